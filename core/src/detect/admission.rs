@@ -1,0 +1,183 @@
+//! Objects that the API server refused to create.
+
+use super::View;
+use super::finding::{Evidence, Finding, Strength};
+use super::text::{find, has, quoted_after, short, word_after};
+use crate::graph::{Idx, Relation};
+use crate::model::object;
+use crate::model::{Episode, Kind};
+
+pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    if !view.is_living(idx) {
+        return;
+    }
+    let refused: Vec<&Episode> = view
+        .warnings(idx)
+        .filter(|e| matches!(&*e.reason, "FailedCreate" | "FailedUpdate" | "ReplicaSetCreateError") && view.still_holds(idx, e))
+        .collect();
+    let condition = view
+        .object(idx)
+        .and_then(|o| o.workload())
+        .and_then(|w| object::condition(&w.status.conditions, "ReplicaFailure"))
+        .filter(|c| c.is("True"));
+    let message = refused.last().map(|e| &*e.message).or_else(|| condition.and_then(|c| c.message.as_deref()));
+    let Some(message) = message else { return unserved(view, idx, out) };
+    let evidence =
+        refused
+            .iter()
+            .map(|e| view.event_evidence(idx, e))
+            .chain(condition.map(|c| {
+                view.state_evidence(idx, format!("ReplicaFailure: {}", short(c.message.as_deref().unwrap_or(""), 200)))
+            }));
+    let owner = view.top_owner(idx);
+    // Everything but a quota is a matter of seconds in a roll-out; what holds has lasted.
+    let lasted = refused.iter().any(|e| view.now.0 - e.first.0 >= super::view::GRACE) || view.well(idx) == Some(false);
+    let Some((fault, says)) = judge(view, idx, owner, message) else { return };
+    if fault == "admission.service_account_missing" && !lasted {
+        return;
+    }
+    let blamed = match fault {
+        f if f.starts_with("admission.quota_") => quota(view, view.graph.get(idx).namespace(), message).unwrap_or(owner),
+        "admission.webhook_unavailable" => webhook_service(view, message).unwrap_or(owner),
+        _ => owner,
+    };
+    let fix = fault
+        .starts_with("admission.quota_")
+        .then(|| format!("kubectl -n {} edit resourcequota {}", view.graph.get(idx).namespace(), view.graph.get(blamed).name()));
+    out.push(view.finding(fault, blamed, idx, Strength::Proof).active(true).says(says).with(evidence).fix(fix).build());
+}
+
+fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'static str, String)> {
+    let who = view.title(owner);
+    let namespace = view.graph.get(idx).namespace();
+    let text = short(message, 240);
+    if has(message, &["exceeded quota"]) {
+        let name = word_after(message, "exceeded quota: ").unwrap_or("?");
+        return Some((
+            quota_fault(message),
+            format!("ResourceQuota `{name}` of namespace `{namespace}` refuses pods of {who}: {}", quota_numbers(message)),
+        ));
+    }
+    // A quota on compute refuses pods that do not say what they ask for.
+    if has(message, &["failed quota"]) {
+        return Some((
+            "admission.quota_objects",
+            format!("{who} does not state what the quota of `{namespace}` demands: {text}"),
+        ));
+    }
+    let rules: [(&'static str, &[&str]); 9] = [
+        ("admission.webhook_unavailable", &["failed calling webhook"]),
+        ("admission.webhook_denied", &["admission webhook", "denied the request"]),
+        (
+            "admission.pod_security",
+            &["violates podsecurity", "podsecuritypolicy", "unable to validate against any security context constraint"],
+        ),
+        (
+            "admission.limit_range",
+            &[
+                "maximum cpu usage per",
+                "maximum memory usage per",
+                "minimum cpu usage per",
+                "minimum memory usage per",
+                "max limit to request ratio",
+                "limit to request ratio",
+            ],
+        ),
+        ("admission.service_account_missing", &["error looking up service account"]),
+        ("admission.priority_class_missing", &["no priorityclass with name"]),
+        ("admission.runtime_class_missing", &["pod rejected: runtimeclass", "runtimeclass \""]),
+        ("admission.rbac_forbidden", &["cannot create resource", "cannot get resource", "cannot list resource"]),
+        ("admission.quota_objects", &["object-counts"]),
+    ];
+    let (fault, _) = rules.iter().find(|(_, phrases)| has(message, phrases))?;
+    let says = match *fault {
+        "admission.service_account_missing" => {
+            let account = quoted_after(message, "serviceaccount ").unwrap_or("?");
+            format!("{who} uses ServiceAccount `{account}`, which does not exist in namespace `{namespace}`")
+        }
+        _ => format!("The API server refuses pods of {who}: {text}"),
+    };
+    Some((fault, says))
+}
+
+/// Which resource of the quota was short, by what stands behind `limited:` (all) against `requested:` (this object).
+fn quota_fault(message: &str) -> &'static str {
+    let requested = find(message, "requested:").and_then(|at| message.get(at..)).unwrap_or(message);
+    let requested = find(requested, ", used:").and_then(|at| requested.get(..at)).unwrap_or(requested);
+    fault_of_resource(requested)
+}
+
+/// The fault for a quota on a resource by its name.
+pub(super) fn fault_of_resource(resource: &str) -> &'static str {
+    let rules: [(&'static str, &[&str]); 5] = [
+        ("admission.quota_storage", &["storage", "persistentvolumeclaims"]),
+        ("admission.quota_services", &["services"]),
+        ("admission.quota_memory", &["memory"]),
+        ("admission.quota_cpu", &["cpu"]),
+        ("admission.quota_pods", &["pods"]),
+    ];
+    rules.iter().find(|(_, words)| has(resource, words)).map_or("admission.quota_objects", |(fault, _)| fault)
+}
+
+fn quota_numbers(message: &str) -> String {
+    find(message, "requested:").and_then(|at| message.get(at..)).map_or_else(|| short(message, 160), |m| short(m, 160))
+}
+
+fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
+    let name = word_after(message, "exceeded quota: ")?;
+    view.graph
+        .find(Kind::ResourceQuota, namespace, name)
+        .or_else(|| view.graph.find(Kind::Namespace, "", namespace))
+        .or_else(|| view.graph.quotas(namespace).next())
+}
+
+fn webhook_service(view: &View<'_>, message: &str) -> Option<Idx> {
+    // `Post "https://NAME.NAMESPACE.svc:443/…"`
+    let host = crate::graph::address::in_text(message).find(|a| a.host.contains(".svc"))?.host;
+    let alias = crate::graph::derive::called(host, "");
+    view.graph.find(Kind::Service, &alias.namespace, &alias.name)
+}
+
+/// A workload with ports that others call by a name no Service has, where the quota on Services is used up: the
+/// Service was refused, and nobody is told but who tried to create it.
+fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let node = view.graph.get(idx);
+    if !matches!(node.kind(), Kind::Deployment | Kind::StatefulSet) {
+        return;
+    }
+    let Some(spec) = view.pod_spec(idx) else { return };
+    let Some(labels) = view.graph.template_labels(idx) else { return };
+    let namespace = node.namespace();
+    let served = view.graph.services(namespace).any(|s| {
+        view.object(s).and_then(|o| o.service()).is_some_and(|s| !s.selector.is_empty() && labels.contains_all(&s.selector))
+    });
+    if served || spec.containers.iter().all(|c| c.ports.is_empty()) || !view.knows(&Kind::Service, namespace) {
+        return;
+    }
+    let full = view.graph.quotas(namespace).find_map(|q| {
+        let quota = view.object(q)?.quota()?;
+        let (hard, used) = (quota.hard.get("services")?, quota.used.get("services")?);
+        (used >= hard).then_some((q, quota.hard.text("services").unwrap_or("?")))
+    });
+    let Some((quota, hard)) = full else { return };
+    let named = view.graph.find(Kind::Service, namespace, node.name());
+    let callers = named.map_or(0, |s| view.graph.incoming(s).filter(|(r, _)| *r == Relation::Calls).count());
+    let strength = if callers > 0 { Strength::Proof } else { Strength::Strong };
+    let says = format!(
+        "ResourceQuota `{}` of namespace `{namespace}` allows {hard} Services and has none left: {} has ports and no Service",
+        view.graph.get(quota).name(),
+        view.title(idx)
+    );
+    let evidence: [Evidence; 2] = [
+        view.state_evidence(quota, format!("services: {hard} used of {hard}")),
+        view.state_evidence(idx, "no Service selects its pods".into()),
+    ];
+    out.push(
+        view.finding("admission.quota_services", quota, idx, strength)
+            .active(true)
+            .says(says)
+            .with(evidence)
+            .fix(format!("kubectl -n {namespace} edit resourcequota {}", view.graph.get(quota).name()))
+            .build(),
+    );
+}

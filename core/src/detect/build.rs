@@ -1,0 +1,96 @@
+//! How detectors put findings together.
+
+use super::View;
+use super::finding::{Evidence, Finding, Strength};
+use super::text::short;
+use crate::episode::LogTemplate;
+use crate::graph::Idx;
+use crate::model::{Episode, Kind};
+
+/// Longest quotation in a piece of evidence, in characters.
+const QUOTE: usize = 300;
+
+/// A finding being put together.
+pub(super) struct Builder(Finding);
+
+impl<'a> View<'a> {
+    /// Starts a finding: the fault, whom it blames, where it shows and how much it says.
+    pub(super) fn finding(&self, fault: &'static str, blamed: Idx, on: Idx, strength: Strength) -> Builder {
+        let message = String::new();
+        Builder(Finding { fault, blamed, on, strength, since: self.now, active: false, message, evidence: Vec::new(), fix: None })
+    }
+
+    /// An event as evidence.
+    pub(super) fn event_evidence(&self, idx: Idx, event: &Episode) -> Evidence {
+        let times = if event.count > 1 { format!(" ({}×)", event.count) } else { String::new() };
+        let id = event.id.as_deref().map_or_else(|| format!("{}/{}", self.graph.get(idx).alias, event.reason), str::to_owned);
+        Evidence { id, at: event.last, resource: idx, what: format!("{}{times}: {}", event.reason, short(&event.message, QUOTE)) }
+    }
+
+    /// A log template as evidence.
+    pub(super) fn log_evidence(&self, idx: Idx, log: &LogTemplate) -> Evidence {
+        let times = if log.count > 1 { format!(" ({}×)", log.count) } else { String::new() };
+        let id = format!("{}/log/{:016x}", self.graph.get(idx).alias, crate::episode::fingerprint(&log.sample));
+        Evidence {
+            id,
+            at: log.last,
+            resource: idx,
+            what: format!("{} log{times}: {}", log.severity.as_str(), short(&log.sample, QUOTE)),
+        }
+    }
+
+    /// Something read off an object as evidence.
+    pub(super) fn state_evidence(&self, idx: Idx, what: String) -> Evidence {
+        let node = self.graph.get(idx);
+        let at = node.updated.min(self.now);
+        Evidence { id: node.id(), at, resource: idx, what }
+    }
+
+    /// `deployment`, `pod`: the kind as people type it.
+    pub(super) fn kind_word(&self, idx: Idx) -> String {
+        self.graph.get(idx).kind().as_str().to_lowercase()
+    }
+
+    /// ``Deployment `cart` ``
+    pub(super) fn title(&self, idx: Idx) -> String {
+        let node = self.graph.get(idx);
+        format!("{} `{}`", node.kind(), node.name())
+    }
+
+    /// Names of the nodes that live, in order.
+    pub(super) fn nodes(&self) -> Vec<Idx> {
+        self.graph.of_kind(&Kind::Node).filter(|i| self.graph.get(*i).is_live()).collect()
+    }
+}
+
+impl Builder {
+    pub(super) fn active(mut self, active: bool) -> Self {
+        self.0.active = active;
+        self
+    }
+
+    pub(super) fn says(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    pub(super) fn with(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Self {
+        self.0.evidence.extend(evidence);
+        self
+    }
+
+    pub(super) fn fix(mut self, command: impl Into<Option<String>>) -> Self {
+        self.0.fix = command.into();
+        self
+    }
+
+    /// Ends it: evidence in time order, the oldest piece tells since when.
+    pub(super) fn build(mut self) -> Finding {
+        self.0.evidence.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        self.0.evidence.dedup();
+        if let Some(first) = self.0.evidence.first() {
+            self.0.since = first.at;
+        }
+        self.0
+    }
+}

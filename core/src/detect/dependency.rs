@@ -1,0 +1,306 @@
+//! What callers say about those they call, taken together; and what a dependency says about itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::View;
+use super::complaint::{Complaint, Trouble};
+use super::controlplane::dns_service;
+use super::finding::{Evidence, Finding, Strength};
+use super::service::{holds, offers};
+use super::text::{has, short};
+use crate::graph::{Component, Idx, Relation};
+use crate::model::{Kind, Severity};
+
+/// Rejections that a client logs: the setting is the client's.
+const CLIENT_SIDE: [(&str, &[&str]); 2] = [
+    (
+        "dependency.credentials_rejected",
+        &[
+            "password authentication failed",
+            "access denied for user",
+            "wrongpass",
+            "noauth authentication required",
+            "authentication failed",
+            "sasl authentication",
+            "invalid username or password",
+            "access_refused",
+            "login was refused",
+            "login failed for user",
+            "invalid credentials",
+            "(403) access_refused",
+            "unauthenticated desc",
+            "401 unauthorized",
+        ],
+    ),
+    ("dependency.database_missing", &["unknown database", "database \"", "no such database", "ns does not exist"]),
+];
+
+/// What a dependency's own log says about it.
+const OWN: [(&str, &[&str]); 3] = [
+    (
+        "dependency.connection_limit",
+        &[
+            "too many connections",
+            "too many clients",
+            "remaining connection slots are reserved",
+            "max number of clients reached",
+            "connection limit exceeded",
+            "too_many_connections",
+        ],
+    ),
+    (
+        "dependency.read_only",
+        &[
+            "read-only transaction",
+            "read only replica",
+            "readonly you can't write",
+            "--read-only option",
+            "not primary",
+            "not master",
+        ],
+    ),
+    (
+        "dependency.down",
+        &[
+            "database system is in recovery mode",
+            "database system is starting up",
+            "database system is shut down",
+            "not yet accepting connections",
+            "could not write to file",
+            "panic:  could not",
+            "loading redis is loading",
+            "loading the dataset in memory",
+            "cluster is down",
+            "clusterdown",
+        ],
+    ),
+];
+
+pub(super) fn own_logs(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let logs: Vec<_> =
+        view.logs(idx).filter(|l| l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15).collect();
+    if logs.is_empty() {
+        return;
+    }
+    let owner = view.top_owner(idx);
+    for (fault, phrases) in CLIENT_SIDE {
+        let hit: Vec<_> = logs
+            .iter()
+            .filter(|l| {
+                has(&l.sample, phrases)
+                    && (fault != "dependency.database_missing"
+                        || has(&l.sample, &["unknown database", "does not exist", "no such database"]))
+            })
+            .collect();
+        // A server that logs refusals of others is not the one with the wrong setting: a client names where it went.
+        let Some(first) = hit.iter().find(|l| !is_server_side(&l.sample)) else { continue };
+        let says = format!("{} is turned away by what it depends on: {}", view.title(owner), short(&first.sample, 200));
+        out.push(
+            view.finding(fault, owner, idx, Strength::Strong)
+                .active(true)
+                .says(says)
+                .with(hit.iter().take(5).map(|l| view.log_evidence(idx, l)))
+                .build(),
+        );
+    }
+    for (fault, phrases) in OWN {
+        let hit: Vec<_> = logs.iter().filter(|l| has(&l.sample, phrases)).collect();
+        let Some(first) = hit.first() else { continue };
+        let (blamed, strength) = sayer(view, idx, owner, &first.sample);
+        let says = format!("{} says: {}", view.title(blamed), short(&first.sample, 200));
+        out.push(
+            view.finding(fault, blamed, idx, strength)
+                .active(true)
+                .says(says)
+                .with(hit.iter().take(5).map(|l| view.log_evidence(idx, l)))
+                .build(),
+        );
+    }
+}
+
+/// PostgreSQL and MySQL log refused logins as well; their lines carry a backend's marks.
+fn is_server_side(text: &str) -> bool {
+    has(text, &["] fatal:  password authentication failed", "utc [", "[note]", "[warning] [my-", "detail:  connection matched"])
+}
+
+/// Whether the writer speaks of itself or repeats what one it calls answered: then that one is meant.
+fn sayer(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
+    let called: Vec<Idx> =
+        [idx, owner].iter().flat_map(|h| view.graph.out(*h)).filter(|(r, _)| *r == Relation::Calls).map(|(_, s)| s).collect();
+    match called.iter().find(|s| text.contains(view.graph.get(**s).name())) {
+        Some(service) => (*service, Strength::Fair),
+        None if called.is_empty() => (owner, Strength::Strong),
+        None => (owner, Strength::Fair),
+    }
+}
+
+/// Complaints of all callers, target by target.
+pub(super) fn called(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut Vec<Finding>) {
+    dns(view, complaints, found, out);
+    let mut by_target: BTreeMap<Idx, Vec<&Complaint>> = BTreeMap::new();
+    for complaint in complaints {
+        if let Some(target) = complaint.target {
+            by_target.entry(target).or_default().push(complaint);
+        }
+    }
+    for (target, all) in by_target {
+        if !wrong_address(view, target, &all, out) {
+            down(view, target, &all, found, out);
+        }
+    }
+    unknown_hosts(view, complaints, out);
+}
+
+fn evidence(view: &View<'_>, all: &[&Complaint]) -> Vec<Evidence> {
+    all.iter().take(6).map(|c| view.log_evidence(c.caller, view.episodes.logs[c.log].1)).collect()
+}
+
+/// A caller that holds a port the Service does not have.
+fn wrong_address(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) -> bool {
+    let Some(service) = view.object(target).and_then(|o| o.service()) else { return false };
+    let mut any = false;
+    for complaint in all {
+        let owner = view.top_owner(complaint.caller);
+        let name = view.graph.get(target).name();
+        let held = holds(view, complaint.caller, &complaint.name).or_else(|| holds(view, owner, &complaint.name));
+        let Some(port) = complaint.port.or(held.and_then(|(_, p)| p)) else { continue };
+        if offers(service, port) {
+            continue;
+        }
+        let has = service.ports.iter().map(|p| p.port.to_string()).collect::<Vec<_>>().join(", ");
+        let place = held.map_or(String::new(), |(place, _)| format!(" (env `{place}`)"));
+        let says = format!("{} calls `{name}` on port {port}{place}; Service `{name}` has port {has}", view.title(owner));
+        let fault = if is_database_port(service.ports.first().map_or(0, |p| p.port)) {
+            "dependency.port_wrong"
+        } else {
+            "service.address_wrong"
+        };
+        out.push(
+            view.finding(fault, owner, complaint.caller, Strength::Proof)
+                .active(true)
+                .says(says)
+                .with(evidence(view, &[complaint]))
+                .build(),
+        );
+        any = true;
+    }
+    any
+}
+
+/// Ports by which databases, caches and queues are known.
+fn is_database_port(port: i64) -> bool {
+    matches!(port, 3306 | 5432 | 6379 | 27017 | 9092 | 5672 | 1433 | 1521 | 9042 | 11211 | 2379)
+}
+
+/// Several callers suffer from one that shows no fault of its own.
+fn down(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[Finding], out: &mut Vec<Finding>) {
+    let component = view.component(target);
+    let explained = found.iter().any(|f| f.active && f.strength >= Strength::Fair && view.component(f.blamed) == component);
+    let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
+    if explained || callers.contains(&component) {
+        return;
+    }
+    let lines: u64 = all.iter().map(|c| c.count).sum();
+    let slow = all.iter().all(|c| c.trouble == Trouble::TimedOut);
+    let fault = if slow { "dependency.slow" } else { "dependency.down" };
+    let strength = if callers.len() >= 2 { Strength::Fair } else { Strength::Hint };
+    let says = format!(
+        "{} {} about `{}` ({lines} lines), which shows no fault of its own",
+        callers.len(),
+        if callers.len() == 1 { "workload complains" } else { "workloads complain" },
+        view.graph.get(target).name()
+    );
+    out.push(view.finding(fault, target, all[0].caller, strength).active(true).says(says).with(evidence(view, all)).build());
+}
+
+/// Names that nobody resolves: DNS itself when it is unwell or names of living Services fail for different callers.
+fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut Vec<Finding>) {
+    let Some(service) = dns_service(view) else { return };
+    let component = view.component(service);
+    let unresolved: Vec<&Complaint> = complaints
+        .iter()
+        .filter(|c| c.trouble == Trouble::Unresolved && view.now.0 - c.last.0 <= super::view::GRACE * 5)
+        .collect();
+    let callers: BTreeSet<Component> = unresolved.iter().map(|c| view.component(c.caller)).collect();
+    let names: BTreeSet<&str> = unresolved.iter().map(|c| &*c.name).collect();
+    let living = unresolved.iter().any(|c| c.target.is_some_and(|t| view.graph.get(t).is_live()));
+    let pods: Vec<Idx> =
+        view.graph.out(service).filter(|(r, _)| *r == Relation::Selects).map(|(_, p)| p).filter(|p| view.is_living(*p)).collect();
+    let gone = pods.is_empty() && view.knows(&Kind::Pod, view.graph.get(service).namespace());
+    let unwell = gone || (!pods.is_empty() && pods.iter().all(|p| view.is_pod_unwell(*p)));
+    let everywhere = callers.len() >= 2 && names.len() >= 2 && living;
+    if !(unwell && (!unresolved.is_empty() || pods.iter().all(|p| view.lasts(view.unwell_since(*p)))) || everywhere) {
+        return;
+    }
+    let strength = if unwell { Strength::Proof } else { Strength::Strong };
+    let why = if gone {
+        "no DNS pod exists"
+    } else if unwell {
+        "no DNS pod is ready"
+    } else {
+        "names of living Services do not resolve"
+    };
+    let says = format!(
+        "Cluster DNS (`{}`) does not answer: {why}; {} {} names",
+        component.name,
+        callers.len(),
+        if callers.len() == 1 { "workload cannot resolve" } else { "workloads cannot resolve" }
+    );
+    let mut rests = evidence(view, &unresolved);
+    rests.extend(
+        pods.iter().flat_map(|p| view.warnings(*p).filter(|e| view.still_holds(*p, e)).map(|e| view.event_evidence(*p, e))),
+    );
+    rests.extend(
+        found
+            .iter()
+            .filter(|f| f.active && view.component(f.blamed) == component)
+            .flat_map(|f| f.evidence.iter().take(3).cloned()),
+    );
+    if gone {
+        rests.push(view.state_evidence(service, "Service has no endpoints".into()));
+    }
+    let blamed = pods.first().map_or(service, |p| view.top_owner(*p));
+    out.push(view.finding("controlplane.dns_down", blamed, service, strength).active(true).says(says).with(rests).build());
+}
+
+/// Hosts that no Service answers for: a wrong name in the caller's settings, or something outside that is down.
+fn unknown_hosts(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
+    let dns_is_down = out.iter().any(|f| f.fault == "controlplane.dns_down");
+    for complaint in complaints {
+        let named = complaint.target.map(|t| (t, view.graph.get(t)));
+        let is_known = named.as_ref().is_some_and(|(_, n)| n.is_live() || *n.kind() == Kind::External);
+        let owner = view.top_owner(complaint.caller);
+        if is_known || dns_is_down {
+            continue;
+        }
+        let namespace = view.graph.get(complaint.caller).namespace();
+        let is_cluster_name = !complaint.name.contains('.') || complaint.name.contains(".svc");
+        if complaint.trouble == Trouble::Unresolved
+            && is_cluster_name
+            && view.knows(&Kind::Service, namespace)
+            && !similar_workload(view, namespace, &complaint.name)
+        {
+            let held = holds(view, complaint.caller, &complaint.name).or_else(|| holds(view, owner, &complaint.name));
+            let place = held.map_or(String::new(), |(place, _)| format!(" (env `{place}`)"));
+            let strength = if held.is_some() { Strength::Proof } else { Strength::Fair };
+            let says = format!(
+                "{} calls `{}`{place}; no Service has that name in namespace `{namespace}`",
+                view.title(owner),
+                complaint.name
+            );
+            out.push(
+                view.finding("service.address_wrong", owner, complaint.caller, strength)
+                    .active(true)
+                    .says(says)
+                    .with(evidence(view, &[complaint]))
+                    .build(),
+            );
+        }
+    }
+}
+
+/// A workload of that very name means a Service that is missing, not a wrong name.
+fn similar_workload(view: &View<'_>, namespace: &str, name: &str) -> bool {
+    let short = name.split('.').next().unwrap_or(name);
+    view.graph.workloads(namespace).any(|w| view.graph.get(w).name() == short)
+}

@@ -1,0 +1,129 @@
+//! Images that cannot be pulled or run.
+
+use super::View;
+use super::finding::{Finding, Strength};
+use super::text::{has, short};
+use crate::graph::Idx;
+
+/// The runtime's words for why a pull failed, most specific first.
+const REASONS: [(&str, &[&str]); 6] = [
+    ("image.registry_rate_limited", &["toomanyrequests", "429 too many requests", "pull rate limit"]),
+    (
+        "image.registry_unresolvable",
+        &["no such host", "temporary failure in name resolution", "server misbehaving", "name or service not known"],
+    ),
+    ("image.architecture_mismatch", &["no match for platform", "no matching manifest for"]),
+    (
+        "image.pull_unauthorized",
+        &[
+            "unauthorized",
+            "authentication required",
+            "authorization failed",
+            "403 forbidden",
+            "401 unauthorized",
+            "no basic auth",
+            "pull access denied",
+            "denied:",
+        ],
+    ),
+    (
+        "image.reference_wrong",
+        &[
+            "manifest unknown",
+            "not found",
+            "invalid reference format",
+            "couldn't parse image",
+            "invalidimagename",
+            "does not exist",
+            "name unknown",
+        ],
+    ),
+    (
+        "image.registry_unreachable",
+        &[
+            "i/o timeout",
+            "connection refused",
+            "deadline exceeded",
+            "tls handshake",
+            "x509",
+            "no route to host",
+            "eof",
+            "connection reset",
+            "503 service",
+            "500 internal",
+        ],
+    ),
+];
+
+const WAITING: [&str; 5] = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"];
+
+pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let statuses = view.pod(idx).map(|p| p.status.init_container_statuses.iter().chain(&p.status.container_statuses));
+    let waiting = statuses
+        .into_iter()
+        .flatten()
+        .find(|c| c.state.waiting.as_ref().and_then(|w| w.reason.as_deref()).is_some_and(|r| WAITING.contains(&r)));
+    let pulls: Vec<_> = view
+        .events(idx)
+        .filter(|e| {
+            has(
+                &e.message,
+                &["failed to pull image", "failed to apply default image tag", "back-off pulling image", "ErrImageNeverPull"],
+            ) || &*e.reason == "InspectFailed"
+        })
+        .filter(|e| view.still_holds(idx, e))
+        .collect();
+    if (waiting.is_none() && pulls.is_empty()) || !view.is_living(idx) {
+        return;
+    }
+    let state_message = waiting.and_then(|c| c.state.waiting.as_ref()).and_then(|w| w.message.as_deref()).unwrap_or("");
+    let image = image_name(view, idx, waiting.map(|c| &*c.name), pulls.first().map(|e| &*e.message));
+    let mut told: Vec<&str> = pulls.iter().rev().map(|e| &*e.message).collect();
+    told.push(state_message);
+    let known = told.iter().find_map(|m| REASONS.iter().find(|(_, phrases)| has(m, phrases)).map(|(f, _)| (*f, *m)));
+    let (fault, strength, why) = match known {
+        Some((fault, message)) => (refine(fault, message, view, idx), Strength::Proof, cause_text(message)),
+        None => ("image.reference_wrong", Strength::Fair, "the runtime did not say why".to_owned()),
+    };
+    let owner = view.top_owner(idx);
+    let evidence = pulls.iter().map(|e| view.event_evidence(idx, e)).chain(waiting.map(|c| {
+        let reason = c.state.waiting.as_ref().and_then(|w| w.reason.as_deref()).unwrap_or("");
+        view.state_evidence(idx, format!("container `{}` waits: {reason}", c.name))
+    }));
+    let command = format!(
+        "kubectl -n {} set image {}/{} <container>=<image>",
+        view.graph.get(owner).namespace(),
+        view.kind_word(owner),
+        view.graph.get(owner).name()
+    );
+    let fix = matches!(fault, "image.reference_wrong" | "image.registry_unresolvable").then_some(command);
+    out.push(
+        view.finding(fault, owner, idx, strength)
+            .active(true)
+            .says(format!("Image `{image}` cannot be pulled: {why}"))
+            .with(evidence)
+            .fix(fix)
+            .build(),
+    );
+}
+
+/// Registries answer a pull of a private or a missing repository alike; without a pull secret the name is the likelier fault.
+fn refine(fault: &'static str, message: &str, view: &View<'_>, idx: Idx) -> &'static str {
+    let has_secret = view.pod_spec(idx).is_some_and(|s| !s.image_pull_secrets.is_empty());
+    let ambiguous = has(message, &["repository does not exist or may require"]);
+    if fault == "image.pull_unauthorized" && ambiguous && !has_secret { "image.reference_wrong" } else { fault }
+}
+
+fn cause_text(message: &str) -> String {
+    // The last parts of a wrapped error say what went wrong; the first ones say who passed it on.
+    let tail: Vec<&str> = message.rsplit(": ").take(2).collect();
+    short(&tail.into_iter().rev().collect::<Vec<_>>().join(": "), 160)
+}
+
+fn image_name(view: &View<'_>, idx: Idx, container: Option<&str>, message: Option<&str>) -> String {
+    let from_event = message.and_then(|m| super::text::quoted_after(m, "image "));
+    let from_spec = view
+        .pod_spec(idx)
+        .and_then(|s| s.all_containers().find(|c| container.is_none_or(|n| n == &*c.name)).and_then(|c| c.image.as_deref()));
+    from_event.or(from_spec).unwrap_or("?").to_owned()
+}

@@ -1,0 +1,72 @@
+//! Findings: what in state, events, logs and alerts speaks for a fault, and whom it blames.
+//!
+//! A detector looks at one resource and its surroundings through a read-only [`View`] and adds [`Finding`]s. A file
+//! per family of the catalogue; each rule is argued from how Kubernetes works.
+
+mod build;
+pub mod catalogue;
+mod finding;
+mod text;
+mod view;
+
+mod admission;
+mod complaint;
+mod config;
+mod controlplane;
+mod dependency;
+mod image;
+mod network;
+mod node;
+mod performance;
+mod probe;
+mod runtime;
+mod schedule_fit;
+mod scheduling;
+mod service;
+mod storage;
+
+pub use complaint::{Complaint, Trouble};
+pub use finding::{Evidence, Finding, Strength};
+pub use view::{Resolved, View};
+
+use crate::graph::Idx;
+use crate::model::Kind;
+
+/// Runs the detectors that a resource's kind calls for.
+pub fn inspect(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    match view.graph.get(idx).kind() {
+        Kind::Pod => {
+            scheduling::pod(view, idx, out);
+            storage::pod(view, idx, out);
+            image::pod(view, idx, out);
+            config::pod(view, idx, out);
+            runtime::pod(view, idx, out);
+            probe::pod(view, idx, out);
+        }
+        Kind::Node => node::node(view, idx, out),
+        Kind::Lease => controlplane::lease(view, idx, out),
+        Kind::Service => service::service(view, idx, out),
+        Kind::Ingress => service::ingress(view, idx, out),
+        Kind::PersistentVolumeClaim => storage::claim(view, idx, out),
+        Kind::HorizontalPodAutoscaler => performance::autoscaler(view, idx, out),
+        Kind::NetworkPolicy => network::policy(view, idx, out),
+        kind if kind.is_workload() => {
+            admission::workload(view, idx, out);
+            runtime::workload(view, idx, out);
+        }
+        _ => {}
+    }
+    dependency::own_logs(view, idx, out);
+    performance::alerts(view, idx, out);
+}
+
+/// Runs the detectors that compare many resources at once, after each was inspected alone.
+pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> Vec<Finding> {
+    let mut out = Vec::new();
+    controlplane::scheduler(view, &mut out);
+    node::shared(view, complaints, &mut out);
+    dependency::called(view, complaints, found, &mut out);
+    out
+}
+
+pub use complaint::complaints;

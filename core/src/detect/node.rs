@@ -1,0 +1,219 @@
+//! Nodes that are unwell, and troubles that pods of different workloads share because of where they run.
+
+use std::collections::BTreeMap;
+
+use super::View;
+use super::complaint::Complaint;
+use super::finding::{Evidence, Finding, Strength};
+use super::performance::{Signal, measured, signals};
+use super::text::{has, short};
+use crate::graph::{Component, Idx, Relation};
+use crate::model::Kind;
+use crate::model::object;
+use crate::model::time::{MINUTE, SECOND};
+
+/// Kubelets renew their lease every 10 s; the node controller gives up after 40 s (`node-monitor-grace-period`).
+const LEASE_STALE: i64 = 60 * SECOND;
+
+pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    if !view.is_living(idx) {
+        return;
+    }
+    let name = view.graph.get(idx).name();
+    let conditions = view.object(idx).and_then(|o| o.node()).map(|n| &n.status.conditions);
+    let ready = conditions.and_then(|c| object::condition(c, "Ready"));
+    let stale = stale_lease(view, idx);
+    let not_ready: Vec<_> = view.events(idx).filter(|e| &*e.reason == "NodeNotReady" && view.still_holds(idx, e)).collect();
+    let mut evidence: Vec<Evidence> = view
+        .warnings(idx)
+        .filter(|e| view.now.0 - e.last.0 <= 15 * MINUTE)
+        .chain(not_ready.iter().copied())
+        .map(|e| view.event_evidence(idx, e))
+        .collect();
+    let down = ready.is_some_and(|c| !c.is("True")) || (ready.is_none() && !not_ready.is_empty()) || stale.is_some();
+    if down {
+        let message = ready.and_then(|c| c.message.as_deref()).unwrap_or("");
+        let reason = ready.and_then(|c| c.reason.as_deref()).unwrap_or("");
+        evidence.extend(ready.filter(|c| !c.is("True")).map(|c| {
+            let seen = view.state_evidence(
+                idx,
+                format!("Ready is {}: {reason} {}", c.status.as_deref().unwrap_or("?"), short(message, 160)),
+            );
+            Evidence { at: c.last_transition_time.0.unwrap_or(seen.at), ..seen }
+        }));
+        evidence.extend(stale.map(|(lease, age)| view.state_evidence(lease, format!("lease was last renewed {age} s ago"))));
+        let (fault, why) = if has(
+            message,
+            &[
+                "container runtime is down",
+                "container runtime not ready",
+                "pleg is not healthy",
+                "runtime network not ready: networkready=false reason:containerddaemon",
+            ],
+        ) {
+            ("node.runtime_down", "its container runtime does not answer")
+        } else if has(
+            message,
+            &["network plugin is not ready", "networkpluginnotready", "cni plugin not initialized", "cni config uninitialized"],
+        ) {
+            ("node.network_unavailable", "its network plugin is not ready")
+        } else if has(message, &["certificate has expired", "x509"]) {
+            ("node.certificate_expired", "its kubelet's certificate is not accepted")
+        } else {
+            ("node.kubelet_down", "its kubelet stopped reporting")
+        };
+        let says = format!("Node `{name}` is not ready: {why}");
+        out.push(view.finding(fault, idx, idx, Strength::Proof).active(true).says(says).with(evidence.clone()).build());
+    }
+    for (condition, fault, what) in [
+        ("MemoryPressure", "node.memory_pressure", "memory"),
+        ("DiskPressure", "node.disk_pressure", "disk space"),
+        ("PIDPressure", "node.pid_pressure", "process ids"),
+        ("NetworkUnavailable", "node.network_unavailable", "a network"),
+    ] {
+        if let Some(c) = conditions.and_then(|c| object::condition(c, condition)).filter(|c| c.is("True")) {
+            let seen =
+                view.state_evidence(idx, format!("{condition} is True: {}", short(c.message.as_deref().unwrap_or(""), 160)));
+            let all = evidence.iter().cloned().chain([Evidence { at: c.last_transition_time.0.unwrap_or(seen.at), ..seen }]);
+            out.push(
+                view.finding(fault, idx, idx, Strength::Proof)
+                    .active(true)
+                    .says(format!("Node `{name}` runs out of {what}"))
+                    .with(all)
+                    .build(),
+            );
+        }
+    }
+    pressure_events(view, idx, out);
+}
+
+/// Pressure and restarts told by events while the conditions are not known or have gone back.
+fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let rules: [(&str, &[&str], &'static str, Strength); 4] = [
+        ("SystemOOM", &[], "node.memory_pressure", Strength::Strong),
+        ("EvictionThresholdMet", &["memory"], "node.memory_pressure", Strength::Strong),
+        ("EvictionThresholdMet", &["storage", "disk"], "node.disk_pressure", Strength::Strong),
+        ("Rebooted", &[], "node.rebooted", Strength::Strong),
+    ];
+    for (reason, words, fault, strength) in rules {
+        let told: Vec<_> = view
+            .events(idx)
+            .filter(|e| {
+                &*e.reason == reason && view.now.0 - e.last.0 <= 15 * MINUTE && (words.is_empty() || has(&e.message, words))
+            })
+            .collect();
+        let Some(last) = told.last() else { continue };
+        // A restart that everything on the node has got over is history.
+        let suffers = view.graph.incoming(idx).any(|(r, p)| r == Relation::RunsOn && view.is_pod_unwell(p));
+        if fault == "node.rebooted" && !suffers {
+            continue;
+        }
+        let says = format!("Node `{}`: {}", view.graph.get(idx).name(), short(&last.message, 160));
+        out.push(
+            view.finding(fault, idx, idx, strength)
+                .active(true)
+                .says(says)
+                .with(told.iter().map(|e| view.event_evidence(idx, e)))
+                .build(),
+        );
+    }
+}
+
+/// The node's lease and its age in seconds when the kubelet let it lapse. Leases of all nodes being old means that the
+/// recording is old, not the kubelets.
+fn stale_lease(view: &View<'_>, node: Idx) -> Option<(Idx, i64)> {
+    let renewed = |i: Idx| view.object(i).and_then(|o| o.lease()).and_then(|l| l.renew_time.0);
+    let newest = view
+        .graph
+        .of_kind(&Kind::Lease)
+        .filter(|i| view.graph.get(*i).namespace() == "kube-node-lease")
+        .filter_map(renewed)
+        .max()?;
+    let lease = view.graph.find_live(Kind::Lease, "kube-node-lease", view.graph.get(node).name())?;
+    let age = newest.0 - renewed(lease)?.0;
+    (age > LEASE_STALE).then_some((lease, age / SECOND))
+}
+
+/// Troubles of the network that follow the node: pods of different workloads on it suffer, the rest does not.
+pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
+    let mut suffering: BTreeMap<Component, Vec<Evidence>> = BTreeMap::new();
+    let mut on_nodes: BTreeMap<Idx, (f64, Vec<Evidence>)> = BTreeMap::new();
+    let mut loss = false;
+    for (idx, alert) in &view.episodes.alerts {
+        let seen = Evidence {
+            id: alert.fingerprint.to_string(),
+            at: alert.starts,
+            resource: *idx,
+            what: format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200)),
+        };
+        let signal = signals(alert);
+        if *view.graph.get(*idx).kind() == Kind::Node {
+            if signal.contains(&Signal::Loss) || signal.contains(&Signal::Latency) {
+                loss |= signal.contains(&Signal::Loss);
+                let entry = on_nodes.entry(*idx).or_default();
+                entry.0 = entry.0.max(measured(alert));
+                entry.1.push(seen);
+            }
+        } else if signal.iter().any(|s| matches!(s, Signal::Latency | Signal::Loss | Signal::Throughput | Signal::Errors)) {
+            suffering.entry(view.component(*idx)).or_default().push(seen);
+        }
+    }
+    for complaint in complaints.iter().filter(|c| c.trouble == super::Trouble::TimedOut) {
+        suffering.entry(view.component(complaint.caller)).or_default();
+    }
+    let worst = on_nodes.values().map(|(size, _)| *size).fold(0.0, f64::max);
+    for node in view.nodes() {
+        let workloads = workloads_on(view, node);
+        let hit: Vec<&Component> = workloads.iter().filter(|c| suffering.contains_key(*c)).collect();
+        let others = suffering.len() - hit.len();
+        let own = on_nodes.get(&node);
+        // Alone, shared suffering needs three workloads of the node and a majority there; with the node's own alert,
+        // the node that measures most is meant: its peers see the far end of the same connections.
+        let crowded = hit.len() >= 3 && hit.len() * 2 > workloads.len() && hit.len() >= others;
+        let is_worst = own.is_some_and(|(size, _)| *size >= worst);
+        if !(is_worst || crowded) || unwell_inside(view, &hit) {
+            continue;
+        }
+        let fault = if loss { "node.network_loss" } else { "node.network_delay" };
+        let strength = if is_worst { Strength::Proof } else { Strength::Strong };
+        let names: Vec<String> = hit.iter().map(|c| format!("`{}`", c.name)).collect();
+        let says = format!(
+            "Node `{}` {}: {} of {} workloads on it suffer together{}",
+            view.graph.get(node).name(),
+            if loss { "loses packets" } else { "is slow on the network" },
+            hit.len(),
+            workloads.len(),
+            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+        );
+        let evidence = own
+            .map(|(_, e)| e.clone())
+            .unwrap_or_default()
+            .into_iter()
+            .chain(hit.iter().flat_map(|c| suffering[*c].iter().take(2).cloned()));
+        out.push(view.finding(fault, node, node, strength).active(true).says(says).with(evidence).build());
+    }
+}
+
+fn workloads_on(view: &View<'_>, node: Idx) -> Vec<Component> {
+    let pods = view
+        .graph
+        .incoming(node)
+        .filter(|(r, _)| *r == Relation::RunsOn)
+        .map(|(_, p)| p)
+        .filter(|p| view.graph.get(*p).is_live());
+    let mut all: Vec<Component> = pods.filter(|p| !is_everywhere(view, *p)).map(|p| view.component(p)).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Pods that run on every node tell nothing about one.
+fn is_everywhere(view: &View<'_>, pod: Idx) -> bool {
+    *view.graph.get(view.top_owner(pod)).kind() == Kind::DaemonSet
+}
+
+/// Whether a single workload is so unwell that it explains what the others suffer.
+fn unwell_inside(view: &View<'_>, hit: &[&Component]) -> bool {
+    let namespaces: std::collections::BTreeSet<&str> = hit.iter().map(|c| &*c.namespace).collect();
+    namespaces.into_iter().any(|ns| view.graph.pods(ns).any(|p| view.is_pod_unwell(p) && view.lasts(view.unwell_since(p))))
+}

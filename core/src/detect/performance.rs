@@ -1,0 +1,147 @@
+//! Slowness and exhaustion, mostly told by alerts. An alert means what the words of its name and texts mean, whoever
+//! wrote the rule.
+
+use super::View;
+use super::finding::{Evidence, Finding, Strength};
+use super::text::{find, short};
+use crate::graph::Idx;
+use crate::model::{Alert, Kind};
+
+/// What an alert measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Signal {
+    Loss,
+    Latency,
+    Throughput,
+    Errors,
+    Throttling,
+    Cpu,
+    Memory,
+    Disk,
+    Pool,
+}
+
+/// Words that carry each meaning, in names, labels and annotations.
+const TOKENS: [(Signal, &[&str]); 9] = [
+    (
+        Signal::Loss,
+        &["retrans", "packetloss", "packet_loss", "packet loss", "packets lost", "packet drop", "dropped packets", "loss"],
+    ),
+    (Signal::Throttling, &["throttl", "cfs"]),
+    (Signal::Latency, &["latency", "slow", "responsetime", "response time", "duration", "delay", "rtt"]),
+    (Signal::Throughput, &["throughput", "traffic", "rps", "request rate", "bandwidth"]),
+    (Signal::Errors, &["error", "5xx", "availability", "success rate", "failure rate", "500", "502", "503"]),
+    (Signal::Cpu, &["cpu"]),
+    (Signal::Memory, &["memory", "oom", "rss"]),
+    (Signal::Disk, &["disk", "iops", "iowait", "i/o wait"]),
+    (Signal::Pool, &["connection pool", "connectionpool", "pool exhausted", "saturation", "queue"]),
+];
+
+/// What an alert measures, by the words of its name, then of its annotations.
+pub(super) fn signals(alert: &Alert) -> Vec<Signal> {
+    let text = format!("{} {}", alert.name, alert.annotations.iter().map(|(_, v)| v).collect::<Vec<_>>().join(" "));
+    TOKENS.iter().filter(|(_, words)| words.iter().any(|w| find(&text, w).is_some())).map(|(s, _)| *s).collect()
+}
+
+/// The largest plain number that an alert's annotations quote: among alerts of one rule the one that measured most is
+/// the worst, whatever its unit. Percentages are left out, for they compare with an unknown past.
+pub(super) fn measured(alert: &Alert) -> f64 {
+    let mut largest = 0.0_f64;
+    for (_, text) in alert.annotations.iter() {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            let start = at;
+            while at < bytes.len() && (bytes[at].is_ascii_digit() || bytes[at] == b'.') {
+                at += 1;
+            }
+            if at > start && bytes.get(at) != Some(&b'%') && (start == 0 || !bytes[start - 1].is_ascii_alphanumeric()) {
+                largest = largest.max(text[start..at].trim_end_matches('.').parse().unwrap_or(0.0));
+            }
+            at = at.max(start + 1);
+        }
+    }
+    largest
+}
+
+pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let kind = view.graph.get(idx).kind();
+    if matches!(kind, Kind::Node | Kind::Namespace) {
+        return;
+    }
+    for alert in view.alerts(idx) {
+        let Some((fault, strength, what)) = meaning(alert) else { continue };
+        let owner = view.top_owner(idx);
+        let evidence = Evidence {
+            id: alert.fingerprint.to_string(),
+            at: alert.starts,
+            resource: idx,
+            what: format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200)),
+        };
+        out.push(
+            view.finding(fault, owner, idx, strength)
+                .active(true)
+                .says(format!("{} {what} (alert {})", view.title(owner), alert.name))
+                .with([evidence])
+                .build(),
+        );
+    }
+}
+
+/// The fault that an alert speaks for first. Slowness and errors are felt by callers as well, so they say little about whose.
+fn meaning(alert: &Alert) -> Option<(&'static str, Strength, &'static str)> {
+    let name_has = |words: &[&str]| words.iter().any(|w| find(&alert.name, w).is_some());
+    let all = signals(alert);
+    let has = |s: Signal| all.contains(&s);
+    Some(if has(Signal::Throttling) {
+        ("performance.cpu_throttled", Strength::Strong, "is throttled at its CPU limit")
+    } else if name_has(&["pool"]) {
+        ("performance.pool_exhausted", Strength::Strong, "has no free connection left")
+    } else if name_has(&["cpu"]) {
+        ("performance.cpu_saturated", Strength::Fair, "uses all of its CPU")
+    } else if name_has(&["memory", "oom"]) {
+        ("performance.memory_pressure", Strength::Fair, "is short of memory")
+    } else if name_has(&["disk", "iops", "iowait"]) {
+        ("performance.io_saturated", Strength::Fair, "waits for its disk")
+    } else if has(Signal::Loss) {
+        ("performance.network_loss", Strength::Fair, "loses packets")
+    } else if has(Signal::Latency) {
+        ("performance.network_delay", Strength::Hint, "is slow")
+    } else {
+        return None;
+    })
+}
+
+pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(hpa) = view.object(idx).and_then(|o| o.hpa()) else { return };
+    if !view.is_living(idx) {
+        return;
+    }
+    let target = view.graph.out(idx).find(|(r, _)| *r == crate::graph::Relation::Scales).map_or(idx, |(_, t)| t);
+    let condition = |kind: &str, status: &str| crate::model::object::condition(&hpa.conditions, kind).filter(|c| c.is(status));
+    if let Some(c) = condition("ScalingActive", "False").filter(|c| c.reason.as_deref() != Some("ScalingDisabled")) {
+        let says = format!(
+            "Autoscaler `{}` has no metrics: {}",
+            view.graph.get(idx).name(),
+            short(c.message.as_deref().unwrap_or(""), 160)
+        );
+        out.push(
+            view.finding("performance.autoscaler_no_metrics", target, idx, Strength::Fair)
+                .active(false)
+                .says(says)
+                .with([view.state_evidence(idx, "ScalingActive is False".into())])
+                .build(),
+        );
+    }
+    if let Some(c) = condition("ScalingLimited", "True").filter(|c| c.reason.as_deref() == Some("TooManyReplicas")) {
+        let says =
+            format!("Autoscaler `{}` wants more than its {} replicas", view.graph.get(idx).name(), hpa.max_replicas.unwrap_or(0));
+        out.push(
+            view.finding("performance.autoscaler_at_limit", target, idx, Strength::Fair)
+                .active(false)
+                .says(says)
+                .with([view.state_evidence(idx, format!("ScalingLimited: {}", c.message.as_deref().unwrap_or("")))])
+                .build(),
+        );
+    }
+}

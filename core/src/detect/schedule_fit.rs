@@ -1,0 +1,95 @@
+//! Which nodes a pod fits, filter by filter, as kube-scheduler's default plugins decide it.
+
+use super::View;
+use crate::graph::{Idx, Relation};
+use crate::model::object::node::Taint;
+use crate::model::object::pod::{NodeSelector, NodeSelectorTerm, PodSpec, Toleration};
+use crate::model::object::{Labels, Node};
+
+/// The first filter that keeps a pod off a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    Cordoned,
+    Taint(String),
+    Selector,
+    Affinity,
+    /// The resource, and whether not even the empty node has enough.
+    Resource(String, bool),
+}
+
+/// Per node the first filter that the pod fails; `None` where it fits as far as the state tells.
+pub(super) fn misfits(view: &View<'_>, spec: &PodSpec, affinity_of: &PodSpec) -> Vec<(Idx, Option<Misfit>)> {
+    view.nodes()
+        .into_iter()
+        .filter_map(|idx| Some((idx, misfit(view, idx, view.object(idx)?.node()?, spec, affinity_of))))
+        .collect()
+}
+
+fn misfit(view: &View<'_>, idx: Idx, node: &Node, spec: &PodSpec, affinity_of: &PodSpec) -> Option<Misfit> {
+    if node.spec.unschedulable == Some(true) {
+        return Some(Misfit::Cordoned);
+    }
+    let resource = ["cpu", "memory"].into_iter().find_map(|r| resource_misfit(view, idx, node, spec, r));
+    let labels = view.graph.get(idx).labels();
+    if !labels.contains_all(&spec.node_selector) {
+        return Some(Misfit::Selector);
+    }
+    if !affinity_matches(affinity_of, labels, view.graph.get(idx).name()) {
+        return Some(Misfit::Affinity);
+    }
+    // After the placement rules, so that a taint names only nodes that were meant.
+    if let Some(taint) = untolerated(node, spec) {
+        return Some(Misfit::Taint(taint));
+    }
+    resource
+}
+
+/// The first taint that keeps new pods off and is not tolerated.
+fn untolerated(node: &Node, spec: &PodSpec) -> Option<String> {
+    let keeps_off = |t: &&Taint| matches!(t.effect.as_deref(), Some("NoSchedule" | "NoExecute"));
+    node.spec
+        .taints
+        .iter()
+        .filter(keeps_off)
+        .find(|taint| !spec.tolerations.iter().any(|t| tolerates(t, taint)))
+        .map(Taint::to_text)
+}
+
+fn tolerates(t: &Toleration, taint: &Taint) -> bool {
+    let effect = t.effect.as_deref().is_none_or(|e| e.is_empty() || Some(e) == taint.effect.as_deref());
+    let key = t.key.as_deref().is_none_or(str::is_empty) || t.key.as_deref() == Some(&*taint.key);
+    let value =
+        t.operator.as_deref() == Some("Exists") || t.value.as_deref().unwrap_or("") == taint.value.as_deref().unwrap_or("");
+    effect && key && value
+}
+
+pub(super) fn affinity_matches(spec: &PodSpec, labels: &Labels, name: &str) -> bool {
+    let required = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref()).and_then(|n| n.required.as_ref());
+    required.is_none_or(|r| selector_matches(r, labels, name))
+}
+
+pub(super) fn selector_matches(selector: &NodeSelector, labels: &Labels, name: &str) -> bool {
+    let term = |t: &NodeSelectorTerm| {
+        let field = [("metadata.name", name)].into_iter().collect::<Labels>();
+        t.match_expressions.iter().all(|r| r.matches(labels)) && t.match_fields.iter().all(|r| r.matches(&field))
+    };
+    selector.node_selector_terms.iter().any(term)
+}
+
+fn resource_misfit(view: &View<'_>, idx: Idx, node: &Node, spec: &PodSpec, resource: &str) -> Option<Misfit> {
+    let allocatable = node.status.allocatable.get(resource)?.0;
+    let asked = spec.requested(resource);
+    if asked > allocatable {
+        return Some(Misfit::Resource(resource.to_owned(), true));
+    }
+    let used: i128 = view
+        .graph
+        .incoming(idx)
+        .filter(|(r, _)| *r == Relation::RunsOn)
+        .filter_map(|(_, p)| view.pod(p))
+        .filter(|p| !matches!(p.status.phase.as_deref(), Some("Succeeded" | "Failed")))
+        .filter_map(|p| p.spec.as_ref())
+        .map(|s| s.requested(resource))
+        .sum();
+    (asked > 0 && used + asked > allocatable).then(|| Misfit::Resource(resource.to_owned(), false))
+}

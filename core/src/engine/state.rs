@@ -1,0 +1,114 @@
+//! A cluster's live state and how one record changes it.
+
+use std::collections::BTreeSet;
+
+use crate::detect::Finding;
+use crate::episode::{Episodes, Folded};
+use crate::graph::{Graph, Idx};
+use crate::incident::Registry;
+use crate::model::{Body, Kind, Op, Record, Str, Time};
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It changed the state.
+    Applied,
+    /// It had been seen.
+    Duplicate,
+}
+
+/// Everything the engine knows of one cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterState {
+    /// The cluster's name.
+    pub name: Str,
+    /// Who is tied to whom.
+    pub graph: Graph,
+    /// What happened in the window.
+    pub episodes: Episodes,
+    /// Incidents that are live or not long over.
+    pub incidents: Registry,
+    /// The newest event time.
+    pub watermark: Time,
+    /// Highest `seq` of each sender's stream.
+    sequences: Map<Str, u64>,
+    /// Start of the listing that is going on, per kind.
+    listings: Map<Kind, Time>,
+    pub(super) found: Map<Idx, Vec<Finding>>,
+    pub(super) unwell: BTreeSet<Idx>,
+    pub(super) last_prune: Time,
+}
+
+impl ClusterState {
+    /// An empty cluster.
+    pub fn new(name: impl Into<Str>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Applies one record. Nothing but records changes the state.
+    pub fn apply(&mut self, record: &Record) -> Applied {
+        if let Some((source, number)) = &record.sequence {
+            match self.sequences.get_mut(source) {
+                Some(highest) if *highest >= *number => return Applied::Duplicate,
+                Some(highest) => *highest = *number,
+                None => {
+                    self.sequences.insert(source.clone(), *number);
+                }
+            }
+        }
+        self.watermark = self.watermark.max(record.at);
+        match &record.body {
+            Body::State(op, object) => self.object(*op, record.at, object),
+            Body::Sync { kind } => {
+                let since = self.listings.remove(kind).unwrap_or(record.at);
+                self.graph.sync(kind, since, record.at);
+                Applied::Applied
+            }
+            Body::Topology(op, edge) => {
+                self.graph.state_edge(*op, record.at, edge);
+                Applied::Applied
+            }
+            Body::Event(event) => folded(self.episodes.event(event)),
+            Body::Log(line) => {
+                self.episodes.log(line, record.at);
+                Applied::Applied
+            }
+            Body::Alert(alert) => folded(self.episodes.alert(alert)),
+            Body::Tick => Applied::Applied,
+            Body::Act(act) => {
+                self.incidents.act(act, record.at);
+                Applied::Applied
+            }
+        }
+    }
+
+    fn object(&mut self, op: Op, at: Time, object: &crate::model::object::Object) -> Applied {
+        if op == Op::Delete {
+            self.graph.delete(at, &object.meta);
+            return Applied::Applied;
+        }
+        self.listings.entry(object.meta.kind.clone()).or_insert(at);
+        let known = object.meta.uid.as_ref().and_then(|uid| self.graph.find_uid(uid)).map(|i| self.graph.get(i));
+        let same = known.is_some_and(|k| {
+            let version = |o: &crate::model::object::Object| o.meta.resource_version.clone();
+            k.is_live()
+                && k.updated >= at
+                && object.meta.resource_version.is_some()
+                && k.object.as_deref().and_then(version) == object.meta.resource_version
+        });
+        if same {
+            return Applied::Duplicate;
+        }
+        self.graph.upsert(at, object.clone());
+        Applied::Applied
+    }
+}
+
+fn folded(folded: Folded) -> Applied {
+    match folded {
+        Folded::New => Applied::Applied,
+        Folded::Known => Applied::Duplicate,
+    }
+}

@@ -1,0 +1,271 @@
+//! What happened: events, log templates and alerts of the window, folded so that memory follows the window and the
+//! number of different things said, not the traffic. Folding is commutative: the order of arrival does not matter.
+
+mod template;
+
+use hashbrown::hash_map::Entry;
+
+use crate::model::time::MINUTE;
+use crate::model::{Alert, Episode, LogLine, Severity, Str, Subject, Time};
+
+pub use template::fingerprint;
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+
+/// How long a quiet episode is kept, in microseconds: the window, the reopening time and the lateness.
+pub const KEPT: i64 = 60 * MINUTE;
+/// Most templates of one writer; what comes beyond is folded into one.
+const MAX_TEMPLATES: u32 = 200;
+/// Most minutes of which a template's counts are kept.
+const RATE_MINUTES: usize = 30;
+
+/// Log lines of one pattern by one writer.
+#[derive(Clone, Debug)]
+pub struct LogTemplate {
+    /// Who wrote them.
+    pub subject: Subject,
+    /// The container, when known.
+    pub container: Option<Str>,
+    /// The earliest line, as an example.
+    pub sample: Str,
+    /// How bad they are.
+    pub severity: Severity,
+    /// First line.
+    pub first: Time,
+    /// Last line.
+    pub last: Time,
+    /// How many lines.
+    pub count: u64,
+    /// Lines per minute since the epoch, newest last.
+    minutes: Vec<(i64, u32)>,
+}
+
+impl LogTemplate {
+    /// Lines of the last five minutes against the mean of five minutes before; `None` without a past.
+    pub fn rise(&self, now: Time) -> Option<f64> {
+        let minute = now.0 / MINUTE;
+        let recent: u32 = self.minutes.iter().filter(|(m, _)| *m > minute - 5).map(|(_, n)| n).sum();
+        let before: Vec<_> = self.minutes.iter().filter(|(m, _)| *m <= minute - 5).collect();
+        let span = (minute - 5 - before.first()?.0 + 1).max(1);
+        let usual = f64::from(before.iter().map(|(_, n)| n).sum::<u32>()) / span as f64 * 5.0;
+        Some(f64::from(recent) / usual)
+    }
+}
+
+/// The episodes of one cluster's window.
+#[derive(Clone, Debug, Default)]
+pub struct Episodes {
+    events: Map<u64, Episode>,
+    logs: Map<(u64, u64), LogTemplate>,
+    templates_of: Map<u64, u32>,
+    alerts: Map<(Str, Time), Alert>,
+}
+
+fn hash(value: &impl std::hash::Hash) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Outcome of folding a record in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folded {
+    /// It told something new.
+    New,
+    /// It was known already.
+    Known,
+}
+
+impl Episodes {
+    /// Folds an event in: repeats of one event raise its count and never make a second episode.
+    pub fn event(&mut self, event: &Episode) -> Folded {
+        let key = match &event.id {
+            Some(id) => hash(&id),
+            None => hash(&(&event.subject, &event.reason, fingerprint(&event.message))),
+        };
+        match self.events.entry(key) {
+            Entry::Vacant(slot) => {
+                slot.insert(event.clone());
+                Folded::New
+            }
+            Entry::Occupied(mut slot) => {
+                let known = slot.get_mut();
+                if event.count <= known.count && event.last <= known.last && event.first >= known.first {
+                    return Folded::Known;
+                }
+                known.first = known.first.min(event.first);
+                known.count = known.count.max(event.count);
+                if event.last >= known.last {
+                    known.last = event.last;
+                    known.message = event.message.clone();
+                }
+                Folded::New
+            }
+        }
+    }
+
+    /// Folds log lines in; below `WARNING` nothing is kept.
+    pub fn log(&mut self, line: &LogLine, at: Time) {
+        if line.severity < Severity::Warning {
+            return;
+        }
+        let writer = hash(&(&line.subject, &line.container));
+        let mut key = (writer, fingerprint(&line.message));
+        if !self.logs.contains_key(&key) {
+            let count = self.templates_of.entry(writer).or_default();
+            if *count >= MAX_TEMPLATES {
+                key.1 = 0;
+            } else {
+                *count += 1;
+            }
+        }
+        let entry = self.logs.entry(key).or_insert_with(|| LogTemplate {
+            subject: line.subject.clone(),
+            container: line.container.clone(),
+            sample: line.message.clone(),
+            severity: line.severity,
+            first: line.first,
+            last: at,
+            count: 0,
+            minutes: Vec::new(),
+        });
+        if (line.first, &line.message) < (entry.first, &entry.sample) {
+            entry.sample = line.message.clone();
+        }
+        entry.first = entry.first.min(line.first);
+        entry.last = entry.last.max(at);
+        entry.count += u64::from(line.count);
+        entry.severity = entry.severity.max(line.severity);
+        count_minute(&mut entry.minutes, at.0 / MINUTE, line.count);
+    }
+
+    /// Folds an alert in: the status resolves it, the onset stays.
+    pub fn alert(&mut self, alert: &Alert) -> Folded {
+        match self.alerts.entry((alert.fingerprint.clone(), alert.starts)) {
+            Entry::Vacant(slot) => {
+                slot.insert(alert.clone());
+                Folded::New
+            }
+            Entry::Occupied(mut slot) if slot.get().firing && !alert.firing => {
+                slot.get_mut().firing = false;
+                Folded::New
+            }
+            Entry::Occupied(_) => Folded::Known,
+        }
+    }
+
+    /// Forgets what has been quiet for longer than [`KEPT`].
+    pub fn prune(&mut self, now: Time) {
+        let bound = now.plus(-KEPT);
+        self.events.retain(|_, e| e.last >= bound);
+        self.alerts.retain(|_, a| a.firing || a.starts >= bound);
+        let templates_of = &mut self.templates_of;
+        self.logs.retain(|(writer, _), l| {
+            let keep = l.last >= bound;
+            if !keep {
+                if let Some(n) = templates_of.get_mut(writer) {
+                    *n = n.saturating_sub(1);
+                }
+            }
+            keep
+        });
+        templates_of.retain(|_, n| *n > 0);
+    }
+
+    /// All events in a total order.
+    pub fn events(&self) -> Vec<&Episode> {
+        let mut all: Vec<_> = self.events.values().collect();
+        all.sort_by(|a, b| {
+            (a.first, &a.subject, &a.reason, &a.message, &a.id).cmp(&(b.first, &b.subject, &b.reason, &b.message, &b.id))
+        });
+        all
+    }
+
+    /// All log templates in a total order.
+    pub fn logs(&self) -> Vec<&LogTemplate> {
+        let mut all: Vec<_> = self.logs.values().collect();
+        all.sort_by(|a, b| (a.first, &a.subject, &a.container, &a.sample).cmp(&(b.first, &b.subject, &b.container, &b.sample)));
+        all
+    }
+
+    /// All alerts in a total order.
+    pub fn alerts(&self) -> Vec<&Alert> {
+        let mut all: Vec<_> = self.alerts.values().collect();
+        all.sort_by(|a, b| (a.starts, &a.fingerprint).cmp(&(b.starts, &b.fingerprint)));
+        all
+    }
+
+    /// How many episodes are held.
+    pub fn len(&self) -> usize {
+        self.events.len() + self.logs.len() + self.alerts.len()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn count_minute(minutes: &mut Vec<(i64, u32)>, minute: i64, count: u32) {
+    match minutes.binary_search_by_key(&minute, |(m, _)| *m) {
+        Ok(at) => minutes[at].1 = minutes[at].1.saturating_add(count),
+        Err(at) => {
+            minutes.insert(at, (minute, count));
+            if minutes.len() > RATE_MINUTES {
+                minutes.remove(0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+    use proptest::prelude::*;
+
+    fn event(id: &str, last: i64, count: u32) -> Episode {
+        Episode {
+            id: Some(id.into()),
+            first: Time(1),
+            last: Time(last),
+            count,
+            severity: Severity::Warning,
+            reason: "BackOff".into(),
+            message: format!("seen {count}").into(),
+            subject: Subject { kind: Kind::Pod, uid: None, namespace: "shop".into(), name: "web".into() },
+        }
+    }
+
+    #[test]
+    fn repeats_update_one_episode() {
+        let mut episodes = Episodes::default();
+        assert_eq!(episodes.event(&event("a", 10, 1)), Folded::New);
+        assert_eq!(episodes.event(&event("a", 20, 2)), Folded::New);
+        assert_eq!(episodes.event(&event("a", 20, 2)), Folded::Known);
+        assert_eq!(episodes.events().len(), 1);
+        assert_eq!(episodes.events()[0].count, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_arrival_does_not_matter(mut seen in proptest::collection::vec((0_u8..3, 1_i64..100, 1_u32..9), 1..20), seed in any::<u64>()) {
+            let fold = |list: &[(u8, i64, u32)]| {
+                let mut episodes = Episodes::default();
+                for (id, last, count) in list {
+                    episodes.event(&event(&id.to_string(), *last, *count));
+                }
+                episodes.events().iter().map(|e| (e.first, e.last, e.count)).collect::<Vec<_>>()
+            };
+            let a = fold(&seen);
+            let turn = (seed % seen.len() as u64) as usize;
+            seen.rotate_left(turn);
+            let mut b = fold(&seen);
+            let mut a = a;
+            a.sort_unstable();
+            b.sort_unstable();
+            prop_assert_eq!(a, b);
+        }
+    }
+}

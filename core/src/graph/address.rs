@@ -1,0 +1,93 @@
+//! Addresses inside env values, arguments, configuration and messages.
+
+use std::fmt;
+
+/// A host and, when it stood there, a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address<'a> {
+    /// Host name or IP address.
+    pub host: &'a str,
+    /// Port.
+    pub port: Option<u16>,
+}
+
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(self.host),
+        }
+    }
+}
+
+impl<'a> Address<'a> {
+    /// Reads `host` or `host:port` as [`fmt::Display`] writes it.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        in_text(text).next().or_else(|| is_host(text).then_some(Self { host: text, port: None }))
+    }
+}
+
+/// The addresses in a text: `host:port` anywhere and hosts behind `://`.
+///
+/// A single word without port is not an address here: whether it names a Service only the graph can tell.
+pub fn in_text(text: &str) -> impl Iterator<Item = Address<'_>> {
+    text.split(|c: char| {
+        c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '=' | '|' | '`')
+    })
+    .filter_map(token)
+}
+
+fn token(token: &str) -> Option<Address<'_>> {
+    let (rest, has_scheme) = match token.find("://") {
+        Some(at) => (&token[at + 3..], true),
+        None => (token, false),
+    };
+    let rest = rest.split(['/', '?', '#']).next()?;
+    let rest = rest.rsplit('@').next()?;
+    let rest = rest.trim_end_matches([':', '.']);
+    let (host, port) = match rest.split_once(':') {
+        Some((host, port)) => (host, Some(port.parse::<u16>().ok().filter(|p| *p > 0)?)),
+        None if has_scheme => (rest, None),
+        None => return None,
+    };
+    is_host(host).then_some(Address { host, port })
+}
+
+/// Whether a text is a DNS name or an IPv4 address: letters (or dots and digits), not a time or a version.
+fn is_host(host: &str) -> bool {
+    let b = host.as_bytes();
+    if b.is_empty() || b.len() > 253 || !b[0].is_ascii_alphanumeric() || !b[b.len() - 1].is_ascii_alphanumeric() {
+        return false;
+    }
+    if !b.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')) {
+        return false;
+    }
+    b.iter().any(u8::is_ascii_alphabetic) && !host.contains("..") || host.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(text: &str) -> Vec<String> {
+        in_text(text).map(|a| a.to_string()).collect()
+    }
+
+    #[test]
+    fn addresses_are_found_where_people_write_them() {
+        assert_eq!(all("cart:7070"), ["cart:7070"]);
+        assert_eq!(all("jdbc:mysql://db.shop:3306/orders?x=1"), ["db.shop:3306"]);
+        assert_eq!(all("postgres://***@db:5432/shop"), ["db:5432"]);
+        assert_eq!(all("dial tcp: lookup cart on 10.96.0.10:53: no such host"), ["10.96.0.10:53"]);
+        assert_eq!(all("at 10:00:03 version 1.2.3"), Vec::<String>::new());
+        assert_eq!(all("http://billing/api, http://mail:8080"), ["billing", "mail:8080"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_searched(text in ".{0,80}") {
+            let _ = all(&text);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! One identity per object over uid and alias, and the life of each.
+
+use super::{Graph, Idx, Relation, Resource, derive};
+use crate::model::object::{Meta, Object};
+use crate::model::{Alias, Edge, Kind, Op, Str, Subject, Time};
+
+impl Graph {
+    /// Writes a version of an object; older versions than the known one change nothing.
+    pub fn upsert(&mut self, at: Time, object: Object) -> Idx {
+        let idx = self.place(&object.meta, at);
+        let node = &mut self.nodes[idx.0 as usize];
+        if node.object.is_some() && node.updated > at {
+            return idx;
+        }
+        let address = address_of(&object);
+        let relink = node.object.as_deref().is_none_or(|old| derive::links_may_differ(old, &object));
+        let was_live = node.is_live();
+        node.updated = at;
+        node.closed = None;
+        node.created = object.meta.created.or(node.created);
+        if node.uid.is_none() {
+            node.uid.clone_from(&object.meta.uid);
+        }
+        node.object = Some(Box::new(object));
+        if !was_live {
+            self.enlist(idx);
+        }
+        if let Some(address) = address {
+            self.addresses.insert(address, idx);
+        }
+        if relink {
+            self.relink(idx, at);
+        }
+        self.dirty.push(idx);
+        idx
+    }
+
+    /// Ends the life of an object; `None` when nobody knew it.
+    pub fn delete(&mut self, at: Time, meta: &Meta) -> Option<Idx> {
+        let subject = Subject {
+            kind: meta.kind.clone(),
+            uid: meta.uid.clone(),
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone(),
+        };
+        let idx = self.resolve(&subject, at)?;
+        (self.get(idx).updated <= at).then(|| self.close(idx, at))?;
+        Some(idx)
+    }
+
+    fn close(&mut self, idx: Idx, at: Time) {
+        let node = &mut self.nodes[idx.0 as usize];
+        if node.closed.is_some() {
+            return;
+        }
+        node.closed = Some(at);
+        node.updated = at;
+        let outgoing: Vec<_> = node.out.iter().filter(|l| l.to.is_none()).map(|l| (l.relation, l.other)).collect();
+        let incoming: Vec<_> = node
+            .inc
+            .iter()
+            .filter(|l| l.to.is_none() && l.relation != Relation::Controls)
+            .map(|l| (l.relation, l.other))
+            .collect();
+        self.delist(idx);
+        for (relation, other) in outgoing {
+            self.unlink(idx, relation, other, at);
+            self.dirty.push(other);
+        }
+        // What referred to it by name still does: only edges that its own labels made end with it.
+        for (relation, other) in incoming {
+            if relation == Relation::Selects {
+                self.unlink(other, relation, idx, at);
+            }
+            self.dirty.push(other);
+        }
+        self.dirty.push(idx);
+    }
+
+    /// Ends a full listing of a kind: closes what was not written since `since`. Returns what was closed.
+    pub fn sync(&mut self, kind: &Kind, since: Time, at: Time) -> Vec<Idx> {
+        let gone: Vec<Idx> =
+            self.iter().filter(|(_, r)| r.is_live() && r.kind() == kind && r.updated < since).map(|(i, _)| i).collect();
+        for idx in &gone {
+            self.close(*idx, at);
+        }
+        gone
+    }
+
+    /// Writes or ends a stated edge. Unknown relation names are kept out of the typed graph.
+    pub fn state_edge(&mut self, op: Op, at: Time, edge: &Edge) -> bool {
+        if op == Op::Delete {
+            if let Some((from, relation, to)) = self.stated.remove(&edge.id) {
+                self.unlink(from, relation, to, at);
+            }
+            return true;
+        }
+        let Some(relation) = Relation::parse(&edge.relation) else { return false };
+        let (from, to) = (self.intern(&edge.from, at), self.intern(&edge.to, at));
+        self.stated.insert(edge.id.clone(), (from, relation, to));
+        self.link(from, relation, to, at, true);
+        true
+    }
+
+    /// The resource a record means, as of the record's time; `None` when nobody knows it.
+    pub fn resolve(&self, subject: &Subject, at: Time) -> Option<Idx> {
+        if let Some(idx) = subject.uid.as_ref().and_then(|uid| self.by_uid.get(uid)) {
+            return Some(self.follow(*idx));
+        }
+        if subject.name.is_empty() {
+            return None;
+        }
+        let alias = Alias { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.clone() };
+        let newest = self.follow(*self.by_alias.get(&alias)?);
+        let idx = self.at_time(newest, at);
+        // A uid that this alias never had means another, unknown incarnation.
+        let known = self.get(idx);
+        let other = subject.uid.is_some() && known.uid.is_some() && known.object.is_some();
+        (!other && self.lived(idx, at)).then_some(idx)
+    }
+
+    /// The resource a record means; unknown ones are entered as named only.
+    pub fn intern(&mut self, subject: &Subject, at: Time) -> Idx {
+        if let Some(idx) = self.resolve(subject, at) {
+            return idx;
+        }
+        let alias = Alias { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.clone() };
+        self.insert(alias, subject.uid.clone())
+    }
+
+    /// The newest live or named resource of an alias.
+    pub fn find(&self, kind: Kind, namespace: &str, name: &str) -> Option<Idx> {
+        self.by_alias.get(&Alias::new(kind, namespace, name)).map(|i| self.follow(*i))
+    }
+
+    /// The newest live resource of an alias.
+    pub fn find_live(&self, kind: Kind, namespace: &str, name: &str) -> Option<Idx> {
+        self.find(kind, namespace, name).filter(|i| self.get(*i).is_live())
+    }
+
+    /// The resource of a uid.
+    pub fn find_uid(&self, uid: &str) -> Option<Idx> {
+        self.by_uid.get(uid).map(|i| self.follow(*i))
+    }
+
+    pub(super) fn intern_alias(&mut self, alias: Alias) -> Idx {
+        match self.by_alias.get(&alias) {
+            Some(idx) => self.follow(*idx),
+            None => self.insert(alias, None),
+        }
+    }
+
+    /// Finds or makes the node of an object's version: by uid, else by alias when that alias' node can be this object.
+    fn place(&mut self, meta: &Meta, at: Time) -> Idx {
+        let alias = Alias { kind: meta.kind.clone(), namespace: meta.namespace.clone(), name: meta.name.clone() };
+        let by_uid = meta.uid.as_ref().and_then(|uid| self.by_uid.get(uid)).map(|i| self.follow(*i));
+        let by_alias = if alias.name.is_empty() { None } else { self.by_alias.get(&alias).map(|i| self.follow(*i)) };
+        match (by_uid, by_alias) {
+            (Some(a), Some(b)) if a == b => a,
+            (Some(a), Some(b)) => {
+                if self.get(b).uid.is_none() && self.get(b).object.is_none() {
+                    self.merge(b, a);
+                } else if self.get(a).alias.name.is_empty() {
+                    self.nodes[a.0 as usize].previous = Some(b);
+                }
+                self.name_node(a, alias);
+                a
+            }
+            (Some(a), None) => {
+                self.name_node(a, alias);
+                a
+            }
+            (None, Some(b)) if self.may_be(b, meta, at) => {
+                if let Some(uid) = &meta.uid {
+                    self.by_uid.insert(uid.clone(), b);
+                    self.nodes[b.0 as usize].uid = Some(uid.clone());
+                }
+                b
+            }
+            (None, Some(b)) => {
+                // Another object under the same name: the old one has ended by now.
+                let ended = meta.created.unwrap_or(at);
+                self.close(b, ended);
+                self.insert(alias, meta.uid.clone())
+            }
+            (None, None) => self.insert(alias, meta.uid.clone()),
+        }
+    }
+
+    /// Whether the node can be the object that `meta` describes.
+    fn may_be(&self, idx: Idx, meta: &Meta, at: Time) -> bool {
+        let node = self.get(idx);
+        match (&node.uid, &meta.uid) {
+            (Some(a), Some(b)) => a == b,
+            _ => {
+                let reborn = node.created.zip(meta.created).is_some_and(|(a, b)| a != b);
+                let after_end =
+                    node.closed.is_some_and(|end| meta.created.is_some_and(|c| c > end) || meta.created.is_none() && at > end);
+                !reborn && !after_end
+            }
+        }
+    }
+
+    fn insert(&mut self, alias: Alias, uid: Option<Str>) -> Idx {
+        let idx = Idx(self.nodes.len() as u32);
+        let mut node = Resource::new(alias.clone(), uid.clone());
+        if let Some(uid) = uid {
+            self.by_uid.insert(uid, idx);
+        }
+        if !alias.name.is_empty() {
+            node.previous = self.by_alias.insert(alias, idx);
+        }
+        self.nodes.push(node);
+        idx
+    }
+
+    fn name_node(&mut self, idx: Idx, alias: Alias) {
+        if self.get(idx).alias != alias && !alias.name.is_empty() {
+            self.nodes[idx.0 as usize].alias = alias.clone();
+            self.by_alias.insert(alias, idx);
+        }
+    }
+
+    /// Makes `from`, known by alias alone, the same node as `into`.
+    fn merge(&mut self, from: Idx, into: Idx) {
+        let node = &mut self.nodes[from.0 as usize];
+        node.merged_into = Some(into);
+        let (out, inc) = (std::mem::take(&mut node.out), std::mem::take(&mut node.inc));
+        for link in &out {
+            self.rewrite(link.other, from, into, false);
+        }
+        for link in &inc {
+            self.rewrite(link.other, from, into, true);
+        }
+        let target = &mut self.nodes[into.0 as usize];
+        target.out.extend(out);
+        target.inc.extend(inc);
+    }
+
+    fn rewrite(&mut self, at: Idx, from: Idx, into: Idx, outgoing: bool) {
+        let node = &mut self.nodes[at.0 as usize];
+        let links = if outgoing { &mut node.out } else { &mut node.inc };
+        for link in links.iter_mut().filter(|l| l.other == from) {
+            link.other = into;
+        }
+    }
+
+    fn follow(&self, mut idx: Idx) -> Idx {
+        while let Some(next) = self.get(idx).merged_into {
+            idx = next;
+        }
+        idx
+    }
+
+    /// Of the resources of one alias the one that lived at `at`, else the newest.
+    fn at_time(&self, newest: Idx, at: Time) -> Idx {
+        let mut idx = newest;
+        loop {
+            let node = self.get(idx);
+            if node.created.is_none_or(|c| c <= at) {
+                return idx;
+            }
+            match node.previous {
+                Some(previous) => idx = self.follow(previous),
+                None => return newest,
+            }
+        }
+    }
+
+    /// Whether the resource can have existed at `at`; a second of slack covers times cut to whole seconds.
+    fn lived(&self, idx: Idx, at: Time) -> bool {
+        let node = self.get(idx);
+        node.created.is_none_or(|c| c <= at.plus(crate::model::time::SECOND))
+    }
+}
+
+/// The address under which an object is called. Pods on the host's network share the node's and name nobody.
+fn address_of(object: &Object) -> Option<Str> {
+    let service = object.service().and_then(|s| s.cluster_ip.clone());
+    let pod = object
+        .pod()
+        .filter(|p| p.spec.as_ref().is_none_or(|s| s.host_network != Some(true)))
+        .and_then(|p| p.status.pod_ip.clone());
+    service.or(pod).filter(|a| !a.is_empty() && &**a != "None")
+}

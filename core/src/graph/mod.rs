@@ -1,0 +1,156 @@
+//! The live knowledge graph of one cluster: who is who, who is tied to whom, and who belongs together.
+
+pub mod address;
+mod component;
+pub mod derive;
+mod identity;
+mod path;
+mod relation;
+mod resource;
+
+pub use component::{Component, ComponentKind};
+pub use path::Step;
+pub use relation::Relation;
+pub use resource::{Idx, Link, Resource};
+
+use crate::model::{Alias, Str};
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+
+/// Resources and typed edges of one cluster, addressed by uid and alias.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Resource>,
+    by_uid: Map<Str, Idx>,
+    /// The newest resource of each alias; older ones hang behind it as `previous`.
+    by_alias: Map<Alias, Idx>,
+    /// Pods, Services and workloads by namespace, for selectors.
+    members: Map<Str, Members>,
+    /// Stated edges by the sender's id, so that a DELETE finds them.
+    stated: Map<Str, (Idx, Relation, Idx)>,
+    /// Resources with state, for the kinds of which a cluster has few.
+    kinds: Map<crate::model::Kind, Vec<Idx>>,
+    /// Kinds and namespaces of which state was ever seen.
+    known: hashbrown::HashSet<(crate::model::Kind, Str), foldhash::fast::FixedState>,
+    /// Cluster addresses of Services and addresses of pods.
+    addresses: Map<Str, Idx>,
+    dirty: Vec<Idx>,
+    edges: usize,
+}
+
+/// What of a namespace takes part in selection.
+#[derive(Clone, Debug, Default)]
+struct Members {
+    pods: Vec<Idx>,
+    services: Vec<Idx>,
+    workloads: Vec<Idx>,
+    policies: Vec<Idx>,
+    quotas: Vec<Idx>,
+    claims: Vec<Idx>,
+    hpas: Vec<Idx>,
+}
+
+impl Graph {
+    /// The resource behind an index.
+    pub fn get(&self, idx: Idx) -> &Resource {
+        &self.nodes[idx.0 as usize]
+    }
+
+    /// All resources, also closed ones and those that only others named.
+    pub fn iter(&self) -> impl Iterator<Item = (Idx, &Resource)> {
+        self.nodes.iter().enumerate().filter(|(_, r)| r.merged_into.is_none()).map(|(i, r)| (Idx(i as u32), r))
+    }
+
+    /// How many resources live.
+    pub fn live(&self) -> usize {
+        self.iter().filter(|(_, r)| r.is_live()).count()
+    }
+
+    /// How many edges are valid now.
+    pub fn edge_count(&self) -> usize {
+        self.edges
+    }
+
+    /// Takes the resources that changed since the last call.
+    pub fn take_dirty(&mut self) -> Vec<Idx> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        dirty
+    }
+
+    /// Live pods of a namespace.
+    pub fn pods(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
+        self.members_of(namespace, |m| &m.pods)
+    }
+
+    /// Live Services of a namespace.
+    pub fn services(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
+        self.members_of(namespace, |m| &m.services)
+    }
+
+    /// Live controllers of pods in a namespace.
+    pub fn workloads(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
+        self.members_of(namespace, |m| &m.workloads)
+    }
+
+    /// Live network policies of a namespace.
+    pub fn policies(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
+        self.members_of(namespace, |m| &m.policies)
+    }
+
+    /// Live quotas of a namespace.
+    pub fn quotas(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
+        self.members_of(namespace, |m| &m.quotas)
+    }
+
+    /// Live claims of a namespace.
+    pub fn claims(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
+        self.members_of(namespace, |m| &m.claims)
+    }
+
+    /// Live autoscalers of a namespace.
+    pub fn hpas(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
+        self.members_of(namespace, |m| &m.hpas)
+    }
+
+    fn members_of(&self, namespace: &str, list: fn(&Members) -> &Vec<Idx>) -> impl Iterator<Item = Idx> + '_ {
+        self.members.get(namespace).into_iter().flat_map(move |m| list(m).iter().copied()).filter(|i| self.get(*i).is_live())
+    }
+
+    /// Namespaces that hold pods, Services or workloads, in name order.
+    pub fn namespaces(&self) -> Vec<Str> {
+        let mut names: Vec<Str> = self.members.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// Valid edges out of a resource.
+    pub fn out(&self, idx: Idx) -> impl Iterator<Item = (Relation, Idx)> + '_ {
+        self.get(idx).out.iter().filter(|l| l.to.is_none()).map(|l| (l.relation, l.other))
+    }
+
+    /// Valid edges into a resource.
+    pub fn incoming(&self, idx: Idx) -> impl Iterator<Item = (Relation, Idx)> + '_ {
+        self.get(idx).inc.iter().filter(|l| l.to.is_none()).map(|l| (l.relation, l.other))
+    }
+}
+
+impl Graph {
+    /// Live resources of a kind in the order in which they became known.
+    pub fn of_kind(&self, kind: &crate::model::Kind) -> impl Iterator<Item = Idx> + '_ {
+        self.kinds.get(kind).into_iter().flatten().copied().filter(|i| self.get(*i).is_live())
+    }
+
+    /// Whether state of a kind was ever known in a namespace.
+    pub fn knows_kind(&self, kind: &crate::model::Kind, namespace: &str) -> bool {
+        self.known.contains(&(kind.clone(), Str::from(namespace)))
+    }
+}
+
+impl Graph {
+    /// The live Service or pod of an IP address.
+    pub fn by_address(&self, ip: &str) -> Option<Idx> {
+        self.addresses.get(ip).map(|i| Idx(i.0)).filter(|i| self.get(*i).is_live())
+    }
+}

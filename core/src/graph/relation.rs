@@ -1,0 +1,60 @@
+//! The types of edges and which way harm travels along them.
+
+use std::fmt;
+
+macro_rules! relations {
+    ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
+        /// The type of an edge.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Relation { $($(#[$doc])* $variant,)* }
+
+        impl Relation {
+            /// Reads the name used on the wire.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($name => Some(Self::$variant),)* _ => None }
+            }
+
+            /// The name used on the wire and in the graph store.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+relations! {
+    /// Owner to owned.
+    Controls "CONTROLS",
+    /// Pod to node.
+    RunsOn "RUNS_ON",
+    /// Service to pod.
+    Selects "SELECTS",
+    /// Ingress to Service.
+    Routes "ROUTES",
+    /// Pod or workload to claim, ConfigMap or Secret that it mounts.
+    Mounts "MOUNTS",
+    /// To what is referred to otherwise: ServiceAccount, env source, class.
+    Uses "USES",
+    /// Claim to volume.
+    Bound "BOUND",
+    /// Caller to called.
+    Calls "CALLS",
+    /// Autoscaler to target.
+    Scales "SCALES",
+    /// Quota or limit range to namespace.
+    Limits "LIMITS",
+}
+
+impl Relation {
+    /// Whether harm travels from the edge's end to its start (`web CALLS cart`: a broken `cart` harms `web`);
+    /// otherwise from start to end (a quota harms what it limits).
+    pub fn harms_start(self) -> bool {
+        !matches!(self, Self::Controls | Self::Scales | Self::Limits)
+    }
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

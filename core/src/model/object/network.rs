@@ -1,0 +1,103 @@
+//! Services and what leads to them.
+
+use serde::Deserialize;
+
+use super::values::{Labels, List, PortRef, Selector};
+use crate::model::Str;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Service {
+    pub ports: List<ServicePort>,
+    pub selector: Labels,
+    #[serde(rename = "clusterIP")]
+    pub cluster_ip: Option<Str>,
+    #[serde(rename = "type")]
+    pub service_type: Option<Str>,
+    pub external_name: Option<Str>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServicePort {
+    pub name: Option<Str>,
+    pub port: i64,
+    pub target_port: Option<PortRef>,
+    pub protocol: Option<Str>,
+    pub app_protocol: Option<Str>,
+}
+
+/// An Endpoints object or an EndpointSlice, both reduced to the addresses behind a Service.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    /// The Service they belong to.
+    pub service: Str,
+    pub endpoints: List<Endpoint>,
+    pub ports: List<EndpointPort>,
+}
+
+/// A port under which a Service's backends are reached.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EndpointPort {
+    pub name: Option<Str>,
+    pub port: Option<i64>,
+    pub protocol: Option<Str>,
+}
+
+/// One address behind a Service.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    pub address: Str,
+    pub ready: bool,
+    /// Name of the pod, when the address is one.
+    pub pod: Option<Str>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Ingress {
+    pub class: Option<Str>,
+    /// Names of the Services that rules or the default backend route to, with their ports.
+    pub backends: List<Backend>,
+    /// Whether a controller has published an address.
+    pub has_address: bool,
+    pub tls_secrets: List<Str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Backend {
+    pub service: Str,
+    pub port: Option<PortRef>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NetworkPolicy {
+    pub pod_selector: Selector,
+    pub policy_types: List<Str>,
+    pub ingress: List<PolicyRule>,
+    pub egress: List<PolicyRule>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PolicyRule {
+    pub from: List<PolicyPeer>,
+    pub to: List<PolicyPeer>,
+    pub ports: List<PolicyPort>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PolicyPeer {
+    pub pod_selector: Option<Selector>,
+    pub namespace_selector: Option<Selector>,
+    pub ip_block: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PolicyPort {
+    pub port: Option<PortRef>,
+    pub protocol: Option<Str>,
+}

@@ -1,0 +1,52 @@
+//! Nodes and the leases by which kubelets and control-plane processes show life.
+
+use serde::Deserialize;
+
+use super::Condition;
+use super::values::{List, MaybeTime, Quantities};
+use crate::model::Str;
+
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    pub spec: NodeSpec,
+    pub status: NodeStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeSpec {
+    pub unschedulable: Option<bool>,
+    pub taints: List<Taint>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Taint {
+    pub key: Str,
+    pub value: Option<Str>,
+    pub effect: Option<Str>,
+}
+
+impl Taint {
+    /// `key=value:Effect`
+    pub fn to_text(&self) -> String {
+        let value = self.value.as_deref().filter(|v| !v.is_empty()).map_or(String::new(), |v| format!("={v}"));
+        format!("{}{value}:{}", self.key, self.effect.as_deref().unwrap_or(""))
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeStatus {
+    pub conditions: List<Condition>,
+    pub allocatable: Quantities,
+    pub capacity: Quantities,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Lease {
+    pub holder_identity: Option<Str>,
+    pub lease_duration_seconds: Option<i64>,
+    pub renew_time: MaybeTime,
+}

@@ -1,0 +1,38 @@
+//! What limits or scales others.
+
+use serde::Deserialize;
+
+use super::Condition;
+use super::values::{List, Quantities};
+use crate::model::Str;
+
+#[derive(Clone, Debug, Default)]
+pub struct Quota {
+    pub hard: Quantities,
+    pub used: Quantities,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LimitRange {
+    pub limits: List<LimitItem>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LimitItem {
+    #[serde(rename = "type")]
+    pub kind: Option<Str>,
+    pub max: Quantities,
+    pub min: Quantities,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Hpa {
+    pub target_kind: Option<Str>,
+    pub target_name: Option<Str>,
+    pub max_replicas: Option<i64>,
+    pub current_replicas: Option<i64>,
+    pub desired_replicas: Option<i64>,
+    pub conditions: List<Condition>,
+}

@@ -1,0 +1,71 @@
+//! Claims, volumes, classes, ConfigMaps and Secrets.
+
+use serde::Deserialize;
+
+use super::pod::NodeSelector;
+use super::values::{List, Quantities, Selector};
+use crate::model::Str;
+
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    pub spec: ClaimSpec,
+    pub phase: Option<Str>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimSpec {
+    pub access_modes: List<Str>,
+    pub storage_class_name: Option<Str>,
+    pub volume_name: Option<Str>,
+    pub volume_mode: Option<Str>,
+    pub selector: Option<Selector>,
+    pub resources: super::pod::Resources,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Volume {
+    pub spec: VolumeSpec,
+    pub phase: Option<Str>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeSpec {
+    pub access_modes: List<Str>,
+    pub storage_class_name: Option<Str>,
+    pub volume_mode: Option<Str>,
+    pub capacity: Quantities,
+    pub claim_ref: Option<VolumeClaimRef>,
+    pub node_affinity: Option<VolumeAffinity>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VolumeClaimRef {
+    pub namespace: Option<Str>,
+    pub name: Option<Str>,
+    pub uid: Option<Str>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VolumeAffinity {
+    pub required: Option<NodeSelector>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeClass {
+    pub provisioner: Option<Str>,
+    pub volume_binding_mode: Option<Str>,
+}
+
+/// A ConfigMap or a Secret. Secrets have keys only; a value is never read.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigData {
+    /// `None` when the record did not carry the data at all, so that no key can be called missing.
+    pub keys: Option<List<Str>>,
+    /// Addresses (`host:port`, `host`) found in the values of a ConfigMap.
+    pub addresses: List<Str>,
+}

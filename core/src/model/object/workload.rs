@@ -1,0 +1,104 @@
+//! Controllers of pods.
+
+use serde::Deserialize;
+
+use super::Condition;
+use super::pod::{NameRef, PodSpec};
+use super::values::{Labels, List, MaybeTime, Selector};
+use crate::model::Str;
+
+/// Deployment, ReplicaSet, StatefulSet, DaemonSet or ReplicationController.
+#[derive(Clone, Debug, Default)]
+pub struct Workload {
+    pub spec: WorkloadSpec,
+    pub status: WorkloadStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkloadSpec {
+    pub replicas: Option<i64>,
+    pub paused: Option<bool>,
+    pub selector: Option<Selector>,
+    pub template: Option<Box<Template>>,
+    pub service_name: Option<Str>,
+    pub volume_claim_templates: List<ClaimTemplate>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClaimTemplate {
+    pub metadata: Option<NameRef>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Template {
+    pub metadata: TemplateMeta,
+    pub spec: PodSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TemplateMeta {
+    pub labels: Labels,
+    pub annotations: Labels,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkloadStatus {
+    pub observed_generation: Option<i64>,
+    pub replicas: Option<i64>,
+    pub ready_replicas: Option<i64>,
+    pub available_replicas: Option<i64>,
+    pub updated_replicas: Option<i64>,
+    pub unavailable_replicas: Option<i64>,
+    pub desired_number_scheduled: Option<i64>,
+    pub number_ready: Option<i64>,
+    pub conditions: List<Condition>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Job {
+    pub spec: JobSpec,
+    pub status: JobStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobSpec {
+    pub backoff_limit: Option<i64>,
+    pub completions: Option<i64>,
+    pub suspend: Option<bool>,
+    pub template: Option<Box<Template>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobStatus {
+    pub active: Option<i64>,
+    pub succeeded: Option<i64>,
+    pub failed: Option<i64>,
+    pub conditions: List<Condition>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct CronJob {
+    pub spec: CronJobSpec,
+    pub last_schedule: MaybeTime,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CronJobSpec {
+    pub schedule: Option<Str>,
+    pub suspend: Option<bool>,
+    pub job_template: Option<Box<JobTemplate>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct JobTemplate {
+    pub spec: JobSpec,
+}

@@ -1,0 +1,66 @@
+//! How bad an episode is.
+
+use serde::{Deserialize, Serialize};
+
+/// Severity of an episode or incident, ordered from least to worst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Severity {
+    /// Detail for developers.
+    Debug,
+    /// Normal operation; Kubernetes' `Normal`.
+    #[default]
+    Info,
+    /// Something is off.
+    Warning,
+    /// Something failed.
+    Error,
+    /// Failed for users.
+    Critical,
+    /// The process gave up.
+    Fatal,
+}
+
+impl Severity {
+    /// Reads a severity word in any of the spellings that senders use; `None` when it is none of them.
+    pub fn parse(word: &str) -> Option<Self> {
+        let mut lower = [0_u8; 16];
+        let word = word.trim().as_bytes();
+        let lower = lower.get_mut(..word.len())?;
+        lower.copy_from_slice(word);
+        lower.make_ascii_lowercase();
+        Some(match &*lower {
+            b"trace" | b"debug" | b"dbg" => Self::Debug,
+            b"normal" | b"info" | b"information" | b"notice" | b"log" | b"none" => Self::Info,
+            b"warning" | b"warn" => Self::Warning,
+            b"error" | b"err" | b"severe" => Self::Error,
+            b"critical" | b"crit" | b"page" | b"emergency" | b"alert" => Self::Critical,
+            b"fatal" | b"panic" => Self::Fatal,
+            _ => return None,
+        })
+    }
+
+    /// One step worse, as repeated events escalate.
+    #[must_use]
+    pub fn escalated(self) -> Self {
+        match self {
+            Self::Debug => Self::Info,
+            Self::Info => Self::Warning,
+            Self::Warning => Self::Error,
+            Self::Error => Self::Critical,
+            Self::Critical | Self::Fatal => Self::Fatal,
+        }
+    }
+
+    /// The word used on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+            Self::Error => "ERROR",
+            Self::Critical => "CRITICAL",
+            Self::Fatal => "FATAL",
+        }
+    }
+}

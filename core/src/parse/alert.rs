@@ -1,0 +1,109 @@
+//! Alertmanager v4 webhooks and their elements.
+
+use serde::Deserialize;
+
+use super::text::{Text, given};
+use super::{Context, Reason, Reject, check_tenant, cluster};
+use crate::model::object::Labels;
+use crate::model::{Alert, Body, Kind, Record, Severity, Str, Subject, Time};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    alerts: Option<Vec<Element<'a>>>,
+    #[serde(borrow, flatten)]
+    element: Element<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Element<'a> {
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+    labels: Labels,
+    annotations: Labels,
+    #[serde(borrow)]
+    starts_at: Option<Text<'a>>,
+    #[serde(borrow)]
+    ends_at: Option<Text<'a>>,
+    #[serde(borrow)]
+    fingerprint: Option<Text<'a>>,
+    #[serde(borrow, rename = "client_id")]
+    client_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    cluster: Option<Text<'a>>,
+}
+
+pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+    let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
+    check_tenant(given(wire.element.client_id.as_ref()), context)?;
+    let outer = given(wire.element.cluster.as_ref());
+    match &wire.alerts {
+        Some(alerts) => alerts.iter().try_for_each(|a| push(a, outer, context, out)),
+        None if wire.element.starts_at.is_some() || !wire.element.labels.is_empty() => push(&wire.element, outer, context, out),
+        None => Err(Reject::new(Reason::UnknownShape, "an alert needs `alerts`, or `labels` and `startsAt`")),
+    }
+}
+
+fn push(element: &Element<'_>, outer: Option<&str>, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+    let labels = &element.labels;
+    let starts = element.starts_at.as_ref().and_then(|t| Time::parse(&t.0)).unwrap_or(context.received_at);
+    let firing = element.status.as_ref().is_none_or(|s| !s.0.eq_ignore_ascii_case("resolved"));
+    let ends = element.ends_at.as_ref().and_then(|t| Time::parse(&t.0));
+    // A resolution happens when the alert ended; an onset when it started.
+    let at = if firing { starts } else { ends.filter(|e| *e >= starts).unwrap_or(context.received_at.max(starts)) };
+    let cluster = cluster(given(element.cluster.as_ref()).or(outer).or(context.cluster).or(labels.get("cluster")), context)?;
+    let name = labels.get("alertname").unwrap_or("");
+    let fingerprint = given(element.fingerprint.as_ref()).map_or_else(|| hash(labels), str::to_owned);
+    out.push(Record {
+        cluster,
+        at,
+        sequence: None,
+        body: Body::Alert(Box::new(Alert {
+            fingerprint: fingerprint.into(),
+            starts,
+            firing,
+            name: name.into(),
+            severity: labels.get("severity").and_then(Severity::parse).unwrap_or(Severity::Warning),
+            subject: subject(labels),
+            annotations: element.annotations.clone(),
+            labels: element.labels.clone(),
+        })),
+    });
+    Ok(())
+}
+
+fn hash(labels: &Labels) -> String {
+    format!("{:08x}", crc32c::crc32c(labels.to_text().as_bytes()))
+}
+
+/// The first of pod, workload kinds, service, node or instance, namespace that the labels name.
+fn subject(labels: &Labels) -> Subject {
+    const BY_LABEL: [(&str, Kind); 15] = [
+        ("pod", Kind::Pod),
+        ("pod_name", Kind::Pod),
+        ("deployment", Kind::Deployment),
+        ("statefulset", Kind::StatefulSet),
+        ("daemonset", Kind::DaemonSet),
+        ("job_name", Kind::Job),
+        ("cronjob", Kind::CronJob),
+        ("horizontalpodautoscaler", Kind::HorizontalPodAutoscaler),
+        ("persistentvolumeclaim", Kind::PersistentVolumeClaim),
+        ("service", Kind::Service),
+        ("service_name", Kind::Service),
+        ("destination_service_name", Kind::Service),
+        ("node", Kind::Node),
+        ("instance", Kind::Node),
+        ("namespace", Kind::Namespace),
+    ];
+    let namespace = labels.get("namespace").or(labels.get("exported_namespace")).unwrap_or("");
+    for (label, kind) in BY_LABEL {
+        if let Some(value) = labels.get(label).filter(|v| !v.is_empty()) {
+            let value = if label == "instance" { value.split(':').next().unwrap_or(value) } else { value };
+            let namespace = if kind.is_cluster_scoped() { "" } else { namespace };
+            return Subject { kind, uid: None, namespace: namespace.into(), name: Str::from(value) };
+        }
+    }
+    Subject { kind: Kind::Other("Cluster".into()), uid: None, namespace: Str::default(), name: Str::default() }
+}

@@ -1,0 +1,140 @@
+//! Kubernetes events: normalized, `v1`, `events.k8s.io/v1`, and as kubernetes-event-exporter sends them.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::text::{Count, RefWire, Text, first_time, given};
+use super::{Context, Reason, Reject, check_tenant, cluster};
+use crate::model::{Body, Episode, Record, Severity, Str};
+
+/// The union of the four forms: their field names do not collide.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    event_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    event_time: Option<Text<'a>>,
+    #[serde(borrow)]
+    first_time: Option<Text<'a>>,
+    count: Count,
+    #[serde(borrow)]
+    client_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    cluster: Option<Text<'a>>,
+    #[serde(borrow, rename = "clusterName")]
+    cluster_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    severity: Option<Text<'a>>,
+    #[serde(borrow, rename = "type")]
+    event_type: Option<Text<'a>>,
+    #[serde(borrow)]
+    reason: Option<Text<'a>>,
+    #[serde(borrow)]
+    message: Option<Text<'a>>,
+    #[serde(borrow)]
+    note: Option<Text<'a>>,
+    #[serde(borrow)]
+    subject: Option<RefWire<'a>>,
+    #[serde(borrow, rename = "involvedObject")]
+    involved_object: Option<RefWire<'a>>,
+    #[serde(borrow)]
+    regarding: Option<RefWire<'a>>,
+    #[serde(borrow)]
+    metadata: Option<MetaWire<'a>>,
+    #[serde(borrow, rename = "firstTimestamp")]
+    first_timestamp: Option<Text<'a>>,
+    #[serde(borrow, rename = "lastTimestamp")]
+    last_timestamp: Option<Text<'a>>,
+    #[serde(borrow, rename = "eventTime")]
+    micro_time: Option<Text<'a>>,
+    #[serde(rename = "deprecatedCount")]
+    deprecated_count: Count,
+    #[serde(borrow, rename = "deprecatedFirstTimestamp")]
+    deprecated_first: Option<Text<'a>>,
+    #[serde(borrow, rename = "deprecatedLastTimestamp")]
+    deprecated_last: Option<Text<'a>>,
+    #[serde(borrow)]
+    series: Option<SeriesWire<'a>>,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    src: Option<Text<'a>>,
+    seq: Count,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MetaWire<'a> {
+    #[serde(borrow)]
+    uid: Option<Text<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow, rename = "creationTimestamp")]
+    created: Option<Text<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SeriesWire<'a> {
+    count: Count,
+    #[serde(borrow, rename = "lastObservedTime")]
+    last: Option<Text<'a>>,
+}
+
+pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+    let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
+    if let Some(items) = &wire.items {
+        return items.iter().try_for_each(|item| parse(item.get(), context, out));
+    }
+    check_tenant(given(wire.client_id.as_ref()), context)?;
+    let subject = [&wire.subject, &wire.involved_object, &wire.regarding].into_iter().flatten().find_map(RefWire::subject);
+    let Some(mut subject) = subject else {
+        return Err(Reject::new(
+            Reason::UnknownShape,
+            "an event needs `subject`, `involvedObject` or `regarding` with a name or uid",
+        ));
+    };
+    let meta = wire.metadata.as_ref();
+    if subject.namespace.is_empty() && !subject.kind.is_cluster_scoped() {
+        subject.namespace = given(meta.and_then(|m| m.namespace.as_ref())).unwrap_or("").into();
+    }
+    let series = wire.series.as_ref();
+    let last = first_time([
+        wire.event_time.as_ref(),
+        series.and_then(|s| s.last.as_ref()),
+        wire.last_timestamp.as_ref(),
+        wire.deprecated_last.as_ref(),
+        wire.micro_time.as_ref(),
+        wire.first_timestamp.as_ref(),
+        meta.and_then(|m| m.created.as_ref()),
+    ])
+    .unwrap_or(context.received_at);
+    let first = first_time([
+        wire.first_time.as_ref(),
+        wire.first_timestamp.as_ref(),
+        wire.deprecated_first.as_ref(),
+        wire.micro_time.as_ref(),
+        wire.event_time.as_ref(),
+    ]);
+    let count = [wire.count, series.map_or(Count(None), |s| s.count), wire.deprecated_count].into_iter().find(|c| c.0.is_some());
+    let word = given(wire.severity.as_ref()).or(given(wire.event_type.as_ref())).unwrap_or("Normal");
+    let id = given(wire.event_id.as_ref()).or(given(meta.and_then(|m| m.uid.as_ref())));
+    let message = given(wire.message.as_ref()).or(given(wire.note.as_ref())).unwrap_or("");
+    out.push(Record {
+        cluster: cluster(given(wire.cluster.as_ref()).or(given(wire.cluster_name.as_ref())), context)?,
+        at: last,
+        sequence: given(wire.src.as_ref()).zip(wire.seq.0).map(|(s, n)| (Str::from(s), n)),
+        body: Body::Event(Box::new(Episode {
+            id: id.map(Str::from),
+            first: first.unwrap_or(last).min(last),
+            last,
+            count: count.unwrap_or_default().at_least_one(),
+            severity: Severity::parse(word).unwrap_or(Severity::Warning),
+            reason: given(wire.reason.as_ref()).unwrap_or("").into(),
+            message: super::mask::line(message).into(),
+            subject,
+        })),
+    });
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Bytes to the typed model: pure and tolerant. What cannot be read is a [`Reject`] with a reason, never a panic.
+
+mod act;
+mod alert;
+mod event;
+mod log;
+mod log_severity;
+pub mod mask;
+mod object;
+mod object_kinds;
+mod shape;
+mod text;
+mod topology;
+
+use crate::model::{Record, Str, Time, Topic};
+
+pub use act::encode as encode_act;
+pub use shape::parse_any;
+
+/// Largest record in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Deepest nesting of a record.
+pub const MAX_DEPTH: usize = 64;
+/// How far after its arrival a record may claim to have happened, in microseconds.
+pub const MAX_FUTURE: i64 = 5 * crate::model::time::MINUTE;
+
+/// What the door knows about a record besides its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    /// When it arrived; stands in for a missing time.
+    pub received_at: Time,
+    /// The cluster of records that name none.
+    pub cluster: Option<&'a str>,
+    /// The tenant that sent it; a record that names another one is refused.
+    pub client_id: Option<&'a str>,
+}
+
+/// Why a record was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// The reason by which rejects are counted.
+    pub reason: Reason,
+    /// What is wrong and where.
+    pub message: String,
+}
+
+impl Reject {
+    /// A reject with its reason and what is wrong.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    fn json(error: &serde_json::Error) -> Self {
+        let reason = if error.is_data() { Reason::UnknownShape } else { Reason::Torn };
+        Self::new(reason, error.to_string())
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
+        /// The reasons by which rejected records are counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$doc])* $variant,)* }
+
+        impl Reason {
+            /// All reasons.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word used on the wire and in metrics.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Not complete JSON.
+    Torn "torn",
+    /// Over [`MAX_BYTES`].
+    TooLarge "too_large",
+    /// Deeper than [`MAX_DEPTH`].
+    TooDeep "too_deep",
+    /// Not UTF-8.
+    NotUtf8 "not_utf8",
+    /// Names another tenant.
+    ForeignTenant "foreign_tenant",
+    /// More than [`MAX_FUTURE`] after its arrival.
+    FarFuture "far_future",
+    /// None of the known record forms.
+    UnknownShape "unknown_shape",
+    /// Names no cluster, and no default is known.
+    ClusterMissing "cluster_missing",
+    /// Beyond a hard limit of the plan.
+    Quota "quota",
+}
+
+/// Reads one record of `topic` and appends what it holds (a webhook or `List` holds several) to `out`.
+///
+/// # Errors
+/// [`Reject`] names the reason and the place; `out` is then unchanged.
+pub fn parse(topic: Topic, bytes: &[u8], context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+    let text = checked(bytes)?;
+    let before = out.len();
+    let result = match topic {
+        Topic::Resource => object::parse(text, context, out),
+        Topic::Topology => topology::parse(text, context, out),
+        Topic::Events => event::parse(text, context, out),
+        Topic::Logs => log::parse(text, context, out),
+        Topic::Alerts => alert::parse(text, context, out),
+        Topic::Control => act::parse(text, context, out),
+        Topic::Dlq => Err(Reject::new(Reason::UnknownShape, "the dlq is not read as input")),
+    };
+    let result = result.and_then(|()| far_future(&out[before..], context));
+    if result.is_err() {
+        out.truncate(before);
+    }
+    result
+}
+
+fn far_future(records: &[Record], context: &Context<'_>) -> Result<(), Reject> {
+    let bound = context.received_at.plus(MAX_FUTURE);
+    match records.iter().find(|r| r.at > bound) {
+        Some(r) => Err(Reject::new(
+            Reason::FarFuture,
+            format!("time {} is more than 5 minutes after its arrival at {}", r.at, context.received_at),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Checks size, encoding and depth.
+fn checked(bytes: &[u8]) -> Result<&str, Reject> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Reject::new(Reason::TooLarge, format!("{} bytes; at most {MAX_BYTES} are taken", bytes.len())));
+    }
+    let text =
+        std::str::from_utf8(bytes).map_err(|e| Reject::new(Reason::NotUtf8, format!("not UTF-8 at byte {}", e.valid_up_to())))?;
+    check_depth(bytes)?;
+    Ok(text)
+}
+
+fn check_depth(bytes: &[u8]) -> Result<(), Reject> {
+    // Most records have fewer brackets than the bound altogether; counting them is much cheaper than following strings.
+    if bytes.iter().filter(|b| matches!(b, b'{' | b'[')).count() <= MAX_DEPTH {
+        return Ok(());
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Reject::new(Reason::TooDeep, format!("nested deeper than {MAX_DEPTH} at byte {at}")));
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The record's cluster, else the context's; empty stays possible only where the context has none and allows it.
+fn cluster(own: Option<&str>, context: &Context<'_>) -> Result<Str, Reject> {
+    match own.filter(|c| !c.is_empty()).or(context.cluster) {
+        Some(cluster) => Ok(cluster.into()),
+        None => Err(Reject::new(Reason::ClusterMissing, "the record names no cluster and the sender has no default")),
+    }
+}
+
+fn check_tenant(own: Option<&str>, context: &Context<'_>) -> Result<(), Reject> {
+    match (own, context.client_id) {
+        (Some(own), Some(expected)) if own != expected => {
+            Err(Reject::new(Reason::ForeignTenant, format!("the record belongs to `{own}`, the sender is `{expected}`")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,147 @@
+//! Object state: our flat envelope and the API's own objects and `List`s.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::object_kinds;
+use super::text::{Count, Text, first_time, given};
+use super::{Context, Reason, Reject, check_tenant, cluster};
+use crate::model::object::{Labels, List, Meta, Object, OwnerRef};
+use crate::model::{Body, Kind, Op, Record, Str, Time};
+
+/// The union of envelope and API object: their field names agree where both have them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Wire<'a> {
+    #[serde(borrow)]
+    op: Option<Text<'a>>,
+    #[serde(borrow)]
+    at: Option<Text<'a>>,
+    #[serde(borrow, rename = "client_id")]
+    client_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    cluster: Option<Text<'a>>,
+    #[serde(borrow)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    metadata: Option<MetaWire<'a>>,
+    #[serde(borrow)]
+    src: Option<Text<'a>>,
+    seq: Count,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+    // The envelope's own spelling of the metadata.
+    #[serde(borrow)]
+    uid: Option<Text<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    created: Option<Text<'a>>,
+    #[serde(borrow)]
+    resource_version: Option<Text<'a>>,
+    generation: Option<i64>,
+    labels: Labels,
+    annotations: Labels,
+    owner_refs: List<OwnerRef>,
+    // What the detectors read; parsed per kind.
+    pub(super) node: Option<Str>,
+    #[serde(rename = "podIP")]
+    pub(super) pod_ip: Option<Str>,
+    pub(super) replicas: Option<i64>,
+    pub(super) service_selector: Option<Labels>,
+    #[serde(borrow)]
+    pub(super) spec: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) string_data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) binary_data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) subsets: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) endpoints: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) ports: Option<&'a RawValue>,
+    pub(super) provisioner: Option<Str>,
+    pub(super) volume_binding_mode: Option<Str>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct MetaWire<'a> {
+    #[serde(borrow)]
+    uid: Option<Text<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    creation_timestamp: Option<Text<'a>>,
+    #[serde(borrow)]
+    deletion_timestamp: Option<Text<'a>>,
+    #[serde(borrow)]
+    resource_version: Option<Text<'a>>,
+    generation: Option<i64>,
+    labels: Labels,
+    annotations: Labels,
+    owner_references: List<OwnerRef>,
+}
+
+pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+    let mut wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
+    if let Some(items) = &wire.items {
+        return items.iter().try_for_each(|item| parse(item.get(), context, out));
+    }
+    check_tenant(given(wire.client_id.as_ref()), context)?;
+    let Some(kind) = given(wire.kind.as_ref()).map(Kind::parse) else {
+        return Err(Reject::new(Reason::UnknownShape, "an object needs `kind`"));
+    };
+    let op = given(wire.op.as_ref()).unwrap_or("UPSERT").to_ascii_uppercase();
+    let at = first_time([wire.at.as_ref()]).unwrap_or(context.received_at);
+    let cluster = cluster(given(wire.cluster.as_ref()), context)?;
+    let sequence = given(wire.src.as_ref()).zip(wire.seq.0).map(|(s, n)| (Str::from(s), n));
+    let body = match op.as_str() {
+        "SYNC" => Body::Sync { kind },
+        "UPSERT" | "DELETE" => {
+            let meta = meta(kind, &mut wire)?;
+            let body = if op == "DELETE" { crate::model::object::ObjectBody::Opaque } else { object_kinds::read(&meta, &wire)? };
+            let op = if op == "DELETE" { Op::Delete } else { Op::Upsert };
+            Body::State(op, Box::new(Object { meta, body }))
+        }
+        other => return Err(Reject::new(Reason::UnknownShape, format!("`op` is `{other}`; wanted UPSERT, DELETE or SYNC"))),
+    };
+    out.push(Record { cluster, at, sequence, body });
+    Ok(())
+}
+
+fn meta(kind: Kind, wire: &mut Wire<'_>) -> Result<Meta, Reject> {
+    let api = wire.metadata.take().unwrap_or_default();
+    let pick = |a: &Option<Text<'_>>, b: &Option<Text<'_>>| given(a.as_ref()).or(given(b.as_ref())).map(Str::from);
+    let time = |t: &Option<Text<'_>>| t.as_ref().and_then(|t| Time::parse(&t.0));
+    let name = pick(&wire.name, &api.name);
+    let uid = pick(&wire.uid, &api.uid);
+    if name.is_none() && uid.is_none() {
+        return Err(Reject::new(Reason::UnknownShape, format!("a {kind} needs a name or uid")));
+    }
+    let namespace = if kind.is_cluster_scoped() { None } else { pick(&wire.namespace, &api.namespace) };
+    let or = |own: Labels, other: Labels| if own.is_empty() { other } else { own };
+    let owners = std::mem::take(&mut wire.owner_refs);
+    Ok(Meta {
+        uid,
+        namespace: namespace.unwrap_or_default(),
+        name: name.unwrap_or_default(),
+        created: time(&wire.created).or(time(&api.creation_timestamp)),
+        deleting: time(&api.deletion_timestamp),
+        resource_version: pick(&wire.resource_version, &api.resource_version),
+        generation: wire.generation.or(api.generation),
+        labels: or(std::mem::take(&mut wire.labels), api.labels),
+        annotations: or(std::mem::take(&mut wire.annotations), api.annotations),
+        owners: if owners.is_empty() { api.owner_references } else { owners },
+        kind,
+    })
+}

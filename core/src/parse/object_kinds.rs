@@ -1,0 +1,398 @@
+//! What is read of each kind.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::mask;
+use super::object::Wire;
+use super::{Reason, Reject};
+use crate::model::object::network::Backend;
+use crate::model::object::pod::PodSpec;
+use crate::model::object::values::{MaybeTime, PortRef, Quantities};
+use crate::model::object::{
+    Claim, Condition, ConfigData, CronJob, Endpoint, EndpointPort, Endpoints, Hpa, Ingress, Job, Labels, List, Meta, Node,
+    ObjectBody, Pod, Quota, Service, Volume, VolumeClass, Workload,
+};
+use crate::model::{Kind, Str};
+
+pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
+    let spec = Part { kind: &meta.kind, field: "spec", raw: wire.spec };
+    let status = Part { kind: &meta.kind, field: "status", raw: wire.status };
+    Ok(match &meta.kind {
+        Kind::Pod => ObjectBody::Pod(Box::new(pod(wire, &spec, &status)?)),
+        Kind::Node => ObjectBody::Node(Box::new(Node { spec: spec.read()?, status: status.read()? })),
+        Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicationController => {
+            let mut workload = Workload { spec: spec.read()?, status: status.read()? };
+            workload.spec.replicas = workload.spec.replicas.or(wire.replicas);
+            if let Some(template) = &mut workload.spec.template {
+                mask_pod(&mut template.spec);
+            }
+            ObjectBody::Workload(Box::new(workload))
+        }
+        Kind::Job => {
+            let mut job = Job { spec: spec.read()?, status: status.read()? };
+            if let Some(template) = &mut job.spec.template {
+                mask_pod(&mut template.spec);
+            }
+            ObjectBody::Job(Box::new(job))
+        }
+        Kind::CronJob => {
+            let state: CronJobStatus = status.read()?;
+            ObjectBody::CronJob(Box::new(CronJob { spec: spec.read()?, last_schedule: state.last_schedule_time }))
+        }
+        Kind::Service => {
+            let mut service: Service = spec.read()?;
+            if service.selector.is_empty() {
+                service.selector = wire.service_selector.clone().unwrap_or_default();
+            }
+            ObjectBody::Service(Box::new(service))
+        }
+        Kind::Endpoints => ObjectBody::Endpoints(Box::new(endpoints(meta, wire)?)),
+        Kind::EndpointSlice => ObjectBody::Endpoints(Box::new(slice(meta, wire)?)),
+        Kind::Ingress => ObjectBody::Ingress(Box::new(ingress(meta, &spec, &status)?)),
+        Kind::NetworkPolicy => ObjectBody::NetworkPolicy(Box::new(spec.read()?)),
+        Kind::ConfigMap => ObjectBody::Config(Box::new(config(wire)?)),
+        Kind::Secret => ObjectBody::Config(Box::new(secret(wire)?)),
+        Kind::PersistentVolumeClaim => {
+            ObjectBody::Claim(Box::new(Claim { spec: spec.read()?, phase: status.read::<Phase>()?.phase }))
+        }
+        Kind::PersistentVolume => {
+            ObjectBody::Volume(Box::new(Volume { spec: spec.read()?, phase: status.read::<Phase>()?.phase }))
+        }
+        Kind::StorageClass => ObjectBody::Class(Box::new(VolumeClass {
+            provisioner: wire.provisioner.clone(),
+            volume_binding_mode: wire.volume_binding_mode.clone(),
+        })),
+        Kind::ResourceQuota => {
+            let (wanted, state): (QuotaWire, QuotaWire) = (spec.read()?, status.read()?);
+            let hard = if state.hard.is_empty() { wanted.hard } else { state.hard };
+            ObjectBody::Quota(Box::new(Quota { hard, used: state.used }))
+        }
+        Kind::LimitRange => ObjectBody::LimitRange(Box::new(spec.read()?)),
+        Kind::HorizontalPodAutoscaler => ObjectBody::Hpa(Box::new(hpa(&spec, &status)?)),
+        Kind::Lease => ObjectBody::Lease(spec.read()?),
+        _ => ObjectBody::Opaque,
+    })
+}
+
+/// A part of an object, to be read as what its kind has there; absent and null read as empty.
+struct Part<'a> {
+    kind: &'a Kind,
+    field: &'static str,
+    raw: Option<&'a RawValue>,
+}
+
+impl Part<'_> {
+    fn read<T: DeserializeOwned + Default>(&self) -> Result<T, Reject> {
+        let Some(raw) = self.raw.map(RawValue::get).filter(|t| *t != "null") else { return Ok(T::default()) };
+        serde_json::from_str(raw).map_err(|e| Reject::new(Reason::UnknownShape, format!("{} `{}`: {e}", self.kind, self.field)))
+    }
+}
+
+fn part<T: DeserializeOwned + Default>(meta_kind: &Kind, field: &'static str, raw: Option<&RawValue>) -> Result<T, Reject> {
+    Part { kind: meta_kind, field, raw }.read()
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Phase {
+    phase: Option<Str>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct QuotaWire {
+    hard: Quantities,
+    used: Quantities,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct CronJobStatus {
+    last_schedule_time: MaybeTime,
+}
+
+fn pod(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Pod, Reject> {
+    let mut pod = Pod { spec: spec.raw.map(|_| spec.read::<PodSpec>()).transpose()?, status: status.read()? };
+    if pod.status.pod_ip.is_none() {
+        pod.status.pod_ip.clone_from(&wire.pod_ip);
+    }
+    if let Some(node) = wire.node.as_ref().filter(|n| !n.is_empty()) {
+        let spec = pod.spec.get_or_insert_default();
+        spec.node_name.get_or_insert_with(|| node.clone());
+    }
+    if let Some(spec) = &mut pod.spec {
+        mask_pod(spec);
+    }
+    Ok(pod)
+}
+
+/// Drops what could be a secret, also when the door in front did not.
+fn mask_pod(spec: &mut PodSpec) {
+    for container in spec.containers.0.iter_mut().chain(spec.init_containers.0.iter_mut()) {
+        for env in &mut container.env.0 {
+            if let Some(value) = &env.value {
+                if let std::borrow::Cow::Owned(masked) = mask::variable(&env.name, value) {
+                    env.value = Some(masked.into());
+                } else if mask::variable(&env.name, value) == mask::MASK {
+                    env.value = Some(mask::MASK.into());
+                }
+            }
+        }
+        for arg in &mut container.args.0 {
+            if let std::borrow::Cow::Owned(masked) = mask::line(arg) {
+                *arg = masked.into();
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Subset {
+    addresses: List<SubsetAddress>,
+    not_ready_addresses: List<SubsetAddress>,
+    ports: List<EndpointPort>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct SubsetAddress {
+    ip: Str,
+    target_ref: Option<TargetRef>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TargetRef {
+    #[serde(default)]
+    kind: Option<Str>,
+    #[serde(default)]
+    name: Option<Str>,
+}
+
+impl TargetRef {
+    fn pod(target: Option<&Self>) -> Option<Str> {
+        target.filter(|t| t.kind.as_deref().is_none_or(|k| k == "Pod")).and_then(|t| t.name.clone())
+    }
+}
+
+fn endpoints(meta: &Meta, wire: &Wire<'_>) -> Result<Endpoints, Reject> {
+    let subsets: List<Subset> = part(&meta.kind, "subsets", wire.subsets)?;
+    let mut all = Vec::new();
+    for subset in &subsets {
+        for (list, ready) in [(&subset.addresses, true), (&subset.not_ready_addresses, false)] {
+            all.extend(list.iter().map(|a| Endpoint {
+                address: a.ip.clone(),
+                ready,
+                pod: TargetRef::pod(a.target_ref.as_ref()),
+            }));
+        }
+    }
+    let ports = subsets.iter().flat_map(|s| s.ports.iter().cloned()).collect();
+    Ok(Endpoints { service: meta.name.clone(), endpoints: all.into_iter().collect(), ports })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct SliceEndpoint {
+    addresses: List<Str>,
+    conditions: SliceConditions,
+    target_ref: Option<TargetRef>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SliceConditions {
+    ready: Option<bool>,
+}
+
+fn slice(meta: &Meta, wire: &Wire<'_>) -> Result<Endpoints, Reject> {
+    let list: List<SliceEndpoint> = part(&meta.kind, "endpoints", wire.endpoints)?;
+    let ports: List<EndpointPort> = part(&meta.kind, "ports", wire.ports)?;
+    let owner = meta.owners.iter().find(|o| &*o.kind == "Service").map(|o| o.name.clone());
+    let service = meta.labels.get("kubernetes.io/service-name").map(Str::from).or(owner).unwrap_or_default();
+    // The API: an unset `ready` is to be read as ready.
+    let of = |e: &SliceEndpoint| Endpoint {
+        address: e.addresses.first().cloned().unwrap_or_default(),
+        ready: e.conditions.ready.unwrap_or(true),
+        pod: TargetRef::pod(e.target_ref.as_ref()),
+    };
+    Ok(Endpoints { service, endpoints: list.iter().map(of).collect(), ports })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct IngressSpec {
+    ingress_class_name: Option<Str>,
+    default_backend: Option<IngressBackend>,
+    rules: List<IngressRule>,
+    tls: List<IngressTls>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct IngressTls {
+    secret_name: Option<Str>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct IngressRule {
+    http: Option<IngressHttp>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct IngressHttp {
+    paths: List<IngressPath>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct IngressPath {
+    backend: IngressBackend,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct IngressBackend {
+    service: Option<IngressService>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct IngressService {
+    name: Str,
+    port: Option<IngressPort>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct IngressPort {
+    number: Option<i64>,
+    name: Option<Str>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct IngressStatus {
+    load_balancer: Balancer,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Balancer {
+    ingress: List<serde::de::IgnoredAny>,
+}
+
+fn ingress(meta: &Meta, spec: &Part<'_>, status: &Part<'_>) -> Result<Ingress, Reject> {
+    let spec: IngressSpec = spec.read()?;
+    let status: IngressStatus = status.read()?;
+    let routes = spec.rules.iter().filter_map(|r| r.http.as_ref()).flat_map(|h| h.paths.iter().map(|p| &p.backend));
+    let services = spec.default_backend.iter().chain(routes).filter_map(|b| b.service.as_ref());
+    let backends = services
+        .map(|s| Backend {
+            service: s.name.clone(),
+            port: s.port.as_ref().and_then(|p| p.number.map(PortRef::Number).or(p.name.clone().map(PortRef::Name))),
+        })
+        .collect();
+    Ok(Ingress {
+        class: spec.ingress_class_name.or_else(|| meta.annotations.get("kubernetes.io/ingress.class").map(Str::from)),
+        backends,
+        has_address: !status.load_balancer.ingress.is_empty(),
+        tls_secrets: spec.tls.iter().filter_map(|t| t.secret_name.clone()).collect(),
+    })
+}
+
+fn config(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
+    if wire.data.is_none() && wire.binary_data.is_none() {
+        return Ok(ConfigData::default());
+    }
+    let data: Labels = part(&Kind::ConfigMap, "data", wire.data)?;
+    let binary: Labels = part(&Kind::ConfigMap, "binaryData", wire.binary_data)?;
+    let keys = data.0.iter().chain(&binary.0).map(|(k, _)| k.clone()).collect();
+    let mut addresses: Vec<Str> =
+        data.iter().flat_map(|(_, v)| crate::graph::address::in_text(v)).map(|a| a.to_string().into()).collect();
+    addresses.sort();
+    addresses.dedup();
+    Ok(ConfigData { keys: Some(keys), addresses: addresses.into_iter().collect() })
+}
+
+/// Only the keys of a Secret leave this function.
+fn secret(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
+    if wire.data.is_none() && wire.string_data.is_none() {
+        return Ok(ConfigData::default());
+    }
+    let keys = |raw| part::<Keys>(&Kind::Secret, "data", raw);
+    let (data, text) = (keys(wire.data)?, keys(wire.string_data)?);
+    Ok(ConfigData { keys: Some(data.0.iter().chain(&text.0).cloned().collect()), addresses: List::default() })
+}
+
+/// The keys of a map, or a list of keys; values are skipped unread.
+#[derive(Debug, Default)]
+struct Keys(Vec<Str>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> serde::de::Visitor<'de> for V {
+            type Value = Keys;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("a map or a list of keys")
+            }
+            fn visit_unit<E>(self) -> Result<Keys, E> {
+                Ok(Keys::default())
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, _)) = map.next_entry::<Str, serde::de::IgnoredAny>()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some(key) = seq.next_element::<Str>()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        d.deserialize_any(V)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct HpaSpec {
+    scale_target_ref: HpaTarget,
+    max_replicas: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct HpaTarget {
+    kind: Option<Str>,
+    name: Option<Str>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct HpaStatus {
+    current_replicas: Option<i64>,
+    desired_replicas: Option<i64>,
+    conditions: List<Condition>,
+}
+
+fn hpa(spec: &Part<'_>, status: &Part<'_>) -> Result<Hpa, Reject> {
+    let (spec, status): (HpaSpec, HpaStatus) = (spec.read()?, status.read()?);
+    Ok(Hpa {
+        target_kind: spec.scale_target_ref.kind,
+        target_name: spec.scale_target_ref.name,
+        max_replicas: spec.max_replicas,
+        current_replicas: status.current_replicas,
+        desired_replicas: status.desired_replicas,
+        conditions: status.conditions,
+    })
+}

@@ -1,0 +1,171 @@
+//! The causal scorer: findings are evidence for hypotheses (component and fault). A hypothesis gains by its own
+//! evidence and by what it explains downstream; it loses by what explains it better.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::answer::{Cause, Scores};
+use super::confidence::{confidence, round};
+use super::{Case, explain, weights};
+use crate::detect::{Finding, Strength, catalogue};
+use crate::graph::Component;
+use crate::incident::Symptom;
+use crate::model::Time;
+
+/// A component and a fault with all that speaks for it.
+struct Hypothesis<'a> {
+    component: Component,
+    fault: &'static str,
+    findings: Vec<&'a Finding>,
+    /// The best finding's weight and whether something is missing now.
+    direct: f64,
+    parts: BTreeMap<String, f64>,
+    total: f64,
+}
+
+/// Faults that say how something fails, not why: any other finding of the same component explains them.
+const MANNERS: [&str; 12] = [
+    "runtime.crash_on_start",
+    "runtime.crash_later",
+    "runtime.liveness_too_strict",
+    "runtime.readiness_too_strict",
+    "runtime.evicted",
+    "runtime.job_failed",
+    "dependency.down",
+    "dependency.slow",
+    "performance.network_delay",
+    "performance.network_loss",
+    "image.reference_wrong",
+    "storage.claim_missing",
+];
+
+pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
+    let hurt: BTreeSet<&Component> = symptoms.iter().map(|s| &s.component).collect();
+    let mut hypotheses = gather(case, &hurt);
+    let first = symptoms.iter().map(|s| s.onset).min().unwrap_or(case.view.now);
+    for hypothesis in &mut hypotheses {
+        score(case, hypothesis, &hurt, symptoms, first);
+    }
+    explain_away(case, &mut hypotheses);
+    for h in &mut hypotheses {
+        h.total = round(h.parts.values().sum());
+    }
+    hypotheses.sort_by(|a, b| b.total.total_cmp(&a.total).then_with(|| (&a.component, a.fault).cmp(&(&b.component, b.fault))));
+    hypotheses.truncate(super::KEPT);
+    let totals: Vec<f64> = hypotheses.iter().map(|h| h.total).collect();
+    hypotheses.iter().enumerate().map(|(i, h)| cause(case, h, i, &totals, symptoms)).collect()
+}
+
+/// Hypotheses for what hurts: their component hurts itself, or its harm reaches one that does.
+fn gather<'a>(case: &Case<'a>, hurt: &BTreeSet<&Component>) -> Vec<Hypothesis<'a>> {
+    let mut all: BTreeMap<(Component, &'static str), Vec<&Finding>> = BTreeMap::new();
+    for finding in case.findings {
+        let component = case.view.component(finding.blamed);
+        let seen_on = case.view.component(finding.on);
+        if hurt.contains(&component) || hurt.contains(&seen_on) || hurt.iter().any(|h| case.reach.hops(h, &component).is_some()) {
+            all.entry((component, finding.fault)).or_default().push(finding);
+        }
+    }
+    let new = |((component, fault), findings)| Hypothesis {
+        component,
+        fault,
+        findings,
+        direct: 0.0,
+        parts: BTreeMap::new(),
+        total: 0.0,
+    };
+    all.into_iter().map(new).collect()
+}
+
+fn score(case: &Case<'_>, h: &mut Hypothesis<'_>, hurt: &BTreeSet<&Component>, symptoms: &[&Symptom], first: Time) {
+    let w = weights::get();
+    let strength = h.findings.iter().map(|f| f.strength).max().unwrap_or(Strength::Hint);
+    h.direct = match strength {
+        Strength::Hint => w.hint,
+        Strength::Fair => w.fair,
+        Strength::Strong => w.strong,
+        Strength::Proof => w.proof,
+    };
+    h.parts.insert("evidence".into(), h.direct);
+    let mut add = |name: &str, value: f64| {
+        if value.abs() > 1e-9 {
+            h.parts.insert(name.into(), round(value));
+        }
+    };
+    add("active", if h.findings.iter().any(|f| f.active) { w.active } else { 0.0 });
+    let pieces: usize = h.findings.iter().map(|f| f.evidence.len()).sum();
+    add("support", w.support * doublings(pieces.saturating_sub(1)));
+    let reached = hurt.iter().filter(|c| **c != &h.component && case.reach.hops(c, &h.component).is_some()).count();
+    add("explains", w.explains * doublings(reached));
+    let callers: BTreeSet<Component> = case
+        .complaints
+        .iter()
+        .filter(|c| c.target.is_some_and(|t| case.view.component(t) == h.component))
+        .map(|c| case.view.component(c.caller))
+        .filter(|c| *c != h.component)
+        .collect();
+    add("complained", w.complained * doublings(callers.len()));
+    let since = h.findings.iter().map(|f| f.since).min().unwrap_or(first);
+    let others = symptoms.iter().filter(|s| s.component != h.component).map(|s| s.onset).min();
+    add("before", if others.is_some_and(|o| since <= o) { w.before } else { 0.0 });
+}
+
+/// Base-two logarithm of one more than `n`: the second witness counts as much as the next two.
+fn doublings(n: usize) -> f64 {
+    ((n + 1) as f64).log2()
+}
+
+/// A hypothesis loses to one upstream with better evidence, and a manner of failing to a reason of the same component.
+fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
+    let w = weights::get();
+    let known: Vec<(Component, &'static str, f64, bool)> =
+        all.iter().map(|h| (h.component.clone(), h.fault, h.direct, h.findings.iter().any(|f| f.active))).collect();
+    for h in all.iter_mut() {
+        let upstream = known.iter().any(|(component, _, direct, active)| {
+            *active && *component != h.component && *direct > h.direct && case.reach.hops(&h.component, component).is_some()
+        });
+        let manner = MANNERS.contains(&h.fault);
+        let reason = manner
+            && known.iter().any(|(component, fault, direct, _)| {
+                *component == h.component && *fault != h.fault && !MANNERS.contains(fault) && *direct >= h.direct
+            });
+        if upstream && h.direct < w.proof {
+            h.parts.insert("explained".into(), w.explained);
+        }
+        if reason {
+            h.parts.insert("specific".into(), w.specific);
+        }
+    }
+}
+
+fn cause(case: &Case<'_>, h: &Hypothesis<'_>, place: usize, totals: &[f64], symptoms: &[&Symptom]) -> Cause {
+    let best = h.findings.iter().max_by(|a, b| {
+        (a.strength, a.active, std::cmp::Reverse(a.since)).cmp(&(b.strength, b.active, std::cmp::Reverse(b.since)))
+    });
+    let view = &case.view;
+    let best = best.copied();
+    let blamed = best.map_or_else(|| symptoms[0].resource, |f| f.blamed);
+    let pieces: Vec<_> = h.findings.iter().flat_map(|f| f.evidence.iter()).collect();
+    let evidence = explain::evidence(view, &pieces, h.direct);
+    let path = explain::path(view, symptoms, blamed);
+    let next = if place == 0 { totals.get(1) } else { totals.first() };
+    let lead = h.total - next.copied().unwrap_or(0.0);
+    let fix = best.and_then(|f| f.fix.clone()).or_else(|| catalogue::find(h.fault).map(|f| f.fix.clone())).unwrap_or_default();
+    Cause {
+        rank: 1 + totals.iter().filter(|t| **t > h.total).count(),
+        component: h.component.to_string(),
+        namespace: h.component.namespace.to_string(),
+        cluster: case.cluster.to_owned(),
+        fault_type: h.fault.to_owned(),
+        confidence: confidence(&weights::get().calibration, h.total, lead),
+        resource: explain::reference(view, blamed),
+        event_id: evidence.first().map(|e| e.id.clone()).unwrap_or_default(),
+        timestamp: evidence.first().map_or(view.now, |e| e.at),
+        hops: path.len(),
+        message: best.map(|f| f.message.clone()).unwrap_or_default(),
+        scores: Scores { total: h.total, parts: h.parts.clone(), ..Scores::default() },
+        path,
+        evidence,
+        compared: String::new(),
+        fix,
+    }
+}

@@ -1,0 +1,4 @@
+//! Use cases that need no server: analysing files of records and measuring the engine on labelled ones.
+
+pub mod analyze;
+pub mod eval;

@@ -1,0 +1,2 @@
+//! kgrca
+fn main() {}
