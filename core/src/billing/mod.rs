@@ -1,0 +1,7 @@
+//! Plans, what they include, and the invoice to the cent.
+
+mod invoice;
+mod plan;
+
+pub use invoice::{Invoice, Line, MonthUsage, days_in_month, invoice};
+pub use plan::{Overage, Plan, find, plans};

@@ -1,0 +1,89 @@
+//! One record in a segment: `len u32 | crc32c u32 | offset u64 | received_at i64 | key_len u32 | key | value`, little
+//! endian; `len` counts what follows the checksum, the checksum covers it.
+
+use crate::model::Time;
+use crate::storage::Stored;
+
+const HEAD: usize = 8;
+const FIXED: usize = 20;
+/// Largest frame: a record, its key and the fixed part.
+const MAX: usize = 2 << 20;
+
+/// Appends a frame to a buffer.
+pub(super) fn write(buffer: &mut Vec<u8>, offset: u64, received_at: Time, key: &[u8], value: &[u8]) {
+    let start = buffer.len();
+    let len = (FIXED + key.len() + value.len()) as u32;
+    buffer.extend_from_slice(&len.to_le_bytes());
+    buffer.extend_from_slice(&[0; 4]);
+    buffer.extend_from_slice(&offset.to_le_bytes());
+    buffer.extend_from_slice(&received_at.0.to_le_bytes());
+    buffer.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    buffer.extend_from_slice(key);
+    buffer.extend_from_slice(value);
+    let crc = crc32c::crc32c(&buffer[start + HEAD..]);
+    buffer[start + 4..start + HEAD].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// What stands at the start of some bytes.
+pub(super) enum Read {
+    /// A whole frame and its length.
+    Frame(Stored, usize),
+    /// More bytes are needed: this many in all.
+    Short(usize),
+    /// No frame can start like this.
+    Broken,
+}
+
+/// Reads the frame at the start of `bytes`.
+pub(super) fn read(bytes: &[u8]) -> Read {
+    let Some(len) = u32_at(bytes, 0).map(|n| n as usize) else { return Read::Short(HEAD) };
+    if !(FIXED..=MAX).contains(&len) {
+        return Read::Broken;
+    }
+    let Some(body) = bytes.get(HEAD..HEAD + len) else { return Read::Short(HEAD + len) };
+    if u32_at(bytes, 4) != Some(crc32c::crc32c(body)) {
+        return Read::Broken;
+    }
+    let key_len = u32_at(body, 16).map_or(usize::MAX, |n| n as usize);
+    let Some(rest) = body.get(FIXED..).filter(|r| r.len() >= key_len) else { return Read::Broken };
+    let (Some(offset), Some(received)) = (u64_at(body, 0), u64_at(body, 8)) else { return Read::Broken };
+    let (key, value) = rest.split_at(key_len);
+    Read::Frame(Stored { offset, key: key.into(), value: value.into(), received_at: Time(received as i64) }, HEAD + len)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn frames_come_back_and_damage_is_seen(offset in any::<u64>(), key in proptest::collection::vec(any::<u8>(), 0..20), value in proptest::collection::vec(any::<u8>(), 0..200), flip in any::<usize>()) {
+            let mut bytes = Vec::new();
+            write(&mut bytes, offset, Time(7), &key, &value);
+            match read(&bytes) {
+                Read::Frame(stored, len) => {
+                    prop_assert_eq!(len, bytes.len());
+                    prop_assert_eq!((stored.offset, &*stored.key, &*stored.value), (offset, &*key, &*value));
+                }
+                _ => prop_assert!(false, "whole frame"),
+            }
+            let at = flip % bytes.len();
+            bytes[at] ^= 0x40;
+            prop_assert!(!matches!(read(&bytes), Read::Frame(..)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = read(&bytes);
+        }
+    }
+}

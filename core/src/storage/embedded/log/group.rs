@@ -1,0 +1,83 @@
+//! Group commit: one thread writes what waits, syncs every touched stream once, and answers all.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+
+use super::{Shared, Stream, locked};
+use crate::storage::{Entry, Error, ErrorKind, Result, StreamId, Tenant};
+
+struct Request {
+    tenant: Tenant,
+    entries: Vec<Entry>,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// Most requests of one group.
+const GROUP: usize = 1024;
+
+/// The way to the writer thread, which ends when this is dropped.
+pub(super) struct GroupCommit {
+    sender: mpsc::Sender<Request>,
+}
+
+impl GroupCommit {
+    pub(super) fn start(shared: Arc<Shared>) -> Self {
+        let (sender, receiver) = mpsc::channel::<Request>();
+        std::thread::spawn(move || {
+            while let Ok(first) = receiver.recv() {
+                let mut group = vec![first];
+                group.extend(receiver.try_iter().take(GROUP));
+                write(&shared, group);
+            }
+        });
+        Self { sender }
+    }
+
+    pub(super) async fn append(&self, tenant: Tenant, entries: Vec<Entry>) -> Result<()> {
+        let (done, answer) = oneshot::channel();
+        let gone = || Error::new(ErrorKind::Unavailable, "the log's writer has stopped").hint("restart the daemon");
+        self.sender.send(Request { tenant, entries, done }).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+type Touched = BTreeMap<(Tenant, StreamId), Arc<Mutex<Stream>>>;
+
+/// Writes a group. When any write or sync fails, everything of the group is taken back and everybody is told.
+fn write(shared: &Shared, group: Vec<Request>) {
+    let mut touched: Touched = BTreeMap::new();
+    let result = group
+        .iter()
+        .try_for_each(|request| append(shared, request, &mut touched))
+        .and_then(|()| touched.values().try_for_each(|stream| locked(stream).sync()));
+    if result.is_err() {
+        for stream in touched.values() {
+            // A stream that cannot be rolled back is cut at its next opening: what was not synced was promised to nobody.
+            let _ = locked(stream).roll_back();
+        }
+    }
+    for request in group {
+        let answer = match &result {
+            Ok(()) => Ok(()),
+            Err(e) => Err(Error { kind: e.kind, message: e.message.clone(), hint: e.hint.clone() }),
+        };
+        // A caller that has left does not wait for the answer.
+        let _ = request.done.send(answer);
+    }
+}
+
+fn append(shared: &Shared, request: &Request, touched: &mut Touched) -> Result<()> {
+    let mut by_stream: BTreeMap<StreamId, Vec<&Entry>> = BTreeMap::new();
+    for entry in &request.entries {
+        by_stream.entry(entry.stream).or_default().push(entry);
+    }
+    for (id, entries) in by_stream {
+        let stream = shared.stream(&request.tenant, id)?;
+        touched.insert((request.tenant.clone(), id), Arc::clone(&stream));
+        locked(&stream).append(&entries)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! The log in files: a folder per tenant, topic and partition, segments of frames, one sync for all that wait.
+
+mod frame;
+mod group;
+mod stream;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::files::Files;
+use crate::model::{Time, Topic};
+use crate::storage::{Entry, EventLog, Result, Stored, StreamId, Tenant};
+use group::GroupCommit;
+use stream::Stream;
+
+type Streams = Mutex<HashMap<(Tenant, StreamId), Arc<Mutex<Stream>>>>;
+
+/// The durable log of all tenants below one folder.
+pub struct FileLog {
+    shared: Arc<Shared>,
+    writer: GroupCommit,
+}
+
+/// What the writer thread and readers share.
+struct Shared {
+    files: Arc<dyn Files>,
+    root: PathBuf,
+    streams: Streams,
+}
+
+impl Shared {
+    fn folder(&self, tenant: &Tenant) -> PathBuf {
+        self.root.join(tenant.as_str())
+    }
+
+    /// The stream, opened (and its torn tail cut) when it is not open yet.
+    fn stream(&self, tenant: &Tenant, id: StreamId) -> Result<Arc<Mutex<Stream>>> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stream) = streams.get(&(tenant.clone(), id)) {
+            return Ok(Arc::clone(stream));
+        }
+        let folder = self.folder(tenant).join(id.topic.as_str()).join(id.partition.to_string());
+        let stream = Arc::new(Mutex::new(Stream::open(Arc::clone(&self.files), folder)?));
+        streams.insert((tenant.clone(), id), Arc::clone(&stream));
+        Ok(stream)
+    }
+
+    /// The streams that a tenant has on disk.
+    fn existing(&self, tenant: &Tenant) -> Result<Vec<StreamId>> {
+        let folder = self.folder(tenant);
+        let list = |path: &Path| self.files.list(path).map_err(|e| crate::storage::Error::io(&path.display(), &e));
+        let mut ids = Vec::new();
+        for topic in list(&folder)?.iter().filter_map(|name| Topic::parse(name)) {
+            for partition in list(&folder.join(topic.as_str()))?.iter().filter_map(|n| n.parse().ok()) {
+                ids.push(StreamId { topic, partition });
+            }
+        }
+        Ok(ids)
+    }
+}
+
+impl FileLog {
+    /// Opens the log below a folder; streams are opened when they are first used.
+    pub fn open(files: Arc<dyn Files>, root: impl Into<PathBuf>) -> Self {
+        let shared = Arc::new(Shared { files, root: root.into(), streams: Mutex::default() });
+        Self { writer: GroupCommit::start(Arc::clone(&shared)), shared }
+    }
+}
+
+fn locked(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait::async_trait]
+impl EventLog for FileLog {
+    async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()> {
+        self.writer.append(tenant.clone(), entries).await
+    }
+
+    async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
+        locked(&*self.shared.stream(tenant, stream)?).read(from, max)
+    }
+
+    async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>> {
+        let ids = self.shared.existing(tenant)?;
+        ids.into_iter().map(|id| Ok((id, locked(&*self.shared.stream(tenant, id)?).end()))).collect()
+    }
+
+    async fn maintain(&self, tenant: &Tenant, retention: i64, now: Time) -> Result<()> {
+        for id in self.shared.existing(tenant)? {
+            let stream = self.shared.stream(tenant, id)?;
+            let mut stream = locked(&stream);
+            if matches!(id.topic, Topic::Resource | Topic::Topology) {
+                stream.compact()?;
+            } else {
+                stream.expire(now.plus(-retention))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+        let ids = self.shared.existing(tenant)?;
+        ids.into_iter().map(|id| Ok(locked(&*self.shared.stream(tenant, id)?).bytes())).sum()
+    }
+
+    async fn remove(&self, tenant: &Tenant) -> Result<()> {
+        self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner).retain(|(t, _), _| t != tenant);
+        let folder = self.shared.folder(tenant);
+        self.shared.files.remove(&folder).map_err(|e| crate::storage::Error::io(&folder.display(), &e))
+    }
+}

@@ -1,0 +1,259 @@
+//! One stream: a folder of segments named by their first offset. Only the last one is written to.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::frame::{self, Read};
+use crate::model::Time;
+use crate::storage::embedded::files::Files;
+use crate::storage::{Entry, Error, ErrorKind, Result, Stored};
+
+/// A segment is closed beyond this size, in bytes.
+const SEGMENT: u64 = 32 << 20;
+/// How much is read at once.
+const CHUNK: usize = 1 << 20;
+
+#[derive(Clone, Debug)]
+struct Segment {
+    base: u64,
+    /// Bytes that are known to be whole.
+    len: u64,
+    newest: Time,
+}
+
+/// The segments of one stream.
+pub(super) struct Stream {
+    files: Arc<dyn Files>,
+    folder: PathBuf,
+    segments: Vec<Segment>,
+    next: u64,
+    /// Where the last read ended: (offset, base of the segment, position).
+    cursor: Option<(u64, u64, u64)>,
+    /// Length of the last segment before the append that is not synced yet.
+    unsynced: Option<(u64, u64)>,
+}
+
+impl Stream {
+    /// Opens a stream and cuts a torn tail off its last segment.
+    pub(super) fn open(files: Arc<dyn Files>, folder: PathBuf) -> Result<Self> {
+        let names = files.list(&folder).map_err(|e| Error::io(&folder.display(), &e))?;
+        let mut stream = Self { files, folder, segments: Vec::new(), next: 0, cursor: None, unsynced: None };
+        let bases: Vec<u64> = names.iter().filter_map(|n| n.strip_suffix(".seg")?.parse().ok()).collect();
+        for (i, base) in bases.iter().enumerate() {
+            stream.load(*base, i + 1 == bases.len())?;
+        }
+        Ok(stream)
+    }
+
+    fn path(&self, base: u64) -> PathBuf {
+        self.folder.join(format!("{base:020}.seg"))
+    }
+
+    fn failed(&self, base: u64, error: &io::Error) -> Error {
+        Error::io(&self.path(base).display(), error)
+    }
+
+    fn load(&mut self, base: u64, is_last: bool) -> Result<()> {
+        let mut segment = Segment { base, len: 0, newest: Time::default() };
+        let mut next = self.next.max(base);
+        let size = self.files.len(&self.path(base)).map_err(|e| self.failed(base, &e))?;
+        self.walk(&Segment { len: size, ..segment.clone() }, 0, &mut |stored, end| {
+            // Offsets only rise: a frame that goes back is the rest of an older write.
+            if stored.offset < next {
+                return false;
+            }
+            segment.len = end;
+            segment.newest = segment.newest.max(stored.received_at);
+            next = stored.offset + 1;
+            true
+        })?;
+        if segment.len < size {
+            if !is_last {
+                let at = segment.len;
+                let message = format!("{}: damaged at byte {at}", self.path(base).display());
+                return Err(Error::new(ErrorKind::Corrupt, message)
+                    .hint("restore the segment from a copy, or move it away to go on without it"));
+            }
+            self.files.truncate(&self.path(base), segment.len).map_err(|e| self.failed(base, &e))?;
+        }
+        self.next = next;
+        self.segments.push(segment);
+        Ok(())
+    }
+
+    /// Visits the frames of a segment from a position; the visitor gets each with its end and says whether to go on.
+    fn walk(&self, segment: &Segment, from: u64, visit: &mut dyn FnMut(Stored, u64) -> bool) -> Result<()> {
+        let path = self.path(segment.base);
+        let (mut position, mut want) = (from, CHUNK);
+        while position < segment.len {
+            let len = want.min((segment.len - position) as usize);
+            let bytes = self.files.read(&path, position, len).map_err(|e| self.failed(segment.base, &e))?;
+            let mut used = 0;
+            want = CHUNK;
+            loop {
+                match frame::read(&bytes[used..]) {
+                    Read::Frame(stored, len) => {
+                        used += len;
+                        if !visit(stored, position + used as u64) {
+                            return Ok(());
+                        }
+                    }
+                    Read::Short(needed) => {
+                        want = needed.max(CHUNK);
+                        break;
+                    }
+                    Read::Broken => return Ok(()),
+                }
+            }
+            if used == 0 && (bytes.len() as u64) + position >= segment.len {
+                return Ok(());
+            }
+            position += used as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes entries behind the end; they count only after [`Stream::sync`].
+    pub(super) fn append(&mut self, entries: &[&Entry]) -> Result<()> {
+        if self.segments.last().is_none_or(|s| s.len >= SEGMENT) {
+            self.segments.push(Segment { base: self.next, len: 0, newest: Time::default() });
+        }
+        let Some(last) = self.segments.last().cloned() else { return Ok(()) };
+        let mut buffer = Vec::with_capacity(entries.iter().map(|e| e.value.len() + e.key.len() + 32).sum());
+        let mut offset = self.next;
+        for entry in entries {
+            frame::write(&mut buffer, offset, entry.received_at, &entry.key, &entry.value);
+            offset += 1;
+        }
+        self.unsynced.get_or_insert((last.len, self.next));
+        self.files.append(&self.path(last.base), &buffer).map_err(|e| self.failed(last.base, &e))?;
+        if let Some(segment) = self.segments.last_mut() {
+            segment.len += buffer.len() as u64;
+            segment.newest = entries.iter().map(|e| e.received_at).fold(segment.newest, Time::max);
+        }
+        self.next = offset;
+        Ok(())
+    }
+
+    /// Makes what was appended survive a power cut.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        if let Some(last) = self.segments.last().filter(|_| self.unsynced.is_some()) {
+            self.files.sync(&self.path(last.base)).map_err(|e| self.failed(last.base, &e))?;
+        }
+        self.unsynced = None;
+        Ok(())
+    }
+
+    /// Takes back what was appended since the last sync, so that nothing is half-written.
+    pub(super) fn roll_back(&mut self) -> Result<()> {
+        let Some((len, next)) = self.unsynced.take() else { return Ok(()) };
+        self.next = next;
+        if let Some(segment) = self.segments.last_mut() {
+            segment.len = len;
+            let base = segment.base;
+            self.files.truncate(&self.path(base), len).map_err(|e| self.failed(base, &e))?;
+        }
+        Ok(())
+    }
+
+    /// Reads from an offset on. What is not synced yet is not shown: it may still be taken back.
+    pub(super) fn read(&mut self, from: u64, max: usize) -> Result<Vec<Stored>> {
+        let visible = self.unsynced.map_or(self.next, |(_, next)| next);
+        let mut found = Vec::new();
+        if from >= visible || max == 0 {
+            return Ok(found);
+        }
+        let first = self.segments.partition_point(|s| s.base <= from).saturating_sub(1);
+        let mut end = None;
+        for segment in self.segments[first..].to_vec() {
+            let start =
+                self.cursor.filter(|(o, base, _)| *o == from && *base == segment.base).map_or(0, |(.., position)| position);
+            self.walk(&segment, start, &mut |stored, position| {
+                if stored.offset >= visible {
+                    return false;
+                }
+                if stored.offset >= from {
+                    end = Some((stored.offset + 1, segment.base, position));
+                    found.push(stored);
+                }
+                found.len() < max
+            })?;
+            if found.len() >= max {
+                break;
+            }
+        }
+        self.cursor = end;
+        Ok(found)
+    }
+
+    /// The offset that the next record will get.
+    pub(super) fn end(&self) -> u64 {
+        self.unsynced.map_or(self.next, |(_, next)| next)
+    }
+
+    /// Bytes in all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|s| s.len).sum()
+    }
+
+    /// Drops closed segments whose newest record was taken before `bound`.
+    pub(super) fn expire(&mut self, bound: Time) -> Result<()> {
+        while self.segments.len() > 1 && self.segments[0].newest < bound {
+            let base = self.segments[0].base;
+            self.files.remove(&self.path(base)).map_err(|e| self.failed(base, &e))?;
+            self.segments.remove(0);
+        }
+        self.cursor = None;
+        Ok(())
+    }
+
+    /// Rewrites closed segments with the newest record of each key only; tombstones go with what they end.
+    pub(super) fn compact(&mut self) -> Result<()> {
+        if self.segments.len() < 2 {
+            return Ok(());
+        }
+        let mut newest: HashMap<Box<[u8]>, u64> = HashMap::new();
+        for segment in &self.segments {
+            self.walk(segment, 0, &mut |stored, _| {
+                newest.insert(stored.key, stored.offset);
+                true
+            })?;
+        }
+        let closed = self.segments.len() - 1;
+        for i in 0..closed {
+            let segment = self.segments[i].clone();
+            let mut kept = Vec::new();
+            self.walk(&segment, 0, &mut |stored, _| {
+                if newest.get(&stored.key) == Some(&stored.offset) && !stored.value.is_empty() {
+                    frame::write(&mut kept, stored.offset, stored.received_at, &stored.key, &stored.value);
+                }
+                true
+            })?;
+            if (kept.len() as u64) < segment.len {
+                self.replace(i, &kept)?;
+            }
+        }
+        self.segments.retain(|s| s.len > 0 || s.base == self.next);
+        self.cursor = None;
+        Ok(())
+    }
+
+    fn replace(&mut self, index: usize, content: &[u8]) -> Result<()> {
+        let base = self.segments[index].base;
+        let temporary = self.folder.join(format!("{base:020}.new"));
+        let done = (|| {
+            self.files.remove(&temporary)?;
+            if content.is_empty() {
+                return self.files.remove(&self.path(base));
+            }
+            self.files.append(&temporary, content)?;
+            self.files.sync(&temporary)?;
+            self.files.rename(&temporary, &self.path(base))
+        })();
+        done.map_err(|e| self.failed(base, &e))?;
+        self.segments[index].len = content.len() as u64;
+        Ok(())
+    }
+}

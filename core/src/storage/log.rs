@@ -1,0 +1,61 @@
+//! The durable log: the truth from which everything else is derived.
+
+use super::{Result, Tenant};
+use crate::model::{Time, Topic};
+
+/// A stream of a tenant: offsets rise by one within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition.
+    pub partition: u32,
+}
+
+/// A record to append.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it goes.
+    pub stream: StreamId,
+    /// Object id on the compacted topics, cluster name elsewhere.
+    pub key: Box<[u8]>,
+    /// The record's bytes; empty is a tombstone.
+    pub value: Box<[u8]>,
+    /// When the door took it.
+    pub received_at: Time,
+}
+
+/// A record that was appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in its stream.
+    pub offset: u64,
+    /// See [`Entry::key`].
+    pub key: Box<[u8]>,
+    /// See [`Entry::value`].
+    pub value: Box<[u8]>,
+    /// When the door took it.
+    pub received_at: Time,
+}
+
+/// Append, read from, end, truncate.
+#[async_trait::async_trait]
+pub trait EventLog: Send + Sync {
+    /// Appends entries in order and returns when they survive a power cut. All or nothing.
+    async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()>;
+
+    /// Reads at most `max` records from an offset on; what compaction and retention took is left out.
+    async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>>;
+
+    /// The offset that the next record of each stream that has any will get.
+    async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>>;
+
+    /// Drops what lies outside the retention (microseconds) on streams without compaction, and compacts the others.
+    async fn maintain(&self, tenant: &Tenant, retention: i64, now: Time) -> Result<()>;
+
+    /// Bytes that a tenant's records take.
+    async fn bytes(&self, tenant: &Tenant) -> Result<u64>;
+
+    /// Removes everything of a tenant.
+    async fn remove(&self, tenant: &Tenant) -> Result<()>;
+}
