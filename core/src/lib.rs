@@ -3,6 +3,7 @@
 //! The engine modules (`model parse graph detect incident rca billing`) are plain synchronous functions over plain
 //! data: no clock, no randomness, no IO. Times and ids are arguments, so the same records give the same bytes.
 
+pub mod api;
 pub mod billing;
 pub mod detect;
 pub mod engine;

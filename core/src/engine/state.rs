@@ -47,6 +47,29 @@ impl ClusterState {
         Self { name: name.into(), ..Self::default() }
     }
 
+    /// What the log alone cannot rebuild within its retention, as JSON.
+    pub fn save(&self) -> String {
+        let saved = Saved {
+            incidents: self.incidents.clone(),
+            sequences: self.sequences.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
+            watermark: self.watermark,
+        };
+        // Maps with text keys and plain values always serialize.
+        serde_json::to_string(&saved).unwrap_or_default()
+    }
+
+    /// Takes back what [`ClusterState::save`] wrote, after the log was replayed.
+    ///
+    /// # Errors
+    /// When the text was not written by this format.
+    pub fn restore(&mut self, saved: &str) -> Result<(), serde_json::Error> {
+        let saved: Saved = serde_json::from_str(saved)?;
+        self.incidents = saved.incidents;
+        self.sequences = saved.sequences.iter().map(|(k, v)| (Str::from(k.as_str()), *v)).collect();
+        self.watermark = self.watermark.max(saved.watermark);
+        Ok(())
+    }
+
     /// Applies one record. Nothing but records changes the state.
     pub fn apply(&mut self, record: &Record) -> Applied {
         if let Some((source, number)) = &record.sequence {
@@ -104,6 +127,13 @@ impl ClusterState {
         self.graph.upsert(at, object.clone());
         Applied::Applied
     }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Saved {
+    incidents: Registry,
+    sequences: std::collections::BTreeMap<String, u64>,
+    watermark: Time,
 }
 
 fn folded(folded: Folded) -> Applied {

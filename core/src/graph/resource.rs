@@ -108,4 +108,9 @@ impl Resource {
     pub fn links_out(&self) -> &[Link] {
         &self.out
     }
+
+    /// All edges into it with their validity.
+    pub fn links_in(&self) -> &[Link] {
+        &self.inc
+    }
 }

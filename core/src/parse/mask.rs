@@ -115,6 +115,36 @@ pub fn variable<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     }
 }
 
+/// Masks a record's bytes before they are stored; borrowed when nothing has to go. What is not JSON is left to the parser.
+pub fn record(topic: crate::model::Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Cow::Borrowed(bytes) };
+    let is_state = topic == crate::model::Topic::Resource;
+    let suspicious = NEEDLES.is_match(text)
+        || (is_state && (NAMES.is_match(text) || text.contains("last-applied") || text.contains("Secret")));
+    if !suspicious {
+        return Cow::Borrowed(bytes);
+    }
+    let Ok(mut value) = serde_json::from_str::<Value>(text) else { return Cow::Borrowed(bytes) };
+    let changed = if is_state { object(&mut value) } else { leaves(&mut value) };
+    match (changed, serde_json::to_vec(&value)) {
+        (true, Ok(masked)) => Cow::Owned(masked),
+        _ => Cow::Borrowed(bytes),
+    }
+}
+
+/// Every text at any depth.
+fn leaves(value: &mut Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter_mut().fold(false, |changed, v| leaves(v) || changed),
+        Value::Object(map) => map.iter_mut().fold(false, |changed, (name, v)| {
+            let masked = if v.is_string() { mask_text(name, v) } else { leaves(v) };
+            masked || changed
+        }),
+        Value::String(_) => mask_text("", value),
+        _ => false,
+    }
+}
+
 /// Masks a whole object as the API writes it: Secrets' values, env literals, arguments, ConfigMap values,
 /// annotations. Returns whether anything changed.
 pub fn object(value: &mut Value) -> bool {

@@ -47,7 +47,7 @@ struct Probe<'a> {
 
 /// Reads a record of any form: `{"topic", "value"}`, a bare record, a Kubernetes object or a `List`.
 ///
-/// Returns the topic, or `None` for the topics `case` and `label`, which describe the input and are not records.
+/// Returns the topic, or `None` for the topics `case`, `label` and `answer`, which describe the input and are not records.
 /// Items of a `List` are read one by one: `rejects` takes those that could not be read.
 ///
 /// # Errors
@@ -61,7 +61,7 @@ pub fn parse_any(
     let text = checked_list(bytes)?;
     let probe: Probe<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     if let (Some(topic), Some(value)) = (&probe.topic, probe.value) {
-        if matches!(&*topic.0, "case" | "label") {
+        if matches!(&*topic.0, "case" | "label" | "answer") {
             return Ok(None);
         }
         let topic =

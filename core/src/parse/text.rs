@@ -12,12 +12,6 @@ use crate::model::{Kind, Str, Subject, Time};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Text<'a>(pub Cow<'a, str>);
 
-impl Text<'_> {
-    pub(super) fn shared(&self) -> Str {
-        Str::from(&*self.0)
-    }
-}
-
 /// The text when it is there and not empty.
 pub(super) fn given<'b>(text: Option<&'b Text<'_>>) -> Option<&'b str> {
     text.map(|t| &*t.0).filter(|t| !t.is_empty())

@@ -47,6 +47,9 @@ pub trait EventLog: Send + Sync {
     /// Reads at most `max` records from an offset on; what compaction and retention took is left out.
     async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>>;
 
+    /// An offset at or before the first record taken at or after an instant.
+    async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64>;
+
     /// The offset that the next record of each stream that has any will get.
     async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>>;
 

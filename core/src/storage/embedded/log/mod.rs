@@ -82,6 +82,10 @@ impl EventLog for FileLog {
         locked(&*self.shared.stream(tenant, stream)?).read(from, max)
     }
 
+    async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64> {
+        Ok(locked(&*self.shared.stream(tenant, stream)?).since(at))
+    }
+
     async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>> {
         let ids = self.shared.existing(tenant)?;
         ids.into_iter().map(|id| Ok((id, locked(&*self.shared.stream(tenant, id)?).end()))).collect()

@@ -91,7 +91,6 @@ impl Stream {
             let len = want.min((segment.len - position) as usize);
             let bytes = self.files.read(&path, position, len).map_err(|e| self.failed(segment.base, &e))?;
             let mut used = 0;
-            want = CHUNK;
             loop {
                 match frame::read(&bytes[used..]) {
                     Read::Frame(stored, len) => {
@@ -186,6 +185,11 @@ impl Stream {
         }
         self.cursor = end;
         Ok(found)
+    }
+
+    /// The first offset of the first segment with a record taken at or after an instant.
+    pub(super) fn since(&self, at: Time) -> u64 {
+        self.segments.iter().find(|s| s.newest >= at).map_or(self.next, |s| s.base)
     }
 
     /// The offset that the next record will get.

@@ -103,6 +103,11 @@ async fn incidents(tx: &mut Transaction<'_, Sqlite>, tenant: &Tenant, commit: &C
 }
 
 async fn write_row(tx: &mut Transaction<'_, Sqlite>, tenant: &Tenant, row: &IncidentRow) -> Result<()> {
+    let mut row = row.clone();
+    if row.component.is_none() {
+        keep_headline(tx, tenant, &mut row).await?;
+    }
+    let row = &row;
     let sql = "UPDATE incidents SET row = $3, state = $4, severity = $5, cluster = $6, component = $7, namespace = $8,
         started_at = $9 WHERE client_id = $1 AND key = $2";
     sqlx::query(sql)
@@ -118,5 +123,19 @@ async fn write_row(tx: &mut Transaction<'_, Sqlite>, tenant: &Tenant, row: &Inci
         .execute(&mut **tx)
         .await
         .map_err(|e| failed(&e))?;
+    Ok(())
+}
+
+/// An incident that is over is not ranked again: what was said last stays.
+async fn keep_headline(tx: &mut Transaction<'_, Sqlite>, tenant: &Tenant, row: &mut IncidentRow) -> Result<()> {
+    let sql = "SELECT row FROM incidents WHERE client_id = $1 AND key = $2 AND row IS NOT NULL";
+    let query = sqlx::query(sql).bind(tenant.as_str()).bind(row.key as i64);
+    if let Some(found) = query.fetch_optional(&mut **tx).await.map_err(|e| failed(&e))? {
+        let before: IncidentRow = super::from_json(found.get(0))?;
+        row.component = before.component;
+        row.namespace = before.namespace;
+        row.fault_type = before.fault_type;
+        row.confidence = before.confidence;
+    }
     Ok(())
 }

@@ -1,0 +1,299 @@
+//! Wire types of the HTTP API, shared by the daemon and the command line.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::model::Time;
+use crate::rca::ResourceRef;
+use crate::storage::{ApiKey, Client, Scope, UsageRow};
+
+/// Body of every error.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorDetail,
+}
+
+/// An error.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ErrorDetail {
+    /// `invalid_request`, `unauthenticated`, `forbidden`, `not_found`, `conflict`, `payload_too_large`, `rate_limited`,
+    /// `quota_exceeded`, `unavailable` or `internal`.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Id of the request, for the provider's logs.
+    pub request_id: String,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Cursor of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ingested {
+    /// Records that are durable now.
+    pub accepted: u64,
+    /// Records that an earlier batch of the same idempotency key had brought.
+    pub duplicate: u64,
+    /// Records that were refused.
+    pub rejected: Vec<RejectedItem>,
+}
+
+/// A refused record of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RejectedItem {
+    /// Place in the batch, from 0.
+    pub index: usize,
+    /// Word of the reason.
+    pub reason: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A rejected record of the dlq.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetter {
+    /// Its place in the dlq.
+    #[serde(default)]
+    pub id: u64,
+    /// When it was refused.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Time,
+    /// The topic it was sent to.
+    pub topic: String,
+    /// Word of the reason.
+    pub reason: String,
+    /// What is wrong.
+    pub message: String,
+    /// The first 4 KiB of it, masked.
+    pub record: String,
+}
+
+/// A wish for a new tenant.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewClient {
+    /// What the customer is called.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    /// The plan's name.
+    pub plan: String,
+    /// Whom to write to.
+    #[serde(default)]
+    pub contact_email: String,
+}
+
+/// A new tenant with its first key, shown once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedClient {
+    /// The tenant's id.
+    pub client_id: String,
+    /// Its first key; shown only here.
+    pub api_key: String,
+    /// Its graph's name.
+    pub graph_database: String,
+    /// Its topics.
+    pub kafka_topics: Vec<String>,
+}
+
+/// A change of a tenant.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientChange {
+    /// `active` or `suspended`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<crate::storage::ClientState>,
+    /// A plan's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+}
+
+/// A wish for a new key.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What it is for.
+    #[serde(default)]
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+}
+
+/// A new key, shown once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedKey {
+    /// The key; shown only here.
+    pub api_key: String,
+    /// What is stored of it.
+    #[serde(flatten)]
+    pub key: ApiKey,
+}
+
+/// A tenant with what an operator watches.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClientStatus {
+    /// The tenant.
+    #[serde(flatten)]
+    pub client: Client,
+    /// Records that are durable and not applied yet.
+    pub lag: u64,
+    /// When its last record was applied, in event time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_record: Option<Time>,
+    /// Events accepted today.
+    pub events_today: u64,
+    /// Bytes of its records.
+    pub storage_bytes: u64,
+}
+
+/// What a person says of an incident.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IncidentChange {
+    /// `acknowledged` or `resolved`.
+    pub state: crate::incident::State,
+    /// Remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What an incident really was.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Feedback {
+    /// The component at fault.
+    pub component: String,
+    /// The fault type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_type: Option<String>,
+    /// Remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A resource of the graph.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ResourceView {
+    /// Who it is.
+    #[serde(flatten)]
+    pub resource: ResourceRef,
+    /// The cluster.
+    pub cluster: String,
+    /// The component it belongs to.
+    pub component: String,
+    /// Whether it is well; absent when its state does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// Start of its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub created: Option<Time>,
+    /// End of its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub deleted: Option<Time>,
+    /// Its labels.
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
+/// An edge of the graph with its validity.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EdgeView {
+    /// Where it starts.
+    pub from: ResourceRef,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub relation: String,
+    /// Where it ends.
+    pub to: ResourceRef,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub valid_from: Time,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub valid_to: Option<Time>,
+}
+
+/// The surroundings of a resource.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Topology {
+    /// The resources, nearest first.
+    pub resources: Vec<ResourceView>,
+    /// The edges between them.
+    pub edges: Vec<EdgeView>,
+}
+
+/// Counts of a tenant's live graph and log.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Stats {
+    /// Clusters that have sent records.
+    pub clusters: Vec<ClusterStats>,
+    /// Records that are durable and not applied yet.
+    pub lag: u64,
+    /// What became of records since the daemon loaded the tenant; `seen = applied + duplicate + rejected`.
+    pub records: crate::service::analyze::Counts,
+}
+
+/// Counts of one cluster.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ClusterStats {
+    /// Its name.
+    pub cluster: String,
+    /// Live resources.
+    pub resources: usize,
+    /// Valid edges.
+    pub edges: usize,
+    /// Episodes of the window.
+    pub episodes: usize,
+    /// Live incidents.
+    pub incidents: usize,
+    /// Event time of the newest record.
+    #[schema(value_type = String, format = DateTime)]
+    pub last_record: Time,
+}
+
+/// Usage of a span of days.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    /// First day.
+    pub from: String,
+    /// Day after the last.
+    pub to: String,
+    /// Amounts by day and metric.
+    pub rows: Vec<UsageRow>,
+}
+
+/// The plan's limits and what is left of them.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LimitsView {
+    /// The plan.
+    pub plan: crate::billing::Plan,
+    /// Events accepted today.
+    pub events_today: u64,
+}
+
+/// A recount of usage from the log against what was counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VerifiedDay {
+    /// UTC day.
+    pub day: String,
+    /// What was counted.
+    pub counted: i64,
+    /// What the log holds; absent where the log no longer reaches.
+    pub in_log: Option<i64>,
+    /// Whether both agree; absent where the log no longer reaches.
+    pub agrees: Option<bool>,
+}

@@ -1,0 +1,48 @@
+//! What every handler and worker shares.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kgrca_core::model::Time;
+use kgrca_core::storage::Tenant;
+
+use crate::auth::KeyCache;
+use crate::config::Settings;
+use crate::engine::Engine;
+use crate::storage::Stores;
+
+/// The daemon's shared parts.
+pub struct App {
+    /// Settings as they were checked at start.
+    pub settings: Settings,
+    /// Stores.
+    pub stores: Stores,
+    /// Workers and the live state they hold.
+    pub engine: Arc<Engine>,
+    /// Keys that were looked up a moment ago.
+    pub keys: KeyCache,
+    /// Usage of the API that is not written yet.
+    pub pending_usage: PendingUsage,
+}
+
+/// Counters that a job writes within a second.
+#[derive(Debug, Default)]
+pub struct PendingUsage(Mutex<BTreeMap<Tenant, BTreeMap<(String, String), i64>>>);
+
+impl PendingUsage {
+    /// Adds to a counter of today.
+    pub fn add(&self, tenant: &Tenant, metric: &str, amount: i64) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.entry(tenant.clone()).or_default().entry((now().day(), metric.to_owned())).or_default() += amount;
+    }
+
+    /// Takes everything that waits.
+    pub fn take(&self) -> BTreeMap<Tenant, BTreeMap<(String, String), i64>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The one place where the daemon reads the clock for data.
+pub fn now() -> Time {
+    Time(jiff::Timestamp::now().as_microsecond())
+}

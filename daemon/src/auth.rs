@@ -1,0 +1,91 @@
+//! API keys: made, hashed, looked up.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kgrca_core::storage::{ApiKey, Client, Scope, Tenant};
+use rand::RngExt;
+use sha2::{Digest, Sha256};
+
+use crate::app::now;
+
+/// How long a looked-up key is believed: revocation takes effect within it.
+const BELIEVED: Duration = Duration::from_secs(2);
+/// Most keys that are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// A key that was just made. It cannot be printed by accident.
+pub struct NewSecret {
+    /// The key itself.
+    pub secret: String,
+    /// What is stored of it.
+    pub key: ApiKey,
+    /// SHA-256 of the secret.
+    pub hash: String,
+}
+
+const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Random characters of an alphabet of at least two.
+pub fn random(alphabet: &[u8], len: usize) -> String {
+    let mut rng = rand::rng();
+    (0..len).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
+}
+
+/// Makes a key of a tenant, or the operator's.
+pub fn new_key(tenant: Option<&Tenant>, name: &str, scopes: Vec<Scope>) -> NewSecret {
+    let owner = tenant.map_or("operator", |t| t.as_str().trim_start_matches("client-"));
+    let secret = format!("kg_{owner}_{}", random(BASE62, 32));
+    let key = ApiKey {
+        key_id: format!("key_{}", random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)),
+        client_id: tenant.map(ToString::to_string),
+        name: name.to_owned(),
+        last4: secret[secret.len() - 4..].to_owned(),
+        scopes,
+        created_at: now(),
+        revoked_at: None,
+    };
+    let hash = hash(&secret);
+    NewSecret { secret, key, hash }
+}
+
+/// What is stored of a secret.
+pub fn hash(secret: &str) -> String {
+    Sha256::digest(secret.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Who calls: a key and the tenant it belongs to.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The key.
+    pub key: ApiKey,
+    /// The tenant, when it is not the operator.
+    pub client: Option<Client>,
+}
+
+/// Keys by hash, believed for a moment.
+#[derive(Debug, Default)]
+pub struct KeyCache(Mutex<HashMap<String, (Instant, Option<Principal>)>>);
+
+impl KeyCache {
+    /// What is believed of a hash; `None` when it must be looked up.
+    pub fn get(&self, hash: &str) -> Option<Option<Principal>> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(hash).filter(|(at, _)| at.elapsed() < BELIEVED).map(|(_, p)| p.clone())
+    }
+
+    /// Remembers what was looked up.
+    pub fn put(&self, hash: String, principal: Option<Principal>) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= REMEMBERED {
+            cache.clear();
+        }
+        cache.insert(hash, (Instant::now(), principal));
+    }
+
+    /// Forgets everything, after keys or tenants were changed here.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

@@ -1,0 +1,232 @@
+//! One batch: parsed, ordered, applied, looked at, committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kgrca_core::engine::{Applied, ClusterState, Evaluation};
+use kgrca_core::incident::Incident;
+use kgrca_core::model::{Record, Str, Time, Topic};
+use kgrca_core::parse::{self, Context, Reason};
+use kgrca_core::rca::{self, Answer, EngineInfo, Scorer};
+use kgrca_core::storage::{AnswerRow, ClusterRow, Commit, Error, IncidentRow, Offset, Stored, StreamId, TransitionRow};
+
+use super::worker::Worker;
+use super::{Live, worker};
+use crate::telemetry;
+
+/// A parsed record with its place.
+struct Placed {
+    record: Record,
+    topic: Topic,
+    offset: u64,
+}
+
+/// What reading a batch brought to light.
+#[derive(Default)]
+struct Outcome {
+    usage: BTreeMap<(String, String), i64>,
+    by_topic: BTreeMap<(Topic, &'static str), u64>,
+    transitions: Vec<(u64, kgrca_core::incident::Transition)>,
+    rows: Vec<IncidentRow>,
+    answers: Vec<AnswerRow>,
+    clusters: Vec<ClusterRow>,
+    at: Time,
+}
+
+/// Works a batch off and commits it. `settled` says that nothing more waits: then the clusters are looked at.
+pub(super) async fn work_off(
+    worker: &worker::Worker,
+    epoch: i64,
+    read: BTreeMap<StreamId, Vec<Stored>>,
+    offsets: &mut BTreeMap<StreamId, u64>,
+    settled: bool,
+) -> Result<(), Error> {
+    let started = std::time::Instant::now();
+    let next: Vec<Offset> =
+        read.iter().filter_map(|(stream, records)| Some(Offset { stream: *stream, next: records.last()?.offset + 1 })).collect();
+    let live = std::sync::Arc::clone(&worker.live).write_owned().await;
+    let tenant = worker.tenant.clone();
+    let worked = tokio::task::spawn_blocking(move || {
+        let mut live = live;
+        let outcome = apply(&mut live, &tenant, &read, settled);
+        (live, outcome)
+    });
+    let (live, mut outcome) = worked.await.map_err(|e| Error::new(kgrca_core::storage::ErrorKind::Internal, e.to_string()))?;
+    drop(live);
+    let keys: BTreeSet<u64> = outcome.rows.iter().map(|r| r.key).chain(outcome.answers.iter().map(|a| a.key)).collect();
+    let numbers = if keys.is_empty() {
+        BTreeMap::new()
+    } else {
+        worker.stores.meta.reserve(&worker.tenant, &keys.into_iter().collect::<Vec<_>>()).await?
+    };
+    for row in &mut outcome.rows {
+        row.incident_id = numbers.get(&row.key).map(|n| format!("inc-{n}")).unwrap_or_default();
+        row.merged_into = row.merged_into.take().and_then(|key| numbers.get(&key.parse().ok()?).map(|n| format!("inc-{n}")));
+    }
+    let commit = Commit {
+        epoch,
+        offsets: next.clone(),
+        usage: outcome.usage,
+        clusters: outcome.clusters,
+        incidents: outcome.rows,
+        transitions: outcome.transitions.clone(),
+        answers: outcome.answers,
+        at: outcome.at,
+    };
+    worker.stores.meta.commit(&worker.tenant, worker.partition, commit).await?;
+    offsets.extend(next.iter().map(|o| (o.stream, o.next)));
+    announce(worker, &outcome.transitions, &numbers);
+    telemetry::BatchCommitted { tenant: &worker.tenant, by_topic: &outcome.by_topic, seconds: started.elapsed().as_secs_f64() }
+        .emit();
+    Ok(())
+}
+
+/// Tells those who follow the feed; their ids come from the store when they resume.
+fn announce(worker: &Worker, transitions: &[(u64, kgrca_core::incident::Transition)], numbers: &BTreeMap<u64, i64>) {
+    for (key, transition) in transitions {
+        if let Some(number) = numbers.get(key) {
+            let row = TransitionRow { id: 0, incident_id: format!("inc-{number}"), transition: transition.clone() };
+            // Nobody follows the feed.
+            let _ = worker.feed.send(row);
+        }
+    }
+}
+
+fn apply(
+    live: &mut Live,
+    tenant: &kgrca_core::storage::Tenant,
+    read: &BTreeMap<StreamId, Vec<Stored>>,
+    settled: bool,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut placed = parse_all(tenant, read, &mut outcome, live);
+    placed.sort_by(|a, b| (a.record.at, a.topic, a.offset).cmp(&(b.record.at, b.topic, b.offset)));
+    let before: BTreeMap<u64, usize> =
+        live.clusters.values().flat_map(|c| c.incidents.iter()).map(|i| (i.key, i.transitions.len())).collect();
+    let mut touched: BTreeSet<Str> = BTreeSet::new();
+    for p in &placed {
+        let name = &p.record.cluster;
+        let state = live.clusters.entry(name.clone()).or_insert_with(|| ClusterState::new(name.clone()));
+        let applied = state.apply(&p.record);
+        if !touched.contains(name) {
+            touched.insert(name.clone());
+        }
+        outcome.at = outcome.at.max(p.record.at);
+        match applied {
+            Applied::Applied => live.counts.applied += 1,
+            Applied::Duplicate => live.counts.duplicate += 1,
+        }
+        let status = if applied == Applied::Applied { "applied" } else { "duplicate" };
+        *outcome.by_topic.entry((p.topic, status)).or_default() += 1;
+    }
+    for name in &touched {
+        let Some(state) = live.clusters.get_mut(name) else { continue };
+        if settled {
+            let started = std::time::Instant::now();
+            let evaluation = state.evaluate(state.watermark);
+            telemetry::Ranked {
+                seconds: started.elapsed().as_secs_f64(),
+                causes: evaluation.ranked.iter().map(|r| r.causal.len()).sum(),
+            }
+            .emit();
+            record(state, &evaluation, &before, &mut outcome);
+        }
+        outcome.clusters.push(ClusterRow { cluster: name.to_string(), state: state.save(), last_record: state.watermark });
+    }
+    outcome
+}
+
+fn parse_all(
+    tenant: &kgrca_core::storage::Tenant,
+    read: &BTreeMap<StreamId, Vec<Stored>>,
+    outcome: &mut Outcome,
+    live: &mut Live,
+) -> Vec<Placed> {
+    let mut placed = Vec::new();
+    let mut records = Vec::new();
+    for (stream, stored) in read {
+        for s in stored.iter().filter(|s| !s.value.is_empty()) {
+            let default =
+                if matches!(stream.topic, Topic::Resource | Topic::Topology) { None } else { std::str::from_utf8(&s.key).ok() };
+            let context = Context { received_at: s.received_at, cluster: default, client_id: Some(tenant.as_str()) };
+            match parse::parse(stream.topic, &s.value, &context, &mut records) {
+                Ok(()) => {
+                    if stream.topic.is_metered() {
+                        *outcome.usage.entry((s.received_at.day(), "events_ingested_count".into())).or_default() += 1;
+                    }
+                    live.counts.seen += records.len() as u64;
+                    placed.extend(records.drain(..).map(|record| Placed { record, topic: stream.topic, offset: s.offset }));
+                }
+                Err(reject) => {
+                    live.counts.seen += 1;
+                    live.counts.rejected += 1;
+                    *outcome.by_topic.entry((stream.topic, reject_word(reject.reason))).or_default() += 1;
+                }
+            }
+        }
+    }
+    placed
+}
+
+fn reject_word(reason: Reason) -> &'static str {
+    reason.as_str()
+}
+
+/// Rows, transitions and answers of the incidents that changed, and of those that are live.
+fn record(state: &ClusterState, evaluation: &Evaluation, before: &BTreeMap<u64, usize>, outcome: &mut Outcome) {
+    let ranked: BTreeMap<u64, &kgrca_core::engine::Ranked> = evaluation.ranked.iter().map(|r| (r.key, r)).collect();
+    for incident in state.incidents.iter() {
+        let new = &incident.transitions[before.get(&incident.key).copied().unwrap_or(0).min(incident.transitions.len())..];
+        outcome.transitions.extend(new.iter().map(|t| (incident.key, t.clone())));
+        let opened = new.iter().filter(|t| t.to == kgrca_core::incident::State::Open).count();
+        if opened > 0 {
+            *outcome.usage.entry((state.watermark.day(), "incidents_count".into())).or_default() += opened as i64;
+        }
+        let changed = evaluation.changed.contains(&incident.key) || !new.is_empty();
+        let causes = ranked.get(&incident.key);
+        if !changed && causes.is_none() {
+            continue;
+        }
+        outcome.rows.push(row(state, incident, causes.map_or(&[][..], |r| r.causal.as_slice())));
+        for scorer in causes.iter().flat_map(|_| [Scorer::Causal, Scorer::Weighted]) {
+            let found = causes.map_or(&[][..], |r| r.causes(scorer));
+            outcome.answers.push(AnswerRow {
+                key: incident.key,
+                scorer,
+                answer: answer(state, incident, found, scorer, evaluation),
+            });
+        }
+    }
+}
+
+fn row(state: &ClusterState, incident: &Incident, causes: &[rca::Cause]) -> IncidentRow {
+    let first = causes.first();
+    IncidentRow {
+        incident_id: String::new(),
+        key: incident.key,
+        cluster: state.name.to_string(),
+        state: incident.state,
+        severity: incident.severity(),
+        started_at: incident.started,
+        ended_at: incident.ended,
+        merged_into: incident.merged_into.map(|key| key.to_string()),
+        symptoms: incident.members.len(),
+        component: first.map(|c| c.component.clone()),
+        namespace: first.map(|c| c.namespace.clone()).filter(|n| !n.is_empty()),
+        fault_type: first.map(|c| c.fault_type.clone()),
+        confidence: first.map(|c| c.confidence),
+    }
+}
+
+fn answer(state: &ClusterState, incident: &Incident, causes: &[rca::Cause], scorer: Scorer, evaluation: &Evaluation) -> Answer {
+    Answer {
+        incident_id: String::new(),
+        state: incident.state,
+        severity: incident.severity(),
+        started_at: incident.started,
+        window: rca::answer::Window { from: rca::window_start(incident.started), to: state.watermark },
+        verdict: rca::verdict(causes, true),
+        causes: causes.to_vec(),
+        missing_evidence: evaluation.missing_evidence.clone(),
+        engine: EngineInfo::this(scorer),
+    }
+}

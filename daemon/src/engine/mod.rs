@@ -1,0 +1,139 @@
+//! Workers: log → core → stores. One worker per (tenant, partition), loaded when there is something to do.
+
+mod batch;
+mod rebuild;
+mod worker;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kgrca_core::model::Str;
+use kgrca_core::service::analyze::Counts;
+use kgrca_core::storage::{Tenant, TransitionRow};
+use tokio::sync::{Notify, RwLock, broadcast, watch};
+use tokio::task::JoinHandle;
+
+use crate::storage::Stores;
+
+/// The live state of a tenant's partition.
+#[derive(Default)]
+pub struct Live {
+    /// Clusters by name.
+    pub clusters: BTreeMap<Str, kgrca_core::engine::ClusterState>,
+    /// What became of records since it was loaded.
+    pub counts: Counts,
+}
+
+/// A loaded partition.
+pub struct Loaded {
+    /// Its live state; readable once it was rebuilt.
+    pub live: Arc<RwLock<Live>>,
+    wake: Arc<Notify>,
+    /// How many records wait, as the worker saw it last.
+    pub lag: watch::Receiver<u64>,
+    /// Transitions as they are committed.
+    pub feed: broadcast::Sender<TransitionRow>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// All workers of this daemon.
+pub struct Engine {
+    stores: Stores,
+    partitions: u32,
+    tick: Duration,
+    owner: String,
+    loaded: Mutex<HashMap<(Tenant, u32), Arc<Loaded>>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Engine {
+    /// An engine without workers; they are loaded as tenants need them.
+    pub fn new(stores: Stores, partitions: u32, tick: Duration, owner: String) -> Self {
+        Self { stores, partitions, tick, owner, loaded: Mutex::default(), stop: watch::channel(false).0 }
+    }
+
+    /// The partition of a cluster: CRC32 of `client_id/cluster`.
+    pub fn partition(&self, tenant: &Tenant, cluster: &str) -> u32 {
+        crc32fast::hash(format!("{tenant}/{cluster}").as_bytes()) % self.partitions
+    }
+
+    /// All partitions of a tenant, loaded.
+    pub fn tenant(self: &Arc<Self>, tenant: &Tenant) -> Vec<Arc<Loaded>> {
+        (0..self.partitions).map(|p| self.load(tenant, p)).collect()
+    }
+
+    /// Partitions of a tenant that are loaded already.
+    pub fn loaded(&self, tenant: &Tenant) -> Vec<Arc<Loaded>> {
+        let all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|((t, _), _)| t == tenant).map(|(_, l)| Arc::clone(l)).collect()
+    }
+
+    /// The loaded partition; starts its worker when there is none.
+    pub fn load(self: &Arc<Self>, tenant: &Tenant, partition: u32) -> Arc<Loaded> {
+        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = all.get(&(tenant.clone(), partition)) {
+            return Arc::clone(loaded);
+        }
+        let (lag_sender, lag) = watch::channel(0);
+        let loaded = Arc::new(Loaded {
+            live: Arc::default(),
+            wake: Arc::default(),
+            lag,
+            feed: broadcast::channel(1024).0,
+            task: Mutex::default(),
+        });
+        let worker = worker::Worker {
+            stores: self.stores.clone(),
+            tenant: tenant.clone(),
+            partition,
+            owner: self.owner.clone(),
+            tick: self.tick,
+            live: Arc::clone(&loaded.live),
+            wake: Arc::clone(&loaded.wake),
+            lag: lag_sender,
+            feed: loaded.feed.clone(),
+            stop: self.stop.subscribe(),
+        };
+        *loaded.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(worker.run()));
+        all.insert((tenant.clone(), partition), Arc::clone(&loaded));
+        loaded
+    }
+
+    /// Says that records of a tenant were appended.
+    pub fn appended(self: &Arc<Self>, tenant: &Tenant, partition: u32) {
+        self.load(tenant, partition).wake.notify_one();
+    }
+
+    /// Stops the workers of a tenant and forgets its state.
+    pub async fn unload(&self, tenant: &Tenant) {
+        let gone: Vec<Arc<Loaded>> = {
+            let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            let keys: Vec<_> = all.keys().filter(|(t, _)| t == tenant).cloned().collect();
+            keys.iter().filter_map(|k| all.remove(k)).collect()
+        };
+        for loaded in gone {
+            let task = loaded.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(task) = task {
+                task.abort();
+                // An aborted task ends with an error that says just that.
+                let _ = task.await;
+            }
+        }
+    }
+
+    /// Lets every worker finish its batch and leave.
+    pub async fn shut_down(&self) {
+        // Nobody listens when no worker was loaded.
+        let _ = self.stop.send(true);
+        let all: Vec<Arc<Loaded>> = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for loaded in all {
+            loaded.wake.notify_one();
+            let task = loaded.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(task) = task {
+                // A worker that panicked has said so in the log.
+                let _ = task.await;
+            }
+        }
+    }
+}

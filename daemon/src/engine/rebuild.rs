@@ -1,0 +1,75 @@
+//! A restart: the live state is rebuilt from the state topics and the window, up to what was committed.
+
+use std::collections::BTreeMap;
+
+use kgrca_core::engine::ClusterState;
+use kgrca_core::episode::KEPT;
+use kgrca_core::model::{Record, Topic};
+use kgrca_core::parse::{self, Context};
+use kgrca_core::storage::{Error, ErrorKind, StreamId, Tenant};
+use tokio::sync::RwLock;
+
+use super::Live;
+use crate::app::now;
+use crate::storage::Stores;
+
+const CHUNK: usize = 20_000;
+
+/// Replays what was committed without committing it again. Returns how far each stream is worked off.
+pub(super) async fn rebuild(
+    stores: &Stores,
+    tenant: &Tenant,
+    partition: u32,
+    live: &RwLock<Live>,
+) -> Result<BTreeMap<StreamId, u64>, Error> {
+    let offsets: BTreeMap<StreamId, u64> = stores
+        .meta
+        .offsets(tenant)
+        .await?
+        .into_iter()
+        .filter(|o| o.stream.partition == partition)
+        .map(|o| (o.stream, o.next))
+        .collect();
+    let mut clusters: BTreeMap<_, ClusterState> = BTreeMap::new();
+    for topic in [Topic::Resource, Topic::Topology, Topic::Events, Topic::Logs, Topic::Alerts] {
+        let stream = StreamId { topic, partition };
+        let end = offsets.get(&stream).copied().unwrap_or(0);
+        let is_state = matches!(topic, Topic::Resource | Topic::Topology);
+        let mut from = if is_state { 0 } else { stores.log.since(tenant, stream, now().plus(-KEPT)).await? };
+        while from < end {
+            let read = stores.log.read(tenant, stream, from, CHUNK.min((end - from) as usize)).await?;
+            let Some(last) = read.last().map(|s| s.offset) else { break };
+            for stored in read.iter().filter(|s| s.offset < end && !s.value.is_empty()) {
+                replay(&mut clusters, tenant, topic, stored);
+            }
+            from = last + 1;
+        }
+    }
+    for row in stores.meta.clusters(tenant).await? {
+        let state = clusters.entry(row.cluster.as_str().into()).or_insert_with(|| ClusterState::new(row.cluster.as_str()));
+        state
+            .restore(&row.state)
+            .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{tenant} cluster {}: {e}", row.cluster)))?;
+    }
+    live.write().await.clusters = clusters;
+    Ok(offsets)
+}
+
+fn replay(
+    clusters: &mut BTreeMap<kgrca_core::model::Str, ClusterState>,
+    tenant: &Tenant,
+    topic: Topic,
+    stored: &kgrca_core::storage::Stored,
+) {
+    let mut records: Vec<Record> = Vec::new();
+    let key = std::str::from_utf8(&stored.key).ok();
+    let default = if matches!(topic, Topic::Resource | Topic::Topology) { None } else { key };
+    let context = Context { received_at: stored.received_at, cluster: default, client_id: Some(tenant.as_str()) };
+    // What was rejected then is rejected again; it was counted when it was committed.
+    if parse::parse(topic, &stored.value, &context, &mut records).is_err() {
+        return;
+    }
+    for record in records {
+        clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone())).apply(&record);
+    }
+}

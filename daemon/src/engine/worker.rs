@@ -1,0 +1,143 @@
+//! A worker: reads what is durable, lets the core work on it, commits, and goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kgrca_core::model::time::{MINUTE, SECOND};
+use kgrca_core::model::{Body, Record, Topic};
+use kgrca_core::storage::{Entry, Error, ErrorKind, StreamId, Tenant, TransitionRow};
+use tokio::sync::{Notify, RwLock, broadcast, watch};
+
+use super::{Live, batch, rebuild};
+use crate::app::now;
+use crate::storage::Stores;
+use crate::telemetry;
+
+/// Most records of one batch.
+const BATCH: usize = 20_000;
+/// How long a lease holds without renewal, in microseconds.
+const LEASE: i64 = 30 * SECOND;
+/// How long after its last record a cluster still gets ticks.
+const LIVELY: i64 = 60 * MINUTE;
+
+/// One (tenant, partition).
+pub(super) struct Worker {
+    pub stores: Stores,
+    pub tenant: Tenant,
+    pub partition: u32,
+    pub owner: String,
+    pub tick: Duration,
+    pub live: Arc<RwLock<Live>>,
+    pub wake: Arc<Notify>,
+    pub lag: watch::Sender<u64>,
+    pub feed: broadcast::Sender<TransitionRow>,
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Worker {
+    /// Works until it is told to stop; after an error it starts anew from what was committed.
+    pub(super) async fn run(mut self) {
+        let mut wait = Duration::from_millis(100);
+        while !*self.stop.borrow() {
+            match self.work().await {
+                Ok(()) => return,
+                Err(e) => {
+                    telemetry::WorkerFailed { tenant: &self.tenant, error: &e }.emit();
+                    *self.live.write().await = Live::default();
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        _ = self.stop.changed() => return,
+                    }
+                    wait = (wait * 2).min(Duration::from_secs(10));
+                }
+            }
+        }
+    }
+
+    async fn work(&mut self) -> Result<(), Error> {
+        let mut epoch = self.take_lease().await?;
+        let mut offsets = rebuild::rebuild(&self.stores, &self.tenant, self.partition, &self.live).await?;
+        let mut renewed = Instant::now();
+        let mut ticked = Instant::now();
+        loop {
+            if renewed.elapsed() > Duration::from_secs(10) {
+                epoch = self.take_lease().await?;
+                renewed = Instant::now();
+            }
+            let read = self.read(&offsets).await?;
+            let seen: usize = read.values().map(Vec::len).sum();
+            if seen > 0 {
+                let more = seen >= BATCH;
+                batch::work_off(self, epoch, read, &mut offsets, !more).await?;
+                let lag = self.measure_lag(&offsets).await?;
+                self.lag.send_replace(lag);
+                continue;
+            }
+            self.lag.send_replace(0);
+            if *self.stop.borrow() {
+                return Ok(());
+            }
+            if ticked.elapsed() >= self.tick {
+                ticked = Instant::now();
+                self.append_ticks().await?;
+                continue;
+            }
+            let rest = self.tick.saturating_sub(ticked.elapsed());
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(rest) => {}
+                _ = self.stop.changed() => {}
+            }
+        }
+    }
+
+    async fn take_lease(&self) -> Result<i64, Error> {
+        let at = now();
+        let lease = self.stores.meta.lease(&self.tenant, self.partition, &self.owner, at.plus(LEASE), at).await?;
+        lease.ok_or_else(|| {
+            Error::new(ErrorKind::Fenced, format!("another daemon owns {} partition {}", self.tenant, self.partition))
+        })
+    }
+
+    async fn read(
+        &self,
+        offsets: &BTreeMap<StreamId, u64>,
+    ) -> Result<BTreeMap<StreamId, Vec<kgrca_core::storage::Stored>>, Error> {
+        let mut read = BTreeMap::new();
+        for topic in Topic::ALL.into_iter().filter(|t| *t != Topic::Dlq) {
+            let stream = StreamId { topic, partition: self.partition };
+            let records = self.stores.log.read(&self.tenant, stream, offsets.get(&stream).copied().unwrap_or(0), BATCH).await?;
+            if !records.is_empty() {
+                read.insert(stream, records);
+            }
+        }
+        Ok(read)
+    }
+
+    async fn measure_lag(&self, offsets: &BTreeMap<StreamId, u64>) -> Result<u64, Error> {
+        let ends = self.stores.log.ends(&self.tenant).await?;
+        let mine = ends.into_iter().filter(|(s, _)| s.partition == self.partition && s.topic != Topic::Dlq);
+        Ok(mine.map(|(s, end)| end.saturating_sub(offsets.get(&s).copied().unwrap_or(0))).sum())
+    }
+
+    /// Time moves where a cluster is silent: its ticks are records like any other.
+    async fn append_ticks(&self) -> Result<(), Error> {
+        let at = now();
+        let mut entries = Vec::new();
+        for (name, state) in &self.live.read().await.clusters {
+            let lively = at.0 - state.watermark.0 < LIVELY || state.incidents.iter().any(kgrca_core::incident::Incident::is_live);
+            if lively && at > state.watermark {
+                let tick = Record { cluster: name.clone(), at, sequence: None, body: Body::Tick };
+                if let Some(value) = kgrca_core::parse::encode_act(&tick) {
+                    let stream = StreamId { topic: Topic::Control, partition: self.partition };
+                    entries.push(Entry { stream, key: name.as_bytes().into(), value: value.into(), received_at: at });
+                }
+            }
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.stores.log.append(&self.tenant, entries).await
+    }
+}

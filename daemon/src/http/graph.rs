@@ -1,0 +1,272 @@
+//! The live graph.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{self, Path, Query, State};
+use kgrca_core::api::{EdgeView, ErrorBody, Page, ResourceView, Stats, Topology};
+use kgrca_core::detect::{Resolved, View};
+use kgrca_core::engine::ClusterState;
+use kgrca_core::graph::Idx;
+use kgrca_core::model::Time;
+use kgrca_core::rca::ResourceRef;
+use kgrca_core::storage::Tenant;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::ApiError;
+use super::guard::{Caller, Read};
+use crate::app::App;
+
+/// Which resources are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Kind.
+    kind: Option<String>,
+    /// Namespace.
+    namespace: Option<String>,
+    /// Name.
+    name: Option<String>,
+    /// `key=value`.
+    label: Option<String>,
+    /// Only well or only unwell ones.
+    healthy: Option<bool>,
+    /// Most items, 1 to 1000.
+    limit: Option<usize>,
+}
+
+fn reference(state: &ClusterState, idx: Idx) -> ResourceRef {
+    let node = state.graph.get(idx);
+    ResourceRef {
+        kind: node.kind().to_string(),
+        namespace: node.namespace().to_owned(),
+        name: node.name().to_owned(),
+        uid: node.uid.as_deref().map(str::to_owned),
+    }
+}
+
+fn view(state: &ClusterState, idx: Idx, health: &View<'_>) -> ResourceView {
+    let node = state.graph.get(idx);
+    ResourceView {
+        resource: reference(state, idx),
+        cluster: state.name.to_string(),
+        component: state.graph.component(idx).to_string(),
+        healthy: health.well(idx),
+        created: node.created,
+        deleted: node.closed,
+        labels: node.labels().iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// Live resources.
+#[utoipa::path(get, path = "/resources", tag = "graph", params(Filter), responses((status = 200, body = Page<ResourceView>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn resources(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    filter: Result<Query<Filter>, extract::rejection::QueryRejection>,
+) -> Result<Json<Page<ResourceView>>, ApiError> {
+    let Query(filter) = filter.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let label = match filter.label.as_deref().map(|l| l.split_once('=').ok_or(l)) {
+        None => None,
+        Some(Ok(pair)) => Some(pair),
+        Some(Err(l)) => return Err(ApiError::invalid(format!("`label`: `{l}` is not key=value"))),
+    };
+    let limit = filter.limit.unwrap_or(200).clamp(1, 1000);
+    let mut items = Vec::new();
+    for loaded in app.engine.tenant(&caller.tenant) {
+        let live = loaded.live.read().await;
+        for state in live.clusters.values() {
+            let resolved = Resolved::default();
+            let health = View { graph: &state.graph, episodes: &resolved, now: state.watermark };
+            let wanted = |idx: Idx| {
+                let node = state.graph.get(idx);
+                node.is_live()
+                    && filter.kind.as_deref().is_none_or(|k| node.kind().as_str().eq_ignore_ascii_case(k))
+                    && filter.namespace.as_deref().is_none_or(|n| n == node.namespace())
+                    && filter.name.as_deref().is_none_or(|n| n == node.name())
+                    && label.is_none_or(|(k, v)| node.labels().get(k) == Some(v))
+                    && filter.healthy.is_none_or(|h| health.well(idx) == Some(h))
+            };
+            let found = state.graph.iter().map(|(i, _)| i).filter(|i| wanted(*i)).take(limit - items.len());
+            items.extend(found.map(|i| view(state, i, &health)));
+        }
+    }
+    items.sort_by(|a: &ResourceView, b| (&a.cluster, &a.resource).cmp(&(&b.cluster, &b.resource)));
+    Ok(Json(Page { items, next: None }))
+}
+
+/// A cluster's resource by uid.
+async fn with_resource<T>(app: &App, tenant: &Tenant, uid: &str, act: impl Fn(&ClusterState, Idx) -> T) -> Option<T> {
+    for loaded in app.engine.tenant(tenant) {
+        let live = loaded.live.read().await;
+        for state in live.clusters.values() {
+            if let Some(idx) = state.graph.find_uid(uid) {
+                return Some(act(state, idx));
+            }
+        }
+    }
+    None
+}
+
+fn no_resource(uid: &str) -> ApiError {
+    ApiError::not_found(format!("there is no resource `{uid}`")).hint("GET /api/v1/resources lists them")
+}
+
+/// One resource.
+#[utoipa::path(get, path = "/resources/{uid}", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = ResourceView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn resource(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(uid): Path<String>,
+) -> Result<Json<ResourceView>, ApiError> {
+    let found = with_resource(&app, &caller.tenant, &uid, |state, idx| {
+        let resolved = Resolved::default();
+        view(state, idx, &View { graph: &state.graph, episodes: &resolved, now: state.watermark })
+    });
+    found.await.map(Json).ok_or_else(|| no_resource(&uid))
+}
+
+/// Whether a resource is well.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// Whether it is well; absent when its state does not tell.
+    healthy: Option<bool>,
+    /// What hurts its component, of the live incidents.
+    symptoms: Vec<String>,
+}
+
+/// Whether a resource is well, and what hurts its component.
+#[utoipa::path(get, path = "/resources/{uid}/health", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = Health), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn health(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(uid): Path<String>,
+) -> Result<Json<Health>, ApiError> {
+    let found = with_resource(&app, &caller.tenant, &uid, |state, idx| {
+        let resolved = Resolved::default();
+        let component = state.graph.component(idx);
+        let name = format!("{}/{component}", component.namespace);
+        let members = state.incidents.iter().filter(|i| i.is_live()).flat_map(|i| i.members.values());
+        let symptoms = members.filter(|m| m.over.is_none() && m.component == name).map(|m| m.what.clone()).collect();
+        Health { healthy: View { graph: &state.graph, episodes: &resolved, now: state.watermark }.well(idx), symptoms }
+    });
+    found.await.map(Json).ok_or_else(|| no_resource(&uid))
+}
+
+/// How far to look and when.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Depth {
+    /// Edges, 1 to 4.
+    depth: Option<usize>,
+    /// The graph as of this time.
+    at: Option<String>,
+}
+
+/// The surroundings of a resource, now or as of a time.
+#[utoipa::path(get, path = "/graph/topology/{uid}", tag = "graph", params(("uid" = String, Path), Depth), responses((status = 200, body = Topology), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn topology(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(uid): Path<String>,
+    depth: Result<Query<Depth>, extract::rejection::QueryRejection>,
+) -> Result<Json<Topology>, ApiError> {
+    let Query(depth) = depth.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let at = depth
+        .at
+        .as_deref()
+        .map(|t| Time::parse(t).ok_or_else(|| ApiError::invalid(format!("`at`: `{t}` is no RFC 3339 time"))))
+        .transpose()?;
+    let depth = depth.depth.unwrap_or(1).clamp(1, 4);
+    let found = with_resource(&app, &caller.tenant, &uid, |state, idx| surroundings(state, idx, depth, at)).await;
+    found.map(Json).ok_or_else(|| no_resource(&uid))
+}
+
+/// The surroundings of a resource that an answer names.
+pub(super) async fn around(
+    app: &App,
+    tenant: &Tenant,
+    resource: &ResourceRef,
+    depth: usize,
+) -> Result<Option<Topology>, ApiError> {
+    let Some(uid) = &resource.uid else { return Ok(None) };
+    Ok(with_resource(app, tenant, uid, |state, idx| surroundings(state, idx, depth, None)).await)
+}
+
+/// Most resources of a drawing: beyond it nobody sees anything.
+const MOST: usize = 500;
+
+fn surroundings(state: &ClusterState, from: Idx, depth: usize, at: Option<Time>) -> Topology {
+    let resolved = Resolved::default();
+    let health = View { graph: &state.graph, episodes: &resolved, now: state.watermark };
+    let valid = |l: &kgrca_core::graph::Link| at.map_or(l.to.is_none(), |t| l.from <= t && l.to.is_none_or(|to| t < to));
+    let mut order = vec![(from, 0)];
+    let mut seen = BTreeSet::from([from]);
+    let mut edges = Vec::new();
+    let mut next = 0;
+    while next < order.len() && order.len() < MOST {
+        let (here, distance) = order[next];
+        next += 1;
+        if distance == depth {
+            continue;
+        }
+        let node = state.graph.get(here);
+        let out = node.links_out().iter().filter(|l| valid(l)).map(|l| (here, l, l.other, l.other));
+        let inc = node.links_in().iter().filter(|l| valid(l)).map(|l| (l.other, l, here, l.other));
+        for (start, link, end, other) in out.chain(inc) {
+            let edge = EdgeView {
+                from: reference(state, start),
+                relation: link.relation.to_string(),
+                to: reference(state, end),
+                valid_from: link.from,
+                valid_to: link.to,
+            };
+            edges.push(edge);
+            if seen.insert(other) {
+                order.push((other, distance + 1));
+            }
+        }
+    }
+    edges.sort_by(|a, b| (&a.from, &a.relation, &a.to).cmp(&(&b.from, &b.relation, &b.to)));
+    edges.dedup_by(|a, b| (&a.from, &a.relation, &a.to) == (&b.from, &b.relation, &b.to));
+    Topology { resources: order.iter().map(|(i, _)| view(state, *i, &health)).collect(), edges }
+}
+
+/// An event of the window about a resource.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventView {
+    /// When it was last seen.
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+    /// How often.
+    count: u32,
+    /// Reason.
+    reason: String,
+    /// Text.
+    message: String,
+}
+
+/// Events of the window about a resource.
+#[utoipa::path(get, path = "/graph/events/{uid}", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = Page<EventView>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn events(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(uid): Path<String>,
+) -> Result<Json<Page<EventView>>, ApiError> {
+    let found = with_resource(&app, &caller.tenant, &uid, |state, idx| {
+        let about = state.episodes.events().into_iter().filter(|e| state.graph.resolve(&e.subject, e.last) == Some(idx));
+        about
+            .map(|e| EventView { at: e.last, count: e.count, reason: e.reason.to_string(), message: e.message.to_string() })
+            .collect()
+    });
+    let items = found.await.ok_or_else(|| no_resource(&uid))?;
+    Ok(Json(Page { items, next: None }))
+}
+
+/// Counts of the live graph.
+#[utoipa::path(get, path = "/graph/stats", tag = "graph", responses((status = 200, body = Stats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Json<Stats> {
+    Json(super::own::tenant_stats(&app, &caller.tenant).await)
+}

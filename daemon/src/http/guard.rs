@@ -1,0 +1,200 @@
+//! Who calls, what they may do, and how much of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use kgrca_core::billing::{self, Plan};
+use kgrca_core::model::time::{MINUTE, SECOND};
+use kgrca_core::storage::{ClientState, Scope, Taken, Tenant};
+
+use super::error::ApiError;
+use crate::app::{App, now};
+use crate::auth::{self, Principal};
+use crate::telemetry;
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request that is being answered; empty outside of one.
+pub fn current_request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Gives every request an id and counts its answer.
+pub async fn identify(request: Request, next: Next) -> Response {
+    let given = request
+        .headers()
+        .get("x-request-id")
+        .and_then(|v| v.to_str().ok())
+        .filter(|v| v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
+    let id = given.map_or_else(|| auth::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20), str::to_owned);
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let started = Instant::now();
+    let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    let answered = telemetry::Answered {
+        route: &route,
+        status: response.status().as_u16(),
+        seconds: started.elapsed().as_secs_f64(),
+        request_id: &id,
+    };
+    answered.emit();
+    response
+}
+
+/// Looks the key up, holds its rate, counts the call. Handlers find the principal in the request's extensions.
+pub async fn account(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+    let principal = authenticate(&app, request.headers()).await?;
+    let mut rate = None;
+    if let Some((tenant, plan)) = tenant_of(&principal) {
+        if let Some(limit) = plan.api_minute {
+            let taken = app.stores.limits.take(&tenant, "api/minute", MINUTE, limit, now()).await?;
+            if !taken.allowed {
+                let error =
+                    ApiError::limited("rate_limited", format!("more than {limit} calls in this minute"), seconds_until(&taken));
+                return Ok(with_rate(axum::response::IntoResponse::into_response(error), taken));
+            }
+            rate = Some(taken);
+        }
+        app.pending_usage.add(&tenant, "api_calls_count", 1);
+        metrics::counter!("kg_client_api_calls_total", "client_id" => tenant.to_string(), "plan" => plan.name.clone())
+            .increment(1);
+    }
+    request.extensions_mut().insert(principal);
+    let response = next.run(request).await;
+    Ok(match rate {
+        Some(taken) => with_rate(response, taken),
+        None => response,
+    })
+}
+
+/// Whole seconds until a window starts anew.
+pub fn seconds_until(taken: &Taken) -> u64 {
+    ((taken.reset.0 - now().0) / SECOND + 1).max(1) as u64
+}
+
+fn with_rate(mut response: Response, taken: Taken) -> Response {
+    let headers = response.headers_mut();
+    headers.insert("x-ratelimit-limit", taken.limit.into());
+    headers.insert("x-ratelimit-remaining", taken.remaining.into());
+    headers.insert("x-ratelimit-reset", (taken.reset.0 / SECOND).into());
+    response
+}
+
+fn tenant_of(principal: &Principal) -> Option<(Tenant, &'static Plan)> {
+    let client = principal.client.as_ref()?;
+    Some((Tenant::parse(&client.client_id)?, billing::find(&client.plan)?))
+}
+
+async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, ApiError> {
+    let bearer = headers.get("authorization").and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let secret = headers.get("x-api-key").and_then(|v| v.to_str().ok()).or(bearer);
+    let Some(secret) = secret.map(str::trim).filter(|s| !s.is_empty()) else {
+        return Err(ApiError::unauthenticated("this route needs an API key"));
+    };
+    let hash = auth::hash(secret);
+    let known = match app.keys.get(&hash) {
+        Some(known) => known,
+        None => look_up(app, hash).await?,
+    };
+    let principal = known.ok_or_else(|| ApiError::unauthenticated("the API key is not known or was revoked"))?;
+    match principal.client.as_ref().map(|c| c.state) {
+        Some(ClientState::Suspended) => Err(ApiError::forbidden("this tenant is suspended").hint("ask the provider")),
+        Some(ClientState::Deleted) => Err(ApiError::forbidden("this tenant was deleted")),
+        _ => Ok(principal),
+    }
+}
+
+async fn look_up(app: &App, hash: String) -> Result<Option<Principal>, ApiError> {
+    let key = app.stores.meta.key_by_hash(&hash).await?.filter(|k| k.revoked_at.is_none());
+    let principal = match key {
+        Some(key) => match key.client_id.clone() {
+            Some(id) => app.stores.meta.client(&id).await?.map(|client| Principal { key, client: Some(client) }),
+            None => Some(Principal { key, client: None }),
+        },
+        None => None,
+    };
+    app.keys.put(hash, principal.clone());
+    Ok(principal)
+}
+
+/// A tenant's key with a scope, as a handler demands it.
+pub struct Caller<S> {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its plan.
+    pub plan: &'static Plan,
+    /// The key's id.
+    pub key_id: String,
+    scope: std::marker::PhantomData<S>,
+}
+
+/// The operator's key.
+pub struct Operator {
+    /// The key's id.
+    pub key_id: String,
+}
+
+/// A scope that a handler demands.
+pub trait Demands: Send + Sync {
+    /// Which.
+    const SCOPE: Scope;
+}
+
+macro_rules! demands {
+    ($($(#[$doc:meta])* $name:ident),*) => {
+        $($(#[$doc])* pub struct $name;
+        impl Demands for $name { const SCOPE: Scope = Scope::$name; })*
+    };
+}
+
+demands!(
+    /// Send records.
+    Ingest,
+    /// Read answers.
+    Read,
+    /// Read usage.
+    Billing
+);
+
+impl<S: Demands> FromRequestParts<Arc<App>> for Caller<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        let principal = principal(parts)?;
+        let Some((tenant, plan)) = tenant_of(principal) else {
+            return Err(
+                ApiError::forbidden("this route belongs to tenants").hint("use a tenant's key: the tenant comes from the key")
+            );
+        };
+        if !principal.key.scopes.contains(&S::SCOPE) {
+            return Err(ApiError::forbidden(format!("the key lacks the scope `{}`", S::SCOPE.as_str()))
+                .hint("create a key with this scope"));
+        }
+        Ok(Self { tenant, plan, key_id: principal.key.key_id.clone(), scope: std::marker::PhantomData })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        let principal = principal(parts)?;
+        if principal.client.is_some() || !principal.key.scopes.contains(&Scope::Admin) {
+            return Err(ApiError::forbidden("this route belongs to the operator"));
+        }
+        Ok(Self { key_id: principal.key.key_id.clone() })
+    }
+}
+
+fn principal(parts: &Parts) -> Result<&Principal, ApiError> {
+    parts.extensions.get::<Principal>().ok_or_else(|| ApiError::unauthenticated("this route needs an API key"))
+}

@@ -1,0 +1,187 @@
+//! Incidents and what people do with them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{self, Path, Query, State};
+use axum::http::StatusCode;
+use kgrca_core::api::{ErrorBody, Feedback, IncidentChange, Page, Topology};
+use kgrca_core::incident::State as IncidentState;
+use kgrca_core::model::record::{Act, ActKind};
+use kgrca_core::model::{Body, Record, Severity, Time, Topic};
+use kgrca_core::rca::Scorer;
+use kgrca_core::storage::{Entry, IncidentFilter, IncidentRow, StreamId, Tenant, TransitionRow};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::error::ApiError;
+use super::guard::{Caller, Read};
+use super::rca::number;
+use crate::app::{App, now};
+
+/// Which incidents are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// `open`, `acknowledged`, `resolved` or `reopened`.
+    state: Option<String>,
+    /// At least this severity.
+    severity: Option<String>,
+    /// Component of the first cause.
+    component: Option<String>,
+    /// Namespace of the first cause.
+    namespace: Option<String>,
+    /// Cluster.
+    cluster: Option<String>,
+    /// Started at or after.
+    since: Option<String>,
+    /// Started before.
+    until: Option<String>,
+    /// Cursor from `next`.
+    cursor: Option<String>,
+    /// Most items, 1 to 500.
+    limit: Option<usize>,
+}
+
+impl Filter {
+    fn read(self) -> Result<IncidentFilter, ApiError> {
+        let bad = |field: &str, value: &str| ApiError::invalid(format!("`{field}`: `{value}` cannot be read"));
+        let time =
+            |field: &'static str, value: Option<String>| value.map(|v| Time::parse(&v).ok_or_else(|| bad(field, &v))).transpose();
+        Ok(IncidentFilter {
+            state: self.state.map(|v| IncidentState::parse(&v).ok_or_else(|| bad("state", &v))).transpose()?,
+            severity: self.severity.map(|v| Severity::parse(&v).ok_or_else(|| bad("severity", &v))).transpose()?,
+            component: self.component,
+            namespace: self.namespace,
+            cluster: self.cluster,
+            since: time("since", self.since)?,
+            until: time("until", self.until)?,
+            before: self.cursor.map(|v| v.parse().map_err(|_| bad("cursor", &v))).transpose()?,
+            limit: self.limit.unwrap_or(50).clamp(1, 500),
+        })
+    }
+}
+
+/// Incidents, newest first.
+#[utoipa::path(get, path = "/incidents", tag = "incidents", params(Filter), responses((status = 200, body = Page<IncidentRow>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    filter: Result<Query<Filter>, extract::rejection::QueryRejection>,
+) -> Result<Json<Page<IncidentRow>>, ApiError> {
+    let filter = filter.map_err(|e| ApiError::invalid(e.body_text()))?.0.read()?;
+    let items = app.stores.meta.incidents(&caller.tenant, &filter).await?;
+    let next = items.last().filter(|_| items.len() == filter.limit).map(|r| r.incident_id.trim_start_matches("inc-").to_owned());
+    Ok(Json(Page { items, next }))
+}
+
+async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<(i64, IncidentRow), ApiError> {
+    let number = number(id)?;
+    let row = app.stores.meta.incident(tenant, number).await?;
+    Ok((
+        number,
+        row.ok_or_else(|| ApiError::not_found(format!("there is no incident `{id}`")).hint("GET /api/v1/incidents lists them"))?,
+    ))
+}
+
+/// One incident.
+#[utoipa::path(get, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), responses((status = 200, body = IncidentRow), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(id): Path<String>,
+) -> Result<Json<IncidentRow>, ApiError> {
+    Ok(Json(find(&app, &caller.tenant, &id).await?.1))
+}
+
+/// Acknowledges or resolves an incident. The act is a record in the cluster's log; the engine carries it out.
+#[utoipa::path(patch, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = IncidentChange, responses((status = 202, body = IncidentRow), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(id): Path<String>,
+    change: Result<Json<IncidentChange>, extract::rejection::JsonRejection>,
+) -> Result<(StatusCode, Json<IncidentRow>), ApiError> {
+    let Json(change) = change.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let (_, row) = find(&app, &caller.tenant, &id).await?;
+    let kind = match change.state {
+        IncidentState::Acknowledged => ActKind::Acknowledge,
+        IncidentState::Resolved => ActKind::Resolve,
+        _ => {
+            return Err(ApiError::invalid("people acknowledge and resolve; the engine opens and reopens")
+                .hint("state: acknowledged or resolved"));
+        }
+    };
+    if row.state == IncidentState::Resolved {
+        return Err(ApiError::conflict(format!("{id} is resolved already")));
+    }
+    act(&app, &caller, &row, kind, change.note).await?;
+    Ok((StatusCode::ACCEPTED, Json(row)))
+}
+
+/// Says what an incident really was.
+#[utoipa::path(post, path = "/incidents/{id}/feedback", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = Feedback, responses((status = 202, description = "recorded"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn feedback(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(id): Path<String>,
+    feedback: Result<Json<Feedback>, extract::rejection::JsonRejection>,
+) -> Result<StatusCode, ApiError> {
+    let Json(feedback) = feedback.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let (number, row) = find(&app, &caller.tenant, &id).await?;
+    if let Some(answer) = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await? {
+        let place = answer.causes.iter().position(|c| c.component == feedback.component);
+        for k in [1_usize, 3, 5] {
+            let hit = f64::from(u8::from(place.is_some_and(|p| p < k)));
+            metrics::gauge!("kg_rca_accuracy_at_k", "k" => k.to_string()).set(hit);
+        }
+    }
+    let kind = ActKind::Feedback {
+        component: feedback.component.as_str().into(),
+        fault_type: feedback.fault_type.as_deref().map(Into::into),
+    };
+    act(&app, &caller, &row, kind, feedback.note).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// What people do enters as a record like any other.
+async fn act(app: &App, caller: &Caller<Read>, row: &IncidentRow, kind: ActKind, note: Option<String>) -> Result<(), ApiError> {
+    let at = now();
+    let act = Act { incident: row.key, kind, by: caller.key_id.as_str().into(), note: note.as_deref().map(Into::into) };
+    let record = Record { cluster: row.cluster.as_str().into(), at, sequence: None, body: Body::Act(Box::new(act)) };
+    let Some(value) = kgrca_core::parse::encode_act(&record) else { return Ok(()) };
+    let partition = app.engine.partition(&caller.tenant, &row.cluster);
+    let stream = StreamId { topic: Topic::Control, partition };
+    let entry = Entry { stream, key: row.cluster.as_bytes().into(), value: value.into(), received_at: at };
+    app.stores.log.append(&caller.tenant, vec![entry]).await?;
+    app.engine.appended(&caller.tenant, partition);
+    Ok(())
+}
+
+/// Every change of an incident's state.
+#[utoipa::path(get, path = "/incidents/{id}/timeline", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), responses((status = 200, body = Page<TransitionRow>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn timeline(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(id): Path<String>,
+) -> Result<Json<Page<TransitionRow>>, ApiError> {
+    let (number, _) = find(&app, &caller.tenant, &id).await?;
+    let items = app.stores.meta.transitions(&caller.tenant, Some(number), 0, 1000).await?;
+    Ok(Json(Page { items, next: None }))
+}
+
+/// The surroundings of an incident's first cause.
+#[utoipa::path(get, path = "/incidents/{id}/graph", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), responses((status = 200, body = Topology), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn graph(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(id): Path<String>,
+) -> Result<Json<Topology>, ApiError> {
+    let (number, _) = find(&app, &caller.tenant, &id).await?;
+    let answer = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await?;
+    let Some(cause) = answer.as_ref().and_then(|a| a.causes.first()) else {
+        return Ok(Json(Topology { resources: Vec::new(), edges: Vec::new() }));
+    };
+    let topology = super::graph::around(&app, &caller.tenant, &cause.resource, 2).await?;
+    Ok(Json(topology.unwrap_or(Topology { resources: Vec::new(), edges: Vec::new() })))
+}

@@ -1,0 +1,236 @@
+//! The door for records: checked, masked, durable, then answered.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Json, extract};
+use kgrca_core::api::{DeadLetter, Ingested, RejectedItem};
+use kgrca_core::model::{Body, Op, Record, Time, Topic};
+use kgrca_core::parse::{self, Context, Reject, mask};
+use kgrca_core::storage::{Entry, StreamId, Tenant};
+use serde_json::value::RawValue;
+
+use super::error::ApiError;
+use super::guard::{Caller, Ingest, seconds_until};
+use crate::app::{App, now};
+
+/// Takes a batch of records: JSON, an array, or NDJSON, also compressed by gzip or zstd.
+#[utoipa::path(post, path = "/ingest/{kind}", tag = "ingest",
+    params(("kind" = String, Path, description = "events, logs, resources, topology or alerts"), ("cluster" = Option<String>, Header, description = "X-Cluster: cluster of records that name none"), ("Idempotency-Key" = Option<String>, Header, description = "kept 24 h")),
+    request_body(content = String, content_type = "application/json"),
+    responses((status = 202, body = Ingested), (status = 400, body = kgrca_core::api::ErrorBody), (status = 401, body = kgrca_core::api::ErrorBody), (status = 403, body = kgrca_core::api::ErrorBody), (status = 404, body = kgrca_core::api::ErrorBody), (status = 413, body = kgrca_core::api::ErrorBody), (status = 429, body = kgrca_core::api::ErrorBody), (status = 503, body = kgrca_core::api::ErrorBody)))]
+pub async fn ingest(
+    State(app): State<Arc<App>>,
+    caller: Caller<Ingest>,
+    Path(kind): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, extract::rejection::BytesRejection>,
+) -> Result<(StatusCode, Json<Ingested>), ApiError> {
+    let topic = topic(&kind).ok_or_else(|| {
+        ApiError::not_found(format!("`{kind}` is no kind of record")).hint("events, logs, resources, topology, alerts")
+    })?;
+    let body = body.map_err(|e| body_error(&app, &e))?;
+    let idempotency = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(|k| format!("{kind}/{k}"));
+    if let Some(key) = &idempotency {
+        if let Some(before) = app.stores.meta.idempotent(&caller.tenant, key, None, now()).await? {
+            return Ok((StatusCode::ACCEPTED, Json(repeated(&before))));
+        }
+    }
+    let cluster = headers.get("x-cluster").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let tenant = caller.tenant.clone();
+    let engine = Arc::clone(&app.engine);
+    let received_at = now();
+    let read = tokio::task::spawn_blocking(move || {
+        let partition = |cluster: &str| engine.partition(&tenant, cluster);
+        read_batch(&tenant, topic, cluster.as_deref(), received_at, &body, &partition)
+    });
+    let mut batch = read.await.map_err(|e| ApiError::invalid(e.to_string()))??;
+    charge(&app, &caller, topic, &mut batch).await?;
+    let answer = Ingested { accepted: batch.accepted, duplicate: 0, rejected: batch.rejected };
+    let partitions: std::collections::BTreeSet<u32> =
+        batch.entries.iter().filter(|e| e.stream.topic != Topic::Dlq).map(|e| e.stream.partition).collect();
+    if !batch.entries.is_empty() {
+        app.stores.log.append(&caller.tenant, batch.entries).await?;
+    }
+    for partition in partitions {
+        app.engine.appended(&caller.tenant, partition);
+    }
+    if let Some(key) = &idempotency {
+        let text = serde_json::to_string(&answer).unwrap_or_default();
+        app.stores.meta.idempotent(&caller.tenant, key, Some(&text), now()).await?;
+    }
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+fn topic(kind: &str) -> Option<Topic> {
+    Some(match kind {
+        "events" => Topic::Events,
+        "logs" => Topic::Logs,
+        "resources" => Topic::Resource,
+        "topology" => Topic::Topology,
+        "alerts" => Topic::Alerts,
+        _ => return None,
+    })
+}
+
+pub(super) fn body_error(app: &App, error: &extract::rejection::BytesRejection) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let limit = app.settings.max_body_mib;
+        return ApiError::too_large(format!("the body is larger than {limit} MiB after decompression"))
+            .hint("send smaller batches");
+    }
+    ApiError::invalid(error.body_text())
+}
+
+/// What an earlier batch of the same key brought is a duplicate now.
+fn repeated(before: &str) -> Ingested {
+    let before: Ingested = serde_json::from_str(before).unwrap_or_default();
+    Ingested { accepted: 0, duplicate: before.accepted, rejected: before.rejected }
+}
+
+struct Batch {
+    entries: Vec<Entry>,
+    accepted: u64,
+    rejected: Vec<RejectedItem>,
+}
+
+/// Holds the plan's day: on hard plans what goes beyond is refused and counted.
+async fn charge(app: &App, caller: &Caller<Ingest>, topic: Topic, batch: &mut Batch) -> Result<(), ApiError> {
+    let Some(limit) = caller.plan.events_day.filter(|_| caller.plan.events_are_hard && topic.is_metered() && batch.accepted > 0)
+    else {
+        return Ok(());
+    };
+    let taken = app.stores.limits.take_day(&caller.tenant, batch.accepted, limit, now()).await?;
+    if taken.allowed {
+        return Ok(());
+    }
+    app.pending_usage.add(&caller.tenant, "events_rejected_quota_count", batch.accepted as i64);
+    metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => "quota").increment(batch.accepted);
+    let message = format!("the plan `{}` takes {limit} events a day; {} were refused", caller.plan.name, batch.accepted);
+    Err(ApiError::limited("quota_exceeded", message, seconds_until(&taken))
+        .hint("wait for the next day (UTC) or change the plan"))
+}
+
+fn read_batch(
+    tenant: &Tenant,
+    topic: Topic,
+    cluster: Option<&str>,
+    received_at: Time,
+    body: &[u8],
+    partition: &dyn Fn(&str) -> u32,
+) -> Result<Batch, ApiError> {
+    let items = split(body)?;
+    let mut batch = Batch { entries: Vec::with_capacity(items.len()), accepted: 0, rejected: Vec::new() };
+    let context = Context { received_at, cluster, client_id: Some(tenant.as_str()) };
+    let mut records = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        records.clear();
+        match parse::parse(topic, item, &context, &mut records) {
+            Ok(()) => accept(&mut batch, topic, item, &records, cluster, received_at, partition),
+            Err(reject) => refuse(&mut batch, tenant, topic, index, item, &reject, received_at, partition),
+        }
+    }
+    Ok(batch)
+}
+
+/// The records of a body: an array's elements, or lines, or one document.
+fn split(body: &[u8]) -> Result<Vec<&[u8]>, ApiError> {
+    let trimmed = body.trim_ascii();
+    if trimmed.is_empty() {
+        return Err(ApiError::invalid("the body is empty").hint("send a JSON record, an array of them, or one per line"));
+    }
+    if trimmed.first() == Some(&b'[') {
+        let items: Vec<&RawValue> =
+            serde_json::from_slice(trimmed).map_err(|e| ApiError::invalid(format!("the body is not a JSON array: {e}")))?;
+        return Ok(items.into_iter().map(|i| i.get().as_bytes()).collect());
+    }
+    let first_line = trimmed.split(|b| *b == b'\n').next().unwrap_or_default();
+    let spans_lines = first_line.len() < trimmed.len() && serde_json::from_slice::<serde::de::IgnoredAny>(first_line).is_err();
+    if spans_lines && serde_json::from_slice::<serde::de::IgnoredAny>(trimmed).is_ok() {
+        return Ok(vec![trimmed]);
+    }
+    Ok(trimmed.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|l| !l.is_empty()).collect())
+}
+
+fn accept(
+    batch: &mut Batch,
+    topic: Topic,
+    item: &[u8],
+    records: &[Record],
+    cluster: Option<&str>,
+    received_at: Time,
+    partition: &dyn Fn(&str) -> u32,
+) {
+    let Some(first) = records.first() else {
+        batch.accepted += 1;
+        return;
+    };
+    let masked = mask::record(topic, item);
+    let named = with_cluster(topic, &masked, cluster);
+    let stream = StreamId { topic, partition: partition(&first.cluster) };
+    batch.entries.push(Entry { stream, key: key(first), value: named.into_boxed_slice(), received_at });
+    batch.accepted += 1;
+    if matches!(first.body, Body::State(Op::Delete, _) | Body::Topology(Op::Delete, _)) {
+        batch.entries.push(Entry { stream, key: key(first), value: Box::default(), received_at });
+    }
+}
+
+/// State records keep the object's id as key, so the cluster that only the sender knew is written into them.
+fn with_cluster(topic: Topic, item: &[u8], cluster: Option<&str>) -> Vec<u8> {
+    let Some(cluster) = cluster.filter(|_| matches!(topic, Topic::Resource | Topic::Topology)) else { return item.to_vec() };
+    match serde_json::from_slice::<serde_json::Value>(item) {
+        Ok(serde_json::Value::Object(mut map)) if !map.contains_key("cluster") => {
+            map.insert("cluster".into(), cluster.into());
+            serde_json::to_vec(&map).unwrap_or_else(|_| item.to_vec())
+        }
+        _ => item.to_vec(),
+    }
+}
+
+/// The object's id on the compacted topics, the cluster elsewhere.
+fn key(record: &Record) -> Box<[u8]> {
+    match &record.body {
+        Body::State(_, object) => {
+            let meta = &object.meta;
+            let id = meta.uid.as_deref().map_or_else(|| format!("{}/{}/{}", meta.kind, meta.namespace, meta.name), str::to_owned);
+            format!("{}/{id}", record.cluster).into_bytes().into()
+        }
+        Body::Topology(_, edge) => format!("{}/{}", record.cluster, edge.id).into_bytes().into(),
+        Body::Sync { kind } => format!("{}/sync/{kind}/{}", record.cluster, record.at.0).into_bytes().into(),
+        _ => record.cluster.as_bytes().into(),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename the batch's context")]
+fn refuse(
+    batch: &mut Batch,
+    tenant: &Tenant,
+    topic: Topic,
+    index: usize,
+    item: &[u8],
+    reject: &Reject,
+    at: Time,
+    partition: &dyn Fn(&str) -> u32,
+) {
+    let reason = reject.reason.as_str();
+    metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => reason).increment(1);
+    batch.rejected.push(RejectedItem { index, reason: reason.to_owned(), message: reject.message.clone() });
+    let masked = mask::record(topic, &item[..item.len().min(4096)]);
+    // A foreign tenant's record is not kept in this tenant's dlq.
+    let keep = reject.reason != kgrca_core::parse::Reason::ForeignTenant;
+    let record = if keep { mask::line(&String::from_utf8_lossy(&masked)).into_owned() } else { String::new() };
+    let letter = DeadLetter {
+        id: 0,
+        at,
+        topic: topic.as_str().to_owned(),
+        reason: reason.to_owned(),
+        message: reject.message.clone(),
+        record,
+    };
+    let stream = StreamId { topic: Topic::Dlq, partition: partition(tenant.as_str()) };
+    if let Ok(value) = serde_json::to_vec(&letter) {
+        batch.entries.push(Entry { stream, key: tenant.as_str().as_bytes().into(), value: value.into(), received_at: at });
+    }
+}

@@ -1,0 +1,151 @@
+//! Answers.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{self, Path, Query, State};
+use kgrca_core::api::ErrorBody;
+use kgrca_core::model::Time;
+use kgrca_core::model::time::MINUTE;
+use kgrca_core::rca::{Answer, Scorer};
+use kgrca_core::service::analyze::{self, Analysis};
+use kgrca_core::storage::{IncidentFilter, Tenant};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::ApiError;
+use super::guard::{Caller, Read, seconds_until};
+use crate::app::{App, now};
+
+/// Which answer is wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    /// `inc-<number>`; the newest live incident when absent.
+    incident_id: Option<String>,
+    /// The answer as it stood at this time.
+    at: Option<String>,
+    /// `causal` or `weighted`.
+    scorer: Option<String>,
+}
+
+/// The causes of an incident, by default of the newest live one.
+#[utoipa::path(get, path = "/rca", tag = "rca", params(Wish), responses((status = 200, body = Answer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn latest(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    wish: Result<Query<Wish>, extract::rejection::QueryRejection>,
+) -> Result<Json<Answer>, ApiError> {
+    let Query(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let number = match &wish.incident_id {
+        Some(id) => number(id)?,
+        None => newest(&app, &caller.tenant).await?,
+    };
+    answer(&app, &caller, number, &wish).await
+}
+
+/// The causes of one incident.
+#[utoipa::path(get, path = "/rca/{incident}", tag = "rca", params(("incident" = String, Path, description = "inc-<number>"), Wish), responses((status = 200, body = Answer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn of_incident(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    Path(incident): Path<String>,
+    wish: Result<Query<Wish>, extract::rejection::QueryRejection>,
+) -> Result<Json<Answer>, ApiError> {
+    let Query(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
+    answer(&app, &caller, number(&incident)?, &wish).await
+}
+
+/// The number of `inc-<number>`.
+pub(super) fn number(id: &str) -> Result<i64, ApiError> {
+    let parsed = id.strip_prefix("inc-").unwrap_or(id).parse::<i64>().ok().filter(|n| *n > 0);
+    parsed.ok_or_else(|| ApiError::not_found(format!("there is no incident `{id}`")).hint("GET /api/v1/incidents lists them"))
+}
+
+async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
+    let filter = IncidentFilter { limit: 100, ..IncidentFilter::default() };
+    let rows = app.stores.meta.incidents(tenant, &filter).await?;
+    let live = rows.iter().find(|r| r.state != kgrca_core::incident::State::Resolved).or(rows.first());
+    number(&live.ok_or_else(|| ApiError::not_found("there is no incident"))?.incident_id)
+}
+
+async fn answer(app: &App, caller: &Caller<Read>, number: i64, wish: &Wish) -> Result<Json<Answer>, ApiError> {
+    let scorer = match wish.scorer.as_deref() {
+        None => Scorer::Causal,
+        Some(word) => {
+            Scorer::parse(word).ok_or_else(|| ApiError::invalid(format!("`{word}` is no scorer")).hint("causal or weighted"))?
+        }
+    };
+    let at = wish
+        .at
+        .as_deref()
+        .map(|t| Time::parse(t).ok_or_else(|| ApiError::invalid(format!("`{t}` is no RFC 3339 time"))))
+        .transpose()?;
+    charge(app, caller).await?;
+    let missing = || ApiError::not_found(format!("there is no incident `inc-{number}`")).hint("GET /api/v1/incidents lists them");
+    let row = app.stores.meta.incident(&caller.tenant, number).await?.ok_or_else(missing)?;
+    let mut answer = app.stores.meta.answer(&caller.tenant, number, scorer, at).await?.ok_or_else(missing)?;
+    if at.is_none() {
+        answer.state = row.state;
+    }
+    app.pending_usage.add(&caller.tenant, "rca_queries_count", 1);
+    Ok(Json(answer))
+}
+
+/// Holds the plan's hour.
+async fn charge(app: &App, caller: &Caller<Read>) -> Result<(), ApiError> {
+    let Some(limit) = caller.plan.rca_hour else { return Ok(()) };
+    let taken = app.stores.limits.take(&caller.tenant, "rca/hour", 60 * MINUTE, limit, now()).await?;
+    if taken.allowed {
+        return Ok(());
+    }
+    let message = format!("the plan `{}` answers {limit} RCA queries an hour", caller.plan.name);
+    Err(ApiError::limited("quota_exceeded", message, seconds_until(&taken)))
+}
+
+/// Records in, causes out; nothing is stored.
+#[utoipa::path(post, path = "/rca/analyze", tag = "rca", request_body(content = String, content_type = "application/json"), responses((status = 200, body = Analysis), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn analyze(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    body: Result<Bytes, extract::rejection::BytesRejection>,
+) -> Result<Json<Analysis>, ApiError> {
+    let body = body.map_err(|e| super::ingest::body_error(&app, &e))?;
+    charge(&app, &caller).await?;
+    let options = analyze::Options { top: kgrca_core::rca::KEPT, now: now(), ..analyze::Options::default() };
+    let analysis = tokio::task::spawn_blocking(move || analyze::analyze("request", &body, &options)).await;
+    app.pending_usage.add(&caller.tenant, "rca_queries_count", 1);
+    Ok(Json(analysis.map_err(|e| ApiError::invalid(e.to_string()))?))
+}
+
+/// Which incidents are wanted.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bulk {
+    /// At most 100 of `inc-<number>`.
+    incident_ids: Vec<String>,
+}
+
+/// The causes of several incidents; those that do not exist are left out.
+#[utoipa::path(post, path = "/rca/bulk", tag = "rca", request_body = Bulk, responses((status = 200, body = Vec<Answer>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn bulk(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+    wish: Result<Json<Bulk>, extract::rejection::JsonRejection>,
+) -> Result<Json<Vec<Answer>>, ApiError> {
+    let Json(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
+    if wish.incident_ids.len() > 100 {
+        return Err(ApiError::invalid("at most 100 incidents at once"));
+    }
+    let mut answers = Vec::new();
+    for id in &wish.incident_ids {
+        let Ok(number) = number(id) else { continue };
+        if let Some(found) = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await? {
+            charge(&app, &caller).await?;
+            app.pending_usage.add(&caller.tenant, "rca_queries_count", 1);
+            answers.push(found);
+        }
+    }
+    Ok(Json(answers))
+}

@@ -1,0 +1,197 @@
+//! Starting and stopping: a checklist first, then serving; stop accepting, finish, commit, leave.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use kgrca_core::storage::{Scope, StreamId, Tenant};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::{App, PendingUsage, now};
+use crate::auth;
+use crate::config::{Role, Settings};
+use crate::engine::Engine;
+use crate::error::Failure;
+use crate::http;
+use crate::storage::{self, Stores};
+use crate::telemetry;
+
+/// A daemon that serves.
+pub struct Running {
+    app: Arc<App>,
+    /// Where the API is.
+    pub api: SocketAddr,
+    /// Where metrics are.
+    pub metrics: SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Checks everything, then serves.
+///
+/// # Errors
+/// Says which check failed and what to do next.
+pub async fn start(settings: Settings) -> Result<Running, Failure> {
+    let handle = telemetry::install(settings.log_format)?;
+    if !settings.listen.ip().is_loopback() && !settings.allow_plain_http {
+        return Err(Failure::new(
+            format!("{} is not loopback, and plain HTTP would carry keys in the clear", settings.listen),
+            "put a TLS proxy in front, or pass --allow-plain-http",
+        ));
+    }
+    let stores = storage::open(&settings.data).await?;
+    checked("metadata", stores.meta.check().await.map_err(Failure::from))?;
+    let operator_key = settings.data.join("operator.key");
+    checked("operator key", first_operator_key(&stores, &operator_key).await)?;
+    let listener = checked("api listener", bind(settings.listen).await)?;
+    let metrics_listener = checked("metrics listener", bind(settings.metrics_listen).await)?;
+    let owner = format!("{}-{}", std::process::id(), auth::random(b"abcdefghijklmnopqrstuvwxyz", 8));
+    let engine = Arc::new(Engine::new(stores.clone(), settings.partitions, Duration::from_secs(settings.tick_seconds), owner));
+    let app = Arc::new(App { settings, stores, engine, keys: auth::KeyCache::default(), pending_usage: PendingUsage::default() });
+    preload(&app).await?;
+    serve(app, listener, metrics_listener, handle)
+}
+
+fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    metrics_listener: TcpListener,
+    handle: metrics_exporter_prometheus::PrometheusHandle,
+) -> Result<Running, Failure> {
+    let address = |l: &TcpListener| l.local_addr().map_err(|e| Failure::new(e.to_string(), "check --listen"));
+    let (api, metrics) = (address(&listener)?, address(&metrics_listener)?);
+    let (stop, stopped) = watch::channel(false);
+    let until = |mut stopped: watch::Receiver<bool>| async move {
+        // The sender lives as long as the daemon.
+        let _ = stopped.changed().await;
+    };
+    let mut tasks = Vec::new();
+    if app.settings.has(Role::Api) {
+        let server = axum::serve(listener, http::router(Arc::clone(&app))).with_graceful_shutdown(until(stopped.clone()));
+        tasks.push(tokio::spawn(async move { log_end("api", server.await) }));
+    }
+    let metrics_router = Router::new().route("/metrics", get(async move || handle.render()));
+    let server = axum::serve(metrics_listener, metrics_router).with_graceful_shutdown(until(stopped.clone()));
+    tasks.push(tokio::spawn(async move { log_end("metrics", server.await) }));
+    tasks.push(tokio::spawn(crate::jobs::run(Arc::clone(&app), stopped)));
+    telemetry::Serving { api, metrics }.emit();
+    if let Some(file) = &app.settings.ready_file {
+        let text = format!("api=http://{api}\nmetrics=http://{metrics}\n");
+        std::fs::write(file, text)
+            .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another --ready-file"))?;
+    }
+    Ok(Running { app, api, metrics, stop, tasks })
+}
+
+fn log_end(what: &str, end: std::io::Result<()>) {
+    if let Err(e) = end {
+        tracing::error!(error = %e, what, "a listener ended");
+    }
+}
+
+/// One line of the start-up checklist.
+fn checked<T>(what: &str, result: Result<T, Failure>) -> Result<T, Failure> {
+    match &result {
+        Ok(_) => tracing::info!("✔ {what}"),
+        Err(e) => tracing::error!("✖ {what}: {}", e.message),
+    }
+    result
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| Failure::new(format!("{address}: {e}"), "choose another address with --listen or --metrics-listen"))
+}
+
+/// Makes the operator's key at the first start and writes it to a file that only its owner reads.
+async fn first_operator_key(stores: &Stores, file: &Path) -> Result<(), Failure> {
+    if !stores.meta.keys(None).await?.is_empty() {
+        return Ok(());
+    }
+    let new = auth::new_key(None, "operator", Scope::ALL.to_vec());
+    write_secret(file, &new.secret)
+        .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another folder with --data"))?;
+    stores.meta.put_key(&new.key, &new.hash).await?;
+    tracing::info!(file = %file.display(), "the operator's key was made");
+    Ok(())
+}
+
+fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut handle = options.open(file)?;
+    handle.write_all(secret.as_bytes())?;
+    handle.sync_all()
+}
+
+/// Loads what waits: tenants with records that are not worked off, and what the day has used already.
+async fn preload(app: &Arc<App>) -> Result<(), Failure> {
+    for client in app.stores.meta.list_clients().await? {
+        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.deleted_at.is_none()) else { continue };
+        let today = app.stores.meta.usage(&tenant, &now().day(), &now().plus(kgrca_core::model::time::DAY).day()).await?;
+        let used = today.iter().filter(|r| r.metric == "events_ingested_count").map(|r| r.amount.max(0) as u64).sum();
+        app.stores.limits.preload_day(&tenant, used, now()).await?;
+        if !app.settings.has(Role::Worker) {
+            continue;
+        }
+        let offsets: std::collections::BTreeMap<StreamId, u64> =
+            app.stores.meta.offsets(&tenant).await?.into_iter().map(|o| (o.stream, o.next)).collect();
+        for (stream, end) in app.stores.log.ends(&tenant).await? {
+            let waits = stream.topic != kgrca_core::model::Topic::Dlq && end > offsets.get(&stream).copied().unwrap_or(0);
+            if waits {
+                app.engine.appended(&tenant, stream.partition);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Running {
+    /// Serves until the process is told to stop, then leaves in order.
+    pub async fn until_stopped(self) {
+        stop_signal().await;
+        tracing::info!("stopping: no new requests, batches are finished");
+        self.stop().await;
+    }
+
+    /// Stops: no new requests, running ones end, workers commit, usage is written.
+    pub async fn stop(self) {
+        // Everybody who listens is in `tasks`.
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            if tokio::time::timeout(Duration::from_secs(20), task).await.is_err() {
+                tracing::warn!("a task did not end within 20 s");
+            }
+        }
+        self.app.engine.shut_down().await;
+    }
+}
+
+async fn stop_signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => {
+                    signal.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! { _ = interrupted => {}, () = terminated => {} }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = interrupted.await;
+    }
+}

@@ -1,0 +1,132 @@
+//! What is seen from outside: a thing worth counting is a struct whose log line and metric stand side by side.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use kgrca_core::model::Topic;
+use kgrca_core::storage::{Error, Tenant};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::config::LogFormat;
+use crate::error::Failure;
+
+/// Sets logging and metrics up. Returns the handle that renders metrics.
+pub fn install(format: LogFormat) -> Result<PrometheusHandle, Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("KGRCA_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second daemon in one process (tests) keeps the first one's subscriber.
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    let seconds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+    let failed = |e: metrics_exporter_prometheus::BuildError| Failure::new(e.to_string(), "this is a defect; report it");
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)
+        .map_err(failed)?
+        .build_recorder();
+    let handle = recorder.handle();
+    // As above: the first recorder of a process stays.
+    let _ = metrics::set_global_recorder(recorder);
+    Ok(handle)
+}
+
+/// A batch was committed.
+pub struct BatchCommitted<'a> {
+    /// Whose.
+    pub tenant: &'a Tenant,
+    /// Records by topic and what became of them.
+    pub by_topic: &'a BTreeMap<(Topic, &'static str), u64>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl BatchCommitted<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self) {
+        for ((topic, status), n) in self.by_topic {
+            metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => *status).increment(*n);
+            metrics::histogram!("kg_message_processing_duration_seconds", "topic" => topic.as_str()).record(self.seconds);
+            if topic.is_metered() {
+                metrics::counter!("kg_client_events_sent_total", "client_id" => self.tenant.to_string()).increment(*n);
+            }
+        }
+        tracing::debug!(client_id = %self.tenant, records = self.by_topic.values().sum::<u64>(), seconds = self.seconds, "batch committed");
+    }
+}
+
+/// A cluster was looked at.
+pub struct Ranked {
+    /// How long it took.
+    pub seconds: f64,
+    /// How many causes were ranked.
+    pub causes: usize,
+}
+
+impl Ranked {
+    /// Counts it.
+    pub fn emit(&self) {
+        metrics::histogram!("kg_rca_compute_time_seconds").record(self.seconds);
+        metrics::counter!("kg_rca_links_created_total").increment(self.causes as u64);
+    }
+}
+
+/// A worker gave up on a batch and starts anew.
+pub struct WorkerFailed<'a> {
+    /// Whose.
+    pub tenant: &'a Tenant,
+    /// Why.
+    pub error: &'a Error,
+}
+
+impl WorkerFailed<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self) {
+        metrics::counter!("kg_worker_failures_total").increment(1);
+        tracing::error!(client_id = %self.tenant, error = %self.error, "worker starts anew from what was committed");
+    }
+}
+
+/// A request was answered.
+pub struct Answered<'a> {
+    /// The route's pattern.
+    pub route: &'a str,
+    /// Status of the answer.
+    pub status: u16,
+    /// How long it took.
+    pub seconds: f64,
+    /// Its id.
+    pub request_id: &'a str,
+}
+
+impl Answered<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self) {
+        metrics::histogram!("kg_http_request_duration_seconds", "route" => self.route.to_owned()).record(self.seconds);
+        metrics::counter!("kg_http_requests_total", "route" => self.route.to_owned(), "status" => self.status.to_string())
+            .increment(1);
+        tracing::debug!(
+            route = self.route,
+            status = self.status,
+            seconds = self.seconds,
+            request_id = self.request_id,
+            "answered"
+        );
+    }
+}
+
+/// The daemon serves.
+pub struct Serving {
+    /// Where.
+    pub api: SocketAddr,
+    /// Where metrics are.
+    pub metrics: SocketAddr,
+}
+
+impl Serving {
+    /// Logs it.
+    pub fn emit(&self) {
+        metrics::gauge!("graph_builder_up").set(1.0);
+        tracing::info!(api = %self.api, metrics = %self.metrics, "serving");
+    }
+}
