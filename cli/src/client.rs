@@ -1,0 +1,134 @@
+//! The daemon's API as the commands call it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::context::{Context, Secret};
+use crate::error::{CliError, Result, exit};
+
+/// Whose key a call is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum As {
+    /// A tenant's.
+    Tenant,
+    /// The operator's.
+    Operator,
+}
+
+/// A server with a key.
+pub struct Client {
+    context: Context,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Client {
+    /// A client for a context. Nothing is sent yet.
+    pub fn new(context: Context) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(60)).build();
+        let http = http.map_err(|e| CliError::failed("the HTTP client cannot be set up").cause(e))?;
+        Ok(Self { context, http, runtime })
+    }
+
+    /// Asks for something.
+    pub fn get<T: DeserializeOwned>(&self, who: As, path: &str, query: &[(&str, String)]) -> Result<T> {
+        self.read(self.request(Method::GET, who, path)?.query(query))
+    }
+
+    /// Sends a value.
+    pub fn send<T: DeserializeOwned>(&self, method: Method, who: As, path: &str, body: &impl Serialize) -> Result<T> {
+        self.read(self.request(method, who, path)?.json(body))
+    }
+
+    /// Sends bytes.
+    pub fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
+        self.read(self.request(Method::POST, As::Tenant, path)?.header("content-type", "application/json").body(body))
+    }
+
+    /// Calls without expecting anything back.
+    pub fn call(&self, method: Method, who: As, path: &str) -> Result {
+        let request = self.request(method, who, path)?;
+        self.runtime.block_on(async { self.checked(request).await.map(|_| ()) })
+    }
+
+    /// Follows a stream of server-sent events until it ends or `each` says so.
+    pub fn follow(&self, path: &str, mut each: impl FnMut(&str) -> Result<bool>) -> Result {
+        let request = self.request(Method::GET, As::Tenant, path)?.timeout(Duration::from_secs(365 * 86_400));
+        self.runtime.block_on(async {
+            let mut response = self.checked(request).await?;
+            let mut buffer = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+                buffer.extend_from_slice(&chunk);
+                while let Some(at) = buffer.iter().position(|b| *b == b'\n') {
+                    let line: Vec<u8> = buffer.drain(..=at).collect();
+                    let line = String::from_utf8_lossy(&line);
+                    if let Some(data) = line.trim_end().strip_prefix("data: ") {
+                        if !each(data)? {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn request(&self, method: Method, who: As, path: &str) -> Result<reqwest::RequestBuilder> {
+        let url = format!("{}{path}", self.context.url.trim_end_matches('/'));
+        let request = self.http.request(method, url);
+        if !path.starts_with("/api/") {
+            return Ok(request);
+        }
+        Ok(request.header("x-api-key", self.key(who)?.expose()))
+    }
+
+    fn key(&self, who: As) -> Result<&Secret> {
+        let (key, variable) = match who {
+            As::Tenant => (&self.context.api_key, "KGRCA_API_KEY"),
+            As::Operator => (&self.context.operator_key, "KGRCA_OPERATOR_KEY"),
+        };
+        let whose = if who == As::Tenant { "a tenant's" } else { "the operator's" };
+        let missing = || {
+            CliError::new(exit::NOT_ALLOWED, format!("this needs {whose} key"))
+                .hint(format!("set {variable}, or add one with `kgrca context add`"))
+        };
+        key.as_ref().ok_or_else(missing)
+    }
+
+    fn read<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {
+        self.runtime.block_on(async {
+            let response = self.checked(request).await?;
+            let bytes = response.bytes().await.map_err(|e| self.unreachable(&e))?;
+            let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+            serde_json::from_slice(bytes).map_err(|e| {
+                CliError::failed("the server's answer cannot be read")
+                    .cause(e)
+                    .hint("are both of the same version? `kgrca version`")
+            })
+        })
+    }
+
+    async fn checked(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
+        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.ok().and_then(|b| serde_json::from_slice(&b).ok());
+        Err(CliError::api(status.as_u16(), body))
+    }
+
+    fn unreachable(&self, e: &reqwest::Error) -> CliError {
+        let mut error = CliError::new(exit::UNREACHABLE, format!("{} does not answer", self.context.url));
+        let mut source = std::error::Error::source(e);
+        while let Some(cause) = source {
+            error.causes.push(cause.to_string());
+            source = cause.source();
+        }
+        error.hint("is the daemon running? `kgrca doctor` checks; `kgrca up` starts one here")
+    }
+}

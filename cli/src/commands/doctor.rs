@@ -1,0 +1,50 @@
+//! `kgrca doctor`
+
+use serde::Serialize;
+
+use super::Env;
+use crate::client::{As, Client};
+use crate::context;
+use crate::error::{CliError, Result};
+use crate::output::Table;
+
+/// Checks the context, the server and the keys; exits with 10 when something is wrong.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+#[derive(Serialize)]
+struct Check {
+    check: &'static str,
+    ok: bool,
+    detail: String,
+    hint: String,
+}
+
+fn outcome<T>(
+    check: &'static str,
+    result: std::result::Result<T, CliError>,
+    detail: impl Fn(&T) -> String,
+) -> (Check, Option<T>) {
+    match result {
+        Ok(value) => (Check { check, ok: true, detail: detail(&value), hint: String::new() }, Some(value)),
+        Err(e) => (Check { check, ok: false, detail: e.message, hint: e.hint.unwrap_or_default() }, None),
+    }
+}
+
+pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
+    let mut checks = Vec::new();
+    let (check, found) = outcome("context", context::resolve(env.context.as_deref()), |c| c.url.clone());
+    checks.push(check);
+    if let Some(found) = found {
+        let client = Client::new(found)?;
+        let open = client.get::<serde_json::Value>(As::Tenant, "/openapi.json", &[]);
+        checks.push(outcome("server", open, |d| format!("kgrcad {}", d["info"]["version"].as_str().unwrap_or("?"))).0);
+        let tenant = client.get::<kgrca_core::api::LimitsView>(As::Tenant, "/api/v1/limits", &[]);
+        checks.push(outcome("tenant key", tenant, |l| format!("plan {}, {} events today", l.plan.name, l.events_today)).0);
+        let operator = client.get::<serde_json::Value>(As::Operator, "/api/v1/admin/clients", &[]);
+        checks.push(outcome("operator key", operator, |p| format!("{} tenants", p["items"].as_array().map_or(0, Vec::len))).0);
+    }
+    let cells = |c: &Check| [if c.ok { "✔".into() } else { "✖".into() }, c.check.into(), c.detail.clone(), c.hint.clone()];
+    env.out.value(&checks, || Table::new(&["", "CHECK", "DETAIL", "HINT"]).rows(&checks, cells))?;
+    if checks.iter().all(|c| c.ok) { Ok(()) } else { Err(CliError::found()) }
+}

@@ -1,0 +1,152 @@
+//! `kgrca eval`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use kgrca_core::model::Time;
+use kgrca_core::rca::{KEPT, Scorer};
+use kgrca_core::service::analyze::{self, Options};
+use kgrca_core::service::eval::{self, Figures, Report};
+
+use super::Env;
+use crate::error::{CliError, Result};
+use crate::output::{Format, Table};
+
+/// Measures the engine on labelled cases.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Run all cases of a folder
+    Run(RunArgs),
+}
+
+/// Which cases, and against what.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// Folder with recorded cases
+    folder: PathBuf,
+    /// YAML map from `root_cause` words to fault ids
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Formula that ranks
+    #[arg(long, value_parser = super::analyze::scorer, default_value = "causal")]
+    scorer: Scorer,
+    /// Write the whole report as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Exit with 10 when worse than this report
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+}
+
+pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
+    let Verb::Run(args) = verb;
+    let map = match &args.labels {
+        Some(file) => label_map(file)?,
+        None => BTreeMap::new(),
+    };
+    let (files, failures) = super::analyze::files(std::slice::from_ref(&args.folder));
+    if let Some(failure) = failures.into_iter().next() {
+        return Err(failure);
+    }
+    if files.is_empty() {
+        return Err(CliError::failed(format!("{} has no cases", args.folder.display()))
+            .hint("cases are *.json or *.jsonl files whose last line is a `label`"));
+    }
+    let report = measure(&files, &map, args.scorer)?;
+    if let Some(file) = &args.report {
+        let text = serde_json::to_string_pretty(&report).map_err(|e| CliError::failed("the report has no JSON form").cause(e))?;
+        std::fs::write(file, text + "\n")
+            .map_err(|e| CliError::failed(format!("{} cannot be written", file.display())).cause(e))?;
+    }
+    print(env, &report)?;
+    match &args.baseline {
+        Some(file) => against(env, &report, file),
+        None => Ok(()),
+    }
+}
+
+fn label_map(file: &Path) -> Result<BTreeMap<String, String>> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
+    serde_yaml::from_str(&text)
+        .map_err(|e| CliError::failed(format!("{} is no map of words to fault ids", file.display())).cause(e))
+}
+
+fn measure(files: &[PathBuf], map: &BTreeMap<String, String>, scorer: Scorer) -> Result<Report> {
+    let options = Options { scorer, top: KEPT, now: Time(jiff::Timestamp::now().as_microsecond()), ..Options::default() };
+    let started = Instant::now();
+    let mut outcomes = Vec::new();
+    for file in files {
+        let bytes = super::analyze::read(file)?;
+        let label =
+            eval::label(&bytes, map).map_err(|e| CliError::failed(format!("{} cannot be judged", file.display())).cause(e))?;
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        outcomes.push(eval::judge(&name, &label, &analyze::analyze(&name, &bytes, &options)));
+    }
+    Ok(eval::report(scorer, outcomes, started.elapsed().as_secs_f64()))
+}
+
+fn print(env: &Env<'_>, report: &Report) -> Result {
+    let cells = |name: &str, f: &Figures| {
+        [
+            name.to_owned(),
+            f.cases.to_string(),
+            two(f.component_at[0]),
+            two(f.component_at[1]),
+            two(f.component_at[2]),
+            two(f.joint_at[0]),
+            two(f.joint_at[1]),
+            two(f.mrr),
+        ]
+    };
+    env.out.value(report, || {
+        let table = Table::new(&["GROUP", "CASES", "COMPONENT@1", "@3", "@5", "JOINT@1", "@3", "MRR"]);
+        let table = table.rows(&report.groups, |(name, f)| cells(name, f));
+        table.row(cells("mean over groups", &report.mean)).row(cells("over cases", &report.overall))
+    })?;
+    if env.out.format == Format::Table {
+        let o = &report.overall;
+        let auroc = o.auroc.map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
+        env.out.message(&format!(
+            "{} scorer: coverage {:.3}, calibration error {:.3}, Brier {:.3}, AUROC {auroc}, {:.0} cases/s",
+            report.scorer, o.coverage, o.ece, o.brier, report.cases_per_second
+        ));
+        for miss in report.outcomes.iter().filter(|o| o.joint_at[0] < 1.0) {
+            env.out.message(&format!(
+                "miss: {}: said {}, expected {}",
+                miss.case,
+                miss.said.as_deref().unwrap_or("nothing"),
+                miss.expected.join(" and ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn two(value: f64) -> String {
+    format!("{value:.3}")
+}
+
+/// Worse means: a mean fell, or a case that was right is not any more.
+fn against(env: &Env<'_>, report: &Report, file: &Path) -> Result {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
+    let before: Report =
+        serde_json::from_str(&text).map_err(|e| CliError::failed(format!("{} is no report", file.display())).cause(e))?;
+    let worse = |now: f64, then: f64| now + 1e-9 < then;
+    let fell = worse(report.mean.component_at[0], before.mean.component_at[0])
+        || worse(report.mean.joint_at[0], before.mean.joint_at[0]);
+    let known: BTreeMap<&str, f64> = before.outcomes.iter().map(|o| (o.case.as_str(), o.joint_at[0])).collect();
+    for outcome in &report.outcomes {
+        if known.get(outcome.case.as_str()).is_some_and(|then| worse(outcome.joint_at[0], *then)) {
+            env.out.message(&format!(
+                "worse: {}: said {}, expected {}",
+                outcome.case,
+                outcome.said.as_deref().unwrap_or("nothing"),
+                outcome.expected.join(" and ")
+            ));
+        }
+    }
+    if fell { Err(CliError::found()) } else { Ok(()) }
+}

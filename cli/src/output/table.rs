@@ -1,0 +1,62 @@
+//! Tables: aligned for people, tab-separated for pipes, quoted for spreadsheets.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table as Pretty};
+
+/// Rows below a header; the first column is the name.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(header: &[&'static str]) -> Self {
+        Self { header: header.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub fn row<const N: usize>(mut self, cells: [String; N]) -> Self {
+        self.rows.push(cells.to_vec());
+        self
+    }
+
+    /// Adds a row per item.
+    pub fn rows<T, const N: usize>(mut self, items: impl IntoIterator<Item = T>, cells: impl Fn(T) -> [String; N]) -> Self {
+        self.rows.extend(items.into_iter().map(|i| cells(i).to_vec()));
+        self
+    }
+
+    /// For people.
+    pub fn pretty(&self) -> String {
+        if self.rows.is_empty() {
+            return "nothing found\n".to_owned();
+        }
+        let mut table = Pretty::new();
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(self.header.clone());
+        for row in &self.rows {
+            table.add_row(row);
+        }
+        let text: Vec<String> = table.to_string().lines().map(|l| l.trim_end().trim_start_matches(' ').to_owned()).collect();
+        text.join("\n") + "\n"
+    }
+
+    /// For pipes: no header, tabs.
+    pub fn tabbed(&self) -> String {
+        self.rows.iter().map(|r| r.iter().map(|c| c.replace(['\t', '\n'], " ")).collect::<Vec<_>>().join("\t") + "\n").collect()
+    }
+
+    /// The first column.
+    pub fn names(&self) -> String {
+        self.rows.iter().filter_map(|r| r.first()).map(|n| format!("{n}\n")).collect()
+    }
+
+    /// With header, quoted where needed.
+    pub fn csv(&self) -> String {
+        let header = self.header.iter().map(|h| h.to_lowercase().replace(' ', "_")).collect::<Vec<_>>().join(",");
+        let cell = |c: &String| if c.contains([',', '"', '\n']) { format!("\"{}\"", c.replace('"', "\"\"")) } else { c.clone() };
+        let rows: String = self.rows.iter().map(|r| r.iter().map(cell).collect::<Vec<_>>().join(",") + "\n").collect();
+        format!("{header}\n{rows}")
+    }
+}
