@@ -29,7 +29,7 @@ impl Client {
     /// A client for a context. Nothing is sent yet.
     pub fn new(context: Context) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(60)).build();
+        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_mins(1)).build();
         let http = http.map_err(|e| CliError::failed("the HTTP client cannot be set up").cause(e))?;
         Ok(Self { context, http, runtime })
     }
@@ -57,7 +57,7 @@ impl Client {
 
     /// Follows a stream of server-sent events until it ends or `each` says so.
     pub fn follow(&self, path: &str, mut each: impl FnMut(&str) -> Result<bool>) -> Result {
-        let request = self.request(Method::GET, As::Tenant, path)?.timeout(Duration::from_secs(365 * 86_400));
+        let request = self.request(Method::GET, As::Tenant, path)?.timeout(Duration::from_hours(8760));
         self.runtime.block_on(async {
             let mut response = self.checked(request).await?;
             let mut buffer = Vec::new();
@@ -66,10 +66,10 @@ impl Client {
                 while let Some(at) = buffer.iter().position(|b| *b == b'\n') {
                     let line: Vec<u8> = buffer.drain(..=at).collect();
                     let line = String::from_utf8_lossy(&line);
-                    if let Some(data) = line.trim_end().strip_prefix("data: ") {
-                        if !each(data)? {
-                            return Ok(());
-                        }
+                    if let Some(data) = line.trim_end().strip_prefix("data: ")
+                        && !each(data)?
+                    {
+                        return Ok(());
                     }
                 }
             }

@@ -30,10 +30,10 @@ fn binary() -> Result<PathBuf> {
 pub fn start(folder: &Path, listen: &str) -> Result<Daemon> {
     std::fs::create_dir_all(folder)?;
     let ready = folder.join("ready");
-    if let Err(e) = std::fs::remove_file(&ready) {
-        if e.kind() != std::io::ErrorKind::NotFound {
-            return Err(e.into());
-        }
+    if let Err(e) = std::fs::remove_file(&ready)
+        && e.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(e.into());
     }
     let log_file = folder.join("daemon.log");
     let log = std::fs::OpenOptions::new().create(true).append(true).open(&log_file)?;
@@ -65,7 +65,7 @@ pub fn start(folder: &Path, listen: &str) -> Result<Daemon> {
             return Err(last
                 .iter()
                 .rev()
-                .fold(CliError::failed("kgrcad does not start"), |e, l| e.cause(l))
+                .fold(CliError::failed("kgrcad does not start"), super::error::CliError::cause)
                 .hint(format!("its log is {}", log_file.display())));
         }
         std::thread::sleep(Duration::from_millis(10));

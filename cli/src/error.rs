@@ -62,7 +62,7 @@ impl CliError {
     }
 
     /// The same with what it came from.
-    pub fn cause(mut self, cause: impl ToString) -> Self {
+    pub fn cause(mut self, cause: impl std::fmt::Display) -> Self {
         self.causes.push(cause.to_string());
         self
     }

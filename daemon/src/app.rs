@@ -27,7 +27,10 @@ pub struct App {
 
 /// Counters that a job writes within a second.
 #[derive(Debug, Default)]
-pub struct PendingUsage(Mutex<BTreeMap<Tenant, BTreeMap<(String, String), i64>>>);
+pub struct PendingUsage(Mutex<Waiting>);
+
+/// Amounts by tenant, and by day and metric.
+type Waiting = BTreeMap<Tenant, BTreeMap<(String, String), i64>>;
 
 impl PendingUsage {
     /// Adds to a counter of today.
@@ -37,7 +40,7 @@ impl PendingUsage {
     }
 
     /// Takes everything that waits.
-    pub fn take(&self) -> BTreeMap<Tenant, BTreeMap<(String, String), i64>> {
+    pub fn take(&self) -> Waiting {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -52,7 +52,9 @@ pub fn new_key(tenant: Option<&Tenant>, name: &str, scopes: Vec<Scope>) -> NewSe
 
 /// What is stored of a secret.
 pub fn hash(secret: &str) -> String {
-    Sha256::digest(secret.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    const HEX: &[u8] = b"0123456789abcdef";
+    let digest = Sha256::digest(secret.as_bytes());
+    digest.iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).map(char::from).collect()
 }
 
 /// Who calls: a key and the tenant it belongs to.
@@ -64,19 +66,28 @@ pub struct Principal {
     pub client: Option<Client>,
 }
 
+/// What was found out about a hash.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Whose it is.
+    Yes(Box<Principal>),
+    /// Nobody's.
+    No,
+}
+
 /// Keys by hash, believed for a moment.
 #[derive(Debug, Default)]
-pub struct KeyCache(Mutex<HashMap<String, (Instant, Option<Principal>)>>);
+pub struct KeyCache(Mutex<HashMap<String, (Instant, Known)>>);
 
 impl KeyCache {
     /// What is believed of a hash; `None` when it must be looked up.
-    pub fn get(&self, hash: &str) -> Option<Option<Principal>> {
+    pub fn get(&self, hash: &str) -> Option<Known> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(hash).filter(|(at, _)| at.elapsed() < BELIEVED).map(|(_, p)| p.clone())
     }
 
     /// Remembers what was looked up.
-    pub fn put(&self, hash: String, principal: Option<Principal>) {
+    pub fn put(&self, hash: String, principal: Known) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= REMEMBERED {
             cache.clear();

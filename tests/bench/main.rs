@@ -1,2 +1,48 @@
-//! kgrca
-fn main() {}
+//! Benchmarks: `cargo run --release -p kgrca-tests --bin bench -- NAME`. Each prints JSON lines `{"name","value","unit"}`.
+
+mod engine;
+mod process;
+mod service;
+
+use serde_json::json;
+
+/// One figure.
+pub(crate) fn figure(name: &str, value: f64, unit: &str) {
+    #[expect(clippy::print_stdout, reason = "figures are the result")]
+    {
+        println!("{}", json!({"name": name, "value": (value * 1000.0).round() / 1000.0, "unit": unit}));
+    }
+}
+
+fn main() {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    match name.as_str() {
+        "engine" => engine::engine(),
+        "rca" => engine::rca(),
+        "growth" => engine::growth(),
+        "analyze" => process::analyze(),
+        "cli" => process::cli(),
+        "ingest" => service::ingest(),
+        "api" => service::api(),
+        "memory" => service::memory(),
+        "all" => [
+            engine::engine,
+            engine::rca,
+            engine::growth,
+            process::analyze,
+            process::cli,
+            service::ingest,
+            service::api,
+            service::memory,
+        ]
+        .iter()
+        .for_each(|f| f()),
+        other => {
+            #[expect(clippy::print_stderr, reason = "a usage message")]
+            {
+                eprintln!("`{other}` is no benchmark: engine rca growth analyze cli ingest api memory all");
+            }
+            std::process::abort();
+        }
+    }
+}

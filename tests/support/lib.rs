@@ -1,1 +1,29 @@
-//! kgrca
+//! What suites and benchmarks share: a real daemon in a temporary folder, and calls to it.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test support: a panic is a failed test")]
+
+pub mod server;
+pub mod simulate;
+
+use std::path::PathBuf;
+
+pub use server::Server;
+
+/// Where the binaries are: `KGRCA_BIN`, else beside the test's own.
+pub fn binary(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("KGRCA_BIN") {
+        return PathBuf::from(folder).join(name);
+    }
+    let own = std::env::current_exe().unwrap();
+    let folder = own.ancestors().find(|f| f.join(name).exists());
+    folder.map_or_else(|| panic!("build {name} first: ./tests/run.sh does"), |f| f.join(name))
+}
+
+/// The repository.
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Whether the long counts are wanted.
+pub fn soak() -> bool {
+    std::env::var("KGRCA_SOAK").is_ok_and(|v| v == "1")
+}

@@ -65,12 +65,11 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             };
             let answer: kgrca_core::api::Ingested =
                 env.client()?.post_bytes(&format!("/api/v1/ingest/{kind}"), letter.record.into_bytes())?;
-            match answer.rejected.first() {
-                Some(again) => Err(CliError::failed(format!("record {id} was rejected again: {}", again.message))),
-                None => {
-                    env.out.message(&format!("record {id} was accepted"));
-                    Ok(())
-                }
+            if let Some(again) = answer.rejected.first() {
+                Err(CliError::failed(format!("record {id} was rejected again: {}", again.message)))
+            } else {
+                env.out.message(&format!("record {id} was accepted"));
+                Ok(())
             }
         }
     }

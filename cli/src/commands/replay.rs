@@ -43,15 +43,15 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     } else {
         env.out.value(&analysis, output::Table::default)?;
     }
-    let lines = bytes.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<Line>(l).ok());
-    let Some(stored) = lines.filter(|l| l.topic == "answer").last() else {
+    let mut lines = bytes.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<Line>(l).ok());
+    let Some(stored) = lines.rfind(|l| l.topic == "answer") else {
         env.out.message("the file holds no stored answer to compare with");
         return Ok(());
     };
     let stored: Analysis =
         serde_json::from_value(stored.value).map_err(|e| CliError::failed("the stored answer cannot be read").cause(e))?;
     let first =
-        |a: &Analysis| a.causes.first().map(|c| format!("{} {}", c.component, c.fault_type)).unwrap_or_else(|| "no cause".into());
+        |a: &Analysis| a.causes.first().map_or_else(|| "no cause".into(), |c| format!("{} {}", c.component, c.fault_type));
     if first(&stored) == first(&analysis) {
         env.out.message(&format!("same first cause as version {}", stored.engine.version));
         return Ok(());

@@ -49,7 +49,7 @@ impl Table {
 
     /// The first column.
     pub fn names(&self) -> String {
-        self.rows.iter().filter_map(|r| r.first()).map(|n| format!("{n}\n")).collect()
+        self.rows.iter().filter_map(|r| r.first()).flat_map(|n| [n.as_str(), "\n"]).collect()
     }
 
     /// With header, quoted where needed.

@@ -13,7 +13,7 @@ const QUOTE: usize = 300;
 /// A finding being put together.
 pub(super) struct Builder(Finding);
 
-impl<'a> View<'a> {
+impl View<'_> {
     /// Starts a finding: the fault, whom it blames, where it shows and how much it says.
     pub(super) fn finding(&self, fault: &'static str, blamed: Idx, on: Idx, strength: Strength) -> Builder {
         let message = String::new();

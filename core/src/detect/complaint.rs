@@ -152,6 +152,11 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, trouble: Trouble) -> Vec<(S
             found.push((a.host.to_owned(), a.port, target));
         }
     }
+    for host in address::hosts_in_text(text).filter(|h| !h.contains(".svc")) {
+        if !found.iter().any(|(h, ..)| h == host) && trouble != Trouble::Failed {
+            found.push((host.to_owned(), None, by_host(view, host, namespace)));
+        }
+    }
     if found.iter().any(|(.., t)| t.is_some()) {
         found.retain(|(.., t)| t.is_some());
     }

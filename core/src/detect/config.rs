@@ -7,7 +7,7 @@ use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
 use crate::model::{Kind, Str};
 
-/// A reference of a pod to a Secret or ConfigMap, with the key when one is named.
+/// A reference of a pod to a Secret or `ConfigMap`, with the key when one is named.
 struct Reference {
     kind: Kind,
     name: Str,

@@ -93,7 +93,7 @@ pub(super) fn own_logs(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             })
             .collect();
         // A server that logs refusals of others is not the one with the wrong setting: a client names where it went.
-        let Some(first) = hit.iter().find(|l| !is_server_side(&l.sample)) else { continue };
+        let Some(first) = hit.iter().find(|l| !is_server_side(view, idx, &l.sample)) else { continue };
         let says = format!("{} is turned away by what it depends on: {}", view.title(owner), short(&first.sample, 200));
         out.push(
             view.finding(fault, owner, idx, Strength::Strong)
@@ -118,9 +118,15 @@ pub(super) fn own_logs(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-/// PostgreSQL and MySQL log refused logins as well; their lines carry a backend's marks.
-fn is_server_side(text: &str) -> bool {
-    has(text, &["] fatal:  password authentication failed", "utc [", "[note]", "[warning] [my-", "detail:  connection matched"])
+/// Stores and brokers log refused logins as well: what stands behind a well-known port of theirs is not the client.
+fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
+    let serves = view.graph.incoming(idx).filter(|(r, _)| *r == Relation::Selects).filter_map(|(_, s)| view.object(s)?.service());
+    let is_store = serves.flat_map(|s| s.ports.iter()).any(|p| is_database_port(p.port));
+    is_store
+        || has(
+            text,
+            &["] fatal:  password authentication failed", "utc [", "[note]", "[warning] [my-", "detail:  connection matched"],
+        )
 }
 
 /// Whether the writer speaks of itself or repeats what one it calls answered: then that one is meant.

@@ -110,7 +110,10 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 /// Registries answer a pull of a private or a missing repository alike; without a pull secret the name is the likelier fault.
 fn refine(fault: &'static str, message: &str, view: &View<'_>, idx: Idx) -> &'static str {
     let has_secret = view.pod_spec(idx).is_some_and(|s| !s.image_pull_secrets.is_empty());
-    let ambiguous = has(message, &["repository does not exist or may require"]);
+    // A host in front of the name is a registry of somebody's own, and those ask who comes; the public one does not.
+    let public = has(message, &["docker.io/"])
+        || super::text::quoted_after(message, "image ").is_some_and(|i| !i.split('/').next().unwrap_or("").contains('.'));
+    let ambiguous = has(message, &["repository does not exist or may require"]) && public;
     if fault == "image.pull_unauthorized" && ambiguous && !has_secret { "image.reference_wrong" } else { fault }
 }
 

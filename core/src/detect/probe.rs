@@ -101,7 +101,7 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
     let probe = container.and_then(|c| kind.of(c));
     let evidence = || failed.iter().map(|e| view.event_evidence(idx, e));
     let mut push = |fault, strength, says: String| {
-        out.push(view.finding(fault, owner, idx, strength).active(true).says(says).with(evidence()).build())
+        out.push(view.finding(fault, owner, idx, strength).active(true).says(says).with(evidence()).build());
     };
     let word = kind.word();
     if has(last, &OTHER_PROTOCOL) {
@@ -117,27 +117,29 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
         );
     }
     if let (Some(container), Some(probe)) = (container, probe) {
-        if let Some((wrong, has_ports)) = wrong_port(container, probe) {
-            if !failed.is_empty() && !has(last, &["statuscode"]) {
-                return push(
-                    kind.wrong_port(),
-                    Strength::Proof,
-                    format!(
-                        "{word} probe of {} asks port {wrong}; container `{}` has {has_ports}",
-                        view.title(owner),
-                        container.name
-                    ),
-                );
-            }
+        if let Some((wrong, has_ports)) = wrong_port(container, probe)
+            && !failed.is_empty()
+            && !has(last, &["statuscode"])
+        {
+            return push(
+                kind.wrong_port(),
+                Strength::Proof,
+                format!(
+                    "{word} probe of {} asks port {wrong}; container `{}` has {has_ports}",
+                    view.title(owner),
+                    container.name
+                ),
+            );
         }
-        if let Some(other) = other_protocol(container, kind, probe) {
-            if !failed.is_empty() && !has(last, &["statuscode", "connection refused"]) {
-                return push(
-                    kind.wrong_protocol(),
-                    Strength::Strong,
-                    format!("{word} probe of {} asks {} where {other}", view.title(owner), spoken(probe)),
-                );
-            }
+        if let Some(other) = other_protocol(container, kind, probe)
+            && !failed.is_empty()
+            && !has(last, &["statuscode", "connection refused"])
+        {
+            return push(
+                kind.wrong_protocol(),
+                Strength::Strong,
+                format!("{word} probe of {} asks {} where {other}", view.title(owner), spoken(probe)),
+            );
         }
     }
     if failed.is_empty() {
@@ -147,9 +149,12 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
     let is_exec = probe.is_some_and(|p| p.exec.is_some())
         || has(last, &["probe errored: rpc error", "executable file not found", "OCI runtime exec failed"]);
     if is_exec {
+        // A command that cannot be run is wrong itself; one that ran and said no may be right.
+        let cannot_run =
+            has(last, &["probe errored", "executable file not found", "OCI runtime exec failed", "no such file or directory"]);
         return push(
             "runtime.probe_command_fails",
-            Strength::Strong,
+            if cannot_run { Strength::Strong } else { Strength::Fair },
             format!("{word} probe command of {} fails: {}", view.title(owner), short(last, 160)),
         );
     }

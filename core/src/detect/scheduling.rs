@@ -95,10 +95,10 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
             && labels.contains_all(&spec.node_selector)
             && super::schedule_fit::affinity_matches(template, labels, view.graph.get(**i).name())
     });
-    if let (Some(node), false) = (meant.clone().next(), cordoned.len() == all.len()) {
-        if !is_control_plane(view, *node) {
-            return Some(("scheduling.node_cordoned", format!("node `{}` is cordoned", name(node))));
-        }
+    if let (Some(node), false) = (meant.clone().next(), cordoned.len() == all.len())
+        && !is_control_plane(view, *node)
+    {
+        return Some(("scheduling.node_cordoned", format!("node `{}` is cordoned", name(node))));
     }
     if all.iter().any(|(_, m)| *m == Some(Misfit::Affinity)) {
         return Some((
@@ -212,7 +212,13 @@ fn affinity_text(spec: &PodSpec) -> String {
     let terms = required.map(|r| {
         r.node_selector_terms
             .iter()
-            .map(|t| t.match_expressions.iter().map(|r| r.to_text()).collect::<Vec<_>>().join(" and "))
+            .map(|t| {
+                t.match_expressions
+                    .iter()
+                    .map(super::super::model::object::values::Requirement::to_text)
+                    .collect::<Vec<_>>()
+                    .join(" and ")
+            })
             .collect::<Vec<_>>()
             .join(" or ")
     });

@@ -37,8 +37,13 @@ pub(super) fn callers(view: &View<'_>, service: Idx, own: &Component) -> Vec<Com
 /// A Service that selects no pod although pods that look like its own run.
 fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>) {
     let namespace = view.graph.get(idx).namespace();
-    let has_template =
-        view.graph.workloads(namespace).any(|w| view.graph.template_labels(w).is_some_and(|l| l.contains_all(&service.selector)));
+    // An old ReplicaSet that wants no pods any more does not stand for pods to come.
+    let retired = |w: Idx| {
+        let wanted = view.object(w).and_then(|o| o.workload()).and_then(|w| w.spec.replicas);
+        wanted == Some(0) && view.top_owner(w) != w
+    };
+    let fits = |w: Idx| view.graph.template_labels(w).is_some_and(|l| l.contains_all(&service.selector));
+    let has_template = view.graph.workloads(namespace).any(|w| fits(w) && !retired(w));
     if has_template || !view.knows(&Kind::Pod, namespace) {
         return;
     }

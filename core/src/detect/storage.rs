@@ -174,7 +174,7 @@ pub(super) fn claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let told: Vec<_> = view.warnings(idx).collect();
     // `WaitForFirstConsumer` is Normal: the claim waits for its pod, not the pod for the claim.
     let waits = view.events(idx).last().is_some_and(|e| &*e.reason == "WaitForFirstConsumer");
-    if (waits && told.is_empty()) || !(view.lasts(view.graph.get(idx).created) || !told.is_empty()) {
+    if told.is_empty() && (waits || !view.lasts(view.graph.get(idx).created)) {
         return;
     }
     let Some((fault, why, strength)) = judge(view, idx, claim, &told) else { return };
@@ -257,10 +257,8 @@ fn judge(view: &View<'_>, idx: Idx, claim: &Claim, told: &[&crate::model::Episod
         .and_then(|c| view.graph.find_live(Kind::StorageClass, "", c))
         .and_then(|c| view.object(c)?.class());
     let is_static = provisions.is_none_or(|c| c.provisioner.as_deref().is_none_or(|p| p.contains("no-provisioner")));
-    if is_static {
-        if let Some(verdict) = compare(view, idx, claim) {
-            return Some(verdict);
-        }
+    if is_static && let Some(verdict) = compare(view, idx, claim) {
+        return Some(verdict);
     }
     words
 }

@@ -70,7 +70,17 @@ impl ClusterState {
     fn learn_calls(&mut self, resolved: &Resolved<'_>, now: Time) {
         let view = View { graph: &self.graph, episodes: resolved, now };
         let complaints = detect::complaints(&view);
+        let outside = |c: &detect::Complaint| {
+            let alias = crate::graph::derive::called(&c.name, "");
+            (c.target.is_none() && alias.kind == Kind::External).then_some((c.caller, alias, c.first))
+        };
+        let hosts: Vec<_> = complaints.iter().filter_map(outside).collect();
         let calls: Vec<(Idx, Idx, Time)> = complaints.iter().filter_map(|c| Some((c.caller, c.target?, c.first))).collect();
+        for (caller, alias, first) in hosts {
+            let host = crate::model::Subject { kind: alias.kind, uid: None, namespace: alias.namespace, name: alias.name };
+            let target = self.graph.intern(&host, first);
+            self.graph.learn_call(caller, target, first);
+        }
         for (caller, target, first) in calls {
             self.graph.learn_call(caller, target, first);
         }

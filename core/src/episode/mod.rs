@@ -62,10 +62,9 @@ pub struct Episodes {
 }
 
 fn hash(value: &impl std::hash::Hash) -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    value.hash(&mut hasher);
-    hasher.finish()
+    use std::hash::BuildHasher;
+
+    foldhash::fast::FixedState::default().hash_one(value)
 }
 
 /// Outcome of folding a record in.
@@ -163,10 +162,8 @@ impl Episodes {
         let templates_of = &mut self.templates_of;
         self.logs.retain(|(writer, _), l| {
             let keep = l.last >= bound;
-            if !keep {
-                if let Some(n) = templates_of.get_mut(writer) {
-                    *n = n.saturating_sub(1);
-                }
+            if !keep && let Some(n) = templates_of.get_mut(writer) {
+                *n = n.saturating_sub(1);
             }
             keep
         });

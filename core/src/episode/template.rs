@@ -32,7 +32,9 @@ pub fn fingerprint(text: &str) -> u64 {
             }
             last_was_variable = true;
         } else {
-            word.iter().for_each(|b| mix(*b));
+            for byte in word {
+                mix(*byte);
+            }
             last_was_variable = false;
         }
     }

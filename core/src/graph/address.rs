@@ -37,6 +37,15 @@ pub fn in_text(text: &str) -> impl Iterator<Item = Address<'_>> {
     .filter_map(token)
 }
 
+/// Full host names in a text, of three labels at least, which stand without port or scheme.
+pub fn hosts_in_text(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@')));
+    words.map(|w| w.trim_end_matches(['.', ':'])).filter(|w| {
+        let last = w.rsplit('.').next().unwrap_or("");
+        w.matches('.').count() >= 2 && is_host(w) && last.len() >= 2 && last.bytes().all(|c| c.is_ascii_lowercase())
+    })
+}
+
 fn token(token: &str) -> Option<Address<'_>> {
     let (rest, has_scheme) = match token.find("://") {
         Some(at) => (&token[at + 3..], true),

@@ -198,7 +198,7 @@ fn cron_job_of(job: &str) -> &str {
     }
 }
 
-/// The workload of a claim made by a StatefulSet template, `<template>-<statefulset>-<n>`; else the claim's name.
+/// The workload of a claim made by a `StatefulSet` template, `<template>-<statefulset>-<n>`; else the claim's name.
 fn claim_workload(claim: &str) -> &str {
     match claim.rsplit_once('-') {
         Some((rest, n)) if !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()) => {

@@ -180,7 +180,7 @@ fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
             }
         }
         ObjectBody::Endpoints(e) if !e.service.is_empty() => {
-            out.push((Relation::Uses, Alias::new(Kind::Service, namespace.clone(), e.service.clone())))
+            out.push((Relation::Uses, Alias::new(Kind::Service, namespace.clone(), e.service.clone())));
         }
         ObjectBody::Ingress(ingress) => {
             for backend in &ingress.backends {

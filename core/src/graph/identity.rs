@@ -190,14 +190,13 @@ impl Graph {
     /// Whether the node can be the object that `meta` describes.
     fn may_be(&self, idx: Idx, meta: &Meta, at: Time) -> bool {
         let node = self.get(idx);
-        match (&node.uid, &meta.uid) {
-            (Some(a), Some(b)) => a == b,
-            _ => {
-                let reborn = node.created.zip(meta.created).is_some_and(|(a, b)| a != b);
-                let after_end =
-                    node.closed.is_some_and(|end| meta.created.is_some_and(|c| c > end) || meta.created.is_none() && at > end);
-                !reborn && !after_end
-            }
+        if let (Some(a), Some(b)) = (&node.uid, &meta.uid) {
+            a == b
+        } else {
+            let reborn = node.created.zip(meta.created).is_some_and(|(a, b)| a != b);
+            let after_end =
+                node.closed.is_some_and(|end| meta.created.is_some_and(|c| c > end) || meta.created.is_none() && at > end);
+            !reborn && !after_end
         }
     }
 

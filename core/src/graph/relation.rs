@@ -31,9 +31,9 @@ relations! {
     Selects "SELECTS",
     /// Ingress to Service.
     Routes "ROUTES",
-    /// Pod or workload to claim, ConfigMap or Secret that it mounts.
+    /// Pod or workload to the claim, config or secret that it mounts.
     Mounts "MOUNTS",
-    /// To what is referred to otherwise: ServiceAccount, env source, class.
+    /// To what is referred to otherwise: account, env source, class.
     Uses "USES",
     /// Claim to volume.
     Bound "BOUND",

@@ -102,7 +102,7 @@ fn causes_of(view: &View<'_>, idx: Idx) -> Vec<(Idx, Relation)> {
     all
 }
 
-/// Nodes, namespaces, default ServiceAccounts, DNS and whatever many workloads share.
+/// Nodes, namespaces, default `ServiceAccounts`, DNS and whatever many workloads share.
 fn connects_nothing(view: &View<'_>, idx: Idx) -> bool {
     let node = view.graph.get(idx);
     match node.kind() {

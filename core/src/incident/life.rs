@@ -185,7 +185,9 @@ impl Registry {
             self.open(cluster, group, now)
         };
         if let Some(incident) = self.incidents.get_mut(&key) {
-            group.iter().for_each(|s| incident.take(s));
+            for symptom in group {
+                incident.take(symptom);
+            }
         }
         key
     }

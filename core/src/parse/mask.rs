@@ -132,10 +132,19 @@ pub fn record(topic: crate::model::Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// Applies a change to all items. Returns whether any changed.
+fn each(items: &mut [Value], change: fn(&mut Value) -> bool) -> bool {
+    let mut changed = false;
+    for item in items {
+        changed |= change(item);
+    }
+    changed
+}
+
 /// Every text at any depth.
 fn leaves(value: &mut Value) -> bool {
     match value {
-        Value::Array(items) => items.iter_mut().fold(false, |changed, v| leaves(v) || changed),
+        Value::Array(items) => each(items, leaves),
         Value::Object(map) => map.iter_mut().fold(false, |changed, (name, v)| {
             let masked = if v.is_string() { mask_text(name, v) } else { leaves(v) };
             masked || changed
@@ -145,7 +154,7 @@ fn leaves(value: &mut Value) -> bool {
     }
 }
 
-/// Masks a whole object as the API writes it: Secrets' values, env literals, arguments, ConfigMap values,
+/// Masks a whole object as the API writes it: Secrets' values, env literals, arguments, `ConfigMap` values,
 /// annotations. Returns whether anything changed.
 pub fn object(value: &mut Value) -> bool {
     let is_secret = value.get("kind").and_then(Value::as_str) == Some("Secret");
@@ -189,7 +198,7 @@ fn annotations(value: Option<&mut Value>) -> bool {
 /// Env literals, arguments and pod templates at any depth.
 fn nested(value: &mut Value) -> bool {
     match value {
-        Value::Array(items) => items.iter_mut().fold(false, |changed, v| nested(v) || changed),
+        Value::Array(items) => each(items, nested),
         Value::Object(map) => {
             let mut changed = annotations(map.get_mut("annotations"));
             if let (Some(Value::String(name)), true) = (map.get("name").cloned(), map.contains_key("value")) {

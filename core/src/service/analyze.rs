@@ -185,7 +185,7 @@ impl Reader<'_> {
         for record in self.records.iter_mut().filter(|r| r.at == stamp) {
             record.at = now;
         }
-        self.records.sort_by(|a, b| (a.at, topic_order(a)).cmp(&(b.at, topic_order(b))));
+        self.records.sort_by_key(|a| (a.at, topic_order(a)));
         let mut clusters: BTreeMap<Str, ClusterState> = BTreeMap::new();
         for record in &self.records {
             let state = clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone()));

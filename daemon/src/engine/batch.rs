@@ -99,7 +99,7 @@ fn apply(
 ) -> Outcome {
     let mut outcome = Outcome::default();
     let mut placed = parse_all(tenant, read, &mut outcome, live);
-    placed.sort_by(|a, b| (a.record.at, a.topic, a.offset).cmp(&(b.record.at, b.topic, b.offset)));
+    placed.sort_by_key(|a| (a.record.at, a.topic, a.offset));
     let before: BTreeMap<u64, usize> =
         live.clusters.values().flat_map(|c| c.incidents.iter()).map(|i| (i.key, i.transitions.len())).collect();
     let mut touched: BTreeSet<Str> = BTreeSet::new();

@@ -14,7 +14,7 @@ use kgrca_core::storage::{ClientState, Scope, Taken, Tenant};
 
 use super::error::ApiError;
 use crate::app::{App, now};
-use crate::auth::{self, Principal};
+use crate::auth::{self, Known, Principal};
 use crate::telemetry;
 
 tokio::task_local! {
@@ -105,15 +105,17 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, ApiEr
         Some(known) => known,
         None => look_up(app, hash).await?,
     };
-    let principal = known.ok_or_else(|| ApiError::unauthenticated("the API key is not known or was revoked"))?;
+    let Known::Yes(principal) = known else {
+        return Err(ApiError::unauthenticated("the API key is not known or was revoked"));
+    };
     match principal.client.as_ref().map(|c| c.state) {
         Some(ClientState::Suspended) => Err(ApiError::forbidden("this tenant is suspended").hint("ask the provider")),
         Some(ClientState::Deleted) => Err(ApiError::forbidden("this tenant was deleted")),
-        _ => Ok(principal),
+        _ => Ok(*principal),
     }
 }
 
-async fn look_up(app: &App, hash: String) -> Result<Option<Principal>, ApiError> {
+async fn look_up(app: &App, hash: String) -> Result<Known, ApiError> {
     let key = app.stores.meta.key_by_hash(&hash).await?.filter(|k| k.revoked_at.is_none());
     let principal = match key {
         Some(key) => match key.client_id.clone() {
@@ -122,8 +124,9 @@ async fn look_up(app: &App, hash: String) -> Result<Option<Principal>, ApiError>
         },
         None => None,
     };
-    app.keys.put(hash, principal.clone());
-    Ok(principal)
+    let known = principal.map_or(Known::No, |p| Known::Yes(Box::new(p)));
+    app.keys.put(hash, known.clone());
+    Ok(known)
 }
 
 /// A tenant's key with a scope, as a handler demands it.

@@ -33,10 +33,10 @@ pub async fn ingest(
     })?;
     let body = body.map_err(|e| body_error(&app, &e))?;
     let idempotency = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(|k| format!("{kind}/{k}"));
-    if let Some(key) = &idempotency {
-        if let Some(before) = app.stores.meta.idempotent(&caller.tenant, key, None, now()).await? {
-            return Ok((StatusCode::ACCEPTED, Json(repeated(&before))));
-        }
+    if let Some(key) = &idempotency
+        && let Some(before) = app.stores.meta.idempotent(&caller.tenant, key, None, now()).await?
+    {
+        return Ok((StatusCode::ACCEPTED, Json(repeated(&before))));
     }
     let cluster = headers.get("x-cluster").and_then(|v| v.to_str().ok()).map(str::to_owned);
     let tenant = caller.tenant.clone();

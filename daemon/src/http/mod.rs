@@ -71,14 +71,14 @@ fn parts() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
     (router, api)
 }
 
-/// The OpenAPI document of all handlers as JSON.
+/// The `OpenAPI` document of all handlers as JSON.
 pub fn openapi() -> String {
     // Built from types of this program: it always serializes.
     parts().1.to_pretty_json().unwrap_or_default()
 }
 
 /// Longest time for a request but a stream.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The whole API around the daemon's shared parts.
 pub fn router(app: Arc<App>) -> Router {

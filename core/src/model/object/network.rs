@@ -27,7 +27,7 @@ pub struct ServicePort {
     pub app_protocol: Option<Str>,
 }
 
-/// An Endpoints object or an EndpointSlice, both reduced to the addresses behind a Service.
+/// An Endpoints object or an `EndpointSlice`, both reduced to the addresses behind a Service.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
     /// The Service they belong to.

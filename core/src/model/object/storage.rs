@@ -1,4 +1,4 @@
-//! Claims, volumes, classes, ConfigMaps and Secrets.
+//! Claims, volumes, classes, `ConfigMaps` and Secrets.
 
 use serde::Deserialize;
 
@@ -61,11 +61,11 @@ pub struct VolumeClass {
     pub volume_binding_mode: Option<Str>,
 }
 
-/// A ConfigMap or a Secret. Secrets have keys only; a value is never read.
+/// A `ConfigMap` or a Secret. Secrets have keys only; a value is never read.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigData {
     /// `None` when the record did not carry the data at all, so that no key can be called missing.
     pub keys: Option<List<Str>>,
-    /// Addresses (`host:port`, `host`) found in the values of a ConfigMap.
+    /// Addresses (`host:port`, `host`) found in the values of a `ConfigMap`.
     pub addresses: List<Str>,
 }

@@ -7,7 +7,7 @@ use super::pod::{NameRef, PodSpec};
 use super::values::{Labels, List, MaybeTime, Selector};
 use crate::model::Str;
 
-/// Deployment, ReplicaSet, StatefulSet, DaemonSet or ReplicationController.
+/// Deployment, `ReplicaSet`, `StatefulSet`, `DaemonSet` or `ReplicationController`.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
     pub spec: WorkloadSpec,

@@ -14,7 +14,8 @@ pub struct MemoryLimits {
 }
 
 impl MemoryLimits {
-    fn take(&self, tenant: &Tenant, window: &str, length: i64, n: u64, limit: u64, now: Time, whole_batch: bool) -> Taken {
+    /// Takes `n` tokens; a `whole_batch` is taken as soon as one is left.
+    fn count(&self, tenant: &Tenant, (window, length): (&str, i64), n: u64, limit: u64, now: Time, whole_batch: bool) -> Taken {
         let index = now.0.div_euclid(length);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = used.entry((tenant.clone(), window.to_owned())).or_insert((index, 0));
@@ -32,11 +33,11 @@ impl MemoryLimits {
 #[async_trait::async_trait]
 impl Limits for MemoryLimits {
     async fn take(&self, tenant: &Tenant, window: &str, length: i64, limit: u64, now: Time) -> Result<Taken> {
-        Ok(Self::take(self, tenant, window, length, 1, limit, now, false))
+        Ok(self.count(tenant, (window, length), 1, limit, now, false))
     }
 
     async fn take_day(&self, tenant: &Tenant, n: u64, limit: u64, now: Time) -> Result<Taken> {
-        Ok(Self::take(self, tenant, "events/day", DAY, n, limit, now, true))
+        Ok(self.count(tenant, ("events/day", DAY), n, limit, now, true))
     }
 
     async fn preload_day(&self, tenant: &Tenant, used: u64, now: Time) -> Result<()> {

@@ -166,10 +166,10 @@ impl Stream {
         }
         let first = self.segments.partition_point(|s| s.base <= from).saturating_sub(1);
         let mut end = None;
-        for segment in self.segments[first..].to_vec() {
+        for segment in &self.segments[first..] {
             let start =
                 self.cursor.filter(|(o, base, _)| *o == from && *base == segment.base).map_or(0, |(.., position)| position);
-            self.walk(&segment, start, &mut |stored, position| {
+            self.walk(segment, start, &mut |stored, position| {
                 if stored.offset >= visible {
                     return false;
                 }

@@ -1,4 +1,4 @@
-//! Metadata in SQLite: WAL; the engine's commits are NORMAL (the log replays them), administrative writes FULL.
+//! Metadata in `SQLite`: WAL; the engine's commits are NORMAL (the log replays them), administrative writes FULL.
 
 mod admin;
 mod commit;

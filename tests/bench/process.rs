@@ -1,0 +1,38 @@
+//! Whole processes, cold.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use kgrca_tests::{binary, repository};
+
+use crate::figure;
+
+fn seconds(args: &[&str]) -> f64 {
+    let started = Instant::now();
+    let status = Command::new(binary("kgrca")).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(status.is_ok_and(|s| s.success()), "kgrca {args:?} succeeds");
+    started.elapsed().as_secs_f64()
+}
+
+pub(crate) fn analyze() {
+    let given = std::env::args().nth(2);
+    let folder = given.unwrap_or_else(|| repository().join("tests/scenarios").display().to_string());
+    let count = walk(std::path::Path::new(&folder));
+    for _ in 0..5 {
+        figure("analyze", count as f64 / seconds(&["analyze", "-o", "json", &folder]), "cases/s");
+    }
+}
+
+fn walk(folder: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|e| if e.path().is_dir() { walk(&e.path()) } else { 1 }).sum()
+}
+
+pub(crate) fn cli() {
+    let mut times: Vec<f64> = (0..20).map(|_| seconds(&["version"]) * 1000.0).collect();
+    times.sort_by(f64::total_cmp);
+    figure("cli_version_best", times[0], "ms");
+    figure("cli_version_worst", times[19], "ms");
+    let size = std::fs::metadata(binary("kgrca")).map_or(0, |m| m.len());
+    figure("cli_size", size as f64 / 1e6, "MB");
+}

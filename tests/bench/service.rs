@@ -1,0 +1,173 @@
+//! The daemon over HTTP, client and daemon on the same cores.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use kgrca_core::model::{Time, Topic};
+use kgrca_tests::Server;
+use kgrca_tests::server::Tenant;
+use kgrca_tests::simulate::{Cluster, Size};
+
+use crate::figure;
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(e) => panic!("{e}"),
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn kind(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Events => "events",
+        Topic::Logs => "logs",
+        Topic::Topology => "topology",
+        Topic::Alerts => "alerts",
+        _ => "resources",
+    }
+}
+
+fn now() -> Time {
+    Time(jiff::Timestamp::now().as_microsecond())
+}
+
+/// Records in batches of one topic.
+fn batches(records: impl Iterator<Item = (Topic, Vec<u8>)>, size: usize) -> Vec<(Topic, usize, Vec<u8>)> {
+    let mut open: std::collections::BTreeMap<Topic, (usize, Vec<u8>)> = std::collections::BTreeMap::new();
+    let mut done = Vec::new();
+    for (topic, bytes) in records {
+        let batch = open.entry(topic).or_default();
+        batch.0 += 1;
+        batch.1.extend_from_slice(&bytes);
+        batch.1.push(b'\n');
+        if batch.0 == size {
+            done.push((topic, batch.0, std::mem::take(&mut batch.1)));
+            batch.0 = 0;
+        }
+    }
+    done.extend(open.into_iter().filter(|(_, (n, _))| *n > 0).map(|(t, (n, b))| (t, n, b)));
+    done
+}
+
+async fn send(server: &Server, tenant: &Tenant, batches: Vec<(Topic, usize, Vec<u8>)>) -> u64 {
+    let mut accepted = 0;
+    // Four senders keep the group commit fed.
+    let mut waiting = tokio::task::JoinSet::new();
+    for (topic, _, body) in batches {
+        if waiting.len() >= 4 {
+            accepted += waiting.join_next().await.and_then(Result::ok).flatten().unwrap_or(0);
+        }
+        let request =
+            server.http.post(format!("{}/api/v1/ingest/{}", server.url, kind(topic))).header("x-api-key", &tenant.key).body(body);
+        waiting.spawn(async move {
+            let response = request.send().await.ok()?;
+            let answer: serde_json::Value = response.json().await.ok()?;
+            answer["accepted"].as_u64()
+        });
+    }
+    while let Some(done) = waiting.join_next().await {
+        accepted += done.ok().flatten().unwrap_or(0);
+    }
+    accepted
+}
+
+pub(crate) fn ingest() {
+    for _ in 0..5 {
+        block_on(async {
+            let folder = folder();
+            let server = Server::start(folder.path(), &[]);
+            let tenant = server.tenant("Bench", "enterprise").await;
+            let mut cluster = Cluster::new(Size::USUAL, 7, now().plus(-200_000_000));
+            let listing = batches(cluster.listing().into_iter(), 1000);
+            let listed = send(&server, &tenant, listing).await;
+            server.settled(&tenant, listed).await;
+            let total = 500_000;
+            let load = batches((0..total).map(|_| cluster.next_record()), 2000);
+            let started = Instant::now();
+            let accepted = send(&server, &tenant, load).await;
+            let durable = started.elapsed().as_secs_f64();
+            server.settled(&tenant, listed + total as u64).await;
+            figure("ingest", total as f64 / started.elapsed().as_secs_f64(), "records/s");
+            figure("ingest_durable", total as f64 / durable, "records/s");
+            figure("ingest_lost", total as f64 - accepted as f64, "records");
+        });
+    }
+}
+
+pub(crate) fn api() {
+    block_on(async {
+        let folder = folder();
+        let server = Server::start(folder.path(), &[]);
+        let tenant = server.tenant("Bench", "enterprise").await;
+        let at = now();
+        let mut text = String::new();
+        for i in 0..5_i64 {
+            let time = at.plus(i * 1_000_000 - 300_000_000);
+            let _ = writeln!(
+                text,
+                r#"{{"event_id":"e{i}","event_time":"{time}","cluster":"prod","severity":"WARNING","reason":"Failed","message":"Failed to pull image \"r.example/web:2\": manifest unknown: not found","count":{},"subject":{{"kind":"Pod","ns":"shop","name":"web-1"}}}}"#,
+                i + 1
+            );
+        }
+        server.ingest(&tenant, "events", text.into_bytes()).await;
+        server.settled(&tenant, 5).await;
+        let rate = 5_000_u32;
+        let mut times = Vec::new();
+        let mut ticker = tokio::time::interval(Duration::from_millis(10));
+        ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+        let mut running = tokio::task::JoinSet::new();
+        for _ in 0..500 {
+            ticker.tick().await;
+            for _ in 0..rate / 100 {
+                let request = server.http.get(format!("{}/api/v1/rca", server.url)).header("x-api-key", &tenant.key);
+                let planned = Instant::now();
+                running.spawn(async move {
+                    let ok = request.send().await.is_ok_and(|r| r.status() == 200);
+                    (ok, planned.elapsed().as_secs_f64() * 1000.0)
+                });
+            }
+            while let Some(done) = running.try_join_next() {
+                times.extend(done);
+            }
+        }
+        while let Some(done) = running.join_next().await {
+            times.extend(done);
+        }
+        let failed = times.iter().filter(|(ok, _)| !ok).count();
+        let mut times: Vec<f64> = times.into_iter().map(|(_, t)| t).collect();
+        times.sort_by(f64::total_cmp);
+        figure("api_p50", times[times.len() / 2], "ms");
+        figure("api_p95", times[times.len() * 95 / 100], "ms");
+        figure("api_failed", failed as f64, "requests");
+    });
+}
+
+/// Resident memory of a process in bytes.
+fn resident(id: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
+    line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0
+}
+
+pub(crate) fn memory() {
+    block_on(async {
+        let folder = folder();
+        let server = Server::start(folder.path(), &[]);
+        let idle = resident(server.id());
+        figure("memory_idle", idle / 1048576.0, "MiB");
+        for i in 0..200 {
+            server.tenant(&format!("T{i}"), "free").await;
+        }
+        figure("memory_idle_tenant", (resident(server.id()) - idle) / 200.0 / 1024.0, "KiB");
+        let tenant = server.tenant("Bench", "enterprise").await;
+        let before = resident(server.id());
+        let mut cluster = Cluster::new(Size { nodes: 200, workloads: 2000, replicas: 10 }, 7, now().plus(-200_000_000));
+        let sent = send(&server, &tenant, batches(cluster.listing().into_iter(), 500)).await;
+        server.settled(&tenant, sent).await;
+        figure("memory_1000_pods", (resident(server.id()) - before) / 20.0 / 1048576.0, "MiB");
+    });
+}

@@ -1,0 +1,129 @@
+//! kill -9 at random moments: what was acknowledged is there, once, and the answers are those of an undisturbed run.
+
+use std::time::Duration;
+
+use kgrca_tests::{Server, soak};
+use serde_json::{Value, json};
+
+/// Batches of numbered events with one incident among them; each batch is sent once, again only when unanswered.
+fn batches(count: usize) -> Vec<(usize, Vec<u8>)> {
+    let start = jiff::Timestamp::now().as_microsecond() - 120_000_000;
+    let time = |i: usize| jiff::Timestamp::from_microsecond(start + i as i64 * 1000).unwrap().to_string();
+    (0..count)
+        .map(|b| {
+            let mut text = String::new();
+            for i in b * 20..(b + 1) * 20 {
+                let (reason, severity, message) = if i % 50 == 7 {
+                    ("Failed", "WARNING", "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound desc = manifest unknown: not found")
+                } else {
+                    ("Started", "INFO", "Started container app")
+                };
+                let subject = json!({"kind": "Pod", "ns": "shop", "name": if severity == "INFO" { format!("job-{i}") } else { "web-1".into() }});
+                let record = json!({"event_id": format!("e{i}"), "event_time": time(i), "cluster": "prod", "etype": "k8s.event", "severity": severity, "reason": reason, "message": message, "subject": subject, "src": "sender", "seq": i + 1});
+                text += &format!("{record}\n");
+            }
+            (b, text.into_bytes())
+        })
+        .collect()
+}
+
+struct Outcome {
+    accepted: i64,
+    incidents: Vec<(Value, Value)>,
+}
+
+async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenant) -> Outcome {
+    let usage = server.get("/api/v1/usage", &tenant.key).await;
+    let accepted = usage["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|r| r["metric"] == "events_ingested_count")
+        .map(|r| r["amount"].as_i64().unwrap())
+        .sum();
+    let list = server.get("/api/v1/incidents", &tenant.key).await;
+    let incidents = list["items"].as_array().unwrap().iter().map(|i| (i["component"].clone(), i["fault_type"].clone())).collect();
+    Outcome { accepted, incidents }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_random_nothing_is_lost_or_doubled() {
+    let rounds = if soak() { 50 } else { 5 };
+    let all = batches(rounds * 8);
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Crash", "enterprise").await;
+    let mut sent = 0_i64;
+    let mut seed = 88_172_645_463_325_252_u64;
+    for round in all.chunks(8) {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        let id = server.id();
+        let delay = Duration::from_micros(seed % 40_000);
+        let killer = std::thread::spawn(move || {
+            // A random moment, not a synchronisation: whenever it falls, the outcome must be the same.
+            std::thread::sleep(delay);
+            std::process::Command::new("kill").args(["-9", &id.to_string()]).status().unwrap();
+        });
+        for (_, batch) in round {
+            // An unanswered batch is sent again: `seq` makes the repeat a duplicate.
+            loop {
+                let request = server
+                    .http
+                    .post(format!("{}/api/v1/ingest/events", server.url))
+                    .header("x-api-key", &tenant.key)
+                    .body(batch.clone());
+                if request.send().await.is_ok_and(|r| r.status() == 202) {
+                    break;
+                }
+                server = Server::start(folder.path(), &[]);
+            }
+            sent += 20;
+        }
+        killer.join().unwrap();
+        server = Server::start(folder.path(), &[]);
+    }
+    // One more, so that the worker is awake, and everything is worked off.
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let disturbed = loop {
+        let stats = server.get("/api/v1/stats", &tenant.key).await;
+        let now = outcome(&server, &tenant).await;
+        if stats["lag"] == 0 && now.accepted >= sent {
+            break now;
+        }
+        assert!(std::time::Instant::now() < deadline, "acknowledged records are missing: {} of {sent}; {stats}", now.accepted);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let calm = Server::start(folder.path(), &[]);
+    let undisturbed = calm.tenant("Calm", "enterprise").await;
+    for (_, batch) in &all {
+        calm.ingest(&undisturbed, "events", batch.clone()).await;
+    }
+    calm.settled(&undisturbed, sent as u64).await;
+    let expected = outcome(&calm, &undisturbed).await;
+    assert_eq!(disturbed.incidents, expected.incidents, "the answers are those of an undisturbed run");
+    assert_eq!(expected.accepted, sent);
+    assert!(!expected.incidents.is_empty());
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Again", "enterprise").await;
+    for (_, batch) in batches(5) {
+        server.ingest(&tenant, "events", batch).await;
+    }
+    server.settled(&tenant, 100).await;
+    let before = outcome(&server, &tenant).await;
+    assert!(server.terminate());
+    let server = Server::start(folder.path(), &[]);
+    for (_, batch) in batches(5) {
+        server.ingest(&tenant, "events", batch).await;
+    }
+    let stats = server.settled(&tenant, 100).await;
+    assert_eq!(stats["records"]["duplicate"], 100, "repeats of what was applied before the restart are duplicates: {stats}");
+    assert_eq!(outcome(&server, &tenant).await.incidents, before.incidents);
+}

@@ -1,0 +1,3 @@
+//! Real processes under real trouble.
+
+mod crash;

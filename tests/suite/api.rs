@@ -1,0 +1,244 @@
+//! The API of a real daemon: what it takes, what it refuses, what it says.
+
+use std::io::Write;
+
+use kgrca_tests::{Server, repository};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+fn event(id: &str) -> Vec<u8> {
+    let now = jiff::Timestamp::now().to_string();
+    json!({"event_id": id, "event_time": now, "cluster": "prod", "etype": "k8s.event", "severity": "INFO", "reason": "Started", "message": "ok", "subject": {"kind": "Pod", "ns": "shop", "name": "web"}}).to_string().into_bytes()
+}
+
+/// A scenario's records by kind of the door, with times moved to now.
+fn scenario(name: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let text = std::fs::read_to_string(repository().join("tests/scenarios").join(name)).unwrap();
+    let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let ended: jiff::Timestamp = lines[0]["value"]["collected_at"].as_str().unwrap().parse().unwrap();
+    let shift = jiff::Timestamp::now().as_microsecond() - ended.as_microsecond();
+    let kinds = [
+        ("state.k8s.resource", "resources"),
+        ("events.normalized", "events"),
+        ("logs.normalized", "logs"),
+        ("alerts.raw", "alerts"),
+    ];
+    let mut out = Vec::new();
+    for (topic, kind) in kinds {
+        let mut batch = String::new();
+        for line in lines.iter().filter(|l| l["topic"] == topic) {
+            let mut value = line["value"].clone();
+            move_times(&mut value, shift);
+            if kind != "alerts" {
+                value.as_object_mut().unwrap().entry("cluster").or_insert("prod".into());
+            }
+            batch += &format!("{value}\n");
+        }
+        if !batch.is_empty() {
+            out.push((kind, batch.into_bytes()));
+        }
+    }
+    out
+}
+
+fn move_times(value: &mut Value, shift: i64) {
+    match value {
+        Value::String(text) if text.len() >= 20 => {
+            if let Ok(time) = text.parse::<jiff::Timestamp>() {
+                *text = jiff::Timestamp::from_microsecond(time.as_microsecond() + shift).unwrap().to_string();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|v| move_times(v, shift)),
+        Value::Object(map) => map.values_mut().for_each(|v| move_times(v, shift)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn an_incident_is_explained_handled_and_billed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let mut sent = 0;
+    for (kind, batch) in scenario("config/secret-missing-env.jsonl") {
+        let answer = server.ingest(&tenant, kind, batch).await;
+        assert_eq!(answer["rejected"], json!([]), "{kind}");
+        sent += answer["accepted"].as_u64().unwrap();
+    }
+    let stats = server.settled(&tenant, sent).await;
+    let records = &stats["records"];
+    assert_eq!(
+        records["seen"].as_u64().unwrap(),
+        ["applied", "duplicate", "rejected"].iter().map(|k| records[*k].as_u64().unwrap()).sum::<u64>()
+    );
+    let answer = server.get("/api/v1/rca", &tenant.key).await;
+    assert_eq!(answer["causes"][0]["fault_type"], "config.secret_missing", "{answer}");
+    assert_eq!(answer["verdict"], "cause");
+    let id = answer["incident_id"].as_str().unwrap().to_owned();
+    let body = json!({"state": "acknowledged", "note": "on it"}).to_string().into_bytes();
+    let response = server.call(Method::PATCH, &format!("/api/v1/incidents/{id}"), Some(&tenant.key), Some(body)).await;
+    assert_eq!(response.status(), 202);
+    server.settled(&tenant, sent + 1).await;
+    assert_eq!(server.get(&format!("/api/v1/incidents/{id}"), &tenant.key).await["state"], "acknowledged");
+    let timeline = server.get(&format!("/api/v1/incidents/{id}/timeline"), &tenant.key).await;
+    assert_eq!(timeline["items"].as_array().unwrap().len(), 2, "{timeline}");
+    let weighted = server.get("/api/v1/rca?scorer=weighted", &tenant.key).await;
+    assert!(weighted["causes"][0]["scores"]["temporal"].is_number(), "{weighted}");
+    let verify = server.get(&format!("/api/v1/admin/billing/{}/verify", tenant.id), &server.operator).await;
+    assert!(verify["items"].as_array().unwrap().iter().all(|d| d["agrees"] == true), "{verify}");
+    let usage = server.get("/api/v1/usage", &tenant.key).await;
+    let rca = usage["rows"].as_array().unwrap().iter().find(|r| r["metric"] == "rca_queries_count").unwrap();
+    assert_eq!(rca["amount"], 2);
+}
+
+#[tokio::test]
+async fn hostile_input_is_refused_and_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--max-body-mib", "4"]);
+    let (tenant, other) = (server.tenant("Acme", "pro").await, server.tenant("Other", "pro").await);
+    let post = |body: Vec<u8>| server.call(Method::POST, "/api/v1/ingest/events", Some(&tenant.key), Some(body));
+    assert_eq!(post(vec![b'x'; 5 << 20]).await.status(), 413);
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..64 {
+        bomb.write_all(&vec![b' '; 1 << 20]).unwrap();
+    }
+    let response = server
+        .http
+        .post(format!("{}/api/v1/ingest/events", server.url))
+        .header("x-api-key", &tenant.key)
+        .header("content-encoding", "gzip")
+        .body(bomb.finish().unwrap())
+        .send();
+    assert_eq!(response.await.unwrap().status(), 413);
+    assert_eq!(post(Vec::new()).await.status(), 400);
+    for (body, reason) in [
+        ("{\"a\":".repeat(10_000).into_bytes(), "too_deep"),
+        (vec![b'{', b'"', 0xff, b'"', b'}'], "not_utf8"),
+        (
+            String::from_utf8(event("a"))
+                .unwrap()
+                .replace("\"cluster\"", "\"client_id\":\"client-evil-666666\",\"cluster\"")
+                .into_bytes(),
+            "foreign_tenant",
+        ),
+        (br#"{"event_time":"9999-01-01T00:00:00Z","cluster":"prod","subject":{"name":"x"}}"#.to_vec(), "far_future"),
+        (br#"{"event_time":"2026-01-01T00:00:00Z","cluster":"prod"}"#.to_vec(), "unknown_shape"),
+        (br#"{"subject":{"name":"x"}}"#.to_vec(), "cluster_missing"),
+        (br#"{"subject":{"name":"x"#.to_vec(), "torn"),
+    ] {
+        let response = post(body).await;
+        assert_eq!(response.status(), 202, "{reason}");
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(answer["rejected"][0]["reason"], reason, "{answer}");
+    }
+    let dlq = server.get("/api/v1/dlq", &tenant.key).await;
+    assert_eq!(dlq["items"].as_array().unwrap().len(), 7);
+    let answer = server.ingest(&other, "events", event("b")).await;
+    assert_eq!(answer["accepted"], 1, "other tenants are unharmed");
+    server.settled(&other, 1).await;
+    assert!(server.terminate(), "the daemon leaves in order");
+}
+
+#[tokio::test]
+async fn idempotency_keys_and_masking() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let send = || {
+        server
+            .http
+            .post(format!("{}/api/v1/ingest/events", server.url))
+            .header("x-api-key", &tenant.key)
+            .header("idempotency-key", "one")
+            .body(event("a"))
+            .send()
+    };
+    let first: Value = send().await.unwrap().json().await.unwrap();
+    let second: Value = send().await.unwrap().json().await.unwrap();
+    assert_eq!((&first["accepted"], &second["accepted"], &second["duplicate"]), (&json!(1), &json!(0), &json!(1)));
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "cluster": "prod", "metadata": {"name": "db", "namespace": "shop", "uid": "s1"}, "data": {"password": "aHVudGVyMg=="}});
+    server.ingest(&tenant, "resources", secret.to_string().into_bytes()).await;
+    server.settled(&tenant, 2).await;
+    server.kill();
+    let mut leaks = Vec::new();
+    find_bytes(folder.path(), b"aHVudGVyMg", &mut leaks);
+    assert!(leaks.is_empty(), "values of Secrets are in {leaks:?}");
+}
+
+fn find_bytes(folder: &std::path::Path, wanted: &[u8], found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            find_bytes(&path, wanted, found);
+        } else if std::fs::read(&path).unwrap().windows(wanted.len()).any(|w| w == wanted) {
+            found.push(path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_free_plan_is_hard() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Small", "free").await;
+    let batch: Vec<u8> = (0..10_000).flat_map(|i| [event(&format!("e{i}")), b"\n".to_vec()].concat()).collect();
+    assert_eq!(server.ingest(&tenant, "events", batch).await["accepted"], 10_000);
+    let refused = server.call(Method::POST, "/api/v1/ingest/events", Some(&tenant.key), Some(event("more"))).await;
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after") && refused.headers().contains_key("x-ratelimit-remaining"));
+    let error: Value = refused.json().await.unwrap();
+    assert_eq!(error["error"]["code"], "quota_exceeded");
+    let state = br#"{"op":"DELETE","at":"2026-01-01T00:00:00Z","cluster":"prod","kind":"Pod","uid":"x","name":"x"}"#;
+    assert_eq!(server.ingest(&tenant, "resources", state.to_vec()).await["accepted"], 1, "state is never refused");
+    server.settled(&tenant, 10_001).await;
+    let usage = server.get("/api/v1/usage", &tenant.key).await;
+    let of = |metric: &str| usage["rows"].as_array().unwrap().iter().find(|r| r["metric"] == metric).map(|r| r["amount"].clone());
+    assert_eq!(of("events_rejected_quota_count"), Some(json!(1)), "what was refused is counted");
+    assert_eq!(of("events_ingested_count"), Some(json!(10_000)));
+}
+
+#[tokio::test]
+async fn the_feed_resumes_behind_an_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let mut sent = 0;
+    for (kind, batch) in scenario("config/secret-missing-env.jsonl") {
+        sent += server.ingest(&tenant, kind, batch).await["accepted"].as_u64().unwrap();
+    }
+    server.settled(&tenant, sent).await;
+    let request = server
+        .http
+        .get(format!("{}/api/v1/incidents/stream", server.url))
+        .header("x-api-key", &tenant.key)
+        .header("last-event-id", "0");
+    let mut response = request.send().await.unwrap();
+    let mut text = String::new();
+    while !text.contains("\"to\":\"open\"") {
+        let chunk = tokio::time::timeout(std::time::Duration::from_secs(10), response.chunk()).await.unwrap().unwrap().unwrap();
+        text += &String::from_utf8_lossy(&chunk);
+    }
+    assert!(text.contains("event: transition") && text.contains("id: 1"), "{text}");
+}
+
+#[tokio::test]
+async fn metrics_and_documents_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    server.ingest(&tenant, "events", event("a")).await;
+    server.settled(&tenant, 1).await;
+    let metrics = server.http.get(format!("{}/metrics", server.metrics)).send().await.unwrap().text().await.unwrap();
+    for name in [
+        "kg_messages_processed_total",
+        "kg_message_processing_duration_seconds",
+        "kg_rca_compute_time_seconds",
+        "kg_client_api_calls_total",
+        "graph_builder_up",
+    ] {
+        assert!(metrics.contains(name), "{name} in {metrics}");
+    }
+    let document: Value = server.http.get(format!("{}/openapi.json", server.url)).send().await.unwrap().json().await.unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert!(document["paths"].as_object().unwrap().len() >= 25);
+}

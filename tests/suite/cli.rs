@@ -1,0 +1,107 @@
+//! Whole-output snapshots of commands: exit code, stdout, stderr. `KGRCA_WRITE_SNAPSHOTS=1` writes them anew.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use kgrca_tests::{binary, repository};
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(binary("kgrca"))
+            .args(args)
+            .current_dir(repository())
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |b: Vec<u8>| String::from_utf8(b).unwrap().replace(&self.0.path().display().to_string(), "HOME");
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+}
+
+fn snapshot(name: &str, args: &[&str]) {
+    let (code, out, err) = Home::new().run(args);
+    let text = format!("$ kgrca {}\nexit {code}\n--- stdout\n{out}--- stderr\n{err}", args.join(" "));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/snapshots").join(format!("{name}.txt"));
+    if std::env::var_os("KGRCA_WRITE_SNAPSHOTS").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(text, expected, "{name}");
+}
+
+#[test]
+fn commands_say_what_they_said() {
+    snapshot("help", &["--help"]);
+    snapshot("version", &["version"]);
+    snapshot("no-command", &[]);
+    snapshot("unknown-command", &["frobnicate"]);
+    snapshot("no-context", &["rca"]);
+    snapshot("context-list-empty", &["context", "list"]);
+    snapshot("context-missing", &["rca", "--context", "nowhere"]);
+    snapshot("config-show", &["config", "show"]);
+    snapshot("fault-list-family", &["fault", "list", "--family", "config"]);
+    snapshot("fault-show", &["fault", "show", "config.secret_missing"]);
+    snapshot("fault-missing", &["fault", "show", "config.nothing"]);
+    snapshot("billing-plans", &["billing", "plans"]);
+    snapshot("billing-plans-csv", &["billing", "plans", "-o", "csv"]);
+    snapshot("analyze", &["analyze", "tests/scenarios/service/selector-mismatch-typo.jsonl"]);
+    snapshot("analyze-json", &["analyze", "-o", "json", "--top", "1", "tests/scenarios/scheduling/taint-not-tolerated.jsonl"]);
+    snapshot("analyze-fail-on", &["analyze", "--fail-on", "cause", "tests/scenarios/config/key-missing.jsonl"]);
+    snapshot("analyze-healthy", &["analyze", "-o", "name", "tests/scenarios/healthy/rollout.jsonl"]);
+    snapshot("analyze-missing-file", &["analyze", "no-such-file.json"]);
+    snapshot("analyze-bad-time", &["analyze", "--at", "yesterday", "x.json"]);
+    snapshot("replay", &["replay", "tests/scenarios/config/key-missing.jsonl"]);
+    snapshot("eval-empty", &["eval", "run", "docs"]);
+    snapshot("delete-without-terminal", &["context", "remove", "nothing"]);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_exit_6() {
+    let home = Home::new();
+    let output = Command::new(binary("kgrca"))
+        .arg("stats")
+        .env_clear()
+        .env("HOME", home.0.path())
+        .env("KGRCA_URL", "http://127.0.0.1:1")
+        .env("KGRCA_API_KEY", "kg_x")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hint:"));
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    let script = format!("{} fault list | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}", binary("kgrca").display());
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0");
+}
+
+#[test]
+fn the_demo_explains_an_incident_and_leaves_nothing() {
+    let home = Home::new();
+    let (code, out, err) = home.run(&["demo"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("1\tapp/presence\tservice.selector_mismatch\t"), "{out}");
+    assert!(err.contains("tenant client-demo-") && err.contains("usage:"), "{err}");
+    assert_eq!(std::fs::read_dir(home.0.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn standard_input_and_jobs_say_the_same() {
+    let home = Home::new();
+    let one = home.run(&["analyze", "-o", "json", "tests/scenarios/config"]);
+    let two = home.run(&["analyze", "-o", "json", "--jobs", "2", "tests/scenarios/config"]);
+    assert_eq!(one, two);
+    assert!(one.1.lines().count() >= 6);
+}

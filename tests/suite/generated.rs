@@ -1,0 +1,72 @@
+//! Completions, man pages and the fault documentation are generated; what is committed must be what the code gives.
+//! `KGRCA_WRITE_GENERATED=1 cargo test -p kgrca-tests --test suite generated` writes them anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap_complete::Shell;
+use kgrca_core::detect::catalogue;
+use kgrca_tests::repository;
+
+fn compare(files: &BTreeMap<String, Vec<u8>>) {
+    let writes = std::env::var_os("KGRCA_WRITE_GENERATED").is_some();
+    for (name, content) in files {
+        let path = repository().join(name);
+        if writes {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, content).unwrap();
+        }
+        let committed = std::fs::read(&path).unwrap_or_default();
+        assert!(committed == *content, "{name} is not what the code gives; see the head of this file");
+    }
+}
+
+fn names(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(repository().join(folder))
+        .map(|d| d.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect());
+    entries.unwrap_or_default()
+}
+
+#[test]
+fn completions() {
+    let mut files = BTreeMap::new();
+    for (shell, name) in [(Shell::Bash, "kgrca.bash"), (Shell::Zsh, "_kgrca"), (Shell::Fish, "kgrca.fish")] {
+        let mut buffer = Vec::new();
+        clap_complete::generate(shell, &mut kgrca_cli::command(), "kgrca", &mut buffer);
+        files.insert(format!("completions/{name}"), buffer);
+    }
+    compare(&files);
+}
+
+#[test]
+fn man_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    clap_mangen::generate_to(kgrca_cli::command(), folder.path()).unwrap();
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        files.insert(format!("man/{}", Path::new(path.file_name().unwrap()).display()), std::fs::read(&path).unwrap());
+    }
+    compare(&files);
+    for name in names("man") {
+        assert!(files.contains_key(&format!("man/{name}")), "man/{name} belongs to no command any more");
+    }
+}
+
+#[test]
+fn fault_documentation() {
+    let mut text = "# Faults\n\nWhat kgrca can say was wrong. `kgrca fault list` prints the same. An entry marked *planned* is never reported.\n".to_owned();
+    let mut family = "";
+    for fault in catalogue::all() {
+        if fault.family() != family {
+            family = fault.family();
+            text += &format!("\n## {family}\n");
+        }
+        let planned = fault.planned.as_ref().map_or(String::new(), |p| format!("\n*planned*: {p}\n"));
+        text += &format!(
+            "\n### {}\n\n{}. Blames: {}.\n\nReveals: {}\n\nRules out: {}\n\nFix: `{}`\n{planned}",
+            fault.id, fault.title, fault.blames, fault.reveals, fault.rules_out, fault.fix
+        );
+    }
+    compare(&BTreeMap::from([("docs/faults.md".to_owned(), text.into_bytes())]));
+}

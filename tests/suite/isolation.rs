@@ -1,0 +1,90 @@
+//! Every route of the API document against every kind of key.
+
+use kgrca_tests::Server;
+use reqwest::Method;
+use serde_json::Value;
+
+const OPEN: [&str; 5] = ["/healthz", "/livez", "/readyz", "/docs", "/openapi.json"];
+
+fn routes(document: &Value) -> Vec<(Method, String)> {
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            if let Ok(method) = method.to_uppercase().parse::<Method>() {
+                if [Method::GET, Method::POST, Method::PATCH, Method::DELETE].contains(&method) {
+                    all.push((method, path.clone()));
+                }
+            }
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn no_route_answers_to_the_wrong_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (a, b) = (server.tenant("A", "enterprise").await, server.tenant("B", "enterprise").await);
+    let (revoked_id, revoked) = server.key(&a, &["ingest", "read", "billing"]).await;
+    let response = server
+        .call(Method::DELETE, &format!("/api/v1/admin/clients/{}/keys/{revoked_id}", a.id), Some(&server.operator), None)
+        .await;
+    assert_eq!(response.status(), 204);
+    let (_, scopeless) = server.key(&a, &["metrics"]).await;
+    let document: Value = server.http.get(format!("{}/openapi.json", server.url)).send().await.unwrap().json().await.unwrap();
+    let routes = routes(&document);
+    assert!(routes.len() >= 28, "{}", routes.len());
+    for (method, pattern) in &routes {
+        // Ids of tenant A; callers of tenant B must not reach them.
+        let path =
+            pattern.replace("{id}", if pattern.contains("/admin/") || pattern.contains("/billing/") { &a.id } else { "inc-1" });
+        let path = path
+            .replace("{incident}", "inc-1")
+            .replace("{uid}", "some-uid")
+            .replace("{kind}", "events")
+            .replace("{key}", "key_x");
+        let is_admin = pattern.starts_with("/api/v1/admin");
+        for (who, key, expected) in [
+            ("no key", None, 401),
+            ("wrong key", Some("kg_x_00000000000000000000000000000000"), 401),
+            ("revoked key", Some(revoked.as_str()), 401),
+            ("missing scope", Some(scopeless.as_str()), 403),
+            ("operator on tenant routes", (!is_admin).then_some(server.operator.as_str()), if is_admin { 401 } else { 403 }),
+        ] {
+            let status = server.call(method.clone(), &path, key, None).await.status();
+            assert_eq!(status, expected, "{method} {path} with {who}");
+        }
+        let other = server.call(method.clone(), &path, Some(&b.key), None).await;
+        let status = other.status().as_u16();
+        // The feed does not end by itself.
+        let text = if pattern.ends_with("/stream") { String::new() } else { other.text().await.unwrap() };
+        assert!(!text.contains(&a.id) || is_admin && status == 403, "{method} {path}: tenant B sees {}: {text}", a.id);
+        assert!(!is_admin || status == 403, "{method} {path}: {status}");
+        assert!(status < 500, "{method} {path}: {status} {text}");
+    }
+    for path in OPEN {
+        assert_eq!(server.call(Method::GET, path, None, None).await.status(), 200, "{path} is open");
+    }
+    assert_eq!(server.call(Method::GET, "/api/v1/nothing", None, None).await.status(), 404);
+}
+
+#[tokio::test]
+async fn tenants_see_only_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (a, b) = (server.tenant("A", "pro").await, server.tenant("B", "pro").await);
+    let pod = br#"{"op":"UPSERT","at":"2026-01-01T00:00:00Z","cluster":"prod","kind":"Pod","uid":"u-1","namespace":"shop","name":"web","status":{"phase":"Running"}}"#;
+    server.ingest(&a, "resources", pod.to_vec()).await;
+    server.settled(&a, 1).await;
+    assert_eq!(server.get("/api/v1/resources", &a.key).await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(server.get("/api/v1/resources", &b.key).await["items"].as_array().unwrap().len(), 0);
+    assert_eq!(server.call(Method::GET, "/api/v1/resources/u-1", Some(&b.key), None).await.status(), 404);
+    let suspend = br#"{"state":"suspended"}"#.to_vec();
+    let path = format!("/api/v1/admin/clients/{}", a.id);
+    assert_eq!(server.call(Method::PATCH, &path, Some(&server.operator), Some(suspend)).await.status(), 200);
+    assert_eq!(server.call(Method::GET, "/api/v1/stats", Some(&a.key), None).await.status(), 403);
+    assert_eq!(server.call(Method::GET, "/api/v1/stats", Some(&b.key), None).await.status(), 200);
+    assert_eq!(server.call(Method::DELETE, &path, Some(&server.operator), None).await.status(), 204);
+    assert_eq!(server.call(Method::GET, "/api/v1/stats", Some(&a.key), None).await.status(), 401);
+    assert!(!folder.path().join("log").join(&a.id).exists(), "a deleted tenant's records are gone");
+}

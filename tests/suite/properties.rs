@@ -1,0 +1,116 @@
+//! Order, batches, duplicates and replays do not change what is said.
+
+use kgrca_core::engine::{Applied, ClusterState};
+use kgrca_core::model::{Record, Time, Topic};
+use kgrca_core::parse::{self, Context};
+use kgrca_tests::repository;
+use proptest::prelude::*;
+
+/// The records of a scenario by topic.
+fn streams(name: &str) -> Vec<Vec<Record>> {
+    let text = std::fs::read_to_string(repository().join("tests/scenarios").join(name)).unwrap();
+    let mut by_topic: std::collections::BTreeMap<Topic, Vec<Record>> = std::collections::BTreeMap::new();
+    let context = Context { received_at: Time(1_900_000_000_000_000), cluster: Some("prod"), client_id: None };
+    for line in text.lines() {
+        let (mut records, mut rejects) = (Vec::new(), Vec::new());
+        if let Ok(Some(topic)) = parse::parse_any(line.as_bytes(), &context, &mut records, &mut rejects) {
+            // State without a time belongs to the listing's end.
+            records.retain(|r| r.at != context.received_at);
+            by_topic.entry(topic).or_default().extend(records);
+        }
+    }
+    by_topic.into_values().collect()
+}
+
+/// Interleaves streams, each in its own order.
+fn interleave(streams: &[Vec<Record>], choices: &[usize]) -> Vec<Record> {
+    let mut at = vec![0; streams.len()];
+    let mut out = Vec::new();
+    let total: usize = streams.iter().map(Vec::len).sum();
+    let mut turn = 0;
+    while out.len() < total {
+        let open: Vec<usize> = (0..streams.len()).filter(|s| at[*s] < streams[*s].len()).collect();
+        let pick = open[choices[turn % choices.len()] % open.len()];
+        turn += 1;
+        out.push(streams[pick][at[pick]].clone());
+        at[pick] += 1;
+    }
+    out
+}
+
+fn said(records: &[Record], evaluate_each: usize) -> (Vec<(String, String)>, u64) {
+    let mut state = ClusterState::new("prod");
+    let mut applied = 0;
+    for (i, record) in records.iter().enumerate() {
+        applied += u64::from(state.apply(record) == Applied::Applied);
+        if evaluate_each > 0 && i % evaluate_each == evaluate_each - 1 {
+            state.evaluate(state.watermark);
+        }
+    }
+    let evaluation = state.evaluate(state.watermark);
+    let mut causes: Vec<_> =
+        evaluation.ranked.iter().filter_map(|r| r.causal.first()).map(|c| (c.component.clone(), c.fault_type.clone())).collect();
+    causes.sort();
+    (causes, applied)
+}
+
+const SCENARIOS: [&str; 4] = [
+    "runtime/oom-killed-thumbnailer.jsonl",
+    "scheduling/taint-not-tolerated.jsonl",
+    "image/reference-wrong-tag.jsonl",
+    "service/port-mismatch.jsonl",
+];
+
+fn flat(name: &str) -> Option<Vec<Vec<Record>>> {
+    let all = streams(name);
+    (all.len() > 1).then_some(all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn interleavings_and_batches_end_alike(which in 0..SCENARIOS.len(), choices in proptest::collection::vec(0_usize..8, 1..60), each in 0_usize..40) {
+        let Some(all) = flat(SCENARIOS[which]) else { return Ok(()) };
+        let straight: Vec<Record> = all.iter().flatten().cloned().collect();
+        let (causes, _) = said(&straight, 0);
+        prop_assert!(!causes.is_empty());
+        let (shuffled, _) = said(&interleave(&all, &choices), if each < 10 { 0 } else { each });
+        prop_assert_eq!(shuffled, causes);
+    }
+
+    #[test]
+    fn a_replay_changes_nothing(which in 0..SCENARIOS.len()) {
+        let Some(all) = flat(SCENARIOS[which]) else { return Ok(()) };
+        let once: Vec<Record> = all.iter().flatten().cloned().collect();
+        let twice: Vec<Record> = once.iter().chain(&once).cloned().collect();
+        prop_assert_eq!(said(&once, 0).0, said(&twice, 0).0);
+    }
+}
+
+#[test]
+fn a_listing_closes_what_vanished() {
+    let pod = |name: &str, at: &str| {
+        format!(
+            r#"{{"op":"UPSERT","at":"{at}","cluster":"prod","kind":"Pod","uid":"{name}","namespace":"shop","name":"{name}"}}"#
+        )
+    };
+    let lines = [
+        pod("a", "2026-01-01T00:00:00Z"),
+        pod("b", "2026-01-01T00:00:00Z"),
+        r#"{"op":"SYNC","at":"2026-01-01T00:00:01Z","cluster":"prod","kind":"Pod","sync_id":"1"}"#.to_owned(),
+        pod("b", "2026-01-01T00:10:00Z"),
+        r#"{"op":"SYNC","at":"2026-01-01T00:10:01Z","cluster":"prod","kind":"Pod","sync_id":"2"}"#.to_owned(),
+    ];
+    let mut state = ClusterState::new("prod");
+    let context = Context { received_at: Time(1_900_000_000_000_000), ..Context::default() };
+    for line in &lines {
+        let mut records = Vec::new();
+        parse::parse(Topic::Resource, line.as_bytes(), &context, &mut records).unwrap();
+        records.iter().for_each(|r| {
+            state.apply(r);
+        });
+    }
+    let living: Vec<_> = state.graph.iter().filter(|(_, r)| r.is_live()).map(|(_, r)| r.name().to_owned()).collect();
+    assert_eq!(living, ["b"]);
+}
