@@ -44,14 +44,8 @@ fn holder(view: &View<'_>, lease: Idx) -> Option<Idx> {
 
 /// Pods that wait without a node and without a single word of the scheduler, while other events arrive.
 pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
-    let mut waiting: Vec<(Idx, Option<Time>)> = Vec::new();
-    for namespace in view.graph.namespaces() {
-        for pod in view.graph.pods(&namespace) {
-            if waits_unseen(view, pod) {
-                waiting.push((pod, view.graph.get(pod).created));
-            }
-        }
-    }
+    let waiting: Vec<(Idx, Option<Time>)> =
+        view.unwell_pods().filter(|p| waits_unseen(view, *p)).map(|p| (p, view.graph.get(p).created)).collect();
     let Some(oldest) = waiting.iter().filter_map(|(_, t)| *t).min().or_else(|| waiting.first().map(|_| view.now)) else { return };
     // Absence says something only where events of other pods arrive; and a scheduler that placed others since works.
     let events_arrive = view.episodes.events.iter().any(|(_, e)| view.now.0 - e.last.0 <= 30 * MINUTE);

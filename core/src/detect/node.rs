@@ -161,6 +161,9 @@ pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
     for complaint in complaints.iter().filter(|c| c.trouble == super::Trouble::TimedOut) {
         suffering.entry(view.component(complaint.caller)).or_default();
     }
+    if suffering.is_empty() && on_nodes.is_empty() {
+        return;
+    }
     let worst = on_nodes.values().map(|(size, _)| *size).fold(0.0, f64::max);
     for node in view.nodes() {
         let workloads = workloads_on(view, node);
@@ -215,5 +218,5 @@ fn is_everywhere(view: &View<'_>, pod: Idx) -> bool {
 /// Whether a single workload is so unwell that it explains what the others suffer.
 fn unwell_inside(view: &View<'_>, hit: &[&Component]) -> bool {
     let namespaces: std::collections::BTreeSet<&str> = hit.iter().map(|c| &*c.namespace).collect();
-    namespaces.into_iter().any(|ns| view.graph.pods(ns).any(|p| view.is_pod_unwell(p) && view.lasts(view.unwell_since(p))))
+    view.unwell_pods().any(|p| namespaces.contains(view.graph.get(p).namespace()) && view.lasts(view.unwell_since(p)))
 }

@@ -1,5 +1,7 @@
 //! The read-only view that detectors have of a cluster at an instant.
 
+use std::collections::BTreeSet;
+
 use crate::episode::{Episodes, LogTemplate};
 use crate::graph::{Component, Graph, Idx, Relation};
 use crate::model::object::pod::PodSpec;
@@ -69,12 +71,27 @@ pub struct View<'a> {
     pub episodes: &'a Resolved<'a>,
     /// The instant.
     pub now: Time,
+    /// Resources that are known not to be well.
+    pub unwell: &'a BTreeSet<Idx>,
 }
+
+static NOBODY: BTreeSet<Idx> = BTreeSet::new();
 
 /// How long a state must last before it counts as broken, in microseconds: a roll-out passes within it.
 pub const GRACE: i64 = 60 * SECOND;
 
 impl<'a> View<'a> {
+    /// A view in which nobody was looked at yet.
+    pub fn new(graph: &'a Graph, episodes: &'a Resolved<'a>, now: Time) -> Self {
+        Self { graph, episodes, now, unwell: &NOBODY }
+    }
+
+    /// Living pods that are known not to be ready.
+    pub fn unwell_pods(&self) -> impl Iterator<Item = Idx> + 'a {
+        let view = *self;
+        self.unwell.iter().copied().filter(move |i| *view.graph.get(*i).kind() == Kind::Pod && view.is_pod_unwell(*i))
+    }
+
     /// Events about a resource in time order.
     pub fn events(&self, idx: Idx) -> impl Iterator<Item = &'a Episode> + 'a {
         let all = self.episodes;

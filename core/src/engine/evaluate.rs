@@ -68,7 +68,7 @@ impl ClusterState {
 
     /// Error messages name whom their writer calls: these are edges, too.
     fn learn_calls(&mut self, resolved: &Resolved<'_>, now: Time) {
-        let view = View { graph: &self.graph, episodes: resolved, now };
+        let view = View::new(&self.graph, resolved, now);
         let complaints = detect::complaints(&view);
         let outside = |c: &detect::Complaint| {
             let alias = crate::graph::derive::called(&c.name, "");
@@ -100,7 +100,7 @@ impl ClusterState {
     }
 
     fn look(&mut self, resolved: &Resolved<'_>, todo: &BTreeSet<Idx>, now: Time) -> Evaluation {
-        let view = View { graph: &self.graph, episodes: resolved, now };
+        let view = View::new(&self.graph, resolved, now);
         let mut found = std::mem::take(&mut self.found);
         for idx in todo {
             let mut findings = Vec::new();
@@ -119,6 +119,7 @@ impl ClusterState {
                 self.unwell.remove(idx)
             };
         }
+        let view = View { unwell: &self.unwell, ..view };
         let mut order: Vec<&Idx> = found.keys().collect();
         order.sort_unstable();
         let mut findings: Vec<Finding> = order.iter().flat_map(|i| found[*i].iter().cloned()).collect();

@@ -189,21 +189,9 @@ fn in_first_minute(view: &View<'_>, idx: Idx, at: Time) -> bool {
 /// Pods, claims and nodes that are not well for longer than a roll-out takes and that no finding speaks of.
 fn unwell(view: &View<'_>, findings: &[Finding], add: &mut impl FnMut(Symptom)) {
     let spoken: std::collections::BTreeSet<Idx> = findings.iter().filter(|f| f.active).map(|f| f.on).collect();
-    for namespace in view.graph.namespaces() {
-        for pod in view.graph.pods(&namespace) {
-            if view.is_pod_unwell(pod) && !spoken.contains(&pod) && view.lasts(view.unwell_since(pod)) {
-                let onset = view.unwell_since(pod).unwrap_or(view.now);
-                add(new(
-                    view,
-                    SymptomKind::State,
-                    pod,
-                    (onset, view.now),
-                    Severity::Warning,
-                    "not-ready",
-                    "pod is not ready".into(),
-                ));
-            }
-        }
+    for pod in view.unwell_pods().filter(|p| !spoken.contains(p) && view.lasts(view.unwell_since(*p))) {
+        let since = (view.unwell_since(pod).unwrap_or(view.now), view.now);
+        add(new(view, SymptomKind::State, pod, since, Severity::Warning, "not-ready", "pod is not ready".into()));
     }
     for node in view.graph.of_kind(&Kind::Node) {
         if view.well(node) == Some(false) && !spoken.contains(&node) {

@@ -79,7 +79,7 @@ pub async fn resources(
         let live = loaded.live.read().await;
         for state in live.clusters.values() {
             let resolved = Resolved::default();
-            let health = View { graph: &state.graph, episodes: &resolved, now: state.watermark };
+            let health = View::new(&state.graph, &resolved, state.watermark);
             let wanted = |idx: Idx| {
                 let node = state.graph.get(idx);
                 node.is_live()
@@ -123,7 +123,7 @@ pub async fn resource(
 ) -> Result<Json<ResourceView>, ApiError> {
     let found = with_resource(&app, &caller.tenant, &uid, |state, idx| {
         let resolved = Resolved::default();
-        view(state, idx, &View { graph: &state.graph, episodes: &resolved, now: state.watermark })
+        view(state, idx, &View::new(&state.graph, &resolved, state.watermark))
     });
     found.await.map(Json).ok_or_else(|| no_resource(&uid))
 }
@@ -150,7 +150,7 @@ pub async fn health(
         let name = format!("{}/{component}", component.namespace);
         let members = state.incidents.iter().filter(|i| i.is_live()).flat_map(|i| i.members.values());
         let symptoms = members.filter(|m| m.over.is_none() && m.component == name).map(|m| m.what.clone()).collect();
-        Health { healthy: View { graph: &state.graph, episodes: &resolved, now: state.watermark }.well(idx), symptoms }
+        Health { healthy: View::new(&state.graph, &resolved, state.watermark).well(idx), symptoms }
     });
     found.await.map(Json).ok_or_else(|| no_resource(&uid))
 }
@@ -200,7 +200,7 @@ const MOST: usize = 500;
 
 fn surroundings(state: &ClusterState, from: Idx, depth: usize, at: Option<Time>) -> Topology {
     let resolved = Resolved::default();
-    let health = View { graph: &state.graph, episodes: &resolved, now: state.watermark };
+    let health = View::new(&state.graph, &resolved, state.watermark);
     let valid = |l: &kgrca_core::graph::Link| at.map_or(l.to.is_none(), |t| l.from <= t && l.to.is_none_or(|to| t < to));
     let mut order = vec![(from, 0)];
     let mut seen = BTreeSet::from([from]);

@@ -30,6 +30,8 @@ pub trait Files: Send + Sync {
 #[derive(Debug, Default)]
 pub struct RealFiles {
     open: Mutex<BTreeMap<PathBuf, fs::File>>,
+    /// Files whose names are durable already.
+    named: Mutex<std::collections::BTreeSet<PathBuf>>,
 }
 
 /// How many files stay open for appending.
@@ -55,6 +57,7 @@ impl RealFiles {
 
     fn forget(&self, path: &Path) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|p, _| !p.starts_with(path));
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).retain(|p| !p.starts_with(path));
     }
 }
 
@@ -65,9 +68,13 @@ impl Files for RealFiles {
 
     fn sync(&self, path: &Path) -> io::Result<()> {
         self.with(path, |file| file.sync_data())?;
-        // The name of a new file lives in its folder, and the folder's in its parent.
-        for folder in path.ancestors().skip(1).take(3) {
-            fs::File::open(folder)?.sync_all()?;
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if !named.contains(path) {
+            // The name of a new file lives in its folder, and the folder's in its parent.
+            for folder in path.ancestors().skip(1).take(4) {
+                fs::File::open(folder)?.sync_all()?;
+            }
+            named.insert(path.to_owned());
         }
         Ok(())
     }
