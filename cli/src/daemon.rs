@@ -28,7 +28,8 @@ fn binary() -> Result<PathBuf> {
 
 /// Starts a daemon on a folder and waits until it serves. Its log goes to `daemon.log` in the folder.
 pub fn start(folder: &Path, listen: &str) -> Result<Daemon> {
-    std::fs::create_dir_all(folder)?;
+    let failed = |e: std::io::Error| CliError::failed(format!("{} cannot be used", folder.display())).cause(e);
+    std::fs::create_dir_all(folder).map_err(failed)?;
     let ready = folder.join("ready");
     if let Err(e) = std::fs::remove_file(&ready)
         && e.kind() != std::io::ErrorKind::NotFound

@@ -89,12 +89,28 @@ impl CliError {
             _ => exit::FAILED,
         };
         match body {
-            Some(body) => {
-                Self { hint: body.error.hint, request_id: Some(body.error.request_id), ..Self::new(exit, body.error.message) }
-            }
+            Some(body) => Self {
+                hint: body.error.hint.map(in_our_words),
+                request_id: Some(body.error.request_id),
+                ..Self::new(exit, body.error.message)
+            },
             None => Self::new(exit, format!("the server answered {status}")),
         }
     }
+}
+
+/// The API's hints name routes; here the commands that call them are wanted.
+fn in_our_words(hint: String) -> String {
+    let commands = [
+        ("GET /api/v1/incidents lists them", "kgrca incident list"),
+        ("GET /api/v1/admin/clients lists them", "kgrca tenant list"),
+        ("GET /api/v1/resources lists them", "kgrca resource list"),
+        (
+            "send a key as `X-API-Key` or `Authorization: Bearer`",
+            "set KGRCA_API_KEY, or choose another context with `kgrca context use`",
+        ),
+    ];
+    commands.iter().find(|(route, _)| *route == hint).map_or(hint, |(_, command)| (*command).to_owned())
 }
 
 const CLOSED_PIPE: &str = "\u{0}closed pipe";

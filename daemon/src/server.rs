@@ -51,7 +51,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     checked("operator key", first_operator_key(&stores, &operator_key).await)?;
     let listener = checked("api listener", bind(settings.listen).await)?;
     let metrics_listener = checked("metrics listener", bind(settings.metrics_listen).await)?;
-    let owner = format!("{}-{}", std::process::id(), auth::random(b"abcdefghijklmnopqrstuvwxyz", 8));
+    let owner = storage::owner(&settings.data)?;
     let engine = Arc::new(Engine::new(stores.clone(), settings.partitions, Duration::from_secs(settings.tick_seconds), owner));
     let app = Arc::new(App { settings, stores, engine, keys: auth::KeyCache::default(), pending_usage: PendingUsage::default() });
     preload(&app).await?;

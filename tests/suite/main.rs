@@ -3,8 +3,10 @@
 mod api;
 mod arrows;
 mod cli;
+mod doors;
 mod fuzz;
 mod generated;
 mod isolation;
+mod judgement;
 mod properties;
 mod scenarios;

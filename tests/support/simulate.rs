@@ -104,7 +104,7 @@ impl Cluster {
 
     fn alert(&mut self, w: usize) -> Vec<u8> {
         let n = self.random(1_000_000);
-        json!({"status": "resolved", "fingerprint": format!("f{n}"), "labels": {"alertname": "HighLatency", "namespace": namespace(w), "service": format!("svc-{w}"), "severity": "warning"}, "annotations": {"summary": "p99 above 1s"}, "startsAt": self.at(), "endsAt": self.at()}).to_string().into_bytes()
+        json!({"status": "resolved", "cluster": "prod", "fingerprint": format!("f{n}"), "labels": {"alertname": "HighLatency", "namespace": namespace(w), "service": format!("svc-{w}"), "severity": "warning"}, "annotations": {"summary": "p99 above 1s"}, "startsAt": self.at(), "endsAt": self.at()}).to_string().into_bytes()
     }
 
     fn meta(&self, kind: &str, w: usize, name: &str, uid: &str, labels: &Value, owners: &Value) -> Value {

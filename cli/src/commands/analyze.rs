@@ -54,6 +54,11 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     let now = Time(jiff::Timestamp::now().as_microsecond());
     let options = Options { at: args.at, namespace: args.namespace.clone(), scorer: args.scorer, top: args.top, now };
     let (files, mut failures) = files(&args.inputs);
+    if files.is_empty() && failures.is_empty() {
+        return Err(
+            CliError::failed("there is nothing to read").hint("folders are searched for *.json and *.jsonl, also .gz and .zst")
+        );
+    }
     let mut found = false;
     // In chunks, so that output starts early and memory follows the number of jobs.
     for chunk in files.chunks(usize::from(args.jobs)) {
@@ -62,6 +67,10 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
                 Ok(analysis) => {
                     found |= analysis.verdict == Verdict::Cause;
                     print(env, &analysis)?;
+                    if analysis.records.seen == analysis.records.rejected {
+                        let error = CliError::failed(format!("{} holds no record that can be read", analysis.input));
+                        failures.push(error.hint("JSON is wanted, such as `kubectl get all,events -A -o json` prints it"));
+                    }
                 }
                 Err(e) => failures.push(e),
             }
@@ -132,7 +141,16 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file.as_os_str() == "-" {
         std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
-        return Ok(bytes);
+        // A pipe has no name that tells: compressed streams are known by their first bytes.
+        let mut plain = Vec::new();
+        match bytes.as_slice() {
+            [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).map_err(failed)?,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+                zstd::stream::read::Decoder::new(bytes.as_slice()).and_then(|mut d| d.read_to_end(&mut plain)).map_err(failed)?
+            }
+            _ => return Ok(bytes),
+        };
+        return Ok(plain);
     }
     let handle = std::fs::File::open(file).map_err(failed)?;
     match file.extension().and_then(|e| e.to_str()) {
@@ -143,10 +161,21 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// A line per cause behind the input and its verdict; an input without causes has a line of its own.
+fn piped(analysis: &Analysis) -> String {
+    let verdict = format!("{:?}", analysis.verdict).to_lowercase();
+    if analysis.causes.is_empty() {
+        return format!("{}\t{verdict}\n", analysis.input);
+    }
+    analysis.causes.iter().map(|c| format!("{}\t{verdict}\t{}", analysis.input, output::line(c))).collect()
+}
+
 fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
     if env.out.format == Format::Json {
         let line = serde_json::to_string(analysis).map_err(|e| CliError::failed("the result has no JSON form").cause(e))?;
         env.out.text(&(line + "\n"))?;
+    } else if env.out.format == Format::Table && !env.out.terminal {
+        env.out.text(&piped(analysis))?;
     } else if env.out.format == Format::Table {
         let head = format!("{}  {} records, {} incidents", analysis.input, analysis.records.seen, analysis.incidents.len());
         let shown = output::Shown {

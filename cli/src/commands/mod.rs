@@ -28,7 +28,7 @@ use crate::output::{Global, Output};
 
 /// Finds root causes of Kubernetes incidents.
 #[derive(Debug, Parser)]
-#[command(name = "kgrca", version, about, propagate_version = true, max_term_width = 100)]
+#[command(name = "kgrca", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     /// Options of every command
     #[command(flatten)]

@@ -26,7 +26,7 @@ pub struct Shown<'a> {
 /// Renders an answer for a terminal, or as one line per cause for a pipe.
 pub fn answer(out: &Output, shown: &Shown<'_>) -> String {
     if !out.terminal {
-        return shown.causes.iter().map(piped).collect();
+        return shown.causes.iter().map(line).collect();
     }
     let mut text = format!("{}\n{}\n", shown.head, verdict(out, shown));
     for cause in shown.causes.iter().take(5) {
@@ -45,7 +45,8 @@ pub fn answer(out: &Output, shown: &Shown<'_>) -> String {
     text
 }
 
-fn piped(cause: &Cause) -> String {
+/// A cause as one line of tab-separated fields.
+pub fn line(cause: &Cause) -> String {
     let fields = [
         cause.rank.to_string(),
         cause.component.clone(),

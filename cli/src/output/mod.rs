@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::error::{CliError, Result};
-pub use answer::{Shown, answer};
+pub use answer::{Shown, answer, line};
 pub use table::Table;
 pub use time::ago;
 

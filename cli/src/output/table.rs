@@ -34,7 +34,7 @@ impl Table {
             return "nothing found\n".to_owned();
         }
         let mut table = Pretty::new();
-        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(self.header.clone());
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(self.header.clone());
         for row in &self.rows {
             table.add_row(row);
         }

@@ -150,6 +150,9 @@ pub(super) fn called(view: &View<'_>, complaints: &[Complaint], found: &[Finding
         }
     }
     for (target, all) in by_target {
+        if suffers_from_port(view, target, &all, found, out) {
+            continue;
+        }
         if !wrong_address(view, target, &all, out) {
             down(view, target, &all, found, out);
         }
@@ -159,6 +162,15 @@ pub(super) fn called(view: &View<'_>, complaints: &[Complaint], found: &[Finding
 
 fn evidence(view: &View<'_>, all: &[&Complaint]) -> Vec<Evidence> {
     all.iter().take(6).map(|c| view.log_evidence(c.caller, view.episodes.logs[c.log].1)).collect()
+}
+
+/// A Service whose target port no container declares, and whose callers find nobody there.
+fn suffers_from_port(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[Finding], out: &mut Vec<Finding>) -> bool {
+    let Some(latent) = found.iter().find(|f| f.fault == "service.port_mismatch" && f.blamed == target) else { return false };
+    let mut finding = Finding { strength: Strength::Proof, active: true, ..latent.clone() };
+    finding.evidence.extend(evidence(view, all));
+    out.push(finding);
+    true
 }
 
 /// A caller that holds a port the Service does not have.

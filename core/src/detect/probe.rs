@@ -120,6 +120,7 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
         if let Some((wrong, has_ports)) = wrong_port(container, probe)
             && !failed.is_empty()
             && !has(last, &["statuscode"])
+            && !passes_elsewhere(view, owner, kind, probe)
         {
             return push(
                 kind.wrong_port(),
@@ -225,6 +226,14 @@ fn other_protocol(container: &Container, kind: ProbeKind, probe: &Probe) -> Opti
         differs.then(|| format!("the {} probe asks {}", k.word().to_lowercase(), spoken(p)))
     });
     other.map(|o| format!("{o} on the same port {}", probe.port().map_or(String::new(), ToString::to_string)))
+}
+
+/// Whether a ready pod of the same workload has the very same probe: then the probe is not at fault.
+fn passes_elsewhere(view: &View<'_>, owner: Idx, kind: ProbeKind, probe: &Probe) -> bool {
+    let same = |p: &Idx| {
+        view.pod_spec(*p).is_some_and(|s| s.containers.iter().filter_map(|c| kind.of(c)).any(|q| q.port() == probe.port()))
+    };
+    view.pods_of(owner).iter().any(|p| view.is_pod_well(*p) && same(p))
 }
 
 fn killed_while_starting(view: &View<'_>, idx: Idx) -> bool {

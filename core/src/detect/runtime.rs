@@ -163,7 +163,7 @@ fn told_by_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(pod) = view.pod(idx) else { return };
-    if pod.status.reason.as_deref() != Some("Evicted") {
+    if pod.status.reason.as_deref() != Some("Evicted") || !view.is_pod_unwell(idx) {
         return;
     }
     let message = pod.status.message.as_deref().unwrap_or("");

@@ -152,11 +152,11 @@ fn ports(view: &View<'_>, idx: Idx, service: &Service, pods: &[Idx], out: &mut V
             .join(", ");
         let name = view.graph.get(idx).name();
         let says = format!("Service `{name}` sends port {} to target port `{target}`; its pods have {have}", port.port);
-        // Containers may listen on ports they do not declare; only a Service whose every port is off, or a name that
-        // nobody has, hardly has another reading.
-        let strength =
-            if fault == "service.named_port_missing" || service.ports.len() == 1 { Strength::Strong } else { Strength::Fair };
-        let wanted = !callers(view, idx, &view.component(idx)).is_empty();
+        // Containers may listen on ports they do not declare; a name that nobody has, has no other reading.
+        let named = fault == "service.named_port_missing";
+        let strength = if named { Strength::Strong } else { Strength::Fair };
+        // A number is a fault only where callers suffer: `compare` sees that.
+        let wanted = named && !callers(view, idx, &view.component(idx)).is_empty();
         let fix = format!(
             "kubectl -n {} patch service {name} --type=json -p '[{{\"op\":\"replace\",\"path\":\"/spec/ports/0/targetPort\",\"value\":{}}}]'",
             view.graph.get(idx).namespace(),

@@ -11,7 +11,8 @@ pub(super) fn find(text: &str, phrase: &str) -> Option<usize> {
     if p.is_empty() || t.len() < p.len() {
         return None;
     }
-    (0..=t.len() - p.len()).find(|i| t[*i..*i + p.len()].eq_ignore_ascii_case(p))
+    let (lower, upper) = (p[0].to_ascii_lowercase(), p[0].to_ascii_uppercase());
+    memchr::memchr2_iter(lower, upper, &t[..=t.len() - p.len()]).find(|i| t[*i..*i + p.len()].eq_ignore_ascii_case(p))
 }
 
 /// The quoted word behind a phrase: `after(m, "secret ")` of `secret "db" not found` is `db`.

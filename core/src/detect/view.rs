@@ -214,9 +214,15 @@ impl<'a> View<'a> {
 
     /// Whether a living pod is known not to be ready.
     pub fn is_pod_unwell(&self, idx: Idx) -> bool {
-        self.pod(idx).is_some_and(|p| p.status.phase.is_some() || !p.status.conditions.is_empty())
-            && self.is_living(idx)
-            && !self.is_pod_well(idx)
+        let Some(pod) = self.pod(idx) else { return false };
+        let told = pod.status.phase.is_some() || !pod.status.conditions.is_empty();
+        told && self.is_living(idx) && !self.is_pod_well(idx) && !self.is_leftover(idx, pod)
+    }
+
+    /// Whether a failed pod stays for the record only: its owner has what it wants without it.
+    fn is_leftover(&self, idx: Idx, pod: &Pod) -> bool {
+        let owner = self.top_owner(idx);
+        pod.status.phase.as_deref() == Some("Failed") && owner != idx && self.well(owner) == Some(true)
     }
 
     /// Since when a pod is not ready: the condition's time, else its start, else its creation, else its first warning.

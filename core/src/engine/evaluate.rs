@@ -54,6 +54,7 @@ impl ClusterState {
     pub fn evaluate(&mut self, now: Time) -> Evaluation {
         if now.0 - self.last_prune.0 > MINUTE {
             self.episodes.prune(now);
+            self.graph.forget(now.plus(-crate::episode::KEPT));
             self.last_prune = now;
         }
         let episodes = std::mem::take(&mut self.episodes);

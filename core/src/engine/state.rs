@@ -32,6 +32,8 @@ pub struct ClusterState {
     pub incidents: Registry,
     /// The newest event time.
     pub watermark: Time,
+    /// The newest event time of what a sender sent; ticks do not count.
+    pub last_record: Time,
     /// Highest `seq` of each sender's stream.
     sequences: Map<Str, u64>,
     /// Start of the listing that is going on, per kind.
@@ -53,6 +55,7 @@ impl ClusterState {
             incidents: self.incidents.clone(),
             sequences: self.sequences.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
             watermark: self.watermark,
+            last_record: Some(self.last_record),
         };
         // Maps with text keys and plain values always serialize.
         serde_json::to_string(&saved).unwrap_or_default()
@@ -67,21 +70,31 @@ impl ClusterState {
         self.incidents = saved.incidents;
         self.sequences = saved.sequences.iter().map(|(k, v)| (Str::from(k.as_str()), *v)).collect();
         self.watermark = self.watermark.max(saved.watermark);
+        self.last_record = self.last_record.max(saved.last_record.unwrap_or_default());
         Ok(())
+    }
+
+    /// Whether a record with a sender's `seq` is new on its stream; records without one always are. To be asked in the
+    /// order in which the records lie in the log.
+    pub fn admit(&mut self, topic: crate::model::Topic, record: &Record) -> bool {
+        let Some((source, number)) = &record.sequence else { return true };
+        let stream = Str::from(format!("{}/{source}", topic.as_str()));
+        match self.sequences.get_mut(&stream) {
+            Some(highest) if *highest >= *number => return false,
+            Some(highest) => *highest = *number,
+            None => {
+                self.sequences.insert(stream, *number);
+            }
+        }
+        true
     }
 
     /// Applies one record. Nothing but records changes the state.
     pub fn apply(&mut self, record: &Record) -> Applied {
-        if let Some((source, number)) = &record.sequence {
-            match self.sequences.get_mut(source) {
-                Some(highest) if *highest >= *number => return Applied::Duplicate,
-                Some(highest) => *highest = *number,
-                None => {
-                    self.sequences.insert(source.clone(), *number);
-                }
-            }
-        }
         self.watermark = self.watermark.max(record.at);
+        if !matches!(record.body, Body::Tick | Body::Act(_)) {
+            self.last_record = self.last_record.max(record.at);
+        }
         match &record.body {
             Body::State(op, object) => self.object(*op, record.at, object),
             Body::Sync { kind } => {
@@ -134,6 +147,8 @@ struct Saved {
     incidents: Registry,
     sequences: std::collections::BTreeMap<String, u64>,
     watermark: Time,
+    #[serde(default)]
+    last_record: Option<Time>,
 }
 
 fn folded(folded: Folded) -> Applied {

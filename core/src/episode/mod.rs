@@ -44,11 +44,12 @@ impl LogTemplate {
     /// Lines of the last five minutes against the mean of five minutes before; `None` without a past.
     pub fn rise(&self, now: Time) -> Option<f64> {
         let minute = now.0 / MINUTE;
-        let recent: u32 = self.minutes.iter().filter(|(m, _)| *m > minute - 5).map(|(_, n)| n).sum();
+        let sum = |counts: &mut dyn Iterator<Item = &(i64, u32)>| counts.map(|(_, n)| f64::from(*n)).sum::<f64>();
+        let recent = sum(&mut self.minutes.iter().filter(|(m, _)| *m > minute - 5));
         let before: Vec<_> = self.minutes.iter().filter(|(m, _)| *m <= minute - 5).collect();
         let span = (minute - 5 - before.first()?.0 + 1).max(1);
-        let usual = f64::from(before.iter().map(|(_, n)| n).sum::<u32>()) / span as f64 * 5.0;
-        Some(f64::from(recent) / usual)
+        let usual = sum(&mut before.iter().copied()) / span as f64 * 5.0;
+        Some(recent / usual)
     }
 }
 

@@ -74,7 +74,32 @@ impl Graph {
             }
             self.dirty.push(other);
         }
+        self.ended.push(idx);
         self.dirty.push(idx);
+    }
+
+    /// Forgets the content of resources that ended before `bound`, so that memory follows what lives. That they were
+    /// there, and when, is still known.
+    pub fn forget(&mut self, bound: Time) {
+        for idx in std::mem::take(&mut self.ended) {
+            match self.get(idx).closed {
+                Some(closed) if closed < bound => self.empty(idx, bound),
+                Some(_) => self.ended.push(idx),
+                None => {}
+            }
+        }
+    }
+
+    fn empty(&mut self, idx: Idx, bound: Time) {
+        let old = |l: &super::Link| l.to.is_some_and(|to| to < bound);
+        let node = &mut self.nodes[idx.0 as usize];
+        node.object = None;
+        let others: Vec<Idx> = node.out.iter().chain(&node.inc).map(|l| l.other).collect();
+        for at in others.into_iter().chain([idx]) {
+            let node = &mut self.nodes[at.0 as usize];
+            node.out.retain(|l| !old(l));
+            node.inc.retain(|l| !old(l));
+        }
     }
 
     /// Ends a full listing of a kind: closes what was not written since `since`. Returns what was closed.

@@ -35,6 +35,8 @@ pub struct Graph {
     /// Cluster addresses of Services and addresses of pods.
     addresses: Map<Str, Idx>,
     dirty: Vec<Idx>,
+    /// Closed resources whose content is still held.
+    ended: Vec<Idx>,
     edges: usize,
 }
 

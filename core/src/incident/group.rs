@@ -12,6 +12,8 @@ use crate::model::time::MINUTE;
 const HOPS: usize = 3;
 /// Along calls causes lie deeper: every call is two edges, to the Service and to its pods.
 const CALL_HOPS: usize = 8;
+/// How many resources of one component look for their causes.
+const LOOKS: usize = 4;
 /// What more workloads than this share connects nothing.
 const SHARED: usize = 5;
 
@@ -27,27 +29,26 @@ impl Reach {
         let mut this = Self::default();
         let guilty: BTreeSet<Idx> =
             findings.iter().filter(|f| f.active && f.strength >= Strength::Fair).map(|f| f.blamed).collect();
-        let mut seen = BTreeSet::new();
-        for symptom in symptoms {
-            // Pods of one workload look alike; a few of them tell what all depend on.
-            if seen.insert(symptom.resource) {
-                this.look_up(view, symptom.resource, &guilty);
-            }
-        }
-        for finding in findings.iter().filter(|f| f.active) {
-            if seen.insert(finding.on) {
-                this.look_up(view, finding.on, &guilty);
+        let mut names = Names { view: *view, known: BTreeMap::new() };
+        let mut looked: BTreeMap<Component, BTreeSet<Idx>> = BTreeMap::new();
+        let hurt = symptoms.iter().map(|s| s.resource).chain(findings.iter().filter(|f| f.active).map(|f| f.on));
+        for resource in hurt {
+            // Pods of one workload look alike: a few of them tell what all depend on.
+            let of_component = looked.entry(names.of(resource)).or_default();
+            if of_component.len() < LOOKS && of_component.insert(resource) {
+                this.look_up(&mut names, resource, &guilty);
             }
         }
         for complaint in complaints {
             if let Some(target) = complaint.target {
-                this.add(view.component(complaint.caller), view.component(target), 1);
+                this.add(names.of(complaint.caller), names.of(target), 1);
             }
         }
         for finding in findings.iter().filter(|f| f.active) {
-            this.add(view.component(finding.on), view.component(finding.blamed), 1);
+            let blamed = names.of(finding.blamed);
+            this.add(names.of(finding.on), blamed.clone(), 1);
             for evidence in &finding.evidence {
-                this.add(view.component(evidence.resource), view.component(finding.blamed), 1);
+                this.add(names.of(evidence.resource), blamed.clone(), 1);
             }
         }
         this
@@ -61,12 +62,13 @@ impl Reach {
     }
 
     /// Walks from a resource against the direction of harm.
-    fn look_up(&mut self, view: &View<'_>, from: Idx, guilty: &BTreeSet<Idx>) {
-        let own = view.component(from);
+    fn look_up(&mut self, names: &mut Names<'_>, from: Idx, guilty: &BTreeSet<Idx>) {
+        let view = names.view;
+        let own = names.of(from);
         let mut depths: BTreeMap<Idx, usize> = BTreeMap::from([(from, 0)]);
         let mut queue = VecDeque::from([(from, 0_usize, 0_usize)]);
         while let Some((at, edges, other_edges)) = queue.pop_front() {
-            for (cause, relation) in causes_of(view, at) {
+            for (cause, relation) in causes_of(&view, at) {
                 let other_edges = other_edges
                     + usize::from(!matches!(
                         relation,
@@ -76,11 +78,11 @@ impl Reach {
                     continue;
                 }
                 depths.insert(cause, edges + 1);
-                let component = view.component(cause);
+                let component = names.of(cause);
                 if component != own {
                     self.add(own.clone(), component, edges + 1);
                 }
-                if guilty.contains(&cause) || !connects_nothing(view, cause) {
+                if guilty.contains(&cause) || !connects_nothing(&view, cause) {
                     queue.push_back((cause, edges + 1, other_edges));
                 }
             }
@@ -90,6 +92,19 @@ impl Reach {
     /// The distance from a hurt component to a cause upstream; `None` when its harm cannot reach it.
     pub fn hops(&self, hurt: &Component, cause: &Component) -> Option<usize> {
         self.upstream.get(hurt)?.get(cause).copied()
+    }
+}
+
+/// Components that were asked for already: finding one out walks the graph.
+struct Names<'a> {
+    view: View<'a>,
+    known: BTreeMap<Idx, Component>,
+}
+
+impl Names<'_> {
+    fn of(&mut self, idx: Idx) -> Component {
+        let view = self.view;
+        self.known.entry(idx).or_insert_with(|| view.component(idx)).clone()
     }
 }
 

@@ -11,6 +11,8 @@ use crate::model::{Severity, Time};
 
 /// How long after its end the same symptom reopens an incident, in microseconds.
 pub const REOPENS: i64 = 30 * MINUTE;
+/// Most symptoms that an incident lists: the first ones tell, thousands of alike ones only weigh.
+const MEMBERS: usize = 500;
 /// How long ended incidents are remembered.
 const REMEMBERED: i64 = 24 * 60 * MINUTE;
 
@@ -114,6 +116,9 @@ impl Incident {
     }
 
     fn take(&mut self, symptom: &Symptom) {
+        if self.members.len() >= MEMBERS && !self.members.contains_key(&symptom.key) {
+            return;
+        }
         let member = self.members.entry(symptom.key.clone()).or_insert_with(|| Member {
             onset: symptom.onset,
             last: symptom.last,
@@ -184,7 +189,7 @@ impl Registry {
         } else {
             self.open(cluster, group, now)
         };
-        if let Some(incident) = self.incidents.get_mut(&key) {
+        if let Some(incident) = self.incidents.get_mut(&key).filter(|i| i.is_live()) {
             for symptom in group {
                 incident.take(symptom);
             }
@@ -200,7 +205,15 @@ impl Registry {
             .filter(|i| recent(i) && group.iter().any(|s| i.members.contains_key(&s.key)))
             .min_by_key(|i| (i.started, i.key))?
             .key;
-        self.incidents.get_mut(&again)?.change(now, State::Reopened, "engine", None);
+        let incident = self.incidents.get_mut(&again)?;
+        let ended = incident.ended.unwrap_or(now);
+        let by_person = incident.transitions.last().is_some_and(|t| t.by != "engine");
+        let is_newer = |s: &&Symptom| s.onset > ended || (s.kind != super::SymptomKind::State && s.last > ended);
+        // Somebody said it is over: what was seen before does not contradict.
+        if by_person && !group.iter().any(|s| is_newer(&s)) {
+            return Some(again);
+        }
+        incident.change(now, State::Reopened, "engine", Some("its symptoms still hurt or came back"));
         Some(again)
     }
 

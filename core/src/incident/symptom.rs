@@ -152,8 +152,10 @@ fn hurts(view: &View<'_>, idx: Idx, event: &Episode) -> bool {
 }
 
 fn logs(view: &View<'_>, complaints: &[Complaint], add: &mut impl FnMut(Symptom)) {
+    let complaining: std::collections::BTreeSet<usize> =
+        complaints.iter().filter(|c| c.target.is_some()).map(|c| c.log).collect();
     for (i, (idx, log)) in view.episodes.logs.iter().enumerate() {
-        let bad = log.severity >= Severity::Error || complaints.iter().any(|c| c.log == i && c.target.is_some());
+        let bad = log.severity >= Severity::Error || complaining.contains(&i);
         if !bad || view.now.0 - log.last.0 > QUIET || in_first_minute(view, *idx, log.last) {
             continue;
         }
@@ -188,7 +190,8 @@ fn in_first_minute(view: &View<'_>, idx: Idx, at: Time) -> bool {
 
 /// Pods, claims and nodes that are not well for longer than a roll-out takes and that no finding speaks of.
 fn unwell(view: &View<'_>, findings: &[Finding], add: &mut impl FnMut(Symptom)) {
-    let spoken: std::collections::BTreeSet<Idx> = findings.iter().filter(|f| f.active).map(|f| f.on).collect();
+    let spoken: std::collections::BTreeSet<Idx> =
+        findings.iter().filter(|f| f.active && f.strength >= Strength::Strong).map(|f| f.on).collect();
     for pod in view.unwell_pods().filter(|p| !spoken.contains(p) && view.lasts(view.unwell_since(*p))) {
         let since = (view.unwell_since(pod).unwrap_or(view.now), view.now);
         add(new(view, SymptomKind::State, pod, since, Severity::Warning, "not-ready", "pod is not ready".into()));

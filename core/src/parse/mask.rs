@@ -107,12 +107,9 @@ pub fn is_secret_name(name: &str) -> bool {
 
 /// Masks one value of a named variable.
 pub fn variable<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
-    // A file or address that says where the secret is, is not the secret.
-    if is_secret_name(name) && !value.starts_with('/') && !value.contains("://") && !value.is_empty() {
-        Cow::Borrowed(MASK)
-    } else {
-        line(value)
-    }
+    // A name that says where the secret is, holds no secret.
+    let says_where = ["_FILE", "_PATH", "_DIR", "_URL", "_URI", "_ENDPOINT", "_file", "_path"].iter().any(|s| name.ends_with(s));
+    if is_secret_name(name) && !says_where && !value.is_empty() { Cow::Borrowed(MASK) } else { line(value) }
 }
 
 /// Masks a record's bytes before they are stored; borrowed when nothing has to go. What is not JSON is left to the parser.
@@ -120,6 +117,7 @@ pub fn record(topic: crate::model::Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Cow::Borrowed(bytes) };
     let is_state = topic == crate::model::Topic::Resource;
     let suspicious = NEEDLES.is_match(text)
+        || text.contains(":\\/\\/")
         || (is_state && (NAMES.is_match(text) || text.contains("last-applied") || text.contains("Secret")));
     if !suspicious {
         return Cow::Borrowed(bytes);
@@ -207,6 +205,8 @@ fn nested(value: &mut Value) -> bool {
             for (key, v) in map.iter_mut() {
                 if matches!(key.as_str(), "args" | "command") {
                     changed |= arguments(v);
+                } else if v.is_string() {
+                    changed |= mask_text("", v);
                 } else {
                     changed |= nested(v);
                 }

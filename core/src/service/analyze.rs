@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Applied, ClusterState};
-use crate::model::{Record, Str, Time};
+use crate::model::{Body, Record, Str, Time, Topic};
 use crate::parse::{self, Context, Reason};
 use crate::rca::{self, Cause, EngineInfo, Scorer, Verdict};
 
@@ -185,8 +185,9 @@ impl Reader<'_> {
         for record in self.records.iter_mut().filter(|r| r.at == stamp) {
             record.at = now;
         }
-        self.records.sort_by_key(|a| (a.at, topic_order(a)));
         let mut clusters: BTreeMap<Str, ClusterState> = BTreeMap::new();
+        self.admit(&mut clusters);
+        self.records.sort_by_key(|a| (a.at, topic(a)));
         for record in &self.records {
             let state = clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone()));
             match state.apply(record) {
@@ -225,21 +226,31 @@ impl Reader<'_> {
         }
     }
 
+    /// Leaves out what a sender's stream has brought before, in the order of the input.
+    fn admit(&mut self, clusters: &mut BTreeMap<Str, ClusterState>) {
+        let before = self.records.len();
+        self.records.retain(|record| {
+            let name = &record.cluster;
+            clusters.entry(name.clone()).or_insert_with(|| ClusterState::new(name.clone())).admit(topic(record), record)
+        });
+        self.counts.duplicate += (before - self.records.len()) as u64;
+    }
+
     fn pick(&self, causes: &[Cause]) -> Vec<Cause> {
         let wanted = |c: &&Cause| self.options.namespace.as_deref().is_none_or(|n| c.namespace.is_empty() || c.namespace == n);
         causes.iter().filter(wanted).cloned().collect()
     }
 }
 
-fn topic_order(record: &Record) -> u8 {
-    use crate::model::Body;
+/// The topic a record travels on; records of one instant are applied in the order of topics.
+fn topic(record: &Record) -> Topic {
     match record.body {
-        Body::State(..) | Body::Sync { .. } => 0,
-        Body::Topology(..) => 1,
-        Body::Event(_) => 2,
-        Body::Log(_) => 3,
-        Body::Alert(_) => 4,
-        Body::Tick | Body::Act(_) => 5,
+        Body::State(..) | Body::Sync { .. } => Topic::Resource,
+        Body::Topology(..) => Topic::Topology,
+        Body::Event(_) => Topic::Events,
+        Body::Log(_) => Topic::Logs,
+        Body::Alert(_) => Topic::Alerts,
+        Body::Tick | Body::Act(_) => Topic::Control,
     }
 }
 

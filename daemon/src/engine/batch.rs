@@ -13,6 +13,9 @@ use super::worker::Worker;
 use super::{Live, worker};
 use crate::telemetry;
 
+/// How long clusters go without being looked at while more waits.
+const LOOKS: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// A parsed record with its place.
 struct Placed {
     record: Record,
@@ -111,6 +114,9 @@ fn apply(
             touched.insert(name.clone());
         }
         outcome.at = outcome.at.max(p.record.at);
+        if p.topic == Topic::Control {
+            continue;
+        }
         match applied {
             Applied::Applied => live.counts.applied += 1,
             Applied::Duplicate => live.counts.duplicate += 1,
@@ -118,19 +124,24 @@ fn apply(
         let status = if applied == Applied::Applied { "applied" } else { "duplicate" };
         *outcome.by_topic.entry((p.topic, status)).or_default() += 1;
     }
-    for name in &touched {
-        let Some(state) = live.clusters.get_mut(name) else { continue };
-        if settled {
+    live.dirty.extend(touched.iter().cloned());
+    // While more waits, clusters are looked at now and then only.
+    let looks = settled || live.looked.is_none_or(|at| at.elapsed() > LOOKS);
+    if looks {
+        live.looked = Some(std::time::Instant::now());
+        for name in std::mem::take(&mut live.dirty) {
+            let Some(state) = live.clusters.get_mut(&name) else { continue };
             let started = std::time::Instant::now();
             let evaluation = state.evaluate(state.watermark);
-            telemetry::Ranked {
-                seconds: started.elapsed().as_secs_f64(),
-                causes: evaluation.ranked.iter().map(|r| r.causal.len()).sum(),
-            }
-            .emit();
+            let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
+            telemetry::Ranked { seconds: started.elapsed().as_secs_f64(), causes }.emit();
             record(state, &evaluation, &before, &mut outcome);
+            touched.insert(name);
         }
-        outcome.clusters.push(ClusterRow { cluster: name.to_string(), state: state.save(), last_record: state.watermark });
+    }
+    for state in touched.iter().filter_map(|name| live.clusters.get(name)) {
+        let row = ClusterRow { cluster: state.name.to_string(), state: state.save(), last_record: state.last_record };
+        outcome.clusters.push(row);
     }
     outcome
 }
@@ -153,8 +164,19 @@ fn parse_all(
                     if stream.topic.is_metered() {
                         *outcome.usage.entry((s.received_at.day(), "events_ingested_count".into())).or_default() += 1;
                     }
-                    live.counts.seen += records.len() as u64;
-                    placed.extend(records.drain(..).map(|record| Placed { record, topic: stream.topic, offset: s.offset }));
+                    if stream.topic != Topic::Control {
+                        live.counts.seen += records.len() as u64;
+                    }
+                    for record in records.drain(..) {
+                        let name = record.cluster.clone();
+                        let state = live.clusters.entry(name.clone()).or_insert_with(|| ClusterState::new(name));
+                        if state.admit(stream.topic, &record) {
+                            placed.push(Placed { record, topic: stream.topic, offset: s.offset });
+                        } else {
+                            live.counts.duplicate += 1;
+                            *outcome.by_topic.entry((stream.topic, "duplicate")).or_default() += 1;
+                        }
+                    }
                 }
                 Err(reject) => {
                     live.counts.seen += 1;

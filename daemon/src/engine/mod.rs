@@ -16,6 +16,11 @@ use tokio::task::JoinHandle;
 
 use crate::storage::Stores;
 
+/// The partition of a cluster: CRC32 of `client_id/cluster`.
+fn partition_of(tenant: &Tenant, cluster: &str, partitions: u32) -> u32 {
+    crc32fast::hash(format!("{tenant}/{cluster}").as_bytes()) % partitions
+}
+
 /// The live state of a tenant's partition.
 #[derive(Default)]
 pub struct Live {
@@ -23,6 +28,10 @@ pub struct Live {
     pub clusters: BTreeMap<Str, kgrca_core::engine::ClusterState>,
     /// What became of records since it was loaded.
     pub counts: Counts,
+    /// Clusters with records since they were looked at.
+    pub dirty: std::collections::BTreeSet<Str>,
+    /// When they were looked at.
+    pub looked: Option<std::time::Instant>,
 }
 
 /// A loaded partition.
@@ -55,7 +64,7 @@ impl Engine {
 
     /// The partition of a cluster: CRC32 of `client_id/cluster`.
     pub fn partition(&self, tenant: &Tenant, cluster: &str) -> u32 {
-        crc32fast::hash(format!("{tenant}/{cluster}").as_bytes()) % self.partitions
+        partition_of(tenant, cluster, self.partitions)
     }
 
     /// All partitions of a tenant, loaded.
@@ -87,6 +96,7 @@ impl Engine {
             stores: self.stores.clone(),
             tenant: tenant.clone(),
             partition,
+            partitions: self.partitions,
             owner: self.owner.clone(),
             tick: self.tick,
             live: Arc::clone(&loaded.live),

@@ -19,7 +19,7 @@ const CHUNK: usize = 20_000;
 pub(super) async fn rebuild(
     stores: &Stores,
     tenant: &Tenant,
-    partition: u32,
+    (partition, partitions): (u32, u32),
     live: &RwLock<Live>,
 ) -> Result<BTreeMap<StreamId, u64>, Error> {
     let offsets: BTreeMap<StreamId, u64> = stores
@@ -30,22 +30,28 @@ pub(super) async fn rebuild(
         .filter(|o| o.stream.partition == partition)
         .map(|o| (o.stream, o.next))
         .collect();
+    let bound = now().plus(-KEPT);
     let mut clusters: BTreeMap<_, ClusterState> = BTreeMap::new();
     for topic in [Topic::Resource, Topic::Topology, Topic::Events, Topic::Logs, Topic::Alerts] {
         let stream = StreamId { topic, partition };
         let end = offsets.get(&stream).copied().unwrap_or(0);
         let is_state = matches!(topic, Topic::Resource | Topic::Topology);
-        let mut from = if is_state { 0 } else { stores.log.since(tenant, stream, now().plus(-KEPT)).await? };
+        let mut from = if is_state { 0 } else { stores.log.since(tenant, stream, bound).await? };
         while from < end {
             let read = stores.log.read(tenant, stream, from, CHUNK.min((end - from) as usize)).await?;
             let Some(last) = read.last().map(|s| s.offset) else { break };
-            for stored in read.iter().filter(|s| s.offset < end && !s.value.is_empty()) {
+            let in_window = |s: &kgrca_core::storage::Stored| is_state || s.received_at >= bound;
+            for stored in read.iter().filter(|s| s.offset < end && !s.value.is_empty() && in_window(s)) {
                 replay(&mut clusters, tenant, topic, stored);
             }
             from = last + 1;
         }
     }
     for row in stores.meta.clusters(tenant).await? {
+        // The other partitions restore theirs.
+        if super::partition_of(tenant, &row.cluster, partitions) != partition {
+            continue;
+        }
         let state = clusters.entry(row.cluster.as_str().into()).or_insert_with(|| ClusterState::new(row.cluster.as_str()));
         state
             .restore(&row.state)

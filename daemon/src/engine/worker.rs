@@ -26,6 +26,7 @@ pub(super) struct Worker {
     pub stores: Stores,
     pub tenant: Tenant,
     pub partition: u32,
+    pub partitions: u32,
     pub owner: String,
     pub tick: Duration,
     pub live: Arc<RwLock<Live>>,
@@ -57,7 +58,7 @@ impl Worker {
 
     async fn work(&mut self) -> Result<(), Error> {
         let mut epoch = self.take_lease().await?;
-        let mut offsets = rebuild::rebuild(&self.stores, &self.tenant, self.partition, &self.live).await?;
+        let mut offsets = rebuild::rebuild(&self.stores, &self.tenant, (self.partition, self.partitions), &self.live).await?;
         let mut renewed = Instant::now();
         let mut ticked = Instant::now();
         loop {
@@ -72,6 +73,10 @@ impl Worker {
                 batch::work_off(self, epoch, read, &mut offsets, !more).await?;
                 let lag = self.measure_lag(&offsets).await?;
                 self.lag.send_replace(lag);
+                continue;
+            }
+            if !self.live.read().await.dirty.is_empty() {
+                batch::work_off(self, epoch, read, &mut offsets, true).await?;
                 continue;
             }
             self.lag.send_replace(0);
@@ -126,7 +131,8 @@ impl Worker {
         let at = now();
         let mut entries = Vec::new();
         for (name, state) in &self.live.read().await.clusters {
-            let lively = at.0 - state.watermark.0 < LIVELY || state.incidents.iter().any(kgrca_core::incident::Incident::is_live);
+            let lively =
+                at.0 - state.last_record.0 < LIVELY || state.incidents.iter().any(kgrca_core::incident::Incident::is_live);
             if lively && at > state.watermark {
                 let tick = Record { cluster: name.clone(), at, sequence: None, body: Body::Tick };
                 if let Some(value) = kgrca_core::parse::encode_act(&tick) {

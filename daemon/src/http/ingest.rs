@@ -137,6 +137,29 @@ fn read_batch(
 
 /// The records of a body: an array's elements, or lines, or one document.
 fn split(body: &[u8]) -> Result<Vec<&[u8]>, ApiError> {
+    let mut all = Vec::new();
+    for item in parts(body)? {
+        unpack(item, &mut all);
+    }
+    Ok(all)
+}
+
+/// A Kubernetes `List` stands for its items.
+fn unpack<'a>(item: &'a [u8], out: &mut Vec<&'a [u8]>) {
+    #[derive(serde::Deserialize)]
+    struct List<'a> {
+        kind: String,
+        #[serde(borrow)]
+        items: Vec<&'a RawValue>,
+    }
+    let may_be_list = std::str::from_utf8(item).is_ok_and(|text| text.contains("\"items\""));
+    match may_be_list.then(|| serde_json::from_slice::<List<'_>>(item)) {
+        Some(Ok(list)) if list.kind.ends_with("List") => out.extend(list.items.into_iter().map(|i| i.get().as_bytes())),
+        _ => out.push(item),
+    }
+}
+
+fn parts(body: &[u8]) -> Result<Vec<&[u8]>, ApiError> {
     let trimmed = body.trim_ascii();
     if trimmed.is_empty() {
         return Err(ApiError::invalid("the body is empty").hint("send a JSON record, an array of them, or one per line"));
@@ -194,13 +217,20 @@ fn key(record: &Record) -> Box<[u8]> {
     match &record.body {
         Body::State(_, object) => {
             let meta = &object.meta;
-            let id = meta.uid.as_deref().map_or_else(|| format!("{}/{}/{}", meta.kind, meta.namespace, meta.name), str::to_owned);
+            // By name: of those that bore it the newest is what a rebuild needs, and a DELETE may not know the uid.
+            let named = format!("{}/{}/{}", meta.kind, meta.namespace, meta.name);
+            let id = if meta.name.is_empty() { meta.uid.as_deref().map_or(named, str::to_owned) } else { named };
             format!("{}/{id}", record.cluster).into_bytes().into()
         }
         Body::Topology(_, edge) => format!("{}/{}", record.cluster, edge.id).into_bytes().into(),
         Body::Sync { kind } => format!("{}/sync/{kind}/{}", record.cluster, record.at.0).into_bytes().into(),
         _ => record.cluster.as_bytes().into(),
     }
+}
+
+/// Whether a record is a Kubernetes object, whatever door it came to.
+fn looks_like_object(item: &[u8]) -> bool {
+    item.windows(6).any(|w| w == b"\"kind\"")
 }
 
 #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename the batch's context")]
@@ -217,10 +247,13 @@ fn refuse(
     let reason = reject.reason.as_str();
     metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => reason).increment(1);
     batch.rejected.push(RejectedItem { index, reason: reason.to_owned(), message: reject.message.clone() });
-    let masked = mask::record(topic, &item[..item.len().min(4096)]);
+    // As a whole first: cut, it is no JSON any more. What is none, or may be a Secret elsewhere, keeps no text.
+    let masked = mask::record(if looks_like_object(item) { Topic::Resource } else { topic }, item);
+    let readable = serde_json::from_slice::<serde::de::IgnoredAny>(&masked).is_ok();
+    let masked = &masked[..masked.len().min(4096)];
     // A foreign tenant's record is not kept in this tenant's dlq.
-    let keep = reject.reason != kgrca_core::parse::Reason::ForeignTenant;
-    let record = if keep { mask::line(&String::from_utf8_lossy(&masked)).into_owned() } else { String::new() };
+    let keep = readable && reject.reason != kgrca_core::parse::Reason::ForeignTenant;
+    let record = if keep { mask::line(&String::from_utf8_lossy(masked)).into_owned() } else { String::new() };
     let letter = DeadLetter {
         id: 0,
         at,

@@ -31,7 +31,7 @@ pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Stats {
             edges: c.graph.edge_count(),
             episodes: c.episodes.len(),
             incidents: c.incidents.iter().filter(|i: &&Incident| i.is_live()).count(),
-            last_record: c.watermark,
+            last_record: c.last_record,
         }));
     }
     stats

@@ -82,13 +82,13 @@ async fn answer(app: &App, caller: &Caller<Read>, number: i64, wish: &Wish) -> R
         .as_deref()
         .map(|t| Time::parse(t).ok_or_else(|| ApiError::invalid(format!("`{t}` is no RFC 3339 time"))))
         .transpose()?;
-    charge(app, caller).await?;
     let missing = || ApiError::not_found(format!("there is no incident `inc-{number}`")).hint("GET /api/v1/incidents lists them");
     let row = app.stores.meta.incident(&caller.tenant, number).await?.ok_or_else(missing)?;
     let mut answer = app.stores.meta.answer(&caller.tenant, number, scorer, at).await?.ok_or_else(missing)?;
     if at.is_none() {
         answer.state = row.state;
     }
+    charge(app, caller).await?;
     app.pending_usage.add(&caller.tenant, "rca_queries_count", 1);
     Ok(Json(answer))
 }

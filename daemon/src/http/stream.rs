@@ -67,26 +67,28 @@ async fn follow(app: Arc<App>, tenant: Tenant, mut after: i64, sender: tokio::sy
             Err(e) => tracing::warn!(error = %e, "the feed goes on when the store answers"),
         }
         tokio::select! {
-            () = any(&mut feeds) => {}
+            more = any(&mut feeds) => if !more { return },
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
             () = sender.closed() => return,
         }
     }
 }
 
-/// Waits for any of the feeds; lagging behind one is a reason to read as well.
-async fn any(feeds: &mut [tokio::sync::broadcast::Receiver<TransitionRow>]) {
+/// Waits for any of the feeds; lagging behind one is a reason to read as well. `false` when the tenant is gone.
+async fn any(feeds: &mut [tokio::sync::broadcast::Receiver<TransitionRow>]) -> bool {
+    use tokio::sync::broadcast::error::{RecvError, TryRecvError};
     match feeds {
-        [only] => {
-            let _ = only.recv().await;
-        }
+        [only] => !matches!(only.recv().await, Err(RecvError::Closed)),
         many => {
             for feed in many.iter_mut() {
-                if feed.try_recv().is_ok() {
-                    return;
+                match feed.try_recv() {
+                    Ok(_) | Err(TryRecvError::Lagged(_)) => return true,
+                    Err(TryRecvError::Closed) => return false,
+                    Err(TryRecvError::Empty) => {}
                 }
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
+            true
         }
     }
 }

@@ -20,6 +20,37 @@ pub struct Stores {
     pub log: Arc<dyn EventLog>,
     /// Rates and quotas.
     pub limits: Arc<dyn Limits>,
+    /// Held while the daemon lives: embedded stores belong to one process.
+    _lock: Arc<std::fs::File>,
+}
+
+/// Takes the folder for this process alone.
+fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
+    let path = folder.join("lock");
+    let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", path.display()), "choose another folder with --data");
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::new(
+            format!("another kgrcad works in {}", folder.display()),
+            "stop it first, or choose another folder with --data",
+        )),
+        Err(std::fs::TryLockError::Error(e)) => Err(unusable(e)),
+    }
+}
+
+/// The name under which this folder's daemon owns partitions: a restart goes on with its own leases.
+pub fn owner(folder: &Path) -> Result<String, Failure> {
+    let path = folder.join("daemon.id");
+    let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", path.display()), "choose another folder with --data");
+    match std::fs::read_to_string(&path) {
+        Ok(id) if !id.is_empty() => Ok(id),
+        _ => {
+            let id = crate::auth::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20);
+            std::fs::write(&path, &id).map_err(unusable)?;
+            Ok(id)
+        }
+    }
 }
 
 /// Opens the stores below a folder.
@@ -27,10 +58,12 @@ pub async fn open(folder: &Path) -> Result<Stores, Failure> {
     let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", folder.display()), "choose another folder with --data");
     std::fs::create_dir_all(folder).map_err(unusable)?;
     let folder = folder.canonicalize().map_err(unusable)?;
+    let lock = lock(&folder)?;
     let meta = SqliteMeta::open(&folder.join("meta.db")).await?;
     Ok(Stores {
         meta: Arc::new(meta),
         log: Arc::new(FileLog::open(Arc::new(RealFiles::default()), folder.join("log"))),
         limits: Arc::new(MemoryLimits::default()),
+        _lock: Arc::new(lock),
     })
 }

@@ -66,6 +66,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn segments_that_roll_within_a_group_are_whole_or_not_there() {
+        let disk = ForgetfulFiles::default();
+        let log = Arc::new(FileLog::with_segments(Arc::new(disk.clone()), "/log", 100));
+        let all: Vec<_> = (0..40)
+            .map(|i| {
+                let log = Arc::clone(&log);
+                tokio::spawn(async move { log.append(&tenant(), vec![entry(&format!("value {i}"))]).await })
+            })
+            .collect();
+        for one in all {
+            one.await.unwrap().unwrap();
+        }
+        disk.power_cut(0);
+        let again = FileLog::with_segments(Arc::new(disk.clone()), "/log", 100);
+        assert_eq!(again.read(&tenant(), STREAM, 0, 100).await.unwrap().len(), 40);
+        disk.set_room(Some(150));
+        let many = (0..8).map(|i| entry(&format!("too much {i}"))).collect();
+        assert!(again.append(&tenant(), many).await.is_err());
+        disk.set_room(None);
+        again.append(&tenant(), vec![entry("after")]).await.unwrap();
+        let last = FileLog::with_segments(Arc::new(disk), "/log", 100);
+        let read = last.read(&tenant(), STREAM, 0, 100).await.unwrap();
+        assert_eq!((read.len(), &*read[40].value), (41, &b"after"[..]));
+    }
+
+    #[tokio::test]
     async fn a_full_disk_refuses_and_recovers() {
         let disk = ForgetfulFiles::default();
         let log = FileLog::open(Arc::new(disk.clone()), "/log");

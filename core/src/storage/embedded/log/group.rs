@@ -53,8 +53,10 @@ fn write(shared: &Shared, group: Vec<Request>) {
         .iter()
         .try_for_each(|request| append(shared, request, &mut touched))
         .and_then(|()| touched.values().try_for_each(|stream| locked(stream).sync()));
-    if result.is_err() {
-        for stream in touched.values() {
+    for stream in touched.values() {
+        if result.is_ok() {
+            locked(stream).settle();
+        } else {
             // A stream that cannot be rolled back is cut at its next opening: what was not synced was promised to nobody.
             let _ = locked(stream).roll_back();
         }

@@ -14,6 +14,9 @@ use crate::storage::{Entry, EventLog, Result, Stored, StreamId, Tenant};
 use group::GroupCommit;
 use stream::Stream;
 
+/// A segment is closed beyond this size, in bytes.
+const SEGMENT: u64 = 32 << 20;
+
 type Streams = Mutex<HashMap<(Tenant, StreamId), Arc<Mutex<Stream>>>>;
 
 /// The durable log of all tenants below one folder.
@@ -26,6 +29,7 @@ pub struct FileLog {
 struct Shared {
     files: Arc<dyn Files>,
     root: PathBuf,
+    segment_size: u64,
     streams: Streams,
 }
 
@@ -41,7 +45,7 @@ impl Shared {
             return Ok(Arc::clone(stream));
         }
         let folder = self.folder(tenant).join(id.topic.as_str()).join(id.partition.to_string());
-        let stream = Arc::new(Mutex::new(Stream::open(Arc::clone(&self.files), folder)?));
+        let stream = Arc::new(Mutex::new(Stream::open(Arc::clone(&self.files), folder, self.segment_size)?));
         streams.insert((tenant.clone(), id), Arc::clone(&stream));
         Ok(stream)
     }
@@ -63,7 +67,12 @@ impl Shared {
 impl FileLog {
     /// Opens the log below a folder; streams are opened when they are first used.
     pub fn open(files: Arc<dyn Files>, root: impl Into<PathBuf>) -> Self {
-        let shared = Arc::new(Shared { files, root: root.into(), streams: Mutex::default() });
+        Self::with_segments(files, root, SEGMENT)
+    }
+
+    /// The same with another segment size, in bytes.
+    pub fn with_segments(files: Arc<dyn Files>, root: impl Into<PathBuf>, segment_size: u64) -> Self {
+        let shared = Arc::new(Shared { files, root: root.into(), segment_size, streams: Mutex::default() });
         Self { writer: GroupCommit::start(Arc::clone(&shared)), shared }
     }
 }

@@ -10,8 +10,6 @@ use crate::model::Time;
 use crate::storage::embedded::files::Files;
 use crate::storage::{Entry, Error, ErrorKind, Result, Stored};
 
-/// A segment is closed beyond this size, in bytes.
-const SEGMENT: u64 = 32 << 20;
 /// How much is read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -23,23 +21,33 @@ struct Segment {
     newest: Time,
 }
 
+/// An end of a stream: number of segments, length of the last one, next offset.
+#[derive(Clone, Copy)]
+struct Mark {
+    segments: usize,
+    len: u64,
+    next: u64,
+}
+
 /// The segments of one stream.
 pub(super) struct Stream {
     files: Arc<dyn Files>,
     folder: PathBuf,
+    /// A segment is closed beyond this size, in bytes.
+    segment_size: u64,
     segments: Vec<Segment>,
     next: u64,
     /// Where the last read ended: (offset, base of the segment, position).
     cursor: Option<(u64, u64, u64)>,
-    /// Length of the last segment before the append that is not synced yet.
-    unsynced: Option<(u64, u64)>,
+    /// Where the stream ended before what is not settled yet.
+    unsettled: Option<Mark>,
 }
 
 impl Stream {
     /// Opens a stream and cuts a torn tail off its last segment.
-    pub(super) fn open(files: Arc<dyn Files>, folder: PathBuf) -> Result<Self> {
+    pub(super) fn open(files: Arc<dyn Files>, folder: PathBuf, segment_size: u64) -> Result<Self> {
         let names = files.list(&folder).map_err(|e| Error::io(&folder.display(), &e))?;
-        let mut stream = Self { files, folder, segments: Vec::new(), next: 0, cursor: None, unsynced: None };
+        let mut stream = Self { files, folder, segment_size, segments: Vec::new(), next: 0, cursor: None, unsettled: None };
         let bases: Vec<u64> = names.iter().filter_map(|n| n.strip_suffix(".seg")?.parse().ok()).collect();
         for (i, base) in bases.iter().enumerate() {
             stream.load(*base, i + 1 == bases.len())?;
@@ -114,9 +122,11 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes entries behind the end; they count only after [`Stream::sync`].
+    /// Writes entries behind the end; they count only after [`Stream::settle`].
     pub(super) fn append(&mut self, entries: &[&Entry]) -> Result<()> {
-        if self.segments.last().is_none_or(|s| s.len >= SEGMENT) {
+        let end = Mark { segments: self.segments.len(), len: self.segments.last().map_or(0, |s| s.len), next: self.next };
+        self.unsettled.get_or_insert(end);
+        if self.segments.last().is_none_or(|s| s.len >= self.segment_size) {
             self.segments.push(Segment { base: self.next, len: 0, newest: Time::default() });
         }
         let Some(last) = self.segments.last().cloned() else { return Ok(()) };
@@ -126,7 +136,6 @@ impl Stream {
             frame::write(&mut buffer, offset, entry.received_at, &entry.key, &entry.value);
             offset += 1;
         }
-        self.unsynced.get_or_insert((last.len, self.next));
         self.files.append(&self.path(last.base), &buffer).map_err(|e| self.failed(last.base, &e))?;
         if let Some(segment) = self.segments.last_mut() {
             segment.len += buffer.len() as u64;
@@ -138,28 +147,36 @@ impl Stream {
 
     /// Makes what was appended survive a power cut.
     pub(super) fn sync(&mut self) -> Result<()> {
-        if let Some(last) = self.segments.last().filter(|_| self.unsynced.is_some()) {
-            self.files.sync(&self.path(last.base)).map_err(|e| self.failed(last.base, &e))?;
+        let Some(mark) = self.unsettled else { return Ok(()) };
+        for segment in &self.segments[mark.segments.saturating_sub(1)..] {
+            self.files.sync(&self.path(segment.base)).map_err(|e| self.failed(segment.base, &e))?;
         }
-        self.unsynced = None;
         Ok(())
     }
 
-    /// Takes back what was appended since the last sync, so that nothing is half-written.
+    /// Lets what was synced count, once every stream of the group is synced.
+    pub(super) fn settle(&mut self) {
+        self.unsettled = None;
+    }
+
+    /// Takes back what was appended and not settled, so that nothing is half-written.
     pub(super) fn roll_back(&mut self) -> Result<()> {
-        let Some((len, next)) = self.unsynced.take() else { return Ok(()) };
-        self.next = next;
+        let Some(mark) = self.unsettled.take() else { return Ok(()) };
+        self.next = mark.next;
+        for segment in self.segments.split_off(mark.segments) {
+            self.files.remove(&self.path(segment.base)).map_err(|e| self.failed(segment.base, &e))?;
+        }
         if let Some(segment) = self.segments.last_mut() {
-            segment.len = len;
+            segment.len = mark.len;
             let base = segment.base;
-            self.files.truncate(&self.path(base), len).map_err(|e| self.failed(base, &e))?;
+            self.files.truncate(&self.path(base), mark.len).map_err(|e| self.failed(base, &e))?;
         }
         Ok(())
     }
 
     /// Reads from an offset on. What is not synced yet is not shown: it may still be taken back.
     pub(super) fn read(&mut self, from: u64, max: usize) -> Result<Vec<Stored>> {
-        let visible = self.unsynced.map_or(self.next, |(_, next)| next);
+        let visible = self.unsettled.map_or(self.next, |m| m.next);
         let mut found = Vec::new();
         if from >= visible || max == 0 {
             return Ok(found);
@@ -194,7 +211,7 @@ impl Stream {
 
     /// The offset that the next record will get.
     pub(super) fn end(&self) -> u64 {
-        self.unsynced.map_or(self.next, |(_, next)| next)
+        self.unsettled.map_or(self.next, |m| m.next)
     }
 
     /// Bytes in all segments.

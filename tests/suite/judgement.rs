@@ -1,0 +1,89 @@
+//! What general knowledge of Kubernetes refutes or demands, case by case; each a near miss of a detector.
+
+use kgrca_core::model::Time;
+use kgrca_core::rca::Verdict;
+use kgrca_core::service::analyze::{self, Analysis, Options};
+use serde_json::{Value, json};
+
+fn say(objects: &[Value]) -> Analysis {
+    let text: String = objects.iter().map(|o| format!("{o}\n")).collect();
+    let at = Time::parse("2026-01-01T01:00:00Z");
+    analyze::analyze("case", text.as_bytes(), &Options { at, top: 10, now: at.unwrap(), ..Options::default() })
+}
+
+fn pod(name: &str, ready: bool, phase: &str, extra: &Value) -> Value {
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "web"},
+        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d9f8b6c5", "uid": "rs", "controller": true}]},
+        "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": "r.example/web:1", "ports": [{"containerPort": 8080}], "readinessProbe": {"httpGet": {"path": "/", "port": 8081}}}]},
+        "status": {"phase": phase, "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }, "lastTransitionTime": "2026-01-01T00:10:00Z"}]}});
+    for (key, value) in extra.as_object().unwrap() {
+        pod["status"][key] = value.clone();
+    }
+    pod
+}
+
+fn replica_set(wanted: i64, ready: i64) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web-5d9f8b6c5", "namespace": "shop", "uid": "rs", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"replicas": wanted}, "status": {"observedGeneration": 1, "replicas": wanted, "readyReplicas": ready}})
+}
+
+#[test]
+fn a_failed_pod_whose_owner_has_what_it_wants_is_history() {
+    let said = say(&[
+        replica_set(1, 1),
+        pod("web-1", true, "Running", &json!({})),
+        pod("web-0", false, "Failed", &json!({"reason": "Terminated"})),
+    ]);
+    assert_eq!(said.verdict, Verdict::Healthy, "{:?}", said.causes);
+    let said = say(&[
+        replica_set(1, 1),
+        pod("web-1", true, "Running", &json!({})),
+        pod("web-0", false, "Failed", &json!({"reason": "Evicted", "message": "The node was low on resource: memory"})),
+    ]);
+    assert_eq!(said.verdict, Verdict::Healthy, "{:?}", said.causes);
+}
+
+#[test]
+fn a_service_on_an_undeclared_port_alone_is_no_fault() {
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop", "uid": "s"}, "spec": {"selector": {"app": "web"}, "clusterIP": "10.0.0.5", "ports": [{"port": 80, "targetPort": 9090}]}});
+    let caller = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop", "namespace": "shop", "uid": "d"}, "spec": {"replicas": 1, "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "c", "env": [{"name": "WEB", "value": "http://web:80"}]}]}}}, "status": {"readyReplicas": 1}});
+    let well = [replica_set(1, 1), pod("web-1", true, "Running", &json!({})), service, caller];
+    assert_eq!(say(&well).verdict, Verdict::Healthy);
+    let complaint = json!({"etype": "k8s.log", "event_time": "2026-01-01T00:59:00Z", "first_time": "2026-01-01T00:50:00Z", "count": 90, "severity": "ERROR", "message": "GET http://web:80/: dial tcp 10.0.0.5:80: connect: connection refused", "subject": {"kind": "Pod", "ns": "shop", "name": "shop-1"}});
+    let said = say(&[&well[..], &[complaint]].concat());
+    assert_eq!(said.causes[0].fault_type, "service.port_mismatch", "{:?}", said.causes);
+}
+
+#[test]
+fn a_probe_that_siblings_pass_is_not_at_fault() {
+    let refused = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "shop", "uid": "e"}, "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-2", "uid": "web-2"}, "type": "Warning", "reason": "Unhealthy",
+        "message": "Readiness probe failed: Get \"http://10.1.0.3:8081/\": dial tcp 10.1.0.3:8081: connect: connection refused", "firstTimestamp": "2026-01-01T00:10:00Z", "lastTimestamp": "2026-01-01T00:59:50Z", "count": 300});
+    let alone = say(&[replica_set(1, 0), pod("web-2", false, "Running", &json!({})), refused.clone()]);
+    assert_eq!(alone.causes[0].fault_type, "runtime.readiness_wrong_port");
+    let with_sibling =
+        say(&[replica_set(2, 1), pod("web-1", true, "Running", &json!({})), pod("web-2", false, "Running", &json!({})), refused]);
+    assert!(with_sibling.causes.iter().all(|c| c.fault_type != "runtime.readiness_wrong_port"), "{:?}", with_sibling.causes);
+    assert_ne!(with_sibling.verdict, Verdict::Healthy);
+}
+
+#[test]
+fn pods_without_events_are_not_called_healthy() {
+    for (reason, extra) in [
+        (
+            "CrashLoopBackOff",
+            json!({"containerStatuses": [{"name": "app", "ready": false, "restartCount": 9, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:58:00Z"}}}]}),
+        ),
+        (
+            "ImagePullBackOff",
+            json!({"containerStatuses": [{"name": "app", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}),
+        ),
+    ] {
+        let said = say(&[pod("web-1", false, if reason == "CrashLoopBackOff" { "Running" } else { "Pending" }, &extra)]);
+        assert_ne!(said.verdict, Verdict::Healthy, "{reason}");
+        assert_eq!(said.causes[0].component, "app/web", "{reason}: {:?}", said.causes);
+    }
+}
+
+#[test]
+fn an_empty_cluster_is_healthy() {
+    assert_eq!(say(&[]).verdict, Verdict::Healthy);
+}
