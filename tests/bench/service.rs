@@ -85,15 +85,15 @@ pub(crate) fn ingest() {
             let listing = batches(cluster.listing().into_iter(), 1000);
             let listed = send(&server, &tenant, listing).await;
             server.settled(&tenant, listed).await;
-            let total = 500_000;
+            let total = 500_000_u32;
             let load = batches((0..total).map(|_| cluster.next_record()), 2000);
             let started = Instant::now();
             let accepted = send(&server, &tenant, load).await;
             let durable = started.elapsed().as_secs_f64();
-            server.settled(&tenant, listed + total as u64).await;
-            figure("ingest", total as f64 / started.elapsed().as_secs_f64(), "records/s");
-            figure("ingest_durable", total as f64 / durable, "records/s");
-            figure("ingest_lost", total as f64 - accepted as f64, "records");
+            server.settled(&tenant, listed + u64::from(total)).await;
+            figure("ingest", f64::from(total) / started.elapsed().as_secs_f64(), "records/s");
+            figure("ingest_durable", f64::from(total) / durable, "records/s");
+            figure("ingest_lost", f64::from(total) - accepted as f64, "records");
         });
     }
 }
@@ -158,7 +158,7 @@ pub(crate) fn memory() {
         let folder = folder();
         let server = Server::start(folder.path(), &[]);
         let idle = resident(server.id());
-        figure("memory_idle", idle / 1048576.0, "MiB");
+        figure("memory_idle", idle / 1_048_576.0, "MiB");
         for i in 0..200 {
             server.tenant(&format!("T{i}"), "free").await;
         }
@@ -168,6 +168,6 @@ pub(crate) fn memory() {
         let mut cluster = Cluster::new(Size { nodes: 200, workloads: 2000, replicas: 10 }, 7, now().plus(-200_000_000));
         let sent = send(&server, &tenant, batches(cluster.listing().into_iter(), 500)).await;
         server.settled(&tenant, sent).await;
-        figure("memory_1000_pods", (resident(server.id()) - before) / 20.0 / 1048576.0, "MiB");
+        figure("memory_1000_pods", (resident(server.id()) - before) / 20.0 / 1_048_576.0, "MiB");
     });
 }

@@ -1,3 +1,4 @@
 //! Real processes under real trouble.
+#![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
 
 mod crash;

@@ -10,10 +10,9 @@ fn routes(document: &Value) -> Vec<(Method, String)> {
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
-            if let Ok(method) = method.to_uppercase().parse::<Method>() {
-                if [Method::GET, Method::POST, Method::PATCH, Method::DELETE].contains(&method) {
-                    all.push((method, path.clone()));
-                }
+            let method = method.to_uppercase().parse::<Method>().unwrap_or(Method::TRACE);
+            if [Method::GET, Method::POST, Method::PATCH, Method::DELETE].contains(&method) {
+                all.push((method, path.clone()));
             }
         }
     }

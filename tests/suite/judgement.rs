@@ -6,7 +6,7 @@ use kgrca_core::service::analyze::{self, Analysis, Options};
 use serde_json::{Value, json};
 
 fn say(objects: &[Value]) -> Analysis {
-    let text: String = objects.iter().map(|o| format!("{o}\n")).collect();
+    let text = objects.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let at = Time::parse("2026-01-01T01:00:00Z");
     analyze::analyze("case", text.as_bytes(), &Options { at, top: 10, now: at.unwrap(), ..Options::default() })
 }

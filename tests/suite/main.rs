@@ -1,4 +1,5 @@
 //! kgrca seen from outside.
+#![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
 
 mod api;
 mod arrows;

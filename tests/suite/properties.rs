@@ -107,9 +107,9 @@ fn a_listing_closes_what_vanished() {
     for line in &lines {
         let mut records = Vec::new();
         parse::parse(Topic::Resource, line.as_bytes(), &context, &mut records).unwrap();
-        records.iter().for_each(|r| {
-            state.apply(r);
-        });
+        for record in &records {
+            state.apply(record);
+        }
     }
     let living: Vec<_> = state.graph.iter().filter(|(_, r)| r.is_live()).map(|(_, r)| r.name().to_owned()).collect();
     assert_eq!(living, ["b"]);

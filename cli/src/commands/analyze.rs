@@ -167,7 +167,8 @@ fn piped(analysis: &Analysis) -> String {
     if analysis.causes.is_empty() {
         return format!("{}\t{verdict}\n", analysis.input);
     }
-    analysis.causes.iter().map(|c| format!("{}\t{verdict}\t{}", analysis.input, output::line(c))).collect()
+    let head = format!("{}\t{verdict}\t", analysis.input);
+    analysis.causes.iter().flat_map(|c| [head.clone(), output::line(c)]).collect()
 }
 
 fn print(env: &Env<'_>, analysis: &Analysis) -> Result {

@@ -210,7 +210,7 @@ impl Registry {
         let by_person = incident.transitions.last().is_some_and(|t| t.by != "engine");
         let is_newer = |s: &&Symptom| s.onset > ended || (s.kind != super::SymptomKind::State && s.last > ended);
         // Somebody said it is over: what was seen before does not contradict.
-        if by_person && !group.iter().any(|s| is_newer(&s)) {
+        if by_person && !group.iter().any(is_newer) {
             return Some(again);
         }
         incident.change(now, State::Reopened, "engine", Some("its symptoms still hurt or came back"));
