@@ -58,6 +58,7 @@ fn commands_say_what_they_said() {
     snapshot("analyze-json", &["analyze", "-o", "json", "--top", "1", "tests/scenarios/scheduling/taint-not-tolerated.jsonl"]);
     snapshot("analyze-fail-on", &["analyze", "--fail-on", "cause", "tests/scenarios/config/key-missing.jsonl"]);
     snapshot("analyze-healthy", &["analyze", "-o", "name", "tests/scenarios/healthy/rollout.jsonl"]);
+    snapshot("analyze-no-records", &["analyze", "LICENSE"]);
     snapshot("analyze-missing-file", &["analyze", "no-such-file.json"]);
     snapshot("analyze-bad-time", &["analyze", "--at", "yesterday", "x.json"]);
     snapshot("replay", &["replay", "tests/scenarios/config/key-missing.jsonl"]);

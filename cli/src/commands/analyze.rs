@@ -163,7 +163,9 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
 
 /// A line per cause behind the input and its verdict; an input without causes has a line of its own.
 fn piped(analysis: &Analysis) -> String {
-    let verdict = format!("{:?}", analysis.verdict).to_lowercase();
+    // Nothing that could be read is not the same as nothing that hurts.
+    let unreadable = analysis.records.seen == analysis.records.rejected;
+    let verdict = if unreadable { "unreadable".to_owned() } else { format!("{:?}", analysis.verdict).to_lowercase() };
     if analysis.causes.is_empty() {
         return format!("{}\t{verdict}\n", analysis.input);
     }
