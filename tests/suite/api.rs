@@ -103,10 +103,9 @@ async fn hostile_input_is_refused_and_others_go_on() {
     // The answer comes before the body is read: a client that is still writing may see the connection end instead.
     // A client of its own: the connection is not used again.
     let large = reqwest::Client::new().post(format!("{}/api/v1/ingest/events", server.url)).header("x-api-key", &tenant.key);
-    assert!(
-        large.body(vec![b'x'; 5 << 20]).send().await.is_ok_and(|r| r.status() == 413)
-            || server.get("/api/v1/stats", &tenant.key).await["lag"] == 0
-    );
+    if let Ok(answer) = large.body(vec![b'x'; 5 << 20]).send().await {
+        assert_eq!(answer.status(), 413);
+    }
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for _ in 0..64 {
         bomb.write_all(&vec![b' '; 1 << 20]).unwrap();

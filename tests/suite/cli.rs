@@ -1,6 +1,5 @@
 //! Whole-output snapshots of commands: exit code, stdout, stderr. `KGRCA_WRITE_SNAPSHOTS=1` writes them anew.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kgrca_tests::{binary, repository};
@@ -30,7 +29,7 @@ impl Home {
 fn snapshot(name: &str, args: &[&str]) {
     let (code, out, err) = Home::new().run(args);
     let text = format!("$ kgrca {}\nexit {code}\n--- stdout\n{out}--- stderr\n{err}", args.join(" "));
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/snapshots").join(format!("{name}.txt"));
+    let file = repository().join("tests/suite/snapshots").join(format!("{name}.txt"));
     if std::env::var_os("KGRCA_WRITE_SNAPSHOTS").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &text).unwrap();

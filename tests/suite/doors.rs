@@ -81,7 +81,12 @@ async fn a_restart_with_partitions_resolves_nothing() {
     }
     server.settled(&tenant, 6).await;
     let open = |v: &Value| v["items"].as_array().unwrap().iter().filter(|i| i["state"] == "open").count();
-    assert_eq!(open(&server.get("/api/v1/incidents", &tenant.key).await), 6);
+    // What is worked off is committed a moment later.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while open(&server.get("/api/v1/incidents", &tenant.key).await) < 6 {
+        assert!(std::time::Instant::now() < deadline, "six incidents open");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     server.kill();
     let server = Server::start(folder.path(), &options);
     server.ingest(&tenant, "events", failing(2, "a", 1).to_string().into_bytes()).await;

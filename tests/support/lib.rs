@@ -20,7 +20,9 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// The repository.
 pub fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    // Asked when it runs: clones that share a target folder share what was compiled, too.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.parent().unwrap().to_owned()
 }
 
 /// Whether the long counts are wanted.

@@ -136,6 +136,8 @@ impl Server {
         loop {
             let stats = self.get("/api/v1/stats", &tenant.key).await;
             if stats["lag"] == 0 && stats["records"]["seen"].as_u64().unwrap_or(0) >= seen {
+                // The live state is a moment ahead of the commit, which the answers are read from.
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 return stats;
             }
             assert!(Instant::now() < deadline, "not settled: {stats}");
