@@ -21,7 +21,7 @@ fn run(state: &mut ClusterState, records: &[(Topic, Vec<u8>)]) -> f64 {
         for (topic, bytes) in chunk {
             if parse::parse(*topic, bytes, &context, &mut parsed).is_ok() {
                 for record in parsed.drain(..) {
-                    state.apply(&record);
+                    state.apply(record);
                 }
             }
         }

@@ -6,6 +6,10 @@ mod service;
 
 use serde_json::json;
 
+/// The allocator of the shipped binaries.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One figure.
 pub(crate) fn figure(name: &str, value: f64, unit: &str) {
     #[expect(clippy::print_stdout, reason = "figures are the result")]

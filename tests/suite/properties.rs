@@ -42,7 +42,7 @@ fn said(records: &[Record], evaluate_each: usize) -> (Vec<(String, String)>, u64
     let mut state = ClusterState::new("prod");
     let mut applied = 0;
     for (i, record) in records.iter().enumerate() {
-        applied += u64::from(state.apply(record) == Applied::Applied);
+        applied += u64::from(state.apply(record.clone()) == Applied::Applied);
         if evaluate_each > 0 && i % evaluate_each == evaluate_each - 1 {
             state.evaluate(state.watermark);
         }
@@ -109,7 +109,7 @@ fn a_listing_closes_what_vanished() {
         let mut records = Vec::new();
         parse::parse(Topic::Resource, line.as_bytes(), &context, &mut records).unwrap();
         for record in &records {
-            state.apply(record);
+            state.apply(record.clone());
         }
     }
     let living: Vec<_> = state.graph.iter().filter(|(_, r)| r.is_live()).map(|(_, r)| r.name().to_owned()).collect();

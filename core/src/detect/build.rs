@@ -30,7 +30,7 @@ impl View<'_> {
     /// A log template as evidence.
     pub(super) fn log_evidence(&self, idx: Idx, log: &LogTemplate) -> Evidence {
         let times = if log.count > 1 { format!(" ({}×)", log.count) } else { String::new() };
-        let id = format!("{}/log/{:016x}", self.graph.get(idx).alias, crate::episode::fingerprint(&log.sample));
+        let id = format!("{}/log/{:016x}", self.graph.get(idx).alias, log.pattern);
         Evidence {
             id,
             at: log.last,

@@ -1,6 +1,7 @@
 //! What programs say about those they call: who complains about whom, and of what.
 
 use super::View;
+use super::reading::Reading;
 use super::text::{has, quoted_after, word_after};
 use crate::graph::{Idx, Relation, address, derive};
 use crate::model::{Kind, Severity, Time};
@@ -95,6 +96,11 @@ const WORDS: [(Trouble, &[&str]); 4] = [
     ),
 ];
 
+/// Of what a line complains; `None` when it does not.
+pub(super) fn trouble(text: &str) -> Option<Trouble> {
+    WORDS.iter().find(|(_, words)| has(text, words)).map(|(trouble, _)| *trouble)
+}
+
 /// All complaints of the window about things that are called, in the order of the logs.
 pub fn complaints(view: &View<'_>) -> Vec<Complaint> {
     let mut all = Vec::new();
@@ -104,15 +110,14 @@ pub fn complaints(view: &View<'_>) -> Vec<Complaint> {
         if log.severity < Severity::Warning || quiet {
             continue;
         }
-        let text = &*log.sample;
-        let Some((trouble, _)) = WORDS.iter().find(|(_, words)| has(text, words)) else { continue };
-        for (name, port, target) in targets(view, *caller, text, *trouble) {
+        let Some(trouble) = Reading::of(log).trouble() else { continue };
+        for (name, port, target) in targets(view, *caller, &log.sample, trouble) {
             all.push(Complaint {
                 caller: *caller,
                 target,
                 name,
                 port,
-                trouble: *trouble,
+                trouble,
                 count: log.count,
                 first: log.first,
                 last: log.last,

@@ -100,11 +100,10 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
 fn waits_unseen(view: &View<'_>, idx: Idx) -> bool {
     let Some(pod) = view.pod(idx) else { return false };
     let spec = pod.spec.as_ref();
-    let foreign = spec.is_some_and(|s| {
-        !s.scheduling_gates.is_empty()
-            || s.scheduler_name.as_deref().is_some_and(|n| n != "default-scheduler")
-            || s.node_name.is_some()
-    });
+    let foreign = pod.node_name.is_some()
+        || spec.is_some_and(|s| {
+            !s.scheduling_gates.is_empty() || s.scheduler_name.as_deref().is_some_and(|n| n != "default-scheduler")
+        });
     let told = view.events(idx).any(|e| matches!(&*e.reason, "FailedScheduling" | "Scheduled"));
     let said_by_state =
         crate::model::object::condition(&pod.status.conditions, "PodScheduled").is_some_and(|c| c.reason.is_some());

@@ -6,8 +6,10 @@ use super::View;
 use super::complaint::{Complaint, Trouble};
 use super::controlplane::dns_service;
 use super::finding::{Evidence, Finding, Strength};
+use super::reading::Reading;
 use super::service::{holds, offers};
 use super::text::{has, short};
+use crate::episode::LogTemplate;
 use crate::graph::{Component, Idx, Relation};
 use crate::model::{Kind, Severity};
 
@@ -76,46 +78,56 @@ const OWN: [(&str, &[&str]); 3] = [
     ),
 ];
 
+/// Which kinds of refusal that clients log a line is, as bits.
+pub(super) fn client_side(text: &str) -> u32 {
+    let said = |(fault, phrases): &(&str, &[&str])| {
+        has(text, phrases)
+            && (*fault != "dependency.database_missing" || has(text, &["unknown database", "does not exist", "no such database"]))
+    };
+    bits(CLIENT_SIDE.iter().map(said))
+}
+
+/// Which kinds of trouble of a server with itself a line tells of, as bits.
+pub(super) fn own(text: &str) -> u32 {
+    bits(OWN.iter().map(|(_, phrases)| has(text, phrases)))
+}
+
+fn bits(said: impl Iterator<Item = bool>) -> u32 {
+    said.enumerate().map(|(i, yes)| u32::from(yes) << i).sum()
+}
+
 pub(super) fn own_logs(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let logs: Vec<_> =
-        view.logs(idx).filter(|l| l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15).collect();
+    let recent = |l: &&LogTemplate| l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15;
+    let logs: Vec<(Reading, &LogTemplate)> =
+        view.logs(idx).filter(recent).map(|l| (Reading::of(l), l)).filter(|(r, _)| !r.is_silent()).collect();
     if logs.is_empty() {
         return;
     }
     let owner = view.top_owner(idx);
-    for (fault, phrases) in CLIENT_SIDE {
-        let hit: Vec<_> = logs
-            .iter()
-            .filter(|l| {
-                has(&l.sample, phrases)
-                    && (fault != "dependency.database_missing"
-                        || has(&l.sample, &["unknown database", "does not exist", "no such database"]))
-            })
-            .collect();
+    for (i, &(fault, _)) in CLIENT_SIDE.iter().enumerate() {
+        let hit: Vec<_> = logs.iter().filter(|(r, _)| r.is_client_side(i)).map(|(_, l)| *l).collect();
         // A server that logs refusals of others is not the one with the wrong setting: a client names where it went.
         let Some(first) = hit.iter().find(|l| !is_server_side(view, idx, &l.sample)) else { continue };
         let says = format!("{} is turned away by what it depends on: {}", view.title(owner), short(&first.sample, 200));
-        out.push(
-            view.finding(fault, owner, idx, Strength::Strong)
-                .active(true)
-                .says(says)
-                .with(hit.iter().take(5).map(|l| view.log_evidence(idx, l)))
-                .build(),
-        );
+        out.push(said(view, (fault, owner, idx, Strength::Strong), says, &hit));
     }
-    for (fault, phrases) in OWN {
-        let hit: Vec<_> = logs.iter().filter(|l| has(&l.sample, phrases)).collect();
+    for (i, &(fault, _)) in OWN.iter().enumerate() {
+        let hit: Vec<_> = logs.iter().filter(|(r, _)| r.is_own(i)).map(|(_, l)| *l).collect();
         let Some(first) = hit.first() else { continue };
         let (blamed, strength) = sayer(view, idx, owner, &first.sample);
         let says = format!("{} says: {}", view.title(blamed), short(&first.sample, 200));
-        out.push(
-            view.finding(fault, blamed, idx, strength)
-                .active(true)
-                .says(says)
-                .with(hit.iter().take(5).map(|l| view.log_evidence(idx, l)))
-                .build(),
-        );
+        out.push(said(view, (fault, blamed, idx, strength), says, &hit));
     }
+}
+
+fn said(
+    view: &View<'_>,
+    (fault, blamed, on, strength): (&'static str, Idx, Idx, Strength),
+    says: String,
+    logs: &[&LogTemplate],
+) -> Finding {
+    let evidence = logs.iter().take(5).map(|l| view.log_evidence(on, l));
+    view.finding(fault, blamed, on, strength).active(true).says(says).with(evidence).build()
 }
 
 /// Stores and brokers log refused logins as well: what stands behind a well-known port of theirs is not the client.

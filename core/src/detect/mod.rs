@@ -6,6 +6,7 @@
 mod build;
 pub mod catalogue;
 mod finding;
+mod names;
 mod text;
 mod view;
 
@@ -19,6 +20,7 @@ mod network;
 mod node;
 mod performance;
 mod probe;
+mod reading;
 mod runtime;
 mod schedule_fit;
 mod scheduling;
@@ -27,6 +29,7 @@ mod storage;
 
 pub use complaint::{Complaint, Trouble};
 pub use finding::{Evidence, Finding, Strength};
+pub use names::ComponentId;
 pub use view::{Resolved, View};
 
 use crate::graph::Idx;

@@ -46,7 +46,7 @@ fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
     let told: Vec<_> = view.warnings(idx).filter(|e| &*e.reason == "FailedScheduling" && view.still_holds(idx, e)).collect();
     match view.pod(idx) {
         Some(pod) => {
-            let placed = pod.spec.as_ref().is_some_and(|s| s.node_name.is_some());
+            let placed = pod.node_name.is_some();
             let waiting = pod.status.phase.as_deref().is_none_or(|p| p == "Pending");
             (waiting && !placed).then_some(told)
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::names::{ComponentId, Names};
 use crate::episode::{Episodes, LogTemplate};
 use crate::graph::{Component, Graph, Idx, Relation};
 use crate::model::object::pod::PodSpec;
@@ -23,6 +24,7 @@ pub struct Resolved<'a> {
     events_of: Map<Idx, Vec<usize>>,
     logs_of: Map<Idx, Vec<usize>>,
     alerts_of: Map<Idx, Vec<usize>>,
+    names: Names,
 }
 
 impl<'a> Resolved<'a> {
@@ -51,6 +53,11 @@ impl<'a> Resolved<'a> {
             }
         }
         this
+    }
+
+    /// Forgets which resource belongs to which component, after the graph changed.
+    pub fn graph_changed(&mut self) {
+        self.names.clear();
     }
 
     /// Every resource that an episode is about.
@@ -132,7 +139,7 @@ impl<'a> View<'a> {
             .workload()
             .and_then(|w| w.spec.template.as_ref())
             .or_else(|| object.job().and_then(|j| j.spec.template.as_ref()));
-        object.pod().and_then(|p| p.spec.as_ref()).or_else(|| template.map(|t| &t.spec))
+        object.pod().and_then(|p| p.spec.as_deref()).or_else(|| template.map(|t| &t.spec))
     }
 
     /// Whether a resource exists as far as anybody knows: its state says so, or no state of its kind is known at all.
@@ -174,7 +181,22 @@ impl<'a> View<'a> {
 
     /// The component of a resource.
     pub fn component(&self, idx: Idx) -> Component {
-        self.graph.component(idx)
+        self.episodes.names.get(self.component_id(idx))
+    }
+
+    /// The number of a resource's component.
+    pub fn component_id(&self, idx: Idx) -> ComponentId {
+        self.episodes.names.of(self.graph, idx)
+    }
+
+    /// The component of a number.
+    pub fn component_of(&self, id: ComponentId) -> Component {
+        self.episodes.names.get(id)
+    }
+
+    /// The number of a component; `None` when no resource that was asked for belongs to it.
+    pub fn id_of(&self, component: &Component) -> Option<ComponentId> {
+        self.episodes.names.find(component)
     }
 
     /// Live pods below a workload, however deep.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ClusterState;
-use crate::detect::{self, Finding, Resolved, View};
+use crate::detect::{self, Complaint, Finding, Resolved, View};
 use crate::graph::{Graph, Idx, Relation};
 use crate::incident::{self, Reach, Symptom};
 use crate::model::time::MINUTE;
@@ -58,33 +58,37 @@ impl ClusterState {
             self.last_prune = now;
         }
         let episodes = std::mem::take(&mut self.episodes);
-        let resolved = Resolved::new(&mut self.graph, &episodes, now);
-        self.learn_calls(&resolved, now);
+        let mut resolved = Resolved::new(&mut self.graph, &episodes, now);
+        let complaints = self.learn_calls(&mut resolved, now);
         let todo = self.todo(&resolved);
-        let evaluation = self.look(&resolved, &todo, now);
+        let evaluation = self.look(&resolved, complaints, &todo, now);
         drop(resolved);
         self.episodes = episodes;
         evaluation
     }
 
-    /// Error messages name whom their writer calls: these are edges, too.
-    fn learn_calls(&mut self, resolved: &Resolved<'_>, now: Time) {
-        let view = View::new(&self.graph, resolved, now);
-        let complaints = detect::complaints(&view);
-        let outside = |c: &detect::Complaint| {
-            let alias = crate::graph::derive::called(&c.name, "");
-            (c.target.is_none() && alias.kind == Kind::External).then_some((c.caller, alias, c.first))
-        };
-        let hosts: Vec<_> = complaints.iter().filter_map(outside).collect();
-        let calls: Vec<(Idx, Idx, Time)> = complaints.iter().filter_map(|c| Some((c.caller, c.target?, c.first))).collect();
-        for (caller, alias, first) in hosts {
-            let host = crate::model::Subject { kind: alias.kind, uid: None, namespace: alias.namespace, name: alias.name };
-            let target = self.graph.intern(&host, first);
-            self.graph.learn_call(caller, target, first);
+    /// Error messages name whom their writer calls: these are edges, too. Returns who complains about whom.
+    fn learn_calls(&mut self, resolved: &mut Resolved<'_>, now: Time) -> Vec<Complaint> {
+        let complaints = detect::complaints(&View::new(&self.graph, resolved, now));
+        let size = self.graph.size();
+        for complaint in &complaints {
+            if let Some(target) = complaint.target {
+                self.graph.learn_call(complaint.caller, target, complaint.first);
+                continue;
+            }
+            let alias = crate::graph::derive::called(&complaint.name, "");
+            if alias.kind == Kind::External {
+                let host = crate::model::Subject { kind: alias.kind, uid: None, namespace: alias.namespace, name: alias.name };
+                let target = self.graph.intern(&host, complaint.first);
+                self.graph.learn_call(complaint.caller, target, complaint.first);
+            }
         }
-        for (caller, target, first) in calls {
-            self.graph.learn_call(caller, target, first);
+        if self.graph.size() == size {
+            return complaints;
         }
+        // What was learned may say whom other lines are about.
+        resolved.graph_changed();
+        detect::complaints(&View::new(&self.graph, resolved, now))
     }
 
     /// Resources that must be inspected: changed ones with what leans on them, those with episodes, those not well.
@@ -100,7 +104,7 @@ impl ClusterState {
         todo
     }
 
-    fn look(&mut self, resolved: &Resolved<'_>, todo: &BTreeSet<Idx>, now: Time) -> Evaluation {
+    fn look(&mut self, resolved: &Resolved<'_>, complaints: Vec<Complaint>, todo: &BTreeSet<Idx>, now: Time) -> Evaluation {
         let view = View::new(&self.graph, resolved, now);
         let mut found = std::mem::take(&mut self.found);
         for idx in todo {
@@ -124,11 +128,10 @@ impl ClusterState {
         let mut order: Vec<&Idx> = found.keys().collect();
         order.sort_unstable();
         let mut findings: Vec<Finding> = order.iter().flat_map(|i| found[*i].iter().cloned()).collect();
-        let complaints = detect::complaints(&view);
         findings.extend(detect::compare(&view, &complaints, &findings));
         let symptoms = incident::symptoms(&view, &findings, &complaints);
         let reach = Reach::new(&view, &symptoms, &findings, &complaints);
-        let groups = incident::groups(&symptoms, &reach);
+        let groups = incident::groups(&view, &symptoms, &reach);
         let (keys, changed) = self.incidents.update(&self.name, &symptoms, &groups, now);
         let case = Case { cluster: &self.name, view, findings: &findings, complaints: &complaints, reach: &reach };
         let ranked = rank_all(&case, &symptoms, &groups, &keys);

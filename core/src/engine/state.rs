@@ -6,6 +6,7 @@ use crate::detect::Finding;
 use crate::episode::{Episodes, Folded};
 use crate::graph::{Graph, Idx};
 use crate::incident::Registry;
+use crate::model::object::Object;
 use crate::model::{Body, Kind, Op, Record, Str, Time};
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
@@ -90,54 +91,53 @@ impl ClusterState {
     }
 
     /// Applies one record. Nothing but records changes the state.
-    pub fn apply(&mut self, record: &Record) -> Applied {
+    pub fn apply(&mut self, record: Record) -> Applied {
         self.watermark = self.watermark.max(record.at);
         if !matches!(record.body, Body::Tick | Body::Act(_)) {
             self.last_record = self.last_record.max(record.at);
         }
-        match &record.body {
-            Body::State(op, object) => self.object(*op, record.at, object),
+        match record.body {
+            Body::State(op, object) => self.object(op, record.at, object),
             Body::Sync { kind } => {
-                let since = self.listings.remove(kind).unwrap_or(record.at);
-                self.graph.sync(kind, since, record.at);
+                let since = self.listings.remove(&kind).unwrap_or(record.at);
+                self.graph.sync(&kind, since, record.at);
                 Applied::Applied
             }
             Body::Topology(op, edge) => {
-                self.graph.state_edge(*op, record.at, edge);
+                self.graph.state_edge(op, record.at, &edge);
                 Applied::Applied
             }
-            Body::Event(event) => folded(self.episodes.event(event)),
+            Body::Event(event) => folded(self.episodes.event(*event)),
             Body::Log(line) => {
-                self.episodes.log(line, record.at);
+                self.episodes.log(*line, record.at);
                 Applied::Applied
             }
-            Body::Alert(alert) => folded(self.episodes.alert(alert)),
+            Body::Alert(alert) => folded(self.episodes.alert(*alert)),
             Body::Tick => Applied::Applied,
             Body::Act(act) => {
-                self.incidents.act(act, record.at);
+                self.incidents.act(&act, record.at);
                 Applied::Applied
             }
         }
     }
 
-    fn object(&mut self, op: Op, at: Time, object: &crate::model::object::Object) -> Applied {
+    fn object(&mut self, op: Op, at: Time, object: Box<Object>) -> Applied {
         if op == Op::Delete {
             self.graph.delete(at, &object.meta);
             return Applied::Applied;
         }
-        self.listings.entry(object.meta.kind.clone()).or_insert(at);
+        if !self.listings.contains_key(&object.meta.kind) {
+            self.listings.insert(object.meta.kind.clone(), at);
+        }
         let known = object.meta.uid.as_ref().and_then(|uid| self.graph.find_uid(uid)).map(|i| self.graph.get(i));
-        let same = known.is_some_and(|k| {
-            let version = |o: &crate::model::object::Object| o.meta.resource_version.clone();
-            k.is_live()
-                && k.updated >= at
-                && object.meta.resource_version.is_some()
-                && k.object.as_deref().and_then(version) == object.meta.resource_version
+        let is_known = known.is_some_and(|k| {
+            let version = k.object.as_deref().and_then(|o| o.meta.version);
+            k.is_live() && k.updated >= at && version.is_some() && object.meta.version == version
         });
-        if same {
+        if is_known {
             return Applied::Duplicate;
         }
-        self.graph.upsert(at, object.clone());
+        self.graph.upsert(at, object);
         Applied::Applied
     }
 }

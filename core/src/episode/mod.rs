@@ -3,6 +3,8 @@
 
 mod template;
 
+use std::sync::OnceLock;
+
 use hashbrown::hash_map::Entry;
 
 use crate::model::time::MINUTE;
@@ -38,9 +40,46 @@ pub struct LogTemplate {
     pub count: u64,
     /// Lines per minute since the epoch, newest last.
     minutes: Vec<(i64, u32)>,
+    /// [`fingerprint`] of the sample.
+    pub pattern: u64,
+    /// What was read in the sample, once: detection asks at every instant, the words stay the same.
+    read: OnceLock<u32>,
 }
 
 impl LogTemplate {
+    fn new(line: LogLine, pattern: u64, at: Time) -> Self {
+        Self {
+            subject: line.subject,
+            container: line.container,
+            sample: line.message,
+            severity: line.severity,
+            first: line.first,
+            last: at,
+            count: u64::from(line.count),
+            minutes: vec![(at.0 / MINUTE, line.count)],
+            pattern,
+            read: OnceLock::new(),
+        }
+    }
+
+    fn add(&mut self, line: LogLine, pattern: u64, at: Time) {
+        self.last = self.last.max(at);
+        self.count += u64::from(line.count);
+        self.severity = self.severity.max(line.severity);
+        count_minute(&mut self.minutes, at.0 / MINUTE, line.count);
+        if (line.first, &line.message) < (self.first, &self.sample) {
+            self.first = line.first;
+            self.sample = line.message;
+            self.pattern = pattern;
+            self.read = OnceLock::new();
+        }
+    }
+
+    /// What `read` makes of the sample; asked once per sample.
+    pub fn class(&self, read: impl FnOnce(&str) -> u32) -> u32 {
+        *self.read.get_or_init(|| read(&self.sample))
+    }
+
     /// Lines of the last five minutes against the mean of five minutes before; `None` without a past.
     pub fn rise(&self, now: Time) -> Option<f64> {
         let minute = now.0 / MINUTE;
@@ -79,14 +118,14 @@ pub enum Folded {
 
 impl Episodes {
     /// Folds an event in: repeats of one event raise its count and never make a second episode.
-    pub fn event(&mut self, event: &Episode) -> Folded {
+    pub fn event(&mut self, event: Episode) -> Folded {
         let key = match &event.id {
-            Some(id) => hash(&id),
+            Some(id) => hash(id),
             None => hash(&(&event.subject, &event.reason, fingerprint(&event.message))),
         };
         match self.events.entry(key) {
             Entry::Vacant(slot) => {
-                slot.insert(event.clone());
+                slot.insert(event);
                 Folded::New
             }
             Entry::Occupied(mut slot) => {
@@ -98,7 +137,7 @@ impl Episodes {
                 known.count = known.count.max(event.count);
                 if event.last >= known.last {
                     known.last = event.last;
-                    known.message = event.message.clone();
+                    known.message = event.message;
                 }
                 Folded::New
             }
@@ -106,12 +145,13 @@ impl Episodes {
     }
 
     /// Folds log lines in; below `WARNING` nothing is kept.
-    pub fn log(&mut self, line: &LogLine, at: Time) {
+    pub fn log(&mut self, line: LogLine, at: Time) {
         if line.severity < Severity::Warning {
             return;
         }
         let writer = hash(&(&line.subject, &line.container));
-        let mut key = (writer, fingerprint(&line.message));
+        let pattern = fingerprint(&line.message);
+        let mut key = (writer, pattern);
         if !self.logs.contains_key(&key) {
             let count = self.templates_of.entry(writer).or_default();
             if *count >= MAX_TEMPLATES {
@@ -120,31 +160,19 @@ impl Episodes {
                 *count += 1;
             }
         }
-        let entry = self.logs.entry(key).or_insert_with(|| LogTemplate {
-            subject: line.subject.clone(),
-            container: line.container.clone(),
-            sample: line.message.clone(),
-            severity: line.severity,
-            first: line.first,
-            last: at,
-            count: 0,
-            minutes: Vec::new(),
-        });
-        if (line.first, &line.message) < (entry.first, &entry.sample) {
-            entry.sample = line.message.clone();
+        match self.logs.entry(key) {
+            Entry::Occupied(mut known) => known.get_mut().add(line, pattern, at),
+            Entry::Vacant(slot) => {
+                slot.insert(LogTemplate::new(line, pattern, at));
+            }
         }
-        entry.first = entry.first.min(line.first);
-        entry.last = entry.last.max(at);
-        entry.count += u64::from(line.count);
-        entry.severity = entry.severity.max(line.severity);
-        count_minute(&mut entry.minutes, at.0 / MINUTE, line.count);
     }
 
     /// Folds an alert in: the status resolves it, the onset stays.
-    pub fn alert(&mut self, alert: &Alert) -> Folded {
+    pub fn alert(&mut self, alert: Alert) -> Folded {
         match self.alerts.entry((alert.fingerprint.clone(), alert.starts)) {
             Entry::Vacant(slot) => {
-                slot.insert(alert.clone());
+                slot.insert(alert);
                 Folded::New
             }
             Entry::Occupied(mut slot) if slot.get().firing && !alert.firing => {
@@ -239,9 +267,9 @@ mod tests {
     #[test]
     fn repeats_update_one_episode() {
         let mut episodes = Episodes::default();
-        assert_eq!(episodes.event(&event("a", 10, 1)), Folded::New);
-        assert_eq!(episodes.event(&event("a", 20, 2)), Folded::New);
-        assert_eq!(episodes.event(&event("a", 20, 2)), Folded::Known);
+        assert_eq!(episodes.event(event("a", 10, 1)), Folded::New);
+        assert_eq!(episodes.event(event("a", 20, 2)), Folded::New);
+        assert_eq!(episodes.event(event("a", 20, 2)), Folded::Known);
         assert_eq!(episodes.events().len(), 1);
         assert_eq!(episodes.events()[0].count, 2);
     }
@@ -252,7 +280,7 @@ mod tests {
             let fold = |list: &[(u8, i64, u32)]| {
                 let mut episodes = Episodes::default();
                 for (id, last, count) in list {
-                    episodes.event(&event(&id.to_string(), *last, *count));
+                    episodes.event(event(&id.to_string(), *last, *count));
                 }
                 episodes.events().iter().map(|e| (e.first, e.last, e.count)).collect::<Vec<_>>()
             };

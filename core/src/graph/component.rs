@@ -115,9 +115,7 @@ impl Graph {
         let own = Component::app(node.namespace(), node.name());
         let Some(service) = node.object.as_deref().and_then(Object::service) else { return own };
         let pods = self.out(idx).filter(|(r, _)| *r == Relation::Selects).map(|(_, i)| i).filter(|i| self.get(*i).is_live());
-        let templates = self.workloads(node.namespace()).filter(|w| {
-            self.template_labels(*w).is_some_and(|l| !service.selector.is_empty() && l.contains_all(&service.selector))
-        });
+        let templates = self.selected_templates(node.namespace(), &service.selector);
         let mut all: Vec<Component> = pods.chain(templates).map(|i| self.component_within(i, depth - 1)).collect();
         all.sort();
         all.dedup();
@@ -149,12 +147,7 @@ impl Graph {
 
     /// Labels of the pods that a workload makes.
     pub fn template_labels(&self, workload: Idx) -> Option<&crate::model::object::Labels> {
-        let object = self.get(workload).object.as_deref()?;
-        let template = object
-            .workload()
-            .and_then(|w| w.spec.template.as_ref())
-            .or_else(|| object.job().and_then(|j| j.spec.template.as_ref()))?;
-        Some(&template.metadata.labels)
+        self.get(workload).object.as_deref().and_then(super::members::template_labels)
     }
 
     fn first_target(&self, idx: Idx, relation: Relation, depth: usize) -> Option<Component> {

@@ -10,8 +10,7 @@ use crate::model::{Alias, Kind, Str, Time};
 pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
     match (&old.body, &new.body) {
         (ObjectBody::Pod(a), ObjectBody::Pod(b)) => {
-            let node = |p: &crate::model::object::Pod| p.spec.as_ref().and_then(|s| s.node_name.clone());
-            old.meta.labels != new.meta.labels || node(a) != node(b) || a.spec.is_some() != b.spec.is_some()
+            old.meta.labels != new.meta.labels || a.node_name != b.node_name || a.spec.is_some() != b.spec.is_some()
         }
         (ObjectBody::Lease(_), ObjectBody::Lease(_)) | (ObjectBody::Node(_), ObjectBody::Node(_)) => false,
         _ => old.meta.generation.is_none() || old.meta.generation != new.meta.generation,
@@ -49,8 +48,9 @@ impl Graph {
         for (relation, alias) in wanted {
             targets.push((relation, self.intern_alias(alias)));
         }
-        if self.get(idx).object.as_deref().and_then(Object::service).is_some() {
-            targets.extend(self.selected_by(idx).into_iter().map(|pod| (Relation::Selects, pod)));
+        let node = self.get(idx);
+        if let Some(service) = node.object.as_deref().and_then(Object::service) {
+            targets.extend(self.selected(node.namespace(), &service.selector).map(|pod| (Relation::Selects, pod)));
         }
         let stale: Vec<_> = self
             .get(idx)
@@ -88,66 +88,19 @@ impl Graph {
 
     /// A pod's labels decide which Services select it.
     fn relink_selectors(&mut self, pod: Idx, at: Time) {
-        let labels = self.get(pod).labels().clone();
-        let services: Vec<Idx> = self.services(&self.get(pod).alias.namespace.clone()).collect();
+        let node = self.get(pod);
+        let services = self.selecting(&node.alias.namespace, node.labels());
+        let stale: Vec<Idx> = self
+            .incoming(pod)
+            .filter(|(r, service)| *r == Relation::Selects && !services.contains(service))
+            .map(|(_, service)| service)
+            .collect();
+        for service in stale {
+            self.unlink(service, Relation::Selects, pod, at);
+        }
         for service in services {
-            let selector = self.get(service).object.as_deref().and_then(Object::service).map(|s| &s.selector);
-            let selects = selector.is_some_and(|s| !s.is_empty() && labels.contains_all(s));
-            if selects {
-                self.link(service, Relation::Selects, pod, at, false);
-            } else {
-                self.unlink(service, Relation::Selects, pod, at);
-            }
+            self.link(service, Relation::Selects, pod, at, false);
         }
-    }
-
-    fn selected_by(&self, service: Idx) -> Vec<Idx> {
-        let node = self.get(service);
-        let Some(selector) = node.object.as_deref().and_then(Object::service).map(|s| &s.selector).filter(|s| !s.is_empty())
-        else {
-            return Vec::new();
-        };
-        self.pods(node.namespace()).filter(|p| self.get(*p).labels().contains_all(selector)).collect()
-    }
-
-    pub(super) fn enlist(&mut self, idx: Idx) {
-        let alias = self.get(idx).alias.clone();
-        // Kinds that namespaces list are not listed again; leases and endpoints are as many as pods and never searched.
-        if !matches!(alias.kind, Kind::Pod | Kind::ReplicaSet | Kind::Endpoints | Kind::EndpointSlice) {
-            let list = self.kinds.entry(alias.kind.clone()).or_default();
-            if !list.contains(&idx) {
-                list.push(idx);
-            }
-        }
-        self.known.insert((alias.kind, alias.namespace));
-        self.member_list(idx, |list, idx| {
-            if !list.contains(&idx) {
-                list.push(idx);
-            }
-        });
-    }
-
-    pub(super) fn delist(&mut self, idx: Idx) {
-        if let Some(list) = self.kinds.get_mut(&self.nodes[idx.0 as usize].alias.kind) {
-            list.retain(|i| *i != idx);
-        }
-        self.member_list(idx, |list, idx| list.retain(|i| *i != idx));
-    }
-
-    fn member_list(&mut self, idx: Idx, change: fn(&mut Vec<Idx>, Idx)) {
-        let alias = self.get(idx).alias.clone();
-        let list: fn(&mut super::Members) -> &mut Vec<Idx> = match &alias.kind {
-            Kind::Pod => |m| &mut m.pods,
-            Kind::Service => |m| &mut m.services,
-            Kind::NetworkPolicy => |m| &mut m.policies,
-            Kind::ResourceQuota => |m| &mut m.quotas,
-            Kind::PersistentVolumeClaim => |m| &mut m.claims,
-            Kind::HorizontalPodAutoscaler => |m| &mut m.hpas,
-            kind if kind.is_workload() => |m| &mut m.workloads,
-            _ => return,
-        };
-        let list = list(self.members.entry(alias.namespace.clone()).or_default());
-        change(list, idx);
     }
 }
 
@@ -157,10 +110,10 @@ fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
     let mut to = |relation, kind, name: &Str| out.push((relation, Alias::new(kind, namespace.clone(), name.clone())));
     match &object.body {
         ObjectBody::Pod(pod) => {
+            if let Some(node) = &pod.node_name {
+                to(Relation::RunsOn, Kind::Node, node);
+            }
             if let Some(spec) = &pod.spec {
-                if let Some(node) = &spec.node_name {
-                    to(Relation::RunsOn, Kind::Node, node);
-                }
                 pod_references(spec, namespace, out);
             }
         }

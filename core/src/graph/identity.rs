@@ -1,28 +1,33 @@
 //! One identity per object over uid and alias, and the life of each.
 
 use super::{Graph, Idx, Relation, Resource, derive};
-use crate::model::object::{Meta, Object};
+use crate::model::object::{Meta, Object, ObjectBody};
 use crate::model::{Alias, Edge, Kind, Op, Str, Subject, Time};
 
 impl Graph {
     /// Writes a version of an object; older versions than the known one change nothing.
-    pub fn upsert(&mut self, at: Time, object: Object) -> Idx {
+    pub fn upsert(&mut self, at: Time, mut object: Box<Object>) -> Idx {
         let idx = self.place(&object.meta, at);
-        let node = &mut self.nodes[idx.0 as usize];
+        let node = self.get(idx);
         if node.object.is_some() && node.updated > at {
             return idx;
         }
         let address = address_of(&object);
         let relink = node.object.as_deref().is_none_or(|old| derive::links_may_differ(old, &object));
         let was_live = node.is_live();
+        if was_live && relink {
+            self.delist(idx);
+        }
+        self.share(idx, &mut object);
+        let node = &mut self.nodes[idx.0 as usize];
         node.updated = at;
         node.closed = None;
         node.created = object.meta.created.or(node.created);
         if node.uid.is_none() {
             node.uid.clone_from(&object.meta.uid);
         }
-        node.object = Some(Box::new(object));
-        if !was_live {
+        node.object = Some(object);
+        if !was_live || relink {
             self.enlist(idx);
         }
         if let Some(address) = address {
@@ -33,6 +38,31 @@ impl Graph {
         }
         self.dirty.push(idx);
         idx
+    }
+
+    /// Lets a new version share what equals its last version, and a new pod what equals its sibling's: labels, owners and
+    /// specs are most of a pod.
+    fn share(&self, idx: Idx, object: &mut Object) {
+        let known = self.get(idx).object.as_deref().or_else(|| self.sibling(&object.meta));
+        let Some(known) = known else { return };
+        if known.meta.labels == object.meta.labels {
+            object.meta.labels = known.meta.labels.clone();
+        }
+        if known.meta.owners == object.meta.owners {
+            object.meta.owners = known.meta.owners.clone();
+        }
+        if let (Some(old), ObjectBody::Pod(new)) = (known.pod(), &mut object.body)
+            && old.spec == new.spec
+        {
+            new.spec.clone_from(&old.spec);
+        }
+    }
+
+    /// Another pod of the same owner.
+    fn sibling(&self, meta: &Meta) -> Option<&Object> {
+        let owner = self.by_uid.get(meta.owners.first().filter(|_| meta.kind == Kind::Pod)?.uid.as_ref()?)?;
+        let (_, pod) = self.out(*owner).find(|(r, i)| *r == Relation::Controls && self.get(*i).object.is_some())?;
+        self.get(pod).object.as_deref()
     }
 
     /// Ends the life of an object; `None` when nobody knew it.
@@ -55,6 +85,12 @@ impl Graph {
         }
         node.closed = Some(at);
         node.updated = at;
+        if let Some(address) = node.object.as_deref().and_then(address_of)
+            && self.addresses.get(&address) == Some(&idx)
+        {
+            self.addresses.remove(&address);
+        }
+        let node = self.get(idx);
         let outgoing: Vec<_> = node.out.iter().filter(|l| l.to.is_none()).map(|l| (l.relation, l.other)).collect();
         let incoming: Vec<_> = node
             .inc
@@ -76,30 +112,6 @@ impl Graph {
         }
         self.ended.push(idx);
         self.dirty.push(idx);
-    }
-
-    /// Forgets the content of resources that ended before `bound`, so that memory follows what lives. That they were
-    /// there, and when, is still known.
-    pub fn forget(&mut self, bound: Time) {
-        for idx in std::mem::take(&mut self.ended) {
-            match self.get(idx).closed {
-                Some(closed) if closed < bound => self.empty(idx, bound),
-                Some(_) => self.ended.push(idx),
-                None => {}
-            }
-        }
-    }
-
-    fn empty(&mut self, idx: Idx, bound: Time) {
-        let old = |l: &super::Link| l.to.is_some_and(|to| to < bound);
-        let node = &mut self.nodes[idx.0 as usize];
-        node.object = None;
-        let others: Vec<Idx> = node.out.iter().chain(&node.inc).map(|l| l.other).collect();
-        for at in others.into_iter().chain([idx]) {
-            let node = &mut self.nodes[at.0 as usize];
-            node.out.retain(|l| !old(l));
-            node.inc.retain(|l| !old(l));
-        }
     }
 
     /// Ends a full listing of a kind: closes what was not written since `since`. Returns what was closed.
@@ -146,11 +158,15 @@ impl Graph {
 
     /// The resource a record means; unknown ones are entered as named only.
     pub fn intern(&mut self, subject: &Subject, at: Time) -> Idx {
-        if let Some(idx) = self.resolve(subject, at) {
-            return idx;
+        let idx = self.resolve(subject, at).unwrap_or_else(|| {
+            let alias = Alias { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.clone() };
+            self.insert(alias, subject.uid.clone())
+        });
+        let node = &mut self.nodes[idx.0 as usize];
+        if node.object.is_none() {
+            node.spoken_of = node.spoken_of.max(at);
         }
-        let alias = Alias { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.clone() };
-        self.insert(alias, subject.uid.clone())
+        idx
     }
 
     /// The newest live or named resource of an alias.
@@ -226,7 +242,7 @@ impl Graph {
     }
 
     fn insert(&mut self, alias: Alias, uid: Option<Str>) -> Idx {
-        let idx = Idx(self.nodes.len() as u32);
+        let idx = self.free.pop().unwrap_or(Idx(self.nodes.len() as u32));
         let mut node = Resource::new(alias.clone(), uid.clone());
         if let Some(uid) = uid {
             self.by_uid.insert(uid, idx);
@@ -234,7 +250,11 @@ impl Graph {
         if !alias.name.is_empty() {
             node.previous = self.by_alias.insert(alias, idx);
         }
-        self.nodes.push(node);
+        match self.nodes.get_mut(idx.0 as usize) {
+            Some(place) => *place = node,
+            None => self.nodes.push(node),
+        }
+        self.named.push(idx);
         idx
     }
 

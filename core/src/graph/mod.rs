@@ -3,7 +3,9 @@
 pub mod address;
 mod component;
 pub mod derive;
+mod forget;
 mod identity;
+mod members;
 mod path;
 mod relation;
 mod resource;
@@ -12,6 +14,8 @@ pub use component::{Component, ComponentKind};
 pub use path::Step;
 pub use relation::Relation;
 pub use resource::{Idx, Link, Resource};
+
+use members::{Members, Sorted};
 
 use crate::model::{Alias, Str};
 
@@ -29,7 +33,7 @@ pub struct Graph {
     /// Stated edges by the sender's id, so that a DELETE finds them.
     stated: Map<Str, (Idx, Relation, Idx)>,
     /// Resources with state, for the kinds of which a cluster has few.
-    kinds: Map<crate::model::Kind, Vec<Idx>>,
+    kinds: Map<crate::model::Kind, Sorted>,
     /// Kinds and namespaces of which state was ever seen.
     known: hashbrown::HashSet<(crate::model::Kind, Str), foldhash::fast::FixedState>,
     /// Cluster addresses of Services and addresses of pods.
@@ -37,19 +41,11 @@ pub struct Graph {
     dirty: Vec<Idx>,
     /// Closed resources whose content is still held.
     ended: Vec<Idx>,
+    /// Resources without content: named by others, or ended long ago.
+    named: Vec<Idx>,
+    /// Places that the next resources take.
+    free: Vec<Idx>,
     edges: usize,
-}
-
-/// What of a namespace takes part in selection.
-#[derive(Clone, Debug, Default)]
-struct Members {
-    pods: Vec<Idx>,
-    services: Vec<Idx>,
-    workloads: Vec<Idx>,
-    policies: Vec<Idx>,
-    quotas: Vec<Idx>,
-    claims: Vec<Idx>,
-    hpas: Vec<Idx>,
 }
 
 impl Graph {
@@ -60,7 +56,7 @@ impl Graph {
 
     /// All resources, also closed ones and those that only others named.
     pub fn iter(&self) -> impl Iterator<Item = (Idx, &Resource)> {
-        self.nodes.iter().enumerate().filter(|(_, r)| r.merged_into.is_none()).map(|(i, r)| (Idx(i as u32), r))
+        self.nodes.iter().enumerate().filter(|(_, r)| r.merged_into.is_none() && !r.is_nobody()).map(|(i, r)| (Idx(i as u32), r))
     }
 
     /// How many resources live.
@@ -71,6 +67,11 @@ impl Graph {
     /// How many edges are valid now.
     pub fn edge_count(&self) -> usize {
         self.edges
+    }
+
+    /// Resources and valid edges: differs when something was learned.
+    pub fn size(&self) -> (usize, usize) {
+        (self.nodes.len(), self.edges)
     }
 
     /// Takes the resources that changed since the last call.
@@ -116,8 +117,8 @@ impl Graph {
         self.members_of(namespace, |m| &m.hpas)
     }
 
-    fn members_of(&self, namespace: &str, list: fn(&Members) -> &Vec<Idx>) -> impl Iterator<Item = Idx> + '_ {
-        self.members.get(namespace).into_iter().flat_map(move |m| list(m).iter().copied()).filter(|i| self.get(*i).is_live())
+    fn members_of(&self, namespace: &str, list: fn(&Members) -> &Sorted) -> impl Iterator<Item = Idx> + '_ {
+        self.members.get(namespace).into_iter().flat_map(move |m| list(m).iter()).filter(|i| self.get(*i).is_live())
     }
 
     /// Namespaces that hold pods, Services or workloads, in name order.
@@ -141,7 +142,7 @@ impl Graph {
 impl Graph {
     /// Live resources of a kind in the order in which they became known.
     pub fn of_kind(&self, kind: &crate::model::Kind) -> impl Iterator<Item = Idx> + '_ {
-        self.kinds.get(kind).into_iter().flatten().copied().filter(|i| self.get(*i).is_live())
+        self.kinds.get(kind).into_iter().flat_map(Sorted::iter).filter(|i| self.get(*i).is_live())
     }
 
     /// Whether state of a kind was ever known in a namespace.

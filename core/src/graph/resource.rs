@@ -41,6 +41,8 @@ pub struct Resource {
     pub object: Option<Box<Object>>,
     /// Time of the newest version.
     pub updated: Time,
+    /// When others last spoke of it while it had no version.
+    pub spoken_of: Time,
     /// Start of its life, when known.
     pub created: Option<Time>,
     /// End of its life.
@@ -59,6 +61,7 @@ impl Resource {
             uid,
             object: None,
             updated: Time::default(),
+            spoken_of: Time::default(),
             created: None,
             closed: None,
             previous: None,
@@ -66,6 +69,11 @@ impl Resource {
             inc: Vec::new(),
             merged_into: None,
         }
+    }
+
+    /// Whether this is a free place.
+    pub(super) fn is_nobody(&self) -> bool {
+        self.uid.is_none() && self.alias.name.is_empty()
     }
 
     /// Kind of the resource.

@@ -1,6 +1,6 @@
 //! The life of incidents: opened, acknowledged, resolved, reopened, merged. Every change is one transition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -115,23 +115,37 @@ impl Incident {
         self.transitions.push(Transition { at, to, by: by.to_owned(), note: note.map(str::to_owned) });
     }
 
-    fn take(&mut self, symptom: &Symptom) {
-        if self.members.len() >= MEMBERS && !self.members.contains_key(&symptom.key) {
-            return;
-        }
-        let member = self.members.entry(symptom.key.clone()).or_insert_with(|| Member {
+    /// Takes a symptom in. Returns whether it told anything new.
+    fn take(&mut self, symptom: &Symptom) -> bool {
+        let full = self.members.len() >= MEMBERS;
+        let Some(member) = self.members.get_mut(&symptom.key) else {
+            if !full {
+                self.members.insert(symptom.key.clone(), Member::new(symptom));
+                self.started = self.started.min(symptom.onset);
+            }
+            return !full;
+        };
+        let before = (member.onset, member.last, member.severity, member.over);
+        member.onset = member.onset.min(symptom.onset);
+        member.last = member.last.max(symptom.last);
+        member.severity = member.severity.max(symptom.severity);
+        member.over = None;
+        let changed = before != (member.onset, member.last, member.severity, member.over);
+        self.started = self.started.min(symptom.onset);
+        changed
+    }
+}
+
+impl Member {
+    fn new(symptom: &Symptom) -> Self {
+        Self {
             onset: symptom.onset,
             last: symptom.last,
             severity: symptom.severity,
             component: format!("{}/{}", symptom.component.namespace, symptom.component),
             what: symptom.what.chars().take(300).collect(),
             over: None,
-        });
-        member.onset = member.onset.min(symptom.onset);
-        member.last = member.last.max(symptom.last);
-        member.severity = member.severity.max(symptom.severity);
-        member.over = None;
-        self.started = self.started.min(symptom.onset);
+        }
     }
 }
 
@@ -154,27 +168,28 @@ impl Registry {
 
     /// Takes the groups of symptoms that hurt at `now`. Returns the incident of each group, and all that changed.
     pub fn update(&mut self, cluster: &str, symptoms: &[Symptom], groups: &[Vec<usize>], now: Time) -> (Vec<u64>, BTreeSet<u64>) {
-        let before = self.incidents.clone();
+        let mut changed = BTreeSet::new();
         let keys: Vec<u64> = groups
             .iter()
-            .map(|group| self.place(cluster, &group.iter().map(|i| &symptoms[*i]).collect::<Vec<_>>(), now))
+            .map(|group| self.place(cluster, &group.iter().map(|i| &symptoms[*i]).collect::<Vec<_>>(), now, &mut changed))
             .collect();
-        let hurting: BTreeSet<&str> = symptoms.iter().map(|s| &*s.key).collect();
+        let hurting: HashSet<&str> = symptoms.iter().map(|s| &*s.key).collect();
         for incident in self.incidents.values_mut().filter(|i| i.is_live()) {
             for (_, member) in incident.members.iter_mut().filter(|(k, m)| m.over.is_none() && !hurting.contains(k.as_str())) {
                 member.over = Some(now);
+                changed.insert(incident.key);
             }
             if incident.members.values().all(|m| m.over.is_some()) {
                 incident.change(now, State::Resolved, "engine", None);
+                changed.insert(incident.key);
             }
         }
         self.incidents.retain(|_, i| i.ended.is_none_or(|e| now.0 - e.0 < REMEMBERED));
-        let changed = self.incidents.iter().filter(|(k, i)| before.get(k) != Some(i)).map(|(k, _)| *k).collect();
         (keys, changed)
     }
 
     /// Finds the incident of a group: the oldest that knows one of its symptoms; younger ones are merged into it.
-    fn place(&mut self, cluster: &str, group: &[&Symptom], now: Time) -> u64 {
+    fn place(&mut self, cluster: &str, group: &[&Symptom], now: Time, changed: &mut BTreeSet<u64>) -> u64 {
         let knows = |i: &Incident| group.iter().any(|s| i.members.contains_key(&s.key));
         let mut known: Vec<(Time, u64)> =
             self.incidents.values().filter(|i| i.is_live() && knows(i)).map(|i| (i.started, i.key)).collect();
@@ -182,22 +197,27 @@ impl Registry {
         let key = if let Some((_, oldest)) = known.first().copied() {
             for (_, younger) in known.iter().skip(1) {
                 self.merge(*younger, oldest, now);
+                changed.extend([*younger, oldest]);
             }
             oldest
-        } else if let Some(again) = self.reopens(group, now) {
+        } else if let Some((again, came_back)) = self.reopens(group, now) {
+            changed.extend(came_back.then_some(again));
             again
         } else {
             self.open(cluster, group, now)
         };
         if let Some(incident) = self.incidents.get_mut(&key).filter(|i| i.is_live()) {
             for symptom in group {
-                incident.take(symptom);
+                if incident.take(symptom) {
+                    changed.insert(key);
+                }
             }
         }
         key
     }
 
-    fn reopens(&mut self, group: &[&Symptom], now: Time) -> Option<u64> {
+    /// The incident that these symptoms belonged to a short while ago, and whether it was reopened.
+    fn reopens(&mut self, group: &[&Symptom], now: Time) -> Option<(u64, bool)> {
         let recent = |i: &Incident| i.merged_into.is_none() && i.ended.is_some_and(|e| now.0 - e.0 <= REOPENS);
         let again = self
             .incidents
@@ -211,10 +231,10 @@ impl Registry {
         let is_newer = |s: &&Symptom| s.onset > ended || (s.kind != super::SymptomKind::State && s.last > ended);
         // Somebody said it is over: what was seen before does not contradict.
         if by_person && !group.iter().any(is_newer) {
-            return Some(again);
+            return Some((again, false));
         }
         incident.change(now, State::Reopened, "engine", Some("its symptoms still hurt or came back"));
-        Some(again)
+        Some((again, true))
     }
 
     fn open(&mut self, cluster: &str, group: &[&Symptom], now: Time) -> u64 {

@@ -2,8 +2,10 @@
 
 mod group;
 mod life;
+mod reach;
 mod symptom;
 
-pub use group::{Reach, groups};
+pub use group::groups;
 pub use life::{Incident, Member, Registry, State, Transition};
+pub use reach::Reach;
 pub use symptom::{Symptom, SymptomKind, symptoms};

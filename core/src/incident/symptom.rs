@@ -161,7 +161,7 @@ fn logs(view: &View<'_>, complaints: &[Complaint], add: &mut impl FnMut(Symptom)
         }
         let is_new = view.now.0 - log.first.0 <= 2 * QUIET;
         if is_new || log.rise(view.now).is_none_or(|rise| rise >= 3.0) {
-            let words = format!("{:016x}", crate::episode::fingerprint(&log.sample));
+            let words = format!("{:016x}", log.pattern);
             add(new(
                 view,
                 SymptomKind::Log,

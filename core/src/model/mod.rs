@@ -4,9 +4,11 @@ pub mod name;
 pub mod object;
 pub mod record;
 pub mod severity;
+mod text;
 pub mod time;
 
-pub use name::{Alias, Kind, Str};
+pub use name::{Alias, Kind};
 pub use record::{Act, ActKind, Alert, Body, Edge, Episode, LogLine, Op, Record, Subject, Topic};
 pub use severity::Severity;
+pub use text::Str;
 pub use time::Time;

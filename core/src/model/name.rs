@@ -1,10 +1,8 @@
 //! Names of Kubernetes things.
 
 use std::fmt;
-use std::sync::Arc;
 
-/// Shared text; cloning copies a pointer.
-pub type Str = Arc<str>;
+use super::Str;
 
 macro_rules! kinds {
     ($($variant:ident $name:literal $cluster_scoped:literal),* $(,)?) => {

@@ -43,7 +43,8 @@ pub(super) struct Wire<'a> {
     resource_version: Option<Text<'a>>,
     generation: Option<i64>,
     labels: Labels,
-    annotations: Labels,
+    #[serde(borrow)]
+    pub(super) annotations: Option<&'a RawValue>,
     owner_refs: List<OwnerRef>,
     // What the detectors read; parsed per kind.
     pub(super) node: Option<Str>,
@@ -88,7 +89,8 @@ pub(super) struct MetaWire<'a> {
     resource_version: Option<Text<'a>>,
     generation: Option<i64>,
     labels: Labels,
-    annotations: Labels,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
     owner_references: List<OwnerRef>,
 }
 
@@ -131,17 +133,23 @@ fn meta(kind: Kind, wire: &mut Wire<'_>) -> Result<Meta, Reject> {
     let namespace = if kind.is_cluster_scoped() { None } else { pick(&wire.namespace, &api.namespace) };
     let or = |own: Labels, other: Labels| if own.is_empty() { other } else { own };
     let owners = std::mem::take(&mut wire.owner_refs);
+    wire.annotations = wire.annotations.or(api.annotations);
     Ok(Meta {
         uid,
         namespace: namespace.unwrap_or_default(),
         name: name.unwrap_or_default(),
         created: time(&wire.created).or(time(&api.creation_timestamp)),
         deleting: time(&api.deletion_timestamp),
-        resource_version: pick(&wire.resource_version, &api.resource_version),
+        version: given(wire.resource_version.as_ref()).or(given(api.resource_version.as_ref())).map(version),
         generation: wire.generation.or(api.generation),
         labels: or(std::mem::take(&mut wire.labels), api.labels),
-        annotations: or(std::mem::take(&mut wire.annotations), api.annotations),
-        owners: if owners.is_empty() { api.owner_references } else { owners },
+        owners: if owners.is_empty() { api.owner_references } else { owners }.0.into(),
         kind,
     })
+}
+
+fn version(text: &str) -> u64 {
+    use std::hash::BuildHasher;
+
+    foldhash::fast::FixedState::default().hash_one(text)
 }

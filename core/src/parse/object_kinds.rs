@@ -1,5 +1,7 @@
 //! What is read of each kind.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -8,7 +10,7 @@ use super::mask;
 use super::object::Wire;
 use super::{Reason, Reject};
 use crate::model::object::network::Backend;
-use crate::model::object::pod::PodSpec;
+use crate::model::object::pod::{PodSpec, PodStatus};
 use crate::model::object::values::{MaybeTime, PortRef, Quantities};
 use crate::model::object::{
     Claim, Condition, ConfigData, CronJob, Endpoint, EndpointPort, Endpoints, Hpa, Ingress, Job, Labels, List, Meta, Node,
@@ -39,7 +41,11 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
         }
         Kind::CronJob => {
             let state: CronJobStatus = status.read()?;
-            ObjectBody::CronJob(Box::new(CronJob { spec: spec.read()?, last_schedule: state.last_schedule_time }))
+            let mut cron = CronJob { spec: spec.read()?, last_schedule: state.last_schedule_time };
+            if let Some(template) = cron.spec.job_template.as_mut().and_then(|j| j.spec.template.as_mut()) {
+                mask_pod(&mut template.spec);
+            }
+            ObjectBody::CronJob(Box::new(cron))
         }
         Kind::Service => {
             let mut service: Service = spec.read()?;
@@ -50,7 +56,7 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
         }
         Kind::Endpoints => ObjectBody::Endpoints(Box::new(endpoints(meta, wire)?)),
         Kind::EndpointSlice => ObjectBody::Endpoints(Box::new(slice(meta, wire)?)),
-        Kind::Ingress => ObjectBody::Ingress(Box::new(ingress(meta, &spec, &status)?)),
+        Kind::Ingress => ObjectBody::Ingress(Box::new(ingress(wire, &spec, &status)?)),
         Kind::NetworkPolicy => ObjectBody::NetworkPolicy(Box::new(spec.read()?)),
         Kind::ConfigMap => ObjectBody::Config(Box::new(config(wire)?)),
         Kind::Secret => ObjectBody::Config(Box::new(secret(wire)?)),
@@ -114,18 +120,31 @@ struct CronJobStatus {
 }
 
 fn pod(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Pod, Reject> {
-    let mut pod = Pod { spec: spec.raw.map(|_| spec.read::<PodSpec>()).transpose()?, status: status.read()? };
-    if pod.status.pod_ip.is_none() {
-        pod.status.pod_ip.clone_from(&wire.pod_ip);
+    let mut status: PodStatus = status.read()?;
+    if status.pod_ip.is_none() {
+        status.pod_ip.clone_from(&wire.pod_ip);
     }
-    if let Some(node) = wire.node.as_ref().filter(|n| !n.is_empty()) {
-        let spec = pod.spec.get_or_insert_default();
-        spec.node_name.get_or_insert_with(|| node.clone());
+    let mut spec = spec.raw.map(|_| spec.read::<PodSpec>()).transpose()?;
+    let node_name = spec.as_mut().and_then(|s| s.node_name.take()).or(wire.node.clone()).filter(|n| !n.is_empty());
+    if node_name.is_some() {
+        spec.get_or_insert_default();
     }
-    if let Some(spec) = &mut pod.spec {
+    if let Some(spec) = &mut spec {
         mask_pod(spec);
+        share(spec);
     }
-    Ok(pod)
+    Ok(Pod { spec: spec.map(Arc::new), node_name, status })
+}
+
+/// Takes out what makes the specs of pods of one workload differ, so that they can be one: admission gives the token's
+/// volume a random name.
+fn share(spec: &mut PodSpec) {
+    const TOKEN: &str = "kube-api-access";
+    for volume in &mut spec.volumes.0 {
+        if volume.name.starts_with(TOKEN) {
+            volume.name = TOKEN.into();
+        }
+    }
 }
 
 /// Drops what could be a secret, also when the door in front did not.
@@ -286,7 +305,8 @@ struct Balancer {
     ingress: List<serde::de::IgnoredAny>,
 }
 
-fn ingress(meta: &Meta, spec: &Part<'_>, status: &Part<'_>) -> Result<Ingress, Reject> {
+fn ingress(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Ingress, Reject> {
+    let annotations: Labels = part(&Kind::Ingress, "annotations", wire.annotations)?;
     let spec: IngressSpec = spec.read()?;
     let status: IngressStatus = status.read()?;
     let routes = spec.rules.iter().filter_map(|r| r.http.as_ref()).flat_map(|h| h.paths.iter().map(|p| &p.backend));
@@ -298,7 +318,7 @@ fn ingress(meta: &Meta, spec: &Part<'_>, status: &Part<'_>) -> Result<Ingress, R
         })
         .collect();
     Ok(Ingress {
-        class: spec.ingress_class_name.or_else(|| meta.annotations.get("kubernetes.io/ingress.class").map(Str::from)),
+        class: spec.ingress_class_name.or_else(|| annotations.get("kubernetes.io/ingress.class").map(Str::from)),
         backends,
         has_address: !status.load_balancer.ingress.is_empty(),
         tls_secrets: spec.tls.iter().filter_map(|t| t.secret_name.clone()).collect(),
@@ -311,7 +331,7 @@ fn config(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
     }
     let data: Labels = part(&Kind::ConfigMap, "data", wire.data)?;
     let binary: Labels = part(&Kind::ConfigMap, "binaryData", wire.binary_data)?;
-    let keys = data.0.iter().chain(&binary.0).map(|(k, _)| k.clone()).collect();
+    let keys = data.0.iter().chain(binary.0.iter()).map(|(k, _)| k.clone()).collect();
     let mut addresses: Vec<Str> =
         data.iter().flat_map(|(_, v)| crate::graph::address::in_text(v)).map(|a| a.to_string().into()).collect();
     addresses.sort();

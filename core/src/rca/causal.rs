@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::answer::{Cause, Scores};
 use super::confidence::{confidence, round};
 use super::{Case, explain, weights};
-use crate::detect::{Finding, Strength, catalogue};
+use crate::detect::{ComponentId, Finding, Strength, catalogue};
 use crate::graph::Component;
 use crate::incident::Symptom;
 use crate::model::Time;
 
 /// A component and a fault with all that speaks for it.
 struct Hypothesis<'a> {
+    id: ComponentId,
     component: Component,
     fault: &'static str,
     findings: Vec<&'a Finding>,
@@ -39,11 +40,15 @@ const MANNERS: [&str; 12] = [
 ];
 
 pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
-    let hurt: BTreeSet<&Component> = symptoms.iter().map(|s| &s.component).collect();
+    let mut hurt: BTreeMap<ComponentId, Time> = BTreeMap::new();
+    for symptom in symptoms {
+        let onset = hurt.entry(case.view.component_id(symptom.resource)).or_insert(symptom.onset);
+        *onset = symptom.onset.min(*onset);
+    }
     let mut hypotheses = gather(case, &hurt);
-    let first = symptoms.iter().map(|s| s.onset).min().unwrap_or(case.view.now);
+    let callers = callers(case);
     for hypothesis in &mut hypotheses {
-        score(case, hypothesis, &hurt, symptoms, first);
+        score(case, hypothesis, &hurt, callers.get(&hypothesis.id).map_or(0, BTreeSet::len));
     }
     explain_away(case, &mut hypotheses);
     for h in &mut hypotheses {
@@ -56,17 +61,21 @@ pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
 }
 
 /// Hypotheses for what hurts: their component hurts itself, or its harm reaches one that does.
-fn gather<'a>(case: &Case<'a>, hurt: &BTreeSet<&Component>) -> Vec<Hypothesis<'a>> {
-    let mut all: BTreeMap<(Component, &'static str), Vec<&Finding>> = BTreeMap::new();
+fn gather<'a>(case: &Case<'a>, hurt: &BTreeMap<ComponentId, Time>) -> Vec<Hypothesis<'a>> {
+    let mut concerned: BTreeSet<ComponentId> = hurt.keys().copied().collect();
+    for h in hurt.keys() {
+        concerned.extend(case.reach.upstream(*h).map(|(cause, _)| cause));
+    }
+    let mut all: BTreeMap<(ComponentId, &'static str), Vec<&Finding>> = BTreeMap::new();
     for finding in case.findings {
-        let component = case.view.component(finding.blamed);
-        let seen_on = case.view.component(finding.on);
-        if hurt.contains(&component) || hurt.contains(&seen_on) || hurt.iter().any(|h| case.reach.hops(h, &component).is_some()) {
-            all.entry((component, finding.fault)).or_default().push(finding);
+        let id = case.view.component_id(finding.blamed);
+        if concerned.contains(&id) || hurt.contains_key(&case.view.component_id(finding.on)) {
+            all.entry((id, finding.fault)).or_default().push(finding);
         }
     }
-    let new = |((component, fault), findings)| Hypothesis {
-        component,
+    let new = |((id, fault), findings)| Hypothesis {
+        id,
+        component: case.view.component_of(id),
         fault,
         findings,
         direct: 0.0,
@@ -76,7 +85,21 @@ fn gather<'a>(case: &Case<'a>, hurt: &BTreeSet<&Component>) -> Vec<Hypothesis<'a
     all.into_iter().map(new).collect()
 }
 
-fn score(case: &Case<'_>, h: &mut Hypothesis<'_>, hurt: &BTreeSet<&Component>, symptoms: &[&Symptom], first: Time) {
+/// Who complains about each component, other than itself.
+fn callers(case: &Case<'_>) -> BTreeMap<ComponentId, BTreeSet<ComponentId>> {
+    let mut all: BTreeMap<ComponentId, BTreeSet<ComponentId>> = BTreeMap::new();
+    for complaint in case.complaints {
+        if let Some(target) = complaint.target.map(|t| case.view.component_id(t)) {
+            let caller = case.view.component_id(complaint.caller);
+            if caller != target {
+                all.entry(target).or_default().insert(caller);
+            }
+        }
+    }
+    all
+}
+
+fn score(case: &Case<'_>, h: &mut Hypothesis<'_>, hurt: &BTreeMap<ComponentId, Time>, callers: usize) {
     let w = weights::get();
     let strength = h.findings.iter().map(|f| f.strength).max().unwrap_or(Strength::Hint);
     h.direct = match strength {
@@ -94,19 +117,12 @@ fn score(case: &Case<'_>, h: &mut Hypothesis<'_>, hurt: &BTreeSet<&Component>, s
     add("active", if h.findings.iter().any(|f| f.active) { w.active } else { 0.0 });
     let pieces: usize = h.findings.iter().map(|f| f.evidence.len()).sum();
     add("support", w.support * doublings(pieces.saturating_sub(1)));
-    let reached = hurt.iter().filter(|c| **c != &h.component && case.reach.hops(c, &h.component).is_some()).count();
+    let reached = hurt.keys().filter(|c| **c != h.id && case.reach.reaches(**c, h.id)).count();
     add("explains", w.explains * doublings(reached));
-    let callers: BTreeSet<Component> = case
-        .complaints
-        .iter()
-        .filter(|c| c.target.is_some_and(|t| case.view.component(t) == h.component))
-        .map(|c| case.view.component(c.caller))
-        .filter(|c| *c != h.component)
-        .collect();
-    add("complained", w.complained * doublings(callers.len()));
-    let since = h.findings.iter().map(|f| f.since).min().unwrap_or(first);
-    let others = symptoms.iter().filter(|s| s.component != h.component).map(|s| s.onset).min();
-    add("before", if others.is_some_and(|o| since <= o) { w.before } else { 0.0 });
+    add("complained", w.complained * doublings(callers));
+    let since = h.findings.iter().map(|f| f.since).min();
+    let others = hurt.iter().filter(|(c, _)| **c != h.id).map(|(_, onset)| *onset).min();
+    add("before", if since.zip(others).is_some_and(|(s, o)| s <= o) { w.before } else { 0.0 });
 }
 
 /// Base-two logarithm of one more than `n`: the second witness counts as much as the next two.
@@ -117,16 +133,16 @@ fn doublings(n: usize) -> f64 {
 /// A hypothesis loses to one upstream with better evidence, and a manner of failing to a reason of the same component.
 fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
     let w = weights::get();
-    let known: Vec<(Component, &'static str, f64, bool)> =
-        all.iter().map(|h| (h.component.clone(), h.fault, h.direct, h.findings.iter().any(|f| f.active))).collect();
+    let known: Vec<(ComponentId, &'static str, f64, bool)> =
+        all.iter().map(|h| (h.id, h.fault, h.direct, h.findings.iter().any(|f| f.active))).collect();
     for h in all.iter_mut() {
         let upstream = known.iter().any(|(component, _, direct, active)| {
-            *active && *component != h.component && *direct > h.direct && case.reach.hops(&h.component, component).is_some()
+            *active && *component != h.id && *direct > h.direct && case.reach.reaches(h.id, *component)
         });
         let manner = MANNERS.contains(&h.fault);
         let reason = manner
             && known.iter().any(|(component, fault, direct, _)| {
-                *component == h.component && *fault != h.fault && !MANNERS.contains(fault) && *direct >= h.direct
+                *component == h.id && *fault != h.fault && !MANNERS.contains(fault) && *direct >= h.direct
             });
         if upstream && h.direct < w.proof {
             h.parts.insert("explained".into(), w.explained);

@@ -1,125 +1,175 @@
 //! The published formula: `0.4 temporal + 0.3 distance + 0.3 domain` per episode before the first symptom.
 
-use std::collections::BTreeMap;
+use hashbrown::hash_map::Entry;
 
 use super::answer::{Cause, EvidenceLine, Scores};
 use super::confidence::round;
 use super::{Case, explain};
-use crate::graph::Idx;
+use crate::detect::{ComponentId, Finding};
+use crate::episode::LogTemplate;
+use crate::graph::{Component, Idx};
 use crate::incident::Symptom;
-use crate::model::{Kind, Severity, Time};
+use crate::model::{Alert, Kind, Severity, Time};
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
 /// The window of the formula in seconds.
 const WINDOW: f64 = 900.0;
 /// How far candidates may lie, in undirected edges.
 const HOPS: usize = 3;
 
-struct Episode {
+/// What happened to a resource; its words are put together for those only that are kept.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Event(&'a crate::model::Episode),
+    Log(&'a LogTemplate),
+    Alert(&'a Alert),
+    Finding(&'a Finding),
+}
+
+/// An episode with what the formula makes of it.
+struct Candidate<'a> {
+    source: Source<'a>,
     resource: Idx,
     at: Time,
-    id: String,
-    what: String,
+    hops: usize,
+    temporal: f64,
+    distance: f64,
+    domain: f64,
+    confidence: f64,
 }
 
 pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     let Some(first) = symptoms.iter().min_by_key(|s| (s.onset, &s.key)) else { return Vec::new() };
-    let distances: BTreeMap<Idx, usize> = case.view.graph.within(first.resource, HOPS, |_| true).into_iter().collect();
-    let mut causes: BTreeMap<(String, String), Cause> = BTreeMap::new();
-    for episode in episodes(case) {
-        let Some(hops) = distances.get(&episode.resource).copied() else { continue };
-        let dt = first.onset.seconds_since(episode.at);
+    let distances: Map<Idx, usize> = case.view.graph.within(first.resource, HOPS, |_| true).into_iter().collect();
+    let found = findings(case);
+    let mut best: Map<(ComponentId, &'static str), Candidate<'_>> = Map::default();
+    for (resource, at, source) in episodes(case) {
+        let Some(hops) = distances.get(&resource).copied() else { continue };
+        let dt = first.onset.seconds_since(at);
         if !(0.0..=WINDOW).contains(&dt) {
             continue;
         }
-        let cause = score(case, first, &episode, hops, dt);
-        let key = (cause.component.clone(), cause.fault_type.clone());
-        let known = causes.entry(key).or_insert_with(|| cause.clone());
-        if cause.confidence > known.confidence {
-            *known = cause;
+        let candidate = score(case, first, (resource, at, source), hops, dt);
+        let fault = found.get(&resource).map_or("", |f| f.fault);
+        match best.entry((case.view.component_id(resource), fault)) {
+            Entry::Occupied(mut known) if candidate.confidence > known.get().confidence => {
+                known.insert(candidate);
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(slot) => {
+                slot.insert(candidate);
+            }
         }
     }
-    let mut causes: Vec<Cause> = causes.into_values().collect();
-    causes.sort_by(|a, b| {
-        b.confidence.total_cmp(&a.confidence).then_with(|| (&a.component, &a.fault_type).cmp(&(&b.component, &b.fault_type)))
+    let mut kept: Vec<(Component, &'static str, Candidate<'_>)> =
+        best.into_iter().map(|((id, fault), candidate)| (case.view.component_of(id), fault, candidate)).collect();
+    kept.sort_by(|a, b| {
+        b.2.confidence
+            .total_cmp(&a.2.confidence)
+            .then_with(|| (a.0.to_string(), a.1, &a.0.namespace).cmp(&(b.0.to_string(), b.1, &b.0.namespace)))
     });
-    causes.truncate(super::KEPT);
-    let totals: Vec<f64> = causes.iter().map(|c| c.confidence).collect();
-    for cause in &mut causes {
-        cause.rank = 1 + totals.iter().filter(|t| **t > cause.confidence).count();
-    }
-    causes
+    kept.truncate(super::KEPT);
+    let totals: Vec<f64> = kept.iter().map(|(.., c)| c.confidence).collect();
+    let place = |confidence: f64| 1 + totals.iter().filter(|t| **t > confidence).count();
+    kept.iter()
+        .map(|(component, _, c)| cause(case, first, component, c, found.get(&c.resource).copied(), place(c.confidence)))
+        .collect()
 }
 
-fn episodes(case: &Case<'_>) -> Vec<Episode> {
-    let view = &case.view;
-    let mut all = Vec::new();
-    for (resource, event) in view.episodes.events.iter().filter(|(_, e)| e.severity >= Severity::Warning) {
-        let id = event.id.as_deref().unwrap_or(&event.reason).to_owned();
-        all.push(Episode { resource: *resource, at: event.first, id, what: format!("{}: {}", event.reason, event.message) });
-    }
-    for (resource, log) in view.episodes.logs.iter().filter(|(_, l)| l.severity >= Severity::Error) {
-        let id = format!("{:016x}", crate::episode::fingerprint(&log.sample));
-        all.push(Episode { resource: *resource, at: log.first, id, what: log.sample.to_string() });
-    }
-    for (resource, alert) in &view.episodes.alerts {
-        all.push(Episode {
-            resource: *resource,
-            at: alert.starts,
-            id: alert.fingerprint.to_string(),
-            what: format!("alert {}", alert.name),
-        });
-    }
+/// The best finding on or about each resource.
+fn findings<'a>(case: &Case<'a>) -> Map<Idx, &'a Finding> {
+    let mut best: Map<Idx, &Finding> = Map::default();
     for finding in case.findings {
-        all.push(Episode {
-            resource: finding.blamed,
-            at: finding.since,
-            id: finding.fault.to_owned(),
-            what: finding.message.clone(),
-        });
+        for resource in [finding.on, finding.blamed] {
+            let known = best.entry(resource).or_insert(finding);
+            if (finding.strength, finding.active) >= (known.strength, known.active) {
+                *known = finding;
+            }
+        }
     }
-    all
+    best
 }
 
-fn score(case: &Case<'_>, first: &Symptom, episode: &Episode, hops: usize, dt: f64) -> Cause {
-    let view = &case.view;
+fn episodes<'a>(case: &Case<'a>) -> impl Iterator<Item = (Idx, Time, Source<'a>)> {
+    let (episodes, findings) = (case.view.episodes, case.findings);
+    let events = episodes.events.iter().filter(|(_, e)| e.severity >= Severity::Warning);
+    let logs = episodes.logs.iter().filter(|(_, l)| l.severity >= Severity::Error);
+    events
+        .map(|(i, e)| (*i, e.first, Source::Event(e)))
+        .chain(logs.map(|(i, l)| (*i, l.first, Source::Log(l))))
+        .chain(episodes.alerts.iter().map(|(i, a)| (*i, a.starts, Source::Alert(a))))
+        .chain(findings.iter().map(|f| (f.blamed, f.since, Source::Finding(f))))
+}
+
+impl Source<'_> {
+    fn id(&self) -> String {
+        match self {
+            Self::Event(e) => e.id.as_deref().unwrap_or(&e.reason).to_owned(),
+            Self::Log(l) => format!("{:016x}", l.pattern),
+            Self::Alert(a) => a.fingerprint.to_string(),
+            Self::Finding(f) => f.fault.to_owned(),
+        }
+    }
+
+    fn what(&self) -> String {
+        let what = match self {
+            Self::Event(e) => format!("{}: {}", e.reason, e.message),
+            Self::Log(l) => l.sample.to_string(),
+            Self::Alert(a) => format!("alert {}", a.name),
+            Self::Finding(f) => f.message.clone(),
+        };
+        what.chars().take(300).collect()
+    }
+}
+
+fn score<'a>(
+    case: &Case<'_>,
+    first: &Symptom,
+    (resource, at, source): (Idx, Time, Source<'a>),
+    hops: usize,
+    dt: f64,
+) -> Candidate<'a> {
+    let graph = case.view.graph;
     let temporal = 1.0 - dt / WINDOW;
     let distance = 1.0 / (hops as f64 + 1.0);
-    let domain = domain(view.graph.get(first.resource).kind(), view.graph.get(episode.resource).kind());
+    let domain = domain(graph.get(first.resource).kind(), graph.get(resource).kind());
     let confidence = round(0.4 * temporal + 0.3 * distance + 0.3 * domain);
-    let finding = case
-        .findings
-        .iter()
-        .filter(|f| f.on == episode.resource || f.blamed == episode.resource)
-        .max_by_key(|f| (f.strength, f.active));
-    let component = view.component(episode.resource);
-    let path = explain::path(view, &[first], episode.resource);
+    Candidate { source, resource, at, hops, temporal: round(temporal), distance: round(distance), domain, confidence }
+}
+
+fn cause(
+    case: &Case<'_>,
+    first: &Symptom,
+    component: &Component,
+    c: &Candidate<'_>,
+    finding: Option<&Finding>,
+    rank: usize,
+) -> Cause {
+    let view = &case.view;
+    let resource = explain::reference(view, c.resource);
+    let (id, what) = (c.source.id(), c.source.what());
     Cause {
-        rank: 0,
+        rank,
         component: component.to_string(),
         namespace: component.namespace.to_string(),
         cluster: case.cluster.to_owned(),
         fault_type: finding.map(|f| f.fault.to_owned()).unwrap_or_default(),
-        confidence,
-        resource: explain::reference(view, episode.resource),
-        event_id: episode.id.clone(),
-        timestamp: episode.at,
-        hops,
-        message: episode.what.chars().take(300).collect(),
+        confidence: c.confidence,
+        resource: resource.clone(),
+        event_id: id.clone(),
+        timestamp: c.at,
+        hops: c.hops,
+        message: what.clone(),
         scores: Scores {
-            total: confidence,
-            temporal: Some(round(temporal)),
-            distance: Some(round(distance)),
-            domain: Some(domain),
+            total: c.confidence,
+            temporal: Some(c.temporal),
+            distance: Some(c.distance),
+            domain: Some(c.domain),
             ..Scores::default()
         },
-        path,
-        evidence: vec![EvidenceLine {
-            id: episode.id.clone(),
-            at: episode.at,
-            resource: explain::reference(view, episode.resource),
-            what: episode.what.chars().take(300).collect(),
-            weight: confidence,
-        }],
+        path: explain::path(view, &[first], c.resource),
+        evidence: vec![EvidenceLine { id, at: c.at, resource, what, weight: c.confidence }],
         compared: String::new(),
         fix: finding.and_then(|f| f.fix.clone()).unwrap_or_default(),
     }

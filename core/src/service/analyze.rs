@@ -188,7 +188,7 @@ impl Reader<'_> {
         let mut clusters: BTreeMap<Str, ClusterState> = BTreeMap::new();
         self.admit(&mut clusters);
         self.records.sort_by_key(|a| (a.at, topic(a)));
-        for record in &self.records {
+        for record in std::mem::take(&mut self.records) {
             let state = clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone()));
             match state.apply(record) {
                 Applied::Applied => self.counts.applied += 1,

@@ -106,14 +106,12 @@ fn apply(
     let before: BTreeMap<u64, usize> =
         live.clusters.values().flat_map(|c| c.incidents.iter()).map(|i| (i.key, i.transitions.len())).collect();
     let mut touched: BTreeSet<Str> = BTreeSet::new();
-    for p in &placed {
-        let name = &p.record.cluster;
-        let state = live.clusters.entry(name.clone()).or_insert_with(|| ClusterState::new(name.clone()));
-        let applied = state.apply(&p.record);
-        if !touched.contains(name) {
-            touched.insert(name.clone());
-        }
+    for p in placed {
+        let name = p.record.cluster.clone();
         outcome.at = outcome.at.max(p.record.at);
+        let state = live.clusters.entry(name.clone()).or_insert_with(|| ClusterState::new(name.clone()));
+        let applied = state.apply(p.record);
+        touched.insert(name);
         if p.topic == Topic::Control {
             continue;
         }

@@ -76,6 +76,6 @@ fn replay(
         return;
     }
     for record in records {
-        clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone())).apply(&record);
+        clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone())).apply(record);
     }
 }

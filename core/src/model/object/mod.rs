@@ -11,6 +11,8 @@ pub mod storage;
 pub mod values;
 pub mod workload;
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::{Kind, Str, Time};
@@ -38,15 +40,15 @@ pub struct Meta {
     pub name: Str,
     pub created: Option<Time>,
     pub deleting: Option<Time>,
-    pub resource_version: Option<Str>,
+    /// A hash of the version: versions are compared for equality alone.
+    pub version: Option<u64>,
     pub generation: Option<i64>,
     pub labels: Labels,
-    pub annotations: Labels,
-    pub owners: List<OwnerRef>,
+    pub owners: Arc<[OwnerRef]>,
 }
 
 /// An owner reference; `controller` may be absent in partial records.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct OwnerRef {
     pub kind: Str,
     pub name: Str,

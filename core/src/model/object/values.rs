@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -9,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use crate::model::{Str, Time};
 
 /// A list in which `null` reads as empty, as Go servers write it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub Box<[T]>);
 
 impl<T> Default for List<T> {
@@ -47,7 +48,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
 
 /// Labels, annotations and other string maps, sorted by key; values that are not text are kept as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(pub Box<[(Str, Str)]>);
+pub struct Labels(pub Arc<[(Str, Str)]>);
 
 impl Labels {
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -77,7 +78,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Labels {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
         let mut pairs: Vec<(Str, Str)> = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
         pairs.sort();
-        Self(pairs.into_boxed_slice())
+        Self(pairs.into())
     }
 }
 
@@ -98,7 +99,7 @@ impl<'de> Deserialize<'de> for Labels {
                     pairs.push((k, v.0));
                 }
                 pairs.sort();
-                Ok(Labels(pairs.into_boxed_slice()))
+                Ok(Labels(pairs.into()))
             }
         }
         d.deserialize_any(V)
@@ -208,7 +209,7 @@ impl<'de> Deserialize<'de> for Quantity {
 }
 
 /// Named quantities such as `{cpu: 100m, memory: 1Gi}`; entries that are no quantities are left out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quantities(pub Box<[(Str, Quantity, Str)]>);
 
 impl Quantities {
@@ -248,7 +249,7 @@ impl<'de> Deserialize<'de> for MaybeTime {
 }
 
 /// A label selector.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Selector {
     pub match_labels: Labels,
@@ -256,7 +257,7 @@ pub struct Selector {
 }
 
 /// One term of a label selector, a node selector or an affinity.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Requirement {
     pub key: Str,
     pub operator: Str,

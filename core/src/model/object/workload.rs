@@ -42,7 +42,6 @@ pub struct Template {
 #[serde(default)]
 pub struct TemplateMeta {
     pub labels: Labels,
-    pub annotations: Labels,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -1,0 +1,59 @@
+//! Components that were asked for already: finding one out walks the graph, comparing two compares texts.
+
+use std::cell::RefCell;
+
+use crate::graph::{Component, Graph, Idx};
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+
+/// A component's number within one look at a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComponentId(u32);
+
+/// The components of one look at a cluster.
+#[derive(Debug, Default)]
+pub struct Names(RefCell<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    of: Map<Idx, ComponentId>,
+    ids: Map<Component, ComponentId>,
+    all: Vec<Component>,
+}
+
+impl Names {
+    /// The number of a resource's component.
+    pub(super) fn of(&self, graph: &Graph, idx: Idx) -> ComponentId {
+        if let Some(id) = self.0.borrow().of.get(&idx) {
+            return *id;
+        }
+        let component = graph.component(idx);
+        let mut known = self.0.borrow_mut();
+        let id = match known.ids.get(&component) {
+            Some(id) => *id,
+            None => {
+                let id = ComponentId(known.all.len() as u32);
+                known.all.push(component.clone());
+                known.ids.insert(component, id);
+                id
+            }
+        };
+        known.of.insert(idx, id);
+        id
+    }
+
+    /// The component of a number.
+    pub(super) fn get(&self, id: ComponentId) -> Component {
+        self.0.borrow().all[id.0 as usize].clone()
+    }
+
+    /// The number of a component; `None` when no resource that was asked for belongs to it.
+    pub(super) fn find(&self, component: &Component) -> Option<ComponentId> {
+        self.0.borrow().ids.get(component).copied()
+    }
+
+    /// Forgets everything, after the graph changed.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,44 @@
+//! What the words of a log template say, read once per template: detection asks at every instant.
+
+use super::complaint::{self, Trouble};
+use super::dependency;
+use crate::episode::LogTemplate;
+
+/// The answers as bits: the trouble in the lowest three, then who is turned away, then what a server says of itself.
+#[derive(Clone, Copy)]
+pub(super) struct Reading(u32);
+
+const TROUBLES: [Option<Trouble>; 5] =
+    [None, Some(Trouble::Refused), Some(Trouble::Unresolved), Some(Trouble::TimedOut), Some(Trouble::Failed)];
+const CLIENT_SIDE: u32 = 3;
+const OWN: u32 = 8;
+
+impl Reading {
+    pub(super) fn of(log: &LogTemplate) -> Self {
+        Self(log.class(|text| {
+            let trouble = complaint::trouble(text);
+            let place = TROUBLES.iter().position(|t| *t == trouble).unwrap_or(0);
+            place as u32 | dependency::client_side(text) << CLIENT_SIDE | dependency::own(text) << OWN
+        }))
+    }
+
+    /// Of what a caller complains, if it does.
+    pub(super) fn trouble(self) -> Option<Trouble> {
+        TROUBLES[(self.0 & 7) as usize]
+    }
+
+    /// Whether the `i`th kind of refusal that clients log is meant.
+    pub(super) fn is_client_side(self, i: usize) -> bool {
+        self.0 >> CLIENT_SIDE >> i & 1 == 1
+    }
+
+    /// Whether the `i`th kind of trouble that servers have with themselves is meant.
+    pub(super) fn is_own(self, i: usize) -> bool {
+        self.0 >> OWN >> i & 1 == 1
+    }
+
+    /// Whether it says anything about a dependency.
+    pub(super) fn is_silent(self) -> bool {
+        self.0 >> CLIENT_SIDE == 0
+    }
+}
