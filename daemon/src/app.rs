@@ -9,6 +9,7 @@ use kgrca_core::storage::Tenant;
 use crate::auth::KeyCache;
 use crate::config::Settings;
 use crate::engine::Engine;
+use crate::http::Answers;
 use crate::storage::Stores;
 
 /// The daemon's shared parts.
@@ -21,6 +22,8 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Keys that were looked up a moment ago.
     pub keys: KeyCache,
+    /// Answers that were served a moment ago.
+    pub answers: Answers,
     /// Usage of the API that is not written yet.
     pub pending_usage: PendingUsage,
 }
@@ -37,6 +40,15 @@ impl PendingUsage {
     pub fn add(&self, tenant: &Tenant, metric: &str, amount: i64) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *all.entry(tenant.clone()).or_default().entry((now().day(), metric.to_owned())).or_default() += amount;
+    }
+
+    /// Lets amounts wait again that could not be written.
+    pub fn put_back(&self, tenant: &Tenant, usage: BTreeMap<(String, String), i64>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = all.entry(tenant.clone()).or_default();
+        for (key, amount) in usage {
+            *waiting.entry(key).or_default() += amount;
+        }
     }
 
     /// Takes everything that waits.

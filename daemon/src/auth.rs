@@ -52,9 +52,13 @@ pub fn new_key(tenant: Option<&Tenant>, name: &str, scopes: Vec<Scope>) -> NewSe
 
 /// What is stored of a secret.
 pub fn hash(secret: &str) -> String {
+    hex(&Sha256::digest(secret.as_bytes()))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     const HEX: &[u8] = b"0123456789abcdef";
-    let digest = Sha256::digest(secret.as_bytes());
-    digest.iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).map(char::from).collect()
+    bytes.iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).map(char::from).collect()
 }
 
 /// Who calls: a key and the tenant it belongs to.

@@ -53,7 +53,14 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     let metrics_listener = checked("metrics listener", bind(settings.metrics_listen).await)?;
     let owner = storage::owner(&settings.data)?;
     let engine = Arc::new(Engine::new(stores.clone(), settings.partitions, Duration::from_secs(settings.tick_seconds), owner));
-    let app = Arc::new(App { settings, stores, engine, keys: auth::KeyCache::default(), pending_usage: PendingUsage::default() });
+    let app = Arc::new(App {
+        settings,
+        stores,
+        engine,
+        keys: auth::KeyCache::default(),
+        answers: http::Answers::default(),
+        pending_usage: PendingUsage::default(),
+    });
     preload(&app).await?;
     serve(app, listener, metrics_listener, handle)
 }

@@ -12,32 +12,45 @@ use crate::figure;
 const START: Time = Time(1_767_225_700_000_000);
 const LATER: Time = Time(1_900_000_000_000_000);
 
-/// Decodes and applies records, looking at the cluster once per 20,000, as a busy worker does. Returns the seconds.
-fn run(state: &mut ClusterState, records: &[(Topic, Vec<u8>)]) -> f64 {
+/// How many records a busy worker applies before it looks at the cluster.
+const LOOK: usize = 20_000;
+
+/// Decodes and applies records, looking at the cluster now and then. Returns the seconds.
+fn run<B: AsRef<[u8]>>(state: &mut ClusterState, records: impl Iterator<Item = (Topic, B)>) -> f64 {
     let context = Context { received_at: LATER, cluster: None, client_id: None };
     let started = Instant::now();
     let mut parsed = Vec::new();
-    for chunk in records.chunks(20_000) {
-        for (topic, bytes) in chunk {
-            if parse::parse(*topic, bytes, &context, &mut parsed).is_ok() {
-                for record in parsed.drain(..) {
-                    state.apply(record);
-                }
+    for (i, (topic, bytes)) in records.enumerate() {
+        if parse::parse(topic, bytes.as_ref(), &context, &mut parsed).is_ok() {
+            for record in parsed.drain(..) {
+                state.apply(record);
             }
         }
-        state.evaluate(state.watermark);
+        if i % LOOK == LOOK - 1 {
+            state.evaluate(state.watermark);
+        }
     }
+    state.evaluate(state.watermark);
     started.elapsed().as_secs_f64()
+}
+
+/// Records that exist before the clock starts.
+fn made(cluster: &mut Cluster, count: usize) -> Vec<(Topic, Vec<u8>)> {
+    (0..count).map(|_| cluster.next_record()).collect()
+}
+
+fn given(records: &[(Topic, Vec<u8>)]) -> impl Iterator<Item = (Topic, &[u8])> {
+    records.iter().map(|(topic, bytes)| (*topic, bytes.as_slice()))
 }
 
 pub(crate) fn engine() {
     for _ in 0..5 {
         let mut cluster = Cluster::new(Size::USUAL, 7, START);
         let mut state = ClusterState::new("prod");
-        run(&mut state, &cluster.listing());
-        let records: Vec<_> = (0..400_000).map(|_| cluster.next_record()).collect();
+        run(&mut state, cluster.listing());
+        let records = made(&mut cluster, 400_000);
         let bytes: usize = records.iter().map(|(_, b)| b.len()).sum();
-        let seconds = run(&mut state, &records);
+        let seconds = run(&mut state, given(&records));
         figure("engine", records.len() as f64 / seconds, "records/s");
         figure("engine_bytes", bytes as f64 / seconds / 1e6, "MB/s");
         figure("engine_record", bytes as f64 / records.len() as f64, "bytes");
@@ -47,9 +60,9 @@ pub(crate) fn engine() {
 pub(crate) fn rca() {
     let mut cluster = Cluster::new(Size::USUAL, 7, START);
     let mut state = ClusterState::new("prod");
-    run(&mut state, &cluster.listing());
-    let records: Vec<_> = (0..100_000).map(|_| cluster.next_record()).collect();
-    run(&mut state, &records);
+    run(&mut state, cluster.listing());
+    let records = made(&mut cluster, 100_000);
+    run(&mut state, given(&records));
     let mut times: Vec<f64> = (0..200)
         .map(|_| {
             let started = Instant::now();
@@ -65,11 +78,11 @@ pub(crate) fn rca() {
 pub(crate) fn growth() {
     let mut costs = Vec::new();
     for workloads in [1_100, 110_000] {
-        let mut cluster = Cluster::new(Size { nodes: 100, workloads, replicas: 6 }, 7, START);
+        let mut cluster = Cluster::new(Size { nodes: workloads / 16, workloads, replicas: 6 }, 7, START);
         let mut state = ClusterState::new("prod");
-        run(&mut state, &cluster.listing());
-        let records: Vec<_> = (0..200_000).map(|_| cluster.next_record()).collect();
-        let seconds = run(&mut state, &records);
+        run(&mut state, cluster.listing());
+        let records = made(&mut cluster, 200_000);
+        let seconds = run(&mut state, given(&records));
         figure(&format!("growth_{}_resources", state.graph.live()), seconds / records.len() as f64 * 1e9, "ns/record");
         costs.push(seconds);
     }

@@ -82,7 +82,7 @@ pub(crate) fn ingest() {
             let server = Server::start(folder.path(), &[]);
             let tenant = server.tenant("Bench", "enterprise").await;
             let mut cluster = Cluster::new(Size::USUAL, 7, now().plus(-200_000_000));
-            let listing = batches(cluster.listing().into_iter(), 1000);
+            let listing = batches(cluster.listing(), 1000);
             let listed = send(&server, &tenant, listing).await;
             server.settled(&tenant, listed).await;
             let total = 500_000_u32;
@@ -166,7 +166,7 @@ pub(crate) fn memory() {
         let tenant = server.tenant("Bench", "enterprise").await;
         let before = resident(server.id());
         let mut cluster = Cluster::new(Size { nodes: 200, workloads: 2000, replicas: 10 }, 7, now().plus(-200_000_000));
-        let sent = send(&server, &tenant, batches(cluster.listing().into_iter(), 500)).await;
+        let sent = send(&server, &tenant, batches(cluster.listing(), 500)).await;
         server.settled(&tenant, sent).await;
         figure("memory_1000_pods", (resident(server.id()) - before) / 20.0 / 1_048_576.0, "MiB");
     });

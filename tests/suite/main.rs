@@ -7,6 +7,7 @@ mod cli;
 mod doors;
 mod fuzz;
 mod generated;
+mod history;
 mod isolation;
 mod judgement;
 mod properties;

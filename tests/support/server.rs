@@ -130,14 +130,12 @@ impl Server {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Waits until `seen` records were worked off and nothing waits.
+    /// Waits until `seen` records were worked off and committed, and nothing waits.
     pub async fn settled(&self, tenant: &Tenant, seen: u64) -> Value {
         let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let stats = self.get("/api/v1/stats", &tenant.key).await;
             if stats["lag"] == 0 && stats["records"]["seen"].as_u64().unwrap_or(0) >= seen {
-                // The live state is a moment ahead of the commit, which the answers are read from.
-                tokio::time::sleep(Duration::from_millis(100)).await;
                 return stats;
             }
             assert!(Instant::now() < deadline, "not settled: {stats}");

@@ -44,25 +44,34 @@ impl Cluster {
         (self.seed % n as u64) as usize
     }
 
+    /// Clusters grow by teams: some 17 workloads share a namespace.
+    fn namespaces(&self) -> usize {
+        (self.size.workloads / 17).max(1)
+    }
+
+    fn namespace(&self, workload: usize) -> String {
+        format!("team-{}", workload % self.namespaces())
+    }
+
     fn at(&self) -> String {
         Time(self.now).to_string()
     }
 
     /// Everything that exists, as a first listing sends it.
-    pub fn listing(&mut self) -> Vec<Sent> {
-        let mut out = Vec::new();
-        for n in 0..self.size.nodes {
-            out.push((Topic::Resource, self.node(n)));
-        }
-        for w in 0..self.size.workloads {
-            out.push((Topic::Resource, self.deployment(w)));
-            out.push((Topic::Resource, self.replica_set(w)));
-            out.push((Topic::Resource, self.service(w)));
-            for r in 0..self.size.replicas {
-                out.push((Topic::Resource, self.pod(w, r)));
-            }
-        }
-        out
+    pub fn listing(&mut self) -> impl Iterator<Item = Sent> + '_ {
+        let Size { nodes, workloads, replicas } = self.size;
+        let nodes = (0..nodes).map(|n| (n, None));
+        let of = move |w| (0..replicas + 3).map(move |part| (w, Some(part)));
+        nodes.chain((0..workloads).flat_map(of)).map(|(n, part)| {
+            let object = match part {
+                None => self.node(n),
+                Some(0) => self.deployment(n),
+                Some(1) => self.replica_set(n),
+                Some(2) => self.service(n),
+                Some(pod) => self.pod(n, pod - 3),
+            };
+            (Topic::Resource, object)
+        })
     }
 
     /// The next record of the running cluster: 90 % logs, 6 % events, 3.9 % objects, .1 % alerts.
@@ -87,13 +96,13 @@ impl Cluster {
                 self.at()
             ),
         };
-        let subject = json!({"kind": "Pod", "ns": namespace(w), "name": pod_name(w, r)});
+        let subject = json!({"kind": "Pod", "ns": self.namespace(w), "name": pod_name(w, r)});
         json!({"event_time": self.at(), "cluster": "prod", "etype": "k8s.log", "message": message, "subject": subject, "container": "app", "stream": "stdout"}).to_string().into_bytes()
     }
 
     fn event(&mut self, w: usize, r: usize) -> Vec<u8> {
         let id = self.random(1_000_000_000);
-        let subject = json!({"kind": "Pod", "uid": format!("pod-{w}-{r}"), "ns": namespace(w), "name": pod_name(w, r)});
+        let subject = json!({"kind": "Pod", "uid": format!("pod-{w}-{r}"), "ns": self.namespace(w), "name": pod_name(w, r)});
         let (reason, message) = [
             ("Pulled", "Container image already present on machine"),
             ("Created", "Created container app"),
@@ -104,11 +113,11 @@ impl Cluster {
 
     fn alert(&mut self, w: usize) -> Vec<u8> {
         let n = self.random(1_000_000);
-        json!({"status": "resolved", "cluster": "prod", "fingerprint": format!("f{n}"), "labels": {"alertname": "HighLatency", "namespace": namespace(w), "service": format!("svc-{w}"), "severity": "warning"}, "annotations": {"summary": "p99 above 1s"}, "startsAt": self.at(), "endsAt": self.at()}).to_string().into_bytes()
+        json!({"status": "resolved", "cluster": "prod", "fingerprint": format!("f{n}"), "labels": {"alertname": "HighLatency", "namespace": self.namespace(w), "service": format!("svc-{w}"), "severity": "warning"}, "annotations": {"summary": "p99 above 1s"}, "startsAt": self.at(), "endsAt": self.at()}).to_string().into_bytes()
     }
 
     fn meta(&self, kind: &str, w: usize, name: &str, uid: &str, labels: &Value, owners: &Value) -> Value {
-        json!({"name": name, "namespace": namespace(w), "uid": uid, "creationTimestamp": Time(1_767_225_600_000_000).to_string(), "resourceVersion": self.now.to_string(), "generation": 1, "labels": labels, "ownerReferences": owners,
+        json!({"name": name, "namespace": self.namespace(w), "uid": uid, "creationTimestamp": Time(1_767_225_600_000_000).to_string(), "resourceVersion": self.now.to_string(), "generation": 1, "labels": labels, "ownerReferences": owners,
             "annotations": {"kubernetes.io/description": format!("{kind} {name} of the simulated cluster")},
             "managedFields": [{"manager": "kube-controller-manager", "operation": "Update", "apiVersion": "v1", "time": self.at(), "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:labels": {".": {}, "f:app": {}, "f:pod-template-hash": {}}, "f:ownerReferences": {".": {}, "k:{\"uid\":\"x\"}": {}}}, "f:spec": {"f:containers": {"k:{\"name\":\"app\"}": {".": {}, "f:env": {".": {}}, "f:image": {}, "f:imagePullPolicy": {}, "f:livenessProbe": {".": {}, "f:httpGet": {}}, "f:name": {}, "f:ports": {}, "f:readinessProbe": {}, "f:resources": {}, "f:terminationMessagePath": {}, "f:terminationMessagePolicy": {}}}}, "f:status": {"f:conditions": {}, "f:containerStatuses": {}, "f:hostIP": {}, "f:phase": {}, "f:podIP": {}, "f:startTime": {}}}}]})
     }
@@ -129,7 +138,7 @@ impl Cluster {
         let probe = json!({"httpGet": {"path": "/healthz", "port": 8080, "scheme": "HTTP"}, "timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3});
         json!({"serviceAccountName": "default", "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler", "terminationGracePeriodSeconds": 30,
             "containers": [{"name": "app", "image": format!("registry.example/svc-{w}:1.{}", w % 9), "imagePullPolicy": "IfNotPresent", "ports": [{"containerPort": 8080, "name": "http", "protocol": "TCP"}],
-                "env": [{"name": "BACKEND", "value": format!("svc-{}:80", (w + 20) % self.size.workloads)}, {"name": "LOG_LEVEL", "value": "info"}],
+                "env": [{"name": "BACKEND", "value": format!("svc-{}:80", (w + self.namespaces()) % self.size.workloads)}, {"name": "LOG_LEVEL", "value": "info"}],
                 "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}, "livenessProbe": probe, "readinessProbe": probe,
                 "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}]})
     }
@@ -173,10 +182,6 @@ impl Cluster {
         );
         self.wrap(&json!({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"type": "ClusterIP", "clusterIP": format!("172.20.{}.{}", w / 250, w % 250), "selector": {"app": format!("svc-{w}")}, "ports": [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]}, "status": {}}))
     }
-}
-
-fn namespace(workload: usize) -> String {
-    format!("team-{}", workload % 20)
 }
 
 fn pod_name(workload: usize, replica: usize) -> String {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::Time;
+use crate::model::{Severity, Time};
 use crate::rca::ResourceRef;
 use crate::storage::{ApiKey, Client, Scope, UsageRow};
 
@@ -234,6 +234,33 @@ pub struct Topology {
     pub resources: Vec<ResourceView>,
     /// The edges between them.
     pub edges: Vec<EdgeView>,
+}
+
+/// Something that happened to a resource.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EpisodeView {
+    /// Identity.
+    pub id: String,
+    /// When it was seen last.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Time,
+    /// When it was seen first.
+    #[schema(value_type = String, format = DateTime)]
+    pub first: Time,
+    /// `event`, `log`, `alert`, `state`, `symptom` or `cause`.
+    pub kind: String,
+    /// The cluster.
+    pub cluster: String,
+    /// The resource that it is about: cluster and uid, else cluster, kind, namespace and name.
+    pub resource: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Its reason in a word.
+    pub reason: String,
+    /// What was said.
+    pub message: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// Counts of a tenant's live graph and log.

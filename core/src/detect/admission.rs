@@ -148,10 +148,10 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(spec) = view.pod_spec(idx) else { return };
     let Some(labels) = view.graph.template_labels(idx) else { return };
     let namespace = node.namespace();
-    let served = view.graph.services(namespace).any(|s| {
-        view.object(s).and_then(|o| o.service()).is_some_and(|s| !s.selector.is_empty() && labels.contains_all(&s.selector))
-    });
-    if served || spec.containers.iter().all(|c| c.ports.is_empty()) || !view.knows(&Kind::Service, namespace) {
+    if !view.graph.selecting(namespace, labels).is_empty()
+        || spec.containers.iter().all(|c| c.ports.is_empty())
+        || !view.knows(&Kind::Service, namespace)
+    {
         return;
     }
     let full = view.graph.quotas(namespace).find_map(|q| {

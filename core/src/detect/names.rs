@@ -29,15 +29,12 @@ impl Names {
         }
         let component = graph.component(idx);
         let mut known = self.0.borrow_mut();
-        let id = match known.ids.get(&component) {
-            Some(id) => *id,
-            None => {
-                let id = ComponentId(known.all.len() as u32);
-                known.all.push(component.clone());
-                known.ids.insert(component, id);
-                id
-            }
-        };
+        let id = known.ids.get(&component).copied().unwrap_or_else(|| {
+            let id = ComponentId(known.all.len() as u32);
+            known.all.push(component.clone());
+            known.ids.insert(component, id);
+            id
+        });
         known.of.insert(idx, id);
         id
     }

@@ -235,12 +235,8 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(labels) = view.graph.template_labels(idx) else { return };
     let own = view.component(idx);
     let namespace = view.graph.get(idx).namespace();
-    let services = view.graph.services(namespace).filter(|s| {
-        let selector = view.object(*s).and_then(|o| o.service()).map(|s| &s.selector);
-        selector.is_some_and(|s| !s.is_empty() && labels.contains_all(s))
-    });
-    for service in services {
-        if view.graph.pods(namespace).any(|p| view.graph.out(service).any(|(r, o)| r == Relation::Selects && o == p)) {
+    for service in view.graph.selecting(namespace, labels) {
+        if view.graph.out(service).any(|(r, pod)| r == Relation::Selects && view.graph.get(pod).is_live()) {
             continue;
         }
         let callers = super::service::callers(view, service, &own);

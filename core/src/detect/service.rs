@@ -42,8 +42,7 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
         let wanted = view.object(w).and_then(|o| o.workload()).and_then(|w| w.spec.replicas);
         wanted == Some(0) && view.top_owner(w) != w
     };
-    let fits = |w: Idx| view.graph.template_labels(w).is_some_and(|l| l.contains_all(&service.selector));
-    let has_template = view.graph.workloads(namespace).any(|w| fits(w) && !retired(w));
+    let has_template = view.graph.selected_templates(namespace, &service.selector).any(|w| !retired(w));
     if has_template || !view.knows(&Kind::Pod, namespace) {
         return;
     }

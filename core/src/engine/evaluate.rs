@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::ClusterState;
+use super::{ClusterState, EpisodeRow};
 use crate::detect::{self, Complaint, Finding, Resolved, View};
 use crate::graph::{Graph, Idx, Relation};
 use crate::incident::{self, Reach, Symptom};
+use crate::model::object::{Object, Quota};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Time};
 use crate::rca::{self, Case, Cause, Scorer, Verdict};
@@ -19,6 +20,8 @@ pub struct Ranked {
     pub causal: Vec<Cause>,
     /// Causes by the published formula.
     pub weighted: Vec<Cause>,
+    /// Its symptoms as the graph store keeps them; empty when it did not change or nobody keeps them.
+    pub symptoms: Vec<EpisodeRow>,
 }
 
 impl Ranked {
@@ -99,6 +102,7 @@ impl ClusterState {
             spread(&self.graph, idx, &mut todo);
         }
         todo.extend(self.unwell.iter().copied());
+        todo.extend(self.idle.iter().copied());
         todo.extend(self.found.keys().copied());
         todo.extend(self.graph.of_kind(&Kind::NetworkPolicy));
         todo
@@ -110,7 +114,11 @@ impl ClusterState {
         for idx in todo {
             let mut findings = Vec::new();
             if !self.graph.get(*idx).is_leaving() {
-                detect::inspect(&view, *idx, &mut findings);
+                findings = guarded(|| {
+                    let mut found = Vec::new();
+                    detect::inspect(&view, *idx, &mut found);
+                    found
+                });
             }
             if findings.is_empty() {
                 found.remove(idx)
@@ -118,28 +126,65 @@ impl ClusterState {
                 found.insert(*idx, findings)
             };
             let unwell = view.well(*idx) == Some(false) && view.is_living(*idx);
-            if unwell {
-                self.unwell.insert(*idx)
-            } else {
-                self.unwell.remove(idx)
-            };
+            if mark(&mut self.unwell, *idx, unwell) && self.journal {
+                self.turned.push((*idx, !unwell, now));
+            }
+            mark(&mut self.idle, *idx, is_idle(&self.graph, *idx));
         }
         let view = View { unwell: &self.unwell, ..view };
         let mut order: Vec<&Idx> = found.keys().collect();
         order.sort_unstable();
         let mut findings: Vec<Finding> = order.iter().flat_map(|i| found[*i].iter().cloned()).collect();
-        findings.extend(detect::compare(&view, &complaints, &findings));
+        findings.extend(guarded(|| detect::compare(&view, &complaints, &findings)));
         let symptoms = incident::symptoms(&view, &findings, &complaints);
         let reach = Reach::new(&view, &symptoms, &findings, &complaints);
         let groups = incident::groups(&view, &symptoms, &reach);
         let (keys, changed) = self.incidents.update(&self.name, &symptoms, &groups, now);
         let case = Case { cluster: &self.name, view, findings: &findings, complaints: &complaints, reach: &reach };
-        let ranked = rank_all(&case, &symptoms, &groups, &keys);
+        let mut ranked = rank_all(&case, &symptoms, &groups, &keys);
+        if self.journal {
+            self.attach_symptoms(&mut ranked, &symptoms, &groups, &keys, &changed);
+        }
         let missing_evidence = if symptoms.is_empty() { Vec::new() } else { rca::missing_evidence(&view) };
         let evaluation = Evaluation { ranked, changed, missing_evidence, symptoms: symptoms.len() };
         self.found = found;
+        for idx in self.turned.iter().map(|(idx, ..)| *idx) {
+            self.graph.note_resource(idx);
+        }
         evaluation
     }
+
+    fn attach_symptoms(
+        &self,
+        ranked: &mut [Ranked],
+        symptoms: &[Symptom],
+        groups: &[Vec<usize>],
+        keys: &[u64],
+        changed: &BTreeSet<u64>,
+    ) {
+        for ranked in ranked.iter_mut().filter(|r| changed.contains(&r.key)) {
+            let own = groups.iter().zip(keys).filter(|(_, key)| **key == ranked.key).flat_map(|(group, _)| group);
+            ranked.symptoms = own.take(incident::MEMBERS).map(|i| self.symptom_row(&symptoms[*i])).collect();
+        }
+    }
+}
+
+/// Runs detectors. One that panics finds nothing: it cannot take the others' answers with it. The panic itself stands in
+/// the program's error output.
+fn guarded(detect: impl FnOnce() -> Vec<Finding>) -> Vec<Finding> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(detect)).unwrap_or_default()
+}
+
+/// Puts a resource into a set or takes it out. Returns whether that changed anything.
+fn mark(set: &mut BTreeSet<Idx>, idx: Idx, belongs: bool) -> bool {
+    if belongs { set.insert(idx) } else { set.remove(&idx) }
+}
+
+/// Whether a Service wants pods and has none: what would be its own may come with any change of the namespace.
+fn is_idle(graph: &Graph, idx: Idx) -> bool {
+    let node = graph.get(idx);
+    let service = node.object.as_deref().and_then(Object::service);
+    node.is_live() && service.is_some_and(|s| !s.selector.is_empty()) && !graph.out(idx).any(|(r, _)| r == Relation::Selects)
 }
 
 fn rank_all(case: &Case<'_>, symptoms: &[Symptom], groups: &[Vec<usize>], keys: &[u64]) -> Vec<Ranked> {
@@ -153,11 +198,12 @@ fn rank_all(case: &Case<'_>, symptoms: &[Symptom], groups: &[Vec<usize>], keys: 
             key,
             causal: rca::rank(case, &members, Scorer::Causal),
             weighted: rca::rank(case, &members, Scorer::Weighted),
+            symptoms: Vec::new(),
         })
         .collect()
 }
 
-/// What leans on a resource: its neighbours, its owners, and for selectors and quotas the workloads of the namespace.
+/// What leans on a resource: its neighbours, its owners, and what meets it through labels or a used-up quota.
 fn spread(graph: &Graph, idx: Idx, todo: &mut BTreeSet<Idx>) {
     let node = graph.get(idx);
     if matches!(node.kind(), Kind::Node | Kind::Namespace | Kind::ServiceAccount | Kind::Lease) {
@@ -170,16 +216,31 @@ fn spread(graph: &Graph, idx: Idx, todo: &mut BTreeSet<Idx>) {
         todo.insert(owner);
         at = owner;
     }
-    match node.kind() {
-        Kind::Service | Kind::ResourceQuota => todo.extend(graph.workloads(node.namespace())),
-        kind if kind.is_workload() => {
-            todo.extend(graph.services(node.namespace()));
-            for (relation, child) in graph.out(idx) {
-                if relation == Relation::Controls {
-                    todo.extend(graph.out(child).filter(|(r, _)| *r == Relation::Controls).map(|(_, i)| i));
-                }
-            }
+    let Some(object) = node.object.as_deref() else { return };
+    if let Some(service) = object.service() {
+        todo.extend(graph.selected_templates(node.namespace(), &service.selector));
+    }
+    if let Some(labels) = graph.template_labels(idx) {
+        todo.extend(graph.selecting(node.namespace(), labels));
+        for (_, child) in graph.out(idx).filter(|(r, _)| *r == Relation::Controls) {
+            todo.extend(graph.out(child).filter(|(r, _)| *r == Relation::Controls).map(|(_, i)| i));
         }
-        _ => {}
+    }
+    // Where no room for Services is left, a workload may lack one without a word.
+    let is_full = |q: &Quota| q.hard.get("services").is_some_and(|hard| q.used.get("services").is_some_and(|used| used >= hard));
+    if object.quota().is_some_and(is_full) {
+        todo.extend(graph.workloads(node.namespace()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_detector_that_panics_finds_nothing() {
+        let found = super::guarded(|| {
+            let none: Vec<crate::detect::Finding> = Vec::new();
+            vec![none[7].clone()]
+        });
+        assert!(found.is_empty());
     }
 }

@@ -1,7 +1,9 @@
 //! The engine's one entry: records change a cluster's state, and its instants are evaluated.
 
+mod changes;
 mod evaluate;
 mod state;
 
+pub use changes::{Changes, EdgeRow, EpisodeRow, ResourceRow, resource_id};
 pub use evaluate::{Evaluation, Ranked};
 pub use state::{Applied, ClusterState};

@@ -41,7 +41,13 @@ pub struct ClusterState {
     listings: Map<Kind, Time>,
     pub(super) found: Map<Idx, Vec<Finding>>,
     pub(super) unwell: BTreeSet<Idx>,
+    /// Services that want pods and have none.
+    pub(super) idle: BTreeSet<Idx>,
     pub(super) last_prune: Time,
+    /// Whether changes are kept for the graph store.
+    pub(super) journal: bool,
+    /// Resources that became well or unwell since changes were taken.
+    pub(super) turned: Vec<(Idx, bool, Time)>,
 }
 
 impl ClusterState {

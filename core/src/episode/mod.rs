@@ -1,6 +1,7 @@
 //! What happened: events, log templates and alerts of the window, folded so that memory follows the window and the
 //! number of different things said, not the traffic. Folding is commutative: the order of arrival does not matter.
 
+mod journal;
 mod template;
 
 use std::sync::OnceLock;
@@ -10,6 +11,7 @@ use hashbrown::hash_map::Entry;
 use crate::model::time::MINUTE;
 use crate::model::{Alert, Episode, LogLine, Severity, Str, Subject, Time};
 
+pub use journal::Happened;
 pub use template::fingerprint;
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
@@ -99,6 +101,7 @@ pub struct Episodes {
     logs: Map<(u64, u64), LogTemplate>,
     templates_of: Map<u64, u32>,
     alerts: Map<(Str, Time), Alert>,
+    touched: Option<Box<journal::Touched>>,
 }
 
 fn hash(value: &impl std::hash::Hash) -> u64 {
@@ -123,6 +126,9 @@ impl Episodes {
             Some(id) => hash(id),
             None => hash(&(&event.subject, &event.reason, fingerprint(&event.message))),
         };
+        if let Some(touched) = self.touched.as_mut().filter(|_| event.severity >= Severity::Warning) {
+            touched.events.insert(key);
+        }
         match self.events.entry(key) {
             Entry::Vacant(slot) => {
                 slot.insert(event);
@@ -160,6 +166,9 @@ impl Episodes {
                 *count += 1;
             }
         }
+        if let Some(touched) = &mut self.touched {
+            touched.logs.insert((key, at.0 / MINUTE));
+        }
         match self.logs.entry(key) {
             Entry::Occupied(mut known) => known.get_mut().add(line, pattern, at),
             Entry::Vacant(slot) => {
@@ -170,6 +179,9 @@ impl Episodes {
 
     /// Folds an alert in: the status resolves it, the onset stays.
     pub fn alert(&mut self, alert: Alert) -> Folded {
+        if let Some(touched) = &mut self.touched {
+            touched.alerts.insert((alert.fingerprint.clone(), alert.starts));
+        }
         match self.alerts.entry((alert.fingerprint.clone(), alert.starts)) {
             Entry::Vacant(slot) => {
                 slot.insert(alert);

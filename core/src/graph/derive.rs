@@ -26,16 +26,19 @@ impl Graph {
         links.push(Link { other: to, relation, from: at, to: None, stated });
         self.nodes[to.0 as usize].inc.push(Link { other: from, relation, from: at, to: None, stated });
         self.edges += 1;
+        self.note_edge(from, relation, to, at, None);
     }
 
     pub(super) fn unlink(&mut self, from: Idx, relation: Relation, to: Idx, at: Time) {
         let end = |links: &mut Vec<Link>, other: Idx| {
-            let found = links.iter_mut().find(|l| l.other == other && l.relation == relation && l.to.is_none());
-            found.map(|l| l.to = Some(at)).is_some()
+            let link = links.iter_mut().find(|l| l.other == other && l.relation == relation && l.to.is_none())?;
+            link.to = Some(at);
+            Some(link.from)
         };
-        if end(&mut self.nodes[from.0 as usize].out, to) {
+        if let Some(since) = end(&mut self.nodes[from.0 as usize].out, to) {
             end(&mut self.nodes[to.0 as usize].inc, from);
             self.edges -= 1;
+            self.note_edge(from, relation, to, since, Some(at));
         }
     }
 
@@ -97,6 +100,7 @@ impl Graph {
             .collect();
         for service in stale {
             self.unlink(service, Relation::Selects, pod, at);
+            self.dirty.push(service);
         }
         for service in services {
             self.link(service, Relation::Selects, pod, at, false);

@@ -19,13 +19,13 @@ impl Graph {
             self.delist(idx);
         }
         self.share(idx, &mut object);
+        if !was_live || relink {
+            self.note_resource(idx);
+        }
         let node = &mut self.nodes[idx.0 as usize];
         node.updated = at;
         node.closed = None;
         node.created = object.meta.created.or(node.created);
-        if node.uid.is_none() {
-            node.uid.clone_from(&object.meta.uid);
-        }
         node.object = Some(object);
         if !was_live || relink {
             self.enlist(idx);
@@ -112,6 +112,7 @@ impl Graph {
         }
         self.ended.push(idx);
         self.dirty.push(idx);
+        self.note_resource(idx);
     }
 
     /// Ends a full listing of a kind: closes what was not written since `since`. Returns what was closed.
@@ -212,7 +213,8 @@ impl Graph {
                 a
             }
             (None, Some(b)) if self.may_be(b, meta, at) => {
-                if let Some(uid) = &meta.uid {
+                if let Some(uid) = meta.uid.as_ref().filter(|_| self.get(b).uid.is_none()) {
+                    self.note_uid(b);
                     self.by_uid.insert(uid.clone(), b);
                     self.nodes[b.0 as usize].uid = Some(uid.clone());
                 }
@@ -255,11 +257,13 @@ impl Graph {
             None => self.nodes.push(node),
         }
         self.named.push(idx);
+        self.note_resource(idx);
         idx
     }
 
     fn name_node(&mut self, idx: Idx, alias: Alias) {
         if self.get(idx).alias != alias && !alias.name.is_empty() {
+            self.note_resource(idx);
             self.nodes[idx.0 as usize].alias = alias.clone();
             self.by_alias.insert(alias, idx);
         }
@@ -267,6 +271,9 @@ impl Graph {
 
     /// Makes `from`, known by alias alone, the same node as `into`.
     fn merge(&mut self, from: Idx, into: Idx) {
+        if let Some(id) = self.journal.is_some().then(|| self.get(from).id()) {
+            self.journal.get_or_insert_default().renamed.push((id, into));
+        }
         let node = &mut self.nodes[from.0 as usize];
         node.merged_into = Some(into);
         let (out, inc) = (std::mem::take(&mut node.out), std::mem::take(&mut node.inc));

@@ -156,7 +156,7 @@ impl Graph {
     }
 
     /// Live controllers of a namespace whose pods a selector selects.
-    pub(super) fn selected_templates(&self, namespace: &str, selector: &Labels) -> impl Iterator<Item = Idx> + '_ {
+    pub fn selected_templates(&self, namespace: &str, selector: &Labels) -> impl Iterator<Item = Idx> + '_ {
         let selector = selector.clone();
         let candidates = self.members.get(namespace).map_or(&[][..], |m| m.templates.rarest(&selector));
         candidates.iter().copied().filter(move |i| {
@@ -165,7 +165,7 @@ impl Graph {
     }
 
     /// Live Services of a namespace that select something with these labels.
-    pub(super) fn selecting(&self, namespace: &str, labels: &Labels) -> Vec<Idx> {
+    pub fn selecting(&self, namespace: &str, labels: &Labels) -> Vec<Idx> {
         let Some(members) = self.members.get(namespace) else { return Vec::new() };
         let candidates = labels.0.iter().flat_map(|pair| members.selecting.get(pair).iter().copied());
         let selects = |service: &Idx| {

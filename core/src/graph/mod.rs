@@ -5,12 +5,14 @@ mod component;
 pub mod derive;
 mod forget;
 mod identity;
+mod journal;
 mod members;
 mod path;
 mod relation;
 mod resource;
 
 pub use component::{Component, ComponentKind};
+pub use journal::{EdgeChange, Journal};
 pub use path::Step;
 pub use relation::Relation;
 pub use resource::{Idx, Link, Resource};
@@ -46,6 +48,8 @@ pub struct Graph {
     /// Places that the next resources take.
     free: Vec<Idx>,
     edges: usize,
+    /// Changes for the graph store; kept where somebody takes them.
+    journal: Option<Box<Journal>>,
 }
 
 impl Graph {
@@ -56,7 +60,12 @@ impl Graph {
 
     /// All resources, also closed ones and those that only others named.
     pub fn iter(&self) -> impl Iterator<Item = (Idx, &Resource)> {
-        self.nodes.iter().enumerate().filter(|(_, r)| r.merged_into.is_none() && !r.is_nobody()).map(|(i, r)| (Idx(i as u32), r))
+        self.nodes.iter().enumerate().map(|(i, r)| (Idx(i as u32), r)).filter(|(i, _)| !self.is_free(*i))
+    }
+
+    /// Whether a place holds no resource of its own: it is free, or the resource became another one.
+    pub fn is_free(&self, idx: Idx) -> bool {
+        self.get(idx).merged_into.is_some() || self.get(idx).is_nobody()
     }
 
     /// How many resources live.

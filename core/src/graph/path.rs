@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use super::{Graph, Idx, Map, Relation};
 
+/// Most resources that are visited around one.
+const VISITS: usize = 20_000;
+
 /// One edge of a path, in the edge's own direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -63,13 +66,13 @@ impl Graph {
     }
 
     /// All resources within `max` edges of `from`, with their distance, nearest first; `through` decides which
-    /// resources are walked through.
+    /// resources are walked through. Beyond [`VISITS`] it stops: everything is near where everything shares one account.
     pub fn within(&self, from: Idx, max: usize, through: impl Fn(Idx) -> bool) -> Vec<(Idx, usize)> {
         let mut seen: Map<Idx, usize> = Map::default();
         seen.insert(from, 0);
         let mut order = vec![(from, 0)];
         let mut next = 0;
-        while next < order.len() {
+        while next < order.len() && order.len() < VISITS {
             let (at, depth) = order[next];
             next += 1;
             if depth == max || (depth > 0 && !through(at)) {

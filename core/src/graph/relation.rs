@@ -58,3 +58,16 @@ impl fmt::Display for Relation {
         f.write_str(self.as_str())
     }
 }
+
+impl serde::Serialize for Relation {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Relation {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let word = crate::model::Str::deserialize(d)?;
+        Self::parse(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no relation")))
+    }
+}

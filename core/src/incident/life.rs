@@ -12,7 +12,7 @@ use crate::model::{Severity, Time};
 /// How long after its end the same symptom reopens an incident, in microseconds.
 pub const REOPENS: i64 = 30 * MINUTE;
 /// Most symptoms that an incident lists: the first ones tell, thousands of alike ones only weigh.
-const MEMBERS: usize = 500;
+pub const MEMBERS: usize = 500;
 /// How long ended incidents are remembered.
 const REMEMBERED: i64 = 24 * 60 * MINUTE;
 

@@ -6,6 +6,6 @@ mod reach;
 mod symptom;
 
 pub use group::groups;
-pub use life::{Incident, Member, Registry, State, Transition};
+pub use life::{Incident, MEMBERS, Member, Registry, State, Transition};
 pub use reach::Reach;
 pub use symptom::{Symptom, SymptomKind, symptoms};

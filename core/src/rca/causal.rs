@@ -173,7 +173,7 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, place: usize, totals: &[f64], symp
         cluster: case.cluster.to_owned(),
         fault_type: h.fault.to_owned(),
         confidence: confidence(&weights::get().calibration, h.total, lead),
-        resource: explain::reference(view, blamed),
+        resource: explain::reference(view.graph, blamed),
         event_id: evidence.first().map(|e| e.id.clone()).unwrap_or_default(),
         timestamp: evidence.first().map_or(view.now, |e| e.at),
         hops: path.len(),

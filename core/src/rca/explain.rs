@@ -3,7 +3,7 @@
 use super::answer::{EvidenceLine, PathStep, ResourceRef};
 use super::confidence::round;
 use crate::detect::{Evidence, View};
-use crate::graph::Idx;
+use crate::graph::{Graph, Idx};
 use crate::incident::Symptom;
 use crate::model::Kind;
 
@@ -12,8 +12,9 @@ const PATH: usize = 6;
 /// Most lines of evidence.
 const LINES: usize = 12;
 
-pub(super) fn reference(view: &View<'_>, idx: Idx) -> ResourceRef {
-    let node = view.graph.get(idx);
+/// A resource as answers name it.
+pub fn reference(graph: &Graph, idx: Idx) -> ResourceRef {
+    let node = graph.get(idx);
     ResourceRef {
         kind: node.kind().to_string(),
         namespace: node.namespace().to_owned(),
@@ -33,7 +34,11 @@ pub(super) fn path(view: &View<'_>, from: &[&Symptom], to: Idx) -> Vec<PathStep>
         if let Some(steps) = view.graph.path(symptom.resource, to, PATH, through) {
             return steps
                 .iter()
-                .map(|s| PathStep { from: reference(view, s.from), relation: s.relation.to_string(), to: reference(view, s.to) })
+                .map(|s| PathStep {
+                    from: reference(view.graph, s.from),
+                    relation: s.relation.to_string(),
+                    to: reference(view.graph, s.to),
+                })
                 .collect();
         }
     }
@@ -51,7 +56,7 @@ pub(super) fn evidence(view: &View<'_>, all: &[&Evidence], weight: f64) -> Vec<E
         .map(|e| EvidenceLine {
             id: e.id.clone(),
             at: e.at,
-            resource: reference(view, e.resource),
+            resource: reference(view.graph, e.resource),
             what: e.what.clone(),
             weight: share,
         })

@@ -10,6 +10,7 @@ pub mod weights;
 use std::collections::BTreeSet;
 
 pub use answer::{Answer, Cause, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict};
+pub use explain::reference;
 
 use crate::detect::{Complaint, Finding, View};
 use crate::incident::{Reach, Symptom};

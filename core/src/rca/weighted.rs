@@ -147,7 +147,7 @@ fn cause(
     rank: usize,
 ) -> Cause {
     let view = &case.view;
-    let resource = explain::reference(view, c.resource);
+    let resource = explain::reference(view.graph, c.resource);
     let (id, what) = (c.source.id(), c.source.what());
     Cause {
         rank,

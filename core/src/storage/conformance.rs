@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ApiKey, Client, ClientState, Commit, Entry, ErrorKind, EventLog, IncidentFilter, Limits, MetaStore, Offset, Scope, StreamId,
-    Tenant,
+    ApiKey, CauseRow, Client, ClientState, Commit, Entry, ErrorKind, EventLog, GraphBatch, GraphCounts, GraphStore,
+    IncidentFilter, IncidentNode, Limits, MetaStore, Offset, Scope, StreamId, Tenant, TimelineFilter, Window,
 };
+use crate::engine::{Changes, EdgeRow, EpisodeRow, ResourceRow, resource_id};
+use crate::graph::Relation;
+use crate::incident::State;
 use crate::model::time::{DAY, MINUTE};
-use crate::model::{Time, Topic};
+use crate::model::{Severity, Time, Topic};
+use crate::rca::ResourceRef;
 
 fn tenant(name: &str) -> Tenant {
     Tenant::parse(&format!("client-{name}-abc123")).unwrap()
@@ -44,18 +48,23 @@ pub async fn event_log(log: &dyn EventLog) {
 pub async fn limits(limits: &dyn Limits) {
     let (a, b) = (tenant("a"), tenant("b"));
     let now = Time(1000 * DAY);
+    let window = Window { name: "api/minute", length: MINUTE, limit: 2 };
     for left in [1, 0] {
-        let taken = limits.take(&a, "api/minute", MINUTE, 2, now).await.unwrap();
+        let taken = limits.take(&a, window, 1, now).await.unwrap();
         assert_eq!((taken.allowed, taken.remaining), (true, left));
     }
-    let refused = limits.take(&a, "api/minute", MINUTE, 2, now).await.unwrap();
+    let refused = limits.take(&a, window, 1, now).await.unwrap();
     assert!(!refused.allowed);
     assert_eq!(refused.reset, now.plus(MINUTE));
-    assert!(limits.take(&b, "api/minute", MINUTE, 2, now).await.unwrap().allowed, "tenants do not share");
-    assert!(limits.take(&a, "api/minute", MINUTE, 2, now.plus(MINUTE)).await.unwrap().allowed, "a new window is whole");
+    assert!(limits.take(&b, window, 1, now).await.unwrap().allowed, "tenants do not share");
+    assert!(limits.take(&a, window, 1, now.plus(MINUTE)).await.unwrap().allowed, "a new window is whole");
+    assert!(!limits.take(&a, window, 2, now.plus(MINUTE)).await.unwrap().allowed, "all or none");
+    assert!(limits.take(&a, window, 1, now.plus(MINUTE)).await.unwrap().allowed, "what was refused took nothing");
     assert!(limits.take_day(&a, 90, 100, now).await.unwrap().allowed);
     assert!(limits.take_day(&a, 90, 100, now).await.unwrap().allowed, "a batch begun within quota is taken whole");
     assert!(!limits.take_day(&a, 1, 100, now).await.unwrap().allowed);
+    limits.give_back_day(&a, 90, now).await.unwrap();
+    assert!(limits.take_day(&a, 1, 100, now).await.unwrap().allowed, "what was given back can be taken");
     limits.preload_day(&b, 100, now).await.unwrap();
     assert!(!limits.take_day(&b, 1, 100, now).await.unwrap().allowed, "what was used before a restart counts");
 }
@@ -128,4 +137,140 @@ async fn commits(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
     assert_eq!(numbers, meta.reserve(a, &[12, 11]).await.unwrap(), "a number is reserved once");
     assert_eq!(numbers.values().copied().collect::<Vec<_>>(), [1, 2]);
     assert!(meta.incidents(a, &IncidentFilter { limit: 10, ..IncidentFilter::default() }).await.unwrap().is_empty());
+}
+
+fn resource(id: &str, uid: Option<&str>, deleted: Option<i64>) -> ResourceRow {
+    let named = ResourceRef { kind: "Pod".into(), namespace: "shop".into(), name: id.into(), uid: uid.map(Into::into) };
+    ResourceRow {
+        id: resource_id("prod", &named),
+        cluster: "prod".into(),
+        resource: named,
+        component: format!("app/{id}"),
+        labels: "app=web".into(),
+        healthy: Some(true),
+        created: Some(Time(5)),
+        deleted: deleted.map(Time),
+    }
+}
+
+fn episode(id: &str, about: &str, last: i64) -> EpisodeRow {
+    EpisodeRow {
+        id: id.into(),
+        about: about.into(),
+        cluster: "prod".into(),
+        kind: "event".into(),
+        first: Time(last - 1),
+        last: Time(last),
+        severity: Severity::Warning,
+        reason: "BackOff".into(),
+        message: "back-off".into(),
+        count: 2,
+    }
+}
+
+fn edge(from: &str, to: &str, since: i64, until: Option<i64>) -> EdgeRow {
+    let (valid_from, valid_to) = (Time(since), until.map(Time));
+    EdgeRow { from: from.into(), relation: Relation::Calls, to: to.into(), valid_from, valid_to }
+}
+
+fn changes(resources: Vec<ResourceRow>, edges: Vec<EdgeRow>, episodes: Vec<EpisodeRow>) -> GraphBatch {
+    GraphBatch { epoch: 1, changes: Changes { renamed: Vec::new(), resources, edges, episodes }, ..GraphBatch::default() }
+}
+
+/// What every [`GraphStore`] does.
+pub async fn graph_store(graph: &dyn GraphStore) {
+    let (a, b) = (tenant("a"), tenant("b"));
+    assert_eq!(graph.counts(&a).await.unwrap(), GraphCounts::default(), "a new tenant has nothing");
+    assert!(graph.around(&a, "u1", 1, Time(10), 10).await.unwrap().is_none());
+    let (web, db) = (resource("web", Some("u1"), None), resource("db", Some("u2"), None));
+    let first = changes(
+        vec![web.clone(), db.clone()],
+        vec![edge(&web.id, &db.id, 10, None)],
+        vec![episode("e1", &web.id, 20), episode("e2", &web.id, 15), episode("e3", &db.id, 30)],
+    );
+    for _ in 0..2 {
+        graph.write(&a, first.clone()).await.unwrap();
+    }
+    let counts = graph.counts(&a).await.unwrap();
+    assert_eq!((counts.resources, counts.episodes, counts.edges), (2, 3, 4), "writes are idempotent by key");
+    assert_eq!(graph.counts(&b).await.unwrap(), GraphCounts::default(), "tenants do not share");
+    assert_eq!(graph.resources(&a, "u1").await.unwrap(), std::slice::from_ref(&web), "rows come back as they were");
+    history(graph, &a, &web, &db).await;
+    timelines(graph, &a).await;
+    incidents(graph, &a, &web).await;
+    renames(graph, &a, &db).await;
+    let fenced = graph.write(&a, GraphBatch { epoch: 0, ..first }).await.unwrap_err();
+    assert_eq!(fenced.kind, ErrorKind::Fenced, "a daemon that lost its lease cannot write");
+    assert!(graph.forget(&a, Time(25)).await.unwrap() >= 2);
+    assert!(graph.timeline(&a, &TimelineFilter { to: Some(Time(25)), limit: 9, ..Default::default() }).await.unwrap().is_empty());
+    graph.remove(&a).await.unwrap();
+    assert_eq!(graph.counts(&a).await.unwrap(), GraphCounts::default(), "nothing is left of a removed tenant");
+}
+
+async fn history(graph: &dyn GraphStore, a: &Tenant, web: &ResourceRow, db: &ResourceRow) {
+    let ended = ResourceRow { deleted: Some(Time(40)), healthy: None, ..db.clone() };
+    graph.write(a, changes(vec![ended.clone()], vec![edge(&web.id, &db.id, 10, Some(40))], Vec::new())).await.unwrap();
+    let before = graph.around(a, "u1", 1, Time(39), 10).await.unwrap().unwrap();
+    assert_eq!((before.resources.len(), before.edges.len()), (2, 1), "as it was before the end");
+    assert_eq!(before.edges[0].valid_to, Some(Time(40)));
+    let after = graph.around(a, "u1", 1, Time(40), 10).await.unwrap().unwrap();
+    assert_eq!((after.resources.len(), after.edges.len()), (1, 0), "as it is after the end");
+    assert!(graph.around(a, "u1", 1, Time(9), 10).await.unwrap().unwrap().edges.is_empty(), "before it began");
+    assert_eq!(graph.resources(a, "u2").await.unwrap(), [ended], "what ended stays reachable");
+}
+
+async fn timelines(graph: &dyn GraphStore, a: &Tenant) {
+    let all = TimelineFilter { limit: 2, ..TimelineFilter::default() };
+    let page = graph.timeline(a, &all).await.unwrap();
+    assert_eq!(page.iter().map(|e| &*e.id).collect::<Vec<_>>(), ["e2", "e1"], "in the order of time");
+    let after = page.last().map(|e| (e.last, e.id.clone()));
+    let rest = graph.timeline(a, &TimelineFilter { after, ..all }).await.unwrap();
+    assert_eq!(rest.iter().map(|e| &*e.id).collect::<Vec<_>>(), ["e3"], "the cursor goes on");
+    let about = TimelineFilter { resource: Some("u2".into()), limit: 9, ..TimelineFilter::default() };
+    assert_eq!(graph.timeline(a, &about).await.unwrap().len(), 1, "of one resource");
+    let none = TimelineFilter { kind: Some("alert".into()), limit: 9, ..TimelineFilter::default() };
+    assert!(graph.timeline(a, &none).await.unwrap().is_empty(), "of one kind");
+}
+
+async fn incidents(graph: &dyn GraphStore, a: &Tenant, web: &ResourceRow) {
+    let cause = |rank: usize, id: &str| CauseRow {
+        episode: EpisodeRow { kind: "cause".into(), ..episode(id, &web.id, 35) },
+        rank,
+        confidence: 0.9,
+        temporal: None,
+        distance: None,
+        domain: None,
+        hops: 1,
+        path: "web CALLS db".into(),
+    };
+    let incident = |causes: Vec<CauseRow>| IncidentNode {
+        id: "inc-1".into(),
+        cluster: "prod".into(),
+        state: State::Open,
+        severity: Severity::Error,
+        started: Time(20),
+        ended: None,
+        symptoms: vec![episode("e1", &web.id, 20)],
+        causes: Some(causes),
+        at: Time(35),
+    };
+    let batch = |i| GraphBatch { epoch: 1, incidents: vec![i], ..GraphBatch::default() };
+    let before = graph.counts(a).await.unwrap();
+    graph.write(a, batch(incident(vec![cause(1, "c1"), cause(2, "c2")]))).await.unwrap();
+    let two = graph.counts(a).await.unwrap();
+    assert_eq!((two.incidents, two.edges - before.edges), (1, 5), "a symptom, two causes, and what these are about");
+    graph.write(a, batch(incident(vec![cause(1, "c2")]))).await.unwrap();
+    assert_eq!(graph.counts(a).await.unwrap().edges, two.edges - 1, "causes are replaced as a set");
+}
+
+async fn renames(graph: &dyn GraphStore, a: &Tenant, db: &ResourceRow) {
+    let named = resource("queue", None, None);
+    let known = resource("queue", Some("u3"), None);
+    let call = vec![edge(&named.id, &db.id, 12, None)];
+    graph.write(a, changes(vec![named.clone()], call, vec![])).await.unwrap();
+    let renamed = Changes { renamed: vec![(named.id.clone(), known.id.clone())], resources: vec![known], ..Changes::default() };
+    graph.write(a, GraphBatch { epoch: 1, changes: renamed, ..GraphBatch::default() }).await.unwrap();
+    assert!(graph.resources(a, &named.id).await.unwrap().is_empty(), "a name that got a uid is one resource");
+    let around = graph.around(a, "u3", 1, Time(20), 10).await.unwrap().unwrap();
+    assert_eq!(around.edges.len(), 1, "and keeps its edges");
 }

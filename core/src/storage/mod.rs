@@ -6,13 +6,15 @@
 pub mod conformance;
 pub mod embedded;
 mod error;
+mod graph;
 mod limits;
 mod log;
 mod meta;
 mod tenant;
 
 pub use error::{Error, ErrorKind, Result};
-pub use limits::{Limits, Taken};
+pub use graph::{CauseRow, GraphBatch, GraphCounts, GraphStore, IncidentNode, Subgraph, TimelineFilter};
+pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, Stored, StreamId};
 pub use meta::{
     Admin, AnswerRow, ApiKey, Audit, Client, ClientState, ClusterRow, Commit, IncidentFilter, IncidentRow, MetaStore, Offset,

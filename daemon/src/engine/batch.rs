@@ -1,16 +1,19 @@
 //! One batch: parsed, ordered, applied, looked at, committed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 
-use kgrca_core::engine::{Applied, ClusterState, Evaluation};
+use kgrca_core::engine::{Applied, Changes, ClusterState, Evaluation, Ranked};
 use kgrca_core::incident::Incident;
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reason};
 use kgrca_core::rca::{self, Answer, EngineInfo, Scorer};
-use kgrca_core::storage::{AnswerRow, ClusterRow, Commit, Error, IncidentRow, Offset, Stored, StreamId, TransitionRow};
+use kgrca_core::storage::{
+    AnswerRow, ClusterRow, Commit, Error, GraphBatch, IncidentNode, IncidentRow, Offset, Stored, StreamId, TransitionRow,
+};
 
 use super::worker::Worker;
-use super::{Live, worker};
+use super::{Live, history, worker};
 use crate::telemetry;
 
 /// How long clusters go without being looked at while more waits.
@@ -32,6 +35,9 @@ struct Outcome {
     rows: Vec<IncidentRow>,
     answers: Vec<AnswerRow>,
     clusters: Vec<ClusterRow>,
+    changes: Changes,
+    /// Incidents for the graph by key; their ids are not known yet.
+    nodes: Vec<(u64, IncidentNode)>,
     at: Time,
 }
 
@@ -54,6 +60,7 @@ pub(super) async fn work_off(
         (live, outcome)
     });
     let (live, mut outcome) = worked.await.map_err(|e| Error::new(kgrca_core::storage::ErrorKind::Internal, e.to_string()))?;
+    let counts = live.counts.clone();
     drop(live);
     let keys: BTreeSet<u64> = outcome.rows.iter().map(|r| r.key).chain(outcome.answers.iter().map(|a| a.key)).collect();
     let numbers = if keys.is_empty() {
@@ -65,6 +72,13 @@ pub(super) async fn work_off(
         row.incident_id = numbers.get(&row.key).map(|n| format!("inc-{n}")).unwrap_or_default();
         row.merged_into = row.merged_into.take().and_then(|key| numbers.get(&key.parse().ok()?).map(|n| format!("inc-{n}")));
     }
+    for (key, node) in &mut outcome.nodes {
+        node.id = numbers.get(key).map(|n| format!("inc-{n}")).unwrap_or_default();
+    }
+    // The graph first: what it was told twice changes nothing, what it was not told would be lost.
+    let incidents = outcome.nodes.into_iter().map(|(_, node)| node).collect();
+    let graph = GraphBatch { partition: worker.partition, epoch, changes: outcome.changes, incidents };
+    worker.stores.graph.write(&worker.tenant, graph).await?;
     let commit = Commit {
         epoch,
         offsets: next.clone(),
@@ -76,6 +90,8 @@ pub(super) async fn work_off(
         at: outcome.at,
     };
     worker.stores.meta.commit(&worker.tenant, worker.partition, commit).await?;
+    worker.live.write().await.committed = counts;
+    worker.commits.add(&worker.tenant);
     offsets.extend(next.iter().map(|o| (o.stream, o.next)));
     announce(worker, &outcome.transitions, &numbers);
     telemetry::BatchCommitted { tenant: &worker.tenant, by_topic: &outcome.by_topic, seconds: started.elapsed().as_secs_f64() }
@@ -109,8 +125,7 @@ fn apply(
     for p in placed {
         let name = p.record.cluster.clone();
         outcome.at = outcome.at.max(p.record.at);
-        let state = live.clusters.entry(name.clone()).or_insert_with(|| ClusterState::new(name.clone()));
-        let applied = state.apply(p.record);
+        let applied = live.cluster(&name).apply(p.record);
         touched.insert(name);
         if p.topic == Topic::Control {
             continue;
@@ -133,11 +148,13 @@ fn apply(
             let evaluation = state.evaluate(state.watermark);
             let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
             telemetry::Ranked { seconds: started.elapsed().as_secs_f64(), causes }.emit();
-            record(state, &evaluation, &before, &mut outcome);
+            record(state, &evaluation, &before, &mut live.told, &mut outcome);
             touched.insert(name);
         }
     }
-    for state in touched.iter().filter_map(|name| live.clusters.get(name)) {
+    for name in &touched {
+        let Some(state) = live.clusters.get_mut(name) else { continue };
+        outcome.changes.extend(state.take_changes());
         let row = ClusterRow { cluster: state.name.to_string(), state: state.save(), last_record: state.last_record };
         outcome.clusters.push(row);
     }
@@ -166,9 +183,7 @@ fn parse_all(
                         live.counts.seen += records.len() as u64;
                     }
                     for record in records.drain(..) {
-                        let name = record.cluster.clone();
-                        let state = live.clusters.entry(name.clone()).or_insert_with(|| ClusterState::new(name));
-                        if state.admit(stream.topic, &record) {
+                        if live.cluster(&record.cluster).admit(stream.topic, &record) {
                             placed.push(Placed { record, topic: stream.topic, offset: s.offset });
                         } else {
                             live.counts.duplicate += 1;
@@ -191,9 +206,15 @@ fn reject_word(reason: Reason) -> &'static str {
     reason.as_str()
 }
 
-/// Rows, transitions and answers of the incidents that changed, and of those that are live.
-fn record(state: &ClusterState, evaluation: &Evaluation, before: &BTreeMap<u64, usize>, outcome: &mut Outcome) {
-    let ranked: BTreeMap<u64, &kgrca_core::engine::Ranked> = evaluation.ranked.iter().map(|r| (r.key, r)).collect();
+/// Rows, transitions and answers of the incidents that changed, or whose causes did.
+fn record(
+    state: &ClusterState,
+    evaluation: &Evaluation,
+    before: &BTreeMap<u64, usize>,
+    told: &mut HashMap<u64, u64>,
+    outcome: &mut Outcome,
+) {
+    let ranked: BTreeMap<u64, &Ranked> = evaluation.ranked.iter().map(|r| (r.key, r)).collect();
     for incident in state.incidents.iter() {
         let new = &incident.transitions[before.get(&incident.key).copied().unwrap_or(0).min(incident.transitions.len())..];
         outcome.transitions.extend(new.iter().map(|t| (incident.key, t.clone())));
@@ -201,12 +222,17 @@ fn record(state: &ClusterState, evaluation: &Evaluation, before: &BTreeMap<u64, 
         if opened > 0 {
             *outcome.usage.entry((state.watermark.day(), "incidents_count".into())).or_default() += opened as i64;
         }
+        let causes = ranked.get(&incident.key).copied();
         let changed = evaluation.changed.contains(&incident.key) || !new.is_empty();
-        let causes = ranked.get(&incident.key);
-        if !changed && causes.is_none() {
+        let causes_changed = causes.is_some_and(|r| told.insert(incident.key, gist(r)) != Some(gist(r)));
+        if !incident.is_live() {
+            told.remove(&incident.key);
+        }
+        if !changed && !causes_changed {
             continue;
         }
         outcome.rows.push(row(state, incident, causes.map_or(&[][..], |r| r.causal.as_slice())));
+        outcome.nodes.push((incident.key, history::incident(state, incident, causes)));
         for scorer in causes.iter().flat_map(|_| [Scorer::Causal, Scorer::Weighted]) {
             let found = causes.map_or(&[][..], |r| r.causes(scorer));
             outcome.answers.push(AnswerRow {
@@ -216,6 +242,18 @@ fn record(state: &ClusterState, evaluation: &Evaluation, before: &BTreeMap<u64, 
             });
         }
     }
+}
+
+/// A hash of what an answer says: the same gist is not written again.
+fn gist(ranked: &Ranked) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    for cause in ranked.causal.iter().chain(&ranked.weighted) {
+        (&cause.component, &cause.fault_type, &cause.message, cause.confidence.to_bits()).hash(&mut hasher);
+        for line in &cause.evidence {
+            (&line.id, line.at, &line.what).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
 }
 
 fn row(state: &ClusterState, incident: &Incident, causes: &[rca::Cause]) -> IncidentRow {

@@ -1,6 +1,7 @@
 //! Workers: log → core → stores. One worker per (tenant, partition), loaded when there is something to do.
 
 mod batch;
+mod history;
 mod rebuild;
 mod worker;
 
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kgrca_core::engine::ClusterState;
 use kgrca_core::model::Str;
 use kgrca_core::service::analyze::Counts;
 use kgrca_core::storage::{Tenant, TransitionRow};
@@ -25,13 +27,48 @@ fn partition_of(tenant: &Tenant, cluster: &str, partitions: u32) -> u32 {
 #[derive(Default)]
 pub struct Live {
     /// Clusters by name.
-    pub clusters: BTreeMap<Str, kgrca_core::engine::ClusterState>,
-    /// What became of records since it was loaded.
+    pub clusters: BTreeMap<Str, ClusterState>,
+    /// What became of records since it was loaded, with the batch that is being worked off.
     pub counts: Counts,
+    /// The same as of the last commit: what answers rest on.
+    pub committed: Counts,
+    /// What was told last of each live incident's causes, by its key.
+    pub told: HashMap<u64, u64>,
     /// Clusters with records since they were looked at.
     pub dirty: std::collections::BTreeSet<Str>,
     /// When they were looked at.
     pub looked: Option<std::time::Instant>,
+}
+
+/// How often each tenant's workers committed: what was read before a commit is old after it.
+#[derive(Debug, Default)]
+pub struct Commits(Mutex<HashMap<Tenant, u64>>);
+
+impl Commits {
+    fn add(&self, tenant: &Tenant) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(tenant) {
+            Some(n) => *n += 1,
+            None => {
+                all.insert(tenant.clone(), 1);
+            }
+        }
+    }
+
+    fn get(&self, tenant: &Tenant) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or(0)
+    }
+}
+
+impl Live {
+    /// A cluster's state; made when its first record arrives.
+    fn cluster(&mut self, name: &Str) -> &mut ClusterState {
+        self.clusters.entry(name.clone()).or_insert_with(|| {
+            let mut state = ClusterState::new(name.clone());
+            state.keep_journal();
+            state
+        })
+    }
 }
 
 /// A loaded partition.
@@ -53,18 +90,24 @@ pub struct Engine {
     tick: Duration,
     owner: String,
     loaded: Mutex<HashMap<(Tenant, u32), Arc<Loaded>>>,
+    commits: Arc<Commits>,
     stop: watch::Sender<bool>,
 }
 
 impl Engine {
     /// An engine without workers; they are loaded as tenants need them.
     pub fn new(stores: Stores, partitions: u32, tick: Duration, owner: String) -> Self {
-        Self { stores, partitions, tick, owner, loaded: Mutex::default(), stop: watch::channel(false).0 }
+        Self { stores, partitions, tick, owner, loaded: Mutex::default(), commits: Arc::default(), stop: watch::channel(false).0 }
     }
 
     /// The partition of a cluster: CRC32 of `client_id/cluster`.
     pub fn partition(&self, tenant: &Tenant, cluster: &str) -> u32 {
         partition_of(tenant, cluster, self.partitions)
+    }
+
+    /// How often this daemon committed for a tenant.
+    pub fn commits(&self, tenant: &Tenant) -> u64 {
+        self.commits.get(tenant)
     }
 
     /// All partitions of a tenant, loaded.
@@ -103,6 +146,7 @@ impl Engine {
             wake: Arc::clone(&loaded.wake),
             lag: lag_sender,
             feed: loaded.feed.clone(),
+            commits: Arc::clone(&self.commits),
             stop: self.stop.subscribe(),
         };
         *loaded.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(worker.run()));

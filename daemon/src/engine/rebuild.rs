@@ -1,6 +1,6 @@
 //! A restart: the live state is rebuilt from the state topics and the window, up to what was committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::KEPT;
@@ -12,6 +12,7 @@ use tokio::sync::RwLock;
 use super::Live;
 use crate::app::now;
 use crate::storage::Stores;
+use crate::telemetry;
 
 const CHUNK: usize = 20_000;
 
@@ -57,7 +58,17 @@ pub(super) async fn rebuild(
             .restore(&row.state)
             .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{tenant} cluster {}: {e}", row.cluster)))?;
     }
-    live.write().await.clusters = clusters;
+    // A graph that has nothing although there is something was lost or set aside.
+    let is_lost = !clusters.is_empty() && stores.graph.counts(tenant).await?.resources == 0;
+    if is_lost {
+        telemetry::GraphRebuilt { tenant, partition }.emit();
+    }
+    for state in clusters.values_mut() {
+        if is_lost { state.tell_everything() } else { state.keep_journal() }
+    }
+    let mut live = live.write().await;
+    live.dirty = if is_lost { clusters.keys().cloned().collect() } else { BTreeSet::new() };
+    live.clusters = clusters;
     Ok(offsets)
 }
 

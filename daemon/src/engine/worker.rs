@@ -9,7 +9,7 @@ use kgrca_core::model::{Body, Record, Topic};
 use kgrca_core::storage::{Entry, Error, ErrorKind, StreamId, Tenant, TransitionRow};
 use tokio::sync::{Notify, RwLock, broadcast, watch};
 
-use super::{Live, batch, rebuild};
+use super::{Commits, Live, batch, rebuild};
 use crate::app::now;
 use crate::storage::Stores;
 use crate::telemetry;
@@ -33,6 +33,7 @@ pub(super) struct Worker {
     pub wake: Arc<Notify>,
     pub lag: watch::Sender<u64>,
     pub feed: broadcast::Sender<TransitionRow>,
+    pub commits: Arc<Commits>,
     pub stop: watch::Receiver<bool>,
 }
 

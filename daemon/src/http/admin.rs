@@ -136,6 +136,7 @@ pub async fn delete(State(app): State<Arc<App>>, operator: Operator, Path(id): P
     app.keys.clear();
     app.engine.unload(&tenant).await;
     app.stores.log.remove(&tenant).await?;
+    app.stores.graph.remove(&tenant).await?;
     audit(&app, &operator, "client.delete", &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

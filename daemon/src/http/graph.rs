@@ -7,17 +7,17 @@ use axum::Json;
 use axum::extract::{self, Path, Query, State};
 use kgrca_core::api::{EdgeView, ErrorBody, Page, ResourceView, Stats, Topology};
 use kgrca_core::detect::{Resolved, View};
-use kgrca_core::engine::ClusterState;
+use kgrca_core::engine::{ClusterState, EdgeRow, ResourceRow};
 use kgrca_core::graph::Idx;
 use kgrca_core::model::Time;
-use kgrca_core::rca::ResourceRef;
-use kgrca_core::storage::Tenant;
+use kgrca_core::rca::{ResourceRef, reference};
+use kgrca_core::storage::{GraphCounts, Subgraph, Tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::guard::{Caller, Read};
-use crate::app::App;
+use crate::app::{App, now};
 
 /// Which resources are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -37,20 +37,10 @@ pub struct Filter {
     limit: Option<usize>,
 }
 
-fn reference(state: &ClusterState, idx: Idx) -> ResourceRef {
-    let node = state.graph.get(idx);
-    ResourceRef {
-        kind: node.kind().to_string(),
-        namespace: node.namespace().to_owned(),
-        name: node.name().to_owned(),
-        uid: node.uid.as_deref().map(str::to_owned),
-    }
-}
-
 fn view(state: &ClusterState, idx: Idx, health: &View<'_>) -> ResourceView {
     let node = state.graph.get(idx);
     ResourceView {
-        resource: reference(state, idx),
+        resource: reference(&state.graph, idx),
         cluster: state.name.to_string(),
         component: state.graph.component(idx).to_string(),
         healthy: health.well(idx),
@@ -125,7 +115,11 @@ pub async fn resource(
         let resolved = Resolved::default();
         view(state, idx, &View::new(&state.graph, &resolved, state.watermark))
     });
-    found.await.map(Json).ok_or_else(|| no_resource(&uid))
+    if let Some(found) = found.await {
+        return Ok(Json(found));
+    }
+    let ended = app.stores.graph.resources(&caller.tenant, &uid).await?.into_iter().next();
+    ended.map(|r| Json(stored_view(r))).ok_or_else(|| no_resource(&uid))
 }
 
 /// Whether a resource is well.
@@ -180,8 +174,44 @@ pub async fn topology(
         .map(|t| Time::parse(t).ok_or_else(|| ApiError::invalid(format!("`at`: `{t}` is no RFC 3339 time"))))
         .transpose()?;
     let depth = depth.depth.unwrap_or(1).clamp(1, 4);
-    let found = with_resource(&app, &caller.tenant, &uid, |state, idx| surroundings(state, idx, depth, at)).await;
-    found.map(Json).ok_or_else(|| no_resource(&uid))
+    if at.is_none()
+        && let Some(live) = with_resource(&app, &caller.tenant, &uid, |state, idx| surroundings(state, idx, depth)).await
+    {
+        return Ok(Json(live));
+    }
+    let found = app.stores.graph.around(&caller.tenant, &uid, depth, at.unwrap_or_else(now), MOST).await?;
+    found.map(|g| Json(stored_topology(g))).ok_or_else(|| no_resource(&uid))
+}
+
+/// A resource as the graph store keeps it.
+fn stored_view(row: ResourceRow) -> ResourceView {
+    let pair = |pair: &str| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+    ResourceView {
+        resource: row.resource,
+        cluster: row.cluster,
+        component: row.component,
+        healthy: row.healthy,
+        created: row.created,
+        deleted: row.deleted,
+        labels: row.labels.split(',').filter_map(pair).collect(),
+    }
+}
+
+fn stored_topology(graph: Subgraph) -> Topology {
+    let by_id: BTreeMap<String, ResourceRef> = graph.resources.iter().map(|r| (r.id.clone(), r.resource.clone())).collect();
+    let edge = |e: EdgeRow| {
+        Some(EdgeView {
+            from: by_id.get(&e.from)?.clone(),
+            relation: e.relation.to_string(),
+            to: by_id.get(&e.to)?.clone(),
+            valid_from: e.valid_from,
+            valid_to: e.valid_to,
+        })
+    };
+    Topology {
+        edges: graph.edges.into_iter().filter_map(edge).collect(),
+        resources: graph.resources.into_iter().map(stored_view).collect(),
+    }
 }
 
 /// The surroundings of a resource that an answer names.
@@ -192,16 +222,16 @@ pub(super) async fn around(
     depth: usize,
 ) -> Result<Option<Topology>, ApiError> {
     let Some(uid) = &resource.uid else { return Ok(None) };
-    Ok(with_resource(app, tenant, uid, |state, idx| surroundings(state, idx, depth, None)).await)
+    Ok(with_resource(app, tenant, uid, |state, idx| surroundings(state, idx, depth)).await)
 }
 
 /// Most resources of a drawing: beyond it nobody sees anything.
 const MOST: usize = 500;
 
-fn surroundings(state: &ClusterState, from: Idx, depth: usize, at: Option<Time>) -> Topology {
+fn surroundings(state: &ClusterState, from: Idx, depth: usize) -> Topology {
     let resolved = Resolved::default();
     let health = View::new(&state.graph, &resolved, state.watermark);
-    let valid = |l: &kgrca_core::graph::Link| at.map_or(l.to.is_none(), |t| l.from <= t && l.to.is_none_or(|to| t < to));
+    let valid = |l: &kgrca_core::graph::Link| l.to.is_none();
     let mut order = vec![(from, 0)];
     let mut seen = BTreeSet::from([from]);
     let mut edges = Vec::new();
@@ -217,9 +247,9 @@ fn surroundings(state: &ClusterState, from: Idx, depth: usize, at: Option<Time>)
         let inc = node.links_in().iter().filter(|l| valid(l)).map(|l| (l.other, l, here, l.other));
         for (start, link, end, other) in out.chain(inc) {
             let edge = EdgeView {
-                from: reference(state, start),
+                from: reference(&state.graph, start),
                 relation: link.relation.to_string(),
-                to: reference(state, end),
+                to: reference(&state.graph, end),
                 valid_from: link.from,
                 valid_to: link.to,
             };
@@ -265,8 +295,20 @@ pub async fn events(
     Ok(Json(Page { items, next: None }))
 }
 
-/// Counts of the live graph.
-#[utoipa::path(get, path = "/graph/stats", tag = "graph", responses((status = 200, body = Stats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
-pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Json<Stats> {
-    Json(super::own::tenant_stats(&app, &caller.tenant).await)
+/// Counts of the live graph and of what is stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GraphStats {
+    /// What lives now, by cluster.
+    #[serde(flatten)]
+    live: Stats,
+    /// What is stored, with its history.
+    stored: GraphCounts,
+}
+
+/// Counts of the live graph and of what is stored.
+#[utoipa::path(get, path = "/graph/stats", tag = "graph", responses((status = 200, body = GraphStats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Result<Json<GraphStats>, ApiError> {
+    let live = super::own::tenant_stats(&app, &caller.tenant).await;
+    let stored = app.stores.graph.counts(&caller.tenant).await?;
+    Ok(Json(GraphStats { live, stored }))
 }

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use kgrca_core::billing::{self, Plan};
 use kgrca_core::model::time::{MINUTE, SECOND};
-use kgrca_core::storage::{ClientState, Scope, Taken, Tenant};
+use kgrca_core::storage::{ClientState, Scope, Taken, Tenant, Window};
 
 use super::error::ApiError;
 use crate::app::{App, now};
@@ -56,7 +56,8 @@ pub async fn account(State(app): State<Arc<App>>, mut request: Request, next: Ne
     let mut rate = None;
     if let Some((tenant, plan)) = tenant_of(&principal) {
         if let Some(limit) = plan.api_minute {
-            let taken = app.stores.limits.take(&tenant, "api/minute", MINUTE, limit, now()).await?;
+            let window = Window { name: "api/minute", length: MINUTE, limit };
+            let taken = app.stores.limits.take(&tenant, window, 1, now()).await?;
             if !taken.allowed {
                 let error =
                     ApiError::limited("rate_limited", format!("more than {limit} calls in this minute"), seconds_until(&taken));

@@ -51,8 +51,13 @@ pub async fn ingest(
     let answer = Ingested { accepted: batch.accepted, duplicate: 0, rejected: batch.rejected };
     let partitions: std::collections::BTreeSet<u32> =
         batch.entries.iter().filter(|e| e.stream.topic != Topic::Dlq).map(|e| e.stream.partition).collect();
-    if !batch.entries.is_empty() {
-        app.stores.log.append(&caller.tenant, batch.entries).await?;
+    if !batch.entries.is_empty()
+        && let Err(e) = app.stores.log.append(&caller.tenant, batch.entries).await
+    {
+        if topic.is_metered() {
+            app.stores.limits.give_back_day(&caller.tenant, answer.accepted, now()).await?;
+        }
+        return Err(e.into());
     }
     for partition in partitions {
         app.engine.appended(&caller.tenant, partition);

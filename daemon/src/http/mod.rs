@@ -1,6 +1,7 @@
 //! The HTTP API. A handler extracts, calls, and maps the error; what may call it stands in its signature.
 
 mod admin;
+mod answers;
 mod billing;
 mod error;
 mod graph;
@@ -12,6 +13,7 @@ mod own;
 mod rca;
 mod stream;
 mod system;
+mod timeline;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+pub use answers::Answers;
 
 use crate::app::App;
 
@@ -49,6 +53,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(graph::topology))
         .routes(routes!(graph::events))
         .routes(routes!(graph::stats))
+        .routes(routes!(timeline::timeline))
         .routes(routes!(own::stats))
         .routes(routes!(own::usage))
         .routes(routes!(own::limits))

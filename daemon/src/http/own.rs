@@ -21,10 +21,10 @@ pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Stats {
     for loaded in app.engine.tenant(tenant) {
         let live = loaded.live.read().await;
         stats.lag += *loaded.lag.borrow();
-        stats.records.seen += live.counts.seen;
-        stats.records.applied += live.counts.applied;
-        stats.records.duplicate += live.counts.duplicate;
-        stats.records.rejected += live.counts.rejected;
+        stats.records.seen += live.committed.seen;
+        stats.records.applied += live.committed.applied;
+        stats.records.duplicate += live.committed.duplicate;
+        stats.records.rejected += live.committed.rejected;
         stats.clusters.extend(live.clusters.values().map(|c| ClusterStats {
             cluster: c.name.to_string(),
             resources: c.graph.live(),

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{self, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use kgrca_core::api::ErrorBody;
 use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::rca::{Answer, Scorer};
 use kgrca_core::service::analyze::{self, Analysis};
-use kgrca_core::storage::{IncidentFilter, Tenant};
+use kgrca_core::storage::{IncidentFilter, Tenant, Window};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::answers::{Place, Served};
 use super::error::ApiError;
 use super::guard::{Caller, Read, seconds_until};
 use crate::app::{App, now};
@@ -31,30 +34,29 @@ pub struct Wish {
 }
 
 /// The causes of an incident, by default of the newest live one.
-#[utoipa::path(get, path = "/rca", tag = "rca", params(Wish), responses((status = 200, body = Answer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/rca", tag = "rca", params(Wish, ("If-None-Match" = Option<String>, Header, description = "`ETag` of an earlier answer")), responses((status = 200, body = Answer), (status = 304, description = "the answer is still the one of `If-None-Match`; free"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub async fn latest(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    headers: HeaderMap,
     wish: Result<Query<Wish>, extract::rejection::QueryRejection>,
-) -> Result<Json<Answer>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
-    let number = match &wish.incident_id {
-        Some(id) => number(id)?,
-        None => newest(&app, &caller.tenant).await?,
-    };
-    answer(&app, &caller, number, &wish).await
+    let number = wish.incident_id.as_deref().map(number).transpose()?;
+    serve(&app, &caller, number, &wish, &headers).await
 }
 
 /// The causes of one incident.
-#[utoipa::path(get, path = "/rca/{incident}", tag = "rca", params(("incident" = String, Path, description = "inc-<number>"), Wish), responses((status = 200, body = Answer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/rca/{incident}", tag = "rca", params(("incident" = String, Path, description = "inc-<number>"), Wish, ("If-None-Match" = Option<String>, Header, description = "`ETag` of an earlier answer")), responses((status = 200, body = Answer), (status = 304, description = "the answer is still the one of `If-None-Match`; free"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub async fn of_incident(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    headers: HeaderMap,
     Path(incident): Path<String>,
     wish: Result<Query<Wish>, extract::rejection::QueryRejection>,
-) -> Result<Json<Answer>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
-    answer(&app, &caller, number(&incident)?, &wish).await
+    serve(&app, &caller, Some(number(&incident)?), &wish, &headers).await
 }
 
 /// The number of `inc-<number>`.
@@ -70,7 +72,14 @@ async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
     number(&live.ok_or_else(|| ApiError::not_found("there is no incident"))?.incident_id)
 }
 
-async fn answer(app: &App, caller: &Caller<Read>, number: i64, wish: &Wish) -> Result<Json<Answer>, ApiError> {
+/// Answers, from memory while nothing was committed since.
+async fn serve(
+    app: &App,
+    caller: &Caller<Read>,
+    number: Option<i64>,
+    wish: &Wish,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let scorer = match wish.scorer.as_deref() {
         None => Scorer::Causal,
         Some(word) => {
@@ -82,26 +91,51 @@ async fn answer(app: &App, caller: &Caller<Read>, number: i64, wish: &Wish) -> R
         .as_deref()
         .map(|t| Time::parse(t).ok_or_else(|| ApiError::invalid(format!("`{t}` is no RFC 3339 time"))))
         .transpose()?;
+    let place = Place { tenant: caller.tenant.clone(), number, scorer };
+    // Before the answer is read: a commit in between makes it old at once, not new for ever.
+    let commits = app.engine.commits(&caller.tenant);
+    let served = if let Some(served) = app.answers.get(&place, commits).filter(|_| at.is_none()) {
+        served
+    } else {
+        let served = Served::new(&answer(app, &caller.tenant, number, scorer, at).await?)?;
+        if at.is_none() {
+            app.answers.put(place, commits, served.clone());
+        }
+        served
+    };
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == served.etag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, served.etag)]).into_response());
+    }
+    charge(app, caller, 1).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::ETAG, served.etag)], served.body).into_response())
+}
+
+async fn answer(app: &App, tenant: &Tenant, number: Option<i64>, scorer: Scorer, at: Option<Time>) -> Result<Answer, ApiError> {
+    let number = match number {
+        Some(number) => number,
+        None => newest(app, tenant).await?,
+    };
     let missing = || ApiError::not_found(format!("there is no incident `inc-{number}`")).hint("GET /api/v1/incidents lists them");
-    let row = app.stores.meta.incident(&caller.tenant, number).await?.ok_or_else(missing)?;
-    let mut answer = app.stores.meta.answer(&caller.tenant, number, scorer, at).await?.ok_or_else(missing)?;
+    let row = app.stores.meta.incident(tenant, number).await?.ok_or_else(missing)?;
+    let mut answer = app.stores.meta.answer(tenant, number, scorer, at).await?.ok_or_else(missing)?;
     if at.is_none() {
         answer.state = row.state;
     }
-    charge(app, caller).await?;
-    app.pending_usage.add(&caller.tenant, "rca_queries_count", 1);
-    Ok(Json(answer))
+    Ok(answer)
 }
 
-/// Holds the plan's hour.
-async fn charge(app: &App, caller: &Caller<Read>) -> Result<(), ApiError> {
-    let Some(limit) = caller.plan.rca_hour else { return Ok(()) };
-    let taken = app.stores.limits.take(&caller.tenant, "rca/hour", 60 * MINUTE, limit, now()).await?;
-    if taken.allowed {
-        return Ok(());
+/// Holds the plan's hour and counts `n` queries, all of them or none.
+async fn charge(app: &App, caller: &Caller<Read>, n: u64) -> Result<(), ApiError> {
+    if let Some(limit) = caller.plan.rca_hour {
+        let window = Window { name: "rca/hour", length: 60 * MINUTE, limit };
+        let taken = app.stores.limits.take(&caller.tenant, window, n, now()).await?;
+        if !taken.allowed {
+            let message = format!("the plan `{}` answers {limit} RCA queries an hour", caller.plan.name);
+            return Err(ApiError::limited("quota_exceeded", message, seconds_until(&taken)));
+        }
     }
-    let message = format!("the plan `{}` answers {limit} RCA queries an hour", caller.plan.name);
-    Err(ApiError::limited("quota_exceeded", message, seconds_until(&taken)))
+    app.pending_usage.add(&caller.tenant, "rca_queries_count", n as i64);
+    Ok(())
 }
 
 /// Records in, causes out; nothing is stored.
@@ -112,10 +146,9 @@ pub async fn analyze(
     body: Result<Bytes, extract::rejection::BytesRejection>,
 ) -> Result<Json<Analysis>, ApiError> {
     let body = body.map_err(|e| super::ingest::body_error(&app, &e))?;
-    charge(&app, &caller).await?;
+    charge(&app, &caller, 1).await?;
     let options = analyze::Options { top: kgrca_core::rca::KEPT, now: now(), ..analyze::Options::default() };
     let analysis = tokio::task::spawn_blocking(move || analyze::analyze("request", &body, &options)).await;
-    app.pending_usage.add(&caller.tenant, "rca_queries_count", 1);
     Ok(Json(analysis.map_err(|e| ApiError::invalid(e.to_string()))?))
 }
 
@@ -141,11 +174,13 @@ pub async fn bulk(
     let mut answers = Vec::new();
     for id in &wish.incident_ids {
         let Ok(number) = number(id) else { continue };
-        if let Some(found) = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await? {
-            charge(&app, &caller).await?;
-            app.pending_usage.add(&caller.tenant, "rca_queries_count", 1);
-            answers.push(found);
+        match answer(&app, &caller.tenant, Some(number), Scorer::Causal, None).await {
+            Ok(found) => answers.push(found),
+            Err(e) if e.is_not_found() => {}
+            Err(e) => return Err(e),
         }
     }
+    // All of them before the first counts: what is refused costs nothing.
+    charge(&app, &caller, answers.len() as u64).await?;
     Ok(Json(answers))
 }

@@ -13,10 +13,14 @@ use crate::app::{App, now};
 
 /// Writes API usage that waits.
 pub async fn flush_usage(app: &App) -> Result<(), Error> {
+    let mut failed = None;
     for (tenant, usage) in app.pending_usage.take() {
-        app.stores.meta.add_usage(&tenant, &usage).await?;
+        if let Err(e) = app.stores.meta.add_usage(&tenant, &usage).await {
+            app.pending_usage.put_back(&tenant, usage);
+            failed = Some(e);
+        }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// Runs until the daemon stops.
@@ -43,19 +47,36 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Retention, compaction, and the day's storage of every tenant.
+/// Retention, compaction, and the day's storage of every tenant. One tenant's trouble does not keep the others waiting.
 async fn maintain(app: &App) -> Result<(), Error> {
     for client in app.stores.meta.list_clients().await? {
         let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.deleted_at.is_none()) else { continue };
-        let days = billing::find(&client.plan).map_or(7, |p| p.retention_days);
-        app.stores.log.maintain(&tenant, i64::from(days) * DAY, now()).await?;
-        let bytes = app.stores.log.bytes(&tenant).await? as i64;
-        metrics::gauge!("kg_client_storage_bytes", "client_id" => tenant.to_string()).set(bytes as f64);
-        let today = now().day();
-        let known = app.stores.meta.usage(&tenant, &today, &now().plus(DAY).day()).await?;
-        let before = known.iter().find(|r| r.metric == "storage_bytes").map_or(0, |r| r.amount);
-        let usage = BTreeMap::from([((today, "storage_bytes".to_owned()), bytes - before)]);
-        app.stores.meta.add_usage(&tenant, &usage).await?;
+        if let Err(e) = maintain_tenant(app, &tenant, &client.plan).await {
+            tracing::error!(error = %e, client_id = %tenant, "maintenance of this tenant goes on in an hour");
+        }
     }
     Ok(())
+}
+
+async fn maintain_tenant(app: &App, tenant: &Tenant, plan: &str) -> Result<(), Error> {
+    let days = billing::find(plan).map_or(7, |p| p.retention_days);
+    let retention = i64::from(days) * DAY;
+    app.stores.log.maintain(tenant, retention, now()).await?;
+    app.stores.graph.forget(tenant, now().plus(-retention)).await?;
+    let bytes = (app.stores.log.bytes(tenant).await? + app.stores.graph.bytes(tenant).await?) as i64;
+    metrics::gauge!("kg_client_storage_bytes", "client_id" => tenant.to_string()).set(bytes as f64);
+    let counts = app.stores.graph.counts(tenant).await?;
+    let today = now().day();
+    let known = app.stores.meta.usage(tenant, &today, &now().plus(DAY).day()).await?;
+    // These are levels, not flows: the day's row is moved to what is there now.
+    let level = |metric: &str, value: i64| {
+        let before = known.iter().find(|r| r.metric == metric).map_or(0, |r| r.amount);
+        ((today.clone(), metric.to_owned()), value - before)
+    };
+    let usage = BTreeMap::from([
+        level("storage_bytes", bytes),
+        level("graph_nodes_count", (counts.resources + counts.episodes + counts.incidents) as i64),
+        level("graph_edges_count", counts.edges as i64),
+    ]);
+    app.stores.meta.add_usage(tenant, &usage).await
 }

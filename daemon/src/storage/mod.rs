@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use kgrca_core::storage::embedded::files::RealFiles;
 use kgrca_core::storage::embedded::log::FileLog;
+use kgrca_core::storage::embedded::mars::MarsGraph;
 use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{EventLog, Limits, MetaStore};
+use kgrca_core::storage::{EventLog, GraphStore, Limits, MetaStore};
 
 use crate::error::Failure;
 
@@ -18,6 +19,8 @@ pub struct Stores {
     pub meta: Arc<dyn MetaStore>,
     /// The truth.
     pub log: Arc<dyn EventLog>,
+    /// The graph with its history.
+    pub graph: Arc<dyn GraphStore>,
     /// Rates and quotas.
     pub limits: Arc<dyn Limits>,
     /// Held while the daemon lives: embedded stores belong to one process.
@@ -63,6 +66,7 @@ pub async fn open(folder: &Path) -> Result<Stores, Failure> {
     Ok(Stores {
         meta: Arc::new(meta),
         log: Arc::new(FileLog::open(Arc::new(RealFiles::default()), folder.join("log"))),
+        graph: Arc::new(MarsGraph::open(folder.join("graph"))),
         limits: Arc::new(MemoryLimits::default()),
         _lock: Arc::new(lock),
     })

@@ -87,6 +87,26 @@ impl WorkerFailed<'_> {
     }
 }
 
+/// A tenant's graph had nothing although there is something: it is told what the log still knows.
+pub struct GraphRebuilt<'a> {
+    /// Whose.
+    pub tenant: &'a Tenant,
+    /// Which partition.
+    pub partition: u32,
+}
+
+impl GraphRebuilt<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self) {
+        metrics::counter!("kg_graph_rebuilds_total").increment(1);
+        tracing::warn!(
+            client_id = %self.tenant,
+            partition = self.partition,
+            "the graph is rebuilt from the log; what lay before its last hour, and what had ended, is missing"
+        );
+    }
+}
+
 /// A request was answered.
 pub struct Answered<'a> {
     /// The route's pattern.

@@ -2,6 +2,7 @@
 
 pub mod files;
 pub mod log;
+pub mod mars;
 pub mod memory;
 pub mod sqlite;
 
@@ -30,6 +31,46 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         conformance::event_log(&FileLog::open(Arc::new(RealFiles::default()), folder.path())).await;
         conformance::event_log(&FileLog::open(Arc::new(ForgetfulFiles::default()), "/log")).await;
+    }
+
+    #[tokio::test]
+    async fn the_graph_in_files_conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        conformance::graph_store(&super::mars::MarsGraph::open(folder.path())).await;
+    }
+
+    #[tokio::test]
+    async fn a_graph_is_there_when_it_is_opened_again() {
+        use crate::storage::{GraphBatch, GraphStore, IncidentNode};
+
+        let folder = tempfile::tempdir().unwrap();
+        let incident = IncidentNode {
+            id: "inc-1".into(),
+            cluster: "prod".into(),
+            state: crate::incident::State::Open,
+            severity: crate::model::Severity::Error,
+            started: Time(1),
+            ended: None,
+            symptoms: Vec::new(),
+            causes: None,
+            at: Time(2),
+        };
+        for _ in 0..3 {
+            let graph = super::mars::MarsGraph::open(folder.path());
+            let batch = GraphBatch { incidents: vec![incident.clone()], ..GraphBatch::default() };
+            graph.write(&tenant(), batch).await.unwrap();
+            assert_eq!(graph.counts(&tenant()).await.unwrap().incidents, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_graph_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client-a-abc123.mars");
+        std::fs::write(&path, vec![7_u8; 100_000]).unwrap();
+        let graph = super::mars::MarsGraph::open(folder.path());
+        conformance::graph_store(&graph).await;
+        assert!(folder.path().join("client-a-abc123.mars.damaged").exists());
     }
 
     #[tokio::test]

@@ -1,0 +1,183 @@
+//! The graph in files: one database per tenant, opened when it is first needed.
+
+mod read;
+mod row;
+mod write;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use marsdb_graph::{GraphError, GraphStore as Database, PropertyValue, Txn};
+
+use crate::engine::{EpisodeRow, ResourceRow};
+use crate::model::Time;
+use crate::storage::graph::{GraphBatch, GraphCounts, GraphStore, Subgraph, TimelineFilter};
+use crate::storage::{Error, ErrorKind, Result, Tenant};
+
+/// Most databases that stay open: each holds its pages in memory.
+const OPEN: usize = 32;
+
+/// The graphs of all tenants below one folder.
+pub struct MarsGraph {
+    folder: PathBuf,
+    open: Mutex<Open>,
+}
+
+/// Open databases with the order in which they were asked for.
+#[derive(Default)]
+struct Open {
+    databases: HashMap<Tenant, (Arc<Database>, u64)>,
+    asked: u64,
+}
+
+impl MarsGraph {
+    /// The graphs below a folder; nothing is opened yet.
+    pub fn open(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), open: Mutex::default() }
+    }
+
+    fn path(&self, tenant: &Tenant) -> PathBuf {
+        self.folder.join(format!("{tenant}.mars"))
+    }
+
+    /// A tenant's database; `None` when it has none and `create` is not asked for.
+    fn database(&self, tenant: &Tenant, create: bool) -> Result<Option<Arc<Database>>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.asked += 1;
+        let asked = open.asked;
+        if let Some((database, last)) = open.databases.get_mut(tenant) {
+            *last = asked;
+            return Ok(Some(Arc::clone(database)));
+        }
+        let path = self.path(tenant);
+        if !create && !path.exists() {
+            return Ok(None);
+        }
+        std::fs::create_dir_all(&self.folder).map_err(|e| Error::io(&self.folder.display(), &e))?;
+        let database = Arc::new(opened(&path)?);
+        if open.databases.len() >= OPEN
+            && let Some(oldest) = open.databases.iter().min_by_key(|(_, (_, last))| *last).map(|(t, _)| t.clone())
+        {
+            open.databases.remove(&oldest);
+        }
+        open.databases.insert(tenant.clone(), (Arc::clone(&database), asked));
+        Ok(Some(database))
+    }
+
+    /// Works on a tenant's database off the async threads.
+    async fn with<T: Send + 'static>(
+        &self,
+        tenant: &Tenant,
+        create: bool,
+        work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let Some(database) = self.database(tenant, create)? else { return Ok(None) };
+        let done = tokio::task::spawn_blocking(move || work(&database)).await;
+        done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?.map(Some)
+    }
+}
+
+/// Opens a database with its indexes. One that cannot be read is set aside: what it held is rebuilt from the log.
+fn opened(path: &Path) -> Result<Database> {
+    let database = match Database::open_file(path) {
+        Ok(database) => database,
+        Err(GraphError::CorruptData(_) | GraphError::Encode(_)) => set_aside(path)?,
+        Err(e) if is_damage(&e) => set_aside(path)?,
+        Err(e) => return Err(failed(&e)),
+    };
+    prepared(&database, path)?;
+    Ok(database)
+}
+
+/// Version of what the files hold.
+const FORMAT: i64 = 1;
+
+/// Makes what is looked up, and refuses what a later version wrote.
+fn prepared(database: &Database, path: &Path) -> Result<()> {
+    let tx = database.begin_write().map_err(|e| failed(&e))?;
+    let known = Database::all_nodes_limited_in_txn(Txn::Write(&tx), Some(row::FORMAT), 1).map_err(|e| failed(&e))?;
+    match known.first().and_then(|n| row::get_int(&n.props, "version")) {
+        Some(version) if version > FORMAT => {
+            // Nothing was written.
+            let _ = Database::abort(tx);
+            let message = format!("{}: format {version}; this version reads {FORMAT}", path.display());
+            return Err(Error::new(ErrorKind::Corrupt, message).hint("start the version that wrote it, or a later one"));
+        }
+        Some(_) => {}
+        None => {
+            let props = row::props([("version", Some(PropertyValue::Int(FORMAT)))]);
+            Database::create_node_in_txn(&tx, &[row::FORMAT], props).map_err(|e| failed(&e))?;
+        }
+    }
+    for (label, key) in row::INDEXES {
+        if Database::index_def_in_txn(Txn::Write(&tx), label, key).map_err(|e| failed(&e))?.is_none() {
+            Database::create_index_in_txn(&tx, label, key, false).map_err(|e| failed(&e))?;
+        }
+    }
+    Database::commit(tx).map_err(|e| failed(&e))
+}
+
+/// Whether an error says that the file's content is bad, and not that it cannot be reached.
+fn is_damage(error: &GraphError) -> bool {
+    let text = error.to_string().to_lowercase();
+    ["corrupt", "invalid data", "magic", "unexpected end", "checksum"].iter().any(|word| text.contains(word))
+}
+
+fn set_aside(path: &Path) -> Result<Database> {
+    let aside = path.with_extension("mars.damaged");
+    std::fs::rename(path, &aside).map_err(|e| Error::io(&path.display(), &e))?;
+    Database::open_file(path).map_err(|e| failed(&e))
+}
+
+fn failed(error: &GraphError) -> Error {
+    let text = error.to_string();
+    let kind = if text.to_lowercase().contains("no space left") { ErrorKind::Full } else { ErrorKind::Internal };
+    Error::new(kind, format!("graph: {text}"))
+}
+
+#[async_trait::async_trait]
+impl GraphStore for MarsGraph {
+    async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.with(tenant, true, move |db| write::batch(db, &batch)).await?;
+        Ok(())
+    }
+
+    async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>> {
+        let uid = uid.to_owned();
+        Ok(self.with(tenant, false, move |db| read::resources(db, &uid)).await?.unwrap_or_default())
+    }
+
+    async fn around(&self, tenant: &Tenant, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>> {
+        let uid = uid.to_owned();
+        Ok(self.with(tenant, false, move |db| read::around(db, &uid, depth, at, limit)).await?.flatten())
+    }
+
+    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<Vec<EpisodeRow>> {
+        let filter = filter.clone();
+        Ok(self.with(tenant, false, move |db| read::timeline(db, &filter)).await?.unwrap_or_default())
+    }
+
+    async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {
+        Ok(self.with(tenant, false, read::counts).await?.unwrap_or_default())
+    }
+
+    async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {
+        Ok(self.with(tenant, false, move |db| write::forget(db, before)).await?.unwrap_or_default())
+    }
+
+    async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+        Ok(std::fs::metadata(self.path(tenant)).map_or(0, |m| m.len()))
+    }
+
+    async fn remove(&self, tenant: &Tenant) -> Result<()> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).databases.remove(tenant);
+        match std::fs::remove_file(self.path(tenant)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&self.path(tenant).display(), &e)),
+            _ => Ok(()),
+        }
+    }
+}

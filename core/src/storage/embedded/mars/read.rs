@@ -1,0 +1,174 @@
+//! Reading: one consistent snapshot per question.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use marsdb_graph::{Direction, EdgeId, GraphStore as Database, Node, NodeId, PropertyValue, Txn};
+
+use super::failed;
+use super::row::{self, text, time};
+use crate::engine::{EpisodeRow, ResourceRow};
+use crate::model::Time;
+use crate::storage::Result;
+use crate::storage::graph::{GraphCounts, Subgraph, TimelineFilter};
+
+/// The nodes that a uid or id names, newest first.
+fn named(txn: Txn<'_>, uid: &str) -> Result<Vec<(NodeId, ResourceRow)>> {
+    let mut found = Vec::new();
+    for key in ["uid", "id"] {
+        found.extend(Database::lookup_by_index_in_txn(txn, row::RESOURCE, key, &text(uid)).map_err(|e| failed(&e))?);
+    }
+    let mut rows = Vec::new();
+    for id in found {
+        if let Some(node) = Database::get_node_in_txn(txn, id).map_err(|e| failed(&e))? {
+            rows.push((id, row::resource(&node)));
+        }
+    }
+    rows.sort_by(|(_, a), (_, b)| (a.deleted.is_some(), b.created, &a.id).cmp(&(b.deleted.is_some(), a.created, &b.id)));
+    rows.dedup_by_key(|(id, _)| *id);
+    Ok(rows)
+}
+
+pub(super) fn resources(db: &Database, uid: &str) -> Result<Vec<ResourceRow>> {
+    let tx = db.begin_read().map_err(|e| failed(&e))?;
+    Ok(named(Txn::Read(&tx), uid)?.into_iter().map(|(_, r)| r).collect())
+}
+
+pub(super) fn around(db: &Database, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>> {
+    let tx = db.begin_read().map_err(|e| failed(&e))?;
+    let txn = Txn::Read(&tx);
+    let Some((start, first)) = named(txn, uid)?.into_iter().next() else { return Ok(None) };
+    let mut rows = BTreeMap::from([(start, first)]);
+    let mut order = vec![(start, 0)];
+    let mut edges = BTreeSet::new();
+    let mut next = 0;
+    while let Some((here, distance)) = order.get(next).copied() {
+        next += 1;
+        if distance == depth {
+            continue;
+        }
+        for (direction, outgoing) in [(Direction::Out, true), (Direction::In, false)] {
+            for near in Database::neighbors_in_txn(txn, here, direction, None).map_err(|e| failed(&e))? {
+                let Some(edge) = Database::get_edge_in_txn(txn, near.edge_id).map_err(|e| failed(&e))? else { continue };
+                let valid = row::get_time(&edge.props, "valid_from").is_some_and(|from| from <= at)
+                    && row::get_time(&edge.props, "valid_to").is_none_or(|to| at < to);
+                if !valid {
+                    continue;
+                }
+                if let Entry::Vacant(slot) = rows.entry(near.other) {
+                    let node = Database::get_node_in_txn(txn, near.other).map_err(|e| failed(&e))?;
+                    let Some(other) = node.filter(|_| order.len() < limit) else { continue };
+                    slot.insert(row::resource(&other));
+                    order.push((near.other, distance + 1));
+                }
+                let (from, to) = if outgoing { (here, near.other) } else { (near.other, here) };
+                edges.extend(row::edge(&edge, &rows[&from].id, &rows[&to].id));
+            }
+        }
+    }
+    let resources = order.iter().filter_map(|(id, _)| rows.get(id).cloned()).collect();
+    Ok(Some(Subgraph { resources, edges: edges.into_iter().collect() }))
+}
+
+/// How many episodes are looked at for a page before the answer is what was found by then.
+const LOOKED_AT: usize = 100_000;
+
+pub(super) fn timeline(db: &Database, filter: &TimelineFilter) -> Result<Vec<EpisodeRow>> {
+    let tx = db.begin_read().map_err(|e| failed(&e))?;
+    let txn = Txn::Read(&tx);
+    let about: Option<BTreeSet<String>> = match &filter.resource {
+        Some(uid) => Some(named(txn, uid)?.into_iter().map(|(_, r)| r.id).collect()),
+        None => None,
+    };
+    let wanted = |e: &EpisodeRow| {
+        about.as_ref().is_none_or(|ids| ids.contains(&e.about))
+            && filter.cluster.as_ref().is_none_or(|c| *c == e.cluster)
+            && filter.kind.as_ref().is_none_or(|k| *k == e.kind)
+            && filter.from.is_none_or(|t| e.last >= t)
+            && filter.to.is_none_or(|t| e.last < t)
+            && filter.after.as_ref().is_none_or(|(t, id)| (e.last, &e.id) > (*t, id))
+    };
+    let mut found: Vec<EpisodeRow> = Vec::new();
+    if let Some(uid) = &filter.resource {
+        for (resource, _) in named(txn, uid)? {
+            for near in Database::neighbors_in_txn(txn, resource, Direction::In, Some(row::ABOUT)).map_err(|e| failed(&e))? {
+                found.extend(episode(txn, near.other)?.filter(&wanted));
+            }
+        }
+    } else {
+        // A range without any bound has no type and is empty.
+        let start = time(filter.after.as_ref().map(|(t, _)| *t).max(filter.from).unwrap_or(Time(i64::MIN)));
+        let end = filter.to.map(time);
+        let (start, end) = (Some((&start, true)), end.as_ref().map(|v| (v, false)));
+        let cursor = Database::index_range_cursor_in_txn(txn, row::EPISODE, "last", start, end);
+        let mut cursor = cursor.map_err(|e| failed(&e))?;
+        let mut looked_at = 0;
+        // Episodes of one instant stand together in any order: one more page settles which come first.
+        while let Some(cursor) = cursor.as_mut().filter(|_| found.len() <= filter.limit && looked_at < LOOKED_AT) {
+            let ids = cursor.next_chunk(txn, 1000).map_err(|e| failed(&e))?;
+            if ids.is_empty() {
+                break;
+            }
+            looked_at += ids.len();
+            for id in ids {
+                found.extend(episode(txn, id)?.filter(&wanted));
+            }
+        }
+    }
+    found.sort_by(|a, b| (a.last, &a.id).cmp(&(b.last, &b.id)));
+    found.truncate(filter.limit);
+    Ok(found)
+}
+
+fn episode(txn: Txn<'_>, id: NodeId) -> Result<Option<EpisodeRow>> {
+    Ok(Database::get_node_in_txn(txn, id).map_err(|e| failed(&e))?.as_ref().map(row::episode))
+}
+
+pub(super) fn counts(db: &Database) -> Result<GraphCounts> {
+    let tx = db.begin_read().map_err(|e| failed(&e))?;
+    let txn = Txn::Read(&tx);
+    let of = |label| Database::label_count_in_txn(txn, label).map_err(|e| failed(&e));
+    Ok(GraphCounts {
+        resources: of(row::RESOURCE)?,
+        episodes: of(row::EPISODE)?,
+        incidents: of(row::INCIDENT)?,
+        edges: Database::edge_count_in_txn(txn).map_err(|e| failed(&e))?,
+    })
+}
+
+/// Nodes whose time lies before an instant.
+pub(super) fn before(db: &Database, label: &str, key: &str, before: Time, limit: usize) -> Result<Vec<NodeId>> {
+    let tx = db.begin_read().map_err(|e| failed(&e))?;
+    let end = time(before);
+    let end: Option<(&PropertyValue, bool)> = Some((&end, false));
+    let ids = Database::lookup_by_index_range_in_txn(Txn::Read(&tx), label, key, None, end, Some(limit));
+    let ids = ids.map_err(|e| failed(&e))?;
+    let is_before = |node: &Node| row::get_time(&node.props, key).is_some_and(|t| t < before);
+    let mut found = Vec::new();
+    for id in ids {
+        let node = Database::get_node_in_txn(Txn::Read(&tx), id).map_err(|e| failed(&e))?;
+        found.extend(node.filter(is_before).map(|n| n.id));
+    }
+    Ok(found)
+}
+
+/// Edges that ended before an instant.
+pub(super) fn ended_edges(db: &Database, before: Time) -> Result<Vec<EdgeId>> {
+    let tx = db.begin_read().map_err(|e| failed(&e))?;
+    let txn = Txn::Read(&tx);
+    let Some(key) = Database::lookup_prop_id_in_txn(txn, "valid_to").map_err(|e| failed(&e))? else { return Ok(Vec::new()) };
+    let mut cursor = Database::edge_scan_cursor();
+    let mut ended = Vec::new();
+    loop {
+        let chunk = cursor.next_chunk(txn, 10_000).map_err(|e| failed(&e))?;
+        if chunk.is_empty() {
+            return Ok(ended);
+        }
+        for (id, bytes) in chunk {
+            let until = Database::edge_record_prop(&bytes, key).map_err(|e| failed(&e))?;
+            if matches!(until, Some(PropertyValue::Int(at)) if at < before.0) {
+                ended.push(EdgeId(id));
+            }
+        }
+    }
+}

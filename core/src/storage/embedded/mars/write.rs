@@ -1,0 +1,241 @@
+//! Writing: upserts by key, in one transaction per batch.
+
+use std::collections::HashMap;
+
+use marsdb_graph::{Direction, EdgeId, GraphError, GraphStore as Database, NodeId, PropertyValue, Txn, WriteTransaction};
+
+use super::row::{self, Props, text, time};
+use super::{failed, read};
+use crate::engine::EdgeRow;
+use crate::model::Time;
+use crate::storage::graph::{CauseRow, GraphBatch, IncidentNode};
+use crate::storage::{Error, ErrorKind, Result};
+
+/// Writes a batch under its epoch.
+pub(super) fn batch(db: &Database, batch: &GraphBatch) -> Result<()> {
+    let tx = db.begin_write().map_err(|e| failed(&e))?;
+    let mut writer = Writer { tx: &tx, ids: HashMap::new() };
+    if let Err(e) = writer.fence(batch) {
+        return Err(abort(tx, e));
+    }
+    match writer.all(batch) {
+        Ok(()) => Database::commit(tx).map_err(|e| failed(&e)),
+        Err(e) => {
+            let error = failed(&e);
+            Err(abort(tx, error))
+        }
+    }
+}
+
+fn abort(tx: WriteTransaction, error: Error) -> Error {
+    // What cannot even be rolled back is rolled back when the file is opened again.
+    let _ = Database::abort(tx);
+    error
+}
+
+struct Writer<'a> {
+    tx: &'a WriteTransaction,
+    /// Nodes of this batch by label and id: most are named several times.
+    ids: HashMap<(&'static str, String), NodeId>,
+}
+
+type Done<T = ()> = std::result::Result<T, GraphError>;
+
+impl Writer<'_> {
+    /// Refuses writers whose lease has passed to somebody else.
+    fn fence(&mut self, batch: &GraphBatch) -> Result<()> {
+        let partition = PropertyValue::Int(i64::from(batch.partition));
+        let epoch = PropertyValue::Int(batch.epoch);
+        let known = Database::lookup_by_index_in_txn(Txn::Write(self.tx), row::FENCE, "partition", &partition);
+        let known = known.map_err(|e| failed(&e))?;
+        let Some(node) = known.first().copied() else {
+            let props = Props::from([("partition".to_owned(), partition), ("epoch".to_owned(), epoch)]);
+            Database::create_node_in_txn(self.tx, &[row::FENCE], props).map_err(|e| failed(&e))?;
+            return Ok(());
+        };
+        let before = Database::get_node_in_txn(Txn::Write(self.tx), node).map_err(|e| failed(&e))?;
+        let before = before.and_then(|n| row::get_int(&n.props, "epoch")).unwrap_or(i64::MIN);
+        if before > batch.epoch {
+            return Err(Error::new(ErrorKind::Fenced, format!("epoch {} has passed: {before} writes the graph", batch.epoch)));
+        }
+        if before < batch.epoch {
+            Database::set_node_prop_in_txn(self.tx, node, "epoch", epoch).map_err(|e| failed(&e))?;
+        }
+        Ok(())
+    }
+
+    fn all(&mut self, batch: &GraphBatch) -> Done {
+        for (old, new) in &batch.changes.renamed {
+            self.rename(old, new)?;
+        }
+        for r in &batch.changes.resources {
+            self.upsert(row::RESOURCE, &[row::RESOURCE, &r.resource.kind], &r.id, row::resource_props(r))?;
+        }
+        for edge in &batch.changes.edges {
+            self.topology(edge)?;
+        }
+        for episode in &batch.changes.episodes {
+            self.episode(&episode.id, &episode.about, row::episode_props(episode))?;
+        }
+        for incident in &batch.incidents {
+            self.incident(incident)?;
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, label: &'static str, id: &str) -> Done<Option<NodeId>> {
+        let key = (label, id.to_owned());
+        if let Some(node) = self.ids.get(&key) {
+            return Ok(Some(*node));
+        }
+        let found = Database::lookup_by_index_limited_in_txn(Txn::Write(self.tx), label, "id", &text(id), 1)?;
+        if let Some(node) = found.first() {
+            self.ids.insert(key, *node);
+        }
+        Ok(found.first().copied())
+    }
+
+    /// Writes a node by its id: what is the same already is left alone.
+    fn upsert(&mut self, label: &'static str, labels: &[&str], id: &str, props: Props) -> Done<NodeId> {
+        let Some(node) = self.find(label, id)? else {
+            let node = Database::create_node_in_txn(self.tx, labels, props)?;
+            self.ids.insert((label, id.to_owned()), node);
+            return Ok(node);
+        };
+        let known = Database::get_node_in_txn(Txn::Write(self.tx), node)?.map(|n| n.props).unwrap_or_default();
+        for key in known.keys().filter(|k| !props.contains_key(*k)) {
+            Database::remove_node_prop_in_txn(self.tx, node, key)?;
+        }
+        for (key, value) in props {
+            if known.get(&key) != Some(&value) {
+                Database::set_node_prop_in_txn(self.tx, node, &key, value)?;
+            }
+        }
+        Ok(node)
+    }
+
+    /// An edge by its ends and type; those that began at other times are others.
+    fn topology(&mut self, edge: &EdgeRow) -> Done {
+        let (Some(from), Some(to)) = (self.find(row::RESOURCE, &edge.from)?, self.find(row::RESOURCE, &edge.to)?) else {
+            return Ok(());
+        };
+        let since = time(edge.valid_from);
+        let known = self.edge(from, edge.relation.as_str(), to, |p| p.get("valid_from") == Some(&since))?;
+        match (known, edge.valid_to) {
+            (None, until) => {
+                let props = row::props([("valid_from", Some(since)), ("valid_to", until.map(time))]);
+                Database::create_edge_in_txn(self.tx, edge.relation.as_str(), from, to, props)?;
+            }
+            (Some(known), Some(until)) => {
+                Database::set_edge_prop_in_txn(self.tx, known, "valid_to", time(until))?;
+            }
+            (Some(_), None) => {}
+        }
+        Ok(())
+    }
+
+    fn edge(&self, from: NodeId, label: &str, to: NodeId, is_it: impl Fn(&Props) -> bool) -> Done<Option<EdgeId>> {
+        for near in Database::neighbors_in_txn(Txn::Write(self.tx), from, Direction::Out, Some(label))? {
+            if near.other == to
+                && let Some(edge) = Database::get_edge_in_txn(Txn::Write(self.tx), near.edge_id)?
+                && is_it(&edge.props)
+            {
+                return Ok(Some(near.edge_id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn connect(&self, from: NodeId, label: &str, to: NodeId) -> Done {
+        if self.edge(from, label, to, |_| true)?.is_none() {
+            Database::create_edge_in_txn(self.tx, label, from, to, Props::new())?;
+        }
+        Ok(())
+    }
+
+    fn episode(&mut self, id: &str, about: &str, props: Props) -> Done<NodeId> {
+        let is_new = self.find(row::EPISODE, id)?.is_none();
+        let node = self.upsert(row::EPISODE, &[row::EPISODE], id, props)?;
+        if is_new && let Some(resource) = self.find(row::RESOURCE, about)? {
+            Database::create_edge_in_txn(self.tx, row::ABOUT, node, resource, Props::new())?;
+        }
+        Ok(node)
+    }
+
+    fn incident(&mut self, incident: &IncidentNode) -> Done {
+        let node = self.upsert(row::INCIDENT, &[row::INCIDENT], &incident.id, row::incident_props(incident))?;
+        for symptom in &incident.symptoms {
+            let symptom = self.episode(&symptom.id, &symptom.about, row::episode_props(symptom))?;
+            self.connect(symptom, row::SAME_INCIDENT, node)?;
+        }
+        let Some(causes) = &incident.causes else { return Ok(()) };
+        for old in Database::neighbors_in_txn(Txn::Write(self.tx), node, Direction::In, Some(row::POTENTIAL_CAUSE))? {
+            Database::delete_edge_in_txn(self.tx, old.edge_id)?;
+        }
+        for cause in causes {
+            let episode = self.episode(&cause.episode.id, &cause.episode.about, row::episode_props(&cause.episode))?;
+            Database::create_edge_in_txn(self.tx, row::POTENTIAL_CAUSE, episode, node, cause_props(cause, incident.at))?;
+        }
+        Ok(())
+    }
+
+    /// Gives a resource the id that follows from its uid. Where that one is known already, the two become one.
+    fn rename(&mut self, old: &str, new: &str) -> Done {
+        let Some(from) = self.find(row::RESOURCE, old)?.filter(|_| old != new) else { return Ok(()) };
+        self.ids.remove(&(row::RESOURCE, old.to_owned()));
+        let Some(into) = self.find(row::RESOURCE, new)? else {
+            Database::set_node_prop_in_txn(self.tx, from, "id", text(new))?;
+            return Ok(());
+        };
+        for (direction, outgoing) in [(Direction::Out, true), (Direction::In, false)] {
+            for near in Database::neighbors_in_txn(Txn::Write(self.tx), from, direction, None)? {
+                let Some(edge) = Database::get_edge_in_txn(Txn::Write(self.tx), near.edge_id)? else { continue };
+                let (start, end) = if outgoing { (into, near.other) } else { (near.other, into) };
+                Database::create_edge_in_txn(self.tx, &edge.label, start, end, edge.props)?;
+            }
+        }
+        Database::delete_node_in_txn(self.tx, from, true)?;
+        Ok(())
+    }
+}
+
+fn cause_props(cause: &CauseRow, at: Time) -> Props {
+    let float = PropertyValue::Float;
+    row::props([
+        ("rank", Some(PropertyValue::Int(cause.rank as i64))),
+        ("confidence", Some(float(cause.confidence))),
+        ("temporal_score", cause.temporal.map(float)),
+        ("distance_score", cause.distance.map(float)),
+        ("domain_score", cause.domain.map(float)),
+        ("hops", Some(PropertyValue::Int(cause.hops as i64))),
+        ("path", Some(text(&cause.path))),
+        ("created_at", Some(time(at))),
+    ])
+}
+
+/// How many nodes are erased in one transaction.
+const ERASED: usize = 10_000;
+
+/// Erases episodes that were last seen, and resources and edges that ended, before an instant.
+pub(super) fn forget(db: &Database, before: Time) -> Result<u64> {
+    let mut erased = 0;
+    for (label, key) in [(row::EPISODE, "last"), (row::RESOURCE, "deleted")] {
+        loop {
+            let nodes = read::before(db, label, key, before, ERASED)?;
+            let tx = db.begin_write().map_err(|e| failed(&e))?;
+            for node in &nodes {
+                Database::delete_node_in_txn(&tx, *node, true).map_err(|e| failed(&e))?;
+            }
+            Database::commit(tx).map_err(|e| failed(&e))?;
+            erased += nodes.len() as u64;
+            if nodes.len() < ERASED {
+                break;
+            }
+        }
+    }
+    let ended = read::ended_edges(db, before)?;
+    let tx = db.begin_write().map_err(|e| failed(&e))?;
+    Database::delete_edges_in_txn(&tx, &ended).map_err(|e| failed(&e))?;
+    Database::commit(tx).map_err(|e| failed(&e))?;
+    Ok(erased + ended.len() as u64)
+}

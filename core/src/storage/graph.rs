@@ -1,0 +1,141 @@
+//! The tenant's graph with its history: what people ask about beyond what lives now.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Result, Tenant};
+use crate::engine::{Changes, EdgeRow, EpisodeRow, ResourceRow};
+use crate::incident::State;
+use crate::model::{Severity, Time};
+
+/// A ranked cause as the graph keeps it: an episode with the edge that leads from it to the incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CauseRow {
+    /// The cause as an episode of the blamed resource.
+    pub episode: EpisodeRow,
+    /// Place in the ranking, from 1.
+    pub rank: usize,
+    /// Probability of being right.
+    pub confidence: f64,
+    /// Parts of the published formula; absent for ours.
+    pub temporal: Option<f64>,
+    /// See [`CauseRow::temporal`].
+    pub distance: Option<f64>,
+    /// See [`CauseRow::temporal`].
+    pub domain: Option<f64>,
+    /// Edges between blamed object and first symptom.
+    pub hops: usize,
+    /// The way, as text.
+    pub path: String,
+}
+
+/// An incident as the graph keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentNode {
+    /// Human id, `inc-<number>`.
+    pub id: String,
+    /// The cluster.
+    pub cluster: String,
+    /// Where it stands.
+    pub state: State,
+    /// The worst severity.
+    pub severity: Severity,
+    /// Onset of its first symptom.
+    pub started: Time,
+    /// When it was over.
+    pub ended: Option<Time>,
+    /// Symptoms that are new or changed.
+    pub symptoms: Vec<EpisodeRow>,
+    /// Its causes; they replace those known before. `None` leaves them.
+    pub causes: Option<Vec<CauseRow>>,
+    /// When this was found.
+    pub at: Time,
+}
+
+/// What a batch changed, written as one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct GraphBatch {
+    /// The worker's partition.
+    pub partition: u32,
+    /// Epoch of the lease under which it was made.
+    pub epoch: i64,
+    /// Resources, edges and episodes.
+    pub changes: Changes,
+    /// Incidents that changed.
+    pub incidents: Vec<IncidentNode>,
+}
+
+impl GraphBatch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.incidents.is_empty()
+    }
+}
+
+/// Resources with the edges between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subgraph {
+    /// Resources, nearest first.
+    pub resources: Vec<ResourceRow>,
+    /// Edges, in order.
+    pub edges: Vec<EdgeRow>,
+}
+
+/// Which episodes a timeline wants; in the order of their last time, then id.
+#[derive(Clone, Debug, Default)]
+pub struct TimelineFilter {
+    /// At or after.
+    pub from: Option<Time>,
+    /// Before.
+    pub to: Option<Time>,
+    /// About the resource of this uid (or id).
+    pub resource: Option<String>,
+    /// Of this cluster.
+    pub cluster: Option<String>,
+    /// Of this kind: `event`, `log`, `alert`, `state`, `symptom` or `cause`.
+    pub kind: Option<String>,
+    /// Behind this one: the cursor.
+    pub after: Option<(Time, String)>,
+    /// Most rows.
+    pub limit: usize,
+}
+
+/// How much a tenant's graph holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct GraphCounts {
+    /// Resources, also ended ones.
+    pub resources: u64,
+    /// Episodes.
+    pub episodes: u64,
+    /// Incidents.
+    pub incidents: u64,
+    /// Edges of all types, also ended ones.
+    pub edges: u64,
+}
+
+/// The graph of each tenant.
+#[async_trait::async_trait]
+pub trait GraphStore: Send + Sync {
+    /// Writes what a batch changed; idempotent by key. Fails with `Fenced` under an epoch older than one seen before.
+    async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()>;
+
+    /// The resources of a uid, newest first; one in each cluster that knows it.
+    async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>>;
+
+    /// What lies around the resource of a uid as of an instant, at most `limit` resources; `None` when nobody knows it.
+    async fn around(&self, tenant: &Tenant, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>>;
+
+    /// Episodes in the order of time.
+    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<Vec<EpisodeRow>>;
+
+    /// How much it holds; nothing of a tenant that has none yet.
+    async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts>;
+
+    /// Erases what ended before an instant. Returns how many resources, episodes and edges that were.
+    async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64>;
+
+    /// Bytes that a tenant's graph takes.
+    async fn bytes(&self, tenant: &Tenant) -> Result<u64>;
+
+    /// Removes everything of a tenant.
+    async fn remove(&self, tenant: &Tenant) -> Result<()>;
+}
