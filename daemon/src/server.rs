@@ -52,7 +52,9 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     let listener = checked("api listener", bind(settings.listen).await)?;
     let metrics_listener = checked("metrics listener", bind(settings.metrics_listen).await)?;
     let owner = storage::owner(&settings.data)?;
-    let engine = Arc::new(Engine::new(stores.clone(), settings.partitions, Duration::from_secs(settings.tick_seconds), owner));
+    let tick = Duration::from_secs(settings.tick_seconds);
+    let snapshots = settings.data.join("snapshots");
+    let engine = Arc::new(Engine::new(stores.clone(), settings.partitions, tick, owner, snapshots));
     let app = Arc::new(App {
         settings,
         stores,

@@ -88,3 +88,31 @@ async fn a_lost_graph_is_told_again() {
     let then = server.get(&format!("/api/v1/graph/topology/u1?at={}", minutes_ago(15)), &tenant.key).await;
     assert_eq!(then["edges"][0]["to"]["name"], "n1", "{then}");
 }
+
+#[tokio::test]
+async fn a_restart_goes_on_from_a_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    server.ingest(&tenant, "resources", lines(&[pod("web-1", "u1", "n1", &minutes_ago(30))])).await;
+    server.settled(&tenant, 1).await;
+    assert!(server.terminate());
+    let snapshots = folder.path().join("snapshots").join(&tenant.id).join("0");
+    assert_eq!(std::fs::read_dir(&snapshots).unwrap().count(), 1, "a daemon that leaves in order saves what it knows");
+    let restored = async |server: &Server, pods: usize| {
+        server.ingest(&tenant, "resources", lines(&[pod("web-2", "u2", "n1", &minutes_ago(3))])).await;
+        server.settled(&tenant, 1).await;
+        let list = server.get("/api/v1/resources?kind=Pod", &tenant.key).await;
+        assert_eq!(list["items"].as_array().unwrap().len(), pods, "{list}");
+        std::fs::read_to_string(folder.path().join("daemon.log")).unwrap()
+    };
+    let server = Server::start(folder.path(), &[]);
+    assert!(restored(&server, 2).await.contains("from_snapshot=true"));
+    server.kill();
+    for file in std::fs::read_dir(&snapshots).unwrap() {
+        std::fs::write(file.unwrap().path(), b"damaged").unwrap();
+    }
+    let server = Server::start(folder.path(), &[]);
+    let log = restored(&server, 2).await;
+    assert!(log.contains("a snapshot is not used") && log.contains("from_snapshot=false"), "{log}");
+}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use borsh::{BorshDeserialize, BorshSerialize, io};
+
 use crate::detect::Finding;
 use crate::episode::{Episodes, Folded};
 use crate::graph::{Graph, Idx};
@@ -79,6 +81,36 @@ impl ClusterState {
         self.watermark = self.watermark.max(saved.watermark);
         self.last_record = self.last_record.max(saved.last_record.unwrap_or_default());
         Ok(())
+    }
+
+    /// Everything but what [`ClusterState::save`] writes, as bytes: what a restart would else read from the log again.
+    ///
+    /// # Errors
+    /// None that a program can cause: bytes are written to memory.
+    pub fn snapshot(&self) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        (&self.name, self.watermark, self.last_record, self.last_prune).serialize(&mut out)?;
+        let mut listings: Vec<(&Kind, &Time)> = self.listings.iter().collect();
+        listings.sort();
+        listings.serialize(&mut out)?;
+        self.graph.save(&mut out)?;
+        self.episodes.save(&mut out)?;
+        Ok(out)
+    }
+
+    /// Reads what [`ClusterState::snapshot`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are cut, damaged or of another format.
+    pub fn from_snapshot(bytes: &[u8]) -> io::Result<Self> {
+        let input = &mut &*bytes;
+        let (name, watermark, last_record, last_prune) = BorshDeserialize::deserialize(input)?;
+        let listings = Vec::<(Kind, Time)>::deserialize(input)?.into_iter().collect();
+        let (graph, episodes) = (Graph::load(input)?, Episodes::load(input)?);
+        if !input.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} bytes too many", input.len())));
+        }
+        Ok(Self { name, graph, episodes, watermark, last_record, listings, last_prune, ..Self::default() })
     }
 
     /// Whether a record with a sender's `seq` is new on its stream; records without one always are. To be asked in the

@@ -2,6 +2,7 @@
 //! number of different things said, not the traffic. Folding is commutative: the order of arrival does not matter.
 
 mod journal;
+mod saved;
 mod template;
 
 use std::sync::OnceLock;
@@ -24,7 +25,7 @@ const MAX_TEMPLATES: u32 = 200;
 const RATE_MINUTES: usize = 30;
 
 /// Log lines of one pattern by one writer.
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct LogTemplate {
     /// Who wrote them.
     pub subject: Subject,
@@ -45,6 +46,7 @@ pub struct LogTemplate {
     /// [`fingerprint`] of the sample.
     pub pattern: u64,
     /// What was read in the sample, once: detection asks at every instant, the words stay the same.
+    #[borsh(skip)]
     read: OnceLock<u32>,
 }
 

@@ -44,7 +44,12 @@ impl Graph {
     /// specs are most of a pod.
     fn share(&self, idx: Idx, object: &mut Object) {
         let known = self.get(idx).object.as_deref().or_else(|| self.sibling(&object.meta));
-        let Some(known) = known else { return };
+        if let Some(known) = known {
+            Self::share_with(known, object);
+        }
+    }
+
+    pub(super) fn share_with(known: &Object, object: &mut Object) {
         if known.meta.labels == object.meta.labels {
             object.meta.labels = known.meta.labels.clone();
         }
@@ -59,7 +64,7 @@ impl Graph {
     }
 
     /// Another pod of the same owner.
-    fn sibling(&self, meta: &Meta) -> Option<&Object> {
+    pub(super) fn sibling(&self, meta: &Meta) -> Option<&Object> {
         let owner = self.by_uid.get(meta.owners.first().filter(|_| meta.kind == Kind::Pod)?.uid.as_ref()?)?;
         let (_, pod) = self.out(*owner).find(|(r, i)| *r == Relation::Controls && self.get(*i).object.is_some())?;
         self.get(pod).object.as_deref()
@@ -326,7 +331,7 @@ impl Graph {
 }
 
 /// The address under which an object is called. Pods on the host's network share the node's and name nobody.
-fn address_of(object: &Object) -> Option<Str> {
+pub(super) fn address_of(object: &Object) -> Option<Str> {
     let service = object.service().and_then(|s| s.cluster_ip.clone());
     let pod = object
         .pod()

@@ -10,6 +10,7 @@ mod members;
 mod path;
 mod relation;
 mod resource;
+mod saved;
 
 pub use component::{Component, ComponentKind};
 pub use journal::{EdgeChange, Journal};
@@ -152,6 +153,11 @@ impl Graph {
     /// Live resources of a kind in the order in which they became known.
     pub fn of_kind(&self, kind: &crate::model::Kind) -> impl Iterator<Item = Idx> + '_ {
         self.kinds.get(kind).into_iter().flat_map(Sorted::iter).filter(|i| self.get(*i).is_live())
+    }
+
+    /// Kinds of which state was ever seen, once per namespace.
+    pub fn known_kinds(&self) -> impl Iterator<Item = &crate::model::Kind> {
+        self.known.iter().map(|(kind, _)| kind)
     }
 
     /// Whether state of a kind was ever known in a namespace.

@@ -5,7 +5,7 @@ use std::fmt;
 macro_rules! relations {
     ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
         /// The type of an edge.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Relation { $($(#[$doc])* $variant,)* }
 
         impl Relation {

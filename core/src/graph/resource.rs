@@ -5,7 +5,7 @@ use crate::model::object::{Labels, Object};
 use crate::model::{Alias, Kind, Str, Time};
 
 /// Index of a resource in its graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Idx(pub(super) u32);
 
 impl Idx {
@@ -16,7 +16,7 @@ impl Idx {
 }
 
 /// An edge as one of its ends holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The other end.
     pub other: Idx,
@@ -31,7 +31,7 @@ pub struct Link {
 }
 
 /// One Kubernetes object, or an external thing, over its life.
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Resource {
     /// Kind, namespace and name; the name is empty while only the uid is known.
     pub alias: Alias,

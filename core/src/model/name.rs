@@ -7,7 +7,7 @@ use super::Str;
 macro_rules! kinds {
     ($($variant:ident $name:literal $cluster_scoped:literal),* $(,)?) => {
         /// The kind of a Kubernetes object; what the engine has no rules for is `Other`.
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[expect(missing_docs, reason = "the variants are the API's own kinds")]
         pub enum Kind { $($variant,)* Other(Str) }
 
@@ -71,7 +71,7 @@ impl fmt::Display for Kind {
 }
 
 /// The name by which people and records refer to an object; objects re-created under it are different resources.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alias {
     /// Kind of the object.
     pub kind: Kind,

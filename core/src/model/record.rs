@@ -99,7 +99,7 @@ pub enum Op {
 }
 
 /// What an episode is about, as far as its sender knew.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
     /// Kind of the object.
     pub kind: Kind,
@@ -112,7 +112,7 @@ pub struct Subject {
 }
 
 /// A Kubernetes event; repeats arrive as new records with the same identity and a higher count.
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Episode {
     /// The sender's identity of the event.
     pub id: Option<Str>,
@@ -150,7 +150,7 @@ pub struct LogLine {
 }
 
 /// One alert.
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Alert {
     /// Alertmanager's fingerprint, else a hash of the labels.
     pub fingerprint: Str,

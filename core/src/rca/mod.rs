@@ -82,7 +82,7 @@ pub fn verdict(causes: &[Cause], hurts: bool) -> Verdict {
 /// What would raise the confidence: the kinds of records that the cluster has not sent.
 pub fn missing_evidence(view: &View<'_>) -> Vec<String> {
     let mut missing = Vec::new();
-    let kinds: BTreeSet<&str> = view.graph.iter().filter(|(_, r)| r.object.is_some()).map(|(_, r)| r.kind().as_str()).collect();
+    let kinds: BTreeSet<&str> = view.graph.known_kinds().map(crate::model::Kind::as_str).collect();
     if kinds.is_empty() {
         missing.push("object state (state.k8s.resource): without it nothing can be compared".to_owned());
     } else {

@@ -3,9 +3,11 @@
 mod batch;
 mod history;
 mod rebuild;
+mod snapshot;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -89,6 +91,7 @@ pub struct Engine {
     partitions: u32,
     tick: Duration,
     owner: String,
+    snapshots: PathBuf,
     loaded: Mutex<HashMap<(Tenant, u32), Arc<Loaded>>>,
     commits: Arc<Commits>,
     stop: watch::Sender<bool>,
@@ -96,8 +99,17 @@ pub struct Engine {
 
 impl Engine {
     /// An engine without workers; they are loaded as tenants need them.
-    pub fn new(stores: Stores, partitions: u32, tick: Duration, owner: String) -> Self {
-        Self { stores, partitions, tick, owner, loaded: Mutex::default(), commits: Arc::default(), stop: watch::channel(false).0 }
+    pub fn new(stores: Stores, partitions: u32, tick: Duration, owner: String, snapshots: PathBuf) -> Self {
+        Self {
+            stores,
+            partitions,
+            tick,
+            owner,
+            snapshots,
+            loaded: Mutex::default(),
+            commits: Arc::default(),
+            stop: watch::channel(false).0,
+        }
     }
 
     /// The partition of a cluster: CRC32 of `client_id/cluster`.
@@ -142,6 +154,7 @@ impl Engine {
             partitions: self.partitions,
             owner: self.owner.clone(),
             tick: self.tick,
+            snapshots: snapshot::Snapshots::of(&self.snapshots, tenant, partition, self.partitions).into(),
             live: Arc::clone(&loaded.live),
             wake: Arc::clone(&loaded.wake),
             lag: lag_sender,
@@ -173,6 +186,14 @@ impl Engine {
                 // An aborted task ends with an error that says just that.
                 let _ = task.await;
             }
+        }
+    }
+
+    /// Removes what lies on disk of a tenant's live state.
+    pub fn forget(&self, tenant: &Tenant) -> std::io::Result<()> {
+        match std::fs::remove_dir_all(snapshot::folder(&self.snapshots, tenant)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
         }
     }
 

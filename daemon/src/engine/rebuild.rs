@@ -1,28 +1,26 @@
-//! A restart: the live state is rebuilt from the state topics and the window, up to what was committed.
+//! A restart: the live state is loaded from the newest snapshot, or rebuilt from the state topics and the window, and
+//! brought up to what was committed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::KEPT;
-use kgrca_core::model::{Record, Topic};
+use kgrca_core::model::{Record, Str, Topic};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{Error, ErrorKind, StreamId, Tenant};
-use tokio::sync::RwLock;
+use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId, Tenant};
 
-use super::Live;
+use super::snapshot::Snapshot;
+use super::worker::Worker;
 use crate::app::now;
-use crate::storage::Stores;
 use crate::telemetry;
 
 const CHUNK: usize = 20_000;
 
 /// Replays what was committed without committing it again. Returns how far each stream is worked off.
-pub(super) async fn rebuild(
-    stores: &Stores,
-    tenant: &Tenant,
-    (partition, partitions): (u32, u32),
-    live: &RwLock<Live>,
-) -> Result<BTreeMap<StreamId, u64>, Error> {
+pub(super) async fn rebuild(worker: &Worker) -> Result<BTreeMap<StreamId, u64>, Error> {
+    let started = Instant::now();
+    let (stores, tenant, partition) = (&worker.stores, &worker.tenant, worker.partition);
     let offsets: BTreeMap<StreamId, u64> = stores
         .meta
         .offsets(tenant)
@@ -31,26 +29,16 @@ pub(super) async fn rebuild(
         .filter(|o| o.stream.partition == partition)
         .map(|o| (o.stream, o.next))
         .collect();
-    let bound = now().plus(-KEPT);
-    let mut clusters: BTreeMap<_, ClusterState> = BTreeMap::new();
-    for topic in [Topic::Resource, Topic::Topology, Topic::Events, Topic::Logs, Topic::Alerts] {
-        let stream = StreamId { topic, partition };
-        let end = offsets.get(&stream).copied().unwrap_or(0);
-        let is_state = matches!(topic, Topic::Resource | Topic::Topology);
-        let mut from = if is_state { 0 } else { stores.log.since(tenant, stream, bound).await? };
-        while from < end {
-            let read = stores.log.read(tenant, stream, from, CHUNK.min((end - from) as usize)).await?;
-            let Some(last) = read.last().map(|s| s.offset) else { break };
-            let in_window = |s: &kgrca_core::storage::Stored| is_state || s.received_at >= bound;
-            for stored in read.iter().filter(|s| s.offset < end && !s.value.is_empty() && in_window(s)) {
-                replay(&mut clusters, tenant, topic, stored);
-            }
-            from = last + 1;
-        }
-    }
+    // A graph that has nothing although there is something was lost or set aside: it is told all that the log knows.
+    let is_lost = !offsets.is_empty() && stores.graph.counts(tenant).await?.resources == 0;
+    let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
+    let snapshot = tokio::task::spawn_blocking(move || snapshots.newest(&committed)).await;
+    let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    let from_snapshot = snapshot.is_some();
+    let (mut clusters, replayed) = replay_all(worker, &offsets, snapshot).await?;
     for row in stores.meta.clusters(tenant).await? {
         // The other partitions restore theirs.
-        if super::partition_of(tenant, &row.cluster, partitions) != partition {
+        if super::partition_of(tenant, &row.cluster, worker.partitions) != partition {
             continue;
         }
         let state = clusters.entry(row.cluster.as_str().into()).or_insert_with(|| ClusterState::new(row.cluster.as_str()));
@@ -58,26 +46,54 @@ pub(super) async fn rebuild(
             .restore(&row.state)
             .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{tenant} cluster {}: {e}", row.cluster)))?;
     }
-    // A graph that has nothing although there is something was lost or set aside.
-    let is_lost = !clusters.is_empty() && stores.graph.counts(tenant).await?.resources == 0;
-    if is_lost {
+    if is_lost && !clusters.is_empty() {
         telemetry::GraphRebuilt { tenant, partition }.emit();
     }
     for state in clusters.values_mut() {
         if is_lost { state.tell_everything() } else { state.keep_journal() }
     }
-    let mut live = live.write().await;
+    let seconds = started.elapsed().as_secs_f64();
+    telemetry::Restored { tenant, partition, from_snapshot, replayed, seconds }.emit();
+    let mut live = worker.live.write().await;
     live.dirty = if is_lost { clusters.keys().cloned().collect() } else { BTreeSet::new() };
     live.clusters = clusters;
     Ok(offsets)
 }
 
-fn replay(
-    clusters: &mut BTreeMap<kgrca_core::model::Str, ClusterState>,
-    tenant: &Tenant,
-    topic: Topic,
-    stored: &kgrca_core::storage::Stored,
-) {
+/// Reads from a snapshot's offsets, or from the start of the state topics and the window, up to the commit.
+async fn replay_all(
+    worker: &Worker,
+    offsets: &BTreeMap<StreamId, u64>,
+    snapshot: Option<Snapshot>,
+) -> Result<(BTreeMap<Str, ClusterState>, u64), Error> {
+    let (log, tenant) = (&worker.stores.log, &worker.tenant);
+    let bound = now().plus(-KEPT);
+    let (reached, mut clusters) = snapshot.map_or((None, BTreeMap::new()), |s| (Some(s.offsets), s.clusters));
+    let mut replayed = 0;
+    for topic in [Topic::Resource, Topic::Topology, Topic::Events, Topic::Logs, Topic::Alerts] {
+        let stream = StreamId { topic, partition: worker.partition };
+        let end = offsets.get(&stream).copied().unwrap_or(0);
+        let is_state = matches!(topic, Topic::Resource | Topic::Topology);
+        let mut from = match &reached {
+            Some(reached) => reached.get(&stream).copied().unwrap_or(0),
+            None if is_state => 0,
+            None => log.since(tenant, stream, bound).await?,
+        };
+        while from < end {
+            let read = log.read(tenant, stream, from, CHUNK.min((end - from) as usize)).await?;
+            let Some(last) = read.last().map(|s| s.offset) else { break };
+            let in_window = |s: &Stored| is_state || s.received_at >= bound;
+            for stored in read.iter().filter(|s| s.offset < end && !s.value.is_empty() && in_window(s)) {
+                replay(&mut clusters, tenant, topic, stored);
+                replayed += 1;
+            }
+            from = last + 1;
+        }
+    }
+    Ok((clusters, replayed))
+}
+
+fn replay(clusters: &mut BTreeMap<Str, ClusterState>, tenant: &Tenant, topic: Topic, stored: &Stored) {
     let mut records: Vec<Record> = Vec::new();
     let key = std::str::from_utf8(&stored.key).ok();
     let default = if matches!(topic, Topic::Resource | Topic::Topology) { None } else { key };

@@ -9,6 +9,7 @@ use kgrca_core::model::{Body, Record, Topic};
 use kgrca_core::storage::{Entry, Error, ErrorKind, StreamId, Tenant, TransitionRow};
 use tokio::sync::{Notify, RwLock, broadcast, watch};
 
+use super::snapshot::Snapshots;
 use super::{Commits, Live, batch, rebuild};
 use crate::app::now;
 use crate::storage::Stores;
@@ -16,6 +17,10 @@ use crate::telemetry;
 
 /// Most records of one batch.
 const BATCH: usize = 20_000;
+/// How often live state is saved, and after how many records sooner, but never more often than the last.
+const SNAPSHOT_EVERY: Duration = Duration::from_mins(1);
+const SNAPSHOT_RECORDS: usize = 100_000;
+const SNAPSHOT_AT_MOST: Duration = Duration::from_secs(10);
 /// How long a lease holds without renewal, in microseconds.
 const LEASE: i64 = 30 * SECOND;
 /// How long after its last record a cluster still gets ticks.
@@ -29,6 +34,7 @@ pub(super) struct Worker {
     pub partitions: u32,
     pub owner: String,
     pub tick: Duration,
+    pub snapshots: Arc<Snapshots>,
     pub live: Arc<RwLock<Live>>,
     pub wake: Arc<Notify>,
     pub lag: watch::Sender<u64>,
@@ -59,7 +65,9 @@ impl Worker {
 
     async fn work(&mut self) -> Result<(), Error> {
         let mut epoch = self.take_lease().await?;
-        let mut offsets = rebuild::rebuild(&self.stores, &self.tenant, (self.partition, self.partitions), &self.live).await?;
+        let mut offsets = rebuild::rebuild(self).await?;
+        let mut since_snapshot = 0;
+        let mut snapshot = Instant::now();
         let mut renewed = Instant::now();
         let mut ticked = Instant::now();
         loop {
@@ -74,6 +82,12 @@ impl Worker {
                 batch::work_off(self, epoch, read, &mut offsets, !more).await?;
                 let lag = self.measure_lag(&offsets).await?;
                 self.lag.send_replace(lag);
+                since_snapshot += seen;
+                let rest = if since_snapshot >= SNAPSHOT_RECORDS { SNAPSHOT_AT_MOST } else { SNAPSHOT_EVERY };
+                if snapshot.elapsed() >= rest {
+                    self.take_snapshot(&offsets).await;
+                    (since_snapshot, snapshot) = (0, Instant::now());
+                }
                 continue;
             }
             if !self.live.read().await.dirty.is_empty() {
@@ -82,6 +96,9 @@ impl Worker {
             }
             self.lag.send_replace(0);
             if *self.stop.borrow() {
+                if since_snapshot > 0 {
+                    self.take_snapshot(&offsets).await;
+                }
                 return Ok(());
             }
             if ticked.elapsed() >= self.tick {
@@ -95,6 +112,16 @@ impl Worker {
                 () = tokio::time::sleep(rest) => {}
                 _ = self.stop.changed() => {}
             }
+        }
+    }
+
+    /// Saves the live state as of these offsets. Without it a restart reads more of the log, so that a failure is told and
+    /// nothing else.
+    async fn take_snapshot(&self, offsets: &BTreeMap<StreamId, u64>) {
+        let (live, snapshots, offsets) = (Arc::clone(&self.live), Arc::clone(&self.snapshots), offsets.clone());
+        let saved = tokio::task::spawn_blocking(move || snapshots.save(&offsets, &live.blocking_read().clusters)).await;
+        if let Err(e) = saved.map_err(std::io::Error::other).flatten() {
+            tracing::warn!(client_id = %self.tenant, partition = self.partition, error = %e, "no snapshot was taken");
         }
     }
 

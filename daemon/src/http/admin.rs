@@ -135,6 +135,7 @@ pub async fn delete(State(app): State<Arc<App>>, operator: Operator, Path(id): P
     }
     app.keys.clear();
     app.engine.unload(&tenant).await;
+    app.engine.forget(&tenant).map_err(|e| ApiError::internal(format!("snapshots: {e}")))?;
     app.stores.log.remove(&tenant).await?;
     app.stores.graph.remove(&tenant).await?;
     audit(&app, &operator, "client.delete", &id).await?;

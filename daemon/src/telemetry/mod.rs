@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Error, Tenant};
@@ -84,6 +85,50 @@ impl WorkerFailed<'_> {
     pub fn emit(&self) {
         metrics::counter!("kg_worker_failures_total").increment(1);
         tracing::error!(client_id = %self.tenant, error = %self.error, "worker starts anew from what was committed");
+    }
+}
+
+/// A snapshot cannot be used: an older one is, or the log.
+pub struct SnapshotUnreadable<'a> {
+    /// Which.
+    pub path: &'a Path,
+    /// Why.
+    pub error: &'a std::io::Error,
+}
+
+impl SnapshotUnreadable<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        tracing::warn!(path = %self.path.display(), error = %self.error, "a snapshot is not used");
+    }
+}
+
+/// The live state of a partition was loaded.
+pub struct Restored<'a> {
+    /// Whose.
+    pub tenant: &'a Tenant,
+    /// Which partition.
+    pub partition: u32,
+    /// Whether from a snapshot; otherwise from the state topics and the last hour of the others.
+    pub from_snapshot: bool,
+    /// How many records were read from the log.
+    pub replayed: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Restored<'_> {
+    /// Logs and measures it.
+    pub fn emit(&self) {
+        metrics::histogram!("kg_restore_seconds").record(self.seconds);
+        tracing::info!(
+            client_id = %self.tenant,
+            partition = self.partition,
+            from_snapshot = self.from_snapshot,
+            replayed = self.replayed,
+            seconds = self.seconds,
+            "live state is there"
+        );
     }
 }
 

@@ -25,14 +25,14 @@ pub use values::{Labels, List, PortRef, Quantity, Selector};
 pub use workload::{CronJob, Job, Template, Workload};
 
 /// One version of one object.
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Object {
     pub meta: Meta,
     pub body: ObjectBody,
 }
 
 /// Identity and metadata.
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Meta {
     pub kind: Kind,
     pub uid: Option<Str>,
@@ -48,7 +48,7 @@ pub struct Meta {
 }
 
 /// An owner reference; `controller` may be absent in partial records.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct OwnerRef {
     pub kind: Str,
     pub name: Str,
@@ -57,7 +57,7 @@ pub struct OwnerRef {
 }
 
 /// What the engine reads of each kind.
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub enum ObjectBody {
     Pod(Box<Pod>),
     Node(Box<Node>),
@@ -99,7 +99,7 @@ accessors! {
 }
 
 /// A status condition of any kind.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     #[serde(rename = "type")]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::values::{Labels, List, PortRef, Selector};
 use crate::model::Str;
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
     pub ports: List<ServicePort>,
@@ -17,7 +17,7 @@ pub struct Service {
     pub external_name: Option<Str>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServicePort {
     pub name: Option<Str>,
@@ -28,7 +28,7 @@ pub struct ServicePort {
 }
 
 /// An Endpoints object or an `EndpointSlice`, both reduced to the addresses behind a Service.
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Endpoints {
     /// The Service they belong to.
     pub service: Str,
@@ -37,7 +37,7 @@ pub struct Endpoints {
 }
 
 /// A port under which a Service's backends are reached.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct EndpointPort {
     pub name: Option<Str>,
@@ -45,8 +45,18 @@ pub struct EndpointPort {
     pub protocol: Option<Str>,
 }
 
+/// Something of which only its being there counts.
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug)]
+pub struct Present;
+
+impl<'de> Deserialize<'de> for Present {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(d).map(|_| Self)
+    }
+}
+
 /// One address behind a Service.
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Endpoint {
     pub address: Str,
     pub ready: bool,
@@ -54,7 +64,7 @@ pub struct Endpoint {
     pub pod: Option<Str>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Ingress {
     pub class: Option<Str>,
     /// Names of the Services that rules or the default backend route to, with their ports.
@@ -64,13 +74,13 @@ pub struct Ingress {
     pub tls_secrets: List<Str>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Backend {
     pub service: Str,
     pub port: Option<PortRef>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetworkPolicy {
     pub pod_selector: Selector,
@@ -79,7 +89,7 @@ pub struct NetworkPolicy {
     pub egress: List<PolicyRule>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PolicyRule {
     pub from: List<PolicyPeer>,
@@ -87,15 +97,15 @@ pub struct PolicyRule {
     pub ports: List<PolicyPort>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyPeer {
     pub pod_selector: Option<Selector>,
     pub namespace_selector: Option<Selector>,
-    pub ip_block: Option<serde::de::IgnoredAny>,
+    pub ip_block: Option<Present>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PolicyPort {
     pub port: Option<PortRef>,

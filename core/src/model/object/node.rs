@@ -6,20 +6,20 @@ use super::Condition;
 use super::values::{List, MaybeTime, Quantities};
 use crate::model::Str;
 
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Node {
     pub spec: NodeSpec,
     pub status: NodeStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeSpec {
     pub unschedulable: Option<bool>,
     pub taints: List<Taint>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Taint {
     pub key: Str,
@@ -35,7 +35,7 @@ impl Taint {
     }
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeStatus {
     pub conditions: List<Condition>,
@@ -43,7 +43,7 @@ pub struct NodeStatus {
     pub capacity: Quantities,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Lease {
     pub holder_identity: Option<Str>,

@@ -6,19 +6,19 @@ use super::Condition;
 use super::values::{List, Quantities};
 use crate::model::Str;
 
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Quota {
     pub hard: Quantities,
     pub used: Quantities,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct LimitRange {
     pub limits: List<LimitItem>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct LimitItem {
     #[serde(rename = "type")]
@@ -27,7 +27,7 @@ pub struct LimitItem {
     pub min: Quantities,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Hpa {
     pub target_kind: Option<Str>,
     pub target_name: Option<Str>,

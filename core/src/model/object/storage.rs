@@ -6,13 +6,13 @@ use super::pod::NodeSelector;
 use super::values::{List, Quantities, Selector};
 use crate::model::Str;
 
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Claim {
     pub spec: ClaimSpec,
     pub phase: Option<Str>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClaimSpec {
     pub access_modes: List<Str>,
@@ -23,13 +23,13 @@ pub struct ClaimSpec {
     pub resources: super::pod::Resources,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Volume {
     pub spec: VolumeSpec,
     pub phase: Option<Str>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeSpec {
     pub access_modes: List<Str>,
@@ -40,7 +40,7 @@ pub struct VolumeSpec {
     pub node_affinity: Option<VolumeAffinity>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VolumeClaimRef {
     pub namespace: Option<Str>,
@@ -48,13 +48,13 @@ pub struct VolumeClaimRef {
     pub uid: Option<Str>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VolumeAffinity {
     pub required: Option<NodeSelector>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeClass {
     pub provisioner: Option<Str>,
@@ -62,7 +62,7 @@ pub struct VolumeClass {
 }
 
 /// A `ConfigMap` or a Secret. Secrets have keys only; a value is never read.
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct ConfigData {
     /// `None` when the record did not carry the data at all, so that no key can be called missing.
     pub keys: Option<List<Str>>,

@@ -10,8 +10,14 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use crate::model::{Str, Time};
 
 /// A list in which `null` reads as empty, as Go servers write it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(borsh::BorshSerialize, Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub Box<[T]>);
+
+impl<T: borsh::BorshDeserialize> borsh::BorshDeserialize for List<T> {
+    fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        Ok(Self(Vec::deserialize_reader(reader)?.into_boxed_slice()))
+    }
+}
 
 impl<T> Default for List<T> {
     fn default() -> Self {
@@ -47,7 +53,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
 }
 
 /// Labels, annotations and other string maps, sorted by key; values that are not text are kept as text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Labels(pub Arc<[(Str, Str)]>);
 
 impl Labels {
@@ -142,7 +148,7 @@ impl<'de> Deserialize<'de> for Scalar {
 }
 
 /// A port by number or by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq)]
 pub enum PortRef {
     Number(i64),
     Name(Str),
@@ -165,7 +171,7 @@ impl<'de> Deserialize<'de> for PortRef {
 }
 
 /// A resource quantity in thousandths of its base unit (cores, bytes, pieces).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Quantity(pub i128);
 
 impl Quantity {
@@ -209,7 +215,7 @@ impl<'de> Deserialize<'de> for Quantity {
 }
 
 /// Named quantities such as `{cpu: 100m, memory: 1Gi}`; entries that are no quantities are left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quantities(pub Box<[(Str, Quantity, Str)]>);
 
 impl Quantities {
@@ -239,7 +245,7 @@ impl<'de> Deserialize<'de> for Quantities {
 }
 
 /// A time that may be absent, null or Go's zero time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaybeTime(pub Option<Time>);
 
 impl<'de> Deserialize<'de> for MaybeTime {
@@ -249,7 +255,7 @@ impl<'de> Deserialize<'de> for MaybeTime {
 }
 
 /// A label selector.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Selector {
     pub match_labels: Labels,
@@ -257,7 +263,7 @@ pub struct Selector {
 }
 
 /// One term of a label selector, a node selector or an affinity.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Requirement {
     pub key: Str,
     pub operator: Str,

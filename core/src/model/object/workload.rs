@@ -8,13 +8,13 @@ use super::values::{Labels, List, MaybeTime, Selector};
 use crate::model::Str;
 
 /// Deployment, `ReplicaSet`, `StatefulSet`, `DaemonSet` or `ReplicationController`.
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Workload {
     pub spec: WorkloadSpec,
     pub status: WorkloadStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkloadSpec {
     pub replicas: Option<i64>,
@@ -25,26 +25,26 @@ pub struct WorkloadSpec {
     pub volume_claim_templates: List<ClaimTemplate>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ClaimTemplate {
     pub metadata: Option<NameRef>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Template {
     pub metadata: TemplateMeta,
     pub spec: PodSpec,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct TemplateMeta {
     pub labels: Labels,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkloadStatus {
     pub observed_generation: Option<i64>,
@@ -58,13 +58,13 @@ pub struct WorkloadStatus {
     pub conditions: List<Condition>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Job {
     pub spec: JobSpec,
     pub status: JobStatus,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobSpec {
     pub backoff_limit: Option<i64>,
@@ -73,7 +73,7 @@ pub struct JobSpec {
     pub template: Option<Box<Template>>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobStatus {
     pub active: Option<i64>,
@@ -82,13 +82,13 @@ pub struct JobStatus {
     pub conditions: List<Condition>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct CronJob {
     pub spec: CronJobSpec,
     pub last_schedule: MaybeTime,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CronJobSpec {
     pub schedule: Option<Str>,
@@ -96,7 +96,7 @@ pub struct CronJobSpec {
     pub job_template: Option<Box<JobTemplate>>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct JobTemplate {
     pub spec: JobSpec,

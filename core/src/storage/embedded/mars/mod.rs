@@ -17,6 +17,9 @@ use crate::storage::{Error, ErrorKind, Result, Tenant};
 
 /// Most databases that stay open: each holds its pages in memory.
 const OPEN: usize = 32;
+/// After how many rows a database is opened anew: the store keeps every page that it touched, up to a gigabyte, and has no
+/// setting for it.
+const ROWS: usize = 30_000;
 
 /// The graphs of all tenants below one folder.
 pub struct MarsGraph {
@@ -29,6 +32,16 @@ pub struct MarsGraph {
 struct Open {
     databases: HashMap<Tenant, (Arc<Database>, u64)>,
     asked: u64,
+    /// Rows written since the database was opened.
+    written: HashMap<Tenant, usize>,
+}
+
+impl Open {
+    /// Closes a database unless somebody works on it: a file is opened once at a time.
+    fn close(&mut self, tenant: &Tenant) -> bool {
+        let is_idle = self.databases.get(tenant).is_some_and(|(database, _)| Arc::strong_count(database) == 1);
+        is_idle && self.databases.remove(tenant).is_some()
+    }
 }
 
 impl MarsGraph {
@@ -59,7 +72,7 @@ impl MarsGraph {
         if open.databases.len() >= OPEN
             && let Some(oldest) = open.databases.iter().min_by_key(|(_, (_, last))| *last).map(|(t, _)| t.clone())
         {
-            open.databases.remove(&oldest);
+            open.close(&oldest);
         }
         open.databases.insert(tenant.clone(), (Arc::clone(&database), asked));
         Ok(Some(database))
@@ -142,7 +155,14 @@ impl GraphStore for MarsGraph {
         if batch.is_empty() {
             return Ok(());
         }
+        let rows = batch.changes.resources.len() + batch.changes.edges.len() + batch.changes.episodes.len();
         self.with(tenant, true, move |db| write::batch(db, &batch)).await?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = open.written.entry(tenant.clone()).or_default();
+        *written += rows;
+        if *written > ROWS && open.close(tenant) {
+            open.written.remove(tenant);
+        }
         Ok(())
     }
 

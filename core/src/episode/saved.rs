@@ -1,0 +1,35 @@
+//! Episodes as a snapshot holds them.
+
+use borsh::{BorshDeserialize, BorshSerialize, io};
+
+use super::{Episodes, LogTemplate};
+use crate::model::{Alert, Episode};
+
+impl Episodes {
+    /// Writes everything that is held, in an order that depends on it alone.
+    pub fn save(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        let mut events: Vec<(&u64, &Episode)> = self.events.iter().collect();
+        events.sort_by_key(|(key, _)| **key);
+        events.serialize(out)?;
+        let mut logs: Vec<(&(u64, u64), &LogTemplate)> = self.logs.iter().collect();
+        logs.sort_by_key(|(key, _)| **key);
+        logs.serialize(out)?;
+        self.alerts().serialize(out)
+    }
+
+    /// Reads what [`Episodes::save`] wrote.
+    pub fn load(input: &mut &[u8]) -> io::Result<Self> {
+        let mut this = Self {
+            events: Vec::<(u64, Episode)>::deserialize(input)?.into_iter().collect(),
+            logs: Vec::<((u64, u64), LogTemplate)>::deserialize(input)?.into_iter().collect(),
+            ..Self::default()
+        };
+        for alert in Vec::<Alert>::deserialize(input)? {
+            this.alerts.insert((alert.fingerprint.clone(), alert.starts), alert);
+        }
+        for (writer, _) in this.logs.keys() {
+            *this.templates_of.entry(*writer).or_default() += 1;
+        }
+        Ok(this)
+    }
+}
