@@ -6,7 +6,7 @@ use kgrca_tests::{Server, soak};
 use serde_json::{Value, json};
 
 /// Batches of numbered events with one incident among them; each batch is sent once, again only when unanswered.
-fn batches(count: usize) -> Vec<(usize, Vec<u8>)> {
+pub(crate) fn batches(count: usize) -> Vec<(usize, Vec<u8>)> {
     let start = jiff::Timestamp::now().as_microsecond() - 120_000_000;
     let time = |i: usize| jiff::Timestamp::from_microsecond(start + i as i64 * 1000).unwrap().to_string();
     (0..count)
@@ -27,12 +27,12 @@ fn batches(count: usize) -> Vec<(usize, Vec<u8>)> {
         .collect()
 }
 
-struct Outcome {
-    accepted: i64,
-    incidents: Vec<(Value, Value)>,
+pub(crate) struct Outcome {
+    pub(crate) accepted: i64,
+    pub(crate) incidents: Vec<(Value, Value)>,
 }
 
-async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenant) -> Outcome {
+pub(crate) async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenant) -> Outcome {
     let usage = server.get("/api/v1/usage", &tenant.key).await;
     let accepted = usage["rows"]
         .as_array()
@@ -47,7 +47,7 @@ async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenant) -> Outco
 }
 
 /// Waits until so many events are committed: what stands in the live state only would be worked off again.
-async fn committed(server: &Server, tenant: &kgrca_tests::server::Tenant, events: i64) {
+pub(crate) async fn committed(server: &Server, tenant: &kgrca_tests::server::Tenant, events: i64) {
     let deadline = std::time::Instant::now() + Duration::from_mins(1);
     while outcome(server, tenant).await.accepted < events {
         assert!(std::time::Instant::now() < deadline, "{events} events are committed");

@@ -2,3 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
 
 mod crash;
+mod power;
+mod schema;

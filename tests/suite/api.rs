@@ -94,6 +94,29 @@ async fn an_incident_is_explained_handled_and_billed() {
     assert_eq!(rca["amount"], 2);
 }
 
+/// Sends a gigabyte in chunks without saying how much it will be. Returns whether it was refused before its end.
+fn endless_body_is_refused(server: &Server, key: &str) -> bool {
+    use std::io::Read;
+
+    let address = server.url.trim_start_matches("http://");
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        socket,
+        "POST /api/v1/ingest/logs HTTP/1.1\r\nhost: {address}\r\nx-api-key: {key}\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    .unwrap();
+    let chunk = vec![b'x'; 1 << 20];
+    let sent = (0..1024).take_while(|_| {
+        let head = write!(socket, "{:x}\r\n", chunk.len());
+        head.and_then(|()| socket.write_all(&chunk)).and_then(|()| socket.write_all(b"\r\n")).is_ok()
+    });
+    let sent = sent.count();
+    let mut answer = Vec::new();
+    // The connection may be gone before the answer was read.
+    let _ = socket.read_to_end(&mut answer);
+    sent < 1024 && (answer.is_empty() || answer.starts_with(b"HTTP/1.1 413"))
+}
+
 #[tokio::test]
 async fn hostile_input_is_refused_and_others_go_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -106,6 +129,7 @@ async fn hostile_input_is_refused_and_others_go_on() {
     if let Ok(answer) = large.body(vec![b'x'; 5 << 20]).send().await {
         assert_eq!(answer.status(), 413);
     }
+    assert!(endless_body_is_refused(&server, &tenant.key), "a gigabyte that comes bit by bit");
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for _ in 0..64 {
         bomb.write_all(&vec![b' '; 1 << 20]).unwrap();

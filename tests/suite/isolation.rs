@@ -30,6 +30,7 @@ async fn no_route_answers_to_the_wrong_key() {
         .await;
     assert_eq!(response.status(), 204);
     let (_, scopeless) = server.key(&a, &["metrics"]).await;
+    let (_, viewer) = server.key(&a, &["read"]).await;
     let document: Value = server.http.get(format!("{}/openapi.json", server.url)).send().await.unwrap().json().await.unwrap();
     let routes = routes(&document);
     assert!(routes.len() >= 28, "{}", routes.len());
@@ -53,6 +54,10 @@ async fn no_route_answers_to_the_wrong_key() {
             let status = server.call(method.clone(), &path, key, None).await.status();
             assert_eq!(status, expected, "{method} {path} with {who}");
         }
+        // Who may look may not act.
+        let acts = (method == Method::PATCH || pattern.ends_with("/feedback")) && !is_admin;
+        let viewed = server.call(method.clone(), &path, Some(&viewer), None).await.status();
+        assert!(!acts || viewed == 403, "{method} {path}: {viewed} with a key that may only read");
         let other = server.call(method.clone(), &path, Some(&b.key), None).await;
         let status = other.status().as_u16();
         // The feed does not end by itself.

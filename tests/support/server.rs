@@ -34,6 +34,11 @@ pub struct Tenant {
 impl Server {
     /// Starts a daemon on a folder, which may hold data of an earlier one.
     pub fn start(folder: &Path, options: &[&str]) -> Self {
+        Self::start_with(folder, options, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn start_with(folder: &Path, options: &[&str], environment: &[(&str, &str)]) -> Self {
         // Installed by the first server of a process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ready = folder.join("ready");
@@ -45,6 +50,7 @@ impl Server {
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--ready-file"])
             .arg(&ready)
             .args(options)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -1,6 +1,6 @@
 //! `kgrca incident`
 
-use kgrca_core::api::{Feedback, IncidentChange, Page};
+use kgrca_core::api::{Feedback, Handled, IncidentChange, Page};
 use kgrca_core::incident::State;
 use kgrca_core::model::Time;
 use kgrca_core::storage::{IncidentRow, TransitionRow};
@@ -90,8 +90,8 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         Verb::Show { id } => show(env, &id),
         Verb::Watch => watch(env),
         Verb::Wait { id, timeout } => wait(env, &id, timeout),
-        Verb::Ack(args) => change(env, &args, State::Acknowledged),
-        Verb::Resolve(args) => change(env, &args, State::Resolved),
+        Verb::Ack(args) => change(env, &args, Handled::Acknowledged),
+        Verb::Resolve(args) => change(env, &args, Handled::Resolved),
         Verb::Feedback { id, component, fault, note } => {
             let body = Feedback { component, fault_type: fault, note };
             let _: serde_json::Value =
@@ -104,8 +104,8 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
 
 fn list(env: &Env<'_>, args: ListArgs) -> Result {
     let fields = [
-        ("state", args.state),
-        ("severity", args.severity),
+        ("state", args.state.map(|s| s.to_lowercase())),
+        ("severity", args.severity.map(|s| s.to_uppercase())),
         ("component", args.component),
         ("namespace", args.namespace),
         ("cluster", args.cluster),
@@ -194,9 +194,10 @@ fn wait(env: &Env<'_>, id: &str, timeout: u64) -> Result {
     }
 }
 
-fn change(env: &Env<'_>, args: &ActArgs, state: State) -> Result {
+fn change(env: &Env<'_>, args: &ActArgs, state: Handled) -> Result {
     let body = IncidentChange { state, note: args.note.clone() };
     let _: IncidentRow = env.client()?.send(Method::PATCH, As::Tenant, &format!("/api/v1/incidents/{}", args.id), &body)?;
-    env.out.message(&format!("{} will be {}", args.id, state.as_str()));
+    let word = if state == Handled::Resolved { "resolved" } else { "acknowledged" };
+    env.out.message(&format!("{} will be {word}", args.id));
     Ok(())
 }

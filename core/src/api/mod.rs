@@ -158,12 +158,22 @@ pub struct ClientStatus {
     pub storage_bytes: u64,
 }
 
+/// What people do with incidents; the engine opens and reopens them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Handled {
+    /// Somebody looks.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+}
+
 /// What a person says of an incident.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IncidentChange {
-    /// `acknowledged` or `resolved`.
-    pub state: crate::incident::State,
+    /// Where it stands now.
+    pub state: Handled,
     /// Remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

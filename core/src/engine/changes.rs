@@ -147,10 +147,15 @@ impl ClusterState {
                 count: h.count,
             })
             .collect();
-        episodes.extend(turned.into_iter().map(|(idx, well, at)| rows.turn(idx, well, at)));
+        episodes.extend(turned.into_iter().filter(|(idx, _)| !self.graph.is_free(*idx)).map(|(idx, well)| rows.turn(idx, well)));
         let is_there = |idx: &Idx| !self.graph.is_free(*idx);
-        Changes {
-            renamed: journal.renamed.iter().map(|(old, idx)| (format!("{}/{old}", self.name), rows.id(*idx))).collect(),
+        let changes = Changes {
+            renamed: journal
+                .renamed
+                .iter()
+                .filter(|(_, idx)| is_there(idx))
+                .map(|(old, idx)| (format!("{}/{old}", self.name), rows.id(*idx)))
+                .collect(),
             resources: journal.resources.iter().filter(|i| is_there(i)).map(|i| rows.resource(&view, *i)).collect(),
             edges: journal
                 .edges
@@ -165,7 +170,9 @@ impl ClusterState {
                 })
                 .collect(),
             episodes,
-        }
+        };
+        self.forget(self.watermark);
+        changes
     }
 
     /// A symptom as an episode.
@@ -212,8 +219,10 @@ impl Rows<'_> {
     }
 
     /// A resource that became well or unwell.
-    fn turn(&self, idx: Idx, well: bool, at: Time) -> EpisodeRow {
+    fn turn(&self, idx: Idx, well: bool) -> EpisodeRow {
         let node = self.graph.get(idx);
+        // The version's time, not the evaluation's: a batch that is worked off again says the same.
+        let at = node.updated;
         let (word, severity) = if well { ("Well", Severity::Info) } else { ("Unwell", Severity::Warning) };
         EpisodeRow {
             id: format!("{}/state/{}/{}", self.cluster, node.id(), at.0),

@@ -55,10 +55,9 @@ pub struct Evaluation {
 impl ClusterState {
     /// Looks at the cluster at `now`: finds, groups, ranks, and moves incidents on.
     pub fn evaluate(&mut self, now: Time) -> Evaluation {
-        if now.0 - self.last_prune.0 > MINUTE {
-            self.episodes.prune(now);
-            self.graph.forget(now.plus(-crate::episode::KEPT));
-            self.last_prune = now;
+        // What nobody was told yet is not forgotten: who keeps a journal forgets after it was taken.
+        if !self.journal {
+            self.forget(now);
         }
         let episodes = std::mem::take(&mut self.episodes);
         let mut resolved = Resolved::new(&mut self.graph, &episodes, now);
@@ -68,6 +67,15 @@ impl ClusterState {
         drop(resolved);
         self.episodes = episodes;
         evaluation
+    }
+
+    /// Forgets what is long over.
+    pub(super) fn forget(&mut self, now: Time) {
+        if now.0 - self.last_prune.0 > MINUTE {
+            self.episodes.prune(now);
+            self.graph.forget(now.plus(-crate::episode::KEPT));
+            self.last_prune = now;
+        }
     }
 
     /// Error messages name whom their writer calls: these are edges, too. Returns who complains about whom.
@@ -126,8 +134,9 @@ impl ClusterState {
                 found.insert(*idx, findings)
             };
             let unwell = view.well(*idx) == Some(false) && view.is_living(*idx);
-            if mark(&mut self.unwell, *idx, unwell) && self.journal {
-                self.turned.push((*idx, !unwell, now));
+            let turned = mark(&mut self.unwell, *idx, unwell);
+            if turned && self.journal && (unwell || view.well(*idx) == Some(true) && view.is_living(*idx)) {
+                self.turned.push((*idx, !unwell));
             }
             mark(&mut self.idle, *idx, is_idle(&self.graph, *idx));
         }
@@ -148,7 +157,7 @@ impl ClusterState {
         let missing_evidence = if symptoms.is_empty() { Vec::new() } else { rca::missing_evidence(&view) };
         let evaluation = Evaluation { ranked, changed, missing_evidence, symptoms: symptoms.len() };
         self.found = found;
-        for idx in self.turned.iter().map(|(idx, ..)| *idx) {
+        for idx in self.turned.iter().map(|(idx, _)| *idx) {
             self.graph.note_resource(idx);
         }
         evaluation

@@ -49,7 +49,7 @@ pub struct ClusterState {
     /// Whether changes are kept for the graph store.
     pub(super) journal: bool,
     /// Resources that became well or unwell since changes were taken.
-    pub(super) turned: Vec<(Idx, bool, Time)>,
+    pub(super) turned: Vec<(Idx, bool)>,
 }
 
 impl ClusterState {
@@ -93,6 +93,7 @@ impl ClusterState {
         let mut listings: Vec<(&Kind, &Time)> = self.listings.iter().collect();
         listings.sort();
         listings.serialize(&mut out)?;
+        self.unwell.serialize(&mut out)?;
         self.graph.save(&mut out)?;
         self.episodes.save(&mut out)?;
         Ok(out)
@@ -106,11 +107,15 @@ impl ClusterState {
         let input = &mut &*bytes;
         let (name, watermark, last_record, last_prune) = BorshDeserialize::deserialize(input)?;
         let listings = Vec::<(Kind, Time)>::deserialize(input)?.into_iter().collect();
+        let unwell = BTreeSet::<Idx>::deserialize(input)?;
         let (graph, episodes) = (Graph::load(input)?, Episodes::load(input)?);
+        if unwell.iter().any(|idx| !graph.has(*idx)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a resource is not well that is not there"));
+        }
         if !input.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} bytes too many", input.len())));
         }
-        Ok(Self { name, graph, episodes, watermark, last_record, listings, last_prune, ..Self::default() })
+        Ok(Self { name, graph, episodes, watermark, last_record, listings, unwell, last_prune, ..Self::default() })
     }
 
     /// Whether a record with a sender's `seq` is new on its stream; records without one always are. To be asked in the

@@ -13,6 +13,7 @@ impl Graph {
             return idx;
         }
         let address = address_of(&object);
+        let before = node.object.as_deref().and_then(address_of).filter(|before| Some(before) != address.as_ref());
         let relink = node.object.as_deref().is_none_or(|old| derive::links_may_differ(old, &object));
         let was_live = node.is_live();
         if was_live && relink {
@@ -29,6 +30,9 @@ impl Graph {
         node.object = Some(object);
         if !was_live || relink {
             self.enlist(idx);
+        }
+        if let Some(before) = before {
+            self.forget_address(&before, idx);
         }
         if let Some(address) = address {
             self.addresses.insert(address, idx);
@@ -90,12 +94,12 @@ impl Graph {
         }
         node.closed = Some(at);
         node.updated = at;
-        if let Some(address) = node.object.as_deref().and_then(address_of)
-            && self.addresses.get(&address) == Some(&idx)
-        {
-            self.addresses.remove(&address);
+        if let Some(address) = node.object.as_deref().and_then(address_of) {
+            self.forget_address(&address, idx);
         }
         let node = self.get(idx);
+        // Its owner stays known while its events count; that it controls nothing any more is told at once.
+        let owned: Vec<_> = node.inc.iter().filter(|l| l.to.is_none() && l.relation == Relation::Controls).copied().collect();
         let outgoing: Vec<_> = node.out.iter().filter(|l| l.to.is_none()).map(|l| (l.relation, l.other)).collect();
         let incoming: Vec<_> = node
             .inc
@@ -104,6 +108,9 @@ impl Graph {
             .map(|l| (l.relation, l.other))
             .collect();
         self.delist(idx);
+        for link in owned {
+            self.note_edge(link.other, link.relation, idx, link.from, Some(at));
+        }
         for (relation, other) in outgoing {
             self.unlink(idx, relation, other, at);
             self.dirty.push(other);
@@ -118,6 +125,12 @@ impl Graph {
         self.ended.push(idx);
         self.dirty.push(idx);
         self.note_resource(idx);
+    }
+
+    fn forget_address(&mut self, address: &Str, idx: Idx) {
+        if self.addresses.get(address) == Some(&idx) {
+            self.addresses.remove(address);
+        }
     }
 
     /// Ends a full listing of a kind: closes what was not written since `since`. Returns what was closed.
@@ -148,13 +161,13 @@ impl Graph {
     /// The resource a record means, as of the record's time; `None` when nobody knows it.
     pub fn resolve(&self, subject: &Subject, at: Time) -> Option<Idx> {
         if let Some(idx) = subject.uid.as_ref().and_then(|uid| self.by_uid.get(uid)) {
-            return Some(self.follow(*idx));
+            return Some(*idx);
         }
-        if subject.name.is_empty() {
+        if subject.name.is_empty() && subject.uid.is_some() {
             return None;
         }
         let alias = Alias { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.clone() };
-        let newest = self.follow(*self.by_alias.get(&alias)?);
+        let newest = *self.by_alias.get(&alias)?;
         let idx = self.at_time(newest, at);
         // A uid that this alias never had means another, unknown incarnation.
         let known = self.get(idx);
@@ -166,7 +179,12 @@ impl Graph {
     pub fn intern(&mut self, subject: &Subject, at: Time) -> Idx {
         let idx = self.resolve(subject, at).unwrap_or_else(|| {
             let alias = Alias { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.clone() };
-            self.insert(alias, subject.uid.clone())
+            // What is known of the name came later: the record means one that was there before.
+            let later = self.by_alias.get(&alias).copied().filter(|newest| !self.lived(*newest, at));
+            match later {
+                Some(newest) => self.insert_before(newest, alias, subject.uid.clone()),
+                None => self.insert(alias, subject.uid.clone()),
+            }
         });
         let node = &mut self.nodes[idx.0 as usize];
         if node.object.is_none() {
@@ -177,7 +195,7 @@ impl Graph {
 
     /// The newest live or named resource of an alias.
     pub fn find(&self, kind: Kind, namespace: &str, name: &str) -> Option<Idx> {
-        self.by_alias.get(&Alias::new(kind, namespace, name)).map(|i| self.follow(*i))
+        self.by_alias.get(&Alias::new(kind, namespace, name)).copied()
     }
 
     /// The newest live resource of an alias.
@@ -187,12 +205,12 @@ impl Graph {
 
     /// The resource of a uid.
     pub fn find_uid(&self, uid: &str) -> Option<Idx> {
-        self.by_uid.get(uid).map(|i| self.follow(*i))
+        self.by_uid.get(uid).copied()
     }
 
     pub(super) fn intern_alias(&mut self, alias: Alias) -> Idx {
         match self.by_alias.get(&alias) {
-            Some(idx) => self.follow(*idx),
+            Some(idx) => *idx,
             None => self.insert(alias, None),
         }
     }
@@ -200,20 +218,14 @@ impl Graph {
     /// Finds or makes the node of an object's version: by uid, else by alias when that alias' node can be this object.
     fn place(&mut self, meta: &Meta, at: Time) -> Idx {
         let alias = Alias { kind: meta.kind.clone(), namespace: meta.namespace.clone(), name: meta.name.clone() };
-        let by_uid = meta.uid.as_ref().and_then(|uid| self.by_uid.get(uid)).map(|i| self.follow(*i));
-        let by_alias = if alias.name.is_empty() { None } else { self.by_alias.get(&alias).map(|i| self.follow(*i)) };
+        let by_uid = meta.uid.as_ref().and_then(|uid| self.by_uid.get(uid)).copied();
+        let by_alias = if alias.name.is_empty() { None } else { self.by_alias.get(&alias).copied() };
         match (by_uid, by_alias) {
             (Some(a), Some(b)) if a == b => a,
-            (Some(a), Some(b)) => {
-                if self.get(b).uid.is_none() && self.get(b).object.is_none() {
+            (Some(a), b) => {
+                if let Some(b) = b.filter(|b| self.get(*b).uid.is_none() && self.get(*b).object.is_none()) {
                     self.merge(b, a);
-                } else if self.get(a).alias.name.is_empty() {
-                    self.nodes[a.0 as usize].previous = Some(b);
                 }
-                self.name_node(a, alias);
-                a
-            }
-            (Some(a), None) => {
                 self.name_node(a, alias);
                 a
             }
@@ -248,15 +260,32 @@ impl Graph {
         }
     }
 
+    /// Enters a resource as the newest of its name.
     fn insert(&mut self, alias: Alias, uid: Option<Str>) -> Idx {
+        let idx = self.add(alias.clone(), uid);
+        if !alias.name.is_empty() || self.get(idx).uid.is_none() {
+            self.nodes[idx.0 as usize].previous = self.by_alias.insert(alias, idx);
+        }
+        idx
+    }
+
+    /// Enters a resource that lived before all that are known of its name.
+    fn insert_before(&mut self, newest: Idx, alias: Alias, uid: Option<Str>) -> Idx {
+        let idx = self.add(alias, uid);
+        let mut oldest = newest;
+        while let Some(previous) = self.get(oldest).previous {
+            oldest = previous;
+        }
+        self.nodes[oldest.0 as usize].previous = Some(idx);
+        idx
+    }
+
+    fn add(&mut self, alias: Alias, uid: Option<Str>) -> Idx {
         let idx = self.free.pop().unwrap_or(Idx(self.nodes.len() as u32));
-        let mut node = Resource::new(alias.clone(), uid.clone());
-        if let Some(uid) = uid {
-            self.by_uid.insert(uid, idx);
+        if let Some(uid) = &uid {
+            self.by_uid.insert(uid.clone(), idx);
         }
-        if !alias.name.is_empty() {
-            node.previous = self.by_alias.insert(alias, idx);
-        }
+        let node = Resource::new(alias, uid);
         match self.nodes.get_mut(idx.0 as usize) {
             Some(place) => *place = node,
             None => self.nodes.push(node),
@@ -266,21 +295,29 @@ impl Graph {
         idx
     }
 
+    /// Gives a resource another name than it had, or its first one.
     fn name_node(&mut self, idx: Idx, alias: Alias) {
-        if self.get(idx).alias != alias && !alias.name.is_empty() {
-            self.note_resource(idx);
-            self.nodes[idx.0 as usize].alias = alias.clone();
-            self.by_alias.insert(alias, idx);
+        if self.get(idx).alias == alias || alias.name.is_empty() {
+            return;
         }
+        let was_live = self.get(idx).is_live();
+        if was_live {
+            self.delist(idx);
+        }
+        self.unchain(idx);
+        let previous = self.by_alias.insert(alias.clone(), idx);
+        let node = &mut self.nodes[idx.0 as usize];
+        (node.alias, node.previous) = (alias, previous);
+        if was_live {
+            self.enlist(idx);
+        }
+        self.note_resource(idx);
     }
 
-    /// Makes `from`, known by alias alone, the same node as `into`.
+    /// Makes `from`, known by alias alone, the same resource as `into`, and gives its place away.
     fn merge(&mut self, from: Idx, into: Idx) {
-        if let Some(id) = self.journal.is_some().then(|| self.get(from).id()) {
-            self.journal.get_or_insert_default().renamed.push((id, into));
-        }
+        self.note_merge(from, into);
         let node = &mut self.nodes[from.0 as usize];
-        node.merged_into = Some(into);
         let (out, inc) = (std::mem::take(&mut node.out), std::mem::take(&mut node.inc));
         for link in &out {
             self.rewrite(link.other, from, into, false);
@@ -291,6 +328,13 @@ impl Graph {
         let target = &mut self.nodes[into.0 as usize];
         target.out.extend(out);
         target.inc.extend(inc);
+        for (start, _, end) in self.stated.values_mut() {
+            for end in [start, end].into_iter().filter(|i| **i == from) {
+                *end = into;
+            }
+        }
+        self.dirty.push(into);
+        self.release(from);
     }
 
     fn rewrite(&mut self, at: Idx, from: Idx, into: Idx, outgoing: bool) {
@@ -299,13 +343,6 @@ impl Graph {
         for link in links.iter_mut().filter(|l| l.other == from) {
             link.other = into;
         }
-    }
-
-    fn follow(&self, mut idx: Idx) -> Idx {
-        while let Some(next) = self.get(idx).merged_into {
-            idx = next;
-        }
-        idx
     }
 
     /// Of the resources of one alias the one that lived at `at`, else the newest.
@@ -317,7 +354,7 @@ impl Graph {
                 return idx;
             }
             match node.previous {
-                Some(previous) => idx = self.follow(previous),
+                Some(previous) => idx = previous,
                 None => return newest,
             }
         }

@@ -74,6 +74,19 @@ impl Graph {
         }
     }
 
+    /// To be called before a resource that was known by name alone becomes one that was known by its uid.
+    pub(super) fn note_merge(&mut self, from: Idx, into: Idx) {
+        let id = self.get(from).id();
+        let Some(journal) = &mut self.journal else { return };
+        journal.renamed.push((id, into));
+        journal.resources.push(into);
+        for edge in &mut journal.edges {
+            for end in [&mut edge.from, &mut edge.to].into_iter().filter(|i| **i == from) {
+                *end = into;
+            }
+        }
+    }
+
     /// To be called before a resource that was known by name alone gets its uid.
     pub(super) fn note_uid(&mut self, idx: Idx) {
         let id = self.journal.is_some().then(|| self.get(idx).id());

@@ -64,9 +64,14 @@ impl Graph {
         self.nodes.iter().enumerate().map(|(i, r)| (Idx(i as u32), r)).filter(|(i, _)| !self.is_free(*i))
     }
 
-    /// Whether a place holds no resource of its own: it is free, or the resource became another one.
+    /// Whether there is such a place.
+    pub fn has(&self, idx: Idx) -> bool {
+        (idx.0 as usize) < self.nodes.len()
+    }
+
+    /// Whether a place holds no resource.
     pub fn is_free(&self, idx: Idx) -> bool {
-        self.get(idx).merged_into.is_some() || self.get(idx).is_nobody()
+        self.get(idx).vacant
     }
 
     /// How many resources live.
@@ -169,6 +174,6 @@ impl Graph {
 impl Graph {
     /// The live Service or pod of an IP address.
     pub fn by_address(&self, ip: &str) -> Option<Idx> {
-        self.addresses.get(ip).map(|i| Idx(i.0)).filter(|i| self.get(*i).is_live())
+        self.addresses.get(ip).copied().filter(|i| self.get(*i).is_live())
     }
 }

@@ -51,7 +51,8 @@ pub struct Resource {
     pub previous: Option<Idx>,
     pub(super) out: Vec<Link>,
     pub(super) inc: Vec<Link>,
-    pub(super) merged_into: Option<Idx>,
+    /// A free place, which the next resource takes.
+    pub(super) vacant: bool,
 }
 
 impl Resource {
@@ -67,13 +68,8 @@ impl Resource {
             previous: None,
             out: Vec::new(),
             inc: Vec::new(),
-            merged_into: None,
+            vacant: false,
         }
-    }
-
-    /// Whether this is a free place.
-    pub(super) fn is_nobody(&self) -> bool {
-        self.uid.is_none() && self.alias.name.is_empty()
     }
 
     /// Kind of the resource.
@@ -93,7 +89,7 @@ impl Resource {
 
     /// Whether a state record said that it exists and none said that it is gone.
     pub fn is_live(&self) -> bool {
-        self.object.is_some() && self.closed.is_none() && self.merged_into.is_none()
+        self.object.is_some() && self.closed.is_none()
     }
 
     /// Whether it is being deleted or is gone.

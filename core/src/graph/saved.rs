@@ -35,11 +35,11 @@ impl Graph {
         };
         (this.ended, this.named, this.free) = BorshDeserialize::deserialize(input)?;
         this.check_places()?;
-        for i in 0..this.nodes.len() {
-            let idx = Idx(i as u32);
-            if !this.is_free(idx) {
-                this.take_in(idx);
-            }
+        // In the order of their last versions: of those that had one address the last has it.
+        let mut order: Vec<Idx> = this.iter().map(|(idx, _)| idx).collect();
+        order.sort_by_key(|idx| (this.get(*idx).updated, *idx));
+        for idx in order {
+            this.take_in(idx);
         }
         Ok(this)
     }
@@ -49,7 +49,7 @@ impl Graph {
         let len = self.nodes.len();
         let of_node = |n: &Resource| {
             let links = n.out.iter().chain(&n.inc).map(|l| l.other);
-            links.chain(n.previous).chain(n.merged_into).all(|i| (i.0 as usize) < len)
+            links.chain(n.previous).all(|i| (i.0 as usize) < len)
         };
         let listed = self.by_alias.values().chain(&self.ended).chain(&self.named).chain(&self.free);
         let stated = self.stated.values().flat_map(|(from, _, to)| [from, to]);

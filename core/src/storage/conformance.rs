@@ -188,11 +188,16 @@ pub async fn graph_store(graph: &dyn GraphStore) {
         vec![edge(&web.id, &db.id, 10, None)],
         vec![episode("e1", &web.id, 20), episode("e2", &web.id, 15), episode("e3", &db.id, 30)],
     );
+    assert!(!graph.knows(&a, 0).await.unwrap());
+    let lost = graph.write(&a, first.clone()).await.unwrap_err();
+    assert_eq!(lost.kind, ErrorKind::Corrupt, "a part without its beginning is refused");
+    let first = GraphBatch { whole: true, ..first };
     for _ in 0..2 {
         graph.write(&a, first.clone()).await.unwrap();
     }
     let counts = graph.counts(&a).await.unwrap();
     assert_eq!((counts.resources, counts.episodes, counts.edges), (2, 3, 4), "writes are idempotent by key");
+    assert!(graph.knows(&a, 0).await.unwrap() && !graph.knows(&a, 1).await.unwrap());
     assert_eq!(graph.counts(&b).await.unwrap(), GraphCounts::default(), "tenants do not share");
     assert_eq!(graph.resources(&a, "u1").await.unwrap(), std::slice::from_ref(&web), "rows come back as they were");
     history(graph, &a, &web, &db).await;
@@ -202,7 +207,9 @@ pub async fn graph_store(graph: &dyn GraphStore) {
     let fenced = graph.write(&a, GraphBatch { epoch: 0, ..first }).await.unwrap_err();
     assert_eq!(fenced.kind, ErrorKind::Fenced, "a daemon that lost its lease cannot write");
     assert!(graph.forget(&a, Time(25)).await.unwrap() >= 2);
-    assert!(graph.timeline(&a, &TimelineFilter { to: Some(Time(25)), limit: 9, ..Default::default() }).await.unwrap().is_empty());
+    assert!(
+        graph.timeline(&a, &TimelineFilter { to: Some(Time(25)), limit: 9, ..Default::default() }).await.unwrap().0.is_empty()
+    );
     graph.remove(&a).await.unwrap();
     assert_eq!(graph.counts(&a).await.unwrap(), GraphCounts::default(), "nothing is left of a removed tenant");
 }
@@ -221,15 +228,16 @@ async fn history(graph: &dyn GraphStore, a: &Tenant, web: &ResourceRow, db: &Res
 
 async fn timelines(graph: &dyn GraphStore, a: &Tenant) {
     let all = TimelineFilter { limit: 2, ..TimelineFilter::default() };
-    let page = graph.timeline(a, &all).await.unwrap();
+    let (page, after) = graph.timeline(a, &all).await.unwrap();
     assert_eq!(page.iter().map(|e| &*e.id).collect::<Vec<_>>(), ["e2", "e1"], "in the order of time");
-    let after = page.last().map(|e| (e.last, e.id.clone()));
-    let rest = graph.timeline(a, &TimelineFilter { after, ..all }).await.unwrap();
+    assert!(after.is_some(), "there is more");
+    let (rest, end) = graph.timeline(a, &TimelineFilter { after, ..all }).await.unwrap();
+    assert_eq!(end, None, "there is no more");
     assert_eq!(rest.iter().map(|e| &*e.id).collect::<Vec<_>>(), ["e3"], "the cursor goes on");
     let about = TimelineFilter { resource: Some("u2".into()), limit: 9, ..TimelineFilter::default() };
-    assert_eq!(graph.timeline(a, &about).await.unwrap().len(), 1, "of one resource");
+    assert_eq!(graph.timeline(a, &about).await.unwrap().0.len(), 1, "of one resource");
     let none = TimelineFilter { kind: Some("alert".into()), limit: 9, ..TimelineFilter::default() };
-    assert!(graph.timeline(a, &none).await.unwrap().is_empty(), "of one kind");
+    assert!(graph.timeline(a, &none).await.unwrap().0.is_empty(), "of one kind");
 }
 
 async fn incidents(graph: &dyn GraphStore, a: &Tenant, web: &ResourceRow) {
@@ -267,10 +275,18 @@ async fn renames(graph: &dyn GraphStore, a: &Tenant, db: &ResourceRow) {
     let named = resource("queue", None, None);
     let known = resource("queue", Some("u3"), None);
     let call = vec![edge(&named.id, &db.id, 12, None)];
-    graph.write(a, changes(vec![named.clone()], call, vec![])).await.unwrap();
+    graph.write(a, changes(vec![named.clone()], call, vec![episode("before", &named.id, 50)])).await.unwrap();
     let renamed = Changes { renamed: vec![(named.id.clone(), known.id.clone())], resources: vec![known], ..Changes::default() };
     graph.write(a, GraphBatch { epoch: 1, changes: renamed, ..GraphBatch::default() }).await.unwrap();
     assert!(graph.resources(a, &named.id).await.unwrap().is_empty(), "a name that got a uid is one resource");
     let around = graph.around(a, "u3", 1, Time(20), 10).await.unwrap().unwrap();
     assert_eq!(around.edges.len(), 1, "and keeps its edges");
+    let about = TimelineFilter { resource: Some("u3".into()), limit: 9, ..TimelineFilter::default() };
+    let (told, _) = graph.timeline(a, &about).await.unwrap();
+    assert_eq!(told.len(), 1, "and what was told of it");
+    assert_eq!(told[0].about, resource("queue", Some("u3"), None).id);
+    // The same edge told again after a restart that knows no better since when.
+    graph.write(a, changes(Vec::new(), vec![edge(&told[0].about, &db.id, 14, Some(60))], Vec::new())).await.unwrap();
+    let around = graph.around(a, "u3", 1, Time(61), 10).await.unwrap().unwrap();
+    assert!(around.edges.is_empty(), "an edge that ended is not open under another beginning");
 }

@@ -58,6 +58,9 @@ pub struct GraphBatch {
     pub partition: u32,
     /// Epoch of the lease under which it was made.
     pub epoch: i64,
+    /// Whether the partition's graph is told from its beginning, or for the first time. Otherwise a store that knows nothing
+    /// of the partition has lost it, and refuses.
+    pub whole: bool,
     /// Resources, edges and episodes.
     pub changes: Changes,
     /// Incidents that changed.
@@ -67,7 +70,7 @@ pub struct GraphBatch {
 impl GraphBatch {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.incidents.is_empty()
+        !self.whole && self.changes.is_empty() && self.incidents.is_empty()
     }
 }
 
@@ -115,7 +118,8 @@ pub struct GraphCounts {
 /// The graph of each tenant.
 #[async_trait::async_trait]
 pub trait GraphStore: Send + Sync {
-    /// Writes what a batch changed; idempotent by key. Fails with `Fenced` under an epoch older than one seen before.
+    /// Writes what a batch changed; idempotent by key. Fails with `Fenced` under an epoch older than one seen before, with
+    /// `Corrupt` when what was told of the partition before is lost.
     async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()>;
 
     /// The resources of a uid, newest first; one in each cluster that knows it.
@@ -124,8 +128,11 @@ pub trait GraphStore: Send + Sync {
     /// What lies around the resource of a uid as of an instant, at most `limit` resources; `None` when nobody knows it.
     async fn around(&self, tenant: &Tenant, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>>;
 
-    /// Episodes in the order of time.
-    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<Vec<EpisodeRow>>;
+    /// Whether anything was told of a partition.
+    async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool>;
+
+    /// Episodes in the order of time, and behind which place to go on when there may be more.
+    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)>;
 
     /// How much it holds; nothing of a tenant that has none yet.
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts>;

@@ -42,9 +42,10 @@ struct Outcome {
 }
 
 /// Works a batch off and commits it. `settled` says that nothing more waits: then the clusters are looked at.
+/// `whole` says that the graph is told everything of this partition.
 pub(super) async fn work_off(
     worker: &worker::Worker,
-    epoch: i64,
+    (epoch, whole): (i64, bool),
     read: BTreeMap<StreamId, Vec<Stored>>,
     offsets: &mut BTreeMap<StreamId, u64>,
     settled: bool,
@@ -77,7 +78,7 @@ pub(super) async fn work_off(
     }
     // The graph first: what it was told twice changes nothing, what it was not told would be lost.
     let incidents = outcome.nodes.into_iter().map(|(_, node)| node).collect();
-    let graph = GraphBatch { partition: worker.partition, epoch, changes: outcome.changes, incidents };
+    let graph = GraphBatch { partition: worker.partition, epoch, whole, changes: outcome.changes, incidents };
     worker.stores.graph.write(&worker.tenant, graph).await?;
     let commit = Commit {
         epoch,

@@ -17,8 +17,9 @@ use crate::telemetry;
 
 const CHUNK: usize = 20_000;
 
-/// Replays what was committed without committing it again. Returns how far each stream is worked off.
-pub(super) async fn rebuild(worker: &Worker) -> Result<BTreeMap<StreamId, u64>, Error> {
+/// Replays what was committed without committing it again. Returns how far each stream is worked off, and whether the
+/// graph is to be told everything.
+pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>, bool), Error> {
     let started = Instant::now();
     let (stores, tenant, partition) = (&worker.stores, &worker.tenant, worker.partition);
     let offsets: BTreeMap<StreamId, u64> = stores
@@ -29,8 +30,8 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<BTreeMap<StreamId, u64>, 
         .filter(|o| o.stream.partition == partition)
         .map(|o| (o.stream, o.next))
         .collect();
-    // A graph that has nothing although there is something was lost or set aside: it is told all that the log knows.
-    let is_lost = !offsets.is_empty() && stores.graph.counts(tenant).await?.resources == 0;
+    // A graph that was told nothing of this partition is new, was lost or set aside: it is told all that the log knows.
+    let is_lost = !stores.graph.knows(tenant, partition).await?;
     let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
     let snapshot = tokio::task::spawn_blocking(move || snapshots.newest(&committed)).await;
     let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
@@ -57,7 +58,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<BTreeMap<StreamId, u64>, 
     let mut live = worker.live.write().await;
     live.dirty = if is_lost { clusters.keys().cloned().collect() } else { BTreeSet::new() };
     live.clusters = clusters;
-    Ok(offsets)
+    Ok((offsets, is_lost))
 }
 
 /// Reads from a snapshot's offsets, or from the start of the state topics and the window, up to the commit.

@@ -65,7 +65,7 @@ impl Worker {
 
     async fn work(&mut self) -> Result<(), Error> {
         let mut epoch = self.take_lease().await?;
-        let mut offsets = rebuild::rebuild(self).await?;
+        let (mut offsets, mut whole) = rebuild::rebuild(self).await?;
         let mut since_snapshot = 0;
         let mut snapshot = Instant::now();
         let mut renewed = Instant::now();
@@ -79,19 +79,21 @@ impl Worker {
             let seen: usize = read.values().map(Vec::len).sum();
             if seen > 0 {
                 let more = seen >= BATCH;
-                batch::work_off(self, epoch, read, &mut offsets, !more).await?;
+                batch::work_off(self, (epoch, whole), read, &mut offsets, !more).await?;
+                whole = false;
                 let lag = self.measure_lag(&offsets).await?;
                 self.lag.send_replace(lag);
                 since_snapshot += seen;
                 let rest = if since_snapshot >= SNAPSHOT_RECORDS { SNAPSHOT_AT_MOST } else { SNAPSHOT_EVERY };
                 if snapshot.elapsed() >= rest {
-                    self.take_snapshot(&offsets).await;
-                    (since_snapshot, snapshot) = (0, Instant::now());
+                    let taken = self.take_snapshot(&offsets).await;
+                    (since_snapshot, snapshot) = (if taken { 0 } else { since_snapshot }, Instant::now());
                 }
                 continue;
             }
             if !self.live.read().await.dirty.is_empty() {
-                batch::work_off(self, epoch, read, &mut offsets, true).await?;
+                batch::work_off(self, (epoch, whole), read, &mut offsets, true).await?;
+                whole = false;
                 continue;
             }
             self.lag.send_replace(0);
@@ -117,12 +119,14 @@ impl Worker {
 
     /// Saves the live state as of these offsets. Without it a restart reads more of the log, so that a failure is told and
     /// nothing else.
-    async fn take_snapshot(&self, offsets: &BTreeMap<StreamId, u64>) {
+    async fn take_snapshot(&self, offsets: &BTreeMap<StreamId, u64>) -> bool {
         let (live, snapshots, offsets) = (Arc::clone(&self.live), Arc::clone(&self.snapshots), offsets.clone());
         let saved = tokio::task::spawn_blocking(move || snapshots.save(&offsets, &live.blocking_read().clusters)).await;
-        if let Err(e) = saved.map_err(std::io::Error::other).flatten() {
+        let saved = saved.map_err(std::io::Error::other).flatten();
+        if let Err(e) = &saved {
             tracing::warn!(client_id = %self.tenant, partition = self.partition, error = %e, "no snapshot was taken");
         }
+        saved.is_ok()
     }
 
     async fn take_lease(&self) -> Result<i64, Error> {

@@ -15,8 +15,8 @@ use super::guard::Operator;
 use crate::app::{App, now};
 use crate::auth;
 
-/// What a tenant's first key may do.
-const FIRST_KEY: [Scope; 4] = [Scope::Ingest, Scope::Read, Scope::Query, Scope::Billing];
+/// What a tenant's first key may do: all that a tenant can.
+const FIRST_KEY: [Scope; 5] = [Scope::Ingest, Scope::Read, Scope::Query, Scope::Billing, Scope::Admin];
 
 pub(super) async fn audit(app: &App, operator: &Operator, action: &str, target: &str) -> Result<(), ApiError> {
     let audit = Audit { at: now(), actor: operator.key_id.clone(), action: action.to_owned(), target: target.to_owned() };

@@ -28,8 +28,10 @@ pub async fn plans(_: Operator) -> Json<Vec<Plan>> {
 /// Which month.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Month {
     /// `YYYY-MM`; this month when absent.
+    #[param(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$")]
     month: Option<String>,
 }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{ErrorBody, ErrorDetail};
+use kgrca_core::model::Time;
 use kgrca_core::storage::{self, ErrorKind};
 
 /// An error that a handler answers with.
@@ -110,4 +111,23 @@ pub async fn unknown_route() -> ApiError {
 pub async fn unknown_method() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "this route does not have this method")
         .hint("GET /openapi.json lists all routes")
+}
+
+/// A time that a caller may give: RFC 3339.
+pub fn instant(name: &str, given: Option<&str>) -> Result<Option<Time>, ApiError> {
+    let read = |text: &str| {
+        let time =
+            text.parse::<jiff::Timestamp>().map_err(|_| ApiError::invalid(format!("`{name}`: `{text}` is no RFC 3339 time")))?;
+        Ok(Time(time.as_microsecond()))
+    };
+    given.map(read).transpose()
+}
+
+/// A number that a caller may choose, from 1 to `most`.
+pub fn within(name: &str, chosen: Option<usize>, usual: usize, most: usize) -> Result<usize, ApiError> {
+    match chosen {
+        None => Ok(usual),
+        Some(n) if (1..=most).contains(&n) => Ok(n),
+        Some(n) => Err(ApiError::invalid(format!("`{name}`: {n} is not from 1 to {most}"))),
+    }
 }

@@ -1,4 +1,4 @@
-//! The live graph.
+//! The graph: what lives, from memory; what was, from the graph store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,13 +15,14 @@ use kgrca_core::storage::{GraphCounts, Subgraph, Tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::ApiError;
+use super::error::{ApiError, instant, within};
 use super::guard::{Caller, Read};
 use crate::app::{App, now};
 
 /// Which resources are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Filter {
     /// Kind.
     kind: Option<String>,
@@ -30,10 +31,12 @@ pub struct Filter {
     /// Name.
     name: Option<String>,
     /// `key=value`.
+    #[param(pattern = "^[^=]+=")]
     label: Option<String>,
     /// Only well or only unwell ones.
     healthy: Option<bool>,
     /// Most items, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -63,7 +66,7 @@ pub async fn resources(
         Some(Ok(pair)) => Some(pair),
         Some(Err(l)) => return Err(ApiError::invalid(format!("`label`: `{l}` is not key=value"))),
     };
-    let limit = filter.limit.unwrap_or(200).clamp(1, 1000);
+    let limit = within("limit", filter.limit, 200, 1000)?;
     let mut items = Vec::new();
     for loaded in app.engine.tenant(&caller.tenant) {
         let live = loaded.live.read().await;
@@ -152,10 +155,13 @@ pub async fn health(
 /// How far to look and when.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Depth {
     /// Edges, 1 to 4.
+    #[param(minimum = 1, maximum = 4)]
     depth: Option<usize>,
     /// The graph as of this time.
+    #[param(format = DateTime)]
     at: Option<String>,
 }
 
@@ -168,12 +174,8 @@ pub async fn topology(
     depth: Result<Query<Depth>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Topology>, ApiError> {
     let Query(depth) = depth.map_err(|e| ApiError::invalid(e.body_text()))?;
-    let at = depth
-        .at
-        .as_deref()
-        .map(|t| Time::parse(t).ok_or_else(|| ApiError::invalid(format!("`at`: `{t}` is no RFC 3339 time"))))
-        .transpose()?;
-    let depth = depth.depth.unwrap_or(1).clamp(1, 4);
+    let at = instant("at", depth.at.as_deref())?;
+    let depth = within("depth", depth.depth, 1, 4)?;
     if at.is_none()
         && let Some(live) = with_resource(&app, &caller.tenant, &uid, |state, idx| surroundings(state, idx, depth)).await
     {

@@ -166,7 +166,9 @@ demands!(
     /// Read answers.
     Read,
     /// Read usage.
-    Billing
+    Billing,
+    /// Act for the tenant: handle its incidents.
+    Admin
 );
 
 impl<S: Demands> FromRequestParts<Arc<App>> for Caller<S> {

@@ -5,28 +5,29 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{self, Path, Query, State};
 use axum::http::StatusCode;
-use kgrca_core::api::{ErrorBody, Feedback, IncidentChange, Page, Topology};
+use kgrca_core::api::{ErrorBody, Feedback, Handled, IncidentChange, Page, Topology};
 use kgrca_core::incident::State as IncidentState;
 use kgrca_core::model::record::{Act, ActKind};
-use kgrca_core::model::{Body, Record, Severity, Time, Topic};
+use kgrca_core::model::{Body, Record, Severity, Topic};
 use kgrca_core::rca::Scorer;
 use kgrca_core::storage::{Entry, IncidentFilter, IncidentRow, StreamId, Tenant, TransitionRow};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::error::ApiError;
-use super::guard::{Caller, Read};
+use super::error::{ApiError, instant, within};
+use super::guard::{Admin, Caller, Read};
 use super::rca::number;
 use crate::app::{App, now};
 
 /// Which incidents are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Filter {
-    /// `open`, `acknowledged`, `resolved` or `reopened`.
-    state: Option<String>,
+    /// Where it stands.
+    state: Option<IncidentState>,
     /// At least this severity.
-    severity: Option<String>,
+    severity: Option<Severity>,
     /// Component of the first cause.
     component: Option<String>,
     /// Namespace of the first cause.
@@ -34,30 +35,34 @@ pub struct Filter {
     /// Cluster.
     cluster: Option<String>,
     /// Started at or after.
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Started before.
+    #[param(format = DateTime)]
     until: Option<String>,
     /// Cursor from `next`.
-    cursor: Option<String>,
-    /// Most items, 1 to 500.
+    #[param(minimum = 0)]
+    cursor: Option<i64>,
+    /// Most items, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
 impl Filter {
     fn read(self) -> Result<IncidentFilter, ApiError> {
-        let bad = |field: &str, value: &str| ApiError::invalid(format!("`{field}`: `{value}` cannot be read"));
-        let time =
-            |field: &'static str, value: Option<String>| value.map(|v| Time::parse(&v).ok_or_else(|| bad(field, &v))).transpose();
+        if self.cursor.is_some_and(|c| c < 0) {
+            return Err(ApiError::invalid("`cursor` is not one of this list"));
+        }
         Ok(IncidentFilter {
-            state: self.state.map(|v| IncidentState::parse(&v).ok_or_else(|| bad("state", &v))).transpose()?,
-            severity: self.severity.map(|v| Severity::parse(&v).ok_or_else(|| bad("severity", &v))).transpose()?,
+            state: self.state,
+            severity: self.severity,
             component: self.component,
             namespace: self.namespace,
             cluster: self.cluster,
-            since: time("since", self.since)?,
-            until: time("until", self.until)?,
-            before: self.cursor.map(|v| v.parse().map_err(|_| bad("cursor", &v))).transpose()?,
-            limit: self.limit.unwrap_or(50).clamp(1, 500),
+            since: instant("since", self.since.as_deref())?,
+            until: instant("until", self.until.as_deref())?,
+            before: self.cursor,
+            limit: within("limit", self.limit, 50, 1000)?,
         })
     }
 }
@@ -98,19 +103,15 @@ pub async fn show(
 #[utoipa::path(patch, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = IncidentChange, responses((status = 202, body = IncidentRow), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn change(
     State(app): State<Arc<App>>,
-    caller: Caller<Read>,
+    caller: Caller<Admin>,
     Path(id): Path<String>,
     change: Result<Json<IncidentChange>, extract::rejection::JsonRejection>,
 ) -> Result<(StatusCode, Json<IncidentRow>), ApiError> {
     let Json(change) = change.map_err(|e| ApiError::invalid(e.body_text()))?;
     let (_, row) = find(&app, &caller.tenant, &id).await?;
     let kind = match change.state {
-        IncidentState::Acknowledged => ActKind::Acknowledge,
-        IncidentState::Resolved => ActKind::Resolve,
-        _ => {
-            return Err(ApiError::invalid("people acknowledge and resolve; the engine opens and reopens")
-                .hint("state: acknowledged or resolved"));
-        }
+        Handled::Acknowledged => ActKind::Acknowledge,
+        Handled::Resolved => ActKind::Resolve,
     };
     if row.state == IncidentState::Resolved {
         return Err(ApiError::conflict(format!("{id} is resolved already")));
@@ -123,7 +124,7 @@ pub async fn change(
 #[utoipa::path(post, path = "/incidents/{id}/feedback", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = Feedback, responses((status = 202, description = "recorded"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn feedback(
     State(app): State<Arc<App>>,
-    caller: Caller<Read>,
+    caller: Caller<Admin>,
     Path(id): Path<String>,
     feedback: Result<Json<Feedback>, extract::rejection::JsonRejection>,
 ) -> Result<StatusCode, ApiError> {
@@ -145,7 +146,7 @@ pub async fn feedback(
 }
 
 /// What people do enters as a record like any other.
-async fn act(app: &App, caller: &Caller<Read>, row: &IncidentRow, kind: ActKind, note: Option<String>) -> Result<(), ApiError> {
+async fn act(app: &App, caller: &Caller<Admin>, row: &IncidentRow, kind: ActKind, note: Option<String>) -> Result<(), ApiError> {
     let at = now();
     let act = Act { incident: row.key, kind, by: caller.key_id.as_str().into(), note: note.as_deref().map(Into::into) };
     let record = Record { cluster: row.cluster.as_str().into(), at, sequence: None, body: Body::Act(Box::new(act)) };

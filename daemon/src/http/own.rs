@@ -11,7 +11,7 @@ use kgrca_core::storage::{StreamId, Tenant};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::error::ApiError;
+use super::error::{ApiError, within};
 use super::guard::{Billing, Caller, Read};
 use crate::app::{App, now};
 
@@ -46,10 +46,13 @@ pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Json<St
 /// A span of days.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Span {
     /// First day, `YYYY-MM-DD`; the first of this month when absent.
+    #[param(format = Date)]
     from: Option<String>,
     /// Day after the last; tomorrow when absent.
+    #[param(format = Date)]
     to: Option<String>,
 }
 
@@ -96,10 +99,13 @@ pub(super) async fn events_today(app: &App, tenant: &Tenant) -> Result<u64, ApiE
 /// Where to go on.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct From {
     /// Cursor from `next`.
-    cursor: Option<u64>,
+    #[param(minimum = 0)]
+    cursor: Option<i64>,
     /// Most items, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -111,9 +117,10 @@ pub async fn dlq(
     from: Result<Query<From>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<DeadLetter>>, ApiError> {
     let Query(from) = from.map_err(|e| ApiError::invalid(e.body_text()))?;
-    let limit = from.limit.unwrap_or(100).clamp(1, 1000);
+    let limit = within("limit", from.limit, 100, 1000)?;
+    let start = u64::try_from(from.cursor.unwrap_or(0)).map_err(|_| ApiError::invalid("`cursor` is not one of this list"))?;
     let stream = StreamId { topic: Topic::Dlq, partition: app.engine.partition(&caller.tenant, caller.tenant.as_str()) };
-    let stored = app.stores.log.read(&caller.tenant, stream, from.cursor.unwrap_or(0), limit).await?;
+    let stored = app.stores.log.read(&caller.tenant, stream, start, limit).await?;
     let next = stored.last().filter(|_| stored.len() == limit).map(|s| (s.offset + 1).to_string());
     let letter = |s: &kgrca_core::storage::Stored| {
         serde_json::from_slice::<DeadLetter>(&s.value).ok().map(|l| DeadLetter { id: s.offset, ..l })

@@ -17,20 +17,22 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answers::{Place, Served};
-use super::error::ApiError;
+use super::error::{ApiError, instant};
 use super::guard::{Caller, Read, seconds_until};
 use crate::app::{App, now};
 
 /// Which answer is wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wish {
     /// `inc-<number>`; the newest live incident when absent.
     incident_id: Option<String>,
     /// The answer as it stood at this time.
+    #[param(format = DateTime)]
     at: Option<String>,
-    /// `causal` or `weighted`.
-    scorer: Option<String>,
+    /// Which formula ranks.
+    scorer: Option<Scorer>,
 }
 
 /// The causes of an incident, by default of the newest live one.
@@ -80,17 +82,8 @@ async fn serve(
     wish: &Wish,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let scorer = match wish.scorer.as_deref() {
-        None => Scorer::Causal,
-        Some(word) => {
-            Scorer::parse(word).ok_or_else(|| ApiError::invalid(format!("`{word}` is no scorer")).hint("causal or weighted"))?
-        }
-    };
-    let at = wish
-        .at
-        .as_deref()
-        .map(|t| Time::parse(t).ok_or_else(|| ApiError::invalid(format!("`{t}` is no RFC 3339 time"))))
-        .transpose()?;
+    let scorer = wish.scorer.unwrap_or_default();
+    let at = instant("at", wish.at.as_deref())?;
     let place = Place { tenant: caller.tenant.clone(), number, scorer };
     // Before the answer is read: a commit in between makes it old at once, not new for ever.
     let commits = app.engine.commits(&caller.tenant);
@@ -139,13 +132,16 @@ async fn charge(app: &App, caller: &Caller<Read>, n: u64) -> Result<(), ApiError
 }
 
 /// Records in, causes out; nothing is stored.
-#[utoipa::path(post, path = "/rca/analyze", tag = "rca", request_body(content = String, content_type = "application/json"), responses((status = 200, body = Analysis), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(post, path = "/rca/analyze", tag = "rca", request_body(content = serde_json::Value, content_type = "application/json"), responses((status = 200, body = Analysis), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub async fn analyze(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
     body: Result<Bytes, extract::rejection::BytesRejection>,
 ) -> Result<Json<Analysis>, ApiError> {
     let body = body.map_err(|e| super::ingest::body_error(&app, &e))?;
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::invalid("the body is empty").hint("send records: JSON, an array, or one per line"));
+    }
     charge(&app, &caller, 1).await?;
     let options = analyze::Options { top: kgrca_core::rca::KEPT, now: now(), ..analyze::Options::default() };
     let analysis = tokio::task::spawn_blocking(move || analyze::analyze("request", &body, &options)).await;

@@ -9,33 +9,66 @@ use kgrca_core::engine::EpisodeRow;
 use kgrca_core::model::Time;
 use kgrca_core::storage::TimelineFilter;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
-use super::error::ApiError;
+use super::error::{ApiError, instant, within};
 use super::guard::{Caller, Read};
 use crate::app::App;
 use crate::auth::hex;
 
 /// The kinds of episodes.
-const KINDS: [&str; 6] = ["event", "log", "alert", "state", "symptom", "cause"];
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EpisodeKind {
+    /// A Kubernetes warning.
+    Event,
+    /// A log pattern within a minute.
+    Log,
+    /// An alert.
+    Alert,
+    /// A resource became well or unwell.
+    State,
+    /// What hurt an incident.
+    Symptom,
+    /// What caused it.
+    Cause,
+}
+
+impl EpisodeKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Log => "log",
+            Self::Alert => "alert",
+            Self::State => "state",
+            Self::Symptom => "symptom",
+            Self::Cause => "cause",
+        }
+    }
+}
 
 /// Which episodes are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Span {
     /// At or after this time.
+    #[param(format = DateTime)]
     from: Option<String>,
     /// Before this time.
+    #[param(format = DateTime)]
     to: Option<String>,
     /// About the resource of this uid.
     resource: Option<String>,
     /// Of this cluster.
     cluster: Option<String>,
-    /// `event`, `log`, `alert`, `state`, `symptom` or `cause`.
-    kind: Option<String>,
+    /// Of this kind.
+    kind: Option<EpisodeKind>,
     /// Most items, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Cursor from `next`.
+    #[param(pattern = "^-?[0-9]{1,18}-([0-9a-f]{2})*$")]
     cursor: Option<String>,
 }
 
@@ -47,28 +80,22 @@ pub async fn timeline(
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<EpisodeView>>, ApiError> {
     let Query(span) = span.map_err(|e| ApiError::invalid(e.body_text()))?;
-    let time = |field: &str, text: Option<&str>| {
-        text.map(|t| Time::parse(t).ok_or_else(|| ApiError::invalid(format!("`{field}`: `{t}` is no RFC 3339 time")))).transpose()
-    };
-    if let Some(kind) = span.kind.as_deref().filter(|k| !KINDS.contains(k)) {
-        return Err(ApiError::invalid(format!("`kind`: there is no kind `{kind}`")).hint(KINDS.join(", ")));
-    }
     let after = match span.cursor.as_deref() {
         None => None,
         Some(text) => Some(place(text).ok_or_else(|| ApiError::invalid("`cursor` is not one of this list"))?),
     };
-    let limit = span.limit.unwrap_or(200).clamp(1, 1000);
+    let limit = within("limit", span.limit, 200, 1000)?;
     let filter = TimelineFilter {
-        from: time("from", span.from.as_deref())?,
-        to: time("to", span.to.as_deref())?,
+        from: instant("from", span.from.as_deref())?,
+        to: instant("to", span.to.as_deref())?,
         resource: span.resource,
         cluster: span.cluster,
-        kind: span.kind,
+        kind: span.kind.map(|k| k.as_str().to_owned()),
         after,
         limit,
     };
-    let rows = app.stores.graph.timeline(&caller.tenant, &filter).await?;
-    let next = rows.last().filter(|_| rows.len() == limit).map(cursor);
+    let (rows, next) = app.stores.graph.timeline(&caller.tenant, &filter).await?;
+    let next = next.map(|(time, id)| cursor(time, &id));
     Ok(Json(Page { items: rows.into_iter().map(view).collect(), next }))
 }
 
@@ -88,13 +115,14 @@ fn view(row: EpisodeRow) -> EpisodeView {
 }
 
 /// Time and id of the last row; ids hold any character, so that they are written as numbers.
-fn cursor(row: &EpisodeRow) -> String {
-    format!("{}-{}", row.last.0, hex(row.id.as_bytes()))
+fn cursor(time: Time, id: &str) -> String {
+    format!("{}-{}", time.0, hex(id.as_bytes()))
 }
 
 fn place(cursor: &str) -> Option<(Time, String)> {
-    let (time, id) = cursor.split_once('-')?;
+    let (time, id) = cursor.rsplit_once('-')?;
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let bytes: Option<Vec<u8>> = id.as_bytes().chunks(2).map(byte).collect();
-    Some((Time(time.parse().ok()?), String::from_utf8(bytes?).ok()?))
+    // Only ids that were given out come back; any other bytes lie behind or before some of them.
+    Some((Time(time.parse().ok()?), String::from_utf8_lossy(&bytes?).into_owned()))
 }

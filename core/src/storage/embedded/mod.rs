@@ -57,7 +57,7 @@ mod tests {
         };
         for _ in 0..3 {
             let graph = super::mars::MarsGraph::open(folder.path());
-            let batch = GraphBatch { incidents: vec![incident.clone()], ..GraphBatch::default() };
+            let batch = GraphBatch { whole: true, incidents: vec![incident.clone()], ..GraphBatch::default() };
             graph.write(&tenant(), batch).await.unwrap();
             assert_eq!(graph.counts(&tenant()).await.unwrap().incidents, 1);
         }

@@ -6,7 +6,7 @@ mod write;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use marsdb_graph::{GraphError, GraphStore as Database, PropertyValue, Txn};
 
@@ -22,7 +22,10 @@ const OPEN: usize = 32;
 const ROWS: usize = 30_000;
 
 /// The graphs of all tenants below one folder.
-pub struct MarsGraph {
+pub struct MarsGraph(Arc<Shared>);
+
+/// What calls share that work off the async threads.
+struct Shared {
     folder: PathBuf,
     open: Mutex<Open>,
 }
@@ -44,10 +47,9 @@ impl Open {
     }
 }
 
-impl MarsGraph {
-    /// The graphs below a folder; nothing is opened yet.
-    pub fn open(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), open: Mutex::default() }
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self, tenant: &Tenant) -> PathBuf {
@@ -56,7 +58,7 @@ impl MarsGraph {
 
     /// A tenant's database; `None` when it has none and `create` is not asked for.
     fn database(&self, tenant: &Tenant, create: bool) -> Result<Option<Arc<Database>>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open();
         open.asked += 1;
         let asked = open.asked;
         if let Some((database, last)) = open.databases.get_mut(tenant) {
@@ -78,16 +80,36 @@ impl MarsGraph {
         Ok(Some(database))
     }
 
-    /// Works on a tenant's database off the async threads.
+    /// Lets pages go after many rows.
+    fn wrote(&self, tenant: &Tenant, rows: usize) {
+        let mut open = self.open();
+        let written = open.written.entry(tenant.clone()).or_default();
+        *written += rows;
+        if *written > ROWS && open.close(tenant) {
+            open.written.remove(tenant);
+        }
+    }
+}
+
+impl MarsGraph {
+    /// The graphs below a folder; nothing is opened yet.
+    pub fn open(folder: impl Into<PathBuf>) -> Self {
+        Self(Arc::new(Shared { folder: folder.into(), open: Mutex::default() }))
+    }
+
+    /// Works on a tenant's database off the async threads: opening one may take a while, too.
     async fn with<T: Send + 'static>(
         &self,
         tenant: &Tenant,
         create: bool,
         work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
-        let Some(database) = self.database(tenant, create)? else { return Ok(None) };
-        let done = tokio::task::spawn_blocking(move || work(&database)).await;
-        done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?.map(Some)
+        let (shared, tenant) = (Arc::clone(&self.0), tenant.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let Some(database) = shared.database(&tenant, create)? else { return Ok(None) };
+            work(&database).map(Some)
+        });
+        done.await.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
     }
 }
 
@@ -157,12 +179,7 @@ impl GraphStore for MarsGraph {
         }
         let rows = batch.changes.resources.len() + batch.changes.edges.len() + batch.changes.episodes.len();
         self.with(tenant, true, move |db| write::batch(db, &batch)).await?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = open.written.entry(tenant.clone()).or_default();
-        *written += rows;
-        if *written > ROWS && open.close(tenant) {
-            open.written.remove(tenant);
-        }
+        self.0.wrote(tenant, rows);
         Ok(())
     }
 
@@ -176,7 +193,11 @@ impl GraphStore for MarsGraph {
         Ok(self.with(tenant, false, move |db| read::around(db, &uid, depth, at, limit)).await?.flatten())
     }
 
-    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<Vec<EpisodeRow>> {
+    async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool> {
+        Ok(self.with(tenant, false, move |db| read::knows(db, partition)).await?.unwrap_or_default())
+    }
+
+    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
         let filter = filter.clone();
         Ok(self.with(tenant, false, move |db| read::timeline(db, &filter)).await?.unwrap_or_default())
     }
@@ -186,17 +207,21 @@ impl GraphStore for MarsGraph {
     }
 
     async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {
-        Ok(self.with(tenant, false, move |db| write::forget(db, before)).await?.unwrap_or_default())
+        let erased = self.with(tenant, false, move |db| write::forget(db, before)).await?.unwrap_or_default();
+        // Looking for what ended touched every page.
+        self.0.wrote(tenant, ROWS + 1);
+        Ok(erased)
     }
 
     async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
-        Ok(std::fs::metadata(self.path(tenant)).map_or(0, |m| m.len()))
+        Ok(std::fs::metadata(self.0.path(tenant)).map_or(0, |m| m.len()))
     }
 
     async fn remove(&self, tenant: &Tenant) -> Result<()> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).databases.remove(tenant);
-        match std::fs::remove_file(self.path(tenant)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&self.path(tenant).display(), &e)),
+        self.0.open().databases.remove(tenant);
+        let path = self.0.path(tenant);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path.display(), &e)),
             _ => Ok(()),
         }
     }

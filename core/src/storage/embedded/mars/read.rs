@@ -70,54 +70,78 @@ pub(super) fn around(db: &Database, uid: &str, depth: usize, at: Time, limit: us
     Ok(Some(Subgraph { resources, edges: edges.into_iter().collect() }))
 }
 
-/// How many episodes are looked at for a page before the answer is what was found by then.
+/// How many episodes are looked at for a page; what was found by then is the page.
 const LOOKED_AT: usize = 100_000;
+/// How many are read at once.
+const CHUNK: usize = 1000;
 
-pub(super) fn timeline(db: &Database, filter: &TimelineFilter) -> Result<Vec<EpisodeRow>> {
+/// A page of a timeline and where it goes on.
+type Timeline = (Vec<EpisodeRow>, Option<(Time, String)>);
+
+pub(super) fn timeline(db: &Database, filter: &TimelineFilter) -> Result<Timeline> {
     let tx = db.begin_read().map_err(|e| failed(&e))?;
     let txn = Txn::Read(&tx);
-    let about: Option<BTreeSet<String>> = match &filter.resource {
-        Some(uid) => Some(named(txn, uid)?.into_iter().map(|(_, r)| r.id).collect()),
-        None => None,
-    };
     let wanted = |e: &EpisodeRow| {
-        about.as_ref().is_none_or(|ids| ids.contains(&e.about))
-            && filter.cluster.as_ref().is_none_or(|c| *c == e.cluster)
+        filter.cluster.as_ref().is_none_or(|c| *c == e.cluster)
             && filter.kind.as_ref().is_none_or(|k| *k == e.kind)
             && filter.from.is_none_or(|t| e.last >= t)
             && filter.to.is_none_or(|t| e.last < t)
             && filter.after.as_ref().is_none_or(|(t, id)| (e.last, &e.id) > (*t, id))
     };
+    let Some(uid) = &filter.resource else { return of_all(txn, filter, &wanted) };
     let mut found: Vec<EpisodeRow> = Vec::new();
-    if let Some(uid) = &filter.resource {
-        for (resource, _) in named(txn, uid)? {
-            for near in Database::neighbors_in_txn(txn, resource, Direction::In, Some(row::ABOUT)).map_err(|e| failed(&e))? {
-                found.extend(episode(txn, near.other)?.filter(&wanted));
-            }
-        }
-    } else {
-        // A range without any bound has no type and is empty.
-        let start = time(filter.after.as_ref().map(|(t, _)| *t).max(filter.from).unwrap_or(Time(i64::MIN)));
-        let end = filter.to.map(time);
-        let (start, end) = (Some((&start, true)), end.as_ref().map(|v| (v, false)));
-        let cursor = Database::index_range_cursor_in_txn(txn, row::EPISODE, "last", start, end);
-        let mut cursor = cursor.map_err(|e| failed(&e))?;
-        let mut looked_at = 0;
-        // Episodes of one instant stand together in any order: one more page settles which come first.
-        while let Some(cursor) = cursor.as_mut().filter(|_| found.len() <= filter.limit && looked_at < LOOKED_AT) {
-            let ids = cursor.next_chunk(txn, 1000).map_err(|e| failed(&e))?;
-            if ids.is_empty() {
-                break;
-            }
-            looked_at += ids.len();
-            for id in ids {
-                found.extend(episode(txn, id)?.filter(&wanted));
-            }
+    for (resource, _) in named(txn, uid)? {
+        for near in Database::neighbors_in_txn(txn, resource, Direction::In, Some(row::ABOUT)).map_err(|e| failed(&e))? {
+            found.extend(episode(txn, near.other)?.filter(&wanted));
         }
     }
     found.sort_by(|a, b| (a.last, &a.id).cmp(&(b.last, &b.id)));
-    found.truncate(filter.limit);
-    Ok(found)
+    Ok(page(found, filter.limit, None))
+}
+
+fn of_all(txn: Txn<'_>, filter: &TimelineFilter, wanted: &dyn Fn(&EpisodeRow) -> bool) -> Result<Timeline> {
+    // A range without any bound has no type and is empty.
+    let start = time(filter.after.as_ref().map(|(t, _)| *t).max(filter.from).unwrap_or(Time(i64::MIN)));
+    let end = filter.to.map(time);
+    let (start, end) = (Some((&start, true)), end.as_ref().map(|v| (v, false)));
+    let cursor = Database::index_range_cursor_in_txn(txn, row::EPISODE, "last", start, end).map_err(|e| failed(&e))?;
+    let Some(mut cursor) = cursor else { return Ok((Vec::new(), None)) };
+    let (mut found, mut looked_at, mut newest): (Vec<EpisodeRow>, _, _) = (Vec::new(), 0, None);
+    loop {
+        let ids = cursor.next_chunk(txn, CHUNK).map_err(|e| failed(&e))?;
+        looked_at += ids.len();
+        for id in &ids {
+            if let Some(episode) = episode(txn, *id)? {
+                newest = newest.max(Some(episode.last));
+                found.extend(Some(episode).filter(wanted));
+            }
+        }
+        found.sort_by(|a, b| (a.last, &a.id).cmp(&(b.last, &b.id)));
+        // Episodes of one instant stand in any order: they are all there when a later one was seen.
+        let is_full = found.get(filter.limit).is_some_and(|_| newest > found.get(filter.limit - 1).map(|e| e.last));
+        if ids.len() < CHUNK || is_full {
+            return Ok(page(found, filter.limit, None));
+        }
+        if looked_at >= LOOKED_AT {
+            found.retain(|e| Some(e.last) < newest);
+            return Ok(page(found, filter.limit, newest.map(|t| (t, String::new()))));
+        }
+    }
+}
+
+/// The first `limit` rows; it goes on behind them when there are more, else at `rest`.
+fn page(mut found: Vec<EpisodeRow>, limit: usize, rest: Option<(Time, String)>) -> Timeline {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = if more { found.last().map(|e| (e.last, e.id.clone())) } else { rest };
+    (found, next)
+}
+
+pub(super) fn knows(db: &Database, partition: u32) -> Result<bool> {
+    let tx = db.begin_read().map_err(|e| failed(&e))?;
+    let partition = PropertyValue::Int(i64::from(partition));
+    let known = Database::lookup_by_index_in_txn(Txn::Read(&tx), row::FENCE, "partition", &partition);
+    Ok(!known.map_err(|e| failed(&e))?.is_empty())
 }
 
 fn episode(txn: Txn<'_>, id: NodeId) -> Result<Option<EpisodeRow>> {

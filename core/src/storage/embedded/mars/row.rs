@@ -22,13 +22,14 @@ pub(super) const SAME_INCIDENT: &str = "SAME_INCIDENT";
 pub(super) const POTENTIAL_CAUSE: &str = "POTENTIAL_CAUSE";
 
 /// What is looked up by value.
-pub(super) const INDEXES: [(&str, &str); 7] = [
+pub(super) const INDEXES: [(&str, &str); 8] = [
     (RESOURCE, "id"),
     (RESOURCE, "uid"),
     (RESOURCE, "deleted"),
     (EPISODE, "id"),
     (EPISODE, "last"),
     (INCIDENT, "id"),
+    (INCIDENT, "ended"),
     (FENCE, "partition"),
 ];
 

@@ -49,6 +49,10 @@ impl Writer<'_> {
         let known = Database::lookup_by_index_in_txn(Txn::Write(self.tx), row::FENCE, "partition", &partition);
         let known = known.map_err(|e| failed(&e))?;
         let Some(node) = known.first().copied() else {
+            if !batch.whole {
+                let message = format!("the graph knows nothing of partition {}: it was lost or set aside", batch.partition);
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
             let props = Props::from([("partition".to_owned(), partition), ("epoch".to_owned(), epoch)]);
             Database::create_node_in_txn(self.tx, &[row::FENCE], props).map_err(|e| failed(&e))?;
             return Ok(());
@@ -114,17 +118,21 @@ impl Writer<'_> {
         Ok(node)
     }
 
-    /// An edge by its ends and type; those that began at other times are others.
+    /// An edge by its ends and type; one that ended before is another. After a restart the beginning of an open edge may be
+    /// known less well: it is the same edge.
     fn topology(&mut self, edge: &EdgeRow) -> Done {
         let (Some(from), Some(to)) = (self.find(row::RESOURCE, &edge.from)?, self.find(row::RESOURCE, &edge.to)?) else {
             return Ok(());
         };
-        let since = time(edge.valid_from);
-        let known = self.edge(from, edge.relation.as_str(), to, |p| p.get("valid_from") == Some(&since))?;
+        let (label, since) = (edge.relation.as_str(), time(edge.valid_from));
+        let known = match self.edge(from, label, to, |p| p.get("valid_from") == Some(&since))? {
+            Some(known) => Some(known),
+            None => self.edge(from, label, to, |p| !p.contains_key("valid_to"))?,
+        };
         match (known, edge.valid_to) {
             (None, until) => {
                 let props = row::props([("valid_from", Some(since)), ("valid_to", until.map(time))]);
-                Database::create_edge_in_txn(self.tx, edge.relation.as_str(), from, to, props)?;
+                Database::create_edge_in_txn(self.tx, label, from, to, props)?;
             }
             (Some(known), Some(until)) => {
                 Database::set_edge_prop_in_txn(self.tx, known, "valid_to", time(until))?;
@@ -183,6 +191,9 @@ impl Writer<'_> {
     fn rename(&mut self, old: &str, new: &str) -> Done {
         let Some(from) = self.find(row::RESOURCE, old)?.filter(|_| old != new) else { return Ok(()) };
         self.ids.remove(&(row::RESOURCE, old.to_owned()));
+        for near in Database::neighbors_in_txn(Txn::Write(self.tx), from, Direction::In, Some(row::ABOUT))? {
+            Database::set_node_prop_in_txn(self.tx, near.other, "about", text(new))?;
+        }
         let Some(into) = self.find(row::RESOURCE, new)? else {
             Database::set_node_prop_in_txn(self.tx, from, "id", text(new))?;
             return Ok(());
@@ -216,10 +227,10 @@ fn cause_props(cause: &CauseRow, at: Time) -> Props {
 /// How many nodes are erased in one transaction.
 const ERASED: usize = 10_000;
 
-/// Erases episodes that were last seen, and resources and edges that ended, before an instant.
+/// Erases episodes that were last seen, and resources, incidents and edges that ended, before an instant.
 pub(super) fn forget(db: &Database, before: Time) -> Result<u64> {
     let mut erased = 0;
-    for (label, key) in [(row::EPISODE, "last"), (row::RESOURCE, "deleted")] {
+    for (label, key) in [(row::EPISODE, "last"), (row::RESOURCE, "deleted"), (row::INCIDENT, "ended")] {
         loop {
             let nodes = read::before(db, label, key, before, ERASED)?;
             let tx = db.begin_write().map_err(|e| failed(&e))?;

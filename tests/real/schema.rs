@@ -1,0 +1,45 @@
+//! The API's document against the running daemon, by schemathesis: no 5xx, no undocumented answer.
+
+use std::process::Command;
+
+use kgrca_tests::{Server, soak};
+
+/// The tool that `tests/run.sh` installs.
+fn tool() -> std::path::PathBuf {
+    let path = std::env::var_os("KGRCA_SCHEMATHESIS").map(std::path::PathBuf::from);
+    path.expect("KGRCA_SCHEMATHESIS names the tool: ./tests/run.sh installs it and says where")
+}
+
+fn check(server: &Server, key: &str, paths: &[&str]) {
+    let examples = if soak() { "500" } else { "10" };
+    let run = Command::new(tool())
+        .args(["run", "--checks", "all", "--max-examples", examples, "--workers", "1", "--seed", "1", "--no-color"])
+        .args(["--generation-database", "none", "--request-timeout", "20"])
+        // It ends when somebody leaves.
+        .args(["--exclude-path", "/api/v1/incidents/stream"])
+        .args(["-H", &format!("X-API-Key: {key}")])
+        .args(paths)
+        .arg(format!("{}/openapi.json", server.url))
+        .current_dir(&server.folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
+    assert!(said.contains("No issues found") || said.contains("passed"), "it says what it checked: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_answers_as_its_document_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Schema", "enterprise").await;
+    let event = format!(
+        r#"{{"event_id":"e1","event_time":"{}","cluster":"prod","severity":"WARNING","reason":"Failed","count":5,"message":"Failed to pull image \"r.example/web:2\": manifest unknown: not found","subject":{{"kind":"Pod","ns":"shop","name":"web-1"}}}}"#,
+        jiff::Timestamp::now()
+    );
+    server.ingest(&tenant, "events", event.into_bytes()).await;
+    server.settled(&tenant, 1).await;
+    check(&server, &tenant.key, &["--exclude-path-regex", "^/api/v1/admin"]);
+    check(&server, &server.operator, &["--include-path-regex", "^/api/v1/admin"]);
+    assert!(server.terminate(), "the daemon leaves in order");
+}
