@@ -28,8 +28,13 @@ pub struct Client {
 impl Client {
     /// A client for a context. Nothing is sent yet.
     pub fn new(context: Context) -> Result<Self> {
+        Self::patient(context, Duration::from_mins(1))
+    }
+
+    /// A client that gives up after a time.
+    pub fn patient(context: Context, patience: Duration) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_mins(1)).build();
+        let http = reqwest::Client::builder().connect_timeout(patience.min(Duration::from_secs(5))).timeout(patience).build();
         let http = http.map_err(|e| CliError::failed("the HTTP client cannot be set up").cause(e))?;
         Ok(Self { context, http, runtime })
     }

@@ -2,6 +2,7 @@
 
 mod client;
 mod commands;
+mod complete;
 mod context;
 mod daemon;
 mod error;
@@ -19,6 +20,10 @@ use error::exit;
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     // Only a second installation in one process fails, and then the first one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let args: Vec<OsString> = args.into_iter().collect();
+    if complete::answer(&args) {
+        return exit::DONE;
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
@@ -39,6 +44,11 @@ fn usage(e: &clap::Error) -> u8 {
     // A closed pipe is success.
     let _ = e.print();
     if e.use_stderr() { exit::USAGE } else { exit::DONE }
+}
+
+/// The completion script for a shell, such as `bash`.
+pub fn completion_script(shell: &str) -> Option<Vec<u8>> {
+    complete::script(shell)
 }
 
 /// The command line as a whole, for completions and man pages.

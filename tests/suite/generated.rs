@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clap_complete::Shell;
 use kgrca_core::detect::catalogue;
 use kgrca_tests::repository;
 
@@ -30,10 +29,8 @@ fn names(folder: &str) -> Vec<String> {
 #[test]
 fn completions() {
     let mut files = BTreeMap::new();
-    for (shell, name) in [(Shell::Bash, "kgrca.bash"), (Shell::Zsh, "_kgrca"), (Shell::Fish, "kgrca.fish")] {
-        let mut buffer = Vec::new();
-        clap_complete::generate(shell, &mut kgrca_cli::command(), "kgrca", &mut buffer);
-        files.insert(format!("completions/{name}"), buffer);
+    for (shell, name) in [("bash", "kgrca.bash"), ("zsh", "_kgrca"), ("fish", "kgrca.fish")] {
+        files.insert(format!("completions/{name}"), kgrca_cli::completion_script(shell).unwrap());
     }
     compare(&files);
 }

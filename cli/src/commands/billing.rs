@@ -18,7 +18,7 @@ pub(super) enum Verb {
     /// The invoice of a month as it stands, to the cent
     Preview {
         /// Tenant's id
-        #[arg(long)]
+        #[arg(long, add = crate::complete::tenants())]
         tenant: String,
         /// Month, YYYY-MM; this one when absent
         #[arg(long)]
@@ -32,7 +32,7 @@ pub(super) enum Verb {
 #[derive(Debug, clap::Args)]
 pub(super) struct SpanArgs {
     /// Tenant's id
-    #[arg(long)]
+    #[arg(long, add = crate::complete::tenants())]
     tenant: String,
     /// First day, YYYY-MM-DD; the first of this month when absent
     #[arg(long)]

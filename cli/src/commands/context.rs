@@ -23,6 +23,7 @@ pub(super) enum Verb {
     /// Make a context the current one
     Use {
         /// Name of the context
+        #[arg(add = crate::complete::contexts())]
         name: String,
     },
     /// List contexts
@@ -30,6 +31,7 @@ pub(super) enum Verb {
     /// Remove a context
     Remove {
         /// Name of the context
+        #[arg(add = crate::complete::contexts())]
         name: String,
     },
 }

@@ -18,6 +18,7 @@ pub(super) enum Verb {
     /// Show one fault: what reveals it, what rules it out, the fix
     Show {
         /// Id, such as `config.secret_missing`
+        #[arg(add = crate::complete::faults())]
         id: String,
     },
 }

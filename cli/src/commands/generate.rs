@@ -15,10 +15,9 @@ pub(super) struct CompletionArgs {
 }
 
 pub(super) fn completions(env: &Env<'_>, args: &CompletionArgs) -> Result {
-    // Into a buffer first: writing to a closed pipe would panic.
-    let mut buffer = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::command(), "kgrca", &mut buffer);
-    env.out.text(&String::from_utf8_lossy(&buffer))
+    let none = || CliError::usage(format!("there is no completion for {}", args.shell));
+    let script = crate::completion_script(&args.shell.to_string()).ok_or_else(none)?;
+    env.out.text(&String::from_utf8_lossy(&script))
 }
 
 /// Where to.

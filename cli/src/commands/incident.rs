@@ -19,6 +19,7 @@ pub(super) enum Verb {
     /// Show an incident with its changes
     Show {
         /// Incident, such as inc-12
+        #[arg(add = crate::complete::incidents())]
         id: String,
     },
     /// Follow changes of all incidents
@@ -26,6 +27,7 @@ pub(super) enum Verb {
     /// Wait until an incident is over
     Wait {
         /// Incident, such as inc-12
+        #[arg(add = crate::complete::incidents())]
         id: String,
         /// Give up after this many seconds
         #[arg(long, default_value_t = 600)]
@@ -38,6 +40,7 @@ pub(super) enum Verb {
     /// Say what it really was
     Feedback {
         /// Incident, such as inc-12
+        #[arg(add = crate::complete::incidents())]
         id: String,
         /// The component at fault, such as app/cart
         #[arg(long)]
@@ -78,6 +81,7 @@ pub(super) struct ListArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct ActArgs {
     /// Incident, such as inc-12
+    #[arg(add = crate::complete::incidents())]
     id: String,
     /// Remark
     #[arg(long)]

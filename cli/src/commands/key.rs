@@ -16,7 +16,7 @@ pub(super) enum Verb {
     /// Create a key; it is shown once
     Create {
         /// Tenant's id
-        #[arg(long)]
+        #[arg(long, add = crate::complete::tenants())]
         tenant: String,
         /// What it is for
         #[arg(long, default_value = "")]
@@ -28,7 +28,7 @@ pub(super) enum Verb {
     /// List keys; never the secrets
     List {
         /// Tenant's id
-        #[arg(long)]
+        #[arg(long, add = crate::complete::tenants())]
         tenant: String,
     },
     /// Revoke a key
@@ -36,7 +36,7 @@ pub(super) enum Verb {
         /// Key id
         id: String,
         /// Tenant's id
-        #[arg(long)]
+        #[arg(long, add = crate::complete::tenants())]
         tenant: String,
         /// Do not ask
         #[arg(long)]
@@ -47,7 +47,7 @@ pub(super) enum Verb {
         /// Key id
         id: String,
         /// Tenant's id
-        #[arg(long)]
+        #[arg(long, add = crate::complete::tenants())]
         tenant: String,
     },
 }

@@ -12,6 +12,7 @@ use crate::output::{self, Format, Table};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Incident, such as inc-12; the newest live one when absent
+    #[arg(add = crate::complete::incidents())]
     incident: Option<String>,
     /// The answer as it stood at this time
     #[arg(long, value_parser = super::analyze::time)]

@@ -31,6 +31,7 @@ pub(super) enum Verb {
     /// Show a resource with its surroundings
     Show {
         /// The resource's uid
+        #[arg(add = crate::complete::resources())]
         uid: String,
         /// How far to look, in edges
         #[arg(long, default_value_t = 1)]

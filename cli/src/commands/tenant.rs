@@ -1,8 +1,7 @@
 //! `kgrca tenant`
 
-use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, NewClient, Page};
+use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, NewClient, Page, Served};
 use kgrca_core::model::Time;
-use kgrca_core::storage::ClientState;
 use reqwest::Method;
 
 use super::Env;
@@ -30,21 +29,25 @@ pub(super) enum Verb {
     /// Show a tenant
     Show {
         /// Tenant's id
+        #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Stop serving a tenant; nothing is lost
     Suspend {
         /// Tenant's id
+        #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Serve a suspended tenant again
     Resume {
         /// Tenant's id
+        #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Delete a tenant and its records
     Delete {
         /// Tenant's id
+        #[arg(add = crate::complete::tenants())]
         id: String,
         /// Do not ask
         #[arg(long)]
@@ -75,8 +78,8 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             let status: ClientStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
             env.out.value(&status, || table(std::slice::from_ref(&status)))
         }
-        Verb::Suspend { id } => change(env, &id, ClientState::Suspended),
-        Verb::Resume { id } => change(env, &id, ClientState::Active),
+        Verb::Suspend { id } => change(env, &id, Served::Suspended),
+        Verb::Resume { id } => change(env, &id, Served::Active),
         Verb::Delete { id, yes, dry_run } => {
             let status: ClientStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
             if dry_run {
@@ -98,7 +101,7 @@ fn path(id: &str) -> String {
     format!("/api/v1/admin/clients/{id}")
 }
 
-fn change(env: &Env<'_>, id: &str, state: ClientState) -> Result {
+fn change(env: &Env<'_>, id: &str, state: Served) -> Result {
     let change = ClientChange { state: Some(state), plan: None };
     let status: ClientStatus = env.client()?.send(Method::PATCH, As::Operator, &path(id), &change)?;
     env.out.value(&status, || table(std::slice::from_ref(&status)))

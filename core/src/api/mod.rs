@@ -85,9 +85,10 @@ pub struct DeadLetter {
 #[serde(deny_unknown_fields)]
 pub struct NewClient {
     /// What the customer is called.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = "[^ \\t\\r\\n]")]
     pub name: String,
     /// The plan's name.
+    #[schema(pattern = "^(free|basic|pro|enterprise)$")]
     pub plan: String,
     /// Whom to write to.
     #[serde(default)]
@@ -107,15 +108,26 @@ pub struct CreatedClient {
     pub kafka_topics: Vec<String>,
 }
 
+/// Whether a tenant is to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Served {
+    /// It is.
+    Active,
+    /// Its keys answer 403.
+    Suspended,
+}
+
 /// A change of a tenant.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientChange {
-    /// `active` or `suspended`.
+    /// Whether it is to be served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<crate::storage::ClientState>,
+    pub state: Option<Served>,
     /// A plan's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(free|basic|pro|enterprise)$")]
     pub plan: Option<String>,
 }
 
@@ -127,6 +139,7 @@ pub struct NewKey {
     #[serde(default)]
     pub name: String,
     /// What it may do.
+    #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
 }
 

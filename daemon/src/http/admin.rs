@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{self, Path, State};
 use axum::http::StatusCode;
-use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, ErrorBody, NewClient, Page};
+use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, ErrorBody, NewClient, Page, Served};
 use kgrca_core::billing;
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Audit, Client, ClientState, Scope, Tenant, new_client_id};
@@ -109,14 +109,15 @@ pub async fn change(
     if client.state == ClientState::Deleted {
         return Err(ApiError::conflict(format!("tenant `{id}` was deleted")));
     }
-    if change.state == Some(ClientState::Deleted) {
-        return Err(ApiError::invalid("a tenant is deleted by DELETE"));
-    }
     if let Some(plan) = change.plan {
         known_plan(&plan)?;
         client.plan = plan;
     }
-    client.state = change.state.unwrap_or(client.state);
+    client.state = match change.state {
+        Some(Served::Active) => ClientState::Active,
+        Some(Served::Suspended) => ClientState::Suspended,
+        None => client.state,
+    };
     app.stores.meta.put_client(&client).await?;
     app.keys.clear();
     audit(&app, &operator, &format!("client.{}", client.state.as_str()), &id).await?;
