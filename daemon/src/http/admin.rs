@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{self, Path, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, ErrorBody, NewClient, Page, Served};
 use kgrca_core::billing;
@@ -11,6 +11,7 @@ use kgrca_core::model::Topic;
 use kgrca_core::storage::{Audit, Client, ClientState, Scope, Tenant, new_client_id};
 
 use super::error::ApiError;
+use super::given::Given;
 use super::guard::Operator;
 use crate::app::{App, now};
 use crate::auth;
@@ -41,9 +42,8 @@ fn known_plan(name: &str) -> Result<(), ApiError> {
 pub async fn create(
     State(app): State<Arc<App>>,
     operator: Operator,
-    wish: Result<Json<NewClient>, extract::rejection::JsonRejection>,
+    Given(wish): Given<NewClient>,
 ) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
-    let Json(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
     let name = wish.name.trim();
     if name.is_empty() || name.chars().count() > 200 {
         return Err(ApiError::invalid("`name` must have 1 to 200 characters"));
@@ -102,9 +102,8 @@ pub async fn change(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    change: Result<Json<ClientChange>, extract::rejection::JsonRejection>,
+    Given(change): Given<ClientChange>,
 ) -> Result<Json<ClientStatus>, ApiError> {
-    let Json(change) = change.map_err(|e| ApiError::invalid(e.body_text()))?;
     let (_, mut client) = find(&app, &id).await?;
     if client.state == ClientState::Deleted {
         return Err(ApiError::conflict(format!("tenant `{id}` was deleted")));

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::error::{ApiError, instant, within};
+use super::given::Given;
 use super::guard::{Admin, Caller, Read};
 use super::rca::number;
 use crate::app::{App, now};
@@ -105,9 +106,8 @@ pub async fn change(
     State(app): State<Arc<App>>,
     caller: Caller<Admin>,
     Path(id): Path<String>,
-    change: Result<Json<IncidentChange>, extract::rejection::JsonRejection>,
+    Given(change): Given<IncidentChange>,
 ) -> Result<(StatusCode, Json<IncidentRow>), ApiError> {
-    let Json(change) = change.map_err(|e| ApiError::invalid(e.body_text()))?;
     let (_, row) = find(&app, &caller.tenant, &id).await?;
     let kind = match change.state {
         Handled::Acknowledged => ActKind::Acknowledge,
@@ -126,9 +126,8 @@ pub async fn feedback(
     State(app): State<Arc<App>>,
     caller: Caller<Admin>,
     Path(id): Path<String>,
-    feedback: Result<Json<Feedback>, extract::rejection::JsonRejection>,
+    Given(feedback): Given<Feedback>,
 ) -> Result<StatusCode, ApiError> {
-    let Json(feedback) = feedback.map_err(|e| ApiError::invalid(e.body_text()))?;
     let (number, row) = find(&app, &caller.tenant, &id).await?;
     if let Some(answer) = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await? {
         let place = answer.causes.iter().position(|c| c.component == feedback.component);

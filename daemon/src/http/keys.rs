@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{self, Path, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, Page};
 use kgrca_core::storage::{ApiKey, Scope};
 
 use super::admin::{audit, find};
 use super::error::ApiError;
+use super::given::Given;
 use super::guard::Operator;
 use crate::app::{App, now};
 use crate::auth;
@@ -27,9 +28,8 @@ pub async fn create(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    wish: Result<Json<NewKey>, extract::rejection::JsonRejection>,
+    Given(wish): Given<NewKey>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let Json(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
     let (tenant, client) = find(&app, &id).await?;
     if client.deleted_at.is_some() {
         return Err(ApiError::conflict(format!("tenant `{id}` was deleted")));

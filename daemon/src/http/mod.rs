@@ -4,6 +4,7 @@ mod admin;
 mod answers;
 mod billing;
 mod error;
+mod given;
 mod graph;
 mod guard;
 mod incidents;

@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answers::{Place, Served};
 use super::error::{ApiError, instant};
+use super::given::Given;
 use super::guard::{Caller, Read, seconds_until};
 use crate::app::{App, now};
 
@@ -161,9 +162,8 @@ pub struct Bulk {
 pub async fn bulk(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
-    wish: Result<Json<Bulk>, extract::rejection::JsonRejection>,
+    Given(wish): Given<Bulk>,
 ) -> Result<Json<Vec<Answer>>, ApiError> {
-    let Json(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
     if wish.incident_ids.len() > 100 {
         return Err(ApiError::invalid("at most 100 incidents at once"));
     }
