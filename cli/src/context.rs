@@ -125,11 +125,12 @@ pub fn resolve(name: Option<&str>) -> Result<Context> {
             all.contexts.get(&name).cloned().ok_or_else(missing)?
         }
     };
-    if let Some(key) = env("KGRCA_API_KEY") {
-        context.api_key = Some(Secret::new(key));
-    }
-    if let Some(key) = env("KGRCA_OPERATOR_KEY") {
-        context.operator_key = Some(Secret::new(key));
-    }
+    // A context that was named is meant as it is: the environment fills in what it lacks. Else the environment stands above.
+    let take = |known: Option<Secret>, variable: &str| {
+        let given = env(variable).map(Secret::new);
+        if name.is_some() { known.or(given) } else { given.or(known) }
+    };
+    context.api_key = take(context.api_key, "KGRCA_API_KEY");
+    context.operator_key = take(context.operator_key, "KGRCA_OPERATOR_KEY");
     Ok(context)
 }

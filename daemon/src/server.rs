@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::app::{App, PendingUsage, now};
+use crate::app::{App, PendingUsage, Refused, now};
 use crate::auth;
 use crate::config::{Role, Settings};
 use crate::engine::Engine;
@@ -60,6 +60,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         stores,
         engine,
         keys: auth::KeyCache::default(),
+        refused: Refused::default(),
         answers: http::Answers::default(),
         pending_usage: PendingUsage::default(),
     });

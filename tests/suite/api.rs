@@ -83,6 +83,9 @@ async fn an_incident_is_explained_handled_and_billed() {
         assert!(std::time::Instant::now() < deadline, "the act is carried out by the engine");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
+    let again = json!({"state": "acknowledged"}).to_string().into_bytes();
+    let again = server.call(Method::PATCH, &format!("/api/v1/incidents/{id}"), Some(&tenant.key), Some(again)).await;
+    assert_eq!(again.status(), 409, "what is said already is not said again");
     let timeline = server.get(&format!("/api/v1/incidents/{id}/timeline"), &tenant.key).await;
     assert_eq!(timeline["items"].as_array().unwrap().len(), 2, "{timeline}");
     let weighted = server.get("/api/v1/rca?scorer=weighted", &tenant.key).await;
@@ -164,6 +167,12 @@ async fn hostile_input_is_refused_and_others_go_on() {
     }
     let dlq = server.get("/api/v1/dlq", &tenant.key).await;
     assert_eq!(dlq["items"].as_array().unwrap().len(), 7);
+    let stats = server.get("/api/v1/stats", &tenant.key).await;
+    assert_eq!(
+        (&stats["records"]["seen"], &stats["records"]["rejected"]),
+        (&7.into(), &7.into()),
+        "what the door refused is counted"
+    );
     let answer = server.ingest(&other, "events", event("b")).await;
     assert_eq!(answer["accepted"], 1, "other tenants are unharmed");
     server.settled(&other, 1).await;

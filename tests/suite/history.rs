@@ -39,6 +39,12 @@ async fn the_graph_answers_as_of_a_time_and_after_a_restart() {
     assert_eq!(then["edges"][0]["to"]["name"], "n1");
     let now = server.get(&format!("/api/v1/graph/topology/u-old?at={}", minutes_ago(1)), &tenant.key).await;
     assert_eq!(now["edges"].as_array().unwrap().len(), 0, "it runs nowhere after its end: {now}");
+    let path = format!("/api/v1/graph/topology/u-old?at={}", minutes_ago(60));
+    assert_eq!(
+        server.call(reqwest::Method::GET, &path, Some(&tenant.key), None).await.status(),
+        404,
+        "nobody lives before birth"
+    );
     let old = server.get("/api/v1/resources/u-old", &tenant.key).await;
     assert!(old["deleted"].is_string(), "what ended stays reachable: {old}");
     let line = server.get("/api/v1/graph/timeline?resource=u-old&kind=event", &tenant.key).await;
@@ -107,6 +113,8 @@ async fn a_restart_goes_on_from_a_snapshot() {
         std::fs::read_to_string(folder.path().join("daemon.log")).unwrap()
     };
     let server = Server::start(folder.path(), &[]);
+    let at_once = server.get("/api/v1/resources?kind=Pod", &tenant.key).await;
+    assert_eq!(at_once["items"].as_array().unwrap().len(), 1, "the first question waits until the state is there");
     assert!(restored(&server, 2).await.contains("from_snapshot=true"));
     server.kill();
     for file in std::fs::read_dir(&snapshots).unwrap() {

@@ -87,3 +87,28 @@ fn pods_without_events_are_not_called_healthy() {
 fn an_empty_cluster_is_healthy() {
     assert_eq!(say(&[]).verdict, Verdict::Healthy);
 }
+
+#[test]
+fn documents_one_after_the_other_are_one_input() {
+    let options = Options { top: 10, now: Time(1_900_000_000_000_000), ..Options::default() };
+    let event = |name: &str| {
+        serde_json::to_string_pretty(&serde_json::json!({"kind": "Event", "apiVersion": "v1", "type": "Warning", "reason": "Failed", "count": 5,
+            "metadata": {"name": format!("{name}.1"), "namespace": "shop", "uid": name}, "lastTimestamp": "2026-01-01T10:00:00Z", "firstTimestamp": "2026-01-01T09:58:00Z",
+            "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found", "involvedObject": {"kind": "Pod", "namespace": "shop", "name": name}}))
+        .unwrap()
+    };
+    let analysis = analyze::analyze("two", format!("{}\n{}\n", event("web-1"), event("web-2")).as_bytes(), &options);
+    assert_eq!((analysis.records.applied, analysis.records.rejected), (2, 0), "{:?}", analysis.rejects);
+    assert_eq!(analysis.verdict, Verdict::Cause);
+}
+
+#[test]
+fn what_could_not_be_read_is_not_called_healthy() {
+    let options = Options { top: 10, ..Options::default() };
+    for text in ["hello world", "{}", "{\"a\":1}\n{\"b\":2}\nx"] {
+        let analysis = analyze::analyze("garbage", text.as_bytes(), &options);
+        assert_eq!(analysis.verdict, Verdict::Inconclusive, "{text}");
+        assert!(analysis.missing_evidence.iter().any(|m| m.contains("could not be read")));
+    }
+    assert_eq!(analyze::analyze("empty", b"", &options).verdict, Verdict::Healthy);
+}

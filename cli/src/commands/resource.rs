@@ -3,8 +3,8 @@
 use kgrca_core::api::{Page, ResourceView, Topology};
 
 use super::Env;
-use crate::client::As;
-use crate::error::Result;
+use crate::client::{As, Client};
+use crate::error::{CliError, Result, exit};
 use crate::output::Table;
 
 /// Looks at resources of the graph.
@@ -30,7 +30,7 @@ pub(super) enum Verb {
     },
     /// Show a resource with its surroundings
     Show {
-        /// The resource's uid
+        /// The resource's uid, or kind/name
         #[arg(add = crate::complete::resources())]
         uid: String,
         /// How far to look, in edges
@@ -62,14 +62,27 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             })
         }
         Verb::Show { uid, depth } => {
+            let client = env.client()?;
+            let uid = if let Some((kind, name)) = uid.split_once('/') { named(&client, kind, name)? } else { uid };
             let topology: Topology =
-                env.client()?.get(As::Tenant, &format!("/api/v1/graph/topology/{uid}"), &[("depth", depth.to_string())])?;
+                client.get(As::Tenant, &format!("/api/v1/graph/topology/{uid}"), &[("depth", depth.to_string())])?;
             env.out.value(&topology, || {
                 let name = |r: &kgrca_core::rca::ResourceRef| format!("{}/{}", r.kind, r.name);
                 Table::new(&["FROM", "EDGE", "TO", "SINCE"])
                     .rows(&topology.edges, |e| [name(&e.from), e.relation.clone(), name(&e.to), e.valid_from.to_string()])
             })
         }
+    }
+}
+
+/// The uid of the one resource of a kind and name.
+fn named(client: &Client, kind: &str, name: &str) -> Result<String> {
+    let query = [("kind", kind.to_owned()), ("name", name.to_owned())];
+    let page: Page<ResourceView> = client.get(As::Tenant, "/api/v1/resources", &query)?;
+    match page.items.iter().filter_map(|r| r.resource.uid.clone()).collect::<Vec<_>>().as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(CliError::new(exit::NOT_FOUND, format!("there is no {kind} `{name}`")).hint("kgrca resource list")),
+        several => Err(CliError::usage(format!("there are {} of {kind} `{name}`", several.len())).hint("choose one by its uid")),
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     })?;
     let r = &stats.records;
     env.out.message(&format!(
-        "{} records: {} applied, {} duplicate, {} rejected; {} waiting",
+        "{} records since the daemon started: {} applied, {} duplicate, {} rejected; {} waiting",
         r.seen, r.applied, r.duplicate, r.rejected, stats.lag
     ));
     Ok(())

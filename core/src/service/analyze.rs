@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::engine::{Applied, ClusterState};
 use crate::model::{Body, Record, Str, Time, Topic};
@@ -91,8 +92,10 @@ pub struct Analysis {
 /// Reads JSON lines, or one JSON document over several lines.
 pub fn analyze(input: &str, bytes: &[u8], options: &Options) -> Analysis {
     let mut reader = Reader { options, records: Vec::new(), counts: Counts::default(), rejects: Vec::new() };
-    if is_one_document(bytes) {
-        reader.document(bytes);
+    if let Some(documents) = documents(bytes) {
+        for (i, document) in documents.iter().enumerate() {
+            reader.document(i as u64 + 1, document.get().as_bytes());
+        }
     } else {
         for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
             reader.line(i as u64 + 1, line);
@@ -101,12 +104,12 @@ pub fn analyze(input: &str, bytes: &[u8], options: &Options) -> Analysis {
     reader.finish(input)
 }
 
-/// Whether the whole input is one JSON value that spans lines, as `kubectl -o json` prints it.
-fn is_one_document(bytes: &[u8]) -> bool {
+/// JSON values that span lines, as one or more runs of `kubectl -o json` print them; `None` when the input is lines.
+fn documents(bytes: &[u8]) -> Option<Vec<&RawValue>> {
     let first = bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|l| !l.is_empty()).unwrap_or_default();
-    matches!(first.first(), Some(b'{' | b'['))
-        && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_err()
-        && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+    let spans_lines =
+        matches!(first.first(), Some(b'{' | b'[')) && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_err();
+    spans_lines.then(|| serde_json::Deserializer::from_slice(bytes).into_iter().collect::<Result<_, _>>().ok())?
 }
 
 struct Reader<'a> {
@@ -120,13 +123,13 @@ struct Reader<'a> {
 const UNNAMED: &str = "\u{0}";
 
 impl Reader<'_> {
-    fn document(&mut self, bytes: &[u8]) {
-        if let Ok(items) = serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(bytes) {
+    fn document(&mut self, number: u64, bytes: &[u8]) {
+        if let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(bytes) {
             for (i, item) in items.iter().enumerate() {
                 self.line(i as u64 + 1, item.get().as_bytes());
             }
         } else {
-            self.line(1, bytes);
+            self.line(number, bytes);
         }
     }
 
@@ -213,7 +216,12 @@ impl Reader<'_> {
         let causes = merge(causes, self.options.top);
         missing.sort();
         missing.dedup();
-        let verdict = rca::verdict(&causes, hurts);
+        // What could not be read may hurt: that nothing else does, says nothing then.
+        let unread = self.counts.rejected > self.counts.seen - self.counts.rejected;
+        if unread {
+            missing.push(format!("{} of {} records could not be read", self.counts.rejected, self.counts.seen));
+        }
+        let verdict = rca::verdict(&causes, hurts || unread);
         Analysis {
             input: input.to_owned(),
             verdict,

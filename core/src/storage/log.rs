@@ -38,13 +38,16 @@ pub struct Stored {
     pub received_at: Time,
 }
 
+/// How many bytes of records are read at once: memory follows it, not how far a reader lags.
+pub const READ_BYTES: usize = 8 << 20;
+
 /// Append, read from, end, truncate.
 #[async_trait::async_trait]
 pub trait EventLog: Send + Sync {
     /// Appends entries in order and returns when they survive a power cut. All or nothing.
     async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()>;
 
-    /// Reads at most `max` records from an offset on; what compaction and retention took is left out.
+    /// Reads at most `max` records and little more than [`READ_BYTES`] from an offset on; what compaction and retention took is left out.
     async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>>;
 
     /// An offset at or before the first record taken at or after an instant.

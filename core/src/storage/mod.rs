@@ -15,7 +15,7 @@ mod tenant;
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{CauseRow, GraphBatch, GraphCounts, GraphStore, IncidentNode, Subgraph, TimelineFilter};
 pub use limits::{Limits, Taken, Window};
-pub use log::{Entry, EventLog, Stored, StreamId};
+pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};
 pub use meta::{
     Admin, AnswerRow, ApiKey, Audit, Client, ClientState, ClusterRow, Commit, IncidentFilter, IncidentRow, MetaStore, Offset,
     Scope, TransitionRow, UsageRow,

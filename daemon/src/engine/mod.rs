@@ -14,11 +14,14 @@ use std::time::Duration;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::Str;
 use kgrca_core::service::analyze::Counts;
-use kgrca_core::storage::{Tenant, TransitionRow};
+use kgrca_core::storage::{Error, ErrorKind, Tenant, TransitionRow};
 use tokio::sync::{Notify, RwLock, broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::storage::Stores;
+
+/// How long a question waits for live state.
+const LOADS: Duration = Duration::from_secs(10);
 
 /// The partition of a cluster: CRC32 of `client_id/cluster`.
 fn partition_of(tenant: &Tenant, cluster: &str, partitions: u32) -> u32 {
@@ -78,6 +81,7 @@ pub struct Loaded {
     /// Its live state; readable once it was rebuilt.
     pub live: Arc<RwLock<Live>>,
     wake: Arc<Notify>,
+    ready: watch::Receiver<bool>,
     /// How many records wait, as the worker saw it last.
     pub lag: watch::Receiver<u64>,
     /// Transitions as they are committed.
@@ -122,9 +126,22 @@ impl Engine {
         self.commits.get(tenant)
     }
 
-    /// All partitions of a tenant, loaded.
+    /// All partitions of a tenant; their live state may still be on its way.
     pub fn tenant(self: &Arc<Self>, tenant: &Tenant) -> Vec<Arc<Loaded>> {
         (0..self.partitions).map(|p| self.load(tenant, p)).collect()
+    }
+
+    /// All partitions of a tenant with their live state.
+    pub async fn ready(self: &Arc<Self>, tenant: &Tenant) -> Result<Vec<Arc<Loaded>>, Error> {
+        let all = self.tenant(tenant);
+        for loaded in &all {
+            let mut ready = loaded.ready.clone();
+            let there = tokio::time::timeout(LOADS, ready.wait_for(|ready| *ready)).await;
+            if !matches!(there, Ok(Ok(_))) {
+                return Err(Error::new(ErrorKind::Unavailable, "the live state is being loaded").hint("try again in a moment"));
+            }
+        }
+        Ok(all)
     }
 
     /// Partitions of a tenant that are loaded already.
@@ -140,9 +157,11 @@ impl Engine {
             return Arc::clone(loaded);
         }
         let (lag_sender, lag) = watch::channel(0);
+        let (ready_sender, ready) = watch::channel(false);
         let loaded = Arc::new(Loaded {
             live: Arc::default(),
             wake: Arc::default(),
+            ready,
             lag,
             feed: broadcast::channel(1024).0,
             task: Mutex::default(),
@@ -158,6 +177,7 @@ impl Engine {
             live: Arc::clone(&loaded.live),
             wake: Arc::clone(&loaded.wake),
             lag: lag_sender,
+            ready: ready_sender,
             feed: loaded.feed.clone(),
             commits: Arc::clone(&self.commits),
             stop: self.stop.subscribe(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::model::{Body, Record, Topic};
-use kgrca_core::storage::{Entry, Error, ErrorKind, StreamId, Tenant, TransitionRow};
+use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId, Tenant, TransitionRow};
 use tokio::sync::{Notify, RwLock, broadcast, watch};
 
 use super::snapshot::Snapshots;
@@ -38,6 +38,7 @@ pub(super) struct Worker {
     pub live: Arc<RwLock<Live>>,
     pub wake: Arc<Notify>,
     pub lag: watch::Sender<u64>,
+    pub ready: watch::Sender<bool>,
     pub feed: broadcast::Sender<TransitionRow>,
     pub commits: Arc<Commits>,
     pub stop: watch::Receiver<bool>,
@@ -52,6 +53,7 @@ impl Worker {
                 Ok(()) => return,
                 Err(e) => {
                     telemetry::WorkerFailed { tenant: &self.tenant, error: &e }.emit();
+                    self.ready.send_replace(false);
                     *self.live.write().await = Live::default();
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
@@ -66,6 +68,7 @@ impl Worker {
     async fn work(&mut self) -> Result<(), Error> {
         let mut epoch = self.take_lease().await?;
         let (mut offsets, mut whole) = rebuild::rebuild(self).await?;
+        self.ready.send_replace(true);
         let mut since_snapshot = 0;
         let mut snapshot = Instant::now();
         let mut renewed = Instant::now();
@@ -78,7 +81,8 @@ impl Worker {
             let read = self.read(&offsets).await?;
             let seen: usize = read.values().map(Vec::len).sum();
             if seen > 0 {
-                let more = seen >= BATCH;
+                let bytes: usize = read.values().flatten().map(|s| s.value.len()).sum();
+                let more = seen >= BATCH || bytes >= READ_BYTES;
                 batch::work_off(self, (epoch, whole), read, &mut offsets, !more).await?;
                 whole = false;
                 let lag = self.measure_lag(&offsets).await?;

@@ -54,7 +54,7 @@ fn view(state: &ClusterState, idx: Idx, health: &View<'_>) -> ResourceView {
 }
 
 /// Live resources.
-#[utoipa::path(get, path = "/resources", tag = "graph", params(Filter), responses((status = 200, body = Page<ResourceView>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/resources", tag = "graph", params(Filter), responses((status = 200, body = Page<ResourceView>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn resources(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
@@ -68,7 +68,7 @@ pub async fn resources(
     };
     let limit = within("limit", filter.limit, 200, 1000)?;
     let mut items = Vec::new();
-    for loaded in app.engine.tenant(&caller.tenant) {
+    for loaded in app.engine.ready(&caller.tenant).await? {
         let live = loaded.live.read().await;
         for state in live.clusters.values() {
             let resolved = Resolved::default();
@@ -91,16 +91,21 @@ pub async fn resources(
 }
 
 /// A cluster's resource by uid.
-async fn with_resource<T>(app: &App, tenant: &Tenant, uid: &str, act: impl Fn(&ClusterState, Idx) -> T) -> Option<T> {
-    for loaded in app.engine.tenant(tenant) {
+async fn with_resource<T>(
+    app: &App,
+    tenant: &Tenant,
+    uid: &str,
+    act: impl Fn(&ClusterState, Idx) -> T,
+) -> Result<Option<T>, ApiError> {
+    for loaded in app.engine.ready(tenant).await? {
         let live = loaded.live.read().await;
         for state in live.clusters.values() {
             if let Some(idx) = state.graph.find_uid(uid) {
-                return Some(act(state, idx));
+                return Ok(Some(act(state, idx)));
             }
         }
     }
-    None
+    Ok(None)
 }
 
 fn no_resource(uid: &str) -> ApiError {
@@ -108,7 +113,7 @@ fn no_resource(uid: &str) -> ApiError {
 }
 
 /// One resource.
-#[utoipa::path(get, path = "/resources/{uid}", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = ResourceView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/resources/{uid}", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = ResourceView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn resource(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
@@ -118,7 +123,7 @@ pub async fn resource(
         let resolved = Resolved::default();
         view(state, idx, &View::new(&state.graph, &resolved, state.watermark))
     });
-    if let Some(found) = found.await {
+    if let Some(found) = found.await? {
         return Ok(Json(found));
     }
     let ended = app.stores.graph.resources(&caller.tenant, &uid).await?.into_iter().next();
@@ -135,7 +140,7 @@ pub struct Health {
 }
 
 /// Whether a resource is well, and what hurts its component.
-#[utoipa::path(get, path = "/resources/{uid}/health", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = Health), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/resources/{uid}/health", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = Health), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn health(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
@@ -149,7 +154,7 @@ pub async fn health(
         let symptoms = members.filter(|m| m.over.is_none() && m.component == name).map(|m| m.what.clone()).collect();
         Health { healthy: View::new(&state.graph, &resolved, state.watermark).well(idx), symptoms }
     });
-    found.await.map(Json).ok_or_else(|| no_resource(&uid))
+    found.await?.map(Json).ok_or_else(|| no_resource(&uid))
 }
 
 /// How far to look and when.
@@ -166,7 +171,7 @@ pub struct Depth {
 }
 
 /// The surroundings of a resource, now or as of a time.
-#[utoipa::path(get, path = "/graph/topology/{uid}", tag = "graph", params(("uid" = String, Path), Depth), responses((status = 200, body = Topology), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/graph/topology/{uid}", tag = "graph", params(("uid" = String, Path), Depth), responses((status = 200, body = Topology), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn topology(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
@@ -177,12 +182,18 @@ pub async fn topology(
     let at = instant("at", depth.at.as_deref())?;
     let depth = within("depth", depth.depth, 1, 4)?;
     if at.is_none()
-        && let Some(live) = with_resource(&app, &caller.tenant, &uid, |state, idx| surroundings(state, idx, depth)).await
+        && let Some(live) = with_resource(&app, &caller.tenant, &uid, |state, idx| surroundings(state, idx, depth)).await?
     {
         return Ok(Json(live));
     }
     let found = app.stores.graph.around(&caller.tenant, &uid, depth, at.unwrap_or_else(now), MOST).await?;
-    found.map(|g| Json(stored_topology(g))).ok_or_else(|| no_resource(&uid))
+    let known = |g: Subgraph| {
+        // Whether it was well then, nobody wrote down: the timeline tells when that changed.
+        let then = at.is_some_and(|at| at < now().plus(-kgrca_core::model::time::MINUTE));
+        let resources = g.resources.into_iter().map(|r| ResourceRow { healthy: r.healthy.filter(|_| !then), ..r }).collect();
+        Json(stored_topology(Subgraph { resources, ..g }))
+    };
+    found.map(known).ok_or_else(|| no_resource(&uid))
 }
 
 /// A resource as the graph store keeps it.
@@ -224,7 +235,7 @@ pub(super) async fn around(
     depth: usize,
 ) -> Result<Option<Topology>, ApiError> {
     let Some(uid) = &resource.uid else { return Ok(None) };
-    Ok(with_resource(app, tenant, uid, |state, idx| surroundings(state, idx, depth)).await)
+    with_resource(app, tenant, uid, |state, idx| surroundings(state, idx, depth)).await
 }
 
 /// Most resources of a drawing: beyond it nobody sees anything.
@@ -281,7 +292,7 @@ pub struct EventView {
 }
 
 /// Events of the window about a resource.
-#[utoipa::path(get, path = "/graph/events/{uid}", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = Page<EventView>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/graph/events/{uid}", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = Page<EventView>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn events(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
@@ -293,7 +304,7 @@ pub async fn events(
             .map(|e| EventView { at: e.last, count: e.count, reason: e.reason.to_string(), message: e.message.to_string() })
             .collect()
     });
-    let items = found.await.ok_or_else(|| no_resource(&uid))?;
+    let items = found.await?.ok_or_else(|| no_resource(&uid))?;
     Ok(Json(Page { items, next: None }))
 }
 
@@ -308,9 +319,9 @@ pub struct GraphStats {
 }
 
 /// Counts of the live graph and of what is stored.
-#[utoipa::path(get, path = "/graph/stats", tag = "graph", responses((status = 200, body = GraphStats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/graph/stats", tag = "graph", responses((status = 200, body = GraphStats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Result<Json<GraphStats>, ApiError> {
-    let live = super::own::tenant_stats(&app, &caller.tenant).await;
+    let live = super::own::tenant_stats(&app, &caller.tenant).await?;
     let stored = app.stores.graph.counts(&caller.tenant).await?;
     Ok(Json(GraphStats { live, stored }))
 }

@@ -116,6 +116,9 @@ pub async fn change(
     if row.state == IncidentState::Resolved {
         return Err(ApiError::conflict(format!("{id} is resolved already")));
     }
+    if row.state == IncidentState::Acknowledged && kind == ActKind::Acknowledge {
+        return Err(ApiError::conflict(format!("{id} is acknowledged already")));
+    }
     act(&app, &caller, &row, kind, change.note).await?;
     Ok((StatusCode::ACCEPTED, Json(row)))
 }
@@ -171,7 +174,7 @@ pub async fn timeline(
 }
 
 /// The surroundings of an incident's first cause.
-#[utoipa::path(get, path = "/incidents/{id}/graph", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), responses((status = 200, body = Topology), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(get, path = "/incidents/{id}/graph", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), responses((status = 200, body = Topology), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn graph(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,

@@ -59,6 +59,7 @@ pub async fn ingest(
         }
         return Err(e.into());
     }
+    app.refused.add(&caller.tenant, answer.rejected.len() as u64);
     for partition in partitions {
         app.engine.appended(&caller.tenant, partition);
     }

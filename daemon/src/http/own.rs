@@ -7,7 +7,7 @@ use axum::extract::{self, Query, State};
 use kgrca_core::api::{ClusterStats, DeadLetter, ErrorBody, LimitsView, Page, Stats, Usage};
 use kgrca_core::incident::Incident;
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{StreamId, Tenant};
+use kgrca_core::storage::{READ_BYTES, StreamId, Tenant};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -16,9 +16,12 @@ use super::guard::{Billing, Caller, Read};
 use crate::app::{App, now};
 
 /// Counts of a tenant over its partitions.
-pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Stats {
+pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Result<Stats, ApiError> {
     let mut stats = Stats::default();
-    for loaded in app.engine.tenant(tenant) {
+    let refused = app.refused.of(tenant);
+    stats.records.seen = refused;
+    stats.records.rejected = refused;
+    for loaded in app.engine.ready(tenant).await? {
         let live = loaded.live.read().await;
         stats.lag += *loaded.lag.borrow();
         stats.records.seen += live.committed.seen;
@@ -34,13 +37,13 @@ pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Stats {
             last_record: c.last_record,
         }));
     }
-    stats
+    Ok(stats)
 }
 
 /// Counts of the tenant's live graph and of what became of its records.
-#[utoipa::path(get, path = "/stats", tag = "self", responses((status = 200, body = Stats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
-pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Json<Stats> {
-    Json(tenant_stats(&app, &caller.tenant).await)
+#[utoipa::path(get, path = "/stats", tag = "self", responses((status = 200, body = Stats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Result<Json<Stats>, ApiError> {
+    Ok(Json(tenant_stats(&app, &caller.tenant).await?))
 }
 
 /// A span of days.
@@ -121,7 +124,8 @@ pub async fn dlq(
     let start = u64::try_from(from.cursor.unwrap_or(0)).map_err(|_| ApiError::invalid("`cursor` is not one of this list"))?;
     let stream = StreamId { topic: Topic::Dlq, partition: app.engine.partition(&caller.tenant, caller.tenant.as_str()) };
     let stored = app.stores.log.read(&caller.tenant, stream, start, limit).await?;
-    let next = stored.last().filter(|_| stored.len() == limit).map(|s| (s.offset + 1).to_string());
+    let is_cut = stored.len() == limit || stored.iter().map(|s| s.value.len()).sum::<usize>() >= READ_BYTES;
+    let next = stored.last().filter(|_| is_cut).map(|s| (s.offset + 1).to_string());
     let letter = |s: &kgrca_core::storage::Stored| {
         serde_json::from_slice::<DeadLetter>(&s.value).ok().map(|l| DeadLetter { id: s.offset, ..l })
     };

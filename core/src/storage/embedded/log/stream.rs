@@ -178,6 +178,7 @@ impl Stream {
     pub(super) fn read(&mut self, from: u64, max: usize) -> Result<Vec<Stored>> {
         let visible = self.unsettled.map_or(self.next, |m| m.next);
         let mut found = Vec::new();
+        let mut bytes = 0;
         if from >= visible || max == 0 {
             return Ok(found);
         }
@@ -192,11 +193,12 @@ impl Stream {
                 }
                 if stored.offset >= from {
                     end = Some((stored.offset + 1, segment.base, position));
+                    bytes += stored.value.len();
                     found.push(stored);
                 }
-                found.len() < max
+                found.len() < max && bytes < crate::storage::READ_BYTES
             })?;
-            if found.len() >= max {
+            if found.len() >= max || bytes >= crate::storage::READ_BYTES {
                 break;
             }
         }

@@ -37,7 +37,8 @@ pub(super) fn resources(db: &Database, uid: &str) -> Result<Vec<ResourceRow>> {
 pub(super) fn around(db: &Database, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>> {
     let tx = db.begin_read().map_err(|e| failed(&e))?;
     let txn = Txn::Read(&tx);
-    let Some((start, first)) = named(txn, uid)?.into_iter().next() else { return Ok(None) };
+    let born = |r: &ResourceRow| r.created.is_none_or(|created| created <= at);
+    let Some((start, first)) = named(txn, uid)?.into_iter().find(|(_, r)| born(r)) else { return Ok(None) };
     let mut rows = BTreeMap::from([(start, first)]);
     let mut order = vec![(start, 0)];
     let mut edges = BTreeSet::new();
