@@ -66,7 +66,7 @@ impl Graph {
     }
 
     /// All resources within `max` edges of `from`, with their distance, nearest first; `through` decides which
-    /// resources are walked through. Beyond [`VISITS`] it stops: everything is near where everything shares one account.
+    /// resources are walked through. Beyond some thousands it stops: everything is near where everything shares one account.
     pub fn within(&self, from: Idx, max: usize, through: impl Fn(Idx) -> bool) -> Vec<(Idx, usize)> {
         let mut seen: Map<Idx, usize> = Map::default();
         seen.insert(from, 0);

@@ -18,8 +18,10 @@ use crate::app::{App, now};
 
 /// Takes a batch of records: JSON, an array, or NDJSON, also compressed by gzip or zstd.
 #[utoipa::path(post, path = "/ingest/{kind}", tag = "ingest",
-    params(("kind" = String, Path, description = "events, logs, resources, topology or alerts"), ("cluster" = Option<String>, Header, description = "X-Cluster: cluster of records that name none"), ("Idempotency-Key" = Option<String>, Header, description = "kept 24 h")),
-    request_body(content = serde_json::Value, content_type = "application/json"),
+    params(("kind" = String, Path, description = "events, logs, resources, topology or alerts"), ("X-Cluster" = Option<String>, Header, description = "cluster of records that name none"), ("Idempotency-Key" = Option<String>, Header, description = "kept 24 h")),
+    request_body(content = serde_json::Value, content_type = "application/json",
+        description = "A record, an array of records, or one per line; objects, Events and Lists as kubectl -o json prints them are records, too. The example is one of events.normalized.",
+        example = json!({"event_id": "e1", "event_time": "2026-01-01T10:00:00Z", "cluster": "prod", "severity": "WARNING", "reason": "Failed", "count": 3, "message": "Failed to pull image", "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"}})),
     responses((status = 202, body = Ingested), (status = 400, body = kgrca_core::api::ErrorBody), (status = 401, body = kgrca_core::api::ErrorBody), (status = 403, body = kgrca_core::api::ErrorBody), (status = 404, body = kgrca_core::api::ErrorBody), (status = 413, body = kgrca_core::api::ErrorBody), (status = 429, body = kgrca_core::api::ErrorBody), (status = 503, body = kgrca_core::api::ErrorBody)))]
 pub async fn ingest(
     State(app): State<Arc<App>>,

@@ -133,7 +133,7 @@ async fn charge(app: &App, caller: &Caller<Read>, n: u64) -> Result<(), ApiError
 }
 
 /// Records in, causes out; nothing is stored.
-#[utoipa::path(post, path = "/rca/analyze", tag = "rca", request_body(content = serde_json::Value, content_type = "application/json"), responses((status = 200, body = Analysis), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)))]
+#[utoipa::path(post, path = "/rca/analyze", tag = "rca", request_body(content = serde_json::Value, content_type = "application/json", description = "Records of any kind, one per line, or JSON documents as kubectl -o json prints them"), responses((status = 200, body = Analysis), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 413, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub async fn analyze(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
