@@ -9,7 +9,7 @@ use crate::incident::{self, Reach, Symptom};
 use crate::model::object::{Object, Quota};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Time};
-use crate::rca::{self, Case, Cause, Scorer, Verdict};
+use crate::rca::{self, Case, Cause, Ranker, Scorer, Verdict};
 
 /// An incident with its causes by both scorers.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ impl ClusterState {
         let groups = incident::groups(&view, &symptoms, &reach);
         let (keys, changed) = self.incidents.update(&self.name, &symptoms, &groups, now);
         let case = Case { cluster: &self.name, view, findings: &findings, complaints: &complaints, reach: &reach };
-        let mut ranked = rank_all(&case, &symptoms, &groups, &keys);
+        let mut ranked = rank_all(&Ranker::new(case), &symptoms, &groups, &keys);
         if self.journal {
             self.attach_symptoms(&mut ranked, &symptoms, &groups, &keys, &changed);
         }
@@ -196,7 +196,7 @@ fn is_idle(graph: &Graph, idx: Idx) -> bool {
     node.is_live() && service.is_some_and(|s| !s.selector.is_empty()) && !graph.out(idx).any(|(r, _)| r == Relation::Selects)
 }
 
-fn rank_all(case: &Case<'_>, symptoms: &[Symptom], groups: &[Vec<usize>], keys: &[u64]) -> Vec<Ranked> {
+fn rank_all(ranker: &Ranker<'_>, symptoms: &[Symptom], groups: &[Vec<usize>], keys: &[u64]) -> Vec<Ranked> {
     let mut by_key: std::collections::BTreeMap<u64, Vec<&Symptom>> = std::collections::BTreeMap::new();
     for (group, key) in groups.iter().zip(keys) {
         by_key.entry(*key).or_default().extend(group.iter().map(|i| &symptoms[*i]));
@@ -205,8 +205,8 @@ fn rank_all(case: &Case<'_>, symptoms: &[Symptom], groups: &[Vec<usize>], keys: 
         .into_iter()
         .map(|(key, members)| Ranked {
             key,
-            causal: rca::rank(case, &members, Scorer::Causal),
-            weighted: rca::rank(case, &members, Scorer::Weighted),
+            causal: ranker.rank(&members, Scorer::Causal),
+            weighted: ranker.rank(&members, Scorer::Weighted),
             symptoms: Vec::new(),
         })
         .collect()

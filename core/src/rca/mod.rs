@@ -62,11 +62,24 @@ pub struct Case<'a> {
     pub reach: &'a Reach,
 }
 
-/// Ranks the causes of a set of symptoms.
-pub fn rank(case: &Case<'_>, symptoms: &[&Symptom], scorer: Scorer) -> Vec<Cause> {
-    match scorer {
-        Scorer::Causal => causal::rank(case, symptoms),
-        Scorer::Weighted => weighted::rank(case, symptoms),
+/// Ranks the causes of the incidents of one look.
+pub struct Ranker<'a> {
+    case: Case<'a>,
+    sources: weighted::Sources<'a>,
+}
+
+impl<'a> Ranker<'a> {
+    /// Puts together what all incidents choose from.
+    pub fn new(case: Case<'a>) -> Self {
+        Self { sources: weighted::Sources::new(&case), case }
+    }
+
+    /// Ranks the causes of a set of symptoms.
+    pub fn rank(&self, symptoms: &[&Symptom], scorer: Scorer) -> Vec<Cause> {
+        match scorer {
+            Scorer::Causal => causal::rank(&self.case, symptoms),
+            Scorer::Weighted => weighted::rank(&self.case, &self.sources, symptoms),
+        }
     }
 }
 

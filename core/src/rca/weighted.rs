@@ -39,13 +39,41 @@ struct Candidate<'a> {
     confidence: f64,
 }
 
-pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
+/// What all incidents of a look choose from, put together once.
+pub(super) struct Sources<'a> {
+    /// In the order in which they stand: of equal ones the first counts.
+    all: Vec<(Idx, Time, Source<'a>)>,
+    /// Their places by resource.
+    of: Map<Idx, Vec<usize>>,
+    /// The best finding on or about each resource.
+    found: Map<Idx, &'a Finding>,
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn new(case: &Case<'a>) -> Self {
+        let all: Vec<_> = episodes(case).collect();
+        let mut of: Map<Idx, Vec<usize>> = Map::default();
+        for (place, (resource, ..)) in all.iter().enumerate() {
+            of.entry(*resource).or_default().push(place);
+        }
+        Self { all, of, found: findings(case) }
+    }
+
+    /// Those about resources within reach, in their order.
+    fn near(&self, distances: &Map<Idx, usize>) -> Vec<usize> {
+        let mut places: Vec<usize> = distances.keys().filter_map(|idx| self.of.get(idx)).flatten().copied().collect();
+        places.sort_unstable();
+        places
+    }
+}
+
+pub(super) fn rank(case: &Case<'_>, sources: &Sources<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     let Some(first) = symptoms.iter().min_by_key(|s| (s.onset, &s.key)) else { return Vec::new() };
     let distances: Map<Idx, usize> = case.view.graph.within(first.resource, HOPS, |_| true).into_iter().collect();
-    let found = findings(case);
+    let found = &sources.found;
     let mut best: Map<(ComponentId, &'static str), Candidate<'_>> = Map::default();
-    for (resource, at, source) in episodes(case) {
-        let Some(hops) = distances.get(&resource).copied() else { continue };
+    for (resource, at, source) in sources.near(&distances).into_iter().map(|place| sources.all[place]) {
+        let hops = distances[&resource];
         let dt = first.onset.seconds_since(at);
         if !(0.0..=WINDOW).contains(&dt) {
             continue;
@@ -77,7 +105,6 @@ pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
         .collect()
 }
 
-/// The best finding on or about each resource.
 fn findings<'a>(case: &Case<'a>) -> Map<Idx, &'a Finding> {
     let mut best: Map<Idx, &Finding> = Map::default();
     for finding in case.findings {
