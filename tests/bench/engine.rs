@@ -5,6 +5,7 @@ use std::time::Instant;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
+use kgrca_tests::faults;
 use kgrca_tests::simulate::{Cluster, Size};
 
 use crate::figure;
@@ -34,9 +35,20 @@ fn run<B: AsRef<[u8]>>(state: &mut ClusterState, records: impl Iterator<Item = (
     started.elapsed().as_secs_f64()
 }
 
-/// Records that exist before the clock starts.
+/// Records that exist before the clock starts: the stream with the faults of the library coming up in it one by one.
 fn made(cluster: &mut Cluster, count: usize) -> Vec<(Topic, Vec<u8>)> {
-    (0..count).map(|_| cluster.next_record()).collect()
+    let mut faults = faults::records(START);
+    let every = count / faults.len();
+    (0..count)
+        .map(|i| match faults.pop_front() {
+            Some(record) if i % every == 0 => record,
+            Some(record) => {
+                faults.push_front(record);
+                cluster.next_record()
+            }
+            None => cluster.next_record(),
+        })
+        .collect()
 }
 
 fn given(records: &[(Topic, Vec<u8>)]) -> impl Iterator<Item = (Topic, &[u8])> {
@@ -44,45 +56,49 @@ fn given(records: &[(Topic, Vec<u8>)]) -> impl Iterator<Item = (Topic, &[u8])> {
 }
 
 pub(crate) fn engine() {
-    for _ in 0..5 {
-        let mut cluster = Cluster::new(Size::USUAL, 7, START);
-        let mut state = ClusterState::new("prod");
-        run(&mut state, cluster.listing());
-        let records = made(&mut cluster, 400_000);
-        let bytes: usize = records.iter().map(|(_, b)| b.len()).sum();
-        let seconds = run(&mut state, given(&records));
-        figure("engine", records.len() as f64 / seconds, "records/s");
-        figure("engine_bytes", bytes as f64 / seconds / 1e6, "MB/s");
-        figure("engine_record", bytes as f64 / records.len() as f64, "bytes");
+    for (name, size) in [("engine", Size::USUAL), ("engine_storm", Size::STORM)] {
+        for _ in 0..5 {
+            let (_, records, seconds) = filled(size, 400_000);
+            let bytes: usize = records.iter().map(|(_, b)| b.len()).sum();
+            figure(name, records.len() as f64 / seconds, "records/s");
+            figure(&format!("{name}_bytes"), bytes as f64 / seconds / 1e6, "MB/s");
+            figure(&format!("{name}_record"), bytes as f64 / records.len() as f64, "bytes");
+        }
     }
 }
 
-pub(crate) fn rca() {
-    let mut cluster = Cluster::new(Size::USUAL, 7, START);
+/// A cluster after its listing and that many records, and the seconds the records took.
+fn filled(size: Size, count: usize) -> (ClusterState, Vec<(Topic, Vec<u8>)>, f64) {
+    let mut cluster = Cluster::new(size, 7, START);
     let mut state = ClusterState::new("prod");
     run(&mut state, cluster.listing());
-    let records = made(&mut cluster, 100_000);
-    run(&mut state, given(&records));
-    let mut times: Vec<f64> = (0..200)
-        .map(|_| {
-            let started = Instant::now();
-            state.evaluate(state.watermark);
-            started.elapsed().as_secs_f64() * 1000.0
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    figure("rca_p50", times[100], "ms");
-    figure("rca_p95", times[190], "ms");
+    let records = made(&mut cluster, count);
+    let seconds = run(&mut state, given(&records));
+    (state, records, seconds)
+}
+
+pub(crate) fn rca() {
+    for (name, size) in [("rca", Size::USUAL), ("rca_storm", Size::STORM)] {
+        let (mut state, ..) = filled(size, 100_000);
+        let mut incidents = 0;
+        let mut times: Vec<f64> = (0..200)
+            .map(|_| {
+                let started = Instant::now();
+                incidents = state.evaluate(state.watermark).ranked.len();
+                started.elapsed().as_secs_f64() * 1000.0
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        figure(&format!("{name}_p50"), times[100], "ms");
+        figure(&format!("{name}_p95"), times[190], "ms");
+        figure(&format!("{name}_incidents"), incidents as f64, "incidents");
+    }
 }
 
 pub(crate) fn growth() {
     let mut costs = Vec::new();
     for workloads in [1_100, 110_000] {
-        let mut cluster = Cluster::new(Size { nodes: workloads / 16, workloads, replicas: 6 }, 7, START);
-        let mut state = ClusterState::new("prod");
-        run(&mut state, cluster.listing());
-        let records = made(&mut cluster, 200_000);
-        let seconds = run(&mut state, given(&records));
+        let (state, records, seconds) = filled(Size { nodes: workloads / 16, workloads, ..Size::USUAL }, 200_000);
         figure(&format!("growth_{}_resources", state.graph.live()), seconds / records.len() as f64 * 1e9, "ns/record");
         costs.push(seconds);
     }

@@ -165,7 +165,8 @@ pub(crate) fn memory() {
         figure("memory_idle_tenant", (resident(server.id()) - idle) / 200.0 / 1024.0, "KiB");
         let tenant = server.tenant("Bench", "enterprise").await;
         let before = resident(server.id());
-        let mut cluster = Cluster::new(Size { nodes: 200, workloads: 2000, replicas: 10 }, 7, now().plus(-200_000_000));
+        let mut cluster =
+            Cluster::new(Size { nodes: 200, workloads: 2000, replicas: 10, ..Size::USUAL }, 7, now().plus(-200_000_000));
         let sent = send(&server, &tenant, batches(cluster.listing(), 500)).await;
         server.settled(&tenant, sent).await;
         figure("memory_1000_pods", (resident(server.id()) - before) / 20.0 / 1_048_576.0, "MiB");

@@ -1,6 +1,7 @@
 //! What suites and benchmarks share: a real daemon in a temporary folder, and calls to it.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test support: a panic is a failed test")]
 
+pub mod faults;
 pub mod server;
 pub mod simulate;
 

@@ -12,11 +12,15 @@ pub struct Size {
     pub workloads: usize,
     /// Pods of each workload.
     pub replicas: usize,
+    /// How many workloads log errors; the share of error lines in the stream is the same for every number.
+    pub noisy: usize,
 }
 
 impl Size {
     /// 50 nodes, 2,000 pods, 300 Services and a little more.
-    pub const USUAL: Self = Self { nodes: 50, workloads: 333, replicas: 6 };
+    pub const USUAL: Self = Self { nodes: 50, workloads: 333, replicas: 6, noisy: 17 };
+    /// The same when every workload complains.
+    pub const STORM: Self = Self { noisy: 333, ..Self::USUAL };
 }
 
 /// A cluster whose records depend on the seed alone.
@@ -59,7 +63,7 @@ impl Cluster {
 
     /// Everything that exists, as a first listing sends it.
     pub fn listing(&mut self) -> impl Iterator<Item = Sent> + '_ {
-        let Size { nodes, workloads, replicas } = self.size;
+        let Size { nodes, workloads, replicas, .. } = self.size;
         let nodes = (0..nodes).map(|n| (n, None));
         let of = move |w| (0..replicas + 3).map(move |part| (w, Some(part)));
         nodes.chain((0..workloads).flat_map(of)).map(|(n, part)| {
@@ -88,7 +92,10 @@ impl Cluster {
 
     fn log(&mut self, w: usize, r: usize) -> Vec<u8> {
         let request = self.random(1_000_000_000);
-        let message = match self.random(1000) {
+        let kind = self.random(1000);
+        // Errors come from the noisy ones alone, however many others there are.
+        let w = if kind < 5 { w % self.size.noisy * (self.size.workloads / self.size.noisy) } else { w };
+        let message = match kind {
             0..5 => format!("level=error msg=\"request failed\" request={request} err=\"upstream timeout after 3s\""),
             5..20 => format!("level=warn msg=\"slow request\" request={request} took=1.2s"),
             _ => format!(

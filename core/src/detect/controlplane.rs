@@ -115,7 +115,7 @@ fn waits_unseen(view: &View<'_>, idx: Idx) -> bool {
         && view.is_living(idx)
 }
 
-/// DNS: the workload behind the Service labelled `k8s-app=kube-dns`.
+/// DNS: the workload behind the Service labelled `k8s-app=kube-dns`, which stands in `kube-system` whoever runs the cluster.
 pub(super) fn dns_service(view: &View<'_>) -> Option<Idx> {
-    view.graph.of_kind(&Kind::Service).find(|i| view.graph.get(*i).labels().get("k8s-app") == Some("kube-dns"))
+    view.graph.services("kube-system").find(|i| view.graph.get(*i).labels().get("k8s-app") == Some("kube-dns"))
 }

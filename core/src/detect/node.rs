@@ -1,12 +1,12 @@
 //! Nodes that are unwell, and troubles that pods of different workloads share because of where they run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::View;
 use super::complaint::Complaint;
 use super::finding::{Evidence, Finding, Strength};
 use super::performance::{Signal, measured, signals};
 use super::text::{has, short};
+use super::{ComponentId, View};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Kind;
 use crate::model::object;
@@ -134,9 +134,13 @@ fn stale_lease(view: &View<'_>, node: Idx) -> Option<(Idx, i64)> {
     (age > LEASE_STALE).then_some((lease, age / SECOND))
 }
 
+/// How many workloads of a node must suffer together before the node is suspected without an alert of its own.
+const CROWD: usize = 3;
+
 /// Troubles of the network that follow the node: pods of different workloads on it suffer, the rest does not.
 pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
-    let mut suffering: BTreeMap<Component, Vec<Evidence>> = BTreeMap::new();
+    let mut suffering: BTreeMap<ComponentId, Vec<Evidence>> = BTreeMap::new();
+    let mut sufferers: BTreeSet<Idx> = BTreeSet::new();
     let mut on_nodes: BTreeMap<Idx, (f64, Vec<Evidence>)> = BTreeMap::new();
     let mut loss = false;
     for (idx, alert) in &view.episodes.alerts {
@@ -155,31 +159,39 @@ pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
                 entry.1.push(seen);
             }
         } else if signal.iter().any(|s| matches!(s, Signal::Latency | Signal::Loss | Signal::Throughput | Signal::Errors)) {
-            suffering.entry(view.component(*idx)).or_default().push(seen);
+            suffering.entry(view.component_id(*idx)).or_default().push(seen);
+            sufferers.insert(*idx);
         }
     }
     for complaint in complaints.iter().filter(|c| c.trouble == super::Trouble::TimedOut) {
-        suffering.entry(view.component(complaint.caller)).or_default();
+        suffering.entry(view.component_id(complaint.caller)).or_default();
+        sufferers.insert(complaint.caller);
     }
     if suffering.is_empty() && on_nodes.is_empty() {
         return;
     }
     let worst = on_nodes.values().map(|(size, _)| *size).fold(0.0, f64::max);
-    for node in view.nodes() {
+    for node in suspects(view, &sufferers, on_nodes.keys()) {
         let workloads = workloads_on(view, node);
-        let hit: Vec<&Component> = workloads.iter().filter(|c| suffering.contains_key(*c)).collect();
+        let hit: Vec<ComponentId> = workloads.iter().filter(|c| suffering.contains_key(*c)).copied().collect();
         let others = suffering.len() - hit.len();
         let own = on_nodes.get(&node);
         // Alone, shared suffering needs three workloads of the node and a majority there; with the node's own alert,
         // the node that measures most is meant: its peers see the far end of the same connections.
-        let crowded = hit.len() >= 3 && hit.len() * 2 > workloads.len() && hit.len() >= others;
+        let crowded = hit.len() >= CROWD && hit.len() * 2 > workloads.len() && hit.len() >= others;
         let is_worst = own.is_some_and(|(size, _)| *size >= worst);
-        if !(is_worst || crowded) || unwell_inside(view, &hit) {
+        if !(is_worst || crowded) {
+            continue;
+        }
+        // By name, not by number: numbers follow the order in which resources became known.
+        let mut hit: Vec<(Component, ComponentId)> = hit.into_iter().map(|c| (view.component_of(c), c)).collect();
+        hit.sort();
+        if unwell_inside(view, hit.iter().map(|(c, _)| c)) {
             continue;
         }
         let fault = if loss { "node.network_loss" } else { "node.network_delay" };
         let strength = if is_worst { Strength::Proof } else { Strength::Strong };
-        let names: Vec<String> = hit.iter().map(|c| format!("`{}`", c.name)).collect();
+        let names: Vec<String> = hit.iter().map(|(c, _)| format!("`{}`", c.name)).collect();
         let says = format!(
             "Node `{}` {}: {} of {} workloads on it suffer together{}",
             view.graph.get(node).name(),
@@ -192,20 +204,41 @@ pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
             .map(|(_, e)| e.clone())
             .unwrap_or_default()
             .into_iter()
-            .chain(hit.iter().flat_map(|c| suffering[*c].iter().take(2).cloned()));
+            .chain(hit.iter().flat_map(|(_, c)| suffering[c].iter().take(2).cloned()));
         out.push(view.finding(fault, node, node, strength).active(true).says(says).with(evidence).build());
     }
 }
 
-fn workloads_on(view: &View<'_>, node: Idx) -> Vec<Component> {
+/// Nodes with an alert of their own, and those that may host enough who suffer, in order.
+fn suspects<'a>(view: &View<'_>, sufferers: &BTreeSet<Idx>, alerted: impl Iterator<Item = &'a Idx>) -> BTreeSet<Idx> {
+    let mut hosts: BTreeMap<Idx, BTreeSet<ComponentId>> = BTreeMap::new();
+    for sufferer in sufferers {
+        for pod in pods_behind(view, *sufferer) {
+            for (_, node) in view.graph.out(pod).filter(|(r, _)| *r == Relation::RunsOn) {
+                hosts.entry(node).or_default().insert(view.component_id(pod));
+            }
+        }
+    }
+    let crowded = hosts.into_iter().filter(|(_, guests)| guests.len() >= CROWD).map(|(node, _)| node);
+    crowded.chain(alerted.copied()).filter(|n| view.graph.get(*n).is_live()).collect()
+}
+
+/// The pods that a workload, one of its pods or its Service stands for.
+fn pods_behind(view: &View<'_>, idx: Idx) -> BTreeSet<Idx> {
+    let selected = view.graph.out(idx).filter(|(r, _)| *r == Relation::Selects).map(|(_, pod)| pod);
+    let own = (*view.graph.get(idx).kind() == Kind::Pod).then_some(idx);
+    selected.chain(own).chain(view.pods_of(view.top_owner(idx))).collect()
+}
+
+fn workloads_on(view: &View<'_>, node: Idx) -> Vec<ComponentId> {
     let pods = view
         .graph
         .incoming(node)
         .filter(|(r, _)| *r == Relation::RunsOn)
         .map(|(_, p)| p)
         .filter(|p| view.graph.get(*p).is_live());
-    let mut all: Vec<Component> = pods.filter(|p| !is_everywhere(view, *p)).map(|p| view.component(p)).collect();
-    all.sort();
+    let mut all: Vec<ComponentId> = pods.filter(|p| !is_everywhere(view, *p)).map(|p| view.component_id(p)).collect();
+    all.sort_unstable();
     all.dedup();
     all
 }
@@ -216,7 +249,7 @@ fn is_everywhere(view: &View<'_>, pod: Idx) -> bool {
 }
 
 /// Whether a single workload is so unwell that it explains what the others suffer.
-fn unwell_inside(view: &View<'_>, hit: &[&Component]) -> bool {
-    let namespaces: std::collections::BTreeSet<&str> = hit.iter().map(|c| &*c.namespace).collect();
+fn unwell_inside<'a>(view: &View<'_>, hit: impl Iterator<Item = &'a Component>) -> bool {
+    let namespaces: BTreeSet<&str> = hit.map(|c| &*c.namespace).collect();
     view.unwell_pods().any(|p| namespaces.contains(view.graph.get(p).namespace()) && view.lasts(view.unwell_since(p)))
 }

@@ -24,8 +24,24 @@ pub struct Resolved<'a> {
     events_of: Map<Idx, Vec<usize>>,
     logs_of: Map<Idx, Vec<usize>>,
     alerts_of: Map<Idx, Vec<usize>>,
+    /// Resources that something other than an ordinary step is told about.
+    spoken_of: BTreeSet<Idx>,
     names: Names,
 }
+
+/// Steps that every object takes: they undo warnings and never are one.
+const STEPS: [&str; 10] = [
+    "Scheduled",
+    "Pulling",
+    "Pulled",
+    "Created",
+    "Started",
+    "SuccessfulCreate",
+    "SuccessfulDelete",
+    "ScalingReplicaSet",
+    "Completed",
+    "LeaderElection",
+];
 
 impl<'a> Resolved<'a> {
     /// Finds out which resources the episodes are about; subjects nobody knows become resources that are only named.
@@ -34,6 +50,9 @@ impl<'a> Resolved<'a> {
         for event in episodes.events() {
             if event.first <= now {
                 let idx = graph.intern(&event.subject, event.last);
+                if event.severity >= Severity::Warning || !STEPS.contains(&&*event.reason) {
+                    this.spoken_of.insert(idx);
+                }
                 this.events_of.entry(idx).or_default().push(this.events.len());
                 this.events.push((idx, event));
             }
@@ -41,6 +60,7 @@ impl<'a> Resolved<'a> {
         for log in episodes.logs() {
             if log.first <= now {
                 let idx = graph.intern(&log.subject, log.last);
+                this.spoken_of.insert(idx);
                 this.logs_of.entry(idx).or_default().push(this.logs.len());
                 this.logs.push((idx, log));
             }
@@ -48,6 +68,7 @@ impl<'a> Resolved<'a> {
         for alert in episodes.alerts() {
             if alert.firing && alert.starts <= now {
                 let idx = graph.intern(&alert.subject, now);
+                this.spoken_of.insert(idx);
                 this.alerts_of.entry(idx).or_default().push(this.alerts.len());
                 this.alerts.push((idx, alert));
             }
@@ -60,12 +81,9 @@ impl<'a> Resolved<'a> {
         self.names.clear();
     }
 
-    /// Every resource that an episode is about.
-    pub fn subjects(&self) -> Vec<Idx> {
-        let mut all: Vec<Idx> = self.events_of.keys().chain(self.logs_of.keys()).chain(self.alerts_of.keys()).copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+    /// Resources that something other than an ordinary step is told about.
+    pub fn spoken_of(&self) -> &BTreeSet<Idx> {
+        &self.spoken_of
     }
 }
 

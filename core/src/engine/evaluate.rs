@@ -104,7 +104,7 @@ impl ClusterState {
 
     /// Resources that must be inspected: changed ones with what leans on them, those with episodes, those not well.
     fn todo(&mut self, resolved: &Resolved<'_>) -> BTreeSet<Idx> {
-        let mut todo: BTreeSet<Idx> = resolved.subjects().into_iter().collect();
+        let mut todo = resolved.spoken_of().clone();
         for idx in self.graph.take_dirty() {
             todo.insert(idx);
             spread(&self.graph, idx, &mut todo);

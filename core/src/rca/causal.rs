@@ -39,14 +39,16 @@ const MANNERS: [&str; 12] = [
     "storage.claim_missing",
 ];
 
-pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
+/// Who complains about each component, other than itself.
+pub(super) type Callers = BTreeMap<ComponentId, BTreeSet<ComponentId>>;
+
+pub(super) fn rank(case: &Case<'_>, callers: &Callers, symptoms: &[&Symptom]) -> Vec<Cause> {
     let mut hurt: BTreeMap<ComponentId, Time> = BTreeMap::new();
     for symptom in symptoms {
         let onset = hurt.entry(case.view.component_id(symptom.resource)).or_insert(symptom.onset);
         *onset = symptom.onset.min(*onset);
     }
     let mut hypotheses = gather(case, &hurt);
-    let callers = callers(case);
     for hypothesis in &mut hypotheses {
         score(case, hypothesis, &hurt, callers.get(&hypothesis.id).map_or(0, BTreeSet::len));
     }
@@ -85,9 +87,8 @@ fn gather<'a>(case: &Case<'a>, hurt: &BTreeMap<ComponentId, Time>) -> Vec<Hypoth
     all.into_iter().map(new).collect()
 }
 
-/// Who complains about each component, other than itself.
-fn callers(case: &Case<'_>) -> BTreeMap<ComponentId, BTreeSet<ComponentId>> {
-    let mut all: BTreeMap<ComponentId, BTreeSet<ComponentId>> = BTreeMap::new();
+pub(super) fn callers(case: &Case<'_>) -> Callers {
+    let mut all = Callers::new();
     for complaint in case.complaints {
         if let Some(target) = complaint.target.map(|t| case.view.component_id(t)) {
             let caller = case.view.component_id(complaint.caller);

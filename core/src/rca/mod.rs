@@ -65,19 +65,20 @@ pub struct Case<'a> {
 /// Ranks the causes of the incidents of one look.
 pub struct Ranker<'a> {
     case: Case<'a>,
+    callers: causal::Callers,
     sources: weighted::Sources<'a>,
 }
 
 impl<'a> Ranker<'a> {
     /// Puts together what all incidents choose from.
     pub fn new(case: Case<'a>) -> Self {
-        Self { sources: weighted::Sources::new(&case), case }
+        Self { callers: causal::callers(&case), sources: weighted::Sources::new(&case), case }
     }
 
     /// Ranks the causes of a set of symptoms.
     pub fn rank(&self, symptoms: &[&Symptom], scorer: Scorer) -> Vec<Cause> {
         match scorer {
-            Scorer::Causal => causal::rank(&self.case, symptoms),
+            Scorer::Causal => causal::rank(&self.case, &self.callers, symptoms),
             Scorer::Weighted => weighted::rank(&self.case, &self.sources, symptoms),
         }
     }
