@@ -92,7 +92,7 @@ fn serve(
     tasks.push(tokio::spawn(crate::jobs::run(Arc::clone(&app), stopped)));
     telemetry::Serving { api, metrics }.emit();
     if let Some(file) = &app.settings.ready_file {
-        let text = format!("api=http://{api}\nmetrics=http://{metrics}\n");
+        let text = format!("api=http://{api}\nmetrics=http://{metrics}\npid={}\n", std::process::id());
         std::fs::write(file, text)
             .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another --ready-file"))?;
     }

@@ -39,6 +39,8 @@ struct Outcome {
     /// Incidents for the graph by key; their ids are not known yet.
     nodes: Vec<(u64, IncidentNode)>,
     at: Time,
+    /// When the record arrived that waited longest.
+    oldest: Option<Time>,
 }
 
 /// Works a batch off and commits it. `settled` says that nothing more waits: then the clusters are looked at.
@@ -95,8 +97,13 @@ pub(super) async fn work_off(
     worker.commits.add(&worker.tenant);
     offsets.extend(next.iter().map(|o| (o.stream, o.next)));
     announce(worker, &outcome.transitions, &numbers);
-    telemetry::BatchCommitted { tenant: &worker.tenant, by_topic: &outcome.by_topic, seconds: started.elapsed().as_secs_f64() }
-        .emit();
+    telemetry::BatchCommitted {
+        tenant: &worker.tenant,
+        by_topic: &outcome.by_topic,
+        seconds: started.elapsed().as_secs_f64(),
+        waited: outcome.oldest.map(|oldest| crate::app::now().seconds_since(oldest)),
+    }
+    .emit();
     Ok(())
 }
 
@@ -174,6 +181,9 @@ fn parse_all(
         for s in stored.iter().filter(|s| !s.value.is_empty()) {
             let default =
                 if matches!(stream.topic, Topic::Resource | Topic::Topology) { None } else { std::str::from_utf8(&s.key).ok() };
+            if stream.topic != Topic::Control {
+                outcome.oldest = Some(outcome.oldest.map_or(s.received_at, |oldest| oldest.min(s.received_at)));
+            }
             let context = Context { received_at: s.received_at, cluster: default, client_id: Some(tenant.as_str()) };
             match parse::parse(stream.topic, &s.value, &context, &mut records) {
                 Ok(()) => {
@@ -236,6 +246,7 @@ fn record(
         outcome.nodes.push((incident.key, history::incident(state, incident, causes)));
         for scorer in causes.iter().flat_map(|_| [Scorer::Causal, Scorer::Weighted]) {
             let found = causes.map_or(&[][..], |r| r.causes(scorer));
+            telemetry::Believed { scorer, confidence: found.first().map(|c| c.confidence) }.emit();
             outcome.answers.push(AnswerRow {
                 key: incident.key,
                 scorer,

@@ -159,7 +159,13 @@ impl Worker {
     async fn measure_lag(&self, offsets: &BTreeMap<StreamId, u64>) -> Result<u64, Error> {
         let ends = self.stores.log.ends(&self.tenant).await?;
         let mine = ends.into_iter().filter(|(s, _)| s.partition == self.partition && s.topic != Topic::Dlq);
-        Ok(mine.map(|(s, end)| end.saturating_sub(offsets.get(&s).copied().unwrap_or(0))).sum())
+        let mut all = 0;
+        for (stream, end) in mine {
+            let records = end.saturating_sub(offsets.get(&stream).copied().unwrap_or(0));
+            telemetry::Lag { tenant: &self.tenant, stream, records }.emit();
+            all += records;
+        }
+        Ok(all)
     }
 
     /// Time moves where a cluster is silent: its ticks are records like any other.

@@ -43,7 +43,7 @@ pub async fn preview(
     Path(id): Path<String>,
     month: Result<Query<Month>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Invoice>, ApiError> {
-    let Query(month) = month.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let Query(month) = month.map_err(|e| ApiError::query(&e))?;
     let (tenant, client) = find(&app, &id).await?;
     let month = month.month.unwrap_or_else(|| now().day()[..7].to_owned());
     let days =
@@ -83,7 +83,7 @@ pub async fn report(
     Path(id): Path<String>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Usage>, ApiError> {
-    let (from, to) = span.map_err(|e| ApiError::invalid(e.body_text()))?.0.days()?;
+    let (from, to) = span.map_err(|e| ApiError::query(&e))?.0.days()?;
     let (tenant, _) = find(&app, &id).await?;
     crate::jobs::flush_usage(&app).await?;
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
@@ -98,7 +98,7 @@ pub async fn verify(
     Path(id): Path<String>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<VerifiedDay>>, ApiError> {
-    let (from, to) = span.map_err(|e| ApiError::invalid(e.body_text()))?.0.days()?;
+    let (from, to) = span.map_err(|e| ApiError::query(&e))?.0.days()?;
     let (tenant, _) = find(&app, &id).await?;
     let (in_log, reaches) = recount(&app, &tenant).await?;
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;

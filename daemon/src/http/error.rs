@@ -1,6 +1,7 @@
 //! Errors on the wire.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{ErrorBody, ErrorDetail};
@@ -25,6 +26,14 @@ impl ApiError {
     /// 400.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+
+    /// 400 for a query that does not fit the route.
+    pub fn query(rejection: &QueryRejection) -> Self {
+        let text = rejection.body_text();
+        // The framework's own words before the colon say nothing to a caller.
+        let why = text.split_once("query string: ").map_or(&*text, |(_, why)| why);
+        Self::invalid(format!("the query cannot be read: {why}")).hint("/api/docs lists what each route takes")
     }
 
     /// 401.

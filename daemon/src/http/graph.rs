@@ -60,7 +60,7 @@ pub async fn resources(
     caller: Caller<Read>,
     filter: Result<Query<Filter>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<ResourceView>>, ApiError> {
-    let Query(filter) = filter.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let Query(filter) = filter.map_err(|e| ApiError::query(&e))?;
     let label = match filter.label.as_deref().map(|l| l.split_once('=').ok_or(l)) {
         None => None,
         Some(Ok(pair)) => Some(pair),
@@ -178,7 +178,7 @@ pub async fn topology(
     Path(uid): Path<String>,
     depth: Result<Query<Depth>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Topology>, ApiError> {
-    let Query(depth) = depth.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let Query(depth) = depth.map_err(|e| ApiError::query(&e))?;
     let at = instant("at", depth.at.as_deref())?;
     let depth = within("depth", depth.depth, 1, 4)?;
     if at.is_none()

@@ -136,8 +136,8 @@ pub struct Caller<S> {
     pub tenant: Tenant,
     /// Its plan.
     pub plan: &'static Plan,
-    /// The key's id.
-    pub key_id: String,
+    /// The key's name and id: who acts.
+    pub who: String,
     scope: std::marker::PhantomData<S>,
 }
 
@@ -185,7 +185,9 @@ impl<S: Demands> FromRequestParts<Arc<App>> for Caller<S> {
             return Err(ApiError::forbidden(format!("the key lacks the scope `{}`", S::SCOPE.as_str()))
                 .hint("create a key with this scope"));
         }
-        Ok(Self { tenant, plan, key_id: principal.key.key_id.clone(), scope: std::marker::PhantomData })
+        let key = &principal.key;
+        let who = if key.name.is_empty() { key.key_id.clone() } else { format!("{} ({})", key.name, key.key_id) };
+        Ok(Self { tenant, plan, who, scope: std::marker::PhantomData })
     }
 }
 

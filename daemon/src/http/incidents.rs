@@ -75,7 +75,7 @@ pub async fn list(
     caller: Caller<Read>,
     filter: Result<Query<Filter>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<IncidentRow>>, ApiError> {
-    let filter = filter.map_err(|e| ApiError::invalid(e.body_text()))?.0.read()?;
+    let filter = filter.map_err(|e| ApiError::query(&e))?.0.read()?;
     let items = app.stores.meta.incidents(&caller.tenant, &filter).await?;
     let next = items.last().filter(|_| items.len() == filter.limit).map(|r| r.incident_id.trim_start_matches("inc-").to_owned());
     Ok(Json(Page { items, next }))
@@ -134,6 +134,9 @@ pub async fn feedback(
     let (number, row) = find(&app, &caller.tenant, &id).await?;
     if let Some(answer) = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await? {
         let place = answer.causes.iter().position(|c| c.component == feedback.component);
+        if let Some(place) = place {
+            metrics::gauge!("kg_rca_mean_average_rank").set(place as f64 + 1.0);
+        }
         for k in [1_usize, 3, 5] {
             let hit = f64::from(u8::from(place.is_some_and(|p| p < k)));
             metrics::gauge!("kg_rca_accuracy_at_k", "k" => k.to_string()).set(hit);
@@ -150,7 +153,7 @@ pub async fn feedback(
 /// What people do enters as a record like any other.
 async fn act(app: &App, caller: &Caller<Admin>, row: &IncidentRow, kind: ActKind, note: Option<String>) -> Result<(), ApiError> {
     let at = now();
-    let act = Act { incident: row.key, kind, by: caller.key_id.as_str().into(), note: note.as_deref().map(Into::into) };
+    let act = Act { incident: row.key, kind, by: caller.who.as_str().into(), note: note.as_deref().map(Into::into) };
     let record = Record { cluster: row.cluster.as_str().into(), at, sequence: None, body: Body::Act(Box::new(act)) };
     let Some(value) = kgrca_core::parse::encode_act(&record) else { return Ok(()) };
     let partition = app.engine.partition(&caller.tenant, &row.cluster);

@@ -80,7 +80,7 @@ pub async fn usage(
     caller: Caller<Billing>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Usage>, ApiError> {
-    let (from, to) = span.map_err(|e| ApiError::invalid(e.body_text()))?.0.days()?;
+    let (from, to) = span.map_err(|e| ApiError::query(&e))?.0.days()?;
     crate::jobs::flush_usage(&app).await?;
     let rows = app.stores.meta.usage(&caller.tenant, &from, &to).await?;
     Ok(Json(Usage { from, to, rows }))
@@ -119,7 +119,7 @@ pub async fn dlq(
     caller: Caller<Read>,
     from: Result<Query<From>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<DeadLetter>>, ApiError> {
-    let Query(from) = from.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let Query(from) = from.map_err(|e| ApiError::query(&e))?;
     let limit = within("limit", from.limit, 100, 1000)?;
     let start = u64::try_from(from.cursor.unwrap_or(0)).map_err(|_| ApiError::invalid("`cursor` is not one of this list"))?;
     let stream = StreamId { topic: Topic::Dlq, partition: app.engine.partition(&caller.tenant, caller.tenant.as_str()) };

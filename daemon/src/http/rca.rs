@@ -44,7 +44,7 @@ pub async fn latest(
     headers: HeaderMap,
     wish: Result<Query<Wish>, extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let Query(wish) = wish.map_err(|e| ApiError::query(&e))?;
     let number = wish.incident_id.as_deref().map(number).transpose()?;
     serve(&app, &caller, number, &wish, &headers).await
 }
@@ -58,7 +58,7 @@ pub async fn of_incident(
     Path(incident): Path<String>,
     wish: Result<Query<Wish>, extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wish) = wish.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let Query(wish) = wish.map_err(|e| ApiError::query(&e))?;
     serve(&app, &caller, Some(number(&incident)?), &wish, &headers).await
 }
 

@@ -79,7 +79,7 @@ pub async fn timeline(
     caller: Caller<Read>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<EpisodeView>>, ApiError> {
-    let Query(span) = span.map_err(|e| ApiError::invalid(e.body_text()))?;
+    let Query(span) = span.map_err(|e| ApiError::query(&e))?;
     let after = match span.cursor.as_deref() {
         None => None,
         Some(text) => Some(place(text).ok_or_else(|| ApiError::invalid("`cursor` is not one of this list"))?),

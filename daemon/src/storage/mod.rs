@@ -1,5 +1,6 @@
 //! Which stores serve: embedded ones below the data folder.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,9 +32,13 @@ pub struct Stores {
 fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
     let path = folder.join("lock");
     let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", path.display()), "choose another folder with --data");
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
+    let mut file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // Who holds it, for those who look for the process.
+            file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(unusable)?;
+            Ok(file)
+        }
         Err(std::fs::TryLockError::WouldBlock) => Err(Failure::new(
             format!("another kgrcad works in {}", folder.display()),
             "stop it first, or choose another folder with --data",

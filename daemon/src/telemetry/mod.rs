@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Error, Tenant};
+use kgrca_core::rca::Scorer;
+use kgrca_core::storage::{Error, StreamId, Tenant};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::config::LogFormat;
@@ -21,9 +22,12 @@ pub fn install(format: LogFormat) -> Result<PrometheusHandle, Failure> {
         LogFormat::Json => builder.json().try_init(),
     };
     let seconds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+    let shares = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
     let failed = |e: metrics_exporter_prometheus::BuildError| Failure::new(e.to_string(), "this is a defect; report it");
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)
+        .map_err(failed)?
+        .set_buckets_for_metric(Matcher::Suffix("_score".into()), &shares)
         .map_err(failed)?
         .build_recorder();
     let handle = recorder.handle();
@@ -40,6 +44,8 @@ pub struct BatchCommitted<'a> {
     pub by_topic: &'a BTreeMap<(Topic, &'static str), u64>,
     /// How long it took.
     pub seconds: f64,
+    /// How long the record that waited longest took from its arrival to the commit.
+    pub waited: Option<f64>,
 }
 
 impl BatchCommitted<'_> {
@@ -51,6 +57,9 @@ impl BatchCommitted<'_> {
             if topic.is_metered() {
                 metrics::counter!("kg_client_events_sent_total", "client_id" => self.tenant.to_string()).increment(*n);
             }
+        }
+        if let Some(waited) = self.waited {
+            metrics::histogram!("kg_end_to_end_latency_seconds").record(waited.max(0.0));
         }
         tracing::debug!(client_id = %self.tenant, records = self.by_topic.values().sum::<u64>(), seconds = self.seconds, "batch committed");
     }
@@ -69,6 +78,42 @@ impl Ranked {
     pub fn emit(&self) {
         metrics::histogram!("kg_rca_compute_time_seconds").record(self.seconds);
         metrics::counter!("kg_rca_links_created_total").increment(self.causes as u64);
+    }
+}
+
+/// An incident was answered.
+pub struct Believed {
+    /// By which formula.
+    pub scorer: Scorer,
+    /// How much its first cause is believed.
+    pub confidence: Option<f64>,
+}
+
+impl Believed {
+    /// Counts it.
+    pub fn emit(&self) {
+        if let Some(confidence) = self.confidence {
+            metrics::histogram!("kg_rca_confidence_score", "score_type" => self.scorer.as_str()).record(confidence);
+        }
+    }
+}
+
+/// Records of a stream that wait for their worker.
+pub struct Lag<'a> {
+    /// Whose.
+    pub tenant: &'a Tenant,
+    /// Of which stream.
+    pub stream: StreamId,
+    /// How many.
+    pub records: u64,
+}
+
+impl Lag<'_> {
+    /// Shows it.
+    pub fn emit(&self) {
+        let (topic, partition) = (self.stream.topic.as_str(), self.stream.partition.to_string());
+        metrics::gauge!("client_kafka_lag", "client_id" => self.tenant.to_string(), "topic" => topic, "partition" => partition)
+            .set(self.records as f64);
     }
 }
 
