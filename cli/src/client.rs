@@ -18,6 +18,16 @@ pub enum As {
     Operator,
 }
 
+impl As {
+    /// The variable that holds the key.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Tenant => "KGRCA_API_KEY",
+            Self::Operator => "KGRCA_OPERATOR_KEY",
+        }
+    }
+}
+
 /// A server with a key.
 pub struct Client {
     context: Context,
@@ -33,6 +43,11 @@ impl Client {
 
     /// A client that gives up after a time.
     pub fn patient(context: Context, patience: Duration) -> Result<Self> {
+        let is_web = reqwest::Url::parse(&context.url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+        if !is_web {
+            let error = CliError::usage(format!("`{}` is no address of a server", context.url));
+            return Err(error.hint("it looks like http://127.0.0.1:7600; it comes from KGRCA_URL or the context"));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let http = reqwest::Client::builder().connect_timeout(patience.min(Duration::from_secs(5))).timeout(patience).build();
         let http = http.map_err(|e| CliError::failed("the HTTP client cannot be set up").cause(e))?;
@@ -41,30 +56,30 @@ impl Client {
 
     /// Asks for something.
     pub fn get<T: DeserializeOwned>(&self, who: As, path: &str, query: &[(&str, String)]) -> Result<T> {
-        self.read(self.request(Method::GET, who, path)?.query(query))
+        self.read(who, self.request(Method::GET, who, path)?.query(query))
     }
 
     /// Sends a value.
     pub fn send<T: DeserializeOwned>(&self, method: Method, who: As, path: &str, body: &impl Serialize) -> Result<T> {
-        self.read(self.request(method, who, path)?.json(body))
+        self.read(who, self.request(method, who, path)?.json(body))
     }
 
     /// Sends bytes.
     pub fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
-        self.read(self.request(Method::POST, As::Tenant, path)?.header("content-type", "application/json").body(body))
+        self.read(As::Tenant, self.request(Method::POST, As::Tenant, path)?.header("content-type", "application/json").body(body))
     }
 
     /// Calls without expecting anything back.
     pub fn call(&self, method: Method, who: As, path: &str) -> Result {
         let request = self.request(method, who, path)?;
-        self.runtime.block_on(async { self.checked(request).await.map(|_| ()) })
+        self.runtime.block_on(async { self.checked(who, request).await.map(|_| ()) })
     }
 
     /// Follows a stream of server-sent events until it ends or `each` says so.
     pub fn follow(&self, path: &str, mut each: impl FnMut(&str) -> Result<bool>) -> Result {
         let request = self.request(Method::GET, As::Tenant, path)?.timeout(Duration::from_hours(8760));
         self.runtime.block_on(async {
-            let mut response = self.checked(request).await?;
+            let mut response = self.checked(As::Tenant, request).await?;
             let mut buffer = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
                 buffer.extend_from_slice(&chunk);
@@ -92,21 +107,21 @@ impl Client {
     }
 
     fn key(&self, who: As) -> Result<&Secret> {
-        let (key, variable) = match who {
-            As::Tenant => (&self.context.api_key, "KGRCA_API_KEY"),
-            As::Operator => (&self.context.operator_key, "KGRCA_OPERATOR_KEY"),
+        let key = match who {
+            As::Tenant => &self.context.api_key,
+            As::Operator => &self.context.operator_key,
         };
         let whose = if who == As::Tenant { "a tenant's" } else { "the operator's" };
         let missing = || {
             CliError::new(exit::NOT_ALLOWED, format!("this needs {whose} key"))
-                .hint(format!("set {variable}, or add one with `kgrca context add`"))
+                .hint(format!("set {}, or add one with `kgrca context add`", who.variable()))
         };
         key.as_ref().ok_or_else(missing)
     }
 
-    fn read<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {
+    fn read<T: DeserializeOwned>(&self, who: As, request: reqwest::RequestBuilder) -> Result<T> {
         self.runtime.block_on(async {
-            let response = self.checked(request).await?;
+            let response = self.checked(who, request).await?;
             let bytes = response.bytes().await.map_err(|e| self.unreachable(&e))?;
             let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
             serde_json::from_slice(bytes).map_err(|e| {
@@ -117,14 +132,14 @@ impl Client {
         })
     }
 
-    async fn checked(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
+    async fn checked(&self, who: As, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
         let response = request.send().await.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let body = response.bytes().await.ok().and_then(|b| serde_json::from_slice(&b).ok());
-        Err(CliError::api(status.as_u16(), body))
+        Err(CliError::api(status.as_u16(), body, who))
     }
 
     fn unreachable(&self, e: &reqwest::Error) -> CliError {

@@ -1,5 +1,6 @@
 //! The `kgrcad` beside this binary, started for `up` and `demo`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,13 +8,65 @@ use std::time::{Duration, Instant};
 use crate::context::Secret;
 use crate::error::{CliError, Result};
 
-/// A daemon that this process started.
-pub struct Daemon {
-    child: Child,
+/// A daemon that serves.
+pub struct Serving {
     /// Where its API is.
     pub url: String,
+    /// Its process id.
+    pub process: u32,
     /// The operator's key.
     pub operator_key: Secret,
+}
+
+/// A daemon that this process started.
+pub struct Daemon {
+    /// Its process.
+    pub child: Child,
+    /// Where and how.
+    pub serving: Serving,
+}
+
+/// The daemon that works in a folder, if one does: it holds the folder's lock.
+pub fn running(folder: &Path) -> Result<Option<Serving>> {
+    let mut lock = match std::fs::File::open(folder.join("lock")) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(CliError::failed(format!("{} cannot be read", folder.display())).cause(e)),
+    };
+    if lock.try_lock().is_ok() {
+        return Ok(None);
+    }
+    let mut holder = String::new();
+    lock.read_to_string(&mut holder)?;
+    let unknown = || {
+        CliError::failed(format!("process {holder} works in {} and does not serve yet", folder.display()))
+            .hint("try again; when it stays so, `kgrca up` did not start it: stop it by its process id")
+    };
+    serving(folder)?.filter(|s| s.process.to_string() == holder).map(Some).ok_or_else(unknown)
+}
+
+/// What a daemon wrote when it began to serve.
+fn serving(folder: &Path) -> Result<Option<Serving>> {
+    let Ok(text) = std::fs::read_to_string(folder.join("ready")) else { return Ok(None) };
+    let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name));
+    let (Some(url), Some(process)) = (line("api="), line("pid=").and_then(|p| p.parse().ok())) else { return Ok(None) };
+    let key = std::fs::read_to_string(folder.join("operator.key"))?;
+    Ok(Some(Serving { url: url.to_owned(), process, operator_key: Secret::new(key.trim()) }))
+}
+
+/// Asks a daemon to end as a service manager does, and waits until it has put everything in order.
+pub fn stop(folder: &Path, process: u32) -> Result {
+    let failed = |e: std::io::Error| CliError::failed(format!("process {process} cannot be stopped")).cause(e);
+    let told = Command::new("kill").arg(process.to_string()).status().map_err(failed)?;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while told.success() && Instant::now() < deadline {
+        if running(folder)?.is_none() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(CliError::failed(format!("process {process} does not end"))
+        .hint(format!("kill -9 {process}: acknowledged records are safe")))
 }
 
 fn binary() -> Result<PathBuf> {
@@ -51,11 +104,8 @@ pub fn start(folder: &Path, listen: &str) -> Result<Daemon> {
     let mut child = command.spawn()?;
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        if let Some(url) =
-            std::fs::read_to_string(&ready).ok().and_then(|t| t.lines().find_map(|l| l.strip_prefix("api=").map(str::to_owned)))
-        {
-            let key = std::fs::read_to_string(folder.join("operator.key"))?;
-            return Ok(Daemon { child, url, operator_key: Secret::new(key.trim()) });
+        if let Some(serving) = serving(folder)? {
+            return Ok(Daemon { child, serving });
         }
         let ended = child.try_wait()?;
         if ended.is_some() || Instant::now() > deadline {
@@ -74,17 +124,6 @@ pub fn start(folder: &Path, listen: &str) -> Result<Daemon> {
 }
 
 impl Daemon {
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Waits until it ends by itself.
-    pub fn wait(mut self) -> Result {
-        self.child.wait()?;
-        Ok(())
-    }
-
     /// Ends it at once; for folders that are thrown away.
     pub fn kill(mut self) -> Result {
         self.child.kill()?;

@@ -2,6 +2,8 @@
 
 use kgrca_core::api::ErrorBody;
 
+use crate::client::As;
+
 /// Exit codes; scripts rely on them.
 pub mod exit {
     /// Done.
@@ -79,7 +81,7 @@ impl CliError {
     }
 
     /// An error of the API.
-    pub fn api(status: u16, body: Option<ErrorBody>) -> Self {
+    pub fn api(status: u16, body: Option<ErrorBody>, who: As) -> Self {
         let exit = match status {
             400 | 405 | 409 | 413 => exit::USAGE,
             404 => exit::NOT_FOUND,
@@ -90,7 +92,7 @@ impl CliError {
         };
         match body {
             Some(body) => Self {
-                hint: body.error.hint.map(in_our_words),
+                hint: body.error.hint.map(|hint| in_our_words(hint, who)),
                 request_id: Some(body.error.request_id),
                 ..Self::new(exit, body.error.message)
             },
@@ -100,15 +102,13 @@ impl CliError {
 }
 
 /// The API's hints name routes; here the commands that call them are wanted.
-fn in_our_words(hint: String) -> String {
+fn in_our_words(hint: String, who: As) -> String {
+    let key = format!("set {}, or choose another context with `kgrca context use`", who.variable());
     let commands = [
         ("GET /api/v1/incidents lists them", "kgrca incident list"),
         ("GET /api/v1/admin/clients lists them", "kgrca tenant list"),
         ("GET /api/v1/resources lists them", "kgrca resource list"),
-        (
-            "send a key as `X-API-Key` or `Authorization: Bearer`",
-            "set KGRCA_API_KEY, or choose another context with `kgrca context use`",
-        ),
+        ("send a key as `X-API-Key` or `Authorization: Bearer`", &key),
     ];
     commands.iter().find(|(route, _)| *route == hint).map_or(hint, |(_, command)| (*command).to_owned())
 }

@@ -57,6 +57,7 @@ fn commands_say_what_they_said() {
     snapshot("analyze-json", &["analyze", "-o", "json", "--top", "1", "tests/scenarios/scheduling/taint-not-tolerated.jsonl"]);
     snapshot("analyze-fail-on", &["analyze", "--fail-on", "cause", "tests/scenarios/config/key-missing.jsonl"]);
     snapshot("analyze-healthy", &["analyze", "-o", "name", "tests/scenarios/healthy/rollout.jsonl"]);
+    snapshot("analyze-csv", &["analyze", "-o", "csv", "tests/scenarios/config/key-missing.jsonl"]);
     snapshot("analyze-no-records", &["analyze", "LICENSE"]);
     snapshot("analyze-missing-file", &["analyze", "no-such-file.json"]);
     snapshot("analyze-bad-time", &["analyze", "--at", "yesterday", "x.json"]);
@@ -78,6 +79,49 @@ fn a_server_that_is_not_there_is_exit_6() {
         .unwrap();
     assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stderr).contains("hint:"));
+}
+
+#[test]
+fn an_address_that_is_none_is_a_usage_error() {
+    let home = Home::new();
+    for address in ["localhost:7600", "not a url", "ftp://host", "http://"] {
+        let output = Command::new(binary("kgrca"))
+            .arg("stats")
+            .env_clear()
+            .env("HOME", home.0.path())
+            .env("KGRCA_URL", address)
+            .env("KGRCA_API_KEY", "kg_x")
+            .output()
+            .unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{address}: {err}");
+        assert!(err.contains(&format!("`{address}` is no address of a server")), "{err}");
+    }
+}
+
+#[test]
+fn up_finds_its_own_daemon_and_stops_it() {
+    let home = Home::new();
+    let (code, out, err) = home.run(&["up", "--status"]);
+    assert_eq!((code, out.as_str(), err.contains("no kgrcad works in")), (10, "", true), "{err}");
+    let (code, _, err) = home.run(&["up", "--detach", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, url, err) = home.run(&["up", "--status", "-o", "name"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = home.run(&["up", "--detach"]);
+    assert!(code == 0 && err.contains(&format!("serves already at {}", url.trim())), "{err}");
+    let (code, _, err) = home.run(&["stats"]);
+    assert_eq!(code, 0, "the context is in force: {err}");
+    let (code, out, err) = home.run(&["key", "list", "--tenant", "local"]);
+    assert_eq!((code, out.lines().count()), (0, 1), "one tenant, found by name, with one key: {err}");
+    let (code, _, err) = home.run(&["tenant", "show", "nobody"]);
+    assert_eq!((code, err.contains("there is no tenant `nobody`")), (3, true), "{err}");
+    let (code, _, err) = home.run(&["up", "--stop"]);
+    assert!(code == 0 && err.contains("has ended"), "{err}");
+    let (code, _, err) = home.run(&["stats"]);
+    assert_eq!(code, 6, "{err}");
+    let (code, _, err) = home.run(&["up", "--stop"]);
+    assert!(code == 0 && err.contains("no kgrcad works in"), "{err}");
 }
 
 #[test]

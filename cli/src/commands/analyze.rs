@@ -189,11 +189,10 @@ fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
             tree: false,
         };
         env.out.text(&output::answer(env.out, &shown))?;
+    } else if env.out.format == Format::Name {
+        env.out.text(&format!("{}\n", analysis.input))?;
     } else {
-        env.out.value(analysis, || {
-            output::Table::new(&["INPUT", "VERDICT"])
-                .row([analysis.input.clone(), format!("{:?}", analysis.verdict).to_lowercase()])
-        })?;
+        env.out.value(analysis, || output::causes("INPUT", &analysis.input, analysis.verdict, &analysis.causes))?;
     }
     if analysis.records.rejected > 0 {
         env.out.message(&format!(

@@ -4,6 +4,7 @@ use kgrca_core::api::{Page, Usage, VerifiedDay};
 use kgrca_core::billing::{self, Invoice, Line, Plan};
 
 use super::Env;
+use super::tenant::id_of;
 use crate::client::As;
 use crate::error::{CliError, Result};
 use crate::output::{Format, Table};
@@ -17,7 +18,7 @@ pub(super) enum Verb {
     Report(SpanArgs),
     /// The invoice of a month as it stands, to the cent
     Preview {
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(long, add = crate::complete::tenants())]
         tenant: String,
         /// Month, YYYY-MM; this one when absent
@@ -31,7 +32,7 @@ pub(super) enum Verb {
 /// Whose usage, and when.
 #[derive(Debug, clap::Args)]
 pub(super) struct SpanArgs {
-    /// Tenant's id
+    /// Tenant's id or name
     #[arg(long, add = crate::complete::tenants())]
     tenant: String,
     /// First day, YYYY-MM-DD; the first of this month when absent
@@ -55,8 +56,8 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::Plans => plans(env),
         Verb::Report(args) => {
-            let mut usage: Usage =
-                env.client()?.get(As::Operator, &format!("/api/v1/admin/billing/{}/report", args.tenant), &args.query())?;
+            let path = format!("/api/v1/admin/billing/{}/report", id_of(env, args.tenant.clone())?);
+            let mut usage: Usage = env.client()?.get(As::Operator, &path, &args.query())?;
             if args.by_month {
                 by_month(&mut usage);
             }
@@ -67,6 +68,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         }
         Verb::Preview { tenant, month } => {
             let query: Vec<(&str, String)> = month.into_iter().map(|m| ("month", m)).collect();
+            let tenant = id_of(env, tenant)?;
             let invoice: Invoice = env.client()?.get(As::Operator, &format!("/api/v1/admin/billing/{tenant}/preview"), &query)?;
             env.out.value(&invoice, || {
                 let line = |l: &Line| [l.item.clone(), l.quantity.to_string(), l.unit_price.to_string(), l.amount.to_string()];
@@ -75,8 +77,8 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             })
         }
         Verb::Verify(args) => {
-            let page: Page<VerifiedDay> =
-                env.client()?.get(As::Operator, &format!("/api/v1/admin/billing/{}/verify", args.tenant), &args.query())?;
+            let path = format!("/api/v1/admin/billing/{}/verify", id_of(env, args.tenant.clone())?);
+            let page: Page<VerifiedDay> = env.client()?.get(As::Operator, &path, &args.query())?;
             let verdict = |d: &VerifiedDay| match d.agrees {
                 Some(true) => "agrees",
                 Some(false) => "differs",

@@ -26,14 +26,14 @@ const SCENARIO: &str = include_str!("../../../tests/scenarios/service/selector-m
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     let folder = tempfile::tempdir()?;
     let daemon = daemon::start(folder.path(), "127.0.0.1:0")?;
-    let result = play(env, &daemon);
+    let result = play(env, &daemon.serving);
     daemon.kill()?;
     folder.close()?;
     result
 }
 
-fn play(env: &Env<'_>, daemon: &daemon::Daemon) -> Result {
-    let mut context = Context { url: daemon.url.clone(), api_key: None, operator_key: Some(daemon.operator_key.clone()) };
+fn play(env: &Env<'_>, serving: &daemon::Serving) -> Result {
+    let mut context = Context { url: serving.url.clone(), api_key: None, operator_key: Some(serving.operator_key.clone()) };
     let wish = NewClient { name: "demo".into(), plan: "pro".into(), contact_email: String::new() };
     let created: CreatedClient =
         Client::new(context.clone())?.send(Method::POST, As::Operator, "/api/v1/admin/clients", &wish)?;

@@ -1,5 +1,7 @@
 //! `kgrca incident`
 
+use std::time::{Duration, Instant};
+
 use kgrca_core::api::{Feedback, Handled, IncidentChange, Page};
 use kgrca_core::incident::State;
 use kgrca_core::model::Time;
@@ -9,7 +11,10 @@ use reqwest::Method;
 use super::Env;
 use crate::client::As;
 use crate::error::{CliError, Result};
-use crate::output::{Format, Table, ago};
+use crate::output::{Format, Table};
+
+/// How long a change may take until it counts as late.
+const TAKES_EFFECT: Duration = Duration::from_secs(5);
 
 /// Lists, follows and handles incidents.
 #[derive(Debug, clap::Subcommand)]
@@ -119,13 +124,13 @@ fn list(env: &Env<'_>, args: ListArgs) -> Result {
     let page: Page<IncidentRow> = env.client()?.get(As::Tenant, "/api/v1/incidents", &query)?;
     let now = Time(jiff::Timestamp::now().as_microsecond());
     let cells = |i: &IncidentRow| {
-        let confidence = i.confidence.map_or(String::new(), |c| format!("{:.0} %", c * 100.0));
+        let confidence = i.confidence.map_or(String::new(), |c| env.out.share(c));
         [
             i.incident_id.clone(),
             i.state.as_str().into(),
             i.severity.as_str().into(),
             i.cluster.clone(),
-            ago(now, i.started_at),
+            env.out.age(now, i.started_at),
             i.component.clone().unwrap_or_default(),
             i.fault_type.clone().unwrap_or_default(),
             confidence,
@@ -140,6 +145,9 @@ fn list(env: &Env<'_>, args: ListArgs) -> Result {
 fn show(env: &Env<'_>, id: &str) -> Result {
     let client = env.client()?;
     let row: IncidentRow = client.get(As::Tenant, &format!("/api/v1/incidents/{id}"), &[])?;
+    if env.out.format == Format::Name {
+        return env.out.text(&format!("{}\n", row.incident_id));
+    }
     let changes: Page<TransitionRow> = client.get(As::Tenant, &format!("/api/v1/incidents/{id}/timeline"), &[])?;
     let both = serde_json::json!({"incident": row, "timeline": changes.items});
     let cells = |t: &TransitionRow| {
@@ -180,7 +188,7 @@ fn watch(env: &Env<'_>) -> Result {
 
 fn wait(env: &Env<'_>, id: &str, timeout: u64) -> Result {
     let client = env.client()?;
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(timeout);
+    let deadline = Instant::now() + Duration::from_secs(timeout);
     loop {
         let row: IncidentRow = client.get(As::Tenant, &format!("/api/v1/incidents/{id}"), &[])?;
         if row.state == State::Resolved {
@@ -188,20 +196,37 @@ fn wait(env: &Env<'_>, id: &str, timeout: u64) -> Result {
                 .out
                 .value(&row, || Table::new(&["ID", "STATE"]).row([row.incident_id.clone(), row.state.as_str().into()]));
         }
-        if std::time::Instant::now() > deadline {
+        if Instant::now() > deadline {
             return Err(CliError::new(
                 crate::error::exit::UNREACHABLE,
                 format!("{id} is still {} after {timeout} s", row.state.as_str()),
             ));
         }
-        std::thread::sleep(std::time::Duration::from_secs(1));
+        std::thread::sleep(Duration::from_secs(1));
     }
 }
 
 fn change(env: &Env<'_>, args: &ActArgs, state: Handled) -> Result {
+    let client = env.client()?;
     let body = IncidentChange { state, note: args.note.clone() };
-    let _: IncidentRow = env.client()?.send(Method::PATCH, As::Tenant, &format!("/api/v1/incidents/{}", args.id), &body)?;
-    let word = if state == Handled::Resolved { "resolved" } else { "acknowledged" };
-    env.out.message(&format!("{} will be {word}", args.id));
+    let path = format!("/api/v1/incidents/{}", args.id);
+    let _: IncidentRow = client.send(Method::PATCH, As::Tenant, &path, &body)?;
+    let (wanted, word) = match state {
+        Handled::Resolved => (State::Resolved, "resolved"),
+        Handled::Acknowledged => (State::Acknowledged, "acknowledged"),
+    };
+    // The act is a record like any other: it counts when the engine has read it.
+    let deadline = Instant::now() + TAKES_EFFECT;
+    while client.get::<IncidentRow>(As::Tenant, &path, &[])?.state != wanted {
+        if Instant::now() > deadline {
+            env.out.message(&format!(
+                "{} will be {word} when the records before that are read: `kgrca stats` shows the lag",
+                args.id
+            ));
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    env.out.message(&format!("{} is {word}", args.id));
     Ok(())
 }

@@ -5,6 +5,7 @@ use kgrca_core::storage::{ApiKey, Scope};
 use reqwest::Method;
 
 use super::Env;
+use super::tenant::id_of;
 use crate::client::As;
 use crate::error::Result;
 use crate::output::Table;
@@ -15,7 +16,7 @@ use crate::prompt;
 pub(super) enum Verb {
     /// Create a key; it is shown once
     Create {
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(long, add = crate::complete::tenants())]
         tenant: String,
         /// What it is for
@@ -27,7 +28,7 @@ pub(super) enum Verb {
     },
     /// List keys; never the secrets
     List {
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(long, add = crate::complete::tenants())]
         tenant: String,
     },
@@ -35,7 +36,7 @@ pub(super) enum Verb {
     Revoke {
         /// Key id
         id: String,
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(long, add = crate::complete::tenants())]
         tenant: String,
         /// Do not ask
@@ -46,7 +47,7 @@ pub(super) enum Verb {
     Rotate {
         /// Key id
         id: String,
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(long, add = crate::complete::tenants())]
         tenant: String,
     },
@@ -58,9 +59,9 @@ fn scope(text: &str) -> std::result::Result<Scope, String> {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::Create { tenant, name, scopes } => create(env, &tenant, &NewKey { name, scopes }),
+        Verb::Create { tenant, name, scopes } => create(env, &id_of(env, tenant)?, &NewKey { name, scopes }),
         Verb::List { tenant } => {
-            let page = list(env, &tenant)?;
+            let page = list(env, &id_of(env, tenant)?)?;
             env.out.value(&page, || {
                 Table::new(&["ID", "NAME", "SCOPES", "LAST 4", "CREATED", "REVOKED"]).rows(&page.items, |k| {
                     let scopes = k.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",");
@@ -76,12 +77,14 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             })
         }
         Verb::Revoke { id, tenant, yes } => {
+            let tenant = id_of(env, tenant)?;
             prompt::confirm("Revokes key", &id, yes)?;
             env.client()?.call(Method::DELETE, As::Operator, &format!("/api/v1/admin/clients/{tenant}/keys/{id}"))?;
             env.out.message(&format!("key {id} was revoked; it stops working within 5 s"));
             Ok(())
         }
         Verb::Rotate { id, tenant } => {
+            let tenant = id_of(env, tenant)?;
             let page = list(env, &tenant)?;
             let missing = || {
                 crate::error::CliError::new(crate::error::exit::NOT_FOUND, format!("tenant `{tenant}` has no key `{id}`"))

@@ -6,7 +6,7 @@ use kgrca_core::rca::{Answer, Scorer};
 use super::Env;
 use crate::client::{As, Client};
 use crate::error::Result;
-use crate::output::{self, Format, Table};
+use crate::output::{self, Format};
 
 /// Shows what caused an incident: verdict, ranked causes, evidence, path and fix.
 #[derive(Debug, clap::Args)]
@@ -70,8 +70,10 @@ fn watch(env: &Env<'_>, client: &Client, first: &Answer, query: &[(&str, String)
 
 /// Prints an answer.
 pub(super) fn print(env: &Env<'_>, answer: &Answer, tree: bool) -> Result {
-    if env.out.format != Format::Table {
-        return env.out.value(answer, || Table::new(&["INCIDENT"]).row([answer.incident_id.clone()]));
+    match env.out.format {
+        Format::Table => {}
+        Format::Name => return env.out.text(&format!("{}\n", answer.incident_id)),
+        _ => return env.out.value(answer, || output::causes("INCIDENT", &answer.incident_id, answer.verdict, &answer.causes)),
     }
     let now = Time(jiff::Timestamp::now().as_microsecond());
     let head = format!(
@@ -79,7 +81,7 @@ pub(super) fn print(env: &Env<'_>, answer: &Answer, tree: bool) -> Result {
         answer.incident_id,
         answer.state.as_str(),
         answer.severity.as_str(),
-        output::ago(now, answer.started_at)
+        env.out.age(now, answer.started_at)
     );
     let shown = output::Shown { head, verdict: answer.verdict, causes: &answer.causes, missing: &answer.missing_evidence, tree };
     env.out.text(&output::answer(env.out, &shown))

@@ -2,12 +2,13 @@
 
 use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, NewClient, Page, Served};
 use kgrca_core::model::Time;
+use kgrca_core::storage::Tenant;
 use reqwest::Method;
 
 use super::Env;
 use crate::client::As;
-use crate::error::Result;
-use crate::output::{Table, ago};
+use crate::error::{CliError, Result, exit};
+use crate::output::Table;
 use crate::prompt;
 
 /// Manages tenants.
@@ -28,25 +29,25 @@ pub(super) enum Verb {
     List,
     /// Show a tenant
     Show {
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Stop serving a tenant; nothing is lost
     Suspend {
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Serve a suspended tenant again
     Resume {
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Delete a tenant and its records
     Delete {
-        /// Tenant's id
+        /// Tenant's id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
         /// Do not ask
@@ -72,15 +73,16 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         }
         Verb::List => {
             let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
-            env.out.value(&page, || table(&page.items))
+            env.out.value(&page, || table(env, &page.items))
         }
         Verb::Show { id } => {
-            let status: ClientStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
-            env.out.value(&status, || table(std::slice::from_ref(&status)))
+            let status: ClientStatus = env.client()?.get(As::Operator, &path(&id_of(env, id)?), &[])?;
+            env.out.value(&status, || table(env, std::slice::from_ref(&status)))
         }
-        Verb::Suspend { id } => change(env, &id, Served::Suspended),
-        Verb::Resume { id } => change(env, &id, Served::Active),
+        Verb::Suspend { id } => change(env, &id_of(env, id)?, Served::Suspended),
+        Verb::Resume { id } => change(env, &id_of(env, id)?, Served::Active),
         Verb::Delete { id, yes, dry_run } => {
+            let id = id_of(env, id)?;
             let status: ClientStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
             if dry_run {
                 env.out.message(&format!(
@@ -97,6 +99,22 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     }
 }
 
+/// The id of a tenant that was given by id or by name.
+pub(super) fn id_of(env: &Env<'_>, given: String) -> Result<String> {
+    if Tenant::parse(&given).is_some() {
+        return Ok(given);
+    }
+    let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
+    let mut named = page.items.into_iter().map(|s| s.client).filter(|c| c.name == given);
+    match (named.next(), named.next()) {
+        (Some(only), None) => Ok(only.client_id),
+        (Some(_), Some(_)) => {
+            Err(CliError::usage(format!("several tenants are called `{given}`")).hint("give the id: `kgrca tenant list`"))
+        }
+        _ => Err(CliError::new(exit::NOT_FOUND, format!("there is no tenant `{given}`")).hint("kgrca tenant list")),
+    }
+}
+
 fn path(id: &str) -> String {
     format!("/api/v1/admin/clients/{id}")
 }
@@ -104,13 +122,13 @@ fn path(id: &str) -> String {
 fn change(env: &Env<'_>, id: &str, state: Served) -> Result {
     let change = ClientChange { state: Some(state), plan: None };
     let status: ClientStatus = env.client()?.send(Method::PATCH, As::Operator, &path(id), &change)?;
-    env.out.value(&status, || table(std::slice::from_ref(&status)))
+    env.out.value(&status, || table(env, std::slice::from_ref(&status)))
 }
 
-fn table(items: &[ClientStatus]) -> Table {
+fn table(env: &Env<'_>, items: &[ClientStatus]) -> Table {
     let now = Time(jiff::Timestamp::now().as_microsecond());
     Table::new(&["ID", "NAME", "STATE", "PLAN", "LAG", "LAST RECORD", "EVENTS TODAY", "STORAGE"]).rows(items, |s| {
-        let last = s.last_record.map_or("never".into(), |t| ago(now, t));
+        let last = s.last_record.map_or("never".into(), |t| env.out.age(now, t));
         [
             s.client.client_id.clone(),
             s.client.name.clone(),
@@ -119,7 +137,7 @@ fn table(items: &[ClientStatus]) -> Table {
             s.lag.to_string(),
             last,
             s.events_today.to_string(),
-            format!("{:.1} MB", s.storage_bytes as f64 / 1e6),
+            env.out.size(s.storage_bytes),
         ]
     })
 }

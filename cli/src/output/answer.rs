@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use kgrca_core::rca::{Cause, PathStep, ResourceRef, Verdict};
 
-use super::{Output, time};
+use super::{Output, Table, time};
 
 /// How many lines of evidence are shown per cause.
 const EVIDENCE: usize = 6;
@@ -55,6 +55,29 @@ pub fn line(cause: &Cause) -> String {
         cause.message.clone(),
     ];
     fields.map(|f| f.replace(['\t', '\n'], " ")).join("\t") + "\n"
+}
+
+/// A row per cause, for spreadsheets; what was asked for and the verdict stand in each.
+pub fn causes(asked: &'static str, id: &str, verdict: Verdict, causes: &[Cause]) -> Table {
+    let verdict = format!("{verdict:?}").to_lowercase();
+    let header = [asked, "VERDICT", "RANK", "COMPONENT", "NAMESPACE", "FAULT", "CONFIDENCE", "MESSAGE", "FIX"];
+    if causes.is_empty() {
+        let none = String::new;
+        return Table::new(&header).row([id.to_owned(), verdict, none(), none(), none(), none(), none(), none(), none()]);
+    }
+    Table::new(&header).rows(causes, |c| {
+        [
+            id.to_owned(),
+            verdict.clone(),
+            c.rank.to_string(),
+            c.component.clone(),
+            c.namespace.clone(),
+            c.fault_type.clone(),
+            format!("{:.3}", c.confidence),
+            c.message.clone(),
+            c.fix.clone(),
+        ]
+    })
 }
 
 fn verdict(out: &Output, shown: &Shown<'_>) -> String {

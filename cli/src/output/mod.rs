@@ -7,12 +7,13 @@ mod time;
 use std::io::{IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
+use kgrca_core::model::Time;
 use serde::Serialize;
 
 use crate::error::{CliError, Result};
-pub use answer::{Shown, answer, line};
+pub use answer::{Shown, answer, causes, line};
 pub use table::Table;
-pub use time::ago;
+use time::ago;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -60,6 +61,25 @@ impl Output {
         let terminal = std::io::stdout().is_terminal();
         let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         Self { format: global.output, terminal, color, quiet: global.quiet }
+    }
+
+    /// An instant: how long ago for people at a terminal, UTC for whoever reads the output next.
+    pub fn age(&self, now: Time, then: Time) -> String {
+        if self.is_for_people() { ago(now, then) } else { then.to_string() }
+    }
+
+    /// A share of one: percent for people at a terminal, the number for whoever reads the output next.
+    pub fn share(&self, share: f64) -> String {
+        if self.is_for_people() { format!("{:.0} %", share * 100.0) } else { format!("{share:.3}") }
+    }
+
+    /// A number of bytes: megabytes for people at a terminal, the number for whoever reads the output next.
+    pub fn size(&self, bytes: u64) -> String {
+        if self.is_for_people() { format!("{:.1} MB", bytes as f64 / 1e6) } else { bytes.to_string() }
+    }
+
+    fn is_for_people(&self) -> bool {
+        self.terminal && self.format == Format::Table
     }
 
     /// Prints text to stdout.
