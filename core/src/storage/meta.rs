@@ -246,10 +246,8 @@ pub struct Commit {
     pub incidents: Vec<IncidentRow>,
     /// New transitions by the incident's key.
     pub transitions: Vec<(u64, Transition)>,
-    /// Answers that changed.
+    /// Answers that changed; each holds from the end of its window on.
     pub answers: Vec<AnswerRow>,
-    /// The commit's instant in event time: answers hold from it on.
-    pub at: Time,
 }
 
 /// Which incidents a list wants.

@@ -7,10 +7,11 @@ use std::time::Instant;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::KEPT;
 use kgrca_core::model::{Record, Str, Topic};
-use kgrca_core::parse::{self, Context};
 use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId, Tenant};
 
+use super::batch;
 use super::snapshot::Snapshot;
+use super::told::Told;
 use super::worker::Worker;
 use crate::app::now;
 use crate::telemetry;
@@ -22,7 +23,7 @@ const CHUNK: usize = 20_000;
 pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>, bool), Error> {
     let started = Instant::now();
     let (stores, tenant, partition) = (&worker.stores, &worker.tenant, worker.partition);
-    let offsets: BTreeMap<StreamId, u64> = stores
+    let mut offsets: BTreeMap<StreamId, u64> = stores
         .meta
         .offsets(tenant)
         .await?
@@ -30,6 +31,14 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
         .filter(|o| o.stream.partition == partition)
         .map(|o| (o.stream, o.next))
         .collect();
+    // A log that lost its end gives its offsets out again: what stands there now was never worked off.
+    for (stream, end) in stores.log.ends(tenant).await? {
+        let committed = offsets.get(&stream).copied().unwrap_or(0);
+        if committed > end {
+            telemetry::LogCut { tenant, stream, committed, end }.emit();
+            offsets.insert(stream, end);
+        }
+    }
     // A graph that was told nothing of this partition is new, was lost or set aside: it is told all that the log knows.
     let is_lost = !stores.graph.knows(tenant, partition).await?;
     let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
@@ -57,6 +66,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
     telemetry::Restored { tenant, partition, from_snapshot, replayed, seconds }.emit();
     let mut live = worker.live.write().await;
     live.dirty = if is_lost { clusters.keys().cloned().collect() } else { BTreeSet::new() };
+    live.told = clusters.values().flat_map(|c| c.incidents.iter()).map(|i| (i.key, Told::restored(i))).collect();
     live.clusters = clusters;
     Ok((offsets, is_lost))
 }
@@ -96,14 +106,14 @@ async fn replay_all(
 
 fn replay(clusters: &mut BTreeMap<Str, ClusterState>, tenant: &Tenant, topic: Topic, stored: &Stored) {
     let mut records: Vec<Record> = Vec::new();
-    let key = std::str::from_utf8(&stored.key).ok();
-    let default = if matches!(topic, Topic::Resource | Topic::Topology) { None } else { key };
-    let context = Context { received_at: stored.received_at, cluster: default, client_id: Some(tenant.as_str()) };
     // What was rejected then is rejected again; it was counted when it was committed.
-    if parse::parse(topic, &stored.value, &context, &mut records).is_err() {
+    if batch::read_one(tenant, topic, stored, &mut records).is_err() {
         return;
     }
     for record in records {
-        clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone())).apply(record);
+        let state = clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone()));
+        if state.admit(topic, &record) {
+            state.apply(record);
+        }
     }
 }

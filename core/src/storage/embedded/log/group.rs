@@ -53,12 +53,12 @@ fn write(shared: &Shared, group: Vec<Request>) {
         .iter()
         .try_for_each(|request| append(shared, request, &mut touched))
         .and_then(|()| touched.values().try_for_each(|stream| locked(stream).sync()));
-    for stream in touched.values() {
+    for (key, stream) in &touched {
         if result.is_ok() {
             locked(stream).settle();
-        } else {
-            // A stream that cannot be rolled back is cut at its next opening: what was not synced was promised to nobody.
-            let _ = locked(stream).roll_back();
+        } else if locked(stream).roll_back().is_err() {
+            // What it holds and what its file holds may differ now: whoever needs it next opens it anew from the file.
+            shared.forget(key);
         }
     }
     for request in group {

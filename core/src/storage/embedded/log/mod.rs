@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::files::Files;
 use crate::model::{Time, Topic};
-use crate::storage::{Entry, EventLog, Result, Stored, StreamId, Tenant};
+use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, Stored, StreamId, Tenant};
 use group::GroupCommit;
 use stream::Stream;
 
@@ -50,10 +50,15 @@ impl Shared {
         Ok(stream)
     }
 
+    /// Closes a stream; its next user opens it from its files.
+    fn forget(&self, key: &(Tenant, StreamId)) {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     /// The streams that a tenant has on disk.
     fn existing(&self, tenant: &Tenant) -> Result<Vec<StreamId>> {
         let folder = self.folder(tenant);
-        let list = |path: &Path| self.files.list(path).map_err(|e| crate::storage::Error::io(&path.display(), &e));
+        let list = |path: &Path| self.files.list(path).map_err(|e| Error::io(&path.display(), &e));
         let mut ids = Vec::new();
         for topic in list(&folder)?.iter().filter_map(|name| Topic::parse(name)) {
             for partition in list(&folder.join(topic.as_str()))?.iter().filter_map(|n| n.parse().ok()) {
@@ -77,6 +82,12 @@ impl FileLog {
     }
 }
 
+/// Runs work on files where waiting for a disk keeps nobody else waiting.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
+}
+
 fn locked(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -88,29 +99,39 @@ impl EventLog for FileLog {
     }
 
     async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
-        locked(&*self.shared.stream(tenant, stream)?).read(from, max)
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || locked(&*shared.stream(&tenant, stream)?).read(from, max)).await
     }
 
     async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64> {
-        Ok(locked(&*self.shared.stream(tenant, stream)?).since(at))
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || Ok(locked(&*shared.stream(&tenant, stream)?).since(at))).await
     }
 
     async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>> {
-        let ids = self.shared.existing(tenant)?;
-        ids.into_iter().map(|id| Ok((id, locked(&*self.shared.stream(tenant, id)?).end()))).collect()
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || {
+            let ids = shared.existing(&tenant)?;
+            ids.into_iter().map(|id| Ok((id, locked(&*shared.stream(&tenant, id)?).end()))).collect()
+        })
+        .await
     }
 
     async fn maintain(&self, tenant: &Tenant, retention: i64, now: Time) -> Result<()> {
-        for id in self.shared.existing(tenant)? {
-            let stream = self.shared.stream(tenant, id)?;
-            let mut stream = locked(&stream);
-            if matches!(id.topic, Topic::Resource | Topic::Topology) {
-                stream.compact()?;
-            } else {
-                stream.expire(now.plus(-retention))?;
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || {
+            for id in shared.existing(&tenant)? {
+                let stream = shared.stream(&tenant, id)?;
+                let mut stream = locked(&stream);
+                if matches!(id.topic, Topic::Resource | Topic::Topology) {
+                    stream.compact()?;
+                } else {
+                    stream.expire(now.plus(-retention))?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 
     async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
@@ -121,6 +142,6 @@ impl EventLog for FileLog {
     async fn remove(&self, tenant: &Tenant) -> Result<()> {
         self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner).retain(|(t, _), _| t != tenant);
         let folder = self.shared.folder(tenant);
-        self.shared.files.remove(&folder).map_err(|e| crate::storage::Error::io(&folder.display(), &e))
+        self.shared.files.remove(&folder).map_err(|e| Error::io(&folder.display(), &e))
     }
 }

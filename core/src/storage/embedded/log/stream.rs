@@ -21,12 +21,22 @@ struct Segment {
     newest: Time,
 }
 
-/// An end of a stream: number of segments, length of the last one, next offset.
+/// An end of a stream: first offset and length of its last segment, next offset. Not a number of segments: maintenance
+/// removes some from the front at any time.
 #[derive(Clone, Copy)]
 struct Mark {
-    segments: usize,
+    last: Option<u64>,
     len: u64,
     next: u64,
+}
+
+/// How a walk over frames ended.
+#[derive(PartialEq, Eq)]
+enum Walked {
+    /// At the end, or where the visitor wanted.
+    Done,
+    /// Before bytes that are no frame.
+    Damaged(u64),
 }
 
 /// The segments of one stream.
@@ -67,7 +77,7 @@ impl Stream {
         let mut segment = Segment { base, len: 0, newest: Time::default() };
         let mut next = self.next.max(base);
         let size = self.files.len(&self.path(base)).map_err(|e| self.failed(base, &e))?;
-        self.walk(&Segment { len: size, ..segment.clone() }, 0, &mut |stored, end| {
+        let _ = self.scan(&Segment { len: size, ..segment.clone() }, 0, &mut |stored, end| {
             // Offsets only rise: a frame that goes back is the rest of an older write.
             if stored.offset < next {
                 return false;
@@ -91,8 +101,20 @@ impl Stream {
         Ok(())
     }
 
-    /// Visits the frames of a segment from a position; the visitor gets each with its end and says whether to go on.
+    /// Visits frames that were whole when they were written or opened; what is damaged since is an error, not a gap.
     fn walk(&self, segment: &Segment, from: u64, visit: &mut dyn FnMut(Stored, u64) -> bool) -> Result<()> {
+        match self.scan(segment, from, visit)? {
+            Walked::Done => Ok(()),
+            Walked::Damaged(at) => {
+                let message = format!("{}: damaged at byte {at}", self.path(segment.base).display());
+                Err(Error::new(ErrorKind::Corrupt, message)
+                    .hint("restore the segment from a copy, or move it away to go on without it"))
+            }
+        }
+    }
+
+    /// Visits the frames of a segment from a position; the visitor gets each with its end and says whether to go on.
+    fn scan(&self, segment: &Segment, from: u64, visit: &mut dyn FnMut(Stored, u64) -> bool) -> Result<Walked> {
         let path = self.path(segment.base);
         let (mut position, mut want) = (from, CHUNK);
         while position < segment.len {
@@ -104,27 +126,29 @@ impl Stream {
                     Read::Frame(stored, len) => {
                         used += len;
                         if !visit(stored, position + used as u64) {
-                            return Ok(());
+                            return Ok(Walked::Done);
                         }
                     }
                     Read::Short(needed) => {
                         want = needed.max(CHUNK);
                         break;
                     }
-                    Read::Broken => return Ok(()),
+                    Read::Broken => return Ok(Walked::Damaged(position + used as u64)),
                 }
             }
-            if used == 0 && (bytes.len() as u64) + position >= segment.len {
-                return Ok(());
+            // Fewer bytes than there were: the file is shorter than it was.
+            if used == 0 && (bytes.len() < len || (bytes.len() as u64) + position >= segment.len) {
+                return Ok(Walked::Damaged(position));
             }
             position += used as u64;
         }
-        Ok(())
+        Ok(Walked::Done)
     }
 
     /// Writes entries behind the end; they count only after [`Stream::settle`].
     pub(super) fn append(&mut self, entries: &[&Entry]) -> Result<()> {
-        let end = Mark { segments: self.segments.len(), len: self.segments.last().map_or(0, |s| s.len), next: self.next };
+        let last = self.segments.last();
+        let end = Mark { last: last.map(|s| s.base), len: last.map_or(0, |s| s.len), next: self.next };
         self.unsettled.get_or_insert(end);
         if self.segments.last().is_none_or(|s| s.len >= self.segment_size) {
             self.segments.push(Segment { base: self.next, len: 0, newest: Time::default() });
@@ -148,7 +172,7 @@ impl Stream {
     /// Makes what was appended survive a power cut.
     pub(super) fn sync(&mut self) -> Result<()> {
         let Some(mark) = self.unsettled else { return Ok(()) };
-        for segment in &self.segments[mark.segments.saturating_sub(1)..] {
+        for segment in self.segments.iter().filter(|s| mark.last.is_none_or(|last| s.base >= last)) {
             self.files.sync(&self.path(segment.base)).map_err(|e| self.failed(segment.base, &e))?;
         }
         Ok(())
@@ -163,7 +187,8 @@ impl Stream {
     pub(super) fn roll_back(&mut self) -> Result<()> {
         let Some(mark) = self.unsettled.take() else { return Ok(()) };
         self.next = mark.next;
-        for segment in self.segments.split_off(mark.segments) {
+        let written = self.segments.partition_point(|s| mark.last.is_some_and(|last| s.base <= last));
+        for segment in self.segments.split_off(written) {
             self.files.remove(&self.path(segment.base)).map_err(|e| self.failed(segment.base, &e))?;
         }
         if let Some(segment) = self.segments.last_mut() {
@@ -221,9 +246,16 @@ impl Stream {
         self.segments.iter().map(|s| s.len).sum()
     }
 
+    /// The first offset of the segment that what is not settled began in, or else of the last: those before are closed.
+    fn settled(&self) -> u64 {
+        let last = self.segments.last().map_or(0, |s| s.base);
+        self.unsettled.map_or(last, |mark| mark.last.unwrap_or(0))
+    }
+
     /// Drops closed segments whose newest record was taken before `bound`.
     pub(super) fn expire(&mut self, bound: Time) -> Result<()> {
-        while self.segments.len() > 1 && self.segments[0].newest < bound {
+        let settled = self.settled();
+        while self.segments.len() > 1 && self.segments[0].newest < bound && self.segments[0].base < settled {
             let base = self.segments[0].base;
             self.files.remove(&self.path(base)).map_err(|e| self.failed(base, &e))?;
             self.segments.remove(0);
@@ -234,17 +266,22 @@ impl Stream {
 
     /// Rewrites closed segments with the newest record of each key only; tombstones go with what they end.
     pub(super) fn compact(&mut self) -> Result<()> {
-        if self.segments.len() < 2 {
+        let (settled, visible) = (self.settled(), self.end());
+        let closed = self.segments.partition_point(|s| s.base < settled);
+        if closed == 0 {
             return Ok(());
         }
         let mut newest: HashMap<Box<[u8]>, u64> = HashMap::new();
         for segment in &self.segments {
             self.walk(segment, 0, &mut |stored, _| {
-                newest.insert(stored.key, stored.offset);
-                true
+                // What may still be taken back makes nothing old.
+                let counts = stored.offset < visible;
+                if counts {
+                    newest.insert(stored.key, stored.offset);
+                }
+                counts
             })?;
         }
-        let closed = self.segments.len() - 1;
         for i in 0..closed {
             let segment = self.segments[i].clone();
             let mut kept = Vec::new();
@@ -278,5 +315,77 @@ impl Stream {
         done.map_err(|e| self.failed(base, &e))?;
         self.segments[index].len = content.len() as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Topic;
+    use crate::storage::StreamId;
+    use crate::storage::embedded::files::ForgetfulFiles;
+
+    fn entry(value: &str, at: i64) -> Entry {
+        let stream = StreamId { topic: Topic::Events, partition: 0 };
+        Entry { stream, key: value.as_bytes().into(), value: value.as_bytes().into(), received_at: Time(at) }
+    }
+
+    /// A stream of four segments with a settled record each.
+    fn filled(disk: &ForgetfulFiles) -> Stream {
+        let mut stream = Stream::open(Arc::new(disk.clone()), "/s".into(), 1).unwrap();
+        for i in 0..4 {
+            stream.append(&[&entry(&format!("v{i}"), i)]).unwrap();
+            stream.sync().unwrap();
+            stream.settle();
+        }
+        stream
+    }
+
+    fn values(stream: &mut Stream) -> Vec<String> {
+        let first = stream.segments.first().map_or(0, |s| s.base);
+        stream.read(first, 100).unwrap().iter().map(|s| String::from_utf8_lossy(&s.value).into_owned()).collect()
+    }
+
+    #[test]
+    fn maintenance_between_append_and_sync_keeps_what_is_on_its_way() {
+        for rolls_back in [false, true] {
+            let disk = ForgetfulFiles::default();
+            let mut stream = filled(&disk);
+            stream.append(&[&entry("v0", 9)]).unwrap();
+            stream.expire(Time(100)).unwrap();
+            stream.compact().unwrap();
+            stream.sync().unwrap();
+            if rolls_back {
+                stream.roll_back().unwrap();
+            } else {
+                stream.settle();
+            }
+            disk.power_cut(0);
+            let mut again = Stream::open(Arc::new(disk), "/s".into(), 1).unwrap();
+            let expected: &[&str] = if rolls_back { &["v3"] } else { &["v3", "v0"] };
+            assert_eq!(values(&mut again), expected);
+        }
+    }
+
+    #[test]
+    fn what_may_be_taken_back_makes_nothing_old() {
+        let disk = ForgetfulFiles::default();
+        let mut stream = filled(&disk);
+        stream.append(&[&entry("v0", 9)]).unwrap();
+        stream.compact().unwrap();
+        stream.roll_back().unwrap();
+        assert_eq!(values(&mut stream), ["v0", "v1", "v2", "v3"]);
+    }
+
+    #[test]
+    fn damage_after_opening_is_an_error_and_no_gap() {
+        let disk = ForgetfulFiles::default();
+        let mut stream = filled(&disk);
+        let path = stream.path(1);
+        let len = disk.len(&path).unwrap();
+        disk.truncate(&path, len - 1).unwrap();
+        assert_eq!(stream.read(0, 100).unwrap_err().kind, ErrorKind::Corrupt);
+        assert_eq!(stream.compact().unwrap_err().kind, ErrorKind::Corrupt);
+        assert_eq!(stream.read(2, 100).unwrap().len(), 2);
     }
 }

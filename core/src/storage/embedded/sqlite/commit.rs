@@ -91,7 +91,7 @@ async fn incidents(tx: &mut Transaction<'_, Sqlite>, tenant: &Tenant, commit: &C
             SELECT $1, number, $3, $4, $5 FROM incidents WHERE client_id = $1 AND key = $2
             ON CONFLICT (client_id, number, scorer, at) DO UPDATE SET answer = excluded.answer";
         let query = sqlx::query(sql).bind(tenant.as_str()).bind(row.key as i64).bind(row.scorer.as_str());
-        query.bind(commit.at.0).bind(to_json(&row.answer)?).execute(&mut **tx).await.map_err(|e| failed(&e))?;
+        query.bind(row.answer.window.to.0).bind(to_json(&row.answer)?).execute(&mut **tx).await.map_err(|e| failed(&e))?;
         let sql = "DELETE FROM answers WHERE client_id = $1 AND scorer = $3
             AND number = (SELECT number FROM incidents WHERE client_id = $1 AND key = $2)
             AND at <= (SELECT at FROM answers a WHERE a.client_id = $1 AND a.scorer = $3 AND a.number = answers.number
