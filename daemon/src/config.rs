@@ -45,7 +45,7 @@ pub struct Settings {
     /// Log format
     #[arg(long, env = "KGRCA_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// File into which the addresses are written once the daemon serves, as `api=…` and `metrics=…` lines
+    /// File into which the addresses are written once the daemon serves, as `api=…`, `metrics=…` and `pid=…` lines
     #[arg(long, env = "KGRCA_READY_FILE")]
     pub ready_file: Option<PathBuf>,
 }

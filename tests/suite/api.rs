@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use kgrca_tests::faults::move_times;
 use kgrca_tests::{Server, repository};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -39,19 +40,6 @@ fn scenario(name: &str) -> Vec<(&'static str, Vec<u8>)> {
         }
     }
     out
-}
-
-fn move_times(value: &mut Value, shift: i64) {
-    match value {
-        Value::String(text) if text.len() >= 20 => {
-            if let Ok(time) = text.parse::<jiff::Timestamp>() {
-                *text = jiff::Timestamp::from_microsecond(time.as_microsecond() + shift).unwrap().to_string();
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|v| move_times(v, shift)),
-        Value::Object(map) => map.values_mut().for_each(|v| move_times(v, shift)),
-        _ => {}
-    }
 }
 
 #[tokio::test]
@@ -95,6 +83,62 @@ async fn an_incident_is_explained_handled_and_billed() {
     let usage = server.get("/api/v1/usage", &tenant.key).await;
     let rca = usage["rows"].as_array().unwrap().iter().find(|r| r["metric"] == "rca_queries_count").unwrap();
     assert_eq!(rca["amount"], 2);
+}
+
+#[tokio::test]
+async fn a_failure_that_is_understood_better_stays_one_incident() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let mut sent = 0;
+    // State first says that an image cannot be pulled; only the events say why.
+    for (kind, batch) in scenario("image/pull-unauthorized.jsonl") {
+        sent += server.ingest(&tenant, kind, batch).await["accepted"].as_u64().unwrap();
+        server.settled(&tenant, sent).await;
+    }
+    let incidents = server.get("/api/v1/incidents", &tenant.key).await;
+    assert_eq!(incidents["items"].as_array().unwrap().len(), 1, "{incidents}");
+    assert_eq!(incidents["items"][0]["fault_type"], "image.pull_unauthorized");
+    assert_eq!(incidents["items"][0]["state"], "open");
+}
+
+#[tokio::test]
+async fn the_answer_is_the_newest_one_whatever_the_times_of_its_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--tick-seconds", "3600"]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let mut batches: std::collections::BTreeMap<_, _> = scenario("runtime/oom-killed-thumbnailer.jsonl").into_iter().collect();
+    let mut sent = 0;
+    // The events, then one of just now, then state that is older than it and says more.
+    for (kind, batch) in [
+        ("events", batches.remove("events").unwrap()),
+        ("events", event("now")),
+        ("resources", batches.remove("resources").unwrap()),
+    ] {
+        sent += server.ingest(&tenant, kind, batch).await["accepted"].as_u64().unwrap();
+        server.settled(&tenant, sent).await;
+    }
+    let incident = server.get("/api/v1/incidents", &tenant.key).await["items"][0].clone();
+    let answer = server.get(&format!("/api/v1/rca?incident_id={}", incident["incident_id"].as_str().unwrap()), &tenant.key).await;
+    assert_eq!(incident["fault_type"], "runtime.oom_killed", "{incident}");
+    assert_eq!(answer["causes"][0]["fault_type"], "runtime.oom_killed", "{answer}");
+}
+
+#[tokio::test]
+async fn alerts_of_one_webhook_go_to_their_own_clusters() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let now = jiff::Timestamp::now().to_string();
+    let alert = |cluster: &str| json!({"status": "firing", "startsAt": now, "labels": {"alertname": "HighErrorRate", "cluster": cluster, "namespace": "shop", "service": "cart"}});
+    let webhook =
+        json!({"version": "4", "status": "firing", "alerts": [alert("east"), alert("west"), alert("east"), alert("north")]});
+    let answer = server.ingest(&tenant, "alerts", webhook.to_string().into_bytes()).await;
+    assert_eq!(answer["accepted"], 3, "one record for each cluster: {answer}");
+    server.settled(&tenant, 4).await;
+    let stats = server.get("/api/v1/stats", &tenant.key).await;
+    let clusters: Vec<_> = stats["clusters"].as_array().unwrap().iter().map(|c| c["cluster"].as_str().unwrap()).collect();
+    assert_eq!(clusters, ["east", "north", "west"], "{stats}");
 }
 
 /// Sends a gigabyte in chunks without saying how much it will be. Returns whether it was refused before its end.

@@ -38,7 +38,8 @@ fn fault(case: &str, now: Time) -> Vec<Sent> {
     lines.filter_map(sent).collect()
 }
 
-fn move_times(value: &mut Value, by: i64) {
+/// Moves every time in a record, by microseconds.
+pub fn move_times(value: &mut Value, by: i64) {
     match value {
         Value::String(text) => {
             if let Some(time) = Time::parse(text) {

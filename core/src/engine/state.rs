@@ -93,6 +93,9 @@ impl ClusterState {
         let mut listings: Vec<(&Kind, &Time)> = self.listings.iter().collect();
         listings.sort();
         listings.serialize(&mut out)?;
+        let mut sequences: Vec<(&Str, &u64)> = self.sequences.iter().collect();
+        sequences.sort();
+        sequences.serialize(&mut out)?;
         self.unwell.serialize(&mut out)?;
         self.graph.save(&mut out)?;
         self.episodes.save(&mut out)?;
@@ -107,6 +110,7 @@ impl ClusterState {
         let input = &mut &*bytes;
         let (name, watermark, last_record, last_prune) = BorshDeserialize::deserialize(input)?;
         let listings = Vec::<(Kind, Time)>::deserialize(input)?.into_iter().collect();
+        let sequences = Vec::<(Str, u64)>::deserialize(input)?.into_iter().collect();
         let unwell = BTreeSet::<Idx>::deserialize(input)?;
         let (graph, episodes) = (Graph::load(input)?, Episodes::load(input)?);
         if unwell.iter().any(|idx| !graph.has(*idx)) {
@@ -115,7 +119,7 @@ impl ClusterState {
         if !input.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} bytes too many", input.len())));
         }
-        Ok(Self { name, graph, episodes, watermark, last_record, listings, unwell, last_prune, ..Self::default() })
+        Ok(Self { name, graph, episodes, watermark, last_record, sequences, listings, unwell, last_prune, ..Self::default() })
     }
 
     /// Whether a record with a sender's `seq` is new on its stream; records without one always are. To be asked in the

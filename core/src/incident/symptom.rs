@@ -53,6 +53,9 @@ const HARMLESS: [&str; 8] = [
     "ClusterIPNotAllocated",
 ];
 
+/// That something is missing is one symptom of a resource, whatever is found out about why.
+const LACKS: &str = "lacks";
+
 /// How long an event, log or alert must be quiet before it is over, in microseconds.
 pub const QUIET: i64 = 15 * MINUTE;
 
@@ -84,15 +87,7 @@ pub fn symptoms(view: &View<'_>, findings: &[Finding], complaints: &[Complaint])
     }
     for finding in findings.iter().filter(|f| f.active && f.strength >= Strength::Strong) {
         let severity = if finding.strength == Strength::Proof { Severity::Error } else { Severity::Warning };
-        add(new(
-            view,
-            SymptomKind::State,
-            finding.on,
-            (finding.since, view.now),
-            severity,
-            finding.fault,
-            finding.message.clone(),
-        ));
+        add(new(view, SymptomKind::State, finding.on, (finding.since, view.now), severity, LACKS, finding.message.clone()));
     }
     unwell(view, findings, &mut add);
     let mut all: Vec<Symptom> = all.into_values().collect();
@@ -194,7 +189,7 @@ fn unwell(view: &View<'_>, findings: &[Finding], add: &mut impl FnMut(Symptom)) 
         findings.iter().filter(|f| f.active && f.strength >= Strength::Strong).map(|f| f.on).collect();
     for pod in view.unwell_pods().filter(|p| !spoken.contains(p) && view.lasts(view.unwell_since(*p))) {
         let since = (view.unwell_since(pod).unwrap_or(view.now), view.now);
-        add(new(view, SymptomKind::State, pod, since, Severity::Warning, "not-ready", "pod is not ready".into()));
+        add(new(view, SymptomKind::State, pod, since, Severity::Warning, LACKS, "pod is not ready".into()));
     }
     for node in view.graph.of_kind(&Kind::Node) {
         if view.well(node) == Some(false) && !spoken.contains(&node) {
@@ -204,7 +199,7 @@ fn unwell(view: &View<'_>, findings: &[Finding], add: &mut impl FnMut(Symptom)) 
                 node,
                 (view.graph.get(node).updated, view.now),
                 Severity::Error,
-                "not-ready",
+                LACKS,
                 "node is not ready".into(),
             ));
         }

@@ -53,7 +53,7 @@ fn push(element: &Element<'_>, outer: Option<&str>, context: &Context<'_>, out: 
     let ends = element.ends_at.as_ref().and_then(|t| Time::parse(&t.0));
     // A resolution happens when the alert ended; an onset when it started.
     let at = if firing { starts } else { ends.filter(|e| *e >= starts).unwrap_or(context.received_at.max(starts)) };
-    let cluster = cluster(given(element.cluster.as_ref()).or(outer).or(context.cluster).or(labels.get("cluster")), context)?;
+    let cluster = cluster(given(element.cluster.as_ref()).or(outer).or(labels.get("cluster")).or(context.cluster), context)?;
     let name = labels.get("alertname").unwrap_or("");
     let fingerprint = given(element.fingerprint.as_ref()).map_or_else(|| hash(labels), str::to_owned);
     out.push(Record {

@@ -78,7 +78,8 @@ fn userinfo(text: &str, from: usize) -> Option<(usize, usize)> {
 /// The value behind a secret's name: `password=x`, `"token": "x"`, `Authorization: Bearer x`, `bearer x`.
 fn value(text: &str, from: usize) -> Option<(usize, usize)> {
     let rest = &text[from..];
-    let bearer = text[..from].to_ascii_lowercase().ends_with("bearer");
+    let named = text[..from].to_ascii_lowercase();
+    let bearer = named.ends_with("bearer");
     let mut skip = rest.find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' ')).unwrap_or(rest.len());
     let after = &rest[skip..];
     if after.starts_with(['=', ':']) {
@@ -93,10 +94,15 @@ fn value(text: &str, from: usize) -> Option<(usize, usize)> {
     } else if !bearer || skip == 0 {
         return None;
     }
+    let is_sentence = after.starts_with(": ") && !bearer && (named.ends_with("token") || named.ends_with("credentials"));
     let tail = &rest[skip..];
     let len = tail
         .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '&' | '}' | ')' | ']' | '\\'))
         .unwrap_or(tail.len());
+    // `fetch anonymous token: unexpected status`: what goes on in plain words is a message, not a value.
+    if is_sentence && tail[..len].bytes().all(|b| b.is_ascii_lowercase()) && tail[len..].starts_with(' ') {
+        return None;
+    }
     (len > 0 && &tail[..len] != MASK).then_some((from + skip, from + skip + len))
 }
 
@@ -255,6 +261,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    #[test]
+    fn a_sentence_behind_a_colon_is_no_token() {
+        let said = "failed to fetch anonymous token: unexpected status from GET request";
+        assert_eq!(line(said), said);
+        for secret in ["token: abc", "token: abc9 x", "password: hunter two", "token=unexpected status", "bearer abc def"] {
+            assert!(line(secret).contains(MASK), "{secret}");
+        }
+    }
 
     #[test]
     fn secrets_go_and_addresses_stay() {

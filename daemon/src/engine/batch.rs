@@ -1,19 +1,16 @@
 //! One batch: parsed, ordered, applied, looked at, committed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 
-use kgrca_core::engine::{Applied, Changes, ClusterState, Evaluation, Ranked};
-use kgrca_core::incident::Incident;
+use kgrca_core::engine::{Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::model::{Record, Str, Time, Topic};
-use kgrca_core::parse::{self, Context, Reason};
-use kgrca_core::rca::{self, Answer, EngineInfo, Scorer};
+use kgrca_core::parse::{self, Context, Reject};
 use kgrca_core::storage::{
-    AnswerRow, ClusterRow, Commit, Error, GraphBatch, IncidentNode, IncidentRow, Offset, Stored, StreamId, TransitionRow,
+    AnswerRow, ClusterRow, Commit, Error, GraphBatch, IncidentNode, IncidentRow, Offset, Stored, StreamId, Tenant, TransitionRow,
 };
 
 use super::worker::Worker;
-use super::{Live, history, worker};
+use super::{Live, told};
 use crate::telemetry;
 
 /// How long clusters go without being looked at while more waits.
@@ -28,17 +25,16 @@ struct Placed {
 
 /// What reading a batch brought to light.
 #[derive(Default)]
-struct Outcome {
-    usage: BTreeMap<(String, String), i64>,
+pub(super) struct Outcome {
+    pub usage: BTreeMap<(String, String), i64>,
     by_topic: BTreeMap<(Topic, &'static str), u64>,
-    transitions: Vec<(u64, kgrca_core::incident::Transition)>,
-    rows: Vec<IncidentRow>,
-    answers: Vec<AnswerRow>,
+    pub transitions: Vec<(u64, kgrca_core::incident::Transition)>,
+    pub rows: Vec<IncidentRow>,
+    pub answers: Vec<AnswerRow>,
     clusters: Vec<ClusterRow>,
     changes: Changes,
     /// Incidents for the graph by key; their ids are not known yet.
-    nodes: Vec<(u64, IncidentNode)>,
-    at: Time,
+    pub nodes: Vec<(u64, IncidentNode)>,
     /// When the record arrived that waited longest.
     oldest: Option<Time>,
 }
@@ -46,7 +42,7 @@ struct Outcome {
 /// Works a batch off and commits it. `settled` says that nothing more waits: then the clusters are looked at.
 /// `whole` says that the graph is told everything of this partition.
 pub(super) async fn work_off(
-    worker: &worker::Worker,
+    worker: &Worker,
     (epoch, whole): (i64, bool),
     read: BTreeMap<StreamId, Vec<Stored>>,
     offsets: &mut BTreeMap<StreamId, u64>,
@@ -90,7 +86,6 @@ pub(super) async fn work_off(
         incidents: outcome.rows,
         transitions: outcome.transitions.clone(),
         answers: outcome.answers,
-        at: outcome.at,
     };
     worker.stores.meta.commit(&worker.tenant, worker.partition, commit).await?;
     worker.live.write().await.committed = counts;
@@ -118,21 +113,13 @@ fn announce(worker: &Worker, transitions: &[(u64, kgrca_core::incident::Transiti
     }
 }
 
-fn apply(
-    live: &mut Live,
-    tenant: &kgrca_core::storage::Tenant,
-    read: &BTreeMap<StreamId, Vec<Stored>>,
-    settled: bool,
-) -> Outcome {
+fn apply(live: &mut Live, tenant: &Tenant, read: &BTreeMap<StreamId, Vec<Stored>>, settled: bool) -> Outcome {
     let mut outcome = Outcome::default();
     let mut placed = parse_all(tenant, read, &mut outcome, live);
     placed.sort_by_key(|a| (a.record.at, a.topic, a.offset));
-    let before: BTreeMap<u64, usize> =
-        live.clusters.values().flat_map(|c| c.incidents.iter()).map(|i| (i.key, i.transitions.len())).collect();
     let mut touched: BTreeSet<Str> = BTreeSet::new();
     for p in placed {
         let name = p.record.cluster.clone();
-        outcome.at = outcome.at.max(p.record.at);
         let applied = live.cluster(&name).apply(p.record);
         touched.insert(name);
         if p.topic == Topic::Control {
@@ -148,44 +135,52 @@ fn apply(
     live.dirty.extend(touched.iter().cloned());
     // While more waits, clusters are looked at now and then only.
     let looks = settled || live.looked.is_none_or(|at| at.elapsed() > LOOKS);
+    let due = if looks { std::mem::take(&mut live.dirty) } else { BTreeSet::new() };
     if looks {
         live.looked = Some(std::time::Instant::now());
-        for name in std::mem::take(&mut live.dirty) {
-            let Some(state) = live.clusters.get_mut(&name) else { continue };
-            let started = std::time::Instant::now();
-            let evaluation = state.evaluate(state.watermark);
-            let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
-            telemetry::Ranked { seconds: started.elapsed().as_secs_f64(), causes }.emit();
-            record(state, &evaluation, &before, &mut live.told, &mut outcome);
-            touched.insert(name);
-        }
     }
-    for name in &touched {
+    for name in touched.union(&due) {
         let Some(state) = live.clusters.get_mut(name) else { continue };
+        let evaluation = due.contains(name).then(|| look(state));
+        // Also of clusters that are not looked at now: what people did counts at once.
+        told::update(state, evaluation.as_ref(), &mut live.told, &mut outcome);
         outcome.changes.extend(state.take_changes());
         let row = ClusterRow { cluster: state.name.to_string(), state: state.save(), last_record: state.last_record };
         outcome.clusters.push(row);
     }
+    if looks {
+        let known: BTreeSet<u64> = live.clusters.values().flat_map(|c| c.incidents.iter()).map(|i| i.key).collect();
+        live.told.retain(|key, _| known.contains(key));
+    }
     outcome
 }
 
-fn parse_all(
-    tenant: &kgrca_core::storage::Tenant,
-    read: &BTreeMap<StreamId, Vec<Stored>>,
-    outcome: &mut Outcome,
-    live: &mut Live,
-) -> Vec<Placed> {
+fn look(state: &mut ClusterState) -> Evaluation {
+    let started = std::time::Instant::now();
+    let evaluation = state.evaluate(state.watermark);
+    let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
+    telemetry::Ranked { seconds: started.elapsed().as_secs_f64(), causes }.emit();
+    evaluation
+}
+
+/// Reads one record of the log. On the compacted topics the key is the object's; elsewhere it is the cluster of records
+/// that name none.
+pub(super) fn read_one(tenant: &Tenant, topic: Topic, stored: &Stored, out: &mut Vec<Record>) -> Result<(), Reject> {
+    let is_state = matches!(topic, Topic::Resource | Topic::Topology);
+    let cluster = if is_state { None } else { std::str::from_utf8(&stored.key).ok() };
+    let context = Context { received_at: stored.received_at, cluster, client_id: Some(tenant.as_str()) };
+    parse::parse(topic, &stored.value, &context, out)
+}
+
+fn parse_all(tenant: &Tenant, read: &BTreeMap<StreamId, Vec<Stored>>, outcome: &mut Outcome, live: &mut Live) -> Vec<Placed> {
     let mut placed = Vec::new();
     let mut records = Vec::new();
     for (stream, stored) in read {
         for s in stored.iter().filter(|s| !s.value.is_empty()) {
-            let default =
-                if matches!(stream.topic, Topic::Resource | Topic::Topology) { None } else { std::str::from_utf8(&s.key).ok() };
             if stream.topic != Topic::Control {
                 outcome.oldest = Some(outcome.oldest.map_or(s.received_at, |oldest| oldest.min(s.received_at)));
             }
-            let context = Context { received_at: s.received_at, cluster: default, client_id: Some(tenant.as_str()) };
-            match parse::parse(stream.topic, &s.value, &context, &mut records) {
+            match read_one(tenant, stream.topic, s, &mut records) {
                 Ok(()) => {
                     if stream.topic.is_metered() {
                         *outcome.usage.entry((s.received_at.day(), "events_ingested_count".into())).or_default() += 1;
@@ -205,98 +200,10 @@ fn parse_all(
                 Err(reject) => {
                     live.counts.seen += 1;
                     live.counts.rejected += 1;
-                    *outcome.by_topic.entry((stream.topic, reject_word(reject.reason))).or_default() += 1;
+                    *outcome.by_topic.entry((stream.topic, reject.reason.as_str())).or_default() += 1;
                 }
             }
         }
     }
     placed
-}
-
-fn reject_word(reason: Reason) -> &'static str {
-    reason.as_str()
-}
-
-/// Rows, transitions and answers of the incidents that changed, or whose causes did.
-fn record(
-    state: &ClusterState,
-    evaluation: &Evaluation,
-    before: &BTreeMap<u64, usize>,
-    told: &mut HashMap<u64, u64>,
-    outcome: &mut Outcome,
-) {
-    let ranked: BTreeMap<u64, &Ranked> = evaluation.ranked.iter().map(|r| (r.key, r)).collect();
-    for incident in state.incidents.iter() {
-        let new = &incident.transitions[before.get(&incident.key).copied().unwrap_or(0).min(incident.transitions.len())..];
-        outcome.transitions.extend(new.iter().map(|t| (incident.key, t.clone())));
-        let opened = new.iter().filter(|t| t.to == kgrca_core::incident::State::Open).count();
-        if opened > 0 {
-            *outcome.usage.entry((state.watermark.day(), "incidents_count".into())).or_default() += opened as i64;
-        }
-        let causes = ranked.get(&incident.key).copied();
-        let changed = evaluation.changed.contains(&incident.key) || !new.is_empty();
-        let causes_changed = causes.is_some_and(|r| told.insert(incident.key, gist(r)) != Some(gist(r)));
-        if !incident.is_live() {
-            told.remove(&incident.key);
-        }
-        if !changed && !causes_changed {
-            continue;
-        }
-        outcome.rows.push(row(state, incident, causes.map_or(&[][..], |r| r.causal.as_slice())));
-        outcome.nodes.push((incident.key, history::incident(state, incident, causes)));
-        for scorer in causes.iter().flat_map(|_| [Scorer::Causal, Scorer::Weighted]) {
-            let found = causes.map_or(&[][..], |r| r.causes(scorer));
-            telemetry::Believed { scorer, confidence: found.first().map(|c| c.confidence) }.emit();
-            outcome.answers.push(AnswerRow {
-                key: incident.key,
-                scorer,
-                answer: answer(state, incident, found, scorer, evaluation),
-            });
-        }
-    }
-}
-
-/// A hash of what an answer says: the same gist is not written again.
-fn gist(ranked: &Ranked) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    for cause in ranked.causal.iter().chain(&ranked.weighted) {
-        (&cause.component, &cause.fault_type, &cause.message, cause.confidence.to_bits()).hash(&mut hasher);
-        for line in &cause.evidence {
-            (&line.id, line.at, &line.what).hash(&mut hasher);
-        }
-    }
-    hasher.finish()
-}
-
-fn row(state: &ClusterState, incident: &Incident, causes: &[rca::Cause]) -> IncidentRow {
-    let first = causes.first();
-    IncidentRow {
-        incident_id: String::new(),
-        key: incident.key,
-        cluster: state.name.to_string(),
-        state: incident.state,
-        severity: incident.severity(),
-        started_at: incident.started,
-        ended_at: incident.ended,
-        merged_into: incident.merged_into.map(|key| key.to_string()),
-        symptoms: incident.members.len(),
-        component: first.map(|c| c.component.clone()),
-        namespace: first.map(|c| c.namespace.clone()).filter(|n| !n.is_empty()),
-        fault_type: first.map(|c| c.fault_type.clone()),
-        confidence: first.map(|c| c.confidence),
-    }
-}
-
-fn answer(state: &ClusterState, incident: &Incident, causes: &[rca::Cause], scorer: Scorer, evaluation: &Evaluation) -> Answer {
-    Answer {
-        incident_id: String::new(),
-        state: incident.state,
-        severity: incident.severity(),
-        started_at: incident.started,
-        window: rca::answer::Window { from: rca::window_start(incident.started), to: state.watermark },
-        verdict: rca::verdict(causes, true),
-        causes: causes.to_vec(),
-        missing_evidence: evaluation.missing_evidence.clone(),
-        engine: EngineInfo::this(scorer),
-    }
 }

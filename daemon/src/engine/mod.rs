@@ -4,6 +4,7 @@ mod batch;
 mod history;
 mod rebuild;
 mod snapshot;
+mod told;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,6 +20,7 @@ use tokio::sync::{Notify, RwLock, broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::storage::Stores;
+use told::Told;
 
 /// How long a question waits for live state.
 const LOADS: Duration = Duration::from_secs(10);
@@ -37,8 +39,8 @@ pub struct Live {
     pub counts: Counts,
     /// The same as of the last commit: what answers rest on.
     pub committed: Counts,
-    /// What was told last of each live incident's causes, by its key.
-    pub told: HashMap<u64, u64>,
+    /// What was told last of each incident, by its key.
+    pub told: HashMap<u64, Told>,
     /// Clusters with records since they were looked at.
     pub dirty: std::collections::BTreeSet<Str>,
     /// When they were looked at.

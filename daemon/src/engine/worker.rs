@@ -23,6 +23,8 @@ const SNAPSHOT_RECORDS: usize = 100_000;
 const SNAPSHOT_AT_MOST: Duration = Duration::from_secs(10);
 /// How long a lease holds without renewal, in microseconds.
 const LEASE: i64 = 30 * SECOND;
+/// How long a worker that failed waits before it starts anew; each time in a row twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// How long after its last record a cluster still gets ticks.
 const LIVELY: i64 = 60 * MINUTE;
 
@@ -47,8 +49,9 @@ pub(super) struct Worker {
 impl Worker {
     /// Works until it is told to stop; after an error it starts anew from what was committed.
     pub(super) async fn run(mut self) {
-        let mut wait = Duration::from_millis(100);
+        let mut wait = FIRST_WAIT;
         while !*self.stop.borrow() {
+            let began = Instant::now();
             match self.work().await {
                 Ok(()) => return,
                 Err(e) => {
@@ -59,7 +62,11 @@ impl Worker {
                         () = tokio::time::sleep(wait) => {}
                         _ = self.stop.changed() => return,
                     }
-                    wait = (wait * 2).min(Duration::from_secs(10));
+                    wait = if began.elapsed() > Duration::from_mins(1) {
+                        FIRST_WAIT
+                    } else {
+                        (wait * 2).min(Duration::from_secs(10))
+                    };
                 }
             }
         }
@@ -78,6 +85,15 @@ impl Worker {
                 epoch = self.take_lease().await?;
                 renewed = Instant::now();
             }
+            let lag = self.measure_lag(&offsets).await?;
+            self.lag.send_replace(lag);
+            if *self.stop.borrow() {
+                // What still waits is durable: the next start goes on with it.
+                if since_snapshot > 0 {
+                    self.take_snapshot(&offsets).await;
+                }
+                return Ok(());
+            }
             let read = self.read(&offsets).await?;
             let seen: usize = read.values().map(Vec::len).sum();
             if seen > 0 {
@@ -85,8 +101,6 @@ impl Worker {
                 let more = seen >= BATCH || bytes >= READ_BYTES;
                 batch::work_off(self, (epoch, whole), read, &mut offsets, !more).await?;
                 whole = false;
-                let lag = self.measure_lag(&offsets).await?;
-                self.lag.send_replace(lag);
                 since_snapshot += seen;
                 let rest = if since_snapshot >= SNAPSHOT_RECORDS { SNAPSHOT_AT_MOST } else { SNAPSHOT_EVERY };
                 if snapshot.elapsed() >= rest {
@@ -99,13 +113,6 @@ impl Worker {
                 batch::work_off(self, (epoch, whole), read, &mut offsets, true).await?;
                 whole = false;
                 continue;
-            }
-            self.lag.send_replace(0);
-            if *self.stop.borrow() {
-                if since_snapshot > 0 {
-                    self.take_snapshot(&offsets).await;
-                }
-                return Ok(());
             }
             if ticked.elapsed() >= self.tick {
                 ticked = Instant::now();

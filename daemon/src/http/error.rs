@@ -33,7 +33,7 @@ impl ApiError {
         let text = rejection.body_text();
         // The framework's own words before the colon say nothing to a caller.
         let why = text.split_once("query string: ").map_or(&*text, |(_, why)| why);
-        Self::invalid(format!("the query cannot be read: {why}")).hint("/api/docs lists what each route takes")
+        Self::invalid(format!("the query cannot be read: {why}")).hint("/docs lists what each route takes")
     }
 
     /// 401.

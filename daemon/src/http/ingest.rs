@@ -48,7 +48,7 @@ pub async fn ingest(
         let partition = |cluster: &str| engine.partition(&tenant, cluster);
         read_batch(&tenant, topic, cluster.as_deref(), received_at, &body, &partition)
     });
-    let mut batch = read.await.map_err(|e| ApiError::invalid(e.to_string()))??;
+    let mut batch = read.await.map_err(|e| ApiError::internal(e.to_string()))??;
     charge(&app, &caller, topic, &mut batch).await?;
     let answer = Ingested { accepted: batch.accepted, duplicate: 0, rejected: batch.rejected };
     let partitions: std::collections::BTreeSet<u32> =
@@ -199,12 +199,33 @@ fn accept(
         return;
     };
     let masked = mask::record(topic, item);
+    if topic == Topic::Alerts && records.iter().any(|r| r.cluster != first.cluster) {
+        return accept_by_cluster(batch, &masked, records, received_at, partition);
+    }
     let named = with_cluster(topic, &masked, cluster);
     let stream = StreamId { topic, partition: partition(&first.cluster) };
     batch.entries.push(Entry { stream, key: key(first), value: named.into_boxed_slice(), received_at });
     batch.accepted += 1;
     if matches!(first.body, Body::State(Op::Delete, _) | Body::Topology(Op::Delete, _)) {
         batch.entries.push(Entry { stream, key: key(first), value: Box::default(), received_at });
+    }
+}
+
+/// A webhook about several clusters becomes one for each: clusters lie in partitions of their own.
+fn accept_by_cluster(batch: &mut Batch, item: &[u8], records: &[Record], received_at: Time, partition: &dyn Fn(&str) -> u32) {
+    let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(item) else { return };
+    let clusters: std::collections::BTreeSet<&str> = records.iter().map(|r| &*r.cluster).collect();
+    for cluster in clusters {
+        let mut part = webhook.clone();
+        if let Some(alerts) = part["alerts"].as_array_mut() {
+            // A record per alert, in their order.
+            let mut own = records.iter().map(|r| &*r.cluster == cluster);
+            alerts.retain(|_| own.next().unwrap_or(false));
+        }
+        let stream = StreamId { topic: Topic::Alerts, partition: partition(cluster) };
+        let value = part.to_string().into_bytes().into();
+        batch.entries.push(Entry { stream, key: cluster.as_bytes().into(), value, received_at });
+        batch.accepted += 1;
     }
 }
 

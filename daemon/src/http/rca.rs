@@ -146,7 +146,7 @@ pub async fn analyze(
     charge(&app, &caller, 1).await?;
     let options = analyze::Options { top: kgrca_core::rca::KEPT, now: now(), ..analyze::Options::default() };
     let analysis = tokio::task::spawn_blocking(move || analyze::analyze("request", &body, &options)).await;
-    Ok(Json(analysis.map_err(|e| ApiError::invalid(e.to_string()))?))
+    Ok(Json(analysis.map_err(|e| ApiError::internal(e.to_string()))?))
 }
 
 /// Which incidents are wanted.

@@ -33,7 +33,7 @@ fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
     let path = folder.join("lock");
     let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", path.display()), "choose another folder with --data");
     let mut file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
-    match file.try_lock() {
+    match patient_lock(&file) {
         Ok(()) => {
             // Who holds it, for those who look for the process.
             file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(unusable)?;
@@ -45,6 +45,17 @@ fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
         )),
         Err(std::fs::TryLockError::Error(e)) => Err(unusable(e)),
     }
+}
+
+/// Whoever only looks whether a daemon works here holds the lock for a moment.
+fn patient_lock(file: &std::fs::File) -> Result<(), std::fs::TryLockError> {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 /// The name under which this folder's daemon owns partitions: a restart goes on with its own leases.

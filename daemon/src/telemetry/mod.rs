@@ -117,6 +117,30 @@ impl Lag<'_> {
     }
 }
 
+/// A log ends before what was committed of it: records that were acknowledged are gone.
+pub struct LogCut<'a> {
+    /// Whose.
+    pub tenant: &'a Tenant,
+    /// Of which stream.
+    pub stream: StreamId,
+    /// Where the commit stands.
+    pub committed: u64,
+    /// Where the log ends.
+    pub end: u64,
+}
+
+impl LogCut<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self) {
+        metrics::counter!("kg_log_records_lost_total").increment(self.committed - self.end);
+        tracing::error!(
+            client_id = %self.tenant, topic = self.stream.topic.as_str(), partition = self.stream.partition,
+            committed = self.committed, end = self.end,
+            "the log ends before what was committed of it; new records are read from its end on"
+        );
+    }
+}
+
 /// A worker gave up on a batch and starts anew.
 pub struct WorkerFailed<'a> {
     /// Whose.
