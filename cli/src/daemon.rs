@@ -33,8 +33,13 @@ pub fn running(folder: &Path) -> Result<Option<Serving>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(CliError::failed(format!("{} cannot be read", folder.display())).cause(e)),
     };
-    if lock.try_lock().is_ok() {
-        return Ok(None);
+    // Shared, so that two who look do not take each other for a daemon.
+    match lock.try_lock_shared() {
+        Ok(()) => return Ok(None),
+        Err(std::fs::TryLockError::WouldBlock) => {}
+        Err(std::fs::TryLockError::Error(e)) => {
+            return Err(CliError::failed(format!("{} cannot be locked", folder.join("lock").display())).cause(e));
+        }
     }
     let mut holder = String::new();
     lock.read_to_string(&mut holder)?;
@@ -80,7 +85,7 @@ fn binary() -> Result<PathBuf> {
 }
 
 /// Starts a daemon on a folder and waits until it serves. Its log goes to `daemon.log` in the folder.
-pub fn start(folder: &Path, listen: &str) -> Result<Daemon> {
+pub fn start(folder: &Path, listen: &str, detach: bool) -> Result<Daemon> {
     let failed = |e: std::io::Error| CliError::failed(format!("{} cannot be used", folder.display())).cause(e);
     std::fs::create_dir_all(folder).map_err(failed)?;
     let ready = folder.join("ready");
@@ -98,21 +103,23 @@ pub fn start(folder: &Path, listen: &str) -> Result<Daemon> {
         .args(["--listen", listen, "--metrics-listen", "127.0.0.1:0"])
         .arg("--ready-file")
         .arg(&ready);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    if detach {
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    }
+    let said_before = log.metadata()?.len();
+    command.stderr(log);
     let mut child = command.spawn()?;
-    let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        if let Some(serving) = serving(folder)? {
+        if let Some(serving) = serving(folder)?.filter(|s| s.process == child.id()) {
             return Ok(Daemon { child, serving });
         }
-        let ended = child.try_wait()?;
-        if ended.is_some() || Instant::now() > deadline {
-            // It is gone already when it ended by itself.
-            let _ = child.kill();
-            let text = std::fs::read_to_string(&log_file).unwrap_or_default();
-            let last: Vec<&str> = text.lines().rev().take(3).collect();
+        // However long it takes: a large log is checked before it is served.
+        if child.try_wait()?.is_some() {
+            let text = std::fs::read(&log_file).unwrap_or_default();
+            let text = String::from_utf8_lossy(text.get(said_before as usize..).unwrap_or_default()).into_owned();
+            let last: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).rev().take(3).collect();
             return Err(last
                 .iter()
                 .rev()
@@ -121,6 +128,28 @@ pub fn start(folder: &Path, listen: &str) -> Result<Daemon> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Waits until a daemon in the foreground has ended. The terminal's interrupt reaches it as well; a request to end this
+/// process is passed on.
+pub fn wait(child: &mut Child) -> Result {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        loop {
+            if child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {
+                    Command::new("kill").arg(child.id().to_string()).status()?;
+                }
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            }
+        }
+    })
 }
 
 impl Daemon {

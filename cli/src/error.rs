@@ -37,6 +37,8 @@ pub struct CliError {
     pub hint: Option<String>,
     /// The server's id of the request.
     pub request_id: Option<String>,
+    /// The status that the server answered with.
+    pub status: Option<u16>,
 }
 
 /// Result of a command.
@@ -45,7 +47,7 @@ pub type Result<T = ()> = std::result::Result<T, CliError>;
 impl CliError {
     /// An error with an exit code.
     pub fn new(exit: u8, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), hint: None, request_id: None }
+        Self { exit, message: message.into(), causes: Vec::new(), hint: None, request_id: None, status: None }
     }
 
     /// A failure.
@@ -90,14 +92,15 @@ impl CliError {
             502..=504 => exit::UNREACHABLE,
             _ => exit::FAILED,
         };
-        match body {
+        let error = match body {
             Some(body) => Self {
                 hint: body.error.hint.map(|hint| in_our_words(hint, who)),
                 request_id: Some(body.error.request_id),
                 ..Self::new(exit, body.error.message)
             },
             None => Self::new(exit, format!("the server answered {status}")),
-        }
+        };
+        Self { status: Some(status), ..error }
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
                 Ok(analysis) => {
                     found |= analysis.verdict == Verdict::Cause;
                     print(env, &analysis)?;
-                    if analysis.records.seen == analysis.records.rejected {
+                    if is_unreadable(&analysis) {
                         let error = CliError::failed(format!("{} holds no record that can be read", analysis.input));
                         failures.push(error.hint("JSON is wanted, such as `kubectl get all,events -A -o json` prints it"));
                     }
@@ -164,13 +164,18 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
 /// A line per cause behind the input and its verdict; an input without causes has a line of its own.
 fn piped(analysis: &Analysis) -> String {
     // Nothing that could be read is not the same as nothing that hurts.
-    let unreadable = analysis.records.seen == analysis.records.rejected;
-    let verdict = if unreadable { "unreadable".to_owned() } else { format!("{:?}", analysis.verdict).to_lowercase() };
+    let verdict =
+        if is_unreadable(analysis) { "unreadable".to_owned() } else { format!("{:?}", analysis.verdict).to_lowercase() };
     if analysis.causes.is_empty() {
         return format!("{}\t{verdict}\n", analysis.input);
     }
     let head = format!("{}\t{verdict}\t", analysis.input);
     analysis.causes.iter().flat_map(|c| [head.clone(), output::line(c)]).collect()
+}
+
+/// Whether an input holds no record that can be read.
+pub(super) fn is_unreadable(analysis: &Analysis) -> bool {
+    analysis.records.seen == analysis.records.rejected
 }
 
 fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
@@ -179,6 +184,8 @@ fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
         env.out.text(&(line + "\n"))?;
     } else if env.out.format == Format::Table && !env.out.terminal {
         env.out.text(&piped(analysis))?;
+    } else if env.out.format == Format::Table && is_unreadable(analysis) {
+        env.out.text(&format!("{}  unreadable\n", analysis.input))?;
     } else if env.out.format == Format::Table {
         let head = format!("{}  {} records, {} incidents", analysis.input, analysis.records.seen, analysis.incidents.len());
         let shown = output::Shown {
@@ -192,6 +199,9 @@ fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
     } else if env.out.format == Format::Name {
         env.out.text(&format!("{}\n", analysis.input))?;
     } else {
+        if env.out.format == Format::Yaml {
+            env.out.text("---\n")?;
+        }
         env.out.value(analysis, || output::causes("INPUT", &analysis.input, analysis.verdict, &analysis.causes))?;
     }
     if analysis.records.rejected > 0 {

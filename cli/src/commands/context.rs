@@ -144,6 +144,9 @@ pub(super) fn config(env: &Env<'_>, _: ConfigVerb) -> Result {
     let all = context::load()?;
     let file = context::file()?.display().to_string();
     let name = env.context.clone().or(all.current.clone());
+    // An address of the environment stands for itself: keys of a context are not sent to another server.
+    let elsewhere = env.context.is_none() && std::env::var("KGRCA_URL").is_ok_and(|v| !v.is_empty());
+    let name = name.filter(|_| !elsewhere);
     let from_file = name.as_ref().and_then(|n| all.contexts.get(n)).cloned().unwrap_or_default();
     let setting = |label: &'static str, variable: &str, in_file: Option<String>, secret: bool| {
         let (value, source) = match (std::env::var(variable).ok().filter(|v| !v.is_empty()), in_file.filter(|v| !v.is_empty())) {
@@ -153,7 +156,11 @@ pub(super) fn config(env: &Env<'_>, _: ConfigVerb) -> Result {
         };
         Setting { name: label, value, source }
     };
-    let source = if env.context.is_some() { "flag --context" } else { file.as_str() };
+    let source = match () {
+        () if env.context.is_some() => "flag --context",
+        () if elsewhere => "not used: KGRCA_URL is set",
+        () => file.as_str(),
+    };
     let rows = vec![
         Setting { name: "context", value: name.unwrap_or_default(), source: source.to_owned() },
         setting("url", "KGRCA_URL", Some(from_file.url.clone()), false),

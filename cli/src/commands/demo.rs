@@ -25,7 +25,7 @@ const SCENARIO: &str = include_str!("../../../tests/scenarios/service/selector-m
 
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     let folder = tempfile::tempdir()?;
-    let daemon = daemon::start(folder.path(), "127.0.0.1:0")?;
+    let daemon = daemon::start(folder.path(), "127.0.0.1:0", true)?;
     let result = play(env, &daemon.serving);
     daemon.kill()?;
     folder.close()?;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use kgrca_core::model::Time;
 use kgrca_core::rca::{KEPT, Scorer};
 use kgrca_core::service::analyze::{self, Options};
+use kgrca_core::service::disturb;
 use kgrca_core::service::eval::{self, Figures, Report};
 
 use super::Env;
@@ -31,6 +32,15 @@ pub(super) struct RunArgs {
     /// Formula that ranks
     #[arg(long, value_parser = super::analyze::scorer, default_value = "causal")]
     scorer: Scorer,
+    /// Rename everything by this seed first: nothing may depend on names
+    #[arg(long, value_name = "SEED")]
+    scramble: Option<u64>,
+    /// Leave out this share of the events, logs and alerts first
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    drop: u8,
+    /// Which lines `--drop` leaves out
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Write the whole report as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -53,7 +63,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         return Err(CliError::failed(format!("{} has no cases", args.folder.display()))
             .hint("cases are *.json or *.jsonl files whose last line is a `label`"));
     }
-    let report = measure(&files, &map, args.scorer)?;
+    let report = measure(&files, &map, &args)?;
     if let Some(file) = &args.report {
         let text = serde_json::to_string_pretty(&report).map_err(|e| CliError::failed("the report has no JSON form").cause(e))?;
         std::fs::write(file, text + "\n")
@@ -73,18 +83,22 @@ fn label_map(file: &Path) -> Result<BTreeMap<String, String>> {
         .map_err(|e| CliError::failed(format!("{} is no map of words to fault ids", file.display())).cause(e))
 }
 
-fn measure(files: &[PathBuf], map: &BTreeMap<String, String>, scorer: Scorer) -> Result<Report> {
-    let options = Options { scorer, top: KEPT, now: Time(jiff::Timestamp::now().as_microsecond()), ..Options::default() };
+fn measure(files: &[PathBuf], map: &BTreeMap<String, String>, args: &RunArgs) -> Result<Report> {
+    let options =
+        Options { scorer: args.scorer, top: KEPT, now: Time(jiff::Timestamp::now().as_microsecond()), ..Options::default() };
     let started = Instant::now();
     let mut outcomes = Vec::new();
     for file in files {
-        let bytes = super::analyze::read(file)?;
+        let mut bytes = disturb::drop(&super::analyze::read(file)?, args.drop, args.seed);
+        if let Some(seed) = args.scramble {
+            bytes = disturb::scramble(&bytes, seed);
+        }
         let label =
             eval::label(&bytes, map).map_err(|e| CliError::failed(format!("{} cannot be judged", file.display())).cause(e))?;
         let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         outcomes.push(eval::judge(&name, &label, &analyze::analyze(&name, &bytes, &options)));
     }
-    Ok(eval::report(scorer, outcomes, started.elapsed().as_secs_f64()))
+    Ok(eval::report(args.scorer, outcomes, started.elapsed().as_secs_f64()))
 }
 
 fn print(env: &Env<'_>, report: &Report) -> Result {

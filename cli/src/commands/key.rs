@@ -22,7 +22,7 @@ pub(super) enum Verb {
         /// What it is for
         #[arg(long, default_value = "")]
         name: String,
-        /// What it may do: ingest, read, query, billing
+        /// What it may do: ingest, read, query, billing, metrics, or admin (handle incidents)
         #[arg(long, value_delimiter = ',', default_value = "ingest,read", value_parser = scope)]
         scopes: Vec<Scope>,
     },

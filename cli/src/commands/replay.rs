@@ -30,6 +30,9 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     let name = args.file.display().to_string();
     let options = Options { top: KEPT, now: Time(jiff::Timestamp::now().as_microsecond()), ..Options::default() };
     let analysis = analyze::analyze(&name, &bytes, &options);
+    if super::analyze::is_unreadable(&analysis) {
+        return Err(CliError::failed(format!("{name} holds no record that can be read")));
+    }
     let head = format!("{name}  {} records", analysis.records.seen);
     if env.out.format == Format::Table {
         let shown = output::Shown {

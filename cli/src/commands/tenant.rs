@@ -101,11 +101,12 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
 
 /// The id of a tenant that was given by id or by name.
 pub(super) fn id_of(env: &Env<'_>, given: String) -> Result<String> {
-    if Tenant::parse(&given).is_some() {
+    let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
+    let known = page.items.iter().any(|s| s.client.client_id == given);
+    if known || Tenant::parse(&given).is_some() {
         return Ok(given);
     }
-    let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
-    let mut named = page.items.into_iter().map(|s| s.client).filter(|c| c.name == given);
+    let mut named = page.items.into_iter().map(|s| s.client).filter(|c| c.name == given && c.deleted_at.is_none());
     match (named.next(), named.next()) {
         (Some(only), None) => Ok(only.client_id),
         (Some(_), Some(_)) => {

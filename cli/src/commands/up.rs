@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use kgrca_core::api::{CreatedClient, NewClient};
+use kgrca_core::api::{ClientStatus, CreatedClient, CreatedKey, NewClient, NewKey, Page};
+use kgrca_core::storage::Scope;
 use reqwest::Method;
 
 use super::Env;
@@ -12,12 +13,14 @@ use crate::daemon::{self, Daemon, Serving};
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
+/// Where the API is when nobody says.
+const LISTEN: &str = "127.0.0.1:7600";
+
 /// Runs a server here, on embedded stores in the XDG data folder, and makes the context `local`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address of the API
-    #[arg(long, default_value = "127.0.0.1:7600")]
-    listen: String,
+    #[arg(long, help = format!("Address of the API; {LISTEN} when absent"))]
+    listen: Option<String>,
     /// Go on in the background
     #[arg(long)]
     detach: bool,
@@ -39,18 +42,21 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         return status(env, &folder, running);
     }
     let (serving, started) = if let Some(serving) = running {
+        if let Some(listen) = args.listen.as_ref().filter(|l| !serving.url.ends_with(&format!("//{l}"))) {
+            let error = CliError::usage(format!("kgrcad serves {} already, not {listen}", serving.url));
+            return Err(error.hint("kgrca up --stop, then start it anew"));
+        }
         (serving, None)
     } else {
-        let Daemon { serving, child } = daemon::start(&folder, &args.listen)?;
+        let Daemon { serving, child } = daemon::start(&folder, args.listen.as_deref().unwrap_or(LISTEN), args.detach)?;
         (serving, Some(child))
     };
     choose(&serving)?;
     let how = if started.is_some() { "serves" } else { "serves already at" };
     env.out.message(&format!("kgrcad {how} {} (process {}); data in {}", serving.url, serving.process, folder.display()));
     match started {
-        Some(mut child) if !args.detach => {
-            child.wait()?;
-        }
+        // It gets the terminal's signals itself and ends in order; so does this process, by waiting for it.
+        Some(mut child) if !args.detach => daemon::wait(&mut child)?,
         _ => env.out.message("stop it with: kgrca up --stop"),
     }
     Ok(())
@@ -61,17 +67,32 @@ fn choose(serving: &Serving) -> Result {
     let mut all = context::load()?;
     let known = all.contexts.get("local").and_then(|c| c.api_key.clone());
     let mut local = Context { url: serving.url.clone(), api_key: known, operator_key: Some(serving.operator_key.clone()) };
-    let works = local.api_key.is_some()
-        && Client::new(local.clone())?.get::<serde_json::Value>(As::Tenant, "/api/v1/limits", &[]).is_ok();
-    if !works {
-        let wish = NewClient { name: "local".into(), plan: "enterprise".into(), contact_email: String::new() };
-        let created: CreatedClient =
-            Client::new(local.clone())?.send(Method::POST, As::Operator, "/api/v1/admin/clients", &wish)?;
-        local.api_key = Some(Secret::new(created.api_key));
+    let client = Client::new(local.clone())?;
+    let asked = client.get::<serde_json::Value>(As::Tenant, "/api/v1/limits", &[]);
+    // Only a key that is missing or unknown is replaced: every other trouble is not cured by another tenant.
+    if local.api_key.is_none() || asked.as_ref().is_err_and(|e| e.status == Some(401)) {
+        local.api_key = Some(new_key(&client)?);
+    } else {
+        asked?;
     }
     all.contexts.insert("local".into(), local);
     all.current = Some("local".into());
     context::save(&all)
+}
+
+/// A key of the tenant `local`, which is made when there is none.
+fn new_key(client: &Client) -> Result<Secret> {
+    let all: Page<ClientStatus> = client.get(As::Operator, "/api/v1/admin/clients", &[])?;
+    let own = all.items.into_iter().map(|s| s.client).find(|c| c.name == "local" && c.deleted_at.is_none());
+    if let Some(own) = own {
+        let wish = NewKey { name: "up".into(), scopes: vec![Scope::Ingest, Scope::Read, Scope::Query, Scope::Admin] };
+        let path = format!("/api/v1/admin/clients/{}/keys", own.client_id);
+        let created: CreatedKey = client.send(Method::POST, As::Operator, &path, &wish)?;
+        return Ok(Secret::new(created.api_key));
+    }
+    let wish = NewClient { name: "local".into(), plan: "enterprise".into(), contact_email: String::new() };
+    let created: CreatedClient = client.send(Method::POST, As::Operator, "/api/v1/admin/clients", &wish)?;
+    Ok(Secret::new(created.api_key))
 }
 
 fn stop(env: &Env<'_>, folder: &Path, running: Option<Serving>) -> Result {

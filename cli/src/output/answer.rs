@@ -26,7 +26,8 @@ pub struct Shown<'a> {
 /// Renders an answer for a terminal, or as one line per cause for a pipe.
 pub fn answer(out: &Output, shown: &Shown<'_>) -> String {
     if !out.terminal {
-        return shown.causes.iter().map(line).collect();
+        let nothing = || format!("{}\n", format!("{:?}", shown.verdict).to_lowercase());
+        return if shown.causes.is_empty() { nothing() } else { shown.causes.iter().map(line).collect() };
     }
     let mut text = format!("{}\n{}\n", shown.head, verdict(out, shown));
     for cause in shown.causes.iter().take(5) {

@@ -59,7 +59,7 @@ impl Output {
     /// Looks at the streams and at `NO_COLOR`.
     pub fn new(global: &Global) -> Self {
         let terminal = std::io::stdout().is_terminal();
-        let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let color = terminal && wants_color();
         Self { format: global.output, terminal, color, quiet: global.quiet }
     }
 
@@ -140,7 +140,12 @@ impl Output {
     }
 
     fn paint_err(&self, text: &str, style: &str) -> String {
-        let shows = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let shows = std::io::stderr().is_terminal() && wants_color();
         if shows { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// Whether colour is wanted: `NO_COLOR` and terminals that have none say no.
+fn wants_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }
