@@ -1,6 +1,7 @@
 //! What programs say about those they call: who complains about whom, and of what.
 
 use super::View;
+use super::handshake;
 use super::reading::Reading;
 use super::text::{has, quoted_after, word_after};
 use crate::graph::{Idx, Relation, address, derive};
@@ -17,6 +18,12 @@ pub enum Trouble {
     TimedOut,
     /// The called one answered with an error of its own, or was not there for another reason.
     Failed,
+    /// The certificate is not accepted.
+    Distrusted,
+    /// The other speaks another protocol.
+    Garbled,
+    /// The other is of another version.
+    Incompatible,
 }
 
 /// One caller's complaint about one called resource.
@@ -43,7 +50,10 @@ pub struct Complaint {
 }
 
 /// Words by which clients of many languages report each trouble.
-const WORDS: [(Trouble, &[&str]); 4] = [
+const WORDS: [(Trouble, &[&str]); 7] = [
+    (Trouble::Distrusted, &handshake::DISTRUST),
+    (Trouble::Garbled, &handshake::GARBLED),
+    (Trouble::Incompatible, &handshake::INCOMPATIBLE),
     (
         Trouble::Unresolved,
         &[

@@ -6,11 +6,13 @@ use super::View;
 use super::complaint::{Complaint, Trouble};
 use super::controlplane::dns_service;
 use super::finding::{Evidence, Finding, Strength};
+use super::handshake;
 use super::reading::Reading;
 use super::service::{holds, offers};
 use super::text::{has, short};
 use crate::episode::LogTemplate;
 use crate::graph::{Component, Idx, Relation};
+use crate::model::object::pod::PodSpec;
 use crate::model::{Kind, Severity};
 
 /// Rejections that a client logs: the setting is the client's.
@@ -165,11 +167,47 @@ pub(super) fn called(view: &View<'_>, complaints: &[Complaint], found: &[Finding
         if suffers_from_port(view, target, &all, found, out) {
             continue;
         }
+        if handshake::judge(view, target, &all, out) {
+            continue;
+        }
         if !wrong_address(view, target, &all, out) {
             down(view, target, &all, found, out);
         }
     }
     unknown_hosts(view, complaints, out);
+    unresolved_by_one(view, complaints, out);
+}
+
+/// Names that exist and that one workload alone cannot resolve: it asks another server, or asks in another way.
+fn unresolved_by_one(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
+    let lives = |c: &&Complaint| c.trouble == Trouble::Unresolved && c.target.is_some_and(|t| view.graph.get(t).is_live());
+    let all: Vec<&Complaint> = complaints.iter().filter(lives).collect();
+    let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
+    if callers.len() != 1 || out.iter().any(|f| f.fault == "controlplane.dns_down") {
+        return;
+    }
+    let owner = view.top_owner(all[0].caller);
+    let policy = view.pod_spec(all[0].caller).and_then(|spec| asks_elsewhere(spec));
+    let strength = if policy.is_some() { Strength::Proof } else { Strength::Fair };
+    let how = policy.map_or_else(|| ", which others do".to_owned(), |p| format!(": {p}"));
+    let says = format!("{} cannot resolve `{}`{how}", view.title(owner), all[0].name);
+    out.push(
+        view.finding("service.name_unresolved", owner, all[0].caller, strength)
+            .active(true)
+            .says(says)
+            .with(evidence(view, &all))
+            .build(),
+    );
+}
+
+/// How a pod's settings keep it from asking the cluster's DNS.
+fn asks_elsewhere(spec: &PodSpec) -> Option<&'static str> {
+    match (spec.dns_policy.as_deref(), spec.host_network) {
+        (Some("Default"), _) => Some("its dnsPolicy `Default` asks the node's servers"),
+        (Some("None"), _) => Some("its dnsPolicy `None` asks only the servers of its dnsConfig"),
+        (Some("ClusterFirst"), Some(true)) => Some("with hostNetwork its dnsPolicy `ClusterFirst` asks the node's servers"),
+        _ => None,
+    }
 }
 
 fn evidence(view: &View<'_>, all: &[&Complaint]) -> Vec<Evidence> {

@@ -3,29 +3,35 @@
 //! A detector looks at one resource and its surroundings through a read-only [`View`] and adds [`Finding`]s. A file
 //! per family of the catalogue; each rule is argued from how Kubernetes works.
 
+mod admission;
+mod apiserver;
 mod build;
 pub mod catalogue;
-mod finding;
-mod names;
-mod text;
-mod view;
-
-mod admission;
 mod complaint;
 mod config;
 mod controlplane;
+mod crash;
 mod dependency;
+mod finding;
+mod handshake;
 mod image;
+mod names;
 mod network;
 mod node;
 mod performance;
+mod preemption;
 mod probe;
+mod proxy;
 mod reading;
+mod rollout;
 mod runtime;
+mod schedule;
 mod schedule_fit;
 mod scheduling;
 mod service;
 mod storage;
+mod text;
+mod view;
 
 pub use complaint::{Complaint, Trouble};
 pub use finding::{Evidence, Finding, Strength};
@@ -45,6 +51,8 @@ pub fn inspect(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             config::pod(view, idx, out);
             runtime::pod(view, idx, out);
             probe::pod(view, idx, out);
+            proxy::pod(view, idx, out);
+            preemption::gated(view, idx, out);
         }
         Kind::Node => node::node(view, idx, out),
         Kind::Lease => controlplane::lease(view, idx, out),
@@ -55,7 +63,8 @@ pub fn inspect(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         Kind::NetworkPolicy => network::policy(view, idx, out),
         kind if kind.is_workload() => {
             admission::workload(view, idx, out);
-            runtime::workload(view, idx, out);
+            rollout::workload(view, idx, out);
+            rollout::cron_job(view, idx, out);
         }
         _ => {}
     }
@@ -67,6 +76,9 @@ pub fn inspect(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> Vec<Finding> {
     let mut out = Vec::new();
     controlplane::scheduler(view, &mut out);
+    apiserver::parts(view, &mut out);
+    preemption::preempted(view, &mut out);
+    proxy::clock(view, complaints, &mut out);
     node::shared(view, complaints, &mut out);
     dependency::called(view, complaints, found, &mut out);
     out

@@ -4,7 +4,7 @@ use super::View;
 use super::finding::{Finding, Strength};
 use crate::graph::{Component, Idx, Relation, derive};
 use crate::model::Kind;
-use crate::model::object::{Labels, PortRef, Service};
+use crate::model::object::{Ingress, Labels, PortRef, Service};
 
 pub(super) fn service(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(service) = view.object(idx).and_then(|o| o.service()) else { return };
@@ -17,6 +17,7 @@ pub(super) fn service(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         selector(view, idx, service, out);
     } else {
         ports(view, idx, service, &pods, out);
+        super::handshake::transport(view, idx, service, &pods, out);
     }
 }
 
@@ -178,6 +179,7 @@ fn ports(view: &View<'_>, idx: Idx, service: &Service, pods: &[Idx], out: &mut V
 /// An Ingress whose class nobody serves.
 pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(ingress) = view.object(idx).and_then(|o| o.ingress()) else { return };
+    routes(view, idx, ingress, out);
     let Some(class) = ingress.class.as_deref() else { return };
     let known = view.graph.find_live(Kind::IngressClass, "", class).is_some() || !view.knows(&Kind::IngressClass, "");
     if known || ingress.has_address || !view.lasts(view.graph.get(idx).created) {
@@ -191,6 +193,42 @@ pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .with([view.state_evidence(idx, "no address was published".into())])
             .build(),
     );
+}
+
+/// Rules that name a Service or a port which does not exist.
+fn routes(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>) {
+    let namespace = view.graph.get(idx).namespace();
+    if !view.is_living(idx) || !view.knows(&Kind::Service, namespace) {
+        return;
+    }
+    for backend in &ingress.backends {
+        let service = view.graph.find_live(Kind::Service, namespace, &backend.service);
+        let offered = service.and_then(|s| view.object(s)?.service());
+        let why = match (offered, &backend.port) {
+            (None, _) => format!("Service `{}`, which does not exist", backend.service),
+            (Some(s), Some(port)) if !has_port(s, port) => {
+                let have = s.ports.iter().map(|p| p.port.to_string()).collect::<Vec<_>>().join(", ");
+                format!("port `{port}` of Service `{}`, which has {have}", backend.service)
+            }
+            _ => continue,
+        };
+        let fix = format!("kubectl -n {namespace} edit ingress {}", view.graph.get(idx).name());
+        out.push(
+            view.finding("service.route_wrong", idx, idx, Strength::Proof)
+                .active(true)
+                .says(format!("Ingress `{}` routes to {why}", view.graph.get(idx).name()))
+                .with([view.state_evidence(idx, format!("backend {why}"))])
+                .fix(fix)
+                .build(),
+        );
+    }
+}
+
+fn has_port(service: &Service, port: &PortRef) -> bool {
+    service.ports.iter().any(|p| match port {
+        PortRef::Number(n) => p.port == *n,
+        PortRef::Name(name) => p.name.as_deref() == Some(name),
+    })
 }
 
 /// Whether a Service offers a port.

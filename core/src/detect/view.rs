@@ -25,7 +25,7 @@ pub struct Resolved<'a> {
     logs_of: Map<Idx, Vec<usize>>,
     alerts_of: Map<Idx, Vec<usize>>,
     /// Resources that something other than an ordinary step is told about.
-    spoken_of: BTreeSet<Idx>,
+    loud: BTreeSet<Idx>,
     names: Names,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Resolved<'a> {
             if event.first <= now {
                 let idx = graph.intern(&event.subject, event.last);
                 if event.severity >= Severity::Warning || !STEPS.contains(&&*event.reason) {
-                    this.spoken_of.insert(idx);
+                    this.loud.insert(idx);
                 }
                 this.events_of.entry(idx).or_default().push(this.events.len());
                 this.events.push((idx, event));
@@ -60,7 +60,7 @@ impl<'a> Resolved<'a> {
         for log in episodes.logs() {
             if log.first <= now {
                 let idx = graph.intern(&log.subject, log.last);
-                this.spoken_of.insert(idx);
+                this.loud.insert(idx);
                 this.logs_of.entry(idx).or_default().push(this.logs.len());
                 this.logs.push((idx, log));
             }
@@ -68,7 +68,7 @@ impl<'a> Resolved<'a> {
         for alert in episodes.alerts() {
             if alert.firing && alert.starts <= now {
                 let idx = graph.intern(&alert.subject, now);
-                this.spoken_of.insert(idx);
+                this.loud.insert(idx);
                 this.alerts_of.entry(idx).or_default().push(this.alerts.len());
                 this.alerts.push((idx, alert));
             }
@@ -82,8 +82,8 @@ impl<'a> Resolved<'a> {
     }
 
     /// Resources that something other than an ordinary step is told about.
-    pub fn spoken_of(&self) -> &BTreeSet<Idx> {
-        &self.spoken_of
+    pub fn loud(&self) -> &BTreeSet<Idx> {
+        &self.loud
     }
 }
 

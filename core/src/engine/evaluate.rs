@@ -104,7 +104,7 @@ impl ClusterState {
 
     /// Resources that must be inspected: changed ones with what leans on them, those with episodes, those not well.
     fn todo(&mut self, resolved: &Resolved<'_>) -> BTreeSet<Idx> {
-        let mut todo = resolved.spoken_of().clone();
+        let mut todo = resolved.loud().clone();
         for idx in self.graph.take_dirty() {
             todo.insert(idx);
             spread(&self.graph, idx, &mut todo);

@@ -24,7 +24,9 @@ struct Hypothesis<'a> {
 }
 
 /// Faults that say how something fails, not why: any other finding of the same component explains them.
-const MANNERS: [&str; 12] = [
+const MANNERS: [&str; 14] = [
+    "runtime.rollout_stuck",
+    "service.name_unresolved",
     "runtime.crash_on_start",
     "runtime.crash_later",
     "runtime.liveness_too_strict",
@@ -154,6 +156,18 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
     }
 }
 
+/// The catalogue's fix with the names that are known.
+fn usual_fix(case: &Case<'_>, fault: &str, blamed: crate::graph::Idx) -> String {
+    let Some(entry) = catalogue::find(fault) else { return String::new() };
+    let node = case.view.graph.get(blamed);
+    let (kind, name) = (node.kind().as_str().to_lowercase(), node.name());
+    let mut fix = entry.fix.replace("<kind>/<name>", &format!("{kind}/{name}"));
+    if !node.namespace().is_empty() {
+        fix = fix.replace("<namespace>", node.namespace());
+    }
+    fix.replace(&format!("<{kind}>"), name).replace(&format!("{kind} <name>"), &format!("{kind} {name}"))
+}
+
 fn cause(case: &Case<'_>, h: &Hypothesis<'_>, place: usize, totals: &[f64], symptoms: &[&Symptom]) -> Cause {
     let best = h.findings.iter().max_by(|a, b| {
         (a.strength, a.active, std::cmp::Reverse(a.since)).cmp(&(b.strength, b.active, std::cmp::Reverse(b.since)))
@@ -166,7 +180,7 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, place: usize, totals: &[f64], symp
     let path = explain::path(view, symptoms, blamed);
     let next = if place == 0 { totals.get(1) } else { totals.first() };
     let lead = h.total - next.copied().unwrap_or(0.0);
-    let fix = best.and_then(|f| f.fix.clone()).or_else(|| catalogue::find(h.fault).map(|f| f.fix.clone())).unwrap_or_default();
+    let fix = best.and_then(|f| f.fix.clone()).unwrap_or_else(|| usual_fix(case, h.fault, blamed));
     Cause {
         rank: 1 + totals.iter().filter(|t| **t > h.total).count(),
         component: h.component.to_string(),

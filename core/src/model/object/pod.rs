@@ -28,6 +28,7 @@ pub struct PodSpec {
     pub runtime_class_name: Option<Str>,
     pub restart_policy: Option<Str>,
     pub host_network: Option<bool>,
+    pub dns_policy: Option<Str>,
     pub containers: List<Container>,
     pub init_containers: List<Container>,
     pub volumes: List<PodVolume>,

@@ -92,6 +92,7 @@ pub struct CronJob {
 #[serde(rename_all = "camelCase", default)]
 pub struct CronJobSpec {
     pub schedule: Option<Str>,
+    pub time_zone: Option<Str>,
     pub suspend: Option<bool>,
     pub job_template: Option<Box<JobTemplate>>,
 }

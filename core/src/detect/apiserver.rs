@@ -1,0 +1,110 @@
+//! The API server and its store, as their clients and they themselves tell.
+
+use std::collections::BTreeSet;
+
+use super::View;
+use super::finding::{Evidence, Finding, Strength};
+use super::reading::Reading;
+use super::text::{find, has, short};
+use crate::graph::{Component, Idx, Relation};
+use crate::model::Severity;
+use crate::model::time::MINUTE;
+
+/// What the store says of itself, and what the API server passes on from it.
+pub(super) const STORE: [&str; 9] = [
+    "etcdserver: mvcc: database space exceeded",
+    "etcdserver: request timed out",
+    "etcdserver: leader changed",
+    "etcdserver: no leader",
+    "etcdserver: too many requests",
+    "apply request took too long",
+    "slow fdatasync",
+    "failed to send out heartbeat on time",
+    "lost leader",
+];
+
+/// What clients of a slow API server are told.
+pub(super) const SLOW: [&str; 5] = [
+    "unable to return a response in the time allotted",
+    "client rate limiter wait returned an error: context deadline exceeded",
+    "the server was unable to return a response",
+    "the server has received too many requests and has asked us to try again later",
+    "failed to update lock: timed out",
+];
+
+/// What was told of one of the two.
+#[derive(Default)]
+struct Told {
+    writers: BTreeSet<Component>,
+    first: Option<(Idx, String)>,
+    evidence: Vec<Evidence>,
+    /// The part itself is among the writers, or an alert names it.
+    by_itself: bool,
+}
+
+/// Says what is known of both parts.
+pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
+    let (mut store, mut server) = (Told::default(), Told::default());
+    let recent = |at: crate::model::Time| view.now.0 - at.0 <= 15 * MINUTE;
+    for (idx, log) in view.episodes.logs.iter().filter(|(_, l)| l.severity >= Severity::Warning && recent(l.last)) {
+        let reading = Reading::of(log);
+        for (told, says) in [(&mut store, reading.tells_of_store()), (&mut server, reading.tells_of_slow_server())] {
+            if says {
+                told.add(view, *idx, &log.sample, view.log_evidence(*idx, log));
+            }
+        }
+    }
+    for (idx, event) in view.episodes.events.iter().filter(|(_, e)| e.severity >= Severity::Warning && recent(e.last)) {
+        for (told, words) in [(&mut store, &STORE[..]), (&mut server, &SLOW[..])] {
+            if has(&event.message, words) {
+                told.add(view, *idx, &event.message, view.event_evidence(*idx, event));
+            }
+        }
+    }
+    for (idx, alert) in &view.episodes.alerts {
+        let named = |words: &[&str]| words.iter().any(|w| find(&alert.name, w).is_some());
+        let text = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
+        let evidence = Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: *idx, what: text.clone() };
+        if named(&["etcd"]) {
+            store.by_itself = true;
+            store.add(view, *idx, &text, evidence);
+        } else if named(&["kubeapi", "apiserver", "kube_api", "kube-api"]) {
+            server.by_itself = true;
+            server.add(view, *idx, &text, evidence);
+        }
+    }
+    // A slow store makes a slow server; the other way round nothing follows.
+    if !store.say(view, ("controlplane.etcd_unhealthy", "etcd", "etcd is not well"), out) {
+        server.say(view, ("controlplane.api_server_slow", "kube-apiserver", "The API server does not answer in time"), out);
+    }
+}
+
+impl Told {
+    fn add(&mut self, view: &View<'_>, idx: Idx, text: &str, evidence: Evidence) {
+        self.writers.insert(view.component(idx));
+        self.by_itself |= matches!(view.graph.get(idx).labels().get("component"), Some("etcd" | "kube-apiserver"));
+        self.first.get_or_insert_with(|| (idx, text.to_owned()));
+        if self.evidence.len() < 6 {
+            self.evidence.push(evidence);
+        }
+    }
+
+    /// One client alone may be slow itself.
+    fn say(self, view: &View<'_>, (fault, part, what): (&'static str, &str, &str), out: &mut Vec<Finding>) -> bool {
+        let Some((on, text)) = self.first.filter(|_| self.by_itself || self.writers.len() >= 2) else { return false };
+        let strength = if self.by_itself { Strength::Strong } else { Strength::Fair };
+        let Some(blamed) = node_of(view, part) else { return false };
+        let says = format!("{what}: {}", short(&text, 160));
+        out.push(view.finding(fault, blamed, on, strength).active(true).says(says).with(self.evidence).build());
+        true
+    }
+}
+
+/// The node a part of the control plane runs on: of several the one whose pod is not well, else the first.
+fn node_of(view: &View<'_>, part: &str) -> Option<Idx> {
+    let own = |p: &Idx| view.graph.get(*p).labels().get("component") == Some(part);
+    let mut pods: Vec<Idx> = view.graph.pods("kube-system").filter(own).collect();
+    pods.sort_by_key(|p| (!view.is_pod_unwell(*p), *p));
+    let host = pods.first().and_then(|p| view.graph.out(*p).find(|(r, _)| *r == Relation::RunsOn).map(|(_, n)| n));
+    host.or_else(|| view.nodes().into_iter().find(|n| super::scheduling::is_control_plane(view, *n)))
+}

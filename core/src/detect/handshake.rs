@@ -1,0 +1,225 @@
+//! Callers and servers that reach each other and do not understand or trust each other.
+
+use std::collections::BTreeSet;
+
+use super::View;
+use super::complaint::{Complaint, Trouble};
+use super::finding::{Evidence, Finding, Strength};
+use super::text::{has, short};
+use crate::graph::{Component, Idx, Relation};
+use crate::model::Time;
+use crate::model::object::{Object, PortRef, Service};
+use crate::model::time::MINUTE;
+
+/// How clients say that they do not accept a certificate.
+pub(super) const DISTRUST: [&str; 16] = [
+    "x509:",
+    "certificate has expired",
+    "certificate signed by unknown authority",
+    "certificate verify failed",
+    "certificate_verify_failed",
+    "unable to get local issuer certificate",
+    "unable to verify the first certificate",
+    "self signed certificate",
+    "self-signed certificate",
+    "pkix path",
+    "cert_has_expired",
+    "err_tls_cert_altname_invalid",
+    "certificate is not valid for",
+    "ssl certificate problem",
+    "certificateexpiredexception",
+    "no subject alternative names",
+];
+
+/// How either side says that the other speaks another protocol.
+pub(super) const GARBLED: [&str; 15] = [
+    "http response to https client",
+    "http request to an https server",
+    "first record does not look like a tls handshake",
+    "wrong_version_number",
+    "wrong version number",
+    "malformed http response",
+    "malformed http request",
+    "http2: frame too large",
+    "error reading server preface",
+    "received http/1",
+    "bogus greeting",
+    "not an ssl/tls record",
+    "unsupported or unrecognized ssl message",
+    "parse error: expected http/",
+    "invalid http method",
+];
+
+/// How either side says that the other is of another version.
+pub(super) const INCOMPATIBLE: [&str; 14] = [
+    "unsupported protocol version",
+    "incompatible version",
+    "version mismatch",
+    "unknown method",
+    "code = unimplemented",
+    "status_code.unimplemented",
+    "unimplemented:",
+    "unsupportedversionexception",
+    "unknown column",
+    "no such column",
+    "unknown field",
+    "unknown enum value",
+    "schema version",
+    "unsupported schema",
+];
+
+/// What all callers of one target say about how it speaks. Returns whether that explains their complaints.
+pub(super) fn judge(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) -> bool {
+    let of = |trouble: Trouble| -> Vec<&Complaint> { all.iter().copied().filter(|c| c.trouble == trouble).collect() };
+    let (distrusted, garbled, incompatible) = (of(Trouble::Distrusted), of(Trouble::Garbled), of(Trouble::Incompatible));
+    let before = out.len();
+    if !distrusted.is_empty() {
+        certificate(view, target, &distrusted, out);
+    }
+    if !garbled.is_empty() {
+        protocol(view, target, &garbled, out);
+    }
+    if !incompatible.is_empty() {
+        version(view, target, &incompatible, out);
+    }
+    out.len() > before
+}
+
+fn evidence(view: &View<'_>, all: &[&Complaint]) -> Vec<Evidence> {
+    all.iter().take(6).map(|c| view.log_evidence(c.caller, view.episodes.logs[c.log].1)).collect()
+}
+
+fn said<'a>(view: &View<'a>, complaint: &Complaint) -> &'a str {
+    &view.episodes.logs[complaint.log].1.sample
+}
+
+/// An expired certificate or one of another name is its owner's; an unknown authority may be the caller's store as well.
+fn certificate(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
+    let first = said(view, all[0]);
+    let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
+    let own_doing =
+        has(first, &["expired", "not yet valid", "is valid for", "altname", "not valid for", "no subject alternative"]);
+    let strength = if own_doing || callers.len() >= 2 { Strength::Strong } else { Strength::Fair };
+    out.push(
+        view.finding("service.certificate_invalid", target, all[0].caller, strength)
+            .active(true)
+            .says(format!("Callers of `{}` do not accept its certificate: {}", view.graph.get(target).name(), short(first, 160)))
+            .with(evidence(view, all))
+            .build(),
+    );
+}
+
+/// The Service announces a protocol, and what answers speaks another.
+fn protocol(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
+    let announced = view.object(target).and_then(Object::service).and_then(announcement);
+    let strength = if announced.is_some() { Strength::Strong } else { Strength::Fair };
+    let how = announced.map_or(String::new(), |a| format!(", which it announces as {a}"));
+    out.push(
+        view.finding("service.protocol_mismatch", target, all[0].caller, strength)
+            .active(true)
+            .says(format!(
+                "Callers of `{}`{how} and its server speak different protocols: {}",
+                view.graph.get(target).name(),
+                short(said(view, all[0]), 160)
+            ))
+            .with(evidence(view, all))
+            .build(),
+    );
+}
+
+/// The protocol that a Service's first port that names one announces.
+fn announcement(service: &Service) -> Option<String> {
+    const PREFIXES: [&str; 7] = ["http2", "https", "http", "grpc", "tcp", "tls", "udp"];
+    service.ports.iter().find_map(|p| {
+        let by_name = || {
+            let name = p.name.as_deref()?;
+            PREFIXES.iter().find(|w| name == **w || name.strip_prefix(**w).is_some_and(|rest| rest.starts_with('-')))
+        };
+        p.app_protocol.as_deref().map(|a| format!("`{a}`")).or_else(|| by_name().map(|w| format!("`{w}`")))
+    })
+}
+
+/// Of two that no longer understand each other the one that was changed last is meant.
+fn version(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
+    let caller = view.top_owner(all[0].caller);
+    let server = pods_behind(view, target).into_iter().next().map_or(target, |p| view.top_owner(p));
+    let changed = |idx: Idx| changed_at(view, idx);
+    let (blamed, strength) = match (changed(caller), changed(server)) {
+        (Some(c), Some(s)) if s.0 - c.0 > 10 * MINUTE => (server, Strength::Strong),
+        (Some(c), Some(s)) if c.0 - s.0 > 10 * MINUTE => (caller, Strength::Strong),
+        _ => (caller, Strength::Fair),
+    };
+    let says = format!(
+        "{} and `{}` do not understand each other: {}",
+        view.title(caller),
+        view.graph.get(target).name(),
+        short(said(view, all[0]), 160)
+    );
+    let mut rests = evidence(view, all);
+    if let Some(at) = changed(blamed) {
+        rests.push(Evidence { at, ..view.state_evidence(blamed, "changed last of the two".into()) });
+    }
+    let fix = format!(
+        "kubectl -n {} rollout undo {}/{}",
+        view.graph.get(blamed).namespace(),
+        view.kind_word(blamed),
+        view.graph.get(blamed).name()
+    );
+    out.push(
+        view.finding("dependency.version_mismatch", blamed, all[0].caller, strength)
+            .active(true)
+            .says(says)
+            .with(rests)
+            .fix(fix)
+            .build(),
+    );
+}
+
+fn pods_behind(view: &View<'_>, service: Idx) -> Vec<Idx> {
+    view.graph.out(service).filter(|(r, p)| *r == Relation::Selects && view.is_living(*p)).map(|(_, p)| p).collect()
+}
+
+/// When a workload's newest pods came: a roll-out makes new ones, also where nobody recorded the roll-out.
+fn changed_at(view: &View<'_>, owner: Idx) -> Option<Time> {
+    let sets = view.graph.out(owner).filter(|(r, _)| *r == Relation::Controls).map(|(_, i)| i);
+    let made = sets.filter(|i| view.is_living(*i)).filter_map(|i| view.graph.get(i).created).max();
+    made.or_else(|| view.pods_of(owner).into_iter().filter_map(|p| view.graph.get(p).created).max())
+}
+
+/// A Service port over one transport to a container port that is declared for the other alone.
+pub(super) fn transport(view: &View<'_>, idx: Idx, service: &Service, pods: &[Idx], out: &mut Vec<Finding>) {
+    let Some(spec) = pods.iter().find_map(|p| view.pod_spec(*p)) else { return };
+    let word = |p: Option<&str>| p.unwrap_or("TCP").to_owned();
+    for port in &service.ports {
+        let declared: Vec<_> = spec
+            .containers
+            .iter()
+            .flat_map(|c| c.ports.iter())
+            .filter(|d| match port.target_port.as_ref() {
+                Some(PortRef::Name(name)) => d.name.as_deref() == Some(name),
+                Some(PortRef::Number(n)) => d.container_port == *n,
+                None => d.container_port == port.port,
+            })
+            .collect();
+        let sent = word(port.protocol.as_deref());
+        let Some(other) = declared.first().filter(|_| declared.iter().all(|d| word(d.protocol.as_deref()) != sent)) else {
+            continue;
+        };
+        let wanted = !super::service::callers(view, idx, &view.component(idx)).is_empty();
+        let speaks = word(other.protocol.as_deref());
+        out.push(
+            view.finding("service.protocol_mismatch", idx, idx, Strength::Strong)
+                .active(wanted)
+                .says(format!(
+                    "Service `{}` sends {sent} to port {}, where its pods declare {speaks}",
+                    view.graph.get(idx).name(),
+                    other.container_port
+                ))
+                .with([
+                    view.state_evidence(idx, format!("protocol {sent}")),
+                    view.state_evidence(pods[0], format!("container port {} is {speaks}", other.container_port)),
+                ])
+                .build(),
+        );
+    }
+}

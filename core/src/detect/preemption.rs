@@ -1,0 +1,68 @@
+//! Pods that the scheduler holds back, or takes the place from.
+
+use std::collections::BTreeMap;
+
+use super::View;
+use super::finding::{Finding, Strength};
+use super::text::{short, word_after};
+use crate::graph::Idx;
+use crate::model::Episode;
+use crate::model::object;
+use crate::model::time::MINUTE;
+
+/// A gate is lifted by whoever set it, within seconds; one that lasts was forgotten.
+pub(super) fn gated(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(pod) = view.pod(idx) else { return };
+    let gates: Vec<&str> = pod.spec.iter().flat_map(|s| s.scheduling_gates.iter()).filter_map(|g| g.name.as_deref()).collect();
+    let waits = object::condition(&pod.status.conditions, "PodScheduled").and_then(|c| c.reason.as_deref());
+    let is_gated = waits == Some("SchedulingGated") || (!gates.is_empty() && pod.node_name.is_none());
+    if !is_gated || !view.is_living(idx) || !view.lasts(view.graph.get(idx).created) {
+        return;
+    }
+    let owner = view.top_owner(idx);
+    let names = gates.iter().map(|g| format!("`{g}`")).collect::<Vec<_>>().join(", ");
+    out.push(
+        view.finding("scheduling.scheduling_gated", owner, idx, Strength::Proof)
+            .active(true)
+            .says(format!("Pods of {} wait behind scheduling gates {names} that nobody lifts", view.title(owner)))
+            .with([view.state_evidence(idx, format!("schedulingGates {names}"))])
+            .build(),
+    );
+}
+
+/// Workloads that lost pods to others of higher priority and have not got them back.
+pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
+    let mut lost: BTreeMap<Idx, Vec<(Idx, &Episode)>> = BTreeMap::new();
+    for (idx, event) in &view.episodes.events {
+        if &*event.reason == "Preempted" && view.now.0 - event.last.0 <= 30 * MINUTE {
+            lost.entry(owner_of(view, *idx)).or_default().push((*idx, event));
+        }
+    }
+    for (owner, events) in lost {
+        if view.well(owner) == Some(true) || !view.is_living(owner) {
+            continue;
+        }
+        let (_, last) = events[events.len() - 1];
+        let by = word_after(&last.message, "Preempted by ").map_or(String::new(), |_| format!(": {}", short(&last.message, 160)));
+        out.push(
+            view.finding("scheduling.preempted", owner, owner, Strength::Strong)
+                .active(true)
+                .says(format!("{} lost its place to pods of higher priority{by}", view.title(owner)))
+                .with(events.iter().take(5).map(|(idx, e)| view.event_evidence(*idx, e)))
+                .build(),
+        );
+    }
+}
+
+/// The workload of a pod that may be long gone: by its owner, else by the name that controllers give.
+fn owner_of(view: &View<'_>, pod: Idx) -> Idx {
+    let owner = view.top_owner(pod);
+    if owner != pod {
+        return owner;
+    }
+    let component = view.component(pod);
+    view.graph
+        .workloads(view.graph.get(pod).namespace())
+        .find(|w| view.component(*w) == component && view.top_owner(*w) == *w)
+        .unwrap_or(pod)
+}

@@ -1,0 +1,71 @@
+//! What a node does for its pods besides running them: forwarding of Services, and the time.
+
+use super::Complaint;
+use super::View;
+use super::complaint::Trouble;
+use super::finding::{Evidence, Finding, Strength};
+use super::text::{find, has, short};
+use crate::graph::{Idx, Relation};
+use crate::model::Kind;
+
+/// A Service proxy that is not well for longer than a restart: its node's Services go stale.
+pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let is_proxy = view.graph.get(idx).labels().get("k8s-app") == Some("kube-proxy");
+    if !is_proxy || !view.is_pod_unwell(idx) || !view.lasts(view.unwell_since(idx)) {
+        return;
+    }
+    let Some(node) = view.graph.out(idx).find(|(r, _)| *r == Relation::RunsOn).map(|(_, n)| n) else { return };
+    // Where the node itself is gone its proxy is only one of those that went with it.
+    if view.well(node) == Some(false) {
+        return;
+    }
+    let told = view.warnings(idx).map(|e| view.event_evidence(idx, e));
+    let logs = view.logs(idx).take(3).map(|l| view.log_evidence(idx, l));
+    out.push(
+        view.finding("node.proxy_down", node, idx, Strength::Proof)
+            .active(true)
+            .says(format!("The Service proxy of node `{}` is down: Services are not kept up there", view.graph.get(node).name()))
+            .with(
+                [view.state_evidence(idx, "kube-proxy is not ready".into())]
+                    .into_iter()
+                    .chain(told)
+                    .chain(logs)
+                    .collect::<Vec<_>>(),
+            )
+            .build(),
+    );
+}
+
+/// A node whose clock is off, by an alert of its own or by what its pods say of certificates and tokens.
+pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
+    for (idx, alert) in &view.episodes.alerts {
+        let named = ["clock", "ntp", "chrony", "timesync", "time_sync"].iter().any(|w| find(&alert.name, w).is_some());
+        if *view.graph.get(*idx).kind() != Kind::Node || !named {
+            continue;
+        }
+        let what = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
+        let evidence = Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: *idx, what };
+        let future = early(view, complaints, *idx);
+        let strength = if future.is_empty() { Strength::Strong } else { Strength::Proof };
+        out.push(
+            view.finding("node.clock_skew", *idx, *idx, strength)
+                .active(true)
+                .says(format!("The clock of node `{}` is off (alert {})", view.graph.get(*idx).name(), alert.name))
+                .with(future.into_iter().chain([evidence]).collect::<Vec<_>>())
+                .build(),
+        );
+    }
+}
+
+/// What pods of a node say about times that lie in their future.
+fn early(view: &View<'_>, complaints: &[Complaint], node: Idx) -> Vec<Evidence> {
+    let here = |pod: Idx| view.graph.out(pod).any(|(r, n)| r == Relation::RunsOn && n == node);
+    complaints
+        .iter()
+        .filter(|c| c.trouble == Trouble::Distrusted && here(c.caller))
+        .map(|c| (c.caller, view.episodes.logs[c.log].1))
+        .filter(|(_, l)| has(&l.sample, &["not yet valid", "used before issued"]))
+        .map(|(caller, l)| view.log_evidence(caller, l))
+        .take(6)
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! Workloads that do not get where they were told to go.
+
+use super::View;
+use super::finding::{Finding, Strength};
+use super::schedule;
+use super::text::short;
+use crate::graph::{Idx, Relation};
+use crate::model::Kind;
+use crate::model::object::{self, Workload};
+use crate::model::time::MINUTE;
+
+pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(object) = view.object(idx) else { return };
+    if object.job().is_some() {
+        return failed_job(view, idx, out);
+    }
+    if let Some(workload) = object.workload() {
+        if matches!(object.meta.kind, Kind::Deployment | Kind::StatefulSet) && workload.spec.replicas == Some(0) {
+            scaled_to_zero(view, idx, out);
+        }
+        stuck(view, idx, workload, out);
+    }
+}
+
+fn failed_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(job) = view.object(idx).and_then(|o| o.job()) else { return };
+    let Some(failed) = object::condition(&job.status.conditions, "Failed").filter(|c| c.is("True")) else { return };
+    if failed.last_transition_time.0.is_some_and(|t| view.now.0 - t.0 >= 60 * MINUTE) {
+        return;
+    }
+    let why = failed.message.as_deref().unwrap_or("");
+    let what = format!("Job failed: {} {why}", failed.reason.as_deref().unwrap_or(""));
+    let owner = view.top_owner(idx);
+    out.push(
+        view.finding("runtime.job_failed", owner, idx, Strength::Fair)
+            .active(true)
+            .says(format!("{} failed: {why}", view.title(idx)))
+            .with([view.state_evidence(idx, what)])
+            .build(),
+    );
+}
+
+/// Nobody runs, and somebody else wants it: a Service selects its pods and others hold its address.
+fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(labels) = view.graph.template_labels(idx) else { return };
+    let own = view.component(idx);
+    let namespace = view.graph.get(idx).namespace();
+    for service in view.graph.selecting(namespace, labels) {
+        if view.graph.out(service).any(|(r, pod)| r == Relation::Selects && view.graph.get(pod).is_live()) {
+            continue;
+        }
+        let callers = super::service::callers(view, service, &own);
+        if callers.is_empty() {
+            continue;
+        }
+        let says = format!(
+            "{} wants 0 replicas, and {} {} Service `{}`",
+            view.title(idx),
+            callers.len(),
+            if callers.len() == 1 { "workload calls" } else { "workloads call" },
+            view.graph.get(service).name()
+        );
+        let fix = format!("kubectl -n {namespace} scale {}/{} --replicas=1", view.kind_word(idx), view.graph.get(idx).name());
+        let evidence = [
+            view.state_evidence(idx, "spec.replicas is 0".into()),
+            view.state_evidence(service, "Service has no endpoints".into()),
+        ];
+        out.push(
+            view.finding("runtime.scaled_to_zero", idx, idx, Strength::Strong)
+                .active(true)
+                .says(says)
+                .with(evidence)
+                .fix(fix)
+                .build(),
+        );
+        return;
+    }
+}
+
+/// The controller itself says that new pods do not come up in time. Why, the pods know better.
+fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>) {
+    let progress = object::condition(&workload.status.conditions, "Progressing").filter(|c| c.is("False"));
+    let late = progress.filter(|c| c.reason.as_deref() == Some("ProgressDeadlineExceeded"));
+    let behind = workload.spec.replicas.unwrap_or(1) > workload.status.updated_replicas.unwrap_or(0);
+    let paused = workload.spec.paused == Some(true) && behind && view.well(idx) == Some(false);
+    let (says, what) = match late {
+        Some(c) => {
+            let says = c.message.as_deref().map_or_else(|| "its new pods are late".to_owned(), |m| short(m, 160));
+            (format!("The roll-out of {} does not proceed: {says}", view.title(idx)), "ProgressDeadlineExceeded".to_owned())
+        }
+        None if paused => {
+            (format!("The roll-out of {} is paused before its end", view.title(idx)), "spec.paused is true".to_owned())
+        }
+        None => return,
+    };
+    let verb = if late.is_some() { "undo" } else { "resume" };
+    let fix = format!(
+        "kubectl -n {} rollout {verb} {}/{}",
+        view.graph.get(idx).namespace(),
+        view.kind_word(idx),
+        view.graph.get(idx).name()
+    );
+    out.push(
+        view.finding("runtime.rollout_stuck", idx, idx, Strength::Fair)
+            .active(true)
+            .says(says)
+            .with([view.state_evidence(idx, what)])
+            .fix(fix)
+            .build(),
+    );
+}
+
+/// A `CronJob` whose time came twice without a Job, or whose controller says that it gave a start up.
+pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(cron) = view.object(idx).and_then(|o| o.cron_job()) else { return };
+    if !view.is_living(idx) {
+        return;
+    }
+    let told: Vec<_> = view
+        .warnings(idx)
+        .filter(|e| matches!(&*e.reason, "MissSchedule" | "TooManyMissedTimes" | "FailedNeedsStart"))
+        .filter(|e| view.now.0 - e.last.0 <= 60 * MINUTE)
+        .collect();
+    let suspended = cron.spec.suspend == Some(true);
+    let last = cron.last_schedule.0;
+    let due = cron.spec.schedule.as_deref().filter(|_| !suspended && cron.spec.time_zone.is_none());
+    let missed = due.zip(last).and_then(|(rule, last)| schedule::missed(rule, last, view.now)).filter(|n| *n >= 2);
+    if told.is_empty() && missed.is_none() {
+        return;
+    }
+    let why = told
+        .last()
+        .map_or_else(|| format!("{} of its times passed since the last Job", missed.unwrap_or(0)), |e| short(&e.message, 160));
+    let state = format!(
+        "schedule `{}`, last at {}",
+        cron.spec.schedule.as_deref().unwrap_or(""),
+        last.map_or_else(|| "no time".to_owned(), |t| t.to_string())
+    );
+    let evidence = told.iter().map(|e| view.event_evidence(idx, e)).chain([view.state_evidence(idx, state)]);
+    out.push(
+        view.finding("runtime.cronjob_missed", idx, idx, Strength::Strong)
+            .active(true)
+            .says(format!("{} misses its schedule: {why}", view.title(idx)))
+            .with(evidence)
+            .build(),
+    );
+}

@@ -1,0 +1,210 @@
+//! The same recorded case under other names, or with gaps: an engine that reads names or needs every line shows here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
+
+use serde_json::Value;
+
+/// Names that are Kubernetes' own or that every cluster has: they mean the same everywhere.
+const OWN: [&str; 13] = [
+    "default",
+    "kubernetes",
+    "coredns",
+    "kindnet",
+    "calico-node",
+    "etcd",
+    "cluster",
+    "local",
+    "localhost",
+    "observability",
+    "monitoring",
+    "istio-system",
+    "metrics-server",
+];
+/// Kinds whose names are people's choice and stand inside other names: of pods, claims, configuration.
+const NAMED: [&str; 9] = ["Namespace", "Node", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Service", "Ingress", "Job"];
+/// Fields of a label or a case that hold words of the catalogue and not names.
+const WORDS: [&str; 4] = ["fault_type", "root_cause", "fault_taxonomy", "case"];
+/// Syllables of made-up names. They have vowels, so that no name looks like a random suffix of a controller.
+const SYLLABLES: [&str; 16] = ["ba", "do", "fe", "gu", "ka", "li", "mo", "na", "pe", "ro", "sa", "ti", "vo", "wu", "ze", "hi"];
+
+fn number(seed: u64, of: &impl std::hash::Hash) -> u64 {
+    foldhash::fast::FixedState::with_seed(seed).hash_one(of)
+}
+
+/// Leaves out a share of the events, logs and alerts; state and labels stay. The same seed leaves out the same lines.
+pub fn drop(bytes: &[u8], percent: u8, seed: u64) -> Vec<u8> {
+    let is_told = |line: &[u8]| ["\"events.", "\"logs.", "\"alerts."].iter().any(|t| topic(line).starts_with(t.as_bytes()));
+    let keeps = |(i, line): &(usize, &[u8])| !is_told(line) || number(seed, i) % 100 >= u64::from(percent);
+    let kept: Vec<&[u8]> = bytes.split(|b| *b == b'\n').enumerate().filter(keeps).map(|(_, line)| line).collect();
+    kept.join(&b'\n')
+}
+
+/// The line from its topic on, quotation mark included.
+fn topic(line: &[u8]) -> &[u8] {
+    const FIELD: &[u8] = b"\"topic\":";
+    let at = line.windows(FIELD.len()).position(|w| w == FIELD).map_or(line.len(), |at| at + FIELD.len());
+    line[at..].trim_ascii_start()
+}
+
+/// Renames namespaces, nodes, hosts, workloads and uids everywhere, consistently: whole words, the longest name first.
+/// Keys of maps, Kubernetes' own names and words of the catalogue stay. Lines that are no JSON stay as they are.
+pub fn scramble(bytes: &[u8], seed: u64) -> Vec<u8> {
+    let mut lines: Vec<Result<Value, &[u8]>> =
+        bytes.split(|b| *b == b'\n').map(|line| serde_json::from_slice(line).map_err(|_| line)).collect();
+    let mut known = BTreeSet::new();
+    for line in lines.iter().flatten() {
+        names(line, &mut known);
+    }
+    let map = renamed(&known, seed);
+    let mut out = Vec::with_capacity(bytes.len());
+    for (i, line) in lines.iter_mut().enumerate() {
+        if i > 0 {
+            out.push(b'\n');
+        }
+        match line {
+            Ok(value) => {
+                rename(value, &map);
+                out.extend(value.to_string().into_bytes());
+            }
+            Err(line) => out.extend(*line),
+        }
+    }
+    out
+}
+
+/// Collects what objects, owners and subjects are called.
+fn names(value: &Value, known: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(all) => all.iter().for_each(|v| names(v, known)),
+        Value::Object(fields) => {
+            let text = |key: &str| fields.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
+            if let Some(name) = text("name").filter(|_| text("kind").is_some_and(|k| NAMED.contains(&k))) {
+                known.insert(name.to_owned());
+            }
+            let kind_above = text("kind").is_some_and(|k| NAMED.contains(&k));
+            let inner = fields.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
+            known.extend(inner.filter(|_| kind_above).map(str::to_owned));
+            for key in ["namespace", "ns", "node", "nodeName", "uid", "pod_uid", "pod_namespace"] {
+                known.extend(text(key).map(str::to_owned));
+            }
+            fields.values().for_each(|v| names(v, known));
+        }
+        _ => {}
+    }
+}
+
+fn renamed(known: &BTreeSet<String>, seed: u64) -> BTreeMap<String, String> {
+    let own = |name: &str| OWN.contains(&name) || name.starts_with("kube-") || name.len() < 2;
+    let mut taken = BTreeSet::new();
+    let mut map = BTreeMap::new();
+    for name in known.iter().filter(|n| !own(n)) {
+        let new = (0..u64::MAX)
+            .map(|round| made_up(name, number(seed, &(name, round))))
+            .find(|n| !known.contains(n) && !taken.contains(n));
+        if let Some(new) = new {
+            taken.insert(new.clone());
+            map.insert(name.clone(), new);
+        }
+    }
+    map
+}
+
+/// A uid becomes another uid, a name other syllables; digits at the end of a name keep their place among their siblings.
+fn made_up(name: &str, random: u64) -> String {
+    let is_uid = name.len() == 36 && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if is_uid {
+        let other = number(random, &name);
+        return format!(
+            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+            random >> 32,
+            random >> 16 & 0xffff,
+            random & 0xfff,
+            other >> 52,
+            other & 0xffff_ffff_ffff
+        );
+    }
+    (0..5).map(|i| SYLLABLES[(random >> (i * 4) & 15) as usize]).collect()
+}
+
+fn rename(value: &mut Value, map: &BTreeMap<String, String>) {
+    match value {
+        Value::String(text) => *text = words(text, map),
+        Value::Array(all) => all.iter_mut().for_each(|v| rename(v, map)),
+        Value::Object(fields) => {
+            for (key, value) in fields.iter_mut() {
+                if !WORDS.contains(&key.as_str()) && !matches!(key.as_str(), "kind" | "apiVersion" | "topic" | "reason") {
+                    rename(value, map);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Replaces names in a text where they stand as whole words; of several that fit at a place the longest.
+fn words(text: &str, map: &BTreeMap<String, String>) -> String {
+    let is_word = |b: u8| b.is_ascii_alphanumeric();
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let starts = is_word(bytes[at]) && (at == 0 || !is_word(bytes[at - 1]));
+        let hit = starts.then(|| longest(&text[at..], map)).flatten();
+        if let Some((name, new)) = hit {
+            out += new;
+            at += name.len();
+        } else {
+            let next = text[at..].chars().next().map_or(1, char::len_utf8);
+            out += &text[at..at + next];
+            at += next;
+        }
+    }
+    out
+}
+
+/// The longest name that a text begins with, ending at the end of a word.
+fn longest<'a>(text: &str, map: &'a BTreeMap<String, String>) -> Option<(&'a str, &'a str)> {
+    let first = text.chars().next()?.to_string();
+    map.range(first.clone()..)
+        .take_while(|(name, _)| name.starts_with(&first))
+        .filter(|(name, _)| text.starts_with(name.as_str()))
+        .filter(|(name, _)| !text.as_bytes().get(name.len()).is_some_and(u8::is_ascii_alphanumeric))
+        .max_by_key(|(name, _)| name.len())
+        .map(|(name, new)| (name.as_str(), new.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CASE: &str = r#"{"topic":"case","value":{"case":"x/cart","namespace":"shop"}}
+{"topic":"state.k8s.resource","value":{"kind":"Deployment","namespace":"shop","name":"cart","uid":"7f0f1b14-e65e-4b46-95c8-1a3762907172","labels":{"cart":"cart"}}}
+{"topic":"state.k8s.resource","value":{"kind":"Pod","namespace":"shop","name":"cart-7c5f46fc47-x2v9q","spec":{"nodeName":"w-1"}}}
+{"topic":"events.normalized","value":{"message":"cart cart-config carts shop/cart kube-system","subject":{"kind":"Pod","ns":"shop","name":"cart-7c5f46fc47-x2v9q"}}}
+{"topic":"label","value":{"component":"app/cart","fault_type":"config.key_missing"}}"#;
+
+    #[test]
+    fn names_change_everywhere_and_structure_stays() {
+        let out = String::from_utf8(scramble(CASE.as_bytes(), 7)).unwrap();
+        let lines: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let new = lines[1]["value"]["name"].as_str().unwrap();
+        assert_ne!(new, "cart");
+        assert_eq!(lines[1]["value"]["labels"]["cart"], new, "keys stay, values change");
+        assert_eq!(lines[2]["value"]["name"], format!("{new}-7c5f46fc47-x2v9q"));
+        let ns = lines[1]["value"]["namespace"].as_str().unwrap();
+        assert_eq!(lines[3]["value"]["message"], format!("{new} {new}-config carts {ns}/{new} kube-system"));
+        assert_eq!(lines[4]["value"]["component"], format!("app/{new}"));
+        assert_eq!(lines[4]["value"]["fault_type"], "config.key_missing");
+        assert_eq!(scramble(CASE.as_bytes(), 7), out.as_bytes(), "the same seed gives the same names");
+        assert_ne!(scramble(CASE.as_bytes(), 8), out.as_bytes());
+    }
+
+    #[test]
+    fn only_what_was_told_is_left_out() {
+        assert_eq!(drop(CASE.as_bytes(), 0, 1), CASE.as_bytes());
+        let none = String::from_utf8(drop(CASE.as_bytes(), 100, 1)).unwrap();
+        assert_eq!(none.lines().count(), 4);
+        assert!(!none.contains("events.normalized"));
+    }
+}
