@@ -124,7 +124,7 @@ fn quota_numbers(message: &str) -> String {
 }
 
 fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
-    let name = word_after(message, "exceeded quota: ")?;
+    let name = word_after(message, "exceeded quota: ").or_else(|| word_after(message, "failed quota: "))?;
     view.graph
         .find(Kind::ResourceQuota, namespace, name)
         .or_else(|| view.graph.find(Kind::Namespace, "", namespace))

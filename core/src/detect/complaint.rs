@@ -193,6 +193,11 @@ fn by_host(view: &View<'_>, host: &str, namespace: &str) -> Option<Idx> {
     view.graph.find(alias.kind, &alias.namespace, &alias.name)
 }
 
+/// Whether a name of some length is a part of a word, as in `PostingClient`.
+fn is_part(text: &str, name: &str) -> bool {
+    name.len() >= 5 && !name.contains('-') && has(text, &[name])
+}
+
 /// Services that the caller is known to call and whose name stands in the text as a word.
 fn named_services(view: &View<'_>, caller: Idx, text: &str) -> Vec<(String, Option<u16>, Option<Idx>)> {
     let holders = [caller, view.top_owner(caller)];
@@ -204,7 +209,7 @@ fn named_services(view: &View<'_>, caller: Idx, text: &str) -> Vec<(String, Opti
         let name = view.graph.get(*idx).name();
         *view.graph.get(*idx).kind() == Kind::Service
             && name.len() > 2
-            && text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|w| w == name)
+            && (text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|w| w == name) || is_part(text, name))
     };
     called.into_iter().filter(is_named).map(|i| (view.graph.get(i).name().to_owned(), None, Some(i))).collect()
 }

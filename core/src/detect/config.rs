@@ -163,7 +163,8 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 /// Containers that the runtime could not start at all.
 fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let mut told: Vec<(String, Evidence)> = Vec::new();
-    for event in view.warnings(idx).filter(|e| view.still_holds(idx, e)) {
+    // What a probe could not run is the probe's.
+    for event in view.warnings(idx).filter(|e| &*e.reason != "Unhealthy" && view.still_holds(idx, e)) {
         told.push((event.message.to_string(), view.event_evidence(idx, event)));
     }
     if let Some(pod) = view.pod(idx) {

@@ -52,6 +52,9 @@ const PORT_TAKEN: [&str; 5] =
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(pod) = view.pod(idx) else { return told_by_events(view, idx, out) };
+    if pod.status.reason.as_deref() == Some("Evicted") {
+        return;
+    }
     let init = pod.status.init_container_statuses.iter().map(|c| (c, true));
     for (status, init) in init.chain(pod.status.container_statuses.iter().map(|c| (c, false))) {
         container(view, idx, status, init, out);
@@ -86,7 +89,9 @@ fn container(view: &View<'_>, idx: Idx, status: &ContainerStatus, init: bool, ou
     if ended.reason.as_deref() == Some("OOMKilled") {
         return out_of_memory(view, idx, status, evidence, out);
     }
-    if code == 0 && !is_looping || killed_by_probe(view, idx) || (init && status.ready == Some(true)) {
+    // Whom the kubelet kills ends by a signal; an exit of its own is the program's, whatever its probes say meanwhile.
+    let by_signal = matches!(code, 0 | 137 | 143);
+    if code == 0 && !is_looping || (by_signal && killed_by_probe(view, idx)) || (init && status.ready == Some(true)) {
         return;
     }
     // The runtime never ran the program: `config` says why.
@@ -118,6 +123,9 @@ fn fault(
     ended: &Terminated,
     said: &[&str],
 ) -> (&'static str, Strength) {
+    if said.iter().any(|s| has(s, &["exec format error"])) {
+        return ("image.architecture_mismatch", Strength::Strong);
+    }
     if said.iter().any(|s| has(s, &PORT_TAKEN)) {
         return ("runtime.port_conflict", Strength::Strong);
     }
@@ -127,7 +135,10 @@ fn fault(
     if said.iter().any(|s| has(s, &ARGUMENTS)) {
         return ("config.arguments_invalid", Strength::Strong);
     }
-    if said.iter().any(|s| refuses_variable(spec, &status.name, s)) {
+    // Reports over several lines are one: the name stands on a line of its own.
+    let report = said.join(" ");
+    let whole = has(&report, &["validation error", "environment", "settings", "configuration"]).then_some(&*report);
+    if said.iter().copied().chain(whole).any(|s| refuses_variable(spec, &status.name, s)) {
         return ("config.env_invalid", Strength::Strong);
     }
     match lived(ended) {

@@ -15,8 +15,8 @@ use crate::graph::{Component, Idx, Relation};
 use crate::model::object::pod::PodSpec;
 use crate::model::{Kind, Severity};
 
-/// Rejections that a client logs: the setting is the client's.
-const CLIENT_SIDE: [(&str, &[&str]); 2] = [
+/// What a client logs about itself and what it calls: the setting, the right or the pool is the client's.
+const CLIENT_SIDE: [(&str, &[&str]); 5] = [
     (
         "dependency.credentials_rejected",
         &[
@@ -24,23 +24,80 @@ const CLIENT_SIDE: [(&str, &[&str]); 2] = [
             "access denied for user",
             "wrongpass",
             "noauth authentication required",
-            "authentication failed",
             "sasl authentication",
-            "invalid username or password",
             "access_refused",
             "login was refused",
             "login failed for user",
-            "invalid credentials",
             "(403) access_refused",
             "unauthenticated desc",
+            "authentication failed",
+            "invalid username or password",
+            "invalid credentials",
             "401 unauthorized",
         ],
     ),
     ("dependency.database_missing", &["unknown database", "database \"", "no such database", "ns does not exist"]),
+    (
+        "performance.pool_exhausted",
+        &[
+            "connection is not available, request timed out",
+            "queuepool limit of size",
+            "timeout acquiring a connection",
+            "resourcerequest timed out",
+            "timeout waiting for connection from pool",
+            "connection pool timeout",
+            "connection pool exhausted",
+            "connection pool is exhausted",
+            "pool exhausted",
+            "no available connection in pool",
+            "could not get a resource from the pool",
+            "timeout: pool empty",
+            "obtaining a connection from the pool",
+        ],
+    ),
+    (
+        "admission.rbac_forbidden",
+        &[
+            "\" cannot list resource",
+            "\" cannot get resource",
+            "\" cannot watch resource",
+            "\" cannot create resource",
+            "\" cannot update resource",
+            "\" cannot patch resource",
+            "\" cannot delete resource",
+        ],
+    ),
+    ("storage.read_only_filesystem", &["read-only file system", "erofs:"]),
+];
+
+/// Refusals that a server tells its own users as well: only with words of a connection they are about a dependency.
+const AMBIGUOUS: [&str; 5] =
+    ["authentication failed", "invalid username or password", "invalid credentials", "401 unauthorized", "login failed for user"];
+const CONNECTION: [&str; 20] = [
+    "connect",
+    "dial",
+    "driver",
+    "jdbc",
+    "sql",
+    "redis",
+    "mongo",
+    "kafka",
+    "amqp",
+    "rabbit",
+    "sasl",
+    "broker",
+    "pool",
+    "ldap",
+    "smtp",
+    "upstream",
+    "rpc error",
+    "datasource",
+    "backend",
+    "database",
 ];
 
 /// What a dependency's own log says about it.
-const OWN: [(&str, &[&str]); 3] = [
+const OWN: [(&str, &[&str]); 4] = [
     (
         "dependency.connection_limit",
         &[
@@ -78,13 +135,21 @@ const OWN: [(&str, &[&str]); 3] = [
             "clusterdown",
         ],
     ),
+    ("storage.volume_full", &["no space left on device", "enospc", "disk quota exceeded"]),
 ];
 
 /// Which kinds of refusal that clients log a line is, as bits.
 pub(super) fn client_side(text: &str) -> u32 {
     let said = |(fault, phrases): &(&str, &[&str])| {
         has(text, phrases)
-            && (*fault != "dependency.database_missing" || has(text, &["unknown database", "does not exist", "no such database"]))
+            && match *fault {
+                "dependency.database_missing" => has(text, &["unknown database", "does not exist", "no such database"]),
+                "dependency.credentials_rejected" => {
+                    let plain = phrases.iter().filter(|p| !AMBIGUOUS.contains(p)).any(|p| has(text, &[p]));
+                    plain || has(text, &CONNECTION)
+                }
+                _ => true,
+            }
     };
     bits(CLIENT_SIDE.iter().map(said))
 }
@@ -110,7 +175,13 @@ pub(super) fn own_logs(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let hit: Vec<_> = logs.iter().filter(|(r, _)| r.is_client_side(i)).map(|(_, l)| *l).collect();
         // A server that logs refusals of others is not the one with the wrong setting: a client names where it went.
         let Some(first) = hit.iter().find(|l| !is_server_side(view, idx, &l.sample)) else { continue };
-        let says = format!("{} is turned away by what it depends on: {}", view.title(owner), short(&first.sample, 200));
+        let trouble = match fault {
+            "performance.pool_exhausted" => "has no free connection left",
+            "admission.rbac_forbidden" => "lacks a right at the API server",
+            "storage.read_only_filesystem" => "cannot write to its file system",
+            _ => "is turned away by what it depends on",
+        };
+        let says = format!("{} {trouble}: {}", view.title(owner), short(&first.sample, 200));
         out.push(said(view, (fault, owner, idx, Strength::Strong), says, &hit));
     }
     for (i, &(fault, _)) in OWN.iter().enumerate() {
@@ -145,12 +216,20 @@ fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
 
 /// Whether the writer speaks of itself or repeats what one it calls answered: then that one is meant.
 fn sayer(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
-    let called: Vec<Idx> =
+    let called: BTreeSet<Idx> =
         [idx, owner].iter().flat_map(|h| view.graph.out(*h)).filter(|(r, _)| *r == Relation::Calls).map(|(_, s)| s).collect();
-    match called.iter().find(|s| text.contains(view.graph.get(**s).name())) {
-        Some(service) => (*service, Strength::Fair),
-        None if called.is_empty() => (owner, Strength::Strong),
-        None => (owner, Strength::Fair),
+    // A full disk is the writer's own.
+    if has(text, OWN[3].1) {
+        return (owner, Strength::Strong);
+    }
+    let is_store =
+        |s: &&Idx| view.object(**s).and_then(|o| o.service()).is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)));
+    let stores: Vec<&Idx> = called.iter().filter(is_store).collect();
+    match (called.iter().find(|s| text.contains(view.graph.get(**s).name())), stores.as_slice()) {
+        (Some(service), _) => (*service, Strength::Strong),
+        (None, [only]) => (**only, Strength::Strong),
+        (None, _) if called.is_empty() => (owner, Strength::Strong),
+        (None, _) => (owner, Strength::Fair),
     }
 }
 
@@ -170,8 +249,11 @@ pub(super) fn called(view: &View<'_>, complaints: &[Complaint], found: &[Finding
         if handshake::judge(view, target, &all, out) {
             continue;
         }
-        if !wrong_address(view, target, &all, out) {
-            down(view, target, &all, found, out);
+        // A name that is not resolved says nothing of whom it means.
+        let reached: Vec<&Complaint> =
+            all.iter().copied().filter(|c| c.trouble != Trouble::Unresolved || !view.is_living(target)).collect();
+        if !wrong_address(view, target, &all, out) && !reached.is_empty() {
+            down(view, target, &reached, found, out);
         }
     }
     unknown_hosts(view, complaints, out);
@@ -263,9 +345,15 @@ fn is_database_port(port: i64) -> bool {
 /// Several callers suffer from one that shows no fault of its own.
 fn down(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[Finding], out: &mut Vec<Finding>) {
     let component = view.component(target);
-    let explained = found.iter().any(|f| f.active && f.strength >= Strength::Fair && view.component(f.blamed) == component);
+    // Whatever else is known of it says more than that it is called in vain.
+    let explained = found.iter().any(|f| f.active && view.component(f.blamed) == component);
+    // Who announces another try has not failed yet.
+    let retries = all.iter().all(|c| {
+        let log = view.episodes.logs[c.log].1;
+        log.severity < Severity::Error && has(&log.sample, &["retry", "retrying", "attempt "])
+    });
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
-    if explained || callers.contains(&component) {
+    if explained || retries || callers.contains(&component) {
         return;
     }
     let lines: u64 = all.iter().map(|c| c.count).sum();
@@ -285,6 +373,17 @@ fn down(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[Finding], out
 fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut Vec<Finding>) {
     let Some(service) = dns_service(view) else { return };
     let component = view.component(service);
+    // A Service that leads nowhere is the reason itself, and whoever looks names up calls it.
+    let broken = found.iter().find(|f| f.blamed == service && f.strength >= Strength::Strong && f.fault.starts_with("service."));
+    if let Some(broken) = broken {
+        let unresolved: Vec<&Complaint> = complaints.iter().filter(|c| c.trouble == Trouble::Unresolved).collect();
+        if !broken.active && !unresolved.is_empty() {
+            let mut finding = Finding { strength: Strength::Proof, active: true, ..broken.clone() };
+            finding.evidence.extend(evidence(view, &unresolved));
+            out.push(finding);
+        }
+        return;
+    }
     let unresolved: Vec<&Complaint> = complaints
         .iter()
         .filter(|c| c.trouble == Trouble::Unresolved && view.now.0 - c.last.0 <= super::view::GRACE * 5)

@@ -32,7 +32,7 @@ pub(super) const DISTRUST: [&str; 16] = [
 ];
 
 /// How either side says that the other speaks another protocol.
-pub(super) const GARBLED: [&str; 15] = [
+pub(super) const GARBLED: [&str; 16] = [
     "http response to https client",
     "http request to an https server",
     "first record does not look like a tls handshake",
@@ -48,6 +48,7 @@ pub(super) const GARBLED: [&str; 15] = [
     "unsupported or unrecognized ssl message",
     "parse error: expected http/",
     "invalid http method",
+    "reset reason: protocol error",
 ];
 
 /// How either side says that the other is of another version.

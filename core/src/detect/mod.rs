@@ -78,6 +78,7 @@ pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> 
     controlplane::scheduler(view, &mut out);
     apiserver::parts(view, &mut out);
     preemption::preempted(view, &mut out);
+    runtime::evictions(view, &mut out);
     proxy::clock(view, complaints, &mut out);
     node::shared(view, complaints, &mut out);
     dependency::called(view, complaints, found, &mut out);

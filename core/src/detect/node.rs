@@ -57,13 +57,15 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             &["network plugin is not ready", "networkpluginnotready", "cni plugin not initialized", "cni config uninitialized"],
         ) {
             ("node.network_unavailable", "its network plugin is not ready")
-        } else if has(message, &["certificate has expired", "x509"]) {
+        } else if has(message, &["certificate has expired", "x509"]) || distrusted(view, idx) {
             ("node.certificate_expired", "its kubelet's certificate is not accepted")
         } else {
             ("node.kubelet_down", "its kubelet stopped reporting")
         };
         let says = format!("Node `{name}` is not ready: {why}");
-        out.push(view.finding(fault, idx, idx, Strength::Proof).active(true).says(says).with(evidence.clone()).build());
+        // A lease alone may be old because the clock that stamps it is.
+        let strength = if ready.is_some_and(|c| c.is("True")) { Strength::Strong } else { Strength::Proof };
+        out.push(view.finding(fault, idx, idx, strength).active(true).says(says).with(evidence.clone()).build());
     }
     for (condition, fault, what) in [
         ("MemoryPressure", "node.memory_pressure", "memory"),
@@ -87,13 +89,26 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     pressure_events(view, idx, out);
 }
 
+/// Whether others say that the certificate of a node's kubelet is not accepted: those who call it name its address, and
+/// the API server says that it cannot authenticate somebody.
+fn distrusted(view: &View<'_>, node: Idx) -> bool {
+    let address = view.object(node).and_then(|o| o.node()).and_then(|n| n.status.addresses.first()).map(|a| &*a.address);
+    let recent = view.episodes.logs.iter().filter(|(_, l)| view.now.0 - l.last.0 <= 15 * MINUTE);
+    recent.into_iter().any(|(writer, log)| {
+        let text = &*log.sample;
+        let names = text.contains(view.graph.get(node).name()) || address.is_some_and(|a| text.contains(a));
+        let of_server = view.graph.get(*writer).labels().get("component") == Some("kube-apiserver");
+        has(text, &["certificate has expired"]) && (names || (of_server && has(text, &["unable to authenticate the request"])))
+    })
+}
+
 /// Pressure and restarts told by events while the conditions are not known or have gone back.
 fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let rules: [(&str, &[&str], &'static str, Strength); 4] = [
         ("SystemOOM", &[], "node.memory_pressure", Strength::Strong),
         ("EvictionThresholdMet", &["memory"], "node.memory_pressure", Strength::Strong),
         ("EvictionThresholdMet", &["storage", "disk"], "node.disk_pressure", Strength::Strong),
-        ("Rebooted", &[], "node.rebooted", Strength::Strong),
+        ("Rebooted", &[], "node.rebooted", Strength::Proof),
     ];
     for (reason, words, fault, strength) in rules {
         let told: Vec<_> = view
@@ -121,7 +136,7 @@ fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// The node's lease and its age in seconds when the kubelet let it lapse. Leases of all nodes being old means that the
 /// recording is old, not the kubelets.
-fn stale_lease(view: &View<'_>, node: Idx) -> Option<(Idx, i64)> {
+pub(super) fn stale_lease(view: &View<'_>, node: Idx) -> Option<(Idx, i64)> {
     let renewed = |i: Idx| view.object(i).and_then(|o| o.lease()).and_then(|l| l.renew_time.0);
     let newest = view
         .graph

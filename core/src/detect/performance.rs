@@ -88,23 +88,44 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-/// The fault that an alert speaks for first. Slowness and errors are felt by callers as well, so they say little about whose.
+/// The fault that an alert speaks for first. Slowness and errors are felt by callers as well, so they say little about
+/// whose; what is measured on the connection itself (round trips, retransmissions, drops) says more.
 fn meaning(alert: &Alert) -> Option<(&'static str, Strength, &'static str)> {
+    let labels = alert.labels.iter().map(|(k, _)| k).collect::<Vec<_>>().join(" ");
+    let texts = format!("{} {}", alert.name, alert.annotations.to_text());
     let name_has = |words: &[&str]| words.iter().any(|w| find(&alert.name, w).is_some());
+    let text_has = |words: &[&str]| words.iter().any(|w| find(&texts, w).is_some());
     let all = signals(alert);
     let has = |s: Signal| all.contains(&s);
+    let disk = ["disk", "iops", "iowait", "volumequeue", "volume_queue", "volumelatency", "volume_latency", "diskqueue"];
     Some(if has(Signal::Throttling) {
         ("performance.cpu_throttled", Strength::Strong, "is throttled at its CPU limit")
-    } else if name_has(&["pool"]) {
+    } else if name_has(&["pool"])
+        || (text_has(&["pool"]) && text_has(&["connection", "idle", "pending"]))
+        || labels.contains("pool")
+    {
         ("performance.pool_exhausted", Strength::Strong, "has no free connection left")
+    } else if name_has(&disk) || text_has(&["iops", "queue length", "write latency", "read latency", "i/o wait", "iowait"]) {
+        ("performance.io_saturated", Strength::Fair, "waits for its disk")
     } else if name_has(&["cpu"]) {
         ("performance.cpu_saturated", Strength::Fair, "uses all of its CPU")
     } else if name_has(&["memory", "oom"]) {
         ("performance.memory_pressure", Strength::Fair, "is short of memory")
-    } else if name_has(&["disk", "iops", "iowait"]) {
-        ("performance.io_saturated", Strength::Fair, "waits for its disk")
+    } else if has(Signal::Loss) && name_has(&["retrans", "drop", "loss", "packet"]) {
+        ("performance.network_loss", Strength::Strong, "loses packets")
     } else if has(Signal::Loss) {
         ("performance.network_loss", Strength::Fair, "loses packets")
+    } else if name_has(&[
+        "rtt",
+        "roundtrip",
+        "round_trip",
+        "tcplatency",
+        "tcp_latency",
+        "networklatency",
+        "network_latency",
+        "networkdelay",
+    ]) {
+        ("performance.network_delay", Strength::Strong, "is slow on the network")
     } else if has(Signal::Latency) {
         ("performance.network_delay", Strength::Hint, "is slow")
     } else {

@@ -45,7 +45,7 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
         let (_, last) = events[events.len() - 1];
         let by = word_after(&last.message, "Preempted by ").map_or(String::new(), |_| format!(": {}", short(&last.message, 160)));
         out.push(
-            view.finding("scheduling.preempted", owner, owner, Strength::Strong)
+            view.finding("scheduling.preempted", owner, owner, Strength::Proof)
                 .active(true)
                 .says(format!("{} lost its place to pods of higher priority{by}", view.title(owner)))
                 .with(events.iter().take(5).map(|(idx, e)| view.event_evidence(*idx, e)))
@@ -54,8 +54,14 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
     }
 }
 
+/// Whether a workload lost pods to others a short while ago.
+pub(super) fn lost_place(view: &View<'_>, owner: Idx) -> bool {
+    let recent = |e: &Episode| &*e.reason == "Preempted" && view.now.0 - e.last.0 <= 30 * MINUTE;
+    view.episodes.events.iter().any(|(idx, e)| recent(e) && owner_of(view, *idx) == owner)
+}
+
 /// The workload of a pod that may be long gone: by its owner, else by the name that controllers give.
-fn owner_of(view: &View<'_>, pod: Idx) -> Idx {
+pub(super) fn owner_of(view: &View<'_>, pod: Idx) -> Idx {
     let owner = view.top_owner(pod);
     if owner != pod {
         return owner;

@@ -168,7 +168,7 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
             format!("{word} probe of {} gets no answer in time{limits}", view.title(owner)),
         );
     }
-    if kind == ProbeKind::Liveness && has(last, &["connection refused"]) && killed_while_starting(view, idx) {
+    if kind != ProbeKind::Readiness && has(last, &["connection refused"]) && killed_while_starting(view, idx, kind) {
         push(
             kind.too_strict(),
             Strength::Fair,
@@ -236,6 +236,7 @@ fn passes_elsewhere(view: &View<'_>, owner: Idx, kind: ProbeKind, probe: &Probe)
     view.pods_of(owner).iter().any(|p| view.is_pod_well(*p) && same(p))
 }
 
-fn killed_while_starting(view: &View<'_>, idx: Idx) -> bool {
-    view.events(idx).any(|e| &*e.reason == "Killing" && has(&e.message, &["failed liveness probe"]))
+fn killed_while_starting(view: &View<'_>, idx: Idx, kind: ProbeKind) -> bool {
+    let words = format!("failed {} probe", kind.word());
+    view.events(idx).any(|e| &*e.reason == "Killing" && has(&e.message, &[&words]))
 }

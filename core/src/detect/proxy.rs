@@ -46,7 +46,8 @@ pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fin
         let what = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
         let evidence = Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: *idx, what };
         let future = early(view, complaints, *idx);
-        let strength = if future.is_empty() { Strength::Strong } else { Strength::Proof };
+        let stale = view.well(*idx) == Some(true) && super::node::stale_lease(view, *idx).is_some();
+        let strength = if future.is_empty() && !stale { Strength::Strong } else { Strength::Proof };
         out.push(
             view.finding("node.clock_skew", *idx, *idx, strength)
                 .active(true)

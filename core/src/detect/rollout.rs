@@ -1,13 +1,13 @@
 //! Workloads that do not get where they were told to go.
 
 use super::View;
-use super::finding::{Finding, Strength};
+use super::finding::{Evidence, Finding, Strength};
 use super::schedule;
 use super::text::short;
 use crate::graph::{Idx, Relation};
-use crate::model::Kind;
 use crate::model::object::{self, Workload};
 use crate::model::time::MINUTE;
+use crate::model::{Kind, Severity};
 
 pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(object) = view.object(idx) else { return };
@@ -101,13 +101,26 @@ fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>)
         view.graph.get(idx).name()
     );
     out.push(
-        view.finding("runtime.rollout_stuck", idx, idx, Strength::Fair)
+        // A consequence of whatever keeps the new pods from coming up, unless nothing else is known.
+        view.finding("runtime.rollout_stuck", idx, idx, Strength::Hint)
             .active(true)
             .says(says)
             .with([view.state_evidence(idx, what)])
             .fix(fix)
             .build(),
     );
+}
+
+/// Errors of others in its namespace that name a `CronJob`.
+fn missed_by_name(view: &View<'_>, idx: Idx) -> Vec<Evidence> {
+    let (namespace, name) = (view.graph.get(idx).namespace(), view.graph.get(idx).name());
+    let named = |text: &str| text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|w| w == name);
+    let recent = view.episodes.logs.iter().filter(|(_, l)| l.severity >= Severity::Error && view.now.0 - l.last.0 <= 15 * MINUTE);
+    recent
+        .filter(|(i, l)| view.graph.get(*i).namespace() == namespace && named(&l.sample))
+        .map(|(i, l)| view.log_evidence(*i, l))
+        .take(5)
+        .collect()
 }
 
 /// A `CronJob` whose time came twice without a Job, or whose controller says that it gave a start up.
@@ -125,18 +138,21 @@ pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let last = cron.last_schedule.0;
     let due = cron.spec.schedule.as_deref().filter(|_| !suspended && cron.spec.time_zone.is_none());
     let missed = due.zip(last).and_then(|(rule, last)| schedule::missed(rule, last, view.now)).filter(|n| *n >= 2);
-    if told.is_empty() && missed.is_none() {
+    let missing = if suspended { missed_by_name(view, idx) } else { Vec::new() };
+    if told.is_empty() && missed.is_none() && missing.is_empty() {
         return;
     }
-    let why = told
-        .last()
-        .map_or_else(|| format!("{} of its times passed since the last Job", missed.unwrap_or(0)), |e| short(&e.message, 160));
+    let why = match told.last() {
+        Some(e) => short(&e.message, 160),
+        None if suspended => "it is suspended, and others wait for it".to_owned(),
+        None => format!("{} of its times passed since the last Job", missed.unwrap_or(0)),
+    };
     let state = format!(
         "schedule `{}`, last at {}",
         cron.spec.schedule.as_deref().unwrap_or(""),
         last.map_or_else(|| "no time".to_owned(), |t| t.to_string())
     );
-    let evidence = told.iter().map(|e| view.event_evidence(idx, e)).chain([view.state_evidence(idx, state)]);
+    let evidence = told.iter().map(|e| view.event_evidence(idx, e)).chain([view.state_evidence(idx, state)]).chain(missing);
     out.push(
         view.finding("runtime.cronjob_missed", idx, idx, Strength::Strong)
             .active(true)

@@ -3,7 +3,10 @@
 use super::View;
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
+use std::collections::BTreeMap;
+
 use crate::graph::{Idx, Relation};
+use crate::model::Episode;
 use crate::model::time::MINUTE;
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
@@ -34,6 +37,31 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .active(true)
                 .says(format!("Pod `{}` was evicted: {}", view.graph.get(idx).name(), short(message, 160)))
                 .with(evidence)
+                .build(),
+        );
+    }
+}
+
+/// Workloads whose pods are put out again and again for what they use themselves: each new pod looks well for a while.
+pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
+    let mut by_owner: BTreeMap<Idx, Vec<(Idx, &Episode)>> = BTreeMap::new();
+    for (idx, event) in &view.episodes.events {
+        let own =
+            has(&event.message, &["exceeds the limit", "exceeds the total limit", "exceeds its", "exceeded its", "exceed its"]);
+        if &*event.reason == "Evicted" && own && view.now.0 - event.last.0 <= 30 * MINUTE {
+            by_owner.entry(super::preemption::owner_of(view, *idx)).or_default().push((*idx, event));
+        }
+    }
+    for (owner, events) in by_owner {
+        let (_, last) = events[events.len() - 1];
+        if events.len() < 2 || view.now.0 - last.last.0 > 15 * MINUTE || !view.is_living(owner) {
+            continue;
+        }
+        out.push(
+            view.finding("runtime.evicted", owner, owner, Strength::Strong)
+                .active(true)
+                .says(format!("Pods of {} are evicted again and again: {}", view.title(owner), short(&last.message, 160)))
+                .with(events.iter().take(5).map(|(idx, e)| view.event_evidence(*idx, e)))
                 .build(),
         );
     }

@@ -4,7 +4,7 @@ use super::View;
 use super::finding::{Finding, Strength};
 use super::schedule_fit::{Misfit, misfits};
 use super::text::{find, has, short};
-use crate::graph::Idx;
+use crate::graph::{Idx, Relation};
 use crate::model::object::pod::PodSpec;
 use crate::model::{Episode, Kind};
 
@@ -22,6 +22,18 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let state = own.zip(template).map(|(spec, template)| judge_state(view, spec, template)).unwrap_or_default();
     let verdict = if message.is_empty() { state.clone() } else { judge_message(message, own, template, &state) };
     let Some((fault, why)) = verdict else { return };
+    // Who lost its place to others lacks room because of them.
+    if fault.ends_with("_insufficient") && super::preemption::lost_place(view, owner) {
+        return;
+    }
+    // The node that holds the pod's volumes, when it takes no pods now: the volume cannot follow the pod elsewhere.
+    let bound: Vec<Idx> = volume_nodes(view, idx).into_iter().filter(|n| is_cordoned(view, *n)).collect();
+    let (fault, why) = match (fault, bound.first()) {
+        ("storage.zone_conflict", Some(node)) => {
+            ("scheduling.node_cordoned", format!("its volume is on node `{}`, which is cordoned", view.graph.get(*node).name()))
+        }
+        _ => (fault, why),
+    };
     let evidence = told
         .iter()
         .map(|e| view.event_evidence(idx, e))
@@ -31,7 +43,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         (_, false) => Strength::Strong,
         (_, true) => Strength::Fair,
     };
-    let (blamed, strength) = blame(view, fault, owner, own, strength);
+    let (blamed, strength) = blame(view, fault, owner, own, &bound, strength);
     let says = format!("{} cannot be placed: {why}", view.title(owner));
     out.push(
         view.finding(fault, blamed, idx, strength).active(true).says(says).with(evidence).fix(fix(view, fault, owner)).build(),
@@ -225,7 +237,25 @@ fn affinity_text(spec: &PodSpec) -> String {
     format!("`{}`", terms.unwrap_or_default())
 }
 
-fn blame(view: &View<'_>, fault: &str, owner: Idx, spec: Option<&PodSpec>, strength: Strength) -> (Idx, Strength) {
+fn is_cordoned(view: &View<'_>, node: Idx) -> bool {
+    view.object(node).and_then(|o| o.node()).is_some_and(|n| n.spec.unschedulable == Some(true))
+}
+
+/// The nodes that a pod's volumes are tied to.
+fn volume_nodes(view: &View<'_>, pod: Idx) -> Vec<Idx> {
+    let claims = view.graph.out(pod).filter(|(r, _)| *r == Relation::Mounts).map(|(_, c)| c);
+    let volumes = claims.flat_map(|c| view.graph.out(c).filter(|(r, _)| *r == Relation::Bound)).map(|(_, v)| v);
+    let terms: Vec<_> = volumes
+        .filter_map(|v| view.object(v)?.volume())
+        .filter_map(|v| v.spec.node_affinity.as_ref()?.required.as_ref())
+        .collect();
+    let fits = |n: &Idx| {
+        terms.iter().all(|t| super::schedule_fit::selector_matches(t, view.graph.get(*n).labels(), view.graph.get(*n).name()))
+    };
+    if terms.is_empty() { Vec::new() } else { view.nodes().into_iter().filter(fits).collect() }
+}
+
+fn blame(view: &View<'_>, fault: &str, owner: Idx, spec: Option<&PodSpec>, bound: &[Idx], strength: Strength) -> (Idx, Strength) {
     if fault == "scheduling.node_cordoned" {
         // Bound to that one node, the node has to change; else the workload.
         let meant: Vec<Idx> = view
@@ -238,8 +268,13 @@ fn blame(view: &View<'_>, fault: &str, owner: Idx, spec: Option<&PodSpec>, stren
         if let [only] = meant[..] {
             return (only, strength);
         }
+        if let Some(node) = bound.first() {
+            return (*node, strength);
+        }
     }
-    (owner, strength)
+    // That no node takes anything is nobody's own.
+    let cluster = view.episodes.cluster.filter(|_| fault == "scheduling.no_node_available");
+    (cluster.unwrap_or(owner), strength)
 }
 
 fn fix(view: &View<'_>, fault: &str, owner: Idx) -> Option<String> {

@@ -8,7 +8,7 @@ use crate::graph::{Component, Graph, Idx, Relation};
 use crate::model::object::pod::PodSpec;
 use crate::model::object::{self, Object, Pod};
 use crate::model::time::{MINUTE, SECOND};
-use crate::model::{Alert, Episode, Kind, Severity, Time};
+use crate::model::{Alert, Episode, Kind, Severity, Str, Subject, Time};
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
@@ -21,6 +21,8 @@ pub struct Resolved<'a> {
     pub logs: Vec<(Idx, &'a LogTemplate)>,
     /// Firing alerts in time order.
     pub alerts: Vec<(Idx, &'a Alert)>,
+    /// The cluster as a whole, when something was said that may be nobody's own.
+    pub cluster: Option<Idx>,
     events_of: Map<Idx, Vec<usize>>,
     logs_of: Map<Idx, Vec<usize>>,
     alerts_of: Map<Idx, Vec<usize>>,
@@ -45,10 +47,15 @@ const STEPS: [&str; 10] = [
 
 impl<'a> Resolved<'a> {
     /// Finds out which resources the episodes are about; subjects nobody knows become resources that are only named.
-    pub fn new(graph: &mut Graph, episodes: &'a Episodes, now: Time) -> Self {
+    pub fn new(graph: &mut Graph, episodes: &'a Episodes, name: &Str, now: Time) -> Self {
         let mut this = Self::default();
         for event in episodes.events() {
             if event.first <= now {
+                if &*event.reason == "FailedScheduling" && this.cluster.is_none() {
+                    let kind = Kind::Other("Cluster".into());
+                    let whole = Subject { kind, uid: None, namespace: Str::default(), name: name.clone() };
+                    this.cluster = Some(graph.intern(&whole, now));
+                }
                 let idx = graph.intern(&event.subject, event.last);
                 if event.severity >= Severity::Warning || !STEPS.contains(&&*event.reason) {
                     this.loud.insert(idx);

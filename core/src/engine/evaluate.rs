@@ -60,7 +60,7 @@ impl ClusterState {
             self.forget(now);
         }
         let episodes = std::mem::take(&mut self.episodes);
-        let mut resolved = Resolved::new(&mut self.graph, &episodes, now);
+        let mut resolved = Resolved::new(&mut self.graph, &episodes, &self.name, now);
         let complaints = self.learn_calls(&mut resolved, now);
         let todo = self.todo(&resolved);
         let evaluation = self.look(&resolved, complaints, &todo, now);
@@ -113,6 +113,8 @@ impl ClusterState {
         todo.extend(self.idle.iter().copied());
         todo.extend(self.found.keys().copied());
         todo.extend(self.graph.of_kind(&Kind::NetworkPolicy));
+        // A time that passes without a Job changes nothing.
+        todo.extend(self.graph.of_kind(&Kind::CronJob));
         todo
     }
 

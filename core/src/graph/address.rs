@@ -51,7 +51,10 @@ fn token(token: &str) -> Option<Address<'_>> {
         Some(at) => (&token[at + 3..], true),
         None => (token, false),
     };
-    let rest = rest.split(['/', '?', '#']).next()?;
+    // `host/10.0.0.1:80` is how Java writes a host that it has resolved.
+    let resolved = (!has_scheme).then(|| rest.split_once('/')).flatten().map(|(_, behind)| behind);
+    let resolved = resolved.filter(|r| r.split(':').next().is_some_and(|ip| ip.parse::<std::net::Ipv4Addr>().is_ok()));
+    let rest = resolved.unwrap_or(rest).split(['/', '?', '#']).next()?;
     let rest = rest.rsplit('@').next()?;
     let rest = rest.trim_end_matches([':', '.']);
     let (host, port) = match rest.split_once(':') {
@@ -63,7 +66,7 @@ fn token(token: &str) -> Option<Address<'_>> {
 }
 
 /// Whether a text is a DNS name or an IPv4 address: letters (or dots and digits), not a time or a version.
-fn is_host(host: &str) -> bool {
+pub fn is_host(host: &str) -> bool {
     let b = host.as_bytes();
     if b.is_empty() || b.len() > 253 || !b[0].is_ascii_alphanumeric() || !b[b.len() - 1].is_ascii_alphanumeric() {
         return false;
@@ -91,6 +94,7 @@ mod tests {
         assert_eq!(all("dial tcp: lookup cart on 10.96.0.10:53: no such host"), ["10.96.0.10:53"]);
         assert_eq!(all("at 10:00:03 version 1.2.3"), Vec::<String>::new());
         assert_eq!(all("http://billing/api, http://mail:8080"), ["billing", "mail:8080"]);
+        assert_eq!(all("Connection refused: geocoder/10.96.227.221:8181"), ["10.96.227.221:8181"]);
     }
 
     proptest! {

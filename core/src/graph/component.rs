@@ -84,11 +84,12 @@ impl Graph {
             Kind::Endpoints | Kind::EndpointSlice => self.first_target(idx, Relation::Uses, depth).unwrap_or_else(|| app(name)),
             Kind::HorizontalPodAutoscaler => self.first_target(idx, Relation::Scales, depth).unwrap_or_else(|| app(name)),
             Kind::Ingress => self
-                .only(self.out(idx).filter(|(r, _)| *r == Relation::Routes).map(|(_, i)| i), depth)
+                .only(self.out(idx).filter(|(r, i)| *r == Relation::Routes && self.get(*i).is_live()).map(|(_, i)| i), depth)
                 .unwrap_or_else(|| app(name)),
             Kind::PersistentVolume => self.users(idx, depth).unwrap_or_else(|| Component::of(ComponentKind::Cluster, name)),
             Kind::PersistentVolumeClaim => self.users(idx, depth).unwrap_or_else(|| app(claim_workload(name))),
             Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount => self.users(idx, depth).unwrap_or_else(|| app(name)),
+            Kind::Other(kind) if &**kind == "Cluster" => Component::of(ComponentKind::Cluster, name),
             _ => app(name),
         }
     }

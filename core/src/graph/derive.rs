@@ -2,7 +2,7 @@
 
 use super::address::{self, Address};
 use super::{Graph, Idx, Link, Relation};
-use crate::model::object::pod::PodSpec;
+use crate::model::object::pod::{Container, PodSpec};
 use crate::model::object::{Object, ObjectBody};
 use crate::model::{Alias, Kind, Str, Time};
 
@@ -207,7 +207,11 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
     for container in spec.all_containers() {
         for env in &container.env {
             if let Some(value) = &env.value {
+                let before = found.len();
                 found.extend(address::in_text(value).map(|a| (&*env.name, a)));
+                if found.len() == before && names_host(&env.name) && address::is_host(value) {
+                    found.push((&*env.name, Address { host: value, port: port_beside(container, &env.name) }));
+                }
             }
         }
         for arg in container.args.iter().chain(container.command.iter()) {
@@ -216,6 +220,18 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
     }
     found.retain(|(_, a)| !matches!(a.host, "localhost" | "0.0.0.0" | "127.0.0.1"));
     found
+}
+
+/// Whether a variable by its name holds a host: there a single word is an address.
+fn names_host(variable: &str) -> bool {
+    ["HOST", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT"].iter().any(|end| variable.to_ascii_uppercase().ends_with(end))
+}
+
+/// The port in the variable beside the one of a host: `DB_PORT` beside `DB_HOST`.
+fn port_beside(container: &Container, variable: &str) -> Option<u16> {
+    let (prefix, _) = variable.rsplit_once('_')?;
+    let beside = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.eq_ignore_ascii_case("_port"));
+    container.env.iter().find(|e| beside(&e.name))?.value.as_deref()?.parse().ok()
 }
 
 /// What a host name means from within a namespace: `name`, `name.ns`, `name.ns.svc[.domain]`, else an external host.

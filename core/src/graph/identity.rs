@@ -374,5 +374,7 @@ pub(super) fn address_of(object: &Object) -> Option<Str> {
         .pod()
         .filter(|p| p.spec.as_ref().is_none_or(|s| s.host_network != Some(true)))
         .and_then(|p| p.status.pod_ip.clone());
-    service.or(pod).filter(|a| !a.is_empty() && &**a != "None")
+    let node =
+        object.node().and_then(|n| n.status.addresses.iter().find(|a| &*a.kind == "InternalIP")).map(|a| a.address.clone());
+    service.or(pod).or(node).filter(|a| !a.is_empty() && &**a != "None")
 }

@@ -78,29 +78,68 @@ fn hash(labels: &Labels) -> String {
     format!("{:08x}", crc32c::crc32c(labels.to_text().as_bytes()))
 }
 
+/// What labels call each kind, in the order in which they say most. Exporters put words of their own around these:
+/// `k8s_pod_name`, `kubernetes_namespace`, `destination_workload`.
+const BY_LABEL: [(&str, Kind); 19] = [
+    ("pod", Kind::Pod),
+    ("deployment", Kind::Deployment),
+    ("statefulset", Kind::StatefulSet),
+    ("daemonset", Kind::DaemonSet),
+    ("job_name", Kind::Job),
+    ("cronjob", Kind::CronJob),
+    ("workload", Kind::Deployment),
+    ("hpa", Kind::HorizontalPodAutoscaler),
+    ("horizontalpodautoscaler", Kind::HorizontalPodAutoscaler),
+    ("pvc", Kind::PersistentVolumeClaim),
+    ("persistentvolumeclaim", Kind::PersistentVolumeClaim),
+    ("service", Kind::Service),
+    ("app", Kind::Deployment),
+    ("application", Kind::Deployment),
+    ("node", Kind::Node),
+    ("nodename", Kind::Node),
+    ("host", Kind::Node),
+    ("instance", Kind::Node),
+    ("namespace", Kind::Namespace),
+];
+/// Words around the one that counts. Of two ends of a connection the one that was called is meant.
+const AROUND: [&str; 7] = ["k8s_", "kubernetes_", "kube_", "exported_", "destination_", "dest_", "label_"];
+
+/// The word of a label's name that says which kind it names.
+fn kind_word(label: &str) -> &str {
+    let inner = AROUND.iter().find_map(|word| label.strip_prefix(word)).unwrap_or(label);
+    let plain = inner.strip_suffix("_name").unwrap_or(inner);
+    if BY_LABEL.iter().any(|(word, _)| *word == inner) { inner } else { plain }
+}
+
+/// What a container is called by its path: `/k8s/<namespace>/<pod>/<container>`.
+fn by_path(labels: &Labels) -> Option<Subject> {
+    let path = labels.get("container_id").or(labels.get("id"))?.strip_prefix("/k8s/")?;
+    let mut parts = path.split('/');
+    let (namespace, pod) = (parts.next()?, parts.next()?);
+    Some(Subject { kind: Kind::Pod, uid: None, namespace: namespace.into(), name: pod.into() })
+}
+
 /// The first of pod, workload kinds, service, node or instance, namespace that the labels name.
 fn subject(labels: &Labels) -> Subject {
-    const BY_LABEL: [(&str, Kind); 15] = [
-        ("pod", Kind::Pod),
-        ("pod_name", Kind::Pod),
-        ("deployment", Kind::Deployment),
-        ("statefulset", Kind::StatefulSet),
-        ("daemonset", Kind::DaemonSet),
-        ("job_name", Kind::Job),
-        ("cronjob", Kind::CronJob),
-        ("horizontalpodautoscaler", Kind::HorizontalPodAutoscaler),
-        ("persistentvolumeclaim", Kind::PersistentVolumeClaim),
-        ("service", Kind::Service),
-        ("service_name", Kind::Service),
-        ("destination_service_name", Kind::Service),
-        ("node", Kind::Node),
-        ("instance", Kind::Node),
-        ("namespace", Kind::Namespace),
-    ];
-    let namespace = labels.get("namespace").or(labels.get("exported_namespace")).unwrap_or("");
+    let named = |word: &str| {
+        let exact = labels.get(word).filter(|v| !v.is_empty());
+        exact.or_else(|| labels.iter().find(|(k, v)| kind_word(k) == word && !v.is_empty()).map(|(_, v)| v))
+    };
+    if let Some(subject) = by_path(labels) {
+        return subject;
+    }
+    let ends = ["destination_workload_namespace", "destination_service_namespace", "destination_namespace"];
+    let called = labels.get("destination_workload").or(labels.get("destination_service")).is_some();
+    let of_end = ends.iter().find_map(|l| labels.get(l)).filter(|_| called);
+    let namespace = of_end.or_else(|| labels.get("namespace")).or_else(|| named("namespace")).unwrap_or("");
     for (label, kind) in BY_LABEL {
-        if let Some(value) = labels.get(label).filter(|v| !v.is_empty()) {
-            let value = if label == "instance" { value.split(':').next().unwrap_or(value) } else { value };
+        if let Some(value) = named(label) {
+            let value = match label {
+                "instance" => value.split(':').next().unwrap_or(value),
+                // A Service by its full name.
+                "service" => value.split('.').next().unwrap_or(value),
+                _ => value,
+            };
             let namespace = if kind.is_cluster_scoped() { "" } else { namespace };
             return Subject { kind, uid: None, namespace: namespace.into(), name: Str::from(value) };
         }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::text::{Count, RefWire, Text, first_time, given};
 use super::{Context, Reason, Reject, check_tenant, cluster};
-use crate::model::{Body, Episode, Record, Severity, Str};
+use crate::model::{Body, Episode, Kind, Record, Severity, Str};
 
 /// The union of the four forms: their field names do not collide.
 #[derive(Debug, Default, Deserialize)]
@@ -96,6 +96,10 @@ pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) ->
         ));
     };
     let meta = wire.metadata.as_ref();
+    // Kubelets know no uid of their node and write its name there.
+    if subject.kind == Kind::Node && subject.uid.as_deref() == Some(&*subject.name) {
+        subject.uid = None;
+    }
     if subject.namespace.is_empty() && !subject.kind.is_cluster_scoped() {
         subject.namespace = given(meta.and_then(|m| m.namespace.as_ref())).unwrap_or("").into();
     }

@@ -41,6 +41,15 @@ pub struct NodeStatus {
     pub conditions: List<Condition>,
     pub allocatable: Quantities,
     pub capacity: Quantities,
+    pub addresses: List<NodeAddress>,
+}
+
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeAddress {
+    #[serde(rename = "type")]
+    pub kind: Str,
+    pub address: Str,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
