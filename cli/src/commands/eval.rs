@@ -1,5 +1,6 @@
 //! `kgrca eval`
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,8 +8,8 @@ use std::time::Instant;
 use kgrca_core::model::Time;
 use kgrca_core::rca::{KEPT, Scorer};
 use kgrca_core::service::analyze::{self, Options};
-use kgrca_core::service::disturb;
-use kgrca_core::service::eval::{self, Figures, Report};
+use kgrca_core::service::eval::{self, Figures, Outcome, Report};
+use kgrca_core::service::{disturb, report};
 
 use super::Env;
 use crate::error::{CliError, Result};
@@ -19,6 +20,13 @@ use crate::output::{Format, Table};
 pub(super) enum Verb {
     /// Run all cases of a folder
     Run(RunArgs),
+    /// List the cases that two reports answer differently
+    Compare {
+        /// The earlier report, as JSON
+        before: PathBuf,
+        /// The later one
+        after: PathBuf,
+    },
 }
 
 /// Which cases, and against what.
@@ -41,16 +49,22 @@ pub(super) struct RunArgs {
     /// Which lines `--drop` leaves out
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Write the whole report as JSON
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    /// Write the whole report: md, html or json, and where to
+    #[arg(long, num_args = 2, value_names = ["FORMAT", "FILE"])]
+    report: Vec<String>,
     /// Exit with 10 when worse than this report
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
 }
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
-    let Verb::Run(args) = verb;
+    match verb {
+        Verb::Run(args) => measured(env, &args),
+        Verb::Compare { before, after } => compare(env, &read(&before)?, &read(&after)?),
+    }
+}
+
+fn measured(env: &Env<'_>, args: &RunArgs) -> Result {
     let map = match &args.labels {
         Some(file) => label_map(file)?,
         None => BTreeMap::new(),
@@ -63,17 +77,77 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         return Err(CliError::failed(format!("{} has no cases", args.folder.display()))
             .hint("cases are *.json or *.jsonl files whose last line is a `label`"));
     }
-    let report = measure(&files, &map, &args)?;
-    if let Some(file) = &args.report {
-        let text = serde_json::to_string_pretty(&report).map_err(|e| CliError::failed("the report has no JSON form").cause(e))?;
-        std::fs::write(file, text + "\n")
-            .map_err(|e| CliError::failed(format!("{} cannot be written", file.display())).cause(e))?;
+    let report = measure(&files, &map, args)?;
+    if let [format, file] = args.report.as_slice() {
+        write(&report, format, file)?;
     }
     print(env, &report)?;
-    match &args.baseline {
-        Some(file) => against(env, &report, file),
-        None => Ok(()),
+    let Some(file) = &args.baseline else { return Ok(()) };
+    let before = read(file)?;
+    for c in changes(&before, &report) {
+        env.out.message(&format!("{}: {}: said {}, now {}, expected {}", c.change, c.case, c.before, c.after, c.expected));
     }
+    let worse = |now: f64, then: f64| now + 1e-9 < then;
+    let fell = worse(report.mean.component_at[0], before.mean.component_at[0])
+        || worse(report.mean.joint_at[0], before.mean.joint_at[0]);
+    if fell { Err(CliError::found()) } else { Ok(()) }
+}
+
+fn write(report: &Report, format: &str, file: &str) -> Result {
+    let text = match format {
+        "json" => {
+            serde_json::to_string_pretty(report).map_err(|e| CliError::failed("the report has no JSON form").cause(e))? + "\n"
+        }
+        "md" => report::markdown(report),
+        "html" => report::html(report),
+        other => return Err(CliError::usage(format!("`{other}` is no format of a report")).hint("md, html or json")),
+    };
+    std::fs::write(file, text).map_err(|e| CliError::failed(format!("{file} cannot be written")).cause(e))
+}
+
+fn read(file: &Path) -> Result<Report> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
+    serde_json::from_str(&text).map_err(|e| {
+        CliError::failed(format!("{} is no report", file.display()))
+            .cause(e)
+            .hint("kgrca eval run DIR --report json FILE writes one")
+    })
+}
+
+/// The cases that two reports answer differently.
+fn changes<'a>(before: &'a Report, after: &'a Report) -> Vec<Change<'a>> {
+    let known: BTreeMap<&str, &Outcome> = before.outcomes.iter().map(|o| (o.case.as_str(), o)).collect();
+    let change = |now: &'a Outcome| {
+        let then = known.get(now.case.as_str())?;
+        let change = match now.joint_at[0].total_cmp(&then.joint_at[0]) {
+            Ordering::Less => "worse",
+            Ordering::Greater => "better",
+            Ordering::Equal if now.said != then.said => "other",
+            Ordering::Equal => return None,
+        };
+        let said = |o: &'a Outcome| o.said.as_deref().unwrap_or("nothing");
+        Some(Change { case: &now.case, change, before: said(then), after: said(now), expected: now.expected.join(" and ") })
+    };
+    after.outcomes.iter().filter_map(change).collect()
+}
+
+fn compare(env: &Env<'_>, before: &Report, after: &Report) -> Result {
+    let changes = changes(before, after);
+    env.out.value(&changes, || {
+        Table::new(&["CASE", "CHANGE", "BEFORE", "NOW", "EXPECTED"])
+            .rows(&changes, |c| [c.case.into(), c.change.into(), c.before.into(), c.after.into(), c.expected.clone()])
+    })
+}
+
+/// A case that two runs answered differently.
+#[derive(serde::Serialize)]
+struct Change<'a> {
+    case: &'a str,
+    change: &'static str,
+    before: &'a str,
+    after: &'a str,
+    expected: String,
 }
 
 fn label_map(file: &Path) -> Result<BTreeMap<String, String>> {
@@ -140,27 +214,4 @@ fn print(env: &Env<'_>, report: &Report) -> Result {
 
 fn two(value: f64) -> String {
     format!("{value:.3}")
-}
-
-/// Worse means: a mean fell, or a case that was right is not any more.
-fn against(env: &Env<'_>, report: &Report, file: &Path) -> Result {
-    let text =
-        std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
-    let before: Report =
-        serde_json::from_str(&text).map_err(|e| CliError::failed(format!("{} is no report", file.display())).cause(e))?;
-    let worse = |now: f64, then: f64| now + 1e-9 < then;
-    let fell = worse(report.mean.component_at[0], before.mean.component_at[0])
-        || worse(report.mean.joint_at[0], before.mean.joint_at[0]);
-    let known: BTreeMap<&str, f64> = before.outcomes.iter().map(|o| (o.case.as_str(), o.joint_at[0])).collect();
-    for outcome in &report.outcomes {
-        if known.get(outcome.case.as_str()).is_some_and(|then| worse(outcome.joint_at[0], *then)) {
-            env.out.message(&format!(
-                "worse: {}: said {}, expected {}",
-                outcome.case,
-                outcome.said.as_deref().unwrap_or("nothing"),
-                outcome.expected.join(" and ")
-            ));
-        }
-    }
-    if fell { Err(CliError::found()) } else { Ok(()) }
 }

@@ -21,7 +21,10 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .and_then(|w| object::condition(&w.status.conditions, "ReplicaFailure"))
         .filter(|c| c.is("True"));
     let message = refused.last().map(|e| &*e.message).or_else(|| condition.and_then(|c| c.message.as_deref()));
-    let Some(message) = message else { return unserved(view, idx, out) };
+    let Some(message) = message else {
+        no_room(view, idx, out);
+        return unserved(view, idx, out);
+    };
     let evidence =
         refused
             .iter()
@@ -136,6 +139,55 @@ fn webhook_service(view: &View<'_>, message: &str) -> Option<Idx> {
     let host = crate::graph::address::in_text(message).find(|a| a.host.contains(".svc"))?.host;
     let alias = crate::graph::derive::called(host, "");
     view.graph.find(Kind::Service, &alias.namespace, &alias.name)
+}
+
+/// Pods that are wanted and were never made, where a quota has no room for one of them: the refusal was told to nobody
+/// who is heard.
+fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(workload) = view.object(idx).and_then(|o| o.workload()) else { return };
+    let (Some(wanted), Some(made)) = (workload.spec.replicas, workload.status.replicas) else { return };
+    let makes_pods = matches!(view.graph.get(idx).kind(), Kind::ReplicaSet | Kind::StatefulSet);
+    if !makes_pods || made >= wanted || !view.lasts(view.graph.get(idx).created) {
+        return;
+    }
+    let owner = view.top_owner(idx);
+    let Some(spec) = view.pod_spec(idx).or_else(|| view.pod_spec(owner)) else { return };
+    let namespace = view.graph.get(idx).namespace();
+    for quota in view.graph.quotas(namespace) {
+        let Some(q) = view.object(quota).and_then(|o| o.quota()) else { continue };
+        let short = q.hard.iter().find_map(|(resource, hard, _)| {
+            let used = q.used.get(resource)?;
+            let asked = match resource {
+                "pods" | "count/pods" => 1000,
+                "requests.cpu" | "cpu" => spec.requested("cpu"),
+                "requests.memory" | "memory" => spec.requested("memory"),
+                "limits.cpu" => spec.limited("cpu"),
+                "limits.memory" => spec.limited("memory"),
+                _ => return None,
+            };
+            (asked > 0 && used.0 + asked > hard.0).then_some(resource)
+        });
+        let Some(resource) = short else { continue };
+        let text = |all: &crate::model::object::values::Quantities| all.text(resource).unwrap_or("?").to_owned();
+        let numbers = format!("{resource}: {} used of {}", text(&q.used), text(&q.hard));
+        let says = format!(
+            "ResourceQuota `{}` of namespace `{namespace}` has no room for another pod of {}: {numbers}",
+            view.graph.get(quota).name(),
+            view.title(owner)
+        );
+        out.push(
+            view.finding(fault_of_resource(resource), quota, idx, Strength::Strong)
+                .active(true)
+                .says(says)
+                .with([
+                    view.state_evidence(quota, numbers),
+                    view.state_evidence(idx, format!("{made} of {wanted} pods were made")),
+                ])
+                .fix(format!("kubectl -n {namespace} edit resourcequota {}", view.graph.get(quota).name()))
+                .build(),
+        );
+        return;
+    }
 }
 
 /// A workload with ports that others call by a name no Service has, where the quota on Services is used up: the

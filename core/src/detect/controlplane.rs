@@ -53,7 +53,8 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
         .episodes
         .events
         .iter()
-        .any(|(_, e)| matches!(&*e.reason, "Scheduled" | "FailedScheduling") && e.last > oldest.plus(SILENCE));
+        .any(|(_, e)| matches!(&*e.reason, "Scheduled" | "FailedScheduling") && e.last > oldest.plus(SILENCE))
+        || placed_since(view, oldest.plus(SILENCE));
     if !events_arrive || works {
         return;
     }
@@ -113,6 +114,14 @@ fn waits_unseen(view: &View<'_>, idx: Idx) -> bool {
         && !said_by_state
         && view.lasts(view.graph.get(idx).created)
         && view.is_living(idx)
+        && !super::scheduling::is_explained(view, idx)
+}
+
+/// Whether a pod that was made after an instant got a node: also without events that is a scheduler at work.
+fn placed_since(view: &View<'_>, since: Time) -> bool {
+    let late = |idx: Idx| view.graph.get(idx).created.is_some_and(|t| t > since);
+    let recent = view.graph.recent_pods(since);
+    recent.into_iter().any(|p| late(p) && view.pod(p).is_some_and(|p| p.node_name.is_some()) && view.top_owner(p) != p)
 }
 
 /// DNS: the workload behind the Service labelled `k8s-app=kube-dns`, which stands in `kube-system` whoever runs the cluster.

@@ -4,6 +4,7 @@ use super::View;
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
 use crate::graph::Idx;
+use crate::model::object::pod::PodSpec;
 
 /// The runtime's words for why a pull failed, most specific first.
 const REASONS: [(&str, &[&str]); 6] = [
@@ -83,6 +84,10 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let known = told.iter().find_map(|m| REASONS.iter().find(|(_, phrases)| has(m, phrases)).map(|(f, _)| (*f, *m)));
     let (fault, strength, why) = match known {
         Some((fault, message)) => (refine(fault, message, view, idx), Strength::Proof, cause_text(message)),
+        // Where nobody else's images come from that host, the host is likelier wrong than the name behind it.
+        None if is_odd_host(view, idx, &image) => {
+            ("image.registry_unresolvable", Strength::Fair, "no other image comes from that registry".to_owned())
+        }
         None => ("image.reference_wrong", Strength::Fair, "the runtime did not say why".to_owned()),
     };
     let owner = view.top_owner(idx);
@@ -105,6 +110,16 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .fix(fix)
             .build(),
     );
+}
+
+/// Whether an image names a registry that no running container's image came from.
+fn is_odd_host(view: &View<'_>, idx: Idx, image: &str) -> bool {
+    let host = |image: &str| image.split_once('/').map(|(h, _)| h.to_owned()).filter(|h| h.contains(['.', ':']));
+    let Some(own) = host(image) else { return false };
+    let namespace = view.graph.get(idx).namespace();
+    let mut others = view.graph.pods(namespace).filter(|p| view.is_pod_well(*p)).filter_map(|p| view.pod_spec(p)).peekable();
+    others.peek().is_some()
+        && others.flat_map(PodSpec::all_containers).filter_map(|c| c.image.as_deref()).all(|i| host(i).as_ref() != Some(&own))
 }
 
 /// Registries answer a pull of a private or a missing repository alike; without a pull secret the name is the likelier fault.

@@ -118,13 +118,13 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
     }
     if let (Some(container), Some(probe)) = (container, probe) {
         if let Some((wrong, has_ports)) = wrong_port(container, probe)
-            && !failed.is_empty()
+            && (!failed.is_empty() || (kind == ProbeKind::Readiness && runs_unready(view, idx)))
             && !has(last, &["statuscode"])
             && !passes_elsewhere(view, owner, kind, probe)
         {
             return push(
                 kind.wrong_port(),
-                Strength::Proof,
+                if failed.is_empty() { Strength::Strong } else { Strength::Proof },
                 format!(
                     "{word} probe of {} asks port {wrong}; container `{}` has {has_ports}",
                     view.title(owner),
@@ -133,7 +133,7 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
             );
         }
         if let Some(other) = other_protocol(container, kind, probe)
-            && !failed.is_empty()
+            && (!failed.is_empty() || (kind == ProbeKind::Readiness && runs_unready(view, idx)))
             && !has(last, &["statuscode", "connection refused"])
         {
             return push(
@@ -175,6 +175,14 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
             format!("{word} probe of {} kills the container before it listens", view.title(owner)),
         );
     }
+}
+
+/// Whether all containers of a pod run, have for a while, and the pod is not ready: then its readiness probe says no.
+fn runs_unready(view: &View<'_>, idx: Idx) -> bool {
+    let Some(pod) = view.pod(idx) else { return false };
+    let lasts = |c: &crate::model::object::ContainerStatus| c.state.running.as_ref().is_some_and(|r| view.lasts(r.started_at.0));
+    let all = &pod.status.container_statuses;
+    view.is_pod_unwell(idx) && !all.is_empty() && all.iter().all(lasts)
 }
 
 fn spoken(probe: &Probe) -> &'static str {

@@ -10,7 +10,7 @@ use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
 
 pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(object) = view.object(idx) else { return };
+    let Some(object) = view.object(idx) else { return given_up(view, idx, out) };
     if object.job().is_some() {
         return failed_job(view, idx, out);
     }
@@ -20,6 +20,20 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         }
         stuck(view, idx, workload, out);
     }
+}
+
+/// For Jobs of which only events are known.
+fn given_up(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let words = ["BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy"];
+    let told: Vec<_> = view.warnings(idx).filter(|e| words.contains(&&*e.reason) && view.still_holds(idx, e)).collect();
+    let Some(last) = told.last().filter(|_| *view.graph.get(idx).kind() == Kind::Job) else { return };
+    out.push(
+        view.finding("runtime.job_failed", view.top_owner(idx), idx, Strength::Fair)
+            .active(true)
+            .says(format!("{} failed: {}", view.title(idx), short(&last.message, 160)))
+            .with(told.iter().map(|e| view.event_evidence(idx, e)))
+            .build(),
+    );
 }
 
 fn failed_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {

@@ -1,8 +1,8 @@
 //! Pods that the kubelet puts out, and hooks of their life that fail.
 
-use super::View;
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
+use super::{ComponentId, View};
 use std::collections::BTreeMap;
 
 use crate::graph::{Idx, Relation};
@@ -44,16 +44,17 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// Workloads whose pods are put out again and again for what they use themselves: each new pod looks well for a while.
 pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
-    let mut by_owner: BTreeMap<Idx, Vec<(Idx, &Episode)>> = BTreeMap::new();
+    let mut by_owner: BTreeMap<ComponentId, Vec<(Idx, &Episode)>> = BTreeMap::new();
     for (idx, event) in &view.episodes.events {
         let own =
             has(&event.message, &["exceeds the limit", "exceeds the total limit", "exceeds its", "exceeded its", "exceed its"]);
         if &*event.reason == "Evicted" && own && view.now.0 - event.last.0 <= 30 * MINUTE {
-            by_owner.entry(super::preemption::owner_of(view, *idx)).or_default().push((*idx, event));
+            by_owner.entry(view.component_id(*idx)).or_default().push((*idx, event));
         }
     }
-    for (owner, events) in by_owner {
-        let (_, last) = events[events.len() - 1];
+    for events in by_owner.into_values() {
+        let (pod, last) = events[events.len() - 1];
+        let owner = super::preemption::owner_of(view, pod);
         if events.len() < 2 || view.now.0 - last.last.0 > 15 * MINUTE || !view.is_living(owner) {
             continue;
         }

@@ -41,6 +41,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let strength = match (&state, message.is_empty()) {
         (Some((f, _)), false) if *f == fault => Strength::Proof,
         (_, false) => Strength::Strong,
+        (_, true) if view.lasts(view.graph.get(idx).created) => Strength::Strong,
         (_, true) => Strength::Fair,
     };
     let (blamed, strength) = blame(view, fault, owner, own, &bound, strength);
@@ -48,6 +49,20 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, blamed, idx, strength).active(true).says(says).with(evidence).fix(fix(view, fault, owner)).build(),
     );
+}
+
+/// Whether state alone says why a pod has no node: then the scheduler's silence says nothing about the scheduler.
+pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
+    let own = view.pod_spec(idx);
+    let template = view.pod_spec(view.top_owner(idx)).or(own);
+    let misfit = own.zip(template).is_some_and(|(spec, template)| judge_state(view, spec, template).is_some());
+    let claims = view.graph.out(idx).filter(|(r, _)| *r == Relation::Mounts).map(|(_, c)| c);
+    let unbound = |c: Idx| match view.object(c).map(|o| o.claim()) {
+        Some(Some(claim)) => claim.phase.as_deref().is_some_and(|p| p != "Bound"),
+        Some(None) => false,
+        None => *view.graph.get(c).kind() == Kind::PersistentVolumeClaim && !view.is_living(c),
+    };
+    misfit || claims.into_iter().any(unbound)
 }
 
 /// The scheduler's complaints about a pod that has no node; `None` when the pod is not waiting for one.

@@ -56,6 +56,11 @@ impl<'a> Resolved<'a> {
                     let whole = Subject { kind, uid: None, namespace: Str::default(), name: name.clone() };
                     this.cluster = Some(graph.intern(&whole, now));
                 }
+                // Whom such a refusal blames is named by where it happened, also where no state tells of it.
+                if event.message.contains("quota: ") {
+                    let name = event.subject.namespace.clone();
+                    graph.intern(&Subject { kind: Kind::Namespace, uid: None, namespace: Str::default(), name }, now);
+                }
                 let idx = graph.intern(&event.subject, event.last);
                 if event.severity >= Severity::Warning || !STEPS.contains(&&*event.reason) {
                     this.loud.insert(idx);

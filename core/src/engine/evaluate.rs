@@ -87,8 +87,12 @@ impl ClusterState {
                 self.graph.learn_call(complaint.caller, target, complaint.first);
                 continue;
             }
-            let alias = crate::graph::derive::called(&complaint.name, "");
-            if alias.kind == Kind::External {
+            let namespace = self.graph.get(complaint.caller).namespace().to_owned();
+            let alias = crate::graph::derive::called(&complaint.name, &namespace);
+            // Where no Service is known at all, a name that is called is one; where some are, it may be wrong.
+            let is_known =
+                alias.kind == Kind::Service && View::new(&self.graph, resolved, now).knows(&Kind::Service, &alias.namespace);
+            if alias.kind == Kind::External || (alias.kind == Kind::Service && !is_known) {
                 let host = crate::model::Subject { kind: alias.kind, uid: None, namespace: alias.namespace, name: alias.name };
                 let target = self.graph.intern(&host, complaint.first);
                 self.graph.learn_call(complaint.caller, target, complaint.first);

@@ -101,6 +101,9 @@ impl Graph {
             return self.component_within(owner, depth - 1);
         }
         let name = node.name();
+        if let Some(host) = static_pod_host(node.namespace(), name) {
+            return Component::of(ComponentKind::Node, host);
+        }
         let workload = match node.kind() {
             Kind::ReplicaSet => deployment_of(name),
             Kind::Job => cron_job_of(name),
@@ -176,6 +179,13 @@ fn is_random(text: &str, len: std::ops::RangeInclusive<usize>) -> bool {
     len.contains(&text.len()) && text.bytes().all(|c| b"bcdfghjklmnpqrstvwxz2456789".contains(&c))
 }
 
+/// The node in the name of a static pod of the control plane, `<process>-<node>`.
+fn static_pod_host<'a>(namespace: &str, pod: &'a str) -> Option<&'a str> {
+    const PROCESSES: [&str; 4] = ["kube-apiserver-", "kube-controller-manager-", "kube-scheduler-", "etcd-"];
+    let host = PROCESSES.iter().find_map(|p| pod.strip_prefix(p)).filter(|_| namespace == "kube-system")?;
+    (!host.is_empty()).then_some(host)
+}
+
 /// `<deployment>` of `<deployment>-<pod-template-hash>`.
 fn deployment_of(replica_set: &str) -> &str {
     match replica_set.rsplit_once('-') {
@@ -235,5 +245,7 @@ mod tests {
             assert_eq!(pod_workload(pod, None), workload, "{pod}");
         }
         assert_eq!(claim_workload("data-kafka-2"), "kafka");
+        assert_eq!(static_pod_host("kube-system", "kube-scheduler-cp-1"), Some("cp-1"));
+        assert_eq!(static_pod_host("shop", "etcd-0"), None);
     }
 }

@@ -102,6 +102,12 @@ impl Graph {
         self.members_of(namespace, |m| &m.pods)
     }
 
+    /// Live pods that were made after an instant.
+    pub fn recent_pods(&self, since: crate::model::Time) -> Vec<Idx> {
+        let of_all = self.members.values().flat_map(|m| m.pods.iter());
+        of_all.filter(|i| self.get(*i).created.is_some_and(|t| t > since)).collect()
+    }
+
     /// Live Services of a namespace.
     pub fn services(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
         self.members_of(namespace, |m| &m.services)

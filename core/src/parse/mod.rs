@@ -111,11 +111,31 @@ pub fn parse(topic: Topic, bytes: &[u8], context: &Context<'_>, out: &mut Vec<Re
         Topic::Control => act::parse(text, context, out),
         Topic::Dlq => Err(Reject::new(Reason::UnknownShape, "the dlq is not read as input")),
     };
-    let result = result.and_then(|()| far_future(&out[before..], context));
+    let result =
+        result.and_then(|()| far_future(&out[before..], context)).map_err(|e| if is_envelope(text) { envelope() } else { e });
     if result.is_err() {
         out.truncate(before);
     }
     result
+}
+
+/// Whether a text is a line of a recorded case, `{"topic": …, "value": …}`, as `kgrca analyze` reads it.
+fn is_envelope(text: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Envelope {
+        #[serde(rename = "topic")]
+        _topic: String,
+        #[serde(rename = "value")]
+        _value: serde::de::IgnoredAny,
+    }
+    serde_json::from_str::<Envelope>(text).is_ok()
+}
+
+fn envelope() -> Reject {
+    Reject::new(
+        Reason::UnknownShape,
+        "this is a line of a recorded case: send what stands in its `value` to the door of its `topic`",
+    )
 }
 
 fn far_future(records: &[Record], context: &Context<'_>) -> Result<(), Reject> {
@@ -168,7 +188,9 @@ fn check_depth(bytes: &[u8]) -> Result<(), Reject> {
 fn cluster(own: Option<&str>, context: &Context<'_>) -> Result<Str, Reject> {
     match own.filter(|c| !c.is_empty()).or(context.cluster) {
         Some(cluster) => Ok(cluster.into()),
-        None => Err(Reject::new(Reason::ClusterMissing, "the record names no cluster and the sender has no default")),
+        None => {
+            Err(Reject::new(Reason::ClusterMissing, "the record names no `cluster`, and neither does the header `X-Cluster`"))
+        }
     }
 }
 

@@ -133,7 +133,12 @@ fn rename(value: &mut Value, map: &BTreeMap<String, String>) {
         Value::Array(all) => all.iter_mut().for_each(|v| rename(v, map)),
         Value::Object(fields) => {
             for (key, value) in fields.iter_mut() {
-                if !WORDS.contains(&key.as_str()) && !matches!(key.as_str(), "kind" | "apiVersion" | "topic" | "reason") {
+                // `kubernetes.io/role: master` says what a node is for, whatever it is called.
+                let is_role = key.contains("role");
+                if !is_role
+                    && !WORDS.contains(&key.as_str())
+                    && !matches!(key.as_str(), "kind" | "apiVersion" | "topic" | "reason")
+                {
                     rename(value, map);
                 }
             }

@@ -95,6 +95,9 @@ pub struct Outcome {
     pub joint_at: [f64; 2],
     /// One over the component's place; 0 when it is not named.
     pub reciprocal: f64,
+    /// What the first cause rests on, when it is not right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
 }
 
 /// Judges one answer. For several faults every figure is the mean over them, each looked for among the first k + n - 1.
@@ -113,6 +116,8 @@ pub fn judge(case: &str, label: &Label, analysis: &Analysis) -> Outcome {
     let component_at = [1, 3, 5].map(|k| mean(&|(c, _)| chance(&components, c, k + slack)));
     let joint_at = [1, 3].map(|k| mean(&|(c, f)| chance(&joints, &format!("{c} {f}"), k + slack)));
     let reciprocal = mean(&|(c, _)| components.iter().position(|(name, _)| name == c).map_or(0.0, |p| 1.0 / (p + 1) as f64));
+    let rests = causes.iter().take(1).flat_map(|c| c.evidence.iter().take(5)).map(|e| e.what.clone());
+    let evidence = if joint_at[0] < 1.0 { rests.collect() } else { Vec::new() };
     Outcome {
         case: case.to_owned(),
         group: label.group.clone(),
@@ -123,6 +128,7 @@ pub fn judge(case: &str, label: &Label, analysis: &Analysis) -> Outcome {
         component_at,
         joint_at,
         reciprocal,
+        evidence,
     }
 }
 

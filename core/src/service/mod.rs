@@ -3,3 +3,4 @@
 pub mod analyze;
 pub mod disturb;
 pub mod eval;
+pub mod report;

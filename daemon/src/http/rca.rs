@@ -111,7 +111,11 @@ async fn answer(app: &App, tenant: &Tenant, number: Option<i64>, scorer: Scorer,
     };
     let missing = || ApiError::not_found(format!("there is no incident `inc-{number}`")).hint("GET /api/v1/incidents lists them");
     let row = app.stores.meta.incident(tenant, number).await?.ok_or_else(missing)?;
-    let mut answer = app.stores.meta.answer(tenant, number, scorer, at).await?.ok_or_else(missing)?;
+    let unanswered = || match at {
+        Some(at) => ApiError::not_found(format!("inc-{number} had no answer at {at}; it began at {}", row.started_at)),
+        None => ApiError::not_found(format!("inc-{number} has no answer yet")),
+    };
+    let mut answer = app.stores.meta.answer(tenant, number, scorer, at).await?.ok_or_else(unanswered)?;
     if at.is_none() {
         answer.state = row.state;
     }

@@ -312,6 +312,11 @@ impl PodSpec {
         self.init_containers.iter().chain(self.containers.iter())
     }
 
+    /// The sum of the containers' limits, in thousandths of the unit.
+    pub fn limited(&self, resource: &str) -> i128 {
+        self.containers.iter().filter_map(|c| c.resources.limits.get(resource)).map(|q| q.0).sum()
+    }
+
     /// What the scheduler must find on a node, in thousandths of the unit: the sum over containers or the largest
     /// init container, whichever is more.
     pub fn requested(&self, resource: &str) -> i128 {
