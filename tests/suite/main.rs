@@ -5,6 +5,7 @@ mod api;
 mod arrows;
 mod cli;
 mod doors;
+mod fragments;
 mod fuzz;
 mod generated;
 mod history;

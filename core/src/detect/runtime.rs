@@ -46,9 +46,7 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
     let mut by_owner: BTreeMap<ComponentId, Vec<(Idx, &Episode)>> = BTreeMap::new();
     for (idx, event) in &view.episodes.events {
-        let own =
-            has(&event.message, &["exceeds the limit", "exceeds the total limit", "exceeds its", "exceeded its", "exceed its"]);
-        if &*event.reason == "Evicted" && own && view.now.0 - event.last.0 <= 30 * MINUTE {
+        if &*event.reason == "Evicted" && view.now.0 - event.last.0 <= 30 * MINUTE && for_own_use(&event.message) {
             by_owner.entry(view.component_id(*idx)).or_default().push((*idx, event));
         }
     }
@@ -66,6 +64,11 @@ pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
                 .build(),
         );
     }
+}
+
+/// Whether a pod was put out for what it used itself, and not for what its node lacked.
+fn for_own_use(message: &str) -> bool {
+    has(message, &["exceeds the limit", "exceeds the total limit", "exceeds its", "exceeded its", "exceed its"])
 }
 
 fn hooks(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {

@@ -57,7 +57,7 @@ impl<'a> Resolved<'a> {
                     this.cluster = Some(graph.intern(&whole, now));
                 }
                 // Whom such a refusal blames is named by where it happened, also where no state tells of it.
-                if event.message.contains("quota: ") {
+                if event.severity >= Severity::Warning && event.message.contains("quota: ") {
                     let name = event.subject.namespace.clone();
                     graph.intern(&Subject { kind: Kind::Namespace, uid: None, namespace: Str::default(), name }, now);
                 }
