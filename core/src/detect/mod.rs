@@ -81,6 +81,7 @@ pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> 
     runtime::evictions(view, &mut out);
     proxy::clock(view, complaints, &mut out);
     node::shared(view, complaints, &mut out);
+    performance::slowest(view, &out.clone(), &mut out);
     dependency::called(view, complaints, found, &mut out);
     out
 }

@@ -1,9 +1,11 @@
 //! Slowness and exhaustion, mostly told by alerts. An alert means what the words of its name and texts mean, whoever
 //! wrote the rule.
 
-use super::View;
+use std::collections::BTreeMap;
+
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, short};
+use super::{ComponentId, View};
 use crate::graph::Idx;
 use crate::model::{Alert, Kind};
 
@@ -62,6 +64,48 @@ pub(super) fn measured(alert: &Alert) -> f64 {
         }
     }
     largest
+}
+
+/// The largest rise that a slow component's alerts quote, in percent of what is usual there.
+fn rise(alert: &Alert) -> Option<f64> {
+    let number = |text: &str| {
+        let start = text.rfind(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(0, |at| at + 1);
+        text[start..].parse::<f64>().ok()
+    };
+    let texts = alert.annotations.iter().flat_map(|(_, v)| v.split('%').collect::<Vec<_>>());
+    texts.filter_map(number).reduce(f64::max)
+}
+
+/// Of several that are slow the one whose latency rose most against its own past: a delay weighs most where it arises,
+/// for whoever waits behind it has more time of its own to begin with.
+pub(super) fn slowest(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
+    let mut rises: BTreeMap<ComponentId, (f64, Idx, &Alert)> = BTreeMap::new();
+    for (idx, alert) in &view.episodes.alerts {
+        let slow = signals(alert).contains(&Signal::Latency) && *view.graph.get(*idx).kind() != Kind::Node;
+        let Some(rise) = rise(alert).filter(|_| slow) else { continue };
+        let known = rises.entry(view.component_id(*idx)).or_insert((rise, *idx, alert));
+        if rise > known.0 {
+            *known = (rise, *idx, alert);
+        }
+    }
+    let mut all: Vec<_> = rises.into_values().collect();
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let [(most, idx, alert), (next, ..), ..] = all[..] else { return };
+    let known = found
+        .iter()
+        .any(|f| f.active && f.strength >= Strength::Strong && matches!(f.fault, "node.network_delay" | "node.network_loss"));
+    if most < next * 1.5 || known {
+        return;
+    }
+    let owner = view.top_owner(idx);
+    let what = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
+    out.push(
+        view.finding("performance.network_delay", owner, idx, Strength::Fair)
+            .active(true)
+            .says(format!("{} became slow by {most:.0} %, more than any other (alert {})", view.title(owner), alert.name))
+            .with([Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: idx, what }])
+            .build(),
+    );
 }
 
 pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {

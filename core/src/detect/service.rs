@@ -137,10 +137,11 @@ fn ports(view: &View<'_>, idx: Idx, service: &Service, pods: &[Idx], out: &mut V
         let target = port.target_port.clone().unwrap_or(PortRef::Number(port.port));
         let (fault, known) = match &target {
             PortRef::Number(n) => ("service.port_mismatch", declared.iter().any(|p| p.container_port == *n)),
-            PortRef::Name(name) => (
-                "service.named_port_missing",
-                declared.iter().all(|p| p.name.is_none()) || declared.iter().any(|p| p.name.as_deref() == Some(name)),
-            ),
+            // Pods that name their ports lack this name; where they name none, the Service means a port by what it is not.
+            PortRef::Name(name) if declared.iter().any(|p| p.name.is_some()) => {
+                ("service.named_port_missing", declared.iter().any(|p| p.name.as_deref() == Some(name)))
+            }
+            PortRef::Name(_) => ("service.port_mismatch", !names_are_recorded(view, view.graph.get(idx).namespace())),
         };
         if known {
             continue;
@@ -153,7 +154,7 @@ fn ports(view: &View<'_>, idx: Idx, service: &Service, pods: &[Idx], out: &mut V
         let name = view.graph.get(idx).name();
         let says = format!("Service `{name}` sends port {} to target port `{target}`; its pods have {have}", port.port);
         // Containers may listen on ports they do not declare; a name that nobody has, has no other reading.
-        let named = fault == "service.named_port_missing";
+        let named = matches!(target, PortRef::Name(_));
         let strength = if named { Strength::Strong } else { Strength::Fair };
         // A number is a fault only where callers suffer: `compare` sees that.
         let wanted = named && !callers(view, idx, &view.component(idx)).is_empty();
@@ -174,6 +175,12 @@ fn ports(view: &View<'_>, idx: Idx, service: &Service, pods: &[Idx], out: &mut V
                 .build(),
         );
     }
+}
+
+/// Whether names of ports are recorded at all: some pod of the namespace has one.
+fn names_are_recorded(view: &View<'_>, namespace: &str) -> bool {
+    let specs = view.graph.pods(namespace).chain(view.graph.workloads(namespace)).filter_map(|p| view.pod_spec(p));
+    specs.flat_map(|s| s.containers.iter()).any(|c| c.ports.iter().any(|p| p.name.is_some()))
 }
 
 /// An Ingress whose class nobody serves.

@@ -40,7 +40,12 @@ pub fn in_text(text: &str) -> impl Iterator<Item = Address<'_>> {
 /// Full host names in a text, of three labels at least, which stand without port or scheme.
 pub fn hosts_in_text(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@')));
-    words.map(|w| w.trim_end_matches(['.', ':'])).filter(|w| {
+    // A quoted word before a colon is the name of a field, whatever it looks like.
+    let is_field = |w: &str| {
+        let end = w.as_ptr() as usize - text.as_ptr() as usize + w.len();
+        text[end..].starts_with("\":") || text[end..].starts_with("\\\":")
+    };
+    words.map(|w| w.trim_end_matches(['.', ':'])).filter(move |w| !is_field(w)).filter(|w| {
         let last = w.rsplit('.').next().unwrap_or("");
         w.matches('.').count() >= 2 && is_host(w) && last.len() >= 2 && last.bytes().all(|c| c.is_ascii_lowercase())
     })
@@ -95,6 +100,12 @@ mod tests {
         assert_eq!(all("at 10:00:03 version 1.2.3"), Vec::<String>::new());
         assert_eq!(all("http://billing/api, http://mail:8080"), ["billing", "mail:8080"]);
         assert_eq!(all("Connection refused: geocoder/10.96.227.221:8181"), ["10.96.227.221:8181"]);
+    }
+
+    #[test]
+    fn fields_are_no_hosts() {
+        let text = r#"{"http.req.id":"1","url":"api.pay.example.com"} calls db.shop.example.com: refused"#;
+        assert_eq!(hosts_in_text(text).collect::<Vec<_>>(), ["api.pay.example.com", "db.shop.example.com"]);
     }
 
     proptest! {
