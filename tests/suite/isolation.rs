@@ -91,4 +91,8 @@ async fn tenants_see_only_their_own() {
     assert_eq!(server.call(Method::DELETE, &path, Some(&server.operator), None).await.status(), 204);
     assert_eq!(server.call(Method::GET, "/api/v1/stats", Some(&a.key), None).await.status(), 401);
     assert!(!folder.path().join("log").join(&a.id).exists(), "a deleted tenant's records are gone");
+    assert_eq!(server.call(Method::GET, &path, Some(&server.operator), None).await.status(), 404);
+    assert_eq!(server.call(Method::DELETE, &path, Some(&server.operator), None).await.status(), 204, "a second try is no error");
+    let listed = server.get("/api/v1/admin/clients", &server.operator).await;
+    assert!(listed["items"].as_array().unwrap().iter().all(|c| c["client_id"] != a.id.as_str()), "{listed}");
 }

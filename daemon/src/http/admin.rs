@@ -32,6 +32,16 @@ pub(super) async fn find(app: &App, id: &str) -> Result<(Tenant, Client), ApiErr
     Ok((tenant, client))
 }
 
+/// A tenant that was not deleted. Of one that was, only what it owes is still told.
+pub(super) async fn living(app: &App, id: &str) -> Result<(Tenant, Client), ApiError> {
+    let (tenant, client) = find(app, id).await?;
+    if client.state == ClientState::Deleted {
+        return Err(ApiError::not_found(format!("tenant `{id}` was deleted"))
+            .hint("GET /api/v1/admin/clients lists those that are there"));
+    }
+    Ok((tenant, client))
+}
+
 fn known_plan(name: &str) -> Result<(), ApiError> {
     let plans = || billing::plans().iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
     billing::find(name).map(|_| ()).ok_or_else(|| ApiError::invalid(format!("`{name}` is no plan")).hint(plans()))
@@ -79,11 +89,12 @@ async fn status(app: &App, client: Client) -> Result<ClientStatus, ApiError> {
     Ok(ClientStatus { client, lag, last_record, events_today, storage_bytes })
 }
 
-/// All tenants with what an operator watches.
+/// All tenants that were not deleted, with what an operator watches.
 #[utoipa::path(get, path = "/admin/clients", tag = "admin", responses((status = 200, body = Page<ClientStatus>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub async fn list(State(app): State<Arc<App>>, _: Operator) -> Result<Json<Page<ClientStatus>>, ApiError> {
     let mut items = Vec::new();
-    for client in app.stores.meta.list_clients().await? {
+    let all = app.stores.meta.list_clients().await?;
+    for client in all.into_iter().filter(|c| c.state != ClientState::Deleted) {
         items.push(status(&app, client).await?);
     }
     Ok(Json(Page { items, next: None }))
@@ -92,22 +103,19 @@ pub async fn list(State(app): State<Arc<App>>, _: Operator) -> Result<Json<Page<
 /// One tenant.
 #[utoipa::path(get, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), responses((status = 200, body = ClientStatus), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub async fn show(State(app): State<Arc<App>>, _: Operator, Path(id): Path<String>) -> Result<Json<ClientStatus>, ApiError> {
-    let (_, client) = find(&app, &id).await?;
+    let (_, client) = living(&app, &id).await?;
     Ok(Json(status(&app, client).await?))
 }
 
 /// Suspends, resumes, or changes the plan.
-#[utoipa::path(patch, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), request_body = ClientChange, responses((status = 200, body = ClientStatus), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+#[utoipa::path(patch, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), request_body = ClientChange, responses((status = 200, body = ClientStatus), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub async fn change(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
     Given(change): Given<ClientChange>,
 ) -> Result<Json<ClientStatus>, ApiError> {
-    let (_, mut client) = find(&app, &id).await?;
-    if client.state == ClientState::Deleted {
-        return Err(ApiError::conflict(format!("tenant `{id}` was deleted")));
-    }
+    let (_, mut client) = living(&app, &id).await?;
     if let Some(plan) = change.plan {
         known_plan(&plan)?;
         client.plan = plan;

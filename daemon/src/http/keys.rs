@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, Page};
 use kgrca_core::storage::{ApiKey, Scope};
 
-use super::admin::{audit, find};
+use super::admin::{audit, living};
 use super::error::ApiError;
 use super::given::Given;
 use super::guard::Operator;
@@ -18,7 +18,7 @@ use crate::auth;
 /// Keys of a tenant; never the secrets.
 #[utoipa::path(get, path = "/admin/clients/{id}/keys", tag = "admin", params(("id" = String, Path)), responses((status = 200, body = Page<ApiKey>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub async fn list(State(app): State<Arc<App>>, _: Operator, Path(id): Path<String>) -> Result<Json<Page<ApiKey>>, ApiError> {
-    let (_, client) = find(&app, &id).await?;
+    let (_, client) = living(&app, &id).await?;
     Ok(Json(Page { items: app.stores.meta.keys(Some(&client.client_id)).await?, next: None }))
 }
 
@@ -30,7 +30,7 @@ pub async fn create(
     Path(id): Path<String>,
     Given(wish): Given<NewKey>,
 ) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
-    let (tenant, client) = find(&app, &id).await?;
+    let (tenant, client) = living(&app, &id).await?;
     if client.deleted_at.is_some() {
         return Err(ApiError::conflict(format!("tenant `{id}` was deleted")));
     }
@@ -51,7 +51,7 @@ pub async fn revoke(
     operator: Operator,
     Path((id, key)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let (_, client) = find(&app, &id).await?;
+    let (_, client) = living(&app, &id).await?;
     if !app.stores.meta.revoke_key(Some(&client.client_id), &key, now()).await? {
         return Err(ApiError::not_found(format!("tenant `{id}` has no live key `{key}`")));
     }
