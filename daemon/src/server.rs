@@ -155,6 +155,13 @@ async fn preload(app: &Arc<App>) -> Result<(), Failure> {
         }
         let offsets: std::collections::BTreeMap<StreamId, u64> =
             app.stores.meta.offsets(&tenant).await?.into_iter().map(|o| (o.stream, o.next)).collect();
+        // Before the first record comes: at an offset that was committed nobody would look for it.
+        for (stream, committed) in &offsets {
+            let end = app.stores.log.go_on_at(&tenant, *stream, *committed).await?;
+            if end < *committed {
+                telemetry::LogCut { tenant: &tenant, stream: *stream, committed: *committed, end }.emit();
+            }
+        }
         for (stream, end) in app.stores.log.ends(&tenant).await? {
             let waits = stream.topic != kgrca_core::model::Topic::Dlq && end > offsets.get(&stream).copied().unwrap_or(0);
             if waits {

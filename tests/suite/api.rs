@@ -125,6 +125,21 @@ async fn the_answer_is_the_newest_one_whatever_the_times_of_its_records() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_lost_is_read_from_its_new_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    server.ingest(&tenant, "events", [event("a"), event("b")].join(&b'\n')).await;
+    server.settled(&tenant, 2).await;
+    assert!(server.terminate());
+    std::fs::remove_dir_all(folder.path().join("log").join(&tenant.id)).unwrap();
+    let server = Server::start(folder.path(), &[]);
+    server.ingest(&tenant, "events", event("c")).await;
+    let stats = server.settled(&tenant, 1).await;
+    assert_eq!(stats["records"]["applied"], 1, "{stats}");
+}
+
+#[tokio::test]
 async fn alerts_of_one_webhook_go_to_their_own_clusters() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);

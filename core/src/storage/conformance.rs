@@ -37,6 +37,11 @@ pub async fn event_log(log: &dyn EventLog) {
     assert_eq!(rest.iter().map(|s| &*s.value).collect::<Vec<_>>(), [b"v3", b"v4"], "reading goes on where it ended");
     let ends: BTreeMap<StreamId, u64> = log.ends(&a).await.unwrap().into_iter().collect();
     assert_eq!(ends.get(&events), Some(&5));
+    assert_eq!(log.go_on_at(&a, events, 4).await.unwrap(), 5, "a stream that is there already stays as it is");
+    assert_eq!(log.go_on_at(&a, events, 9).await.unwrap(), 5);
+    log.append(&a, vec![entry(Topic::Events, "prod", "v9")]).await.unwrap();
+    let gap = log.read(&a, events, 4, 10).await.unwrap();
+    assert_eq!(gap.iter().map(|s| s.offset).collect::<Vec<_>>(), [4, 9], "offsets that were lost are not given out again");
     assert!(log.ends(&b).await.unwrap().is_empty(), "tenants do not see each other");
     assert!(log.read(&b, events, 0, 10).await.unwrap().is_empty());
     assert!(log.bytes(&a).await.unwrap() > 0);

@@ -56,6 +56,10 @@ pub trait EventLog: Send + Sync {
     /// The offset that the next record of each stream that has any will get.
     async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>>;
 
+    /// Lets a stream that ends earlier go on at an offset, for good: one that was committed is never given out again.
+    /// Returns where the stream ended.
+    async fn go_on_at(&self, tenant: &Tenant, stream: StreamId, offset: u64) -> Result<u64>;
+
     /// Drops what lies outside the retention (microseconds) on streams without compaction, and compacts the others.
     async fn maintain(&self, tenant: &Tenant, retention: i64, now: Time) -> Result<()>;
 

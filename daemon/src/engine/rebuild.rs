@@ -23,7 +23,7 @@ const CHUNK: usize = 20_000;
 pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>, bool), Error> {
     let started = Instant::now();
     let (stores, tenant, partition) = (&worker.stores, &worker.tenant, worker.partition);
-    let mut offsets: BTreeMap<StreamId, u64> = stores
+    let offsets: BTreeMap<StreamId, u64> = stores
         .meta
         .offsets(tenant)
         .await?
@@ -31,14 +31,6 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
         .filter(|o| o.stream.partition == partition)
         .map(|o| (o.stream, o.next))
         .collect();
-    // A log that lost its end gives its offsets out again: what stands there now was never worked off.
-    for (stream, end) in stores.log.ends(tenant).await? {
-        let committed = offsets.get(&stream).copied().unwrap_or(0);
-        if committed > end {
-            telemetry::LogCut { tenant, stream, committed, end }.emit();
-            offsets.insert(stream, end);
-        }
-    }
     // A graph that was told nothing of this partition is new, was lost or set aside: it is told all that the log knows.
     let is_lost = !stores.graph.knows(tenant, partition).await?;
     let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());

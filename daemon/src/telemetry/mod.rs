@@ -136,7 +136,7 @@ impl LogCut<'_> {
         tracing::error!(
             client_id = %self.tenant, topic = self.stream.topic.as_str(), partition = self.stream.partition,
             committed = self.committed, end = self.end,
-            "the log ends before what was committed of it; new records are read from its end on"
+            "the log ends before what was committed of it; it goes on at the committed offset"
         );
     }
 }

@@ -117,6 +117,11 @@ impl EventLog for FileLog {
         .await
     }
 
+    async fn go_on_at(&self, tenant: &Tenant, stream: StreamId, offset: u64) -> Result<u64> {
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || locked(&*shared.stream(&tenant, stream)?).go_on_at(offset)).await
+    }
+
     async fn maintain(&self, tenant: &Tenant, retention: i64, now: Time) -> Result<()> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || {

@@ -241,6 +241,20 @@ impl Stream {
         self.unsettled.map_or(self.next, |m| m.next)
     }
 
+    /// Goes on at an offset when the stream ends earlier: in a segment of its own, so that its name keeps the offset.
+    pub(super) fn go_on_at(&mut self, offset: u64) -> Result<u64> {
+        let end = self.end();
+        if end >= offset || self.unsettled.is_some() {
+            return Ok(end);
+        }
+        let path = self.path(offset);
+        let made = self.files.append(&path, &[]).and_then(|()| self.files.sync(&path));
+        made.map_err(|e| self.failed(offset, &e))?;
+        self.segments.push(Segment { base: offset, len: 0, newest: Time::default() });
+        self.next = offset;
+        Ok(end)
+    }
+
     /// Bytes in all segments.
     pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(|s| s.len).sum()
@@ -375,6 +389,19 @@ mod tests {
         stream.compact().unwrap();
         stream.roll_back().unwrap();
         assert_eq!(values(&mut stream), ["v0", "v1", "v2", "v3"]);
+    }
+
+    #[test]
+    fn where_a_stream_goes_on_survives_a_power_cut() {
+        let disk = ForgetfulFiles::default();
+        let mut stream = filled(&disk);
+        assert_eq!(stream.go_on_at(9).unwrap(), 4);
+        disk.power_cut(0);
+        let mut again = Stream::open(Arc::new(disk), "/s".into(), 1).unwrap();
+        assert_eq!(again.end(), 9);
+        again.append(&[&entry("v9", 9)]).unwrap();
+        again.settle();
+        assert_eq!(again.read(3, 10).unwrap().iter().map(|s| s.offset).collect::<Vec<_>>(), [3, 9]);
     }
 
     #[test]
