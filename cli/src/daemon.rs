@@ -130,8 +130,14 @@ pub fn start(folder: &Path, listen: &str, detach: bool) -> Result<Daemon> {
     }
 }
 
-/// Waits until a daemon in the foreground has ended. The terminal's interrupt reaches it as well; a request to end this
-/// process is passed on.
+/// Asks a daemon to end in order.
+fn end(child: &Child) -> Result {
+    Command::new("kill").arg(child.id().to_string()).status()?;
+    Ok(())
+}
+
+/// Waits until a daemon in the foreground has ended. What asks this process to end is passed on: only a terminal's
+/// interrupt reaches both.
 pub fn wait(child: &mut Child) -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -142,10 +148,8 @@ pub fn wait(child: &mut Child) -> Result {
                 return Ok(());
             }
             tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {
-                    Command::new("kill").arg(child.id().to_string()).status()?;
-                }
+                _ = interrupt.recv() => end(child)?,
+                _ = terminate.recv() => end(child)?,
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
             }
         }
@@ -153,6 +157,13 @@ pub fn wait(child: &mut Child) -> Result {
 }
 
 impl Daemon {
+    /// Ends it in order, when what it was started for came to nothing.
+    pub fn give_up(mut self) -> Result {
+        end(&self.child)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Ends it at once; for folders that are thrown away.
     pub fn kill(mut self) -> Result {
         self.child.kill()?;

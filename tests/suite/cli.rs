@@ -62,6 +62,7 @@ fn commands_say_what_they_said() {
     snapshot("analyze-missing-file", &["analyze", "no-such-file.json"]);
     snapshot("analyze-bad-time", &["analyze", "--at", "yesterday", "x.json"]);
     snapshot("replay", &["replay", "tests/scenarios/config/key-missing.jsonl"]);
+    snapshot("eval-report-format", &["eval", "run", "tests/scenarios/node", "--report", "pdf", "x.pdf"]);
     snapshot("eval-empty", &["eval", "run", "docs"]);
     snapshot("delete-without-terminal", &["context", "remove", "nothing"]);
 }

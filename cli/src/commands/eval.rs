@@ -29,6 +29,9 @@ pub(super) enum Verb {
     },
 }
 
+/// How a report can be written.
+const FORMATS: [&str; 3] = ["md", "html", "json"];
+
 /// Which cases, and against what.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -73,6 +76,11 @@ fn measured(env: &Env<'_>, args: &RunArgs) -> Result {
     if let Some(failure) = failures.into_iter().next() {
         return Err(failure);
     }
+    if let [format, _] = args.report.as_slice()
+        && !FORMATS.contains(&format.as_str())
+    {
+        return Err(CliError::usage(format!("`{format}` is no format of a report")).hint(FORMATS.join(", ")));
+    }
     if files.is_empty() {
         return Err(CliError::failed(format!("{} has no cases", args.folder.display()))
             .hint("cases are *.json or *.jsonl files whose last line is a `label`"));
@@ -99,8 +107,7 @@ fn write(report: &Report, format: &str, file: &str) -> Result {
             serde_json::to_string_pretty(report).map_err(|e| CliError::failed("the report has no JSON form").cause(e))? + "\n"
         }
         "md" => report::markdown(report),
-        "html" => report::html(report),
-        other => return Err(CliError::usage(format!("`{other}` is no format of a report")).hint("md, html or json")),
+        _ => report::html(report),
     };
     std::fs::write(file, text).map_err(|e| CliError::failed(format!("{file} cannot be written")).cause(e))
 }

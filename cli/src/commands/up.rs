@@ -48,10 +48,17 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         }
         (serving, None)
     } else {
-        let Daemon { serving, child } = daemon::start(&folder, args.listen.as_deref().unwrap_or(LISTEN), args.detach)?;
+        let started = daemon::start(&folder, args.listen.as_deref().unwrap_or(LISTEN), args.detach)?;
+        if let Err(e) = choose(&started.serving) {
+            started.give_up()?;
+            return Err(e);
+        }
+        let Daemon { serving, child } = started;
         (serving, Some(child))
     };
-    choose(&serving)?;
+    if started.is_none() {
+        choose(&serving)?;
+    }
     let how = if started.is_some() { "serves" } else { "serves already at" };
     env.out.message(&format!("kgrcad {how} {} (process {}); data in {}", serving.url, serving.process, folder.display()));
     match started {

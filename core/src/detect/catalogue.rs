@@ -73,6 +73,7 @@ mod tests {
             include_str!("image.rs"),
             include_str!("network.rs"),
             include_str!("node.rs"),
+            include_str!("own_log.rs"),
             include_str!("performance.rs"),
             include_str!("preemption.rs"),
             include_str!("probe.rs"),

@@ -18,6 +18,7 @@ mod image;
 mod names;
 mod network;
 mod node;
+mod own_log;
 mod performance;
 mod preemption;
 mod probe;
@@ -68,7 +69,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         }
         _ => {}
     }
-    dependency::own_logs(view, idx, out);
+    own_log::findings(view, idx, out);
     performance::alerts(view, idx, out);
 }
 
@@ -81,7 +82,7 @@ pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> 
     runtime::evictions(view, &mut out);
     proxy::clock(view, complaints, &mut out);
     node::shared(view, complaints, &mut out);
-    performance::slowest(view, &out.clone(), &mut out);
+    performance::slowest(view, &mut out);
     dependency::called(view, complaints, found, &mut out);
     out
 }

@@ -78,7 +78,7 @@ fn rise(alert: &Alert) -> Option<f64> {
 
 /// Of several that are slow the one whose latency rose most against its own past: a delay weighs most where it arises,
 /// for whoever waits behind it has more time of its own to begin with.
-pub(super) fn slowest(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
+pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
     let mut rises: BTreeMap<ComponentId, (f64, Idx, &Alert)> = BTreeMap::new();
     for (idx, alert) in &view.episodes.alerts {
         let slow = signals(alert).contains(&Signal::Latency) && *view.graph.get(*idx).kind() != Kind::Node;
@@ -91,7 +91,7 @@ pub(super) fn slowest(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>
     let mut all: Vec<_> = rises.into_values().collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let [(most, idx, alert), (next, ..), ..] = all[..] else { return };
-    let known = found
+    let known = out
         .iter()
         .any(|f| f.active && f.strength >= Strength::Strong && matches!(f.fault, "node.network_delay" | "node.network_loss"));
     if most < next * 1.5 || known {

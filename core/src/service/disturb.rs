@@ -79,12 +79,10 @@ fn names(value: &Value, known: &mut BTreeSet<String>) {
         Value::Array(all) => all.iter().for_each(|v| names(v, known)),
         Value::Object(fields) => {
             let text = |key: &str| fields.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
-            if let Some(name) = text("name").filter(|_| text("kind").is_some_and(|k| NAMED.contains(&k))) {
-                known.insert(name.to_owned());
-            }
-            let kind_above = text("kind").is_some_and(|k| NAMED.contains(&k));
             let inner = fields.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
-            known.extend(inner.filter(|_| kind_above).map(str::to_owned));
+            if text("kind").is_some_and(|k| NAMED.contains(&k)) {
+                known.extend(text("name").into_iter().chain(inner).map(str::to_owned));
+            }
             for key in ["namespace", "ns", "node", "nodeName", "uid", "pod_uid", "pod_namespace"] {
                 known.extend(text(key).map(str::to_owned));
             }
@@ -110,7 +108,7 @@ fn renamed(known: &BTreeSet<String>, seed: u64) -> BTreeMap<String, String> {
     map
 }
 
-/// A uid becomes another uid, a name other syllables; digits at the end of a name keep their place among their siblings.
+/// A uid becomes another uid, a name five syllables.
 fn made_up(name: &str, random: u64) -> String {
     let is_uid = name.len() == 36 && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     if is_uid {

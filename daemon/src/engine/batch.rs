@@ -39,6 +39,16 @@ pub(super) struct Outcome {
     oldest: Option<Time>,
 }
 
+impl Outcome {
+    /// Every incident that something is told of or that another one went into: each needs its number.
+    fn incidents(&self) -> Vec<u64> {
+        let into = self.rows.iter().filter_map(|r| r.merged_into.as_ref()?.parse().ok());
+        let told = self.rows.iter().map(|r| r.key).chain(self.answers.iter().map(|a| a.key));
+        let all: BTreeSet<u64> = told.chain(self.nodes.iter().map(|(key, _)| *key)).chain(into).collect();
+        all.into_iter().collect()
+    }
+}
+
 /// Works a batch off and commits it. `settled` says that nothing more waits: then the clusters are looked at.
 /// `whole` says that the graph is told everything of this partition.
 pub(super) async fn work_off(
@@ -61,12 +71,8 @@ pub(super) async fn work_off(
     let (live, mut outcome) = worked.await.map_err(|e| Error::new(kgrca_core::storage::ErrorKind::Internal, e.to_string()))?;
     let counts = live.counts.clone();
     drop(live);
-    let keys: BTreeSet<u64> = outcome.rows.iter().map(|r| r.key).chain(outcome.answers.iter().map(|a| a.key)).collect();
-    let numbers = if keys.is_empty() {
-        BTreeMap::new()
-    } else {
-        worker.stores.meta.reserve(&worker.tenant, &keys.into_iter().collect::<Vec<_>>()).await?
-    };
+    let keys = outcome.incidents();
+    let numbers = if keys.is_empty() { BTreeMap::new() } else { worker.stores.meta.reserve(&worker.tenant, &keys).await? };
     for row in &mut outcome.rows {
         row.incident_id = numbers.get(&row.key).map(|n| format!("inc-{n}")).unwrap_or_default();
         row.merged_into = row.merged_into.take().and_then(|key| numbers.get(&key.parse().ok()?).map(|n| format!("inc-{n}")));
@@ -206,4 +212,27 @@ fn parse_all(tenant: &Tenant, read: &BTreeMap<StreamId, Vec<Stored>>, outcome: &
         }
     }
     placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kgrca_core::incident::State;
+
+    #[test]
+    fn what_only_the_graph_is_told_of_has_a_number_too() {
+        let node = IncidentNode {
+            id: String::new(),
+            cluster: "prod".into(),
+            state: State::Open,
+            severity: kgrca_core::model::Severity::Warning,
+            started: Time(1),
+            ended: None,
+            symptoms: Vec::new(),
+            causes: None,
+            at: Time(2),
+        };
+        let outcome = Outcome { nodes: vec![(7, node)], ..Outcome::default() };
+        assert_eq!(outcome.incidents(), [7]);
+    }
 }
