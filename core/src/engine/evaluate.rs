@@ -155,7 +155,7 @@ impl ClusterState {
         let reach = Reach::new(&view, &symptoms, &findings, &complaints);
         let groups = incident::groups(&view, &symptoms, &reach);
         let (keys, changed) = self.incidents.update(&self.name, &symptoms, &groups, now);
-        let case = Case { cluster: &self.name, view, findings: &findings, complaints: &complaints, reach: &reach };
+        let case = Case { cluster: &self.name, view, findings: &findings, reach: &reach };
         let mut ranked = rank_all(&Ranker::new(case), &symptoms, &groups, &keys);
         if self.journal {
             self.attach_symptoms(&mut ranked, &symptoms, &groups, &keys, &changed);

@@ -66,6 +66,9 @@ pub struct Scores {
     pub total: f64,
     /// Named parts of the causal score; empty for `weighted`.
     pub parts: std::collections::BTreeMap<String, f64>,
+    /// What the causal score was made of; not told, the parts are.
+    #[serde(skip)]
+    pub features: super::weights::Features,
     /// `1 - dt / 900 s` of the weighted formula.
     pub temporal: Option<f64>,
     /// `1 / (hops + 1)` of the weighted formula.

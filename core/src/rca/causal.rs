@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::{Cause, Scores};
-use super::confidence::{confidence, round};
-use super::{Case, explain, weights};
+use super::confidence::{self, round};
+use super::weights::{self, Features, Part};
+use super::{Case, explain};
 use crate::detect::{ComponentId, Finding, Strength, catalogue};
 use crate::graph::Component;
 use crate::incident::Symptom;
@@ -17,9 +18,9 @@ struct Hypothesis<'a> {
     component: Component,
     fault: &'static str,
     findings: Vec<&'a Finding>,
-    /// The best finding's weight and whether something is missing now.
-    direct: f64,
-    parts: BTreeMap<String, f64>,
+    /// Of the best finding.
+    strength: Strength,
+    features: Features,
     total: f64,
 }
 
@@ -41,10 +42,7 @@ const MANNERS: [&str; 14] = [
     "storage.claim_missing",
 ];
 
-/// Who complains about each component, other than itself.
-pub(super) type Callers = BTreeMap<ComponentId, BTreeSet<ComponentId>>;
-
-pub(super) fn rank(case: &Case<'_>, callers: &Callers, symptoms: &[&Symptom]) -> Vec<Cause> {
+pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     let mut hurt: BTreeMap<ComponentId, Time> = BTreeMap::new();
     for symptom in symptoms {
         let onset = hurt.entry(case.view.component_id(symptom.resource)).or_insert(symptom.onset);
@@ -52,16 +50,18 @@ pub(super) fn rank(case: &Case<'_>, callers: &Callers, symptoms: &[&Symptom]) ->
     }
     let mut hypotheses = gather(case, &hurt);
     for hypothesis in &mut hypotheses {
-        score(case, hypothesis, &hurt, callers.get(&hypothesis.id).map_or(0, BTreeSet::len));
+        score(case, hypothesis, &hurt);
     }
     explain_away(case, &mut hypotheses);
+    let w = weights::get();
     for h in &mut hypotheses {
-        h.total = round(h.parts.values().sum());
+        h.total = round(w.score(&h.features));
     }
     hypotheses.sort_by(|a, b| b.total.total_cmp(&a.total).then_with(|| (&a.component, a.fault).cmp(&(&b.component, b.fault))));
-    hypotheses.truncate(super::KEPT);
-    let totals: Vec<f64> = hypotheses.iter().map(|h| h.total).collect();
-    hypotheses.iter().enumerate().map(|(i, h)| cause(case, h, i, &totals, symptoms)).collect()
+    hypotheses.truncate(w.kept);
+    let mut causes: Vec<Cause> = hypotheses.iter().map(|h| cause(case, h, symptoms)).collect();
+    confidence::place(&mut causes, super::Scorer::Causal);
+    causes
 }
 
 /// Hypotheses for what hurts: their component hurts itself, or its harm reaches one that does.
@@ -77,55 +77,42 @@ fn gather<'a>(case: &Case<'a>, hurt: &BTreeMap<ComponentId, Time>) -> Vec<Hypoth
             all.entry((id, finding.fault)).or_default().push(finding);
         }
     }
-    let new = |((id, fault), findings)| Hypothesis {
+    let new = |((id, fault), findings): ((_, _), Vec<&'a Finding>)| Hypothesis {
         id,
         component: case.view.component_of(id),
         fault,
+        strength: findings.iter().map(|f| f.strength).max().unwrap_or(Strength::Hint),
         findings,
-        direct: 0.0,
-        parts: BTreeMap::new(),
+        features: Features::new(),
         total: 0.0,
     };
     all.into_iter().map(new).collect()
 }
 
-pub(super) fn callers(case: &Case<'_>) -> Callers {
-    let mut all = Callers::new();
-    for complaint in case.complaints {
-        if let Some(target) = complaint.target.map(|t| case.view.component_id(t)) {
-            let caller = case.view.component_id(complaint.caller);
-            if caller != target {
-                all.entry(target).or_default().insert(caller);
-            }
-        }
-    }
-    all
-}
-
-fn score(case: &Case<'_>, h: &mut Hypothesis<'_>, hurt: &BTreeMap<ComponentId, Time>, callers: usize) {
-    let w = weights::get();
-    let strength = h.findings.iter().map(|f| f.strength).max().unwrap_or(Strength::Hint);
-    h.direct = match strength {
-        Strength::Hint => w.hint,
-        Strength::Fair => w.fair,
-        Strength::Strong => w.strong,
-        Strength::Proof => w.proof,
+fn score(case: &Case<'_>, h: &mut Hypothesis<'_>, hurt: &BTreeMap<ComponentId, Time>) {
+    let evidence = match h.strength {
+        Strength::Hint => Part::Hint,
+        Strength::Fair => Part::Fair,
+        Strength::Strong => Part::Strong,
+        Strength::Proof => Part::Proof,
     };
-    h.parts.insert("evidence".into(), h.direct);
-    let mut add = |name: &str, value: f64| {
-        if value.abs() > 1e-9 {
-            h.parts.insert(name.into(), round(value));
+    let mut add = |part: Part, size: f64| {
+        if size > 0.0 {
+            h.features.insert(part, size);
         }
     };
-    add("active", if h.findings.iter().any(|f| f.active) { w.active } else { 0.0 });
+    add(evidence, 1.0);
     let pieces: usize = h.findings.iter().map(|f| f.evidence.len()).sum();
-    add("support", w.support * doublings(pieces.saturating_sub(1)));
+    add(Part::Support, doublings(pieces.saturating_sub(1)));
     let reached = hurt.keys().filter(|c| **c != h.id && case.reach.reaches(**c, h.id)).count();
-    add("explains", w.explains * doublings(reached));
-    add("complained", w.complained * doublings(callers));
+    add(Part::Explains, doublings(reached));
     let since = h.findings.iter().map(|f| f.since).min();
     let others = hurt.iter().filter(|(c, _)| **c != h.id).map(|(_, onset)| *onset).min();
-    add("before", if since.zip(others).is_some_and(|(s, o)| s <= o) { w.before } else { 0.0 });
+    add(Part::Before, one(since.zip(others).is_some_and(|(s, o)| s <= o)));
+}
+
+fn one(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
 }
 
 /// Base-two logarithm of one more than `n`: the second witness counts as much as the next two.
@@ -135,23 +122,22 @@ fn doublings(n: usize) -> f64 {
 
 /// A hypothesis loses to one upstream with better evidence, and a manner of failing to a reason of the same component.
 fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
-    let w = weights::get();
-    let known: Vec<(ComponentId, &'static str, f64, bool)> =
-        all.iter().map(|h| (h.id, h.fault, h.direct, h.findings.iter().any(|f| f.active))).collect();
+    let known: Vec<(ComponentId, &'static str, Strength, bool)> =
+        all.iter().map(|h| (h.id, h.fault, h.strength, h.findings.iter().any(|f| f.active))).collect();
     for h in all.iter_mut() {
-        let upstream = known.iter().any(|(component, _, direct, active)| {
-            *active && *component != h.id && *direct > h.direct && case.reach.reaches(h.id, *component)
+        let upstream = known.iter().any(|(component, _, strength, active)| {
+            *active && *component != h.id && *strength > h.strength && case.reach.reaches(h.id, *component)
         });
         let manner = MANNERS.contains(&h.fault);
         let reason = manner
-            && known.iter().any(|(component, fault, direct, _)| {
-                *component == h.id && *fault != h.fault && !MANNERS.contains(fault) && *direct >= h.direct
+            && known.iter().any(|(component, fault, strength, _)| {
+                *component == h.id && *fault != h.fault && !MANNERS.contains(fault) && *strength >= h.strength
             });
-        if upstream && h.direct < w.proof {
-            h.parts.insert("explained".into(), w.explained);
+        if upstream {
+            h.features.insert(Part::Explained, 1.0);
         }
         if reason {
-            h.parts.insert("specific".into(), w.specific);
+            h.features.insert(Part::Specific, 1.0);
         }
     }
 }
@@ -168,7 +154,7 @@ fn usual_fix(case: &Case<'_>, fault: &str, blamed: crate::graph::Idx) -> String 
     fix.replace(&format!("<{kind}>"), name).replace(&format!("{kind} <name>"), &format!("{kind} {name}"))
 }
 
-fn cause(case: &Case<'_>, h: &Hypothesis<'_>, place: usize, totals: &[f64], symptoms: &[&Symptom]) -> Cause {
+fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
     let best = h.findings.iter().max_by(|a, b| {
         (a.strength, a.active, std::cmp::Reverse(a.since)).cmp(&(b.strength, b.active, std::cmp::Reverse(b.since)))
     });
@@ -176,24 +162,28 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, place: usize, totals: &[f64], symp
     let best = best.copied();
     let blamed = best.map_or_else(|| symptoms[0].resource, |f| f.blamed);
     let pieces: Vec<_> = h.findings.iter().flat_map(|f| f.evidence.iter()).collect();
-    let evidence = explain::evidence(view, &pieces, h.direct);
+    let w = weights::get();
+    let mut parts: BTreeMap<String, f64> = BTreeMap::new();
+    for (part, size) in &h.features {
+        let points = parts.entry(part.name().to_owned()).or_default();
+        *points = round(*points + w.points(*part, *size));
+    }
+    let evidence = explain::evidence(view, &pieces, parts.get(Part::Hint.name()).copied().unwrap_or_default());
     let path = explain::path(view, symptoms, blamed);
-    let next = if place == 0 { totals.get(1) } else { totals.first() };
-    let lead = h.total - next.copied().unwrap_or(0.0);
     let fix = best.and_then(|f| f.fix.clone()).unwrap_or_else(|| usual_fix(case, h.fault, blamed));
     Cause {
-        rank: 1 + totals.iter().filter(|t| **t > h.total).count(),
+        rank: 0,
         component: h.component.to_string(),
         namespace: h.component.namespace.to_string(),
         cluster: case.cluster.to_owned(),
         fault_type: h.fault.to_owned(),
-        confidence: confidence(&weights::get().calibration, h.total, lead),
+        confidence: 0.0,
         resource: explain::reference(view.graph, blamed),
         event_id: evidence.first().map(|e| e.id.clone()).unwrap_or_default(),
         timestamp: evidence.first().map_or(view.now, |e| e.at),
         hops: path.len(),
         message: best.map(|f| f.message.clone()).unwrap_or_default(),
-        scores: Scores { total: h.total, parts: h.parts.clone(), ..Scores::default() },
+        scores: Scores { total: h.total, parts, features: h.features.clone(), ..Scores::default() },
         path,
         evidence,
         compared: String::new(),

@@ -12,12 +12,15 @@ use std::collections::BTreeSet;
 pub use answer::{Answer, Cause, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict};
 pub use explain::reference;
 
-use crate::detect::{Complaint, Finding, View};
+use crate::detect::{Finding, View};
 use crate::incident::{Reach, Symptom};
 use crate::model::Time;
 
 /// Most causes that an answer keeps.
 pub const KEPT: usize = 10;
+
+/// A lead beyond this many points says no more.
+pub const LEAD: f64 = 4.0;
 
 /// Which formula ranks.
 #[derive(
@@ -56,8 +59,6 @@ pub struct Case<'a> {
     pub view: View<'a>,
     /// What detectors found.
     pub findings: &'a [Finding],
-    /// Who complains about whom.
-    pub complaints: &'a [Complaint],
     /// Whose harm reaches whom.
     pub reach: &'a Reach,
 }
@@ -65,20 +66,19 @@ pub struct Case<'a> {
 /// Ranks the causes of the incidents of one look.
 pub struct Ranker<'a> {
     case: Case<'a>,
-    callers: causal::Callers,
     sources: weighted::Sources<'a>,
 }
 
 impl<'a> Ranker<'a> {
     /// Puts together what all incidents choose from.
     pub fn new(case: Case<'a>) -> Self {
-        Self { callers: causal::callers(&case), sources: weighted::Sources::new(&case), case }
+        Self { sources: weighted::Sources::new(&case), case }
     }
 
     /// Ranks the causes of a set of symptoms.
     pub fn rank(&self, symptoms: &[&Symptom], scorer: Scorer) -> Vec<Cause> {
         match scorer {
-            Scorer::Causal => causal::rank(&self.case, &self.callers, symptoms),
+            Scorer::Causal => causal::rank(&self.case, symptoms),
             Scorer::Weighted => weighted::rank(&self.case, &self.sources, symptoms),
         }
     }
@@ -91,6 +91,16 @@ pub fn verdict(causes: &[Cause], hurts: bool) -> Verdict {
         Some(first) if first.confidence >= weights::get().threshold => Verdict::Cause,
         _ => Verdict::Inconclusive,
     }
+}
+
+/// Puts the causes of several incidents into one ranking: one that two of them share is named once, with its better score.
+pub fn merge(mut causes: Vec<Cause>, scorer: Scorer) -> Vec<Cause> {
+    let key = |c: &Cause| (c.cluster.clone(), c.namespace.clone(), c.component.clone(), c.fault_type.clone());
+    causes.sort_by(|a, b| b.scores.total.total_cmp(&a.scores.total).then_with(|| key(a).cmp(&key(b))));
+    let mut seen = BTreeSet::new();
+    causes.retain(|c| seen.insert(key(c)));
+    confidence::place(&mut causes, scorer);
+    causes
 }
 
 /// What would raise the confidence: the kinds of records that the cluster has not sent.

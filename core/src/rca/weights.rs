@@ -1,53 +1,169 @@
-//! The weights of the causal score: one data file.
+//! The weights of the causal score and its calibration: one data file, fitted by `kgrca eval fit`.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// Weights and calibration; meaning and units stand in `weights.yaml`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[expect(missing_docs, reason = "the file says what each one means")]
-pub struct Weights {
-    pub version: String,
-    pub hint: f64,
-    pub fair: f64,
-    pub strong: f64,
-    pub proof: f64,
-    pub active: f64,
-    pub support: f64,
-    pub explains: f64,
-    pub complained: f64,
-    pub before: f64,
-    pub explained: f64,
-    pub specific: f64,
-    pub calibration: Calibration,
-    pub threshold: f64,
+/// What a hypothesis is judged by. How much of each it has are its [`Features`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Its best finding is a hint: 1 or 0.
+    Hint,
+    /// Its best finding has other readings as well.
+    Fair,
+    /// Its best finding are Kubernetes' own words.
+    Strong,
+    /// Its best finding is a comparison of what is wanted with what is.
+    Proof,
+    /// Doublings of the pieces of evidence.
+    Support,
+    /// Doublings of the other components whose symptoms it reaches.
+    Explains,
+    /// It was there before the first symptom of anybody else: 1 or 0.
+    Before,
+    /// A cause upstream with better evidence explains it: 1 or 0.
+    Explained,
+    /// A reason of the same component explains this manner of failing: 1 or 0.
+    Specific,
 }
 
-/// The map from score to confidence.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[expect(missing_docs, reason = "the file says what each one means")]
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 9] = [
+        Self::Hint,
+        Self::Fair,
+        Self::Strong,
+        Self::Proof,
+        Self::Support,
+        Self::Explains,
+        Self::Before,
+        Self::Explained,
+        Self::Specific,
+    ];
+
+    /// What the explanation calls it: the four strengths are one part there.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hint | Self::Fair | Self::Strong | Self::Proof => "evidence",
+            Self::Support => "support",
+            Self::Explains => "explains",
+            Self::Before => "before",
+            Self::Explained => "explained",
+            Self::Specific => "specific",
+        }
+    }
+
+    /// Its name in the file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Hint => "hint",
+            Self::Fair => "fair",
+            Self::Strong => "strong",
+            Self::Proof => "proof",
+            _ => self.name(),
+        }
+    }
+
+    /// What it says, for people.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Hint => "The best finding is a hint.",
+            Self::Fair => "The best finding is usual for this fault, and seen with others, too.",
+            Self::Strong => "The best finding are Kubernetes' or the program's own words.",
+            Self::Proof => "The best finding is a comparison of specs, with something broken now.",
+            Self::Support => "Further pieces of evidence, per doubling.",
+            Self::Explains => "Other components whose symptoms it reaches, per doubling.",
+            Self::Before => "It was there before the first symptom of anybody else.",
+            Self::Explained => "A cause upstream with better evidence explains it.",
+            Self::Specific => "A reason of the same component explains this manner of failing.",
+        }
+    }
+
+    /// Whether it can only speak against a hypothesis.
+    pub fn is_against(self) -> bool {
+        matches!(self, Self::Explained | Self::Specific)
+    }
+}
+
+/// How much of each part a hypothesis has; what is absent is 0.
+pub type Features = BTreeMap<Part, f64>;
+
+/// Weights and calibration; meaning and units stand in `weights.yaml`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// Told with every answer.
+    pub version: String,
+    /// Most causes that an answer keeps; who fits weights keeps all.
+    #[serde(skip, default = "kept")]
+    pub kept: usize,
+    /// Below this confidence the verdict is inconclusive.
+    pub threshold: f64,
+    /// Points per unit of each part.
+    pub points: BTreeMap<Part, f64>,
+    /// From the ranking to the confidence.
+    pub calibration: Calibration,
+}
+
+impl Weights {
+    /// The points that a part of this size makes.
+    pub fn points(&self, part: Part, size: f64) -> f64 {
+        self.points.get(&part).copied().unwrap_or_default() * size
+    }
+
+    /// The whole score of a hypothesis.
+    pub fn score(&self, features: &Features) -> f64 {
+        features.iter().map(|(part, size)| self.points(*part, *size)).sum()
+    }
+}
+
+/// Platt's map: `1 / (1 + exp(-(bias + score * total + margin * lead)))`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Calibration {
+    /// Log-odds of a score of 0 without a lead.
     pub bias: f64,
+    /// Per point of the score.
     pub score: f64,
+    /// Per point of the lead before the next candidate.
     pub margin: f64,
 }
 
-static WEIGHTS: LazyLock<Weights> = LazyLock::new(|| {
-    // A test reads the file, so that it cannot be wrong here.
-    serde_yaml::from_str(include_str!("weights.yaml")).unwrap_or_default()
-});
+fn kept() -> usize {
+    super::KEPT
+}
+
+static WEIGHTS: OnceLock<Weights> = OnceLock::new();
+
+/// The weights that this process judges by: those that the build ships, unless others were installed.
+pub fn get() -> &'static Weights {
+    WEIGHTS.get_or_init(shipped)
+}
 
 /// The weights that this build ships.
-pub fn get() -> &'static Weights {
-    &WEIGHTS
+pub fn shipped() -> Weights {
+    // A test reads the file, so that it cannot be wrong here.
+    serde_yaml::from_str(include_str!("weights.yaml")).unwrap_or_default()
+}
+
+/// Judges by other weights from the process's start on, as experiments do. False when something was judged already.
+pub fn install(weights: Weights) -> bool {
+    WEIGHTS.set(weights).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn the_file_is_read() {
-        let weights: super::Weights = serde_yaml::from_str(include_str!("weights.yaml")).unwrap();
-        assert!(weights.hint < weights.fair && weights.fair < weights.strong && weights.strong < weights.proof);
+    fn the_file_is_read_and_better_evidence_weighs_more() {
+        let weights: Weights = serde_yaml::from_str(include_str!("weights.yaml")).unwrap();
+        let point = |part| weights.points(part, 1.0);
+        assert!(Part::ALL.iter().all(|p| weights.points.contains_key(p)), "each part has its weight");
+        assert!(point(Part::Hint) < point(Part::Fair) && point(Part::Fair) < point(Part::Strong));
+        assert!(point(Part::Strong) <= point(Part::Proof));
+        assert!(Part::ALL.iter().all(|p| if p.is_against() { point(*p) <= 0.0 } else { point(*p) >= 0.0 }));
     }
 }

@@ -213,7 +213,10 @@ impl Reader<'_> {
         for (i, incident) in incidents.iter_mut().enumerate() {
             incident.incident_id = format!("inc-{}", i + 1);
         }
-        let causes = merge(causes, self.options.top);
+        let mut causes = rca::merge(causes, self.options.scorer);
+        if self.options.top > 0 {
+            causes.truncate(self.options.top);
+        }
         missing.sort();
         missing.dedup();
         // What could not be read may hurt: that nothing else does, says nothing then.
@@ -272,18 +275,4 @@ fn summary(state: &ClusterState, key: u64, causes: &[Cause]) -> IncidentSummary 
         symptoms: incident.map_or(0, |i| i.members.len()),
         cause: causes.first().map(|c| format!("{} {}", c.component, c.fault_type)),
     }
-}
-
-/// One ranking over all incidents: a cause that two of them share is named once, with its better score.
-fn merge(mut causes: Vec<Cause>, top: usize) -> Vec<Cause> {
-    let key = |c: &Cause| (c.cluster.clone(), c.namespace.clone(), c.component.clone(), c.fault_type.clone());
-    causes.sort_by(|a, b| b.scores.total.total_cmp(&a.scores.total).then_with(|| key(a).cmp(&key(b))));
-    let mut seen = std::collections::BTreeSet::new();
-    causes.retain(|c| seen.insert(key(c)));
-    causes.truncate(if top == 0 { usize::MAX } else { top });
-    let totals: Vec<f64> = causes.iter().map(|c| c.scores.total).collect();
-    for cause in &mut causes {
-        cause.rank = 1 + totals.iter().filter(|t| **t > cause.scores.total).count();
-    }
-    causes
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::analyze::Analysis;
-use crate::rca::{Cause, Verdict};
+use crate::rca::Verdict;
 
 /// What a case's label says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,24 +100,46 @@ pub struct Outcome {
     pub evidence: Vec<String>,
 }
 
-/// Judges one answer. For several faults every figure is the mean over them, each looked for among the first k + n - 1.
+/// Candidates as they are ranked: component, fault and score, the best first.
+pub type Ranking<'a> = Vec<(&'a str, &'a str, f64)>;
+
+/// Where the right answers stand in a ranking.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Places {
+    /// See [`Outcome::component_at`].
+    pub component_at: [f64; 3],
+    /// See [`Outcome::joint_at`].
+    pub joint_at: [f64; 2],
+    /// See [`Outcome::reciprocal`].
+    pub reciprocal: f64,
+}
+
+/// Looks up the faults that were there. For several every figure is the mean over them, each looked for among the first
+/// k + n - 1.
+pub fn places(ranking: &Ranking<'_>, faults: &[(String, String)]) -> Places {
+    let slack = faults.len().saturating_sub(1);
+    let components = distinct(ranking, |(c, ..)| (*c, ""));
+    let joints = distinct(ranking, |(c, f, _)| (*c, *f));
+    let mean = |f: &dyn Fn(&(String, String)) -> f64| faults.iter().map(f).sum::<f64>() / faults.len().max(1) as f64;
+    let first = |c: &str| components.iter().position(|((name, _), _)| *name == c);
+    Places {
+        component_at: [1, 3, 5].map(|k| mean(&|(c, _)| chance(&components, (c.as_str(), ""), k + slack))),
+        joint_at: [1, 3].map(|k| mean(&|(c, f)| chance(&joints, (c.as_str(), f.as_str()), k + slack))),
+        reciprocal: mean(&|(c, _)| first(c).map_or(0.0, |p| 1.0 / (p + 1) as f64)),
+    }
+}
+
+/// Judges one answer; that of a healthy cluster is right when no cause is said.
 pub fn judge(case: &str, label: &Label, analysis: &Analysis) -> Outcome {
     let causes = &analysis.causes;
-    let slack = label.faults.len().saturating_sub(1);
-    let components = distinct(causes, |c| c.component.clone());
-    let joints = distinct(causes, |c| format!("{} {}", c.component, c.fault_type));
-    let mean = |f: &dyn Fn(&(String, String)) -> f64| {
-        if label.faults.is_empty() {
-            f64::from(u8::from(analysis.verdict != Verdict::Cause))
-        } else {
-            label.faults.iter().map(f).sum::<f64>() / label.faults.len() as f64
-        }
-    };
-    let component_at = [1, 3, 5].map(|k| mean(&|(c, _)| chance(&components, c, k + slack)));
-    let joint_at = [1, 3].map(|k| mean(&|(c, f)| chance(&joints, &format!("{c} {f}"), k + slack)));
-    let reciprocal = mean(&|(c, _)| components.iter().position(|(name, _)| name == c).map_or(0.0, |p| 1.0 / (p + 1) as f64));
+    let ranking = causes.iter().map(|c| (c.component.as_str(), c.fault_type.as_str(), c.scores.total)).collect();
+    let mut places = places(&ranking, &label.faults);
+    if label.faults.is_empty() {
+        let silent = f64::from(u8::from(analysis.verdict != Verdict::Cause));
+        places = Places { component_at: [silent; 3], joint_at: [silent; 2], reciprocal: silent };
+    }
     let rests = causes.iter().take(1).flat_map(|c| c.evidence.iter().take(5)).map(|e| e.what.clone());
-    let evidence = if joint_at[0] < 1.0 { rests.collect() } else { Vec::new() };
+    let evidence = if places.joint_at[0] < 1.0 { rests.collect() } else { Vec::new() };
     Outcome {
         case: case.to_owned(),
         group: label.group.clone(),
@@ -125,22 +147,24 @@ pub fn judge(case: &str, label: &Label, analysis: &Analysis) -> Outcome {
         said: causes.first().map(|c| format!("{} {}", c.component, c.fault_type)),
         confidence: causes.first().map_or(0.0, |c| c.confidence),
         verdict: analysis.verdict,
-        component_at,
-        joint_at,
-        reciprocal,
+        component_at: places.component_at,
+        joint_at: places.joint_at,
+        reciprocal: places.reciprocal,
         evidence,
     }
 }
 
+type Named<'a> = ((&'a str, &'a str), f64);
+
 /// The distinct names in ranking order with their best score.
-fn distinct(causes: &[Cause], name: impl Fn(&Cause) -> String) -> Vec<(String, f64)> {
+fn distinct<'a>(ranking: &Ranking<'a>, name: impl Fn(&(&'a str, &'a str, f64)) -> (&'a str, &'a str)) -> Vec<Named<'a>> {
     let mut seen = BTreeSet::new();
-    causes.iter().map(|c| (name(c), c.scores.total)).filter(|(n, _)| seen.insert(n.clone())).collect()
+    ranking.iter().map(|c| (name(c), c.2)).filter(|(n, _)| seen.insert(*n)).collect()
 }
 
 /// The chance that `wanted` is among the first `k` when ties are broken at random.
-fn chance(ranked: &[(String, f64)], wanted: &str, k: usize) -> f64 {
-    let Some((_, score)) = ranked.iter().find(|(n, _)| n == wanted) else { return 0.0 };
+fn chance(ranked: &[Named<'_>], wanted: (&str, &str), k: usize) -> f64 {
+    let Some((_, score)) = ranked.iter().find(|(n, _)| *n == wanted) else { return 0.0 };
     let above = ranked.iter().filter(|(_, s)| s > score).count();
     let tied = ranked.iter().filter(|(_, s)| (s - score).abs() < 1e-9).count();
     if above >= k { 0.0 } else { ((k - above) as f64 / tied as f64).min(1.0) }
@@ -175,16 +199,40 @@ pub fn figures<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Figures {
         return Figures::default();
     }
     let mean = |f: &dyn Fn(&Outcome) -> f64| round(all.iter().map(|o| f(o)).sum::<f64>() / n as f64);
-    let faulty: Vec<(f64, f64)> = all.iter().filter(|o| !o.expected.is_empty()).map(|o| (o.confidence, o.joint_at[0])).collect();
+    // Of a healthy cluster any cause is a wrong one, whatever the verdict.
+    let is_right = |o: &Outcome| if o.expected.is_empty() { 0.0 } else { o.joint_at[0] };
+    let told = all.iter().filter(|o| !o.expected.is_empty() || o.said.is_some());
+    let believed: Vec<(f64, f64)> = told.map(|o| (o.confidence, is_right(o))).collect();
+    let belief = belief(&believed);
     Figures {
         cases: n,
         component_at: [0, 1, 2].map(|i| mean(&|o| o.component_at[i])),
         joint_at: [0, 1].map(|i| mean(&|o| o.joint_at[i])),
         mrr: mean(&|o| o.reciprocal),
         coverage: mean(&|o| f64::from(u8::from(o.verdict == Verdict::Cause))),
-        ece: round(calibration_error(&faulty)),
-        brier: round(faulty.iter().map(|(p, y)| (p - y).powi(2)).sum::<f64>() / faulty.len().max(1) as f64),
-        auroc: auroc(&faulty).map(round),
+        ece: belief.ece,
+        brier: belief.brier,
+        auroc: belief.auroc,
+    }
+}
+
+/// How far confidence means what it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Belief {
+    /// Expected calibration error over ten bins.
+    pub ece: f64,
+    /// Mean squared distance of confidence and outcome.
+    pub brier: f64,
+    /// Chance that a right answer has more confidence than a wrong one; absent without both.
+    pub auroc: Option<f64>,
+}
+
+/// Judges pairs of a confidence and whether it was right, 0 to 1.
+pub fn belief(pairs: &[(f64, f64)]) -> Belief {
+    Belief {
+        ece: round(calibration_error(pairs)),
+        brier: round(pairs.iter().map(|(p, y)| (p - y).powi(2)).sum::<f64>() / pairs.len().max(1) as f64),
+        auroc: auroc(pairs).map(round),
     }
 }
 
@@ -264,10 +312,10 @@ mod tests {
 
     #[test]
     fn ties_count_in_expectation() {
-        let ranked = [("a".to_owned(), 2.0), ("b".to_owned(), 1.0), ("c".to_owned(), 1.0)];
-        assert!((chance(&ranked, "b", 2) - 0.5).abs() < 1e-9);
-        assert!((chance(&ranked, "a", 1) - 1.0).abs() < 1e-9);
-        assert!(chance(&ranked, "d", 3).abs() < 1e-9);
+        let ranked = [(("a", ""), 2.0), (("b", ""), 1.0), (("c", ""), 1.0)];
+        assert!((chance(&ranked, ("b", ""), 2) - 0.5).abs() < 1e-9);
+        assert!((chance(&ranked, ("a", ""), 1) - 1.0).abs() < 1e-9);
+        assert!(chance(&ranked, ("d", ""), 3).abs() < 1e-9);
     }
 
     #[test]

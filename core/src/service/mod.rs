@@ -3,4 +3,5 @@
 pub mod analyze;
 pub mod disturb;
 pub mod eval;
+pub mod fit;
 pub mod report;

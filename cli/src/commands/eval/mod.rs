@@ -1,19 +1,22 @@
 //! `kgrca eval`
 
-use std::cmp::Ordering;
+mod compare;
+mod fit;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kgrca_core::model::Time;
-use kgrca_core::rca::{KEPT, Scorer};
+use kgrca_core::rca::{KEPT, Scorer, weights};
 use kgrca_core::service::analyze::{self, Options};
-use kgrca_core::service::eval::{self, Figures, Outcome, Report};
+use kgrca_core::service::eval::{self, Figures, Label, Report};
 use kgrca_core::service::{disturb, report};
 
 use super::Env;
 use crate::error::{CliError, Result};
 use crate::output::{Format, Table};
+use compare::{changes, compare, read};
 
 /// Measures the engine on labelled cases.
 #[derive(Debug, clap::Subcommand)]
@@ -27,6 +30,8 @@ pub(super) enum Verb {
         /// The later one
         after: PathBuf,
     },
+    /// Fit the weights of the causal score and its calibration
+    Fit(fit::FitArgs),
 }
 
 /// How a report can be written.
@@ -46,6 +51,9 @@ pub(super) struct RunArgs {
     /// Rename everything by this seed first: nothing may depend on names
     #[arg(long, value_name = "SEED")]
     scramble: Option<u64>,
+    /// Judge by other weights, such as `eval fit` writes
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Leave out this share of the events, logs and alerts first
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     drop: u8,
@@ -63,27 +71,21 @@ pub(super) struct RunArgs {
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::Run(args) => measured(env, &args),
+        Verb::Fit(args) => fit::fit(env, &args),
         Verb::Compare { before, after } => compare(env, &read(&before)?, &read(&after)?),
     }
 }
 
 fn measured(env: &Env<'_>, args: &RunArgs) -> Result {
-    let map = match &args.labels {
-        Some(file) => label_map(file)?,
-        None => BTreeMap::new(),
-    };
-    let (files, failures) = super::analyze::files(std::slice::from_ref(&args.folder));
-    if let Some(failure) = failures.into_iter().next() {
-        return Err(failure);
-    }
+    let map = label_map(args.labels.as_deref())?;
+    let files = cases(&args.folder)?;
     if let [format, _] = args.report.as_slice()
         && !FORMATS.contains(&format.as_str())
     {
         return Err(CliError::usage(format!("`{format}` is no format of a report")).hint(FORMATS.join(", ")));
     }
-    if files.is_empty() {
-        return Err(CliError::failed(format!("{} has no cases", args.folder.display()))
-            .hint("cases are *.json or *.jsonl files whose last line is a `label`"));
+    if let Some(file) = &args.weights {
+        install(file)?;
     }
     let report = measure(&files, &map, args)?;
     if let [format, file] = args.report.as_slice() {
@@ -112,52 +114,37 @@ fn write(report: &Report, format: &str, file: &str) -> Result {
     std::fs::write(file, text).map_err(|e| CliError::failed(format!("{file} cannot be written")).cause(e))
 }
 
-fn read(file: &Path) -> Result<Report> {
+fn install(file: &Path) -> Result {
     let text =
         std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
-    serde_json::from_str(&text).map_err(|e| {
-        CliError::failed(format!("{} is no report", file.display()))
+    let weights = serde_yaml::from_str(&text).map_err(|e| {
+        CliError::failed(format!("{} is no weights file", file.display()))
             .cause(e)
-            .hint("kgrca eval run DIR --report json FILE writes one")
-    })
+            .hint("kgrca eval fit DIR --out FILE writes one")
+    })?;
+    if weights::install(weights) { Ok(()) } else { Err(CliError::failed("weights were in use before the file was read")) }
 }
 
-/// The cases that two reports answer differently.
-fn changes<'a>(before: &'a Report, after: &'a Report) -> Vec<Change<'a>> {
-    let known: BTreeMap<&str, &Outcome> = before.outcomes.iter().map(|o| (o.case.as_str(), o)).collect();
-    let change = |now: &'a Outcome| {
-        let then = known.get(now.case.as_str())?;
-        let change = match now.joint_at[0].total_cmp(&then.joint_at[0]) {
-            Ordering::Less => "worse",
-            Ordering::Greater => "better",
-            Ordering::Equal if now.said != then.said => "other",
-            Ordering::Equal => return None,
-        };
-        let said = |o: &'a Outcome| o.said.as_deref().unwrap_or("nothing");
-        Some(Change { case: &now.case, change, before: said(then), after: said(now), expected: now.expected.join(" and ") })
-    };
-    after.outcomes.iter().filter_map(change).collect()
+/// The files of a folder; none is an error.
+fn cases(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (files, failures) = super::analyze::files(std::slice::from_ref(&folder.to_owned()));
+    if let Some(failure) = failures.into_iter().next() {
+        return Err(failure);
+    }
+    if files.is_empty() {
+        return Err(CliError::failed(format!("{} has no cases", folder.display()))
+            .hint("cases are *.json or *.jsonl files whose last line is a `label`"));
+    }
+    Ok(files)
 }
 
-fn compare(env: &Env<'_>, before: &Report, after: &Report) -> Result {
-    let changes = changes(before, after);
-    env.out.value(&changes, || {
-        Table::new(&["CASE", "CHANGE", "BEFORE", "NOW", "EXPECTED"])
-            .rows(&changes, |c| [c.case.into(), c.change.into(), c.before.into(), c.after.into(), c.expected.clone()])
-    })
+/// What a case's label says; a case without one cannot be judged.
+fn label(file: &Path, bytes: &[u8], map: &BTreeMap<String, String>) -> Result<Label> {
+    eval::label(bytes, map).map_err(|e| CliError::failed(format!("{} cannot be judged", file.display())).cause(e))
 }
 
-/// A case that two runs answered differently.
-#[derive(serde::Serialize)]
-struct Change<'a> {
-    case: &'a str,
-    change: &'static str,
-    before: &'a str,
-    after: &'a str,
-    expected: String,
-}
-
-fn label_map(file: &Path) -> Result<BTreeMap<String, String>> {
+fn label_map(file: Option<&Path>) -> Result<BTreeMap<String, String>> {
+    let Some(file) = file else { return Ok(BTreeMap::new()) };
     let text =
         std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
     serde_yaml::from_str(&text)
@@ -174,8 +161,7 @@ fn measure(files: &[PathBuf], map: &BTreeMap<String, String>, args: &RunArgs) ->
         if let Some(seed) = args.scramble {
             bytes = disturb::scramble(&bytes, seed);
         }
-        let label =
-            eval::label(&bytes, map).map_err(|e| CliError::failed(format!("{} cannot be judged", file.display())).cause(e))?;
+        let label = label(file, &bytes, map)?;
         let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         outcomes.push(eval::judge(&name, &label, &analyze::analyze(&name, &bytes, &options)));
     }

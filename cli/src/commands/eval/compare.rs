@@ -1,0 +1,56 @@
+//! `kgrca eval compare`
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kgrca_core::service::eval::{Outcome, Report};
+
+use super::Env;
+use crate::error::{CliError, Result};
+use crate::output::Table;
+
+pub(super) fn read(file: &Path) -> Result<Report> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
+    serde_json::from_str(&text).map_err(|e| {
+        CliError::failed(format!("{} is no report", file.display()))
+            .cause(e)
+            .hint("kgrca eval run DIR --report json FILE writes one")
+    })
+}
+
+/// The cases that two reports answer differently.
+pub(super) fn changes<'a>(before: &'a Report, after: &'a Report) -> Vec<Change<'a>> {
+    let known: BTreeMap<&str, &Outcome> = before.outcomes.iter().map(|o| (o.case.as_str(), o)).collect();
+    let change = |now: &'a Outcome| {
+        let then = known.get(now.case.as_str())?;
+        let change = match now.joint_at[0].total_cmp(&then.joint_at[0]) {
+            Ordering::Less => "worse",
+            Ordering::Greater => "better",
+            Ordering::Equal if now.said != then.said => "other",
+            Ordering::Equal => return None,
+        };
+        let said = |o: &'a Outcome| o.said.as_deref().unwrap_or("nothing");
+        Some(Change { case: &now.case, change, before: said(then), after: said(now), expected: now.expected.join(" and ") })
+    };
+    after.outcomes.iter().filter_map(change).collect()
+}
+
+pub(super) fn compare(env: &Env<'_>, before: &Report, after: &Report) -> Result {
+    let changes = changes(before, after);
+    env.out.value(&changes, || {
+        Table::new(&["CASE", "CHANGE", "BEFORE", "NOW", "EXPECTED"])
+            .rows(&changes, |c| [c.case.into(), c.change.into(), c.before.into(), c.after.into(), c.expected.clone()])
+    })
+}
+
+/// A case that two runs answered differently.
+#[derive(serde::Serialize)]
+pub(super) struct Change<'a> {
+    pub(super) case: &'a str,
+    pub(super) change: &'static str,
+    pub(super) before: &'a str,
+    pub(super) after: &'a str,
+    pub(super) expected: String,
+}
