@@ -65,6 +65,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         pending_usage: PendingUsage::default(),
     });
     preload(&app).await?;
+    telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
     serve(app, listener, metrics_listener, handle)
 }
 

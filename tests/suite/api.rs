@@ -125,6 +125,37 @@ async fn the_answer_is_the_newest_one_whatever_the_times_of_its_records() {
 }
 
 #[tokio::test]
+async fn accuracy_is_the_share_of_what_people_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--tick-seconds", "3600"]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let mut sent = 0;
+    for (kind, batch) in scenario("runtime/oom-killed-thumbnailer.jsonl") {
+        sent += server.ingest(&tenant, kind, batch).await["accepted"].as_u64().unwrap();
+    }
+    server.settled(&tenant, sent).await;
+    let say = async |server: &Server, body: Value| {
+        let body = Some(body.to_string().into_bytes());
+        server.call(Method::POST, "/api/v1/incidents/inc-1/feedback", Some(&tenant.key), body).await.status()
+    };
+    assert_eq!(say(&server, json!({"cause": 9})).await, 409, "the answer names fewer");
+    assert_eq!(say(&server, json!({})).await, 400);
+    assert_eq!(say(&server, json!({"cause": 1, "component": "app/x"})).await, 400);
+    assert_eq!(say(&server, json!({"component": "app/elsewhere"})).await, 202);
+    let gauge = async |server: &Server, line: &str| {
+        let text = server.http.get(format!("{}/metrics", server.metrics)).send().await.unwrap().text().await.unwrap();
+        assert!(text.contains(line), "{line} in {text}");
+    };
+    gauge(&server, "kg_rca_accuracy_at_k{k=\"1\"} 0\n").await;
+    assert_eq!(say(&server, json!({"cause": 1})).await, 202, "the last word counts");
+    gauge(&server, "kg_rca_accuracy_at_k{k=\"1\"} 1\n").await;
+    gauge(&server, "kg_rca_mean_average_rank 1\n").await;
+    assert!(server.terminate());
+    let server = Server::start(folder.path(), &["--tick-seconds", "3600"]);
+    gauge(&server, "kg_rca_accuracy_at_k{k=\"5\"} 1\n").await;
+}
+
+#[tokio::test]
 async fn a_log_that_was_lost_is_read_from_its_new_start() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);

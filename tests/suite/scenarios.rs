@@ -1,6 +1,6 @@
 //! The gate: how right the engine is on our own scenarios, and that it says the same twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use kgrca_core::model::Time;
@@ -40,13 +40,32 @@ fn causes_are_right() {
         outcomes.push(eval::judge(&name, &eval::label(&bytes, &BTreeMap::new()).unwrap(), &analysis));
     }
     let report = eval::report(Scorer::Causal, outcomes, 0.0);
-    let misses: Vec<_> =
-        report.outcomes.iter().filter(|o| o.joint_at[0] < 1.0).map(|o| (&o.case, &o.said, &o.expected)).collect();
-    assert!(report.overall.component_at[0] >= 0.97, "component {}: {misses:#?}", report.overall.component_at[0]);
-    assert!(report.overall.joint_at[0] >= 0.95, "joint {}: {misses:#?}", report.overall.joint_at[0]);
+    let changes = changes(&report.outcomes);
+    assert!(changes.is_empty(), "KGRCA_WRITE_SNAPSHOTS=1 takes these as the new baseline:\n{changes}");
+    // Whatever the baseline says.
+    assert!(report.overall.component_at[0] >= 0.97, "component {}", report.overall.component_at[0]);
+    assert!(report.overall.joint_at[0] >= 0.95, "joint {}", report.overall.joint_at[0]);
     let false_causes: Vec<_> =
         report.outcomes.iter().filter(|o| o.expected.is_empty() && o.verdict == kgrca_core::rca::Verdict::Cause).collect();
     assert!(false_causes.is_empty(), "healthy clusters have no cause: {false_causes:#?}");
+}
+
+/// What every case said last, and where that differs now. Case, `right` or `wrong`, answer; in tab-separated columns.
+fn changes(outcomes: &[Outcome]) -> String {
+    let file = repository().join("tests/suite/snapshots/scenarios.tsv");
+    let line = |o: &Outcome| {
+        let right = if o.joint_at[0] < 1.0 { "wrong" } else { "right" };
+        format!("{}\t{right}\t{}", o.case, o.said.as_deref().unwrap_or("nothing"))
+    };
+    let now: Vec<String> = outcomes.iter().map(line).collect();
+    if std::env::var_os("KGRCA_WRITE_SNAPSHOTS").is_some() {
+        std::fs::write(&file, now.join("\n") + "\n").unwrap();
+    }
+    let baseline = std::fs::read_to_string(&file).unwrap();
+    let before: BTreeSet<&str> = baseline.lines().collect();
+    let after: BTreeSet<&str> = now.iter().map(String::as_str).collect();
+    let was = before.difference(&after).map(|l| format!("- {l}\n"));
+    was.chain(after.difference(&before).map(|l| format!("+ {l}\n"))).collect()
 }
 
 #[test]

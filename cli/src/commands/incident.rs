@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::{Feedback, Handled, IncidentChange, Page};
+use kgrca_core::api::{Feedback, Handled, IncidentChange, Named, Page, Told};
 use kgrca_core::incident::State;
 use kgrca_core::model::Time;
 use kgrca_core::storage::{IncidentRow, TransitionRow};
@@ -47,10 +47,13 @@ pub(super) enum Verb {
         /// Incident, such as inc-12
         #[arg(add = crate::complete::incidents())]
         id: String,
+        /// Which of the causes that were named it was, from 1
+        #[arg(long, value_name = "N", conflicts_with_all = ["component", "fault"], required_unless_present = "component")]
+        cause: Option<u32>,
         /// The component at fault, such as app/cart
         #[arg(long)]
-        component: String,
-        /// The fault type
+        component: Option<String>,
+        /// The fault type, beside a component
         #[arg(long)]
         fault: Option<String>,
         /// Remark
@@ -101,8 +104,12 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         Verb::Wait { id, timeout } => wait(env, &id, timeout),
         Verb::Ack(args) => change(env, &args, Handled::Acknowledged),
         Verb::Resolve(args) => change(env, &args, Handled::Resolved),
-        Verb::Feedback { id, component, fault, note } => {
-            let body = Feedback { component, fault_type: fault, note };
+        Verb::Feedback { id, cause, component, fault, note } => {
+            let body = match (cause, component) {
+                (Some(cause), _) => Feedback::Named(Named { cause, note }),
+                // The parser asks for one of them.
+                (None, component) => Feedback::Told(Told { component: component.unwrap_or_default(), fault_type: fault, note }),
+            };
             let _: serde_json::Value =
                 env.client()?.send(Method::POST, As::Tenant, &format!("/api/v1/incidents/{id}/feedback"), &body)?;
             env.out.message(&format!("feedback for {id} is recorded"));

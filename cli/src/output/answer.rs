@@ -107,6 +107,14 @@ fn one(out: &Output, cause: &Cause, tree: bool) -> String {
             let _ = writeln!(text, "     … {} more", cause.evidence.len() - EVIDENCE);
         }
     }
+    if !cause.scores.parts.is_empty() {
+        let told = cause.scores.parts.iter().filter(|(_, points)| points.abs() >= 0.05);
+        let parts: Vec<String> = told.map(|(name, points)| format!("{name} {points:+.1}")).collect();
+        let _ = writeln!(text, "   {}\n     {:.1} points: {}", out.paint("why", "2"), cause.scores.total, parts.join(", "));
+        if !cause.compared.is_empty() {
+            let _ = writeln!(text, "     {}", cause.compared);
+        }
+    }
     if !cause.path.is_empty() {
         let _ = writeln!(text, "   {}", out.paint("path", "2"));
         text += &if tree { drawn(&cause.path) } else { format!("     {}\n", line_of(&cause.path)) };

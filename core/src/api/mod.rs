@@ -194,9 +194,32 @@ pub struct IncidentChange {
 
 /// What an incident really was.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "feedback is {cause, note?} or {component, fault_type?, note?}")]
+pub enum Feedback {
+    /// One of the causes that were named.
+    Named(Named),
+    /// Something else, or the same in words.
+    Told(Told),
+}
+
+/// One of the causes that were named.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Feedback {
-    /// The component at fault.
+pub struct Named {
+    /// Place of the true cause in the answer, from 1.
+    #[schema(minimum = 1)]
+    #[serde(deserialize_with = "place")]
+    pub cause: u32,
+    /// Remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A component at fault.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// The component.
     pub component: String,
     /// The fault type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,6 +227,13 @@ pub struct Feedback {
     /// Remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// A number from 1, also written as `2.0`: JSON Schema calls that an integer, too.
+fn place<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    let is_place = number >= 1.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
+    is_place.then_some(number as u32).ok_or_else(|| serde::de::Error::custom(format!("{number} is no place")))
 }
 
 /// A resource of the graph.

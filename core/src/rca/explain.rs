@@ -1,7 +1,10 @@
 //! What stands beside a cause: references, the path, the evidence.
 
-use super::answer::{EvidenceLine, PathStep, ResourceRef};
+use std::collections::BTreeSet;
+
+use super::answer::{Cause, EvidenceLine, PathStep, ResourceRef};
 use super::confidence::round;
+use super::weights;
 use crate::detect::{Evidence, View};
 use crate::graph::{Graph, Idx};
 use crate::incident::Symptom;
@@ -25,8 +28,11 @@ pub fn reference(graph: &Graph, idx: Idx) -> ResourceRef {
 
 /// The way from the first symptom that the cause can reach; hubs are not walked through.
 pub(super) fn path(view: &View<'_>, from: &[&Symptom], to: Idx) -> Vec<PathStep> {
-    let through =
-        |i: Idx| !matches!(view.graph.get(i).kind(), Kind::Node | Kind::Namespace | Kind::ServiceAccount | Kind::StorageClass);
+    // What many share tells of none of them.
+    let through = |i: Idx| {
+        let kind = view.graph.get(i).kind();
+        !matches!(kind, Kind::Node | Kind::Namespace | Kind::ServiceAccount | Kind::StorageClass | Kind::ConfigMap | Kind::Secret)
+    };
     let own = view.component(to);
     // Another component's symptom shows how the harm travelled; the cause's own only that it is there.
     let others = from.iter().filter(|s| s.component != own);
@@ -43,6 +49,32 @@ pub(super) fn path(view: &View<'_>, from: &[&Symptom], to: Idx) -> Vec<PathStep>
         }
     }
     Vec::new()
+}
+
+/// Says of each cause why it stands where it does: the first against the second, the others against the first.
+pub(super) fn compare(causes: &mut [Cause]) {
+    let [first, others @ ..] = causes else { return };
+    first.compared = others.first().map(|second| versus(first, second)).unwrap_or_default();
+    for other in others {
+        other.compared = versus(other, first);
+    }
+}
+
+fn versus(this: &Cause, other: &Cause) -> String {
+    let by = round(this.scores.total - other.scores.total);
+    let name = format!("{} {}", other.component, other.fault_type);
+    let order = if by > 0.0 { "ahead of" } else { "behind" };
+    let parts: BTreeSet<&String> = this.scores.parts.keys().chain(other.scores.parts.keys()).collect();
+    let points = |cause: &Cause, part: &str| cause.scores.parts.get(part).copied().unwrap_or_default();
+    let mut reasons: Vec<(f64, &str)> = parts.into_iter().map(|p| (points(this, p) - points(other, p), p.as_str())).collect();
+    // What speaks in the direction of the difference, the largest first.
+    reasons.retain(|(d, _)| d * by > 0.0 && d.abs() >= 0.05);
+    reasons.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then_with(|| a.1.cmp(b.1)));
+    if reasons.is_empty() {
+        return format!("level with {name}");
+    }
+    let reasons: Vec<String> = reasons.iter().map(|(d, part)| format!("{} ({d:+.1})", weights::reason(part, *d > 0.0))).collect();
+    format!("{:.1} points {order} {name}: {}", by.abs(), reasons.join(", "))
 }
 
 pub(super) fn evidence(view: &View<'_>, all: &[&Evidence], weight: f64) -> Vec<EvidenceLine> {

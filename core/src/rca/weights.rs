@@ -87,6 +87,24 @@ impl Part {
     }
 }
 
+/// Why one candidate stands before or behind another, in words, by the name of the part that decides.
+pub(super) fn reason(name: &str, before: bool) -> &'static str {
+    match (name, before) {
+        ("evidence", true) => "better evidence",
+        ("evidence", false) => "weaker evidence",
+        ("support", true) => "more pieces of evidence",
+        ("support", false) => "fewer pieces of evidence",
+        ("explains", true) => "its harm reaches more of what hurts",
+        ("explains", false) => "its harm reaches less of what hurts",
+        ("before", true) => "it was there before the others hurt",
+        ("before", false) => "it was not there before the others hurt",
+        ("explained", true) => "nothing upstream explains it",
+        ("explained", false) => "something upstream explains it better",
+        ("specific", true) => "it says why, not only how",
+        (_, _) => "it says how, not why",
+    }
+}
+
 /// How much of each part a hypothesis has; what is absent is 0.
 pub type Features = BTreeMap<Part, f64>;
 

@@ -177,6 +177,9 @@ pub struct Figures {
     pub cases: usize,
     /// Component among the first 1, 3, 5.
     pub component_at: [f64; 3],
+    /// Where the share of right first components lies with a chance of 95 % (Wilson 1927).
+    #[serde(default)]
+    pub interval: [f64; 2],
     /// Component and fault among the first 1, 3.
     pub joint_at: [f64; 2],
     /// Mean reciprocal rank of the component.
@@ -207,6 +210,7 @@ pub fn figures<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Figures {
     Figures {
         cases: n,
         component_at: [0, 1, 2].map(|i| mean(&|o| o.component_at[i])),
+        interval: interval(mean(&|o| o.component_at[0]), n),
         joint_at: [0, 1].map(|i| mean(&|o| o.joint_at[i])),
         mrr: mean(&|o| o.reciprocal),
         coverage: mean(&|o| f64::from(u8::from(o.verdict == Verdict::Cause))),
@@ -214,6 +218,14 @@ pub fn figures<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Figures {
         brier: belief.brier,
         auroc: belief.auroc,
     }
+}
+
+fn interval(share: f64, of: usize) -> [f64; 2] {
+    const Z: f64 = 1.96;
+    let n = of as f64;
+    let middle = share + Z * Z / (2.0 * n);
+    let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    [middle - spread, middle + spread].map(|edge| round((edge / (1.0 + Z * Z / n)).clamp(0.0, 1.0)))
 }
 
 /// How far confidence means what it says.
@@ -271,6 +283,9 @@ fn auroc(pairs: &[(f64, f64)]) -> Option<f64> {
     Some(wins / (right.len() * wrong.len()) as f64)
 }
 
+/// A group of so many cases is no accident.
+pub const LARGE: usize = 5;
+
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -280,6 +295,9 @@ pub struct Report {
     pub groups: BTreeMap<String, Figures>,
     /// Mean over the groups.
     pub mean: Figures,
+    /// Mean over the groups of at least [`LARGE`] cases: a small one moves in steps that say little.
+    #[serde(default)]
+    pub large: Figures,
     /// Figures over all cases.
     pub overall: Figures,
     /// Cases per second.
@@ -294,16 +312,24 @@ pub fn report(scorer: crate::rca::Scorer, outcomes: Vec<Outcome>, seconds: f64) 
     let groups: BTreeMap<String, Figures> =
         names.iter().map(|g| ((*g).to_owned(), figures(outcomes.iter().filter(|o| o.group == *g)))).collect();
     let overall = figures(outcomes.iter());
-    let n = groups.len().max(1) as f64;
-    let mean_of = |f: &dyn Fn(&Figures) -> f64| round(groups.values().map(f).sum::<f64>() / n);
-    let mean = Figures {
-        component_at: [0, 1, 2].map(|i| mean_of(&|g| g.component_at[i])),
-        joint_at: [0, 1].map(|i| mean_of(&|g| g.joint_at[i])),
-        mrr: mean_of(&|g| g.mrr),
-        ..overall.clone()
-    };
+    let mean = mean_of(groups.values(), &overall);
+    let large = mean_of(groups.values().filter(|g| g.cases >= LARGE), &overall);
     let cases_per_second = if seconds > 0.0 { (outcomes.len() as f64 / seconds * 10.0).round() / 10.0 } else { 0.0 };
-    Report { scorer: scorer.as_str().to_owned(), groups, mean, overall, cases_per_second, outcomes }
+    Report { scorer: scorer.as_str().to_owned(), groups, mean, large, overall, cases_per_second, outcomes }
+}
+
+/// Every group counts the same; how far answers are believed is told over all cases.
+fn mean_of<'a>(groups: impl Iterator<Item = &'a Figures>, overall: &Figures) -> Figures {
+    let groups: Vec<&Figures> = groups.collect();
+    let mean = |f: &dyn Fn(&Figures) -> f64| round(groups.iter().map(|g| f(g)).sum::<f64>() / groups.len().max(1) as f64);
+    Figures {
+        cases: groups.iter().map(|g| g.cases).sum(),
+        component_at: [0, 1, 2].map(|i| mean(&|g| g.component_at[i])),
+        interval: [0.0; 2],
+        joint_at: [0, 1].map(|i| mean(&|g| g.joint_at[i])),
+        mrr: mean(&|g| g.mrr),
+        ..overall.clone()
+    }
 }
 
 #[cfg(test)]
@@ -316,6 +342,12 @@ mod tests {
         assert!((chance(&ranked, ("b", ""), 2) - 0.5).abs() < 1e-9);
         assert!((chance(&ranked, ("a", ""), 1) - 1.0).abs() < 1e-9);
         assert!(chance(&ranked, ("d", ""), 3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn few_cases_leave_much_open() {
+        assert_eq!(interval(1.0, 3), [0.4385, 1.0]);
+        assert_eq!(interval(0.5, 100), [0.4038, 0.5962]);
     }
 
     #[test]

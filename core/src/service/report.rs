@@ -7,10 +7,9 @@ use super::eval::{Figures, Outcome, Report};
 /// The report as Markdown: the table of groups, then what was missed.
 pub fn markdown(report: &Report) -> String {
     let mut out = format!("# Evaluation, {} scorer\n\n{}\n\n", report.scorer, headline(report));
-    out += "| group | cases | component@1 | @3 | @5 | joint@1 | @3 | MRR |\n|---|---|---|---|---|---|---|---|\n";
-    for (name, figures) in rows(report) {
-        let cells: Vec<String> = cells(figures);
-        let _ = writeln!(out, "| {name} | {} |", cells.join(" | "));
+    let _ = writeln!(out, "| {} |\n|{}", COLUMNS.join(" | ").to_lowercase(), "---|".repeat(COLUMNS.len()));
+    for row in rows(report) {
+        let _ = writeln!(out, "| {} |", row.join(" | "));
     }
     out += "\n## Misses\n\n";
     for miss in misses(report) {
@@ -26,13 +25,10 @@ pub fn markdown(report: &Report) -> String {
 pub fn html(report: &Report) -> String {
     let mut out = String::from(HEAD);
     let _ = write!(out, "<h1>Evaluation, {} scorer</h1><p>{}</p>", escaped(&report.scorer), escaped(&headline(report)));
-    out += "<table><tr><th>group<th>cases<th>component@1<th>@3<th>@5<th>joint@1<th>@3<th>MRR</tr>";
-    for (name, figures) in rows(report) {
-        let low = if figures.joint_at[0] < 0.9 { " class=low" } else { "" };
-        let _ = write!(out, "<tr{low}><td>{}", escaped(name));
-        for cell in cells(figures) {
-            let _ = write!(out, "<td class=n>{cell}");
-        }
+    let _ = write!(out, "<table><tr><th>{}</tr>", COLUMNS.join("<th>").to_lowercase());
+    for [name, cells @ ..] in rows(report) {
+        let low = if report.groups.get(&name).is_some_and(|g| g.joint_at[0] < 0.9) { " class=low" } else { "" };
+        let _ = write!(out, "<tr{low}><td>{}<td class=n>{}</tr>", escaped(&name), cells.join("<td class=n>"));
     }
     out += "</table><div class=charts>";
     out += &reliability(&report.outcomes);
@@ -58,7 +54,7 @@ pub fn html(report: &Report) -> String {
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>kgrca evaluation</title><style>\
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}\
 table{border-collapse:collapse;width:100%}th,td{padding:.25rem .6rem;border-bottom:1px solid #d8dee4;text-align:left}\
-.n{text-align:right;font-variant-numeric:tabular-nums}.low{background:#fff1e5}tr:nth-last-child(-n+2){font-weight:600}\
+.n{text-align:right;font-variant-numeric:tabular-nums}.low{background:#fff1e5}tr:nth-last-child(-n+3){font-weight:600}\
 .charts{display:flex;gap:2rem;flex-wrap:wrap;margin:1.5rem 0}svg{background:#f6f8fa;border-radius:6px}\
 summary{cursor:pointer;padding:.2rem 0}li{color:#57606a}\
 @media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}th,td{border-color:#30363d}.low{background:#3d2b1f}svg{background:#161b22}}\
@@ -73,14 +69,23 @@ fn headline(report: &Report) -> String {
     )
 }
 
-fn rows(report: &Report) -> impl Iterator<Item = (&str, &Figures)> {
-    let groups = report.groups.iter().map(|(name, figures)| (name.as_str(), figures));
-    groups.chain([("mean over groups", &report.mean), ("over cases", &report.overall)])
+/// What the table of groups shows.
+pub const COLUMNS: [&str; 9] = ["GROUP", "CASES", "COMPONENT@1", "95 %", "@3", "@5", "JOINT@1", "@3", "MRR"];
+
+/// The table of groups, the means below them.
+pub fn rows(report: &Report) -> Vec<[String; COLUMNS.len()]> {
+    let groups = report.groups.iter().map(|(name, figures)| row(name, figures));
+    let large = format!("mean over groups of {} and more", super::eval::LARGE);
+    let means = [("mean over groups", &report.mean), (&large, &report.large), ("over cases", &report.overall)];
+    groups.chain(means.into_iter().filter(|(_, f)| f.cases > 0).map(|(name, f)| row(name, f))).collect()
 }
 
-fn cells(f: &Figures) -> Vec<String> {
-    let shares = f.component_at.iter().chain(&f.joint_at).chain([&f.mrr]).map(|v| format!("{v:.3}"));
-    std::iter::once(f.cases.to_string()).chain(shares).collect()
+fn row(name: &str, f: &Figures) -> [String; COLUMNS.len()] {
+    let three = |v: f64| format!("{v:.3}");
+    let interval = if f.interval[1] > 0.0 { format!("{:.2}–{:.2}", f.interval[0], f.interval[1]) } else { String::new() };
+    let [first, third, fifth] = f.component_at.map(three);
+    let [joint, joint_third] = f.joint_at.map(three);
+    [name.to_owned(), f.cases.to_string(), first, interval, third, fifth, joint, joint_third, three(f.mrr)]
 }
 
 fn misses(report: &Report) -> impl Iterator<Item = &Outcome> {

@@ -94,6 +94,10 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     let now = Time(2000 * DAY);
     assert_eq!(meta.idempotent(&a, "k", Some("one"), now).await.unwrap(), None);
     assert_eq!(meta.idempotent(&a, "k", Some("two"), now).await.unwrap().as_deref(), Some("one"));
+    meta.put_feedback(&a, 1, None).await.unwrap();
+    meta.put_feedback(&a, 1, Some(2)).await.unwrap();
+    meta.put_feedback(&b, 1, None).await.unwrap();
+    assert_eq!(meta.feedback().await.unwrap(), [Some(2), None], "the last word on an incident counts");
     assert_eq!(meta.idempotent(&b, "k", None, now).await.unwrap(), None, "tenants do not share keys");
     assert_eq!(meta.idempotent(&a, "k", None, now.plus(DAY + 1)).await.unwrap(), None, "a day later it is forgotten");
     meta.check().await.unwrap();

@@ -294,6 +294,8 @@ pub trait MetaStore: Send + Sync + Admin {
     async fn transitions(&self, tenant: &Tenant, number: Option<i64>, after: i64, limit: usize) -> Result<Vec<TransitionRow>>;
     /// The answer for an incident as it stood at an instant, else the newest.
     async fn answer(&self, tenant: &Tenant, number: i64, scorer: Scorer, at: Option<Time>) -> Result<Option<Answer>>;
+    /// Remembers at which place, from 1, an incident's answer named what people say it was; the last word counts.
+    async fn put_feedback(&self, tenant: &Tenant, number: i64, place: Option<u32>) -> Result<()>;
     /// Adds to usage counters.
     async fn add_usage(&self, tenant: &Tenant, usage: &BTreeMap<(String, String), i64>) -> Result<()>;
     /// Usage of the days from `from` to before `to` (`YYYY-MM-DD`).
@@ -319,6 +321,8 @@ pub trait Admin: Send + Sync {
     async fn keys(&self, client_id: Option<&str>) -> Result<Vec<ApiKey>>;
     /// Revokes a key. Returns whether there was one.
     async fn revoke_key(&self, client_id: Option<&str>, key_id: &str, now: Time) -> Result<bool>;
+    /// The places of all feedback, see [`MetaStore::put_feedback`].
+    async fn feedback(&self) -> Result<Vec<Option<u32>>>;
     /// Writes an administrative act down.
     async fn audit(&self, audit: &Audit) -> Result<()>;
     /// Checks that the store can be read and written.

@@ -9,7 +9,7 @@ use kgrca_core::api::{ErrorBody, Feedback, Handled, IncidentChange, Page, Topolo
 use kgrca_core::incident::State as IncidentState;
 use kgrca_core::model::record::{Act, ActKind};
 use kgrca_core::model::{Body, Record, Severity, Topic};
-use kgrca_core::rca::Scorer;
+use kgrca_core::rca::{Cause, Scorer};
 use kgrca_core::storage::{Entry, IncidentFilter, IncidentRow, StreamId, Tenant, TransitionRow};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -19,6 +19,7 @@ use super::given::Given;
 use super::guard::{Admin, Caller, Read};
 use super::rca::number;
 use crate::app::{App, now};
+use crate::telemetry;
 
 /// Which incidents are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -124,7 +125,7 @@ pub async fn change(
 }
 
 /// Says what an incident really was.
-#[utoipa::path(post, path = "/incidents/{id}/feedback", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = Feedback, responses((status = 202, description = "recorded"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+#[utoipa::path(post, path = "/incidents/{id}/feedback", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = Feedback, responses((status = 202, description = "recorded"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn feedback(
     State(app): State<Arc<App>>,
     caller: Caller<Admin>,
@@ -132,21 +133,25 @@ pub async fn feedback(
     Given(feedback): Given<Feedback>,
 ) -> Result<StatusCode, ApiError> {
     let (number, row) = find(&app, &caller.tenant, &id).await?;
-    if let Some(answer) = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await? {
-        let place = answer.causes.iter().position(|c| c.component == feedback.component);
-        if let Some(place) = place {
-            metrics::gauge!("kg_rca_mean_average_rank").set(place as f64 + 1.0);
+    let answer = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await?;
+    let causes = answer.map(|a| a.causes).unwrap_or_default();
+    let (place, component, fault_type, note) = match feedback {
+        Feedback::Named(named) => {
+            let cause = causes.get(named.cause as usize - 1).ok_or_else(|| {
+                ApiError::conflict(format!("{id} has no cause {}: {} are named", named.cause, causes.len()))
+                    .hint("kgrca rca shows them; a component can be told instead")
+            })?;
+            (Some(named.cause), cause.component.clone(), Some(cause.fault_type.clone()), named.note)
         }
-        for k in [1_usize, 3, 5] {
-            let hit = f64::from(u8::from(place.is_some_and(|p| p < k)));
-            metrics::gauge!("kg_rca_accuracy_at_k", "k" => k.to_string()).set(hit);
+        Feedback::Told(told) => {
+            let is_it = |c: &Cause| c.component == told.component && told.fault_type.as_ref().is_none_or(|f| *f == c.fault_type);
+            (causes.iter().position(is_it).map(|p| p as u32 + 1), told.component, told.fault_type, told.note)
         }
-    }
-    let kind = ActKind::Feedback {
-        component: feedback.component.as_str().into(),
-        fault_type: feedback.fault_type.as_deref().map(Into::into),
     };
-    act(&app, &caller, &row, kind, feedback.note).await?;
+    let kind = ActKind::Feedback { component: component.as_str().into(), fault_type: fault_type.as_deref().map(Into::into) };
+    act(&app, &caller, &row, kind, note).await?;
+    app.stores.meta.put_feedback(&caller.tenant, number, place).await?;
+    telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
     Ok(StatusCode::ACCEPTED)
 }
 

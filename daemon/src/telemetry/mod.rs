@@ -117,6 +117,30 @@ impl Lag<'_> {
     }
 }
 
+/// How right answers were, by what people said of incidents.
+pub struct Accuracy {
+    /// The place of the true cause in each answer, from 1; none when it was not named.
+    pub places: Vec<Option<u32>>,
+}
+
+impl Accuracy {
+    /// Shows the shares of all feedback there is; without any nothing is shown.
+    pub fn emit(&self) {
+        let all = self.places.len() as f64;
+        if self.places.is_empty() {
+            return;
+        }
+        for k in [1, 3, 5] {
+            let hits = self.places.iter().flatten().filter(|p| **p <= k).count() as f64;
+            metrics::gauge!("kg_rca_accuracy_at_k", "k" => k.to_string()).set(hits / all);
+        }
+        let named: Vec<f64> = self.places.iter().flatten().map(|p| f64::from(*p)).collect();
+        if !named.is_empty() {
+            metrics::gauge!("kg_rca_mean_average_rank").set(named.iter().sum::<f64>() / named.len() as f64);
+        }
+    }
+}
+
 /// A log ends before what was committed of it: records that were acknowledged are gone.
 pub struct LogCut<'a> {
     /// Whose.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use kgrca_core::model::Time;
 use kgrca_core::rca::{KEPT, Scorer, weights};
 use kgrca_core::service::analyze::{self, Options};
-use kgrca_core::service::eval::{self, Figures, Label, Report};
+use kgrca_core::service::eval::{self, Label, Report};
 use kgrca_core::service::{disturb, report};
 
 use super::Env;
@@ -169,23 +169,7 @@ fn measure(files: &[PathBuf], map: &BTreeMap<String, String>, args: &RunArgs) ->
 }
 
 fn print(env: &Env<'_>, report: &Report) -> Result {
-    let cells = |name: &str, f: &Figures| {
-        [
-            name.to_owned(),
-            f.cases.to_string(),
-            two(f.component_at[0]),
-            two(f.component_at[1]),
-            two(f.component_at[2]),
-            two(f.joint_at[0]),
-            two(f.joint_at[1]),
-            two(f.mrr),
-        ]
-    };
-    env.out.value(report, || {
-        let table = Table::new(&["GROUP", "CASES", "COMPONENT@1", "@3", "@5", "JOINT@1", "@3", "MRR"]);
-        let table = table.rows(&report.groups, |(name, f)| cells(name, f));
-        table.row(cells("mean over groups", &report.mean)).row(cells("over cases", &report.overall))
-    })?;
+    env.out.value(report, || Table::new(&report::COLUMNS).rows(report::rows(report), |row| row))?;
     if env.out.format == Format::Table {
         let o = &report.overall;
         let auroc = o.auroc.map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
@@ -203,8 +187,4 @@ fn print(env: &Env<'_>, report: &Report) -> Result {
         }
     }
     Ok(())
-}
-
-fn two(value: f64) -> String {
-    format!("{value:.3}")
 }

@@ -75,6 +75,12 @@ impl Admin for SqliteMeta {
         Ok(done.rows_affected() > 0)
     }
 
+    async fn feedback(&self) -> Result<Vec<Option<u32>>> {
+        let sql = "SELECT place FROM feedback ORDER BY client_id, number";
+        let rows = sqlx::query(sql).fetch_all(&self.engine).await.map_err(|e| failed(&e))?;
+        Ok(rows.iter().map(|r| r.get("place")).collect())
+    }
+
     async fn audit(&self, a: &Audit) -> Result<()> {
         let sql = "INSERT INTO audit_log (at, actor, action, target) VALUES ($1, $2, $3, $4)";
         let query = sqlx::query(sql).bind(a.at.0).bind(&a.actor).bind(&a.action).bind(&a.target);

@@ -102,6 +102,14 @@ impl MetaStore for SqliteMeta {
         .transpose()
     }
 
+    async fn put_feedback(&self, tenant: &Tenant, number: i64, place: Option<u32>) -> Result<()> {
+        let sql = "INSERT INTO feedback (client_id, number, place) VALUES ($1, $2, $3)
+            ON CONFLICT (client_id, number) DO UPDATE SET place = excluded.place";
+        let query = sqlx::query(sql).bind(tenant.as_str()).bind(number).bind(place);
+        query.execute(&self.admin).await.map_err(|e| failed(&e))?;
+        Ok(())
+    }
+
     async fn add_usage(&self, tenant: &Tenant, usage: &BTreeMap<(String, String), i64>) -> Result<()> {
         self.write_usage(tenant, usage).await
     }
