@@ -13,3 +13,4 @@ mod isolation;
 mod judgement;
 mod properties;
 mod scenarios;
+mod told;

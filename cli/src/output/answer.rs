@@ -107,6 +107,9 @@ fn one(out: &Output, cause: &Cause, tree: bool) -> String {
             let _ = writeln!(text, "     … {} more", cause.evidence.len() - EVIDENCE);
         }
     }
+    if let Some(change) = &cause.change {
+        let _ = writeln!(text, "   {}\n     {}  {}", out.paint("changed", "2"), time::clock(change.at), change.what);
+    }
     if !cause.scores.parts.is_empty() {
         let told = cause.scores.parts.iter().filter(|(_, points)| points.abs() >= 0.05);
         let parts: Vec<String> = told.map(|(name, points)| format!("{name} {points:+.1}")).collect();

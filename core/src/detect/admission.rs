@@ -5,7 +5,7 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, has, quoted_after, short, word_after};
 use crate::graph::{Idx, Relation};
 use crate::model::object;
-use crate::model::{Episode, Kind};
+use crate::model::{Alias, Episode, Kind};
 
 pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !view.is_living(idx) {
@@ -19,8 +19,10 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .object(idx)
         .and_then(|o| o.workload())
         .and_then(|w| object::condition(&w.status.conditions, "ReplicaFailure"))
-        .filter(|c| c.is("True"));
-    let message = refused.last().map(|e| &*e.message).or_else(|| condition.and_then(|c| c.message.as_deref()));
+        .filter(|c| c.is("True"))
+        .or_else(|| no_replica_set(view, idx));
+    let newest = refused.iter().max_by_key(|e| e.last);
+    let message = newest.map(|e| &*e.message).or_else(|| condition.and_then(|c| c.message.as_deref()));
     let Some(message) = message else {
         no_room(view, idx, out);
         return unserved(view, idx, out);
@@ -50,6 +52,13 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(view.finding(fault, blamed, idx, Strength::Proof).active(true).says(says).with(evidence).fix(fix).build());
 }
 
+/// A Deployment whose next `ReplicaSet` is refused goes on with the one it has, and is well so far.
+fn no_replica_set<'a>(view: &View<'a>, idx: Idx) -> Option<&'a object::Condition> {
+    let workload = view.object(idx)?.workload()?;
+    object::condition(&workload.status.conditions, "Progressing")
+        .filter(|c| c.is("False") && c.reason.as_deref() == Some("ReplicaSetCreateError"))
+}
+
 fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'static str, String)> {
     let who = view.title(owner);
     let namespace = view.graph.get(idx).namespace();
@@ -70,7 +79,7 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'stat
     }
     let rules: [(&'static str, &[&str]); 9] = [
         ("admission.webhook_unavailable", &["failed calling webhook"]),
-        ("admission.webhook_denied", &["admission webhook", "denied the request"]),
+        ("admission.webhook_denied", &["admission webhook", "denied the request", "denied request"]),
         (
             "admission.pod_security",
             &["violates podsecurity", "podsecuritypolicy", "unable to validate against any security context constraint"],
@@ -135,10 +144,20 @@ fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
 }
 
 fn webhook_service(view: &View<'_>, message: &str) -> Option<Idx> {
-    // `Post "https://NAME.NAMESPACE.svc:443/…"`
-    let host = crate::graph::address::in_text(message).find(|a| a.host.contains(".svc"))?.host;
-    let alias = crate::graph::derive::called(host, "");
+    let alias = webhook_host(message)?;
     view.graph.find(Kind::Service, &alias.namespace, &alias.name)
+}
+
+/// Whom the API server calls before it takes a pod: `Post "https://NAME.NAMESPACE.svc:443/…"`.
+fn webhook_host(message: &str) -> Option<Alias> {
+    let host = crate::graph::address::in_text(message).find(|a| a.host.contains(".svc"))?.host;
+    Some(crate::graph::derive::called(host, ""))
+}
+
+/// The Services behind webhooks that fail, as the refusals name them: nobody has to have sent them.
+pub fn webhooks(view: &View<'_>) -> Vec<Alias> {
+    let failed = view.episodes.events.iter().filter(|(_, e)| has(&e.message, &["failed calling webhook"]));
+    failed.filter_map(|(_, e)| webhook_host(&e.message)).filter(|a| !a.namespace.is_empty()).collect()
 }
 
 /// Pods that are wanted and were never made, where a quota has no room for one of them: the refusal was told to nobody

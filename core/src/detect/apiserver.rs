@@ -82,7 +82,7 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
 impl Told {
     fn add(&mut self, view: &View<'_>, idx: Idx, text: &str, evidence: Evidence) {
         self.writers.insert(view.component(idx));
-        self.by_itself |= matches!(view.graph.get(idx).labels().get("component"), Some("etcd" | "kube-apiserver"));
+        self.by_itself |= ["etcd", "kube-apiserver"].iter().any(|part| is_part(view, idx, part));
         self.first.get_or_insert_with(|| (idx, text.to_owned()));
         if self.evidence.len() < 6 {
             self.evidence.push(evidence);
@@ -93,17 +93,25 @@ impl Told {
     fn say(self, view: &View<'_>, (fault, part, what): (&'static str, &str, &str), out: &mut Vec<Finding>) -> bool {
         let Some((on, text)) = self.first.filter(|_| self.by_itself || self.writers.len() >= 2) else { return false };
         let strength = if self.by_itself { Strength::Strong } else { Strength::Fair };
-        let Some(blamed) = node_of(view, part) else { return false };
+        // Of a cluster whose nodes nobody sent, the part itself is all that is known.
+        let own = is_part(view, on, part).then_some(on);
+        let Some(blamed) = node_of(view, part).or(own) else { return false };
         let says = format!("{what}: {}", short(&text, 160));
         out.push(view.finding(fault, blamed, on, strength).active(true).says(says).with(self.evidence).build());
         true
     }
 }
 
+/// By its label, or, where only its name is known, by what the kubelet calls a static pod: `<part>-<node>`.
+fn is_part(view: &View<'_>, idx: Idx, part: &str) -> bool {
+    let pod = view.graph.get(idx);
+    let named = || pod.namespace() == "kube-system" && pod.name().strip_prefix(part).is_some_and(|rest| rest.starts_with('-'));
+    pod.labels().get("component").map_or_else(named, |label| label == part)
+}
+
 /// The node a part of the control plane runs on: of several the one whose pod is not well, else the first.
 fn node_of(view: &View<'_>, part: &str) -> Option<Idx> {
-    let own = |p: &Idx| view.graph.get(*p).labels().get("component") == Some(part);
-    let mut pods: Vec<Idx> = view.graph.pods("kube-system").filter(own).collect();
+    let mut pods: Vec<Idx> = view.graph.pods("kube-system").filter(|p| is_part(view, *p, part)).collect();
     pods.sort_by_key(|p| (!view.is_pod_unwell(*p), *p));
     let host = pods.first().and_then(|p| view.graph.out(*p).find(|(r, _)| *r == Relation::RunsOn).map(|(_, n)| n));
     host.or_else(|| view.nodes().into_iter().find(|n| super::scheduling::is_control_plane(view, *n)))

@@ -52,7 +52,7 @@ impl View<'_> {
     }
 
     /// ``Deployment `cart` ``
-    pub(super) fn title(&self, idx: Idx) -> String {
+    pub(crate) fn title(&self, idx: Idx) -> String {
         let node = self.graph.get(idx);
         format!("{} `{}`", node.kind(), node.name())
     }

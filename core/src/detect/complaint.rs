@@ -4,6 +4,7 @@ use super::View;
 use super::handshake;
 use super::reading::Reading;
 use super::text::{has, quoted_after, word_after};
+use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation, address, derive};
 use crate::model::{Kind, Severity, Time};
 
@@ -117,7 +118,7 @@ pub fn complaints(view: &View<'_>) -> Vec<Complaint> {
     for (i, (caller, log)) in view.episodes.logs.iter().enumerate() {
         // What stopped long before the end is over.
         let quiet = view.now.0 - log.last.0 > 15 * crate::model::time::MINUTE;
-        if log.severity < Severity::Warning || quiet {
+        if log.severity < Severity::Warning || quiet || fell_silent(view, log) {
             continue;
         }
         let Some(trouble) = Reading::of(log).trouble() else { continue };
@@ -136,6 +137,13 @@ pub fn complaints(view: &View<'_>) -> Vec<Complaint> {
         }
     }
     all
+}
+
+/// Whether a line that came again and again has not come for far longer than it ever took: what it told of is over.
+fn fell_silent(view: &View<'_>, log: &LogTemplate) -> bool {
+    const MANY: u64 = 10;
+    let rhythm = log.last.seconds_since(log.first) / (log.count.max(2) - 1) as f64;
+    log.count >= MANY && view.now.seconds_since(log.last) > 60.0 + 10.0 * rhythm
 }
 
 /// Whom a line is about: the name that was looked up, else addresses with a port, else Services named in it.

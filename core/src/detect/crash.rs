@@ -51,7 +51,7 @@ const PORT_TAKEN: [&str; 5] =
     ["address already in use", "eaddrinuse", "address in use", "only one usage of each socket address", "port is already in use"];
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(pod) = view.pod(idx) else { return told_by_events(view, idx, out) };
+    let Some(pod) = view.pod(idx) else { return told(view, idx, out) };
     if pod.status.reason.as_deref() == Some("Evicted") {
         return;
     }
@@ -91,7 +91,8 @@ fn container(view: &View<'_>, idx: Idx, status: &ContainerStatus, init: bool, ou
     }
     // Whom the kubelet kills ends by a signal; an exit of its own is the program's, whatever its probes say meanwhile.
     let by_signal = matches!(code, 0 | 137 | 143);
-    if code == 0 && !is_looping || (by_signal && killed_by_probe(view, idx)) || (init && status.ready == Some(true)) {
+    let killed = if by_signal { killed_by_probe(view, idx) } else { ended_by_kubelet(view, idx, ended) };
+    if code == 0 && !is_looping || killed || (init && status.ready == Some(true)) {
         return;
     }
     // The runtime never ran the program: `config` says why.
@@ -123,33 +124,55 @@ fn fault(
     ended: &Terminated,
     said: &[&str],
 ) -> (&'static str, Strength) {
+    match by_words(spec, &status.name, said) {
+        Some(fault @ ("image.architecture_mismatch" | "runtime.port_conflict")) => (fault, Strength::Strong),
+        _ if init => ("runtime.init_container_failed", Strength::Strong),
+        Some(fault) => (fault, Strength::Strong),
+        None if lived(ended).is_some_and(|s| s > START_SECONDS) => ("runtime.crash_later", Strength::Fair),
+        None => ("runtime.crash_on_start", Strength::Fair),
+    }
+}
+
+/// What made a program end, by what it said.
+fn by_words(spec: Option<&PodSpec>, container: &str, said: &[&str]) -> Option<&'static str> {
     if said.iter().any(|s| has(s, &["exec format error"])) {
-        return ("image.architecture_mismatch", Strength::Strong);
+        return Some("image.architecture_mismatch");
     }
     if said.iter().any(|s| has(s, &PORT_TAKEN)) {
-        return ("runtime.port_conflict", Strength::Strong);
-    }
-    if init {
-        return ("runtime.init_container_failed", Strength::Strong);
+        return Some("runtime.port_conflict");
     }
     if said.iter().any(|s| has(s, &ARGUMENTS)) {
-        return ("config.arguments_invalid", Strength::Strong);
+        return Some("config.arguments_invalid");
+    }
+    if spec.is_some_and(|s| refuses_argument(s, container, &said.join(" "))) {
+        return Some("config.arguments_invalid");
     }
     // Reports over several lines are one: the name stands on a line of its own.
     let report = said.join(" ");
     let whole = has(&report, &["validation error", "environment", "settings", "configuration"]).then_some(&*report);
-    if said.iter().copied().chain(whole).any(|s| refuses_variable(spec, &status.name, s)) {
-        return ("config.env_invalid", Strength::Strong);
-    }
-    match lived(ended) {
-        Some(s) if s > START_SECONDS => ("runtime.crash_later", Strength::Fair),
-        _ => ("runtime.crash_on_start", Strength::Fair),
-    }
+    let refuses = said.iter().copied().chain(whole).any(|s| refuses_variable(spec, container, s));
+    refuses.then_some("config.env_invalid")
 }
 
 /// How long a container ran, in seconds.
 fn lived(ended: &Terminated) -> Option<f64> {
     ended.finished_at.0.zip(ended.started_at.0).map(|(end, start)| end.seconds_since(start))
+}
+
+/// Whether a program complains about a word of its own command line.
+fn refuses_argument(spec: &PodSpec, container: &str, report: &str) -> bool {
+    if !has(report, &["unknown", "unrecognized", "bad directive", "wrong number of arguments", "unexpected argument"]) {
+        return false;
+    }
+    let container = spec.all_containers().find(|c| &*c.name == container);
+    let line = container.into_iter().flat_map(|c| c.command.iter().chain(c.args.iter()));
+    // Of a line the options are its own words; values may stand in any complaint.
+    let options = line.flat_map(|a| a.split_whitespace()).filter_map(|w| w.strip_prefix('-')?.split('=').next());
+    let mut names = options.map(|w| w.trim_start_matches('-')).filter(|w| w.len() > 3);
+    let said = |name: &str| {
+        report.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).any(|w| w.trim_start_matches('-') == name)
+    };
+    names.any(said)
 }
 
 /// Whether a line refuses a variable: one of the container's own, or one that it calls a variable of the environment.
@@ -198,19 +221,37 @@ fn killed_by_probe(view: &View<'_>, idx: Idx) -> bool {
     })
 }
 
-/// For pods of which only events are known.
-fn told_by_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+/// Whether the kubelet told a container to end just before it did: programs that hear of it end with codes of their own.
+fn ended_by_kubelet(view: &View<'_>, idx: Idx, ended: &Terminated) -> bool {
+    let grace = |e: &crate::model::Episode| ended.finished_at.0.is_some_and(|t| (-5.0..60.0).contains(&t.seconds_since(e.last)));
+    view.events(idx)
+        .any(|e| &*e.reason == "Killing" && has(&e.message, &["failed liveness probe", "failed startup probe"]) && grace(e))
+}
+
+/// For pods of which only events and logs are known.
+fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let back_off: Vec<_> = view
         .warnings(idx)
         .filter(|e| &*e.reason == "BackOff" && has(&e.message, &["restarting failed container"]) && view.still_holds(idx, e))
         .collect();
-    let Some(last) = back_off.last() else { return };
     if killed_by_probe(view, idx) {
         return;
     }
+    let recent = |l: &&LogTemplate| l.severity >= Severity::Error && view.now.0 - l.last.0 <= 15 * MINUTE;
+    let logs: Vec<&LogTemplate> = view.logs(idx).filter(recent).collect();
+    let said: Vec<&str> = logs.iter().map(|l| &*l.sample).collect();
+    // A word that nothing but dying programs say last.
+    let fatal = logs.iter().find(|l| l.severity >= Severity::Fatal);
+    let (fault, strength, last) = match (by_words(None, "", &said), back_off.last(), fatal) {
+        (Some(fault), Some(_), _) => (fault, Strength::Strong, said[0]),
+        (Some(fault), None, _) => (fault, Strength::Fair, said[0]),
+        (None, Some(event), _) => ("runtime.crash_on_start", Strength::Fair, &*event.message),
+        (None, None, Some(log)) => ("runtime.crash_on_start", Strength::Hint, &*log.sample),
+        (None, None, None) => return,
+    };
     let owner = view.top_owner(idx);
-    let logs = view.logs(idx).filter(|l| l.severity >= Severity::Error).take(5).map(|l| view.log_evidence(idx, l));
-    let says = format!("{} keeps crashing: {}", view.title(owner), short(&last.message, 160));
+    let says = format!("{} keeps crashing: {}", view.title(owner), short(last, 160));
+    let logs = logs.iter().take(5).map(|l| view.log_evidence(idx, l));
     let evidence: Vec<_> = back_off.iter().map(|e| view.event_evidence(idx, e)).chain(logs).collect();
-    out.push(view.finding("runtime.crash_on_start", owner, idx, Strength::Fair).active(true).says(says).with(evidence).build());
+    out.push(view.finding(fault, owner, idx, strength).active(true).says(says).with(evidence).build());
 }

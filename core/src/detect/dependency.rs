@@ -88,11 +88,17 @@ fn suffers_from_port(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[
 /// A caller that holds a port the Service does not have.
 fn wrong_address(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) -> bool {
     let Some(service) = view.object(target).and_then(|o| o.service()) else { return false };
+    let held_by = |c: &Complaint| holds(view, c.caller, &c.name).or_else(|| holds(view, view.top_owner(c.caller), &c.name));
+    // Who repeats what another was told does not hold the address itself.
+    let known = all.iter().any(|c| held_by(c).is_some());
     let mut any = false;
     for complaint in all {
         let owner = view.top_owner(complaint.caller);
         let name = view.graph.get(target).name();
-        let held = holds(view, complaint.caller, &complaint.name).or_else(|| holds(view, owner, &complaint.name));
+        let held = held_by(complaint);
+        if known && held.is_none() {
+            continue;
+        }
         let Some(port) = complaint.port.or(held.and_then(|(_, p)| p)) else { continue };
         if offers(service, port) {
             continue;
@@ -127,6 +133,19 @@ fn down(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[Finding], out
     let component = view.component(target);
     // Whatever else is known of it says more than that it is called in vain.
     let explained = found.iter().any(|f| f.active && view.component(f.blamed) == component);
+    // What does not exist is not down.
+    let is_missing = |c: &&Complaint| {
+        let namespace = view.graph.get(c.caller).namespace();
+        let held = holds(view, c.caller, &c.name).or_else(|| holds(view, view.top_owner(c.caller), &c.name));
+        held.is_some()
+            && !view.graph.get(target).is_live()
+            && *view.graph.get(target).kind() == Kind::Service
+            && view.knows(&Kind::Service, namespace)
+            && !similar_workload(view, namespace, &c.name)
+    };
+    if all.iter().any(is_missing) {
+        return;
+    }
     // Who announces another try has not failed yet.
     let retries = all.iter().all(|c| {
         let log = view.episodes.logs[c.log].1;
@@ -151,7 +170,7 @@ fn down(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[Finding], out
 
 /// Names that nobody resolves: DNS itself when it is unwell or names of living Services fail for different callers.
 fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut Vec<Finding>) {
-    let Some(service) = dns_service(view) else { return };
+    let Some(service) = dns_service(view) else { return unseen_dns(view, complaints, out) };
     let component = view.component(service);
     // A Service that leads nowhere is the reason itself, and whoever looks names up calls it.
     let broken = found.iter().find(|f| f.blamed == service && f.strength >= Strength::Strong && f.fault.starts_with("service."));
@@ -210,6 +229,30 @@ fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut V
     out.push(view.finding("controlplane.dns_down", blamed, service, strength).active(true).says(says).with(rests).build());
 }
 
+/// Of a cluster whose Services nobody sent: several look several names up in vain, and the DNS server is known by what
+/// happened to it. Kubernetes itself names it.
+fn unseen_dns(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
+    let recent = |c: &&Complaint| c.trouble == Trouble::Unresolved && view.now.0 - c.last.0 <= super::view::GRACE * 5;
+    let unresolved: Vec<&Complaint> = complaints.iter().filter(recent).collect();
+    let callers: BTreeSet<Component> = unresolved.iter().map(|c| view.component(c.caller)).collect();
+    let names: BTreeSet<&str> = unresolved.iter().map(|c| &*c.name).collect();
+    let is_dns = |i: &Idx| {
+        let component = view.component(*i);
+        &*component.namespace == "kube-system" && matches!(&*component.name, "coredns" | "kube-dns")
+    };
+    let warned = view.episodes.events.iter().filter(|(_, e)| e.severity >= Severity::Warning).map(|(i, _)| *i).find(is_dns);
+    let Some(server) = warned.filter(|_| callers.len() >= 2 && names.len() >= 2) else { return };
+    let says = format!(
+        "Cluster DNS (`{}`) does not answer: {} workloads cannot resolve names",
+        view.component(server).name,
+        callers.len()
+    );
+    let warnings = view.warnings(server).map(|e| view.event_evidence(server, e));
+    let rests = evidence(view, &unresolved).into_iter().chain(warnings);
+    let owner = view.top_owner(server);
+    out.push(view.finding("controlplane.dns_down", owner, server, Strength::Strong).active(true).says(says).with(rests).build());
+}
+
 /// Hosts that no Service answers for: a wrong name in the caller's settings, or something outside that is down.
 fn unknown_hosts(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
     let dns_is_down = out.iter().any(|f| f.fault == "controlplane.dns_down");
@@ -222,12 +265,13 @@ fn unknown_hosts(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Findin
         }
         let namespace = view.graph.get(complaint.caller).namespace();
         let is_cluster_name = !complaint.name.contains('.') || complaint.name.contains(".svc");
-        if complaint.trouble == Trouble::Unresolved
+        let held = holds(view, complaint.caller, &complaint.name).or_else(|| holds(view, owner, &complaint.name));
+        // Some clients wait for a name that nobody resolves and tell only that they waited.
+        if (complaint.trouble == Trouble::Unresolved || held.is_some())
             && is_cluster_name
             && view.knows(&Kind::Service, namespace)
             && !similar_workload(view, namespace, &complaint.name)
         {
-            let held = holds(view, complaint.caller, &complaint.name).or_else(|| holds(view, owner, &complaint.name));
             let place = held.map_or(String::new(), |(place, _)| format!(" (env `{place}`)"));
             let strength = if held.is_some() { Strength::Proof } else { Strength::Fair };
             let says = format!(

@@ -4,6 +4,7 @@
 //! per family of the catalogue; each rule is argued from how Kubernetes works.
 
 mod admission;
+mod alert;
 mod apiserver;
 mod build;
 pub mod catalogue;
@@ -71,6 +72,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     own_log::findings(view, idx, out);
     performance::alerts(view, idx, out);
+    alert::alone(view, idx, out);
 }
 
 /// Runs the detectors that compare many resources at once, after each was inspected alone.
@@ -87,4 +89,5 @@ pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> 
     out
 }
 
+pub use admission::webhooks;
 pub use complaint::complaints;

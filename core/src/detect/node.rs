@@ -157,6 +157,7 @@ pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
     let mut suffering: BTreeMap<ComponentId, Vec<Evidence>> = BTreeMap::new();
     let mut sufferers: BTreeSet<Idx> = BTreeSet::new();
     let mut on_nodes: BTreeMap<Idx, (f64, Vec<Evidence>)> = BTreeMap::new();
+    let mut busy: BTreeSet<ComponentId> = BTreeSet::new();
     let mut loss = false;
     for (idx, alert) in &view.episodes.alerts {
         let seen = Evidence {
@@ -173,7 +174,12 @@ pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
                 entry.0 = entry.0.max(measured(alert));
                 entry.1.push(seen);
             }
-        } else if signal.iter().any(|s| matches!(s, Signal::Latency | Signal::Loss | Signal::Throughput | Signal::Errors)) {
+            continue;
+        }
+        if signal.iter().any(|s| matches!(s, Signal::Cpu | Signal::Memory | Signal::Disk | Signal::Throttling)) {
+            busy.insert(view.component_id(*idx));
+        }
+        if signal.iter().any(|s| matches!(s, Signal::Latency | Signal::Loss | Signal::Throughput | Signal::Errors)) {
             suffering.entry(view.component_id(*idx)).or_default().push(seen);
             sufferers.insert(*idx);
         }
@@ -193,7 +199,9 @@ pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
         let own = on_nodes.get(&node);
         // Alone, shared suffering needs three workloads of the node and a majority there; with the node's own alert,
         // the node that measures most is meant: its peers see the far end of the same connections.
-        let crowded = hit.len() >= CROWD && hit.len() * 2 > workloads.len() && hit.len() >= others;
+        // Whoever calls one that is at the limit of its own CPU, memory or disk is slow with it, wherever it runs.
+        let crowded =
+            !hit.iter().any(|c| busy.contains(c)) && hit.len() >= CROWD && hit.len() * 2 > workloads.len() && hit.len() >= others;
         let is_worst = own.is_some_and(|(size, _)| *size >= worst);
         if !(is_worst || crowded) {
             continue;

@@ -9,7 +9,7 @@ use super::reading::Reading;
 use super::text::{has, short};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
-use crate::model::Severity;
+use crate::model::{Kind, Severity};
 
 /// What a client logs about itself and what it calls: the setting, the right or the pool is the client's.
 const CLIENT_SIDE: [(&str, &[&str]); 5] = [
@@ -170,7 +170,8 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     for (i, &(fault, _)) in CLIENT_SIDE.iter().enumerate() {
         let hit: Vec<_> = logs.iter().filter(|(r, _)| r.is_client_side(i)).map(|(_, l)| *l).collect();
         // A server that logs refusals of others is not the one with the wrong setting: a client names where it went.
-        let Some(first) = hit.iter().find(|l| !is_server_side(view, idx, &l.sample)) else { continue };
+        let refuses = matches!(fault, "dependency.credentials_rejected" | "dependency.database_missing");
+        let Some(first) = hit.iter().find(|l| !(refuses && is_server_side(view, idx, &l.sample))) else { continue };
         let trouble = match fault {
             "performance.pool_exhausted" => "has no free connection left",
             "admission.rbac_forbidden" => "lacks a right at the API server",
@@ -219,10 +220,34 @@ fn sayer(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
     let is_store =
         |s: &&Idx| view.object(**s).and_then(|o| o.service()).is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)));
     let stores: Vec<&Idx> = called.iter().filter(is_store).collect();
+    if let (true, Some(store)) = (stores.is_empty(), only_store(view, owner, text)) {
+        return (store, Strength::Strong);
+    }
     match (called.iter().find(|s| text.contains(view.graph.get(**s).name())), stores.as_slice()) {
         (Some(service), _) => (*service, Strength::Strong),
         (None, [only]) => (**only, Strength::Strong),
         (None, _) if called.is_empty() => (owner, Strength::Strong),
         (None, _) => (owner, Strength::Fair),
     }
+}
+
+/// The only one in the writer's namespace that serves at a port of those that speak like this; none when that is the writer
+/// itself. Where settings hide whom a client calls, in a Secret for instance, its words still tell the kind of store.
+fn only_store(view: &View<'_>, owner: Idx, text: &str) -> Option<Idx> {
+    let ports: &[i64] = if has(text, &["redis", "readonly you can't", "clusterdown", "max number of clients"]) {
+        &[6379]
+    } else if has(text, &["not primary", "not master"]) {
+        &[27017]
+    } else {
+        &[3306, 5432, 1433, 1521]
+    };
+    let namespace = view.graph.get(owner).namespace();
+    let serves = |s: &Idx| {
+        let service = view.object(*s).and_then(|o| o.service());
+        view.graph.get(*s).namespace() == namespace && service.is_some_and(|s| s.ports.iter().any(|p| ports.contains(&p.port)))
+    };
+    let stores: Vec<Idx> = view.graph.of_kind(&Kind::Service).filter(serves).collect();
+    let components: BTreeSet<_> = stores.iter().map(|s| view.component_id(*s)).collect();
+    let is_one = components.len() == 1 && !components.contains(&view.component_id(owner));
+    stores.first().copied().filter(|_| is_one)
 }

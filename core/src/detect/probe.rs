@@ -241,7 +241,9 @@ fn passes_elsewhere(view: &View<'_>, owner: Idx, kind: ProbeKind, probe: &Probe)
     let same = |p: &Idx| {
         view.pod_spec(*p).is_some_and(|s| s.containers.iter().filter_map(|c| kind.of(c)).any(|q| q.port() == probe.port()))
     };
-    view.pods_of(owner).iter().any(|p| view.is_pod_well(*p) && same(p))
+    // Between two restarts a pod is well, too.
+    let calm = |p: &Idx| view.pod(*p).is_some_and(|p| p.status.container_statuses.iter().all(|c| c.restart_count == 0));
+    view.pods_of(owner).iter().any(|p| view.is_pod_well(*p) && (kind == ProbeKind::Readiness || calm(p)) && same(p))
 }
 
 fn killed_while_starting(view: &View<'_>, idx: Idx, kind: ProbeKind) -> bool {

@@ -67,6 +67,8 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         if callers.is_empty() {
             continue;
         }
+        // What nobody misses was turned off on purpose.
+        let missed = misses(view, service, view.graph.get(service).name());
         let says = format!(
             "{} wants 0 replicas, and {} {} Service `{}`",
             view.title(idx),
@@ -80,8 +82,8 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.state_evidence(service, "Service has no endpoints".into()),
         ];
         out.push(
-            view.finding("runtime.scaled_to_zero", idx, idx, Strength::Strong)
-                .active(true)
+            view.finding("runtime.scaled_to_zero", idx, idx, if missed { Strength::Strong } else { Strength::Hint })
+                .active(missed)
                 .says(says)
                 .with(evidence)
                 .fix(fix)
@@ -89,6 +91,21 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         );
         return;
     }
+}
+
+/// Whether somebody who calls a Service is not well, has an alert, or names it in an error.
+fn misses(view: &View<'_>, service: Idx, name: &str) -> bool {
+    let callers = view.graph.incoming(service).filter(|(r, _)| matches!(r, Relation::Calls | Relation::Routes)).map(|(_, c)| c);
+    let is_alerted = view.alerts(service).next().is_some();
+    is_alerted
+        || callers.into_iter().any(|c| {
+            let pods = view.pods_of(c);
+            std::iter::once(c).chain(pods).any(|i| {
+                view.well(i) == Some(false)
+                    || view.alerts(i).next().is_some()
+                    || view.logs(i).any(|l| l.severity >= Severity::Warning && l.sample.contains(name))
+            })
+        })
 }
 
 /// The controller itself says that new pods do not come up in time. Why, the pods know better.

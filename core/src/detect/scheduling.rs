@@ -107,8 +107,8 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
     }
     if let Some((node, taint)) = all
         .iter()
-        .find_map(|(i, m)| if let Some(Misfit::Taint(t)) = m { Some((i, t)) } else { None })
-        .filter(|(_, t)| !is_system_taint(t))
+        .filter_map(|(i, m)| if let Some(Misfit::Taint(t)) = m { Some((i, t)) } else { None })
+        .find(|(_, t)| !is_system_taint(t))
     {
         return Some((
             "scheduling.taint_not_tolerated",
@@ -182,7 +182,10 @@ fn judge_message(message: &str, spec: Option<&PodSpec>, template: Option<&PodSpe
     }
     if has(message, &["node affinity/selector", "node selector", "node(s) didn't match"]) {
         if let Some((
-            fault @ ("scheduling.node_selector_mismatch" | "scheduling.node_affinity_mismatch" | "scheduling.node_cordoned"),
+            fault @ ("scheduling.node_selector_mismatch"
+            | "scheduling.node_affinity_mismatch"
+            | "scheduling.node_cordoned"
+            | "scheduling.taint_not_tolerated"),
             why,
         )) = state
         {

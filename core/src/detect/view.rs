@@ -303,8 +303,16 @@ impl<'a> View<'a> {
         match self.well(idx) {
             Some(true) => false,
             Some(false) => true,
-            None => self.now.0 - event.last.0 <= 15 * MINUTE && !self.was_undone(idx, event),
+            None => self.now.0 - event.last.0 <= 15 * MINUTE && !self.was_undone(idx, event) && !self.was_left(idx, event),
         }
+    }
+
+    /// Whether a controller did not try again when it would have: each time it waits twice as long, which is about as
+    /// long as all its waits before together.
+    fn was_left(&self, idx: Idx, event: &Episode) -> bool {
+        let is_try = |e: &&Episode| &*e.reason == "FailedCreate";
+        let first = self.events(idx).filter(is_try).map(|e| e.first).min().unwrap_or(event.first);
+        is_try(&event) && self.now.seconds_since(event.last) > 60.0 + 2.0 * event.last.seconds_since(first)
     }
 
     /// Whether a later event says that it worked after all.

@@ -8,7 +8,7 @@ use crate::graph::{Graph, Idx, Relation};
 use crate::incident::{self, Reach, Symptom};
 use crate::model::object::{Object, Quota};
 use crate::model::time::MINUTE;
-use crate::model::{Kind, Time};
+use crate::model::{Kind, Subject, Time};
 use crate::rca::{self, Case, Cause, Ranker, Scorer, Verdict};
 
 /// An incident with its causes by both scorers.
@@ -93,9 +93,15 @@ impl ClusterState {
             let is_known =
                 alias.kind == Kind::Service && View::new(&self.graph, resolved, now).knows(&Kind::Service, &alias.namespace);
             if alias.kind == Kind::External || (alias.kind == Kind::Service && !is_known) {
-                let host = crate::model::Subject { kind: alias.kind, uid: None, namespace: alias.namespace, name: alias.name };
+                let host = Subject { kind: alias.kind, uid: None, namespace: alias.namespace, name: alias.name };
                 let target = self.graph.intern(&host, complaint.first);
                 self.graph.learn_call(complaint.caller, target, complaint.first);
+            }
+        }
+        for alias in detect::webhooks(&View::new(&self.graph, resolved, now)) {
+            if self.graph.find(alias.kind.clone(), &alias.namespace, &alias.name).is_none() {
+                let service = Subject { kind: alias.kind, uid: None, namespace: alias.namespace, name: alias.name };
+                self.graph.intern(&service, now);
             }
         }
         if self.graph.size() == size {

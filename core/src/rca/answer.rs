@@ -77,6 +77,16 @@ pub struct Scores {
     pub domain: Option<f64>,
 }
 
+/// What was changed before it hurt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Change {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Time,
+    /// What differs from before.
+    pub what: String,
+}
+
 /// A ranked candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Cause {
@@ -110,6 +120,9 @@ pub struct Cause {
     pub path: Vec<PathStep>,
     /// What it rests on, in time order.
     pub evidence: Vec<EvidenceLine>,
+    /// What was changed shortly before, when the cluster's history tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
     /// Why it ranks where it does against its neighbour.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub compared: String,

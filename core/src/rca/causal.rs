@@ -60,7 +60,9 @@ pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     hypotheses.sort_by(|a, b| b.total.total_cmp(&a.total).then_with(|| (&a.component, a.fault).cmp(&(&b.component, b.fault))));
     hypotheses.truncate(w.kept);
     let mut causes: Vec<Cause> = hypotheses.iter().map(|h| cause(case, h, symptoms)).collect();
-    confidence::place(&mut causes, super::Scorer::Causal);
+    confidence::place(&mut causes);
+    confidence::believe(&mut causes);
+    explain::compare(&mut causes);
     causes
 }
 
@@ -186,6 +188,7 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         scores: Scores { total: h.total, parts, features: h.features.clone(), ..Scores::default() },
         path,
         evidence,
+        change: super::change::change(view, blamed),
         compared: String::new(),
         fix,
     }

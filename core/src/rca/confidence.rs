@@ -2,24 +2,24 @@
 
 use super::answer::Cause;
 use super::weights::Calibration;
-use super::{LEAD, Scorer, explain, weights};
+use super::{LEAD, weights};
 
-/// Says of causes in ranking order which place each has and how far it is believed: by its score and by its lead before
-/// the next candidate, or its distance to the first.
-pub(super) fn place(causes: &mut [Cause], scorer: Scorer) {
+/// Gives causes in ranking order their places; equal scores share one.
+pub(super) fn place(causes: &mut [Cause]) {
     let totals: Vec<f64> = causes.iter().map(|c| c.scores.total).collect();
-    // The published formula's score is its confidence.
-    let calibration = (scorer == Scorer::Causal).then(|| weights::get().calibration);
-    for (i, cause) in causes.iter_mut().enumerate() {
-        let total = cause.scores.total;
-        cause.rank = 1 + totals.iter().filter(|t| **t > total).count();
-        let rival = if i == 0 { totals.get(1) } else { totals.first() };
-        if let Some(map) = calibration {
-            cause.confidence = map.confidence(total, total - rival.copied().unwrap_or(0.0));
-        }
+    for cause in causes {
+        cause.rank = 1 + totals.iter().filter(|t| **t > cause.scores.total).count();
     }
-    if scorer == Scorer::Causal {
-        explain::compare(causes);
+}
+
+/// Says of the ranked causes of one incident how far each is believed: by its score and by its lead before the next
+/// candidate, or its distance to the first.
+pub(super) fn believe(causes: &mut [Cause]) {
+    let map = weights::get().calibration;
+    let totals: Vec<f64> = causes.iter().map(|c| c.scores.total).collect();
+    for (i, cause) in causes.iter_mut().enumerate() {
+        let rival = if i == 0 { totals.get(1) } else { totals.first() };
+        cause.confidence = map.confidence(totals[i], totals[i] - rival.copied().unwrap_or(0.0));
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod answer;
 mod causal;
+mod change;
 mod confidence;
 mod explain;
 mod weighted;
@@ -9,7 +10,7 @@ pub mod weights;
 
 use std::collections::BTreeSet;
 
-pub use answer::{Answer, Cause, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict};
+pub use answer::{Answer, Cause, Change, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict};
 pub use explain::reference;
 
 use crate::detect::{Finding, View};
@@ -94,12 +95,12 @@ pub fn verdict(causes: &[Cause], hurts: bool) -> Verdict {
 }
 
 /// Puts the causes of several incidents into one ranking: one that two of them share is named once, with its better score.
-pub fn merge(mut causes: Vec<Cause>, scorer: Scorer) -> Vec<Cause> {
+pub fn merge(mut causes: Vec<Cause>) -> Vec<Cause> {
     let key = |c: &Cause| (c.cluster.clone(), c.namespace.clone(), c.component.clone(), c.fault_type.clone());
     causes.sort_by(|a, b| b.scores.total.total_cmp(&a.scores.total).then_with(|| key(a).cmp(&key(b))));
     let mut seen = BTreeSet::new();
     causes.retain(|c| seen.insert(key(c)));
-    confidence::place(&mut causes, scorer);
+    confidence::place(&mut causes);
     causes
 }
 

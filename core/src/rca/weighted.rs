@@ -197,6 +197,7 @@ fn cause(
         },
         path: explain::path(view, &[first], c.resource),
         evidence: vec![EvidenceLine { id, at: c.at, resource, what, weight: c.confidence }],
+        change: None,
         compared: String::new(),
         fix: finding.and_then(|f| f.fix.clone()).unwrap_or_default(),
     }

@@ -65,6 +65,9 @@ pub struct IncidentSummary {
     pub symptoms: usize,
     /// Its first cause, as `component fault`.
     pub cause: Option<String>,
+    /// Its own ranking; told as one with those of the others.
+    #[serde(skip)]
+    pub causes: Vec<Cause>,
 }
 
 /// The answer for one input.
@@ -205,15 +208,15 @@ impl Reader<'_> {
             missing.extend(evaluation.missing_evidence);
             for ranked in evaluation.ranked {
                 let found = self.pick(ranked.causes(self.options.scorer));
-                incidents.push(summary(state, ranked.key, &found));
-                causes.extend(found);
+                causes.extend(found.iter().cloned());
+                incidents.push(summary(state, ranked.key, found));
             }
         }
         incidents.sort_by(|a: &IncidentSummary, b| (a.started_at, &a.cluster).cmp(&(b.started_at, &b.cluster)));
         for (i, incident) in incidents.iter_mut().enumerate() {
             incident.incident_id = format!("inc-{}", i + 1);
         }
-        let mut causes = rca::merge(causes, self.options.scorer);
+        let mut causes = rca::merge(causes);
         if self.options.top > 0 {
             causes.truncate(self.options.top);
         }
@@ -265,7 +268,7 @@ fn topic(record: &Record) -> Topic {
     }
 }
 
-fn summary(state: &ClusterState, key: u64, causes: &[Cause]) -> IncidentSummary {
+fn summary(state: &ClusterState, key: u64, causes: Vec<Cause>) -> IncidentSummary {
     let incident = state.incidents.get(key);
     IncidentSummary {
         incident_id: String::new(),
@@ -274,5 +277,6 @@ fn summary(state: &ClusterState, key: u64, causes: &[Cause]) -> IncidentSummary 
         severity: incident.map(crate::incident::Incident::severity).unwrap_or_default(),
         symptoms: incident.map_or(0, |i| i.members.len()),
         cause: causes.first().map(|c| format!("{} {}", c.component, c.fault_type)),
+        causes,
     }
 }

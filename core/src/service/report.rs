@@ -54,7 +54,7 @@ pub fn html(report: &Report) -> String {
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>kgrca evaluation</title><style>\
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}\
 table{border-collapse:collapse;width:100%}th,td{padding:.25rem .6rem;border-bottom:1px solid #d8dee4;text-align:left}\
-.n{text-align:right;font-variant-numeric:tabular-nums}.low{background:#fff1e5}tr:nth-last-child(-n+3){font-weight:600}\
+.n,th:not(:first-child){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}figure{margin:0;max-width:330px}.low{background:#fff1e5}tr:nth-last-child(-n+3){font-weight:600}\
 .charts{display:flex;gap:2rem;flex-wrap:wrap;margin:1.5rem 0}svg{background:#f6f8fa;border-radius:6px}\
 summary{cursor:pointer;padding:.2rem 0}li{color:#57606a}\
 @media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}th,td{border-color:#30363d}.low{background:#3d2b1f}svg{background:#161b22}}\

@@ -63,8 +63,8 @@ fn samples(args: &FitArgs) -> Result<Vec<Sample>> {
             let label = super::label(&file, &whole, &map)?;
             for percent in std::iter::once(&0).chain(&args.drop) {
                 let bytes = disturb::drop(&whole, *percent, args.seed);
-                let causes = analyze::analyze(&source, &bytes, &options).causes;
-                samples.push(Sample::new(&source, *percent == 0, label.clone(), causes));
+                let incidents = analyze::analyze(&source, &bytes, &options).incidents;
+                samples.push(Sample::new(&source, *percent == 0, label.clone(), incidents.into_iter().map(|i| i.causes)));
             }
         }
     }

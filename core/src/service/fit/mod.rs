@@ -28,16 +28,24 @@ pub struct Sample {
 
 #[derive(Clone, Debug)]
 struct Candidate {
+    /// Which of the case's incidents it would explain.
+    incident: usize,
     component: String,
     fault: String,
     features: Features,
 }
 
 impl Sample {
-    /// Keeps what the fit needs of all causes of a case, in whatever order.
-    pub fn new(source: &str, whole: bool, label: Label, causes: Vec<Cause>) -> Self {
-        let candidate = |c: Cause| Candidate { component: c.component, fault: c.fault_type, features: c.scores.features };
-        Self { source: source.to_owned(), whole, label, candidates: causes.into_iter().map(candidate).collect() }
+    /// Keeps what the fit needs of the causes of each incident of a case.
+    pub fn new(source: &str, whole: bool, label: Label, incidents: impl Iterator<Item = Vec<Cause>>) -> Self {
+        let candidate = |incident: usize, c: Cause| Candidate {
+            incident,
+            component: c.component,
+            fault: c.fault_type,
+            features: c.scores.features,
+        };
+        let of = |(i, causes): (usize, Vec<Cause>)| causes.into_iter().map(move |c| candidate(i, c));
+        Self { source: source.to_owned(), whole, label, candidates: incidents.enumerate().flat_map(of).collect() }
     }
 
     /// Candidates by their score under weights.
@@ -48,12 +56,18 @@ impl Sample {
         all
     }
 
-    /// Score of the first candidate, its lead, and the chance that it is right.
+    /// Score of the first candidate, its lead within its incident, and the chance that it is right.
     fn told(&self, weights: &Weights) -> Option<Told> {
-        let ranked = self.ranked(weights);
-        let (_, _, total) = *ranked.first()?;
-        let lead = (total - ranked.get(1).map_or(0.0, |c| c.2)).clamp(-LEAD, LEAD);
-        let right = if self.label.faults.is_empty() { 0.0 } else { places(&ranked, &self.label.faults).joint_at[0] };
+        let score = |c: &Candidate| weights.score(&c.features);
+        let order = |a: &&Candidate, b: &&Candidate| {
+            score(a).total_cmp(&score(b)).then_with(|| (&b.component, &b.fault).cmp(&(&a.component, &a.fault)))
+        };
+        let first = self.candidates.iter().max_by(order)?;
+        let rivals = self.candidates.iter().filter(|c| c.incident == first.incident && !std::ptr::eq(*c, first));
+        let total = score(first);
+        let lead = (total - rivals.map(score).reduce(f64::max).unwrap_or(0.0)).clamp(-LEAD, LEAD);
+        let faults = &self.label.faults;
+        let right = if faults.is_empty() { 0.0 } else { places(&self.ranked(weights), faults).joint_at[0] };
         Some(Told { total, lead, right })
     }
 
@@ -279,7 +293,7 @@ mod tests {
     use super::*;
 
     fn candidate(component: &str, features: &[(Part, f64)]) -> Candidate {
-        Candidate { component: component.into(), fault: "f".into(), features: features.iter().copied().collect() }
+        Candidate { incident: 0, component: component.into(), fault: "f".into(), features: features.iter().copied().collect() }
     }
 
     fn sample(fault: &str, right: &[(Part, f64)], wrong: &[(Part, f64)]) -> Sample {

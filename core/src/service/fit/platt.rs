@@ -7,12 +7,24 @@ use crate::rca::weights::Calibration;
 const RIDGE: f64 = 0.01;
 
 pub(super) fn fit(told: impl Iterator<Item = Told>) -> Calibration {
-    let rows: Vec<([f64; 3], f64)> = told.map(|t| ([1.0, t.total, t.lead], t.right)).collect();
+    let mut rows: Vec<([f64; 3], f64)> = told.map(|t| ([1.0, t.total, t.lead], t.right)).collect();
+    let mut map = newton(&rows);
+    // More points never make less sure: where the lead tells all there is, the score tells nothing.
+    if map[1] < 0.0 {
+        for (x, _) in &mut rows {
+            x[1] = 0.0;
+        }
+        map = newton(&rows);
+    }
+    Calibration { bias: hundredths(map[0]), score: hundredths(map[1]), margin: hundredths(map[2]) }
+}
+
+fn newton(rows: &[([f64; 3], f64)]) -> [f64; 3] {
     let mut map = [0.0; 3];
     for _ in 0..50 {
         let mut gradient = [-RIDGE * map[0], -RIDGE * map[1], -RIDGE * map[2]];
         let mut curvature = [[RIDGE, 0.0, 0.0], [0.0, RIDGE, 0.0], [0.0, 0.0, RIDGE]];
-        for (x, right) in &rows {
+        for (x, right) in rows {
             let p = 1.0 / (1.0 + (-(0..3).map(|i| map[i] * x[i]).sum::<f64>()).exp());
             for i in 0..3 {
                 gradient[i] += (right - p) * x[i];
@@ -32,7 +44,7 @@ pub(super) fn fit(told: impl Iterator<Item = Told>) -> Calibration {
             break;
         }
     }
-    Calibration { bias: hundredths(map[0]), score: hundredths(map[1]), margin: hundredths(map[2]) }
+    map
 }
 
 /// Solves three equations by Cramer's rule; the ridge keeps them solvable.
