@@ -5,6 +5,7 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, has, quoted_after, short, word_after};
 use crate::graph::{Idx, Relation};
 use crate::model::object;
+use crate::model::time::MINUTE;
 use crate::model::{Alias, Episode, Kind};
 
 pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
@@ -156,7 +157,8 @@ fn webhook_host(message: &str) -> Option<Alias> {
 
 /// The Services behind webhooks that fail, as the refusals name them: nobody has to have sent them.
 pub fn webhooks(view: &View<'_>) -> Vec<Alias> {
-    let failed = view.episodes.events.iter().filter(|(_, e)| has(&e.message, &["failed calling webhook"]));
+    let recent = |e: &Episode| view.now.0 - e.last.0 <= 15 * MINUTE && has(&e.message, &["failed calling webhook"]);
+    let failed = view.episodes.events.iter().filter(|(_, e)| recent(e));
     failed.filter_map(|(_, e)| webhook_host(&e.message)).filter(|a| !a.namespace.is_empty()).collect()
 }
 

@@ -105,7 +105,15 @@ impl Told {
 /// By its label, or, where only its name is known, by what the kubelet calls a static pod: `<part>-<node>`.
 fn is_part(view: &View<'_>, idx: Idx, part: &str) -> bool {
     let pod = view.graph.get(idx);
-    let named = || pod.namespace() == "kube-system" && pod.name().strip_prefix(part).is_some_and(|rest| rest.starts_with('-'));
+    // Of a pod that a controller made, the component is called otherwise than the pod.
+    let is_static = || *view.component(idx).name == *pod.name();
+    let of_node = |rest: &str| {
+        rest.strip_prefix('-').is_some_and(|node| {
+            let nodes = view.nodes();
+            nodes.is_empty() || nodes.iter().any(|n| view.graph.get(*n).name() == node)
+        })
+    };
+    let named = || pod.namespace() == "kube-system" && pod.name().strip_prefix(part).is_some_and(of_node) && is_static();
     pod.labels().get("component").map_or_else(named, |label| label == part)
 }
 

@@ -118,7 +118,7 @@ pub fn complaints(view: &View<'_>) -> Vec<Complaint> {
     for (i, (caller, log)) in view.episodes.logs.iter().enumerate() {
         // What stopped long before the end is over.
         let quiet = view.now.0 - log.last.0 > 15 * crate::model::time::MINUTE;
-        if log.severity < Severity::Warning || quiet || fell_silent(view, log) {
+        if log.severity < Severity::Warning || quiet || fell_silent(view, *caller, log) {
             continue;
         }
         let Some(trouble) = Reading::of(log).trouble() else { continue };
@@ -140,8 +140,12 @@ pub fn complaints(view: &View<'_>) -> Vec<Complaint> {
 }
 
 /// Whether a line that came again and again has not come for far longer than it ever took: what it told of is over.
-fn fell_silent(view: &View<'_>, log: &LogTemplate) -> bool {
+fn fell_silent(view: &View<'_>, caller: Idx, log: &LogTemplate) -> bool {
     const MANY: u64 = 10;
+    // Who died says nothing any more.
+    if view.well(caller) == Some(false) {
+        return false;
+    }
     let rhythm = log.last.seconds_since(log.first) / (log.count.max(2) - 1) as f64;
     log.count >= MANY && view.now.seconds_since(log.last) > 60.0 + 10.0 * rhythm
 }

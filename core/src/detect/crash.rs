@@ -91,7 +91,7 @@ fn container(view: &View<'_>, idx: Idx, status: &ContainerStatus, init: bool, ou
     }
     // Whom the kubelet kills ends by a signal; an exit of its own is the program's, whatever its probes say meanwhile.
     let by_signal = matches!(code, 0 | 137 | 143);
-    let killed = if by_signal { killed_by_probe(view, idx) } else { ended_by_kubelet(view, idx, ended) };
+    let killed = if by_signal { killed_by_probe(view, idx) } else { ended_by_kubelet(view, idx, &status.name, ended) };
     if code == 0 && !is_looping || killed || (init && status.ready == Some(true)) {
         return;
     }
@@ -144,7 +144,7 @@ fn by_words(spec: Option<&PodSpec>, container: &str, said: &[&str]) -> Option<&'
     if said.iter().any(|s| has(s, &ARGUMENTS)) {
         return Some("config.arguments_invalid");
     }
-    if spec.is_some_and(|s| refuses_argument(s, container, &said.join(" "))) {
+    if spec.is_some_and(|spec| said.iter().any(|line| refuses_argument(spec, container, line))) {
         return Some("config.arguments_invalid");
     }
     // Reports over several lines are one: the name stands on a line of its own.
@@ -159,20 +159,19 @@ fn lived(ended: &Terminated) -> Option<f64> {
     ended.finished_at.0.zip(ended.started_at.0).map(|(end, start)| end.seconds_since(start))
 }
 
-/// Whether a program complains about a word of its own command line.
-fn refuses_argument(spec: &PodSpec, container: &str, report: &str) -> bool {
-    if !has(report, &["unknown", "unrecognized", "bad directive", "wrong number of arguments", "unexpected argument"]) {
+/// Whether a program complains about an option of its own command line.
+fn refuses_argument(spec: &PodSpec, container: &str, line: &str) -> bool {
+    const PHRASES: [&str; 6] =
+        ["unknown option", "unknown argument", "unknown directive", "unrecognized", "bad directive", "wrong number of arguments"];
+    if !has(line, &PHRASES) {
         return false;
     }
     let container = spec.all_containers().find(|c| &*c.name == container);
-    let line = container.into_iter().flat_map(|c| c.command.iter().chain(c.args.iter()));
-    // Of a line the options are its own words; values may stand in any complaint.
-    let options = line.flat_map(|a| a.split_whitespace()).filter_map(|w| w.strip_prefix('-')?.split('=').next());
-    let mut names = options.map(|w| w.trim_start_matches('-')).filter(|w| w.len() > 3);
-    let said = |name: &str| {
-        report.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).any(|w| w.trim_start_matches('-') == name)
-    };
-    names.any(said)
+    let words = container.into_iter().flat_map(|c| c.command.iter().chain(c.args.iter())).flat_map(|a| a.split_whitespace());
+    // Of a command line the options are its own words; values may stand in any complaint.
+    let mut options = words.filter_map(|w| w.strip_prefix('-')?.split('=').next()).map(|w| w.trim_start_matches('-'));
+    let part = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    options.any(|name| name.len() > 3 && line.split(part).any(|w| w.trim_start_matches('-') == name))
 }
 
 /// Whether a line refuses a variable: one of the container's own, or one that it calls a variable of the environment.
@@ -222,10 +221,14 @@ fn killed_by_probe(view: &View<'_>, idx: Idx) -> bool {
 }
 
 /// Whether the kubelet told a container to end just before it did: programs that hear of it end with codes of their own.
-fn ended_by_kubelet(view: &View<'_>, idx: Idx, ended: &Terminated) -> bool {
+fn ended_by_kubelet(view: &View<'_>, idx: Idx, name: &str, ended: &Terminated) -> bool {
     let grace = |e: &crate::model::Episode| ended.finished_at.0.is_some_and(|t| (-5.0..60.0).contains(&t.seconds_since(e.last)));
-    view.events(idx)
-        .any(|e| &*e.reason == "Killing" && has(&e.message, &["failed liveness probe", "failed startup probe"]) && grace(e))
+    view.events(idx).any(|e| {
+        &*e.reason == "Killing"
+            && has(&e.message, &["failed liveness probe", "failed startup probe"])
+            && has(&e.message, &[name])
+            && grace(e)
+    })
 }
 
 /// For pods of which only events and logs are known.
@@ -240,18 +243,21 @@ fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let recent = |l: &&LogTemplate| l.severity >= Severity::Error && view.now.0 - l.last.0 <= 15 * MINUTE;
     let logs: Vec<&LogTemplate> = view.logs(idx).filter(recent).collect();
     let said: Vec<&str> = logs.iter().map(|l| &*l.sample).collect();
-    // A word that nothing but dying programs say last.
-    let fatal = logs.iter().find(|l| l.severity >= Severity::Fatal);
+    // A server's `FATAL:  ` ends a session of its own; a program that says so ends itself.
+    let fatal = logs.iter().find(|l| l.severity >= Severity::Fatal && !has(&l.sample, &["fatal:  "]));
+    let is_dying = !back_off.is_empty();
     let (fault, strength, last) = match (by_words(None, "", &said), back_off.last(), fatal) {
-        (Some(fault), Some(_), _) => (fault, Strength::Strong, said[0]),
-        (Some(fault), None, _) => (fault, Strength::Fair, said[0]),
+        (Some(fault), Some(event), _) => (fault, Strength::Strong, &*event.message),
+        // Without a word of the kubelet the program may as well go on.
+        (Some(fault), None, _) => (fault, Strength::Hint, said[0]),
         (None, Some(event), _) => ("runtime.crash_on_start", Strength::Fair, &*event.message),
         (None, None, Some(log)) => ("runtime.crash_on_start", Strength::Hint, &*log.sample),
         (None, None, None) => return,
     };
     let owner = view.top_owner(idx);
-    let says = format!("{} keeps crashing: {}", view.title(owner), short(last, 160));
-    let logs = logs.iter().take(5).map(|l| view.log_evidence(idx, l));
+    let how = if is_dying { "keeps crashing" } else { "gives up" };
+    let says = format!("{} {how}: {}", view.title(owner), short(last, 160));
+    let logs = logs.iter().take(if is_dying { 5 } else { 1 }).map(|l| view.log_evidence(idx, l));
     let evidence: Vec<_> = back_off.iter().map(|e| view.event_evidence(idx, e)).chain(logs).collect();
-    out.push(view.finding(fault, owner, idx, strength).active(true).says(says).with(evidence).build());
+    out.push(view.finding(fault, owner, idx, strength).active(is_dying).says(says).with(evidence).build());
 }

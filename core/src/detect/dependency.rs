@@ -9,7 +9,7 @@ use super::finding::{Evidence, Finding, Strength};
 use super::handshake;
 use super::service::{holds, offers};
 use super::text::has;
-use crate::graph::{Component, Idx, Relation};
+use crate::graph::{Component, Idx, Relation, derive};
 use crate::model::object::pod::PodSpec;
 use crate::model::{Kind, Severity};
 
@@ -88,14 +88,13 @@ fn suffers_from_port(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[
 /// A caller that holds a port the Service does not have.
 fn wrong_address(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) -> bool {
     let Some(service) = view.object(target).and_then(|o| o.service()) else { return false };
-    let held_by = |c: &Complaint| holds(view, c.caller, &c.name).or_else(|| holds(view, view.top_owner(c.caller), &c.name));
     // Who repeats what another was told does not hold the address itself.
-    let known = all.iter().any(|c| held_by(c).is_some());
+    let known = all.iter().any(|c| held_by(view, c).is_some());
     let mut any = false;
     for complaint in all {
         let owner = view.top_owner(complaint.caller);
         let name = view.graph.get(target).name();
-        let held = held_by(complaint);
+        let held = held_by(view, complaint);
         if known && held.is_none() {
             continue;
         }
@@ -134,15 +133,7 @@ fn down(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[Finding], out
     // Whatever else is known of it says more than that it is called in vain.
     let explained = found.iter().any(|f| f.active && view.component(f.blamed) == component);
     // What does not exist is not down.
-    let is_missing = |c: &&Complaint| {
-        let namespace = view.graph.get(c.caller).namespace();
-        let held = holds(view, c.caller, &c.name).or_else(|| holds(view, view.top_owner(c.caller), &c.name));
-        held.is_some()
-            && !view.graph.get(target).is_live()
-            && *view.graph.get(target).kind() == Kind::Service
-            && view.knows(&Kind::Service, namespace)
-            && !similar_workload(view, namespace, &c.name)
-    };
+    let is_missing = |c: &&Complaint| !view.graph.get(target).is_live() && held_by(view, c).is_some() && is_unknown(view, c);
     if all.iter().any(is_missing) {
         return;
     }
@@ -264,16 +255,17 @@ fn unknown_hosts(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Findin
             continue;
         }
         let namespace = view.graph.get(complaint.caller).namespace();
-        let is_cluster_name = !complaint.name.contains('.') || complaint.name.contains(".svc");
-        let held = holds(view, complaint.caller, &complaint.name).or_else(|| holds(view, owner, &complaint.name));
+        let held = held_by(view, complaint);
+        let unresolved = complaint.trouble == Trouble::Unresolved;
         // Some clients wait for a name that nobody resolves and tell only that they waited.
-        if (complaint.trouble == Trouble::Unresolved || held.is_some())
-            && is_cluster_name
-            && view.knows(&Kind::Service, namespace)
-            && !similar_workload(view, namespace, &complaint.name)
-        {
+        let waited = complaint.trouble == Trouble::TimedOut && held.is_some();
+        if (unresolved || waited) && is_unknown(view, complaint) {
             let place = held.map_or(String::new(), |(place, _)| format!(" (env `{place}`)"));
-            let strength = if held.is_some() { Strength::Proof } else { Strength::Fair };
+            let strength = match (unresolved, held.is_some()) {
+                (true, true) => Strength::Proof,
+                (false, true) => Strength::Strong,
+                _ => Strength::Fair,
+            };
             let says = format!(
                 "{} calls `{}`{place}; no Service has that name in namespace `{namespace}`",
                 view.title(owner),
@@ -288,6 +280,18 @@ fn unknown_hosts(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Findin
             );
         }
     }
+}
+
+/// The setting that holds the address a caller complains about, with its port.
+fn held_by<'a>(view: &View<'a>, c: &Complaint) -> Option<(&'a str, Option<u16>)> {
+    holds(view, c.caller, &c.name).or_else(|| holds(view, view.top_owner(c.caller), &c.name))
+}
+
+/// Whether a name would be a Service's, where Services are known, and nothing there is called like it.
+fn is_unknown(view: &View<'_>, c: &Complaint) -> bool {
+    let meant = derive::called(&c.name, view.graph.get(c.caller).namespace());
+    let is_cluster_name = !c.name.contains('.') || c.name.contains(".svc");
+    is_cluster_name && view.knows(&Kind::Service, &meant.namespace) && !similar_workload(view, &meant.namespace, &c.name)
 }
 
 /// A workload of that very name means a Service that is missing, not a wrong name.

@@ -220,14 +220,16 @@ fn sayer(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
     let is_store =
         |s: &&Idx| view.object(**s).and_then(|o| o.service()).is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)));
     let stores: Vec<&Idx> = called.iter().filter(is_store).collect();
-    if let (true, Some(store)) = (stores.is_empty(), only_store(view, owner, text)) {
-        return (store, Strength::Strong);
+    if let Some(named) = called.iter().find(|s| text.contains(view.graph.get(**s).name())) {
+        return (*named, Strength::Strong);
     }
-    match (called.iter().find(|s| text.contains(view.graph.get(**s).name())), stores.as_slice()) {
-        (Some(service), _) => (*service, Strength::Strong),
-        (None, [only]) => (**only, Strength::Strong),
-        (None, _) if called.is_empty() => (owner, Strength::Strong),
-        (None, _) => (owner, Strength::Fair),
+    if let [only] = stores.as_slice() {
+        return (**only, Strength::Strong);
+    }
+    match only_store(view, owner, text) {
+        Some(store) if stores.is_empty() => (store, Strength::Fair),
+        _ if called.is_empty() => (owner, Strength::Strong),
+        _ => (owner, Strength::Fair),
     }
 }
 
@@ -238,8 +240,10 @@ fn only_store(view: &View<'_>, owner: Idx, text: &str) -> Option<Idx> {
         &[6379]
     } else if has(text, &["not primary", "not master"]) {
         &[27017]
-    } else {
+    } else if has(text, &["sql", "jdbc", "psycopg", "too many clients", "connection slots", "data source", "--read-only"]) {
         &[3306, 5432, 1433, 1521]
+    } else {
+        return None;
     };
     let namespace = view.graph.get(owner).namespace();
     let serves = |s: &Idx| {

@@ -5,6 +5,7 @@ use super::finding::{Finding, Strength};
 use super::text::{has, short};
 use crate::graph::Idx;
 use crate::model::Episode;
+use crate::model::object::ContainerStatus;
 use crate::model::object::{Container, PortRef, Probe};
 use crate::model::time::MINUTE;
 
@@ -242,7 +243,11 @@ fn passes_elsewhere(view: &View<'_>, owner: Idx, kind: ProbeKind, probe: &Probe)
         view.pod_spec(*p).is_some_and(|s| s.containers.iter().filter_map(|c| kind.of(c)).any(|q| q.port() == probe.port()))
     };
     // Between two restarts a pod is well, too.
-    let calm = |p: &Idx| view.pod(*p).is_some_and(|p| p.status.container_statuses.iter().all(|c| c.restart_count == 0));
+    let is_old = |c: &ContainerStatus| {
+        let ended = c.last_state.terminated.as_ref();
+        ended.is_none_or(|t| t.finished_at.0.is_some_and(|at| view.now.0 - at.0 > 60 * MINUTE))
+    };
+    let calm = |p: &Idx| view.pod(*p).is_some_and(|p| p.status.container_statuses.iter().all(is_old));
     view.pods_of(owner).iter().any(|p| view.is_pod_well(*p) && (kind == ProbeKind::Readiness || calm(p)) && same(p))
 }
 

@@ -103,7 +103,10 @@ fn misses(view: &View<'_>, service: Idx, name: &str) -> bool {
             std::iter::once(c).chain(pods).any(|i| {
                 view.well(i) == Some(false)
                     || view.alerts(i).next().is_some()
-                    || view.logs(i).any(|l| l.severity >= Severity::Warning && l.sample.contains(name))
+                    || view.logs(i).any(|l| {
+                        let recent = l.severity >= Severity::Warning && view.now.0 - l.last.0 <= 15 * MINUTE;
+                        recent && l.sample.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|w| w == name)
+                    })
             })
         })
 }

@@ -170,7 +170,7 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         let points = parts.entry(part.name().to_owned()).or_default();
         *points = round(*points + w.points(*part, *size));
     }
-    let evidence = explain::evidence(view, &pieces, parts.get(Part::Hint.name()).copied().unwrap_or_default());
+    let evidence = explain::evidence(view, &pieces, parts.get(weights::EVIDENCE).copied().unwrap_or_default());
     let path = explain::path(view, symptoms, blamed);
     let fix = best.and_then(|f| f.fix.clone()).unwrap_or_else(|| usual_fix(case, h.fault, blamed));
     Cause {
@@ -188,7 +188,7 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         scores: Scores { total: h.total, parts, features: h.features.clone(), ..Scores::default() },
         path,
         evidence,
-        change: super::change::change(view, blamed),
+        change: super::change::change(view, blamed, symptoms.iter().map(|s| s.onset).min().unwrap_or(view.now)),
         compared: String::new(),
         fix,
     }

@@ -4,24 +4,27 @@
 use super::answer::Change;
 use crate::detect::View;
 use crate::graph::{Idx, Relation};
-use crate::model::Kind;
 use crate::model::object::{Container, Template};
 use crate::model::time::MINUTE;
+use crate::model::{Kind, Time};
 
-/// The last roll-out of what a cause blames, when it lies less than an hour before and changed something.
-pub(super) fn change(view: &View<'_>, blamed: Idx) -> Option<Change> {
+/// The last roll-out of what a cause blames, when it lies less than an hour before the first symptom and changed something.
+pub(super) fn change(view: &View<'_>, blamed: Idx, onset: Time) -> Option<Change> {
     let owner = view.top_owner(blamed);
     let controlled = view.graph.out(owner).filter(|(r, i)| *r == Relation::Controls && view.graph.get(*i).is_live());
     let mut history: Vec<_> = controlled
         .filter_map(|(_, i)| view.object(i))
         .filter(|o| o.meta.kind == Kind::ReplicaSet)
-        .filter_map(|o| Some((o.meta.created?, o.workload()?.spec.template.as_deref()?)))
+        .filter_map(|o| Some((o.meta.created?, &o.workload()?.spec)))
+        .filter_map(|(created, spec)| Some((created, spec.replicas != Some(0), spec.template.as_deref()?)))
         .collect();
-    history.sort_by_key(|(created, _)| *created);
-    let [.., (_, before), (at, now)] = history.as_slice() else { return None };
+    history.sort_by_key(|(created, ..)| *created);
+    // After an undo the newest is not the one that runs.
+    let [.., (_, _, before), (at, true, now)] = history.as_slice() else { return None };
     let what = differences(before, now);
-    let is_recent = view.now.0 - at.0 < 60 * MINUTE;
-    (is_recent && !what.is_empty())
+    // A symptom may be told of a little later than the roll-out began.
+    let is_before = (-MINUTE..60 * MINUTE).contains(&(onset.0 - at.0));
+    (is_before && !what.is_empty())
         .then(|| Change { at: *at, what: format!("roll-out of {}: {}", view.title(owner), what.join("; ")) })
 }
 
@@ -46,8 +49,15 @@ fn differences(before: &Template, now: &Template) -> Vec<String> {
     changed("volumes", old.volumes != new.volumes);
     changed("the service account", old.service_account_name != new.service_account_name);
     changed("imagePullSecrets", old.image_pull_secrets != new.image_pull_secrets);
-    changed("labels", before.metadata.labels != now.metadata.labels);
+    // The controller labels each template with its own hash.
+    let labels =
+        |t: &Template| t.metadata.labels.iter().filter(|(k, _)| *k != "pod-template-hash").map(owned).collect::<Vec<_>>();
+    changed("labels", labels(before) != labels(now));
     found
+}
+
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
 }
 
 fn of_container(old: &Container, new: &Container, found: &mut Vec<String>) {

@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+/// What the strengths of the best finding are called together.
+pub(super) const EVIDENCE: &str = "evidence";
+
 /// What a hypothesis is judged by. How much of each it has are its [`Features`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,7 +49,7 @@ impl Part {
     /// What the explanation calls it: the four strengths are one part there.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Hint | Self::Fair | Self::Strong | Self::Proof => "evidence",
+            Self::Hint | Self::Fair | Self::Strong | Self::Proof => EVIDENCE,
             Self::Support => "support",
             Self::Explains => "explains",
             Self::Before => "before",

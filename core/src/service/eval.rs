@@ -165,7 +165,7 @@ fn distinct<'a>(ranking: &Ranking<'a>, name: impl Fn(&(&'a str, &'a str, f64)) -
 /// The chance that `wanted` is among the first `k` when ties are broken at random.
 fn chance(ranked: &[Named<'_>], wanted: (&str, &str), k: usize) -> f64 {
     let Some((_, score)) = ranked.iter().find(|(n, _)| *n == wanted) else { return 0.0 };
-    let above = ranked.iter().filter(|(_, s)| s > score).count();
+    let above = ranked.iter().filter(|(_, s)| *s > score + 1e-9).count();
     let tied = ranked.iter().filter(|(_, s)| (s - score).abs() < 1e-9).count();
     if above >= k { 0.0 } else { ((k - above) as f64 / tied as f64).min(1.0) }
 }

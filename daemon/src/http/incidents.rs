@@ -149,8 +149,9 @@ pub async fn feedback(
         }
     };
     let kind = ActKind::Feedback { component: component.as_str().into(), fault_type: fault_type.as_deref().map(Into::into) };
-    act(&app, &caller, &row, kind, note).await?;
+    // What may be repeated first: a caller that is told of a failure says it again.
     app.stores.meta.put_feedback(&caller.tenant, number, place).await?;
+    act(&app, &caller, &row, kind, note).await?;
     telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
     Ok(StatusCode::ACCEPTED)
 }

@@ -27,8 +27,8 @@ pub(in crate::commands) struct FitArgs {
     /// Which lines `--drop` leaves out
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Pull of every weight to 0
-    #[arg(long, default_value_t = 0.3)]
+    /// Pull of every weight to 0; above 0
+    #[arg(long, default_value_t = 0.3, value_parser = positive)]
     ridge: f64,
     /// Most wrong causes among those that are told, from 0 to 1
     #[arg(long, default_value_t = 0.1)]
@@ -36,6 +36,11 @@ pub(in crate::commands) struct FitArgs {
     /// Write the weights file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+fn positive(text: &str) -> std::result::Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (number > 0.0 && number.is_finite()).then_some(number).ok_or_else(|| "it must be above 0".to_owned())
 }
 
 pub(super) fn fit(env: &Env<'_>, args: &FitArgs) -> Result {

@@ -11,7 +11,7 @@ use std::hash::BuildHasher;
 use serde::Serialize;
 
 use super::eval::{Belief, Label, Places, belief, places};
-use crate::rca::weights::{Calibration, Features, Part, Weights};
+use crate::rca::weights::{Features, Part, Weights};
 use crate::rca::{Cause, LEAD};
 
 /// A case as the fit sees it.
@@ -66,14 +66,17 @@ impl Sample {
         let rivals = self.candidates.iter().filter(|c| c.incident == first.incident && !std::ptr::eq(*c, first));
         let total = score(first);
         let lead = (total - rivals.map(score).reduce(f64::max).unwrap_or(0.0)).clamp(-LEAD, LEAD);
-        let faults = &self.label.faults;
-        let right = if faults.is_empty() { 0.0 } else { places(&self.ranked(weights), faults).joint_at[0] };
-        Some(Told { total, lead, right })
+        let is_right = self.label.faults.iter().any(|(component, fault)| *component == first.component && *fault == first.fault);
+        Some(Told { total, lead, right: f64::from(u8::from(is_right)) })
     }
 
     /// What is left out together: a fault on every system it was seen on.
     fn fault(&self) -> &str {
         self.label.faults.first().map_or("", |(_, fault)| fault)
+    }
+
+    fn has(&self, fault: &str) -> bool {
+        self.fault() == fault || self.label.faults.iter().any(|(_, f)| f == fault)
     }
 }
 
@@ -169,7 +172,7 @@ impl Fit {
 /// Fits weights, calibration and threshold.
 pub fn fit(samples: &[Sample], settings: Settings) -> Fit {
     let mut weights = fitted(samples, &Part::ALL, settings);
-    let pairs = cross_validated(samples, &weights);
+    let pairs = cross_validated(samples, settings);
     weights.calibration = platt::fit(samples.iter().filter_map(|s| s.told(&weights)));
     let risk = curve(&pairs);
     weights.threshold = risk.iter().find(|r| r.threshold >= 0.5 && r.risk <= settings.risk).map_or(1.0, |r| r.threshold);
@@ -226,7 +229,7 @@ fn faults(samples: &[Sample]) -> BTreeSet<&str> {
 }
 
 fn left_out(samples: &[Sample], parts: &[Part], settings: Settings) -> BTreeMap<String, Shares> {
-    let without = |fault: &str| fitted(samples.iter().filter(|s| s.fault() != fault), parts, settings);
+    let without = |fault: &str| fitted(samples.iter().filter(|s| !s.has(fault)), parts, settings);
     let by_fault: BTreeMap<&str, Weights> = faults(samples).into_iter().map(|f| (f, without(f))).collect();
     shares(samples, |s| &by_fault[s.fault()])
 }
@@ -258,20 +261,23 @@ fn shares<'a>(samples: &'a [Sample], weights: impl Fn(&Sample) -> &'a Weights) -
     sources.into_iter().map(|(source, of)| (source, share(of))).collect()
 }
 
-/// Confidence and outcome of every case that has a fault or an answer; who says nothing believes nothing.
-fn cross_validated(samples: &[Sample], weights: &Weights) -> Vec<(f64, f64)> {
-    let told: Vec<Option<Told>> = samples.iter().map(|s| s.told(weights)).collect();
-    let without = |fault: &str| {
-        let rest = samples.iter().zip(&told).filter(|(s, _)| s.fault() != fault);
-        platt::fit(rest.filter_map(|(_, t)| *t))
-    };
-    let by_fault: BTreeMap<&str, Calibration> = faults(samples).into_iter().map(|f| (f, without(f))).collect();
-    let pair = |(s, told): (&Sample, &Option<Told>)| match told {
-        Some(t) => Some((by_fault[s.fault()].confidence(t.total, t.lead), t.right)),
-        None if s.label.faults.is_empty() => None,
-        None => Some((0.0, 0.0)),
-    };
-    samples.iter().zip(&told).filter_map(pair).collect()
+/// Confidence and outcome of every case that has a fault or an answer, each fault by weights and a calibration that were
+/// fitted without it; who says nothing believes nothing.
+fn cross_validated(samples: &[Sample], settings: Settings) -> Vec<(f64, f64)> {
+    let mut pairs = Vec::new();
+    for fault in faults(samples) {
+        let rest: Vec<&Sample> = samples.iter().filter(|s| !s.has(fault)).collect();
+        let weights = fitted(rest.iter().copied(), &Part::ALL, settings);
+        let calibration = platt::fit(rest.iter().filter_map(|s| s.told(&weights)));
+        for sample in samples.iter().filter(|s| s.fault() == fault) {
+            match sample.told(&weights) {
+                Some(t) => pairs.push((calibration.confidence(t.total, t.lead), t.right)),
+                None if sample.label.faults.is_empty() => {}
+                None => pairs.push((0.0, 0.0)),
+            }
+        }
+    }
+    pairs
 }
 
 fn curve(pairs: &[(f64, f64)]) -> Vec<Risk> {

@@ -55,8 +55,8 @@ fn loss(choices: &[Choice], weights: &[f64], ridge: f64) -> (f64, Vec<f64>) {
     (loss, gradient)
 }
 
-/// Projected gradient descent with a step that halves until the loss falls (Bertsekas 1976). The loss is strictly convex,
-/// so that there is one answer.
+/// Projected gradient descent with a step that halves until the loss falls (Bertsekas 1976), from weights of 0. With one
+/// right candidate a case the loss is strictly convex; with several it need not be, and the way from 0 decides.
 pub(super) fn fit(choices: &[Choice], bounds: &[(f64, f64)], ridge: f64) -> Vec<f64> {
     const ROUNDS: usize = 5_000;
     let mut weights = vec![0.0; bounds.len()];
