@@ -43,18 +43,19 @@ pub(super) enum Verb {
     /// Say that it is over
     Resolve(ActArgs),
     /// Say what it really was
+    #[command(group(clap::ArgGroup::new("what").required(true).args(["cause", "component"])))]
     Feedback {
         /// Incident, such as inc-12
         #[arg(add = crate::complete::incidents())]
         id: String,
         /// Which of the causes that were named it was, from 1
-        #[arg(long, value_name = "N", conflicts_with_all = ["component", "fault"], required_unless_present = "component")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         cause: Option<u32>,
         /// The component at fault, such as app/cart
         #[arg(long)]
         component: Option<String>,
         /// The fault type, beside a component
-        #[arg(long)]
+        #[arg(long, requires = "component")]
         fault: Option<String>,
         /// Remark
         #[arg(long)]

@@ -113,7 +113,7 @@ fn one(out: &Output, cause: &Cause, tree: bool) -> String {
     if !cause.scores.parts.is_empty() {
         let told = cause.scores.parts.iter().filter(|(_, points)| points.abs() >= 0.05);
         let parts: Vec<String> = told.map(|(name, points)| format!("{name} {points:+.1}")).collect();
-        let _ = writeln!(text, "   {}\n     {:.1} points: {}", out.paint("why", "2"), cause.scores.total, parts.join(", "));
+        let _ = writeln!(text, "   {}\n     {}", out.paint("why", "2"), points(cause.scores.total, &parts));
         if !cause.compared.is_empty() {
             let _ = writeln!(text, "     {}", cause.compared);
         }
@@ -126,6 +126,10 @@ fn one(out: &Output, cause: &Cause, tree: bool) -> String {
         let _ = writeln!(text, "   {}\n     {}", out.paint("fix", "2"), cause.fix);
     }
     text
+}
+
+fn points(total: f64, parts: &[String]) -> String {
+    if parts.is_empty() { format!("{total:.1} points") } else { format!("{total:.1} points: {}", parts.join(", ")) }
 }
 
 fn name(r: &ResourceRef) -> String {

@@ -8,9 +8,9 @@ use super::confidence::{self, round};
 use super::weights::{self, Features, Part};
 use super::{Case, explain};
 use crate::detect::{ComponentId, Finding, Strength, catalogue};
-use crate::graph::Component;
+use crate::graph::{Component, Relation};
 use crate::incident::Symptom;
-use crate::model::Time;
+use crate::model::{Kind, Time};
 
 /// A component and a fault with all that speaks for it.
 struct Hypothesis<'a> {
@@ -147,6 +147,14 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
 /// The catalogue's fix with the names that are known.
 fn usual_fix(case: &Case<'_>, fault: &str, blamed: crate::graph::Idx) -> String {
     let Some(entry) = catalogue::find(fault) else { return String::new() };
+    // What is done to a workload cannot be done to the Service before it.
+    let is_before = *case.view.graph.get(blamed).kind() == Kind::Service && !fault.starts_with("service.");
+    let behind = is_before.then(|| case.view.graph.out(blamed).find(|(r, _)| *r == Relation::Selects)).flatten();
+    let blamed = match behind {
+        Some((_, pod)) => case.view.top_owner(pod),
+        None if is_before => return entry.fix.clone(),
+        None => blamed,
+    };
     let node = case.view.graph.get(blamed);
     let (kind, name) = (node.kind().as_str().to_lowercase(), node.name());
     let mut fix = entry.fix.replace("<kind>/<name>", &format!("{kind}/{name}"));

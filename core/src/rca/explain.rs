@@ -67,14 +67,18 @@ fn versus(this: &Cause, other: &Cause) -> String {
     let parts: BTreeSet<&String> = this.scores.parts.keys().chain(other.scores.parts.keys()).collect();
     let points = |cause: &Cause, part: &str| cause.scores.parts.get(part).copied().unwrap_or_default();
     let mut reasons: Vec<(f64, &str)> = parts.into_iter().map(|p| (points(this, p) - points(other, p), p.as_str())).collect();
-    // What speaks in the direction of the difference, the largest first.
-    reasons.retain(|(d, _)| d * by > 0.0 && d.abs() >= 0.05);
+    reasons.retain(|(d, _)| d.abs() >= 0.05);
     reasons.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then_with(|| a.1.cmp(b.1)));
     if reasons.is_empty() {
         return format!("level with {name}");
     }
-    let reasons: Vec<String> = reasons.iter().map(|(d, part)| format!("{} ({d:+.1})", weights::reason(part, *d > 0.0))).collect();
-    format!("{:.1} points {order} {name}: {}", by.abs(), reasons.join(", "))
+    let told = |speaks: bool| {
+        let chosen = reasons.iter().filter(|(d, _)| (d * by >= 0.0) == speaks);
+        chosen.map(|(d, part)| format!("{} ({d:+.1})", weights::reason(part, *d > 0.0))).collect::<Vec<_>>().join(", ")
+    };
+    let (reasons, against) = (told(true), told(false));
+    let despite = if against.is_empty() { String::new() } else { format!(", despite {against}") };
+    format!("{:.1} points {order} {name}: {reasons}{despite}", by.abs())
 }
 
 pub(super) fn evidence(view: &View<'_>, all: &[&Evidence], weight: f64) -> Vec<EvidenceLine> {

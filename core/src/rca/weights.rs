@@ -129,6 +129,23 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Whether the numbers can be meant.
+    ///
+    /// # Errors
+    /// Names the one that cannot.
+    pub fn check(&self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.threshold) {
+            return Err(format!("threshold: {} lies not between 0 and 1", self.threshold));
+        }
+        let c = &self.calibration;
+        let named = [("bias", c.bias), ("score", c.score), ("margin", c.margin)];
+        let points = self.points.iter().map(|(part, v)| (part.key(), *v));
+        match points.chain(named).find(|(_, v)| !v.is_finite()) {
+            Some((name, v)) => Err(format!("{name}: {v} is no number")),
+            None => Ok(()),
+        }
+    }
+
     /// The points that a part of this size makes.
     pub fn points(&self, part: Part, size: f64) -> f64 {
         self.points.get(&part).copied().unwrap_or_default() * size

@@ -31,7 +31,7 @@ pub(in crate::commands) struct FitArgs {
     #[arg(long, default_value_t = 0.3, value_parser = positive)]
     ridge: f64,
     /// Most wrong causes among those that are told, from 0 to 1
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, value_parser = share)]
     risk: f64,
     /// Write the weights file
     #[arg(long, value_name = "FILE")]
@@ -41,6 +41,11 @@ pub(in crate::commands) struct FitArgs {
 fn positive(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     (number > 0.0 && number.is_finite()).then_some(number).ok_or_else(|| "it must be above 0".to_owned())
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (0.0..=1.0).contains(&number).then_some(number).ok_or_else(|| "it lies between 0 and 1".to_owned())
 }
 
 pub(super) fn fit(env: &Env<'_>, args: &FitArgs) -> Result {

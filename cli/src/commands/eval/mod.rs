@@ -117,11 +117,10 @@ fn write(report: &Report, format: &str, file: &str) -> Result {
 fn install(file: &Path) -> Result {
     let text =
         std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
-    let weights = serde_yaml::from_str(&text).map_err(|e| {
-        CliError::failed(format!("{} is no weights file", file.display()))
-            .cause(e)
-            .hint("kgrca eval fit DIR --out FILE writes one")
-    })?;
+    let wrong =
+        || CliError::failed(format!("{} is no weights file", file.display())).hint("kgrca eval fit DIR --out FILE writes one");
+    let weights: weights::Weights = serde_yaml::from_str(&text).map_err(|e| wrong().cause(e))?;
+    weights.check().map_err(|e| wrong().cause(e))?;
     if weights::install(weights) { Ok(()) } else { Err(CliError::failed("weights were in use before the file was read")) }
 }
 
