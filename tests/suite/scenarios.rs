@@ -37,7 +37,12 @@ fn causes_are_right() {
         let analysis = analyze::analyze(&name, &bytes, &options());
         assert_eq!(analysis.records.rejected, 0, "{name}: {:?}", analysis.rejects);
         assert_eq!(analysis.records.seen, analysis.records.applied + analysis.records.duplicate, "{name}: counts add up");
-        outcomes.push(eval::judge(&name, &eval::label(&bytes, &BTreeMap::new()).unwrap(), &analysis));
+        let label = eval::label(&bytes, &BTreeMap::new()).unwrap();
+        for (component, fault) in label.faults.iter().filter(|_| label.faults.len() > 1) {
+            let is_named = analysis.causes.iter().take(3).any(|c| (&c.component, &c.fault_type) == (component, fault));
+            assert!(is_named, "{name}: {component} {fault} is not within the first 3");
+        }
+        outcomes.push(eval::judge(&name, &label, &analysis));
     }
     let report = eval::report(Scorer::Causal, outcomes, 0.0);
     let changes = changes(&report.outcomes);

@@ -1,9 +1,8 @@
 //! What alerts say of state that nobody sent. With the object at hand its state says more.
 
 use super::View;
-use super::finding::{Evidence, Finding, Strength};
+use super::finding::{Finding, Strength};
 use super::performance::{Signal, signals};
-use super::text::short;
 use crate::graph::Idx;
 use crate::model::{Alert, Kind};
 
@@ -95,11 +94,10 @@ pub(super) fn alone(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 fn told(view: &View<'_>, idx: Idx, alert: &Alert, (fault, strength): (&'static str, Strength), says: &str) -> Finding {
     let owner = view.top_owner(idx);
-    let what = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
     view.finding(fault, owner, idx, strength)
         .active(true)
         .says(format!("{} {says} (alert {})", view.title(owner), alert.name))
-        .with([Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: idx, what }])
+        .with([view.alert_evidence(idx, alert)])
         .build()
 }
 

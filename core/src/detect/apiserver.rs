@@ -63,8 +63,8 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
     }
     for (idx, alert) in &view.episodes.alerts {
         let named = |words: &[&str]| words.iter().any(|w| find(&alert.name, w).is_some());
-        let text = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
-        let evidence = Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: *idx, what: text.clone() };
+        let evidence = view.alert_evidence(*idx, alert);
+        let text = evidence.what.clone();
         if named(&["etcd"]) {
             store.by_itself = true;
             store.add(view, *idx, &text, evidence);

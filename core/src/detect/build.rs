@@ -5,7 +5,7 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::short;
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
-use crate::model::{Episode, Kind};
+use crate::model::{Alert, Episode, Kind};
 
 /// Longest quotation in a piece of evidence, in characters.
 const QUOTE: usize = 300;
@@ -37,6 +37,12 @@ impl View<'_> {
             resource: idx,
             what: format!("{} log{times}: {}", log.severity.as_str(), short(&log.sample, QUOTE)),
         }
+    }
+
+    /// A firing alert as evidence.
+    pub(super) fn alert_evidence(&self, idx: Idx, alert: &Alert) -> Evidence {
+        let what = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
+        Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: idx, what }
     }
 
     /// Something read off an object as evidence.

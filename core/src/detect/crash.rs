@@ -226,7 +226,7 @@ fn ended_by_kubelet(view: &View<'_>, idx: Idx, name: &str, ended: &Terminated) -
     view.events(idx).any(|e| {
         &*e.reason == "Killing"
             && has(&e.message, &["failed liveness probe", "failed startup probe"])
-            && has(&e.message, &[name])
+            && e.message.contains(&format!("ontainer {name} "))
             && grace(e)
     })
 }

@@ -159,6 +159,23 @@ fn down(view: &View<'_>, target: Idx, all: &[&Complaint], found: &[Finding], out
     out.push(view.finding(fault, target, all[0].caller, strength).active(true).says(says).with(evidence(view, all)).build());
 }
 
+/// Who could not resolve which names lately.
+struct Unresolved<'a> {
+    complaints: Vec<&'a Complaint>,
+    /// How many components complain.
+    callers: usize,
+    /// How many names they asked for.
+    names: usize,
+}
+
+fn unresolved<'a>(view: &View<'_>, complaints: &'a [Complaint]) -> Unresolved<'a> {
+    let recent = |c: &&Complaint| c.trouble == Trouble::Unresolved && view.now.0 - c.last.0 <= super::view::GRACE * 5;
+    let complaints: Vec<&Complaint> = complaints.iter().filter(recent).collect();
+    let callers: BTreeSet<Component> = complaints.iter().map(|c| view.component(c.caller)).collect();
+    let names: BTreeSet<&str> = complaints.iter().map(|c| &*c.name).collect();
+    Unresolved { callers: callers.len(), names: names.len(), complaints }
+}
+
 /// Names that nobody resolves: DNS itself when it is unwell or names of living Services fail for different callers.
 fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut Vec<Finding>) {
     let Some(service) = dns_service(view) else { return unseen_dns(view, complaints, out) };
@@ -174,18 +191,13 @@ fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut V
         }
         return;
     }
-    let unresolved: Vec<&Complaint> = complaints
-        .iter()
-        .filter(|c| c.trouble == Trouble::Unresolved && view.now.0 - c.last.0 <= super::view::GRACE * 5)
-        .collect();
-    let callers: BTreeSet<Component> = unresolved.iter().map(|c| view.component(c.caller)).collect();
-    let names: BTreeSet<&str> = unresolved.iter().map(|c| &*c.name).collect();
+    let Unresolved { complaints: unresolved, callers, names } = unresolved(view, complaints);
     let living = unresolved.iter().any(|c| c.target.is_some_and(|t| view.graph.get(t).is_live()));
     let pods: Vec<Idx> =
         view.graph.out(service).filter(|(r, _)| *r == Relation::Selects).map(|(_, p)| p).filter(|p| view.is_living(*p)).collect();
     let gone = pods.is_empty() && view.knows(&Kind::Pod, view.graph.get(service).namespace());
     let unwell = gone || (!pods.is_empty() && pods.iter().all(|p| view.is_pod_unwell(*p)));
-    let everywhere = callers.len() >= 2 && names.len() >= 2 && living;
+    let everywhere = callers >= 2 && names >= 2 && living;
     if !(unwell && (!unresolved.is_empty() || pods.iter().all(|p| view.lasts(view.unwell_since(*p)))) || everywhere) {
         return;
     }
@@ -200,8 +212,8 @@ fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut V
     let says = format!(
         "Cluster DNS (`{}`) does not answer: {why}; {} {} names",
         component.name,
-        callers.len(),
-        if callers.len() == 1 { "workload cannot resolve" } else { "workloads cannot resolve" }
+        callers,
+        if callers == 1 { "workload cannot resolve" } else { "workloads cannot resolve" }
     );
     let mut rests = evidence(view, &unresolved);
     rests.extend(
@@ -223,21 +235,15 @@ fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut V
 /// Of a cluster whose Services nobody sent: several look several names up in vain, and the DNS server is known by what
 /// happened to it. Kubernetes itself names it.
 fn unseen_dns(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
-    let recent = |c: &&Complaint| c.trouble == Trouble::Unresolved && view.now.0 - c.last.0 <= super::view::GRACE * 5;
-    let unresolved: Vec<&Complaint> = complaints.iter().filter(recent).collect();
-    let callers: BTreeSet<Component> = unresolved.iter().map(|c| view.component(c.caller)).collect();
-    let names: BTreeSet<&str> = unresolved.iter().map(|c| &*c.name).collect();
+    let Unresolved { complaints: unresolved, callers, names } = unresolved(view, complaints);
     let is_dns = |i: &Idx| {
         let component = view.component(*i);
         &*component.namespace == "kube-system" && matches!(&*component.name, "coredns" | "kube-dns")
     };
     let warned = view.episodes.events.iter().filter(|(_, e)| e.severity >= Severity::Warning).map(|(i, _)| *i).find(is_dns);
-    let Some(server) = warned.filter(|_| callers.len() >= 2 && names.len() >= 2) else { return };
-    let says = format!(
-        "Cluster DNS (`{}`) does not answer: {} workloads cannot resolve names",
-        view.component(server).name,
-        callers.len()
-    );
+    let Some(server) = warned.filter(|_| callers >= 2 && names >= 2) else { return };
+    let says =
+        format!("Cluster DNS (`{}`) does not answer: {} workloads cannot resolve names", view.component(server).name, callers);
     let warnings = view.warnings(server).map(|e| view.event_evidence(server, e));
     let rests = evidence(view, &unresolved).into_iter().chain(warnings);
     let owner = view.top_owner(server);

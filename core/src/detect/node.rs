@@ -160,12 +160,7 @@ pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
     let mut busy: BTreeSet<ComponentId> = BTreeSet::new();
     let mut loss = false;
     for (idx, alert) in &view.episodes.alerts {
-        let seen = Evidence {
-            id: alert.fingerprint.to_string(),
-            at: alert.starts,
-            resource: *idx,
-            what: format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200)),
-        };
+        let seen = view.alert_evidence(*idx, alert);
         let signal = signals(alert);
         if *view.graph.get(*idx).kind() == Kind::Node {
             if signal.contains(&Signal::Loss) || signal.contains(&Signal::Latency) {

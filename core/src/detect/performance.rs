@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Evidence, Finding, Strength};
+use super::finding::{Finding, Strength};
 use super::text::{find, short};
 use super::{ComponentId, View};
 use crate::graph::Idx;
@@ -98,12 +98,11 @@ pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
         return;
     }
     let owner = view.top_owner(idx);
-    let what = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
     out.push(
         view.finding("performance.network_delay", owner, idx, Strength::Fair)
             .active(true)
             .says(format!("{} became slow by {most:.0} %, more than any other (alert {})", view.title(owner), alert.name))
-            .with([Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: idx, what }])
+            .with([view.alert_evidence(idx, alert)])
             .build(),
     );
 }
@@ -116,17 +115,11 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     for alert in view.alerts(idx) {
         let Some((fault, strength, what)) = meaning(alert) else { continue };
         let owner = view.top_owner(idx);
-        let evidence = Evidence {
-            id: alert.fingerprint.to_string(),
-            at: alert.starts,
-            resource: idx,
-            what: format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200)),
-        };
         out.push(
             view.finding(fault, owner, idx, strength)
                 .active(true)
                 .says(format!("{} {what} (alert {})", view.title(owner), alert.name))
-                .with([evidence])
+                .with([view.alert_evidence(idx, alert)])
                 .build(),
         );
     }

@@ -4,7 +4,7 @@ use super::Complaint;
 use super::View;
 use super::complaint::Trouble;
 use super::finding::{Evidence, Finding, Strength};
-use super::text::{find, has, short};
+use super::text::{find, has};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 
@@ -43,8 +43,7 @@ pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fin
         if *view.graph.get(*idx).kind() != Kind::Node || !named {
             continue;
         }
-        let what = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
-        let evidence = Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: *idx, what };
+        let evidence = view.alert_evidence(*idx, alert);
         let future = early(view, complaints, *idx);
         let stale = view.well(*idx) == Some(true) && super::node::stale_lease(view, *idx).is_some();
         let strength = if future.is_empty() && !stale { Strength::Strong } else { Strength::Proof };

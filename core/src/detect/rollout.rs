@@ -68,7 +68,7 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         }
         // What nobody misses was turned off on purpose.
-        let missed = misses(view, service, view.graph.get(service).name());
+        let missed = misses(view, service);
         let says = format!(
             "{} wants 0 replicas, and {} {} Service `{}`",
             view.title(idx),
@@ -94,7 +94,8 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 }
 
 /// Whether somebody who calls a Service is not well, has an alert, or names it in an error.
-fn misses(view: &View<'_>, service: Idx, name: &str) -> bool {
+fn misses(view: &View<'_>, service: Idx) -> bool {
+    let name = view.graph.get(service).name();
     let callers = view.graph.incoming(service).filter(|(r, _)| matches!(r, Relation::Calls | Relation::Routes)).map(|(_, c)| c);
     let is_alerted = view.alerts(service).next().is_some();
     is_alerted

@@ -6,6 +6,7 @@ mod event;
 mod log;
 mod log_severity;
 pub mod mask;
+mod network;
 mod object;
 mod object_kinds;
 mod shape;

@@ -7,14 +7,14 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::mask;
+use super::network::{endpoints, ingress, slice};
 use super::object::Wire;
 use super::{Reason, Reject};
-use crate::model::object::network::Backend;
 use crate::model::object::pod::{PodSpec, PodStatus};
-use crate::model::object::values::{MaybeTime, PortRef, Quantities};
+use crate::model::object::values::{MaybeTime, Quantities};
 use crate::model::object::{
-    Claim, Condition, ConfigData, CronJob, Endpoint, EndpointPort, Endpoints, Hpa, Ingress, Job, Labels, List, Meta, Node,
-    ObjectBody, Pod, Quota, Service, Volume, VolumeClass, Workload,
+    Claim, Condition, ConfigData, CronJob, Hpa, Job, Labels, List, Meta, Node, ObjectBody, Pod, Quota, Service, Volume,
+    VolumeClass, Workload,
 };
 use crate::model::{Kind, Str};
 
@@ -83,20 +83,24 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
 }
 
 /// A part of an object, to be read as what its kind has there; absent and null read as empty.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     kind: &'a Kind,
     field: &'static str,
     raw: Option<&'a RawValue>,
 }
 
 impl Part<'_> {
-    fn read<T: DeserializeOwned + Default>(&self) -> Result<T, Reject> {
+    pub(super) fn read<T: DeserializeOwned + Default>(&self) -> Result<T, Reject> {
         let Some(raw) = self.raw.map(RawValue::get).filter(|t| *t != "null") else { return Ok(T::default()) };
         serde_json::from_str(raw).map_err(|e| Reject::new(Reason::UnknownShape, format!("{} `{}`: {e}", self.kind, self.field)))
     }
 }
 
-fn part<T: DeserializeOwned + Default>(meta_kind: &Kind, field: &'static str, raw: Option<&RawValue>) -> Result<T, Reject> {
+pub(super) fn part<T: DeserializeOwned + Default>(
+    meta_kind: &Kind,
+    field: &'static str,
+    raw: Option<&RawValue>,
+) -> Result<T, Reject> {
     Part { kind: meta_kind, field, raw }.read()
 }
 
@@ -165,164 +169,6 @@ fn mask_pod(spec: &mut PodSpec) {
             }
         }
     }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Subset {
-    addresses: List<SubsetAddress>,
-    not_ready_addresses: List<SubsetAddress>,
-    ports: List<EndpointPort>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct SubsetAddress {
-    ip: Str,
-    target_ref: Option<TargetRef>,
-}
-
-#[derive(Debug, Deserialize)]
-struct TargetRef {
-    #[serde(default)]
-    kind: Option<Str>,
-    #[serde(default)]
-    name: Option<Str>,
-}
-
-impl TargetRef {
-    fn pod(target: Option<&Self>) -> Option<Str> {
-        target.filter(|t| t.kind.as_deref().is_none_or(|k| k == "Pod")).and_then(|t| t.name.clone())
-    }
-}
-
-fn endpoints(meta: &Meta, wire: &Wire<'_>) -> Result<Endpoints, Reject> {
-    let subsets: List<Subset> = part(&meta.kind, "subsets", wire.subsets)?;
-    let mut all = Vec::new();
-    for subset in &subsets {
-        for (list, ready) in [(&subset.addresses, true), (&subset.not_ready_addresses, false)] {
-            all.extend(list.iter().map(|a| Endpoint {
-                address: a.ip.clone(),
-                ready,
-                pod: TargetRef::pod(a.target_ref.as_ref()),
-            }));
-        }
-    }
-    let ports = subsets.iter().flat_map(|s| s.ports.iter().cloned()).collect();
-    Ok(Endpoints { service: meta.name.clone(), endpoints: all.into_iter().collect(), ports })
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct SliceEndpoint {
-    addresses: List<Str>,
-    conditions: SliceConditions,
-    target_ref: Option<TargetRef>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct SliceConditions {
-    ready: Option<bool>,
-}
-
-fn slice(meta: &Meta, wire: &Wire<'_>) -> Result<Endpoints, Reject> {
-    let list: List<SliceEndpoint> = part(&meta.kind, "endpoints", wire.endpoints)?;
-    let ports: List<EndpointPort> = part(&meta.kind, "ports", wire.ports)?;
-    let owner = meta.owners.iter().find(|o| &*o.kind == "Service").map(|o| o.name.clone());
-    let service = meta.labels.get("kubernetes.io/service-name").map(Str::from).or(owner).unwrap_or_default();
-    // The API: an unset `ready` is to be read as ready.
-    let of = |e: &SliceEndpoint| Endpoint {
-        address: e.addresses.first().cloned().unwrap_or_default(),
-        ready: e.conditions.ready.unwrap_or(true),
-        pod: TargetRef::pod(e.target_ref.as_ref()),
-    };
-    Ok(Endpoints { service, endpoints: list.iter().map(of).collect(), ports })
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct IngressSpec {
-    ingress_class_name: Option<Str>,
-    default_backend: Option<IngressBackend>,
-    rules: List<IngressRule>,
-    tls: List<IngressTls>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct IngressTls {
-    secret_name: Option<Str>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct IngressRule {
-    http: Option<IngressHttp>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct IngressHttp {
-    paths: List<IngressPath>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct IngressPath {
-    backend: IngressBackend,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct IngressBackend {
-    service: Option<IngressService>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct IngressService {
-    name: Str,
-    port: Option<IngressPort>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct IngressPort {
-    number: Option<i64>,
-    name: Option<Str>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct IngressStatus {
-    load_balancer: Balancer,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Balancer {
-    ingress: List<serde::de::IgnoredAny>,
-}
-
-fn ingress(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Ingress, Reject> {
-    let annotations: Labels = part(&Kind::Ingress, "annotations", wire.annotations)?;
-    let spec: IngressSpec = spec.read()?;
-    let status: IngressStatus = status.read()?;
-    let routes = spec.rules.iter().filter_map(|r| r.http.as_ref()).flat_map(|h| h.paths.iter().map(|p| &p.backend));
-    let services = spec.default_backend.iter().chain(routes).filter_map(|b| b.service.as_ref());
-    let backends = services
-        .map(|s| Backend {
-            service: s.name.clone(),
-            port: s.port.as_ref().and_then(|p| p.number.map(PortRef::Number).or(p.name.clone().map(PortRef::Name))),
-        })
-        .collect();
-    Ok(Ingress {
-        class: spec.ingress_class_name.or_else(|| annotations.get("kubernetes.io/ingress.class").map(Str::from)),
-        backends,
-        has_address: !status.load_balancer.ingress.is_empty(),
-        tls_secrets: spec.tls.iter().filter_map(|t| t.secret_name.clone()).collect(),
-    })
 }
 
 fn config(wire: &Wire<'_>) -> Result<ConfigData, Reject> {

@@ -148,11 +148,11 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
 fn usual_fix(case: &Case<'_>, fault: &str, blamed: crate::graph::Idx) -> String {
     let Some(entry) = catalogue::find(fault) else { return String::new() };
     // What is done to a workload cannot be done to the Service before it.
-    let is_before = *case.view.graph.get(blamed).kind() == Kind::Service && !fault.starts_with("service.");
+    let is_before = *case.view.graph.get(blamed).kind() == Kind::Service && entry.fix.contains("<kind>/<name>");
     let behind = is_before.then(|| case.view.graph.out(blamed).find(|(r, _)| *r == Relation::Selects)).flatten();
     let blamed = match behind {
         Some((_, pod)) => case.view.top_owner(pod),
-        None if is_before => return entry.fix.clone(),
+        None if is_before => return entry.fix.replace("<namespace>", case.view.graph.get(blamed).namespace()),
         None => blamed,
     };
     let node = case.view.graph.get(blamed);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{self, Path, Query, State};
 use axum::http::StatusCode;
-use kgrca_core::api::{ErrorBody, Feedback, Handled, IncidentChange, Page, Topology};
+use kgrca_core::api::{ErrorBody, Feedback, Handled, IncidentChange, Page, Told, Topology};
+use kgrca_core::detect::catalogue;
 use kgrca_core::incident::State as IncidentState;
 use kgrca_core::model::record::{Act, ActKind};
 use kgrca_core::model::{Body, Record, Severity, Topic};
@@ -144,6 +145,7 @@ pub async fn feedback(
             (Some(named.cause), cause.component.clone(), Some(cause.fault_type.clone()), named.note)
         }
         Feedback::Told(told) => {
+            check_told(&told)?;
             let is_it = |c: &Cause| c.component == told.component && told.fault_type.as_ref().is_none_or(|f| *f == c.fault_type);
             (causes.iter().position(is_it).map(|p| p as u32 + 1), told.component, told.fault_type, told.note)
         }
@@ -154,6 +156,21 @@ pub async fn feedback(
     act(&app, &caller, &row, kind, note).await?;
     telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Feedback names a component as answers do, and a fault of the catalogue.
+fn check_told(told: &Told) -> Result<(), ApiError> {
+    let is_named = told.component.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
+    if !is_named {
+        return Err(ApiError::not_found(format!("`{}` is no component", told.component))
+            .hint("components are called as in answers, such as app/cart or node/worker-1"));
+    }
+    match &told.fault_type {
+        Some(fault) if catalogue::find(fault).is_none() => {
+            Err(ApiError::not_found(format!("`{fault}` is no fault type")).hint("kgrca fault list names them"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What people do enters as a record like any other.

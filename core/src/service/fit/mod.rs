@@ -106,7 +106,7 @@ pub struct Fit {
     pub fitted: BTreeMap<String, Shares>,
     /// The same, each fault judged by weights that were fitted without it.
     pub left_out: BTreeMap<String, Shares>,
-    /// The confidence of all cases, each fault by a calibration that was fitted without it.
+    /// The confidence of all cases, each fault by weights and a calibration that were fitted without it.
     pub belief: Belief,
     /// Share of cases that are answered, and how many of these are wrong, by threshold.
     pub risk: Vec<Risk>,

@@ -2,6 +2,7 @@
 
 mod frame;
 mod group;
+mod maintain;
 mod stream;
 
 use std::collections::HashMap;

@@ -1,6 +1,5 @@
 //! One stream: a folder of segments named by their first offset. Only the last one is written to.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,18 +13,18 @@ use crate::storage::{Entry, Error, ErrorKind, Result, Stored};
 const CHUNK: usize = 1 << 20;
 
 #[derive(Clone, Debug)]
-struct Segment {
-    base: u64,
+pub(super) struct Segment {
+    pub(super) base: u64,
     /// Bytes that are known to be whole.
-    len: u64,
-    newest: Time,
+    pub(super) len: u64,
+    pub(super) newest: Time,
 }
 
 /// An end of a stream: first offset and length of its last segment, next offset. Not a number of segments: maintenance
 /// removes some from the front at any time.
 #[derive(Clone, Copy)]
-struct Mark {
-    last: Option<u64>,
+pub(super) struct Mark {
+    pub(super) last: Option<u64>,
     len: u64,
     next: u64,
 }
@@ -41,16 +40,16 @@ enum Walked {
 
 /// The segments of one stream.
 pub(super) struct Stream {
-    files: Arc<dyn Files>,
-    folder: PathBuf,
+    pub(super) files: Arc<dyn Files>,
+    pub(super) folder: PathBuf,
     /// A segment is closed beyond this size, in bytes.
     segment_size: u64,
-    segments: Vec<Segment>,
-    next: u64,
+    pub(super) segments: Vec<Segment>,
+    pub(super) next: u64,
     /// Where the last read ended: (offset, base of the segment, position).
-    cursor: Option<(u64, u64, u64)>,
+    pub(super) cursor: Option<(u64, u64, u64)>,
     /// Where the stream ended before what is not settled yet.
-    unsettled: Option<Mark>,
+    pub(super) unsettled: Option<Mark>,
 }
 
 impl Stream {
@@ -65,11 +64,11 @@ impl Stream {
         Ok(stream)
     }
 
-    fn path(&self, base: u64) -> PathBuf {
+    pub(super) fn path(&self, base: u64) -> PathBuf {
         self.folder.join(format!("{base:020}.seg"))
     }
 
-    fn failed(&self, base: u64, error: &io::Error) -> Error {
+    pub(super) fn failed(&self, base: u64, error: &io::Error) -> Error {
         Error::io(&self.path(base).display(), error)
     }
 
@@ -102,7 +101,7 @@ impl Stream {
     }
 
     /// Visits frames that were whole when they were written or opened; what is damaged since is an error, not a gap.
-    fn walk(&self, segment: &Segment, from: u64, visit: &mut dyn FnMut(Stored, u64) -> bool) -> Result<()> {
+    pub(super) fn walk(&self, segment: &Segment, from: u64, visit: &mut dyn FnMut(Stored, u64) -> bool) -> Result<()> {
         match self.scan(segment, from, visit)? {
             Walked::Done => Ok(()),
             Walked::Damaged(at) => {
@@ -258,77 +257,6 @@ impl Stream {
     /// Bytes in all segments.
     pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(|s| s.len).sum()
-    }
-
-    /// The first offset of the segment that what is not settled began in, or else of the last: those before are closed.
-    fn settled(&self) -> u64 {
-        let last = self.segments.last().map_or(0, |s| s.base);
-        self.unsettled.map_or(last, |mark| mark.last.unwrap_or(0))
-    }
-
-    /// Drops closed segments whose newest record was taken before `bound`.
-    pub(super) fn expire(&mut self, bound: Time) -> Result<()> {
-        let settled = self.settled();
-        while self.segments.len() > 1 && self.segments[0].newest < bound && self.segments[0].base < settled {
-            let base = self.segments[0].base;
-            self.files.remove(&self.path(base)).map_err(|e| self.failed(base, &e))?;
-            self.segments.remove(0);
-        }
-        self.cursor = None;
-        Ok(())
-    }
-
-    /// Rewrites closed segments with the newest record of each key only; tombstones go with what they end.
-    pub(super) fn compact(&mut self) -> Result<()> {
-        let (settled, visible) = (self.settled(), self.end());
-        let closed = self.segments.partition_point(|s| s.base < settled);
-        if closed == 0 {
-            return Ok(());
-        }
-        let mut newest: HashMap<Box<[u8]>, u64> = HashMap::new();
-        for segment in &self.segments {
-            self.walk(segment, 0, &mut |stored, _| {
-                // What may still be taken back makes nothing old.
-                let counts = stored.offset < visible;
-                if counts {
-                    newest.insert(stored.key, stored.offset);
-                }
-                counts
-            })?;
-        }
-        for i in 0..closed {
-            let segment = self.segments[i].clone();
-            let mut kept = Vec::new();
-            self.walk(&segment, 0, &mut |stored, _| {
-                if newest.get(&stored.key) == Some(&stored.offset) && !stored.value.is_empty() {
-                    frame::write(&mut kept, stored.offset, stored.received_at, &stored.key, &stored.value);
-                }
-                true
-            })?;
-            if (kept.len() as u64) < segment.len {
-                self.replace(i, &kept)?;
-            }
-        }
-        self.segments.retain(|s| s.len > 0 || s.base == self.next);
-        self.cursor = None;
-        Ok(())
-    }
-
-    fn replace(&mut self, index: usize, content: &[u8]) -> Result<()> {
-        let base = self.segments[index].base;
-        let temporary = self.folder.join(format!("{base:020}.new"));
-        let done = (|| {
-            self.files.remove(&temporary)?;
-            if content.is_empty() {
-                return self.files.remove(&self.path(base));
-            }
-            self.files.append(&temporary, content)?;
-            self.files.sync(&temporary)?;
-            self.files.rename(&temporary, &self.path(base))
-        })();
-        done.map_err(|e| self.failed(base, &e))?;
-        self.segments[index].len = content.len() as u64;
-        Ok(())
     }
 }
 
