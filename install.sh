@@ -6,9 +6,12 @@ cd "$(dirname "$0")"
 
 prefix="${PREFIX:-$HOME/.local}"
 demo=false
+needs_only=false
 while [ $# -gt 0 ]; do
   case "$1" in
     --demo) demo=true ;;
+    # What the build needs, and no build: for the tests' own script.
+    --needs-only) needs_only=true ;;
     --prefix) prefix="${2:?--prefix needs a folder}"; shift ;;
     -h | --help)
       printf 'usage: ./install.sh [--demo] [--prefix FOLDER]   (default folder: ~/.local)\n'
@@ -36,13 +39,17 @@ have=$(cargo --version | cut -d ' ' -f 2)
 oldest=$(printf '%s\n%s\n' "$needed" "$have" | sort -V | head -n 1)
 [ "$oldest" = "$needed" ] || fail "cargo $have is older than $needed" "rustup update stable"
 
-if ! command -v cc >/dev/null 2>&1; then
+# SQLite and the Kafka client are built from source; the latter with the system's OpenSSL.
+if ! command -v cc >/dev/null 2>&1 || ! command -v c++ >/dev/null 2>&1 || ! command -v make >/dev/null 2>&1 ||
+  ! command -v pkg-config >/dev/null 2>&1 || ! pkg-config --exists openssl; then
   if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    apt-get update -q && apt-get install -yq gcc libc6-dev
+    apt-get update -q && apt-get install -yq gcc g++ libc6-dev make pkg-config libssl-dev
   else
-    fail "a C compiler is missing (SQLite is built from source)" "install gcc or clang"
+    fail "a C compiler, make, pkg-config or the headers of OpenSSL are missing" \
+      "install gcc, g++, make, pkg-config and libssl-dev (openssl-devel) with the package manager of this machine"
   fi
 fi
+[ "$needs_only" = false ] || exit 0
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/kgrca/target}"
 cargo build --release --locked -p kgrca-cli -p kgrca-daemon

@@ -14,25 +14,12 @@ for argument in "$@"; do
   esac
 done
 
-# Installs packages of the system where it can.
-install_packages() {
-  command -v apt-get >/dev/null 2>&1 || {
-    printf 'error: %s is missing\nhint: install it with the package manager of this machine\n' "$1" >&2
-    exit 1
-  }
-  as_root=()
-  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-  "${as_root[@]}" apt-get update -qq
-  "${as_root[@]}" apt-get install -y -qq "$@"
-}
+. tests/services/lib.sh
+./install.sh --needs-only
 
 if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
   PATH="$HOME/.cargo/bin:$PATH"
 fi
-command -v cargo >/dev/null 2>&1 || {
-  printf 'error: cargo is missing\nhint: install Rust with rustup\n' >&2
-  exit 1
-}
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/kgrca/target}"
 # The binaries stand beside each other: tests start them as people do.
 cargo build --locked -p kgrca-cli -p kgrca-daemon
@@ -48,4 +35,18 @@ if [ ! -x "$python/bin/schemathesis" ]; then
   "$python/bin/pip" install --quiet 'schemathesis==4.32.5'
 fi
 export KGRCA_SCHEMATHESIS="$python/bin/schemathesis"
+# Real servers: what is costly to install is kept, what they write is not. Those that tests share end with this script.
+export KGRCA_SERVICES="${XDG_CACHE_HOME:-$HOME/.cache}/kgrca/services"
+for service in postgres redis kafka neo4j; do
+  tests/services/$service.sh install "$KGRCA_SERVICES/$service"
+done
+KGRCA_SERVICES_DATA=$(mktemp -d)
+export KGRCA_SERVICES_DATA
+# Servers that do not run as root look into it.
+chmod 755 "$KGRCA_SERVICES_DATA"
+end_services() {
+  for data in "$KGRCA_SERVICES_DATA"/*/; do stop "${data%/}"; done
+  rm -rf "$KGRCA_SERVICES_DATA"
+}
+trap end_services EXIT
 cargo test --locked --workspace --no-fail-fast

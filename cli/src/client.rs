@@ -64,6 +64,31 @@ impl Client {
         self.read(who, self.request(method, who, path)?.json(body))
     }
 
+    /// Sends a wish that may be repeated under the same key, until it is answered or patience ends.
+    pub fn send_until<T: DeserializeOwned>(
+        &self,
+        who: As,
+        path: &str,
+        body: &impl Serialize,
+        key: &str,
+        patience: Duration,
+        again: &mut dyn FnMut(&str),
+    ) -> Result<T> {
+        // A server that was never there is told at once; only one that went away is waited for.
+        self.call(Method::GET, who, "/livez")?;
+        let deadline = std::time::Instant::now() + patience;
+        loop {
+            let request = self.request(Method::POST, who, path)?.header("idempotency-key", key).json(body);
+            match self.read(who, request) {
+                Err(e) if e.exit == exit::UNREACHABLE && std::time::Instant::now() < deadline => {
+                    again(&e.message);
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Sends bytes.
     pub fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
         self.read(As::Tenant, self.request(Method::POST, As::Tenant, path)?.header("content-type", "application/json").body(body))

@@ -22,28 +22,10 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Keys that were looked up a moment ago.
     pub keys: KeyCache,
-    /// Records that the door refused since the start.
-    pub refused: Refused,
     /// Answers that were served a moment ago.
     pub answers: Answers,
     /// Usage of the API that is not written yet.
     pub pending_usage: PendingUsage,
-}
-
-/// How many records of each tenant the door refused.
-#[derive(Debug, Default)]
-pub struct Refused(Mutex<BTreeMap<Tenant, u64>>);
-
-impl Refused {
-    /// Counts refused records.
-    pub fn add(&self, tenant: &Tenant, n: u64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()).or_default() += n;
-    }
-
-    /// How many there were.
-    pub fn of(&self, tenant: &Tenant) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or(0)
-    }
 }
 
 /// Counters that a job writes within a second.

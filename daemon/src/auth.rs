@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kgrca_core::storage::{ApiKey, Client, Scope, Tenant};
+use kgrca_core::storage::{ApiKey, Client, Scope, Tenant, hex};
 use rand::RngExt;
 use sha2::{Digest, Sha256};
 
 use crate::app::now;
+use crate::error::Failure;
 
 /// How long a looked-up key is believed: revocation takes effect within it.
 const BELIEVED: Duration = Duration::from_secs(2);
@@ -25,7 +26,8 @@ pub struct NewSecret {
     pub hash: String,
 }
 
-const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Digits and letters.
+pub const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Random characters of an alphabet of at least two.
 pub fn random(alphabet: &[u8], len: usize) -> String {
@@ -44,21 +46,29 @@ pub fn new_key(tenant: Option<&Tenant>, name: &str, scopes: Vec<Scope>) -> NewSe
         last4: secret[secret.len() - 4..].to_owned(),
         scopes,
         created_at: now(),
+        expires_at: None,
         revoked_at: None,
     };
     let hash = hash(&secret);
     NewSecret { secret, key, hash }
 }
 
+/// A key of the operator that somebody else made.
+///
+/// # Errors
+/// When it is too short to be safe.
+pub fn known_key(name: &str, secret: &str) -> Result<NewSecret, Failure> {
+    if secret.len() < 32 {
+        return Err(Failure::new("the operator's key has less than 32 characters", "make one with `openssl rand -hex 24`"));
+    }
+    let mut known = new_key(None, name, Scope::ALL.to_vec());
+    secret[secret.len() - 4..].clone_into(&mut known.key.last4);
+    Ok(NewSecret { hash: hash(secret), secret: secret.to_owned(), key: known.key })
+}
+
 /// What is stored of a secret.
 pub fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    const HEX: &[u8] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).map(char::from).collect()
 }
 
 /// Who calls: a key and the tenant it belongs to.

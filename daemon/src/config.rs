@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::secret::Secret;
 
 /// What a daemon does. One process may have several roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,6 +24,24 @@ pub struct Settings {
     /// Folder for everything that is kept
     #[arg(long, env = "KGRCA_DATA", default_value = "./kgrca-data")]
     pub data: PathBuf,
+    /// Metadata: `sqlite:`, or `postgres://user:password@host/database`
+    #[arg(long, env = "KGRCA_META_URL", default_value = "sqlite:", hide_env_values = true)]
+    pub meta_url: Secret,
+    /// Graph: `mars:`, or `neo4j://user:password@host:7687,host:7687`
+    #[arg(long, env = "KGRCA_GRAPH_URL", default_value = "mars:", hide_env_values = true)]
+    pub graph_url: Secret,
+    /// Log: `file:`, or `kafka://user:password@host:9092,host:9092?tls=true&ca=FILE&replication=3`
+    #[arg(long, env = "KGRCA_LOG_URL", default_value = "file:", hide_env_values = true)]
+    pub log_url: Secret,
+    /// Limits: `memory:`, or `redis://:password@host:6379/0`
+    #[arg(long, env = "KGRCA_LIMITS_URL", default_value = "memory:", hide_env_values = true)]
+    pub limits_url: Secret,
+    /// A key of the operator that is to work; without it the first start makes one
+    #[arg(long, env = "KGRCA_OPERATOR_KEY", hide_env_values = true)]
+    pub operator_key: Option<Secret>,
+    /// Where other daemons and people reach this one's API, when it is not --listen
+    #[arg(long, env = "KGRCA_ADVERTISE")]
+    pub advertise: Option<String>,
     /// Address of the HTTP API; plain HTTP is served on loopback only
     #[arg(long, env = "KGRCA_LISTEN", default_value = "127.0.0.1:7600")]
     pub listen: SocketAddr,
@@ -33,9 +54,9 @@ pub struct Settings {
     /// Serve plain HTTP on addresses other than loopback
     #[arg(long, env = "KGRCA_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,
-    /// Partitions of each topic of a tenant
-    #[arg(long, env = "KGRCA_PARTITIONS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub partitions: u32,
+    /// Partitions of each topic of a new tenant; without it the plan's where the log is Kafka, else 1
+    #[arg(long, env = "KGRCA_PARTITIONS", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub partitions: Option<u32>,
     /// Seconds between ticks of clusters that are silent
     #[arg(long, env = "KGRCA_TICK_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub tick_seconds: u64,
@@ -48,6 +69,19 @@ pub struct Settings {
     /// File into which the addresses are written once the daemon serves, as `api=…`, `metrics=…` and `pid=…` lines
     #[arg(long, env = "KGRCA_READY_FILE")]
     pub ready_file: Option<PathBuf>,
+    /// Ends the process at the n-th time that a saga is written: for tests of what survives
+    #[arg(long, env = "KGRCA_ABORT_AT_SAGA_WRITE", hide = true, default_value_t = 0)]
+    pub abort_at_saga_write: u64,
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What a daemon does instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Runs the migrations of the metadata and ends
+    Migrate,
 }
 
 /// How the daemon logs.
@@ -60,6 +94,14 @@ pub enum LogFormat {
 }
 
 impl Settings {
+    /// Ends the process as a crash would when tests ask for it.
+    pub fn abort_at_saga_write(&self) {
+        static WRITES: AtomicU64 = AtomicU64::new(0);
+        if WRITES.fetch_add(1, Ordering::Relaxed) + 1 == self.abort_at_saga_write {
+            std::process::abort();
+        }
+    }
+
     /// Whether this process has a role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)

@@ -2,14 +2,18 @@
 
 mod app;
 mod auth;
+mod checks;
 pub mod config;
 mod engine;
 mod error;
 mod http;
 mod jobs;
+mod secret;
 mod server;
-mod storage;
+pub mod storage;
 mod telemetry;
+mod tenancy;
 
+pub use error::Failure;
 pub use http::openapi;
-pub use server::{Running, start};
+pub use server::{Running, migrate, start};

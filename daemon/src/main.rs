@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use kgrca_daemon::config::Settings;
+use kgrca_daemon::config::{Command, Settings};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,6 +15,12 @@ fn main() -> ExitCode {
         Err(e) => return failed(&e.to_string(), None),
     };
     runtime.block_on(async {
+        if let Some(Command::Migrate) = settings.command {
+            return match kgrca_daemon::migrate(&settings).await {
+                Ok(done) => migrated(done),
+                Err(e) => failed(&e.message, e.hint.as_deref()),
+            };
+        }
         match kgrca_daemon::start(settings).await {
             Ok(running) => {
                 running.until_stopped().await;
@@ -23,6 +29,12 @@ fn main() -> ExitCode {
             Err(e) => failed(&e.message, e.hint.as_deref()),
         }
     })
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to a command")]
+fn migrated(done: usize) -> ExitCode {
+    println!("{done} migrations were run");
+    ExitCode::SUCCESS
 }
 
 #[expect(clippy::print_stderr, reason = "before logging is set up, and for people at a terminal")]

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use kgrca_core::storage::{Scope, StreamId, Tenant};
+use clap::ValueEnum;
+use kgrca_core::storage::{DaemonRow, Scope, Tenant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::app::{App, PendingUsage, Refused, now};
+use crate::app::{App, PendingUsage, now};
 use crate::auth;
+use crate::checks;
 use crate::config::{Role, Settings};
 use crate::engine::Engine;
 use crate::error::Failure;
@@ -45,31 +47,31 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
             "put a TLS proxy in front, or pass --allow-plain-http",
         ));
     }
-    let stores = storage::open(&settings.data).await?;
-    checked("metadata", stores.meta.check().await.map_err(Failure::from))?;
-    let operator_key = settings.data.join("operator.key");
-    checked("operator key", first_operator_key(&stores, &operator_key).await)?;
+    let stores = checked("stores", Box::pin(storage::open(&settings)).await)?;
+    for check in checks::of_stores(&stores).await {
+        let result = if check.ok { Ok(check.found) } else { Err(Failure { message: check.found, hint: check.hint }) };
+        checked(&check.what, result)?;
+    }
+    checked("operator key", operator_key(&stores, &settings).await)?;
     let listener = checked("api listener", bind(settings.listen).await)?;
     let metrics_listener = checked("metrics listener", bind(settings.metrics_listen).await)?;
     let owner = storage::owner(&settings.data)?;
     let tick = Duration::from_secs(settings.tick_seconds);
     let snapshots = settings.data.join("snapshots");
-    let engine = Arc::new(Engine::new(stores.clone(), settings.partitions, tick, owner, snapshots));
+    let engine = Arc::new(Engine::new(stores.clone(), settings.has(Role::Worker), tick, owner, snapshots));
     let app = Arc::new(App {
         settings,
         stores,
         engine,
         keys: auth::KeyCache::default(),
-        refused: Refused::default(),
         answers: http::Answers::default(),
         pending_usage: PendingUsage::default(),
     });
-    preload(&app).await?;
     telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
-    serve(app, listener, metrics_listener, handle)
+    Box::pin(serve(app, listener, metrics_listener, handle)).await
 }
 
-fn serve(
+async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     metrics_listener: TcpListener,
@@ -78,6 +80,9 @@ fn serve(
     let address = |l: &TcpListener| l.local_addr().map_err(|e| Failure::new(e.to_string(), "check --listen"));
     let (api, metrics) = (address(&listener)?, address(&metrics_listener)?);
     let (stop, stopped) = watch::channel(false);
+    let me = me(&app.settings, app.engine.owner(), api);
+    preload(&app).await?;
+    app.engine.share(&me).await?;
     let until = |mut stopped: watch::Receiver<bool>| async move {
         // The sender lives as long as the daemon.
         let _ = stopped.changed().await;
@@ -90,6 +95,9 @@ fn serve(
     let metrics_router = Router::new().route("/metrics", get(async move || handle.render()));
     let server = axum::serve(metrics_listener, metrics_router).with_graceful_shutdown(until(stopped.clone()));
     tasks.push(tokio::spawn(async move { log_end("metrics", server.await) }));
+    let engine = Arc::clone(&app.engine);
+    let share = stopped.clone();
+    tasks.push(tokio::spawn(async move { engine.keep_share(me, share).await }));
     tasks.push(tokio::spawn(crate::jobs::run(Arc::clone(&app), stopped)));
     telemetry::Serving { api, metrics }.emit();
     if let Some(file) = &app.settings.ready_file {
@@ -98,6 +106,14 @@ fn serve(
             .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another --ready-file"))?;
     }
     Ok(Running { app, api, metrics, stop, tasks })
+}
+
+/// Runs the migrations of the metadata. Returns how many there were.
+///
+/// # Errors
+/// When the server does not answer, or a migration fails.
+pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
+    storage::migrate(settings).await
 }
 
 fn log_end(what: &str, end: std::io::Result<()>) {
@@ -121,13 +137,34 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(|e| Failure::new(format!("{address}: {e}"), "choose another address with --listen or --metrics-listen"))
 }
 
-/// Makes the operator's key at the first start and writes it to a file that only its owner reads.
-async fn first_operator_key(stores: &Stores, file: &Path) -> Result<(), Failure> {
+/// How this daemon is known to the others.
+fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow {
+    let roles: Vec<String> = settings.roles.iter().filter_map(|r| Some(r.to_possible_value()?.get_name().to_owned())).collect();
+    DaemonRow {
+        owner: owner.to_owned(),
+        address: settings.advertise.clone().unwrap_or_else(|| format!("http://{api}")),
+        roles: roles.join(","),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: now(),
+        seen_at: now(),
+    }
+}
+
+/// Lets the operator's given key work. Without one the first start makes it and writes it to a file that only its owner reads.
+async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failure> {
+    if let Some(given) = &settings.operator_key {
+        let known = auth::known_key("operator", &given.resolved()?)?;
+        if stores.meta.key_by_hash(&known.hash).await?.is_none() {
+            stores.meta.put_key(&known.key, &known.hash).await?;
+        }
+        return Ok(());
+    }
     if !stores.meta.keys(None).await?.is_empty() {
         return Ok(());
     }
+    let file = settings.data.join("operator.key");
     let new = auth::new_key(None, "operator", Scope::ALL.to_vec());
-    write_secret(file, &new.secret)
+    write_secret(&file, &new.secret)
         .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another folder with --data"))?;
     stores.meta.put_key(&new.key, &new.hash).await?;
     tracing::info!(file = %file.display(), "the operator's key was made");
@@ -144,29 +181,21 @@ fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
     handle.sync_all()
 }
 
-/// Loads what waits: tenants with records that are not worked off, and what the day has used already.
+/// Brings the limits and the log up to what was committed, before the first record comes.
 async fn preload(app: &Arc<App>) -> Result<(), Failure> {
     for client in app.stores.meta.list_clients().await? {
-        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.deleted_at.is_none()) else { continue };
+        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked()) else { continue };
         let today = app.stores.meta.usage(&tenant, &now().day(), &now().plus(kgrca_core::model::time::DAY).day()).await?;
         let used = today.iter().filter(|r| r.metric == "events_ingested_count").map(|r| r.amount.max(0) as u64).sum();
         app.stores.limits.preload_day(&tenant, used, now()).await?;
         if !app.settings.has(Role::Worker) {
             continue;
         }
-        let offsets: std::collections::BTreeMap<StreamId, u64> =
-            app.stores.meta.offsets(&tenant).await?.into_iter().map(|o| (o.stream, o.next)).collect();
-        // Before the first record comes: at an offset that was committed nobody would look for it.
-        for (stream, committed) in &offsets {
-            let end = app.stores.log.go_on_at(&tenant, *stream, *committed).await?;
-            if end < *committed {
-                telemetry::LogCut { tenant: &tenant, stream: *stream, committed: *committed, end }.emit();
-            }
-        }
-        for (stream, end) in app.stores.log.ends(&tenant).await? {
-            let waits = stream.topic != kgrca_core::model::Topic::Dlq && end > offsets.get(&stream).copied().unwrap_or(0);
-            if waits {
-                app.engine.appended(&tenant, stream.partition);
+        // At an offset that was committed nobody would look for a record.
+        for offset in app.stores.meta.offsets(&tenant).await? {
+            let end = app.stores.log.go_on_at(&tenant, offset.stream, offset.next).await?;
+            if end < offset.next {
+                telemetry::LogCut { tenant: &tenant, stream: offset.stream, committed: offset.next, end }.emit();
             }
         }
     }

@@ -4,3 +4,4 @@
 mod crash;
 mod power;
 mod schema;
+mod stores;

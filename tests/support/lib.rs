@@ -3,6 +3,7 @@
 
 pub mod faults;
 pub mod server;
+pub mod services;
 pub mod simulate;
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! `kgrca doctor`
 
+use kgrca_core::api::{self, Page};
+use kgrca_core::storage::DaemonRow;
 use serde::Serialize;
 
 use super::Env;
@@ -14,7 +16,7 @@ pub(super) struct Args {}
 
 #[derive(Serialize)]
 struct Check {
-    check: &'static str,
+    check: String,
     ok: bool,
     detail: String,
     hint: String,
@@ -26,9 +28,24 @@ fn outcome<T>(
     detail: impl Fn(&T) -> String,
 ) -> (Check, Option<T>) {
     match result {
-        Ok(value) => (Check { check, ok: true, detail: detail(&value), hint: String::new() }, Some(value)),
-        Err(e) => (Check { check, ok: false, detail: e.message, hint: e.hint.unwrap_or_default() }, None),
+        Ok(value) => (Check { check: check.into(), ok: true, detail: detail(&value), hint: String::new() }, Some(value)),
+        Err(e) => (Check { check: check.into(), ok: false, detail: e.message, hint: e.hint.unwrap_or_default() }, None),
     }
+}
+
+/// What the server found out about its stores, tenants and the other daemons.
+fn of_server(client: &Client) -> Result<Vec<Check>> {
+    let found: Page<api::Check> = client.get(As::Operator, "/api/v1/admin/checks", &[])?;
+    let daemons: Page<DaemonRow> = client.get(As::Operator, "/api/v1/admin/daemons", &[])?;
+    let check = |c: api::Check| Check { check: c.what, ok: c.ok, detail: c.found, hint: c.hint.unwrap_or_default() };
+    let versions: std::collections::BTreeSet<&str> = daemons.items.iter().map(|d| d.version.as_str()).collect();
+    let fleet = Check {
+        check: "daemons".into(),
+        ok: versions.len() <= 1,
+        detail: daemons.items.iter().map(|d| format!("{} ({})", d.address, d.roles)).collect::<Vec<_>>().join(", "),
+        hint: if versions.len() > 1 { "they are of several versions: end the upgrade".into() } else { String::new() },
+    };
+    Ok(found.items.into_iter().map(check).chain([fleet]).collect())
 }
 
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
@@ -42,9 +59,14 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
         let tenant = client.get::<kgrca_core::api::LimitsView>(As::Tenant, "/api/v1/limits", &[]);
         checks.push(outcome("tenant key", tenant, |l| format!("plan {}, {} events today", l.plan.name, l.events_today)).0);
         let operator = client.get::<serde_json::Value>(As::Operator, "/api/v1/admin/clients", &[]);
-        checks.push(outcome("operator key", operator, |p| format!("{} tenants", p["items"].as_array().map_or(0, Vec::len))).0);
+        let (check, operator) =
+            outcome("operator key", operator, |p| format!("{} tenants", p["items"].as_array().map_or(0, Vec::len)));
+        checks.push(check);
+        if operator.is_some() {
+            checks.extend(of_server(&client)?);
+        }
     }
-    let cells = |c: &Check| [if c.ok { "✔".into() } else { "✖".into() }, c.check.into(), c.detail.clone(), c.hint.clone()];
+    let cells = |c: &Check| [if c.ok { "✔".into() } else { "✖".into() }, c.check.clone(), c.detail.clone(), c.hint.clone()];
     env.out.value(&checks, || Table::new(&["", "CHECK", "DETAIL", "HINT"]).rows(&checks, cells))?;
     if checks.iter().all(|c| c.ok) { Ok(()) } else { Err(CliError::found()) }
 }

@@ -1,6 +1,7 @@
 //! The commands: a file each, with one documented `Args` and one function.
 
 mod analyze;
+mod audit;
 mod billing;
 mod context;
 mod demo;
@@ -14,6 +15,7 @@ mod key;
 mod rca;
 mod replay;
 mod resource;
+mod saga;
 mod stats;
 mod tenant;
 mod up;
@@ -65,6 +67,12 @@ enum Command {
     /// Manage a tenant's API keys (operator)
     #[command(subcommand)]
     Key(key::Verb),
+    /// Look at how tenants are set up and taken down (operator)
+    #[command(subcommand)]
+    Saga(saga::Verb),
+    /// Look at what was done, and check that nothing of it was changed (operator)
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Plans, usage and invoices (operator)
     #[command(subcommand)]
     Billing(billing::Verb),
@@ -119,6 +127,8 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Fault(verb) => fault::run(&env, verb),
         Command::Tenant(verb) => tenant::run(&env, verb),
         Command::Key(verb) => key::run(&env, verb),
+        Command::Saga(verb) => saga::run(&env, verb),
+        Command::Audit(verb) => audit::run(&env, verb),
         Command::Billing(verb) => billing::run(&env, verb),
         Command::Dlq(verb) => dlq::run(&env, verb),
         Command::Context(verb) => context::run(&env, verb),

@@ -17,10 +17,10 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
         let cells = |c: &ClusterStats| {
             [
                 c.cluster.clone(),
-                c.resources.to_string(),
-                c.edges.to_string(),
-                c.episodes.to_string(),
-                c.incidents.to_string(),
+                c.counts.resources.to_string(),
+                c.counts.edges.to_string(),
+                c.counts.episodes.to_string(),
+                c.counts.incidents.to_string(),
                 c.last_record.to_string(),
             ]
         };

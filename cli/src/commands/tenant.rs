@@ -1,8 +1,11 @@
 //! `kgrca tenant`
 
+use std::time::Duration;
+
 use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, NewClient, Page, Served};
+use kgrca_core::billing::Overrides;
 use kgrca_core::model::Time;
-use kgrca_core::storage::Tenant;
+use kgrca_core::storage::{Saga, Tenant};
 use reqwest::Method;
 
 use super::Env;
@@ -10,6 +13,41 @@ use crate::client::As;
 use crate::error::{CliError, Result, exit};
 use crate::output::Table;
 use crate::prompt;
+
+/// How long a server that went away is waited for.
+const PATIENCE: Duration = Duration::from_mins(2);
+const LIMITS: &str = "events_day, rca_hour, api_minute, clusters, retention_days; or none";
+
+/// What tenants are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Sort {
+    /// Id
+    Id,
+    /// Records that wait
+    Lag,
+    /// Time since the last record
+    LastRecord,
+    /// Share of the day's events that is used
+    Quota,
+    /// Stored bytes
+    Storage,
+    /// Rejected records
+    Rejected,
+}
+
+impl Sort {
+    fn apply(self, items: &mut [ClientStatus]) {
+        use std::cmp::Reverse;
+        match self {
+            Self::Id => items.sort_by(|a, b| a.client.client_id.cmp(&b.client.client_id)),
+            Self::Lag => items.sort_by_key(|s| Reverse(s.lag)),
+            Self::LastRecord => items.sort_by_key(|s| s.last_record),
+            Self::Quota => items.sort_by_key(|s| Reverse(s.quota_percent)),
+            Self::Storage => items.sort_by_key(|s| Reverse(s.storage_bytes)),
+            Self::Rejected => items.sort_by_key(|s| Reverse(s.rejected)),
+        }
+    }
+}
 
 /// Manages tenants.
 #[derive(Debug, clap::Subcommand)]
@@ -26,12 +64,34 @@ pub(super) enum Verb {
         email: String,
     },
     /// List tenants with lag, last record, usage and storage
-    List,
+    List {
+        /// What to sort by; the largest first, but for names
+        #[arg(long, value_enum, default_value_t = Sort::Id)]
+        sort: Sort,
+    },
     /// Show a tenant
     Show {
         /// Tenant's id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
+    },
+    /// Change plan, contact, agreed limits or partitions; it takes effect at once
+    Update {
+        /// Tenant's id or name
+        #[arg(add = crate::complete::tenants())]
+        id: String,
+        /// Plan: free, basic, pro or enterprise
+        #[arg(long)]
+        plan: Option<String>,
+        /// Whom to write to
+        #[arg(long)]
+        email: Option<String>,
+        /// Agreed limits instead of the plan's, such as `rca_hour=500`; all of them, `none` for the plan's
+        #[arg(long, value_delimiter = ',', value_name = "LIMIT=NUMBER")]
+        limits: Vec<String>,
+        /// Partitions of each of its topics; they only grow
+        #[arg(long)]
+        partitions: Option<u32>,
     },
     /// Stop serving a tenant; nothing is lost
     Suspend {
@@ -39,17 +99,20 @@ pub(super) enum Verb {
         #[arg(add = crate::complete::tenants())]
         id: String,
     },
-    /// Serve a suspended tenant again
+    /// Serve a suspended tenant again, or one within its time of grace
     Resume {
         /// Tenant's id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
     },
-    /// Delete a tenant and its records
+    /// Take a tenant down; its data is removed after a time of grace
     Delete {
         /// Tenant's id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
+        /// Days in which `tenant resume` brings it back; 0 removes its data at once
+        #[arg(long, default_value_t = 30)]
+        grace_days: u32,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -61,40 +124,42 @@ pub(super) enum Verb {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::Create { name, plan, email } => {
-            let created: CreatedClient = env.client()?.send(
-                Method::POST,
-                As::Operator,
-                "/api/v1/admin/clients",
-                &NewClient { name, plan, contact_email: email },
-            )?;
-            env.out.message("the key is shown only now");
-            env.out.value(&created, || Table::new(&["ID", "API KEY"]).row([created.client_id.clone(), created.api_key.clone()]))
-        }
-        Verb::List => {
-            let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
+        Verb::Create { name, plan, email } => create(env, &NewClient { name, plan, contact_email: email }),
+        Verb::List { sort } => {
+            let mut page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
+            sort.apply(&mut page.items);
             env.out.value(&page, || table(env, &page.items))
         }
         Verb::Show { id } => {
             let status: ClientStatus = env.client()?.get(As::Operator, &path(&id_of(env, id)?), &[])?;
             env.out.value(&status, || table(env, std::slice::from_ref(&status)))
         }
-        Verb::Suspend { id } => change(env, &id_of(env, id)?, Served::Suspended),
-        Verb::Resume { id } => change(env, &id_of(env, id)?, Served::Active),
-        Verb::Delete { id, yes, dry_run } => {
+        Verb::Update { id, plan, email, limits, partitions } => {
+            let limits = if limits.is_empty() { None } else { Some(overrides(&limits)?) };
+            let wish = ClientChange { state: None, plan, contact_email: email, limits, partitions };
+            change(env, &id_of(env, id)?, &wish)
+        }
+        Verb::Suspend { id } => change(env, &id_of(env, id)?, &served(Served::Suspended)),
+        Verb::Resume { id } => change(env, &id_of(env, id)?, &served(Served::Active)),
+        Verb::Delete { id, grace_days, yes, dry_run } => {
             let id = id_of(env, id)?;
             let status: ClientStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
             if dry_run {
                 env.out.message(&format!(
-                    "would delete tenant {id} ({}) with {} bytes of records",
+                    "would take down tenant {id} ({}) with {} bytes of records, and remove them after {grace_days} days",
                     status.client.name, status.storage_bytes
                 ));
                 return Ok(());
             }
-            prompt::confirm("Deletes tenant", &id, yes)?;
-            env.client()?.call(Method::DELETE, As::Operator, &path(&id))?;
-            env.out.message(&format!("tenant {id} was deleted"));
-            Ok(())
+            prompt::confirm("Takes down tenant", &id, yes)?;
+            let path = format!("{}?grace_days={grace_days}", path(&id));
+            let saga: Saga = env.client()?.send(Method::DELETE, As::Operator, &path, &serde_json::Value::Null)?;
+            if saga.is_over() {
+                env.out.message(&format!("tenant {id} was deleted"));
+            } else {
+                env.out.message(&format!("tenant {id} is not served any more; `kgrca tenant resume {id}` brings it back"));
+            }
+            env.out.value(&saga, || super::saga::table(env, std::slice::from_ref(&saga)))
         }
     }
 }
@@ -120,25 +185,72 @@ fn path(id: &str) -> String {
     format!("/api/v1/admin/clients/{id}")
 }
 
-fn change(env: &Env<'_>, id: &str, state: Served) -> Result {
-    let change = ClientChange { state: Some(state), plan: None };
-    let status: ClientStatus = env.client()?.send(Method::PATCH, As::Operator, &path(id), &change)?;
+/// Creates a tenant. The request has a key of its own: when the server goes away in the middle, the same request goes on
+/// where it was.
+fn create(env: &Env<'_>, wish: &NewClient) -> Result {
+    let request = format!("{:032x}", rand::random::<u128>());
+    let created: CreatedClient =
+        env.client()?.send_until(As::Operator, "/api/v1/admin/clients", wish, &request, PATIENCE, &mut |why| {
+            env.out.message(&format!("{why}; trying again, the tenant is set up once"));
+        })?;
+    show_created(env, &created)
+}
+
+/// Shows a new tenant's secrets and how its agent is installed.
+pub(super) fn show_created(env: &Env<'_>, created: &CreatedClient) -> Result {
+    env.out.message("key and password are shown only now");
+    env.out.value(created, || {
+        let mut table = Table::new(&["FIELD", "VALUE"])
+            .row(["client_id".into(), created.client_id.clone()])
+            .row(["api_key".into(), created.api_key.clone()])
+            .row(["graph_database".into(), created.graph_database.clone()]);
+        for (name, value) in [("kafka_username", &created.kafka_username), ("kafka_password", &created.kafka_password)] {
+            if let Some(value) = value {
+                table = table.row([name.into(), value.clone()]);
+            }
+        }
+        table
+    })
+}
+
+fn served(state: Served) -> ClientChange {
+    ClientChange { state: Some(state), ..ClientChange::default() }
+}
+
+/// Agreed limits as they are typed.
+fn overrides(given: &[String]) -> Result<Overrides> {
+    let mut all = serde_json::Map::new();
+    for pair in given.iter().filter(|p| *p != "none") {
+        let number = pair.split_once('=').and_then(|(name, value)| Some((name, value.parse::<u64>().ok()?)));
+        let (name, value) = number.ok_or_else(|| CliError::usage(format!("`{pair}` is not LIMIT=NUMBER")).hint(LIMITS))?;
+        all.insert(name.to_owned(), value.into());
+    }
+    serde_json::from_value(all.into()).map_err(|e| CliError::usage("these are no limits").cause(e).hint(LIMITS))
+}
+
+fn change(env: &Env<'_>, id: &str, wish: &ClientChange) -> Result {
+    let status: ClientStatus = env.client()?.send(Method::PATCH, As::Operator, &path(id), wish)?;
     env.out.value(&status, || table(env, std::slice::from_ref(&status)))
 }
 
 fn table(env: &Env<'_>, items: &[ClientStatus]) -> Table {
     let now = Time(jiff::Timestamp::now().as_microsecond());
-    Table::new(&["ID", "NAME", "STATE", "PLAN", "LAG", "LAST RECORD", "EVENTS TODAY", "STORAGE"]).rows(items, |s| {
-        let last = s.last_record.map_or("never".into(), |t| env.out.age(now, t));
-        [
-            s.client.client_id.clone(),
-            s.client.name.clone(),
-            s.client.state.as_str().into(),
-            s.client.plan.clone(),
-            s.lag.to_string(),
-            last,
-            s.events_today.to_string(),
-            env.out.size(s.storage_bytes),
-        ]
-    })
+    Table::new(&["ID", "NAME", "STATE", "PLAN", "LAG", "LAST RECORD", "EVENTS TODAY", "QUOTA", "REJECTED", "STORAGE"]).rows(
+        items,
+        |s| {
+            let last = s.last_record.map_or("never".into(), |t| env.out.age(now, t));
+            [
+                s.client.client_id.clone(),
+                s.client.name.clone(),
+                s.client.state.as_str().into(),
+                s.client.plan.clone(),
+                s.lag.to_string(),
+                last,
+                s.events_today.to_string(),
+                s.quota_percent.map_or("-".into(), |p| format!("{p} %")),
+                s.rejected.to_string(),
+                env.out.size(s.storage_bytes),
+            ]
+        },
+    )
 }

@@ -5,7 +5,11 @@ use utoipa::ToSchema;
 
 use crate::model::{Severity, Time};
 use crate::rca::ResourceRef;
-use crate::storage::{ApiKey, Client, Scope, UsageRow};
+use crate::storage::{ClusterCounts, UsageRow};
+
+mod tenancy;
+
+pub use tenancy::*;
 
 /// Body of every error.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -78,97 +82,6 @@ pub struct DeadLetter {
     pub message: String,
     /// The first 4 KiB of it, masked.
     pub record: String,
-}
-
-/// A wish for a new tenant.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewClient {
-    /// What the customer is called.
-    #[schema(min_length = 1, max_length = 200, pattern = "[^ \\t\\r\\n]")]
-    pub name: String,
-    /// The plan's name.
-    #[schema(pattern = "^(free|basic|pro|enterprise)$")]
-    pub plan: String,
-    /// Whom to write to.
-    #[serde(default)]
-    pub contact_email: String,
-}
-
-/// A new tenant with its first key, shown once.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-pub struct CreatedClient {
-    /// The tenant's id.
-    pub client_id: String,
-    /// Its first key; shown only here.
-    pub api_key: String,
-    /// Its graph's name.
-    pub graph_database: String,
-    /// Its topics.
-    pub kafka_topics: Vec<String>,
-}
-
-/// Whether a tenant is to be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Served {
-    /// It is.
-    Active,
-    /// Its keys answer 403.
-    Suspended,
-}
-
-/// A change of a tenant.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClientChange {
-    /// Whether it is to be served.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<Served>,
-    /// A plan's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^(free|basic|pro|enterprise)$")]
-    pub plan: Option<String>,
-}
-
-/// A wish for a new key.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewKey {
-    /// What it is for.
-    #[serde(default)]
-    pub name: String,
-    /// What it may do.
-    #[schema(min_items = 1)]
-    pub scopes: Vec<Scope>,
-}
-
-/// A new key, shown once.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-pub struct CreatedKey {
-    /// The key; shown only here.
-    pub api_key: String,
-    /// What is stored of it.
-    #[serde(flatten)]
-    pub key: ApiKey,
-}
-
-/// A tenant with what an operator watches.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ClientStatus {
-    /// The tenant.
-    #[serde(flatten)]
-    pub client: Client,
-    /// Records that are durable and not applied yet.
-    pub lag: u64,
-    /// When its last record was applied, in event time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub last_record: Option<Time>,
-    /// Events accepted today.
-    pub events_today: u64,
-    /// Bytes of its records.
-    pub storage_bytes: u64,
 }
 
 /// What people do with incidents; the engine opens and reopens them.
@@ -323,7 +236,7 @@ pub struct Stats {
     pub clusters: Vec<ClusterStats>,
     /// Records that are durable and not applied yet.
     pub lag: u64,
-    /// What became of records since the daemon loaded the tenant; `seen = applied + duplicate + rejected`.
+    /// What became of all records; `seen = applied + duplicate + rejected`.
     pub records: crate::service::analyze::Counts,
 }
 
@@ -332,14 +245,9 @@ pub struct Stats {
 pub struct ClusterStats {
     /// Its name.
     pub cluster: String,
-    /// Live resources.
-    pub resources: usize,
-    /// Valid edges.
-    pub edges: usize,
-    /// Episodes of the window.
-    pub episodes: usize,
-    /// Live incidents.
-    pub incidents: usize,
+    /// How much of it lives.
+    #[serde(flatten)]
+    pub counts: ClusterCounts,
     /// Event time of the newest record.
     #[schema(value_type = String, format = DateTime)]
     pub last_record: Time,

@@ -4,4 +4,4 @@ mod invoice;
 mod plan;
 
 pub use invoice::{Invoice, Line, MonthUsage, days_in_month, invoice};
-pub use plan::{Overage, Plan, find, plans};
+pub use plan::{Overage, Overrides, Plan, find, plans};

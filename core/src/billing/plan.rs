@@ -34,12 +34,19 @@ pub struct Plan {
     pub clusters: Option<u64>,
     /// How long records and the graph are kept, in days.
     pub retention_days: u32,
+    /// Partitions of each topic where the log has several.
+    #[serde(default = "usual_partitions")]
+    pub partitions: u32,
     /// Storage included, in GB.
     #[serde(default)]
     pub storage_gb: Option<u64>,
     /// Prices of what goes beyond; absent when nothing may.
     #[serde(default)]
     pub overage: Option<Overage>,
+}
+
+fn usual_partitions() -> u32 {
+    6
 }
 
 /// Prices of what goes beyond a plan, in US dollars.
@@ -54,6 +61,49 @@ pub struct Overage {
     /// Per GB and month.
     #[schema(value_type = String)]
     pub storage_gb: Decimal,
+}
+
+/// Limits that were agreed with one tenant instead of its plan's; an absent one is the plan's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// See [`Plan::events_day`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_day: Option<u64>,
+    /// See [`Plan::rca_hour`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rca_hour: Option<u64>,
+    /// See [`Plan::api_minute`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_minute: Option<u64>,
+    /// See [`Plan::clusters`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<u64>,
+    /// See [`Plan::retention_days`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
+}
+
+impl Overrides {
+    /// Whether everything is the plan's.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Plan {
+    /// The plan with what was agreed instead.
+    #[must_use]
+    pub fn with(&self, agreed: &Overrides) -> Self {
+        Self {
+            events_day: agreed.events_day.or(self.events_day),
+            rca_hour: agreed.rca_hour.or(self.rca_hour),
+            api_minute: agreed.api_minute.or(self.api_minute),
+            clusters: agreed.clusters.or(self.clusters),
+            retention_days: agreed.retention_days.unwrap_or(self.retention_days),
+            ..self.clone()
+        }
+    }
 }
 
 static PLANS: LazyLock<Vec<Plan>> = LazyLock::new(|| {

@@ -46,6 +46,14 @@ impl Topic {
             .find(|t| name.strip_suffix(t.as_str()).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.')))
     }
 
+    /// Those that senders write to.
+    pub const INPUT: [Self; 5] = [Self::Events, Self::Logs, Self::Alerts, Self::Resource, Self::Topology];
+
+    /// Whether only the newest record of each key is kept, without an end in time.
+    pub fn is_compacted(self) -> bool {
+        matches!(self, Self::Resource | Self::Topology)
+    }
+
     /// Whether accepted records of this topic count as billable events.
     pub fn is_metered(self) -> bool {
         matches!(self, Self::Events | Self::Logs | Self::Alerts)

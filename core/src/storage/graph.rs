@@ -102,6 +102,39 @@ pub struct TimelineFilter {
     pub limit: usize,
 }
 
+/// Which live resources are wanted; in the order of cluster and id.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceFilter {
+    /// Of this kind, in any case.
+    pub kind: Option<String>,
+    /// In this namespace.
+    pub namespace: Option<String>,
+    /// Of this name.
+    pub name: Option<String>,
+    /// With this label.
+    pub label: Option<(String, String)>,
+    /// Only well or only unwell ones.
+    pub healthy: Option<bool>,
+    /// Behind this id: the cursor.
+    pub after: Option<String>,
+    /// Most rows.
+    pub limit: usize,
+}
+
+impl ResourceFilter {
+    /// Whether a resource is wanted, whatever its place.
+    pub fn wants(&self, r: &ResourceRow) -> bool {
+        let named = &r.resource;
+        r.deleted.is_none()
+            && self.kind.as_deref().is_none_or(|k| named.kind.eq_ignore_ascii_case(k))
+            && self.namespace.as_deref().is_none_or(|n| n == named.namespace)
+            && self.name.as_deref().is_none_or(|n| n == named.name)
+            && self.label.as_ref().is_none_or(|(k, v)| r.labels.split(',').any(|l| l.split_once('=') == Some((k, v))))
+            && self.healthy.is_none_or(|h| r.healthy == Some(h))
+            && self.after.as_ref().is_none_or(|after| r.id > *after)
+    }
+}
+
 /// How much a tenant's graph holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GraphCounts {
@@ -118,12 +151,18 @@ pub struct GraphCounts {
 /// The graph of each tenant.
 #[async_trait::async_trait]
 pub trait GraphStore: Send + Sync {
+    /// Makes room for a tenant. Fails with `Full` when there is none.
+    async fn create(&self, tenant: &Tenant) -> Result<()>;
+
     /// Writes what a batch changed; idempotent by key. Fails with `Fenced` under an epoch older than one seen before, with
     /// `Corrupt` when what was told of the partition before is lost.
     async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()>;
 
     /// The resources of a uid, newest first; one in each cluster that knows it.
     async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>>;
+
+    /// Live resources by id.
+    async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>>;
 
     /// What lies around the resource of a uid as of an instant, at most `limit` resources; `None` when nobody knows it.
     async fn around(&self, tenant: &Tenant, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>>;
@@ -139,6 +178,9 @@ pub trait GraphStore: Send + Sync {
 
     /// Erases what ended before an instant. Returns how many resources, episodes and edges that were.
     async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64>;
+
+    /// Name and version of what keeps it, and whether it answers.
+    async fn check(&self) -> Result<String>;
 
     /// Bytes that a tenant's graph takes.
     async fn bytes(&self, tenant: &Tenant) -> Result<u64>;

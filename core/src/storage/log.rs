@@ -50,6 +50,19 @@ pub trait EventLog: Send + Sync {
     /// Reads at most `max` records and little more than [`READ_BYTES`] from an offset on; what compaction and retention took is left out.
     async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>>;
 
+    /// The same for whoever goes on from where it ended: what comes next may be on its way already.
+    async fn tail(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
+        self.read(tenant, stream, from, max).await
+    }
+
+    /// Ends the tails of a partition.
+    async fn release(&self, _tenant: &Tenant, _partition: u32) {}
+
+    /// Returns when records of a partition that is tailed may have come that others appended; never where nobody else can.
+    async fn arrived(&self, _tenant: &Tenant, _partition: u32) {
+        std::future::pending::<()>().await;
+    }
+
     /// An offset at or before the first record taken at or after an instant.
     async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64>;
 
@@ -65,6 +78,9 @@ pub trait EventLog: Send + Sync {
 
     /// Bytes that a tenant's records take.
     async fn bytes(&self, tenant: &Tenant) -> Result<u64>;
+
+    /// Name and version of what keeps it, and whether it answers.
+    async fn check(&self) -> Result<String>;
 
     /// Removes everything of a tenant.
     async fn remove(&self, tenant: &Tenant) -> Result<()>;

@@ -4,137 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Result, StreamId, Tenant};
+use super::{ApiKey, Audit, AuditEntry, Client, Result, Saga, StreamId, Tenant};
 use crate::incident::{State, Transition};
 use crate::model::Time;
 use crate::rca::{Answer, Scorer};
-
-/// Whether a tenant is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ClientState {
-    /// Served.
-    Active,
-    /// Keys answer 403 with the reason.
-    Suspended,
-    /// Being offboarded.
-    Deleted,
-}
-
-impl ClientState {
-    /// The word used on the wire and in SQL.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Deleted => "deleted",
-        }
-    }
-
-    /// Reads the word.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Active, Self::Suspended, Self::Deleted].into_iter().find(|s| s.as_str() == word)
-    }
-}
-
-/// A customer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Client {
-    /// The tenant's id.
-    pub client_id: String,
-    /// What the customer is called.
-    pub name: String,
-    /// The plan's name.
-    pub plan: String,
-    /// Whether it is served.
-    pub state: ClientState,
-    /// Whom to write to.
-    pub contact_email: String,
-    /// When it was created.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Time,
-    /// When it was deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub deleted_at: Option<Time>,
-}
-
-/// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Send records.
-    Ingest,
-    /// Read answers, incidents and the graph.
-    Read,
-    /// Ask the graph in its query language.
-    Query,
-    /// Manage the tenant; of the operator's keys: all tenants.
-    Admin,
-    /// Read usage and invoices.
-    Billing,
-    /// Read `/metrics`.
-    Metrics,
-}
-
-impl Scope {
-    /// All scopes.
-    pub const ALL: [Self; 6] = [Self::Ingest, Self::Read, Self::Query, Self::Admin, Self::Billing, Self::Metrics];
-
-    /// The word used on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Read => "read",
-            Self::Query => "query",
-            Self::Admin => "admin",
-            Self::Billing => "billing",
-            Self::Metrics => "metrics",
-        }
-    }
-
-    /// Reads the word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.as_str() == word)
-    }
-}
-
-/// An API key as it is stored: never the key itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct ApiKey {
-    /// Identity for people.
-    pub key_id: String,
-    /// The tenant; absent for the operator's keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
-    /// What it is for.
-    pub name: String,
-    /// Last four characters.
-    pub last4: String,
-    /// What it may do.
-    pub scopes: Vec<Scope>,
-    /// When it was created.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Time,
-    /// When it was revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub revoked_at: Option<Time>,
-}
-
-/// One administrative act.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Audit {
-    /// When.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Time,
-    /// The key that did it.
-    pub actor: String,
-    /// What was done.
-    pub action: String,
-    /// To what.
-    pub target: String,
-}
 
 /// How far a stream is worked off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +27,40 @@ pub struct ClusterRow {
     pub state: String,
     /// When the last record of it was applied.
     pub last_record: Time,
+    /// How much of it lives; absent leaves what was known.
+    pub counts: Option<ClusterCounts>,
+}
+
+/// How much of a cluster lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ClusterCounts {
+    /// Live resources.
+    pub resources: usize,
+    /// Valid edges.
+    pub edges: usize,
+    /// Episodes of the window.
+    pub episodes: usize,
+    /// Live incidents.
+    pub incidents: usize,
+}
+
+/// A daemon that works on these stores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DaemonRow {
+    /// The name under which it owns partitions.
+    pub owner: String,
+    /// Where its API is.
+    pub address: String,
+    /// What it does, such as `api,worker`.
+    pub roles: String,
+    /// Its version.
+    pub version: String,
+    /// When it started.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Time,
+    /// When it was heard of last.
+    #[schema(value_type = String, format = DateTime)]
+    pub seen_at: Time,
 }
 
 /// Usage of one day.
@@ -278,6 +185,8 @@ pub struct IncidentFilter {
 pub trait MetaStore: Send + Sync + Admin {
     /// Takes or renews the lease of a tenant's partition. Returns the epoch while it is ours.
     async fn lease(&self, tenant: &Tenant, partition: u32, owner: &str, until: Time, now: Time) -> Result<Option<i64>>;
+    /// Gives a lease back, so that another daemon need not wait for its end.
+    async fn release(&self, tenant: &Tenant, partition: u32, owner: &str) -> Result<()>;
     /// How far each stream is worked off.
     async fn offsets(&self, tenant: &Tenant) -> Result<Vec<Offset>>;
     /// Engine state of all clusters.
@@ -300,6 +209,8 @@ pub trait MetaStore: Send + Sync + Admin {
     async fn add_usage(&self, tenant: &Tenant, usage: &BTreeMap<(String, String), i64>) -> Result<()>;
     /// Usage of the days from `from` to before `to` (`YYYY-MM-DD`).
     async fn usage(&self, tenant: &Tenant, from: &str, to: &str) -> Result<Vec<UsageRow>>;
+    /// Usage of all days, by metric.
+    async fn usage_total(&self, tenant: &Tenant) -> Result<BTreeMap<String, i64>>;
     /// Remembers the answer to an idempotency key for a day; returns what was remembered before.
     async fn idempotent(&self, tenant: &Tenant, key: &str, answer: Option<&str>, now: Time) -> Result<Option<String>>;
 }
@@ -311,6 +222,10 @@ pub trait Admin: Send + Sync {
     async fn put_client(&self, client: &Client) -> Result<()>;
     /// A tenant.
     async fn client(&self, client_id: &str) -> Result<Option<Client>>;
+    /// Lets a plan count for a tenant from an instant on.
+    async fn subscribe(&self, tenant: &Tenant, plan: &str, since: Time) -> Result<()>;
+    /// Removes everything of a tenant but what it owes and what was done to it; also these when nothing is to be left.
+    async fn forget_client(&self, tenant: &Tenant, and_its_row: bool) -> Result<()>;
     /// All tenants by id.
     async fn list_clients(&self) -> Result<Vec<Client>>;
     /// Stores a key under its hash.
@@ -321,10 +236,36 @@ pub trait Admin: Send + Sync {
     async fn keys(&self, client_id: Option<&str>) -> Result<Vec<ApiKey>>;
     /// Revokes a key. Returns whether there was one.
     async fn revoke_key(&self, client_id: Option<&str>, key_id: &str, now: Time) -> Result<bool>;
+    /// Lets a key end at an instant, unless it ends sooner. Returns whether there was one.
+    async fn expire_key(&self, client_id: Option<&str>, key_id: &str, at: Time) -> Result<bool>;
     /// The places of all feedback, see [`MetaStore::put_feedback`].
     async fn feedback(&self) -> Result<Vec<Option<u32>>>;
-    /// Writes an administrative act down.
+    /// Writes an administrative act down, at the end of its chain.
     async fn audit(&self, audit: &Audit) -> Result<()>;
+    /// Entries of a tenant's chain, or of the operator's, behind a place.
+    async fn audit_log(&self, client_id: Option<&str>, after: i64, limit: usize) -> Result<Vec<AuditEntry>>;
+    /// Writes down how far a saga is.
+    async fn put_saga(&self, saga: &Saga) -> Result<()>;
+    /// A saga.
+    async fn saga(&self, saga_id: &str) -> Result<Option<Saga>>;
+    /// The sagas of a tenant or of all, newest first.
+    async fn sagas(&self, client_id: Option<&str>) -> Result<Vec<Saga>>;
+    /// Takes a saga for a daemon alone until an instant. Returns whether it is ours.
+    async fn claim_saga(&self, saga_id: &str, owner: &str, until: Time, now: Time) -> Result<bool>;
+    /// Tells that a daemon lives.
+    async fn beat(&self, daemon: &DaemonRow) -> Result<()>;
+    /// Tells that a daemon leaves.
+    async fn leave(&self, owner: &str) -> Result<()>;
+    /// Daemons that were heard of at or after an instant, by owner.
+    async fn daemons(&self, since: Time) -> Result<Vec<DaemonRow>>;
+    /// The graph server that holds a tenant.
+    async fn graph_place(&self, tenant: &Tenant) -> Result<Option<String>>;
+    /// All tenants with the graph server that holds each.
+    async fn graph_places(&self) -> Result<Vec<(String, String)>>;
+    /// Puts a tenant onto a graph server, or off it. Fails with `Conflict` when it is to be `alone` there and is not.
+    async fn put_graph_place(&self, tenant: &Tenant, server: Option<&str>, alone: bool) -> Result<()>;
+    /// The store's clock; absent where it is ours.
+    async fn now(&self) -> Result<Option<Time>>;
     /// Checks that the store can be read and written.
     async fn check(&self) -> Result<String>;
 }

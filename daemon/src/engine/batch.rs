@@ -6,7 +6,8 @@ use kgrca_core::engine::{Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject};
 use kgrca_core::storage::{
-    AnswerRow, ClusterRow, Commit, Error, GraphBatch, IncidentNode, IncidentRow, Offset, Stored, StreamId, Tenant, TransitionRow,
+    AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, IncidentNode, IncidentRow, Offset, Stored, StreamId,
+    Tenant,
 };
 
 use super::worker::Worker;
@@ -33,13 +34,38 @@ pub(super) struct Outcome {
     pub answers: Vec<AnswerRow>,
     clusters: Vec<ClusterRow>,
     changes: Changes,
+    /// Records of clusters that belong to other partitions.
+    misplaced: Vec<Entry>,
     /// Incidents for the graph by key; their ids are not known yet.
     pub nodes: Vec<(u64, IncidentNode)>,
     /// When the record arrived that waited longest.
     oldest: Option<Time>,
 }
 
+/// What becomes of records that are not rejected.
+const APPLIED: &str = "applied";
+const DUPLICATE: &str = "duplicate";
+
 impl Outcome {
+    /// Counts what became of a record; ticks and people's acts are not counted.
+    fn count(&mut self, topic: Topic, status: &'static str) {
+        if topic != Topic::Control {
+            *self.by_topic.entry((topic, status)).or_default() += 1;
+        }
+    }
+
+    /// What became of the batch, for the counters that are committed with it.
+    fn account(&mut self, day: &str) {
+        for ((_, status), n) in &self.by_topic {
+            let metric = match *status {
+                APPLIED => "records_applied_count",
+                DUPLICATE => "records_duplicate_count",
+                _ => "records_rejected_count",
+            };
+            *self.usage.entry((day.to_owned(), metric.to_owned())).or_default() += *n as i64;
+        }
+    }
+
     /// Every incident that something is told of or that another one went into: each needs its number.
     fn incidents(&self) -> Vec<u64> {
         let into = self.rows.iter().filter_map(|r| r.merged_into.as_ref()?.parse().ok());
@@ -62,15 +88,18 @@ pub(super) async fn work_off(
     let next: Vec<Offset> =
         read.iter().filter_map(|(stream, records)| Some(Offset { stream: *stream, next: records.last()?.offset + 1 })).collect();
     let live = std::sync::Arc::clone(&worker.live).write_owned().await;
-    let tenant = worker.tenant.clone();
+    let (tenant, place) = (worker.tenant.clone(), (worker.partition, worker.partitions));
     let worked = tokio::task::spawn_blocking(move || {
         let mut live = live;
-        let outcome = apply(&mut live, &tenant, &read, settled);
+        let outcome = apply(&mut live, &tenant, place, &read, settled);
         (live, outcome)
     });
     let (live, mut outcome) = worked.await.map_err(|e| Error::new(kgrca_core::storage::ErrorKind::Internal, e.to_string()))?;
-    let counts = live.counts.clone();
     drop(live);
+    if !outcome.misplaced.is_empty() {
+        telemetry::Misplaced { tenant: &worker.tenant, records: outcome.misplaced.len() }.emit();
+        worker.stores.log.append(&worker.tenant, std::mem::take(&mut outcome.misplaced)).await?;
+    }
     let keys = outcome.incidents();
     let numbers = if keys.is_empty() { BTreeMap::new() } else { worker.stores.meta.reserve(&worker.tenant, &keys).await? };
     for row in &mut outcome.rows {
@@ -90,14 +119,12 @@ pub(super) async fn work_off(
         usage: outcome.usage,
         clusters: outcome.clusters,
         incidents: outcome.rows,
-        transitions: outcome.transitions.clone(),
+        transitions: outcome.transitions,
         answers: outcome.answers,
     };
     worker.stores.meta.commit(&worker.tenant, worker.partition, commit).await?;
-    worker.live.write().await.committed = counts;
     worker.commits.add(&worker.tenant);
     offsets.extend(next.iter().map(|o| (o.stream, o.next)));
-    announce(worker, &outcome.transitions, &numbers);
     telemetry::BatchCommitted {
         tenant: &worker.tenant,
         by_topic: &outcome.by_topic,
@@ -108,20 +135,18 @@ pub(super) async fn work_off(
     Ok(())
 }
 
-/// Tells those who follow the feed; their ids come from the store when they resume.
-fn announce(worker: &Worker, transitions: &[(u64, kgrca_core::incident::Transition)], numbers: &BTreeMap<u64, i64>) {
-    for (key, transition) in transitions {
-        if let Some(number) = numbers.get(key) {
-            let row = TransitionRow { id: 0, incident_id: format!("inc-{number}"), transition: transition.clone() };
-            // Nobody follows the feed.
-            let _ = worker.feed.send(row);
-        }
-    }
-}
+/// A partition and how many there are.
+type Partition = (u32, u32);
 
-fn apply(live: &mut Live, tenant: &Tenant, read: &BTreeMap<StreamId, Vec<Stored>>, settled: bool) -> Outcome {
+fn apply(
+    live: &mut Live,
+    tenant: &Tenant,
+    partition: Partition,
+    read: &BTreeMap<StreamId, Vec<Stored>>,
+    settled: bool,
+) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut placed = parse_all(tenant, read, &mut outcome, live);
+    let mut placed = parse_all(tenant, partition, read, &mut outcome, live);
     placed.sort_by_key(|a| (a.record.at, a.topic, a.offset));
     let mut touched: BTreeSet<Str> = BTreeSet::new();
     for p in placed {
@@ -131,12 +156,7 @@ fn apply(live: &mut Live, tenant: &Tenant, read: &BTreeMap<StreamId, Vec<Stored>
         if p.topic == Topic::Control {
             continue;
         }
-        match applied {
-            Applied::Applied => live.counts.applied += 1,
-            Applied::Duplicate => live.counts.duplicate += 1,
-        }
-        let status = if applied == Applied::Applied { "applied" } else { "duplicate" };
-        *outcome.by_topic.entry((p.topic, status)).or_default() += 1;
+        outcome.count(p.topic, if applied == Applied::Applied { APPLIED } else { DUPLICATE });
     }
     live.dirty.extend(touched.iter().cloned());
     // While more waits, clusters are looked at now and then only.
@@ -151,14 +171,29 @@ fn apply(live: &mut Live, tenant: &Tenant, read: &BTreeMap<StreamId, Vec<Stored>
         // Also of clusters that are not looked at now: what people did counts at once.
         told::update(state, evaluation.as_ref(), &mut live.told, &mut outcome);
         outcome.changes.extend(state.take_changes());
-        let row = ClusterRow { cluster: state.name.to_string(), state: state.save(), last_record: state.last_record };
+        let row = ClusterRow {
+            cluster: state.name.to_string(),
+            state: state.save(),
+            last_record: state.last_record,
+            counts: due.contains(name).then(|| counts(state)),
+        };
         outcome.clusters.push(row);
     }
+    outcome.account(&crate::app::now().day());
     if looks {
         let known: BTreeSet<u64> = live.clusters.values().flat_map(|c| c.incidents.iter()).map(|i| i.key).collect();
         live.told.retain(|key, _| known.contains(key));
     }
     outcome
+}
+
+fn counts(state: &ClusterState) -> ClusterCounts {
+    ClusterCounts {
+        resources: state.graph.live(),
+        edges: state.graph.edge_count(),
+        episodes: state.episodes.len(),
+        incidents: state.incidents.iter().filter(|i| i.is_live()).count(),
+    }
 }
 
 fn look(state: &mut ClusterState) -> Evaluation {
@@ -178,7 +213,25 @@ pub(super) fn read_one(tenant: &Tenant, topic: Topic, stored: &Stored, out: &mut
     parse::parse(topic, &stored.value, &context, out)
 }
 
-fn parse_all(tenant: &Tenant, read: &BTreeMap<StreamId, Vec<Stored>>, outcome: &mut Outcome, live: &mut Live) -> Vec<Placed> {
+/// Another producer's hash, or fewer partitions than there are now, may have led a record astray: it is sent on.
+fn misplaced(tenant: &Tenant, (own, count): Partition, stream: StreamId, stored: &Stored, first: &Record) -> Option<Entry> {
+    let partition = super::partition_of(tenant, &first.cluster, count);
+    let entry = || Entry {
+        stream: StreamId { partition, ..stream },
+        key: stored.key.clone(),
+        value: stored.value.clone(),
+        received_at: stored.received_at,
+    };
+    (partition != own).then(entry)
+}
+
+fn parse_all(
+    tenant: &Tenant,
+    partition: Partition,
+    read: &BTreeMap<StreamId, Vec<Stored>>,
+    outcome: &mut Outcome,
+    live: &mut Live,
+) -> Vec<Placed> {
     let mut placed = Vec::new();
     let mut records = Vec::new();
     for (stream, stored) in read {
@@ -186,27 +239,23 @@ fn parse_all(tenant: &Tenant, read: &BTreeMap<StreamId, Vec<Stored>>, outcome: &
             if stream.topic != Topic::Control {
                 outcome.oldest = Some(outcome.oldest.map_or(s.received_at, |oldest| oldest.min(s.received_at)));
             }
-            match read_one(tenant, stream.topic, s, &mut records) {
-                Ok(()) => {
-                    if stream.topic.is_metered() {
-                        *outcome.usage.entry((s.received_at.day(), "events_ingested_count".into())).or_default() += 1;
-                    }
-                    if stream.topic != Topic::Control {
-                        live.counts.seen += records.len() as u64;
-                    }
-                    for record in records.drain(..) {
-                        if live.cluster(&record.cluster).admit(stream.topic, &record) {
-                            placed.push(Placed { record, topic: stream.topic, offset: s.offset });
-                        } else {
-                            live.counts.duplicate += 1;
-                            *outcome.by_topic.entry((stream.topic, "duplicate")).or_default() += 1;
-                        }
-                    }
-                }
-                Err(reject) => {
-                    live.counts.seen += 1;
-                    live.counts.rejected += 1;
-                    *outcome.by_topic.entry((stream.topic, reject.reason.as_str())).or_default() += 1;
+            records.clear();
+            if let Err(reject) = read_one(tenant, stream.topic, s, &mut records) {
+                outcome.count(stream.topic, reject.reason.as_str());
+                continue;
+            }
+            if let Some(entry) = records.first().and_then(|first| misplaced(tenant, partition, *stream, s, first)) {
+                outcome.misplaced.push(entry);
+                continue;
+            }
+            if stream.topic.is_metered() {
+                *outcome.usage.entry((s.received_at.day(), "events_ingested_count".into())).or_default() += 1;
+            }
+            for record in records.drain(..) {
+                if live.cluster(&record.cluster).admit(stream.topic, &record) {
+                    placed.push(Placed { record, topic: stream.topic, offset: s.offset });
+                } else {
+                    outcome.count(stream.topic, DUPLICATE);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Workers: log → core → stores. One worker per (tenant, partition), loaded when there is something to do.
 
 mod batch;
+mod fleet;
 mod history;
 mod rebuild;
 mod snapshot;
@@ -9,25 +10,31 @@ mod worker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kgrca_core::engine::ClusterState;
-use kgrca_core::model::Str;
-use kgrca_core::service::analyze::Counts;
-use kgrca_core::storage::{Error, ErrorKind, Tenant, TransitionRow};
-use tokio::sync::{Notify, RwLock, broadcast, watch};
+use kgrca_core::model::{Str, Topic};
+use kgrca_core::storage::{Stored, Tenant};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::storage::Stores;
 use told::Told;
 
-/// How long a question waits for live state.
-const LOADS: Duration = Duration::from_secs(10);
-
 /// The partition of a cluster: CRC32 of `client_id/cluster`.
-fn partition_of(tenant: &Tenant, cluster: &str, partitions: u32) -> u32 {
-    crc32fast::hash(format!("{tenant}/{cluster}").as_bytes()) % partitions
+pub fn partition_of(tenant: &Tenant, cluster: &str, partitions: u32) -> u32 {
+    crc32fast::hash(format!("{tenant}/{cluster}").as_bytes()) % partitions.max(1)
+}
+
+/// The cluster of a record of the log; of a tombstone by its key, as our door writes it.
+pub fn cluster_of(tenant: &Tenant, topic: Topic, stored: &Stored) -> Option<String> {
+    if stored.value.is_empty() {
+        return std::str::from_utf8(&stored.key).ok()?.split_once('/').map(|(cluster, _)| cluster.to_owned());
+    }
+    let mut records = Vec::new();
+    batch::read_one(tenant, topic, stored, &mut records).ok()?;
+    records.first().map(|r| r.cluster.to_string())
 }
 
 /// The live state of a tenant's partition.
@@ -35,10 +42,6 @@ fn partition_of(tenant: &Tenant, cluster: &str, partitions: u32) -> u32 {
 pub struct Live {
     /// Clusters by name.
     pub clusters: BTreeMap<Str, ClusterState>,
-    /// What became of records since it was loaded, with the batch that is being worked off.
-    pub counts: Counts,
-    /// The same as of the last commit: what answers rest on.
-    pub committed: Counts,
     /// What was told last of each incident, by its key.
     pub told: HashMap<u64, Told>,
     /// Clusters with records since they were looked at.
@@ -49,21 +52,16 @@ pub struct Live {
 
 /// How often each tenant's workers committed: what was read before a commit is old after it.
 #[derive(Debug, Default)]
-pub struct Commits(Mutex<HashMap<Tenant, u64>>);
+pub struct Commits(Mutex<HashMap<Tenant, watch::Sender<u64>>>);
 
 impl Commits {
-    fn add(&self, tenant: &Tenant) {
+    fn sender(&self, tenant: &Tenant) -> watch::Sender<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get_mut(tenant) {
-            Some(n) => *n += 1,
-            None => {
-                all.insert(tenant.clone(), 1);
-            }
-        }
+        all.entry(tenant.clone()).or_insert_with(|| watch::channel(0).0).clone()
     }
 
-    fn get(&self, tenant: &Tenant) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or(0)
+    fn add(&self, tenant: &Tenant) {
+        self.sender(tenant).send_modify(|n| *n += 1);
     }
 }
 
@@ -79,135 +77,149 @@ impl Live {
 }
 
 /// A loaded partition.
-pub struct Loaded {
-    /// Its live state; readable once it was rebuilt.
-    pub live: Arc<RwLock<Live>>,
+struct Loaded {
     wake: Arc<Notify>,
-    ready: watch::Receiver<bool>,
-    /// How many records wait, as the worker saw it last.
-    pub lag: watch::Receiver<u64>,
-    /// Transitions as they are committed.
-    pub feed: broadcast::Sender<TransitionRow>,
+    stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Loaded {
+    /// Waits until its worker has left.
+    async fn ended(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // A worker that panicked has said so in the log.
+            let _ = task.await;
+        }
+    }
 }
 
 /// All workers of this daemon.
 pub struct Engine {
     stores: Stores,
-    partitions: u32,
     tick: Duration,
     owner: String,
+    works: bool,
     snapshots: PathBuf,
+    fleet: Mutex<fleet::Fleet>,
+    /// Partitions of each tenant that was seen.
+    partitions: Mutex<HashMap<Tenant, u32>>,
     loaded: Mutex<HashMap<(Tenant, u32), Arc<Loaded>>>,
     commits: Arc<Commits>,
-    stop: watch::Sender<bool>,
 }
 
 impl Engine {
-    /// An engine without workers; they are loaded as tenants need them.
-    pub fn new(stores: Stores, partitions: u32, tick: Duration, owner: String, snapshots: PathBuf) -> Self {
+    /// An engine without workers; they are loaded as tenants need them, never where this daemon does not work.
+    pub fn new(stores: Stores, works: bool, tick: Duration, owner: String, snapshots: PathBuf) -> Self {
         Self {
             stores,
-            partitions,
             tick,
             owner,
+            works,
             snapshots,
+            fleet: Mutex::default(),
+            partitions: Mutex::default(),
             loaded: Mutex::default(),
             commits: Arc::default(),
-            stop: watch::channel(false).0,
         }
+    }
+
+    /// The name under which this daemon owns partitions.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn fleet(&self) -> MutexGuard<'_, fleet::Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<(Tenant, u32), Arc<Loaded>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this daemon is to work on a tenant's partition.
+    fn is_mine(&self, tenant: &Tenant, partition: u32) -> bool {
+        self.works && self.fleet().is_mine(&self.owner, tenant, partition)
+    }
+
+    /// Remembers how many partitions a tenant has. With another number its workers begin anew.
+    pub fn know(&self, tenant: &Tenant, partitions: u32) {
+        let before = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), partitions);
+        if before.is_some_and(|before| before != partitions) {
+            let mut places = self.places();
+            for (_, loaded) in places.extract_if(|(t, _), _| t == tenant) {
+                // It leaves by itself; the lease lets nobody in before.
+                loaded.stop.send_replace(true);
+            }
+        }
+    }
+
+    /// How many partitions a tenant has, as far as this daemon knows.
+    pub fn partitions(&self, tenant: &Tenant) -> u32 {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or(1)
     }
 
     /// The partition of a cluster: CRC32 of `client_id/cluster`.
     pub fn partition(&self, tenant: &Tenant, cluster: &str) -> u32 {
-        partition_of(tenant, cluster, self.partitions)
+        partition_of(tenant, cluster, self.partitions(tenant))
     }
 
-    /// How often this daemon committed for a tenant.
-    pub fn commits(&self, tenant: &Tenant) -> u64 {
-        self.commits.get(tenant)
+    /// How often this daemon committed for a tenant, and whoever waits for the next time.
+    pub fn commits(&self, tenant: &Tenant) -> watch::Receiver<u64> {
+        self.commits.sender(tenant).subscribe()
     }
 
-    /// All partitions of a tenant; their live state may still be on its way.
-    pub fn tenant(self: &Arc<Self>, tenant: &Tenant) -> Vec<Arc<Loaded>> {
-        (0..self.partitions).map(|p| self.load(tenant, p)).collect()
+    fn loaded_places(&self) -> Vec<(Tenant, u32)> {
+        self.places().keys().cloned().collect()
     }
 
-    /// All partitions of a tenant with their live state.
-    pub async fn ready(self: &Arc<Self>, tenant: &Tenant) -> Result<Vec<Arc<Loaded>>, Error> {
-        let all = self.tenant(tenant);
-        for loaded in &all {
-            let mut ready = loaded.ready.clone();
-            let there = tokio::time::timeout(LOADS, ready.wait_for(|ready| *ready)).await;
-            if !matches!(there, Ok(Ok(_))) {
-                return Err(Error::new(ErrorKind::Unavailable, "the live state is being loaded").hint("try again in a moment"));
-            }
-        }
-        Ok(all)
-    }
-
-    /// Partitions of a tenant that are loaded already.
-    pub fn loaded(&self, tenant: &Tenant) -> Vec<Arc<Loaded>> {
-        let all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter(|((t, _), _)| t == tenant).map(|(_, l)| Arc::clone(l)).collect()
-    }
-
-    /// The loaded partition; starts its worker when there is none.
-    pub fn load(self: &Arc<Self>, tenant: &Tenant, partition: u32) -> Arc<Loaded> {
-        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Starts the worker of a partition when there is none.
+    fn load(self: &Arc<Self>, tenant: &Tenant, partition: u32) -> Arc<Loaded> {
+        let mut all = self.places();
         if let Some(loaded) = all.get(&(tenant.clone(), partition)) {
             return Arc::clone(loaded);
         }
-        let (lag_sender, lag) = watch::channel(0);
-        let (ready_sender, ready) = watch::channel(false);
-        let loaded = Arc::new(Loaded {
-            live: Arc::default(),
-            wake: Arc::default(),
-            ready,
-            lag,
-            feed: broadcast::channel(1024).0,
-            task: Mutex::default(),
-        });
+        let partitions = self.partitions(tenant);
+        let (stop, stopped) = watch::channel(false);
+        let loaded = Arc::new(Loaded { wake: Arc::default(), stop, task: Mutex::default() });
         let worker = worker::Worker {
             stores: self.stores.clone(),
             tenant: tenant.clone(),
             partition,
-            partitions: self.partitions,
+            partitions,
             owner: self.owner.clone(),
             tick: self.tick,
-            snapshots: snapshot::Snapshots::of(&self.snapshots, tenant, partition, self.partitions).into(),
-            live: Arc::clone(&loaded.live),
+            snapshots: snapshot::Snapshots::of(&self.snapshots, tenant, partition, partitions).into(),
+            live: Arc::default(),
             wake: Arc::clone(&loaded.wake),
-            lag: lag_sender,
-            ready: ready_sender,
-            feed: loaded.feed.clone(),
             commits: Arc::clone(&self.commits),
-            stop: self.stop.subscribe(),
+            stop: stopped,
         };
         *loaded.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(worker.run()));
         all.insert((tenant.clone(), partition), Arc::clone(&loaded));
         loaded
     }
 
-    /// Says that records of a tenant were appended.
+    /// Says that records of a tenant were appended here.
     pub fn appended(self: &Arc<Self>, tenant: &Tenant, partition: u32) {
-        self.load(tenant, partition).wake.notify_one();
+        if self.is_mine(tenant, partition) {
+            self.load(tenant, partition).wake.notify_one();
+        }
     }
 
-    /// Stops the workers of a tenant and forgets its state.
+    /// Lets a worker finish its batch and give its lease back.
+    async fn give_up(&self, tenant: &Tenant, partition: u32) {
+        let gone = self.places().remove(&(tenant.clone(), partition));
+        if let Some(loaded) = gone {
+            loaded.stop.send_replace(true);
+            loaded.ended().await;
+        }
+    }
+
+    /// Lets the workers of a tenant leave.
     pub async fn unload(&self, tenant: &Tenant) {
-        let gone: Vec<Arc<Loaded>> = {
-            let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            let keys: Vec<_> = all.keys().filter(|(t, _)| t == tenant).cloned().collect();
-            keys.iter().filter_map(|k| all.remove(k)).collect()
-        };
-        for loaded in gone {
-            let task = loaded.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(task) = task {
-                task.abort();
-                // An aborted task ends with an error that says just that.
-                let _ = task.await;
-            }
+        for (tenant, partition) in self.loaded_places().into_iter().filter(|(t, _)| t == tenant) {
+            self.give_up(&tenant, partition).await;
         }
     }
 
@@ -221,16 +233,12 @@ impl Engine {
 
     /// Lets every worker finish its batch and leave.
     pub async fn shut_down(&self) {
-        // Nobody listens when no worker was loaded.
-        let _ = self.stop.send(true);
-        let all: Vec<Arc<Loaded>> = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let all: Vec<Arc<Loaded>> = self.places().drain().map(|(_, loaded)| loaded).collect();
+        for loaded in &all {
+            loaded.stop.send_replace(true);
+        }
         for loaded in all {
-            loaded.wake.notify_one();
-            let task = loaded.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(task) = task {
-                // A worker that panicked has said so in the log.
-                let _ = task.await;
-            }
+            loaded.ended().await;
         }
     }
 }

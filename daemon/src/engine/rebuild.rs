@@ -7,7 +7,7 @@ use std::time::Instant;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::KEPT;
 use kgrca_core::model::{Record, Str, Topic};
-use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId};
 
 use super::batch;
 use super::snapshot::Snapshot;
@@ -70,6 +70,8 @@ async fn replay_all(
     snapshot: Option<Snapshot>,
 ) -> Result<(BTreeMap<Str, ClusterState>, u64), Error> {
     let (log, tenant) = (&worker.stores.log, &worker.tenant);
+    // What a log believes of its ends may be older than the commit.
+    log.ends(tenant).await?;
     let bound = now().plus(-KEPT);
     let (reached, mut clusters) = snapshot.map_or((None, BTreeMap::new()), |s| (Some(s.offsets), s.clusters));
     let mut replayed = 0;
@@ -83,11 +85,11 @@ async fn replay_all(
             None => log.since(tenant, stream, bound).await?,
         };
         while from < end {
-            let read = log.read(tenant, stream, from, CHUNK.min((end - from) as usize)).await?;
+            let read = log.tail(tenant, stream, from, CHUNK.min((end - from) as usize)).await?;
             let Some(last) = read.last().map(|s| s.offset) else { break };
             let in_window = |s: &Stored| is_state || s.received_at >= bound;
             for stored in read.iter().filter(|s| s.offset < end && !s.value.is_empty() && in_window(s)) {
-                replay(&mut clusters, tenant, topic, stored);
+                replay(&mut clusters, worker, topic, stored);
                 replayed += 1;
             }
             from = last + 1;
@@ -96,13 +98,15 @@ async fn replay_all(
     Ok((clusters, replayed))
 }
 
-fn replay(clusters: &mut BTreeMap<Str, ClusterState>, tenant: &Tenant, topic: Topic, stored: &Stored) {
+fn replay(clusters: &mut BTreeMap<Str, ClusterState>, worker: &Worker, topic: Topic, stored: &Stored) {
     let mut records: Vec<Record> = Vec::new();
     // What was rejected then is rejected again; it was counted when it was committed.
-    if batch::read_one(tenant, topic, stored, &mut records).is_err() {
+    if batch::read_one(&worker.tenant, topic, stored, &mut records).is_err() {
         return;
     }
-    for record in records {
+    // What was sent on to another partition lives there.
+    let is_own = |r: &Record| super::partition_of(&worker.tenant, &r.cluster, worker.partitions) == worker.partition;
+    for record in records.into_iter().filter(is_own) {
         let state = clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone()));
         if state.admit(topic, &record) {
             state.apply(record);

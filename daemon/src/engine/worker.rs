@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::model::{Body, Record, Topic};
-use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId, Tenant, TransitionRow};
-use tokio::sync::{Notify, RwLock, broadcast, watch};
+use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId, Tenant};
+use tokio::sync::{Notify, RwLock, watch};
 
 use super::snapshot::Snapshots;
 use super::{Commits, Live, batch, rebuild};
@@ -22,9 +22,11 @@ const SNAPSHOT_EVERY: Duration = Duration::from_mins(1);
 const SNAPSHOT_RECORDS: usize = 100_000;
 const SNAPSHOT_AT_MOST: Duration = Duration::from_secs(10);
 /// How long a lease holds without renewal, in microseconds.
-const LEASE: i64 = 30 * SECOND;
+const LEASE: i64 = 15 * SECOND;
+const RENEWED: Duration = Duration::from_secs(5);
 /// How long a worker that failed waits before it starts anew; each time in a row twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How long after its last record a cluster still gets ticks.
 const LIVELY: i64 = 60 * MINUTE;
 
@@ -39,9 +41,6 @@ pub(super) struct Worker {
     pub snapshots: Arc<Snapshots>,
     pub live: Arc<RwLock<Live>>,
     pub wake: Arc<Notify>,
-    pub lag: watch::Sender<u64>,
-    pub ready: watch::Sender<bool>,
-    pub feed: broadcast::Sender<TransitionRow>,
     pub commits: Arc<Commits>,
     pub stop: watch::Receiver<bool>,
 }
@@ -53,40 +52,38 @@ impl Worker {
         while !*self.stop.borrow() {
             let began = Instant::now();
             match self.work().await {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(e) => {
                     telemetry::WorkerFailed { tenant: &self.tenant, error: &e }.emit();
-                    self.ready.send_replace(false);
                     *self.live.write().await = Live::default();
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        _ = self.stop.changed() => return,
+                        _ = self.stop.changed() => break,
                     }
-                    wait = if began.elapsed() > Duration::from_mins(1) {
-                        FIRST_WAIT
-                    } else {
-                        (wait * 2).min(Duration::from_secs(10))
-                    };
+                    let is_fresh = began.elapsed() > Duration::from_mins(1);
+                    wait = if is_fresh { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
                 }
             }
+        }
+        self.stores.log.release(&self.tenant, self.partition).await;
+        if let Err(e) = self.stores.meta.release(&self.tenant, self.partition, &self.owner).await {
+            tracing::warn!(client_id = %self.tenant, partition = self.partition, error = %e, "the lease ends by itself");
         }
     }
 
     async fn work(&mut self) -> Result<(), Error> {
         let mut epoch = self.take_lease().await?;
         let (mut offsets, mut whole) = rebuild::rebuild(self).await?;
-        self.ready.send_replace(true);
         let mut since_snapshot = 0;
         let mut snapshot = Instant::now();
         let mut renewed = Instant::now();
         let mut ticked = Instant::now();
         loop {
-            if renewed.elapsed() > Duration::from_secs(10) {
+            if renewed.elapsed() > RENEWED {
                 epoch = self.take_lease().await?;
                 renewed = Instant::now();
             }
-            let lag = self.measure_lag(&offsets).await?;
-            self.lag.send_replace(lag);
+            self.measure_lag(&offsets).await?;
             if *self.stop.borrow() {
                 // What still waits is durable: the next start goes on with it.
                 if since_snapshot > 0 {
@@ -122,6 +119,7 @@ impl Worker {
             let rest = self.tick.saturating_sub(ticked.elapsed());
             tokio::select! {
                 () = self.wake.notified() => {}
+                () = self.stores.log.arrived(&self.tenant, self.partition) => {}
                 () = tokio::time::sleep(rest) => {}
                 _ = self.stop.changed() => {}
             }
@@ -155,7 +153,7 @@ impl Worker {
         let mut read = BTreeMap::new();
         for topic in Topic::ALL.into_iter().filter(|t| *t != Topic::Dlq) {
             let stream = StreamId { topic, partition: self.partition };
-            let records = self.stores.log.read(&self.tenant, stream, offsets.get(&stream).copied().unwrap_or(0), BATCH).await?;
+            let records = self.stores.log.tail(&self.tenant, stream, offsets.get(&stream).copied().unwrap_or(0), BATCH).await?;
             if !records.is_empty() {
                 read.insert(stream, records);
             }
@@ -163,16 +161,14 @@ impl Worker {
         Ok(read)
     }
 
-    async fn measure_lag(&self, offsets: &BTreeMap<StreamId, u64>) -> Result<u64, Error> {
+    async fn measure_lag(&self, offsets: &BTreeMap<StreamId, u64>) -> Result<(), Error> {
         let ends = self.stores.log.ends(&self.tenant).await?;
         let mine = ends.into_iter().filter(|(s, _)| s.partition == self.partition && s.topic != Topic::Dlq);
-        let mut all = 0;
         for (stream, end) in mine {
             let records = end.saturating_sub(offsets.get(&stream).copied().unwrap_or(0));
             telemetry::Lag { tenant: &self.tenant, stream, records }.emit();
-            all += records;
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Time moves where a cluster is silent: its ticks are records like any other.

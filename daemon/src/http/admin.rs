@@ -3,24 +3,30 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, ErrorBody, NewClient, Page, Served};
-use kgrca_core::billing;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, ErrorBody, NewClient, Page, Served, Stats};
+use kgrca_core::billing::{self, Overrides, Plan};
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Audit, Client, ClientState, Scope, Tenant, new_client_id};
+use kgrca_core::storage::{Audit, Client, ClientState, Saga, Tenant, new_client_id};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::error::ApiError;
 use super::given::Given;
 use super::guard::Operator;
 use crate::app::{App, now};
 use crate::auth;
+use crate::tenancy::{self, Secrets};
 
-/// What a tenant's first key may do: all that a tenant can.
-const FIRST_KEY: [Scope; 5] = [Scope::Ingest, Scope::Read, Scope::Query, Scope::Billing, Scope::Admin];
+/// Days in which a tenant can be brought back when nothing else is said.
+const USUAL_GRACE: u32 = 30;
 
-pub(super) async fn audit(app: &App, operator: &Operator, action: &str, target: &str) -> Result<(), ApiError> {
-    let audit = Audit { at: now(), actor: operator.key_id.clone(), action: action.to_owned(), target: target.to_owned() };
+/// Writes an act down, in the chain of the tenant that it concerns.
+pub(super) async fn audit(app: &App, actor: &str, client_id: &str, action: &str, target: &str) -> Result<(), ApiError> {
+    let (actor, action, target) = (actor.to_owned(), action.to_owned(), target.to_owned());
+    let audit = Audit { client_id: Some(client_id.to_owned()), at: now(), actor, action, target };
     Ok(app.stores.meta.audit(&audit).await?)
 }
 
@@ -42,51 +48,67 @@ pub(super) async fn living(app: &App, id: &str) -> Result<(Tenant, Client), ApiE
     Ok((tenant, client))
 }
 
-fn known_plan(name: &str) -> Result<(), ApiError> {
+fn known_plan(name: &str) -> Result<&'static Plan, ApiError> {
     let plans = || billing::plans().iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
-    billing::find(name).map(|_| ()).ok_or_else(|| ApiError::invalid(format!("`{name}` is no plan")).hint(plans()))
+    billing::find(name).ok_or_else(|| ApiError::invalid(format!("`{name}` is no plan")).hint(plans()))
 }
 
 /// Creates a tenant with its first key, which is shown only here.
-#[utoipa::path(post, path = "/admin/clients", tag = "admin", request_body = NewClient, responses((status = 201, body = CreatedClient), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+#[utoipa::path(post, path = "/admin/clients", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewClient, responses((status = 201, body = CreatedClient), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn create(
     State(app): State<Arc<App>>,
     operator: Operator,
+    headers: HeaderMap,
     Given(wish): Given<NewClient>,
 ) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
     let name = wish.name.trim();
     if name.is_empty() || name.chars().count() > 200 {
         return Err(ApiError::invalid("`name` must have 1 to 200 characters"));
     }
-    known_plan(&wish.plan)?;
     let client_id = new_client_id(name, &auth::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6));
-    let tenant = Tenant::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
+    let plan = known_plan(&wish.plan)?;
+    Tenant::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
+    let usual = if app.stores.kafka.is_some() { plan.partitions } else { 1 };
     let client = Client {
         client_id: client_id.clone(),
         name: name.to_owned(),
         plan: wish.plan,
-        state: ClientState::Active,
+        state: ClientState::Joining,
         contact_email: wish.contact_email,
         created_at: now(),
         deleted_at: None,
+        partitions: app.settings.partitions.unwrap_or(usual),
+        limits: Overrides::default(),
     };
-    app.stores.meta.put_client(&client).await?;
-    let secret = auth::new_key(Some(&tenant), "first", FIRST_KEY.to_vec());
-    app.stores.meta.put_key(&secret.key, &secret.hash).await?;
-    audit(&app, &operator, "client.create", &client_id).await?;
-    let topics = Topic::ALL.iter().map(|t| format!("{client_id}.{}", t.as_str())).collect();
-    let created =
-        CreatedClient { graph_database: format!("{client_id}-kg"), client_id, api_key: secret.secret, kafka_topics: topics };
-    Ok((StatusCode::CREATED, Json(created)))
+    let request = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let (saga, secrets) = tenancy::create(&app, client, request).await?;
+    audit(&app, &operator.key_id, &saga.client_id, "client.create", &saga.saga_id).await?;
+    Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))))
+}
+
+/// What a saga that is done tells once.
+pub(super) fn created(app: &App, saga: &Saga, secrets: Secrets) -> CreatedClient {
+    let id = &saga.client_id;
+    CreatedClient {
+        client_id: id.clone(),
+        api_key: secrets.api_key.unwrap_or_default(),
+        kafka_username: app.stores.kafka.as_ref().map(|_| id.clone()),
+        kafka_password: secrets.kafka_password,
+        graph_database: format!("{id}-kg"),
+        kafka_topics: Topic::INPUT.iter().map(|t| format!("{id}.{}", t.as_str())).collect(),
+        saga_id: saga.saga_id.clone(),
+    }
 }
 
 async fn status(app: &App, client: Client) -> Result<ClientStatus, ApiError> {
     let Some(tenant) = Tenant::parse(&client.client_id) else { return Err(ApiError::not_found("no such tenant")) };
-    let lag = app.engine.loaded(&tenant).iter().map(|l| *l.lag.borrow()).sum();
-    let last_record = app.stores.meta.clusters(&tenant).await?.iter().map(|c| c.last_record).max();
-    let events_today = super::own::events_today(app, &tenant).await?;
-    let storage_bytes = app.stores.log.bytes(&tenant).await?;
-    Ok(ClientStatus { client, lag, last_record, events_today, storage_bytes })
+    let stats = if client.state.is_worked() { super::own::tenant_stats(app, &tenant).await? } else { Stats::default() };
+    let last_record = stats.clusters.iter().map(|c| c.last_record).max();
+    let (events_today, storage_bytes) = super::own::today(app, &tenant).await?;
+    let limit = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
+    let quota_percent = limit.map(|limit| events_today * 100 / limit.max(1));
+    let (lag, rejected) = (stats.lag, stats.records.rejected);
+    Ok(ClientStatus { client, lag, last_record, events_today, quota_percent, rejected, storage_bytes })
 }
 
 /// All tenants that were not deleted, with what an operator watches.
@@ -107,45 +129,80 @@ pub async fn show(State(app): State<Arc<App>>, _: Operator, Path(id): Path<Strin
     Ok(Json(status(&app, client).await?))
 }
 
-/// Suspends, resumes, or changes the plan.
-#[utoipa::path(patch, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), request_body = ClientChange, responses((status = 200, body = ClientStatus), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// Suspends, resumes, or changes plan, limits or partitions. It takes effect at once.
+#[utoipa::path(patch, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), request_body = ClientChange, responses((status = 200, body = ClientStatus), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn change(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
     Given(change): Given<ClientChange>,
 ) -> Result<Json<ClientStatus>, ApiError> {
-    let (_, mut client) = living(&app, &id).await?;
-    if let Some(plan) = change.plan {
-        known_plan(&plan)?;
-        client.plan = plan;
+    let (tenant, mut client) = living(&app, &id).await?;
+    let told = serde_json::to_string(&change).unwrap_or_default();
+    if client.state == ClientState::Joining {
+        return Err(
+            ApiError::conflict(format!("tenant `{id}` is still being set up")).hint("kgrca saga list shows how far it is")
+        );
     }
-    client.state = match change.state {
-        Some(Served::Active) => ClientState::Active,
-        Some(Served::Suspended) => ClientState::Suspended,
-        None => client.state,
-    };
+    if let Some(plan) = &change.plan {
+        known_plan(plan)?;
+    }
+    match change.state {
+        Some(Served::Active) if client.state == ClientState::Leaving => tenancy::stay(&app, &mut client).await?,
+        Some(Served::Active) => client.state = ClientState::Active,
+        Some(Served::Suspended) if client.state == ClientState::Leaving => {
+            return Err(ApiError::conflict(format!("tenant `{id}` is being offboarded")));
+        }
+        Some(Served::Suspended) => client.state = ClientState::Suspended,
+        None => {}
+    }
+    client.contact_email = change.contact_email.unwrap_or(client.contact_email);
+    client.limits = change.limits.unwrap_or(client.limits);
+    if let Some(plan) = change.plan.filter(|p| *p != client.plan) {
+        client.plan = plan;
+        app.stores.meta.subscribe(&tenant, &client.plan, now()).await?;
+    }
+    if let Some(partitions) = change.partitions {
+        if !(1..=64).contains(&partitions) {
+            return Err(ApiError::invalid("`partitions` is from 1 to 64"));
+        }
+        tenancy::grow(&app, &tenant, &mut client, partitions).await?;
+    }
+    tenancy::apply_plan(&app, &tenant, &client).await?;
     app.stores.meta.put_client(&client).await?;
     app.keys.clear();
-    audit(&app, &operator, &format!("client.{}", client.state.as_str()), &id).await?;
+    audit(&app, &operator.key_id, &id, "client.update", &told).await?;
     Ok(Json(status(&app, client).await?))
 }
 
-/// Deletes a tenant: its keys stop working at once, its records are removed.
-#[utoipa::path(delete, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub async fn delete(State(app): State<Arc<App>>, operator: Operator, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
-    let (tenant, mut client) = find(&app, &id).await?;
-    client.state = ClientState::Deleted;
-    client.deleted_at = Some(client.deleted_at.unwrap_or_else(now));
-    app.stores.meta.put_client(&client).await?;
-    for key in app.stores.meta.keys(Some(&id)).await? {
-        app.stores.meta.revoke_key(Some(&id), &key.key_id, now()).await?;
+/// How long a tenant can be brought back.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Grace {
+    /// Days until its data is removed; 30 when absent, 0 at once.
+    #[param(maximum = 365)]
+    grace_days: Option<u32>,
+}
+
+/// Takes a tenant down: it is not served any more at once, and its data is removed after a time of grace.
+#[utoipa::path(delete, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path), Grace), responses((status = 202, body = Saga), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    grace: Result<Query<Grace>, QueryRejection>,
+) -> Result<(StatusCode, Json<Saga>), ApiError> {
+    let Query(grace) = grace.map_err(|e| ApiError::query(&e))?;
+    let days = grace.grace_days.unwrap_or(USUAL_GRACE);
+    if days > 365 {
+        return Err(ApiError::invalid("`grace_days` is at most 365"));
     }
-    app.keys.clear();
-    app.engine.unload(&tenant).await;
-    app.engine.forget(&tenant).map_err(|e| ApiError::internal(format!("snapshots: {e}")))?;
-    app.stores.log.remove(&tenant).await?;
-    app.stores.graph.remove(&tenant).await?;
-    audit(&app, &operator, "client.delete", &id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let (_, client) = find(&app, &id).await?;
+    if client.state == ClientState::Deleted {
+        let done = app.stores.meta.sagas(Some(&id)).await?.into_iter().next();
+        return done.map(|saga| (StatusCode::ACCEPTED, Json(saga))).ok_or_else(|| ApiError::not_found("it was deleted"));
+    }
+    audit(&app, &operator.key_id, &id, "client.delete", &format!("{days} days of grace")).await?;
+    Ok((StatusCode::ACCEPTED, Json(tenancy::delete(&app, client, days).await?)))
 }

@@ -53,7 +53,7 @@ pub async fn preview(
     crate::jobs::flush_usage(&app).await?;
     let (from, to) = (format!("{month}-01"), format!("{month}-32"));
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
-    Ok(Json(billing::invoice(&id, &month, plan, &month_usage(&client, &month, days, &rows))))
+    Ok(Json(billing::invoice(&id, &month, &plan.with(&client.limits), &month_usage(&client, &month, days, &rows))))
 }
 
 fn month_usage(client: &Client, month: &str, days: u32, rows: &[UsageRow]) -> MonthUsage {

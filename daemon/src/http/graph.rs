@@ -1,17 +1,15 @@
-//! The graph: what lives, from memory; what was, from the graph store.
+//! The graph: what lives and what was, from the graph store. Every daemon answers alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Path, Query, State};
 use kgrca_core::api::{EdgeView, ErrorBody, Page, ResourceView, Stats, Topology};
-use kgrca_core::detect::{Resolved, View};
-use kgrca_core::engine::{ClusterState, EdgeRow, ResourceRow};
-use kgrca_core::graph::Idx;
+use kgrca_core::engine::{ClusterState, EdgeRow, EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
-use kgrca_core::rca::{ResourceRef, reference};
-use kgrca_core::storage::{GraphCounts, Subgraph, Tenant};
+use kgrca_core::rca::ResourceRef;
+use kgrca_core::storage::{GraphCounts, ResourceFilter, Subgraph, Tenant, TimelineFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -38,19 +36,8 @@ pub struct Filter {
     /// Most items, 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-}
-
-fn view(state: &ClusterState, idx: Idx, health: &View<'_>) -> ResourceView {
-    let node = state.graph.get(idx);
-    ResourceView {
-        resource: reference(&state.graph, idx),
-        cluster: state.name.to_string(),
-        component: state.graph.component(idx).to_string(),
-        healthy: health.well(idx),
-        created: node.created,
-        deleted: node.closed,
-        labels: node.labels().iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect::<BTreeMap<_, _>>(),
-    }
+    /// `next` of the page before.
+    cursor: Option<String>,
 }
 
 /// Live resources.
@@ -67,45 +54,25 @@ pub async fn resources(
         Some(Err(l)) => return Err(ApiError::invalid(format!("`label`: `{l}` is not key=value"))),
     };
     let limit = within("limit", filter.limit, 200, 1000)?;
-    let mut items = Vec::new();
-    for loaded in app.engine.ready(&caller.tenant).await? {
-        let live = loaded.live.read().await;
-        for state in live.clusters.values() {
-            let resolved = Resolved::default();
-            let health = View::new(&state.graph, &resolved, state.watermark);
-            let wanted = |idx: Idx| {
-                let node = state.graph.get(idx);
-                node.is_live()
-                    && filter.kind.as_deref().is_none_or(|k| node.kind().as_str().eq_ignore_ascii_case(k))
-                    && filter.namespace.as_deref().is_none_or(|n| n == node.namespace())
-                    && filter.name.as_deref().is_none_or(|n| n == node.name())
-                    && label.is_none_or(|(k, v)| node.labels().get(k) == Some(v))
-                    && filter.healthy.is_none_or(|h| health.well(idx) == Some(h))
-            };
-            let found = state.graph.iter().map(|(i, _)| i).filter(|i| wanted(*i)).take(limit - items.len());
-            items.extend(found.map(|i| view(state, i, &health)));
-        }
-    }
-    items.sort_by(|a: &ResourceView, b| (&a.cluster, &a.resource).cmp(&(&b.cluster, &b.resource)));
-    Ok(Json(Page { items, next: None }))
+    let wanted = ResourceFilter {
+        kind: filter.kind,
+        namespace: filter.namespace,
+        name: filter.name,
+        label: label.map(|(k, v)| (k.to_owned(), v.to_owned())),
+        healthy: filter.healthy,
+        after: filter.cursor,
+        limit,
+    };
+    let found = app.stores.graph.find(&caller.tenant, &wanted).await?;
+    let next = found.last().filter(|_| found.len() == limit).map(|r| r.id.clone());
+    let mut items: Vec<ResourceView> = found.into_iter().map(stored_view).collect();
+    items.sort_by(|a, b| (&a.cluster, &a.resource).cmp(&(&b.cluster, &b.resource)));
+    Ok(Json(Page { items, next }))
 }
 
-/// A cluster's resource by uid.
-async fn with_resource<T>(
-    app: &App,
-    tenant: &Tenant,
-    uid: &str,
-    act: impl Fn(&ClusterState, Idx) -> T,
-) -> Result<Option<T>, ApiError> {
-    for loaded in app.engine.ready(tenant).await? {
-        let live = loaded.live.read().await;
-        for state in live.clusters.values() {
-            if let Some(idx) = state.graph.find_uid(uid) {
-                return Ok(Some(act(state, idx)));
-            }
-        }
-    }
-    Ok(None)
+/// The resource of a uid that lives, else the one that ended last.
+async fn known(app: &App, tenant: &Tenant, uid: &str) -> Result<ResourceRow, ApiError> {
+    app.stores.graph.resources(tenant, uid).await?.into_iter().next().ok_or_else(|| no_resource(uid))
 }
 
 fn no_resource(uid: &str) -> ApiError {
@@ -119,15 +86,7 @@ pub async fn resource(
     caller: Caller<Read>,
     Path(uid): Path<String>,
 ) -> Result<Json<ResourceView>, ApiError> {
-    let found = with_resource(&app, &caller.tenant, &uid, |state, idx| {
-        let resolved = Resolved::default();
-        view(state, idx, &View::new(&state.graph, &resolved, state.watermark))
-    });
-    if let Some(found) = found.await? {
-        return Ok(Json(found));
-    }
-    let ended = app.stores.graph.resources(&caller.tenant, &uid).await?.into_iter().next();
-    ended.map(|r| Json(stored_view(r))).ok_or_else(|| no_resource(&uid))
+    Ok(Json(stored_view(known(&app, &caller.tenant, &uid).await?)))
 }
 
 /// Whether a resource is well.
@@ -146,15 +105,17 @@ pub async fn health(
     caller: Caller<Read>,
     Path(uid): Path<String>,
 ) -> Result<Json<Health>, ApiError> {
-    let found = with_resource(&app, &caller.tenant, &uid, |state, idx| {
-        let resolved = Resolved::default();
-        let component = state.graph.component(idx);
-        let name = format!("{}/{component}", component.namespace);
+    let row = known(&app, &caller.tenant, &uid).await?;
+    let component = format!("{}/{}", row.resource.namespace, row.component);
+    let mut symptoms = Vec::new();
+    for cluster in app.stores.meta.clusters(&caller.tenant).await?.into_iter().filter(|c| c.cluster == row.cluster) {
+        let mut state = ClusterState::new(cluster.cluster.as_str());
+        state.restore(&cluster.state).map_err(|e| ApiError::internal(format!("cluster {}: {e}", cluster.cluster)))?;
         let members = state.incidents.iter().filter(|i| i.is_live()).flat_map(|i| i.members.values());
-        let symptoms = members.filter(|m| m.over.is_none() && m.component == name).map(|m| m.what.clone()).collect();
-        Health { healthy: View::new(&state.graph, &resolved, state.watermark).well(idx), symptoms }
-    });
-    found.await?.map(Json).ok_or_else(|| no_resource(&uid))
+        let hurts = members.filter(|m| m.over.is_none() && m.component == component);
+        symptoms.extend(hurts.map(|m| m.what.clone()));
+    }
+    Ok(Json(Health { healthy: row.healthy, symptoms }))
 }
 
 /// How far to look and when.
@@ -181,11 +142,6 @@ pub async fn topology(
     let Query(depth) = depth.map_err(|e| ApiError::query(&e))?;
     let at = instant("at", depth.at.as_deref())?;
     let depth = within("depth", depth.depth, 1, 4)?;
-    if at.is_none()
-        && let Some(live) = with_resource(&app, &caller.tenant, &uid, |state, idx| surroundings(state, idx, depth)).await?
-    {
-        return Ok(Json(live));
-    }
     let found = app.stores.graph.around(&caller.tenant, &uid, depth, at.unwrap_or_else(now), MOST).await?;
     let known = |g: Subgraph| {
         // Whether it was well then, nobody wrote down: the timeline tells when that changed.
@@ -235,77 +191,38 @@ pub(super) async fn around(
     depth: usize,
 ) -> Result<Option<Topology>, ApiError> {
     let Some(uid) = &resource.uid else { return Ok(None) };
-    with_resource(app, tenant, uid, |state, idx| surroundings(state, idx, depth)).await
+    Ok(app.stores.graph.around(tenant, uid, depth, now(), MOST).await?.map(stored_topology))
 }
 
 /// Most resources of a drawing: beyond it nobody sees anything.
 const MOST: usize = 500;
 
-fn surroundings(state: &ClusterState, from: Idx, depth: usize) -> Topology {
-    let resolved = Resolved::default();
-    let health = View::new(&state.graph, &resolved, state.watermark);
-    let valid = |l: &kgrca_core::graph::Link| l.to.is_none();
-    let mut order = vec![(from, 0)];
-    let mut seen = BTreeSet::from([from]);
-    let mut edges = Vec::new();
-    let mut next = 0;
-    while next < order.len() && order.len() < MOST {
-        let (here, distance) = order[next];
-        next += 1;
-        if distance == depth {
-            continue;
-        }
-        let node = state.graph.get(here);
-        let out = node.links_out().iter().filter(|l| valid(l)).map(|l| (here, l, l.other, l.other));
-        let inc = node.links_in().iter().filter(|l| valid(l)).map(|l| (l.other, l, here, l.other));
-        for (start, link, end, other) in out.chain(inc) {
-            let edge = EdgeView {
-                from: reference(&state.graph, start),
-                relation: link.relation.to_string(),
-                to: reference(&state.graph, end),
-                valid_from: link.from,
-                valid_to: link.to,
-            };
-            edges.push(edge);
-            if seen.insert(other) {
-                order.push((other, distance + 1));
-            }
-        }
-    }
-    edges.sort_by(|a, b| (&a.from, &a.relation, &a.to).cmp(&(&b.from, &b.relation, &b.to)));
-    edges.dedup_by(|a, b| (&a.from, &a.relation, &a.to) == (&b.from, &b.relation, &b.to));
-    Topology { resources: order.iter().map(|(i, _)| view(state, *i, &health)).collect(), edges }
-}
-
-/// An event of the window about a resource.
+/// A warning about a resource.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventView {
     /// When it was last seen.
     #[schema(value_type = String, format = DateTime)]
     at: Time,
     /// How often.
-    count: u32,
+    count: u64,
     /// Reason.
     reason: String,
     /// Text.
     message: String,
 }
 
-/// Events of the window about a resource.
+/// Warnings about a resource, newest last.
 #[utoipa::path(get, path = "/graph/events/{uid}", tag = "graph", params(("uid" = String, Path)), responses((status = 200, body = Page<EventView>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn events(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
     Path(uid): Path<String>,
 ) -> Result<Json<Page<EventView>>, ApiError> {
-    let found = with_resource(&app, &caller.tenant, &uid, |state, idx| {
-        let about = state.episodes.events().into_iter().filter(|e| state.graph.resolve(&e.subject, e.last) == Some(idx));
-        about
-            .map(|e| EventView { at: e.last, count: e.count, reason: e.reason.to_string(), message: e.message.to_string() })
-            .collect()
-    });
-    let items = found.await?.ok_or_else(|| no_resource(&uid))?;
-    Ok(Json(Page { items, next: None }))
+    known(&app, &caller.tenant, &uid).await?;
+    let wanted = TimelineFilter { resource: Some(uid), kind: Some("event".into()), limit: MOST, ..TimelineFilter::default() };
+    let (found, _) = app.stores.graph.timeline(&caller.tenant, &wanted).await?;
+    let event = |e: EpisodeRow| EventView { at: e.last, count: e.count, reason: e.reason, message: e.message };
+    Ok(Json(Page { items: found.into_iter().map(event).collect(), next: None }))
 }
 
 /// Counts of the live graph and of what is stored.

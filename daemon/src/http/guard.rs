@@ -77,9 +77,9 @@ pub async fn account(State(app): State<Arc<App>>, mut request: Request, next: Ne
     })
 }
 
-/// Whole seconds until a window starts anew.
+/// Whole seconds until the same request may succeed.
 pub fn seconds_until(taken: &Taken) -> u64 {
-    ((taken.reset.0 - now().0) / SECOND + 1).max(1) as u64
+    ((taken.retry.0 - now().0) / SECOND + 1).max(1) as u64
 }
 
 fn with_rate(mut response: Response, taken: Taken) -> Response {
@@ -90,9 +90,9 @@ fn with_rate(mut response: Response, taken: Taken) -> Response {
     response
 }
 
-fn tenant_of(principal: &Principal) -> Option<(Tenant, &'static Plan)> {
+fn tenant_of(principal: &Principal) -> Option<(Tenant, Plan)> {
     let client = principal.client.as_ref()?;
-    Some((Tenant::parse(&client.client_id)?, billing::find(&client.plan)?))
+    Some((Tenant::parse(&client.client_id)?, billing::find(&client.plan)?.with(&client.limits)))
 }
 
 async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, ApiError> {
@@ -110,17 +110,24 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, ApiEr
         return Err(ApiError::unauthenticated("the API key is not known or was revoked"));
     };
     match principal.client.as_ref().map(|c| c.state) {
+        Some(ClientState::Joining) => Err(ApiError::forbidden("this tenant is still being set up")),
         Some(ClientState::Suspended) => Err(ApiError::forbidden("this tenant is suspended").hint("ask the provider")),
+        Some(ClientState::Leaving) => Err(ApiError::forbidden("this tenant is being offboarded").hint("ask the provider")),
         Some(ClientState::Deleted) => Err(ApiError::forbidden("this tenant was deleted")),
         _ => Ok(*principal),
     }
 }
 
 async fn look_up(app: &App, hash: String) -> Result<Known, ApiError> {
-    let key = app.stores.meta.key_by_hash(&hash).await?.filter(|k| k.revoked_at.is_none());
+    let key = app.stores.meta.key_by_hash(&hash).await?.filter(|k| k.holds(now()));
     let principal = match key {
         Some(key) => match key.client_id.clone() {
-            Some(id) => app.stores.meta.client(&id).await?.map(|client| Principal { key, client: Some(client) }),
+            Some(id) => app.stores.meta.client(&id).await?.map(|client| {
+                if let Some(tenant) = Tenant::parse(&id) {
+                    app.engine.know(&tenant, client.partitions);
+                }
+                Principal { key, client: Some(client) }
+            }),
             None => Some(Principal { key, client: None }),
         },
         None => None,
@@ -135,7 +142,7 @@ pub struct Caller<S> {
     /// The tenant.
     pub tenant: Tenant,
     /// Its plan.
-    pub plan: &'static Plan,
+    pub plan: Plan,
     /// The key's name and id: who acts.
     pub who: String,
     scope: std::marker::PhantomData<S>,

@@ -61,7 +61,9 @@ pub async fn ingest(
         }
         return Err(e.into());
     }
-    app.refused.add(&caller.tenant, answer.rejected.len() as u64);
+    if !answer.rejected.is_empty() {
+        app.pending_usage.add(&caller.tenant, super::own::REFUSED, answer.rejected.len() as i64);
+    }
     for partition in partitions {
         app.engine.appended(&caller.tenant, partition);
     }

@@ -2,7 +2,9 @@
 
 mod admin;
 mod answers;
+mod audit;
 mod billing;
+mod checks;
 mod error;
 mod given;
 mod graph;
@@ -12,6 +14,7 @@ mod ingest;
 mod keys;
 mod own;
 mod rca;
+mod sagas;
 mod stream;
 mod system;
 mod timeline;
@@ -64,6 +67,13 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::show, admin::change, admin::delete))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(sagas::list))
+        .routes(routes!(sagas::show, sagas::change))
+        .routes(routes!(audit::own))
+        .routes(routes!(audit::of_chain))
+        .routes(routes!(checks::all))
+        .routes(routes!(checks::daemons))
         .routes(routes!(billing::plans))
         .routes(routes!(billing::preview))
         .routes(routes!(billing::report))

@@ -1,13 +1,14 @@
 //! What a tenant sees of itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Query, State};
 use kgrca_core::api::{ClusterStats, DeadLetter, ErrorBody, LimitsView, Page, Stats, Usage};
-use kgrca_core::incident::Incident;
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{READ_BYTES, StreamId, Tenant};
+use kgrca_core::service::analyze::Counts;
+use kgrca_core::storage::{ClusterRow, READ_BYTES, StreamId, Tenant};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,29 +16,33 @@ use super::error::{ApiError, within};
 use super::guard::{Billing, Caller, Read};
 use crate::app::{App, now};
 
-/// Counts of a tenant over its partitions.
+/// Records that the door refused.
+pub(super) const REFUSED: &str = "records_refused_count";
+
+/// Records of a tenant that are durable and not worked off yet.
+pub(super) async fn lag(app: &App, tenant: &Tenant) -> Result<u64, ApiError> {
+    let offsets = app.stores.meta.offsets(tenant).await?;
+    let done: BTreeMap<StreamId, u64> = offsets.into_iter().map(|o| (o.stream, o.next)).collect();
+    let ends = app.stores.log.ends(tenant).await?.into_iter().filter(|(s, _)| s.topic != Topic::Dlq);
+    Ok(ends.map(|(stream, end)| end.saturating_sub(done.get(&stream).copied().unwrap_or(0))).sum())
+}
+
+/// Counts of a tenant over its partitions, as of the last commits: whichever daemons work on it.
 pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Result<Stats, ApiError> {
-    let mut stats = Stats::default();
-    let refused = app.refused.of(tenant);
-    stats.records.seen = refused;
-    stats.records.rejected = refused;
-    for loaded in app.engine.ready(tenant).await? {
-        let live = loaded.live.read().await;
-        stats.lag += *loaded.lag.borrow();
-        stats.records.seen += live.committed.seen;
-        stats.records.applied += live.committed.applied;
-        stats.records.duplicate += live.committed.duplicate;
-        stats.records.rejected += live.committed.rejected;
-        stats.clusters.extend(live.clusters.values().map(|c| ClusterStats {
-            cluster: c.name.to_string(),
-            resources: c.graph.live(),
-            edges: c.graph.edge_count(),
-            episodes: c.episodes.len(),
-            incidents: c.incidents.iter().filter(|i: &&Incident| i.is_live()).count(),
-            last_record: c.last_record,
-        }));
-    }
-    Ok(stats)
+    crate::jobs::flush_usage(app).await?;
+    // Before the counters: what is committed in between makes the lag too large, never too small.
+    let lag = lag(app, tenant).await?;
+    let total = app.stores.meta.usage_total(tenant).await?;
+    let of = |metric: &str| total.get(metric).copied().unwrap_or(0).max(0) as u64;
+    let (applied, duplicate) = (of("records_applied_count"), of("records_duplicate_count"));
+    let rejected = of("records_rejected_count") + of(REFUSED);
+    let records = Counts { seen: applied + duplicate + rejected, applied, duplicate, rejected };
+    let cluster = |row: ClusterRow| {
+        let counts = row.counts.unwrap_or_default();
+        ClusterStats { cluster: row.cluster, counts, last_record: row.last_record }
+    };
+    let clusters = app.stores.meta.clusters(tenant).await?.into_iter().map(cluster).collect();
+    Ok(Stats { clusters, lag, records })
 }
 
 /// Counts of the tenant's live graph and of what became of its records.
@@ -89,14 +94,18 @@ pub async fn usage(
 /// The plan's limits and what is used of them today.
 #[utoipa::path(get, path = "/limits", tag = "self", responses((status = 200, body = LimitsView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub async fn limits(State(app): State<Arc<App>>, caller: Caller<Read>) -> Result<Json<LimitsView>, ApiError> {
-    let events_today = events_today(&app, &caller.tenant).await?;
-    Ok(Json(LimitsView { plan: caller.plan.clone(), events_today }))
+    let (events_today, _) = today(&app, &caller.tenant).await?;
+    Ok(Json(LimitsView { plan: caller.plan, events_today }))
 }
 
-/// Events accepted today, as far as they are committed.
-pub(super) async fn events_today(app: &App, tenant: &Tenant) -> Result<u64, ApiError> {
-    let rows = app.stores.meta.usage(tenant, &now().day(), &now().plus(kgrca_core::model::time::DAY).day()).await?;
-    Ok(rows.iter().filter(|r| r.metric == "events_ingested_count").map(|r| r.amount.max(0) as u64).sum())
+/// Events accepted today, as far as they are committed, and bytes that were stored when they were measured last.
+pub(super) async fn today(app: &App, tenant: &Tenant) -> Result<(u64, u64), ApiError> {
+    use kgrca_core::model::time::DAY;
+    let (today, tomorrow) = (now().day(), now().plus(DAY).day());
+    let rows = app.stores.meta.usage(tenant, &now().plus(-DAY).day(), &tomorrow).await?;
+    let of = |metric: &str| rows.iter().rev().find(|r| r.metric == metric).map_or(0, |r| r.amount.max(0) as u64);
+    let events = rows.iter().filter(|r| r.metric == "events_ingested_count" && r.day == today);
+    Ok((events.map(|r| r.amount.max(0) as u64).sum(), of("storage_bytes")))
 }
 
 /// Where to go on.

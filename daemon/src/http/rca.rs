@@ -87,7 +87,7 @@ async fn serve(
     let at = instant("at", wish.at.as_deref())?;
     let place = Place { tenant: caller.tenant.clone(), number, scorer };
     // Before the answer is read: a commit in between makes it old at once, not new for ever.
-    let commits = app.engine.commits(&caller.tenant);
+    let commits = *app.engine.commits(&caller.tenant).borrow();
     let served = if let Some(served) = app.answers.get(&place, commits).filter(|_| at.is_none()) {
         served
     } else {

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive, KeepAliveStream};
 use kgrca_core::api::ErrorBody;
-use kgrca_core::storage::{Tenant, TransitionRow};
+use kgrca_core::storage::{ClientState, Tenant, TransitionRow};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::ApiError;
@@ -19,6 +19,8 @@ use crate::app::App;
 
 /// How many transitions are read from the store at once.
 const PAGE: usize = 500;
+/// How often is looked for what other daemons committed.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// Follows the transitions of all incidents; `Last-Event-ID` resumes.
 #[utoipa::path(get, path = "/incidents/stream", tag = "incidents", params(("Last-Event-ID" = Option<i64>, Header, description = "go on behind this event; only new ones when absent")), responses((status = 200, description = "server-sent events `transition`", content_type = "text/event-stream"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
@@ -48,9 +50,9 @@ async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
     }
 }
 
-/// The store is the source; the broadcast only says that there is something to read.
+/// The store is the source; a commit of this daemon only says that there is something to read.
 async fn follow(app: Arc<App>, tenant: Tenant, mut after: i64, sender: tokio::sync::mpsc::Sender<Result<Event, Infallible>>) {
-    let mut feeds: Vec<_> = app.engine.tenant(&tenant).iter().map(|l| l.feed.subscribe()).collect();
+    let mut commits = app.engine.commits(&tenant);
     loop {
         match app.stores.meta.transitions(&tenant, None, after, PAGE).await {
             Ok(page) => {
@@ -67,30 +69,17 @@ async fn follow(app: Arc<App>, tenant: Tenant, mut after: i64, sender: tokio::sy
             Err(e) => tracing::warn!(error = %e, "the feed goes on when the store answers"),
         }
         tokio::select! {
-            more = any(&mut feeds) => if !more { return },
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            _ = commits.changed() => {}
+            // Another daemon may have committed.
+            () = tokio::time::sleep(ELSEWHERE) => if is_gone(&app, &tenant).await { return },
             () = sender.closed() => return,
         }
     }
 }
 
-/// Waits for any of the feeds; lagging behind one is a reason to read as well. `false` when the tenant is gone.
-async fn any(feeds: &mut [tokio::sync::broadcast::Receiver<TransitionRow>]) -> bool {
-    use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-    match feeds {
-        [only] => !matches!(only.recv().await, Err(RecvError::Closed)),
-        many => {
-            for feed in many.iter_mut() {
-                match feed.try_recv() {
-                    Ok(_) | Err(TryRecvError::Lagged(_)) => return true,
-                    Err(TryRecvError::Closed) => return false,
-                    Err(TryRecvError::Empty) => {}
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            true
-        }
-    }
+async fn is_gone(app: &App, tenant: &Tenant) -> bool {
+    let client = app.stores.meta.client(tenant.as_str()).await;
+    client.is_ok_and(|c| c.is_none_or(|c| c.state != ClientState::Active))
 }
 
 fn event(row: &TransitionRow) -> Event {

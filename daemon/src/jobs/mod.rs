@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kgrca_core::billing;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::{Error, Tenant};
+use kgrca_core::storage::{Client, Error, Tenant};
 use tokio::sync::watch;
 
 use crate::app::{App, now};
+use crate::tenancy;
+
+/// How often is looked for sagas that go on by themselves.
+const SAGAS: Duration = Duration::from_secs(2);
 
 /// Writes API usage that waits.
 pub async fn flush_usage(app: &App) -> Result<(), Error> {
@@ -26,6 +30,7 @@ pub async fn flush_usage(app: &App) -> Result<(), Error> {
 /// Runs until the daemon stops.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut maintained = None;
+    let mut sagas = Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
@@ -33,6 +38,12 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(e) = flush_usage(&app).await {
             tracing::error!(error = %e, "usage could not be written");
+        }
+        if sagas.elapsed() > SAGAS {
+            sagas = Instant::now();
+            if let Err(e) = tenancy::go_on(&app).await {
+                tracing::error!(error = %e, "sagas go on in a moment");
+            }
         }
         let hour = now().0 / (DAY / 24);
         if maintained != Some(hour) {
@@ -50,16 +61,16 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 /// Retention, compaction, and the day's storage of every tenant. One tenant's trouble does not keep the others waiting.
 async fn maintain(app: &App) -> Result<(), Error> {
     for client in app.stores.meta.list_clients().await? {
-        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.deleted_at.is_none()) else { continue };
-        if let Err(e) = maintain_tenant(app, &tenant, &client.plan).await {
+        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked()) else { continue };
+        if let Err(e) = maintain_tenant(app, &tenant, &client).await {
             tracing::error!(error = %e, client_id = %tenant, "maintenance of this tenant goes on in an hour");
         }
     }
     Ok(())
 }
 
-async fn maintain_tenant(app: &App, tenant: &Tenant, plan: &str) -> Result<(), Error> {
-    let days = billing::find(plan).map_or(7, |p| p.retention_days);
+async fn maintain_tenant(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
+    let days = billing::find(&client.plan).map_or(7, |p| p.with(&client.limits).retention_days);
     let retention = i64::from(days) * DAY;
     app.stores.log.maintain(tenant, retention, now()).await?;
     app.stores.graph.forget(tenant, now().plus(-retention)).await?;

@@ -1,8 +1,14 @@
-//! Which stores serve: embedded ones below the data folder.
+//! Which stores serve: each is chosen by the scheme of its URL.
+
+pub mod kafka;
+pub mod neo4j;
+pub mod postgres;
+pub mod redis;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use kgrca_core::storage::embedded::files::RealFiles;
 use kgrca_core::storage::embedded::log::FileLog;
@@ -11,7 +17,9 @@ use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{EventLog, GraphStore, Limits, MetaStore};
 
+use crate::config::Settings;
 use crate::error::Failure;
+use kafka::{KafkaLog, KafkaSettings};
 
 /// The stores of a daemon.
 #[derive(Clone)]
@@ -20,10 +28,16 @@ pub struct Stores {
     pub meta: Arc<dyn MetaStore>,
     /// The truth.
     pub log: Arc<dyn EventLog>,
+    /// The same when it is Kafka: tenants have users and rights there.
+    pub kafka: Option<Arc<KafkaLog>>,
     /// The graph with its history.
     pub graph: Arc<dyn GraphStore>,
     /// Rates and quotas.
     pub limits: Arc<dyn Limits>,
+    /// Whether other daemons may work on the same metadata.
+    pub are_shared: bool,
+    /// How many daemons share the stores.
+    pub daemons: Arc<AtomicU64>,
     /// Held while the daemon lives: embedded stores belong to one process.
     _lock: Arc<std::fs::File>,
 }
@@ -72,18 +86,78 @@ pub fn owner(folder: &Path) -> Result<String, Failure> {
     }
 }
 
-/// Opens the stores below a folder.
-pub async fn open(folder: &Path) -> Result<Stores, Failure> {
+/// The folder of a daemon, made where it is missing.
+fn folder(settings: &Settings) -> Result<PathBuf, Failure> {
+    let folder = &settings.data;
     let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", folder.display()), "choose another folder with --data");
     std::fs::create_dir_all(folder).map_err(unusable)?;
-    let folder = folder.canonicalize().map_err(unusable)?;
+    folder.canonicalize().map_err(unusable)
+}
+
+fn unknown(what: &str, url: &str, known: &str) -> Failure {
+    let scheme = url.split(':').next().unwrap_or_default();
+    Failure::new(format!("{what}: `{scheme}:` is no kind of store"), format!("known are {known}"))
+}
+
+/// Where an embedded store lies: what its URL says behind the scheme, else its usual place in the data folder.
+fn place(url: &str, folder: &Path, usual: &str) -> PathBuf {
+    match url.split_once(':').map(|(_, path)| path.trim_start_matches("//")) {
+        Some(path) if !path.is_empty() => PathBuf::from(path),
+        _ => folder.join(usual),
+    }
+}
+
+/// Opens the stores that the settings name; the scheme of a URL picks the backend.
+pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
+    let folder = folder(settings)?;
     let lock = lock(&folder)?;
-    let meta = SqliteMeta::open(&folder.join("meta.db")).await?;
-    Ok(Stores {
-        meta: Arc::new(meta),
-        log: Arc::new(FileLog::open(Arc::new(RealFiles::default()), folder.join("log"))),
-        graph: Arc::new(MarsGraph::open(folder.join("graph"))),
-        limits: Arc::new(MemoryLimits::default()),
-        _lock: Arc::new(lock),
+    let daemons = Arc::new(AtomicU64::new(1));
+    let meta = open_meta(settings, &folder).await?;
+    let url = settings.graph_url.resolved()?;
+    let graph: Arc<dyn GraphStore> = match url.split(':').next().unwrap_or_default() {
+        "mars" => Arc::new(MarsGraph::open(place(&url, &folder, "graph"))),
+        "neo4j" | "neo4j+s" | "neo4j+ssc" => Arc::new(neo4j::open(&url, Arc::clone(&meta)).await?),
+        _ => return Err(unknown("--graph-url", &url, "mars:, neo4j:, neo4j+s:")),
+    };
+    let url = settings.log_url.resolved()?;
+    let (log, kafka): (Arc<dyn EventLog>, _) = match url.split(':').next().unwrap_or_default() {
+        "file" => (Arc::new(FileLog::open(Arc::new(RealFiles::default()), place(&url, &folder, "log"))), None),
+        "kafka" => {
+            let log = Arc::new(KafkaLog::open(KafkaSettings::parse(&url)?).await?);
+            (Arc::clone(&log) as Arc<dyn EventLog>, Some(log))
+        }
+        _ => return Err(unknown("--log-url", &url, "file:, kafka:")),
+    };
+    let url = settings.limits_url.resolved()?;
+    let limits: Arc<dyn Limits> = match url.split(':').next().unwrap_or_default() {
+        "memory" => Arc::new(MemoryLimits::default()),
+        "redis" | "rediss" => Arc::new(redis::open(&url, Arc::clone(&daemons)).await?),
+        _ => return Err(unknown("--limits-url", &url, "memory:, redis:, rediss:")),
+    };
+    let are_shared = settings.meta_url.resolved()?.starts_with("postgres");
+    if are_shared && kafka.is_none() {
+        tracing::warn!("the log lies in the data folder: run one daemon only, or put the log into Kafka");
+    }
+    Ok(Stores { are_shared, meta, log, kafka, graph, limits, daemons, _lock: Arc::new(lock) })
+}
+
+async fn open_meta(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaStore>, Failure> {
+    let url = settings.meta_url.resolved()?;
+    Ok(match url.split(':').next().unwrap_or_default() {
+        "sqlite" => Arc::new(SqliteMeta::open(&place(&url, folder, "meta.db")).await?),
+        "postgres" | "postgresql" => Arc::new(postgres::open(&url).await?),
+        _ => return Err(unknown("--meta-url", &url, "sqlite:, postgres:")),
     })
+}
+
+/// Runs the migrations of the metadata. Returns how many there were; embedded metadata migrates itself when it is opened.
+pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
+    let url = settings.meta_url.resolved()?;
+    if url.starts_with("postgres") {
+        return Ok(postgres::migrate(&url).await?);
+    }
+    let folder = folder(settings)?;
+    let _lock = lock(&folder)?;
+    open_meta(settings, &folder).await?;
+    Ok(0)
 }

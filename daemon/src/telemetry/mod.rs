@@ -165,6 +165,39 @@ impl LogCut<'_> {
     }
 }
 
+/// Records that other producers put into a wrong partition were sent on.
+pub struct Misplaced<'a> {
+    /// Whose.
+    pub tenant: &'a Tenant,
+    /// How many.
+    pub records: usize,
+}
+
+impl Misplaced<'_> {
+    /// Counts them.
+    pub fn emit(&self) {
+        metrics::counter!("kg_records_misplaced_total", "client_id" => self.tenant.to_string()).increment(self.records as u64);
+        tracing::debug!(client_id = %self.tenant, records = self.records, "records were sent on to their partition");
+    }
+}
+
+/// The server that counts limits answered, or did not.
+pub struct LimitsAnswered {
+    /// Why it did not.
+    pub error: Option<String>,
+}
+
+impl LimitsAnswered {
+    /// Shows whether it does, counts when this daemon counts by itself.
+    pub fn emit(&self) {
+        metrics::gauge!("kg_limits_shared").set(f64::from(u8::from(self.error.is_none())));
+        if let Some(error) = &self.error {
+            metrics::counter!("kg_limits_fallback_total").increment(1);
+            tracing::warn!(error = %error, "limits are counted by this daemon alone");
+        }
+    }
+}
+
 /// A worker gave up on a batch and starts anew.
 pub struct WorkerFailed<'a> {
     /// Whose.

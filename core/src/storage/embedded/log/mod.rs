@@ -145,6 +145,17 @@ impl EventLog for FileLog {
         ids.into_iter().map(|id| Ok(locked(&*self.shared.stream(tenant, id)?).bytes())).sum()
     }
 
+    async fn check(&self) -> Result<String> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let probe = shared.root.join("probe");
+            let written = shared.files.append(&probe, b"x").and_then(|()| shared.files.remove(&probe));
+            written.map_err(|e| Error::io(&probe.display(), &e))?;
+            Ok(format!("files below {}", shared.root.display()))
+        })
+        .await
+    }
+
     async fn remove(&self, tenant: &Tenant) -> Result<()> {
         self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner).retain(|(t, _), _| t != tenant);
         let folder = self.shared.folder(tenant);

@@ -12,7 +12,7 @@ use marsdb_graph::{GraphError, GraphStore as Database, PropertyValue, Txn};
 
 use crate::engine::{EpisodeRow, ResourceRow};
 use crate::model::Time;
-use crate::storage::graph::{GraphBatch, GraphCounts, GraphStore, Subgraph, TimelineFilter};
+use crate::storage::graph::{GraphBatch, GraphCounts, GraphStore, ResourceFilter, Subgraph, TimelineFilter};
 use crate::storage::{Error, ErrorKind, Result, Tenant};
 
 /// Most databases that stay open: each holds its pages in memory.
@@ -173,6 +173,23 @@ fn failed(error: &GraphError) -> Error {
 
 #[async_trait::async_trait]
 impl GraphStore for MarsGraph {
+    async fn create(&self, tenant: &Tenant) -> Result<()> {
+        // Made with the first data: a file takes a megabyte.
+        let path = self.0.path(tenant);
+        std::fs::create_dir_all(&self.0.folder).map_err(|e| Error::io(&path.display(), &e))
+    }
+
+    async fn check(&self) -> Result<String> {
+        let folder = &self.0.folder;
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(&folder.display(), &e))?;
+        Ok(format!("files below {}", folder.display()))
+    }
+
+    async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
+        let filter = filter.clone();
+        Ok(self.with(tenant, false, move |db| read::find(db, &filter)).await?.unwrap_or_default())
+    }
+
     async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());

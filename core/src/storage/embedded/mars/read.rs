@@ -10,7 +10,7 @@ use super::row::{self, text, time};
 use crate::engine::{EpisodeRow, ResourceRow};
 use crate::model::Time;
 use crate::storage::Result;
-use crate::storage::graph::{GraphCounts, Subgraph, TimelineFilter};
+use crate::storage::graph::{GraphCounts, ResourceFilter, Subgraph, TimelineFilter};
 
 /// The nodes that a uid or id names, newest first.
 fn named(txn: Txn<'_>, uid: &str) -> Result<Vec<(NodeId, ResourceRow)>> {
@@ -32,6 +32,27 @@ fn named(txn: Txn<'_>, uid: &str) -> Result<Vec<(NodeId, ResourceRow)>> {
 pub(super) fn resources(db: &Database, uid: &str) -> Result<Vec<ResourceRow>> {
     let tx = db.begin_read().map_err(|e| failed(&e))?;
     Ok(named(Txn::Read(&tx), uid)?.into_iter().map(|(_, r)| r).collect())
+}
+
+/// Live resources in the order of their ids.
+pub(super) fn find(db: &Database, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
+    let tx = db.begin_read().map_err(|e| failed(&e))?;
+    let txn = Txn::Read(&tx);
+    let start = text(filter.after.as_deref().unwrap_or_default());
+    let cursor = Database::index_range_cursor_in_txn(txn, row::RESOURCE, "id", Some((&start, true)), None);
+    let Some(mut cursor) = cursor.map_err(|e| failed(&e))? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    loop {
+        let ids = cursor.next_chunk(txn, CHUNK).map_err(|e| failed(&e))?;
+        for id in &ids {
+            let node = Database::get_node_in_txn(txn, *id).map_err(|e| failed(&e))?;
+            found.extend(node.as_ref().map(row::resource).filter(|r| filter.wants(r)));
+        }
+        if ids.len() < CHUNK || found.len() >= filter.limit {
+            found.truncate(filter.limit);
+            return Ok(found);
+        }
+    }
 }
 
 pub(super) fn around(db: &Database, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>> {

@@ -1,27 +1,28 @@
 //! Metadata in `SQLite`: WAL; the engine's commits are NORMAL (the log replays them), administrative writes FULL.
 
-mod admin;
-mod commit;
-mod read;
-
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Column, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 
+use crate::model::Time;
+use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result};
 
 /// The metadata of all tenants in one file.
+pub type SqliteMeta = SqlMeta<SqliteFile>;
+
+/// A file with the tables of the metadata.
 #[derive(Clone, Debug)]
-pub struct SqliteMeta {
+pub struct SqliteFile {
     /// For the engine's commits and all reading.
     engine: SqlitePool,
     /// For what nobody can replay.
     admin: SqlitePool,
 }
 
-impl SqliteMeta {
+impl SqlMeta<SqliteFile> {
     /// Opens the file, creating and migrating it.
     ///
     /// # Errors
@@ -36,18 +37,79 @@ impl SqliteMeta {
         let pool = |synchronous, connections| {
             SqlitePoolOptions::new().max_connections(connections).connect_with(options.clone().synchronous(synchronous))
         };
-        let admin = pool(SqliteSynchronous::Full, 1).await.map_err(|e| failed(&e))?;
+        let admin = pool(SqliteSynchronous::Full, 1).await.map_err(failed)?;
         sqlx::migrate!("src/storage/embedded/sqlite/migrations").run(&admin).await.map_err(|e| {
             let error = Error::new(ErrorKind::Corrupt, format!("{}: {e}", path.display()));
             error.hint("this file was written by another version; run the version that wrote it")
         })?;
-        let engine = pool(SqliteSynchronous::Normal, 4).await.map_err(|e| failed(&e))?;
-        Ok(Self { engine, admin })
+        let engine = pool(SqliteSynchronous::Normal, 4).await.map_err(failed)?;
+        Ok(Self::new(SqliteFile { engine, admin }))
     }
 }
 
+#[async_trait::async_trait]
+impl Database for SqliteFile {
+    /// Rows are kept apart by the statements alone: whoever reads the file reads all of it.
+    async fn begin(&self, _: Reach<'_>, purpose: Purpose) -> Result<Box<dyn Transaction>> {
+        let tx = match purpose {
+            Purpose::Read => self.engine.begin().await,
+            // At once for writing: one that read before cannot become one when another has written meanwhile.
+            Purpose::Replayed => self.engine.begin_with("BEGIN IMMEDIATE").await,
+            Purpose::Kept => self.admin.begin_with("BEGIN IMMEDIATE").await,
+        };
+        Ok(Box::new(Running(tx.map_err(failed)?)))
+    }
+
+    async fn version(&self) -> Result<String> {
+        let row = sqlx::query("SELECT sqlite_version()").fetch_one(&self.engine).await.map_err(failed)?;
+        Ok(format!("SQLite {}", row.get::<String, _>(0)))
+    }
+
+    async fn now(&self) -> Result<Option<Time>> {
+        Ok(None)
+    }
+}
+
+struct Running(sqlx::Transaction<'static, Sqlite>);
+
+fn bound(sql: &'static str, values: Vec<Value>) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
+    values.into_iter().fold(sqlx::query(sql), |query, value| match value {
+        Value::Int(v) => query.bind(v),
+        Value::Text(v) => query.bind(v),
+    })
+}
+
+#[async_trait::async_trait]
+impl Transaction for Running {
+    async fn rows(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
+        let rows = bound(sql, values).fetch_all(&mut *self.0).await.map_err(failed)?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn run(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
+        Ok(bound(sql, values).execute(&mut *self.0).await.map_err(failed)?.rows_affected())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        self.0.commit().await.map_err(failed)
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Row> {
+    let value = |column: &sqlx::sqlite::SqliteColumn| {
+        let i = column.ordinal();
+        let raw = row.try_get_raw(i)?;
+        Ok(match raw.type_info().name() {
+            _ if raw.is_null() => Value::Text(None),
+            "INTEGER" => Value::Int(row.try_get(i)?),
+            _ => Value::Text(row.try_get(i)?),
+        })
+    };
+    Ok(Row::new(row.columns().iter().map(value).collect::<std::result::Result<_, _>>().map_err(failed)?))
+}
+
 /// Turns a database error into ours.
-fn failed(error: &sqlx::Error) -> Error {
+fn failed(error: sqlx::Error) -> Error {
     let text = error.to_string();
     let kind = match error {
         _ if text.contains("database or disk is full") => ErrorKind::Full,
@@ -57,13 +119,4 @@ fn failed(error: &sqlx::Error) -> Error {
         _ => ErrorKind::Internal,
     };
     Error::new(kind, format!("metadata: {text}"))
-}
-
-/// Reads what we wrote as JSON ourselves.
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| Error::new(ErrorKind::Corrupt, format!("metadata: {e}")))
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::new(ErrorKind::Internal, format!("metadata: {e}")))
 }

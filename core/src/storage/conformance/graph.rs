@@ -1,152 +1,14 @@
-//! One suite per trait, run against every backend. Each case panics with what was expected.
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are test cases; a panic is their answer")]
+//! The graph with its history.
 
-use std::collections::BTreeMap;
-
-use super::{
-    ApiKey, CauseRow, Client, ClientState, Commit, Entry, ErrorKind, EventLog, GraphBatch, GraphCounts, GraphStore,
-    IncidentFilter, IncidentNode, Limits, MetaStore, Offset, Scope, StreamId, Tenant, TimelineFilter, Window,
-};
+use super::tenant;
 use crate::engine::{Changes, EdgeRow, EpisodeRow, ResourceRow, resource_id};
 use crate::graph::Relation;
 use crate::incident::State;
-use crate::model::time::{DAY, MINUTE};
-use crate::model::{Severity, Time, Topic};
+use crate::model::{Severity, Time};
 use crate::rca::ResourceRef;
-
-fn tenant(name: &str) -> Tenant {
-    Tenant::parse(&format!("client-{name}-abc123")).unwrap()
-}
-
-fn entry(topic: Topic, key: &str, value: &str) -> Entry {
-    let stream = StreamId { topic, partition: 0 };
-    Entry { stream, key: key.as_bytes().into(), value: value.as_bytes().into(), received_at: Time(MINUTE) }
-}
-
-/// What every [`EventLog`] does.
-pub async fn event_log(log: &dyn EventLog) {
-    let (a, b) = (tenant("a"), tenant("b"));
-    let events = StreamId { topic: Topic::Events, partition: 0 };
-    assert!(log.read(&a, events, 0, 10).await.unwrap().is_empty(), "a new stream is empty");
-    let batch = (0..5).map(|i| entry(Topic::Events, "prod", &format!("v{i}"))).collect();
-    log.append(&a, batch).await.unwrap();
-    log.append(&a, vec![entry(Topic::Resource, "uid", "r0")]).await.unwrap();
-    let read = log.read(&a, events, 0, 3).await.unwrap();
-    assert_eq!(read.iter().map(|s| s.offset).collect::<Vec<_>>(), [0, 1, 2], "offsets rise by one");
-    let rest = log.read(&a, events, 3, 10).await.unwrap();
-    assert_eq!(rest.iter().map(|s| &*s.value).collect::<Vec<_>>(), [b"v3", b"v4"], "reading goes on where it ended");
-    let ends: BTreeMap<StreamId, u64> = log.ends(&a).await.unwrap().into_iter().collect();
-    assert_eq!(ends.get(&events), Some(&5));
-    assert_eq!(log.go_on_at(&a, events, 4).await.unwrap(), 5, "a stream that is there already stays as it is");
-    assert_eq!(log.go_on_at(&a, events, 9).await.unwrap(), 5);
-    log.append(&a, vec![entry(Topic::Events, "prod", "v9")]).await.unwrap();
-    let gap = log.read(&a, events, 4, 10).await.unwrap();
-    assert_eq!(gap.iter().map(|s| s.offset).collect::<Vec<_>>(), [4, 9], "offsets that were lost are not given out again");
-    assert!(log.ends(&b).await.unwrap().is_empty(), "tenants do not see each other");
-    assert!(log.read(&b, events, 0, 10).await.unwrap().is_empty());
-    assert!(log.bytes(&a).await.unwrap() > 0);
-    log.remove(&a).await.unwrap();
-    assert!(log.ends(&a).await.unwrap().is_empty(), "nothing is left of a removed tenant");
-}
-
-/// What every [`Limits`] does.
-pub async fn limits(limits: &dyn Limits) {
-    let (a, b) = (tenant("a"), tenant("b"));
-    let now = Time(1000 * DAY);
-    let window = Window { name: "api/minute", length: MINUTE, limit: 2 };
-    for left in [1, 0] {
-        let taken = limits.take(&a, window, 1, now).await.unwrap();
-        assert_eq!((taken.allowed, taken.remaining), (true, left));
-    }
-    let refused = limits.take(&a, window, 1, now).await.unwrap();
-    assert!(!refused.allowed);
-    assert_eq!(refused.reset, now.plus(MINUTE));
-    assert!(limits.take(&b, window, 1, now).await.unwrap().allowed, "tenants do not share");
-    assert!(limits.take(&a, window, 1, now.plus(MINUTE)).await.unwrap().allowed, "a new window is whole");
-    assert!(!limits.take(&a, window, 2, now.plus(MINUTE)).await.unwrap().allowed, "all or none");
-    assert!(limits.take(&a, window, 1, now.plus(MINUTE)).await.unwrap().allowed, "what was refused took nothing");
-    assert!(limits.take_day(&a, 90, 100, now).await.unwrap().allowed);
-    assert!(limits.take_day(&a, 90, 100, now).await.unwrap().allowed, "a batch begun within quota is taken whole");
-    assert!(!limits.take_day(&a, 1, 100, now).await.unwrap().allowed);
-    limits.give_back_day(&a, 90, now).await.unwrap();
-    assert!(limits.take_day(&a, 1, 100, now).await.unwrap().allowed, "what was given back can be taken");
-    limits.preload_day(&b, 100, now).await.unwrap();
-    assert!(!limits.take_day(&b, 1, 100, now).await.unwrap().allowed, "what was used before a restart counts");
-}
-
-fn client(id: &str) -> Client {
-    Client {
-        client_id: id.into(),
-        name: "Acme".into(),
-        plan: "free".into(),
-        state: ClientState::Active,
-        contact_email: "ops@acme.example".into(),
-        created_at: Time(MINUTE),
-        deleted_at: None,
-    }
-}
-
-/// What every [`MetaStore`] does.
-pub async fn meta_store(meta: &dyn MetaStore) {
-    let (a, b) = (tenant("a"), tenant("b"));
-    administration(meta, &a, &b).await;
-    commits(meta, &a, &b).await;
-    let now = Time(2000 * DAY);
-    assert_eq!(meta.idempotent(&a, "k", Some("one"), now).await.unwrap(), None);
-    assert_eq!(meta.idempotent(&a, "k", Some("two"), now).await.unwrap().as_deref(), Some("one"));
-    meta.put_feedback(&a, 1, None).await.unwrap();
-    meta.put_feedback(&a, 1, Some(2)).await.unwrap();
-    meta.put_feedback(&b, 1, None).await.unwrap();
-    assert_eq!(meta.feedback().await.unwrap(), [Some(2), None], "the last word on an incident counts");
-    assert_eq!(meta.idempotent(&b, "k", None, now).await.unwrap(), None, "tenants do not share keys");
-    assert_eq!(meta.idempotent(&a, "k", None, now.plus(DAY + 1)).await.unwrap(), None, "a day later it is forgotten");
-    meta.check().await.unwrap();
-}
-
-async fn administration(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
-    meta.put_client(&client(a.as_str())).await.unwrap();
-    let suspended = Client { state: ClientState::Suspended, ..client(a.as_str()) };
-    meta.put_client(&suspended).await.unwrap();
-    assert_eq!(meta.client(a.as_str()).await.unwrap(), Some(suspended), "writes are idempotent by key");
-    assert_eq!(meta.client(b.as_str()).await.unwrap(), None);
-    assert_eq!(meta.list_clients().await.unwrap().len(), 1);
-    let key = ApiKey {
-        key_id: "key_1".into(),
-        client_id: Some(a.to_string()),
-        name: "ci".into(),
-        last4: "abcd".into(),
-        scopes: vec![Scope::Ingest, Scope::Read],
-        created_at: Time(MINUTE),
-        revoked_at: None,
-    };
-    meta.put_key(&key, "hash").await.unwrap();
-    assert_eq!(meta.key_by_hash("hash").await.unwrap(), Some(key));
-    assert_eq!(meta.key_by_hash("other").await.unwrap(), None);
-    assert!(!meta.revoke_key(Some(b.as_str()), "key_1", Time(9)).await.unwrap(), "another tenant cannot revoke it");
-    assert!(meta.revoke_key(Some(a.as_str()), "key_1", Time(9)).await.unwrap());
-    assert_eq!(meta.keys(Some(a.as_str())).await.unwrap()[0].revoked_at, Some(Time(9)));
-    assert!(meta.keys(None).await.unwrap().is_empty());
-}
-
-async fn commits(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
-    let epoch = meta.lease(a, 0, "one", Time(10), Time(1)).await.unwrap().unwrap();
-    assert_eq!(meta.lease(a, 0, "two", Time(20), Time(5)).await.unwrap(), None, "a lease that holds is not given away");
-    let stream = StreamId { topic: Topic::Events, partition: 0 };
-    let usage = BTreeMap::from([(("2026-01-01".to_owned(), "events_ingested_count".to_owned()), 5)]);
-    let commit = |epoch| Commit { epoch, offsets: vec![Offset { stream, next: 7 }], usage: usage.clone(), ..Commit::default() };
-    meta.commit(a, 0, commit(epoch)).await.unwrap();
-    assert_eq!(meta.offsets(a).await.unwrap(), [Offset { stream, next: 7 }]);
-    let next = meta.lease(a, 0, "two", Time(40), Time(30)).await.unwrap().unwrap();
-    assert!(next > epoch);
-    let fenced = meta.commit(a, 0, commit(epoch)).await.unwrap_err();
-    assert_eq!(fenced.kind, ErrorKind::Fenced, "a daemon that lost its lease cannot commit");
-    assert_eq!(meta.usage(a, "2026-01-01", "2026-02-01").await.unwrap()[0].amount, 5, "nothing of it was written");
-    assert!(meta.usage(b, "2026-01-01", "2026-02-01").await.unwrap().is_empty());
-    let numbers = meta.reserve(a, &[11, 12]).await.unwrap();
-    assert_eq!(numbers, meta.reserve(a, &[12, 11]).await.unwrap(), "a number is reserved once");
-    assert_eq!(numbers.values().copied().collect::<Vec<_>>(), [1, 2]);
-    assert!(meta.incidents(a, &IncidentFilter { limit: 10, ..IncidentFilter::default() }).await.unwrap().is_empty());
-}
+use crate::storage::{
+    CauseRow, ErrorKind, GraphBatch, GraphCounts, GraphStore, IncidentNode, ResourceFilter, Tenant, TimelineFilter,
+};
 
 fn resource(id: &str, uid: Option<&str>, deleted: Option<i64>) -> ResourceRow {
     let named = ResourceRef { kind: "Pod".into(), namespace: "shop".into(), name: id.into(), uid: uid.map(Into::into) };
@@ -189,6 +51,10 @@ fn changes(resources: Vec<ResourceRow>, edges: Vec<EdgeRow>, episodes: Vec<Episo
 /// What every [`GraphStore`] does.
 pub async fn graph_store(graph: &dyn GraphStore) {
     let (a, b) = (tenant("a"), tenant("b"));
+    for tenant in [&a, &b] {
+        graph.create(tenant).await.unwrap();
+        graph.create(tenant).await.unwrap();
+    }
     assert_eq!(graph.counts(&a).await.unwrap(), GraphCounts::default(), "a new tenant has nothing");
     assert!(graph.around(&a, "u1", 1, Time(10), 10).await.unwrap().is_none());
     let (web, db) = (resource("web", Some("u1"), None), resource("db", Some("u2"), None));
@@ -209,6 +75,15 @@ pub async fn graph_store(graph: &dyn GraphStore) {
     assert!(graph.knows(&a, 0).await.unwrap() && !graph.knows(&a, 1).await.unwrap());
     assert_eq!(graph.counts(&b).await.unwrap(), GraphCounts::default(), "tenants do not share");
     assert_eq!(graph.resources(&a, "u1").await.unwrap(), std::slice::from_ref(&web), "rows come back as they were");
+    let wanted = |filter: ResourceFilter| async move { graph.find(&tenant("a"), &filter).await.unwrap() };
+    let all = ResourceFilter { limit: 9, ..ResourceFilter::default() };
+    assert_eq!(wanted(all.clone()).await, [web.clone(), db.clone()], "live ones in the order of their ids");
+    let next = ResourceFilter { after: Some(web.id.clone()), ..all.clone() };
+    assert_eq!(wanted(next).await, std::slice::from_ref(&db), "behind a place");
+    let named = ResourceFilter { kind: Some("pod".into()), name: Some("web".into()), healthy: Some(true), ..all.clone() };
+    assert_eq!(wanted(named).await, std::slice::from_ref(&web));
+    let label = |value: &str| ResourceFilter { label: Some(("app".into(), value.into())), ..all.clone() };
+    assert_eq!((wanted(label("web")).await.len(), wanted(label("we")).await.len()), (2, 0), "labels match as a whole");
     history(graph, &a, &web, &db).await;
     timelines(graph, &a).await;
     incidents(graph, &a, &web).await;

@@ -1,0 +1,105 @@
+//! `kgrca saga`
+
+use kgrca_core::api::{CreatedClient, Page, SagaAct, SagaChange};
+use kgrca_core::model::Time;
+use kgrca_core::storage::{Saga, StepState};
+use reqwest::Method;
+
+use super::{Env, tenant};
+use crate::client::As;
+use crate::error::{CliError, Result};
+use crate::output::Table;
+
+/// How tenants are set up and taken down, step by step.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// List sagas, newest first
+    List {
+        /// Only those of this tenant
+        #[arg(long, add = crate::complete::tenants())]
+        tenant: Option<String>,
+        /// Only those that are not over
+        #[arg(long)]
+        open: bool,
+    },
+    /// Show a saga with its steps
+    Show {
+        /// Saga's id
+        id: String,
+    },
+    /// Go on with a saga that stopped; a creation shows the tenant's new secrets
+    Resume {
+        /// Saga's id
+        id: String,
+    },
+    /// Take back what a creation did that stopped
+    Compensate {
+        /// Saga's id
+        id: String,
+    },
+}
+
+pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
+    match verb {
+        Verb::List { tenant, open } => {
+            let mut query = vec![("open", open.to_string())];
+            if let Some(given) = tenant {
+                query.push(("client_id", tenant::id_of(env, given)?));
+            }
+            let page: Page<Saga> = env.client()?.get(As::Operator, "/api/v1/admin/sagas", &query)?;
+            env.out.value(&page, || table(env, &page.items))
+        }
+        Verb::Show { id } => {
+            let saga: Saga = env.client()?.get(As::Operator, &path(&id), &[])?;
+            env.out.value(&saga, || steps(&saga))
+        }
+        Verb::Resume { id } => {
+            let answer = act(env, &id, SagaAct::Resume)?;
+            match serde_json::from_value::<CreatedClient>(answer.clone()) {
+                Ok(created) => tenant::show_created(env, &created),
+                Err(_) => show(env, answer),
+            }
+        }
+        Verb::Compensate { id } => show(env, act(env, &id, SagaAct::Compensate)?),
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("/api/v1/admin/sagas/{id}")
+}
+
+fn act(env: &Env<'_>, id: &str, act: SagaAct) -> Result<serde_json::Value> {
+    env.client()?.send(Method::POST, As::Operator, &path(id), &SagaChange { act })
+}
+
+fn show(env: &Env<'_>, answer: serde_json::Value) -> Result {
+    let saga: Saga = serde_json::from_value(answer).map_err(|e| CliError::failed("the answer is no saga").cause(e))?;
+    env.out.value(&saga, || steps(&saga))
+}
+
+/// A line for each saga.
+pub(super) fn table(env: &Env<'_>, items: &[Saga]) -> Table {
+    let now = Time(jiff::Timestamp::now().as_microsecond());
+    Table::new(&["ID", "TENANT", "KIND", "STATE", "STEP", "CHANGED", "ERROR"]).rows(items, |s| {
+        let step = s.steps.iter().find(|s| matches!(s.state, StepState::Begun | StepState::Pending));
+        [
+            s.saga_id.clone(),
+            s.client_id.clone(),
+            format!("{:?}", s.kind).to_lowercase(),
+            format!("{:?}", s.state).to_lowercase(),
+            step.map_or("-".into(), |s| format!("{:?}", s.step).to_lowercase()),
+            env.out.age(now, s.updated_at),
+            s.error.clone().unwrap_or_default(),
+        ]
+    })
+}
+
+fn steps(saga: &Saga) -> Table {
+    let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    let rows = Table::new(&["STEP", "STATE"]).rows(&saga.steps, |s| [word(&s.step), word(&s.state)]);
+    let rows = rows.row(["saga".into(), word(&saga.state)]);
+    match &saga.error {
+        Some(error) => rows.row(["error".into(), error.clone()]),
+        None => rows,
+    }
+}

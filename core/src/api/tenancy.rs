@@ -1,0 +1,167 @@
+//! Tenants, their keys, and what an operator does with them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::billing::Overrides;
+use crate::model::Time;
+use crate::storage::{ApiKey, Client, Role, Scope};
+
+/// A wish for a new tenant.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewClient {
+    /// What the customer is called.
+    #[schema(min_length = 1, max_length = 200, pattern = "[^ \\t\\r\\n]")]
+    pub name: String,
+    /// The plan's name.
+    #[schema(pattern = "^(free|basic|pro|enterprise)$")]
+    pub plan: String,
+    /// Whom to write to.
+    #[serde(default)]
+    pub contact_email: String,
+}
+
+/// A new tenant with its secrets, shown once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedClient {
+    /// The tenant's id.
+    pub client_id: String,
+    /// Its first key; shown only here.
+    pub api_key: String,
+    /// Its user in Kafka; absent where the log is not Kafka.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka_username: Option<String>,
+    /// That user's password; shown only here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka_password: Option<String>,
+    /// Its graph's name.
+    pub graph_database: String,
+    /// Topics that it may write to.
+    pub kafka_topics: Vec<String>,
+    /// The saga in which it was set up.
+    pub saga_id: String,
+}
+
+/// Whether a tenant is to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Served {
+    /// It is.
+    Active,
+    /// Its keys answer 403.
+    Suspended,
+}
+
+/// A change of a tenant; what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientChange {
+    /// Whether it is to be served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Served>,
+    /// A plan's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(free|basic|pro|enterprise)$")]
+    pub plan: Option<String>,
+    /// Whom to write to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact_email: Option<String>,
+    /// Limits that were agreed instead of the plan's; they replace those before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Overrides>,
+    /// Partitions of each of its topics; they only grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 64)]
+    pub partitions: Option<u32>,
+}
+
+/// A wish for a new key: a role, or scopes one by one.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What it is for.
+    #[serde(default)]
+    pub name: String,
+    /// A named set of scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// What it may do besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<Scope>,
+}
+
+/// A new key, shown once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedKey {
+    /// The key; shown only here.
+    pub api_key: String,
+    /// What is stored of it.
+    #[serde(flatten)]
+    pub key: ApiKey,
+}
+
+/// A wish for a key in the place of another.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// For how long both work, in seconds; a day when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 2_592_000)]
+    pub overlap_seconds: Option<u32>,
+}
+
+/// What to do with a saga that stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SagaAct {
+    /// Go on where it stopped.
+    Resume,
+    /// Take back what was done.
+    Compensate,
+}
+
+/// A wish for a saga that stopped.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SagaChange {
+    /// What to do.
+    pub act: SagaAct,
+}
+
+/// A tenant with what an operator watches.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClientStatus {
+    /// The tenant.
+    #[serde(flatten)]
+    pub client: Client,
+    /// Records that are durable and not applied yet.
+    pub lag: u64,
+    /// When its last record was applied, in event time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_record: Option<Time>,
+    /// Events accepted today.
+    pub events_today: u64,
+    /// The share of the day's events that is used, in percent; absent without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_percent: Option<u64>,
+    /// Records that were rejected, ever.
+    pub rejected: u64,
+    /// Bytes of its records and its graph, as they were measured last.
+    pub storage_bytes: u64,
+}
+
+/// What a check of one part found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Check {
+    /// What was checked.
+    pub what: String,
+    /// Whether it is well.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+    /// What mends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}

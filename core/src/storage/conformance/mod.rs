@@ -1,0 +1,18 @@
+//! One suite per trait, run against every backend. Each case panics with what was expected.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are test cases; a panic is their answer")]
+
+mod graph;
+mod limits;
+mod log;
+mod meta;
+
+pub use graph::graph_store;
+pub use limits::limits;
+pub use log::event_log;
+pub use meta::meta_store;
+
+use super::Tenant;
+
+fn tenant(name: &str) -> Tenant {
+    Tenant::parse(&format!("client-{name}-abc123")).unwrap()
+}

@@ -1,0 +1,153 @@
+//! Which daemon works on what. Every daemon tells the metadata that it lives, sees who else does, and comes to the same
+//! share by rendezvous hashing: when one comes or goes, only its own share moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kgrca_core::model::Topic;
+use kgrca_core::model::time::SECOND;
+use kgrca_core::storage::{DaemonRow, Error, StreamId, Tenant};
+use tokio::sync::watch;
+
+use super::Engine;
+use crate::app::now;
+
+/// How often a daemon tells that it lives.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long a daemon is believed to live after it was heard of last, in microseconds.
+const BELIEVED: i64 = 6 * SECOND;
+
+/// The owner of a tenant's partition among those that live: the one with the highest weight (Thaler and Ravishankar, 1998).
+pub fn owner_of<'a>(owners: &'a [String], tenant: &Tenant, partition: u32) -> Option<&'a String> {
+    owners.iter().max_by_key(|owner| (weight(owner, tenant, partition), *owner))
+}
+
+fn weight(owner: &str, tenant: &Tenant, partition: u32) -> u64 {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(format!("{owner}/{tenant}/{partition}"));
+    // The first eight of 32 bytes.
+    u64::from_be_bytes(std::array::from_fn(|i| hash[i]))
+}
+
+/// Who works, as this daemon believes.
+#[derive(Debug, Default)]
+pub(super) struct Fleet {
+    /// Daemons that work records off; empty while nobody was asked.
+    workers: Vec<String>,
+    /// What this daemon had to work on when it looked last.
+    mine: BTreeSet<(Tenant, u32)>,
+}
+
+impl Fleet {
+    /// Whether a daemon is to work on a tenant's partition.
+    pub fn is_mine(&self, me: &str, tenant: &Tenant, partition: u32) -> bool {
+        owner_of(&self.workers, tenant, partition).is_some_and(|owner| owner == me)
+    }
+}
+
+impl Engine {
+    /// Tells that this daemon lives and takes its share, until it stops.
+    pub async fn keep_share(self: &Arc<Self>, mut me: DaemonRow, mut stop: watch::Receiver<bool>) {
+        loop {
+            me.seen_at = now();
+            if let Err(e) = self.share(&me).await {
+                tracing::warn!(error = %e, "the share of this daemon is looked at again in a moment");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                _ = stop.changed() => break,
+            }
+        }
+        if let Err(e) = self.stores.meta.leave(&me.owner).await {
+            tracing::warn!(error = %e, "the others notice in some seconds that this daemon left");
+        }
+    }
+
+    /// Tells that this daemon lives and looks at who else does.
+    pub async fn share(self: &Arc<Self>, me: &DaemonRow) -> Result<(), Error> {
+        self.stores.meta.beat(me).await?;
+        let mut workers = vec![self.owner().to_owned()];
+        if self.stores.are_shared {
+            let daemons = self.stores.meta.daemons(me.seen_at.plus(-BELIEVED)).await?;
+            self.stores.daemons.store(daemons.len() as u64, Ordering::Relaxed);
+            let works = |d: &DaemonRow| d.roles.split(',').any(|r| r == "worker");
+            workers = daemons.into_iter().filter(works).map(|d| d.owner).collect();
+        }
+        self.fleet().workers = workers;
+        let mut mine = BTreeSet::new();
+        for client in self.stores.meta.list_clients().await? {
+            let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked()) else { continue };
+            self.know(&tenant, client.partitions);
+            mine.extend((0..client.partitions).map(|p| (tenant.clone(), p)).filter(|(t, p)| self.is_mine(t, *p)));
+        }
+        self.take(mine).await
+    }
+
+    /// Gives up what belongs to others now, and takes what is new to this daemon.
+    async fn take(self: &Arc<Self>, mine: BTreeSet<(Tenant, u32)>) -> Result<(), Error> {
+        for (tenant, partition) in self.loaded_places().into_iter().filter(|place| !mine.contains(place)) {
+            tracing::info!(client_id = %tenant, partition, "another daemon works on it now");
+            self.give_up(&tenant, partition).await;
+        }
+        let new: Vec<_> = mine.difference(&self.fleet().mine).cloned().collect();
+        for (tenant, partition) in new {
+            // Where only this process appends, it knows by itself when there is something to do.
+            if self.stores.kafka.is_some() || self.waits(&tenant, partition).await? {
+                self.load(&tenant, partition);
+            }
+            self.fleet().mine.insert((tenant, partition));
+        }
+        self.fleet().mine = mine;
+        Ok(())
+    }
+
+    /// Whether records of a partition are durable and not worked off.
+    async fn waits(&self, tenant: &Tenant, partition: u32) -> Result<bool, Error> {
+        let offsets: BTreeMap<StreamId, u64> =
+            self.stores.meta.offsets(tenant).await?.into_iter().map(|o| (o.stream, o.next)).collect();
+        let ends = self.stores.log.ends(tenant).await?.into_iter();
+        let mut worked = ends.filter(|(stream, _)| stream.partition == partition && stream.topic != Topic::Dlq);
+        Ok(worked.any(|(stream, end)| end > offsets.get(&stream).copied().unwrap_or(0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenants() -> Vec<Tenant> {
+        (0..1000).map(|i| Tenant::parse(&format!("client-t{i}-{i:06}")).unwrap()).collect()
+    }
+
+    fn owners(n: usize) -> Vec<String> {
+        (0..n).map(|i| format!("daemon-{i}")).collect()
+    }
+
+    #[test]
+    fn load_is_spread_evenly_when_every_tenant_has_one_cluster_called_prod() {
+        for n in [2, 3, 5] {
+            let owners = owners(n);
+            let mut shares = vec![0_usize; n];
+            for tenant in tenants() {
+                let partition = super::super::partition_of(&tenant, "prod", 6);
+                let owner = owner_of(&owners, &tenant, partition).unwrap();
+                shares[owners.iter().position(|o| o == owner).unwrap()] += 1;
+            }
+            let (even, most) = (1000 / n, shares.iter().copied().max().unwrap());
+            assert!(most * 10 <= even * 12, "no daemon has more than a fifth above its share: {shares:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_share_of_who_left_moves() {
+        let (all, left) = (owners(4), owners(3));
+        for tenant in tenants() {
+            let before = owner_of(&all, &tenant, 0).unwrap();
+            if before != "daemon-3" {
+                assert_eq!(owner_of(&left, &tenant, 0), Some(before));
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What is set up for a tenant: topics, a user, what it may do, how fast.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
+use kafka_protocol::messages::alter_user_scram_credentials_request::{ScramCredentialDeletion, ScramCredentialUpsertion};
+use kafka_protocol::messages::create_acls_request::AclCreation;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::{
+    AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteAclsRequest, DeleteTopicsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest, MetadataRequest, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+use kgrca_core::model::Topic;
+use kgrca_core::storage::{Error, ErrorKind, Result, Tenant};
+
+use super::connection::Connection;
+use super::settings::KafkaSettings;
+
+/// How long brokers may take to make or remove topics, in milliseconds.
+const PATIENCE_MS: i32 = 15_000;
+/// Rounds of the password hash; Kafka's least.
+const ROUNDS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+/// The protocol's numbers: mechanism, kinds of resources, patterns, operations, permissions.
+const SCRAM_SHA_512: i8 = 2;
+const TOPIC: i8 = 2;
+const LITERAL: i8 = 3;
+const WRITE: i8 = 4;
+const DESCRIBE: i8 = 8;
+const ALLOW: i8 = 3;
+const ANY: i8 = 1;
+const SET: i8 = 0;
+
+/// Sets up and takes down what tenants need in a cluster. Every act may be repeated.
+pub struct KafkaAdmin(KafkaSettings);
+
+/// The name of a tenant's topic.
+pub(super) fn topic_name(tenant: &Tenant, topic: Topic) -> String {
+    format!("{tenant}.{}", topic.as_str())
+}
+
+fn text(value: &str) -> StrBytes {
+    StrBytes::from_string(value.to_owned())
+}
+
+/// An error code of the protocol, but for those that say that it is done already.
+fn checked(what: &str, code: i16, message: Option<&str>, done: &[ResponseError]) -> Result<()> {
+    let Some(error) = ResponseError::try_from_code(code) else { return Ok(()) };
+    if done.contains(&error) {
+        return Ok(());
+    }
+    let why = message.map_or_else(|| error.to_string(), str::to_owned);
+    let kind = if error.is_retriable() { ErrorKind::Unavailable } else { ErrorKind::Internal };
+    let failed = Error::new(kind, format!("log: Kafka: {what}: {why}"));
+    Err(match error {
+        ResponseError::ClusterAuthorizationFailed | ResponseError::TopicAuthorizationFailed => {
+            failed.hint("the engine's user needs Create, Alter, Describe on the cluster and on topics with prefix client-")
+        }
+        ResponseError::InvalidReplicationFactor => {
+            failed.hint("set ?replication= in the URL of the log to the number of brokers")
+        }
+        _ => failed,
+    })
+}
+
+impl KafkaAdmin {
+    /// An administrator of a cluster.
+    pub fn new(settings: KafkaSettings) -> Self {
+        Self(settings)
+    }
+
+    async fn connection(&self) -> Result<Connection> {
+        Connection::open(&self.0).await
+    }
+
+    /// Makes all topics of a tenant, or gives those that are there more partitions and another retention.
+    pub async fn put_topics(&self, tenant: &Tenant, partitions: u32, retention_days: u32) -> Result<()> {
+        let mut connection = self.connection().await?;
+        let retention = (i64::from(retention_days) * 86_400_000).to_string();
+        let config =
+            |name: &str, value: &str| CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)));
+        let topics = Topic::ALL.map(|topic| {
+            let mut configs = vec![
+                // The broker's clock: it holds whoever sends, and retention counts from it.
+                config("message.timestamp.type", "LogAppendTime"),
+                config("max.message.bytes", "2097152"),
+                config("min.insync.replicas", if self.0.replication >= 3 { "2" } else { "1" }),
+            ];
+            if topic.is_compacted() {
+                configs.extend([config("cleanup.policy", "compact"), config("min.compaction.lag.ms", "3600000")]);
+            } else {
+                configs.push(config("retention.ms", &retention));
+            }
+            CreatableTopic::default()
+                .with_name(TopicName(text(&topic_name(tenant, topic))))
+                .with_num_partitions(partitions as i32)
+                .with_replication_factor(self.0.replication)
+                .with_configs(configs)
+        });
+        let request = CreateTopicsRequest::default().with_topics(topics.to_vec()).with_timeout_ms(PATIENCE_MS);
+        let answer = connection.ask(&request, 5).await?;
+        let mut known = Vec::new();
+        for topic in &answer.topics {
+            let what = format!("topic {}", topic.name.0);
+            checked(&what, topic.error_code, topic.error_message.as_deref(), &[ResponseError::TopicAlreadyExists])?;
+            if topic.error_code != 0 {
+                known.push(topic.name.clone());
+            }
+        }
+        if !known.is_empty() {
+            grow(&mut connection, &known, partitions).await?;
+            retain(&mut connection, &known, &retention).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes all topics of a tenant.
+    pub async fn remove_topics(&self, tenant: &Tenant) -> Result<()> {
+        let names = Topic::ALL.map(|topic| TopicName(text(&topic_name(tenant, topic)))).to_vec();
+        let request = DeleteTopicsRequest::default().with_topic_names(names).with_timeout_ms(PATIENCE_MS);
+        let answer = self.connection().await?.ask(&request, 5).await?;
+        for topic in &answer.responses {
+            let what = format!("removing topic {}", topic.name.as_ref().map_or("", |n| &n.0));
+            checked(&what, topic.error_code, topic.error_message.as_deref(), &[ResponseError::UnknownTopicOrPartition])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the tenant's user, or gives it another password, and holds how many bytes it sends each second.
+    pub async fn put_user(&self, tenant: &Tenant, password: &str, bytes_per_second: f64) -> Result<()> {
+        let salt: [u8; 16] = rand::random();
+        let credential = ScramCredentialUpsertion::default()
+            .with_name(text(tenant.as_str()))
+            .with_mechanism(SCRAM_SHA_512)
+            .with_iterations(ROUNDS.get() as i32)
+            .with_salt(Bytes::copy_from_slice(&salt))
+            .with_salted_password(Bytes::copy_from_slice(&super::scram::salted(password, &salt, ROUNDS)));
+        let mut connection = self.connection().await?;
+        let answer = connection.ask(&AlterUserScramCredentialsRequest::default().with_upsertions(vec![credential]), 0).await?;
+        for result in &answer.results {
+            checked("the tenant's user", result.error_code, result.error_message.as_deref(), &[])?;
+        }
+        quota(&mut connection, tenant, Some(bytes_per_second)).await
+    }
+
+    /// Holds how many bytes the tenant's user sends each second.
+    pub async fn put_rate(&self, tenant: &Tenant, bytes_per_second: f64) -> Result<()> {
+        quota(&mut self.connection().await?, tenant, Some(bytes_per_second)).await
+    }
+
+    /// Removes the tenant's user with its quota.
+    pub async fn remove_user(&self, tenant: &Tenant) -> Result<()> {
+        let mut connection = self.connection().await?;
+        let credential = ScramCredentialDeletion::default().with_name(text(tenant.as_str())).with_mechanism(SCRAM_SHA_512);
+        let answer = connection.ask(&AlterUserScramCredentialsRequest::default().with_deletions(vec![credential]), 0).await?;
+        for result in &answer.results {
+            let gone = [ResponseError::ResourceNotFound];
+            checked("removing the tenant's user", result.error_code, result.error_message.as_deref(), &gone)?;
+        }
+        quota(&mut connection, tenant, None).await
+    }
+
+    /// Lets the tenant's user write to and describe its input topics, each by name, and nothing else.
+    pub async fn put_acls(&self, tenant: &Tenant) -> Result<()> {
+        let rights = Topic::INPUT.into_iter().flat_map(|topic| [WRITE, DESCRIBE].map(|operation| (topic, operation)));
+        let creations = rights
+            .map(|(topic, operation)| {
+                AclCreation::default()
+                    .with_resource_type(TOPIC)
+                    .with_resource_name(text(&topic_name(tenant, topic)))
+                    .with_resource_pattern_type(LITERAL)
+                    .with_principal(text(&format!("User:{tenant}")))
+                    .with_host(StrBytes::from_static_str("*"))
+                    .with_operation(operation)
+                    .with_permission_type(ALLOW)
+            })
+            .collect();
+        let answer = self.connection().await?.ask(&CreateAclsRequest::default().with_creations(creations), 2).await?;
+        for result in &answer.results {
+            checked("rights of the tenant's user", result.error_code, result.error_message.as_deref(), &[])?;
+        }
+        Ok(())
+    }
+
+    /// Takes all rights of the tenant's user.
+    pub async fn remove_acls(&self, tenant: &Tenant) -> Result<()> {
+        let filter = DeleteAclsFilter::default()
+            .with_resource_type_filter(ANY)
+            .with_pattern_type_filter(ANY)
+            .with_principal_filter(Some(text(&format!("User:{tenant}"))))
+            .with_operation(ANY)
+            .with_permission_type(ANY);
+        let answer = self.connection().await?.ask(&DeleteAclsRequest::default().with_filters(vec![filter]), 2).await?;
+        for result in &answer.filter_results {
+            checked("removing rights", result.error_code, result.error_message.as_deref(), &[])?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that a tenant's topics take on all brokers.
+    pub(super) async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+        let prefix = format!("{tenant}.");
+        let brokers = self.connection().await?.ask(&MetadataRequest::default().with_topics(Some(Vec::new())), 9).await?.brokers;
+        // Replicas count once: the largest stands for a partition.
+        let mut sizes: BTreeMap<(TopicName, i32), u64> = BTreeMap::new();
+        for broker in brokers {
+            let address = format!("{}:{}", broker.host, broker.port);
+            let mut connection = Connection::to(&self.0, &address).await?;
+            let answer = connection.ask(&DescribeLogDirsRequest::default().with_topics(None), 1).await?;
+            for folder in &answer.results {
+                checked("sizes of topics", folder.error_code, None, &[])?;
+                for topic in folder.topics.iter().filter(|t| t.name.0.starts_with(&prefix)) {
+                    for partition in &topic.partitions {
+                        let size = sizes.entry((topic.name.clone(), partition.partition_index)).or_default();
+                        *size = (*size).max(partition.partition_size.max(0) as u64);
+                    }
+                }
+            }
+        }
+        Ok(sizes.values().sum())
+    }
+}
+
+async fn grow(connection: &mut Connection, topics: &[TopicName], partitions: u32) -> Result<()> {
+    let topic = |name: &TopicName| {
+        CreatePartitionsTopic::default().with_name(name.clone()).with_count(partitions as i32).with_assignments(None)
+    };
+    let request = CreatePartitionsRequest::default().with_topics(topics.iter().map(topic).collect()).with_timeout_ms(PATIENCE_MS);
+    for result in connection.ask(&request, 2).await?.results {
+        // It has so many already.
+        checked("partitions", result.error_code, result.error_message.as_deref(), &[ResponseError::InvalidPartitions])?;
+    }
+    Ok(())
+}
+
+async fn retain(connection: &mut Connection, topics: &[TopicName], retention: &str) -> Result<()> {
+    let is_compacted = |name: &TopicName| Topic::ALL.iter().any(|t| t.is_compacted() && name.0.ends_with(t.as_str()));
+    let resource = |name: &TopicName| {
+        let config = AlterableConfig::default()
+            .with_name(StrBytes::from_static_str("retention.ms"))
+            .with_config_operation(SET)
+            .with_value(Some(text(retention)));
+        AlterConfigsResource::default().with_resource_type(TOPIC).with_resource_name(name.0.clone()).with_configs(vec![config])
+    };
+    let resources = topics.iter().filter(|t| !is_compacted(t)).map(resource).collect();
+    let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+    for result in connection.ask(&request, 1).await?.responses {
+        checked("retention", result.error_code, result.error_message.as_deref(), &[])?;
+    }
+    Ok(())
+}
+
+async fn quota(connection: &mut Connection, tenant: &Tenant, bytes_per_second: Option<f64>) -> Result<()> {
+    let entity =
+        EntityData::default().with_entity_type(StrBytes::from_static_str("user")).with_entity_name(Some(text(tenant.as_str())));
+    let op = OpData::default()
+        .with_key(StrBytes::from_static_str("producer_byte_rate"))
+        .with_value(bytes_per_second.unwrap_or_default())
+        .with_remove(bytes_per_second.is_none());
+    let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![op]);
+    for result in connection.ask(&AlterClientQuotasRequest::default().with_entries(vec![entry]), 1).await?.entries {
+        checked("the quota of the tenant's user", result.error_code, result.error_message.as_deref(), &[])?;
+    }
+    Ok(())
+}

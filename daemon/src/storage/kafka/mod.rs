@@ -1,0 +1,341 @@
+//! The log in Kafka: a topic for each kind of record of each tenant, partitions that we choose ourselves.
+//!
+//! An append is acknowledged by all replicas in sync before it returns. When brokers fail in the middle of one, a part of it
+//! may have been written: whoever sends it again is recognised by the records' own identities.
+
+mod admin;
+mod connection;
+mod reader;
+mod record;
+mod scram;
+mod settings;
+mod writer;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kgrca_core::model::{Time, Topic};
+use kgrca_core::storage::{Entry, Error, ErrorKind, EventLog, READ_BYTES, Result, Stored, StreamId, Tenant};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::sync::Notify;
+
+pub use admin::KafkaAdmin;
+use admin::topic_name;
+use reader::Reader;
+pub use settings::KafkaSettings;
+use writer::Writer;
+
+/// How long brokers may take to answer a question.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much younger than a record its message may be: clocks of daemons and brokers differ.
+const SKEW: i64 = kgrca_core::model::time::MINUTE;
+/// How long the end of a partition is believed by who goes on there: what comes later is told as it comes.
+const FRESH: Duration = Duration::from_millis(500);
+/// Largest gap that is filled to reach an offset that was committed.
+const LARGEST_GAP: u64 = 1_000_000;
+
+/// The log of all tenants in a cluster.
+pub struct KafkaLog {
+    shared: Arc<Shared>,
+    reader: Reader,
+    writer: Writer,
+    admin: KafkaAdmin,
+    arrivals: Arc<Arrivals>,
+}
+
+/// What questions share that wait off the async threads.
+struct Shared {
+    config: ClientConfig,
+    /// For questions about offsets.
+    asker: BaseConsumer,
+    /// Consumers that wait to read somewhere once.
+    idle: Mutex<Vec<BaseConsumer>>,
+    /// How many partitions each topic has, and where they ended when somebody asked last.
+    partitions: Mutex<HashMap<String, u32>>,
+    ends: Mutex<HashMap<reader::Place, (u64, Instant)>>,
+}
+
+/// Who waits for records of a tenant's partition.
+#[derive(Default)]
+struct Arrivals(Mutex<HashMap<(String, u32), Arc<Notify>>>);
+
+impl Arrivals {
+    fn of(&self, tenant: &str, partition: u32) -> Arc<Notify> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry((tenant.to_owned(), partition)).or_default())
+    }
+}
+
+fn failed(what: &str, error: &KafkaError) -> Error {
+    let failed = Error::new(ErrorKind::Unavailable, format!("log: Kafka: {what}: {error}"));
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            failed.hint("the tenant's topics are missing: `kgrca saga list` shows how far it was set up")
+        }
+        _ => failed,
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
+}
+
+impl KafkaLog {
+    /// Connects to a cluster.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub async fn open(settings: KafkaSettings) -> Result<Self> {
+        let mut config = settings.client();
+        // We assign and keep offsets ourselves: the group is a name.
+        config.set("group.id", "kgrcad").set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+        config.set("auto.offset.reset", "error").set("fetch.wait.max.ms", "50").set("fetch.error.backoff.ms", "100");
+        config.set("allow.auto.create.topics", "false");
+        config.set("queued.max.messages.kbytes", "32768").set("fetch.message.max.bytes", "4194304");
+        let made = |config: &ClientConfig| config.create::<BaseConsumer>().map_err(|e| failed("consumer", &e));
+        let arrivals: Arc<Arrivals> = Arc::default();
+        let told = Arc::clone(&arrivals);
+        let arrived = move |topic: &str, partition: u32| {
+            if let Some((tenant, _)) = topic.split_once('.') {
+                told.of(tenant, partition).notify_one();
+            }
+        };
+        let reader = Reader::start(made(&config)?, Box::new(arrived));
+        let shared = Shared {
+            asker: made(&config)?,
+            config,
+            idle: Mutex::default(),
+            partitions: Mutex::default(),
+            ends: Mutex::default(),
+        };
+        let log = Self {
+            writer: Writer::start(&settings)?,
+            reader,
+            shared: Arc::new(shared),
+            admin: KafkaAdmin::new(settings),
+            arrivals,
+        };
+        log.check().await?;
+        Ok(log)
+    }
+
+    /// Who sets tenants up here.
+    pub fn admin(&self) -> &KafkaAdmin {
+        &self.admin
+    }
+
+    /// Forgets what is believed about a tenant's topics.
+    fn forget(&self, tenant: &Tenant) {
+        let prefix = format!("{tenant}.");
+        let keep = |topic: &str| !topic.starts_with(&prefix);
+        self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner).retain(|topic, _| keep(topic));
+        self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner).retain(|(topic, _), _| keep(topic));
+    }
+}
+
+impl Shared {
+    /// How many partitions a topic has; none when there is no such topic.
+    fn partitions(&self, topic: &str) -> Result<u32> {
+        let known = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let metadata = self.asker.fetch_metadata(Some(topic), PATIENCE).map_err(|e| failed(topic, &e))?;
+        let count = metadata.topics().iter().find(|t| t.name() == topic).map_or(0, |t| t.partitions().len() as u32);
+        if count > 0 {
+            self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), count);
+        }
+        Ok(count)
+    }
+
+    /// Where partitions end (`at` is none), or the first offset at or after an instant.
+    fn offsets(&self, places: &[reader::Place], at: Option<Time>) -> Result<Vec<(reader::Place, u64)>> {
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (topic, partition) in places {
+            let wanted = at.map_or(Offset::End, |at| Offset::Offset(at.0.max(0) / 1000));
+            list.add_partition_offset(topic, *partition as i32, wanted).map_err(|e| failed(topic, &e))?;
+        }
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = self.asker.offsets_for_times(list, PATIENCE).map_err(|e| failed("offsets", &e))?;
+        let mut found = Vec::new();
+        for element in answer.elements() {
+            element.error().map_err(|e| failed(element.topic(), &e))?;
+            if let Offset::Offset(offset) = element.offset() {
+                found.push(((element.topic().to_owned(), element.partition() as u32), offset as u64));
+            }
+        }
+        Ok(found)
+    }
+
+    fn end(&self, place: &reader::Place) -> Result<u64> {
+        if place.1 >= self.partitions(&place.0)? {
+            return Ok(0);
+        }
+        Ok(self.offsets(std::slice::from_ref(place), None)?.first().map_or(0, |(_, end)| *end))
+    }
+
+    /// Reads somewhere once, with a consumer that is put back.
+    fn read(&self, place: &reader::Place, from: u64, max: usize) -> Result<Vec<Stored>> {
+        let end = self.end(place)?;
+        let mut found: Vec<Stored> = Vec::new();
+        if from >= end || max == 0 {
+            return Ok(found);
+        }
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let consumer = match idle {
+            Some(consumer) => consumer,
+            None => self.config.create::<BaseConsumer>().map_err(|e| failed("consumer", &e))?,
+        };
+        let start = self.begin(place)?.max(from);
+        let mut list = TopicPartitionList::new();
+        let at = Offset::Offset(start as i64);
+        list.add_partition_offset(&place.0, place.1 as i32, at).map_err(|e| failed(&place.0, &e))?;
+        consumer.assign(&list).map_err(|e| failed(&place.0, &e))?;
+        let mut bytes = 0;
+        let mut next = start;
+        while next < end && found.len() < max && bytes < READ_BYTES {
+            match consumer.poll(PATIENCE) {
+                Some(Ok(message)) => {
+                    let Some(stored) = record::stored(&message) else { continue };
+                    next = stored.offset + 1;
+                    bytes += record::size(&stored);
+                    if !record::is_filler(&message) {
+                        found.push(stored);
+                    }
+                }
+                Some(Err(e)) => return Err(failed(&place.0, &e)),
+                None => return Err(Error::new(ErrorKind::Unavailable, format!("log: Kafka: {} does not answer", place.0))),
+            }
+        }
+        consumer.unassign().map_err(|e| failed(&place.0, &e))?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(consumer);
+        Ok(found)
+    }
+
+    /// The first offset that is left of a partition.
+    fn begin(&self, place: &reader::Place) -> Result<u64> {
+        let marks = self.asker.fetch_watermarks(&place.0, place.1 as i32, PATIENCE);
+        marks.map(|(low, _)| low.max(0) as u64).map_err(|e| failed(&place.0, &e))
+    }
+}
+
+#[async_trait::async_trait]
+impl EventLog for KafkaLog {
+    async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()> {
+        self.writer.append(tenant, entries).await
+    }
+
+    async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
+        let (shared, place) = (Arc::clone(&self.shared), (topic_name(tenant, stream.topic), stream.partition));
+        blocking(move || shared.read(&place, from, max)).await
+    }
+
+    async fn tail(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
+        let place = (topic_name(tenant, stream.topic), stream.partition);
+        let known = self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner).get(&place).copied();
+        let believed = known.filter(|(end, at)| *end > from || at.elapsed() < FRESH);
+        let end = if let Some((end, _)) = believed {
+            end
+        } else {
+            let (shared, place) = (Arc::clone(&self.shared), place.clone());
+            blocking(move || shared.end(&place)).await?
+        };
+        let mut start = from;
+        if from < end && from == 0 {
+            // Retention may have taken the beginning.
+            let (shared, place) = (Arc::clone(&self.shared), place.clone());
+            start = blocking(move || shared.begin(&place)).await?.min(end);
+        }
+        self.reader.take(&place, start, max, start < end).await
+    }
+
+    async fn release(&self, tenant: &Tenant, partition: u32) {
+        for topic in Topic::ALL {
+            if let Err(e) = self.reader.leave(&(topic_name(tenant, topic), partition)) {
+                tracing::warn!(error = %e, "a tail was not ended");
+            }
+        }
+    }
+
+    async fn arrived(&self, tenant: &Tenant, partition: u32) {
+        self.arrivals.of(tenant.as_str(), partition).notified().await;
+    }
+
+    async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64> {
+        let (shared, place) = (Arc::clone(&self.shared), (topic_name(tenant, stream.topic), stream.partition));
+        blocking(move || {
+            if place.1 >= shared.partitions(&place.0)? {
+                return Ok(0);
+            }
+            let found = shared.offsets(std::slice::from_ref(&place), Some(at.plus(-SKEW)))?;
+            match found.first() {
+                Some((_, offset)) => Ok(*offset),
+                None => shared.end(&place),
+            }
+        })
+        .await
+    }
+
+    async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>> {
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || {
+            let mut places = Vec::new();
+            for topic in Topic::ALL {
+                let name = topic_name(&tenant, topic);
+                places.extend((0..shared.partitions(&name)?).map(|partition| (name.clone(), partition)));
+            }
+            let ends = shared.offsets(&places, None)?;
+            let asked = ends.iter().map(|(place, end)| (place.clone(), (*end, Instant::now())));
+            shared.ends.lock().unwrap_or_else(PoisonError::into_inner).extend(asked);
+            let stream = |(name, partition): &reader::Place| {
+                let topic = Topic::ALL.into_iter().find(|t| topic_name(&tenant, *t) == *name)?;
+                Some(StreamId { topic, partition: *partition })
+            };
+            Ok(ends.iter().filter(|(_, end)| *end > 0).filter_map(|(place, end)| Some((stream(place)?, *end))).collect())
+        })
+        .await
+    }
+
+    async fn go_on_at(&self, tenant: &Tenant, stream: StreamId, offset: u64) -> Result<u64> {
+        let (shared, place) = (Arc::clone(&self.shared), (topic_name(tenant, stream.topic), stream.partition));
+        let end = blocking(move || shared.end(&place)).await?;
+        if end < offset && offset - end > LARGEST_GAP {
+            let name = topic_name(tenant, stream.topic);
+            let message = format!("log: Kafka: {name}/{} ends at {end}, and {offset} was committed", stream.partition);
+            return Err(Error::new(ErrorKind::Corrupt, message).hint("the topic was made anew or lost its records: restore it"));
+        }
+        self.writer.fill(tenant, stream, offset.saturating_sub(end)).await?;
+        Ok(end)
+    }
+
+    async fn maintain(&self, _: &Tenant, _: i64, _: Time) -> Result<()> {
+        // Brokers do it by what the topics were set to.
+        Ok(())
+    }
+
+    async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+        self.admin.bytes(tenant).await
+    }
+
+    async fn check(&self) -> Result<String> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let metadata = shared.asker.fetch_metadata(None, PATIENCE).map_err(|e| {
+                failed("no broker answers", &e).hint("check the hosts, TLS, user and password in the URL of the log")
+            })?;
+            Ok(format!("Kafka, {} brokers", metadata.brokers().len()))
+        })
+        .await
+    }
+
+    async fn remove(&self, tenant: &Tenant) -> Result<()> {
+        self.forget(tenant);
+        self.admin.remove_topics(tenant).await
+    }
+}

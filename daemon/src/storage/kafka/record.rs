@@ -1,0 +1,44 @@
+//! Records as messages and back.
+
+use kgrca_core::model::Time;
+use kgrca_core::storage::{Entry, Stored};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+
+/// When the door took a record, in microseconds, eight bytes: a message's own time has milliseconds and is the broker's.
+const RECEIVED_AT: &str = "kgrca-at";
+/// Marks a message that only fills a gap.
+const FILLER: &str = "kgrca-filler";
+
+pub(super) fn headers(entry: &Entry) -> OwnedHeaders {
+    let at = entry.received_at.0.to_be_bytes();
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: RECEIVED_AT, value: Some(&at) })
+}
+
+pub(super) fn filler() -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: FILLER, value: Some(b"") })
+}
+
+pub(super) fn is_filler(message: &BorrowedMessage<'_>) -> bool {
+    message.headers().is_some_and(|h| h.iter().any(|h| h.key == FILLER))
+}
+
+/// A message as a record; `None` for one without a place.
+pub(super) fn stored(message: &BorrowedMessage<'_>) -> Option<Stored> {
+    let ours = message.headers().and_then(|headers| {
+        let header = headers.iter().find(|h| h.key == RECEIVED_AT)?;
+        Some(Time(i64::from_be_bytes(header.value?.try_into().ok()?)))
+    });
+    // Others' producers say nothing: the broker's clock counts.
+    let received_at = ours.or_else(|| Some(Time(message.timestamp().to_millis()? * 1000))).unwrap_or_default();
+    Some(Stored {
+        offset: message.offset().try_into().ok()?,
+        key: message.key().unwrap_or_default().into(),
+        value: if is_filler(message) { Box::default() } else { message.payload().unwrap_or_default().into() },
+        received_at,
+    })
+}
+
+/// Bytes that a record takes in memory, about.
+pub(super) fn size(stored: &Stored) -> usize {
+    stored.key.len() + stored.value.len() + 64
+}

@@ -1,0 +1,107 @@
+//! What a URL says about a Kafka cluster.
+
+use kgrca_core::storage::{Error, ErrorKind, Result};
+use rdkafka::ClientConfig;
+use url::form_urlencoded;
+
+/// How to reach a cluster.
+#[derive(Clone)]
+pub struct KafkaSettings {
+    /// `host:port` of brokers to begin with.
+    pub brokers: Vec<String>,
+    /// User and password for SASL/SCRAM-SHA-512.
+    pub user: Option<(String, String)>,
+    /// Whether the brokers speak TLS.
+    pub tls: bool,
+    /// File with the certificates that are trusted; the system's when absent.
+    pub ca: Option<String>,
+    /// Replicas of each partition.
+    pub replication: i16,
+}
+
+const FORM: &str = "it looks like kafka://user:password@host:9092,host:9092?tls=true&ca=/path/ca.pem&replication=3; only the hosts must be there";
+
+fn decoded(text: &str) -> String {
+    let pair = format!("x={}", text.replace('+', "%2B"));
+    form_urlencoded::parse(pair.as_bytes()).map(|(_, v)| v.into_owned()).next().unwrap_or_default()
+}
+
+impl KafkaSettings {
+    /// Reads a URL. The url crate knows no lists of hosts.
+    ///
+    /// # Errors
+    /// Says what is wrong, never the password.
+    pub fn parse(url: &str) -> Result<Self> {
+        let wrong = |what: &str| Error::new(ErrorKind::Internal, format!("log: the URL of Kafka: {what}")).hint(FORM);
+        let rest = url.strip_prefix("kafka://").ok_or_else(|| wrong("it does not begin with kafka://"))?;
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (user, hosts) = place.rsplit_once('@').map_or((None, place), |(user, hosts)| (Some(user), hosts));
+        let pair = user.map(|u| u.split_once(':').ok_or_else(|| wrong("the user has no password"))).transpose()?;
+        let user = pair.map(|(user, password)| (decoded(user), decoded(password)));
+        let brokers: Vec<String> = hosts.trim_end_matches('/').split(',').filter(|h| !h.is_empty()).map(str::to_owned).collect();
+        if brokers.is_empty() || brokers.iter().any(|b| b.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
+            return Err(wrong("each broker needs a host and a port"));
+        }
+        let mut settings = Self { brokers, user, tls: false, ca: None, replication: 3 };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "tls" => settings.tls = value.parse().map_err(|_| wrong("`tls` is true or false"))?,
+                "ca" => settings.ca = Some(value.into_owned()),
+                "replication" => {
+                    settings.replication = value.parse().map_err(|_| wrong("`replication` is a number"))?;
+                }
+                other => return Err(wrong(&format!("`{other}` is not known"))),
+            }
+        }
+        if settings.ca.is_some() && !settings.tls {
+            return Err(wrong("`ca` needs `tls=true`"));
+        }
+        Ok(settings)
+    }
+
+    /// The same for librdkafka.
+    pub(super) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.brokers.join(",")).set("client.id", "kgrcad");
+        // Soon after a broker came back, and not tighter than a second.
+        config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
+        let protocol = match (self.tls, self.user.is_some()) {
+            (false, false) => "PLAINTEXT",
+            (true, false) => "SSL",
+            (false, true) => "SASL_PLAINTEXT",
+            (true, true) => "SASL_SSL",
+        };
+        config.set("security.protocol", protocol);
+        if let Some((user, password)) = &self.user {
+            config.set("sasl.mechanism", "SCRAM-SHA-512").set("sasl.username", user).set("sasl.password", password);
+        }
+        if let Some(ca) = &self.ca {
+            config.set("ssl.ca.location", ca);
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_everything() {
+        let s = KafkaSettings::parse("kafka://us%40er:p%2Fw@a:9092,b:9093?tls=true&ca=/ca.pem&replication=2").unwrap();
+        assert_eq!(s.brokers, ["a:9092", "b:9093"]);
+        assert_eq!(s.user, Some(("us@er".into(), "p/w".into())));
+        assert!(s.tls && s.ca.as_deref() == Some("/ca.pem") && s.replication == 2);
+        let plain = KafkaSettings::parse("kafka://localhost:9092").unwrap();
+        assert!(plain.user.is_none() && !plain.tls && plain.replication == 3);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_password() {
+        for wrong in ["kafka://", "kafka://host", "kafka://u@h:1", "kafka://u:secret@h:1?tsl=true", "kafka://u:secret@h:1?ca=/x"]
+        {
+            let error = KafkaSettings::parse(wrong).err().unwrap();
+            assert!(!format!("{error:?}").contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The graph in Neo4j: a database per tenant where the server can have several, else one tenant on each server of a pool.
+//!
+//! The way with several databases follows the documented commands of the Enterprise edition; it was not run.
+
+mod places;
+mod read;
+mod row;
+mod write;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kgrca_core::engine::{EpisodeRow, ResourceRow};
+use kgrca_core::model::Time;
+use kgrca_core::storage::{
+    Error, ErrorKind, GraphBatch, GraphCounts, GraphStore, MetaStore, ResourceFilter, Result, Subgraph, Tenant, TimelineFilter,
+};
+use neo4rs::{Graph, Query, Row};
+
+use places::Places;
+pub use places::Server;
+
+/// How long a statement may take; the first ones of a server that has just started take seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often an act that failed for a moment is tried, and how long the first pause is.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The graphs of all tenants on some servers.
+pub struct Neo4jGraph(Places);
+
+/// Connects to the servers of a URL.
+///
+/// # Errors
+/// When none answers, or one refuses.
+pub async fn open(url: &str, meta: Arc<dyn MetaStore>) -> Result<Neo4jGraph> {
+    Ok(Neo4jGraph(Places::open(url, meta).await?))
+}
+
+fn failed(error: &neo4rs::Error) -> Error {
+    use neo4rs::{Error as E, Neo4jErrorKind};
+    let text = format!("graph: Neo4j: {error}");
+    match error {
+        E::Neo4j(e) if e.kind() == Neo4jErrorKind::Transient => Error::new(ErrorKind::Unavailable, text),
+        E::Neo4j(e) if e.code().contains("Security") => {
+            Error::new(ErrorKind::Internal, text).hint("check user and password in the URL of the graph")
+        }
+        E::Neo4j(_) => Error::new(ErrorKind::Internal, text),
+        _ => Error::new(ErrorKind::Unavailable, text),
+    }
+}
+
+/// Tries again what failed for a moment; every act may be repeated.
+async fn persistent<T, F: Future<Output = Result<T>>>(act: impl Fn() -> F) -> Result<T> {
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match within(act()).await {
+            Err(e) if e.kind == ErrorKind::Unavailable => tokio::time::sleep(pause).await,
+            other => return other,
+        }
+        pause *= 2;
+    }
+    within(act()).await
+}
+
+/// Boxed: the driver's futures are large, and every caller would hold one.
+fn within<T>(act: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
+    let act = Box::pin(act);
+    let late = |_| Error::new(ErrorKind::Unavailable, format!("graph: Neo4j: no answer within {} s", PATIENCE.as_secs()));
+    async move { tokio::time::timeout(PATIENCE, act).await.map_err(late)? }
+}
+
+/// All rows of a question. The stream is dropped: an open one would keep its connection.
+async fn rows(graph: &Graph, query: impl Fn() -> Query) -> Result<Vec<Row>> {
+    persistent(|| async {
+        let mut stream = graph.execute_read(query()).await.map_err(|e| failed(&e))?;
+        let mut rows = Vec::new();
+        while let Some(row) = stream.next().await.map_err(|e| failed(&e))? {
+            rows.push(row);
+        }
+        Ok(rows)
+    })
+    .await
+}
+
+#[async_trait::async_trait]
+impl GraphStore for Neo4jGraph {
+    async fn create(&self, tenant: &Tenant) -> Result<()> {
+        self.0.create(tenant).await
+    }
+
+    async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let graph = self.0.needed(tenant).await?;
+        let batch = write::Prepared::new(&batch);
+        persistent(|| write::write(&graph, tenant, &batch)).await
+    }
+
+    async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok(Vec::new()) };
+        read::resources(&graph, uid).await
+    }
+
+    async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok(Vec::new()) };
+        read::find(&graph, filter).await
+    }
+
+    async fn around(&self, tenant: &Tenant, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok(None) };
+        read::around(&graph, uid, depth, at, limit).await
+    }
+
+    async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok(false) };
+        read::knows(&graph, partition).await
+    }
+
+    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok((Vec::new(), None)) };
+        read::timeline(&graph, filter).await
+    }
+
+    async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok(GraphCounts::default()) };
+        read::counts(&graph).await
+    }
+
+    async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok(0) };
+        write::forget(&graph, before).await
+    }
+
+    async fn check(&self) -> Result<String> {
+        self.0.check().await
+    }
+
+    async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+        // No edition tells by query what a store takes; these are the means that files of full stores were measured to have.
+        const NODE: u64 = 700;
+        const EDGE: u64 = 110;
+        let counts = self.counts(tenant).await?;
+        Ok((counts.resources + counts.episodes + counts.incidents) * NODE + counts.edges * EDGE)
+    }
+
+    async fn remove(&self, tenant: &Tenant) -> Result<()> {
+        self.0.remove(tenant).await
+    }
+}

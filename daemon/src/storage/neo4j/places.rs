@@ -1,0 +1,230 @@
+//! Which server holds which tenant.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kgrca_core::storage::{Error, ErrorKind, MetaStore, Result, Tenant};
+use neo4rs::{ConfigBuilder, Graph, query};
+
+use super::{failed, persistent, rows, write};
+
+/// Most connections to one server.
+const CONNECTIONS: usize = 8;
+
+/// What is looked up by value.
+const SCHEMA: [&str; 8] = [
+    "CREATE CONSTRAINT kgrca_resource IF NOT EXISTS FOR (n:Resource) REQUIRE n.id IS UNIQUE",
+    "CREATE CONSTRAINT kgrca_episode IF NOT EXISTS FOR (n:Episodic) REQUIRE n.id IS UNIQUE",
+    "CREATE CONSTRAINT kgrca_incident IF NOT EXISTS FOR (n:Incident) REQUIRE n.id IS UNIQUE",
+    "CREATE CONSTRAINT kgrca_fence IF NOT EXISTS FOR (n:Fence) REQUIRE n.partition IS UNIQUE",
+    "CREATE INDEX kgrca_uid IF NOT EXISTS FOR (n:Resource) ON (n.uid)",
+    "CREATE INDEX kgrca_deleted IF NOT EXISTS FOR (n:Resource) ON (n.deleted)",
+    "CREATE INDEX kgrca_last IF NOT EXISTS FOR (n:Episodic) ON (n.last)",
+    "CREATE INDEX kgrca_ended IF NOT EXISTS FOR (n:Incident) ON (n.ended)",
+];
+
+/// A server of the URL.
+#[derive(Clone)]
+pub struct Server {
+    /// `host:port`, the name under which tenants are put there.
+    pub name: String,
+    uri: String,
+    user: String,
+    password: String,
+}
+
+/// Servers, and who is where.
+pub(super) struct Places {
+    servers: Vec<Server>,
+    meta: Arc<dyn MetaStore>,
+    /// Connections by server and database; the default one when absent.
+    open: Mutex<HashMap<(String, Option<String>), Graph>>,
+    /// Whether a server has several databases, once it was asked.
+    several: Mutex<HashMap<String, bool>>,
+}
+
+fn parse(url: &str) -> Result<Vec<Server>> {
+    let wrong = |what: &str| {
+        Error::new(ErrorKind::Internal, format!("graph: the URL of Neo4j: {what}"))
+            .hint("it looks like neo4j://user:password@host:7687,host:7687; neo4j+s:// for TLS")
+    };
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
+    let bolt = match scheme {
+        "neo4j" => "bolt",
+        "neo4j+s" => "bolt+s",
+        "neo4j+ssc" => "bolt+ssc",
+        _ => return Err(wrong("its scheme is not neo4j")),
+    };
+    let (user, hosts) = rest.rsplit_once('@').ok_or_else(|| wrong("it names no user"))?;
+    let (user, password) = user.split_once(':').ok_or_else(|| wrong("the user has no password"))?;
+    let server = |host: &str| Server {
+        name: host.to_owned(),
+        uri: format!("{bolt}://{host}"),
+        user: user.to_owned(),
+        password: password.to_owned(),
+    };
+    let servers: Vec<Server> = hosts.trim_end_matches('/').split(',').filter(|h| !h.is_empty()).map(server).collect();
+    if servers.is_empty() { Err(wrong("it names no host")) } else { Ok(servers) }
+}
+
+impl Places {
+    pub async fn open(url: &str, meta: Arc<dyn MetaStore>) -> Result<Self> {
+        let places = Self { servers: parse(url)?, meta, open: Mutex::default(), several: Mutex::default() };
+        places.check().await?;
+        Ok(places)
+    }
+
+    /// Every server with its version. Fails when one does not answer.
+    pub async fn check(&self) -> Result<String> {
+        let mut said = Vec::new();
+        for server in &self.servers {
+            let (version, several) = self.version(server).await.map_err(|mut e| {
+                e.message = format!("{} ({})", e.message, server.name);
+                e
+            })?;
+            let kind = if several { "several databases" } else { "one database" };
+            said.push(format!("{} {version}, {kind}", server.name));
+        }
+        Ok(format!("Neo4j: {}", said.join("; ")))
+    }
+
+    async fn version(&self, server: &Server) -> Result<(String, bool)> {
+        let graph = self.connection(server, None)?;
+        let question = || query("CALL dbms.components() YIELD versions, edition RETURN versions[0] AS version, edition");
+        let answer = rows(&graph, question).await?;
+        let text = |name: &str| answer.first().and_then(|r| r.get::<String>(name).ok()).unwrap_or_default();
+        let several = text("edition") != "community";
+        self.several.lock().unwrap_or_else(PoisonError::into_inner).insert(server.name.clone(), several);
+        Ok((text("version"), several))
+    }
+
+    fn connection(&self, server: &Server, database: Option<&str>) -> Result<Graph> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (server.name.clone(), database.map(str::to_owned));
+        if let Some(graph) = open.get(&key) {
+            return Ok(graph.clone());
+        }
+        let config = ConfigBuilder::default()
+            .uri(&server.uri)
+            .user(&server.user)
+            .password(&server.password)
+            .max_connections(CONNECTIONS)
+            .connection_timeout(Duration::from_secs(5))
+            .fetch_size(1000);
+        let config = match database {
+            Some(name) => config.db(name),
+            None => config,
+        };
+        let graph = Graph::connect(config.build().map_err(|e| failed(&e))?).map_err(|e| failed(&e))?;
+        open.insert(key, graph.clone());
+        Ok(graph)
+    }
+
+    fn server(&self, name: &str) -> Result<&Server> {
+        self.servers.iter().find(|s| s.name == name).ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, format!("graph: the server {name} holds the tenant and is not in the URL"))
+                .hint("add it to the URL of the graph, or move the tenant to another server")
+        })
+    }
+
+    /// The database of a tenant; `None` when it is nowhere.
+    pub async fn of(&self, tenant: &Tenant) -> Result<Option<Graph>> {
+        let Some(name) = self.meta.graph_place(tenant).await? else { return Ok(None) };
+        self.database(tenant, self.server(&name)?).await.map(Some)
+    }
+
+    /// The database of a tenant, which must be there.
+    pub async fn needed(&self, tenant: &Tenant) -> Result<Graph> {
+        let missing = || {
+            Error::new(ErrorKind::Internal, format!("graph: {tenant} has no place on a server"))
+                .hint("`kgrca saga list` shows how far it was set up")
+        };
+        self.of(tenant).await?.ok_or_else(missing)
+    }
+
+    async fn database(&self, tenant: &Tenant, server: &Server) -> Result<Graph> {
+        let name = self.has_several(server).await?.then(|| format!("{tenant}-kg"));
+        self.connection(server, name.as_deref())
+    }
+
+    async fn has_several(&self, server: &Server) -> Result<bool> {
+        let known = self.several.lock().unwrap_or_else(PoisonError::into_inner).get(&server.name).copied();
+        match known {
+            Some(several) => Ok(several),
+            None => Ok(self.version(server).await?.1),
+        }
+    }
+
+    /// Finds a place for a tenant and makes what is needed there.
+    pub async fn create(&self, tenant: &Tenant) -> Result<()> {
+        let server = match self.meta.graph_place(tenant).await? {
+            Some(name) => self.server(&name)?,
+            None => self.settle(tenant).await?,
+        };
+        self.prepare(tenant, server).await
+    }
+
+    /// Puts a tenant onto the server with the fewest, or onto a free one where each holds one.
+    async fn settle(&self, tenant: &Tenant) -> Result<&Server> {
+        let taken = self.meta.graph_places().await?;
+        let held = |server: &Server| taken.iter().filter(|(_, name)| *name == server.name).count();
+        let mut servers: Vec<&Server> = self.servers.iter().collect();
+        servers.sort_by_key(|s| held(s));
+        for server in servers {
+            let several = self.has_several(server).await?;
+            if !several && held(server) > 0 {
+                continue;
+            }
+            match self.meta.put_graph_place(tenant, Some(&server.name), !several).await {
+                Ok(()) => return Ok(server),
+                // Another daemon was faster.
+                Err(e) if e.kind == ErrorKind::Conflict => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let message = format!("graph: all {} servers hold a tenant, and each has one database", self.servers.len());
+        Err(Error::new(ErrorKind::Full, message).hint("add a server to the URL of the graph"))
+    }
+
+    async fn prepare(&self, tenant: &Tenant, server: &Server) -> Result<()> {
+        if self.has_several(server).await? {
+            let system = self.connection(server, Some("system"))?;
+            // Ids of tenants hold nothing to be quoted.
+            let text = format!("CREATE DATABASE `{tenant}-kg` IF NOT EXISTS WAIT 30 SECONDS");
+            persistent(|| async { system.run(query(&text)).await.map(|_| ()).map_err(|e| failed(&e)) }).await?;
+        }
+        let graph = self.database(tenant, server).await?;
+        write::own(&graph, tenant, &server.name).await?;
+        for statement in SCHEMA {
+            persistent(|| async { graph.run(query(statement)).await.map(|_| ()).map_err(|e| failed(&e)) }).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes all of a tenant and frees its place.
+    pub async fn remove(&self, tenant: &Tenant) -> Result<()> {
+        let Some(name) = self.meta.graph_place(tenant).await? else { return Ok(()) };
+        let server = self.server(&name)?;
+        if self.has_several(server).await? {
+            let system = self.connection(server, Some("system"))?;
+            let text = format!("DROP DATABASE `{tenant}-kg` IF EXISTS DESTROY DATA WAIT 30 SECONDS");
+            persistent(|| async { system.run(query(&text)).await.map(|_| ()).map_err(|e| failed(&e)) }).await?;
+        } else {
+            write::clear(&self.database(tenant, server).await?, tenant).await?;
+        }
+        self.meta.put_graph_place(tenant, None, false).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_url_names_servers() {
+        let servers = super::parse("neo4j://u:p@a:7687,b:7688").unwrap();
+        assert_eq!(servers.iter().map(|s| s.uri.as_str()).collect::<Vec<_>>(), ["bolt://a:7687", "bolt://b:7688"]);
+        for wrong in ["bolt://u:p@a", "neo4j://a:1", "neo4j://u@a:1", "neo4j://u:p@"] {
+            assert!(super::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

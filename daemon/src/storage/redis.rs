@@ -1,0 +1,158 @@
+//! Limits in Redis: the same for all daemons. While it is away every daemon counts its own share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kgrca_core::model::Time;
+use kgrca_core::model::time::DAY;
+use kgrca_core::storage::embedded::memory::MemoryLimits;
+use kgrca_core::storage::limits::of_day;
+use kgrca_core::storage::{Error, ErrorKind, Limits, Result, Taken, Tenant, Window};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{AsyncCommands, RedisResult, Script};
+
+use crate::telemetry;
+
+/// How long an answer may take: a caller waits for it.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The generic cell rate algorithm, see [`kgrca_core::storage::limits::gcra`], in one step of the server.
+/// Times are microseconds; doubles hold them exactly until the year 2255.
+const GCRA: &str = "
+local full = tonumber(redis.call('GET', KEYS[1]) or '0')
+local now, interval, room, n = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local before = math.max(full, now)
+local after = before + n * interval
+if after - now > room then return {0, string.format('%.0f', before)} end
+redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 60000)
+return {1, string.format('%.0f', after)}
+";
+
+/// Takes of a day's quota as soon as one is left.
+const DAY_QUOTA: &str = "
+local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+if used >= tonumber(ARGV[2]) then return {0, used} end
+used = redis.call('INCRBY', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[1], 172800)
+return {1, used}
+";
+
+/// Gives back, never below nothing.
+const GIVE_BACK: &str = "
+local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+redis.call('SET', KEYS[1], math.max(used - tonumber(ARGV[1]), 0), 'EX', 172800)
+return 0
+";
+
+/// Counts at least so much as used.
+const AT_LEAST: &str = "
+local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+if used < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800) end
+return 0
+";
+
+/// Counters on a server, and our own for while it is away.
+pub struct RedisLimits {
+    connection: ConnectionManager,
+    local: MemoryLimits,
+    /// How many daemons share what the local counters give.
+    daemons: Arc<AtomicU64>,
+    gcra: Script,
+    day_quota: Script,
+    give_back: Script,
+    at_least: Script,
+}
+
+/// Connects to a server that answers.
+///
+/// # Errors
+/// When it does not, or the URL cannot be read.
+pub async fn open(url: &str, daemons: Arc<AtomicU64>) -> Result<RedisLimits> {
+    let client = redis::Client::open(url)
+        .map_err(|e| failed(&e).hint("it looks like redis://:password@host:6379/0, or rediss:// for TLS"))?;
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(2)))
+        .set_response_timeout(Some(PATIENCE))
+        .set_number_of_retries(1);
+    let connection = client.get_connection_manager_with_config(config).await.map_err(|e| failed(&e))?;
+    Ok(RedisLimits {
+        connection,
+        local: MemoryLimits::default(),
+        daemons,
+        gcra: Script::new(GCRA),
+        day_quota: Script::new(DAY_QUOTA),
+        give_back: Script::new(GIVE_BACK),
+        at_least: Script::new(AT_LEAST),
+    })
+}
+
+fn failed(error: &redis::RedisError) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("limits: Redis: {error}"))
+}
+
+fn day_key(tenant: &Tenant, now: Time) -> String {
+    format!("kgrca:{{{tenant}}}:events/day:{}", now.0.div_euclid(DAY))
+}
+
+impl RedisLimits {
+    /// What the server says; `None` while it is away, which is counted.
+    fn answered<T>(&self, answer: RedisResult<T>) -> Option<T> {
+        telemetry::LimitsAnswered { error: answer.as_ref().err().map(ToString::to_string) }.emit();
+        answer.ok()
+    }
+
+    /// This daemon's share of a limit.
+    fn share(&self, limit: u64) -> u64 {
+        limit.div_ceil(self.daemons.load(Ordering::Relaxed).max(1))
+    }
+}
+
+#[async_trait::async_trait]
+impl Limits for RedisLimits {
+    async fn take(&self, tenant: &Tenant, window: Window, n: u64, now: Time) -> Result<Taken> {
+        let interval = window.interval();
+        let mut call = self.gcra.key(format!("kgrca:{{{tenant}}}:{}", window.name));
+        call.arg(now.0).arg(interval).arg(window.limit as i64 * interval).arg(n);
+        let answer: RedisResult<(i64, i64)> = call.invoke_async(&mut self.connection.clone()).await;
+        match self.answered(answer) {
+            Some((allowed, full)) => Ok(window.taken(allowed == 1, Time(full), n, now)),
+            None => self.local.take(tenant, Window { limit: self.share(window.limit), ..window }, n, now).await,
+        }
+    }
+
+    async fn take_day(&self, tenant: &Tenant, n: u64, limit: u64, now: Time) -> Result<Taken> {
+        let mut call = self.day_quota.key(day_key(tenant, now));
+        call.arg(n).arg(limit);
+        let answer: RedisResult<(i64, u64)> = call.invoke_async(&mut self.connection.clone()).await;
+        match self.answered(answer) {
+            Some((allowed, used)) => Ok(of_day(allowed == 1, limit, used, now)),
+            None => self.local.take_day(tenant, n, self.share(limit), now).await,
+        }
+    }
+
+    async fn give_back_day(&self, tenant: &Tenant, n: u64, now: Time) -> Result<()> {
+        let mut call = self.give_back.key(day_key(tenant, now));
+        let answer: RedisResult<i64> = call.arg(n).invoke_async(&mut self.connection.clone()).await;
+        match self.answered(answer) {
+            Some(_) => Ok(()),
+            None => self.local.give_back_day(tenant, n, now).await,
+        }
+    }
+
+    async fn preload_day(&self, tenant: &Tenant, used: u64, now: Time) -> Result<()> {
+        let mut call = self.at_least.key(day_key(tenant, now));
+        let answer: RedisResult<i64> = call.arg(used).invoke_async(&mut self.connection.clone()).await;
+        self.answered(answer);
+        // Also here, for while the server is away: of what was used before, this daemon's share.
+        self.local.preload_day(tenant, used / self.daemons.load(Ordering::Relaxed).max(1), now).await
+    }
+
+    async fn check(&self) -> Result<String> {
+        let mut connection = self.connection.clone();
+        let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await.map_err(|e| failed(&e))?;
+        let version = info.lines().find_map(|l| l.strip_prefix("redis_version:")).unwrap_or("of unknown version").trim();
+        let _: () = connection.set_ex("kgrca:check", 1, 10).await.map_err(|e| failed(&e))?;
+        Ok(format!("Redis {version}"))
+    }
+}

@@ -1,0 +1,129 @@
+//! What each step does and how it is taken back. All of it may be repeated.
+
+use kgrca_core::billing;
+use kgrca_core::model::time::MINUTE;
+use kgrca_core::storage::{Client, ClientState, Error, ErrorKind, Role, Saga, SagaKind, Step, Tenant};
+
+use crate::app::{App, now};
+use crate::auth;
+
+/// The name of a tenant's first key.
+const FIRST: &str = "first";
+/// What a tenant's user in Kafka may send each second when its plan sets no end to events.
+const UNLIMITED_RATE: f64 = 50e6;
+/// The least it may send, and what one event is taken for.
+const LEAST_RATE: f64 = 1e6;
+const EVENT_BYTES: f64 = 2048.0;
+
+/// What is shown once.
+#[derive(Default)]
+pub struct Secrets {
+    /// The tenant's first API key.
+    pub api_key: Option<String>,
+    /// The password of its user in Kafka.
+    pub kafka_password: Option<String>,
+}
+
+/// Bytes a second that a plan's user may send: a whole day's events within ten minutes.
+pub(super) fn byte_rate(client: &Client) -> f64 {
+    let events = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
+    events.map_or(UNLIMITED_RATE, |n| (n as f64 * EVENT_BYTES / 600.0).clamp(LEAST_RATE, UNLIMITED_RATE))
+}
+
+fn retention_days(client: &Client) -> u32 {
+    billing::find(&client.plan).map_or(7, |p| p.with(&client.limits).retention_days)
+}
+
+/// Makes or changes the tenant's topics as its plan says.
+pub(super) async fn put_topics(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
+    match &app.stores.kafka {
+        Some(kafka) => kafka.admin().put_topics(tenant, client.partitions, retention_days(client)).await,
+        None => Ok(()),
+    }
+}
+
+/// Does a step.
+pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step, secrets: &mut Secrets) -> Result<(), Error> {
+    let (stores, client, creates) = (&app.stores, &saga.client, saga.kind == SagaKind::Create);
+    match step {
+        Step::Row => stores.meta.put_client(&Client { state: ClientState::Joining, ..client.clone() }).await,
+        Step::Graph if creates => stores.graph.create(tenant).await,
+        Step::Topics if creates => put_topics(app, tenant, client).await,
+        Step::User if creates => {
+            let Some(kafka) = &stores.kafka else { return Ok(()) };
+            let password = auth::random(auth::BASE62, 32);
+            kafka.admin().put_user(tenant, &password, byte_rate(client)).await?;
+            secrets.kafka_password = Some(password);
+            Ok(())
+        }
+        Step::Acls if creates => match &stores.kafka {
+            Some(kafka) => kafka.admin().put_acls(tenant).await,
+            None => Ok(()),
+        },
+        Step::Subscription => stores.meta.subscribe(tenant, &client.plan, client.created_at).await,
+        Step::Key => first_key(app, tenant, client, secrets).await,
+        Step::Stop => {
+            let leaving = Client { state: ClientState::Leaving, ..client.clone() };
+            stores.meta.put_client(&leaving).await?;
+            app.keys.clear();
+            app.engine.unload(tenant).await;
+            Ok(())
+        }
+        Step::Wait => nobody_works(app, tenant, client).await,
+        Step::Rows => {
+            stores.meta.forget_client(tenant, false).await?;
+            stores.meta.put_client(&Client { state: ClientState::Deleted, ..client.clone() }).await
+        }
+        Step::Graph | Step::Topics | Step::User | Step::Acls => undo(app, tenant, step).await,
+    }
+}
+
+async fn first_key(app: &App, tenant: &Tenant, client: &Client, secrets: &mut Secrets) -> Result<(), Error> {
+    let meta = &app.stores.meta;
+    for old in meta.keys(Some(tenant.as_str())).await?.iter().filter(|k| k.name == FIRST && k.revoked_at.is_none()) {
+        meta.revoke_key(Some(tenant.as_str()), &old.key_id, now()).await?;
+    }
+    let new = auth::new_key(Some(tenant), FIRST, Role::Admin.scopes());
+    meta.put_key(&new.key, &new.hash).await?;
+    meta.put_client(&Client { state: ClientState::Active, ..client.clone() }).await?;
+    app.keys.clear();
+    secrets.api_key = Some(new.secret);
+    Ok(())
+}
+
+/// Waits for the workers of other daemons by taking their leases.
+async fn nobody_works(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
+    for partition in 0..client.partitions {
+        let lease = app.stores.meta.lease(tenant, partition, "saga", now().plus(5 * MINUTE), now()).await?;
+        if lease.is_none() {
+            let message = format!("a worker still has partition {partition} of {tenant}");
+            return Err(Error::new(ErrorKind::Unavailable, message).hint("it leaves within seconds; this goes on by itself"));
+        }
+    }
+    Ok(())
+}
+
+/// Takes a step back.
+pub(super) async fn undo(app: &App, tenant: &Tenant, step: Step) -> Result<(), Error> {
+    let stores = &app.stores;
+    let kafka = stores.kafka.as_ref().map(|k| k.admin());
+    match step {
+        Step::Row => stores.meta.forget_client(tenant, true).await,
+        Step::Graph => stores.graph.remove(tenant).await,
+        Step::Topics => {
+            app.engine.unload(tenant).await;
+            app.engine.forget(tenant).map_err(|e| Error::io(&"snapshots", &e))?;
+            stores.log.remove(tenant).await
+        }
+        Step::User => match kafka {
+            Some(kafka) => kafka.remove_user(tenant).await,
+            None => Ok(()),
+        },
+        Step::Acls => match kafka {
+            Some(kafka) => kafka.remove_acls(tenant).await,
+            None => Ok(()),
+        },
+        // They go with the row.
+        Step::Subscription | Step::Key | Step::Stop | Step::Wait | Step::Rows => Ok(()),
+    }
+}

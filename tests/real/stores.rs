@@ -1,0 +1,62 @@
+//! Every network store does what the embedded ones do.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use kgrca_core::storage::embedded::sqlite::SqliteMeta;
+use kgrca_core::storage::{EventLog, MetaStore, Tenant, conformance};
+use kgrca_daemon::storage::kafka::{KafkaLog, KafkaSettings};
+use kgrca_daemon::storage::{neo4j, postgres, redis};
+use kgrca_tests::services;
+
+fn tls() {
+    // Installed by the first test of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn tenants() -> [Tenant; 2] {
+    ["client-a-abc123", "client-b-abc123"].map(|id| Tenant::parse(id).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_conforms() {
+    tls();
+    let url = services::database("conformance");
+    assert!(postgres::open(&url).await.is_err(), "without its migrations it is refused");
+    assert_eq!(postgres::migrate(&url).await.unwrap(), 1);
+    assert_eq!(postgres::migrate(&url).await.unwrap(), 0, "they run once");
+    conformance::meta_store(&postgres::open(&url).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_conforms() {
+    let limits = redis::open(&services::redis().url(), Arc::new(AtomicU64::new(1))).await.unwrap();
+    conformance::limits(&limits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_conforms() {
+    tls();
+    for url in [services::kafka().url(), services::kafka().tls_url()] {
+        let log = KafkaLog::open(KafkaSettings::parse(&url).unwrap()).await.unwrap();
+        for tenant in tenants() {
+            log.admin().put_topics(&tenant, 1, 7).await.unwrap();
+            log.admin().put_topics(&tenant, 1, 7).await.unwrap();
+        }
+        conformance::event_log(&log).await;
+        for tenant in tenants() {
+            log.remove(&tenant).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neo4j_conforms() {
+    tls();
+    let folder = tempfile::tempdir().unwrap();
+    let meta: Arc<dyn MetaStore> = Arc::new(SqliteMeta::open(&folder.path().join("meta.db")).await.unwrap());
+    let (one, two) = (services::neo4j(), services::Service::start("neo4j"));
+    let url = format!("{},127.0.0.1:{}", one.url(), two.port);
+    let graph = neo4j::open(&url, meta).await.unwrap();
+    conformance::graph_store(&graph).await;
+}

@@ -1,0 +1,151 @@
+//! Real servers for tests: started by the scripts of `tests/services` on free ports, in temporary folders.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::repository;
+
+/// A server that runs, and ends when this is dropped.
+#[derive(Debug)]
+pub struct Service {
+    name: &'static str,
+    data: PathBuf,
+    /// Its first port.
+    pub port: u16,
+    /// Its folder, when nobody else keeps it.
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// Where a server is installed; `tests/run.sh` says so.
+fn installed(name: &str) -> PathBuf {
+    let folder =
+        std::env::var_os("KGRCA_SERVICES").expect("KGRCA_SERVICES names the folder of the servers: ./tests/run.sh installs them");
+    PathBuf::from(folder).join(name)
+}
+
+/// Ports in a row that are free.
+fn ports(count: u16) -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let are_free = first < 65_000 && (first..first + count).all(|p| TcpListener::bind(("127.0.0.1", p)).is_ok());
+        if are_free {
+            return first;
+        }
+    }
+}
+
+impl Service {
+    /// Starts a server of its own.
+    pub fn start(name: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Servers that do not run as root look into it.
+        Command::new("chmod").arg("755").arg(folder.path()).status().unwrap();
+        let service = Self { name, data: folder.path().join(name), port: ports(3), _folder: Some(folder) };
+        service.run();
+        service
+    }
+
+    /// Starts it again on the same data and port.
+    pub fn run(&self) {
+        let script = repository().join("tests/services").join(format!("{}.sh", self.name));
+        let started = Command::new(&script)
+            .arg("start")
+            .arg(installed(self.name))
+            .arg(&self.data)
+            .arg(self.port.to_string())
+            .output()
+            .unwrap();
+        assert!(started.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&started.stderr));
+    }
+
+    fn process(&self) -> String {
+        std::fs::read_to_string(self.data.join("pid")).unwrap().trim().to_owned()
+    }
+
+    /// Sends it a signal, such as `KILL`, `STOP` or `CONT`.
+    pub fn signal(&self, signal: &str) {
+        Command::new("kill").arg(format!("-{signal}")).arg(self.process()).status().unwrap();
+    }
+
+    /// Kills it and waits for its end; its data stays.
+    pub fn kill(&self) {
+        let script = repository().join("tests/services").join(format!("{}.sh", self.name));
+        Command::new(script).arg("stop").arg(&self.data).status().unwrap();
+    }
+
+    /// Where its data is.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Its URL, in the form that the daemon takes.
+    pub fn url(&self) -> String {
+        let port = self.port;
+        match self.name {
+            "postgres" => format!("postgres://postgres:postgres@127.0.0.1:{port}/postgres"),
+            "redis" => format!("redis://127.0.0.1:{port}/0"),
+            "kafka" => format!("kafka://admin:admin-secret@127.0.0.1:{port}?replication=1"),
+            "neo4j" => format!("neo4j://neo4j:test-password@127.0.0.1:{port}"),
+            other => panic!("{other} has no URL"),
+        }
+    }
+
+    /// Kafka's URL over TLS.
+    pub fn tls_url(&self) -> String {
+        let ca = installed("kafka").join("tls/ca.crt");
+        let port = self.port + 1;
+        format!("kafka://admin:admin-secret@localhost:{port}?tls=true&ca={}&replication=1", ca.display())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Servers that tests share; `tests/run.sh` ends them by their process ids.
+fn shared(name: &'static str, place: &'static OnceLock<Service>) -> &'static Service {
+    place.get_or_init(|| {
+        let folder =
+            std::env::var_os("KGRCA_SERVICES_DATA").expect("KGRCA_SERVICES_DATA names a folder: ./tests/run.sh makes it");
+        let data = PathBuf::from(folder).join(format!("{name}-{}", std::process::id()));
+        let service = Service { name, data, port: ports(3), _folder: None };
+        service.run();
+        service
+    })
+}
+
+/// A PostgreSQL that tests share.
+pub fn postgres() -> &'static Service {
+    static PLACE: OnceLock<Service> = OnceLock::new();
+    shared("postgres", &PLACE)
+}
+
+/// A Kafka that tests share.
+pub fn kafka() -> &'static Service {
+    static PLACE: OnceLock<Service> = OnceLock::new();
+    shared("kafka", &PLACE)
+}
+
+/// A Neo4j that tests share.
+pub fn neo4j() -> &'static Service {
+    static PLACE: OnceLock<Service> = OnceLock::new();
+    shared("neo4j", &PLACE)
+}
+
+/// A Redis that tests share.
+pub fn redis() -> &'static Service {
+    static PLACE: OnceLock<Service> = OnceLock::new();
+    shared("redis", &PLACE)
+}
+
+/// A new database of the shared PostgreSQL, as a URL.
+pub fn database(name: &str) -> String {
+    let url = postgres().url();
+    let client = std::process::Command::new("psql").arg(&url).args(["-qc", &format!("CREATE DATABASE {name}")]).output().unwrap();
+    assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
+    url.replace("5432/postgres", name).rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).unwrap()
+}
