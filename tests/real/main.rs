@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
 
 mod crash;
+mod fleet;
 mod power;
 mod schema;
 mod stores;

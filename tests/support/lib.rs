@@ -5,6 +5,7 @@ pub mod faults;
 pub mod server;
 pub mod services;
 pub mod simulate;
+pub mod stack;
 
 use std::path::PathBuf;
 

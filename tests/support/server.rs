@@ -66,7 +66,8 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         };
         let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).unwrap().to_owned();
-        let operator = std::fs::read_to_string(folder.join("operator.key")).unwrap();
+        let given = environment.iter().find(|(name, _)| *name == "KGRCA_OPERATOR_KEY").map(|(_, key)| (*key).to_owned());
+        let operator = given.unwrap_or_else(|| std::fs::read_to_string(folder.join("operator.key")).unwrap());
         Self { child, folder: folder.to_owned(), url: line("api="), metrics: line("metrics="), operator, http: Client::new() }
     }
 
@@ -79,6 +80,11 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal, such as `STOP` or `CONT`.
+    pub fn signal(&self, signal: &str) {
+        Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status().unwrap();
     }
 
     /// Ends it in order. Returns whether it left with success.

@@ -1,0 +1,69 @@
+//! All servers with daemons on them, as an operator runs them.
+
+use std::path::Path;
+
+use crate::Server;
+use crate::services::Service;
+
+/// The operator's key of every daemon.
+pub const OPERATOR: &str = "kg_operator_0123456789abcdefghijklmnopqrstuv";
+
+/// A server of each kind, for one test alone.
+pub struct Stack {
+    /// Metadata.
+    pub postgres: Service,
+    /// Log.
+    pub kafka: Service,
+    /// Graph.
+    pub neo4j: Service,
+    /// Limits.
+    pub redis: Service,
+}
+
+impl Stack {
+    /// Starts all four, and runs the migrations.
+    pub fn start() -> Self {
+        let [postgres, kafka, neo4j, redis] = std::thread::scope(|scope| {
+            ["postgres", "kafka", "neo4j", "redis"]
+                .map(|name| scope.spawn(move || Service::start(name)))
+                .map(|s| s.join().unwrap())
+        });
+        let migrated = std::process::Command::new(crate::binary("kgrcad"))
+            .arg("migrate")
+            .env("KGRCA_META_URL", postgres.url())
+            .output()
+            .unwrap();
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        Self { postgres, kafka, neo4j, redis }
+    }
+
+    /// One of them by its name.
+    pub fn service(&self, name: &str) -> &Service {
+        match name {
+            "postgres" => &self.postgres,
+            "kafka" => &self.kafka,
+            "neo4j" => &self.neo4j,
+            _ => &self.redis,
+        }
+    }
+
+    /// A daemon on these servers.
+    pub fn daemon(&self, folder: &Path) -> Server {
+        self.daemon_with(folder, &[])
+    }
+
+    /// The same with more variables of the environment.
+    pub fn daemon_with(&self, folder: &Path, more: &[(&str, &str)]) -> Server {
+        std::fs::create_dir_all(folder).unwrap();
+        let urls = [self.postgres.url(), self.graph_url(), self.kafka.url(), self.redis.url()];
+        let names = ["KGRCA_META_URL", "KGRCA_GRAPH_URL", "KGRCA_LOG_URL", "KGRCA_LIMITS_URL"];
+        let mut environment: Vec<(&str, &str)> = names.into_iter().zip(urls.iter().map(String::as_str)).collect();
+        environment.push(("KGRCA_OPERATOR_KEY", OPERATOR));
+        environment.extend(more);
+        Server::start_with(folder, &["--tick-seconds", "2"], &environment)
+    }
+
+    fn graph_url(&self) -> String {
+        self.neo4j.url()
+    }
+}
