@@ -3,6 +3,7 @@
 
 mod crash;
 mod fleet;
+mod onboarding;
 mod power;
 mod schema;
 mod stores;

@@ -52,15 +52,25 @@ impl Stack {
         self.daemon_with(folder, &[])
     }
 
+    /// A daemon that listens at an address of before.
+    pub fn daemon_at(&self, folder: &Path, address: &str) -> Server {
+        self.run(folder, &["--listen", address], &[])
+    }
+
     /// The same with more variables of the environment.
     pub fn daemon_with(&self, folder: &Path, more: &[(&str, &str)]) -> Server {
+        self.run(folder, &[], more)
+    }
+
+    fn run(&self, folder: &Path, options: &[&str], more: &[(&str, &str)]) -> Server {
         std::fs::create_dir_all(folder).unwrap();
         let urls = [self.postgres.url(), self.graph_url(), self.kafka.url(), self.redis.url()];
         let names = ["KGRCA_META_URL", "KGRCA_GRAPH_URL", "KGRCA_LOG_URL", "KGRCA_LIMITS_URL"];
         let mut environment: Vec<(&str, &str)> = names.into_iter().zip(urls.iter().map(String::as_str)).collect();
         environment.push(("KGRCA_OPERATOR_KEY", OPERATOR));
         environment.extend(more);
-        Server::start_with(folder, &["--tick-seconds", "2"], &environment)
+        let options = [&["--tick-seconds", "2"], options].concat();
+        Server::start_with(folder, &options, &environment)
     }
 
     fn graph_url(&self) -> String {

@@ -27,7 +27,7 @@ pub struct Secrets {
 /// Bytes a second that a plan's user may send: a whole day's events within ten minutes.
 pub(super) fn byte_rate(client: &Client) -> f64 {
     let events = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
-    events.map_or(UNLIMITED_RATE, |n| (n as f64 * EVENT_BYTES / 600.0).clamp(LEAST_RATE, UNLIMITED_RATE))
+    events.map_or(UNLIMITED_RATE, |n| (n as f64 * EVENT_BYTES / 600.0).clamp(LEAST_RATE, UNLIMITED_RATE).round())
 }
 
 fn retention_days(client: &Client) -> u32 {

@@ -193,6 +193,8 @@ impl KafkaAdmin {
         let filter = DeleteAclsFilter::default()
             .with_resource_type_filter(ANY)
             .with_pattern_type_filter(ANY)
+            .with_resource_name_filter(None)
+            .with_host_filter(None)
             .with_principal_filter(Some(text(&format!("User:{tenant}"))))
             .with_operation(ANY)
             .with_permission_type(ANY);

@@ -34,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SKEW: i64 = kgrca_core::model::time::MINUTE;
 /// How long the end of a partition is believed by who goes on there: what comes later is told as it comes.
 const FRESH: Duration = Duration::from_millis(500);
+/// How long a topic that is new, or whose leader changes, is waited for, and the pause between two questions.
+const SETTLING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
 /// Largest gap that is filled to reach an offset that was committed.
 const LARGEST_GAP: u64 = 1_000_000;
 
@@ -77,6 +80,14 @@ fn failed(what: &str, error: &KafkaError) -> Error {
         }
         _ => failed,
     }
+}
+
+/// Whether a broker does not know yet, or does not know any more, who leads a partition.
+fn is_settling(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+    )
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -162,7 +173,7 @@ impl Shared {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = self.asker.offsets_for_times(list, PATIENCE).map_err(|e| failed("offsets", &e))?;
+        let answer = self.persistent(|| self.asker.offsets_for_times(list.clone(), PATIENCE))?;
         let mut found = Vec::new();
         for element in answer.elements() {
             element.error().map_err(|e| failed(element.topic(), &e))?;
@@ -171,6 +182,17 @@ impl Shared {
             }
         }
         Ok(found)
+    }
+
+    /// Asks again while a topic is new, or its leader changes.
+    fn persistent<T>(&self, ask: impl Fn() -> std::result::Result<T, KafkaError>) -> Result<T> {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            match ask() {
+                Err(e) if is_settling(&e) && Instant::now() < deadline => std::thread::sleep(PAUSE),
+                other => return other.map_err(|e| failed("offsets", &e)),
+            }
+        }
     }
 
     fn end(&self, place: &reader::Place) -> Result<u64> {
