@@ -1,5 +1,6 @@
 //! The daemon's API as the commands call it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -28,6 +29,15 @@ impl As {
     }
 }
 
+/// The certificate of a provider's own authority.
+fn trusted(file: &Path) -> Result<reqwest::Certificate> {
+    let unusable = |e: &dyn std::fmt::Display| {
+        CliError::usage(format!("{}: {e}", file.display())).hint("KGRCA_CA_FILE names a file with a certificate in PEM")
+    };
+    let text = std::fs::read(file).map_err(|e| unusable(&e))?;
+    reqwest::Certificate::from_pem(&text).map_err(|e| unusable(&e))
+}
+
 /// A server with a key.
 pub struct Client {
     context: Context,
@@ -49,7 +59,11 @@ impl Client {
             return Err(error.hint("it looks like http://127.0.0.1:7600; it comes from KGRCA_URL or the context"));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let http = reqwest::Client::builder().connect_timeout(patience.min(Duration::from_secs(5))).timeout(patience).build();
+        let mut http = reqwest::Client::builder().connect_timeout(patience.min(Duration::from_secs(5))).timeout(patience);
+        if let Some(file) = std::env::var_os("KGRCA_CA_FILE") {
+            http = http.add_root_certificate(trusted(Path::new(&file))?);
+        }
+        let http = http.build();
         let http = http.map_err(|e| CliError::failed("the HTTP client cannot be set up").cause(e))?;
         Ok(Self { context, http, runtime })
     }

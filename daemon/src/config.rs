@@ -51,6 +51,15 @@ pub struct Settings {
     /// What this process does
     #[arg(long, env = "KGRCA_ROLES", value_delimiter = ',', default_value = "api,worker")]
     pub roles: Vec<Role>,
+    /// Certificate chain in PEM: serves HTTPS; the file is looked at again when it changes
+    #[arg(long, env = "KGRCA_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM
+    #[arg(long, env = "KGRCA_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates in PEM of those who sign callers' certificates: without one of theirs nobody is let in
+    #[arg(long, env = "KGRCA_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub tls_client_ca: Option<PathBuf>,
     /// Serve plain HTTP on addresses other than loopback
     #[arg(long, env = "KGRCA_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,

@@ -13,6 +13,7 @@ mod server;
 pub mod storage;
 mod telemetry;
 mod tenancy;
+mod tls;
 
 pub use error::Failure;
 pub use http::openapi;

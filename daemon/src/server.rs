@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use axum_server::tls_rustls::RustlsConfig;
 use clap::ValueEnum;
 use kgrca_core::storage::{DaemonRow, Scope, Tenant};
 use tokio::net::TcpListener;
@@ -23,6 +24,7 @@ use crate::error::Failure;
 use crate::http;
 use crate::storage::{self, Stores};
 use crate::telemetry;
+use crate::tls::TlsFiles;
 
 /// A daemon that serves.
 pub struct Running {
@@ -40,11 +42,14 @@ pub struct Running {
 /// # Errors
 /// Says which check failed and what to do next.
 pub async fn start(settings: Settings) -> Result<Running, Failure> {
+    // Installed by whoever started first in this process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let handle = telemetry::install(settings.log_format)?;
-    if !settings.listen.ip().is_loopback() && !settings.allow_plain_http {
+    let tls = TlsFiles::of(&settings);
+    if tls.is_none() && !settings.listen.ip().is_loopback() && !settings.allow_plain_http {
         return Err(Failure::new(
             format!("{} is not loopback, and plain HTTP would carry keys in the clear", settings.listen),
-            "put a TLS proxy in front, or pass --allow-plain-http",
+            "give --tls-cert and --tls-key, put a TLS proxy in front, or pass --allow-plain-http",
         ));
     }
     let stores = checked("stores", Box::pin(storage::open(&settings)).await)?;
@@ -88,9 +93,14 @@ async fn serve(
         let _ = stopped.changed().await;
     };
     let mut tasks = Vec::new();
-    if app.settings.has(Role::Api) {
-        let server = axum::serve(listener, http::router(Arc::clone(&app))).with_graceful_shutdown(until(stopped.clone()));
-        tasks.push(tokio::spawn(async move { log_end("api", server.await) }));
+    let router = http::router(Arc::clone(&app));
+    match TlsFiles::of(&app.settings).filter(|_| app.settings.has(Role::Api)) {
+        Some(files) => tasks.push(serve_tls(files, listener, router, until(stopped.clone()))?),
+        None if app.settings.has(Role::Api) => {
+            let server = axum::serve(listener, router).with_graceful_shutdown(until(stopped.clone()));
+            tasks.push(tokio::spawn(async move { log_end("api", server.await) }));
+        }
+        None => {}
     }
     let metrics_router = Router::new().route("/metrics", get(async move || handle.render()));
     let server = axum::serve(metrics_listener, metrics_router).with_graceful_shutdown(until(stopped.clone()));
@@ -101,11 +111,38 @@ async fn serve(
     tasks.push(tokio::spawn(crate::jobs::run(Arc::clone(&app), stopped)));
     telemetry::Serving { api, metrics }.emit();
     if let Some(file) = &app.settings.ready_file {
-        let text = format!("api=http://{api}\nmetrics=http://{metrics}\npid={}\n", std::process::id());
+        let scheme = if TlsFiles::of(&app.settings).is_some() { "https" } else { "http" };
+        let text = format!("api={scheme}://{api}\nmetrics=http://{metrics}\npid={}\n", std::process::id());
         std::fs::write(file, text)
             .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another --ready-file"))?;
     }
     Ok(Running { app, api, metrics, stop, tasks })
+}
+
+/// How long calls that are under way may take when the daemon leaves.
+const LEAVING: Duration = Duration::from_secs(15);
+
+fn serve_tls(
+    files: TlsFiles,
+    listener: TcpListener,
+    router: Router,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) -> Result<JoinHandle<()>, Failure> {
+    let config = RustlsConfig::from_config(files.load()?);
+    let handle = axum_server::Handle::new();
+    let unusable = |e: std::io::Error| Failure::new(e.to_string(), "check --listen");
+    let server = axum_server::from_tcp_rustls(listener.into_std().map_err(unusable)?, config.clone()).map_err(unusable)?;
+    let server = server.handle(handle.clone()).serve(router.into_make_service());
+    Ok(tokio::spawn(async move {
+        let keeper = tokio::spawn(files.keep(config));
+        let leaver = tokio::spawn(async move {
+            stopped.await;
+            handle.graceful_shutdown(Some(LEAVING));
+        });
+        log_end("api", server.await);
+        keeper.abort();
+        leaver.abort();
+    }))
 }
 
 /// Runs the migrations of the metadata. Returns how many there were.
@@ -142,7 +179,7 @@ fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow {
     let roles: Vec<String> = settings.roles.iter().filter_map(|r| Some(r.to_possible_value()?.get_name().to_owned())).collect();
     DaemonRow {
         owner: owner.to_owned(),
-        address: settings.advertise.clone().unwrap_or_else(|| format!("http://{api}")),
+        address: settings.advertise.clone().unwrap_or_else(|| api.to_string()),
         roles: roles.join(","),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: now(),

@@ -3,6 +3,7 @@
 mod engine;
 mod process;
 mod service;
+mod stack;
 
 use serde_json::json;
 
@@ -29,6 +30,7 @@ fn main() {
         "ingest" => service::ingest(),
         "api" => service::api(),
         "memory" => service::memory(),
+        "stack" => stack::stack(),
         "all" => [
             engine::engine,
             engine::rca,
@@ -44,7 +46,7 @@ fn main() {
         other => {
             #[expect(clippy::print_stderr, reason = "a usage message")]
             {
-                eprintln!("`{other}` is no benchmark: engine rca growth analyze cli ingest api memory all");
+                eprintln!("`{other}` is no benchmark: engine rca growth analyze cli ingest api memory stack all");
             }
             std::process::abort();
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kgrca_tests::proxy::{Mode, Proxy};
 use kgrca_tests::server::Tenant;
 use kgrca_tests::stack::Stack;
 use kgrca_tests::{Server, soak};
@@ -27,7 +28,11 @@ struct Fleet {
 
 impl Fleet {
     async fn start(daemons: usize) -> Self {
-        let stack = Arc::new(Stack::start());
+        Self::on(Stack::start(), daemons).await
+    }
+
+    async fn on(stack: Stack, daemons: usize) -> Self {
+        let stack = Arc::new(stack);
         let folder = tempfile::tempdir().unwrap();
         let daemons: Vec<Server> = (0..daemons).map(|i| stack.daemon(&folder.path().join(i.to_string()))).collect();
         let tenant = daemons[0].tenant("Fleet", "enterprise").await;
@@ -213,6 +218,38 @@ async fn a_daemon_that_wakes_up_after_its_partitions_went_to_another_is_fenced()
     for round in rounds.by_ref().take(10) {
         for batch in round {
             fleet.send(batch, 20).await;
+        }
+    }
+    fleet.accounts().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_cut_or_stall_or_are_slow_lose_nothing() {
+    let trouble = Duration::from_secs(if soak() { 60 } else { 4 });
+    let mut proxies = Vec::new();
+    for _ in 0..4 {
+        proxies.push(Proxy::start(0).await);
+    }
+    let doors: Vec<Option<u16>> = proxies.iter().map(|p| Some(p.port)).collect();
+    let stack = Stack::behind(doors.try_into().unwrap());
+    for (proxy, service) in proxies.iter().zip([&stack.postgres, &stack.kafka, &stack.neo4j, &stack.redis]) {
+        proxy.before(service.port);
+    }
+    let mut fleet = Fleet::on(stack, 2).await;
+    let mut rounds = rounds(4000).into_iter();
+    for proxy in &proxies {
+        for mode in [Mode::Cut, Mode::Stall, Mode::Slow] {
+            proxy.set(mode);
+            let end = proxy.clone();
+            let over = tokio::spawn(async move {
+                tokio::time::sleep(trouble).await;
+                end.set(Mode::Pass);
+            });
+            while !over.is_finished() {
+                for batch in rounds.next().unwrap() {
+                    fleet.send(batch, 20).await;
+                }
+            }
         }
     }
     fleet.accounts().await;

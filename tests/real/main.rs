@@ -7,3 +7,4 @@ mod onboarding;
 mod power;
 mod schema;
 mod stores;
+mod walls;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Apache Kafka, one broker, SASL/SCRAM-SHA-512 with rights: install FOLDER | start FOLDER DATA PORT | stop DATA
+# ADVERTISED_PORT is told to clients instead of PORT: a proxy stands there.
 # PORT: SASL_PLAINTEXT, PORT+1: SASL_SSL, PORT+2: controller. Superuser admin / admin-secret; CA in FOLDER/tls/ca.crt
 set -euo pipefail
 # shellcheck source=tests/services/lib.sh
@@ -13,7 +14,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$(($3 + 2))
 listeners=SASL://127.0.0.1:$3,TLS://127.0.0.1:$(($3 + 1)),CONTROLLER://127.0.0.1:$(($3 + 2))
-advertised.listeners=SASL://127.0.0.1:$3,TLS://127.0.0.1:$(($3 + 1))
+advertised.listeners=SASL://127.0.0.1:${ADVERTISED_PORT:-$3},TLS://127.0.0.1:$(($3 + 1))
 listener.security.protocol.map=SASL:SASL_PLAINTEXT,TLS:SASL_SSL,CONTROLLER:SASL_PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=SASL

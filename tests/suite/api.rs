@@ -372,3 +372,35 @@ async fn metrics_and_documents_are_there() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     assert!(document["paths"].as_object().unwrap().len() >= 25);
 }
+
+#[tokio::test]
+async fn a_tenant_gets_more_partitions_and_its_clusters_move_with_their_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Growing", "pro").await;
+    let pod = |cluster: usize, name: &str| {
+        json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(), "cluster": format!("c{cluster}"), "kind": "Pod", "uid": format!("u-{cluster}-{name}"), "namespace": "shop", "name": name, "resourceVersion": "7", "status": {"phase": "Running"}}).to_string()
+    };
+    let all: Vec<String> = (0..12).map(|c| pod(c, "web")).collect();
+    server.ingest(&tenant, "resources", all.join("\n").into_bytes()).await;
+    server.settled(&tenant, 12).await;
+    let path = format!("/api/v1/admin/clients/{}", tenant.id);
+    let fewer = br#"{"partitions":6}"#.to_vec();
+    assert_eq!(server.call(reqwest::Method::PATCH, &path, Some(&server.operator), Some(fewer)).await.status(), 200);
+    let shrink = br#"{"partitions":2}"#.to_vec();
+    assert_eq!(server.call(reqwest::Method::PATCH, &path, Some(&server.operator), Some(shrink)).await.status(), 409);
+    let more: Vec<String> = (0..12).map(|c| pod(c, "db")).collect();
+    server.ingest(&tenant, "resources", more.join("\n").into_bytes()).await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let stats = server.get("/api/v1/stats", &tenant.key).await;
+        let clusters = stats["clusters"].as_array().unwrap();
+        // One pod was there; now there is one more.
+        if stats["lag"] == 0 && clusters.len() == 12 && clusters.iter().all(|c| c["resources"].as_u64() == Some(2)) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "every cluster has both of its pods: {stats}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.get("/api/v1/resources?kind=Pod", &tenant.key).await["items"].as_array().unwrap().len(), 24);
+}

@@ -14,6 +14,8 @@ pub struct Service {
     data: PathBuf,
     /// Its first port.
     pub port: u16,
+    /// Where clients find it: a proxy may stand there.
+    pub door: u16,
     /// Its folder, when nobody else keeps it.
     _folder: Option<tempfile::TempDir>,
 }
@@ -39,10 +41,17 @@ fn ports(count: u16) -> u16 {
 impl Service {
     /// Starts a server of its own.
     pub fn start(name: &'static str) -> Self {
+        Self::behind(name, None)
+    }
+
+    /// Starts a server whose clients find it at a door.
+    pub fn behind(name: &'static str, door: Option<u16>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Servers that do not run as root look into it.
         Command::new("chmod").arg("755").arg(folder.path()).status().unwrap();
-        let service = Self { name, data: folder.path().join(name), port: ports(3), _folder: Some(folder) };
+        let port = ports(3);
+        let door = door.unwrap_or(port);
+        let service = Self { name, data: folder.path().join(name), port, door, _folder: Some(folder) };
         service.run();
         service
     }
@@ -55,6 +64,7 @@ impl Service {
             .arg(installed(self.name))
             .arg(&self.data)
             .arg(self.port.to_string())
+            .env("ADVERTISED_PORT", self.door.to_string())
             .output()
             .unwrap();
         assert!(started.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&started.stderr));
@@ -82,7 +92,7 @@ impl Service {
 
     /// Its URL, in the form that the daemon takes.
     pub fn url(&self) -> String {
-        let port = self.port;
+        let port = self.door;
         match self.name {
             "postgres" => format!("postgres://postgres:postgres@127.0.0.1:{port}/postgres"),
             "redis" => format!("redis://127.0.0.1:{port}/0"),
@@ -112,7 +122,8 @@ fn shared(name: &'static str, place: &'static OnceLock<Service>) -> &'static Ser
         let folder =
             std::env::var_os("KGRCA_SERVICES_DATA").expect("KGRCA_SERVICES_DATA names a folder: ./tests/run.sh makes it");
         let data = PathBuf::from(folder).join(format!("{name}-{}", std::process::id()));
-        let service = Service { name, data, port: ports(3), _folder: None };
+        let port = ports(3);
+        let service = Service { name, data, port, door: port, _folder: None };
         service.run();
         service
     })

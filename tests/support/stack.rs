@@ -23,16 +23,21 @@ pub struct Stack {
 impl Stack {
     /// Starts all four, and runs the migrations.
     pub fn start() -> Self {
-        let [postgres, kafka, neo4j, redis] = std::thread::scope(|scope| {
-            ["postgres", "kafka", "neo4j", "redis"]
-                .map(|name| scope.spawn(move || Service::start(name)))
-                .map(|s| s.join().unwrap())
+        Self::behind([None; 4])
+    }
+
+    /// Starts PostgreSQL, Kafka, Neo4j and Redis behind these doors, and runs the migrations.
+    pub fn behind(doors: [Option<u16>; 4]) -> Self {
+        let names = ["postgres", "kafka", "neo4j", "redis"];
+        let started: Vec<Service> = std::thread::scope(|scope| {
+            let started: Vec<_> =
+                names.into_iter().zip(doors).map(|(name, door)| scope.spawn(move || Service::behind(name, door))).collect();
+            started.into_iter().map(|s| s.join().unwrap()).collect()
         });
-        let migrated = std::process::Command::new(crate::binary("kgrcad"))
-            .arg("migrate")
-            .env("KGRCA_META_URL", postgres.url())
-            .output()
-            .unwrap();
+        let Ok([postgres, kafka, neo4j, redis]) = <[Service; 4]>::try_from(started) else { unreachable!() };
+        let direct = postgres.url().replace(&format!(":{}/", postgres.door), &format!(":{}/", postgres.port));
+        let migrated =
+            std::process::Command::new(crate::binary("kgrcad")).arg("migrate").env("KGRCA_META_URL", direct).output().unwrap();
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         Self { postgres, kafka, neo4j, redis }
     }
@@ -64,16 +69,12 @@ impl Stack {
 
     fn run(&self, folder: &Path, options: &[&str], more: &[(&str, &str)]) -> Server {
         std::fs::create_dir_all(folder).unwrap();
-        let urls = [self.postgres.url(), self.graph_url(), self.kafka.url(), self.redis.url()];
+        let urls = [self.postgres.url(), self.neo4j.url(), self.kafka.url(), self.redis.url()];
         let names = ["KGRCA_META_URL", "KGRCA_GRAPH_URL", "KGRCA_LOG_URL", "KGRCA_LIMITS_URL"];
         let mut environment: Vec<(&str, &str)> = names.into_iter().zip(urls.iter().map(String::as_str)).collect();
         environment.push(("KGRCA_OPERATOR_KEY", OPERATOR));
         environment.extend(more);
         let options = [&["--tick-seconds", "2"], options].concat();
         Server::start_with(folder, &options, &environment)
-    }
-
-    fn graph_url(&self) -> String {
-        self.neo4j.url()
     }
 }

@@ -12,6 +12,7 @@ mod fault;
 mod generate;
 mod incident;
 mod key;
+mod query;
 mod rca;
 mod replay;
 mod resource;
@@ -49,6 +50,8 @@ enum Command {
     /// Look at resources of the graph
     #[command(subcommand)]
     Resource(resource::Verb),
+    /// Ask the tenant's graph in Cypher
+    Query(query::Args),
     /// Show what the tenant has sent and what became of it
     Stats(stats::Args),
     /// Find causes in files or standard input, without a server
@@ -120,6 +123,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Rca(args) => rca::run(&env, args),
         Command::Incident(verb) => incident::run(&env, verb),
         Command::Resource(verb) => resource::run(&env, verb),
+        Command::Query(args) => query::run(&env, args),
         Command::Stats(args) => stats::run(&env, args),
         Command::Analyze(args) => analyze::run(&env, &args),
         Command::Eval(verb) => eval::run(&env, verb),

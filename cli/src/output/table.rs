@@ -6,14 +6,19 @@ use comfy_table::{ContentArrangement, Table as Pretty};
 /// Rows below a header; the first column is the name.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    header: Vec<&'static str>,
+    header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// An empty table.
     pub fn new(header: &[&'static str]) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new() }
+        Self { header: header.iter().map(|h| (*h).to_owned()).collect(), rows: Vec::new() }
+    }
+
+    /// A table whose columns are known when it is made.
+    pub fn of(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> Self {
+        Self { header, rows: rows.into_iter().collect() }
     }
 
     /// Adds a row.

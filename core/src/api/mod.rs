@@ -240,6 +240,26 @@ pub struct Stats {
     pub records: crate::service::analyze::Counts,
 }
 
+/// A question in Cypher.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The statement; it only reads.
+    pub query: String,
+    /// Values of its `$names`.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// Most rows, 1 to 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10_000)]
+    pub limit: Option<usize>,
+    /// How long it may take in milliseconds, 1 to 30,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 30_000)]
+    pub timeout_ms: Option<usize>,
+}
+
 /// Counts of one cluster.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct ClusterStats {

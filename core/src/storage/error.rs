@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Full,
     /// What is stored cannot be read.
     Corrupt,
+    /// The caller asks for what cannot be done.
+    Refused,
     /// A lease or epoch has passed to somebody else.
     Fenced,
     /// Anything else.

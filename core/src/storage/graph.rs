@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cypher::{CypherAnswer, CypherQuery};
 use super::{Result, Tenant};
 use crate::engine::{Changes, EdgeRow, EpisodeRow, ResourceRow};
 use crate::incident::State;
@@ -175,6 +176,10 @@ pub trait GraphStore: Send + Sync {
 
     /// How much it holds; nothing of a tenant that has none yet.
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts>;
+
+    /// Answers a question in Cypher that only reads, within its budget. Fails with `Refused` when it does not only read, cannot
+    /// be read, or takes longer than it may.
+    async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer>;
 
     /// Erases what ended before an instant. Returns how many resources, episodes and edges that were.
     async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64>;

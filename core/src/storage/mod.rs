@@ -6,6 +6,7 @@
 mod audit;
 mod client;
 pub mod conformance;
+pub mod cypher;
 pub mod embedded;
 mod error;
 mod graph;

@@ -88,6 +88,7 @@ impl From<storage::Error> for ApiError {
     fn from(e: storage::Error) -> Self {
         let mut error = match e.kind {
             ErrorKind::Conflict => Self::conflict(e.message),
+            ErrorKind::Refused => Self::invalid(e.message),
             ErrorKind::Full | ErrorKind::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", e.message),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.message),
         };

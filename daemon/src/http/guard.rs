@@ -172,6 +172,8 @@ demands!(
     Ingest,
     /// Read answers.
     Read,
+    /// Ask the graph.
+    Query,
     /// Read usage.
     Billing,
     /// Act for the tenant: handle its incidents.

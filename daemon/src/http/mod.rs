@@ -13,6 +13,7 @@ mod incidents;
 mod ingest;
 mod keys;
 mod own;
+mod query;
 mod rca;
 mod sagas;
 mod stream;
@@ -58,6 +59,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(graph::events))
         .routes(routes!(graph::stats))
         .routes(routes!(timeline::timeline))
+        .routes(routes!(query::cypher))
         .routes(routes!(own::stats))
         .routes(routes!(own::usage))
         .routes(routes!(own::limits))

@@ -1,7 +1,7 @@
 //! Limits in Redis: the same for all daemons. While it is away every daemon counts its own share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kgrca_core::model::Time;
@@ -10,12 +10,15 @@ use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::limits::of_day;
 use kgrca_core::storage::{Error, ErrorKind, Limits, Result, Taken, Tenant, Window};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, RedisResult, Script};
+use redis::{AsyncCommands, FromRedisValue, RedisResult, Script, ScriptInvocation};
 
 use crate::telemetry;
 
 /// How long an answer may take: a caller waits for it.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long it is left alone after it did not answer, in microseconds.
+const REST: i64 = 500_000;
 
 /// The generic cell rate algorithm, see [`kgrca_core::storage::limits::gcra`], in one step of the server.
 /// Times are microseconds; doubles hold them exactly until the year 2255.
@@ -56,6 +59,8 @@ return 0
 pub struct RedisLimits {
     connection: ConnectionManager,
     local: MemoryLimits,
+    /// When it is asked again after it did not answer, in microseconds.
+    again: AtomicI64,
     /// How many daemons share what the local counters give.
     daemons: Arc<AtomicU64>,
     gcra: Script,
@@ -79,6 +84,7 @@ pub async fn open(url: &str, daemons: Arc<AtomicU64>) -> Result<RedisLimits> {
     Ok(RedisLimits {
         connection,
         local: MemoryLimits::default(),
+        again: AtomicI64::new(0),
         daemons,
         gcra: Script::new(GCRA),
         day_quota: Script::new(DAY_QUOTA),
@@ -96,8 +102,18 @@ fn day_key(tenant: &Tenant, now: Time) -> String {
 }
 
 impl RedisLimits {
-    /// What the server says; `None` while it is away, which is counted.
-    fn answered<T>(&self, answer: RedisResult<T>) -> Option<T> {
+    /// What the server says; `None` while it is away, which is counted. After it did not answer it is left alone for a
+    /// moment: no caller waits for it.
+    async fn asked<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Option<T> {
+        let at = crate::app::now().0;
+        if at < self.again.load(Ordering::Relaxed) {
+            telemetry::LimitsAnswered { error: Some("it did not answer a moment ago".into()) }.emit();
+            return None;
+        }
+        let answer: RedisResult<T> = call.invoke_async(&mut self.connection.clone()).await;
+        if answer.is_err() {
+            self.again.store(at + REST, Ordering::Relaxed);
+        }
         telemetry::LimitsAnswered { error: answer.as_ref().err().map(ToString::to_string) }.emit();
         answer.ok()
     }
@@ -114,8 +130,7 @@ impl Limits for RedisLimits {
         let interval = window.interval();
         let mut call = self.gcra.key(format!("kgrca:{{{tenant}}}:{}", window.name));
         call.arg(now.0).arg(interval).arg(window.limit as i64 * interval).arg(n);
-        let answer: RedisResult<(i64, i64)> = call.invoke_async(&mut self.connection.clone()).await;
-        match self.answered(answer) {
+        match self.asked::<(i64, i64)>(&call).await {
             Some((allowed, full)) => Ok(window.taken(allowed == 1, Time(full), n, now)),
             None => self.local.take(tenant, Window { limit: self.share(window.limit), ..window }, n, now).await,
         }
@@ -124,8 +139,7 @@ impl Limits for RedisLimits {
     async fn take_day(&self, tenant: &Tenant, n: u64, limit: u64, now: Time) -> Result<Taken> {
         let mut call = self.day_quota.key(day_key(tenant, now));
         call.arg(n).arg(limit);
-        let answer: RedisResult<(i64, u64)> = call.invoke_async(&mut self.connection.clone()).await;
-        match self.answered(answer) {
+        match self.asked::<(i64, u64)>(&call).await {
             Some((allowed, used)) => Ok(of_day(allowed == 1, limit, used, now)),
             None => self.local.take_day(tenant, n, self.share(limit), now).await,
         }
@@ -133,8 +147,8 @@ impl Limits for RedisLimits {
 
     async fn give_back_day(&self, tenant: &Tenant, n: u64, now: Time) -> Result<()> {
         let mut call = self.give_back.key(day_key(tenant, now));
-        let answer: RedisResult<i64> = call.arg(n).invoke_async(&mut self.connection.clone()).await;
-        match self.answered(answer) {
+        call.arg(n);
+        match self.asked::<i64>(&call).await {
             Some(_) => Ok(()),
             None => self.local.give_back_day(tenant, n, now).await,
         }
@@ -142,8 +156,8 @@ impl Limits for RedisLimits {
 
     async fn preload_day(&self, tenant: &Tenant, used: u64, now: Time) -> Result<()> {
         let mut call = self.at_least.key(day_key(tenant, now));
-        let answer: RedisResult<i64> = call.arg(used).invoke_async(&mut self.connection.clone()).await;
-        self.answered(answer);
+        call.arg(used);
+        self.asked::<i64>(&call).await;
         // Also here, for while the server is away: of what was used before, this daemon's share.
         self.local.preload_day(tenant, used / self.daemons.load(Ordering::Relaxed).max(1), now).await
     }

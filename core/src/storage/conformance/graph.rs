@@ -1,11 +1,16 @@
 //! The graph with its history.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::tenant;
 use crate::engine::{Changes, EdgeRow, EpisodeRow, ResourceRow, resource_id};
 use crate::graph::Relation;
 use crate::incident::State;
 use crate::model::{Severity, Time};
 use crate::rca::ResourceRef;
+use crate::storage::cypher::CypherQuery;
 use crate::storage::{
     CauseRow, ErrorKind, GraphBatch, GraphCounts, GraphStore, IncidentNode, ResourceFilter, Tenant, TimelineFilter,
 };
@@ -84,6 +89,7 @@ pub async fn graph_store(graph: &dyn GraphStore) {
     assert_eq!(wanted(named).await, std::slice::from_ref(&web));
     let label = |value: &str| ResourceFilter { label: Some(("app".into(), value.into())), ..all.clone() };
     assert_eq!((wanted(label("web")).await.len(), wanted(label("we")).await.len()), (2, 0), "labels match as a whole");
+    questions(graph, &a).await;
     history(graph, &a, &web, &db).await;
     timelines(graph, &a).await;
     incidents(graph, &a, &web).await;
@@ -173,4 +179,34 @@ async fn renames(graph: &dyn GraphStore, a: &Tenant, db: &ResourceRow) {
     graph.write(a, changes(Vec::new(), vec![edge(&told[0].about, &db.id, 14, Some(60))], Vec::new())).await.unwrap();
     let around = graph.around(a, "u3", 1, Time(61), 10).await.unwrap().unwrap();
     assert!(around.edges.is_empty(), "an edge that ended is not open under another beginning");
+}
+
+async fn questions(graph: &dyn GraphStore, a: &Tenant) {
+    let wish = |text: &str| CypherQuery {
+        text: text.into(),
+        parameters: serde_json::json!({"kind": "Pod", "first": 10}).as_object().unwrap().clone(),
+        time: Duration::from_secs(5),
+        rows: 2,
+        bytes: 10_000,
+    };
+    let named = "MATCH (r:Resource) WHERE r.kind = $kind RETURN r.name AS name, r.healthy AS well ORDER BY name";
+    let answer = graph.cypher(a, &wish(named)).await.unwrap();
+    assert_eq!(answer.columns, ["name", "well"]);
+    assert_eq!(answer.rows, [[json!("db"), json!(true)], [json!("web"), json!(true)]]);
+    assert!(!answer.truncated);
+    let calls = "MATCH (a:Resource)-[e:CALLS]->(b:Resource) RETURN a.name AS a, e AS e, b AS b";
+    let answer = graph.cypher(a, &wish(calls)).await.unwrap();
+    assert_eq!(answer.rows[0][1], json!({"type": "CALLS", "properties": {"valid_from": 10}}));
+    assert_eq!(answer.rows[0][2]["properties"]["name"], "db");
+    let episodes = wish("MATCH (e:Episodic) RETURN e.id AS id ORDER BY id");
+    let answer = graph.cypher(a, &episodes).await.unwrap();
+    assert_eq!((answer.rows.len(), answer.truncated), (2, true), "beyond the budget of rows");
+    let small = CypherQuery { bytes: 4, ..episodes };
+    assert!(graph.cypher(a, &small).await.unwrap().truncated, "beyond the budget of bytes");
+    for wrong in ["MATCH (n) SET n.name = 'x' RETURN n", "MATCH (n RETURN n", "RETURN $nobody", "CREATE (n) RETURN n"] {
+        assert_eq!(graph.cypher(a, &wish(wrong)).await.unwrap_err().kind, ErrorKind::Refused, "{wrong}");
+    }
+    let endless = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b WITH a, b WHERE a * b = -1 RETURN count(*) AS n";
+    let short = CypherQuery { time: Duration::from_millis(200), ..wish(endless) };
+    assert_eq!(graph.cypher(a, &short).await.unwrap_err().kind, ErrorKind::Refused, "beyond its time");
 }

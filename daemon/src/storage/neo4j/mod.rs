@@ -2,6 +2,7 @@
 //!
 //! The way with several databases follows the documented commands of the Enterprise edition; it was not run.
 
+mod cypher;
 mod places;
 mod read;
 mod row;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use kgrca_core::engine::{EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
+use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery};
 use kgrca_core::storage::{
     Error, ErrorKind, GraphBatch, GraphCounts, GraphStore, MetaStore, ResourceFilter, Result, Subgraph, Tenant, TimelineFilter,
 };
@@ -127,6 +129,11 @@ impl GraphStore for Neo4jGraph {
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {
         let Some(graph) = self.0.of(tenant).await? else { return Ok(GraphCounts::default()) };
         read::counts(&graph).await
+    }
+
+    async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok(CypherAnswer::default()) };
+        cypher::answer(&graph, query).await
     }
 
     async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {

@@ -1,5 +1,6 @@
 //! The graph in files: one database per tenant, opened when it is first needed.
 
+mod cypher;
 mod read;
 mod row;
 mod write;
@@ -12,6 +13,7 @@ use marsdb_graph::{GraphError, GraphStore as Database, PropertyValue, Txn};
 
 use crate::engine::{EpisodeRow, ResourceRow};
 use crate::model::Time;
+use crate::storage::cypher::{CypherAnswer, CypherQuery};
 use crate::storage::graph::{GraphBatch, GraphCounts, GraphStore, ResourceFilter, Subgraph, TimelineFilter};
 use crate::storage::{Error, ErrorKind, Result, Tenant};
 
@@ -221,6 +223,15 @@ impl GraphStore for MarsGraph {
 
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {
         Ok(self.with(tenant, false, read::counts).await?.unwrap_or_default())
+    }
+
+    async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer> {
+        let query = query.clone();
+        // A tenant without data has no file; a question that is wrong is wrong all the same.
+        match self.with(tenant, false, move |db| cypher::answer(db, &query)).await? {
+            Some(answer) => Ok(answer),
+            None => Ok(CypherAnswer::default()),
+        }
     }
 
     async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {

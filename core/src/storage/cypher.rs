@@ -1,0 +1,242 @@
+//! Questions that people ask the graph in Cypher: which may be asked, and within what budget.
+//!
+//! Backends hold them to reading in their own ways, too; this is the first of two walls.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A question with what it may cost.
+#[derive(Clone, Debug)]
+pub struct CypherQuery {
+    /// The statement.
+    pub text: String,
+    /// Values of its `$names`.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// How long it may take.
+    pub time: Duration,
+    /// Most rows; there may be more.
+    pub rows: usize,
+    /// Most bytes of an answer, as JSON.
+    pub bytes: usize,
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CypherAnswer {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// Rows of values in the order of the columns; nodes as `{labels, properties}`, relations as `{type, properties}`.
+    #[schema(value_type = Vec<Vec<Object>>)]
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// Whether the budget of rows or bytes ended it.
+    pub truncated: bool,
+}
+
+impl CypherAnswer {
+    /// Adds a row while the budget lasts. Returns whether there may be another one.
+    pub fn push(&mut self, row: Vec<serde_json::Value>, budget: &CypherQuery, bytes: &mut usize) -> bool {
+        *bytes += row.iter().map(weight).sum::<usize>();
+        if self.rows.len() == budget.rows || *bytes > budget.bytes {
+            self.truncated = true;
+            return false;
+        }
+        self.rows.push(row);
+        true
+    }
+}
+
+/// About how many bytes a value takes as JSON.
+fn weight(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    match value {
+        Value::String(s) => s.len() + 2,
+        Value::Array(all) => all.iter().map(weight).sum::<usize>() + 2,
+        Value::Object(all) => all.iter().map(|(k, v)| k.len() + 4 + weight(v)).sum::<usize>() + 2,
+        _ => 8,
+    }
+}
+
+/// Words that begin what writes, leaves the database, reads files, or manages the server.
+const FORBIDDEN: [&str; 25] = [
+    "CREATE",
+    "MERGE",
+    "SET",
+    "DELETE",
+    "DETACH",
+    "REMOVE",
+    "DROP",
+    "LOAD",
+    "FOREACH",
+    "USE",
+    "ALTER",
+    "GRANT",
+    "DENY",
+    "REVOKE",
+    "START",
+    "STOP",
+    "TERMINATE",
+    "SHOW",
+    "TRANSACTIONS",
+    "PERIODIC",
+    "COMMIT",
+    "ROLLBACK",
+    "BEGIN",
+    "INSERT",
+    "FINISH",
+];
+
+/// Why a statement is not asked; `None` when it only reads.
+pub fn refusal(text: &str) -> Option<String> {
+    // Servers replace these before they parse: a quote could end a string, or a word appear.
+    if text.contains("\\u") || text.contains("\\U") {
+        return Some("escapes of characters by number are not allowed: write them as they are, or as parameters".into());
+    }
+    let tokens = match tokens(text) {
+        Ok(tokens) => tokens,
+        Err(why) => return Some(why.into()),
+    };
+    let mut previous = "";
+    for (i, token) in tokens.iter().enumerate() {
+        let next = tokens.get(i + 1).map_or("", String::as_str);
+        let upper = token.to_uppercase();
+        // A property, a label, a relation's type or a parameter may be called anything.
+        let is_name = matches!(previous, "." | ":" | "$" | "|" | "&" | "!");
+        if !is_name && FORBIDDEN.contains(&upper.as_str()) {
+            return Some(format!("`{token}` is not allowed: questions only read"));
+        }
+        if !is_name && upper == "CALL" && !matches!(next, "{" | "(") {
+            return Some("procedures cannot be called".into());
+        }
+        if token == ";" && !next.is_empty() {
+            return Some("one statement at a time".into());
+        }
+        previous = token;
+    }
+    tokens.is_empty().then(|| "the statement is empty".into())
+}
+
+/// Whether a statement uses a word, such as a clause or a function.
+pub fn uses(text: &str, word: &str) -> bool {
+    tokens(text).is_ok_and(|tokens| tokens.iter().any(|t| t.eq_ignore_ascii_case(word)))
+}
+
+/// Words and signs, without strings, quoted names and comments.
+fn tokens(text: &str) -> Result<Vec<String>, &'static str> {
+    let mut tokens = Vec::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' | '"' => {
+                skip_string(&mut chars, c)?;
+                tokens.push("\"".to_owned());
+            }
+            '`' => {
+                skip_name(&mut chars)?;
+                tokens.push("`".to_owned());
+            }
+            '/' if chars.peek() == Some(&'/') => while chars.next_if(|c| *c != '\n').is_some() {},
+            '/' if chars.peek() == Some(&'*') => skip_comment(&mut chars)?,
+            c if c.is_alphanumeric() || c == '_' => {
+                let mut word = c.to_string();
+                while let Some(c) = chars.next_if(|c| c.is_alphanumeric() || *c == '_') {
+                    word.push(c);
+                }
+                tokens.push(word);
+            }
+            c if c.is_whitespace() => {}
+            c => tokens.push(c.to_string()),
+        }
+    }
+    Ok(tokens)
+}
+
+type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
+fn skip_string(chars: &mut Chars<'_>, quote: char) -> Result<(), &'static str> {
+    while let Some(c) = chars.next() {
+        if c == '\\' {
+            chars.next();
+        } else if c == quote {
+            return Ok(());
+        }
+    }
+    Err("a string does not end")
+}
+
+fn skip_name(chars: &mut Chars<'_>) -> Result<(), &'static str> {
+    while let Some(c) = chars.next() {
+        // Twice is the sign itself.
+        if c == '`' && chars.next_if_eq(&'`').is_none() {
+            return Ok(());
+        }
+    }
+    Err("a quoted name does not end")
+}
+
+fn skip_comment(chars: &mut Chars<'_>) -> Result<(), &'static str> {
+    chars.next();
+    while let Some(c) = chars.next() {
+        if c == '*' && chars.next_if_eq(&'/').is_some() {
+            return Ok(());
+        }
+    }
+    Err("a comment does not end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_reads_is_asked() {
+        for text in [
+            "MATCH (r:Resource {kind: 'Pod'}) WHERE r.name CONTAINS $name RETURN r.name AS name, count(*) ORDER BY name LIMIT 5",
+            "MATCH (a)-[:CREATE|SET]->(b) RETURN a.delete, b.set // SET in a comment",
+            "MATCH (n) WHERE n.message = 'DELETE FROM x; CREATE' RETURN n /* DROP */;",
+            "MATCH (n) CALL { WITH n RETURN 1 AS one } RETURN one",
+            "MATCH (`CREATE` :Resource) RETURN $set",
+        ] {
+            assert_eq!(refusal(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_writes_or_leaves_is_refused() {
+        for text in [
+            "CREATE (n)",
+            "MATCH (n) detach delete n",
+            "MATCH (n) SET n.x = 1",
+            "MATCH (n) /* */ REMOVE n.x",
+            "MATCH (n) RETURN n; MATCH (m) RETURN m",
+            "USE system MATCH (n) RETURN n",
+            "CALL dbms.shutdown()",
+            "CALL apoc.cypher.doIt('CREATE (n)', {})",
+            "LOAD CSV FROM 'file:///etc/passwd' AS line RETURN line",
+            "SHOW USERS",
+            "MATCH (n) CALL { WITH n RETURN 1 } IN TRANSACTIONS RETURN n",
+            "MATCH (n) WHERE n.x = '\\u0027 SET n.y = 1 //' RETURN n",
+            "\\u0043REATE (n)",
+            "MATCH (n) WHERE n.x = 'open RETURN n",
+            "  // nothing",
+        ] {
+            assert!(refusal(text).is_some(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let _ = refusal(&text);
+        }
+
+        #[test]
+        fn a_forbidden_word_is_found_wherever_it_stands(
+            before in "[a-z ()]{0,20}", after in "[a-z ()]{0,20}", word in 0..FORBIDDEN.len(),
+        ) {
+            let text = format!("MATCH (n) {before} {} {after}", FORBIDDEN[word]);
+            prop_assert!(refusal(&text).is_some());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! HTTPS: certificates from files, looked at again when they change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum_server::tls_rustls::RustlsConfig;
+use rustls::RootCertStore;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+
+use crate::config::Settings;
+use crate::error::Failure;
+
+/// How often is looked for new certificates.
+const LOOKS: Duration = Duration::from_secs(2);
+
+/// The files that make a server's side of TLS.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// The files that the settings name; none for plain HTTP.
+    pub fn of(settings: &Settings) -> Option<Self> {
+        let (certificate, key) = (settings.tls_cert.clone()?, settings.tls_key.clone()?);
+        Some(Self { certificate, key, client_ca: settings.tls_client_ca.clone() })
+    }
+
+    /// What they hold, for a server.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or certificate and key do not fit.
+    pub fn load(&self) -> Result<Arc<ServerConfig>, Failure> {
+        let builder = ServerConfig::builder();
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(file) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(file)? {
+                    roots.add(certificate).map_err(|e| unusable(file, &e))?;
+                }
+                let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().map_err(|e| unusable(file, &e))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| unusable(&self.key, &e))?;
+        let chain = certificates(&self.certificate)?;
+        let mut config = builder.with_single_cert(chain, key).map_err(|e| unusable(&self.certificate, &e))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// When each file was changed last; unreadable ones have no time.
+    fn changed(&self) -> Vec<Option<SystemTime>> {
+        let files = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
+        files.into_iter().flatten().map(|f| std::fs::metadata(f).and_then(|m| m.modified()).ok()).collect()
+    }
+
+    /// Takes new certificates as they come, until the task ends. What cannot be used leaves those before.
+    pub async fn keep(self, config: RustlsConfig) {
+        let mut before = self.changed();
+        loop {
+            tokio::time::sleep(LOOKS).await;
+            let now = self.changed();
+            if now == before {
+                continue;
+            }
+            match self.load() {
+                Ok(new) => {
+                    config.reload_from_config(new);
+                    tracing::info!(file = %self.certificate.display(), "the certificate is a new one");
+                    before = now;
+                }
+                Err(e) => tracing::error!(error = %e.message, "the new certificate cannot be used; the one before stays"),
+            }
+        }
+    }
+}
+
+fn unusable(file: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        format!("{}: {error}", file.display()),
+        "it must be PEM, readable for the daemon, and certificate and key must fit",
+    )
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let all = CertificateDer::pem_file_iter(file).map_err(|e| unusable(file, &e))?;
+    let all = all.collect::<Result<Vec<_>, _>>().map_err(|e| unusable(file, &e))?;
+    if all.is_empty() { Err(unusable(file, &"there is no certificate in it")) } else { Ok(all) }
+}
