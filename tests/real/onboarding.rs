@@ -80,7 +80,7 @@ async fn left(stack: &Stack) -> Left {
 
 /// Nodes of the graph server by label.
 async fn graph(stack: &Stack) -> String {
-    let graph = neo4rs::Graph::new(&format!("bolt://127.0.0.1:{}", stack.neo4j.port), "neo4j", "test-password").unwrap();
+    let graph = neo4rs::Graph::new(format!("bolt://127.0.0.1:{}", stack.neo4j.port), "neo4j", "test-password").unwrap();
     let mut found =
         graph.execute(neo4rs::query("MATCH (n) RETURN labels(n)[0] AS label, count(*) AS n ORDER BY label")).await.unwrap();
     let mut text = String::new();
