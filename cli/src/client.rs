@@ -68,6 +68,11 @@ impl Client {
         Ok(Self { context, http, runtime })
     }
 
+    /// Whether a key was given.
+    pub fn has_key(&self, who: As) -> bool {
+        self.key(who).is_ok()
+    }
+
     /// Asks for something.
     pub fn get<T: DeserializeOwned>(&self, who: As, path: &str, query: &[(&str, String)]) -> Result<T> {
         self.read(who, self.request(Method::GET, who, path)?.query(query))

@@ -1,6 +1,6 @@
 //! What every handler and worker shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kgrca_core::model::Time;
@@ -24,6 +24,8 @@ pub struct App {
     pub keys: KeyCache,
     /// Answers that were served a moment ago.
     pub answers: Answers,
+    /// Sagas that this daemon works on right now.
+    pub sagas: Mutex<BTreeSet<String>>,
     /// Usage of the API that is not written yet.
     pub pending_usage: PendingUsage,
 }

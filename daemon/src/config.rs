@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::error::Failure;
 use crate::secret::Secret;
 
 /// What a daemon does. One process may have several roles.
@@ -109,6 +110,14 @@ impl Settings {
         if WRITES.fetch_add(1, Ordering::Relaxed) + 1 == self.abort_at_saga_write {
             std::process::abort();
         }
+    }
+
+    /// Stores that lie in this daemon's own folder and that others would need.
+    pub fn local_stores(&self) -> Result<Vec<&'static str>, Failure> {
+        let is_local = |url: &Secret, scheme: &str| Ok::<_, Failure>(url.resolved()?.starts_with(scheme));
+        let log = is_local(&self.log_url, "file:")?.then_some("the log");
+        let graph = is_local(&self.graph_url, "mars:")?.then_some("the graph");
+        Ok(log.into_iter().chain(graph).collect())
     }
 
     /// Whether this process has a role.

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "the answer to a command")]
 fn migrated(done: usize) -> ExitCode {
-    println!("{done} migrations were run");
+    println!("{done} migrations were run on the metadata of --meta-url");
     ExitCode::SUCCESS
 }
 

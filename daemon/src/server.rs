@@ -70,6 +70,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         engine,
         keys: auth::KeyCache::default(),
         answers: http::Answers::default(),
+        sagas: std::sync::Mutex::default(),
         pending_usage: PendingUsage::default(),
     });
     telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
@@ -86,6 +87,7 @@ async fn serve(
     let (api, metrics) = (address(&listener)?, address(&metrics_listener)?);
     let (stop, stopped) = watch::channel(false);
     let me = me(&app.settings, app.engine.owner(), api);
+    alone(&app, &me).await?;
     preload(&app).await?;
     app.engine.share(&me).await?;
     let until = |mut stopped: watch::Receiver<bool>| async move {
@@ -216,6 +218,27 @@ fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
     let mut handle = options.open(file)?;
     handle.write_all(secret.as_bytes())?;
     handle.sync_all()
+}
+
+/// Refuses to be the second daemon on shared metadata where each has a log or a graph of its own: neither would see the other's
+/// records.
+async fn alone(app: &App, me: &DaemonRow) -> Result<(), Failure> {
+    let local = app.settings.local_stores()?;
+    if !app.stores.are_shared || local.is_empty() {
+        return Ok(());
+    }
+    let living = app.stores.meta.daemons(now().plus(-10 * kgrca_core::model::time::SECOND)).await?;
+    match living.iter().find(|d| d.owner != me.owner) {
+        Some(other) => Err(Failure::new(
+            format!(
+                "another daemon ({}) works on this metadata, and this one keeps {} in its own folder",
+                other.address,
+                local.join(" and ")
+            ),
+            "give both the same --log-url kafka: and --graph-url neo4j:, or stop the other one",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Brings the limits and the log up to what was committed, before the first record comes.

@@ -49,15 +49,28 @@ impl Service {
         let folder = tempfile::tempdir().unwrap();
         // Servers that do not run as root look into it.
         Command::new("chmod").arg("755").arg(folder.path()).status().unwrap();
-        let port = ports(3);
-        let door = door.unwrap_or(port);
-        let service = Self { name, data: folder.path().join(name), port, door, _folder: Some(folder) };
+        let data = folder.path().join(name);
+        let mut service = Self { name, data, port: 0, door: 0, _folder: Some(folder) };
+        for _ in 0..3 {
+            service.port = ports(3);
+            service.door = door.unwrap_or(service.port);
+            // Another test may take a port in between: then others are tried.
+            if service.started().is_ok() {
+                return service;
+            }
+        }
         service.run();
         service
     }
 
     /// Starts it again on the same data and port.
     pub fn run(&self) {
+        if let Err(why) = self.started() {
+            panic!("{}: {why}", self.name);
+        }
+    }
+
+    fn started(&self) -> Result<(), String> {
         let script = repository().join("tests/services").join(format!("{}.sh", self.name));
         let started = Command::new(&script)
             .arg("start")
@@ -67,7 +80,7 @@ impl Service {
             .env("ADVERTISED_PORT", self.door.to_string())
             .output()
             .unwrap();
-        assert!(started.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&started.stderr));
+        if started.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&started.stderr).into_owned()) }
     }
 
     fn process(&self) -> String {

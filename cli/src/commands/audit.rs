@@ -31,6 +31,9 @@ pub(super) enum Verb {
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::List { tenant } => {
+            if tenant.is_none() {
+                env.out.message("the operator's own chain; --tenant shows what was done to a tenant");
+            }
             let items = all(env, tenant)?;
             let page = Page { items, next: None };
             env.out.value(&page, || {

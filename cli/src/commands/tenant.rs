@@ -191,25 +191,26 @@ fn create(env: &Env<'_>, wish: &NewClient) -> Result {
     let request = format!("{:032x}", rand::random::<u128>());
     let created: CreatedClient =
         env.client()?.send_until(As::Operator, "/api/v1/admin/clients", wish, &request, PATIENCE, &mut |why| {
-            env.out.message(&format!("{why}; trying again, the tenant is set up once"));
+            env.out.message(&format!("{why}; trying again for up to 2 minutes, the tenant is set up once"));
         })?;
     show_created(env, &created)
 }
 
 /// Shows a new tenant's secrets and how its agent is installed.
 pub(super) fn show_created(env: &Env<'_>, created: &CreatedClient) -> Result {
-    env.out.message("key and password are shown only now");
+    env.out.message(if created.kafka_password.is_some() {
+        "key and password are shown only now"
+    } else {
+        "the key is shown only now"
+    });
     env.out.value(created, || {
-        let mut table = Table::new(&["FIELD", "VALUE"])
-            .row(["client_id".into(), created.client_id.clone()])
-            .row(["api_key".into(), created.api_key.clone()])
-            .row(["graph_database".into(), created.graph_database.clone()]);
-        for (name, value) in [("kafka_username", &created.kafka_username), ("kafka_password", &created.kafka_password)] {
-            if let Some(value) = value {
-                table = table.row([name.into(), value.clone()]);
+        let (id, key) = (created.client_id.clone(), created.api_key.clone());
+        match (&created.kafka_username, &created.kafka_password) {
+            (Some(user), Some(password)) => {
+                Table::new(&["ID", "API KEY", "KAFKA USER", "KAFKA PASSWORD"]).row([id, key, user.clone(), password.clone()])
             }
+            _ => Table::new(&["ID", "API KEY"]).row([id, key]),
         }
-        table
     })
 }
 

@@ -108,6 +108,10 @@ pub fn refusal(text: &str) -> Option<String> {
         if !is_name && upper == "CALL" && !matches!(next, "{" | "(") {
             return Some("procedures cannot be called".into());
         }
+        // One row of it fills any memory.
+        if !is_name && upper == "RANGE" && next == "(" {
+            return Some("`range` is not allowed: lists are made of what the graph holds, or given as parameters".into());
+        }
         if token == ";" && !next.is_empty() {
             return Some("one statement at a time".into());
         }
@@ -135,7 +139,7 @@ fn tokens(text: &str) -> Result<Vec<String>, &'static str> {
                 skip_name(&mut chars)?;
                 tokens.push("`".to_owned());
             }
-            '/' if chars.peek() == Some(&'/') => while chars.next_if(|c| *c != '\n').is_some() {},
+            '/' if chars.peek() == Some(&'/') => while chars.next_if(|c| !matches!(c, '\n' | '\r')).is_some() {},
             '/' if chars.peek() == Some(&'*') => skip_comment(&mut chars)?,
             c if c.is_alphanumeric() || c == '_' => {
                 let mut word = c.to_string();
@@ -220,6 +224,8 @@ mod tests {
             "\\u0043REATE (n)",
             "MATCH (n) WHERE n.x = 'open RETURN n",
             "  // nothing",
+            "//\rLOAD CSV FROM 'http://169.254.169.254/' AS line RETURN line",
+            "RETURN range(1, 100000000)",
         ] {
             assert!(refusal(text).is_some(), "{text}");
         }

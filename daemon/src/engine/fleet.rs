@@ -41,6 +41,11 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// Looks at a tenant anew the next time.
+    pub fn forget(&mut self, tenant: &Tenant) {
+        self.mine.retain(|(t, _)| t != tenant);
+    }
+
     /// Whether a daemon is to work on a tenant's partition.
     pub fn is_mine(&self, me: &str, tenant: &Tenant, partition: u32) -> bool {
         owner_of(&self.workers, tenant, partition).is_some_and(|owner| owner == me)
@@ -89,17 +94,26 @@ impl Engine {
     async fn take(self: &Arc<Self>, mine: BTreeSet<(Tenant, u32)>) -> Result<(), Error> {
         for (tenant, partition) in self.loaded_places().into_iter().filter(|place| !mine.contains(place)) {
             tracing::info!(client_id = %tenant, partition, "another daemon works on it now");
-            self.give_up(&tenant, partition).await;
+            // By itself: a worker may take long to leave, and the others must hear that this daemon lives.
+            let engine = Arc::clone(self);
+            tokio::spawn(async move { engine.give_up(&tenant, partition).await });
         }
-        let new: Vec<_> = mine.difference(&self.fleet().mine).cloned().collect();
-        for (tenant, partition) in new {
+        let before = std::mem::take(&mut self.fleet().mine);
+        let mut taken = BTreeSet::new();
+        for (tenant, partition) in mine {
+            let place = (tenant, partition);
             // Where only this process appends, it knows by itself when there is something to do.
-            if self.stores.kafka.is_some() || self.waits(&tenant, partition).await? {
-                self.load(&tenant, partition);
+            let is_new = !before.contains(&place);
+            if is_new && (self.stores.kafka.is_some() || self.waits(&place.0, partition).await?) {
+                let loaded = self.load(&place.0, partition);
+                if loaded.leaves() {
+                    // The one before is still leaving.
+                    continue;
+                }
             }
-            self.fleet().mine.insert((tenant, partition));
+            taken.insert(place);
         }
-        self.fleet().mine = mine;
+        self.fleet().mine = taken;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ mod snapshot;
 mod told;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,6 @@ use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
 use kgrca_core::storage::{Stored, Tenant};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 
 use crate::storage::Stores;
 use told::Told;
@@ -45,7 +44,7 @@ pub struct Live {
     /// What was told last of each incident, by its key.
     pub told: HashMap<u64, Told>,
     /// Clusters with records since they were looked at.
-    pub dirty: std::collections::BTreeSet<Str>,
+    pub dirty: BTreeSet<Str>,
     /// When they were looked at.
     pub looked: Option<std::time::Instant>,
 }
@@ -80,17 +79,24 @@ impl Live {
 struct Loaded {
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    /// Closed when its worker has left.
+    ended: watch::Receiver<()>,
 }
 
 impl Loaded {
+    /// Whether it was told to leave.
+    fn leaves(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Whether its worker is gone.
+    fn has_left(&self) -> bool {
+        self.ended.has_changed().is_err()
+    }
+
     /// Waits until its worker has left.
     async fn ended(&self) {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // A worker that panicked has said so in the log.
-            let _ = task.await;
-        }
+        self.ended.clone().changed().await.ok();
     }
 }
 
@@ -138,7 +144,7 @@ impl Engine {
     }
 
     /// Whether this daemon is to work on a tenant's partition.
-    fn is_mine(&self, tenant: &Tenant, partition: u32) -> bool {
+    pub fn is_mine(&self, tenant: &Tenant, partition: u32) -> bool {
         self.works && self.fleet().is_mine(&self.owner, tenant, partition)
     }
 
@@ -146,9 +152,9 @@ impl Engine {
     pub fn know(&self, tenant: &Tenant, partitions: u32) {
         let before = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), partitions);
         if before.is_some_and(|before| before != partitions) {
-            let mut places = self.places();
-            for (_, loaded) in places.extract_if(|(t, _), _| t == tenant) {
-                // It leaves by itself; the lease lets nobody in before.
+            self.fleet().forget(tenant);
+            for (_, loaded) in self.places().iter().filter(|((t, _), _)| t == tenant) {
+                // It leaves by itself; nobody takes its place before.
                 loaded.stop.send_replace(true);
             }
         }
@@ -173,15 +179,16 @@ impl Engine {
         self.places().keys().cloned().collect()
     }
 
-    /// Starts the worker of a partition when there is none.
+    /// Starts the worker of a partition when there is none. One that leaves is waited for: two would work under one lease.
     fn load(self: &Arc<Self>, tenant: &Tenant, partition: u32) -> Arc<Loaded> {
         let mut all = self.places();
-        if let Some(loaded) = all.get(&(tenant.clone(), partition)) {
+        if let Some(loaded) = all.get(&(tenant.clone(), partition)).filter(|loaded| !loaded.has_left()) {
             return Arc::clone(loaded);
         }
         let partitions = self.partitions(tenant);
         let (stop, stopped) = watch::channel(false);
-        let loaded = Arc::new(Loaded { wake: Arc::default(), stop, task: Mutex::default() });
+        let (alive, ended) = watch::channel(());
+        let loaded = Arc::new(Loaded { wake: Arc::default(), stop, ended });
         let worker = worker::Worker {
             stores: self.stores.clone(),
             tenant: tenant.clone(),
@@ -195,7 +202,11 @@ impl Engine {
             commits: Arc::clone(&self.commits),
             stop: stopped,
         };
-        *loaded.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(worker.run()));
+        tokio::spawn(async move {
+            worker.run().await;
+            // Also when it panics: the channel closes with the task.
+            drop(alive);
+        });
         all.insert((tenant.clone(), partition), Arc::clone(&loaded));
         loaded
     }
@@ -209,10 +220,16 @@ impl Engine {
 
     /// Lets a worker finish its batch and give its lease back.
     async fn give_up(&self, tenant: &Tenant, partition: u32) {
-        let gone = self.places().remove(&(tenant.clone(), partition));
-        if let Some(loaded) = gone {
+        let place = (tenant.clone(), partition);
+        let leaving = self.places().get(&place).cloned();
+        if let Some(loaded) = leaving {
             loaded.stop.send_replace(true);
             loaded.ended().await;
+            // Only then: until it is gone nobody takes its place.
+            let mut places = self.places();
+            if places.get(&place).is_some_and(|l| Arc::ptr_eq(l, &loaded)) {
+                places.remove(&place);
+            }
         }
     }
 
@@ -221,6 +238,17 @@ impl Engine {
         for (tenant, partition) in self.loaded_places().into_iter().filter(|(t, _)| t == tenant) {
             self.give_up(&tenant, partition).await;
         }
+    }
+
+    /// Removes what lies on disk of tenants that are not among these.
+    pub fn forget_others(&self, living: &BTreeSet<Tenant>) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(&self.snapshots).into_iter().flatten() {
+            let name = entry?.file_name();
+            if let Some(tenant) = name.to_str().and_then(Tenant::parse).filter(|t| !living.contains(t)) {
+                self.forget(&tenant)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what lies on disk of a tenant's live state.

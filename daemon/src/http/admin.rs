@@ -144,15 +144,18 @@ pub async fn change(
             ApiError::conflict(format!("tenant `{id}` is still being set up")).hint("kgrca saga list shows how far it is")
         );
     }
+    if client.state == ClientState::Leaving && change.state != Some(Served::Active) {
+        return Err(
+            ApiError::conflict(format!("tenant `{id}` is being offboarded")).hint(format!("kgrca tenant resume {id} keeps it"))
+        );
+    }
+    let before = client.state;
     if let Some(plan) = &change.plan {
         known_plan(plan)?;
     }
     match change.state {
         Some(Served::Active) if client.state == ClientState::Leaving => tenancy::stay(&app, &mut client).await?,
         Some(Served::Active) => client.state = ClientState::Active,
-        Some(Served::Suspended) if client.state == ClientState::Leaving => {
-            return Err(ApiError::conflict(format!("tenant `{id}` is being offboarded")));
-        }
         Some(Served::Suspended) => client.state = ClientState::Suspended,
         None => {}
     }
@@ -168,8 +171,12 @@ pub async fn change(
         }
         tenancy::grow(&app, &tenant, &mut client, partitions).await?;
     }
-    tenancy::apply_plan(&app, &tenant, &client).await?;
+    let (_, now_known) = living(&app, &id).await?;
+    if now_known.state != before {
+        return Err(ApiError::conflict(format!("tenant `{id}` was changed meanwhile")).hint("look at it and try again"));
+    }
     app.stores.meta.put_client(&client).await?;
+    tenancy::apply_plan(&app, &tenant, &client).await?;
     app.keys.clear();
     audit(&app, &operator.key_id, &id, "client.update", &told).await?;
     Ok(Json(status(&app, client).await?))

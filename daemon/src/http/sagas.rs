@@ -66,12 +66,12 @@ pub async fn change(
     audit(&app, &operator.key_id, &saga.client_id, action, &id).await?;
     match change.act {
         SagaAct::Resume => {
-            let (saga, secrets) = tenancy::resume(&app, saga).await?;
+            let (saga, secrets) = tenancy::resume(&app, &saga.saga_id).await?;
             if saga.kind == SagaKind::Create {
                 return Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))).into_response());
             }
             Ok(Json(saga).into_response())
         }
-        SagaAct::Compensate => Ok(Json(tenancy::compensate(&app, saga).await?).into_response()),
+        SagaAct::Compensate => Ok(Json(tenancy::compensate(&app, &saga.saga_id).await?).into_response()),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::billing;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::{Client, Error, Tenant};
+use kgrca_core::storage::{Client, ClientState, Error, Tenant};
 use tokio::sync::watch;
 
 use crate::app::{App, now};
@@ -60,8 +60,17 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 
 /// Retention, compaction, and the day's storage of every tenant. One tenant's trouble does not keep the others waiting.
 async fn maintain(app: &App) -> Result<(), Error> {
-    for client in app.stores.meta.list_clients().await? {
+    let clients = app.stores.meta.list_clients().await?;
+    let living = clients.iter().filter(|c| c.state != ClientState::Deleted).filter_map(|c| Tenant::parse(&c.client_id)).collect();
+    if let Err(e) = app.engine.forget_others(&living) {
+        tracing::warn!(error = %e, "snapshots of tenants that are gone were not removed");
+    }
+    for client in clients {
         let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked()) else { continue };
+        // One daemon for each tenant: levels are moved, not set.
+        if !app.engine.is_mine(&tenant, 0) {
+            continue;
+        }
         if let Err(e) = maintain_tenant(app, &tenant, &client).await {
             tracing::error!(error = %e, client_id = %tenant, "maintenance of this tenant goes on in an hour");
         }

@@ -15,7 +15,7 @@ use kgrca_core::storage::embedded::log::FileLog;
 use kgrca_core::storage::embedded::mars::MarsGraph;
 use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{EventLog, GraphStore, Limits, MetaStore};
+use kgrca_core::storage::{Error, EventLog, GraphStore, Limits, MetaStore};
 
 use crate::config::Settings;
 use crate::error::Failure;
@@ -99,6 +99,12 @@ fn unknown(what: &str, url: &str, known: &str) -> Failure {
     Failure::new(format!("{what}: `{scheme}:` is no kind of store"), format!("known are {known}"))
 }
 
+/// A store's error with the setting that names it.
+fn of(setting: &str, error: Error) -> Failure {
+    let usual = format!("is the server up, and does {setting} name it? Signs such as / or @ in a password are written %2F, %40");
+    Failure { message: format!("{setting}: {}", error.message), hint: error.hint.or(Some(usual)) }
+}
+
 /// Where an embedded store lies: what its URL says behind the scheme, else its usual place in the data folder.
 fn place(url: &str, folder: &Path, usual: &str) -> PathBuf {
     match url.split_once(':').map(|(_, path)| path.trim_start_matches("//")) {
@@ -116,14 +122,16 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let url = settings.graph_url.resolved()?;
     let graph: Arc<dyn GraphStore> = match url.split(':').next().unwrap_or_default() {
         "mars" => Arc::new(MarsGraph::open(place(&url, &folder, "graph"))),
-        "neo4j" | "neo4j+s" | "neo4j+ssc" => Arc::new(neo4j::open(&url, Arc::clone(&meta)).await?),
+        "neo4j" | "neo4j+s" | "neo4j+ssc" => {
+            Arc::new(neo4j::open(&url, Arc::clone(&meta)).await.map_err(|e| of("--graph-url", e))?)
+        }
         _ => return Err(unknown("--graph-url", &url, "mars:, neo4j:, neo4j+s:")),
     };
     let url = settings.log_url.resolved()?;
     let (log, kafka): (Arc<dyn EventLog>, _) = match url.split(':').next().unwrap_or_default() {
         "file" => (Arc::new(FileLog::open(Arc::new(RealFiles::default()), place(&url, &folder, "log"))), None),
         "kafka" => {
-            let log = Arc::new(KafkaLog::open(KafkaSettings::parse(&url)?).await?);
+            let log = Arc::new(KafkaLog::open(KafkaSettings::parse(&url)?).await.map_err(|e| of("--log-url", e))?);
             (Arc::clone(&log) as Arc<dyn EventLog>, Some(log))
         }
         _ => return Err(unknown("--log-url", &url, "file:, kafka:")),
@@ -131,13 +139,10 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let url = settings.limits_url.resolved()?;
     let limits: Arc<dyn Limits> = match url.split(':').next().unwrap_or_default() {
         "memory" => Arc::new(MemoryLimits::default()),
-        "redis" | "rediss" => Arc::new(redis::open(&url, Arc::clone(&daemons)).await?),
+        "redis" | "rediss" => Arc::new(redis::open(&url, Arc::clone(&daemons)).await.map_err(|e| of("--limits-url", e))?),
         _ => return Err(unknown("--limits-url", &url, "memory:, redis:, rediss:")),
     };
     let are_shared = settings.meta_url.resolved()?.starts_with("postgres");
-    if are_shared && kafka.is_none() {
-        tracing::warn!("the log lies in the data folder: run one daemon only, or put the log into Kafka");
-    }
     Ok(Stores { are_shared, meta, log, kafka, graph, limits, daemons, _lock: Arc::new(lock) })
 }
 
@@ -145,7 +150,7 @@ async fn open_meta(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaSto
     let url = settings.meta_url.resolved()?;
     Ok(match url.split(':').next().unwrap_or_default() {
         "sqlite" => Arc::new(SqliteMeta::open(&place(&url, folder, "meta.db")).await?),
-        "postgres" | "postgresql" => Arc::new(postgres::open(&url).await?),
+        "postgres" | "postgresql" => Arc::new(postgres::open(&url).await.map_err(|e| of("--meta-url", e))?),
         _ => return Err(unknown("--meta-url", &url, "sqlite:, postgres:")),
     })
 }
@@ -154,7 +159,7 @@ async fn open_meta(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaSto
 pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
     let url = settings.meta_url.resolved()?;
     if url.starts_with("postgres") {
-        return Ok(postgres::migrate(&url).await?);
+        return postgres::migrate(&url).await.map_err(|e| of("--meta-url", e));
     }
     let folder = folder(settings)?;
     let _lock = lock(&folder)?;

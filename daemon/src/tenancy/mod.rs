@@ -4,8 +4,10 @@
 mod grow;
 mod steps;
 
+use std::sync::PoisonError;
+
 use kgrca_core::model::Time;
-use kgrca_core::model::time::{DAY, SECOND};
+use kgrca_core::model::time::{DAY, MINUTE};
 use kgrca_core::storage::{Client, ClientState, Error, ErrorKind, Saga, SagaKind, SagaState, SagaStep, Step, StepState, Tenant};
 
 pub use grow::grow;
@@ -14,8 +16,9 @@ pub use steps::Secrets;
 use crate::app::{App, now};
 use crate::auth;
 
-/// How long a daemon has a saga for itself, in microseconds; each step claims it anew.
-const CLAIM: i64 = 90 * SECOND;
+/// How long a daemon has a saga for itself, in microseconds: longer than all its steps may take. The same daemon goes on at
+/// once after it was started again.
+const CLAIM: i64 = 10 * MINUTE;
 /// How often a step that failed for a moment is tried.
 const TRIES: u32 = 3;
 
@@ -36,46 +39,104 @@ fn saga(kind: SagaKind, client: Client, request: Option<String>, wait_until: Opt
     }
 }
 
+/// A saga that this daemon works on, and nobody else: held in this process by a set, against others by a claim.
+struct Held<'a> {
+    app: &'a App,
+    saga: Saga,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.app.sagas.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.saga.saga_id);
+    }
+}
+
+/// Takes a saga for this daemon alone, as it stands now.
+async fn held<'a>(app: &'a App, saga_id: &str) -> Result<Held<'a>, Error> {
+    if !app.sagas.lock().unwrap_or_else(PoisonError::into_inner).insert(saga_id.to_owned()) {
+        return Err(busy(saga_id));
+    }
+    let taken = async {
+        if !app.stores.meta.claim_saga(saga_id, app.engine.owner(), now().plus(CLAIM), now()).await? {
+            return Err(busy(saga_id));
+        }
+        let missing = || Error::new(ErrorKind::Internal, format!("{saga_id} is missing"));
+        app.stores.meta.saga(saga_id).await?.ok_or_else(missing)
+    };
+    match taken.await {
+        Ok(saga) => Ok(Held { app, saga }),
+        Err(e) => {
+            app.sagas.lock().unwrap_or_else(PoisonError::into_inner).remove(saga_id);
+            Err(e)
+        }
+    }
+}
+
 /// Sets a tenant up. The same `request` goes on with what it began before; what is done already gets new secrets.
 pub async fn create(app: &App, client: Client, request: Option<String>) -> Result<(Saga, Secrets), Error> {
-    if let Some(request) = &request {
-        let known = app.stores.meta.sagas(None).await?.into_iter().find(|s| s.request.as_ref() == Some(request));
-        if let Some(known) = known.filter(|s| s.state != SagaState::Compensated) {
-            return resume(app, known).await;
-        }
+    let known = match &request {
+        Some(request) => app.stores.meta.sagas(None).await?.into_iter().find(|s| s.request.as_ref() == Some(request)),
+        None => None,
+    };
+    if let Some(known) = known.filter(|s| s.state != SagaState::Compensated) {
+        return go_on_with(app, &known.saga_id, true).await;
     }
     let saga = saga(SagaKind::Create, client, request, None);
     app.stores.meta.put_saga(&saga).await?;
-    run(app, saga).await
+    run(held(app, &saga.saga_id).await?).await
 }
 
-/// Goes on with a saga. One that is done gives new secrets: nobody keeps those it gave before.
-pub async fn resume(app: &App, mut saga: Saga) -> Result<(Saga, Secrets), Error> {
+/// Goes on with a saga that stopped.
+pub async fn resume(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> {
+    go_on_with(app, saga_id, false).await
+}
+
+/// Goes on with a saga. `again` says that the same request came again: a creation that is done gives new secrets then, since
+/// nobody keeps those it gave before.
+async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secrets), Error> {
+    let mut held = held(app, saga_id).await?;
+    let saga = &mut held.saga;
+    let refused = |why: &str| Error::new(ErrorKind::Conflict, format!("{saga_id}: {why}"));
     if saga.state == SagaState::Compensated {
-        return Err(Error::new(ErrorKind::Conflict, format!("{} was taken back", saga.saga_id)).hint("create the tenant anew"));
+        return Err(refused("it was taken back").hint("create the tenant anew"));
+    }
+    if saga.state == SagaState::Done && !again {
+        return Err(refused("it is done").hint("`kgrca key create` makes another key"));
     }
     if saga.kind == SagaKind::Create {
+        // As the tenant is now: since then its plan or its state may have changed.
+        let current = app.stores.meta.client(&saga.client_id).await?;
+        if saga.state == SagaState::Done {
+            let served = current.filter(|c| c.state == ClientState::Active);
+            saga.client = served.ok_or_else(|| refused("its tenant is not served any more"))?;
+        }
         saga.state = SagaState::Running;
         // Secrets are not kept: the steps that make them are done again.
         for step in saga.steps.iter_mut().filter(|s| matches!(s.step, Step::User | Step::Key) || s.state == StepState::Undone) {
             step.state = StepState::Pending;
         }
     }
-    run(app, saga).await
+    run(held).await
 }
 
 /// Begins to take a tenant down: at once it is not served any more, after `grace_days` nothing is left but what it owes.
 pub async fn delete(app: &App, mut client: Client, grace_days: u32) -> Result<Saga, Error> {
-    let open = |s: &Saga| s.kind == SagaKind::Delete && !s.is_over();
-    let known = app.stores.meta.sagas(Some(&client.client_id)).await?.into_iter().find(open);
-    let wait_until = now().plus(i64::from(grace_days) * DAY);
+    let open: Vec<Saga> = app.stores.meta.sagas(Some(&client.client_id)).await?.into_iter().filter(|s| !s.is_over()).collect();
+    if let Some(create) = open.iter().find(|s| s.kind == SagaKind::Create) {
+        return Err(Error::new(ErrorKind::Conflict, format!("{} is still being set up", client.client_id))
+            .hint(format!("kgrca saga compensate {}", create.saga_id)));
+    }
+    let wait_until = Some(now().plus(i64::from(grace_days) * DAY));
     client.deleted_at = Some(client.deleted_at.unwrap_or_else(now));
-    let saga = match known {
-        Some(known) => Saga { wait_until: Some(wait_until), ..known },
-        None => saga(SagaKind::Delete, client, None, Some(wait_until)),
+    let mut held = if let Some(known) = open.first() {
+        held(app, &known.saga_id).await?
+    } else {
+        let saga = saga(SagaKind::Delete, client, None, wait_until);
+        app.stores.meta.put_saga(&saga).await?;
+        held(app, &saga.saga_id).await?
     };
-    app.stores.meta.put_saga(&saga).await?;
-    Ok(run(app, saga).await?.0)
+    held.saga.wait_until = wait_until;
+    Ok(run(held).await?.0)
 }
 
 /// Lets what a plan says hold in the log: retention, and how fast the tenant's user sends.
@@ -90,59 +151,58 @@ pub async fn apply_plan(app: &App, tenant: &Tenant, client: &Client) -> Result<(
 /// Serves a tenant again that is within its time of grace.
 pub async fn stay(app: &App, client: &mut Client) -> Result<(), Error> {
     let open = |s: &Saga| s.kind == SagaKind::Delete && !s.is_over();
-    for mut saga in app.stores.meta.sagas(Some(&client.client_id)).await?.into_iter().filter(open) {
-        let waits = saga.steps.iter().any(|s| s.step == Step::Wait && s.state != StepState::Done);
-        if !waits || !claimed(app, &saga).await? {
+    for saga in app.stores.meta.sagas(Some(&client.client_id)).await?.into_iter().filter(open) {
+        let mut held = held(app, &saga.saga_id).await?;
+        let waits = held.saga.steps.iter().any(|s| s.step == Step::Wait && s.state == StepState::Pending);
+        if !waits || held.saga.is_over() {
             return Err(Error::new(ErrorKind::Conflict, format!("{} is being removed", client.client_id)));
         }
-        saga.state = SagaState::Compensated;
-        written(app, &mut saga).await?;
+        held.saga.state = SagaState::Compensated;
+        written(app, &mut held.saga).await?;
     }
     client.state = ClientState::Active;
     client.deleted_at = None;
     Ok(())
 }
 
-/// Takes back what a saga that was not done did.
-pub async fn compensate(app: &App, mut saga: Saga) -> Result<Saga, Error> {
+/// Takes back what a creation that was not done did.
+pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
+    let mut held = held(app, saga_id).await?;
+    let saga = &mut held.saga;
     if saga.kind == SagaKind::Delete || saga.state == SagaState::Done {
-        let message = format!("{} cannot be taken back", saga.saga_id);
-        return Err(Error::new(ErrorKind::Conflict, message).hint("`kgrca tenant delete` removes a tenant that is set up"));
+        return Err(Error::new(ErrorKind::Conflict, format!("{saga_id} cannot be taken back"))
+            .hint("`kgrca tenant delete` removes a tenant that is set up, `kgrca tenant resume` keeps one that is leaving"));
     }
-    if saga.is_over() {
-        return Ok(saga);
+    if !saga.is_over() {
+        saga.state = SagaState::Compensating;
+        written(app, saga).await?;
+        undo(app, saga).await?;
     }
-    if !claimed(app, &saga).await? {
-        return Err(busy(&saga));
-    }
-    saga.state = SagaState::Compensating;
-    written(app, &mut saga).await?;
-    undo(app, &mut saga).await?;
-    Ok(saga)
+    Ok(held.saga.clone())
 }
 
 /// Goes on with what goes by itself: deletions whose time came, and compensations that stopped.
 pub async fn go_on(app: &App) -> Result<(), Error> {
-    for mut saga in app.stores.meta.sagas(None).await?.into_iter().filter(|s| !s.is_over()) {
+    for saga in app.stores.meta.sagas(None).await?.into_iter().filter(|s| !s.is_over()) {
         let due = saga.wait_until.is_none_or(|t| t <= now());
         let done = match (saga.kind, saga.state) {
-            (SagaKind::Delete, SagaState::Running) if due => run(app, saga.clone()).await.map(|_| ()),
-            (SagaKind::Create, SagaState::Compensating) if claimed(app, &saga).await? => undo(app, &mut saga).await,
+            (SagaKind::Delete, SagaState::Running) if due => resume(app, &saga.saga_id).await.map(|_| ()),
+            (SagaKind::Create, SagaState::Compensating) => compensate(app, &saga.saga_id).await.map(|_| ()),
             _ => Ok(()),
         };
-        if let Err(e) = done {
-            tracing::warn!(saga_id = %saga.saga_id, error = %e, "the saga goes on in a moment");
+        match done {
+            // Somebody works on it.
+            Err(e) if e.kind != ErrorKind::Conflict => {
+                tracing::warn!(saga_id = %saga.saga_id, error = %e, "the saga goes on in a moment");
+            }
+            _ => {}
         }
     }
     Ok(())
 }
 
-fn busy(saga: &Saga) -> Error {
-    Error::new(ErrorKind::Conflict, format!("another daemon works on {}", saga.saga_id)).hint("look again in a minute")
-}
-
-async fn claimed(app: &App, saga: &Saga) -> Result<bool, Error> {
-    app.stores.meta.claim_saga(&saga.saga_id, app.engine.owner(), now().plus(CLAIM), now()).await
+fn busy(saga_id: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("somebody works on {saga_id}")).hint("look again in a moment: kgrca saga list")
 }
 
 async fn written(app: &App, saga: &mut Saga) -> Result<(), Error> {
@@ -157,31 +217,31 @@ fn tenant(saga: &Saga) -> Result<Tenant, Error> {
 }
 
 /// Does the steps that are not done. When one cannot be done, a creation takes back what it did.
-async fn run(app: &App, mut saga: Saga) -> Result<(Saga, Secrets), Error> {
+async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
+    let app = held.app;
+    let saga = &mut held.saga;
     let mut secrets = Secrets::default();
     for i in 0..saga.steps.len() {
         if saga.steps[i].state == StepState::Done {
             continue;
         }
-        if !claimed(app, &saga).await? {
-            return Err(busy(&saga));
-        }
         let step = saga.steps[i].step;
         if step == Step::Wait && saga.wait_until.is_some_and(|t| t > now()) {
-            return Ok((saga, secrets));
+            written(app, saga).await?;
+            return Ok((saga.clone(), secrets));
         }
         saga.steps[i].state = StepState::Begun;
-        written(app, &mut saga).await?;
-        if let Err(error) = tried(app, &saga, step, &mut secrets).await {
-            return failed(app, saga, step, error).await;
+        written(app, saga).await?;
+        if let Err(error) = tried(app, saga, step, &mut secrets).await {
+            return Err(failed(app, saga, step, error).await?);
         }
         saga.steps[i].state = StepState::Done;
         saga.error = None;
-        written(app, &mut saga).await?;
+        written(app, saga).await?;
     }
     saga.state = SagaState::Done;
-    written(app, &mut saga).await?;
-    Ok((saga, secrets))
+    written(app, saga).await?;
+    Ok((saga.clone(), secrets))
 }
 
 async fn tried(app: &App, saga: &Saga, step: Step, secrets: &mut Secrets) -> Result<(), Error> {
@@ -194,28 +254,26 @@ async fn tried(app: &App, saga: &Saga, step: Step, secrets: &mut Secrets) -> Res
     }
 }
 
-async fn failed(app: &App, mut saga: Saga, step: Step, error: Error) -> Result<(Saga, Secrets), Error> {
+/// Writes down why a step failed, and takes a creation back. Returns what the caller is told.
+async fn failed(app: &App, saga: &mut Saga, step: Step, error: Error) -> Result<Error, Error> {
     saga.error = Some(format!("{step:?}: {error}"));
     if saga.kind == SagaKind::Delete {
-        written(app, &mut saga).await?;
-        return Err(error);
+        written(app, saga).await?;
+        return Ok(error);
     }
     saga.state = SagaState::Compensating;
-    written(app, &mut saga).await?;
-    let taken_back = match undo(app, &mut saga).await {
+    written(app, saga).await?;
+    let taken_back = match undo(app, saga).await {
         Ok(()) => "what was done was taken back".to_owned(),
         Err(e) => format!("taking back goes on by itself ({e}); `kgrca saga show {}` tells", saga.saga_id),
     };
     let hint = error.hint.map_or(taken_back.clone(), |hint| format!("{hint}; {taken_back}"));
-    Err(Error::new(error.kind, format!("the tenant was not set up: {}", error.message)).hint(hint))
+    Ok(Error::new(error.kind, format!("the tenant was not set up: {}", error.message)).hint(hint))
 }
 
 async fn undo(app: &App, saga: &mut Saga) -> Result<(), Error> {
     for i in (0..saga.steps.len()).rev() {
         if matches!(saga.steps[i].state, StepState::Begun | StepState::Done) {
-            if !claimed(app, saga).await? {
-                return Err(busy(saga));
-            }
             steps::undo(app, &tenant(saga)?, saga.steps[i].step).await?;
             saga.steps[i].state = StepState::Undone;
             written(app, saga).await?;

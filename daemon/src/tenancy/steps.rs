@@ -85,7 +85,10 @@ async fn first_key(app: &App, tenant: &Tenant, client: &Client, secrets: &mut Se
     }
     let new = auth::new_key(Some(tenant), FIRST, Role::Admin.scopes());
     meta.put_key(&new.key, &new.hash).await?;
-    meta.put_client(&Client { state: ClientState::Active, ..client.clone() }).await?;
+    // One that is set up already stays as it is by now.
+    if meta.client(tenant.as_str()).await?.is_none_or(|c| c.state == ClientState::Joining) {
+        meta.put_client(&Client { state: ClientState::Active, ..client.clone() }).await?;
+    }
     app.keys.clear();
     secrets.api_key = Some(new.secret);
     Ok(())

@@ -86,7 +86,7 @@ impl<D: Database> Admin for SqlMeta<D> {
     async fn put_key(&self, key: &ApiKey, hash: &str) -> Result<()> {
         let scopes = key.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",");
         let sql = "INSERT INTO api_keys (key_id, client_id, hash, name, last4, scopes, created_at, expires_at, revoked_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL) ON CONFLICT (hash) DO NOTHING";
         let values = values![&key.key_id, &key.client_id, hash, &key.name, &key.last4, scopes, key.created_at, key.expires_at];
         self.write(Reach::Operator, Purpose::Kept, sql, values).await?;
         Ok(())

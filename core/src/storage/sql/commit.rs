@@ -40,10 +40,7 @@ impl<D: Database> SqlMeta<D> {
 
     pub(super) async fn reserve_numbers(&self, tenant: &Tenant, keys: &[u64]) -> Result<BTreeMap<u64, i64>> {
         let mut tx = self.0.begin(Reach::Tenant(tenant), Purpose::Kept).await?;
-        // Locks the tenant's counter: workers of other partitions reserve one after the other.
-        let sql = "INSERT INTO incident_numbers (client_id, last) VALUES ($1, 0)
-            ON CONFLICT (client_id) DO UPDATE SET last = incident_numbers.last";
-        tx.run(sql, values![tenant.as_str()]).await?;
+        lock_incidents(&mut *tx, tenant).await?;
         let mut numbers = BTreeMap::new();
         for key in keys {
             let sql = "SELECT number FROM incidents WHERE client_id = $1 AND key = $2";
@@ -57,6 +54,15 @@ impl<D: Database> SqlMeta<D> {
         tx.commit().await?;
         Ok(numbers)
     }
+}
+
+/// Lets workers of a tenant's partitions number incidents, and events of theirs, one after the other: who follows the events
+/// sees none appear behind a later one.
+async fn lock_incidents(tx: &mut dyn Transaction, tenant: &Tenant) -> Result<()> {
+    let sql = "INSERT INTO incident_numbers (client_id, last) VALUES ($1, 0)
+        ON CONFLICT (client_id) DO UPDATE SET last = incident_numbers.last";
+    tx.run(sql, values![tenant.as_str()]).await?;
+    Ok(())
 }
 
 async fn new_number(tx: &mut dyn Transaction, tenant: &Tenant, key: u64) -> Result<i64> {
@@ -90,6 +96,9 @@ async fn add_usage(tx: &mut dyn Transaction, tenant: &Tenant, usage: &BTreeMap<(
 async fn incidents(tx: &mut dyn Transaction, tenant: &Tenant, commit: &Commit) -> Result<()> {
     for row in &commit.incidents {
         write_row(tx, tenant, row).await?;
+    }
+    if !commit.transitions.is_empty() {
+        lock_incidents(tx, tenant).await?;
     }
     for (key, transition) in &commit.transitions {
         let sql = "INSERT INTO incident_events (client_id, number, event)

@@ -266,10 +266,10 @@ impl EventLog for KafkaLog {
             blocking(move || shared.end(&place)).await?
         };
         let mut start = from;
-        if from < end && from == 0 {
-            // Retention may have taken the beginning.
+        if from < end && !self.reader.is_at(&place, from) {
+            // Retention may have taken what stood there.
             let (shared, place) = (Arc::clone(&self.shared), place.clone());
-            start = blocking(move || shared.begin(&place)).await?.min(end);
+            start = blocking(move || shared.begin(&place)).await?.clamp(from, end);
         }
         self.reader.take(&place, start, max, start < end).await
     }

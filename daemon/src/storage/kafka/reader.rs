@@ -2,6 +2,7 @@
 //! earlier position comes after a seek.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,9 @@ struct Tail {
     /// The offset behind the last record that was taken.
     next: u64,
     paused: bool,
+    /// Which seek it waits for; what comes before the thread has obeyed that one is of an earlier position.
+    seek: u64,
+    is_there: bool,
     /// Why reading stopped.
     error: Option<String>,
     came: Arc<Notify>,
@@ -38,8 +42,8 @@ struct Tail {
 type Tails = Mutex<HashMap<Place, Tail>>;
 
 enum Command {
-    /// Reads a partition from an offset on.
-    Seek(Place, u64),
+    /// Reads a partition from an offset on; numbered.
+    Seek(Place, u64, u64),
     Resume(Place),
     Leave(Place),
     /// Something waits in the consumer's queue.
@@ -53,6 +57,7 @@ pub(super) type Arrived = Box<dyn Fn(&str, u32) + Send>;
 pub(super) struct Reader {
     tails: Arc<Tails>,
     commands: mpsc::Sender<Command>,
+    seeks: AtomicU64,
 }
 
 fn locked(tails: &Tails) -> MutexGuard<'_, HashMap<Place, Tail>> {
@@ -70,12 +75,17 @@ impl Reader {
         let tails: Arc<Tails> = Arc::default();
         let thread = Thread { consumer, tails: Arc::clone(&tails), arrived };
         std::thread::spawn(move || thread.run(&received));
-        Self { tails, commands }
+        Self { tails, commands, seeks: AtomicU64::new(1) }
     }
 
     fn command(&self, command: Command) -> Result<()> {
         let gone = |_| Error::new(ErrorKind::Unavailable, "log: the reader of Kafka has ended").hint("restart the daemon");
         self.commands.send(command).map_err(gone)
+    }
+
+    /// Whether a tail stands at an offset.
+    pub fn is_at(&self, place: &Place, offset: u64) -> bool {
+        locked(&self.tails).get(place).is_some_and(|tail| tail.next == offset)
     }
 
     /// Takes at most `max` records from an offset on. `is_there` says that there are some: then it waits for them.
@@ -87,8 +97,9 @@ impl Reader {
                 let known = tails.contains_key(place);
                 let tail = tails.entry(place.clone()).or_default();
                 if !known || tail.next != from {
-                    *tail = Tail { next: from, came: Arc::clone(&tail.came), ..Tail::default() };
-                    self.command(Command::Seek(place.clone(), from))?;
+                    let seek = self.seeks.fetch_add(1, Ordering::Relaxed);
+                    *tail = Tail { next: from, seek, came: Arc::clone(&tail.came), ..Tail::default() };
+                    self.command(Command::Seek(place.clone(), from, seek))?;
                 }
                 if let Some(error) = tail.error.take() {
                     tails.remove(place);
@@ -162,21 +173,31 @@ impl Thread {
     fn obey(&self, command: Command) {
         let done = match &command {
             Command::Poll => return,
-            Command::Seek(place, from) => self.seek(place, *from),
+            Command::Seek(place, from, seek) => self.seek(place, *from, *seek),
             Command::Resume(place) => self.consumer.resume(&list(place, None)),
             Command::Leave(place) => self.consumer.incremental_unassign(&list(place, None)),
         };
-        if let (Err(e), Command::Seek(place, _) | Command::Resume(place)) = (done, &command) {
+        if let (Err(e), Command::Seek(place, ..) | Command::Resume(place)) = (done, &command) {
             self.fail(place, &e);
         }
     }
 
-    fn seek(&self, place: &Place, from: u64) -> std::result::Result<(), KafkaError> {
+    fn seek(&self, place: &Place, from: u64, seek: u64) -> std::result::Result<(), KafkaError> {
+        if locked(&self.tails).get(place).is_none_or(|tail| tail.seek != seek) {
+            // Its reader has left, or wants to be elsewhere by now.
+            return Ok(());
+        }
         let known = self.consumer.assignment()?.find_partition(&place.0, place.1 as i32).is_some();
         if known {
             self.consumer.incremental_unassign(&list(place, None))?;
         }
-        self.consumer.incremental_assign(&list(place, Some(from)))
+        self.consumer.incremental_assign(&list(place, Some(from)))?;
+        // A pause of before outlives the assignment.
+        self.consumer.resume(&list(place, None))?;
+        if let Some(tail) = locked(&self.tails).get_mut(place).filter(|tail| tail.seek == seek) {
+            tail.is_there = true;
+        }
+        Ok(())
     }
 
     fn drain(&self) {
@@ -196,7 +217,7 @@ impl Thread {
         {
             let mut tails = locked(&self.tails);
             // Its reader has left.
-            let Some(tail) = tails.get_mut(&place) else { return };
+            let Some(tail) = tails.get_mut(&place).filter(|tail| tail.is_there) else { return };
             let expected = tail.waiting.back().map_or(tail.next, |last| last.offset + 1);
             let offset = message.offset() as u64;
             if offset < expected {
@@ -236,6 +257,7 @@ fn is_of_partition(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopic
             | RDKafkaErrorCode::OffsetOutOfRange
+            | RDKafkaErrorCode::AutoOffsetReset
             | RDKafkaErrorCode::TopicAuthorizationFailed
     )
 }

@@ -18,6 +18,9 @@ const CONNECTIONS: u32 = 16;
 const SESSION: [(&str, &str); 3] =
     [("statement_timeout", "30s"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")];
 
+/// What a URL may say behind its `?`.
+const KNOWN: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "options"];
+
 /// The metadata of all tenants on a server.
 pub type PostgresMeta = SqlMeta<PostgresServer>;
 
@@ -30,6 +33,12 @@ fn options(url: &str) -> Result<PgConnectOptions> {
         Error::new(ErrorKind::Internal, format!("metadata: the URL of PostgreSQL cannot be read: {e}"))
             .hint("it looks like postgres://user:password@host:5432/database?sslmode=verify-full")
     };
+    // The driver passes over what it does not know: a slip of the pen would turn verification off.
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    if let Some((name, _)) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !KNOWN.contains(&&**name)) {
+        return Err(Error::new(ErrorKind::Internal, format!("metadata: the URL of PostgreSQL: `{name}` is not known"))
+            .hint(KNOWN.join(", ")));
+    }
     Ok(url.parse::<PgConnectOptions>().map_err(unusable)?.application_name("kgrcad").options(SESSION))
 }
 
@@ -38,6 +47,8 @@ fn options(url: &str) -> Result<PgConnectOptions> {
 /// # Errors
 /// When the server does not answer, refuses, or lacks migrations.
 pub async fn open(url: &str) -> Result<PostgresMeta> {
+    // One by itself first: a pool says only that it waited.
+    options(url)?.connect().await.map_err(failed)?;
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(Duration::from_secs(5))

@@ -1,5 +1,6 @@
 -- Tenants: partitions of their topics, limits that were agreed, their plans over time.
 ALTER TABLE clients ADD COLUMN partitions BIGINT NOT NULL DEFAULT 1;
+UPDATE clients SET partitions = COALESCE((SELECT MAX(partition) + 1 FROM offsets WHERE offsets.client_id = clients.client_id), 1);
 ALTER TABLE clients ADD COLUMN limits TEXT;
 ALTER TABLE api_keys ADD COLUMN expires_at BIGINT;
 ALTER TABLE clusters ADD COLUMN counts TEXT;
