@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{EventLog, MetaStore, Tenant, conformance};
+use kgrca_core::storage::{Entry, EventLog, MetaStore, StreamId, Tenant, conformance};
 use kgrca_daemon::storage::kafka::{KafkaLog, KafkaSettings};
 use kgrca_daemon::storage::{neo4j, postgres, redis};
 use kgrca_tests::services;
@@ -59,4 +60,46 @@ async fn neo4j_conforms() {
     let url = format!("{},127.0.0.1:{}", one.url(), two.port);
     let graph = neo4j::open(&url, meta).await.unwrap();
     conformance::graph_store(&graph).await;
+}
+
+/// Reads on until an offset, each time behind the last record.
+async fn tailed(log: &KafkaLog, tenant: &Tenant, stream: StreamId, mut from: u64, until: u64) -> Vec<u64> {
+    let mut offsets = Vec::new();
+    while from < until {
+        let read = log.tail(tenant, stream, from, 100).await.unwrap();
+        offsets.extend(read.iter().map(|s| s.offset));
+        from = read.last().map_or(from, |last| last.offset + 1);
+    }
+    offsets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
+    tls();
+    let log = Arc::new(KafkaLog::open(KafkaSettings::parse(&services::kafka().url()).unwrap()).await.unwrap());
+    let tenant = Tenant::parse("client-tail-abc123").unwrap();
+    log.admin().put_topics(&tenant, 1, 7).await.unwrap();
+    let stream = StreamId { topic: Topic::Events, partition: 0 };
+    let writer = (Arc::clone(&log), tenant.clone());
+    // Records come all the time: there is always one on its way when the tail goes back.
+    let writing = tokio::spawn(async move {
+        for i in 0..200 {
+            let entry = |n: usize| Entry {
+                stream,
+                key: b"prod"[..].into(),
+                value: format!("{i}/{n}").into_bytes().into(),
+                received_at: Time(1),
+            };
+            writer.0.append(&writer.1, (0..20).map(entry).collect()).await.unwrap();
+        }
+    });
+    for round in 0..40_u64 {
+        let (start, end) = (round * 20, round * 20 + 300);
+        assert_eq!(tailed(&log, &tenant, stream, start, end).await[..300], (start..end).collect::<Vec<_>>(), "round {round}");
+        if round % 5 == 4 {
+            log.release(&tenant, 0).await;
+        }
+    }
+    writing.await.unwrap();
+    log.remove(&tenant).await.unwrap();
 }
