@@ -103,3 +103,29 @@ async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
     writing.await.unwrap();
     log.remove(&tenant).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_grew_are_written_and_read_at_once() {
+    tls();
+    let log = KafkaLog::open(KafkaSettings::parse(&services::kafka().url()).unwrap()).await.unwrap();
+    let tenant = Tenant::parse("client-grow-abc123").unwrap();
+    let entry = |partition: u32| {
+        let stream = StreamId { topic: Topic::Events, partition };
+        Entry { stream, key: b"prod"[..].into(), value: b"v"[..].into(), received_at: Time(1) }
+    };
+    log.admin().put_topics(&tenant, 1, 7).await.unwrap();
+    log.append(&tenant, vec![entry(0)]).await.unwrap();
+    log.ends(&tenant).await.unwrap();
+    log.admin().put_topics(&tenant, 3, 7).await.unwrap();
+    let stream = entry(2).stream;
+    // Brokers tell each other of new partitions within moments.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while let Err(e) = log.append(&tenant, vec![entry(2)]).await {
+        assert!(std::time::Instant::now() < deadline, "{e}");
+    }
+    while log.tail(&tenant, stream, 0, 10).await.unwrap().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the record in the new partition is read");
+    }
+    assert!(log.ends(&tenant).await.unwrap().iter().any(|(s, end)| *s == stream && *end == 1));
+    log.remove(&tenant).await.unwrap();
+}

@@ -385,10 +385,14 @@ async fn a_tenant_gets_more_partitions_and_its_clusters_move_with_their_state() 
     server.ingest(&tenant, "resources", all.join("\n").into_bytes()).await;
     server.settled(&tenant, 12).await;
     let path = format!("/api/v1/admin/clients/{}", tenant.id);
-    let fewer = br#"{"partitions":6}"#.to_vec();
-    assert_eq!(server.call(reqwest::Method::PATCH, &path, Some(&server.operator), Some(fewer)).await.status(), 200);
-    let shrink = br#"{"partitions":2}"#.to_vec();
-    assert_eq!(server.call(reqwest::Method::PATCH, &path, Some(&server.operator), Some(shrink)).await.status(), 409);
+    let patch = async |change: Value| {
+        let body = change.to_string().into_bytes();
+        server.call(reqwest::Method::PATCH, &path, Some(&server.operator), Some(body)).await.status().as_u16()
+    };
+    assert_eq!(patch(json!({"partitions": 6})).await, 409, "not while it is served");
+    assert_eq!(patch(json!({"state": "suspended", "partitions": 6})).await, 200);
+    assert_eq!(patch(json!({"partitions": 2})).await, 409, "they only grow");
+    assert_eq!(patch(json!({"state": "active"})).await, 200);
     let more: Vec<String> = (0..12).map(|c| pod(c, "db")).collect();
     server.ingest(&tenant, "resources", more.join("\n").into_bytes()).await;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);

@@ -56,8 +56,7 @@ impl Engine {
     /// Tells that this daemon lives and takes its share, until it stops.
     pub async fn keep_share(self: &Arc<Self>, mut me: DaemonRow, mut stop: watch::Receiver<bool>) {
         loop {
-            me.seen_at = now();
-            if let Err(e) = self.share(&me).await {
+            if let Err(e) = self.share(&mut me).await {
                 tracing::warn!(error = %e, "the share of this daemon is looked at again in a moment");
             }
             tokio::select! {
@@ -71,7 +70,9 @@ impl Engine {
     }
 
     /// Tells that this daemon lives and looks at who else does.
-    pub async fn share(self: &Arc<Self>, me: &DaemonRow) -> Result<(), Error> {
+    pub async fn share(self: &Arc<Self>, me: &mut DaemonRow) -> Result<(), Error> {
+        // By the store's clock, where it has one: those of daemons may differ by more than they are believed.
+        me.seen_at = self.stores.meta.now().await?.unwrap_or_else(now);
         self.stores.meta.beat(me).await?;
         let mut workers = vec![self.owner().to_owned()];
         if self.stores.are_shared {
@@ -117,13 +118,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether records of a partition are durable and not worked off.
+    /// Records that are durable and not worked off, by stream.
+    async fn backlog(&self, tenant: &Tenant) -> Result<BTreeMap<StreamId, u64>, Error> {
+        let offsets = self.stores.meta.offsets(tenant).await?;
+        let done: BTreeMap<StreamId, u64> = offsets.into_iter().map(|o| (o.stream, o.next)).collect();
+        let ends = self.stores.log.ends(tenant).await?.into_iter().filter(|(stream, _)| stream.topic != Topic::Dlq);
+        let left = |(stream, end): (StreamId, u64)| (stream, end.saturating_sub(done.get(&stream).copied().unwrap_or(0)));
+        Ok(ends.map(left).collect())
+    }
+
+    /// How many records of a tenant are durable and not worked off.
+    pub async fn waiting(&self, tenant: &Tenant) -> Result<u64, Error> {
+        Ok(self.backlog(tenant).await?.values().sum())
+    }
+
     async fn waits(&self, tenant: &Tenant, partition: u32) -> Result<bool, Error> {
-        let offsets: BTreeMap<StreamId, u64> =
-            self.stores.meta.offsets(tenant).await?.into_iter().map(|o| (o.stream, o.next)).collect();
-        let ends = self.stores.log.ends(tenant).await?.into_iter();
-        let mut worked = ends.filter(|(stream, _)| stream.partition == partition && stream.topic != Topic::Dlq);
-        Ok(worked.any(|(stream, end)| end > offsets.get(&stream).copied().unwrap_or(0)))
+        Ok(self.backlog(tenant).await?.iter().any(|(stream, left)| stream.partition == partition && *left > 0))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a tenant sees of itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,19 +18,11 @@ use crate::app::{App, now};
 /// Records that the door refused.
 pub(super) const REFUSED: &str = "records_refused_count";
 
-/// Records of a tenant that are durable and not worked off yet.
-pub(super) async fn lag(app: &App, tenant: &Tenant) -> Result<u64, ApiError> {
-    let offsets = app.stores.meta.offsets(tenant).await?;
-    let done: BTreeMap<StreamId, u64> = offsets.into_iter().map(|o| (o.stream, o.next)).collect();
-    let ends = app.stores.log.ends(tenant).await?.into_iter().filter(|(s, _)| s.topic != Topic::Dlq);
-    Ok(ends.map(|(stream, end)| end.saturating_sub(done.get(&stream).copied().unwrap_or(0))).sum())
-}
-
 /// Counts of a tenant over its partitions, as of the last commits: whichever daemons work on it.
 pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Result<Stats, ApiError> {
     crate::jobs::flush_usage(app).await?;
     // Before the counters: what is committed in between makes the lag too large, never too small.
-    let lag = lag(app, tenant).await?;
+    let lag = app.engine.waiting(tenant).await?;
     let total = app.stores.meta.usage_total(tenant).await?;
     let of = |metric: &str| total.get(metric).copied().unwrap_or(0).max(0) as u64;
     let (applied, duplicate) = (of("records_applied_count"), of("records_duplicate_count"));

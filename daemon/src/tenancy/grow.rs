@@ -1,7 +1,7 @@
 //! More partitions: clusters move to others, and take the newest state of their objects with them.
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Client, Entry, Error, ErrorKind, Stored, StreamId, Tenant};
+use kgrca_core::storage::{Client, ClientState, Entry, Error, ErrorKind, Stored, StreamId, Tenant};
 
 use super::steps;
 use crate::app::App;
@@ -10,8 +10,9 @@ use crate::engine::{cluster_of, partition_of};
 /// How many records are moved at once.
 const CHUNK: usize = 5000;
 
-/// Gives a tenant more partitions. Its workers begin anew with them; records that went to a partition of before are sent on
-/// by the worker that finds them.
+/// Gives a suspended tenant more partitions. Its workers begin anew with them; records that went to a partition of before are
+/// sent on by the worker that finds them. Suspended, because what were worked off between copying and switching would be
+/// missing where its cluster goes.
 pub async fn grow(app: &App, tenant: &Tenant, client: &mut Client, partitions: u32) -> Result<(), Error> {
     if partitions < client.partitions {
         let message = format!("{tenant} has {} partitions; they only grow", client.partitions);
@@ -20,6 +21,12 @@ pub async fn grow(app: &App, tenant: &Tenant, client: &mut Client, partitions: u
     let before = std::mem::replace(&mut client.partitions, partitions);
     if before == partitions {
         return Ok(());
+    }
+    let waits = app.engine.waiting(tenant).await?;
+    if client.state != ClientState::Suspended || waits > 0 {
+        let why = if waits > 0 { format!("{waits} records of it wait") } else { "it is served".to_owned() };
+        return Err(Error::new(ErrorKind::Conflict, format!("{tenant} cannot get more partitions while {why}"))
+            .hint(format!("kgrca tenant suspend {tenant}; when its lag is 0 the same again; kgrca tenant resume {tenant}")));
     }
     steps::put_topics(app, tenant, client).await?;
     for topic in [Topic::Resource, Topic::Topology] {

@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SKEW: i64 = kgrca_core::model::time::MINUTE;
 /// How long the end of a partition is believed by who goes on there: what comes later is told as it comes.
 const FRESH: Duration = Duration::from_millis(500);
+/// How long the number of a topic's partitions is believed: it may have grown.
+const GROWS: Duration = Duration::from_secs(5);
 /// How long a topic that is new, or whose leader changes, is waited for, and the pause between two questions.
 const SETTLING: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -56,8 +58,8 @@ struct Shared {
     asker: BaseConsumer,
     /// Consumers that wait to read somewhere once.
     idle: Mutex<Vec<BaseConsumer>>,
-    /// How many partitions each topic has, and where they ended when somebody asked last.
-    partitions: Mutex<HashMap<String, u32>>,
+    /// How many partitions each topic has, and where they ended, when somebody asked last.
+    partitions: Mutex<HashMap<String, (u32, Instant)>>,
     ends: Mutex<HashMap<reader::Place, (u64, Instant)>>,
 }
 
@@ -149,13 +151,13 @@ impl Shared {
     /// How many partitions a topic has; none when there is no such topic.
     fn partitions(&self, topic: &str) -> Result<u32> {
         let known = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
-        if let Some(known) = known {
+        if let Some((known, _)) = known.filter(|(_, at)| at.elapsed() < GROWS) {
             return Ok(known);
         }
         let metadata = self.asker.fetch_metadata(Some(topic), PATIENCE).map_err(|e| failed(topic, &e))?;
         let count = metadata.topics().iter().find(|t| t.name() == topic).map_or(0, |t| t.partitions().len() as u32);
         if count > 0 {
-            self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), count);
+            self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), (count, Instant::now()));
         }
         Ok(count)
     }

@@ -76,7 +76,7 @@ impl Writer {
                 .headers(record::headers(entry));
             // A record without a value is a tombstone.
             let message = if entry.value.is_empty() { message } else { message.payload(&*entry.value) };
-            if let Err(e) = self.send(message).await {
+            if let Err(e) = self.send(&name, message).await {
                 refused = Some(e);
                 break;
             }
@@ -95,8 +95,8 @@ impl Writer {
         }
     }
 
-    async fn send(&self, message: BaseRecord<'_, [u8], [u8], Arc<Sent>>) -> std::result::Result<(), KafkaError> {
-        let mut message = message;
+    async fn send(&self, topic: &str, mut message: BaseRecord<'_, [u8], [u8], Arc<Sent>>) -> std::result::Result<(), KafkaError> {
+        let mut looked = false;
         loop {
             match self.0.send(message) {
                 Ok(()) => return Ok(()),
@@ -104,9 +104,23 @@ impl Writer {
                     message = back;
                     tokio::time::sleep(FULL).await;
                 }
+                // The topic has grown since the library looked last.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), back)) if !looked => {
+                    looked = true;
+                    message = back;
+                    self.look_again(topic).await?;
+                }
                 Err((e, _)) => return Err(e),
             }
         }
+    }
+
+    async fn look_again(&self, topic: &str) -> std::result::Result<(), KafkaError> {
+        let (producer, topic) = (self.0.clone(), topic.to_owned());
+        let looked =
+            tokio::task::spawn_blocking(move || producer.client().fetch_metadata(Some(&topic), super::PATIENCE).map(|_| ()));
+        // The task ends with its answer; it is not aborted.
+        looked.await.unwrap_or(Err(KafkaError::Canceled))
     }
 
     /// Sends messages that only fill a gap.
@@ -123,7 +137,7 @@ impl Writer {
                 .key(b"filler".as_slice())
                 .payload(b"".as_slice())
                 .headers(record::filler());
-            self.send(message).await.map_err(|e| failed("filling a gap", &e))?;
+            self.send(&name, message).await.map_err(|e| failed("filling a gap", &e))?;
         }
         sent.done.notified().await;
         match sent.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
