@@ -15,8 +15,8 @@ use crate::crash::batches;
 /// Clusters that records go to: they lie in several partitions.
 const CLUSTERS: usize = 6;
 
-struct Fleet {
-    stack: Arc<Stack>,
+pub(crate) struct Fleet {
+    pub(crate) stack: Arc<Stack>,
     folder: tempfile::TempDir,
     daemons: Vec<Server>,
     tenant: Tenant,
@@ -31,7 +31,7 @@ impl Fleet {
         Self::on(Stack::start(), daemons).await
     }
 
-    async fn on(stack: Stack, daemons: usize) -> Self {
+    pub(crate) async fn on(stack: Stack, daemons: usize) -> Self {
         let stack = Arc::new(stack);
         let folder = tempfile::tempdir().unwrap();
         let daemons: Vec<Server> = (0..daemons).map(|i| stack.daemon(&folder.path().join(i.to_string()))).collect();
@@ -59,7 +59,7 @@ impl Fleet {
     }
 
     /// Sends a batch until some daemon acknowledges it, each time another one.
-    async fn send(&mut self, batch: Vec<u8>, records: u64) {
+    pub(crate) async fn send(&mut self, batch: Vec<u8>, records: u64) {
         let deadline = Instant::now() + Duration::from_mins(3);
         loop {
             let daemon = self.random(self.daemons.len());
@@ -103,7 +103,7 @@ impl Fleet {
     }
 
     /// Nothing is lost, nothing was done twice, and every daemon says the same.
-    async fn accounts(&self) {
+    pub(crate) async fn accounts(&self) {
         let stats = self.settled().await;
         let of = |what: &str| stats["records"][what].as_u64().unwrap();
         assert_eq!(of("applied"), self.sent, "each record counts once: {stats}");
@@ -140,7 +140,7 @@ async fn incidents(server: &Server, tenant: &Tenant) -> Vec<String> {
 }
 
 /// The batches of one round, each of another cluster.
-fn rounds(count: usize) -> Vec<Vec<Vec<u8>>> {
+pub(crate) fn rounds(count: usize) -> Vec<Vec<Vec<u8>>> {
     let all = batches(count);
     let moved = |cluster: usize, batch: &[u8]| {
         let text = String::from_utf8(batch.to_vec()).unwrap();

@@ -1,25 +1,12 @@
 //! A power cut: what was not synced is gone. Log, metadata, graph and snapshots lie on a disk that forgets.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use kgrca_tests::{Server, repository, soak};
+use kgrca_tests::{Server, preloaded, soak};
 
 use crate::crash::{batches, committed, outcome};
-
-/// The library that makes a disk forget, built by the compiler that the workspace needs anyway.
-fn forgetful(folder: &Path) -> PathBuf {
-    let library = folder.join("forget.so");
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(repository().join("tests/support/forget.c"))
-        .arg("-ldl")
-        .status();
-    assert!(built.unwrap().success(), "cc builds tests/support/forget.c");
-    library
-}
 
 fn start(library: &Path, disk: &Path, kept: &Path) -> Server {
     let paths = [("LD_PRELOAD", library), ("FORGET_FROM", disk), ("FORGET_TO", kept)];
@@ -46,7 +33,7 @@ async fn what_was_acknowledged_survives_a_power_cut() {
     let (disk, kept) = (root.join("disk"), root.join("kept"));
     std::fs::create_dir_all(&disk).unwrap();
     std::fs::create_dir_all(&kept).unwrap();
-    let library = forgetful(&root);
+    let library = preloaded(&root, "forget");
     let mut server = start(&library, &disk, &kept);
     let operator = server.operator.clone();
     let tenant = server.tenant("Power", "enterprise").await;

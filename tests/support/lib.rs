@@ -33,3 +33,13 @@ pub fn repository() -> PathBuf {
 pub fn soak() -> bool {
     std::env::var("KGRCA_SOAK").is_ok_and(|v| v == "1")
 }
+
+/// A library of `tests/support` that changes what the disk does, built by the compiler that the workspace needs anyway.
+pub fn preloaded(folder: &std::path::Path, name: &str) -> PathBuf {
+    let library = folder.join(format!("{name}.so"));
+    let source = repository().join(format!("tests/support/{name}.c"));
+    let built =
+        std::process::Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl").status();
+    assert!(built.unwrap().success(), "cc builds {}", source.display());
+    library
+}

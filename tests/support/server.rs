@@ -83,6 +83,18 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Waits a while for it to end by itself. Returns whether it did.
+    pub fn has_died(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
+    }
+
     /// Sends it a signal, such as `STOP` or `CONT`.
     pub fn signal(&self, signal: &str) {
         Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status().unwrap();

@@ -16,6 +16,8 @@ pub struct Service {
     pub port: u16,
     /// Where clients find it: a proxy may stand there.
     pub door: u16,
+    /// Variables of its environment.
+    environment: Vec<(String, String)>,
     /// Its folder, when nobody else keeps it.
     _folder: Option<tempfile::TempDir>,
 }
@@ -46,11 +48,17 @@ impl Service {
 
     /// Starts a server whose clients find it at a door.
     pub fn behind(name: &'static str, door: Option<u16>) -> Self {
+        Self::with(name, door, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub fn with(name: &'static str, door: Option<u16>, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Servers that do not run as root look into it.
         Command::new("chmod").arg("755").arg(folder.path()).status().unwrap();
         let data = folder.path().join(name);
-        let mut service = Self { name, data, port: 0, door: 0, _folder: Some(folder) };
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut service = Self { name, data, port: 0, door: 0, environment, _folder: Some(folder) };
         for _ in 0..3 {
             service.port = ports(3);
             service.door = door.unwrap_or(service.port);
@@ -78,6 +86,7 @@ impl Service {
             .arg(&self.data)
             .arg(self.port.to_string())
             .env("ADVERTISED_PORT", self.door.to_string())
+            .envs(self.environment.iter().map(|(k, v)| (k, v)))
             .output()
             .unwrap();
         if started.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&started.stderr).into_owned()) }
@@ -136,7 +145,7 @@ fn shared(name: &'static str, place: &'static OnceLock<Service>) -> &'static Ser
             std::env::var_os("KGRCA_SERVICES_DATA").expect("KGRCA_SERVICES_DATA names a folder: ./tests/run.sh makes it");
         let data = PathBuf::from(folder).join(format!("{name}-{}", std::process::id()));
         let port = ports(3);
-        let service = Service { name, data, port, door: port, _folder: None };
+        let service = Service { name, data, port, door: port, environment: Vec::new(), _folder: None };
         service.run();
         service
     })

@@ -28,10 +28,19 @@ impl Stack {
 
     /// Starts PostgreSQL, Kafka, Neo4j and Redis behind these doors, and runs the migrations.
     pub fn behind(doors: [Option<u16>; 4]) -> Self {
+        Self::of(doors.map(|door| (door, &[][..])))
+    }
+
+    /// Starts PostgreSQL, Kafka, Neo4j and Redis with these variables of the environment, and runs the migrations.
+    pub fn with(environments: [&[(&str, &str)]; 4]) -> Self {
+        Self::of(environments.map(|environment| (None, environment)))
+    }
+
+    fn of(wishes: [(Option<u16>, &[(&str, &str)]); 4]) -> Self {
         let names = ["postgres", "kafka", "neo4j", "redis"];
         let started: Vec<Service> = std::thread::scope(|scope| {
-            let started: Vec<_> =
-                names.into_iter().zip(doors).map(|(name, door)| scope.spawn(move || Service::behind(name, door))).collect();
+            let start = |(name, (door, environment))| scope.spawn(move || Service::with(name, door, environment));
+            let started: Vec<_> = names.into_iter().zip(wishes).map(start).collect();
             started.into_iter().map(|s| s.join().unwrap()).collect()
         });
         let Ok([postgres, kafka, neo4j, redis]) = <[Service; 4]>::try_from(started) else { unreachable!() };

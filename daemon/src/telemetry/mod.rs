@@ -15,7 +15,8 @@ use crate::error::Failure;
 /// Sets logging and metrics up. Returns the handle that renders metrics.
 pub fn install(format: LogFormat) -> Result<PrometheusHandle, Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KGRCA_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where the log cannot be written, because its disk is full, there is nowhere to say so: trying would panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // A second daemon in one process (tests) keeps the first one's subscriber.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
@@ -106,12 +107,18 @@ pub struct Lag<'a> {
     pub stream: StreamId,
     /// How many.
     pub records: u64,
+    /// Whether the stream lies in Kafka.
+    pub is_kafka: bool,
 }
 
 impl Lag<'_> {
     /// Shows it.
     pub fn emit(&self) {
         let (topic, partition) = (self.stream.topic.as_str(), self.stream.partition.to_string());
+        if self.is_kafka {
+            let name = format!("{}.{topic}", self.tenant);
+            metrics::gauge!("kg_kafka_consumer_lag", "topic" => name, "partition" => partition.clone()).set(self.records as f64);
+        }
         metrics::gauge!("client_kafka_lag", "client_id" => self.tenant.to_string(), "topic" => topic, "partition" => partition)
             .set(self.records as f64);
     }
@@ -178,6 +185,28 @@ impl Misplaced<'_> {
     pub fn emit(&self) {
         metrics::counter!("kg_records_misplaced_total", "client_id" => self.tenant.to_string()).increment(self.records as u64);
         tracing::debug!(client_id = %self.tenant, records = self.records, "records were sent on to their partition");
+    }
+}
+
+/// A server that stores something answered, or did not.
+pub struct ServerAnswered {
+    /// The name of its gauge.
+    pub gauge: &'static str,
+    /// Why it did not.
+    pub error: Option<Error>,
+    /// Whether it did before.
+    pub was_up: bool,
+}
+
+impl ServerAnswered {
+    /// Shows it, and logs when it changed.
+    pub fn emit(&self) {
+        metrics::gauge!(self.gauge).set(f64::from(u8::from(self.error.is_none())));
+        match &self.error {
+            Some(error) if self.was_up => tracing::error!(gauge = self.gauge, error = %error, "a server does not answer"),
+            None if !self.was_up => tracing::info!(gauge = self.gauge, "a server answers again"),
+            _ => {}
+        }
     }
 }
 

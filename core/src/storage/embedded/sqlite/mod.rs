@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{Column, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
+use sqlx::{Column, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 
 use crate::model::Time;
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
@@ -35,7 +35,12 @@ impl SqlMeta<SqliteFile> {
             .busy_timeout(Duration::from_secs(10))
             .foreign_keys(true);
         let pool = |synchronous, connections| {
-            SqlitePoolOptions::new().max_connections(connections).connect_with(options.clone().synchronous(synchronous))
+            let pool = SqlitePoolOptions::new().max_connections(connections).before_acquire(|connection, _| {
+                // A commit that failed on a full disk ended its transaction, but the driver believes that it is still open.
+                let is_whole = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_whole) })
+            });
+            pool.connect_with(options.clone().synchronous(synchronous))
         };
         let admin = pool(SqliteSynchronous::Full, 1).await.map_err(failed)?;
         sqlx::migrate!("src/storage/embedded/sqlite/migrations").run(&admin).await.map_err(|e| {
