@@ -113,6 +113,33 @@ impl Client {
         self.read(As::Tenant, self.request(Method::POST, As::Tenant, path)?.header("content-type", "application/json").body(body))
     }
 
+    /// Sends lines of JSON as the operator.
+    pub fn post_lines<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
+        let request = self.request(Method::POST, As::Operator, path)?.header("content-type", "application/x-ndjson");
+        self.read(As::Operator, request.body(body))
+    }
+
+    /// Reads a long body as the operator, piece by piece. Fails when it breaks off.
+    pub fn download(&self, path: &str, mut each: impl FnMut(&[u8]) -> Result) -> Result {
+        let request = self.request(Method::GET, As::Operator, path)?.timeout(Duration::from_hours(24));
+        self.runtime.block_on(async {
+            let mut response = self.checked(As::Operator, request).await?;
+            while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+                each(&chunk)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Asks an open route for text, whatever its status.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let request = self.request(Method::GET, As::Operator, path)?;
+        self.runtime.block_on(async {
+            let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+            response.text().await.map_err(|e| self.unreachable(&e))
+        })
+    }
+
     /// Calls without expecting anything back.
     pub fn call(&self, method: Method, who: As, path: &str) -> Result {
         let request = self.request(method, who, path)?;

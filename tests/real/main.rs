@@ -1,8 +1,12 @@
 //! Real processes under real trouble.
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
 
+mod archive;
 mod crash;
+mod doctor;
 mod fleet;
+mod full;
+mod moving;
 mod onboarding;
 mod power;
 mod schema;

@@ -91,15 +91,15 @@ async fn graph(stack: &Stack) -> String {
 }
 
 /// `kgrca` as the operator.
-fn operator(server: &Server, arguments: &[&str]) -> std::process::Output {
+pub(crate) fn operator(server: &Server, arguments: &[&str]) -> std::process::Output {
     let home = server.folder.join("home");
     let mut command = Command::new(binary("kgrca"));
     command.args(arguments).args(["-o", "json"]);
-    command.env("KGRCA_URL", &server.url).env("KGRCA_OPERATOR_KEY", OPERATOR).env("XDG_CONFIG_HOME", home);
+    command.env("KGRCA_URL", &server.url).env("KGRCA_OPERATOR_KEY", &server.operator).env("XDG_CONFIG_HOME", home);
     command.output().unwrap()
 }
 
-fn json_of(output: &std::process::Output) -> Value {
+pub(crate) fn json_of(output: &std::process::Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -48,6 +48,18 @@ fn of_server(client: &Client) -> Result<Vec<Check>> {
     Ok(found.items.into_iter().map(check).chain([fleet]).collect())
 }
 
+/// Which stores answer the server, as it tells without a key.
+fn of_stores(client: &Client) -> Result<Vec<Check>> {
+    let text = client.text("/readyz?verbose")?;
+    let check = |line: &str| {
+        let (what, state) = line.rsplit_once(' ')?;
+        let ok = state == "ok";
+        let hint = if ok { "" } else { "why stands in the log of kgrcad" };
+        Some(Check { check: what.to_owned(), ok, detail: state.to_owned(), hint: hint.to_owned() })
+    };
+    Ok(text.lines().filter_map(check).collect())
+}
+
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     let mut checks = Vec::new();
     let (check, found) = outcome("context", context::resolve(env.context.as_deref()), |c| c.url.clone());
@@ -68,9 +80,8 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
         let (check, operator) =
             outcome("operator key", operator, |p| format!("{} tenants", p["items"].as_array().map_or(0, Vec::len)));
         checks.push(check);
-        if operator.is_some() {
-            checks.extend(of_server(&client)?);
-        }
+        // Without its metadata a server knows no keys; which stores answer it tells everybody.
+        checks.extend(if operator.is_some() { of_server(&client)? } else { of_stores(&client)? });
     }
     told(env, &checks)
 }

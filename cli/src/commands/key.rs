@@ -7,22 +7,43 @@ use reqwest::Method;
 use super::Env;
 use super::tenant::id_of;
 use crate::client::As;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::Table;
 use crate::prompt;
 
-/// Manages a tenant's API keys.
+/// Whose keys.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Owner {
+    /// Tenant's id or name
+    #[arg(long, add = crate::complete::tenants())]
+    tenant: Option<String>,
+    /// The operator's own keys
+    #[arg(long)]
+    operator: bool,
+}
+
+impl Owner {
+    /// Where its keys are.
+    fn path(self, env: &Env<'_>) -> Result<String> {
+        match self.tenant {
+            Some(given) => Ok(format!("/api/v1/admin/clients/{}/keys", id_of(env, given)?)),
+            None => Ok("/api/v1/admin/keys".to_owned()),
+        }
+    }
+}
+
+/// Manages the API keys of a tenant, or the operator's own.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// Create a key; it is shown once
     Create {
-        /// Tenant's id or name
-        #[arg(long, add = crate::complete::tenants())]
-        tenant: String,
+        #[command(flatten)]
+        owner: Owner,
         /// What it is for
         #[arg(long, default_value = "")]
         name: String,
-        /// What it may do: ingest, read, query, billing, metrics, or admin (handle incidents)
+        /// What it may do: ingest, read, query, billing, metrics, or admin (handle incidents; of the operator's: all tenants)
         #[arg(long, value_delimiter = ',', value_parser = scope)]
         scopes: Vec<Scope>,
         /// A named set of scopes: admin (all), viewer (read, query), billing, or agent (ingest)
@@ -31,17 +52,15 @@ pub(super) enum Verb {
     },
     /// List keys; never the secrets
     List {
-        /// Tenant's id or name
-        #[arg(long, add = crate::complete::tenants())]
-        tenant: String,
+        #[command(flatten)]
+        owner: Owner,
     },
     /// Revoke a key
     Revoke {
         /// Key id
         id: String,
-        /// Tenant's id or name
-        #[arg(long, add = crate::complete::tenants())]
-        tenant: String,
+        #[command(flatten)]
+        owner: Owner,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -50,9 +69,8 @@ pub(super) enum Verb {
     Rotate {
         /// Key id
         id: String,
-        /// Tenant's id or name
-        #[arg(long, add = crate::complete::tenants())]
-        tenant: String,
+        #[command(flatten)]
+        owner: Owner,
         /// For how many hours both work
         #[arg(long, default_value_t = 24)]
         overlap_hours: u32,
@@ -69,52 +87,50 @@ fn scope(text: &str) -> std::result::Result<Scope, String> {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::Create { tenant, name, mut scopes, role } => {
+        Verb::Create { owner, name, mut scopes, role } => {
             if scopes.is_empty() && role.is_none() {
+                if owner.operator {
+                    return Err(
+                        CliError::usage("a key of the operator needs a role or scopes").hint("--role billing, or --role admin")
+                    );
+                }
                 scopes = vec![Scope::Ingest, Scope::Read];
             }
-            create(env, &format!("{}/keys", path(&id_of(env, tenant)?)), &NewKey { name, role, scopes })
+            create(env, &owner.path(env)?, &NewKey { name, role, scopes })
         }
-        Verb::List { tenant } => {
-            let page = list(env, &id_of(env, tenant)?)?;
-            env.out.value(&page, || {
-                Table::new(&["ID", "NAME", "SCOPES", "LAST 4", "CREATED", "EXPIRES", "REVOKED"]).rows(&page.items, |k| {
-                    let scopes = k.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",");
-                    [
-                        k.key_id.clone(),
-                        k.name.clone(),
-                        scopes,
-                        k.last4.clone(),
-                        k.created_at.to_string(),
-                        k.expires_at.map_or(String::new(), |t| t.to_string()),
-                        k.revoked_at.map_or(String::new(), |t| t.to_string()),
-                    ]
-                })
-            })
-        }
-        Verb::Revoke { id, tenant, yes } => {
-            let tenant = id_of(env, tenant)?;
+        Verb::List { owner } => list(env, &owner.path(env)?),
+        Verb::Revoke { id, owner, yes } => {
+            let path = owner.path(env)?;
             prompt::confirm("Revokes key", &id, yes)?;
-            env.client()?.call(Method::DELETE, As::Operator, &format!("/api/v1/admin/clients/{tenant}/keys/{id}"))?;
+            env.client()?.call(Method::DELETE, As::Operator, &format!("{path}/{id}"))?;
             env.out.message(&format!("key {id} was revoked; it stops working within 5 s"));
             Ok(())
         }
-        Verb::Rotate { id, tenant, overlap_hours } => {
-            let tenant = id_of(env, tenant)?;
+        Verb::Rotate { id, owner, overlap_hours } => {
             let wish = Rotation { overlap_seconds: Some(overlap_hours.saturating_mul(3600)) };
-            create(env, &format!("{}/keys/{id}/rotate", path(&tenant)), &wish)?;
+            create(env, &format!("{}/{id}/rotate", owner.path(env)?), &wish)?;
             env.out.message(&format!("{id} works for {overlap_hours} more hours; `kgrca key revoke {id}` ends it sooner"));
             Ok(())
         }
     }
 }
 
-fn path(tenant: &str) -> String {
-    format!("/api/v1/admin/clients/{tenant}")
-}
-
-fn list(env: &Env<'_>, tenant: &str) -> Result<Page<ApiKey>> {
-    env.client()?.get(As::Operator, &format!("/api/v1/admin/clients/{tenant}/keys"), &[])
+fn list(env: &Env<'_>, path: &str) -> Result {
+    let page: Page<ApiKey> = env.client()?.get(As::Operator, path, &[])?;
+    env.out.value(&page, || {
+        Table::new(&["ID", "NAME", "SCOPES", "LAST 4", "CREATED", "EXPIRES", "REVOKED"]).rows(&page.items, |k| {
+            let scopes = k.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",");
+            [
+                k.key_id.clone(),
+                k.name.clone(),
+                scopes,
+                k.last4.clone(),
+                k.created_at.to_string(),
+                k.expires_at.map_or(String::new(), |t| t.to_string()),
+                k.revoked_at.map_or(String::new(), |t| t.to_string()),
+            ]
+        })
+    })
 }
 
 fn create(env: &Env<'_>, path: &str, wish: &impl serde::Serialize) -> Result {

@@ -67,7 +67,7 @@ enum Command {
     /// Manage tenants (operator)
     #[command(subcommand)]
     Tenant(tenant::Verb),
-    /// Manage a tenant's API keys (operator)
+    /// Manage API keys of a tenant, or the operator's own (operator)
     #[command(subcommand)]
     Key(key::Verb),
     /// Look at how tenants are set up and taken down (operator)

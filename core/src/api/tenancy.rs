@@ -76,6 +76,21 @@ pub struct ClientChange {
     pub partitions: Option<u32>,
 }
 
+/// A wish for a graph on another server.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveGraph {
+    /// The server, `host:port` as the URL of the graph names it.
+    pub graph_server: String,
+}
+
+/// What was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Imported {
+    /// How many rows.
+    pub rows: usize,
+}
+
 /// A wish for a new key: a role, or scopes one by one.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +150,9 @@ pub struct ClientStatus {
     /// The tenant.
     #[serde(flatten)]
     pub client: Client,
+    /// The server that holds its graph; absent where graphs are files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph_server: Option<String>,
     /// Records that are durable and not applied yet.
     pub lag: u64,
     /// When its last record was applied, in event time.

@@ -9,7 +9,7 @@ use crate::incident::State;
 use crate::model::{Severity, Time};
 
 /// A ranked cause as the graph keeps it: an episode with the edge that leads from it to the incident.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CauseRow {
     /// The cause as an episode of the blamed resource.
     pub episode: EpisodeRow,
@@ -30,7 +30,7 @@ pub struct CauseRow {
 }
 
 /// An incident as the graph keeps it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IncidentNode {
     /// Human id, `inc-<number>`.
     pub id: String,
@@ -136,6 +136,35 @@ impl ResourceFilter {
     }
 }
 
+/// A part of a graph that is copied page by page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphPart {
+    /// Resources, by id.
+    Resources,
+    /// Edges of the topology, by the resource where they start.
+    Edges,
+    /// Episodes, by id.
+    Episodes,
+    /// Incidents with their symptoms and causes, by id.
+    Incidents,
+}
+
+impl GraphPart {
+    /// All parts; each refers only to what stands before it.
+    pub const ALL: [Self; 4] = [Self::Resources, Self::Edges, Self::Episodes, Self::Incidents];
+}
+
+/// A page of a part of a graph, in the form in which it is written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GraphPage {
+    /// Resources, edges or episodes.
+    pub changes: Changes,
+    /// Incidents.
+    pub incidents: Vec<IncidentNode>,
+    /// Behind which id the next page begins; absent on the last.
+    pub next: Option<String>,
+}
+
 /// How much a tenant's graph holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GraphCounts {
@@ -173,6 +202,9 @@ pub trait GraphStore: Send + Sync {
 
     /// Episodes in the order of time, and behind which place to go on when there may be more.
     async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)>;
+
+    /// A page of a part for a copy: of resources, episodes or incidents at most `limit`; of edges those of as many resources.
+    async fn page(&self, tenant: &Tenant, part: GraphPart, after: &str, limit: usize) -> Result<GraphPage>;
 
     /// How much it holds; nothing of a tenant that has none yet.
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts>;

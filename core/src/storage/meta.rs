@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::archive::IncidentCopy;
 use super::{ApiKey, Audit, AuditEntry, Client, Result, Saga, StreamId, Tenant};
 use crate::incident::{State, Transition};
 use crate::model::Time;
@@ -19,7 +20,7 @@ pub struct Offset {
 }
 
 /// A cluster's part of the engine that the log alone cannot rebuild within its retention.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterRow {
     /// The cluster.
     pub cluster: String,
@@ -203,6 +204,10 @@ pub trait MetaStore: Send + Sync + Admin {
     async fn transitions(&self, tenant: &Tenant, number: Option<i64>, after: i64, limit: usize) -> Result<Vec<TransitionRow>>;
     /// The answer for an incident as it stood at an instant, else the newest.
     async fn answer(&self, tenant: &Tenant, number: i64, scorer: Scorer, at: Option<Time>) -> Result<Option<Answer>>;
+    /// Incidents with numbers behind one, with all that is known of each, for a copy; also those that were only numbered.
+    async fn incident_copies(&self, tenant: &Tenant, after: i64, limit: usize) -> Result<Vec<IncidentCopy>>;
+    /// Writes copies of incidents under their own numbers, and the engine's part of clusters. What is known already is replaced.
+    async fn restore(&self, tenant: &Tenant, incidents: &[IncidentCopy], clusters: &[ClusterRow]) -> Result<()>;
     /// Remembers at which place, from 1, an incident's answer named what people say it was; the last word counts.
     async fn put_feedback(&self, tenant: &Tenant, number: i64, place: Option<u32>) -> Result<()>;
     /// Adds to usage counters.
@@ -244,7 +249,7 @@ pub trait Admin: Send + Sync {
     async fn audit(&self, audit: &Audit) -> Result<()>;
     /// Entries of a tenant's chain, or of the operator's, behind a place.
     async fn audit_log(&self, client_id: Option<&str>, after: i64, limit: usize) -> Result<Vec<AuditEntry>>;
-    /// Writes down how far a saga is.
+    /// Writes down how far a saga is. Fails with `Conflict` when another one, not taken back, has the same request.
     async fn put_saga(&self, saga: &Saga) -> Result<()>;
     /// A saga.
     async fn saga(&self, saga_id: &str) -> Result<Option<Saga>>;

@@ -3,6 +3,7 @@
 //!
 //! Every method takes the tenant; what is absent is an `Option`, not an error; writes are idempotent by key.
 
+pub mod archive;
 mod audit;
 mod client;
 pub mod conformance;
@@ -20,12 +21,14 @@ mod tenant;
 pub use audit::{Audit, AuditEntry, first_break, hex};
 pub use client::{ApiKey, Client, ClientState, Role, Scope};
 pub use error::{Error, ErrorKind, Result};
-pub use graph::{CauseRow, GraphBatch, GraphCounts, GraphStore, IncidentNode, ResourceFilter, Subgraph, TimelineFilter};
+pub use graph::{
+    CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode, ResourceFilter, Subgraph, TimelineFilter,
+};
 pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};
 pub use meta::{
     Admin, AnswerRow, ClusterCounts, ClusterRow, Commit, DaemonRow, IncidentFilter, IncidentRow, MetaStore, Offset,
     TransitionRow, UsageRow,
 };
-pub use saga::{Saga, SagaKind, SagaState, SagaStep, Step, StepState};
+pub use saga::{GraphMove, Saga, SagaKind, SagaState, SagaStep, Step, StepState};
 pub use tenant::{Tenant, new_client_id};

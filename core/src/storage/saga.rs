@@ -12,6 +12,8 @@ pub enum SagaKind {
     Create,
     /// That nothing is left of a tenant but what it owes.
     Delete,
+    /// A tenant's graph on another server.
+    Move,
 }
 
 /// Where a saga stands.
@@ -44,6 +46,8 @@ pub enum Step {
     Acls,
     /// The plan.
     Subscription,
+    /// What comes from another installation.
+    Load,
     /// The first API key.
     Key,
     /// Nothing is taken in any more.
@@ -52,6 +56,14 @@ pub enum Step {
     Wait,
     /// Keys, incidents and all else but what it owes.
     Rows,
+    /// The graph takes nothing in any more; what comes waits in the log.
+    Hold,
+    /// A copy of the graph on its new server.
+    Copy,
+    /// The new server is the one that counts.
+    Switch,
+    /// Nothing is left on the server of before.
+    Clear,
 }
 
 /// Where a step stands.
@@ -77,7 +89,16 @@ pub struct SagaStep {
     pub state: StepState,
 }
 
-/// The way of one tenant in or out.
+/// From where a graph moves, and to where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct GraphMove {
+    /// The server of before, `host:port`.
+    pub from: String,
+    /// The new server.
+    pub to: String,
+}
+
+/// The way of one tenant in or out, or of its graph to another server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Saga {
     /// Identity.
@@ -98,6 +119,9 @@ pub struct Saga {
     pub request: Option<String>,
     /// The tenant as it is to be.
     pub client: super::Client,
+    /// Where a graph moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphMove>,
     /// Until when a deletion waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -113,8 +137,19 @@ pub struct Saga {
 impl Saga {
     /// The steps in which a tenant is set up.
     pub const CREATE: [Step; 7] = [Step::Row, Step::Graph, Step::Topics, Step::User, Step::Acls, Step::Subscription, Step::Key];
+    /// The steps in which a tenant comes from another installation.
+    pub const IMPORT: [Step; 8] =
+        [Step::Row, Step::Graph, Step::Topics, Step::User, Step::Acls, Step::Subscription, Step::Load, Step::Key];
     /// The steps in which a tenant is taken down.
     pub const DELETE: [Step; 7] = [Step::Stop, Step::Wait, Step::Acls, Step::User, Step::Topics, Step::Graph, Step::Rows];
+
+    /// The steps in which a graph moves.
+    pub const MOVE: [Step; 4] = [Step::Hold, Step::Copy, Step::Switch, Step::Clear];
+
+    /// Where a step stands, if it is one of this saga's.
+    pub fn state_of(&self, step: Step) -> Option<StepState> {
+        self.steps.iter().find(|s| s.step == step).map(|s| s.state)
+    }
 
     /// Whether nothing is left to do.
     pub fn is_over(&self) -> bool {

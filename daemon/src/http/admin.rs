@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, ErrorBody, NewClient, Page, Served, Stats};
+use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, ErrorBody, MoveGraph, NewClient, Page, Served, Stats};
 use kgrca_core::billing::{self, Overrides, Plan};
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Audit, Client, ClientState, Saga, Tenant, new_client_id};
@@ -28,6 +28,12 @@ pub(super) async fn audit(app: &App, actor: &str, client_id: &str, action: &str,
     let (actor, action, target) = (actor.to_owned(), action.to_owned(), target.to_owned());
     let audit = Audit { client_id: Some(client_id.to_owned()), at: now(), actor, action, target };
     Ok(app.stores.meta.audit(&audit).await?)
+}
+
+/// Writes an act down that concerns no tenant.
+pub(super) async fn own_audit(app: &App, actor: &str, action: &str, target: &str) -> Result<(), ApiError> {
+    let (actor, action, target) = (actor.to_owned(), action.to_owned(), target.to_owned());
+    Ok(app.stores.meta.audit(&Audit { client_id: None, at: now(), actor, action, target }).await?)
 }
 
 /// The tenant of an id, checked.
@@ -53,14 +59,8 @@ fn known_plan(name: &str) -> Result<&'static Plan, ApiError> {
     billing::find(name).ok_or_else(|| ApiError::invalid(format!("`{name}` is no plan")).hint(plans()))
 }
 
-/// Creates a tenant with its first key, which is shown only here.
-#[utoipa::path(post, path = "/admin/clients", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewClient, responses((status = 201, body = CreatedClient), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn create(
-    State(app): State<Arc<App>>,
-    operator: Operator,
-    headers: HeaderMap,
-    Given(wish): Given<NewClient>,
-) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
+/// The tenant that a caller wants, checked, and the key of the request.
+pub(super) fn wanted(app: &App, wish: NewClient, headers: &HeaderMap) -> Result<(Client, Option<String>), ApiError> {
     let name = wish.name.trim();
     if name.is_empty() || name.chars().count() > 200 {
         return Err(ApiError::invalid("`name` must have 1 to 200 characters"));
@@ -70,7 +70,7 @@ pub async fn create(
     Tenant::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
     let usual = if app.stores.kafka.is_some() { plan.partitions } else { 1 };
     let client = Client {
-        client_id: client_id.clone(),
+        client_id,
         name: name.to_owned(),
         plan: wish.plan,
         state: ClientState::Joining,
@@ -81,6 +81,18 @@ pub async fn create(
         limits: Overrides::default(),
     };
     let request = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    Ok((client, request))
+}
+
+/// Creates a tenant with its first key, which is shown only here.
+#[utoipa::path(post, path = "/admin/clients", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewClient, responses((status = 201, body = CreatedClient), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    headers: HeaderMap,
+    Given(wish): Given<NewClient>,
+) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
+    let (client, request) = wanted(&app, wish, &headers)?;
     let (saga, secrets) = tenancy::create(&app, client, request).await?;
     audit(&app, &operator.key_id, &saga.client_id, "client.create", &saga.saga_id).await?;
     Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))))
@@ -108,7 +120,8 @@ async fn status(app: &App, client: Client) -> Result<ClientStatus, ApiError> {
     let limit = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
     let quota_percent = limit.map(|limit| events_today * 100 / limit.max(1));
     let (lag, rejected) = (stats.lag, stats.records.rejected);
-    Ok(ClientStatus { client, lag, last_record, events_today, quota_percent, rejected, storage_bytes })
+    let graph_server = if app.stores.neo4j.is_some() { app.stores.meta.graph_place(&tenant).await? } else { None };
+    Ok(ClientStatus { client, graph_server, lag, last_record, events_today, quota_percent, rejected, storage_bytes })
 }
 
 /// All tenants that were not deleted, with what an operator watches.
@@ -153,6 +166,9 @@ pub async fn change(
     if let Some(plan) = &change.plan {
         known_plan(plan)?;
     }
+    if change.partitions.is_some_and(|p| !(1..=64).contains(&p)) {
+        return Err(ApiError::invalid("`partitions` is from 1 to 64"));
+    }
     match change.state {
         Some(Served::Active) if client.state == ClientState::Leaving => tenancy::stay(&app, &mut client).await?,
         Some(Served::Active) => client.state = ClientState::Active,
@@ -161,23 +177,21 @@ pub async fn change(
     }
     client.contact_email = change.contact_email.unwrap_or(client.contact_email);
     client.limits = change.limits.unwrap_or(client.limits);
-    if let Some(plan) = change.plan.filter(|p| *p != client.plan) {
-        client.plan = plan;
-        app.stores.meta.subscribe(&tenant, &client.plan, now()).await?;
-    }
-    if let Some(partitions) = change.partitions {
-        if !(1..=64).contains(&partitions) {
-            return Err(ApiError::invalid("`partitions` is from 1 to 64"));
-        }
-        tenancy::grow(&app, &tenant, &mut client, partitions).await?;
-    }
     let (_, now_known) = living(&app, &id).await?;
     if now_known.state != before {
         return Err(ApiError::conflict(format!("tenant `{id}` was changed meanwhile")).hint("look at it and try again"));
     }
+    if let Some(plan) = change.plan.filter(|p| *p != client.plan) {
+        client.plan = plan;
+        app.stores.meta.subscribe(&tenant, &client.plan, now()).await?;
+    }
     app.stores.meta.put_client(&client).await?;
-    tenancy::apply_plan(&app, &tenant, &client).await?;
     app.keys.clear();
+    // By now it is not served any more, if it is to be suspended.
+    if let Some(partitions) = change.partitions {
+        tenancy::grow(&app, &tenant, &mut client, partitions).await?;
+    }
+    tenancy::apply_plan(&app, &tenant, &client).await?;
     audit(&app, &operator.key_id, &id, "client.update", &told).await?;
     Ok(Json(status(&app, client).await?))
 }
@@ -212,4 +226,21 @@ pub async fn delete(
     }
     audit(&app, &operator.key_id, &id, "client.delete", &format!("{days} days of grace")).await?;
     Ok((StatusCode::ACCEPTED, Json(tenancy::delete(&app, client, days).await?)))
+}
+
+/// Moves a tenant's graph to another server while the tenant is served. The saga tells how far it is.
+#[utoipa::path(post, path = "/admin/clients/{id}/move", tag = "admin", params(("id" = String, Path)), request_body = MoveGraph, responses((status = 202, body = Saga), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn move_graph(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    Given(wish): Given<MoveGraph>,
+) -> Result<(StatusCode, Json<Saga>), ApiError> {
+    let (tenant, client) = living(&app, &id).await?;
+    if !client.state.is_worked() {
+        return Err(ApiError::conflict(format!("tenant `{id}` is not served")));
+    }
+    let saga = tenancy::move_graph(&app, &tenant, client, &wish.graph_server).await?;
+    audit(&app, &operator.key_id, &id, "client.move", &wish.graph_server).await?;
+    Ok((StatusCode::ACCEPTED, Json(saga)))
 }

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{self, Path, Query, State};
 use kgrca_core::api::{ErrorBody, Page, Usage, VerifiedDay};
 use kgrca_core::billing::{self, Invoice, MonthUsage, Plan};
+use kgrca_core::model::Time;
 use kgrca_core::model::time::DAY;
 use kgrca_core::parse::{self, Context};
 use kgrca_core::storage::{Client, StreamId, Tenant, UsageRow};
@@ -15,13 +16,13 @@ use utoipa::IntoParams;
 
 use super::admin::find;
 use super::error::ApiError;
-use super::guard::Operator;
+use super::guard::Accountant;
 use super::own::Span;
 use crate::app::{App, now};
 
 /// The catalogue of plans.
 #[utoipa::path(get, path = "/admin/billing/plans", tag = "billing", responses((status = 200, body = Vec<Plan>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn plans(_: Operator) -> Json<Vec<Plan>> {
+pub async fn plans(_: Accountant) -> Json<Vec<Plan>> {
     Json(billing::plans().to_vec())
 }
 
@@ -39,7 +40,7 @@ pub struct Month {
 #[utoipa::path(get, path = "/admin/billing/{id}/preview", tag = "billing", params(("id" = String, Path), Month), responses((status = 200, body = Invoice), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub async fn preview(
     State(app): State<Arc<App>>,
-    _: Operator,
+    _: Accountant,
     Path(id): Path<String>,
     month: Result<Query<Month>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Invoice>, ApiError> {
@@ -79,7 +80,7 @@ fn existing_days(client: &Client, month: &str, days: u32) -> u32 {
 #[utoipa::path(get, path = "/admin/billing/{id}/report", tag = "billing", params(("id" = String, Path), Span), responses((status = 200, body = Usage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub async fn report(
     State(app): State<Arc<App>>,
-    _: Operator,
+    _: Accountant,
     Path(id): Path<String>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Usage>, ApiError> {
@@ -94,13 +95,13 @@ pub async fn report(
 #[utoipa::path(get, path = "/admin/billing/{id}/verify", tag = "billing", params(("id" = String, Path), Span), responses((status = 200, body = Page<VerifiedDay>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub async fn verify(
     State(app): State<Arc<App>>,
-    _: Operator,
+    _: Accountant,
     Path(id): Path<String>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<VerifiedDay>>, ApiError> {
     let (from, to) = span.map_err(|e| ApiError::query(&e))?.0.days()?;
-    let (tenant, _) = find(&app, &id).await?;
-    let (in_log, reaches) = recount(&app, &tenant).await?;
+    let (tenant, client) = find(&app, &id).await?;
+    let (in_log, reaches) = recount(&app, &tenant, client.created_at).await?;
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
     let counted: BTreeMap<String, i64> =
         rows.into_iter().filter(|r| r.metric == "events_ingested_count").map(|r| (r.day, r.amount)).collect();
@@ -114,8 +115,9 @@ pub async fn verify(
     Ok(Json(Page { items: verified.collect(), next: None }))
 }
 
-/// Events in the log by day, up to what was committed, and the first day on which it is whole.
-async fn recount(app: &App, tenant: &Tenant) -> Result<(BTreeMap<String, i64>, String), ApiError> {
+/// Events in the log by day, up to what was committed, and the first day on which it is whole. What an import brought was
+/// taken by another door before the tenant was here: nobody pays for it again.
+async fn recount(app: &App, tenant: &Tenant, since: Time) -> Result<(BTreeMap<String, i64>, String), ApiError> {
     let offsets: BTreeMap<StreamId, u64> =
         app.stores.meta.offsets(tenant).await?.into_iter().map(|o| (o.stream, o.next)).collect();
     let (mut days, mut reaches) = (BTreeMap::new(), String::new());
@@ -130,7 +132,7 @@ async fn recount(app: &App, tenant: &Tenant) -> Result<(BTreeMap<String, i64>, S
                 reaches = reaches.max(first.received_at.plus(DAY).day());
             }
             from = last.offset + 1;
-            for stored in read.iter().filter(|s| s.offset < end) {
+            for stored in read.iter().filter(|s| s.offset < end && s.received_at >= since) {
                 let key = std::str::from_utf8(&stored.key).ok();
                 let context = Context { received_at: stored.received_at, cluster: key, client_id: Some(tenant.as_str()) };
                 records.clear();

@@ -2,6 +2,7 @@
 
 mod admin;
 mod answers;
+mod archive;
 mod audit;
 mod billing;
 mod checks;
@@ -67,9 +68,17 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(ingest::ingest))
         .routes(routes!(admin::create, admin::list))
         .routes(routes!(admin::show, admin::change, admin::delete))
+        .routes(routes!(admin::move_graph))
+        .routes(routes!(archive::export))
+        .routes(routes!(archive::begin))
+        .routes(routes!(archive::end))
+        .routes(routes!(archive::load, archive::check))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::rotate))
+        .routes(routes!(keys::list_own, keys::create_own))
+        .routes(routes!(keys::revoke_own))
+        .routes(routes!(keys::rotate_own))
         .routes(routes!(sagas::list))
         .routes(routes!(sagas::show, sagas::change))
         .routes(routes!(audit::own))

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State, rejection::QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{CreatedClient, ErrorBody, Page, SagaAct, SagaChange};
-use kgrca_core::storage::{Saga, SagaKind};
+use kgrca_core::storage::Saga;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -42,7 +42,7 @@ pub async fn list(
     Ok(Json(Page { items, next: None }))
 }
 
-async fn find(app: &App, id: &str) -> Result<Saga, ApiError> {
+pub(super) async fn find(app: &App, id: &str) -> Result<Saga, ApiError> {
     let missing = || ApiError::not_found(format!("there is no saga `{id}`")).hint("GET /api/v1/admin/sagas lists them");
     app.stores.meta.saga(id).await?.ok_or_else(missing)
 }
@@ -67,7 +67,7 @@ pub async fn change(
     match change.act {
         SagaAct::Resume => {
             let (saga, secrets) = tenancy::resume(&app, &saga.saga_id).await?;
-            if saga.kind == SagaKind::Create {
+            if secrets.api_key.is_some() {
                 return Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))).into_response());
             }
             Ok(Json(saga).into_response())

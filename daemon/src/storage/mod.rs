@@ -17,6 +17,7 @@ use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{Error, EventLog, GraphStore, Limits, MetaStore};
 
+use self::neo4j::Neo4jGraph;
 use crate::config::Settings;
 use crate::error::Failure;
 use kafka::{KafkaLog, KafkaSettings};
@@ -32,6 +33,8 @@ pub struct Stores {
     pub kafka: Option<Arc<KafkaLog>>,
     /// The graph with its history.
     pub graph: Arc<dyn GraphStore>,
+    /// The same when it is Neo4j: graphs move between servers there.
+    pub neo4j: Option<Arc<Neo4jGraph>>,
     /// Rates and quotas.
     pub limits: Arc<dyn Limits>,
     /// Whether other daemons may work on the same metadata.
@@ -120,10 +123,11 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let daemons = Arc::new(AtomicU64::new(1));
     let meta = open_meta(settings, &folder).await?;
     let url = settings.graph_url.resolved()?;
-    let graph: Arc<dyn GraphStore> = match url.split(':').next().unwrap_or_default() {
-        "mars" => Arc::new(MarsGraph::open(place(&url, &folder, "graph"))),
+    let (graph, neo4j): (Arc<dyn GraphStore>, _) = match url.split(':').next().unwrap_or_default() {
+        "mars" => (Arc::new(MarsGraph::open(place(&url, &folder, "graph"))), None),
         "neo4j" | "neo4j+s" | "neo4j+ssc" => {
-            Arc::new(neo4j::open(&url, Arc::clone(&meta)).await.map_err(|e| of("--graph-url", e))?)
+            let graph = Arc::new(neo4j::open(&url, Arc::clone(&meta)).await.map_err(|e| of("--graph-url", e))?);
+            (Arc::clone(&graph) as Arc<dyn GraphStore>, Some(graph))
         }
         _ => return Err(unknown("--graph-url", &url, "mars:, neo4j:, neo4j+s:")),
     };
@@ -143,7 +147,7 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
         _ => return Err(unknown("--limits-url", &url, "memory:, redis:, rediss:")),
     };
     let are_shared = settings.meta_url.resolved()?.starts_with("postgres");
-    Ok(Stores { are_shared, meta, log, kafka, graph, limits, daemons, _lock: Arc::new(lock) })
+    Ok(Stores { are_shared, meta, log, kafka, graph, neo4j, limits, daemons, _lock: Arc::new(lock) })
 }
 
 async fn open_meta(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaStore>, Failure> {

@@ -1,16 +1,19 @@
 //! Tenants come and go in sagas: every step is written down before it begins and after it ended, may be repeated, and has its
 //! way back.
 
+mod archive;
 mod grow;
+mod moving;
 mod steps;
 
 use std::sync::PoisonError;
 
-use kgrca_core::model::Time;
 use kgrca_core::model::time::{DAY, MINUTE};
 use kgrca_core::storage::{Client, ClientState, Error, ErrorKind, Saga, SagaKind, SagaState, SagaStep, Step, StepState, Tenant};
 
+pub use archive::{export, import, unfinished};
 pub use grow::grow;
+pub use moving::move_graph;
 pub use steps::Secrets;
 
 use crate::app::{App, now};
@@ -22,18 +25,18 @@ const CLAIM: i64 = 10 * MINUTE;
 /// How often a step that failed for a moment is tried.
 const TRIES: u32 = 3;
 
-fn saga(kind: SagaKind, client: Client, request: Option<String>, wait_until: Option<Time>) -> Saga {
-    let steps = if kind == SagaKind::Create { Saga::CREATE } else { Saga::DELETE };
+fn saga(kind: SagaKind, steps: &[Step], client: Client) -> Saga {
     Saga {
         saga_id: format!("saga_{}", auth::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)),
         client_id: client.client_id.clone(),
         kind,
         state: SagaState::Running,
-        steps: steps.into_iter().map(|step| SagaStep { step, state: StepState::Pending }).collect(),
+        steps: steps.iter().map(|step| SagaStep { step: *step, state: StepState::Pending }).collect(),
         error: None,
-        request,
+        request: None,
         client,
-        wait_until,
+        graph: None,
+        wait_until: None,
         created_at: now(),
         updated_at: now(),
     }
@@ -74,16 +77,47 @@ async fn held<'a>(app: &'a App, saga_id: &str) -> Result<Held<'a>, Error> {
 
 /// Sets a tenant up. The same `request` goes on with what it began before; what is done already gets new secrets.
 pub async fn create(app: &App, client: Client, request: Option<String>) -> Result<(Saga, Secrets), Error> {
-    let known = match &request {
-        Some(request) => app.stores.meta.sagas(None).await?.into_iter().find(|s| s.request.as_ref() == Some(request)),
-        None => None,
-    };
-    if let Some(known) = known.filter(|s| s.state != SagaState::Compensated) {
-        return go_on_with(app, &known.saga_id, true).await;
+    begin(app, Saga { request, ..saga(SagaKind::Create, &Saga::CREATE, client) }).await
+}
+
+/// Sets a tenant up but for its key: first it is given what comes from another installation.
+pub async fn create_to_load(app: &App, client: Client, request: Option<String>) -> Result<Saga, Error> {
+    Ok(begin(app, Saga { request, ..saga(SagaKind::Create, &Saga::IMPORT, client) }).await?.0)
+}
+
+async fn begin(app: &App, saga: Saga) -> Result<(Saga, Secrets), Error> {
+    if let Some(known) = begun(app, &saga).await? {
+        return go_on_with(app, &known, true).await;
     }
-    let saga = saga(SagaKind::Create, client, request, None);
-    app.stores.meta.put_saga(&saga).await?;
-    run(held(app, &saga.saga_id).await?).await
+    match app.stores.meta.put_saga(&saga).await {
+        Ok(()) => run(held(app, &saga.saga_id).await?).await,
+        // The same request came twice at once.
+        Err(e) if e.kind == ErrorKind::Conflict => match begun(app, &saga).await? {
+            Some(known) => go_on_with(app, &known, true).await,
+            None => Err(e),
+        },
+        Err(e) => Err(e),
+    }
+}
+
+/// The saga that the same request began before.
+async fn begun(app: &App, saga: &Saga) -> Result<Option<String>, Error> {
+    if saga.request.is_none() {
+        return Ok(None);
+    }
+    let all = app.stores.meta.sagas(None).await?;
+    let same = |s: &&Saga| s.request == saga.request && s.state != SagaState::Compensated;
+    Ok(all.iter().find(same).map(|s| s.saga_id.clone()))
+}
+
+/// Says that all of an import was loaded: the tenant is served from now on.
+pub async fn loaded(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> {
+    let mut held = held(app, saga_id).await?;
+    archive::settle(app, &tenant(&held.saga)?, &held.saga.client).await?;
+    for step in held.saga.steps.iter_mut().filter(|s| s.step == Step::Load) {
+        step.state = StepState::Done;
+    }
+    run(held).await
 }
 
 /// Goes on with a saga that stopped.
@@ -122,16 +156,17 @@ async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secr
 /// Begins to take a tenant down: at once it is not served any more, after `grace_days` nothing is left but what it owes.
 pub async fn delete(app: &App, mut client: Client, grace_days: u32) -> Result<Saga, Error> {
     let open: Vec<Saga> = app.stores.meta.sagas(Some(&client.client_id)).await?.into_iter().filter(|s| !s.is_over()).collect();
-    if let Some(create) = open.iter().find(|s| s.kind == SagaKind::Create) {
-        return Err(Error::new(ErrorKind::Conflict, format!("{} is still being set up", client.client_id))
-            .hint(format!("kgrca saga compensate {}", create.saga_id)));
+    if let Some(other) = open.iter().find(|s| s.kind != SagaKind::Delete) {
+        let what = if other.kind == SagaKind::Move { "its graph is being moved" } else { "it is still being set up" };
+        return Err(Error::new(ErrorKind::Conflict, format!("{}: {what}", client.client_id))
+            .hint(format!("kgrca saga show {id}; kgrca saga compensate {id} takes it back", id = other.saga_id)));
     }
     let wait_until = Some(now().plus(i64::from(grace_days) * DAY));
     client.deleted_at = Some(client.deleted_at.unwrap_or_else(now));
     let mut held = if let Some(known) = open.first() {
         held(app, &known.saga_id).await?
     } else {
-        let saga = saga(SagaKind::Delete, client, None, wait_until);
+        let saga = saga(SagaKind::Delete, &Saga::DELETE, client);
         app.stores.meta.put_saga(&saga).await?;
         held(app, &saga.saga_id).await?
     };
@@ -145,6 +180,14 @@ pub async fn apply_plan(app: &App, tenant: &Tenant, client: &Client) -> Result<(
     match &app.stores.kafka {
         Some(kafka) => kafka.admin().put_rate(tenant, steps::byte_rate(client)).await,
         None => Ok(()),
+    }
+}
+
+/// How what the log keeps for a tenant differs from what its plan says.
+pub async fn differences(app: &App, tenant: &Tenant, client: &Client) -> Result<Vec<String>, Error> {
+    match &app.stores.kafka {
+        Some(kafka) => kafka.admin().differences(tenant, client.partitions, steps::retention_days(client)).await,
+        None => Ok(Vec::new()),
     }
 }
 
@@ -169,9 +212,14 @@ pub async fn stay(app: &App, client: &mut Client) -> Result<(), Error> {
 pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
     let mut held = held(app, saga_id).await?;
     let saga = &mut held.saga;
-    if saga.kind == SagaKind::Delete || saga.state == SagaState::Done {
-        return Err(Error::new(ErrorKind::Conflict, format!("{saga_id} cannot be taken back"))
-            .hint("`kgrca tenant delete` removes a tenant that is set up, `kgrca tenant resume` keeps one that is leaving"));
+    let is_late = saga.state_of(Step::Clear).is_some_and(|s| s != StepState::Pending);
+    if saga.kind == SagaKind::Delete || saga.state == SagaState::Done || is_late {
+        let hint = match saga.kind {
+            SagaKind::Create => "`kgrca tenant delete` removes a tenant that is set up",
+            SagaKind::Delete => "`kgrca tenant resume` keeps a tenant that is leaving",
+            SagaKind::Move => "the graph is on its new server; `kgrca tenant move` moves it again",
+        };
+        return Err(Error::new(ErrorKind::Conflict, format!("{saga_id} cannot be taken back")).hint(hint));
     }
     if !saga.is_over() {
         saga.state = SagaState::Compensating;
@@ -181,13 +229,13 @@ pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
     Ok(held.saga.clone())
 }
 
-/// Goes on with what goes by itself: deletions whose time came, and compensations that stopped.
+/// Goes on with what goes by itself: deletions whose time came, moves, and compensations that stopped.
 pub async fn go_on(app: &App) -> Result<(), Error> {
     for saga in app.stores.meta.sagas(None).await?.into_iter().filter(|s| !s.is_over()) {
         let due = saga.wait_until.is_none_or(|t| t <= now());
         let done = match (saga.kind, saga.state) {
-            (SagaKind::Delete, SagaState::Running) if due => resume(app, &saga.saga_id).await.map(|_| ()),
-            (SagaKind::Create, SagaState::Compensating) => compensate(app, &saga.saga_id).await.map(|_| ()),
+            (SagaKind::Delete | SagaKind::Move, SagaState::Running) if due => resume(app, &saga.saga_id).await.map(|_| ()),
+            (SagaKind::Create | SagaKind::Move, SagaState::Compensating) => compensate(app, &saga.saga_id).await.map(|_| ()),
             _ => Ok(()),
         };
         match done {
@@ -216,7 +264,7 @@ fn tenant(saga: &Saga) -> Result<Tenant, Error> {
     Tenant::parse(&saga.client_id).ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{}: no tenant", saga.saga_id)))
 }
 
-/// Does the steps that are not done. When one cannot be done, a creation takes back what it did.
+/// Does the steps that are not done, up to one that waits. When one cannot be done, what can be taken back is.
 async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
     let app = held.app;
     let saga = &mut held.saga;
@@ -226,7 +274,7 @@ async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
             continue;
         }
         let step = saga.steps[i].step;
-        if step == Step::Wait && saga.wait_until.is_some_and(|t| t > now()) {
+        if step == Step::Load || step == Step::Wait && saga.wait_until.is_some_and(|t| t > now()) {
             written(app, saga).await?;
             return Ok((saga.clone(), secrets));
         }
@@ -254,10 +302,10 @@ async fn tried(app: &App, saga: &Saga, step: Step, secrets: &mut Secrets) -> Res
     }
 }
 
-/// Writes down why a step failed, and takes a creation back. Returns what the caller is told.
+/// Writes down why a step failed, and takes back what can be taken back. Returns what the caller is told.
 async fn failed(app: &App, saga: &mut Saga, step: Step, error: Error) -> Result<Error, Error> {
     saga.error = Some(format!("{step:?}: {error}"));
-    if saga.kind == SagaKind::Delete {
+    if saga.kind == SagaKind::Delete || step == Step::Clear {
         written(app, saga).await?;
         return Ok(error);
     }
@@ -268,13 +316,14 @@ async fn failed(app: &App, saga: &mut Saga, step: Step, error: Error) -> Result<
         Err(e) => format!("taking back goes on by itself ({e}); `kgrca saga show {}` tells", saga.saga_id),
     };
     let hint = error.hint.map_or(taken_back.clone(), |hint| format!("{hint}; {taken_back}"));
-    Ok(Error::new(error.kind, format!("the tenant was not set up: {}", error.message)).hint(hint))
+    let what = if saga.kind == SagaKind::Move { "the graph was not moved" } else { "the tenant was not set up" };
+    Ok(Error::new(error.kind, format!("{what}: {}", error.message)).hint(hint))
 }
 
 async fn undo(app: &App, saga: &mut Saga) -> Result<(), Error> {
     for i in (0..saga.steps.len()).rev() {
         if matches!(saga.steps[i].state, StepState::Begun | StepState::Done) {
-            steps::undo(app, &tenant(saga)?, saga.steps[i].step).await?;
+            steps::undo(app, saga, &tenant(saga)?, saga.steps[i].step).await?;
             saga.steps[i].state = StepState::Undone;
             written(app, saga).await?;
         }

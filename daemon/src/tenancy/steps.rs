@@ -4,6 +4,7 @@ use kgrca_core::billing;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Client, ClientState, Error, ErrorKind, Role, Saga, SagaKind, Step, Tenant};
 
+use super::moving;
 use crate::app::{App, now};
 use crate::auth;
 
@@ -30,7 +31,7 @@ pub(super) fn byte_rate(client: &Client) -> f64 {
     events.map_or(UNLIMITED_RATE, |n| (n as f64 * EVENT_BYTES / 600.0).clamp(LEAST_RATE, UNLIMITED_RATE).round())
 }
 
-fn retention_days(client: &Client) -> u32 {
+pub(super) fn retention_days(client: &Client) -> u32 {
     billing::find(&client.plan).map_or(7, |p| p.with(&client.limits).retention_days)
 }
 
@@ -74,7 +75,10 @@ pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step, sec
             stores.meta.forget_client(tenant, false).await?;
             stores.meta.put_client(&Client { state: ClientState::Deleted, ..client.clone() }).await
         }
-        Step::Graph | Step::Topics | Step::User | Step::Acls => undo(app, tenant, step).await,
+        Step::Graph | Step::Topics | Step::User | Step::Acls => undo(app, saga, tenant, step).await,
+        Step::Hold | Step::Copy | Step::Switch | Step::Clear => moving::act(app, saga, tenant, step).await,
+        // Whoever loads says when it is done.
+        Step::Load => Ok(()),
     }
 }
 
@@ -107,7 +111,7 @@ async fn nobody_works(app: &App, tenant: &Tenant, client: &Client) -> Result<(),
 }
 
 /// Takes a step back.
-pub(super) async fn undo(app: &App, tenant: &Tenant, step: Step) -> Result<(), Error> {
+pub(super) async fn undo(app: &App, saga: &Saga, tenant: &Tenant, step: Step) -> Result<(), Error> {
     let stores = &app.stores;
     let kafka = stores.kafka.as_ref().map(|k| k.admin());
     match step {
@@ -126,7 +130,8 @@ pub(super) async fn undo(app: &App, tenant: &Tenant, step: Step) -> Result<(), E
             Some(kafka) => kafka.remove_acls(tenant).await,
             None => Ok(()),
         },
-        // They go with the row.
-        Step::Subscription | Step::Key | Step::Stop | Step::Wait | Step::Rows => Ok(()),
+        Step::Hold | Step::Copy | Step::Switch | Step::Clear => moving::undo(app, saga, tenant, step).await,
+        // They go with the row, the graph and the topics.
+        Step::Load | Step::Subscription | Step::Key | Step::Stop | Step::Wait | Step::Rows => Ok(()),
     }
 }

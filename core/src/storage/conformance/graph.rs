@@ -12,7 +12,8 @@ use crate::model::{Severity, Time};
 use crate::rca::ResourceRef;
 use crate::storage::cypher::CypherQuery;
 use crate::storage::{
-    CauseRow, ErrorKind, GraphBatch, GraphCounts, GraphStore, IncidentNode, ResourceFilter, Tenant, TimelineFilter,
+    CauseRow, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode, ResourceFilter, Tenant,
+    TimelineFilter,
 };
 
 fn resource(id: &str, uid: Option<&str>, deleted: Option<i64>) -> ResourceRow {
@@ -94,12 +95,14 @@ pub async fn graph_store(graph: &dyn GraphStore) {
     timelines(graph, &a).await;
     incidents(graph, &a, &web).await;
     renames(graph, &a, &db).await;
+    copies(graph, &a, &b).await;
     let fenced = graph.write(&a, GraphBatch { epoch: 0, ..first }).await.unwrap_err();
     assert_eq!(fenced.kind, ErrorKind::Fenced, "a daemon that lost its lease cannot write");
     assert!(graph.forget(&a, Time(25)).await.unwrap() >= 2);
     assert!(
         graph.timeline(&a, &TimelineFilter { to: Some(Time(25)), limit: 9, ..Default::default() }).await.unwrap().0.is_empty()
     );
+    graph.remove(&b).await.unwrap();
     graph.remove(&a).await.unwrap();
     assert_eq!(graph.counts(&a).await.unwrap(), GraphCounts::default(), "nothing is left of a removed tenant");
 }
@@ -211,4 +214,30 @@ async fn questions(graph: &dyn GraphStore, a: &Tenant) {
         WHERE a.id + b.id + c.id + d.id + e.id + f.id + g.id + h.id + i.id + j.id + k.id + l.id = 'x' RETURN count(*) AS n";
     let short = CypherQuery { time: Duration::from_millis(200), ..wish(endless) };
     assert_eq!(graph.cypher(a, &short).await.unwrap_err().kind, ErrorKind::Refused, "beyond its time");
+}
+
+/// All pages of a part.
+async fn pages(graph: &dyn GraphStore, tenant: &Tenant, part: GraphPart) -> Vec<GraphPage> {
+    let mut pages = vec![graph.page(tenant, part, "", 2).await.unwrap()];
+    while let Some(after) = pages[pages.len() - 1].next.clone() {
+        pages.push(graph.page(tenant, part, &after, 2).await.unwrap());
+    }
+    pages
+}
+
+async fn copies(graph: &dyn GraphStore, a: &Tenant, b: &Tenant) {
+    for part in GraphPart::ALL {
+        assert_eq!(pages(graph, b, part).await, [GraphPage::default()], "nothing is there to copy");
+    }
+    for part in GraphPart::ALL {
+        let of_a = pages(graph, a, part).await;
+        for _ in 0..2 {
+            for page in of_a.clone() {
+                let GraphPage { changes, incidents, .. } = page;
+                graph.write(b, GraphBatch { whole: true, changes, incidents, ..GraphBatch::default() }).await.unwrap();
+            }
+        }
+        assert_eq!(pages(graph, b, part).await, of_a, "a copy is equal, also when it was copied twice");
+    }
+    assert_eq!(graph.counts(b).await.unwrap(), graph.counts(a).await.unwrap());
 }

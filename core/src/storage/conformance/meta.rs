@@ -6,6 +6,7 @@ use super::tenant;
 use crate::billing::Overrides;
 use crate::model::time::{DAY, MINUTE};
 use crate::model::{Time, Topic};
+use crate::storage::archive::IncidentCopy;
 use crate::storage::{
     ApiKey, Audit, Client, ClientState, ClusterCounts, ClusterRow, Commit, DaemonRow, ErrorKind, IncidentFilter, MetaStore,
     Offset, Saga, SagaKind, SagaState, Scope, StreamId, Tenant, first_break,
@@ -39,12 +40,38 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     assert_eq!(meta.feedback().await.unwrap(), [Some(2), None], "the last word on an incident counts");
     assert_eq!(meta.idempotent(&b, "k", None, now).await.unwrap(), None, "tenants do not share keys");
     assert_eq!(meta.idempotent(&a, "k", None, now.plus(DAY + 1)).await.unwrap(), None, "a day later it is forgotten");
+    copies(meta).await;
     chains(meta, &a).await;
     sagas(meta, &a).await;
     daemons(meta).await;
     graph_places(meta, &a, &b).await;
     meta.check().await.unwrap();
     farewell(meta, &a, &b).await;
+}
+
+/// Incidents that come from elsewhere keep their numbers and all that was said of them.
+async fn copies(meta: &dyn MetaStore) {
+    let c = tenant("c");
+    let given = r#"[
+        {"number":3,"key":"ffffffffffffff01","row":{"incident_id":"inc-3","cluster":"prod","state":"open","severity":"ERROR",
+        "started_at":"2026-01-01T00:00:00Z","symptoms":2,"component":"app/web","confidence":0.8234567890123457},
+        "events":[{"b":2,"a":1},{"c":3}],"answers":[{"scorer":"causal","at":"2026-01-01T00:01:00Z","answer":{"z":0.1}}]},
+        {"number":5,"key":"000000000000000a","row":null,"events":[],"answers":[]}]"#;
+    let given: Vec<IncidentCopy> = serde_json::from_str(given).unwrap();
+    let clusters = [ClusterRow { cluster: "prod".into(), state: "{}".into(), last_record: Time(3), counts: None }];
+    for _ in 0..2 {
+        meta.restore(&c, &given, &clusters).await.unwrap();
+    }
+    let text = |copies: &[_]| serde_json::to_string(copies).unwrap();
+    assert_eq!(text(&meta.incident_copies(&c, 0, 9).await.unwrap()), text(&given), "also when they are copied twice");
+    assert_eq!(text(&meta.incident_copies(&c, 3, 9).await.unwrap()), text(&given[1..]), "behind a number");
+    assert_eq!(meta.clusters(&c).await.unwrap(), clusters);
+    let web = IncidentFilter { component: Some("app/web".into()), limit: 9, ..IncidentFilter::default() };
+    let found = meta.incidents(&c, &web).await.unwrap();
+    assert_eq!(found.iter().map(|i| (&*i.incident_id, i.key)).collect::<Vec<_>>(), [("inc-3", 0xffff_ffff_ffff_ff01)]);
+    assert_eq!(meta.reserve(&c, &[10, 11]).await.unwrap(), BTreeMap::from([(10, 5), (11, 6)]), "numbers go on behind the last");
+    meta.forget_client(&c, true).await.unwrap();
+    assert!(meta.incident_copies(&c, 0, 9).await.unwrap().is_empty());
 }
 
 fn audit(client: Option<&Tenant>, at: i64) -> Audit {
@@ -75,6 +102,7 @@ async fn sagas(meta: &dyn MetaStore, a: &Tenant) {
         error: None,
         request: Some("r1".into()),
         client: client(a.as_str()),
+        graph: None,
         wait_until: None,
         created_at: Time(5),
         updated_at: Time(5),
@@ -86,6 +114,11 @@ async fn sagas(meta: &dyn MetaStore, a: &Tenant) {
     assert_eq!(meta.saga("saga_2").await.unwrap(), None);
     assert_eq!(meta.sagas(Some(a.as_str())).await.unwrap(), std::slice::from_ref(&later));
     assert_eq!(meta.sagas(None).await.unwrap().len(), 1);
+    let twin = Saga { saga_id: "saga_3".into(), created_at: Time(4), ..later.clone() };
+    assert_eq!(meta.put_saga(&twin).await.unwrap_err().kind, ErrorKind::Conflict, "one saga for a request");
+    meta.put_saga(&Saga { state: SagaState::Compensated, ..later.clone() }).await.unwrap();
+    meta.put_saga(&twin).await.unwrap();
+    assert_eq!(meta.sagas(None).await.unwrap().len(), 2, "but for one that was taken back");
     assert!(meta.claim_saga("saga_1", "one", Time(50), Time(10)).await.unwrap());
     assert!(!meta.claim_saga("saga_1", "two", Time(60), Time(20)).await.unwrap(), "one daemon at a time");
     assert!(meta.claim_saga("saga_1", "one", Time(70), Time(20)).await.unwrap(), "the one that has it may go on");

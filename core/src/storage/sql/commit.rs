@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, to_json};
-use crate::storage::{Commit, Error, ErrorKind, IncidentRow, Result, Tenant};
+use crate::storage::{ClusterRow, Commit, Error, ErrorKind, IncidentRow, Result, Tenant};
 
 /// How many of an incident's earlier answers are kept for questions about the past.
 const ANSWERS_KEPT: i64 = 200;
@@ -19,14 +19,7 @@ impl<D: Database> SqlMeta<D> {
             let stream = offset.stream;
             tx.run(sql, values![tenant.as_str(), stream.topic.as_str(), stream.partition, offset.next]).await?;
         }
-        for cluster in &commit.clusters {
-            let sql = "INSERT INTO clusters (client_id, cluster, state, last_record, counts) VALUES ($1, $2, $3, $4, $5)
-                ON CONFLICT (client_id, cluster) DO UPDATE SET state = excluded.state, last_record = excluded.last_record,
-                    counts = COALESCE(excluded.counts, clusters.counts)";
-            let counts = cluster.counts.as_ref().map(to_json).transpose()?;
-            let values = values![tenant.as_str(), &cluster.cluster, &cluster.state, cluster.last_record, &counts];
-            tx.run(sql, values).await?;
-        }
+        write_clusters(&mut *tx, tenant, &commit.clusters).await?;
         add_usage(&mut *tx, tenant, &commit.usage).await?;
         incidents(&mut *tx, tenant, &commit).await?;
         tx.commit().await
@@ -54,6 +47,19 @@ impl<D: Database> SqlMeta<D> {
         tx.commit().await?;
         Ok(numbers)
     }
+}
+
+/// Writes the engine's part of clusters.
+pub(super) async fn write_clusters(tx: &mut dyn Transaction, tenant: &Tenant, clusters: &[ClusterRow]) -> Result<()> {
+    for cluster in clusters {
+        let sql = "INSERT INTO clusters (client_id, cluster, state, last_record, counts) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (client_id, cluster) DO UPDATE SET state = excluded.state, last_record = excluded.last_record,
+                counts = COALESCE(excluded.counts, clusters.counts)";
+        let counts = cluster.counts.as_ref().map(to_json).transpose()?;
+        let values = values![tenant.as_str(), &cluster.cluster, &cluster.state, cluster.last_record, &counts];
+        tx.run(sql, values).await?;
+    }
+    Ok(())
 }
 
 /// Lets workers of a tenant's partitions number incidents, and events of theirs, one after the other: who follows the events
@@ -125,12 +131,18 @@ async fn write_row(tx: &mut dyn Transaction, tenant: &Tenant, row: &IncidentRow)
     if row.component.is_none() {
         keep_headline(tx, tenant, &mut row).await?;
     }
+    let text = to_json(&row)?;
+    put_row(tx, tenant, &row, text).await
+}
+
+/// Stores the row of a numbered incident, and what lists look at.
+pub(super) async fn put_row(tx: &mut dyn Transaction, tenant: &Tenant, row: &IncidentRow, text: String) -> Result<()> {
     let sql = "UPDATE incidents SET row = $3, state = $4, severity = $5, cluster = $6, component = $7, namespace = $8,
         started_at = $9 WHERE client_id = $1 AND key = $2";
     let values = values![
         tenant.as_str(),
         row.key,
-        to_json(&row)?,
+        text,
         row.state.as_str(),
         row.severity as i64,
         &row.cluster,

@@ -2,6 +2,7 @@
 //! from another.
 
 mod admin;
+mod archive;
 mod audit;
 mod commit;
 mod saga;

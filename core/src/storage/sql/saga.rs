@@ -3,13 +3,14 @@
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
 use crate::model::Time;
-use crate::storage::{Result, Saga};
+use crate::storage::{Result, Saga, SagaState};
 
 impl<D: Database> SqlMeta<D> {
     pub(super) async fn write_saga(&self, saga: &Saga) -> Result<()> {
-        let sql = "INSERT INTO sagas (saga_id, client_id, saga, created_at, owner, until) VALUES ($1, $2, $3, $4, '', 0)
-            ON CONFLICT (saga_id) DO UPDATE SET saga = excluded.saga";
-        let values = values![&saga.saga_id, &saga.client_id, to_json(saga)?, saga.created_at];
+        let sql = "INSERT INTO sagas (saga_id, client_id, saga, created_at, owner, until, request)
+            VALUES ($1, $2, $3, $4, '', 0, $5) ON CONFLICT (saga_id) DO UPDATE SET saga = excluded.saga, request = excluded.request";
+        let request = saga.request.as_ref().filter(|_| saga.state != SagaState::Compensated).cloned();
+        let values = values![&saga.saga_id, &saga.client_id, to_json(saga)?, saga.created_at, &request];
         self.write(Reach::Operator, Purpose::Kept, sql, values).await?;
         Ok(())
     }

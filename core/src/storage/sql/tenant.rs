@@ -7,6 +7,7 @@ use super::{Database, Purpose, Reach, Row, SqlMeta, from_json};
 use crate::model::time::DAY;
 use crate::model::{Time, Topic};
 use crate::rca::{Answer, Scorer};
+use crate::storage::archive::IncidentCopy;
 use crate::storage::{
     ClusterRow, Commit, IncidentFilter, IncidentRow, MetaStore, Offset, Result, StreamId, Tenant, TransitionRow, UsageRow,
 };
@@ -112,6 +113,14 @@ impl<D: Database> MetaStore for SqlMeta<D> {
             Ok(answer)
         })
         .transpose()
+    }
+
+    async fn incident_copies(&self, tenant: &Tenant, after: i64, limit: usize) -> Result<Vec<IncidentCopy>> {
+        self.read_copies(tenant, after, limit).await
+    }
+
+    async fn restore(&self, tenant: &Tenant, incidents: &[IncidentCopy], clusters: &[ClusterRow]) -> Result<()> {
+        self.write_copies(tenant, incidents, clusters).await
     }
 
     async fn put_feedback(&self, tenant: &Tenant, number: i64, place: Option<u32>) -> Result<()> {

@@ -2,7 +2,9 @@
 //!
 //! The way with several databases follows the documented commands of the Enterprise edition; it was not run.
 
+mod copy;
 mod cypher;
+mod moving;
 mod places;
 mod read;
 mod row;
@@ -16,7 +18,8 @@ use kgrca_core::engine::{EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
 use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery};
 use kgrca_core::storage::{
-    Error, ErrorKind, GraphBatch, GraphCounts, GraphStore, MetaStore, ResourceFilter, Result, Subgraph, Tenant, TimelineFilter,
+    Error, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, MetaStore, ResourceFilter, Result, Subgraph,
+    Tenant, TimelineFilter,
 };
 use neo4rs::{Graph, Query, Row};
 
@@ -124,6 +127,11 @@ impl GraphStore for Neo4jGraph {
     async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
         let Some(graph) = self.0.of(tenant).await? else { return Ok((Vec::new(), None)) };
         read::timeline(&graph, filter).await
+    }
+
+    async fn page(&self, tenant: &Tenant, part: GraphPart, after: &str, limit: usize) -> Result<GraphPage> {
+        let Some(graph) = self.0.of(tenant).await? else { return Ok(GraphPage::default()) };
+        copy::page(&graph, part, after, limit).await
     }
 
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {

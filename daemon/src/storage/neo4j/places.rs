@@ -143,6 +143,38 @@ impl Places {
         self.of(tenant).await?.ok_or_else(missing)
     }
 
+    /// The database of a tenant on a server, whichever holds it.
+    pub async fn on(&self, tenant: &Tenant, server: &str) -> Result<Graph> {
+        self.database(tenant, self.server(server)?).await
+    }
+
+    /// Whether another tenant can come to a server.
+    pub async fn is_free(&self, name: &str) -> Result<()> {
+        let servers = || self.servers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+        let Some(server) = self.servers.iter().find(|s| s.name == name) else {
+            return Err(Error::new(ErrorKind::Refused, format!("graph: {name} is no server of the URL")).hint(servers()));
+        };
+        let held = self.meta.graph_places().await?.into_iter().find(|(_, at)| at == name);
+        match held {
+            Some((other, _)) if !self.has_several(server).await? => {
+                let message = format!("graph: {name} has one database, and {other} is in it");
+                Err(Error::new(ErrorKind::Conflict, message).hint("`kgrca tenant list -o json` names the server of each tenant"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a server be the one that holds a tenant.
+    pub async fn place(&self, tenant: &Tenant, server: &str) -> Result<()> {
+        let alone = !self.has_several(self.server(server)?).await?;
+        self.meta.put_graph_place(tenant, Some(server), alone).await
+    }
+
+    /// Makes what a tenant needs on a server.
+    pub async fn prepare_at(&self, tenant: &Tenant, server: &str) -> Result<()> {
+        self.prepare(tenant, self.server(server)?).await
+    }
+
     async fn database(&self, tenant: &Tenant, server: &Server) -> Result<Graph> {
         let name = self.has_several(server).await?.then(|| format!("{tenant}-kg"));
         self.connection(server, name.as_deref())
@@ -158,32 +190,40 @@ impl Places {
 
     /// Finds a place for a tenant and makes what is needed there.
     pub async fn create(&self, tenant: &Tenant) -> Result<()> {
-        let server = match self.meta.graph_place(tenant).await? {
-            Some(name) => self.server(&name)?,
-            None => self.settle(tenant).await?,
-        };
-        self.prepare(tenant, server).await
+        match self.meta.graph_place(tenant).await? {
+            Some(name) => self.prepare(tenant, self.server(&name)?).await,
+            None => self.settle(tenant).await,
+        }
     }
 
     /// Puts a tenant onto the server with the fewest, or onto a free one where each holds one.
-    async fn settle(&self, tenant: &Tenant) -> Result<&Server> {
+    async fn settle(&self, tenant: &Tenant) -> Result<()> {
         let taken = self.meta.graph_places().await?;
         let held = |server: &Server| taken.iter().filter(|(_, name)| *name == server.name).count();
         let mut servers: Vec<&Server> = self.servers.iter().collect();
         servers.sort_by_key(|s| held(s));
+        let mut occupied = String::new();
         for server in servers {
             let several = self.has_several(server).await?;
             if !several && held(server) > 0 {
                 continue;
             }
             match self.meta.put_graph_place(tenant, Some(&server.name), !several).await {
-                Ok(()) => return Ok(server),
+                Ok(()) => {}
                 // Another daemon was faster.
-                Err(e) if e.kind == ErrorKind::Conflict => {}
+                Err(e) if e.kind == ErrorKind::Conflict => continue,
                 Err(e) => return Err(e),
             }
+            match self.prepare(tenant, server).await {
+                // Somebody else's data is there, or a graph is just moving there.
+                Err(e) if e.kind == ErrorKind::Conflict => {
+                    self.meta.put_graph_place(tenant, None, false).await?;
+                    occupied = format!("; {}", e.message);
+                }
+                other => return other,
+            }
         }
-        let message = format!("graph: all {} servers hold a tenant, and each has one database", self.servers.len());
+        let message = format!("graph: none of {} servers has room for another tenant{occupied}", self.servers.len());
         Err(Error::new(ErrorKind::Full, message).hint("add a server to the URL of the graph"))
     }
 
@@ -205,15 +245,19 @@ impl Places {
     /// Removes all of a tenant and frees its place.
     pub async fn remove(&self, tenant: &Tenant) -> Result<()> {
         let Some(name) = self.meta.graph_place(tenant).await? else { return Ok(()) };
-        let server = self.server(&name)?;
-        if self.has_several(server).await? {
-            let system = self.connection(server, Some("system"))?;
-            let text = format!("DROP DATABASE `{tenant}-kg` IF EXISTS DESTROY DATA WAIT 30 SECONDS");
-            persistent(|| async { system.run(query(&text)).await.map(|_| ()).map_err(|e| failed(&e)) }).await?;
-        } else {
-            write::clear(&self.database(tenant, server).await?, tenant).await?;
-        }
+        self.clear(tenant, &name).await?;
         self.meta.put_graph_place(tenant, None, false).await
+    }
+
+    /// Removes all of a tenant on a server.
+    pub async fn clear(&self, tenant: &Tenant, server: &str) -> Result<()> {
+        let server = self.server(server)?;
+        if !self.has_several(server).await? {
+            return write::clear(&self.database(tenant, server).await?, tenant).await;
+        }
+        let system = self.connection(server, Some("system"))?;
+        let text = format!("DROP DATABASE `{tenant}-kg` IF EXISTS DESTROY DATA WAIT 30 SECONDS");
+        persistent(|| async { system.run(query(&text)).await.map(|_| ()).map_err(|e| failed(&e)) }).await
     }
 }
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::row::{EpisodeNode, NearRow, ResourceNode};
 use super::rows;
 
-fn read<T: DeserializeOwned>(row: &Row, name: &str) -> Result<T> {
+pub(super) fn read<T: DeserializeOwned>(row: &Row, name: &str) -> Result<T> {
     row.get(name).map_err(|e| Error::new(ErrorKind::Corrupt, format!("graph: `{name}` cannot be read: {e}")))
 }
 

@@ -11,6 +11,8 @@ use super::{failed, persistent, row, rows};
 
 /// Most rows of one statement.
 const ROWS: usize = 1000;
+/// The epoch of a fence that keeps everybody out.
+pub(super) const HELD: i64 = i64::MAX;
 /// How many nodes or edges are erased in one transaction.
 const ERASED: i64 = 10_000;
 
@@ -186,6 +188,15 @@ async fn first(tx: &mut Txn, question: Query) -> Result<Option<Row>> {
 async fn fenced(tx: &mut Txn, tenant: &Tenant, batch: &Prepared) -> Result<()> {
     // The fence is written whatever it holds, so that it is locked until the end; a tenant's graph alone has one.
     const RAISE: &str = "SET f.epoch = CASE WHEN f.epoch < $epoch THEN $epoch ELSE f.epoch END RETURN f.epoch AS epoch";
+    let moves = || Error::new(ErrorKind::Unavailable, format!("the graph of {tenant} is moving to another server"));
+    if batch.whole {
+        // A new fence would stand beside those that hold the graph: the owner is locked until the end, too.
+        let lock = "MATCH (o:Owner {client_id: $tenant}) SET o.client_id = $tenant RETURN o.moves AS moves";
+        let owner = first(tx, query(lock).param("tenant", tenant.as_str())).await?;
+        if owner.and_then(|r| r.get::<bool>("moves").ok()).unwrap_or(false) {
+            return Err(moves());
+        }
+    }
     let find = if batch.whole {
         "MATCH (:Owner {client_id: $tenant}) MERGE (f:Fence {partition: $partition}) ON CREATE SET f.epoch = $epoch"
     } else {
@@ -200,6 +211,9 @@ async fn fenced(tx: &mut Txn, tenant: &Tenant, batch: &Prepared) -> Result<()> {
         let message = format!("the graph knows nothing of {tenant} partition {}: it was lost", batch.partition);
         return Err(Error::new(ErrorKind::Corrupt, message));
     };
+    if epoch == HELD {
+        return Err(moves());
+    }
     if epoch > batch.epoch {
         return Err(Error::new(ErrorKind::Fenced, format!("epoch {} has passed: {epoch} writes the graph", batch.epoch)));
     }

@@ -1,5 +1,6 @@
 //! The graph in files: one database per tenant, opened when it is first needed.
 
+mod copy;
 mod cypher;
 mod read;
 mod row;
@@ -14,7 +15,9 @@ use marsdb_graph::{GraphError, GraphStore as Database, PropertyValue, Txn};
 use crate::engine::{EpisodeRow, ResourceRow};
 use crate::model::Time;
 use crate::storage::cypher::{CypherAnswer, CypherQuery};
-use crate::storage::graph::{GraphBatch, GraphCounts, GraphStore, ResourceFilter, Subgraph, TimelineFilter};
+use crate::storage::graph::{
+    GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, ResourceFilter, Subgraph, TimelineFilter,
+};
 use crate::storage::{Error, ErrorKind, Result, Tenant};
 
 /// Most databases that stay open: each holds its pages in memory.
@@ -219,6 +222,11 @@ impl GraphStore for MarsGraph {
     async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
         let filter = filter.clone();
         Ok(self.with(tenant, false, move |db| read::timeline(db, &filter)).await?.unwrap_or_default())
+    }
+
+    async fn page(&self, tenant: &Tenant, part: GraphPart, after: &str, limit: usize) -> Result<GraphPage> {
+        let after = after.to_owned();
+        Ok(self.with(tenant, false, move |db| copy::page(db, part, &after, limit)).await?.unwrap_or_default())
     }
 
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {

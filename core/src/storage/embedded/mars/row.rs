@@ -90,7 +90,7 @@ pub(super) fn incident_props(i: &IncidentNode) -> Props {
     ])
 }
 
-fn get_text(props: &Props, key: &str) -> String {
+pub(super) fn get_text(props: &Props, key: &str) -> String {
     match props.get(key) {
         Some(PropertyValue::String(text)) => text.clone(),
         _ => String::new(),

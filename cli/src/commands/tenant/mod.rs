@@ -1,5 +1,9 @@
 //! `kgrca tenant`
 
+mod archive;
+mod moving;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, NewClient, Page, Served};
@@ -120,6 +124,41 @@ pub(super) enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Write a tenant's graph, incidents, answers and state to a folder, as lines of JSON with a manifest
+    Export {
+        /// Tenant's id or name
+        #[arg(add = crate::complete::tenants())]
+        id: String,
+        /// Folder to write, which is not there yet
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
+    /// Create a tenant from an export, whatever stores it came from; its key is shown once
+    Import {
+        /// Folder that an export wrote
+        folder: PathBuf,
+        /// What the customer is called, instead of what the export says
+        #[arg(long)]
+        name: Option<String>,
+        /// Plan, instead of what the export says
+        #[arg(long)]
+        plan: Option<String>,
+        /// Whom to write to
+        #[arg(long, default_value = "")]
+        email: String,
+        /// Go on with an import that stopped
+        #[arg(long, value_name = "SAGA")]
+        resume: Option<String>,
+    },
+    /// Move a tenant's graph to another server of Neo4j while it is served
+    Move {
+        /// Tenant's id or name
+        #[arg(add = crate::complete::tenants())]
+        id: String,
+        /// The server, as the URL of the graph names it
+        #[arg(long, value_name = "HOST:PORT")]
+        graph_server: String,
+    },
 }
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
@@ -161,16 +200,20 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             }
             env.out.value(&saga, || super::saga::table(env, std::slice::from_ref(&saga)))
         }
+        Verb::Export { id, out } => archive::export(env, &id_of(env, id)?, &out),
+        Verb::Import { folder, name, plan, email, resume } => {
+            archive::import(env, &folder, archive::Wish { name, plan, email, resume })
+        }
+        Verb::Move { id, graph_server } => moving::run(env, &id_of(env, id)?, graph_server),
     }
 }
 
 /// The id of a tenant that was given by id or by name.
 pub(super) fn id_of(env: &Env<'_>, given: String) -> Result<String> {
-    let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
-    let known = page.items.iter().any(|s| s.client.client_id == given);
-    if known || Tenant::parse(&given).is_some() {
+    if Tenant::parse(&given).is_some() {
         return Ok(given);
     }
+    let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
     let mut named = page.items.into_iter().map(|s| s.client).filter(|c| c.name == given && c.deleted_at.is_none());
     match (named.next(), named.next()) {
         (Some(only), None) => Ok(only.client_id),

@@ -1,0 +1,191 @@
+//! `kgrca tenant export` and `kgrca tenant import`
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use kgrca_core::api::{ClientStatus, CreatedClient, Imported, NewClient};
+use kgrca_core::model::Time;
+use kgrca_core::storage::archive::{FORMAT, Manifest, Part, PartFile};
+use kgrca_core::storage::{ClientState, Saga, hex};
+use reqwest::Method;
+use sha2::{Digest, Sha256};
+
+use super::{Env, PATIENCE, path, show_created};
+use crate::client::{As, Client};
+use crate::error::{CliError, Result};
+use crate::output::Table;
+
+const MANIFEST: &str = "manifest.json";
+/// Bytes that are sent at once.
+const PIECE: usize = 4 << 20;
+
+/// What a person wants of an import.
+pub(super) struct Wish {
+    pub name: Option<String>,
+    pub plan: Option<String>,
+    pub email: String,
+    pub resume: Option<String>,
+}
+
+/// Rows and checksum of what passed.
+#[derive(Default)]
+struct Sum {
+    rows: u64,
+    hash: Sha256,
+}
+
+impl Sum {
+    fn add(&mut self, bytes: &[u8]) {
+        self.rows += bytes.iter().filter(|b| **b == b'\n').count() as u64;
+        self.hash.update(bytes);
+    }
+
+    fn of(self, part: Part) -> PartFile {
+        PartFile { file: format!("{}.jsonl", part.as_str()), part, rows: self.rows, sha256: hex(&self.hash.finalize()) }
+    }
+}
+
+fn at(place: &Path) -> impl Fn(std::io::Error) -> CliError + '_ {
+    move |e| CliError::failed(format!("{}: {e}", place.display()))
+}
+
+pub(super) fn export(env: &Env<'_>, id: &str, out: &Path) -> Result {
+    let client = env.client()?;
+    let status: ClientStatus = client.get(As::Operator, &path(id), &[])?;
+    if out.exists() {
+        return Err(CliError::usage(format!("{} is there already", out.display())).hint("give a folder that is not"));
+    }
+    let was_served = status.client.state == ClientState::Active;
+    if was_served {
+        let advice = format!("`kgrca tenant suspend {id}` first makes a copy of one instant");
+        env.out.message(&format!("records may come in meanwhile; {advice}"));
+    }
+    std::fs::create_dir_all(out).map_err(at(out))?;
+    let exported_at = Time(jiff::Timestamp::now().as_microsecond());
+    let mut files = Vec::new();
+    for part in Part::EXPORTED {
+        let file = out.join(format!("{}.jsonl", part.as_str()));
+        let mut sum = Sum::default();
+        let mut writer = BufWriter::new(File::create(&file).map_err(at(&file))?);
+        client.download(&format!("{}/export/{}", path(id), part.as_str()), |piece| {
+            sum.add(piece);
+            writer.write_all(piece).map_err(at(&file))
+        })?;
+        writer.into_inner().map_err(|e| at(&file)(e.into_error()))?.sync_all().map_err(at(&file))?;
+        files.push(sum.of(part));
+    }
+    let (version, c) = (env!("CARGO_PKG_VERSION").to_owned(), status.client);
+    let manifest =
+        Manifest { format: FORMAT, version, client_id: c.client_id, name: c.name, plan: c.plan, exported_at, was_served, files };
+    // Last: without it the folder is no export.
+    let file = out.join(MANIFEST);
+    let text = serde_json::to_string_pretty(&manifest).map_err(|e| CliError::failed("the manifest").cause(e))?;
+    std::fs::write(&file, text + "\n").map_err(at(&file))?;
+    env.out.value(&manifest, || {
+        let cells = |f: &PartFile| [f.file.clone(), f.rows.to_string(), f.sha256.clone()];
+        Table::new(&["FILE", "ROWS", "SHA256"]).rows(&manifest.files, cells)
+    })
+}
+
+/// Reads the manifest of a folder and checks every file against it.
+fn checked(folder: &Path) -> Result<Manifest> {
+    let file = folder.join(MANIFEST);
+    let text = std::fs::read(&file).map_err(|e| at(&file)(e).hint("`kgrca tenant export` writes such a folder"))?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| CliError::failed(format!("{}: {e}", file.display())))?;
+    if manifest.format != FORMAT {
+        let message = format!("{}: format {}; this version reads {FORMAT}", file.display(), manifest.format);
+        return Err(CliError::failed(message).hint(format!("use version {} or a later one", manifest.version)));
+    }
+    for part in Part::LOADED {
+        let told = manifest.files.iter().find(|f| f.part == part);
+        let told = told.ok_or_else(|| CliError::failed(format!("{}: no file of {}", file.display(), part.as_str())))?;
+        // By our own name: what a manifest says is no path.
+        let file = folder.join(format!("{}.jsonl", part.as_str()));
+        let mut reader = BufReader::new(File::open(&file).map_err(at(&file))?);
+        let mut sum = Sum::default();
+        loop {
+            let piece = reader.fill_buf().map_err(at(&file))?;
+            let length = piece.len();
+            if length == 0 {
+                break;
+            }
+            sum.add(piece);
+            reader.consume(length);
+        }
+        let found = sum.of(part);
+        if found.sha256 != told.sha256 {
+            let message = format!("{}: it is not what was exported ({} rows, {} then)", file.display(), found.rows, told.rows);
+            return Err(CliError::failed(message).hint("copy the folder again"));
+        }
+    }
+    Ok(manifest)
+}
+
+pub(super) fn import(env: &Env<'_>, folder: &Path, wish: Wish) -> Result {
+    let manifest = checked(folder)?;
+    let client = env.client()?;
+    let saga = match wish.resume {
+        Some(saga) => saga,
+        None => {
+            let plan = wish.plan.unwrap_or_else(|| manifest.plan.clone());
+            let name = wish.name.unwrap_or_else(|| manifest.name.clone());
+            let request = format!("{:032x}", rand::random::<u128>());
+            let new = NewClient { name, plan, contact_email: wish.email };
+            let begun: Saga = client.send_until(As::Operator, "/api/v1/admin/imports", &new, &request, PATIENCE, &mut |why| {
+                env.out.message(&format!("{why}; trying again for up to 2 minutes"));
+            })?;
+            begun.saga_id
+        }
+    };
+    let created = loaded(env, &client, folder, &manifest, &saga).map_err(|mut e| {
+        let hint = format!(
+            "the tenant is not served yet: `kgrca tenant import {} --resume {saga}` goes on, `kgrca saga compensate {saga}` removes it",
+            folder.display()
+        );
+        let hint = e.hint.take().map_or(hint.clone(), |first| format!("{first}; {hint}"));
+        e.hint(hint)
+    })?;
+    show_created(env, &created)
+}
+
+/// Sends all files, compares what came of them, and lets the tenant be served.
+fn loaded(env: &Env<'_>, client: &Client, folder: &Path, manifest: &Manifest, saga: &str) -> Result<CreatedClient> {
+    let route = format!("/api/v1/admin/imports/{saga}");
+    for part in Part::LOADED {
+        send(client, &folder.join(format!("{}.jsonl", part.as_str())), &format!("{route}/{}", part.as_str()))?;
+    }
+    // Records are kept by other keys in other logs; all else is equal to the byte.
+    for told in manifest.files.iter().filter(|f| f.part != Part::Records) {
+        let mut sum = Sum::default();
+        client.download(&format!("{route}/{}", told.part.as_str()), |piece| {
+            sum.add(piece);
+            Ok(())
+        })?;
+        let found = sum.of(told.part);
+        if found == *told {
+            continue;
+        }
+        let what = format!("{}: {} rows were exported, {} are here", told.part.as_str(), told.rows, found.rows);
+        if !manifest.was_served {
+            return Err(CliError::failed(format!("the copy is not equal: {what}")));
+        }
+        env.out.message(&format!("{what}; the tenant was served while it was exported"));
+    }
+    client.send(Method::POST, As::Operator, &route, &serde_json::Value::Null)
+}
+
+/// Sends a file in pieces of whole lines.
+fn send(client: &Client, file: &Path, route: &str) -> Result {
+    let mut reader = BufReader::new(File::open(file).map_err(at(file))?);
+    let mut piece = Vec::new();
+    loop {
+        let length = reader.read_until(b'\n', &mut piece).map_err(at(file))?;
+        if piece.len() >= PIECE || length == 0 && !piece.is_empty() {
+            let _: Imported = client.post_lines(route, std::mem::take(&mut piece))?;
+        }
+        if length == 0 {
+            return Ok(());
+        }
+    }
+}

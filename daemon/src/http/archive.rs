@@ -1,0 +1,107 @@
+//! The operator's side: tenants leave as lines of JSON, and come from such lines.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use kgrca_core::api::{CreatedClient, ErrorBody, Imported, NewClient};
+use kgrca_core::storage::Saga;
+use kgrca_core::storage::archive::Part;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::admin::{audit, created, living, wanted};
+use super::error::ApiError;
+use super::given::Given;
+use super::guard::Operator;
+use super::ingest::body_error;
+use super::sagas;
+use crate::app::App;
+use crate::tenancy;
+
+fn part(word: &str) -> Result<Part, ApiError> {
+    let words = || Part::EXPORTED.map(Part::as_str).join(", ");
+    let known = Part::EXPORTED.into_iter().find(|p| p.as_str() == word);
+    known.ok_or_else(|| ApiError::not_found(format!("`{word}` is no part of a tenant")).hint(words()))
+}
+
+/// A part of a tenant as lines of JSON, in the order of their ids. Parts are exported in the order records, clusters,
+/// incidents, causes, episodes, edges, resources: then what a row refers to is there also when the tenant is served meanwhile.
+#[utoipa::path(get, path = "/admin/clients/{id}/export/{part}", tag = "admin", params(("id" = String, Path), ("part" = String, Path, description = "records, clusters, incidents, causes, edges, episodes or resources")), responses((status = 200, description = "a row on each line", content_type = "application/x-ndjson"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub async fn export(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path((id, word)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let part = part(&word)?;
+    let (tenant, client) = living(&app, &id).await?;
+    audit(&app, &operator.key_id, &id, "client.export", &word).await?;
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    tokio::spawn(async move {
+        if let Err(e) = tenancy::export(&app, &tenant, &client, part, &sender).await {
+            tracing::warn!(client_id = %tenant, error = %e, "an export ended early");
+            // The reader sees a body that breaks off. Nobody may be left to see it.
+            let _ = sender.send(Err(e)).await;
+        }
+    });
+    let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((headers, Body::from_stream(ReceiverStream::new(receiver))).into_response())
+}
+
+/// Begins to set a tenant up that comes from another installation. It takes rows then, and is served when it is told that
+/// all were loaded.
+#[utoipa::path(post, path = "/admin/imports", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewClient, responses((status = 202, body = Saga), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn begin(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    headers: HeaderMap,
+    Given(wish): Given<NewClient>,
+) -> Result<(StatusCode, Json<Saga>), ApiError> {
+    let (client, request) = wanted(&app, wish, &headers)?;
+    let saga = tenancy::create_to_load(&app, client, request).await?;
+    audit(&app, &operator.key_id, &saga.client_id, "client.import", &saga.saga_id).await?;
+    Ok((StatusCode::ACCEPTED, Json(saga)))
+}
+
+/// Loads rows of a part, a row on each line, as an export gives them. The same rows again change nothing. Resources come
+/// first, then edges, causes, episodes, incidents, clusters and records.
+#[utoipa::path(post, path = "/admin/imports/{id}/{part}", tag = "admin", params(("id" = String, Path, description = "the saga"), ("part" = String, Path, description = "resources, episodes, edges, causes, incidents, clusters or records")), request_body(content = String, content_type = "application/x-ndjson"), responses((status = 200, body = Imported), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn load(
+    State(app): State<Arc<App>>,
+    _: Operator,
+    Path((id, word)): Path<(String, String)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Imported>, ApiError> {
+    let (tenant, client) = tenancy::unfinished(&app, sagas::find(&app, &id).await?).await?;
+    let part = part(&word)?;
+    let body = body.map_err(|e| body_error(&app, &e))?;
+    let rows = tenancy::import(&app, &tenant, &client, part, &body).await?;
+    Ok(Json(Imported { rows }))
+}
+
+/// A part of what was loaded so far, as an export gives it: equal to what was sent, when all of it is there.
+#[utoipa::path(get, path = "/admin/imports/{id}/{part}", tag = "admin", params(("id" = String, Path, description = "the saga"), ("part" = String, Path, description = "resources, episodes, edges, causes, incidents, clusters or records")), responses((status = 200, description = "a row on each line", content_type = "application/x-ndjson"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub async fn check(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path((id, word)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let (tenant, _) = tenancy::unfinished(&app, sagas::find(&app, &id).await?).await?;
+    export(State(app), operator, Path((tenant.to_string(), word))).await
+}
+
+/// Says that everything was loaded: the tenant gets its first key, which is shown only here, and is served.
+#[utoipa::path(post, path = "/admin/imports/{id}", tag = "admin", params(("id" = String, Path, description = "the saga")), responses((status = 201, body = CreatedClient), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn end(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
+    tenancy::unfinished(&app, sagas::find(&app, &id).await?).await?;
+    let (saga, secrets) = tenancy::loaded(&app, &id).await?;
+    audit(&app, &operator.key_id, &saga.client_id, "client.create", &saga.saga_id).await?;
+    Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))))
+}

@@ -1,0 +1,90 @@
+//! A tenant's graph on another server: held where it is, copied, and cleared when the other one counts.
+
+use kgrca_core::storage::{Error, ErrorKind, GraphBatch, GraphPart, Result, Tenant};
+use neo4rs::{Graph, query};
+
+use super::{Neo4jGraph, copy, failed, persistent, read, rows, write};
+
+/// How many resources, episodes or incidents are copied at once.
+const PAGE: usize = 2000;
+
+async fn run(graph: &Graph, text: &str, parameters: &[(&str, i64)], tenant: &Tenant) -> Result<()> {
+    persistent(|| async {
+        let question = parameters.iter().fold(query(text).param("tenant", tenant.as_str()), |q, (name, v)| q.param(name, *v));
+        graph.run(question).await.map(|_| ()).map_err(|e| failed(&e))
+    })
+    .await
+}
+
+impl Neo4jGraph {
+    /// Whether another tenant can come to a server.
+    ///
+    /// # Errors
+    /// When it cannot, or is not in the URL.
+    pub async fn is_free(&self, server: &str) -> Result<()> {
+        self.0.is_free(server).await
+    }
+
+    /// Lets a server be the one that holds a tenant.
+    ///
+    /// # Errors
+    /// When somebody else holds it meanwhile.
+    pub async fn place(&self, tenant: &Tenant, server: &str) -> Result<()> {
+        self.0.place(tenant, server).await
+    }
+
+    /// Keeps every worker from writing a tenant's graph on a server: fences that no epoch passes stand before it.
+    pub async fn hold(&self, tenant: &Tenant, server: &str) -> Result<()> {
+        let graph = self.0.on(tenant, server).await?;
+        // The owner first, as whoever raises a new fence does: none appears behind this.
+        let text = "MATCH (o:Owner {client_id: $tenant}) SET o.moves = true
+            WITH o OPTIONAL MATCH (f:Fence) SET f.held = coalesce(f.held, f.epoch), f.epoch = $held";
+        run(&graph, text, &[("held", write::HELD)], tenant).await
+    }
+
+    /// Takes [`Self::hold`] back.
+    pub async fn let_go(&self, tenant: &Tenant, server: &str) -> Result<()> {
+        let graph = self.0.on(tenant, server).await?;
+        let text = "MATCH (o:Owner {client_id: $tenant}) REMOVE o.moves
+            WITH o MATCH (f:Fence) WHERE f.held IS NOT NULL SET f.epoch = f.held REMOVE f.held";
+        run(&graph, text, &[], tenant).await
+    }
+
+    /// Copies a held graph to a server that is free. What was copied before is written over.
+    pub async fn copy(&self, tenant: &Tenant, from: &str, to: &str) -> Result<()> {
+        self.0.prepare_at(tenant, to).await?;
+        let (from, to) = (self.0.on(tenant, from).await?, self.0.on(tenant, to).await?);
+        let text = "MATCH (f:Fence) WHERE f.held IS NOT NULL RETURN f.partition AS partition, f.held AS epoch ORDER BY partition";
+        let mut fences: Vec<(i64, i64)> = Vec::new();
+        for row in &rows(&from, || query(text)).await? {
+            fences.push((read::read(row, "partition")?, read::read(row, "epoch")?));
+        }
+        // Without a fence nothing was ever written.
+        let Some((partition, epoch)) = fences.first().copied() else { return Ok(()) };
+        for part in GraphPart::ALL {
+            let mut next = Some(String::new());
+            while let Some(after) = next {
+                let page = copy::page(&from, part, &after, PAGE).await?;
+                let (changes, incidents) = (page.changes, page.incidents);
+                let batch = GraphBatch { partition: partition as u32, epoch, whole: true, changes, incidents };
+                let batch = write::Prepared::new(&batch);
+                persistent(|| write::write(&to, tenant, &batch)).await?;
+                next = page.next;
+            }
+        }
+        let counts = (read::counts(&from).await?, read::counts(&to).await?);
+        if counts.0 != counts.1 {
+            return Err(Error::new(ErrorKind::Corrupt, format!("graph: the copy of {tenant} is not whole: {counts:?}")));
+        }
+        for (partition, epoch) in fences {
+            let text = "MATCH (:Owner {client_id: $tenant}) MERGE (f:Fence {partition: $partition}) SET f.epoch = $epoch";
+            run(&to, text, &[("partition", partition), ("epoch", epoch)], tenant).await?;
+        }
+        Ok(())
+    }
+
+    /// Erases what is left of a tenant on a server that does not hold it.
+    pub async fn clear(&self, tenant: &Tenant, server: &str) -> Result<()> {
+        self.0.clear(tenant, server).await
+    }
+}

@@ -1,0 +1,60 @@
+//! A tenant's graph goes to another server while the tenant is served: until the copy is whole, what its workers would write
+//! waits in the log, and questions are answered by the server of before.
+
+use kgrca_core::storage::{Client, Error, ErrorKind, GraphMove, Saga, SagaKind, Step, Tenant};
+
+use super::saga;
+use crate::app::App;
+use crate::storage::neo4j::Neo4jGraph;
+
+fn servers(app: &App) -> Result<&Neo4jGraph, Error> {
+    let only = || Error::new(ErrorKind::Refused, "graphs move between servers of Neo4j; this daemon keeps them in files");
+    app.stores.neo4j.as_deref().ok_or_else(only)
+}
+
+/// Writes down that a tenant's graph is to move; whoever looks after sagas does it.
+pub async fn move_graph(app: &App, tenant: &Tenant, client: Client, to: &str) -> Result<Saga, Error> {
+    let servers = servers(app)?;
+    let open = app.stores.meta.sagas(Some(tenant.as_str())).await?.into_iter().find(|s| !s.is_over());
+    if let Some(open) = open {
+        return Err(Error::new(ErrorKind::Conflict, format!("{} of {tenant} is not over", open.saga_id))
+            .hint(format!("kgrca saga show {}", open.saga_id)));
+    }
+    let from = app.stores.meta.graph_place(tenant).await?;
+    let from = from.ok_or_else(|| Error::new(ErrorKind::Conflict, format!("{tenant} has no graph on a server")))?;
+    if from == to {
+        return Err(Error::new(ErrorKind::Conflict, format!("the graph of {tenant} is on {to} already")));
+    }
+    servers.is_free(to).await?;
+    let graph = Some(GraphMove { from, to: to.to_owned() });
+    let saga = Saga { graph, ..saga(SagaKind::Move, &Saga::MOVE, client) };
+    app.stores.meta.put_saga(&saga).await?;
+    Ok(saga)
+}
+
+fn way(saga: &Saga) -> Result<&GraphMove, Error> {
+    saga.graph.as_ref().ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{} moves nowhere", saga.saga_id)))
+}
+
+/// Does a step of a move.
+pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step) -> Result<(), Error> {
+    let (servers, way) = (servers(app)?, way(saga)?);
+    match step {
+        Step::Hold => servers.hold(tenant, &way.from).await,
+        Step::Copy => servers.copy(tenant, &way.from, &way.to).await,
+        Step::Switch => servers.place(tenant, &way.to).await,
+        _ => servers.clear(tenant, &way.from).await,
+    }
+}
+
+/// Takes a step of a move back.
+pub(super) async fn undo(app: &App, saga: &Saga, tenant: &Tenant, step: Step) -> Result<(), Error> {
+    let (servers, way) = (servers(app)?, way(saga)?);
+    match step {
+        Step::Hold => servers.let_go(tenant, &way.from).await,
+        Step::Copy => servers.clear(tenant, &way.to).await,
+        Step::Switch => servers.place(tenant, &way.from).await,
+        // Never: a move that came so far is only finished.
+        _ => Ok(()),
+    }
+}

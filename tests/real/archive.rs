@@ -1,0 +1,156 @@
+//! A tenant leaves one installation and enters another, whatever stores either has, and stays what it was.
+
+use std::path::Path;
+use std::process::Output;
+
+use kgrca_core::model::{Time, Topic};
+use kgrca_tests::server::Tenant;
+use kgrca_tests::simulate::{Cluster, Sent, Size};
+use kgrca_tests::stack::Stack;
+use kgrca_tests::{Server, faults};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::onboarding::{json_of, operator};
+
+fn now() -> Time {
+    Time(jiff::Timestamp::now().as_microsecond())
+}
+
+fn kind(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Resource => "resources",
+        Topic::Topology => "topology",
+        Topic::Events => "events",
+        Topic::Logs => "logs",
+        _ => "alerts",
+    }
+}
+
+/// Sends records topic by topic. Returns how many they were.
+async fn send(server: &Server, tenant: &Tenant, records: impl Iterator<Item = Sent>) -> u64 {
+    let mut by_topic: std::collections::BTreeMap<Topic, (u64, Vec<u8>)> = std::collections::BTreeMap::new();
+    for (topic, record) in records {
+        let (count, text) = by_topic.entry(topic).or_default();
+        *count += 1;
+        text.extend(record);
+        text.push(b'\n');
+    }
+    for (topic, (_, text)) in &by_topic {
+        server.ingest(tenant, kind(*topic), text.clone()).await;
+    }
+    by_topic.values().map(|(count, _)| count).sum()
+}
+
+async fn serve(server: &Server, tenant: &Tenant, state: &str) {
+    let body = json!({"state": state}).to_string().into_bytes();
+    let path = format!("/api/v1/admin/clients/{}", tenant.id);
+    let answer = server.call(Method::PATCH, &path, Some(&server.operator), Some(body)).await;
+    assert_eq!(answer.status(), 200);
+}
+
+fn export(server: &Server, tenant: &Tenant, folder: &Path) -> Value {
+    json_of(&operator(server, &["tenant", "export", &tenant.id, "--out", folder.to_str().unwrap()]))
+}
+
+fn import(server: &Server, folder: &Path, more: &[&str]) -> Output {
+    operator(server, &[&["tenant", "import", folder.to_str().unwrap()], more].concat())
+}
+
+fn imported(server: &Server, folder: &Path) -> Tenant {
+    let created = json_of(&import(server, folder, &[]));
+    Tenant { id: created["client_id"].as_str().unwrap().into(), key: created["api_key"].as_str().unwrap().into() }
+}
+
+/// What a tenant's users see of it: every incident with its answer, and what lies around the first one.
+async fn seen(server: &Server, tenant: &Tenant) -> Vec<Value> {
+    let list = server.get("/api/v1/incidents?limit=500", &tenant.key).await;
+    let mut all = Vec::new();
+    for incident in list["items"].as_array().unwrap() {
+        let id = incident["incident_id"].as_str().unwrap();
+        let mut answer = server.get(&format!("/api/v1/rca/{id}?at=2100-01-01T00:00:00Z"), &tenant.key).await;
+        // It says how far time has gone on.
+        answer["window"]["to"].take();
+        let timeline = server.get(&format!("/api/v1/incidents/{id}/timeline"), &tenant.key).await;
+        let transitions: Vec<Value> = timeline["items"].as_array().unwrap().iter().map(|t| t["to"].clone()).collect();
+        all.push(json!({"id": id, "answer": answer, "transitions": transitions}));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_goes_from_files_to_servers_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    std::fs::create_dir(place("files")).unwrap();
+    let files = Server::start(&place("files"), &[]);
+    let tenant = files.tenant("Acme & Söhne", "enterprise").await;
+    let mut cluster = Cluster::new(Size { nodes: 5, workloads: 20, replicas: 3, noisy: 2 }, 3, now());
+    let mut sent = send(&files, &tenant, cluster.listing().collect::<Vec<_>>().into_iter()).await;
+    sent += send(&files, &tenant, faults::records(now()).into_iter()).await;
+    files.settled(&tenant, sent).await;
+    let first = files.get("/api/v1/incidents", &tenant.key).await["items"][0]["incident_id"].as_str().unwrap().to_owned();
+    let ack = json!({"state": "acknowledged", "note": "I look"}).to_string().into_bytes();
+    files.call(Method::PATCH, &format!("/api/v1/incidents/{first}"), Some(&tenant.key), Some(ack)).await;
+    files.settled(&tenant, sent).await;
+    let before = seen(&files, &tenant).await;
+    assert!(before.len() >= 3, "{before:?}");
+    serve(&files, &tenant, "suspended").await;
+    let manifest = export(&files, &tenant, &place("one"));
+    assert!(manifest["files"].as_array().unwrap().iter().all(|f| f["rows"].as_u64().unwrap() > 0), "{manifest}");
+
+    let stack = Stack::start();
+    let servers = stack.daemon(&place("servers"));
+    let there = imported(&servers, &place("one"));
+    assert_eq!(servers.settled(&there, 0).await["records"]["seen"], 0, "nothing is counted twice");
+    assert_eq!(seen(&servers, &there).await, before, "incidents, answers and acts are what they were");
+    serve(&servers, &there, "suspended").await;
+    export(&servers, &there, &place("two"));
+
+    let back = imported(&files, &place("two"));
+    assert_eq!(seen(&files, &back).await, before, "also on the way back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let sent = send(&server, &tenant, faults::records(now()).into_iter()).await;
+    server.settled(&tenant, sent).await;
+    let out = folder.path().join("out");
+    export(&server, &tenant, &out);
+    let refused = operator(&server, &["tenant", "export", &tenant.id, "--out", out.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2), "what is there is not written over");
+    let edges = out.join("edges.jsonl");
+    let whole = std::fs::read(&edges).unwrap();
+    std::fs::write(&edges, &whole[..whole.len() - 2]).unwrap();
+    let damaged = import(&server, &out, &[]);
+    let said = String::from_utf8_lossy(&damaged.stderr).into_owned();
+    assert_eq!(damaged.status.code(), Some(1), "{said}");
+    assert!(said.contains("edges.jsonl: it is not what was exported"), "{said}");
+    std::fs::write(&edges, &whole).unwrap();
+
+    let body = json!({"name": "Acme", "plan": "pro"}).to_string().into_bytes();
+    let begun = server.call(Method::POST, "/api/v1/admin/imports", Some(&server.operator), Some(body)).await;
+    assert_eq!(begun.status(), 202);
+    let saga: Value = begun.json().await.unwrap();
+    let saga = saga["saga_id"].as_str().unwrap();
+    let path = format!("/api/v1/admin/imports/{saga}/resources");
+    let wrong = server.call(Method::POST, &path, Some(&server.operator), Some(b"{}\n{\"id\":1}".to_vec())).await;
+    assert_eq!(wrong.status(), 400, "a line that is no row");
+    let some: Vec<u8> =
+        std::fs::read(out.join("resources.jsonl")).unwrap().split_inclusive(|b| *b == b'\n').take(3).flatten().copied().collect();
+    assert_eq!(server.call(Method::POST, &path, Some(&server.operator), Some(some)).await.status(), 200);
+    // A resume by itself makes nobody served who is not loaded.
+    json_of(&operator(&server, &["saga", "resume", saga]));
+    let open = json_of(&operator(&server, &["saga", "list", "--open"]));
+    assert_eq!(open["items"].as_array().unwrap().len(), 1, "it still waits for the rest: {open}");
+    let created = json_of(&import(&server, &out, &["--resume", saga]));
+    let again = Tenant { id: created["client_id"].as_str().unwrap().into(), key: created["api_key"].as_str().unwrap().into() };
+    let count = |stats: &Value| stats["stored"].clone();
+    let (old, new) = (server.get("/api/v1/graph/stats", &tenant.key).await, server.get("/api/v1/graph/stats", &again.key).await);
+    assert_eq!(count(&old)["incidents"], count(&new)["incidents"]);
+    let late = server.call(Method::POST, &path, Some(&server.operator), Some(Vec::new())).await;
+    assert_eq!(late.status(), 409, "who is served takes no more rows");
+}
