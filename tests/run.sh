@@ -21,8 +21,9 @@ if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
   PATH="$HOME/.cargo/bin:$PATH"
 fi
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/kgrca/target}"
-# The binaries stand beside each other: tests start them as people do.
-cargo build --locked -p kgrca-cli -p kgrca-daemon
+# The binaries stand beside each other: tests start them as people do. Of the whole workspace, as the tests are: what both
+# need is compiled once.
+cargo build --locked --workspace --bins
 export KGRCA_BIN="$CARGO_TARGET_DIR/debug"
 # The tool that checks the API against its own document: a Python program, in a folder of its own.
 python="${XDG_CACHE_HOME:-$HOME/.cache}/kgrca/python"

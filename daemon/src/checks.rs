@@ -1,15 +1,21 @@
 //! Checks of every part: at the start, and whenever an operator asks.
 
+use std::time::Duration;
+
 use kgrca_core::api::Check;
-use kgrca_core::storage::{ErrorKind, Result, SagaKind, SagaState, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, Result, SagaKind, SagaState, Tenant};
 
 use crate::app::{App, now};
 use crate::storage::Stores;
+use crate::tenancy;
 
 /// How far the clocks of daemon and store may differ, in seconds.
 const SKEW: f64 = 5.0;
 /// After how many seconds a saga that nobody works on is said to have stopped.
 const STOPPED: f64 = 120.0;
+
+/// How long a store may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn check(what: &str, result: Result<String>) -> Check {
     match result {
@@ -21,15 +27,22 @@ fn check(what: &str, result: Result<String>) -> Check {
     }
 }
 
+async fn answered<T>(check: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Error::new(ErrorKind::Unavailable, format!("no answer within {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, check).await.map_err(late)?
+}
+
 /// Whether every store answers and lets us do what we need.
 pub async fn of_stores(stores: &Stores) -> Vec<Check> {
-    let mut all = vec![
-        check("metadata", stores.meta.check().await),
-        check("log", stores.log.check().await),
-        check("graph", stores.graph.check().await),
-        check("limits", stores.limits.check().await),
-    ];
-    if let Ok(Some(theirs)) = stores.meta.now().await {
+    let (metadata, log, graph, limits, clock) = tokio::join!(
+        answered(stores.meta.check()),
+        answered(stores.log.check()),
+        answered(stores.graph.check()),
+        answered(stores.limits.check()),
+        answered(stores.meta.now()),
+    );
+    let mut all = vec![check("metadata", metadata), check("log", log), check("graph", graph), check("limits", limits)];
+    if let Ok(Some(theirs)) = clock {
         let skew = now().seconds_since(theirs);
         let found = format!("{skew:+.3} s against the metadata's");
         let hint = (skew.abs() > SKEW).then(|| "let both machines keep time by NTP".to_owned());
@@ -38,7 +51,7 @@ pub async fn of_stores(stores: &Stores) -> Vec<Check> {
     all
 }
 
-/// Sagas that stopped, and tenants whose topics or graph do not answer.
+/// Sagas that stopped, and tenants whose topics or graph do not answer, or are not set as they should be.
 pub async fn of_tenants(app: &App) -> Vec<Check> {
     let mut all = Vec::new();
     match app.stores.meta.sagas(None).await {
@@ -61,8 +74,18 @@ pub async fn of_tenants(app: &App) -> Vec<Check> {
                     app.stores.log.ends(&tenant).await?;
                     app.stores.graph.knows(&tenant, 0).await
                 };
+                let what = format!("tenant {tenant}");
                 if let Err(e) = answered.await {
-                    all.push(check(&format!("tenant {tenant}"), Err(e)));
+                    all.push(check(&what, Err(e)));
+                    continue;
+                }
+                match tenancy::differences(app, &tenant, client).await {
+                    Ok(found) if found.is_empty() => {}
+                    Ok(found) => {
+                        let hint = Some(format!("kgrca tenant update {tenant} --plan {} sets them", client.plan));
+                        all.push(Check { what, ok: false, found: found.join("; "), hint });
+                    }
+                    Err(e) => all.push(check(&what, Err(e))),
                 }
             }
         }

@@ -86,10 +86,10 @@ async fn serve(
     let address = |l: &TcpListener| l.local_addr().map_err(|e| Failure::new(e.to_string(), "check --listen"));
     let (api, metrics) = (address(&listener)?, address(&metrics_listener)?);
     let (stop, stopped) = watch::channel(false);
-    let me = me(&app.settings, app.engine.owner(), api);
+    let mut me = me(&app.settings, app.engine.owner(), api);
     alone(&app, &me).await?;
     preload(&app).await?;
-    app.engine.share(&me).await?;
+    app.engine.share(&mut me).await?;
     let until = |mut stopped: watch::Receiver<bool>| async move {
         // The sender lives as long as the daemon.
         let _ = stopped.changed().await;
@@ -110,6 +110,8 @@ async fn serve(
     let engine = Arc::clone(&app.engine);
     let share = stopped.clone();
     tasks.push(tokio::spawn(async move { engine.keep_share(me, share).await }));
+    tasks.push(tokio::spawn(crate::jobs::watch_servers(Arc::clone(&app), stopped.clone())));
+    tasks.push(tokio::spawn(crate::jobs::keep_sagas(Arc::clone(&app), stopped.clone())));
     tasks.push(tokio::spawn(crate::jobs::run(Arc::clone(&app), stopped)));
     telemetry::Serving { api, metrics }.emit();
     if let Some(file) = &app.settings.ready_file {
@@ -227,7 +229,8 @@ async fn alone(app: &App, me: &DaemonRow) -> Result<(), Failure> {
     if !app.stores.are_shared || local.is_empty() {
         return Ok(());
     }
-    let living = app.stores.meta.daemons(now().plus(-10 * kgrca_core::model::time::SECOND)).await?;
+    let at = app.stores.meta.now().await?.unwrap_or_else(now);
+    let living = app.stores.meta.daemons(at.plus(-10 * kgrca_core::model::time::SECOND)).await?;
     match living.iter().find(|d| d.owner != me.owner) {
         Some(other) => Err(Failure::new(
             format!(

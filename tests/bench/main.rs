@@ -1,9 +1,11 @@
 //! Benchmarks: `cargo run --release -p kgrca-tests --bin bench -- NAME`. Each prints JSON lines `{"name","value","unit"}`.
 
+mod conformance;
 mod engine;
 mod process;
 mod service;
 mod stack;
+mod tenants;
 
 use serde_json::json;
 
@@ -31,6 +33,8 @@ fn main() {
         "api" => service::api(),
         "memory" => service::memory(),
         "stack" => stack::stack(),
+        "tenants" => tenants::tenants(),
+        "conformance" => conformance::conformance(),
         "all" => [
             engine::engine,
             engine::rca,
@@ -46,7 +50,9 @@ fn main() {
         other => {
             #[expect(clippy::print_stderr, reason = "a usage message")]
             {
-                eprintln!("`{other}` is no benchmark: engine rca growth analyze cli ingest api memory stack all");
+                eprintln!(
+                    "`{other}` is no benchmark: engine rca growth analyze cli ingest api memory all; on servers: stack tenants conformance"
+                );
             }
             std::process::abort();
         }

@@ -36,3 +36,10 @@ pub(crate) fn cli() {
     let size = std::fs::metadata(binary("kgrca")).map_or(0, |m| m.len());
     figure("cli_size", size as f64 / 1e6, "MB");
 }
+
+/// Resident memory of a process in bytes.
+pub(crate) fn resident(id: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
+    line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0
+}

@@ -9,6 +9,7 @@ use kgrca_tests::server::Tenant;
 use kgrca_tests::simulate::{Cluster, Size};
 
 use crate::figure;
+use crate::process::resident;
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -144,13 +145,6 @@ pub(crate) fn api() {
         figure("api_p95", times[times.len() * 95 / 100], "ms");
         figure("api_failed", failed as f64, "requests");
     });
-}
-
-/// Resident memory of a process in bytes.
-fn resident(id: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0
 }
 
 pub(crate) fn memory() {

@@ -42,7 +42,8 @@ async fn no_route_answers_to_the_wrong_key() {
             .replace("{incident}", "inc-1")
             .replace("{uid}", "some-uid")
             .replace("{kind}", "events")
-            .replace("{key}", "key_x");
+            .replace("{key}", "key_x")
+            .replace("{part}", "resources");
         let is_admin = pattern.starts_with("/api/v1/admin");
         for (who, key, expected) in [
             ("no key", None, 401),
@@ -70,6 +71,40 @@ async fn no_route_answers_to_the_wrong_key() {
         assert_eq!(server.call(Method::GET, path, None, None).await.status(), 200, "{path} is open");
     }
     assert_eq!(server.call(Method::GET, "/api/v1/nothing", None, None).await.status(), 404);
+}
+
+#[tokio::test]
+async fn an_operators_key_for_billing_reads_what_is_owed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("A", "pro").await;
+    let make = async |body: &str| {
+        server.call(Method::POST, "/api/v1/admin/keys", Some(&server.operator), Some(body.as_bytes().to_vec())).await
+    };
+    assert_eq!(make(r#"{"role":"viewer"}"#).await.status(), 400, "the operator has nothing to view");
+    assert_eq!(make(r#"{"scopes":["ingest"]}"#).await.status(), 400, "records belong to tenants");
+    let made = make(r#"{"name":"accountant","role":"billing"}"#).await;
+    assert_eq!(made.status(), 201);
+    let made: Value = made.json().await.unwrap();
+    let (id, key) = (made["key_id"].as_str().unwrap(), made["api_key"].as_str().unwrap());
+    let document: Value = server.http.get(format!("{}/openapi.json", server.url)).send().await.unwrap().json().await.unwrap();
+    for (method, pattern) in routes(&document) {
+        let path = pattern.replace("{id}", &tenant.id).replace("{kind}", "events");
+        let status = server.call(method.clone(), &path, Some(key), None).await.status().as_u16();
+        let expected = if pattern.starts_with("/api/v1/admin/billing/") { 200 } else { 403 };
+        assert_eq!(status, expected, "{method} {pattern}");
+    }
+    let keys = server.get("/api/v1/admin/keys", &server.operator).await;
+    assert_eq!(keys["items"].as_array().unwrap().len(), 2, "{keys}");
+    let own = keys["items"].as_array().unwrap().iter().find(|k| k["key_id"] != id).unwrap()["key_id"].as_str().unwrap();
+    let revoke = async |id: &str| {
+        server.call(Method::DELETE, &format!("/api/v1/admin/keys/{id}"), Some(&server.operator), None).await.status()
+    };
+    assert_eq!(revoke(own).await, 409, "a key cannot lock itself out");
+    assert_eq!(revoke(id).await, 204);
+    let path = format!("/api/v1/admin/billing/{}/preview", tenant.id);
+    assert_eq!(server.call(Method::GET, &path, Some(key), None).await.status(), 401, "it is revoked");
+    assert_eq!(server.call(Method::GET, &path, Some(&tenant.key), None).await.status(), 403, "tenants read their own usage");
 }
 
 #[tokio::test]

@@ -166,7 +166,7 @@ impl Worker {
         let mine = ends.into_iter().filter(|(s, _)| s.partition == self.partition && s.topic != Topic::Dlq);
         for (stream, end) in mine {
             let records = end.saturating_sub(offsets.get(&stream).copied().unwrap_or(0));
-            telemetry::Lag { tenant: &self.tenant, stream, records }.emit();
+            telemetry::Lag { tenant: &self.tenant, stream, records, is_kafka: self.stores.kafka.is_some() }.emit();
         }
         Ok(())
     }

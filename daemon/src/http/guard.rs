@@ -154,6 +154,9 @@ pub struct Operator {
     pub key_id: String,
 }
 
+/// A key of the operator that may read what tenants owe, and perhaps nothing else.
+pub struct Accountant;
+
 /// A scope that a handler demands.
 pub trait Demands: Send + Sync {
     /// Which.
@@ -209,6 +212,19 @@ impl FromRequestParts<Arc<App>> for Operator {
             return Err(ApiError::forbidden("this route belongs to the operator"));
         }
         Ok(Self { key_id: principal.key.key_id.clone() })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Accountant {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        let principal = principal(parts)?;
+        if principal.client.is_some() || !principal.key.scopes.contains(&Scope::Billing) {
+            return Err(ApiError::forbidden("this route belongs to the operator")
+                .hint("`kgrca key create --operator --role billing` makes a key for it"));
+        }
+        Ok(Self)
     }
 }
 

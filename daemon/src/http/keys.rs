@@ -1,4 +1,4 @@
-//! The operator's side: keys of tenants.
+//! The operator's side: keys of tenants, and its own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,44 +8,123 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, Page, Rotation};
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{ApiKey, Role, Scope};
+use kgrca_core::storage::{ApiKey, Role, Scope, Tenant};
 
-use super::admin::{audit, living};
+use super::admin::{audit, living, own_audit};
 use super::error::ApiError;
 use super::given::Given;
 use super::guard::Operator;
 use crate::app::{App, now};
 use crate::auth;
 
+/// What keys of the operator may do; the rest belongs to tenants.
+const OPERATORS: [Scope; 3] = [Scope::Admin, Scope::Billing, Scope::Metrics];
+
+type Made = Result<(StatusCode, Json<CreatedKey>), ApiError>;
+
+/// Whose keys: a tenant's, or the operator's.
+struct Owner<'a> {
+    app: &'a App,
+    operator: &'a Operator,
+    tenant: Option<&'a Tenant>,
+}
+
+impl Owner<'_> {
+    fn id(&self) -> Option<&str> {
+        self.tenant.map(Tenant::as_str)
+    }
+
+    fn missing(&self, key: &str) -> ApiError {
+        let whose = self.tenant.map_or("the operator".to_owned(), |t| format!("tenant `{t}`"));
+        ApiError::not_found(format!("{whose} has no live key `{key}`"))
+    }
+
+    async fn audit(&self, action: &str, target: &str) -> Result<(), ApiError> {
+        match self.id() {
+            Some(id) => audit(self.app, &self.operator.key_id, id, action, target).await,
+            None => own_audit(self.app, &self.operator.key_id, action, target).await,
+        }
+    }
+
+    async fn list(&self) -> Result<Json<Page<ApiKey>>, ApiError> {
+        Ok(Json(Page { items: self.app.stores.meta.keys(self.id()).await?, next: None }))
+    }
+
+    async fn create(&self, wish: NewKey) -> Made {
+        let mut scopes: BTreeSet<Scope> = wish.scopes.into_iter().collect();
+        scopes.extend(wish.role.into_iter().flat_map(Role::scopes));
+        let words = |all: &[Scope]| all.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(", ");
+        if self.tenant.is_none() {
+            // A role names what its owner's keys can do.
+            scopes.retain(|s| wish.role.is_none() || OPERATORS.contains(s));
+            if let Some(foreign) = scopes.iter().find(|s| !OPERATORS.contains(s)) {
+                let message = format!("the operator's keys have no scope `{}`: tenants' keys have", foreign.as_str());
+                return Err(ApiError::invalid(message).hint(words(&OPERATORS)));
+            }
+        }
+        if scopes.is_empty() {
+            let all = if self.tenant.is_some() { words(&Scope::ALL) } else { words(&OPERATORS) };
+            return Err(ApiError::invalid("a key needs a role or a scope that its owner can have").hint(all));
+        }
+        let secret = auth::new_key(self.tenant, &wish.name, scopes.into_iter().collect());
+        self.app.stores.meta.put_key(&secret.key, &secret.hash).await?;
+        self.audit("key.create", &secret.key.key_id).await?;
+        Ok((StatusCode::CREATED, Json(CreatedKey { api_key: secret.secret, key: secret.key })))
+    }
+
+    async fn revoke(&self, key: &str) -> Result<StatusCode, ApiError> {
+        if self.tenant.is_none() && key == self.operator.key_id {
+            return Err(ApiError::conflict("a key cannot revoke itself").hint("use another key of the operator"));
+        }
+        if !self.app.stores.meta.revoke_key(self.id(), key, now()).await? {
+            return Err(self.missing(key));
+        }
+        self.app.keys.clear();
+        self.audit("key.revoke", key).await?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+
+    async fn rotate(&self, key: &str, rotation: Rotation) -> Made {
+        let overlap = rotation.overlap_seconds.unwrap_or(OVERLAP);
+        if overlap > LONGEST_OVERLAP {
+            return Err(ApiError::invalid(format!("`overlap_seconds` is at most {LONGEST_OVERLAP}")));
+        }
+        let meta = &self.app.stores.meta;
+        let known = meta.keys(self.id()).await?.into_iter().find(|k| k.key_id == key && k.holds(now()));
+        let old = known.ok_or_else(|| self.missing(key))?;
+        let secret = auth::new_key(self.tenant, &old.name, old.scopes);
+        meta.put_key(&secret.key, &secret.hash).await?;
+        meta.expire_key(self.id(), key, now().plus(i64::from(overlap) * SECOND)).await?;
+        self.app.keys.clear();
+        self.audit("key.rotate", &format!("{key} by {}", secret.key.key_id)).await?;
+        Ok((StatusCode::CREATED, Json(CreatedKey { api_key: secret.secret, key: secret.key })))
+    }
+}
+
+/// For how long both keys work when nothing else is said, in seconds.
+const OVERLAP: u32 = 86_400;
+/// The longest.
+const LONGEST_OVERLAP: u32 = 2_592_000;
+
 /// Keys of a tenant; never the secrets.
 #[utoipa::path(get, path = "/admin/clients/{id}/keys", tag = "admin", params(("id" = String, Path)), responses((status = 200, body = Page<ApiKey>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub async fn list(State(app): State<Arc<App>>, _: Operator, Path(id): Path<String>) -> Result<Json<Page<ApiKey>>, ApiError> {
-    let (_, client) = living(&app, &id).await?;
-    Ok(Json(Page { items: app.stores.meta.keys(Some(&client.client_id)).await?, next: None }))
+pub async fn list(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<Page<ApiKey>>, ApiError> {
+    let (tenant, _) = living(&app, &id).await?;
+    Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.list().await
 }
 
 /// Creates a key, which is shown only here.
 #[utoipa::path(post, path = "/admin/clients/{id}/keys", tag = "admin", params(("id" = String, Path)), request_body = NewKey, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
-pub async fn create(
-    State(app): State<Arc<App>>,
-    operator: Operator,
-    Path(id): Path<String>,
-    Given(wish): Given<NewKey>,
-) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
+pub async fn create(State(app): State<Arc<App>>, operator: Operator, Path(id): Path<String>, Given(wish): Given<NewKey>) -> Made {
     let (tenant, client) = living(&app, &id).await?;
     if client.deleted_at.is_some() {
         return Err(ApiError::conflict(format!("tenant `{id}` was deleted")));
     }
-    let mut scopes: BTreeSet<Scope> = wish.scopes.into_iter().collect();
-    scopes.extend(wish.role.into_iter().flat_map(Role::scopes));
-    if scopes.is_empty() {
-        let all = Scope::ALL.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(ApiError::invalid("a key needs a role or a scope").hint(all));
-    }
-    let secret = auth::new_key(Some(&tenant), &wish.name, scopes.into_iter().collect());
-    app.stores.meta.put_key(&secret.key, &secret.hash).await?;
-    audit(&app, &operator.key_id, &id, "key.create", &secret.key.key_id).await?;
-    Ok((StatusCode::CREATED, Json(CreatedKey { api_key: secret.secret, key: secret.key })))
+    Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.create(wish).await
 }
 
 /// Revokes a key; it stops working within 5 seconds everywhere.
@@ -55,19 +134,9 @@ pub async fn revoke(
     operator: Operator,
     Path((id, key)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let (_, client) = living(&app, &id).await?;
-    if !app.stores.meta.revoke_key(Some(&client.client_id), &key, now()).await? {
-        return Err(ApiError::not_found(format!("tenant `{id}` has no live key `{key}`")));
-    }
-    app.keys.clear();
-    audit(&app, &operator.key_id, &id, "key.revoke", &key).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let (tenant, _) = living(&app, &id).await?;
+    Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.revoke(&key).await
 }
-
-/// For how long both keys work when nothing else is said, in seconds.
-const OVERLAP: u32 = 86_400;
-/// The longest.
-const LONGEST_OVERLAP: u32 = 2_592_000;
 
 /// Makes a key in the place of another, which works on for a while.
 #[utoipa::path(post, path = "/admin/clients/{id}/keys/{key}/rotate", tag = "admin", params(("id" = String, Path), ("key" = String, Path)), request_body = Rotation, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
@@ -76,18 +145,40 @@ pub async fn rotate(
     operator: Operator,
     Path((id, key)): Path<(String, String)>,
     Given(rotation): Given<Rotation>,
-) -> Result<(StatusCode, Json<CreatedKey>), ApiError> {
+) -> Made {
     let (tenant, _) = living(&app, &id).await?;
-    let overlap = rotation.overlap_seconds.unwrap_or(OVERLAP);
-    if overlap > LONGEST_OVERLAP {
-        return Err(ApiError::invalid(format!("`overlap_seconds` is at most {LONGEST_OVERLAP}")));
-    }
-    let known = app.stores.meta.keys(Some(&id)).await?.into_iter().find(|k| k.key_id == key && k.holds(now()));
-    let old = known.ok_or_else(|| ApiError::not_found(format!("tenant `{id}` has no live key `{key}`")))?;
-    let secret = auth::new_key(Some(&tenant), &old.name, old.scopes);
-    app.stores.meta.put_key(&secret.key, &secret.hash).await?;
-    app.stores.meta.expire_key(Some(&id), &key, now().plus(i64::from(overlap) * SECOND)).await?;
-    app.keys.clear();
-    audit(&app, &operator.key_id, &id, "key.rotate", &format!("{key} by {}", secret.key.key_id)).await?;
-    Ok((StatusCode::CREATED, Json(CreatedKey { api_key: secret.secret, key: secret.key })))
+    Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.rotate(&key, rotation).await
+}
+
+/// Keys of the operator; never the secrets.
+#[utoipa::path(get, path = "/admin/keys", tag = "admin", responses((status = 200, body = Page<ApiKey>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+pub async fn list_own(State(app): State<Arc<App>>, operator: Operator) -> Result<Json<Page<ApiKey>>, ApiError> {
+    Owner { app: &app, operator: &operator, tenant: None }.list().await
+}
+
+/// Creates a key of the operator, which is shown only here: `admin` for all tenants, `billing` for usage and invoices alone.
+#[utoipa::path(post, path = "/admin/keys", tag = "admin", request_body = NewKey, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+pub async fn create_own(State(app): State<Arc<App>>, operator: Operator, Given(wish): Given<NewKey>) -> Made {
+    Owner { app: &app, operator: &operator, tenant: None }.create(wish).await
+}
+
+/// Revokes a key of the operator; it stops working within 5 seconds everywhere.
+#[utoipa::path(delete, path = "/admin/keys/{key}", tag = "admin", params(("key" = String, Path)), responses((status = 204), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub async fn revoke_own(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(key): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    Owner { app: &app, operator: &operator, tenant: None }.revoke(&key).await
+}
+
+/// Makes a key of the operator in the place of another, which works on for a while.
+#[utoipa::path(post, path = "/admin/keys/{key}/rotate", tag = "admin", params(("key" = String, Path)), request_body = Rotation, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub async fn rotate_own(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(key): Path<String>,
+    Given(rotation): Given<Rotation>,
+) -> Made {
+    Owner { app: &app, operator: &operator, tenant: None }.rotate(&key, rotation).await
 }

@@ -1,8 +1,10 @@
-//! What runs by the clock: usage that waits is written, storage is measured, logs are maintained.
+//! What runs by the clock: usage that waits is written, storage is measured, logs are maintained, servers are watched.
+
+mod servers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kgrca_core::billing;
 use kgrca_core::model::time::DAY;
@@ -11,6 +13,8 @@ use tokio::sync::watch;
 
 use crate::app::{App, now};
 use crate::tenancy;
+
+pub use servers::watch as watch_servers;
 
 /// How often is looked for sagas that go on by themselves.
 const SAGAS: Duration = Duration::from_secs(2);
@@ -27,10 +31,27 @@ pub async fn flush_usage(app: &App) -> Result<(), Error> {
     failed.map_or(Ok(()), Err)
 }
 
+/// Lets sagas go on that go by themselves, until the daemon stops. By itself: a graph may take minutes to move.
+pub async fn keep_sagas(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SAGAS) => {}
+            _ = stop.changed() => return,
+        }
+        let went_on = tokio::select! {
+            went_on = tenancy::go_on(&app) => went_on,
+            // What was begun goes on where the next daemon is.
+            _ = stop.changed() => return,
+        };
+        if let Err(e) = went_on {
+            tracing::error!(error = %e, "sagas go on in a moment");
+        }
+    }
+}
+
 /// Runs until the daemon stops.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut maintained = None;
-    let mut sagas = Instant::now();
     loop {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
@@ -38,12 +59,6 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(e) = flush_usage(&app).await {
             tracing::error!(error = %e, "usage could not be written");
-        }
-        if sagas.elapsed() > SAGAS {
-            sagas = Instant::now();
-            if let Err(e) = tenancy::go_on(&app).await {
-                tracing::error!(error = %e, "sagas go on in a moment");
-            }
         }
         let hour = now().0 / (DAY / 24);
         if maintained != Some(hour) {

@@ -11,10 +11,13 @@ use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteAclsRequest, DeleteTopicsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest, MetadataRequest, TopicName,
+    DeleteAclsRequest, DeleteTopicsRequest, DescribeConfigsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest,
+    MetadataRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use kgrca_core::model::Topic;
@@ -26,7 +29,7 @@ use super::settings::KafkaSettings;
 /// How long brokers may take to make or remove topics, in milliseconds.
 const PATIENCE_MS: i32 = 15_000;
 /// Rounds of the password hash; Kafka's least.
-const ROUNDS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 /// The protocol's numbers: mechanism, kinds of resources, patterns, operations, permissions.
 const SCRAM_SHA_512: i8 = 2;
 const TOPIC: i8 = 2;
@@ -79,29 +82,18 @@ impl KafkaAdmin {
         Connection::open(&self.0).await
     }
 
-    /// Makes all topics of a tenant, or gives those that are there more partitions and another retention.
+    /// Makes all topics of a tenant, or gives those that are there more partitions and the settings that they should have.
     pub async fn put_topics(&self, tenant: &Tenant, partitions: u32, retention_days: u32) -> Result<()> {
         let mut connection = self.connection().await?;
-        let retention = (i64::from(retention_days) * 86_400_000).to_string();
-        let config =
-            |name: &str, value: &str| CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)));
         let topics = Topic::ALL.map(|topic| {
-            let mut configs = vec![
-                // The broker's clock: it holds whoever sends, and retention counts from it.
-                config("message.timestamp.type", "LogAppendTime"),
-                config("max.message.bytes", "2097152"),
-                config("min.insync.replicas", if self.0.replication >= 3 { "2" } else { "1" }),
-            ];
-            if topic.is_compacted() {
-                configs.extend([config("cleanup.policy", "compact"), config("min.compaction.lag.ms", "3600000")]);
-            } else {
-                configs.push(config("retention.ms", &retention));
-            }
+            let config = |(name, value): (&str, String)| {
+                CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(&value)))
+            };
             CreatableTopic::default()
                 .with_name(TopicName(text(&topic_name(tenant, topic))))
                 .with_num_partitions(partitions as i32)
                 .with_replication_factor(self.0.replication)
-                .with_configs(configs)
+                .with_configs(self.wanted(topic, retention_days).into_iter().map(config).collect())
         });
         let request = CreateTopicsRequest::default().with_topics(topics.to_vec()).with_timeout_ms(PATIENCE_MS);
         let answer = connection.ask(&request, 5).await?;
@@ -110,14 +102,91 @@ impl KafkaAdmin {
             let what = format!("topic {}", topic.name.0);
             checked(&what, topic.error_code, topic.error_message.as_deref(), &[ResponseError::TopicAlreadyExists])?;
             if topic.error_code != 0 {
-                known.push(topic.name.clone());
+                known.extend(Topic::ALL.into_iter().filter(|t| *topic.name.0 == *topic_name(tenant, *t)));
             }
         }
         if !known.is_empty() {
-            grow(&mut connection, &known, partitions).await?;
-            retain(&mut connection, &known, &retention).await?;
+            let names: Vec<TopicName> = known.iter().map(|t| TopicName(text(&topic_name(tenant, *t)))).collect();
+            grow(&mut connection, &names, partitions).await?;
+            self.configure(&mut connection, tenant, &known, retention_days).await?;
         }
         Ok(())
+    }
+
+    /// What a topic is to be set to.
+    fn wanted(&self, topic: Topic, retention_days: u32) -> Vec<(&'static str, String)> {
+        let mut wanted = vec![
+            // The broker's clock: it holds whoever sends, and retention counts from it.
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
+            ("max.message.bytes", "2097152".to_owned()),
+            ("min.insync.replicas", if self.0.replication >= 3 { "2" } else { "1" }.to_owned()),
+        ];
+        if topic.is_compacted() {
+            wanted.extend([("cleanup.policy", "compact".to_owned()), ("min.compaction.lag.ms", "3600000".to_owned())]);
+        } else {
+            wanted.push(("retention.ms", (i64::from(retention_days) * 86_400_000).to_string()));
+        }
+        wanted
+    }
+
+    async fn configure(&self, connection: &mut Connection, tenant: &Tenant, topics: &[Topic], retention_days: u32) -> Result<()> {
+        let config = |(name, value): (&'static str, String)| {
+            AlterableConfig::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_config_operation(SET)
+                .with_value(Some(text(&value)))
+        };
+        let resource = |topic: &Topic| {
+            AlterConfigsResource::default()
+                .with_resource_type(TOPIC)
+                .with_resource_name(text(&topic_name(tenant, *topic)))
+                .with_configs(self.wanted(*topic, retention_days).into_iter().map(config).collect())
+        };
+        let request = IncrementalAlterConfigsRequest::default().with_resources(topics.iter().map(resource).collect());
+        for result in connection.ask(&request, 1).await?.responses {
+            checked("settings of topics", result.error_code, result.error_message.as_deref(), &[])?;
+        }
+        Ok(())
+    }
+
+    /// How a tenant's topics differ from what they are to be, each in a few words.
+    ///
+    /// # Errors
+    /// When the brokers do not answer, or a topic is missing.
+    pub async fn differences(&self, tenant: &Tenant, partitions: u32, retention_days: u32) -> Result<Vec<String>> {
+        let mut connection = self.connection().await?;
+        let names = Topic::ALL.map(|topic| topic_name(tenant, topic));
+        let topics = names.iter().map(|n| MetadataRequestTopic::default().with_name(Some(TopicName(text(n))))).collect();
+        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false);
+        let mut found = Vec::new();
+        for topic in connection.ask(&request, 9).await?.topics {
+            let name = topic.name.as_ref().map_or("", |n| &n.0);
+            checked(&format!("topic {name}"), topic.error_code, None, &[])?;
+            if topic.partitions.len() != partitions as usize {
+                found.push(format!("{name} has {} partitions, not {partitions}", topic.partitions.len()));
+            }
+        }
+        let resource = |topic: Topic| {
+            let keys = self.wanted(topic, retention_days).into_iter().map(|(name, _)| StrBytes::from_static_str(name)).collect();
+            DescribeConfigsResource::default()
+                .with_resource_type(TOPIC)
+                .with_resource_name(text(&topic_name(tenant, topic)))
+                .with_configuration_keys(Some(keys))
+        };
+        let request = DescribeConfigsRequest::default().with_resources(Topic::ALL.map(resource).to_vec());
+        let described = connection.ask(&request, 2).await?.results;
+        for (topic, name) in Topic::ALL.into_iter().zip(&names) {
+            let Some(of_topic) = described.iter().find(|r| *r.resource_name == **name) else { continue };
+            checked(&format!("settings of {name}"), of_topic.error_code, of_topic.error_message.as_deref(), &[])?;
+            for (key, wanted) in self.wanted(topic, retention_days) {
+                let set = of_topic.configs.iter().find(|c| *c.name == *key).and_then(|c| c.value.as_ref());
+                if set.is_none_or(|v| **v != *wanted) {
+                    let is = set.map_or("unset", |v| v);
+                    found.push(format!("{name}: {key} is {is}, not {wanted}"));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Removes all topics of a tenant.
@@ -237,23 +306,6 @@ async fn grow(connection: &mut Connection, topics: &[TopicName], partitions: u32
     for result in connection.ask(&request, 2).await?.results {
         // It has so many already.
         checked("partitions", result.error_code, result.error_message.as_deref(), &[ResponseError::InvalidPartitions])?;
-    }
-    Ok(())
-}
-
-async fn retain(connection: &mut Connection, topics: &[TopicName], retention: &str) -> Result<()> {
-    let is_compacted = |name: &TopicName| Topic::ALL.iter().any(|t| t.is_compacted() && name.0.ends_with(t.as_str()));
-    let resource = |name: &TopicName| {
-        let config = AlterableConfig::default()
-            .with_name(StrBytes::from_static_str("retention.ms"))
-            .with_config_operation(SET)
-            .with_value(Some(text(retention)));
-        AlterConfigsResource::default().with_resource_type(TOPIC).with_resource_name(name.0.clone()).with_configs(vec![config])
-    };
-    let resources = topics.iter().filter(|t| !is_compacted(t)).map(resource).collect();
-    let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
-    for result in connection.ask(&request, 1).await?.responses {
-        checked("retention", result.error_code, result.error_message.as_deref(), &[])?;
     }
     Ok(())
 }
