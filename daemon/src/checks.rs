@@ -1,9 +1,9 @@
 //! Checks of every part: at the start, and whenever an operator asks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kgrca_core::api::Check;
-use kgrca_core::storage::{Error, ErrorKind, Result, SagaKind, SagaState, Tenant};
+use kgrca_core::storage::{Client, Error, ErrorKind, Result, Saga, SagaKind, Step, StepState, Tenant};
 
 use crate::app::{App, now};
 use crate::storage::Stores;
@@ -16,6 +16,8 @@ const STOPPED: f64 = 120.0;
 
 /// How long a store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long all tenants may take.
+const ALL_TENANTS: Duration = Duration::from_secs(30);
 
 fn check(what: &str, result: Result<String>) -> Check {
     match result {
@@ -51,42 +53,53 @@ pub async fn of_stores(stores: &Stores) -> Vec<Check> {
     all
 }
 
+/// What is wrong with a tenant's topics or graph.
+async fn of_tenant(app: &App, client: &Client) -> Option<Check> {
+    let tenant = Tenant::parse(&client.client_id)?;
+    let what = format!("tenant {tenant}");
+    let found = answered(async {
+        app.stores.log.ends(&tenant).await?;
+        app.stores.graph.knows(&tenant, 0).await?;
+        tenancy::differences(app, &tenant, client).await
+    });
+    match found.await {
+        Ok(found) if found.is_empty() => None,
+        Ok(found) => {
+            let hint = Some(format!("kgrca tenant update {tenant} --plan {} sets them", client.plan));
+            Some(Check { what, ok: false, found: found.join("; "), hint })
+        }
+        Err(e) => Some(check(&what, Err(e))),
+    }
+}
+
 /// Sagas that stopped, and tenants whose topics or graph do not answer, or are not set as they should be.
 pub async fn of_tenants(app: &App) -> Vec<Check> {
     let mut all = Vec::new();
     match app.stores.meta.sagas(None).await {
         Ok(sagas) => {
-            let stopped = |s: &&kgrca_core::storage::Saga| {
-                s.kind == SagaKind::Create && s.state == SagaState::Running && now().seconds_since(s.updated_at) > STOPPED
+            let stopped = |s: &&Saga| {
+                // Who imports may take long; who leaves has a time of grace.
+                let waits = s.kind == SagaKind::Delete
+                    || s.kind == SagaKind::Create && s.state_of(Step::Load) == Some(StepState::Pending);
+                !s.is_over() && !waits && now().seconds_since(s.updated_at) > STOPPED
             };
             let stopped: Vec<_> = sagas.iter().filter(stopped).map(|s| s.saga_id.as_str()).collect();
             let found = if stopped.is_empty() { "none stopped".to_owned() } else { format!("stopped: {}", stopped.join(", ")) };
-            let hint = stopped.first().map(|id| format!("kgrca saga resume {id}, or kgrca saga compensate {id}"));
+            let hint = stopped.first().map(|id| format!("kgrca saga show {id}; kgrca saga resume or compensate {id}"));
             all.push(Check { what: "sagas".into(), ok: stopped.is_empty(), found, hint });
         }
         Err(e) => all.push(check("sagas", Err(e))),
     }
     match app.stores.meta.list_clients().await {
         Ok(clients) => {
-            for client in clients.iter().filter(|c| c.state.is_worked()) {
-                let Some(tenant) = Tenant::parse(&client.client_id) else { continue };
-                let answered = async {
-                    app.stores.log.ends(&tenant).await?;
-                    app.stores.graph.knows(&tenant, 0).await
-                };
-                let what = format!("tenant {tenant}");
-                if let Err(e) = answered.await {
-                    all.push(check(&what, Err(e)));
-                    continue;
+            let (began, worked) = (Instant::now(), clients.iter().filter(|c| c.state.is_worked()));
+            for (i, client) in worked.clone().enumerate() {
+                if began.elapsed() > ALL_TENANTS {
+                    let found = format!("{} were not looked at within {} s", worked.count() - i, ALL_TENANTS.as_secs());
+                    all.push(Check { what: "tenants".into(), ok: false, found, hint: None });
+                    break;
                 }
-                match tenancy::differences(app, &tenant, client).await {
-                    Ok(found) if found.is_empty() => {}
-                    Ok(found) => {
-                        let hint = Some(format!("kgrca tenant update {tenant} --plan {} sets them", client.plan));
-                        all.push(Check { what, ok: false, found: found.join("; "), hint });
-                    }
-                    Err(e) => all.push(check(&what, Err(e))),
-                }
+                all.extend(of_tenant(app, client).await);
             }
         }
         Err(e) => all.push(check("tenants", Err(e))),

@@ -34,6 +34,11 @@ impl Disk {
     fn free(&self) {
         std::fs::remove_file(&self.when).unwrap();
     }
+
+    /// Whether somebody met its end.
+    fn was_met(&self) -> bool {
+        self.when.with_extension("met").exists()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,6 +78,7 @@ async fn a_full_disk_of_the_daemon_refuses_and_goes_on_when_there_is_room() {
         }
         assert!(freed, "round {round}: a full disk is told to whoever sends");
     }
+    assert!(disk.was_met());
     let stats = server.settled(&tenant, sent).await;
     assert_eq!(stats["records"]["applied"], sent, "{stats}");
     assert_eq!(stats["records"]["rejected"], 0, "{stats}");
@@ -99,6 +105,8 @@ async fn full_disks_of_servers_lose_nothing() {
         .map(|name| {
             let place = folder.path().join(format!("disk-{name}"));
             std::fs::create_dir(&place).unwrap();
+            // Whoever meets the end leaves a mark there.
+            std::process::Command::new("chmod").arg("777").arg(&place).status().unwrap();
             // Each server lies in a temporary folder of its own name.
             Disk { below: std::env::temp_dir(), ..Disk::new(&place, &place) }
         })
@@ -125,6 +133,7 @@ async fn full_disks_of_servers_lose_nothing() {
         }
         repair.await.unwrap();
         assert!(since.elapsed() >= full_for);
+        assert!(disk.was_met(), "{name} met the end of its disk");
     }
     fleet.accounts().await;
 }

@@ -26,7 +26,8 @@ start)
   [ "$(id -u)" -ne 0 ] || chown postgres "$data"
   if [ ! -f "$data/db/PG_VERSION" ]; then
     as_user sh -c "umask 077; printf postgres >'$data/password'"
-    as_user "$bin/initdb" -D "$data/db" -U postgres -A scram-sha-256 --pwfile="$data/password" -E UTF8 --locale=C --no-sync >"$data/initdb.log"
+    # Text sorts as it usually does in databases, not by bytes.
+    as_user "$bin/initdb" -D "$data/db" -U postgres -A scram-sha-256 --pwfile="$data/password" -E UTF8 --locale=C --locale-provider=icu --icu-locale=en-US --no-sync >"$data/initdb.log"
   fi
   rm -f "$data/db/postmaster.pid"
   # Commits must survive kill -9 of the server, not a power cut.

@@ -408,3 +408,37 @@ async fn a_tenant_gets_more_partitions_and_its_clusters_move_with_their_state() 
     }
     assert_eq!(server.get("/api/v1/resources?kind=Pod", &tenant.key).await["items"].as_array().unwrap().len(), 24);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_is_one_tenant_and_brings_none_back_that_was_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = std::sync::Arc::new(Server::start(folder.path(), &[]));
+    let create = async |server: std::sync::Arc<Server>| {
+        let request = server.http.post(format!("{}/api/v1/admin/clients", server.url)).header("x-api-key", &server.operator);
+        let answer = request.header("idempotency-key", "once").body(r#"{"name":"Twice","plan":"pro"}"#).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let body: Value = answer.json().await.unwrap();
+        (status, body["client_id"].as_str().unwrap_or_default().to_owned())
+    };
+    let both: Vec<_> = (0..8).map(|_| tokio::spawn(create(std::sync::Arc::clone(&server)))).collect();
+    let mut made = std::collections::BTreeSet::new();
+    for one in both {
+        let (status, id) = one.await.unwrap();
+        // Who comes while another one sets it up is told so.
+        assert!(status == 201 || status == 409, "{status}");
+        made.extend((status == 201).then_some(id));
+    }
+    let list = async || server.get("/api/v1/admin/clients", &server.operator).await["items"].as_array().unwrap().len();
+    assert_eq!((made.len(), list().await), (1, 1), "{made:?}");
+    let (status, again) = create(std::sync::Arc::clone(&server)).await;
+    assert_eq!((status, Some(&again)), (201, made.first()), "later it is the same tenant, with new secrets");
+    let path = format!("/api/v1/admin/clients/{again}?grace_days=0");
+    server.call(reqwest::Method::DELETE, &path, Some(&server.operator), None).await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while list().await > 0 {
+        assert!(std::time::Instant::now() < deadline, "it is removed");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(create(std::sync::Arc::clone(&server)).await.0, 409, "what was deleted stays so");
+    assert_eq!(list().await, 0);
+}

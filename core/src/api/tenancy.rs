@@ -89,6 +89,8 @@ pub struct MoveGraph {
 pub struct Imported {
     /// How many rows.
     pub rows: usize,
+    /// How many records the tenant's log has by now: whoever goes on behind an interruption passes over so many.
+    pub records: u64,
 }
 
 /// A wish for a new key: a role, or scopes one by one.

@@ -62,6 +62,9 @@ pub struct GraphBatch {
     /// Whether the partition's graph is told from its beginning, or for the first time. Otherwise a store that knows nothing
     /// of the partition has lost it, and refuses.
     pub whole: bool,
+    /// Whether it is a copy: each edge is one by its beginning and its end. Otherwise an edge that is told again, perhaps with
+    /// another beginning, is the open one.
+    pub copied: bool,
     /// Resources, edges and episodes.
     pub changes: Changes,
     /// Incidents that changed.
@@ -152,6 +155,11 @@ pub enum GraphPart {
 impl GraphPart {
     /// All parts; each refers only to what stands before it.
     pub const ALL: [Self; 4] = [Self::Resources, Self::Edges, Self::Episodes, Self::Incidents];
+}
+
+/// Whether a resource of a kind has the kind as a label of its own: not where the graph itself means something else by it.
+pub fn is_label(kind: &str) -> bool {
+    !["Resource", "Episodic", "Incident", "Fence", "Owner", "Format"].contains(&kind)
 }
 
 /// A page of a part of a graph, in the form in which it is written.

@@ -23,6 +23,7 @@ pub use client::{ApiKey, Client, ClientState, Role, Scope};
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{
     CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode, ResourceFilter, Subgraph, TimelineFilter,
+    is_label,
 };
 pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};

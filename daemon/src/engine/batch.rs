@@ -111,7 +111,7 @@ pub(super) async fn work_off(
     }
     // The graph first: what it was told twice changes nothing, what it was not told would be lost.
     let incidents = outcome.nodes.into_iter().map(|(_, node)| node).collect();
-    let graph = GraphBatch { partition: worker.partition, epoch, whole, changes: outcome.changes, incidents };
+    let graph = GraphBatch { partition: worker.partition, epoch, whole, copied: false, changes: outcome.changes, incidents };
     worker.stores.graph.write(&worker.tenant, graph).await?;
     let commit = Commit {
         epoch,

@@ -132,6 +132,12 @@ impl Engine {
         Ok(self.backlog(tenant).await?.values().sum())
     }
 
+    /// The same without ticks and people's acts: a tenant that rests still has those.
+    pub async fn waiting_records(&self, tenant: &Tenant) -> Result<u64, Error> {
+        let backlog = self.backlog(tenant).await?;
+        Ok(backlog.iter().filter(|(stream, _)| stream.topic != Topic::Control).map(|(_, left)| left).sum())
+    }
+
     async fn waits(&self, tenant: &Tenant, partition: u32) -> Result<bool, Error> {
         Ok(self.backlog(tenant).await?.iter().any(|(stream, left)| stream.partition == partition && *left > 0))
     }

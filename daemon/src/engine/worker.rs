@@ -21,9 +21,12 @@ const BATCH: usize = 20_000;
 const SNAPSHOT_EVERY: Duration = Duration::from_mins(1);
 const SNAPSHOT_RECORDS: usize = 100_000;
 const SNAPSHOT_AT_MOST: Duration = Duration::from_secs(10);
-/// How long a lease holds without renewal, in microseconds.
+/// How long a lease holds without renewal, in microseconds, and how often it is renewed.
 const LEASE: i64 = 15 * SECOND;
 const RENEWED: Duration = Duration::from_secs(5);
+/// The same where no other daemon can come: only whoever lost the folder's own name waits for its end.
+const LEASE_ALONE: i64 = 3 * MINUTE;
+const RENEWED_ALONE: Duration = Duration::from_mins(1);
 /// How long a worker that failed waits before it starts anew; each time in a row twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -72,6 +75,7 @@ impl Worker {
     }
 
     async fn work(&mut self) -> Result<(), Error> {
+        let renewal = if self.stores.are_shared { RENEWED } else { RENEWED_ALONE };
         let mut epoch = self.take_lease().await?;
         let (mut offsets, mut whole) = rebuild::rebuild(self).await?;
         let mut since_snapshot = 0;
@@ -79,7 +83,7 @@ impl Worker {
         let mut renewed = Instant::now();
         let mut ticked = Instant::now();
         loop {
-            if renewed.elapsed() > RENEWED {
+            if renewed.elapsed() > renewal {
                 epoch = self.take_lease().await?;
                 renewed = Instant::now();
             }
@@ -140,7 +144,8 @@ impl Worker {
 
     async fn take_lease(&self) -> Result<i64, Error> {
         let at = now();
-        let lease = self.stores.meta.lease(&self.tenant, self.partition, &self.owner, at.plus(LEASE), at).await?;
+        let holds = if self.stores.are_shared { LEASE } else { LEASE_ALONE };
+        let lease = self.stores.meta.lease(&self.tenant, self.partition, &self.owner, at.plus(holds), at).await?;
         lease.ok_or_else(|| {
             Error::new(ErrorKind::Fenced, format!("another daemon owns {} partition {}", self.tenant, self.partition))
         })

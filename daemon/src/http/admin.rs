@@ -181,18 +181,20 @@ pub async fn change(
     if now_known.state != before {
         return Err(ApiError::conflict(format!("tenant `{id}` was changed meanwhile")).hint("look at it and try again"));
     }
+    if let Some(partitions) = change.partitions {
+        tenancy::can_grow(&app, &tenant, &client, partitions).await?;
+    }
     if let Some(plan) = change.plan.filter(|p| *p != client.plan) {
         client.plan = plan;
         app.stores.meta.subscribe(&tenant, &client.plan, now()).await?;
     }
     app.stores.meta.put_client(&client).await?;
     app.keys.clear();
-    // By now it is not served any more, if it is to be suspended.
+    audit(&app, &operator.key_id, &id, "client.update", &told).await?;
     if let Some(partitions) = change.partitions {
         tenancy::grow(&app, &tenant, &mut client, partitions).await?;
     }
     tenancy::apply_plan(&app, &tenant, &client).await?;
-    audit(&app, &operator.key_id, &id, "client.update", &told).await?;
     Ok(Json(status(&app, client).await?))
 }
 

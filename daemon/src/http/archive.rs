@@ -9,8 +9,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{CreatedClient, ErrorBody, Imported, NewClient};
-use kgrca_core::storage::Saga;
 use kgrca_core::storage::archive::Part;
+use kgrca_core::storage::{Client, Saga, Tenant};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::admin::{audit, created, living, wanted};
@@ -39,6 +39,11 @@ pub async fn export(
     let part = part(&word)?;
     let (tenant, client) = living(&app, &id).await?;
     audit(&app, &operator.key_id, &id, "client.export", &word).await?;
+    Ok(lines(app, tenant, client, part))
+}
+
+/// The rows of a part as a body.
+fn lines(app: Arc<App>, tenant: Tenant, client: Client, part: Part) -> Response {
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::spawn(async move {
         if let Err(e) = tenancy::export(&app, &tenant, &client, part, &sender).await {
@@ -48,7 +53,7 @@ pub async fn export(
         }
     });
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((headers, Body::from_stream(ReceiverStream::new(receiver))).into_response())
+    (headers, Body::from_stream(ReceiverStream::new(receiver))).into_response()
 }
 
 /// Begins to set a tenant up that comes from another installation. It takes rows then, and is served when it is told that
@@ -66,7 +71,8 @@ pub async fn begin(
     Ok((StatusCode::ACCEPTED, Json(saga)))
 }
 
-/// Loads rows of a part, a row on each line, as an export gives them. The same rows again change nothing. Resources come
+/// Loads rows of a part, a row on each line, as an export gives them. The same rows again change nothing, but for records: the
+/// answer tells how many there are by now. Resources come
 /// first, then edges, causes, episodes, incidents, clusters and records.
 #[utoipa::path(post, path = "/admin/imports/{id}/{part}", tag = "admin", params(("id" = String, Path, description = "the saga"), ("part" = String, Path, description = "resources, episodes, edges, causes, incidents, clusters or records")), request_body(content = String, content_type = "application/x-ndjson"), responses((status = 200, body = Imported), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn load(
@@ -75,22 +81,23 @@ pub async fn load(
     Path((id, word)): Path<(String, String)>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Imported>, ApiError> {
-    let (tenant, client) = tenancy::unfinished(&app, sagas::find(&app, &id).await?).await?;
+    let saga = sagas::find(&app, &id).await?;
     let part = part(&word)?;
     let body = body.map_err(|e| body_error(&app, &e))?;
-    let rows = tenancy::import(&app, &tenant, &client, part, &body).await?;
-    Ok(Json(Imported { rows }))
+    let (rows, records) = tenancy::load(&app, &saga.saga_id, part, &body).await?;
+    Ok(Json(Imported { rows, records }))
 }
 
 /// A part of what was loaded so far, as an export gives it: equal to what was sent, when all of it is there.
 #[utoipa::path(get, path = "/admin/imports/{id}/{part}", tag = "admin", params(("id" = String, Path, description = "the saga"), ("part" = String, Path, description = "resources, episodes, edges, causes, incidents, clusters or records")), responses((status = 200, description = "a row on each line", content_type = "application/x-ndjson"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub async fn check(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    _: Operator,
     Path((id, word)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let (tenant, _) = tenancy::unfinished(&app, sagas::find(&app, &id).await?).await?;
-    export(State(app), operator, Path((tenant.to_string(), word))).await
+    let (tenant, client) = tenancy::unfinished(&app, &sagas::find(&app, &id).await?).await?;
+    let part = part(&word)?;
+    Ok(lines(app, tenant, client, part))
 }
 
 /// Says that everything was loaded: the tenant gets its first key, which is shown only here, and is served.
@@ -100,8 +107,8 @@ pub async fn end(
     operator: Operator,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
-    tenancy::unfinished(&app, sagas::find(&app, &id).await?).await?;
-    let (saga, secrets) = tenancy::loaded(&app, &id).await?;
+    let saga = sagas::find(&app, &id).await?;
+    let (saga, secrets) = tenancy::loaded(&app, &saga.saga_id).await?;
     audit(&app, &operator.key_id, &saga.client_id, "client.create", &saga.saga_id).await?;
     Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))))
 }

@@ -1,13 +1,13 @@
 //! Open routes: whether the daemon lives, and what its API is. They hold no tenant data.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
-use kgrca_core::api::Check;
 use serde::Deserialize;
 
 use crate::app::App;
@@ -22,6 +22,29 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], super::openapi())))
         .route("/docs", get(async || Html(include_str!("docs.html"))))
 }
+
+/// What was found out about the stores a moment ago: everybody may ask.
+type Recent = tokio::sync::Mutex<Option<(Instant, String)>>;
+
+async fn verbose(app: &App) -> String {
+    static RECENT: Recent = Recent::const_new(None);
+    let mut recent = RECENT.lock().await;
+    if let Some((_, text)) = recent.as_ref().filter(|(at, _)| at.elapsed() < BELIEVED) {
+        return text.clone();
+    }
+    let mut text = String::new();
+    for check in checks::of_stores(&app.stores).await {
+        text += &format!("{} {}\n", check.what, if check.ok { "ok" } else { "failed" });
+        if !check.ok {
+            tracing::warn!(what = check.what, found = check.found, "a store does not answer");
+        }
+    }
+    *recent = Some((Instant::now(), text.clone()));
+    text
+}
+
+/// How long what was found out is told again.
+const BELIEVED: Duration = Duration::from_secs(2);
 
 /// How much a caller wants to know.
 #[derive(Deserialize)]
@@ -42,8 +65,7 @@ async fn ready(State(app): State<Arc<App>>, Query(wish): Query<Wish>) -> impl In
         }
     };
     if wish.verbose.is_some() {
-        let line = |check: &Check| format!("{} {}\n", check.what, if check.ok { "ok" } else { "failed" });
-        text = checks::of_stores(&app.stores).await.iter().map(line).collect();
+        text = verbose(&app).await;
     }
     (status, text)
 }

@@ -93,7 +93,11 @@ pub fn owner(folder: &Path) -> Result<String, Failure> {
 fn folder(settings: &Settings) -> Result<PathBuf, Failure> {
     let folder = &settings.data;
     let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", folder.display()), "choose another folder with --data");
-    std::fs::create_dir_all(folder).map_err(unusable)?;
+    let mut made = std::fs::DirBuilder::new();
+    // Records of all tenants lie in it.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut made, 0o700);
+    made.recursive(true).create(folder).map_err(unusable)?;
     folder.canonicalize().map_err(unusable)
 }
 

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
-use kgrca_core::engine::Changes;
+use kgrca_core::engine::{Changes, ClusterState};
 use kgrca_core::episode::KEPT;
+use kgrca_core::incident::Transition;
 use kgrca_core::model::Topic;
 use kgrca_core::model::time::MINUTE;
-use kgrca_core::storage::archive::{Part, RecordCopy};
+use kgrca_core::parse::mask;
+use kgrca_core::rca::Answer;
+use kgrca_core::storage::archive::{IncidentCopy, Part, RecordCopy};
 use kgrca_core::storage::{
-    Client, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Saga, SagaState, Step, StepState, Stored, StreamId, Tenant,
+    Client, ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Saga, SagaState, Step, StepState, Stored, StreamId,
+    Tenant,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,9 +23,13 @@ use tokio::sync::mpsc::Sender;
 use crate::app::{App, now};
 use crate::engine::{cluster_of, partition_of};
 
-/// How many resources, episodes or incidents are read at once, and how many records.
+/// How many resources or episodes are read and sent at once, how many incidents, each with hundreds of answers, and how many
+/// records.
 const PAGE: usize = 1000;
+const INCIDENTS: usize = 10;
 const RECORDS: usize = 5000;
+/// The largest number of an incident that JSON carries everywhere.
+const LARGEST: i64 = 1 << 53;
 /// Who holds a tenant's partitions while it is loaded.
 const LOADER: &str = "import";
 
@@ -30,13 +38,16 @@ pub type Lines = Sender<Result<Bytes, Error>>;
 
 /// Sends rows as a piece; nobody may be left to read it.
 async fn send<T: Serialize>(rows: &[T], out: &Lines) -> Result<(), Error> {
-    let mut text = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut text, row).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-        text.push(b'\n');
+    for some in rows.chunks(PAGE) {
+        let mut text = Vec::new();
+        for row in some {
+            serde_json::to_writer(&mut text, row).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+            text.push(b'\n');
+        }
+        let left = |_| Error::new(ErrorKind::Unavailable, "whoever asked for the export has left");
+        out.send(Ok(text.into())).await.map_err(left)?;
     }
-    let left = |_| Error::new(ErrorKind::Unavailable, "whoever asked for the export has left");
-    if text.is_empty() { Ok(()) } else { out.send(Ok(text.into())).await.map_err(left) }
+    Ok(())
 }
 
 /// Sends a part of a tenant, row by row, in the order of its ids.
@@ -59,36 +70,43 @@ pub async fn export(app: &App, tenant: &Tenant, client: &Client, part: Part, out
         return Ok(());
     }
     if part == Part::Clusters {
-        return send(&meta.clusters(tenant).await?, out).await;
+        // Databases sort text in their own ways.
+        let mut clusters = meta.clusters(tenant).await?;
+        clusters.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+        return send(&clusters, out).await;
     }
     if part == Part::Records {
         for partition in 0..client.partitions {
             for topic in Topic::INPUT {
-                records(app, tenant, StreamId { topic, partition }, out).await?;
+                records(app, (tenant, client.partitions), StreamId { topic, partition }, out).await?;
             }
         }
         return Ok(());
     }
     let mut after = 0;
     loop {
-        let copies = meta.incident_copies(tenant, after, PAGE).await?;
+        let copies = meta.incident_copies(tenant, after, INCIDENTS).await?;
         let Some(last) = copies.last() else { return Ok(()) };
         after = last.number;
         send(&copies, out).await?;
     }
 }
 
-/// Sends what a restart would read of a stream: of state the newest record of each object that lives, else the window.
-async fn records(app: &App, tenant: &Tenant, stream: StreamId, out: &Lines) -> Result<(), Error> {
+/// Sends what a restart would read of a stream: of state the newest record of each object that lives, else the window. What
+/// belongs to another partition since the tenant got more lies there, too.
+async fn records(app: &App, (tenant, count): (&Tenant, u32), stream: StreamId, out: &Lines) -> Result<(), Error> {
     let log = &app.stores.log;
     let is_state = stream.topic.is_compacted();
     let mut living: BTreeMap<Box<[u8]>, Stored> = BTreeMap::new();
     let bound = now().plus(-KEPT);
     let mut from = if is_state { 0 } else { log.since(tenant, stream, bound).await? };
     loop {
-        let read = log.read(tenant, stream, from, RECORDS).await?;
+        let mut read = log.read(tenant, stream, from, RECORDS).await?;
         let Some(last) = read.last() else { break };
         from = last.offset + 1;
+        let is_here =
+            |s: &Stored| cluster_of(tenant, stream.topic, s).is_some_and(|c| partition_of(tenant, &c, count) == stream.partition);
+        read.retain(is_here);
         if !is_state {
             send(&read.iter().filter_map(|s| copy(stream.topic, s)).collect::<Vec<_>>(), out).await?;
             continue;
@@ -97,7 +115,11 @@ async fn records(app: &App, tenant: &Tenant, stream: StreamId, out: &Lines) -> R
             living.insert(stored.key.clone(), stored);
         }
     }
-    send(&living.values().filter_map(|s| copy(stream.topic, s)).collect::<Vec<_>>(), out).await
+    let living: Vec<&Stored> = living.values().collect();
+    for some in living.chunks(PAGE) {
+        send(&some.iter().filter_map(|s| copy(stream.topic, s)).collect::<Vec<_>>(), out).await?;
+    }
+    Ok(())
 }
 
 fn copy(topic: Topic, stored: &Stored) -> Option<RecordCopy> {
@@ -128,7 +150,7 @@ fn rows<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Error> {
 ///
 /// # Errors
 /// When there is none, it takes none any more, or not yet.
-pub async fn unfinished(app: &App, saga: Saga) -> Result<(Tenant, Client), Error> {
+pub async fn unfinished(app: &App, saga: &Saga) -> Result<(Tenant, Client), Error> {
     let takes = saga.state == SagaState::Running && saga.state_of(Step::Load) == Some(StepState::Pending);
     let is_ready = saga.steps.iter().take_while(|s| s.step != Step::Load).all(|s| s.state == StepState::Done);
     if !takes || !is_ready {
@@ -148,7 +170,7 @@ pub async fn unfinished(app: &App, saga: Saga) -> Result<(Tenant, Client), Error
 ///
 /// # Errors
 /// When a line is no row of the part, or a store does not take it.
-pub async fn import(app: &App, tenant: &Tenant, client: &Client, part: Part, body: &[u8]) -> Result<usize, Error> {
+pub(super) async fn import(app: &App, tenant: &Tenant, client: &Client, part: Part, body: &[u8]) -> Result<usize, Error> {
     let mut changes = Changes::default();
     let count = match part {
         Part::Resources => {
@@ -167,17 +189,23 @@ pub async fn import(app: &App, tenant: &Tenant, client: &Client, part: Part, bod
             let incidents: Vec<_> = rows(body)?;
             let count = incidents.len();
             // Nobody works on it yet: the first lease comes after this epoch.
-            let batch = GraphBatch { whole: true, incidents, ..GraphBatch::default() };
+            let batch = GraphBatch { whole: true, copied: true, incidents, ..GraphBatch::default() };
             app.stores.graph.write(tenant, batch).await?;
             return Ok(count);
         }
         Part::Incidents => {
-            let copies = rows(body)?;
+            let copies: Vec<IncidentCopy> = rows(body)?;
+            copies.iter().try_for_each(readable)?;
             app.stores.meta.restore(tenant, &copies, &[]).await?;
             return Ok(copies.len());
         }
         Part::Clusters => {
-            let clusters = rows(body)?;
+            let clusters: Vec<ClusterRow> = rows(body)?;
+            for row in &clusters {
+                // Whoever works on it would fail on what cannot be read.
+                let read = ClusterState::new(row.cluster.as_str()).restore(&row.state);
+                read.map_err(|e| Error::new(ErrorKind::Refused, format!("cluster {}: {e}", row.cluster)))?;
+            }
             app.stores.meta.restore(tenant, &[], &clusters).await?;
             return Ok(clusters.len());
         }
@@ -188,8 +216,23 @@ pub async fn import(app: &App, tenant: &Tenant, client: &Client, part: Part, bod
             return Ok(count);
         }
     };
-    app.stores.graph.write(tenant, GraphBatch { whole: true, changes, ..GraphBatch::default() }).await?;
+    app.stores.graph.write(tenant, GraphBatch { whole: true, copied: true, changes, ..GraphBatch::default() }).await?;
     Ok(count)
+}
+
+/// Refuses an incident that could not be shown.
+fn readable(copy: &IncidentCopy) -> Result<(), Error> {
+    let refused = |e: &dyn std::fmt::Display| Error::new(ErrorKind::Refused, format!("incident {}: {e}", copy.number));
+    if !(1..LARGEST).contains(&copy.number) {
+        return Err(refused(&"its number is not between 1 and 2^53"));
+    }
+    for event in &copy.events {
+        serde_json::from_str::<Transition>(event.get()).map_err(|e| refused(&e))?;
+    }
+    for answer in &copy.answers {
+        serde_json::from_str::<Answer>(answer.answer.get()).map_err(|e| refused(&e))?;
+    }
+    Ok(())
 }
 
 /// Counts all that was loaded as worked off: who works on it then begins as after a restart, and nothing is charged for.
@@ -199,7 +242,8 @@ pub(super) async fn settle(app: &App, tenant: &Tenant, client: &Client) -> Resul
         let until = now().plus(MINUTE);
         let held = || Error::new(ErrorKind::Unavailable, format!("somebody works on partition {partition} of {tenant}"));
         let epoch = meta.lease(tenant, partition, LOADER, until, now()).await?.ok_or_else(held)?;
-        app.stores.graph.write(tenant, GraphBatch { partition, epoch, whole: true, ..GraphBatch::default() }).await?;
+        // Not the epoch of this lease: rows that come again after a crash would be refused.
+        app.stores.graph.write(tenant, GraphBatch { partition, whole: true, ..GraphBatch::default() }).await?;
         let of_partition = ends.iter().filter(|(stream, _)| stream.partition == partition);
         let offsets = of_partition.map(|(stream, next)| Offset { stream: *stream, next: *next }).collect();
         meta.commit(tenant, partition, Commit { epoch, offsets, ..Commit::default() }).await?;
@@ -212,7 +256,8 @@ pub(super) async fn settle(app: &App, tenant: &Tenant, client: &Client) -> Resul
 fn entry(tenant: &Tenant, client: &Client, copy: RecordCopy) -> Result<Entry, Error> {
     let refused = |why: &str| Error::new(ErrorKind::Refused, format!("record `{}`: {why}", copy.key));
     let topic = Topic::parse(&copy.topic).filter(|t| Topic::INPUT.contains(t)).ok_or_else(|| refused("no topic of records"))?;
-    let (key, value): (Box<[u8]>, Box<[u8]>) = (copy.key.as_bytes().into(), copy.value.get().as_bytes().into());
+    let masked = mask::record(topic, copy.value.get().as_bytes());
+    let (key, value): (Box<[u8]>, Box<[u8]>) = (copy.key.as_bytes().into(), masked.into());
     let stored = Stored { offset: 0, key: key.clone(), value: value.clone(), received_at: copy.received_at };
     let cluster = cluster_of(tenant, topic, &stored).ok_or_else(|| refused("it names no cluster"))?;
     let partition = partition_of(tenant, &cluster, client.partitions);

@@ -7,21 +7,23 @@ mod moving;
 mod steps;
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
-use kgrca_core::model::time::{DAY, MINUTE};
+use kgrca_core::model::time::{DAY, SECOND};
+use kgrca_core::storage::archive::Part;
 use kgrca_core::storage::{Client, ClientState, Error, ErrorKind, Saga, SagaKind, SagaState, SagaStep, Step, StepState, Tenant};
 
-pub use archive::{export, import, unfinished};
-pub use grow::grow;
+pub use archive::{export, unfinished};
+pub use grow::{can_grow, grow};
 pub use moving::move_graph;
 pub use steps::Secrets;
 
 use crate::app::{App, now};
 use crate::auth;
 
-/// How long a daemon has a saga for itself, in microseconds: longer than all its steps may take. The same daemon goes on at
-/// once after it was started again.
-const CLAIM: i64 = 10 * MINUTE;
+/// How long a daemon has a saga for itself, in microseconds, unless it claims it again: a tenant whose graph moves waits so
+/// long when the mover dies. The same daemon goes on at once after it was started again.
+const CLAIM: i64 = 30 * SECOND;
 /// How often a step that failed for a moment is tried.
 const TRIES: u32 = 3;
 
@@ -60,9 +62,7 @@ async fn held<'a>(app: &'a App, saga_id: &str) -> Result<Held<'a>, Error> {
         return Err(busy(saga_id));
     }
     let taken = async {
-        if !app.stores.meta.claim_saga(saga_id, app.engine.owner(), now().plus(CLAIM), now()).await? {
-            return Err(busy(saga_id));
-        }
+        claimed(app, saga_id).await?;
         let missing = || Error::new(ErrorKind::Internal, format!("{saga_id} is missing"));
         app.stores.meta.saga(saga_id).await?.ok_or_else(missing)
     };
@@ -113,11 +113,26 @@ async fn begun(app: &App, saga: &Saga) -> Result<Option<String>, Error> {
 /// Says that all of an import was loaded: the tenant is served from now on.
 pub async fn loaded(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> {
     let mut held = held(app, saga_id).await?;
-    archive::settle(app, &tenant(&held.saga)?, &held.saga.client).await?;
-    for step in held.saga.steps.iter_mut().filter(|s| s.step == Step::Load) {
-        step.state = StepState::Done;
+    let (tenant, client) = archive::unfinished(app, &held.saga).await?;
+    archive::settle(app, &tenant, &client).await?;
+    for step in &mut held.saga.steps {
+        match step.step {
+            Step::Load => step.state = StepState::Done,
+            // Nobody was told the password that it was given before.
+            Step::User => step.state = StepState::Pending,
+            _ => {}
+        }
     }
     run(held).await
+}
+
+/// Loads rows of a part into a tenant that is not served yet. Returns how many, and how many records its log has by now.
+pub async fn load(app: &App, saga_id: &str, part: Part, body: &[u8]) -> Result<(usize, u64), Error> {
+    let held = held(app, saga_id).await?;
+    let (tenant, client) = archive::unfinished(app, &held.saga).await?;
+    let rows = archive::import(app, &tenant, &client, part, body).await?;
+    let ends = app.stores.log.ends(&tenant).await?;
+    Ok((rows, ends.iter().map(|(_, end)| end).sum()))
 }
 
 /// Goes on with a saga that stopped.
@@ -134,7 +149,7 @@ async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secr
     if saga.state == SagaState::Compensated {
         return Err(refused("it was taken back").hint("create the tenant anew"));
     }
-    if saga.state == SagaState::Done && !again {
+    if saga.state == SagaState::Done && (!again || saga.state_of(Step::Load).is_some()) {
         return Err(refused("it is done").hint("`kgrca key create` makes another key"));
     }
     if saga.kind == SagaKind::Create {
@@ -212,7 +227,8 @@ pub async fn stay(app: &App, client: &mut Client) -> Result<(), Error> {
 pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
     let mut held = held(app, saga_id).await?;
     let saga = &mut held.saga;
-    let is_late = saga.state_of(Step::Clear).is_some_and(|s| s != StepState::Pending);
+    // From then on workers write to the new server.
+    let is_late = saga.state_of(Step::Switch).is_some_and(|s| s != StepState::Pending);
     if saga.kind == SagaKind::Delete || saga.state == SagaState::Done || is_late {
         let hint = match saga.kind {
             SagaKind::Create => "`kgrca tenant delete` removes a tenant that is set up",
@@ -253,7 +269,9 @@ fn busy(saga_id: &str) -> Error {
     Error::new(ErrorKind::Conflict, format!("somebody works on {saga_id}")).hint("look again in a moment: kgrca saga list")
 }
 
+/// Writes down how far a saga is, as long as it is ours: who slept too long finds it with somebody else, and leaves it alone.
 async fn written(app: &App, saga: &mut Saga) -> Result<(), Error> {
+    claimed(app, &saga.saga_id).await?;
     saga.updated_at = now();
     app.stores.meta.put_saga(saga).await?;
     app.settings.abort_at_saga_write();
@@ -280,7 +298,7 @@ async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
         }
         saga.steps[i].state = StepState::Begun;
         written(app, saga).await?;
-        if let Err(error) = tried(app, saga, step, &mut secrets).await {
+        if let Err(error) = tried(app, saga, step, &mut secrets).await? {
             return Err(failed(app, saga, step, error).await?);
         }
         saga.steps[i].state = StepState::Done;
@@ -292,12 +310,37 @@ async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
     Ok((saga.clone(), secrets))
 }
 
-async fn tried(app: &App, saga: &Saga, step: Step, secrets: &mut Secrets) -> Result<(), Error> {
+/// Does a step, several times when it fails for a moment. Fails itself when the saga is somebody else's by now.
+async fn tried(app: &App, saga: &Saga, step: Step, secrets: &mut Secrets) -> Result<Result<(), Error>, Error> {
+    let tenant = tenant(saga)?;
     let mut tries = 1;
     loop {
-        match steps::act(app, saga, &tenant(saga)?, step, secrets).await {
+        let done = tokio::select! {
+            done = steps::act(app, saga, &tenant, step, secrets) => done,
+            lost = keep_claim(app, &saga.saga_id) => return Err(lost),
+        };
+        match done {
             Err(e) if e.kind == ErrorKind::Unavailable && tries < TRIES => tries += 1,
-            other => return other,
+            other => return Ok(other),
+        }
+    }
+}
+
+/// Claims a saga, also one that is ours already.
+async fn claimed(app: &App, saga_id: &str) -> Result<(), Error> {
+    let is_ours = app.stores.meta.claim_saga(saga_id, app.engine.owner(), now().plus(CLAIM), now()).await?;
+    if is_ours { Ok(()) } else { Err(busy(saga_id)) }
+}
+
+/// Keeps a saga for this daemon as long as a step takes. Returns why it could not.
+async fn keep_claim(app: &App, saga_id: &str) -> Error {
+    loop {
+        tokio::time::sleep(Duration::from_micros(CLAIM as u64 / 5)).await;
+        match claimed(app, saga_id).await {
+            Err(e) if e.kind == ErrorKind::Conflict => return e,
+            // Looked at again before the claim ends.
+            Err(e) => tracing::warn!(saga_id, error = %e, "the claim is renewed in a moment"),
+            Ok(()) => {}
         }
     }
 }
@@ -305,7 +348,9 @@ async fn tried(app: &App, saga: &Saga, step: Step, secrets: &mut Secrets) -> Res
 /// Writes down why a step failed, and takes back what can be taken back. Returns what the caller is told.
 async fn failed(app: &App, saga: &mut Saga, step: Step, error: Error) -> Result<Error, Error> {
     saga.error = Some(format!("{step:?}: {error}"));
-    if saga.kind == SagaKind::Delete || step == Step::Clear {
+    // Whether the switch took place is not known, unless somebody else is there: it is done again.
+    let goes_on = step == Step::Clear || step == Step::Switch && error.kind != ErrorKind::Conflict;
+    if saga.kind == SagaKind::Delete || goes_on {
         written(app, saga).await?;
         return Ok(error);
     }
@@ -321,9 +366,13 @@ async fn failed(app: &App, saga: &mut Saga, step: Step, error: Error) -> Result<
 }
 
 async fn undo(app: &App, saga: &mut Saga) -> Result<(), Error> {
+    let tenant = tenant(saga)?;
     for i in (0..saga.steps.len()).rev() {
         if matches!(saga.steps[i].state, StepState::Begun | StepState::Done) {
-            steps::undo(app, saga, &tenant(saga)?, saga.steps[i].step).await?;
+            tokio::select! {
+                done = steps::undo(app, saga, &tenant, saga.steps[i].step) => done?,
+                lost = keep_claim(app, &saga.saga_id) => return Err(lost),
+            }
             saga.steps[i].state = StepState::Undone;
             written(app, saga).await?;
         }

@@ -52,9 +52,12 @@ pub(super) async fn undo(app: &App, saga: &Saga, tenant: &Tenant, step: Step) ->
     let (servers, way) = (servers(app)?, way(saga)?);
     match step {
         Step::Hold => servers.let_go(tenant, &way.from).await,
-        Step::Copy => servers.clear(tenant, &way.to).await,
-        Step::Switch => servers.place(tenant, &way.from).await,
-        // Never: a move that came so far is only finished.
+        Step::Copy => {
+            // First of all the tenant goes on where it is: the other server may be away for long.
+            servers.let_go(tenant, &way.from).await?;
+            servers.clear(tenant, &way.to).await
+        }
+        // It is only taken back when somebody else is where it was to go.
         _ => Ok(()),
     }
 }

@@ -56,16 +56,25 @@ pub(super) fn export(env: &Env<'_>, id: &str, out: &Path) -> Result {
     if out.exists() {
         return Err(CliError::usage(format!("{} is there already", out.display())).hint("give a folder that is not"));
     }
-    let was_served = status.client.state == ClientState::Active;
+    let mut was_served = status.client.state == ClientState::Active;
+    if !was_served && status.lag > 0 {
+        let message = format!("{} records of {id} are not worked off: they would be missing", status.lag);
+        return Err(CliError::failed(message).hint("try again in a moment: `kgrca tenant show` tells its lag"));
+    }
     if was_served {
         let advice = format!("`kgrca tenant suspend {id}` first makes a copy of one instant");
         env.out.message(&format!("records may come in meanwhile; {advice}"));
     }
-    std::fs::create_dir_all(out).map_err(at(out))?;
+    // Under another name until it is whole; what an export left there that broke off goes.
+    let part_of = out.with_file_name(format!("{}.part", out.file_name().unwrap_or_default().to_string_lossy()));
+    if part_of.exists() {
+        std::fs::remove_dir_all(&part_of).map_err(at(&part_of))?;
+    }
+    std::fs::create_dir_all(&part_of).map_err(at(&part_of))?;
     let exported_at = Time(jiff::Timestamp::now().as_microsecond());
     let mut files = Vec::new();
     for part in Part::EXPORTED {
-        let file = out.join(format!("{}.jsonl", part.as_str()));
+        let file = part_of.join(format!("{}.jsonl", part.as_str()));
         let mut sum = Sum::default();
         let mut writer = BufWriter::new(File::create(&file).map_err(at(&file))?);
         client.download(&format!("{}/export/{}", path(id), part.as_str()), |piece| {
@@ -75,13 +84,20 @@ pub(super) fn export(env: &Env<'_>, id: &str, out: &Path) -> Result {
         writer.into_inner().map_err(|e| at(&file)(e.into_error()))?.sync_all().map_err(at(&file))?;
         files.push(sum.of(part));
     }
+    // Also who rests has incidents that end by themselves.
+    let mut again = Sum::default();
+    client.download(&format!("{}/export/clusters", path(id)), |piece| {
+        again.add(piece);
+        Ok(())
+    })?;
+    was_served |= !files.contains(&again.of(Part::Clusters));
     let (version, c) = (env!("CARGO_PKG_VERSION").to_owned(), status.client);
     let manifest =
         Manifest { format: FORMAT, version, client_id: c.client_id, name: c.name, plan: c.plan, exported_at, was_served, files };
-    // Last: without it the folder is no export.
-    let file = out.join(MANIFEST);
+    let file = part_of.join(MANIFEST);
     let text = serde_json::to_string_pretty(&manifest).map_err(|e| CliError::failed("the manifest").cause(e))?;
     std::fs::write(&file, text + "\n").map_err(at(&file))?;
+    std::fs::rename(&part_of, out).map_err(at(out))?;
     env.out.value(&manifest, || {
         let cells = |f: &PartFile| [f.file.clone(), f.rows.to_string(), f.sha256.clone()];
         Table::new(&["FILE", "ROWS", "SHA256"]).rows(&manifest.files, cells)
@@ -153,7 +169,10 @@ pub(super) fn import(env: &Env<'_>, folder: &Path, wish: Wish) -> Result {
 fn loaded(env: &Env<'_>, client: &Client, folder: &Path, manifest: &Manifest, saga: &str) -> Result<CreatedClient> {
     let route = format!("/api/v1/admin/imports/{saga}");
     for part in Part::LOADED {
-        send(client, &folder.join(format!("{}.jsonl", part.as_str())), &format!("{route}/{}", part.as_str()))?;
+        let (file, route) = (folder.join(format!("{}.jsonl", part.as_str())), format!("{route}/{}", part.as_str()));
+        // Only records are not recognised when they come again: those that are there are passed over.
+        let known: Imported = client.post_lines(&route, Vec::new())?;
+        send(client, &file, &route, if part == Part::Records { known.records } else { 0 })?;
     }
     // Records are kept by other keys in other logs; all else is equal to the byte.
     for told in manifest.files.iter().filter(|f| f.part != Part::Records) {
@@ -175,10 +194,14 @@ fn loaded(env: &Env<'_>, client: &Client, folder: &Path, manifest: &Manifest, sa
     client.send(Method::POST, As::Operator, &route, &serde_json::Value::Null)
 }
 
-/// Sends a file in pieces of whole lines.
-fn send(client: &Client, file: &Path, route: &str) -> Result {
+/// Sends a file in pieces of whole lines, but for its first ones.
+fn send(client: &Client, file: &Path, route: &str, passed_over: u64) -> Result {
     let mut reader = BufReader::new(File::open(file).map_err(at(file))?);
     let mut piece = Vec::new();
+    for _ in 0..passed_over {
+        reader.read_until(b'\n', &mut piece).map_err(at(file))?;
+        piece.clear();
+    }
     loop {
         let length = reader.read_until(b'\n', &mut piece).map_err(at(file))?;
         if piece.len() >= PIECE || length == 0 && !piece.is_empty() {

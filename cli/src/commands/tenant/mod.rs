@@ -15,7 +15,7 @@ use reqwest::Method;
 use super::Env;
 use crate::client::As;
 use crate::error::{CliError, Result, exit};
-use crate::output::Table;
+use crate::output::{Format, Table};
 use crate::prompt;
 
 /// How long a server that went away is waited for.
@@ -171,7 +171,9 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         }
         Verb::Show { id } => {
             let status: ClientStatus = env.client()?.get(As::Operator, &path(&id_of(env, id)?), &[])?;
-            env.out.value(&status, || table(env, std::slice::from_ref(&status)))
+            let is_for_people = env.out.format == Format::Table;
+            env.out
+                .value(&status, || if is_for_people { details(env, &status) } else { table(env, std::slice::from_ref(&status)) })
         }
         Verb::Update { id, plan, email, limits, partitions } => {
             let limits = if limits.is_empty() { None } else { Some(overrides(&limits)?) };
@@ -275,6 +277,34 @@ fn overrides(given: &[String]) -> Result<Overrides> {
 fn change(env: &Env<'_>, id: &str, wish: &ClientChange) -> Result {
     let status: ClientStatus = env.client()?.send(Method::PATCH, As::Operator, &path(id), wish)?;
     env.out.value(&status, || table(env, std::slice::from_ref(&status)))
+}
+
+/// Everything of one tenant, a line for each thing.
+fn details(env: &Env<'_>, s: &ClientStatus) -> Table {
+    let now = Time(jiff::Timestamp::now().as_microsecond());
+    let c = &s.client;
+    let limits = serde_json::to_value(&c.limits).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
+    let limits = limits.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ");
+    let lines = [
+        ("id", c.client_id.clone()),
+        ("name", c.name.clone()),
+        ("state", c.state.as_str().to_owned()),
+        ("plan", c.plan.clone()),
+        ("agreed limits", if limits.is_empty() { "the plan's".to_owned() } else { limits }),
+        ("contact", c.contact_email.clone()),
+        ("created", env.out.age(now, c.created_at)),
+        ("leaving since", c.deleted_at.map_or(String::new(), |t| env.out.age(now, t))),
+        ("partitions", c.partitions.to_string()),
+        ("graph server", s.graph_server.clone().unwrap_or_default()),
+        ("lag", s.lag.to_string()),
+        ("last record", s.last_record.map_or("never".to_owned(), |t| env.out.age(now, t))),
+        ("events today", s.events_today.to_string()),
+        ("quota used", s.quota_percent.map_or(String::new(), |p| format!("{p} %"))),
+        ("rejected", s.rejected.to_string()),
+        ("storage", env.out.size(s.storage_bytes)),
+    ];
+    let told = lines.into_iter().filter(|(_, value)| !value.is_empty());
+    Table::new(&["WHAT", "VALUE"]).rows(told, |(name, value)| [name.to_owned(), value])
 }
 
 fn table(env: &Env<'_>, items: &[ClientStatus]) -> Table {

@@ -226,6 +226,15 @@ async fn pages(graph: &dyn GraphStore, tenant: &Tenant, part: GraphPart) -> Vec<
 }
 
 async fn copies(graph: &dyn GraphStore, a: &Tenant, b: &Tenant) {
+    // What only a copy brings: an edge that ended beside one that began before it, and a kind that is called as our labels are.
+    let (web, odd) = (resource("web", Some("u1"), None), resource("odd", Some("u9"), None));
+    let odd = ResourceRow { resource: ResourceRef { kind: "Incident".into(), ..odd.resource.clone() }, ..odd };
+    let edges = vec![edge(&web.id, &odd.id, 5, None), edge(&web.id, &odd.id, 10, Some(20)), edge(&odd.id, &web.id, 7, None)];
+    let told = changes(vec![odd], edges, Vec::new());
+    for _ in 0..2 {
+        graph.write(a, GraphBatch { copied: true, ..told.clone() }).await.unwrap();
+    }
+    assert_eq!(pages(graph, a, GraphPart::Edges).await.iter().map(|p| p.changes.edges.len()).sum::<usize>(), 5);
     for part in GraphPart::ALL {
         assert_eq!(pages(graph, b, part).await, [GraphPage::default()], "nothing is there to copy");
     }
@@ -234,7 +243,10 @@ async fn copies(graph: &dyn GraphStore, a: &Tenant, b: &Tenant) {
         for _ in 0..2 {
             for page in of_a.clone() {
                 let GraphPage { changes, incidents, .. } = page;
-                graph.write(b, GraphBatch { whole: true, changes, incidents, ..GraphBatch::default() }).await.unwrap();
+                graph
+                    .write(b, GraphBatch { whole: true, copied: true, changes, incidents, ..GraphBatch::default() })
+                    .await
+                    .unwrap();
             }
         }
         assert_eq!(pages(graph, b, part).await, of_a, "a copy is equal, also when it was copied twice");

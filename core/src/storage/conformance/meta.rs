@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tenant;
 use crate::billing::Overrides;
+use crate::incident::{State, Transition};
 use crate::model::time::{DAY, MINUTE};
 use crate::model::{Time, Topic};
 use crate::storage::archive::IncidentCopy;
@@ -41,6 +42,7 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     assert_eq!(meta.idempotent(&b, "k", None, now).await.unwrap(), None, "tenants do not share keys");
     assert_eq!(meta.idempotent(&a, "k", None, now.plus(DAY + 1)).await.unwrap(), None, "a day later it is forgotten");
     copies(meta).await;
+    feed(meta).await;
     chains(meta, &a).await;
     sagas(meta, &a).await;
     daemons(meta).await;
@@ -72,6 +74,36 @@ async fn copies(meta: &dyn MetaStore) {
     assert_eq!(meta.reserve(&c, &[10, 11]).await.unwrap(), BTreeMap::from([(10, 5), (11, 6)]), "numbers go on behind the last");
     meta.forget_client(&c, true).await.unwrap();
     assert!(meta.incident_copies(&c, 0, 9).await.unwrap().is_empty());
+}
+
+/// Three workers write events of their partitions at once: whoever follows the feed sees each of them, none behind a later one.
+async fn feed(meta: &dyn MetaStore) {
+    const EVENTS: u64 = 40;
+    let d = tenant("d");
+    let d = &d;
+    let worker = async |partition: u32| {
+        let epoch = meta.lease(d, partition, "one", Time(DAY), Time(1)).await.unwrap().unwrap();
+        for i in 0..EVENTS {
+            let key = u64::from(partition) * 1000 + i % 4;
+            meta.reserve(d, &[key]).await.unwrap();
+            let event = Transition { at: Time(i as i64), to: State::Open, by: "engine".into(), note: None };
+            let commit = Commit { epoch, transitions: vec![(key, event)], ..Commit::default() };
+            meta.commit(d, partition, commit).await.unwrap();
+        }
+    };
+    let follower = async {
+        let (mut seen, mut after) = (0, 0);
+        while seen < 3 * EVENTS as usize {
+            let page = meta.transitions(d, None, after, 7).await.unwrap();
+            assert!(page.windows(2).all(|two| two[0].id < two[1].id));
+            after = page.last().map_or(after, |last| last.id);
+            seen += page.len();
+        }
+        // What appears behind a later one would be seen by whoever begins anew, and was missed here.
+        assert_eq!(meta.transitions(d, None, 0, 1000).await.unwrap().len(), seen);
+    };
+    tokio::join!(worker(0), worker(1), worker(2), follower);
+    meta.forget_client(d, true).await.unwrap();
 }
 
 fn audit(client: Option<&Tenant>, at: i64) -> Audit {

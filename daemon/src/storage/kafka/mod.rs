@@ -155,7 +155,13 @@ impl Shared {
             return Ok(known);
         }
         let metadata = self.asker.fetch_metadata(Some(topic), PATIENCE).map_err(|e| failed(topic, &e))?;
-        let count = metadata.topics().iter().find(|t| t.name() == topic).map_or(0, |t| t.partitions().len() as u32);
+        let found = metadata.topics().iter().find(|t| t.name() == topic);
+        let count = found.map_or(0, |t| t.partitions().len() as u32);
+        // A broker that has just come back may not know yet what was there before.
+        if let Some((before, _)) = known.filter(|(before, _)| count < *before) {
+            let message = format!("log: Kafka: {topic} is said to have {count} partitions; it had {before}");
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
         if count > 0 {
             self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), (count, Instant::now()));
         }

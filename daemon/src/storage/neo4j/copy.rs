@@ -109,6 +109,8 @@ fn edges(from: &str, leaving: Vec<Edge>) -> Vec<EdgeRow> {
     };
     let mut edges: Vec<EdgeRow> = leaving.into_iter().filter_map(row).collect();
     edges.sort();
+    // Two resources that became one may have left the same edge twice.
+    edges.dedup();
     edges
 }
 

@@ -16,6 +16,19 @@ async fn run(graph: &Graph, text: &str, parameters: &[(&str, i64)], tenant: &Ten
     .await
 }
 
+/// Whether a part is the same on both servers, page by page.
+async fn compare(from: &Graph, to: &Graph, part: GraphPart) -> Result<()> {
+    let mut next = Some(String::new());
+    while let Some(after) = next {
+        let page = copy::page(from, part, &after, PAGE).await?;
+        if copy::page(to, part, &after, PAGE).await? != page {
+            return Err(Error::new(ErrorKind::Corrupt, format!("graph: the copy differs in {part:?} behind `{after}`")));
+        }
+        next = page.next;
+    }
+    Ok(())
+}
+
 impl Neo4jGraph {
     /// Whether another tenant can come to a server.
     ///
@@ -66,15 +79,14 @@ impl Neo4jGraph {
             while let Some(after) = next {
                 let page = copy::page(&from, part, &after, PAGE).await?;
                 let (changes, incidents) = (page.changes, page.incidents);
-                let batch = GraphBatch { partition: partition as u32, epoch, whole: true, changes, incidents };
+                let batch = GraphBatch { partition: partition as u32, epoch, whole: true, copied: true, changes, incidents };
                 let batch = write::Prepared::new(&batch);
                 persistent(|| write::write(&to, tenant, &batch)).await?;
                 next = page.next;
             }
         }
-        let counts = (read::counts(&from).await?, read::counts(&to).await?);
-        if counts.0 != counts.1 {
-            return Err(Error::new(ErrorKind::Corrupt, format!("graph: the copy of {tenant} is not whole: {counts:?}")));
+        for part in GraphPart::ALL {
+            compare(&from, &to, part).await?;
         }
         for (partition, epoch) in fences {
             let text = "MATCH (:Owner {client_id: $tenant}) MERGE (f:Fence {partition: $partition}) SET f.epoch = $epoch";
@@ -84,7 +96,13 @@ impl Neo4jGraph {
     }
 
     /// Erases what is left of a tenant on a server that does not hold it.
+    ///
+    /// # Errors
+    /// When that server holds it: nothing else may be left of it.
     pub async fn clear(&self, tenant: &Tenant, server: &str) -> Result<()> {
+        if self.0.name_of(tenant).await?.as_deref() == Some(server) {
+            return Err(Error::new(ErrorKind::Conflict, format!("graph: {server} holds {tenant}; it is not cleared")));
+        }
         self.0.clear(tenant, server).await
     }
 }

@@ -143,6 +143,11 @@ impl Places {
         self.of(tenant).await?.ok_or_else(missing)
     }
 
+    /// The server that holds a tenant.
+    pub async fn name_of(&self, tenant: &Tenant) -> Result<Option<String>> {
+        self.meta.graph_place(tenant).await
+    }
+
     /// The database of a tenant on a server, whichever holds it.
     pub async fn on(&self, tenant: &Tenant, server: &str) -> Result<Graph> {
         self.database(tenant, self.server(server)?).await

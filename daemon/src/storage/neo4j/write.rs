@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use kgrca_core::engine::EdgeRow;
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Error, ErrorKind, GraphBatch, Result, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, GraphBatch, Result, Tenant, is_label};
 use neo4rs::{BoltMap, BoltType, Graph, Query, Row, Txn, query};
 
 use super::{failed, persistent, row, rows};
@@ -26,16 +26,25 @@ pub(super) async fn own(graph: &Graph, tenant: &Tenant, server: &str) -> Result<
     let owners = found.first().and_then(|r| r.get::<Vec<String>>("owners").ok());
     match owners {
         Some(owners) if owners.iter().any(|o| o == tenant.as_str()) => return Ok(()),
-        Some(owners) => {
-            let whose = owners.first().map_or("not ours", String::as_str);
-            let message = format!("graph: the server {server} holds data of somebody else: {whose}");
-            return Err(Error::new(ErrorKind::Conflict, message).hint("give kgrca a server of its own, or empty this one"));
-        }
+        Some(owners) => return Err(occupied(server, owners.first().map_or("not ours", String::as_str))),
         None => {}
     }
-    let text = "MERGE (o:Owner {client_id: $tenant})";
-    persistent(|| async { graph.run(query(text).param("tenant", tenant.as_str())).await.map(|_| ()).map_err(|e| failed(&e)) })
-        .await
+    // Two tenants that come at once meet at the constraint: one of them becomes the owner.
+    let only = "CREATE CONSTRAINT kgrca_owner IF NOT EXISTS FOR (o:Owner) REQUIRE o.slot IS UNIQUE";
+    persistent(|| async { graph.run(query(only)).await.map(|_| ()).map_err(|e| failed(&e)) }).await?;
+    let text = "MERGE (o:Owner {slot: 1}) ON CREATE SET o.client_id = $tenant RETURN o.client_id AS owner";
+    let owner = persistent(|| async {
+        let mut stream = graph.execute(query(text).param("tenant", tenant.as_str())).await.map_err(|e| failed(&e))?;
+        let row = stream.next().await.map_err(|e| failed(&e))?;
+        Ok(row.and_then(|r| r.get::<String>("owner").ok()).unwrap_or_default())
+    })
+    .await?;
+    if owner == tenant.as_str() { Ok(()) } else { Err(occupied(server, &owner)) }
+}
+
+fn occupied(server: &str, whose: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("graph: the server {server} holds data of somebody else: {whose}"))
+        .hint("give kgrca a server of its own, or empty this one")
 }
 
 /// A batch as lists of maps, made once for all tries.
@@ -89,7 +98,8 @@ fn resources(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
         by_kind.entry(&r.resource.kind).or_default().push(row::resource_props(r));
     }
     for (kind, all) in by_kind {
-        let text = format!("UNWIND $rows AS row MERGE (r:Resource {{id: row.id}}) SET r = row, r:{}", quoted(kind));
+        let label = if is_label(kind) { format!(", r:{}", quoted(kind)) } else { String::new() };
+        let text = format!("UNWIND $rows AS row MERGE (r:Resource {{id: row.id}}) SET r = row{label}");
         statements.push((text, all));
     }
 }
@@ -98,11 +108,23 @@ fn resources(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
 /// known less well: it is the same edge.
 fn edges(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     let mut by_relation: BTreeMap<&str, Vec<BoltMap>> = BTreeMap::new();
-    for edge in folded(&batch.changes.edges) {
+    let told = if batch.copied { batch.changes.edges.clone() } else { folded(&batch.changes.edges) };
+    for edge in told {
         by_relation.entry(edge.relation.as_str()).or_default().push(row::edge(&edge));
     }
     for (relation, all) in by_relation {
         let relation = quoted(relation);
+        if batch.copied {
+            let text = format!(
+                "UNWIND $rows AS row MATCH (a:Resource {{id: row.from}}), (b:Resource {{id: row.to}})
+                OPTIONAL MATCH (a)-[e:{relation}]->(b)
+                    WHERE e.valid_from = row.since AND coalesce(e.valid_to, -1) = coalesce(row.until, -1)
+                WITH a, b, row, count(e) AS known WHERE known = 0
+                CREATE (a)-[:{relation} {{valid_from: row.since, valid_to: row.until}}]->(b)"
+            );
+            statements.push((text, all));
+            continue;
+        }
         let text = format!(
             "UNWIND $rows AS row MATCH (a:Resource {{id: row.from}}), (b:Resource {{id: row.to}})
             OPTIONAL MATCH (a)-[e:{relation}]->(b) WHERE e.valid_from = row.since OR e.valid_to IS NULL
@@ -276,8 +298,12 @@ async fn erase(graph: &Graph, text: &str, parameter: Option<i64>) -> Result<u64>
     }
 }
 
-/// Erases episodes that were last seen, and resources, incidents and edges that ended, before an instant.
+/// Erases nothing of a graph that is being copied. Else episodes that were last seen, and resources, incidents and edges that ended, before an instant.
 pub(super) async fn forget(graph: &Graph, before: Time) -> Result<u64> {
+    let moves = || query("MATCH (o:Owner) WHERE o.moves RETURN o.client_id AS owner");
+    if !rows(graph, moves).await?.is_empty() {
+        return Ok(0);
+    }
     let mut erased = 0;
     for text in [
         "MATCH (n:Episodic) WHERE n.last < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n",

@@ -56,6 +56,8 @@ fn leaving(txn: Txn<'_>, node: &Node) -> Result<Vec<EdgeRow>> {
         }
     }
     edges.sort();
+    // Two resources that became one may have left the same edge twice.
+    edges.dedup();
     Ok(edges)
 }
 

@@ -8,7 +8,7 @@ use super::row::{self, Props, text, time};
 use super::{failed, read};
 use crate::engine::EdgeRow;
 use crate::model::Time;
-use crate::storage::graph::{CauseRow, GraphBatch, IncidentNode};
+use crate::storage::graph::{CauseRow, GraphBatch, IncidentNode, is_label};
 use crate::storage::{Error, ErrorKind, Result};
 
 /// Writes a batch under its epoch.
@@ -73,10 +73,12 @@ impl Writer<'_> {
             self.rename(old, new)?;
         }
         for r in &batch.changes.resources {
-            self.upsert(row::RESOURCE, &[row::RESOURCE, &r.resource.kind], &r.id, row::resource_props(r))?;
+            let labels = [row::RESOURCE, &r.resource.kind];
+            let labels = if is_label(&r.resource.kind) { &labels[..] } else { &labels[..1] };
+            self.upsert(row::RESOURCE, labels, &r.id, row::resource_props(r))?;
         }
         for edge in &batch.changes.edges {
-            self.topology(edge)?;
+            self.topology(edge, batch.copied)?;
         }
         for episode in &batch.changes.episodes {
             self.episode(&episode.id, &episode.about, row::episode_props(episode))?;
@@ -120,11 +122,20 @@ impl Writer<'_> {
 
     /// An edge by its ends and type; one that ended before is another. After a restart the beginning of an open edge may be
     /// known less well: it is the same edge.
-    fn topology(&mut self, edge: &EdgeRow) -> Done {
+    fn topology(&mut self, edge: &EdgeRow, is_copy: bool) -> Done {
         let (Some(from), Some(to)) = (self.find(row::RESOURCE, &edge.from)?, self.find(row::RESOURCE, &edge.to)?) else {
             return Ok(());
         };
         let (label, since) = (edge.relation.as_str(), time(edge.valid_from));
+        if is_copy {
+            let until = edge.valid_to.map(time);
+            let is_same = |p: &Props| p.get("valid_from") == Some(&since) && p.get("valid_to") == until.as_ref();
+            if self.edge(from, label, to, is_same)?.is_none() {
+                let props = row::props([("valid_from", Some(since.clone())), ("valid_to", until.clone())]);
+                Database::create_edge_in_txn(self.tx, label, from, to, props)?;
+            }
+            return Ok(());
+        }
         let known = match self.edge(from, label, to, |p| p.get("valid_from") == Some(&since))? {
             Some(known) => Some(known),
             None => self.edge(from, label, to, |p| !p.contains_key("valid_to"))?,
