@@ -99,7 +99,8 @@ impl Client {
         loop {
             let request = self.request(Method::POST, who, path)?.header("idempotency-key", key).json(body);
             match self.read(who, request) {
-                Err(e) if e.exit == exit::UNREACHABLE && std::time::Instant::now() < deadline => {
+                // What a server says of itself does not pass by trying again.
+                Err(e) if e.exit == exit::UNREACHABLE && e.status.is_none() && std::time::Instant::now() < deadline => {
                     again(&e.message);
                     std::thread::sleep(Duration::from_secs(1));
                 }
@@ -124,7 +125,12 @@ impl Client {
         let request = self.request(Method::GET, As::Operator, path)?.timeout(Duration::from_hours(24));
         self.runtime.block_on(async {
             let mut response = self.checked(As::Operator, request).await?;
-            while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            let broken = |e: reqwest::Error| {
+                CliError::failed("the answer broke off")
+                    .cause(e)
+                    .hint("the log of kgrcad says why; `kgrca doctor` looks at its stores")
+            };
+            while let Some(chunk) = response.chunk().await.map_err(broken)? {
                 each(&chunk)?;
             }
             Ok(())

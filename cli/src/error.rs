@@ -110,6 +110,7 @@ fn in_our_words(hint: String, who: As) -> String {
     let commands = [
         ("GET /api/v1/incidents lists them", "kgrca incident list"),
         ("GET /api/v1/admin/clients lists them", "kgrca tenant list"),
+        ("GET /api/v1/admin/sagas lists them", "kgrca saga list"),
         ("GET /api/v1/resources lists them", "kgrca resource list"),
         ("send a key as `X-API-Key` or `Authorization: Bearer`", &key),
     ];

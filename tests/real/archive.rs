@@ -10,6 +10,7 @@ use kgrca_tests::stack::Stack;
 use kgrca_tests::{Server, faults};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::Digest;
 
 use crate::onboarding::{json_of, operator};
 
@@ -175,8 +176,17 @@ async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goe
     let body = json!({"name": "Acme", "plan": "pro"}).to_string().into_bytes();
     let begun = server.call(Method::POST, "/api/v1/admin/imports", Some(&server.operator), Some(body)).await;
     assert_eq!(begun.status(), 202);
-    let saga: Value = begun.json().await.unwrap();
-    let saga = saga["saga_id"].as_str().unwrap();
+    let foreign: Value = begun.json().await.unwrap();
+    let foreign = foreign["saga_id"].as_str().unwrap().to_owned();
+    let mixed = import(&server, &out, &["--resume", &foreign]);
+    assert_eq!(mixed.status.code(), Some(2), "an import of something else does not take this: {mixed:?}");
+    json_of(&operator(&server, &["saga", "compensate", &foreign]));
+    let digest = kgrca_core::storage::hex(&sha2::Sha256::digest(std::fs::read(out.join("manifest.json")).unwrap()));
+    let body = json!({"name": "Acme", "plan": "pro"}).to_string();
+    let request = server.http.post(format!("{}/api/v1/admin/imports", server.url)).header("x-api-key", &server.operator);
+    let begun: Value =
+        request.header("idempotency-key", format!("{digest}-1")).body(body).send().await.unwrap().json().await.unwrap();
+    let saga = begun["saga_id"].as_str().unwrap();
     let path = format!("/api/v1/admin/imports/{saga}/resources");
     let wrong = server.call(Method::POST, &path, Some(&server.operator), Some(b"{}\n{\"id\":1}".to_vec())).await;
     assert_eq!(wrong.status(), 400, "a line that is no row");

@@ -1,7 +1,7 @@
 //! `kgrca doctor`
 
 use kgrca_core::api::{self, Page};
-use kgrca_core::storage::DaemonRow;
+use kgrca_core::storage::{ApiKey, DaemonRow};
 use serde::Serialize;
 
 use super::Env;
@@ -67,7 +67,11 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     if let Some(found) = found {
         let client = Client::new(found)?;
         let open = client.get::<serde_json::Value>(As::Tenant, "/openapi.json", &[]);
-        checks.push(outcome("server", open, |d| format!("kgrcad {}", d["info"]["version"].as_str().unwrap_or("?"))).0);
+        let (check, server) = outcome("server", open, |d| format!("kgrcad {}", d["info"]["version"].as_str().unwrap_or("?")));
+        checks.push(check);
+        if server.is_none() {
+            return told(env, &checks);
+        }
         // Who operates has no tenant's key, and the other way round.
         if client.has_key(As::Tenant) || !client.has_key(As::Operator) {
             let tenant = client.get::<kgrca_core::api::LimitsView>(As::Tenant, "/api/v1/limits", &[]);
@@ -76,9 +80,9 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
         if !client.has_key(As::Operator) {
             return told(env, &checks);
         }
-        let operator = client.get::<serde_json::Value>(As::Operator, "/api/v1/admin/clients", &[]);
-        let (check, operator) =
-            outcome("operator key", operator, |p| format!("{} tenants", p["items"].as_array().map_or(0, Vec::len)));
+        // It asks the metadata alone: which other store is away is told by the checks below.
+        let operator = client.get::<Page<ApiKey>>(As::Operator, "/api/v1/admin/keys", &[]);
+        let (check, operator) = outcome("operator key", operator, |p| format!("one of {}", p.items.len()));
         checks.push(check);
         // Without its metadata a server knows no keys; which stores answer it tells everybody.
         checks.extend(if operator.is_some() { of_server(&client)? } else { of_stores(&client)? });

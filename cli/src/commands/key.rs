@@ -8,7 +8,7 @@ use super::Env;
 use super::tenant::id_of;
 use crate::client::As;
 use crate::error::{CliError, Result};
-use crate::output::Table;
+use crate::output::{Format, Table};
 use crate::prompt;
 
 /// Whose keys.
@@ -107,9 +107,13 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             Ok(())
         }
         Verb::Rotate { id, owner, overlap_hours } => {
+            let whose = owner.tenant.as_ref().map_or("--operator".to_owned(), |tenant| format!("--tenant {tenant}"));
             let wish = Rotation { overlap_seconds: Some(overlap_hours.saturating_mul(3600)) };
             create(env, &format!("{}/{id}/rotate", owner.path(env)?), &wish)?;
-            env.out.message(&format!("{id} works for {overlap_hours} more hours; `kgrca key revoke {id}` ends it sooner"));
+            if overlap_hours > 0 {
+                let sooner = format!("`kgrca key revoke {id} {whose}` ends it sooner");
+                env.out.message(&format!("{id} works for {overlap_hours} more hours; {sooner}"));
+            }
             Ok(())
         }
     }
@@ -136,5 +140,9 @@ fn list(env: &Env<'_>, path: &str) -> Result {
 fn create(env: &Env<'_>, path: &str, wish: &impl serde::Serialize) -> Result {
     let created: CreatedKey = env.client()?.send(Method::POST, As::Operator, path, wish)?;
     env.out.message("the key is shown only now");
+    if env.out.format == Format::Name {
+        // A name alone would lose what nobody can show again.
+        env.out.message(&format!("key: {}", created.api_key));
+    }
     env.out.value(&created, || Table::new(&["ID", "API KEY"]).row([created.key.key_id.clone(), created.api_key.clone()]))
 }

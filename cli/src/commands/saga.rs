@@ -2,7 +2,7 @@
 
 use kgrca_core::api::{CreatedClient, Page, SagaAct, SagaChange};
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Saga, StepState};
+use kgrca_core::storage::{Saga, Step, StepState};
 use reqwest::Method;
 
 use super::{Env, tenant};
@@ -74,6 +74,9 @@ fn act(env: &Env<'_>, id: &str, act: SagaAct) -> Result<serde_json::Value> {
 
 fn show(env: &Env<'_>, answer: serde_json::Value) -> Result {
     let saga: Saga = serde_json::from_value(answer).map_err(|e| CliError::failed("the answer is no saga").cause(e))?;
+    if !saga.is_over() && saga.state_of(Step::Load) == Some(StepState::Pending) {
+        env.out.message(&format!("it waits for its data: `kgrca tenant import FOLDER --resume {}`", saga.saga_id));
+    }
     env.out.value(&saga, || steps(&saga))
 }
 
@@ -98,6 +101,7 @@ fn steps(saga: &Saga) -> Table {
     let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     let rows = Table::new(&["STEP", "STATE"]).rows(&saga.steps, |s| [word(&s.step), word(&s.state)]);
     let rows = rows.row(["saga".into(), word(&saga.state)]);
+    let rows = rows.row(["kind".into(), word(&saga.kind)]).row(["tenant".into(), saga.client_id.clone()]);
     match &saga.error {
         Some(error) => rows.row(["error".into(), error.clone()]),
         None => rows,

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use kgrca_core::model::Topic;
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{DaemonRow, Error, StreamId, Tenant};
+use kgrca_core::storage::{ClusterRow, DaemonRow, Error, StreamId, Tenant};
 use tokio::sync::watch;
 
 use super::Engine;
+use super::worker::LIVELY;
 use crate::app::now;
 
 /// How often a daemon tells that it lives.
@@ -105,7 +106,7 @@ impl Engine {
             let place = (tenant, partition);
             // Where only this process appends, it knows by itself when there is something to do.
             let is_new = !before.contains(&place);
-            if is_new && (self.stores.kafka.is_some() || self.waits(&place.0, partition).await?) {
+            if is_new && (self.stores.kafka.is_some() || self.has_work(&place.0, partition).await?) {
                 let loaded = self.load(&place.0, partition);
                 if loaded.leaves() {
                     // The one before is still leaving.
@@ -138,7 +139,14 @@ impl Engine {
         Ok(backlog.iter().filter(|(stream, _)| stream.topic != Topic::Control).map(|(_, left)| left).sum())
     }
 
-    async fn waits(&self, tenant: &Tenant, partition: u32) -> Result<bool, Error> {
+    /// Whether there is something to do without another record: some wait, or a cluster's time goes on.
+    async fn has_work(&self, tenant: &Tenant, partition: u32) -> Result<bool, Error> {
+        let lives = |c: &ClusterRow| now().0 - c.last_record.0 < LIVELY || c.counts.is_some_and(|counts| counts.incidents > 0);
+        let clusters = self.stores.meta.clusters(tenant).await?;
+        let of_partition = |c: &&ClusterRow| self.partition(tenant, &c.cluster) == partition;
+        if clusters.iter().filter(of_partition).any(lives) {
+            return Ok(true);
+        }
         Ok(self.backlog(tenant).await?.iter().any(|(stream, left)| stream.partition == partition && *left > 0))
     }
 }

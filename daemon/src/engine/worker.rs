@@ -31,7 +31,7 @@ const RENEWED_ALONE: Duration = Duration::from_mins(1);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How long after its last record a cluster still gets ticks.
-const LIVELY: i64 = 60 * MINUTE;
+pub(super) const LIVELY: i64 = 60 * MINUTE;
 
 /// One (tenant, partition).
 pub(super) struct Worker {

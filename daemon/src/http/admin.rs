@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 
 use super::error::ApiError;
 use super::given::Given;
-use super::guard::Operator;
+use super::guard::{Accountant, Operator};
 use crate::app::{App, now};
 use crate::auth;
 use crate::tenancy::{self, Secrets};
@@ -124,9 +124,9 @@ async fn status(app: &App, client: Client) -> Result<ClientStatus, ApiError> {
     Ok(ClientStatus { client, graph_server, lag, last_record, events_today, quota_percent, rejected, storage_bytes })
 }
 
-/// All tenants that were not deleted, with what an operator watches.
+/// All tenants that were not deleted, with what an operator watches. A key for billing sees them, too.
 #[utoipa::path(get, path = "/admin/clients", tag = "admin", responses((status = 200, body = Page<ClientStatus>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn list(State(app): State<Arc<App>>, _: Operator) -> Result<Json<Page<ClientStatus>>, ApiError> {
+pub async fn list(State(app): State<Arc<App>>, _: Accountant) -> Result<Json<Page<ClientStatus>>, ApiError> {
     let mut items = Vec::new();
     let all = app.stores.meta.list_clients().await?;
     for client in all.into_iter().filter(|c| c.state != ClientState::Deleted) {

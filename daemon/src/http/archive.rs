@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{CreatedClient, ErrorBody, Imported, NewClient};
 use kgrca_core::storage::archive::Part;
-use kgrca_core::storage::{Client, Saga, Tenant};
+use kgrca_core::storage::{Client, ClientState, Saga, Tenant};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::admin::{audit, created, living, wanted};
@@ -38,6 +38,9 @@ pub async fn export(
 ) -> Result<Response, ApiError> {
     let part = part(&word)?;
     let (tenant, client) = living(&app, &id).await?;
+    if client.state == ClientState::Joining {
+        return Err(ApiError::conflict(format!("tenant `{id}` is still being set up: it is not whole")));
+    }
     audit(&app, &operator.key_id, &id, "client.export", &word).await?;
     Ok(lines(app, tenant, client, part))
 }

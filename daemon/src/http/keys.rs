@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, Page, Rotation};
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{ApiKey, Role, Scope, Tenant};
+use kgrca_core::storage::{ApiKey, ClientState, Role, Scope, Tenant};
 
 use super::admin::{audit, living, own_audit};
 use super::error::ApiError;
@@ -121,8 +121,9 @@ pub async fn list(
 #[utoipa::path(post, path = "/admin/clients/{id}/keys", tag = "admin", params(("id" = String, Path)), request_body = NewKey, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub async fn create(State(app): State<Arc<App>>, operator: Operator, Path(id): Path<String>, Given(wish): Given<NewKey>) -> Made {
     let (tenant, client) = living(&app, &id).await?;
-    if client.deleted_at.is_some() {
-        return Err(ApiError::conflict(format!("tenant `{id}` was deleted")));
+    if client.deleted_at.is_some() || client.state == ClientState::Joining {
+        let what = if client.deleted_at.is_some() { "was deleted" } else { "is still being set up" };
+        return Err(ApiError::conflict(format!("tenant `{id}` {what}")));
     }
     Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.create(wish).await
 }

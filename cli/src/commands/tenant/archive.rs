@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
-use kgrca_core::api::{ClientStatus, CreatedClient, Imported, NewClient};
+use kgrca_core::api::{ClientStatus, CreatedClient, Imported, NewClient, SagaAct, SagaChange};
 use kgrca_core::model::Time;
 use kgrca_core::storage::archive::{FORMAT, Manifest, Part, PartFile};
-use kgrca_core::storage::{ClientState, Saga, hex};
+use kgrca_core::storage::{ClientState, Saga, Step, StepState, hex};
 use reqwest::Method;
 use sha2::{Digest, Sha256};
 
-use super::{Env, PATIENCE, path, show_created};
+use super::{Env, PATIENCE, once, path, show_created};
 use crate::client::{As, Client};
 use crate::error::{CliError, Result};
 use crate::output::Table;
@@ -70,7 +70,11 @@ pub(super) fn export(env: &Env<'_>, id: &str, out: &Path) -> Result {
     if part_of.exists() {
         std::fs::remove_dir_all(&part_of).map_err(at(&part_of))?;
     }
-    std::fs::create_dir_all(&part_of).map_err(at(&part_of))?;
+    let mut folder = std::fs::DirBuilder::new();
+    // It holds a customer's data.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(&part_of).map_err(at(&part_of))?;
     let exported_at = Time(jiff::Timestamp::now().as_microsecond());
     let mut files = Vec::new();
     for part in Part::EXPORTED {
@@ -131,7 +135,7 @@ fn checked(folder: &Path) -> Result<Manifest> {
         }
         let found = sum.of(part);
         if found.sha256 != told.sha256 {
-            let message = format!("{}: it is not what was exported ({} rows, {} then)", file.display(), found.rows, told.rows);
+            let message = format!("{}: it is not what was exported: its checksum differs", file.display());
             return Err(CliError::failed(message).hint("copy the folder again"));
         }
     }
@@ -141,28 +145,44 @@ fn checked(folder: &Path) -> Result<Manifest> {
 pub(super) fn import(env: &Env<'_>, folder: &Path, wish: Wish) -> Result {
     let manifest = checked(folder)?;
     let client = env.client()?;
+    // The request says which export it is of: another one is not loaded on top of it.
+    let digest = std::fs::read(folder.join(MANIFEST)).map(|text| hex(&Sha256::digest(&text))).map_err(at(folder))?;
     let saga = match wish.resume {
-        Some(saga) => saga,
+        Some(id) => resumed(&client, &id, &digest)?,
         None => {
             let plan = wish.plan.unwrap_or_else(|| manifest.plan.clone());
             let name = wish.name.unwrap_or_else(|| manifest.name.clone());
-            let request = format!("{:032x}", rand::random::<u128>());
+            let request = format!("{digest}-{:016x}", rand::random::<u64>());
             let new = NewClient { name, plan, contact_email: wish.email };
-            let begun: Saga = client.send_until(As::Operator, "/api/v1/admin/imports", &new, &request, PATIENCE, &mut |why| {
-                env.out.message(&format!("{why}; trying again for up to 2 minutes"));
-            })?;
-            begun.saga_id
+            client.send_until(As::Operator, "/api/v1/admin/imports", &new, &request, PATIENCE, &mut once(env))?
         }
     };
-    let created = loaded(env, &client, folder, &manifest, &saga).map_err(|mut e| {
-        let hint = format!(
-            "the tenant is not served yet: `kgrca tenant import {} --resume {saga}` goes on, `kgrca saga compensate {saga}` removes it",
-            folder.display()
-        );
-        let hint = e.hint.take().map_or(hint.clone(), |first| format!("{first}; {hint}"));
+    let id = &saga.saga_id;
+    let way =
+        format!("`kgrca tenant import {} --resume {id}` goes on, `kgrca saga compensate {id}` removes it", folder.display());
+    env.out.message(&format!("tenant {} is loaded before it is served; when this stops, {way}", saga.client_id));
+    let created = loaded(env, &client, folder, &manifest, id).map_err(|mut e| {
+        let hint = e.hint.take().map_or(way.clone(), |first| format!("{first}; {way}"));
         e.hint(hint)
     })?;
     show_created(env, &created)
+}
+
+/// An import that stopped, set up so far that it takes rows.
+fn resumed(client: &Client, id: &str, digest: &str) -> Result<Saga> {
+    let path = format!("/api/v1/admin/sagas/{id}");
+    let mut saga: Saga = client.get(As::Operator, &path, &[])?;
+    if saga.is_over() || saga.state_of(Step::Load) != Some(StepState::Pending) {
+        return Err(CliError::usage(format!("{id} is no import that waits for its data")).hint("kgrca saga list --open"));
+    }
+    if !saga.request.as_ref().is_some_and(|request| request.starts_with(digest)) {
+        return Err(CliError::usage(format!("{id} imports another export")).hint("give the folder with which it began"));
+    }
+    let before_load = saga.steps.iter().take_while(|s| s.step != Step::Load);
+    if before_load.into_iter().any(|s| s.state != StepState::Done) {
+        saga = client.send(Method::POST, As::Operator, &path, &SagaChange { act: SagaAct::Resume })?;
+    }
+    Ok(saga)
 }
 
 /// Sends all files, compares what came of them, and lets the tenant be served.
@@ -205,7 +225,10 @@ fn send(client: &Client, file: &Path, route: &str, passed_over: u64) -> Result {
     loop {
         let length = reader.read_until(b'\n', &mut piece).map_err(at(file))?;
         if piece.len() >= PIECE || length == 0 && !piece.is_empty() {
-            let _: Imported = client.post_lines(route, std::mem::take(&mut piece))?;
+            let _: Imported = client.post_lines(route, std::mem::take(&mut piece)).map_err(|mut e| {
+                e.message = format!("{}: {}", file.display(), e.message);
+                e
+            })?;
         }
         if length == 0 {
             return Ok(());

@@ -138,10 +138,10 @@ pub(super) enum Verb {
         /// Folder that an export wrote
         folder: PathBuf,
         /// What the customer is called, instead of what the export says
-        #[arg(long)]
+        #[arg(long, conflicts_with = "resume")]
         name: Option<String>,
         /// Plan, instead of what the export says
-        #[arg(long)]
+        #[arg(long, conflicts_with = "resume")]
         plan: Option<String>,
         /// Whom to write to
         #[arg(long, default_value = "")]
@@ -176,6 +176,9 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
                 .value(&status, || if is_for_people { details(env, &status) } else { table(env, std::slice::from_ref(&status)) })
         }
         Verb::Update { id, plan, email, limits, partitions } => {
+            if plan.is_none() && email.is_none() && limits.is_empty() && partitions.is_none() {
+                return Err(CliError::usage("nothing is to be changed").hint("--plan, --email, --limits or --partitions"));
+            }
             let limits = if limits.is_empty() { None } else { Some(overrides(&limits)?) };
             let wish = ClientChange { state: None, plan, contact_email: email, limits, partitions };
             change(env, &id_of(env, id)?, &wish)
@@ -216,7 +219,7 @@ pub(super) fn id_of(env: &Env<'_>, given: String) -> Result<String> {
         return Ok(given);
     }
     let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
-    let mut named = page.items.into_iter().map(|s| s.client).filter(|c| c.name == given && c.deleted_at.is_none());
+    let mut named = page.items.into_iter().map(|s| s.client).filter(|c| c.name == given);
     match (named.next(), named.next()) {
         (Some(only), None) => Ok(only.client_id),
         (Some(_), Some(_)) => {
@@ -235,10 +238,18 @@ fn path(id: &str) -> String {
 fn create(env: &Env<'_>, wish: &NewClient) -> Result {
     let request = format!("{:032x}", rand::random::<u128>());
     let created: CreatedClient =
-        env.client()?.send_until(As::Operator, "/api/v1/admin/clients", wish, &request, PATIENCE, &mut |why| {
-            env.out.message(&format!("{why}; trying again for up to 2 minutes, the tenant is set up once"));
-        })?;
+        env.client()?.send_until(As::Operator, "/api/v1/admin/clients", wish, &request, PATIENCE, &mut once(env))?;
     show_created(env, &created)
+}
+
+/// Tells once why a request is tried again.
+fn once<'a>(env: &'a Env<'_>) -> impl FnMut(&str) + 'a {
+    let mut told = false;
+    move |why| {
+        if !std::mem::replace(&mut told, true) {
+            env.out.message(&format!("{why}; trying again for up to 2 minutes, the tenant is set up once"));
+        }
+    }
 }
 
 /// Shows a new tenant's secrets and how its agent is installed.
@@ -248,6 +259,13 @@ pub(super) fn show_created(env: &Env<'_>, created: &CreatedClient) -> Result {
     } else {
         "the key is shown only now"
     });
+    if env.out.format == Format::Name {
+        // A name alone would lose what nobody can show again.
+        env.out.message(&format!("key: {}", created.api_key));
+        if let Some(password) = &created.kafka_password {
+            env.out.message(&format!("kafka password: {password}"));
+        }
+    }
     env.out.value(created, || {
         let (id, key) = (created.client_id.clone(), created.api_key.clone());
         match (&created.kafka_username, &created.kafka_password) {

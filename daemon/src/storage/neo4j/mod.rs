@@ -51,6 +51,11 @@ fn failed(error: &neo4rs::Error) -> Error {
         E::Neo4j(e) if e.code().contains("Security") => {
             Error::new(ErrorKind::Internal, text).hint("check user and password in the URL of the graph")
         }
+        E::AuthenticationError(_) => {
+            // Trying again would lock the user out.
+            Error::new(ErrorKind::Internal, text)
+                .hint("check user and password in the URL of the graph; after several tries it waits")
+        }
         E::Neo4j(_) => Error::new(ErrorKind::Internal, text),
         _ => Error::new(ErrorKind::Unavailable, text),
     }
