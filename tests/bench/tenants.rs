@@ -13,7 +13,7 @@ use crate::figure;
 use crate::process::resident;
 
 /// How long the daemon rests while its CPU is measured.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 /// Ticks of the kernel's clock in a second, as `getconf CLK_TCK` says on Linux.
 const CLOCK: f64 = 100.0;
 

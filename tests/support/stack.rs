@@ -20,6 +20,9 @@ pub struct Stack {
     pub redis: Service,
 }
 
+/// The door of a server, and variables of its environment.
+type Wish<'a> = (Option<u16>, &'a [(&'a str, &'a str)]);
+
 impl Stack {
     /// Starts all four, and runs the migrations.
     pub fn start() -> Self {
@@ -36,7 +39,7 @@ impl Stack {
         Self::of(environments.map(|environment| (None, environment)))
     }
 
-    fn of(wishes: [(Option<u16>, &[(&str, &str)]); 4]) -> Self {
+    fn of(wishes: [Wish<'_>; 4]) -> Self {
         let names = ["postgres", "kafka", "neo4j", "redis"];
         let started: Vec<Service> = std::thread::scope(|scope| {
             let start = |(name, (door, environment))| scope.spawn(move || Service::with(name, door, environment));

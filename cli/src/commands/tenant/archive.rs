@@ -37,7 +37,7 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, bytes: &[u8]) {
-        self.rows += bytes.iter().filter(|b| **b == b'\n').count() as u64;
+        self.rows += memchr::memchr_iter(b'\n', bytes).count() as u64;
         self.hash.update(bytes);
     }
 
@@ -147,15 +147,14 @@ pub(super) fn import(env: &Env<'_>, folder: &Path, wish: Wish) -> Result {
     let client = env.client()?;
     // The request says which export it is of: another one is not loaded on top of it.
     let digest = std::fs::read(folder.join(MANIFEST)).map(|text| hex(&Sha256::digest(&text))).map_err(at(folder))?;
-    let saga = match wish.resume {
-        Some(id) => resumed(&client, &id, &digest)?,
-        None => {
-            let plan = wish.plan.unwrap_or_else(|| manifest.plan.clone());
-            let name = wish.name.unwrap_or_else(|| manifest.name.clone());
-            let request = format!("{digest}-{:016x}", rand::random::<u64>());
-            let new = NewClient { name, plan, contact_email: wish.email };
-            client.send_until(As::Operator, "/api/v1/admin/imports", &new, &request, PATIENCE, &mut once(env))?
-        }
+    let saga = if let Some(id) = wish.resume {
+        resumed(&client, &id, &digest)?
+    } else {
+        let plan = wish.plan.unwrap_or_else(|| manifest.plan.clone());
+        let name = wish.name.unwrap_or_else(|| manifest.name.clone());
+        let request = format!("{digest}-{:016x}", rand::random::<u64>());
+        let new = NewClient { name, plan, contact_email: wish.email };
+        client.send_until(As::Operator, "/api/v1/admin/imports", &new, &request, PATIENCE, &mut once(env))?
     };
     let id = &saga.saga_id;
     let way =
