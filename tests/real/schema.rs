@@ -42,6 +42,9 @@ async fn the_daemon_answers_as_its_document_says() {
     server.ingest(&tenant, "events", event.into_bytes()).await;
     server.settled(&tenant, 1).await;
     check(&server, &tenant.key, &["--exclude-path-regex", "^/api/v1/admin"]);
-    check(&server, &server.operator, &["--include-path-regex", "^/api/v1/admin"]);
+    // Lines of rows cannot be made up, and which scopes the operator's keys may have no schema says: `real/archive.rs` and
+    // `suite/isolation.rs` try these.
+    let apart = ["--exclude-path-regex", "^/api/v1/admin/(imports|keys)"];
+    check(&server, &server.operator, &[&["--include-path-regex", "^/api/v1/admin"][..], &apart].concat());
     assert!(server.terminate(), "the daemon leaves in order");
 }
