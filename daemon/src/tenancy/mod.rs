@@ -37,6 +37,7 @@ fn saga(kind: SagaKind, steps: &[Step], client: Client) -> Saga {
         updated_at: now(),
     }
 }
+
 /// Sets a tenant up. The same `request` goes on with what it began before; what is done already gets new secrets.
 pub async fn create(app: &App, client: Client, request: Option<String>) -> Result<(Saga, Secrets), Error> {
     begin(app, Saga { request, ..saga(SagaKind::Create, &Saga::CREATE, client) }).await
@@ -149,7 +150,8 @@ pub async fn delete(app: &App, mut client: Client, grace_days: u32) -> Result<Sa
     let mut held = if let Some(known) = open.first() {
         held(app, &known.saga_id).await?
     } else {
-        let saga = saga(SagaKind::Delete, &Saga::DELETE, client);
+        // With its time of grace from the first: whoever looks after sagas would go on at once without it.
+        let saga = Saga { wait_until, ..saga(SagaKind::Delete, &Saga::DELETE, client) };
         app.stores.meta.put_saga(&saga).await?;
         held(app, &saga.saga_id).await?
     };
