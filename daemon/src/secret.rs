@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io::Write;
+use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::Failure;
@@ -54,6 +56,22 @@ fn looked_up(reference: &str) -> Result<String, Failure> {
             .map_err(|e| Failure::new(format!("${{file:{path}}}: {e}"), "make the file readable for the daemon")),
         _ => Err(Failure::new(format!("`${{{reference}}}` is no reference"), "write ${env:NAME} or ${file:/path}")),
     }
+}
+
+/// Writes a file that only its owner reads; when this returns, it survives a power cut.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut handle = options.open(file)?;
+    handle.write_all(text.as_bytes())?;
+    handle.sync_all()?;
+    // Its name, too.
+    file.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Starting and stopping: a checklist first, then serving; stop accepting, finish, commit, leave.
 
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +20,7 @@ use crate::config::{Role, Settings};
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::http;
+use crate::secret::write_private;
 use crate::storage::{self, Stores};
 use crate::telemetry;
 use crate::tls::TlsFiles;
@@ -205,21 +204,11 @@ async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failur
     }
     let file = settings.data.join("operator.key");
     let new = auth::new_key(None, "operator", Scope::ALL.to_vec());
-    write_secret(&file, &new.secret)
+    write_private(&file, &new.secret)
         .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another folder with --data"))?;
     stores.meta.put_key(&new.key, &new.hash).await?;
     tracing::info!(file = %file.display(), "the operator's key was made");
     Ok(())
-}
-
-fn write_secret(file: &Path, secret: &str) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut handle = options.open(file)?;
-    handle.write_all(secret.as_bytes())?;
-    handle.sync_all()
 }
 
 /// Refuses to be the second daemon on shared metadata where each has a log or a graph of its own: neither would see the other's
@@ -286,7 +275,7 @@ impl Running {
     }
 }
 
-async fn stop_signal() {
+pub(crate) async fn stop_signal() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

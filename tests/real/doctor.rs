@@ -95,4 +95,6 @@ async fn every_store_is_checked_and_what_is_wrong_is_named() {
     stack.postgres.run();
     until(&server, "postgres_up", "1").await;
     doctor(&server, 0);
+    server.signal("KILL");
+    assert_eq!(wrong(&doctor(&server, 10)), ["server"], "also when nobody answers there are rows");
 }

@@ -7,8 +7,8 @@ use kgrca_tests::stack::{OPERATOR, Stack};
 use kgrca_tests::{Server, binary};
 use serde_json::{Value, json};
 
-/// How often a creation is written down: before and after each of its seven steps, and at its end.
-const WRITES: usize = 15;
+/// How often a creation is written down: at its beginning, before and after each of its seven steps, and at its end.
+const WRITES: usize = 16;
 
 /// Everything that the servers know of tenants.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -125,7 +125,6 @@ async fn killed_at_every_step_a_tenant_is_set_up_or_gone() {
         let server = stack.daemon(folder.path());
         let open = json_of(&operator(&server, &["saga", "list", "--open"]));
         let sagas = open["items"].as_array().unwrap();
-        // The first write tells of the first step: the saga itself was written before.
         assert_eq!(sagas.len(), usize::from(write < WRITES), "write {write}: {open}");
         let id = if write < WRITES {
             let saga = sagas[0]["saga_id"].as_str().unwrap().to_owned();
@@ -179,7 +178,7 @@ async fn works(server: &Server, created: &Value) {
 async fn one_command_survives_that_the_server_dies() {
     let stack = Stack::start();
     let folder = tempfile::tempdir().unwrap();
-    let server = stack.daemon_with(folder.path(), &[("KGRCA_ABORT_AT_SAGA_WRITE", "8")]);
+    let server = stack.daemon_with(folder.path(), &[("KGRCA_ABORT_AT_SAGA_WRITE", "9")]);
     let address = server.url.trim_start_matches("http://").to_owned();
     let mut command = Command::new(binary("kgrca"));
     command.args(["tenant", "create", "Acme", "--plan", "pro", "-o", "json"]);

@@ -60,6 +60,11 @@ async fn neo4j_conforms() {
     let url = format!("{},127.0.0.1:{}", one.url(), two.port);
     let graph = neo4j::open(&url, meta).await.unwrap();
     conformance::graph_store(&graph).await;
+    let wrong = format!("neo4j://neo4j:not-the-password@127.0.0.1:{}", two.port);
+    let places: Arc<dyn MetaStore> = Arc::new(SqliteMeta::open(&folder.path().join("wrong.db")).await.unwrap());
+    let refused = neo4j::open(&wrong, places).await.err().unwrap();
+    assert!(refused.hint.is_some_and(|h| h.starts_with("check user and password")), "{}", refused.message);
+    assert!(!refused.message.contains("too many times"), "one try, or its user is locked out: {}", refused.message);
 }
 
 /// Reads on until an offset, each time behind the last record.

@@ -143,7 +143,7 @@ async fn when_every_graph_server_is_taken_the_next_tenant_is_refused_with_the_re
     let graph = neo4j::open(&server.url(), meta).await.unwrap();
     graph.create(&tenant("first")).await.unwrap();
     let full = graph.create(&tenant("second")).await.unwrap_err();
-    assert!(full.message.contains("hold a tenant") && full.hint.is_some(), "{full:?}");
+    assert!(full.message.contains("has room for another tenant") && full.hint.is_some(), "{full:?}");
     graph.remove(&tenant("first")).await.unwrap();
     graph.create(&tenant("second")).await.unwrap();
 }

@@ -409,6 +409,56 @@ async fn a_tenant_gets_more_partitions_and_its_clusters_move_with_their_state() 
     assert_eq!(server.get("/api/v1/resources?kind=Pod", &tenant.key).await["items"].as_array().unwrap().len(), 24);
 }
 
+/// Waits until a daemon has loaded the live state of a partition.
+async fn until_loaded(server: &Server) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let text = server.http.get(format!("{}/metrics", server.metrics)).send().await.unwrap().text().await.unwrap();
+        if text.contains("kg_restore_seconds_count 1") {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "nobody works on the tenant");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn incidents_go_on_after_a_restart_without_another_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Silent", "pro").await;
+    let failed = json!({"event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod", "severity": "WARNING", "reason": "Failed", "count": 5, "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found", "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"}});
+    server.ingest(&tenant, "events", failed.to_string().into_bytes()).await;
+    server.settled(&tenant, 1).await;
+    assert!(server.terminate());
+    // Nothing waits in the log, nobody asks: time alone moves the incident on.
+    let server = Server::start(folder.path(), &[]);
+    until_loaded(&server).await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_died_at_its_first_write_has_its_time_of_grace() {
+    let folder = tempfile::tempdir().unwrap();
+    // Behind the sixteen writes of a creation.
+    let server = Server::start_with(folder.path(), &[], &[("KGRCA_ABORT_AT_SAGA_WRITE", "17")]);
+    let tenant = server.tenant("Kept", "pro").await;
+    let path = format!("/api/v1/admin/clients/{}", tenant.id);
+    let died = server.http.delete(format!("{}{path}", server.url)).header("x-api-key", &server.operator).send().await;
+    assert!(died.is_err(), "it dies before it answers");
+    server.kill();
+    let server = Server::start(folder.path(), &[]);
+    // Longer than it takes until somebody looks for sagas that go on by themselves, twice.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while std::time::Instant::now() < until {
+        let status = server.call(reqwest::Method::GET, &path, Some(&server.operator), None).await.status();
+        assert_eq!(status, 200, "it is still there");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let again = server.call(reqwest::Method::DELETE, &path, Some(&server.operator), None).await;
+    let saga: Value = again.json().await.unwrap();
+    assert_eq!((&saga["kind"], &saga["state"]), (&json!("delete"), &json!("running")), "it goes on, and waits: {saga}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_is_one_tenant_and_brings_none_back_that_was_deleted() {
     let folder = tempfile::tempdir().unwrap();

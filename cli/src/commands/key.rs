@@ -1,6 +1,9 @@
 //! `kgrca key`
 
-use kgrca_core::api::{CreatedKey, NewKey, Page, Rotation};
+use kgrca_core::api::{
+    CreatedKey, KeyOfRole, KeyOfScopes, NewKey, NewOperatorKey, OperatorKeyOfRole, OperatorKeyOfScopes, OperatorRole,
+    OperatorScope, Page, Rotation,
+};
 use kgrca_core::storage::{ApiKey, Role, Scope};
 use reqwest::Method;
 
@@ -87,16 +90,18 @@ fn scope(text: &str) -> std::result::Result<Scope, String> {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
+        Verb::Create { owner, name, scopes, role } if owner.operator => {
+            create(env, &owner.path(env)?, &of_operator(name, role, &scopes)?)
+        }
         Verb::Create { owner, name, mut scopes, role } => {
             if scopes.is_empty() && role.is_none() {
-                if owner.operator {
-                    return Err(
-                        CliError::usage("a key of the operator needs a role or scopes").hint("--role billing, or --role admin")
-                    );
-                }
                 scopes = vec![Scope::Ingest, Scope::Read];
             }
-            create(env, &owner.path(env)?, &NewKey { name, role, scopes })
+            let wish = match role {
+                Some(role) => NewKey::OfRole(KeyOfRole { name, role, scopes }),
+                None => NewKey::OfScopes(KeyOfScopes { name, scopes }),
+            };
+            create(env, &owner.path(env)?, &wish)
         }
         Verb::List { owner } => list(env, &owner.path(env)?),
         Verb::Revoke { id, owner, yes } => {
@@ -116,6 +121,31 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             }
             Ok(())
         }
+    }
+}
+
+/// What a key of the operator is to be: roles and scopes that read or send a tenant's records are none of it.
+fn of_operator(name: String, role: Option<Role>, scopes: &[Scope]) -> Result<NewOperatorKey> {
+    let unfit = |what: &str| {
+        CliError::usage(format!("a key of the operator cannot be `{what}`"))
+            .hint("--role admin, --role billing, or --scopes of admin, billing, metrics")
+    };
+    let scope = |scope: &Scope| match scope {
+        Scope::Admin => Ok(OperatorScope::Admin),
+        Scope::Billing => Ok(OperatorScope::Billing),
+        Scope::Metrics => Ok(OperatorScope::Metrics),
+        other => Err(unfit(other.as_str())),
+    };
+    let scopes: Vec<OperatorScope> = scopes.iter().map(scope).collect::<Result<_>>()?;
+    match role {
+        None if scopes.is_empty() => {
+            Err(CliError::usage("a key of the operator needs a role or scopes").hint("--role billing, or --role admin"))
+        }
+        None => Ok(NewOperatorKey::OfScopes(OperatorKeyOfScopes { name, scopes })),
+        Some(_) if !scopes.is_empty() => Err(CliError::usage("a key of the operator has a role or scopes, not both")),
+        Some(Role::Admin) => Ok(NewOperatorKey::OfRole(OperatorKeyOfRole { name, role: OperatorRole::Admin })),
+        Some(Role::Billing) => Ok(NewOperatorKey::OfRole(OperatorKeyOfRole { name, role: OperatorRole::Billing })),
+        Some(other) => Err(unfit(other.as_str())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kgrca_core::api::{ClientStatus, CreatedClient, CreatedKey, NewClient, NewKey, Page};
+use kgrca_core::api::{ClientStatus, CreatedClient, CreatedKey, KeyOfScopes, NewClient, Page};
 use kgrca_core::storage::Scope;
 use reqwest::Method;
 
@@ -92,7 +92,7 @@ fn new_key(client: &Client) -> Result<Secret> {
     let all: Page<ClientStatus> = client.get(As::Operator, "/api/v1/admin/clients", &[])?;
     let own = all.items.into_iter().map(|s| s.client).find(|c| c.name == "local" && c.deleted_at.is_none());
     if let Some(own) = own {
-        let wish = NewKey { name: "up".into(), role: None, scopes: vec![Scope::Ingest, Scope::Read, Scope::Query, Scope::Admin] };
+        let wish = KeyOfScopes { name: "up".into(), scopes: vec![Scope::Ingest, Scope::Read, Scope::Query, Scope::Admin] };
         let path = format!("/api/v1/admin/clients/{}/keys", own.client_id);
         let created: CreatedKey = client.send(Method::POST, As::Operator, &path, &wish)?;
         return Ok(Secret::new(created.api_key));

@@ -7,8 +7,10 @@ use crate::model::{Severity, Time};
 use crate::rca::ResourceRef;
 use crate::storage::{ClusterCounts, UsageRow};
 
+mod keys;
 mod tenancy;
 
+pub use keys::*;
 pub use tenancy::*;
 
 /// Body of every error.
@@ -142,11 +144,12 @@ pub struct Told {
     pub note: Option<String>,
 }
 
-/// A number from 1, also written as `2.0`: JSON Schema calls that an integer, too.
+/// A number from 1.
 fn place<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let number = f64::deserialize(deserializer)?;
-    let is_place = number >= 1.0 && number <= f64::from(u32::MAX) && number.fract() == 0.0;
-    is_place.then_some(number as u32).ok_or_else(|| serde::de::Error::custom(format!("{number} is no place")))
+    match u32::deserialize(deserializer)? {
+        0 => Err(serde::de::Error::custom("0 is no place")),
+        place => Ok(place),
+    }
 }
 
 /// A resource of the graph.

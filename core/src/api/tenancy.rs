@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::billing::Overrides;
 use crate::model::Time;
-use crate::storage::{ApiKey, Client, Role, Scope};
+use crate::storage::{ApiKey, Client};
 
 /// A wish for a new tenant.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -68,12 +68,18 @@ pub struct ClientChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_email: Option<String>,
     /// Limits that were agreed instead of the plan's; they replace those before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "limits")]
     pub limits: Option<Overrides>,
     /// Partitions of each of its topics; they only grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 64)]
     pub partitions: Option<u32>,
+}
+
+/// Only an object is one, or null: serde would also read a struct from an array.
+fn limits<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Overrides>, D::Error> {
+    let given = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    given.map(|fields| serde_json::from_value(fields.into()).map_err(serde::de::Error::custom)).transpose()
 }
 
 /// A wish for a graph on another server.
@@ -93,21 +99,6 @@ pub struct Imported {
     pub records: u64,
 }
 
-/// A wish for a new key: a role, or scopes one by one.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewKey {
-    /// What it is for.
-    #[serde(default)]
-    pub name: String,
-    /// A named set of scopes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<Role>,
-    /// What it may do besides.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<Scope>,
-}
-
 /// A new key, shown once.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedKey {
@@ -116,16 +107,6 @@ pub struct CreatedKey {
     /// What is stored of it.
     #[serde(flatten)]
     pub key: ApiKey,
-}
-
-/// A wish for a key in the place of another.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rotation {
-    /// For how long both work, in seconds; a day when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(maximum = 2_592_000)]
-    pub overlap_seconds: Option<u32>,
 }
 
 /// What to do with a saga that stopped.

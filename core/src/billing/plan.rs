@@ -81,6 +81,7 @@ pub struct Overrides {
     pub clusters: Option<u64>,
     /// See [`Plan::retention_days`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 36_500)]
     pub retention_days: Option<u32>,
 }
 

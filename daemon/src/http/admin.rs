@@ -20,6 +20,8 @@ use crate::app::{App, now};
 use crate::auth;
 use crate::tenancy::{self, Secrets};
 
+/// Longest retention in days that can be agreed: a century.
+const LONGEST_RETENTION: u32 = 36_500;
 /// Days in which a tenant can be brought back when nothing else is said.
 const USUAL_GRACE: u32 = 30;
 
@@ -168,6 +170,9 @@ pub async fn change(
     }
     if change.partitions.is_some_and(|p| !(1..=64).contains(&p)) {
         return Err(ApiError::invalid("`partitions` is from 1 to 64"));
+    }
+    if change.limits.as_ref().and_then(|l| l.retention_days).is_some_and(|days| days > LONGEST_RETENTION) {
+        return Err(ApiError::invalid(format!("`limits.retention_days` is at most {LONGEST_RETENTION}")));
     }
     match change.state {
         Some(Served::Active) if client.state == ClientState::Leaving => tenancy::stay(&app, &mut client).await?,

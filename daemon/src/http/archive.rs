@@ -30,7 +30,7 @@ fn part(word: &str) -> Result<Part, ApiError> {
 
 /// A part of a tenant as lines of JSON, in the order of their ids. Parts are exported in the order records, clusters,
 /// incidents, causes, episodes, edges, resources: then what a row refers to is there also when the tenant is served meanwhile.
-#[utoipa::path(get, path = "/admin/clients/{id}/export/{part}", tag = "admin", params(("id" = String, Path), ("part" = String, Path, description = "records, clusters, incidents, causes, edges, episodes or resources")), responses((status = 200, description = "a row on each line", content_type = "application/x-ndjson"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+#[utoipa::path(get, path = "/admin/clients/{id}/export/{part}", tag = "admin", params(("id" = String, Path), ("part" = String, Path, description = "records, clusters, incidents, causes, edges, episodes or resources")), responses((status = 200, description = "a row on each line", content_type = "application/x-ndjson"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub async fn export(
     State(app): State<Arc<App>>,
     operator: Operator,
@@ -75,8 +75,7 @@ pub async fn begin(
 }
 
 /// Loads rows of a part, a row on each line, as an export gives them. The same rows again change nothing, but for records: the
-/// answer tells how many there are by now. Resources come
-/// first, then edges, causes, episodes, incidents, clusters and records.
+/// answer tells how many there are by now. Resources come first, then edges, causes, episodes, incidents, clusters and records.
 #[utoipa::path(post, path = "/admin/imports/{id}/{part}", tag = "admin", params(("id" = String, Path, description = "the saga"), ("part" = String, Path, description = "resources, episodes, edges, causes, incidents, clusters or records")), request_body(content = String, content_type = "application/x-ndjson"), responses((status = 200, body = Imported), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn load(
     State(app): State<Arc<App>>,

@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::ApiError;
 
@@ -17,6 +18,46 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Given<T> {
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err(ApiError::invalid("the body is not a JSON object"));
         }
-        serde_json::from_slice(&body).map(Self).map_err(|e| ApiError::invalid(format!("the body: {e}")))
+        let read = serde_json::from_slice(&body).or_else(|e| with_whole_numbers(&body).ok_or(e));
+        read.map(Self).map_err(|e| ApiError::invalid(format!("the body: {e}")))
+    }
+}
+
+/// Reads a body whose whole numbers have a point: JSON Schema calls `2.0` an integer, serde does not.
+fn with_whole_numbers<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    let mut value = serde_json::from_slice(body).ok()?;
+    round(&mut value);
+    serde_json::from_value(value).ok()
+}
+
+fn round(value: &mut Value) {
+    // Beyond it not every whole number has a form of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(n) if n.is_f64() => {
+            if let Some(whole) = n.as_f64().filter(|f| f.fract() == 0.0 && f.abs() <= EXACT) {
+                *value = (whole as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(round),
+        Value::Object(fields) => fields.values_mut().for_each(round),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kgrca_core::billing::Overrides;
+
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_have_a_point_and_nothing_behind_it() {
+        let read = |text: &str| with_whole_numbers::<Overrides>(format!(r#"{{"clusters":{text}}}"#).as_bytes()).map(|o| o.clusters);
+        assert_eq!(read("42.0"), Some(Some(42)));
+        assert_eq!(read("null"), Some(None));
+        for wrong in ["42.5", "-1.0", "1e300", "\"42\""] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, Page, Rotation};
+use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, NewOperatorKey, Page, Rotation};
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{ApiKey, ClientState, Role, Scope, Tenant};
+use kgrca_core::storage::{ApiKey, ClientState, Scope, Tenant};
 
 use super::admin::{audit, living, own_audit};
 use super::error::ApiError;
@@ -17,16 +17,16 @@ use super::guard::Operator;
 use crate::app::{App, now};
 use crate::auth;
 
-/// What keys of the operator may do; the rest belongs to tenants.
-const OPERATORS: [Scope; 3] = [Scope::Admin, Scope::Billing, Scope::Metrics];
-
-type Made = Result<(StatusCode, Json<CreatedKey>), ApiError>;
+pub(super) type Made = Result<(StatusCode, Json<CreatedKey>), ApiError>;
 
 /// Whose keys: a tenant's, or the operator's.
-struct Owner<'a> {
-    app: &'a App,
-    operator: &'a Operator,
-    tenant: Option<&'a Tenant>,
+pub(super) struct Owner<'a> {
+    /// Where they are kept.
+    pub app: &'a App,
+    /// Who acts: the id of a key, and perhaps its name.
+    pub by: &'a str,
+    /// The tenant.
+    pub tenant: Option<&'a Tenant>,
 }
 
 impl Owner<'_> {
@@ -41,39 +41,28 @@ impl Owner<'_> {
 
     async fn audit(&self, action: &str, target: &str) -> Result<(), ApiError> {
         match self.id() {
-            Some(id) => audit(self.app, &self.operator.key_id, id, action, target).await,
-            None => own_audit(self.app, &self.operator.key_id, action, target).await,
+            Some(id) => audit(self.app, self.by, id, action, target).await,
+            None => own_audit(self.app, self.by, action, target).await,
         }
     }
 
-    async fn list(&self) -> Result<Json<Page<ApiKey>>, ApiError> {
+    pub(super) async fn list(&self) -> Result<Json<Page<ApiKey>>, ApiError> {
         Ok(Json(Page { items: self.app.stores.meta.keys(self.id()).await?, next: None }))
     }
 
-    async fn create(&self, wish: NewKey) -> Made {
-        let mut scopes: BTreeSet<Scope> = wish.scopes.into_iter().collect();
-        scopes.extend(wish.role.into_iter().flat_map(Role::scopes));
-        let words = |all: &[Scope]| all.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(", ");
-        if self.tenant.is_none() {
-            // A role names what its owner's keys can do.
-            scopes.retain(|s| wish.role.is_none() || OPERATORS.contains(s));
-            if let Some(foreign) = scopes.iter().find(|s| !OPERATORS.contains(s)) {
-                let message = format!("the operator's keys have no scope `{}`: tenants' keys have", foreign.as_str());
-                return Err(ApiError::invalid(message).hint(words(&OPERATORS)));
-            }
-        }
+    pub(super) async fn create(&self, (name, scopes): (String, Vec<Scope>)) -> Made {
+        let scopes: BTreeSet<Scope> = scopes.into_iter().collect();
         if scopes.is_empty() {
-            let all = if self.tenant.is_some() { words(&Scope::ALL) } else { words(&OPERATORS) };
-            return Err(ApiError::invalid("a key needs a role or a scope that its owner can have").hint(all));
+            return Err(ApiError::invalid("a key needs a role or a scope").hint("GET /docs lists what a key may do"));
         }
-        let secret = auth::new_key(self.tenant, &wish.name, scopes.into_iter().collect());
+        let secret = auth::new_key(self.tenant, &name, scopes.into_iter().collect());
         self.app.stores.meta.put_key(&secret.key, &secret.hash).await?;
         self.audit("key.create", &secret.key.key_id).await?;
         Ok((StatusCode::CREATED, Json(CreatedKey { api_key: secret.secret, key: secret.key })))
     }
 
-    async fn revoke(&self, key: &str) -> Result<StatusCode, ApiError> {
-        if self.tenant.is_none() && key == self.operator.key_id {
+    pub(super) async fn revoke(&self, key: &str) -> Result<StatusCode, ApiError> {
+        if self.tenant.is_none() && key == self.by {
             return Err(ApiError::conflict("a key cannot revoke itself").hint("use another key of the operator"));
         }
         if !self.app.stores.meta.revoke_key(self.id(), key, now()).await? {
@@ -114,7 +103,7 @@ pub async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<Page<ApiKey>>, ApiError> {
     let (tenant, _) = living(&app, &id).await?;
-    Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.list().await
+    Owner { app: &app, by: &operator.key_id, tenant: Some(&tenant) }.list().await
 }
 
 /// Creates a key, which is shown only here.
@@ -125,7 +114,7 @@ pub async fn create(State(app): State<Arc<App>>, operator: Operator, Path(id): P
         let what = if client.deleted_at.is_some() { "was deleted" } else { "is still being set up" };
         return Err(ApiError::conflict(format!("tenant `{id}` {what}")));
     }
-    Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.create(wish).await
+    Owner { app: &app, by: &operator.key_id, tenant: Some(&tenant) }.create(wish.wanted()).await
 }
 
 /// Revokes a key; it stops working within 5 seconds everywhere.
@@ -136,7 +125,7 @@ pub async fn revoke(
     Path((id, key)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let (tenant, _) = living(&app, &id).await?;
-    Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.revoke(&key).await
+    Owner { app: &app, by: &operator.key_id, tenant: Some(&tenant) }.revoke(&key).await
 }
 
 /// Makes a key in the place of another, which works on for a while.
@@ -148,19 +137,19 @@ pub async fn rotate(
     Given(rotation): Given<Rotation>,
 ) -> Made {
     let (tenant, _) = living(&app, &id).await?;
-    Owner { app: &app, operator: &operator, tenant: Some(&tenant) }.rotate(&key, rotation).await
+    Owner { app: &app, by: &operator.key_id, tenant: Some(&tenant) }.rotate(&key, rotation).await
 }
 
 /// Keys of the operator; never the secrets.
 #[utoipa::path(get, path = "/admin/keys", tag = "admin", responses((status = 200, body = Page<ApiKey>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub async fn list_own(State(app): State<Arc<App>>, operator: Operator) -> Result<Json<Page<ApiKey>>, ApiError> {
-    Owner { app: &app, operator: &operator, tenant: None }.list().await
+    Owner { app: &app, by: &operator.key_id, tenant: None }.list().await
 }
 
 /// Creates a key of the operator, which is shown only here: `admin` for all tenants, `billing` for usage and invoices alone.
-#[utoipa::path(post, path = "/admin/keys", tag = "admin", request_body = NewKey, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn create_own(State(app): State<Arc<App>>, operator: Operator, Given(wish): Given<NewKey>) -> Made {
-    Owner { app: &app, operator: &operator, tenant: None }.create(wish).await
+#[utoipa::path(post, path = "/admin/keys", tag = "admin", request_body = NewOperatorKey, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+pub async fn create_own(State(app): State<Arc<App>>, operator: Operator, Given(wish): Given<NewOperatorKey>) -> Made {
+    Owner { app: &app, by: &operator.key_id, tenant: None }.create(wish.wanted()).await
 }
 
 /// Revokes a key of the operator; it stops working within 5 seconds everywhere.
@@ -170,7 +159,7 @@ pub async fn revoke_own(
     operator: Operator,
     Path(key): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    Owner { app: &app, operator: &operator, tenant: None }.revoke(&key).await
+    Owner { app: &app, by: &operator.key_id, tenant: None }.revoke(&key).await
 }
 
 /// Makes a key of the operator in the place of another, which works on for a while.
@@ -181,5 +170,5 @@ pub async fn rotate_own(
     Path(key): Path<String>,
     Given(rotation): Given<Rotation>,
 ) -> Made {
-    Owner { app: &app, operator: &operator, tenant: None }.rotate(&key, rotation).await
+    Owner { app: &app, by: &operator.key_id, tenant: None }.rotate(&key, rotation).await
 }

@@ -20,6 +20,7 @@ use kgrca_core::storage::{Error, EventLog, GraphStore, Limits, MetaStore};
 use self::neo4j::Neo4jGraph;
 use crate::config::Settings;
 use crate::error::Failure;
+use crate::secret::write_private;
 use kafka::{KafkaLog, KafkaSettings};
 
 /// The stores of a daemon.
@@ -83,7 +84,8 @@ pub fn owner(folder: &Path) -> Result<String, Failure> {
         Ok(id) if !id.is_empty() => Ok(id),
         _ => {
             let id = crate::auth::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20);
-            std::fs::write(&path, &id).map_err(unusable)?;
+            // A power cut must not take it: leases of another name hold for minutes.
+            write_private(&path, &id).map_err(unusable)?;
             Ok(id)
         }
     }

@@ -16,7 +16,7 @@ pub use grow::{can_grow, grow};
 pub use moving::move_graph;
 pub use steps::Secrets;
 
-use run::{held, run, undo, written};
+use run::{held, noted, run, undo, written};
 
 use crate::app::{App, now};
 use crate::auth;
@@ -52,7 +52,7 @@ async fn begin(app: &App, saga: Saga) -> Result<(Saga, Secrets), Error> {
     if let Some(known) = begun(app, &saga).await? {
         return go_on_with(app, &known, true).await;
     }
-    match app.stores.meta.put_saga(&saga).await {
+    match noted(app, &saga).await {
         Ok(()) => run(held(app, &saga.saga_id).await?).await,
         // The same request came twice at once.
         Err(e) if e.kind == ErrorKind::Conflict => match begun(app, &saga).await? {
@@ -152,18 +152,22 @@ pub async fn delete(app: &App, mut client: Client, grace_days: u32) -> Result<Sa
     } else {
         // With its time of grace from the first: whoever looks after sagas would go on at once without it.
         let saga = Saga { wait_until, ..saga(SagaKind::Delete, &Saga::DELETE, client) };
-        app.stores.meta.put_saga(&saga).await?;
+        noted(app, &saga).await?;
         held(app, &saga.saga_id).await?
     };
     held.saga.wait_until = wait_until;
     Ok(run(held).await?.0)
 }
 
-/// Lets what a plan says hold in the log: retention, and how fast the tenant's user sends.
+/// Lets what a plan says hold in the log: retention, and how fast the tenant's user sends. Its rights, too: a growth that died
+/// took them.
 pub async fn apply_plan(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
     steps::put_topics(app, tenant, client).await?;
     match &app.stores.kafka {
-        Some(kafka) => kafka.admin().put_rate(tenant, steps::byte_rate(client)).await,
+        Some(kafka) => {
+            kafka.admin().put_acls(tenant).await?;
+            kafka.admin().put_rate(tenant, steps::byte_rate(client)).await
+        }
         None => Ok(()),
     }
 }
@@ -203,7 +207,7 @@ pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
         let hint = match saga.kind {
             SagaKind::Create => "`kgrca tenant delete` removes a tenant that is set up",
             SagaKind::Delete => "`kgrca tenant resume` keeps a tenant that is leaving",
-            SagaKind::Move => "the graph is on its new server; `kgrca tenant move` moves it again",
+            SagaKind::Move => "it goes on to the new server by itself; `kgrca tenant move` moves it again",
         };
         return Err(Error::new(ErrorKind::Conflict, format!("{saga_id} cannot be taken back")).hint(hint));
     }

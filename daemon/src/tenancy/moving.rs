@@ -3,12 +3,13 @@
 
 use kgrca_core::storage::{Client, Error, ErrorKind, GraphMove, Saga, SagaKind, Step, Tenant};
 
+use super::run::noted;
 use super::saga;
 use crate::app::App;
 use crate::storage::neo4j::Neo4jGraph;
 
 fn servers(app: &App) -> Result<&Neo4jGraph, Error> {
-    let only = || Error::new(ErrorKind::Refused, "graphs move between servers of Neo4j; this daemon keeps them in files");
+    let only = || Error::new(ErrorKind::Conflict, "graphs move between servers of Neo4j; this daemon keeps them in files");
     app.stores.neo4j.as_deref().ok_or_else(only)
 }
 
@@ -28,7 +29,7 @@ pub async fn move_graph(app: &App, tenant: &Tenant, client: Client, to: &str) ->
     servers.is_free(to).await?;
     let graph = Some(GraphMove { from, to: to.to_owned() });
     let saga = Saga { graph, ..saga(SagaKind::Move, &Saga::MOVE, client) };
-    app.stores.meta.put_saga(&saga).await?;
+    noted(app, &saga).await?;
     Ok(saga)
 }
 

@@ -50,6 +50,13 @@ fn busy(saga_id: &str) -> Error {
     Error::new(ErrorKind::Conflict, format!("somebody works on {saga_id}")).hint("look again in a moment: kgrca saga list")
 }
 
+/// Writes a new saga down; nobody works on it yet.
+pub(super) async fn noted(app: &App, saga: &Saga) -> Result<(), Error> {
+    app.stores.meta.put_saga(saga).await?;
+    app.settings.abort_at_saga_write();
+    Ok(())
+}
+
 /// Writes down how far a saga is, as long as it is ours: who slept too long finds it with somebody else, and leaves it alone.
 pub(super) async fn written(app: &App, saga: &mut Saga) -> Result<(), Error> {
     claimed(app, &saga.saga_id).await?;

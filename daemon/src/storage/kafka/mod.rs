@@ -37,7 +37,7 @@ const FRESH: Duration = Duration::from_millis(500);
 /// How long the number of a topic's partitions is believed: it may have grown.
 const GROWS: Duration = Duration::from_secs(5);
 /// How long a topic that is new, or whose leader changes, is waited for, and the pause between two questions.
-const SETTLING: Duration = Duration::from_secs(5);
+const SETTLING: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Largest gap that is filled to reach an offset that was committed.
 const LARGEST_GAP: u64 = 1_000_000;
@@ -86,7 +86,13 @@ fn failed(what: &str, error: &KafkaError) -> Error {
 
 /// Whether a broker does not know yet, or does not know any more, who leads a partition.
 fn is_settling(error: &KafkaError) -> bool {
-    matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable))
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownTopicOrPartition};
+
+    matches!(
+        error.rdkafka_error_code(),
+        // Who is asked for offsets was found to be there; its broker may have to make it yet.
+        Some(NotLeaderForPartition | LeaderNotAvailable | UnknownTopicOrPartition)
+    )
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

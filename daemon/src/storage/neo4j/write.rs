@@ -298,7 +298,8 @@ async fn erase(graph: &Graph, text: &str, parameter: Option<i64>) -> Result<u64>
     }
 }
 
-/// Erases nothing of a graph that is being copied. Else episodes that were last seen, and resources, incidents and edges that ended, before an instant.
+/// Erases episodes that were last seen, and resources, incidents and edges that ended, before an instant. Of a graph that is
+/// being copied nothing: the copy would not be equal.
 pub(super) async fn forget(graph: &Graph, before: Time) -> Result<u64> {
     let moves = || query("MATCH (o:Owner) WHERE o.moves RETURN o.client_id AS owner");
     if !rows(graph, moves).await?.is_empty() {
