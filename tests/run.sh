@@ -38,9 +38,10 @@ fi
 export KGRCA_SCHEMATHESIS="$python/bin/schemathesis"
 # Real servers: what is costly to install is kept, what they write is not. Those that tests share end with this script.
 command -v ps >/dev/null 2>&1 || install_packages procps
+command -v curl >/dev/null 2>&1 || install_packages curl
 command -v openssl >/dev/null 2>&1 || install_packages openssl
 export KGRCA_SERVICES="${XDG_CACHE_HOME:-$HOME/.cache}/kgrca/services"
-for service in postgres redis kafka neo4j; do
+for service in postgres redis kafka neo4j kube; do
   tests/services/$service.sh install "$KGRCA_SERVICES/$service"
 done
 KGRCA_SERVICES_DATA=$(mktemp -d)

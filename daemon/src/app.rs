@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kgrca_core::model::Time;
 use kgrca_core::storage::Tenant;
 
 use crate::auth::KeyCache;
 use crate::config::Settings;
 use crate::engine::Engine;
-use crate::http::Answers;
+use crate::http::{Answers, Clusters};
+use crate::process::now;
 use crate::storage::Stores;
 
 /// The daemon's shared parts.
@@ -24,6 +24,8 @@ pub struct App {
     pub keys: KeyCache,
     /// Answers that were served a moment ago.
     pub answers: Answers,
+    /// Clusters that were admitted a moment ago.
+    pub clusters: Clusters,
     /// Sagas that this daemon works on right now.
     pub sagas: Mutex<BTreeSet<String>>,
     /// Usage of the API that is not written yet.
@@ -57,9 +59,4 @@ impl PendingUsage {
     pub fn take(&self) -> Waiting {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The one place where the daemon reads the clock for data.
-pub fn now() -> Time {
-    Time(jiff::Timestamp::now().as_microsecond())
 }

@@ -5,11 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kgrca_core::storage::{ApiKey, Client, Scope, Tenant, hex};
-use rand::RngExt;
 use sha2::{Digest, Sha256};
 
-use crate::app::now;
 use crate::error::Failure;
+use crate::process::{now, random};
 
 /// How long a looked-up key is believed: revocation takes effect within it.
 const BELIEVED: Duration = Duration::from_secs(2);
@@ -28,12 +27,6 @@ pub struct NewSecret {
 
 /// Digits and letters.
 pub const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-/// Random characters of an alphabet of at least two.
-pub fn random(alphabet: &[u8], len: usize) -> String {
-    let mut rng = rand::rng();
-    (0..len).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
-}
 
 /// Makes a key of a tenant, or the operator's.
 pub fn new_key(tenant: Option<&Tenant>, name: &str, scopes: Vec<Scope>) -> NewSecret {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use kgrca_core::api::Check;
 use kgrca_core::storage::{Client, Error, ErrorKind, Result, Saga, SagaKind, Step, StepState, Tenant};
 
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 use crate::storage::Stores;
 use crate::tenancy;
 

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "agent")]
+use crate::agent::AgentSettings;
 use crate::error::Failure;
+use crate::process::LogFormat;
 use crate::secret::Secret;
 
 /// What a daemon does. One process may have several roles.
@@ -92,15 +95,9 @@ pub struct Settings {
 pub enum Command {
     /// Runs the migrations of the metadata and ends
     Migrate,
-}
-
-/// How the daemon logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// A JSON object per line.
-    Json,
+    #[cfg(feature = "agent")]
+    /// Watches a cluster, or reads the logs of a node, and ships what it sees to a server
+    Agent(Box<AgentSettings>),
 }
 
 impl Settings {

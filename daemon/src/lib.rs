@@ -1,20 +1,39 @@
-//! What *runs*: the kgrcad daemon. Doors, workers and stores around the engine of `kgrca-core`.
+//! What *runs*: the kgrcad daemon. Doors, workers and stores around the engine of `kgrca-core`; and the agent, which can be built
+//! without all of these.
 
-mod app;
-mod auth;
-mod checks;
-pub mod config;
-mod engine;
+#[cfg(feature = "agent")]
+pub mod agent;
 mod error;
-mod http;
-mod jobs;
+pub mod process;
 mod secret;
+
+#[cfg(feature = "server")]
+mod app;
+#[cfg(feature = "server")]
+mod auth;
+#[cfg(feature = "server")]
+mod checks;
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
+mod engine;
+#[cfg(feature = "server")]
+mod http;
+#[cfg(feature = "server")]
+mod jobs;
+#[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
 pub mod storage;
+#[cfg(feature = "server")]
 mod telemetry;
+#[cfg(feature = "server")]
 mod tenancy;
+#[cfg(feature = "server")]
 mod tls;
 
 pub use error::Failure;
+#[cfg(feature = "server")]
 pub use http::openapi;
+#[cfg(feature = "server")]
 pub use server::{Running, migrate, start};

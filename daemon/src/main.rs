@@ -3,38 +3,53 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use kgrca_daemon::config::{Command, Settings};
+use kgrca_daemon::Failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let settings = Settings::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return failed(&e.to_string(), None),
     };
-    runtime.block_on(async {
-        if let Some(Command::Migrate) = settings.command {
-            return match kgrca_daemon::migrate(&settings).await {
-                Ok(done) => migrated(done),
-                Err(e) => failed(&e.message, e.hint.as_deref()),
-            };
-        }
-        match kgrca_daemon::start(settings).await {
-            Ok(running) => {
-                running.until_stopped().await;
-                ExitCode::SUCCESS
-            }
-            Err(e) => failed(&e.message, e.hint.as_deref()),
-        }
-    })
+    match runtime.block_on(run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => failed(&e.message, e.hint.as_deref()),
+    }
 }
 
+#[cfg(feature = "server")]
+async fn run() -> Result<(), Failure> {
+    use kgrca_daemon::config::{Command, Settings};
+
+    let mut settings = Settings::parse();
+    match settings.command.take() {
+        Some(Command::Migrate) => {
+            migrated(kgrca_daemon::migrate(&settings).await?);
+            Ok(())
+        }
+        #[cfg(feature = "agent")]
+        Some(Command::Agent(agent)) => kgrca_daemon::agent::run(*agent, settings.log_format).await,
+        None => {
+            kgrca_daemon::start(settings).await?.until_stopped().await;
+            Ok(())
+        }
+    }
+}
+
+/// Where nothing but the agent was built.
+#[cfg(not(feature = "server"))]
+async fn run() -> Result<(), Failure> {
+    let line = kgrca_daemon::agent::CommandLine::parse();
+    let kgrca_daemon::agent::Command::Agent(settings) = line.command;
+    kgrca_daemon::agent::run(*settings, line.log_format).await
+}
+
+#[cfg(feature = "server")]
 #[expect(clippy::print_stdout, reason = "the answer to a command")]
-fn migrated(done: usize) -> ExitCode {
+fn migrated(done: usize) {
     println!("{done} migrations were run on the metadata of --meta-url");
-    ExitCode::SUCCESS
 }
 
 #[expect(clippy::print_stderr, reason = "before logging is set up, and for people at a terminal")]

@@ -13,13 +13,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::app::{App, PendingUsage, now};
+use crate::app::{App, PendingUsage};
 use crate::auth;
 use crate::checks;
 use crate::config::{Role, Settings};
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::http;
+use crate::process::{self, now};
 use crate::secret::write_private;
 use crate::storage::{self, Stores};
 use crate::telemetry;
@@ -43,7 +44,7 @@ pub struct Running {
 pub async fn start(settings: Settings) -> Result<Running, Failure> {
     // Installed by whoever started first in this process.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let handle = telemetry::install(settings.log_format)?;
+    let handle = process::install(settings.log_format)?;
     let tls = TlsFiles::of(&settings);
     if tls.is_none() && !settings.listen.ip().is_loopback() && !settings.allow_plain_http {
         return Err(Failure::new(
@@ -70,6 +71,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         keys: auth::KeyCache::default(),
         answers: http::Answers::default(),
         sagas: std::sync::Mutex::default(),
+        clusters: crate::http::Clusters::default(),
         pending_usage: PendingUsage::default(),
     });
     telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
@@ -110,6 +112,7 @@ async fn serve(
     let share = stopped.clone();
     tasks.push(tokio::spawn(async move { engine.keep_share(me, share).await }));
     tasks.push(tokio::spawn(crate::jobs::watch_servers(Arc::clone(&app), stopped.clone())));
+    tasks.push(tokio::spawn(crate::jobs::watch_agents(Arc::clone(&app), stopped.clone())));
     tasks.push(tokio::spawn(crate::jobs::keep_sagas(Arc::clone(&app), stopped.clone())));
     tasks.push(tokio::spawn(crate::jobs::run(Arc::clone(&app), stopped)));
     telemetry::Serving { api, metrics }.emit();
@@ -257,7 +260,7 @@ async fn preload(app: &Arc<App>) -> Result<(), Failure> {
 impl Running {
     /// Serves until the process is told to stop, then leaves in order.
     pub async fn until_stopped(self) {
-        stop_signal().await;
+        process::stop_signal().await;
         tracing::info!("stopping: no new requests, batches are finished");
         self.stop().await;
     }
@@ -272,25 +275,5 @@ impl Running {
             }
         }
         self.app.engine.shut_down().await;
-    }
-}
-
-pub(crate) async fn stop_signal() {
-    let interrupted = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        let terminated = async {
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(mut signal) => {
-                    signal.recv().await;
-                }
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! { _ = interrupted => {}, () = terminated => {} }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = interrupted.await;
     }
 }

@@ -1,5 +1,6 @@
 //! Benchmarks: `cargo run --release -p kgrca-tests --bin bench -- NAME`. Each prints JSON lines `{"name","value","unit"}`.
 
+mod agent;
 mod conformance;
 mod engine;
 mod process;
@@ -32,6 +33,8 @@ fn main() {
         "ingest" => service::ingest(),
         "api" => service::api(),
         "memory" => service::memory(),
+        "agent" => agent::agent(),
+        "logs" => agent::logs(),
         "stack" => stack::stack(),
         "tenants" => tenants::tenants(),
         "conformance" => conformance::conformance(),
@@ -51,7 +54,7 @@ fn main() {
             #[expect(clippy::print_stderr, reason = "a usage message")]
             {
                 eprintln!(
-                    "`{other}` is no benchmark: engine rca growth analyze cli ingest api memory all; on servers: stack tenants conformance"
+                    "`{other}` is no benchmark: engine rca growth analyze cli ingest api memory all; on servers: agent logs stack tenants conformance"
                 );
             }
             std::process::abort();

@@ -18,7 +18,7 @@ const REST: Duration = Duration::from_mins(1);
 const CLOCK: f64 = 100.0;
 
 /// Seconds of CPU that a process used so far.
-fn cpu(id: u32) -> f64 {
+pub(crate) fn cpu(id: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     // Behind the name, which may hold anything: the 12th and 13th field are user and system time.
     let behind = text.rsplit_once(')').map_or("", |(_, rest)| rest);

@@ -7,10 +7,15 @@ use serde_json::{Value, json};
 
 /// Batches of numbered events with one incident among them; each batch is sent once, again only when unanswered.
 pub(crate) fn batches(count: usize) -> Vec<(usize, Vec<u8>)> {
+    endless().take(count).collect()
+}
+
+/// The same without an end.
+pub(crate) fn endless() -> impl Iterator<Item = (usize, Vec<u8>)> {
     let start = jiff::Timestamp::now().as_microsecond() - 120_000_000;
-    let time = |i: usize| jiff::Timestamp::from_microsecond(start + i as i64 * 1000).unwrap().to_string();
-    (0..count)
-        .map(|b| {
+    let time = move |i: usize| jiff::Timestamp::from_microsecond(start + i as i64 * 1000).unwrap().to_string();
+    (0..)
+        .map(move |b| {
             let mut text = String::new();
             for i in b * 20..(b + 1) * 20 {
                 let (reason, severity, message) = if i % 50 == 7 {
@@ -24,7 +29,6 @@ pub(crate) fn batches(count: usize) -> Vec<(usize, Vec<u8>)> {
             }
             (b, text.into_bytes())
         })
-        .collect()
 }
 
 pub(crate) struct Outcome {

@@ -10,7 +10,7 @@ use kgrca_tests::stack::Stack;
 use kgrca_tests::{Server, soak};
 use serde_json::Value;
 
-use crate::crash::batches;
+use crate::crash::endless;
 
 /// Clusters that records go to: they lie in several partitions.
 const CLUSTERS: usize = 6;
@@ -140,22 +140,21 @@ async fn incidents(server: &Server, tenant: &Tenant) -> Vec<String> {
 }
 
 /// The batches of one round, each of another cluster.
-pub(crate) fn rounds(count: usize) -> Vec<Vec<Vec<u8>>> {
-    let all = batches(count);
+pub(crate) fn rounds() -> impl Iterator<Item = Vec<Vec<u8>>> {
     let moved = |cluster: usize, batch: &[u8]| {
         let text = String::from_utf8(batch.to_vec()).unwrap();
         let text = text.replace("\"cluster\":\"prod\"", &format!("\"cluster\":\"c{cluster}\""));
         // A sender numbers its own stream.
         text.replace("\"src\":\"sender\"", &format!("\"src\":\"sender-{cluster}\"")).into_bytes()
     };
-    all.iter().map(|(_, batch)| (0..CLUSTERS).map(|c| moved(c, batch)).collect()).collect()
+    endless().map(move |(_, batch)| (0..CLUSTERS).map(|c| moved(c, &batch)).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn daemons_that_are_killed_lose_nothing() {
     let kills = if soak() { 30 } else { 3 };
     let mut fleet = Fleet::start(3).await;
-    for (i, round) in rounds(kills * 3 + 3).into_iter().enumerate() {
+    for (i, round) in rounds().take(kills * 3 + 3).enumerate() {
         for batch in round {
             fleet.send(batch, 20).await;
         }
@@ -186,7 +185,7 @@ async fn while_killed(fleet: &mut Fleet, rounds: &mut impl Iterator<Item = Vec<V
 async fn servers_that_are_killed_lose_nothing() {
     let kills = if soak() { 10 } else { 1 };
     let mut fleet = Fleet::start(2).await;
-    let mut rounds = rounds(4000).into_iter();
+    let mut rounds = rounds();
     for service in ["kafka", "postgres", "neo4j", "redis"] {
         for _ in 0..kills {
             while_killed(&mut fleet, &mut rounds, service).await;
@@ -198,7 +197,7 @@ async fn servers_that_are_killed_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_wakes_up_after_its_partitions_went_to_another_is_fenced() {
     let mut fleet = Fleet::start(2).await;
-    let mut rounds = rounds(4000).into_iter();
+    let mut rounds = rounds();
     for batch in rounds.next().unwrap() {
         fleet.send(batch, 20).await;
     }
@@ -236,7 +235,7 @@ async fn connections_that_are_cut_or_stall_or_are_slow_lose_nothing() {
         proxy.before(service.port);
     }
     let mut fleet = Fleet::on(stack, 2).await;
-    let mut rounds = rounds(4000).into_iter();
+    let mut rounds = rounds();
     for proxy in &proxies {
         for mode in [Mode::Cut, Mode::Stall, Mode::Slow] {
             proxy.set(mode);

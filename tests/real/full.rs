@@ -113,7 +113,7 @@ async fn full_disks_of_servers_lose_nothing() {
         .collect();
     let stack = Stack::with([&disks[0].environment(), &disks[1].environment(), &disks[2].environment(), &[]]);
     let mut fleet = Fleet::on(stack, 2).await;
-    let mut rounds = rounds(4000).into_iter();
+    let mut rounds = rounds();
     for (name, disk) in ["postgres", "kafka", "neo4j"].into_iter().zip(&disks) {
         let stack = Arc::clone(&fleet.stack);
         disk.fill();

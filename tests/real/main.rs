@@ -1,11 +1,14 @@
 //! Real processes under real trouble.
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
 
+mod agent;
+mod agent_trouble;
 mod archive;
 mod crash;
 mod doctor;
 mod fleet;
 mod full;
+mod logs;
 mod moving;
 mod onboarding;
 mod power;

@@ -58,6 +58,7 @@ fn rows(stack: &Stack) -> String {
         "usage_metrics",
         "idempotency",
         "feedback",
+        "agents",
         "graph_places",
     ];
     let one = |t: &str| format!("SELECT '{t}', count(*) FROM {t} WHERE client_id IS NOT NULL HAVING count(*) > 0");

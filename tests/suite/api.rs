@@ -377,7 +377,7 @@ async fn metrics_and_documents_are_there() {
 async fn a_tenant_gets_more_partitions_and_its_clusters_move_with_their_state() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
-    let tenant = server.tenant("Growing", "pro").await;
+    let tenant = server.tenant("Growing", "enterprise").await;
     let pod = |cluster: usize, name: &str| {
         json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(), "cluster": format!("c{cluster}"), "kind": "Pod", "uid": format!("u-{cluster}-{name}"), "namespace": "shop", "name": name, "resourceVersion": "7", "status": {"phase": "Running"}}).to_string()
     };
@@ -491,4 +491,27 @@ async fn the_same_request_is_one_tenant_and_brings_none_back_that_was_deleted() 
     }
     assert_eq!(create(std::sync::Arc::clone(&server)).await.0, 409, "what was deleted stays so");
     assert_eq!(list().await, 0);
+}
+
+#[tokio::test]
+async fn a_plan_has_room_for_so_many_clusters() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Small", "free").await;
+    let send = async |cluster: &str| {
+        let pod = json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(), "cluster": cluster, "kind": "Pod", "uid": "u", "namespace": "shop", "name": "web"});
+        let body = Some(pod.to_string().into_bytes());
+        server.call(reqwest::Method::POST, "/api/v1/ingest/resources", Some(&tenant.key), body).await
+    };
+    assert_eq!(send("prod").await.status(), 202);
+    let refused = send("staging").await;
+    assert_eq!(refused.status(), 429);
+    let told: Value = refused.json().await.unwrap();
+    assert_eq!(told["error"]["code"], "quota_exceeded");
+    assert!(told["error"]["message"].as_str().unwrap().contains("`staging`"), "{told}");
+    assert_eq!(send("prod").await.status(), 202, "the one that was there goes on");
+    let path = format!("/api/v1/admin/clients/{}", tenant.id);
+    let body = Some(json!({"plan": "basic"}).to_string().into_bytes());
+    assert_eq!(server.call(reqwest::Method::PATCH, &path, Some(&server.operator), body).await.status(), 200);
+    assert_eq!(send("staging").await.status(), 202, "a larger plan has room at once");
 }

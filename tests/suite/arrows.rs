@@ -64,3 +64,20 @@ fn the_engine_is_pure() {
         }
     }
 }
+
+#[test]
+fn the_agent_alone_needs_nothing_of_the_server() {
+    let tree = std::process::Command::new("cargo")
+        .args(["tree", "--locked", "--offline", "--package", "kgrca-daemon", "--no-default-features", "--features", "agent"])
+        .args(["--edges", "normal", "--prefix", "none"])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let has = |name: &str| tree.lines().any(|l| l.split(' ').next() == Some(name));
+    assert!(has("kube-client") && has("reqwest"), "{tree}");
+    for name in ["rdkafka", "sqlx", "neo4rs", "redis", "marsdb-graph", "utoipa-axum", "kafka-protocol"] {
+        assert!(!has(name), "the agent would ship {name}");
+    }
+}

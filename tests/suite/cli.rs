@@ -64,6 +64,11 @@ fn commands_say_what_they_said() {
     snapshot("replay", &["replay", "tests/scenarios/config/key-missing.jsonl"]);
     snapshot("eval-report-format", &["eval", "run", "tests/scenarios/node", "--report", "pdf", "x.pdf"]);
     snapshot("eval-empty", &["eval", "run", "docs"]);
+    let server = ["--server", "https://kgrca.example.com"];
+    snapshot("agent-manifest", &[&["agent", "manifest", "--cluster", "prod", "--logs"][..], &server].concat());
+    snapshot("agent-manifest-no-server", &["agent", "manifest", "--cluster", "prod"]);
+    snapshot("agent-install-no-kubeconfig", &[&["agent", "install", "--cluster", "prod"][..], &server].concat());
+    snapshot("agent-uninstall-no-kubeconfig", &["agent", "uninstall", "--cluster", "prod", "--yes"]);
     snapshot("delete-without-terminal", &["context", "remove", "nothing"]);
 }
 

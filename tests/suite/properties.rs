@@ -1,7 +1,7 @@
 //! Order, batches, duplicates and replays do not change what is said.
 
 use kgrca_core::engine::{Applied, ClusterState};
-use kgrca_core::model::{Record, Time, Topic};
+use kgrca_core::model::{Kind, Record, Time, Topic};
 use kgrca_core::parse::{self, Context};
 use kgrca_tests::repository;
 use proptest::prelude::*;
@@ -123,29 +123,62 @@ proptest! {
     }
 }
 
-#[test]
-fn a_listing_closes_what_vanished() {
-    let pod = |name: &str, at: &str| {
-        format!(
-            r#"{{"op":"UPSERT","at":"{at}","cluster":"prod","kind":"Pod","uid":"{name}","namespace":"shop","name":"{name}"}}"#
-        )
-    };
-    let lines = [
-        pod("a", "2026-01-01T00:00:00Z"),
-        pod("b", "2026-01-01T00:00:00Z"),
-        r#"{"op":"SYNC","at":"2026-01-01T00:00:01Z","cluster":"prod","kind":"Pod","sync_id":"1"}"#.to_owned(),
-        pod("b", "2026-01-01T00:10:00Z"),
-        r#"{"op":"SYNC","at":"2026-01-01T00:10:01Z","cluster":"prod","kind":"Pod","sync_id":"2"}"#.to_owned(),
-    ];
+/// Names of pods that nobody said are gone after these records of each topic.
+fn living_pods(lines: &[(Topic, String)]) -> Vec<String> {
     let mut state = ClusterState::new("prod");
     let context = Context { received_at: Time(1_900_000_000_000_000), ..Context::default() };
-    for line in &lines {
+    for (topic, line) in lines {
         let mut records = Vec::new();
-        parse::parse(Topic::Resource, line.as_bytes(), &context, &mut records).unwrap();
+        parse::parse(*topic, line.as_bytes(), &context, &mut records).unwrap();
         for record in &records {
             state.apply(record.clone());
         }
     }
-    let living: Vec<_> = state.graph.iter().filter(|(_, r)| r.is_live()).map(|(_, r)| r.name().to_owned()).collect();
-    assert_eq!(living, ["b"]);
+    state.evaluate(state.watermark);
+    let living = state.graph.iter().filter(|(_, r)| r.closed.is_none() && r.kind() == &Kind::Pod);
+    living.map(|(_, r)| r.name().to_owned()).collect()
+}
+
+fn pod(name: &str, at: &str) -> (Topic, String) {
+    let text = format!(
+        r#"{{"op":"UPSERT","at":"2026-01-01T00:{at}Z","cluster":"prod","kind":"Pod","uid":"{name}","namespace":"shop","name":"{name}"}}"#
+    );
+    (Topic::Resource, text)
+}
+
+fn end_of_listing(at: &str, more: &str) -> (Topic, String) {
+    (Topic::Resource, format!(r#"{{"op":"SYNC","at":"2026-01-01T00:{at}Z","cluster":"prod","kind":"Pod","sync_id":"1"{more}}}"#))
+}
+
+fn event(pod: &str, at: &str) -> (Topic, String) {
+    let text = format!(
+        r#"{{"event_id":"e-{pod}","event_time":"2026-01-01T00:{at}Z","cluster":"prod","reason":"Scheduled","severity":"NORMAL","message":"assigned","subject":{{"kind":"Pod","uid":"{pod}","ns":"shop","name":"{pod}"}}}}"#
+    );
+    (Topic::Events, text)
+}
+
+#[test]
+fn a_listing_closes_what_vanished() {
+    let first = [pod("a", "00:00"), pod("b", "00:00"), end_of_listing("00:01", "")];
+    let second = [pod("b", "10:00"), end_of_listing("10:01", "")];
+    assert_eq!(living_pods(&[&first[..], &second].concat()), ["b"]);
+    // One that came between two listings, and went unseen: the listing says when it began.
+    let since = r#","since":"2026-01-01T00:10:00Z""#;
+    let second = [pod("c", "05:00"), pod("b", "10:00"), end_of_listing("10:01", since)];
+    assert_eq!(living_pods(&[&first[..], &second].concat()), ["b"]);
+}
+
+#[test]
+fn who_is_only_spoken_of_before_a_listing_that_did_not_name_it_is_gone() {
+    let since = r#","since":"2026-01-01T00:10:00Z""#;
+    let listing = [pod("b", "10:00"), end_of_listing("10:01", since)];
+    assert_eq!(living_pods(&[&listing[..], &[event("gone", "09:59")]].concat()), ["b"]);
+    // Spoken of since then, its state may be on its way.
+    assert_eq!(living_pods(&[&listing[..], &[event("new", "10:02")]].concat()), ["b", "new"]);
+    // Its end was told, and nothing before.
+    let (_, gone) = pod("brief", "10:03");
+    let gone = (Topic::Resource, gone.replace("UPSERT", "DELETE"));
+    assert_eq!(living_pods(&[&listing[..], &[gone, event("brief", "10:03")]].concat()), ["b"]);
+    // Where nobody lists, nobody knows.
+    assert_eq!(living_pods(&[event("old", "09:59")]), ["old"]);
 }

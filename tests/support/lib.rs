@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "test support: a panic is a failed test")]
 
 pub mod faults;
+pub mod kube;
 pub mod proxy;
 pub mod server;
 pub mod services;

@@ -23,7 +23,7 @@ pub struct Service {
 }
 
 /// Where a server is installed; `tests/run.sh` says so.
-fn installed(name: &str) -> PathBuf {
+pub fn installed(name: &str) -> PathBuf {
     let folder =
         std::env::var_os("KGRCA_SERVICES").expect("KGRCA_SERVICES names the folder of the servers: ./tests/run.sh installs them");
     PathBuf::from(folder).join(name)
@@ -60,7 +60,7 @@ impl Service {
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let mut service = Self { name, data, port: 0, door: 0, environment, _folder: Some(folder) };
         for _ in 0..3 {
-            service.port = ports(3);
+            service.port = ports(4);
             service.door = door.unwrap_or(service.port);
             // Another test may take a port in between: then others are tried.
             if service.started().is_ok() {
@@ -144,7 +144,7 @@ fn shared(name: &'static str, place: &'static OnceLock<Service>) -> &'static Ser
         let folder =
             std::env::var_os("KGRCA_SERVICES_DATA").expect("KGRCA_SERVICES_DATA names a folder: ./tests/run.sh makes it");
         let data = PathBuf::from(folder).join(format!("{name}-{}", std::process::id()));
-        let port = ports(3);
+        let port = ports(4);
         let service = Service { name, data, port, door: port, environment: Vec::new(), _folder: None };
         service.run();
         service

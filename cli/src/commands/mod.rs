@@ -1,8 +1,10 @@
 //! The commands: a file each, with one documented `Args` and one function.
 
+mod agent;
 mod analyze;
 mod audit;
 mod billing;
+mod cluster;
 mod context;
 mod demo;
 mod dlq;
@@ -79,6 +81,12 @@ enum Command {
     /// Plans, usage and invoices (operator)
     #[command(subcommand)]
     Billing(billing::Verb),
+    /// Install agents in clusters, and see how they fare
+    #[command(subcommand)]
+    Agent(agent::Verb),
+    /// Look at the tenant's clusters
+    #[command(subcommand)]
+    Cluster(cluster::Verb),
     /// Look at rejected records
     #[command(subcommand)]
     Dlq(dlq::Verb),
@@ -110,9 +118,14 @@ pub(crate) struct Env<'a> {
 }
 
 impl Env<'_> {
+    /// The context in force.
+    pub(crate) fn context(&self) -> Result<contexts::Context> {
+        contexts::resolve(self.context.as_deref())
+    }
+
     /// A client for the context in force.
     pub(crate) fn client(&self) -> Result<Client> {
-        Client::new(contexts::resolve(self.context.as_deref())?)
+        Client::new(self.context()?)
     }
 }
 
@@ -134,6 +147,8 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Saga(verb) => saga::run(&env, verb),
         Command::Audit(verb) => audit::run(&env, verb),
         Command::Billing(verb) => billing::run(&env, verb),
+        Command::Agent(verb) => agent::run(&env, verb),
+        Command::Cluster(verb) => cluster::run(&env, verb),
         Command::Dlq(verb) => dlq::run(&env, verb),
         Command::Context(verb) => context::run(&env, verb),
         Command::Config(verb) => context::config(&env, verb),

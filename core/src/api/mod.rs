@@ -7,9 +7,11 @@ use crate::model::{Severity, Time};
 use crate::rca::ResourceRef;
 use crate::storage::{ClusterCounts, UsageRow};
 
+mod agent;
 mod keys;
 mod tenancy;
 
+pub use agent::*;
 pub use keys::*;
 pub use tenancy::*;
 

@@ -62,6 +62,7 @@ impl<'a> Resolved<'a> {
                     graph.intern(&Subject { kind: Kind::Namespace, uid: None, namespace: Str::default(), name }, now);
                 }
                 let idx = graph.intern(&event.subject, event.last);
+                graph.end_unlisted(idx, event.last);
                 if event.severity >= Severity::Warning || !STEPS.contains(&&*event.reason) {
                     this.loud.insert(idx);
                 }
@@ -72,6 +73,7 @@ impl<'a> Resolved<'a> {
         for log in episodes.logs() {
             if log.first <= now {
                 let idx = graph.intern(&log.subject, log.last);
+                graph.end_unlisted(idx, log.last);
                 this.loud.insert(idx);
                 this.logs_of.entry(idx).or_default().push(this.logs.len());
                 this.logs.push((idx, log));

@@ -145,8 +145,9 @@ impl ClusterState {
         }
         match record.body {
             Body::State(op, object) => self.object(op, record.at, object),
-            Body::Sync { kind } => {
-                let since = self.listings.remove(&kind).unwrap_or(record.at);
+            Body::Sync { kind, since } => {
+                let first = self.listings.remove(&kind).unwrap_or(record.at);
+                let since = since.unwrap_or(first);
                 self.graph.sync(&kind, since, record.at);
                 Applied::Applied
             }

@@ -74,7 +74,8 @@ impl Graph {
         self.get(pod).object.as_deref()
     }
 
-    /// Ends the life of an object; `None` when nobody knew it.
+    /// Ends the life of an object; `None` when nobody knew it, or it lived on. One with a uid that was never met is entered as
+    /// ended: what is said about it later does not make it live.
     pub fn delete(&mut self, at: Time, meta: &Meta) -> Option<Idx> {
         let subject = Subject {
             kind: meta.kind.clone(),
@@ -82,9 +83,22 @@ impl Graph {
             namespace: meta.namespace.clone(),
             name: meta.name.clone(),
         };
-        let idx = self.resolve(&subject, at)?;
+        let idx = match self.resolve(&subject, at) {
+            Some(idx) => idx,
+            None => self.unmet(subject)?,
+        };
         (self.get(idx).updated <= at).then(|| self.close(idx, at))?;
         Some(idx)
+    }
+
+    /// Enters an object of which nothing but its uid and name is known, behind whoever bears its name now.
+    fn unmet(&mut self, subject: Subject) -> Option<Idx> {
+        let uid = subject.uid.filter(|_| !subject.name.is_empty())?;
+        let alias = Alias { kind: subject.kind, namespace: subject.namespace, name: subject.name };
+        Some(match self.by_alias.get(&alias).copied() {
+            Some(newest) => self.insert_before(newest, alias, Some(uid)),
+            None => self.insert(alias, Some(uid)),
+        })
     }
 
     fn close(&mut self, idx: Idx, at: Time) {
@@ -140,7 +154,18 @@ impl Graph {
         for idx in &gone {
             self.close(*idx, at);
         }
+        let listed = self.listed.entry(kind.clone()).or_default();
+        *listed = since.max(*listed);
         gone
+    }
+
+    /// Ends a resource that is only spoken of, last at `at`, when a full listing that began later did not name it.
+    pub fn end_unlisted(&mut self, idx: Idx, at: Time) {
+        let node = self.get(idx);
+        let is_named_only = node.object.is_none() && node.uid.is_some() && node.closed.is_none();
+        if is_named_only && self.listed.get(node.kind()).is_some_and(|listed| at < *listed) {
+            self.close(idx, at);
+        }
     }
 
     /// Writes or ends a stated edge. Unknown relation names are kept out of the typed graph.

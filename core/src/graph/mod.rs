@@ -20,7 +20,7 @@ pub use resource::{Idx, Link, Resource};
 
 use members::{Members, Sorted};
 
-use crate::model::{Alias, Str};
+use crate::model::{Alias, Str, Time};
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
@@ -41,6 +41,8 @@ pub struct Graph {
     known: hashbrown::HashSet<(crate::model::Kind, Str), foldhash::fast::FixedState>,
     /// Cluster addresses of Services and addresses of pods.
     addresses: Map<Str, Idx>,
+    /// When the last full listing of a kind began.
+    listed: Map<crate::model::Kind, Time>,
     dirty: Vec<Idx>,
     /// Closed resources whose content is still held.
     ended: Vec<Idx>,

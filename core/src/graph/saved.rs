@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use super::identity::address_of;
 use super::{Graph, Idx, Relation, Resource};
-use crate::model::{Alias, Kind, Str};
+use crate::model::{Alias, Kind, Str, Time};
 
 type Stated = (Idx, Relation, Idx);
 
@@ -21,6 +21,9 @@ impl Graph {
         let mut known: Vec<&(Kind, Str)> = self.known.iter().collect();
         known.sort();
         known.serialize(out)?;
+        let mut listed: Vec<(&Kind, &Time)> = self.listed.iter().collect();
+        listed.sort();
+        listed.serialize(out)?;
         (&self.ended, &self.named, &self.free).serialize(out)
     }
 
@@ -31,6 +34,7 @@ impl Graph {
             by_alias: Vec::<(Alias, Idx)>::deserialize(input)?.into_iter().collect(),
             stated: Vec::<(Str, Stated)>::deserialize(input)?.into_iter().collect(),
             known: Vec::<(Kind, Str)>::deserialize(input)?.into_iter().collect(),
+            listed: Vec::<(Kind, Time)>::deserialize(input)?.into_iter().collect(),
             ..Self::default()
         };
         (this.ended, this.named, this.free) = BorshDeserialize::deserialize(input)?;

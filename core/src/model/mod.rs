@@ -6,6 +6,7 @@ pub mod record;
 pub mod severity;
 mod text;
 pub mod time;
+pub mod watched;
 
 pub use name::{Alias, Kind};
 pub use record::{Act, ActKind, Alert, Body, Edge, Episode, LogLine, Op, Record, Subject, Topic};

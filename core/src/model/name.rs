@@ -12,6 +12,9 @@ macro_rules! kinds {
         pub enum Kind { $($variant,)* Other(Str) }
 
         impl Kind {
+            /// All kinds that the engine has rules for.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
             /// Reads a kind in any letter case, singular.
             pub fn parse(text: &str) -> Self {
                 match text {

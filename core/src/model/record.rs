@@ -78,10 +78,12 @@ pub struct Record {
 pub enum Body {
     /// An object's version, or its deletion.
     State(Op, Box<Object>),
-    /// End of a full listing of a kind: what the listing did not name since its first record is gone.
+    /// End of a full listing of a kind: what the listing did not name is gone.
     Sync {
         /// The kind that was listed.
         kind: Kind,
+        /// When the listing began; without it, it began with the first record of the kind since the last listing.
+        since: Option<Time>,
     },
     /// An edge that the sender knows.
     Topology(Op, Box<Edge>),

@@ -7,7 +7,7 @@ const HEAD: usize = 240;
 
 /// Derives the severity from the line: a `level` field in JSON or logfmt, klog's first letter, a level word in
 /// capitals or brackets, else words that only failures have.
-pub(super) fn of(line: &str) -> Severity {
+pub fn of(line: &str) -> Severity {
     let bytes = line.as_bytes();
     let head = &bytes[..bytes.len().min(HEAD)];
     klog(bytes).or_else(|| field(bytes)).or_else(|| word(head)).unwrap_or_else(|| content(line))

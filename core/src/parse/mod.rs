@@ -16,6 +16,7 @@ mod topology;
 use crate::model::{Record, Str, Time, Topic};
 
 pub use act::encode as encode_act;
+pub use log_severity::of as severity_of_line;
 pub use shape::parse_any;
 
 /// Largest record in bytes.

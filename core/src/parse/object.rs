@@ -17,6 +17,8 @@ pub(super) struct Wire<'a> {
     op: Option<Text<'a>>,
     #[serde(borrow)]
     at: Option<Text<'a>>,
+    #[serde(borrow)]
+    since: Option<Text<'a>>,
     #[serde(borrow, rename = "client_id")]
     client_id: Option<Text<'a>>,
     #[serde(borrow)]
@@ -108,7 +110,7 @@ pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) ->
     let cluster = cluster(given(wire.cluster.as_ref()), context)?;
     let sequence = given(wire.src.as_ref()).zip(wire.seq.0).map(|(s, n)| (Str::from(s), n));
     let body = match op.as_str() {
-        "SYNC" => Body::Sync { kind },
+        "SYNC" => Body::Sync { kind, since: first_time([wire.since.as_ref()]) },
         "UPSERT" | "DELETE" => {
             let meta = meta(kind, &mut wire)?;
             let body = if op == "DELETE" { crate::model::object::ObjectBody::Opaque } else { object_kinds::read(&meta, &wire)? };

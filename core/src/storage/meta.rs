@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::IncidentCopy;
 use super::{ApiKey, Audit, AuditEntry, Client, Result, Saga, StreamId, Tenant};
+use crate::api::Agent;
 use crate::incident::{State, Transition};
 use crate::model::Time;
 use crate::rca::{Answer, Scorer};
@@ -216,6 +217,10 @@ pub trait MetaStore: Send + Sync + Admin {
     async fn usage(&self, tenant: &Tenant, from: &str, to: &str) -> Result<Vec<UsageRow>>;
     /// Usage of all days, by metric.
     async fn usage_total(&self, tenant: &Tenant) -> Result<BTreeMap<String, i64>>;
+    /// Remembers what an agent said of itself. One that was silent for a month is forgotten.
+    async fn put_agent(&self, tenant: &Tenant, agent: &Agent) -> Result<()>;
+    /// Agents by cluster and name.
+    async fn agents(&self, tenant: &Tenant) -> Result<Vec<Agent>>;
     /// Remembers the answer to an idempotency key for a day; returns what was remembered before.
     async fn idempotent(&self, tenant: &Tenant, key: &str, answer: Option<&str>, now: Time) -> Result<Option<String>>;
 }

@@ -8,6 +8,7 @@ mod audit;
 mod client;
 pub mod conformance;
 pub mod cypher;
+#[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
 mod graph;

@@ -129,7 +129,7 @@ pub(super) async fn work_off(
         tenant: &worker.tenant,
         by_topic: &outcome.by_topic,
         seconds: started.elapsed().as_secs_f64(),
-        waited: outcome.oldest.map(|oldest| crate::app::now().seconds_since(oldest)),
+        waited: outcome.oldest.map(|oldest| crate::process::now().seconds_since(oldest)),
     }
     .emit();
     Ok(())
@@ -179,7 +179,7 @@ fn apply(
         };
         outcome.clusters.push(row);
     }
-    outcome.account(&crate::app::now().day());
+    outcome.account(&crate::process::now().day());
     if looks {
         let known: BTreeSet<u64> = live.clusters.values().flat_map(|c| c.incidents.iter()).map(|i| i.key).collect();
         live.told.retain(|key, _| known.contains(key));

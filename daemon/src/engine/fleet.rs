@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Engine;
 use super::worker::LIVELY;
-use crate::app::now;
+use crate::process::now;
 
 /// How often a daemon tells that it lives.
 const BEAT: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use super::batch;
 use super::snapshot::Snapshot;
 use super::told::Told;
 use super::worker::Worker;
-use crate::app::now;
+use crate::process::now;
 use crate::telemetry;
 
 const CHUNK: usize = 20_000;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::telemetry;
 
 /// Version of the files; those of another are not read, the log is.
-const FORMAT: &str = concat!("kgrca snapshot 2 ", env!("CARGO_PKG_VERSION"), "\n");
+const FORMAT: &str = concat!("kgrca snapshot 3 ", env!("CARGO_PKG_VERSION"), "\n");
 /// How many snapshots are kept: the last one may lie past a commit that did not survive a power cut.
 const KEPT: usize = 2;
 

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, RwLock, watch};
 
 use super::snapshot::Snapshots;
 use super::{Commits, Live, batch, rebuild};
-use crate::app::now;
+use crate::process::now;
 use crate::storage::Stores;
 use crate::telemetry;
 

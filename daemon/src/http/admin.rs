@@ -16,8 +16,8 @@ use utoipa::IntoParams;
 use super::error::ApiError;
 use super::given::Given;
 use super::guard::{Accountant, Operator};
-use crate::app::{App, now};
-use crate::auth;
+use crate::app::App;
+use crate::process::{now, random};
 use crate::tenancy::{self, Secrets};
 
 /// Longest retention in days that can be agreed: a century.
@@ -67,7 +67,7 @@ pub(super) fn wanted(app: &App, wish: NewClient, headers: &HeaderMap) -> Result<
     if name.is_empty() || name.chars().count() > 200 {
         return Err(ApiError::invalid("`name` must have 1 to 200 characters"));
     }
-    let client_id = new_client_id(name, &auth::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6));
+    let client_id = new_client_id(name, &random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6));
     let plan = known_plan(&wish.plan)?;
     Tenant::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
     let usual = if app.stores.kafka.is_some() { plan.partitions } else { 1 };

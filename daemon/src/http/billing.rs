@@ -18,7 +18,8 @@ use super::admin::find;
 use super::error::ApiError;
 use super::guard::Accountant;
 use super::own::Span;
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 
 /// The catalogue of plans.
 #[utoipa::path(get, path = "/admin/billing/plans", tag = "billing", responses((status = 200, body = Vec<Plan>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]

@@ -9,8 +9,9 @@ use kgrca_core::storage::DaemonRow;
 
 use super::error::ApiError;
 use super::guard::Operator;
-use crate::app::{App, now};
+use crate::app::App;
 use crate::checks;
+use crate::process::now;
 
 /// Checks every store and what is open.
 #[utoipa::path(get, path = "/admin/checks", tag = "admin", responses((status = 200, body = Page<Check>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]

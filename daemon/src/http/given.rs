@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn a_whole_number_may_have_a_point_and_nothing_behind_it() {
-        let read = |text: &str| with_whole_numbers::<Overrides>(format!(r#"{{"clusters":{text}}}"#).as_bytes()).map(|o| o.clusters);
+        let read =
+            |text: &str| with_whole_numbers::<Overrides>(format!(r#"{{"clusters":{text}}}"#).as_bytes()).map(|o| o.clusters);
         assert_eq!(read("42.0"), Some(Some(42)));
         assert_eq!(read("null"), Some(None));
         for wrong in ["42.5", "-1.0", "1e300", "\"42\""] {

@@ -15,7 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, instant, within};
 use super::guard::{Caller, Read};
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 
 /// Which resources are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]

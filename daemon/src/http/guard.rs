@@ -13,8 +13,9 @@ use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::storage::{ClientState, Scope, Taken, Tenant, Window};
 
 use super::error::ApiError;
-use crate::app::{App, now};
+use crate::app::App;
 use crate::auth::{self, Known, Principal};
+use crate::process::{now, random};
 use crate::telemetry;
 
 tokio::task_local! {
@@ -33,7 +34,7 @@ pub async fn identify(request: Request, next: Next) -> Response {
         .get("x-request-id")
         .and_then(|v| v.to_str().ok())
         .filter(|v| v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
-    let id = given.map_or_else(|| auth::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20), str::to_owned);
+    let id = given.map_or_else(|| random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20), str::to_owned);
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let started = Instant::now();
     let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;

@@ -19,7 +19,8 @@ use super::error::{ApiError, instant, within};
 use super::given::Given;
 use super::guard::{Admin, Caller, Read};
 use super::rca::number;
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 use crate::telemetry;
 
 /// Which incidents are wanted.

@@ -1,5 +1,6 @@
 //! The door for records: checked, masked, durable, then answered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -7,14 +8,16 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Json, extract};
 use kgrca_core::api::{DeadLetter, Ingested, RejectedItem};
-use kgrca_core::model::{Body, Op, Record, Time, Topic};
+use kgrca_core::model::{Body, Op, Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject, mask};
 use kgrca_core::storage::{Entry, StreamId, Tenant};
 use serde_json::value::RawValue;
 
+use super::clusters;
 use super::error::ApiError;
 use super::guard::{Caller, Ingest, seconds_until};
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 
 /// Takes a batch of records: JSON, an array, or NDJSON, also compressed by gzip or zstd.
 #[utoipa::path(post, path = "/ingest/{kind}", tag = "ingest",
@@ -49,9 +52,10 @@ pub async fn ingest(
         read_batch(&tenant, topic, cluster.as_deref(), received_at, &body, &partition)
     });
     let mut batch = read.await.map_err(|e| ApiError::internal(e.to_string()))??;
+    clusters::admit(&app, &caller, &batch.clusters).await?;
     charge(&app, &caller, topic, &mut batch).await?;
     let answer = Ingested { accepted: batch.accepted, duplicate: 0, rejected: batch.rejected };
-    let partitions: std::collections::BTreeSet<u32> =
+    let partitions: BTreeSet<u32> =
         batch.entries.iter().filter(|e| e.stream.topic != Topic::Dlq).map(|e| e.stream.partition).collect();
     if !batch.entries.is_empty()
         && let Err(e) = app.stores.log.append(&caller.tenant, batch.entries).await
@@ -104,6 +108,8 @@ struct Batch {
     entries: Vec<Entry>,
     accepted: u64,
     rejected: Vec<RejectedItem>,
+    /// Whom its records are of.
+    clusters: BTreeSet<Str>,
 }
 
 /// Holds the plan's day: on hard plans what goes beyond is refused and counted.
@@ -132,13 +138,21 @@ fn read_batch(
     partition: &dyn Fn(&str) -> u32,
 ) -> Result<Batch, ApiError> {
     let items = split(body)?;
-    let mut batch = Batch { entries: Vec::with_capacity(items.len()), accepted: 0, rejected: Vec::new() };
+    let mut batch =
+        Batch { entries: Vec::with_capacity(items.len()), accepted: 0, rejected: Vec::new(), clusters: BTreeSet::new() };
     let context = Context { received_at, cluster, client_id: Some(tenant.as_str()) };
     let mut records = Vec::new();
     for (index, item) in items.iter().enumerate() {
         records.clear();
         match parse::parse(topic, item, &context, &mut records) {
-            Ok(()) => accept(&mut batch, topic, item, &records, cluster, received_at, partition),
+            Ok(()) => {
+                for record in &records {
+                    if !batch.clusters.contains(&record.cluster) {
+                        batch.clusters.insert(record.cluster.clone());
+                    }
+                }
+                accept(&mut batch, topic, item, &records, cluster, received_at, partition);
+            }
             Err(reject) => refuse(&mut batch, tenant, topic, index, item, &reject, received_at, partition),
         }
     }
@@ -254,7 +268,7 @@ fn key(record: &Record) -> Box<[u8]> {
             format!("{}/{id}", record.cluster).into_bytes().into()
         }
         Body::Topology(_, edge) => format!("{}/{}", record.cluster, edge.id).into_bytes().into(),
-        Body::Sync { kind } => format!("{}/sync/{kind}/{}", record.cluster, record.at.0).into_bytes().into(),
+        Body::Sync { kind, .. } => format!("{}/sync/{kind}/{}", record.cluster, record.at.0).into_bytes().into(),
         _ => record.cluster.as_bytes().into(),
     }
 }

@@ -14,8 +14,9 @@ use super::admin::{audit, living, own_audit};
 use super::error::ApiError;
 use super::given::Given;
 use super::guard::Operator;
-use crate::app::{App, now};
+use crate::app::App;
 use crate::auth;
+use crate::process::now;
 
 pub(super) type Made = Result<(StatusCode, Json<CreatedKey>), ApiError>;
 

@@ -1,11 +1,13 @@
 //! The HTTP API. A handler extracts, calls, and maps the error; what may call it stands in its signature.
 
 mod admin;
+mod agents;
 mod answers;
 mod archive;
 mod audit;
 mod billing;
 mod checks;
+mod clusters;
 mod error;
 mod given;
 mod graph;
@@ -14,6 +16,7 @@ mod incidents;
 mod ingest;
 mod keys;
 mod own;
+mod own_keys;
 mod query;
 mod rca;
 mod sagas;
@@ -34,6 +37,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use answers::Answers;
+pub use clusters::Clusters;
 
 use crate::app::App;
 
@@ -65,7 +69,10 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(own::usage))
         .routes(routes!(own::limits))
         .routes(routes!(own::dlq))
+        .routes(routes!(own_keys::list, own_keys::create))
+        .routes(routes!(own_keys::revoke))
         .routes(routes!(ingest::ingest))
+        .routes(routes!(agents::beat, agents::list))
         .routes(routes!(admin::create, admin::list))
         .routes(routes!(admin::show, admin::change, admin::delete))
         .routes(routes!(admin::move_graph))

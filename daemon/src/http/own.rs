@@ -13,7 +13,8 @@ use utoipa::IntoParams;
 
 use super::error::{ApiError, within};
 use super::guard::{Billing, Caller, Read};
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 
 /// Records that the door refused.
 pub(super) const REFUSED: &str = "records_refused_count";

@@ -20,7 +20,8 @@ use super::answers::{Place, Served};
 use super::error::{ApiError, instant};
 use super::given::Given;
 use super::guard::{Caller, Read, seconds_until};
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 
 /// Which answer is wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]

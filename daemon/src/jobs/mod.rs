@@ -1,5 +1,6 @@
 //! What runs by the clock: usage that waits is written, storage is measured, logs are maintained, servers are watched.
 
+mod agents;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,11 @@ use kgrca_core::model::time::DAY;
 use kgrca_core::storage::{Client, ClientState, Error, Tenant};
 use tokio::sync::watch;
 
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 use crate::tenancy;
 
+pub use agents::watch as watch_agents;
 pub use servers::watch as watch_servers;
 
 /// How often is looked for sagas that go on by themselves.

@@ -20,8 +20,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::Sender;
 
-use crate::app::{App, now};
+use crate::app::App;
 use crate::engine::{cluster_of, partition_of};
+use crate::process::now;
 
 /// How many resources or episodes are read and sent at once, how many incidents, each with hundreds of answers, and how many
 /// records.

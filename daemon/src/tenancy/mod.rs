@@ -18,12 +18,12 @@ pub use steps::Secrets;
 
 use run::{held, noted, run, undo, written};
 
-use crate::app::{App, now};
-use crate::auth;
+use crate::app::App;
+use crate::process::{now, random};
 
 fn saga(kind: SagaKind, steps: &[Step], client: Client) -> Saga {
     Saga {
-        saga_id: format!("saga_{}", auth::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)),
+        saga_id: format!("saga_{}", random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)),
         client_id: client.client_id.clone(),
         kind,
         state: SagaState::Running,

@@ -7,7 +7,8 @@ use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::{Error, ErrorKind, Saga, SagaKind, SagaState, Step, StepState, Tenant};
 
 use super::steps::{self, Secrets};
-use crate::app::{App, now};
+use crate::app::App;
+use crate::process::now;
 
 /// How long a daemon has a saga for itself, in microseconds, unless it claims it again: a tenant whose graph moves waits so
 /// long when the mover dies. The same daemon goes on at once after it was started again.

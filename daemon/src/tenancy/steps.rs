@@ -5,8 +5,9 @@ use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Client, ClientState, Error, ErrorKind, Role, Saga, SagaKind, Step, Tenant};
 
 use super::moving;
-use crate::app::{App, now};
+use crate::app::App;
 use crate::auth;
+use crate::process::{now, random};
 
 /// The name of a tenant's first key.
 const FIRST: &str = "first";
@@ -52,7 +53,7 @@ pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step, sec
         Step::Topics if creates => put_topics(app, tenant, client).await,
         Step::User if creates => {
             let Some(kafka) = &stores.kafka else { return Ok(()) };
-            let password = auth::random(auth::BASE62, 32);
+            let password = random(auth::BASE62, 32);
             kafka.admin().put_user(tenant, &password, byte_rate(client)).await?;
             secrets.kafka_password = Some(password);
             Ok(())

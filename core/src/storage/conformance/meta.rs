@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tenant;
+use crate::api::Agent;
 use crate::billing::Overrides;
 use crate::incident::{State, Transition};
 use crate::model::time::{DAY, MINUTE};
@@ -46,6 +47,7 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     chains(meta, &a).await;
     sagas(meta, &a).await;
     daemons(meta).await;
+    agents(meta, &a, &b).await;
     graph_places(meta, &a, &b).await;
     meta.check().await.unwrap();
     farewell(meta, &a, &b).await;
@@ -155,6 +157,23 @@ async fn sagas(meta: &dyn MetaStore, a: &Tenant) {
     assert!(!meta.claim_saga("saga_1", "two", Time(60), Time(20)).await.unwrap(), "one daemon at a time");
     assert!(meta.claim_saga("saga_1", "one", Time(70), Time(20)).await.unwrap(), "the one that has it may go on");
     assert!(meta.claim_saga("saga_1", "two", Time(99), Time(71)).await.unwrap(), "a claim ends");
+}
+
+async fn agents(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
+    let agent = |name: &str, seen: i64| {
+        let status = format!(
+            r#"{{"cluster":"prod","agent":"{name}","mode":"watch","version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":{seen},"spooled_bytes":0}}"#
+        );
+        Agent { status: serde_json::from_str(&status).unwrap(), seen_at: Time(seen) }
+    };
+    for told in [agent("two", 5), agent("one", 1), agent("one", 7)] {
+        meta.put_agent(a, &told).await.unwrap();
+    }
+    assert_eq!(meta.agents(a).await.unwrap(), [agent("one", 7), agent("two", 5)]);
+    assert_eq!(meta.agents(b).await.unwrap(), [], "another tenant's");
+    let later = agent("three", 31 * DAY);
+    meta.put_agent(a, &later).await.unwrap();
+    assert_eq!(meta.agents(a).await.unwrap(), [later], "who was silent for long is forgotten");
 }
 
 async fn daemons(meta: &dyn MetaStore) {

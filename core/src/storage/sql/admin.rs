@@ -17,7 +17,7 @@ const KEYS: &str = "SELECT key_id, client_id, name, last4, scopes, created_at, e
     FROM api_keys WHERE client_id IS NOT DISTINCT FROM $1 ORDER BY created_at, key_id";
 
 /// What a tenant leaves behind besides the row itself, what it owes and what was done to it.
-const FORGOTTEN: [&str; 11] = [
+const FORGOTTEN: [&str; 12] = [
     "DELETE FROM api_keys WHERE client_id = $1",
     "DELETE FROM leases WHERE client_id = $1",
     "DELETE FROM offsets WHERE client_id = $1",
@@ -28,6 +28,7 @@ const FORGOTTEN: [&str; 11] = [
     "DELETE FROM incident_numbers WHERE client_id = $1",
     "DELETE FROM idempotency WHERE client_id = $1",
     "DELETE FROM feedback WHERE client_id = $1",
+    "DELETE FROM agents WHERE client_id = $1",
     "DELETE FROM graph_places WHERE client_id = $1",
 ];
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::value::values;
-use super::{Database, Purpose, Reach, Row, SqlMeta, from_json};
+use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
+use crate::api::Agent;
 use crate::model::time::DAY;
 use crate::model::{Time, Topic};
 use crate::rca::{Answer, Scorer};
@@ -11,6 +12,9 @@ use crate::storage::archive::IncidentCopy;
 use crate::storage::{
     ClusterRow, Commit, IncidentFilter, IncidentRow, MetaStore, Offset, Result, StreamId, Tenant, TransitionRow, UsageRow,
 };
+
+/// For how long an agent that is silent is known.
+const AGENTS_KEPT: i64 = 30 * DAY;
 
 #[async_trait::async_trait]
 impl<D: Database> MetaStore for SqlMeta<D> {
@@ -146,6 +150,24 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         let sql = "SELECT metric, CAST(SUM(amount) AS BIGINT) FROM usage_metrics WHERE client_id = $1 GROUP BY metric";
         let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str()]).await?;
         rows.into_iter().map(|mut r| Ok((r.text()?, r.int()?))).collect()
+    }
+
+    async fn put_agent(&self, tenant: &Tenant, agent: &Agent) -> Result<()> {
+        let sql = "INSERT INTO agents (client_id, cluster, agent, status, seen_at) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (client_id, cluster, agent) DO UPDATE SET status = excluded.status, seen_at = excluded.seen_at";
+        let status = &agent.status;
+        let mut tx = self.0.begin(Reach::Tenant(tenant), Purpose::Replayed).await?;
+        let values = values![tenant.as_str(), &status.cluster, &status.agent, to_json(status)?, agent.seen_at];
+        tx.run(sql, values).await?;
+        let silent = "DELETE FROM agents WHERE client_id = $1 AND seen_at < $2";
+        tx.run(silent, values![tenant.as_str(), agent.seen_at.plus(-AGENTS_KEPT)]).await?;
+        tx.commit().await
+    }
+
+    async fn agents(&self, tenant: &Tenant) -> Result<Vec<Agent>> {
+        let sql = "SELECT status, seen_at FROM agents WHERE client_id = $1 ORDER BY cluster, agent";
+        let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str()]).await?;
+        rows.into_iter().map(|mut r| Ok(Agent { status: from_json(&r.text()?)?, seen_at: r.time()? })).collect()
     }
 
     async fn idempotent(&self, tenant: &Tenant, key: &str, answer: Option<&str>, now: Time) -> Result<Option<String>> {

@@ -70,7 +70,7 @@ impl Connection {
         if answer.error_code != 0 {
             return Err(refused(format!("it offers {:?}, not SCRAM-SHA-512", answer.mechanisms)));
         }
-        let nonce = crate::auth::random(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 24);
+        let nonce = crate::process::random(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 24);
         let exchange = Exchange::new(user, password, &nonce);
         let first = self.say(exchange.first()).await?.map_err(refused)?;
         let (last, expected) = exchange.last(&first).ok_or_else(|| refused("its first message is none".into()))?;

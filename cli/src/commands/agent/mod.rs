@@ -1,0 +1,100 @@
+//! `kgrca agent`
+
+mod cluster;
+mod install;
+mod manifest;
+mod status;
+
+use std::path::PathBuf;
+
+use crate::error::{CliError, Result};
+
+use super::Env;
+use manifest::Wanted;
+
+/// The image of the agents of this version.
+const IMAGE: &str = concat!("ghcr.io/kgrca/kgrca-agent:", env!("CARGO_PKG_VERSION"));
+
+/// Install agents in clusters, and see how they fare.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Install the agent into a cluster, and wait until its data arrives
+    Install(install::Args),
+    /// Bring an installed agent to this version and these settings
+    Upgrade(install::Args),
+    /// Remove the agent and everything that belongs to it from a cluster
+    Uninstall(install::Removal),
+    /// Print the objects that `install` applies
+    Manifest(ManifestArgs),
+    /// Show how agents fare; exit code 10 when one does not fare well
+    Status(status::Args),
+    /// List the agents of all clusters
+    List,
+}
+
+/// What an agent is to be.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Settings {
+    /// Name under which the cluster is known
+    #[arg(long, value_name = "NAME")]
+    cluster: String,
+    /// Where the agents reach the server, when it is not where you do
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The agents' image
+    #[arg(long, default_value = IMAGE)]
+    image: String,
+    /// Read the logs of every node, too: a folder of the node, which only a privileged namespace may mount
+    #[arg(long)]
+    logs: bool,
+    /// Certificates in PEM of those who sign the server's, when it is not a public authority
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+/// Print the objects that `install` applies.
+#[derive(Debug, clap::Args)]
+pub(super) struct ManifestArgs {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Settings {
+    fn wanted(&self, env: &Env<'_>) -> Result<Wanted> {
+        if self.cluster.is_empty() || self.cluster.len() > 253 {
+            return Err(CliError::usage("a cluster's name has 1 to 253 letters"));
+        }
+        let ca = match &self.ca_file {
+            Some(file) => Some(std::fs::read_to_string(file).map_err(|e| CliError::usage(format!("{}: {e}", file.display())))?),
+            None => None,
+        };
+        let server = match &self.server {
+            Some(server) => server.clone(),
+            None => env.context()?.url,
+        };
+        Ok(Wanted { cluster: self.cluster.clone(), server, image: self.image.clone(), logs: self.logs, ca })
+    }
+}
+
+pub(super) use status::agents;
+
+pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
+    match verb {
+        Verb::Install(args) => install::install(env, &args, false),
+        Verb::Upgrade(args) => install::install(env, &args, true),
+        Verb::Uninstall(args) => install::uninstall(env, &args),
+        Verb::Manifest(args) => print(env, &args),
+        Verb::Status(args) => status::status(env, &args),
+        Verb::List => status::list(env),
+    }
+}
+
+fn print(env: &Env<'_>, args: &ManifestArgs) -> Result {
+    let objects = manifest::objects(&args.settings.wanted(env)?, None);
+    env.out.message(&format!(
+        "the agents' keys are not among them: kubectl -n {} create secret generic {} --from-file=api-key=FILE --from-file=alerts-token=FILE",
+        manifest::NAMESPACE,
+        manifest::NAME
+    ));
+    install::show(env, &objects)
+}

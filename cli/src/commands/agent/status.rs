@@ -1,0 +1,71 @@
+//! How agents fare.
+
+use kgrca_core::api::{Agent, AgentMode, Page};
+use kgrca_core::model::Time;
+
+use super::Env;
+use crate::client::{As, Client};
+use crate::error::{CliError, Result, exit};
+use crate::output::Table;
+
+/// Show how agents fare.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only those of this cluster
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+}
+
+/// Agents of a cluster or of all.
+pub fn agents(client: &Client, cluster: Option<&str>) -> Result<Vec<Agent>> {
+    let page: Page<Agent> = client.get(As::Tenant, "/api/v1/agents", &[])?;
+    Ok(page.items.into_iter().filter(|a| cluster.is_none_or(|c| a.status.cluster == c)).collect())
+}
+
+fn now() -> Time {
+    Time(jiff::Timestamp::now().as_microsecond())
+}
+
+pub fn status(env: &Env<'_>, args: &Args) -> Result {
+    let agents = agents(&env.client()?, args.cluster.as_deref())?;
+    if agents.is_empty() {
+        let of = args.cluster.as_ref().map(|c| format!(" of `{c}`")).unwrap_or_default();
+        let hint = "kgrca agent install --cluster NAME";
+        return Err(CliError::new(exit::FOUND, format!("no agent{of} was ever heard of")).hint(hint));
+    }
+    show(env, &agents)?;
+    let is_well = agents.iter().all(|a| a.troubles(now()).is_empty());
+    if is_well { Ok(()) } else { Err(CliError::found()) }
+}
+
+/// A line for each agent, with what is wrong.
+pub fn show(env: &Env<'_>, agents: &[Agent]) -> Result {
+    let page = Page { items: agents.to_vec(), next: None };
+    env.out.value(&page, || table(env, agents))
+}
+
+pub fn list(env: &Env<'_>) -> Result {
+    show(env, &agents(&env.client()?, None)?)
+}
+
+fn table(env: &Env<'_>, agents: &[Agent]) -> Table {
+    let now = now();
+    Table::new(&["CLUSTER", "AGENT", "VERSION", "LAST SEEN", "LAG", "SHIPPED", "WAITING", "TROUBLES"]).rows(agents, |a| {
+        let status = &a.status;
+        let what = match (status.mode, &status.node) {
+            (AgentMode::Watch, _) => "watch".to_owned(),
+            (AgentMode::Logs, Some(node)) => format!("logs of {node}"),
+            (AgentMode::Logs, None) => "logs".to_owned(),
+        };
+        [
+            status.cluster.clone(),
+            what,
+            status.version.clone(),
+            env.out.age(now, a.seen_at),
+            format!("{} s", status.lag_seconds),
+            status.shipped.values().sum::<u64>().to_string(),
+            status.spooled.values().sum::<u64>().to_string(),
+            a.troubles(now).join("; "),
+        ]
+    })
+}

@@ -1,0 +1,55 @@
+//! The server's clock, as far as it is known: that of a node may be minutes off.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use kgrca_core::model::Time;
+
+use crate::process::now;
+
+/// What differs less than this is the way of an answer, not a clock, in microseconds.
+const NOTICED: i64 = 2_000_000;
+
+/// Tells the server's time.
+#[derive(Debug, Default)]
+pub struct Clock {
+    ahead: AtomicI64,
+}
+
+impl Clock {
+    /// Now, by the server's clock.
+    pub fn now(&self) -> Time {
+        now().plus(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// How far the server's clock is ahead of ours, in microseconds.
+    pub fn ahead(&self) -> i64 {
+        self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// Takes the server's word for what time it is, as in the header `Date`.
+    pub fn set(&self, date: &str) {
+        let Ok(told) = jiff::fmt::rfc2822::parse(date) else { return };
+        let ahead = told.timestamp().as_microsecond() - now().0;
+        self.ahead.store(if ahead.abs() > NOTICED { ahead } else { 0 }, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minutes_are_noticed_and_the_way_of_an_answer_is_not() {
+        let clock = Clock::default();
+        let date = |seconds: i64| {
+            let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap()
+        };
+        clock.set(&date(1));
+        assert_eq!(clock.ahead(), 0);
+        clock.set(&date(-300));
+        assert!((clock.ahead() + 300_000_000).abs() < 2_000_000, "{}", clock.ahead());
+        clock.set("no date");
+        assert!(clock.ahead() < 0);
+    }
+}

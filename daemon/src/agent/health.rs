@@ -1,0 +1,57 @@
+//! How the agent fares: told with each heartbeat.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kgrca_core::api::WatchedKind;
+
+/// What sources and shippers say of themselves.
+#[derive(Debug, Default)]
+pub struct Health {
+    kinds: Mutex<BTreeMap<&'static str, WatchedKind>>,
+    shipping: Mutex<Option<String>>,
+    refused: Mutex<BTreeMap<String, u64>>,
+}
+
+fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Health {
+    /// A kind is looked at, and so many objects of it are there.
+    pub fn watches(&self, kind: &'static str, objects: usize) {
+        open(&self.kinds).insert(kind, WatchedKind { kind: kind.to_owned(), objects: objects as u64, trouble: None });
+    }
+
+    /// A kind cannot be looked at.
+    pub fn cannot_watch(&self, kind: &'static str, trouble: &str) {
+        let mut kinds = open(&self.kinds);
+        let known = kinds.entry(kind).or_insert_with(|| WatchedKind { kind: kind.to_owned(), objects: 0, trouble: None });
+        known.trouble = Some(trouble.to_owned());
+    }
+
+    /// How each kind is.
+    pub fn kinds(&self) -> Vec<WatchedKind> {
+        open(&self.kinds).values().cloned().collect()
+    }
+
+    /// The server takes what is sent; or says, or does not say, why not.
+    pub fn ships(&self, trouble: Option<String>) {
+        *open(&self.shipping) = trouble;
+    }
+
+    /// Why nothing is shipped.
+    pub fn shipping(&self) -> Option<String> {
+        open(&self.shipping).clone()
+    }
+
+    /// The server took a block and refused some of its records.
+    pub fn refused(&self, reason: &str) {
+        *open(&self.refused).entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// Records that the server refused, by its reason.
+    pub fn refusals(&self) -> BTreeMap<String, u64> {
+        open(&self.refused).clone()
+    }
+}

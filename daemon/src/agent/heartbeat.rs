@@ -1,0 +1,79 @@
+//! Tells the server now and then how the agent fares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kgrca_core::api::{AgentMode, AgentStatus};
+use kgrca_core::model::Time;
+use reqwest::header::DATE;
+
+use super::clock::Clock;
+use super::health::Health;
+use super::outbox::Store;
+use super::ship::Server;
+
+const EVERY: Duration = Duration::from_secs(10);
+
+/// What does not change while the process runs.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The cluster it is in.
+    pub cluster: String,
+    /// What it does.
+    pub mode: AgentMode,
+    /// The node whose logs it reads.
+    pub node: Option<String>,
+    /// Version of the cluster's API server.
+    pub kubernetes: Option<String>,
+    /// When it started.
+    pub started_at: Time,
+}
+
+/// What there is to say at this moment.
+pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock) -> AgentStatus {
+    let spool = store.spool();
+    let counts = spool.counts();
+    let by = |pick: fn(&super::spool::Counts) -> u64| counts.iter().map(|(topic, c)| (topic.clone(), pick(c))).collect();
+    AgentStatus {
+        cluster: identity.cluster.clone(),
+        agent: spool.id().to_owned(),
+        mode: identity.mode,
+        node: identity.node.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kubernetes: identity.kubernetes.clone(),
+        started_at: identity.started_at,
+        lag_seconds: spool.oldest().map_or(0, |at| clock.now().seconds_since(at).max(0.0) as u64),
+        spooled_bytes: spool.bytes(),
+        spooled: spool.waiting(),
+        seen: by(|c| c.seen),
+        shipped: by(|c| c.shipped),
+        shipped_bytes: counts.values().map(|c| c.shipped_bytes).sum(),
+        dropped: counts.iter().filter(|(_, c)| !c.dropped.is_empty()).map(|(t, c)| (t.clone(), c.dropped.clone())).collect(),
+        refused: health.refusals(),
+        shipping_trouble: health.shipping(),
+        damaged_blocks: spool.damaged(),
+        kinds: health.kinds(),
+        clock_ahead_seconds: clock.ahead() / 1_000_000,
+    }
+}
+
+/// Beats until it is dropped.
+pub async fn beat(identity: Identity, server: Server, store: Arc<Store>, health: Arc<Health>, clock: Arc<Clock>) {
+    loop {
+        let told = status(&identity, &store, &health, &clock);
+        let request =
+            server.http.post(format!("{}/api/v1/agents", server.url)).header("x-api-key", server.key.clone()).json(&told);
+        match request.send().await {
+            Ok(answer) => {
+                if let Some(date) = answer.headers().get(DATE).and_then(|d| d.to_str().ok()) {
+                    clock.set(date);
+                }
+                if !answer.status().is_success() {
+                    tracing::warn!(status = answer.status().as_u16(), "the server does not take the heartbeat");
+                }
+            }
+            Err(e) => tracing::warn!(error = super::reason(&e), "the heartbeat does not reach the server"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}

@@ -1,0 +1,110 @@
+//! The agent's own door: probes, how it fares, and Alertmanager's webhook (version 4).
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use kgrca_core::api::AgentStatus;
+use kgrca_core::model::{Time, Topic};
+use kgrca_core::parse::{self, Context};
+use tokio::sync::oneshot;
+
+use super::clock::Clock;
+use super::health::Health;
+use super::heartbeat::{self, Identity};
+use super::outbox::{Given, Outbox, Store};
+
+/// What the door needs.
+pub struct Door {
+    /// Who this agent is.
+    pub identity: Identity,
+    /// What waits.
+    pub store: Arc<Store>,
+    /// How it fares.
+    pub health: Arc<Health>,
+    /// The server's time.
+    pub clock: Arc<Clock>,
+    /// Where alerts go.
+    pub outbox: Outbox,
+    /// What Alertmanager must send.
+    pub token: Option<String>,
+    /// Writes the metrics.
+    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+}
+
+/// The routes.
+pub fn routes(door: Arc<Door>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .route("/alerts", post(alerts))
+        .with_state(door)
+}
+
+async fn status(State(door): State<Arc<Door>>) -> Json<AgentStatus> {
+    Json(heartbeat::status(&door.identity, &door.store, &door.health, &door.clock))
+}
+
+async fn metrics(State(door): State<Arc<Door>>) -> String {
+    let told = heartbeat::status(&door.identity, &door.store, &door.health, &door.clock);
+    metrics::gauge!("kg_agent_lag_seconds").set(told.lag_seconds as f64);
+    metrics::gauge!("kg_agent_spooled_bytes").set(told.spooled_bytes as f64);
+    for (outcome, by_topic) in [("seen", &told.seen), ("shipped", &told.shipped)] {
+        for (topic, n) in by_topic {
+            metrics::counter!("kg_agent_records_total", "topic" => topic.clone(), "outcome" => outcome).absolute(*n);
+        }
+    }
+    for (topic, reasons) in &told.dropped {
+        for (reason, n) in reasons {
+            let labels = [("topic", topic.clone()), ("reason", reason.clone())];
+            metrics::counter!("kg_agent_dropped_total", &labels).absolute(*n);
+        }
+    }
+    door.metrics.render()
+}
+
+/// Ready is who sees something, or whose node has no logs yet.
+async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, String) {
+    let kinds = door.health.kinds();
+    let troubles: Vec<String> = kinds.iter().filter_map(|k| k.trouble.as_ref().map(|t| format!("{}: {t}\n", k.kind))).collect();
+    if !kinds.is_empty() && troubles.len() == kinds.len() {
+        return (StatusCode::SERVICE_UNAVAILABLE, troubles.concat());
+    }
+    (StatusCode::OK, format!("ok\n{}", troubles.concat()))
+}
+
+/// Takes a notification; it is answered when it is durable, else Alertmanager sends it again.
+async fn alerts(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
+    let Some(token) = &door.token else {
+        return (StatusCode::NOT_FOUND, "this agent takes no alerts: it was started without --alerts-token\n".into());
+    };
+    let given = headers.get("authorization").and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    if !given.is_some_and(|given| is_same(given, token)) {
+        return (StatusCode::UNAUTHORIZED, "the bearer token is another one\n".into());
+    }
+    let context = Context { received_at: Time(0), cluster: Some(&door.identity.cluster), client_id: None };
+    if let Err(reject) = parse::parse(Topic::Alerts, &body, &context, &mut Vec::new()) {
+        return (StatusCode::BAD_REQUEST, format!("{}\n", reject.message));
+    }
+    // On one line, as records lie in the spool.
+    let Ok(line) = serde_json::from_slice::<serde_json::Value>(&body).map(|v| v.to_string().into_bytes()) else {
+        return (StatusCode::BAD_REQUEST, "the body is not JSON\n".into());
+    };
+    let (durable, is_durable) = oneshot::channel();
+    door.outbox.give(Given::Record { topic: Topic::Alerts, replaces: None, line, position: None, durable: Some(durable) }).await;
+    match is_durable.await {
+        Ok(()) => (StatusCode::OK, String::new()),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the agent is leaving\n".into()),
+    }
+}
+
+/// Compares without telling by its time how much of it is right.
+fn is_same(given: &str, wanted: &str) -> bool {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(given) == Sha256::digest(wanted)
+}

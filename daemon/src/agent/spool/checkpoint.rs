@@ -1,0 +1,111 @@
+//! How far an agent is: what it read, what it shipped, what it dropped.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use kgrca_core::model::Topic;
+use serde::{Deserialize, Serialize};
+
+use super::Block;
+
+/// What became of records: seen = shipped + waiting + dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// What the sources gave.
+    pub seen: u64,
+    /// What arrived at the server.
+    pub shipped: u64,
+    /// How many bytes that was, compressed.
+    #[serde(default)]
+    pub shipped_bytes: u64,
+    /// What went nowhere, by reason.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    pub agent: String,
+    pub last_block: u64,
+    /// The highest number of each topic's records.
+    pub sequences: BTreeMap<String, u64>,
+    /// How far each source was read.
+    pub positions: BTreeMap<String, String>,
+    /// Blocks up to these are done, by topic.
+    done: BTreeMap<String, u64>,
+    pub counts: BTreeMap<String, Counts>,
+    #[serde(default)]
+    pub damaged: u64,
+    /// How often state was given up.
+    #[serde(default)]
+    pub lost: u64,
+}
+
+const FILE: &str = "checkpoint.json";
+
+impl Checkpoint {
+    pub fn read(folder: &Path, fresh_id: &str) -> io::Result<Self> {
+        match std::fs::read(folder.join(FILE)) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("{FILE} is damaged: {e}"))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::new(fresh_id)),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn new(agent: &str) -> Self {
+        Self {
+            agent: agent.to_owned(),
+            last_block: 0,
+            sequences: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            done: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            damaged: 0,
+            lost: 0,
+        }
+    }
+
+    /// Replaces the file as a whole.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let part = folder.join("checkpoint.part");
+        let mut file = std::fs::File::create(&part)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_data()?;
+        std::fs::rename(part, folder.join(FILE))?;
+        std::fs::File::open(folder)?.sync_all()
+    }
+
+    pub fn count(&mut self, topic: Topic, change: impl FnOnce(&mut Counts)) {
+        change(self.counts.entry(topic.as_str().to_owned()).or_default());
+    }
+
+    /// Blocks of a topic are done in their order.
+    pub fn done(&mut self, block: &Block) {
+        let done = self.done.entry(block.topic.as_str().to_owned()).or_default();
+        *done = (*done).max(block.id);
+    }
+
+    pub fn is_done(&self, block: &Block) -> bool {
+        self.done.get(block.topic.as_str()).is_some_and(|done| block.id <= *done)
+    }
+
+    /// Counts a block that was written after this checkpoint.
+    pub fn adopt(&mut self, block: &Block, positions: BTreeMap<String, String>) {
+        if block.id <= self.last_block {
+            return;
+        }
+        self.last_block = block.id;
+        *self.sequences.entry(block.topic.as_str().to_owned()).or_default() += block.records;
+        self.count(block.topic, |c| c.seen += block.records);
+        self.positions.extend(positions);
+    }
+
+    pub fn read_on(&mut self, positions: &BTreeMap<String, String>, forgotten: &[String]) {
+        self.positions.extend(positions.iter().map(|(source, at)| (source.clone(), at.clone())));
+        for source in forgotten {
+            self.positions.remove(source);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Agents that fell silent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kgrca_core::api::AgentMode;
+use kgrca_core::storage::{Error, Tenant};
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::process::now;
+
+/// How often is looked.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Measures for how long each agent was silent, until the daemon stops.
+pub async fn watch(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            _ = stop.changed() => return,
+        }
+        if let Err(e) = look(&app).await {
+            tracing::warn!(error = %e, "agents are looked at again in a moment");
+        }
+    }
+}
+
+async fn look(app: &App) -> Result<(), Error> {
+    for client in app.stores.meta.list_clients().await? {
+        // One daemon for each tenant.
+        let tenant = Tenant::parse(&client.client_id).filter(|t| client.state.is_worked() && app.engine.is_mine(t, 0));
+        let Some(tenant) = tenant else { continue };
+        for agent in app.stores.meta.agents(&tenant).await? {
+            let mode = if agent.status.mode == AgentMode::Watch { "watch" } else { "logs" };
+            let labels = [
+                ("client_id", tenant.to_string()),
+                ("cluster", agent.status.cluster),
+                ("mode", mode.to_owned()),
+                ("node", agent.status.node.unwrap_or_default()),
+            ];
+            metrics::gauge!("kg_agent_silent_seconds", &labels).set(now().seconds_since(agent.seen_at).max(0.0));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The agent against a real API server: installed, heard, asked, and gone without a trace.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use kgrca_tests::kube::{AgentProcess, Kube};
+use kgrca_tests::server::Tenant;
+use kgrca_tests::{Server, binary};
+use serde_json::Value;
+
+fn command(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("kgrca"));
+    command.args(arguments).env("KGRCA_URL", &server.url).env("KGRCA_API_KEY", &tenant.key).stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn kgrca(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Output {
+    command(server, tenant, arguments).output().unwrap()
+}
+
+pub(crate) fn told(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{:?}\n{}\n{}", output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The environment of the agent's container, as the kubelet would make it: keys are files, the account's token is in a
+/// kubeconfig.
+pub(crate) fn environment(kube: &Kube, folder: &Path, server: &Server) -> Vec<(String, String)> {
+    let deployment = kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).unwrap();
+    let secret = kube.get(&["-n", "observability", "secret", "kgrca-agent"]).unwrap();
+    for key in ["api-key", "alerts-token"] {
+        let decoded = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let value = feed(decoded, secret["data"][key].as_str().unwrap());
+        std::fs::write(folder.join(key), value).unwrap();
+    }
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let keys = folder.to_str().unwrap();
+    let of_pod = container["env"].as_array().unwrap().iter().filter_map(|v| {
+        let value = v["value"].as_str()?.replace("/etc/kgrca", keys);
+        Some((v["name"].as_str()?.to_owned(), value))
+    });
+    let token = kube.does(&["-n", "observability", "create", "token", "kgrca-agent", "--duration", "1h"], None);
+    let admin = std::fs::read_to_string(kube.kubeconfig()).unwrap();
+    let users = admin.rfind("users:").unwrap();
+    let own = format!("{}users: [{{name: admin, user: {{token: {}}}}}]\n", &admin[..users], token.trim());
+    std::fs::write(folder.join("kubeconfig"), own).unwrap();
+    let mut all: Vec<(String, String)> = of_pod.collect();
+    all.push(("KUBECONFIG".into(), folder.join("kubeconfig").to_str().unwrap().into()));
+    all.push(("KGRCA_URL".into(), server.url.clone()));
+    all
+}
+
+fn feed(mut child: Child, text: &str) -> String {
+    use std::io::Write;
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+/// Everything of ours that the cluster has.
+fn ours(kube: &Kube) -> String {
+    let kinds = "clusterroles,clusterrolebindings,namespaces";
+    let cluster = kube.does(&["get", kinds, "-l", "app.kubernetes.io/part-of=kgrca", "-o", "name"], None);
+    let all = "deployments,daemonsets,pods,services,secrets,configmaps,serviceaccounts,networkpolicies";
+    let inside = kube.does(&["-n", "observability", "get", all, "-o", "name"], None);
+    cluster + &inside
+}
+
+/// Installs the agent, and plays its kubelet once its objects are there.
+fn installed(kube: &Kube, server: &Server, tenant: &Tenant, folder: &Path) -> (AgentProcess, Output) {
+    let kubeconfig = kube.kubeconfig();
+    let arguments = ["agent", "install", "--cluster", "prod", "--kubeconfig", kubeconfig.to_str().unwrap(), "--timeout", "60"];
+    let installing = command(server, tenant, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    kube.until("the agent's deployment", 30, |kube| kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_some());
+    let agent = AgentProcess::start(&folder.join("agent"), &environment(kube, folder, server));
+    (agent, installing.wait_with_output().unwrap())
+}
+
+/// Waits for an incident whose first cause is of this component and fault, and says how long it took.
+async fn cause(server: &Server, tenant: &Tenant, component: &str, fault: &str) -> Duration {
+    let began = Instant::now();
+    loop {
+        let all = server.get("/api/v1/incidents", &tenant.key).await;
+        let is_it = |i: &&Value| i["component"] == component && i["fault_type"] == fault;
+        if let Some(incident) = all["items"].as_array().unwrap().iter().find(is_it) {
+            let id = incident["incident_id"].as_str().unwrap();
+            let answer = kgrca(server, tenant, &["rca", id, "-o", "json"]);
+            let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+            assert_eq!(
+                (&answer["causes"][0]["component"], &answer["causes"][0]["fault_type"]),
+                (&component.into(), &fault.into())
+            );
+            return began.elapsed();
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{component} {fault} is not found: {all}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+const WEB: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: few, namespace: shop}
+spec: {hard: {pods: "2"}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: "registry.example/web:1"}]}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: lab}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: train, namespace: lab}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: train}}
+  template:
+    metadata: {labels: {app: train}}
+    spec:
+      nodeSelector: {accelerator: none-has-it}
+      containers: [{name: train, image: "registry.example/train:1"}]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_explained_from_install_to_uninstall() {
+    let kube = Kube::start();
+    kube.nodes(0, 3);
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let (agent, done) = installed(&kube, &server, &tenant, folder.path());
+    assert_eq!(done.status.code(), Some(0), "{}", told(&done));
+    let fares = kgrca(&server, &tenant, &["agent", "status", "--cluster", "prod", "-o", "json"]);
+    assert_eq!(fares.status.code(), Some(0), "{}", told(&fares));
+    kube.apply(WEB);
+    let quota = cause(&server, &tenant, "namespace/shop", "admission.quota_pods").await;
+    let unschedulable = cause(&server, &tenant, "app/train", "scheduling.node_selector_mismatch").await;
+    println!("quota {quota:?}, unschedulable {unschedulable:?}");
+    agent.terminate();
+    let kubeconfig = kube.kubeconfig();
+    let gone = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let gone = kgrca(&server, &tenant, &gone);
+    assert_eq!(gone.status.code(), Some(0), "{}", told(&gone));
+    kube.until("the namespace is gone", 60, |kube| kube.get(&["namespace", "observability"]).is_none());
+    assert_eq!(ours(&kube), "", "nothing is left");
+    let keys = server.get("/api/v1/keys", &tenant.key).await;
+    let of_agent = |k: &&Value| k["name"] == "agent of prod" && k["revoked_at"].is_null();
+    assert_eq!(keys["items"].as_array().unwrap().iter().filter(of_agent).count(), 0);
+}
