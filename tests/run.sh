@@ -38,10 +38,13 @@ fi
 export KGRCA_SCHEMATHESIS="$python/bin/schemathesis"
 # Real servers: what is costly to install is kept, what they write is not. Those that tests share end with this script.
 command -v ps >/dev/null 2>&1 || install_packages procps
+if ! command -v syslog-ng >/dev/null 2>&1 || ! syslog-ng --version | grep http >/dev/null; then
+  install_packages syslog-ng-core syslog-ng-mod-http
+fi
 command -v curl >/dev/null 2>&1 || install_packages curl
 command -v openssl >/dev/null 2>&1 || install_packages openssl
 export KGRCA_SERVICES="${XDG_CACHE_HOME:-$HOME/.cache}/kgrca/services"
-for service in postgres redis kafka neo4j kube; do
+for service in postgres redis kafka neo4j kube helm; do
   tests/services/$service.sh install "$KGRCA_SERVICES/$service"
 done
 KGRCA_SERVICES_DATA=$(mktemp -d)

@@ -4,6 +4,7 @@
 mod agent;
 mod agent_trouble;
 mod archive;
+mod charts;
 mod crash;
 mod doctor;
 mod fleet;
@@ -13,5 +14,6 @@ mod moving;
 mod onboarding;
 mod power;
 mod schema;
+mod shippers;
 mod stores;
 mod walls;

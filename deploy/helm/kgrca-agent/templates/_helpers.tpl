@@ -1,0 +1,40 @@
+{{- define "kgrca-agent.labels" -}}
+app.kubernetes.io/name: {{ . }}
+app.kubernetes.io/part-of: kgrca
+app.kubernetes.io/managed-by: kgrca
+{{- end }}
+
+{{- define "kgrca-agent.metadata" -}}
+name: {{ .name }}
+namespace: {{ .root.Release.Namespace }}
+labels: {{- include "kgrca-agent.labels" .name | nindent 2 }}
+{{- end }}
+
+{{- define "kgrca-agent.secret" -}}
+{{ .Values.existingSecret | default "kgrca-agent" }}
+{{- end }}
+
+{{- define "kgrca-agent.container" -}}
+name: agent
+image: {{ printf "%s:%s" .root.Values.image.repository (.root.Values.image.tag | default .root.Chart.AppVersion) }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+args: [agent]
+env:
+  - {name: KGRCA_CLUSTER, value: {{ .root.Values.cluster | quote }}}
+  - {name: KGRCA_URL, value: {{ .root.Values.server | quote }}}
+  - {name: KGRCA_API_KEY, value: "${file:/etc/kgrca/api-key}"}
+  - {name: KGRCA_SPOOL, value: /var/lib/kgrca}
+  - {name: KGRCA_SPOOL_MIB, value: {{ .root.Values.spoolMiB | quote }}}
+  - {name: KGRCA_AGENT_LISTEN, value: "0.0.0.0:7610"}
+  - {name: KGRCA_LOG_FORMAT, value: json}
+  {{- if .root.Values.ca }}
+  - {name: KGRCA_CA_FILE, value: /etc/kgrca-ca/ca.crt}
+  {{- end }}
+{{- end }}
+
+{{- define "kgrca-agent.probes" -}}
+ports:
+  - {name: alerts, containerPort: 7610, protocol: TCP}
+livenessProbe: {httpGet: {path: /livez, port: alerts}, periodSeconds: 10, timeoutSeconds: 5}
+readinessProbe: {httpGet: {path: /readyz, port: alerts}, periodSeconds: 10, timeoutSeconds: 5}
+{{- end }}

@@ -1,0 +1,105 @@
+{{- define "kgrca-server.labels" -}}
+app.kubernetes.io/name: kgrca-server
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .role }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- end }}
+
+{{- define "kgrca-server.selector" -}}
+app.kubernetes.io/name: kgrca-server
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .role }}
+{{- end }}
+
+{{- define "kgrca-server.name" -}}
+{{ .root.Release.Name }}-{{ .role }}
+{{- end }}
+
+{{- define "kgrca-server.image" -}}
+{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end }}
+
+{{- define "kgrca-server.security" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "kgrca-server.confined" -}}
+{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+{{- end }}
+
+{{- define "kgrca-server.stores" -}}
+- {name: KGRCA_META_URL, value: "${file:/etc/kgrca/meta-url}"}
+- {name: KGRCA_GRAPH_URL, value: "${file:/etc/kgrca/graph-url}"}
+- {name: KGRCA_LOG_URL, value: "${file:/etc/kgrca/log-url}"}
+- {name: KGRCA_LIMITS_URL, value: "${file:/etc/kgrca/limits-url}"}
+- {name: KGRCA_OPERATOR_KEY, value: "${file:/etc/kgrca/operator-key}"}
+- {name: KGRCA_DATA, value: /var/lib/kgrca}
+- {name: KGRCA_LOG_FORMAT, value: json}
+{{- end }}
+
+{{- define "kgrca-server.pod" -}}
+securityContext: {{- include "kgrca-server.security" . | nindent 2 }}
+automountServiceAccountToken: false
+# What was begun is finished: a worker commits its batch and gives its partitions back.
+terminationGracePeriodSeconds: 60
+{{- with .root.Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "kgrca-server.selector" . | nindent 8 }}
+containers:
+  - name: kgrcad
+    image: {{ include "kgrca-server.image" .root }}
+    imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+    env:
+      {{- include "kgrca-server.stores" . | nindent 6 }}
+      - {name: KGRCA_ROLES, value: {{ .role }}}
+      - {name: KGRCA_METRICS_LISTEN, value: "0.0.0.0:7601"}
+      - {name: KGRCA_LISTEN, value: "0.0.0.0:7600"}
+      {{- if .root.Values.tls.secretName }}
+      - {name: KGRCA_TLS_CERT, value: /etc/kgrca-tls/tls.crt}
+      - {name: KGRCA_TLS_KEY, value: /etc/kgrca-tls/tls.key}
+      {{- else }}
+      - {name: KGRCA_ALLOW_PLAIN_HTTP, value: "true"}
+      {{- end }}
+    ports:
+      {{- if eq .role "api" }}
+      - {name: api, containerPort: 7600, protocol: TCP}
+      {{- end }}
+      - {name: metrics, containerPort: 7601, protocol: TCP}
+    {{- if eq .role "api" }}
+    startupProbe: {httpGet: {path: /livez, port: api{{ if .root.Values.tls.secretName }}, scheme: HTTPS{{ end }}}, periodSeconds: 2, failureThreshold: 60}
+    livenessProbe: {httpGet: {path: /livez, port: api{{ if .root.Values.tls.secretName }}, scheme: HTTPS{{ end }}}, periodSeconds: 10}
+    readinessProbe: {httpGet: {path: /readyz, port: api{{ if .root.Values.tls.secretName }}, scheme: HTTPS{{ end }}}, periodSeconds: 5, timeoutSeconds: 5}
+    {{- else }}
+    startupProbe: {httpGet: {path: /metrics, port: metrics}, periodSeconds: 2, failureThreshold: 60}
+    livenessProbe: {httpGet: {path: /metrics, port: metrics}, periodSeconds: 10, timeoutSeconds: 5}
+    {{- end }}
+    resources: {{- toYaml .resources | nindent 6 }}
+    securityContext: {{ include "kgrca-server.confined" . }}
+    volumeMounts:
+      - {name: stores, mountPath: /etc/kgrca, readOnly: true}
+      - {name: data, mountPath: /var/lib/kgrca}
+      {{- if .root.Values.tls.secretName }}
+      - {name: tls, mountPath: /etc/kgrca-tls, readOnly: true}
+      {{- end }}
+volumes:
+  - {name: stores, secret: {secretName: {{ .root.Values.storesSecret }}}}
+  - name: data
+    emptyDir: {sizeLimit: {{ if eq .role "worker" }}{{ .root.Values.worker.snapshots.sizeLimit }}{{ else }}256Mi{{ end }}}
+  {{- if .root.Values.tls.secretName }}
+  - {name: tls, secret: {secretName: {{ .root.Values.tls.secretName }}}}
+  {{- end }}
+{{- end }}
