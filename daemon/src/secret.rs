@@ -2,8 +2,6 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::Write;
-use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::Failure;
@@ -62,7 +60,10 @@ fn looked_up(reference: &str) -> Result<String, Failure> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+#[cfg(feature = "server")]
+pub fn write_private(file: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+
     let mut options = std::fs::OpenOptions::new();
     options.create(true).truncate(true).write(true);
     #[cfg(unix)]

@@ -52,7 +52,7 @@ impl Around {
         AgentProcess::start(&self.folder.path().join("agent"), environment)
     }
 
-    /// Pods and ConfigMaps as the cluster has them, by uid.
+    /// Objects of a kind as the cluster has them, by uid.
     fn truth(&self, kind: &str) -> BTreeSet<String> {
         let all = self.kube.get(&[kind, "-A"]).unwrap();
         all["items"].as_array().unwrap().iter().map(|o| o["metadata"]["uid"].as_str().unwrap().to_owned()).collect()
@@ -261,7 +261,7 @@ async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
         around.kube.does(&["create", "-f", "-"], Some(&map.to_string()));
     }
     around.kube.apply(&deployment("web", 4));
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while agent.status().await["dropped"]["state.k8s.resource"]["spool_full"].as_u64().unwrap_or(0) == 0 {
         assert!(Instant::now() < deadline, "{:#}", agent.status().await);
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -208,15 +208,12 @@ impl Watcher {
                 "ADDED" | "MODIFIED" => {
                     let meta = trim::known(event.object)?;
                     let key = key(&meta.uid);
-                    match &mut listed {
-                        Some(listed) => {
-                            listed.insert(key);
-                            self.upsert(event.object, began, None, true).await?;
-                        }
-                        None => {
-                            *version = Some(meta.resource_version.clone());
-                            self.upsert(event.object, self.clock.now(), Some(meta.resource_version), false).await?;
-                        }
+                    if let Some(listed) = &mut listed {
+                        listed.insert(key);
+                        self.upsert(event.object, began, None, true).await?;
+                    } else {
+                        *version = Some(meta.resource_version.clone());
+                        self.upsert(event.object, self.clock.now(), Some(meta.resource_version), false).await?;
                     }
                 }
                 "DELETED" => {

@@ -53,7 +53,8 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
         let path = entry.path();
         let Some((restarts, rest)) = name(&path).and_then(|n| n.split_once(".log")) else { continue };
         let Ok(restarts) = restarts.parse() else { continue };
-        if rest.is_empty() || rest.starts_with('.') && !rest.ends_with(".gz") && !rest.ends_with(".tmp") {
+        let is_packed = Path::new(rest).extension().is_some_and(|e| e == "gz" || e == "tmp");
+        if rest.is_empty() || rest.starts_with('.') && !is_packed {
             // The names of rotated files are times.
             all.push((restarts, rest.is_empty(), rest.to_owned(), path));
         }

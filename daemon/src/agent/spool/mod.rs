@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     fn batch(topic: Topic, lines: &[&str], position: &str) -> Batch {
-        let text: String = lines.iter().map(|l| format!("{l}\n")).collect();
+        let text = format!("{}\n", lines.join("\n"));
         let positions = BTreeMap::from([("pods".to_owned(), position.to_owned())]);
         Batch {
             lines: vec![Lines { topic, records: lines.len() as u64, text: text.into_bytes(), positions }],
