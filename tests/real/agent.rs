@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kgrca_tests::kube::{AgentProcess, Kube};
 use kgrca_tests::server::Tenant;
 use kgrca_tests::{Server, binary};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn command(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("kgrca"));
@@ -97,6 +97,31 @@ async fn cause(server: &Server, tenant: &Tenant, component: &str, fault: &str) {
     }
 }
 
+/// Posts a notification as Alertmanager does, and waits until the server knows it.
+async fn alerted(agent: &AgentProcess, folder: &Path, server: &Server, tenant: &Tenant) {
+    let now = jiff::Timestamp::now();
+    let labels = json!({"alertname": "HighLatency", "namespace": "shop", "deployment": "web", "severity": "critical"});
+    let alert = json!({"status": "firing", "labels": labels, "annotations": {"summary": "slow"}, "startsAt": now.to_string(), "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus:9090", "fingerprint": "c0ffee"});
+    let webhook = json!({"version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "kgrca", "alerts": [alert]});
+    let post = async |token: &str, body: &Value| {
+        let request = server.http.post(format!("{}/alerts", agent.url)).bearer_auth(token).json(body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let token = std::fs::read_to_string(folder.join("alerts-token")).unwrap();
+    assert_eq!(post("another", &webhook).await, 401);
+    assert_eq!(post(&token, &json!({"alerts": "none"})).await, 400);
+    assert_eq!(post(&token, &webhook).await, 200);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let told = server.get("/api/v1/graph/timeline?limit=1000", &tenant.key).await.to_string();
+        if told.contains("HighLatency") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the alert is not there: {told}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 const WEB: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -148,11 +173,25 @@ async fn a_cluster_is_explained_from_install_to_uninstall() {
     kube.apply(WEB);
     cause(&server, &tenant, "namespace/shop", "admission.quota_pods").await;
     cause(&server, &tenant, "app/train", "scheduling.node_selector_mismatch").await;
+    alerted(&agent, folder.path(), &server, &tenant).await;
     agent.terminate();
     let kubeconfig = kube.kubeconfig();
+    let other = ["agent", "uninstall", "--cluster", "stage", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let refused = kgrca(&server, &tenant, &other);
+    assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+    assert!(told(&refused).contains("this cluster is known as `prod`"), "{}", told(&refused));
+    // Somebody else moved in.
+    kube.does(&["-n", "observability", "create", "configmap", "grafana"], None);
     let gone = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
     let gone = kgrca(&server, &tenant, &gone);
     assert_eq!(gone.status.code(), Some(0), "{}", told(&gone));
+    assert!(told(&gone).contains("configmap/grafana"), "{}", told(&gone));
+    kube.until("the agent's pods are gone", 60, |kube| {
+        ours(kube) == "namespace/observability\nconfigmap/grafana\nconfigmap/kube-root-ca.crt\nserviceaccount/default\n"
+    });
+    kube.does(&["-n", "observability", "delete", "configmap", "grafana"], None);
+    let again = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    assert_eq!(kgrca(&server, &tenant, &again).status.code(), Some(0));
     kube.until("the namespace is gone", 60, |kube| kube.get(&["namespace", "observability"]).is_none());
     assert_eq!(ours(&kube), "", "nothing is left");
     let keys = server.get("/api/v1/keys", &tenant.key).await;

@@ -68,7 +68,7 @@ fn manifest(more: &[&str]) -> String {
 
 #[test]
 fn the_agents_chart_holds_what_the_command_applies() {
-    let common = ["cluster=prod", "server=https://kgrca.example.com", "existingSecret=kgrca-agent"];
+    let common = ["cluster=prod", "server=https://kgrca.example.com", "existingSecret=kgrca-agent", "namespace.create=true"];
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.crt");
     std::fs::write(&ca, "-----BEGIN CERTIFICATE-----").unwrap();
@@ -110,6 +110,25 @@ fn charts_are_sound_and_the_api_server_takes_them() {
         .output()
         .unwrap();
     assert!(!refused.status.success(), "an address without https:// is no server");
+}
+
+#[test]
+fn helm_installs_the_agent_and_takes_it_away() {
+    let kube = Kube::start();
+    let kubeconfig = kube.kubeconfig();
+    let own = chart("kgrca-agent");
+    let common = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--namespace", "observability"];
+    let values = "cluster=prod,server=https://kgrca.example.com,apiKey=kg_x,alertsToken=t";
+    let install = ["install", "kgrca-agent", own.to_str().unwrap(), "--create-namespace", "--set", values];
+    helm(&[&install[..], &common].concat());
+    assert!(kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_some());
+    // What Helm manages is left to it.
+    let arguments = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let refused = Command::new(binary("kgrca")).args(arguments).env("KGRCA_URL", "http://127.0.0.1:1").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("Helm manages"), "{}", String::from_utf8_lossy(&refused.stderr));
+    helm(&[&["uninstall", "kgrca-agent", "--wait"][..], &common].concat());
+    assert!(kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_none());
 }
 
 /// What the server's charts make; whoever changes them sees what changes.

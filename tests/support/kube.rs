@@ -69,6 +69,14 @@ impl Kube {
     pub fn kill(&self, part: &str) {
         let pid = std::fs::read_to_string(self.service.data().join(part).join("pid")).unwrap();
         Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+        // Nobody starts what seems to run.
+        let is_over = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+        };
+        while !is_over() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Starts again what was killed.

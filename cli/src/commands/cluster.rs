@@ -26,9 +26,9 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(stats: &'a ClusterStats, agents: &'a [Agent], now: Time) -> Self {
+    fn of(stats: &'a ClusterStats, agents: &'a [Agent]) -> Self {
         let agents: Vec<&Agent> = agents.iter().filter(|a| a.status.cluster == stats.cluster).collect();
-        let troubles = agents.iter().flat_map(|a| a.troubles(now)).collect();
+        let troubles = agents.iter().flat_map(|a| a.troubles()).collect();
         Self { stats, agents, troubles }
     }
 }
@@ -39,7 +39,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     let stats: Stats = client.get(As::Tenant, "/api/v1/stats", &[])?;
     let agents = agent::agents(&client, None)?;
     let now = Time(jiff::Timestamp::now().as_microsecond());
-    let rows: Vec<Row<'_>> = stats.clusters.iter().map(|stats| Row::of(stats, &agents, now)).collect();
+    let rows: Vec<Row<'_>> = stats.clusters.iter().map(|stats| Row::of(stats, &agents)).collect();
     env.out.value(&rows, || {
         Table::new(&["CLUSTER", "RESOURCES", "INCIDENTS", "LAST RECORD", "AGENT", "NODES WITH LOGS", "TROUBLES"]).rows(
             &rows,

@@ -19,16 +19,18 @@ pub enum AgentMode {
 
 /// An agent's heartbeat. For each topic seen = shipped + spooled + dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct AgentStatus {
     /// The cluster it is in.
+    #[schema(min_length = 1, max_length = 253)]
     pub cluster: String,
     /// Its name, made by itself: one for each spool.
+    #[schema(min_length = 1, max_length = 253)]
     pub agent: String,
     /// What it does.
     pub mode: AgentMode,
     /// The node whose logs it reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 253)]
     pub node: Option<String>,
     /// Its version.
     pub version: String,
@@ -66,6 +68,9 @@ pub struct AgentStatus {
     /// Blocks of records on its disk that were damaged and set aside.
     #[serde(default)]
     pub damaged_blocks: u64,
+    /// How many seconds ago it lost something last: dropped for want of room, damaged, or refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_seconds_ago: Option<u64>,
     /// The kinds that it looks at.
     #[serde(default)]
     pub kinds: Vec<WatchedKind>,
@@ -76,7 +81,6 @@ pub struct AgentStatus {
 
 /// How an agent looks at a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct WatchedKind {
     /// The kind.
     pub kind: String,
@@ -91,7 +95,20 @@ pub struct WatchedKind {
 pub const HARMLESS_DROPS: [&str; 6] = ["superseded", "unchanged", "sampled", "other_lease", "folded", "low_severity"];
 
 /// After how many seconds without a heartbeat an agent counts as silent.
-pub const SILENT_AFTER: i64 = 60;
+pub const SILENT_AFTER: u64 = 60;
+
+/// For how many seconds a loss is told as a trouble.
+const LOSS_TOLD: u64 = 3600;
+
+impl AgentStatus {
+    /// The part that it has in its cluster: whoever takes it over is the same agent to people.
+    pub fn slot(&self) -> String {
+        match self.mode {
+            AgentMode::Watch => "watch".to_owned(),
+            AgentMode::Logs => format!("logs/{}", self.node.as_ref().unwrap_or(&self.agent)),
+        }
+    }
+}
 
 /// An agent as the server knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -102,30 +119,32 @@ pub struct Agent {
     /// When that was, by the server's clock.
     #[schema(value_type = String, format = DateTime)]
     pub seen_at: Time,
+    /// How many seconds ago that was.
+    pub silent_seconds: u64,
 }
 
 impl Agent {
-    /// What is wrong with it at an instant; empty when it fares well.
-    pub fn troubles(&self, now: Time) -> Vec<String> {
+    /// What is wrong with it; empty when it fares well.
+    pub fn troubles(&self) -> Vec<String> {
         let mut all = Vec::new();
-        let silent = now.seconds_since(self.seen_at) as i64;
-        if silent >= SILENT_AFTER {
-            all.push(format!("silent for {silent} s"));
+        let status = &self.status;
+        if self.silent_seconds >= SILENT_AFTER {
+            all.push(format!("silent for {} s", self.silent_seconds));
         }
-        all.extend(self.status.shipping_trouble.clone());
-        if self.status.damaged_blocks > 0 {
-            all.push(format!("{} blocks of its spool were damaged", self.status.damaged_blocks));
-        }
-        for kind in &self.status.kinds {
+        all.extend(status.shipping_trouble.clone());
+        for kind in &status.kinds {
             all.extend(kind.trouble.as_ref().map(|t| format!("{}: {t}", kind.kind)));
         }
-        for (topic, drops) in &self.status.dropped {
-            let harmful = drops.iter().filter(|(reason, n)| **n > 0 && !HARMLESS_DROPS.contains(&reason.as_str()));
-            all.extend(harmful.map(|(reason, n)| format!("{n} of {topic} dropped: {reason}")));
+        // What was lost long ago is in the counts, and no trouble any more.
+        if status.lost_seconds_ago.is_some_and(|ago| ago < LOSS_TOLD) {
+            for (topic, drops) in &status.dropped {
+                let harmful = drops.iter().filter(|(reason, n)| **n > 0 && !HARMLESS_DROPS.contains(&reason.as_str()));
+                all.extend(harmful.map(|(reason, n)| format!("{n} of {topic} dropped: {reason}")));
+            }
+            all.extend(status.refused.iter().map(|(reason, n)| format!("{n} refused by the server: {reason}")));
         }
-        all.extend(self.status.refused.iter().map(|(reason, n)| format!("{n} refused by the server: {reason}")));
-        if self.status.lag_seconds >= SILENT_AFTER as u64 {
-            all.push(format!("records wait for {} s", self.status.lag_seconds));
+        if status.lag_seconds >= SILENT_AFTER {
+            all.push(format!("records wait for {} s", status.lag_seconds));
         }
         all
     }
@@ -134,20 +153,24 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::SECOND;
 
     #[test]
     fn what_is_wrong_is_said_and_what_is_usual_is_not() {
         let status: AgentStatus = serde_json::from_str(
             r#"{"cluster":"prod","agent":"a","mode":"watch","version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":0,"spooled_bytes":0,
-                "dropped":{"state.k8s.resource":{"unchanged":7,"superseded":1}},"kinds":[{"kind":"Pod","objects":3}]}"#,
+                "dropped":{"state.k8s.resource":{"unchanged":7,"superseded":1}},"kinds":[{"kind":"Pod","objects":3}],"of_a_later_version":1}"#,
         )
         .unwrap();
-        let mut agent = Agent { status, seen_at: Time(0) };
-        assert_eq!(agent.troubles(Time(10 * SECOND)), Vec::<String>::new());
-        assert_eq!(agent.troubles(Time(90 * SECOND)), ["silent for 90 s"]);
+        let mut agent = Agent { status, seen_at: Time(0), silent_seconds: 10 };
+        assert_eq!(agent.troubles(), Vec::<String>::new());
+        agent.silent_seconds = 90;
+        assert_eq!(agent.troubles(), ["silent for 90 s"]);
+        agent.silent_seconds = 0;
         agent.status.kinds[0].trouble = Some("pods is forbidden".into());
         agent.status.dropped.insert("logs.normalized".into(), BTreeMap::from([("spool_full".into(), 5)]));
-        assert_eq!(agent.troubles(Time(0)), ["Pod: pods is forbidden", "5 of logs.normalized dropped: spool_full"]);
+        agent.status.lost_seconds_ago = Some(60);
+        assert_eq!(agent.troubles(), ["Pod: pods is forbidden", "5 of logs.normalized dropped: spool_full"]);
+        agent.status.lost_seconds_ago = Some(3600);
+        assert_eq!(agent.troubles(), ["Pod: pods is forbidden"], "an hour later it is history");
     }
 }

@@ -73,6 +73,7 @@ impl ClusterState {
     pub(super) fn forget(&mut self, now: Time) {
         if now.0 - self.last_prune.0 > MINUTE {
             self.episodes.prune(now);
+            self.forget_streams(now);
             self.graph.forget(now.plus(-crate::episode::KEPT));
             self.last_prune = now;
         }

@@ -37,8 +37,8 @@ pub struct ClusterState {
     pub watermark: Time,
     /// The newest event time of what a sender sent; ticks do not count.
     pub last_record: Time,
-    /// Highest `seq` of each sender's stream.
-    sequences: Map<Str, u64>,
+    /// Highest `seq` of each sender's stream, and when it was met.
+    sequences: Map<Str, (u64, Time)>,
     /// Start of the listing that is going on, per kind.
     listings: Map<Kind, Time>,
     pub(super) found: Map<Idx, Vec<Finding>>,
@@ -62,7 +62,7 @@ impl ClusterState {
     pub fn save(&self) -> String {
         let saved = Saved {
             incidents: self.incidents.clone(),
-            sequences: self.sequences.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
+            sequences: self.sequences.iter().map(|(k, (n, at))| (k.to_string(), Numbered::At(*n, at.0))).collect(),
             watermark: self.watermark,
             last_record: Some(self.last_record),
         };
@@ -77,8 +77,12 @@ impl ClusterState {
     pub fn restore(&mut self, saved: &str) -> Result<(), serde_json::Error> {
         let saved: Saved = serde_json::from_str(saved)?;
         self.incidents = saved.incidents;
-        self.sequences = saved.sequences.iter().map(|(k, v)| (Str::from(k.as_str()), *v)).collect();
         self.watermark = self.watermark.max(saved.watermark);
+        let place = |numbered: &Numbered| match numbered {
+            Numbered::At(number, at) => (*number, Time(*at)),
+            Numbered::Once(number) => (*number, self.watermark),
+        };
+        self.sequences = saved.sequences.iter().map(|(k, v)| (Str::from(k.as_str()), place(v))).collect();
         self.last_record = self.last_record.max(saved.last_record.unwrap_or_default());
         Ok(())
     }
@@ -93,7 +97,7 @@ impl ClusterState {
         let mut listings: Vec<(&Kind, &Time)> = self.listings.iter().collect();
         listings.sort();
         listings.serialize(&mut out)?;
-        let mut sequences: Vec<(&Str, &u64)> = self.sequences.iter().collect();
+        let mut sequences: Vec<(&Str, &(u64, Time))> = self.sequences.iter().collect();
         sequences.sort();
         sequences.serialize(&mut out)?;
         self.unwell.serialize(&mut out)?;
@@ -110,7 +114,7 @@ impl ClusterState {
         let input = &mut &*bytes;
         let (name, watermark, last_record, last_prune) = BorshDeserialize::deserialize(input)?;
         let listings = Vec::<(Kind, Time)>::deserialize(input)?.into_iter().collect();
-        let sequences = Vec::<(Str, u64)>::deserialize(input)?.into_iter().collect();
+        let sequences = Vec::<(Str, (u64, Time))>::deserialize(input)?.into_iter().collect();
         let unwell = BTreeSet::<Idx>::deserialize(input)?;
         let (graph, episodes) = (Graph::load(input)?, Episodes::load(input)?);
         if unwell.iter().any(|idx| !graph.has(*idx)) {
@@ -127,14 +131,20 @@ impl ClusterState {
     pub fn admit(&mut self, topic: crate::model::Topic, record: &Record) -> bool {
         let Some((source, number)) = &record.sequence else { return true };
         let stream = Str::from(format!("{}/{source}", topic.as_str()));
+        let at = self.watermark.max(record.at);
         match self.sequences.get_mut(&stream) {
-            Some(highest) if *highest >= *number => return false,
-            Some(highest) => *highest = *number,
+            Some((highest, _)) if *highest >= *number => return false,
+            Some(known) => *known = (*number, at),
             None => {
-                self.sequences.insert(stream, *number);
+                self.sequences.insert(stream, (*number, at));
             }
         }
         true
+    }
+
+    /// Forgets streams that ended: of a node's logs every file is one. Whoever sends something again does so within a day.
+    pub(super) fn forget_streams(&mut self, now: Time) {
+        self.sequences.retain(|_, (_, at)| now.0 - at.0 < STREAMS_KEPT);
     }
 
     /// Applies one record. Nothing but records changes the state.
@@ -190,10 +200,21 @@ impl ClusterState {
     }
 }
 
+/// For how long a sender's stream is known after its last record, in microseconds.
+const STREAMS_KEPT: i64 = 26 * 60 * crate::model::time::MINUTE;
+
+/// How far a stream is: its number and when it was met, or, as earlier versions wrote it, the number alone.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+enum Numbered {
+    At(u64, i64),
+    Once(u64),
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Saved {
     incidents: Registry,
-    sequences: std::collections::BTreeMap<String, u64>,
+    sequences: std::collections::BTreeMap<String, Numbered>,
     watermark: Time,
     #[serde(default)]
     last_record: Option<Time>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::IncidentCopy;
 use super::{ApiKey, Audit, AuditEntry, Client, Result, Saga, StreamId, Tenant};
-use crate::api::Agent;
+use crate::api::AgentStatus;
 use crate::incident::{State, Transition};
 use crate::model::Time;
 use crate::rca::{Answer, Scorer};
@@ -62,6 +62,18 @@ pub struct DaemonRow {
     pub started_at: Time,
     /// When it was heard of last.
     #[schema(value_type = String, format = DateTime)]
+    pub seen_at: Time,
+}
+
+/// Most agents of a tenant.
+pub const MOST_AGENTS: i64 = 5_000;
+
+/// What an agent said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentRow {
+    /// What it said.
+    pub status: AgentStatus,
+    /// When.
     pub seen_at: Time,
 }
 
@@ -217,10 +229,13 @@ pub trait MetaStore: Send + Sync + Admin {
     async fn usage(&self, tenant: &Tenant, from: &str, to: &str) -> Result<Vec<UsageRow>>;
     /// Usage of all days, by metric.
     async fn usage_total(&self, tenant: &Tenant) -> Result<BTreeMap<String, i64>>;
-    /// Remembers what an agent said of itself. One that was silent for a month is forgotten.
-    async fn put_agent(&self, tenant: &Tenant, agent: &Agent) -> Result<()>;
-    /// Agents by cluster and name.
-    async fn agents(&self, tenant: &Tenant) -> Result<Vec<Agent>>;
+    /// Remembers what an agent said of itself, in the place of whoever had its part before. One that watches is forgotten when it
+    /// was silent for a month, one that reads logs after a day: nodes come and go. Fails with `Full` beyond [`MOST_AGENTS`].
+    async fn put_agent(&self, tenant: &Tenant, agent: &AgentRow) -> Result<()>;
+    /// Agents by cluster and part.
+    async fn agents(&self, tenant: &Tenant) -> Result<Vec<AgentRow>>;
+    /// Forgets the agents of a cluster. Returns how many there were.
+    async fn forget_agents(&self, tenant: &Tenant, cluster: &str) -> Result<u64>;
     /// Remembers the answer to an idempotency key for a day; returns what was remembered before.
     async fn idempotent(&self, tenant: &Tenant, key: &str, answer: Option<&str>, now: Time) -> Result<Option<String>>;
 }

@@ -29,8 +29,8 @@ pub use graph::{
 pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};
 pub use meta::{
-    Admin, AnswerRow, ClusterCounts, ClusterRow, Commit, DaemonRow, IncidentFilter, IncidentRow, MetaStore, Offset,
-    TransitionRow, UsageRow,
+    Admin, AgentRow, AnswerRow, ClusterCounts, ClusterRow, Commit, DaemonRow, IncidentFilter, IncidentRow, MOST_AGENTS,
+    MetaStore, Offset, TransitionRow, UsageRow,
 };
 pub use saga::{GraphMove, Saga, SagaKind, SagaState, SagaStep, Step, StepState};
 pub use tenant::{Tenant, new_client_id};

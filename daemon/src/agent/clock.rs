@@ -13,12 +13,15 @@ const NOTICED: i64 = 2_000_000;
 #[derive(Debug, Default)]
 pub struct Clock {
     ahead: AtomicI64,
+    /// What was told last: as long as the clocks keep their distance, time does not go back.
+    told: AtomicI64,
 }
 
 impl Clock {
     /// Now, by the server's clock.
     pub fn now(&self) -> Time {
-        now().plus(self.ahead.load(Ordering::Relaxed))
+        let now = now().plus(self.ahead.load(Ordering::Relaxed));
+        Time(self.told.fetch_max(now.0, Ordering::Relaxed).max(now.0))
     }
 
     /// How far the server's clock is ahead of ours, in microseconds.
@@ -30,7 +33,12 @@ impl Clock {
     pub fn set(&self, date: &str) {
         let Ok(told) = jiff::fmt::rfc2822::parse(date) else { return };
         let ahead = told.timestamp().as_microsecond() - now().0;
-        self.ahead.store(if ahead.abs() > NOTICED { ahead } else { 0 }, Ordering::Relaxed);
+        // Answers name whole seconds: what differs by less than is noticed is the same as before.
+        if (ahead - self.ahead.load(Ordering::Relaxed)).abs() > NOTICED {
+            self.ahead.store(if ahead.abs() > NOTICED { ahead } else { 0 }, Ordering::Relaxed);
+            // What was told by a clock that is far off must not hold the right one back.
+            self.told.store(0, Ordering::Relaxed);
+        }
     }
 }
 
@@ -49,6 +57,9 @@ mod tests {
         assert_eq!(clock.ahead(), 0);
         clock.set(&date(-300));
         assert!((clock.ahead() + 300_000_000).abs() < 2_000_000, "{}", clock.ahead());
+        let before = clock.now();
+        clock.set(&date(-301));
+        assert!(clock.now() >= before, "a second more or less is the way of an answer");
         clock.set("no date");
         assert!(clock.ahead() < 0);
     }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kgrca_core::api::WatchedKind;
+use kgrca_core::model::Time;
 
 /// What sources and shippers say of themselves.
 #[derive(Debug, Default)]
 pub struct Health {
     kinds: Mutex<BTreeMap<&'static str, WatchedKind>>,
-    shipping: Mutex<Option<String>>,
+    shipping: Mutex<BTreeMap<&'static str, String>>,
     refused: Mutex<BTreeMap<String, u64>>,
+    /// How much was lost when somebody looked last, and when that had grown.
+    lost: Mutex<(u64, Option<Time>)>,
 }
 
 fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -35,19 +38,32 @@ impl Health {
         open(&self.kinds).values().cloned().collect()
     }
 
-    /// The server takes what is sent; or says, or does not say, why not.
-    pub fn ships(&self, trouble: Option<String>) {
-        *open(&self.shipping) = trouble;
+    /// The server takes what is sent of a topic; or says, or does not say, why not.
+    pub fn ships(&self, topic: &'static str, trouble: Option<String>) {
+        let mut all = open(&self.shipping);
+        match trouble {
+            Some(trouble) => all.insert(topic, trouble),
+            None => all.remove(topic),
+        };
     }
 
-    /// Why nothing is shipped.
+    /// Why something is not shipped.
     pub fn shipping(&self) -> Option<String> {
-        open(&self.shipping).clone()
+        open(&self.shipping).values().next().cloned()
     }
 
     /// The server took a block and refused some of its records.
     pub fn refused(&self, reason: &str) {
         *open(&self.refused).entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// Notes how much was lost by now. Returns when that grew last.
+    pub fn lost(&self, amount: u64, now: Time) -> Option<Time> {
+        let mut lost = open(&self.lost);
+        if amount > lost.0 {
+            *lost = (amount, Some(now));
+        }
+        lost.1
     }
 
     /// Records that the server refused, by its reason.

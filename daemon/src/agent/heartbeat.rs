@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kgrca_core::api::{AgentMode, AgentStatus};
+use kgrca_core::api::{AgentMode, AgentStatus, HARMLESS_DROPS};
 use kgrca_core::model::Time;
 use reqwest::header::DATE;
 
@@ -34,6 +34,11 @@ pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock
     let spool = store.spool();
     let counts = spool.counts();
     let by = |pick: fn(&super::spool::Counts) -> u64| counts.iter().map(|(topic, c)| (topic.clone(), pick(c))).collect();
+    let harmful = |c: &super::spool::Counts| -> u64 {
+        c.dropped.iter().filter(|(reason, _)| !HARMLESS_DROPS.contains(&reason.as_str())).map(|(_, n)| n).sum()
+    };
+    let refused = health.refusals();
+    let lost = counts.values().map(harmful).sum::<u64>() + refused.values().sum::<u64>();
     AgentStatus {
         cluster: identity.cluster.clone(),
         agent: spool.id().to_owned(),
@@ -49,7 +54,8 @@ pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock
         shipped: by(|c| c.shipped),
         shipped_bytes: counts.values().map(|c| c.shipped_bytes).sum(),
         dropped: counts.iter().filter(|(_, c)| !c.dropped.is_empty()).map(|(t, c)| (t.clone(), c.dropped.clone())).collect(),
-        refused: health.refusals(),
+        refused,
+        lost_seconds_ago: health.lost(lost, clock.now()).map(|at| clock.now().seconds_since(at).max(0.0) as u64),
         shipping_trouble: health.shipping(),
         damaged_blocks: spool.damaged(),
         kinds: health.kinds(),

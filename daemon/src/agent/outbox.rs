@@ -155,7 +155,10 @@ impl Gathered {
             },
             Given::Skipped(topic, reason, n) => *self.batch.skipped.entry((topic, reason)).or_default() += n,
             Given::Position(source, position) => {
-                self.batch.positions.insert(source, position);
+                // Where records of the source wait it goes with them: what is told last counts.
+                let waiting = self.topics.values_mut().map(|p| &mut p.positions);
+                let waiting = waiting.chain(self.raw.iter_mut().map(|l| &mut l.positions)).find(|p| p.contains_key(&source));
+                waiting.unwrap_or(&mut self.batch.positions).insert(source, position);
             }
             Given::Forget(source) => {
                 self.batch.positions.remove(&source);
@@ -261,6 +264,26 @@ mod tests {
     fn record(key: u64, line: &str, position: &str) -> Given {
         let position = Some(("pods".to_owned(), position.to_owned()));
         Given::Record { topic: Topic::Resource, replaces: Some(key), line: line.as_bytes().to_vec(), position, durable: None }
+    }
+
+    #[test]
+    fn the_last_position_of_a_source_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), 1 << 20, "x").unwrap();
+        let position = |at: &str| Given::Position("pods".to_owned(), at.to_owned());
+        for (given, last) in [
+            (vec![position("10"), record(1, "{}", "11")], "11"),
+            (vec![record(1, "{}", "12"), position("13")], "13"),
+            (vec![position("14")], "14"),
+        ] {
+            let mut gathered = Gathered::default();
+            for one in given {
+                gathered.take(one);
+            }
+            let (batch, _) = gathered.batch(&spool);
+            spool.append(&batch, kgrca_core::model::Time(1)).unwrap();
+            assert_eq!(spool.position("pods"), Some(last));
+        }
     }
 
     #[test]

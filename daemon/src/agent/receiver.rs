@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use kgrca_core::api::AgentStatus;
-use kgrca_core::model::{Time, Topic};
+use kgrca_core::model::Topic;
 use kgrca_core::parse::{self, Context};
 use tokio::sync::oneshot;
 
@@ -87,7 +87,7 @@ async fn alerts(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) 
     if !given.is_some_and(|given| is_same(given, token)) {
         return (StatusCode::UNAUTHORIZED, "the bearer token is another one\n".into());
     }
-    let context = Context { received_at: Time(0), cluster: Some(&door.identity.cluster), client_id: None };
+    let context = Context { received_at: door.clock.now(), cluster: Some(&door.identity.cluster), client_id: None };
     if let Err(reject) = parse::parse(Topic::Alerts, &body, &context, &mut Vec::new()) {
         return (StatusCode::BAD_REQUEST, format!("{}\n", reject.message));
     }

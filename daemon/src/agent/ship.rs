@@ -64,7 +64,7 @@ pub async fn ship(topic: Topic, server: Server, store: Arc<Store>, health: Arc<H
         match outcome {
             Outcome::Taken(answer) => {
                 rest = FIRST_REST;
-                health.ships(None);
+                health.ships(topic.as_str(), None);
                 for refused in &answer.rejected {
                     health.refused(&refused.reason);
                     tracing::warn!(reason = refused.reason, message = refused.message, "the server refused a record");
@@ -75,12 +75,12 @@ pub async fn ship(topic: Topic, server: Server, store: Arc<Store>, health: Arc<H
             }
             Outcome::Refused(reason, message) => {
                 tracing::error!(reason, message, records = block.records, "the server refuses a block");
-                health.ships(Some(message));
+                health.ships(topic.as_str(), Some(message));
                 end(&store, move |spool| spool.drop_block(block.id, reason)).await;
             }
             Outcome::Later(wait, why) => {
                 tracing::warn!(why, seconds = wait.as_secs_f64(), "records wait for the server");
-                health.ships(Some(why));
+                health.ships(topic.as_str(), Some(why));
                 tokio::time::sleep(wait).await;
                 rest = (rest * 2).min(LONGEST_REST);
             }

@@ -96,9 +96,12 @@ fn keys_of_secret(object: &RawValue) -> serde_json::Result<Map<String, Value>> {
         data: Option<std::collections::BTreeMap<String, serde::de::IgnoredAny>>,
     }
     let secret: Secret = serde_json::from_str(object.get())?;
+    // Tools keep copies of the whole object in annotations.
+    let mut metadata = secret.metadata;
+    metadata.remove("annotations");
     let keys: Map<String, Value> = secret.data.unwrap_or_default().into_keys().map(|k| (k, "".into())).collect();
     Ok(Map::from_iter([
-        ("metadata".to_owned(), secret.metadata.into()),
+        ("metadata".to_owned(), metadata.into()),
         ("type".to_owned(), secret.kind.into()),
         ("data".to_owned(), keys.into()),
     ]))
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn a_secret_leaves_with_its_keys_alone() {
         let secret = raw(
-            r#"{"metadata":{"name":"db","uid":"u"},"type":"Opaque","data":{"password":"aHVudGVyMg=="},"stringData":{"x":"hunter2"}}"#,
+            r#"{"metadata":{"name":"db","uid":"u","annotations":{"kapp.k14s.io/original":"{data: hunter2}"}},"type":"Opaque","data":{"password":"aHVudGVyMg=="},"stringData":{"x":"hunter2"}}"#,
         );
         let text = String::from_utf8(upsert("Secret", "v1", &secret, "prod", Time(0)).unwrap().line).unwrap();
         assert!(text.contains("\"password\":\"\"") && !text.contains("aHVudGVyMg") && !text.contains("hunter2"), "{text}");

@@ -16,30 +16,28 @@ use crate::process::now;
 /// For how long clusters that were admitted need not be looked up.
 const BELIEVED: Duration = Duration::from_mins(10);
 
-/// Clusters of each tenant that were admitted a moment ago.
+/// Clusters of each tenant that were admitted a moment ago, and when.
 #[derive(Debug, Default)]
-pub struct Clusters(Mutex<HashMap<Tenant, (Instant, BTreeSet<Str>)>>);
+pub struct Clusters(Mutex<HashMap<Tenant, HashMap<Str, Instant>>>);
 
 impl Clusters {
     fn has_all(&self, tenant: &Tenant, named: &BTreeSet<Str>) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(tenant).is_some_and(|(at, known)| at.elapsed() < BELIEVED && named.is_subset(known))
+        let fresh = |known: &HashMap<Str, Instant>, name| known.get(name).is_some_and(|at| at.elapsed() < BELIEVED);
+        all.get(tenant).is_some_and(|known| named.iter().all(|name| fresh(known, name)))
     }
 
     /// Admits clusters beside those that are known, or says how many there are already.
-    fn admit(&self, tenant: &Tenant, known: BTreeSet<Str>, named: &BTreeSet<Str>, limit: u64) -> Result<(), usize> {
+    fn admit(&self, tenant: &Tenant, mut known: BTreeSet<Str>, named: &BTreeSet<Str>, limit: u64) -> Result<(), usize> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, admitted) = all.entry(tenant.clone()).or_insert_with(|| (Instant::now(), BTreeSet::new()));
-        if at.elapsed() >= BELIEVED {
-            admitted.clear();
-        }
-        *at = Instant::now();
+        let admitted = all.entry(tenant.clone()).or_default();
+        admitted.retain(|_, at| at.elapsed() < BELIEVED);
         // What was admitted here may not have been worked off yet.
-        admitted.extend(known);
-        if admitted.union(named).count() as u64 > limit && !named.is_subset(admitted) {
-            return Err(admitted.len());
+        known.extend(admitted.keys().cloned());
+        if known.union(named).count() as u64 > limit && !named.is_subset(&known) {
+            return Err(known.len());
         }
-        admitted.extend(named.iter().cloned());
+        admitted.extend(named.iter().map(|name| (name.clone(), Instant::now())));
         Ok(())
     }
 }

@@ -73,6 +73,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(own_keys::revoke))
         .routes(routes!(ingest::ingest))
         .routes(routes!(agents::beat, agents::list))
+        .routes(routes!(agents::forget))
         .routes(routes!(admin::create, admin::list))
         .routes(routes!(admin::show, admin::change, admin::delete))
         .routes(routes!(admin::move_graph))

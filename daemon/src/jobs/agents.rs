@@ -1,5 +1,6 @@
 //! Agents that fell silent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,15 +32,16 @@ async fn look(app: &App) -> Result<(), Error> {
         // One daemon for each tenant.
         let tenant = Tenant::parse(&client.client_id).filter(|t| client.state.is_worked() && app.engine.is_mine(t, 0));
         let Some(tenant) = tenant else { continue };
+        // Of the nodes of a cluster the one that was silent longest stands for all: nodes come and go, and their series would stay.
+        let mut longest: BTreeMap<(String, &str), f64> = BTreeMap::new();
         for agent in app.stores.meta.agents(&tenant).await? {
             let mode = if agent.status.mode == AgentMode::Watch { "watch" } else { "logs" };
-            let labels = [
-                ("client_id", tenant.to_string()),
-                ("cluster", agent.status.cluster),
-                ("mode", mode.to_owned()),
-                ("node", agent.status.node.unwrap_or_default()),
-            ];
-            metrics::gauge!("kg_agent_silent_seconds", &labels).set(now().seconds_since(agent.seen_at).max(0.0));
+            let silent = longest.entry((agent.status.cluster, mode)).or_default();
+            *silent = silent.max(now().seconds_since(agent.seen_at));
+        }
+        for ((cluster, mode), silent) in longest {
+            let labels = [("client_id", tenant.to_string()), ("cluster", cluster), ("mode", mode.to_owned())];
+            metrics::gauge!("kg_agent_silent_seconds", &labels).set(silent);
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
@@ -48,6 +48,44 @@ impl Applied {
         }
     }
 }
+
+/// Whose an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This command's.
+    Us,
+    /// A release of Helm's.
+    Helm(String),
+    /// Anybody's.
+    SomebodyElse,
+}
+
+/// Whose an object is, by its labels and annotations.
+pub fn owner(object: &DynamicObject) -> Owner {
+    let of = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| map.as_ref()?.get(key).cloned();
+    if let Some(release) = of(&object.metadata.annotations, "meta.helm.sh/release-name") {
+        return Owner::Helm(release);
+    }
+    match of(&object.metadata.labels, "app.kubernetes.io/managed-by").as_deref() {
+        Some("kgrca") => Owner::Us,
+        _ => Owner::SomebodyElse,
+    }
+}
+
+/// Kinds of which one object makes a namespace somebody's: (group, version, kind, plural).
+const KINDS: [(&str, &str, &str, &str); 11] = [
+    ("", "v1", "Pod", "pods"),
+    ("", "v1", "Service", "services"),
+    ("", "v1", "ConfigMap", "configmaps"),
+    ("", "v1", "Secret", "secrets"),
+    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+    ("apps", "v1", "Deployment", "deployments"),
+    ("apps", "v1", "StatefulSet", "statefulsets"),
+    ("apps", "v1", "DaemonSet", "daemonsets"),
+    ("batch", "v1", "Job", "jobs"),
+    ("batch", "v1", "CronJob", "cronjobs"),
+    ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+];
 
 /// A cluster to work on.
 pub struct Cluster {
@@ -105,16 +143,37 @@ impl Cluster {
         self.runtime.block_on(api.get_opt(&name)).map_err(|e| self.failed(object, "look at", &e))
     }
 
+    /// Objects of a namespace that belong neither to the agent nor to every namespace.
+    pub fn others(&self, namespace: &str) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for (group, version, kind, plural) in KINDS {
+            let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+            let listed = self.runtime.block_on(api.list(&ListParams::default()));
+            let listed =
+                listed.map_err(|e| CliError::failed(format!("cannot list {plural} of {namespace}")).cause(with_causes(&e)))?;
+            let is_agents = |o: &DynamicObject| {
+                o.metadata.labels.as_ref().is_some_and(|l| l.get("app.kubernetes.io/part-of").is_some_and(|p| p == "kgrca"))
+            };
+            let names = listed.items.iter().filter(|o| !is_agents(o)).filter_map(|o| o.metadata.name.clone());
+            all.extend(names.filter(|n| n != "kube-root-ca.crt").map(|n| format!("{}/{n}", kind.to_lowercase())));
+        }
+        Ok(all)
+    }
+
     /// Applies an object; fields that somebody else set stay theirs, and a conflict is an error.
     pub fn apply(&self, object: &Value, dry_run: bool) -> Result<Applied> {
-        let before = self.get(object)?.and_then(|o| o.metadata.resource_version);
+        let before = self.get(object)?;
         let (api, name) = self.api(object)?;
         let params = PatchParams { dry_run, ..PatchParams::apply(MANAGER) };
-        let after = self.runtime.block_on(api.patch(&name, &params, &Patch::Apply(object)));
-        let after = after.map_err(|e| self.failed(object, "apply", &e))?.metadata.resource_version;
+        let after = match self.runtime.block_on(api.patch(&name, &params, &Patch::Apply(object))) {
+            // A namespace that would be made is not there yet.
+            Err(kube::Error::Api(status)) if dry_run && status.code == 404 => return Ok(Applied::Created),
+            after => after.map_err(|e| self.failed(object, "apply", &e))?,
+        };
         Ok(match before {
             None => Applied::Created,
-            Some(version) if after.as_ref() == Some(&version) => Applied::Unchanged,
+            Some(before) if content(&before) == content(&after) => Applied::Unchanged,
             Some(_) => Applied::Configured,
         })
     }
@@ -145,6 +204,15 @@ impl Cluster {
             other => CliError::new(exit::UNREACHABLE, format!("cannot {act} {name} {at}")).cause(with_causes(other)),
         }
     }
+}
+
+/// What an object says, without what the server notes about it.
+fn content(object: &DynamicObject) -> (Value, Option<std::collections::BTreeMap<String, String>>) {
+    let mut data = object.data.clone();
+    if let Some(fields) = data.as_object_mut() {
+        fields.remove("status");
+    }
+    (data, object.metadata.labels.clone())
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -2,20 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey, Page};
-use kgrca_core::model::Time;
-use kgrca_core::storage::{ApiKey, Role};
+use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey};
+use kgrca_core::model::{Time, Topic};
+use kgrca_core::storage::Role;
 use rand::RngExt;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::cluster::{Cluster, Target};
+use super::cluster::{Cluster, Owner, Target, owner};
 use super::manifest::{self, Secrets};
 use super::{Env, Settings, status};
 use crate::client::{As, Client};
 use crate::error::{CliError, Result, exit};
 use crate::output::Format;
-use crate::prompt;
 
 /// Install or upgrade an agent.
 #[derive(Debug, clap::Args)]
@@ -35,19 +34,6 @@ pub struct Args {
     timeout: u64,
 }
 
-/// Remove an agent.
-#[derive(Debug, clap::Args)]
-pub struct Removal {
-    /// Name under which the cluster is known
-    #[arg(long, value_name = "NAME")]
-    cluster: String,
-    #[command(flatten)]
-    target: Target,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-}
-
 /// Prints objects: YAML for people and kubectl, JSON when asked for.
 pub fn show(env: &Env<'_>, objects: &[Value]) -> Result {
     if env.out.format == Format::Json {
@@ -57,33 +43,43 @@ pub fn show(env: &Env<'_>, objects: &[Value]) -> Result {
     env.out.text(&manifest::yaml(objects).map_err(|e| CliError::failed(e.to_string()))?)
 }
 
-fn key_name(cluster: &str) -> String {
+/// The name of the keys that the agents of a cluster use.
+pub fn key_name(cluster: &str) -> String {
     format!("agent of {cluster}")
 }
 
 pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
     let wanted = args.settings.wanted(env)?;
-    if env.out.format == Format::Yaml || env.out.format == Format::Json {
+    let is_printed = matches!(env.out.format, Format::Yaml | Format::Json);
+    if args.dry_run && is_printed {
         return show(env, &manifest::objects(&wanted, None));
     }
     let cluster = Cluster::of(&args.target)?;
     env.out.message(&format!("context `{}` at {}", cluster.context, cluster.address));
-    let probe = manifest::objects(&wanted, Some(&Secrets { api_key: String::new(), alerts_token: String::new() }));
-    let find = |kind: &str| probe.iter().find(|o| o["kind"] == kind);
-    let is_there = find("Deployment").map(|o| cluster.get(o)).transpose()?.flatten().is_some();
-    if is_upgrade && !is_there {
+    let installed = installed(&cluster)?;
+    if is_upgrade && installed.is_none() {
         let hint = "kgrca agent install --cluster NAME";
         return Err(CliError::new(exit::NOT_FOUND, "no agent is installed in this cluster").hint(hint));
     }
+    if let Some(other) = installed.filter(|name| *name != wanted.cluster) {
+        return Err(CliError::usage(format!("this cluster is known as `{other}`, not as `{}`", wanted.cluster))
+            .hint(format!("--cluster {other}; or kgrca agent uninstall --cluster {other} first")));
+    }
+    if is_loopback(&wanted.server) {
+        env.out.message(&format!("agents in the cluster hardly reach {}: --server names what they reach", wanted.server));
+    }
     let client = env.client()?;
+    let known = watching(&status::agents(&client, Some(&wanted.cluster))?).map(|a| a.seen_at);
     let began = Instant::now();
-    let has_secret = find("Secret").map(|o| cluster.get(o)).transpose()?.flatten().is_some();
-    let secrets = if has_secret || args.dry_run { None } else { Some(new_secrets(&client, &wanted.cluster)?) };
-    let made = secrets.is_some();
-    if let Err(e) = apply(env, &cluster, &manifest::objects(&wanted, secrets.as_ref()), args.dry_run) {
-        // A key that nobody has is of no use.
-        if made {
-            forget_keys(&client, &wanted.cluster)?;
+    remove_unwanted(env, &cluster, &wanted, args.dry_run)?;
+    let has_secret = cluster.get(&manifest::of_kind("Secret"))?.is_some();
+    let made = if has_secret || args.dry_run { None } else { Some(new_secrets(&client, &wanted.cluster)?) };
+    let secrets = made.as_ref().map(|(secrets, _)| secrets);
+    if let Err(e) = apply(env, &cluster, &manifest::objects(&wanted, secrets), args.dry_run) {
+        if let Some((_, key_id)) = made {
+            // A key that nobody has is of no use, and a Secret with a dead one would be kept by the next try.
+            let _ = cluster.delete(&manifest::of_kind("Secret"));
+            let _ = client.call(Method::DELETE, As::Tenant, &format!("/api/v1/keys/{key_id}"));
         }
         return Err(e);
     }
@@ -95,12 +91,38 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
         env.out.message(&format!("`kgrca agent status --cluster {}` tells when its data arrives", wanted.cluster));
         return Ok(());
     }
-    wait(env, &client, &wanted.cluster, began, Duration::from_secs(args.timeout))
+    wait(env, &client, &wanted.cluster, known, (began, Duration::from_secs(args.timeout)))
+}
+
+fn is_loopback(server: &str) -> bool {
+    let host = reqwest::Url::parse(server).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
+    host == "localhost" || host.starts_with("127.") || host == "[::1]"
+}
+
+/// Under which name the cluster's agent is installed.
+pub fn installed(cluster: &Cluster) -> Result<Option<String>> {
+    let Some(deployment) = cluster.get(&manifest::of_kind("Deployment"))? else { return Ok(None) };
+    match owner(&deployment) {
+        Owner::Us => {}
+        Owner::Helm(release) => {
+            return Err(
+                CliError::usage("Helm manages the agent of this cluster").hint(format!("helm upgrade|uninstall {release}"))
+            );
+        }
+        Owner::SomebodyElse => {
+            let error = CliError::usage(format!("deployment/{} is somebody else's", manifest::NAME));
+            return Err(error.hint("it lacks our label app.kubernetes.io/managed-by=kgrca; nothing is overwritten"));
+        }
+    }
+    let env = deployment.data.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array);
+    let name = env.into_iter().flatten().find(|v| v["name"] == "KGRCA_CLUSTER").and_then(|v| v["value"].as_str());
+    Ok(Some(name.unwrap_or_default().to_owned()))
 }
 
 fn apply(env: &Env<'_>, cluster: &Cluster, objects: &[Value], dry_run: bool) -> Result {
     for object in objects {
-        if object["kind"] == "Namespace" && is_somebody_elses(cluster, object)? {
+        let there = if object["kind"] == "Namespace" { cluster.get(object)? } else { None };
+        if there.is_some_and(|n| owner(&n) != Owner::Us) {
             env.out.message(&format!("{} is there and stays as it is", manifest::name(object)));
             continue;
         }
@@ -110,16 +132,24 @@ fn apply(env: &Env<'_>, cluster: &Cluster, objects: &[Value], dry_run: bool) -> 
     Ok(())
 }
 
-/// A namespace that we did not make is used and left as it is.
-fn is_somebody_elses(cluster: &Cluster, namespace: &Value) -> Result<bool> {
-    let there = cluster.get(namespace)?;
-    let is_ours = |labels: &std::collections::BTreeMap<String, String>| {
-        labels.get("app.kubernetes.io/managed-by").is_some_and(|by| by == "kgrca")
-    };
-    Ok(there.is_some_and(|n| !n.metadata.labels.as_ref().is_some_and(is_ours)))
+/// Takes away what an earlier installation had and this one has not.
+fn remove_unwanted(env: &Env<'_>, cluster: &Cluster, wanted: &manifest::Wanted, dry_run: bool) -> Result {
+    let kept: Vec<String> = manifest::objects(wanted, None).iter().map(manifest::name).collect();
+    for object in manifest::all() {
+        let name = manifest::name(&object);
+        if kept.contains(&name) || object["kind"] == "Secret" || !cluster.get(&object)?.is_some_and(|o| owner(&o) == Owner::Us) {
+            continue;
+        }
+        if !dry_run {
+            cluster.delete(&object)?;
+        }
+        env.out.message(&format!("{name} deleted"));
+    }
+    Ok(())
 }
 
-fn new_secrets(client: &Client, cluster: &str) -> Result<Secrets> {
+/// Makes the agents' secrets. Returns the key's id, too.
+fn new_secrets(client: &Client, cluster: &str) -> Result<(Secrets, String)> {
     let wish = NewOwnKey { name: key_name(cluster), role: Role::Agent };
     let created: CreatedKey = client.send(Method::POST, As::Tenant, "/api/v1/keys", &wish).map_err(|e| {
         if e.exit == exit::NOT_ALLOWED { e.hint("making the agents' key needs a key with the scope `admin`") } else { e }
@@ -127,83 +157,44 @@ fn new_secrets(client: &Client, cluster: &str) -> Result<Secrets> {
     let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     let mut random = rand::rng();
     let alerts_token = (0..32).map(|_| char::from(letters[random.random_range(0..letters.len())])).collect();
-    Ok(Secrets { api_key: created.api_key, alerts_token })
+    Ok((Secrets { api_key: created.api_key, alerts_token }, created.key.key_id))
 }
 
-fn forget_keys(client: &Client, cluster: &str) -> Result<usize> {
-    let keys: Page<ApiKey> = client.get(As::Tenant, "/api/v1/keys", &[])?;
-    let name = key_name(cluster);
-    let ours: Vec<&ApiKey> = keys.items.iter().filter(|k| k.name == name && k.revoked_at.is_none()).collect();
-    for key in &ours {
-        client.call(Method::DELETE, As::Tenant, &format!("/api/v1/keys/{}", key.key_id))?;
-    }
-    Ok(ours.len())
+fn watching(agents: &[Agent]) -> Option<&Agent> {
+    agents.iter().find(|a| a.status.mode == AgentMode::Watch)
 }
 
-/// Waits until an agent of the cluster was heard of after it was installed, and state of it was taken.
-fn wait(env: &Env<'_>, client: &Client, cluster: &str, began: Instant, patience: Duration) -> Result {
-    let since = Time(jiff::Timestamp::now().as_microsecond()).plus(-(began.elapsed().as_micros() as i64));
+/// Waits until the cluster's agent was heard of anew, and state of it was taken.
+fn wait(env: &Env<'_>, client: &Client, cluster: &str, known: Option<Time>, (began, patience): (Instant, Duration)) -> Result {
     let deadline = Instant::now() + patience;
     let mut told = String::new();
     loop {
         let agents = status::agents(client, Some(cluster))?;
-        let hangs = what_hangs(&agents, since);
-        let Some(hangs) = hangs else {
-            env.out
-                .message(&format!("data of `{cluster}` arrives, {:.0} s after it was installed", began.elapsed().as_secs_f64()));
+        let Some(hangs) = what_hangs(&agents, known) else {
+            let seconds = began.elapsed().as_secs_f64();
+            env.out.message(&format!("data of `{cluster}` arrives, {seconds:.0} s after it was installed"));
             return status::show(env, &agents);
         };
         if hangs != told {
-            env.out.message(&hangs);
-            told.clone_from(&hangs);
+            env.out.message(hangs);
+            hangs.clone_into(&mut told);
         }
         if Instant::now() >= deadline {
-            let hint =
-                format!("kubectl -n {} get pods,events; kubectl -n {0} logs deployment/{}", manifest::NAMESPACE, manifest::NAME);
-            return Err(CliError::new(
-                exit::UNREACHABLE,
-                format!("no data of `{cluster}` arrived in {} s: {hangs}", patience.as_secs()),
-            )
-            .hint(hint));
+            let (namespace, name) = (manifest::NAMESPACE, manifest::NAME);
+            let message = format!("no data of `{cluster}` arrived in {} s: {hangs}", patience.as_secs());
+            let hint = format!("kubectl -n {namespace} get pods,events; kubectl -n {namespace} logs deployment/{name}");
+            return Err(CliError::new(exit::UNREACHABLE, message).hint(hint));
         }
         std::thread::sleep(Duration::from_millis(500));
     }
 }
 
-fn what_hangs(agents: &[Agent], since: Time) -> Option<String> {
-    let Some(watching) = agents.iter().find(|a| a.status.mode == AgentMode::Watch && a.seen_at >= since) else {
-        return Some("no agent was heard of yet".into());
+/// What keeps data from arriving; by the server's own times, as clocks differ.
+fn what_hangs(agents: &[Agent], known: Option<Time>) -> Option<&'static str> {
+    let Some(agent) = watching(agents).filter(|a| known.is_none_or(|known| a.seen_at > known)) else {
+        return Some("no agent was heard of yet");
     };
-    let shipped = watching.status.shipped.get(kgrca_core::model::Topic::Resource.as_str()).copied().unwrap_or(0);
-    if watching.status.kinds.is_empty() || shipped == 0 {
-        return Some("the agent is up; the cluster's state did not arrive yet".into());
-    }
-    None
-}
-
-pub fn uninstall(env: &Env<'_>, args: &Removal) -> Result {
-    let cluster = Cluster::of(&args.target)?;
-    env.out.message(&format!("context `{}` at {}", cluster.context, cluster.address));
-    prompt::confirm("removing the agent of", &args.cluster, args.yes)?;
-    let everything = manifest::Wanted {
-        cluster: args.cluster.clone(),
-        server: String::new(),
-        image: String::new(),
-        logs: true,
-        ca: Some(String::new()),
-    };
-    let mut objects = manifest::objects(&everything, Some(&Secrets { api_key: String::new(), alerts_token: String::new() }));
-    objects.reverse();
-    for object in &objects {
-        if object["kind"] == "Namespace" && is_somebody_elses(&cluster, object)? {
-            env.out.message(&format!("{} was there before and stays", manifest::name(object)));
-            continue;
-        }
-        if cluster.delete(object)? {
-            env.out.message(&format!("{} deleted", manifest::name(object)));
-        }
-    }
-    let revoked = forget_keys(&env.client()?, &args.cluster)?;
-    env.out.message(&format!("{revoked} key of the agent revoked"));
-    Ok(())
+    let shipped = agent.status.shipped.get(Topic::Resource.as_str()).copied().unwrap_or(0);
+    let arrives = !agent.status.kinds.is_empty() && shipped > 0;
+    if arrives { None } else { Some("the agent is up; the cluster's state did not arrive yet") }
 }

@@ -232,6 +232,18 @@ fn daemon_set(wanted: &Wanted) -> Value {
     })
 }
 
+/// Everything that an agent may have, whatever was asked for.
+pub fn all() -> Vec<Value> {
+    let any = || String::new();
+    let wanted = Wanted { cluster: any(), server: any(), image: any(), logs: true, ca: Some(any()) };
+    objects(&wanted, Some(&Secrets { api_key: any(), alerts_token: any() }))
+}
+
+/// The object of a kind that belongs to the watching agent: its kind, namespace and name are right.
+pub fn of_kind(kind: &str) -> Value {
+    all().into_iter().find(|o| o["kind"] == kind && o["metadata"]["name"] != LOGS).unwrap_or_default()
+}
+
 /// All objects as documents of YAML.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ mod cluster;
 mod install;
 mod manifest;
 mod status;
+mod uninstall;
 
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ pub(super) enum Verb {
     /// Bring an installed agent to this version and these settings
     Upgrade(install::Args),
     /// Remove the agent and everything that belongs to it from a cluster
-    Uninstall(install::Removal),
+    Uninstall(uninstall::Args),
     /// Print the objects that `install` applies
     Manifest(ManifestArgs),
     /// Show how agents fare; exit code 10 when one does not fare well
@@ -82,7 +83,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::Install(args) => install::install(env, &args, false),
         Verb::Upgrade(args) => install::install(env, &args, true),
-        Verb::Uninstall(args) => install::uninstall(env, &args),
+        Verb::Uninstall(args) => uninstall::uninstall(env, &args),
         Verb::Manifest(args) => print(env, &args),
         Verb::Status(args) => status::status(env, &args),
         Verb::List => status::list(env),

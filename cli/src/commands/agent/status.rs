@@ -1,7 +1,7 @@
 //! How agents fare.
 
 use kgrca_core::api::{Agent, AgentMode, Page};
-use kgrca_core::model::Time;
+use kgrca_core::model::time::SECOND;
 
 use super::Env;
 use crate::client::{As, Client};
@@ -22,10 +22,6 @@ pub fn agents(client: &Client, cluster: Option<&str>) -> Result<Vec<Agent>> {
     Ok(page.items.into_iter().filter(|a| cluster.is_none_or(|c| a.status.cluster == c)).collect())
 }
 
-fn now() -> Time {
-    Time(jiff::Timestamp::now().as_microsecond())
-}
-
 pub fn status(env: &Env<'_>, args: &Args) -> Result {
     let agents = agents(&env.client()?, args.cluster.as_deref())?;
     if agents.is_empty() {
@@ -34,7 +30,7 @@ pub fn status(env: &Env<'_>, args: &Args) -> Result {
         return Err(CliError::new(exit::FOUND, format!("no agent{of} was ever heard of")).hint(hint));
     }
     show(env, &agents)?;
-    let is_well = agents.iter().all(|a| a.troubles(now()).is_empty());
+    let is_well = agents.iter().all(|a| a.troubles().is_empty());
     if is_well { Ok(()) } else { Err(CliError::found()) }
 }
 
@@ -49,7 +45,6 @@ pub fn list(env: &Env<'_>) -> Result {
 }
 
 fn table(env: &Env<'_>, agents: &[Agent]) -> Table {
-    let now = now();
     Table::new(&["CLUSTER", "AGENT", "VERSION", "LAST SEEN", "LAG", "SHIPPED", "WAITING", "TROUBLES"]).rows(agents, |a| {
         let status = &a.status;
         let what = match (status.mode, &status.node) {
@@ -61,11 +56,11 @@ fn table(env: &Env<'_>, agents: &[Agent]) -> Table {
             status.cluster.clone(),
             what,
             status.version.clone(),
-            env.out.age(now, a.seen_at),
+            env.out.age(a.seen_at.plus(a.silent_seconds as i64 * SECOND), a.seen_at),
             format!("{} s", status.lag_seconds),
             status.shipped.values().sum::<u64>().to_string(),
             status.spooled.values().sum::<u64>().to_string(),
-            a.troubles(now).join("; "),
+            a.troubles().join("; "),
         ]
     })
 }

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::tenant;
-use crate::api::Agent;
 use crate::billing::Overrides;
 use crate::incident::{State, Transition};
 use crate::model::time::{DAY, MINUTE};
 use crate::model::{Time, Topic};
 use crate::storage::archive::IncidentCopy;
 use crate::storage::{
-    ApiKey, Audit, Client, ClientState, ClusterCounts, ClusterRow, Commit, DaemonRow, ErrorKind, IncidentFilter, MetaStore,
-    Offset, Saga, SagaKind, SagaState, Scope, StreamId, Tenant, first_break,
+    AgentRow, ApiKey, Audit, Client, ClientState, ClusterCounts, ClusterRow, Commit, DaemonRow, ErrorKind, IncidentFilter,
+    MetaStore, Offset, Saga, SagaKind, SagaState, Scope, StreamId, Tenant, first_break,
 };
 
 fn client(id: &str) -> Client {
@@ -160,20 +159,26 @@ async fn sagas(meta: &dyn MetaStore, a: &Tenant) {
 }
 
 async fn agents(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
-    let agent = |name: &str, seen: i64| {
+    let agent = |name: &str, cluster: &str, what: &str, seen: i64| {
         let status = format!(
-            r#"{{"cluster":"prod","agent":"{name}","mode":"watch","version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":{seen},"spooled_bytes":0}}"#
+            r#"{{"cluster":"{cluster}","agent":"{name}",{what},"version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":0,"spooled_bytes":0}}"#
         );
-        Agent { status: serde_json::from_str(&status).unwrap(), seen_at: Time(seen) }
+        AgentRow { status: serde_json::from_str(&status).unwrap(), seen_at: Time(seen) }
     };
-    for told in [agent("two", 5), agent("one", 1), agent("one", 7)] {
+    let (watch, logs) = (r#""mode":"watch""#, r#""mode":"logs","node":"n1""#);
+    for told in [agent("one", "prod", watch, 1), agent("two", "prod", watch, 7), agent("three", "prod", logs, 5)] {
         meta.put_agent(a, &told).await.unwrap();
     }
-    assert_eq!(meta.agents(a).await.unwrap(), [agent("one", 7), agent("two", 5)]);
+    let known = [agent("three", "prod", logs, 5), agent("two", "prod", watch, 7)];
+    assert_eq!(meta.agents(a).await.unwrap(), known, "who watches after another took its place");
     assert_eq!(meta.agents(b).await.unwrap(), [], "another tenant's");
-    let later = agent("three", 31 * DAY);
+    let later = agent("four", "stage", watch, 2 * DAY);
     meta.put_agent(a, &later).await.unwrap();
-    assert_eq!(meta.agents(a).await.unwrap(), [later], "who was silent for long is forgotten");
+    assert_eq!(meta.agents(a).await.unwrap(), [agent("two", "prod", watch, 7), later.clone()], "nodes go");
+    assert_eq!(meta.forget_agents(a, "stage").await.unwrap(), 1);
+    let much_later = agent("five", "stage", watch, 31 * DAY);
+    meta.put_agent(a, &much_later).await.unwrap();
+    assert_eq!(meta.agents(a).await.unwrap(), [much_later], "who was silent for long is forgotten");
 }
 
 async fn daemons(meta: &dyn MetaStore) {

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
-use crate::api::Agent;
 use crate::model::time::DAY;
 use crate::model::{Time, Topic};
 use crate::rca::{Answer, Scorer};
 use crate::storage::archive::IncidentCopy;
 use crate::storage::{
-    ClusterRow, Commit, IncidentFilter, IncidentRow, MetaStore, Offset, Result, StreamId, Tenant, TransitionRow, UsageRow,
+    AgentRow, ClusterRow, Commit, Error, ErrorKind, IncidentFilter, IncidentRow, MOST_AGENTS, MetaStore, Offset, Result,
+    StreamId, Tenant, TransitionRow, UsageRow,
 };
 
-/// For how long an agent that is silent is known.
-const AGENTS_KEPT: i64 = 30 * DAY;
+/// For how long an agent that is silent is known: one that watches, and one that reads logs.
+const WATCHING_KEPT: i64 = 30 * DAY;
+const READING_KEPT: i64 = DAY;
 
 #[async_trait::async_trait]
 impl<D: Database> MetaStore for SqlMeta<D> {
@@ -152,22 +153,32 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         rows.into_iter().map(|mut r| Ok((r.text()?, r.int()?))).collect()
     }
 
-    async fn put_agent(&self, tenant: &Tenant, agent: &Agent) -> Result<()> {
-        let sql = "INSERT INTO agents (client_id, cluster, agent, status, seen_at) VALUES ($1, $2, $3, $4, $5)
-            ON CONFLICT (client_id, cluster, agent) DO UPDATE SET status = excluded.status, seen_at = excluded.seen_at";
-        let status = &agent.status;
+    async fn put_agent(&self, tenant: &Tenant, agent: &AgentRow) -> Result<()> {
+        let (status, slot) = (&agent.status, agent.status.slot());
         let mut tx = self.0.begin(Reach::Tenant(tenant), Purpose::Replayed).await?;
-        let values = values![tenant.as_str(), &status.cluster, &status.agent, to_json(status)?, agent.seen_at];
-        tx.run(sql, values).await?;
-        let silent = "DELETE FROM agents WHERE client_id = $1 AND seen_at < $2";
-        tx.run(silent, values![tenant.as_str(), agent.seen_at.plus(-AGENTS_KEPT)]).await?;
+        let silent = "DELETE FROM agents WHERE client_id = $1 AND (seen_at < $2 OR slot <> 'watch' AND seen_at < $3)";
+        let (long, short) = (agent.seen_at.plus(-WATCHING_KEPT), agent.seen_at.plus(-READING_KEPT));
+        tx.run(silent, values![tenant.as_str(), long, short]).await?;
+        let others = "SELECT COUNT(*) FROM agents WHERE client_id = $1 AND NOT (cluster = $2 AND slot = $3)";
+        let others = tx.rows(others, values![tenant.as_str(), &status.cluster, &slot]).await?;
+        if others.into_iter().next().map(|mut r| r.int()).transpose()?.unwrap_or(0) >= MOST_AGENTS {
+            return Err(Error::new(ErrorKind::Full, format!("{tenant} has {MOST_AGENTS} agents")));
+        }
+        let sql = "INSERT INTO agents (client_id, cluster, slot, status, seen_at) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (client_id, cluster, slot) DO UPDATE SET status = excluded.status, seen_at = excluded.seen_at";
+        tx.run(sql, values![tenant.as_str(), &status.cluster, &slot, to_json(status)?, agent.seen_at]).await?;
         tx.commit().await
     }
 
-    async fn agents(&self, tenant: &Tenant) -> Result<Vec<Agent>> {
-        let sql = "SELECT status, seen_at FROM agents WHERE client_id = $1 ORDER BY cluster, agent";
+    async fn agents(&self, tenant: &Tenant) -> Result<Vec<AgentRow>> {
+        let sql = "SELECT status, seen_at FROM agents WHERE client_id = $1 ORDER BY cluster, slot";
         let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str()]).await?;
-        rows.into_iter().map(|mut r| Ok(Agent { status: from_json(&r.text()?)?, seen_at: r.time()? })).collect()
+        rows.into_iter().map(|mut r| Ok(AgentRow { status: from_json(&r.text()?)?, seen_at: r.time()? })).collect()
+    }
+
+    async fn forget_agents(&self, tenant: &Tenant, cluster: &str) -> Result<u64> {
+        let sql = "DELETE FROM agents WHERE client_id = $1 AND cluster = $2";
+        self.write(Reach::Tenant(tenant), Purpose::Replayed, sql, values![tenant.as_str(), cluster]).await
     }
 
     async fn idempotent(&self, tenant: &Tenant, key: &str, answer: Option<&str>, now: Time) -> Result<Option<String>> {

@@ -9,6 +9,16 @@ pub enum Stream {
     Err,
 }
 
+impl Stream {
+    /// Its short name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Err => "err",
+        }
+    }
+}
+
 /// A line of a log file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {

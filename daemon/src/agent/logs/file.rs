@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use super::BelowWarning;
 use super::cri::{self, Stream};
 use super::join::{Joiner, Message};
-use super::message::{Fold, Writer};
+use super::message::{Writer, Written};
 use super::place::Container;
 
 /// How long a message may go on after its last line.
 const QUIET: Duration = Duration::from_secs(1);
 /// Bytes that are read at once, and longest line.
-const CHUNK: usize = 256 << 10;
+pub const CHUNK: usize = 256 << 10;
 const LONGEST: usize = 1 << 20;
 
 /// How far a file is read.
@@ -23,16 +23,13 @@ const LONGEST: usize = 1 << 20;
 pub struct Position {
     /// Where to read on.
     pub from: u64,
-    /// Up to where messages of standard output, of standard error, and those that are only counted, were given.
-    done: [u64; 3],
+    /// Up to where messages of standard output, and of standard error, were given.
+    done: [u64; 2],
 }
-
-/// Place of what is only counted in [`Position::done`].
-const COUNTED: usize = 2;
 
 impl std::fmt::Display for Position {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {} {}", self.from, self.done[0], self.done[1], self.done[2])
+        write!(f, "{} {} {}", self.from, self.done[0], self.done[1])
     }
 }
 
@@ -42,7 +39,7 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut numbers = text.split(' ').map(str::parse);
         let mut next = || numbers.next().unwrap_or(Ok(0));
-        Ok(Self { from: next()?, done: [next()?, next()?, next()?] })
+        Ok(Self { from: next()?, done: [next()?, next()?] })
     }
 }
 
@@ -57,7 +54,7 @@ pub struct LogFile {
     rest: Vec<u8>,
     /// Where they begin.
     at: u64,
-    done: [u64; 3],
+    done: [u64; 2],
     joiners: [Joiner; 2],
     heard: Instant,
     /// Another file is written to by now.
@@ -65,16 +62,10 @@ pub struct LogFile {
 }
 
 /// What a turn of reading brought.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Turn {
-    /// Records.
-    pub text: Vec<u8>,
-    /// How many.
-    pub records: u64,
-    /// Lines that are part of a number in one of them.
-    pub folded: u64,
-    /// Lines that went nowhere.
-    pub skipped: u64,
+    /// Records, and how many lines became none.
+    pub written: Written,
     /// Lines of another form than CRI.
     pub foreign: u64,
     /// Whether there may be more at once.
@@ -111,45 +102,31 @@ impl LogFile {
         Position { from: open.unwrap_or(self.at).min(self.at), done: self.done }
     }
 
-    /// Reads some of what is there.
-    pub fn read(&mut self, cluster: &str, below: BelowWarning) -> io::Result<Turn> {
-        let before = self.rest.len();
-        self.rest.resize(before + CHUNK, 0);
-        let length = self.file.read(&mut self.rest[before..]);
-        self.rest.truncate(before + *length.as_ref().unwrap_or(&0));
-        let length = length?;
-        let container = Arc::clone(&self.container);
-        let fingerprint = self.fingerprint.clone();
-        let mut writer = Writer {
-            cluster,
-            container: &container,
-            fingerprint: &fingerprint,
-            text: Vec::new(),
-            records: 0,
-            skipped: 0,
-            folded: 0,
-        };
-        let mut fold = Fold::default();
+    /// Reads some of what is there, at most as much as `scratch` holds.
+    pub fn read(&mut self, scratch: &mut [u8], cluster: &str, below: BelowWarning) -> io::Result<Turn> {
+        let length = self.file.read(scratch)?;
+        let (container, fingerprint) = (Arc::clone(&self.container), self.fingerprint.clone());
+        let mut writer = Writer::new(cluster, &container, &fingerprint);
         let mut foreign = 0;
         if length > 0 {
             self.heard = Instant::now();
-            foreign = self.lines(&mut writer, below, &mut fold);
+            self.rest.extend_from_slice(&scratch[..length]);
+            foreign = self.lines(&mut writer, below);
         }
         let is_over = length == 0 && self.is_old;
         if is_over || length == 0 && self.heard.elapsed() >= QUIET {
             for stream in [Stream::Out, Stream::Err] {
                 if let Some(message) = self.joiners[stream as usize].take() {
-                    self.give(&message, stream, &mut writer, below, &mut fold);
+                    self.give(&message, stream, &mut writer, below);
                 }
             }
         }
-        writer.fold(&mut fold);
-        let Writer { text, records, folded, skipped, .. } = writer;
-        Ok(Turn { text, records, folded, skipped, foreign, has_more: length == CHUNK, is_over })
+        let written = writer.end();
+        Ok(Turn { written, foreign, has_more: length == scratch.len(), is_over })
     }
 
     /// Takes the whole lines of what was read. Returns how many had another form.
-    fn lines(&mut self, writer: &mut Writer<'_>, below: BelowWarning, fold: &mut Fold) -> u64 {
+    fn lines(&mut self, writer: &mut Writer<'_>, below: BelowWarning) -> u64 {
         let mut foreign = 0;
         let bytes = std::mem::take(&mut self.rest);
         let mut done = 0;
@@ -159,7 +136,7 @@ impl LogFile {
             match cri::parse(text.trim_end_matches('\r')) {
                 Some(line) => {
                     if let Some(message) = self.joiners[line.stream as usize].push(&line, from, to) {
-                        self.give(&message, line.stream, writer, below, fold);
+                        self.give(&message, line.stream, writer, below);
                     }
                 }
                 None => foreign += 1,
@@ -176,23 +153,14 @@ impl LogFile {
         foreign
     }
 
-    /// Gives a message once, also when it was read again.
-    fn give(&mut self, message: &Message, stream: Stream, writer: &mut Writer<'_>, below: BelowWarning, fold: &mut Fold) {
-        if message.to <= self.done[stream as usize] || message.to <= self.done[COUNTED] && is_counted(&message.text, below) {
-            return;
-        }
-        let name = if stream == Stream::Out { "out" } else { "err" };
-        let is_low = writer.message(message, name, below, fold);
-        if is_low && below != BelowWarning::All {
-            self.done[COUNTED] = self.done[COUNTED].max(message.to);
-        } else {
-            self.done[stream as usize] = message.to;
+    /// Gives a message once, also when it was read again: those of one stream come in the order of the file.
+    fn give(&mut self, message: &Message, stream: Stream, writer: &mut Writer<'_>, below: BelowWarning) {
+        let done = &mut self.done[stream as usize];
+        if message.to > *done {
+            *done = message.to;
+            writer.message(message, stream, below);
         }
     }
-}
-
-fn is_counted(text: &str, below: BelowWarning) -> bool {
-    below != BelowWarning::All && kgrca_core::parse::severity_of_line(text) < kgrca_core::model::Severity::Warning
 }
 
 #[cfg(test)]
@@ -210,7 +178,7 @@ mod tests {
     }
 
     fn said(read: &Turn) -> Vec<serde_json::Value> {
-        read.text.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
+        read.written.text.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
     }
 
     #[test]
@@ -218,9 +186,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
         let mut out = File::create(&path).unwrap();
-        for i in 0..100 {
-            let stream = if i % 3 == 0 { "stderr" } else { "stdout" };
-            let text = if i % 5 == 0 { format!("INFO fine {i}") } else { format!("ERROR wrong {i}") };
+        let mut fine = 0;
+        for i in 0..300 {
+            // Often several of one stream in a row, while one of the other is open.
+            let stream = if i / 2 % 3 == 0 { "stderr" } else { "stdout" };
+            let is_fine = i * 7 % 5 < 3;
+            fine += u64::from(is_fine);
+            let text = if is_fine { format!("INFO fine {i}") } else { format!("ERROR wrong {i}") };
             writeln!(out, "2026-01-01T00:00:00.{i:09}Z {stream} F {text}").unwrap();
         }
         let mut given = Vec::new();
@@ -228,20 +200,20 @@ mod tests {
         // Every turn is the last one before a crash: what was durable is the records and the position together.
         for _ in 0..3 {
             let mut file = open(&path, position);
-            given.extend(said(&file.read("prod", BelowWarning::Fold).unwrap()));
+            given.extend(said(&file.read(&mut [0; 4096], "prod", BelowWarning::Fold).unwrap()));
             position = file.position().to_string().parse().unwrap();
         }
         let mut file = open(&path, position);
         file.is_old = true;
         while {
-            let read = file.read("prod", BelowWarning::Fold).unwrap();
+            let read = file.read(&mut [0; 4096], "prod", BelowWarning::Fold).unwrap();
             given.extend(said(&read));
             !read.is_over
         } {}
         let errors = given.iter().filter(|r| r["severity"] == "ERROR").count();
         let counted: u64 = given.iter().filter_map(|r| r["count"].as_u64()).sum();
-        assert_eq!((errors, counted), (80, 20));
-        for stream in ["f/out", "f/err", "f/below"] {
+        assert_eq!((errors as u64, counted), (300 - fine, fine));
+        for stream in ["f/out", "f/err", "f/out-below", "f/err-below"] {
             let seqs: Vec<u64> = given.iter().filter(|r| r["src"] == stream).map(|r| r["seq"].as_u64().unwrap()).collect();
             assert!(seqs.windows(2).all(|w| w[0] < w[1]), "{stream}: {seqs:?}");
         }
@@ -253,11 +225,11 @@ mod tests {
         let path = folder.path().join("0.log");
         std::fs::write(&path, "2026-01-01T00:00:00Z stdout F ERROR a\n2026-01-01T00:00:01Z stdout F ERROR b").unwrap();
         let mut file = open(&path, Position::default());
-        assert_eq!(file.read("prod", BelowWarning::Fold).unwrap().records, 0, "it may go on");
+        assert_eq!(file.read(&mut [0; 4096], "prod", BelowWarning::Fold).unwrap().written.records, 0, "it may go on");
         assert_eq!(file.position().from, 0);
         let mut out = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         writeln!(out, "c\nno form").unwrap();
-        let read = file.read("prod", BelowWarning::Fold).unwrap();
+        let read = file.read(&mut [0; 4096], "prod", BelowWarning::Fold).unwrap();
         assert_eq!((said(&read)[0]["message"].as_str(), read.foreign), (Some("ERROR a"), 1));
     }
 }

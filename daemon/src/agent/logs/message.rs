@@ -4,6 +4,7 @@ use kgrca_core::model::Severity;
 use kgrca_core::parse::{mask, severity_of_line};
 use serde::Serialize;
 
+use super::cri::Stream;
 use super::join::Message;
 use super::place::Container;
 use super::{BelowWarning, mail};
@@ -20,7 +21,8 @@ struct Record<'a> {
     etype: &'static str,
     severity: &'static str,
     message: &'a str,
-    pod_uid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod_uid: Option<&'a str>,
     pod_namespace: &'a str,
     pod_name: &'a str,
     container: &'a str,
@@ -30,7 +32,7 @@ struct Record<'a> {
 
 /// Lines below WARNING, as a number: the engine counts them and reads none.
 #[derive(Debug, Default)]
-pub struct Fold {
+struct Fold {
     count: u64,
     first: String,
     last: String,
@@ -38,67 +40,75 @@ pub struct Fold {
     to: u64,
 }
 
-/// Writes messages of one file as records.
-pub struct Writer<'a> {
-    /// The cluster's name.
-    pub cluster: &'a str,
-    /// Whose log it is.
-    pub container: &'a Container,
-    /// Which file it is.
-    pub fingerprint: &'a str,
+/// Records of a file, and how many lines became none.
+#[derive(Debug, Default)]
+pub struct Written {
     /// Lines of JSON.
     pub text: Vec<u8>,
     /// How many.
     pub records: u64,
-    /// Lines that went nowhere, by reason.
+    /// Lines that went nowhere.
     pub skipped: u64,
-    /// Lines that are a part of a number.
+    /// Lines that are a part of a number in one of the records.
     pub folded: u64,
 }
 
-impl Writer<'_> {
-    /// Writes a message of a stream, or adds it to the number of those below WARNING. Returns whether it was one of those.
-    pub fn message(&mut self, message: &Message, stream: &str, below: BelowWarning, fold: &mut Fold) -> bool {
+/// Writes messages of one file as records.
+pub struct Writer<'a> {
+    cluster: &'a str,
+    container: &'a Container,
+    fingerprint: &'a str,
+    folds: [Fold; 2],
+    written: Written,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer of the records of a container's file.
+    pub fn new(cluster: &'a str, container: &'a Container, fingerprint: &'a str) -> Self {
+        Self { cluster, container, fingerprint, folds: <[Fold; 2]>::default(), written: Written::default() }
+    }
+
+    /// Writes a message of a stream, or adds it to the number of those below WARNING.
+    pub fn message(&mut self, message: &Message, stream: Stream, below: BelowWarning) {
         let severity = severity_of_line(&message.text);
         if severity >= Severity::Warning || below == BelowWarning::All {
             let first = (message.first != message.last).then_some(message.first.as_str());
-            self.record(&message.last, first, None, severity, &message.text, stream, message.to);
-            return severity < Severity::Warning;
+            return self.record((&message.last, first), None, severity, &message.text, (stream.name(), message.to));
         }
         if below == BelowWarning::None {
-            self.skipped += 1;
-            return true;
+            self.written.skipped += 1;
+            return;
         }
+        let fold = &mut self.folds[stream as usize];
         if fold.count == 0 {
             fold.first.clone_from(&message.first);
             fold.sample.clone_from(&message.text);
         } else {
-            self.folded += 1;
+            self.written.folded += 1;
         }
         fold.count += 1;
         fold.last.clone_from(&message.last);
         fold.to = message.to;
-        true
     }
 
-    /// Writes the number of lines below WARNING.
-    pub fn fold(&mut self, fold: &mut Fold) {
-        if fold.count > 0 {
-            let all = std::mem::take(fold);
-            self.record(&all.last, Some(&all.first), Some(all.count), Severity::Info, &all.sample, "below", all.to);
+    /// Ends with the numbers of lines below WARNING, of each stream by itself: in their places in the file they would not rise.
+    pub fn end(mut self) -> Written {
+        for (fold, stream) in std::mem::take(&mut self.folds).into_iter().zip(["out-below", "err-below"]) {
+            if fold.count > 0 {
+                let times = (fold.last.as_str(), Some(fold.first.as_str()));
+                self.record(times, Some(fold.count), Severity::Info, &fold.sample, (stream, fold.to));
+            }
         }
+        self.written
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of the record")]
     fn record(
         &mut self,
-        time: &str,
-        first: Option<&str>,
+        (time, first): (&str, Option<&str>),
         count: Option<u64>,
         severity: Severity,
         text: &str,
-        stream: &str,
-        seq: u64,
+        (stream, seq): (&str, u64),
     ) {
         let masked = mask::line(text);
         let masked = mail::mask(&masked);
@@ -110,7 +120,7 @@ impl Writer<'_> {
             etype: "k8s.log",
             severity: severity.as_str(),
             message: &masked,
-            pod_uid: &self.container.uid,
+            pod_uid: self.container.pod_uid(),
             pod_namespace: &self.container.namespace,
             pod_name: &self.container.pod,
             container: &self.container.name,
@@ -118,9 +128,9 @@ impl Writer<'_> {
             seq,
         };
         // Writing plain texts and numbers to memory cannot fail.
-        if serde_json::to_writer(&mut self.text, &record).is_ok() {
-            self.text.push(b'\n');
-            self.records += 1;
+        if serde_json::to_writer(&mut self.written.text, &record).is_ok() {
+            self.written.text.push(b'\n');
+            self.written.records += 1;
         }
     }
 }

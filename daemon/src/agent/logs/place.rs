@@ -19,6 +19,15 @@ pub struct Container {
     pub name: String,
 }
 
+impl Container {
+    /// The uid by which the API knows its pod. The folder of a static pod bears the hash of its manifest instead: 32 digits
+    /// without dashes.
+    pub fn pod_uid(&self) -> Option<&str> {
+        let is_hash = self.uid.len() == 32 && self.uid.bytes().all(|b| b.is_ascii_hexdigit());
+        (!is_hash).then_some(&self.uid)
+    }
+}
+
 /// The containers of a folder, with their own folders. What is named otherwise is somebody else's.
 pub fn containers(folder: &Path) -> io::Result<Vec<(Container, PathBuf)>> {
     let mut all = Vec::new();
@@ -104,6 +113,9 @@ mod tests {
             (container.namespace.as_str(), container.pod.as_str(), container.uid.as_str(), container.name.as_str()),
             ("shop", "web-1", "0a-1b", "app")
         );
+        assert_eq!(container.pod_uid(), Some("0a-1b"));
+        let is_static = Container { uid: "0123456789abcdef0123456789abcdef".into(), ..container.clone() };
+        assert_eq!(is_static.pod_uid(), None);
         let names: Vec<String> = files(folder).iter().filter_map(|p| name(p).map(str::to_owned)).collect();
         assert_eq!(names, ["0.log.20260101-100000", "0.log.20260101-110000", "0.log", "1.log"]);
     }

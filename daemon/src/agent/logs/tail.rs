@@ -14,7 +14,7 @@ use super::super::health::Health;
 use super::super::outbox::{Given, Outbox, Store};
 use super::super::spool::Lines;
 use super::BelowWarning;
-use super::file::{LogFile, Position};
+use super::file::{CHUNK, LogFile, Position};
 use super::place::{self, Container};
 
 /// How often is looked for new files.
@@ -41,13 +41,16 @@ pub struct Tail {
     health: Arc<Health>,
     outbox: Outbox,
     open: BTreeMap<Inode, LogFile>,
-    /// Files that are read to their end and written to no more, with the source of each; none for those before our time.
-    over: HashMap<Inode, Option<String>>,
+    /// Files that are read to their end and written to no more, or were there before our time, by fingerprint: a place on the
+    /// disk goes to the next file.
+    over: HashMap<Inode, String>,
     /// Positions of files that were not met yet.
     known: BTreeMap<String, String>,
     /// Nobody looked at this node before.
     is_first: bool,
     looked: Option<Instant>,
+    /// Into which every file is read.
+    scratch: Box<[u8]>,
 }
 
 impl Tail {
@@ -65,6 +68,7 @@ impl Tail {
             is_first: store.spool().position(BEGUN).is_none(),
             known,
             looked: None,
+            scratch: vec![0; CHUNK].into(),
         }
     }
 
@@ -87,37 +91,38 @@ impl Tail {
     fn read(&mut self, inode: Inode) -> bool {
         let Some(file) = self.open.get_mut(&inode) else { return false };
         let before = file.position();
-        let read = match file.read(&self.cluster, self.below) {
+        let read = match file.read(&mut self.scratch, &self.cluster, self.below) {
             Ok(read) => read,
             Err(e) => {
                 tracing::warn!(pod = file.container.pod, container = file.container.name, error = %e, "a log cannot be read");
-                let source = format!("{PREFIX}{}", file.fingerprint);
+                // The next look finds it again, if it is there.
+                self.known.insert(format!("{PREFIX}{}", file.fingerprint), before.to_string());
                 self.open.remove(&inode);
-                self.over.insert(inode, Some(source));
                 return false;
             }
         };
         let source = format!("{PREFIX}{}", file.fingerprint);
-        for (reason, n) in [("folded", read.folded), ("low_severity", read.skipped), ("foreign", read.foreign)] {
+        for (reason, n) in [("folded", read.written.folded), ("low_severity", read.written.skipped), ("foreign", read.foreign)] {
             if n > 0 {
                 self.outbox.give_blocking(Given::Skipped(Topic::Logs, reason, n));
             }
         }
         let position = file.position();
-        if read.records > 0 {
+        if read.written.records > 0 {
             let positions = BTreeMap::from([(source.clone(), position.to_string())]);
             self.outbox.give_blocking(Given::Lines(Lines {
                 topic: Topic::Logs,
-                records: read.records,
-                text: read.text,
+                records: read.written.records,
+                text: read.written.text,
                 positions,
             }));
         } else if position != before {
             self.outbox.give_blocking(Given::Position(source.clone(), position.to_string()));
         }
-        if read.is_over {
-            self.open.remove(&inode);
-            self.over.insert(inode, Some(source));
+        if read.is_over
+            && let Some(file) = self.open.remove(&inode)
+        {
+            self.over.insert(inode, file.fingerprint);
         }
         read.has_more
     }
@@ -138,10 +143,10 @@ impl Tail {
         }
         self.open.iter_mut().filter(|(inode, _)| !there.contains(*inode)).for_each(|(_, file)| file.is_old = true);
         let outbox = &self.outbox;
-        self.over.retain(|inode, source| {
+        self.over.retain(|inode, fingerprint| {
             let stays = there.contains(inode);
-            if let Some(source) = source.take_if(|_| !stays) {
-                outbox.give_blocking(Given::Forget(source));
+            if !stays {
+                outbox.give_blocking(Given::Forget(format!("{PREFIX}{fingerprint}")));
             }
             stays
         });
@@ -167,12 +172,16 @@ impl Tail {
             }
             // Cut in its place, it begins anew.
             self.open.remove(&inode);
-            if self.over.contains_key(&inode) {
-                there.insert(inode);
-                continue;
-            }
             let Ok(Some(fingerprint)) = place::fingerprint(&mut file) else { continue };
             there.insert(inode);
+            match self.over.get(&inode) {
+                Some(over) if *over == fingerprint => continue,
+                Some(over) => {
+                    self.outbox.give_blocking(Given::Forget(format!("{PREFIX}{over}")));
+                    self.over.remove(&inode);
+                }
+                None => {}
+            }
             fresh.push((inode, fingerprint, file, place < last));
         }
         // Files before one that was read are read; those behind it are new.
@@ -183,7 +192,7 @@ impl Tail {
             let opened = match known.as_deref().map(str::parse::<Position>) {
                 Some(position) => LogFile::new(Arc::clone(container), fingerprint, file, position.unwrap_or_default()),
                 None if read_before.is_some_and(|read| index < read) || self.is_first && is_old => {
-                    self.over.insert(inode, None);
+                    self.over.insert(inode, fingerprint);
                     continue;
                 }
                 None if self.is_first => LogFile::tail(Arc::clone(container), fingerprint, file, FIRST_LOOK),

@@ -24,7 +24,7 @@ pub struct Counts {
     pub dropped: BTreeMap<String, u64>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
     pub agent: String,
     pub last_block: u64,
@@ -100,6 +100,24 @@ impl Checkpoint {
         *self.sequences.entry(block.topic.as_str().to_owned()).or_default() += block.records;
         self.count(block.topic, |c| c.seen += block.records);
         self.positions.extend(positions);
+    }
+
+    /// Gives a block up; state that went must be told anew.
+    pub fn drop_block(&mut self, block: &Block, reason: &str) {
+        self.done(block);
+        self.count(block.topic, |c| *c.dropped.entry(reason.to_owned()).or_default() += block.records);
+        self.lost += u64::from(block.topic == Topic::Resource);
+    }
+
+    /// Counts as damaged what was seen, is not here, and went nowhere else.
+    pub fn balance(&mut self, blocks: &BTreeMap<u64, Block>) {
+        for (topic, counts) in &mut self.counts {
+            let waiting: u64 = blocks.values().filter(|b| b.topic.as_str() == topic).map(|b| b.records).sum();
+            let known = counts.shipped + waiting + counts.dropped.values().sum::<u64>();
+            if counts.seen > known {
+                *counts.dropped.entry("damaged".to_owned()).or_default() += counts.seen - known;
+            }
+        }
     }
 
     pub fn read_on(&mut self, positions: &BTreeMap<String, String>, forgotten: &[String]) {

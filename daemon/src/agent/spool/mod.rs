@@ -67,6 +67,7 @@ impl Spool {
                 }
             }
         }
+        checkpoint.balance(&blocks);
         let bytes = blocks.values().map(|b| b.bytes).sum();
         let spool = Self { folder: folder.to_owned(), limit, checkpoint, blocks, bytes };
         spool.checkpoint.write(folder)?;
@@ -132,6 +133,11 @@ impl Spool {
         self.blocks.len()
     }
 
+    /// How many blocks of a topic wait.
+    pub fn blocks_of(&self, topic: Topic) -> usize {
+        self.blocks.values().filter(|b| b.topic == topic).count()
+    }
+
     /// When the oldest block was written.
     pub fn oldest(&self) -> Option<Time> {
         self.blocks.values().map(|b| b.at).min()
@@ -144,31 +150,47 @@ impl Spool {
     /// When they cannot be written; then nothing was taken.
     pub fn append(&mut self, batch: &Batch, at: Time) -> io::Result<()> {
         let mut written = Vec::new();
-        for lines in &batch.lines {
-            let id = self.checkpoint.last_block + 1 + written.len() as u64;
-            let block = block::write(&self.folder, id, lines, at)?;
-            written.push((block, lines.positions.clone()));
+        let appended = self.write_blocks(batch, at, &mut written);
+        if appended.is_err() {
+            // Else the next try would leave them beside its own.
+            for block in &written {
+                block::remove(&self.folder, block.id)?;
+            }
         }
-        for (block, positions) in written {
-            self.checkpoint.positions.extend(positions);
-            self.checkpoint.last_block = block.id;
-            self.bytes += block.bytes;
-            self.checkpoint.count(block.topic, |c| c.seen += block.records);
-            *self.checkpoint.sequences.entry(block.topic.as_str().to_owned()).or_default() += block.records;
-            self.blocks.insert(block.id, block);
+        appended
+    }
+
+    fn write_blocks(&mut self, batch: &Batch, at: Time, written: &mut Vec<Block>) -> io::Result<()> {
+        let mut next = self.checkpoint.clone();
+        // First what came without a record: the positions of lines are newer.
+        next.read_on(&batch.positions, &batch.forgotten);
+        for lines in &batch.lines {
+            let block = block::write(&self.folder, next.last_block + 1, lines, at)?;
+            written.push(block.clone());
+            next.adopt(&block, lines.positions.clone());
         }
         for (&(topic, reason), n) in &batch.skipped {
-            self.checkpoint.count(topic, |c| {
+            next.count(topic, |c| {
                 c.seen += n;
                 *c.dropped.entry(reason.to_owned()).or_default() += n;
             });
         }
-        self.checkpoint.read_on(&batch.positions, &batch.forgotten);
-        while self.bytes > self.limit && self.blocks.len() > 1 {
-            let Some(oldest) = self.blocks.keys().next().copied() else { break };
-            self.drop_block(oldest, "spool_full")?;
+        let mut bytes = self.bytes + written.iter().map(|b| b.bytes).sum::<u64>();
+        let mut evicted = Vec::new();
+        // What was just written stays, however large it is.
+        for block in self.blocks.values() {
+            if bytes <= self.limit {
+                break;
+            }
+            bytes -= block.bytes;
+            next.drop_block(block, "spool_full");
+            evicted.push(block.id);
         }
-        self.checkpoint.write(&self.folder)
+        next.write(&self.folder)?;
+        self.checkpoint = next;
+        self.blocks.extend(written.iter().map(|b| (b.id, b.clone())));
+        self.bytes = bytes;
+        evicted.into_iter().try_for_each(|id| self.forget(id))
     }
 
     /// The oldest block of a topic that was not shipped.
@@ -184,37 +206,42 @@ impl Spool {
         block::body(&self.folder, block.id)
     }
 
-    /// Says that a block arrived at the server; `in_vain` says that some of it must be told anew.
+    /// Says that a block arrived at the server; `in_vain` says that some of its state must be told anew.
     ///
     /// # Errors
-    /// When that cannot be written down: then it is sent again.
+    /// When that cannot be written down: then it is still here.
     pub fn shipped(&mut self, id: u64, in_vain: bool) -> io::Result<()> {
-        // Given up while it was on its way: it is counted as dropped, and that stays so.
-        let Some(block) = self.blocks.remove(&id) else { return Ok(()) };
-        self.bytes -= block.bytes;
-        self.checkpoint.done(&block);
-        self.checkpoint.count(block.topic, |c| {
-            c.shipped += block.records;
-            c.shipped_bytes += block.bytes;
-        });
-        self.checkpoint.lost += u64::from(in_vain);
-        self.checkpoint.write(&self.folder)?;
-        block::remove(&self.folder, id)
+        self.end(id, |next, block| {
+            next.done(block);
+            next.count(block.topic, |c| {
+                c.shipped += block.records;
+                c.shipped_bytes += block.bytes;
+            });
+            next.lost += u64::from(in_vain && block.topic == Topic::Resource);
+        })
     }
 
     /// Gives a block up for a reason.
     ///
     /// # Errors
-    /// When that cannot be written down.
+    /// When that cannot be written down: then it is still here.
     pub fn drop_block(&mut self, id: u64, reason: &str) -> io::Result<()> {
-        let Some(block) = self.blocks.remove(&id) else { return Ok(()) };
+        self.end(id, |next, block| next.drop_block(block, reason))
+    }
+
+    /// Writes down what became of a block, then forgets it. One that was given up meanwhile stays counted as that.
+    fn end(&mut self, id: u64, note: impl FnOnce(&mut Checkpoint, &Block)) -> io::Result<()> {
+        let Some(block) = self.blocks.get(&id) else { return Ok(()) };
+        let mut next = self.checkpoint.clone();
+        note(&mut next, block);
+        next.write(&self.folder)?;
         self.bytes -= block.bytes;
-        self.checkpoint.done(&block);
-        self.checkpoint.count(block.topic, |c| *c.dropped.entry(reason.to_owned()).or_default() += block.records);
-        if block.topic == Topic::Resource {
-            self.checkpoint.lost += 1;
-        }
-        self.checkpoint.write(&self.folder)?;
+        self.checkpoint = next;
+        self.forget(id)
+    }
+
+    fn forget(&mut self, id: u64) -> io::Result<()> {
+        self.blocks.remove(&id);
         block::remove(&self.folder, id)
     }
 }
@@ -316,6 +343,29 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_written_down_was_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), 1 << 20, "a").unwrap();
+        spool.append(&batch(Topic::Logs, &["1"], "10"), Time(1)).unwrap();
+        // A folder stands where the checkpoint is to be written.
+        std::fs::create_dir(folder.path().join("checkpoint.part")).unwrap();
+        for _ in 0..3 {
+            assert!(spool.append(&batch(Topic::Logs, &["2"], "11"), Time(2)).is_err());
+        }
+        let first = spool.next(Topic::Logs).unwrap();
+        assert!(spool.shipped(first.id, false).is_err());
+        assert_eq!((balanced(&spool, Topic::Logs), spool.next(Topic::Logs)), ((0, 1, 0), Some(first.clone())));
+        let files = std::fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|e| e == "block"));
+        assert_eq!(files.count(), 1, "no copies are left");
+        std::fs::remove_dir(folder.path().join("checkpoint.part")).unwrap();
+        spool.append(&batch(Topic::Logs, &["2"], "11"), Time(2)).unwrap();
+        spool.shipped(first.id, false).unwrap();
+        assert_eq!((balanced(&spool, Topic::Logs), spool.position("pods")), ((1, 1, 0), Some("11")));
+    }
+
+    #[test]
     fn a_damaged_block_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 1 << 20, "a").unwrap();
@@ -327,7 +377,7 @@ mod tests {
         std::fs::write(&file, bytes).unwrap();
         drop(spool);
         let spool = Spool::open(folder.path(), 1 << 20, "b").unwrap();
-        assert_eq!(spool.damaged(), 1);
+        assert_eq!((spool.damaged(), balanced(&spool, Topic::Logs)), (1, (0, 1, 1)));
         assert_eq!(zstd::decode_all(&spool.body(&spool.next(Topic::Logs).unwrap()).unwrap()[..]).unwrap(), b"2\n");
     }
 }

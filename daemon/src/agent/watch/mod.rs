@@ -1,5 +1,7 @@
 //! Looks at one kind: lists it, then follows its changes from the version where the list, or the last run, ended.
 
+mod ended;
+
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::health::Health;
 use super::outbox::{Given, Outbox, Store};
-use super::{reason, trim};
+use super::trim;
+use ended::{Ended, error_in};
 
 /// How long the server lets a watch go on before it is opened anew, in seconds.
 const WATCH_SECONDS: u32 = 290;
@@ -33,42 +36,6 @@ const DENIED_REST: Duration = Duration::from_secs(30);
 const LITTLE: usize = 2;
 const FIRST_REST: Duration = Duration::from_millis(500);
 const LONGEST_REST: Duration = Duration::from_secs(30);
-
-/// Why looking ended.
-#[derive(Debug)]
-enum Ended {
-    /// The server no longer knows what happened since: everything must be listed.
-    Gone,
-    /// It may not be read.
-    Denied(String),
-    /// The server has no streaming lists.
-    NoStream,
-    /// Anything else.
-    Failed(String),
-}
-
-impl From<kube::Error> for Ended {
-    fn from(error: kube::Error) -> Self {
-        match &error {
-            kube::Error::Api(status) if status.code == 410 => Self::Gone,
-            kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404) => Self::Denied(status.message.clone()),
-            kube::Error::Api(status) if matches!(status.code, 400 | 422) => Self::NoStream,
-            _ => Self::Failed(reason(&error)),
-        }
-    }
-}
-
-impl From<std::io::Error> for Ended {
-    fn from(error: std::io::Error) -> Self {
-        Self::Failed(reason(&error))
-    }
-}
-
-impl From<serde_json::Error> for Ended {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Failed(format!("the server's answer: {error}"))
-    }
-}
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -149,7 +116,11 @@ impl Watcher {
             self.lost = known;
             match ended {
                 Ok(()) => rest = FIRST_REST,
-                Err(Ended::Gone) => version = None,
+                Err(Ended::Gone) => {
+                    version = None;
+                    // A server that forgets as fast as it is asked is not asked faster.
+                    self.pause(&mut rest, began).await;
+                }
                 Err(Ended::NoStream) if self.streams => self.streams = false,
                 Err(Ended::Denied(why)) => {
                     self.health.cannot_watch(self.what.kind, &why);
@@ -162,11 +133,16 @@ impl Watcher {
     }
 
     async fn failed(&self, why: &str, rest: &mut Duration, began: Instant) {
+        tracing::warn!(kind = self.what.kind, why, "the watch is opened again");
+        self.health.cannot_watch(self.what.kind, why);
+        self.pause(rest, began).await;
+    }
+
+    /// Waits, each time in a row twice as long.
+    async fn pause(&self, rest: &mut Duration, began: Instant) {
         if began.elapsed() > LONGEST_REST {
             *rest = FIRST_REST;
         }
-        tracing::warn!(kind = self.what.kind, why, "the watch is opened again");
-        self.health.cannot_watch(self.what.kind, why);
         tokio::time::sleep(rest.mul_f64(rand::random_range(0.5..1.5))).await;
         *rest = (*rest * 2).min(LONGEST_REST);
     }
@@ -245,18 +221,21 @@ impl Watcher {
         let mut next = String::new();
         loop {
             let url = format!("{path}?limit={PAGE}&continue={}", form_urlencoded(&next));
-            let text = self.client.request_text(request(&url)?).await?;
-            let page: Page<'_> = serde_json::from_str(&text)?;
+            let mut text = self.client.request_text(request(&url)?).await?.into_bytes();
+            let page: Page<'_> = serde_json::from_slice(&text)?;
             for item in page.items {
                 listed.insert(key(&trim::known(item)?.uid));
                 self.upsert(item, began, None, true).await?;
             }
-            next = page.metadata.next;
+            let PageMeta { resource_version, next: more } = page.metadata;
+            next = more;
+            // As in a watch: of a Secret nothing stays.
+            text.fill(0);
             if next.is_empty() {
                 self.told.retain(|key, _| listed.contains(key));
-                self.listed(began, &page.metadata.resource_version).await;
+                self.listed(began, &resource_version).await;
                 self.health.watches(self.what.kind, self.told.len());
-                return Ok(page.metadata.resource_version);
+                return Ok(resource_version);
             }
         }
     }
@@ -335,7 +314,7 @@ async fn given_up(lost: &mut watch::Receiver<u64>, before: u64, store: &Store, t
     loop {
         let filled = store.filled.notified();
         let now = *lost.borrow_and_update();
-        if now != before && store.spool().blocks() <= LITTLE {
+        if now != before && store.spool().blocks_of(Topic::Resource) <= LITTLE {
             return now;
         }
         tokio::select! {
@@ -356,21 +335,4 @@ fn request(url: &str) -> Result<axum::http::Request<Vec<u8>>, Ended> {
 
 fn form_urlencoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// What the server says in the middle of a watch.
-fn error_in(object: &RawValue) -> Ended {
-    #[derive(Deserialize)]
-    struct Status {
-        #[serde(default)]
-        code: u16,
-        #[serde(default)]
-        message: String,
-    }
-    match serde_json::from_str::<Status>(object.get()) {
-        Ok(status) if status.code == 410 => Ended::Gone,
-        Ok(status) if matches!(status.code, 400 | 422) => Ended::NoStream,
-        Ok(status) => Ended::Failed(status.message),
-        Err(e) => e.into(),
-    }
 }

@@ -1,0 +1,71 @@
+//! Takes the agent out of a cluster, and nothing else.
+
+use kgrca_core::api::Page;
+use kgrca_core::storage::ApiKey;
+use reqwest::Method;
+
+use super::cluster::{Cluster, Owner, Target, owner};
+use super::{Env, install, manifest};
+use crate::client::{As, Client};
+use crate::error::{CliError, Result, exit};
+use crate::prompt;
+
+/// Remove an agent.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name under which the cluster is known
+    #[arg(long, value_name = "NAME")]
+    cluster: String,
+    #[command(flatten)]
+    target: Target,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
+    let cluster = Cluster::of(&args.target)?;
+    env.out.message(&format!("context `{}` at {}", cluster.context, cluster.address));
+    if let Some(other) = install::installed(&cluster)?.filter(|name| *name != args.cluster) {
+        let hint = "another --kube-context, or another --cluster";
+        return Err(CliError::usage(format!("this cluster is known as `{other}`, not as `{}`", args.cluster)).hint(hint));
+    }
+    prompt::confirm("removing the agent of", &args.cluster, args.yes)?;
+    let mut objects = manifest::all();
+    objects.reverse();
+    for object in &objects {
+        let Some(there) = cluster.get(object)? else { continue };
+        if owner(&there) != Owner::Us {
+            env.out.message(&format!("{} is somebody else's and stays", manifest::name(object)));
+            continue;
+        }
+        if object["kind"] == "Namespace" {
+            let others = cluster.others(manifest::NAMESPACE)?;
+            if let Some(first) = others.first() {
+                let message =
+                    format!("{} stays: it holds {} objects of others, such as {first}", manifest::name(object), others.len());
+                env.out.message(&message);
+                continue;
+            }
+        }
+        cluster.delete(object)?;
+        env.out.message(&format!("{} deleted", manifest::name(object)));
+    }
+    let client = env.client()?;
+    let revoked = revoke_keys(&client, &args.cluster)?;
+    env.out.message(&format!("{revoked} key of the agent revoked"));
+    match client.call(Method::DELETE, As::Tenant, &format!("/api/v1/agents/{}", args.cluster)) {
+        Err(e) if e.exit != exit::NOT_FOUND => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn revoke_keys(client: &Client, cluster: &str) -> Result<usize> {
+    let keys: Page<ApiKey> = client.get(As::Tenant, "/api/v1/keys", &[])?;
+    let name = install::key_name(cluster);
+    let ours: Vec<&ApiKey> = keys.items.iter().filter(|k| k.name == name && k.revoked_at.is_none()).collect();
+    for key in &ours {
+        client.call(Method::DELETE, As::Tenant, &format!("/api/v1/keys/{}", key.key_id))?;
+    }
+    Ok(ours.len())
+}

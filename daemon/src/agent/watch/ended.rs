@@ -1,0 +1,59 @@
+//! Why looking at a kind ended, and what that means for the next look.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::super::reason;
+
+/// Why looking ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The server no longer knows what happened since: everything must be listed.
+    Gone,
+    /// It may not be read.
+    Denied(String),
+    /// The server has no streaming lists.
+    NoStream,
+    /// Anything else.
+    Failed(String),
+}
+
+impl From<kube::Error> for Ended {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 410 => Self::Gone,
+            kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404) => Self::Denied(status.message.clone()),
+            kube::Error::Api(status) if matches!(status.code, 400 | 422) => Self::NoStream,
+            _ => Self::Failed(reason(&error)),
+        }
+    }
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(reason(&error))
+    }
+}
+
+impl From<serde_json::Error> for Ended {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(format!("the server's answer: {error}"))
+    }
+}
+
+/// What the server says in the middle of a watch.
+pub(super) fn error_in(object: &RawValue) -> Ended {
+    #[derive(Deserialize)]
+    struct Status {
+        #[serde(default)]
+        code: u16,
+        #[serde(default)]
+        message: String,
+    }
+    match serde_json::from_str::<Status>(object.get()) {
+        Ok(status) if status.code == 410 => Ended::Gone,
+        Ok(status) if matches!(status.code, 400 | 422) => Ended::NoStream,
+        Ok(status) => Ended::Failed(status.message),
+        Err(e) => e.into(),
+    }
+}
