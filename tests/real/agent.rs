@@ -159,6 +159,66 @@ spec:
       containers: [{name: train, image: "registry.example/train:1"}]
 "#;
 
+/// A Service whose selector is wrong, and who calls it.
+const CALLED: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: lab}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: cart}}
+  template:
+    metadata: {labels: {app: cart}}
+    spec: {containers: [{name: cart, image: "registry.example/cart:1"}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: front, namespace: lab}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: front}}
+  template:
+    metadata: {labels: {app: front}}
+    spec: {containers: [{name: front, image: "registry.example/front:7", env: [{name: CART_ADDR, value: "cart:80"}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: lab}
+spec: {selector: {app: cart-v2}, ports: [{port: 80, targetPort: 8080}]}
+"#;
+
+const SECRETIVE: &str = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: pay}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: pay, namespace: pay}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: pay}}
+  template:
+    metadata: {labels: {app: pay}}
+    spec:
+      containers:
+        - name: pay
+          image: registry.example/pay:3
+          env: [{name: PAY_TOKEN, valueFrom: {secretKeyRef: {name: pay-keys, key: token}}}]
+"#;
+
+/// Plays the kubelet, which alone would find that the Secret is missing.
+fn waits_for_its_secret(kube: &Kube) {
+    let pods = |kube: &Kube| kube.does(&["-n", "pay", "get", "pods", "-o", "name"], None);
+    let runs = |kube: &Kube| kube.does(&["-n", "pay", "get", "pods", "--no-headers"], None).contains("Running");
+    kube.until("the pod runs", 30, runs);
+    let waiting = json!({"reason": "CreateContainerConfigError", "message": "secret \"pay-keys\" not found"});
+    let container = json!({"name": "pay", "ready": false, "started": false, "restartCount": 0, "image": "registry.example/pay:3", "imageID": "", "state": {"waiting": waiting}});
+    let conditions = json!([{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"}]);
+    let status = json!({"status": {"phase": "Pending", "conditions": conditions, "containerStatuses": [container]}}).to_string();
+    kube.does(&["-n", "pay", "patch", pods(kube).trim(), "--subresource=status", "-p", &status], None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_is_explained_from_install_to_uninstall() {
     let kube = Kube::start();
@@ -173,6 +233,11 @@ async fn a_cluster_is_explained_from_install_to_uninstall() {
     kube.apply(WEB);
     cause(&server, &tenant, "namespace/shop", "admission.quota_pods").await;
     cause(&server, &tenant, "app/train", "scheduling.node_selector_mismatch").await;
+    kube.apply(CALLED);
+    cause(&server, &tenant, "app/cart", "service.selector_mismatch").await;
+    kube.apply(SECRETIVE);
+    waits_for_its_secret(&kube);
+    cause(&server, &tenant, "app/pay", "config.secret_missing").await;
     alerted(&agent, folder.path(), &server, &tenant).await;
     agent.terminate();
     let kubeconfig = kube.kubeconfig();

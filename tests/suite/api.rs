@@ -515,3 +515,20 @@ async fn a_plan_has_room_for_so_many_clusters() {
     assert_eq!(server.call(reqwest::Method::PATCH, &path, Some(&server.operator), body).await.status(), 200);
     assert_eq!(send("staging").await.status(), 202, "a larger plan has room at once");
 }
+
+#[tokio::test]
+async fn an_export_keeps_the_order_in_which_records_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Ordered", "pro").await;
+    // Names against the order of arrival: in another order the lower numbers would count as repeats.
+    for (seq, name) in ["c", "b", "a"].iter().enumerate() {
+        let pod = json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(), "cluster": "prod", "kind": "Pod", "uid": name, "namespace": "shop", "name": name, "src": "agent", "seq": seq + 1});
+        server.ingest(&tenant, "resources", pod.to_string().into_bytes()).await;
+    }
+    server.settled(&tenant, 3).await;
+    let path = format!("/api/v1/admin/clients/{}/export/records", tenant.id);
+    let lines = server.call(reqwest::Method::GET, &path, Some(&server.operator), None).await.text().await.unwrap();
+    let of = |line: &str| serde_json::from_str::<Value>(line).unwrap()["value"]["seq"].as_u64().unwrap();
+    assert_eq!(lines.lines().map(of).collect::<Vec<_>>(), [1, 2, 3]);
+}

@@ -24,7 +24,7 @@ fn options() -> Options {
 fn all() -> Vec<PathBuf> {
     let mut found = Vec::new();
     cases(&repository().join("tests/scenarios"), &mut found);
-    assert!(found.len() >= 380);
+    assert!(found.len() >= 385);
     found
 }
 

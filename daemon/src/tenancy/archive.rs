@@ -116,7 +116,9 @@ async fn records(app: &App, (tenant, count): (&Tenant, u32), stream: StreamId, o
             living.insert(stored.key.clone(), stored);
         }
     }
-    let living: Vec<&Stored> = living.values().collect();
+    // In the order in which they came: senders number their records.
+    let mut living: Vec<&Stored> = living.values().collect();
+    living.sort_by_key(|s| s.offset);
     for some in living.chunks(PAGE) {
         send(&some.iter().filter_map(|s| copy(stream.topic, s)).collect::<Vec<_>>(), out).await?;
     }
