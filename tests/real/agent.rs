@@ -187,7 +187,7 @@ metadata: {name: cart, namespace: lab}
 spec: {selector: {app: cart-v2}, ports: [{port: 80, targetPort: 8080}]}
 "#;
 
-const SECRETIVE: &str = r#"
+const SECRETIVE: &str = r"
 apiVersion: v1
 kind: Namespace
 metadata: {name: pay}
@@ -205,7 +205,7 @@ spec:
         - name: pay
           image: registry.example/pay:3
           env: [{name: PAY_TOKEN, valueFrom: {secretKeyRef: {name: pay-keys, key: token}}}]
-"#;
+";
 
 /// Plays the kubelet, which alone would find that the Secret is missing.
 fn waits_for_its_secret(kube: &Kube) {
