@@ -173,3 +173,13 @@ fn what_nobody_misses_was_turned_off_on_purpose() {
     let missed = alert(&json!({"alertname": "HighErrorRate", "namespace": "shop", "deployment": "gateway"}));
     assert_eq!(first(&[&cluster[..], &[missed]].concat()), "app/news runtime.scaled_to_zero");
 }
+
+#[test]
+fn an_incident_of_a_pod_whose_state_did_not_arrive_yet_starts_when_it_was_spoken_of() {
+    let message = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.";
+    let said = say(&[event("Pod", "front-c85759b84-q7c6z", "FailedScheduling", message, ("00:58:00", "00:59:00", 3))]);
+    let started: Vec<String> = said.incidents.iter().map(|i| i.started_at.to_string()).collect();
+    assert_eq!(started.len(), 1, "{started:?}");
+    assert!(started[0].starts_with("2026-01-01T00:5"), "{started:?}");
+    assert!(said.causes.iter().all(|c| c.timestamp.to_string().starts_with("2026-01-01")), "{:?}", said.causes);
+}

@@ -92,7 +92,7 @@ pub struct WatchedKind {
 }
 
 /// Drops that say that something is wrong; the others are repeats and what nobody needs.
-pub const HARMLESS_DROPS: [&str; 6] = ["superseded", "unchanged", "sampled", "other_lease", "folded", "low_severity"];
+pub const HARMLESS_DROPS: [&str; 7] = ["superseded", "unchanged", "sampled", "other_lease", "folded", "low_severity", "foreign"];
 
 /// After how many seconds without a heartbeat an agent counts as silent.
 pub const SILENT_AFTER: u64 = 60;

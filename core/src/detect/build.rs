@@ -48,7 +48,7 @@ impl View<'_> {
     /// Something read off an object as evidence.
     pub(super) fn state_evidence(&self, idx: Idx, what: String) -> Evidence {
         let node = self.graph.get(idx);
-        let at = node.updated.min(self.now);
+        let at = node.known_at().min(self.now);
         Evidence { id: node.id(), at, resource: idx, what }
     }
 

@@ -87,6 +87,11 @@ impl Resource {
         &self.alias.namespace
     }
 
+    /// When it was heard of last: its state, else what was said about it before its state arrived.
+    pub fn known_at(&self) -> Time {
+        if self.updated == Time::default() { self.spoken_of } else { self.updated }
+    }
+
     /// Whether a state record said that it exists and none said that it is gone.
     pub fn is_live(&self) -> bool {
         self.object.is_some() && self.closed.is_none()

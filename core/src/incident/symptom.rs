@@ -197,7 +197,7 @@ fn unwell(view: &View<'_>, findings: &[Finding], add: &mut impl FnMut(Symptom)) 
                 view,
                 SymptomKind::State,
                 node,
-                (view.graph.get(node).updated, view.now),
+                (view.graph.get(node).known_at(), view.now),
                 Severity::Error,
                 LACKS,
                 "node is not ready".into(),

@@ -18,6 +18,8 @@ mod spool;
 mod trim;
 mod watch;
 
+use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +68,7 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
     let metrics = process::install(format)?;
     let folder = &settings.spool;
     let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", folder.display()), "choose another folder with --spool");
+    let _lock = lock(folder)?;
     let fresh = random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
     let store = Store::new(Spool::open(folder, settings.spool_mib << 20, &fresh).map_err(unusable)?);
     let (health, clock) = (Arc::<Health>::default(), Arc::<Clock>::default());
@@ -107,6 +110,21 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
     gathering.await.ok();
     shipping.shutdown().await;
     Ok(())
+}
+
+/// Keeps a second agent out of the spool: both would number their blocks alike. The system gives it back with the process.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", folder.display()), "choose another folder with --spool");
+    std::fs::create_dir_all(folder).map_err(unusable)?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::new(
+            format!("another agent works in {}", folder.display()),
+            "stop it first, or choose another folder with --spool",
+        )),
+        Err(TryLockError::Error(e)) => Err(unusable(e)),
+    }
 }
 
 fn server(settings: &AgentSettings) -> Result<Server, Failure> {

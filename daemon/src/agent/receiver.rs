@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use kgrca_core::api::AgentStatus;
-use kgrca_core::model::Topic;
+use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
 use tokio::sync::oneshot;
 
@@ -91,16 +91,36 @@ async fn alerts(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) 
     if let Err(reject) = parse::parse(Topic::Alerts, &body, &context, &mut Vec::new()) {
         return (StatusCode::BAD_REQUEST, format!("{}\n", reject.message));
     }
-    // On one line, as records lie in the spool.
-    let Ok(line) = serde_json::from_slice::<serde_json::Value>(&body).map(|v| v.to_string().into_bytes()) else {
+    let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(&body) else {
         return (StatusCode::BAD_REQUEST, "the body is not JSON\n".into());
     };
+    if let Err(why) = sound(&webhook) {
+        return (StatusCode::BAD_REQUEST, format!("{why}\n"));
+    }
+    // On one line, as records lie in the spool.
+    let line = webhook.to_string().into_bytes();
     let (durable, is_durable) = oneshot::channel();
     door.outbox.give(Given::Record { topic: Topic::Alerts, replaces: None, line, position: None, durable: Some(durable) }).await;
     match is_durable.await {
         Ok(()) => (StatusCode::OK, String::new()),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the agent is leaving\n".into()),
     }
+}
+
+/// Checks what the server does not insist on, because others send alerts one by one.
+fn sound(webhook: &serde_json::Value) -> Result<(), String> {
+    if webhook["version"] != "4" {
+        return Err(format!("this is no webhook of version 4, but of version {}", webhook["version"]));
+    }
+    for (index, alert) in webhook["alerts"].as_array().into_iter().flatten().enumerate() {
+        if !alert["labels"]["alertname"].is_string() {
+            return Err(format!("alert {index} has no label `alertname`"));
+        }
+        if alert["startsAt"].as_str().and_then(Time::parse).is_none() {
+            return Err(format!("alert {index} has no time `startsAt`"));
+        }
+    }
+    Ok(())
 }
 
 /// Compares without telling by its time how much of it is right.

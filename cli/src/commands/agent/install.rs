@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey};
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::Role;
+use kube::api::DynamicObject;
 use rand::RngExt;
 use reqwest::Method;
 use serde_json::Value;
@@ -68,6 +69,7 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
     if is_loopback(&wanted.server) {
         env.out.message(&format!("agents in the cluster hardly reach {}: --server names what they reach", wanted.server));
     }
+    let wanted = if is_upgrade { with_kept(&cluster, &args.settings, wanted)? } else { wanted };
     let client = env.client()?;
     let known = watching(&status::agents(&client, Some(&wanted.cluster))?).map(|a| a.seen_at);
     let began = Instant::now();
@@ -114,9 +116,7 @@ pub fn installed(cluster: &Cluster) -> Result<Option<String>> {
             return Err(error.hint("it lacks our label app.kubernetes.io/managed-by=kgrca; nothing is overwritten"));
         }
     }
-    let env = deployment.data.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array);
-    let name = env.into_iter().flatten().find(|v| v["name"] == "KGRCA_CLUSTER").and_then(|v| v["value"].as_str());
-    Ok(Some(name.unwrap_or_default().to_owned()))
+    Ok(Some(setting(&deployment, "KGRCA_CLUSTER").unwrap_or_default()))
 }
 
 fn apply(env: &Env<'_>, cluster: &Cluster, objects: &[Value], dry_run: bool) -> Result {
@@ -130,6 +130,30 @@ fn apply(env: &Env<'_>, cluster: &Cluster, objects: &[Value], dry_run: bool) -> 
         env.out.message(&format!("{} {}", manifest::name(object), applied.word()));
     }
     Ok(())
+}
+
+/// What an upgrade does not name stays as it is: where the agents send to, whether they read logs, whom they trust.
+fn with_kept(cluster: &Cluster, given: &Settings, mut wanted: manifest::Wanted) -> Result<manifest::Wanted> {
+    let there = |object: &Value| cluster.get(object).map(|o| o.filter(|o| owner(o) == Owner::Us));
+    if given.server.is_none()
+        && let Some(deployment) = there(&manifest::of_kind("Deployment"))?
+        && let Some(server) = setting(&deployment, "KGRCA_URL")
+    {
+        wanted.server = server;
+    }
+    wanted.logs |= there(&manifest::of_kind("DaemonSet"))?.is_some();
+    if wanted.ca.is_none()
+        && let Some(certificates) = there(&manifest::of_kind("ConfigMap"))?
+    {
+        wanted.ca = certificates.data.pointer("/data/ca.crt").and_then(Value::as_str).map(str::to_owned);
+    }
+    Ok(wanted)
+}
+
+/// A variable of the agent's container.
+fn setting(deployment: &DynamicObject, name: &str) -> Option<String> {
+    let env = deployment.data.pointer("/spec/template/spec/containers/0/env")?.as_array()?;
+    env.iter().find(|v| v["name"] == name)?["value"].as_str().map(str::to_owned)
 }
 
 /// Takes away what an earlier installation had and this one has not.

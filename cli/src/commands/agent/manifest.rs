@@ -242,9 +242,9 @@ pub fn all() -> Vec<Value> {
     objects(&wanted, Some(&Secrets { api_key: any(), alerts_token: any() }))
 }
 
-/// The object of a kind that belongs to the watching agent: its kind, namespace and name are right.
+/// The object of a kind, that of the watching agent where both have one: its kind, namespace and name are right.
 pub fn of_kind(kind: &str) -> Value {
-    all().into_iter().find(|o| o["kind"] == kind && o["metadata"]["name"] != LOGS).unwrap_or_default()
+    all().into_iter().find(|o| o["kind"] == kind && (kind == "DaemonSet" || o["metadata"]["name"] != LOGS)).unwrap_or_default()
 }
 
 /// All objects as documents of YAML.

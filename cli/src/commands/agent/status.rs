@@ -24,12 +24,12 @@ pub fn agents(client: &Client, cluster: Option<&str>) -> Result<Vec<Agent>> {
 
 pub fn status(env: &Env<'_>, args: &Args) -> Result {
     let agents = agents(&env.client()?, args.cluster.as_deref())?;
+    show(env, &agents)?;
     if agents.is_empty() {
         let of = args.cluster.as_ref().map(|c| format!(" of `{c}`")).unwrap_or_default();
-        let hint = "kgrca agent install --cluster NAME";
-        return Err(CliError::new(exit::FOUND, format!("no agent{of} was ever heard of")).hint(hint));
+        let hint = "kgrca agent install --cluster NAME; after that it takes some seconds, or its pods say why not";
+        return Err(CliError::new(exit::FOUND, format!("no agent{of} was heard of")).hint(hint));
     }
-    show(env, &agents)?;
     let is_well = agents.iter().all(|a| a.troubles().is_empty());
     if is_well { Ok(()) } else { Err(CliError::found()) }
 }

@@ -52,8 +52,10 @@ pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
         env.out.message(&format!("{} deleted", manifest::name(object)));
     }
     let client = env.client()?;
-    let revoked = revoke_keys(&client, &args.cluster)?;
-    env.out.message(&format!("{revoked} key of the agent revoked"));
+    let revoked = revoke_keys(&client, &args.cluster)
+        .map_err(|e| e.hint("the agent is gone from the cluster; its key still works: run this again"))?;
+    let keys = if revoked == 1 { "key" } else { "keys" };
+    env.out.message(&format!("{revoked} {keys} of the agent revoked"));
     match client.call(Method::DELETE, As::Tenant, &format!("/api/v1/agents/{}", args.cluster)) {
         Err(e) if e.exit != exit::NOT_FOUND => Err(e),
         _ => Ok(()),
