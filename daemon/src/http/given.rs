@@ -18,6 +18,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Given<T> {
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err(ApiError::invalid("the body is not a JSON object"));
         }
+        if serde_json::from_slice(&body).is_ok_and(|value| is_beyond(&value)) {
+            return Err(ApiError::invalid("the body: a number is greater than 9223372036854775807"));
+        }
         let read = serde_json::from_slice(&body).or_else(|e| with_whole_numbers(&body).ok_or(e));
         read.map(Self).map_err(|e| ApiError::invalid(format!("the body: {e}")))
     }
@@ -28,6 +31,16 @@ fn with_whole_numbers<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     let mut value = serde_json::from_slice(body).ok()?;
     round(&mut value);
     serde_json::from_value(value).ok()
+}
+
+/// Whether a number does not fit into the 64 bits with a sign that the API's document names.
+fn is_beyond(value: &Value) -> bool {
+    match value {
+        Value::Number(n) => n.as_u64().is_some_and(|n| n > i64::MAX as u64),
+        Value::Array(items) => items.iter().any(is_beyond),
+        Value::Object(fields) => fields.values().any(is_beyond),
+        _ => false,
+    }
 }
 
 fn round(value: &mut Value) {
@@ -57,6 +70,8 @@ mod tests {
             |text: &str| with_whole_numbers::<Overrides>(format!(r#"{{"clusters":{text}}}"#).as_bytes()).map(|o| o.clusters);
         assert_eq!(read("42.0"), Some(Some(42)));
         assert_eq!(read("null"), Some(None));
+        assert!(is_beyond(&serde_json::json!({"a": [1, 9_223_372_036_854_775_808_u64]})));
+        assert!(!is_beyond(&serde_json::json!({"a": [i64::MAX, 1e300]})));
         for wrong in ["42.5", "-1.0", "1e300", "\"42\""] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
