@@ -194,8 +194,11 @@ impl Watcher {
                 }
                 "DELETED" => {
                     let meta = trim::known(event.object)?;
-                    *version = Some(meta.resource_version.clone());
-                    self.delete(&meta).await;
+                    // Until a list is whole it has no version at which to go on.
+                    if listed.is_none() {
+                        *version = Some(meta.resource_version.clone());
+                    }
+                    self.delete(&meta, version.clone()).await;
                 }
                 "BOOKMARK" => {
                     let at = trim::known(event.object)?.resource_version;
@@ -290,17 +293,19 @@ impl Watcher {
         told.filter(|(before, _)| !must_name && *before == hash).map(|_| "unchanged")
     }
 
-    async fn delete(&mut self, meta: &trim::Meta) {
-        let key = key(&meta.uid);
-        let position = self.position(meta.resource_version.clone());
-        self.told.remove(&key);
+    async fn delete(&mut self, meta: &trim::Meta, version: Option<String>) {
+        let position = version.map(|v| self.position(v));
+        self.told.remove(&key(&meta.uid));
         // An event that is forgotten happened all the same.
         if self.what.topic != Topic::Resource {
-            return self.outbox.give(Given::Position(position.0, position.1)).await;
+            if let Some((source, at)) = position {
+                self.outbox.give(Given::Position(source, at)).await;
+            }
+            return;
         }
         let line = trim::delete(self.what.kind, &self.what.api_version(), meta, &self.cluster, self.clock.now());
         // Beside the version that may still wait: whoever hears only of the end of an object never knew it.
-        let gone = Given::Record { topic: Topic::Resource, replaces: None, line, position: Some(position), durable: None };
+        let gone = Given::Record { topic: Topic::Resource, replaces: None, line, position, durable: None };
         self.outbox.give(gone).await;
     }
 }
