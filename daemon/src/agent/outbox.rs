@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,19 +52,52 @@ pub enum Given {
     Forget(String),
 }
 
+impl Given {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Record { line, .. } => line.len() as u64,
+            Self::Lines(lines) => lines.text.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
 /// Where sources put what they see. Waits when much waits already.
 #[derive(Clone, Debug)]
-pub struct Outbox(mpsc::Sender<Given>);
+pub struct Outbox {
+    sender: mpsc::Sender<Given>,
+    store: Arc<Store>,
+    /// Bytes that were given and are not in the spool yet.
+    waiting: Arc<AtomicU64>,
+}
 
 impl Outbox {
     /// Gives something; an agent that leaves takes nothing more.
     pub async fn give(&self, given: Given) {
-        self.0.send(given).await.ok();
+        self.waiting.fetch_add(given.bytes(), Ordering::Relaxed);
+        self.sender.send(given).await.ok();
     }
 
     /// The same where nothing else runs on this thread.
     pub fn give_blocking(&self, given: Given) {
-        self.0.blocking_send(given).ok();
+        self.waiting.fetch_add(given.bytes(), Ordering::Relaxed);
+        self.sender.blocking_send(given).ok();
+    }
+
+    /// Waits until half of the spool is free. Whoever lists everything can wait, and must: a list that is larger than the spool
+    /// would push out its own beginning, and begin again for ever.
+    pub async fn room(&self) {
+        loop {
+            let changed = self.store.filled.notified();
+            let free = {
+                let spool = self.store.spool();
+                (spool.limit() / 2).checked_sub(spool.bytes() + self.waiting.load(Ordering::Relaxed))
+            };
+            if free.is_some() {
+                return;
+            }
+            changed.await;
+        }
     }
 }
 
@@ -71,7 +105,7 @@ impl Outbox {
 #[derive(Debug)]
 pub struct Store {
     spool: Mutex<Spool>,
-    /// Told when there is a new block.
+    /// Told when there is a new block, or one less.
     pub filled: Notify,
     /// See [`Spool::lost`].
     pub lost: watch::Sender<u64>,
@@ -125,11 +159,14 @@ struct Gathered {
     batch: Batch,
     durable: Vec<oneshot::Sender<()>>,
     since: Option<Instant>,
+    /// Bytes that it was given.
+    bytes: u64,
 }
 
 impl Gathered {
     fn take(&mut self, given: Given) {
         self.since.get_or_insert_with(Instant::now);
+        self.bytes += given.bytes();
         match given {
             Given::Record { topic, replaces, line, position, durable } => {
                 let pending = self.topics.entry(topic).or_default();
@@ -206,10 +243,12 @@ fn number(text: &mut Vec<u8>, topic: Topic, line: &[u8], agent: &str, seq: u64) 
 /// Gathers until nobody gives any more. Returns the door for sources.
 pub fn open(store: Arc<Store>, clock: Arc<Clock>) -> (Outbox, tokio::task::JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Outbox(sender), tokio::spawn(gather(store, clock, receiver)))
+    let waiting = Arc::<AtomicU64>::default();
+    let outbox = Outbox { sender, store: Arc::clone(&store), waiting: Arc::clone(&waiting) };
+    (outbox, tokio::spawn(gather(store, clock, receiver, waiting)))
 }
 
-async fn gather(store: Arc<Store>, clock: Arc<Clock>, mut given: mpsc::Receiver<Given>) {
+async fn gather(store: Arc<Store>, clock: Arc<Clock>, mut given: mpsc::Receiver<Given>, waiting: Arc<AtomicU64>) {
     let mut gathered = Gathered::default();
     loop {
         let patience = if store.spool().blocks() > BACKLOG { LONG_PATIENCE } else { PATIENCE };
@@ -228,7 +267,10 @@ async fn gather(store: Arc<Store>, clock: Arc<Clock>, mut given: mpsc::Receiver<
             () = async { tokio::time::sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => false,
         };
         if gathered.since.is_some() {
+            let bytes = gathered.bytes;
             flush(&store, &clock, &mut gathered).await;
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
+            store.changed();
         }
         if is_over {
             return;
@@ -254,11 +296,12 @@ async fn flush(store: &Arc<Store>, clock: &Clock, gathered: &mut Gathered) {
     for waits in durable {
         waits.send(()).ok();
     }
-    store.changed();
 }
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
+
     use super::*;
 
     fn record(key: u64, line: &str, position: &str) -> Given {
@@ -284,6 +327,36 @@ mod tests {
             spool.append(&batch, kgrca_core::model::Time(1)).unwrap();
             assert_eq!(spool.position("pods"), Some(last));
         }
+    }
+
+    #[tokio::test]
+    async fn a_list_waits_until_what_it_gave_is_shipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(Spool::open(folder.path(), 2000, "x").unwrap());
+        let (outbox, _gathering) = open(Arc::clone(&store), Arc::default());
+        outbox.room().await;
+        // Longer than half of the spool, whatever compression makes of it.
+        outbox.give(record(1, &format!(r#"{{"a":"{}"}}"#, "x".repeat(1100)), "1")).await;
+        assert!(futures_util::poll!(Box::pin(outbox.room())).is_pending(), "it counts before it is on disk");
+        outbox.room().await;
+        let noise: String = (0..3000_u64).map(|i| format!("{:x}", foldhash::fast::FixedState::default().hash_one(i))).collect();
+        let noise = noise[..2200].to_owned();
+        outbox
+            .give(Given::Lines(Lines { topic: Topic::Logs, records: 1, text: noise.into_bytes(), positions: BTreeMap::new() }))
+            .await;
+        let block = loop {
+            let changed = store.filled.notified();
+            if let Some(block) = store.spool().next(Topic::Logs) {
+                break block;
+            }
+            changed.await;
+        };
+        assert!(block.bytes > 1000, "{}", block.bytes);
+        let mut waits = Box::pin(outbox.room());
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        store.work(move |spool| spool.shipped(block.id, false)).await.unwrap();
+        store.changed();
+        waits.await;
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl Spool {
         self.checkpoint.damaged
     }
 
+    /// Most bytes that may wait.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Bytes that wait.
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -175,6 +175,9 @@ impl Watcher {
             // What is left of a Secret does not stay for longer than it takes to read the next.
             line.fill(0);
             line.clear();
+            if listed.is_some() {
+                self.outbox.room().await;
+            }
             if stream.read_until(b'\n', &mut line).await? == 0 {
                 return if listed.is_some() { Err(Ended::Failed("the list ended early".into())) } else { Ok(()) };
             }
@@ -227,6 +230,7 @@ impl Watcher {
             let mut text = self.client.request_text(request(&url)?).await?.into_bytes();
             let page: Page<'_> = serde_json::from_slice(&text)?;
             for item in page.items {
+                self.outbox.room().await;
                 listed.insert(key(&trim::known(item)?.uid));
                 self.upsert(item, began, None, true).await?;
             }
