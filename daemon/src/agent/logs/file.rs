@@ -102,6 +102,11 @@ impl LogFile {
         Position { from: open.unwrap_or(self.at).min(self.at), done: self.done }
     }
 
+    /// How much of it was seen, also of a line that has no end.
+    pub fn length(&self) -> u64 {
+        self.at + self.rest.len() as u64
+    }
+
     /// Reads some of what is there, at most as much as `scratch` holds.
     pub fn read(&mut self, scratch: &mut [u8], cluster: &str, below: BelowWarning) -> io::Result<Turn> {
         let length = self.file.read(scratch)?;

@@ -8,7 +8,6 @@ mod message;
 mod place;
 mod tail;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,7 +44,7 @@ impl Drop for Leave {
 /// Begins to read: files are read by a thread of their own.
 ///
 /// # Errors
-/// When it cannot be written down that this agent has begun: what is rotated away from then on belongs to it.
+/// When it cannot be written down where this agent begins: what is written from then on belongs to it.
 pub async fn start(
     settings: &AgentSettings,
     store: &Arc<Store>,
@@ -56,8 +55,13 @@ pub async fn start(
     let leave = Leave(Arc::default());
     let is_over = Arc::clone(&leave.0);
     let mut tail = Tail::new(settings, store, Arc::clone(health), outbox.clone());
-    let begun = BTreeMap::from([(tail::BEGUN.to_owned(), "begun".to_owned())]);
-    store.work(move |spool| spool.append(&Batch { positions: begun, ..Batch::default() }, now())).await?;
+    let (mut tail, positions) = tokio::task::spawn_blocking(move || {
+        let positions = tail.begin();
+        (tail, positions)
+    })
+    .await
+    .map_err(std::io::Error::other)?;
+    store.work(move |spool| spool.append(&Batch { positions, ..Batch::default() }, now())).await?;
     let thread = std::thread::spawn(move || {
         while !is_over.load(Ordering::Relaxed) {
             tail.turn();

@@ -33,6 +33,14 @@ const PREFIX: &str = "log/";
 /// Where a file lies on its disk.
 type Inode = (u64, u64);
 
+/// A file that is done. A place on the disk goes to the next file, and who writes may be slower than who renames.
+struct Over {
+    fingerprint: String,
+    position: Position,
+    /// How long it was then.
+    length: u64,
+}
+
 /// Reads the files of a node.
 pub struct Tail {
     folder: PathBuf,
@@ -41,14 +49,13 @@ pub struct Tail {
     health: Arc<Health>,
     outbox: Outbox,
     open: BTreeMap<Inode, LogFile>,
-    /// Files that are read to their end and written to no more, or were there before our time, by fingerprint: a place on the
-    /// disk goes to the next file.
-    over: HashMap<Inode, String>,
+    /// Files that are read to their end and written to no more, or were there before our time.
+    over: HashMap<Inode, Over>,
     /// Positions of files that were not met yet.
     known: BTreeMap<String, String>,
     /// Nobody looked at this node before.
     is_first: bool,
-    looked: Option<Instant>,
+    looked: Instant,
     /// Into which every file is read.
     scratch: Box<[u8]>,
 }
@@ -67,17 +74,28 @@ impl Tail {
             over: HashMap::new(),
             is_first: store.spool().position(BEGUN).is_none(),
             known,
-            looked: None,
+            looked: Instant::now(),
             scratch: vec![0; CHUNK].into(),
         }
     }
 
+    /// Looks for the first time. Returns where to begin in each file, which must be durable before any is read: whoever comes
+    /// after us reads what is not among them from its first line on.
+    pub fn begin(&mut self) -> BTreeMap<String, String> {
+        self.look();
+        self.is_first = false;
+        let open = self.open.values().map(|file| (&file.fingerprint, file.position()));
+        let over = self.over.values().map(|over| (&over.fingerprint, over.position));
+        let mut all: BTreeMap<String, String> =
+            open.chain(over).map(|(fingerprint, position)| (format!("{PREFIX}{fingerprint}"), position.to_string())).collect();
+        all.insert(BEGUN.to_owned(), "begun".to_owned());
+        all
+    }
+
     /// Reads some of every file.
     pub fn turn(&mut self) {
-        if self.looked.is_none_or(|at| at.elapsed() >= LOOK) {
+        if self.looked.elapsed() >= LOOK {
             self.look();
-            self.looked = Some(Instant::now());
-            self.is_first = false;
         }
         let mut has_more = false;
         for inode in self.open.keys().copied().collect::<Vec<_>>() {
@@ -122,13 +140,15 @@ impl Tail {
         if read.is_over
             && let Some(file) = self.open.remove(&inode)
         {
-            self.over.insert(inode, file.fingerprint);
+            let (position, length) = (file.position(), file.length());
+            self.over.insert(inode, Over { fingerprint: file.fingerprint, position, length });
         }
         read.has_more
     }
 
     /// Finds new files, sees which were rotated away, and forgets those that are gone.
     fn look(&mut self) {
+        self.looked = Instant::now();
         let containers = match place::containers(&self.folder) {
             Ok(containers) => containers,
             Err(e) => {
@@ -143,10 +163,10 @@ impl Tail {
         }
         self.open.iter_mut().filter(|(inode, _)| !there.contains(*inode)).for_each(|(_, file)| file.is_old = true);
         let outbox = &self.outbox;
-        self.over.retain(|inode, fingerprint| {
+        self.over.retain(|inode, over| {
             let stays = there.contains(inode);
             if !stays {
-                outbox.give_blocking(Given::Forget(format!("{PREFIX}{fingerprint}")));
+                outbox.give_blocking(Given::Forget(format!("{PREFIX}{}", over.fingerprint)));
             }
             stays
         });
@@ -158,7 +178,6 @@ impl Tail {
     }
 
     fn look_at(&mut self, container: &Arc<Container>, files: Vec<PathBuf>, there: &mut HashSet<Inode>) {
-        let mut fresh = Vec::new();
         let last = files.len().saturating_sub(1);
         for (place, path) in files.into_iter().enumerate() {
             // It may be renamed or removed while it is looked at.
@@ -174,34 +193,107 @@ impl Tail {
             self.open.remove(&inode);
             let Ok(Some(fingerprint)) = place::fingerprint(&mut file) else { continue };
             there.insert(inode);
-            match self.over.get(&inode) {
-                Some(over) if *over == fingerprint => continue,
-                Some(over) => {
-                    self.outbox.give_blocking(Given::Forget(format!("{PREFIX}{over}")));
-                    self.over.remove(&inode);
-                }
-                None => {}
-            }
-            fresh.push((inode, fingerprint, file, place < last));
-        }
-        // Files before one that was read are read; those behind it are new.
-        let read_before =
-            fresh.iter().rposition(|(_, fingerprint, ..)| self.known.contains_key(&format!("{PREFIX}{fingerprint}")));
-        for (index, (inode, fingerprint, file, is_old)) in fresh.into_iter().enumerate() {
-            let known = self.known.remove(&format!("{PREFIX}{fingerprint}"));
-            let opened = match known.as_deref().map(str::parse::<Position>) {
-                Some(position) => LogFile::new(Arc::clone(container), fingerprint, file, position.unwrap_or_default()),
-                None if read_before.is_some_and(|read| index < read) || self.is_first && is_old => {
-                    self.over.insert(inode, fingerprint);
+            match self.over.remove(&inode) {
+                Some(over) if over.fingerprint == fingerprint && over.length >= status.len() => {
+                    self.over.insert(inode, over);
                     continue;
                 }
-                None if self.is_first => LogFile::tail(Arc::clone(container), fingerprint, file, FIRST_LOOK),
-                None => LogFile::new(Arc::clone(container), fingerprint, file, Position::default()),
-            };
-            if let Ok(mut opened) = opened {
-                opened.is_old = is_old;
-                self.open.insert(inode, opened);
+                Some(over) if over.fingerprint == fingerprint => {
+                    self.known.insert(format!("{PREFIX}{fingerprint}"), over.position.to_string());
+                }
+                Some(over) => self.outbox.give_blocking(Given::Forget(format!("{PREFIX}{}", over.fingerprint))),
+                None => {}
             }
+            self.open(container, inode, fingerprint, file, place < last);
         }
+    }
+
+    /// Reads on in a file that was read before, and in another from its beginning; in one that was there before us near its end.
+    fn open(&mut self, container: &Arc<Container>, inode: Inode, fingerprint: String, file: File, is_old: bool) {
+        let container = Arc::clone(container);
+        let known = self.known.remove(&format!("{PREFIX}{fingerprint}"));
+        let opened = match known.as_deref().map(str::parse::<Position>) {
+            Some(position) => LogFile::new(container, fingerprint, file, position.unwrap_or_default()),
+            None if self.is_first && is_old => LogFile::tail(container, fingerprint, file, 0),
+            None if self.is_first => LogFile::tail(container, fingerprint, file, FIRST_LOOK),
+            None => LogFile::new(container, fingerprint, file, Position::default()),
+        };
+        if let Ok(mut opened) = opened {
+            opened.is_old = is_old;
+            self.open.insert(inode, opened);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::super::outbox;
+    use super::super::super::spool::{Batch, Spool};
+    use super::*;
+
+    fn settings(folder: &Path) -> AgentSettings {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            settings: AgentSettings,
+        }
+        let folder = folder.to_str().unwrap();
+        let line = ["x", "--cluster", "prod", "--server", "http://x", "--api-key", "k", "--logs-from", folder];
+        <Line as clap::Parser>::parse_from(line).settings
+    }
+
+    /// Looks and reads once, as an agent that knows these positions. Returns the messages that it gives.
+    fn read(folder: &Path, positions: BTreeMap<String, String>) -> (BTreeMap<String, String>, String) {
+        let place = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(place.path(), 1 << 20, "x").unwrap();
+        spool.append(&Batch { positions, ..Batch::default() }, kgrca_core::model::Time(1)).unwrap();
+        let store = Store::new(spool);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (outbox, gathering) = runtime.block_on(async { outbox::open(Arc::clone(&store), Arc::default()) });
+        let mut tail = Tail::new(&settings(folder), &store, Arc::default(), outbox);
+        let begun = tail.begin();
+        tail.open.values_mut().for_each(|file| file.is_old = true);
+        tail.turn();
+        tail.turn();
+        drop(tail);
+        runtime.block_on(gathering).unwrap();
+        let mut told = String::new();
+        let mut spool = store.spool();
+        while let Some(block) = spool.next(Topic::Logs) {
+            told += &String::from_utf8(zstd::decode_all(&spool.body(&block).unwrap()[..]).unwrap()).unwrap();
+            spool.shipped(block.id, false).unwrap();
+        }
+        drop(spool);
+        (begun, told)
+    }
+
+    fn line(word: &str) -> String {
+        format!("2026-01-01T00:00:00Z stdout F ERROR {word}\n")
+    }
+
+    #[test]
+    fn of_files_that_were_there_before_the_one_that_is_written_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let own = root.path().join("shop_web-1_0a-1b/app");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::write(own.join("0.log.20260101-100000"), line("long ago")).unwrap();
+        std::fs::write(own.join("0.log"), line("today")).unwrap();
+        let (begun, told) = read(root.path(), BTreeMap::new());
+        assert!(told.contains("today") && !told.contains("long ago"), "{told}");
+        // Whoever dies right after the first look begins where that began.
+        let (_, told) = read(root.path(), begun.clone());
+        assert!(told.contains("today") && !told.contains("long ago"), "{told}");
+        // A reader that died between two files that both came after it: the newer one was read first, and is known.
+        std::fs::write(own.join("0.log.20260101-110000"), line("in between")).unwrap();
+        std::fs::write(own.join("0.log.20260101-120000"), line("known")).unwrap();
+        let mut file = File::open(own.join("0.log.20260101-120000")).unwrap();
+        let known = place::fingerprint(&mut file).unwrap().unwrap();
+        let length = line("known").len();
+        let mut positions = begun;
+        positions.insert(format!("{PREFIX}{known}"), format!("{length} {length} 0"));
+        let (_, told) = read(root.path(), positions);
+        assert!(told.contains("in between") && !told.contains("known") && !told.contains("long ago"), "{told}");
     }
 }
