@@ -8,6 +8,7 @@ mod audit;
 mod client;
 pub mod conformance;
 pub mod cypher;
+mod door;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
@@ -21,6 +22,7 @@ mod tenant;
 
 pub use audit::{Audit, AuditEntry, first_break, hex};
 pub use client::{ApiKey, Client, ClientState, Role, Scope};
+pub use door::{Door, partition_of};
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{
     CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode, ResourceFilter, Subgraph, TimelineFilter,

@@ -7,7 +7,7 @@ use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject};
 use kgrca_core::storage::{
     AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, IncidentNode, IncidentRow, Offset, Stored, StreamId,
-    Tenant,
+    Tenant, partition_of,
 };
 
 use super::worker::Worker;
@@ -215,7 +215,7 @@ pub(super) fn read_one(tenant: &Tenant, topic: Topic, stored: &Stored, out: &mut
 
 /// Another producer's hash, or fewer partitions than there are now, may have led a record astray: it is sent on.
 fn misplaced(tenant: &Tenant, (own, count): Partition, stream: StreamId, stored: &Stored, first: &Record) -> Option<Entry> {
-    let partition = super::partition_of(tenant, &first.cluster, count);
+    let partition = partition_of(tenant, &first.cluster, count);
     let entry = || Entry {
         stream: StreamId { partition, ..stream },
         key: stored.key.clone(),

@@ -169,7 +169,7 @@ mod tests {
             let owners = owners(n);
             let mut shares = vec![0_usize; n];
             for tenant in tenants() {
-                let partition = super::super::partition_of(&tenant, "prod", 6);
+                let partition = kgrca_core::storage::partition_of(&tenant, "prod", 6);
                 let owner = owner_of(&owners, &tenant, partition).unwrap();
                 shares[owners.iter().position(|o| o == owner).unwrap()] += 1;
             }

@@ -15,16 +15,11 @@ use std::time::Duration;
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
-use kgrca_core::storage::{Stored, Tenant};
+use kgrca_core::storage::{Stored, Tenant, partition_of};
 use tokio::sync::{Notify, watch};
 
 use crate::storage::Stores;
 use told::Told;
-
-/// The partition of a cluster: CRC32 of `client_id/cluster`.
-pub fn partition_of(tenant: &Tenant, cluster: &str, partitions: u32) -> u32 {
-    crc32fast::hash(format!("{tenant}/{cluster}").as_bytes()) % partitions.max(1)
-}
 
 /// The cluster of a record of the log; of a tombstone by its key, as our door writes it.
 pub fn cluster_of(tenant: &Tenant, topic: Topic, stored: &Stored) -> Option<String> {

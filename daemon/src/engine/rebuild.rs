@@ -7,7 +7,7 @@ use std::time::Instant;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::KEPT;
 use kgrca_core::model::{Record, Str, Topic};
-use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId};
+use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId, partition_of};
 
 use super::batch;
 use super::snapshot::Snapshot;
@@ -40,7 +40,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
     let (mut clusters, replayed) = replay_all(worker, &offsets, snapshot).await?;
     for row in stores.meta.clusters(tenant).await? {
         // The other partitions restore theirs.
-        if super::partition_of(tenant, &row.cluster, worker.partitions) != partition {
+        if partition_of(tenant, &row.cluster, worker.partitions) != partition {
             continue;
         }
         let state = clusters.entry(row.cluster.as_str().into()).or_insert_with(|| ClusterState::new(row.cluster.as_str()));
@@ -105,7 +105,7 @@ fn replay(clusters: &mut BTreeMap<Str, ClusterState>, worker: &Worker, topic: To
         return;
     }
     // What was sent on to another partition lives there.
-    let is_own = |r: &Record| super::partition_of(&worker.tenant, &r.cluster, worker.partitions) == worker.partition;
+    let is_own = |r: &Record| partition_of(&worker.tenant, &r.cluster, worker.partitions) == worker.partition;
     for record in records.into_iter().filter(is_own) {
         let state = clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone()));
         if state.admit(topic, &record) {

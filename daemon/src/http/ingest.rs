@@ -8,9 +8,9 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Json, extract};
 use kgrca_core::api::{DeadLetter, Ingested, RejectedItem};
-use kgrca_core::model::{Body, Op, Record, Str, Time, Topic};
+use kgrca_core::model::{Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject, mask};
-use kgrca_core::storage::{Entry, StreamId, Tenant};
+use kgrca_core::storage::{Door, Entry, StreamId, Tenant};
 use serde_json::value::RawValue;
 
 use super::clusters;
@@ -140,6 +140,7 @@ fn read_batch(
     let items = split(body)?;
     let mut batch =
         Batch { entries: Vec::with_capacity(items.len()), accepted: 0, rejected: Vec::new(), clusters: BTreeSet::new() };
+    let door = Door { topic, cluster, received_at, partition };
     let context = Context { received_at, cluster, client_id: Some(tenant.as_str()) };
     let mut records = Vec::new();
     for (index, item) in items.iter().enumerate() {
@@ -151,9 +152,9 @@ fn read_batch(
                         batch.clusters.insert(record.cluster.clone());
                     }
                 }
-                accept(&mut batch, topic, item, &records, cluster, received_at, partition);
+                batch.accepted += door.admit(item, &records, &mut batch.entries);
             }
-            Err(reject) => refuse(&mut batch, tenant, topic, index, item, &reject, received_at, partition),
+            Err(reject) => refuse(&mut batch, tenant, &door, index, item, &reject),
         }
     }
     Ok(batch)
@@ -201,94 +202,13 @@ fn parts(body: &[u8]) -> Result<Vec<&[u8]>, ApiError> {
     Ok(trimmed.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|l| !l.is_empty()).collect())
 }
 
-fn accept(
-    batch: &mut Batch,
-    topic: Topic,
-    item: &[u8],
-    records: &[Record],
-    cluster: Option<&str>,
-    received_at: Time,
-    partition: &dyn Fn(&str) -> u32,
-) {
-    let Some(first) = records.first() else {
-        batch.accepted += 1;
-        return;
-    };
-    let masked = mask::record(topic, item);
-    if topic == Topic::Alerts && records.iter().any(|r| r.cluster != first.cluster) {
-        return accept_by_cluster(batch, &masked, records, received_at, partition);
-    }
-    let named = with_cluster(topic, &masked, cluster);
-    let stream = StreamId { topic, partition: partition(&first.cluster) };
-    batch.entries.push(Entry { stream, key: key(first), value: named.into_boxed_slice(), received_at });
-    batch.accepted += 1;
-    if matches!(first.body, Body::State(Op::Delete, _) | Body::Topology(Op::Delete, _)) {
-        batch.entries.push(Entry { stream, key: key(first), value: Box::default(), received_at });
-    }
-}
-
-/// A webhook about several clusters becomes one for each: clusters lie in partitions of their own.
-fn accept_by_cluster(batch: &mut Batch, item: &[u8], records: &[Record], received_at: Time, partition: &dyn Fn(&str) -> u32) {
-    let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(item) else { return };
-    let clusters: std::collections::BTreeSet<&str> = records.iter().map(|r| &*r.cluster).collect();
-    for cluster in clusters {
-        let mut part = webhook.clone();
-        if let Some(alerts) = part["alerts"].as_array_mut() {
-            // A record per alert, in their order.
-            let mut own = records.iter().map(|r| &*r.cluster == cluster);
-            alerts.retain(|_| own.next().unwrap_or(false));
-        }
-        let stream = StreamId { topic: Topic::Alerts, partition: partition(cluster) };
-        let value = part.to_string().into_bytes().into();
-        batch.entries.push(Entry { stream, key: cluster.as_bytes().into(), value, received_at });
-        batch.accepted += 1;
-    }
-}
-
-/// State records keep the object's id as key, so the cluster that only the sender knew is written into them.
-fn with_cluster(topic: Topic, item: &[u8], cluster: Option<&str>) -> Vec<u8> {
-    let Some(cluster) = cluster.filter(|_| matches!(topic, Topic::Resource | Topic::Topology)) else { return item.to_vec() };
-    match serde_json::from_slice::<serde_json::Value>(item) {
-        Ok(serde_json::Value::Object(mut map)) if !map.contains_key("cluster") => {
-            map.insert("cluster".into(), cluster.into());
-            serde_json::to_vec(&map).unwrap_or_else(|_| item.to_vec())
-        }
-        _ => item.to_vec(),
-    }
-}
-
-/// The object's id on the compacted topics, the cluster elsewhere.
-fn key(record: &Record) -> Box<[u8]> {
-    match &record.body {
-        Body::State(_, object) => {
-            let meta = &object.meta;
-            // By name: of those that bore it the newest is what a rebuild needs, and a DELETE may not know the uid.
-            let named = format!("{}/{}/{}", meta.kind, meta.namespace, meta.name);
-            let id = if meta.name.is_empty() { meta.uid.as_deref().map_or(named, str::to_owned) } else { named };
-            format!("{}/{id}", record.cluster).into_bytes().into()
-        }
-        Body::Topology(_, edge) => format!("{}/{}", record.cluster, edge.id).into_bytes().into(),
-        Body::Sync { kind, .. } => format!("{}/sync/{kind}/{}", record.cluster, record.at.0).into_bytes().into(),
-        _ => record.cluster.as_bytes().into(),
-    }
-}
-
 /// Whether a record is a Kubernetes object, whatever door it came to.
 fn looks_like_object(item: &[u8]) -> bool {
     item.windows(6).any(|w| w == b"\"kind\"")
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename the batch's context")]
-fn refuse(
-    batch: &mut Batch,
-    tenant: &Tenant,
-    topic: Topic,
-    index: usize,
-    item: &[u8],
-    reject: &Reject,
-    at: Time,
-    partition: &dyn Fn(&str) -> u32,
-) {
+fn refuse(batch: &mut Batch, tenant: &Tenant, door: &Door<'_>, index: usize, item: &[u8], reject: &Reject) {
+    let topic = door.topic;
     let reason = reject.reason.as_str();
     metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => reason).increment(1);
     batch.rejected.push(RejectedItem { index, reason: reason.to_owned(), message: reject.message.clone() });
@@ -301,14 +221,19 @@ fn refuse(
     let record = if keep { mask::line(&String::from_utf8_lossy(masked)).into_owned() } else { String::new() };
     let letter = DeadLetter {
         id: 0,
-        at,
+        at: door.received_at,
         topic: topic.as_str().to_owned(),
         reason: reason.to_owned(),
         message: reject.message.clone(),
         record,
     };
-    let stream = StreamId { topic: Topic::Dlq, partition: partition(tenant.as_str()) };
+    let stream = StreamId { topic: Topic::Dlq, partition: (door.partition)(tenant.as_str()) };
     if let Ok(value) = serde_json::to_vec(&letter) {
-        batch.entries.push(Entry { stream, key: tenant.as_str().as_bytes().into(), value: value.into(), received_at: at });
+        batch.entries.push(Entry {
+            stream,
+            key: tenant.as_str().as_bytes().into(),
+            value: value.into(),
+            received_at: door.received_at,
+        });
     }
 }

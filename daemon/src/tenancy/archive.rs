@@ -13,7 +13,7 @@ use kgrca_core::rca::Answer;
 use kgrca_core::storage::archive::{IncidentCopy, Part, RecordCopy};
 use kgrca_core::storage::{
     Client, ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Saga, SagaState, Step, StepState, Stored, StreamId,
-    Tenant,
+    Tenant, partition_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc::Sender;
 
 use crate::app::App;
-use crate::engine::{cluster_of, partition_of};
+use crate::engine::cluster_of;
 use crate::process::now;
 
 /// How many resources or episodes are read and sent at once, how many incidents, each with hundreds of answers, and how many

@@ -1,11 +1,11 @@
 //! More partitions: clusters move to others, and take the newest state of their objects with them.
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Client, ClientState, Entry, Error, ErrorKind, Stored, StreamId, Tenant};
+use kgrca_core::storage::{Client, ClientState, Entry, Error, ErrorKind, Stored, StreamId, Tenant, partition_of};
 
 use super::steps;
 use crate::app::App;
-use crate::engine::{cluster_of, partition_of};
+use crate::engine::cluster_of;
 
 /// How many records are moved at once.
 const CHUNK: usize = 5000;
