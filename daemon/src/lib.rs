@@ -4,6 +4,7 @@
 #[cfg(feature = "agent")]
 pub mod agent;
 mod error;
+mod kafka;
 pub mod process;
 mod secret;
 

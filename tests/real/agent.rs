@@ -30,14 +30,20 @@ pub(crate) fn environment(kube: &Kube, folder: &Path, server: &Server) -> Vec<(S
     let deployment = kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).unwrap();
     let secret = kube.get(&["-n", "observability", "secret", "kgrca-agent"]).unwrap();
     for key in ["api-key", "alerts-token"] {
-        let decoded = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let value = feed(decoded, secret["data"][key].as_str().unwrap());
-        std::fs::write(folder.join(key), value).unwrap();
+        std::fs::write(folder.join(key), plain(&secret["data"][key])).unwrap();
+    }
+    if let Some(kafka) = kube.get(&["-n", "observability", "secret", "kgrca-agent-kafka"]) {
+        std::fs::create_dir_all(folder.join("kafka")).unwrap();
+        std::fs::write(folder.join("kafka/url"), plain(&kafka["data"]["url"])).unwrap();
+    }
+    if let Some(ca) = kube.get(&["-n", "observability", "configmap", "kgrca-agent"]) {
+        std::fs::create_dir_all(folder.join("ca")).unwrap();
+        std::fs::write(folder.join("ca/ca.crt"), ca["data"]["ca.crt"].as_str().unwrap()).unwrap();
     }
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let keys = folder.to_str().unwrap();
     let of_pod = container["env"].as_array().unwrap().iter().filter_map(|v| {
-        let value = v["value"].as_str()?.replace("/etc/kgrca", keys);
+        let value = v["value"].as_str()?.replace("/etc/kgrca-", &format!("{keys}/")).replace("/etc/kgrca", keys);
         Some((v["name"].as_str()?.to_owned(), value))
     });
     let token = kube.does(&["-n", "observability", "create", "token", "kgrca-agent", "--duration", "1h"], None);
@@ -49,6 +55,12 @@ pub(crate) fn environment(kube: &Kube, folder: &Path, server: &Server) -> Vec<(S
     all.push(("KUBECONFIG".into(), folder.join("kubeconfig").to_str().unwrap().into()));
     all.push(("KGRCA_URL".into(), server.url.clone()));
     all
+}
+
+/// A value of a Secret.
+fn plain(value: &Value) -> String {
+    let decoding = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    feed(decoding, value.as_str().unwrap())
 }
 
 fn feed(mut child: Child, text: &str) -> String {
@@ -98,7 +110,7 @@ async fn cause(server: &Server, tenant: &Tenant, component: &str, fault: &str) {
 }
 
 /// Posts a notification as Alertmanager does, and waits until the server knows it.
-async fn alerted(agent: &AgentProcess, folder: &Path, server: &Server, tenant: &Tenant) {
+pub(crate) async fn alerted(agent: &AgentProcess, folder: &Path, server: &Server, tenant: &Tenant) {
     let now = jiff::Timestamp::now();
     let labels = json!({"alertname": "HighLatency", "namespace": "shop", "deployment": "web", "severity": "critical"});
     let alert = json!({"status": "firing", "labels": labels, "annotations": {"summary": "slow"}, "startsAt": now.to_string(), "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus:9090", "fingerprint": "c0ffee"});

@@ -14,24 +14,32 @@ use crate::agent::{environment, kgrca, told};
 use crate::logs::balanced;
 
 /// A cluster, a server, and what ties them together.
-struct Around {
-    kube: Kube,
-    folder: tempfile::TempDir,
+pub(crate) struct Around {
+    pub kube: Kube,
+    pub folder: tempfile::TempDir,
     proxy: Proxy,
-    tenant: Tenant,
+    pub tenant: Tenant,
 }
 
 impl Around {
     async fn start() -> (Self, Server) {
+        Self::with(&[], |_| Vec::new()).await
+    }
+
+    /// The same on other stores, with more arguments of `agent install`.
+    pub async fn with(stores: &[&str], install: impl FnOnce(&Tenant) -> Vec<String>) -> (Self, Server) {
         let kube = Kube::start();
         kube.nodes(0, 3);
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start(folder.path(), &[]);
+        let server = Server::start(folder.path(), stores);
         let tenant = server.tenant("Trouble", "enterprise").await;
         let proxy = Proxy::start(server.url.rsplit(':').next().unwrap().parse().unwrap()).await;
         let kubeconfig = kube.kubeconfig();
-        let install = ["agent", "install", "--cluster", "prod", "--wait=false", "--kubeconfig", kubeconfig.to_str().unwrap()];
-        let done = kgrca(&server, &tenant, &install);
+        let more = install(&tenant);
+        let mut arguments =
+            vec!["agent", "install", "--cluster", "prod", "--wait=false", "--kubeconfig", kubeconfig.to_str().unwrap()];
+        arguments.extend(more.iter().map(String::as_str));
+        let done = kgrca(&server, &tenant, &arguments);
         assert_eq!(done.status.code(), Some(0), "{}", told(&done));
         (Self { kube, folder, proxy, tenant }, server)
     }
@@ -42,13 +50,13 @@ impl Around {
         server
     }
 
-    fn environment(&self, server: &Server) -> Vec<(String, String)> {
+    pub fn environment(&self, server: &Server) -> Vec<(String, String)> {
         let mut all = environment(&self.kube, self.folder.path(), server);
         all.push(("KGRCA_URL".into(), format!("http://127.0.0.1:{}", self.proxy.port)));
         all
     }
 
-    fn agent(&self, environment: &[(String, String)]) -> AgentProcess {
+    pub fn agent(&self, environment: &[(String, String)]) -> AgentProcess {
         AgentProcess::start(&self.folder.path().join("agent"), environment)
     }
 
@@ -59,7 +67,7 @@ impl Around {
     }
 
     /// Waits until the server knows what there is, and nothing else.
-    async fn agrees(&self, server: &Server, seconds: u64) {
+    pub async fn agrees(&self, server: &Server, seconds: u64) {
         for kind in ["Pod", "ConfigMap", "Deployment", "ReplicaSet"] {
             let deadline = Instant::now() + Duration::from_secs(seconds);
             loop {
@@ -91,7 +99,7 @@ async fn known(server: &Server, tenant: &Tenant, kind: &str) -> BTreeSet<String>
 }
 
 /// A deployment, so many times.
-fn deployment(name: &str, replicas: usize) -> String {
+pub(crate) fn deployment(name: &str, replicas: usize) -> String {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"},
         "spec": {

@@ -79,10 +79,6 @@ fn import(server: &Server, folder: &Path, more: &[&str]) -> Output {
     operator(server, &[&["tenant", "import", folder.to_str().unwrap()], more].concat())
 }
 
-fn tenant_of(created: &Value) -> Tenant {
-    Tenant { id: created["client_id"].as_str().unwrap().into(), key: created["api_key"].as_str().unwrap().into() }
-}
-
 /// What a tenant's users see of it: every incident with its answer, and what lies around the first one.
 async fn seen(server: &Server, tenant: &Tenant) -> Vec<Value> {
     let list = server.get("/api/v1/incidents?limit=500", &tenant.key).await;
@@ -140,7 +136,7 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
     let servers = stack.daemon(&place("servers"));
     let created = json_of(&import(&servers, &place("one"), &[]));
     assert_eq!(created["kafka_password"].as_str().map(str::len), Some(32), "its user in Kafka can log in");
-    let there = tenant_of(&created);
+    let there = Tenant::told(&created);
     assert_eq!(servers.settled(&there, 0).await["records"]["seen"], 0, "nothing is counted twice");
     assert_eq!(seen(&servers, &there).await, before, "incidents, answers and acts are what they were");
     assert_eq!(self::living(&servers, &there).await, living, "the live state is what it was");
@@ -148,7 +144,7 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
     serve(&servers, &there, json!({"state": "suspended"})).await;
     export(&servers, &there, &place("two"));
 
-    let back = tenant_of(&json_of(&import(&files, &place("two"), &[])));
+    let back = Tenant::told(&json_of(&import(&files, &place("two"), &[])));
     assert_eq!(seen(&files, &back).await, then, "also on the way back");
     assert_eq!(self::living(&files, &back).await, living);
 }
@@ -198,7 +194,7 @@ async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goe
     let open = json_of(&operator(&server, &["saga", "list", "--open"]));
     assert_eq!(open["items"].as_array().unwrap().len(), 1, "it still waits for the rest: {open}");
     let created = json_of(&import(&server, &out, &["--resume", saga]));
-    let again = tenant_of(&created);
+    let again = Tenant::told(&created);
     let count = |stats: &Value| stats["stored"].clone();
     let (old, new) = (server.get("/api/v1/graph/stats", &tenant.key).await, server.get("/api/v1/graph/stats", &again.key).await);
     assert_eq!(count(&old)["incidents"], count(&new)["incidents"]);

@@ -70,12 +70,17 @@ fn manifest(more: &[&str]) -> String {
 fn the_agents_chart_holds_what_the_command_applies() {
     let common = ["cluster=prod", "server=https://kgrca.example.com", "existingSecret=kgrca-agent", "namespace.create=true"];
     let folder = tempfile::tempdir().unwrap();
+    let kafka = "kafka://client-acme-7f3k2a:password@kafka.example.com:9093?tls=true";
     let ca = folder.path().join("ca.crt");
     std::fs::write(&ca, "-----BEGIN CERTIFICATE-----").unwrap();
     for (values, flags) in [
         (&[][..], &[][..]),
         (&["logs.enabled=true"][..], &["--logs"][..]),
         (&["ca=-----BEGIN CERTIFICATE-----"][..], &["--ca-file", ca.to_str().unwrap()][..]),
+        (
+            &["kafka.enabled=true", "kafka.existingSecret=kgrca-agent-kafka", "logs.enabled=true"][..],
+            &["--logs", "--kafka", kafka],
+        ),
     ] {
         let of_chart = objects(&rendered("kgrca-agent", "observability", &[&common[..], values].concat()));
         let of_command = objects(&manifest(flags));
@@ -90,7 +95,16 @@ fn the_agents_chart_holds_what_the_command_applies() {
 fn charts_are_sound_and_the_api_server_takes_them() {
     let kube = Kube::start();
     kube.does(&["create", "namespace", "observability"], None);
-    let agent = ["cluster=prod", "server=https://kgrca.example.com", "apiKey=kg_x", "alertsToken=t", "logs.enabled=true"];
+    let kafka = "kafka.url=kafka://client-acme-7f3k2a:p@k.example.com:9093";
+    let agent = [
+        "cluster=prod",
+        "server=https://kgrca.example.com",
+        "apiKey=kg_x",
+        "alertsToken=t",
+        "logs.enabled=true",
+        "kafka.enabled=true",
+        kafka,
+    ];
     let server = ["ingress.enabled=true", "ingress.tlsSecretName=tls", "tls.secretName=tls"];
     for (name, values) in [("kgrca-agent", &agent[..]), ("kgrca-server", &server), ("kgrca-server", &[]), ("kgrca-single", &[])] {
         let chart = chart(name);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
 
 mod agent;
+mod agent_kafka;
 mod agent_trouble;
 mod archive;
 mod charts;

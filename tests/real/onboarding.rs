@@ -166,10 +166,7 @@ async fn gone(server: &Server, id: &str) {
 
 /// The new tenant's key sends a record that is worked off.
 async fn works(server: &Server, created: &Value) {
-    let tenant = kgrca_tests::server::Tenant {
-        id: created["client_id"].as_str().unwrap().into(),
-        key: created["api_key"].as_str().unwrap().into(),
-    };
+    let tenant = kgrca_tests::server::Tenant::told(created);
     let event = json!({"event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod", "reason": "Started", "message": "x", "subject": {"kind": "Pod", "ns": "shop", "name": "web"}});
     server.ingest(&tenant, "events", event.to_string().into_bytes()).await;
     server.settled(&tenant, 1).await;

@@ -77,7 +77,7 @@ fn the_agent_alone_needs_nothing_of_the_server() {
     let tree = String::from_utf8(tree.stdout).unwrap();
     let has = |name: &str| tree.lines().any(|l| l.split(' ').next() == Some(name));
     assert!(has("kube-client") && has("reqwest"), "{tree}");
-    for name in ["rdkafka", "sqlx", "neo4rs", "redis", "marsdb-graph", "utoipa-axum", "kafka-protocol"] {
+    for name in ["sqlx", "neo4rs", "redis", "marsdb-graph", "utoipa-axum", "kafka-protocol"] {
         assert!(!has(name), "the agent would ship {name}");
     }
 }

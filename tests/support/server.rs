@@ -29,6 +29,19 @@ pub struct Tenant {
     pub id: String,
     /// Its first key.
     pub key: String,
+    /// The password of its user in Kafka, where the log is there.
+    pub kafka_password: Option<String>,
+}
+
+impl Tenant {
+    /// What the answer to a creation tells.
+    pub fn told(created: &Value) -> Self {
+        Self {
+            id: created["client_id"].as_str().unwrap().into(),
+            key: created["api_key"].as_str().unwrap().into(),
+            kafka_password: created["kafka_password"].as_str().map(str::to_owned),
+        }
+    }
 }
 
 impl Server {
@@ -132,8 +145,7 @@ impl Server {
         let body = json!({"name": name, "plan": plan}).to_string().into_bytes();
         let response = self.call(Method::POST, "/api/v1/admin/clients", Some(&self.operator), Some(body)).await;
         assert_eq!(response.status(), 201);
-        let created: Value = response.json().await.unwrap();
-        Tenant { id: created["client_id"].as_str().unwrap().into(), key: created["api_key"].as_str().unwrap().into() }
+        Tenant::told(&response.json().await.unwrap())
     }
 
     /// Creates a key with scopes.

@@ -35,12 +35,15 @@ pub struct AgentSettings {
     /// Name of the cluster it is in
     #[arg(long, env = "KGRCA_CLUSTER")]
     pub cluster: String,
-    /// Where records go: the address of the API
+    /// The address of the API: records go there, unless they go to Kafka, and word of how the agent fares
     #[arg(long = "server", env = "KGRCA_URL")]
     pub server: String,
     /// The tenant's key with the scope `ingest`
     #[arg(long, env = "KGRCA_API_KEY", hide_env_values = true)]
     pub api_key: Secret,
+    /// Ship records to Kafka: `kafka://client-…:PASSWORD@host:9093?tls=true`, with the tenant's user
+    #[arg(long, env = "KGRCA_KAFKA_URL", hide_env_values = true)]
+    pub kafka: Option<Secret>,
     /// Certificates in PEM of those who sign the server's, besides the system's
     #[arg(long, env = "KGRCA_CA_FILE")]
     pub ca_file: Option<PathBuf>,

@@ -38,13 +38,14 @@ impl Health {
         open(&self.kinds).values().cloned().collect()
     }
 
-    /// The server takes what is sent of a topic; or says, or does not say, why not.
-    pub fn ships(&self, topic: &'static str, trouble: Option<String>) {
+    /// What is sent of a topic is taken; or somebody says, or does not say, why not. Returns whether that was in trouble before.
+    pub fn ships(&self, topic: &'static str, trouble: Option<String>) -> bool {
         let mut all = open(&self.shipping);
-        match trouble {
+        let before = match trouble {
             Some(trouble) => all.insert(topic, trouble),
             None => all.remove(topic),
         };
+        before.is_some()
     }
 
     /// Why something is not shipped.

@@ -33,13 +33,14 @@ pub use config::AgentSettings;
 pub use config::{Command, CommandLine};
 
 use crate::error::Failure;
+use crate::kafka::KafkaSettings;
 use crate::process::{self, LogFormat, now, random};
 use clock::Clock;
 use health::Health;
 use heartbeat::Identity;
 use outbox::{Outbox, Store};
 use receiver::Door;
-use ship::Server;
+use ship::{Kafka, Server, Target};
 use spool::Spool;
 
 /// How long one request to the server may take.
@@ -73,6 +74,7 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
     let store = Store::new(Spool::open(folder, settings.spool_mib << 20, &fresh).map_err(unusable)?);
     let (health, clock) = (Arc::<Health>::default(), Arc::<Clock>::default());
     let server = server(&settings)?;
+    let target = target(&settings, &server)?;
     ship::learn_time(&server, &clock).await;
     let (outbox, gathering) = outbox::open(Arc::clone(&store), Arc::clone(&clock));
     let mut sources = JoinSet::new();
@@ -100,7 +102,7 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
     listen(&settings, door, &mut sources).await?;
     let mut shipping = JoinSet::new();
     for topic in [Topic::Resource, Topic::Events, Topic::Logs, Topic::Alerts] {
-        shipping.spawn(ship::ship(topic, server.clone(), Arc::clone(&store), Arc::clone(&health), Arc::clone(&clock)));
+        shipping.spawn(ship::ship(topic, target.clone(), Arc::clone(&store), Arc::clone(&health), Arc::clone(&clock)));
     }
     shipping.spawn(heartbeat::beat(identity, server, store, health, clock));
     process::stop_signal().await;
@@ -145,6 +147,16 @@ fn server(settings: &AgentSettings) -> Result<Server, Failure> {
         return Err(failed(format!("`{url}` is no address of a server: it begins with https://")));
     }
     Ok(Server { http, url, key, cluster: settings.cluster.clone() })
+}
+
+/// Where records go.
+fn target(settings: &AgentSettings, server: &Server) -> Result<Target, Failure> {
+    let Some(url) = &settings.kafka else { return Ok(Target::Api(server.clone())) };
+    let mut kafka = KafkaSettings::parse(url.resolved()?.trim())?;
+    if kafka.tls && kafka.ca.is_none() {
+        kafka.ca = settings.ca_file.as_ref().map(|file| file.display().to_string());
+    }
+    Ok(Target::Kafka(Arc::new(Kafka::open(&kafka, &settings.cluster)?)))
 }
 
 /// Begins to watch every kind. Returns the API server's version.

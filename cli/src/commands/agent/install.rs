@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey};
+use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey, Page};
 use kgrca_core::model::{Time, Topic};
-use kgrca_core::storage::Role;
+use kgrca_core::storage::{ApiKey, Role};
 use kube::api::DynamicObject;
 use rand::RngExt;
 use reqwest::Method;
@@ -53,7 +53,7 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
     let wanted = args.settings.wanted(env)?;
     let is_printed = matches!(env.out.format, Format::Yaml | Format::Json);
     if args.dry_run && is_printed {
-        return show(env, &manifest::objects(&wanted, None));
+        return show(env, &manifest::objects(&wanted, Vec::new()));
     }
     let cluster = Cluster::of(&args.target)?;
     env.out.message(&format!("context `{}` at {}", cluster.context, cluster.address));
@@ -66,19 +66,22 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
         return Err(CliError::usage(format!("this cluster is known as `{other}`, not as `{}`", wanted.cluster))
             .hint(format!("--cluster {other}; or kgrca agent uninstall --cluster {other} first")));
     }
-    if is_loopback(&wanted.server) {
-        env.out.message(&format!("agents in the cluster hardly reach {}: --server names what they reach", wanted.server));
-    }
+    warn_of_loopback(env, &wanted);
     let wanted = if is_upgrade { with_kept(&cluster, &args.settings, wanted)? } else { wanted };
     let client = env.client()?;
     let known = watching(&status::agents(&client, Some(&wanted.cluster))?).map(|a| a.seen_at);
     let began = Instant::now();
     remove_unwanted(env, &cluster, &wanted, args.dry_run)?;
     let has_secret = cluster.get(&manifest::of_kind("Secret"))?.is_some();
-    let made = if has_secret || args.dry_run { None } else { Some(new_secrets(&client, &wanted.cluster)?) };
-    let secrets = made.as_ref().map(|(secrets, _)| secrets);
+    let made = match (has_secret, args.dry_run) {
+        (true, _) => None,
+        (false, true) => Some(untried_secrets(&client)?),
+        (false, false) => Some(new_secrets(&client, &wanted.cluster)?),
+    };
+    let mut secrets: Vec<Value> = made.iter().map(|(secrets, _)| manifest::secret(secrets)).collect();
+    secrets.extend(args.settings.kafka.as_deref().map(manifest::kafka_secret));
     if let Err(e) = apply(env, &cluster, &manifest::objects(&wanted, secrets), args.dry_run) {
-        if let Some((_, key_id)) = made {
+        if let Some((_, Some(key_id))) = made {
             // A key that nobody has is of no use, and a Secret with a dead one would be kept by the next try.
             let _ = cluster.delete(&manifest::of_kind("Secret"));
             let _ = client.call(Method::DELETE, As::Tenant, &format!("/api/v1/keys/{key_id}"));
@@ -86,7 +89,7 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
         return Err(e);
     }
     if args.dry_run {
-        env.out.message("nothing was changed; the agents' key would be made, too");
+        env.out.message("nothing was changed");
         return Ok(());
     }
     if !args.wait {
@@ -94,6 +97,12 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
         return Ok(());
     }
     wait(env, &client, &wanted.cluster, known, (began, Duration::from_secs(args.timeout)))
+}
+
+pub fn warn_of_loopback(env: &Env<'_>, wanted: &manifest::Wanted) {
+    if is_loopback(&wanted.server) {
+        env.out.message(&format!("agents in the cluster hardly reach {}: --server names what they reach", wanted.server));
+    }
 }
 
 fn is_loopback(server: &str) -> bool {
@@ -142,6 +151,7 @@ fn with_kept(cluster: &Cluster, given: &Settings, mut wanted: manifest::Wanted) 
         wanted.server = server;
     }
     wanted.logs |= there(&manifest::of_kind("DaemonSet"))?.is_some();
+    wanted.kafka |= there(&manifest::kafka_secret(""))?.is_some();
     if wanted.ca.is_none()
         && let Some(certificates) = there(&manifest::of_kind("ConfigMap"))?
     {
@@ -158,10 +168,13 @@ fn setting(deployment: &DynamicObject, name: &str) -> Option<String> {
 
 /// Takes away what an earlier installation had and this one has not.
 fn remove_unwanted(env: &Env<'_>, cluster: &Cluster, wanted: &manifest::Wanted, dry_run: bool) -> Result {
-    let kept: Vec<String> = manifest::objects(wanted, None).iter().map(manifest::name).collect();
+    let mut kept: Vec<String> = manifest::objects(wanted, Vec::new()).iter().map(manifest::name).collect();
+    // Secrets are made once, or given anew.
+    kept.push(manifest::name(&manifest::of_kind("Secret")));
+    kept.extend(wanted.kafka.then(|| manifest::name(&manifest::kafka_secret(""))));
     for object in manifest::all() {
         let name = manifest::name(&object);
-        if kept.contains(&name) || object["kind"] == "Secret" || !cluster.get(&object)?.is_some_and(|o| owner(&o) == Owner::Us) {
+        if kept.contains(&name) || !cluster.get(&object)?.is_some_and(|o| owner(&o) == Owner::Us) {
             continue;
         }
         if !dry_run {
@@ -172,16 +185,24 @@ fn remove_unwanted(env: &Env<'_>, cluster: &Cluster, wanted: &manifest::Wanted, 
     Ok(())
 }
 
+fn needs_admin(e: CliError) -> CliError {
+    if e.exit == exit::NOT_ALLOWED { e.hint("making the agents' key needs a key with the scope `admin`") } else { e }
+}
+
+/// Secrets for the API server to look at, once it is known that real ones could be made.
+fn untried_secrets(client: &Client) -> Result<(Secrets, Option<String>)> {
+    let _: Page<ApiKey> = client.get(As::Tenant, "/api/v1/keys", &[]).map_err(needs_admin)?;
+    Ok((Secrets { api_key: "untried".into(), alerts_token: "untried".into() }, None))
+}
+
 /// Makes the agents' secrets. Returns the key's id, too.
-fn new_secrets(client: &Client, cluster: &str) -> Result<(Secrets, String)> {
+fn new_secrets(client: &Client, cluster: &str) -> Result<(Secrets, Option<String>)> {
     let wish = NewOwnKey { name: key_name(cluster), role: Role::Agent };
-    let created: CreatedKey = client.send(Method::POST, As::Tenant, "/api/v1/keys", &wish).map_err(|e| {
-        if e.exit == exit::NOT_ALLOWED { e.hint("making the agents' key needs a key with the scope `admin`") } else { e }
-    })?;
+    let created: CreatedKey = client.send(Method::POST, As::Tenant, "/api/v1/keys", &wish).map_err(needs_admin)?;
     let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     let mut random = rand::rng();
     let alerts_token = (0..32).map(|_| char::from(letters[random.random_range(0..letters.len())])).collect();
-    Ok((Secrets { api_key: created.api_key, alerts_token }, created.key.key_id))
+    Ok((Secrets { api_key: created.api_key, alerts_token }, Some(created.key.key_id)))
 }
 
 fn watching(agents: &[Agent]) -> Option<&Agent> {

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub const NAMESPACE: &str = "observability";
 /// Name of the watching agent and of what belongs to it.
 pub const NAME: &str = "kgrca-agent";
+/// Name of the Secret with the address of Kafka, user and password in it.
+pub const KAFKA: &str = "kgrca-agent-kafka";
 /// Name of the agent that reads logs.
 pub const LOGS: &str = "kgrca-agent-logs";
 /// Where the agents listen: probes, and alerts.
@@ -29,6 +31,8 @@ pub struct Wanted {
     pub logs: bool,
     /// Certificates of those who sign the server's, in PEM.
     pub ca: Option<String>,
+    /// Whether records go to Kafka; its address is in a Secret of its own.
+    pub kafka: bool,
 }
 
 /// What is secret.
@@ -48,10 +52,10 @@ fn meta(name: &str) -> Value {
     json!({"name": name, "namespace": NAMESPACE, "labels": labels(name)})
 }
 
-/// All objects in the order in which they are made.
-pub fn objects(wanted: &Wanted, secrets: Option<&Secrets>) -> Vec<Value> {
+/// All objects in the order in which they are made, with these Secrets among them.
+pub fn objects(wanted: &Wanted, secrets: Vec<Value>) -> Vec<Value> {
     let mut all = vec![namespace(wanted.logs), account(NAME), role(), binding()];
-    all.extend(secrets.map(secret));
+    all.extend(secrets);
     all.extend(wanted.ca.as_ref().map(|ca| certificates(ca)));
     all.extend([service(), policy(), deployment(wanted)]);
     if wanted.logs {
@@ -97,11 +101,17 @@ fn binding() -> Value {
     })
 }
 
-fn secret(secrets: &Secrets) -> Value {
+/// The Secret with the agents' keys.
+pub fn secret(secrets: &Secrets) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": meta(NAME), "type": "Opaque",
         "stringData": {"api-key": secrets.api_key, "alerts-token": secrets.alerts_token},
     })
+}
+
+/// The Secret with the address of Kafka.
+pub fn kafka_secret(url: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": meta(KAFKA), "type": "Opaque", "stringData": {"url": url}})
 }
 
 fn certificates(ca: &str) -> Value {
@@ -147,6 +157,9 @@ fn environment(wanted: &Wanted) -> Vec<Value> {
     if wanted.ca.is_some() {
         all.push(json!({"name": "KGRCA_CA_FILE", "value": "/etc/kgrca-ca/ca.crt"}));
     }
+    if wanted.kafka {
+        all.push(json!({"name": "KGRCA_KAFKA_URL", "value": "${file:/etc/kgrca-kafka/url}"}));
+    }
     all
 }
 
@@ -158,6 +171,9 @@ fn container(wanted: &Wanted, more: Vec<Value>, mounts: Vec<Value>, security: &V
     ];
     if wanted.ca.is_some() {
         all_mounts.push(json!({"name": "ca", "mountPath": "/etc/kgrca-ca", "readOnly": true}));
+    }
+    if wanted.kafka {
+        all_mounts.push(json!({"name": "kafka", "mountPath": "/etc/kgrca-kafka", "readOnly": true}));
     }
     all_mounts.extend(mounts);
     let env = [environment(wanted), more].concat();
@@ -175,6 +191,9 @@ fn volumes(wanted: &Wanted, spool: Value, more: Vec<Value>) -> Vec<Value> {
     let mut all = vec![json!({"name": "keys", "secret": {"secretName": NAME}}), spool];
     if wanted.ca.is_some() {
         all.push(json!({"name": "ca", "configMap": {"name": NAME}}));
+    }
+    if wanted.kafka {
+        all.push(json!({"name": "kafka", "secret": {"secretName": KAFKA}}));
     }
     all.extend(more);
     all
@@ -238,13 +257,13 @@ fn daemon_set(wanted: &Wanted) -> Value {
 /// Everything that an agent may have, whatever was asked for.
 pub fn all() -> Vec<Value> {
     let any = || String::new();
-    let wanted = Wanted { cluster: any(), server: any(), image: any(), logs: true, ca: Some(any()) };
-    objects(&wanted, Some(&Secrets { api_key: any(), alerts_token: any() }))
+    let wanted = Wanted { cluster: any(), server: any(), image: any(), logs: true, ca: Some(any()), kafka: true };
+    objects(&wanted, vec![secret(&Secrets { api_key: any(), alerts_token: any() }), kafka_secret("")])
 }
 
-/// The object of a kind, that of the watching agent where both have one: its kind, namespace and name are right.
+/// The object of a kind, the first where there are two: its kind, namespace and name are right.
 pub fn of_kind(kind: &str) -> Value {
-    all().into_iter().find(|o| o["kind"] == kind && (kind == "DaemonSet" || o["metadata"]["name"] != LOGS)).unwrap_or_default()
+    all().into_iter().find(|o| o["kind"] == kind).unwrap_or_default()
 }
 
 /// All objects as documents of YAML.

@@ -8,6 +8,8 @@ mod uninstall;
 
 use std::path::PathBuf;
 
+use kgrca_core::storage::Tenant;
+
 use crate::error::{CliError, Result};
 
 use super::Env;
@@ -48,6 +50,10 @@ pub(super) struct Settings {
     /// Read the logs of every node, too: a folder of the node, which only a privileged namespace may mount
     #[arg(long)]
     logs: bool,
+    /// Ship records to Kafka: kafka://client-…:PASSWORD@host:9093?tls=true, with the tenant's user; the server still hears how
+    /// the agents fare
+    #[arg(long, value_name = "URL", env = "KGRCA_KAFKA_URL", hide_env_values = true)]
+    kafka: Option<String>,
     /// Certificates in PEM of those who sign the server's, when it is not a public authority
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -73,7 +79,18 @@ impl Settings {
             Some(server) => server.clone(),
             None => env.context()?.url,
         };
-        Ok(Wanted { cluster: self.cluster.clone(), server, image: self.image.clone(), logs: self.logs, ca })
+        let kafka = self.kafka.as_deref().map(of_a_tenant).transpose()?.is_some();
+        Ok(Wanted { cluster: self.cluster.clone(), server, image: self.image.clone(), logs: self.logs, ca, kafka })
+    }
+}
+
+/// Sees that an address of Kafka names a tenant's user; whether it works the agent tells.
+fn of_a_tenant(url: &str) -> Result {
+    let user = url.strip_prefix("kafka://").and_then(|rest| rest.rsplit_once('@')?.0.split_once(':')).map(|(user, _)| user);
+    match user.and_then(Tenant::parse) {
+        Some(_) => Ok(()),
+        None => Err(CliError::usage("--kafka: that is no address with the user of a tenant")
+            .hint("kafka://client-…:PASSWORD@HOST:9093?tls=true; `kgrca tenant create` told user and password")),
     }
 }
 
@@ -91,11 +108,18 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
 }
 
 fn print(env: &Env<'_>, args: &ManifestArgs) -> Result {
-    let objects = manifest::objects(&args.settings.wanted(env)?, None);
+    let wanted = args.settings.wanted(env)?;
     env.out.message(&format!(
         "the agents' keys are not among them: kubectl -n {} create secret generic {} --from-file=api-key=FILE --from-file=alerts-token=FILE",
         manifest::NAMESPACE,
         manifest::NAME
     ));
-    install::show(env, &objects)
+    if wanted.kafka {
+        let (namespace, name) = (manifest::NAMESPACE, manifest::KAFKA);
+        env.out.message(&format!(
+            "nor is Kafka's address: kubectl -n {namespace} create secret generic {name} --from-file=url=FILE"
+        ));
+    }
+    install::warn_of_loopback(env, &wanted);
+    install::show(env, &manifest::objects(&wanted, Vec::new()))
 }

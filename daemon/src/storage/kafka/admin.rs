@@ -24,7 +24,7 @@ use kgrca_core::model::Topic;
 use kgrca_core::storage::{Error, ErrorKind, Result, Tenant};
 
 use super::connection::Connection;
-use super::settings::KafkaSettings;
+use crate::kafka::{KafkaSettings, topic_name};
 
 /// How long brokers may take to make or remove topics, in milliseconds.
 const PATIENCE_MS: i32 = 15_000;
@@ -42,11 +42,6 @@ const SET: i8 = 0;
 
 /// Sets up and takes down what tenants need in a cluster. Every act may be repeated.
 pub struct KafkaAdmin(KafkaSettings);
-
-/// The name of a tenant's topic.
-pub(super) fn topic_name(tenant: &Tenant, topic: Topic) -> String {
-    format!("{tenant}.{}", topic.as_str())
-}
 
 fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_owned())

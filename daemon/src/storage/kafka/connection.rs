@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::scram::Exchange;
-use super::settings::KafkaSettings;
+use crate::kafka::KafkaSettings;
 
 /// How long a broker may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,8 +8,6 @@ mod connection;
 mod reader;
 mod record;
 mod scram;
-mod settings;
-mod writer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,10 +21,10 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
 pub use admin::KafkaAdmin;
-use admin::topic_name;
 use reader::Reader;
-pub use settings::KafkaSettings;
-use writer::Writer;
+
+pub use crate::kafka::KafkaSettings;
+use crate::kafka::{Outgoing, Writer, failed, topic_name};
 
 /// How long brokers may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,16 +69,6 @@ impl Arrivals {
     fn of(&self, tenant: &str, partition: u32) -> Arc<Notify> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry((tenant.to_owned(), partition)).or_default())
-    }
-}
-
-fn failed(what: &str, error: &KafkaError) -> Error {
-    let failed = Error::new(ErrorKind::Unavailable, format!("log: Kafka: {what}: {error}"));
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-            failed.hint("the tenant's topics are missing: `kgrca saga list` shows how far it was set up")
-        }
-        _ => failed,
     }
 }
 
@@ -258,10 +246,24 @@ impl Shared {
     }
 }
 
+impl KafkaLog {
+    /// Sends messages that only fill a gap.
+    async fn fill(&self, tenant: &Tenant, stream: StreamId, count: u64) -> Result<()> {
+        let filler = |_| Outgoing {
+            topic: topic_name(tenant, stream.topic),
+            partition: stream.partition,
+            key: b"filler",
+            value: Some(b""),
+            headers: record::filler(),
+        };
+        self.writer.deliver((0..count as usize).map(filler)).await
+    }
+}
+
 #[async_trait::async_trait]
 impl EventLog for KafkaLog {
     async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()> {
-        self.writer.append(tenant, entries).await
+        self.writer.append(tenant, &entries).await
     }
 
     async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
@@ -343,7 +345,7 @@ impl EventLog for KafkaLog {
             let message = format!("log: Kafka: {name}/{} ends at {end}, and {offset} was committed", stream.partition);
             return Err(Error::new(ErrorKind::Corrupt, message).hint("the topic was made anew or lost its records: restore it"));
         }
-        self.writer.fill(tenant, stream, offset.saturating_sub(end)).await?;
+        self.fill(tenant, stream, offset.saturating_sub(end)).await?;
         Ok(end)
     }
 

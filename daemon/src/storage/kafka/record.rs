@@ -1,18 +1,10 @@
-//! Records as messages and back.
+//! Messages as records.
 
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Entry, Stored};
+use kgrca_core::storage::Stored;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 
-/// When the door took a record, in microseconds, eight bytes: a message's own time has milliseconds and is the broker's.
-const RECEIVED_AT: &str = "kgrca-at";
-/// Marks a message that only fills a gap.
-const FILLER: &str = "kgrca-filler";
-
-pub(super) fn headers(entry: &Entry) -> OwnedHeaders {
-    let at = entry.received_at.0.to_be_bytes();
-    OwnedHeaders::new_with_capacity(1).insert(Header { key: RECEIVED_AT, value: Some(&at) })
-}
+use crate::kafka::{FILLER, RECEIVED_AT};
 
 pub(super) fn filler() -> OwnedHeaders {
     OwnedHeaders::new_with_capacity(1).insert(Header { key: FILLER, value: Some(b"") })

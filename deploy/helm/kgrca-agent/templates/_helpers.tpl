@@ -32,6 +32,29 @@ env:
   {{- if .root.Values.ca }}
   - {name: KGRCA_CA_FILE, value: /etc/kgrca-ca/ca.crt}
   {{- end }}
+  {{- if .root.Values.kafka.enabled }}
+  - {name: KGRCA_KAFKA_URL, value: "${file:/etc/kgrca-kafka/url}"}
+  {{- end }}
+{{- end }}
+
+{{- define "kgrca-agent.mounts" -}}
+- {name: keys, mountPath: /etc/kgrca, readOnly: true}
+- {name: spool, mountPath: /var/lib/kgrca}
+{{- if .Values.ca }}
+- {name: ca, mountPath: /etc/kgrca-ca, readOnly: true}
+{{- end }}
+{{- if .Values.kafka.enabled }}
+- {name: kafka, mountPath: /etc/kgrca-kafka, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "kgrca-agent.volumes" -}}
+{{- if .Values.ca }}
+- {name: ca, configMap: {name: kgrca-agent}}
+{{- end }}
+{{- if .Values.kafka.enabled }}
+- {name: kafka, secret: {secretName: {{ .Values.kafka.existingSecret | default "kgrca-agent-kafka" }}}}
+{{- end }}
 {{- end }}
 
 {{- define "kgrca-agent.probes" -}}

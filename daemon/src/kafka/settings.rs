@@ -32,7 +32,7 @@ impl KafkaSettings {
     /// # Errors
     /// Says what is wrong, never the password.
     pub fn parse(url: &str) -> Result<Self> {
-        let wrong = |what: &str| Error::new(ErrorKind::Internal, format!("log: the URL of Kafka: {what}")).hint(FORM);
+        let wrong = |what: &str| Error::new(ErrorKind::Internal, format!("the URL of Kafka: {what}")).hint(FORM);
         let rest = url.strip_prefix("kafka://").ok_or_else(|| wrong("it does not begin with kafka://"))?;
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (user, hosts) = place.rsplit_once('@').map_or((None, place), |(user, hosts)| (Some(user), hosts));
@@ -60,7 +60,7 @@ impl KafkaSettings {
     }
 
     /// The same for librdkafka.
-    pub(super) fn client(&self) -> ClientConfig {
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.brokers.join(",")).set("client.id", "kgrcad");
         // Soon after a broker came back, and not tighter than a second.
