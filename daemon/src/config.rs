@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[cfg(feature = "agent")]
 use crate::agent::AgentSettings;
 use crate::error::Failure;
+use crate::probe::ProbeSettings;
 use crate::process::LogFormat;
 use crate::secret::Secret;
 
@@ -98,6 +99,8 @@ pub enum Command {
     #[cfg(feature = "agent")]
     /// Watches a cluster, or reads the logs of a node, and ships what it sees to a server
     Agent(Box<AgentSettings>),
+    /// Asks whether a server or an agent is up
+    Probe(ProbeSettings),
 }
 
 impl Settings {

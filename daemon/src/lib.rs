@@ -5,6 +5,7 @@
 pub mod agent;
 mod error;
 mod kafka;
+pub mod probe;
 pub mod process;
 mod secret;
 

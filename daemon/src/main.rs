@@ -26,7 +26,12 @@ async fn run() -> Result<(), Failure> {
     let mut settings = Settings::parse();
     match settings.command.take() {
         Some(Command::Migrate) => {
-            migrated(kgrca_daemon::migrate(&settings).await?);
+            let done = kgrca_daemon::migrate(&settings).await?;
+            told(&format!("{done} migrations were run on the metadata of --meta-url"));
+            Ok(())
+        }
+        Some(Command::Probe(wish)) => {
+            told(&kgrca_daemon::probe::probe(&wish).await?);
             Ok(())
         }
         #[cfg(feature = "agent")]
@@ -42,14 +47,18 @@ async fn run() -> Result<(), Failure> {
 #[cfg(not(feature = "server"))]
 async fn run() -> Result<(), Failure> {
     let line = kgrca_daemon::agent::CommandLine::parse();
-    let kgrca_daemon::agent::Command::Agent(settings) = line.command;
-    kgrca_daemon::agent::run(*settings, line.log_format).await
+    match line.command {
+        kgrca_daemon::agent::Command::Agent(settings) => kgrca_daemon::agent::run(*settings, line.log_format).await,
+        kgrca_daemon::agent::Command::Probe(wish) => {
+            told(&kgrca_daemon::probe::probe(&wish).await?);
+            Ok(())
+        }
+    }
 }
 
-#[cfg(feature = "server")]
 #[expect(clippy::print_stdout, reason = "the answer to a command")]
-fn migrated(done: usize) {
-    println!("{done} migrations were run on the metadata of --meta-url");
+fn told(answer: &str) {
+    println!("{answer}");
 }
 
 #[expect(clippy::print_stderr, reason = "before logging is set up, and for people at a terminal")]

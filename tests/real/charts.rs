@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use kgrca_tests::kube::Kube;
+use kgrca_tests::kube::{AgentProcess, Kube};
 use kgrca_tests::{binary, repository, services};
 use serde_json::Value;
 
@@ -82,7 +82,8 @@ fn the_agents_chart_holds_what_the_command_applies() {
             &["--logs", "--kafka", kafka],
         ),
     ] {
-        let of_chart = objects(&rendered("kgrca-agent", "observability", &[&common[..], values].concat()));
+        let mut of_chart = objects(&rendered("kgrca-agent", "observability", &[&common[..], values].concat()));
+        assert!(of_chart.remove("\"Pod\"/\"kgrca-agent-test\"").is_some(), "what `helm test` runs is Helm's alone");
         let of_command = objects(&manifest(flags));
         assert_eq!(of_chart.keys().collect::<Vec<_>>(), of_command.keys().collect::<Vec<_>>());
         for (name, object) in &of_command {
@@ -106,7 +107,14 @@ fn charts_are_sound_and_the_api_server_takes_them() {
         kafka,
     ];
     let server = ["ingress.enabled=true", "ingress.tlsSecretName=tls", "tls.secretName=tls"];
-    for (name, values) in [("kgrca-agent", &agent[..]), ("kgrca-server", &server), ("kgrca-server", &[]), ("kgrca-single", &[])] {
+    // Kinds of others, by their own definitions.
+    let crds = services::installed("helm").join("crds");
+    kube.does(&["apply", "--server-side", "-f", crds.to_str().unwrap()], None);
+    kube.does(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None);
+    let scaled = ["worker.keda.enabled=true", "worker.keda.serverAddress=http://prometheus:9090", "serviceMonitor.enabled=true"];
+    for (name, values) in
+        [("kgrca-agent", &agent[..]), ("kgrca-server", &server), ("kgrca-server", &scaled), ("kgrca-single", &[])]
+    {
         let chart = chart(name);
         let mut lint = vec!["lint", "--strict", chart.to_str().unwrap()];
         for value in values {
@@ -136,6 +144,15 @@ fn helm_installs_the_agent_and_takes_it_away() {
     let install = ["install", "kgrca-agent", own.to_str().unwrap(), "--create-namespace", "--set", values];
     helm(&[&install[..], &common].concat());
     assert!(kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_some());
+    // `helm test` fails where nobody answers, and passes where the agent does.
+    let logs = tempfile::tempdir().unwrap();
+    let environment = [("KGRCA_CLUSTER", "prod"), ("KGRCA_URL", "http://127.0.0.1:1"), ("KGRCA_API_KEY", "kg_x")];
+    let mut environment: Vec<(String, String)> = environment.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+    environment.push(("KGRCA_LOGS_FROM".into(), logs.path().to_str().unwrap().into()));
+    let agent = AgentProcess::start(&logs.path().join("agent"), &environment);
+    for (address, passes) in [("http://127.0.0.1:1", false), (agent.url.as_str(), true)] {
+        assert_eq!(helm_test(&kube, &common, address), passes, "{address}");
+    }
     // What Helm manages is left to it.
     let arguments = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
     let refused = Command::new(binary("kgrca")).args(arguments).env("KGRCA_URL", "http://127.0.0.1:1").output().unwrap();
@@ -143,6 +160,24 @@ fn helm_installs_the_agent_and_takes_it_away() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("Helm manages"), "{}", String::from_utf8_lossy(&refused.stderr));
     helm(&[&["uninstall", "kgrca-agent", "--wait"][..], &common].concat());
     assert!(kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_none());
+}
+
+/// Runs `helm test`, and plays the kubelet for its pod: what the pod would run is run, against this address of the agent.
+fn helm_test(kube: &Kube, common: &[&str], address: &str) -> bool {
+    let arguments = [&["test", "kgrca-agent", "--timeout", "60s"][..], common].concat();
+    let mut testing =
+        Command::new(services::installed("helm").join("helm")).args(arguments).stdout(Stdio::null()).spawn().unwrap();
+    let pod = ["-n", "observability", "pod", "kgrca-agent-test"];
+    let is_new = |pod: &Value| pod["status"]["phase"] == "Pending" && pod["metadata"]["deletionTimestamp"].is_null();
+    kube.until("the test's pod", 30, |kube| kube.get(&pod).is_some_and(|pod| is_new(&pod)));
+    let args = kube.get(&pod).unwrap()["spec"]["containers"][0]["args"].clone();
+    let args =
+        args.as_array().unwrap().iter().map(|a| a.as_str().unwrap().replace("http://kgrca-agent.observability:7610", address));
+    let done = Command::new(binary("kgrcad")).args(args).output().unwrap();
+    let phase = if done.status.success() { "Succeeded" } else { "Failed" };
+    let patch = format!(r#"{{"status": {{"phase": "{phase}"}}}}"#);
+    kube.does(&["-n", "observability", "patch", "pod", "kgrca-agent-test", "--subresource=status", "-p", &patch], None);
+    testing.wait().unwrap().success()
 }
 
 /// What the server's charts make; whoever changes them sees what changes.
@@ -161,5 +196,42 @@ fn charts_make_what_they_made() {
         }
         let known = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(made, known, "KGRCA_WRITE_SNAPSHOTS=1 writes {}", path.display());
+    }
+}
+
+/// Prometheus' own tool reads the rules, and plays what they are for.
+#[test]
+fn rules_tell_of_a_silent_agent_and_of_no_other() {
+    let rules = repository().join("deploy/prometheus/rules.yaml");
+    let folder = tempfile::tempdir().unwrap();
+    let series = |cluster: &str, values: &str| {
+        format!(
+            "      - {{series: 'kg_agent_silent_seconds{{client_id=\"client-acme-7f3k2a\",cluster=\"{cluster}\"}}', values: '{values}'}}\n"
+        )
+    };
+    let silent = [series("lost", "0+15x40"), series("fine", "5x40"), series("back", "0+15x12 5x28")].concat();
+    let expected = |at: &str, clusters: &[&str]| {
+        let one = |c: &&str| {
+            let summary = format!("The agent of cluster {c} of client-acme-7f3k2a is silent");
+            let told = format!("Nothing was heard of it for 5m 0s. kgrca agent status --cluster {c}");
+            format!(
+                "          - exp_labels: {{severity: warning, client_id: client-acme-7f3k2a, cluster: {c}}}\n            exp_annotations: {{summary: '{summary}', description: '{told}'}}\n"
+            )
+        };
+        let all: String = clusters.iter().map(one).collect();
+        let all = if all.is_empty() { " []\n".to_owned() } else { format!("\n{all}") };
+        format!("      - eval_time: {at}\n        alertname: AgentSilent\n        exp_alerts:{all}")
+    };
+    let text = format!(
+        "rule_files: [{}]\nevaluation_interval: 15s\ntests:\n  - interval: 15s\n    input_series:\n{silent}    alert_rule_test:\n{}{}",
+        rules.display(),
+        expected("2m", &[]),
+        expected("5m", &["lost"])
+    );
+    std::fs::write(folder.path().join("test.yaml"), &text).unwrap();
+    for (verb, file) in [("check", rules.clone()), ("test", folder.path().join("test.yaml"))] {
+        let done = Command::new("promtool").args([verb, "rules"]).arg(file).output().unwrap();
+        let told = [done.stdout, done.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
+        assert!(done.status.success(), "{told}\n{text}");
     }
 }

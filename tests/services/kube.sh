@@ -114,7 +114,13 @@ start() { # FOLDER DATA PORT
   run "$data" kwok "$folder/kwok" --kubeconfig "$data/kubeconfig" --config "$folder/stages.yaml" --manage-all-nodes \
     --server-address "127.0.0.1:$((port + 3))" --node-port $((port + 3)) --tls-cert-file "$data/server.crt" \
     --tls-private-key-file "$data/server.key" --node-ip 127.0.0.1 --node-lease-duration-seconds 40 --cidr 10.244.0.0/16
+  # Another process may have taken its port: whoever starts us then tries others.
+  await "$data/kwok" "$data/kwok/log" serves "$data" $((port + 3))
   await "$data/manager" "$data/manager/log" has_account "$folder" "$data"
+}
+
+serves() { # DATA PORT
+  curl -sf --cacert "$1/ca.crt" "https://127.0.0.1:$2/healthz" >/dev/null
 }
 
 nodes() { # FOLDER DATA FIRST COUNT

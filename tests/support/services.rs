@@ -62,10 +62,12 @@ impl Service {
         for _ in 0..3 {
             service.port = ports(4);
             service.door = door.unwrap_or(service.port);
-            // Another test may take a port in between: then others are tried.
+            // Another test may take a port in between: then others are tried, on nothing that the first try left.
             if service.started().is_ok() {
                 return service;
             }
+            service.kill();
+            let _ = std::fs::remove_dir_all(&service.data);
         }
         service.run();
         service

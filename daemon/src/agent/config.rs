@@ -27,6 +27,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Watches a cluster, or reads the logs of a node, and ships what it sees to a server
     Agent(Box<AgentSettings>),
+    /// Asks whether a server or an agent is up
+    Probe(crate::probe::ProbeSettings),
 }
 
 /// Settings of `kgrcad agent`.

@@ -78,7 +78,7 @@ pub async fn beat(identity: Identity, server: Server, store: Arc<Store>, health:
                     tracing::warn!(status = answer.status().as_u16(), "the server does not take the heartbeat");
                 }
             }
-            Err(e) => tracing::warn!(error = super::reason(&e), "the heartbeat does not reach the server"),
+            Err(e) => tracing::warn!(error = crate::process::reason(&e), "the heartbeat does not reach the server"),
         }
         tokio::time::sleep(EVERY).await;
     }

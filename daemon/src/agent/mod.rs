@@ -46,20 +46,6 @@ use spool::Spool;
 /// How long one request to the server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An error with what caused it: the outer one seldom says what is wrong.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let told = inner.to_string();
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = inner.source();
-    }
-    text
-}
-
 /// Runs until it is told to stop; what waits then is on disk.
 ///
 /// # Errors
@@ -141,7 +127,7 @@ fn server(settings: &AgentSettings) -> Result<Server, Failure> {
     let mut key = reqwest::header::HeaderValue::from_str(settings.api_key.resolved()?.trim())
         .map_err(|_| failed("the key has signs that no key has".into()))?;
     key.set_sensitive(true);
-    let http = builder.build().map_err(|e| failed(reason(&e)))?;
+    let http = builder.build().map_err(|e| failed(process::reason(&e)))?;
     let url = settings.server.trim_end_matches('/').to_owned();
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(failed(format!("`{url}` is no address of a server: it begins with https://")));
@@ -169,11 +155,12 @@ async fn watch_all(
     sources: &mut JoinSet<()>,
 ) -> Result<Option<String>, Failure> {
     let hint = "inside a cluster the service account is used, elsewhere the current context of the kubeconfig";
-    let mut config =
-        kube::Config::infer().await.map_err(|e| Failure::new(format!("no Kubernetes API server: {}", reason(&e)), hint))?;
+    let mut config = kube::Config::infer()
+        .await
+        .map_err(|e| Failure::new(format!("no Kubernetes API server: {}", process::reason(&e)), hint))?;
     // A watch is silent for long; the server ends it, and a dead connection is found by keep-alive.
     config.read_timeout = Some(Duration::from_secs(400));
-    let client = kube::Client::try_from(config).map_err(|e| Failure::new(reason(&e), hint))?;
+    let client = kube::Client::try_from(config).map_err(|e| Failure::new(process::reason(&e), hint))?;
     for what in WATCHED {
         let watcher = watch::Watcher {
             what,

@@ -64,7 +64,7 @@ impl Server {
                 }
                 outcome(response, wait).await
             }
-            Err(e) => Outcome::Later(wait, crate::agent::reason(&e)),
+            Err(e) => Outcome::Later(wait, crate::process::reason(&e)),
         }
     }
 }

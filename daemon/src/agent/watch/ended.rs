@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::reason;
+use crate::process::reason;
 
 /// Why looking ended.
 #[derive(Debug)]
