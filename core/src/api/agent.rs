@@ -77,6 +77,14 @@ pub struct AgentStatus {
     /// By how many seconds the server's clock is ahead of its own.
     #[serde(default)]
     pub clock_ahead_seconds: i64,
+    /// The agent that had its part before; the server says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 253)]
+    pub before: Option<String>,
+    /// Another agent with the same part that is heard from, too; the server says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 253)]
+    pub rival: Option<String>,
 }
 
 /// How an agent looks at a kind.
@@ -108,6 +116,20 @@ impl AgentStatus {
             AgentMode::Logs => format!("logs/{}", self.node.as_ref().unwrap_or(&self.agent)),
         }
     }
+
+    /// Notes who had its part until now. An agent that is heard again after its successor was is no predecessor: both run.
+    #[must_use]
+    pub fn after(mut self, last: Option<&Self>) -> Self {
+        (self.before, self.rival) = match last {
+            Some(last) if last.agent != self.agent => {
+                let is_back = last.before.as_ref() == Some(&self.agent);
+                (Some(last.agent.clone()), is_back.then(|| last.agent.clone()))
+            }
+            Some(last) => (last.before.clone(), None),
+            None => (None, None),
+        };
+        self
+    }
 }
 
 /// An agent as the server knows it.
@@ -130,6 +152,12 @@ impl Agent {
         let status = &self.status;
         if self.silent_seconds >= SILENT_AFTER {
             all.push(format!("silent for {} s", self.silent_seconds));
+        }
+        if let Some(rival) = &status.rival {
+            all.push(format!(
+                "agent {rival} has the same part in a cluster `{}`: two clusters under one name, or a copy",
+                status.cluster
+            ));
         }
         all.extend(status.shipping_trouble.clone());
         for kind in &status.kinds {
@@ -172,5 +200,25 @@ mod tests {
         assert_eq!(agent.troubles(), ["Pod: pods is forbidden", "5 of logs.normalized dropped: spool_full"]);
         agent.status.lost_seconds_ago = Some(3600);
         assert_eq!(agent.troubles(), ["Pod: pods is forbidden"], "an hour later it is history");
+    }
+
+    #[test]
+    fn two_that_take_turns_are_rivals_and_one_that_follows_another_is_none() {
+        let beat = |agent: &str, last: Option<&AgentStatus>| {
+            let text = format!(
+                r#"{{"cluster":"prod","agent":"{agent}","mode":"watch","version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":0,"spooled_bytes":0,"rival":"x"}}"#
+            );
+            serde_json::from_str::<AgentStatus>(&text).unwrap().after(last)
+        };
+        let a = beat("a", None);
+        let b = beat("b", Some(&a));
+        let b = beat("b", Some(&b));
+        assert_eq!((a.rival, b.before.as_deref(), &b.rival), (None, Some("a"), &None), "an upgrade");
+        let a = beat("a", Some(&b));
+        let b = beat("b", Some(&a));
+        assert_eq!((a.rival.as_deref(), b.rival.as_deref()), (Some("b"), Some("a")));
+        let told = Agent { status: b.clone(), seen_at: Time(0), silent_seconds: 0 }.troubles();
+        assert!(told[0].contains("two clusters under one name"), "{told:?}");
+        assert_eq!(beat("b", Some(&b)).rival, None, "the other has left");
     }
 }

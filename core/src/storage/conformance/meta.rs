@@ -169,14 +169,18 @@ async fn agents(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
     for told in [agent("one", "prod", watch, 1), agent("two", "prod", watch, 7), agent("three", "prod", logs, 5)] {
         meta.put_agent(a, &told).await.unwrap();
     }
-    let known = [agent("three", "prod", logs, 5), agent("two", "prod", watch, 7)];
+    let mut known = [agent("three", "prod", logs, 5), agent("two", "prod", watch, 7)];
+    known[1].status.before = Some("one".into());
     assert_eq!(meta.agents(a).await.unwrap(), known, "who watches after another took its place");
     assert_eq!(meta.agents(b).await.unwrap(), [], "another tenant's");
     let later = agent("four", "stage", watch, 2 * DAY);
     meta.put_agent(a, &later).await.unwrap();
-    assert_eq!(meta.agents(a).await.unwrap(), [agent("two", "prod", watch, 7), later.clone()], "nodes go");
+    assert_eq!(meta.agents(a).await.unwrap(), [known[1].clone(), later.clone()], "nodes go");
+    let back = agent("one", "prod", watch, 2 * DAY);
+    meta.put_agent(a, &back).await.unwrap();
+    assert_eq!(meta.agents(a).await.unwrap()[0].status.rival.as_deref(), Some("two"), "who comes back has a rival");
     assert_eq!(meta.forget_agents(a, "stage").await.unwrap(), 1);
-    let much_later = agent("five", "stage", watch, 31 * DAY);
+    let much_later = agent("five", "stage", watch, 33 * DAY);
     meta.put_agent(a, &much_later).await.unwrap();
     assert_eq!(meta.agents(a).await.unwrap(), [much_later], "who was silent for long is forgotten");
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
+use crate::api::AgentStatus;
 use crate::model::time::DAY;
 use crate::model::{Time, Topic};
 use crate::rca::{Answer, Scorer};
@@ -164,9 +165,13 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         if others.into_iter().next().map(|mut r| r.int()).transpose()?.unwrap_or(0) >= MOST_AGENTS {
             return Err(Error::new(ErrorKind::Full, format!("{tenant} has {MOST_AGENTS} agents")));
         }
+        let last = "SELECT status FROM agents WHERE client_id = $1 AND cluster = $2 AND slot = $3";
+        let last = tx.rows(last, values![tenant.as_str(), &status.cluster, &slot]).await?;
+        let last: Option<AgentStatus> = last.into_iter().next().map(|mut r| from_json(&r.text()?)).transpose()?;
+        let status = status.clone().after(last.as_ref());
         let sql = "INSERT INTO agents (client_id, cluster, slot, status, seen_at) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT (client_id, cluster, slot) DO UPDATE SET status = excluded.status, seen_at = excluded.seen_at";
-        tx.run(sql, values![tenant.as_str(), &status.cluster, &slot, to_json(status)?, agent.seen_at]).await?;
+        tx.run(sql, values![tenant.as_str(), &status.cluster, &slot, to_json(&status)?, agent.seen_at]).await?;
         tx.commit().await
     }
 
