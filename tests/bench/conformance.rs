@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
+use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::embedded::files::RealFiles;
 use kgrca_core::storage::embedded::log::FileLog;
 use kgrca_core::storage::embedded::mars::MarsGraph;
 use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{MetaStore, Tenant, conformance};
-use kgrca_daemon::storage::kafka::{KafkaLog, KafkaSettings};
+use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres, redis};
 use kgrca_tests::services::Service;
 use kgrca_tests::stack::Stack;
@@ -47,7 +48,7 @@ async fn all() {
     let graph = neo4j::open(&url, places).await.unwrap_or_else(|e| panic!("{e}"));
     timed("graph_neo4j", conformance::graph_store(&graph)).await;
     timed("log_file", conformance::event_log(&FileLog::open(Arc::new(RealFiles::default()), folder.path().join("log")))).await;
-    let log = KafkaLog::open(KafkaSettings::parse(&stack.kafka.url()).unwrap_or_else(|e| panic!("{e}")));
+    let log = KafkaLog::open(KafkaUrl::parse(&stack.kafka.url()).unwrap_or_else(|e| panic!("{e}")));
     let log = log.await.unwrap_or_else(|e| panic!("{e}"));
     for tenant in ["client-a-abc123", "client-b-abc123"].iter().filter_map(|id| Tenant::parse(id)) {
         log.admin().put_topics(&tenant, 1, 7).await.unwrap_or_else(|e| panic!("{e}"));

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use kgrca_core::model::{Time, Topic};
+use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::{Entry, EventLog, StreamId};
-use kgrca_daemon::storage::kafka::{KafkaLog, KafkaSettings};
+use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
 use kgrca_tests::simulate::{Cluster, Sent, Size};
@@ -78,7 +79,7 @@ async fn measured() {
     let stack = Stack::with([&[], &[], &[("NEO4J_JVM", "-XX:+TieredCompilation")], &[]]);
     let server = stack.daemon(folder.path());
     let tenant = server.tenant("Bench", "enterprise").await;
-    let settings = KafkaSettings::parse(&stack.kafka.url()).unwrap_or_else(|e| panic!("{e}"));
+    let settings = KafkaUrl::parse(&stack.kafka.url()).unwrap_or_else(|e| panic!("{e}"));
     let log = KafkaLog::open(settings).await.unwrap_or_else(|e| panic!("{e}"));
     let owner = kgrca_core::storage::Tenant::parse(&tenant.id).unwrap_or_else(|| panic!("{}", tenant.id));
     let partition = crc32fast::hash(format!("{}/prod", tenant.id).as_bytes()) % 6;

@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use kgrca_core::storage::KafkaUrl;
+use kgrca_daemon::storage::kafka::KafkaAdmin;
+use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
 use kgrca_tests::services::{Service, installed};
+
+use reqwest::Method;
 
 use crate::agent::{alerted, kgrca, told};
 use crate::agent_trouble::{Around, deployment};
@@ -38,6 +43,15 @@ async fn records_reach_the_server_by_kafka_whatever_dies() {
     around.kube.does(&["delete", "pods", "--all", "--wait=false"], None);
     let agent = around.agent(&environment);
     around.agrees(&server, 90).await;
+    // The tenant grows: what goes to a partition of before must not be passed by what goes to the new one.
+    let path = format!("/api/v1/admin/clients/{}", around.tenant.id);
+    for (wish, round) in [(r#"{"state": "suspended", "partitions": 6}"#, 4), (r#"{"state": "active"}"#, 5)] {
+        let patched = server.call(Method::PATCH, &path, Some(&server.operator), Some(wish.into())).await;
+        assert!(patched.status().is_success(), "{}", patched.text().await.unwrap());
+        around.kube.apply(&deployment("web", round));
+        around.kube.does(&["create", "configmap", &format!("grows-{round}"), "--from-literal=a=b"], None);
+    }
+    around.agrees(&server, 90).await;
     balanced(&agent.status().await);
     let records = server.get("/api/v1/stats", &around.tenant.key).await["records"].clone();
     assert_eq!(records["rejected"], 0, "{records}");
@@ -49,23 +63,49 @@ async fn records_reach_the_server_by_kafka_whatever_dies() {
     agent.terminate();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_that_kafka_refuses_is_told() {
-    let kafka = Service::start("kafka");
-    let (around, server) = Around::with(&["--log-url", &kafka.url()], |tenant| install(&kafka, tenant, "wrong")).await;
-    let agent = around.agent(&around.environment(&server));
-    let deadline = Instant::now() + Duration::from_mins(1);
+/// Waits until `kgrca agent status` tells of a trouble.
+async fn until_told(server: &Server, tenant: &Tenant, trouble: &str) {
+    let deadline = Instant::now() + Duration::from_secs(90);
     loop {
-        let fares = kgrca(&server, &around.tenant, &["agent", "status"]);
-        if fares.status.code() == Some(10) && told(&fares).contains("uthentication failed") {
-            break;
+        let fares = kgrca(server, tenant, &["agent", "status"]);
+        if fares.status.code() == Some(10) && told(&fares).contains(trouble) {
+            return;
         }
         assert!(Instant::now() < deadline, "{}", told(&fares));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_kafka_refuses_is_told_and_goes_on_when_it_is_mended() {
+    let kafka = Service::start("kafka");
+    let (around, server) = Around::with(&["--log-url", &kafka.url()], |tenant| install(&kafka, tenant, "wrong")).await;
+    let agent = around.agent(&around.environment(&server));
+    until_told(&server, &around.tenant, "uthentication failed").await;
     assert!(!std::fs::read_to_string(&agent.log).unwrap().contains("wrong@"), "a password is in the log");
+    // The right password, without its rights: a producer that begins so is given up for good by its library.
+    let tenant = kgrca_core::storage::Tenant::parse(&around.tenant.id).unwrap();
+    let admin = KafkaAdmin::new(KafkaUrl::parse(&kafka.url()).unwrap());
+    admin.remove_acls(&tenant).await.unwrap();
+    let own = install(&kafka, &around.tenant, around.tenant.kafka_password.as_ref().unwrap());
+    std::fs::write(around.folder.path().join("kafka/url"), &own[1]).unwrap();
+    until_told(&server, &around.tenant, "uthorization failed").await;
+    admin.put_acls(&tenant).await.unwrap();
+    around.agrees(&server, 90).await;
+    balanced(&agent.status().await);
     agent.terminate();
-    let wrong = ["agent", "install", "--cluster", "prod", "--kafka", "kafka://admin:x@h:9093"];
-    let refused = kgrca(&server, &around.tenant, &wrong);
-    assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+    // What cannot work is told at the prompt.
+    let another = format!("kafka://client-other-abc123:{}@localhost:1", around.tenant.kafka_password.as_ref().unwrap());
+    for (url, why) in [
+        ("kafka://admin:x@h:9093", "no user of a tenant"),
+        ("kafka://client-acme-7f3k2a:x@h", "a host and a port"),
+        ("kafka://client-acme-7f3k2a:${file:/x}@h:1", "taken as it is"),
+        (another.as_str(), "names the user of client-other-abc123"),
+    ] {
+        let kubeconfig = around.kube.kubeconfig();
+        let arguments = ["agent", "install", "--cluster", "prod", "--kubeconfig", kubeconfig.to_str().unwrap(), "--kafka", url];
+        let refused = kgrca(&server, &around.tenant, &arguments);
+        assert_eq!(refused.status.code(), Some(2), "{url}: {}", told(&refused));
+        assert!(told(&refused).contains(why), "{url}: {}", told(&refused));
+    }
 }

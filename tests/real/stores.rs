@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use kgrca_core::model::{Time, Topic};
+use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{Entry, EventLog, MetaStore, StreamId, Tenant, conformance};
-use kgrca_daemon::storage::kafka::{KafkaLog, KafkaSettings};
+use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres, redis};
 use kgrca_tests::services;
 
@@ -39,7 +40,7 @@ async fn redis_conforms() {
 async fn kafka_conforms() {
     tls();
     for url in [services::kafka().url(), services::kafka().tls_url()] {
-        let log = KafkaLog::open(KafkaSettings::parse(&url).unwrap()).await.unwrap();
+        let log = KafkaLog::open(KafkaUrl::parse(&url).unwrap()).await.unwrap();
         for tenant in tenants() {
             log.admin().put_topics(&tenant, 1, 7).await.unwrap();
             log.admin().put_topics(&tenant, 1, 7).await.unwrap();
@@ -81,7 +82,7 @@ async fn tailed(log: &KafkaLog, tenant: &Tenant, stream: StreamId, mut from: u64
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
     tls();
-    let log = Arc::new(KafkaLog::open(KafkaSettings::parse(&services::kafka().url()).unwrap()).await.unwrap());
+    let log = Arc::new(KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap()).await.unwrap());
     let tenant = Tenant::parse("client-tail-abc123").unwrap();
     log.admin().put_topics(&tenant, 1, 7).await.unwrap();
     let stream = StreamId { topic: Topic::Events, partition: 0 };
@@ -112,7 +113,7 @@ async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_that_grew_are_written_and_read_at_once() {
     tls();
-    let log = KafkaLog::open(KafkaSettings::parse(&services::kafka().url()).unwrap()).await.unwrap();
+    let log = KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap()).await.unwrap();
     let tenant = Tenant::parse("client-grow-abc123").unwrap();
     let entry = |partition: u32| {
         let stream = StreamId { topic: Topic::Events, partition };

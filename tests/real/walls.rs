@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kgrca_core::model::Topic;
+use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{EventLog, GraphStore, MetaStore, Tenant};
-use kgrca_daemon::storage::kafka::{KafkaLog, KafkaSettings};
+use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres};
 use kgrca_tests::services::{self, Service};
 use kgrca_tests::{Server, binary};
@@ -44,7 +45,7 @@ async fn produce(producer: &FutureProducer, topic: &str) -> Result<(), Option<RD
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_user_in_kafka_reaches_its_own_inputs_alone() {
-    let log = KafkaLog::open(KafkaSettings::parse(&services::kafka().url()).unwrap()).await.unwrap();
+    let log = KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap()).await.unwrap();
     let (own, other) = (tenant("own"), tenant("other"));
     for tenant in [&own, &other] {
         log.admin().put_topics(tenant, 1, 7).await.unwrap();

@@ -327,6 +327,30 @@ async fn the_free_plan_is_hard() {
     assert_eq!(of("events_ingested_count"), Some(json!(10_000)));
 }
 
+/// A sender that lost the answer sends again: by its own numbers that is known, and nobody pays twice.
+#[tokio::test]
+async fn what_is_sent_again_is_not_counted_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Again", "pro").await;
+    let line = |seq: u64| {
+        let at = jiff::Timestamp::now().to_string();
+        json!({"event_time": at, "cluster": "prod", "message": "ERROR x", "pod_namespace": "shop", "pod_name": "web", "src": "f", "seq": seq})
+    };
+    for numbers in [1..=30, 1..=30, 21..=40] {
+        let batch: String = numbers.map(|seq| format!("{}\n", line(seq))).collect();
+        server.ingest(&tenant, "logs", batch.into_bytes()).await;
+    }
+    let stats = server.settled(&tenant, 80).await;
+    assert_eq!((&stats["records"]["applied"], &stats["records"]["duplicate"]), (&json!(40), &json!(40)), "{stats}");
+    assert_eq!(stats["client_id"], tenant.id.as_str());
+    let usage = server.get("/api/v1/usage", &tenant.key).await;
+    let counted = usage["rows"].as_array().unwrap().iter().find(|r| r["metric"] == "events_ingested_count").unwrap();
+    assert_eq!(counted["amount"], 40, "{usage}");
+    let verify = server.get(&format!("/api/v1/admin/billing/{}/verify", tenant.id), &server.operator).await;
+    assert!(verify["items"].as_array().unwrap().iter().all(|d| d["agrees"] == true), "{verify}");
+}
+
 #[tokio::test]
 async fn the_feed_resumes_behind_an_event() {
     let folder = tempfile::tempdir().unwrap();

@@ -237,6 +237,9 @@ pub struct EpisodeView {
 /// Counts of a tenant's live graph and log.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
+    /// Whose they are.
+    #[serde(default)]
+    pub client_id: String,
     /// Clusters that have sent records.
     pub clusters: Vec<ClusterStats>,
     /// Records that are durable and not applied yet.

@@ -13,6 +13,7 @@ mod door;
 pub mod embedded;
 mod error;
 mod graph;
+mod kafka;
 pub mod limits;
 mod log;
 mod meta;
@@ -28,6 +29,7 @@ pub use graph::{
     CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode, ResourceFilter, Subgraph, TimelineFilter,
     is_label,
 };
+pub use kafka::KafkaUrl;
 pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};
 pub use meta::{

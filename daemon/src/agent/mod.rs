@@ -33,7 +33,6 @@ pub use config::AgentSettings;
 pub use config::{Command, CommandLine};
 
 use crate::error::Failure;
-use crate::kafka::KafkaSettings;
 use crate::process::{self, LogFormat, now, random};
 use clock::Clock;
 use health::Health;
@@ -72,7 +71,7 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
         started_at: now(),
     };
     match &settings.logs_from {
-        Some(_) => logs::start(&settings, &store, &health, &outbox, &mut sources).await.map_err(unusable)?,
+        Some(_) => logs::start(&settings, &store, &health, &outbox, &mut sources).await?,
         None => identity.kubernetes = watch_all(&settings, &store, &health, &clock, &outbox, &mut sources).await?,
     }
     let token = settings.alerts_token.as_ref().map(crate::secret::Secret::resolved).transpose()?;
@@ -138,11 +137,8 @@ fn server(settings: &AgentSettings) -> Result<Server, Failure> {
 /// Where records go.
 fn target(settings: &AgentSettings, server: &Server) -> Result<Target, Failure> {
     let Some(url) = &settings.kafka else { return Ok(Target::Api(server.clone())) };
-    let mut kafka = KafkaSettings::parse(url.resolved()?.trim())?;
-    if kafka.tls && kafka.ca.is_none() {
-        kafka.ca = settings.ca_file.as_ref().map(|file| file.display().to_string());
-    }
-    Ok(Target::Kafka(Arc::new(Kafka::open(&kafka, &settings.cluster)?)))
+    let kafka = Kafka::open(url.clone(), settings.ca_file.clone(), &settings.cluster)?;
+    Ok(Target::Kafka(Arc::new(kafka)))
 }
 
 /// Begins to watch every kind. Returns the API server's version.

@@ -74,8 +74,11 @@ pub struct Outbox {
 impl Outbox {
     /// Gives something; an agent that leaves takes nothing more.
     pub async fn give(&self, given: Given) {
-        self.waiting.fetch_add(given.bytes(), Ordering::Relaxed);
-        self.sender.send(given).await.ok();
+        // Whoever is cancelled while it waits has given nothing.
+        if let Ok(place) = self.sender.reserve().await {
+            self.waiting.fetch_add(given.bytes(), Ordering::Relaxed);
+            place.send(given);
+        }
     }
 
     /// The same where nothing else runs on this thread.
@@ -84,14 +87,14 @@ impl Outbox {
         self.sender.blocking_send(given).ok();
     }
 
-    /// Waits until half of the spool is free. Whoever lists everything can wait, and must: a list that is larger than the spool
-    /// would push out its own beginning, and begin again for ever.
-    pub async fn room(&self) {
+    /// Waits until records of a topic take less than half of the spool. Whoever lists everything can wait, and must: a list that is
+    /// larger than the spool would push out its own beginning, and begin again for ever.
+    pub async fn room(&self, topic: Topic) {
         loop {
             let changed = self.store.filled.notified();
             let free = {
                 let spool = self.store.spool();
-                (spool.limit() / 2).checked_sub(spool.bytes() + self.waiting.load(Ordering::Relaxed))
+                (spool.limit() / 2).checked_sub(spool.bytes_of(topic) + self.waiting.load(Ordering::Relaxed))
             };
             if free.is_some() {
                 return;
@@ -334,11 +337,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(Spool::open(folder.path(), 2000, "x").unwrap());
         let (outbox, _gathering) = open(Arc::clone(&store), Arc::default());
-        outbox.room().await;
+        outbox.room(Topic::Logs).await;
         // Longer than half of the spool, whatever compression makes of it.
         outbox.give(record(1, &format!(r#"{{"a":"{}"}}"#, "x".repeat(1100)), "1")).await;
-        assert!(futures_util::poll!(Box::pin(outbox.room())).is_pending(), "it counts before it is on disk");
-        outbox.room().await;
+        assert!(futures_util::poll!(Box::pin(outbox.room(Topic::Logs))).is_pending(), "it counts before it is on disk");
+        outbox.room(Topic::Logs).await;
         let noise: String = (0..3000_u64).map(|i| format!("{:x}", foldhash::fast::FixedState::default().hash_one(i))).collect();
         let noise = noise[..2200].to_owned();
         outbox
@@ -352,9 +355,9 @@ mod tests {
             changed.await;
         };
         assert!(block.bytes > 1000, "{}", block.bytes);
-        let mut waits = Box::pin(outbox.room());
+        let mut waits = Box::pin(outbox.room(Topic::Logs));
         assert!(futures_util::poll!(&mut waits).is_pending());
-        store.work(move |spool| spool.shipped(block.id, false)).await.unwrap();
+        store.work(move |spool| spool.shipped(block.id, 0, false)).await.unwrap();
         store.changed();
         waits.await;
     }

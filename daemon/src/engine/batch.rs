@@ -248,15 +248,18 @@ fn parse_all(
                 outcome.misplaced.push(entry);
                 continue;
             }
-            if stream.topic.is_metered() {
-                *outcome.usage.entry((s.received_at.day(), "events_ingested_count".into())).or_default() += 1;
-            }
+            let mut is_new = false;
             for record in records.drain(..) {
                 if live.cluster(&record.cluster).admit(stream.topic, &record) {
+                    is_new = true;
                     placed.push(Placed { record, topic: stream.topic, offset: s.offset });
                 } else {
                     outcome.count(stream.topic, DUPLICATE);
                 }
+            }
+            // What was sent again is not paid for again.
+            if is_new && stream.topic.is_metered() {
+                *outcome.usage.entry((s.received_at.day(), "events_ingested_count".into())).or_default() += 1;
             }
         }
     }

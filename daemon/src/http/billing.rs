@@ -1,14 +1,15 @@
 //! The operator's side: plans, usage and invoices.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Path, Query, State};
 use kgrca_core::api::{ErrorBody, Page, Usage, VerifiedDay};
 use kgrca_core::billing::{self, Invoice, MonthUsage, Plan};
-use kgrca_core::model::Time;
 use kgrca_core::model::time::DAY;
+use kgrca_core::model::{Record, Str, Time};
 use kgrca_core::parse::{self, Context};
 use kgrca_core::storage::{Client, StreamId, Tenant, UsageRow};
 use serde::Deserialize;
@@ -116,6 +117,18 @@ pub async fn verify(
     Ok(Json(Page { items: verified.collect(), next: None }))
 }
 
+/// Whether a record is no repeat of one before it in the log, by its sender's own numbers: as the engine sees it.
+fn is_new(highest: &mut HashMap<(Str, Str), u64>, record: &Record) -> bool {
+    let Some((source, number)) = &record.sequence else { return true };
+    match highest.entry((record.cluster.clone(), source.clone())) {
+        Entry::Occupied(known) if known.get() >= number => false,
+        entry => {
+            entry.insert_entry(*number);
+            true
+        }
+    }
+}
+
 /// Events in the log by day, up to what was committed, and the first day on which it is whole. What an import brought was
 /// taken by another door before the tenant was here: nobody pays for it again.
 async fn recount(app: &App, tenant: &Tenant, since: Time) -> Result<(BTreeMap<String, i64>, String), ApiError> {
@@ -124,7 +137,7 @@ async fn recount(app: &App, tenant: &Tenant, since: Time) -> Result<(BTreeMap<St
     let (mut days, mut reaches) = (BTreeMap::new(), String::new());
     for (stream, end) in offsets.into_iter().filter(|(s, _)| s.topic.is_metered()) {
         let mut from = 0;
-        let mut records = Vec::new();
+        let (mut records, mut highest) = (Vec::new(), HashMap::new());
         while from < end {
             let read = app.stores.log.read(tenant, stream, from, 10_000).await?;
             let (Some(first), Some(last)) = (read.first(), read.last()) else { break };
@@ -137,7 +150,8 @@ async fn recount(app: &App, tenant: &Tenant, since: Time) -> Result<(BTreeMap<St
                 let key = std::str::from_utf8(&stored.key).ok();
                 let context = Context { received_at: stored.received_at, cluster: key, client_id: Some(tenant.as_str()) };
                 records.clear();
-                if parse::parse(stream.topic, &stored.value, &context, &mut records).is_ok() {
+                let is_read = parse::parse(stream.topic, &stored.value, &context, &mut records).is_ok();
+                if is_read && records.iter().filter(|r| is_new(&mut highest, r)).count() > 0 {
                     *days.entry(stored.received_at.day()).or_default() += 1;
                 }
             }

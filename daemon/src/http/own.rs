@@ -34,7 +34,7 @@ pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Result<Stats, Ap
         ClusterStats { cluster: row.cluster, counts, last_record: row.last_record }
     };
     let clusters = app.stores.meta.clusters(tenant).await?.into_iter().map(cluster).collect();
-    Ok(Stats { clusters, lag, records })
+    Ok(Stats { client_id: tenant.to_string(), clusters, lag, records })
 }
 
 /// Counts of the tenant's live graph and of what became of its records.

@@ -6,19 +6,31 @@ use std::time::Duration;
 
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Entry, Error, ErrorKind, Result, Tenant};
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::Notify;
 
-use super::settings::KafkaSettings;
 use super::{failed, record, topic_name};
 
 /// How long a full queue is waited for before the next try.
 const FULL: Duration = Duration::from_millis(5);
 /// How long brokers may take to say what partitions a topic has.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Largest record, in bytes with its key: topics are made for as much.
+pub const LARGEST: usize = 2 << 20;
+
+/// What becomes of a message that is not taken for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It fails after half a minute by itself: one topic's trouble is not another's.
+    Alone,
+    /// It is never given up before those behind it: what was taken of an append is its beginning. Whoever has waited long
+    /// enough drops the producer.
+    Together,
+}
 
 /// Messages that are on their way.
 #[derive(Default)]
@@ -41,7 +53,8 @@ impl Sent {
 
 #[derive(Default)]
 struct Context {
-    /// What the library said last of its connections: a message that was not delivered says only that its time is over.
+    /// What the library said of its connections since something was delivered: a message that was not says only that its time is
+    /// over.
     trouble: Mutex<Option<String>>,
 }
 
@@ -60,6 +73,9 @@ impl ProducerContext for Context {
     type DeliveryOpaque = Arc<Sent>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: Arc<Sent>) {
+        if result.is_ok() {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         sent.ended(result.as_ref().err().map(|(e, _)| e.clone()));
     }
 }
@@ -82,14 +98,17 @@ pub struct Outgoing<'a> {
 pub struct Writer(ThreadedProducer<Context>);
 
 impl Writer {
-    /// A producer that connects when it has something to send.
+    /// A producer on top of a client's settings.
     ///
     /// # Errors
     /// When the settings cannot work.
-    pub fn start(settings: &KafkaSettings) -> Result<Self> {
-        let mut config = settings.client();
+    pub fn start(mut config: ClientConfig, failure: OnFailure) -> Result<Self> {
         config.set("enable.idempotence", "true").set("acks", "all").set("compression.type", "zstd");
-        config.set("linger.ms", "5").set("message.max.bytes", "2097152").set("message.timeout.ms", "30000");
+        config.set("linger.ms", "5").set("message.max.bytes", LARGEST.to_string());
+        match failure {
+            OnFailure::Alone => config.set("message.timeout.ms", "30000"),
+            OnFailure::Together => config.set("message.timeout.ms", "0").set("enable.gapless.guarantee", "true"),
+        };
         config.set("queue.buffering.max.messages", "200000").set("queue.buffering.max.kbytes", "131072");
         config.create_with_context(Context::default()).map(Self).map_err(|e| failed("producer", &e))
     }
@@ -186,10 +205,25 @@ impl Writer {
         looked.await.unwrap_or(Err(KafkaError::Canceled))
     }
 
+    /// Whether the library has given this producer up for good: it takes nothing any more.
+    pub fn is_over(&self) -> bool {
+        self.0.client().fatal_error().is_some()
+    }
+
+    /// Lets go of all that is on its way: whoever waits for it is told that it failed.
+    pub fn abandon(&self) {
+        self.0.purge(PurgeConfig::default().queue().inflight());
+    }
+
+    /// What the library said of its connections since something was delivered.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.context().trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn undelivered(&self, error: &KafkaError) -> Error {
         match error {
             KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                Error::new(ErrorKind::Refused, "log: Kafka refuses a record for its size")
+                Error::new(ErrorKind::Refused, "Kafka refuses a record for its size")
             }
             e => self.told(failed("records were not acknowledged", e)),
         }
@@ -197,7 +231,7 @@ impl Writer {
 
     /// An error with what was said last of the connections.
     fn told(&self, mut error: Error) -> Error {
-        if let Some(trouble) = self.0.context().trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(trouble) = self.trouble() {
             error.message = format!("{} ({trouble})", error.message);
         }
         error

@@ -15,13 +15,13 @@ use kgrca_core::storage::embedded::log::FileLog;
 use kgrca_core::storage::embedded::mars::MarsGraph;
 use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{Error, EventLog, GraphStore, Limits, MetaStore};
+use kgrca_core::storage::{Error, EventLog, GraphStore, KafkaUrl, Limits, MetaStore};
 
 use self::neo4j::Neo4jGraph;
 use crate::config::Settings;
 use crate::error::Failure;
 use crate::secret::write_private;
-use kafka::{KafkaLog, KafkaSettings};
+use kafka::KafkaLog;
 
 /// The stores of a daemon.
 #[derive(Clone)]
@@ -141,7 +141,7 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let (log, kafka): (Arc<dyn EventLog>, _) = match url.split(':').next().unwrap_or_default() {
         "file" => (Arc::new(FileLog::open(Arc::new(RealFiles::default()), place(&url, &folder, "log"))), None),
         "kafka" => {
-            let log = Arc::new(KafkaLog::open(KafkaSettings::parse(&url)?).await.map_err(|e| of("--log-url", e))?);
+            let log = Arc::new(KafkaLog::open(KafkaUrl::parse(&url)?).await.map_err(|e| of("--log-url", e))?);
             (Arc::clone(&log) as Arc<dyn EventLog>, Some(log))
         }
         _ => return Err(unknown("--log-url", &url, "file:, kafka:")),

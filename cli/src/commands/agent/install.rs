@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey, Page};
+use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey, Page, Stats};
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::{ApiKey, Role};
 use kube::api::DynamicObject;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, Owner, Target, owner};
 use super::manifest::{self, Secrets};
-use super::{Env, Settings, status};
+use super::{Env, Settings, status, tenant_of};
 use crate::client::{As, Client};
 use crate::error::{CliError, Result, exit};
 use crate::output::Format;
@@ -69,6 +69,9 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
     warn_of_loopback(env, &wanted);
     let wanted = if is_upgrade { with_kept(&cluster, &args.settings, wanted)? } else { wanted };
     let client = env.client()?;
+    if let Some(url) = &args.settings.kafka {
+        is_ours(&client, url)?;
+    }
     let known = watching(&status::agents(&client, Some(&wanted.cluster))?).map(|a| a.seen_at);
     let began = Instant::now();
     remove_unwanted(env, &cluster, &wanted, args.dry_run)?;
@@ -80,7 +83,12 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
     };
     let mut secrets: Vec<Value> = made.iter().map(|(secrets, _)| manifest::secret(secrets)).collect();
     secrets.extend(args.settings.kafka.as_deref().map(manifest::kafka_secret));
+    let had_kafka = cluster.get(&manifest::kafka_secret(""))?.is_some();
     if let Err(e) = apply(env, &cluster, &manifest::objects(&wanted, secrets), args.dry_run) {
+        if args.settings.kafka.is_some() && !had_kafka && !args.dry_run {
+            // With it a later upgrade would ship to Kafka.
+            let _ = cluster.delete(&manifest::kafka_secret(""));
+        }
         if let Some((_, Some(key_id))) = made {
             // A key that nobody has is of no use, and a Secret with a dead one would be kept by the next try.
             let _ = cluster.delete(&manifest::of_kind("Secret"));
@@ -144,14 +152,13 @@ fn apply(env: &Env<'_>, cluster: &Cluster, objects: &[Value], dry_run: bool) -> 
 /// What an upgrade does not name stays as it is: where the agents send to, whether they read logs, whom they trust.
 fn with_kept(cluster: &Cluster, given: &Settings, mut wanted: manifest::Wanted) -> Result<manifest::Wanted> {
     let there = |object: &Value| cluster.get(object).map(|o| o.filter(|o| owner(o) == Owner::Us));
-    if given.server.is_none()
-        && let Some(deployment) = there(&manifest::of_kind("Deployment"))?
-        && let Some(server) = setting(&deployment, "KGRCA_URL")
-    {
-        wanted.server = server;
+    if let Some(deployment) = there(&manifest::of_kind("Deployment"))? {
+        wanted.kafka |= setting(&deployment, "KGRCA_KAFKA_URL").is_some();
+        if let (None, Some(server)) = (&given.server, setting(&deployment, "KGRCA_URL")) {
+            wanted.server = server;
+        }
     }
     wanted.logs |= there(&manifest::of_kind("DaemonSet"))?.is_some();
-    wanted.kafka |= there(&manifest::kafka_secret(""))?.is_some();
     if wanted.ca.is_none()
         && let Some(certificates) = there(&manifest::of_kind("ConfigMap"))?
     {
@@ -185,6 +192,16 @@ fn remove_unwanted(env: &Env<'_>, cluster: &Cluster, wanted: &manifest::Wanted, 
     Ok(())
 }
 
+/// Whether an address of Kafka is of the tenant whose key is used: else one tenant's cluster would be told to another.
+fn is_ours(client: &Client, url: &str) -> Result {
+    let (stats, tenant): (Stats, _) = (client.get(As::Tenant, "/api/v1/stats", &[])?, tenant_of(url)?);
+    if stats.client_id == tenant.as_str() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!("--kafka names the user of {tenant}; the key is one of {}", stats.client_id))
+        .hint("use the user of the same tenant, or another context"))
+}
+
 fn needs_admin(e: CliError) -> CliError {
     if e.exit == exit::NOT_ALLOWED { e.hint("making the agents' key needs a key with the scope `admin`") } else { e }
 }
@@ -215,7 +232,9 @@ fn wait(env: &Env<'_>, client: &Client, cluster: &str, known: Option<Time>, (beg
     let mut told = String::new();
     loop {
         let agents = status::agents(client, Some(cluster))?;
-        let Some(hangs) = what_hangs(&agents, known) else {
+        let stats: Stats = client.get(As::Tenant, "/api/v1/stats", &[])?;
+        let is_known = stats.clusters.iter().any(|c| c.cluster == cluster);
+        let Some(hangs) = what_hangs(&agents, known, is_known) else {
             let seconds = began.elapsed().as_secs_f64();
             env.out.message(&format!("data of `{cluster}` arrives, {seconds:.0} s after it was installed"));
             return status::show(env, &agents);
@@ -235,11 +254,15 @@ fn wait(env: &Env<'_>, client: &Client, cluster: &str, known: Option<Time>, (beg
 }
 
 /// What keeps data from arriving; by the server's own times, as clocks differ.
-fn what_hangs(agents: &[Agent], known: Option<Time>) -> Option<&'static str> {
+fn what_hangs(agents: &[Agent], known: Option<Time>, is_known: bool) -> Option<&'static str> {
     let Some(agent) = watching(agents).filter(|a| known.is_none_or(|known| a.seen_at > known)) else {
         return Some("no agent was heard of yet");
     };
     let shipped = agent.status.shipped.get(Topic::Resource.as_str()).copied().unwrap_or(0);
     let arrives = !agent.status.kinds.is_empty() && shipped > 0;
-    if arrives { None } else { Some("the agent is up; the cluster's state did not arrive yet") }
+    match (arrives, is_known) {
+        (true, true) => None,
+        (true, false) => Some("the agent ships; the server did not hear of the cluster yet"),
+        (false, _) => Some("the agent is up; the cluster's state did not arrive yet"),
+    }
 }

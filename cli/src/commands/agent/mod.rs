@@ -8,7 +8,7 @@ mod uninstall;
 
 use std::path::PathBuf;
 
-use kgrca_core::storage::Tenant;
+use kgrca_core::storage::{KafkaUrl, Tenant};
 
 use crate::error::{CliError, Result};
 
@@ -50,8 +50,8 @@ pub(super) struct Settings {
     /// Read the logs of every node, too: a folder of the node, which only a privileged namespace may mount
     #[arg(long)]
     logs: bool,
-    /// Ship records to Kafka: kafka://client-…:PASSWORD@host:9093?tls=true, with the tenant's user; the server still hears how
-    /// the agents fare
+    /// Ship records to Kafka: kafka://client-…:PASSWORD@host:9093?tls=true, with the tenant's user; the variable keeps the password
+    /// out of the list of processes. The server still hears how the agents fare
     #[arg(long, value_name = "URL", env = "KGRCA_KAFKA_URL", hide_env_values = true)]
     kafka: Option<String>,
     /// Certificates in PEM of those who sign the server's, when it is not a public authority
@@ -79,19 +79,23 @@ impl Settings {
             Some(server) => server.clone(),
             None => env.context()?.url,
         };
-        let kafka = self.kafka.as_deref().map(of_a_tenant).transpose()?.is_some();
+        let kafka = self.kafka.as_deref().map(tenant_of).transpose()?.is_some();
         Ok(Wanted { cluster: self.cluster.clone(), server, image: self.image.clone(), logs: self.logs, ca, kafka })
     }
 }
 
-/// Sees that an address of Kafka names a tenant's user; whether it works the agent tells.
-fn of_a_tenant(url: &str) -> Result {
-    let user = url.strip_prefix("kafka://").and_then(|rest| rest.rsplit_once('@')?.0.split_once(':')).map(|(user, _)| user);
-    match user.and_then(Tenant::parse) {
-        Some(_) => Ok(()),
-        None => Err(CliError::usage("--kafka: that is no address with the user of a tenant")
-            .hint("kafka://client-…:PASSWORD@HOST:9093?tls=true; `kgrca tenant create` told user and password")),
+/// The tenant whose user an address of Kafka names; whether the address works the agent tells.
+fn tenant_of(url: &str) -> Result<Tenant> {
+    let wrong = |what: String| {
+        CliError::usage(format!("--kafka: {what}"))
+            .hint("kafka://client-…:PASSWORD@HOST:9093?tls=true; `kgrca tenant create` told user and password")
+    };
+    if url.contains("${") {
+        return Err(wrong("the address is taken as it is; references such as ${env:NAME} are not looked up".to_owned()));
     }
+    let url = KafkaUrl::parse(url).map_err(|e| wrong(e.message))?;
+    let user = url.user.map(|(user, _)| user).unwrap_or_default();
+    Tenant::parse(&user).ok_or_else(|| wrong(format!("`{user}` is no user of a tenant")))
 }
 
 pub(super) use status::agents;

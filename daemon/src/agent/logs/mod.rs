@@ -18,6 +18,7 @@ use super::config::AgentSettings;
 use super::health::Health;
 use super::outbox::{Outbox, Store};
 use super::spool::Batch;
+use crate::error::Failure;
 use crate::process::now;
 use tail::Tail;
 
@@ -44,24 +45,24 @@ impl Drop for Leave {
 /// Begins to read: files are read by a thread of their own.
 ///
 /// # Errors
-/// When it cannot be written down where this agent begins: what is written from then on belongs to it.
+/// When the folder cannot be looked at, or it cannot be written down where this agent begins: what is written from then on belongs to it.
 pub async fn start(
     settings: &AgentSettings,
     store: &Arc<Store>,
     health: &Arc<Health>,
     outbox: &Outbox,
     sources: &mut JoinSet<()>,
-) -> std::io::Result<()> {
+) -> Result<(), Failure> {
+    let folder = settings.logs_from.clone().unwrap_or_default();
+    let unreadable = |e: std::io::Error| Failure::new(format!("{}: {e}", folder.display()), "look at --logs-from");
+    let unusable =
+        |e: std::io::Error| Failure::new(format!("{}: {e}", settings.spool.display()), "choose another folder with --spool");
     let leave = Leave(Arc::default());
     let is_over = Arc::clone(&leave.0);
     let mut tail = Tail::new(settings, store, Arc::clone(health), outbox.clone());
-    let (mut tail, positions) = tokio::task::spawn_blocking(move || {
-        let positions = tail.begin();
-        (tail, positions)
-    })
-    .await
-    .map_err(std::io::Error::other)?;
-    store.work(move |spool| spool.append(&Batch { positions, ..Batch::default() }, now())).await?;
+    let begun = tokio::task::spawn_blocking(move || tail.begin().map(|positions| (tail, positions)));
+    let (mut tail, positions) = begun.await.map_err(std::io::Error::other).flatten().map_err(unreadable)?;
+    store.work(move |spool| spool.append(&Batch { positions, ..Batch::default() }, now())).await.map_err(unusable)?;
     let thread = std::thread::spawn(move || {
         while !is_over.load(Ordering::Relaxed) {
             tail.turn();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,21 +82,27 @@ impl Tail {
 
     /// Looks for the first time. Returns where to begin in each file, which must be durable before any is read: whoever comes
     /// after us reads what is not among them from its first line on.
-    pub fn begin(&mut self) -> BTreeMap<String, String> {
-        self.look();
+    ///
+    /// # Errors
+    /// When the folder cannot be looked at.
+    pub fn begin(&mut self) -> io::Result<BTreeMap<String, String>> {
+        self.look()?;
         self.is_first = false;
         let open = self.open.values().map(|file| (&file.fingerprint, file.position()));
         let over = self.over.values().map(|over| (&over.fingerprint, over.position));
         let mut all: BTreeMap<String, String> =
             open.chain(over).map(|(fingerprint, position)| (format!("{PREFIX}{fingerprint}"), position.to_string())).collect();
         all.insert(BEGUN.to_owned(), "begun".to_owned());
-        all
+        Ok(all)
     }
 
     /// Reads some of every file.
     pub fn turn(&mut self) {
-        if self.looked.elapsed() >= LOOK {
-            self.look();
+        if self.looked.elapsed() >= LOOK
+            && let Err(e) = self.look()
+        {
+            tracing::warn!(folder = %self.folder.display(), error = %e, "no logs can be read");
+            self.health.cannot_watch(FILES, &format!("{}: {e}", self.folder.display()));
         }
         let mut has_more = false;
         for inode in self.open.keys().copied().collect::<Vec<_>>() {
@@ -147,16 +154,9 @@ impl Tail {
     }
 
     /// Finds new files, sees which were rotated away, and forgets those that are gone.
-    fn look(&mut self) {
+    fn look(&mut self) -> io::Result<()> {
         self.looked = Instant::now();
-        let containers = match place::containers(&self.folder) {
-            Ok(containers) => containers,
-            Err(e) => {
-                tracing::warn!(folder = %self.folder.display(), error = %e, "no logs can be read");
-                self.health.cannot_watch(FILES, &format!("{}: {e}", self.folder.display()));
-                return;
-            }
-        };
+        let containers = place::containers(&self.folder)?;
         let mut there = HashSet::new();
         for (container, folder) in containers {
             self.look_at(&Arc::new(container), place::files(&folder), &mut there);
@@ -175,6 +175,7 @@ impl Tail {
         for (source, _) in std::mem::take(&mut self.known) {
             self.outbox.give_blocking(Given::Forget(source));
         }
+        Ok(())
     }
 
     fn look_at(&mut self, container: &Arc<Container>, files: Vec<PathBuf>, there: &mut HashSet<Inode>) {
@@ -253,7 +254,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (outbox, gathering) = runtime.block_on(async { outbox::open(Arc::clone(&store), Arc::default()) });
         let mut tail = Tail::new(&settings(folder), &store, Arc::default(), outbox);
-        let begun = tail.begin();
+        let begun = tail.begin().unwrap();
         tail.open.values_mut().for_each(|file| file.is_old = true);
         tail.turn();
         tail.turn();
@@ -263,7 +264,7 @@ mod tests {
         let mut spool = store.spool();
         while let Some(block) = spool.next(Topic::Logs) {
             told += &String::from_utf8(zstd::decode_all(&spool.body(&block).unwrap()[..]).unwrap()).unwrap();
-            spool.shipped(block.id, false).unwrap();
+            spool.shipped(block.id, 0, false).unwrap();
         }
         drop(spool);
         (begun, told)

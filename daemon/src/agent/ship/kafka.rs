@@ -3,29 +3,36 @@
 //! The tenant's user may write and nothing else: what the server makes of a record is not heard. What it would refuse for its
 //! form is therefore looked for here, by the same parser.
 
-use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kgrca_core::api::{Ingested, RejectedItem};
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{Door, Entry, ErrorKind, Tenant, partition_of};
+use kgrca_core::storage::{Door, Entry, ErrorKind, KafkaUrl, Tenant, partition_of};
 
 use super::Outcome;
 use crate::error::Failure;
-use crate::kafka::{KafkaSettings, Writer};
+use crate::kafka::{LARGEST, OnFailure, Writer, client, trust_too};
+use crate::secret::Secret;
 
-/// How long the number of a topic's partitions is believed. Where it has grown since, the server sends on what lies wrong.
-const GROWS: Duration = Duration::from_mins(1);
+/// How long brokers may take to take a block.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tenant's topics.
 pub struct Kafka {
-    writer: Writer,
+    url: Secret,
+    ca_file: Option<PathBuf>,
     place: Arc<Place>,
-    partitions: Mutex<HashMap<Topic, (u32, Instant)>>,
+    /// Made when there is something to send, and anew after each failure: the library gives producers up for good, and the
+    /// password may be another by then.
+    writer: Mutex<Option<Arc<Writer>>>,
 }
+
+/// Bytes beside a record's own: its key, headers, and a cluster that is written into it.
+const ROOM: usize = 4096;
 
 /// Whose records of which cluster.
 struct Place {
@@ -33,28 +40,55 @@ struct Place {
     cluster: String,
 }
 
+/// The tenant whose user an address names.
+fn tenant_of(url: &KafkaUrl) -> Result<Tenant, Failure> {
+    let user = url.user.as_ref().map(|(user, _)| user.as_str()).unwrap_or_default();
+    Tenant::parse(user).ok_or_else(|| {
+        let hint = "`kgrca tenant create` told it, and its password: kafka://client-…:PASSWORD@HOST:9093?tls=true";
+        Failure::new(format!("--kafka: `{user}` is no user of a tenant"), hint)
+    })
+}
+
 impl Kafka {
-    /// The topics of the tenant whose user the URL names.
+    /// The topics of the tenant whose user the address names.
     ///
     /// # Errors
-    /// When the URL is none, or its user is no tenant's.
-    pub fn open(settings: &KafkaSettings, cluster: &str) -> Result<Self, Failure> {
-        let user = settings.user.as_ref().map(|(user, _)| user.as_str());
-        let hint = "`kgrca tenant create` told it, and its password: kafka://client-…:PASSWORD@HOST:9093?tls=true";
-        let tenant = user.and_then(Tenant::parse).ok_or_else(|| {
-            let told = user.unwrap_or_default();
-            Failure::new(format!("--kafka: `{told}` is no user of a tenant"), hint)
-        })?;
+    /// When the address is none, or its user is no tenant's.
+    pub fn open(url: Secret, ca_file: Option<PathBuf>, cluster: &str) -> Result<Self, Failure> {
+        let tenant = tenant_of(&KafkaUrl::parse(url.resolved()?.trim())?)?;
         let place = Arc::new(Place { tenant, cluster: cluster.to_owned() });
-        Ok(Self { writer: Writer::start(settings)?, place, partitions: Mutex::default() })
+        Ok(Self { url, ca_file, place, writer: Mutex::default() })
     }
 
     /// Sends a block of compressed lines.
     pub(super) async fn send(&self, topic: Topic, body: Vec<u8>, now: Time, wait: Duration) -> Outcome {
-        let partitions = match self.partitions(topic).await {
-            Ok(0) => return Outcome::Later(wait, format!("the tenant has no topic {} in Kafka", topic.as_str())),
-            Ok(partitions) => partitions,
+        let writer = match self.writer() {
+            Ok(writer) => writer,
             Err(e) => return Outcome::Later(wait, e.message),
+        };
+        let outcome = match tokio::time::timeout(PATIENCE, self.sent(&writer, topic, body, now)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let why = writer.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+                Outcome::Later(wait, format!("Kafka took nothing for {} s{why}", PATIENCE.as_secs()))
+            }
+        };
+        if !matches!(outcome, Outcome::Taken(_)) {
+            self.give_up(writer);
+        }
+        match outcome {
+            Outcome::Later(_, why) => Outcome::Later(wait, why),
+            outcome => outcome,
+        }
+    }
+
+    async fn sent(&self, writer: &Writer, topic: Topic, body: Vec<u8>, now: Time) -> Outcome {
+        let later = |why: String| Outcome::Later(Duration::ZERO, why);
+        // Asked each time: what goes to a partition of before, while the tenant grows, comes behind what goes to the new one.
+        let partitions = match writer.partitions(&self.place.tenant, topic).await {
+            Ok(0) => return later(format!("Kafka: the tenant has no topic {}", topic.as_str())),
+            Ok(partitions) => partitions,
+            Err(e) => return later(e.message),
         };
         let place = Arc::clone(&self.place);
         let read = tokio::task::spawn_blocking(move || place.read(topic, &body, now, partitions)).await;
@@ -62,23 +96,42 @@ impl Kafka {
             Ok(read) => read,
             Err(e) => return Outcome::Refused("damaged", e.to_string()),
         };
-        match self.writer.append(&self.place.tenant, &entries).await {
+        match writer.append(&self.place.tenant, &entries).await {
             Ok(()) => Outcome::Taken(answer),
             Err(e) if e.kind == ErrorKind::Refused => Outcome::Refused("too_large", e.message),
-            Err(e) => Outcome::Later(wait, e.message),
+            Err(e) => later(e.message),
         }
     }
 
-    async fn partitions(&self, topic: Topic) -> kgrca_core::storage::Result<u32> {
-        let known = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).get(&topic).copied();
-        if let Some((known, _)) = known.filter(|(_, at)| at.elapsed() < GROWS) {
-            return Ok(known);
+    fn writer(&self) -> Result<Arc<Writer>, Failure> {
+        let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = &*current {
+            return Ok(Arc::clone(writer));
         }
-        let count = self.writer.partitions(&self.place.tenant, topic).await?;
-        if count > 0 {
-            self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, (count, Instant::now()));
+        let url = KafkaUrl::parse(self.url.resolved()?.trim())?;
+        if tenant_of(&url)? != self.place.tenant {
+            return Err(Failure::new("the address of Kafka names another tenant by now", "start the agent anew"));
         }
-        Ok(count)
+        let mut config = client(&url);
+        if let (Some(file), None) = (&self.ca_file, &url.ca) {
+            let unreadable = |e: io::Error| Failure::new(format!("{}: {e}", file.display()), "look at --ca-file");
+            trust_too(&mut config, &std::fs::read_to_string(file).map_err(unreadable)?);
+        }
+        let writer = Arc::new(Writer::start(config, OnFailure::Together)?);
+        *current = Some(Arc::clone(&writer));
+        Ok(writer)
+    }
+
+    /// Lets a producer go, with all that is on its way: blocks are sent again as wholes.
+    fn give_up(&self, writer: Arc<Writer>) {
+        let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|known| Arc::ptr_eq(known, &writer)) {
+            writer.abandon();
+            *current = None;
+        }
+        drop(current);
+        // Its threads are waited for.
+        tokio::task::spawn_blocking(move || drop(writer));
     }
 }
 
@@ -94,6 +147,10 @@ impl Place {
         for (index, line) in lines.enumerate() {
             records.clear();
             match parse::parse(topic, line, &context, &mut records) {
+                Ok(()) if line.len() + ROOM > LARGEST => {
+                    let message = format!("{} bytes are more than Kafka takes", line.len());
+                    answer.rejected.push(RejectedItem { index, reason: "too_large".to_owned(), message });
+                }
                 Ok(()) => answer.accepted += door.admit(line, &records, &mut entries),
                 Err(reject) => {
                     let reason = reject.reason.as_str().to_owned();
@@ -114,9 +171,11 @@ mod tests {
         let place = Place { tenant: Tenant::parse("client-acme-7f3k2a").unwrap(), cluster: "prod".into() };
         let now = Time(1_767_261_600_000_000);
         let pod = r#"{"op":"UPSERT","at":"2026-01-01T09:59:00Z","cluster":"prod","kind":"Pod","metadata":{"namespace":"shop","name":"web-1","uid":"u1"},"src":"agent-x","seq":7}"#;
-        let body = zstd::encode_all(format!("{pod}\nno record\n").as_bytes(), 3).unwrap();
+        let large = pod.replace("u1", &"u".repeat(LARGEST));
+        let body = zstd::encode_all(format!("{pod}\nno record\n{large}\n").as_bytes(), 3).unwrap();
         let (entries, answer) = place.read(Topic::Resource, &body, now, 6).unwrap();
-        assert_eq!((answer.accepted, answer.rejected.len(), answer.rejected[0].index), (1, 1, 1));
+        let refused: Vec<_> = answer.rejected.iter().map(|r| (r.index, r.reason.as_str())).collect();
+        assert_eq!((answer.accepted, refused), (1, vec![(1, "torn"), (2, "too_large")]));
         assert_eq!((entries.len(), &*entries[0].key, &*entries[0].value), (1, &b"prod/Pod/shop/web-1"[..], pod.as_bytes()));
         assert_eq!(entries[0].stream.partition, partition_of(&place.tenant, "prod", 6));
         assert!(place.read(Topic::Resource, b"not compressed", now, 6).is_err());
@@ -125,7 +184,7 @@ mod tests {
     #[test]
     fn who_is_no_tenants_user_is_told_before_anything_is_read() {
         for url in ["kafka://admin:secret@h:9092", "kafka://h:9092"] {
-            let error = Kafka::open(&KafkaSettings::parse(url).unwrap(), "prod").err().unwrap();
+            let error = Kafka::open(url.parse().unwrap(), None, "prod").err().unwrap();
             assert!(error.message.contains("no user of a tenant") && !error.message.contains("secret"), "{}", error.message);
         }
     }

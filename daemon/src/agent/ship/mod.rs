@@ -31,6 +31,7 @@ pub enum Target {
 
 /// What becomes of a block.
 enum Outcome {
+    /// By the server, who counts what it refused; or by Kafka, and then what was refused went nowhere.
     Taken(Ingested),
     /// Never to be taken, and why.
     Refused(&'static str, String),
@@ -61,7 +62,8 @@ pub async fn ship(topic: Topic, target: Target, store: Arc<Store>, health: Arc<H
                 }
                 // By now its clock is known.
                 let was_early = answer.rejected.iter().any(|r| r.reason == Reason::FarFuture.as_str());
-                end(&store, move |spool| spool.shipped(block.id, was_early)).await;
+                let left_out = if matches!(target, Target::Kafka(_)) { answer.rejected.len() as u64 } else { 0 };
+                end(&store, move |spool| spool.shipped(block.id, left_out, was_early)).await;
             }
             Outcome::Refused(reason, message) => {
                 tracing::error!(reason, message, records = block.records, "the server refuses a block");

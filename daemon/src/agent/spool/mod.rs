@@ -138,6 +138,11 @@ impl Spool {
         self.blocks.len()
     }
 
+    /// Bytes of a topic that wait.
+    pub fn bytes_of(&self, topic: Topic) -> u64 {
+        self.blocks.values().filter(|b| b.topic == topic).map(|b| b.bytes).sum()
+    }
+
     /// How many blocks of a topic wait.
     pub fn blocks_of(&self, topic: Topic) -> usize {
         self.blocks.values().filter(|b| b.topic == topic).count()
@@ -211,15 +216,18 @@ impl Spool {
         block::body(&self.folder, block.id)
     }
 
-    /// Says that a block arrived at the server; `in_vain` says that some of its state must be told anew.
+    /// Says that a block arrived but for some records, which go nowhere; `in_vain` says that some of its state must be told anew.
     ///
     /// # Errors
     /// When that cannot be written down: then it is still here.
-    pub fn shipped(&mut self, id: u64, in_vain: bool) -> io::Result<()> {
+    pub fn shipped(&mut self, id: u64, left_out: u64, in_vain: bool) -> io::Result<()> {
         self.end(id, |next, block| {
             next.done(block);
             next.count(block.topic, |c| {
-                c.shipped += block.records;
+                c.shipped += block.records.saturating_sub(left_out);
+                if left_out > 0 {
+                    *c.dropped.entry("rejected".to_owned()).or_default() += left_out.min(block.records);
+                }
                 c.shipped_bytes += block.bytes;
             });
             next.lost += u64::from(in_vain && block.topic == Topic::Resource);
@@ -292,7 +300,7 @@ mod tests {
         spool.append(&batch(Topic::Resource, &["1", "2"], "10"), Time(1)).unwrap();
         spool.append(&batch(Topic::Resource, &["3"], "11"), Time(2)).unwrap();
         let first = spool.next(Topic::Resource).unwrap();
-        spool.shipped(first.id, false).unwrap();
+        spool.shipped(first.id, 0, false).unwrap();
         drop(spool);
         let spool = Spool::open(folder.path(), 1 << 20, "b").unwrap();
         assert_eq!((spool.id(), spool.position("pods")), ("a", Some("11")));
@@ -326,7 +334,7 @@ mod tests {
         let block = spool.next(Topic::Logs).unwrap();
         let file = block::path(folder.path(), block.id);
         let bytes = std::fs::read(&file).unwrap();
-        spool.shipped(block.id, false).unwrap();
+        spool.shipped(block.id, 0, false).unwrap();
         std::fs::write(&file, bytes).unwrap();
         drop(spool);
         let spool = Spool::open(folder.path(), 1 << 20, "b").unwrap();
@@ -358,7 +366,7 @@ mod tests {
             assert!(spool.append(&batch(Topic::Logs, &["2"], "11"), Time(2)).is_err());
         }
         let first = spool.next(Topic::Logs).unwrap();
-        assert!(spool.shipped(first.id, false).is_err());
+        assert!(spool.shipped(first.id, 0, false).is_err());
         assert_eq!((balanced(&spool, Topic::Logs), spool.next(Topic::Logs)), ((0, 1, 0), Some(first.clone())));
         let files = std::fs::read_dir(folder.path())
             .unwrap()
@@ -366,7 +374,7 @@ mod tests {
         assert_eq!(files.count(), 1, "no copies are left");
         std::fs::remove_dir(folder.path().join("checkpoint.part")).unwrap();
         spool.append(&batch(Topic::Logs, &["2"], "11"), Time(2)).unwrap();
-        spool.shipped(first.id, false).unwrap();
+        spool.shipped(first.id, 0, false).unwrap();
         assert_eq!((balanced(&spool, Topic::Logs), spool.position("pods")), ((1, 1, 0), Some("11")));
     }
 

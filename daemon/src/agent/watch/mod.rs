@@ -24,6 +24,8 @@ use ended::{Ended, error_in};
 
 /// How long the server lets a watch go on before it is opened anew, in seconds.
 const WATCH_SECONDS: u32 = 290;
+/// The same for one that begins with a list.
+const LIST_SECONDS: u32 = 3600;
 /// Objects on a page of a list.
 const PAGE: u32 = 500;
 /// How often a lease is told of: kubelets renew theirs every 10 s and are missed after 40.
@@ -152,11 +154,17 @@ impl Watcher {
         if version.is_none() && !self.streams {
             *version = Some(self.list(&path).await?);
         }
-        let timeout = WATCH_SECONDS - rand::random_range(0..60);
-        let common = format!("{path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={timeout}");
+        let common = format!("{path}?watch=true&allowWatchBookmarks=true");
         let url = match version {
-            Some(version) => format!("{common}&resourceVersion={version}"),
-            None => format!("{common}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
+            Some(version) => {
+                let timeout = WATCH_SECONDS - rand::random_range(0..60);
+                format!("{common}&timeoutSeconds={timeout}&resourceVersion={version}")
+            }
+            // A list may have to wait for room.
+            None => {
+                let timeout = LIST_SECONDS - rand::random_range(0..600);
+                format!("{common}&timeoutSeconds={timeout}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan")
+            }
         };
         let stream = self.client.request_stream(request(&url)?).await?;
         self.follow(stream, version).await
@@ -176,7 +184,7 @@ impl Watcher {
             line.fill(0);
             line.clear();
             if listed.is_some() {
-                self.outbox.room().await;
+                self.outbox.room(self.what.topic).await;
             }
             if stream.read_until(b'\n', &mut line).await? == 0 {
                 return if listed.is_some() { Err(Ended::Failed("the list ended early".into())) } else { Ok(()) };
@@ -230,7 +238,7 @@ impl Watcher {
             let mut text = self.client.request_text(request(&url)?).await?.into_bytes();
             let page: Page<'_> = serde_json::from_slice(&text)?;
             for item in page.items {
-                self.outbox.room().await;
+                self.outbox.room(self.what.topic).await;
                 listed.insert(key(&trim::known(item)?.uid));
                 self.upsert(item, began, None, true).await?;
             }

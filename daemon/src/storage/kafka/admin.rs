@@ -21,10 +21,10 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Error, ErrorKind, Result, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Result, Tenant};
 
 use super::connection::Connection;
-use crate::kafka::{KafkaSettings, topic_name};
+use crate::kafka::topic_name;
 
 /// How long brokers may take to make or remove topics, in milliseconds.
 const PATIENCE_MS: i32 = 15_000;
@@ -41,7 +41,7 @@ const ANY: i8 = 1;
 const SET: i8 = 0;
 
 /// Sets up and takes down what tenants need in a cluster. Every act may be repeated.
-pub struct KafkaAdmin(KafkaSettings);
+pub struct KafkaAdmin(KafkaUrl);
 
 fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_owned())
@@ -69,7 +69,7 @@ fn checked(what: &str, code: i16, message: Option<&str>, done: &[ResponseError])
 
 impl KafkaAdmin {
     /// An administrator of a cluster.
-    pub fn new(settings: KafkaSettings) -> Self {
+    pub fn new(settings: KafkaUrl) -> Self {
         Self(settings)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::{Decodable, HeaderVersion, Request, StrBytes, encode_request_header_into_buffer};
-use kgrca_core::storage::{Error, ErrorKind, Result};
+use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -15,7 +15,6 @@ use tokio_rustls::rustls::{
 };
 
 use super::scram::Exchange;
-use crate::kafka::KafkaSettings;
 
 /// How long a broker may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,7 +36,7 @@ fn unreachable(broker: &str, why: impl std::fmt::Display) -> Error {
 
 impl Connection {
     /// Connects to the first broker that answers.
-    pub async fn open(settings: &KafkaSettings) -> Result<Self> {
+    pub async fn open(settings: &KafkaUrl) -> Result<Self> {
         let mut last = None;
         for broker in &settings.brokers {
             match tokio::time::timeout(PATIENCE, Self::to(settings, broker)).await {
@@ -50,7 +49,7 @@ impl Connection {
     }
 
     /// Connects to one broker.
-    pub async fn to(settings: &KafkaSettings, broker: &str) -> Result<Self> {
+    pub async fn to(settings: &KafkaUrl, broker: &str) -> Result<Self> {
         let tcp = TcpStream::connect(broker).await.map_err(|e| unreachable(broker, e))?;
         let stream: Box<dyn Stream> = if settings.tls { Box::new(secured(settings, broker, tcp).await?) } else { Box::new(tcp) };
         let mut connection = Self { stream, correlation: 0 };
@@ -124,7 +123,7 @@ async fn exchange(stream: &mut Box<dyn Stream>, framed: &[u8]) -> std::io::Resul
     Ok(answer.into())
 }
 
-async fn secured(settings: &KafkaSettings, broker: &str, tcp: TcpStream) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+async fn secured(settings: &KafkaUrl, broker: &str, tcp: TcpStream) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     match &settings.ca {
         Some(file) => {

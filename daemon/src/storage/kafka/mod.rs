@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kgrca_core::model::{Time, Topic};
-use kgrca_core::storage::{Entry, Error, ErrorKind, EventLog, READ_BYTES, Result, Stored, StreamId, Tenant};
+use kgrca_core::storage::{Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId, Tenant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -23,8 +23,7 @@ use tokio::sync::Notify;
 pub use admin::KafkaAdmin;
 use reader::Reader;
 
-pub use crate::kafka::KafkaSettings;
-use crate::kafka::{Outgoing, Writer, failed, topic_name};
+use crate::kafka::{OnFailure, Outgoing, Writer, client, failed, topic_name};
 
 /// How long brokers may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,7 +43,8 @@ const LARGEST_GAP: u64 = 1_000_000;
 pub struct KafkaLog {
     shared: Arc<Shared>,
     reader: Reader,
-    writer: Writer,
+    writer: Mutex<Arc<Writer>>,
+    url: KafkaUrl,
     admin: KafkaAdmin,
     arrivals: Arc<Arrivals>,
 }
@@ -93,8 +93,8 @@ impl KafkaLog {
     ///
     /// # Errors
     /// When it does not answer or refuses.
-    pub async fn open(settings: KafkaSettings) -> Result<Self> {
-        let mut config = settings.client();
+    pub async fn open(settings: KafkaUrl) -> Result<Self> {
+        let mut config = client(&settings);
         // We assign and keep offsets ourselves: the group is a name.
         config.set("group.id", "kgrcad").set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         config.set("auto.offset.reset", "error").set("fetch.wait.max.ms", "50").set("fetch.error.backoff.ms", "100");
@@ -117,7 +117,8 @@ impl KafkaLog {
             ends: Mutex::default(),
         };
         let log = Self {
-            writer: Writer::start(&settings)?,
+            writer: Mutex::new(Arc::new(Writer::start(client(&settings), OnFailure::Alone)?)),
+            url: settings.clone(),
             reader,
             shared: Arc::new(shared),
             admin: KafkaAdmin::new(settings),
@@ -256,14 +257,34 @@ impl KafkaLog {
             value: Some(b""),
             headers: record::filler(),
         };
-        self.writer.deliver((0..count as usize).map(filler)).await
+        let writer = self.writer();
+        let filled = writer.deliver((0..count as usize).map(filler)).await;
+        self.renewed(&writer, filled)
+    }
+
+    fn writer(&self) -> Arc<Writer> {
+        Arc::clone(&self.writer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces a producer that the library has given up for good, such as after brokers lost what they had acknowledged.
+    fn renewed(&self, writer: &Arc<Writer>, done: Result<()>) -> Result<()> {
+        if done.is_err() && writer.is_over() {
+            let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            if Arc::ptr_eq(&current, writer) {
+                tracing::warn!("Kafka's producer ended for good; another goes on");
+                *current = Arc::new(Writer::start(client(&self.url), OnFailure::Alone)?);
+            }
+        }
+        done
     }
 }
 
 #[async_trait::async_trait]
 impl EventLog for KafkaLog {
     async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()> {
-        self.writer.append(tenant, &entries).await
+        let writer = self.writer();
+        let appended = writer.append(tenant, &entries).await;
+        self.renewed(&writer, appended)
     }
 
     async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {

@@ -1,12 +1,12 @@
 //! What a URL says about a Kafka cluster.
 
-use kgrca_core::storage::{Error, ErrorKind, Result};
-use rdkafka::ClientConfig;
 use url::form_urlencoded;
+
+use super::{Error, ErrorKind, Result};
 
 /// How to reach a cluster.
 #[derive(Clone)]
-pub struct KafkaSettings {
+pub struct KafkaUrl {
     /// `host:port` of brokers to begin with.
     pub brokers: Vec<String>,
     /// User and password for SASL/SCRAM-SHA-512.
@@ -26,7 +26,7 @@ fn decoded(text: &str) -> String {
     form_urlencoded::parse(pair.as_bytes()).map(|(_, v)| v.into_owned()).next().unwrap_or_default()
 }
 
-impl KafkaSettings {
+impl KafkaUrl {
     /// Reads a URL. The url crate knows no lists of hosts.
     ///
     /// # Errors
@@ -58,28 +58,6 @@ impl KafkaSettings {
         }
         Ok(settings)
     }
-
-    /// The same for librdkafka.
-    pub fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.brokers.join(",")).set("client.id", "kgrcad");
-        // Soon after a broker came back, and not tighter than a second.
-        config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
-        let protocol = match (self.tls, self.user.is_some()) {
-            (false, false) => "PLAINTEXT",
-            (true, false) => "SSL",
-            (false, true) => "SASL_PLAINTEXT",
-            (true, true) => "SASL_SSL",
-        };
-        config.set("security.protocol", protocol);
-        if let Some((user, password)) = &self.user {
-            config.set("sasl.mechanism", "SCRAM-SHA-512").set("sasl.username", user).set("sasl.password", password);
-        }
-        if let Some(ca) = &self.ca {
-            config.set("ssl.ca.location", ca);
-        }
-        config
-    }
 }
 
 #[cfg(test)]
@@ -88,11 +66,11 @@ mod tests {
 
     #[test]
     fn a_url_says_everything() {
-        let s = KafkaSettings::parse("kafka://us%40er:p%2Fw@a:9092,b:9093?tls=true&ca=/ca.pem&replication=2").unwrap();
+        let s = KafkaUrl::parse("kafka://us%40er:p%2Fw@a:9092,b:9093?tls=true&ca=/ca.pem&replication=2").unwrap();
         assert_eq!(s.brokers, ["a:9092", "b:9093"]);
         assert_eq!(s.user, Some(("us@er".into(), "p/w".into())));
         assert!(s.tls && s.ca.as_deref() == Some("/ca.pem") && s.replication == 2);
-        let plain = KafkaSettings::parse("kafka://localhost:9092").unwrap();
+        let plain = KafkaUrl::parse("kafka://localhost:9092").unwrap();
         assert!(plain.user.is_none() && !plain.tls && plain.replication == 3);
     }
 
@@ -100,7 +78,7 @@ mod tests {
     fn what_is_wrong_is_said_without_the_password() {
         for wrong in ["kafka://", "kafka://host", "kafka://u@h:1", "kafka://u:secret@h:1?tsl=true", "kafka://u:secret@h:1?ca=/x"]
         {
-            let error = KafkaSettings::parse(wrong).err().unwrap();
+            let error = KafkaUrl::parse(wrong).err().unwrap();
             assert!(!format!("{error:?}").contains("secret"), "{error}");
         }
     }
