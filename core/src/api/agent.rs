@@ -79,11 +79,9 @@ pub struct AgentStatus {
     pub clock_ahead_seconds: i64,
     /// The agent that had its part before; the server says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 253)]
     pub before: Option<String>,
     /// Another agent with the same part that is heard from, too; the server says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 253)]
     pub rival: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 pub mod address;
 mod component;
 pub mod derive;
+mod ending;
 mod forget;
 mod identity;
 mod journal;

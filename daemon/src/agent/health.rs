@@ -48,6 +48,11 @@ impl Health {
         before.is_some()
     }
 
+    /// Why a topic is not shipped.
+    pub fn shipping_of(&self, topic: &str) -> Option<String> {
+        open(&self.shipping).get(topic).cloned()
+    }
+
     /// Why something is not shipped.
     pub fn shipping(&self) -> Option<String> {
         open(&self.shipping).values().next().cloned()

@@ -67,20 +67,28 @@ pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock
 
 /// Beats until it is dropped.
 pub async fn beat(identity: Identity, server: Server, store: Arc<Store>, health: Arc<Health>, clock: Arc<Clock>) {
+    // Said once, and once more when it is over: it beats every few seconds.
+    let mut trouble = None;
     loop {
         let told = status(&identity, &store, &health, &clock);
         let request =
             server.http.post(format!("{}/api/v1/agents", server.url)).header("x-api-key", server.key.clone()).json(&told);
-        match request.send().await {
+        let found = match request.send().await {
             Ok(answer) => {
                 if let Some(date) = answer.headers().get(DATE).and_then(|d| d.to_str().ok()) {
                     clock.set(date);
                 }
-                if !answer.status().is_success() {
-                    tracing::warn!(status = answer.status().as_u16(), "the server does not take the heartbeat");
-                }
+                let status = answer.status();
+                (!status.is_success()).then(|| format!("the server answers {status}"))
             }
-            Err(e) => tracing::warn!(error = crate::process::reason(&e), "the heartbeat does not reach the server"),
+            Err(e) => Some(crate::process::reason(&e)),
+        };
+        if found != trouble {
+            match &found {
+                Some(why) => tracing::warn!(why, "the server does not hear how this agent fares"),
+                None => tracing::info!("the server hears how this agent fares again"),
+            }
+            trouble = found;
         }
         tokio::time::sleep(EVERY).await;
     }

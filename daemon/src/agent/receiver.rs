@@ -84,8 +84,11 @@ async fn alerts(State(door): State<Arc<Door>>, headers: HeaderMap, body: Bytes) 
         return (StatusCode::NOT_FOUND, "this agent takes no alerts: it was started without --alerts-token\n".into());
     };
     let given = headers.get("authorization").and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
-    if !given.is_some_and(|given| is_same(given, token)) {
-        return (StatusCode::UNAUTHORIZED, "the bearer token is another one\n".into());
+    let refused = |why: &str| (StatusCode::UNAUTHORIZED, format!("{why}; it is `alerts-token` in the agent's Secret\n"));
+    match given {
+        None => return refused("a bearer token is missing"),
+        Some(given) if !is_same(given, token) => return refused("the bearer token is another one"),
+        Some(_) => {}
     }
     let context = Context { received_at: door.clock.now(), cluster: Some(&door.identity.cluster), client_id: None };
     if let Err(reject) = parse::parse(Topic::Alerts, &body, &context, &mut Vec::new()) {

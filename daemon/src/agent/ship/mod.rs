@@ -71,7 +71,10 @@ pub async fn ship(topic: Topic, target: Target, store: Arc<Store>, health: Arc<H
                 end(&store, move |spool| spool.drop_block(block.id, reason)).await;
             }
             Outcome::Later(wait, why) => {
-                tracing::warn!(why, seconds = wait.as_secs_f64(), "records wait for the server");
+                // Once for each reason: it is tried again for as long as it takes.
+                if health.shipping_of(topic.as_str()).as_ref() != Some(&why) {
+                    tracing::warn!(topic = topic.as_str(), why, "records wait");
+                }
                 health.ships(topic.as_str(), Some(why));
                 tokio::time::sleep(wait).await;
                 rest = (rest * 2).min(LONGEST_REST);

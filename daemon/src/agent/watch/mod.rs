@@ -353,3 +353,67 @@ fn request(url: &str) -> Result<axum::http::Request<Vec<u8>>, Ended> {
 fn form_urlencoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use kgrca_core::model::watched::WATCHED;
+
+    use super::*;
+    use crate::agent::outbox;
+    use crate::agent::spool::Spool;
+
+    fn line(kind: &str, name: &str, version: u32, annotations: &str) -> String {
+        format!(
+            r#"{{"type":"{kind}","object":{{"kind":"Pod","apiVersion":"v1","metadata":{{"name":"{name}","namespace":"shop","uid":"u-{name}","resourceVersion":"{version}"{annotations}}}}}}}"#
+        ) + "\n"
+    }
+
+    /// Follows what a server says. Returns how that ended, where to go on, and the records that were given.
+    async fn followed(said: String, from: Option<&str>) -> (Result<(), Ended>, Option<String>, String) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(Spool::open(folder.path(), 1 << 20, "x").unwrap());
+        let (outbox, gathering) = outbox::open(Arc::clone(&store), Arc::default());
+        let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let mut watcher = Watcher {
+            what: WATCHED.iter().find(|w| w.kind == "Pod").unwrap(),
+            cluster: "prod".into(),
+            client: Client::try_from(nowhere).unwrap(),
+            outbox,
+            health: Arc::default(),
+            clock: Arc::default(),
+            told: HashMap::default(),
+            streams: true,
+            lost: 0,
+        };
+        let mut version = from.map(str::to_owned);
+        let ended = watcher.follow(said.as_bytes(), &mut version).await;
+        drop(watcher);
+        gathering.await.unwrap();
+        let block = store.spool().next(Topic::Resource);
+        let body = block.map(|b| zstd::decode_all(&store.spool().body(&b).unwrap()[..]).unwrap());
+        (ended, version, String::from_utf8(body.unwrap_or_default()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_not_whole_leaves_no_place_to_go_on_from() {
+        let all = line("ADDED", "a", 5, "") + &line("DELETED", "b", 9, "") + &line("ADDED", "c", 7, "");
+        let (ended, version, told) = followed(all.clone(), None).await;
+        assert!(matches!(ended, Err(Ended::Failed(_))), "{ended:?}");
+        assert_eq!((version, told.lines().count(), told.contains("SYNC")), (None, 3, false), "{told}");
+        let end = line("BOOKMARK", "", 12, r#","annotations":{"k8s.io/initial-events-end":"true"}"#);
+        let (ended, version, told) = followed(all + &end, None).await;
+        assert!(ended.is_ok());
+        assert_eq!((version.as_deref(), told.lines().count(), told.contains("SYNC")), (Some("12"), 4, true), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_watch_goes_on_behind_what_it_saw_last() {
+        let said = line("MODIFIED", "a", 20, "") + &line("DELETED", "b", 22, "") + "{\"type\":\"ADDED\",\"obj";
+        let (ended, version, told) = followed(said, Some("12")).await;
+        assert!(ended.is_ok(), "a line that was cut is asked for again");
+        assert_eq!((version.as_deref(), told.lines().count()), (Some("22"), 2), "{told}");
+        let gone = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}"#.to_owned() + "\n";
+        assert!(matches!(followed(gone, Some("12")).await.0, Err(Ended::Gone)));
+    }
+}
