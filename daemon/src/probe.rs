@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kgrca_core::storage::with_causes;
+
 use crate::error::Failure;
 
 /// What is asked.
@@ -27,7 +29,7 @@ pub async fn probe(settings: &ProbeSettings) -> Result<String, Failure> {
     let failed = |why: String| {
         Failure::new(format!("{url}: {why}"), "is it up, is the address right, does a NetworkPolicy let us through?")
     };
-    let told = |e: reqwest::Error| failed(crate::process::reason(&e));
+    let told = |e: reqwest::Error| failed(with_causes(&e));
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(settings.timeout))
         .danger_accept_invalid_certs(settings.insecure)

@@ -21,20 +21,6 @@ pub fn now() -> Time {
     Time(jiff::Timestamp::now().as_microsecond())
 }
 
-/// An error with what caused it: the outer one seldom says what is wrong.
-pub fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let told = inner.to_string();
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = inner.source();
-    }
-    text
-}
-
 /// Random characters of an alphabet of at least two.
 pub fn random(alphabet: &[u8], len: usize) -> String {
     let mut rng = rand::rng();

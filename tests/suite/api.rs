@@ -338,8 +338,8 @@ async fn what_is_sent_again_is_not_counted_again() {
         json!({"event_time": at, "cluster": "prod", "message": "ERROR x", "pod_namespace": "shop", "pod_name": "web", "src": "f", "seq": seq})
     };
     for numbers in [1..=30, 1..=30, 21..=40] {
-        let batch: String = numbers.map(|seq| format!("{}\n", line(seq))).collect();
-        server.ingest(&tenant, "logs", batch.into_bytes()).await;
+        let lines: Vec<String> = numbers.map(|seq| line(seq).to_string()).collect();
+        server.ingest(&tenant, "logs", lines.join("\n").into_bytes()).await;
     }
     let stats = server.settled(&tenant, 80).await;
     assert_eq!((&stats["records"]["applied"], &stats["records"]["duplicate"]), (&json!(40), &json!(40)), "{stats}");

@@ -24,7 +24,7 @@ mod tenant;
 pub use audit::{Audit, AuditEntry, first_break, hex};
 pub use client::{ApiKey, Client, ClientState, Role, Scope};
 pub use door::{Door, partition_of};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, with_causes};
 pub use graph::{
     CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode, ResourceFilter, Subgraph, TimelineFilter,
     is_label,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kgrca_core::api::{AgentMode, AgentStatus, HARMLESS_DROPS};
 use kgrca_core::model::Time;
+use kgrca_core::storage::with_causes;
 use reqwest::header::DATE;
 
 use super::clock::Clock;
@@ -81,12 +82,13 @@ pub async fn beat(identity: Identity, server: Server, store: Arc<Store>, health:
                 let status = answer.status();
                 (!status.is_success()).then(|| format!("the server answers {status}"))
             }
-            Err(e) => Some(crate::process::reason(&e)),
+            Err(e) => Some(with_causes(&e)),
         };
         if found != trouble {
-            match &found {
-                Some(why) => tracing::warn!(why, "the server does not hear how this agent fares"),
-                None => tracing::info!("the server hears how this agent fares again"),
+            if let Some(why) = &found {
+                tracing::warn!(why, "the server does not hear how this agent fares");
+            } else {
+                tracing::info!("the server hears how this agent fares again");
             }
             trouble = found;
         }

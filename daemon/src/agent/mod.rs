@@ -26,6 +26,7 @@ use std::time::Duration;
 use kgrca_core::api::AgentMode;
 use kgrca_core::model::Topic;
 use kgrca_core::model::watched::WATCHED;
+use kgrca_core::storage::with_causes;
 use tokio::task::JoinSet;
 
 pub use config::AgentSettings;
@@ -126,7 +127,7 @@ fn server(settings: &AgentSettings) -> Result<Server, Failure> {
     let mut key = reqwest::header::HeaderValue::from_str(settings.api_key.resolved()?.trim())
         .map_err(|_| failed("the key has signs that no key has".into()))?;
     key.set_sensitive(true);
-    let http = builder.build().map_err(|e| failed(process::reason(&e)))?;
+    let http = builder.build().map_err(|e| failed(with_causes(&e)))?;
     let url = settings.server.trim_end_matches('/').to_owned();
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(failed(format!("`{url}` is no address of a server: it begins with https://")));
@@ -151,12 +152,11 @@ async fn watch_all(
     sources: &mut JoinSet<()>,
 ) -> Result<Option<String>, Failure> {
     let hint = "inside a cluster the service account is used, elsewhere the current context of the kubeconfig";
-    let mut config = kube::Config::infer()
-        .await
-        .map_err(|e| Failure::new(format!("no Kubernetes API server: {}", process::reason(&e)), hint))?;
+    let mut config =
+        kube::Config::infer().await.map_err(|e| Failure::new(format!("no Kubernetes API server: {}", with_causes(&e)), hint))?;
     // A watch is silent for long; the server ends it, and a dead connection is found by keep-alive.
     config.read_timeout = Some(Duration::from_secs(400));
-    let client = kube::Client::try_from(config).map_err(|e| Failure::new(process::reason(&e), hint))?;
+    let client = kube::Client::try_from(config).map_err(|e| Failure::new(with_causes(&e), hint))?;
     for what in WATCHED {
         let watcher = watch::Watcher {
             what,

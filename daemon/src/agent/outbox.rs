@@ -342,8 +342,9 @@ mod tests {
         outbox.give(record(1, &format!(r#"{{"a":"{}"}}"#, "x".repeat(1100)), "1")).await;
         assert!(futures_util::poll!(Box::pin(outbox.room(Topic::Logs))).is_pending(), "it counts before it is on disk");
         outbox.room(Topic::Logs).await;
-        let noise: String = (0..3000_u64).map(|i| format!("{:x}", foldhash::fast::FixedState::default().hash_one(i))).collect();
-        let noise = noise[..2200].to_owned();
+        let words: Vec<String> =
+            (0..140_u64).map(|i| format!("{:016x}", foldhash::fast::FixedState::default().hash_one(i))).collect();
+        let noise = words.concat();
         outbox
             .give(Given::Lines(Lines { topic: Topic::Logs, records: 1, text: noise.into_bytes(), positions: BTreeMap::new() }))
             .await;

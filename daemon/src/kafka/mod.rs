@@ -3,8 +3,6 @@
 mod record;
 mod writer;
 
-use std::path::Path;
-
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Tenant};
 use rdkafka::ClientConfig;
@@ -12,9 +10,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 #[cfg(feature = "server")]
 pub use record::{FILLER, RECEIVED_AT};
+#[cfg(feature = "agent")]
+pub use writer::LARGEST;
 #[cfg(feature = "server")]
 pub use writer::Outgoing;
-pub use writer::{LARGEST, OnFailure, Writer};
+pub use writer::Writer;
 
 /// The topic of a tenant's records of a kind.
 pub fn topic_name(tenant: &Tenant, topic: Topic) -> String {
@@ -55,12 +55,14 @@ pub fn client(url: &KafkaUrl) -> ClientConfig {
 }
 
 /// Where systems keep whom they trust: Debian, Alpine and images without a system; Red Hat; BSD.
+#[cfg(feature = "agent")]
 const BUNDLES: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// Lets a client trust these certificates besides the system's: the library forgets the system's once it is told of any.
+#[cfg(feature = "agent")]
 pub fn trust_too(config: &mut ClientConfig, pem: &str) {
     config.set("ssl.ca.pem", pem);
-    if let Some(bundle) = BUNDLES.into_iter().find(|bundle| Path::new(bundle).exists()) {
+    if let Some(bundle) = BUNDLES.into_iter().find(|bundle| std::path::Path::new(bundle).exists()) {
         config.set("ssl.ca.location", bundle);
     }
 }

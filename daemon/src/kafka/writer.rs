@@ -22,16 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest record, in bytes with its key: topics are made for as much.
 pub const LARGEST: usize = 2 << 20;
 
-/// What becomes of a message that is not taken for long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
-    /// It fails after half a minute by itself: one topic's trouble is not another's.
-    Alone,
-    /// It is never given up before those behind it: what was taken of an append is its beginning. Whoever has waited long
-    /// enough drops the producer.
-    Together,
-}
-
 /// Messages that are on their way.
 #[derive(Default)]
 struct Sent {
@@ -98,17 +88,13 @@ pub struct Outgoing<'a> {
 pub struct Writer(ThreadedProducer<Context>);
 
 impl Writer {
-    /// A producer on top of a client's settings.
+    /// A producer on top of a client's settings, which say what becomes of messages that are not taken for long.
     ///
     /// # Errors
     /// When the settings cannot work.
-    pub fn start(mut config: ClientConfig, failure: OnFailure) -> Result<Self> {
+    pub fn start(mut config: ClientConfig) -> Result<Self> {
         config.set("enable.idempotence", "true").set("acks", "all").set("compression.type", "zstd");
         config.set("linger.ms", "5").set("message.max.bytes", LARGEST.to_string());
-        match failure {
-            OnFailure::Alone => config.set("message.timeout.ms", "30000"),
-            OnFailure::Together => config.set("message.timeout.ms", "0").set("enable.gapless.guarantee", "true"),
-        };
         config.set("queue.buffering.max.messages", "200000").set("queue.buffering.max.kbytes", "131072");
         config.create_with_context(Context::default()).map(Self).map_err(|e| failed("producer", &e))
     }
@@ -206,6 +192,7 @@ impl Writer {
     }
 
     /// Whether the library has given this producer up for good: it takes nothing any more.
+    #[cfg(feature = "server")]
     pub fn is_over(&self) -> bool {
         self.0.client().fatal_error().is_some()
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kgrca_core::storage::with_causes;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -213,19 +214,6 @@ fn content(object: &DynamicObject) -> (Value, Option<std::collections::BTreeMap<
         fields.remove("status");
     }
     (data, object.metadata.labels.clone())
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let told = inner.to_string();
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// The kinds of our objects as paths name them.

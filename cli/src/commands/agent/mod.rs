@@ -50,7 +50,7 @@ pub(super) struct Settings {
     /// Read the logs of every node, too: a folder of the node, which only a privileged namespace may mount
     #[arg(long)]
     logs: bool,
-    /// Ship records to Kafka: kafka://client-…:PASSWORD@host:9093?tls=true, with the tenant's user; the variable keeps the password
+    /// Ship records to Kafka: `kafka://client-…:PASSWORD@host:9093?tls=true`, with the tenant's user; the variable keeps the password
     /// out of the list of processes. The server still hears how the agents fare
     #[arg(long, value_name = "URL", env = "KGRCA_KAFKA_URL", hide_env_values = true)]
     kafka: Option<String>,

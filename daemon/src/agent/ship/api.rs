@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kgrca_core::api::ErrorBody;
 use kgrca_core::model::Topic;
+use kgrca_core::storage::with_causes;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, RETRY_AFTER};
 
@@ -64,7 +65,7 @@ impl Server {
                 }
                 outcome(response, wait).await
             }
-            Err(e) => Outcome::Later(wait, crate::process::reason(&e)),
+            Err(e) => Outcome::Later(wait, with_causes(&e)),
         }
     }
 }

@@ -15,7 +15,7 @@ use kgrca_core::storage::{Door, Entry, ErrorKind, KafkaUrl, Tenant, partition_of
 
 use super::Outcome;
 use crate::error::Failure;
-use crate::kafka::{LARGEST, OnFailure, Writer, client, trust_too};
+use crate::kafka::{LARGEST, Writer, client, trust_too};
 use crate::secret::Secret;
 
 /// How long brokers may take to take a block.
@@ -66,13 +66,11 @@ impl Kafka {
             Ok(writer) => writer,
             Err(e) => return Outcome::Later(wait, e.message),
         };
-        let outcome = match tokio::time::timeout(PATIENCE, self.sent(&writer, topic, body, now)).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let why = writer.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
-                Outcome::Later(wait, format!("Kafka took nothing for {} s{why}", PATIENCE.as_secs()))
-            }
-        };
+        let sent = tokio::time::timeout(PATIENCE, self.sent(&writer, topic, body, now)).await;
+        let outcome = sent.unwrap_or_else(|_| {
+            let why = writer.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+            Outcome::Later(wait, format!("Kafka took nothing for {} s{why}", PATIENCE.as_secs()))
+        });
         if !matches!(outcome, Outcome::Taken(_)) {
             self.give_up(writer);
         }
@@ -117,7 +115,10 @@ impl Kafka {
             let unreadable = |e: io::Error| Failure::new(format!("{}: {e}", file.display()), "look at --ca-file");
             trust_too(&mut config, &std::fs::read_to_string(file).map_err(unreadable)?);
         }
-        let writer = Arc::new(Writer::start(config, OnFailure::Together)?);
+        // No message is given up before those behind it: what was taken of a block that failed is its beginning, and the rest is
+        // no repeat when all of it comes again. Whoever has waited long enough lets the producer go.
+        config.set("message.timeout.ms", "0").set("enable.gapless.guarantee", "true");
+        let writer = Arc::new(Writer::start(config)?);
         *current = Some(Arc::clone(&writer));
         Ok(writer)
     }

@@ -1,9 +1,8 @@
 //! Why looking at a kind ended, and what that means for the next look.
 
+use kgrca_core::storage::with_causes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-use crate::process::reason;
 
 /// Why looking ended.
 #[derive(Debug)]
@@ -24,14 +23,14 @@ impl From<kube::Error> for Ended {
             kube::Error::Api(status) if status.code == 410 => Self::Gone,
             kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404) => Self::Denied(status.message.clone()),
             kube::Error::Api(status) if matches!(status.code, 400 | 422) => Self::NoStream,
-            _ => Self::Failed(reason(&error)),
+            _ => Self::Failed(with_causes(&error)),
         }
     }
 }
 
 impl From<std::io::Error> for Ended {
     fn from(error: std::io::Error) -> Self {
-        Self::Failed(reason(&error))
+        Self::Failed(with_causes(&error))
     }
 }
 

@@ -155,16 +155,13 @@ impl Watcher {
             *version = Some(self.list(&path).await?);
         }
         let common = format!("{path}?watch=true&allowWatchBookmarks=true");
-        let url = match version {
-            Some(version) => {
-                let timeout = WATCH_SECONDS - rand::random_range(0..60);
-                format!("{common}&timeoutSeconds={timeout}&resourceVersion={version}")
-            }
+        let url = if let Some(version) = version {
+            let timeout = WATCH_SECONDS - rand::random_range(0..60);
+            format!("{common}&timeoutSeconds={timeout}&resourceVersion={version}")
+        } else {
             // A list may have to wait for room.
-            None => {
-                let timeout = LIST_SECONDS - rand::random_range(0..600);
-                format!("{common}&timeoutSeconds={timeout}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan")
-            }
+            let timeout = LIST_SECONDS - rand::random_range(0..600);
+            format!("{common}&timeoutSeconds={timeout}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan")
         };
         let stream = self.client.request_stream(request(&url)?).await?;
         self.follow(stream, version).await

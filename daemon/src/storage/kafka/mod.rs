@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 pub use admin::KafkaAdmin;
 use reader::Reader;
 
-use crate::kafka::{OnFailure, Outgoing, Writer, client, failed, topic_name};
+use crate::kafka::{Outgoing, Writer, client, failed, topic_name};
 
 /// How long brokers may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,6 +88,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
 }
 
+/// A producer whose messages fail by themselves: one topic's trouble is not another's.
+fn producer(url: &KafkaUrl) -> Result<Writer> {
+    let mut config = client(url);
+    config.set("message.timeout.ms", "30000");
+    Writer::start(config)
+}
+
 impl KafkaLog {
     /// Connects to a cluster.
     ///
@@ -117,7 +124,7 @@ impl KafkaLog {
             ends: Mutex::default(),
         };
         let log = Self {
-            writer: Mutex::new(Arc::new(Writer::start(client(&settings), OnFailure::Alone)?)),
+            writer: Mutex::new(Arc::new(producer(&settings)?)),
             url: settings.clone(),
             reader,
             shared: Arc::new(shared),
@@ -272,7 +279,7 @@ impl KafkaLog {
             let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             if Arc::ptr_eq(&current, writer) {
                 tracing::warn!("Kafka's producer ended for good; another goes on");
-                *current = Arc::new(Writer::start(client(&self.url), OnFailure::Alone)?);
+                *current = Arc::new(producer(&self.url)?);
             }
         }
         done
