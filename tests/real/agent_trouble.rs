@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kgrca_tests::kube::{AgentProcess, Kube};
 use kgrca_tests::proxy::{Mode, Proxy};
 use kgrca_tests::server::Tenant;
-use kgrca_tests::{Server, preloaded, soak};
+use kgrca_tests::{Server, binary, preloaded, soak};
 use serde_json::{Value, json};
 
 use crate::agent::{environment, kgrca, told};
@@ -222,6 +222,29 @@ async fn a_verb_that_is_taken_away_is_named_and_the_rest_goes_on() {
         assert!(Instant::now() < deadline, "{}", told(&fares));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    agent.terminate();
+}
+
+/// Whether all is well with an agent, as `helm test` asks.
+fn is_well(agent: &AgentProcess, seconds: &str) -> std::process::Output {
+    let url = format!("{}/healthz", agent.url);
+    std::process::Command::new(binary("kgrcad")).args(["probe", "--timeout", seconds, &url]).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_replaced_is_read_anew() {
+    let (around, server) = Around::start().await;
+    let environment = around.environment(&server);
+    let file = around.folder.path().join("api-key");
+    let key = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "kg_another").unwrap();
+    let agent = around.agent(&environment);
+    let refused = is_well(&agent, "5");
+    assert!(!refused.status.success() && told(&refused).contains("the API key is not known"), "{}", told(&refused));
+    std::fs::write(&file, key).unwrap();
+    around.agrees(&server, 60).await;
+    let well = is_well(&agent, "30");
+    assert!(well.status.success(), "{}", told(&well));
     agent.terminate();
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use kgrca_tests::kube::{AgentProcess, Kube};
-use kgrca_tests::{binary, repository, services};
+use kgrca_tests::{Server, binary, repository, services};
 use serde_json::Value;
 
 fn chart(name: &str) -> PathBuf {
@@ -134,8 +134,8 @@ fn charts_are_sound_and_the_api_server_takes_them() {
     assert!(!refused.status.success(), "an address without https:// is no server");
 }
 
-#[test]
-fn helm_installs_the_agent_and_takes_it_away() {
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_installs_the_agent_and_takes_it_away() {
     let kube = Kube::start();
     let kubeconfig = kube.kubeconfig();
     let own = chart("kgrca-agent");
@@ -144,14 +144,16 @@ fn helm_installs_the_agent_and_takes_it_away() {
     let install = ["install", "kgrca-agent", own.to_str().unwrap(), "--create-namespace", "--set", values];
     helm(&[&install[..], &common].concat());
     assert!(kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_some());
-    // `helm test` fails where nobody answers, and passes where the agent does.
-    let logs = tempfile::tempdir().unwrap();
-    let environment = [("KGRCA_CLUSTER", "prod"), ("KGRCA_URL", "http://127.0.0.1:1"), ("KGRCA_API_KEY", "kg_x")];
+    // `helm test` fails where nobody answers, and passes where the agent sees the cluster and ships.
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Charts", "pro").await;
+    let environment = [("KGRCA_CLUSTER", "prod"), ("KGRCA_URL", &server.url), ("KGRCA_API_KEY", &tenant.key)];
     let mut environment: Vec<(String, String)> = environment.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
-    environment.push(("KGRCA_LOGS_FROM".into(), logs.path().to_str().unwrap().into()));
-    let agent = AgentProcess::start(&logs.path().join("agent"), &environment);
-    for (address, passes) in [("http://127.0.0.1:1", false), (agent.url.as_str(), true)] {
-        assert_eq!(helm_test(&kube, &common, address), passes, "{address}");
+    environment.push(("KUBECONFIG".into(), kubeconfig.to_str().unwrap().into()));
+    let agent = AgentProcess::start(&folder.path().join("agent"), &environment);
+    for (address, seconds, passes) in [("http://127.0.0.1:1", "1", false), (agent.url.as_str(), "30", true)] {
+        assert_eq!(helm_test(&kube, &common, address, seconds), passes, "{address}");
     }
     // What Helm manages is left to it.
     let arguments = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
@@ -162,8 +164,9 @@ fn helm_installs_the_agent_and_takes_it_away() {
     assert!(kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_none());
 }
 
-/// Runs `helm test`, and plays the kubelet for its pod: what the pod would run is run, against this address of the agent.
-fn helm_test(kube: &Kube, common: &[&str], address: &str) -> bool {
+/// Runs `helm test`, and plays the kubelet for its pod: what the pod would run is run, against this
+/// address of the agent and for as many seconds.
+fn helm_test(kube: &Kube, common: &[&str], address: &str, seconds: &str) -> bool {
     let arguments = [&["test", "kgrca-agent", "--timeout", "60s"][..], common].concat();
     let mut testing =
         Command::new(services::installed("helm").join("helm")).args(arguments).stdout(Stdio::null()).spawn().unwrap();
@@ -171,8 +174,11 @@ fn helm_test(kube: &Kube, common: &[&str], address: &str) -> bool {
     let is_new = |pod: &Value| pod["status"]["phase"] == "Pending" && pod["metadata"]["deletionTimestamp"].is_null();
     kube.until("the test's pod", 30, |kube| kube.get(&pod).is_some_and(|pod| is_new(&pod)));
     let args = kube.get(&pod).unwrap()["spec"]["containers"][0]["args"].clone();
-    let args =
-        args.as_array().unwrap().iter().map(|a| a.as_str().unwrap().replace("http://kgrca-agent.observability:7610", address));
+    let here = |arg: &str| match arg {
+        "60" => seconds.to_owned(),
+        arg => arg.replace("http://kgrca-agent.observability:7610", address),
+    };
+    let args = args.as_array().unwrap().iter().map(|a| here(a.as_str().unwrap()));
     let done = Command::new(binary("kgrcad")).args(args).output().unwrap();
     let phase = if done.status.success() { "Succeeded" } else { "Failed" };
     let patch = format!(r#"{{"status": {{"phase": "{phase}"}}}}"#);

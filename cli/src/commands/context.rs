@@ -44,15 +44,16 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             if !url.starts_with("http://") && !url.starts_with("https://") {
                 return Err(CliError::usage(format!("`{url}` is no address of an API")).hint("http://HOST:PORT or https://HOST"));
             }
-            let context = Context {
-                url,
-                api_key: key("KGRCA_API_KEY", "API key")?,
-                operator_key: key("KGRCA_OPERATOR_KEY", "operator key")?,
-            };
+            let (api_key, operator_key) = (key("KGRCA_API_KEY", "API key")?, key("KGRCA_OPERATOR_KEY", "operator key")?);
+            // Of the same server, what is not given stays.
+            let before = all.contexts.remove(&name);
+            let done = if before.is_some() { "changed" } else { "added" };
+            let (old_api, old_operator) = before.filter(|c| c.url == url).map_or((None, None), |c| (c.api_key, c.operator_key));
+            let context = Context { url, api_key: api_key.or(old_api), operator_key: operator_key.or(old_operator) };
             all.contexts.insert(name.clone(), context);
             all.current.get_or_insert(name.clone());
             context::save(&all)?;
-            env.out.message(&format!("context {name} was added"));
+            env.out.message(&format!("context {name} was {done}"));
         }
         Verb::Use { name } => {
             if !all.contexts.contains_key(&name) {

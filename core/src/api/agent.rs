@@ -153,7 +153,7 @@ impl Agent {
         }
         if let Some(rival) = &status.rival {
             all.push(format!(
-                "agent {rival} has the same part in a cluster `{}`: two clusters under one name, or a copy",
+                "agent {rival} has the same part in a cluster `{}`: two clusters under one name, or a copy: `kgrca agent install --cluster OTHER` for one of them",
                 status.cluster
             ));
         }
@@ -168,6 +168,10 @@ impl Agent {
                 all.extend(harmful.map(|(reason, n)| format!("{n} of {topic} dropped: {reason}")));
             }
             all.extend(status.refused.iter().map(|(reason, n)| format!("{n} refused by the server: {reason}")));
+        }
+        let waits = status.spooled.values().sum::<u64>();
+        if waits > 0 && status.shipped.values().sum::<u64>() == 0 && status.shipping_trouble.is_none() {
+            all.push(format!("nothing was shipped yet, {waits} records wait"));
         }
         if status.lag_seconds >= SILENT_AFTER {
             all.push(format!("records wait for {} s", status.lag_seconds));

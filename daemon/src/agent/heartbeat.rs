@@ -6,12 +6,13 @@ use std::time::Duration;
 use kgrca_core::api::{AgentMode, AgentStatus, HARMLESS_DROPS};
 use kgrca_core::model::Time;
 use kgrca_core::storage::with_causes;
+use reqwest::StatusCode;
 use reqwest::header::DATE;
 
 use super::clock::Clock;
 use super::health::Health;
 use super::outbox::Store;
-use super::ship::Server;
+use super::ship::{self, Server};
 
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -73,20 +74,22 @@ pub async fn beat(identity: Identity, server: Server, store: Arc<Store>, health:
     loop {
         let told = status(&identity, &store, &health, &clock);
         let request =
-            server.http.post(format!("{}/api/v1/agents", server.url)).header("x-api-key", server.key.clone()).json(&told);
+            server.http.post(format!("{}/api/v1/agents", server.url)).header("x-api-key", server.key.header()).json(&told);
         let found = match request.send().await {
             Ok(answer) => {
                 if let Some(date) = answer.headers().get(DATE).and_then(|d| d.to_str().ok()) {
                     clock.set(date);
                 }
-                let status = answer.status();
-                (!status.is_success()).then(|| format!("the server answers {status}"))
+                if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                    server.key.refused();
+                }
+                if answer.status().is_success() { None } else { Some(ship::told(answer).await) }
             }
             Err(e) => Some(with_causes(&e)),
         };
         if found != trouble {
             if let Some(why) = &found {
-                tracing::warn!(why, "the server does not hear how this agent fares");
+                tracing::warn!(server = server.url, why, "the server does not hear how this agent fares");
             } else {
                 tracing::info!("the server hears how this agent fares again");
             }

@@ -40,7 +40,7 @@ use health::Health;
 use heartbeat::Identity;
 use outbox::{Outbox, Store};
 use receiver::Door;
-use ship::{Kafka, Server, Target};
+use ship::{Kafka, Key, Server, Target};
 use spool::Spool;
 
 /// How long one request to the server may take.
@@ -124,9 +124,7 @@ fn server(settings: &AgentSettings) -> Result<Server, Failure> {
             builder = builder.add_root_certificate(certificate);
         }
     }
-    let mut key = reqwest::header::HeaderValue::from_str(settings.api_key.resolved()?.trim())
-        .map_err(|_| failed("the key has signs that no key has".into()))?;
-    key.set_sensitive(true);
+    let key = Key::open(settings.api_key.clone())?;
     let http = builder.build().map_err(|e| failed(with_causes(&e)))?;
     let url = settings.server.trim_end_matches('/').to_owned();
     if !url.starts_with("http://") && !url.starts_with("https://") {

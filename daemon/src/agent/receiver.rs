@@ -40,6 +40,7 @@ pub fn routes(door: Arc<Door>) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/healthz", get(well))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
         .route("/alerts", post(alerts))
@@ -76,6 +77,17 @@ async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, String) {
         return (StatusCode::SERVICE_UNAVAILABLE, troubles.concat());
     }
     (StatusCode::OK, format!("ok\n{}", troubles.concat()))
+}
+
+/// Well is who is ready and whose records are taken. Probes do not ask for it: alerts are taken all the while.
+async fn well(State(door): State<Arc<Door>>) -> (StatusCode, String) {
+    let (status, mut text) = ready(State(Arc::clone(&door))).await;
+    let told = heartbeat::status(&door.identity, &door.store, &door.health, &door.clock);
+    let trouble =
+        told.shipping_trouble.or_else(|| told.shipped.values().all(|n| *n == 0).then(|| "nothing was shipped yet".to_owned()));
+    let Some(trouble) = trouble else { return (status, text) };
+    text = text.replacen("ok\n", "", 1) + &trouble + "\n";
+    (StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 /// Takes a notification; it is answered when it is durable, else Alertmanager sends it again.

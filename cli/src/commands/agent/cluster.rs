@@ -198,6 +198,11 @@ impl Cluster {
                     .cause(&status.message)
                     .hint("let them give the fields up, or remove the object: nothing is forced")
             }
+            kube::Error::Api(status) if status.message.contains("is being terminated") => {
+                CliError::failed(format!("cannot {act} {name}")).cause(&status.message).hint(
+                    "an earlier installation is being removed: kubectl wait --for=delete namespace/observability, then again",
+                )
+            }
             kube::Error::Api(status) => {
                 let code = if matches!(status.code, 401 | 403) { exit::NOT_ALLOWED } else { exit::FAILED };
                 CliError::new(code, format!("cannot {act} {name}")).cause(&status.message)

@@ -69,7 +69,7 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
     warn_of_loopback(env, &wanted);
     let wanted = if is_upgrade { with_kept(&cluster, &args.settings, wanted)? } else { wanted };
     let client = env.client()?;
-    if let Some(url) = &args.settings.kafka {
+    if let Some(url) = args.settings.kafka() {
         is_ours(&client, url)?;
     }
     let known = watching(&status::agents(&client, Some(&wanted.cluster))?).map(|a| a.seen_at);
@@ -82,10 +82,10 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
         (false, false) => Some(new_secrets(&client, &wanted.cluster)?),
     };
     let mut secrets: Vec<Value> = made.iter().map(|(secrets, _)| manifest::secret(secrets)).collect();
-    secrets.extend(args.settings.kafka.as_deref().map(manifest::kafka_secret));
+    secrets.extend(args.settings.kafka().map(manifest::kafka_secret));
     let had_kafka = cluster.get(&manifest::kafka_secret(""))?.is_some();
     if let Err(e) = apply(env, &cluster, &manifest::objects(&wanted, secrets), args.dry_run) {
-        if args.settings.kafka.is_some() && !had_kafka && !args.dry_run {
+        if args.settings.kafka().is_some() && !had_kafka && !args.dry_run {
             // With it a later upgrade would ship to Kafka.
             let _ = cluster.delete(&manifest::kafka_secret(""));
         }
@@ -153,7 +153,7 @@ fn apply(env: &Env<'_>, cluster: &Cluster, objects: &[Value], dry_run: bool) -> 
 fn with_kept(cluster: &Cluster, given: &Settings, mut wanted: manifest::Wanted) -> Result<manifest::Wanted> {
     let there = |object: &Value| cluster.get(object).map(|o| o.filter(|o| owner(o) == Owner::Us));
     if let Some(deployment) = there(&manifest::of_kind("Deployment"))? {
-        wanted.kafka |= setting(&deployment, "KGRCA_KAFKA_URL").is_some();
+        wanted.kafka |= given.kafka.is_none() && setting(&deployment, "KGRCA_KAFKA_URL").is_some();
         if let (None, Some(server)) = (&given.server, setting(&deployment, "KGRCA_URL")) {
             wanted.server = server;
         }

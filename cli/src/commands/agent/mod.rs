@@ -51,7 +51,7 @@ pub(super) struct Settings {
     #[arg(long)]
     logs: bool,
     /// Ship records to Kafka: `kafka://client-…:PASSWORD@host:9093?tls=true`, with the tenant's user; the variable keeps the password
-    /// out of the list of processes. The server still hears how the agents fare
+    /// out of the list of processes. The server still hears how the agents fare. `none` goes back to the API
     #[arg(long, value_name = "URL", env = "KGRCA_KAFKA_URL", hide_env_values = true)]
     kafka: Option<String>,
     /// Certificates in PEM of those who sign the server's, when it is not a public authority
@@ -72,15 +72,30 @@ impl Settings {
             return Err(CliError::usage("a cluster's name has 1 to 253 letters"));
         }
         let ca = match &self.ca_file {
-            Some(file) => Some(std::fs::read_to_string(file).map_err(|e| CliError::usage(format!("{}: {e}", file.display())))?),
+            Some(file) => {
+                Some(std::fs::read_to_string(file).map_err(|e| CliError::usage(format!("--ca-file {}: {e}", file.display())))?)
+            }
             None => None,
         };
         let server = match &self.server {
             Some(server) => server.clone(),
             None => env.context()?.url,
         };
-        let kafka = self.kafka.as_deref().map(tenant_of).transpose()?.is_some();
+        if !server.starts_with("http://") && !server.starts_with("https://") {
+            return Err(CliError::usage(format!("--server: `{server}` is no address")).hint("it begins with https://"));
+        }
+        if ca.as_ref().is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+            return Err(CliError::usage("--ca-file: there is no certificate in PEM in it"));
+        }
+        let kafka = self.kafka().map(tenant_of).transpose()?.is_some();
         Ok(Wanted { cluster: self.cluster.clone(), server, image: self.image.clone(), logs: self.logs, ca, kafka })
+    }
+}
+
+impl Settings {
+    /// The address of Kafka.
+    fn kafka(&self) -> Option<&str> {
+        self.kafka.as_deref().filter(|url| *url != "none")
     }
 }
 

@@ -1,6 +1,6 @@
 //! How agents fare.
 
-use kgrca_core::api::{Agent, AgentMode, Page};
+use kgrca_core::api::{Agent, AgentMode, ClusterStats, Page, Stats};
 use kgrca_core::model::time::SECOND;
 
 use super::Env;
@@ -23,9 +23,17 @@ pub fn agents(client: &Client, cluster: Option<&str>) -> Result<Vec<Agent>> {
 }
 
 pub fn status(env: &Env<'_>, args: &Args) -> Result {
-    let agents = agents(&env.client()?, args.cluster.as_deref())?;
+    let client = env.client()?;
+    let agents = agents(&client, args.cluster.as_deref())?;
     show(env, &agents)?;
     if agents.is_empty() {
+        let stats: Stats = client.get(As::Tenant, "/api/v1/stats", &[])?;
+        let sends = |c: &&ClusterStats| args.cluster.as_ref().is_none_or(|wanted| *wanted == c.cluster);
+        if let Some(known) = stats.clusters.iter().find(sends) {
+            let message = format!("records of `{}` arrived, but no agent says how it fares", known.cluster);
+            let hint = "is the agents' key revoked? kgrca key list; the agent's log says what the server answers";
+            return Err(CliError::new(exit::FOUND, message).hint(hint));
+        }
         let of = args.cluster.as_ref().map(|c| format!(" of `{c}`")).unwrap_or_default();
         let hint = "kgrca agent install --cluster NAME; after that it takes some seconds, or its pods say why not";
         return Err(CliError::new(exit::FOUND, format!("no agent{of} was heard of")).hint(hint));

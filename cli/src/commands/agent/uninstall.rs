@@ -1,14 +1,20 @@
 //! Takes the agent out of a cluster, and nothing else.
 
+use std::time::{Duration, Instant};
+
 use kgrca_core::api::Page;
 use kgrca_core::storage::ApiKey;
 use reqwest::Method;
+use serde_json::Value;
 
 use super::cluster::{Cluster, Owner, Target, owner};
 use super::{Env, install, manifest};
 use crate::client::{As, Client};
 use crate::error::{CliError, Result, exit};
 use crate::prompt;
+
+/// How long a namespace may take to go.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Remove an agent.
 #[derive(Debug, clap::Args)]
@@ -49,6 +55,10 @@ pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
             }
         }
         cluster.delete(object)?;
+        if object["kind"] == "Namespace" {
+            env.out.message(&format!("{} is being deleted", manifest::name(object)));
+            gone(&cluster, object)?;
+        }
         env.out.message(&format!("{} deleted", manifest::name(object)));
     }
     let client = env.client()?;
@@ -60,6 +70,20 @@ pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
         Err(e) if e.exit != exit::NOT_FOUND => Err(e),
         _ => Ok(()),
     }
+}
+
+/// Waits until an object is gone: what is made while its namespace ends is refused.
+fn gone(cluster: &Cluster, object: &Value) -> Result {
+    let deadline = Instant::now() + PATIENCE;
+    while cluster.get(object)?.is_some() {
+        if Instant::now() >= deadline {
+            let name = manifest::name(object);
+            return Err(CliError::new(exit::UNREACHABLE, format!("{name} is not gone after {} s", PATIENCE.as_secs()))
+                .hint(format!("kubectl get {name} -o yaml says what it waits for; then run this again")));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
 }
 
 fn revoke_keys(client: &Client, cluster: &str) -> Result<usize> {

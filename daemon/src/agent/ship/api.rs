@@ -1,15 +1,18 @@
 //! Blocks to the server's API: as they lie on disk, with a number by which a repeat is known.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kgrca_core::api::ErrorBody;
 use kgrca_core::model::Topic;
 use kgrca_core::storage::with_causes;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
 
 use super::Outcome;
 use crate::agent::clock::Clock;
+use crate::error::Failure;
+use crate::secret::Secret;
 
 /// How long to wait when the server does not know the key: nobody mends that within seconds.
 const DENIED_REST: Duration = Duration::from_secs(15);
@@ -21,10 +24,54 @@ pub struct Server {
     pub http: reqwest::Client,
     /// The server's address, without a slash at its end.
     pub url: String,
-    /// The key, as a header.
-    pub key: reqwest::header::HeaderValue,
+    /// The key.
+    pub key: Key,
     /// The cluster of alerts that name none.
     pub cluster: String,
+}
+
+/// The key, as a header. It is read anew where the server does not know it: somebody may have changed it meanwhile.
+#[derive(Clone)]
+pub struct Key {
+    secret: Secret,
+    header: Arc<Mutex<HeaderValue>>,
+}
+
+impl Key {
+    /// Reads the key.
+    ///
+    /// # Errors
+    /// When its reference leads nowhere, or no key has such signs.
+    pub fn open(secret: Secret) -> Result<Self, Failure> {
+        let header = Arc::new(Mutex::new(Self::read(&secret)?));
+        Ok(Self { secret, header })
+    }
+
+    fn read(secret: &Secret) -> Result<HeaderValue, Failure> {
+        let mut header = HeaderValue::from_str(secret.resolved()?.trim())
+            .map_err(|_| Failure::new("--api-key: it has signs that no key has", "look at the file or variable that it names"))?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
+    /// The header.
+    pub fn header(&self) -> HeaderValue {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the key anew.
+    pub fn refused(&self) {
+        match Self::read(&self.secret) {
+            Ok(header) => *self.header.lock().unwrap_or_else(PoisonError::into_inner) = header,
+            Err(e) => tracing::warn!(why = e.message, "the key cannot be read anew"),
+        }
+    }
+}
+
+/// What an answer that is no success says.
+pub async fn told(response: reqwest::Response) -> String {
+    let status = response.status();
+    response.json::<ErrorBody>().await.map_or_else(|_| status.to_string(), |body| body.error.message)
 }
 
 /// Asks the server what time it is, once: records of a clock that is far off would be refused. Without an answer the first
@@ -52,7 +99,7 @@ impl Server {
         let request = self
             .http
             .post(format!("{}/api/v1/ingest/{}", self.url, kind(topic)))
-            .header("x-api-key", self.key.clone())
+            .header("x-api-key", self.key.header())
             .header("x-cluster", &self.cluster)
             .header("idempotency-key", number)
             .header(CONTENT_TYPE, "application/x-ndjson")
@@ -62,6 +109,9 @@ impl Server {
             Ok(response) => {
                 if let Some(date) = response.headers().get(DATE).and_then(|d| d.to_str().ok()) {
                     clock.set(date);
+                }
+                if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                    self.key.refused();
                 }
                 outcome(response, wait).await
             }
@@ -78,7 +128,7 @@ async fn outcome(response: reqwest::Response, wait: Duration) -> Outcome {
         // It was taken, whatever it says.
         return Outcome::Taken(response.json().await.unwrap_or_default());
     }
-    let told = response.json::<ErrorBody>().await.map_or_else(|_| status.to_string(), |body| body.error.message);
+    let told = told(response).await;
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Later(DENIED_REST, told),
         StatusCode::BAD_REQUEST => Outcome::Refused("refused", told),

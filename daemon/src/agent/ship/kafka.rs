@@ -29,6 +29,13 @@ pub struct Kafka {
     /// Made when there is something to send, and anew after each failure: the library gives producers up for good, and the
     /// password may be another by then.
     writer: Mutex<Option<Arc<Writer>>>,
+    /// Where and how, for people.
+    brokers: Mutex<String>,
+}
+
+/// Brokers, and whether TLS is spoken: of a door that wants it the library says nothing but that it is broken.
+fn described(url: &KafkaUrl) -> String {
+    format!("Kafka at {}{}", url.brokers.join(","), if url.tls { "" } else { ", without ?tls=true" })
 }
 
 /// Bytes beside a record's own: its key, headers, and a cluster that is written into it.
@@ -57,7 +64,7 @@ impl Kafka {
     pub fn open(url: Secret, ca_file: Option<PathBuf>, cluster: &str) -> Result<Self, Failure> {
         let tenant = tenant_of(&KafkaUrl::parse(url.resolved()?.trim())?)?;
         let place = Arc::new(Place { tenant, cluster: cluster.to_owned() });
-        Ok(Self { url, ca_file, place, writer: Mutex::default() })
+        Ok(Self { url, ca_file, place, writer: Mutex::default(), brokers: Mutex::default() })
     }
 
     /// Sends a block of compressed lines.
@@ -69,13 +76,16 @@ impl Kafka {
         let sent = tokio::time::timeout(PATIENCE, self.sent(&writer, topic, body, now)).await;
         let outcome = sent.unwrap_or_else(|_| {
             let why = writer.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
-            Outcome::Later(wait, format!("Kafka took nothing for {} s{why}", PATIENCE.as_secs()))
+            Outcome::Later(wait, format!("nothing was taken for {} s{why}", PATIENCE.as_secs()))
         });
         if !matches!(outcome, Outcome::Taken(_)) {
             self.give_up(writer);
         }
         match outcome {
-            Outcome::Later(_, why) => Outcome::Later(wait, why),
+            Outcome::Later(_, why) => {
+                let brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
+                Outcome::Later(wait, format!("{brokers}: {}", why.trim_start_matches("Kafka: ")))
+            }
             outcome => outcome,
         }
     }
@@ -107,6 +117,7 @@ impl Kafka {
             return Ok(Arc::clone(writer));
         }
         let url = KafkaUrl::parse(self.url.resolved()?.trim())?;
+        *self.brokers.lock().unwrap_or_else(PoisonError::into_inner) = described(&url);
         if tenant_of(&url)? != self.place.tenant {
             return Err(Failure::new("the address of Kafka names another tenant by now", "start the agent anew"));
         }

@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::health::Health;
 use super::outbox::Store;
 use super::spool::Block;
-pub use api::{Server, learn_time};
+pub use api::{Key, Server, learn_time, told};
 pub use kafka::Kafka;
 
 const FIRST_REST: Duration = Duration::from_millis(500);
