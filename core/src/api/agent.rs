@@ -77,9 +77,9 @@ pub struct AgentStatus {
     /// By how many seconds the server's clock is ahead of its own.
     #[serde(default)]
     pub clock_ahead_seconds: i64,
-    /// The agent that had its part before; the server says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
+    /// The agents that had its part before, the last one first; the server says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
     /// Another agent with the same part that is heard from, too; the server says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rival: Option<String>,
@@ -103,6 +103,9 @@ pub const HARMLESS_DROPS: [&str; 7] = ["superseded", "unchanged", "sampled", "ot
 /// After how many seconds without a heartbeat an agent counts as silent.
 pub const SILENT_AFTER: u64 = 60;
 
+/// How many agents are remembered that had a part before.
+const REMEMBERED: usize = 8;
+
 /// For how many seconds a loss is told as a trouble.
 const LOSS_TOLD: u64 = 3600;
 
@@ -120,11 +123,13 @@ impl AgentStatus {
     pub fn after(mut self, last: Option<&Self>) -> Self {
         (self.before, self.rival) = match last {
             Some(last) if last.agent != self.agent => {
-                let is_back = last.before.as_ref() == Some(&self.agent);
-                (Some(last.agent.clone()), is_back.then(|| last.agent.clone()))
+                let is_back = last.before.contains(&self.agent);
+                let earlier = last.before.iter().filter(|agent| **agent != self.agent);
+                let before = std::iter::once(&last.agent).chain(earlier).take(REMEMBERED).cloned().collect();
+                (before, is_back.then(|| last.agent.clone()))
             }
             Some(last) => (last.before.clone(), None),
-            None => (None, None),
+            None => (Vec::new(), None),
         };
         self
     }
@@ -215,7 +220,10 @@ mod tests {
         let a = beat("a", None);
         let b = beat("b", Some(&a));
         let b = beat("b", Some(&b));
-        assert_eq!((a.rival, b.before.as_deref(), &b.rival), (None, Some("a"), &None), "an upgrade");
+        assert_eq!((a.rival, b.before.as_slice(), &b.rival), (None, &["a".to_owned()][..], &None), "an upgrade");
+        let c = beat("c", Some(&b));
+        let a = beat("a", Some(&c));
+        assert_eq!(a.rival.as_deref(), Some("c"), "also of three one comes back");
         let a = beat("a", Some(&b));
         let b = beat("b", Some(&a));
         assert_eq!((a.rival.as_deref(), b.rival.as_deref()), (Some("b"), Some("a")));

@@ -62,7 +62,7 @@ pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock
         damaged_blocks: spool.damaged(),
         kinds: health.kinds(),
         clock_ahead_seconds: clock.ahead() / 1_000_000,
-        before: None,
+        before: Vec::new(),
         rival: None,
     }
 }

@@ -9,9 +9,9 @@ use axum::extract::{self, Path, Query, State};
 use kgrca_core::api::{ErrorBody, Page, Usage, VerifiedDay};
 use kgrca_core::billing::{self, Invoice, MonthUsage, Plan};
 use kgrca_core::model::time::DAY;
-use kgrca_core::model::{Record, Str, Time};
+use kgrca_core::model::{Record, Str};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{Client, StreamId, Tenant, UsageRow};
+use kgrca_core::storage::{Client, StreamId, Tenant, UsageRow, partition_of};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -103,7 +103,7 @@ pub async fn verify(
 ) -> Result<Json<Page<VerifiedDay>>, ApiError> {
     let (from, to) = span.map_err(|e| ApiError::query(&e))?.0.days()?;
     let (tenant, client) = find(&app, &id).await?;
-    let (in_log, reaches) = recount(&app, &tenant, client.created_at).await?;
+    let (in_log, reaches) = recount(&app, &tenant, &client).await?;
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
     let counted: BTreeMap<String, i64> =
         rows.into_iter().filter(|r| r.metric == "events_ingested_count").map(|r| (r.day, r.amount)).collect();
@@ -117,7 +117,8 @@ pub async fn verify(
     Ok(Json(Page { items: verified.collect(), next: None }))
 }
 
-/// Whether a record is no repeat of one before it in the log, by its sender's own numbers: as the engine sees it.
+/// Whether a record is no repeat of one before it in the log, by its sender's own numbers: as the engine sees it, which remembers
+/// them for a day.
 fn is_new(highest: &mut HashMap<(Str, Str), u64>, record: &Record) -> bool {
     let Some((source, number)) = &record.sequence else { return true };
     match highest.entry((record.cluster.clone(), source.clone())) {
@@ -131,7 +132,7 @@ fn is_new(highest: &mut HashMap<(Str, Str), u64>, record: &Record) -> bool {
 
 /// Events in the log by day, up to what was committed, and the first day on which it is whole. What an import brought was
 /// taken by another door before the tenant was here: nobody pays for it again.
-async fn recount(app: &App, tenant: &Tenant, since: Time) -> Result<(BTreeMap<String, i64>, String), ApiError> {
+async fn recount(app: &App, tenant: &Tenant, client: &Client) -> Result<(BTreeMap<String, i64>, String), ApiError> {
     let offsets: BTreeMap<StreamId, u64> =
         app.stores.meta.offsets(tenant).await?.into_iter().map(|o| (o.stream, o.next)).collect();
     let (mut days, mut reaches) = (BTreeMap::new(), String::new());
@@ -146,12 +147,17 @@ async fn recount(app: &App, tenant: &Tenant, since: Time) -> Result<(BTreeMap<St
                 reaches = reaches.max(first.received_at.plus(DAY).day());
             }
             from = last.offset + 1;
-            for stored in read.iter().filter(|s| s.offset < end && s.received_at >= since) {
+            for stored in read.iter().filter(|s| s.offset < end && s.received_at >= client.created_at) {
                 let key = std::str::from_utf8(&stored.key).ok();
                 let context = Context { received_at: stored.received_at, cluster: key, client_id: Some(tenant.as_str()) };
                 records.clear();
                 let is_read = parse::parse(stream.topic, &stored.value, &context, &mut records).is_ok();
-                if is_read && records.iter().filter(|r| is_new(&mut highest, r)).count() > 0 {
+                // What lies in another partition than its own was sent on, and is counted there.
+                let is_own = |r: &Record| partition_of(tenant, &r.cluster, client.partitions) == stream.partition;
+                if is_read
+                    && records.first().is_some_and(is_own)
+                    && records.iter().filter(|r| is_new(&mut highest, r)).count() > 0
+                {
                     *days.entry(stored.received_at.day()).or_default() += 1;
                 }
             }

@@ -33,7 +33,8 @@ struct Sent {
 impl Sent {
     fn ended(&self, error: Option<KafkaError>) {
         if let Some(error) = error {
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            // The first says why; those behind it may only have gone with it.
+            self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.done.notify_one();
@@ -197,9 +198,10 @@ impl Writer {
         self.0.client().fatal_error().is_some()
     }
 
-    /// Lets go of all that is on its way: whoever waits for it is told that it failed.
-    pub fn abandon(&self) {
-        self.0.purge(PurgeConfig::default().queue().inflight());
+    /// Lets go of all that is on its way, and of the producer.
+    #[cfg(feature = "agent")]
+    pub fn abandon(self) {
+        self.0.purge(PurgeConfig::default().queue().inflight().non_blocking());
     }
 
     /// What the library said of its connections since something was delivered.
@@ -226,8 +228,12 @@ impl Writer {
 }
 
 impl Drop for Writer {
+    /// What was not acknowledged by then was told to its sender as failed. On a thread of its own: the library waits for its own
+    /// threads, and these for names and connections.
     fn drop(&mut self) {
-        // What was not acknowledged by then was told to its sender as failed.
-        let _ = self.0.flush(Duration::from_secs(5));
+        let producer = self.0.clone();
+        std::thread::spawn(move || {
+            let _ = producer.flush(Duration::from_secs(5));
+        });
     }
 }

@@ -74,7 +74,6 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
     }
     let known = watching(&status::agents(&client, Some(&wanted.cluster))?).map(|a| a.seen_at);
     let began = Instant::now();
-    remove_unwanted(env, &cluster, &wanted, args.dry_run)?;
     let has_secret = cluster.get(&manifest::of_kind("Secret"))?.is_some();
     let made = match (has_secret, args.dry_run) {
         (true, _) => None,
@@ -83,12 +82,7 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
     };
     let mut secrets: Vec<Value> = made.iter().map(|(secrets, _)| manifest::secret(secrets)).collect();
     secrets.extend(args.settings.kafka().map(manifest::kafka_secret));
-    let had_kafka = cluster.get(&manifest::kafka_secret(""))?.is_some();
     if let Err(e) = apply(env, &cluster, &manifest::objects(&wanted, secrets), args.dry_run) {
-        if args.settings.kafka().is_some() && !had_kafka && !args.dry_run {
-            // With it a later upgrade would ship to Kafka.
-            let _ = cluster.delete(&manifest::kafka_secret(""));
-        }
         if let Some((_, Some(key_id))) = made {
             // A key that nobody has is of no use, and a Secret with a dead one would be kept by the next try.
             let _ = cluster.delete(&manifest::of_kind("Secret"));
@@ -96,6 +90,8 @@ pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
         }
         return Err(e);
     }
+    // After the others: what ran before needs it until then.
+    remove_unwanted(env, &cluster, &wanted, args.dry_run)?;
     if args.dry_run {
         env.out.message("nothing was changed");
         return Ok(());
@@ -153,7 +149,13 @@ fn apply(env: &Env<'_>, cluster: &Cluster, objects: &[Value], dry_run: bool) -> 
 fn with_kept(cluster: &Cluster, given: &Settings, mut wanted: manifest::Wanted) -> Result<manifest::Wanted> {
     let there = |object: &Value| cluster.get(object).map(|o| o.filter(|o| owner(o) == Owner::Us));
     if let Some(deployment) = there(&manifest::of_kind("Deployment"))? {
-        wanted.kafka |= given.kafka.is_none() && setting(&deployment, "KGRCA_KAFKA_URL").is_some();
+        if given.kafka.is_none() && setting(&deployment, "KGRCA_KAFKA_URL").is_some() {
+            if cluster.get(&manifest::kafka_secret(""))?.is_none() {
+                return Err(CliError::usage(format!("the agent ships to Kafka, and the Secret {} is gone", manifest::KAFKA))
+                    .hint("give --kafka again, or --kafka none"));
+            }
+            wanted.kafka = true;
+        }
         if let (None, Some(server)) = (&given.server, setting(&deployment, "KGRCA_URL")) {
             wanted.server = server;
         }
@@ -195,7 +197,8 @@ fn remove_unwanted(env: &Env<'_>, cluster: &Cluster, wanted: &manifest::Wanted, 
 /// Whether an address of Kafka is of the tenant whose key is used: else one tenant's cluster would be told to another.
 fn is_ours(client: &Client, url: &str) -> Result {
     let (stats, tenant): (Stats, _) = (client.get(As::Tenant, "/api/v1/stats", &[])?, tenant_of(url)?);
-    if stats.client_id == tenant.as_str() {
+    // An older server does not say it.
+    if stats.client_id.is_empty() || stats.client_id == tenant.as_str() {
         return Ok(());
     }
     Err(CliError::usage(format!("--kafka names the user of {tenant}; the key is one of {}", stats.client_id))

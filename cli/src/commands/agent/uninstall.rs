@@ -39,6 +39,7 @@ pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
     prompt::confirm("removing the agent of", &args.cluster, args.yes)?;
     let mut objects = manifest::all();
     objects.reverse();
+    let mut ending = None;
     for object in &objects {
         let Some(there) = cluster.get(object)? else { continue };
         if owner(&there) != Owner::Us {
@@ -57,7 +58,8 @@ pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
         cluster.delete(object)?;
         if object["kind"] == "Namespace" {
             env.out.message(&format!("{} is being deleted", manifest::name(object)));
-            gone(&cluster, object)?;
+            ending = Some(object);
+            continue;
         }
         env.out.message(&format!("{} deleted", manifest::name(object)));
     }
@@ -67,9 +69,13 @@ pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
     let keys = if revoked == 1 { "key" } else { "keys" };
     env.out.message(&format!("{revoked} {keys} of the agent revoked"));
     match client.call(Method::DELETE, As::Tenant, &format!("/api/v1/agents/{}", args.cluster)) {
-        Err(e) if e.exit != exit::NOT_FOUND => Err(e),
-        _ => Ok(()),
+        Err(e) if e.exit != exit::NOT_FOUND => return Err(e),
+        _ => {}
     }
+    let Some(namespace) = ending else { return Ok(()) };
+    gone(&cluster, namespace)?;
+    env.out.message(&format!("{} deleted", manifest::name(namespace)));
+    Ok(())
 }
 
 /// Waits until an object is gone: what is made while its namespace ends is refused.

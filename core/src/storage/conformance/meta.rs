@@ -170,7 +170,7 @@ async fn agents(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
         meta.put_agent(a, &told).await.unwrap();
     }
     let mut known = [agent("three", "prod", logs, 5), agent("two", "prod", watch, 7)];
-    known[1].status.before = Some("one".into());
+    known[1].status.before = vec!["one".into()];
     assert_eq!(meta.agents(a).await.unwrap(), known, "who watches after another took its place");
     assert_eq!(meta.agents(b).await.unwrap(), [], "another tenant's");
     let later = agent("four", "stage", watch, 2 * DAY);

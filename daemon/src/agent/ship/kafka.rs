@@ -3,6 +3,7 @@
 //! The tenant's user may write and nothing else: what the server makes of a record is not heard. What it would refuse for its
 //! form is therefore looked for here, by the same parser.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,9 +27,9 @@ pub struct Kafka {
     url: Secret,
     ca_file: Option<PathBuf>,
     place: Arc<Place>,
-    /// Made when there is something to send, and anew after each failure: the library gives producers up for good, and the
-    /// password may be another by then.
-    writer: Mutex<Option<Arc<Writer>>>,
+    /// One for each topic, so that the trouble of one is not another's. Made when there is something to send, and anew after each
+    /// failure: the library gives producers up for good, and the password may be another by then.
+    idle: Mutex<BTreeMap<Topic, Writer>>,
     /// Where and how, for people.
     brokers: Mutex<String>,
 }
@@ -64,12 +65,12 @@ impl Kafka {
     pub fn open(url: Secret, ca_file: Option<PathBuf>, cluster: &str) -> Result<Self, Failure> {
         let tenant = tenant_of(&KafkaUrl::parse(url.resolved()?.trim())?)?;
         let place = Arc::new(Place { tenant, cluster: cluster.to_owned() });
-        Ok(Self { url, ca_file, place, writer: Mutex::default(), brokers: Mutex::default() })
+        Ok(Self { url, ca_file, place, idle: Mutex::default(), brokers: Mutex::default() })
     }
 
-    /// Sends a block of compressed lines.
+    /// Sends a block of compressed lines; of a topic one at a time.
     pub(super) async fn send(&self, topic: Topic, body: Vec<u8>, now: Time, wait: Duration) -> Outcome {
-        let writer = match self.writer() {
+        let writer = match self.writer(topic) {
             Ok(writer) => writer,
             Err(e) => return Outcome::Later(wait, e.message),
         };
@@ -78,15 +79,20 @@ impl Kafka {
             let why = writer.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
             Outcome::Later(wait, format!("nothing was taken for {} s{why}", PATIENCE.as_secs()))
         });
-        if !matches!(outcome, Outcome::Taken(_)) {
-            self.give_up(writer);
-        }
         match outcome {
+            Outcome::Taken(answer) => {
+                self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(topic, writer);
+                Outcome::Taken(answer)
+            }
+            Outcome::Refused(reason, message) => {
+                writer.abandon();
+                Outcome::Refused(reason, message)
+            }
             Outcome::Later(_, why) => {
+                writer.abandon();
                 let brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
                 Outcome::Later(wait, format!("{brokers}: {}", why.trim_start_matches("Kafka: ")))
             }
-            outcome => outcome,
         }
     }
 
@@ -111,10 +117,9 @@ impl Kafka {
         }
     }
 
-    fn writer(&self) -> Result<Arc<Writer>, Failure> {
-        let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = &*current {
-            return Ok(Arc::clone(writer));
+    fn writer(&self, topic: Topic) -> Result<Writer, Failure> {
+        if let Some(writer) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(&topic) {
+            return Ok(writer);
         }
         let url = KafkaUrl::parse(self.url.resolved()?.trim())?;
         *self.brokers.lock().unwrap_or_else(PoisonError::into_inner) = described(&url);
@@ -129,21 +134,7 @@ impl Kafka {
         // No message is given up before those behind it: what was taken of a block that failed is its beginning, and the rest is
         // no repeat when all of it comes again. Whoever has waited long enough lets the producer go.
         config.set("message.timeout.ms", "0").set("enable.gapless.guarantee", "true");
-        let writer = Arc::new(Writer::start(config)?);
-        *current = Some(Arc::clone(&writer));
-        Ok(writer)
-    }
-
-    /// Lets a producer go, with all that is on its way: blocks are sent again as wholes.
-    fn give_up(&self, writer: Arc<Writer>) {
-        let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|known| Arc::ptr_eq(known, &writer)) {
-            writer.abandon();
-            *current = None;
-        }
-        drop(current);
-        // Its threads are waited for.
-        tokio::task::spawn_blocking(move || drop(writer));
+        Ok(Writer::start(config)?)
     }
 }
 

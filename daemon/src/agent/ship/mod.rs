@@ -67,12 +67,14 @@ pub async fn ship(topic: Topic, target: Target, store: Arc<Store>, health: Arc<H
             }
             Outcome::Refused(reason, message) => {
                 tracing::error!(reason, message, records = block.records, "the server refuses a block");
-                health.ships(topic.as_str(), Some(message));
+                // That it was lost is told as a loss; nothing is in the way of the next.
+                health.ships(topic.as_str(), None);
                 end(&store, move |spool| spool.drop_block(block.id, reason)).await;
             }
             Outcome::Later(wait, why) => {
                 // Once for each reason: it is tried again for as long as it takes.
-                if health.shipping_of(topic.as_str()).as_ref() != Some(&why) {
+                let told = health.shipping_of(topic.as_str());
+                if told.is_none_or(|told| without_numbers(&told) != without_numbers(&why)) {
                     tracing::warn!(topic = topic.as_str(), why, "records wait");
                 }
                 health.ships(topic.as_str(), Some(why));
@@ -81,6 +83,11 @@ pub async fn ship(topic: Topic, target: Target, store: Arc<Store>, health: Arc<H
             }
         }
     }
+}
+
+/// A reason without what changes from try to try: times, counts.
+fn without_numbers(why: &str) -> String {
+    why.replace(|c: char| c.is_ascii_digit(), "")
 }
 
 /// Writes down what became of a block; when the disk does not take it, the block is sent again, and known as a repeat.
