@@ -41,11 +41,10 @@ command -v ps >/dev/null 2>&1 || install_packages procps
 if ! command -v syslog-ng >/dev/null 2>&1 || ! syslog-ng --version | grep http >/dev/null; then
   install_packages syslog-ng-core syslog-ng-mod-http
 fi
-command -v promtool >/dev/null 2>&1 || install_packages prometheus
 command -v curl >/dev/null 2>&1 || install_packages curl
 command -v openssl >/dev/null 2>&1 || install_packages openssl
 export KGRCA_SERVICES="${XDG_CACHE_HOME:-$HOME/.cache}/kgrca/services"
-for service in postgres redis kafka neo4j kube helm; do
+for service in postgres redis kafka neo4j kube helm promtool; do
   tests/services/$service.sh install "$KGRCA_SERVICES/$service"
 done
 KGRCA_SERVICES_DATA=$(mktemp -d)
