@@ -236,7 +236,8 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
     );
     std::fs::write(folder.path().join("test.yaml"), &text).unwrap();
     for (verb, file) in [("check", rules.clone()), ("test", folder.path().join("test.yaml"))] {
-        let done = Command::new(services::installed("promtool").join("promtool")).args([verb, "rules"]).arg(file).output().unwrap();
+        let done =
+            Command::new(services::installed("promtool").join("promtool")).args([verb, "rules"]).arg(file).output().unwrap();
         let told = [done.stdout, done.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
         assert!(done.status.success(), "{told}\n{text}");
     }
