@@ -55,7 +55,7 @@ async fn records_reach_the_server_by_kafka_whatever_dies() {
     balanced(&agent.status().await);
     let records = server.get("/api/v1/stats", &around.tenant.key).await["records"].clone();
     assert_eq!(records["rejected"], 0, "{records}");
-    // None of it came by the server's door: the heartbeat alone did.
+    // The heartbeat, which goes to the API, says that nothing is in the way.
     assert_eq!(
         server.get("/api/v1/agents", &around.tenant.key).await["items"][0]["status"]["shipping_trouble"],
         serde_json::Value::Null

@@ -56,17 +56,21 @@ pub async fn ship(topic: Topic, target: Target, store: Arc<Store>, health: Arc<H
                 if health.ships(topic.as_str(), None) {
                     tracing::info!(topic = topic.as_str(), "records are taken again");
                 }
+                let by_kafka = matches!(target, Target::Kafka(_));
                 for refused in &answer.rejected {
-                    health.refused(&refused.reason);
-                    tracing::warn!(reason = refused.reason, message = refused.message, "the server refused a record");
+                    // On the way to Kafka it is among the drops.
+                    if !by_kafka {
+                        health.refused(&refused.reason);
+                    }
+                    tracing::warn!(reason = refused.reason, message = refused.message, "a record is refused");
                 }
                 // By now its clock is known.
                 let was_early = answer.rejected.iter().any(|r| r.reason == Reason::FarFuture.as_str());
-                let left_out = if matches!(target, Target::Kafka(_)) { answer.rejected.len() as u64 } else { 0 };
+                let left_out = if by_kafka { answer.rejected.len() as u64 } else { 0 };
                 end(&store, move |spool| spool.shipped(block.id, left_out, was_early)).await;
             }
             Outcome::Refused(reason, message) => {
-                tracing::error!(reason, message, records = block.records, "the server refuses a block");
+                tracing::error!(reason, message, records = block.records, "a block is refused");
                 // That it was lost is told as a loss; nothing is in the way of the next.
                 health.ships(topic.as_str(), None);
                 end(&store, move |spool| spool.drop_block(block.id, reason)).await;
