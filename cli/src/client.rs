@@ -32,7 +32,8 @@ impl As {
 /// The certificate of a provider's own authority.
 fn trusted(file: &Path) -> Result<reqwest::Certificate> {
     let unusable = |e: &dyn std::fmt::Display| {
-        CliError::usage(format!("{}: {e}", file.display())).hint("KGRCA_CA_FILE names a file with a certificate in PEM")
+        CliError::usage(format!("{}: {e}", file.display()))
+            .hint("KGRCA_CA_FILE names a file with a certificate in PEM")
     };
     let text = std::fs::read(file).map_err(|e| unusable(&e))?;
     reqwest::Certificate::from_pem(&text).map_err(|e| unusable(&e))
@@ -53,19 +54,31 @@ impl Client {
 
     /// A client that gives up after a time.
     pub fn patient(context: Context, patience: Duration) -> Result<Self> {
-        let is_web = reqwest::Url::parse(&context.url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+        let is_web = reqwest::Url::parse(&context.url)
+            .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
         if !is_web {
             let error = CliError::usage(format!("`{}` is no address of a server", context.url));
-            return Err(error.hint("it looks like http://127.0.0.1:7600; it comes from KGRCA_URL or the context"));
+            return Err(error.hint(
+                "it looks like http://127.0.0.1:7600; it comes from KGRCA_URL or the context",
+            ));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut http = reqwest::Client::builder().connect_timeout(patience.min(Duration::from_secs(5))).timeout(patience);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(patience.min(Duration::from_secs(5)))
+            .timeout(patience);
         if let Some(file) = std::env::var_os("KGRCA_CA_FILE") {
             http = http.add_root_certificate(trusted(Path::new(&file))?);
         }
         let http = http.build();
-        let http = http.map_err(|e| CliError::failed("the HTTP client cannot be set up").cause(e))?;
-        Ok(Self { context, http, runtime })
+        let http =
+            http.map_err(|e| CliError::failed("the HTTP client cannot be set up").cause(e))?;
+        Ok(Self {
+            context,
+            http,
+            runtime,
+        })
     }
 
     /// Whether a key was given.
@@ -74,12 +87,23 @@ impl Client {
     }
 
     /// Asks for something.
-    pub fn get<T: DeserializeOwned>(&self, who: As, path: &str, query: &[(&str, String)]) -> Result<T> {
+    pub fn get<T: DeserializeOwned>(
+        &self,
+        who: As,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T> {
         self.read(who, self.request(Method::GET, who, path)?.query(query))
     }
 
     /// Sends a value.
-    pub fn send<T: DeserializeOwned>(&self, method: Method, who: As, path: &str, body: &impl Serialize) -> Result<T> {
+    pub fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        who: As,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
         self.read(who, self.request(method, who, path)?.json(body))
     }
 
@@ -97,10 +121,17 @@ impl Client {
         self.call(Method::GET, who, "/livez")?;
         let deadline = std::time::Instant::now() + patience;
         loop {
-            let request = self.request(Method::POST, who, path)?.header("idempotency-key", key).json(body);
+            let request = self
+                .request(Method::POST, who, path)?
+                .header("idempotency-key", key)
+                .json(body);
             match self.read(who, request) {
                 // What a server says of itself does not pass by trying again.
-                Err(e) if e.exit == exit::UNREACHABLE && e.status.is_none() && std::time::Instant::now() < deadline => {
+                Err(e)
+                    if e.exit == exit::UNREACHABLE
+                        && e.status.is_none()
+                        && std::time::Instant::now() < deadline =>
+                {
                     again(&e.message);
                     std::thread::sleep(Duration::from_secs(1));
                 }
@@ -111,18 +142,27 @@ impl Client {
 
     /// Sends bytes.
     pub fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
-        self.read(As::Tenant, self.request(Method::POST, As::Tenant, path)?.header("content-type", "application/json").body(body))
+        self.read(
+            As::Tenant,
+            self.request(Method::POST, As::Tenant, path)?
+                .header("content-type", "application/json")
+                .body(body),
+        )
     }
 
     /// Sends lines of JSON as the operator.
     pub fn post_lines<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
-        let request = self.request(Method::POST, As::Operator, path)?.header("content-type", "application/x-ndjson");
+        let request = self
+            .request(Method::POST, As::Operator, path)?
+            .header("content-type", "application/x-ndjson");
         self.read(As::Operator, request.body(body))
     }
 
     /// Reads a long body as the operator, piece by piece. Fails when it breaks off.
     pub fn download(&self, path: &str, mut each: impl FnMut(&[u8]) -> Result) -> Result {
-        let request = self.request(Method::GET, As::Operator, path)?.timeout(Duration::from_hours(24));
+        let request = self
+            .request(Method::GET, As::Operator, path)?
+            .timeout(Duration::from_hours(24));
         self.runtime.block_on(async {
             let mut response = self.checked(As::Operator, request).await?;
             let broken = |e: reqwest::Error| {
@@ -149,12 +189,15 @@ impl Client {
     /// Calls without expecting anything back.
     pub fn call(&self, method: Method, who: As, path: &str) -> Result {
         let request = self.request(method, who, path)?;
-        self.runtime.block_on(async { self.checked(who, request).await.map(|_| ()) })
+        self.runtime
+            .block_on(async { self.checked(who, request).await.map(|_| ()) })
     }
 
     /// Follows a stream of server-sent events until it ends or `each` says so.
     pub fn follow(&self, path: &str, mut each: impl FnMut(&str) -> Result<bool>) -> Result {
-        let request = self.request(Method::GET, As::Tenant, path)?.timeout(Duration::from_hours(8760));
+        let request = self
+            .request(Method::GET, As::Tenant, path)?
+            .timeout(Duration::from_hours(8760));
         self.runtime.block_on(async {
             let mut response = self.checked(As::Tenant, request).await?;
             let mut buffer = Vec::new();
@@ -188,10 +231,16 @@ impl Client {
             As::Tenant => &self.context.api_key,
             As::Operator => &self.context.operator_key,
         };
-        let whose = if who == As::Tenant { "a tenant's" } else { "the operator's" };
+        let whose = if who == As::Tenant {
+            "a tenant's"
+        } else {
+            "the operator's"
+        };
         let missing = || {
-            CliError::new(exit::NOT_ALLOWED, format!("this needs {whose} key"))
-                .hint(format!("set {}, or add one with `kgrca context add`", who.variable()))
+            CliError::new(exit::NOT_ALLOWED, format!("this needs {whose} key")).hint(format!(
+                "set {}, or add one with `kgrca context add`",
+                who.variable()
+            ))
         };
         key.as_ref().ok_or_else(missing)
     }
@@ -209,18 +258,29 @@ impl Client {
         })
     }
 
-    async fn checked(&self, who: As, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
+    async fn checked(
+        &self,
+        who: As,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response> {
         let response = request.send().await.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.ok().and_then(|b| serde_json::from_slice(&b).ok());
+        let body = response
+            .bytes()
+            .await
+            .ok()
+            .and_then(|b| serde_json::from_slice(&b).ok());
         Err(CliError::api(status.as_u16(), body, who))
     }
 
     fn unreachable(&self, e: &reqwest::Error) -> CliError {
-        let mut error = CliError::new(exit::UNREACHABLE, format!("{} does not answer", self.context.url));
+        let mut error = CliError::new(
+            exit::UNREACHABLE,
+            format!("{} does not answer", self.context.url),
+        );
         let mut source = std::error::Error::source(e);
         while let Some(cause) = source {
             error.causes.push(cause.to_string());

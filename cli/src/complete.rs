@@ -26,7 +26,10 @@ pub(crate) fn answer(args: &[std::ffi::OsString]) -> bool {
 /// The script for a shell; `None` for one that nobody wrote a script for.
 pub(crate) fn script(shell: &str) -> Option<Vec<u8>> {
     let mut script = Vec::new();
-    Shells::builtins().completer(shell)?.write_registration(ASKS, "kgrca", "kgrca", "kgrca", &mut script).ok()?;
+    Shells::builtins()
+        .completer(shell)?
+        .write_registration(ASKS, "kgrca", "kgrca", "kgrca", &mut script)
+        .ok()?;
     Some(script)
 }
 
@@ -47,18 +50,40 @@ pub(crate) fn resources() -> ArgValueCandidates {
 
 /// Ids of faults.
 pub(crate) fn faults() -> ArgValueCandidates {
-    let all = || kgrca_core::detect::catalogue::all().iter().map(|f| CompletionCandidate::new(&f.id)).collect();
+    let all = || {
+        kgrca_core::detect::catalogue::all()
+            .iter()
+            .map(|f| CompletionCandidate::new(&f.id))
+            .collect()
+    };
     ArgValueCandidates::new(all)
 }
 
 /// Names of contexts.
 pub(crate) fn contexts() -> ArgValueCandidates {
-    let all = || context::load().map(|all| all.contexts.into_keys().map(CompletionCandidate::new).collect()).unwrap_or_default();
+    let all = || {
+        context::load()
+            .map(|all| {
+                all.contexts
+                    .into_keys()
+                    .map(CompletionCandidate::new)
+                    .collect()
+            })
+            .unwrap_or_default()
+    };
     ArgValueCandidates::new(all)
 }
 
 fn ids(who: As, path: &str, field: &str) -> Vec<CompletionCandidate> {
-    let asked = context::resolve(None).and_then(|context| Client::patient(context, PATIENCE)?.get::<Value>(who, path, &[]));
-    let items = asked.ok().and_then(|page| page["items"].as_array().cloned()).unwrap_or_default();
-    items.iter().filter_map(|item| item[field].as_str()).map(CompletionCandidate::new).collect()
+    let asked = context::resolve(None)
+        .and_then(|context| Client::patient(context, PATIENCE)?.get::<Value>(who, path, &[]));
+    let items = asked
+        .ok()
+        .and_then(|page| page["items"].as_array().cloned())
+        .unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| item[field].as_str())
+        .map(CompletionCandidate::new)
+        .collect()
 }

@@ -27,7 +27,11 @@ impl Secret {
     /// Its last four characters.
     pub fn hint(&self) -> String {
         let from = self.0.char_indices().rev().nth(3).map_or(0, |(i, _)| i);
-        if self.0.is_empty() { String::new() } else { format!("…{}", &self.0[from..]) }
+        if self.0.is_empty() {
+            String::new()
+        } else {
+            format!("…{}", &self.0[from..])
+        }
     }
 }
 
@@ -66,7 +70,8 @@ pub fn xdg(variable: &str, fallback: &str) -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os(variable).filter(|v| !v.is_empty()) {
         return Ok(PathBuf::from(folder).join("kgrca"));
     }
-    let home = std::env::var_os("HOME").ok_or_else(|| CliError::failed(format!("neither {variable} nor HOME is set")))?;
+    let home = std::env::var_os("HOME")
+        .ok_or_else(|| CliError::failed(format!("neither {variable} nor HOME is set")))?;
     Ok(PathBuf::from(home).join(fallback).join("kgrca"))
 }
 
@@ -79,9 +84,8 @@ pub fn file() -> Result<PathBuf> {
 pub fn load() -> Result<Contexts> {
     let file = file()?;
     match std::fs::read_to_string(&file) {
-        Ok(text) => {
-            serde_yaml::from_str(&text).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))
-        }
+        Ok(text) => serde_yaml::from_str(&text)
+            .map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Contexts::default()),
         Err(e) => Err(CliError::failed(format!("{} cannot be read", file.display())).cause(e)),
     }
@@ -90,11 +94,14 @@ pub fn load() -> Result<Contexts> {
 /// Writes all contexts, for their owner alone.
 pub fn save(contexts: &Contexts) -> Result {
     let file = file()?;
-    let failed = |e: std::io::Error| CliError::failed(format!("{} cannot be written", file.display())).cause(e);
+    let failed = |e: std::io::Error| {
+        CliError::failed(format!("{} cannot be written", file.display())).cause(e)
+    };
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let text = serde_yaml::to_string(contexts).map_err(|e| CliError::failed("contexts cannot be written").cause(e))?;
+    let text = serde_yaml::to_string(contexts)
+        .map_err(|e| CliError::failed("contexts cannot be written").cause(e))?;
     let temporary = file.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
     options.create(true).truncate(true).write(true);
@@ -105,11 +112,15 @@ pub fn save(contexts: &Contexts) -> Result {
     std::fs::rename(&temporary, &file).map_err(failed)
 }
 
-/// The context in force: `KGRCA_URL` and keys of the environment, else the named one, else the current one.
+/// The context in force: `KGRCA_URL` and keys of the environment, else the named one, else the
+/// current one.
 pub fn resolve(name: Option<&str>) -> Result<Context> {
     let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
     let mut context = match (name, env("KGRCA_URL")) {
-        (None, Some(url)) => Context { url, ..Context::default() },
+        (None, Some(url)) => Context {
+            url,
+            ..Context::default()
+        },
         (name, _) => {
             let all = load()?;
             let name = name.map(str::to_owned).or(all.current.clone());
@@ -120,15 +131,24 @@ pub fn resolve(name: Option<&str>) -> Result<Context> {
                 );
             };
             let missing = || {
-                CliError::new(crate::error::exit::NOT_FOUND, format!("there is no context `{name}`")).hint("kgrca context list")
+                CliError::new(
+                    crate::error::exit::NOT_FOUND,
+                    format!("there is no context `{name}`"),
+                )
+                .hint("kgrca context list")
             };
             all.contexts.get(&name).cloned().ok_or_else(missing)?
         }
     };
-    // A context that was named is meant as it is: the environment fills in what it lacks. Else the environment stands above.
+    // A context that was named is meant as it is: the environment fills in what it lacks. Else the
+    // environment stands above.
     let take = |known: Option<Secret>, variable: &str| {
         let given = env(variable).map(Secret::new);
-        if name.is_some() { known.or(given) } else { given.or(known) }
+        if name.is_some() {
+            known.or(given)
+        } else {
+            given.or(known)
+        }
     };
     context.api_key = take(context.api_key, "KGRCA_API_KEY");
     context.operator_key = take(context.operator_key, "KGRCA_OPERATOR_KEY");

@@ -31,38 +31,64 @@ pub fn running(folder: &Path) -> Result<Option<Serving>> {
     let mut lock = match std::fs::File::open(folder.join("lock")) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(CliError::failed(format!("{} cannot be read", folder.display())).cause(e)),
+        Err(e) => {
+            return Err(CliError::failed(format!("{} cannot be read", folder.display())).cause(e));
+        }
     };
     // Shared, so that two who look do not take each other for a daemon.
     match lock.try_lock_shared() {
         Ok(()) => return Ok(None),
         Err(std::fs::TryLockError::WouldBlock) => {}
         Err(std::fs::TryLockError::Error(e)) => {
-            return Err(CliError::failed(format!("{} cannot be locked", folder.join("lock").display())).cause(e));
+            return Err(CliError::failed(format!(
+                "{} cannot be locked",
+                folder.join("lock").display()
+            ))
+            .cause(e));
         }
     }
     let mut holder = String::new();
     lock.read_to_string(&mut holder)?;
     let unknown = || {
-        CliError::failed(format!("process {holder} works in {} and does not serve yet", folder.display()))
-            .hint("try again; when it stays so, `kgrca up` did not start it: stop it by its process id")
+        CliError::failed(format!(
+            "process {holder} works in {} and does not serve yet",
+            folder.display()
+        ))
+        .hint("try again; when it stays so, `kgrca up` did not start it: stop it by its process id")
     };
-    serving(folder)?.filter(|s| s.process.to_string() == holder).map(Some).ok_or_else(unknown)
+    serving(folder)?
+        .filter(|s| s.process.to_string() == holder)
+        .map(Some)
+        .ok_or_else(unknown)
 }
 
 /// What a daemon wrote when it began to serve.
 fn serving(folder: &Path) -> Result<Option<Serving>> {
-    let Ok(text) = std::fs::read_to_string(folder.join("ready")) else { return Ok(None) };
+    let Ok(text) = std::fs::read_to_string(folder.join("ready")) else {
+        return Ok(None);
+    };
     let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name));
-    let (Some(url), Some(process)) = (line("api="), line("pid=").and_then(|p| p.parse().ok())) else { return Ok(None) };
+    let (Some(url), Some(process)) = (line("api="), line("pid=").and_then(|p| p.parse().ok()))
+    else {
+        return Ok(None);
+    };
     let key = std::fs::read_to_string(folder.join("operator.key"))?;
-    Ok(Some(Serving { url: url.to_owned(), process, operator_key: Secret::new(key.trim()) }))
+    Ok(Some(Serving {
+        url: url.to_owned(),
+        process,
+        operator_key: Secret::new(key.trim()),
+    }))
 }
 
 /// Asks a daemon to end as a service manager does, and waits until it has put everything in order.
 pub fn stop(folder: &Path, process: u32) -> Result {
-    let failed = |e: std::io::Error| CliError::failed(format!("process {process} cannot be stopped")).cause(e);
-    let told = Command::new("kill").arg(process.to_string()).status().map_err(failed)?;
+    let failed = |e: std::io::Error| {
+        CliError::failed(format!("process {process} cannot be stopped")).cause(e)
+    };
+    let told = Command::new("kill")
+        .arg(process.to_string())
+        .status()
+        .map_err(failed)?;
     let deadline = Instant::now() + Duration::from_mins(1);
     while told.success() && Instant::now() < deadline {
         if running(folder)?.is_none() {
@@ -80,13 +106,17 @@ fn binary() -> Result<PathBuf> {
     if beside.exists() {
         Ok(beside)
     } else {
-        Err(CliError::failed("`kgrcad` is not beside `kgrca`").hint("install both with ./install.sh"))
+        Err(CliError::failed("`kgrcad` is not beside `kgrca`")
+            .hint("install both with ./install.sh"))
     }
 }
 
-/// Starts a daemon on a folder and waits until it serves. Its log goes to `daemon.log` in the folder.
+/// Starts a daemon on a folder and waits until it serves. Its log goes to `daemon.log` in the
+/// folder.
 pub fn start(folder: &Path, listen: &str, detach: bool) -> Result<Daemon> {
-    let failed = |e: std::io::Error| CliError::failed(format!("{} cannot be used", folder.display())).cause(e);
+    let failed = |e: std::io::Error| {
+        CliError::failed(format!("{} cannot be used", folder.display())).cause(e)
+    };
     std::fs::create_dir_all(folder).map_err(failed)?;
     let ready = folder.join("ready");
     if let Err(e) = std::fs::remove_file(&ready)
@@ -95,7 +125,10 @@ pub fn start(folder: &Path, listen: &str, detach: bool) -> Result<Daemon> {
         return Err(e.into());
     }
     let log_file = folder.join("daemon.log");
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(&log_file)?;
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&log_file)?;
     let mut command = Command::new(binary()?);
     command
         .arg("--data")
@@ -118,12 +151,22 @@ pub fn start(folder: &Path, listen: &str, detach: bool) -> Result<Daemon> {
         // However long it takes: a large log is checked before it is served.
         if child.try_wait()?.is_some() {
             let text = std::fs::read(&log_file).unwrap_or_default();
-            let text = String::from_utf8_lossy(text.get(said_before as usize..).unwrap_or_default()).into_owned();
-            let last: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).rev().take(3).collect();
+            let text =
+                String::from_utf8_lossy(text.get(said_before as usize..).unwrap_or_default())
+                    .into_owned();
+            let last: Vec<&str> = text
+                .lines()
+                .filter(|l| !l.trim().is_empty())
+                .rev()
+                .take(3)
+                .collect();
             return Err(last
                 .iter()
                 .rev()
-                .fold(CliError::failed("kgrcad does not start"), super::error::CliError::cause)
+                .fold(
+                    CliError::failed("kgrcad does not start"),
+                    super::error::CliError::cause,
+                )
                 .hint(format!("its log is {}", log_file.display())));
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -136,13 +179,18 @@ fn end(child: &Child) -> Result {
     Ok(())
 }
 
-/// Waits until a daemon in the foreground has ended. What asks this process to end is passed on: only a terminal's
-/// interrupt reaches both.
+/// Waits until a daemon in the foreground has ended. What asks this process to end is passed on:
+/// only a terminal's interrupt reaches both.
 pub fn wait(child: &mut Child) -> Result {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (mut interrupt, mut terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
         loop {
             if child.try_wait()?.is_some() {
                 return Ok(());

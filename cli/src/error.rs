@@ -47,7 +47,14 @@ pub type Result<T = ()> = std::result::Result<T, CliError>;
 impl CliError {
     /// An error with an exit code.
     pub fn new(exit: u8, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), hint: None, request_id: None, status: None }
+        Self {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            request_id: None,
+            status: None,
+        }
     }
 
     /// A failure.
@@ -100,13 +107,19 @@ impl CliError {
             },
             None => Self::new(exit, format!("the server answered {status}")),
         };
-        Self { status: Some(status), ..error }
+        Self {
+            status: Some(status),
+            ..error
+        }
     }
 }
 
 /// The API's hints name routes; here the commands that call them are wanted.
 fn in_our_words(hint: String, who: As) -> String {
-    let key = format!("set {}, or choose another context with `kgrca context use`", who.variable());
+    let key = format!(
+        "set {}, or choose another context with `kgrca context use`",
+        who.variable()
+    );
     let commands = [
         ("GET /api/v1/incidents lists them", "kgrca incident list"),
         ("GET /api/v1/admin/clients lists them", "kgrca tenant list"),
@@ -114,14 +127,21 @@ fn in_our_words(hint: String, who: As) -> String {
         ("GET /api/v1/resources lists them", "kgrca resource list"),
         ("send a key as `X-API-Key` or `Authorization: Bearer`", &key),
     ];
-    commands.iter().find(|(route, _)| *route == hint).map_or(hint, |(_, command)| (*command).to_owned())
+    commands
+        .iter()
+        .find(|(route, _)| *route == hint)
+        .map_or(hint, |(_, command)| (*command).to_owned())
 }
 
 const CLOSED_PIPE: &str = "\u{0}closed pipe";
 
 impl From<std::io::Error> for CliError {
     fn from(e: std::io::Error) -> Self {
-        let message = if e.kind() == std::io::ErrorKind::BrokenPipe { CLOSED_PIPE.to_owned() } else { e.to_string() };
+        let message = if e.kind() == std::io::ErrorKind::BrokenPipe {
+            CLOSED_PIPE.to_owned()
+        } else {
+            e.to_string()
+        };
         Self::failed(message)
     }
 }

@@ -43,7 +43,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 fn usage(e: &clap::Error) -> u8 {
     // A closed pipe is success.
     let _ = e.print();
-    if e.use_stderr() { exit::USAGE } else { exit::DONE }
+    if e.use_stderr() {
+        exit::USAGE
+    } else {
+        exit::DONE
+    }
 }
 
 /// The completion script for a shell, such as `bash`.

@@ -11,11 +11,20 @@ pub fn confirm(what: &str, id: &str, yes: bool) -> Result {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(CliError::usage(format!("{what} `{id}` needs a confirmation")).hint("pass --yes"));
+        return Err(
+            CliError::usage(format!("{what} `{id}` needs a confirmation")).hint("pass --yes"),
+        );
     }
     eprint!("{what} `{id}`. Type the id to go on: ");
     std::io::stderr().flush()?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    if line.trim() == id { Ok(()) } else { Err(CliError::new(exit::USAGE, "not confirmed; nothing was changed")) }
+    if line.trim() == id {
+        Ok(())
+    } else {
+        Err(CliError::new(
+            exit::USAGE,
+            "not confirmed; nothing was changed",
+        ))
+    }
 }

@@ -1,7 +1,9 @@
-//! What kgrca *is*: records, the knowledge graph, detection, incidents, root causes, billing and stores.
+//! What kgrca *is*: records, the knowledge graph, detection, incidents, root causes, billing and
+//! stores.
 //!
-//! The engine modules (`model parse graph detect incident rca billing`) are plain synchronous functions over plain
-//! data: no clock, no randomness, no IO. Times and ids are arguments, so the same records give the same bytes.
+//! The engine modules (`model parse graph detect incident rca billing`) are plain synchronous
+//! functions over plain data: no clock, no randomness, no IO. Times and ids are arguments, so the
+//! same records give the same bytes.
 
 pub mod api;
 pub mod billing;

@@ -43,7 +43,10 @@ impl PendingUsage {
     /// Adds to a counter of today.
     pub fn add(&self, tenant: &Tenant, metric: &str, amount: i64) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *all.entry(tenant.clone()).or_default().entry((now().day(), metric.to_owned())).or_default() += amount;
+        *all.entry(tenant.clone())
+            .or_default()
+            .entry((now().day(), metric.to_owned()))
+            .or_default() += amount;
     }
 
     /// Lets amounts wait again that could not be written.

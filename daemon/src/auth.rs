@@ -33,7 +33,10 @@ pub fn new_key(tenant: Option<&Tenant>, name: &str, scopes: Vec<Scope>) -> NewSe
     let owner = tenant.map_or("operator", |t| t.as_str().trim_start_matches("client-"));
     let secret = format!("kg_{owner}_{}", random(BASE62, 32));
     let key = ApiKey {
-        key_id: format!("key_{}", random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)),
+        key_id: format!(
+            "key_{}",
+            random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)
+        ),
         client_id: tenant.map(ToString::to_string),
         name: name.to_owned(),
         last4: secret[secret.len() - 4..].to_owned(),
@@ -52,11 +55,18 @@ pub fn new_key(tenant: Option<&Tenant>, name: &str, scopes: Vec<Scope>) -> NewSe
 /// When it is too short to be safe.
 pub fn known_key(name: &str, secret: &str) -> Result<NewSecret, Failure> {
     if secret.len() < 32 {
-        return Err(Failure::new("the operator's key has less than 32 characters", "make one with `openssl rand -hex 24`"));
+        return Err(Failure::new(
+            "the operator's key has less than 32 characters",
+            "make one with `openssl rand -hex 24`",
+        ));
     }
     let mut known = new_key(None, name, Scope::ALL.to_vec());
     secret[secret.len() - 4..].clone_into(&mut known.key.last4);
-    Ok(NewSecret { hash: hash(secret), secret: secret.to_owned(), key: known.key })
+    Ok(NewSecret {
+        hash: hash(secret),
+        secret: secret.to_owned(),
+        key: known.key,
+    })
 }
 
 /// What is stored of a secret.
@@ -90,7 +100,10 @@ impl KeyCache {
     /// What is believed of a hash; `None` when it must be looked up.
     pub fn get(&self, hash: &str) -> Option<Known> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(hash).filter(|(at, _)| at.elapsed() < BELIEVED).map(|(_, p)| p.clone())
+        cache
+            .get(hash)
+            .filter(|(at, _)| at.elapsed() < BELIEVED)
+            .map(|(_, p)| p.clone())
     }
 
     /// Remembers what was looked up.
@@ -104,6 +117,9 @@ impl KeyCache {
 
     /// Forgets everything, after keys or tenants were changed here.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }

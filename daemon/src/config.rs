@@ -24,22 +24,46 @@ pub enum Role {
 
 /// Settings of `kgrcad`.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "kgrcad", version, about = "Finds root causes of Kubernetes incidents; keeps a knowledge graph per tenant")]
+#[command(
+    name = "kgrcad",
+    version,
+    about = "Finds root causes of Kubernetes incidents; keeps a knowledge graph per tenant"
+)]
 pub struct Settings {
     /// Folder for everything that is kept
     #[arg(long, env = "KGRCA_DATA", default_value = "./kgrca-data")]
     pub data: PathBuf,
     /// Metadata: `sqlite:`, or `postgres://user:password@host/database`
-    #[arg(long, env = "KGRCA_META_URL", default_value = "sqlite:", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "KGRCA_META_URL",
+        default_value = "sqlite:",
+        hide_env_values = true
+    )]
     pub meta_url: Secret,
     /// Graph: `mars:`, or `neo4j://user:password@host:7687,host:7687`
-    #[arg(long, env = "KGRCA_GRAPH_URL", default_value = "mars:", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "KGRCA_GRAPH_URL",
+        default_value = "mars:",
+        hide_env_values = true
+    )]
     pub graph_url: Secret,
     /// Log: `file:`, or `kafka://user:password@host:9092,host:9092?tls=true&ca=FILE&replication=3`
-    #[arg(long, env = "KGRCA_LOG_URL", default_value = "file:", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "KGRCA_LOG_URL",
+        default_value = "file:",
+        hide_env_values = true
+    )]
     pub log_url: Secret,
     /// Limits: `memory:`, or `redis://:password@host:6379/0`
-    #[arg(long, env = "KGRCA_LIMITS_URL", default_value = "memory:", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "KGRCA_LIMITS_URL",
+        default_value = "memory:",
+        hide_env_values = true
+    )]
     pub limits_url: Secret,
     /// A key of the operator that is to work; without it the first start makes one
     #[arg(long, env = "KGRCA_OPERATOR_KEY", hide_env_values = true)]
@@ -54,7 +78,12 @@ pub struct Settings {
     #[arg(long, env = "KGRCA_METRICS_LISTEN", default_value = "127.0.0.1:7601")]
     pub metrics_listen: SocketAddr,
     /// What this process does
-    #[arg(long, env = "KGRCA_ROLES", value_delimiter = ',', default_value = "api,worker")]
+    #[arg(
+        long,
+        env = "KGRCA_ROLES",
+        value_delimiter = ',',
+        default_value = "api,worker"
+    )]
     pub roles: Vec<Role>,
     /// Certificate chain in PEM: serves HTTPS; the file is looked at again when it changes
     #[arg(long, env = "KGRCA_TLS_CERT", requires = "tls_key")]
@@ -62,13 +91,15 @@ pub struct Settings {
     /// The certificate's private key in PEM
     #[arg(long, env = "KGRCA_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Certificates in PEM of those who sign callers' certificates: without one of theirs nobody is let in
+    /// Certificates in PEM of those who sign callers' certificates: without one of theirs nobody is
+    /// let in
     #[arg(long, env = "KGRCA_TLS_CLIENT_CA", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
     /// Serve plain HTTP on addresses other than loopback
     #[arg(long, env = "KGRCA_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,
-    /// Partitions of each topic of a new tenant; without it the plan's where the log is Kafka, else 1
+    /// Partitions of each topic of a new tenant; without it the plan's where the log is Kafka, else
+    /// 1
     #[arg(long, env = "KGRCA_PARTITIONS", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: Option<u32>,
     /// Seconds between ticks of clusters that are silent
@@ -80,11 +111,17 @@ pub struct Settings {
     /// Log format
     #[arg(long, env = "KGRCA_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// File into which the addresses are written once the daemon serves, as `api=…`, `metrics=…` and `pid=…` lines
+    /// File into which the addresses are written once the daemon serves, as `api=…`, `metrics=…`
+    /// and `pid=…` lines
     #[arg(long, env = "KGRCA_READY_FILE")]
     pub ready_file: Option<PathBuf>,
     /// Ends the process at the n-th time that a saga is written: for tests of what survives
-    #[arg(long, env = "KGRCA_ABORT_AT_SAGA_WRITE", hide = true, default_value_t = 0)]
+    #[arg(
+        long,
+        env = "KGRCA_ABORT_AT_SAGA_WRITE",
+        hide = true,
+        default_value_t = 0
+    )]
     pub abort_at_saga_write: u64,
     /// What to do instead of serving
     #[command(subcommand)]
@@ -114,7 +151,8 @@ impl Settings {
 
     /// Stores that lie in this daemon's own folder and that others would need.
     pub fn local_stores(&self) -> Result<Vec<&'static str>, Failure> {
-        let is_local = |url: &Secret, scheme: &str| Ok::<_, Failure>(url.resolved()?.starts_with(scheme));
+        let is_local =
+            |url: &Secret, scheme: &str| Ok::<_, Failure>(url.resolved()?.starts_with(scheme));
         let log = is_local(&self.log_url, "file:")?.then_some("the log");
         let graph = is_local(&self.graph_url, "mars:")?.then_some("the graph");
         Ok(log.into_iter().chain(graph).collect())

@@ -14,12 +14,18 @@ pub struct Failure {
 impl Failure {
     /// A failure with a hint.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: Some(hint.into()) }
+        Self {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
     }
 }
 
 impl From<storage::Error> for Failure {
     fn from(e: storage::Error) -> Self {
-        Self { message: e.message, hint: e.hint }
+        Self {
+            message: e.message,
+            hint: e.hint,
+        }
     }
 }

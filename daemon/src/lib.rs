@@ -1,5 +1,5 @@
-//! What *runs*: the kgrcad daemon. Doors, workers and stores around the engine of `kgrca-core`; and the agent, which can be built
-//! without all of these.
+//! What *runs*: the kgrcad daemon. Doors, workers and stores around the engine of `kgrca-core`; and
+//! the agent, which can be built without all of these.
 
 #[cfg(feature = "agent")]
 pub mod agent;

@@ -9,7 +9,10 @@ use kgrca_daemon::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(e) => return failed(&e.to_string(), None),
     };
@@ -27,7 +30,9 @@ async fn run() -> Result<(), Failure> {
     match settings.command.take() {
         Some(Command::Migrate) => {
             let done = kgrca_daemon::migrate(&settings).await?;
-            told(&format!("{done} migrations were run on the metadata of --meta-url"));
+            told(&format!(
+                "{done} migrations were run on the metadata of --meta-url"
+            ));
             Ok(())
         }
         Some(Command::Probe(wish)) => {
@@ -48,7 +53,9 @@ async fn run() -> Result<(), Failure> {
 async fn run() -> Result<(), Failure> {
     let line = kgrca_daemon::agent::CommandLine::parse();
     match line.command {
-        kgrca_daemon::agent::Command::Agent(settings) => kgrca_daemon::agent::run(*settings, line.log_format).await,
+        kgrca_daemon::agent::Command::Agent(settings) => {
+            kgrca_daemon::agent::run(*settings, line.log_format).await
+        }
         kgrca_daemon::agent::Command::Probe(wish) => {
             told(&kgrca_daemon::probe::probe(&wish).await?);
             Ok(())
@@ -61,7 +68,10 @@ fn told(answer: &str) {
     println!("{answer}");
 }
 
-#[expect(clippy::print_stderr, reason = "before logging is set up, and for people at a terminal")]
+#[expect(
+    clippy::print_stderr,
+    reason = "before logging is set up, and for people at a terminal"
+)]
 fn failed(message: &str, hint: Option<&str>) -> ExitCode {
     eprintln!("error: {message}");
     if let Some(hint) = hint {

@@ -1,4 +1,5 @@
-//! Asks whether a server or an agent is up, for places that hold this binary and no other: its image.
+//! Asks whether a server or an agent is up, for places that hold this binary and no other: its
+//! image.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::error::Failure;
 pub struct ProbeSettings {
     /// An address that answers 200 when all is well, such as `http://kgrca-agent:7610/readyz`
     pub url: String,
-    /// Do not look at its certificate: nothing is sent, and nothing of the answer is believed but that it is there
+    /// Do not look at its certificate: nothing is sent, and nothing of the answer is believed but
+    /// that it is there
     #[arg(long)]
     pub insecure: bool,
     /// For how many seconds it is asked again until it answers so
@@ -29,8 +31,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub async fn probe(settings: &ProbeSettings) -> Result<String, Failure> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = &settings.url;
-    if reqwest::Url::parse(url).ok().is_none_or(|url| !matches!(url.scheme(), "http" | "https")) {
-        return Err(Failure::new(format!("`{url}` is no address"), "it looks like http://kgrca-agent:7610/healthz"));
+    if reqwest::Url::parse(url)
+        .ok()
+        .is_none_or(|url| !matches!(url.scheme(), "http" | "https"))
+    {
+        return Err(Failure::new(
+            format!("`{url}` is no address"),
+            "it looks like http://kgrca-agent:7610/healthz",
+        ));
     }
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
@@ -41,12 +49,18 @@ pub async fn probe(settings: &ProbeSettings) -> Result<String, Failure> {
     loop {
         let failure = match client.get(url).send().await {
             Ok(answer) if answer.status() == reqwest::StatusCode::OK => {
-                return Ok(format!("{url}: {}", answer.text().await.unwrap_or_default().trim()));
+                return Ok(format!(
+                    "{url}: {}",
+                    answer.text().await.unwrap_or_default().trim()
+                ));
             }
             Ok(answer) => {
                 let status = answer.status();
                 let text = answer.text().await.unwrap_or_default();
-                Failure::new(format!("{url}: {status}: {}", text.trim()), "somebody answers; it says what is wrong")
+                Failure::new(
+                    format!("{url}: {status}: {}", text.trim()),
+                    "somebody answers; it says what is wrong",
+                )
             }
             Err(e) => Failure::new(
                 with_causes(&e.without_url()).replacen("error sending request", url, 1),

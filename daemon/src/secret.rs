@@ -33,7 +33,12 @@ impl Secret {
         let mut text = String::new();
         let mut rest = self.0.as_str();
         while let Some((before, behind)) = rest.split_once("${") {
-            let unclosed = || Failure::new("a reference `${` is not closed by `}`", "write ${env:NAME} or ${file:/path}");
+            let unclosed = || {
+                Failure::new(
+                    "a reference `${` is not closed by `}`",
+                    "write ${env:NAME} or ${file:/path}",
+                )
+            };
             let (reference, after) = behind.split_once('}').ok_or_else(unclosed)?;
             text.push_str(before);
             text.push_str(&looked_up(reference)?);
@@ -46,13 +51,24 @@ impl Secret {
 
 fn looked_up(reference: &str) -> Result<String, Failure> {
     match reference.split_once(':') {
-        Some(("env", name)) => {
-            std::env::var(name).map_err(|e| Failure::new(format!("${{env:{name}}}: {e}"), "set the variable for the daemon"))
-        }
+        Some(("env", name)) => std::env::var(name).map_err(|e| {
+            Failure::new(
+                format!("${{env:{name}}}: {e}"),
+                "set the variable for the daemon",
+            )
+        }),
         Some(("file", path)) => std::fs::read_to_string(path)
             .map(|text| text.trim_end().to_owned())
-            .map_err(|e| Failure::new(format!("${{file:{path}}}: {e}"), "make the file readable for the daemon")),
-        _ => Err(Failure::new(format!("`${{{reference}}}` is no reference"), "write ${env:NAME} or ${file:/path}")),
+            .map_err(|e| {
+                Failure::new(
+                    format!("${{file:{path}}}: {e}"),
+                    "make the file readable for the daemon",
+                )
+            }),
+        _ => Err(Failure::new(
+            format!("`${{{reference}}}` is no reference"),
+            "write ${env:NAME} or ${file:/path}",
+        )),
     }
 }
 
@@ -72,7 +88,8 @@ pub fn write_private(file: &std::path::Path, text: &str) -> std::io::Result<()> 
     handle.write_all(text.as_bytes())?;
     handle.sync_all()?;
     // Its name, too.
-    file.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+    file.parent()
+        .map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -84,11 +101,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("password");
         std::fs::write(&file, "s3cret\n").unwrap();
-        let secret: Secret = format!("redis://:${{file:{}}}@host", file.display()).parse().unwrap();
+        let secret: Secret = format!("redis://:${{file:{}}}@host", file.display())
+            .parse()
+            .unwrap();
         assert_eq!(secret.resolved().unwrap(), "redis://:s3cret@host");
         assert_eq!(format!("{secret:?}"), "***");
-        for wrong in ["${file:/nowhere/at/all}", "${env:KGRCA_NOT_SET}", "${nothing}", "${env:X"] {
-            assert!(wrong.parse::<Secret>().unwrap().resolved().is_err(), "{wrong}");
+        for wrong in [
+            "${file:/nowhere/at/all}",
+            "${env:KGRCA_NOT_SET}",
+            "${nothing}",
+            "${env:X",
+        ] {
+            assert!(
+                wrong.parse::<Secret>().unwrap().resolved().is_err(),
+                "{wrong}"
+            );
         }
     }
 }

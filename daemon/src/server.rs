@@ -48,13 +48,23 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     let tls = TlsFiles::of(&settings);
     if tls.is_none() && !settings.listen.ip().is_loopback() && !settings.allow_plain_http {
         return Err(Failure::new(
-            format!("{} is not loopback, and plain HTTP would carry keys in the clear", settings.listen),
+            format!(
+                "{} is not loopback, and plain HTTP would carry keys in the clear",
+                settings.listen
+            ),
             "give --tls-cert and --tls-key, put a TLS proxy in front, or pass --allow-plain-http",
         ));
     }
     let stores = checked("stores", Box::pin(storage::open(&settings)).await)?;
     for check in checks::of_stores(&stores).await {
-        let result = if check.ok { Ok(check.found) } else { Err(Failure { message: check.found, hint: check.hint }) };
+        let result = if check.ok {
+            Ok(check.found)
+        } else {
+            Err(Failure {
+                message: check.found,
+                hint: check.hint,
+            })
+        };
         checked(&check.what, result)?;
     }
     checked("operator key", operator_key(&stores, &settings).await)?;
@@ -63,7 +73,13 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     let owner = storage::owner(&settings.data)?;
     let tick = Duration::from_secs(settings.tick_seconds);
     let snapshots = settings.data.join("snapshots");
-    let engine = Arc::new(Engine::new(stores.clone(), settings.has(Role::Worker), tick, owner, snapshots));
+    let engine = Arc::new(Engine::new(
+        stores.clone(),
+        settings.has(Role::Worker),
+        tick,
+        owner,
+        snapshots,
+    ));
     let app = Arc::new(App {
         settings,
         stores,
@@ -74,7 +90,10 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         clusters: crate::http::Clusters::default(),
         pending_usage: PendingUsage::default(),
     });
-    telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
+    telemetry::Accuracy {
+        places: app.stores.meta.feedback().await?,
+    }
+    .emit();
     Box::pin(serve(app, listener, metrics_listener, handle)).await
 }
 
@@ -84,7 +103,10 @@ async fn serve(
     metrics_listener: TcpListener,
     handle: metrics_exporter_prometheus::PrometheusHandle,
 ) -> Result<Running, Failure> {
-    let address = |l: &TcpListener| l.local_addr().map_err(|e| Failure::new(e.to_string(), "check --listen"));
+    let address = |l: &TcpListener| {
+        l.local_addr()
+            .map_err(|e| Failure::new(e.to_string(), "check --listen"))
+    };
     let (api, metrics) = (address(&listener)?, address(&metrics_listener)?);
     let (stop, stopped) = watch::channel(false);
     let mut me = me(&app.settings, app.engine.owner(), api);
@@ -100,29 +122,61 @@ async fn serve(
     match TlsFiles::of(&app.settings).filter(|_| app.settings.has(Role::Api)) {
         Some(files) => tasks.push(serve_tls(files, listener, router, until(stopped.clone()))?),
         None if app.settings.has(Role::Api) => {
-            let server = axum::serve(listener, router).with_graceful_shutdown(until(stopped.clone()));
+            let server =
+                axum::serve(listener, router).with_graceful_shutdown(until(stopped.clone()));
             tasks.push(tokio::spawn(async move { log_end("api", server.await) }));
         }
         None => {}
     }
     let metrics_router = Router::new().route("/metrics", get(async move || handle.render()));
-    let server = axum::serve(metrics_listener, metrics_router).with_graceful_shutdown(until(stopped.clone()));
-    tasks.push(tokio::spawn(async move { log_end("metrics", server.await) }));
+    let server = axum::serve(metrics_listener, metrics_router)
+        .with_graceful_shutdown(until(stopped.clone()));
+    tasks.push(tokio::spawn(
+        async move { log_end("metrics", server.await) },
+    ));
     let engine = Arc::clone(&app.engine);
     let share = stopped.clone();
-    tasks.push(tokio::spawn(async move { engine.keep_share(me, share).await }));
-    tasks.push(tokio::spawn(crate::jobs::watch_servers(Arc::clone(&app), stopped.clone())));
-    tasks.push(tokio::spawn(crate::jobs::watch_agents(Arc::clone(&app), stopped.clone())));
-    tasks.push(tokio::spawn(crate::jobs::keep_sagas(Arc::clone(&app), stopped.clone())));
+    tasks.push(tokio::spawn(
+        async move { engine.keep_share(me, share).await },
+    ));
+    tasks.push(tokio::spawn(crate::jobs::watch_servers(
+        Arc::clone(&app),
+        stopped.clone(),
+    )));
+    tasks.push(tokio::spawn(crate::jobs::watch_agents(
+        Arc::clone(&app),
+        stopped.clone(),
+    )));
+    tasks.push(tokio::spawn(crate::jobs::keep_sagas(
+        Arc::clone(&app),
+        stopped.clone(),
+    )));
     tasks.push(tokio::spawn(crate::jobs::run(Arc::clone(&app), stopped)));
     telemetry::Serving { api, metrics }.emit();
     if let Some(file) = &app.settings.ready_file {
-        let scheme = if TlsFiles::of(&app.settings).is_some() { "https" } else { "http" };
-        let text = format!("api={scheme}://{api}\nmetrics=http://{metrics}\npid={}\n", std::process::id());
-        std::fs::write(file, text)
-            .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another --ready-file"))?;
+        let scheme = if TlsFiles::of(&app.settings).is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let text = format!(
+            "api={scheme}://{api}\nmetrics=http://{metrics}\npid={}\n",
+            std::process::id()
+        );
+        std::fs::write(file, text).map_err(|e| {
+            Failure::new(
+                format!("{}: {e}", file.display()),
+                "choose another --ready-file",
+            )
+        })?;
     }
-    Ok(Running { app, api, metrics, stop, tasks })
+    Ok(Running {
+        app,
+        api,
+        metrics,
+        stop,
+        tasks,
+    })
 }
 
 /// How long calls that are under way may take when the daemon leaves.
@@ -137,8 +191,12 @@ fn serve_tls(
     let config = RustlsConfig::from_config(files.load()?);
     let handle = axum_server::Handle::new();
     let unusable = |e: std::io::Error| Failure::new(e.to_string(), "check --listen");
-    let server = axum_server::from_tcp_rustls(listener.into_std().map_err(unusable)?, config.clone()).map_err(unusable)?;
-    let server = server.handle(handle.clone()).serve(router.into_make_service());
+    let server =
+        axum_server::from_tcp_rustls(listener.into_std().map_err(unusable)?, config.clone())
+            .map_err(unusable)?;
+    let server = server
+        .handle(handle.clone())
+        .serve(router.into_make_service());
     Ok(tokio::spawn(async move {
         let keeper = tokio::spawn(files.keep(config));
         let leaver = tokio::spawn(async move {
@@ -175,17 +233,27 @@ fn checked<T>(what: &str, result: Result<T, Failure>) -> Result<T, Failure> {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|e| Failure::new(format!("{address}: {e}"), "choose another address with --listen or --metrics-listen"))
+    TcpListener::bind(address).await.map_err(|e| {
+        Failure::new(
+            format!("{address}: {e}"),
+            "choose another address with --listen or --metrics-listen",
+        )
+    })
 }
 
 /// How this daemon is known to the others.
 fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow {
-    let roles: Vec<String> = settings.roles.iter().filter_map(|r| Some(r.to_possible_value()?.get_name().to_owned())).collect();
+    let roles: Vec<String> = settings
+        .roles
+        .iter()
+        .filter_map(|r| Some(r.to_possible_value()?.get_name().to_owned()))
+        .collect();
     DaemonRow {
         owner: owner.to_owned(),
-        address: settings.advertise.clone().unwrap_or_else(|| api.to_string()),
+        address: settings
+            .advertise
+            .clone()
+            .unwrap_or_else(|| api.to_string()),
         roles: roles.join(","),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: now(),
@@ -193,7 +261,8 @@ fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow {
     }
 }
 
-/// Lets the operator's given key work. Without one the first start makes it and writes it to a file that only its owner reads.
+/// Lets the operator's given key work. Without one the first start makes it and writes it to a file
+/// that only its owner reads.
 async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failure> {
     if let Some(given) = &settings.operator_key {
         let known = auth::known_key("operator", &given.resolved()?)?;
@@ -207,22 +276,30 @@ async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failur
     }
     let file = settings.data.join("operator.key");
     let new = auth::new_key(None, "operator", Scope::ALL.to_vec());
-    write_private(&file, &new.secret)
-        .map_err(|e| Failure::new(format!("{}: {e}", file.display()), "choose another folder with --data"))?;
+    write_private(&file, &new.secret).map_err(|e| {
+        Failure::new(
+            format!("{}: {e}", file.display()),
+            "choose another folder with --data",
+        )
+    })?;
     stores.meta.put_key(&new.key, &new.hash).await?;
     tracing::info!(file = %file.display(), "the operator's key was made");
     Ok(())
 }
 
-/// Refuses to be the second daemon on shared metadata where each has a log or a graph of its own: neither would see the other's
-/// records.
+/// Refuses to be the second daemon on shared metadata where each has a log or a graph of its own:
+/// neither would see the other's records.
 async fn alone(app: &App, me: &DaemonRow) -> Result<(), Failure> {
     let local = app.settings.local_stores()?;
     if !app.stores.are_shared || local.is_empty() {
         return Ok(());
     }
     let at = app.stores.meta.now().await?.unwrap_or_else(now);
-    let living = app.stores.meta.daemons(at.plus(-10 * kgrca_core::model::time::SECOND)).await?;
+    let living = app
+        .stores
+        .meta
+        .daemons(at.plus(-10 * kgrca_core::model::time::SECOND))
+        .await?;
     match living.iter().find(|d| d.owner != me.owner) {
         Some(other) => Err(Failure::new(
             format!(
@@ -239,18 +316,43 @@ async fn alone(app: &App, me: &DaemonRow) -> Result<(), Failure> {
 /// Brings the limits and the log up to what was committed, before the first record comes.
 async fn preload(app: &Arc<App>) -> Result<(), Failure> {
     for client in app.stores.meta.list_clients().await? {
-        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked()) else { continue };
-        let today = app.stores.meta.usage(&tenant, &now().day(), &now().plus(kgrca_core::model::time::DAY).day()).await?;
-        let used = today.iter().filter(|r| r.metric == "events_ingested_count").map(|r| r.amount.max(0) as u64).sum();
+        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked())
+        else {
+            continue;
+        };
+        let today = app
+            .stores
+            .meta
+            .usage(
+                &tenant,
+                &now().day(),
+                &now().plus(kgrca_core::model::time::DAY).day(),
+            )
+            .await?;
+        let used = today
+            .iter()
+            .filter(|r| r.metric == "events_ingested_count")
+            .map(|r| r.amount.max(0) as u64)
+            .sum();
         app.stores.limits.preload_day(&tenant, used, now()).await?;
         if !app.settings.has(Role::Worker) {
             continue;
         }
         // At an offset that was committed nobody would look for a record.
         for offset in app.stores.meta.offsets(&tenant).await? {
-            let end = app.stores.log.go_on_at(&tenant, offset.stream, offset.next).await?;
+            let end = app
+                .stores
+                .log
+                .go_on_at(&tenant, offset.stream, offset.next)
+                .await?;
             if end < offset.next {
-                telemetry::LogCut { tenant: &tenant, stream: offset.stream, committed: offset.next, end }.emit();
+                telemetry::LogCut {
+                    tenant: &tenant,
+                    stream: offset.stream,
+                    committed: offset.next,
+                    end,
+                }
+                .emit();
             }
         }
     }
@@ -270,7 +372,10 @@ impl Running {
         // Everybody who listens is in `tasks`.
         let _ = self.stop.send(true);
         for task in self.tasks {
-            if tokio::time::timeout(Duration::from_secs(20), task).await.is_err() {
+            if tokio::time::timeout(Duration::from_secs(20), task)
+                .await
+                .is_err()
+            {
                 tracing::warn!("a task did not end within 20 s");
             }
         }

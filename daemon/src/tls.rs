@@ -29,7 +29,11 @@ impl TlsFiles {
     /// The files that the settings name; none for plain HTTP.
     pub fn of(settings: &Settings) -> Option<Self> {
         let (certificate, key) = (settings.tls_cert.clone()?, settings.tls_key.clone()?);
-        Some(Self { certificate, key, client_ca: settings.tls_client_ca.clone() })
+        Some(Self {
+            certificate,
+            key,
+            client_ca: settings.tls_client_ca.clone(),
+        })
     }
 
     /// What they hold, for a server.
@@ -45,24 +49,37 @@ impl TlsFiles {
                 for certificate in certificates(file)? {
                     roots.add(certificate).map_err(|e| unusable(file, &e))?;
                 }
-                let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().map_err(|e| unusable(file, &e))?;
+                let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
+                    .build()
+                    .map_err(|e| unusable(file, &e))?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| unusable(&self.key, &e))?;
         let chain = certificates(&self.certificate)?;
-        let mut config = builder.with_single_cert(chain, key).map_err(|e| unusable(&self.certificate, &e))?;
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|e| unusable(&self.certificate, &e))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 
     /// When each file was changed last; unreadable ones have no time.
     fn changed(&self) -> Vec<Option<SystemTime>> {
-        let files = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
-        files.into_iter().flatten().map(|f| std::fs::metadata(f).and_then(|m| m.modified()).ok()).collect()
+        let files = [
+            Some(&self.certificate),
+            Some(&self.key),
+            self.client_ca.as_ref(),
+        ];
+        files
+            .into_iter()
+            .flatten()
+            .map(|f| std::fs::metadata(f).and_then(|m| m.modified()).ok())
+            .collect()
     }
 
-    /// Takes new certificates as they come, until the task ends. What cannot be used leaves those before.
+    /// Takes new certificates as they come, until the task ends. What cannot be used leaves those
+    /// before.
     pub async fn keep(self, config: RustlsConfig) {
         let mut before = self.changed();
         loop {
@@ -77,7 +94,9 @@ impl TlsFiles {
                     tracing::info!(file = %self.certificate.display(), "the certificate is a new one");
                     before = now;
                 }
-                Err(e) => tracing::error!(error = %e.message, "the new certificate cannot be used; the one before stays"),
+                Err(e) => {
+                    tracing::error!(error = %e.message, "the new certificate cannot be used; the one before stays")
+                }
             }
         }
     }
@@ -92,6 +111,12 @@ fn unusable(file: &Path, error: &dyn std::fmt::Display) -> Failure {
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let all = CertificateDer::pem_file_iter(file).map_err(|e| unusable(file, &e))?;
-    let all = all.collect::<Result<Vec<_>, _>>().map_err(|e| unusable(file, &e))?;
-    if all.is_empty() { Err(unusable(file, &"there is no certificate in it")) } else { Ok(all) }
+    let all = all
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| unusable(file, &e))?;
+    if all.is_empty() {
+        Err(unusable(file, &"there is no certificate in it"))
+    } else {
+        Ok(all)
+    }
 }

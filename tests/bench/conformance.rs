@@ -21,12 +21,19 @@ use crate::figure;
 async fn timed(name: &str, suite: impl Future<Output = ()>) {
     let started = Instant::now();
     suite.await;
-    figure(&format!("conformance_{name}"), started.elapsed().as_secs_f64() * 1000.0, "ms");
+    figure(
+        &format!("conformance_{name}"),
+        started.elapsed().as_secs_f64() * 1000.0,
+        "ms",
+    );
 }
 
 /// What every backend needs for its suite.
 pub(crate) fn conformance() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.map_or_else(|e| panic!("{e}"), |runtime| runtime.block_on(all()));
 }
 
@@ -37,24 +44,59 @@ async fn all() {
     let (stack, second) = (Stack::start(), Service::start("neo4j"));
     let sqlite = |name: &str| {
         let path = folder.path().join(name);
-        async move { SqliteMeta::open(&path).await.unwrap_or_else(|e| panic!("{e}")) }
+        async move {
+            SqliteMeta::open(&path)
+                .await
+                .unwrap_or_else(|e| panic!("{e}"))
+        }
     };
-    timed("metadata_sqlite", conformance::meta_store(&sqlite("meta.db").await)).await;
-    let meta = postgres::open(&stack.postgres.url()).await.unwrap_or_else(|e| panic!("{e}"));
+    timed(
+        "metadata_sqlite",
+        conformance::meta_store(&sqlite("meta.db").await),
+    )
+    .await;
+    let meta = postgres::open(&stack.postgres.url())
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     timed("metadata_postgres", conformance::meta_store(&meta)).await;
-    timed("graph_mars", conformance::graph_store(&MarsGraph::open(folder.path().join("graph")))).await;
+    timed(
+        "graph_mars",
+        conformance::graph_store(&MarsGraph::open(folder.path().join("graph"))),
+    )
+    .await;
     let places: Arc<dyn MetaStore> = Arc::new(sqlite("places.db").await);
     let url = format!("{},127.0.0.1:{}", stack.neo4j.url(), second.port);
-    let graph = neo4j::open(&url, places).await.unwrap_or_else(|e| panic!("{e}"));
+    let graph = neo4j::open(&url, places)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     timed("graph_neo4j", conformance::graph_store(&graph)).await;
-    timed("log_file", conformance::event_log(&FileLog::open(Arc::new(RealFiles::default()), folder.path().join("log")))).await;
+    timed(
+        "log_file",
+        conformance::event_log(&FileLog::open(
+            Arc::new(RealFiles::default()),
+            folder.path().join("log"),
+        )),
+    )
+    .await;
     let log = KafkaLog::open(KafkaUrl::parse(&stack.kafka.url()).unwrap_or_else(|e| panic!("{e}")));
     let log = log.await.unwrap_or_else(|e| panic!("{e}"));
-    for tenant in ["client-a-abc123", "client-b-abc123"].iter().filter_map(|id| Tenant::parse(id)) {
-        log.admin().put_topics(&tenant, 1, 7).await.unwrap_or_else(|e| panic!("{e}"));
+    for tenant in ["client-a-abc123", "client-b-abc123"]
+        .iter()
+        .filter_map(|id| Tenant::parse(id))
+    {
+        log.admin()
+            .put_topics(&tenant, 1, 7)
+            .await
+            .unwrap_or_else(|e| panic!("{e}"));
     }
     timed("log_kafka", conformance::event_log(&log)).await;
-    timed("limits_memory", conformance::limits(&MemoryLimits::default())).await;
-    let limits = redis::open(&stack.redis.url(), Arc::new(AtomicU64::new(1))).await.unwrap_or_else(|e| panic!("{e}"));
+    timed(
+        "limits_memory",
+        conformance::limits(&MemoryLimits::default()),
+    )
+    .await;
+    let limits = redis::open(&stack.redis.url(), Arc::new(AtomicU64::new(1)))
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     timed("limits_redis", conformance::limits(&limits)).await;
 }

@@ -18,7 +18,11 @@ const LOOK: usize = 20_000;
 
 /// Decodes and applies records, looking at the cluster now and then. Returns the seconds.
 fn run<B: AsRef<[u8]>>(state: &mut ClusterState, records: impl Iterator<Item = (Topic, B)>) -> f64 {
-    let context = Context { received_at: LATER, cluster: None, client_id: None };
+    let context = Context {
+        received_at: LATER,
+        cluster: None,
+        client_id: None,
+    };
     let started = Instant::now();
     let mut parsed = Vec::new();
     for (i, (topic, bytes)) in records.enumerate() {
@@ -35,7 +39,8 @@ fn run<B: AsRef<[u8]>>(state: &mut ClusterState, records: impl Iterator<Item = (
     started.elapsed().as_secs_f64()
 }
 
-/// Records that exist before the clock starts: the stream with the faults of the library coming up in it one by one.
+/// Records that exist before the clock starts: the stream with the faults of the library coming up
+/// in it one by one.
 fn made(cluster: &mut Cluster, count: usize) -> Vec<(Topic, Vec<u8>)> {
     let mut faults = faults::records(START);
     let every = count / faults.len();
@@ -52,7 +57,9 @@ fn made(cluster: &mut Cluster, count: usize) -> Vec<(Topic, Vec<u8>)> {
 }
 
 fn given(records: &[(Topic, Vec<u8>)]) -> impl Iterator<Item = (Topic, &[u8])> {
-    records.iter().map(|(topic, bytes)| (*topic, bytes.as_slice()))
+    records
+        .iter()
+        .map(|(topic, bytes)| (*topic, bytes.as_slice()))
 }
 
 pub(crate) fn engine() {
@@ -61,8 +68,16 @@ pub(crate) fn engine() {
             let (_, records, seconds) = filled(size, 400_000);
             let bytes: usize = records.iter().map(|(_, b)| b.len()).sum();
             figure(name, records.len() as f64 / seconds, "records/s");
-            figure(&format!("{name}_bytes"), bytes as f64 / seconds / 1e6, "MB/s");
-            figure(&format!("{name}_record"), bytes as f64 / records.len() as f64, "bytes");
+            figure(
+                &format!("{name}_bytes"),
+                bytes as f64 / seconds / 1e6,
+                "MB/s",
+            );
+            figure(
+                &format!("{name}_record"),
+                bytes as f64 / records.len() as f64,
+                "bytes",
+            );
         }
     }
 }
@@ -98,8 +113,19 @@ pub(crate) fn rca() {
 pub(crate) fn growth() {
     let mut costs = Vec::new();
     for workloads in [1_100, 110_000] {
-        let (state, records, seconds) = filled(Size { nodes: workloads / 16, workloads, ..Size::USUAL }, 200_000);
-        figure(&format!("growth_{}_resources", state.graph.live()), seconds / records.len() as f64 * 1e9, "ns/record");
+        let (state, records, seconds) = filled(
+            Size {
+                nodes: workloads / 16,
+                workloads,
+                ..Size::USUAL
+            },
+            200_000,
+        );
+        figure(
+            &format!("growth_{}_resources", state.graph.live()),
+            seconds / records.len() as f64 * 1e9,
+            "ns/record",
+        );
         costs.push(seconds);
     }
     figure("growth", costs[1] / costs[0], "times");

@@ -1,4 +1,5 @@
-//! Benchmarks: `cargo run --release -p kgrca-tests --bin bench -- NAME`. Each prints JSON lines `{"name","value","unit"}`.
+//! Benchmarks: `cargo run --release -p kgrca-tests --bin bench -- NAME`. Each prints JSON lines
+//! `{"name","value","unit"}`.
 
 mod agent;
 mod conformance;
@@ -18,7 +19,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub(crate) fn figure(name: &str, value: f64, unit: &str) {
     #[expect(clippy::print_stdout, reason = "figures are the result")]
     {
-        println!("{}", json!({"name": name, "value": (value * 1000.0).round() / 1000.0, "unit": unit}));
+        println!(
+            "{}",
+            json!({"name": name, "value": (value * 1000.0).round() / 1000.0, "unit": unit})
+        );
     }
 }
 

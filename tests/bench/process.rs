@@ -9,23 +9,40 @@ use crate::figure;
 
 fn seconds(args: &[&str]) -> f64 {
     let started = Instant::now();
-    let status = Command::new(binary("kgrca")).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = Command::new(binary("kgrca"))
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     assert!(status.is_ok_and(|s| s.success()), "kgrca {args:?} succeeds");
     started.elapsed().as_secs_f64()
 }
 
 pub(crate) fn analyze() {
     let given = std::env::args().nth(2);
-    let folder = given.unwrap_or_else(|| repository().join("tests/scenarios").display().to_string());
+    let folder =
+        given.unwrap_or_else(|| repository().join("tests/scenarios").display().to_string());
     let count = walk(std::path::Path::new(&folder));
     for _ in 0..5 {
-        figure("analyze", count as f64 / seconds(&["analyze", "-o", "json", &folder]), "cases/s");
+        figure(
+            "analyze",
+            count as f64 / seconds(&["analyze", "-o", "json", &folder]),
+            "cases/s",
+        );
     }
 }
 
 fn walk(folder: &std::path::Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|e| if e.path().is_dir() { walk(&e.path()) } else { 1 }).sum()
+    entries
+        .map(|e| {
+            if e.path().is_dir() {
+                walk(&e.path())
+            } else {
+                1
+            }
+        })
+        .sum()
 }
 
 pub(crate) fn cli() {
@@ -40,6 +57,13 @@ pub(crate) fn cli() {
 /// Resident memory of a process in bytes.
 pub(crate) fn resident(id: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:"))
+        .unwrap_or("0");
+    line.split_whitespace()
+        .next()
+        .and_then(|n| n.parse::<f64>().ok())
+        .unwrap_or(0.0)
+        * 1024.0
 }

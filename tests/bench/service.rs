@@ -12,7 +12,11 @@ use crate::figure;
 use crate::process::resident;
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
-    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(work),
         Err(e) => panic!("{e}"),
     }
@@ -37,8 +41,12 @@ fn now() -> Time {
 }
 
 /// Records in batches of one topic.
-fn batches(records: impl Iterator<Item = (Topic, Vec<u8>)>, size: usize) -> Vec<(Topic, usize, Vec<u8>)> {
-    let mut open: std::collections::BTreeMap<Topic, (usize, Vec<u8>)> = std::collections::BTreeMap::new();
+fn batches(
+    records: impl Iterator<Item = (Topic, Vec<u8>)>,
+    size: usize,
+) -> Vec<(Topic, usize, Vec<u8>)> {
+    let mut open: std::collections::BTreeMap<Topic, (usize, Vec<u8>)> =
+        std::collections::BTreeMap::new();
     let mut done = Vec::new();
     for (topic, bytes) in records {
         let batch = open.entry(topic).or_default();
@@ -50,7 +58,11 @@ fn batches(records: impl Iterator<Item = (Topic, Vec<u8>)>, size: usize) -> Vec<
             batch.0 = 0;
         }
     }
-    done.extend(open.into_iter().filter(|(_, (n, _))| *n > 0).map(|(t, (n, b))| (t, n, b)));
+    done.extend(
+        open.into_iter()
+            .filter(|(_, (n, _))| *n > 0)
+            .map(|(t, (n, b))| (t, n, b)),
+    );
     done
 }
 
@@ -60,10 +72,18 @@ async fn send(server: &Server, tenant: &Tenant, batches: Vec<(Topic, usize, Vec<
     let mut waiting = tokio::task::JoinSet::new();
     for (topic, _, body) in batches {
         if waiting.len() >= 4 {
-            accepted += waiting.join_next().await.and_then(Result::ok).flatten().unwrap_or(0);
+            accepted += waiting
+                .join_next()
+                .await
+                .and_then(Result::ok)
+                .flatten()
+                .unwrap_or(0);
         }
-        let request =
-            server.http.post(format!("{}/api/v1/ingest/{}", server.url, kind(topic))).header("x-api-key", &tenant.key).body(body);
+        let request = server
+            .http
+            .post(format!("{}/api/v1/ingest/{}", server.url, kind(topic)))
+            .header("x-api-key", &tenant.key)
+            .body(body);
         waiting.spawn(async move {
             let response = request.send().await.ok()?;
             let answer: serde_json::Value = response.json().await.ok()?;
@@ -92,7 +112,11 @@ pub(crate) fn ingest() {
             let accepted = send(&server, &tenant, load).await;
             let durable = started.elapsed().as_secs_f64();
             server.settled(&tenant, listed + u64::from(total)).await;
-            figure("ingest", f64::from(total) / started.elapsed().as_secs_f64(), "records/s");
+            figure(
+                "ingest",
+                f64::from(total) / started.elapsed().as_secs_f64(),
+                "records/s",
+            );
             figure("ingest_durable", f64::from(total) / durable, "records/s");
             figure("ingest_lost", f64::from(total) - accepted as f64, "records");
         });
@@ -124,7 +148,10 @@ pub(crate) fn api() {
         for _ in 0..500 {
             ticker.tick().await;
             for _ in 0..rate / 100 {
-                let request = server.http.get(format!("{}/api/v1/rca", server.url)).header("x-api-key", &tenant.key);
+                let request = server
+                    .http
+                    .get(format!("{}/api/v1/rca", server.url))
+                    .header("x-api-key", &tenant.key);
                 let planned = Instant::now();
                 running.spawn(async move {
                     let ok = request.send().await.is_ok_and(|r| r.status() == 200);
@@ -156,13 +183,29 @@ pub(crate) fn memory() {
         for i in 0..200 {
             server.tenant(&format!("T{i}"), "free").await;
         }
-        figure("memory_idle_tenant", (resident(server.id()) - idle) / 200.0 / 1024.0, "KiB");
+        figure(
+            "memory_idle_tenant",
+            (resident(server.id()) - idle) / 200.0 / 1024.0,
+            "KiB",
+        );
         let tenant = server.tenant("Bench", "enterprise").await;
         let before = resident(server.id());
-        let mut cluster =
-            Cluster::new(Size { nodes: 200, workloads: 2000, replicas: 10, ..Size::USUAL }, 7, now().plus(-200_000_000));
+        let mut cluster = Cluster::new(
+            Size {
+                nodes: 200,
+                workloads: 2000,
+                replicas: 10,
+                ..Size::USUAL
+            },
+            7,
+            now().plus(-200_000_000),
+        );
         let sent = send(&server, &tenant, batches(cluster.listing(), 500)).await;
         server.settled(&tenant, sent).await;
-        figure("memory_1000_pods", (resident(server.id()) - before) / 20.0 / 1_048_576.0, "MiB");
+        figure(
+            "memory_1000_pods",
+            (resident(server.id()) - before) / 20.0 / 1_048_576.0,
+            "MiB",
+        );
     });
 }

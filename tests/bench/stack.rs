@@ -28,7 +28,12 @@ fn now() -> Time {
 fn entries(records: Vec<Sent>, partition: u32) -> Vec<Entry> {
     let entry = |(topic, value): Sent| {
         let stream = StreamId { topic, partition };
-        Entry { stream, key: b"prod".as_slice().into(), value: value.into(), received_at: now() }
+        Entry {
+            stream,
+            key: b"prod".as_slice().into(),
+            value: value.into(),
+            received_at: now(),
+        }
     };
     records.into_iter().map(entry).collect()
 }
@@ -58,7 +63,10 @@ struct Bench {
 impl Bench {
     async fn append(&mut self, records: Vec<Sent>) {
         self.sent += records.len() as u64;
-        let done = self.log.append(&self.owner, entries(records, self.partition)).await;
+        let done = self
+            .log
+            .append(&self.owner, entries(records, self.partition))
+            .await;
         assert!(done.is_ok(), "{done:?}");
     }
 
@@ -69,7 +77,10 @@ impl Bench {
 
 /// Records a second over the whole way, and how long one incident takes at half of that.
 pub(crate) fn stack() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     runtime.map_or_else(|e| panic!("{e}"), |runtime| runtime.block_on(measured()));
 }
 
@@ -80,16 +91,31 @@ async fn measured() {
     let server = stack.daemon(folder.path());
     let tenant = server.tenant("Bench", "enterprise").await;
     let settings = KafkaUrl::parse(&stack.kafka.url()).unwrap_or_else(|e| panic!("{e}"));
-    let log = KafkaLog::open(settings).await.unwrap_or_else(|e| panic!("{e}"));
-    let owner = kgrca_core::storage::Tenant::parse(&tenant.id).unwrap_or_else(|| panic!("{}", tenant.id));
+    let log = KafkaLog::open(settings)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
+    let owner =
+        kgrca_core::storage::Tenant::parse(&tenant.id).unwrap_or_else(|| panic!("{}", tenant.id));
     let partition = crc32fast::hash(format!("{}/prod", tenant.id).as_bytes()) % 6;
     let cluster = Cluster::new(Size::USUAL, 7, now());
-    let mut bench = Bench { server, tenant, log, owner, partition, cluster, sent: 0 };
+    let mut bench = Bench {
+        server,
+        tenant,
+        log,
+        owner,
+        partition,
+        cluster,
+        sent: 0,
+    };
     let listing: Vec<Sent> = bench.cluster.listing().collect();
     let started = Instant::now();
     bench.append(listing).await;
     until_applied(&bench.server, &bench.tenant, bench.sent).await;
-    figure("stack_listing", bench.sent as f64 / started.elapsed().as_secs_f64(), "records/s");
+    figure(
+        "stack_listing",
+        bench.sent as f64 / started.elapsed().as_secs_f64(),
+        "records/s",
+    );
     let before = bench.sent;
     let started = Instant::now();
     for _ in 0..RECORDS / BATCH {
@@ -109,17 +135,27 @@ async fn latency(bench: &mut Bench, rate: f64) {
     for probe in 0..PROBES {
         let name = format!("broken-{probe}");
         let subject = json!({"kind": "Pod", "ns": format!("probe-{probe}"), "name": name});
-        let message =
-            "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound desc = manifest unknown: not found";
+        let message = "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound desc = manifest unknown: not found";
         let record = json!({"event_id": name, "event_time": now().to_string(), "cluster": "prod", "etype": "k8s.event", "severity": "WARNING", "reason": "Failed", "count": 5, "message": message, "subject": subject});
         let started = Instant::now();
-        bench.append(vec![(Topic::Events, record.to_string().into_bytes())]).await;
+        bench
+            .append(vec![(Topic::Events, record.to_string().into_bytes())])
+            .await;
         loop {
-            let list: Value = bench.server.get(&format!("/api/v1/incidents?namespace=probe-{probe}"), &bench.tenant.key).await;
+            let list: Value = bench
+                .server
+                .get(
+                    &format!("/api/v1/incidents?namespace=probe-{probe}"),
+                    &bench.tenant.key,
+                )
+                .await;
             if list["items"].as_array().is_some_and(|i| !i.is_empty()) {
                 break;
             }
-            assert!(started.elapsed() < Duration::from_mins(1), "the incident of {name} is missing");
+            assert!(
+                started.elapsed() < Duration::from_mins(1),
+                "the incident of {name} is missing"
+            );
             let records = bench.next((rate * step.as_secs_f64()) as usize);
             let next = Instant::now() + step;
             bench.append(records).await;

@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 
 fn command(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("kgrca"));
-    command.args(arguments).env("KGRCA_URL", &server.url).env("KGRCA_API_KEY", &tenant.key).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env("KGRCA_URL", &server.url)
+        .env("KGRCA_API_KEY", &tenant.key)
+        .stdin(Stdio::null());
     command
 }
 
@@ -21,14 +25,23 @@ pub(crate) fn kgrca(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Out
 
 pub(crate) fn told(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{:?}\n{}\n{}", output.status.code(), text(&output.stdout), text(&output.stderr))
+    format!(
+        "{:?}\n{}\n{}",
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr)
+    )
 }
 
-/// The environment of the agent's container, as the kubelet would make it: keys are files, the account's token is in a
-/// kubeconfig.
+/// The environment of the agent's container, as the kubelet would make it: keys are files, the
+/// account's token is in a kubeconfig.
 pub(crate) fn environment(kube: &Kube, folder: &Path, server: &Server) -> Vec<(String, String)> {
-    let deployment = kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).unwrap();
-    let secret = kube.get(&["-n", "observability", "secret", "kgrca-agent"]).unwrap();
+    let deployment = kube
+        .get(&["-n", "observability", "deployment", "kgrca-agent"])
+        .unwrap();
+    let secret = kube
+        .get(&["-n", "observability", "secret", "kgrca-agent"])
+        .unwrap();
     for key in ["api-key", "alerts-token"] {
         std::fs::write(folder.join(key), plain(&secret["data"][key])).unwrap();
     }
@@ -38,52 +51,119 @@ pub(crate) fn environment(kube: &Kube, folder: &Path, server: &Server) -> Vec<(S
     }
     if let Some(ca) = kube.get(&["-n", "observability", "configmap", "kgrca-agent"]) {
         std::fs::create_dir_all(folder.join("ca")).unwrap();
-        std::fs::write(folder.join("ca/ca.crt"), ca["data"]["ca.crt"].as_str().unwrap()).unwrap();
+        std::fs::write(
+            folder.join("ca/ca.crt"),
+            ca["data"]["ca.crt"].as_str().unwrap(),
+        )
+        .unwrap();
     }
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let keys = folder.to_str().unwrap();
     let of_pod = container["env"].as_array().unwrap().iter().filter_map(|v| {
-        let value = v["value"].as_str()?.replace("/etc/kgrca-", &format!("{keys}/")).replace("/etc/kgrca", keys);
+        let value = v["value"]
+            .as_str()?
+            .replace("/etc/kgrca-", &format!("{keys}/"))
+            .replace("/etc/kgrca", keys);
         Some((v["name"].as_str()?.to_owned(), value))
     });
-    let token = kube.does(&["-n", "observability", "create", "token", "kgrca-agent", "--duration", "1h"], None);
+    let token = kube.does(
+        &[
+            "-n",
+            "observability",
+            "create",
+            "token",
+            "kgrca-agent",
+            "--duration",
+            "1h",
+        ],
+        None,
+    );
     let admin = std::fs::read_to_string(kube.kubeconfig()).unwrap();
     let users = admin.rfind("users:").unwrap();
-    let own = format!("{}users: [{{name: admin, user: {{token: {}}}}}]\n", &admin[..users], token.trim());
+    let own = format!(
+        "{}users: [{{name: admin, user: {{token: {}}}}}]\n",
+        &admin[..users],
+        token.trim()
+    );
     std::fs::write(folder.join("kubeconfig"), own).unwrap();
     let mut all: Vec<(String, String)> = of_pod.collect();
-    all.push(("KUBECONFIG".into(), folder.join("kubeconfig").to_str().unwrap().into()));
+    all.push((
+        "KUBECONFIG".into(),
+        folder.join("kubeconfig").to_str().unwrap().into(),
+    ));
     all.push(("KGRCA_URL".into(), server.url.clone()));
     all
 }
 
 /// A value of a Secret.
 fn plain(value: &Value) -> String {
-    let decoding = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let decoding = Command::new("base64")
+        .arg("-d")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     feed(decoding, value.as_str().unwrap())
 }
 
 fn feed(mut child: Child, text: &str) -> String {
     use std::io::Write;
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
 
 /// Everything of ours that the cluster has.
 fn ours(kube: &Kube) -> String {
     let kinds = "clusterroles,clusterrolebindings,namespaces";
-    let cluster = kube.does(&["get", kinds, "-l", "app.kubernetes.io/part-of=kgrca", "-o", "name"], None);
-    let all = "deployments,daemonsets,pods,services,secrets,configmaps,serviceaccounts,networkpolicies";
+    let cluster = kube.does(
+        &[
+            "get",
+            kinds,
+            "-l",
+            "app.kubernetes.io/part-of=kgrca",
+            "-o",
+            "name",
+        ],
+        None,
+    );
+    let all =
+        "deployments,daemonsets,pods,services,secrets,configmaps,serviceaccounts,networkpolicies";
     let inside = kube.does(&["-n", "observability", "get", all, "-o", "name"], None);
     cluster + &inside
 }
 
 /// Installs the agent, and plays its kubelet once its objects are there.
-fn installed(kube: &Kube, server: &Server, tenant: &Tenant, folder: &Path) -> (AgentProcess, Output) {
+fn installed(
+    kube: &Kube,
+    server: &Server,
+    tenant: &Tenant,
+    folder: &Path,
+) -> (AgentProcess, Output) {
     let kubeconfig = kube.kubeconfig();
-    let arguments = ["agent", "install", "--cluster", "prod", "--kubeconfig", kubeconfig.to_str().unwrap(), "--timeout", "60"];
-    let installing = command(server, tenant, &arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    kube.until("the agent's deployment", 30, |kube| kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_some());
+    let arguments = [
+        "agent",
+        "install",
+        "--cluster",
+        "prod",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+        "--timeout",
+        "60",
+    ];
+    let installing = command(server, tenant, &arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    kube.until("the agent's deployment", 30, |kube| {
+        kube.get(&["-n", "observability", "deployment", "kgrca-agent"])
+            .is_some()
+    });
     let agent = AgentProcess::start(&folder.join("agent"), &environment(kube, folder, server));
     (agent, installing.wait_with_output().unwrap())
 }
@@ -99,12 +179,18 @@ async fn cause(server: &Server, tenant: &Tenant, component: &str, fault: &str) {
             let answer = kgrca(server, tenant, &["rca", id, "-o", "json"]);
             let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
             assert_eq!(
-                (&answer["causes"][0]["component"], &answer["causes"][0]["fault_type"]),
+                (
+                    &answer["causes"][0]["component"],
+                    &answer["causes"][0]["fault_type"]
+                ),
                 (&component.into(), &fault.into())
             );
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(10), "{component} {fault} is not found: {all}");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{component} {fault} is not found: {all}"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -116,7 +202,11 @@ pub(crate) async fn alerted(agent: &AgentProcess, folder: &Path, server: &Server
     let alert = json!({"status": "firing", "labels": labels, "annotations": {"summary": "slow"}, "startsAt": now.to_string(), "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus:9090", "fingerprint": "c0ffee"});
     let webhook = json!({"version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "kgrca", "alerts": [alert]});
     let post = async |token: &str, body: &Value| {
-        let request = server.http.post(format!("{}/alerts", agent.url)).bearer_auth(token).json(body);
+        let request = server
+            .http
+            .post(format!("{}/alerts", agent.url))
+            .bearer_auth(token)
+            .json(body);
         request.send().await.unwrap().status().as_u16()
     };
     let token = std::fs::read_to_string(folder.join("alerts-token")).unwrap();
@@ -125,7 +215,10 @@ pub(crate) async fn alerted(agent: &AgentProcess, folder: &Path, server: &Server
     assert_eq!(post(&token, &webhook).await, 200);
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let told = server.get("/api/v1/graph/timeline?limit=1000", &tenant.key).await.to_string();
+        let told = server
+            .get("/api/v1/graph/timeline?limit=1000", &tenant.key)
+            .await
+            .to_string();
         if told.contains("HighLatency") {
             return;
         }
@@ -222,13 +315,28 @@ spec:
 /// Plays the kubelet, which alone would find that the Secret is missing.
 fn waits_for_its_secret(kube: &Kube) {
     let pods = |kube: &Kube| kube.does(&["-n", "pay", "get", "pods", "-o", "name"], None);
-    let runs = |kube: &Kube| kube.does(&["-n", "pay", "get", "pods", "--no-headers"], None).contains("Running");
+    let runs = |kube: &Kube| {
+        kube.does(&["-n", "pay", "get", "pods", "--no-headers"], None)
+            .contains("Running")
+    };
     kube.until("the pod runs", 30, runs);
-    let waiting = json!({"reason": "CreateContainerConfigError", "message": "secret \"pay-keys\" not found"});
+    let waiting =
+        json!({"reason": "CreateContainerConfigError", "message": "secret \"pay-keys\" not found"});
     let container = json!({"name": "pay", "ready": false, "started": false, "restartCount": 0, "image": "registry.example/pay:3", "imageID": "", "state": {"waiting": waiting}});
     let conditions = json!([{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"}]);
     let status = json!({"status": {"phase": "Pending", "conditions": conditions, "containerStatuses": [container]}}).to_string();
-    kube.does(&["-n", "pay", "patch", pods(kube).trim(), "--subresource=status", "-p", &status], None);
+    kube.does(
+        &[
+            "-n",
+            "pay",
+            "patch",
+            pods(kube).trim(),
+            "--subresource=status",
+            "-p",
+            &status,
+        ],
+        None,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,11 +348,21 @@ async fn a_cluster_is_explained_from_install_to_uninstall() {
     let tenant = server.tenant("Acme", "pro").await;
     let (agent, done) = installed(&kube, &server, &tenant, folder.path());
     assert_eq!(done.status.code(), Some(0), "{}", told(&done));
-    let fares = kgrca(&server, &tenant, &["agent", "status", "--cluster", "prod", "-o", "json"]);
+    let fares = kgrca(
+        &server,
+        &tenant,
+        &["agent", "status", "--cluster", "prod", "-o", "json"],
+    );
     assert_eq!(fares.status.code(), Some(0), "{}", told(&fares));
     kube.apply(WEB);
     cause(&server, &tenant, "namespace/shop", "admission.quota_pods").await;
-    cause(&server, &tenant, "app/train", "scheduling.node_selector_mismatch").await;
+    cause(
+        &server,
+        &tenant,
+        "app/train",
+        "scheduling.node_selector_mismatch",
+    )
+    .await;
     kube.apply(CALLED);
     cause(&server, &tenant, "app/cart", "service.selector_mismatch").await;
     kube.apply(SECRETIVE);
@@ -253,25 +371,69 @@ async fn a_cluster_is_explained_from_install_to_uninstall() {
     alerted(&agent, folder.path(), &server, &tenant).await;
     agent.terminate();
     let kubeconfig = kube.kubeconfig();
-    let other = ["agent", "uninstall", "--cluster", "stage", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let other = [
+        "agent",
+        "uninstall",
+        "--cluster",
+        "stage",
+        "--yes",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+    ];
     let refused = kgrca(&server, &tenant, &other);
     assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
-    assert!(told(&refused).contains("this cluster is known as `prod`"), "{}", told(&refused));
+    assert!(
+        told(&refused).contains("this cluster is known as `prod`"),
+        "{}",
+        told(&refused)
+    );
     // Somebody else moved in.
-    kube.does(&["-n", "observability", "create", "configmap", "grafana"], None);
-    let gone = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    kube.does(
+        &["-n", "observability", "create", "configmap", "grafana"],
+        None,
+    );
+    let gone = [
+        "agent",
+        "uninstall",
+        "--cluster",
+        "prod",
+        "--yes",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+    ];
     let gone = kgrca(&server, &tenant, &gone);
     assert_eq!(gone.status.code(), Some(0), "{}", told(&gone));
     assert!(told(&gone).contains("configmap/grafana"), "{}", told(&gone));
     kube.until("the agent's pods are gone", 60, |kube| {
         ours(kube) == "namespace/observability\nconfigmap/grafana\nconfigmap/kube-root-ca.crt\nserviceaccount/default\n"
     });
-    kube.does(&["-n", "observability", "delete", "configmap", "grafana"], None);
-    let again = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    kube.does(
+        &["-n", "observability", "delete", "configmap", "grafana"],
+        None,
+    );
+    let again = [
+        "agent",
+        "uninstall",
+        "--cluster",
+        "prod",
+        "--yes",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+    ];
     assert_eq!(kgrca(&server, &tenant, &again).status.code(), Some(0));
-    kube.until("the namespace is gone", 60, |kube| kube.get(&["namespace", "observability"]).is_none());
+    kube.until("the namespace is gone", 60, |kube| {
+        kube.get(&["namespace", "observability"]).is_none()
+    });
     assert_eq!(ours(&kube), "", "nothing is left");
     let keys = server.get("/api/v1/keys", &tenant.key).await;
     let of_agent = |k: &&Value| k["name"] == "agent of prod" && k["revoked_at"].is_null();
-    assert_eq!(keys["items"].as_array().unwrap().iter().filter(of_agent).count(), 0);
+    assert_eq!(
+        keys["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(of_agent)
+            .count(),
+        0
+    );
 }

@@ -1,4 +1,5 @@
-//! The agent while everything around it fails: what the cluster is, the server knows in the end, and counts add up.
+//! The agent while everything around it fails: what the cluster is, the server knows in the end,
+//! and counts add up.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -27,7 +28,10 @@ impl Around {
     }
 
     /// The same on other stores, with more arguments of `agent install`.
-    pub async fn with(stores: &[&str], install: impl FnOnce(&Tenant) -> Vec<String>) -> (Self, Server) {
+    pub async fn with(
+        stores: &[&str],
+        install: impl FnOnce(&Tenant) -> Vec<String>,
+    ) -> (Self, Server) {
         let kube = Kube::start();
         kube.nodes(0, 3);
         let folder = tempfile::tempdir().unwrap();
@@ -36,23 +40,42 @@ impl Around {
         let proxy = Proxy::start(server.url.rsplit(':').next().unwrap().parse().unwrap()).await;
         let kubeconfig = kube.kubeconfig();
         let more = install(&tenant);
-        let mut arguments =
-            vec!["agent", "install", "--cluster", "prod", "--wait=false", "--kubeconfig", kubeconfig.to_str().unwrap()];
+        let mut arguments = vec![
+            "agent",
+            "install",
+            "--cluster",
+            "prod",
+            "--wait=false",
+            "--kubeconfig",
+            kubeconfig.to_str().unwrap(),
+        ];
         arguments.extend(more.iter().map(String::as_str));
         let done = kgrca(&server, &tenant, &arguments);
         assert_eq!(done.status.code(), Some(0), "{}", told(&done));
-        (Self { kube, folder, proxy, tenant }, server)
+        (
+            Self {
+                kube,
+                folder,
+                proxy,
+                tenant,
+            },
+            server,
+        )
     }
 
     fn server(&self) -> Server {
         let server = Server::start(self.folder.path(), &[]);
-        self.proxy.before(server.url.rsplit(':').next().unwrap().parse().unwrap());
+        self.proxy
+            .before(server.url.rsplit(':').next().unwrap().parse().unwrap());
         server
     }
 
     pub fn environment(&self, server: &Server) -> Vec<(String, String)> {
         let mut all = environment(&self.kube, self.folder.path(), server);
-        all.push(("KGRCA_URL".into(), format!("http://127.0.0.1:{}", self.proxy.port)));
+        all.push((
+            "KGRCA_URL".into(),
+            format!("http://127.0.0.1:{}", self.proxy.port),
+        ));
         all
     }
 
@@ -63,7 +86,12 @@ impl Around {
     /// Objects of a kind as the cluster has them, by uid.
     fn truth(&self, kind: &str) -> BTreeSet<String> {
         let all = self.kube.get(&[kind, "-A"]).unwrap();
-        all["items"].as_array().unwrap().iter().map(|o| o["metadata"]["uid"].as_str().unwrap().to_owned()).collect()
+        all["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|o| o["metadata"]["uid"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Waits until the server knows what there is, and nothing else.
@@ -75,8 +103,15 @@ impl Around {
                 if known == truth {
                     break;
                 }
-                let (missing, stale) = (truth.difference(&known).count(), known.difference(&truth).count());
-                assert!(Instant::now() < deadline, "{kind}: {missing} of {} missing, {stale} stale", truth.len());
+                let (missing, stale) = (
+                    truth.difference(&known).count(),
+                    known.difference(&truth).count(),
+                );
+                assert!(
+                    Instant::now() < deadline,
+                    "{kind}: {missing} of {} missing, {stale} stale",
+                    truth.len()
+                );
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
@@ -88,9 +123,19 @@ async fn known(server: &Server, tenant: &Tenant, kind: &str) -> BTreeSet<String>
     let mut all = BTreeSet::new();
     let mut cursor = String::new();
     loop {
-        let page = server.get(&format!("/api/v1/resources?kind={kind}&limit=1000{cursor}"), &tenant.key).await;
+        let page = server
+            .get(
+                &format!("/api/v1/resources?kind={kind}&limit=1000{cursor}"),
+                &tenant.key,
+            )
+            .await;
         let items = page["items"].as_array().unwrap();
-        all.extend(items.iter().filter(|r| r["deleted"].is_null()).filter_map(|r| r["uid"].as_str().map(str::to_owned)));
+        all.extend(
+            items
+                .iter()
+                .filter(|r| r["deleted"].is_null())
+                .filter_map(|r| r["uid"].as_str().map(str::to_owned)),
+        );
         match page["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return all,
@@ -115,23 +160,40 @@ pub(crate) fn deployment(name: &str, replicas: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_dies_the_server_knows_the_cluster_in_the_end() {
-    let (rounds, cut) = if soak() { (20, Duration::from_mins(10)) } else { (4, Duration::from_secs(10)) };
+    let (rounds, cut) = if soak() {
+        (20, Duration::from_mins(10))
+    } else {
+        (4, Duration::from_secs(10))
+    };
     let (around, mut server) = Around::start().await;
     let environment = around.environment(&server);
     let mut agent = around.agent(&environment);
     for round in 0..rounds {
         let name = format!("web-{}", round % 3);
         around.kube.apply(&deployment(&name, 3 + round * 5 % 7));
-        around.kube.does(&["create", "configmap", &format!("made-{round}"), "--from-literal=a=b"], None);
+        around.kube.does(
+            &[
+                "create",
+                "configmap",
+                &format!("made-{round}"),
+                "--from-literal=a=b",
+            ],
+            None,
+        );
         match round % 4 {
             0 => {
                 agent.kill();
-                around.kube.does(&["delete", "pods", "--all", "--wait=false"], None);
+                around
+                    .kube
+                    .does(&["delete", "pods", "--all", "--wait=false"], None);
                 agent = around.agent(&environment);
             }
             1 => {
                 server.kill();
-                around.kube.does(&["delete", "configmap", &format!("made-{}", round - 1)], None);
+                around.kube.does(
+                    &["delete", "configmap", &format!("made-{}", round - 1)],
+                    None,
+                );
                 server = around.server();
             }
             2 => {
@@ -142,7 +204,12 @@ async fn whatever_dies_the_server_knows_the_cluster_in_the_end() {
                 around.proxy.set(Mode::Cut);
                 around.kube.does(&["delete", "deployment", &name], None);
                 // How long the cut lasts is what is tried.
-                tokio::time::sleep(if round < 4 { cut } else { Duration::from_secs(5) }).await;
+                tokio::time::sleep(if round < 4 {
+                    cut
+                } else {
+                    Duration::from_secs(5)
+                })
+                .await;
                 around.proxy.set(Mode::Pass);
             }
         }
@@ -161,10 +228,17 @@ async fn history_that_is_gone_is_listed_again_and_what_vanished_is_closed() {
     around.kube.apply(&deployment("web", 5));
     let agent = around.agent(&environment);
     around.agrees(&server, 60).await;
-    // While nobody looks, things go; then the server forgets that they went: one that has just started knows no history.
+    // While nobody looks, things go; then the server forgets that they went: one that has just
+    // started knows no history.
     agent.terminate();
     around.kube.apply(&deployment("web", 2));
-    around.kube.until("three pods are gone", 30, |kube| kube.get(&["pods"]).unwrap()["items"].as_array().unwrap().len() == 2);
+    around.kube.until("three pods are gone", 30, |kube| {
+        kube.get(&["pods"]).unwrap()["items"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 2
+    });
     around.kube.kill("apiserver");
     around.kube.run();
     let agent = around.agent(&environment);
@@ -183,35 +257,77 @@ async fn a_verb_that_is_taken_away_is_named_and_the_rest_goes_on() {
     for act in [
         &["create", "configmap", "theft"][..],
         &["delete", "namespace", "default"],
-        &["get", "secret", "kgrca-agent", "-n", "observability", "-o", "name"],
+        &[
+            "get",
+            "secret",
+            "kgrca-agent",
+            "-n",
+            "observability",
+            "-o",
+            "name",
+        ],
         &["create", "token", "default"],
     ] {
         let tried = around.kube.kubectl(&[act, &[account]].concat(), None);
         assert!(!tried.status.success(), "{act:?} is allowed");
-        assert!(String::from_utf8_lossy(&tried.stderr).contains("orbidden"), "{}", String::from_utf8_lossy(&tried.stderr));
+        assert!(
+            String::from_utf8_lossy(&tried.stderr).contains("orbidden"),
+            "{}",
+            String::from_utf8_lossy(&tried.stderr)
+        );
     }
     let role = around.kube.get(&["clusterrole", "kgrca-agent"]).unwrap();
     let mut rules = role["rules"].clone();
     for rule in rules.as_array_mut().unwrap() {
-        rule["resources"].as_array_mut().unwrap().retain(|r| r != "configmaps");
+        rule["resources"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|r| r != "configmaps");
     }
     let patch = json!([{"op": "replace", "path": "/rules", "value": rules}]).to_string();
-    around.kube.does(&["patch", "clusterrole", "kgrca-agent", "--type=json", "-p", &patch], None);
+    around.kube.does(
+        &[
+            "patch",
+            "clusterrole",
+            "kgrca-agent",
+            "--type=json",
+            "-p",
+            &patch,
+        ],
+        None,
+    );
     let agent = around.agent(&environment);
     let deadline = Instant::now() + Duration::from_secs(30);
     let status = loop {
         let status = agent.status().await;
         let kinds = status["kinds"].as_array().unwrap();
-        let pods = kinds.iter().any(|k| k["kind"] == "Pod" && k["trouble"].is_null());
-        if pods && kinds.iter().any(|k| k["kind"] == "ConfigMap" && !k["trouble"].is_null()) {
+        let pods = kinds
+            .iter()
+            .any(|k| k["kind"] == "Pod" && k["trouble"].is_null());
+        if pods
+            && kinds
+                .iter()
+                .any(|k| k["kind"] == "ConfigMap" && !k["trouble"].is_null())
+        {
             break status;
         }
         assert!(Instant::now() < deadline, "{status:#}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    let troubled: Vec<&Value> = status["kinds"].as_array().unwrap().iter().filter(|k| !k["trouble"].is_null()).collect();
+    let troubled: Vec<&Value> = status["kinds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|k| !k["trouble"].is_null())
+        .collect();
     assert_eq!(troubled.len(), 1, "{troubled:?}");
-    assert!(troubled[0]["trouble"].as_str().unwrap().contains("configmaps is forbidden"), "{troubled:?}");
+    assert!(
+        troubled[0]["trouble"]
+            .as_str()
+            .unwrap()
+            .contains("configmaps is forbidden"),
+        "{troubled:?}"
+    );
     // The heartbeat tells it, and so does the command.
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -228,7 +344,10 @@ async fn a_verb_that_is_taken_away_is_named_and_the_rest_goes_on() {
 /// Whether all is well with an agent, as `helm test` asks.
 fn is_well(agent: &AgentProcess, seconds: &str) -> std::process::Output {
     let url = format!("{}/healthz", agent.url);
-    std::process::Command::new(binary("kgrcad")).args(["probe", "--timeout", seconds, &url]).output().unwrap()
+    std::process::Command::new(binary("kgrcad"))
+        .args(["probe", "--timeout", seconds, &url])
+        .output()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +359,11 @@ async fn a_key_that_was_replaced_is_read_anew() {
     std::fs::write(&file, "kg_another").unwrap();
     let agent = around.agent(&environment);
     let refused = is_well(&agent, "5");
-    assert!(!refused.status.success() && told(&refused).contains("the API key is not known"), "{}", told(&refused));
+    assert!(
+        !refused.status.success() && told(&refused).contains("the API key is not known"),
+        "{}",
+        told(&refused)
+    );
     std::fs::write(&file, key).unwrap();
     around.agrees(&server, 60).await;
     let well = is_well(&agent, "30");
@@ -253,14 +376,22 @@ async fn a_clock_that_is_five_minutes_off_moves_nothing() {
     for ahead in ["300", "-300"] {
         let (around, server) = Around::start().await;
         let mut environment = around.environment(&server);
-        environment.push(("LD_PRELOAD".into(), preloaded(around.folder.path(), "clock").to_str().unwrap().into()));
+        environment.push((
+            "LD_PRELOAD".into(),
+            preloaded(around.folder.path(), "clock")
+                .to_str()
+                .unwrap()
+                .into(),
+        ));
         environment.push(("CLOCK_AHEAD".into(), ahead.into()));
         let agent = around.agent(&environment);
         around.kube.apply(&deployment("web", 3));
         around.agrees(&server, 60).await;
         let records = server.get("/api/v1/stats", &around.tenant.key).await["records"].clone();
         assert_eq!(records["rejected"], 0, "{records}");
-        let told = agent.status().await["clock_ahead_seconds"].as_i64().unwrap();
+        let told = agent.status().await["clock_ahead_seconds"]
+            .as_i64()
+            .unwrap();
         assert!((told + ahead.parse::<i64>().unwrap()).abs() <= 2, "{told}");
         agent.terminate();
     }
@@ -289,11 +420,17 @@ async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
     };
     for i in 0..20 {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("large-{i}"), "namespace": "default"}, "data": {"noise": noise()}});
-        around.kube.does(&["create", "-f", "-"], Some(&map.to_string()));
+        around
+            .kube
+            .does(&["create", "-f", "-"], Some(&map.to_string()));
     }
     around.kube.apply(&deployment("web", 4));
     let deadline = Instant::now() + Duration::from_mins(1);
-    while agent.status().await["dropped"]["state.k8s.resource"]["spool_full"].as_u64().unwrap_or(0) == 0 {
+    while agent.status().await["dropped"]["state.k8s.resource"]["spool_full"]
+        .as_u64()
+        .unwrap_or(0)
+        == 0
+    {
         assert!(Instant::now() < deadline, "{:#}", agent.status().await);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -306,5 +443,8 @@ async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
 }
 
 fn size(folder: &Path) -> u64 {
-    std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().metadata().map_or(0, |m| m.len())).sum()
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().metadata().map_or(0, |m| m.len()))
+        .sum()
 }

@@ -1,4 +1,5 @@
-//! A tenant leaves one installation and enters another, whatever stores either has, and stays what it was.
+//! A tenant leaves one installation and enters another, whatever stores either has, and stays what
+//! it was.
 
 use std::path::Path;
 use std::process::Output;
@@ -30,7 +31,8 @@ fn kind(topic: Topic) -> &'static str {
 
 /// Sends records topic by topic. Returns how many they were.
 async fn send(server: &Server, tenant: &Tenant, records: impl Iterator<Item = Sent>) -> u64 {
-    let mut by_topic: std::collections::BTreeMap<Topic, (u64, Vec<u8>)> = std::collections::BTreeMap::new();
+    let mut by_topic: std::collections::BTreeMap<Topic, (u64, Vec<u8>)> =
+        std::collections::BTreeMap::new();
     for (topic, record) in records {
         let (count, text) = by_topic.entry(topic).or_default();
         *count += 1;
@@ -45,7 +47,14 @@ async fn send(server: &Server, tenant: &Tenant, records: impl Iterator<Item = Se
 
 async fn serve(server: &Server, tenant: &Tenant, change: Value) {
     let path = format!("/api/v1/admin/clients/{}", tenant.id);
-    let answer = server.call(Method::PATCH, &path, Some(&server.operator), Some(change.to_string().into_bytes())).await;
+    let answer = server
+        .call(
+            Method::PATCH,
+            &path,
+            Some(&server.operator),
+            Some(change.to_string().into_bytes()),
+        )
+        .await;
     let status = answer.status();
     assert_eq!(status, 200, "{}", answer.text().await.unwrap());
 }
@@ -62,34 +71,68 @@ fn pods(cluster: &str, count: usize) -> Vec<Sent> {
 
 /// How many objects live in each cluster, after something was said of each.
 async fn living(server: &Server, tenant: &Tenant) -> Vec<Value> {
-    let seen = server.get("/api/v1/stats", &tenant.key).await["records"]["seen"].as_u64().unwrap();
+    let seen = server.get("/api/v1/stats", &tenant.key).await["records"]["seen"]
+        .as_u64()
+        .unwrap();
     for cluster in ["prod", "prod1"] {
         let event = json!({"event_id": format!("{cluster}-{seen}"), "event_time": now().to_string(), "cluster": cluster, "reason": "Pulled", "message": "x", "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"}});
-        server.ingest(tenant, "events", event.to_string().into_bytes()).await;
+        server
+            .ingest(tenant, "events", event.to_string().into_bytes())
+            .await;
     }
     let stats = server.settled(tenant, seen + 2).await;
-    stats["clusters"].as_array().unwrap().iter().map(|c| json!([c["cluster"], c["resources"]])).collect()
+    stats["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| json!([c["cluster"], c["resources"]]))
+        .collect()
 }
 
 fn export(server: &Server, tenant: &Tenant, folder: &Path) -> Value {
-    json_of(&operator(server, &["tenant", "export", &tenant.id, "--out", folder.to_str().unwrap()]))
+    json_of(&operator(
+        server,
+        &[
+            "tenant",
+            "export",
+            &tenant.id,
+            "--out",
+            folder.to_str().unwrap(),
+        ],
+    ))
 }
 
 fn import(server: &Server, folder: &Path, more: &[&str]) -> Output {
-    operator(server, &[&["tenant", "import", folder.to_str().unwrap()], more].concat())
+    operator(
+        server,
+        &[&["tenant", "import", folder.to_str().unwrap()], more].concat(),
+    )
 }
 
-/// What a tenant's users see of it: every incident with its answer, and what lies around the first one.
+/// What a tenant's users see of it: every incident with its answer, and what lies around the first
+/// one.
 async fn seen(server: &Server, tenant: &Tenant) -> Vec<Value> {
     let list = server.get("/api/v1/incidents?limit=500", &tenant.key).await;
     let mut all = Vec::new();
     for incident in list["items"].as_array().unwrap() {
         let id = incident["incident_id"].as_str().unwrap();
-        let mut answer = server.get(&format!("/api/v1/rca/{id}?at=2100-01-01T00:00:00Z"), &tenant.key).await;
+        let mut answer = server
+            .get(
+                &format!("/api/v1/rca/{id}?at=2100-01-01T00:00:00Z"),
+                &tenant.key,
+            )
+            .await;
         // It says how far time has gone on.
         answer["window"]["to"].take();
-        let timeline = server.get(&format!("/api/v1/incidents/{id}/timeline"), &tenant.key).await;
-        let transitions: Vec<Value> = timeline["items"].as_array().unwrap().iter().map(|t| t["to"].clone()).collect();
+        let timeline = server
+            .get(&format!("/api/v1/incidents/{id}/timeline"), &tenant.key)
+            .await;
+        let transitions: Vec<Value> = timeline["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|t| t["to"].clone())
+            .collect();
         all.push(json!({"id": id, "answer": answer, "transitions": transitions}));
     }
     all
@@ -102,24 +145,60 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
     std::fs::create_dir(place("files")).unwrap();
     let files = Server::start(&place("files"), &[]);
     let tenant = files.tenant("Acme & Söhne", "enterprise").await;
-    let mut cluster = Cluster::new(Size { nodes: 5, workloads: 20, replicas: 3, noisy: 2 }, 3, now());
-    let mut sent = send(&files, &tenant, cluster.listing().collect::<Vec<_>>().into_iter()).await;
+    let mut cluster = Cluster::new(
+        Size {
+            nodes: 5,
+            workloads: 20,
+            replicas: 3,
+            noisy: 2,
+        },
+        3,
+        now(),
+    );
+    let mut sent = send(
+        &files,
+        &tenant,
+        cluster.listing().collect::<Vec<_>>().into_iter(),
+    )
+    .await;
     sent += send(&files, &tenant, pods("prod1", 3).into_iter()).await;
     files.settled(&tenant, sent).await;
     // Two growths: what an object was before each of them lies in partitions that it left.
     for partitions in [4, 6] {
-        serve(&files, &tenant, json!({"state": "suspended", "partitions": partitions})).await;
+        serve(
+            &files,
+            &tenant,
+            json!({"state": "suspended", "partitions": partitions}),
+        )
+        .await;
         serve(&files, &tenant, json!({"state": "active"})).await;
         sent += send(&files, &tenant, pods("prod1", partitions).into_iter()).await;
         let gone = json!({"op": "DELETE", "at": now().to_string(), "cluster": "prod1", "kind": "Pod", "uid": format!("u-prod1-{partitions}"), "namespace": "shop", "name": format!("web-{partitions}")});
-        sent += send(&files, &tenant, [(Topic::Resource, gone.to_string().into_bytes())].into_iter()).await;
+        sent += send(
+            &files,
+            &tenant,
+            [(Topic::Resource, gone.to_string().into_bytes())].into_iter(),
+        )
+        .await;
         files.settled(&tenant, sent).await;
     }
     sent += send(&files, &tenant, faults::records(now()).into_iter()).await;
     files.settled(&tenant, sent).await;
-    let first = files.get("/api/v1/incidents", &tenant.key).await["items"][0]["incident_id"].as_str().unwrap().to_owned();
-    let ack = json!({"state": "acknowledged", "note": "I look"}).to_string().into_bytes();
-    files.call(Method::PATCH, &format!("/api/v1/incidents/{first}"), Some(&tenant.key), Some(ack)).await;
+    let first = files.get("/api/v1/incidents", &tenant.key).await["items"][0]["incident_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let ack = json!({"state": "acknowledged", "note": "I look"})
+        .to_string()
+        .into_bytes();
+    files
+        .call(
+            Method::PATCH,
+            &format!("/api/v1/incidents/{first}"),
+            Some(&tenant.key),
+            Some(ack),
+        )
+        .await;
     files.settled(&tenant, sent).await;
     // As it is after a restart that has nothing but the log: so it begins elsewhere.
     assert!(files.terminate());
@@ -130,16 +209,39 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
     assert!(before.len() >= 3, "{before:?}");
     serve(&files, &tenant, json!({"state": "suspended"})).await;
     let manifest = export(&files, &tenant, &place("one"));
-    assert!(manifest["files"].as_array().unwrap().iter().all(|f| f["rows"].as_u64().unwrap() > 0), "{manifest}");
+    assert!(
+        manifest["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|f| f["rows"].as_u64().unwrap() > 0),
+        "{manifest}"
+    );
 
     let stack = Stack::start();
     let servers = stack.daemon(&place("servers"));
     let created = json_of(&import(&servers, &place("one"), &[]));
-    assert_eq!(created["kafka_password"].as_str().map(str::len), Some(32), "its user in Kafka can log in");
+    assert_eq!(
+        created["kafka_password"].as_str().map(str::len),
+        Some(32),
+        "its user in Kafka can log in"
+    );
     let there = Tenant::told(&created);
-    assert_eq!(servers.settled(&there, 0).await["records"]["seen"], 0, "nothing is counted twice");
-    assert_eq!(seen(&servers, &there).await, before, "incidents, answers and acts are what they were");
-    assert_eq!(self::living(&servers, &there).await, living, "the live state is what it was");
+    assert_eq!(
+        servers.settled(&there, 0).await["records"]["seen"],
+        0,
+        "nothing is counted twice"
+    );
+    assert_eq!(
+        seen(&servers, &there).await,
+        before,
+        "incidents, answers and acts are what they were"
+    );
+    assert_eq!(
+        self::living(&servers, &there).await,
+        living,
+        "the live state is what it was"
+    );
     let then = seen(&servers, &there).await;
     serve(&servers, &there, json!({"state": "suspended"})).await;
     export(&servers, &there, &place("two"));
@@ -158,46 +260,119 @@ async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goe
     server.settled(&tenant, sent).await;
     let out = folder.path().join("out");
     export(&server, &tenant, &out);
-    let refused = operator(&server, &["tenant", "export", &tenant.id, "--out", out.to_str().unwrap()]);
-    assert_eq!(refused.status.code(), Some(2), "what is there is not written over");
+    let refused = operator(
+        &server,
+        &[
+            "tenant",
+            "export",
+            &tenant.id,
+            "--out",
+            out.to_str().unwrap(),
+        ],
+    );
+    assert_eq!(
+        refused.status.code(),
+        Some(2),
+        "what is there is not written over"
+    );
     let edges = out.join("edges.jsonl");
     let whole = std::fs::read(&edges).unwrap();
     std::fs::write(&edges, &whole[..whole.len() - 2]).unwrap();
     let damaged = import(&server, &out, &[]);
     let said = String::from_utf8_lossy(&damaged.stderr).into_owned();
     assert_eq!(damaged.status.code(), Some(1), "{said}");
-    assert!(said.contains("edges.jsonl: it is not what was exported"), "{said}");
+    assert!(
+        said.contains("edges.jsonl: it is not what was exported"),
+        "{said}"
+    );
     std::fs::write(&edges, &whole).unwrap();
 
-    let body = json!({"name": "Acme", "plan": "pro"}).to_string().into_bytes();
-    let begun = server.call(Method::POST, "/api/v1/admin/imports", Some(&server.operator), Some(body)).await;
+    let body = json!({"name": "Acme", "plan": "pro"})
+        .to_string()
+        .into_bytes();
+    let begun = server
+        .call(
+            Method::POST,
+            "/api/v1/admin/imports",
+            Some(&server.operator),
+            Some(body),
+        )
+        .await;
     assert_eq!(begun.status(), 202);
     let foreign: Value = begun.json().await.unwrap();
     let foreign = foreign["saga_id"].as_str().unwrap().to_owned();
     let mixed = import(&server, &out, &["--resume", &foreign]);
-    assert_eq!(mixed.status.code(), Some(2), "an import of something else does not take this: {mixed:?}");
+    assert_eq!(
+        mixed.status.code(),
+        Some(2),
+        "an import of something else does not take this: {mixed:?}"
+    );
     json_of(&operator(&server, &["saga", "compensate", &foreign]));
-    let digest = kgrca_core::storage::hex(&sha2::Sha256::digest(std::fs::read(out.join("manifest.json")).unwrap()));
+    let digest = kgrca_core::storage::hex(&sha2::Sha256::digest(
+        std::fs::read(out.join("manifest.json")).unwrap(),
+    ));
     let body = json!({"name": "Acme", "plan": "pro"}).to_string();
-    let request = server.http.post(format!("{}/api/v1/admin/imports", server.url)).header("x-api-key", &server.operator);
-    let begun: Value =
-        request.header("idempotency-key", format!("{digest}-1")).body(body).send().await.unwrap().json().await.unwrap();
+    let request = server
+        .http
+        .post(format!("{}/api/v1/admin/imports", server.url))
+        .header("x-api-key", &server.operator);
+    let begun: Value = request
+        .header("idempotency-key", format!("{digest}-1"))
+        .body(body)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let saga = begun["saga_id"].as_str().unwrap();
     let path = format!("/api/v1/admin/imports/{saga}/resources");
-    let wrong = server.call(Method::POST, &path, Some(&server.operator), Some(b"{}\n{\"id\":1}".to_vec())).await;
+    let wrong = server
+        .call(
+            Method::POST,
+            &path,
+            Some(&server.operator),
+            Some(b"{}\n{\"id\":1}".to_vec()),
+        )
+        .await;
     assert_eq!(wrong.status(), 400, "a line that is no row");
-    let some: Vec<u8> =
-        std::fs::read(out.join("resources.jsonl")).unwrap().split_inclusive(|b| *b == b'\n').take(3).flatten().copied().collect();
-    assert_eq!(server.call(Method::POST, &path, Some(&server.operator), Some(some)).await.status(), 200);
+    let some: Vec<u8> = std::fs::read(out.join("resources.jsonl"))
+        .unwrap()
+        .split_inclusive(|b| *b == b'\n')
+        .take(3)
+        .flatten()
+        .copied()
+        .collect();
+    assert_eq!(
+        server
+            .call(Method::POST, &path, Some(&server.operator), Some(some))
+            .await
+            .status(),
+        200
+    );
     // A resume by itself makes nobody served who is not loaded.
     json_of(&operator(&server, &["saga", "resume", saga]));
     let open = json_of(&operator(&server, &["saga", "list", "--open"]));
-    assert_eq!(open["items"].as_array().unwrap().len(), 1, "it still waits for the rest: {open}");
+    assert_eq!(
+        open["items"].as_array().unwrap().len(),
+        1,
+        "it still waits for the rest: {open}"
+    );
     let created = json_of(&import(&server, &out, &["--resume", saga]));
     let again = Tenant::told(&created);
     let count = |stats: &Value| stats["stored"].clone();
-    let (old, new) = (server.get("/api/v1/graph/stats", &tenant.key).await, server.get("/api/v1/graph/stats", &again.key).await);
+    let (old, new) = (
+        server.get("/api/v1/graph/stats", &tenant.key).await,
+        server.get("/api/v1/graph/stats", &again.key).await,
+    );
     assert_eq!(count(&old)["incidents"], count(&new)["incidents"]);
-    let late = server.call(Method::POST, &path, Some(&server.operator), Some(Vec::new())).await;
+    let late = server
+        .call(
+            Method::POST,
+            &path,
+            Some(&server.operator),
+            Some(Vec::new()),
+        )
+        .await;
     assert_eq!(late.status(), 409, "who is served takes no more rows");
 }

@@ -34,7 +34,15 @@ fn helm(arguments: &[&str]) -> String {
 /// Objects of a chart with values, as YAML.
 fn rendered(name: &str, namespace: &str, values: &[&str]) -> String {
     let chart = chart(name);
-    let mut arguments = vec!["template", "kgrca", chart.to_str().unwrap(), "--namespace", namespace, "--kube-version", "1.34.4"];
+    let mut arguments = vec![
+        "template",
+        "kgrca",
+        chart.to_str().unwrap(),
+        "--namespace",
+        namespace,
+        "--kube-version",
+        "1.34.4",
+    ];
     for value in values {
         arguments.extend(["--set", value]);
     }
@@ -48,7 +56,10 @@ fn objects(yaml: &str) -> BTreeMap<String, Value> {
     for document in serde_yaml::Deserializer::from_str(yaml) {
         let object = Value::deserialize(document).unwrap();
         if !object.is_null() {
-            all.insert(format!("{}/{}", object["kind"], object["metadata"]["name"]), object);
+            all.insert(
+                format!("{}/{}", object["kind"], object["metadata"]["name"]),
+                object,
+            );
         }
     }
     all
@@ -57,18 +68,34 @@ fn objects(yaml: &str) -> BTreeMap<String, Value> {
 /// What `kgrca agent manifest` prints.
 fn manifest(more: &[&str]) -> String {
     let done = Command::new(binary("kgrca"))
-        .args(["agent", "manifest", "--cluster", "prod", "--server", "https://kgrca.example.com"])
+        .args([
+            "agent",
+            "manifest",
+            "--cluster",
+            "prod",
+            "--server",
+            "https://kgrca.example.com",
+        ])
         .args(more)
         .env_remove("KGRCA_URL")
         .output()
         .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     String::from_utf8(done.stdout).unwrap()
 }
 
 #[test]
 fn the_agents_chart_holds_what_the_command_applies() {
-    let common = ["cluster=prod", "server=https://kgrca.example.com", "existingSecret=kgrca-agent", "namespace.create=true"];
+    let common = [
+        "cluster=prod",
+        "server=https://kgrca.example.com",
+        "existingSecret=kgrca-agent",
+        "namespace.create=true",
+    ];
     let folder = tempfile::tempdir().unwrap();
     let kafka = "kafka://client-acme-7f3k2a:password@kafka.example.com:9093?tls=true";
     let ca = folder.path().join("ca.crt");
@@ -76,16 +103,33 @@ fn the_agents_chart_holds_what_the_command_applies() {
     for (values, flags) in [
         (&[][..], &[][..]),
         (&["logs.enabled=true"][..], &["--logs"][..]),
-        (&["ca=-----BEGIN CERTIFICATE-----"][..], &["--ca-file", ca.to_str().unwrap()][..]),
         (
-            &["kafka.enabled=true", "kafka.existingSecret=kgrca-agent-kafka", "logs.enabled=true"][..],
+            &["ca=-----BEGIN CERTIFICATE-----"][..],
+            &["--ca-file", ca.to_str().unwrap()][..],
+        ),
+        (
+            &[
+                "kafka.enabled=true",
+                "kafka.existingSecret=kgrca-agent-kafka",
+                "logs.enabled=true",
+            ][..],
             &["--logs", "--kafka", kafka],
         ),
     ] {
-        let mut of_chart = objects(&rendered("kgrca-agent", "observability", &[&common[..], values].concat()));
-        assert!(of_chart.remove("\"Pod\"/\"kgrca-agent-test\"").is_some(), "what `helm test` runs is Helm's alone");
+        let mut of_chart = objects(&rendered(
+            "kgrca-agent",
+            "observability",
+            &[&common[..], values].concat(),
+        ));
+        assert!(
+            of_chart.remove("\"Pod\"/\"kgrca-agent-test\"").is_some(),
+            "what `helm test` runs is Helm's alone"
+        );
         let of_command = objects(&manifest(flags));
-        assert_eq!(of_chart.keys().collect::<Vec<_>>(), of_command.keys().collect::<Vec<_>>());
+        assert_eq!(
+            of_chart.keys().collect::<Vec<_>>(),
+            of_command.keys().collect::<Vec<_>>()
+        );
         for (name, object) in &of_command {
             assert_eq!(&of_chart[name], object, "{name}");
         }
@@ -106,15 +150,38 @@ fn charts_are_sound_and_the_api_server_takes_them() {
         "kafka.enabled=true",
         kafka,
     ];
-    let server = ["ingress.enabled=true", "ingress.tlsSecretName=tls", "tls.secretName=tls"];
+    let server = [
+        "ingress.enabled=true",
+        "ingress.tlsSecretName=tls",
+        "tls.secretName=tls",
+    ];
     // Kinds of others, by their own definitions.
     let crds = services::installed("helm").join("crds");
-    kube.does(&["apply", "--server-side", "-f", crds.to_str().unwrap()], None);
-    kube.does(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None);
-    let scaled = ["worker.keda.enabled=true", "worker.keda.serverAddress=http://prometheus:9090", "serviceMonitor.enabled=true"];
-    for (name, values) in
-        [("kgrca-agent", &agent[..]), ("kgrca-server", &server), ("kgrca-server", &scaled), ("kgrca-single", &[])]
-    {
+    kube.does(
+        &["apply", "--server-side", "-f", crds.to_str().unwrap()],
+        None,
+    );
+    kube.does(
+        &[
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=30s",
+        ],
+        None,
+    );
+    let scaled = [
+        "worker.keda.enabled=true",
+        "worker.keda.serverAddress=http://prometheus:9090",
+        "serviceMonitor.enabled=true",
+    ];
+    for (name, values) in [
+        ("kgrca-agent", &agent[..]),
+        ("kgrca-server", &server),
+        ("kgrca-server", &scaled),
+        ("kgrca-single", &[]),
+    ] {
         let chart = chart(name);
         let mut lint = vec!["lint", "--strict", chart.to_str().unwrap()];
         for value in values {
@@ -122,16 +189,36 @@ fn charts_are_sound_and_the_api_server_takes_them() {
         }
         helm(&lint);
         let yaml = rendered(name, "observability", values);
-        let dry = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-n", "observability", "-f", "-"];
+        let dry = [
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "-n",
+            "observability",
+            "-f",
+            "-",
+        ];
         let taken = kube.does(&dry, Some(&yaml));
         assert_eq!(taken.lines().count(), objects(&yaml).len(), "{taken}");
     }
     let refused = Command::new(services::installed("helm").join("helm"))
-        .args(["template", chart("kgrca-agent").to_str().unwrap(), "--kube-version", "1.34.4"])
-        .args(["--set", "cluster=prod,existingSecret=s,server=kgrca.example.com"])
+        .args([
+            "template",
+            chart("kgrca-agent").to_str().unwrap(),
+            "--kube-version",
+            "1.34.4",
+        ])
+        .args([
+            "--set",
+            "cluster=prod,existingSecret=s,server=kgrca.example.com",
+        ])
         .output()
         .unwrap();
-    assert!(!refused.status.success(), "an address without https:// is no server");
+    assert!(
+        !refused.status.success(),
+        "an address without https:// is no server"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,50 +226,125 @@ async fn helm_installs_the_agent_and_takes_it_away() {
     let kube = Kube::start();
     let kubeconfig = kube.kubeconfig();
     let own = chart("kgrca-agent");
-    let common = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--namespace", "observability"];
+    let common = [
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+        "--namespace",
+        "observability",
+    ];
     let values = "cluster=prod,server=https://kgrca.example.com,apiKey=kg_x,alertsToken=t";
-    let install = ["install", "kgrca-agent", own.to_str().unwrap(), "--create-namespace", "--set", values];
+    let install = [
+        "install",
+        "kgrca-agent",
+        own.to_str().unwrap(),
+        "--create-namespace",
+        "--set",
+        values,
+    ];
     helm(&[&install[..], &common].concat());
-    assert!(kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_some());
-    // `helm test` fails where nobody answers, and passes where the agent sees the cluster and ships.
+    assert!(
+        kube.get(&["-n", "observability", "deployment", "kgrca-agent"])
+            .is_some()
+    );
+    // `helm test` fails where nobody answers, and passes where the agent sees the cluster and
+    // ships.
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Charts", "pro").await;
-    let environment = [("KGRCA_CLUSTER", "prod"), ("KGRCA_URL", &server.url), ("KGRCA_API_KEY", &tenant.key)];
-    let mut environment: Vec<(String, String)> = environment.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+    let environment = [
+        ("KGRCA_CLUSTER", "prod"),
+        ("KGRCA_URL", &server.url),
+        ("KGRCA_API_KEY", &tenant.key),
+    ];
+    let mut environment: Vec<(String, String)> = environment
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .to_vec();
     environment.push(("KUBECONFIG".into(), kubeconfig.to_str().unwrap().into()));
     let agent = AgentProcess::start(&folder.path().join("agent"), &environment);
-    for (address, seconds, passes) in [("http://127.0.0.1:1", "1", false), (agent.url.as_str(), "30", true)] {
-        assert_eq!(helm_test(&kube, &common, address, seconds), passes, "{address}");
+    for (address, seconds, passes) in [
+        ("http://127.0.0.1:1", "1", false),
+        (agent.url.as_str(), "30", true),
+    ] {
+        assert_eq!(
+            helm_test(&kube, &common, address, seconds),
+            passes,
+            "{address}"
+        );
     }
     // What Helm manages is left to it.
-    let arguments = ["agent", "uninstall", "--cluster", "prod", "--yes", "--kubeconfig", kubeconfig.to_str().unwrap()];
-    let refused = Command::new(binary("kgrca")).args(arguments).env("KGRCA_URL", "http://127.0.0.1:1").output().unwrap();
+    let arguments = [
+        "agent",
+        "uninstall",
+        "--cluster",
+        "prod",
+        "--yes",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+    ];
+    let refused = Command::new(binary("kgrca"))
+        .args(arguments)
+        .env("KGRCA_URL", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("Helm manages"), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("Helm manages"),
+        "{}",
+        String::from_utf8_lossy(&refused.stderr)
+    );
     helm(&[&["uninstall", "kgrca-agent", "--wait"][..], &common].concat());
-    assert!(kube.get(&["-n", "observability", "deployment", "kgrca-agent"]).is_none());
+    assert!(
+        kube.get(&["-n", "observability", "deployment", "kgrca-agent"])
+            .is_none()
+    );
 }
 
 /// Runs `helm test`, and plays the kubelet for its pod: what the pod would run is run, against this
 /// address of the agent and for as many seconds.
 fn helm_test(kube: &Kube, common: &[&str], address: &str, seconds: &str) -> bool {
     let arguments = [&["test", "kgrca-agent", "--timeout", "60s"][..], common].concat();
-    let mut testing =
-        Command::new(services::installed("helm").join("helm")).args(arguments).stdout(Stdio::null()).spawn().unwrap();
+    let mut testing = Command::new(services::installed("helm").join("helm"))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let pod = ["-n", "observability", "pod", "kgrca-agent-test"];
-    let is_new = |pod: &Value| pod["status"]["phase"] == "Pending" && pod["metadata"]["deletionTimestamp"].is_null();
-    kube.until("the test's pod", 30, |kube| kube.get(&pod).is_some_and(|pod| is_new(&pod)));
+    let is_new = |pod: &Value| {
+        pod["status"]["phase"] == "Pending" && pod["metadata"]["deletionTimestamp"].is_null()
+    };
+    kube.until("the test's pod", 30, |kube| {
+        kube.get(&pod).is_some_and(|pod| is_new(&pod))
+    });
     let args = kube.get(&pod).unwrap()["spec"]["containers"][0]["args"].clone();
     let here = |arg: &str| match arg {
         "60" => seconds.to_owned(),
         arg => arg.replace("http://kgrca-agent.observability:7610", address),
     };
-    let args = args.as_array().unwrap().iter().map(|a| here(a.as_str().unwrap()));
+    let args = args
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| here(a.as_str().unwrap()));
     let done = Command::new(binary("kgrcad")).args(args).output().unwrap();
-    let phase = if done.status.success() { "Succeeded" } else { "Failed" };
+    let phase = if done.status.success() {
+        "Succeeded"
+    } else {
+        "Failed"
+    };
     let patch = format!(r#"{{"status": {{"phase": "{phase}"}}}}"#);
-    kube.does(&["-n", "observability", "patch", "pod", "kgrca-agent-test", "--subresource=status", "-p", &patch], None);
+    kube.does(
+        &[
+            "-n",
+            "observability",
+            "patch",
+            "pod",
+            "kgrca-agent-test",
+            "--subresource=status",
+            "-p",
+            &patch,
+        ],
+        None,
+    );
     testing.wait().unwrap().success()
 }
 
@@ -191,9 +353,26 @@ fn helm_test(kube: &Kube, common: &[&str], address: &str, seconds: &str) -> bool
 fn charts_make_what_they_made() {
     for (name, file, values) in [
         ("kgrca-server", "server", &[][..]),
-        ("kgrca-server", "server-all", &["worker.keda.enabled=true", "serviceMonitor.enabled=true", "ingress.enabled=true"][..]),
+        (
+            "kgrca-server",
+            "server-all",
+            &[
+                "worker.keda.enabled=true",
+                "serviceMonitor.enabled=true",
+                "ingress.enabled=true",
+            ][..],
+        ),
         ("kgrca-single", "single", &[]),
-        ("kgrca-agent", "agent", &["cluster=prod", "server=https://kgrca.example.com", "existingSecret=s", "logs.enabled=true"]),
+        (
+            "kgrca-agent",
+            "agent",
+            &[
+                "cluster=prod",
+                "server=https://kgrca.example.com",
+                "existingSecret=s",
+                "logs.enabled=true",
+            ],
+        ),
     ] {
         let made = rendered(name, "observability", values);
         let path = repository().join(format!("tests/suite/snapshots/helm-{file}.yaml"));
@@ -201,7 +380,12 @@ fn charts_make_what_they_made() {
             std::fs::write(&path, &made).unwrap();
         }
         let known = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(made, known, "KGRCA_WRITE_SNAPSHOTS=1 writes {}", path.display());
+        assert_eq!(
+            made,
+            known,
+            "KGRCA_WRITE_SNAPSHOTS=1 writes {}",
+            path.display()
+        );
     }
 }
 
@@ -215,17 +399,27 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
             "      - {{series: 'kg_agent_silent_seconds{{client_id=\"client-acme-7f3k2a\",cluster=\"{cluster}\"}}', values: '{values}'}}\n"
         )
     };
-    let silent = [series("lost", "0+15x40"), series("fine", "5x40"), series("back", "0+15x12 5x28")].concat();
+    let silent = [
+        series("lost", "0+15x40"),
+        series("fine", "5x40"),
+        series("back", "0+15x12 5x28"),
+    ]
+    .concat();
     let expected = |at: &str, clusters: &[&str]| {
         let one = |c: &&str| {
             let summary = format!("The agent of cluster {c} of client-acme-7f3k2a is silent");
-            let told = format!("Nothing was heard of it for 5m 0s. kgrca agent status --cluster {c}");
+            let told =
+                format!("Nothing was heard of it for 5m 0s. kgrca agent status --cluster {c}");
             format!(
                 "          - exp_labels: {{severity: warning, client_id: client-acme-7f3k2a, cluster: {c}}}\n            exp_annotations: {{summary: '{summary}', description: '{told}'}}\n"
             )
         };
         let all: String = clusters.iter().map(one).collect();
-        let all = if all.is_empty() { " []\n".to_owned() } else { format!("\n{all}") };
+        let all = if all.is_empty() {
+            " []\n".to_owned()
+        } else {
+            format!("\n{all}")
+        };
         format!("      - eval_time: {at}\n        alertname: AgentSilent\n        exp_alerts:{all}")
     };
     let text = format!(
@@ -235,10 +429,18 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
         expected("5m", &["lost"])
     );
     std::fs::write(folder.path().join("test.yaml"), &text).unwrap();
-    for (verb, file) in [("check", rules.clone()), ("test", folder.path().join("test.yaml"))] {
-        let done =
-            Command::new(services::installed("promtool").join("promtool")).args([verb, "rules"]).arg(file).output().unwrap();
-        let told = [done.stdout, done.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
+    for (verb, file) in [
+        ("check", rules.clone()),
+        ("test", folder.path().join("test.yaml")),
+    ] {
+        let done = Command::new(services::installed("promtool").join("promtool"))
+            .args([verb, "rules"])
+            .arg(file)
+            .output()
+            .unwrap();
+        let told = [done.stdout, done.stderr]
+            .map(|t| String::from_utf8_lossy(&t).into_owned())
+            .concat();
         assert!(done.status.success(), "{told}\n{text}");
     }
 }

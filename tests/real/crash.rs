@@ -1,11 +1,13 @@
-//! kill -9 at random moments: what was acknowledged is there, once, and the answers are those of an undisturbed run.
+//! kill -9 at random moments: what was acknowledged is there, once, and the answers are those of an
+//! undisturbed run.
 
 use std::time::Duration;
 
 use kgrca_tests::{Server, soak};
 use serde_json::{Value, json};
 
-/// Batches of numbered events with one incident among them; each batch is sent once, again only when unanswered.
+/// Batches of numbered events with one incident among them; each batch is sent once, again only
+/// when unanswered.
 pub(crate) fn batches(count: usize) -> Vec<(usize, Vec<u8>)> {
     endless().take(count).collect()
 }
@@ -13,7 +15,11 @@ pub(crate) fn batches(count: usize) -> Vec<(usize, Vec<u8>)> {
 /// The same without an end.
 pub(crate) fn endless() -> impl Iterator<Item = (usize, Vec<u8>)> {
     let start = jiff::Timestamp::now().as_microsecond() - 120_000_000;
-    let time = move |i: usize| jiff::Timestamp::from_microsecond(start + i as i64 * 1000).unwrap().to_string();
+    let time = move |i: usize| {
+        jiff::Timestamp::from_microsecond(start + i as i64 * 1000)
+            .unwrap()
+            .to_string()
+    };
     (0..)
         .map(move |b| {
             let mut text = String::new();
@@ -46,15 +52,27 @@ pub(crate) async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenan
         .map(|r| r["amount"].as_i64().unwrap())
         .sum();
     let list = server.get("/api/v1/incidents", &tenant.key).await;
-    let incidents = list["items"].as_array().unwrap().iter().map(|i| (i["component"].clone(), i["fault_type"].clone())).collect();
-    Outcome { accepted, incidents }
+    let incidents = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| (i["component"].clone(), i["fault_type"].clone()))
+        .collect();
+    Outcome {
+        accepted,
+        incidents,
+    }
 }
 
-/// Waits until so many events are committed: what stands in the live state only would be worked off again.
+/// Waits until so many events are committed: what stands in the live state only would be worked off
+/// again.
 pub(crate) async fn committed(server: &Server, tenant: &kgrca_tests::server::Tenant, events: i64) {
     let deadline = std::time::Instant::now() + Duration::from_mins(1);
     while outcome(server, tenant).await.accepted < events {
-        assert!(std::time::Instant::now() < deadline, "{events} events are committed");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{events} events are committed"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -75,9 +93,13 @@ async fn killed_at_random_nothing_is_lost_or_doubled() {
         let id = server.id();
         let delay = Duration::from_micros(seed % 40_000);
         let killer = std::thread::spawn(move || {
-            // A random moment, not a synchronisation: whenever it falls, the outcome must be the same.
+            // A random moment, not a synchronisation: whenever it falls, the outcome must be the
+            // same.
             std::thread::sleep(delay);
-            std::process::Command::new("kill").args(["-9", &id.to_string()]).status().unwrap();
+            std::process::Command::new("kill")
+                .args(["-9", &id.to_string()])
+                .status()
+                .unwrap();
         });
         for (_, batch) in round {
             // An unanswered batch is sent again: `seq` makes the repeat a duplicate.
@@ -108,7 +130,11 @@ async fn killed_at_random_nothing_is_lost_or_doubled() {
         if stats["lag"] == 0 && now.accepted >= sent {
             break now;
         }
-        assert!(std::time::Instant::now() < deadline, "acknowledged records are missing: {} of {sent}; {stats}", now.accepted);
+        assert!(
+            std::time::Instant::now() < deadline,
+            "acknowledged records are missing: {} of {sent}; {stats}",
+            now.accepted
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -119,8 +145,15 @@ async fn killed_at_random_nothing_is_lost_or_doubled() {
     }
     calm.settled(&undisturbed, sent as u64).await;
     let expected = outcome(&calm, &undisturbed).await;
-    assert_eq!(disturbed.incidents, expected.incidents, "the answers are those of an undisturbed run");
-    assert_eq!((disturbed.accepted, expected.accepted), (sent, sent), "nobody pays for what was sent again");
+    assert_eq!(
+        disturbed.incidents, expected.incidents,
+        "the answers are those of an undisturbed run"
+    );
+    assert_eq!(
+        (disturbed.accepted, expected.accepted),
+        (sent, sent),
+        "nobody pays for what was sent again"
+    );
     assert!(!expected.incidents.is_empty());
 }
 
@@ -140,7 +173,14 @@ async fn a_restart_goes_on_where_it_ended() {
         server.ingest(&tenant, "events", batch).await;
     }
     let stats = server.settled(&tenant, 200).await;
-    assert_eq!(stats["records"]["duplicate"], 100, "repeats of what was applied before the restart are duplicates: {stats}");
+    assert_eq!(
+        stats["records"]["duplicate"], 100,
+        "repeats of what was applied before the restart are duplicates: {stats}"
+    );
     let after = outcome(&server, &tenant).await;
-    assert_eq!((after.accepted, after.incidents), (100, before.incidents), "and nobody pays for them");
+    assert_eq!(
+        (after.accepted, after.incidents),
+        (100, before.incidents),
+        "and nobody pays for them"
+    );
 }

@@ -14,19 +14,35 @@ use crate::onboarding::operator;
 
 /// The checks of a doctor that found what its exit code says.
 fn doctor(server: &Server, exit: i32) -> Vec<Value> {
-    let Output { status, stdout, stderr } = operator(server, &["doctor"]);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = operator(server, &["doctor"]);
     let text = String::from_utf8_lossy(&stdout).into_owned();
-    assert_eq!(status.code(), Some(exit), "{text} {}", String::from_utf8_lossy(&stderr));
+    assert_eq!(
+        status.code(),
+        Some(exit),
+        "{text} {}",
+        String::from_utf8_lossy(&stderr)
+    );
     serde_json::from_str(&text).unwrap()
 }
 
 fn wrong(checks: &[Value]) -> Vec<&str> {
-    checks.iter().filter(|c| c["ok"] == false).map(|c| c["check"].as_str().unwrap()).collect()
+    checks
+        .iter()
+        .filter(|c| c["ok"] == false)
+        .map(|c| c["check"].as_str().unwrap())
+        .collect()
 }
 
 async fn retain_a_day(stack: &Stack, tenant: &Tenant) {
     let admin: AdminClient<_> = ClientConfig::new()
-        .set("bootstrap.servers", format!("127.0.0.1:{}", stack.kafka.port))
+        .set(
+            "bootstrap.servers",
+            format!("127.0.0.1:{}", stack.kafka.port),
+        )
         .set("security.protocol", "SASL_PLAINTEXT")
         .set("sasl.mechanism", "SCRAM-SHA-512")
         .set("sasl.username", "admin")
@@ -35,15 +51,31 @@ async fn retain_a_day(stack: &Stack, tenant: &Tenant) {
         .unwrap();
     let topic = format!("{}.events.normalized", tenant.id);
     let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("retention.ms", "86400000");
-    admin.alter_configs([&change], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    admin
+        .alter_configs([&change], &AdminOptions::new())
+        .await
+        .unwrap()[0]
+        .as_ref()
+        .unwrap();
 }
 
 /// Waits until a gauge of the daemon has a value.
 async fn until(server: &Server, gauge: &str, value: &str) {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
-        let text = server.http.get(format!("{}/metrics", server.metrics)).send().await.unwrap().text().await.unwrap();
-        let found = text.lines().find_map(|l| l.strip_prefix(gauge)).map(|v| v.trim().to_owned());
+        let text = server
+            .http
+            .get(format!("{}/metrics", server.metrics))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let found = text
+            .lines()
+            .find_map(|l| l.strip_prefix(gauge))
+            .map(|v| v.trim().to_owned());
         if found.as_deref() == Some(value) {
             return;
         }
@@ -59,8 +91,13 @@ async fn every_store_is_checked_and_what_is_wrong_is_named() {
     let server = stack.daemon(folder.path());
     let tenant = server.tenant("Acme", "pro").await;
     let checks = doctor(&server, 0);
-    let names: Vec<&str> = checks.iter().map(|c| c["check"].as_str().unwrap()).collect();
-    for name in ["metadata", "log", "graph", "limits", "clock", "sagas", "daemons"] {
+    let names: Vec<&str> = checks
+        .iter()
+        .map(|c| c["check"].as_str().unwrap())
+        .collect();
+    for name in [
+        "metadata", "log", "graph", "limits", "clock", "sagas", "daemons",
+    ] {
         assert!(names.contains(&name), "{names:?}");
     }
     for gauge in ["kafka_up", "neo4j_up", "postgres_up"] {
@@ -72,16 +109,38 @@ async fn every_store_is_checked_and_what_is_wrong_is_named() {
     );
     server.ingest(&tenant, "events", event.into_bytes()).await;
     server.settled(&tenant, 1).await;
-    let lag = format!("kg_kafka_consumer_lag{{topic=\"{}.events.normalized\",partition=", tenant.id);
-    let text = server.http.get(format!("{}/metrics", server.metrics)).send().await.unwrap().text().await.unwrap();
+    let lag = format!(
+        "kg_kafka_consumer_lag{{topic=\"{}.events.normalized\",partition=",
+        tenant.id
+    );
+    let text = server
+        .http
+        .get(format!("{}/metrics", server.metrics))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(text.contains(&lag), "{text}");
 
     retain_a_day(&stack, &tenant).await;
     let checks = doctor(&server, 10);
     let found = checks.iter().find(|c| c["ok"] == false).unwrap();
     assert_eq!(found["check"], format!("tenant {}", tenant.id));
-    assert!(found["detail"].as_str().unwrap().contains("retention.ms is 86400000, not 7776000000"), "{found}");
-    assert!(operator(&server, &["tenant", "update", &tenant.id, "--plan", "pro"]).status.success(), "{found}");
+    assert!(
+        found["detail"]
+            .as_str()
+            .unwrap()
+            .contains("retention.ms is 86400000, not 7776000000"),
+        "{found}"
+    );
+    assert!(
+        operator(&server, &["tenant", "update", &tenant.id, "--plan", "pro"])
+            .status
+            .success(),
+        "{found}"
+    );
     doctor(&server, 0);
 
     stack.neo4j.kill();
@@ -91,10 +150,17 @@ async fn every_store_is_checked_and_what_is_wrong_is_named() {
     until(&server, "neo4j_up", "1").await;
     stack.postgres.kill();
     let checks = doctor(&server, 10);
-    assert!(wrong(&checks).contains(&"metadata") && !wrong(&checks).contains(&"graph"), "{checks:?}");
+    assert!(
+        wrong(&checks).contains(&"metadata") && !wrong(&checks).contains(&"graph"),
+        "{checks:?}"
+    );
     stack.postgres.run();
     until(&server, "postgres_up", "1").await;
     doctor(&server, 0);
     server.signal("KILL");
-    assert_eq!(wrong(&doctor(&server, 10)), ["server"], "also when nobody answers there are rows");
+    assert_eq!(
+        wrong(&doctor(&server, 10)),
+        ["server"],
+        "also when nobody answers there are rows"
+    );
 }

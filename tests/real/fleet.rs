@@ -1,4 +1,5 @@
-//! Several daemons on real servers: whatever goes away and comes back, nothing is lost and nothing happens twice.
+//! Several daemons on real servers: whatever goes away and comes back, nothing is lost and nothing
+//! happens twice.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,9 +35,19 @@ impl Fleet {
     pub(crate) async fn on(stack: Stack, daemons: usize) -> Self {
         let stack = Arc::new(stack);
         let folder = tempfile::tempdir().unwrap();
-        let daemons: Vec<Server> = (0..daemons).map(|i| stack.daemon(&folder.path().join(i.to_string()))).collect();
+        let daemons: Vec<Server> = (0..daemons)
+            .map(|i| stack.daemon(&folder.path().join(i.to_string())))
+            .collect();
         let tenant = daemons[0].tenant("Fleet", "enterprise").await;
-        Self { stack, folder, daemons, tenant, batches: Vec::new(), sent: 0, seed: 0x2545_f491_4f6c_dd1d }
+        Self {
+            stack,
+            folder,
+            daemons,
+            tenant,
+            batches: Vec::new(),
+            sent: 0,
+            seed: 0x2545_f491_4f6c_dd1d,
+        }
     }
 
     fn random(&mut self, n: usize) -> usize {
@@ -75,13 +86,18 @@ impl Fleet {
                 self.batches.push(batch);
                 return;
             }
-            assert!(Instant::now() < deadline, "nobody takes a batch: {}", self.log(daemon));
+            assert!(
+                Instant::now() < deadline,
+                "nobody takes a batch: {}",
+                self.log(daemon)
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     fn log(&self, daemon: usize) -> String {
-        let text = std::fs::read_to_string(self.place(daemon).join("daemon.log")).unwrap_or_default();
+        let text =
+            std::fs::read_to_string(self.place(daemon).join("daemon.log")).unwrap_or_default();
         text.lines().rev().take(30).collect::<Vec<_>>().join("\n")
     }
 
@@ -90,14 +106,26 @@ impl Fleet {
         let deadline = Instant::now() + Duration::from_mins(3);
         loop {
             let server = &self.daemons[0];
-            let answer = server.call(reqwest::Method::GET, "/api/v1/stats", Some(&self.tenant.key), None).await;
+            let answer = server
+                .call(
+                    reqwest::Method::GET,
+                    "/api/v1/stats",
+                    Some(&self.tenant.key),
+                    None,
+                )
+                .await;
             let text = answer.text().await.unwrap();
             let stats: Value = serde_json::from_str(&text).unwrap_or_default();
             let records = &stats["records"];
             if stats["lag"] == 0 && records["applied"].as_u64().unwrap_or(0) >= self.sent {
                 return stats;
             }
-            assert!(Instant::now() < deadline, "{} records were sent: {text}\n{}", self.sent, self.log(0));
+            assert!(
+                Instant::now() < deadline,
+                "{} records were sent: {text}\n{}",
+                self.sent,
+                self.log(0)
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -107,13 +135,20 @@ impl Fleet {
         let stats = self.settled().await;
         let of = |what: &str| stats["records"][what].as_u64().unwrap();
         assert_eq!(of("applied"), self.sent, "each record counts once: {stats}");
-        assert_eq!(of("seen"), of("applied") + of("duplicate") + of("rejected"), "{stats}");
+        assert_eq!(
+            of("seen"),
+            of("applied") + of("duplicate") + of("rejected"),
+            "{stats}"
+        );
         assert_eq!(of("rejected"), 0, "{stats}");
         let expected = self.undisturbed().await;
         assert_eq!(expected.len(), CLUSTERS);
         for server in &self.daemons {
             let incidents = incidents(server, &self.tenant).await;
-            assert_eq!(incidents, expected, "the causes are those of an undisturbed run, whoever is asked");
+            assert_eq!(
+                incidents, expected,
+                "the causes are those of an undisturbed run, whoever is asked"
+            );
         }
     }
 
@@ -134,7 +169,10 @@ impl Fleet {
 async fn incidents(server: &Server, tenant: &Tenant) -> Vec<String> {
     let list = server.get("/api/v1/incidents?limit=500", &tenant.key).await;
     let items = list["items"].as_array().unwrap();
-    let mut all: Vec<String> = items.iter().map(|i| format!("{} {} {}", i["cluster"], i["component"], i["fault_type"])).collect();
+    let mut all: Vec<String> = items
+        .iter()
+        .map(|i| format!("{} {} {}", i["cluster"], i["component"], i["fault_type"]))
+        .collect();
     all.sort();
     all
 }
@@ -143,9 +181,16 @@ async fn incidents(server: &Server, tenant: &Tenant) -> Vec<String> {
 pub(crate) fn rounds() -> impl Iterator<Item = Vec<Vec<u8>>> {
     let moved = |cluster: usize, batch: &[u8]| {
         let text = String::from_utf8(batch.to_vec()).unwrap();
-        let text = text.replace("\"cluster\":\"prod\"", &format!("\"cluster\":\"c{cluster}\""));
+        let text = text.replace(
+            "\"cluster\":\"prod\"",
+            &format!("\"cluster\":\"c{cluster}\""),
+        );
         // A sender numbers its own stream.
-        text.replace("\"src\":\"sender\"", &format!("\"src\":\"sender-{cluster}\"")).into_bytes()
+        text.replace(
+            "\"src\":\"sender\"",
+            &format!("\"src\":\"sender-{cluster}\""),
+        )
+        .into_bytes()
     };
     endless().map(move |(_, batch)| (0..CLUSTERS).map(|c| moved(c, &batch)).collect())
 }
@@ -167,7 +212,11 @@ async fn daemons_that_are_killed_lose_nothing() {
 }
 
 /// Sends rounds of batches while a server is killed and started again.
-async fn while_killed(fleet: &mut Fleet, rounds: &mut impl Iterator<Item = Vec<Vec<u8>>>, name: &'static str) {
+async fn while_killed(
+    fleet: &mut Fleet,
+    rounds: &mut impl Iterator<Item = Vec<Vec<u8>>>,
+    name: &'static str,
+) {
     let stack = Arc::clone(&fleet.stack);
     let trouble = tokio::task::spawn_blocking(move || {
         stack.service(name).kill();
@@ -231,7 +280,11 @@ async fn connections_that_are_cut_or_stall_or_are_slow_lose_nothing() {
     }
     let doors: Vec<Option<u16>> = proxies.iter().map(|p| Some(p.port)).collect();
     let stack = Stack::behind(doors.try_into().unwrap());
-    for (proxy, service) in proxies.iter().zip([&stack.postgres, &stack.kafka, &stack.neo4j, &stack.redis]) {
+    for (proxy, service) in
+        proxies
+            .iter()
+            .zip([&stack.postgres, &stack.kafka, &stack.neo4j, &stack.redis])
+    {
         proxy.before(service.port);
     }
     let mut fleet = Fleet::on(stack, 2).await;

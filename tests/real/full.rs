@@ -1,4 +1,5 @@
-//! Full disks: nothing is acknowledged that is not kept, and when there is room again nothing is missing or doubled.
+//! Full disks: nothing is acknowledged that is not kept, and when there is room again nothing is
+//! missing or doubled.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,12 +20,20 @@ struct Disk {
 
 impl Disk {
     fn new(folder: &Path, below: &Path) -> Self {
-        Self { library: preloaded(folder, "full"), below: below.to_owned(), when: folder.join("full") }
+        Self {
+            library: preloaded(folder, "full"),
+            below: below.to_owned(),
+            when: folder.join("full"),
+        }
     }
 
     fn environment(&self) -> [(&str, &str); 3] {
-        [("LD_PRELOAD", &self.library), ("FULL_BELOW", &self.below), ("FULL_WHEN", &self.when)]
-            .map(|(name, path)| (name, path.to_str().unwrap()))
+        [
+            ("LD_PRELOAD", &self.library),
+            ("FULL_BELOW", &self.below),
+            ("FULL_WHEN", &self.when),
+        ]
+        .map(|(name, path)| (name, path.to_str().unwrap()))
     }
 
     fn fill(&self) {
@@ -61,11 +70,23 @@ async fn a_full_disk_of_the_daemon_refuses_and_goes_on_when_there_is_room() {
                 disk.fill();
             }
             loop {
-                let answer = server.http.post(&path).header("x-api-key", &tenant.key).body(batch.clone()).send().await.unwrap();
+                let answer = server
+                    .http
+                    .post(&path)
+                    .header("x-api-key", &tenant.key)
+                    .body(batch.clone())
+                    .send()
+                    .await
+                    .unwrap();
                 if answer.status() == 202 {
                     break;
                 }
-                assert_eq!(answer.status(), 503, "round {round}: {}", answer.text().await.unwrap());
+                assert_eq!(
+                    answer.status(),
+                    503,
+                    "round {round}: {}",
+                    answer.text().await.unwrap()
+                );
                 refused += 1;
                 // The door tells it, and the workers meet it, too.
                 if refused == 20 {
@@ -99,19 +120,35 @@ async fn full_disks_of_servers_lose_nothing() {
     let full_for = Duration::from_secs(if soak() { 30 } else { 3 });
     let folder = tempfile::tempdir().unwrap();
     // Servers that do not run as root look into it.
-    std::process::Command::new("chmod").arg("755").arg(folder.path()).status().unwrap();
+    std::process::Command::new("chmod")
+        .arg("755")
+        .arg(folder.path())
+        .status()
+        .unwrap();
     let disks: Vec<Disk> = ["postgres", "kafka", "neo4j"]
         .iter()
         .map(|name| {
             let place = folder.path().join(format!("disk-{name}"));
             std::fs::create_dir(&place).unwrap();
             // Whoever meets the end leaves a mark there.
-            std::process::Command::new("chmod").arg("777").arg(&place).status().unwrap();
+            std::process::Command::new("chmod")
+                .arg("777")
+                .arg(&place)
+                .status()
+                .unwrap();
             // Each server lies in a temporary folder of its own name.
-            Disk { below: std::env::temp_dir(), ..Disk::new(&place, &place) }
+            Disk {
+                below: std::env::temp_dir(),
+                ..Disk::new(&place, &place)
+            }
         })
         .collect();
-    let stack = Stack::with([&disks[0].environment(), &disks[1].environment(), &disks[2].environment(), &[]]);
+    let stack = Stack::with([
+        &disks[0].environment(),
+        &disks[1].environment(),
+        &disks[2].environment(),
+        &[],
+    ]);
     let mut fleet = Fleet::on(stack, 2).await;
     let mut rounds = rounds();
     for (name, disk) in ["postgres", "kafka", "neo4j"].into_iter().zip(&disks) {

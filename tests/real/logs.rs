@@ -23,7 +23,12 @@ impl Writer {
         let folder = root.join(format!("shop_web-{index}_0000-{index}/app"));
         std::fs::create_dir_all(&folder).unwrap();
         let out = File::create(folder.join("0.log")).unwrap();
-        Self { folder, out, rotated: 0, lines: 0 }
+        Self {
+            folder,
+            out,
+            rotated: 0,
+            lines: 0,
+        }
     }
 
     /// Writes lines in one go, now and then half of one first.
@@ -31,9 +36,21 @@ impl Writer {
         let now = jiff::Timestamp::now();
         let mut text = String::new();
         for _ in 0..count {
-            let level = if self.lines.is_multiple_of(7) { "ERROR" } else { "INFO" };
-            let stream = if self.lines.is_multiple_of(3) { "stderr" } else { "stdout" };
-            text += &format!("{now} {stream} F {level} request {} of {} took 12 ms\n", self.lines, self.folder.display());
+            let level = if self.lines.is_multiple_of(7) {
+                "ERROR"
+            } else {
+                "INFO"
+            };
+            let stream = if self.lines.is_multiple_of(3) {
+                "stderr"
+            } else {
+                "stdout"
+            };
+            text += &format!(
+                "{now} {stream} F {level} request {} of {} took 12 ms\n",
+                self.lines,
+                self.folder.display()
+            );
             self.lines += 1;
         }
         let half = text.len() / 2;
@@ -45,7 +62,9 @@ impl Writer {
     /// Renames the file and goes on in a new one, as kubelets do.
     fn rotate(&mut self) {
         self.rotated += 1;
-        let old = self.folder.join(format!("0.log.20260101-{:06}", self.rotated));
+        let old = self
+            .folder
+            .join(format!("0.log.20260101-{:06}", self.rotated));
         std::fs::rename(self.folder.join("0.log"), old).unwrap();
         self.out = File::create(self.folder.join("0.log")).unwrap();
     }
@@ -75,9 +94,14 @@ async fn records(server: &Server, tenant: &Tenant) -> (u64, u64) {
 pub(crate) fn balanced(status: &Value) {
     for (topic, seen) in status["seen"].as_object().unwrap() {
         let of = |field: &str| status[field][topic].as_u64().unwrap_or(0);
-        let dropped: u64 =
-            status["dropped"][topic].as_object().map_or(0, |reasons| reasons.values().filter_map(Value::as_u64).sum());
-        assert_eq!(seen.as_u64().unwrap(), of("shipped") + of("spooled") + dropped, "{topic}: {status:#}");
+        let dropped: u64 = status["dropped"][topic].as_object().map_or(0, |reasons| {
+            reasons.values().filter_map(Value::as_u64).sum()
+        });
+        assert_eq!(
+            seen.as_u64().unwrap(),
+            of("shipped") + of("spooled") + dropped,
+            "{topic}: {status:#}"
+        );
     }
 }
 
@@ -89,10 +113,17 @@ async fn each_line_arrives_once_through_rotations_and_crashes() {
     std::fs::create_dir_all(&logs).unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Logs", "enterprise").await;
-    let start = || AgentProcess::start(&folder.path().join("agent"), &environment(&server, &tenant, &logs));
+    let start = || {
+        AgentProcess::start(
+            &folder.path().join("agent"),
+            &environment(&server, &tenant, &logs),
+        )
+    };
     let mut agent = Some(start());
     // Whoever finds files at the first look begins near their end: these are written after it.
-    tokio::time::timeout(Duration::from_secs(10), looked(agent.as_ref().unwrap())).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), looked(agent.as_ref().unwrap()))
+        .await
+        .unwrap();
     let mut writers: Vec<Writer> = (0..files).map(|i| Writer::new(&logs, i)).collect();
     let mut seed = 88_172_645_463_325_252_u64;
     for round in 0..rounds {
@@ -119,12 +150,19 @@ async fn each_line_arrives_once_through_rotations_and_crashes() {
     let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         let (applied, rejected) = records(&server, &tenant).await;
-        assert!(applied <= lines, "{applied} of {lines}: something counted twice");
+        assert!(
+            applied <= lines,
+            "{applied} of {lines}: something counted twice"
+        );
         assert_eq!(rejected, 0);
         if applied == lines {
             break;
         }
-        assert!(Instant::now() < deadline, "{applied} of {lines} lines arrived; {:#}", agent.status().await);
+        assert!(
+            Instant::now() < deadline,
+            "{applied} of {lines} lines arrived; {:#}",
+            agent.status().await
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     balanced(&agent.status().await);

@@ -1,5 +1,8 @@
 //! Real processes under real trouble.
-#![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests: a panic is their answer"
+)]
 
 mod agent;
 mod agent_kafka;

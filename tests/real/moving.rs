@@ -1,4 +1,5 @@
-//! A tenant's graph goes to another server of Neo4j while records come in, wherever the daemon dies.
+//! A tenant's graph goes to another server of Neo4j while records come in, wherever the daemon
+//! dies.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use serde_json::Value;
 use crate::crash::batches;
 use crate::onboarding::{json_of, operator};
 
-/// How often a move is written down: at its beginning, before and after each of its four steps, and at its end.
+/// How often a move is written down: at its beginning, before and after each of its four steps, and
+/// at its end.
 const WRITES: usize = 10;
 
 struct Moving {
@@ -27,7 +29,14 @@ impl Moving {
     fn start() -> Self {
         let (stack, other) = (Stack::start(), Service::start("neo4j"));
         let batches = batches(200).into_iter();
-        Self { stack, other, folder: tempfile::tempdir().unwrap(), batches, acknowledged: Vec::new(), sent: 0 }
+        Self {
+            stack,
+            other,
+            folder: tempfile::tempdir().unwrap(),
+            batches,
+            acknowledged: Vec::new(),
+            sent: 0,
+        }
     }
 
     fn servers(&self) -> [String; 2] {
@@ -37,7 +46,10 @@ impl Moving {
     /// A daemon in a folder of its own: its name is another.
     fn daemon(&self, name: &str, more: &[(&str, &str)]) -> Server {
         let url = format!("{},127.0.0.1:{}", self.stack.neo4j.url(), self.other.port);
-        self.stack.daemon_with(&self.folder.path().join(name), &[&[("KGRCA_GRAPH_URL", url.as_str())], more].concat())
+        self.stack.daemon_with(
+            &self.folder.path().join(name),
+            &[&[("KGRCA_GRAPH_URL", url.as_str())], more].concat(),
+        )
     }
 
     /// What a graph holds that follows from the records alone.
@@ -45,9 +57,15 @@ impl Moving {
         let mut all = Vec::new();
         for part in ["resources", "edges", "episodes"] {
             let path = format!("/api/v1/admin/clients/{}/export/{part}", tenant.id);
-            let text = server.call(reqwest::Method::GET, &path, Some(&server.operator), None).await.text().await.unwrap();
+            let text = server
+                .call(reqwest::Method::GET, &path, Some(&server.operator), None)
+                .await
+                .text()
+                .await
+                .unwrap();
             // Causes and symptoms depend on when was looked.
-            let follows = |l: &&str| !l.contains(r#""kind":"cause""#) && !l.contains(r#""kind":"symptom""#);
+            let follows =
+                |l: &&str| !l.contains(r#""kind":"cause""#) && !l.contains(r#""kind":"symptom""#);
             all.extend(text.lines().filter(follows).map(str::to_owned));
         }
         all
@@ -64,9 +82,15 @@ impl Moving {
             calm.ingest(&undisturbed, "events", batch.clone()).await;
         }
         calm.settled(&undisturbed, self.sent).await;
-        let (expected, found) = (Self::told(&calm, &undisturbed).await, Self::told(server, tenant).await);
+        let (expected, found) = (
+            Self::told(&calm, &undisturbed).await,
+            Self::told(server, tenant).await,
+        );
         assert!(expected.len() > 100, "{}", expected.len());
-        assert_eq!(found, expected, "everything that was sent is in the graph, once");
+        assert_eq!(
+            found, expected,
+            "everything that was sent is in the graph, once"
+        );
     }
 
     async fn send(&mut self, server: &Server, tenant: &Tenant, batches: usize) {
@@ -92,13 +116,30 @@ async fn over(server: &Server, saga: &str) -> Value {
 
 /// Nodes that a server of the pool holds.
 async fn nodes(service: &Service) -> i64 {
-    let graph = neo4rs::Graph::new(format!("bolt://127.0.0.1:{}", service.port), "neo4j", "test-password").unwrap();
-    let mut found = graph.execute(neo4rs::query("MATCH (n) RETURN count(n) AS n")).await.unwrap();
-    found.next().await.unwrap().unwrap().get::<i64>("n").unwrap()
+    let graph = neo4rs::Graph::new(
+        format!("bolt://127.0.0.1:{}", service.port),
+        "neo4j",
+        "test-password",
+    )
+    .unwrap();
+    let mut found = graph
+        .execute(neo4rs::query("MATCH (n) RETURN count(n) AS n"))
+        .await
+        .unwrap();
+    found
+        .next()
+        .await
+        .unwrap()
+        .unwrap()
+        .get::<i64>("n")
+        .unwrap()
 }
 
 fn place(server: &Server, tenant: &Tenant) -> String {
-    json_of(&operator(server, &["tenant", "show", &tenant.id]))["graph_server"].as_str().unwrap().to_owned()
+    json_of(&operator(server, &["tenant", "show", &tenant.id]))["graph_server"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +153,15 @@ async fn a_graph_moves_under_load_and_nothing_is_lost() {
     let to = moving.servers().into_iter().find(|s| *s != from).unwrap();
     let (at, id, wanted) = (server.url.clone(), tenant.id.clone(), to.clone());
     let mover = std::process::Command::new(kgrca_tests::binary("kgrca"))
-        .args(["tenant", "move", &id, "--graph-server", &wanted, "-o", "json"])
+        .args([
+            "tenant",
+            "move",
+            &id,
+            "--graph-server",
+            &wanted,
+            "-o",
+            "json",
+        ])
         .env("KGRCA_URL", at)
         .env("KGRCA_OPERATOR_KEY", &server.operator)
         .env("XDG_CONFIG_HOME", moving.folder.path())
@@ -130,7 +179,11 @@ async fn a_graph_moves_under_load_and_nothing_is_lost() {
     moving.send(&server, &tenant, 5).await;
     moving.compare(&server, &tenant).await;
     assert_eq!(place(&server, &tenant), to);
-    let old = if to.ends_with(&format!(":{}", moving.other.port)) { &moving.stack.neo4j } else { &moving.other };
+    let old = if to.ends_with(&format!(":{}", moving.other.port)) {
+        &moving.stack.neo4j
+    } else {
+        &moving.other
+    };
     assert_eq!(nodes(old).await, 0, "nothing is left where it was");
     let told = server.get("/api/v1/graph/stats", &tenant.key).await;
     assert_eq!(told["stored"]["incidents"], 1, "{told}");
@@ -140,10 +193,25 @@ async fn a_graph_moves_under_load_and_nothing_is_lost() {
     assert_eq!(third.status.code(), Some(2), "{third:?}");
     let sagas = json_of(&operator(&server, &["saga", "list"]));
     let is_third = |s: &&Value| s["client"]["name"] == "Third";
-    assert_eq!(sagas["items"].as_array().unwrap().iter().filter(is_third).count(), 1, "it was tried once: {sagas}");
-    let taken = operator(&server, &["tenant", "move", &tenant.id, "--graph-server", &to]);
+    assert_eq!(
+        sagas["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(is_third)
+            .count(),
+        1,
+        "it was tried once: {sagas}"
+    );
+    let taken = operator(
+        &server,
+        &["tenant", "move", &tenant.id, "--graph-server", &to],
+    );
     assert_eq!(taken.status.code(), Some(2), "it is there already");
-    let unknown = operator(&server, &["tenant", "move", &tenant.id, "--graph-server", "nowhere:1"]);
+    let unknown = operator(
+        &server,
+        &["tenant", "move", &tenant.id, "--graph-server", "nowhere:1"],
+    );
     assert_eq!(unknown.status.code(), Some(2));
 }
 
@@ -155,30 +223,51 @@ async fn killed_at_every_step_a_graph_is_here_or_there() {
     moving.send(&server, &tenant, 10).await;
     server.settled(&tenant, moving.sent).await;
     // Before the copy, with and without a way back, in the middle of the switch, and behind it.
-    let writes: Vec<usize> = if kgrca_tests::soak() { (1..=WRITES).collect() } else { vec![4, 5, 6, 8] };
+    let writes: Vec<usize> = if kgrca_tests::soak() {
+        (1..=WRITES).collect()
+    } else {
+        vec![4, 5, 6, 8]
+    };
     for write in writes {
         let from = place(&server, &tenant);
         let to = moving.servers().into_iter().find(|s| *s != from).unwrap();
         server.kill();
         let mut dying = moving.daemon("dies", &[("KGRCA_ABORT_AT_SAGA_WRITE", &write.to_string())]);
         // It may die before it answers.
-        operator(&dying, &["tenant", "move", &tenant.id, "--graph-server", &to]);
+        operator(
+            &dying,
+            &["tenant", "move", &tenant.id, "--graph-server", &to],
+        );
         assert!(dying.has_died(), "the daemon dies at write {write}");
         drop(dying);
         // Every other time by a daemon of another name, which waits until the claim ends.
         server = moving.daemon(if write % 4 == 2 { "dies" } else { "one" }, &[]);
         moving.send(&server, &tenant, 2).await;
-        let all = json_of(&operator(&server, &["saga", "list", "--tenant", &tenant.id]));
+        let all = json_of(&operator(
+            &server,
+            &["saga", "list", "--tenant", &tenant.id],
+        ));
         let saga = all["items"][0]["saga_id"].as_str().unwrap().to_owned();
         // It goes on by itself; who is faster takes it back, as long as it can be.
-        let taken_back = write % 2 == 0 && operator(&server, &["saga", "compensate", &saga]).status.success();
+        let taken_back = write % 2 == 0
+            && operator(&server, &["saga", "compensate", &saga])
+                .status
+                .success();
         let end = over(&server, &saga).await;
         let is_back = end["state"] == "compensated";
         assert!(is_back || !taken_back, "write {write}: {end}");
-        assert_eq!(place(&server, &tenant), if is_back { from } else { to }, "write {write}: {end}");
+        assert_eq!(
+            place(&server, &tenant),
+            if is_back { from } else { to },
+            "write {write}: {end}"
+        );
         let here = i64::from(place(&server, &tenant).ends_with(&format!(":{}", moving.other.port)));
         let counts = [nodes(&moving.stack.neo4j).await, nodes(&moving.other).await];
-        assert_eq!(counts[1 - here as usize], 0, "write {write}: it is in one place: {counts:?}");
+        assert_eq!(
+            counts[1 - here as usize],
+            0,
+            "write {write}: it is in one place: {counts:?}"
+        );
     }
     moving.send(&server, &tenant, 3).await;
     moving.compare(&server, &tenant).await;

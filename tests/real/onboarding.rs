@@ -1,4 +1,5 @@
-//! A tenant is set up whole or not at all, wherever the daemon dies; what is listed comes from the servers themselves.
+//! A tenant is set up whole or not at all, wherever the daemon dies; what is listed comes from the
+//! servers themselves.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,7 +8,8 @@ use kgrca_tests::stack::{OPERATOR, Stack};
 use kgrca_tests::{Server, binary};
 use serde_json::{Value, json};
 
-/// How often a creation is written down: at its beginning, before and after each of its seven steps, and at its end.
+/// How often a creation is written down: at its beginning, before and after each of its seven
+/// steps, and at its end.
 const WRITES: usize = 16;
 
 /// Everything that the servers know of tenants.
@@ -22,7 +24,11 @@ struct Left {
 
 fn said(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -31,12 +37,22 @@ fn kafka(stack: &Stack, class: &str, arguments: &[&str]) -> String {
     let lib = std::env::var("KGRCA_SERVICES").unwrap() + "/kafka/lib/*";
     let config = stack.kafka.data().join("admin.properties");
     let login = "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"admin\" password=\"admin-secret\";";
-    let text = format!("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\nsasl.jaas.config={login}\n");
+    let text = format!(
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\nsasl.jaas.config={login}\n"
+    );
     std::fs::write(&config, text).unwrap();
     let server = format!("127.0.0.1:{}", stack.kafka.port);
     said(
         Command::new("java")
-            .args(["-XX:TieredStopAtLevel=1", "-cp", &lib, class, "--bootstrap-server", &server, "--command-config"])
+            .args([
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                &lib,
+                class,
+                "--bootstrap-server",
+                &server,
+                "--command-config",
+            ])
             .arg(&config)
             .args(arguments),
     )
@@ -61,17 +77,31 @@ fn rows(stack: &Stack) -> String {
         "agents",
         "graph_places",
     ];
-    let one = |t: &str| format!("SELECT '{t}', count(*) FROM {t} WHERE client_id IS NOT NULL HAVING count(*) > 0");
+    let one = |t: &str| {
+        format!("SELECT '{t}', count(*) FROM {t} WHERE client_id IS NOT NULL HAVING count(*) > 0")
+    };
     let sql = tables.map(one).join(" UNION ALL ");
-    said(Command::new("psql").arg(stack.postgres.url()).args(["-Atqc", &sql]))
+    said(
+        Command::new("psql")
+            .arg(stack.postgres.url())
+            .args(["-Atqc", &sql]),
+    )
 }
 
 async fn left(stack: &Stack) -> Left {
     let topics = kafka(stack, "org.apache.kafka.tools.TopicCommand", &["--list"]);
-    let users = kafka(stack, "kafka.admin.ConfigCommand", &["--describe", "--entity-type", "users"]);
+    let users = kafka(
+        stack,
+        "kafka.admin.ConfigCommand",
+        &["--describe", "--entity-type", "users"],
+    );
     let acls = kafka(stack, "org.apache.kafka.tools.AclCommand", &["--list"]);
     Left {
-        topics: topics.lines().filter(|t| t.starts_with("client-")).map(str::to_owned).collect(),
+        topics: topics
+            .lines()
+            .filter(|t| t.starts_with("client-"))
+            .map(str::to_owned)
+            .collect(),
         users: users.lines().filter(|l| l.contains("client-")).collect(),
         acls: acls.lines().filter(|l| l.contains("client-")).collect(),
         rows: rows(stack),
@@ -81,12 +111,25 @@ async fn left(stack: &Stack) -> Left {
 
 /// Nodes of the graph server by label.
 async fn graph(stack: &Stack) -> String {
-    let graph = neo4rs::Graph::new(format!("bolt://127.0.0.1:{}", stack.neo4j.port), "neo4j", "test-password").unwrap();
-    let mut found =
-        graph.execute(neo4rs::query("MATCH (n) RETURN labels(n)[0] AS label, count(*) AS n ORDER BY label")).await.unwrap();
+    let graph = neo4rs::Graph::new(
+        format!("bolt://127.0.0.1:{}", stack.neo4j.port),
+        "neo4j",
+        "test-password",
+    )
+    .unwrap();
+    let mut found = graph
+        .execute(neo4rs::query(
+            "MATCH (n) RETURN labels(n)[0] AS label, count(*) AS n ORDER BY label",
+        ))
+        .await
+        .unwrap();
     let mut text = String::new();
     while let Some(row) = found.next().await.unwrap() {
-        text += &format!("{} {} ", row.get::<String>("label").unwrap(), row.get::<i64>("n").unwrap());
+        text += &format!(
+            "{} {} ",
+            row.get::<String>("label").unwrap(),
+            row.get::<i64>("n").unwrap()
+        );
     }
     text
 }
@@ -96,12 +139,19 @@ pub(crate) fn operator(server: &Server, arguments: &[&str]) -> std::process::Out
     let home = server.folder.join("home");
     let mut command = Command::new(binary("kgrca"));
     command.args(arguments).args(["-o", "json"]);
-    command.env("KGRCA_URL", &server.url).env("KGRCA_OPERATOR_KEY", &server.operator).env("XDG_CONFIG_HOME", home);
+    command
+        .env("KGRCA_URL", &server.url)
+        .env("KGRCA_OPERATOR_KEY", &server.operator)
+        .env("XDG_CONFIG_HOME", home);
     command.output().unwrap()
 }
 
 pub(crate) fn json_of(output: &std::process::Output) -> Value {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -109,8 +159,15 @@ pub(crate) fn json_of(output: &std::process::Output) -> Value {
 async fn died_at(stack: &Stack, folder: &std::path::Path, write: usize) {
     let server = stack.daemon_with(folder, &[("KGRCA_ABORT_AT_SAGA_WRITE", &write.to_string())]);
     let body = json!({"name": "Acme", "plan": "pro"}).to_string();
-    let request = server.http.post(format!("{}/api/v1/admin/clients", server.url)).header("x-api-key", OPERATOR).body(body);
-    assert!(request.send().await.is_err(), "the daemon dies at write {write}");
+    let request = server
+        .http
+        .post(format!("{}/api/v1/admin/clients", server.url))
+        .header("x-api-key", OPERATOR)
+        .body(body);
+    assert!(
+        request.send().await.is_err(),
+        "the daemon dies at write {write}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,29 +183,62 @@ async fn killed_at_every_step_a_tenant_is_set_up_or_gone() {
         let server = stack.daemon(folder.path());
         let open = json_of(&operator(&server, &["saga", "list", "--open"]));
         let sagas = open["items"].as_array().unwrap();
-        assert_eq!(sagas.len(), usize::from(write < WRITES), "write {write}: {open}");
+        assert_eq!(
+            sagas.len(),
+            usize::from(write < WRITES),
+            "write {write}: {open}"
+        );
         let id = if write < WRITES {
             let saga = sagas[0]["saga_id"].as_str().unwrap().to_owned();
             if write % 2 == 0 {
                 let taken_back = json_of(&operator(&server, &["saga", "compensate", &saga]));
                 assert_eq!(taken_back["state"], "compensated", "write {write}");
-                assert_eq!(left(&stack).await, nothing, "write {write}: nothing is left");
+                assert_eq!(
+                    left(&stack).await,
+                    nothing,
+                    "write {write}: nothing is left"
+                );
                 continue;
             }
             let created = json_of(&operator(&server, &["saga", "resume", &saga]));
             works(&server, &created).await;
             created["client_id"].as_str().unwrap().to_owned()
         } else {
-            json_of(&operator(&server, &["tenant", "list"]))["items"][0]["client_id"].as_str().unwrap().to_owned()
+            json_of(&operator(&server, &["tenant", "list"]))["items"][0]["client_id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
         };
-        json_of(&operator(&server, &["tenant", "delete", &id, "--yes", "--grace-days", "0"]));
+        json_of(&operator(
+            &server,
+            &["tenant", "delete", &id, "--yes", "--grace-days", "0"],
+        ));
         gone(&server, &id).await;
-        let rest = Left { rows: rows(&stack), ..left(&stack).await };
+        let rest = Left {
+            rows: rows(&stack),
+            ..left(&stack).await
+        };
         let history = ["clients|", "subscriptions|", "usage_metrics|"];
-        assert!(rest.rows.lines().all(|l| history.iter().any(|h| l.starts_with(h))), "write {write}: {rest:?}");
-        assert_eq!(Left { rows: String::new(), ..rest }, nothing, "write {write}: nothing but what it owes is left");
+        assert!(
+            rest.rows
+                .lines()
+                .all(|l| history.iter().any(|h| l.starts_with(h))),
+            "write {write}: {rest:?}"
+        );
+        assert_eq!(
+            Left {
+                rows: String::new(),
+                ..rest
+            },
+            nothing,
+            "write {write}: nothing but what it owes is left"
+        );
         let forget = "DELETE FROM clients; DELETE FROM subscriptions; DELETE FROM usage_metrics";
-        said(Command::new("psql").arg(stack.postgres.url()).args(["-qc", forget]));
+        said(
+            Command::new("psql")
+                .arg(stack.postgres.url())
+                .args(["-qc", forget]),
+        );
     }
 }
 
@@ -168,7 +258,9 @@ async fn gone(server: &Server, id: &str) {
 async fn works(server: &Server, created: &Value) {
     let tenant = kgrca_tests::server::Tenant::told(created);
     let event = json!({"event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod", "reason": "Started", "message": "x", "subject": {"kind": "Pod", "ns": "shop", "name": "web"}});
-    server.ingest(&tenant, "events", event.to_string().into_bytes()).await;
+    server
+        .ingest(&tenant, "events", event.to_string().into_bytes())
+        .await;
     server.settled(&tenant, 1).await;
 }
 
@@ -180,10 +272,19 @@ async fn one_command_survives_that_the_server_dies() {
     let address = server.url.trim_start_matches("http://").to_owned();
     let mut command = Command::new(binary("kgrca"));
     command.args(["tenant", "create", "Acme", "--plan", "pro", "-o", "json"]);
-    command.env("KGRCA_URL", &server.url).env("KGRCA_OPERATOR_KEY", OPERATOR).env("XDG_CONFIG_HOME", folder.path());
+    command
+        .env("KGRCA_URL", &server.url)
+        .env("KGRCA_OPERATOR_KEY", OPERATOR)
+        .env("XDG_CONFIG_HOME", folder.path());
     let created = tokio::task::spawn_blocking(move || command.output().unwrap());
     let deadline = Instant::now() + Duration::from_mins(1);
-    while server.http.get(format!("{}/livez", server.url)).send().await.is_ok() {
+    while server
+        .http
+        .get(format!("{}/livez", server.url))
+        .send()
+        .await
+        .is_ok()
+    {
         assert!(Instant::now() < deadline, "the daemon dies in the middle");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -192,5 +293,9 @@ async fn one_command_survives_that_the_server_dies() {
     let created = json_of(&created.await.unwrap());
     works(&again, &created).await;
     let tenants = json_of(&operator(&again, &["tenant", "list"]));
-    assert_eq!(tenants["items"].as_array().unwrap().len(), 1, "it was set up once: {tenants}");
+    assert_eq!(
+        tenants["items"].as_array().unwrap().len(),
+        1,
+        "it was set up once: {tenants}"
+    );
 }

@@ -1,4 +1,5 @@
-//! A power cut: what was not synced is gone. Log, metadata, graph and snapshots lie on a disk that forgets.
+//! A power cut: what was not synced is gone. Log, metadata, graph and snapshots lie on a disk that
+//! forgets.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,18 +10,34 @@ use kgrca_tests::{Server, preloaded, soak};
 use crate::crash::{batches, committed, outcome};
 
 fn start(library: &Path, disk: &Path, kept: &Path) -> Server {
-    let paths = [("LD_PRELOAD", library), ("FORGET_FROM", disk), ("FORGET_TO", kept)];
-    let settings: Vec<(&str, &str)> = paths.iter().map(|(name, path)| (*name, path.to_str().unwrap())).collect();
+    let paths = [
+        ("LD_PRELOAD", library),
+        ("FORGET_FROM", disk),
+        ("FORGET_TO", kept),
+    ];
+    let settings: Vec<(&str, &str)> = paths
+        .iter()
+        .map(|(name, path)| (*name, path.to_str().unwrap()))
+        .collect();
     Server::start_with(disk, &[], &settings)
 }
 
 /// Puts what was synced in the place of what was written.
 fn cut(disk: &Path, kept: &Path) {
     std::fs::remove_dir_all(disk).unwrap();
-    let copied = Command::new("cp").arg("-r").arg(kept).arg(disk).status().unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(kept)
+        .arg(disk)
+        .status()
+        .unwrap();
     assert!(copied.success());
     // A copy that was under way when the power went.
-    let parts = Command::new("find").arg(disk).args(["-name", "*.part", "-delete"]).status().unwrap();
+    let parts = Command::new("find")
+        .arg(disk)
+        .args(["-name", "*.part", "-delete"])
+        .status()
+        .unwrap();
     assert!(parts.success());
 }
 
@@ -48,7 +65,11 @@ async fn what_was_acknowledged_survives_a_power_cut() {
         }
         server.kill();
         cut(&disk, &kept);
-        assert_eq!(std::fs::read_to_string(disk.join("daemon.id")).unwrap(), name, "leases are held by its name");
+        assert_eq!(
+            std::fs::read_to_string(disk.join("daemon.id")).unwrap(),
+            name,
+            "leases are held by its name"
+        );
         server = start(&library, &disk, &kept);
     }
     let deadline = std::time::Instant::now() + Duration::from_mins(1);
@@ -58,7 +79,10 @@ async fn what_was_acknowledged_survives_a_power_cut() {
         if now == sent {
             break;
         }
-        assert!(std::time::Instant::now() < deadline, "acknowledged records are missing: {now} of {sent}");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "acknowledged records are missing: {now} of {sent}"
+        );
         // Wakes the worker, as the next batch of a sender would.
         server.get("/api/v1/stats", &tenant.key).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -70,6 +94,10 @@ async fn what_was_acknowledged_survives_a_power_cut() {
     }
     calm.settled(&undisturbed, sent as u64).await;
     let expected = outcome(&calm, &undisturbed).await.incidents;
-    assert_eq!(outcome(&server, &tenant).await.incidents, expected, "the answers are those of an undisturbed run");
+    assert_eq!(
+        outcome(&server, &tenant).await.incidents,
+        expected,
+        "the answers are those of an undisturbed run"
+    );
     assert!(!expected.is_empty());
 }

@@ -16,7 +16,16 @@ fn check(server: &Server, key: &str, paths: &[&str]) {
     let run = Command::new(tool())
         .arg("--config-file")
         .arg(support.join("schemathesis.toml"))
-        .args(["run", "--max-examples", examples, "--workers", "1", "--seed", "1", "--no-color"])
+        .args([
+            "run",
+            "--max-examples",
+            examples,
+            "--workers",
+            "1",
+            "--seed",
+            "1",
+            "--no-color",
+        ])
         .args(["--generation-database", "none", "--request-timeout", "20"])
         // It ends when somebody leaves.
         .args(["--exclude-path", "/api/v1/incidents/stream"])
@@ -32,8 +41,15 @@ fn check(server: &Server, key: &str, paths: &[&str]) {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success(), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
-    assert!(said.contains("No issues found") || said.contains("passed"), "it says what it checked: {said}");
+    assert!(
+        run.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    assert!(
+        said.contains("No issues found") || said.contains("passed"),
+        "it says what it checked: {said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +63,15 @@ async fn the_daemon_answers_as_its_document_says() {
     );
     server.ingest(&tenant, "events", event.into_bytes()).await;
     server.settled(&tenant, 1).await;
-    check(&server, &tenant.key, &["--exclude-path-regex", "^/api/v1/admin"]);
-    check(&server, &server.operator, &["--include-path-regex", "^/api/v1/admin"]);
+    check(
+        &server,
+        &tenant.key,
+        &["--exclude-path-regex", "^/api/v1/admin"],
+    );
+    check(
+        &server,
+        &server.operator,
+        &["--include-path-regex", "^/api/v1/admin"],
+    );
     assert!(server.terminate(), "the daemon leaves in order");
 }

@@ -31,7 +31,14 @@ async fn syslog_ng_ships_the_logs_of_a_node_and_waits_for_the_server() {
     let child = Command::new("syslog-ng")
         .args(["--foreground", "--no-caps", "--cfgfile"])
         .arg(repository().join("deploy/shippers/syslog-ng.conf"))
-        .args(["--persist-file", "persist", "--pidfile", "pid", "--control", "control"])
+        .args([
+            "--persist-file",
+            "persist",
+            "--pidfile",
+            "pid",
+            "--control",
+            "control",
+        ])
         .env("KGRCA_URL", format!("http://127.0.0.1:{}", proxy.port))
         .env("KGRCA_API_KEY", &tenant.key)
         .env("KGRCA_CLUSTER", "prod")
@@ -46,7 +53,11 @@ async fn syslog_ng_ships_the_logs_of_a_node_and_waits_for_the_server() {
     let mut write = |count: usize| {
         let now = jiff::Timestamp::now();
         for i in 0..count {
-            writeln!(out, "{now} stdout F ERROR cannot reach \"db\" at db:5432, attempt {i}").unwrap();
+            writeln!(
+                out,
+                "{now} stdout F ERROR cannot reach \"db\" at db:5432, attempt {i}"
+            )
+            .unwrap();
         }
     };
     write(200);
@@ -59,11 +70,19 @@ async fn syslog_ng_ships_the_logs_of_a_node_and_waits_for_the_server() {
             if stats["records"]["applied"].as_u64().unwrap() >= count {
                 return stats["records"]["applied"].as_u64().unwrap();
             }
-            assert!(Instant::now() < deadline, "{count} lines were written: {stats}\n{}", said());
+            assert!(
+                Instant::now() < deadline,
+                "{count} lines were written: {stats}\n{}",
+                said()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    assert_eq!(arrived(200).await, 200, "each line once while nothing is in the way");
+    assert_eq!(
+        arrived(200).await,
+        200,
+        "each line once while nothing is in the way"
+    );
     proxy.set(Mode::Cut);
     write(300);
     // How long the server is away is what is tried.
@@ -71,5 +90,9 @@ async fn syslog_ng_ships_the_logs_of_a_node_and_waits_for_the_server() {
     proxy.set(Mode::Pass);
     arrived(500).await;
     let pods = server.get("/api/v1/resources?kind=Pod", &tenant.key).await;
-    assert_eq!((&pods["items"][0]["namespace"], &pods["items"][0]["name"]), (&"shop".into(), &"web-1".into()), "{pods}");
+    assert_eq!(
+        (&pods["items"][0]["namespace"], &pods["items"][0]["name"]),
+        (&"shop".into(), &"web-1".into()),
+        "{pods}"
+    );
 }

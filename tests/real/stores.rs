@@ -24,7 +24,10 @@ fn tenants() -> [Tenant; 2] {
 async fn postgres_conforms() {
     tls();
     let url = services::database("conformance");
-    assert!(postgres::open(&url).await.is_err(), "without its migrations it is refused");
+    assert!(
+        postgres::open(&url).await.is_err(),
+        "without its migrations it is refused"
+    );
     assert_eq!(postgres::migrate(&url).await.unwrap(), 3);
     assert_eq!(postgres::migrate(&url).await.unwrap(), 0, "they run once");
     conformance::meta_store(&postgres::open(&url).await.unwrap()).await;
@@ -32,7 +35,9 @@ async fn postgres_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_conforms() {
-    let limits = redis::open(&services::redis().url(), Arc::new(AtomicU64::new(1))).await.unwrap();
+    let limits = redis::open(&services::redis().url(), Arc::new(AtomicU64::new(1)))
+        .await
+        .unwrap();
     conformance::limits(&limits).await;
 }
 
@@ -40,7 +45,9 @@ async fn redis_conforms() {
 async fn kafka_conforms() {
     tls();
     for url in [services::kafka().url(), services::kafka().tls_url()] {
-        let log = KafkaLog::open(KafkaUrl::parse(&url).unwrap()).await.unwrap();
+        let log = KafkaLog::open(KafkaUrl::parse(&url).unwrap())
+            .await
+            .unwrap();
         for tenant in tenants() {
             log.admin().put_topics(&tenant, 1, 7).await.unwrap();
             log.admin().put_topics(&tenant, 1, 7).await.unwrap();
@@ -56,20 +63,44 @@ async fn kafka_conforms() {
 async fn neo4j_conforms() {
     tls();
     let folder = tempfile::tempdir().unwrap();
-    let meta: Arc<dyn MetaStore> = Arc::new(SqliteMeta::open(&folder.path().join("meta.db")).await.unwrap());
+    let meta: Arc<dyn MetaStore> = Arc::new(
+        SqliteMeta::open(&folder.path().join("meta.db"))
+            .await
+            .unwrap(),
+    );
     let (one, two) = (services::neo4j(), services::Service::start("neo4j"));
     let url = format!("{},127.0.0.1:{}", one.url(), two.port);
     let graph = neo4j::open(&url, meta).await.unwrap();
     conformance::graph_store(&graph).await;
     let wrong = format!("neo4j://neo4j:not-the-password@127.0.0.1:{}", two.port);
-    let places: Arc<dyn MetaStore> = Arc::new(SqliteMeta::open(&folder.path().join("wrong.db")).await.unwrap());
+    let places: Arc<dyn MetaStore> = Arc::new(
+        SqliteMeta::open(&folder.path().join("wrong.db"))
+            .await
+            .unwrap(),
+    );
     let refused = neo4j::open(&wrong, places).await.err().unwrap();
-    assert!(refused.hint.is_some_and(|h| h.starts_with("check user and password")), "{}", refused.message);
-    assert!(!refused.message.contains("too many times"), "one try, or its user is locked out: {}", refused.message);
+    assert!(
+        refused
+            .hint
+            .is_some_and(|h| h.starts_with("check user and password")),
+        "{}",
+        refused.message
+    );
+    assert!(
+        !refused.message.contains("too many times"),
+        "one try, or its user is locked out: {}",
+        refused.message
+    );
 }
 
 /// Reads on until an offset, each time behind the last record.
-async fn tailed(log: &KafkaLog, tenant: &Tenant, stream: StreamId, mut from: u64, until: u64) -> Vec<u64> {
+async fn tailed(
+    log: &KafkaLog,
+    tenant: &Tenant,
+    stream: StreamId,
+    mut from: u64,
+    until: u64,
+) -> Vec<u64> {
     let mut offsets = Vec::new();
     while from < until {
         let read = log.tail(tenant, stream, from, 100).await.unwrap();
@@ -82,10 +113,17 @@ async fn tailed(log: &KafkaLog, tenant: &Tenant, stream: StreamId, mut from: u64
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
     tls();
-    let log = Arc::new(KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap()).await.unwrap());
+    let log = Arc::new(
+        KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap())
+            .await
+            .unwrap(),
+    );
     let tenant = Tenant::parse("client-tail-abc123").unwrap();
     log.admin().put_topics(&tenant, 1, 7).await.unwrap();
-    let stream = StreamId { topic: Topic::Events, partition: 0 };
+    let stream = StreamId {
+        topic: Topic::Events,
+        partition: 0,
+    };
     let writer = (Arc::clone(&log), tenant.clone());
     // Records come all the time: there is always one on its way when the tail goes back.
     let writing = tokio::spawn(async move {
@@ -96,12 +134,20 @@ async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
                 value: format!("{i}/{n}").into_bytes().into(),
                 received_at: Time(1),
             };
-            writer.0.append(&writer.1, (0..20).map(entry).collect()).await.unwrap();
+            writer
+                .0
+                .append(&writer.1, (0..20).map(entry).collect())
+                .await
+                .unwrap();
         }
     });
     for round in 0..40_u64 {
         let (start, end) = (round * 20, round * 20 + 300);
-        assert_eq!(tailed(&log, &tenant, stream, start, end).await[..300], (start..end).collect::<Vec<_>>(), "round {round}");
+        assert_eq!(
+            tailed(&log, &tenant, stream, start, end).await[..300],
+            (start..end).collect::<Vec<_>>(),
+            "round {round}"
+        );
         if round % 5 == 4 {
             log.release(&tenant, 0).await;
         }
@@ -113,11 +159,21 @@ async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_that_grew_are_written_and_read_at_once() {
     tls();
-    let log = KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap()).await.unwrap();
+    let log = KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap())
+        .await
+        .unwrap();
     let tenant = Tenant::parse("client-grow-abc123").unwrap();
     let entry = |partition: u32| {
-        let stream = StreamId { topic: Topic::Events, partition };
-        Entry { stream, key: b"prod"[..].into(), value: b"v"[..].into(), received_at: Time(1) }
+        let stream = StreamId {
+            topic: Topic::Events,
+            partition,
+        };
+        Entry {
+            stream,
+            key: b"prod"[..].into(),
+            value: b"v"[..].into(),
+            received_at: Time(1),
+        }
     };
     log.admin().put_topics(&tenant, 1, 7).await.unwrap();
     log.append(&tenant, vec![entry(0)]).await.unwrap();
@@ -130,10 +186,16 @@ async fn topics_that_grew_are_written_and_read_at_once() {
         assert!(std::time::Instant::now() < deadline, "{e}");
     }
     while log.tail(&tenant, stream, 0, 10).await.unwrap().is_empty() {
-        assert!(std::time::Instant::now() < deadline, "the record in the new partition is read");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the record in the new partition is read"
+        );
     }
     while !log.ends(&tenant).await.unwrap().contains(&(stream, 1)) {
-        assert!(std::time::Instant::now() < deadline, "the new partition is known to have an end");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the new partition is known to have an end"
+        );
     }
     log.remove(&tenant).await.unwrap();
 }

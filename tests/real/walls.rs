@@ -29,7 +29,10 @@ fn tenant(name: &str) -> Tenant {
 fn login(tenant: &Tenant) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
-        .set("bootstrap.servers", format!("127.0.0.1:{}", services::kafka().port))
+        .set(
+            "bootstrap.servers",
+            format!("127.0.0.1:{}", services::kafka().port),
+        )
         .set("security.protocol", "SASL_PLAINTEXT")
         .set("sasl.mechanism", "SCRAM-SHA-512")
         .set("sasl.username", tenant.as_str())
@@ -40,45 +43,88 @@ fn login(tenant: &Tenant) -> ClientConfig {
 
 async fn produce(producer: &FutureProducer, topic: &str) -> Result<(), Option<RDKafkaErrorCode>> {
     let record = FutureRecord::to(topic).partition(0).key("k").payload("v");
-    producer.send(record, PATIENCE).await.map(|_| ()).map_err(|(e, _)| e.rdkafka_error_code())
+    producer
+        .send(record, PATIENCE)
+        .await
+        .map(|_| ())
+        .map_err(|(e, _)| e.rdkafka_error_code())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_user_in_kafka_reaches_its_own_inputs_alone() {
-    let log = KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap()).await.unwrap();
+    let log = KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap())
+        .await
+        .unwrap();
     let (own, other) = (tenant("own"), tenant("other"));
     for tenant in [&own, &other] {
         log.admin().put_topics(tenant, 1, 7).await.unwrap();
-        log.admin().put_user(tenant, "tenants-own-password", 1e6).await.unwrap();
+        log.admin()
+            .put_user(tenant, "tenants-own-password", 1e6)
+            .await
+            .unwrap();
         log.admin().put_acls(tenant).await.unwrap();
     }
-    let producer: FutureProducer = login(&own).set("enable.idempotence", "true").create().unwrap();
+    let producer: FutureProducer = login(&own)
+        .set("enable.idempotence", "true")
+        .create()
+        .unwrap();
     for topic in Topic::INPUT {
         // A user that was just made may fail its first login.
         let name = format!("{own}.{}", topic.as_str());
-        assert!(produce(&producer, &name).await.is_ok() || produce(&producer, &name).await.is_ok(), "{name}");
+        assert!(
+            produce(&producer, &name).await.is_ok() || produce(&producer, &name).await.is_ok(),
+            "{name}"
+        );
     }
     let denied = Some(RDKafkaErrorCode::TopicAuthorizationFailed);
-    for name in [format!("{own}.control"), format!("{own}.dlq"), format!("{other}.events.normalized")] {
-        assert_eq!(produce(&producer, &name).await, Err(denied), "{name} cannot be written");
+    for name in [
+        format!("{own}.control"),
+        format!("{own}.dlq"),
+        format!("{other}.events.normalized"),
+    ] {
+        assert_eq!(
+            produce(&producer, &name).await,
+            Err(denied),
+            "{name} cannot be written"
+        );
     }
     let consumer: BaseConsumer = login(&own).set("group.id", "theft").create().unwrap();
     let seen = consumer.fetch_metadata(None, PATIENCE).unwrap();
-    assert!(seen.topics().iter().all(|t| t.name().starts_with(own.as_str())), "others' topics are not told");
-    let named = consumer.fetch_metadata(Some(&format!("{other}.events.normalized")), PATIENCE).unwrap();
-    assert!(named.topics()[0].error().is_some(), "others' topics are not described");
-    for name in [format!("{own}.events.normalized"), format!("{other}.events.normalized")] {
+    assert!(
+        seen.topics()
+            .iter()
+            .all(|t| t.name().starts_with(own.as_str())),
+        "others' topics are not told"
+    );
+    let named = consumer
+        .fetch_metadata(Some(&format!("{other}.events.normalized")), PATIENCE)
+        .unwrap();
+    assert!(
+        named.topics()[0].error().is_some(),
+        "others' topics are not described"
+    );
+    for name in [
+        format!("{own}.events.normalized"),
+        format!("{other}.events.normalized"),
+    ] {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&name, 0, Offset::Beginning).unwrap();
+        list.add_partition_offset(&name, 0, Offset::Beginning)
+            .unwrap();
         let consumer: BaseConsumer = login(&own).set("group.id", "theft").create().unwrap();
         consumer.assign(&list).unwrap();
         let read = consumer.poll(PATIENCE).expect("the broker refuses");
         let code = read.err().unwrap().rdkafka_error_code();
-        assert!(code == denied || code == Some(RDKafkaErrorCode::GroupAuthorizationFailed), "{name} cannot be read: {code:?}");
+        assert!(
+            code == denied || code == Some(RDKafkaErrorCode::GroupAuthorizationFailed),
+            "{name} cannot be read: {code:?}"
+        );
     }
     let admin: AdminClient<_> = login(&own).create().unwrap();
     let new = NewTopic::new("client-own-abc123.more", 1, TopicReplication::Fixed(1));
-    let made = admin.create_topics([&new], &AdminOptions::new()).await.unwrap();
+    let made = admin
+        .create_topics([&new], &AdminOptions::new())
+        .await
+        .unwrap();
     assert!(made[0].is_err(), "topics cannot be made");
     for tenant in [&own, &other] {
         log.remove(tenant).await.unwrap();
@@ -90,9 +136,20 @@ async fn a_tenants_user_in_kafka_reaches_its_own_inputs_alone() {
 /// What a statement says when a role runs it in a transaction of its own.
 fn psql(url: &str, role: &str, setting: &str, sql: &str) -> (bool, String) {
     let text = format!("BEGIN; SET LOCAL ROLE {role}; {setting} {sql}; COMMIT;");
-    let output = Command::new("psql").arg(url).args(["-Atqc", &text]).output().unwrap();
-    let said = if output.status.success() { output.stdout } else { output.stderr };
-    (output.status.success(), String::from_utf8(said).unwrap().trim().to_owned())
+    let output = Command::new("psql")
+        .arg(url)
+        .args(["-Atqc", &text])
+        .output()
+        .unwrap();
+    let said = if output.status.success() {
+        output.stdout
+    } else {
+        output.stderr
+    };
+    (
+        output.status.success(),
+        String::from_utf8(said).unwrap().trim().to_owned(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,30 +162,61 @@ async fn postgres_shows_a_tenant_its_own_rows_and_none_when_it_is_left_unset() {
         meta.reserve(tenant, &[1, 2]).await.unwrap();
     }
     let count = "SELECT count(*) FROM incidents";
-    assert_eq!(psql(&url, "kgrca_tenant", "", count), (true, "0".into()), "left unset there is no row");
+    assert_eq!(
+        psql(&url, "kgrca_tenant", "", count),
+        (true, "0".into()),
+        "left unset there is no row"
+    );
     let as_a = "SET LOCAL kgrca.client_id = 'client-a-abc123';";
     assert_eq!(psql(&url, "kgrca_tenant", as_a, count), (true, "2".into()));
-    let theft = "UPDATE incidents SET cluster = 'x' WHERE client_id = 'client-b-abc123' RETURNING 1";
-    assert_eq!(psql(&url, "kgrca_tenant", as_a, theft), (true, String::new()), "others' rows cannot be changed");
+    let theft =
+        "UPDATE incidents SET cluster = 'x' WHERE client_id = 'client-b-abc123' RETURNING 1";
+    assert_eq!(
+        psql(&url, "kgrca_tenant", as_a, theft),
+        (true, String::new()),
+        "others' rows cannot be changed"
+    );
     let forged = "INSERT INTO incidents (client_id, number, key) VALUES ('client-b-abc123', 9, 9)";
     assert!(!psql(&url, "kgrca_tenant", as_a, forged).0, "nor written");
     for hidden in ["clients", "api_keys", "audit_log", "sagas", "daemons"] {
-        let (done, said) = psql(&url, "kgrca_tenant", as_a, &format!("SELECT * FROM {hidden}"));
-        assert!(!done && said.contains("permission denied"), "{hidden}: {said}");
+        let (done, said) = psql(
+            &url,
+            "kgrca_tenant",
+            as_a,
+            &format!("SELECT * FROM {hidden}"),
+        );
+        assert!(
+            !done && said.contains("permission denied"),
+            "{hidden}: {said}"
+        );
     }
     let (done, said) = psql(&url, "kgrca_operator", "", "DELETE FROM audit_log");
-    assert!(!done && said.contains("permission denied"), "what was done stays written: {said}");
+    assert!(
+        !done && said.contains("permission denied"),
+        "what was done stays written: {said}"
+    );
     let forced = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname <> 'daemons' AND relname NOT LIKE '\\_%'
         AND relnamespace = 'public'::regnamespace AND NOT (relrowsecurity AND relforcerowsecurity)";
-    let all = Command::new("psql").arg(&url).args(["-Atqc", forced]).output().unwrap();
-    assert_eq!(String::from_utf8(all.stdout).unwrap().trim(), "0", "row security is forced on every table");
+    let all = Command::new("psql")
+        .arg(&url)
+        .args(["-Atqc", forced])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(all.stdout).unwrap().trim(),
+        "0",
+        "row security is forced on every table"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neo4j_itself_refuses_to_write_in_a_question() {
     let url = format!("bolt://127.0.0.1:{}", services::neo4j().port);
     let graph = neo4rs::Graph::new(&url, "neo4j", "test-password").unwrap();
-    let written = match graph.execute_read(neo4rs::query("CREATE (n:Theft) RETURN n")).await {
+    let written = match graph
+        .execute_read(neo4rs::query("CREATE (n:Theft) RETURN n"))
+        .await
+    {
         Ok(mut stream) => stream.next().await.map(|_| ()),
         Err(e) => Err(e),
     };
@@ -139,12 +227,19 @@ async fn neo4j_itself_refuses_to_write_in_a_question() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_every_graph_server_is_taken_the_next_tenant_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let meta: Arc<dyn MetaStore> = Arc::new(SqliteMeta::open(&folder.path().join("meta.db")).await.unwrap());
+    let meta: Arc<dyn MetaStore> = Arc::new(
+        SqliteMeta::open(&folder.path().join("meta.db"))
+            .await
+            .unwrap(),
+    );
     let server = Service::start("neo4j");
     let graph = neo4j::open(&server.url(), meta).await.unwrap();
     graph.create(&tenant("first")).await.unwrap();
     let full = graph.create(&tenant("second")).await.unwrap_err();
-    assert!(full.message.contains("has room for another tenant") && full.hint.is_some(), "{full:?}");
+    assert!(
+        full.message.contains("has room for another tenant") && full.hint.is_some(),
+        "{full:?}"
+    );
     graph.remove(&tenant("first")).await.unwrap();
     graph.create(&tenant("second")).await.unwrap();
 }
@@ -152,18 +247,45 @@ async fn when_every_graph_server_is_taken_the_next_tenant_is_refused_with_the_re
 /// Makes a certificate for loopback and returns its serial number.
 fn certify(folder: &std::path::Path, name: &str) {
     let run = |arguments: &[&str]| {
-        let done = Command::new("openssl").args(arguments).current_dir(folder).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let done = Command::new("openssl")
+            .args(arguments)
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     };
     if !folder.join("ca.crt").exists() {
         run(&[
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=ca", "-keyout", "ca.key", "-out",
-            "ca.crt",
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=ca",
+            "-keyout", "ca.key", "-out", "ca.crt",
         ]);
-        std::fs::write(folder.join("san"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
+        std::fs::write(
+            folder.join("san"),
+            "subjectAltName=DNS:localhost,IP:127.0.0.1\n",
+        )
+        .unwrap();
     }
-    let (key, request, certificate) = (format!("{name}.key"), format!("{name}.csr"), format!("{name}.crt"));
-    run(&["req", "-newkey", "rsa:2048", "-nodes", "-subj", &format!("/CN={name}"), "-keyout", &key, "-out", &request]);
+    let (key, request, certificate) = (
+        format!("{name}.key"),
+        format!("{name}.csr"),
+        format!("{name}.crt"),
+    );
+    run(&[
+        "req",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        &format!("/CN={name}"),
+        "-keyout",
+        &key,
+        "-out",
+        &request,
+    ]);
     run(&[
         "x509",
         "-req",
@@ -184,8 +306,11 @@ fn certify(folder: &std::path::Path, name: &str) {
 }
 
 fn client(folder: &std::path::Path, identity: Option<&str>) -> reqwest::Client {
-    let ca = reqwest::Certificate::from_pem(&std::fs::read(folder.join("ca.crt")).unwrap()).unwrap();
-    let mut builder = reqwest::Client::builder().tls_certs_only([ca]).pool_max_idle_per_host(0);
+    let ca =
+        reqwest::Certificate::from_pem(&std::fs::read(folder.join("ca.crt")).unwrap()).unwrap();
+    let mut builder = reqwest::Client::builder()
+        .tls_certs_only([ca])
+        .pool_max_idle_per_host(0);
     if let Some(name) = identity {
         let mut pem = std::fs::read(folder.join(format!("{name}.crt"))).unwrap();
         pem.extend(std::fs::read(folder.join(format!("{name}.key"))).unwrap());
@@ -197,8 +322,17 @@ fn client(folder: &std::path::Path, identity: Option<&str>) -> reqwest::Client {
 /// The name in the certificate that a server shows.
 fn shown(server: &Server) -> String {
     let address = server.url.trim_start_matches("https://");
-    let text = format!("openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject");
-    String::from_utf8(Command::new("sh").args(["-c", &text]).output().unwrap().stdout).unwrap()
+    let text = format!(
+        "openssl s_client -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -subject"
+    );
+    String::from_utf8(
+        Command::new("sh")
+            .args(["-c", &text])
+            .output()
+            .unwrap()
+            .stdout,
+    )
+    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,13 +345,29 @@ async fn https_takes_a_new_certificate_and_asks_for_the_callers() {
     for (from, to) in [("one.crt", "tls.crt"), ("one.key", "tls.key")] {
         std::fs::copy(path(from), path(to)).unwrap();
     }
-    let options = ["--tls-cert", &path("tls.crt"), "--tls-key", &path("tls.key")];
+    let options = [
+        "--tls-cert",
+        &path("tls.crt"),
+        "--tls-key",
+        &path("tls.key"),
+    ];
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), &options);
     let livez = format!("{}/livez", server.url);
     assert!(server.url.starts_with("https://"));
-    assert_eq!(client(folder.path(), None).get(&livez).send().await.unwrap().status(), 200);
-    assert!(server.http.get(&livez).send().await.is_err(), "an unknown authority is not trusted");
+    assert_eq!(
+        client(folder.path(), None)
+            .get(&livez)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    assert!(
+        server.http.get(&livez).send().await.is_err(),
+        "an unknown authority is not trusted"
+    );
     let told = Command::new(binary("kgrca"))
         .args(["tenant", "list", "-o", "json"])
         .env("KGRCA_URL", &server.url)
@@ -226,22 +376,47 @@ async fn https_takes_a_new_certificate_and_asks_for_the_callers() {
         .env("XDG_CONFIG_HOME", data.path())
         .output()
         .unwrap();
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    assert!(
+        told.status.success(),
+        "{}",
+        String::from_utf8_lossy(&told.stderr)
+    );
     assert!(shown(&server).contains("one"));
     for (from, to) in [("two.key", "tls.key"), ("two.crt", "tls.crt")] {
         std::fs::copy(path(from), path(to)).unwrap();
     }
     let deadline = std::time::Instant::now() + PATIENCE;
     while !shown(&server).contains("two") {
-        assert!(std::time::Instant::now() < deadline, "the new certificate is taken without a restart");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the new certificate is taken without a restart"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(server.terminate(), "it leaves in order");
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path(), &[&options[..], &["--tls-client-ca", &path("ca.crt")]].concat());
+    let server = Server::start(
+        data.path(),
+        &[&options[..], &["--tls-client-ca", &path("ca.crt")]].concat(),
+    );
     let livez = format!("{}/livez", server.url);
-    assert!(client(folder.path(), None).get(&livez).send().await.is_err(), "without a certificate nobody is let in");
-    assert_eq!(client(folder.path(), Some("caller")).get(&livez).send().await.unwrap().status(), 200);
+    assert!(
+        client(folder.path(), None)
+            .get(&livez)
+            .send()
+            .await
+            .is_err(),
+        "without a certificate nobody is let in"
+    );
+    assert_eq!(
+        client(folder.path(), Some("caller"))
+            .get(&livez)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,24 +429,66 @@ async fn while_redis_is_away_each_daemon_gives_its_share_and_says_so() {
     redis.kill();
     let mut served = 0;
     let begun = std::time::Instant::now();
-    while server.call(reqwest::Method::GET, "/api/v1/limits", Some(&tenant.key), None).await.status() == 200 {
+    while server
+        .call(
+            reqwest::Method::GET,
+            "/api/v1/limits",
+            Some(&tenant.key),
+            None,
+        )
+        .await
+        .status()
+        == 200
+    {
         served += 1;
-        assert!(begun.elapsed() < PATIENCE, "callers are held to their limit");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "callers are held to their limit"
+        );
     }
     // 100 at once, and one more each .6 seconds.
     let most = 100 + begun.elapsed().as_secs() * 2 + 2;
-    assert!((100..=most).contains(&served), "callers are served within their limit: {served} of {most}");
-    let metrics = server.http.get(format!("{}/metrics", server.metrics)).send().await.unwrap().text().await.unwrap();
+    assert!(
+        (100..=most).contains(&served),
+        "callers are served within their limit: {served} of {most}"
+    );
+    let metrics = server
+        .http
+        .get(format!("{}/metrics", server.metrics))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(metrics.contains("kg_limits_shared 0"), "{metrics}");
     redis.run();
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
-        server.call(reqwest::Method::GET, "/api/v1/limits", Some(&tenant.key), None).await;
-        let metrics = server.http.get(format!("{}/metrics", server.metrics)).send().await.unwrap().text().await.unwrap();
+        server
+            .call(
+                reqwest::Method::GET,
+                "/api/v1/limits",
+                Some(&tenant.key),
+                None,
+            )
+            .await;
+        let metrics = server
+            .http
+            .get(format!("{}/metrics", server.metrics))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         if metrics.contains("kg_limits_shared 1") {
             break;
         }
-        assert!(std::time::Instant::now() < deadline, "it is used again when it is back");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "it is used again when it is back"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

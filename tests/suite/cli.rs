@@ -1,4 +1,5 @@
-//! Whole-output snapshots of commands: exit code, stdout, stderr. `KGRCA_WRITE_SNAPSHOTS=1` writes them anew.
+//! Whole-output snapshots of commands: exit code, stdout, stderr. `KGRCA_WRITE_SNAPSHOTS=1` writes
+//! them anew.
 
 use std::process::{Command, Stdio};
 
@@ -21,15 +22,28 @@ impl Home {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let text = |b: Vec<u8>| String::from_utf8(b).unwrap().replace(&self.0.path().display().to_string(), "HOME");
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        let text = |b: Vec<u8>| {
+            String::from_utf8(b)
+                .unwrap()
+                .replace(&self.0.path().display().to_string(), "HOME")
+        };
+        (
+            output.status.code().unwrap(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 }
 
 fn snapshot(name: &str, args: &[&str]) {
     let (code, out, err) = Home::new().run(args);
-    let text = format!("$ kgrca {}\nexit {code}\n--- stdout\n{out}--- stderr\n{err}", args.join(" "));
-    let file = repository().join("tests/suite/snapshots").join(format!("{name}.txt"));
+    let text = format!(
+        "$ kgrca {}\nexit {code}\n--- stdout\n{out}--- stderr\n{err}",
+        args.join(" ")
+    );
+    let file = repository()
+        .join("tests/suite/snapshots")
+        .join(format!("{name}.txt"));
     if std::env::var_os("KGRCA_WRITE_SNAPSHOTS").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &text).unwrap();
@@ -48,27 +62,102 @@ fn commands_say_what_they_said() {
     snapshot("context-list-empty", &["context", "list"]);
     snapshot("context-missing", &["rca", "--context", "nowhere"]);
     snapshot("config-show", &["config", "show"]);
-    snapshot("fault-list-family", &["fault", "list", "--family", "config"]);
+    snapshot(
+        "fault-list-family",
+        &["fault", "list", "--family", "config"],
+    );
     snapshot("fault-show", &["fault", "show", "config.secret_missing"]);
     snapshot("fault-missing", &["fault", "show", "config.nothing"]);
     snapshot("billing-plans", &["billing", "plans"]);
     snapshot("billing-plans-csv", &["billing", "plans", "-o", "csv"]);
-    snapshot("analyze", &["analyze", "tests/scenarios/service/selector-mismatch-typo.jsonl"]);
-    snapshot("analyze-json", &["analyze", "-o", "json", "--top", "1", "tests/scenarios/scheduling/taint-not-tolerated.jsonl"]);
-    snapshot("analyze-fail-on", &["analyze", "--fail-on", "cause", "tests/scenarios/config/key-missing.jsonl"]);
-    snapshot("analyze-healthy", &["analyze", "-o", "name", "tests/scenarios/healthy/rollout.jsonl"]);
-    snapshot("analyze-csv", &["analyze", "-o", "csv", "tests/scenarios/config/key-missing.jsonl"]);
+    snapshot(
+        "analyze",
+        &[
+            "analyze",
+            "tests/scenarios/service/selector-mismatch-typo.jsonl",
+        ],
+    );
+    snapshot(
+        "analyze-json",
+        &[
+            "analyze",
+            "-o",
+            "json",
+            "--top",
+            "1",
+            "tests/scenarios/scheduling/taint-not-tolerated.jsonl",
+        ],
+    );
+    snapshot(
+        "analyze-fail-on",
+        &[
+            "analyze",
+            "--fail-on",
+            "cause",
+            "tests/scenarios/config/key-missing.jsonl",
+        ],
+    );
+    snapshot(
+        "analyze-healthy",
+        &[
+            "analyze",
+            "-o",
+            "name",
+            "tests/scenarios/healthy/rollout.jsonl",
+        ],
+    );
+    snapshot(
+        "analyze-csv",
+        &[
+            "analyze",
+            "-o",
+            "csv",
+            "tests/scenarios/config/key-missing.jsonl",
+        ],
+    );
     snapshot("analyze-no-records", &["analyze", "LICENSE"]);
     snapshot("analyze-missing-file", &["analyze", "no-such-file.json"]);
-    snapshot("analyze-bad-time", &["analyze", "--at", "yesterday", "x.json"]);
-    snapshot("replay", &["replay", "tests/scenarios/config/key-missing.jsonl"]);
-    snapshot("eval-report-format", &["eval", "run", "tests/scenarios/node", "--report", "pdf", "x.pdf"]);
+    snapshot(
+        "analyze-bad-time",
+        &["analyze", "--at", "yesterday", "x.json"],
+    );
+    snapshot(
+        "replay",
+        &["replay", "tests/scenarios/config/key-missing.jsonl"],
+    );
+    snapshot(
+        "eval-report-format",
+        &[
+            "eval",
+            "run",
+            "tests/scenarios/node",
+            "--report",
+            "pdf",
+            "x.pdf",
+        ],
+    );
     snapshot("eval-empty", &["eval", "run", "docs"]);
     let server = ["--server", "https://kgrca.example.com"];
-    snapshot("agent-manifest", &[&["agent", "manifest", "--cluster", "prod", "--logs"][..], &server].concat());
-    snapshot("agent-manifest-no-server", &["agent", "manifest", "--cluster", "prod"]);
-    snapshot("agent-install-no-kubeconfig", &[&["agent", "install", "--cluster", "prod"][..], &server].concat());
-    snapshot("agent-uninstall-no-kubeconfig", &["agent", "uninstall", "--cluster", "prod", "--yes"]);
+    snapshot(
+        "agent-manifest",
+        &[
+            &["agent", "manifest", "--cluster", "prod", "--logs"][..],
+            &server,
+        ]
+        .concat(),
+    );
+    snapshot(
+        "agent-manifest-no-server",
+        &["agent", "manifest", "--cluster", "prod"],
+    );
+    snapshot(
+        "agent-install-no-kubeconfig",
+        &[&["agent", "install", "--cluster", "prod"][..], &server].concat(),
+    );
+    snapshot(
+        "agent-uninstall-no-kubeconfig",
+        &["agent", "uninstall", "--cluster", "prod", "--yes"],
+    );
     snapshot("delete-without-terminal", &["context", "remove", "nothing"]);
 }
 
@@ -83,7 +172,12 @@ fn a_server_that_is_not_there_is_exit_6() {
         .env("KGRCA_API_KEY", "kg_x")
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(6),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(String::from_utf8_lossy(&output.stderr).contains("hint:"));
 }
 
@@ -101,7 +195,10 @@ fn an_address_that_is_none_is_a_usage_error() {
             .unwrap();
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{address}: {err}");
-        assert!(err.contains(&format!("`{address}` is no address of a server")), "{err}");
+        assert!(
+            err.contains(&format!("`{address}` is no address of a server")),
+            "{err}"
+        );
     }
 }
 
@@ -109,19 +206,34 @@ fn an_address_that_is_none_is_a_usage_error() {
 fn up_finds_its_own_daemon_and_stops_it() {
     let home = Home::new();
     let (code, out, err) = home.run(&["up", "--status"]);
-    assert_eq!((code, out.as_str(), err.contains("no kgrcad works in")), (10, "", true), "{err}");
+    assert_eq!(
+        (code, out.as_str(), err.contains("no kgrcad works in")),
+        (10, "", true),
+        "{err}"
+    );
     let (code, _, err) = home.run(&["up", "--detach", "--listen", "127.0.0.1:0"]);
     assert_eq!(code, 0, "{err}");
     let (code, url, err) = home.run(&["up", "--status", "-o", "name"]);
     assert_eq!(code, 0, "{err}");
     let (code, _, err) = home.run(&["up", "--detach"]);
-    assert!(code == 0 && err.contains(&format!("serves already at {}", url.trim())), "{err}");
+    assert!(
+        code == 0 && err.contains(&format!("serves already at {}", url.trim())),
+        "{err}"
+    );
     let (code, _, err) = home.run(&["stats"]);
     assert_eq!(code, 0, "the context is in force: {err}");
     let (code, out, err) = home.run(&["key", "list", "--tenant", "local"]);
-    assert_eq!((code, out.lines().count()), (0, 1), "one tenant, found by name, with one key: {err}");
+    assert_eq!(
+        (code, out.lines().count()),
+        (0, 1),
+        "one tenant, found by name, with one key: {err}"
+    );
     let (code, _, err) = home.run(&["tenant", "show", "nobody"]);
-    assert_eq!((code, err.contains("there is no tenant `nobody`")), (3, true), "{err}");
+    assert_eq!(
+        (code, err.contains("there is no tenant `nobody`")),
+        (3, true),
+        "{err}"
+    );
     let (code, _, err) = home.run(&["up", "--stop"]);
     assert!(code == 0 && err.contains("has ended"), "{err}");
     let (code, _, err) = home.run(&["stats"]);
@@ -132,7 +244,10 @@ fn up_finds_its_own_daemon_and_stops_it() {
 
 #[test]
 fn a_closed_pipe_is_success() {
-    let script = format!("{} fault list | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}", binary("kgrca").display());
+    let script = format!(
+        "{} fault list | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}",
+        binary("kgrca").display()
+    );
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0");
 }
@@ -142,16 +257,33 @@ fn the_demo_explains_an_incident_and_leaves_nothing() {
     let home = Home::new();
     let (code, out, err) = home.run(&["demo"]);
     assert_eq!(code, 0, "{err}");
-    assert!(out.starts_with("1\tapp/presence\tservice.selector_mismatch\t"), "{out}");
-    assert!(err.contains("tenant client-demo-") && err.contains("usage:"), "{err}");
-    assert_eq!(std::fs::read_dir(home.0.path()).unwrap().count(), 0, "nothing is left behind");
+    assert!(
+        out.starts_with("1\tapp/presence\tservice.selector_mismatch\t"),
+        "{out}"
+    );
+    assert!(
+        err.contains("tenant client-demo-") && err.contains("usage:"),
+        "{err}"
+    );
+    assert_eq!(
+        std::fs::read_dir(home.0.path()).unwrap().count(),
+        0,
+        "nothing is left behind"
+    );
 }
 
 #[test]
 fn standard_input_and_jobs_say_the_same() {
     let home = Home::new();
     let one = home.run(&["analyze", "-o", "json", "tests/scenarios/config"]);
-    let two = home.run(&["analyze", "-o", "json", "--jobs", "2", "tests/scenarios/config"]);
+    let two = home.run(&[
+        "analyze",
+        "-o",
+        "json",
+        "--jobs",
+        "2",
+        "tests/scenarios/config",
+    ]);
     assert_eq!(one, two);
     assert!(one.1.lines().count() >= 6);
 }

@@ -1,11 +1,16 @@
-//! What enters by the door is kept whole, once, and without secrets; what a daemon holds is its own.
+//! What enters by the door is kept whole, once, and without secrets; what a daemon holds is its
+//! own.
 
 use kgrca_tests::Server;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 fn at(seconds_ago: i64) -> String {
-    jiff::Timestamp::from_microsecond(jiff::Timestamp::now().as_microsecond() - seconds_ago * 1_000_000).unwrap().to_string()
+    jiff::Timestamp::from_microsecond(
+        jiff::Timestamp::now().as_microsecond() - seconds_ago * 1_000_000,
+    )
+    .unwrap()
+    .to_string()
 }
 
 fn failing(id: usize, cluster: &str, seconds_ago: i64) -> Value {
@@ -25,11 +30,22 @@ async fn a_list_stands_for_its_items() {
         .post(format!("{}/api/v1/ingest/resources", server.url))
         .header("x-api-key", &tenant.key)
         .header("x-cluster", "c1");
-    let answer: Value = request.body(serde_json::to_string_pretty(&list).unwrap()).send().await.unwrap().json().await.unwrap();
+    let answer: Value = request
+        .body(serde_json::to_string_pretty(&list).unwrap())
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(answer["accepted"], 3, "{answer}");
     server.settled(&tenant, 3).await;
     let resources = server.get("/api/v1/resources", &tenant.key).await;
-    assert_eq!(resources["items"].as_array().unwrap().len(), 3, "{resources}");
+    assert_eq!(
+        resources["items"].as_array().unwrap().len(),
+        3,
+        "{resources}"
+    );
     assert_eq!(resources["items"][0]["cluster"], "c1");
 }
 
@@ -61,9 +77,18 @@ async fn no_value_of_a_secret_reaches_the_dlq() {
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls", "namespace": "shop"}, "data": {"tls.key": key}})
             .to_string();
     let torn = &secret[..secret.len() - 10];
-    for (kind, body) in [("resources", secret.as_str()), ("resources", torn), ("events", secret.as_str()), ("events", torn)] {
+    for (kind, body) in [
+        ("resources", secret.as_str()),
+        ("resources", torn),
+        ("events", secret.as_str()),
+        ("events", torn),
+    ] {
         let answer = server.ingest(&tenant, kind, body.as_bytes().to_vec()).await;
-        assert_eq!(answer["rejected"].as_array().unwrap().len(), 1, "{kind}: without a cluster it is refused");
+        assert_eq!(
+            answer["rejected"].as_array().unwrap().len(),
+            1,
+            "{kind}: without a cluster it is refused"
+        );
     }
     let dlq = server.get("/api/v1/dlq", &tenant.key).await;
     assert_eq!(dlq["items"].as_array().unwrap().len(), 4);
@@ -77,10 +102,23 @@ async fn a_restart_with_partitions_resolves_nothing() {
     let server = Server::start(folder.path(), &options);
     let tenant = server.tenant("Acme", "pro").await;
     for cluster in ["a", "b", "c", "d", "e", "f"] {
-        server.ingest(&tenant, "events", failing(1, cluster, 5).to_string().into_bytes()).await;
+        server
+            .ingest(
+                &tenant,
+                "events",
+                failing(1, cluster, 5).to_string().into_bytes(),
+            )
+            .await;
     }
     server.settled(&tenant, 6).await;
-    let open = |v: &Value| v["items"].as_array().unwrap().iter().filter(|i| i["state"] == "open").count();
+    let open = |v: &Value| {
+        v["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|i| i["state"] == "open")
+            .count()
+    };
     // What is worked off is committed a moment later.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while open(&server.get("/api/v1/incidents", &tenant.key).await) < 6 {
@@ -89,12 +127,26 @@ async fn a_restart_with_partitions_resolves_nothing() {
     }
     server.kill();
     let server = Server::start(folder.path(), &options);
-    server.ingest(&tenant, "events", failing(2, "a", 1).to_string().into_bytes()).await;
+    server
+        .ingest(
+            &tenant,
+            "events",
+            failing(2, "a", 1).to_string().into_bytes(),
+        )
+        .await;
     server.settled(&tenant, 1).await;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     // Every partition has ticked once it has seen a tick's record.
-    while server.get("/api/v1/stats", &tenant.key).await["clusters"].as_array().unwrap().len() < 6 {
-        assert!(std::time::Instant::now() < deadline, "all clusters are rebuilt");
+    while server.get("/api/v1/stats", &tenant.key).await["clusters"]
+        .as_array()
+        .unwrap()
+        .len()
+        < 6
+    {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "all clusters are rebuilt"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     assert_eq!(open(&server.get("/api/v1/incidents", &tenant.key).await), 6);
@@ -105,10 +157,23 @@ async fn what_a_person_resolved_stays_resolved_until_it_shows_again() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
-    server.ingest(&tenant, "events", failing(1, "prod", 30).to_string().into_bytes()).await;
+    server
+        .ingest(
+            &tenant,
+            "events",
+            failing(1, "prod", 30).to_string().into_bytes(),
+        )
+        .await;
     server.settled(&tenant, 1).await;
     let body = json!({"state": "resolved"}).to_string().into_bytes();
-    let response = server.call(Method::PATCH, "/api/v1/incidents/inc-1", Some(&tenant.key), Some(body)).await;
+    let response = server
+        .call(
+            Method::PATCH,
+            "/api/v1/incidents/inc-1",
+            Some(&tenant.key),
+            Some(body),
+        )
+        .await;
     assert_eq!(response.status(), 202);
     let state = async |wanted: &str| {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
@@ -118,9 +183,17 @@ async fn what_a_person_resolved_stays_resolved_until_it_shows_again() {
         }
     };
     state("resolved").await;
-    let timeline = server.get("/api/v1/incidents/inc-1/timeline", &tenant.key).await;
+    let timeline = server
+        .get("/api/v1/incidents/inc-1/timeline", &tenant.key)
+        .await;
     assert_eq!(timeline["items"].as_array().unwrap().len(), 2, "{timeline}");
-    server.ingest(&tenant, "events", failing(2, "prod", -1).to_string().into_bytes()).await;
+    server
+        .ingest(
+            &tenant,
+            "events",
+            failing(2, "prod", -1).to_string().into_bytes(),
+        )
+        .await;
     state("reopened").await;
 }
 
@@ -136,5 +209,8 @@ async fn a_data_folder_belongs_to_one_daemon() {
         .unwrap();
     assert_eq!(second.status.code(), Some(1));
     let text = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(text.contains("another kgrcad works in") && text.contains("hint:"), "{text}");
+    assert!(
+        text.contains("another kgrcad works in") && text.contains("hint:"),
+        "{text}"
+    );
 }

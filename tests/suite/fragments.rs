@@ -1,4 +1,5 @@
-//! Partial knowledge is the normal case: fragments of an incident lead to the same component as all of it.
+//! Partial knowledge is the normal case: fragments of an incident lead to the same component as all
+//! of it.
 
 use kgrca_core::model::Time;
 use kgrca_core::rca::KEPT;
@@ -29,7 +30,9 @@ impl Fragment {
             _ if matches!(topic.as_str(), "case" | "label") => true,
             Self::Events => topic == "events.normalized",
             Self::Logs => topic == "logs.normalized",
-            Self::BarePods => topic == "events.normalized" || (topic == "state.k8s.resource" && is_pod),
+            Self::BarePods => {
+                topic == "events.normalized" || (topic == "state.k8s.resource" && is_pod)
+            }
             Self::State => topic != "events.normalized",
         };
         if matches!(self, Self::BarePods) {
@@ -40,16 +43,34 @@ impl Fragment {
 }
 
 fn leads_to_the_same(fragment: Fragment, cases: &[&str]) {
-    let options = Options { top: KEPT, now: Time(1_900_000_000_000_000), ..Options::default() };
+    let options = Options {
+        top: KEPT,
+        now: Time(1_900_000_000_000_000),
+        ..Options::default()
+    };
     let mut wrong = Vec::new();
     for case in cases {
-        let text = std::fs::read_to_string(repository().join("tests/scenarios").join(format!("{case}.jsonl"))).unwrap();
-        let lines = text.lines().filter_map(|l| fragment.keep(serde_json::from_str(l).unwrap()));
+        let text = std::fs::read_to_string(
+            repository()
+                .join("tests/scenarios")
+                .join(format!("{case}.jsonl")),
+        )
+        .unwrap();
+        let lines = text
+            .lines()
+            .filter_map(|l| fragment.keep(serde_json::from_str(l).unwrap()));
         let part = lines.map(|l| l.to_string()).collect::<Vec<_>>().join("\n");
         let label = eval::label(part.as_bytes(), &std::collections::BTreeMap::new()).unwrap();
-        let outcome = eval::judge(case, &label, &analyze::analyze(case, part.as_bytes(), &options));
+        let outcome = eval::judge(
+            case,
+            &label,
+            &analyze::analyze(case, part.as_bytes(), &options),
+        );
         if outcome.component_at[0] < 1.0 {
-            wrong.push(format!("{case}: said {:?}, expected {:?}", outcome.said, outcome.expected));
+            wrong.push(format!(
+                "{case}: said {:?}, expected {:?}",
+                outcome.said, outcome.expected
+            ));
         }
     }
     assert!(wrong.is_empty(), "{fragment:?} alone: {wrong:#?}");

@@ -6,12 +6,17 @@ use kgrca_tests::{repository, soak};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-const SEEDS: [&str; 3] = ["runtime/oom-killed-thumbnailer.jsonl", "node/network-loss.jsonl", "storage/selector-mismatch.jsonl"];
+const SEEDS: [&str; 3] = [
+    "runtime/oom-killed-thumbnailer.jsonl",
+    "node/network-loss.jsonl",
+    "storage/selector-mismatch.jsonl",
+];
 
 fn seeds() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for name in SEEDS {
-        let text = std::fs::read_to_string(repository().join("tests/scenarios").join(name)).unwrap();
+        let text =
+            std::fs::read_to_string(repository().join("tests/scenarios").join(name)).unwrap();
         for line in text.lines().filter(|l| l.len() < 6000).step_by(5) {
             let value: serde_json::Value = serde_json::from_str(line).unwrap();
             all.push(value["value"].to_string().into_bytes());
@@ -21,11 +26,18 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn try_all(bytes: &[u8]) {
-    let context = Context { received_at: Time(1_900_000_000_000_000), cluster: Some("prod"), client_id: Some("client-a-abc123") };
+    let context = Context {
+        received_at: Time(1_900_000_000_000_000),
+        cluster: Some("prod"),
+        client_id: Some("client-a-abc123"),
+    };
     for topic in Topic::ALL {
         let mut out = Vec::new();
         let result = parse::parse(topic, bytes, &context, &mut out);
-        assert!(result.is_ok() || out.is_empty(), "a reject leaves nothing behind");
+        assert!(
+            result.is_ok() || out.is_empty(),
+            "a reject leaves nothing behind"
+        );
         let _ = mask::record(topic, bytes);
     }
     let (mut out, mut rejects) = (Vec::new(), Vec::new());
@@ -40,8 +52,18 @@ fn rounds() -> u32 {
 #[test]
 fn damaged_records_are_refused_and_nothing_else() {
     let seeds = seeds();
-    let damage = (0..seeds.len(), proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0_u8..4), 1..6));
-    let mut runner = TestRunner::new(Config { cases: rounds(), failure_persistence: None, ..Config::default() });
+    let damage = (
+        0..seeds.len(),
+        proptest::collection::vec(
+            (any::<proptest::sample::Index>(), any::<u8>(), 0_u8..4),
+            1..6,
+        ),
+    );
+    let mut runner = TestRunner::new(Config {
+        cases: rounds(),
+        failure_persistence: None,
+        ..Config::default()
+    });
     let outcome = runner.run(&damage, |(which, changes)| {
         let mut bytes = seeds[which].clone();
         for (place, byte, kind) in changes {

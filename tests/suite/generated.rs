@@ -1,5 +1,6 @@
-//! Completions, man pages and the fault documentation are generated; what is committed must be what the code gives.
-//! `KGRCA_WRITE_GENERATED=1 cargo test -p kgrca-tests --test suite generated` writes them anew.
+//! Completions, man pages and the fault documentation are generated; what is committed must be what
+//! the code gives. `KGRCA_WRITE_GENERATED=1 cargo test -p kgrca-tests --test suite generated`
+//! writes them anew.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,21 +17,33 @@ fn compare(files: &BTreeMap<String, Vec<u8>>) {
             std::fs::write(&path, content).unwrap();
         }
         let committed = std::fs::read(&path).unwrap_or_default();
-        assert!(committed == *content, "{name} is not what the code gives; see the head of this file");
+        assert!(
+            committed == *content,
+            "{name} is not what the code gives; see the head of this file"
+        );
     }
 }
 
 fn names(folder: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(repository().join(folder))
-        .map(|d| d.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect());
+    let entries = std::fs::read_dir(repository().join(folder)).map(|d| {
+        d.map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect()
+    });
     entries.unwrap_or_default()
 }
 
 #[test]
 fn completions() {
     let mut files = BTreeMap::new();
-    for (shell, name) in [("bash", "kgrca.bash"), ("zsh", "_kgrca"), ("fish", "kgrca.fish")] {
-        files.insert(format!("completions/{name}"), kgrca_cli::completion_script(shell).unwrap());
+    for (shell, name) in [
+        ("bash", "kgrca.bash"),
+        ("zsh", "_kgrca"),
+        ("fish", "kgrca.fish"),
+    ] {
+        files.insert(
+            format!("completions/{name}"),
+            kgrca_cli::completion_script(shell).unwrap(),
+        );
     }
     compare(&files);
 }
@@ -42,11 +55,17 @@ fn man_pages() {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let path = entry.unwrap().path();
-        files.insert(format!("man/{}", Path::new(path.file_name().unwrap()).display()), std::fs::read(&path).unwrap());
+        files.insert(
+            format!("man/{}", Path::new(path.file_name().unwrap()).display()),
+            std::fs::read(&path).unwrap(),
+        );
     }
     compare(&files);
     for name in names("man") {
-        assert!(files.contains_key(&format!("man/{name}")), "man/{name} belongs to no command any more");
+        assert!(
+            files.contains_key(&format!("man/{name}")),
+            "man/{name} belongs to no command any more"
+        );
     }
 }
 
@@ -59,11 +78,17 @@ fn fault_documentation() {
             family = fault.family();
             text += &format!("\n## {family}\n");
         }
-        let planned = fault.planned.as_ref().map_or(String::new(), |p| format!("\n*planned*: {p}\n"));
+        let planned = fault
+            .planned
+            .as_ref()
+            .map_or(String::new(), |p| format!("\n*planned*: {p}\n"));
         text += &format!(
             "\n### {}\n\n{}. Blames: {}.\n\nReveals: {}\n\nRules out: {}\n\nFix: `{}`\n{planned}",
             fault.id, fault.title, fault.blames, fault.reveals, fault.rules_out, fault.fix
         );
     }
-    compare(&BTreeMap::from([("docs/faults.md".to_owned(), text.into_bytes())]));
+    compare(&BTreeMap::from([(
+        "docs/faults.md".to_owned(),
+        text.into_bytes(),
+    )]));
 }

@@ -1,4 +1,5 @@
-//! What general knowledge of Kubernetes refutes or demands, case by case; each a near miss of a detector.
+//! What general knowledge of Kubernetes refutes or demands, case by case; each a near miss of a
+//! detector.
 
 use kgrca_core::model::Time;
 use kgrca_core::rca::Verdict;
@@ -6,9 +7,22 @@ use kgrca_core::service::analyze::{self, Analysis, Options};
 use serde_json::{Value, json};
 
 fn say(objects: &[Value]) -> Analysis {
-    let text = objects.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let text = objects
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n");
     let at = Time::parse("2026-01-01T01:00:00Z");
-    analyze::analyze("case", text.as_bytes(), &Options { at, top: 10, now: at.unwrap(), ..Options::default() })
+    analyze::analyze(
+        "case",
+        text.as_bytes(),
+        &Options {
+            at,
+            top: 10,
+            now: at.unwrap(),
+            ..Options::default()
+        },
+    )
 }
 
 fn pod(name: &str, ready: bool, phase: &str, extra: &Value) -> Value {
@@ -37,7 +51,12 @@ fn a_failed_pod_whose_owner_has_what_it_wants_is_history() {
     let said = say(&[
         replica_set(1, 1),
         pod("web-1", true, "Running", &json!({})),
-        pod("web-0", false, "Failed", &json!({"reason": "Evicted", "message": "The node was low on resource: memory"})),
+        pod(
+            "web-0",
+            false,
+            "Failed",
+            &json!({"reason": "Evicted", "message": "The node was low on resource: memory"}),
+        ),
     ]);
     assert_eq!(said.verdict, Verdict::Healthy, "{:?}", said.causes);
 }
@@ -46,22 +65,46 @@ fn a_failed_pod_whose_owner_has_what_it_wants_is_history() {
 fn a_service_on_an_undeclared_port_alone_is_no_fault() {
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop", "uid": "s"}, "spec": {"selector": {"app": "web"}, "clusterIP": "10.0.0.5", "ports": [{"port": 80, "targetPort": 9090}]}});
     let caller = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop", "namespace": "shop", "uid": "d"}, "spec": {"replicas": 1, "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "c", "env": [{"name": "WEB", "value": "http://web:80"}]}]}}}, "status": {"readyReplicas": 1}});
-    let well = [replica_set(1, 1), pod("web-1", true, "Running", &json!({})), service, caller];
+    let well = [
+        replica_set(1, 1),
+        pod("web-1", true, "Running", &json!({})),
+        service,
+        caller,
+    ];
     assert_eq!(say(&well).verdict, Verdict::Healthy);
     let complaint = json!({"etype": "k8s.log", "event_time": "2026-01-01T00:59:00Z", "first_time": "2026-01-01T00:50:00Z", "count": 90, "severity": "ERROR", "message": "GET http://web:80/: dial tcp 10.0.0.5:80: connect: connection refused", "subject": {"kind": "Pod", "ns": "shop", "name": "shop-1"}});
     let said = say(&[&well[..], &[complaint]].concat());
-    assert_eq!(said.causes[0].fault_type, "service.port_mismatch", "{:?}", said.causes);
+    assert_eq!(
+        said.causes[0].fault_type, "service.port_mismatch",
+        "{:?}",
+        said.causes
+    );
 }
 
 #[test]
 fn a_probe_that_siblings_pass_is_not_at_fault() {
     let refused = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "shop", "uid": "e"}, "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-2", "uid": "web-2"}, "type": "Warning", "reason": "Unhealthy",
         "message": "Readiness probe failed: Get \"http://10.1.0.3:8081/\": dial tcp 10.1.0.3:8081: connect: connection refused", "firstTimestamp": "2026-01-01T00:10:00Z", "lastTimestamp": "2026-01-01T00:59:50Z", "count": 300});
-    let alone = say(&[replica_set(1, 0), pod("web-2", false, "Running", &json!({})), refused.clone()]);
+    let alone = say(&[
+        replica_set(1, 0),
+        pod("web-2", false, "Running", &json!({})),
+        refused.clone(),
+    ]);
     assert_eq!(alone.causes[0].fault_type, "runtime.readiness_wrong_port");
-    let with_sibling =
-        say(&[replica_set(2, 1), pod("web-1", true, "Running", &json!({})), pod("web-2", false, "Running", &json!({})), refused]);
-    assert!(with_sibling.causes.iter().all(|c| c.fault_type != "runtime.readiness_wrong_port"), "{:?}", with_sibling.causes);
+    let with_sibling = say(&[
+        replica_set(2, 1),
+        pod("web-1", true, "Running", &json!({})),
+        pod("web-2", false, "Running", &json!({})),
+        refused,
+    ]);
+    assert!(
+        with_sibling
+            .causes
+            .iter()
+            .all(|c| c.fault_type != "runtime.readiness_wrong_port"),
+        "{:?}",
+        with_sibling.causes
+    );
     assert_ne!(with_sibling.verdict, Verdict::Healthy);
 }
 
@@ -77,9 +120,22 @@ fn pods_without_events_are_not_called_healthy() {
             json!({"containerStatuses": [{"name": "app", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}),
         ),
     ] {
-        let said = say(&[pod("web-1", false, if reason == "CrashLoopBackOff" { "Running" } else { "Pending" }, &extra)]);
+        let said = say(&[pod(
+            "web-1",
+            false,
+            if reason == "CrashLoopBackOff" {
+                "Running"
+            } else {
+                "Pending"
+            },
+            &extra,
+        )]);
         assert_ne!(said.verdict, Verdict::Healthy, "{reason}");
-        assert_eq!(said.causes[0].component, "app/web", "{reason}: {:?}", said.causes);
+        assert_eq!(
+            said.causes[0].component, "app/web",
+            "{reason}: {:?}",
+            said.causes
+        );
     }
 }
 
@@ -90,25 +146,49 @@ fn an_empty_cluster_is_healthy() {
 
 #[test]
 fn documents_one_after_the_other_are_one_input() {
-    let options = Options { top: 10, now: Time(1_900_000_000_000_000), ..Options::default() };
+    let options = Options {
+        top: 10,
+        now: Time(1_900_000_000_000_000),
+        ..Options::default()
+    };
     let event = |name: &str| {
         serde_json::to_string_pretty(&serde_json::json!({"kind": "Event", "apiVersion": "v1", "type": "Warning", "reason": "Failed", "count": 5,
             "metadata": {"name": format!("{name}.1"), "namespace": "shop", "uid": name}, "lastTimestamp": "2026-01-01T10:00:00Z", "firstTimestamp": "2026-01-01T09:58:00Z",
             "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found", "involvedObject": {"kind": "Pod", "namespace": "shop", "name": name}}))
         .unwrap()
     };
-    let analysis = analyze::analyze("two", format!("{}\n{}\n", event("web-1"), event("web-2")).as_bytes(), &options);
-    assert_eq!((analysis.records.applied, analysis.records.rejected), (2, 0), "{:?}", analysis.rejects);
+    let analysis = analyze::analyze(
+        "two",
+        format!("{}\n{}\n", event("web-1"), event("web-2")).as_bytes(),
+        &options,
+    );
+    assert_eq!(
+        (analysis.records.applied, analysis.records.rejected),
+        (2, 0),
+        "{:?}",
+        analysis.rejects
+    );
     assert_eq!(analysis.verdict, Verdict::Cause);
 }
 
 #[test]
 fn what_could_not_be_read_is_not_called_healthy() {
-    let options = Options { top: 10, ..Options::default() };
+    let options = Options {
+        top: 10,
+        ..Options::default()
+    };
     for text in ["hello world", "{}", "{\"a\":1}\n{\"b\":2}\nx"] {
         let analysis = analyze::analyze("garbage", text.as_bytes(), &options);
         assert_eq!(analysis.verdict, Verdict::Inconclusive, "{text}");
-        assert!(analysis.missing_evidence.iter().any(|m| m.contains("could not be read")));
+        assert!(
+            analysis
+                .missing_evidence
+                .iter()
+                .any(|m| m.contains("could not be read"))
+        );
     }
-    assert_eq!(analyze::analyze("empty", b"", &options).verdict, Verdict::Healthy);
+    assert_eq!(
+        analyze::analyze("empty", b"", &options).verdict,
+        Verdict::Healthy
+    );
 }

@@ -1,5 +1,8 @@
 //! kgrca seen from outside.
-#![expect(clippy::unwrap_used, reason = "these are tests: a panic is their answer")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests: a panic is their answer"
+)]
 
 mod api;
 mod arrows;

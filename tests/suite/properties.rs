@@ -9,11 +9,18 @@ use proptest::prelude::*;
 /// The records of a scenario by topic.
 fn streams(name: &str) -> Vec<Vec<Record>> {
     let text = std::fs::read_to_string(repository().join("tests/scenarios").join(name)).unwrap();
-    let mut by_topic: std::collections::BTreeMap<Topic, Vec<Record>> = std::collections::BTreeMap::new();
-    let context = Context { received_at: Time(1_900_000_000_000_000), cluster: Some("prod"), client_id: None };
+    let mut by_topic: std::collections::BTreeMap<Topic, Vec<Record>> =
+        std::collections::BTreeMap::new();
+    let context = Context {
+        received_at: Time(1_900_000_000_000_000),
+        cluster: Some("prod"),
+        client_id: None,
+    };
     for line in text.lines() {
         let (mut records, mut rejects) = (Vec::new(), Vec::new());
-        if let Ok(Some(topic)) = parse::parse_any(line.as_bytes(), &context, &mut records, &mut rejects) {
+        if let Ok(Some(topic)) =
+            parse::parse_any(line.as_bytes(), &context, &mut records, &mut rejects)
+        {
             // State without a time belongs to the listing's end.
             records.retain(|r| r.at != context.received_at);
             by_topic.entry(topic).or_default().extend(records);
@@ -29,7 +36,9 @@ fn interleave(streams: &[Vec<Record>], choices: &[usize]) -> Vec<Record> {
     let total: usize = streams.iter().map(Vec::len).sum();
     let mut turn = 0;
     while out.len() < total {
-        let open: Vec<usize> = (0..streams.len()).filter(|s| at[*s] < streams[*s].len()).collect();
+        let open: Vec<usize> = (0..streams.len())
+            .filter(|s| at[*s] < streams[*s].len())
+            .collect();
         let pick = open[choices[turn % choices.len()] % open.len()];
         turn += 1;
         out.push(streams[pick][at[pick]].clone());
@@ -48,8 +57,12 @@ fn said(records: &[Record], evaluate_each: usize) -> (Vec<(String, String)>, u64
         }
     }
     let evaluation = state.evaluate(state.watermark);
-    let mut causes: Vec<_> =
-        evaluation.ranked.iter().filter_map(|r| r.causal.first()).map(|c| (c.component.clone(), c.fault_type.clone())).collect();
+    let mut causes: Vec<_> = evaluation
+        .ranked
+        .iter()
+        .filter_map(|r| r.causal.first())
+        .map(|c| (c.component.clone(), c.fault_type.clone()))
+        .collect();
     causes.sort();
     (causes, applied)
 }
@@ -77,13 +90,21 @@ fn said_after_snapshot(records: &[Record], at: usize) -> (Vec<(String, String)>,
     let bytes = state.snapshot().unwrap();
     let mut state = ClusterState::from_snapshot(&bytes).unwrap();
     state.restore(&saved).unwrap();
-    assert_eq!(state.snapshot().unwrap(), bytes, "what was read is written as it was");
+    assert_eq!(
+        state.snapshot().unwrap(),
+        bytes,
+        "what was read is written as it was"
+    );
     for record in &records[at..] {
         state.apply(record.clone());
     }
     let evaluation = state.evaluate(state.watermark);
-    let mut causes: Vec<_> =
-        evaluation.ranked.iter().filter_map(|r| r.causal.first()).map(|c| (c.component.clone(), c.fault_type.clone())).collect();
+    let mut causes: Vec<_> = evaluation
+        .ranked
+        .iter()
+        .filter_map(|r| r.causal.first())
+        .map(|c| (c.component.clone(), c.fault_type.clone()))
+        .collect();
     causes.sort();
     (causes, bytes)
 }
@@ -100,7 +121,8 @@ proptest! {
         let mut damaged = bytes;
         let at = cut.index(damaged.len());
         damaged[at] = byte;
-        // Refused or read as something else, but never a panic: the file's checksum is there for the rest.
+        // Refused or read as something else, but never a panic: the file's checksum is there for
+        // the rest.
         let _ = ClusterState::from_snapshot(&damaged);
     }
 
@@ -126,7 +148,10 @@ proptest! {
 /// Names of pods that nobody said are gone after these records of each topic.
 fn living_pods(lines: &[(Topic, String)]) -> Vec<String> {
     let mut state = ClusterState::new("prod");
-    let context = Context { received_at: Time(1_900_000_000_000_000), ..Context::default() };
+    let context = Context {
+        received_at: Time(1_900_000_000_000_000),
+        ..Context::default()
+    };
     for (topic, line) in lines {
         let mut records = Vec::new();
         parse::parse(*topic, line.as_bytes(), &context, &mut records).unwrap();
@@ -135,7 +160,10 @@ fn living_pods(lines: &[(Topic, String)]) -> Vec<String> {
         }
     }
     state.evaluate(state.watermark);
-    let living = state.graph.iter().filter(|(_, r)| r.closed.is_none() && r.kind() == &Kind::Pod);
+    let living = state
+        .graph
+        .iter()
+        .filter(|(_, r)| r.closed.is_none() && r.kind() == &Kind::Pod);
     living.map(|(_, r)| r.name().to_owned()).collect()
 }
 
@@ -147,7 +175,12 @@ fn pod(name: &str, at: &str) -> (Topic, String) {
 }
 
 fn end_of_listing(at: &str, more: &str) -> (Topic, String) {
-    (Topic::Resource, format!(r#"{{"op":"SYNC","at":"2026-01-01T00:{at}Z","cluster":"prod","kind":"Pod","sync_id":"1"{more}}}"#))
+    (
+        Topic::Resource,
+        format!(
+            r#"{{"op":"SYNC","at":"2026-01-01T00:{at}Z","cluster":"prod","kind":"Pod","sync_id":"1"{more}}}"#
+        ),
+    )
 }
 
 fn event(pod: &str, at: &str) -> (Topic, String) {
@@ -159,12 +192,20 @@ fn event(pod: &str, at: &str) -> (Topic, String) {
 
 #[test]
 fn a_listing_closes_what_vanished() {
-    let first = [pod("a", "00:00"), pod("b", "00:00"), end_of_listing("00:01", "")];
+    let first = [
+        pod("a", "00:00"),
+        pod("b", "00:00"),
+        end_of_listing("00:01", ""),
+    ];
     let second = [pod("b", "10:00"), end_of_listing("10:01", "")];
     assert_eq!(living_pods(&[&first[..], &second].concat()), ["b"]);
     // One that came between two listings, and went unseen: the listing says when it began.
     let since = r#","since":"2026-01-01T00:10:00Z""#;
-    let second = [pod("c", "05:00"), pod("b", "10:00"), end_of_listing("10:01", since)];
+    let second = [
+        pod("c", "05:00"),
+        pod("b", "10:00"),
+        end_of_listing("10:01", since),
+    ];
     assert_eq!(living_pods(&[&first[..], &second].concat()), ["b"]);
 }
 
@@ -172,13 +213,22 @@ fn a_listing_closes_what_vanished() {
 fn who_is_only_spoken_of_before_a_listing_that_did_not_name_it_is_gone() {
     let since = r#","since":"2026-01-01T00:10:00Z""#;
     let listing = [pod("b", "10:00"), end_of_listing("10:01", since)];
-    assert_eq!(living_pods(&[&listing[..], &[event("gone", "09:59")]].concat()), ["b"]);
+    assert_eq!(
+        living_pods(&[&listing[..], &[event("gone", "09:59")]].concat()),
+        ["b"]
+    );
     // Spoken of since then, its state may be on its way.
-    assert_eq!(living_pods(&[&listing[..], &[event("new", "10:02")]].concat()), ["b", "new"]);
+    assert_eq!(
+        living_pods(&[&listing[..], &[event("new", "10:02")]].concat()),
+        ["b", "new"]
+    );
     // Its end was told, and nothing before.
     let (_, gone) = pod("brief", "10:03");
     let gone = (Topic::Resource, gone.replace("UPSERT", "DELETE"));
-    assert_eq!(living_pods(&[&listing[..], &[gone, event("brief", "10:03")]].concat()), ["b"]);
+    assert_eq!(
+        living_pods(&[&listing[..], &[gone, event("brief", "10:03")]].concat()),
+        ["b"]
+    );
     // Where nobody lists, nobody knows.
     assert_eq!(living_pods(&[event("old", "09:59")]), ["old"]);
 }

@@ -12,13 +12,21 @@ use kgrca_tests::repository;
 fn cases(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { cases(&path, found) } else { found.push(path) }
+        if path.is_dir() {
+            cases(&path, found)
+        } else {
+            found.push(path)
+        }
     }
     found.sort();
 }
 
 fn options() -> Options {
-    Options { top: KEPT, now: Time(1_900_000_000_000_000), ..Options::default() }
+    Options {
+        top: KEPT,
+        now: Time(1_900_000_000_000_000),
+        ..Options::default()
+    }
 }
 
 fn all() -> Vec<PathBuf> {
@@ -35,32 +43,73 @@ fn causes_are_right() {
         let bytes = std::fs::read(&file).unwrap();
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let analysis = analyze::analyze(&name, &bytes, &options());
-        assert_eq!(analysis.records.rejected, 0, "{name}: {:?}", analysis.rejects);
-        assert_eq!(analysis.records.seen, analysis.records.applied + analysis.records.duplicate, "{name}: counts add up");
+        assert_eq!(
+            analysis.records.rejected, 0,
+            "{name}: {:?}",
+            analysis.rejects
+        );
+        assert_eq!(
+            analysis.records.seen,
+            analysis.records.applied + analysis.records.duplicate,
+            "{name}: counts add up"
+        );
         let label = eval::label(&bytes, &BTreeMap::new()).unwrap();
         for (component, fault) in label.faults.iter().filter(|_| label.faults.len() > 1) {
-            let is_named = analysis.causes.iter().take(3).any(|c| (&c.component, &c.fault_type) == (component, fault));
-            assert!(is_named, "{name}: {component} {fault} is not within the first 3");
+            let is_named = analysis
+                .causes
+                .iter()
+                .take(3)
+                .any(|c| (&c.component, &c.fault_type) == (component, fault));
+            assert!(
+                is_named,
+                "{name}: {component} {fault} is not within the first 3"
+            );
         }
         outcomes.push(eval::judge(&name, &label, &analysis));
     }
     let report = eval::report(Scorer::Causal, outcomes, 0.0);
     let changes = changes(&report.outcomes);
-    assert!(changes.is_empty(), "KGRCA_WRITE_SNAPSHOTS=1 takes these as the new baseline:\n{changes}");
+    assert!(
+        changes.is_empty(),
+        "KGRCA_WRITE_SNAPSHOTS=1 takes these as the new baseline:\n{changes}"
+    );
     // Whatever the baseline says.
-    assert!(report.overall.component_at[0] >= 0.97, "component {}", report.overall.component_at[0]);
-    assert!(report.overall.joint_at[0] >= 0.95, "joint {}", report.overall.joint_at[0]);
-    let false_causes: Vec<_> =
-        report.outcomes.iter().filter(|o| o.expected.is_empty() && o.verdict == kgrca_core::rca::Verdict::Cause).collect();
-    assert!(false_causes.is_empty(), "healthy clusters have no cause: {false_causes:#?}");
+    assert!(
+        report.overall.component_at[0] >= 0.97,
+        "component {}",
+        report.overall.component_at[0]
+    );
+    assert!(
+        report.overall.joint_at[0] >= 0.95,
+        "joint {}",
+        report.overall.joint_at[0]
+    );
+    let false_causes: Vec<_> = report
+        .outcomes
+        .iter()
+        .filter(|o| o.expected.is_empty() && o.verdict == kgrca_core::rca::Verdict::Cause)
+        .collect();
+    assert!(
+        false_causes.is_empty(),
+        "healthy clusters have no cause: {false_causes:#?}"
+    );
 }
 
-/// What every case said last, and where that differs now. Case, `right` or `wrong`, answer; in tab-separated columns.
+/// What every case said last, and where that differs now. Case, `right` or `wrong`, answer; in
+/// tab-separated columns.
 fn changes(outcomes: &[Outcome]) -> String {
     let file = repository().join("tests/suite/snapshots/scenarios.tsv");
     let line = |o: &Outcome| {
-        let right = if o.joint_at[0] < 1.0 { "wrong" } else { "right" };
-        format!("{}\t{right}\t{}", o.case, o.said.as_deref().unwrap_or("nothing"))
+        let right = if o.joint_at[0] < 1.0 {
+            "wrong"
+        } else {
+            "right"
+        };
+        format!(
+            "{}\t{right}\t{}",
+            o.case,
+            o.said.as_deref().unwrap_or("nothing")
+        )
     };
     let now: Vec<String> = outcomes.iter().map(line).collect();
     if std::env::var_os("KGRCA_WRITE_SNAPSHOTS").is_some() {
@@ -70,7 +119,8 @@ fn changes(outcomes: &[Outcome]) -> String {
     let before: BTreeSet<&str> = baseline.lines().collect();
     let after: BTreeSet<&str> = now.iter().map(String::as_str).collect();
     let was = before.difference(&after).map(|l| format!("- {l}\n"));
-    was.chain(after.difference(&before).map(|l| format!("+ {l}\n"))).collect()
+    was.chain(after.difference(&before).map(|l| format!("+ {l}\n")))
+        .collect()
 }
 
 #[test]

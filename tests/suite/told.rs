@@ -5,17 +5,40 @@ use kgrca_core::service::analyze::{self, Analysis, Options};
 use serde_json::{Value, json};
 
 fn say(records: &[Value]) -> Analysis {
-    let text = records.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let text = records
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n");
     let at = Time::parse("2026-01-01T01:00:00Z");
-    analyze::analyze("case", text.as_bytes(), &Options { at, top: 10, now: at.unwrap(), ..Options::default() })
+    analyze::analyze(
+        "case",
+        text.as_bytes(),
+        &Options {
+            at,
+            top: 10,
+            now: at.unwrap(),
+            ..Options::default()
+        },
+    )
 }
 
 /// The first cause as `component fault`; empty without one.
 fn first(records: &[Value]) -> String {
-    say(records).causes.first().map(|c| format!("{} {}", c.component, c.fault_type)).unwrap_or_default()
+    say(records)
+        .causes
+        .first()
+        .map(|c| format!("{} {}", c.component, c.fault_type))
+        .unwrap_or_default()
 }
 
-fn event(kind: &str, name: &str, reason: &str, message: &str, (from, to, count): (&str, &str, u32)) -> Value {
+fn event(
+    kind: &str,
+    name: &str,
+    reason: &str,
+    message: &str,
+    (from, to, count): (&str, &str, u32),
+) -> Value {
     json!({"etype": "k8s.event", "severity": "WARNING", "reason": reason, "message": message, "count": count,
         "first_time": format!("2026-01-01T{from}Z"), "event_time": format!("2026-01-01T{to}Z"),
         "subject": {"kind": kind, "ns": "shop", "name": name}})
@@ -38,7 +61,12 @@ fn pod(name: &str, app: &str, container: &Value, status: &Value) -> Value {
 
 fn well(name: &str, app: &str) -> Value {
     let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
-    pod(name, app, &json!({"name": "main", "image": "r.example/x:1"}), &status)
+    pod(
+        name,
+        app,
+        &json!({"name": "main", "image": "r.example/x:1"}),
+        &status,
+    )
 }
 
 fn service(name: &str, app: &str, port: u16) -> Value {
@@ -52,12 +80,23 @@ const NOW: (&str, &str, u32) = ("00:50:00", "00:59:50", 90);
 fn an_alert_alone_leads_to_whom_it_names() {
     let node = alert(&json!({"alertname": "KubeNodeNotReady", "node": "n7"}));
     assert_eq!(first(&[node]), "node/n7 node.kubelet_down");
-    let crashing = alert(&json!({"alertname": "KubePodCrashLooping", "namespace": "shop", "pod": "web-5d9f8b6c5-x7k2p"}));
+    let crashing = alert(
+        &json!({"alertname": "KubePodCrashLooping", "namespace": "shop", "pod": "web-5d9f8b6c5-x7k2p"}),
+    );
     assert_eq!(first(&[crashing]), "app/web runtime.crash_on_start");
-    let behind = alert(&json!({"alertname": "KubeDeploymentReplicasMismatch", "namespace": "shop", "deployment": "web"}));
-    assert_eq!(first(std::slice::from_ref(&behind)), "app/web runtime.rollout_stuck");
+    let behind = alert(
+        &json!({"alertname": "KubeDeploymentReplicasMismatch", "namespace": "shop", "deployment": "web"}),
+    );
+    assert_eq!(
+        first(std::slice::from_ref(&behind)),
+        "app/web runtime.rollout_stuck"
+    );
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop", "uid": "d"}, "spec": {"replicas": 1}, "status": {"readyReplicas": 1, "updatedReplicas": 1}});
-    assert_eq!(first(&[behind, deployment]), "", "the state at hand says more");
+    assert_eq!(
+        first(&[behind, deployment]),
+        "",
+        "the state at hand says more"
+    );
 }
 
 #[test]
@@ -66,24 +105,44 @@ fn a_refusal_that_was_not_repeated_is_over() {
         let message = "Error creating: pods \"web-5d9f8b6c5-\" is forbidden: error looking up service account shop/web: serviceaccount \"web\" not found";
         event("ReplicaSet", "web-5d9f8b6c5", "FailedCreate", message, when)
     };
-    assert_eq!(first(&[refusal(("00:50:00", "00:57:30", 14))]), "app/web admission.service_account_missing");
-    assert_eq!(first(&[refusal(("00:55:00", "00:55:01", 3))]), "", "the next try was due seconds later");
+    assert_eq!(
+        first(&[refusal(("00:50:00", "00:57:30", 14))]),
+        "app/web admission.service_account_missing"
+    );
+    assert_eq!(
+        first(&[refusal(("00:55:00", "00:55:01", 3))]),
+        "",
+        "the next try was due seconds later"
+    );
 }
 
 #[test]
 fn a_complaint_that_fell_silent_is_over() {
     let line = "GET http://stock:80/: dial tcp 10.0.0.9:80: connect: connection refused";
-    let cluster = [service("stock", "stock", 80), well("stock-1", "stock"), well("web-1", "web"), well("api-1", "api")];
-    let complaints = |when| [log("web-1", "ERROR", line, when), log("api-1", "ERROR", line, when)];
+    let cluster = [
+        service("stock", "stock", 80),
+        well("stock-1", "stock"),
+        well("web-1", "web"),
+        well("api-1", "api"),
+    ];
+    let complaints = |when| {
+        [
+            log("web-1", "ERROR", line, when),
+            log("api-1", "ERROR", line, when),
+        ]
+    };
     let goes_on = [&cluster[..], &complaints(NOW)].concat();
     assert_eq!(first(&goes_on), "app/stock dependency.down");
     let stopped = [&cluster[..], &complaints(("00:50:00", "00:55:00", 300))].concat();
-    assert_eq!(first(&stopped), "", "one a second, and then none for five minutes");
+    assert_eq!(
+        first(&stopped),
+        "",
+        "one a second, and then none for five minutes"
+    );
 }
 
 fn crashed(args: &[&str], code: i64) -> Value {
-    let terminated =
-        json!({"exitCode": code, "reason": "Error", "startedAt": "2026-01-01T00:58:00Z", "finishedAt": "2026-01-01T00:58:30Z"});
+    let terminated = json!({"exitCode": code, "reason": "Error", "startedAt": "2026-01-01T00:58:00Z", "finishedAt": "2026-01-01T00:58:30Z"});
     let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": [{"name": "main", "ready": false, "restartCount": 5,
         "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": terminated}}]});
     let container = json!({"name": "main", "image": "r.example/cache:7", "command": ["cache-server"], "args": args, "livenessProbe": {"tcpSocket": {"port": 7000}}, "ports": [{"containerPort": 6000}]});
@@ -92,9 +151,20 @@ fn crashed(args: &[&str], code: i64) -> Value {
 
 #[test]
 fn a_program_that_complains_about_a_word_of_its_command_line() {
-    let said = log("cache-1", "ERROR", ">>> 'maxmemmory 100mb' Bad directive or wrong number of arguments", NOW);
-    assert_eq!(first(&[crashed(&["--maxmemmory", "100mb"], 1), said.clone()]), "app/cache config.arguments_invalid");
-    assert_eq!(first(&[crashed(&["--maxmemory", "100mb"], 1), said]), "app/cache runtime.crash_on_start");
+    let said = log(
+        "cache-1",
+        "ERROR",
+        ">>> 'maxmemmory 100mb' Bad directive or wrong number of arguments",
+        NOW,
+    );
+    assert_eq!(
+        first(&[crashed(&["--maxmemmory", "100mb"], 1), said.clone()]),
+        "app/cache config.arguments_invalid"
+    );
+    assert_eq!(
+        first(&[crashed(&["--maxmemory", "100mb"], 1), said]),
+        "app/cache runtime.crash_on_start"
+    );
 }
 
 #[test]
@@ -108,7 +178,10 @@ fn who_is_ended_by_the_kubelet_does_not_crash() {
     );
     let failing = "Liveness probe failed: dial tcp 10.1.0.3:7000: connect: connection refused";
     let unhealthy = event("Pod", "cache-1", "Unhealthy", failing, NOW);
-    assert_eq!(first(&[crashed(&[], 2), unhealthy.clone(), killing]), "app/cache runtime.liveness_wrong_port");
+    assert_eq!(
+        first(&[crashed(&[], 2), unhealthy.clone(), killing]),
+        "app/cache runtime.liveness_wrong_port"
+    );
     let earlier = event(
         "Pod",
         "cache-1",
@@ -117,7 +190,14 @@ fn who_is_ended_by_the_kubelet_does_not_crash() {
         ("00:40:00", "00:40:00", 1),
     );
     let crash = say(&[crashed(&[], 2), unhealthy, earlier]);
-    assert!(crash.causes.iter().any(|c| c.fault_type == "runtime.crash_on_start"), "{:?}", crash.causes);
+    assert!(
+        crash
+            .causes
+            .iter()
+            .any(|c| c.fault_type == "runtime.crash_on_start"),
+        "{:?}",
+        crash.causes
+    );
 }
 
 #[test]
@@ -128,16 +208,31 @@ fn a_store_is_known_by_how_it_speaks_when_it_is_the_only_one() {
         "Data source rejected establishment of connection, message from server: \"Too many connections\"",
         NOW,
     );
-    let cluster = [service("orders", "orders", 3306), well("orders-1", "orders"), well("web-1", "web"), full];
+    let cluster = [
+        service("orders", "orders", 3306),
+        well("orders-1", "orders"),
+        well("web-1", "web"),
+        full,
+    ];
     assert_eq!(first(&cluster), "app/orders dependency.connection_limit");
     let second = [service("users", "users", 5432), well("users-1", "users")];
-    assert_eq!(first(&[&cluster[..], &second].concat()), "app/web dependency.connection_limit", "of two nobody can tell");
+    assert_eq!(
+        first(&[&cluster[..], &second].concat()),
+        "app/web dependency.connection_limit",
+        "of two nobody can tell"
+    );
 }
 
 #[test]
 fn a_dns_server_is_known_by_its_events() {
-    let lookup =
-        |pod: &str, name: &str| log(pod, "ERROR", &format!("dial tcp: lookup {name} on 10.0.0.10:53: server misbehaving"), NOW);
+    let lookup = |pod: &str, name: &str| {
+        log(
+            pod,
+            "ERROR",
+            &format!("dial tcp: lookup {name} on 10.0.0.10:53: server misbehaving"),
+            NOW,
+        )
+    };
     let mut server = event(
         "Pod",
         "coredns-7c44b9c6d8-h2v8k",
@@ -146,17 +241,30 @@ fn a_dns_server_is_known_by_its_events() {
         NOW,
     );
     server["subject"]["ns"] = "kube-system".into();
-    let two = [lookup("web-5d9f8b6c5-x7k2p", "stock"), lookup("api-6f89c99b76-tqqgl", "users"), server.clone()];
+    let two = [
+        lookup("web-5d9f8b6c5-x7k2p", "stock"),
+        lookup("api-6f89c99b76-tqqgl", "users"),
+        server.clone(),
+    ];
     assert_eq!(first(&two), "app/coredns controlplane.dns_down");
     let one = [lookup("web-5d9f8b6c5-x7k2p", "stock"), server];
-    assert!(say(&one).causes.iter().all(|c| c.fault_type != "controlplane.dns_down"), "one name may be wrong");
+    assert!(
+        say(&one)
+            .causes
+            .iter()
+            .all(|c| c.fault_type != "controlplane.dns_down"),
+        "one name may be wrong"
+    );
 }
 
 #[test]
 fn a_webhook_that_fails_is_to_blame_and_not_whom_it_keeps_out() {
     let message = "Error creating: Internal error occurred: failed calling webhook \"gate.example.com\": failed to call webhook: Post \"https://gate.policy.svc:443/check?timeout=10s\": no endpoints available for service \"gate\"";
     let refused = |name: &str| event("ReplicaSet", name, "FailedCreate", message, NOW);
-    assert_eq!(first(&[refused("web-5d9f8b6c5"), refused("api-6f89c99b76")]), "app/gate admission.webhook_unavailable");
+    assert_eq!(
+        first(&[refused("web-5d9f8b6c5"), refused("api-6f89c99b76")]),
+        "app/gate admission.webhook_unavailable"
+    );
 }
 
 #[test]
@@ -167,19 +275,43 @@ fn what_nobody_misses_was_turned_off_on_purpose() {
             "status": {"replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas}})
     };
     let off = object("news", 0, &json!([]));
-    let caller = object("gateway", 1, &json!([{"name": "NEWS", "value": "http://news:80"}]));
+    let caller = object(
+        "gateway",
+        1,
+        &json!([{"name": "NEWS", "value": "http://news:80"}]),
+    );
     let cluster = [off, caller, service("news", "news", 80)];
     assert_eq!(first(&cluster), "");
-    let missed = alert(&json!({"alertname": "HighErrorRate", "namespace": "shop", "deployment": "gateway"}));
-    assert_eq!(first(&[&cluster[..], &[missed]].concat()), "app/news runtime.scaled_to_zero");
+    let missed =
+        alert(&json!({"alertname": "HighErrorRate", "namespace": "shop", "deployment": "gateway"}));
+    assert_eq!(
+        first(&[&cluster[..], &[missed]].concat()),
+        "app/news runtime.scaled_to_zero"
+    );
 }
 
 #[test]
 fn an_incident_of_a_pod_whose_state_did_not_arrive_yet_starts_when_it_was_spoken_of() {
     let message = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.";
-    let said = say(&[event("Pod", "front-c85759b84-q7c6z", "FailedScheduling", message, ("00:58:00", "00:59:00", 3))]);
-    let started: Vec<String> = said.incidents.iter().map(|i| i.started_at.to_string()).collect();
+    let said = say(&[event(
+        "Pod",
+        "front-c85759b84-q7c6z",
+        "FailedScheduling",
+        message,
+        ("00:58:00", "00:59:00", 3),
+    )]);
+    let started: Vec<String> = said
+        .incidents
+        .iter()
+        .map(|i| i.started_at.to_string())
+        .collect();
     assert_eq!(started.len(), 1, "{started:?}");
     assert!(started[0].starts_with("2026-01-01T00:5"), "{started:?}");
-    assert!(said.causes.iter().all(|c| c.timestamp.to_string().starts_with("2026-01-01")), "{:?}", said.causes);
+    assert!(
+        said.causes
+            .iter()
+            .all(|c| c.timestamp.to_string().starts_with("2026-01-01")),
+        "{:?}",
+        said.causes
+    );
 }

@@ -23,9 +23,13 @@ pub fn records(now: Time) -> VecDeque<Sent> {
 }
 
 fn fault(case: &str, now: Time) -> Vec<Sent> {
-    let path = repository().join("tests/scenarios").join(format!("{case}.jsonl"));
+    let path = repository()
+        .join("tests/scenarios")
+        .join(format!("{case}.jsonl"));
     let text = std::fs::read_to_string(&path).unwrap();
-    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let head = lines.next().unwrap();
     let seen = Time::parse(head["value"]["collected_at"].as_str().unwrap()).unwrap();
     let sent = |mut line: Value| {

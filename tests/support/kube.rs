@@ -17,7 +17,9 @@ pub struct Kube {
 impl Kube {
     /// Starts a cluster without nodes.
     pub fn start() -> Self {
-        Self { service: Service::start("kube") }
+        Self {
+            service: Service::start("kube"),
+        }
     }
 
     /// The administrator's credentials.
@@ -30,19 +32,45 @@ impl Kube {
         let script = repository().join("tests/services/kube.sh");
         let (first, count) = (first.to_string(), count.to_string());
         let arguments = [installed("kube"), self.service.data().to_owned()];
-        let made = Command::new(script).arg("nodes").args(arguments).args([first, count]).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let made = Command::new(script)
+            .arg("nodes")
+            .args(arguments)
+            .args([first, count])
+            .output()
+            .unwrap();
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
     }
 
     /// Runs kubectl as the administrator.
     pub fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> Output {
         use std::io::Write;
         let mut command = Command::new(installed("kube").join("kube"));
-        command.arg("kubectl").arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
-        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command
+            .arg("kubectl")
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig())
+            .args(arguments);
+        command.stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         if let Some(text) = input {
-            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            child
+                .stdin
+                .take()
+                .unwrap()
+                .write_all(text.as_bytes())
+                .unwrap();
         }
         child.wait_with_output().unwrap()
     }
@@ -50,7 +78,11 @@ impl Kube {
     /// The same, and it must succeed. Returns what it printed.
     pub fn does(&self, arguments: &[&str], input: Option<&str>) -> String {
         let done = self.kubectl(arguments, input);
-        assert!(done.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "kubectl {arguments:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8(done.stdout).unwrap()
     }
 
@@ -62,17 +94,24 @@ impl Kube {
     /// An object, if it is there.
     pub fn get(&self, arguments: &[&str]) -> Option<Value> {
         let told = self.kubectl(&[&["get", "-o", "json"], arguments].concat(), None);
-        told.status.success().then(|| serde_json::from_slice(&told.stdout).unwrap())
+        told.status
+            .success()
+            .then(|| serde_json::from_slice(&told.stdout).unwrap())
     }
 
     /// Kills a part of the control plane, such as `apiserver`.
     pub fn kill(&self, part: &str) {
         let pid = std::fs::read_to_string(self.service.data().join(part).join("pid")).unwrap();
-        Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+        Command::new("kill")
+            .args(["-9", pid.trim()])
+            .status()
+            .unwrap();
         // Nobody starts what seems to run.
         let is_over = || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-            stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            stat.rsplit_once(')')
+                .is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
         };
         while !is_over() {
             std::thread::sleep(Duration::from_millis(5));
@@ -109,7 +148,11 @@ impl AgentProcess {
         std::fs::create_dir_all(folder).unwrap();
         let (ready, log) = (folder.join("ready"), folder.join("agent.log"));
         let _ = std::fs::remove_file(&ready);
-        let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let out = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let child = Command::new(binary("kgrcad"))
             .arg("agent")
             .env_remove("KUBERNETES_SERVICE_HOST")
@@ -125,10 +168,18 @@ impl AgentProcess {
         let deadline = Instant::now() + Duration::from_secs(30);
         let url = loop {
             let text = std::fs::read_to_string(&ready).unwrap_or_default();
-            if let Some(url) = text.lines().find_map(|l| l.strip_prefix("listen=")).filter(|_| text.contains("pid=")) {
+            if let Some(url) = text
+                .lines()
+                .find_map(|l| l.strip_prefix("listen="))
+                .filter(|_| text.contains("pid="))
+            {
                 break url.to_owned();
             }
-            assert!(Instant::now() < deadline, "{}", std::fs::read_to_string(&log).unwrap_or_default());
+            assert!(
+                Instant::now() < deadline,
+                "{}",
+                std::fs::read_to_string(&log).unwrap_or_default()
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
         Self { child, url, log }
@@ -147,13 +198,25 @@ impl AgentProcess {
 
     /// Ends it in order.
     pub fn terminate(mut self) {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(self.child.wait().unwrap().success(), "{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(
+            self.child.wait().unwrap().success(),
+            "{}",
+            std::fs::read_to_string(&self.log).unwrap_or_default()
+        );
     }
 
     /// How it fares, as it says itself.
     pub async fn status(&self) -> Value {
-        reqwest::get(format!("{}/status", self.url)).await.unwrap().json().await.unwrap()
+        reqwest::get(format!("{}/status", self.url))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
     }
 }
 

@@ -39,7 +39,11 @@ impl Proxy {
     pub async fn start(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let proxy = Self { mode: Arc::default(), target: Arc::new(AtomicU16::new(target)), port };
+        let proxy = Self {
+            mode: Arc::default(),
+            target: Arc::new(AtomicU16::new(target)),
+            port,
+        };
         let shared = proxy.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
@@ -67,7 +71,10 @@ impl Proxy {
         if self.is(Mode::Cut) {
             return;
         }
-        let Ok(far) = TcpStream::connect(("127.0.0.1", self.target.load(Ordering::Relaxed))).await else { return };
+        let Ok(far) = TcpStream::connect(("127.0.0.1", self.target.load(Ordering::Relaxed))).await
+        else {
+            return;
+        };
         let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
         tokio::select! {
             () = self.pump(near_in, far_out) => {}
@@ -82,10 +89,16 @@ impl Proxy {
         }
     }
 
-    async fn pump(&self, mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf) {
+    async fn pump(
+        &self,
+        mut from: tokio::net::tcp::OwnedReadHalf,
+        mut to: tokio::net::tcp::OwnedWriteHalf,
+    ) {
         let mut buffer = vec![0; 64 << 10];
         loop {
-            let Ok(len @ 1..) = from.read(&mut buffer).await else { return };
+            let Ok(len @ 1..) = from.read(&mut buffer).await else {
+                return;
+            };
             while self.is(Mode::Stall) {
                 tokio::time::sleep(LOOK).await;
             }

@@ -56,11 +56,19 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ready = folder.join("ready");
         let _ = std::fs::remove_file(&ready);
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("daemon.log")).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join("daemon.log"))
+            .unwrap();
         let child = Command::new(crate::binary("kgrcad"))
             .arg("--data")
             .arg(folder)
-            .args(if options.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
+            .args(if options.contains(&"--listen") {
+                &[][..]
+            } else {
+                &["--listen", "127.0.0.1:0"]
+            })
             .args(["--metrics-listen", "127.0.0.1:0", "--ready-file"])
             .arg(&ready)
             .args(options)
@@ -76,13 +84,33 @@ impl Server {
             if text.contains("metrics=") && text.ends_with('\n') {
                 break text;
             }
-            assert!(Instant::now() < deadline, "{}", std::fs::read_to_string(folder.join("daemon.log")).unwrap_or_default());
+            assert!(
+                Instant::now() < deadline,
+                "{}",
+                std::fs::read_to_string(folder.join("daemon.log")).unwrap_or_default()
+            );
             std::thread::sleep(Duration::from_millis(5));
         };
-        let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).unwrap().to_owned();
-        let given = environment.iter().find(|(name, _)| *name == "KGRCA_OPERATOR_KEY").map(|(_, key)| (*key).to_owned());
-        let operator = given.unwrap_or_else(|| std::fs::read_to_string(folder.join("operator.key")).unwrap());
-        Self { child, folder: folder.to_owned(), url: line("api="), metrics: line("metrics="), operator, http: Client::new() }
+        let line = |name: &str| {
+            text.lines()
+                .find_map(|l| l.strip_prefix(name))
+                .unwrap()
+                .to_owned()
+        };
+        let given = environment
+            .iter()
+            .find(|(name, _)| *name == "KGRCA_OPERATOR_KEY")
+            .map(|(_, key)| (*key).to_owned());
+        let operator =
+            given.unwrap_or_else(|| std::fs::read_to_string(folder.join("operator.key")).unwrap());
+        Self {
+            child,
+            folder: folder.to_owned(),
+            url: line("api="),
+            metrics: line("metrics="),
+            operator,
+            http: Client::new(),
+        }
     }
 
     /// Its process id.
@@ -110,23 +138,38 @@ impl Server {
 
     /// Sends it a signal, such as `STOP` or `CONT`.
     pub fn signal(&self, signal: &str) {
-        Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status().unwrap();
+        Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(self.child.id().to_string())
+            .status()
+            .unwrap();
     }
 
     /// Ends it in order. Returns whether it left with success.
     pub fn terminate(mut self) -> bool {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
         self.child.wait().unwrap().success()
     }
 
     /// Calls a route.
-    pub async fn call(&self, method: Method, path: &str, key: Option<&str>, body: Option<Vec<u8>>) -> Response {
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Vec<u8>>,
+    ) -> Response {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(key) = key {
             request = request.header("x-api-key", key);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
         }
         request.send().await.unwrap()
     }
@@ -143,24 +186,49 @@ impl Server {
     /// Creates a tenant.
     pub async fn tenant(&self, name: &str, plan: &str) -> Tenant {
         let body = json!({"name": name, "plan": plan}).to_string().into_bytes();
-        let response = self.call(Method::POST, "/api/v1/admin/clients", Some(&self.operator), Some(body)).await;
+        let response = self
+            .call(
+                Method::POST,
+                "/api/v1/admin/clients",
+                Some(&self.operator),
+                Some(body),
+            )
+            .await;
         assert_eq!(response.status(), 201);
         Tenant::told(&response.json().await.unwrap())
     }
 
     /// Creates a key with scopes.
     pub async fn key(&self, tenant: &Tenant, scopes: &[&str]) -> (String, String) {
-        let body = json!({"name": "test", "scopes": scopes}).to_string().into_bytes();
-        let response =
-            self.call(Method::POST, &format!("/api/v1/admin/clients/{}/keys", tenant.id), Some(&self.operator), Some(body)).await;
+        let body = json!({"name": "test", "scopes": scopes})
+            .to_string()
+            .into_bytes();
+        let response = self
+            .call(
+                Method::POST,
+                &format!("/api/v1/admin/clients/{}/keys", tenant.id),
+                Some(&self.operator),
+                Some(body),
+            )
+            .await;
         assert_eq!(response.status(), 201);
         let created: Value = response.json().await.unwrap();
-        (created["key_id"].as_str().unwrap().into(), created["api_key"].as_str().unwrap().into())
+        (
+            created["key_id"].as_str().unwrap().into(),
+            created["api_key"].as_str().unwrap().into(),
+        )
     }
 
     /// Sends records; returns the answer.
     pub async fn ingest(&self, tenant: &Tenant, kind: &str, body: Vec<u8>) -> Value {
-        let response = self.call(Method::POST, &format!("/api/v1/ingest/{kind}"), Some(&tenant.key), Some(body)).await;
+        let response = self
+            .call(
+                Method::POST,
+                &format!("/api/v1/ingest/{kind}"),
+                Some(&tenant.key),
+                Some(body),
+            )
+            .await;
         let status = response.status();
         let text = response.text().await.unwrap();
         assert_eq!(status, 202, "{text}");

@@ -1,4 +1,5 @@
-//! Real servers for tests: started by the scripts of `tests/services` on free ports, in temporary folders.
+//! Real servers for tests: started by the scripts of `tests/services` on free ports, in temporary
+//! folders.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -25,19 +26,21 @@ pub struct Service {
 
 /// Where a server is installed; `tests/run.sh` says so.
 pub fn installed(name: &str) -> PathBuf {
-    let folder =
-        std::env::var_os("KGRCA_SERVICES").expect("KGRCA_SERVICES names the folder of the servers: ./tests/run.sh installs them");
+    let folder = std::env::var_os("KGRCA_SERVICES")
+        .expect("KGRCA_SERVICES names the folder of the servers: ./tests/run.sh installs them");
     PathBuf::from(folder).join(name)
 }
 
-/// Ports in a row that are free, and nobody else's of this process. They lie below those that the system gives to connections:
-/// what was killed finds its own free when it starts again.
+/// Ports in a row that are free, and nobody else's of this process. They lie below those that the
+/// system gives to connections: what was killed finds its own free when it starts again.
 fn ports(count: u16) -> u16 {
     const FIRST: u32 = 15_000;
     const COUNT: u32 = 17_000;
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     loop {
-        let next = std::process::id().wrapping_mul(64).wrapping_add(TAKEN.fetch_add(u32::from(count), Ordering::Relaxed));
+        let next = std::process::id()
+            .wrapping_mul(64)
+            .wrapping_add(TAKEN.fetch_add(u32::from(count), Ordering::Relaxed));
         let first = (FIRST + next % COUNT) as u16;
         if (first..first + count).all(|p| TcpListener::bind(("127.0.0.1", p)).is_ok()) {
             return first;
@@ -60,14 +63,29 @@ impl Service {
     pub fn with(name: &'static str, door: Option<u16>, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Servers that do not run as root look into it.
-        Command::new("chmod").arg("755").arg(folder.path()).status().unwrap();
+        Command::new("chmod")
+            .arg("755")
+            .arg(folder.path())
+            .status()
+            .unwrap();
         let data = folder.path().join(name);
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let mut service = Self { name, data, port: 0, door: 0, environment, _folder: Some(folder) };
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let mut service = Self {
+            name,
+            data,
+            port: 0,
+            door: 0,
+            environment,
+            _folder: Some(folder),
+        };
         for _ in 0..3 {
             service.port = ports(4);
             service.door = door.unwrap_or(service.port);
-            // Another test may take a port in between: then others are tried, on nothing that the first try left.
+            // Another test may take a port in between: then others are tried, on nothing that the
+            // first try left.
             if service.started().is_ok() {
                 return service;
             }
@@ -86,7 +104,9 @@ impl Service {
     }
 
     fn started(&self) -> Result<(), String> {
-        let script = repository().join("tests/services").join(format!("{}.sh", self.name));
+        let script = repository()
+            .join("tests/services")
+            .join(format!("{}.sh", self.name));
         let started = Command::new(&script)
             .arg("start")
             .arg(installed(self.name))
@@ -96,22 +116,39 @@ impl Service {
             .envs(self.environment.iter().map(|(k, v)| (k, v)))
             .output()
             .unwrap();
-        if started.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&started.stderr).into_owned()) }
+        if started.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&started.stderr).into_owned())
+        }
     }
 
     fn process(&self) -> String {
-        std::fs::read_to_string(self.data.join("pid")).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.data.join("pid"))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     /// Sends it a signal, such as `KILL`, `STOP` or `CONT`.
     pub fn signal(&self, signal: &str) {
-        Command::new("kill").arg(format!("-{signal}")).arg(self.process()).status().unwrap();
+        Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(self.process())
+            .status()
+            .unwrap();
     }
 
     /// Kills it and waits for its end; its data stays.
     pub fn kill(&self) {
-        let script = repository().join("tests/services").join(format!("{}.sh", self.name));
-        Command::new(script).arg("stop").arg(&self.data).status().unwrap();
+        let script = repository()
+            .join("tests/services")
+            .join(format!("{}.sh", self.name));
+        Command::new(script)
+            .arg("stop")
+            .arg(&self.data)
+            .status()
+            .unwrap();
     }
 
     /// Where its data is.
@@ -135,7 +172,10 @@ impl Service {
     pub fn tls_url(&self) -> String {
         let ca = installed("kafka").join("tls/ca.crt");
         let port = self.port + 1;
-        format!("kafka://admin:admin-secret@localhost:{port}?tls=true&ca={}&replication=1", ca.display())
+        format!(
+            "kafka://admin:admin-secret@localhost:{port}?tls=true&ca={}&replication=1",
+            ca.display()
+        )
     }
 }
 
@@ -148,11 +188,18 @@ impl Drop for Service {
 /// Servers that tests share; `tests/run.sh` ends them by their process ids.
 fn shared(name: &'static str, place: &'static OnceLock<Service>) -> &'static Service {
     place.get_or_init(|| {
-        let folder =
-            std::env::var_os("KGRCA_SERVICES_DATA").expect("KGRCA_SERVICES_DATA names a folder: ./tests/run.sh makes it");
+        let folder = std::env::var_os("KGRCA_SERVICES_DATA")
+            .expect("KGRCA_SERVICES_DATA names a folder: ./tests/run.sh makes it");
         let data = PathBuf::from(folder).join(format!("{name}-{}", std::process::id()));
         let port = ports(4);
-        let service = Service { name, data, port, door: port, environment: Vec::new(), _folder: None };
+        let service = Service {
+            name,
+            data,
+            port,
+            door: port,
+            environment: Vec::new(),
+            _folder: None,
+        };
         service.run();
         service
     })
@@ -185,7 +232,18 @@ pub fn redis() -> &'static Service {
 /// A new database of the shared PostgreSQL, as a URL.
 pub fn database(name: &str) -> String {
     let url = postgres().url();
-    let client = std::process::Command::new("psql").arg(&url).args(["-qc", &format!("CREATE DATABASE {name}")]).output().unwrap();
-    assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
-    url.replace("5432/postgres", name).rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).unwrap()
+    let client = std::process::Command::new("psql")
+        .arg(&url)
+        .args(["-qc", &format!("CREATE DATABASE {name}")])
+        .output()
+        .unwrap();
+    assert!(
+        client.status.success(),
+        "{}",
+        String::from_utf8_lossy(&client.stderr)
+    );
+    url.replace("5432/postgres", name)
+        .rsplit_once('/')
+        .map(|(server, _)| format!("{server}/{name}"))
+        .unwrap()
 }

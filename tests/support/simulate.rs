@@ -12,15 +12,24 @@ pub struct Size {
     pub workloads: usize,
     /// Pods of each workload.
     pub replicas: usize,
-    /// How many workloads log errors; the share of error lines in the stream is the same for every number.
+    /// How many workloads log errors; the share of error lines in the stream is the same for every
+    /// number.
     pub noisy: usize,
 }
 
 impl Size {
     /// 50 nodes, 2,000 pods, 300 Services and a little more.
-    pub const USUAL: Self = Self { nodes: 50, workloads: 333, replicas: 6, noisy: 17 };
+    pub const USUAL: Self = Self {
+        nodes: 50,
+        workloads: 333,
+        replicas: 6,
+        noisy: 17,
+    };
     /// The same when every workload complains.
-    pub const STORM: Self = Self { noisy: 333, ..Self::USUAL };
+    pub const STORM: Self = Self {
+        noisy: 333,
+        ..Self::USUAL
+    };
 }
 
 /// A cluster whose records depend on the seed alone.
@@ -37,7 +46,11 @@ pub type Sent = (Topic, Vec<u8>);
 impl Cluster {
     /// A cluster at an instant.
     pub fn new(size: Size, seed: u64, now: Time) -> Self {
-        Self { size, seed: seed.max(1), now: now.0 }
+        Self {
+            size,
+            seed: seed.max(1),
+            now: now.0,
+        }
     }
 
     /// A number below `n`, by xorshift.
@@ -63,7 +76,12 @@ impl Cluster {
 
     /// Everything that exists, as a first listing sends it.
     pub fn listing(&mut self) -> impl Iterator<Item = Sent> + '_ {
-        let Size { nodes, workloads, replicas, .. } = self.size;
+        let Size {
+            nodes,
+            workloads,
+            replicas,
+            ..
+        } = self.size;
         let nodes = (0..nodes).map(|n| (n, None));
         let of = move |w| (0..replicas + 3).map(move |part| (w, Some(part)));
         nodes.chain((0..workloads).flat_map(of)).map(|(n, part)| {
@@ -81,7 +99,10 @@ impl Cluster {
     /// The next record of the running cluster: 90 % logs, 6 % events, 3.9 % objects, .1 % alerts.
     pub fn next_record(&mut self) -> Sent {
         self.now += 300;
-        let (w, r) = (self.random(self.size.workloads), self.random(self.size.replicas));
+        let (w, r) = (
+            self.random(self.size.workloads),
+            self.random(self.size.replicas),
+        );
         match self.random(1000) {
             0..900 => (Topic::Logs, self.log(w, r)),
             900..960 => (Topic::Events, self.event(w, r)),
@@ -94,9 +115,15 @@ impl Cluster {
         let request = self.random(1_000_000_000);
         let kind = self.random(1000);
         // Errors come from the noisy ones alone, however many others there are.
-        let w = if kind < 5 { w % self.size.noisy * (self.size.workloads / self.size.noisy) } else { w };
+        let w = if kind < 5 {
+            w % self.size.noisy * (self.size.workloads / self.size.noisy)
+        } else {
+            w
+        };
         let message = match kind {
-            0..5 => format!("level=error msg=\"request failed\" request={request} err=\"upstream timeout after 3s\""),
+            0..5 => format!(
+                "level=error msg=\"request failed\" request={request} err=\"upstream timeout after 3s\""
+            ),
             5..20 => format!("level=warn msg=\"slow request\" request={request} took=1.2s"),
             _ => format!(
                 "level=info ts={} msg=\"handled request\" method=GET path=/api/v1/items/{request} status=200 bytes=5120 took=12ms",
@@ -123,7 +150,15 @@ impl Cluster {
         json!({"status": "resolved", "cluster": "prod", "fingerprint": format!("f{n}"), "labels": {"alertname": "HighLatency", "namespace": self.namespace(w), "service": format!("svc-{w}"), "severity": "warning"}, "annotations": {"summary": "p99 above 1s"}, "startsAt": self.at(), "endsAt": self.at()}).to_string().into_bytes()
     }
 
-    fn meta(&self, kind: &str, w: usize, name: &str, uid: &str, labels: &Value, owners: &Value) -> Value {
+    fn meta(
+        &self,
+        kind: &str,
+        w: usize,
+        name: &str,
+        uid: &str,
+        labels: &Value,
+        owners: &Value,
+    ) -> Value {
         json!({"name": name, "namespace": self.namespace(w), "uid": uid, "creationTimestamp": Time(1_767_225_600_000_000).to_string(), "resourceVersion": self.now.to_string(), "generation": 1, "labels": labels, "ownerReferences": owners,
             "annotations": {"kubernetes.io/description": format!("{kind} {name} of the simulated cluster")},
             "managedFields": [{"manager": "kube-controller-manager", "operation": "Update", "apiVersion": "v1", "time": self.at(), "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:labels": {".": {}, "f:app": {}, "f:pod-template-hash": {}}, "f:ownerReferences": {".": {}, "k:{\"uid\":\"x\"}": {}}}, "f:spec": {"f:containers": {"k:{\"name\":\"app\"}": {".": {}, "f:env": {".": {}}, "f:image": {}, "f:imagePullPolicy": {}, "f:livenessProbe": {".": {}, "f:httpGet": {}}, "f:name": {}, "f:ports": {}, "f:readinessProbe": {}, "f:resources": {}, "f:terminationMessagePath": {}, "f:terminationMessagePolicy": {}}}}, "f:status": {"f:conditions": {}, "f:containerStatuses": {}, "f:hostIP": {}, "f:phase": {}, "f:podIP": {}, "f:startTime": {}}}}]})
@@ -153,7 +188,14 @@ impl Cluster {
     fn pod(&mut self, w: usize, r: usize) -> Vec<u8> {
         let owners = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("svc-{w}-7d9f8b6c5"), "uid": format!("rs-{w}"), "controller": true, "blockOwnerDeletion": true}]);
         let labels = json!({"app": format!("svc-{w}"), "pod-template-hash": "7d9f8b6c5"});
-        let meta = self.meta("Pod", w, &pod_name(w, r), &format!("pod-{w}-{r}"), &labels, &owners);
+        let meta = self.meta(
+            "Pod",
+            w,
+            &pod_name(w, r),
+            &format!("pod-{w}-{r}"),
+            &labels,
+            &owners,
+        );
         let mut spec = self.pod_spec(w);
         spec["nodeName"] = format!("node-{}", (w * 7 + r) % self.size.nodes).into();
         let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": "2026-01-01T00:00:05Z"});
@@ -165,7 +207,14 @@ impl Cluster {
 
     fn deployment(&mut self, w: usize) -> Vec<u8> {
         let labels = json!({"app": format!("svc-{w}")});
-        let meta = self.meta("Deployment", w, &format!("svc-{w}"), &format!("deploy-{w}"), &labels, &json!([]));
+        let meta = self.meta(
+            "Deployment",
+            w,
+            &format!("svc-{w}"),
+            &format!("deploy-{w}"),
+            &labels,
+            &json!([]),
+        );
         let n = self.size.replicas;
         self.wrap(&json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": n, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": self.pod_spec(w)}}, "status": {"observedGeneration": 1, "replicas": n, "readyReplicas": n, "availableReplicas": n}}))
     }
@@ -173,7 +222,14 @@ impl Cluster {
     fn replica_set(&mut self, w: usize) -> Vec<u8> {
         let owners = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": format!("svc-{w}"), "uid": format!("deploy-{w}"), "controller": true}]);
         let labels = json!({"app": format!("svc-{w}"), "pod-template-hash": "7d9f8b6c5"});
-        let meta = self.meta("ReplicaSet", w, &format!("svc-{w}-7d9f8b6c5"), &format!("rs-{w}"), &labels, &owners);
+        let meta = self.meta(
+            "ReplicaSet",
+            w,
+            &format!("svc-{w}-7d9f8b6c5"),
+            &format!("rs-{w}"),
+            &labels,
+            &owners,
+        );
         let n = self.size.replicas;
         self.wrap(&json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": {"replicas": n, "selector": {"matchLabels": labels}}, "status": {"observedGeneration": 1, "replicas": n, "readyReplicas": n}}))
     }
@@ -192,7 +248,10 @@ impl Cluster {
 }
 
 fn pod_name(workload: usize, replica: usize) -> String {
-    format!("svc-{workload}-7d9f8b6c5-{}", suffix(workload * 31 + replica))
+    format!(
+        "svc-{workload}-7d9f8b6c5-{}",
+        suffix(workload * 31 + replica)
+    )
 }
 
 /// Five characters as the API server's random suffixes.

@@ -34,7 +34,8 @@ impl Stack {
         Self::of(doors.map(|door| (door, &[][..])))
     }
 
-    /// Starts PostgreSQL, Kafka, Neo4j and Redis with these variables of the environment, and runs the migrations.
+    /// Starts PostgreSQL, Kafka, Neo4j and Redis with these variables of the environment, and runs
+    /// the migrations.
     pub fn with(environments: [&[(&str, &str)]; 4]) -> Self {
         Self::of(environments.map(|environment| (None, environment)))
     }
@@ -42,16 +43,35 @@ impl Stack {
     fn of(wishes: [Wish<'_>; 4]) -> Self {
         let names = ["postgres", "kafka", "neo4j", "redis"];
         let started: Vec<Service> = std::thread::scope(|scope| {
-            let start = |(name, (door, environment))| scope.spawn(move || Service::with(name, door, environment));
+            let start = |(name, (door, environment))| {
+                scope.spawn(move || Service::with(name, door, environment))
+            };
             let started: Vec<_> = names.into_iter().zip(wishes).map(start).collect();
             started.into_iter().map(|s| s.join().unwrap()).collect()
         });
-        let Ok([postgres, kafka, neo4j, redis]) = <[Service; 4]>::try_from(started) else { unreachable!() };
-        let direct = postgres.url().replace(&format!(":{}/", postgres.door), &format!(":{}/", postgres.port));
-        let migrated =
-            std::process::Command::new(crate::binary("kgrcad")).arg("migrate").env("KGRCA_META_URL", direct).output().unwrap();
-        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-        Self { postgres, kafka, neo4j, redis }
+        let Ok([postgres, kafka, neo4j, redis]) = <[Service; 4]>::try_from(started) else {
+            unreachable!()
+        };
+        let direct = postgres.url().replace(
+            &format!(":{}/", postgres.door),
+            &format!(":{}/", postgres.port),
+        );
+        let migrated = std::process::Command::new(crate::binary("kgrcad"))
+            .arg("migrate")
+            .env("KGRCA_META_URL", direct)
+            .output()
+            .unwrap();
+        assert!(
+            migrated.status.success(),
+            "{}",
+            String::from_utf8_lossy(&migrated.stderr)
+        );
+        Self {
+            postgres,
+            kafka,
+            neo4j,
+            redis,
+        }
     }
 
     /// One of them by its name.
@@ -81,9 +101,22 @@ impl Stack {
 
     fn run(&self, folder: &Path, options: &[&str], more: &[(&str, &str)]) -> Server {
         std::fs::create_dir_all(folder).unwrap();
-        let urls = [self.postgres.url(), self.neo4j.url(), self.kafka.url(), self.redis.url()];
-        let names = ["KGRCA_META_URL", "KGRCA_GRAPH_URL", "KGRCA_LOG_URL", "KGRCA_LIMITS_URL"];
-        let mut environment: Vec<(&str, &str)> = names.into_iter().zip(urls.iter().map(String::as_str)).collect();
+        let urls = [
+            self.postgres.url(),
+            self.neo4j.url(),
+            self.kafka.url(),
+            self.redis.url(),
+        ];
+        let names = [
+            "KGRCA_META_URL",
+            "KGRCA_GRAPH_URL",
+            "KGRCA_LOG_URL",
+            "KGRCA_LIMITS_URL",
+        ];
+        let mut environment: Vec<(&str, &str)> = names
+            .into_iter()
+            .zip(urls.iter().map(String::as_str))
+            .collect();
         environment.push(("KGRCA_OPERATOR_KEY", OPERATOR));
         environment.extend(more);
         let options = [&["--tick-seconds", "2"], options].concat();

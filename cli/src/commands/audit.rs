@@ -32,14 +32,21 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::List { tenant } => {
             if tenant.is_none() {
-                env.out.message("the operator's own chain; --tenant shows what was done to a tenant");
+                env.out
+                    .message("the operator's own chain; --tenant shows what was done to a tenant");
             }
             let items = all(env, tenant)?;
             let page = Page { items, next: None };
             env.out.value(&page, || {
                 Table::new(&["SEQ", "AT", "ACTOR", "ACTION", "TARGET"]).rows(&page.items, |e| {
                     let a = &e.audit;
-                    [e.seq.to_string(), a.at.to_string(), a.actor.clone(), a.action.clone(), a.target.clone()]
+                    [
+                        e.seq.to_string(),
+                        a.at.to_string(),
+                        a.actor.clone(),
+                        a.action.clone(),
+                        a.target.clone(),
+                    ]
                 })
             })
         }
@@ -47,11 +54,16 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             let entries = all(env, tenant)?;
             match first_break(None, &entries) {
                 None => {
-                    env.out.message(&format!("{} entries, each follows from the one before", entries.len()));
+                    env.out.message(&format!(
+                        "{} entries, each follows from the one before",
+                        entries.len()
+                    ));
                     Ok(())
                 }
                 Some(seq) => {
-                    env.out.message(&format!("entry {seq} was changed, or what stood before it is missing"));
+                    env.out.message(&format!(
+                        "entry {seq} was changed, or what stood before it is missing"
+                    ));
                     Err(CliError::found())
                 }
             }

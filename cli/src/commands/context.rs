@@ -38,18 +38,31 @@ pub(super) enum Verb {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     let mut all = context::load()?;
-    let missing = |name: &str| CliError::new(exit::NOT_FOUND, format!("there is no context `{name}`")).hint("kgrca context list");
+    let missing = |name: &str| {
+        CliError::new(exit::NOT_FOUND, format!("there is no context `{name}`"))
+            .hint("kgrca context list")
+    };
     match verb {
         Verb::Add { name, url } => {
             if !url.starts_with("http://") && !url.starts_with("https://") {
-                return Err(CliError::usage(format!("`{url}` is no address of an API")).hint("http://HOST:PORT or https://HOST"));
+                return Err(CliError::usage(format!("`{url}` is no address of an API"))
+                    .hint("http://HOST:PORT or https://HOST"));
             }
-            let (api_key, operator_key) = (key("KGRCA_API_KEY", "API key")?, key("KGRCA_OPERATOR_KEY", "operator key")?);
+            let (api_key, operator_key) = (
+                key("KGRCA_API_KEY", "API key")?,
+                key("KGRCA_OPERATOR_KEY", "operator key")?,
+            );
             // Of the same server, what is not given stays.
             let before = all.contexts.remove(&name);
             let done = if before.is_some() { "changed" } else { "added" };
-            let (old_api, old_operator) = before.filter(|c| c.url == url).map_or((None, None), |c| (c.api_key, c.operator_key));
-            let context = Context { url, api_key: api_key.or(old_api), operator_key: operator_key.or(old_operator) };
+            let (old_api, old_operator) = before
+                .filter(|c| c.url == url)
+                .map_or((None, None), |c| (c.api_key, c.operator_key));
+            let context = Context {
+                url,
+                api_key: api_key.or(old_api),
+                operator_key: operator_key.or(old_operator),
+            };
             all.contexts.insert(name.clone(), context);
             all.current.get_or_insert(name.clone());
             context::save(&all)?;
@@ -145,17 +158,33 @@ pub(super) fn config(env: &Env<'_>, _: ConfigVerb) -> Result {
     let all = context::load()?;
     let file = context::file()?.display().to_string();
     let name = env.context.clone().or(all.current.clone());
-    // An address of the environment stands for itself: keys of a context are not sent to another server.
-    let elsewhere = env.context.is_none() && std::env::var("KGRCA_URL").is_ok_and(|v| !v.is_empty());
+    // An address of the environment stands for itself: keys of a context are not sent to another
+    // server.
+    let elsewhere =
+        env.context.is_none() && std::env::var("KGRCA_URL").is_ok_and(|v| !v.is_empty());
     let name = name.filter(|_| !elsewhere);
-    let from_file = name.as_ref().and_then(|n| all.contexts.get(n)).cloned().unwrap_or_default();
+    let from_file = name
+        .as_ref()
+        .and_then(|n| all.contexts.get(n))
+        .cloned()
+        .unwrap_or_default();
     let setting = |label: &'static str, variable: &str, in_file: Option<String>, secret: bool| {
-        let (value, source) = match (std::env::var(variable).ok().filter(|v| !v.is_empty()), in_file.filter(|v| !v.is_empty())) {
-            (Some(v), _) => (if secret { Secret::new(v).hint() } else { v }, format!("environment {variable}")),
+        let (value, source) = match (
+            std::env::var(variable).ok().filter(|v| !v.is_empty()),
+            in_file.filter(|v| !v.is_empty()),
+        ) {
+            (Some(v), _) => (
+                if secret { Secret::new(v).hint() } else { v },
+                format!("environment {variable}"),
+            ),
             (None, Some(v)) => (v, file.clone()),
             (None, None) => (String::new(), "not set".to_owned()),
         };
-        Setting { name: label, value, source }
+        Setting {
+            name: label,
+            value,
+            source,
+        }
     };
     let source = match () {
         () if env.context.is_some() => "flag --context",
@@ -163,12 +192,28 @@ pub(super) fn config(env: &Env<'_>, _: ConfigVerb) -> Result {
         () => file.as_str(),
     };
     let rows = vec![
-        Setting { name: "context", value: name.unwrap_or_default(), source: source.to_owned() },
+        Setting {
+            name: "context",
+            value: name.unwrap_or_default(),
+            source: source.to_owned(),
+        },
         setting("url", "KGRCA_URL", Some(from_file.url.clone()), false),
-        setting("api_key", "KGRCA_API_KEY", from_file.api_key.as_ref().map(Secret::hint), true),
-        setting("operator_key", "KGRCA_OPERATOR_KEY", from_file.operator_key.as_ref().map(Secret::hint), true),
+        setting(
+            "api_key",
+            "KGRCA_API_KEY",
+            from_file.api_key.as_ref().map(Secret::hint),
+            true,
+        ),
+        setting(
+            "operator_key",
+            "KGRCA_OPERATOR_KEY",
+            from_file.operator_key.as_ref().map(Secret::hint),
+            true,
+        ),
     ];
     env.out.value(&rows, || {
-        Table::new(&["SETTING", "VALUE", "SOURCE"]).rows(&rows, |s| [s.name.into(), s.value.clone(), s.source.clone()])
+        Table::new(&["SETTING", "VALUE", "SOURCE"]).rows(&rows, |s| {
+            [s.name.into(), s.value.clone(), s.source.clone()]
+        })
     })
 }

@@ -15,13 +15,15 @@ use crate::context::{Context, Secret};
 use crate::daemon;
 use crate::error::{CliError, Result};
 
-/// Shows a recorded incident explained: starts a server in a temporary folder, creates a tenant, sends the records
-/// through the ordinary API, prints the ranked causes and the usage, and leaves nothing behind.
+/// Shows a recorded incident explained: starts a server in a temporary folder, creates a tenant,
+/// sends the records through the ordinary API, prints the ranked causes and the usage, and leaves
+/// nothing behind.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
 /// A Service whose selector nobody has; its callers complain.
-const SCENARIO: &str = include_str!("../../../tests/scenarios/service/selector-mismatch-typo.jsonl");
+const SCENARIO: &str =
+    include_str!("../../../tests/scenarios/service/selector-mismatch-typo.jsonl");
 
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     let folder = tempfile::tempdir()?;
@@ -33,27 +35,53 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
 }
 
 fn play(env: &Env<'_>, serving: &daemon::Serving) -> Result {
-    let mut context = Context { url: serving.url.clone(), api_key: None, operator_key: Some(serving.operator_key.clone()) };
-    let wish = NewClient { name: "demo".into(), plan: "pro".into(), contact_email: String::new() };
-    let created: CreatedClient =
-        Client::new(context.clone())?.send(Method::POST, As::Operator, "/api/v1/admin/clients", &wish)?;
-    env.out.message(&format!("tenant {} was created", created.client_id));
+    let mut context = Context {
+        url: serving.url.clone(),
+        api_key: None,
+        operator_key: Some(serving.operator_key.clone()),
+    };
+    let wish = NewClient {
+        name: "demo".into(),
+        plan: "pro".into(),
+        contact_email: String::new(),
+    };
+    let created: CreatedClient = Client::new(context.clone())?.send(
+        Method::POST,
+        As::Operator,
+        "/api/v1/admin/clients",
+        &wish,
+    )?;
+    env.out
+        .message(&format!("tenant {} was created", created.client_id));
     context.api_key = Some(Secret::new(created.api_key));
     let client = Client::new(context)?;
     let accepted = send(&client)?;
-    env.out.message(&format!("{accepted} records of a recorded incident were accepted"));
+    env.out.message(&format!(
+        "{accepted} records of a recorded incident were accepted"
+    ));
     let answer = wait_for_answer(&client)?;
     super::rca::print(env, &answer, false)?;
     let usage: Usage = client.get(As::Tenant, "/api/v1/usage", &[])?;
-    let rows = usage.rows.iter().map(|r| format!("{} {}", r.amount, r.metric)).collect::<Vec<_>>().join(", ");
+    let rows = usage
+        .rows
+        .iter()
+        .map(|r| format!("{} {}", r.amount, r.metric))
+        .collect::<Vec<_>>()
+        .join(", ");
     env.out.message(&format!("usage: {rows}"));
     Ok(())
 }
 
 /// Sends the scenario topic by topic, its times moved so that it ends now.
 fn send(client: &Client) -> Result<u64> {
-    let lines: Vec<Value> = SCENARIO.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-    let ended = lines.iter().find_map(|l| Time::parse(l["value"]["collected_at"].as_str()?)).unwrap_or_default();
+    let lines: Vec<Value> = SCENARIO
+        .lines()
+        .filter_map(|l| serde_json::from_str(l).ok())
+        .collect();
+    let ended = lines
+        .iter()
+        .find_map(|l| Time::parse(l["value"]["collected_at"].as_str()?))
+        .unwrap_or_default();
     let shift = jiff::Timestamp::now().as_microsecond() - ended.0;
     let kinds = [
         ("state.k8s.resource", "resources"),
@@ -71,15 +99,20 @@ fn send(client: &Client) -> Result<u64> {
             if let (Value::Object(map), true) = (&mut value, kind != "alerts") {
                 map.entry("cluster").or_insert_with(|| "prod".into());
                 if kind == "resources" {
-                    map.entry("at").or_insert_with(|| Time(ended.0 + shift).to_string().into());
+                    map.entry("at")
+                        .or_insert_with(|| Time(ended.0 + shift).to_string().into());
                 }
             }
             batch += &format!("{value}\n");
         }
         if !batch.is_empty() {
-            let answer: Ingested = client.post_bytes(&format!("/api/v1/ingest/{kind}"), batch.into_bytes())?;
+            let answer: Ingested =
+                client.post_bytes(&format!("/api/v1/ingest/{kind}"), batch.into_bytes())?;
             if let Some(rejected) = answer.rejected.first() {
-                return Err(CliError::failed(format!("a record of the demo was rejected: {}", rejected.message)));
+                return Err(CliError::failed(format!(
+                    "a record of the demo was rejected: {}",
+                    rejected.message
+                )));
             }
             accepted += answer.accepted;
         }
@@ -112,12 +145,23 @@ fn wait_for_answer(client: &Client) -> Result<Answer> {
             .items
             .iter()
             .filter(|i| i.component.is_some())
-            .max_by(|a, b| a.confidence.unwrap_or(0.0).total_cmp(&b.confidence.unwrap_or(0.0)))
+            .max_by(|a, b| {
+                a.confidence
+                    .unwrap_or(0.0)
+                    .total_cmp(&b.confidence.unwrap_or(0.0))
+            })
             .filter(|_| seen && stats.lag == 0)
         {
-            return client.get(As::Tenant, &format!("/api/v1/rca/{}", first.incident_id), &[]);
+            return client.get(
+                As::Tenant,
+                &format!("/api/v1/rca/{}", first.incident_id),
+                &[],
+            );
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(CliError::failed("the demo's incident was not found within 10 s").hint("this is a defect; report it"))
+    Err(
+        CliError::failed("the demo's incident was not found within 10 s")
+            .hint("this is a defect; report it"),
+    )
 }

@@ -39,7 +39,13 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             let page: Page<DeadLetter> = env.client()?.get(As::Tenant, "/api/v1/dlq", &query)?;
             env.out.value(&page, || {
                 Table::new(&["ID", "AT", "TOPIC", "REASON", "MESSAGE"]).rows(&page.items, |l| {
-                    [l.id.to_string(), l.at.to_string(), l.topic.clone(), l.reason.clone(), l.message.clone()]
+                    [
+                        l.id.to_string(),
+                        l.at.to_string(),
+                        l.topic.clone(),
+                        l.reason.clone(),
+                        l.message.clone(),
+                    ]
                 })
             })
         }
@@ -63,10 +69,15 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
                 "state.k8s.topology" => "topology",
                 _ => "alerts",
             };
-            let answer: kgrca_core::api::Ingested =
-                env.client()?.post_bytes(&format!("/api/v1/ingest/{kind}"), letter.record.into_bytes())?;
+            let answer: kgrca_core::api::Ingested = env.client()?.post_bytes(
+                &format!("/api/v1/ingest/{kind}"),
+                letter.record.into_bytes(),
+            )?;
             if let Some(again) = answer.rejected.first() {
-                Err(CliError::failed(format!("record {id} was rejected again: {}", again.message)))
+                Err(CliError::failed(format!(
+                    "record {id} was rejected again: {}",
+                    again.message
+                )))
             } else {
                 env.out.message(&format!("record {id} was accepted"));
                 Ok(())
@@ -76,8 +87,16 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
 }
 
 fn find(env: &Env<'_>, id: u64) -> Result<DeadLetter> {
-    let page: Page<DeadLetter> =
-        env.client()?.get(As::Tenant, "/api/v1/dlq", &[("cursor", id.to_string()), ("limit", "1".into())])?;
-    let missing = || CliError::new(exit::NOT_FOUND, format!("the dlq has no record {id}")).hint("kgrca dlq list");
-    page.items.into_iter().find(|l| l.id == id).ok_or_else(missing)
+    let page: Page<DeadLetter> = env.client()?.get(
+        As::Tenant,
+        "/api/v1/dlq",
+        &[("cursor", id.to_string()), ("limit", "1".into())],
+    )?;
+    let missing = || {
+        CliError::new(exit::NOT_FOUND, format!("the dlq has no record {id}")).hint("kgrca dlq list")
+    };
+    page.items
+        .into_iter()
+        .find(|l| l.id == id)
+        .ok_or_else(missing)
 }

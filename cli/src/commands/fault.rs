@@ -26,14 +26,20 @@ pub(super) enum Verb {
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::List { family } => {
-            let wanted: Vec<&Fault> =
-                catalogue::all().iter().filter(|f| family.as_deref().is_none_or(|w| w == f.family())).collect();
+            let wanted: Vec<&Fault> = catalogue::all()
+                .iter()
+                .filter(|f| family.as_deref().is_none_or(|w| w == f.family()))
+                .collect();
             env.out.value(&wanted, || {
                 let cells = |f: &&Fault| {
                     [
                         f.id.clone(),
                         f.blames.clone(),
-                        if f.planned.is_some() { "planned".into() } else { "reported".into() },
+                        if f.planned.is_some() {
+                            "planned".into()
+                        } else {
+                            "reported".into()
+                        },
                         f.title.clone(),
                     ]
                 };
@@ -41,10 +47,15 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             })
         }
         Verb::Show { id } => {
-            let missing = || CliError::new(exit::NOT_FOUND, format!("there is no fault `{id}`")).hint("kgrca fault list");
+            let missing = || {
+                CliError::new(exit::NOT_FOUND, format!("there is no fault `{id}`"))
+                    .hint("kgrca fault list")
+            };
             let fault = catalogue::find(&id).ok_or_else(missing)?;
             if env.out.format != Format::Table {
-                return env.out.value(fault, || Table::new(&["ID"]).row([fault.id.clone()]));
+                return env
+                    .out
+                    .value(fault, || Table::new(&["ID"]).row([fault.id.clone()]));
             }
             let mut text = format!(
                 "{}\n{}\n\nblames\n  {}\nreveals\n  {}\nrules out\n  {}\nfix\n  {}\n",

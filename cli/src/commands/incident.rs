@@ -105,14 +105,28 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         Verb::Wait { id, timeout } => wait(env, &id, timeout),
         Verb::Ack(args) => change(env, &args, Handled::Acknowledged),
         Verb::Resolve(args) => change(env, &args, Handled::Resolved),
-        Verb::Feedback { id, cause, component, fault, note } => {
+        Verb::Feedback {
+            id,
+            cause,
+            component,
+            fault,
+            note,
+        } => {
             let body = match (cause, component) {
                 (Some(cause), _) => Feedback::Named(Named { cause, note }),
                 // The parser asks for one of them.
-                (None, component) => Feedback::Told(Told { component: component.unwrap_or_default(), fault_type: fault, note }),
+                (None, component) => Feedback::Told(Told {
+                    component: component.unwrap_or_default(),
+                    fault_type: fault,
+                    note,
+                }),
             };
-            let _: serde_json::Value =
-                env.client()?.send(Method::POST, As::Tenant, &format!("/api/v1/incidents/{id}/feedback"), &body)?;
+            let _: serde_json::Value = env.client()?.send(
+                Method::POST,
+                As::Tenant,
+                &format!("/api/v1/incidents/{id}/feedback"),
+                &body,
+            )?;
             env.out.message(&format!("feedback for {id} is recorded"));
             Ok(())
         }
@@ -127,7 +141,10 @@ fn list(env: &Env<'_>, args: ListArgs) -> Result {
         ("namespace", args.namespace),
         ("cluster", args.cluster),
     ];
-    let mut query: Vec<(&str, String)> = fields.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
+    let mut query: Vec<(&str, String)> = fields
+        .into_iter()
+        .filter_map(|(k, v)| Some((k, v?)))
+        .collect();
     query.push(("limit", args.limit.to_string()));
     let page: Page<IncidentRow> = env.client()?.get(As::Tenant, "/api/v1/incidents", &query)?;
     let now = Time(jiff::Timestamp::now().as_microsecond());
@@ -145,8 +162,17 @@ fn list(env: &Env<'_>, args: ListArgs) -> Result {
         ]
     };
     env.out.value(&page, || {
-        Table::new(&["ID", "STATE", "SEVERITY", "CLUSTER", "STARTED", "COMPONENT", "FAULT", "CONFIDENCE"])
-            .rows(&page.items, cells)
+        Table::new(&[
+            "ID",
+            "STATE",
+            "SEVERITY",
+            "CLUSTER",
+            "STARTED",
+            "COMPONENT",
+            "FAULT",
+            "CONFIDENCE",
+        ])
+        .rows(&page.items, cells)
     })
 }
 
@@ -156,7 +182,8 @@ fn show(env: &Env<'_>, id: &str) -> Result {
     if env.out.format == Format::Name {
         return env.out.text(&format!("{}\n", row.incident_id));
     }
-    let changes: Page<TransitionRow> = client.get(As::Tenant, &format!("/api/v1/incidents/{id}/timeline"), &[])?;
+    let changes: Page<TransitionRow> =
+        client.get(As::Tenant, &format!("/api/v1/incidents/{id}/timeline"), &[])?;
     let both = serde_json::json!({"incident": row, "timeline": changes.items});
     let cells = |t: &TransitionRow| {
         [
@@ -167,8 +194,9 @@ fn show(env: &Env<'_>, id: &str) -> Result {
         ]
     };
     if env.out.format == Format::Table && env.out.terminal {
-        let cause =
-            row.component.as_ref().map_or("no cause yet".into(), |c| format!("{c} {}", row.fault_type.as_deref().unwrap_or("")));
+        let cause = row.component.as_ref().map_or("no cause yet".into(), |c| {
+            format!("{c} {}", row.fault_type.as_deref().unwrap_or(""))
+        });
         env.out.text(&format!(
             "{}  {}  {}  {} symptoms\n{cause}\n\n",
             row.incident_id,
@@ -177,17 +205,26 @@ fn show(env: &Env<'_>, id: &str) -> Result {
             row.symptoms
         ))?;
     }
-    env.out.value(&both, || Table::new(&["AT", "STATE", "BY", "NOTE"]).rows(&changes.items, cells))
+    env.out.value(&both, || {
+        Table::new(&["AT", "STATE", "BY", "NOTE"]).rows(&changes.items, cells)
+    })
 }
 
 fn watch(env: &Env<'_>) -> Result {
     let json = env.out.format == Format::Json;
     env.client()?.follow("/api/v1/incidents/stream", |data| {
-        let row: TransitionRow = serde_json::from_str(data).map_err(|e| CliError::failed("the feed cannot be read").cause(e))?;
+        let row: TransitionRow = serde_json::from_str(data)
+            .map_err(|e| CliError::failed("the feed cannot be read").cause(e))?;
         let line = if json {
             data.to_owned()
         } else {
-            format!("{}\t{}\t{}\t{}", row.transition.at, row.incident_id, row.transition.to.as_str(), row.transition.by)
+            format!(
+                "{}\t{}\t{}\t{}",
+                row.transition.at,
+                row.incident_id,
+                row.transition.to.as_str(),
+                row.transition.by
+            )
         };
         env.out.text(&(line + "\n"))?;
         Ok(true)
@@ -200,9 +237,10 @@ fn wait(env: &Env<'_>, id: &str, timeout: u64) -> Result {
     loop {
         let row: IncidentRow = client.get(As::Tenant, &format!("/api/v1/incidents/{id}"), &[])?;
         if row.state == State::Resolved {
-            return env
-                .out
-                .value(&row, || Table::new(&["ID", "STATE"]).row([row.incident_id.clone(), row.state.as_str().into()]));
+            return env.out.value(&row, || {
+                Table::new(&["ID", "STATE"])
+                    .row([row.incident_id.clone(), row.state.as_str().into()])
+            });
         }
         if Instant::now() > deadline {
             return Err(CliError::new(
@@ -216,7 +254,10 @@ fn wait(env: &Env<'_>, id: &str, timeout: u64) -> Result {
 
 fn change(env: &Env<'_>, args: &ActArgs, state: Handled) -> Result {
     let client = env.client()?;
-    let body = IncidentChange { state, note: args.note.clone() };
+    let body = IncidentChange {
+        state,
+        note: args.note.clone(),
+    };
     let path = format!("/api/v1/incidents/{}", args.id);
     let _: IncidentRow = client.send(Method::PATCH, As::Tenant, &path, &body)?;
     let (wanted, word) = match state {
@@ -227,7 +268,9 @@ fn change(env: &Env<'_>, args: &ActArgs, state: Handled) -> Result {
     let deadline = Instant::now() + TAKES_EFFECT;
     loop {
         // Who may act may not be allowed to look; the act is recorded either way.
-        let state = client.get::<IncidentRow>(As::Tenant, &path, &[]).map(|row| row.state);
+        let state = client
+            .get::<IncidentRow>(As::Tenant, &path, &[])
+            .map(|row| row.state);
         if state.as_ref().is_ok_and(|s| *s == wanted) {
             break;
         }

@@ -1,8 +1,8 @@
 //! `kgrca key`
 
 use kgrca_core::api::{
-    CreatedKey, KeyOfRole, KeyOfScopes, NewKey, NewOperatorKey, OperatorKeyOfRole, OperatorKeyOfScopes, OperatorRole,
-    OperatorScope, Page, Rotation,
+    CreatedKey, KeyOfRole, KeyOfScopes, NewKey, NewOperatorKey, OperatorKeyOfRole,
+    OperatorKeyOfScopes, OperatorRole, OperatorScope, Page, Rotation,
 };
 use kgrca_core::storage::{ApiKey, Role, Scope};
 use reqwest::Method;
@@ -46,7 +46,8 @@ pub(super) enum Verb {
         /// What it is for
         #[arg(long, default_value = "")]
         name: String,
-        /// What it may do: ingest, read, query, billing, metrics, or admin (handle incidents; of the operator's: all tenants)
+        /// What it may do: ingest, read, query, billing, metrics, or admin (handle incidents; of
+        /// the operator's: all tenants)
         #[arg(long, value_delimiter = ',', value_parser = scope)]
         scopes: Vec<Scope>,
         /// A named set of scopes: admin (all), viewer (read, query), billing, or agent (ingest)
@@ -81,7 +82,10 @@ pub(super) enum Verb {
 }
 
 fn role(text: &str) -> std::result::Result<Role, String> {
-    Role::ALL.into_iter().find(|r| r.as_str() == text).ok_or_else(|| Role::ALL.map(Role::as_str).join(", "))
+    Role::ALL
+        .into_iter()
+        .find(|r| r.as_str() == text)
+        .ok_or_else(|| Role::ALL.map(Role::as_str).join(", "))
 }
 
 fn scope(text: &str) -> std::result::Result<Scope, String> {
@@ -90,10 +94,18 @@ fn scope(text: &str) -> std::result::Result<Scope, String> {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::Create { owner, name, scopes, role } if owner.operator => {
-            create(env, &owner.path(env)?, &of_operator(name, role, &scopes)?)
-        }
-        Verb::Create { owner, name, mut scopes, role } => {
+        Verb::Create {
+            owner,
+            name,
+            scopes,
+            role,
+        } if owner.operator => create(env, &owner.path(env)?, &of_operator(name, role, &scopes)?),
+        Verb::Create {
+            owner,
+            name,
+            mut scopes,
+            role,
+        } => {
             if scopes.is_empty() && role.is_none() {
                 scopes = vec![Scope::Ingest, Scope::Read];
             }
@@ -107,24 +119,41 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         Verb::Revoke { id, owner, yes } => {
             let path = owner.path(env)?;
             prompt::confirm("Revokes key", &id, yes)?;
-            env.client()?.call(Method::DELETE, As::Operator, &format!("{path}/{id}"))?;
-            env.out.message(&format!("key {id} was revoked; it stops working within 5 s"));
+            env.client()?
+                .call(Method::DELETE, As::Operator, &format!("{path}/{id}"))?;
+            env.out.message(&format!(
+                "key {id} was revoked; it stops working within 5 s"
+            ));
             Ok(())
         }
-        Verb::Rotate { id, owner, overlap_hours } => {
-            let whose = owner.tenant.as_ref().map_or("--operator".to_owned(), |tenant| format!("--tenant {tenant}"));
-            let wish = Rotation { overlap_seconds: Some(overlap_hours.saturating_mul(3600)) };
+        Verb::Rotate {
+            id,
+            owner,
+            overlap_hours,
+        } => {
+            let whose = owner
+                .tenant
+                .as_ref()
+                .map_or("--operator".to_owned(), |tenant| {
+                    format!("--tenant {tenant}")
+                });
+            let wish = Rotation {
+                overlap_seconds: Some(overlap_hours.saturating_mul(3600)),
+            };
             create(env, &format!("{}/{id}/rotate", owner.path(env)?), &wish)?;
             if overlap_hours > 0 {
                 let sooner = format!("`kgrca key revoke {id} {whose}` ends it sooner");
-                env.out.message(&format!("{id} works for {overlap_hours} more hours; {sooner}"));
+                env.out.message(&format!(
+                    "{id} works for {overlap_hours} more hours; {sooner}"
+                ));
             }
             Ok(())
         }
     }
 }
 
-/// What a key of the operator is to be: roles and scopes that read or send a tenant's records are none of it.
+/// What a key of the operator is to be: roles and scopes that read or send a tenant's records are
+/// none of it.
 fn of_operator(name: String, role: Option<Role>, scopes: &[Scope]) -> Result<NewOperatorKey> {
     let unfit = |what: &str| {
         CliError::usage(format!("a key of the operator cannot be `{what}`"))
@@ -138,13 +167,25 @@ fn of_operator(name: String, role: Option<Role>, scopes: &[Scope]) -> Result<New
     };
     let scopes: Vec<OperatorScope> = scopes.iter().map(scope).collect::<Result<_>>()?;
     match role {
-        None if scopes.is_empty() => {
-            Err(CliError::usage("a key of the operator needs a role or scopes").hint("--role billing, or --role admin"))
-        }
-        None => Ok(NewOperatorKey::OfScopes(OperatorKeyOfScopes { name, scopes })),
-        Some(_) if !scopes.is_empty() => Err(CliError::usage("a key of the operator has a role or scopes, not both")),
-        Some(Role::Admin) => Ok(NewOperatorKey::OfRole(OperatorKeyOfRole { name, role: OperatorRole::Admin })),
-        Some(Role::Billing) => Ok(NewOperatorKey::OfRole(OperatorKeyOfRole { name, role: OperatorRole::Billing })),
+        None if scopes.is_empty() => Err(CliError::usage(
+            "a key of the operator needs a role or scopes",
+        )
+        .hint("--role billing, or --role admin")),
+        None => Ok(NewOperatorKey::OfScopes(OperatorKeyOfScopes {
+            name,
+            scopes,
+        })),
+        Some(_) if !scopes.is_empty() => Err(CliError::usage(
+            "a key of the operator has a role or scopes, not both",
+        )),
+        Some(Role::Admin) => Ok(NewOperatorKey::OfRole(OperatorKeyOfRole {
+            name,
+            role: OperatorRole::Admin,
+        })),
+        Some(Role::Billing) => Ok(NewOperatorKey::OfRole(OperatorKeyOfRole {
+            name,
+            role: OperatorRole::Billing,
+        })),
         Some(other) => Err(unfit(other.as_str())),
     }
 }
@@ -152,8 +193,16 @@ fn of_operator(name: String, role: Option<Role>, scopes: &[Scope]) -> Result<New
 fn list(env: &Env<'_>, path: &str) -> Result {
     let page: Page<ApiKey> = env.client()?.get(As::Operator, path, &[])?;
     env.out.value(&page, || {
-        Table::new(&["ID", "NAME", "SCOPES", "LAST 4", "CREATED", "EXPIRES", "REVOKED"]).rows(&page.items, |k| {
-            let scopes = k.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",");
+        Table::new(&[
+            "ID", "NAME", "SCOPES", "LAST 4", "CREATED", "EXPIRES", "REVOKED",
+        ])
+        .rows(&page.items, |k| {
+            let scopes = k
+                .scopes
+                .iter()
+                .map(|s| s.as_str())
+                .collect::<Vec<_>>()
+                .join(",");
             [
                 k.key_id.clone(),
                 k.name.clone(),
@@ -174,5 +223,7 @@ fn create(env: &Env<'_>, path: &str, wish: &impl serde::Serialize) -> Result {
         // A name alone would lose what nobody can show again.
         env.out.message(&format!("key: {}", created.api_key));
     }
-    env.out.value(&created, || Table::new(&["ID", "API KEY"]).row([created.key.key_id.clone(), created.api_key.clone()]))
+    env.out.value(&created, || {
+        Table::new(&["ID", "API KEY"]).row([created.key.key_id.clone(), created.api_key.clone()])
+    })
 }

@@ -33,7 +33,12 @@ use crate::output::{Global, Output};
 
 /// Finds root causes of Kubernetes incidents.
 #[derive(Debug, Parser)]
-#[command(name = "kgrca", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "kgrca",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// Options of every command
     #[command(flatten)]
@@ -131,7 +136,10 @@ impl Env<'_> {
 
 /// Runs a parsed command line.
 pub(crate) fn run(cli: Cli, out: &Output) -> Result {
-    let env = Env { out, context: cli.global.context };
+    let env = Env {
+        out,
+        context: cli.global.context,
+    };
     match cli.command {
         Command::Rca(args) => rca::run(&env, args),
         Command::Incident(verb) => incident::run(&env, verb),

@@ -42,7 +42,13 @@ pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
 }
 
 /// Prints the answer again whenever its incident changes.
-fn watch(env: &Env<'_>, client: &Client, first: &Answer, query: &[(&str, String)], tree: bool) -> Result {
+fn watch(
+    env: &Env<'_>,
+    client: &Client,
+    first: &Answer,
+    query: &[(&str, String)],
+    tree: bool,
+) -> Result {
     let mut last = first.clone();
     let mut query = query.to_vec();
     if !query.iter().any(|(k, _)| *k == "incident_id") {
@@ -73,7 +79,16 @@ pub(super) fn print(env: &Env<'_>, answer: &Answer, tree: bool) -> Result {
     match env.out.format {
         Format::Table => {}
         Format::Name => return env.out.text(&format!("{}\n", answer.incident_id)),
-        _ => return env.out.value(answer, || output::causes("INCIDENT", &answer.incident_id, answer.verdict, &answer.causes)),
+        _ => {
+            return env.out.value(answer, || {
+                output::causes(
+                    "INCIDENT",
+                    &answer.incident_id,
+                    answer.verdict,
+                    &answer.causes,
+                )
+            });
+        }
     }
     let now = Time(jiff::Timestamp::now().as_microsecond());
     let head = format!(
@@ -83,6 +98,12 @@ pub(super) fn print(env: &Env<'_>, answer: &Answer, tree: bool) -> Result {
         answer.severity.as_str(),
         env.out.age(now, answer.started_at)
     );
-    let shown = output::Shown { head, verdict: answer.verdict, causes: &answer.causes, missing: &answer.missing_evidence, tree };
+    let shown = output::Shown {
+        head,
+        verdict: answer.verdict,
+        causes: &answer.causes,
+        missing: &answer.missing_evidence,
+        tree,
+    };
     env.out.text(&output::answer(env.out, &shown))
 }

@@ -11,8 +11,9 @@ use super::Env;
 use crate::error::{CliError, Result};
 use crate::output::{self, Format};
 
-/// Runs a saved incident through this engine version. A line `{"topic": "answer", "value": …}` holds the stored answer,
-/// as `kgrca analyze -o json` prints it; when the first cause differs, the exit code is 10.
+/// Runs a saved incident through this engine version. A line `{"topic": "answer", "value": …}`
+/// holds the stored answer, as `kgrca analyze -o json` prints it; when the first cause differs, the
+/// exit code is 10.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Records of an incident as `analyze` reads them
@@ -28,10 +29,16 @@ struct Line {
 pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     let bytes = super::analyze::read(&args.file)?;
     let name = args.file.display().to_string();
-    let options = Options { top: KEPT, now: Time(jiff::Timestamp::now().as_microsecond()), ..Options::default() };
+    let options = Options {
+        top: KEPT,
+        now: Time(jiff::Timestamp::now().as_microsecond()),
+        ..Options::default()
+    };
     let analysis = analyze::analyze(&name, &bytes, &options);
     if super::analyze::is_unreadable(&analysis) {
-        return Err(CliError::failed(format!("{name} holds no record that can be read")));
+        return Err(CliError::failed(format!(
+            "{name} holds no record that can be read"
+        )));
     }
     let head = format!("{name}  {} records", analysis.records.seen);
     if env.out.format == Format::Table {
@@ -46,19 +53,34 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     } else {
         env.out.value(&analysis, output::Table::default)?;
     }
-    let mut lines = bytes.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<Line>(l).ok());
+    let mut lines = bytes
+        .split(|b| *b == b'\n')
+        .filter_map(|l| serde_json::from_slice::<Line>(l).ok());
     let Some(stored) = lines.rfind(|l| l.topic == "answer") else {
-        env.out.message("the file holds no stored answer to compare with");
+        env.out
+            .message("the file holds no stored answer to compare with");
         return Ok(());
     };
-    let stored: Analysis =
-        serde_json::from_value(stored.value).map_err(|e| CliError::failed("the stored answer cannot be read").cause(e))?;
-    let first =
-        |a: &Analysis| a.causes.first().map_or_else(|| "no cause".into(), |c| format!("{} {}", c.component, c.fault_type));
+    let stored: Analysis = serde_json::from_value(stored.value)
+        .map_err(|e| CliError::failed("the stored answer cannot be read").cause(e))?;
+    let first = |a: &Analysis| {
+        a.causes.first().map_or_else(
+            || "no cause".into(),
+            |c| format!("{} {}", c.component, c.fault_type),
+        )
+    };
     if first(&stored) == first(&analysis) {
-        env.out.message(&format!("same first cause as version {}", stored.engine.version));
+        env.out.message(&format!(
+            "same first cause as version {}",
+            stored.engine.version
+        ));
         return Ok(());
     }
-    env.out.message(&format!("version {} said {}, this one says {}", stored.engine.version, first(&stored), first(&analysis)));
+    env.out.message(&format!(
+        "version {} said {}, this one says {}",
+        stored.engine.version,
+        first(&stored),
+        first(&analysis)
+    ));
     Err(CliError::found())
 }

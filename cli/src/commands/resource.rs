@@ -41,12 +41,26 @@ pub(super) enum Verb {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::List { kind, namespace, label, unhealthy, limit } => {
-            let fields =
-                [("kind", kind), ("namespace", namespace), ("label", label), ("healthy", unhealthy.then(|| "false".into()))];
-            let mut query: Vec<(&str, String)> = fields.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
+        Verb::List {
+            kind,
+            namespace,
+            label,
+            unhealthy,
+            limit,
+        } => {
+            let fields = [
+                ("kind", kind),
+                ("namespace", namespace),
+                ("label", label),
+                ("healthy", unhealthy.then(|| "false".into())),
+            ];
+            let mut query: Vec<(&str, String)> = fields
+                .into_iter()
+                .filter_map(|(k, v)| Some((k, v?)))
+                .collect();
             query.push(("limit", limit.to_string()));
-            let page: Page<ResourceView> = env.client()?.get(As::Tenant, "/api/v1/resources", &query)?;
+            let page: Page<ResourceView> =
+                env.client()?.get(As::Tenant, "/api/v1/resources", &query)?;
             env.out.value(&page, || {
                 let cells = |r: &ResourceView| {
                     [
@@ -58,18 +72,32 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
                         health(r),
                     ]
                 };
-                Table::new(&["UID", "KIND", "NAMESPACE", "NAME", "COMPONENT", "HEALTH"]).rows(&page.items, cells)
+                Table::new(&["UID", "KIND", "NAMESPACE", "NAME", "COMPONENT", "HEALTH"])
+                    .rows(&page.items, cells)
             })
         }
         Verb::Show { uid, depth } => {
             let client = env.client()?;
-            let uid = if let Some((kind, name)) = uid.split_once('/') { named(&client, kind, name)? } else { uid };
-            let topology: Topology =
-                client.get(As::Tenant, &format!("/api/v1/graph/topology/{uid}"), &[("depth", depth.to_string())])?;
+            let uid = if let Some((kind, name)) = uid.split_once('/') {
+                named(&client, kind, name)?
+            } else {
+                uid
+            };
+            let topology: Topology = client.get(
+                As::Tenant,
+                &format!("/api/v1/graph/topology/{uid}"),
+                &[("depth", depth.to_string())],
+            )?;
             env.out.value(&topology, || {
                 let name = |r: &kgrca_core::rca::ResourceRef| format!("{}/{}", r.kind, r.name);
-                Table::new(&["FROM", "EDGE", "TO", "SINCE"])
-                    .rows(&topology.edges, |e| [name(&e.from), e.relation.clone(), name(&e.to), e.valid_from.to_string()])
+                Table::new(&["FROM", "EDGE", "TO", "SINCE"]).rows(&topology.edges, |e| {
+                    [
+                        name(&e.from),
+                        e.relation.clone(),
+                        name(&e.to),
+                        e.valid_from.to_string(),
+                    ]
+                })
             })
         }
     }
@@ -79,10 +107,22 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
 fn named(client: &Client, kind: &str, name: &str) -> Result<String> {
     let query = [("kind", kind.to_owned()), ("name", name.to_owned())];
     let page: Page<ResourceView> = client.get(As::Tenant, "/api/v1/resources", &query)?;
-    match page.items.iter().filter_map(|r| r.resource.uid.clone()).collect::<Vec<_>>().as_slice() {
+    match page
+        .items
+        .iter()
+        .filter_map(|r| r.resource.uid.clone())
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         [only] => Ok(only.clone()),
-        [] => Err(CliError::new(exit::NOT_FOUND, format!("there is no {kind} `{name}`")).hint("kgrca resource list")),
-        several => Err(CliError::usage(format!("there are {} of {kind} `{name}`", several.len())).hint("choose one by its uid")),
+        [] => Err(
+            CliError::new(exit::NOT_FOUND, format!("there is no {kind} `{name}`"))
+                .hint("kgrca resource list"),
+        ),
+        several => Err(
+            CliError::usage(format!("there are {} of {kind} `{name}`", several.len()))
+                .hint("choose one by its uid"),
+        ),
     }
 }
 

@@ -46,7 +46,9 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             if let Some(given) = tenant {
                 query.push(("client_id", tenant::id_of(env, given)?));
             }
-            let page: Page<Saga> = env.client()?.get(As::Operator, "/api/v1/admin/sagas", &query)?;
+            let page: Page<Saga> =
+                env.client()?
+                    .get(As::Operator, "/api/v1/admin/sagas", &query)?;
             env.out.value(&page, || table(env, &page.items))
         }
         Verb::Show { id } => {
@@ -69,13 +71,18 @@ fn path(id: &str) -> String {
 }
 
 fn act(env: &Env<'_>, id: &str, act: SagaAct) -> Result<serde_json::Value> {
-    env.client()?.send(Method::POST, As::Operator, &path(id), &SagaChange { act })
+    env.client()?
+        .send(Method::POST, As::Operator, &path(id), &SagaChange { act })
 }
 
 fn show(env: &Env<'_>, answer: serde_json::Value) -> Result {
-    let saga: Saga = serde_json::from_value(answer).map_err(|e| CliError::failed("the answer is no saga").cause(e))?;
+    let saga: Saga = serde_json::from_value(answer)
+        .map_err(|e| CliError::failed("the answer is no saga").cause(e))?;
     if !saga.is_over() && saga.state_of(Step::Load) == Some(StepState::Pending) {
-        env.out.message(&format!("it waits for its data: `kgrca tenant import FOLDER --resume {}`", saga.saga_id));
+        env.out.message(&format!(
+            "it waits for its data: `kgrca tenant import FOLDER --resume {}`",
+            saga.saga_id
+        ));
     }
     env.out.value(&saga, || steps(&saga))
 }
@@ -84,7 +91,10 @@ fn show(env: &Env<'_>, answer: serde_json::Value) -> Result {
 pub(super) fn table(env: &Env<'_>, items: &[Saga]) -> Table {
     let now = Time(jiff::Timestamp::now().as_microsecond());
     Table::new(&["ID", "TENANT", "KIND", "STATE", "STEP", "CHANGED", "ERROR"]).rows(items, |s| {
-        let step = s.steps.iter().find(|s| matches!(s.state, StepState::Begun | StepState::Pending));
+        let step = s
+            .steps
+            .iter()
+            .find(|s| matches!(s.state, StepState::Begun | StepState::Pending));
         [
             s.saga_id.clone(),
             s.client_id.clone(),
@@ -99,9 +109,12 @@ pub(super) fn table(env: &Env<'_>, items: &[Saga]) -> Table {
 
 fn steps(saga: &Saga) -> Table {
     let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
-    let rows = Table::new(&["STEP", "STATE"]).rows(&saga.steps, |s| [word(&s.step), word(&s.state)]);
+    let rows =
+        Table::new(&["STEP", "STATE"]).rows(&saga.steps, |s| [word(&s.step), word(&s.state)]);
     let rows = rows.row(["saga".into(), word(&saga.state)]);
-    let rows = rows.row(["kind".into(), word(&saga.kind)]).row(["tenant".into(), saga.client_id.clone()]);
+    let rows = rows
+        .row(["kind".into(), word(&saga.kind)])
+        .row(["tenant".into(), saga.client_id.clone()]);
     match &saga.error {
         Some(error) => rows.row(["error".into(), error.clone()]),
         None => rows,

@@ -24,7 +24,15 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
                 c.last_record.to_string(),
             ]
         };
-        Table::new(&["CLUSTER", "RESOURCES", "EDGES", "EPISODES", "INCIDENTS", "LAST RECORD"]).rows(&stats.clusters, cells)
+        Table::new(&[
+            "CLUSTER",
+            "RESOURCES",
+            "EDGES",
+            "EPISODES",
+            "INCIDENTS",
+            "LAST RECORD",
+        ])
+        .rows(&stats.clusters, cells)
     })?;
     let r = &stats.records;
     env.out.message(&format!(

@@ -42,13 +42,24 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         return status(env, &folder, running);
     }
     let (serving, started) = if let Some(serving) = running {
-        if let Some(listen) = args.listen.as_ref().filter(|l| !serving.url.ends_with(&format!("//{l}"))) {
-            let error = CliError::usage(format!("kgrcad serves {} already, not {listen}", serving.url));
+        if let Some(listen) = args
+            .listen
+            .as_ref()
+            .filter(|l| !serving.url.ends_with(&format!("//{l}")))
+        {
+            let error = CliError::usage(format!(
+                "kgrcad serves {} already, not {listen}",
+                serving.url
+            ));
             return Err(error.hint("kgrca up --stop, then start it anew"));
         }
         (serving, None)
     } else {
-        let started = daemon::start(&folder, args.listen.as_deref().unwrap_or(LISTEN), args.detach)?;
+        let started = daemon::start(
+            &folder,
+            args.listen.as_deref().unwrap_or(LISTEN),
+            args.detach,
+        )?;
         if let Err(e) = choose(&started.serving) {
             started.give_up()?;
             return Err(e);
@@ -59,10 +70,20 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     if started.is_none() {
         choose(&serving)?;
     }
-    let how = if started.is_some() { "serves" } else { "serves already at" };
-    env.out.message(&format!("kgrcad {how} {} (process {}); data in {}", serving.url, serving.process, folder.display()));
+    let how = if started.is_some() {
+        "serves"
+    } else {
+        "serves already at"
+    };
+    env.out.message(&format!(
+        "kgrcad {how} {} (process {}); data in {}",
+        serving.url,
+        serving.process,
+        folder.display()
+    ));
     match started {
-        // It gets the terminal's signals itself and ends in order; so does this process, by waiting for it.
+        // It gets the terminal's signals itself and ends in order; so does this process, by waiting
+        // for it.
         Some(mut child) if !args.detach => daemon::wait(&mut child)?,
         _ => env.out.message("stop it with: kgrca up --stop"),
     }
@@ -73,10 +94,15 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
 fn choose(serving: &Serving) -> Result {
     let mut all = context::load()?;
     let known = all.contexts.get("local").and_then(|c| c.api_key.clone());
-    let mut local = Context { url: serving.url.clone(), api_key: known, operator_key: Some(serving.operator_key.clone()) };
+    let mut local = Context {
+        url: serving.url.clone(),
+        api_key: known,
+        operator_key: Some(serving.operator_key.clone()),
+    };
     let client = Client::new(local.clone())?;
     let asked = client.get::<serde_json::Value>(As::Tenant, "/api/v1/limits", &[]);
-    // Only a key that is missing or unknown is replaced: every other trouble is not cured by another tenant.
+    // Only a key that is missing or unknown is replaced: every other trouble is not cured by
+    // another tenant.
     if local.api_key.is_none() || asked.as_ref().is_err_and(|e| e.status == Some(401)) {
         local.api_key = Some(new_key(&client)?);
     } else {
@@ -90,36 +116,62 @@ fn choose(serving: &Serving) -> Result {
 /// A key of the tenant `local`, which is made when there is none.
 fn new_key(client: &Client) -> Result<Secret> {
     let all: Page<ClientStatus> = client.get(As::Operator, "/api/v1/admin/clients", &[])?;
-    let own = all.items.into_iter().map(|s| s.client).find(|c| c.name == "local" && c.deleted_at.is_none());
+    let own = all
+        .items
+        .into_iter()
+        .map(|s| s.client)
+        .find(|c| c.name == "local" && c.deleted_at.is_none());
     if let Some(own) = own {
-        let wish = KeyOfScopes { name: "up".into(), scopes: vec![Scope::Ingest, Scope::Read, Scope::Query, Scope::Admin] };
+        let wish = KeyOfScopes {
+            name: "up".into(),
+            scopes: vec![Scope::Ingest, Scope::Read, Scope::Query, Scope::Admin],
+        };
         let path = format!("/api/v1/admin/clients/{}/keys", own.client_id);
         let created: CreatedKey = client.send(Method::POST, As::Operator, &path, &wish)?;
         return Ok(Secret::new(created.api_key));
     }
-    let wish = NewClient { name: "local".into(), plan: "enterprise".into(), contact_email: String::new() };
-    let created: CreatedClient = client.send(Method::POST, As::Operator, "/api/v1/admin/clients", &wish)?;
+    let wish = NewClient {
+        name: "local".into(),
+        plan: "enterprise".into(),
+        contact_email: String::new(),
+    };
+    let created: CreatedClient =
+        client.send(Method::POST, As::Operator, "/api/v1/admin/clients", &wish)?;
     Ok(Secret::new(created.api_key))
 }
 
 fn stop(env: &Env<'_>, folder: &Path, running: Option<Serving>) -> Result {
     let Some(serving) = running else {
-        env.out.message(&format!("no kgrcad works in {}", folder.display()));
+        env.out
+            .message(&format!("no kgrcad works in {}", folder.display()));
         return Ok(());
     };
     daemon::stop(folder, serving.process)?;
-    env.out.message(&format!("kgrcad (process {}) has ended; data stays in {}", serving.process, folder.display()));
+    env.out.message(&format!(
+        "kgrcad (process {}) has ended; data stays in {}",
+        serving.process,
+        folder.display()
+    ));
     Ok(())
 }
 
 fn status(env: &Env<'_>, folder: &Path, running: Option<Serving>) -> Result {
     let Some(serving) = running else {
-        env.out.message(&format!("no kgrcad works in {}", folder.display()));
+        env.out
+            .message(&format!("no kgrcad works in {}", folder.display()));
         return Err(CliError::found());
     };
-    let status = Status { url: serving.url, process: serving.process, data: folder.display().to_string() };
+    let status = Status {
+        url: serving.url,
+        process: serving.process,
+        data: folder.display().to_string(),
+    };
     env.out.value(&status, || {
-        Table::new(&["URL", "PROCESS", "DATA"]).row([status.url.clone(), status.process.to_string(), status.data.clone()])
+        Table::new(&["URL", "PROCESS", "DATA"]).row([
+            status.url.clone(),
+            status.process.to_string(),
+            status.data.clone(),
+        ])
     })
 }
 

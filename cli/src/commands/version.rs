@@ -17,7 +17,11 @@ struct Version {
 }
 
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
-    let version = Version { kgrca: env!("CARGO_PKG_VERSION"), weights: kgrca_core::rca::weights::get().version.clone() };
+    let version = Version {
+        kgrca: env!("CARGO_PKG_VERSION"),
+        weights: kgrca_core::rca::weights::get().version.clone(),
+    };
     let text = format!("kgrca {} (weights {})", version.kgrca, version.weights);
-    env.out.value(&version, || Table::new(&["VERSION"]).row([text.clone()]))
+    env.out
+        .value(&version, || Table::new(&["VERSION"]).row([text.clone()]))
 }

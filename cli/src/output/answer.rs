@@ -27,7 +27,11 @@ pub struct Shown<'a> {
 pub fn answer(out: &Output, shown: &Shown<'_>) -> String {
     if !out.terminal {
         let nothing = || format!("{}\n", format!("{:?}", shown.verdict).to_lowercase());
-        return if shown.causes.is_empty() { nothing() } else { shown.causes.iter().map(line).collect() };
+        return if shown.causes.is_empty() {
+            nothing()
+        } else {
+            shown.causes.iter().map(line).collect()
+        };
     }
     let mut text = format!("{}\n{}\n", shown.head, verdict(out, shown));
     for cause in shown.causes.iter().take(5) {
@@ -61,10 +65,30 @@ pub fn line(cause: &Cause) -> String {
 /// A row per cause, for spreadsheets; what was asked for and the verdict stand in each.
 pub fn causes(asked: &'static str, id: &str, verdict: Verdict, causes: &[Cause]) -> Table {
     let verdict = format!("{verdict:?}").to_lowercase();
-    let header = [asked, "VERDICT", "RANK", "COMPONENT", "NAMESPACE", "FAULT", "CONFIDENCE", "MESSAGE", "FIX"];
+    let header = [
+        asked,
+        "VERDICT",
+        "RANK",
+        "COMPONENT",
+        "NAMESPACE",
+        "FAULT",
+        "CONFIDENCE",
+        "MESSAGE",
+        "FIX",
+    ];
     if causes.is_empty() {
         let none = String::new;
-        return Table::new(&header).row([id.to_owned(), verdict, none(), none(), none(), none(), none(), none(), none()]);
+        return Table::new(&header).row([
+            id.to_owned(),
+            verdict,
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+            none(),
+        ]);
     }
     Table::new(&header).rows(causes, |c| {
         [
@@ -84,43 +108,88 @@ pub fn causes(asked: &'static str, id: &str, verdict: Verdict, causes: &[Cause])
 fn verdict(out: &Output, shown: &Shown<'_>) -> String {
     match (shown.verdict, shown.causes.first()) {
         (Verdict::Healthy, _) => out.paint("healthy: nothing hurts", "1;32"),
-        (Verdict::Cause, Some(c)) => {
-            out.paint(&format!("cause: {} {} ({:.0} %)", c.component, c.fault_type, c.confidence * 100.0), "1;31")
-        }
-        _ => out.paint("inconclusive: something hurts, no cause is believed enough", "1;33"),
+        (Verdict::Cause, Some(c)) => out.paint(
+            &format!(
+                "cause: {} {} ({:.0} %)",
+                c.component,
+                c.fault_type,
+                c.confidence * 100.0
+            ),
+            "1;31",
+        ),
+        _ => out.paint(
+            "inconclusive: something hurts, no cause is believed enough",
+            "1;33",
+        ),
     }
 }
 
 fn one(out: &Output, cause: &Cause, tree: bool) -> String {
     let mut text = String::new();
-    let place = if cause.namespace.is_empty() { cause.cluster.clone() } else { format!("{}/{}", cause.cluster, cause.namespace) };
+    let place = if cause.namespace.is_empty() {
+        cause.cluster.clone()
+    } else {
+        format!("{}/{}", cause.cluster, cause.namespace)
+    };
     let title = format!("{}. {}  {}", cause.rank, cause.component, cause.fault_type);
-    let _ = writeln!(text, "{}  {:.0} %  {}", out.paint(&title, "1"), cause.confidence * 100.0, out.paint(&place, "2"));
+    let _ = writeln!(
+        text,
+        "{}  {:.0} %  {}",
+        out.paint(&title, "1"),
+        cause.confidence * 100.0,
+        out.paint(&place, "2")
+    );
     let _ = writeln!(text, "   {}", cause.message);
     if !cause.evidence.is_empty() {
         let _ = writeln!(text, "   {}", out.paint("evidence", "2"));
         for line in cause.evidence.iter().take(EVIDENCE) {
             let what: String = line.what.replace('\n', " ").chars().take(180).collect();
-            let _ = writeln!(text, "     {}  {}  {what}", time::clock(line.at), name(&line.resource));
+            let _ = writeln!(
+                text,
+                "     {}  {}  {what}",
+                time::clock(line.at),
+                name(&line.resource)
+            );
         }
         if cause.evidence.len() > EVIDENCE {
             let _ = writeln!(text, "     … {} more", cause.evidence.len() - EVIDENCE);
         }
     }
     if let Some(change) = &cause.change {
-        let _ = writeln!(text, "   {}\n     {}  {}", out.paint("changed", "2"), time::clock(change.at), change.what);
+        let _ = writeln!(
+            text,
+            "   {}\n     {}  {}",
+            out.paint("changed", "2"),
+            time::clock(change.at),
+            change.what
+        );
     }
     if !cause.scores.parts.is_empty() {
-        let told = cause.scores.parts.iter().filter(|(_, points)| points.abs() >= 0.05);
-        let parts: Vec<String> = told.map(|(name, points)| format!("{name} {points:+.1}")).collect();
-        let _ = writeln!(text, "   {}\n     {}", out.paint("why", "2"), points(cause.scores.total, &parts));
+        let told = cause
+            .scores
+            .parts
+            .iter()
+            .filter(|(_, points)| points.abs() >= 0.05);
+        let parts: Vec<String> = told
+            .map(|(name, points)| format!("{name} {points:+.1}"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "   {}\n     {}",
+            out.paint("why", "2"),
+            points(cause.scores.total, &parts)
+        );
         if !cause.compared.is_empty() {
             let _ = writeln!(text, "     {}", cause.compared);
         }
     }
     if !cause.path.is_empty() {
         let _ = writeln!(text, "   {}", out.paint("path", "2"));
-        text += &if tree { drawn(&cause.path) } else { format!("     {}\n", line_of(&cause.path)) };
+        text += &if tree {
+            drawn(&cause.path)
+        } else {
+            format!("     {}\n", line_of(&cause.path))
+        };
     }
     if !cause.fix.is_empty() {
         let _ = writeln!(text, "   {}\n     {}", out.paint("fix", "2"), cause.fix);
@@ -129,7 +198,11 @@ fn one(out: &Output, cause: &Cause, tree: bool) -> String {
 }
 
 fn points(total: f64, parts: &[String]) -> String {
-    if parts.is_empty() { format!("{total:.1} points") } else { format!("{total:.1} points: {}", parts.join(", ")) }
+    if parts.is_empty() {
+        format!("{total:.1} points")
+    } else {
+        format!("{total:.1} points: {}", parts.join(", "))
+    }
 }
 
 fn name(r: &ResourceRef) -> String {
@@ -147,7 +220,11 @@ fn walk(path: &[PathStep]) -> Vec<(String, Option<String>)> {
     let mut out = Vec::new();
     for step in path {
         let forward = step.from == *at;
-        let edge = if forward { format!("─{}→", step.relation) } else { format!("←{}─", step.relation) };
+        let edge = if forward {
+            format!("─{}→", step.relation)
+        } else {
+            format!("←{}─", step.relation)
+        };
         out.push((name(at), Some(edge)));
         at = if forward { &step.to } else { &step.from };
     }
@@ -156,14 +233,24 @@ fn walk(path: &[PathStep]) -> Vec<(String, Option<String>)> {
 }
 
 fn line_of(path: &[PathStep]) -> String {
-    walk(path).iter().map(|(n, e)| e.as_ref().map_or_else(|| n.clone(), |e| format!("{n} {e} "))).collect()
+    walk(path)
+        .iter()
+        .map(|(n, e)| {
+            e.as_ref()
+                .map_or_else(|| n.clone(), |e| format!("{n} {e} "))
+        })
+        .collect()
 }
 
 fn drawn(path: &[PathStep]) -> String {
     let mut text = String::new();
     let mut edge = String::new();
     for (depth, (name, next)) in walk(path).into_iter().enumerate() {
-        let branch = if depth == 0 { String::new() } else { format!("{}└{edge} ", "   ".repeat(depth - 1)) };
+        let branch = if depth == 0 {
+            String::new()
+        } else {
+            format!("{}└{edge} ", "   ".repeat(depth - 1))
+        };
         let _ = writeln!(text, "     {branch}{name}");
         edge = next.unwrap_or_default();
     }

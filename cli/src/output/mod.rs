@@ -60,22 +60,41 @@ impl Output {
     pub fn new(global: &Global) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let color = terminal && wants_color();
-        Self { format: global.output, terminal, color, quiet: global.quiet }
+        Self {
+            format: global.output,
+            terminal,
+            color,
+            quiet: global.quiet,
+        }
     }
 
     /// An instant: how long ago for people at a terminal, UTC for whoever reads the output next.
     pub fn age(&self, now: Time, then: Time) -> String {
-        if self.is_for_people() { ago(now, then) } else { then.to_string() }
+        if self.is_for_people() {
+            ago(now, then)
+        } else {
+            then.to_string()
+        }
     }
 
-    /// A share of one: percent for people at a terminal, the number for whoever reads the output next.
+    /// A share of one: percent for people at a terminal, the number for whoever reads the output
+    /// next.
     pub fn share(&self, share: f64) -> String {
-        if self.is_for_people() { format!("{:.0} %", share * 100.0) } else { format!("{share:.3}") }
+        if self.is_for_people() {
+            format!("{:.0} %", share * 100.0)
+        } else {
+            format!("{share:.3}")
+        }
     }
 
-    /// A number of bytes: megabytes for people at a terminal, the number for whoever reads the output next.
+    /// A number of bytes: megabytes for people at a terminal, the number for whoever reads the
+    /// output next.
     pub fn size(&self, bytes: u64) -> String {
-        if self.is_for_people() { format!("{:.1} MB", bytes as f64 / 1e6) } else { bytes.to_string() }
+        if self.is_for_people() {
+            format!("{:.1} MB", bytes as f64 / 1e6)
+        } else {
+            bytes.to_string()
+        }
     }
 
     fn is_for_people(&self) -> bool {
@@ -94,22 +113,36 @@ impl Output {
         match self.format {
             Format::Json => self.json(value),
             Format::Yaml => {
-                let text = serde_yaml::to_string(value).map_err(|e| CliError::failed("the result has no YAML form").cause(e))?;
+                let text = serde_yaml::to_string(value)
+                    .map_err(|e| CliError::failed("the result has no YAML form").cause(e))?;
                 self.text(&text)
             }
             Format::Name => self.text(&table().names()),
             Format::Csv => self.text(&table().csv()),
-            Format::Table => self.text(&if self.terminal { table().pretty() } else { table().tabbed() }),
+            Format::Table => self.text(&if self.terminal {
+                table().pretty()
+            } else {
+                table().tabbed()
+            }),
         }
     }
 
     fn json<T: Serialize>(&self, value: &T) -> Result {
-        let text = if self.terminal { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-        self.text(&(text.map_err(|e| CliError::failed("the result has no JSON form").cause(e))? + "\n"))
+        let text = if self.terminal {
+            serde_json::to_string_pretty(value)
+        } else {
+            serde_json::to_string(value)
+        };
+        self.text(
+            &(text.map_err(|e| CliError::failed("the result has no JSON form").cause(e))? + "\n"),
+        )
     }
 
     /// A message for people, to stderr.
-    #[expect(clippy::print_stderr, reason = "the one place where messages are printed")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "the one place where messages are printed"
+    )]
     pub fn message(&self, text: &str) {
         if !self.quiet {
             eprintln!("{text}");
@@ -117,7 +150,10 @@ impl Output {
     }
 
     /// An error with its causes and hint, to stderr.
-    #[expect(clippy::print_stderr, reason = "the one place where errors are printed")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "the one place where errors are printed"
+    )]
     pub fn error(&self, e: &CliError) {
         if e.message.is_empty() {
             return;
@@ -136,16 +172,25 @@ impl Output {
 
     /// Text in a terminal style, when stdout shows it.
     pub fn paint(&self, text: &str, style: &str) -> String {
-        if self.color { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.color {
+            format!("\u{1b}[{style}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn paint_err(&self, text: &str, style: &str) -> String {
         let shows = std::io::stderr().is_terminal() && wants_color();
-        if shows { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if shows {
+            format!("\u{1b}[{style}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 /// Whether colour is wanted: `NO_COLOR` and terminals that have none say no.
 fn wants_color() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }

@@ -13,12 +13,18 @@ pub struct Table {
 impl Table {
     /// An empty table.
     pub fn new(header: &[&'static str]) -> Self {
-        Self { header: header.iter().map(|h| (*h).to_owned()).collect(), rows: Vec::new() }
+        Self {
+            header: header.iter().map(|h| (*h).to_owned()).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// A table whose columns are known when it is made.
     pub fn of(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> Self {
-        Self { header, rows: rows.into_iter().collect() }
+        Self {
+            header,
+            rows: rows.into_iter().collect(),
+        }
     }
 
     /// Adds a row.
@@ -28,8 +34,13 @@ impl Table {
     }
 
     /// Adds a row per item.
-    pub fn rows<T, const N: usize>(mut self, items: impl IntoIterator<Item = T>, cells: impl Fn(T) -> [String; N]) -> Self {
-        self.rows.extend(items.into_iter().map(|i| cells(i).to_vec()));
+    pub fn rows<T, const N: usize>(
+        mut self,
+        items: impl IntoIterator<Item = T>,
+        cells: impl Fn(T) -> [String; N],
+    ) -> Self {
+        self.rows
+            .extend(items.into_iter().map(|i| cells(i).to_vec()));
         self
     }
 
@@ -39,29 +50,64 @@ impl Table {
             return "nothing found\n".to_owned();
         }
         let mut table = Pretty::new();
-        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(self.header.clone());
+        table
+            .load_style(NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled)
+            .set_header(self.header.clone());
         for row in &self.rows {
             table.add_row(row);
         }
-        let text: Vec<String> = table.to_string().lines().map(|l| l.trim_end().trim_start_matches(' ').to_owned()).collect();
+        let text: Vec<String> = table
+            .to_string()
+            .lines()
+            .map(|l| l.trim_end().trim_start_matches(' ').to_owned())
+            .collect();
         text.join("\n") + "\n"
     }
 
     /// For pipes: no header, tabs.
     pub fn tabbed(&self) -> String {
-        self.rows.iter().map(|r| r.iter().map(|c| c.replace(['\t', '\n'], " ")).collect::<Vec<_>>().join("\t") + "\n").collect()
+        self.rows
+            .iter()
+            .map(|r| {
+                r.iter()
+                    .map(|c| c.replace(['\t', '\n'], " "))
+                    .collect::<Vec<_>>()
+                    .join("\t")
+                    + "\n"
+            })
+            .collect()
     }
 
     /// The first column.
     pub fn names(&self) -> String {
-        self.rows.iter().filter_map(|r| r.first()).flat_map(|n| [n.as_str(), "\n"]).collect()
+        self.rows
+            .iter()
+            .filter_map(|r| r.first())
+            .flat_map(|n| [n.as_str(), "\n"])
+            .collect()
     }
 
     /// With header, quoted where needed.
     pub fn csv(&self) -> String {
-        let header = self.header.iter().map(|h| h.to_lowercase().replace(' ', "_")).collect::<Vec<_>>().join(",");
-        let cell = |c: &String| if c.contains([',', '"', '\n']) { format!("\"{}\"", c.replace('"', "\"\"")) } else { c.clone() };
-        let rows: String = self.rows.iter().map(|r| r.iter().map(cell).collect::<Vec<_>>().join(",") + "\n").collect();
+        let header = self
+            .header
+            .iter()
+            .map(|h| h.to_lowercase().replace(' ', "_"))
+            .collect::<Vec<_>>()
+            .join(",");
+        let cell = |c: &String| {
+            if c.contains([',', '"', '\n']) {
+                format!("\"{}\"", c.replace('"', "\"\""))
+            } else {
+                c.clone()
+            }
+        };
+        let rows: String = self
+            .rows
+            .iter()
+            .map(|r| r.iter().map(cell).collect::<Vec<_>>().join(",") + "\n")
+            .collect();
         format!("{header}\n{rows}")
     }
 }

@@ -16,7 +16,10 @@ pub fn ago(now: Time, then: Time) -> String {
 /// The local time of day, `15:04:05`.
 pub fn clock(then: Time) -> String {
     match jiff::Timestamp::from_microsecond(then.0) {
-        Ok(t) => t.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string(),
+        Ok(t) => t
+            .to_zoned(jiff::tz::TimeZone::system())
+            .strftime("%H:%M:%S")
+            .to_string(),
         Err(_) => then.to_string(),
     }
 }

@@ -98,7 +98,15 @@ pub struct WatchedKind {
 }
 
 /// Drops that say that something is wrong; the others are repeats and what nobody needs.
-pub const HARMLESS_DROPS: [&str; 7] = ["superseded", "unchanged", "sampled", "other_lease", "folded", "low_severity", "foreign"];
+pub const HARMLESS_DROPS: [&str; 7] = [
+    "superseded",
+    "unchanged",
+    "sampled",
+    "other_lease",
+    "folded",
+    "low_severity",
+    "foreign",
+];
 
 /// After how many seconds without a heartbeat an agent counts as silent.
 pub const SILENT_AFTER: u64 = 60;
@@ -118,14 +126,19 @@ impl AgentStatus {
         }
     }
 
-    /// Notes who had its part until now. An agent that is heard again after its successor was is no predecessor: both run.
+    /// Notes who had its part until now. An agent that is heard again after its successor was is no
+    /// predecessor: both run.
     #[must_use]
     pub fn after(mut self, last: Option<&Self>) -> Self {
         (self.before, self.rival) = match last {
             Some(last) if last.agent != self.agent => {
                 let is_back = last.before.contains(&self.agent);
                 let earlier = last.before.iter().filter(|agent| **agent != self.agent);
-                let before = std::iter::once(&last.agent).chain(earlier).take(REMEMBERED).cloned().collect();
+                let before = std::iter::once(&last.agent)
+                    .chain(earlier)
+                    .take(REMEMBERED)
+                    .cloned()
+                    .collect();
                 (before, is_back.then(|| last.agent.clone()))
             }
             Some(last) => (last.before.clone(), None),
@@ -169,13 +182,23 @@ impl Agent {
         // What was lost long ago is in the counts, and no trouble any more.
         if status.lost_seconds_ago.is_some_and(|ago| ago < LOSS_TOLD) {
             for (topic, drops) in &status.dropped {
-                let harmful = drops.iter().filter(|(reason, n)| **n > 0 && !HARMLESS_DROPS.contains(&reason.as_str()));
+                let harmful = drops
+                    .iter()
+                    .filter(|(reason, n)| **n > 0 && !HARMLESS_DROPS.contains(&reason.as_str()));
                 all.extend(harmful.map(|(reason, n)| format!("{n} of {topic} dropped: {reason}")));
             }
-            all.extend(status.refused.iter().map(|(reason, n)| format!("{n} refused by the server: {reason}")));
+            all.extend(
+                status
+                    .refused
+                    .iter()
+                    .map(|(reason, n)| format!("{n} refused by the server: {reason}")),
+            );
         }
         let waits = status.spooled.values().sum::<u64>();
-        if waits > 0 && status.shipped.values().sum::<u64>() == 0 && status.shipping_trouble.is_none() {
+        if waits > 0
+            && status.shipped.values().sum::<u64>() == 0
+            && status.shipping_trouble.is_none()
+        {
             all.push(format!("nothing was shipped yet, {waits} records wait"));
         }
         if status.lag_seconds >= SILENT_AFTER {
@@ -196,17 +219,34 @@ mod tests {
                 "dropped":{"state.k8s.resource":{"unchanged":7,"superseded":1}},"kinds":[{"kind":"Pod","objects":3}],"of_a_later_version":1}"#,
         )
         .unwrap();
-        let mut agent = Agent { status, seen_at: Time(0), silent_seconds: 10 };
+        let mut agent = Agent {
+            status,
+            seen_at: Time(0),
+            silent_seconds: 10,
+        };
         assert_eq!(agent.troubles(), Vec::<String>::new());
         agent.silent_seconds = 90;
         assert_eq!(agent.troubles(), ["silent for 90 s"]);
         agent.silent_seconds = 0;
         agent.status.kinds[0].trouble = Some("pods is forbidden".into());
-        agent.status.dropped.insert("logs.normalized".into(), BTreeMap::from([("spool_full".into(), 5)]));
+        agent.status.dropped.insert(
+            "logs.normalized".into(),
+            BTreeMap::from([("spool_full".into(), 5)]),
+        );
         agent.status.lost_seconds_ago = Some(60);
-        assert_eq!(agent.troubles(), ["Pod: pods is forbidden", "5 of logs.normalized dropped: spool_full"]);
+        assert_eq!(
+            agent.troubles(),
+            [
+                "Pod: pods is forbidden",
+                "5 of logs.normalized dropped: spool_full"
+            ]
+        );
         agent.status.lost_seconds_ago = Some(3600);
-        assert_eq!(agent.troubles(), ["Pod: pods is forbidden"], "an hour later it is history");
+        assert_eq!(
+            agent.troubles(),
+            ["Pod: pods is forbidden"],
+            "an hour later it is history"
+        );
     }
 
     #[test]
@@ -215,19 +255,37 @@ mod tests {
             let text = format!(
                 r#"{{"cluster":"prod","agent":"{agent}","mode":"watch","version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":0,"spooled_bytes":0,"rival":"x"}}"#
             );
-            serde_json::from_str::<AgentStatus>(&text).unwrap().after(last)
+            serde_json::from_str::<AgentStatus>(&text)
+                .unwrap()
+                .after(last)
         };
         let a = beat("a", None);
         let b = beat("b", Some(&a));
         let b = beat("b", Some(&b));
-        assert_eq!((a.rival, b.before.as_slice(), &b.rival), (None, &["a".to_owned()][..], &None), "an upgrade");
+        assert_eq!(
+            (a.rival, b.before.as_slice(), &b.rival),
+            (None, &["a".to_owned()][..], &None),
+            "an upgrade"
+        );
         let c = beat("c", Some(&b));
         let a = beat("a", Some(&c));
-        assert_eq!(a.rival.as_deref(), Some("c"), "also of three one comes back");
+        assert_eq!(
+            a.rival.as_deref(),
+            Some("c"),
+            "also of three one comes back"
+        );
         let a = beat("a", Some(&b));
         let b = beat("b", Some(&a));
-        assert_eq!((a.rival.as_deref(), b.rival.as_deref()), (Some("b"), Some("a")));
-        let told = Agent { status: b.clone(), seen_at: Time(0), silent_seconds: 0 }.troubles();
+        assert_eq!(
+            (a.rival.as_deref(), b.rival.as_deref()),
+            (Some("b"), Some("a"))
+        );
+        let told = Agent {
+            status: b.clone(),
+            seen_at: Time(0),
+            silent_seconds: 0,
+        }
+        .troubles();
         assert!(told[0].contains("two clusters under one name"), "{told:?}");
         assert_eq!(beat("b", Some(&b)).rival, None, "the other has left");
     }

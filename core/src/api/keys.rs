@@ -1,4 +1,5 @@
-//! Wishes for keys: a role, or scopes one by one. What a key of the operator can do is another thing than what a tenant's can.
+//! Wishes for keys: a role, or scopes one by one. What a key of the operator can do is another
+//! thing than what a tenant's can.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,7 +8,10 @@ use crate::storage::{Role, Scope};
 
 /// A wish for a tenant's new key.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "a key is {role, name?, scopes?} or {scopes, name?}")]
+#[serde(
+    untagged,
+    expecting = "a key is {role, name?, scopes?} or {scopes, name?}"
+)]
 pub enum NewKey {
     /// A named set of scopes.
     OfRole(KeyOfRole),
@@ -45,7 +49,10 @@ impl NewKey {
     /// Its name, and all it may do.
     pub fn wanted(self) -> (String, Vec<Scope>) {
         match self {
-            Self::OfRole(k) => (k.name, k.role.scopes().into_iter().chain(k.scopes).collect()),
+            Self::OfRole(k) => (
+                k.name,
+                k.role.scopes().into_iter().chain(k.scopes).collect(),
+            ),
             Self::OfScopes(k) => (k.name, k.scopes),
         }
     }

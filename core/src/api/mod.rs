@@ -25,8 +25,8 @@ pub struct ErrorBody {
 /// An error.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
-    /// `invalid_request`, `unauthenticated`, `forbidden`, `not_found`, `conflict`, `payload_too_large`, `rate_limited`,
-    /// `quota_exceeded`, `unavailable` or `internal`.
+    /// `invalid_request`, `unauthenticated`, `forbidden`, `not_found`, `conflict`,
+    /// `payload_too_large`, `rate_limited`, `quota_exceeded`, `unavailable` or `internal`.
     pub code: String,
     /// What is wrong.
     pub message: String,
@@ -111,7 +111,10 @@ pub struct IncidentChange {
 
 /// What an incident really was.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "feedback is {cause, note?} or {component, fault_type?, note?}")]
+#[serde(
+    untagged,
+    expecting = "feedback is {cause, note?} or {component, fault_type?, note?}"
+)]
 pub enum Feedback {
     /// One of the causes that were named.
     Named(Named),

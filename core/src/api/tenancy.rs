@@ -68,7 +68,11 @@ pub struct ClientChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_email: Option<String>,
     /// Limits that were agreed instead of the plan's; they replace those before.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "limits")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "limits"
+    )]
     pub limits: Option<Overrides>,
     /// Partitions of each of its topics; they only grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,9 +81,13 @@ pub struct ClientChange {
 }
 
 /// Only an object is one, or null: serde would also read a struct from an array.
-fn limits<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Overrides>, D::Error> {
+fn limits<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Overrides>, D::Error> {
     let given = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
-    given.map(|fields| serde_json::from_value(fields.into()).map_err(serde::de::Error::custom)).transpose()
+    given
+        .map(|fields| serde_json::from_value(fields.into()).map_err(serde::de::Error::custom))
+        .transpose()
 }
 
 /// A wish for a graph on another server.
@@ -95,7 +103,8 @@ pub struct MoveGraph {
 pub struct Imported {
     /// How many rows.
     pub rows: usize,
-    /// How many records the tenant's log has by now: whoever goes on behind an interruption passes over so many.
+    /// How many records the tenant's log has by now: whoever goes on behind an interruption passes
+    /// over so many.
     pub records: u64,
 }
 

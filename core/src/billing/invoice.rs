@@ -66,17 +66,36 @@ pub fn invoice(client_id: &str, month: &str, plan: &Plan, usage: &MonthUsage) ->
     let mut lines = Vec::new();
     if let Some(price) = plan.price_month {
         let share = Decimal::from(usage.days) / days;
-        lines.push(line(format!("{} plan, {} of {} days", plan.name, usage.days, usage.days_in_month), share, price));
+        lines.push(line(
+            format!(
+                "{} plan, {} of {} days",
+                plan.name, usage.days, usage.days_in_month
+            ),
+            share,
+            price,
+        ));
     }
     if let Some(prices) = &plan.overage {
-        let included = plan.events_day.unwrap_or(u64::MAX).saturating_mul(u64::from(usage.days));
-        let thousands = Decimal::from(usage.events.saturating_sub(included)) / Decimal::ONE_THOUSAND;
-        let rca = Decimal::from(usage.rca_queries.saturating_sub(plan.rca_month.unwrap_or(u64::MAX)));
+        let included = plan
+            .events_day
+            .unwrap_or(u64::MAX)
+            .saturating_mul(u64::from(usage.days));
+        let thousands =
+            Decimal::from(usage.events.saturating_sub(included)) / Decimal::ONE_THOUSAND;
+        let rca = Decimal::from(
+            usage
+                .rca_queries
+                .saturating_sub(plan.rca_month.unwrap_or(u64::MAX)),
+        );
         let gigabyte = Decimal::from(1_000_000_000_u64);
         let stored = Decimal::from(usage.storage_bytes) / gigabyte;
         let storage = (stored - plan.storage_gb.map_or(stored, Decimal::from)).max(Decimal::ZERO);
         for (item, quantity, price) in [
-            ("events beyond the plan, in thousands", thousands, prices.events_1000),
+            (
+                "events beyond the plan, in thousands",
+                thousands,
+                prices.events_1000,
+            ),
             ("RCA queries beyond the plan", rca, prices.rca),
             ("storage beyond the plan, in GB", storage, prices.storage_gb),
         ] {
@@ -86,13 +105,26 @@ pub fn invoice(client_id: &str, month: &str, plan: &Plan, usage: &MonthUsage) ->
         }
     }
     let total = lines.iter().map(|l| l.amount).sum();
-    Invoice { client_id: client_id.into(), month: month.into(), plan: plan.name.clone(), currency: "USD".into(), lines, total }
+    Invoice {
+        client_id: client_id.into(),
+        month: month.into(),
+        plan: plan.name.clone(),
+        currency: "USD".into(),
+        lines,
+        total,
+    }
 }
 
 fn line(item: String, quantity: Decimal, unit_price: Decimal) -> Line {
-    let mut amount = (quantity * unit_price).round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
+    let mut amount =
+        (quantity * unit_price).round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
     amount.rescale(2);
-    Line { item, quantity: quantity.round_dp(6).normalize(), unit_price, amount }
+    Line {
+        item,
+        quantity: quantity.round_dp(6).normalize(),
+        unit_price,
+        amount,
+    }
 }
 
 #[cfg(test)]
@@ -102,9 +134,19 @@ mod tests {
 
     #[test]
     fn the_golden_invoice() {
-        let usage =
-            MonthUsage { events: 35_000_000, rca_queries: 12_000, storage_bytes: 150_000_000_000, days: 30, days_in_month: 30 };
-        let invoice = invoice("client-acme-7f3k2a", "2026-06", find("pro").unwrap(), &usage);
+        let usage = MonthUsage {
+            events: 35_000_000,
+            rca_queries: 12_000,
+            storage_bytes: 150_000_000_000,
+            days: 30,
+            days_in_month: 30,
+        };
+        let invoice = invoice(
+            "client-acme-7f3k2a",
+            "2026-06",
+            find("pro").unwrap(),
+            &usage,
+        );
         let amounts: Vec<String> = invoice.lines.iter().map(|l| l.amount.to_string()).collect();
         assert_eq!(amounts, ["499.00", "250.00", "500.00", "50.00"]);
         assert_eq!(invoice.total.to_string(), "1299.00");
@@ -112,13 +154,30 @@ mod tests {
 
     #[test]
     fn the_free_plan_costs_nothing() {
-        let usage = MonthUsage { events: 300_000, days: 30, days_in_month: 30, ..MonthUsage::default() };
-        assert_eq!(invoice("c", "2026-06", find("free").unwrap(), &usage).total, Decimal::ZERO);
+        let usage = MonthUsage {
+            events: 300_000,
+            days: 30,
+            days_in_month: 30,
+            ..MonthUsage::default()
+        };
+        assert_eq!(
+            invoice("c", "2026-06", find("free").unwrap(), &usage).total,
+            Decimal::ZERO
+        );
     }
 
     #[test]
     fn the_fee_goes_by_days() {
-        let usage = MonthUsage { days: 10, days_in_month: 31, ..MonthUsage::default() };
-        assert_eq!(invoice("c", "2026-07", find("basic").unwrap(), &usage).total.to_string(), "31.94");
+        let usage = MonthUsage {
+            days: 10,
+            days_in_month: 31,
+            ..MonthUsage::default()
+        };
+        assert_eq!(
+            invoice("c", "2026-07", find("basic").unwrap(), &usage)
+                .total
+                .to_string(),
+            "31.94"
+        );
     }
 }

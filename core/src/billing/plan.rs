@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn the_file_is_read() {
         let plans: Vec<super::Plan> = serde_yaml::from_str(include_str!("plans.yaml")).unwrap();
-        assert_eq!(plans.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["free", "basic", "pro", "enterprise"]);
+        assert_eq!(
+            plans.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(),
+            ["free", "basic", "pro", "enterprise"]
+        );
         assert!(plans[0].events_are_hard && !plans[1].events_are_hard);
     }
 }

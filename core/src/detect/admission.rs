@@ -14,7 +14,12 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     let refused: Vec<&Episode> = view
         .warnings(idx)
-        .filter(|e| matches!(&*e.reason, "FailedCreate" | "FailedUpdate" | "ReplicaSetCreateError") && view.still_holds(idx, e))
+        .filter(|e| {
+            matches!(
+                &*e.reason,
+                "FailedCreate" | "FailedUpdate" | "ReplicaSetCreateError"
+            ) && view.still_holds(idx, e)
+        })
         .collect();
     let condition = view
         .object(idx)
@@ -23,34 +28,59 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .filter(|c| c.is("True"))
         .or_else(|| no_replica_set(view, idx));
     let newest = refused.iter().max_by_key(|e| e.last);
-    let message = newest.map(|e| &*e.message).or_else(|| condition.and_then(|c| c.message.as_deref()));
+    let message = newest
+        .map(|e| &*e.message)
+        .or_else(|| condition.and_then(|c| c.message.as_deref()));
     let Some(message) = message else {
         no_room(view, idx, out);
         return unserved(view, idx, out);
     };
-    let evidence =
-        refused
-            .iter()
-            .map(|e| view.event_evidence(idx, e))
-            .chain(condition.map(|c| {
-                view.state_evidence(idx, format!("ReplicaFailure: {}", short(c.message.as_deref().unwrap_or(""), 200)))
-            }));
+    let evidence = refused
+        .iter()
+        .map(|e| view.event_evidence(idx, e))
+        .chain(condition.map(|c| {
+            view.state_evidence(
+                idx,
+                format!(
+                    "ReplicaFailure: {}",
+                    short(c.message.as_deref().unwrap_or(""), 200)
+                ),
+            )
+        }));
     let owner = view.top_owner(idx);
     // Everything but a quota is a matter of seconds in a roll-out; what holds has lasted.
-    let lasted = refused.iter().any(|e| view.now.0 - e.first.0 >= super::view::GRACE) || view.well(idx) == Some(false);
-    let Some((fault, says)) = judge(view, idx, owner, message) else { return };
+    let lasted = refused
+        .iter()
+        .any(|e| view.now.0 - e.first.0 >= super::view::GRACE)
+        || view.well(idx) == Some(false);
+    let Some((fault, says)) = judge(view, idx, owner, message) else {
+        return;
+    };
     if fault == "admission.service_account_missing" && !lasted {
         return;
     }
     let blamed = match fault {
-        f if f.starts_with("admission.quota_") => quota(view, view.graph.get(idx).namespace(), message).unwrap_or(owner),
+        f if f.starts_with("admission.quota_") => {
+            quota(view, view.graph.get(idx).namespace(), message).unwrap_or(owner)
+        }
         "admission.webhook_unavailable" => webhook_service(view, message).unwrap_or(owner),
         _ => owner,
     };
-    let fix = fault
-        .starts_with("admission.quota_")
-        .then(|| format!("kubectl -n {} edit resourcequota {}", view.graph.get(idx).namespace(), view.graph.get(blamed).name()));
-    out.push(view.finding(fault, blamed, idx, Strength::Proof).active(true).says(says).with(evidence).fix(fix).build());
+    let fix = fault.starts_with("admission.quota_").then(|| {
+        format!(
+            "kubectl -n {} edit resourcequota {}",
+            view.graph.get(idx).namespace(),
+            view.graph.get(blamed).name()
+        )
+    });
+    out.push(
+        view.finding(fault, blamed, idx, Strength::Proof)
+            .active(true)
+            .says(says)
+            .with(evidence)
+            .fix(fix)
+            .build(),
+    );
 }
 
 /// A Deployment whose next `ReplicaSet` is refused goes on with the one it has, and is well so far.
@@ -68,7 +98,10 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'stat
         let name = word_after(message, "exceeded quota: ").unwrap_or("?");
         return Some((
             quota_fault(message),
-            format!("ResourceQuota `{name}` of namespace `{namespace}` refuses pods of {who}: {}", quota_numbers(message)),
+            format!(
+                "ResourceQuota `{name}` of namespace `{namespace}` refuses pods of {who}: {}",
+                quota_numbers(message)
+            ),
         ));
     }
     // A quota on compute refuses pods that do not say what they ask for.
@@ -80,10 +113,17 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'stat
     }
     let rules: [(&'static str, &[&str]); 9] = [
         ("admission.webhook_unavailable", &["failed calling webhook"]),
-        ("admission.webhook_denied", &["admission webhook", "denied the request", "denied request"]),
+        (
+            "admission.webhook_denied",
+            &["admission webhook", "denied the request", "denied request"],
+        ),
         (
             "admission.pod_security",
-            &["violates podsecurity", "podsecuritypolicy", "unable to validate against any security context constraint"],
+            &[
+                "violates podsecurity",
+                "podsecuritypolicy",
+                "unable to validate against any security context constraint",
+            ],
         ),
         (
             "admission.limit_range",
@@ -96,48 +136,80 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'stat
                 "limit to request ratio",
             ],
         ),
-        ("admission.service_account_missing", &["error looking up service account"]),
-        ("admission.priority_class_missing", &["no priorityclass with name"]),
-        ("admission.runtime_class_missing", &["pod rejected: runtimeclass", "runtimeclass \""]),
-        ("admission.rbac_forbidden", &["cannot create resource", "cannot get resource", "cannot list resource"]),
+        (
+            "admission.service_account_missing",
+            &["error looking up service account"],
+        ),
+        (
+            "admission.priority_class_missing",
+            &["no priorityclass with name"],
+        ),
+        (
+            "admission.runtime_class_missing",
+            &["pod rejected: runtimeclass", "runtimeclass \""],
+        ),
+        (
+            "admission.rbac_forbidden",
+            &[
+                "cannot create resource",
+                "cannot get resource",
+                "cannot list resource",
+            ],
+        ),
         ("admission.quota_objects", &["object-counts"]),
     ];
     let (fault, _) = rules.iter().find(|(_, phrases)| has(message, phrases))?;
     let says = match *fault {
         "admission.service_account_missing" => {
             let account = quoted_after(message, "serviceaccount ").unwrap_or("?");
-            format!("{who} uses ServiceAccount `{account}`, which does not exist in namespace `{namespace}`")
+            format!(
+                "{who} uses ServiceAccount `{account}`, which does not exist in namespace `{namespace}`"
+            )
         }
         _ => format!("The API server refuses pods of {who}: {text}"),
     };
     Some((fault, says))
 }
 
-/// Which resource of the quota was short, by what stands behind `limited:` (all) against `requested:` (this object).
+/// Which resource of the quota was short, by what stands behind `limited:` (all) against
+/// `requested:` (this object).
 fn quota_fault(message: &str) -> &'static str {
-    let requested = find(message, "requested:").and_then(|at| message.get(at..)).unwrap_or(message);
-    let requested = find(requested, ", used:").and_then(|at| requested.get(..at)).unwrap_or(requested);
+    let requested = find(message, "requested:")
+        .and_then(|at| message.get(at..))
+        .unwrap_or(message);
+    let requested = find(requested, ", used:")
+        .and_then(|at| requested.get(..at))
+        .unwrap_or(requested);
     fault_of_resource(requested)
 }
 
 /// The fault for a quota on a resource by its name.
 pub(super) fn fault_of_resource(resource: &str) -> &'static str {
     let rules: [(&'static str, &[&str]); 5] = [
-        ("admission.quota_storage", &["storage", "persistentvolumeclaims"]),
+        (
+            "admission.quota_storage",
+            &["storage", "persistentvolumeclaims"],
+        ),
         ("admission.quota_services", &["services"]),
         ("admission.quota_memory", &["memory"]),
         ("admission.quota_cpu", &["cpu"]),
         ("admission.quota_pods", &["pods"]),
     ];
-    rules.iter().find(|(_, words)| has(resource, words)).map_or("admission.quota_objects", |(fault, _)| fault)
+    rules
+        .iter()
+        .find(|(_, words)| has(resource, words))
+        .map_or("admission.quota_objects", |(fault, _)| fault)
 }
 
 fn quota_numbers(message: &str) -> String {
-    find(message, "requested:").and_then(|at| message.get(at..)).map_or_else(|| short(message, 160), |m| short(m, 160))
+    find(message, "requested:")
+        .and_then(|at| message.get(at..))
+        .map_or_else(|| short(message, 160), |m| short(m, 160))
 }
 
 fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
-    let name = word_after(message, "exceeded quota: ").or_else(|| word_after(message, "failed quota: "))?;
+    let name = word_after(message, "exceeded quota: ")
+        .or_else(|| word_after(message, "failed quota: "))?;
     view.graph
         .find(Kind::ResourceQuota, namespace, name)
         .or_else(|| view.graph.find(Kind::Namespace, "", namespace))
@@ -146,36 +218,55 @@ fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
 
 fn webhook_service(view: &View<'_>, message: &str) -> Option<Idx> {
     let alias = webhook_host(message)?;
-    view.graph.find(Kind::Service, &alias.namespace, &alias.name)
+    view.graph
+        .find(Kind::Service, &alias.namespace, &alias.name)
 }
 
 /// Whom the API server calls before it takes a pod: `Post "https://NAME.NAMESPACE.svc:443/…"`.
 fn webhook_host(message: &str) -> Option<Alias> {
-    let host = crate::graph::address::in_text(message).find(|a| a.host.contains(".svc"))?.host;
+    let host = crate::graph::address::in_text(message)
+        .find(|a| a.host.contains(".svc"))?
+        .host;
     Some(crate::graph::derive::called(host, ""))
 }
 
 /// The Services behind webhooks that fail, as the refusals name them: nobody has to have sent them.
 pub fn webhooks(view: &View<'_>) -> Vec<Alias> {
-    let recent = |e: &Episode| view.now.0 - e.last.0 <= 15 * MINUTE && has(&e.message, &["failed calling webhook"]);
+    let recent = |e: &Episode| {
+        view.now.0 - e.last.0 <= 15 * MINUTE && has(&e.message, &["failed calling webhook"])
+    };
     let failed = view.episodes.events.iter().filter(|(_, e)| recent(e));
-    failed.filter_map(|(_, e)| webhook_host(&e.message)).filter(|a| !a.namespace.is_empty()).collect()
+    failed
+        .filter_map(|(_, e)| webhook_host(&e.message))
+        .filter(|a| !a.namespace.is_empty())
+        .collect()
 }
 
-/// Pods that are wanted and were never made, where a quota has no room for one of them: the refusal was told to nobody
-/// who is heard.
+/// Pods that are wanted and were never made, where a quota has no room for one of them: the refusal
+/// was told to nobody who is heard.
 fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(workload) = view.object(idx).and_then(|o| o.workload()) else { return };
-    let (Some(wanted), Some(made)) = (workload.spec.replicas, workload.status.replicas) else { return };
-    let makes_pods = matches!(view.graph.get(idx).kind(), Kind::ReplicaSet | Kind::StatefulSet);
+    let Some(workload) = view.object(idx).and_then(|o| o.workload()) else {
+        return;
+    };
+    let (Some(wanted), Some(made)) = (workload.spec.replicas, workload.status.replicas) else {
+        return;
+    };
+    let makes_pods = matches!(
+        view.graph.get(idx).kind(),
+        Kind::ReplicaSet | Kind::StatefulSet
+    );
     if !makes_pods || made >= wanted || !view.lasts(view.graph.get(idx).created) {
         return;
     }
     let owner = view.top_owner(idx);
-    let Some(spec) = view.pod_spec(idx).or_else(|| view.pod_spec(owner)) else { return };
+    let Some(spec) = view.pod_spec(idx).or_else(|| view.pod_spec(owner)) else {
+        return;
+    };
     let namespace = view.graph.get(idx).namespace();
     for quota in view.graph.quotas(namespace) {
-        let Some(q) = view.object(quota).and_then(|o| o.quota()) else { continue };
+        let Some(q) = view.object(quota).and_then(|o| o.quota()) else {
+            continue;
+        };
         let short = q.hard.iter().find_map(|(resource, hard, _)| {
             let used = q.used.get(resource)?;
             let asked = match resource {
@@ -189,7 +280,9 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             (asked > 0 && used.0 + asked > hard.0).then_some(resource)
         });
         let Some(resource) = short else { continue };
-        let text = |all: &crate::model::object::values::Quantities| all.text(resource).unwrap_or("?").to_owned();
+        let text = |all: &crate::model::object::values::Quantities| {
+            all.text(resource).unwrap_or("?").to_owned()
+        };
         let numbers = format!("{resource}: {} used of {}", text(&q.used), text(&q.hard));
         let says = format!(
             "ResourceQuota `{}` of namespace `{namespace}` has no room for another pod of {}: {numbers}",
@@ -204,22 +297,29 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                     view.state_evidence(quota, numbers),
                     view.state_evidence(idx, format!("{made} of {wanted} pods were made")),
                 ])
-                .fix(format!("kubectl -n {namespace} edit resourcequota {}", view.graph.get(quota).name()))
+                .fix(format!(
+                    "kubectl -n {namespace} edit resourcequota {}",
+                    view.graph.get(quota).name()
+                ))
                 .build(),
         );
         return;
     }
 }
 
-/// A workload with ports that others call by a name no Service has, where the quota on Services is used up: the
-/// Service was refused, and nobody is told but who tried to create it.
+/// A workload with ports that others call by a name no Service has, where the quota on Services is
+/// used up: the Service was refused, and nobody is told but who tried to create it.
 fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let node = view.graph.get(idx);
     if !matches!(node.kind(), Kind::Deployment | Kind::StatefulSet) {
         return;
     }
-    let Some(spec) = view.pod_spec(idx) else { return };
-    let Some(labels) = view.graph.template_labels(idx) else { return };
+    let Some(spec) = view.pod_spec(idx) else {
+        return;
+    };
+    let Some(labels) = view.graph.template_labels(idx) else {
+        return;
+    };
     let namespace = node.namespace();
     if !view.graph.selecting(namespace, labels).is_empty()
         || spec.containers.iter().all(|c| c.ports.is_empty())
@@ -234,8 +334,17 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     });
     let Some((quota, hard)) = full else { return };
     let named = view.graph.find(Kind::Service, namespace, node.name());
-    let callers = named.map_or(0, |s| view.graph.incoming(s).filter(|(r, _)| *r == Relation::Calls).count());
-    let strength = if callers > 0 { Strength::Proof } else { Strength::Strong };
+    let callers = named.map_or(0, |s| {
+        view.graph
+            .incoming(s)
+            .filter(|(r, _)| *r == Relation::Calls)
+            .count()
+    });
+    let strength = if callers > 0 {
+        Strength::Proof
+    } else {
+        Strength::Strong
+    };
     let says = format!(
         "ResourceQuota `{}` of namespace `{namespace}` allows {hard} Services and has none left: {} has ports and no Service",
         view.graph.get(quota).name(),
@@ -250,7 +359,10 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .active(true)
             .says(says)
             .with(evidence)
-            .fix(format!("kubectl -n {namespace} edit resourcequota {}", view.graph.get(quota).name()))
+            .fix(format!(
+                "kubectl -n {namespace} edit resourcequota {}",
+                view.graph.get(quota).name()
+            ))
             .build(),
     );
 }

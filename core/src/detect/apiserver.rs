@@ -44,17 +44,33 @@ struct Told {
 pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
     let (mut store, mut server) = (Told::default(), Told::default());
     let recent = |at: crate::model::Time| view.now.0 - at.0 <= 15 * MINUTE;
-    // A change of leader is over in seconds and makes some calls slow; what goes on for a minute is no such moment.
-    let lasts = |first: crate::model::Time, last: crate::model::Time| last.0 - first.0 >= MINUTE && recent(last);
-    for (idx, log) in view.episodes.logs.iter().filter(|(_, l)| l.severity >= Severity::Warning && lasts(l.first, l.last)) {
+    // A change of leader is over in seconds and makes some calls slow; what goes on for a minute is
+    // no such moment.
+    let lasts = |first: crate::model::Time, last: crate::model::Time| {
+        last.0 - first.0 >= MINUTE && recent(last)
+    };
+    for (idx, log) in view
+        .episodes
+        .logs
+        .iter()
+        .filter(|(_, l)| l.severity >= Severity::Warning && lasts(l.first, l.last))
+    {
         let reading = Reading::of(log);
-        for (told, says) in [(&mut store, reading.tells_of_store()), (&mut server, reading.tells_of_slow_server())] {
+        for (told, says) in [
+            (&mut store, reading.tells_of_store()),
+            (&mut server, reading.tells_of_slow_server()),
+        ] {
             if says {
                 told.add(view, *idx, &log.sample, view.log_evidence(*idx, log));
             }
         }
     }
-    for (idx, event) in view.episodes.events.iter().filter(|(_, e)| e.severity >= Severity::Warning && recent(e.last)) {
+    for (idx, event) in view
+        .episodes
+        .events
+        .iter()
+        .filter(|(_, e)| e.severity >= Severity::Warning && recent(e.last))
+    {
         for (told, words) in [(&mut store, &STORE[..]), (&mut server, &SLOW[..])] {
             if has(&event.message, words) {
                 told.add(view, *idx, &event.message, view.event_evidence(*idx, event));
@@ -74,15 +90,29 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
         }
     }
     // A slow store makes a slow server; the other way round nothing follows.
-    if !store.say(view, ("controlplane.etcd_unhealthy", "etcd", "etcd is not well"), out) {
-        server.say(view, ("controlplane.api_server_slow", "kube-apiserver", "The API server does not answer in time"), out);
+    if !store.say(
+        view,
+        ("controlplane.etcd_unhealthy", "etcd", "etcd is not well"),
+        out,
+    ) {
+        server.say(
+            view,
+            (
+                "controlplane.api_server_slow",
+                "kube-apiserver",
+                "The API server does not answer in time",
+            ),
+            out,
+        );
     }
 }
 
 impl Told {
     fn add(&mut self, view: &View<'_>, idx: Idx, text: &str, evidence: Evidence) {
         self.writers.insert(view.component(idx));
-        self.by_itself |= ["etcd", "kube-apiserver"].iter().any(|part| is_part(view, idx, part));
+        self.by_itself |= ["etcd", "kube-apiserver"]
+            .iter()
+            .any(|part| is_part(view, idx, part));
         self.first.get_or_insert_with(|| (idx, text.to_owned()));
         if self.evidence.len() < 6 {
             self.evidence.push(evidence);
@@ -90,19 +120,42 @@ impl Told {
     }
 
     /// One client alone may be slow itself.
-    fn say(self, view: &View<'_>, (fault, part, what): (&'static str, &str, &str), out: &mut Vec<Finding>) -> bool {
-        let Some((on, text)) = self.first.filter(|_| self.by_itself || self.writers.len() >= 2) else { return false };
-        let strength = if self.by_itself { Strength::Strong } else { Strength::Fair };
+    fn say(
+        self,
+        view: &View<'_>,
+        (fault, part, what): (&'static str, &str, &str),
+        out: &mut Vec<Finding>,
+    ) -> bool {
+        let Some((on, text)) = self
+            .first
+            .filter(|_| self.by_itself || self.writers.len() >= 2)
+        else {
+            return false;
+        };
+        let strength = if self.by_itself {
+            Strength::Strong
+        } else {
+            Strength::Fair
+        };
         // Of a cluster whose nodes nobody sent, the part itself is all that is known.
         let own = is_part(view, on, part).then_some(on);
-        let Some(blamed) = node_of(view, part).or(own) else { return false };
+        let Some(blamed) = node_of(view, part).or(own) else {
+            return false;
+        };
         let says = format!("{what}: {}", short(&text, 160));
-        out.push(view.finding(fault, blamed, on, strength).active(true).says(says).with(self.evidence).build());
+        out.push(
+            view.finding(fault, blamed, on, strength)
+                .active(true)
+                .says(says)
+                .with(self.evidence)
+                .build(),
+        );
         true
     }
 }
 
-/// By its label, or, where only its name is known, by what the kubelet calls a static pod: `<part>-<node>`.
+/// By its label, or, where only its name is known, by what the kubelet calls a static pod:
+/// `<part>-<node>`.
 fn is_part(view: &View<'_>, idx: Idx, part: &str) -> bool {
     let pod = view.graph.get(idx);
     // Of a pod that a controller made, the component is called otherwise than the pod.
@@ -113,14 +166,34 @@ fn is_part(view: &View<'_>, idx: Idx, part: &str) -> bool {
             nodes.is_empty() || nodes.iter().any(|n| view.graph.get(*n).name() == node)
         })
     };
-    let named = || pod.namespace() == "kube-system" && pod.name().strip_prefix(part).is_some_and(of_node) && is_static();
-    pod.labels().get("component").map_or_else(named, |label| label == part)
+    let named = || {
+        pod.namespace() == "kube-system"
+            && pod.name().strip_prefix(part).is_some_and(of_node)
+            && is_static()
+    };
+    pod.labels()
+        .get("component")
+        .map_or_else(named, |label| label == part)
 }
 
-/// The node a part of the control plane runs on: of several the one whose pod is not well, else the first.
+/// The node a part of the control plane runs on: of several the one whose pod is not well, else the
+/// first.
 fn node_of(view: &View<'_>, part: &str) -> Option<Idx> {
-    let mut pods: Vec<Idx> = view.graph.pods("kube-system").filter(|p| is_part(view, *p, part)).collect();
+    let mut pods: Vec<Idx> = view
+        .graph
+        .pods("kube-system")
+        .filter(|p| is_part(view, *p, part))
+        .collect();
     pods.sort_by_key(|p| (!view.is_pod_unwell(*p), *p));
-    let host = pods.first().and_then(|p| view.graph.out(*p).find(|(r, _)| *r == Relation::RunsOn).map(|(_, n)| n));
-    host.or_else(|| view.nodes().into_iter().find(|n| super::scheduling::is_control_plane(view, *n)))
+    let host = pods.first().and_then(|p| {
+        view.graph
+            .out(*p)
+            .find(|(r, _)| *r == Relation::RunsOn)
+            .map(|(_, n)| n)
+    });
+    host.or_else(|| {
+        view.nodes()
+            .into_iter()
+            .find(|n| super::scheduling::is_control_plane(view, *n))
+    })
 }

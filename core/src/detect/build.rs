@@ -15,41 +15,91 @@ pub(super) struct Builder(Finding);
 
 impl View<'_> {
     /// Starts a finding: the fault, whom it blames, where it shows and how much it says.
-    pub(super) fn finding(&self, fault: &'static str, blamed: Idx, on: Idx, strength: Strength) -> Builder {
+    pub(super) fn finding(
+        &self,
+        fault: &'static str,
+        blamed: Idx,
+        on: Idx,
+        strength: Strength,
+    ) -> Builder {
         let message = String::new();
-        Builder(Finding { fault, blamed, on, strength, since: self.now, active: false, message, evidence: Vec::new(), fix: None })
+        Builder(Finding {
+            fault,
+            blamed,
+            on,
+            strength,
+            since: self.now,
+            active: false,
+            message,
+            evidence: Vec::new(),
+            fix: None,
+        })
     }
 
     /// An event as evidence.
     pub(super) fn event_evidence(&self, idx: Idx, event: &Episode) -> Evidence {
-        let times = if event.count > 1 { format!(" ({}×)", event.count) } else { String::new() };
-        let id = event.id.as_deref().map_or_else(|| format!("{}/{}", self.graph.get(idx).alias, event.reason), str::to_owned);
-        Evidence { id, at: event.last, resource: idx, what: format!("{}{times}: {}", event.reason, short(&event.message, QUOTE)) }
+        let times = if event.count > 1 {
+            format!(" ({}×)", event.count)
+        } else {
+            String::new()
+        };
+        let id = event.id.as_deref().map_or_else(
+            || format!("{}/{}", self.graph.get(idx).alias, event.reason),
+            str::to_owned,
+        );
+        Evidence {
+            id,
+            at: event.last,
+            resource: idx,
+            what: format!("{}{times}: {}", event.reason, short(&event.message, QUOTE)),
+        }
     }
 
     /// A log template as evidence.
     pub(super) fn log_evidence(&self, idx: Idx, log: &LogTemplate) -> Evidence {
-        let times = if log.count > 1 { format!(" ({}×)", log.count) } else { String::new() };
+        let times = if log.count > 1 {
+            format!(" ({}×)", log.count)
+        } else {
+            String::new()
+        };
         let id = format!("{}/log/{:016x}", self.graph.get(idx).alias, log.pattern);
         Evidence {
             id,
             at: log.last,
             resource: idx,
-            what: format!("{} log{times}: {}", log.severity.as_str(), short(&log.sample, QUOTE)),
+            what: format!(
+                "{} log{times}: {}",
+                log.severity.as_str(),
+                short(&log.sample, QUOTE)
+            ),
         }
     }
 
     /// A firing alert as evidence.
     pub(super) fn alert_evidence(&self, idx: Idx, alert: &Alert) -> Evidence {
-        let what = format!("alert {}: {}", alert.name, short(&alert.annotations.to_text(), 200));
-        Evidence { id: alert.fingerprint.to_string(), at: alert.starts, resource: idx, what }
+        let what = format!(
+            "alert {}: {}",
+            alert.name,
+            short(&alert.annotations.to_text(), 200)
+        );
+        Evidence {
+            id: alert.fingerprint.to_string(),
+            at: alert.starts,
+            resource: idx,
+            what,
+        }
     }
 
     /// Something read off an object as evidence.
     pub(super) fn state_evidence(&self, idx: Idx, what: String) -> Evidence {
         let node = self.graph.get(idx);
         let at = node.known_at().min(self.now);
-        Evidence { id: node.id(), at, resource: idx, what }
+        Evidence {
+            id: node.id(),
+            at,
+            resource: idx,
+            what,
+        }
     }
 
     /// `deployment`, `pod`: the kind as people type it.
@@ -65,7 +115,10 @@ impl View<'_> {
 
     /// Names of the nodes that live, in order.
     pub(super) fn nodes(&self) -> Vec<Idx> {
-        self.graph.of_kind(&Kind::Node).filter(|i| self.graph.get(*i).is_live()).collect()
+        self.graph
+            .of_kind(&Kind::Node)
+            .filter(|i| self.graph.get(*i).is_live())
+            .collect()
     }
 }
 
@@ -92,7 +145,9 @@ impl Builder {
 
     /// Ends it: evidence in time order, the oldest piece tells since when.
     pub(super) fn build(mut self) -> Finding {
-        self.0.evidence.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        self.0
+            .evidence
+            .sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         self.0.evidence.dedup();
         if let Some(first) = self.0.evidence.first() {
             self.0.since = first.at;

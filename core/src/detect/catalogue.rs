@@ -101,7 +101,14 @@ mod tests {
         }
         let unknown: Vec<_> = named.iter().filter(|id| find(id).is_none()).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
-        let silent: Vec<_> = all().iter().filter(|f| f.planned.is_none() && !named.contains(&*f.id)).map(|f| &f.id).collect();
-        assert!(silent.is_empty(), "entries without a detector must be planned: {silent:?}");
+        let silent: Vec<_> = all()
+            .iter()
+            .filter(|f| f.planned.is_none() && !named.contains(&*f.id))
+            .map(|f| &f.id)
+            .collect();
+        assert!(
+            silent.is_empty(),
+            "entries without a detector must be planned: {silent:?}"
+        );
     }
 }

@@ -84,7 +84,17 @@ const WORDS: [(Trouble, &[&str]); 7] = [
             "no healthy upstream",
         ],
     ),
-    (Trouble::TimedOut, &["i/o timeout", "deadline exceeded", "timed out", "etimedout", "timeout", "deadlineexceeded"]),
+    (
+        Trouble::TimedOut,
+        &[
+            "i/o timeout",
+            "deadline exceeded",
+            "timed out",
+            "etimedout",
+            "timeout",
+            "deadlineexceeded",
+        ],
+    ),
     (
         Trouble::Failed,
         &[
@@ -109,7 +119,10 @@ const WORDS: [(Trouble, &[&str]); 7] = [
 
 /// Of what a line complains; `None` when it does not.
 pub(super) fn trouble(text: &str) -> Option<Trouble> {
-    WORDS.iter().find(|(_, words)| has(text, words)).map(|(trouble, _)| *trouble)
+    WORDS
+        .iter()
+        .find(|(_, words)| has(text, words))
+        .map(|(trouble, _)| *trouble)
 }
 
 /// All complaints of the window about things that are called, in the order of the logs.
@@ -121,7 +134,9 @@ pub fn complaints(view: &View<'_>) -> Vec<Complaint> {
         if log.severity < Severity::Warning || quiet || fell_silent(view, *caller, log) {
             continue;
         }
-        let Some(trouble) = Reading::of(log).trouble() else { continue };
+        let Some(trouble) = Reading::of(log).trouble() else {
+            continue;
+        };
         for (name, port, target) in targets(view, *caller, &log.sample, trouble) {
             all.push(Complaint {
                 caller: *caller,
@@ -139,7 +154,8 @@ pub fn complaints(view: &View<'_>) -> Vec<Complaint> {
     all
 }
 
-/// Whether a line that came again and again has not come for far longer than it ever took: what it told of is over.
+/// Whether a line that came again and again has not come for far longer than it ever took: what it
+/// told of is over.
 fn fell_silent(view: &View<'_>, caller: Idx, log: &LogTemplate) -> bool {
     const MANY: u64 = 10;
     // Who died says nothing any more.
@@ -150,8 +166,14 @@ fn fell_silent(view: &View<'_>, caller: Idx, log: &LogTemplate) -> bool {
     log.count >= MANY && view.now.seconds_since(log.last) > 60.0 + 10.0 * rhythm
 }
 
-/// Whom a line is about: the name that was looked up, else addresses with a port, else Services named in it.
-fn targets(view: &View<'_>, caller: Idx, text: &str, trouble: Trouble) -> Vec<(String, Option<u16>, Option<Idx>)> {
+/// Whom a line is about: the name that was looked up, else addresses with a port, else Services
+/// named in it.
+fn targets(
+    view: &View<'_>,
+    caller: Idx,
+    text: &str,
+    trouble: Trouble,
+) -> Vec<(String, Option<u16>, Option<Idx>)> {
     let namespace = view.graph.get(caller).namespace();
     if trouble == Trouble::Unresolved {
         let looked_up = word_after(text, "lookup ")
@@ -196,7 +218,8 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, trouble: Trouble) -> Vec<(S
     found
 }
 
-/// The resource behind a host as seen from a namespace: a Service by name or cluster address, or a pod by address.
+/// The resource behind a host as seen from a namespace: a Service by name or cluster address, or a
+/// pod by address.
 fn by_host(view: &View<'_>, host: &str, namespace: &str) -> Option<Idx> {
     if host.parse::<std::net::IpAddr>().is_ok() {
         return view.graph.by_address(host);
@@ -211,17 +234,32 @@ fn is_part(text: &str, name: &str) -> bool {
 }
 
 /// Services that the caller is known to call and whose name stands in the text as a word.
-fn named_services(view: &View<'_>, caller: Idx, text: &str) -> Vec<(String, Option<u16>, Option<Idx>)> {
+fn named_services(
+    view: &View<'_>,
+    caller: Idx,
+    text: &str,
+) -> Vec<(String, Option<u16>, Option<Idx>)> {
     let holders = [caller, view.top_owner(caller)];
-    let mut called: Vec<Idx> =
-        holders.iter().flat_map(|h| view.graph.out(*h)).filter(|(r, _)| *r == Relation::Calls).map(|(_, s)| s).collect();
+    let mut called: Vec<Idx> = holders
+        .iter()
+        .flat_map(|h| view.graph.out(*h))
+        .filter(|(r, _)| *r == Relation::Calls)
+        .map(|(_, s)| s)
+        .collect();
     called.sort_unstable();
     called.dedup();
     let is_named = |idx: &Idx| {
         let name = view.graph.get(*idx).name();
         *view.graph.get(*idx).kind() == Kind::Service
             && name.len() > 2
-            && (text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|w| w == name) || is_part(text, name))
+            && (text
+                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+                .any(|w| w == name)
+                || is_part(text, name))
     };
-    called.into_iter().filter(is_named).map(|i| (view.graph.get(i).name().to_owned(), None, Some(i))).collect()
+    called
+        .into_iter()
+        .filter(is_named)
+        .map(|i| (view.graph.get(i).name().to_owned(), None, Some(i)))
+        .collect()
 }

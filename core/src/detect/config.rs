@@ -29,93 +29,216 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// References of the spec against the objects that exist.
 fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(spec) = view.pod_spec(idx) else { return };
+    let Some(spec) = view.pod_spec(idx) else {
+        return;
+    };
     let namespace = view.graph.get(idx).namespace();
     for reference in references(spec) {
         let told = complaints(view, idx, &reference);
         let waits = waiting_for_config(view, idx);
-        let found = view.graph.find(reference.kind.clone(), namespace, &reference.name);
+        let found = view
+            .graph
+            .find(reference.kind.clone(), namespace, &reference.name);
         let live = found.filter(|i| view.graph.get(*i).is_live());
-        let keys = live.and_then(|i| view.object(i)).and_then(|o| o.config()).and_then(|c| c.keys.as_ref());
-        let lacks_key = reference.key.as_ref().zip(keys).is_some_and(|(key, keys)| !keys.contains(key));
+        let keys = live
+            .and_then(|i| view.object(i))
+            .and_then(|o| o.config())
+            .and_then(|c| c.keys.as_ref());
+        let lacks_key = reference
+            .key
+            .as_ref()
+            .zip(keys)
+            .is_some_and(|(key, keys)| !keys.contains(key));
         let absent = live.is_none() && (view.knows(&reference.kind, namespace) || !told.is_empty());
         if !absent && !lacks_key || (told.is_empty() && !waits) {
             continue;
         }
-        let (fault, message) = describe(&reference, lacks_key && !absent, view, idx, keys.map(|k| &**k));
+        let (fault, message) = describe(
+            &reference,
+            lacks_key && !absent,
+            view,
+            idx,
+            keys.map(|k| &**k),
+        );
         let owner = view.top_owner(idx);
         let mut evidence: Vec<Evidence> = told;
-        evidence.extend(waits.then(|| view.state_evidence(idx, "container waits: CreateContainerConfigError".into())));
+        evidence.extend(waits.then(|| {
+            view.state_evidence(idx, "container waits: CreateContainerConfigError".into())
+        }));
         let fix = match (fault, &reference.kind) {
             ("config.key_missing", kind) => {
-                format!("kubectl -n {namespace} edit {} {}", kind.as_str().to_lowercase(), reference.name)
+                format!(
+                    "kubectl -n {namespace} edit {} {}",
+                    kind.as_str().to_lowercase(),
+                    reference.name
+                )
             }
             (_, Kind::Secret) => {
-                format!("kubectl -n {namespace} create secret generic {} --from-literal=<key>=<value>", reference.name)
+                format!(
+                    "kubectl -n {namespace} create secret generic {} --from-literal=<key>=<value>",
+                    reference.name
+                )
             }
-            _ => format!("kubectl -n {namespace} create configmap {} --from-file=<file>", reference.name),
+            _ => format!(
+                "kubectl -n {namespace} create configmap {} --from-file=<file>",
+                reference.name
+            ),
         };
-        out.push(view.finding(fault, owner, idx, Strength::Proof).active(true).says(message).with(evidence).fix(fix).build());
+        out.push(
+            view.finding(fault, owner, idx, Strength::Proof)
+                .active(true)
+                .says(message)
+                .with(evidence)
+                .fix(fix)
+                .build(),
+        );
     }
 }
 
-fn describe(reference: &Reference, key_only: bool, view: &View<'_>, idx: Idx, keys: Option<&[Str]>) -> (&'static str, String) {
+fn describe(
+    reference: &Reference,
+    key_only: bool,
+    view: &View<'_>,
+    idx: Idx,
+    keys: Option<&[Str]>,
+) -> (&'static str, String) {
     let who = view.title(view.top_owner(idx));
     let (kind, name, place) = (&reference.kind, &reference.name, &reference.place);
     if key_only {
         let key = reference.key.as_deref().unwrap_or("");
-        let has = keys.map(|k| k.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")).filter(|k| !k.is_empty());
+        let has = keys
+            .map(|k| {
+                k.iter()
+                    .map(|k| format!("`{k}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            })
+            .filter(|k| !k.is_empty());
         return (
             "config.key_missing",
-            format!("{who} reads key `{key}` of {kind} `{name}` ({place}); it has {}", has.as_deref().unwrap_or("no keys")),
+            format!(
+                "{who} reads key `{key}` of {kind} `{name}` ({place}); it has {}",
+                has.as_deref().unwrap_or("no keys")
+            ),
         );
     }
-    let fault = if *kind == Kind::Secret { "config.secret_missing" } else { "config.configmap_missing" };
+    let fault = if *kind == Kind::Secret {
+        "config.secret_missing"
+    } else {
+        "config.configmap_missing"
+    };
     (
         fault,
-        format!("{who} needs {kind} `{name}` ({place}), which does not exist in namespace `{}`", view.graph.get(idx).namespace()),
+        format!(
+            "{who} needs {kind} `{name}` ({place}), which does not exist in namespace `{}`",
+            view.graph.get(idx).namespace()
+        ),
     )
 }
 
 fn waiting_for_config(view: &View<'_>, idx: Idx) -> bool {
-    let Some(pod) = view.pod(idx) else { return false };
-    let all = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
-    all.filter_map(|c| c.state.waiting.as_ref()?.reason.as_deref()).any(|r| r == "CreateContainerConfigError")
+    let Some(pod) = view.pod(idx) else {
+        return false;
+    };
+    let all = pod
+        .status
+        .init_container_statuses
+        .iter()
+        .chain(&pod.status.container_statuses);
+    all.filter_map(|c| c.state.waiting.as_ref()?.reason.as_deref())
+        .any(|r| r == "CreateContainerConfigError")
 }
 
 /// What the kubelet said about this very reference.
 fn complaints(view: &View<'_>, idx: Idx, reference: &Reference) -> Vec<Evidence> {
     let about = |m: &str| {
-        let names = m.contains(&*reference.name) && has(m, &["not found", "couldn't find key", "non-existent", "references non"]);
-        names && has(m, &[if reference.kind == Kind::Secret { "secret" } else { "configmap" }])
+        let names = m.contains(&*reference.name)
+            && has(
+                m,
+                &[
+                    "not found",
+                    "couldn't find key",
+                    "non-existent",
+                    "references non",
+                ],
+            );
+        names
+            && has(
+                m,
+                &[if reference.kind == Kind::Secret {
+                    "secret"
+                } else {
+                    "configmap"
+                }],
+            )
     };
-    let from_state =
-        view.pod(idx).into_iter().flat_map(|p| p.status.init_container_statuses.iter().chain(&p.status.container_statuses));
-    let waiting = from_state.filter_map(|c| c.state.waiting.as_ref()?.message.as_deref()).find(|m| about(m));
-    let events = view.warnings(idx).filter(|e| about(&e.message)).map(|e| view.event_evidence(idx, e));
-    events.chain(waiting.map(|m| view.state_evidence(idx, short(m, 200)))).collect()
+    let from_state = view.pod(idx).into_iter().flat_map(|p| {
+        p.status
+            .init_container_statuses
+            .iter()
+            .chain(&p.status.container_statuses)
+    });
+    let waiting = from_state
+        .filter_map(|c| c.state.waiting.as_ref()?.message.as_deref())
+        .find(|m| about(m));
+    let events = view
+        .warnings(idx)
+        .filter(|e| about(&e.message))
+        .map(|e| view.event_evidence(idx, e));
+    events
+        .chain(waiting.map(|m| view.state_evidence(idx, short(m, 200))))
+        .collect()
 }
 
 fn references(spec: &PodSpec) -> Vec<Reference> {
     let mut all = Vec::new();
-    let mut add = |kind: Kind, name: Option<&Str>, key: Option<&Str>, optional: Option<bool>, place: String| {
+    let mut add = |kind: Kind,
+                   name: Option<&Str>,
+                   key: Option<&Str>,
+                   optional: Option<bool>,
+                   place: String| {
         if let Some(name) = name.filter(|n| !n.is_empty() && optional != Some(true)) {
-            all.push(Reference { kind, name: name.clone(), key: key.cloned(), place });
+            all.push(Reference {
+                kind,
+                name: name.clone(),
+                key: key.cloned(),
+                place,
+            });
         }
     };
     for container in spec.all_containers() {
         for env in &container.env {
-            let Some(from) = &env.value_from else { continue };
-            for (kind, r) in [(Kind::Secret, &from.secret_key_ref), (Kind::ConfigMap, &from.config_map_key_ref)] {
+            let Some(from) = &env.value_from else {
+                continue;
+            };
+            for (kind, r) in [
+                (Kind::Secret, &from.secret_key_ref),
+                (Kind::ConfigMap, &from.config_map_key_ref),
+            ] {
                 if let Some(r) = r {
-                    add(kind, r.name.as_ref(), r.key.as_ref(), r.optional, format!("env `{}`", env.name));
+                    add(
+                        kind,
+                        r.name.as_ref(),
+                        r.key.as_ref(),
+                        r.optional,
+                        format!("env `{}`", env.name),
+                    );
                 }
             }
         }
         for from in &container.env_from {
-            for (kind, r) in [(Kind::Secret, &from.secret_ref), (Kind::ConfigMap, &from.config_map_ref)] {
+            for (kind, r) in [
+                (Kind::Secret, &from.secret_ref),
+                (Kind::ConfigMap, &from.config_map_ref),
+            ] {
                 if let Some(r) = r {
-                    add(kind, r.name.as_ref(), None, r.optional, format!("envFrom of container `{}`", container.name));
+                    add(
+                        kind,
+                        r.name.as_ref(),
+                        None,
+                        r.optional,
+                        format!("envFrom of container `{}`", container.name),
+                    );
                 }
             }
         }
@@ -123,10 +246,22 @@ fn references(spec: &PodSpec) -> Vec<Reference> {
     for volume in &spec.volumes {
         let place = || format!("volume `{}`", volume.name);
         if let Some(secret) = &volume.secret {
-            add(Kind::Secret, secret.secret_name.as_ref(), None, secret.optional, place());
+            add(
+                Kind::Secret,
+                secret.secret_name.as_ref(),
+                None,
+                secret.optional,
+                place(),
+            );
         }
         if let Some(map) = &volume.config_map {
-            add(Kind::ConfigMap, map.name.as_ref(), None, map.optional, place());
+            add(
+                Kind::ConfigMap,
+                map.name.as_ref(),
+                None,
+                map.optional,
+                place(),
+            );
         }
     }
     all
@@ -136,26 +271,57 @@ fn references(spec: &PodSpec) -> Vec<Reference> {
 fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     for event in view.warnings(idx).filter(|e| view.still_holds(idx, e)) {
         let m = &*event.message;
-        let name_of = |kind: &str| quoted_after(m, &format!("{kind} ")).or_else(|| word_after(m, &format!("{kind} ")));
-        let (fault, what) = if has(m, &["couldn't find key", "references non-existent"]) && has(m, &["secret", "configmap"]) {
+        let name_of = |kind: &str| {
+            quoted_after(m, &format!("{kind} ")).or_else(|| word_after(m, &format!("{kind} ")))
+        };
+        let (fault, what) = if has(m, &["couldn't find key", "references non-existent"])
+            && has(m, &["secret", "configmap"])
+        {
             (
                 "config.key_missing",
-                format!("key `{}`", word_after(m, "find key ").or_else(|| word_after(m, "key: ")).unwrap_or("?")),
+                format!(
+                    "key `{}`",
+                    word_after(m, "find key ")
+                        .or_else(|| word_after(m, "key: "))
+                        .unwrap_or("?")
+                ),
             )
         } else if has(m, &["secret \"", "secrets \""]) && has(m, &["not found"]) {
-            ("config.secret_missing", format!("Secret `{}`", name_of("secret").or_else(|| name_of("secrets")).unwrap_or("?")))
+            (
+                "config.secret_missing",
+                format!(
+                    "Secret `{}`",
+                    name_of("secret")
+                        .or_else(|| name_of("secrets"))
+                        .unwrap_or("?")
+                ),
+            )
         } else if has(m, &["configmap \"", "configmaps \""]) && has(m, &["not found"]) {
             (
                 "config.configmap_missing",
-                format!("ConfigMap `{}`", name_of("configmap").or_else(|| name_of("configmaps")).unwrap_or("?")),
+                format!(
+                    "ConfigMap `{}`",
+                    name_of("configmap")
+                        .or_else(|| name_of("configmaps"))
+                        .unwrap_or("?")
+                ),
             )
         } else {
             continue;
         };
         let owner = view.top_owner(idx);
         let says = format!("{} needs {what}, which does not exist", view.title(owner));
-        let all = view.warnings(idx).filter(|e| e.message == event.message).map(|e| view.event_evidence(idx, e));
-        out.push(view.finding(fault, owner, idx, Strength::Strong).active(true).says(says).with(all).build());
+        let all = view
+            .warnings(idx)
+            .filter(|e| e.message == event.message)
+            .map(|e| view.event_evidence(idx, e));
+        out.push(
+            view.finding(fault, owner, idx, Strength::Strong)
+                .active(true)
+                .says(says)
+                .with(all)
+                .build(),
+        );
         return;
     }
 }
@@ -164,12 +330,24 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let mut told: Vec<(String, Evidence)> = Vec::new();
     // What a probe could not run is the probe's.
-    for event in view.warnings(idx).filter(|e| &*e.reason != "Unhealthy" && view.still_holds(idx, e)) {
+    for event in view
+        .warnings(idx)
+        .filter(|e| &*e.reason != "Unhealthy" && view.still_holds(idx, e))
+    {
         told.push((event.message.to_string(), view.event_evidence(idx, event)));
     }
     if let Some(pod) = view.pod(idx) {
-        for c in pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses) {
-            let waiting = c.state.waiting.as_ref().map(|w| (w.reason.as_deref(), w.message.as_deref()));
+        for c in pod
+            .status
+            .init_container_statuses
+            .iter()
+            .chain(&pod.status.container_statuses)
+        {
+            let waiting = c
+                .state
+                .waiting
+                .as_ref()
+                .map(|w| (w.reason.as_deref(), w.message.as_deref()));
             let ended = c
                 .state
                 .terminated
@@ -178,14 +356,26 @@ fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .map(|t| (t.reason.as_deref(), t.message.as_deref()));
             for (reason, message) in waiting.into_iter().chain(ended) {
                 let text = format!("{}: {}", reason.unwrap_or(""), message.unwrap_or(""));
-                told.push((text.clone(), view.state_evidence(idx, format!("container `{}`: {}", c.name, short(&text, 200)))));
+                told.push((
+                    text.clone(),
+                    view.state_evidence(
+                        idx,
+                        format!("container `{}`: {}", c.name, short(&text, 200)),
+                    ),
+                ));
             }
         }
     }
     let rules: [(&'static str, &[&str]); 2] = [
         (
             "config.command_not_found",
-            &["executable file not found", "exec: \"", "no such file or directory: unknown", "ContainerCannotRun", "StartError"],
+            &[
+                "executable file not found",
+                "exec: \"",
+                "no such file or directory: unknown",
+                "ContainerCannotRun",
+                "StartError",
+            ],
         ),
         (
             "config.security_context_denied",
@@ -198,12 +388,32 @@ fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ),
     ];
     for (fault, phrases) in rules {
-        let evidence: Vec<Evidence> = told.iter().filter(|(m, _)| has(m, phrases)).map(|(_, e)| e.clone()).collect();
-        let Some(first) = told.iter().find(|(m, _)| has(m, phrases)) else { continue };
+        let evidence: Vec<Evidence> = told
+            .iter()
+            .filter(|(m, _)| has(m, phrases))
+            .map(|(_, e)| e.clone())
+            .collect();
+        let Some(first) = told.iter().find(|(m, _)| has(m, phrases)) else {
+            continue;
+        };
         let exec_format = has(&first.0, &["exec format error"]);
-        let fault = if exec_format { "image.architecture_mismatch" } else { fault };
+        let fault = if exec_format {
+            "image.architecture_mismatch"
+        } else {
+            fault
+        };
         let owner = view.top_owner(idx);
-        let says = format!("{} cannot start its container: {}", view.title(owner), short(&first.0, 200));
-        out.push(view.finding(fault, owner, idx, Strength::Strong).active(true).says(says).with(evidence).build());
+        let says = format!(
+            "{} cannot start its container: {}",
+            view.title(owner),
+            short(&first.0, 200)
+        );
+        out.push(
+            view.finding(fault, owner, idx, Strength::Strong)
+                .active(true)
+                .says(says)
+                .with(evidence)
+                .build(),
+        );
     }
 }

@@ -7,7 +7,8 @@ use crate::graph::{Idx, Relation};
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Kind, Time};
 
-/// The scheduler reacts within seconds; a pod without any word from it for this long was not looked at.
+/// The scheduler reacts within seconds; a pod without any word from it for this long was not looked
+/// at.
 const SILENCE: i64 = 60 * SECOND;
 
 /// Leader leases of control-plane processes: renewed every 2 s, lost after 15 s.
@@ -18,19 +19,37 @@ pub(super) fn lease(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         "kube-controller-manager" => "controlplane.controller_manager_down",
         _ => return,
     };
-    let Some(renewed) = view.object(idx).and_then(|o| o.lease()).and_then(|l| l.renew_time.0) else { return };
-    let newest = view.graph.of_kind(&Kind::Lease).filter_map(|i| view.object(i)?.lease()?.renew_time.0).max().unwrap_or(renewed);
+    let Some(renewed) = view
+        .object(idx)
+        .and_then(|o| o.lease())
+        .and_then(|l| l.renew_time.0)
+    else {
+        return;
+    };
+    let newest = view
+        .graph
+        .of_kind(&Kind::Lease)
+        .filter_map(|i| view.object(i)?.lease()?.renew_time.0)
+        .max()
+        .unwrap_or(renewed);
     let age = newest.0 - renewed.0;
     if age <= SILENCE {
         return;
     }
     let blamed = holder(view, idx).unwrap_or(idx);
-    let says = format!("`{}` has not renewed its lease for {} s", node.name(), age / SECOND);
+    let says = format!(
+        "`{}` has not renewed its lease for {} s",
+        node.name(),
+        age / SECOND
+    );
     out.push(
         view.finding(fault, blamed, idx, Strength::Proof)
             .active(true)
             .says(says)
-            .with([Evidence { at: renewed, ..view.state_evidence(idx, format!("last renewed at {renewed}")) }])
+            .with([Evidence {
+                at: renewed,
+                ..view.state_evidence(idx, format!("last renewed at {renewed}"))
+            }])
             .build(),
     );
 }
@@ -42,23 +61,38 @@ fn holder(view: &View<'_>, lease: Idx) -> Option<Idx> {
     view.graph.find(Kind::Node, "", host)
 }
 
-/// Pods that wait without a node and without a single word of the scheduler, while other events arrive.
+/// Pods that wait without a node and without a single word of the scheduler, while other events
+/// arrive.
 pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
-    let waiting: Vec<(Idx, Option<Time>)> =
-        view.unwell_pods().filter(|p| waits_unseen(view, *p)).map(|p| (p, view.graph.get(p).created)).collect();
-    let Some(oldest) = waiting.iter().filter_map(|(_, t)| *t).min().or_else(|| waiting.first().map(|_| view.now)) else { return };
-    // Absence says something only where events of other pods arrive; and a scheduler that placed others since works.
-    let events_arrive = view.episodes.events.iter().any(|(_, e)| view.now.0 - e.last.0 <= 30 * MINUTE);
-    let works = view
+    let waiting: Vec<(Idx, Option<Time>)> = view
+        .unwell_pods()
+        .filter(|p| waits_unseen(view, *p))
+        .map(|p| (p, view.graph.get(p).created))
+        .collect();
+    let Some(oldest) = waiting
+        .iter()
+        .filter_map(|(_, t)| *t)
+        .min()
+        .or_else(|| waiting.first().map(|_| view.now))
+    else {
+        return;
+    };
+    // Absence says something only where events of other pods arrive; and a scheduler that placed
+    // others since works.
+    let events_arrive = view
         .episodes
         .events
         .iter()
-        .any(|(_, e)| matches!(&*e.reason, "Scheduled" | "FailedScheduling") && e.last > oldest.plus(SILENCE))
-        || placed_since(view, oldest.plus(SILENCE));
+        .any(|(_, e)| view.now.0 - e.last.0 <= 30 * MINUTE);
+    let works = view.episodes.events.iter().any(|(_, e)| {
+        matches!(&*e.reason, "Scheduled" | "FailedScheduling") && e.last > oldest.plus(SILENCE)
+    }) || placed_since(view, oldest.plus(SILENCE));
     if !events_arrive || works {
         return;
     }
-    let lease = view.graph.find(Kind::Lease, "kube-system", "kube-scheduler");
+    let lease = view
+        .graph
+        .find(Kind::Lease, "kube-system", "kube-scheduler");
     let elected = view
         .episodes
         .events
@@ -69,14 +103,36 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
             let host = e.message.split('_').next()?;
             view.graph.find(Kind::Node, "", host)
         });
-    let control_plane = view.nodes().into_iter().find(|n| super::scheduling::is_control_plane(view, *n));
-    let own_pod = view.graph.pods("kube-system").find(|p| has(view.graph.get(*p).name(), &["kube-scheduler"]));
-    let its_node = own_pod.and_then(|p| view.graph.out(p).find(|(r, _)| *r == Relation::RunsOn).map(|(_, n)| n));
-    let Some(blamed) = lease.and_then(|l| holder(view, l)).or(elected).or(its_node).or(control_plane) else { return };
+    let control_plane = view
+        .nodes()
+        .into_iter()
+        .find(|n| super::scheduling::is_control_plane(view, *n));
+    let own_pod = view
+        .graph
+        .pods("kube-system")
+        .find(|p| has(view.graph.get(*p).name(), &["kube-scheduler"]));
+    let its_node = own_pod.and_then(|p| {
+        view.graph
+            .out(p)
+            .find(|(r, _)| *r == Relation::RunsOn)
+            .map(|(_, n)| n)
+    });
+    let Some(blamed) = lease
+        .and_then(|l| holder(view, l))
+        .or(elected)
+        .or(its_node)
+        .or(control_plane)
+    else {
+        return;
+    };
     let says = format!(
         "{} {} for a node without any word of the scheduler",
         waiting.len(),
-        if waiting.len() == 1 { "pod waits" } else { "pods wait" }
+        if waiting.len() == 1 {
+            "pod waits"
+        } else {
+            "pods wait"
+        }
     );
     let mut evidence: Vec<Evidence> = waiting
         .iter()
@@ -90,24 +146,36 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
         evidence.extend(view.warnings(pod).map(|e| view.event_evidence(pod, e)));
     }
     out.push(
-        view.finding("controlplane.scheduler_down", blamed, waiting[0].0, Strength::Proof)
-            .active(true)
-            .says(says)
-            .with(evidence)
-            .build(),
+        view.finding(
+            "controlplane.scheduler_down",
+            blamed,
+            waiting[0].0,
+            Strength::Proof,
+        )
+        .active(true)
+        .says(says)
+        .with(evidence)
+        .build(),
     );
 }
 
 fn waits_unseen(view: &View<'_>, idx: Idx) -> bool {
-    let Some(pod) = view.pod(idx) else { return false };
+    let Some(pod) = view.pod(idx) else {
+        return false;
+    };
     let spec = pod.spec.as_ref();
     let foreign = pod.node_name.is_some()
         || spec.is_some_and(|s| {
-            !s.scheduling_gates.is_empty() || s.scheduler_name.as_deref().is_some_and(|n| n != "default-scheduler")
+            !s.scheduling_gates.is_empty()
+                || s.scheduler_name
+                    .as_deref()
+                    .is_some_and(|n| n != "default-scheduler")
         });
-    let told = view.events(idx).any(|e| matches!(&*e.reason, "FailedScheduling" | "Scheduled"));
-    let said_by_state =
-        crate::model::object::condition(&pod.status.conditions, "PodScheduled").is_some_and(|c| c.reason.is_some());
+    let told = view
+        .events(idx)
+        .any(|e| matches!(&*e.reason, "FailedScheduling" | "Scheduled"));
+    let said_by_state = crate::model::object::condition(&pod.status.conditions, "PodScheduled")
+        .is_some_and(|c| c.reason.is_some());
     pod.status.phase.as_deref() == Some("Pending")
         && !foreign
         && !told
@@ -117,14 +185,20 @@ fn waits_unseen(view: &View<'_>, idx: Idx) -> bool {
         && !super::scheduling::is_explained(view, idx)
 }
 
-/// Whether a pod that was made after an instant got a node: also without events that is a scheduler at work.
+/// Whether a pod that was made after an instant got a node: also without events that is a scheduler
+/// at work.
 fn placed_since(view: &View<'_>, since: Time) -> bool {
     let late = |idx: Idx| view.graph.get(idx).created.is_some_and(|t| t > since);
     let recent = view.graph.recent_pods(since);
-    recent.into_iter().any(|p| late(p) && view.pod(p).is_some_and(|p| p.node_name.is_some()) && view.top_owner(p) != p)
+    recent.into_iter().any(|p| {
+        late(p) && view.pod(p).is_some_and(|p| p.node_name.is_some()) && view.top_owner(p) != p
+    })
 }
 
-/// DNS: the workload behind the Service labelled `k8s-app=kube-dns`, which stands in `kube-system` whoever runs the cluster.
+/// DNS: the workload behind the Service labelled `k8s-app=kube-dns`, which stands in `kube-system`
+/// whoever runs the cluster.
 pub(super) fn dns_service(view: &View<'_>) -> Option<Idx> {
-    view.graph.services("kube-system").find(|i| view.graph.get(*i).labels().get("k8s-app") == Some("kube-dns"))
+    view.graph
+        .services("kube-system")
+        .find(|i| view.graph.get(*i).labels().get("k8s-app") == Some("kube-dns"))
 }

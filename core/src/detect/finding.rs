@@ -3,14 +3,16 @@
 use crate::graph::Idx;
 use crate::model::Time;
 
-/// How much a finding says for its fault, before anything else is known. The weight of each lies in `rca/weights.yaml`.
+/// How much a finding says for its fault, before anything else is known. The weight of each lies in
+/// `rca/weights.yaml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
     /// Could be; needs company.
     Hint,
     /// Usual for this fault, also seen with others.
     Fair,
-    /// Kubernetes' or the program's own words for this fault, or a comparison that hardly has another reading.
+    /// Kubernetes' or the program's own words for this fault, or a comparison that hardly has
+    /// another reading.
     Strong,
     /// A comparison of specs that proves it, with something broken now.
     Proof,

@@ -69,10 +69,25 @@ pub(super) const INCOMPATIBLE: [&str; 14] = [
     "unsupported schema",
 ];
 
-/// What all callers of one target say about how it speaks. Returns whether that explains their complaints.
-pub(super) fn judge(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) -> bool {
-    let of = |trouble: Trouble| -> Vec<&Complaint> { all.iter().copied().filter(|c| c.trouble == trouble).collect() };
-    let (distrusted, garbled, incompatible) = (of(Trouble::Distrusted), of(Trouble::Garbled), of(Trouble::Incompatible));
+/// What all callers of one target say about how it speaks. Returns whether that explains their
+/// complaints.
+pub(super) fn judge(
+    view: &View<'_>,
+    target: Idx,
+    all: &[&Complaint],
+    out: &mut Vec<Finding>,
+) -> bool {
+    let of = |trouble: Trouble| -> Vec<&Complaint> {
+        all.iter()
+            .copied()
+            .filter(|c| c.trouble == trouble)
+            .collect()
+    };
+    let (distrusted, garbled, incompatible) = (
+        of(Trouble::Distrusted),
+        of(Trouble::Garbled),
+        of(Trouble::Incompatible),
+    );
     let before = out.len();
     if !distrusted.is_empty() {
         certificate(view, target, &distrusted, out);
@@ -87,33 +102,66 @@ pub(super) fn judge(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut 
 }
 
 fn evidence(view: &View<'_>, all: &[&Complaint]) -> Vec<Evidence> {
-    all.iter().take(6).map(|c| view.log_evidence(c.caller, view.episodes.logs[c.log].1)).collect()
+    all.iter()
+        .take(6)
+        .map(|c| view.log_evidence(c.caller, view.episodes.logs[c.log].1))
+        .collect()
 }
 
 fn said<'a>(view: &View<'a>, complaint: &Complaint) -> &'a str {
     &view.episodes.logs[complaint.log].1.sample
 }
 
-/// An expired certificate or one of another name is its owner's; an unknown authority may be the caller's store as well.
+/// An expired certificate or one of another name is its owner's; an unknown authority may be the
+/// caller's store as well.
 fn certificate(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
     let first = said(view, all[0]);
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
-    let own_doing =
-        has(first, &["expired", "not yet valid", "is valid for", "altname", "not valid for", "no subject alternative"]);
-    let strength = if own_doing || callers.len() >= 2 { Strength::Strong } else { Strength::Fair };
+    let own_doing = has(
+        first,
+        &[
+            "expired",
+            "not yet valid",
+            "is valid for",
+            "altname",
+            "not valid for",
+            "no subject alternative",
+        ],
+    );
+    let strength = if own_doing || callers.len() >= 2 {
+        Strength::Strong
+    } else {
+        Strength::Fair
+    };
     out.push(
-        view.finding("service.certificate_invalid", target, all[0].caller, strength)
-            .active(true)
-            .says(format!("Callers of `{}` do not accept its certificate: {}", view.graph.get(target).name(), short(first, 160)))
-            .with(evidence(view, all))
-            .build(),
+        view.finding(
+            "service.certificate_invalid",
+            target,
+            all[0].caller,
+            strength,
+        )
+        .active(true)
+        .says(format!(
+            "Callers of `{}` do not accept its certificate: {}",
+            view.graph.get(target).name(),
+            short(first, 160)
+        ))
+        .with(evidence(view, all))
+        .build(),
     );
 }
 
 /// The Service announces a protocol, and what answers speaks another.
 fn protocol(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
-    let announced = view.object(target).and_then(Object::service).and_then(announcement);
-    let strength = if announced.is_some() { Strength::Strong } else { Strength::Fair };
+    let announced = view
+        .object(target)
+        .and_then(Object::service)
+        .and_then(announcement);
+    let strength = if announced.is_some() {
+        Strength::Strong
+    } else {
+        Strength::Fair
+    };
     let how = announced.map_or(String::new(), |a| format!(", which it announces as {a}"));
     out.push(
         view.finding("service.protocol_mismatch", target, all[0].caller, strength)
@@ -134,16 +182,27 @@ fn announcement(service: &Service) -> Option<String> {
     service.ports.iter().find_map(|p| {
         let by_name = || {
             let name = p.name.as_deref()?;
-            PREFIXES.iter().find(|w| name == **w || name.strip_prefix(**w).is_some_and(|rest| rest.starts_with('-')))
+            PREFIXES.iter().find(|w| {
+                name == **w
+                    || name
+                        .strip_prefix(**w)
+                        .is_some_and(|rest| rest.starts_with('-'))
+            })
         };
-        p.app_protocol.as_deref().map(|a| format!("`{a}`")).or_else(|| by_name().map(|w| format!("`{w}`")))
+        p.app_protocol
+            .as_deref()
+            .map(|a| format!("`{a}`"))
+            .or_else(|| by_name().map(|w| format!("`{w}`")))
     })
 }
 
 /// Of two that no longer understand each other the one that was changed last is meant.
 fn version(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
     let caller = view.top_owner(all[0].caller);
-    let server = pods_behind(view, target).into_iter().next().map_or(target, |p| view.top_owner(p));
+    let server = pods_behind(view, target)
+        .into_iter()
+        .next()
+        .map_or(target, |p| view.top_owner(p));
     let changed = |idx: Idx| changed_at(view, idx);
     let (blamed, strength) = match (changed(caller), changed(server)) {
         (Some(c), Some(s)) if s.0 - c.0 > 10 * MINUTE => (server, Strength::Strong),
@@ -158,7 +217,10 @@ fn version(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Findi
     );
     let mut rests = evidence(view, all);
     if let Some(at) = changed(blamed) {
-        rests.push(Evidence { at, ..view.state_evidence(blamed, "changed last of the two".into()) });
+        rests.push(Evidence {
+            at,
+            ..view.state_evidence(blamed, "changed last of the two".into())
+        });
     }
     let fix = format!(
         "kubectl -n {} rollout undo {}/{}",
@@ -167,29 +229,59 @@ fn version(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Findi
         view.graph.get(blamed).name()
     );
     out.push(
-        view.finding("dependency.version_mismatch", blamed, all[0].caller, strength)
-            .active(true)
-            .says(says)
-            .with(rests)
-            .fix(fix)
-            .build(),
+        view.finding(
+            "dependency.version_mismatch",
+            blamed,
+            all[0].caller,
+            strength,
+        )
+        .active(true)
+        .says(says)
+        .with(rests)
+        .fix(fix)
+        .build(),
     );
 }
 
 fn pods_behind(view: &View<'_>, service: Idx) -> Vec<Idx> {
-    view.graph.out(service).filter(|(r, p)| *r == Relation::Selects && view.is_living(*p)).map(|(_, p)| p).collect()
+    view.graph
+        .out(service)
+        .filter(|(r, p)| *r == Relation::Selects && view.is_living(*p))
+        .map(|(_, p)| p)
+        .collect()
 }
 
-/// When a workload's newest pods came: a roll-out makes new ones, also where nobody recorded the roll-out.
+/// When a workload's newest pods came: a roll-out makes new ones, also where nobody recorded the
+/// roll-out.
 fn changed_at(view: &View<'_>, owner: Idx) -> Option<Time> {
-    let sets = view.graph.out(owner).filter(|(r, _)| *r == Relation::Controls).map(|(_, i)| i);
-    let made = sets.filter(|i| view.is_living(*i)).filter_map(|i| view.graph.get(i).created).max();
-    made.or_else(|| view.pods_of(owner).into_iter().filter_map(|p| view.graph.get(p).created).max())
+    let sets = view
+        .graph
+        .out(owner)
+        .filter(|(r, _)| *r == Relation::Controls)
+        .map(|(_, i)| i);
+    let made = sets
+        .filter(|i| view.is_living(*i))
+        .filter_map(|i| view.graph.get(i).created)
+        .max();
+    made.or_else(|| {
+        view.pods_of(owner)
+            .into_iter()
+            .filter_map(|p| view.graph.get(p).created)
+            .max()
+    })
 }
 
 /// A Service port over one transport to a container port that is declared for the other alone.
-pub(super) fn transport(view: &View<'_>, idx: Idx, service: &Service, pods: &[Idx], out: &mut Vec<Finding>) {
-    let Some(spec) = pods.iter().find_map(|p| view.pod_spec(*p)) else { return };
+pub(super) fn transport(
+    view: &View<'_>,
+    idx: Idx,
+    service: &Service,
+    pods: &[Idx],
+    out: &mut Vec<Finding>,
+) {
+    let Some(spec) = pods.iter().find_map(|p| view.pod_spec(*p)) else {
+        return;
+    };
     let word = |p: Option<&str>| p.unwrap_or("TCP").to_owned();
     for port in &service.ports {
         let declared: Vec<_> = spec
@@ -203,7 +295,10 @@ pub(super) fn transport(view: &View<'_>, idx: Idx, service: &Service, pods: &[Id
             })
             .collect();
         let sent = word(port.protocol.as_deref());
-        let Some(other) = declared.first().filter(|_| declared.iter().all(|d| word(d.protocol.as_deref()) != sent)) else {
+        let Some(other) = declared
+            .first()
+            .filter(|_| declared.iter().all(|d| word(d.protocol.as_deref()) != sent))
+        else {
             continue;
         };
         let wanted = !super::service::callers(view, idx, &view.component(idx)).is_empty();
@@ -218,7 +313,10 @@ pub(super) fn transport(view: &View<'_>, idx: Idx, service: &Service, pods: &[Id
                 ))
                 .with([
                     view.state_evidence(idx, format!("protocol {sent}")),
-                    view.state_evidence(pods[0], format!("container port {} is {speaks}", other.container_port)),
+                    view.state_evidence(
+                        pods[0],
+                        format!("container port {} is {speaks}", other.container_port),
+                    ),
                 ])
                 .build(),
         );

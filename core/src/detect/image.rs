@@ -8,12 +8,27 @@ use crate::model::object::pod::PodSpec;
 
 /// The runtime's words for why a pull failed, most specific first.
 const REASONS: [(&str, &[&str]); 6] = [
-    ("image.registry_rate_limited", &["toomanyrequests", "429 too many requests", "pull rate limit"]),
+    (
+        "image.registry_rate_limited",
+        &[
+            "toomanyrequests",
+            "429 too many requests",
+            "pull rate limit",
+        ],
+    ),
     (
         "image.registry_unresolvable",
-        &["no such host", "temporary failure in name resolution", "server misbehaving", "name or service not known"],
+        &[
+            "no such host",
+            "temporary failure in name resolution",
+            "server misbehaving",
+            "name or service not known",
+        ],
     ),
-    ("image.architecture_mismatch", &["no match for platform", "no matching manifest for"]),
+    (
+        "image.architecture_mismatch",
+        &["no match for platform", "no matching manifest for"],
+    ),
     (
         "image.pull_unauthorized",
         &[
@@ -56,20 +71,39 @@ const REASONS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-const WAITING: [&str; 5] = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"];
+const WAITING: [&str; 5] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "RegistryUnavailable",
+];
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let statuses = view.pod(idx).map(|p| p.status.init_container_statuses.iter().chain(&p.status.container_statuses));
-    let waiting = statuses
-        .into_iter()
-        .flatten()
-        .find(|c| c.state.waiting.as_ref().and_then(|w| w.reason.as_deref()).is_some_and(|r| WAITING.contains(&r)));
+    let statuses = view.pod(idx).map(|p| {
+        p.status
+            .init_container_statuses
+            .iter()
+            .chain(&p.status.container_statuses)
+    });
+    let waiting = statuses.into_iter().flatten().find(|c| {
+        c.state
+            .waiting
+            .as_ref()
+            .and_then(|w| w.reason.as_deref())
+            .is_some_and(|r| WAITING.contains(&r))
+    });
     let pulls: Vec<_> = view
         .events(idx)
         .filter(|e| {
             has(
                 &e.message,
-                &["failed to pull image", "failed to apply default image tag", "back-off pulling image", "ErrImageNeverPull"],
+                &[
+                    "failed to pull image",
+                    "failed to apply default image tag",
+                    "back-off pulling image",
+                    "ErrImageNeverPull",
+                ],
             ) || &*e.reason == "InspectFailed"
         })
         .filter(|e| view.still_holds(idx, e))
@@ -77,31 +111,67 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if (waiting.is_none() && pulls.is_empty()) || !view.is_living(idx) {
         return;
     }
-    let state_message = waiting.and_then(|c| c.state.waiting.as_ref()).and_then(|w| w.message.as_deref()).unwrap_or("");
-    let image = image_name(view, idx, waiting.map(|c| &*c.name), pulls.first().map(|e| &*e.message));
+    let state_message = waiting
+        .and_then(|c| c.state.waiting.as_ref())
+        .and_then(|w| w.message.as_deref())
+        .unwrap_or("");
+    let image = image_name(
+        view,
+        idx,
+        waiting.map(|c| &*c.name),
+        pulls.first().map(|e| &*e.message),
+    );
     let mut told: Vec<&str> = pulls.iter().rev().map(|e| &*e.message).collect();
     told.push(state_message);
-    let known = told.iter().find_map(|m| REASONS.iter().find(|(_, phrases)| has(m, phrases)).map(|(f, _)| (*f, *m)));
+    let known = told.iter().find_map(|m| {
+        REASONS
+            .iter()
+            .find(|(_, phrases)| has(m, phrases))
+            .map(|(f, _)| (*f, *m))
+    });
     let (fault, strength, why) = match known {
-        Some((fault, message)) => (refine(fault, message, view, idx), Strength::Proof, cause_text(message)),
-        // Where nobody else's images come from that host, the host is likelier wrong than the name behind it.
-        None if is_odd_host(view, idx, &image) => {
-            ("image.registry_unresolvable", Strength::Fair, "no other image comes from that registry".to_owned())
-        }
-        None => ("image.reference_wrong", Strength::Fair, "the runtime did not say why".to_owned()),
+        Some((fault, message)) => (
+            refine(fault, message, view, idx),
+            Strength::Proof,
+            cause_text(message),
+        ),
+        // Where nobody else's images come from that host, the host is likelier wrong than the name
+        // behind it.
+        None if is_odd_host(view, idx, &image) => (
+            "image.registry_unresolvable",
+            Strength::Fair,
+            "no other image comes from that registry".to_owned(),
+        ),
+        None => (
+            "image.reference_wrong",
+            Strength::Fair,
+            "the runtime did not say why".to_owned(),
+        ),
     };
     let owner = view.top_owner(idx);
-    let evidence = pulls.iter().map(|e| view.event_evidence(idx, e)).chain(waiting.map(|c| {
-        let reason = c.state.waiting.as_ref().and_then(|w| w.reason.as_deref()).unwrap_or("");
-        view.state_evidence(idx, format!("container `{}` waits: {reason}", c.name))
-    }));
+    let evidence = pulls
+        .iter()
+        .map(|e| view.event_evidence(idx, e))
+        .chain(waiting.map(|c| {
+            let reason = c
+                .state
+                .waiting
+                .as_ref()
+                .and_then(|w| w.reason.as_deref())
+                .unwrap_or("");
+            view.state_evidence(idx, format!("container `{}` waits: {reason}", c.name))
+        }));
     let command = format!(
         "kubectl -n {} set image {}/{} <container>=<image>",
         view.graph.get(owner).namespace(),
         view.kind_word(owner),
         view.graph.get(owner).name()
     );
-    let fix = matches!(fault, "image.reference_wrong" | "image.registry_unresolvable").then_some(command);
+    let fix = matches!(
+        fault,
+        "image.reference_wrong" | "image.registry_unresolvable"
+    )
+    .then_some(command);
     out.push(
         view.finding(fault, owner, idx, strength)
             .active(true)
@@ -114,22 +184,44 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// Whether an image names a registry that no running container's image came from.
 fn is_odd_host(view: &View<'_>, idx: Idx, image: &str) -> bool {
-    let host = |image: &str| image.split_once('/').map(|(h, _)| h.to_owned()).filter(|h| h.contains(['.', ':']));
+    let host = |image: &str| {
+        image
+            .split_once('/')
+            .map(|(h, _)| h.to_owned())
+            .filter(|h| h.contains(['.', ':']))
+    };
     let Some(own) = host(image) else { return false };
     let namespace = view.graph.get(idx).namespace();
-    let mut others = view.graph.pods(namespace).filter(|p| view.is_pod_well(*p)).filter_map(|p| view.pod_spec(p)).peekable();
+    let mut others = view
+        .graph
+        .pods(namespace)
+        .filter(|p| view.is_pod_well(*p))
+        .filter_map(|p| view.pod_spec(p))
+        .peekable();
     others.peek().is_some()
-        && others.flat_map(PodSpec::all_containers).filter_map(|c| c.image.as_deref()).all(|i| host(i).as_ref() != Some(&own))
+        && others
+            .flat_map(PodSpec::all_containers)
+            .filter_map(|c| c.image.as_deref())
+            .all(|i| host(i).as_ref() != Some(&own))
 }
 
-/// Registries answer a pull of a private or a missing repository alike; without a pull secret the name is the likelier fault.
+/// Registries answer a pull of a private or a missing repository alike; without a pull secret the
+/// name is the likelier fault.
 fn refine(fault: &'static str, message: &str, view: &View<'_>, idx: Idx) -> &'static str {
-    let has_secret = view.pod_spec(idx).is_some_and(|s| !s.image_pull_secrets.is_empty());
-    // A host in front of the name is a registry of somebody's own, and those ask who comes; the public one does not.
+    let has_secret = view
+        .pod_spec(idx)
+        .is_some_and(|s| !s.image_pull_secrets.is_empty());
+    // A host in front of the name is a registry of somebody's own, and those ask who comes; the
+    // public one does not.
     let public = has(message, &["docker.io/"])
-        || super::text::quoted_after(message, "image ").is_some_and(|i| !i.split('/').next().unwrap_or("").contains('.'));
+        || super::text::quoted_after(message, "image ")
+            .is_some_and(|i| !i.split('/').next().unwrap_or("").contains('.'));
     let ambiguous = has(message, &["repository does not exist or may require"]) && public;
-    if fault == "image.pull_unauthorized" && ambiguous && !has_secret { "image.reference_wrong" } else { fault }
+    if fault == "image.pull_unauthorized" && ambiguous && !has_secret {
+        "image.reference_wrong"
+    } else {
+        fault
+    }
 }
 
 fn cause_text(message: &str) -> String {
@@ -140,8 +232,10 @@ fn cause_text(message: &str) -> String {
 
 fn image_name(view: &View<'_>, idx: Idx, container: Option<&str>, message: Option<&str>) -> String {
     let from_event = message.and_then(|m| super::text::quoted_after(m, "image "));
-    let from_spec = view
-        .pod_spec(idx)
-        .and_then(|s| s.all_containers().find(|c| container.is_none_or(|n| n == &*c.name)).and_then(|c| c.image.as_deref()));
+    let from_spec = view.pod_spec(idx).and_then(|s| {
+        s.all_containers()
+            .find(|c| container.is_none_or(|n| n == &*c.name))
+            .and_then(|c| c.image.as_deref())
+    });
     from_event.or(from_spec).unwrap_or("?").to_owned()
 }

@@ -1,7 +1,7 @@
 //! Findings: what in state, events, logs and alerts speaks for a fault, and whom it blames.
 //!
-//! A detector looks at one resource and its surroundings through a read-only [`View`] and adds [`Finding`]s. A file
-//! per family of the catalogue; each rule is argued from how Kubernetes works.
+//! A detector looks at one resource and its surroundings through a read-only [`View`] and adds
+//! [`Finding`]s. A file per family of the catalogue; each rule is argued from how Kubernetes works.
 
 mod admission;
 mod alert;

@@ -1,4 +1,5 @@
-//! Components that were asked for already: finding one out walks the graph, comparing two compares texts.
+//! Components that were asked for already: finding one out walks the graph, comparing two compares
+//! texts.
 
 use std::cell::RefCell;
 

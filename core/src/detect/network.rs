@@ -10,20 +10,36 @@ use crate::model::time::MINUTE;
 
 /// A policy that lets no known caller in, while callers run into time-outs.
 pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(policy) = view.object(idx).and_then(|o| o.network_policy()) else { return };
-    let restricts_ingress = policy.policy_types.is_empty() || policy.policy_types.iter().any(|t| &**t == "Ingress");
+    let Some(policy) = view.object(idx).and_then(|o| o.network_policy()) else {
+        return;
+    };
+    let restricts_ingress =
+        policy.policy_types.is_empty() || policy.policy_types.iter().any(|t| &**t == "Ingress");
     if !restricts_ingress || !view.is_living(idx) {
         return;
     }
     let namespace = view.graph.get(idx).namespace();
-    let covered: Vec<Idx> =
-        view.graph.pods(namespace).filter(|p| policy.pod_selector.matches(view.graph.get(*p).labels())).collect();
+    let covered: Vec<Idx> = view
+        .graph
+        .pods(namespace)
+        .filter(|p| policy.pod_selector.matches(view.graph.get(*p).labels()))
+        .collect();
     for service in view.graph.services(namespace) {
-        let selected: Vec<Idx> =
-            view.graph.out(service).filter(|(r, p)| *r == Relation::Selects && covered.contains(p)).map(|(_, p)| p).collect();
-        let Some(target) = selected.first().copied().filter(|p| view.is_pod_well(*p)) else { continue };
+        let selected: Vec<Idx> = view
+            .graph
+            .out(service)
+            .filter(|(r, p)| *r == Relation::Selects && covered.contains(p))
+            .map(|(_, p)| p)
+            .collect();
+        let Some(target) = selected.first().copied().filter(|p| view.is_pod_well(*p)) else {
+            continue;
+        };
         let own = view.component(target);
-        let callers = view.graph.incoming(service).filter(|(r, _)| *r == Relation::Calls).map(|(_, c)| c);
+        let callers = view
+            .graph
+            .incoming(service)
+            .filter(|(r, _)| *r == Relation::Calls)
+            .map(|(_, c)| c);
         let mut shut_out: Vec<Idx> = callers
             .filter(|c| view.component(*c) != own)
             .flat_map(|c| pods_of(view, c))
@@ -32,7 +48,9 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .collect();
         shut_out.sort_unstable();
         shut_out.dedup();
-        let Some(caller) = shut_out.first() else { continue };
+        let Some(caller) = shut_out.first() else {
+            continue;
+        };
         let owner = view.top_owner(target);
         let says = format!(
             "NetworkPolicy `{}` lets nobody from {} reach {}, and its calls time out",
@@ -40,12 +58,18 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.title(view.top_owner(*caller)),
             view.title(owner)
         );
-        let evidence = [view.state_evidence(idx, format!("selects pods of {}", view.title(owner)))].into_iter().chain(
-            shut_out
-                .iter()
-                .flat_map(|c| view.logs(*c).filter(|l| is_timeout(&l.sample)).take(2).map(|l| view.log_evidence(*c, l))),
+        let evidence = [view.state_evidence(idx, format!("selects pods of {}", view.title(owner)))]
+            .into_iter()
+            .chain(shut_out.iter().flat_map(|c| {
+                view.logs(*c)
+                    .filter(|l| is_timeout(&l.sample))
+                    .take(2)
+                    .map(|l| view.log_evidence(*c, l))
+            }));
+        let fix = format!(
+            "kubectl -n {namespace} edit networkpolicy {}",
+            view.graph.get(idx).name()
         );
-        let fix = format!("kubectl -n {namespace} edit networkpolicy {}", view.graph.get(idx).name());
         out.push(
             view.finding("service.network_policy_blocks", owner, idx, Strength::Proof)
                 .active(true)
@@ -59,7 +83,11 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 }
 
 fn pods_of(view: &View<'_>, idx: Idx) -> Vec<Idx> {
-    if view.pod(idx).is_some() { vec![idx] } else { view.pods_of(idx) }
+    if view.pod(idx).is_some() {
+        vec![idx]
+    } else {
+        view.pods_of(idx)
+    }
 }
 
 /// Policies add up: a caller comes in when any policy that covers the target admits it.
@@ -73,36 +101,67 @@ fn admits_any(view: &View<'_>, namespace: &str, target: Idx, caller: Idx) -> boo
 }
 
 fn admits(view: &View<'_>, policy: &NetworkPolicy, namespace: &str, caller: Idx) -> bool {
-    policy.ingress.iter().any(|rule| rule.from.is_empty() || rule.from.iter().any(|peer| fits(view, peer, namespace, caller)))
+    policy.ingress.iter().any(|rule| {
+        rule.from.is_empty()
+            || rule
+                .from
+                .iter()
+                .any(|peer| fits(view, peer, namespace, caller))
+    })
 }
 
 fn fits(view: &View<'_>, peer: &PolicyPeer, namespace: &str, caller: Idx) -> bool {
     let node = view.graph.get(caller);
-    let pod = peer.pod_selector.as_ref().is_none_or(|s| s.matches(node.labels()));
+    let pod = peer
+        .pod_selector
+        .as_ref()
+        .is_none_or(|s| s.matches(node.labels()));
     let place = match &peer.namespace_selector {
         None => node.namespace() == namespace,
         // A namespace without state may have any label.
-        Some(selector) => match view.graph.find_live(crate::model::Kind::Namespace, "", node.namespace()) {
-            Some(ns) => {
-                selector.matches(view.graph.get(ns).labels())
-                    || selector.match_labels.get("kubernetes.io/metadata.name") == Some(node.namespace())
+        Some(selector) => {
+            match view
+                .graph
+                .find_live(crate::model::Kind::Namespace, "", node.namespace())
+            {
+                Some(ns) => {
+                    selector.matches(view.graph.get(ns).labels())
+                        || selector.match_labels.get("kubernetes.io/metadata.name")
+                            == Some(node.namespace())
+                }
+                None => true,
             }
-            None => true,
-        },
+        }
     };
     // Address blocks cannot be told apart without the cluster's network: they count as admitting.
     peer.ip_block.is_some() || (pod && place)
 }
 
 fn is_timeout(text: &str) -> bool {
-    super::text::has(text, &["timeout", "timed out", "deadline exceeded", "etimedout", "i/o timeout"])
+    super::text::has(
+        text,
+        &[
+            "timeout",
+            "timed out",
+            "deadline exceeded",
+            "etimedout",
+            "i/o timeout",
+        ],
+    )
 }
 
 fn times_out(view: &View<'_>, caller: Idx, service: Idx) -> bool {
     let node = view.graph.get(service);
-    let address = view.object(service).and_then(Object::service).and_then(|s| s.cluster_ip.clone());
-    let recent = view
-        .logs(caller)
-        .filter(|l| l.severity >= Severity::Warning && view.now.0 - l.last.0 <= 15 * MINUTE && is_timeout(&l.sample));
-    recent.into_iter().any(|l| l.sample.contains(node.name()) || address.as_deref().is_some_and(|a| l.sample.contains(a)))
+    let address = view
+        .object(service)
+        .and_then(Object::service)
+        .and_then(|s| s.cluster_ip.clone());
+    let recent = view.logs(caller).filter(|l| {
+        l.severity >= Severity::Warning
+            && view.now.0 - l.last.0 <= 15 * MINUTE
+            && is_timeout(&l.sample)
+    });
+    recent.into_iter().any(|l| {
+        l.sample.contains(node.name()) || address.as_deref().is_some_and(|a| l.sample.contains(a))
+    })
 }

@@ -1,4 +1,5 @@
-//! What one workload's own log says: of a dependency that turns it away, of itself, of the disk it writes to.
+//! What one workload's own log says: of a dependency that turns it away, of itself, of the disk it
+//! writes to.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,8 @@ use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::{Kind, Severity};
 
-/// What a client logs about itself and what it calls: the setting, the right or the pool is the client's.
+/// What a client logs about itself and what it calls: the setting, the right or the pool is the
+/// client's.
 const CLIENT_SIDE: [(&str, &[&str]); 5] = [
     (
         "dependency.credentials_rejected",
@@ -32,7 +34,15 @@ const CLIENT_SIDE: [(&str, &[&str]); 5] = [
             "401 unauthorized",
         ],
     ),
-    ("dependency.database_missing", &["unknown database", "database \"", "no such database", "ns does not exist"]),
+    (
+        "dependency.database_missing",
+        &[
+            "unknown database",
+            "database \"",
+            "no such database",
+            "ns does not exist",
+        ],
+    ),
     (
         "performance.pool_exhausted",
         &[
@@ -63,12 +73,21 @@ const CLIENT_SIDE: [(&str, &[&str]); 5] = [
             "\" cannot delete resource",
         ],
     ),
-    ("storage.read_only_filesystem", &["read-only file system", "erofs:"]),
+    (
+        "storage.read_only_filesystem",
+        &["read-only file system", "erofs:"],
+    ),
 ];
 
-/// Refusals that a server tells its own users as well: only with words of a connection they are about a dependency.
-const AMBIGUOUS: [&str; 5] =
-    ["authentication failed", "invalid username or password", "invalid credentials", "401 unauthorized", "login failed for user"];
+/// Refusals that a server tells its own users as well: only with words of a connection they are
+/// about a dependency.
+const AMBIGUOUS: [&str; 5] = [
+    "authentication failed",
+    "invalid username or password",
+    "invalid credentials",
+    "401 unauthorized",
+    "login failed for user",
+];
 const CONNECTION: [&str; 20] = [
     "connect",
     "dial",
@@ -131,7 +150,10 @@ const OWN: [(&str, &[&str]); 4] = [
             "clusterdown",
         ],
     ),
-    ("storage.volume_full", &["no space left on device", "enospc", "disk quota exceeded"]),
+    (
+        "storage.volume_full",
+        &["no space left on device", "enospc", "disk quota exceeded"],
+    ),
 ];
 
 /// Which kinds of refusal that clients log a line is, as bits.
@@ -139,9 +161,15 @@ pub(super) fn client_side(text: &str) -> u32 {
     let said = |(fault, phrases): &(&str, &[&str])| {
         has(text, phrases)
             && match *fault {
-                "dependency.database_missing" => has(text, &["unknown database", "does not exist", "no such database"]),
+                "dependency.database_missing" => has(
+                    text,
+                    &["unknown database", "does not exist", "no such database"],
+                ),
                 "dependency.credentials_rejected" => {
-                    let plain = phrases.iter().filter(|p| !AMBIGUOUS.contains(p)).any(|p| has(text, &[p]));
+                    let plain = phrases
+                        .iter()
+                        .filter(|p| !AMBIGUOUS.contains(p))
+                        .any(|p| has(text, &[p]));
                     plain || has(text, &CONNECTION)
                 }
                 _ => true,
@@ -160,33 +188,69 @@ fn bits(said: impl Iterator<Item = bool>) -> u32 {
 }
 
 pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let recent = |l: &&LogTemplate| l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15;
-    let logs: Vec<(Reading, &LogTemplate)> =
-        view.logs(idx).filter(recent).map(|l| (Reading::of(l), l)).filter(|(r, _)| !r.is_silent()).collect();
+    let recent = |l: &&LogTemplate| {
+        l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15
+    };
+    let logs: Vec<(Reading, &LogTemplate)> = view
+        .logs(idx)
+        .filter(recent)
+        .map(|l| (Reading::of(l), l))
+        .filter(|(r, _)| !r.is_silent())
+        .collect();
     if logs.is_empty() {
         return;
     }
     let owner = view.top_owner(idx);
     for (i, &(fault, _)) in CLIENT_SIDE.iter().enumerate() {
-        let hit: Vec<_> = logs.iter().filter(|(r, _)| r.is_client_side(i)).map(|(_, l)| *l).collect();
-        // A server that logs refusals of others is not the one with the wrong setting: a client names where it went.
-        let refuses = matches!(fault, "dependency.credentials_rejected" | "dependency.database_missing");
-        let Some(first) = hit.iter().find(|l| !(refuses && is_server_side(view, idx, &l.sample))) else { continue };
+        let hit: Vec<_> = logs
+            .iter()
+            .filter(|(r, _)| r.is_client_side(i))
+            .map(|(_, l)| *l)
+            .collect();
+        // A server that logs refusals of others is not the one with the wrong setting: a client
+        // names where it went.
+        let refuses = matches!(
+            fault,
+            "dependency.credentials_rejected" | "dependency.database_missing"
+        );
+        let Some(first) = hit
+            .iter()
+            .find(|l| !(refuses && is_server_side(view, idx, &l.sample)))
+        else {
+            continue;
+        };
         let trouble = match fault {
             "performance.pool_exhausted" => "has no free connection left",
             "admission.rbac_forbidden" => "lacks a right at the API server",
             "storage.read_only_filesystem" => "cannot write to its file system",
             _ => "is turned away by what it depends on",
         };
-        let says = format!("{} {trouble}: {}", view.title(owner), short(&first.sample, 200));
-        out.push(said(view, (fault, owner, idx, Strength::Strong), says, &hit));
+        let says = format!(
+            "{} {trouble}: {}",
+            view.title(owner),
+            short(&first.sample, 200)
+        );
+        out.push(said(
+            view,
+            (fault, owner, idx, Strength::Strong),
+            says,
+            &hit,
+        ));
     }
     for (i, &(fault, _)) in OWN.iter().enumerate() {
-        let hit: Vec<_> = logs.iter().filter(|(r, _)| r.is_own(i)).map(|(_, l)| *l).collect();
+        let hit: Vec<_> = logs
+            .iter()
+            .filter(|(r, _)| r.is_own(i))
+            .map(|(_, l)| *l)
+            .collect();
         let Some(first) = hit.first() else { continue };
         // A full disk is the writer's own, whatever it calls.
         let is_own = fault == "storage.volume_full";
-        let (blamed, strength) = if is_own { (owner, Strength::Strong) } else { sayer(view, idx, owner, &first.sample) };
+        let (blamed, strength) = if is_own {
+            (owner, Strength::Strong)
+        } else {
+            sayer(view, idx, owner, &first.sample)
+        };
         let says = format!("{} says: {}", view.title(blamed), short(&first.sample, 200));
         out.push(said(view, (fault, blamed, idx, strength), says, &hit));
     }
@@ -199,28 +263,56 @@ fn said(
     logs: &[&LogTemplate],
 ) -> Finding {
     let evidence = logs.iter().take(5).map(|l| view.log_evidence(on, l));
-    view.finding(fault, blamed, on, strength).active(true).says(says).with(evidence).build()
+    view.finding(fault, blamed, on, strength)
+        .active(true)
+        .says(says)
+        .with(evidence)
+        .build()
 }
 
-/// Stores and brokers log refused logins as well: what stands behind a well-known port of theirs is not the client.
+/// Stores and brokers log refused logins as well: what stands behind a well-known port of theirs is
+/// not the client.
 fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
-    let serves = view.graph.incoming(idx).filter(|(r, _)| *r == Relation::Selects).filter_map(|(_, s)| view.object(s)?.service());
-    let is_store = serves.flat_map(|s| s.ports.iter()).any(|p| is_database_port(p.port));
+    let serves = view
+        .graph
+        .incoming(idx)
+        .filter(|(r, _)| *r == Relation::Selects)
+        .filter_map(|(_, s)| view.object(s)?.service());
+    let is_store = serves
+        .flat_map(|s| s.ports.iter())
+        .any(|p| is_database_port(p.port));
     is_store
         || has(
             text,
-            &["] fatal:  password authentication failed", "utc [", "[note]", "[warning] [my-", "detail:  connection matched"],
+            &[
+                "] fatal:  password authentication failed",
+                "utc [",
+                "[note]",
+                "[warning] [my-",
+                "detail:  connection matched",
+            ],
         )
 }
 
-/// Whether the writer speaks of itself or repeats what one it calls answered: then that one is meant.
+/// Whether the writer speaks of itself or repeats what one it calls answered: then that one is
+/// meant.
 fn sayer(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
-    let called: BTreeSet<Idx> =
-        [idx, owner].iter().flat_map(|h| view.graph.out(*h)).filter(|(r, _)| *r == Relation::Calls).map(|(_, s)| s).collect();
-    let is_store =
-        |s: &&Idx| view.object(**s).and_then(|o| o.service()).is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)));
+    let called: BTreeSet<Idx> = [idx, owner]
+        .iter()
+        .flat_map(|h| view.graph.out(*h))
+        .filter(|(r, _)| *r == Relation::Calls)
+        .map(|(_, s)| s)
+        .collect();
+    let is_store = |s: &&Idx| {
+        view.object(**s)
+            .and_then(|o| o.service())
+            .is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)))
+    };
     let stores: Vec<&Idx> = called.iter().filter(is_store).collect();
-    if let Some(named) = called.iter().find(|s| text.contains(view.graph.get(**s).name())) {
+    if let Some(named) = called
+        .iter()
+        .find(|s| text.contains(view.graph.get(**s).name()))
+    {
         return (*named, Strength::Strong);
     }
     if let [only] = stores.as_slice() {
@@ -233,14 +325,34 @@ fn sayer(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
     }
 }
 
-/// The only one in the writer's namespace that serves at a port of those that speak like this; none when that is the writer
-/// itself. Where settings hide whom a client calls, in a Secret for instance, its words still tell the kind of store.
+/// The only one in the writer's namespace that serves at a port of those that speak like this; none
+/// when that is the writer itself. Where settings hide whom a client calls, in a Secret for
+/// instance, its words still tell the kind of store.
 fn only_store(view: &View<'_>, owner: Idx, text: &str) -> Option<Idx> {
-    let ports: &[i64] = if has(text, &["redis", "readonly you can't", "clusterdown", "max number of clients"]) {
+    let ports: &[i64] = if has(
+        text,
+        &[
+            "redis",
+            "readonly you can't",
+            "clusterdown",
+            "max number of clients",
+        ],
+    ) {
         &[6379]
     } else if has(text, &["not primary", "not master"]) {
         &[27017]
-    } else if has(text, &["sql", "jdbc", "psycopg", "too many clients", "connection slots", "data source", "--read-only"]) {
+    } else if has(
+        text,
+        &[
+            "sql",
+            "jdbc",
+            "psycopg",
+            "too many clients",
+            "connection slots",
+            "data source",
+            "--read-only",
+        ],
+    ) {
         &[3306, 5432, 1433, 1521]
     } else {
         return None;
@@ -248,7 +360,8 @@ fn only_store(view: &View<'_>, owner: Idx, text: &str) -> Option<Idx> {
     let namespace = view.graph.get(owner).namespace();
     let serves = |s: &Idx| {
         let service = view.object(*s).and_then(|o| o.service());
-        view.graph.get(*s).namespace() == namespace && service.is_some_and(|s| s.ports.iter().any(|p| ports.contains(&p.port)))
+        view.graph.get(*s).namespace() == namespace
+            && service.is_some_and(|s| s.ports.iter().any(|p| ports.contains(&p.port)))
     };
     let stores: Vec<Idx> = view.graph.of_kind(&Kind::Service).filter(serves).collect();
     let components: BTreeSet<_> = stores.iter().map(|s| view.component_id(*s)).collect();

@@ -13,18 +13,32 @@ use crate::model::time::MINUTE;
 /// A gate is lifted by whoever set it, within seconds; one that lasts was forgotten.
 pub(super) fn gated(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(pod) = view.pod(idx) else { return };
-    let gates: Vec<&str> = pod.spec.iter().flat_map(|s| s.scheduling_gates.iter()).filter_map(|g| g.name.as_deref()).collect();
-    let waits = object::condition(&pod.status.conditions, "PodScheduled").and_then(|c| c.reason.as_deref());
-    let is_gated = waits == Some("SchedulingGated") || (!gates.is_empty() && pod.node_name.is_none());
+    let gates: Vec<&str> = pod
+        .spec
+        .iter()
+        .flat_map(|s| s.scheduling_gates.iter())
+        .filter_map(|g| g.name.as_deref())
+        .collect();
+    let waits =
+        object::condition(&pod.status.conditions, "PodScheduled").and_then(|c| c.reason.as_deref());
+    let is_gated =
+        waits == Some("SchedulingGated") || (!gates.is_empty() && pod.node_name.is_none());
     if !is_gated || !view.is_living(idx) || !view.lasts(view.graph.get(idx).created) {
         return;
     }
     let owner = view.top_owner(idx);
-    let names = gates.iter().map(|g| format!("`{g}`")).collect::<Vec<_>>().join(", ");
+    let names = gates
+        .iter()
+        .map(|g| format!("`{g}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     out.push(
         view.finding("scheduling.scheduling_gated", owner, idx, Strength::Proof)
             .active(true)
-            .says(format!("Pods of {} wait behind scheduling gates {names} that nobody lifts", view.title(owner)))
+            .says(format!(
+                "Pods of {} wait behind scheduling gates {names} that nobody lifts",
+                view.title(owner)
+            ))
             .with([view.state_evidence(idx, format!("schedulingGates {names}"))])
             .build(),
     );
@@ -35,7 +49,9 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
     let mut lost: BTreeMap<Idx, Vec<(Idx, &Episode)>> = BTreeMap::new();
     for (idx, event) in &view.episodes.events {
         if &*event.reason == "Preempted" && view.now.0 - event.last.0 <= 30 * MINUTE {
-            lost.entry(owner_of(view, *idx)).or_default().push((*idx, event));
+            lost.entry(owner_of(view, *idx))
+                .or_default()
+                .push((*idx, event));
         }
     }
     for (owner, events) in lost {
@@ -43,12 +59,22 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
             continue;
         }
         let (_, last) = events[events.len() - 1];
-        let by = word_after(&last.message, "Preempted by ").map_or(String::new(), |_| format!(": {}", short(&last.message, 160)));
+        let by = word_after(&last.message, "Preempted by ").map_or(String::new(), |_| {
+            format!(": {}", short(&last.message, 160))
+        });
         out.push(
             view.finding("scheduling.preempted", owner, owner, Strength::Proof)
                 .active(true)
-                .says(format!("{} lost its place to pods of higher priority{by}", view.title(owner)))
-                .with(events.iter().take(5).map(|(idx, e)| view.event_evidence(*idx, e)))
+                .says(format!(
+                    "{} lost its place to pods of higher priority{by}",
+                    view.title(owner)
+                ))
+                .with(
+                    events
+                        .iter()
+                        .take(5)
+                        .map(|(idx, e)| view.event_evidence(*idx, e)),
+                )
                 .build(),
         );
     }
@@ -57,10 +83,14 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
 /// Whether a workload lost pods to others a short while ago.
 pub(super) fn lost_place(view: &View<'_>, owner: Idx) -> bool {
     let recent = |e: &Episode| &*e.reason == "Preempted" && view.now.0 - e.last.0 <= 30 * MINUTE;
-    view.episodes.events.iter().any(|(idx, e)| recent(e) && owner_of(view, *idx) == owner)
+    view.episodes
+        .events
+        .iter()
+        .any(|(idx, e)| recent(e) && owner_of(view, *idx) == owner)
 }
 
-/// The workload of a pod that may be long gone: by its owner, else by the name that controllers give.
+/// The workload of a pod that may be long gone: by its owner, else by the name that controllers
+/// give.
 pub(super) fn owner_of(view: &View<'_>, pod: Idx) -> Idx {
     let owner = view.top_owner(pod);
     if owner != pod {

@@ -76,18 +76,29 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !view.is_living(idx) {
         return;
     }
-    let restarts = view.pod(idx).is_some_and(|p| p.status.container_statuses.iter().any(|c| c.restart_count > 0));
+    let restarts = view.pod(idx).is_some_and(|p| {
+        p.status
+            .container_statuses
+            .iter()
+            .any(|c| c.restart_count > 0)
+    });
     for kind in ProbeKind::ALL {
         let failed: Vec<&Episode> = view
             .warnings(idx)
-            .filter(|e| &*e.reason == "Unhealthy" && has(&e.message, &[&format!("{} probe", kind.word())]))
+            .filter(|e| {
+                &*e.reason == "Unhealthy" && has(&e.message, &[&format!("{} probe", kind.word())])
+            })
             .collect();
-        let recent = failed.last().is_some_and(|e| view.now.0 - e.last.0 <= 5 * MINUTE);
-        // A readiness probe that fails keeps its pod unready; a liveness probe that fails restarts it, so that the pod
-        // may look well for the moment.
+        let recent = failed
+            .last()
+            .is_some_and(|e| view.now.0 - e.last.0 <= 5 * MINUTE);
+        // A readiness probe that fails keeps its pod unready; a liveness probe that fails restarts
+        // it, so that the pod may look well for the moment.
         let holds = match kind {
             ProbeKind::Readiness => !view.is_pod_well(idx),
-            ProbeKind::Liveness | ProbeKind::Startup => !view.is_pod_well(idx) || (restarts && recent),
+            ProbeKind::Liveness | ProbeKind::Startup => {
+                !view.is_pod_well(idx) || (restarts && recent)
+            }
         };
         if holds && (!failed.is_empty() || view.is_pod_unwell(idx)) {
             judge(view, idx, kind, &failed, out);
@@ -98,11 +109,21 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &mut Vec<Finding>) {
     let last = failed.last().map_or("", |e| &*e.message);
     let owner = view.top_owner(idx);
-    let container = view.pod_spec(idx).and_then(|s| s.containers.iter().find(|c| kind.of(c).is_some_and(|p| fits(p, last))));
+    let container = view.pod_spec(idx).and_then(|s| {
+        s.containers
+            .iter()
+            .find(|c| kind.of(c).is_some_and(|p| fits(p, last)))
+    });
     let probe = container.and_then(|c| kind.of(c));
     let evidence = || failed.iter().map(|e| view.event_evidence(idx, e));
     let mut push = |fault, strength, says: String| {
-        out.push(view.finding(fault, owner, idx, strength).active(true).says(says).with(evidence()).build());
+        out.push(
+            view.finding(fault, owner, idx, strength)
+                .active(true)
+                .says(says)
+                .with(evidence())
+                .build(),
+        );
     };
     let word = kind.word();
     if has(last, &OTHER_PROTOCOL) {
@@ -125,7 +146,11 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
         {
             return push(
                 kind.wrong_port(),
-                if failed.is_empty() { Strength::Strong } else { Strength::Proof },
+                if failed.is_empty() {
+                    Strength::Strong
+                } else {
+                    Strength::Proof
+                },
                 format!(
                     "{word} probe of {} asks port {wrong}; container `{}` has {has_ports}",
                     view.title(owner),
@@ -140,48 +165,99 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
             return push(
                 kind.wrong_protocol(),
                 Strength::Strong,
-                format!("{word} probe of {} asks {} where {other}", view.title(owner), spoken(probe)),
+                format!(
+                    "{word} probe of {} asks {} where {other}",
+                    view.title(owner),
+                    spoken(probe)
+                ),
             );
         }
     }
     if failed.is_empty() {
         return;
     }
-    // The kubelet marks what a command printed by nothing; network probes name themselves or their error.
+    // The kubelet marks what a command printed by nothing; network probes name themselves or their
+    // error.
     let is_exec = probe.is_some_and(|p| p.exec.is_some())
-        || has(last, &["probe errored: rpc error", "executable file not found", "OCI runtime exec failed"]);
+        || has(
+            last,
+            &[
+                "probe errored: rpc error",
+                "executable file not found",
+                "OCI runtime exec failed",
+            ],
+        );
     if is_exec {
         // A command that cannot be run is wrong itself; one that ran and said no may be right.
-        let cannot_run =
-            has(last, &["probe errored", "executable file not found", "OCI runtime exec failed", "no such file or directory"]);
+        let cannot_run = has(
+            last,
+            &[
+                "probe errored",
+                "executable file not found",
+                "OCI runtime exec failed",
+                "no such file or directory",
+            ],
+        );
         return push(
             "runtime.probe_command_fails",
-            if cannot_run { Strength::Strong } else { Strength::Fair },
-            format!("{word} probe command of {} fails: {}", view.title(owner), short(last, 160)),
+            if cannot_run {
+                Strength::Strong
+            } else {
+                Strength::Fair
+            },
+            format!(
+                "{word} probe command of {} fails: {}",
+                view.title(owner),
+                short(last, 160)
+            ),
         );
     }
-    if has(last, &["deadline exceeded", "i/o timeout", "timeout:"]) && !has(last, &["no route to host"]) {
-        let limits = probe
-            .map_or(String::new(), |p| format!(" ({} s, {}×)", p.timeout_seconds.unwrap_or(1), p.failure_threshold.unwrap_or(3)));
+    if has(last, &["deadline exceeded", "i/o timeout", "timeout:"])
+        && !has(last, &["no route to host"])
+    {
+        let limits = probe.map_or(String::new(), |p| {
+            format!(
+                " ({} s, {}×)",
+                p.timeout_seconds.unwrap_or(1),
+                p.failure_threshold.unwrap_or(3)
+            )
+        });
         return push(
             kind.too_strict(),
             Strength::Fair,
-            format!("{word} probe of {} gets no answer in time{limits}", view.title(owner)),
+            format!(
+                "{word} probe of {} gets no answer in time{limits}",
+                view.title(owner)
+            ),
         );
     }
-    if kind != ProbeKind::Readiness && has(last, &["connection refused"]) && killed_while_starting(view, idx, kind) {
+    if kind != ProbeKind::Readiness
+        && has(last, &["connection refused"])
+        && killed_while_starting(view, idx, kind)
+    {
         push(
             kind.too_strict(),
             Strength::Fair,
-            format!("{word} probe of {} kills the container before it listens", view.title(owner)),
+            format!(
+                "{word} probe of {} kills the container before it listens",
+                view.title(owner)
+            ),
         );
     }
 }
 
-/// Whether all containers of a pod run, have for a while, and the pod is not ready: then its readiness probe says no.
+/// Whether all containers of a pod run, have for a while, and the pod is not ready: then its
+/// readiness probe says no.
 fn runs_unready(view: &View<'_>, idx: Idx) -> bool {
-    let Some(pod) = view.pod(idx) else { return false };
-    let lasts = |c: &crate::model::object::ContainerStatus| c.state.running.as_ref().is_some_and(|r| view.lasts(r.started_at.0));
+    let Some(pod) = view.pod(idx) else {
+        return false;
+    };
+    let lasts = |c: &crate::model::object::ContainerStatus| {
+        c.state
+            .running
+            .as_ref()
+            .is_some_and(|r| view.lasts(r.started_at.0))
+    };
     let all = &pod.status.container_statuses;
     view.is_pod_unwell(idx) && !all.is_empty() && all.iter().all(lasts)
 }
@@ -189,9 +265,17 @@ fn runs_unready(view: &View<'_>, idx: Idx) -> bool {
 fn spoken(probe: &Probe) -> &'static str {
     match probe {
         Probe { grpc: Some(_), .. } => "gRPC",
-        Probe { http_get: Some(http), .. } if http.scheme.as_deref() == Some("HTTPS") => "HTTPS",
-        Probe { http_get: Some(_), .. } => "HTTP",
-        Probe { tcp_socket: Some(_), .. } => "TCP",
+        Probe {
+            http_get: Some(http),
+            ..
+        } if http.scheme.as_deref() == Some("HTTPS") => "HTTPS",
+        Probe {
+            http_get: Some(_), ..
+        } => "HTTP",
+        Probe {
+            tcp_socket: Some(_),
+            ..
+        } => "TCP",
         _ => "a command",
     }
 }
@@ -201,17 +285,21 @@ fn fits(probe: &Probe, message: &str) -> bool {
     match probe.port() {
         Some(PortRef::Number(port)) if message.contains(':') => {
             let wanted = format!(":{port}");
-            let named = message
-                .match_indices(&wanted)
-                .any(|(at, _)| !message[at + wanted.len()..].starts_with(|c: char| c.is_ascii_digit()));
-            named || !message.contains("//") && !message.contains("dial tcp") && !message.contains("service \"")
+            let named = message.match_indices(&wanted).any(|(at, _)| {
+                !message[at + wanted.len()..].starts_with(|c: char| c.is_ascii_digit())
+            });
+            named
+                || !message.contains("//")
+                    && !message.contains("dial tcp")
+                    && !message.contains("service \"")
         }
         _ => true,
     }
 }
 
-/// The probed port and the container's ports, when the one is not among the others. A container that declares no
-/// ports proves nothing; one that does, and is healthy on them otherwise, says where it listens.
+/// The probed port and the container's ports, when the one is not among the others. A container
+/// that declares no ports proves nothing; one that does, and is healthy on them otherwise, says
+/// where it listens.
 fn wrong_port(container: &Container, probe: &Probe) -> Option<(String, String)> {
     if container.ports.is_empty() {
         return None;
@@ -220,38 +308,76 @@ fn wrong_port(container: &Container, probe: &Probe) -> Option<(String, String)> 
         PortRef::Number(n) => container.ports.iter().any(|p| p.container_port == *n),
         // Without any recorded name, names are unknown.
         PortRef::Name(name) => {
-            container.ports.iter().all(|p| p.name.is_none()) || container.ports.iter().any(|p| p.name.as_deref() == Some(name))
+            container.ports.iter().all(|p| p.name.is_none())
+                || container
+                    .ports
+                    .iter()
+                    .any(|p| p.name.as_deref() == Some(name))
         }
     };
-    let ports: Vec<String> = container.ports.iter().map(|p| p.container_port.to_string()).collect();
-    (!known).then(|| (probe.port().map_or(String::new(), ToString::to_string), format!("port {}", ports.join(", "))))
+    let ports: Vec<String> = container
+        .ports
+        .iter()
+        .map(|p| p.container_port.to_string())
+        .collect();
+    (!known).then(|| {
+        (
+            probe.port().map_or(String::new(), ToString::to_string),
+            format!("port {}", ports.join(", ")),
+        )
+    })
 }
 
-/// Another probe of the container that asks the same port in another protocol; one of the two must be wrong.
+/// Another probe of the container that asks the same port in another protocol; one of the two must
+/// be wrong.
 fn other_protocol(container: &Container, kind: ProbeKind, probe: &Probe) -> Option<String> {
-    let other = ProbeKind::ALL.into_iter().filter(|k| *k != kind).find_map(|k| {
-        let p = k.of(container)?;
-        let differs = p.grpc.is_some() != probe.grpc.is_some() && (p.port() == probe.port());
-        differs.then(|| format!("the {} probe asks {}", k.word().to_lowercase(), spoken(p)))
-    });
-    other.map(|o| format!("{o} on the same port {}", probe.port().map_or(String::new(), ToString::to_string)))
+    let other = ProbeKind::ALL
+        .into_iter()
+        .filter(|k| *k != kind)
+        .find_map(|k| {
+            let p = k.of(container)?;
+            let differs = p.grpc.is_some() != probe.grpc.is_some() && (p.port() == probe.port());
+            differs.then(|| format!("the {} probe asks {}", k.word().to_lowercase(), spoken(p)))
+        });
+    other.map(|o| {
+        format!(
+            "{o} on the same port {}",
+            probe.port().map_or(String::new(), ToString::to_string)
+        )
+    })
 }
 
-/// Whether a ready pod of the same workload has the very same probe: then the probe is not at fault.
+/// Whether a ready pod of the same workload has the very same probe: then the probe is not at
+/// fault.
 fn passes_elsewhere(view: &View<'_>, owner: Idx, kind: ProbeKind, probe: &Probe) -> bool {
     let same = |p: &Idx| {
-        view.pod_spec(*p).is_some_and(|s| s.containers.iter().filter_map(|c| kind.of(c)).any(|q| q.port() == probe.port()))
+        view.pod_spec(*p).is_some_and(|s| {
+            s.containers
+                .iter()
+                .filter_map(|c| kind.of(c))
+                .any(|q| q.port() == probe.port())
+        })
     };
     // Between two restarts a pod is well, too.
     let is_old = |c: &ContainerStatus| {
         let ended = c.last_state.terminated.as_ref();
-        ended.is_none_or(|t| t.finished_at.0.is_some_and(|at| view.now.0 - at.0 > 60 * MINUTE))
+        ended.is_none_or(|t| {
+            t.finished_at
+                .0
+                .is_some_and(|at| view.now.0 - at.0 > 60 * MINUTE)
+        })
     };
-    let calm = |p: &Idx| view.pod(*p).is_some_and(|p| p.status.container_statuses.iter().all(is_old));
-    view.pods_of(owner).iter().any(|p| view.is_pod_well(*p) && (kind == ProbeKind::Readiness || calm(p)) && same(p))
+    let calm = |p: &Idx| {
+        view.pod(*p)
+            .is_some_and(|p| p.status.container_statuses.iter().all(is_old))
+    };
+    view.pods_of(owner)
+        .iter()
+        .any(|p| view.is_pod_well(*p) && (kind == ProbeKind::Readiness || calm(p)) && same(p))
 }
 
 fn killed_while_starting(view: &View<'_>, idx: Idx, kind: ProbeKind) -> bool {
     let words = format!("failed {} probe", kind.word());
-    view.events(idx).any(|e| &*e.reason == "Killing" && has(&e.message, &[&words]))
+    view.events(idx)
+        .any(|e| &*e.reason == "Killing" && has(&e.message, &[&words]))
 }

@@ -14,7 +14,14 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !is_proxy || !view.is_pod_unwell(idx) || !view.lasts(view.unwell_since(idx)) {
         return;
     }
-    let Some(node) = view.graph.out(idx).find(|(r, _)| *r == Relation::RunsOn).map(|(_, n)| n) else { return };
+    let Some(node) = view
+        .graph
+        .out(idx)
+        .find(|(r, _)| *r == Relation::RunsOn)
+        .map(|(_, n)| n)
+    else {
+        return;
+    };
     // Where the node itself is gone its proxy is only one of those that went with it.
     if view.well(node) == Some(false) {
         return;
@@ -24,7 +31,10 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding("node.proxy_down", node, idx, Strength::Proof)
             .active(true)
-            .says(format!("The Service proxy of node `{}` is down: Services are not kept up there", view.graph.get(node).name()))
+            .says(format!(
+                "The Service proxy of node `{}` is down: Services are not kept up there",
+                view.graph.get(node).name()
+            ))
             .with(
                 [view.state_evidence(idx, "kube-proxy is not ready".into())]
                     .into_iter()
@@ -36,21 +46,32 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
-/// A node whose clock is off, by an alert of its own or by what its pods say of certificates and tokens.
+/// A node whose clock is off, by an alert of its own or by what its pods say of certificates and
+/// tokens.
 pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
     for (idx, alert) in &view.episodes.alerts {
-        let named = ["clock", "ntp", "chrony", "timesync", "time_sync"].iter().any(|w| find(&alert.name, w).is_some());
+        let named = ["clock", "ntp", "chrony", "timesync", "time_sync"]
+            .iter()
+            .any(|w| find(&alert.name, w).is_some());
         if *view.graph.get(*idx).kind() != Kind::Node || !named {
             continue;
         }
         let evidence = view.alert_evidence(*idx, alert);
         let future = early(view, complaints, *idx);
         let stale = view.well(*idx) == Some(true) && super::node::stale_lease(view, *idx).is_some();
-        let strength = if future.is_empty() && !stale { Strength::Strong } else { Strength::Proof };
+        let strength = if future.is_empty() && !stale {
+            Strength::Strong
+        } else {
+            Strength::Proof
+        };
         out.push(
             view.finding("node.clock_skew", *idx, *idx, strength)
                 .active(true)
-                .says(format!("The clock of node `{}` is off (alert {})", view.graph.get(*idx).name(), alert.name))
+                .says(format!(
+                    "The clock of node `{}` is off (alert {})",
+                    view.graph.get(*idx).name(),
+                    alert.name
+                ))
                 .with(future.into_iter().chain([evidence]).collect::<Vec<_>>())
                 .build(),
         );
@@ -59,7 +80,11 @@ pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fin
 
 /// What pods of a node say about times that lie in their future.
 fn early(view: &View<'_>, complaints: &[Complaint], node: Idx) -> Vec<Evidence> {
-    let here = |pod: Idx| view.graph.out(pod).any(|(r, n)| r == Relation::RunsOn && n == node);
+    let here = |pod: Idx| {
+        view.graph
+            .out(pod)
+            .any(|(r, n)| r == Relation::RunsOn && n == node)
+    };
     complaints
         .iter()
         .filter(|c| c.trouble == Trouble::Distrusted && here(c.caller))

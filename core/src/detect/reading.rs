@@ -5,8 +5,8 @@ use super::text::has;
 use super::{apiserver, own_log};
 use crate::episode::LogTemplate;
 
-/// The answers as bits: the trouble in the lowest three, then who is turned away, then what a server says of itself, then
-/// what is said of the control plane.
+/// The answers as bits: the trouble in the lowest three, then who is turned away, then what a
+/// server says of itself, then what is said of the control plane.
 #[derive(Clone, Copy)]
 pub(super) struct Reading(u32);
 
@@ -32,7 +32,11 @@ impl Reading {
             let place = TROUBLES.iter().position(|t| *t == trouble).unwrap_or(0);
             let of_store = u32::from(has(text, &apiserver::STORE)) << STORE;
             let of_server = u32::from(has(text, &apiserver::SLOW)) << SLOW_SERVER;
-            place as u32 | own_log::client_side(text) << CLIENT_SIDE | own_log::own(text) << OWN | of_store | of_server
+            place as u32
+                | own_log::client_side(text) << CLIENT_SIDE
+                | own_log::own(text) << OWN
+                | of_store
+                | of_server
         }))
     }
 

@@ -24,30 +24,59 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         return;
     }
     let message = pod.status.message.as_deref().unwrap_or("");
-    let node = view.graph.out(idx).find(|(r, _)| *r == Relation::RunsOn).map(|(_, n)| n);
-    // Pressure on the node is the node's; a pod over its own ephemeral storage or emptyDir limit is the workload's.
-    let by_node = has(message, &["the node was low on resource", "the node had condition"]);
-    let blamed = node.filter(|_| by_node).unwrap_or_else(|| view.top_owner(idx));
-    let recent = pod.status.start_time.0.is_none_or(|t| view.now.0 - t.0 < 60 * MINUTE);
+    let node = view
+        .graph
+        .out(idx)
+        .find(|(r, _)| *r == Relation::RunsOn)
+        .map(|(_, n)| n);
+    // Pressure on the node is the node's; a pod over its own ephemeral storage or emptyDir limit is
+    // the workload's.
+    let by_node = has(
+        message,
+        &["the node was low on resource", "the node had condition"],
+    );
+    let blamed = node
+        .filter(|_| by_node)
+        .unwrap_or_else(|| view.top_owner(idx));
+    let recent = pod
+        .status
+        .start_time
+        .0
+        .is_none_or(|t| view.now.0 - t.0 < 60 * MINUTE);
     if recent {
         let evidence = [view.state_evidence(idx, format!("Evicted: {}", short(message, 200)))];
-        let strength = if by_node { Strength::Fair } else { Strength::Strong };
+        let strength = if by_node {
+            Strength::Fair
+        } else {
+            Strength::Strong
+        };
         out.push(
             view.finding("runtime.evicted", blamed, idx, strength)
                 .active(true)
-                .says(format!("Pod `{}` was evicted: {}", view.graph.get(idx).name(), short(message, 160)))
+                .says(format!(
+                    "Pod `{}` was evicted: {}",
+                    view.graph.get(idx).name(),
+                    short(message, 160)
+                ))
                 .with(evidence)
                 .build(),
         );
     }
 }
 
-/// Workloads whose pods are put out again and again for what they use themselves: each new pod looks well for a while.
+/// Workloads whose pods are put out again and again for what they use themselves: each new pod
+/// looks well for a while.
 pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
     let mut by_owner: BTreeMap<ComponentId, Vec<(Idx, &Episode)>> = BTreeMap::new();
     for (idx, event) in &view.episodes.events {
-        if &*event.reason == "Evicted" && view.now.0 - event.last.0 <= 30 * MINUTE && for_own_use(&event.message) {
-            by_owner.entry(view.component_id(*idx)).or_default().push((*idx, event));
+        if &*event.reason == "Evicted"
+            && view.now.0 - event.last.0 <= 30 * MINUTE
+            && for_own_use(&event.message)
+        {
+            by_owner
+                .entry(view.component_id(*idx))
+                .or_default()
+                .push((*idx, event));
         }
     }
     for events in by_owner.into_values() {
@@ -59,8 +88,17 @@ pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
         out.push(
             view.finding("runtime.evicted", owner, owner, Strength::Strong)
                 .active(true)
-                .says(format!("Pods of {} are evicted again and again: {}", view.title(owner), short(&last.message, 160)))
-                .with(events.iter().take(5).map(|(idx, e)| view.event_evidence(*idx, e)))
+                .says(format!(
+                    "Pods of {} are evicted again and again: {}",
+                    view.title(owner),
+                    short(&last.message, 160)
+                ))
+                .with(
+                    events
+                        .iter()
+                        .take(5)
+                        .map(|(idx, e)| view.event_evidence(*idx, e)),
+                )
                 .build(),
         );
     }
@@ -68,17 +106,33 @@ pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
 
 /// Whether a pod was put out for what it used itself, and not for what its node lacked.
 fn for_own_use(message: &str) -> bool {
-    has(message, &["exceeds the limit", "exceeds the total limit", "exceeds its", "exceeded its", "exceed its"])
+    has(
+        message,
+        &[
+            "exceeds the limit",
+            "exceeds the total limit",
+            "exceeds its",
+            "exceeded its",
+            "exceed its",
+        ],
+    )
 }
 
 fn hooks(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let failed: Vec<_> = view
         .warnings(idx)
-        .filter(|e| matches!(&*e.reason, "FailedPostStartHook" | "FailedPreStopHook") && view.still_holds(idx, e))
+        .filter(|e| {
+            matches!(&*e.reason, "FailedPostStartHook" | "FailedPreStopHook")
+                && view.still_holds(idx, e)
+        })
         .collect();
     if let Some(last) = failed.last() {
         let owner = view.top_owner(idx);
-        let says = format!("A life-cycle hook of {} fails: {}", view.title(owner), short(&last.message, 160));
+        let says = format!(
+            "A life-cycle hook of {} fails: {}",
+            view.title(owner),
+            short(&last.message, 160)
+        );
         out.push(
             view.finding("runtime.hook_failed", owner, idx, Strength::Strong)
                 .active(true)

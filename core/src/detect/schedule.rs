@@ -6,17 +6,22 @@ use jiff::tz::TimeZone;
 use crate::model::Time;
 use crate::model::time::MINUTE;
 
-/// How far back missed times are counted, in minutes: two days hold two times of anything that runs daily.
+/// How far back missed times are counted, in minutes: two days hold two times of anything that runs
+/// daily.
 const LOOK_BACK: i64 = 2 * 24 * 60;
 /// The controller starts Jobs within seconds; what is due only now is not missed yet.
 const SLACK: i64 = 2;
 
-/// How often a schedule was due between a time and now, as the controller reads it: five fields in UTC, or a word such as
-/// `@hourly`. `None` when it cannot be read.
+/// How often a schedule was due between a time and now, as the controller reads it: five fields in
+/// UTC, or a word such as `@hourly`. `None` when it cannot be read.
 pub(super) fn missed(rule: &str, since: Time, now: Time) -> Option<usize> {
     let rule = Rule::parse(rule)?;
     let (first, last) = (since.0 / MINUTE + 1, now.0 / MINUTE - SLACK);
-    Some((first.max(last - LOOK_BACK)..=last).filter(|minute| rule.is_due(*minute)).count())
+    Some(
+        (first.max(last - LOOK_BACK)..=last)
+            .filter(|minute| rule.is_due(*minute))
+            .count(),
+    )
 }
 
 /// The minutes, hours, days of the month, months and days of the week of a schedule, as bits.
@@ -37,26 +42,50 @@ impl Rule {
             other => other,
         };
         let parts: Vec<&str> = text.split_whitespace().collect();
-        let [minute, hour, day, month, weekday] = parts.as_slice() else { return None };
+        let [minute, hour, day, month, weekday] = parts.as_slice() else {
+            return None;
+        };
         let fields = [
             field(minute, 0, 59, &[])?,
             field(hour, 0, 23, &[])?,
             field(day, 1, 31, &[])?,
-            field(month, 1, 12, &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])?,
-            field(weekday, 0, 7, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"])?,
+            field(
+                month,
+                1,
+                12,
+                &[
+                    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov",
+                    "dec",
+                ],
+            )?,
+            field(
+                weekday,
+                0,
+                7,
+                &["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
+            )?,
         ];
         let is_open = |part: &str| part.starts_with(['*', '?']);
-        Some(Self { fields, either_day: !is_open(day) && !is_open(weekday) })
+        Some(Self {
+            fields,
+            either_day: !is_open(day) && !is_open(weekday),
+        })
     }
 
     fn is_due(&self, minute: i64) -> bool {
-        let Ok(at) = jiff::Timestamp::from_second(minute * 60) else { return false };
+        let Ok(at) = jiff::Timestamp::from_second(minute * 60) else {
+            return false;
+        };
         let at: DateTime = TimeZone::UTC.to_datetime(at);
         let has = |field: usize, n: i8| self.fields[field] >> n & 1 == 1;
         let weekday = at.weekday().to_sunday_zero_offset();
         let by_month = has(2, at.day());
         let by_week = has(4, weekday) || (weekday == 0 && has(4, 7));
-        let day = if self.either_day { by_month || by_week } else { by_month && by_week };
+        let day = if self.either_day {
+            by_month || by_week
+        } else {
+            by_month && by_week
+        };
         has(0, at.minute()) && has(1, at.hour()) && has(3, at.month()) && day
     }
 }
@@ -64,12 +93,19 @@ impl Rule {
 /// One field: lists of `*`, numbers, names and ranges, each with a step.
 fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<u64> {
     let number = |word: &str| {
-        let named = names.iter().position(|n| n.eq_ignore_ascii_case(word)).map(|at| at as u32 + least);
-        named.or_else(|| word.parse().ok()).filter(|n| (least..=most).contains(n))
+        let named = names
+            .iter()
+            .position(|n| n.eq_ignore_ascii_case(word))
+            .map(|at| at as u32 + least);
+        named
+            .or_else(|| word.parse().ok())
+            .filter(|n| (least..=most).contains(n))
     };
     let mut bits = 0;
     for part in text.split(',') {
-        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
+        let (range, step) = part
+            .split_once('/')
+            .map_or((part, None), |(range, step)| (range, Some(step)));
         let (from, to) = match range.split_once('-') {
             _ if matches!(range, "*" | "?") => (least, most),
             Some((from, to)) => (number(from)?, number(to)?),
@@ -93,14 +129,49 @@ mod tests {
     #[test]
     fn times_that_passed_are_counted() {
         for (rule, since, now, times) in [
-            ("*/10 * * * *", "2026-03-01T10:00:01Z", "2026-03-01T10:09:00Z", 0),
-            ("*/10 * * * *", "2026-03-01T10:00:01Z", "2026-03-01T10:33:00Z", 3),
-            ("*/10 * * * *", "2026-03-01T10:00:01Z", "2026-03-01T10:11:00Z", 0),
+            (
+                "*/10 * * * *",
+                "2026-03-01T10:00:01Z",
+                "2026-03-01T10:09:00Z",
+                0,
+            ),
+            (
+                "*/10 * * * *",
+                "2026-03-01T10:00:01Z",
+                "2026-03-01T10:33:00Z",
+                3,
+            ),
+            (
+                "*/10 * * * *",
+                "2026-03-01T10:00:01Z",
+                "2026-03-01T10:11:00Z",
+                0,
+            ),
             ("@hourly", "2026-03-01T10:00:00Z", "2026-03-01T12:30:00Z", 2),
-            ("30 2 * * mon-fri", "2026-03-06T02:30:00Z", "2026-03-09T12:00:00Z", 1),
-            ("0 0 1,15 * *", "2026-03-01T00:00:00Z", "2026-03-16T00:00:00Z", 1),
-            ("0 0 13 * 5", "2026-03-11T00:00:00Z", "2026-03-13T12:00:00Z", 1),
-            ("5/20 9-17/4 * JAN,MAR 0", "2026-03-01T08:00:00Z", "2026-03-01T18:00:00Z", 9),
+            (
+                "30 2 * * mon-fri",
+                "2026-03-06T02:30:00Z",
+                "2026-03-09T12:00:00Z",
+                1,
+            ),
+            (
+                "0 0 1,15 * *",
+                "2026-03-01T00:00:00Z",
+                "2026-03-16T00:00:00Z",
+                1,
+            ),
+            (
+                "0 0 13 * 5",
+                "2026-03-11T00:00:00Z",
+                "2026-03-13T12:00:00Z",
+                1,
+            ),
+            (
+                "5/20 9-17/4 * JAN,MAR 0",
+                "2026-03-01T08:00:00Z",
+                "2026-03-01T18:00:00Z",
+                9,
+            ),
         ] {
             assert_eq!(count(rule, since, now), Some(times), "{rule} {since} {now}");
         }
@@ -108,8 +179,20 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_not_read() {
-        for rule in ["", "every minute", "61 * * * *", "* * * *", "*/0 * * * *", "H * * * *", "@every 5m"] {
-            assert_eq!(count(rule, "2026-03-01T10:00:00Z", "2026-03-01T12:00:00Z"), None, "{rule}");
+        for rule in [
+            "",
+            "every minute",
+            "61 * * * *",
+            "* * * *",
+            "*/0 * * * *",
+            "H * * * *",
+            "@every 5m",
+        ] {
+            assert_eq!(
+                count(rule, "2026-03-01T10:00:00Z", "2026-03-01T12:00:00Z"),
+                None,
+                "{rule}"
+            );
         }
     }
 }

@@ -18,18 +18,35 @@ pub(super) enum Misfit {
 }
 
 /// Per node the first filter that the pod fails; `None` where it fits as far as the state tells.
-pub(super) fn misfits(view: &View<'_>, spec: &PodSpec, affinity_of: &PodSpec) -> Vec<(Idx, Option<Misfit>)> {
+pub(super) fn misfits(
+    view: &View<'_>,
+    spec: &PodSpec,
+    affinity_of: &PodSpec,
+) -> Vec<(Idx, Option<Misfit>)> {
     view.nodes()
         .into_iter()
-        .filter_map(|idx| Some((idx, misfit(view, idx, view.object(idx)?.node()?, spec, affinity_of))))
+        .filter_map(|idx| {
+            Some((
+                idx,
+                misfit(view, idx, view.object(idx)?.node()?, spec, affinity_of),
+            ))
+        })
         .collect()
 }
 
-fn misfit(view: &View<'_>, idx: Idx, node: &Node, spec: &PodSpec, affinity_of: &PodSpec) -> Option<Misfit> {
+fn misfit(
+    view: &View<'_>,
+    idx: Idx,
+    node: &Node,
+    spec: &PodSpec,
+    affinity_of: &PodSpec,
+) -> Option<Misfit> {
     if node.spec.unschedulable == Some(true) {
         return Some(Misfit::Cordoned);
     }
-    let resource = ["cpu", "memory"].into_iter().find_map(|r| resource_misfit(view, idx, node, spec, r));
+    let resource = ["cpu", "memory"]
+        .into_iter()
+        .find_map(|r| resource_misfit(view, idx, node, spec, r));
     let labels = view.graph.get(idx).labels();
     if !labels.contains_all(&spec.node_selector) {
         return Some(Misfit::Selector);
@@ -56,27 +73,41 @@ fn untolerated(node: &Node, spec: &PodSpec) -> Option<String> {
 }
 
 fn tolerates(t: &Toleration, taint: &Taint) -> bool {
-    let effect = t.effect.as_deref().is_none_or(|e| e.is_empty() || Some(e) == taint.effect.as_deref());
+    let effect = t
+        .effect
+        .as_deref()
+        .is_none_or(|e| e.is_empty() || Some(e) == taint.effect.as_deref());
     let key = t.key.as_deref().is_none_or(str::is_empty) || t.key.as_deref() == Some(&*taint.key);
-    let value =
-        t.operator.as_deref() == Some("Exists") || t.value.as_deref().unwrap_or("") == taint.value.as_deref().unwrap_or("");
+    let value = t.operator.as_deref() == Some("Exists")
+        || t.value.as_deref().unwrap_or("") == taint.value.as_deref().unwrap_or("");
     effect && key && value
 }
 
 pub(super) fn affinity_matches(spec: &PodSpec, labels: &Labels, name: &str) -> bool {
-    let required = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref()).and_then(|n| n.required.as_ref());
+    let required = spec
+        .affinity
+        .as_ref()
+        .and_then(|a| a.node_affinity.as_ref())
+        .and_then(|n| n.required.as_ref());
     required.is_none_or(|r| selector_matches(r, labels, name))
 }
 
 pub(super) fn selector_matches(selector: &NodeSelector, labels: &Labels, name: &str) -> bool {
     let term = |t: &NodeSelectorTerm| {
         let field = [("metadata.name", name)].into_iter().collect::<Labels>();
-        t.match_expressions.iter().all(|r| r.matches(labels)) && t.match_fields.iter().all(|r| r.matches(&field))
+        t.match_expressions.iter().all(|r| r.matches(labels))
+            && t.match_fields.iter().all(|r| r.matches(&field))
     };
     selector.node_selector_terms.iter().any(term)
 }
 
-fn resource_misfit(view: &View<'_>, idx: Idx, node: &Node, spec: &PodSpec, resource: &str) -> Option<Misfit> {
+fn resource_misfit(
+    view: &View<'_>,
+    idx: Idx,
+    node: &Node,
+    spec: &PodSpec,
+    resource: &str,
+) -> Option<Misfit> {
     let allocatable = node.status.allocatable.get(resource)?.0;
     let asked = spec.requested(resource);
     if asked > allocatable {

@@ -9,29 +9,51 @@ use crate::model::object::pod::PodSpec;
 use crate::model::{Episode, Kind};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(told) = unscheduled(view, idx) else { return };
+    let Some(told) = unscheduled(view, idx) else {
+        return;
+    };
     let message = told.last().map_or("", |e| &*e.message);
     // Volumes have their own family.
-    if has(message, &["persistentvolumeclaim"]) && !has(message, &["insufficient", "affinity/selector", "untolerated"]) {
+    if has(message, &["persistentvolumeclaim"])
+        && !has(
+            message,
+            &["insufficient", "affinity/selector", "untolerated"],
+        )
+    {
         return;
     }
     let own = view.pod_spec(idx);
     let owner = view.top_owner(idx);
     // Some recorders leave affinity out of pods; the template of the owner has it.
     let template = view.pod_spec(owner).or(own);
-    let state = own.zip(template).map(|(spec, template)| judge_state(view, spec, template)).unwrap_or_default();
-    let verdict = if message.is_empty() { state.clone() } else { judge_message(message, own, template, &state) };
+    let state = own
+        .zip(template)
+        .map(|(spec, template)| judge_state(view, spec, template))
+        .unwrap_or_default();
+    let verdict = if message.is_empty() {
+        state.clone()
+    } else {
+        judge_message(message, own, template, &state)
+    };
     let Some((fault, why)) = verdict else { return };
     // Who lost its place to others lacks room because of them.
     if fault.ends_with("_insufficient") && super::preemption::lost_place(view, owner) {
         return;
     }
-    // The node that holds the pod's volumes, when it takes no pods now: the volume cannot follow the pod elsewhere.
-    let bound: Vec<Idx> = volume_nodes(view, idx).into_iter().filter(|n| is_cordoned(view, *n)).collect();
+    // The node that holds the pod's volumes, when it takes no pods now: the volume cannot follow
+    // the pod elsewhere.
+    let bound: Vec<Idx> = volume_nodes(view, idx)
+        .into_iter()
+        .filter(|n| is_cordoned(view, *n))
+        .collect();
     let (fault, why) = match (fault, bound.first()) {
-        ("storage.zone_conflict", Some(node)) => {
-            ("scheduling.node_cordoned", format!("its volume is on node `{}`, which is cordoned", view.graph.get(*node).name()))
-        }
+        ("storage.zone_conflict", Some(node)) => (
+            "scheduling.node_cordoned",
+            format!(
+                "its volume is on node `{}`, which is cordoned",
+                view.graph.get(*node).name()
+            ),
+        ),
         _ => (fault, why),
     };
     let evidence = told
@@ -47,16 +69,28 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let (blamed, strength) = blame(view, fault, owner, own, &bound, strength);
     let says = format!("{} cannot be placed: {why}", view.title(owner));
     out.push(
-        view.finding(fault, blamed, idx, strength).active(true).says(says).with(evidence).fix(fix(view, fault, owner)).build(),
+        view.finding(fault, blamed, idx, strength)
+            .active(true)
+            .says(says)
+            .with(evidence)
+            .fix(fix(view, fault, owner))
+            .build(),
     );
 }
 
-/// Whether state alone says why a pod has no node: then the scheduler's silence says nothing about the scheduler.
+/// Whether state alone says why a pod has no node: then the scheduler's silence says nothing about
+/// the scheduler.
 pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
     let own = view.pod_spec(idx);
     let template = view.pod_spec(view.top_owner(idx)).or(own);
-    let misfit = own.zip(template).is_some_and(|(spec, template)| judge_state(view, spec, template).is_some());
-    let claims = view.graph.out(idx).filter(|(r, _)| *r == Relation::Mounts).map(|(_, c)| c);
+    let misfit = own
+        .zip(template)
+        .is_some_and(|(spec, template)| judge_state(view, spec, template).is_some());
+    let claims = view
+        .graph
+        .out(idx)
+        .filter(|(r, _)| *r == Relation::Mounts)
+        .map(|(_, c)| c);
     let unbound = |c: Idx| match view.object(c).map(|o| o.claim()) {
         Some(Some(claim)) => claim.phase.as_deref().is_some_and(|p| p != "Bound"),
         Some(None) => false,
@@ -65,12 +99,16 @@ pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
     misfit || claims.into_iter().any(unbound)
 }
 
-/// The scheduler's complaints about a pod that has no node; `None` when the pod is not waiting for one.
+/// The scheduler's complaints about a pod that has no node; `None` when the pod is not waiting for
+/// one.
 fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
     if !view.is_living(idx) {
         return None;
     }
-    let told: Vec<_> = view.warnings(idx).filter(|e| &*e.reason == "FailedScheduling" && view.still_holds(idx, e)).collect();
+    let told: Vec<_> = view
+        .warnings(idx)
+        .filter(|e| &*e.reason == "FailedScheduling" && view.still_holds(idx, e))
+        .collect();
     match view.pod(idx) {
         Some(pod) => {
             let placed = pod.node_name.is_some();
@@ -92,30 +130,57 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
     let name = |idx: &Idx| view.graph.get(*idx).name().to_owned();
     let resource = all
         .iter()
-        .filter_map(|(i, m)| if let Some(Misfit::Resource(r, never)) = m { Some((i, r, *never)) } else { None })
+        .filter_map(|(i, m)| {
+            if let Some(Misfit::Resource(r, never)) = m {
+                Some((i, r, *never))
+            } else {
+                None
+            }
+        })
         .collect::<Vec<_>>();
     if let Some((_, r, never)) = resource.iter().min_by_key(|(.., never)| *never) {
-        let fault = if r.as_str() == "cpu" { "scheduling.cpu_insufficient" } else { "scheduling.memory_insufficient" };
+        let fault = if r.as_str() == "cpu" {
+            "scheduling.cpu_insufficient"
+        } else {
+            "scheduling.memory_insufficient"
+        };
         let asked = spec.requested(r);
         let amount = if r.as_str() == "cpu" {
             format!("{} cores", asked as f64 / 1000.0)
         } else {
             format!("{} MiB of memory", asked / 1000 / 1024 / 1024)
         };
-        let room = if *never { "more than any node has, even empty" } else { "more than any fitting node has left" };
+        let room = if *never {
+            "more than any node has, even empty"
+        } else {
+            "more than any fitting node has left"
+        };
         return Some((fault, format!("it asks for {amount}, {room}")));
     }
     if let Some((node, taint)) = all
         .iter()
-        .filter_map(|(i, m)| if let Some(Misfit::Taint(t)) = m { Some((i, t)) } else { None })
+        .filter_map(|(i, m)| {
+            if let Some(Misfit::Taint(t)) = m {
+                Some((i, t))
+            } else {
+                None
+            }
+        })
         .find(|(_, t)| !is_system_taint(t))
     {
         return Some((
             "scheduling.taint_not_tolerated",
-            format!("node `{}` has taint `{taint}`, which it does not tolerate", name(node)),
+            format!(
+                "node `{}` has taint `{taint}`, which it does not tolerate",
+                name(node)
+            ),
         ));
     }
-    let cordoned: Vec<_> = all.iter().filter(|(_, m)| *m == Some(Misfit::Cordoned)).map(|(i, _)| *i).collect();
+    let cordoned: Vec<_> = all
+        .iter()
+        .filter(|(_, m)| *m == Some(Misfit::Cordoned))
+        .map(|(i, _)| *i)
+        .collect();
     let meant = cordoned.iter().filter(|i| {
         let labels = view.graph.get(**i).labels();
         (!spec.node_selector.is_empty() || template.affinity.is_some())
@@ -125,52 +190,100 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
     if let (Some(node), false) = (meant.clone().next(), cordoned.len() == all.len())
         && !is_control_plane(view, *node)
     {
-        return Some(("scheduling.node_cordoned", format!("node `{}` is cordoned", name(node))));
+        return Some((
+            "scheduling.node_cordoned",
+            format!("node `{}` is cordoned", name(node)),
+        ));
     }
     if all.iter().any(|(_, m)| *m == Some(Misfit::Affinity)) {
         return Some((
             "scheduling.node_affinity_mismatch",
-            format!("no schedulable node satisfies its node affinity {}", affinity_text(template)),
+            format!(
+                "no schedulable node satisfies its node affinity {}",
+                affinity_text(template)
+            ),
         ));
     }
     if all.iter().any(|(_, m)| *m == Some(Misfit::Selector)) {
         return Some((
             "scheduling.node_selector_mismatch",
-            format!("no schedulable node has the labels `{}`", spec.node_selector.to_text()),
+            format!(
+                "no schedulable node has the labels `{}`",
+                spec.node_selector.to_text()
+            ),
         ));
     }
-    Some(("scheduling.no_node_available", "no node accepts pods".into()))
+    Some((
+        "scheduling.no_node_available",
+        "no node accepts pods".into(),
+    ))
 }
 
 pub(super) fn is_control_plane(view: &View<'_>, node: Idx) -> bool {
     let labels = view.graph.get(node).labels();
-    let marked =
-        labels.iter().any(|(k, _)| matches!(k, "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master"));
+    let marked = labels.iter().any(|(k, _)| {
+        matches!(
+            k,
+            "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master"
+        )
+    });
     // The label that installers set before node roles had one of their own.
-    marked || matches!(labels.get("kubernetes.io/role"), Some("master" | "control-plane"))
+    marked
+        || matches!(
+            labels.get("kubernetes.io/role"),
+            Some("master" | "control-plane")
+        )
 }
 
-/// The scheduler counts, per node, the first filter that refused it. Filters run in a fixed order, so the node refused
-/// by the latest one came nearest, and that filter is what has to change.
-fn judge_message(message: &str, spec: Option<&PodSpec>, template: Option<&PodSpec>, state: &Verdict) -> Verdict {
+/// The scheduler counts, per node, the first filter that refused it. Filters run in a fixed order,
+/// so the node refused by the latest one came nearest, and that filter is what has to change.
+fn judge_message(
+    message: &str,
+    spec: Option<&PodSpec>,
+    template: Option<&PodSpec>,
+    state: &Verdict,
+) -> Verdict {
     // What stands behind `preemption:` repeats the reasons without telling more.
-    let message = find(message, "preemption:").and_then(|at| message.get(..at)).unwrap_or(message);
+    let message = find(message, "preemption:")
+        .and_then(|at| message.get(..at))
+        .unwrap_or(message);
     let late: [(&str, &[&str]); 8] = [
         (
             "scheduling.pod_anti_affinity_conflict",
-            &["didn't match pod anti-affinity", "didn't satisfy existing pods anti-affinity"],
+            &[
+                "didn't match pod anti-affinity",
+                "didn't satisfy existing pods anti-affinity",
+            ],
         ),
-        ("scheduling.pod_affinity_unsatisfied", &["didn't match pod affinity"]),
-        ("scheduling.topology_spread_unsatisfied", &["topology spread constraints"]),
-        ("storage.zone_conflict", &["volume node affinity conflict", "didn't find available persistent volumes"]),
+        (
+            "scheduling.pod_affinity_unsatisfied",
+            &["didn't match pod affinity"],
+        ),
+        (
+            "scheduling.topology_spread_unsatisfied",
+            &["topology spread constraints"],
+        ),
+        (
+            "storage.zone_conflict",
+            &[
+                "volume node affinity conflict",
+                "didn't find available persistent volumes",
+            ],
+        ),
         ("scheduling.cpu_insufficient", &["insufficient cpu"]),
         ("scheduling.memory_insufficient", &["insufficient memory"]),
         ("scheduling.pod_slots_exhausted", &["too many pods"]),
-        ("scheduling.host_port_conflict", &["free ports for the requested pod ports"]),
+        (
+            "scheduling.host_port_conflict",
+            &["free ports for the requested pod ports"],
+        ),
     ];
     let counts = short(message, 200);
     if let Some((fault, _)) = late.iter().find(|(_, phrases)| has(message, phrases)) {
-        let detail = state.as_ref().filter(|(f, _)| f == fault).map_or(counts, |(_, why)| why.clone());
+        let detail = state
+            .as_ref()
+            .filter(|(f, _)| f == fault)
+            .map_or(counts, |(_, why)| why.clone());
         return Some((fault, detail));
     }
     if has(message, &["insufficient "]) {
@@ -178,9 +291,19 @@ fn judge_message(message: &str, spec: Option<&PodSpec>, template: Option<&PodSpe
     }
     let taint = user_taint(message);
     if let Some(taint) = taint {
-        return Some(("scheduling.taint_not_tolerated", format!("nodes have taint `{taint}`, which it does not tolerate")));
+        return Some((
+            "scheduling.taint_not_tolerated",
+            format!("nodes have taint `{taint}`, which it does not tolerate"),
+        ));
     }
-    if has(message, &["node affinity/selector", "node selector", "node(s) didn't match"]) {
+    if has(
+        message,
+        &[
+            "node affinity/selector",
+            "node selector",
+            "node(s) didn't match",
+        ],
+    ) {
         if let Some((
             fault @ ("scheduling.node_selector_mismatch"
             | "scheduling.node_affinity_mismatch"
@@ -191,18 +314,29 @@ fn judge_message(message: &str, spec: Option<&PodSpec>, template: Option<&PodSpe
         {
             return Some((fault, why.clone()));
         }
-        let affinity = template
-            .and_then(|t| t.affinity.as_ref())
-            .is_some_and(|a| a.node_affinity.as_ref().is_some_and(|n| n.required.is_some()));
-        let selector = spec.or(template).is_some_and(|s| !s.node_selector.is_empty());
+        let affinity = template.and_then(|t| t.affinity.as_ref()).is_some_and(|a| {
+            a.node_affinity
+                .as_ref()
+                .is_some_and(|n| n.required.is_some())
+        });
+        let selector = spec
+            .or(template)
+            .is_some_and(|s| !s.node_selector.is_empty());
         return Some(match (affinity, selector) {
             (true, false) => (
                 "scheduling.node_affinity_mismatch",
-                format!("no node satisfies its node affinity {}", template.map_or(String::new(), affinity_text)),
+                format!(
+                    "no node satisfies its node affinity {}",
+                    template.map_or(String::new(), affinity_text)
+                ),
             ),
             (false, true) => (
                 "scheduling.node_selector_mismatch",
-                format!("no node has the labels `{}`", spec.or(template).map_or(String::new(), |s| s.node_selector.to_text())),
+                format!(
+                    "no node has the labels `{}`",
+                    spec.or(template)
+                        .map_or(String::new(), |s| s.node_selector.to_text())
+                ),
             ),
             _ => ("scheduling.node_selector_mismatch", counts),
         });
@@ -211,17 +345,24 @@ fn judge_message(message: &str, spec: Option<&PodSpec>, template: Option<&PodSpe
         return Some(("scheduling.no_node_available", counts));
     }
     if has(message, &["were unschedulable"]) {
-        return Some(state.clone().unwrap_or(("scheduling.node_cordoned", counts)));
+        return Some(
+            state
+                .clone()
+                .unwrap_or(("scheduling.node_cordoned", counts)),
+        );
     }
     has(message, &["untolerated taint"]).then_some(("scheduling.no_node_available", counts))
 }
 
-/// The first taint in a message that people set; the system's own say that a node is unwell or reserved.
+/// The first taint in a message that people set; the system's own say that a node is unwell or
+/// reserved.
 fn user_taint(message: &str) -> Option<String> {
     let mut rest = message;
     while let Some(at) = find(rest, "taint") {
         rest = &rest[at + 5..];
-        let Some(open) = rest.find('{').filter(|o| *o < 6) else { continue };
+        let Some(open) = rest.find('{').filter(|o| *o < 6) else {
+            continue;
+        };
         let inside = rest.get(open + 1..)?.split('}').next()?;
         let taint = inside.trim().trim_end_matches(':').replace(": ", "=");
         if !is_system_taint(&taint) {
@@ -238,7 +379,11 @@ fn is_system_taint(taint: &str) -> bool {
 }
 
 fn affinity_text(spec: &PodSpec) -> String {
-    let required = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref()).and_then(|n| n.required.as_ref());
+    let required = spec
+        .affinity
+        .as_ref()
+        .and_then(|a| a.node_affinity.as_ref())
+        .and_then(|n| n.required.as_ref());
     let terms = required.map(|r| {
         r.node_selector_terms
             .iter()
@@ -256,31 +401,59 @@ fn affinity_text(spec: &PodSpec) -> String {
 }
 
 fn is_cordoned(view: &View<'_>, node: Idx) -> bool {
-    view.object(node).and_then(|o| o.node()).is_some_and(|n| n.spec.unschedulable == Some(true))
+    view.object(node)
+        .and_then(|o| o.node())
+        .is_some_and(|n| n.spec.unschedulable == Some(true))
 }
 
 /// The nodes that a pod's volumes are tied to.
 fn volume_nodes(view: &View<'_>, pod: Idx) -> Vec<Idx> {
-    let claims = view.graph.out(pod).filter(|(r, _)| *r == Relation::Mounts).map(|(_, c)| c);
-    let volumes = claims.flat_map(|c| view.graph.out(c).filter(|(r, _)| *r == Relation::Bound)).map(|(_, v)| v);
+    let claims = view
+        .graph
+        .out(pod)
+        .filter(|(r, _)| *r == Relation::Mounts)
+        .map(|(_, c)| c);
+    let volumes = claims
+        .flat_map(|c| view.graph.out(c).filter(|(r, _)| *r == Relation::Bound))
+        .map(|(_, v)| v);
     let terms: Vec<_> = volumes
         .filter_map(|v| view.object(v)?.volume())
         .filter_map(|v| v.spec.node_affinity.as_ref()?.required.as_ref())
         .collect();
     let fits = |n: &Idx| {
-        terms.iter().all(|t| super::schedule_fit::selector_matches(t, view.graph.get(*n).labels(), view.graph.get(*n).name()))
+        terms.iter().all(|t| {
+            super::schedule_fit::selector_matches(
+                t,
+                view.graph.get(*n).labels(),
+                view.graph.get(*n).name(),
+            )
+        })
     };
-    if terms.is_empty() { Vec::new() } else { view.nodes().into_iter().filter(fits).collect() }
+    if terms.is_empty() {
+        Vec::new()
+    } else {
+        view.nodes().into_iter().filter(fits).collect()
+    }
 }
 
-fn blame(view: &View<'_>, fault: &str, owner: Idx, spec: Option<&PodSpec>, bound: &[Idx], strength: Strength) -> (Idx, Strength) {
+fn blame(
+    view: &View<'_>,
+    fault: &str,
+    owner: Idx,
+    spec: Option<&PodSpec>,
+    bound: &[Idx],
+    strength: Strength,
+) -> (Idx, Strength) {
     if fault == "scheduling.node_cordoned" {
         // Bound to that one node, the node has to change; else the workload.
         let meant: Vec<Idx> = view
             .nodes()
             .into_iter()
             .filter(|i| {
-                spec.is_some_and(|s| !s.node_selector.is_empty() && view.graph.get(*i).labels().contains_all(&s.node_selector))
+                spec.is_some_and(|s| {
+                    !s.node_selector.is_empty()
+                        && view.graph.get(*i).labels().contains_all(&s.node_selector)
+                })
             })
             .collect();
         if let [only] = meant[..] {
@@ -291,18 +464,29 @@ fn blame(view: &View<'_>, fault: &str, owner: Idx, spec: Option<&PodSpec>, bound
         }
     }
     // That no node takes anything is nobody's own.
-    let cluster = view.episodes.cluster.filter(|_| fault == "scheduling.no_node_available");
+    let cluster = view
+        .episodes
+        .cluster
+        .filter(|_| fault == "scheduling.no_node_available");
     (cluster.unwrap_or(owner), strength)
 }
 
 fn fix(view: &View<'_>, fault: &str, owner: Idx) -> Option<String> {
-    let (namespace, kind, name) = (view.graph.get(owner).namespace(), view.kind_word(owner), view.graph.get(owner).name());
+    let (namespace, kind, name) = (
+        view.graph.get(owner).namespace(),
+        view.kind_word(owner),
+        view.graph.get(owner).name(),
+    );
     Some(match fault {
-        "scheduling.cpu_insufficient" => format!("kubectl -n {namespace} set resources {kind}/{name} --requests=cpu=<less>"),
+        "scheduling.cpu_insufficient" => {
+            format!("kubectl -n {namespace} set resources {kind}/{name} --requests=cpu=<less>")
+        }
         "scheduling.memory_insufficient" => {
             format!("kubectl -n {namespace} set resources {kind}/{name} --requests=memory=<less>")
         }
-        "scheduling.node_selector_mismatch" | "scheduling.node_affinity_mismatch" | "scheduling.taint_not_tolerated"
+        "scheduling.node_selector_mismatch"
+        | "scheduling.node_affinity_mismatch"
+        | "scheduling.taint_not_tolerated"
             if view.graph.get(owner).kind() != &Kind::Pod =>
         {
             format!("kubectl -n {namespace} edit {kind}/{name}")

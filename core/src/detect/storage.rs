@@ -16,12 +16,17 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     own_words(view, idx, out);
 }
 
-/// The pod names a claim that does not exist. Where a storage quota has no room, the claim was most likely refused.
+/// The pod names a claim that does not exist. Where a storage quota has no room, the claim was most
+/// likely refused.
 fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let namespace = view.graph.get(idx).namespace();
     let told: Vec<_> = view
         .warnings(idx)
-        .filter(|e| has(&e.message, &["persistentvolumeclaim \""]) && has(&e.message, &["not found"]) && view.still_holds(idx, e))
+        .filter(|e| {
+            has(&e.message, &["persistentvolumeclaim \""])
+                && has(&e.message, &["not found"])
+                && view.still_holds(idx, e)
+        })
         .collect();
     let in_spec = view
         .pod_spec(idx)
@@ -29,12 +34,17 @@ fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .flat_map(|s| s.volumes.iter())
         .filter_map(|v| v.persistent_volume_claim.as_ref())
         .map(|c| &*c.claim_name);
-    let in_message = told.iter().filter_map(|e| quoted_after(&e.message, "persistentvolumeclaim "));
+    let in_message = told
+        .iter()
+        .filter_map(|e| quoted_after(&e.message, "persistentvolumeclaim "));
     let mut names: Vec<&str> = in_spec.chain(in_message).collect();
     names.sort_unstable();
     names.dedup();
     for name in names {
-        let absent = view.graph.find_live(Kind::PersistentVolumeClaim, namespace, name).is_none();
+        let absent = view
+            .graph
+            .find_live(Kind::PersistentVolumeClaim, namespace, name)
+            .is_none();
         let said = told.iter().any(|e| e.message.contains(name));
         if !absent || !(said || view.knows(&Kind::PersistentVolumeClaim, namespace)) {
             continue;
@@ -47,43 +57,73 @@ fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 view.graph.get(quota).name(),
                 view.title(owner)
             );
-            let evidence = evidence.iter().cloned().chain([view.state_evidence(quota, why)]);
+            let evidence = evidence
+                .iter()
+                .cloned()
+                .chain([view.state_evidence(quota, why)]);
             out.push(
                 view.finding("admission.quota_storage", quota, idx, strength)
                     .active(true)
                     .says(says)
                     .with(evidence)
-                    .fix(format!("kubectl -n {namespace} edit resourcequota {}", view.graph.get(quota).name()))
+                    .fix(format!(
+                        "kubectl -n {namespace} edit resourcequota {}",
+                        view.graph.get(quota).name()
+                    ))
                     .build(),
             );
         }
-        let says = format!("{} needs claim `{name}`, which does not exist in namespace `{namespace}`", view.title(owner));
+        let says = format!(
+            "{} needs claim `{name}`, which does not exist in namespace `{namespace}`",
+            view.title(owner)
+        );
         out.push(
-            view.finding("storage.claim_missing", owner, idx, Strength::Strong).active(true).says(says).with(evidence).build(),
+            view.finding("storage.claim_missing", owner, idx, Strength::Strong)
+                .active(true)
+                .says(says)
+                .with(evidence)
+                .build(),
         );
     }
 }
 
-/// A quota on storage with no room: at its limit, or with less left than the free volumes that claims here would take.
+/// A quota on storage with no room: at its limit, or with less left than the free volumes that
+/// claims here would take.
 fn storage_quota(view: &View<'_>, namespace: &str) -> Option<(Idx, String, Strength)> {
     view.graph.quotas(namespace).find_map(|idx| {
         let quota: &Quota = view.object(idx)?.quota()?;
         for resource in ["requests.storage", "persistentvolumeclaims"] {
-            let (Some(hard), Some(hard_text)) = (quota.hard.get(resource), quota.hard.text(resource)) else { continue };
+            let (Some(hard), Some(hard_text)) =
+                (quota.hard.get(resource), quota.hard.text(resource))
+            else {
+                continue;
+            };
             let used = quota.used.get(resource).map_or(0, |q| q.0);
-            let text = format!("allows {resource} {hard_text}, {} used", quota.used.text(resource).unwrap_or("0"));
+            let text = format!(
+                "allows {resource} {hard_text}, {} used",
+                quota.used.text(resource).unwrap_or("0")
+            );
             if used >= hard.0 {
                 return Some((idx, text, Strength::Proof));
             }
-            let free = view.graph.of_kind(&Kind::PersistentVolume).filter_map(|v| view.object(v)?.volume()).filter(|v| {
-                v.spec.claim_ref.as_ref().is_none_or(|r| r.name.is_none()) && v.phase.as_deref() == Some("Available")
-            });
-            let wants = free.filter_map(|v| v.spec.capacity.get("storage")).map(|q| q.0).min();
-            let strength = if resource == "requests.storage" && wants.is_some_and(|w| used + w > hard.0) {
-                Strength::Proof
-            } else {
-                Strength::Fair
-            };
+            let free = view
+                .graph
+                .of_kind(&Kind::PersistentVolume)
+                .filter_map(|v| view.object(v)?.volume())
+                .filter(|v| {
+                    v.spec.claim_ref.as_ref().is_none_or(|r| r.name.is_none())
+                        && v.phase.as_deref() == Some("Available")
+                });
+            let wants = free
+                .filter_map(|v| v.spec.capacity.get("storage"))
+                .map(|q| q.0)
+                .min();
+            let strength =
+                if resource == "requests.storage" && wants.is_some_and(|w| used + w > hard.0) {
+                    Strength::Proof
+                } else {
+                    Strength::Fair
+                };
             return Some((idx, text, strength));
         }
         None
@@ -92,28 +132,60 @@ fn storage_quota(view: &View<'_>, namespace: &str) -> Option<(Idx, String, Stren
 
 /// What the kubelet and the attach controller say about volumes.
 fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    for event in view
-        .warnings(idx)
-        .filter(|e| matches!(&*e.reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume") && view.still_holds(idx, e))
-    {
+    for event in view.warnings(idx).filter(|e| {
+        matches!(
+            &*e.reason,
+            "FailedMount" | "FailedAttachVolume" | "FailedMapVolume"
+        ) && view.still_holds(idx, e)
+    }) {
         let m = &*event.message;
-        // Secrets and ConfigMaps have their own family; a volume that merely waits for others says nothing itself.
-        if has(m, &["secret \"", "configmap \"", "configmap cache", "secret cache", "kube-api-access"]) {
+        // Secrets and ConfigMaps have their own family; a volume that merely waits for others says
+        // nothing itself.
+        if has(
+            m,
+            &[
+                "secret \"",
+                "configmap \"",
+                "configmap cache",
+                "secret cache",
+                "kube-api-access",
+            ],
+        ) {
             continue;
         }
         let fault = if has(m, &["multi-attach error"]) {
             "storage.multi_attach"
-        } else if has(m, &["permission denied", "access denied", "operation not permitted"]) {
+        } else if has(
+            m,
+            &[
+                "permission denied",
+                "access denied",
+                "operation not permitted",
+            ],
+        ) {
             "storage.mount_permission_denied"
         } else if &*event.reason == "FailedAttachVolume" {
             "storage.attach_failed"
-        } else if has(m, &["MountVolume.", "mount failed", "mounting arguments", "hostPath type check failed", "MapVolume"]) {
+        } else if has(
+            m,
+            &[
+                "MountVolume.",
+                "mount failed",
+                "mounting arguments",
+                "hostPath type check failed",
+                "MapVolume",
+            ],
+        ) {
             "storage.mount_failed"
         } else {
             continue;
         };
         let owner = view.top_owner(idx);
-        let says = format!("A volume of {} cannot be used: {}", view.title(owner), short(m, 200));
+        let says = format!(
+            "A volume of {} cannot be used: {}",
+            view.title(owner),
+            short(m, 200)
+        );
         out.push(
             view.finding(fault, owner, idx, Strength::Strong)
                 .active(true)
@@ -127,32 +199,55 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 /// What programs say when their volume does not let them.
 fn own_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let mounts = view.pod_spec(idx).is_some_and(|s| {
-        s.volumes
-            .iter()
-            .any(|v| v.persistent_volume_claim.is_some() || v.config_map.is_none() && v.secret.is_none() && v.projected.is_none())
+        s.volumes.iter().any(|v| {
+            v.persistent_volume_claim.is_some()
+                || v.config_map.is_none() && v.secret.is_none() && v.projected.is_none()
+        })
     });
     let rules: [(&'static str, &[&str], Strength); 3] = [
-        ("storage.volume_full", &["no space left on device", "disk quota exceeded"], Strength::Strong),
-        ("storage.read_only_filesystem", &["read-only file system", "readonly file system", "erofs"], Strength::Strong),
+        (
+            "storage.volume_full",
+            &["no space left on device", "disk quota exceeded"],
+            Strength::Strong,
+        ),
+        (
+            "storage.read_only_filesystem",
+            &["read-only file system", "readonly file system", "erofs"],
+            Strength::Strong,
+        ),
         (
             "storage.mount_permission_denied",
-            &["permission denied", "eacces", "operation not permitted", "accessdeniedexception"],
+            &[
+                "permission denied",
+                "eacces",
+                "operation not permitted",
+                "accessdeniedexception",
+            ],
             Strength::Strong,
         ),
     ];
     for (fault, phrases, strength) in rules {
         let logs: Vec<_> = view
             .logs(idx)
-            .filter(|l| l.severity >= Severity::Warning && has(&l.sample, phrases) && l.sample.contains('/'))
+            .filter(|l| {
+                l.severity >= Severity::Warning && has(&l.sample, phrases) && l.sample.contains('/')
+            })
             .collect();
         if logs.is_empty()
             || (fault == "storage.mount_permission_denied"
-                && (!mounts || logs.iter().all(|l| has(&l.sample, &["exec", "publickey", "dial unix"]))))
+                && (!mounts
+                    || logs
+                        .iter()
+                        .all(|l| has(&l.sample, &["exec", "publickey", "dial unix"]))))
         {
             continue;
         }
         let owner = view.top_owner(idx);
-        let says = format!("{} cannot use its file system: {}", view.title(owner), short(&logs[0].sample, 200));
+        let says = format!(
+            "{} cannot use its file system: {}",
+            view.title(owner),
+            short(&logs[0].sample, 200)
+        );
         out.push(
             view.finding(fault, owner, idx, strength)
                 .active(true)
@@ -173,17 +268,25 @@ pub(super) fn claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     let told: Vec<_> = view.warnings(idx).collect();
     // `WaitForFirstConsumer` is Normal: the claim waits for its pod, not the pod for the claim.
-    let waits = view.events(idx).last().is_some_and(|e| &*e.reason == "WaitForFirstConsumer");
+    let waits = view
+        .events(idx)
+        .last()
+        .is_some_and(|e| &*e.reason == "WaitForFirstConsumer");
     if told.is_empty() && (waits || !view.lasts(view.graph.get(idx).created)) {
         return;
     }
-    let Some((fault, why, strength)) = judge(view, idx, claim, &told) else { return };
+    let Some((fault, why, strength)) = judge(view, idx, claim, &told) else {
+        return;
+    };
     let owner = user(view, idx);
     let name = view.graph.get(idx).name();
     let evidence = told
         .iter()
         .map(|e| view.event_evidence(idx, e))
-        .chain([view.state_evidence(idx, format!("claim is {}", claim.phase.as_deref().unwrap_or("unknown")))]);
+        .chain([view.state_evidence(
+            idx,
+            format!("claim is {}", claim.phase.as_deref().unwrap_or("unknown")),
+        )]);
     out.push(
         view.finding(fault, owner, idx, strength)
             .active(true)
@@ -195,14 +298,22 @@ pub(super) fn claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// Claims of which only events are known.
 fn named_claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let told: Vec<_> = view.warnings(idx).filter(|e| view.still_holds(idx, e)).collect();
+    let told: Vec<_> = view
+        .warnings(idx)
+        .filter(|e| view.still_holds(idx, e))
+        .collect();
     let Some(last) = told.last() else { return };
-    let Some((fault, why, strength)) = judge_words(&last.message, &last.reason) else { return };
+    let Some((fault, why, strength)) = judge_words(&last.message, &last.reason) else {
+        return;
+    };
     let evidence = told.iter().map(|e| view.event_evidence(idx, e));
     out.push(
         view.finding(fault, user(view, idx), idx, strength)
             .active(true)
-            .says(format!("Claim `{}` stays unbound: {why}", view.graph.get(idx).name()))
+            .says(format!(
+                "Claim `{}` stays unbound: {why}",
+                view.graph.get(idx).name()
+            ))
             .with(evidence)
             .build(),
     );
@@ -210,8 +321,12 @@ fn named_claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// The workload that mounts a claim; the claim itself while nobody is known to.
 fn user(view: &View<'_>, claim: Idx) -> Idx {
-    let mut users: Vec<Idx> =
-        view.graph.incoming(claim).filter(|(r, _)| *r == Relation::Mounts).map(|(_, u)| view.top_owner(u)).collect();
+    let mut users: Vec<Idx> = view
+        .graph
+        .incoming(claim)
+        .filter(|(r, _)| *r == Relation::Mounts)
+        .map(|(_, u)| view.top_owner(u))
+        .collect();
     users.sort_unstable();
     users.first().copied().unwrap_or(claim)
 }
@@ -220,10 +335,18 @@ type Verdict = Option<(&'static str, String, Strength)>;
 
 fn judge_words(message: &str, reason: &str) -> Verdict {
     let text = short(message, 200);
-    if has(message, &["storageclass.storage.k8s.io", "storage class"]) && has(message, &["not found"]) {
+    if has(message, &["storageclass.storage.k8s.io", "storage class"])
+        && has(message, &["not found"])
+    {
         return Some(("storage.class_missing", text, Strength::Proof));
     }
-    if has(message, &["already bound to a different claim", "already bound to another claim"]) {
+    if has(
+        message,
+        &[
+            "already bound to a different claim",
+            "already bound to another claim",
+        ],
+    ) {
         return Some(("storage.volume_bound_elsewhere", text, Strength::Strong));
     }
     if has(message, &["incompatible accessmode", "access mode"]) {
@@ -232,23 +355,45 @@ fn judge_words(message: &str, reason: &str) -> Verdict {
     if has(message, &["requested pv is too small", "too small"]) {
         return Some(("storage.capacity_mismatch", text, Strength::Strong));
     }
-    if has(message, &["storageclassname does not match", "storageclasses do not match"]) {
+    if has(
+        message,
+        &[
+            "storageclassname does not match",
+            "storageclasses do not match",
+        ],
+    ) {
         return Some(("storage.class_mismatch", text, Strength::Strong));
     }
-    (reason == "ProvisioningFailed").then_some(("storage.provisioning_failed", text, Strength::Fair))
+    (reason == "ProvisioningFailed").then_some((
+        "storage.provisioning_failed",
+        text,
+        Strength::Fair,
+    ))
 }
 
 fn judge(view: &View<'_>, idx: Idx, claim: &Claim, told: &[&crate::model::Episode]) -> Verdict {
     let spec = &claim.spec;
-    let words = told.iter().rev().find_map(|e| judge_words(&e.message, &e.reason));
+    let words = told
+        .iter()
+        .rev()
+        .find_map(|e| judge_words(&e.message, &e.reason));
     if let Some(class) = spec.storage_class_name.as_deref().filter(|c| !c.is_empty()) {
-        let known = view.graph.find_live(Kind::StorageClass, "", class).is_some();
-        let volumes_have_it = volumes(view).any(|(_, v)| v.spec.storage_class_name.as_deref() == Some(class));
+        let known = view
+            .graph
+            .find_live(Kind::StorageClass, "", class)
+            .is_some();
+        let volumes_have_it =
+            volumes(view).any(|(_, v)| v.spec.storage_class_name.as_deref() == Some(class));
         if !known
             && !volumes_have_it
-            && (view.knows(&Kind::StorageClass, "") || matches!(words, Some(("storage.class_missing", ..))))
+            && (view.knows(&Kind::StorageClass, "")
+                || matches!(words, Some(("storage.class_missing", ..))))
         {
-            return Some(("storage.class_missing", format!("StorageClass `{class}` does not exist"), Strength::Proof));
+            return Some((
+                "storage.class_missing",
+                format!("StorageClass `{class}` does not exist"),
+                Strength::Proof,
+            ));
         }
     }
     let provisions = spec
@@ -256,7 +401,11 @@ fn judge(view: &View<'_>, idx: Idx, claim: &Claim, told: &[&crate::model::Episod
         .as_deref()
         .and_then(|c| view.graph.find_live(Kind::StorageClass, "", c))
         .and_then(|c| view.object(c)?.class());
-    let is_static = provisions.is_none_or(|c| c.provisioner.as_deref().is_none_or(|p| p.contains("no-provisioner")));
+    let is_static = provisions.is_none_or(|c| {
+        c.provisioner
+            .as_deref()
+            .is_none_or(|p| p.contains("no-provisioner"))
+    });
     if is_static && let Some(verdict) = compare(view, idx, claim) {
         return Some(verdict);
     }
@@ -265,7 +414,9 @@ fn judge(view: &View<'_>, idx: Idx, claim: &Claim, told: &[&crate::model::Episod
 
 fn volumes<'a>(view: &View<'a>) -> impl Iterator<Item = (Idx, &'a Volume)> {
     let view = *view;
-    view.graph.of_kind(&Kind::PersistentVolume).filter_map(move |i| Some((i, view.object(i)?.volume()?)))
+    view.graph
+        .of_kind(&Kind::PersistentVolume)
+        .filter_map(move |i| Some((i, view.object(i)?.volume()?)))
 }
 
 /// The volume that misses the fewest of the claim's demands tells which field differs.
@@ -274,25 +425,45 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
     let mut nearest: Option<(usize, &'static str, String)> = None;
     for (volume_idx, volume) in volumes(view) {
         let name = view.graph.get(volume_idx).name();
-        if spec.volume_name.as_deref().is_some_and(|v| !v.is_empty() && v != name) {
+        if spec
+            .volume_name
+            .as_deref()
+            .is_some_and(|v| !v.is_empty() && v != name)
+        {
             continue;
         }
         let mut misses: Vec<(&'static str, String)> = Vec::new();
-        let (want, have) =
-            (spec.storage_class_name.as_deref().unwrap_or(""), volume.spec.storage_class_name.as_deref().unwrap_or(""));
+        let (want, have) = (
+            spec.storage_class_name.as_deref().unwrap_or(""),
+            volume.spec.storage_class_name.as_deref().unwrap_or(""),
+        );
         if want != have {
-            misses.push(("storage.class_mismatch", format!("it wants class `{want}`, volume `{name}` has `{have}`")));
+            misses.push((
+                "storage.class_mismatch",
+                format!("it wants class `{want}`, volume `{name}` has `{have}`"),
+            ));
         }
-        let lacking: Vec<&str> =
-            spec.access_modes.iter().filter(|m| !volume.spec.access_modes.contains(m)).map(|m| &**m).collect();
+        let lacking: Vec<&str> = spec
+            .access_modes
+            .iter()
+            .filter(|m| !volume.spec.access_modes.contains(m))
+            .map(|m| &**m)
+            .collect();
         if !lacking.is_empty() && !volume.spec.access_modes.is_empty() {
             misses.push((
                 "storage.access_mode_mismatch",
-                format!("it wants {}, volume `{name}` offers {}", lacking.join(", "), volume.spec.access_modes.join(", ")),
+                format!(
+                    "it wants {}, volume `{name}` offers {}",
+                    lacking.join(", "),
+                    volume.spec.access_modes.join(", ")
+                ),
             ));
         }
         let asked = spec.resources.requests.get("storage");
-        if asked.zip(volume.spec.capacity.get("storage")).is_some_and(|(a, c)| a > c) {
+        if asked
+            .zip(volume.spec.capacity.get("storage"))
+            .is_some_and(|(a, c)| a > c)
+        {
             misses.push((
                 "storage.capacity_mismatch",
                 format!(
@@ -302,11 +473,21 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
                 ),
             ));
         }
-        if spec.selector.as_ref().is_some_and(|s| !s.matches(view.graph.get(volume_idx).labels())) {
-            let wanted = spec.selector.as_ref().map_or(String::new(), |s| s.match_labels.to_text());
+        if spec
+            .selector
+            .as_ref()
+            .is_some_and(|s| !s.matches(view.graph.get(volume_idx).labels()))
+        {
+            let wanted = spec
+                .selector
+                .as_ref()
+                .map_or(String::new(), |s| s.match_labels.to_text());
             misses.push((
                 "storage.selector_mismatch",
-                format!("it selects `{wanted}`, volume `{name}` has `{}`", view.graph.get(volume_idx).labels().to_text()),
+                format!(
+                    "it selects `{wanted}`, volume `{name}` has `{}`",
+                    view.graph.get(volume_idx).labels().to_text()
+                ),
             ));
         }
         let taken = volume.spec.claim_ref.as_ref().is_some_and(|r| {
@@ -314,8 +495,16 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
                 || r.namespace.as_deref() != Some(view.graph.get(idx).namespace())
         });
         if taken {
-            let by = volume.spec.claim_ref.as_ref().and_then(|r| r.name.as_deref()).unwrap_or("?");
-            misses.push(("storage.volume_bound_elsewhere", format!("volume `{name}` belongs to claim `{by}`")));
+            let by = volume
+                .spec
+                .claim_ref
+                .as_ref()
+                .and_then(|r| r.name.as_deref())
+                .unwrap_or("?");
+            misses.push((
+                "storage.volume_bound_elsewhere",
+                format!("volume `{name}` belongs to claim `{by}`"),
+            ));
             // A taken volume explains a claim only when the claim asks for that very volume.
             if spec.volume_name.as_deref() != Some(name) {
                 continue;

@@ -12,14 +12,17 @@ pub(super) fn find(text: &str, phrase: &str) -> Option<usize> {
         return None;
     }
     let (lower, upper) = (p[0].to_ascii_lowercase(), p[0].to_ascii_uppercase());
-    memchr::memchr2_iter(lower, upper, &t[..=t.len() - p.len()]).find(|i| t[*i..*i + p.len()].eq_ignore_ascii_case(p))
+    memchr::memchr2_iter(lower, upper, &t[..=t.len() - p.len()])
+        .find(|i| t[*i..*i + p.len()].eq_ignore_ascii_case(p))
 }
 
 /// The quoted word behind a phrase: `after(m, "secret ")` of `secret "db" not found` is `db`.
 pub(super) fn quoted_after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
     let at = find(text, phrase)? + phrase.len();
     let rest = text.get(at..)?;
-    let rest = rest.strip_prefix(['"', '\'', '`']).or_else(|| rest.strip_prefix("\\\""))?;
+    let rest = rest
+        .strip_prefix(['"', '\'', '`'])
+        .or_else(|| rest.strip_prefix("\\\""))?;
     let end = rest.find(['"', '\'', '`', '\\'])?;
     rest.get(..end).filter(|w| !w.is_empty())
 }
@@ -28,8 +31,12 @@ pub(super) fn quoted_after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
 pub(super) fn word_after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
     let at = find(text, phrase)? + phrase.len();
     let rest = text.get(at..)?.trim_start();
-    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ')' | '"')).unwrap_or(rest.len());
-    rest.get(..end).map(|w| w.trim_end_matches([':', '.'])).filter(|w| !w.is_empty())
+    let end = rest
+        .find(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ')' | '"'))
+        .unwrap_or(rest.len());
+    rest.get(..end)
+        .map(|w| w.trim_end_matches([':', '.']))
+        .filter(|w| !w.is_empty())
 }
 
 /// A text cut to a readable length at a character boundary.

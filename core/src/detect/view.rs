@@ -46,27 +46,45 @@ const STEPS: [&str; 10] = [
 ];
 
 impl<'a> Resolved<'a> {
-    /// Finds out which resources the episodes are about; subjects nobody knows become resources that are only named.
+    /// Finds out which resources the episodes are about; subjects nobody knows become resources
+    /// that are only named.
     pub fn new(graph: &mut Graph, episodes: &'a Episodes, name: &Str, now: Time) -> Self {
         let mut this = Self::default();
         for event in episodes.events() {
             if event.first <= now {
                 if &*event.reason == "FailedScheduling" && this.cluster.is_none() {
                     let kind = Kind::Other("Cluster".into());
-                    let whole = Subject { kind, uid: None, namespace: Str::default(), name: name.clone() };
+                    let whole = Subject {
+                        kind,
+                        uid: None,
+                        namespace: Str::default(),
+                        name: name.clone(),
+                    };
                     this.cluster = Some(graph.intern(&whole, now));
                 }
-                // Whom such a refusal blames is named by where it happened, also where no state tells of it.
+                // Whom such a refusal blames is named by where it happened, also where no state
+                // tells of it.
                 if event.severity >= Severity::Warning && event.message.contains("quota: ") {
                     let name = event.subject.namespace.clone();
-                    graph.intern(&Subject { kind: Kind::Namespace, uid: None, namespace: Str::default(), name }, now);
+                    graph.intern(
+                        &Subject {
+                            kind: Kind::Namespace,
+                            uid: None,
+                            namespace: Str::default(),
+                            name,
+                        },
+                        now,
+                    );
                 }
                 let idx = graph.intern(&event.subject, event.last);
                 graph.end_unlisted(idx, event.last);
                 if event.severity >= Severity::Warning || !STEPS.contains(&&*event.reason) {
                     this.loud.insert(idx);
                 }
-                this.events_of.entry(idx).or_default().push(this.events.len());
+                this.events_of
+                    .entry(idx)
+                    .or_default()
+                    .push(this.events.len());
                 this.events.push((idx, event));
             }
         }
@@ -83,7 +101,10 @@ impl<'a> Resolved<'a> {
             if alert.firing && alert.starts <= now {
                 let idx = graph.intern(&alert.subject, now);
                 this.loud.insert(idx);
-                this.alerts_of.entry(idx).or_default().push(this.alerts.len());
+                this.alerts_of
+                    .entry(idx)
+                    .or_default()
+                    .push(this.alerts.len());
                 this.alerts.push((idx, alert));
             }
         }
@@ -116,25 +137,38 @@ pub struct View<'a> {
 
 static NOBODY: BTreeSet<Idx> = BTreeSet::new();
 
-/// How long a state must last before it counts as broken, in microseconds: a roll-out passes within it.
+/// How long a state must last before it counts as broken, in microseconds: a roll-out passes within
+/// it.
 pub const GRACE: i64 = 60 * SECOND;
 
 impl<'a> View<'a> {
     /// A view in which nobody was looked at yet.
     pub fn new(graph: &'a Graph, episodes: &'a Resolved<'a>, now: Time) -> Self {
-        Self { graph, episodes, now, unwell: &NOBODY }
+        Self {
+            graph,
+            episodes,
+            now,
+            unwell: &NOBODY,
+        }
     }
 
     /// Living pods that are known not to be ready.
     pub fn unwell_pods(&self) -> impl Iterator<Item = Idx> + 'a {
         let view = *self;
-        self.unwell.iter().copied().filter(move |i| *view.graph.get(*i).kind() == Kind::Pod && view.is_pod_unwell(*i))
+        self.unwell
+            .iter()
+            .copied()
+            .filter(move |i| *view.graph.get(*i).kind() == Kind::Pod && view.is_pod_unwell(*i))
     }
 
     /// Events about a resource in time order.
     pub fn events(&self, idx: Idx) -> impl Iterator<Item = &'a Episode> + 'a {
         let all = self.episodes;
-        all.events_of.get(&idx).into_iter().flatten().map(|i| all.events[*i].1)
+        all.events_of
+            .get(&idx)
+            .into_iter()
+            .flatten()
+            .map(|i| all.events[*i].1)
     }
 
     /// Warnings about a resource in time order.
@@ -145,13 +179,21 @@ impl<'a> View<'a> {
     /// Log templates written by a resource.
     pub fn logs(&self, idx: Idx) -> impl Iterator<Item = &'a LogTemplate> + 'a {
         let all = self.episodes;
-        all.logs_of.get(&idx).into_iter().flatten().map(|i| all.logs[*i].1)
+        all.logs_of
+            .get(&idx)
+            .into_iter()
+            .flatten()
+            .map(|i| all.logs[*i].1)
     }
 
     /// Firing alerts about a resource.
     pub fn alerts(&self, idx: Idx) -> impl Iterator<Item = &'a Alert> + 'a {
         let all = self.episodes;
-        all.alerts_of.get(&idx).into_iter().flatten().map(|i| all.alerts[*i].1)
+        all.alerts_of
+            .get(&idx)
+            .into_iter()
+            .flatten()
+            .map(|i| all.alerts[*i].1)
     }
 
     /// The newest version of a resource.
@@ -171,10 +213,14 @@ impl<'a> View<'a> {
             .workload()
             .and_then(|w| w.spec.template.as_ref())
             .or_else(|| object.job().and_then(|j| j.spec.template.as_ref()));
-        object.pod().and_then(|p| p.spec.as_deref()).or_else(|| template.map(|t| &t.spec))
+        object
+            .pod()
+            .and_then(|p| p.spec.as_deref())
+            .or_else(|| template.map(|t| &t.spec))
     }
 
-    /// Whether a resource exists as far as anybody knows: its state says so, or no state of its kind is known at all.
+    /// Whether a resource exists as far as anybody knows: its state says so, or no state of its
+    /// kind is known at all.
     pub fn is_living(&self, idx: Idx) -> bool {
         let node = self.graph.get(idx);
         if node.object.is_some() {
@@ -183,15 +229,20 @@ impl<'a> View<'a> {
         node.closed.is_none() && !self.knows(node.kind(), node.namespace())
     }
 
-    /// Whether state of a kind is known in a namespace, so that an object without state does not exist.
+    /// Whether state of a kind is known in a namespace, so that an object without state does not
+    /// exist.
     pub fn knows(&self, kind: &Kind, namespace: &str) -> bool {
         let mut any = match kind {
             Kind::Pod => self.graph.pods(namespace).any(|_| true),
             Kind::Service => self.graph.services(namespace).any(|_| true),
-            k if k.is_workload() => self.graph.workloads(namespace).any(|i| self.graph.get(i).kind() == kind),
+            k if k.is_workload() => self
+                .graph
+                .workloads(namespace)
+                .any(|i| self.graph.get(i).kind() == kind),
             _ => self.graph.knows_kind(kind, namespace),
         };
-        // Pods come and go: that workloads are known but no pod is, says that the pods are known, too.
+        // Pods come and go: that workloads are known but no pod is, says that the pods are known,
+        // too.
         if !any && *kind == Kind::Pod {
             any = self.graph.knows_kind(kind, namespace);
         }
@@ -202,7 +253,12 @@ impl<'a> View<'a> {
     pub fn top_owner(&self, idx: Idx) -> Idx {
         let mut at = idx;
         for _ in 0..8 {
-            let owner = self.graph.incoming(at).filter(|(r, _)| *r == Relation::Controls).map(|(_, o)| o).min();
+            let owner = self
+                .graph
+                .incoming(at)
+                .filter(|(r, _)| *r == Relation::Controls)
+                .map(|(_, o)| o)
+                .min();
             match owner {
                 Some(owner) if self.graph.get(owner).kind() != &Kind::Node => at = owner,
                 _ => return at,
@@ -243,7 +299,11 @@ impl<'a> View<'a> {
             }
             for (relation, child) in self.graph.out(at) {
                 if relation == Relation::Controls && self.graph.get(child).is_live() {
-                    if self.graph.get(child).kind() == &Kind::Pod { found.push(child) } else { next.push(child) }
+                    if self.graph.get(child).kind() == &Kind::Pod {
+                        found.push(child)
+                    } else {
+                        next.push(child)
+                    }
                 }
             }
         }
@@ -253,7 +313,9 @@ impl<'a> View<'a> {
 
     /// Whether a pod is known to be ready or to have done its work.
     pub fn is_pod_well(&self, idx: Idx) -> bool {
-        let Some(pod) = self.pod(idx) else { return false };
+        let Some(pod) = self.pod(idx) else {
+            return false;
+        };
         let status = &pod.status;
         match status.phase.as_deref() {
             Some("Succeeded") => return true,
@@ -262,13 +324,18 @@ impl<'a> View<'a> {
         }
         match object::condition(&status.conditions, "Ready") {
             Some(ready) => ready.is("True"),
-            None => status.container_statuses.iter().all(|c| c.ready != Some(false)),
+            None => status
+                .container_statuses
+                .iter()
+                .all(|c| c.ready != Some(false)),
         }
     }
 
     /// Whether a living pod is known not to be ready.
     pub fn is_pod_unwell(&self, idx: Idx) -> bool {
-        let Some(pod) = self.pod(idx) else { return false };
+        let Some(pod) = self.pod(idx) else {
+            return false;
+        };
         let told = pod.status.phase.is_some() || !pod.status.conditions.is_empty();
         told && self.is_living(idx) && !self.is_pod_well(idx) && !self.is_leftover(idx, pod)
     }
@@ -276,10 +343,13 @@ impl<'a> View<'a> {
     /// Whether a failed pod stays for the record only: its owner has what it wants without it.
     fn is_leftover(&self, idx: Idx, pod: &Pod) -> bool {
         let owner = self.top_owner(idx);
-        pod.status.phase.as_deref() == Some("Failed") && owner != idx && self.well(owner) == Some(true)
+        pod.status.phase.as_deref() == Some("Failed")
+            && owner != idx
+            && self.well(owner) == Some(true)
     }
 
-    /// Since when a pod is not ready: the condition's time, else its start, else its creation, else its first warning.
+    /// Since when a pod is not ready: the condition's time, else its start, else its creation, else
+    /// its first warning.
     pub fn unwell_since(&self, idx: Idx) -> Option<Time> {
         let pod = self.pod(idx)?;
         let changed = object::condition(&pod.status.conditions, "Ready")
@@ -296,8 +366,8 @@ impl<'a> View<'a> {
         since.is_none_or(|s| self.now.0 - s.0 >= GRACE)
     }
 
-    /// Whether a warning about a resource still holds: the resource lives, is not known to be well since, and the
-    /// warning is not from before the window unless its state is still bad.
+    /// Whether a warning about a resource still holds: the resource lives, is not known to be well
+    /// since, and the warning is not from before the window unless its state is still bad.
     pub fn still_holds(&self, idx: Idx, event: &Episode) -> bool {
         if !self.is_living(idx) {
             return false;
@@ -305,16 +375,26 @@ impl<'a> View<'a> {
         match self.well(idx) {
             Some(true) => false,
             Some(false) => true,
-            None => self.now.0 - event.last.0 <= 15 * MINUTE && !self.was_undone(idx, event) && !self.was_left(idx, event),
+            None => {
+                self.now.0 - event.last.0 <= 15 * MINUTE
+                    && !self.was_undone(idx, event)
+                    && !self.was_left(idx, event)
+            }
         }
     }
 
-    /// Whether a controller did not try again when it would have: each time it waits twice as long, which is about as
-    /// long as all its waits before together.
+    /// Whether a controller did not try again when it would have: each time it waits twice as long,
+    /// which is about as long as all its waits before together.
     fn was_left(&self, idx: Idx, event: &Episode) -> bool {
         let is_try = |e: &&Episode| &*e.reason == "FailedCreate";
-        let first = self.events(idx).filter(is_try).map(|e| e.first).min().unwrap_or(event.first);
-        is_try(&event) && self.now.seconds_since(event.last) > 60.0 + 2.0 * event.last.seconds_since(first)
+        let first = self
+            .events(idx)
+            .filter(is_try)
+            .map(|e| e.first)
+            .min()
+            .unwrap_or(event.first);
+        is_try(&event)
+            && self.now.seconds_since(event.last) > 60.0 + 2.0 * event.last.seconds_since(first)
     }
 
     /// Whether a later event says that it worked after all.
@@ -327,26 +407,41 @@ impl<'a> View<'a> {
             ("FailedAttachVolume", &["SuccessfulAttachVolume"]),
             ("ProvisioningFailed", &["ProvisioningSucceeded"]),
         ];
-        let undone_by = UNDOES.iter().find(|(reason, _)| *reason == &*event.reason).map_or(&[][..], |(_, by)| by);
-        self.events(idx).any(|e| e.last > event.last && undone_by.contains(&&*e.reason))
+        let undone_by = UNDOES
+            .iter()
+            .find(|(reason, _)| *reason == &*event.reason)
+            .map_or(&[][..], |(_, by)| by);
+        self.events(idx)
+            .any(|e| e.last > event.last && undone_by.contains(&&*e.reason))
     }
 
     /// Whether a resource is known to be well; `None` when its state does not tell.
     pub fn well(&self, idx: Idx) -> Option<bool> {
         let object = self.object(idx)?;
         if object.pod().is_some() {
-            return if self.is_pod_well(idx) { Some(true) } else { self.is_pod_unwell(idx).then_some(false) };
+            return if self.is_pod_well(idx) {
+                Some(true)
+            } else {
+                self.is_pod_unwell(idx).then_some(false)
+            };
         }
         if let Some(w) = object.workload() {
             let (wanted, ready) = match w.status.desired_number_scheduled {
                 Some(n) => (Some(n), w.status.number_ready),
                 None => (w.spec.replicas, w.status.ready_replicas),
             };
-            // A ReplicaSet has done its part when the pods exist; whether they are ready is theirs to say.
-            let have = if *self.graph.get(idx).kind() == Kind::ReplicaSet { w.status.replicas.or(ready) } else { ready };
+            // A ReplicaSet has done its part when the pods exist; whether they are ready is theirs
+            // to say.
+            let have = if *self.graph.get(idx).kind() == Kind::ReplicaSet {
+                w.status.replicas.or(ready)
+            } else {
+                ready
+            };
             return match (wanted, have) {
                 (Some(wanted), have)
-                    if have.is_some() || w.status.observed_generation.is_some() || !w.status.conditions.is_empty() =>
+                    if have.is_some()
+                        || w.status.observed_generation.is_some()
+                        || !w.status.conditions.is_empty() =>
                 {
                     Some(have.unwrap_or(0) >= wanted)
                 }
@@ -357,7 +452,9 @@ impl<'a> View<'a> {
             return claim.phase.as_deref().map(|p| p == "Bound");
         }
         if let Some(job) = object.job() {
-            return Some(object::condition(&job.status.conditions, "Failed").is_none_or(|c| !c.is("True")));
+            return Some(
+                object::condition(&job.status.conditions, "Failed").is_none_or(|c| !c.is("True")),
+            );
         }
         if let Some(node) = object.node() {
             return object::condition(&node.status.conditions, "Ready").map(|c| c.is("True"));

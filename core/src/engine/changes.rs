@@ -86,7 +86,10 @@ pub struct Changes {
 impl Changes {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.renamed.is_empty() && self.resources.is_empty() && self.edges.is_empty() && self.episodes.is_empty()
+        self.renamed.is_empty()
+            && self.resources.is_empty()
+            && self.edges.is_empty()
+            && self.episodes.is_empty()
     }
 
     /// Adds another cluster's.
@@ -102,8 +105,13 @@ impl Changes {
 pub fn resource_id(cluster: &str, resource: &ResourceRef) -> String {
     match &resource.uid {
         Some(uid) => format!("{cluster}/{uid}"),
-        None if resource.namespace.is_empty() => format!("{cluster}/{}/{}", resource.kind, resource.name),
-        None => format!("{cluster}/{}/{}/{}", resource.kind, resource.namespace, resource.name),
+        None if resource.namespace.is_empty() => {
+            format!("{cluster}/{}/{}", resource.kind, resource.name)
+        }
+        None => format!(
+            "{cluster}/{}/{}/{}",
+            resource.kind, resource.namespace, resource.name
+        ),
     }
 }
 
@@ -125,10 +133,16 @@ impl ClusterState {
     /// Takes what changed since the last call.
     pub fn take_changes(&mut self) -> Changes {
         let happened = self.episodes.take_journal();
-        let about: Vec<Idx> = happened.iter().map(|h| self.graph.intern(&h.subject, h.last)).collect();
+        let about: Vec<Idx> = happened
+            .iter()
+            .map(|h| self.graph.intern(&h.subject, h.last))
+            .collect();
         let turned = std::mem::take(&mut self.turned);
         let journal = self.graph.take_journal();
-        let rows = Rows { cluster: &self.name, graph: &self.graph };
+        let rows = Rows {
+            cluster: &self.name,
+            graph: &self.graph,
+        };
         let resolved = Resolved::default();
         let view = View::new(&self.graph, &resolved, self.watermark);
         let mut episodes: Vec<EpisodeRow> = happened
@@ -147,7 +161,12 @@ impl ClusterState {
                 count: h.count,
             })
             .collect();
-        episodes.extend(turned.into_iter().filter(|(idx, _)| !self.graph.is_free(*idx)).map(|(idx, well)| rows.turn(idx, well)));
+        episodes.extend(
+            turned
+                .into_iter()
+                .filter(|(idx, _)| !self.graph.is_free(*idx))
+                .map(|(idx, well)| rows.turn(idx, well)),
+        );
         let is_there = |idx: &Idx| !self.graph.is_free(*idx);
         let changes = Changes {
             renamed: journal
@@ -156,7 +175,12 @@ impl ClusterState {
                 .filter(|(_, idx)| is_there(idx))
                 .map(|(old, idx)| (format!("{}/{old}", self.name), rows.id(*idx)))
                 .collect(),
-            resources: journal.resources.iter().filter(|i| is_there(i)).map(|i| rows.resource(&view, *i)).collect(),
+            resources: journal
+                .resources
+                .iter()
+                .filter(|i| is_there(i))
+                .map(|i| rows.resource(&view, *i))
+                .collect(),
             edges: journal
                 .edges
                 .iter()
@@ -177,7 +201,10 @@ impl ClusterState {
 
     /// A symptom as an episode.
     pub(super) fn symptom_row(&self, symptom: &Symptom) -> EpisodeRow {
-        let rows = Rows { cluster: &self.name, graph: &self.graph };
+        let rows = Rows {
+            cluster: &self.name,
+            graph: &self.graph,
+        };
         EpisodeRow {
             id: format!("{}/symptom/{}", self.name, symptom.key),
             about: rows.id(symptom.resource),
@@ -212,7 +239,11 @@ impl Rows<'_> {
             resource: rca::reference(self.graph, idx),
             component: view.component(idx).to_string(),
             labels: node.labels().to_text(),
-            healthy: if node.closed.is_none() { view.well(idx) } else { None },
+            healthy: if node.closed.is_none() {
+                view.well(idx)
+            } else {
+                None
+            },
             created: node.created,
             deleted: node.closed,
         }
@@ -223,7 +254,11 @@ impl Rows<'_> {
         let node = self.graph.get(idx);
         // The version's time, not the evaluation's: a batch that is worked off again says the same.
         let at = node.updated;
-        let (word, severity) = if well { ("Well", Severity::Info) } else { ("Unwell", Severity::Warning) };
+        let (word, severity) = if well {
+            ("Well", Severity::Info)
+        } else {
+            ("Unwell", Severity::Warning)
+        };
         EpisodeRow {
             id: format!("{}/state/{}/{}", self.cluster, node.id(), at.0),
             about: self.id(idx),
@@ -233,7 +268,12 @@ impl Rows<'_> {
             last: at,
             severity,
             reason: word.to_owned(),
-            message: format!("{} `{}` {}", node.kind(), node.name(), if well { "is well again" } else { "is not well" }),
+            message: format!(
+                "{} `{}` {}",
+                node.kind(),
+                node.name(),
+                if well { "is well again" } else { "is not well" }
+            ),
             count: 1,
         }
     }

@@ -55,14 +55,21 @@ pub struct ClusterState {
 impl ClusterState {
     /// An empty cluster.
     pub fn new(name: impl Into<Str>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     /// What the log alone cannot rebuild within its retention, as JSON.
     pub fn save(&self) -> String {
         let saved = Saved {
             incidents: self.incidents.clone(),
-            sequences: self.sequences.iter().map(|(k, (n, at))| (k.to_string(), Numbered::At(*n, at.0))).collect(),
+            sequences: self
+                .sequences
+                .iter()
+                .map(|(k, (n, at))| (k.to_string(), Numbered::At(*n, at.0)))
+                .collect(),
             watermark: self.watermark,
             last_record: Some(self.last_record),
         };
@@ -82,18 +89,29 @@ impl ClusterState {
             Numbered::At(number, at) => (*number, Time(*at)),
             Numbered::Once(number) => (*number, self.watermark),
         };
-        self.sequences = saved.sequences.iter().map(|(k, v)| (Str::from(k.as_str()), place(v))).collect();
+        self.sequences = saved
+            .sequences
+            .iter()
+            .map(|(k, v)| (Str::from(k.as_str()), place(v)))
+            .collect();
         self.last_record = self.last_record.max(saved.last_record.unwrap_or_default());
         Ok(())
     }
 
-    /// Everything but what [`ClusterState::save`] writes, as bytes: what a restart would else read from the log again.
+    /// Everything but what [`ClusterState::save`] writes, as bytes: what a restart would else read
+    /// from the log again.
     ///
     /// # Errors
     /// None that a program can cause: bytes are written to memory.
     pub fn snapshot(&self) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
-        (&self.name, self.watermark, self.last_record, self.last_prune).serialize(&mut out)?;
+        (
+            &self.name,
+            self.watermark,
+            self.last_record,
+            self.last_prune,
+        )
+            .serialize(&mut out)?;
         let mut listings: Vec<(&Kind, &Time)> = self.listings.iter().collect();
         listings.sort();
         listings.serialize(&mut out)?;
@@ -113,23 +131,46 @@ impl ClusterState {
     pub fn from_snapshot(bytes: &[u8]) -> io::Result<Self> {
         let input = &mut &*bytes;
         let (name, watermark, last_record, last_prune) = BorshDeserialize::deserialize(input)?;
-        let listings = Vec::<(Kind, Time)>::deserialize(input)?.into_iter().collect();
-        let sequences = Vec::<(Str, (u64, Time))>::deserialize(input)?.into_iter().collect();
+        let listings = Vec::<(Kind, Time)>::deserialize(input)?
+            .into_iter()
+            .collect();
+        let sequences = Vec::<(Str, (u64, Time))>::deserialize(input)?
+            .into_iter()
+            .collect();
         let unwell = BTreeSet::<Idx>::deserialize(input)?;
         let (graph, episodes) = (Graph::load(input)?, Episodes::load(input)?);
         if unwell.iter().any(|idx| !graph.has(*idx)) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a resource is not well that is not there"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a resource is not well that is not there",
+            ));
         }
         if !input.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} bytes too many", input.len())));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} bytes too many", input.len()),
+            ));
         }
-        Ok(Self { name, graph, episodes, watermark, last_record, sequences, listings, unwell, last_prune, ..Self::default() })
+        Ok(Self {
+            name,
+            graph,
+            episodes,
+            watermark,
+            last_record,
+            sequences,
+            listings,
+            unwell,
+            last_prune,
+            ..Self::default()
+        })
     }
 
-    /// Whether a record with a sender's `seq` is new on its stream; records without one always are. To be asked in the
-    /// order in which the records lie in the log.
+    /// Whether a record with a sender's `seq` is new on its stream; records without one always are.
+    /// To be asked in the order in which the records lie in the log.
     pub fn admit(&mut self, topic: crate::model::Topic, record: &Record) -> bool {
-        let Some((source, number)) = &record.sequence else { return true };
+        let Some((source, number)) = &record.sequence else {
+            return true;
+        };
         let stream = Str::from(format!("{}/{source}", topic.as_str()));
         let at = self.watermark.max(record.at);
         match self.sequences.get_mut(&stream) {
@@ -142,9 +183,11 @@ impl ClusterState {
         true
     }
 
-    /// Forgets streams that ended: of a node's logs every file is one. Whoever sends something again does so within a day.
+    /// Forgets streams that ended: of a node's logs every file is one. Whoever sends something
+    /// again does so within a day.
     pub(super) fn forget_streams(&mut self, now: Time) {
-        self.sequences.retain(|_, (_, at)| now.0 - at.0 < STREAMS_KEPT);
+        self.sequences
+            .retain(|_, (_, at)| now.0 - at.0 < STREAMS_KEPT);
     }
 
     /// Applies one record. Nothing but records changes the state.
@@ -187,7 +230,12 @@ impl ClusterState {
         if !self.listings.contains_key(&object.meta.kind) {
             self.listings.insert(object.meta.kind.clone(), at);
         }
-        let known = object.meta.uid.as_ref().and_then(|uid| self.graph.find_uid(uid)).map(|i| self.graph.get(i));
+        let known = object
+            .meta
+            .uid
+            .as_ref()
+            .and_then(|uid| self.graph.find_uid(uid))
+            .map(|i| self.graph.get(i));
         let is_known = known.is_some_and(|k| {
             let version = k.object.as_deref().and_then(|o| o.meta.version);
             k.is_live() && k.updated >= at && version.is_some() && object.meta.version == version
@@ -203,7 +251,8 @@ impl ClusterState {
 /// For how long a sender's stream is known after its last record, in microseconds.
 const STREAMS_KEPT: i64 = 26 * 60 * crate::model::time::MINUTE;
 
-/// How far a stream is: its number and when it was met, or, as earlier versions wrote it, the number alone.
+/// How far a stream is: its number and when it was met, or, as earlier versions wrote it, the
+/// number alone.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 enum Numbered {

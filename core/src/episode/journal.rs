@@ -15,7 +15,8 @@ pub(super) struct Touched {
     pub(super) alerts: BTreeSet<(Str, Time)>,
 }
 
-/// An episode as the graph store keeps it: one per event, per alert, and per log template and minute.
+/// An episode as the graph store keeps it: one per event, per alert, and per log template and
+/// minute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happened {
     /// Identity within the cluster.
@@ -46,20 +47,38 @@ impl Episodes {
 
     /// Notes everything that is held.
     pub fn note_everything(&mut self) {
-        let Some(touched) = &mut self.touched else { return };
-        touched.events.extend(self.events.iter().filter(|(_, e)| e.severity >= Severity::Warning).map(|(key, _)| key));
+        let Some(touched) = &mut self.touched else {
+            return;
+        };
+        touched.events.extend(
+            self.events
+                .iter()
+                .filter(|(_, e)| e.severity >= Severity::Warning)
+                .map(|(key, _)| key),
+        );
         touched.alerts.extend(self.alerts.keys().cloned());
-        touched.logs.extend(self.logs.iter().flat_map(|(k, l)| l.minutes.iter().map(|(minute, _)| (*k, *minute))));
+        touched.logs.extend(
+            self.logs
+                .iter()
+                .flat_map(|(k, l)| l.minutes.iter().map(|(minute, _)| (*k, *minute))),
+        );
     }
 
     /// Takes the warnings, log minutes and alerts that changed since the last call.
     pub fn take_journal(&mut self) -> Vec<Happened> {
-        let Some(touched) = self.touched.as_deref_mut().map(std::mem::take) else { return Vec::new() };
+        let Some(touched) = self.touched.as_deref_mut().map(std::mem::take) else {
+            return Vec::new();
+        };
         let mut all = Vec::new();
         for event in touched.events.iter().filter_map(|key| self.events.get(key)) {
             let subject = &event.subject;
             let pattern = super::fingerprint(&event.message);
-            let named = || format!("{}/{}/{}/{}/{pattern:016x}", subject.kind, subject.namespace, subject.name, event.reason);
+            let named = || {
+                format!(
+                    "{}/{}/{}/{}/{pattern:016x}",
+                    subject.kind, subject.namespace, subject.name, event.reason
+                )
+            };
             all.push(Happened {
                 id: event.id.as_deref().map_or_else(named, str::to_owned),
                 subject: event.subject.clone(),
@@ -73,8 +92,12 @@ impl Episodes {
             });
         }
         for (key, minute) in &touched.logs {
-            let Some(log) = self.logs.get(key) else { continue };
-            let Some((_, count)) = log.minutes.iter().find(|(m, _)| m == minute) else { continue };
+            let Some(log) = self.logs.get(key) else {
+                continue;
+            };
+            let Some((_, count)) = log.minutes.iter().find(|(m, _)| m == minute) else {
+                continue;
+            };
             let start = Time(minute * MINUTE);
             all.push(Happened {
                 id: format!("log/{:016x}/{:016x}/{minute}", key.0, key.1),
@@ -97,7 +120,11 @@ impl Episodes {
                 last: alert.starts,
                 severity: alert.severity,
                 reason: alert.name.to_string(),
-                message: if alert.firing { "firing".to_owned() } else { "resolved".to_owned() },
+                message: if alert.firing {
+                    "firing".to_owned()
+                } else {
+                    "resolved".to_owned()
+                },
                 count: 1,
             });
         }

@@ -1,5 +1,6 @@
-//! What happened: events, log templates and alerts of the window, folded so that memory follows the window and the
-//! number of different things said, not the traffic. Folding is commutative: the order of arrival does not matter.
+//! What happened: events, log templates and alerts of the window, folded so that memory follows the
+//! window and the number of different things said, not the traffic. Folding is commutative: the
+//! order of arrival does not matter.
 
 mod journal;
 mod saved;
@@ -17,7 +18,8 @@ pub use template::fingerprint;
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
-/// How long a quiet episode is kept, in microseconds: the window, the reopening time and the lateness.
+/// How long a quiet episode is kept, in microseconds: the window, the reopening time and the
+/// lateness.
 pub const KEPT: i64 = 60 * MINUTE;
 /// Most templates of one writer; what comes beyond is folded into one.
 const MAX_TEMPLATES: u32 = 200;
@@ -84,12 +86,19 @@ impl LogTemplate {
         *self.read.get_or_init(|| read(&self.sample))
     }
 
-    /// Lines of the last five minutes against the mean of five minutes before; `None` without a past.
+    /// Lines of the last five minutes against the mean of five minutes before; `None` without a
+    /// past.
     pub fn rise(&self, now: Time) -> Option<f64> {
         let minute = now.0 / MINUTE;
-        let sum = |counts: &mut dyn Iterator<Item = &(i64, u32)>| counts.map(|(_, n)| f64::from(*n)).sum::<f64>();
+        let sum = |counts: &mut dyn Iterator<Item = &(i64, u32)>| {
+            counts.map(|(_, n)| f64::from(*n)).sum::<f64>()
+        };
         let recent = sum(&mut self.minutes.iter().filter(|(m, _)| *m > minute - 5));
-        let before: Vec<_> = self.minutes.iter().filter(|(m, _)| *m <= minute - 5).collect();
+        let before: Vec<_> = self
+            .minutes
+            .iter()
+            .filter(|(m, _)| *m <= minute - 5)
+            .collect();
         let span = (minute - 5 - before.first()?.0 + 1).max(1);
         let usual = sum(&mut before.iter().copied()) / span as f64 * 5.0;
         Some(recent / usual)
@@ -128,7 +137,11 @@ impl Episodes {
             Some(id) => hash(id),
             None => hash(&(&event.subject, &event.reason, fingerprint(&event.message))),
         };
-        if let Some(touched) = self.touched.as_mut().filter(|_| event.severity >= Severity::Warning) {
+        if let Some(touched) = self
+            .touched
+            .as_mut()
+            .filter(|_| event.severity >= Severity::Warning)
+        {
             touched.events.insert(key);
         }
         match self.events.entry(key) {
@@ -138,7 +151,10 @@ impl Episodes {
             }
             Entry::Occupied(mut slot) => {
                 let known = slot.get_mut();
-                if event.count <= known.count && event.last <= known.last && event.first >= known.first {
+                if event.count <= known.count
+                    && event.last <= known.last
+                    && event.first >= known.first
+                {
                     return Folded::Known;
                 }
                 known.first = known.first.min(event.first);
@@ -182,7 +198,9 @@ impl Episodes {
     /// Folds an alert in: the status resolves it, the onset stays.
     pub fn alert(&mut self, alert: Alert) -> Folded {
         if let Some(touched) = &mut self.touched {
-            touched.alerts.insert((alert.fingerprint.clone(), alert.starts));
+            touched
+                .alerts
+                .insert((alert.fingerprint.clone(), alert.starts));
         }
         match self.alerts.entry((alert.fingerprint.clone(), alert.starts)) {
             Entry::Vacant(slot) => {
@@ -217,7 +235,8 @@ impl Episodes {
     pub fn events(&self) -> Vec<&Episode> {
         let mut all: Vec<_> = self.events.values().collect();
         all.sort_by(|a, b| {
-            (a.first, &a.subject, &a.reason, &a.message, &a.id).cmp(&(b.first, &b.subject, &b.reason, &b.message, &b.id))
+            (a.first, &a.subject, &a.reason, &a.message, &a.id)
+                .cmp(&(b.first, &b.subject, &b.reason, &b.message, &b.id))
         });
         all
     }
@@ -225,7 +244,14 @@ impl Episodes {
     /// All log templates in a total order.
     pub fn logs(&self) -> Vec<&LogTemplate> {
         let mut all: Vec<_> = self.logs.values().collect();
-        all.sort_by(|a, b| (a.first, &a.subject, &a.container, &a.sample).cmp(&(b.first, &b.subject, &b.container, &b.sample)));
+        all.sort_by(|a, b| {
+            (a.first, &a.subject, &a.container, &a.sample).cmp(&(
+                b.first,
+                &b.subject,
+                &b.container,
+                &b.sample,
+            ))
+        });
         all
     }
 
@@ -274,7 +300,12 @@ mod tests {
             severity: Severity::Warning,
             reason: "BackOff".into(),
             message: format!("seen {count}").into(),
-            subject: Subject { kind: Kind::Pod, uid: None, namespace: "shop".into(), name: "web".into() },
+            subject: Subject {
+                kind: Kind::Pod,
+                uid: None,
+                namespace: "shop".into(),
+                name: "web".into(),
+            },
         }
     }
 

@@ -20,12 +20,17 @@ impl Episodes {
     /// Reads what [`Episodes::save`] wrote.
     pub fn load(input: &mut &[u8]) -> io::Result<Self> {
         let mut this = Self {
-            events: Vec::<(u64, Episode)>::deserialize(input)?.into_iter().collect(),
-            logs: Vec::<((u64, u64), LogTemplate)>::deserialize(input)?.into_iter().collect(),
+            events: Vec::<(u64, Episode)>::deserialize(input)?
+                .into_iter()
+                .collect(),
+            logs: Vec::<((u64, u64), LogTemplate)>::deserialize(input)?
+                .into_iter()
+                .collect(),
             ..Self::default()
         };
         for alert in Vec::<Alert>::deserialize(input)? {
-            this.alerts.insert((alert.fingerprint.clone(), alert.starts), alert);
+            this.alerts
+                .insert((alert.fingerprint.clone(), alert.starts), alert);
         }
         for (writer, _) in this.logs.keys() {
             *this.templates_of.entry(*writer).or_default() += 1;

@@ -1,8 +1,10 @@
 //! The pattern of a text, without what varies.
 
-/// A hash of the text in which every word with a digit and every long hexadecimal word counts as the same word.
+/// A hash of the text in which every word with a digit and every long hexadecimal word counts as
+/// the same word.
 ///
-/// A function of the line alone, unlike a learned template tree: the same lines fold alike in whatever order they come.
+/// A function of the line alone, unlike a learned template tree: the same lines fold alike in
+/// whatever order they come.
 pub fn fingerprint(text: &str) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -51,8 +53,17 @@ mod tests {
 
     #[test]
     fn only_what_varies_is_folded() {
-        assert_eq!(fingerprint("request 17 took 3ms"), fingerprint("request 1234 took 900ms"));
-        assert_eq!(fingerprint("id=17ce0c2c-d6b7-41c3-a053 x"), fingerprint("id=5f114132-baf1-4c9d-0000 x"));
-        assert_ne!(fingerprint("user logged in"), fingerprint("user logged out"));
+        assert_eq!(
+            fingerprint("request 17 took 3ms"),
+            fingerprint("request 1234 took 900ms")
+        );
+        assert_eq!(
+            fingerprint("id=17ce0c2c-d6b7-41c3-a053 x"),
+            fingerprint("id=5f114132-baf1-4c9d-0000 x")
+        );
+        assert_ne!(
+            fingerprint("user logged in"),
+            fingerprint("user logged out")
+        );
     }
 }

@@ -23,32 +23,63 @@ impl fmt::Display for Address<'_> {
 impl<'a> Address<'a> {
     /// Reads `host` or `host:port` as [`fmt::Display`] writes it.
     pub fn parse(text: &'a str) -> Option<Self> {
-        in_text(text).next().or_else(|| is_host(text).then_some(Self { host: text, port: None }))
+        in_text(text).next().or_else(|| {
+            is_host(text).then_some(Self {
+                host: text,
+                port: None,
+            })
+        })
     }
 }
 
 /// The addresses in a text: `host:port` anywhere and hosts behind `://`.
 ///
-/// A single word without port is not an address here: whether it names a Service only the graph can tell.
+/// A single word without port is not an address here: whether it names a Service only the graph can
+/// tell.
 pub fn in_text(text: &str) -> impl Iterator<Item = Address<'_>> {
     text.split(|c: char| {
-        c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '=' | '|' | '`')
+        c.is_whitespace()
+            || matches!(
+                c,
+                ',' | ';'
+                    | '"'
+                    | '\''
+                    | '('
+                    | ')'
+                    | '['
+                    | ']'
+                    | '{'
+                    | '}'
+                    | '<'
+                    | '>'
+                    | '='
+                    | '|'
+                    | '`'
+            )
     })
     .filter_map(token)
 }
 
 /// Full host names in a text, of three labels at least, which stand without port or scheme.
 pub fn hosts_in_text(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@')));
+    let words = text.split(|c: char| {
+        !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@'))
+    });
     // A quoted word before a colon is the name of a field, whatever it looks like.
     let is_field = |w: &str| {
         let end = w.as_ptr() as usize - text.as_ptr() as usize + w.len();
         text[end..].starts_with("\":") || text[end..].starts_with("\\\":")
     };
-    words.map(|w| w.trim_end_matches(['.', ':'])).filter(move |w| !is_field(w)).filter(|w| {
-        let last = w.rsplit('.').next().unwrap_or("");
-        w.matches('.').count() >= 2 && is_host(w) && last.len() >= 2 && last.bytes().all(|c| c.is_ascii_lowercase())
-    })
+    words
+        .map(|w| w.trim_end_matches(['.', ':']))
+        .filter(move |w| !is_field(w))
+        .filter(|w| {
+            let last = w.rsplit('.').next().unwrap_or("");
+            w.matches('.').count() >= 2
+                && is_host(w)
+                && last.len() >= 2
+                && last.bytes().all(|c| c.is_ascii_lowercase())
+        })
 }
 
 fn token(token: &str) -> Option<Address<'_>> {
@@ -57,8 +88,15 @@ fn token(token: &str) -> Option<Address<'_>> {
         None => (token, false),
     };
     // `host/10.0.0.1:80` is how Java writes a host that it has resolved.
-    let resolved = (!has_scheme).then(|| rest.split_once('/')).flatten().map(|(_, behind)| behind);
-    let resolved = resolved.filter(|r| r.split(':').next().is_some_and(|ip| ip.parse::<std::net::Ipv4Addr>().is_ok()));
+    let resolved = (!has_scheme)
+        .then(|| rest.split_once('/'))
+        .flatten()
+        .map(|(_, behind)| behind);
+    let resolved = resolved.filter(|r| {
+        r.split(':')
+            .next()
+            .is_some_and(|ip| ip.parse::<std::net::Ipv4Addr>().is_ok())
+    });
     let rest = resolved.unwrap_or(rest).split(['/', '?', '#']).next()?;
     let rest = rest.rsplit('@').next()?;
     let rest = rest.trim_end_matches([':', '.']);
@@ -70,16 +108,25 @@ fn token(token: &str) -> Option<Address<'_>> {
     is_host(host).then_some(Address { host, port })
 }
 
-/// Whether a text is a DNS name or an IPv4 address: letters (or dots and digits), not a time or a version.
+/// Whether a text is a DNS name or an IPv4 address: letters (or dots and digits), not a time or a
+/// version.
 pub fn is_host(host: &str) -> bool {
     let b = host.as_bytes();
-    if b.is_empty() || b.len() > 253 || !b[0].is_ascii_alphanumeric() || !b[b.len() - 1].is_ascii_alphanumeric() {
+    if b.is_empty()
+        || b.len() > 253
+        || !b[0].is_ascii_alphanumeric()
+        || !b[b.len() - 1].is_ascii_alphanumeric()
+    {
         return false;
     }
-    if !b.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')) {
+    if !b
+        .iter()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_'))
+    {
         return false;
     }
-    b.iter().any(u8::is_ascii_alphabetic) && !host.contains("..") || host.parse::<std::net::Ipv4Addr>().is_ok()
+    b.iter().any(u8::is_ascii_alphabetic) && !host.contains("..")
+        || host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 #[cfg(test)]
@@ -94,18 +141,34 @@ mod tests {
     #[test]
     fn addresses_are_found_where_people_write_them() {
         assert_eq!(all("cart:7070"), ["cart:7070"]);
-        assert_eq!(all("jdbc:mysql://db.shop:3306/orders?x=1"), ["db.shop:3306"]);
+        assert_eq!(
+            all("jdbc:mysql://db.shop:3306/orders?x=1"),
+            ["db.shop:3306"]
+        );
         assert_eq!(all("postgres://***@db:5432/shop"), ["db:5432"]);
-        assert_eq!(all("dial tcp: lookup cart on 10.96.0.10:53: no such host"), ["10.96.0.10:53"]);
+        assert_eq!(
+            all("dial tcp: lookup cart on 10.96.0.10:53: no such host"),
+            ["10.96.0.10:53"]
+        );
         assert_eq!(all("at 10:00:03 version 1.2.3"), Vec::<String>::new());
-        assert_eq!(all("http://billing/api, http://mail:8080"), ["billing", "mail:8080"]);
-        assert_eq!(all("Connection refused: geocoder/10.96.227.221:8181"), ["10.96.227.221:8181"]);
+        assert_eq!(
+            all("http://billing/api, http://mail:8080"),
+            ["billing", "mail:8080"]
+        );
+        assert_eq!(
+            all("Connection refused: geocoder/10.96.227.221:8181"),
+            ["10.96.227.221:8181"]
+        );
     }
 
     #[test]
     fn fields_are_no_hosts() {
-        let text = r#"{"http.req.id":"1","url":"api.pay.example.com"} calls db.shop.example.com: refused"#;
-        assert_eq!(hosts_in_text(text).collect::<Vec<_>>(), ["api.pay.example.com", "db.shop.example.com"]);
+        let text =
+            r#"{"http.req.id":"1","url":"api.pay.example.com"} calls db.shop.example.com: refused"#;
+        assert_eq!(
+            hosts_in_text(text).collect::<Vec<_>>(),
+            ["api.pay.example.com", "db.shop.example.com"]
+        );
     }
 
     proptest! {

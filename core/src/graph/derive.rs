@@ -10,9 +10,12 @@ use crate::model::{Alias, Kind, Str, Time};
 pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
     match (&old.body, &new.body) {
         (ObjectBody::Pod(a), ObjectBody::Pod(b)) => {
-            old.meta.labels != new.meta.labels || a.node_name != b.node_name || a.spec.is_some() != b.spec.is_some()
+            old.meta.labels != new.meta.labels
+                || a.node_name != b.node_name
+                || a.spec.is_some() != b.spec.is_some()
         }
-        (ObjectBody::Lease(_), ObjectBody::Lease(_)) | (ObjectBody::Node(_), ObjectBody::Node(_)) => false,
+        (ObjectBody::Lease(_), ObjectBody::Lease(_))
+        | (ObjectBody::Node(_), ObjectBody::Node(_)) => false,
         _ => old.meta.generation.is_none() || old.meta.generation != new.meta.generation,
     }
 }
@@ -20,18 +23,35 @@ pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
 impl Graph {
     pub(super) fn link(&mut self, from: Idx, relation: Relation, to: Idx, at: Time, stated: bool) {
         let links = &mut self.nodes[from.0 as usize].out;
-        if links.iter().any(|l| l.other == to && l.relation == relation && l.to.is_none()) {
+        if links
+            .iter()
+            .any(|l| l.other == to && l.relation == relation && l.to.is_none())
+        {
             return;
         }
-        links.push(Link { other: to, relation, from: at, to: None, stated });
-        self.nodes[to.0 as usize].inc.push(Link { other: from, relation, from: at, to: None, stated });
+        links.push(Link {
+            other: to,
+            relation,
+            from: at,
+            to: None,
+            stated,
+        });
+        self.nodes[to.0 as usize].inc.push(Link {
+            other: from,
+            relation,
+            from: at,
+            to: None,
+            stated,
+        });
         self.edges += 1;
         self.note_edge(from, relation, to, at, None);
     }
 
     pub(super) fn unlink(&mut self, from: Idx, relation: Relation, to: Idx, at: Time) {
         let end = |links: &mut Vec<Link>, other: Idx| {
-            let link = links.iter_mut().find(|l| l.other == other && l.relation == relation && l.to.is_none())?;
+            let link = links
+                .iter_mut()
+                .find(|l| l.other == other && l.relation == relation && l.to.is_none())?;
             link.to = Some(at);
             Some(link.from)
         };
@@ -44,7 +64,9 @@ impl Graph {
 
     /// Replaces the derived edges of a resource by those of its newest version.
     pub(super) fn relink(&mut self, idx: Idx, at: Time) {
-        let Some(object) = self.get(idx).object.as_deref() else { return };
+        let Some(object) = self.get(idx).object.as_deref() else {
+            return;
+        };
         let mut wanted = Vec::new();
         references(object, &mut wanted);
         let mut targets: Vec<(Relation, Idx)> = Vec::with_capacity(wanted.len());
@@ -53,7 +75,10 @@ impl Graph {
         }
         let node = self.get(idx);
         if let Some(service) = node.object.as_deref().and_then(Object::service) {
-            targets.extend(self.selected(node.namespace(), &service.selector).map(|pod| (Relation::Selects, pod)));
+            targets.extend(
+                self.selected(node.namespace(), &service.selector)
+                    .map(|pod| (Relation::Selects, pod)),
+            );
         }
         let stale: Vec<_> = self
             .get(idx)
@@ -78,12 +103,28 @@ impl Graph {
     }
 
     fn relink_owners(&mut self, idx: Idx, at: Time) {
-        let Some(object) = self.get(idx).object.as_deref() else { return };
+        let Some(object) = self.get(idx).object.as_deref() else {
+            return;
+        };
         let namespace = object.meta.namespace.clone();
-        let owners: Vec<_> = object.meta.owners.iter().map(|o| (Kind::parse(&o.kind), o.name.clone(), o.uid.clone())).collect();
+        let owners: Vec<_> = object
+            .meta
+            .owners
+            .iter()
+            .map(|o| (Kind::parse(&o.kind), o.name.clone(), o.uid.clone()))
+            .collect();
         for (kind, name, uid) in owners {
-            let namespace = if kind.is_cluster_scoped() { Str::default() } else { namespace.clone() };
-            let subject = crate::model::Subject { kind, uid, namespace, name };
+            let namespace = if kind.is_cluster_scoped() {
+                Str::default()
+            } else {
+                namespace.clone()
+            };
+            let subject = crate::model::Subject {
+                kind,
+                uid,
+                namespace,
+                name,
+            };
             let owner = self.intern(&subject, at.max(self.get(idx).updated));
             self.link(owner, Relation::Controls, idx, at, false);
         }
@@ -111,7 +152,9 @@ impl Graph {
 /// The objects that an object names, with the relation to them.
 fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
     let namespace = &object.meta.namespace;
-    let mut to = |relation, kind, name: &Str| out.push((relation, Alias::new(kind, namespace.clone(), name.clone())));
+    let mut to = |relation, kind, name: &Str| {
+        out.push((relation, Alias::new(kind, namespace.clone(), name.clone())))
+    };
     match &object.body {
         ObjectBody::Pod(pod) => {
             if let Some(node) = &pod.node_name {
@@ -132,12 +175,20 @@ fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
             }
         }
         ObjectBody::CronJob(cron) => {
-            if let Some(template) = cron.spec.job_template.as_ref().and_then(|j| j.spec.template.as_ref()) {
+            if let Some(template) = cron
+                .spec
+                .job_template
+                .as_ref()
+                .and_then(|j| j.spec.template.as_ref())
+            {
                 pod_references(&template.spec, namespace, out);
             }
         }
         ObjectBody::Endpoints(e) if !e.service.is_empty() => {
-            out.push((Relation::Uses, Alias::new(Kind::Service, namespace.clone(), e.service.clone())));
+            out.push((
+                Relation::Uses,
+                Alias::new(Kind::Service, namespace.clone(), e.service.clone()),
+            ));
         }
         ObjectBody::Ingress(ingress) => {
             for backend in &ingress.backends {
@@ -151,11 +202,18 @@ fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
             if let Some(volume) = claim.spec.volume_name.as_ref().filter(|v| !v.is_empty()) {
                 to(Relation::Bound, Kind::PersistentVolume, volume);
             }
-            if let Some(class) = claim.spec.storage_class_name.as_ref().filter(|c| !c.is_empty()) {
+            if let Some(class) = claim
+                .spec
+                .storage_class_name
+                .as_ref()
+                .filter(|c| !c.is_empty())
+            {
                 to(Relation::Uses, Kind::StorageClass, class);
             }
         }
-        ObjectBody::Quota(_) | ObjectBody::LimitRange(_) => to(Relation::Limits, Kind::Namespace, &namespace.clone()),
+        ObjectBody::Quota(_) | ObjectBody::LimitRange(_) => {
+            to(Relation::Limits, Kind::Namespace, &namespace.clone())
+        }
         ObjectBody::Hpa(hpa) => {
             if let (Some(kind), Some(name)) = (&hpa.target_kind, &hpa.target_name) {
                 to(Relation::Scales, Kind::parse(kind), name);
@@ -163,7 +221,9 @@ fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
         }
         ObjectBody::Config(config) => {
             for text in &config.addresses {
-                out.extend(Address::parse(text).map(|a| (Relation::Calls, called(a.host, namespace))));
+                out.extend(
+                    Address::parse(text).map(|a| (Relation::Calls, called(a.host, namespace))),
+                );
             }
         }
         _ => {}
@@ -176,11 +236,30 @@ fn pod_references(spec: &PodSpec, namespace: &Str, out: &mut Vec<(Relation, Alia
             out.push((relation, Alias::new(kind, namespace.clone(), name.clone())));
         }
     };
-    to(Relation::Uses, Kind::ServiceAccount, &spec.service_account_name);
+    to(
+        Relation::Uses,
+        Kind::ServiceAccount,
+        &spec.service_account_name,
+    );
     for volume in &spec.volumes {
-        to(Relation::Mounts, Kind::PersistentVolumeClaim, &volume.persistent_volume_claim.as_ref().map(|c| c.claim_name.clone()));
-        to(Relation::Mounts, Kind::ConfigMap, &volume.config_map.as_ref().and_then(|c| c.name.clone()));
-        to(Relation::Mounts, Kind::Secret, &volume.secret.as_ref().and_then(|s| s.secret_name.clone()));
+        to(
+            Relation::Mounts,
+            Kind::PersistentVolumeClaim,
+            &volume
+                .persistent_volume_claim
+                .as_ref()
+                .map(|c| c.claim_name.clone()),
+        );
+        to(
+            Relation::Mounts,
+            Kind::ConfigMap,
+            &volume.config_map.as_ref().and_then(|c| c.name.clone()),
+        );
+        to(
+            Relation::Mounts,
+            Kind::Secret,
+            &volume.secret.as_ref().and_then(|s| s.secret_name.clone()),
+        );
     }
     for secret in &spec.image_pull_secrets {
         to(Relation::Uses, Kind::Secret, &secret.name);
@@ -188,12 +267,32 @@ fn pod_references(spec: &PodSpec, namespace: &Str, out: &mut Vec<(Relation, Alia
     for container in spec.all_containers() {
         for env in &container.env {
             let from = env.value_from.as_ref();
-            to(Relation::Uses, Kind::Secret, &from.and_then(|f| f.secret_key_ref.as_ref()).and_then(|r| r.name.clone()));
-            to(Relation::Uses, Kind::ConfigMap, &from.and_then(|f| f.config_map_key_ref.as_ref()).and_then(|r| r.name.clone()));
+            to(
+                Relation::Uses,
+                Kind::Secret,
+                &from
+                    .and_then(|f| f.secret_key_ref.as_ref())
+                    .and_then(|r| r.name.clone()),
+            );
+            to(
+                Relation::Uses,
+                Kind::ConfigMap,
+                &from
+                    .and_then(|f| f.config_map_key_ref.as_ref())
+                    .and_then(|r| r.name.clone()),
+            );
         }
         for from in &container.env_from {
-            to(Relation::Uses, Kind::Secret, &from.secret_ref.as_ref().and_then(|r| r.name.clone()));
-            to(Relation::Uses, Kind::ConfigMap, &from.config_map_ref.as_ref().and_then(|r| r.name.clone()));
+            to(
+                Relation::Uses,
+                Kind::Secret,
+                &from.secret_ref.as_ref().and_then(|r| r.name.clone()),
+            );
+            to(
+                Relation::Uses,
+                Kind::ConfigMap,
+                &from.config_map_ref.as_ref().and_then(|r| r.name.clone()),
+            );
         }
     }
     for (_, address) in addresses(spec) {
@@ -210,7 +309,13 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
                 let before = found.len();
                 found.extend(address::in_text(value).map(|a| (&*env.name, a)));
                 if found.len() == before && names_host(&env.name) && address::is_host(value) {
-                    found.push((&*env.name, Address { host: value, port: port_beside(container, &env.name) }));
+                    found.push((
+                        &*env.name,
+                        Address {
+                            host: value,
+                            port: port_beside(container, &env.name),
+                        },
+                    ));
                 }
             }
         }
@@ -224,17 +329,30 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
 
 /// Whether a variable by its name holds a host: there a single word is an address.
 fn names_host(variable: &str) -> bool {
-    ["HOST", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT"].iter().any(|end| variable.to_ascii_uppercase().ends_with(end))
+    ["HOST", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT"]
+        .iter()
+        .any(|end| variable.to_ascii_uppercase().ends_with(end))
 }
 
 /// The port in the variable beside the one of a host: `DB_PORT` beside `DB_HOST`.
 fn port_beside(container: &Container, variable: &str) -> Option<u16> {
     let (prefix, _) = variable.rsplit_once('_')?;
-    let beside = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.eq_ignore_ascii_case("_port"));
-    container.env.iter().find(|e| beside(&e.name))?.value.as_deref()?.parse().ok()
+    let beside = |name: &str| {
+        name.strip_prefix(prefix)
+            .is_some_and(|rest| rest.eq_ignore_ascii_case("_port"))
+    };
+    container
+        .env
+        .iter()
+        .find(|e| beside(&e.name))?
+        .value
+        .as_deref()?
+        .parse()
+        .ok()
 }
 
-/// What a host name means from within a namespace: `name`, `name.ns`, `name.ns.svc[.domain]`, else an external host.
+/// What a host name means from within a namespace: `name`, `name.ns`, `name.ns.svc[.domain]`, else
+/// an external host.
 pub fn called(host: &str, namespace: &str) -> Alias {
     let mut parts = host.split('.');
     let name = parts.next().unwrap_or(host);
@@ -243,8 +361,8 @@ pub fn called(host: &str, namespace: &str) -> Alias {
         _ if is_ip => Alias::new(Kind::External, "", host),
         (None, _) => Alias::new(Kind::Service, namespace, name),
         (Some(ns), Some("svc")) => Alias::new(Kind::Service, ns, name),
-        // `name.ns` resolves through the search path; a two-part public name such as `example.com` looks the same,
-        // but nobody deploys to a namespace named like a top-level domain.
+        // `name.ns` resolves through the search path; a two-part public name such as `example.com`
+        // looks the same, but nobody deploys to a namespace named like a top-level domain.
         (Some(ns), None) if !is_top_level_domain(ns) => Alias::new(Kind::Service, ns, name),
         _ => Alias::new(Kind::External, "", host),
     }
@@ -253,7 +371,20 @@ pub fn called(host: &str, namespace: &str) -> Alias {
 fn is_top_level_domain(label: &str) -> bool {
     matches!(
         label,
-        "com" | "org" | "net" | "io" | "dev" | "cloud" | "app" | "ai" | "co" | "edu" | "gov" | "info" | "local" | "internal"
+        "com"
+            | "org"
+            | "net"
+            | "io"
+            | "dev"
+            | "cloud"
+            | "app"
+            | "ai"
+            | "co"
+            | "edu"
+            | "gov"
+            | "info"
+            | "local"
+            | "internal"
     )
 }
 

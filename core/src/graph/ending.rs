@@ -6,8 +6,8 @@ use crate::model::object::Meta;
 use crate::model::{Alias, Kind, Str, Subject, Time};
 
 impl Graph {
-    /// Ends the life of an object; `None` when nobody knew it, or it lived on. One with a uid that was never met is entered as
-    /// ended: what is said about it later does not make it live.
+    /// Ends the life of an object; `None` when nobody knew it, or it lived on. One with a uid that
+    /// was never met is entered as ended: what is said about it later does not make it live.
     pub fn delete(&mut self, at: Time, meta: &Meta) -> Option<Idx> {
         let subject = Subject {
             kind: meta.kind.clone(),
@@ -23,10 +23,15 @@ impl Graph {
         Some(idx)
     }
 
-    /// Enters an object of which nothing but its uid and name is known, behind whoever bears its name now.
+    /// Enters an object of which nothing but its uid and name is known, behind whoever bears its
+    /// name now.
     fn unmet(&mut self, subject: Subject) -> Option<Idx> {
         let uid = subject.uid.filter(|_| !subject.name.is_empty())?;
-        let alias = Alias { kind: subject.kind, namespace: subject.namespace, name: subject.name };
+        let alias = Alias {
+            kind: subject.kind,
+            namespace: subject.namespace,
+            name: subject.name,
+        };
         Some(match self.by_alias.get(&alias).copied() {
             Some(newest) => self.insert_before(newest, alias, Some(uid)),
             None => self.insert(alias, Some(uid)),
@@ -44,9 +49,20 @@ impl Graph {
             self.forget_address(&address, idx);
         }
         let node = self.get(idx);
-        // Its owner stays known while its events count; that it controls nothing any more is told at once.
-        let owned: Vec<_> = node.inc.iter().filter(|l| l.to.is_none() && l.relation == Relation::Controls).copied().collect();
-        let outgoing: Vec<_> = node.out.iter().filter(|l| l.to.is_none()).map(|l| (l.relation, l.other)).collect();
+        // Its owner stays known while its events count; that it controls nothing any more is told
+        // at once.
+        let owned: Vec<_> = node
+            .inc
+            .iter()
+            .filter(|l| l.to.is_none() && l.relation == Relation::Controls)
+            .copied()
+            .collect();
+        let outgoing: Vec<_> = node
+            .out
+            .iter()
+            .filter(|l| l.to.is_none())
+            .map(|l| (l.relation, l.other))
+            .collect();
         let incoming: Vec<_> = node
             .inc
             .iter()
@@ -79,10 +95,14 @@ impl Graph {
         }
     }
 
-    /// Ends a full listing of a kind: closes what was not written since `since`. Returns what was closed.
+    /// Ends a full listing of a kind: closes what was not written since `since`. Returns what was
+    /// closed.
     pub fn sync(&mut self, kind: &Kind, since: Time, at: Time) -> Vec<Idx> {
-        let gone: Vec<Idx> =
-            self.iter().filter(|(_, r)| r.is_live() && r.kind() == kind && r.updated < since).map(|(i, _)| i).collect();
+        let gone: Vec<Idx> = self
+            .iter()
+            .filter(|(_, r)| r.is_live() && r.kind() == kind && r.updated < since)
+            .map(|(i, _)| i)
+            .collect();
         for idx in &gone {
             self.close(*idx, at);
         }
@@ -91,11 +111,17 @@ impl Graph {
         gone
     }
 
-    /// Ends a resource that is only spoken of, last at `at`, when a full listing that began later did not name it.
+    /// Ends a resource that is only spoken of, last at `at`, when a full listing that began later
+    /// did not name it.
     pub fn end_unlisted(&mut self, idx: Idx, at: Time) {
         let node = self.get(idx);
         let is_named_only = node.object.is_none() && node.uid.is_some() && node.closed.is_none();
-        if is_named_only && self.listed.get(node.kind()).is_some_and(|listed| at < *listed) {
+        if is_named_only
+            && self
+                .listed
+                .get(node.kind())
+                .is_some_and(|listed| at < *listed)
+        {
             self.close(idx, at);
         }
     }

@@ -4,8 +4,8 @@ use super::{Graph, Idx, Link, Relation, Resource};
 use crate::model::{Alias, Kind, Time};
 
 impl Graph {
-    /// Forgets resources that ended before `bound`, and those that were only named and not since. What living ones still
-    /// refer to keeps its name.
+    /// Forgets resources that ended before `bound`, and those that were only named and not since.
+    /// What living ones still refer to keeps its name.
     pub fn forget(&mut self, bound: Time) {
         let free = self.free.len();
         for idx in std::mem::take(&mut self.ended) {
@@ -20,7 +20,10 @@ impl Graph {
             if node.object.is_some() || node.vacant {
                 continue;
             }
-            if node.updated.max(node.spoken_of) < bound && node.out.is_empty() && node.inc.is_empty() {
+            if node.updated.max(node.spoken_of) < bound
+                && node.out.is_empty()
+                && node.inc.is_empty()
+            {
                 self.release(idx);
             } else {
                 self.named.push(idx);
@@ -29,14 +32,19 @@ impl Graph {
         if self.free.len() > free {
             let nodes = &self.nodes;
             let is_there = |idx: &Idx| !nodes[idx.0 as usize].vacant;
-            self.stated.retain(|_, (from, _, to)| is_there(from) && is_there(to));
+            self.stated
+                .retain(|_, (from, _, to)| is_there(from) && is_there(to));
         }
     }
 
     fn empty(&mut self, idx: Idx, bound: Time) {
         let node = self.get(idx);
         let closed = node.closed.unwrap_or(bound);
-        let owners: Vec<Idx> = self.incoming(idx).filter(|(r, _)| *r == Relation::Controls).map(|(_, owner)| owner).collect();
+        let owners: Vec<Idx> = self
+            .incoming(idx)
+            .filter(|(r, _)| *r == Relation::Controls)
+            .map(|(_, owner)| owner)
+            .collect();
         for owner in owners {
             self.unlink(owner, Relation::Controls, idx, closed);
         }
@@ -60,7 +68,10 @@ impl Graph {
         {
             self.by_uid.remove(&uid);
         }
-        let vacant = Resource { vacant: true, ..Resource::new(Alias::new(Kind::External, "", ""), None) };
+        let vacant = Resource {
+            vacant: true,
+            ..Resource::new(Alias::new(Kind::External, "", ""), None)
+        };
         self.nodes[idx.0 as usize] = vacant;
         self.free.push(idx);
     }
@@ -69,7 +80,9 @@ impl Graph {
     pub(super) fn unchain(&mut self, idx: Idx) {
         let node = self.get(idx);
         let (alias, previous) = (node.alias.clone(), node.previous);
-        let Some(newest) = self.by_alias.get(&alias).copied() else { return };
+        let Some(newest) = self.by_alias.get(&alias).copied() else {
+            return;
+        };
         if newest == idx {
             match previous {
                 Some(previous) => self.by_alias.insert(alias, previous),
@@ -107,7 +120,10 @@ mod tests {
             labels: Labels::default(),
             owners: [].into(),
         };
-        Box::new(Object { meta, body: ObjectBody::Opaque })
+        Box::new(Object {
+            meta,
+            body: ObjectBody::Opaque,
+        })
     }
 
     #[test]
@@ -120,7 +136,11 @@ mod tests {
             graph.delete(Time(i * 10 + 5), &meta);
             graph.forget(Time(i * 10));
         }
-        assert!(graph.nodes.len() < 10, "{} places for one living object at a time", graph.nodes.len());
+        assert!(
+            graph.nodes.len() < 10,
+            "{} places for one living object at a time",
+            graph.nodes.len()
+        );
         assert!(graph.by_uid.len() < 10 && graph.by_alias.len() < 10);
     }
 
@@ -130,7 +150,11 @@ mod tests {
         graph.upsert(Time(1), object("owner", "o"));
         for i in 0..100 {
             let mut one = object(&format!("c{i}"), &format!("u{i}"));
-            let owner = crate::model::object::OwnerRef { kind: "ConfigMap".into(), name: "owner".into(), uid: Some("o".into()) };
+            let owner = crate::model::object::OwnerRef {
+                kind: "ConfigMap".into(),
+                name: "owner".into(),
+                uid: Some("o".into()),
+            };
             one.meta.owners = [owner].into();
             let meta = one.meta.clone();
             graph.upsert(Time(i * 10 + 1), one);
@@ -139,7 +163,10 @@ mod tests {
         }
         assert!(graph.nodes.len() < 10, "{} places", graph.nodes.len());
         let owner = graph.find_uid("o").map(|i| graph.get(i).out.len());
-        assert!(owner.is_some_and(|links| links < 10), "an owner does not remember all it ever owned: {owner:?}");
+        assert!(
+            owner.is_some_and(|links| links < 10),
+            "an owner does not remember all it ever owned: {owner:?}"
+        );
     }
 
     #[test]
@@ -148,35 +175,63 @@ mod tests {
         let mut cart = object("cart", "a");
         cart.meta.created = Some(Time(100_000_000));
         graph.upsert(Time(100_000_000), cart.clone());
-        let subject = Subject { kind: Kind::ConfigMap, uid: None, namespace: "shop".into(), name: "cart".into() };
+        let subject = Subject {
+            kind: Kind::ConfigMap,
+            uid: None,
+            namespace: "shop".into(),
+            name: "cart".into(),
+        };
         let before = graph.intern(&subject, Time(1));
         let living = graph.find_live(Kind::ConfigMap, "shop", "cart");
-        assert_eq!(living, graph.find_uid("a"), "the living one is still the one of that name");
+        assert_eq!(
+            living,
+            graph.find_uid("a"),
+            "the living one is still the one of that name"
+        );
         assert_ne!(Some(before), living);
-        assert_eq!(graph.intern(&subject, Time(1)), before, "and the earlier one is one");
+        assert_eq!(
+            graph.intern(&subject, Time(1)),
+            before,
+            "and the earlier one is one"
+        );
         graph.delete(Time(110_000_000), &cart.meta);
         graph.forget(Time(200_000_000));
         let stranger = graph.upsert(Time(300_000_000), object("stranger", "z"));
         graph.upsert(Time(300_000_001), object("cart", "b"));
-        assert!(graph.get(stranger).is_live(), "a name used again ends nobody else");
+        assert!(
+            graph.get(stranger).is_live(),
+            "a name used again ends nobody else"
+        );
     }
 
     #[test]
     fn a_resource_that_is_named_otherwise_leaves_its_old_name() {
         let mut graph = Graph::default();
-        let subject =
-            |namespace: &str| Subject { kind: Kind::Pod, uid: Some("u".into()), namespace: namespace.into(), name: "p".into() };
+        let subject = |namespace: &str| Subject {
+            kind: Kind::Pod,
+            uid: Some("u".into()),
+            namespace: namespace.into(),
+            name: "p".into(),
+        };
         let first = graph.intern(&subject(""), Time(1));
         let mut pod = object("p", "u");
         pod.meta.kind = Kind::Pod;
         assert_eq!(graph.upsert(Time(2), pod), first);
-        assert!(graph.find(Kind::Pod, "", "p").is_none() && graph.find(Kind::Pod, "shop", "p") == Some(first));
+        assert!(
+            graph.find(Kind::Pod, "", "p").is_none()
+                && graph.find(Kind::Pod, "shop", "p") == Some(first)
+        );
     }
 
     #[test]
     fn a_subject_without_a_name_is_one_resource() {
         let mut graph = Graph::default();
-        let nameless = Subject { kind: Kind::Other("Cluster".into()), uid: None, namespace: "".into(), name: "".into() };
+        let nameless = Subject {
+            kind: Kind::Other("Cluster".into()),
+            uid: None,
+            namespace: "".into(),
+            name: "".into(),
+        };
         let first = graph.intern(&nameless, Time(1));
         assert_eq!(graph.intern(&nameless, Time(9)), first);
         assert!(!graph.is_free(first));
@@ -189,12 +244,22 @@ mod tests {
             graph.upsert(Time(at), object("same", uid));
         }
         graph.forget(Time(25));
-        let newest = graph.find_live(Kind::ConfigMap, "shop", "same").map(|i| graph.get(i).uid.clone());
+        let newest = graph
+            .find_live(Kind::ConfigMap, "shop", "same")
+            .map(|i| graph.get(i).uid.clone());
         assert_eq!(newest, Some(Some(Str::from("c"))));
         assert!(graph.find_uid("a").is_none() && graph.find_uid("b").is_some());
-        let subject = Subject { kind: Kind::ConfigMap, uid: None, namespace: "shop".into(), name: "other".into() };
+        let subject = Subject {
+            kind: Kind::ConfigMap,
+            uid: None,
+            namespace: "shop".into(),
+            name: "other".into(),
+        };
         let other = graph.intern(&subject, Time(40));
         assert_eq!(graph.get(other).name(), "other");
-        assert_eq!(graph.find_uid("c"), graph.find_live(Kind::ConfigMap, "shop", "same"));
+        assert_eq!(
+            graph.find_uid("c"),
+            graph.find_live(Kind::ConfigMap, "shop", "same")
+        );
     }
 }

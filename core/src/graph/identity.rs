@@ -13,8 +13,15 @@ impl Graph {
             return idx;
         }
         let address = address_of(&object);
-        let before = node.object.as_deref().and_then(address_of).filter(|before| Some(before) != address.as_ref());
-        let relink = node.object.as_deref().is_none_or(|old| derive::links_may_differ(old, &object));
+        let before = node
+            .object
+            .as_deref()
+            .and_then(address_of)
+            .filter(|before| Some(before) != address.as_ref());
+        let relink = node
+            .object
+            .as_deref()
+            .is_none_or(|old| derive::links_may_differ(old, &object));
         let was_live = node.is_live();
         if was_live && relink {
             self.delist(idx);
@@ -44,10 +51,14 @@ impl Graph {
         idx
     }
 
-    /// Lets a new version share what equals its last version, and a new pod what equals its sibling's: labels, owners and
-    /// specs are most of a pod.
+    /// Lets a new version share what equals its last version, and a new pod what equals its
+    /// sibling's: labels, owners and specs are most of a pod.
     fn share(&self, idx: Idx, object: &mut Object) {
-        let known = self.get(idx).object.as_deref().or_else(|| self.sibling(&object.meta));
+        let known = self
+            .get(idx)
+            .object
+            .as_deref()
+            .or_else(|| self.sibling(&object.meta));
         if let Some(known) = known {
             Self::share_with(known, object);
         }
@@ -69,8 +80,16 @@ impl Graph {
 
     /// Another pod of the same owner.
     pub(super) fn sibling(&self, meta: &Meta) -> Option<&Object> {
-        let owner = self.by_uid.get(meta.owners.first().filter(|_| meta.kind == Kind::Pod)?.uid.as_ref()?)?;
-        let (_, pod) = self.out(*owner).find(|(r, i)| *r == Relation::Controls && self.get(*i).object.is_some())?;
+        let owner = self.by_uid.get(
+            meta.owners
+                .first()
+                .filter(|_| meta.kind == Kind::Pod)?
+                .uid
+                .as_ref()?,
+        )?;
+        let (_, pod) = self
+            .out(*owner)
+            .find(|(r, i)| *r == Relation::Controls && self.get(*i).object.is_some())?;
         self.get(pod).object.as_deref()
     }
 
@@ -82,7 +101,9 @@ impl Graph {
             }
             return true;
         }
-        let Some(relation) = Relation::parse(&edge.relation) else { return false };
+        let Some(relation) = Relation::parse(&edge.relation) else {
+            return false;
+        };
         let (from, to) = (self.intern(&edge.from, at), self.intern(&edge.to, at));
         self.stated.insert(edge.id.clone(), (from, relation, to));
         self.link(from, relation, to, at, true);
@@ -97,7 +118,11 @@ impl Graph {
         if subject.name.is_empty() && subject.uid.is_some() {
             return None;
         }
-        let alias = Alias { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.clone() };
+        let alias = Alias {
+            kind: subject.kind.clone(),
+            namespace: subject.namespace.clone(),
+            name: subject.name.clone(),
+        };
         let newest = *self.by_alias.get(&alias)?;
         let idx = self.at_time(newest, at);
         // A uid that this alias never had means another, unknown incarnation.
@@ -109,9 +134,17 @@ impl Graph {
     /// The resource a record means; unknown ones are entered as named only.
     pub fn intern(&mut self, subject: &Subject, at: Time) -> Idx {
         let idx = self.resolve(subject, at).unwrap_or_else(|| {
-            let alias = Alias { kind: subject.kind.clone(), namespace: subject.namespace.clone(), name: subject.name.clone() };
+            let alias = Alias {
+                kind: subject.kind.clone(),
+                namespace: subject.namespace.clone(),
+                name: subject.name.clone(),
+            };
             // What is known of the name came later: the record means one that was there before.
-            let later = self.by_alias.get(&alias).copied().filter(|newest| !self.lived(*newest, at));
+            let later = self
+                .by_alias
+                .get(&alias)
+                .copied()
+                .filter(|newest| !self.lived(*newest, at));
             match later {
                 Some(newest) => self.insert_before(newest, alias, subject.uid.clone()),
                 None => self.insert(alias, subject.uid.clone()),
@@ -126,12 +159,15 @@ impl Graph {
 
     /// The newest live or named resource of an alias.
     pub fn find(&self, kind: Kind, namespace: &str, name: &str) -> Option<Idx> {
-        self.by_alias.get(&Alias::new(kind, namespace, name)).copied()
+        self.by_alias
+            .get(&Alias::new(kind, namespace, name))
+            .copied()
     }
 
     /// The newest live resource of an alias.
     pub fn find_live(&self, kind: Kind, namespace: &str, name: &str) -> Option<Idx> {
-        self.find(kind, namespace, name).filter(|i| self.get(*i).is_live())
+        self.find(kind, namespace, name)
+            .filter(|i| self.get(*i).is_live())
     }
 
     /// The resource of a uid.
@@ -146,15 +182,30 @@ impl Graph {
         }
     }
 
-    /// Finds or makes the node of an object's version: by uid, else by alias when that alias' node can be this object.
+    /// Finds or makes the node of an object's version: by uid, else by alias when that alias' node
+    /// can be this object.
     fn place(&mut self, meta: &Meta, at: Time) -> Idx {
-        let alias = Alias { kind: meta.kind.clone(), namespace: meta.namespace.clone(), name: meta.name.clone() };
-        let by_uid = meta.uid.as_ref().and_then(|uid| self.by_uid.get(uid)).copied();
-        let by_alias = if alias.name.is_empty() { None } else { self.by_alias.get(&alias).copied() };
+        let alias = Alias {
+            kind: meta.kind.clone(),
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone(),
+        };
+        let by_uid = meta
+            .uid
+            .as_ref()
+            .and_then(|uid| self.by_uid.get(uid))
+            .copied();
+        let by_alias = if alias.name.is_empty() {
+            None
+        } else {
+            self.by_alias.get(&alias).copied()
+        };
         match (by_uid, by_alias) {
             (Some(a), Some(b)) if a == b => a,
             (Some(a), b) => {
-                if let Some(b) = b.filter(|b| self.get(*b).uid.is_none() && self.get(*b).object.is_none()) {
+                if let Some(b) =
+                    b.filter(|b| self.get(*b).uid.is_none() && self.get(*b).object.is_none())
+                {
                     self.merge(b, a);
                 }
                 self.name_node(a, alias);
@@ -185,8 +236,9 @@ impl Graph {
             a == b
         } else {
             let reborn = node.created.zip(meta.created).is_some_and(|(a, b)| a != b);
-            let after_end =
-                node.closed.is_some_and(|end| meta.created.is_some_and(|c| c > end) || meta.created.is_none() && at > end);
+            let after_end = node.closed.is_some_and(|end| {
+                meta.created.is_some_and(|c| c > end) || meta.created.is_none() && at > end
+            });
             !reborn && !after_end
         }
     }
@@ -270,7 +322,11 @@ impl Graph {
 
     fn rewrite(&mut self, at: Idx, from: Idx, into: Idx, outgoing: bool) {
         let node = &mut self.nodes[at.0 as usize];
-        let links = if outgoing { &mut node.out } else { &mut node.inc };
+        let links = if outgoing {
+            &mut node.out
+        } else {
+            &mut node.inc
+        };
         for link in links.iter_mut().filter(|l| l.other == from) {
             link.other = into;
         }
@@ -291,21 +347,29 @@ impl Graph {
         }
     }
 
-    /// Whether the resource can have existed at `at`; a second of slack covers times cut to whole seconds.
+    /// Whether the resource can have existed at `at`; a second of slack covers times cut to whole
+    /// seconds.
     fn lived(&self, idx: Idx, at: Time) -> bool {
         let node = self.get(idx);
-        node.created.is_none_or(|c| c <= at.plus(crate::model::time::SECOND))
+        node.created
+            .is_none_or(|c| c <= at.plus(crate::model::time::SECOND))
     }
 }
 
-/// The address under which an object is called. Pods on the host's network share the node's and name nobody.
+/// The address under which an object is called. Pods on the host's network share the node's and
+/// name nobody.
 pub(super) fn address_of(object: &Object) -> Option<Str> {
     let service = object.service().and_then(|s| s.cluster_ip.clone());
     let pod = object
         .pod()
         .filter(|p| p.spec.as_ref().is_none_or(|s| s.host_network != Some(true)))
         .and_then(|p| p.status.pod_ip.clone());
-    let node =
-        object.node().and_then(|n| n.status.addresses.iter().find(|a| &*a.kind == "InternalIP")).map(|a| a.address.clone());
-    service.or(pod).or(node).filter(|a| !a.is_empty() && &**a != "None")
+    let node = object
+        .node()
+        .and_then(|n| n.status.addresses.iter().find(|a| &*a.kind == "InternalIP"))
+        .map(|a| a.address.clone());
+    service
+        .or(pod)
+        .or(node)
+        .filter(|a| !a.is_empty() && &**a != "None")
 }

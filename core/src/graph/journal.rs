@@ -40,7 +40,13 @@ impl Graph {
         let mut all = Journal::default();
         for (idx, node) in self.iter() {
             all.resources.push(idx);
-            let edge = |l: &super::Link| EdgeChange { from: idx, relation: l.relation, to: l.other, since: l.from, until: l.to };
+            let edge = |l: &super::Link| EdgeChange {
+                from: idx,
+                relation: l.relation,
+                to: l.other,
+                since: l.from,
+                until: l.to,
+            };
             all.edges.extend(node.out.iter().map(edge));
         }
         if let Some(journal) = &mut self.journal {
@@ -51,13 +57,25 @@ impl Graph {
 
     /// Takes the changes since the last call, each resource once and each edge as it is now.
     pub fn take_journal(&mut self) -> Journal {
-        let Some(journal) = &mut self.journal else { return Journal::default() };
+        let Some(journal) = &mut self.journal else {
+            return Journal::default();
+        };
         let mut taken = std::mem::take(&mut **journal);
         taken.resources.sort_unstable();
         taken.resources.dedup();
         // An edge that began and ended meanwhile stands there twice: its end is what counts.
-        taken.edges.sort_unstable_by_key(|e| (e.from, e.relation, e.to, e.since, std::cmp::Reverse(e.until)));
-        taken.edges.dedup_by_key(|e| (e.from, e.relation, e.to, e.since));
+        taken.edges.sort_unstable_by_key(|e| {
+            (
+                e.from,
+                e.relation,
+                e.to,
+                e.since,
+                std::cmp::Reverse(e.until),
+            )
+        });
+        taken
+            .edges
+            .dedup_by_key(|e| (e.from, e.relation, e.to, e.since));
         taken
     }
 
@@ -68,20 +86,39 @@ impl Graph {
         }
     }
 
-    pub(super) fn note_edge(&mut self, from: Idx, relation: Relation, to: Idx, since: Time, until: Option<Time>) {
+    pub(super) fn note_edge(
+        &mut self,
+        from: Idx,
+        relation: Relation,
+        to: Idx,
+        since: Time,
+        until: Option<Time>,
+    ) {
         if let Some(journal) = &mut self.journal {
-            journal.edges.push(EdgeChange { from, relation, to, since, until });
+            journal.edges.push(EdgeChange {
+                from,
+                relation,
+                to,
+                since,
+                until,
+            });
         }
     }
 
-    /// To be called before a resource that was known by name alone becomes one that was known by its uid.
+    /// To be called before a resource that was known by name alone becomes one that was known by
+    /// its uid.
     pub(super) fn note_merge(&mut self, from: Idx, into: Idx) {
         let id = self.get(from).id();
-        let Some(journal) = &mut self.journal else { return };
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
         journal.renamed.push((id, into));
         journal.resources.push(into);
         for edge in &mut journal.edges {
-            for end in [&mut edge.from, &mut edge.to].into_iter().filter(|i| **i == from) {
+            for end in [&mut edge.from, &mut edge.to]
+                .into_iter()
+                .filter(|i| **i == from)
+            {
                 *end = into;
             }
         }

@@ -4,7 +4,8 @@ use super::{Graph, Idx, Map};
 use crate::model::object::{Labels, Object};
 use crate::model::{Kind, Str};
 
-/// Resources in the order of their indexes: most are appended, so that keeping the order costs nothing.
+/// Resources in the order of their indexes: most are appended, so that keeping the order costs
+/// nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sorted(Vec<Idx>);
 
@@ -56,9 +57,15 @@ impl ByLabel {
         self.0.get(pair).map_or(&[], |s| &s.0)
     }
 
-    /// Those that carry the rarest pair of a selector: whether they carry the others is for the caller to see.
+    /// Those that carry the rarest pair of a selector: whether they carry the others is for the
+    /// caller to see.
     fn rarest(&self, selector: &Labels) -> &[Idx] {
-        selector.0.iter().map(|pair| self.get(pair)).min_by_key(|found| found.len()).unwrap_or(&[])
+        selector
+            .0
+            .iter()
+            .map(|pair| self.get(pair))
+            .min_by_key(|found| found.len())
+            .unwrap_or(&[])
     }
 }
 
@@ -98,7 +105,10 @@ impl Members {
             return Some((&mut self.labelled, &object.meta.labels.0));
         }
         if let Some(service) = object.service() {
-            return Some((&mut self.selecting, service.selector.0.get(..1).unwrap_or_default()));
+            return Some((
+                &mut self.selecting,
+                service.selector.0.get(..1).unwrap_or_default(),
+            ));
         }
         template_labels(object).map(|labels| (&mut self.templates, &*labels.0))
     }
@@ -139,7 +149,9 @@ impl Graph {
         if let Some(list) = self.kinds.get_mut(&node.alias.kind) {
             list.remove(idx);
         }
-        let Some(members) = self.members.get_mut(&node.alias.namespace) else { return };
+        let Some(members) = self.members.get_mut(&node.alias.namespace) else {
+            return;
+        };
         if let Some(list) = members.of_kind(&node.alias.kind) {
             list.remove(idx);
         }
@@ -149,34 +161,67 @@ impl Graph {
     }
 
     /// Live pods of a namespace that a selector selects; an empty one selects none.
-    pub(super) fn selected(&self, namespace: &str, selector: &Labels) -> impl Iterator<Item = Idx> + '_ {
+    pub(super) fn selected(
+        &self,
+        namespace: &str,
+        selector: &Labels,
+    ) -> impl Iterator<Item = Idx> + '_ {
         let selector = selector.clone();
-        let candidates = self.members.get(namespace).map_or(&[][..], |m| m.labelled.rarest(&selector));
-        candidates.iter().copied().filter(move |i| self.get(*i).is_live() && self.get(*i).labels().contains_all(&selector))
+        let candidates = self
+            .members
+            .get(namespace)
+            .map_or(&[][..], |m| m.labelled.rarest(&selector));
+        candidates.iter().copied().filter(move |i| {
+            self.get(*i).is_live() && self.get(*i).labels().contains_all(&selector)
+        })
     }
 
     /// Live controllers of a namespace whose pods a selector selects.
-    pub fn selected_templates(&self, namespace: &str, selector: &Labels) -> impl Iterator<Item = Idx> + '_ {
+    pub fn selected_templates(
+        &self,
+        namespace: &str,
+        selector: &Labels,
+    ) -> impl Iterator<Item = Idx> + '_ {
         let selector = selector.clone();
-        let candidates = self.members.get(namespace).map_or(&[][..], |m| m.templates.rarest(&selector));
+        let candidates = self
+            .members
+            .get(namespace)
+            .map_or(&[][..], |m| m.templates.rarest(&selector));
         candidates.iter().copied().filter(move |i| {
-            self.get(*i).is_live() && self.template_labels(*i).is_some_and(|labels| labels.contains_all(&selector))
+            self.get(*i).is_live()
+                && self
+                    .template_labels(*i)
+                    .is_some_and(|labels| labels.contains_all(&selector))
         })
     }
 
     /// Live Services of a namespace that select something with these labels.
     pub fn selecting(&self, namespace: &str, labels: &Labels) -> Vec<Idx> {
-        let Some(members) = self.members.get(namespace) else { return Vec::new() };
-        let candidates = labels.0.iter().flat_map(|pair| members.selecting.get(pair).iter().copied());
+        let Some(members) = self.members.get(namespace) else {
+            return Vec::new();
+        };
+        let candidates = labels
+            .0
+            .iter()
+            .flat_map(|pair| members.selecting.get(pair).iter().copied());
         let selects = |service: &Idx| {
-            let selector = self.get(*service).object.as_deref().and_then(Object::service).map(|s| &s.selector);
+            let selector = self
+                .get(*service)
+                .object
+                .as_deref()
+                .and_then(Object::service)
+                .map(|s| &s.selector);
             self.get(*service).is_live() && selector.is_some_and(|s| labels.contains_all(s))
         };
         candidates.filter(selects).collect()
     }
 }
 
-/// Kinds that namespaces list are not listed again; leases and endpoints are as many as pods and never searched.
+/// Kinds that namespaces list are not listed again; leases and endpoints are as many as pods and
+/// never searched.
 fn is_searched(kind: &Kind) -> bool {
-    !matches!(kind, Kind::Pod | Kind::ReplicaSet | Kind::Endpoints | Kind::EndpointSlice)
+    !matches!(
+        kind,
+        Kind::Pod | Kind::ReplicaSet | Kind::Endpoints | Kind::EndpointSlice
+    )
 }

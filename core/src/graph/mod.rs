@@ -1,4 +1,5 @@
-//! The live knowledge graph of one cluster: who is who, who is tied to whom, and who belongs together.
+//! The live knowledge graph of one cluster: who is who, who is tied to whom, and who belongs
+//! together.
 
 pub mod address;
 mod component;
@@ -64,7 +65,11 @@ impl Graph {
 
     /// All resources, also closed ones and those that only others named.
     pub fn iter(&self) -> impl Iterator<Item = (Idx, &Resource)> {
-        self.nodes.iter().enumerate().map(|(i, r)| (Idx(i as u32), r)).filter(|(i, _)| !self.is_free(*i))
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(i, r)| (Idx(i as u32), r))
+            .filter(|(i, _)| !self.is_free(*i))
     }
 
     /// Whether there is such a place.
@@ -108,7 +113,9 @@ impl Graph {
     /// Live pods that were made after an instant.
     pub fn recent_pods(&self, since: crate::model::Time) -> Vec<Idx> {
         let of_all = self.members.values().flat_map(|m| m.pods.iter());
-        of_all.filter(|i| self.get(*i).created.is_some_and(|t| t > since)).collect()
+        of_all
+            .filter(|i| self.get(*i).created.is_some_and(|t| t > since))
+            .collect()
     }
 
     /// Live Services of a namespace.
@@ -141,8 +148,16 @@ impl Graph {
         self.members_of(namespace, |m| &m.hpas)
     }
 
-    fn members_of(&self, namespace: &str, list: fn(&Members) -> &Sorted) -> impl Iterator<Item = Idx> + '_ {
-        self.members.get(namespace).into_iter().flat_map(move |m| list(m).iter()).filter(|i| self.get(*i).is_live())
+    fn members_of(
+        &self,
+        namespace: &str,
+        list: fn(&Members) -> &Sorted,
+    ) -> impl Iterator<Item = Idx> + '_ {
+        self.members
+            .get(namespace)
+            .into_iter()
+            .flat_map(move |m| list(m).iter())
+            .filter(|i| self.get(*i).is_live())
     }
 
     /// Namespaces that hold pods, Services or workloads, in name order.
@@ -154,19 +169,31 @@ impl Graph {
 
     /// Valid edges out of a resource.
     pub fn out(&self, idx: Idx) -> impl Iterator<Item = (Relation, Idx)> + '_ {
-        self.get(idx).out.iter().filter(|l| l.to.is_none()).map(|l| (l.relation, l.other))
+        self.get(idx)
+            .out
+            .iter()
+            .filter(|l| l.to.is_none())
+            .map(|l| (l.relation, l.other))
     }
 
     /// Valid edges into a resource.
     pub fn incoming(&self, idx: Idx) -> impl Iterator<Item = (Relation, Idx)> + '_ {
-        self.get(idx).inc.iter().filter(|l| l.to.is_none()).map(|l| (l.relation, l.other))
+        self.get(idx)
+            .inc
+            .iter()
+            .filter(|l| l.to.is_none())
+            .map(|l| (l.relation, l.other))
     }
 }
 
 impl Graph {
     /// Live resources of a kind in the order in which they became known.
     pub fn of_kind(&self, kind: &crate::model::Kind) -> impl Iterator<Item = Idx> + '_ {
-        self.kinds.get(kind).into_iter().flat_map(Sorted::iter).filter(|i| self.get(*i).is_live())
+        self.kinds
+            .get(kind)
+            .into_iter()
+            .flat_map(Sorted::iter)
+            .filter(|i| self.get(*i).is_live())
     }
 
     /// Kinds of which state was ever seen, once per namespace.
@@ -183,6 +210,9 @@ impl Graph {
 impl Graph {
     /// The live Service or pod of an IP address.
     pub fn by_address(&self, ip: &str) -> Option<Idx> {
-        self.addresses.get(ip).copied().filter(|i| self.get(*i).is_live())
+        self.addresses
+            .get(ip)
+            .copied()
+            .filter(|i| self.get(*i).is_live())
     }
 }

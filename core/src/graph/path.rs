@@ -19,14 +19,23 @@ pub struct Step {
 }
 
 impl Graph {
-    /// Edges of either direction at a resource, with the direction: `true` when it leads out of `idx`.
+    /// Edges of either direction at a resource, with the direction: `true` when it leads out of
+    /// `idx`.
     fn around(&self, idx: Idx) -> impl Iterator<Item = (Relation, Idx, bool)> + '_ {
-        self.out(idx).map(|(r, o)| (r, o, true)).chain(self.incoming(idx).map(|(r, o)| (r, o, false)))
+        self.out(idx)
+            .map(|(r, o)| (r, o, true))
+            .chain(self.incoming(idx).map(|(r, o)| (r, o, false)))
     }
 
-    /// The shortest path between two resources of at most `max` edges, ties broken by edge order; `through` decides
-    /// which resources may lie in between.
-    pub fn path(&self, from: Idx, to: Idx, max: usize, through: impl Fn(Idx) -> bool) -> Option<Vec<Step>> {
+    /// The shortest path between two resources of at most `max` edges, ties broken by edge order;
+    /// `through` decides which resources may lie in between.
+    pub fn path(
+        &self,
+        from: Idx,
+        to: Idx,
+        max: usize,
+        through: impl Fn(Idx) -> bool,
+    ) -> Option<Vec<Step>> {
         if from == to {
             return Some(Vec::new());
         }
@@ -40,7 +49,19 @@ impl Graph {
                 if other == from || came.contains_key(&other) {
                     continue;
                 }
-                let step = if outgoing { Step { from: at, relation, to: other } } else { Step { from: other, relation, to: at } };
+                let step = if outgoing {
+                    Step {
+                        from: at,
+                        relation,
+                        to: other,
+                    }
+                } else {
+                    Step {
+                        from: other,
+                        relation,
+                        to: at,
+                    }
+                };
                 came.insert(other, step);
                 if other == to {
                     return Some(Self::trace(&came, from, to));
@@ -65,9 +86,15 @@ impl Graph {
         steps
     }
 
-    /// All resources within `max` edges of `from`, with their distance, nearest first; `through` decides which
-    /// resources are walked through. Beyond some thousands it stops: everything is near where everything shares one account.
-    pub fn within(&self, from: Idx, max: usize, through: impl Fn(Idx) -> bool) -> Vec<(Idx, usize)> {
+    /// All resources within `max` edges of `from`, with their distance, nearest first; `through`
+    /// decides which resources are walked through. Beyond some thousands it stops: everything is
+    /// near where everything shares one account.
+    pub fn within(
+        &self,
+        from: Idx,
+        max: usize,
+        through: impl Fn(Idx) -> bool,
+    ) -> Vec<(Idx, usize)> {
         let mut seen: Map<Idx, usize> = Map::default();
         seen.insert(from, 0);
         let mut order = vec![(from, 0)];

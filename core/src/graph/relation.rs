@@ -46,8 +46,8 @@ relations! {
 }
 
 impl Relation {
-    /// Whether harm travels from the edge's end to its start (`web CALLS cart`: a broken `cart` harms `web`);
-    /// otherwise from start to end (a quota harms what it limits).
+    /// Whether harm travels from the edge's end to its start (`web CALLS cart`: a broken `cart`
+    /// harms `web`); otherwise from start to end (a quota harms what it limits).
     pub fn harms_start(self) -> bool {
         !matches!(self, Self::Controls | Self::Scales | Self::Limits)
     }
@@ -68,6 +68,7 @@ impl serde::Serialize for Relation {
 impl<'de> serde::Deserialize<'de> for Relation {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let word = crate::model::Str::deserialize(d)?;
-        Self::parse(&word).ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no relation")))
+        Self::parse(&word)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no relation")))
     }
 }

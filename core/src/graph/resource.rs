@@ -5,7 +5,18 @@ use crate::model::object::{Labels, Object};
 use crate::model::{Alias, Kind, Str, Time};
 
 /// Index of a resource in its graph.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+)]
 pub struct Idx(pub(super) u32);
 
 impl Idx {
@@ -79,7 +90,11 @@ impl Resource {
 
     /// Name of the resource; its uid while the name is unknown.
     pub fn name(&self) -> &str {
-        if self.alias.name.is_empty() { self.uid.as_deref().unwrap_or("") } else { &self.alias.name }
+        if self.alias.name.is_empty() {
+            self.uid.as_deref().unwrap_or("")
+        } else {
+            &self.alias.name
+        }
     }
 
     /// Namespace; empty for cluster-scoped kinds.
@@ -89,7 +104,11 @@ impl Resource {
 
     /// When it was heard of last: its state, else what was said about it before its state arrived.
     pub fn known_at(&self) -> Time {
-        if self.updated == Time::default() { self.spoken_of } else { self.updated }
+        if self.updated == Time::default() {
+            self.spoken_of
+        } else {
+            self.updated
+        }
     }
 
     /// Whether a state record said that it exists and none said that it is gone.
@@ -99,7 +118,11 @@ impl Resource {
 
     /// Whether it is being deleted or is gone.
     pub fn is_leaving(&self) -> bool {
-        self.closed.is_some() || self.object.as_ref().is_some_and(|o| o.meta.deleting.is_some())
+        self.closed.is_some()
+            || self
+                .object
+                .as_ref()
+                .is_some_and(|o| o.meta.deleting.is_some())
     }
 
     /// Its labels; none when no state is known.
@@ -110,7 +133,9 @@ impl Resource {
 
     /// The identity that answers carry: the uid, else the alias.
     pub fn id(&self) -> String {
-        self.uid.as_deref().map_or_else(|| self.alias.to_string(), str::to_owned)
+        self.uid
+            .as_deref()
+            .map_or_else(|| self.alias.to_string(), str::to_owned)
     }
 
     /// All edges out of it with their validity.

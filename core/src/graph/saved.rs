@@ -31,10 +31,18 @@ impl Graph {
     pub fn load(input: &mut &[u8]) -> io::Result<Self> {
         let mut this = Self {
             nodes: Vec::<Resource>::deserialize(input)?,
-            by_alias: Vec::<(Alias, Idx)>::deserialize(input)?.into_iter().collect(),
-            stated: Vec::<(Str, Stated)>::deserialize(input)?.into_iter().collect(),
-            known: Vec::<(Kind, Str)>::deserialize(input)?.into_iter().collect(),
-            listed: Vec::<(Kind, Time)>::deserialize(input)?.into_iter().collect(),
+            by_alias: Vec::<(Alias, Idx)>::deserialize(input)?
+                .into_iter()
+                .collect(),
+            stated: Vec::<(Str, Stated)>::deserialize(input)?
+                .into_iter()
+                .collect(),
+            known: Vec::<(Kind, Str)>::deserialize(input)?
+                .into_iter()
+                .collect(),
+            listed: Vec::<(Kind, Time)>::deserialize(input)?
+                .into_iter()
+                .collect(),
             ..Self::default()
         };
         (this.ended, this.named, this.free) = BorshDeserialize::deserialize(input)?;
@@ -55,12 +63,20 @@ impl Graph {
             let links = n.out.iter().chain(&n.inc).map(|l| l.other);
             links.chain(n.previous).all(|i| (i.0 as usize) < len)
         };
-        let listed = self.by_alias.values().chain(&self.ended).chain(&self.named).chain(&self.free);
+        let listed = self
+            .by_alias
+            .values()
+            .chain(&self.ended)
+            .chain(&self.named)
+            .chain(&self.free);
         let stated = self.stated.values().flat_map(|(from, _, to)| [from, to]);
         if self.nodes.iter().all(of_node) && listed.chain(stated).all(|i| (i.0 as usize) < len) {
             return Ok(());
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "a resource refers to one that is not there"))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a resource refers to one that is not there",
+        ))
     }
 
     fn take_in(&mut self, idx: Idx) {
@@ -68,7 +84,9 @@ impl Graph {
             self.by_uid.insert(uid, idx);
         }
         self.edges += self.out(idx).count();
-        let Some(mut object) = self.nodes[idx.0 as usize].object.take() else { return };
+        let Some(mut object) = self.nodes[idx.0 as usize].object.take() else {
+            return;
+        };
         if let Some(sibling) = self.sibling(&object.meta) {
             Self::share_with(sibling, &mut object);
         }

@@ -14,7 +14,10 @@ pub fn groups(view: &View<'_>, symptoms: &[Symptom], reach: &Reach) -> Vec<Vec<u
     // Symptoms of one component first, so that components can be joined by representatives.
     let mut of_component: BTreeMap<ComponentId, Vec<usize>> = BTreeMap::new();
     for (i, symptom) in symptoms.iter().enumerate() {
-        of_component.entry(view.component_id(symptom.resource)).or_default().push(i);
+        of_component
+            .entry(view.component_id(symptom.resource))
+            .or_default()
+            .push(i);
     }
     for members in of_component.values() {
         for pair in members.windows(2) {
@@ -22,11 +25,16 @@ pub fn groups(view: &View<'_>, symptoms: &[Symptom], reach: &Reach) -> Vec<Vec<u
         }
     }
     // By name, not by number: numbers follow the order in which resources became known.
-    let mut hurt: Vec<(Component, ComponentId)> = of_component.keys().map(|id| (view.component_of(*id), *id)).collect();
+    let mut hurt: Vec<(Component, ComponentId)> = of_component
+        .keys()
+        .map(|id| (view.component_of(*id), *id))
+        .collect();
     hurt.sort();
     for (_, hurt) in &hurt {
         for (cause, _) in reach.upstream(*hurt) {
-            let Some(causes) = of_component.get(&cause) else { continue };
+            let Some(causes) = of_component.get(&cause) else {
+                continue;
+            };
             let is_cluster = view.component_of(cause).kind == ComponentKind::Cluster;
             if is_cluster && reach.upstream(*hurt).len() > 1 {
                 continue;
@@ -43,7 +51,10 @@ pub fn groups(view: &View<'_>, symptoms: &[Symptom], reach: &Reach) -> Vec<Vec<u
     for (_, hurt) in &hurt {
         let first = of_component[hurt][0];
         for (cause, hops) in reach.upstream(*hurt) {
-            let shares = matches!(view.component_of(cause).kind, ComponentKind::Namespace | ComponentKind::External);
+            let shares = matches!(
+                view.component_of(cause).kind,
+                ComponentKind::Namespace | ComponentKind::External
+            );
             if hops == 1 && shares && !of_component.contains_key(&cause) {
                 let other = *silent.entry(cause).or_insert(first);
                 sets.join_near(first, other);
@@ -61,7 +72,10 @@ struct Sets<'a> {
 
 impl<'a> Sets<'a> {
     fn new(symptoms: &'a [Symptom]) -> Self {
-        Self { symptoms, parent: (0..symptoms.len()).collect() }
+        Self {
+            symptoms,
+            parent: (0..symptoms.len()).collect(),
+        }
     }
 
     /// Joins the sets of two symptoms when these overlap in time, give or take fifteen minutes.

@@ -1,4 +1,5 @@
-//! The life of incidents: opened, acknowledged, resolved, reopened, merged. Every change is one transition.
+//! The life of incidents: opened, acknowledged, resolved, reopened, merged. Every change is one
+//! transition.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -17,7 +18,19 @@ pub const MEMBERS: usize = 500;
 const REMEMBERED: i64 = 24 * 60 * MINUTE;
 
 /// Where an incident stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It hurts, nobody has said that they look.
@@ -43,7 +56,14 @@ impl State {
 
     /// Reads the word used on the wire.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Open, Self::Acknowledged, Self::Resolved, Self::Reopened].into_iter().find(|s| s.as_str() == word)
+        [
+            Self::Open,
+            Self::Acknowledged,
+            Self::Resolved,
+            Self::Reopened,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == word)
     }
 }
 
@@ -101,7 +121,11 @@ pub struct Incident {
 impl Incident {
     /// The worst severity of its symptoms.
     pub fn severity(&self) -> Severity {
-        self.members.values().map(|m| m.severity).max().unwrap_or_default()
+        self.members
+            .values()
+            .map(|m| m.severity)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Whether it is neither resolved nor merged away.
@@ -112,7 +136,12 @@ impl Incident {
     fn change(&mut self, at: Time, to: State, by: &str, note: Option<&str>) {
         self.state = to;
         self.ended = (to == State::Resolved).then_some(at);
-        self.transitions.push(Transition { at, to, by: by.to_owned(), note: note.map(str::to_owned) });
+        self.transitions.push(Transition {
+            at,
+            to,
+            by: by.to_owned(),
+            note: note.map(str::to_owned),
+        });
     }
 
     /// Takes a symptom in. Returns whether it told anything new.
@@ -120,7 +149,8 @@ impl Incident {
         let full = self.members.len() >= MEMBERS;
         let Some(member) = self.members.get_mut(&symptom.key) else {
             if !full {
-                self.members.insert(symptom.key.clone(), Member::new(symptom));
+                self.members
+                    .insert(symptom.key.clone(), Member::new(symptom));
                 self.started = self.started.min(symptom.onset);
             }
             return !full;
@@ -166,16 +196,34 @@ impl Registry {
         self.incidents.get(&key)
     }
 
-    /// Takes the groups of symptoms that hurt at `now`. Returns the incident of each group, and all that changed.
-    pub fn update(&mut self, cluster: &str, symptoms: &[Symptom], groups: &[Vec<usize>], now: Time) -> (Vec<u64>, BTreeSet<u64>) {
+    /// Takes the groups of symptoms that hurt at `now`. Returns the incident of each group, and all
+    /// that changed.
+    pub fn update(
+        &mut self,
+        cluster: &str,
+        symptoms: &[Symptom],
+        groups: &[Vec<usize>],
+        now: Time,
+    ) -> (Vec<u64>, BTreeSet<u64>) {
         let mut changed = BTreeSet::new();
         let keys: Vec<u64> = groups
             .iter()
-            .map(|group| self.place(cluster, &group.iter().map(|i| &symptoms[*i]).collect::<Vec<_>>(), now, &mut changed))
+            .map(|group| {
+                self.place(
+                    cluster,
+                    &group.iter().map(|i| &symptoms[*i]).collect::<Vec<_>>(),
+                    now,
+                    &mut changed,
+                )
+            })
             .collect();
         let hurting: HashSet<&str> = symptoms.iter().map(|s| &*s.key).collect();
         for incident in self.incidents.values_mut().filter(|i| i.is_live()) {
-            for (_, member) in incident.members.iter_mut().filter(|(k, m)| m.over.is_none() && !hurting.contains(k.as_str())) {
+            for (_, member) in incident
+                .members
+                .iter_mut()
+                .filter(|(k, m)| m.over.is_none() && !hurting.contains(k.as_str()))
+            {
                 member.over = Some(now);
                 changed.insert(incident.key);
             }
@@ -184,15 +232,27 @@ impl Registry {
                 changed.insert(incident.key);
             }
         }
-        self.incidents.retain(|_, i| i.ended.is_none_or(|e| now.0 - e.0 < REMEMBERED));
+        self.incidents
+            .retain(|_, i| i.ended.is_none_or(|e| now.0 - e.0 < REMEMBERED));
         (keys, changed)
     }
 
-    /// Finds the incident of a group: the oldest that knows one of its symptoms; younger ones are merged into it.
-    fn place(&mut self, cluster: &str, group: &[&Symptom], now: Time, changed: &mut BTreeSet<u64>) -> u64 {
+    /// Finds the incident of a group: the oldest that knows one of its symptoms; younger ones are
+    /// merged into it.
+    fn place(
+        &mut self,
+        cluster: &str,
+        group: &[&Symptom],
+        now: Time,
+        changed: &mut BTreeSet<u64>,
+    ) -> u64 {
         let knows = |i: &Incident| group.iter().any(|s| i.members.contains_key(&s.key));
-        let mut known: Vec<(Time, u64)> =
-            self.incidents.values().filter(|i| i.is_live() && knows(i)).map(|i| (i.started, i.key)).collect();
+        let mut known: Vec<(Time, u64)> = self
+            .incidents
+            .values()
+            .filter(|i| i.is_live() && knows(i))
+            .map(|i| (i.started, i.key))
+            .collect();
         known.sort_unstable();
         let key = if let Some((_, oldest)) = known.first().copied() {
             for (_, younger) in known.iter().skip(1) {
@@ -218,7 +278,9 @@ impl Registry {
 
     /// The incident that these symptoms belonged to a short while ago, and whether it was reopened.
     fn reopens(&mut self, group: &[&Symptom], now: Time) -> Option<(u64, bool)> {
-        let recent = |i: &Incident| i.merged_into.is_none() && i.ended.is_some_and(|e| now.0 - e.0 <= REOPENS);
+        let recent = |i: &Incident| {
+            i.merged_into.is_none() && i.ended.is_some_and(|e| now.0 - e.0 <= REOPENS)
+        };
         let again = self
             .incidents
             .values()
@@ -227,13 +289,23 @@ impl Registry {
             .key;
         let incident = self.incidents.get_mut(&again)?;
         let ended = incident.ended.unwrap_or(now);
-        let by_person = incident.transitions.last().is_some_and(|t| t.by != "engine");
-        let is_newer = |s: &&Symptom| s.onset > ended || (s.kind != super::SymptomKind::State && s.last > ended);
+        let by_person = incident
+            .transitions
+            .last()
+            .is_some_and(|t| t.by != "engine");
+        let is_newer = |s: &&Symptom| {
+            s.onset > ended || (s.kind != super::SymptomKind::State && s.last > ended)
+        };
         // Somebody said it is over: what was seen before does not contradict.
         if by_person && !group.iter().any(is_newer) {
             return Some((again, false));
         }
-        incident.change(now, State::Reopened, "engine", Some("its symptoms still hurt or came back"));
+        incident.change(
+            now,
+            State::Reopened,
+            "engine",
+            Some("its symptoms still hurt or came back"),
+        );
         Some((again, true))
     }
 
@@ -258,10 +330,14 @@ impl Registry {
     }
 
     fn merge(&mut self, younger: u64, older: u64, now: Time) {
-        let Some(mut from) = self.incidents.remove(&younger) else { return };
+        let Some(mut from) = self.incidents.remove(&younger) else {
+            return;
+        };
         if let Some(into) = self.incidents.get_mut(&older) {
             for (key, member) in &from.members {
-                into.members.entry(key.clone()).or_insert_with(|| member.clone());
+                into.members
+                    .entry(key.clone())
+                    .or_insert_with(|| member.clone());
             }
             into.started = into.started.min(from.started);
         }
@@ -272,9 +348,13 @@ impl Registry {
 
     /// Applies what a person did. Returns whether it changed anything.
     pub fn act(&mut self, act: &Act, at: Time) -> bool {
-        let Some(incident) = self.incidents.get_mut(&act.incident) else { return false };
+        let Some(incident) = self.incidents.get_mut(&act.incident) else {
+            return false;
+        };
         let to = match act.kind {
-            ActKind::Acknowledge if matches!(incident.state, State::Open | State::Reopened) => State::Acknowledged,
+            ActKind::Acknowledge if matches!(incident.state, State::Open | State::Reopened) => {
+                State::Acknowledged
+            }
             ActKind::Resolve if incident.state != State::Resolved => State::Resolved,
             _ => return false,
         };
@@ -310,8 +390,15 @@ mod tests {
 
     fn symptom(name: &str, onset: i64) -> Symptom {
         let mut graph = Graph::default();
-        let resource =
-            graph.intern(&Subject { kind: Kind::Pod, uid: None, namespace: "shop".into(), name: name.into() }, Time(1));
+        let resource = graph.intern(
+            &Subject {
+                kind: Kind::Pod,
+                uid: None,
+                namespace: "shop".into(),
+                name: name.into(),
+            },
+            Time(1),
+        );
         Symptom {
             key: format!("Event/{name}"),
             kind: SymptomKind::Event,
@@ -328,15 +415,28 @@ mod tests {
     fn an_incident_ends_with_its_symptoms_and_comes_back_with_them() {
         let mut registry = Registry::default();
         let a = symptom("a", MINUTE);
-        let (keys, changed) = registry.update("prod", std::slice::from_ref(&a), &[vec![0]], Time(2 * MINUTE));
+        let (keys, changed) = registry.update(
+            "prod",
+            std::slice::from_ref(&a),
+            &[vec![0]],
+            Time(2 * MINUTE),
+        );
         assert_eq!(changed.len(), 1);
         registry.update("prod", &[], &[], Time(20 * MINUTE));
         assert_eq!(registry.get(keys[0]).unwrap().state, State::Resolved);
-        let (again, _) = registry.update("prod", std::slice::from_ref(&a), &[vec![0]], Time(40 * MINUTE));
+        let (again, _) = registry.update(
+            "prod",
+            std::slice::from_ref(&a),
+            &[vec![0]],
+            Time(40 * MINUTE),
+        );
         assert_eq!(again, keys);
         assert_eq!(registry.get(keys[0]).unwrap().state, State::Reopened);
         registry.update("prod", &[], &[], Time(41 * MINUTE));
-        let late = Symptom { onset: Time(90 * MINUTE), ..a };
+        let late = Symptom {
+            onset: Time(90 * MINUTE),
+            ..a
+        };
         let (new, _) = registry.update("prod", &[late], &[vec![0]], Time(90 * MINUTE));
         assert_ne!(new, keys);
     }
@@ -345,7 +445,12 @@ mod tests {
     fn a_bridge_merges_the_younger_into_the_older() {
         let mut registry = Registry::default();
         let (a, b) = (symptom("a", MINUTE), symptom("b", 2 * MINUTE));
-        let (keys, _) = registry.update("prod", &[a.clone(), b.clone()], &[vec![0], vec![1]], Time(3 * MINUTE));
+        let (keys, _) = registry.update(
+            "prod",
+            &[a.clone(), b.clone()],
+            &[vec![0], vec![1]],
+            Time(3 * MINUTE),
+        );
         let (one, _) = registry.update("prod", &[a, b], &[vec![0, 1]], Time(4 * MINUTE));
         assert_eq!(one, vec![keys[0]]);
         assert_eq!(registry.get(keys[1]).unwrap().merged_into, Some(keys[0]));
@@ -356,9 +461,17 @@ mod tests {
         let mut registry = Registry::default();
         let a = symptom("a", MINUTE);
         let (keys, _) = registry.update("prod", &[a], &[vec![0]], Time(2 * MINUTE));
-        let act = |kind| Act { incident: keys[0], kind, by: "ann".into(), note: None };
+        let act = |kind| Act {
+            incident: keys[0],
+            kind,
+            by: "ann".into(),
+            note: None,
+        };
         assert!(registry.act(&act(ActKind::Acknowledge), Time(3 * MINUTE)));
-        assert!(!registry.act(&act(ActKind::Acknowledge), Time(3 * MINUTE)), "twice changes nothing");
+        assert!(
+            !registry.act(&act(ActKind::Acknowledge), Time(3 * MINUTE)),
+            "twice changes nothing"
+        );
         assert!(registry.act(&act(ActKind::Resolve), Time(4 * MINUTE)));
         assert_eq!(registry.get(keys[0]).unwrap().transitions.len(), 3);
     }

@@ -20,7 +20,8 @@ const SHARED: usize = 5;
 /// Most resources that one look visits.
 const VISITS: usize = 2000;
 
-/// For each component that hurts, the components whose harm can reach it, with their distance in edges.
+/// For each component that hurts, the components whose harm can reach it, with their distance in
+/// edges.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
     upstream: Map<ComponentId, BTreeMap<ComponentId, usize>>,
@@ -28,24 +29,47 @@ pub struct Reach {
 
 impl Reach {
     /// Looks upstream of every symptom and every complaint.
-    pub fn new(view: &View<'_>, symptoms: &[Symptom], findings: &[Finding], complaints: &[Complaint]) -> Self {
+    pub fn new(
+        view: &View<'_>,
+        symptoms: &[Symptom],
+        findings: &[Finding],
+        complaints: &[Complaint],
+    ) -> Self {
         let mut this = Self::default();
-        let guilty: BTreeSet<Idx> =
-            findings.iter().filter(|f| f.active && f.strength >= Strength::Fair).map(|f| f.blamed).collect();
-        let mut walk = Walk { view: *view, guilty, causes: Map::default(), seen: Map::default() };
+        let guilty: BTreeSet<Idx> = findings
+            .iter()
+            .filter(|f| f.active && f.strength >= Strength::Fair)
+            .map(|f| f.blamed)
+            .collect();
+        let mut walk = Walk {
+            view: *view,
+            guilty,
+            causes: Map::default(),
+            seen: Map::default(),
+        };
         let mut looked: Map<ComponentId, Vec<Idx>> = Map::default();
-        let hurt = symptoms.iter().map(|s| s.resource).chain(findings.iter().filter(|f| f.active).map(|f| f.on));
+        let hurt = symptoms
+            .iter()
+            .map(|s| s.resource)
+            .chain(findings.iter().filter(|f| f.active).map(|f| f.on));
         for resource in hurt {
             let component = view.component_id(resource);
             let of_component = looked.entry(component).or_default();
             if of_component.len() < LOOKS && !of_component.contains(&resource) {
                 of_component.push(resource);
-                walk.up(resource, component, this.upstream.entry(component).or_default());
+                walk.up(
+                    resource,
+                    component,
+                    this.upstream.entry(component).or_default(),
+                );
             }
         }
         for complaint in complaints {
             if let Some(target) = complaint.target {
-                this.add(view.component_id(complaint.caller), view.component_id(target));
+                this.add(
+                    view.component_id(complaint.caller),
+                    view.component_id(target),
+                );
             }
         }
         for finding in findings.iter().filter(|f| f.active) {
@@ -65,14 +89,23 @@ impl Reach {
     }
 
     /// The components whose harm can reach one that hurts, with their distance.
-    pub fn upstream(&self, hurt: ComponentId) -> impl ExactSizeIterator<Item = (ComponentId, usize)> + '_ {
+    pub fn upstream(
+        &self,
+        hurt: ComponentId,
+    ) -> impl ExactSizeIterator<Item = (ComponentId, usize)> + '_ {
         static NONE: BTreeMap<ComponentId, usize> = BTreeMap::new();
-        self.upstream.get(&hurt).unwrap_or(&NONE).iter().map(|(cause, hops)| (*cause, *hops))
+        self.upstream
+            .get(&hurt)
+            .unwrap_or(&NONE)
+            .iter()
+            .map(|(cause, hops)| (*cause, *hops))
     }
 
     /// Whether the harm of a cause can reach a component that hurts.
     pub fn reaches(&self, hurt: ComponentId, cause: ComponentId) -> bool {
-        self.upstream.get(&hurt).is_some_and(|causes| causes.contains_key(&cause))
+        self.upstream
+            .get(&hurt)
+            .is_some_and(|causes| causes.contains_key(&cause))
     }
 }
 
@@ -108,7 +141,10 @@ impl Walk<'_> {
             }
             for up in &*self.around(at) {
                 let other_edges = other_edges + usize::from(!up.calls);
-                if other_edges > HOPS || self.seen.len() > VISITS || self.seen.insert(up.cause, ()).is_some() {
+                if other_edges > HOPS
+                    || self.seen.len() > VISITS
+                    || self.seen.insert(up.cause, ()).is_some()
+                {
                     continue;
                 }
                 if up.component != own {
@@ -135,7 +171,10 @@ impl Walk<'_> {
         let up = |(cause, relation): (Idx, Relation)| Up {
             cause,
             component: view.component_id(cause),
-            calls: matches!(relation, Relation::Calls | Relation::Selects | Relation::Routes | Relation::Controls),
+            calls: matches!(
+                relation,
+                Relation::Calls | Relation::Selects | Relation::Routes | Relation::Controls
+            ),
             connects: self.guilty.contains(&cause) || !connects_nothing(&view, cause),
         };
         let around: std::rc::Rc<[Up]> = all.into_iter().map(up).collect();
@@ -150,7 +189,12 @@ fn connects_nothing(view: &View<'_>, idx: Idx) -> bool {
     match node.kind() {
         Kind::Node | Kind::Namespace | Kind::ServiceAccount | Kind::StorageClass => true,
         Kind::ConfigMap | Kind::Secret => {
-            let users: BTreeSet<ComponentId> = view.graph.incoming(idx).take(64).map(|(_, i)| view.component_id(i)).collect();
+            let users: BTreeSet<ComponentId> = view
+                .graph
+                .incoming(idx)
+                .take(64)
+                .map(|(_, i)| view.component_id(i))
+                .collect();
             users.len() > SHARED
         }
         _ => node.labels().get("k8s-app") == Some("kube-dns"),

@@ -85,9 +85,24 @@ pub fn symptoms(view: &View<'_>, findings: &[Finding], complaints: &[Complaint])
             format!("alert {}", alert.name),
         ));
     }
-    for finding in findings.iter().filter(|f| f.active && f.strength >= Strength::Strong) {
-        let severity = if finding.strength == Strength::Proof { Severity::Error } else { Severity::Warning };
-        add(new(view, SymptomKind::State, finding.on, (finding.since, view.now), severity, LACKS, finding.message.clone()));
+    for finding in findings
+        .iter()
+        .filter(|f| f.active && f.strength >= Strength::Strong)
+    {
+        let severity = if finding.strength == Strength::Proof {
+            Severity::Error
+        } else {
+            Severity::Warning
+        };
+        add(new(
+            view,
+            SymptomKind::State,
+            finding.on,
+            (finding.since, view.now),
+            severity,
+            LACKS,
+            finding.message.clone(),
+        ));
     }
     unwell(view, findings, &mut add);
     let mut all: Vec<Symptom> = all.into_values().collect();
@@ -120,7 +135,11 @@ fn new(
 fn of_event(view: &View<'_>, idx: Idx, event: &Episode) -> Symptom {
     // Three repeats within five minutes raise the severity one step.
     let escalates = event.count >= 3 && event.last.0 - event.first.0 <= 5 * MINUTE;
-    let severity = if escalates { event.severity.escalated() } else { event.severity };
+    let severity = if escalates {
+        event.severity.escalated()
+    } else {
+        event.severity
+    };
     new(
         view,
         SymptomKind::Event,
@@ -134,21 +153,34 @@ fn of_event(view: &View<'_>, idx: Idx, event: &Episode) -> Symptom {
 
 /// A warning about a living object that repeats, lasts, or names something missing or a refusal.
 fn hurts(view: &View<'_>, idx: Idx, event: &Episode) -> bool {
-    if event.severity < Severity::Warning || HARMLESS.contains(&&*event.reason) || !view.still_holds(idx, event) {
+    if event.severity < Severity::Warning
+        || HARMLESS.contains(&&*event.reason)
+        || !view.still_holds(idx, event)
+    {
         return false;
     }
     let quiet = view.now.0 - event.last.0 > QUIET;
     if quiet && view.well(idx) != Some(false) {
         return false;
     }
-    let says_missing =
-        ["not found", "forbidden", "denied", "refused", "exceeded quota"].iter().any(|w| event.message.contains(w));
+    let says_missing = [
+        "not found",
+        "forbidden",
+        "denied",
+        "refused",
+        "exceeded quota",
+    ]
+    .iter()
+    .any(|w| event.message.contains(w));
     event.count >= 2 || says_missing || view.lasts(Some(event.first))
 }
 
 fn logs(view: &View<'_>, complaints: &[Complaint], add: &mut impl FnMut(Symptom)) {
-    let complaining: std::collections::BTreeSet<usize> =
-        complaints.iter().filter(|c| c.target.is_some()).map(|c| c.log).collect();
+    let complaining: std::collections::BTreeSet<usize> = complaints
+        .iter()
+        .filter(|c| c.target.is_some())
+        .map(|c| c.log)
+        .collect();
     for (i, (idx, log)) in view.episodes.logs.iter().enumerate() {
         let bad = log.severity >= Severity::Error || complaining.contains(&i);
         if !bad || view.now.0 - log.last.0 > QUIET || in_first_minute(view, *idx, log.last) {
@@ -172,7 +204,9 @@ fn logs(view: &View<'_>, complaints: &[Complaint], add: &mut impl FnMut(Symptom)
 
 /// Programs complain while they and what they call start up.
 fn in_first_minute(view: &View<'_>, idx: Idx, at: Time) -> bool {
-    let Some(pod) = view.pod(idx) else { return false };
+    let Some(pod) = view.pod(idx) else {
+        return false;
+    };
     let started = pod
         .status
         .container_statuses
@@ -183,13 +217,28 @@ fn in_first_minute(view: &View<'_>, idx: Idx, at: Time) -> bool {
     started.is_some_and(|s| at.0 - s.0 < 60 * SECOND)
 }
 
-/// Pods, claims and nodes that are not well for longer than a roll-out takes and that no finding speaks of.
+/// Pods, claims and nodes that are not well for longer than a roll-out takes and that no finding
+/// speaks of.
 fn unwell(view: &View<'_>, findings: &[Finding], add: &mut impl FnMut(Symptom)) {
-    let spoken: std::collections::BTreeSet<Idx> =
-        findings.iter().filter(|f| f.active && f.strength >= Strength::Strong).map(|f| f.on).collect();
-    for pod in view.unwell_pods().filter(|p| !spoken.contains(p) && view.lasts(view.unwell_since(*p))) {
+    let spoken: std::collections::BTreeSet<Idx> = findings
+        .iter()
+        .filter(|f| f.active && f.strength >= Strength::Strong)
+        .map(|f| f.on)
+        .collect();
+    for pod in view
+        .unwell_pods()
+        .filter(|p| !spoken.contains(p) && view.lasts(view.unwell_since(*p)))
+    {
         let since = (view.unwell_since(pod).unwrap_or(view.now), view.now);
-        add(new(view, SymptomKind::State, pod, since, Severity::Warning, LACKS, "pod is not ready".into()));
+        add(new(
+            view,
+            SymptomKind::State,
+            pod,
+            since,
+            Severity::Warning,
+            LACKS,
+            "pod is not ready".into(),
+        ));
     }
     for node in view.graph.of_kind(&Kind::Node) {
         if view.well(node) == Some(false) && !spoken.contains(&node) {

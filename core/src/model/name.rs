@@ -73,8 +73,19 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The name by which people and records refer to an object; objects re-created under it are different resources.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The name by which people and records refer to an object; objects re-created under it are
+/// different resources.
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+)]
 pub struct Alias {
     /// Kind of the object.
     pub kind: Kind,
@@ -87,8 +98,16 @@ pub struct Alias {
 impl Alias {
     /// Builds an alias; the namespace of a cluster-scoped kind is dropped.
     pub fn new(kind: Kind, namespace: impl Into<Str>, name: impl Into<Str>) -> Self {
-        let namespace = if kind.is_cluster_scoped() { "".into() } else { namespace.into() };
-        Self { kind, namespace, name: name.into() }
+        let namespace = if kind.is_cluster_scoped() {
+            "".into()
+        } else {
+            namespace.into()
+        };
+        Self {
+            kind,
+            namespace,
+            name: name.into(),
+        }
     }
 }
 

@@ -24,7 +24,15 @@ pub enum Topic {
 
 impl Topic {
     /// All topics in the order in which records of one instant are applied.
-    pub const ALL: [Self; 7] = [Self::Resource, Self::Topology, Self::Events, Self::Logs, Self::Alerts, Self::Control, Self::Dlq];
+    pub const ALL: [Self; 7] = [
+        Self::Resource,
+        Self::Topology,
+        Self::Events,
+        Self::Logs,
+        Self::Alerts,
+        Self::Control,
+        Self::Dlq,
+    ];
 
     /// The topic's name without the tenant prefix.
     pub fn as_str(self) -> &'static str {
@@ -41,13 +49,20 @@ impl Topic {
 
     /// Reads a topic's name, with or without the tenant prefix.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|t| name.strip_suffix(t.as_str()).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.')))
+        Self::ALL.into_iter().find(|t| {
+            name.strip_suffix(t.as_str())
+                .is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        })
     }
 
     /// Those that senders write to.
-    pub const INPUT: [Self; 5] = [Self::Events, Self::Logs, Self::Alerts, Self::Resource, Self::Topology];
+    pub const INPUT: [Self; 5] = [
+        Self::Events,
+        Self::Logs,
+        Self::Alerts,
+        Self::Resource,
+        Self::Topology,
+    ];
 
     /// Whether only the newest record of each key is kept, without an end in time.
     pub fn is_compacted(self) -> bool {
@@ -63,7 +78,8 @@ impl Topic {
 /// One record of one cluster.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The cluster it belongs to; empty only while the input's only cluster is still being found out.
+    /// The cluster it belongs to; empty only while the input's only cluster is still being found
+    /// out.
     pub cluster: Str,
     /// When it happened.
     pub at: Time,
@@ -82,7 +98,8 @@ pub enum Body {
     Sync {
         /// The kind that was listed.
         kind: Kind,
-        /// When the listing began; without it, it began with the first record of the kind since the last listing.
+        /// When the listing began; without it, it began with the first record of the kind since the
+        /// last listing.
         since: Option<Time>,
     },
     /// An edge that the sender knows.
@@ -109,7 +126,17 @@ pub enum Op {
 }
 
 /// What an episode is about, as far as its sender knew.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+)]
 pub struct Subject {
     /// Kind of the object.
     pub kind: Kind,

@@ -37,7 +37,8 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Reads a severity word in any of the spellings that senders use; `None` when it is none of them.
+    /// Reads a severity word in any of the spellings that senders use; `None` when it is none of
+    /// them.
     pub fn parse(word: &str) -> Option<Self> {
         let mut lower = [0_u8; 16];
         let word = word.trim().as_bytes();

@@ -12,17 +12,20 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Text that is shared: cloning copies a pointer, and short texts that were read a moment ago are not read anew.
+/// Text that is shared: cloning copies a pointer, and short texts that were read a moment ago are
+/// not read anew.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Str(Arc<str>);
 
-/// Longest text that is looked for among those read before, in bytes: names, labels and words of the API are shorter.
+/// Longest text that is looked for among those read before, in bytes: names, labels and words of
+/// the API are shorter.
 const SHORT: usize = 64;
 /// How many texts a thread remembers.
 const REMEMBERED: usize = 1 << 13;
 
 thread_local! {
-    /// Texts read before, each in the one place that its hash gives it; newer ones take the place of older ones.
+    /// Texts read before, each in the one place that its hash gives it; newer ones take the place
+    /// of older ones.
     static READ: RefCell<Vec<Option<Arc<str>>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -5,7 +5,19 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant in microseconds since 1970-01-01T00:00:00Z.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+)]
 pub struct Time(pub i64);
 
 /// One second in microseconds.
@@ -43,14 +55,23 @@ impl Time {
     }
 }
 
-/// `2026-01-01T10:00:03[.ffffff]Z` without the general parser: nearly every record has exactly this form.
+/// `2026-01-01T10:00:03[.ffffff]Z` without the general parser: nearly every record has exactly this
+/// form.
 fn fast_utc(b: &[u8]) -> Option<i64> {
-    if b.len() < 20 || b.last() != Some(&b'Z') || b[4] != b'-' || b[7] != b'-' || b[10] != b'T' || b[13] != b':' || b[16] != b':'
+    if b.len() < 20
+        || b.last() != Some(&b'Z')
+        || b[4] != b'-'
+        || b[7] != b'-'
+        || b[10] != b'T'
+        || b[13] != b':'
+        || b[16] != b':'
     {
         return None;
     }
     let num = |from: usize, to: usize| {
-        b[from..to].iter().try_fold(0_i64, |n, c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
+        b[from..to].iter().try_fold(0_i64, |n, c| {
+            c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0'))
+        })
     };
     let (year, month, day) = (num(0, 4)?, num(5, 7)?, num(8, 10)?);
     let (hour, minute, second) = (num(11, 13)?, num(14, 16)?, num(17, 19)?);
@@ -60,7 +81,12 @@ fn fast_utc(b: &[u8]) -> Option<i64> {
         2 => 28,
         _ => 31,
     };
-    if !(1..=12).contains(&month) || !(1..=month_days).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+    if !(1..=12).contains(&month)
+        || !(1..=month_days).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
         return None;
     }
     let mut micros = 0;
@@ -105,8 +131,12 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
         // Our own times: the epoch is one of them, unlike in what the API writes.
-        let read = |t: &str| Time::parse(t).or_else(|| Some(Self(t.parse::<jiff::Timestamp>().ok()?.as_microsecond())));
-        read(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not an RFC 3339 time")))
+        let read = |t: &str| {
+            Time::parse(t)
+                .or_else(|| Some(Self(t.parse::<jiff::Timestamp>().ok()?.as_microsecond())))
+        };
+        read(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not an RFC 3339 time")))
     }
 }
 

@@ -20,7 +20,11 @@ pub struct Watched {
 impl Watched {
     /// `apiVersion` of its objects.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// Path of the list of all its objects.
@@ -30,11 +34,23 @@ impl Watched {
     }
 }
 
-const fn state(group: &'static str, version: &'static str, plural: &'static str, kind: &'static str) -> Watched {
-    Watched { group, version, plural, kind, topic: Topic::Resource }
+const fn state(
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+) -> Watched {
+    Watched {
+        group,
+        version,
+        plural,
+        kind,
+        topic: Topic::Resource,
+    }
 }
 
-/// Every kind that the agent watches. Events are served under two groups as the same objects: one is watched.
+/// Every kind that the agent watches. Events are served under two groups as the same objects: one
+/// is watched.
 pub const WATCHED: &[Watched] = &[
     state("", "v1", "namespaces", "Namespace"),
     state("", "v1", "nodes", "Node"),
@@ -54,17 +70,43 @@ pub const WATCHED: &[Watched] = &[
     state("apps", "v1", "daemonsets", "DaemonSet"),
     state("batch", "v1", "jobs", "Job"),
     state("batch", "v1", "cronjobs", "CronJob"),
-    state("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
-    state("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+    state(
+        "autoscaling",
+        "v2",
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+    ),
+    state(
+        "policy",
+        "v1",
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+    ),
     state("networking.k8s.io", "v1", "ingresses", "Ingress"),
     state("networking.k8s.io", "v1", "ingressclasses", "IngressClass"),
-    state("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+    state(
+        "networking.k8s.io",
+        "v1",
+        "networkpolicies",
+        "NetworkPolicy",
+    ),
     state("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
     state("storage.k8s.io", "v1", "storageclasses", "StorageClass"),
-    state("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass"),
+    state(
+        "scheduling.k8s.io",
+        "v1",
+        "priorityclasses",
+        "PriorityClass",
+    ),
     state("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass"),
     state("coordination.k8s.io", "v1", "leases", "Lease"),
-    Watched { group: "", version: "v1", plural: "events", kind: "Event", topic: Topic::Events },
+    Watched {
+        group: "",
+        version: "v1",
+        plural: "events",
+        kind: "Event",
+        topic: Topic::Events,
+    },
 ];
 
 #[cfg(test)]
@@ -74,10 +116,20 @@ mod tests {
 
     #[test]
     fn every_kind_that_is_read_is_watched() {
-        let known: Vec<Kind> = WATCHED.iter().filter(|w| w.topic == Topic::Resource).map(|w| Kind::parse(w.kind)).collect();
-        assert!(known.iter().all(|k| !matches!(k, Kind::Other(_))), "a misspelt kind");
+        let known: Vec<Kind> = WATCHED
+            .iter()
+            .filter(|w| w.topic == Topic::Resource)
+            .map(|w| Kind::parse(w.kind))
+            .collect();
+        assert!(
+            known.iter().all(|k| !matches!(k, Kind::Other(_))),
+            "a misspelt kind"
+        );
         // Endpoints tell what slices tell; external things are no objects.
-        for kind in Kind::ALL.iter().filter(|k| !matches!(k, Kind::Endpoints | Kind::External)) {
+        for kind in Kind::ALL
+            .iter()
+            .filter(|k| !matches!(k, Kind::Endpoints | Kind::External))
+        {
             assert!(known.contains(kind), "{kind}");
         }
     }

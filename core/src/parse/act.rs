@@ -24,9 +24,18 @@ struct Wire {
     fault_type: Option<String>,
 }
 
-pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+pub(super) fn parse(
+    text: &str,
+    context: &Context<'_>,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let wire: Wire = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
-    let bad = |what: &str| Reject::new(Reason::UnknownShape, format!("control record `{}`: {what}", wire.kind));
+    let bad = |what: &str| {
+        Reject::new(
+            Reason::UnknownShape,
+            format!("control record `{}`: {what}", wire.kind),
+        )
+    };
     let body = if wire.kind == "tick" {
         Body::Tick
     } else {
@@ -34,7 +43,11 @@ pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) ->
             "acknowledge" => ActKind::Acknowledge,
             "resolve" => ActKind::Resolve,
             "feedback" => ActKind::Feedback {
-                component: wire.component.as_deref().ok_or_else(|| bad("needs `component`"))?.into(),
+                component: wire
+                    .component
+                    .as_deref()
+                    .ok_or_else(|| bad("needs `component`"))?
+                    .into(),
                 fault_type: wire.fault_type.as_deref().map(Into::into),
             },
             _ => return Err(bad("is not a known type")),
@@ -47,7 +60,12 @@ pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) ->
             note: wire.note.as_deref().map(Into::into),
         }))
     };
-    out.push(Record { cluster: cluster(wire.cluster.as_deref(), context)?, at: wire.at, sequence: None, body });
+    out.push(Record {
+        cluster: cluster(wire.cluster.as_deref(), context)?,
+        at: wire.at,
+        sequence: None,
+        body,
+    });
     Ok(())
 }
 
@@ -72,7 +90,10 @@ pub fn encode(record: &Record) -> Option<Vec<u8>> {
             wire.kind = match &act.kind {
                 ActKind::Acknowledge => "acknowledge",
                 ActKind::Resolve => "resolve",
-                ActKind::Feedback { component, fault_type } => {
+                ActKind::Feedback {
+                    component,
+                    fault_type,
+                } => {
                     wire.component = Some(component.to_string());
                     wire.fault_type = fault_type.as_deref().map(Into::into);
                     "feedback"

@@ -35,27 +35,60 @@ struct Element<'a> {
     cluster: Option<Text<'a>>,
 }
 
-pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+pub(super) fn parse(
+    text: &str,
+    context: &Context<'_>,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     check_tenant(given(wire.element.client_id.as_ref()), context)?;
     let outer = given(wire.element.cluster.as_ref());
     match &wire.alerts {
         Some(alerts) => alerts.iter().try_for_each(|a| push(a, outer, context, out)),
-        None if wire.element.starts_at.is_some() || !wire.element.labels.is_empty() => push(&wire.element, outer, context, out),
-        None => Err(Reject::new(Reason::UnknownShape, "an alert needs `alerts`, or `labels` and `startsAt`")),
+        None if wire.element.starts_at.is_some() || !wire.element.labels.is_empty() => {
+            push(&wire.element, outer, context, out)
+        }
+        None => Err(Reject::new(
+            Reason::UnknownShape,
+            "an alert needs `alerts`, or `labels` and `startsAt`",
+        )),
     }
 }
 
-fn push(element: &Element<'_>, outer: Option<&str>, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+fn push(
+    element: &Element<'_>,
+    outer: Option<&str>,
+    context: &Context<'_>,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let labels = &element.labels;
-    let starts = element.starts_at.as_ref().and_then(|t| Time::parse(&t.0)).unwrap_or(context.received_at);
-    let firing = element.status.as_ref().is_none_or(|s| !s.0.eq_ignore_ascii_case("resolved"));
+    let starts = element
+        .starts_at
+        .as_ref()
+        .and_then(|t| Time::parse(&t.0))
+        .unwrap_or(context.received_at);
+    let firing = element
+        .status
+        .as_ref()
+        .is_none_or(|s| !s.0.eq_ignore_ascii_case("resolved"));
     let ends = element.ends_at.as_ref().and_then(|t| Time::parse(&t.0));
     // A resolution happens when the alert ended; an onset when it started.
-    let at = if firing { starts } else { ends.filter(|e| *e >= starts).unwrap_or(context.received_at.max(starts)) };
-    let cluster = cluster(given(element.cluster.as_ref()).or(outer).or(labels.get("cluster")).or(context.cluster), context)?;
+    let at = if firing {
+        starts
+    } else {
+        ends.filter(|e| *e >= starts)
+            .unwrap_or(context.received_at.max(starts))
+    };
+    let cluster = cluster(
+        given(element.cluster.as_ref())
+            .or(outer)
+            .or(labels.get("cluster"))
+            .or(context.cluster),
+        context,
+    )?;
     let name = labels.get("alertname").unwrap_or("");
-    let fingerprint = given(element.fingerprint.as_ref()).map_or_else(|| hash(labels), str::to_owned);
+    let fingerprint =
+        given(element.fingerprint.as_ref()).map_or_else(|| hash(labels), str::to_owned);
     out.push(Record {
         cluster,
         at,
@@ -65,7 +98,10 @@ fn push(element: &Element<'_>, outer: Option<&str>, context: &Context<'_>, out: 
             starts,
             firing,
             name: name.into(),
-            severity: labels.get("severity").and_then(Severity::parse).unwrap_or(Severity::Warning),
+            severity: labels
+                .get("severity")
+                .and_then(Severity::parse)
+                .unwrap_or(Severity::Warning),
             subject: subject(labels),
             annotations: element.annotations.clone(),
             labels: element.labels.clone(),
@@ -78,8 +114,8 @@ fn hash(labels: &Labels) -> String {
     format!("{:08x}", crc32c::crc32c(labels.to_text().as_bytes()))
 }
 
-/// What labels call each kind, in the order in which they say most. Exporters put words of their own around these:
-/// `k8s_pod_name`, `kubernetes_namespace`, `destination_workload`.
+/// What labels call each kind, in the order in which they say most. Exporters put words of their
+/// own around these: `k8s_pod_name`, `kubernetes_namespace`, `destination_workload`.
 const BY_LABEL: [(&str, Kind); 19] = [
     ("pod", Kind::Pod),
     ("deployment", Kind::Deployment),
@@ -102,36 +138,74 @@ const BY_LABEL: [(&str, Kind); 19] = [
     ("namespace", Kind::Namespace),
 ];
 /// Words around the one that counts. Of two ends of a connection the one that was called is meant.
-const AROUND: [&str; 7] = ["k8s_", "kubernetes_", "kube_", "exported_", "destination_", "dest_", "label_"];
+const AROUND: [&str; 7] = [
+    "k8s_",
+    "kubernetes_",
+    "kube_",
+    "exported_",
+    "destination_",
+    "dest_",
+    "label_",
+];
 
 /// The word of a label's name that says which kind it names.
 fn kind_word(label: &str) -> &str {
-    let inner = AROUND.iter().find_map(|word| label.strip_prefix(word)).unwrap_or(label);
+    let inner = AROUND
+        .iter()
+        .find_map(|word| label.strip_prefix(word))
+        .unwrap_or(label);
     let plain = inner.strip_suffix("_name").unwrap_or(inner);
-    if BY_LABEL.iter().any(|(word, _)| *word == inner) { inner } else { plain }
+    if BY_LABEL.iter().any(|(word, _)| *word == inner) {
+        inner
+    } else {
+        plain
+    }
 }
 
 /// What a container is called by its path: `/k8s/<namespace>/<pod>/<container>`.
 fn by_path(labels: &Labels) -> Option<Subject> {
-    let path = labels.get("container_id").or(labels.get("id"))?.strip_prefix("/k8s/")?;
+    let path = labels
+        .get("container_id")
+        .or(labels.get("id"))?
+        .strip_prefix("/k8s/")?;
     let mut parts = path.split('/');
     let (namespace, pod) = (parts.next()?, parts.next()?);
-    Some(Subject { kind: Kind::Pod, uid: None, namespace: namespace.into(), name: pod.into() })
+    Some(Subject {
+        kind: Kind::Pod,
+        uid: None,
+        namespace: namespace.into(),
+        name: pod.into(),
+    })
 }
 
 /// The first of pod, workload kinds, service, node or instance, namespace that the labels name.
 fn subject(labels: &Labels) -> Subject {
     let named = |word: &str| {
         let exact = labels.get(word).filter(|v| !v.is_empty());
-        exact.or_else(|| labels.iter().find(|(k, v)| kind_word(k) == word && !v.is_empty()).map(|(_, v)| v))
+        exact.or_else(|| {
+            labels
+                .iter()
+                .find(|(k, v)| kind_word(k) == word && !v.is_empty())
+                .map(|(_, v)| v)
+        })
     };
     if let Some(subject) = by_path(labels) {
         return subject;
     }
-    let ends = ["destination_workload_namespace", "destination_service_namespace", "destination_namespace"];
-    let called = labels.get("destination_workload").or(labels.get("destination_service")).is_some();
+    let ends = [
+        "destination_workload_namespace",
+        "destination_service_namespace",
+        "destination_namespace",
+    ];
+    let called = labels
+        .get("destination_workload")
+        .or(labels.get("destination_service"))
+        .is_some();
     let of_end = ends.iter().find_map(|l| labels.get(l)).filter(|_| called);
-    let namespace = of_end.or_else(|| labels.get("namespace")).or_else(|| named("namespace")).unwrap_or("");
+    let namespace = of_end
+        .or_else(|| labels.get("namespace"))
+        .or_else(|| named("namespace"))
+        .unwrap_or("");
     for (label, kind) in BY_LABEL {
         if let Some(value) = named(label) {
             let value = match label {
@@ -140,9 +214,23 @@ fn subject(labels: &Labels) -> Subject {
                 "service" => value.split('.').next().unwrap_or(value),
                 _ => value,
             };
-            let namespace = if kind.is_cluster_scoped() { "" } else { namespace };
-            return Subject { kind, uid: None, namespace: namespace.into(), name: Str::from(value) };
+            let namespace = if kind.is_cluster_scoped() {
+                ""
+            } else {
+                namespace
+            };
+            return Subject {
+                kind,
+                uid: None,
+                namespace: namespace.into(),
+                name: Str::from(value),
+            };
         }
     }
-    Subject { kind: Kind::Other("Cluster".into()), uid: None, namespace: Str::default(), name: Str::default() }
+    Subject {
+        kind: Kind::Other("Cluster".into()),
+        uid: None,
+        namespace: Str::default(),
+        name: Str::default(),
+    }
 }

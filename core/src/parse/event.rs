@@ -1,4 +1,5 @@
-//! Kubernetes events: normalized, `v1`, `events.k8s.io/v1`, and as kubernetes-event-exporter sends them.
+//! Kubernetes events: normalized, `v1`, `events.k8s.io/v1`, and as kubernetes-event-exporter sends
+//! them.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -82,13 +83,22 @@ struct SeriesWire<'a> {
     last: Option<Text<'a>>,
 }
 
-pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+pub(super) fn parse(
+    text: &str,
+    context: &Context<'_>,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     if let Some(items) = &wire.items {
-        return items.iter().try_for_each(|item| parse(item.get(), context, out));
+        return items
+            .iter()
+            .try_for_each(|item| parse(item.get(), context, out));
     }
     check_tenant(given(wire.client_id.as_ref()), context)?;
-    let subject = [&wire.subject, &wire.involved_object, &wire.regarding].into_iter().flatten().find_map(RefWire::subject);
+    let subject = [&wire.subject, &wire.involved_object, &wire.regarding]
+        .into_iter()
+        .flatten()
+        .find_map(RefWire::subject);
     let Some(mut subject) = subject else {
         return Err(Reject::new(
             Reason::UnknownShape,
@@ -101,7 +111,9 @@ pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) ->
         subject.uid = None;
     }
     if subject.namespace.is_empty() && !subject.kind.is_cluster_scoped() {
-        subject.namespace = given(meta.and_then(|m| m.namespace.as_ref())).unwrap_or("").into();
+        subject.namespace = given(meta.and_then(|m| m.namespace.as_ref()))
+            .unwrap_or("")
+            .into();
     }
     let series = wire.series.as_ref();
     let last = first_time([
@@ -121,14 +133,29 @@ pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) ->
         wire.micro_time.as_ref(),
         wire.event_time.as_ref(),
     ]);
-    let count = [wire.count, series.map_or(Count(None), |s| s.count), wire.deprecated_count].into_iter().find(|c| c.0.is_some());
-    let word = given(wire.severity.as_ref()).or(given(wire.event_type.as_ref())).unwrap_or("Normal");
+    let count = [
+        wire.count,
+        series.map_or(Count(None), |s| s.count),
+        wire.deprecated_count,
+    ]
+    .into_iter()
+    .find(|c| c.0.is_some());
+    let word = given(wire.severity.as_ref())
+        .or(given(wire.event_type.as_ref()))
+        .unwrap_or("Normal");
     let id = given(wire.event_id.as_ref()).or(given(meta.and_then(|m| m.uid.as_ref())));
-    let message = given(wire.message.as_ref()).or(given(wire.note.as_ref())).unwrap_or("");
+    let message = given(wire.message.as_ref())
+        .or(given(wire.note.as_ref()))
+        .unwrap_or("");
     out.push(Record {
-        cluster: cluster(given(wire.cluster.as_ref()).or(given(wire.cluster_name.as_ref())), context)?,
+        cluster: cluster(
+            given(wire.cluster.as_ref()).or(given(wire.cluster_name.as_ref())),
+            context,
+        )?,
         at: last,
-        sequence: given(wire.src.as_ref()).zip(wire.seq.0).map(|(s, n)| (Str::from(s), n)),
+        sequence: given(wire.src.as_ref())
+            .zip(wire.seq.0)
+            .map(|(s, n)| (Str::from(s), n)),
         body: Body::Event(Box::new(Episode {
             id: id.map(Str::from),
             first: first.unwrap_or(last).min(last),

@@ -54,23 +54,40 @@ struct KubernetesWire<'a> {
     container_name: Option<Text<'a>>,
 }
 
-pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+pub(super) fn parse(
+    text: &str,
+    context: &Context<'_>,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     check_tenant(given(wire.client_id.as_ref()), context)?;
     let Some(subject) = subject(&wire) else {
-        return Err(Reject::new(Reason::UnknownShape, "a log line needs `subject`, `pod_name` or `kubernetes.pod_name`"));
+        return Err(Reject::new(
+            Reason::UnknownShape,
+            "a log line needs `subject`, `pod_name` or `kubernetes.pod_name`",
+        ));
     };
-    let at = first_time([wire.event_time.as_ref(), wire.timestamp.as_ref()]).unwrap_or(context.received_at);
+    let at = first_time([wire.event_time.as_ref(), wire.timestamp.as_ref()])
+        .unwrap_or(context.received_at);
     let message = given(wire.message.as_ref()).unwrap_or("");
-    let severity = given(wire.severity.as_ref()).and_then(Severity::parse).unwrap_or_else(|| log_severity::of(message));
+    let severity = given(wire.severity.as_ref())
+        .and_then(Severity::parse)
+        .unwrap_or_else(|| log_severity::of(message));
     // Below WARNING only the number of lines counts: their text is not copied.
-    let message = if severity >= Severity::Warning { Str::from(super::mask::line(message)) } else { Str::default() };
+    let message = if severity >= Severity::Warning {
+        Str::from(super::mask::line(message))
+    } else {
+        Str::default()
+    };
     let kubernetes = wire.kubernetes.as_ref();
-    let container = given(wire.container.as_ref()).or(given(kubernetes.and_then(|k| k.container_name.as_ref())));
+    let container = given(wire.container.as_ref())
+        .or(given(kubernetes.and_then(|k| k.container_name.as_ref())));
     out.push(Record {
         cluster: cluster(given(wire.cluster.as_ref()), context)?,
         at,
-        sequence: given(wire.src.as_ref()).zip(wire.seq.0).map(|(s, n)| (Str::from(s), n)),
+        sequence: given(wire.src.as_ref())
+            .zip(wire.seq.0)
+            .map(|(s, n)| (Str::from(s), n)),
         body: Body::Log(Box::new(LogLine {
             first: first_time([wire.first_time.as_ref()]).unwrap_or(at).min(at),
             count: wire.count.at_least_one(),
@@ -88,12 +105,23 @@ fn subject(wire: &Wire<'_>) -> Option<Subject> {
         return Some(subject);
     }
     let k = wire.kubernetes.as_ref();
-    let pick = |flat: &Option<Text<'_>>, nested: Option<&Text<'_>>| given(flat.as_ref()).or(given(nested)).map(Str::from);
+    let pick = |flat: &Option<Text<'_>>, nested: Option<&Text<'_>>| {
+        given(flat.as_ref()).or(given(nested)).map(Str::from)
+    };
     let uid = pick(&wire.pod_uid, k.and_then(|k| k.pod_uid.as_ref()));
     let name = pick(&wire.pod_name, k.and_then(|k| k.pod_name.as_ref()));
     if uid.is_none() && name.is_none() {
         return None;
     }
-    let namespace = pick(&wire.pod_namespace, k.and_then(|k| k.pod_namespace.as_ref())).unwrap_or_default();
-    Some(Subject { kind: Kind::Pod, uid, namespace, name: name.unwrap_or_default() })
+    let namespace = pick(
+        &wire.pod_namespace,
+        k.and_then(|k| k.pod_namespace.as_ref()),
+    )
+    .unwrap_or_default();
+    Some(Subject {
+        kind: Kind::Pod,
+        uid,
+        namespace,
+        name: name.unwrap_or_default(),
+    })
 }

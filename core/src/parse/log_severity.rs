@@ -2,15 +2,19 @@
 
 use crate::model::Severity;
 
-/// How far into a line a level is looked for, in bytes: levels stand near the start in every common layout.
+/// How far into a line a level is looked for, in bytes: levels stand near the start in every common
+/// layout.
 const HEAD: usize = 240;
 
-/// Derives the severity from the line: a `level` field in JSON or logfmt, klog's first letter, a level word in
-/// capitals or brackets, else words that only failures have.
+/// Derives the severity from the line: a `level` field in JSON or logfmt, klog's first letter, a
+/// level word in capitals or brackets, else words that only failures have.
 pub fn of(line: &str) -> Severity {
     let bytes = line.as_bytes();
     let head = &bytes[..bytes.len().min(HEAD)];
-    klog(bytes).or_else(|| field(bytes)).or_else(|| word(head)).unwrap_or_else(|| content(line))
+    klog(bytes)
+        .or_else(|| field(bytes))
+        .or_else(|| word(head))
+        .unwrap_or_else(|| content(line))
 }
 
 /// `E0102 15:04:05.000000 …`, as klog and glog write it.
@@ -30,14 +34,36 @@ fn klog(b: &[u8]) -> Option<Severity> {
 /// `"level":"error"`, `"severity": "ERROR"`, `level=error`, `lvl=warn`.
 fn field(b: &[u8]) -> Option<Severity> {
     let mut from = 0;
-    while let Some(at) = b[from..].iter().position(|c| matches!(c, b'=' | b':')).map(|p| p + from) {
-        let key_end = b[..at].iter().rposition(|c| !matches!(c, b'"' | b' ')).map_or(0, |p| p + 1);
+    while let Some(at) = b[from..]
+        .iter()
+        .position(|c| matches!(c, b'=' | b':'))
+        .map(|p| p + from)
+    {
+        let key_end = b[..at]
+            .iter()
+            .rposition(|c| !matches!(c, b'"' | b' '))
+            .map_or(0, |p| p + 1);
         let key = &b[..key_end];
-        let is_level = [&b"level"[..], b"severity", b"lvl", b"levelname", b"LEVEL", b"Level"].iter().any(|k| key.ends_with(k));
+        let is_level = [
+            &b"level"[..],
+            b"severity",
+            b"lvl",
+            b"levelname",
+            b"LEVEL",
+            b"Level",
+        ]
+        .iter()
+        .any(|k| key.ends_with(k));
         if is_level {
             let rest = &b[at + 1..];
-            let start = rest.iter().position(|c| !matches!(c, b'"' | b' ')).unwrap_or(rest.len());
-            let len = rest[start..].iter().position(|c| !c.is_ascii_alphabetic()).unwrap_or(rest.len() - start);
+            let start = rest
+                .iter()
+                .position(|c| !matches!(c, b'"' | b' '))
+                .unwrap_or(rest.len());
+            let len = rest[start..]
+                .iter()
+                .position(|c| !c.is_ascii_alphabetic())
+                .unwrap_or(rest.len() - start);
             let word = std::str::from_utf8(&rest[start..start + len]).ok()?;
             if let Some(severity) = Severity::parse(word) {
                 return Some(severity);
@@ -48,19 +74,34 @@ fn field(b: &[u8]) -> Option<Severity> {
     None
 }
 
-/// The first token that is a level in capitals (`ERROR`, `[WARN]`, `INFO:`) or in brackets in any case (`[error]`).
+/// The first token that is a level in capitals (`ERROR`, `[WARN]`, `INFO:`) or in brackets in any
+/// case (`[error]`).
 fn word(head: &[u8]) -> Option<Severity> {
     let mut start = 0;
     while start < head.len() {
-        let Some(from) = head[start..].iter().position(u8::is_ascii_alphabetic).map(|p| p + start) else { break };
-        let end = head[from..].iter().position(|c| !c.is_ascii_alphanumeric()).map_or(head.len(), |p| p + from);
+        let Some(from) = head[start..]
+            .iter()
+            .position(u8::is_ascii_alphabetic)
+            .map(|p| p + start)
+        else {
+            break;
+        };
+        let end = head[from..]
+            .iter()
+            .position(|c| !c.is_ascii_alphanumeric())
+            .map_or(head.len(), |p| p + from);
         let token = &head[from..end];
         let bracketed = from > 0
             && matches!(head[from - 1], b'[' | b'<' | b'(')
-            && head.get(end).is_some_and(|c| matches!(c, b']' | b'>' | b')'));
-        if (3..=11).contains(&token.len()) && (bracketed || token.iter().all(u8::is_ascii_uppercase)) {
+            && head
+                .get(end)
+                .is_some_and(|c| matches!(c, b']' | b'>' | b')'));
+        if (3..=11).contains(&token.len())
+            && (bracketed || token.iter().all(u8::is_ascii_uppercase))
+        {
             let text = std::str::from_utf8(token).ok()?;
-            // `ALERT` and `LOG` in capitals are words of ordinary text and of PostgreSQL; both read as their meaning.
+            // `ALERT` and `LOG` in capitals are words of ordinary text and of PostgreSQL; both read
+            // as their meaning.
             if let Some(severity) = Severity::parse(text) {
                 return Some(severity);
             }
@@ -72,7 +113,11 @@ fn word(head: &[u8]) -> Option<Severity> {
 
 fn content(line: &str) -> Severity {
     let starts = |p: &str| line.starts_with(p);
-    if starts("panic:") || starts("fatal error:") || starts("Traceback (most recent call last)") || starts("fatal:") {
+    if starts("panic:")
+        || starts("fatal error:")
+        || starts("Traceback (most recent call last)")
+        || starts("fatal:")
+    {
         return Severity::Fatal;
     }
     let first_words = line.get(..line.len().min(120)).unwrap_or(line);
@@ -102,12 +147,24 @@ mod tests {
     #[test]
     fn levels_are_found_in_common_layouts() {
         for (line, severity) in [
-            ("E0102 15:04:05.000000       1 controller.go:114] oops", Severity::Error),
-            (r#"{"time":"2026-01-01","level":"warn","msg":"x"}"#, Severity::Warning),
+            (
+                "E0102 15:04:05.000000       1 controller.go:114] oops",
+                Severity::Error,
+            ),
+            (
+                r#"{"time":"2026-01-01","level":"warn","msg":"x"}"#,
+                Severity::Warning,
+            ),
             (r#"{"severity": "ERROR", "message": "x"}"#, Severity::Error),
             ("time=x level=error msg=y", Severity::Error),
-            ("2026-01-01 10:00:00.000 UTC [1] FATAL:  password authentication failed", Severity::Fatal),
-            ("2026-01-01 10:00:00,000 INFO [main] no ERROR here", Severity::Info),
+            (
+                "2026-01-01 10:00:00.000 UTC [1] FATAL:  password authentication failed",
+                Severity::Fatal,
+            ),
+            (
+                "2026-01-01 10:00:00,000 INFO [main] no ERROR here",
+                Severity::Info,
+            ),
             ("[error] 7#7: *1 connect() failed", Severity::Error),
             ("panic: runtime error: index out of range", Severity::Fatal),
             ("GET /healthz 200", Severity::Info),

@@ -1,4 +1,5 @@
-//! Secrets are masked before anything is stored: passwords, tokens and the user part of connection strings.
+//! Secrets are masked before anything is stored: passwords, tokens and the user part of connection
+//! strings.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -33,8 +34,15 @@ const WORDS: [&str; 19] = [
 ];
 
 static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| build(&[&WORDS[..], &["://"]].concat()));
-static NAMES: LazyLock<AhoCorasick> =
-    LazyLock::new(|| build(&[&WORDS[..], &["credential", "auth_key", "_key", "_pass", "dsn"]].concat()));
+static NAMES: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    build(
+        &[
+            &WORDS[..],
+            &["credential", "auth_key", "_key", "_pass", "dsn"],
+        ]
+        .concat(),
+    )
+});
 
 fn build(words: &[&str]) -> AhoCorasick {
     // The words are constants of plain ASCII: building cannot fail.
@@ -53,7 +61,11 @@ pub fn line(text: &str) -> Cow<'_, str> {
         if found.start() < done {
             continue;
         }
-        let range = if &text[found.range()] == "://" { userinfo(text, found.end()) } else { value(text, found.end()) };
+        let range = if &text[found.range()] == "://" {
+            userinfo(text, found.end())
+        } else {
+            value(text, found.end())
+        };
         if let Some((from, to)) = range {
             out.push_str(&text[done..from]);
             out.push_str(MASK);
@@ -70,21 +82,28 @@ pub fn line(text: &str) -> Cow<'_, str> {
 /// `user:password` between `://` and `@`.
 fn userinfo(text: &str, from: usize) -> Option<(usize, usize)> {
     let rest = &text[from..];
-    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '?' | '<')).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '?' | '<'))
+        .unwrap_or(rest.len());
     let at = rest[..end].rfind('@')?;
     (at > 0 && &rest[..at] != MASK).then_some((from, from + at))
 }
 
-/// The value behind a secret's name: `password=x`, `"token": "x"`, `Authorization: Bearer x`, `bearer x`.
+/// The value behind a secret's name: `password=x`, `"token": "x"`, `Authorization: Bearer x`,
+/// `bearer x`.
 fn value(text: &str, from: usize) -> Option<(usize, usize)> {
     let rest = &text[from..];
     let named = text[..from].to_ascii_lowercase();
     let bearer = named.ends_with("bearer");
-    let mut skip = rest.find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' ')).unwrap_or(rest.len());
+    let mut skip = rest
+        .find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' '))
+        .unwrap_or(rest.len());
     let after = &rest[skip..];
     if after.starts_with(['=', ':']) {
         skip += 1;
-        let quotes = rest[skip..].find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' ')).unwrap_or(0);
+        let quotes = rest[skip..]
+            .find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' '))
+            .unwrap_or(0);
         skip += quotes;
         for scheme in ["Bearer ", "bearer ", "Basic ", "basic "] {
             if rest[skip..].starts_with(scheme) {
@@ -94,13 +113,21 @@ fn value(text: &str, from: usize) -> Option<(usize, usize)> {
     } else if !bearer || skip == 0 {
         return None;
     }
-    let is_sentence = after.starts_with(": ") && !bearer && (named.ends_with("token") || named.ends_with("credentials"));
+    let is_sentence = after.starts_with(": ")
+        && !bearer
+        && (named.ends_with("token") || named.ends_with("credentials"));
     let tail = &rest[skip..];
     let len = tail
-        .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '&' | '}' | ')' | ']' | '\\'))
+        .find(|c: char| {
+            c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '&' | '}' | ')' | ']' | '\\')
+        })
         .unwrap_or(tail.len());
-    // `fetch anonymous token: unexpected status`: what goes on in plain words is a message, not a value.
-    if is_sentence && tail[..len].bytes().all(|b| b.is_ascii_lowercase()) && tail[len..].starts_with(' ') {
+    // `fetch anonymous token: unexpected status`: what goes on in plain words is a message, not a
+    // value.
+    if is_sentence
+        && tail[..len].bytes().all(|b| b.is_ascii_lowercase())
+        && tail[len..].starts_with(' ')
+    {
         return None;
     }
     (len > 0 && &tail[..len] != MASK).then_some((from + skip, from + skip + len))
@@ -114,22 +141,47 @@ pub fn is_secret_name(name: &str) -> bool {
 /// Masks one value of a named variable.
 pub fn variable<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     // A name that says where the secret is, holds no secret.
-    let says_where = ["_FILE", "_PATH", "_DIR", "_URL", "_URI", "_ENDPOINT", "_file", "_path"].iter().any(|s| name.ends_with(s));
-    if is_secret_name(name) && !says_where && !value.is_empty() { Cow::Borrowed(MASK) } else { line(value) }
+    let says_where = [
+        "_FILE",
+        "_PATH",
+        "_DIR",
+        "_URL",
+        "_URI",
+        "_ENDPOINT",
+        "_file",
+        "_path",
+    ]
+    .iter()
+    .any(|s| name.ends_with(s));
+    if is_secret_name(name) && !says_where && !value.is_empty() {
+        Cow::Borrowed(MASK)
+    } else {
+        line(value)
+    }
 }
 
-/// Masks a record's bytes before they are stored; borrowed when nothing has to go. What is not JSON is left to the parser.
+/// Masks a record's bytes before they are stored; borrowed when nothing has to go. What is not JSON
+/// is left to the parser.
 pub fn record(topic: crate::model::Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Cow::Borrowed(bytes) };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Cow::Borrowed(bytes);
+    };
     let is_state = topic == crate::model::Topic::Resource;
     let suspicious = NEEDLES.is_match(text)
         || text.contains(":\\/\\/")
-        || (is_state && (NAMES.is_match(text) || text.contains("last-applied") || text.contains("Secret")));
+        || (is_state
+            && (NAMES.is_match(text) || text.contains("last-applied") || text.contains("Secret")));
     if !suspicious {
         return Cow::Borrowed(bytes);
     }
-    let Ok(mut value) = serde_json::from_str::<Value>(text) else { return Cow::Borrowed(bytes) };
-    let changed = if is_state { object(&mut value) } else { leaves(&mut value) };
+    let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+        return Cow::Borrowed(bytes);
+    };
+    let changed = if is_state {
+        object(&mut value)
+    } else {
+        leaves(&mut value)
+    };
     match (changed, serde_json::to_vec(&value)) {
         (true, Ok(masked)) => Cow::Owned(masked),
         _ => Cow::Borrowed(bytes),
@@ -150,7 +202,11 @@ fn leaves(value: &mut Value) -> bool {
     match value {
         Value::Array(items) => each(items, leaves),
         Value::Object(map) => map.iter_mut().fold(false, |changed, (name, v)| {
-            let masked = if v.is_string() { mask_text(name, v) } else { leaves(v) };
+            let masked = if v.is_string() {
+                mask_text(name, v)
+            } else {
+                leaves(v)
+            };
             masked || changed
         }),
         Value::String(_) => mask_text("", value),
@@ -158,16 +214,22 @@ fn leaves(value: &mut Value) -> bool {
     }
 }
 
-/// Masks a whole object as the API writes it: Secrets' values, env literals, arguments, `ConfigMap` values,
-/// annotations. Returns whether anything changed.
+/// Masks a whole object as the API writes it: Secrets' values, env literals, arguments, `ConfigMap`
+/// values, annotations. Returns whether anything changed.
 pub fn object(value: &mut Value) -> bool {
     let is_secret = value.get("kind").and_then(Value::as_str) == Some("Secret");
     let mut changed = false;
     if let Value::Object(map) = value {
         for key in ["data", "stringData", "binaryData"] {
-            let Some(Value::Object(data)) = map.get_mut(key) else { continue };
+            let Some(Value::Object(data)) = map.get_mut(key) else {
+                continue;
+            };
             for (name, v) in data.iter_mut() {
-                changed |= if is_secret { replace(v, "") } else { mask_text(name, v) };
+                changed |= if is_secret {
+                    replace(v, "")
+                } else {
+                    mask_text(name, v)
+                };
             }
         }
         for key in ["annotations", "labels"] {
@@ -189,7 +251,9 @@ pub fn object(value: &mut Value) -> bool {
 }
 
 fn annotations(value: Option<&mut Value>) -> bool {
-    let Some(Value::Object(map)) = value else { return false };
+    let Some(Value::Object(map)) = value else {
+        return false;
+    };
     let before = map.len();
     map.retain(|k, _| !k.ends_with("last-applied-configuration"));
     let mut changed = map.len() != before;
@@ -205,7 +269,9 @@ fn nested(value: &mut Value) -> bool {
         Value::Array(items) => each(items, nested),
         Value::Object(map) => {
             let mut changed = annotations(map.get_mut("annotations"));
-            if let (Some(Value::String(name)), true) = (map.get("name").cloned(), map.contains_key("value")) {
+            if let (Some(Value::String(name)), true) =
+                (map.get("name").cloned(), map.contains_key("value"))
+            {
                 changed |= map.get_mut("value").is_some_and(|v| mask_text(&name, v));
             }
             for (key, v) in map.iter_mut() {
@@ -224,13 +290,19 @@ fn nested(value: &mut Value) -> bool {
 }
 
 fn arguments(value: &mut Value) -> bool {
-    let Value::Array(items) = value else { return false };
+    let Value::Array(items) = value else {
+        return false;
+    };
     let mut changed = false;
     let mut follows_secret = false;
     for item in items {
         if let Value::String(text) = item {
             let flag = text.starts_with('-') && !text.contains('=') && is_secret_name(text);
-            changed |= if follows_secret { replace(item, MASK) } else { mask_text("", item) };
+            changed |= if follows_secret {
+                replace(item, MASK)
+            } else {
+                mask_text("", item)
+            };
             follows_secret = flag;
         }
     }
@@ -238,7 +310,9 @@ fn arguments(value: &mut Value) -> bool {
 }
 
 fn mask_text(name: &str, value: &mut Value) -> bool {
-    let Value::String(text) = value else { return false };
+    let Value::String(text) = value else {
+        return false;
+    };
     match variable(name, text) {
         Cow::Borrowed(same) if same.len() == text.len() => false,
         masked => {
@@ -266,7 +340,13 @@ mod tests {
     fn a_sentence_behind_a_colon_is_no_token() {
         let said = "failed to fetch anonymous token: unexpected status from GET request";
         assert_eq!(line(said), said);
-        for secret in ["token: abc", "token: abc9 x", "password: hunter two", "token=unexpected status", "bearer abc def"] {
+        for secret in [
+            "token: abc",
+            "token: abc9 x",
+            "password: hunter two",
+            "token=unexpected status",
+            "bearer abc def",
+        ] {
             assert!(line(secret).contains(MASK), "{secret}");
         }
     }
@@ -274,12 +354,27 @@ mod tests {
     #[test]
     fn secrets_go_and_addresses_stay() {
         for (raw, masked) in [
-            ("postgres://app:hunter2@db:5432/shop", "postgres://***@db:5432/shop"),
-            ("login failed password=hunter2 host=db", "login failed password=*** host=db"),
-            (r#"{"token": "abc", "host": "db"}"#, r#"{"token": "***", "host": "db"}"#),
+            (
+                "postgres://app:hunter2@db:5432/shop",
+                "postgres://***@db:5432/shop",
+            ),
+            (
+                "login failed password=hunter2 host=db",
+                "login failed password=*** host=db",
+            ),
+            (
+                r#"{"token": "abc", "host": "db"}"#,
+                r#"{"token": "***", "host": "db"}"#,
+            ),
             ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
-            ("no secrets at http://db:80/x@y", "no secrets at http://db:80/x@y"),
-            ("password authentication failed for user", "password authentication failed for user"),
+            (
+                "no secrets at http://db:80/x@y",
+                "no secrets at http://db:80/x@y",
+            ),
+            (
+                "password authentication failed for user",
+                "password authentication failed for user",
+            ),
         ] {
             assert_eq!(line(raw), masked);
         }

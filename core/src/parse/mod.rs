@@ -1,4 +1,5 @@
-//! Bytes to the typed model: pure and tolerant. What cannot be read is a [`Reject`] with a reason, never a panic.
+//! Bytes to the typed model: pure and tolerant. What cannot be read is a [`Reject`] with a reason,
+//! never a panic.
 
 mod act;
 mod alert;
@@ -49,11 +50,18 @@ pub struct Reject {
 impl Reject {
     /// A reject with its reason and what is wrong.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self {
+            reason,
+            message: message.into(),
+        }
     }
 
     fn json(error: &serde_json::Error) -> Self {
-        let reason = if error.is_data() { Reason::UnknownShape } else { Reason::Torn };
+        let reason = if error.is_data() {
+            Reason::UnknownShape
+        } else {
+            Reason::Torn
+        };
         Self::new(reason, error.to_string())
     }
 }
@@ -97,11 +105,17 @@ reasons! {
     Quota "quota",
 }
 
-/// Reads one record of `topic` and appends what it holds (a webhook or `List` holds several) to `out`.
+/// Reads one record of `topic` and appends what it holds (a webhook or `List` holds several) to
+/// `out`.
 ///
 /// # Errors
 /// [`Reject`] names the reason and the place; `out` is then unchanged.
-pub fn parse(topic: Topic, bytes: &[u8], context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+pub fn parse(
+    topic: Topic,
+    bytes: &[u8],
+    context: &Context<'_>,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let text = checked(bytes)?;
     let before = out.len();
     let result = match topic {
@@ -111,17 +125,22 @@ pub fn parse(topic: Topic, bytes: &[u8], context: &Context<'_>, out: &mut Vec<Re
         Topic::Logs => log::parse(text, context, out),
         Topic::Alerts => alert::parse(text, context, out),
         Topic::Control => act::parse(text, context, out),
-        Topic::Dlq => Err(Reject::new(Reason::UnknownShape, "the dlq is not read as input")),
+        Topic::Dlq => Err(Reject::new(
+            Reason::UnknownShape,
+            "the dlq is not read as input",
+        )),
     };
-    let result =
-        result.and_then(|()| far_future(&out[before..], context)).map_err(|e| if is_envelope(text) { envelope() } else { e });
+    let result = result
+        .and_then(|()| far_future(&out[before..], context))
+        .map_err(|e| if is_envelope(text) { envelope() } else { e });
     if result.is_err() {
         out.truncate(before);
     }
     result
 }
 
-/// Whether a text is a line of a recorded case, `{"topic": …, "value": …}`, as `kgrca analyze` reads it.
+/// Whether a text is a line of a recorded case, `{"topic": …, "value": …}`, as `kgrca analyze`
+/// reads it.
 fn is_envelope(text: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Envelope {
@@ -145,7 +164,10 @@ fn far_future(records: &[Record], context: &Context<'_>) -> Result<(), Reject> {
     match records.iter().find(|r| r.at > bound) {
         Some(r) => Err(Reject::new(
             Reason::FarFuture,
-            format!("time {} is more than 5 minutes after its arrival at {}", r.at, context.received_at),
+            format!(
+                "time {} is more than 5 minutes after its arrival at {}",
+                r.at, context.received_at
+            ),
         )),
         None => Ok(()),
     }
@@ -154,16 +176,24 @@ fn far_future(records: &[Record], context: &Context<'_>) -> Result<(), Reject> {
 /// Checks size, encoding and depth.
 fn checked(bytes: &[u8]) -> Result<&str, Reject> {
     if bytes.len() > MAX_BYTES {
-        return Err(Reject::new(Reason::TooLarge, format!("{} bytes; at most {MAX_BYTES} are taken", bytes.len())));
+        return Err(Reject::new(
+            Reason::TooLarge,
+            format!("{} bytes; at most {MAX_BYTES} are taken", bytes.len()),
+        ));
     }
-    let text =
-        std::str::from_utf8(bytes).map_err(|e| Reject::new(Reason::NotUtf8, format!("not UTF-8 at byte {}", e.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        Reject::new(
+            Reason::NotUtf8,
+            format!("not UTF-8 at byte {}", e.valid_up_to()),
+        )
+    })?;
     check_depth(bytes)?;
     Ok(text)
 }
 
 fn check_depth(bytes: &[u8]) -> Result<(), Reject> {
-    // Most records have fewer brackets than the bound altogether; counting them is much cheaper than following strings.
+    // Most records have fewer brackets than the bound altogether; counting them is much cheaper
+    // than following strings.
     if bytes.iter().filter(|b| matches!(b, b'{' | b'[')).count() <= MAX_DEPTH {
         return Ok(());
     }
@@ -176,7 +206,10 @@ fn check_depth(bytes: &[u8]) -> Result<(), Reject> {
             b'{' | b'[' if !in_string => {
                 depth += 1;
                 if depth > MAX_DEPTH {
-                    return Err(Reject::new(Reason::TooDeep, format!("nested deeper than {MAX_DEPTH} at byte {at}")));
+                    return Err(Reject::new(
+                        Reason::TooDeep,
+                        format!("nested deeper than {MAX_DEPTH} at byte {at}"),
+                    ));
                 }
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
@@ -186,21 +219,24 @@ fn check_depth(bytes: &[u8]) -> Result<(), Reject> {
     Ok(())
 }
 
-/// The record's cluster, else the context's; empty stays possible only where the context has none and allows it.
+/// The record's cluster, else the context's; empty stays possible only where the context has none
+/// and allows it.
 fn cluster(own: Option<&str>, context: &Context<'_>) -> Result<Str, Reject> {
     match own.filter(|c| !c.is_empty()).or(context.cluster) {
         Some(cluster) => Ok(cluster.into()),
-        None => {
-            Err(Reject::new(Reason::ClusterMissing, "the record names no `cluster`, and neither does the header `X-Cluster`"))
-        }
+        None => Err(Reject::new(
+            Reason::ClusterMissing,
+            "the record names no `cluster`, and neither does the header `X-Cluster`",
+        )),
     }
 }
 
 fn check_tenant(own: Option<&str>, context: &Context<'_>) -> Result<(), Reject> {
     match (own, context.client_id) {
-        (Some(own), Some(expected)) if own != expected => {
-            Err(Reject::new(Reason::ForeignTenant, format!("the record belongs to `{own}`, the sender is `{expected}`")))
-        }
+        (Some(own), Some(expected)) if own != expected => Err(Reject::new(
+            Reason::ForeignTenant,
+            format!("the record belongs to `{own}`, the sender is `{expected}`"),
+        )),
         _ => Ok(()),
     }
 }

@@ -35,7 +35,9 @@ struct TargetRef {
 
 impl TargetRef {
     fn pod(target: Option<&Self>) -> Option<Str> {
-        target.filter(|t| t.kind.as_deref().is_none_or(|k| k == "Pod")).and_then(|t| t.name.clone())
+        target
+            .filter(|t| t.kind.as_deref().is_none_or(|k| k == "Pod"))
+            .and_then(|t| t.name.clone())
     }
 }
 
@@ -43,7 +45,10 @@ pub(super) fn endpoints(meta: &Meta, wire: &Wire<'_>) -> Result<Endpoints, Rejec
     let subsets: List<Subset> = part(&meta.kind, "subsets", wire.subsets)?;
     let mut all = Vec::new();
     for subset in &subsets {
-        for (list, ready) in [(&subset.addresses, true), (&subset.not_ready_addresses, false)] {
+        for (list, ready) in [
+            (&subset.addresses, true),
+            (&subset.not_ready_addresses, false),
+        ] {
             all.extend(list.iter().map(|a| Endpoint {
                 address: a.ip.clone(),
                 ready,
@@ -51,8 +56,15 @@ pub(super) fn endpoints(meta: &Meta, wire: &Wire<'_>) -> Result<Endpoints, Rejec
             }));
         }
     }
-    let ports = subsets.iter().flat_map(|s| s.ports.iter().cloned()).collect();
-    Ok(Endpoints { service: meta.name.clone(), endpoints: all.into_iter().collect(), ports })
+    let ports = subsets
+        .iter()
+        .flat_map(|s| s.ports.iter().cloned())
+        .collect();
+    Ok(Endpoints {
+        service: meta.name.clone(),
+        endpoints: all.into_iter().collect(),
+        ports,
+    })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,15 +84,28 @@ struct SliceConditions {
 pub(super) fn slice(meta: &Meta, wire: &Wire<'_>) -> Result<Endpoints, Reject> {
     let list: List<SliceEndpoint> = part(&meta.kind, "endpoints", wire.endpoints)?;
     let ports: List<EndpointPort> = part(&meta.kind, "ports", wire.ports)?;
-    let owner = meta.owners.iter().find(|o| &*o.kind == "Service").map(|o| o.name.clone());
-    let service = meta.labels.get("kubernetes.io/service-name").map(Str::from).or(owner).unwrap_or_default();
+    let owner = meta
+        .owners
+        .iter()
+        .find(|o| &*o.kind == "Service")
+        .map(|o| o.name.clone());
+    let service = meta
+        .labels
+        .get("kubernetes.io/service-name")
+        .map(Str::from)
+        .or(owner)
+        .unwrap_or_default();
     // The API: an unset `ready` is to be read as ready.
     let of = |e: &SliceEndpoint| Endpoint {
         address: e.addresses.first().cloned().unwrap_or_default(),
         ready: e.conditions.ready.unwrap_or(true),
         pod: TargetRef::pod(e.target_ref.as_ref()),
     };
-    Ok(Endpoints { service, endpoints: list.iter().map(of).collect(), ports })
+    Ok(Endpoints {
+        service,
+        endpoints: list.iter().map(of).collect(),
+        ports,
+    })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -148,22 +173,46 @@ struct Balancer {
     ingress: List<serde::de::IgnoredAny>,
 }
 
-pub(super) fn ingress(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Ingress, Reject> {
+pub(super) fn ingress(
+    wire: &Wire<'_>,
+    spec: &Part<'_>,
+    status: &Part<'_>,
+) -> Result<Ingress, Reject> {
     let annotations: Labels = part(&Kind::Ingress, "annotations", wire.annotations)?;
     let spec: IngressSpec = spec.read()?;
     let status: IngressStatus = status.read()?;
-    let routes = spec.rules.iter().filter_map(|r| r.http.as_ref()).flat_map(|h| h.paths.iter().map(|p| &p.backend));
-    let services = spec.default_backend.iter().chain(routes).filter_map(|b| b.service.as_ref());
+    let routes = spec
+        .rules
+        .iter()
+        .filter_map(|r| r.http.as_ref())
+        .flat_map(|h| h.paths.iter().map(|p| &p.backend));
+    let services = spec
+        .default_backend
+        .iter()
+        .chain(routes)
+        .filter_map(|b| b.service.as_ref());
     let backends = services
         .map(|s| Backend {
             service: s.name.clone(),
-            port: s.port.as_ref().and_then(|p| p.number.map(PortRef::Number).or(p.name.clone().map(PortRef::Name))),
+            port: s.port.as_ref().and_then(|p| {
+                p.number
+                    .map(PortRef::Number)
+                    .or(p.name.clone().map(PortRef::Name))
+            }),
         })
         .collect();
     Ok(Ingress {
-        class: spec.ingress_class_name.or_else(|| annotations.get("kubernetes.io/ingress.class").map(Str::from)),
+        class: spec.ingress_class_name.or_else(|| {
+            annotations
+                .get("kubernetes.io/ingress.class")
+                .map(Str::from)
+        }),
         backends,
         has_address: !status.load_balancer.ingress.is_empty(),
-        tls_secrets: spec.tls.iter().filter_map(|t| t.secret_name.clone()).collect(),
+        tls_secrets: spec
+            .tls
+            .iter()
+            .filter_map(|t| t.secret_name.clone())
+            .collect(),
     })
 }

@@ -96,43 +96,83 @@ pub(super) struct MetaWire<'a> {
     owner_references: List<OwnerRef>,
 }
 
-pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+pub(super) fn parse(
+    text: &str,
+    context: &Context<'_>,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let mut wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     if let Some(items) = &wire.items {
-        return items.iter().try_for_each(|item| parse(item.get(), context, out));
+        return items
+            .iter()
+            .try_for_each(|item| parse(item.get(), context, out));
     }
     check_tenant(given(wire.client_id.as_ref()), context)?;
     let Some(kind) = given(wire.kind.as_ref()).map(Kind::parse) else {
         return Err(Reject::new(Reason::UnknownShape, "an object needs `kind`"));
     };
-    let op = given(wire.op.as_ref()).unwrap_or("UPSERT").to_ascii_uppercase();
+    let op = given(wire.op.as_ref())
+        .unwrap_or("UPSERT")
+        .to_ascii_uppercase();
     let at = first_time([wire.at.as_ref()]).unwrap_or(context.received_at);
     let cluster = cluster(given(wire.cluster.as_ref()), context)?;
-    let sequence = given(wire.src.as_ref()).zip(wire.seq.0).map(|(s, n)| (Str::from(s), n));
+    let sequence = given(wire.src.as_ref())
+        .zip(wire.seq.0)
+        .map(|(s, n)| (Str::from(s), n));
     let body = match op.as_str() {
-        "SYNC" => Body::Sync { kind, since: first_time([wire.since.as_ref()]) },
+        "SYNC" => Body::Sync {
+            kind,
+            since: first_time([wire.since.as_ref()]),
+        },
         "UPSERT" | "DELETE" => {
             let meta = meta(kind, &mut wire)?;
-            let body = if op == "DELETE" { crate::model::object::ObjectBody::Opaque } else { object_kinds::read(&meta, &wire)? };
-            let op = if op == "DELETE" { Op::Delete } else { Op::Upsert };
+            let body = if op == "DELETE" {
+                crate::model::object::ObjectBody::Opaque
+            } else {
+                object_kinds::read(&meta, &wire)?
+            };
+            let op = if op == "DELETE" {
+                Op::Delete
+            } else {
+                Op::Upsert
+            };
             Body::State(op, Box::new(Object { meta, body }))
         }
-        other => return Err(Reject::new(Reason::UnknownShape, format!("`op` is `{other}`; wanted UPSERT, DELETE or SYNC"))),
+        other => {
+            return Err(Reject::new(
+                Reason::UnknownShape,
+                format!("`op` is `{other}`; wanted UPSERT, DELETE or SYNC"),
+            ));
+        }
     };
-    out.push(Record { cluster, at, sequence, body });
+    out.push(Record {
+        cluster,
+        at,
+        sequence,
+        body,
+    });
     Ok(())
 }
 
 fn meta(kind: Kind, wire: &mut Wire<'_>) -> Result<Meta, Reject> {
     let api = wire.metadata.take().unwrap_or_default();
-    let pick = |a: &Option<Text<'_>>, b: &Option<Text<'_>>| given(a.as_ref()).or(given(b.as_ref())).map(Str::from);
+    let pick = |a: &Option<Text<'_>>, b: &Option<Text<'_>>| {
+        given(a.as_ref()).or(given(b.as_ref())).map(Str::from)
+    };
     let time = |t: &Option<Text<'_>>| t.as_ref().and_then(|t| Time::parse(&t.0));
     let name = pick(&wire.name, &api.name);
     let uid = pick(&wire.uid, &api.uid);
     if name.is_none() && uid.is_none() {
-        return Err(Reject::new(Reason::UnknownShape, format!("a {kind} needs a name or uid")));
+        return Err(Reject::new(
+            Reason::UnknownShape,
+            format!("a {kind} needs a name or uid"),
+        ));
     }
-    let namespace = if kind.is_cluster_scoped() { None } else { pick(&wire.namespace, &api.namespace) };
+    let namespace = if kind.is_cluster_scoped() {
+        None
+    } else {
+        pick(&wire.namespace, &api.namespace)
+    };
     let or = |own: Labels, other: Labels| if own.is_empty() { other } else { own };
     let owners = std::mem::take(&mut wire.owner_refs);
     wire.annotations = wire.annotations.or(api.annotations);
@@ -142,10 +182,18 @@ fn meta(kind: Kind, wire: &mut Wire<'_>) -> Result<Meta, Reject> {
         name: name.unwrap_or_default(),
         created: time(&wire.created).or(time(&api.creation_timestamp)),
         deleting: time(&api.deletion_timestamp),
-        version: given(wire.resource_version.as_ref()).or(given(api.resource_version.as_ref())).map(version),
+        version: given(wire.resource_version.as_ref())
+            .or(given(api.resource_version.as_ref()))
+            .map(version),
         generation: wire.generation.or(api.generation),
         labels: or(std::mem::take(&mut wire.labels), api.labels),
-        owners: if owners.is_empty() { api.owner_references } else { owners }.0.into(),
+        owners: if owners.is_empty() {
+            api.owner_references
+        } else {
+            owners
+        }
+        .0
+        .into(),
         kind,
     })
 }

@@ -13,19 +13,37 @@ use super::{Reason, Reject};
 use crate::model::object::pod::{PodSpec, PodStatus};
 use crate::model::object::values::{MaybeTime, Quantities};
 use crate::model::object::{
-    Claim, Condition, ConfigData, CronJob, Hpa, Job, Labels, List, Meta, Node, ObjectBody, Pod, Quota, Service, Volume,
-    VolumeClass, Workload,
+    Claim, Condition, ConfigData, CronJob, Hpa, Job, Labels, List, Meta, Node, ObjectBody, Pod,
+    Quota, Service, Volume, VolumeClass, Workload,
 };
 use crate::model::{Kind, Str};
 
 pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
-    let spec = Part { kind: &meta.kind, field: "spec", raw: wire.spec };
-    let status = Part { kind: &meta.kind, field: "status", raw: wire.status };
+    let spec = Part {
+        kind: &meta.kind,
+        field: "spec",
+        raw: wire.spec,
+    };
+    let status = Part {
+        kind: &meta.kind,
+        field: "status",
+        raw: wire.status,
+    };
     Ok(match &meta.kind {
         Kind::Pod => ObjectBody::Pod(Box::new(pod(wire, &spec, &status)?)),
-        Kind::Node => ObjectBody::Node(Box::new(Node { spec: spec.read()?, status: status.read()? })),
-        Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicationController => {
-            let mut workload = Workload { spec: spec.read()?, status: status.read()? };
+        Kind::Node => ObjectBody::Node(Box::new(Node {
+            spec: spec.read()?,
+            status: status.read()?,
+        })),
+        Kind::Deployment
+        | Kind::ReplicaSet
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::ReplicationController => {
+            let mut workload = Workload {
+                spec: spec.read()?,
+                status: status.read()?,
+            };
             workload.spec.replicas = workload.spec.replicas.or(wire.replicas);
             if let Some(template) = &mut workload.spec.template {
                 mask_pod(&mut template.spec);
@@ -33,7 +51,10 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
             ObjectBody::Workload(Box::new(workload))
         }
         Kind::Job => {
-            let mut job = Job { spec: spec.read()?, status: status.read()? };
+            let mut job = Job {
+                spec: spec.read()?,
+                status: status.read()?,
+            };
             if let Some(template) = &mut job.spec.template {
                 mask_pod(&mut template.spec);
             }
@@ -41,8 +62,16 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
         }
         Kind::CronJob => {
             let state: CronJobStatus = status.read()?;
-            let mut cron = CronJob { spec: spec.read()?, last_schedule: state.last_schedule_time };
-            if let Some(template) = cron.spec.job_template.as_mut().and_then(|j| j.spec.template.as_mut()) {
+            let mut cron = CronJob {
+                spec: spec.read()?,
+                last_schedule: state.last_schedule_time,
+            };
+            if let Some(template) = cron
+                .spec
+                .job_template
+                .as_mut()
+                .and_then(|j| j.spec.template.as_mut())
+            {
                 mask_pod(&mut template.spec);
             }
             ObjectBody::CronJob(Box::new(cron))
@@ -60,20 +89,29 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
         Kind::NetworkPolicy => ObjectBody::NetworkPolicy(Box::new(spec.read()?)),
         Kind::ConfigMap => ObjectBody::Config(Box::new(config(wire)?)),
         Kind::Secret => ObjectBody::Config(Box::new(secret(wire)?)),
-        Kind::PersistentVolumeClaim => {
-            ObjectBody::Claim(Box::new(Claim { spec: spec.read()?, phase: status.read::<Phase>()?.phase }))
-        }
-        Kind::PersistentVolume => {
-            ObjectBody::Volume(Box::new(Volume { spec: spec.read()?, phase: status.read::<Phase>()?.phase }))
-        }
+        Kind::PersistentVolumeClaim => ObjectBody::Claim(Box::new(Claim {
+            spec: spec.read()?,
+            phase: status.read::<Phase>()?.phase,
+        })),
+        Kind::PersistentVolume => ObjectBody::Volume(Box::new(Volume {
+            spec: spec.read()?,
+            phase: status.read::<Phase>()?.phase,
+        })),
         Kind::StorageClass => ObjectBody::Class(Box::new(VolumeClass {
             provisioner: wire.provisioner.clone(),
             volume_binding_mode: wire.volume_binding_mode.clone(),
         })),
         Kind::ResourceQuota => {
             let (wanted, state): (QuotaWire, QuotaWire) = (spec.read()?, status.read()?);
-            let hard = if state.hard.is_empty() { wanted.hard } else { state.hard };
-            ObjectBody::Quota(Box::new(Quota { hard, used: state.used }))
+            let hard = if state.hard.is_empty() {
+                wanted.hard
+            } else {
+                state.hard
+            };
+            ObjectBody::Quota(Box::new(Quota {
+                hard,
+                used: state.used,
+            }))
         }
         Kind::LimitRange => ObjectBody::LimitRange(Box::new(spec.read()?)),
         Kind::HorizontalPodAutoscaler => ObjectBody::Hpa(Box::new(hpa(&spec, &status)?)),
@@ -91,8 +129,15 @@ pub(super) struct Part<'a> {
 
 impl Part<'_> {
     pub(super) fn read<T: DeserializeOwned + Default>(&self) -> Result<T, Reject> {
-        let Some(raw) = self.raw.map(RawValue::get).filter(|t| *t != "null") else { return Ok(T::default()) };
-        serde_json::from_str(raw).map_err(|e| Reject::new(Reason::UnknownShape, format!("{} `{}`: {e}", self.kind, self.field)))
+        let Some(raw) = self.raw.map(RawValue::get).filter(|t| *t != "null") else {
+            return Ok(T::default());
+        };
+        serde_json::from_str(raw).map_err(|e| {
+            Reject::new(
+                Reason::UnknownShape,
+                format!("{} `{}`: {e}", self.kind, self.field),
+            )
+        })
     }
 }
 
@@ -101,7 +146,12 @@ pub(super) fn part<T: DeserializeOwned + Default>(
     field: &'static str,
     raw: Option<&RawValue>,
 ) -> Result<T, Reject> {
-    Part { kind: meta_kind, field, raw }.read()
+    Part {
+        kind: meta_kind,
+        field,
+        raw,
+    }
+    .read()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -129,7 +179,11 @@ fn pod(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Pod, Rejec
         status.pod_ip.clone_from(&wire.pod_ip);
     }
     let mut spec = spec.raw.map(|_| spec.read::<PodSpec>()).transpose()?;
-    let node_name = spec.as_mut().and_then(|s| s.node_name.take()).or(wire.node.clone()).filter(|n| !n.is_empty());
+    let node_name = spec
+        .as_mut()
+        .and_then(|s| s.node_name.take())
+        .or(wire.node.clone())
+        .filter(|n| !n.is_empty());
     if node_name.is_some() {
         spec.get_or_insert_default();
     }
@@ -137,11 +191,15 @@ fn pod(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Pod, Rejec
         mask_pod(spec);
         share(spec);
     }
-    Ok(Pod { spec: spec.map(Arc::new), node_name, status })
+    Ok(Pod {
+        spec: spec.map(Arc::new),
+        node_name,
+        status,
+    })
 }
 
-/// Takes out what makes the specs of pods of one workload differ, so that they can be one: admission gives the token's
-/// volume a random name.
+/// Takes out what makes the specs of pods of one workload differ, so that they can be one:
+/// admission gives the token's volume a random name.
 fn share(spec: &mut PodSpec) {
     const TOKEN: &str = "kube-api-access";
     for volume in &mut spec.volumes.0 {
@@ -153,7 +211,12 @@ fn share(spec: &mut PodSpec) {
 
 /// Drops what could be a secret, also when the door in front did not.
 fn mask_pod(spec: &mut PodSpec) {
-    for container in spec.containers.0.iter_mut().chain(spec.init_containers.0.iter_mut()) {
+    for container in spec
+        .containers
+        .0
+        .iter_mut()
+        .chain(spec.init_containers.0.iter_mut())
+    {
         for env in &mut container.env.0 {
             if let Some(value) = &env.value {
                 if let std::borrow::Cow::Owned(masked) = mask::variable(&env.name, value) {
@@ -177,12 +240,23 @@ fn config(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
     }
     let data: Labels = part(&Kind::ConfigMap, "data", wire.data)?;
     let binary: Labels = part(&Kind::ConfigMap, "binaryData", wire.binary_data)?;
-    let keys = data.0.iter().chain(binary.0.iter()).map(|(k, _)| k.clone()).collect();
-    let mut addresses: Vec<Str> =
-        data.iter().flat_map(|(_, v)| crate::graph::address::in_text(v)).map(|a| a.to_string().into()).collect();
+    let keys = data
+        .0
+        .iter()
+        .chain(binary.0.iter())
+        .map(|(k, _)| k.clone())
+        .collect();
+    let mut addresses: Vec<Str> = data
+        .iter()
+        .flat_map(|(_, v)| crate::graph::address::in_text(v))
+        .map(|a| a.to_string().into())
+        .collect();
     addresses.sort();
     addresses.dedup();
-    Ok(ConfigData { keys: Some(keys), addresses: addresses.into_iter().collect() })
+    Ok(ConfigData {
+        keys: Some(keys),
+        addresses: addresses.into_iter().collect(),
+    })
 }
 
 /// Only the keys of a Secret leave this function.
@@ -192,7 +266,10 @@ fn secret(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
     }
     let keys = |raw| part::<Keys>(&Kind::Secret, "data", raw);
     let (data, text) = (keys(wire.data)?, keys(wire.string_data)?);
-    Ok(ConfigData { keys: Some(data.0.iter().chain(&text.0).cloned().collect()), addresses: List::default() })
+    Ok(ConfigData {
+        keys: Some(data.0.iter().chain(&text.0).cloned().collect()),
+        addresses: List::default(),
+    })
 }
 
 /// The keys of a map, or a list of keys; values are skipped unread.

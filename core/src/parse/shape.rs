@@ -45,10 +45,12 @@ struct Probe<'a> {
     pod_name: Option<&'a RawValue>,
 }
 
-/// Reads a record of any form: `{"topic", "value"}`, a bare record, a Kubernetes object or a `List`.
+/// Reads a record of any form: `{"topic", "value"}`, a bare record, a Kubernetes object or a
+/// `List`.
 ///
-/// Returns the topic, or `None` for the topics `case`, `label` and `answer`, which describe the input and are not records.
-/// Items of a `List` are read one by one: `rejects` takes those that could not be read.
+/// Returns the topic, or `None` for the topics `case`, `label` and `answer`, which describe the
+/// input and are not records. Items of a `List` are read one by one: `rejects` takes those that
+/// could not be read.
 ///
 /// # Errors
 /// [`Reject`] when the whole record cannot be read.
@@ -64,8 +66,9 @@ pub fn parse_any(
         if matches!(&*topic.0, "case" | "label" | "answer") {
             return Ok(None);
         }
-        let topic =
-            Topic::parse(&topic.0).ok_or_else(|| Reject::new(Reason::UnknownShape, format!("`{}` is no topic", topic.0)))?;
+        let topic = Topic::parse(&topic.0).ok_or_else(|| {
+            Reject::new(Reason::UnknownShape, format!("`{}` is no topic", topic.0))
+        })?;
         parse(topic, value.get().as_bytes(), context, out)?;
         return Ok(Some(topic));
     }
@@ -77,8 +80,12 @@ pub fn parse_any(
         }
         return Ok(Some(Topic::Resource));
     }
-    let topic = topic(&probe)
-        .ok_or_else(|| Reject::new(Reason::UnknownShape, "neither a record of a known topic nor a Kubernetes object"))?;
+    let topic = topic(&probe).ok_or_else(|| {
+        Reject::new(
+            Reason::UnknownShape,
+            "neither a record of a known topic nor a Kubernetes object",
+        )
+    })?;
     parse(topic, bytes, context, out)?;
     Ok(Some(topic))
 }
@@ -86,9 +93,16 @@ pub fn parse_any(
 /// A `List` may be larger than a record: its items are checked one by one.
 fn checked_list(bytes: &[u8]) -> Result<&str, Reject> {
     let head = &bytes[..bytes.len().min(4096)];
-    let is_list = head.windows(7).any(|w| w == b"\"items\"") || bytes.ends_with(b"List\"}") || bytes.len() > super::MAX_BYTES;
+    let is_list = head.windows(7).any(|w| w == b"\"items\"")
+        || bytes.ends_with(b"List\"}")
+        || bytes.len() > super::MAX_BYTES;
     if is_list {
-        std::str::from_utf8(bytes).map_err(|e| Reject::new(Reason::NotUtf8, format!("not UTF-8 at byte {}", e.valid_up_to())))
+        std::str::from_utf8(bytes).map_err(|e| {
+            Reject::new(
+                Reason::NotUtf8,
+                format!("not UTF-8 at byte {}", e.valid_up_to()),
+            )
+        })
     } else {
         checked(bytes)
     }
@@ -110,7 +124,9 @@ fn topic(probe: &Probe<'_>) -> Option<Topic> {
         Some(Topic::Resource)
     } else if probe.subject.is_some() && probe.reason.is_some() {
         Some(Topic::Events)
-    } else if probe.message.is_some() && (probe.subject.is_some() || probe.kubernetes.is_some() || probe.pod_name.is_some()) {
+    } else if probe.message.is_some()
+        && (probe.subject.is_some() || probe.kubernetes.is_some() || probe.pod_name.is_some())
+    {
         Some(Topic::Logs)
     } else {
         None

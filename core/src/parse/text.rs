@@ -8,7 +8,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::model::{Kind, Str, Subject, Time};
 
-/// Text borrowed from the input where it has no escapes. Numbers and bools read as text, everything else as empty.
+/// Text borrowed from the input where it has no escapes. Numbers and bools read as text, everything
+/// else as empty.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Text<'a>(pub Cow<'a, str>);
 
@@ -65,7 +66,14 @@ pub(super) struct Count(pub Option<u64>);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(Self(Text::deserialize(d)?.0.parse::<f64>().ok().filter(|n| *n >= 0.0).map(|n| n as u64)))
+        Ok(Self(
+            Text::deserialize(d)?
+                .0
+                .parse::<f64>()
+                .ok()
+                .filter(|n| *n >= 0.0)
+                .map(|n| n as u64),
+        ))
     }
 }
 
@@ -76,7 +84,9 @@ impl Count {
 }
 
 /// The first of `texts` that is a time.
-pub(super) fn first_time<'b, 'a: 'b>(texts: impl IntoIterator<Item = Option<&'b Text<'a>>>) -> Option<Time> {
+pub(super) fn first_time<'b, 'a: 'b>(
+    texts: impl IntoIterator<Item = Option<&'b Text<'a>>>,
+) -> Option<Time> {
     texts.into_iter().flatten().find_map(|t| Time::parse(&t.0))
 }
 
@@ -105,8 +115,19 @@ impl RefWire<'_> {
             return None;
         }
         let kind = Kind::parse(given(self.kind.as_ref()).unwrap_or("Pod"));
-        let namespace = given(self.ns.as_ref()).or(given(self.namespace.as_ref())).unwrap_or("");
-        let namespace = if kind.is_cluster_scoped() { "" } else { namespace };
-        Some(Subject { uid: uid.map(Str::from), namespace: namespace.into(), name: name.unwrap_or("").into(), kind })
+        let namespace = given(self.ns.as_ref())
+            .or(given(self.namespace.as_ref()))
+            .unwrap_or("");
+        let namespace = if kind.is_cluster_scoped() {
+            ""
+        } else {
+            namespace
+        };
+        Some(Subject {
+            uid: uid.map(Str::from),
+            namespace: namespace.into(),
+            name: name.unwrap_or("").into(),
+            kind,
+        })
     }
 }

@@ -30,26 +30,52 @@ struct Wire<'a> {
     seq: Count,
 }
 
-pub(super) fn parse(text: &str, context: &Context<'_>, out: &mut Vec<Record>) -> Result<(), Reject> {
+pub(super) fn parse(
+    text: &str,
+    context: &Context<'_>,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     check_tenant(given(wire.client_id.as_ref()), context)?;
     let end = |name: &str, value: &Option<Text<'_>>| {
-        let text = given(value.as_ref())
-            .ok_or_else(|| Reject::new(Reason::UnknownShape, format!("a topology record needs `{name}`")))?;
+        let text = given(value.as_ref()).ok_or_else(|| {
+            Reject::new(
+                Reason::UnknownShape,
+                format!("a topology record needs `{name}`"),
+            )
+        })?;
         subject(text).ok_or_else(|| {
-            Reject::new(Reason::UnknownShape, format!("`{name}` is `{text}`; wanted kind:namespace:name, kind:name or kind:uid"))
+            Reject::new(
+                Reason::UnknownShape,
+                format!("`{name}` is `{text}`; wanted kind:namespace:name, kind:name or kind:uid"),
+            )
         })
     };
     let (from, to) = (end("from", &wire.from)?, end("to", &wire.to)?);
-    let relation =
-        given(wire.relation.as_ref()).ok_or_else(|| Reject::new(Reason::UnknownShape, "a topology record needs `type`"))?;
-    let id = given(wire.id.as_ref()).map_or_else(|| format!("{from:?}>{relation}>{to:?}"), str::to_owned);
-    let op = if given(wire.op.as_ref()).is_some_and(|op| op.eq_ignore_ascii_case("DELETE")) { Op::Delete } else { Op::Upsert };
+    let relation = given(wire.relation.as_ref())
+        .ok_or_else(|| Reject::new(Reason::UnknownShape, "a topology record needs `type`"))?;
+    let id = given(wire.id.as_ref())
+        .map_or_else(|| format!("{from:?}>{relation}>{to:?}"), str::to_owned);
+    let op = if given(wire.op.as_ref()).is_some_and(|op| op.eq_ignore_ascii_case("DELETE")) {
+        Op::Delete
+    } else {
+        Op::Upsert
+    };
     out.push(Record {
         cluster: cluster(given(wire.cluster.as_ref()), context)?,
         at: first_time([wire.at.as_ref()]).unwrap_or(context.received_at),
-        sequence: given(wire.src.as_ref()).zip(wire.seq.0).map(|(s, n)| (Str::from(s), n)),
-        body: Body::Topology(op, Box::new(Edge { id: id.into(), from, to, relation: relation.into() })),
+        sequence: given(wire.src.as_ref())
+            .zip(wire.seq.0)
+            .map(|(s, n)| (Str::from(s), n)),
+        body: Body::Topology(
+            op,
+            Box::new(Edge {
+                id: id.into(),
+                from,
+                to,
+                relation: relation.into(),
+            }),
+        ),
     });
     Ok(())
 }
@@ -62,10 +88,30 @@ fn subject(text: &str) -> Option<Subject> {
     let third = parts.next().filter(|s| !s.is_empty());
     let empty = Str::default;
     Some(match third {
-        Some(name) if kind.is_cluster_scoped() => Subject { kind, uid: None, namespace: empty(), name: name.into() },
-        Some(name) => Subject { kind, uid: None, namespace: second.into(), name: name.into() },
-        None if kind.is_cluster_scoped() => Subject { kind, uid: None, namespace: empty(), name: second.into() },
-        None => Subject { kind, uid: Some(second.into()), namespace: empty(), name: empty() },
+        Some(name) if kind.is_cluster_scoped() => Subject {
+            kind,
+            uid: None,
+            namespace: empty(),
+            name: name.into(),
+        },
+        Some(name) => Subject {
+            kind,
+            uid: None,
+            namespace: second.into(),
+            name: name.into(),
+        },
+        None if kind.is_cluster_scoped() => Subject {
+            kind,
+            uid: None,
+            namespace: empty(),
+            name: second.into(),
+        },
+        None => Subject {
+            kind,
+            uid: Some(second.into()),
+            namespace: empty(),
+            name: empty(),
+        },
     })
 }
 
@@ -76,7 +122,10 @@ mod tests {
     #[test]
     fn the_three_forms_of_an_end() {
         let s = subject("pod:shop:web-1").unwrap();
-        assert_eq!((s.kind, &*s.namespace, &*s.name), (Kind::Pod, "shop", "web-1"));
+        assert_eq!(
+            (s.kind, &*s.namespace, &*s.name),
+            (Kind::Pod, "shop", "web-1")
+        );
         let s = subject("node:n1").unwrap();
         assert_eq!((s.kind, &*s.name), (Kind::Node, "n1"));
         let s = subject("pod:5f-uid").unwrap();

@@ -17,7 +17,9 @@ pub enum Verdict {
 }
 
 /// A resource as answers name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 pub struct ResourceRef {
     /// Kind.
     pub kind: String,

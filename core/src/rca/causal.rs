@@ -1,5 +1,6 @@
-//! The causal scorer: findings are evidence for hypotheses (component and fault). A hypothesis gains by its own
-//! evidence and by what it explains downstream; it loses by what explains it better.
+//! The causal scorer: findings are evidence for hypotheses (component and fault). A hypothesis
+//! gains by its own evidence and by what it explains downstream; it loses by what explains it
+//! better.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +25,8 @@ struct Hypothesis<'a> {
     total: f64,
 }
 
-/// Faults that say how something fails, not why: any other finding of the same component explains them.
+/// Faults that say how something fails, not why: any other finding of the same component explains
+/// them.
 const MANNERS: [&str; 14] = [
     "runtime.rollout_stuck",
     "service.name_unresolved",
@@ -45,7 +47,9 @@ const MANNERS: [&str; 14] = [
 pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     let mut hurt: BTreeMap<ComponentId, Time> = BTreeMap::new();
     for symptom in symptoms {
-        let onset = hurt.entry(case.view.component_id(symptom.resource)).or_insert(symptom.onset);
+        let onset = hurt
+            .entry(case.view.component_id(symptom.resource))
+            .or_insert(symptom.onset);
         *onset = symptom.onset.min(*onset);
     }
     let mut hypotheses = gather(case, &hurt);
@@ -57,9 +61,16 @@ pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     for h in &mut hypotheses {
         h.total = round(w.score(&h.features));
     }
-    hypotheses.sort_by(|a, b| b.total.total_cmp(&a.total).then_with(|| (&a.component, a.fault).cmp(&(&b.component, b.fault))));
+    hypotheses.sort_by(|a, b| {
+        b.total
+            .total_cmp(&a.total)
+            .then_with(|| (&a.component, a.fault).cmp(&(&b.component, b.fault)))
+    });
     hypotheses.truncate(w.kept);
-    let mut causes: Vec<Cause> = hypotheses.iter().map(|h| cause(case, h, symptoms)).collect();
+    let mut causes: Vec<Cause> = hypotheses
+        .iter()
+        .map(|h| cause(case, h, symptoms))
+        .collect();
     confidence::place(&mut causes);
     confidence::believe(&mut causes);
     explain::compare(&mut causes);
@@ -83,7 +94,11 @@ fn gather<'a>(case: &Case<'a>, hurt: &BTreeMap<ComponentId, Time>) -> Vec<Hypoth
         id,
         component: case.view.component_of(id),
         fault,
-        strength: findings.iter().map(|f| f.strength).max().unwrap_or(Strength::Hint),
+        strength: findings
+            .iter()
+            .map(|f| f.strength)
+            .max()
+            .unwrap_or(Strength::Hint),
         findings,
         features: Features::new(),
         total: 0.0,
@@ -106,11 +121,21 @@ fn score(case: &Case<'_>, h: &mut Hypothesis<'_>, hurt: &BTreeMap<ComponentId, T
     add(evidence, 1.0);
     let pieces: usize = h.findings.iter().map(|f| f.evidence.len()).sum();
     add(Part::Support, doublings(pieces.saturating_sub(1)));
-    let reached = hurt.keys().filter(|c| **c != h.id && case.reach.reaches(**c, h.id)).count();
+    let reached = hurt
+        .keys()
+        .filter(|c| **c != h.id && case.reach.reaches(**c, h.id))
+        .count();
     add(Part::Explains, doublings(reached));
     let since = h.findings.iter().map(|f| f.since).min();
-    let others = hurt.iter().filter(|(c, _)| **c != h.id).map(|(_, onset)| *onset).min();
-    add(Part::Before, one(since.zip(others).is_some_and(|(s, o)| s <= o)));
+    let others = hurt
+        .iter()
+        .filter(|(c, _)| **c != h.id)
+        .map(|(_, onset)| *onset)
+        .min();
+    add(
+        Part::Before,
+        one(since.zip(others).is_some_and(|(s, o)| s <= o)),
+    );
 }
 
 fn one(holds: bool) -> f64 {
@@ -122,18 +147,34 @@ fn doublings(n: usize) -> f64 {
     ((n + 1) as f64).log2()
 }
 
-/// A hypothesis loses to one upstream with better evidence, and a manner of failing to a reason of the same component.
+/// A hypothesis loses to one upstream with better evidence, and a manner of failing to a reason of
+/// the same component.
 fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
-    let known: Vec<(ComponentId, &'static str, Strength, bool)> =
-        all.iter().map(|h| (h.id, h.fault, h.strength, h.findings.iter().any(|f| f.active))).collect();
+    let known: Vec<(ComponentId, &'static str, Strength, bool)> = all
+        .iter()
+        .map(|h| {
+            (
+                h.id,
+                h.fault,
+                h.strength,
+                h.findings.iter().any(|f| f.active),
+            )
+        })
+        .collect();
     for h in all.iter_mut() {
         let upstream = known.iter().any(|(component, _, strength, active)| {
-            *active && *component != h.id && *strength > h.strength && case.reach.reaches(h.id, *component)
+            *active
+                && *component != h.id
+                && *strength > h.strength
+                && case.reach.reaches(h.id, *component)
         });
         let manner = MANNERS.contains(&h.fault);
         let reason = manner
             && known.iter().any(|(component, fault, strength, _)| {
-                *component == h.id && *fault != h.fault && !MANNERS.contains(fault) && *strength >= h.strength
+                *component == h.id
+                    && *fault != h.fault
+                    && !MANNERS.contains(fault)
+                    && *strength >= h.strength
             });
         if upstream {
             h.features.insert(Part::Explained, 1.0);
@@ -146,27 +187,48 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
 
 /// The catalogue's fix with the names that are known.
 fn usual_fix(case: &Case<'_>, fault: &str, blamed: crate::graph::Idx) -> String {
-    let Some(entry) = catalogue::find(fault) else { return String::new() };
+    let Some(entry) = catalogue::find(fault) else {
+        return String::new();
+    };
     // What is done to a workload cannot be done to the Service before it.
-    let is_before = *case.view.graph.get(blamed).kind() == Kind::Service && entry.fix.contains("<kind>/<name>");
-    let behind = is_before.then(|| case.view.graph.out(blamed).find(|(r, _)| *r == Relation::Selects)).flatten();
+    let is_before =
+        *case.view.graph.get(blamed).kind() == Kind::Service && entry.fix.contains("<kind>/<name>");
+    let behind = is_before
+        .then(|| {
+            case.view
+                .graph
+                .out(blamed)
+                .find(|(r, _)| *r == Relation::Selects)
+        })
+        .flatten();
     let blamed = match behind {
         Some((_, pod)) => case.view.top_owner(pod),
-        None if is_before => return entry.fix.replace("<namespace>", case.view.graph.get(blamed).namespace()),
+        None if is_before => {
+            return entry
+                .fix
+                .replace("<namespace>", case.view.graph.get(blamed).namespace());
+        }
         None => blamed,
     };
     let node = case.view.graph.get(blamed);
     let (kind, name) = (node.kind().as_str().to_lowercase(), node.name());
-    let mut fix = entry.fix.replace("<kind>/<name>", &format!("{kind}/{name}"));
+    let mut fix = entry
+        .fix
+        .replace("<kind>/<name>", &format!("{kind}/{name}"));
     if !node.namespace().is_empty() {
         fix = fix.replace("<namespace>", node.namespace());
     }
-    fix.replace(&format!("<{kind}>"), name).replace(&format!("{kind} <name>"), &format!("{kind} {name}"))
+    fix.replace(&format!("<{kind}>"), name)
+        .replace(&format!("{kind} <name>"), &format!("{kind} {name}"))
 }
 
 fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
     let best = h.findings.iter().max_by(|a, b| {
-        (a.strength, a.active, std::cmp::Reverse(a.since)).cmp(&(b.strength, b.active, std::cmp::Reverse(b.since)))
+        (a.strength, a.active, std::cmp::Reverse(a.since)).cmp(&(
+            b.strength,
+            b.active,
+            std::cmp::Reverse(b.since),
+        ))
     });
     let view = &case.view;
     let best = best.copied();
@@ -178,9 +240,15 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         let points = parts.entry(part.name().to_owned()).or_default();
         *points = round(*points + w.points(*part, *size));
     }
-    let evidence = explain::evidence(view, &pieces, parts.get(weights::EVIDENCE).copied().unwrap_or_default());
+    let evidence = explain::evidence(
+        view,
+        &pieces,
+        parts.get(weights::EVIDENCE).copied().unwrap_or_default(),
+    );
     let path = explain::path(view, symptoms, blamed);
-    let fix = best.and_then(|f| f.fix.clone()).unwrap_or_else(|| usual_fix(case, h.fault, blamed));
+    let fix = best
+        .and_then(|f| f.fix.clone())
+        .unwrap_or_else(|| usual_fix(case, h.fault, blamed));
     Cause {
         rank: 0,
         component: h.component.to_string(),
@@ -193,10 +261,19 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         timestamp: evidence.first().map_or(view.now, |e| e.at),
         hops: path.len(),
         message: best.map(|f| f.message.clone()).unwrap_or_default(),
-        scores: Scores { total: h.total, parts, features: h.features.clone(), ..Scores::default() },
+        scores: Scores {
+            total: h.total,
+            parts,
+            features: h.features.clone(),
+            ..Scores::default()
+        },
         path,
         evidence,
-        change: super::change::change(view, blamed, symptoms.iter().map(|s| s.onset).min().unwrap_or(view.now)),
+        change: super::change::change(
+            view,
+            blamed,
+            symptoms.iter().map(|s| s.onset).min().unwrap_or(view.now),
+        ),
         compared: String::new(),
         fix,
     }

@@ -31,12 +31,24 @@ pub(super) fn path(view: &View<'_>, from: &[&Symptom], to: Idx) -> Vec<PathStep>
     // What many share tells of none of them.
     let through = |i: Idx| {
         let kind = view.graph.get(i).kind();
-        !matches!(kind, Kind::Node | Kind::Namespace | Kind::ServiceAccount | Kind::StorageClass | Kind::ConfigMap | Kind::Secret)
+        !matches!(
+            kind,
+            Kind::Node
+                | Kind::Namespace
+                | Kind::ServiceAccount
+                | Kind::StorageClass
+                | Kind::ConfigMap
+                | Kind::Secret
+        )
     };
     let own = view.component(to);
-    // Another component's symptom shows how the harm travelled; the cause's own only that it is there.
+    // Another component's symptom shows how the harm travelled; the cause's own only that it is
+    // there.
     let others = from.iter().filter(|s| s.component != own);
-    for symptom in others.chain(from.iter().filter(|s| s.component == own)).take(8) {
+    for symptom in others
+        .chain(from.iter().filter(|s| s.component == own))
+        .take(8)
+    {
         if let Some(steps) = view.graph.path(symptom.resource, to, PATH, through) {
             return steps
                 .iter()
@@ -51,10 +63,14 @@ pub(super) fn path(view: &View<'_>, from: &[&Symptom], to: Idx) -> Vec<PathStep>
     Vec::new()
 }
 
-/// Says of each cause why it stands where it does: the first against the second, the others against the first.
+/// Says of each cause why it stands where it does: the first against the second, the others against
+/// the first.
 pub(super) fn compare(causes: &mut [Cause]) {
     let [first, others @ ..] = causes else { return };
-    first.compared = others.first().map(|second| versus(first, second)).unwrap_or_default();
+    first.compared = others
+        .first()
+        .map(|second| versus(first, second))
+        .unwrap_or_default();
     for other in others {
         other.compared = versus(other, first);
     }
@@ -64,9 +80,18 @@ fn versus(this: &Cause, other: &Cause) -> String {
     let by = round(this.scores.total - other.scores.total);
     let name = format!("{} {}", other.component, other.fault_type);
     let order = if by > 0.0 { "ahead of" } else { "behind" };
-    let parts: BTreeSet<&String> = this.scores.parts.keys().chain(other.scores.parts.keys()).collect();
-    let points = |cause: &Cause, part: &str| cause.scores.parts.get(part).copied().unwrap_or_default();
-    let mut reasons: Vec<(f64, &str)> = parts.into_iter().map(|p| (points(this, p) - points(other, p), p.as_str())).collect();
+    let parts: BTreeSet<&String> = this
+        .scores
+        .parts
+        .keys()
+        .chain(other.scores.parts.keys())
+        .collect();
+    let points =
+        |cause: &Cause, part: &str| cause.scores.parts.get(part).copied().unwrap_or_default();
+    let mut reasons: Vec<(f64, &str)> = parts
+        .into_iter()
+        .map(|p| (points(this, p) - points(other, p), p.as_str()))
+        .collect();
     reasons.retain(|(d, _)| d.abs() >= 0.05);
     reasons.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then_with(|| a.1.cmp(b.1)));
     if reasons.is_empty() {
@@ -74,10 +99,17 @@ fn versus(this: &Cause, other: &Cause) -> String {
     }
     let told = |speaks: bool| {
         let chosen = reasons.iter().filter(|(d, _)| (d * by >= 0.0) == speaks);
-        chosen.map(|(d, part)| format!("{} ({d:+.1})", weights::reason(part, *d > 0.0))).collect::<Vec<_>>().join(", ")
+        chosen
+            .map(|(d, part)| format!("{} ({d:+.1})", weights::reason(part, *d > 0.0)))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let (reasons, against) = (told(true), told(false));
-    let despite = if against.is_empty() { String::new() } else { format!(", despite {against}") };
+    let despite = if against.is_empty() {
+        String::new()
+    } else {
+        format!(", despite {against}")
+    };
     format!("{:.1} points {order} {name}: {reasons}{despite}", by.abs())
 }
 

@@ -1,4 +1,5 @@
-//! Ranking what caused an incident, by two scorers, with the evidence and what it takes to believe it.
+//! Ranking what caused an incident, by two scorers, with the evidence and what it takes to believe
+//! it.
 
 pub mod answer;
 mod causal;
@@ -10,7 +11,9 @@ pub mod weights;
 
 use std::collections::BTreeSet;
 
-pub use answer::{Answer, Cause, Change, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict};
+pub use answer::{
+    Answer, Cause, Change, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict,
+};
 pub use explain::reference;
 
 use crate::detect::{Finding, View};
@@ -25,7 +28,18 @@ pub const LEAD: f64 = 4.0;
 
 /// Which formula ranks.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Scorer {
@@ -47,7 +61,9 @@ impl Scorer {
 
     /// Reads the word used on the wire.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Causal, Self::Weighted].into_iter().find(|s| s.as_str() == word)
+        [Self::Causal, Self::Weighted]
+            .into_iter()
+            .find(|s| s.as_str() == word)
     }
 }
 
@@ -73,7 +89,10 @@ pub struct Ranker<'a> {
 impl<'a> Ranker<'a> {
     /// Puts together what all incidents choose from.
     pub fn new(case: Case<'a>) -> Self {
-        Self { sources: weighted::Sources::new(&case), case }
+        Self {
+            sources: weighted::Sources::new(&case),
+            case,
+        }
     }
 
     /// Ranks the causes of a set of symptoms.
@@ -85,7 +104,8 @@ impl<'a> Ranker<'a> {
     }
 }
 
-/// The verdict on ranked causes: a cause when the first is believed enough, `healthy` when nothing hurts.
+/// The verdict on ranked causes: a cause when the first is believed enough, `healthy` when nothing
+/// hurts.
 pub fn verdict(causes: &[Cause], hurts: bool) -> Verdict {
     match causes.first() {
         _ if !hurts => Verdict::Healthy,
@@ -94,10 +114,23 @@ pub fn verdict(causes: &[Cause], hurts: bool) -> Verdict {
     }
 }
 
-/// Puts the causes of several incidents into one ranking: one that two of them share is named once, with its better score.
+/// Puts the causes of several incidents into one ranking: one that two of them share is named once,
+/// with its better score.
 pub fn merge(mut causes: Vec<Cause>) -> Vec<Cause> {
-    let key = |c: &Cause| (c.cluster.clone(), c.namespace.clone(), c.component.clone(), c.fault_type.clone());
-    causes.sort_by(|a, b| b.scores.total.total_cmp(&a.scores.total).then_with(|| key(a).cmp(&key(b))));
+    let key = |c: &Cause| {
+        (
+            c.cluster.clone(),
+            c.namespace.clone(),
+            c.component.clone(),
+            c.fault_type.clone(),
+        )
+    };
+    causes.sort_by(|a, b| {
+        b.scores
+            .total
+            .total_cmp(&a.scores.total)
+            .then_with(|| key(a).cmp(&key(b)))
+    });
     let mut seen = BTreeSet::new();
     causes.retain(|c| seen.insert(key(c)));
     confidence::place(&mut causes);
@@ -107,9 +140,15 @@ pub fn merge(mut causes: Vec<Cause>) -> Vec<Cause> {
 /// What would raise the confidence: the kinds of records that the cluster has not sent.
 pub fn missing_evidence(view: &View<'_>) -> Vec<String> {
     let mut missing = Vec::new();
-    let kinds: BTreeSet<&str> = view.graph.known_kinds().map(crate::model::Kind::as_str).collect();
+    let kinds: BTreeSet<&str> = view
+        .graph
+        .known_kinds()
+        .map(crate::model::Kind::as_str)
+        .collect();
     if kinds.is_empty() {
-        missing.push("object state (state.k8s.resource): without it nothing can be compared".to_owned());
+        missing.push(
+            "object state (state.k8s.resource): without it nothing can be compared".to_owned(),
+        );
     } else {
         for kind in ["Pod", "Node", "Service", "Deployment"] {
             if !kinds.contains(kind) {

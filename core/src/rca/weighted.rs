@@ -1,4 +1,5 @@
-//! The published formula: `0.4 temporal + 0.3 distance + 0.3 domain` per episode before the first symptom.
+//! The published formula: `0.4 temporal + 0.3 distance + 0.3 domain` per episode before the first
+//! symptom.
 
 use hashbrown::hash_map::Entry;
 
@@ -56,23 +57,43 @@ impl<'a> Sources<'a> {
         for (place, (resource, ..)) in all.iter().enumerate() {
             of.entry(*resource).or_default().push(place);
         }
-        Self { all, of, found: findings(case) }
+        Self {
+            all,
+            of,
+            found: findings(case),
+        }
     }
 
     /// Those about resources within reach, in their order.
     fn near(&self, distances: &Map<Idx, usize>) -> Vec<usize> {
-        let mut places: Vec<usize> = distances.keys().filter_map(|idx| self.of.get(idx)).flatten().copied().collect();
+        let mut places: Vec<usize> = distances
+            .keys()
+            .filter_map(|idx| self.of.get(idx))
+            .flatten()
+            .copied()
+            .collect();
         places.sort_unstable();
         places
     }
 }
 
 pub(super) fn rank(case: &Case<'_>, sources: &Sources<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
-    let Some(first) = symptoms.iter().min_by_key(|s| (s.onset, &s.key)) else { return Vec::new() };
-    let distances: Map<Idx, usize> = case.view.graph.within(first.resource, HOPS, |_| true).into_iter().collect();
+    let Some(first) = symptoms.iter().min_by_key(|s| (s.onset, &s.key)) else {
+        return Vec::new();
+    };
+    let distances: Map<Idx, usize> = case
+        .view
+        .graph
+        .within(first.resource, HOPS, |_| true)
+        .into_iter()
+        .collect();
     let found = &sources.found;
     let mut best: Map<(ComponentId, &'static str), Candidate<'_>> = Map::default();
-    for (resource, at, source) in sources.near(&distances).into_iter().map(|place| sources.all[place]) {
+    for (resource, at, source) in sources
+        .near(&distances)
+        .into_iter()
+        .map(|place| sources.all[place])
+    {
         let hops = distances[&resource];
         let dt = first.onset.seconds_since(at);
         if !(0.0..=WINDOW).contains(&dt) {
@@ -90,18 +111,29 @@ pub(super) fn rank(case: &Case<'_>, sources: &Sources<'_>, symptoms: &[&Symptom]
             }
         }
     }
-    let mut kept: Vec<(Component, &'static str, Candidate<'_>)> =
-        best.into_iter().map(|((id, fault), candidate)| (case.view.component_of(id), fault, candidate)).collect();
+    let mut kept: Vec<(Component, &'static str, Candidate<'_>)> = best
+        .into_iter()
+        .map(|((id, fault), candidate)| (case.view.component_of(id), fault, candidate))
+        .collect();
     kept.sort_by(|a, b| {
-        b.2.confidence
-            .total_cmp(&a.2.confidence)
-            .then_with(|| (a.0.to_string(), a.1, &a.0.namespace).cmp(&(b.0.to_string(), b.1, &b.0.namespace)))
+        b.2.confidence.total_cmp(&a.2.confidence).then_with(|| {
+            (a.0.to_string(), a.1, &a.0.namespace).cmp(&(b.0.to_string(), b.1, &b.0.namespace))
+        })
     });
     kept.truncate(super::KEPT);
     let totals: Vec<f64> = kept.iter().map(|(.., c)| c.confidence).collect();
     let place = |confidence: f64| 1 + totals.iter().filter(|t| **t > confidence).count();
     kept.iter()
-        .map(|(component, _, c)| cause(case, first, component, c, found.get(&c.resource).copied(), place(c.confidence)))
+        .map(|(component, _, c)| {
+            cause(
+                case,
+                first,
+                component,
+                c,
+                found.get(&c.resource).copied(),
+                place(c.confidence),
+            )
+        })
         .collect()
 }
 
@@ -120,13 +152,28 @@ fn findings<'a>(case: &Case<'a>) -> Map<Idx, &'a Finding> {
 
 fn episodes<'a>(case: &Case<'a>) -> impl Iterator<Item = (Idx, Time, Source<'a>)> {
     let (episodes, findings) = (case.view.episodes, case.findings);
-    let events = episodes.events.iter().filter(|(_, e)| e.severity >= Severity::Warning);
-    let logs = episodes.logs.iter().filter(|(_, l)| l.severity >= Severity::Error);
+    let events = episodes
+        .events
+        .iter()
+        .filter(|(_, e)| e.severity >= Severity::Warning);
+    let logs = episodes
+        .logs
+        .iter()
+        .filter(|(_, l)| l.severity >= Severity::Error);
     events
         .map(|(i, e)| (*i, e.first, Source::Event(e)))
         .chain(logs.map(|(i, l)| (*i, l.first, Source::Log(l))))
-        .chain(episodes.alerts.iter().map(|(i, a)| (*i, a.starts, Source::Alert(a))))
-        .chain(findings.iter().map(|f| (f.blamed, f.since, Source::Finding(f))))
+        .chain(
+            episodes
+                .alerts
+                .iter()
+                .map(|(i, a)| (*i, a.starts, Source::Alert(a))),
+        )
+        .chain(
+            findings
+                .iter()
+                .map(|f| (f.blamed, f.since, Source::Finding(f))),
+        )
 }
 
 impl Source<'_> {
@@ -162,7 +209,16 @@ fn score<'a>(
     let distance = 1.0 / (hops as f64 + 1.0);
     let domain = domain(graph.get(first.resource).kind(), graph.get(resource).kind());
     let confidence = round(0.4 * temporal + 0.3 * distance + 0.3 * domain);
-    Candidate { source, resource, at, hops, temporal: round(temporal), distance: round(distance), domain, confidence }
+    Candidate {
+        source,
+        resource,
+        at,
+        hops,
+        temporal: round(temporal),
+        distance: round(distance),
+        domain,
+        confidence,
+    }
 }
 
 fn cause(
@@ -196,7 +252,13 @@ fn cause(
             ..Scores::default()
         },
         path: explain::path(view, &[first], c.resource),
-        evidence: vec![EvidenceLine { id, at: c.at, resource, what, weight: c.confidence }],
+        evidence: vec![EvidenceLine {
+            id,
+            at: c.at,
+            resource,
+            what,
+            weight: c.confidence,
+        }],
         change: None,
         compared: String::new(),
         fix: finding.and_then(|f| f.fix.clone()).unwrap_or_default(),
@@ -225,10 +287,19 @@ fn domain(a: &Kind, b: &Kind) -> f64 {
                     | Kind::ServiceAccount
             ) | (Kind::ReplicaSet, Kind::Deployment)
                 | (Kind::CronJob, Kind::Job)
-                | (Kind::Service, Kind::Ingress | Kind::Deployment | Kind::Endpoints | Kind::EndpointSlice)
-                | (Kind::PersistentVolumeClaim, Kind::PersistentVolume | Kind::StorageClass)
+                | (
+                    Kind::Service,
+                    Kind::Ingress | Kind::Deployment | Kind::Endpoints | Kind::EndpointSlice
+                )
+                | (
+                    Kind::PersistentVolumeClaim,
+                    Kind::PersistentVolume | Kind::StorageClass
+                )
                 | (Kind::ResourceQuota | Kind::LimitRange, Kind::Namespace)
-                | (Kind::HorizontalPodAutoscaler, Kind::Deployment | Kind::StatefulSet)
+                | (
+                    Kind::HorizontalPodAutoscaler,
+                    Kind::Deployment | Kind::StatefulSet
+                )
         )
     };
     if joins(a, b) || joins(b, a) { 0.5 } else { 0.0 }

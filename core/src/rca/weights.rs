@@ -90,7 +90,8 @@ impl Part {
     }
 }
 
-/// Why one candidate stands before or behind another, in words, by the name of the part that decides.
+/// Why one candidate stands before or behind another, in words, by the name of the part that
+/// decides.
 pub(super) fn reason(name: &str, before: bool) -> &'static str {
     match (name, before) {
         ("evidence", true) => "better evidence",
@@ -135,7 +136,10 @@ impl Weights {
     /// Names the one that cannot.
     pub fn check(&self) -> Result<(), String> {
         if !(0.0..=1.0).contains(&self.threshold) {
-            return Err(format!("threshold: {} lies not between 0 and 1", self.threshold));
+            return Err(format!(
+                "threshold: {} lies not between 0 and 1",
+                self.threshold
+            ));
         }
         let c = &self.calibration;
         let named = [("bias", c.bias), ("score", c.score), ("margin", c.margin)];
@@ -153,7 +157,10 @@ impl Weights {
 
     /// The whole score of a hypothesis.
     pub fn score(&self, features: &Features) -> f64 {
-        features.iter().map(|(part, size)| self.points(*part, *size)).sum()
+        features
+            .iter()
+            .map(|(part, size)| self.points(*part, *size))
+            .sum()
     }
 }
 
@@ -175,7 +182,8 @@ fn kept() -> usize {
 
 static WEIGHTS: OnceLock<Weights> = OnceLock::new();
 
-/// The weights that this process judges by: those that the build ships, unless others were installed.
+/// The weights that this process judges by: those that the build ships, unless others were
+/// installed.
 pub fn get() -> &'static Weights {
     WEIGHTS.get_or_init(shipped)
 }
@@ -186,7 +194,8 @@ pub fn shipped() -> Weights {
     serde_yaml::from_str(include_str!("weights.yaml")).unwrap_or_default()
 }
 
-/// Judges by other weights from the process's start on, as experiments do. False when something was judged already.
+/// Judges by other weights from the process's start on, as experiments do. False when something was
+/// judged already.
 pub fn install(weights: Weights) -> bool {
     WEIGHTS.set(weights).is_ok()
 }
@@ -199,9 +208,16 @@ mod tests {
     fn the_file_is_read_and_better_evidence_weighs_more() {
         let weights: Weights = serde_yaml::from_str(include_str!("weights.yaml")).unwrap();
         let point = |part| weights.points(part, 1.0);
-        assert!(Part::ALL.iter().all(|p| weights.points.contains_key(p)), "each part has its weight");
+        assert!(
+            Part::ALL.iter().all(|p| weights.points.contains_key(p)),
+            "each part has its weight"
+        );
         assert!(point(Part::Hint) < point(Part::Fair) && point(Part::Fair) < point(Part::Strong));
         assert!(point(Part::Strong) <= point(Part::Proof));
-        assert!(Part::ALL.iter().all(|p| if p.is_against() { point(*p) <= 0.0 } else { point(*p) >= 0.0 }));
+        assert!(Part::ALL.iter().all(|p| if p.is_against() {
+            point(*p) <= 0.0
+        } else {
+            point(*p) >= 0.0
+        }));
     }
 }

@@ -94,7 +94,12 @@ pub struct Analysis {
 
 /// Reads JSON lines, or one JSON document over several lines.
 pub fn analyze(input: &str, bytes: &[u8], options: &Options) -> Analysis {
-    let mut reader = Reader { options, records: Vec::new(), counts: Counts::default(), rejects: Vec::new() };
+    let mut reader = Reader {
+        options,
+        records: Vec::new(),
+        counts: Counts::default(),
+        rejects: Vec::new(),
+    };
     if let Some(documents) = documents(bytes) {
         for (i, document) in documents.iter().enumerate() {
             reader.document(i as u64 + 1, document.get().as_bytes());
@@ -107,12 +112,22 @@ pub fn analyze(input: &str, bytes: &[u8], options: &Options) -> Analysis {
     reader.finish(input)
 }
 
-/// JSON values that span lines, as one or more runs of `kubectl -o json` print them; `None` when the input is lines.
+/// JSON values that span lines, as one or more runs of `kubectl -o json` print them; `None` when
+/// the input is lines.
 fn documents(bytes: &[u8]) -> Option<Vec<&RawValue>> {
-    let first = bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).find(|l| !l.is_empty()).unwrap_or_default();
-    let spans_lines =
-        matches!(first.first(), Some(b'{' | b'[')) && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_err();
-    spans_lines.then(|| serde_json::Deserializer::from_slice(bytes).into_iter().collect::<Result<_, _>>().ok())?
+    let first = bytes
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .find(|l| !l.is_empty())
+        .unwrap_or_default();
+    let spans_lines = matches!(first.first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_err();
+    spans_lines.then(|| {
+        serde_json::Deserializer::from_slice(bytes)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .ok()
+    })?
 }
 
 struct Reader<'a> {
@@ -142,8 +157,11 @@ impl Reader<'_> {
             return;
         }
         // Files have no arrival: only an explicit `--at` says what lies in the future.
-        let context =
-            Context { received_at: self.options.at.unwrap_or(self.options.now), cluster: Some(UNNAMED), client_id: None };
+        let context = Context {
+            received_at: self.options.at.unwrap_or(self.options.now),
+            cluster: Some(UNNAMED),
+            client_id: None,
+        };
         let before = self.records.len();
         let mut inner = Vec::new();
         match parse::parse_any(line, &context, &mut self.records, &mut inner) {
@@ -160,33 +178,55 @@ impl Reader<'_> {
         self.counts.seen += 1;
         self.counts.rejected += 1;
         if self.rejects.len() < 100 {
-            self.rejects.push(Rejected { line, reason: reason.as_str().to_owned(), message });
+            self.rejects.push(Rejected {
+                line,
+                reason: reason.as_str().to_owned(),
+                message,
+            });
         }
     }
 
     /// Gives records without a cluster the input's only one; of several nobody can tell which.
     fn settle_clusters(&mut self) {
-        let mut named: Vec<Str> = self.records.iter().map(|r| r.cluster.clone()).filter(|c| &**c != UNNAMED).collect();
+        let mut named: Vec<Str> = self
+            .records
+            .iter()
+            .map(|r| r.cluster.clone())
+            .filter(|c| &**c != UNNAMED)
+            .collect();
         named.sort();
         named.dedup();
         if named.len() <= 1 {
             let only = named.pop().unwrap_or_else(|| "default".into());
-            self.records.iter_mut().filter(|r| &*r.cluster == UNNAMED).for_each(|r| r.cluster = only.clone());
+            self.records
+                .iter_mut()
+                .filter(|r| &*r.cluster == UNNAMED)
+                .for_each(|r| r.cluster = only.clone());
             return;
         }
         let before = self.records.len();
         self.records.retain(|r| &*r.cluster != UNNAMED);
         for _ in self.records.len()..before {
             self.counts.seen -= 1;
-            self.reject(0, Reason::ClusterMissing, "the record names no cluster and the input has several".into());
+            self.reject(
+                0,
+                Reason::ClusterMissing,
+                "the record names no cluster and the input has several".into(),
+            );
         }
     }
 
     fn finish(mut self, input: &str) -> Analysis {
         self.settle_clusters();
         let stamp = self.options.at.unwrap_or(self.options.now);
-        // A record without a time was stamped with the reading; it belongs to the newest instant that the input knows.
-        let newest = self.records.iter().map(|r| r.at).filter(|t| *t != stamp).max();
+        // A record without a time was stamped with the reading; it belongs to the newest instant
+        // that the input knows.
+        let newest = self
+            .records
+            .iter()
+            .map(|r| r.at)
+            .filter(|t| *t != stamp)
+            .max();
         let now = self.options.at.or(newest).unwrap_or(stamp);
         for record in self.records.iter_mut().filter(|r| r.at == stamp) {
             record.at = now;
@@ -195,13 +235,16 @@ impl Reader<'_> {
         self.admit(&mut clusters);
         self.records.sort_by_key(|a| (a.at, topic(a)));
         for record in std::mem::take(&mut self.records) {
-            let state = clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone()));
+            let state = clusters
+                .entry(record.cluster.clone())
+                .or_insert_with(|| ClusterState::new(record.cluster.clone()));
             match state.apply(record) {
                 Applied::Applied => self.counts.applied += 1,
                 Applied::Duplicate => self.counts.duplicate += 1,
             }
         }
-        let (mut causes, mut incidents, mut missing, mut hurts) = (Vec::new(), Vec::new(), Vec::new(), false);
+        let (mut causes, mut incidents, mut missing, mut hurts) =
+            (Vec::new(), Vec::new(), Vec::new(), false);
         for state in clusters.values_mut() {
             let evaluation = state.evaluate(now);
             hurts |= evaluation.symptoms > 0;
@@ -212,7 +255,9 @@ impl Reader<'_> {
                 incidents.push(summary(state, ranked.key, found));
             }
         }
-        incidents.sort_by(|a: &IncidentSummary, b| (a.started_at, &a.cluster).cmp(&(b.started_at, &b.cluster)));
+        incidents.sort_by(|a: &IncidentSummary, b| {
+            (a.started_at, &a.cluster).cmp(&(b.started_at, &b.cluster))
+        });
         for (i, incident) in incidents.iter_mut().enumerate() {
             incident.incident_id = format!("inc-{}", i + 1);
         }
@@ -225,7 +270,10 @@ impl Reader<'_> {
         // What could not be read may hurt: that nothing else does, says nothing then.
         let unread = self.counts.rejected > self.counts.seen - self.counts.rejected;
         if unread {
-            missing.push(format!("{} of {} records could not be read", self.counts.rejected, self.counts.seen));
+            missing.push(format!(
+                "{} of {} records could not be read",
+                self.counts.rejected, self.counts.seen
+            ));
         }
         let verdict = rca::verdict(&causes, hurts || unread);
         Analysis {
@@ -245,13 +293,21 @@ impl Reader<'_> {
         let before = self.records.len();
         self.records.retain(|record| {
             let name = &record.cluster;
-            clusters.entry(name.clone()).or_insert_with(|| ClusterState::new(name.clone())).admit(topic(record), record)
+            clusters
+                .entry(name.clone())
+                .or_insert_with(|| ClusterState::new(name.clone()))
+                .admit(topic(record), record)
         });
         self.counts.duplicate += (before - self.records.len()) as u64;
     }
 
     fn pick(&self, causes: &[Cause]) -> Vec<Cause> {
-        let wanted = |c: &&Cause| self.options.namespace.as_deref().is_none_or(|n| c.namespace.is_empty() || c.namespace == n);
+        let wanted = |c: &&Cause| {
+            self.options
+                .namespace
+                .as_deref()
+                .is_none_or(|n| c.namespace.is_empty() || c.namespace == n)
+        };
         causes.iter().filter(wanted).cloned().collect()
     }
 }
@@ -274,9 +330,13 @@ fn summary(state: &ClusterState, key: u64, causes: Vec<Cause>) -> IncidentSummar
         incident_id: String::new(),
         cluster: state.name.to_string(),
         started_at: incident.map(|i| i.started).unwrap_or_default(),
-        severity: incident.map(crate::incident::Incident::severity).unwrap_or_default(),
+        severity: incident
+            .map(crate::incident::Incident::severity)
+            .unwrap_or_default(),
         symptoms: incident.map_or(0, |i| i.members.len()),
-        cause: causes.first().map(|c| format!("{} {}", c.component, c.fault_type)),
+        cause: causes
+            .first()
+            .map(|c| format!("{} {}", c.component, c.fault_type)),
         causes,
     }
 }

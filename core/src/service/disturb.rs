@@ -1,4 +1,5 @@
-//! The same recorded case under other names, or with gaps: an engine that reads names or needs every line shows here.
+//! The same recorded case under other names, or with gaps: an engine that reads names or needs
+//! every line shows here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
@@ -21,37 +22,68 @@ const OWN: [&str; 13] = [
     "istio-system",
     "metrics-server",
 ];
-/// Kinds whose names are people's choice and stand inside other names: of pods, claims, configuration.
-const NAMED: [&str; 9] = ["Namespace", "Node", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Service", "Ingress", "Job"];
+/// Kinds whose names are people's choice and stand inside other names: of pods, claims,
+/// configuration.
+const NAMED: [&str; 9] = [
+    "Namespace",
+    "Node",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "CronJob",
+    "Service",
+    "Ingress",
+    "Job",
+];
 /// Fields of a label or a case that hold words of the catalogue and not names.
 const WORDS: [&str; 4] = ["fault_type", "root_cause", "fault_taxonomy", "case"];
-/// Syllables of made-up names. They have vowels, so that no name looks like a random suffix of a controller.
-const SYLLABLES: [&str; 16] = ["ba", "do", "fe", "gu", "ka", "li", "mo", "na", "pe", "ro", "sa", "ti", "vo", "wu", "ze", "hi"];
+/// Syllables of made-up names. They have vowels, so that no name looks like a random suffix of a
+/// controller.
+const SYLLABLES: [&str; 16] = [
+    "ba", "do", "fe", "gu", "ka", "li", "mo", "na", "pe", "ro", "sa", "ti", "vo", "wu", "ze", "hi",
+];
 
 fn number(seed: u64, of: &impl std::hash::Hash) -> u64 {
     foldhash::fast::FixedState::with_seed(seed).hash_one(of)
 }
 
-/// Leaves out a share of the events, logs and alerts; state and labels stay. The same seed leaves out the same lines.
+/// Leaves out a share of the events, logs and alerts; state and labels stay. The same seed leaves
+/// out the same lines.
 pub fn drop(bytes: &[u8], percent: u8, seed: u64) -> Vec<u8> {
-    let is_told = |line: &[u8]| ["\"events.", "\"logs.", "\"alerts."].iter().any(|t| topic(line).starts_with(t.as_bytes()));
-    let keeps = |(i, line): &(usize, &[u8])| !is_told(line) || number(seed, i) % 100 >= u64::from(percent);
-    let kept: Vec<&[u8]> = bytes.split(|b| *b == b'\n').enumerate().filter(keeps).map(|(_, line)| line).collect();
+    let is_told = |line: &[u8]| {
+        ["\"events.", "\"logs.", "\"alerts."]
+            .iter()
+            .any(|t| topic(line).starts_with(t.as_bytes()))
+    };
+    let keeps =
+        |(i, line): &(usize, &[u8])| !is_told(line) || number(seed, i) % 100 >= u64::from(percent);
+    let kept: Vec<&[u8]> = bytes
+        .split(|b| *b == b'\n')
+        .enumerate()
+        .filter(keeps)
+        .map(|(_, line)| line)
+        .collect();
     kept.join(&b'\n')
 }
 
 /// The line from its topic on, quotation mark included.
 fn topic(line: &[u8]) -> &[u8] {
     const FIELD: &[u8] = b"\"topic\":";
-    let at = line.windows(FIELD.len()).position(|w| w == FIELD).map_or(line.len(), |at| at + FIELD.len());
+    let at = line
+        .windows(FIELD.len())
+        .position(|w| w == FIELD)
+        .map_or(line.len(), |at| at + FIELD.len());
     line[at..].trim_ascii_start()
 }
 
-/// Renames namespaces, nodes, hosts, workloads and uids everywhere, consistently: whole words, the longest name first.
-/// Keys of maps, Kubernetes' own names and words of the catalogue stay. Lines that are no JSON stay as they are.
+/// Renames namespaces, nodes, hosts, workloads and uids everywhere, consistently: whole words, the
+/// longest name first. Keys of maps, Kubernetes' own names and words of the catalogue stay. Lines
+/// that are no JSON stay as they are.
 pub fn scramble(bytes: &[u8], seed: u64) -> Vec<u8> {
-    let mut lines: Vec<Result<Value, &[u8]>> =
-        bytes.split(|b| *b == b'\n').map(|line| serde_json::from_slice(line).map_err(|_| line)).collect();
+    let mut lines: Vec<Result<Value, &[u8]>> = bytes
+        .split(|b| *b == b'\n')
+        .map(|line| serde_json::from_slice(line).map_err(|_| line))
+        .collect();
     let mut known = BTreeSet::new();
     for line in lines.iter().flatten() {
         names(line, &mut known);
@@ -78,12 +110,28 @@ fn names(value: &Value, known: &mut BTreeSet<String>) {
     match value {
         Value::Array(all) => all.iter().for_each(|v| names(v, known)),
         Value::Object(fields) => {
-            let text = |key: &str| fields.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
-            let inner = fields.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
+            let text = |key: &str| {
+                fields
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .filter(|t| !t.is_empty())
+            };
+            let inner = fields
+                .get("metadata")
+                .and_then(|m| m.get("name"))
+                .and_then(Value::as_str);
             if text("kind").is_some_and(|k| NAMED.contains(&k)) {
                 known.extend(text("name").into_iter().chain(inner).map(str::to_owned));
             }
-            for key in ["namespace", "ns", "node", "nodeName", "uid", "pod_uid", "pod_namespace"] {
+            for key in [
+                "namespace",
+                "ns",
+                "node",
+                "nodeName",
+                "uid",
+                "pod_uid",
+                "pod_namespace",
+            ] {
                 known.extend(text(key).map(str::to_owned));
             }
             fields.values().for_each(|v| names(v, known));
@@ -122,7 +170,9 @@ fn made_up(name: &str, random: u64) -> String {
             other & 0xffff_ffff_ffff
         );
     }
-    (0..5).map(|i| SYLLABLES[(random >> (i * 4) & 15) as usize]).collect()
+    (0..5)
+        .map(|i| SYLLABLES[(random >> (i * 4) & 15) as usize])
+        .collect()
 }
 
 fn rename(value: &mut Value, map: &BTreeMap<String, String>) {
@@ -145,7 +195,8 @@ fn rename(value: &mut Value, map: &BTreeMap<String, String>) {
     }
 }
 
-/// Replaces names in a text where they stand as whole words; of several that fit at a place the longest.
+/// Replaces names in a text where they stand as whole words; of several that fit at a place the
+/// longest.
 fn words(text: &str, map: &BTreeMap<String, String>) -> String {
     let is_word = |b: u8| b.is_ascii_alphanumeric();
     let bytes = text.as_bytes();
@@ -172,7 +223,12 @@ fn longest<'a>(text: &str, map: &'a BTreeMap<String, String>) -> Option<(&'a str
     map.range(first.clone()..)
         .take_while(|(name, _)| name.starts_with(&first))
         .filter(|(name, _)| text.starts_with(name.as_str()))
-        .filter(|(name, _)| !text.as_bytes().get(name.len()).is_some_and(u8::is_ascii_alphanumeric))
+        .filter(|(name, _)| {
+            !text
+                .as_bytes()
+                .get(name.len())
+                .is_some_and(u8::is_ascii_alphanumeric)
+        })
         .max_by_key(|(name, _)| name.len())
         .map(|(name, new)| (name.as_str(), new.as_str()))
 }
@@ -190,16 +246,29 @@ mod tests {
     #[test]
     fn names_change_everywhere_and_structure_stays() {
         let out = String::from_utf8(scramble(CASE.as_bytes(), 7)).unwrap();
-        let lines: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let lines: Vec<Value> = out
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
         let new = lines[1]["value"]["name"].as_str().unwrap();
         assert_ne!(new, "cart");
-        assert_eq!(lines[1]["value"]["labels"]["cart"], new, "keys stay, values change");
+        assert_eq!(
+            lines[1]["value"]["labels"]["cart"], new,
+            "keys stay, values change"
+        );
         assert_eq!(lines[2]["value"]["name"], format!("{new}-7c5f46fc47-x2v9q"));
         let ns = lines[1]["value"]["namespace"].as_str().unwrap();
-        assert_eq!(lines[3]["value"]["message"], format!("{new} {new}-config carts {ns}/{new} kube-system"));
+        assert_eq!(
+            lines[3]["value"]["message"],
+            format!("{new} {new}-config carts {ns}/{new} kube-system")
+        );
         assert_eq!(lines[4]["value"]["component"], format!("app/{new}"));
         assert_eq!(lines[4]["value"]["fault_type"], "config.key_missing");
-        assert_eq!(scramble(CASE.as_bytes(), 7), out.as_bytes(), "the same seed gives the same names");
+        assert_eq!(
+            scramble(CASE.as_bytes(), 7),
+            out.as_bytes(),
+            "the same seed gives the same names"
+        );
         assert_ne!(scramble(CASE.as_bytes(), 8), out.as_bytes());
     }
 

@@ -46,29 +46,63 @@ struct Line<'a> {
 /// # Errors
 /// Says what is missing: no label, or a word that the map does not have.
 pub fn label(bytes: &[u8], map: &BTreeMap<String, String>) -> Result<Label, String> {
-    let lines = || bytes.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice::<Line<'_>>(l).ok());
+    let lines = || {
+        bytes
+            .split(|b| *b == b'\n')
+            .filter_map(|l| serde_json::from_slice::<Line<'_>>(l).ok())
+    };
     let wire: LabelWire = lines()
         .find(|l| l.topic == "label")
         .and_then(|l| serde_json::from_str(l.value.get()).ok())
         .ok_or("it has no `label` line")?;
-    let case: CaseWire =
-        lines().find(|l| l.topic == "case").and_then(|l| serde_json::from_str(l.value.get()).ok()).unwrap_or_default();
+    let case: CaseWire = lines()
+        .find(|l| l.topic == "case")
+        .and_then(|l| serde_json::from_str(l.value.get()).ok())
+        .unwrap_or_default();
     if wire.healthy {
-        return Ok(Label { faults: Vec::new(), group: "healthy".into() });
+        return Ok(Label {
+            faults: Vec::new(),
+            group: "healthy".into(),
+        });
     }
-    let parts: Vec<&LabelWire> = if wire.causes.is_empty() { vec![&wire] } else { wire.causes.iter().collect() };
-    let faults = parts.iter().map(|w| fault(w, map)).collect::<Result<Vec<_>, String>>()?;
-    let system =
-        case.system.or_else(|| case.case.as_deref().and_then(|c| c.split('/').next()).map(str::to_owned)).unwrap_or_default();
-    let group = if faults.len() > 1 { "several faults".to_owned() } else { format!("{system} {}", faults[0].1) };
+    let parts: Vec<&LabelWire> = if wire.causes.is_empty() {
+        vec![&wire]
+    } else {
+        wire.causes.iter().collect()
+    };
+    let faults = parts
+        .iter()
+        .map(|w| fault(w, map))
+        .collect::<Result<Vec<_>, String>>()?;
+    let system = case
+        .system
+        .or_else(|| {
+            case.case
+                .as_deref()
+                .and_then(|c| c.split('/').next())
+                .map(str::to_owned)
+        })
+        .unwrap_or_default();
+    let group = if faults.len() > 1 {
+        "several faults".to_owned()
+    } else {
+        format!("{system} {}", faults[0].1)
+    };
     Ok(Label { faults, group })
 }
 
 fn fault(wire: &LabelWire, map: &BTreeMap<String, String>) -> Result<(String, String), String> {
-    let component = wire.component.clone().or_else(|| wire.fault_object.clone()).ok_or("its label has no `component`")?;
+    let component = wire
+        .component
+        .clone()
+        .or_else(|| wire.fault_object.clone())
+        .ok_or("its label has no `component`")?;
     let fault = match (&wire.fault_type, &wire.root_cause) {
         (Some(fault), _) => fault.clone(),
-        (None, Some(word)) => map.get(word).cloned().ok_or_else(|| format!("the label map does not have `{word}`"))?,
+        (None, Some(word)) => map
+            .get(word)
+            .cloned()
+            .ok_or_else(|| format!("the label map does not have `{word}`"))?,
         (None, None) => return Err("its label has no `fault_type`".into()),
     };
     Ok((component, fault))
@@ -89,7 +123,8 @@ pub struct Outcome {
     pub confidence: f64,
     /// The verdict.
     pub verdict: Verdict,
-    /// Chance that the component is among the first k distinct ones, for k = 1, 3, 5; ties count in expectation.
+    /// Chance that the component is among the first k distinct ones, for k = 1, 3, 5; ties count in
+    /// expectation.
     pub component_at: [f64; 3],
     /// Chance that component and fault are among the first k causes, for k = 1, 3.
     pub joint_at: [f64; 2],
@@ -114,17 +149,21 @@ pub struct Places {
     pub reciprocal: f64,
 }
 
-/// Looks up the faults that were there. For several every figure is the mean over them, each looked for among the first
-/// k + n - 1.
+/// Looks up the faults that were there. For several every figure is the mean over them, each looked
+/// for among the first k + n - 1.
 pub fn places(ranking: &Ranking<'_>, faults: &[(String, String)]) -> Places {
     let slack = faults.len().saturating_sub(1);
     let components = distinct(ranking, |(c, ..)| (*c, ""));
     let joints = distinct(ranking, |(c, f, _)| (*c, *f));
-    let mean = |f: &dyn Fn(&(String, String)) -> f64| faults.iter().map(f).sum::<f64>() / faults.len().max(1) as f64;
+    let mean = |f: &dyn Fn(&(String, String)) -> f64| {
+        faults.iter().map(f).sum::<f64>() / faults.len().max(1) as f64
+    };
     let first = |c: &str| components.iter().position(|((name, _), _)| *name == c);
     Places {
-        component_at: [1, 3, 5].map(|k| mean(&|(c, _)| chance(&components, (c.as_str(), ""), k + slack))),
-        joint_at: [1, 3].map(|k| mean(&|(c, f)| chance(&joints, (c.as_str(), f.as_str()), k + slack))),
+        component_at: [1, 3, 5]
+            .map(|k| mean(&|(c, _)| chance(&components, (c.as_str(), ""), k + slack))),
+        joint_at: [1, 3]
+            .map(|k| mean(&|(c, f)| chance(&joints, (c.as_str(), f.as_str()), k + slack))),
         reciprocal: mean(&|(c, _)| first(c).map_or(0.0, |p| 1.0 / (p + 1) as f64)),
     }
 }
@@ -132,19 +171,40 @@ pub fn places(ranking: &Ranking<'_>, faults: &[(String, String)]) -> Places {
 /// Judges one answer; that of a healthy cluster is right when no cause is said.
 pub fn judge(case: &str, label: &Label, analysis: &Analysis) -> Outcome {
     let causes = &analysis.causes;
-    let ranking = causes.iter().map(|c| (c.component.as_str(), c.fault_type.as_str(), c.scores.total)).collect();
+    let ranking = causes
+        .iter()
+        .map(|c| (c.component.as_str(), c.fault_type.as_str(), c.scores.total))
+        .collect();
     let mut places = places(&ranking, &label.faults);
     if label.faults.is_empty() {
         let silent = f64::from(u8::from(analysis.verdict != Verdict::Cause));
-        places = Places { component_at: [silent; 3], joint_at: [silent; 2], reciprocal: silent };
+        places = Places {
+            component_at: [silent; 3],
+            joint_at: [silent; 2],
+            reciprocal: silent,
+        };
     }
-    let rests = causes.iter().take(1).flat_map(|c| c.evidence.iter().take(5)).map(|e| e.what.clone());
-    let evidence = if places.joint_at[0] < 1.0 { rests.collect() } else { Vec::new() };
+    let rests = causes
+        .iter()
+        .take(1)
+        .flat_map(|c| c.evidence.iter().take(5))
+        .map(|e| e.what.clone());
+    let evidence = if places.joint_at[0] < 1.0 {
+        rests.collect()
+    } else {
+        Vec::new()
+    };
     Outcome {
         case: case.to_owned(),
         group: label.group.clone(),
-        expected: label.faults.iter().map(|(c, f)| format!("{c} {f}")).collect(),
-        said: causes.first().map(|c| format!("{} {}", c.component, c.fault_type)),
+        expected: label
+            .faults
+            .iter()
+            .map(|(c, f)| format!("{c} {f}"))
+            .collect(),
+        said: causes
+            .first()
+            .map(|c| format!("{} {}", c.component, c.fault_type)),
         confidence: causes.first().map_or(0.0, |c| c.confidence),
         verdict: analysis.verdict,
         component_at: places.component_at,
@@ -157,17 +217,33 @@ pub fn judge(case: &str, label: &Label, analysis: &Analysis) -> Outcome {
 type Named<'a> = ((&'a str, &'a str), f64);
 
 /// The distinct names in ranking order with their best score.
-fn distinct<'a>(ranking: &Ranking<'a>, name: impl Fn(&(&'a str, &'a str, f64)) -> (&'a str, &'a str)) -> Vec<Named<'a>> {
+fn distinct<'a>(
+    ranking: &Ranking<'a>,
+    name: impl Fn(&(&'a str, &'a str, f64)) -> (&'a str, &'a str),
+) -> Vec<Named<'a>> {
     let mut seen = BTreeSet::new();
-    ranking.iter().map(|c| (name(c), c.2)).filter(|(n, _)| seen.insert(*n)).collect()
+    ranking
+        .iter()
+        .map(|c| (name(c), c.2))
+        .filter(|(n, _)| seen.insert(*n))
+        .collect()
 }
 
 /// The chance that `wanted` is among the first `k` when ties are broken at random.
 fn chance(ranked: &[Named<'_>], wanted: (&str, &str), k: usize) -> f64 {
-    let Some((_, score)) = ranked.iter().find(|(n, _)| *n == wanted) else { return 0.0 };
+    let Some((_, score)) = ranked.iter().find(|(n, _)| *n == wanted) else {
+        return 0.0;
+    };
     let above = ranked.iter().filter(|(_, s)| *s > score + 1e-9).count();
-    let tied = ranked.iter().filter(|(_, s)| (s - score).abs() < 1e-9).count();
-    if above >= k { 0.0 } else { ((k - above) as f64 / tied as f64).min(1.0) }
+    let tied = ranked
+        .iter()
+        .filter(|(_, s)| (s - score).abs() < 1e-9)
+        .count();
+    if above >= k {
+        0.0
+    } else {
+        ((k - above) as f64 / tied as f64).min(1.0)
+    }
 }
 
 /// Figures over a set of cases.
@@ -201,10 +277,19 @@ pub fn figures<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Figures {
     if n == 0 {
         return Figures::default();
     }
-    let mean = |f: &dyn Fn(&Outcome) -> f64| round(all.iter().map(|o| f(o)).sum::<f64>() / n as f64);
+    let mean =
+        |f: &dyn Fn(&Outcome) -> f64| round(all.iter().map(|o| f(o)).sum::<f64>() / n as f64);
     // Of a healthy cluster any cause is a wrong one, whatever the verdict.
-    let is_right = |o: &Outcome| if o.expected.is_empty() { 0.0 } else { o.joint_at[0] };
-    let told = all.iter().filter(|o| !o.expected.is_empty() || o.said.is_some());
+    let is_right = |o: &Outcome| {
+        if o.expected.is_empty() {
+            0.0
+        } else {
+            o.joint_at[0]
+        }
+    };
+    let told = all
+        .iter()
+        .filter(|o| !o.expected.is_empty() || o.said.is_some());
     let believed: Vec<(f64, f64)> = told.map(|o| (o.confidence, is_right(o))).collect();
     let belief = belief(&believed);
     Figures {
@@ -243,7 +328,9 @@ pub struct Belief {
 pub fn belief(pairs: &[(f64, f64)]) -> Belief {
     Belief {
         ece: round(calibration_error(pairs)),
-        brier: round(pairs.iter().map(|(p, y)| (p - y).powi(2)).sum::<f64>() / pairs.len().max(1) as f64),
+        brier: round(
+            pairs.iter().map(|(p, y)| (p - y).powi(2)).sum::<f64>() / pairs.len().max(1) as f64,
+        ),
         auroc: auroc(pairs).map(round),
     }
 }
@@ -258,7 +345,11 @@ fn calibration_error(pairs: &[(f64, f64)]) -> f64 {
         let bin = &mut bins[((p * 10.0) as usize).min(9)];
         *bin = (bin.0 + p, bin.1 + y, bin.2 + 1);
     }
-    bins.iter().filter(|b| b.2 > 0).map(|(p, y, _)| (p - y).abs()).sum::<f64>() / pairs.len().max(1) as f64
+    bins.iter()
+        .filter(|b| b.2 > 0)
+        .map(|(p, y, _)| (p - y).abs())
+        .sum::<f64>()
+        / pairs.len().max(1) as f64
 }
 
 fn auroc(pairs: &[(f64, f64)]) -> Option<f64> {
@@ -295,7 +386,8 @@ pub struct Report {
     pub groups: BTreeMap<String, Figures>,
     /// Mean over the groups.
     pub mean: Figures,
-    /// Mean over the groups of at least [`LARGE`] cases: a small one moves in steps that say little.
+    /// Mean over the groups of at least [`LARGE`] cases: a small one moves in steps that say
+    /// little.
     #[serde(default)]
     pub large: Figures,
     /// Figures over all cases.
@@ -309,19 +401,40 @@ pub struct Report {
 /// Puts outcomes together; `seconds` is how long the run took.
 pub fn report(scorer: crate::rca::Scorer, outcomes: Vec<Outcome>, seconds: f64) -> Report {
     let names: BTreeSet<&str> = outcomes.iter().map(|o| &*o.group).collect();
-    let groups: BTreeMap<String, Figures> =
-        names.iter().map(|g| ((*g).to_owned(), figures(outcomes.iter().filter(|o| o.group == *g)))).collect();
+    let groups: BTreeMap<String, Figures> = names
+        .iter()
+        .map(|g| {
+            (
+                (*g).to_owned(),
+                figures(outcomes.iter().filter(|o| o.group == *g)),
+            )
+        })
+        .collect();
     let overall = figures(outcomes.iter());
     let mean = mean_of(groups.values(), &overall);
     let large = mean_of(groups.values().filter(|g| g.cases >= LARGE), &overall);
-    let cases_per_second = if seconds > 0.0 { (outcomes.len() as f64 / seconds * 10.0).round() / 10.0 } else { 0.0 };
-    Report { scorer: scorer.as_str().to_owned(), groups, mean, large, overall, cases_per_second, outcomes }
+    let cases_per_second = if seconds > 0.0 {
+        (outcomes.len() as f64 / seconds * 10.0).round() / 10.0
+    } else {
+        0.0
+    };
+    Report {
+        scorer: scorer.as_str().to_owned(),
+        groups,
+        mean,
+        large,
+        overall,
+        cases_per_second,
+        outcomes,
+    }
 }
 
 /// Every group counts the same; how far answers are believed is told over all cases.
 fn mean_of<'a>(groups: impl Iterator<Item = &'a Figures>, overall: &Figures) -> Figures {
     let groups: Vec<&Figures> = groups.collect();
-    let mean = |f: &dyn Fn(&Figures) -> f64| round(groups.iter().map(|g| f(g)).sum::<f64>() / groups.len().max(1) as f64);
+    let mean = |f: &dyn Fn(&Figures) -> f64| {
+        round(groups.iter().map(|g| f(g)).sum::<f64>() / groups.len().max(1) as f64)
+    };
     Figures {
         cases: groups.iter().map(|g| g.cases).sum(),
         component_at: [0, 1, 2].map(|i| mean(&|g| g.component_at[i])),

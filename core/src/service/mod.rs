@@ -1,4 +1,5 @@
-//! Use cases that need no server: analysing files of records and measuring the engine on labelled ones.
+//! Use cases that need no server: analysing files of records and measuring the engine on labelled
+//! ones.
 
 pub mod analyze;
 pub mod disturb;

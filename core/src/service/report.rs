@@ -6,14 +6,29 @@ use super::eval::{Figures, Outcome, Report};
 
 /// The report as Markdown: the table of groups, then what was missed.
 pub fn markdown(report: &Report) -> String {
-    let mut out = format!("# Evaluation, {} scorer\n\n{}\n\n", report.scorer, headline(report));
-    let _ = writeln!(out, "| {} |\n|{}", COLUMNS.join(" | ").to_lowercase(), "---|".repeat(COLUMNS.len()));
+    let mut out = format!(
+        "# Evaluation, {} scorer\n\n{}\n\n",
+        report.scorer,
+        headline(report)
+    );
+    let _ = writeln!(
+        out,
+        "| {} |\n|{}",
+        COLUMNS.join(" | ").to_lowercase(),
+        "---|".repeat(COLUMNS.len())
+    );
     for row in rows(report) {
         let _ = writeln!(out, "| {} |", row.join(" | "));
     }
     out += "\n## Misses\n\n";
     for miss in misses(report) {
-        let _ = writeln!(out, "- `{}`: said {}, expected {}", miss.case, said(miss), miss.expected.join(" and "));
+        let _ = writeln!(
+            out,
+            "- `{}`: said {}, expected {}",
+            miss.case,
+            said(miss),
+            miss.expected.join(" and ")
+        );
         for line in &miss.evidence {
             let _ = writeln!(out, "  - {}", line.replace('\n', " "));
         }
@@ -24,11 +39,33 @@ pub fn markdown(report: &Report) -> String {
 /// The report as one HTML file without anything from elsewhere.
 pub fn html(report: &Report) -> String {
     let mut out = String::from(HEAD);
-    let _ = write!(out, "<h1>Evaluation, {} scorer</h1><p>{}</p>", escaped(&report.scorer), escaped(&headline(report)));
-    let _ = write!(out, "<table><tr><th>{}</tr>", COLUMNS.join("<th>").to_lowercase());
+    let _ = write!(
+        out,
+        "<h1>Evaluation, {} scorer</h1><p>{}</p>",
+        escaped(&report.scorer),
+        escaped(&headline(report))
+    );
+    let _ = write!(
+        out,
+        "<table><tr><th>{}</tr>",
+        COLUMNS.join("<th>").to_lowercase()
+    );
     for [name, cells @ ..] in rows(report) {
-        let low = if report.groups.get(&name).is_some_and(|g| g.joint_at[0] < 0.9) { " class=low" } else { "" };
-        let _ = write!(out, "<tr{low}><td>{}<td class=n>{}</tr>", escaped(&name), cells.join("<td class=n>"));
+        let low = if report
+            .groups
+            .get(&name)
+            .is_some_and(|g| g.joint_at[0] < 0.9)
+        {
+            " class=low"
+        } else {
+            ""
+        };
+        let _ = write!(
+            out,
+            "<tr{low}><td>{}<td class=n>{}</tr>",
+            escaped(&name),
+            cells.join("<td class=n>")
+        );
     }
     out += "</table><div class=charts>";
     out += &reliability(&report.outcomes);
@@ -62,7 +99,9 @@ summary{cursor:pointer;padding:.2rem 0}li{color:#57606a}\
 
 fn headline(report: &Report) -> String {
     let all = &report.overall;
-    let auroc = all.auroc.map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
+    let auroc = all
+        .auroc
+        .map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
     format!(
         "{} cases; coverage {:.3}, calibration error {:.3}, Brier score {:.3}, AUROC {auroc}, {:.0} cases/s",
         all.cases, all.coverage, all.ece, all.brier, report.cases_per_second
@@ -70,22 +109,60 @@ fn headline(report: &Report) -> String {
 }
 
 /// What the table of groups shows.
-pub const COLUMNS: [&str; 9] = ["GROUP", "CASES", "COMPONENT@1", "95 %", "@3", "@5", "JOINT@1", "@3", "MRR"];
+pub const COLUMNS: [&str; 9] = [
+    "GROUP",
+    "CASES",
+    "COMPONENT@1",
+    "95 %",
+    "@3",
+    "@5",
+    "JOINT@1",
+    "@3",
+    "MRR",
+];
 
 /// The table of groups, the means below them.
 pub fn rows(report: &Report) -> Vec<[String; COLUMNS.len()]> {
-    let groups = report.groups.iter().map(|(name, figures)| row(name, figures));
+    let groups = report
+        .groups
+        .iter()
+        .map(|(name, figures)| row(name, figures));
     let large = format!("mean over groups of {} and more", super::eval::LARGE);
-    let means = [("mean over groups", &report.mean), (&large, &report.large), ("over cases", &report.overall)];
-    groups.chain(means.into_iter().filter(|(_, f)| f.cases > 0).map(|(name, f)| row(name, f))).collect()
+    let means = [
+        ("mean over groups", &report.mean),
+        (&large, &report.large),
+        ("over cases", &report.overall),
+    ];
+    groups
+        .chain(
+            means
+                .into_iter()
+                .filter(|(_, f)| f.cases > 0)
+                .map(|(name, f)| row(name, f)),
+        )
+        .collect()
 }
 
 fn row(name: &str, f: &Figures) -> [String; COLUMNS.len()] {
     let three = |v: f64| format!("{v:.3}");
-    let interval = if f.interval[1] > 0.0 { format!("{:.2}–{:.2}", f.interval[0], f.interval[1]) } else { String::new() };
+    let interval = if f.interval[1] > 0.0 {
+        format!("{:.2}–{:.2}", f.interval[0], f.interval[1])
+    } else {
+        String::new()
+    };
     let [first, third, fifth] = f.component_at.map(three);
     let [joint, joint_third] = f.joint_at.map(three);
-    [name.to_owned(), f.cases.to_string(), first, interval, third, fifth, joint, joint_third, three(f.mrr)]
+    [
+        name.to_owned(),
+        f.cases.to_string(),
+        first,
+        interval,
+        third,
+        fifth,
+        joint,
+        joint_third,
+        three(f.mrr),
+    ]
 }
 
 fn misses(report: &Report) -> impl Iterator<Item = &Outcome> {
@@ -97,7 +174,10 @@ fn said(outcome: &Outcome) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 /// Side of a chart and its margin, in pixels.
@@ -123,20 +203,27 @@ fn chart(title: &str, x: &str, y: &str, inside: &str) -> String {
 }
 
 fn place(x: f64, y: f64) -> (f64, f64) {
-    ((MARGIN + x * SIDE).round(), (MARGIN + (1.0 - y) * SIDE).round())
+    (
+        (MARGIN + x * SIDE).round(),
+        (MARGIN + (1.0 - y) * SIDE).round(),
+    )
 }
 
-/// What was believed against how often it was right, in ten bins: points on the diagonal mean what they say.
+/// What was believed against how often it was right, in ten bins: points on the diagonal mean what
+/// they say.
 fn reliability(outcomes: &[Outcome]) -> String {
     let ((x0, y0), (x1, y1)) = (place(0.0, 0.0), place(1.0, 1.0));
     let mut inside = format!("<path d='M{x0} {y0}L{x1} {y1}' stroke=#8c959f stroke-dasharray=4 />");
     for bin in 0..10 {
-        let own: Vec<&Outcome> =
-            outcomes.iter().filter(|o| !o.expected.is_empty() && ((o.confidence * 10.0) as usize).min(9) == bin).collect();
+        let own: Vec<&Outcome> = outcomes
+            .iter()
+            .filter(|o| !o.expected.is_empty() && ((o.confidence * 10.0) as usize).min(9) == bin)
+            .collect();
         if own.is_empty() {
             continue;
         }
-        let mean = |f: &dyn Fn(&Outcome) -> f64| own.iter().map(|o| f(o)).sum::<f64>() / own.len() as f64;
+        let mean =
+            |f: &dyn Fn(&Outcome) -> f64| own.iter().map(|o| f(o)).sum::<f64>() / own.len() as f64;
         let (x, y) = place(mean(&|o| o.confidence), mean(&|o| o.joint_at[0]));
         let radius = 3.0 + (own.len() as f64).sqrt();
         let _ = write!(
@@ -145,7 +232,12 @@ fn reliability(outcomes: &[Outcome]) -> String {
             own.len()
         );
     }
-    chart("Reliability: how often it was right against how much it was believed", "confidence", "right", &inside)
+    chart(
+        "Reliability: how often it was right against how much it was believed",
+        "confidence",
+        "right",
+        &inside,
+    )
 }
 
 /// The share of wrong answers among those that are believed most, for every share that is answered.
@@ -161,7 +253,12 @@ fn risk_coverage(outcomes: &[Outcome]) -> String {
         let _ = write!(path, "{}{x} {y}", if i == 0 { 'M' } else { 'L' });
     }
     let inside = format!("<path d='{path}' stroke=#cf222e stroke-width=2 fill=none />");
-    chart("Risk and coverage: wrong answers among those believed most", "share answered", "wrong", &inside)
+    chart(
+        "Risk and coverage: wrong answers among those believed most",
+        "share answered",
+        "wrong",
+        &inside,
+    )
 }
 
 #[cfg(test)]
@@ -187,11 +284,21 @@ mod tests {
 
     #[test]
     fn pages_hold_every_group_and_every_miss() {
-        let report = super::super::eval::report(Scorer::Causal, vec![outcome("one", true), outcome("two", false)], 1.0);
+        let report = super::super::eval::report(
+            Scorer::Causal,
+            vec![outcome("one", true), outcome("two", false)],
+            1.0,
+        );
         let page = html(&report);
-        assert!(page.contains("a &lt;b&gt;") && page.contains("<b>two</b>") && !page.contains("<b>one</b>"));
+        assert!(
+            page.contains("a &lt;b&gt;")
+                && page.contains("<b>two</b>")
+                && !page.contains("<b>one</b>")
+        );
         assert!(!page.contains("http"), "nothing from elsewhere");
         let text = markdown(&report);
-        assert!(text.contains("`two`: said app/<q> y.z, expected app/x y.z") && !text.contains("`one`"));
+        assert!(
+            text.contains("`two`: said app/<q> y.z, expected app/x y.z") && !text.contains("`one`")
+        );
     }
 }

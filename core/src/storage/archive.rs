@@ -11,10 +11,13 @@ use crate::rca::Scorer;
 pub const FORMAT: u32 = 1;
 
 /// A file of an archive: JSON, one row a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
-    /// What the live state is rebuilt from: the newest record of each living object, and what came within the last hour.
+    /// What the live state is rebuilt from: the newest record of each living object, and what came
+    /// within the last hour.
     Records,
     /// What the engine keeps of each cluster.
     Clusters,
@@ -31,14 +34,28 @@ pub enum Part {
 }
 
 impl Part {
-    /// All parts, in the order in which they are exported: what a row refers to is copied after it, so that it is there also
-    /// when the tenant is served meanwhile.
-    pub const EXPORTED: [Self; 7] =
-        [Self::Records, Self::Clusters, Self::Incidents, Self::Causes, Self::Episodes, Self::Edges, Self::Resources];
-    /// All parts, in the order in which they are loaded: what a row refers to is there before it. Episodes come after the
-    /// causes, which hold some of them as they were earlier.
-    pub const LOADED: [Self; 7] =
-        [Self::Resources, Self::Edges, Self::Causes, Self::Episodes, Self::Incidents, Self::Clusters, Self::Records];
+    /// All parts, in the order in which they are exported: what a row refers to is copied after it,
+    /// so that it is there also when the tenant is served meanwhile.
+    pub const EXPORTED: [Self; 7] = [
+        Self::Records,
+        Self::Clusters,
+        Self::Incidents,
+        Self::Causes,
+        Self::Episodes,
+        Self::Edges,
+        Self::Resources,
+    ];
+    /// All parts, in the order in which they are loaded: what a row refers to is there before it.
+    /// Episodes come after the causes, which hold some of them as they were earlier.
+    pub const LOADED: [Self; 7] = [
+        Self::Resources,
+        Self::Edges,
+        Self::Causes,
+        Self::Episodes,
+        Self::Incidents,
+        Self::Clusters,
+        Self::Records,
+    ];
 
     /// The word used on the wire and in names of files.
     pub fn as_str(self) -> &'static str {

@@ -39,17 +39,31 @@ pub struct AuditEntry {
 impl AuditEntry {
     /// The entry that follows the end of a chain.
     pub fn after(seq: i64, hash: &str, audit: Audit) -> Self {
-        let mut entry = Self { seq: seq + 1, audit, previous: hash.to_owned(), hash: String::new() };
+        let mut entry = Self {
+            seq: seq + 1,
+            audit,
+            previous: hash.to_owned(),
+            hash: String::new(),
+        };
         entry.hash = entry.computed();
         entry
     }
 
-    /// The hash that an entry of this content has. Each part is preceded by its length, so that no two contents read alike.
+    /// The hash that an entry of this content has. Each part is preceded by its length, so that no
+    /// two contents read alike.
     fn computed(&self) -> String {
         let a = &self.audit;
         let (seq, at) = (self.seq.to_string(), a.at.0.to_string());
         let mut hasher = Sha256::new();
-        for part in [&self.previous, &seq, a.client_id.as_ref().unwrap_or(&String::new()), &at, &a.actor, &a.action, &a.target] {
+        for part in [
+            &self.previous,
+            &seq,
+            a.client_id.as_ref().unwrap_or(&String::new()),
+            &at,
+            &a.actor,
+            &a.action,
+            &a.target,
+        ] {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
@@ -60,11 +74,15 @@ impl AuditEntry {
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     const HEX: &[u8] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).map(char::from).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]])
+        .map(char::from)
+        .collect()
 }
 
-/// Checks entries in a row against each other and against the entry before them. Returns the place of the first that does
-/// not fit.
+/// Checks entries in a row against each other and against the entry before them. Returns the place
+/// of the first that does not fit.
 pub fn first_break(before: Option<&AuditEntry>, entries: &[AuditEntry]) -> Option<i64> {
     let (mut seq, mut hash) = before.map_or((0, String::new()), |e| (e.seq, e.hash.clone()));
     for entry in entries {
@@ -90,7 +108,9 @@ mod tests {
                 action: "client.update".into(),
                 target: format!("{i}"),
             };
-            let (seq, hash) = all.last().map_or((0, String::new()), |e| (e.seq, e.hash.clone()));
+            let (seq, hash) = all
+                .last()
+                .map_or((0, String::new()), |e| (e.seq, e.hash.clone()));
             all.push(AuditEntry::after(seq, &hash, audit));
         }
         all
@@ -101,7 +121,11 @@ mod tests {
         let all = chain();
         assert_eq!(first_break(None, &all), None);
         assert_eq!(first_break(Some(&all[1]), &all[2..]), None);
-        assert_eq!(first_break(None, &all[1..]), Some(2), "its beginning is missing");
+        assert_eq!(
+            first_break(None, &all[1..]),
+            Some(2),
+            "its beginning is missing"
+        );
     }
 
     #[test]
@@ -113,7 +137,11 @@ mod tests {
             let mut moved = chain();
             moved[i].audit.action = "client.updat".into();
             moved[i].audit.target = format!("e{i}");
-            assert_eq!(first_break(None, &moved), Some(i as i64 + 1), "text that moved from one part into the next");
+            assert_eq!(
+                first_break(None, &moved),
+                Some(i as i64 + 1),
+                "text that moved from one part into the next"
+            );
             let mut without = chain();
             without.remove(i);
             assert_eq!(first_break(None, &without).is_some(), i < 4);

@@ -40,7 +40,15 @@ impl ClientState {
 
     /// Reads the word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Joining, Self::Active, Self::Suspended, Self::Leaving, Self::Deleted].into_iter().find(|s| s.as_str() == word)
+        [
+            Self::Joining,
+            Self::Active,
+            Self::Suspended,
+            Self::Leaving,
+            Self::Deleted,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == word)
     }
 }
 
@@ -72,7 +80,19 @@ pub struct Client {
 }
 
 /// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Send records.
@@ -91,7 +111,14 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 6] = [Self::Ingest, Self::Read, Self::Query, Self::Admin, Self::Billing, Self::Metrics];
+    pub const ALL: [Self; 6] = [
+        Self::Ingest,
+        Self::Read,
+        Self::Query,
+        Self::Admin,
+        Self::Billing,
+        Self::Metrics,
+    ];
 
     /// The word used on the wire.
     pub fn as_str(self) -> &'static str {
@@ -176,7 +203,13 @@ impl Role {
     /// What it may do.
     pub fn scopes(self) -> Vec<Scope> {
         match self {
-            Self::Admin => vec![Scope::Ingest, Scope::Read, Scope::Query, Scope::Billing, Scope::Admin],
+            Self::Admin => vec![
+                Scope::Ingest,
+                Scope::Read,
+                Scope::Query,
+                Scope::Billing,
+                Scope::Admin,
+            ],
             Self::Viewer => vec![Scope::Read, Scope::Query],
             Self::Billing => vec![Scope::Billing],
             Self::Agent => vec![Scope::Ingest],

@@ -26,7 +26,8 @@ pub struct CypherQuery {
 pub struct CypherAnswer {
     /// Names of the columns.
     pub columns: Vec<String>,
-    /// Rows of values in the order of the columns; nodes as `{labels, properties}`, relations as `{type, properties}`.
+    /// Rows of values in the order of the columns; nodes as `{labels, properties}`, relations as
+    /// `{type, properties}`.
     #[schema(value_type = Vec<Vec<Object>>)]
     pub rows: Vec<Vec<serde_json::Value>>,
     /// Whether the budget of rows or bytes ended it.
@@ -35,7 +36,12 @@ pub struct CypherAnswer {
 
 impl CypherAnswer {
     /// Adds a row while the budget lasts. Returns whether there may be another one.
-    pub fn push(&mut self, row: Vec<serde_json::Value>, budget: &CypherQuery, bytes: &mut usize) -> bool {
+    pub fn push(
+        &mut self,
+        row: Vec<serde_json::Value>,
+        budget: &CypherQuery,
+        bytes: &mut usize,
+    ) -> bool {
         *bytes += row.iter().map(weight).sum::<usize>();
         if self.rows.len() == budget.rows || *bytes > budget.bytes {
             self.truncated = true;
@@ -52,7 +58,12 @@ fn weight(value: &serde_json::Value) -> usize {
     match value {
         Value::String(s) => s.len() + 2,
         Value::Array(all) => all.iter().map(weight).sum::<usize>() + 2,
-        Value::Object(all) => all.iter().map(|(k, v)| k.len() + 4 + weight(v)).sum::<usize>() + 2,
+        Value::Object(all) => {
+            all.iter()
+                .map(|(k, v)| k.len() + 4 + weight(v))
+                .sum::<usize>()
+                + 2
+        }
         _ => 8,
     }
 }
@@ -139,7 +150,9 @@ fn tokens(text: &str) -> Result<Vec<String>, &'static str> {
                 skip_name(&mut chars)?;
                 tokens.push("`".to_owned());
             }
-            '/' if chars.peek() == Some(&'/') => while chars.next_if(|c| !matches!(c, '\n' | '\r')).is_some() {},
+            '/' if chars.peek() == Some(&'/') => {
+                while chars.next_if(|c| !matches!(c, '\n' | '\r')).is_some() {}
+            }
             '/' if chars.peek() == Some(&'*') => skip_comment(&mut chars)?,
             c if c.is_alphanumeric() || c == '_' => {
                 let mut word = c.to_string();

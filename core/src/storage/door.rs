@@ -24,30 +24,46 @@ pub struct Door<'a> {
 }
 
 impl Door<'_> {
-    /// Adds what goes into the log for an item that was parsed into `records`; what looks like a secret is masked. Returns how
-    /// many records that are.
+    /// Adds what goes into the log for an item that was parsed into `records`; what looks like a
+    /// secret is masked. Returns how many records that are.
     pub fn admit(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
-        let Some(first) = records.first() else { return 1 };
+        let Some(first) = records.first() else {
+            return 1;
+        };
         let masked = mask::record(self.topic, item);
         if self.topic == Topic::Alerts && records.iter().any(|r| r.cluster != first.cluster) {
             return self.admit_by_cluster(&masked, records, out);
         }
         let named = with_cluster(self.topic, &masked, self.cluster);
         out.push(self.entry(&first.cluster, key(first), named.into_boxed_slice()));
-        if matches!(first.body, Body::State(Op::Delete, _) | Body::Topology(Op::Delete, _)) {
+        if matches!(
+            first.body,
+            Body::State(Op::Delete, _) | Body::Topology(Op::Delete, _)
+        ) {
             out.push(self.entry(&first.cluster, key(first), Box::default()));
         }
         1
     }
 
     fn entry(&self, cluster: &str, key: Box<[u8]>, value: Box<[u8]>) -> Entry {
-        let stream = StreamId { topic: self.topic, partition: (self.partition)(cluster) };
-        Entry { stream, key, value, received_at: self.received_at }
+        let stream = StreamId {
+            topic: self.topic,
+            partition: (self.partition)(cluster),
+        };
+        Entry {
+            stream,
+            key,
+            value,
+            received_at: self.received_at,
+        }
     }
 
-    /// A webhook about several clusters becomes one for each: clusters lie in partitions of their own.
+    /// A webhook about several clusters becomes one for each: clusters lie in partitions of their
+    /// own.
     fn admit_by_cluster(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
-        let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(item) else { return 0 };
+        let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(item) else {
+            return 0;
+        };
         let clusters: BTreeSet<&str> = records.iter().map(|r| &*r.cluster).collect();
         for &cluster in &clusters {
             let mut part = webhook.clone();
@@ -56,15 +72,23 @@ impl Door<'_> {
                 let mut own = records.iter().map(|r| &*r.cluster == cluster);
                 alerts.retain(|_| own.next().unwrap_or(false));
             }
-            out.push(self.entry(cluster, cluster.as_bytes().into(), part.to_string().into_bytes().into()));
+            out.push(self.entry(
+                cluster,
+                cluster.as_bytes().into(),
+                part.to_string().into_bytes().into(),
+            ));
         }
         clusters.len() as u64
     }
 }
 
-/// State records keep the object's id as key, so the cluster that only the sender knew is written into them.
+/// State records keep the object's id as key, so the cluster that only the sender knew is written
+/// into them.
 fn with_cluster(topic: Topic, item: &[u8], cluster: Option<&str>) -> Vec<u8> {
-    let Some(cluster) = cluster.filter(|_| matches!(topic, Topic::Resource | Topic::Topology)) else { return item.to_vec() };
+    let Some(cluster) = cluster.filter(|_| matches!(topic, Topic::Resource | Topic::Topology))
+    else {
+        return item.to_vec();
+    };
     match serde_json::from_slice::<serde_json::Value>(item) {
         Ok(serde_json::Value::Object(mut map)) if !map.contains_key("cluster") => {
             map.insert("cluster".into(), cluster.into());
@@ -79,13 +103,22 @@ fn key(record: &Record) -> Box<[u8]> {
     match &record.body {
         Body::State(_, object) => {
             let meta = &object.meta;
-            // By name: of those that bore it the newest is what a rebuild needs, and a DELETE may not know the uid.
+            // By name: of those that bore it the newest is what a rebuild needs, and a DELETE may
+            // not know the uid.
             let named = format!("{}/{}/{}", meta.kind, meta.namespace, meta.name);
-            let id = if meta.name.is_empty() { meta.uid.as_deref().map_or(named, str::to_owned) } else { named };
+            let id = if meta.name.is_empty() {
+                meta.uid.as_deref().map_or(named, str::to_owned)
+            } else {
+                named
+            };
             format!("{}/{id}", record.cluster).into_bytes().into()
         }
-        Body::Topology(_, edge) => format!("{}/{}", record.cluster, edge.id).into_bytes().into(),
-        Body::Sync { kind, .. } => format!("{}/sync/{kind}/{}", record.cluster, record.at.0).into_bytes().into(),
+        Body::Topology(_, edge) => format!("{}/{}", record.cluster, edge.id)
+            .into_bytes()
+            .into(),
+        Body::Sync { kind, .. } => format!("{}/sync/{kind}/{}", record.cluster, record.at.0)
+            .into_bytes()
+            .into(),
         _ => record.cluster.as_bytes().into(),
     }
 }
@@ -96,11 +129,20 @@ mod tests {
     use crate::parse::{Context, parse};
 
     fn admitted(topic: Topic, cluster: Option<&str>, item: &str) -> (u64, Vec<Entry>) {
-        let context = Context { received_at: Time(1_767_261_600_000_000), cluster, client_id: None };
+        let context = Context {
+            received_at: Time(1_767_261_600_000_000),
+            cluster,
+            client_id: None,
+        };
         let (mut records, mut out) = (Vec::new(), Vec::new());
         parse(topic, item.as_bytes(), &context, &mut records).unwrap();
         let partition = |cluster: &str| cluster.len() as u32;
-        let door = Door { topic, cluster, received_at: context.received_at, partition: &partition };
+        let door = Door {
+            topic,
+            cluster,
+            received_at: context.received_at,
+            partition: &partition,
+        };
         (door.admit(item.as_bytes(), &records, &mut out), out)
     }
 
@@ -114,20 +156,38 @@ mod tests {
         let (n, entries) = admitted(Topic::Resource, Some("prod"), item);
         assert_eq!((n, entries.len()), (1, 2));
         assert_eq!(text(&entries[0].key), "prod/Pod/shop/web-1");
-        assert!(text(&entries[0].value).contains(r#""cluster":"prod""#) && entries[0].stream.partition == 4);
+        assert!(
+            text(&entries[0].value).contains(r#""cluster":"prod""#)
+                && entries[0].stream.partition == 4
+        );
         assert!(entries[1].key == entries[0].key && entries[1].value.is_empty());
     }
 
     #[test]
     fn a_webhook_about_two_clusters_becomes_one_for_each() {
         let alert = |name: &str, cluster: &str| {
-            format!(r#"{{"labels":{{"alertname":"{name}","cluster":"{cluster}"}},"startsAt":"2026-01-01T10:00:00Z"}}"#)
+            format!(
+                r#"{{"labels":{{"alertname":"{name}","cluster":"{cluster}"}},"startsAt":"2026-01-01T10:00:00Z"}}"#
+            )
         };
-        let item = format!(r#"{{"alerts":[{},{},{}]}}"#, alert("A", "one"), alert("B", "three"), alert("C", "one"));
+        let item = format!(
+            r#"{{"alerts":[{},{},{}]}}"#,
+            alert("A", "one"),
+            alert("B", "three"),
+            alert("C", "one")
+        );
         let (n, entries) = admitted(Topic::Alerts, None, &item);
         assert_eq!(n, 2);
-        let told: Vec<_> =
-            entries.iter().map(|e| (text(&e.key), e.stream.partition, text(&e.value).matches("alertname").count())).collect();
+        let told: Vec<_> = entries
+            .iter()
+            .map(|e| {
+                (
+                    text(&e.key),
+                    e.stream.partition,
+                    text(&e.value).matches("alertname").count(),
+                )
+            })
+            .collect();
         assert_eq!(told, [("one", 3, 2), ("three", 5, 1)]);
     }
 }

@@ -38,7 +38,11 @@ pub struct Error {
 impl Error {
     /// An error of a kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// The same with what to do next.
@@ -51,13 +55,17 @@ impl Error {
     /// An input or output error at a place.
     pub fn io(place: &dyn fmt::Display, error: &std::io::Error) -> Self {
         let kind = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => {
-                ErrorKind::Full
-            }
+            std::io::ErrorKind::StorageFull
+            | std::io::ErrorKind::QuotaExceeded
+            | std::io::ErrorKind::FileTooLarge => ErrorKind::Full,
             _ => ErrorKind::Unavailable,
         };
         let error = Self::new(kind, format!("{place}: {error}"));
-        if kind == ErrorKind::Full { error.hint("make room on the disk of the data folder") } else { error }
+        if kind == ErrorKind::Full {
+            error.hint("make room on the disk of the data folder")
+        } else {
+            error
+        }
     }
 }
 

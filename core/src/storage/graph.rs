@@ -8,7 +8,8 @@ use crate::engine::{Changes, EdgeRow, EpisodeRow, ResourceRow};
 use crate::incident::State;
 use crate::model::{Severity, Time};
 
-/// A ranked cause as the graph keeps it: an episode with the edge that leads from it to the incident.
+/// A ranked cause as the graph keeps it: an episode with the edge that leads from it to the
+/// incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CauseRow {
     /// The cause as an episode of the blamed resource.
@@ -59,11 +60,11 @@ pub struct GraphBatch {
     pub partition: u32,
     /// Epoch of the lease under which it was made.
     pub epoch: i64,
-    /// Whether the partition's graph is told from its beginning, or for the first time. Otherwise a store that knows nothing
-    /// of the partition has lost it, and refuses.
+    /// Whether the partition's graph is told from its beginning, or for the first time. Otherwise a
+    /// store that knows nothing of the partition has lost it, and refuses.
     pub whole: bool,
-    /// Whether it is a copy: each edge is one by its beginning and its end. Otherwise an edge that is told again, perhaps with
-    /// another beginning, is the open one.
+    /// Whether it is a copy: each edge is one by its beginning and its end. Otherwise an edge that
+    /// is told again, perhaps with another beginning, is the open one.
     pub copied: bool,
     /// Resources, edges and episodes.
     pub changes: Changes,
@@ -130,10 +131,20 @@ impl ResourceFilter {
     pub fn wants(&self, r: &ResourceRow) -> bool {
         let named = &r.resource;
         r.deleted.is_none()
-            && self.kind.as_deref().is_none_or(|k| named.kind.eq_ignore_ascii_case(k))
-            && self.namespace.as_deref().is_none_or(|n| n == named.namespace)
+            && self
+                .kind
+                .as_deref()
+                .is_none_or(|k| named.kind.eq_ignore_ascii_case(k))
+            && self
+                .namespace
+                .as_deref()
+                .is_none_or(|n| n == named.namespace)
             && self.name.as_deref().is_none_or(|n| n == named.name)
-            && self.label.as_ref().is_none_or(|(k, v)| r.labels.split(',').any(|l| l.split_once('=') == Some((k, v))))
+            && self.label.as_ref().is_none_or(|(k, v)| {
+                r.labels
+                    .split(',')
+                    .any(|l| l.split_once('=') == Some((k, v)))
+            })
             && self.healthy.is_none_or(|h| r.healthy == Some(h))
             && self.after.as_ref().is_none_or(|after| r.id > *after)
     }
@@ -154,12 +165,21 @@ pub enum GraphPart {
 
 impl GraphPart {
     /// All parts; each refers only to what stands before it.
-    pub const ALL: [Self; 4] = [Self::Resources, Self::Edges, Self::Episodes, Self::Incidents];
+    pub const ALL: [Self; 4] = [
+        Self::Resources,
+        Self::Edges,
+        Self::Episodes,
+        Self::Incidents,
+    ];
 }
 
-/// Whether a resource of a kind has the kind as a label of its own: not where the graph itself means something else by it.
+/// Whether a resource of a kind has the kind as a label of its own: not where the graph itself
+/// means something else by it.
 pub fn is_label(kind: &str) -> bool {
-    !["Resource", "Episodic", "Incident", "Fence", "Owner", "Format"].contains(&kind)
+    ![
+        "Resource", "Episodic", "Incident", "Fence", "Owner", "Format",
+    ]
+    .contains(&kind)
 }
 
 /// A page of a part of a graph, in the form in which it is written.
@@ -192,8 +212,8 @@ pub trait GraphStore: Send + Sync {
     /// Makes room for a tenant. Fails with `Full` when there is none.
     async fn create(&self, tenant: &Tenant) -> Result<()>;
 
-    /// Writes what a batch changed; idempotent by key. Fails with `Fenced` under an epoch older than one seen before, with
-    /// `Corrupt` when what was told of the partition before is lost.
+    /// Writes what a batch changed; idempotent by key. Fails with `Fenced` under an epoch older
+    /// than one seen before, with `Corrupt` when what was told of the partition before is lost.
     async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()>;
 
     /// The resources of a uid, newest first; one in each cluster that knows it.
@@ -202,26 +222,46 @@ pub trait GraphStore: Send + Sync {
     /// Live resources by id.
     async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>>;
 
-    /// What lies around the resource of a uid as of an instant, at most `limit` resources; `None` when nobody knows it.
-    async fn around(&self, tenant: &Tenant, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>>;
+    /// What lies around the resource of a uid as of an instant, at most `limit` resources; `None`
+    /// when nobody knows it.
+    async fn around(
+        &self,
+        tenant: &Tenant,
+        uid: &str,
+        depth: usize,
+        at: Time,
+        limit: usize,
+    ) -> Result<Option<Subgraph>>;
 
     /// Whether anything was told of a partition.
     async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool>;
 
     /// Episodes in the order of time, and behind which place to go on when there may be more.
-    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)>;
+    async fn timeline(
+        &self,
+        tenant: &Tenant,
+        filter: &TimelineFilter,
+    ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)>;
 
-    /// A page of a part for a copy: of resources, episodes or incidents at most `limit`; of edges those of as many resources.
-    async fn page(&self, tenant: &Tenant, part: GraphPart, after: &str, limit: usize) -> Result<GraphPage>;
+    /// A page of a part for a copy: of resources, episodes or incidents at most `limit`; of edges
+    /// those of as many resources.
+    async fn page(
+        &self,
+        tenant: &Tenant,
+        part: GraphPart,
+        after: &str,
+        limit: usize,
+    ) -> Result<GraphPage>;
 
     /// How much it holds; nothing of a tenant that has none yet.
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts>;
 
-    /// Answers a question in Cypher that only reads, within its budget. Fails with `Refused` when it does not only read, cannot
-    /// be read, or takes longer than it may.
+    /// Answers a question in Cypher that only reads, within its budget. Fails with `Refused` when
+    /// it does not only read, cannot be read, or takes longer than it may.
     async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer>;
 
-    /// Erases what ended before an instant. Returns how many resources, episodes and edges that were.
+    /// Erases what ended before an instant. Returns how many resources, episodes and edges that
+    /// were.
     async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64>;
 
     /// Name and version of what keeps it, and whether it answers.

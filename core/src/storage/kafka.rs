@@ -23,7 +23,10 @@ const FORM: &str = "it looks like kafka://user:password@host:9092,host:9092?tls=
 
 fn decoded(text: &str) -> String {
     let pair = format!("x={}", text.replace('+', "%2B"));
-    form_urlencoded::parse(pair.as_bytes()).map(|(_, v)| v.into_owned()).next().unwrap_or_default()
+    form_urlencoded::parse(pair.as_bytes())
+        .map(|(_, v)| v.into_owned())
+        .next()
+        .unwrap_or_default()
 }
 
 impl KafkaUrl {
@@ -32,23 +35,54 @@ impl KafkaUrl {
     /// # Errors
     /// Says what is wrong, never the password.
     pub fn parse(url: &str) -> Result<Self> {
-        let wrong = |what: &str| Error::new(ErrorKind::Internal, format!("the URL of Kafka: {what}")).hint(FORM);
-        let rest = url.strip_prefix("kafka://").ok_or_else(|| wrong("it does not begin with kafka://"))?;
+        let wrong = |what: &str| {
+            Error::new(ErrorKind::Internal, format!("the URL of Kafka: {what}")).hint(FORM)
+        };
+        let rest = url
+            .strip_prefix("kafka://")
+            .ok_or_else(|| wrong("it does not begin with kafka://"))?;
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (user, hosts) = place.rsplit_once('@').map_or((None, place), |(user, hosts)| (Some(user), hosts));
-        let pair = user.map(|u| u.split_once(':').ok_or_else(|| wrong("the user has no password"))).transpose()?;
+        let (user, hosts) = place
+            .rsplit_once('@')
+            .map_or((None, place), |(user, hosts)| (Some(user), hosts));
+        let pair = user
+            .map(|u| {
+                u.split_once(':')
+                    .ok_or_else(|| wrong("the user has no password"))
+            })
+            .transpose()?;
         let user = pair.map(|(user, password)| (decoded(user), decoded(password)));
-        let brokers: Vec<String> = hosts.trim_end_matches('/').split(',').filter(|h| !h.is_empty()).map(str::to_owned).collect();
-        if brokers.is_empty() || brokers.iter().any(|b| b.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err())) {
+        let brokers: Vec<String> = hosts
+            .trim_end_matches('/')
+            .split(',')
+            .filter(|h| !h.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if brokers.is_empty()
+            || brokers.iter().any(|b| {
+                b.rsplit_once(':')
+                    .is_none_or(|(_, port)| port.parse::<u16>().is_err())
+            })
+        {
             return Err(wrong("each broker needs a host and a port"));
         }
-        let mut settings = Self { brokers, user, tls: false, ca: None, replication: 3 };
+        let mut settings = Self {
+            brokers,
+            user,
+            tls: false,
+            ca: None,
+            replication: 3,
+        };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "tls" => settings.tls = value.parse().map_err(|_| wrong("`tls` is true or false"))?,
+                "tls" => {
+                    settings.tls = value.parse().map_err(|_| wrong("`tls` is true or false"))?
+                }
                 "ca" => settings.ca = Some(value.into_owned()),
                 "replication" => {
-                    settings.replication = value.parse().map_err(|_| wrong("`replication` is a number"))?;
+                    settings.replication = value
+                        .parse()
+                        .map_err(|_| wrong("`replication` is a number"))?;
                 }
                 other => return Err(wrong(&format!("`{other}` is not known"))),
             }
@@ -66,7 +100,10 @@ mod tests {
 
     #[test]
     fn a_url_says_everything() {
-        let s = KafkaUrl::parse("kafka://us%40er:p%2Fw@a:9092,b:9093?tls=true&ca=/ca.pem&replication=2").unwrap();
+        let s = KafkaUrl::parse(
+            "kafka://us%40er:p%2Fw@a:9092,b:9093?tls=true&ca=/ca.pem&replication=2",
+        )
+        .unwrap();
         assert_eq!(s.brokers, ["a:9092", "b:9093"]);
         assert_eq!(s.user, Some(("us@er".into(), "p/w".into())));
         assert!(s.tls && s.ca.as_deref() == Some("/ca.pem") && s.replication == 2);
@@ -76,8 +113,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_the_password() {
-        for wrong in ["kafka://", "kafka://host", "kafka://u@h:1", "kafka://u:secret@h:1?tsl=true", "kafka://u:secret@h:1?ca=/x"]
-        {
+        for wrong in [
+            "kafka://",
+            "kafka://host",
+            "kafka://u@h:1",
+            "kafka://u:secret@h:1?tsl=true",
+            "kafka://u:secret@h:1?ca=/x",
+        ] {
             let error = KafkaUrl::parse(wrong).err().unwrap();
             assert!(!format!("{error:?}").contains("secret"), "{error}");
         }

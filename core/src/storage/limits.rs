@@ -33,20 +33,35 @@ pub struct Window {
 impl Window {
     /// Microseconds until one token comes back; a window without tokens gets none.
     pub fn interval(&self) -> i64 {
-        self.length.checked_div(self.limit as i64).unwrap_or(self.length).max(1)
+        self.length
+            .checked_div(self.limit as i64)
+            .unwrap_or(self.length)
+            .max(1)
     }
 
-    /// What a request for `n` tokens got, when all tokens are back at `full` after it, see [`gcra`].
+    /// What a request for `n` tokens got, when all tokens are back at `full` after it, see
+    /// [`gcra`].
     pub fn taken(&self, allowed: bool, full: Time, n: u64, now: Time) -> Taken {
         let (interval, room) = (self.interval(), self.limit as i64 * self.interval());
-        let retry = if allowed { now } else { Time((full.0 + n as i64 * interval - room).max(now.0)) };
+        let retry = if allowed {
+            now
+        } else {
+            Time((full.0 + n as i64 * interval - room).max(now.0))
+        };
         let remaining = ((now.0 + room - full.0) / interval).max(0) as u64;
-        Taken { allowed, limit: self.limit, remaining, reset: full, retry: retry.min(full.max(now)) }
+        Taken {
+            allowed,
+            limit: self.limit,
+            remaining,
+            reset: full,
+            retry: retry.min(full.max(now)),
+        }
     }
 }
 
-/// The generic cell rate algorithm in its virtual scheduling form (ITU-T I.371, annex A): all that is kept of a window is when
-/// its last token is back. Returns whether `n` tokens are given, and when all are back now.
+/// The generic cell rate algorithm in its virtual scheduling form (ITU-T I.371, annex A): all that
+/// is kept of a window is when its last token is back. Returns whether `n` tokens are given, and
+/// when all are back now.
 pub fn gcra(full: Time, window: Window, n: u64, now: Time) -> (bool, Time) {
     let interval = window.interval();
     let before = full.max(now);
@@ -59,7 +74,13 @@ pub fn gcra(full: Time, window: Window, n: u64, now: Time) -> (bool, Time) {
 pub fn of_day(allowed: bool, limit: u64, used: u64, now: Time) -> Taken {
     let reset = Time((now.0.div_euclid(DAY) + 1) * DAY);
     let retry = if allowed { now } else { reset };
-    Taken { allowed, limit, remaining: limit.saturating_sub(used), reset, retry }
+    Taken {
+        allowed,
+        limit,
+        remaining: limit.saturating_sub(used),
+        reset,
+        retry,
+    }
 }
 
 /// Counts what tenants use against what they may.

@@ -47,18 +47,32 @@ pub trait EventLog: Send + Sync {
     /// Appends entries in order and returns when they survive a power cut. All or nothing.
     async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()>;
 
-    /// Reads at most `max` records and little more than [`READ_BYTES`] from an offset on; what compaction and retention took is left out.
-    async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>>;
+    /// Reads at most `max` records and little more than [`READ_BYTES`] from an offset on; what
+    /// compaction and retention took is left out.
+    async fn read(
+        &self,
+        tenant: &Tenant,
+        stream: StreamId,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<Stored>>;
 
     /// The same for whoever goes on from where it ended: what comes next may be on its way already.
-    async fn tail(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
+    async fn tail(
+        &self,
+        tenant: &Tenant,
+        stream: StreamId,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<Stored>> {
         self.read(tenant, stream, from, max).await
     }
 
     /// Ends the tails of a partition.
     async fn release(&self, _tenant: &Tenant, _partition: u32) {}
 
-    /// Returns when records of a partition that is tailed may have come that others appended; never where nobody else can.
+    /// Returns when records of a partition that is tailed may have come that others appended; never
+    /// where nobody else can.
     async fn arrived(&self, _tenant: &Tenant, _partition: u32) {
         std::future::pending::<()>().await;
     }
@@ -69,11 +83,12 @@ pub trait EventLog: Send + Sync {
     /// The offset that the next record of each stream that has any will get.
     async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>>;
 
-    /// Lets a stream that ends earlier go on at an offset, for good: one that was committed is never given out again.
-    /// Returns where the stream ended.
+    /// Lets a stream that ends earlier go on at an offset, for good: one that was committed is
+    /// never given out again. Returns where the stream ended.
     async fn go_on_at(&self, tenant: &Tenant, stream: StreamId, offset: u64) -> Result<u64>;
 
-    /// Drops what lies outside the retention (microseconds) on streams without compaction, and compacts the others.
+    /// Drops what lies outside the retention (microseconds) on streams without compaction, and
+    /// compacts the others.
     async fn maintain(&self, tenant: &Tenant, retention: i64, now: Time) -> Result<()>;
 
     /// Bytes that a tenant's records take.

@@ -78,7 +78,9 @@ pub struct AgentRow {
 }
 
 /// Usage of one day.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 pub struct UsageRow {
     /// UTC day, `YYYY-MM-DD`.
     pub day: String,
@@ -198,7 +200,14 @@ pub struct IncidentFilter {
 #[async_trait::async_trait]
 pub trait MetaStore: Send + Sync + Admin {
     /// Takes or renews the lease of a tenant's partition. Returns the epoch while it is ours.
-    async fn lease(&self, tenant: &Tenant, partition: u32, owner: &str, until: Time, now: Time) -> Result<Option<i64>>;
+    async fn lease(
+        &self,
+        tenant: &Tenant,
+        partition: u32,
+        owner: &str,
+        until: Time,
+        now: Time,
+    ) -> Result<Option<i64>>;
     /// Gives a lease back, so that another daemon need not wait for its end.
     async fn release(&self, tenant: &Tenant, partition: u32, owner: &str) -> Result<()>;
     /// How far each stream is worked off.
@@ -210,34 +219,71 @@ pub trait MetaStore: Send + Sync + Admin {
     /// Writes what a batch changed. Fails with `Fenced` under an epoch that has passed.
     async fn commit(&self, tenant: &Tenant, partition: u32, commit: Commit) -> Result<()>;
     /// Incidents, newest number first.
-    async fn incidents(&self, tenant: &Tenant, filter: &IncidentFilter) -> Result<Vec<IncidentRow>>;
+    async fn incidents(&self, tenant: &Tenant, filter: &IncidentFilter)
+    -> Result<Vec<IncidentRow>>;
     /// One incident by its number.
     async fn incident(&self, tenant: &Tenant, number: i64) -> Result<Option<IncidentRow>>;
     /// Transitions after a place in the feed, of one incident or of all.
-    async fn transitions(&self, tenant: &Tenant, number: Option<i64>, after: i64, limit: usize) -> Result<Vec<TransitionRow>>;
+    async fn transitions(
+        &self,
+        tenant: &Tenant,
+        number: Option<i64>,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<TransitionRow>>;
     /// The answer for an incident as it stood at an instant, else the newest.
-    async fn answer(&self, tenant: &Tenant, number: i64, scorer: Scorer, at: Option<Time>) -> Result<Option<Answer>>;
-    /// Incidents with numbers behind one, with all that is known of each, for a copy; also those that were only numbered.
-    async fn incident_copies(&self, tenant: &Tenant, after: i64, limit: usize) -> Result<Vec<IncidentCopy>>;
-    /// Writes copies of incidents under their own numbers, and the engine's part of clusters. What is known already is replaced.
-    async fn restore(&self, tenant: &Tenant, incidents: &[IncidentCopy], clusters: &[ClusterRow]) -> Result<()>;
-    /// Remembers at which place, from 1, an incident's answer named what people say it was; the last word counts.
+    async fn answer(
+        &self,
+        tenant: &Tenant,
+        number: i64,
+        scorer: Scorer,
+        at: Option<Time>,
+    ) -> Result<Option<Answer>>;
+    /// Incidents with numbers behind one, with all that is known of each, for a copy; also those
+    /// that were only numbered.
+    async fn incident_copies(
+        &self,
+        tenant: &Tenant,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<IncidentCopy>>;
+    /// Writes copies of incidents under their own numbers, and the engine's part of clusters. What
+    /// is known already is replaced.
+    async fn restore(
+        &self,
+        tenant: &Tenant,
+        incidents: &[IncidentCopy],
+        clusters: &[ClusterRow],
+    ) -> Result<()>;
+    /// Remembers at which place, from 1, an incident's answer named what people say it was; the
+    /// last word counts.
     async fn put_feedback(&self, tenant: &Tenant, number: i64, place: Option<u32>) -> Result<()>;
     /// Adds to usage counters.
-    async fn add_usage(&self, tenant: &Tenant, usage: &BTreeMap<(String, String), i64>) -> Result<()>;
+    async fn add_usage(
+        &self,
+        tenant: &Tenant,
+        usage: &BTreeMap<(String, String), i64>,
+    ) -> Result<()>;
     /// Usage of the days from `from` to before `to` (`YYYY-MM-DD`).
     async fn usage(&self, tenant: &Tenant, from: &str, to: &str) -> Result<Vec<UsageRow>>;
     /// Usage of all days, by metric.
     async fn usage_total(&self, tenant: &Tenant) -> Result<BTreeMap<String, i64>>;
-    /// Remembers what an agent said of itself, in the place of whoever had its part before. One that watches is forgotten when it
-    /// was silent for a month, one that reads logs after a day: nodes come and go. Fails with `Full` beyond [`MOST_AGENTS`].
+    /// Remembers what an agent said of itself, in the place of whoever had its part before. One
+    /// that watches is forgotten when it was silent for a month, one that reads logs after a day:
+    /// nodes come and go. Fails with `Full` beyond [`MOST_AGENTS`].
     async fn put_agent(&self, tenant: &Tenant, agent: &AgentRow) -> Result<()>;
     /// Agents by cluster and part.
     async fn agents(&self, tenant: &Tenant) -> Result<Vec<AgentRow>>;
     /// Forgets the agents of a cluster. Returns how many there were.
     async fn forget_agents(&self, tenant: &Tenant, cluster: &str) -> Result<u64>;
     /// Remembers the answer to an idempotency key for a day; returns what was remembered before.
-    async fn idempotent(&self, tenant: &Tenant, key: &str, answer: Option<&str>, now: Time) -> Result<Option<String>>;
+    async fn idempotent(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        answer: Option<&str>,
+        now: Time,
+    ) -> Result<Option<String>>;
 }
 
 /// What belongs to the operator.
@@ -249,7 +295,8 @@ pub trait Admin: Send + Sync {
     async fn client(&self, client_id: &str) -> Result<Option<Client>>;
     /// Lets a plan count for a tenant from an instant on.
     async fn subscribe(&self, tenant: &Tenant, plan: &str, since: Time) -> Result<()>;
-    /// Removes everything of a tenant but what it owes and what was done to it; also these when nothing is to be left.
+    /// Removes everything of a tenant but what it owes and what was done to it; also these when
+    /// nothing is to be left.
     async fn forget_client(&self, tenant: &Tenant, and_its_row: bool) -> Result<()>;
     /// All tenants by id.
     async fn list_clients(&self) -> Result<Vec<Client>>;
@@ -268,8 +315,14 @@ pub trait Admin: Send + Sync {
     /// Writes an administrative act down, at the end of its chain.
     async fn audit(&self, audit: &Audit) -> Result<()>;
     /// Entries of a tenant's chain, or of the operator's, behind a place.
-    async fn audit_log(&self, client_id: Option<&str>, after: i64, limit: usize) -> Result<Vec<AuditEntry>>;
-    /// Writes down how far a saga is. Fails with `Conflict` when another one, not taken back, has the same request.
+    async fn audit_log(
+        &self,
+        client_id: Option<&str>,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>>;
+    /// Writes down how far a saga is. Fails with `Conflict` when another one, not taken back, has
+    /// the same request.
     async fn put_saga(&self, saga: &Saga) -> Result<()>;
     /// A saga.
     async fn saga(&self, saga_id: &str) -> Result<Option<Saga>>;
@@ -287,8 +340,14 @@ pub trait Admin: Send + Sync {
     async fn graph_place(&self, tenant: &Tenant) -> Result<Option<String>>;
     /// All tenants with the graph server that holds each.
     async fn graph_places(&self) -> Result<Vec<(String, String)>>;
-    /// Puts a tenant onto a graph server, or off it. Fails with `Conflict` when it is to be `alone` there and is not.
-    async fn put_graph_place(&self, tenant: &Tenant, server: Option<&str>, alone: bool) -> Result<()>;
+    /// Puts a tenant onto a graph server, or off it. Fails with `Conflict` when it is to be `alone`
+    /// there and is not.
+    async fn put_graph_place(
+        &self,
+        tenant: &Tenant,
+        server: Option<&str>,
+        alone: bool,
+    ) -> Result<()>;
     /// The store's clock; absent where it is ours.
     async fn now(&self) -> Result<Option<Time>>;
     /// Checks that the store can be read and written.

@@ -1,7 +1,8 @@
-//! What kgrca keeps: the log that is the truth, and what is derived from it. Traits, their errors and the embedded
-//! backends; network backends live in the daemon behind the same traits.
+//! What kgrca keeps: the log that is the truth, and what is derived from it. Traits, their errors
+//! and the embedded backends; network backends live in the daemon behind the same traits.
 //!
-//! Every method takes the tenant; what is absent is an `Option`, not an error; writes are idempotent by key.
+//! Every method takes the tenant; what is absent is an `Option`, not an error; writes are
+//! idempotent by key.
 
 pub mod archive;
 mod audit;
@@ -26,15 +27,15 @@ pub use client::{ApiKey, Client, ClientState, Role, Scope};
 pub use door::{Door, partition_of};
 pub use error::{Error, ErrorKind, Result, with_causes};
 pub use graph::{
-    CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode, ResourceFilter, Subgraph, TimelineFilter,
-    is_label,
+    CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode,
+    ResourceFilter, Subgraph, TimelineFilter, is_label,
 };
 pub use kafka::KafkaUrl;
 pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};
 pub use meta::{
-    Admin, AgentRow, AnswerRow, ClusterCounts, ClusterRow, Commit, DaemonRow, IncidentFilter, IncidentRow, MOST_AGENTS,
-    MetaStore, Offset, TransitionRow, UsageRow,
+    Admin, AgentRow, AnswerRow, ClusterCounts, ClusterRow, Commit, DaemonRow, IncidentFilter,
+    IncidentRow, MOST_AGENTS, MetaStore, Offset, TransitionRow, UsageRow,
 };
 pub use saga::{GraphMove, Saga, SagaKind, SagaState, SagaStep, Step, StepState};
 pub use tenant::{Tenant, new_client_id};

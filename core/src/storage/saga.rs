@@ -1,4 +1,5 @@
-//! How far a tenant is set up or taken down: every step is written down before it begins and after it ended.
+//! How far a tenant is set up or taken down: every step is written down before it begins and after
+//! it ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -136,12 +137,36 @@ pub struct Saga {
 
 impl Saga {
     /// The steps in which a tenant is set up.
-    pub const CREATE: [Step; 7] = [Step::Row, Step::Graph, Step::Topics, Step::User, Step::Acls, Step::Subscription, Step::Key];
+    pub const CREATE: [Step; 7] = [
+        Step::Row,
+        Step::Graph,
+        Step::Topics,
+        Step::User,
+        Step::Acls,
+        Step::Subscription,
+        Step::Key,
+    ];
     /// The steps in which a tenant comes from another installation.
-    pub const IMPORT: [Step; 8] =
-        [Step::Row, Step::Graph, Step::Topics, Step::User, Step::Acls, Step::Subscription, Step::Load, Step::Key];
+    pub const IMPORT: [Step; 8] = [
+        Step::Row,
+        Step::Graph,
+        Step::Topics,
+        Step::User,
+        Step::Acls,
+        Step::Subscription,
+        Step::Load,
+        Step::Key,
+    ];
     /// The steps in which a tenant is taken down.
-    pub const DELETE: [Step; 7] = [Step::Stop, Step::Wait, Step::Acls, Step::User, Step::Topics, Step::Graph, Step::Rows];
+    pub const DELETE: [Step; 7] = [
+        Step::Stop,
+        Step::Wait,
+        Step::Acls,
+        Step::User,
+        Step::Topics,
+        Step::Graph,
+        Step::Rows,
+    ];
 
     /// The steps in which a graph moves.
     pub const MOVE: [Step; 4] = [Step::Hold, Step::Copy, Step::Switch, Step::Clear];

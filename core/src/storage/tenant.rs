@@ -10,8 +10,16 @@ impl Tenant {
     /// Reads `client-<slug>-<6 of a-z0-9>`; `None` when the text has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let (slug, suffix) = text.strip_prefix("client-")?.rsplit_once('-')?;
-        let plain = |t: &str| !t.is_empty() && t.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
-        let well_formed = plain(slug) && slug.len() <= 48 && suffix.len() == 6 && plain(suffix) && !suffix.contains('-');
+        let plain = |t: &str| {
+            !t.is_empty()
+                && t.bytes()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+        };
+        let well_formed = plain(slug)
+            && slug.len() <= 48
+            && suffix.len() == 6
+            && plain(suffix)
+            && !suffix.contains('-');
         well_formed.then(|| Self(text.into()))
     }
 
@@ -39,7 +47,10 @@ pub fn new_client_id(name: &str, random: &str) -> String {
     }
     slug.truncate(24);
     let slug = slug.trim_matches('-');
-    format!("client-{}-{random}", if slug.is_empty() { "tenant" } else { slug })
+    format!(
+        "client-{}-{random}",
+        if slug.is_empty() { "tenant" } else { slug }
+    )
 }
 
 #[cfg(test)]
@@ -49,7 +60,14 @@ mod tests {
     #[test]
     fn ids_have_one_form() {
         assert!(Tenant::parse("client-acme-7f3k2a").is_some());
-        for wrong in ["acme", "client-acme", "client-acme-7F3K2A", "client--7f3k2a/..", "client-a-7f3k2", "client-../x-7f3k2a"] {
+        for wrong in [
+            "acme",
+            "client-acme",
+            "client-acme-7F3K2A",
+            "client--7f3k2a/..",
+            "client-a-7f3k2",
+            "client-../x-7f3k2a",
+        ] {
             assert!(Tenant::parse(wrong).is_none(), "{wrong}");
         }
         assert!(Tenant::parse(&new_client_id("ACME & Söhne GmbH", "7f3k2a")).is_some());

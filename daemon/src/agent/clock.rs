@@ -31,11 +31,16 @@ impl Clock {
 
     /// Takes the server's word for what time it is, as in the header `Date`.
     pub fn set(&self, date: &str) {
-        let Ok(told) = jiff::fmt::rfc2822::parse(date) else { return };
+        let Ok(told) = jiff::fmt::rfc2822::parse(date) else {
+            return;
+        };
         let ahead = told.timestamp().as_microsecond() - now().0;
         // Answers name whole seconds: what differs by less than is noticed is the same as before.
         if (ahead - self.ahead.load(Ordering::Relaxed)).abs() > NOTICED {
-            self.ahead.store(if ahead.abs() > NOTICED { ahead } else { 0 }, Ordering::Relaxed);
+            self.ahead.store(
+                if ahead.abs() > NOTICED { ahead } else { 0 },
+                Ordering::Relaxed,
+            );
             // What was told by a clock that is far off must not hold the right one back.
             self.told.store(0, Ordering::Relaxed);
         }
@@ -51,15 +56,24 @@ mod tests {
         let clock = Clock::default();
         let date = |seconds: i64| {
             let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
-            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap()
+            jiff::fmt::rfc2822::DateTimePrinter::new()
+                .timestamp_to_rfc9110_string(&at)
+                .unwrap()
         };
         clock.set(&date(1));
         assert_eq!(clock.ahead(), 0);
         clock.set(&date(-300));
-        assert!((clock.ahead() + 300_000_000).abs() < 2_000_000, "{}", clock.ahead());
+        assert!(
+            (clock.ahead() + 300_000_000).abs() < 2_000_000,
+            "{}",
+            clock.ahead()
+        );
         let before = clock.now();
         clock.set(&date(-301));
-        assert!(clock.now() >= before, "a second more or less is the way of an answer");
+        assert!(
+            clock.now() >= before,
+            "a second more or less is the way of an answer"
+        );
         clock.set("no date");
         assert!(clock.ahead() < 0);
     }

@@ -11,7 +11,11 @@ use crate::secret::Secret;
 /// The command line of a `kgrcad` that is nothing but an agent.
 #[cfg(not(feature = "server"))]
 #[derive(Clone, Debug, clap::Parser)]
-#[command(name = "kgrcad", version, about = "Watches a Kubernetes cluster and ships what it sees to a kgrca server")]
+#[command(
+    name = "kgrcad",
+    version,
+    about = "Watches a Kubernetes cluster and ships what it sees to a kgrca server"
+)]
 pub struct CommandLine {
     /// Log format
     #[arg(long, env = "KGRCA_LOG_FORMAT", value_enum, default_value_t = crate::process::LogFormat::Text)]
@@ -37,13 +41,15 @@ pub struct AgentSettings {
     /// Name of the cluster it is in
     #[arg(long, env = "KGRCA_CLUSTER")]
     pub cluster: String,
-    /// The address of the API: records go there, unless they go to Kafka, and word of how the agent fares
+    /// The address of the API: records go there, unless they go to Kafka, and word of how the agent
+    /// fares
     #[arg(long = "server", env = "KGRCA_URL")]
     pub server: String,
     /// The tenant's key with the scope `ingest`
     #[arg(long, env = "KGRCA_API_KEY", hide_env_values = true)]
     pub api_key: Secret,
-    /// Ship records to Kafka: `kafka://client-…:PASSWORD@host:9093?tls=true`, with the tenant's user
+    /// Ship records to Kafka: `kafka://client-…:PASSWORD@host:9093?tls=true`, with the tenant's
+    /// user
     #[arg(long, env = "KGRCA_KAFKA_URL", hide_env_values = true)]
     pub kafka: Option<Secret>,
     /// Certificates in PEM of those who sign the server's, besides the system's
@@ -61,7 +67,8 @@ pub struct AgentSettings {
     /// What Alertmanager sends as its bearer token; without it no alerts are taken
     #[arg(long, env = "KGRCA_ALERTS_TOKEN", hide_env_values = true)]
     pub alerts_token: Option<Secret>,
-    /// Read the logs of a node instead of watching the cluster: its folder of pods' logs, such as /var/log/pods
+    /// Read the logs of a node instead of watching the cluster: its folder of pods' logs, such as
+    /// /var/log/pods
     #[arg(long, env = "KGRCA_LOGS_FROM")]
     pub logs_from: Option<PathBuf>,
     /// Name of that node
@@ -70,7 +77,8 @@ pub struct AgentSettings {
     /// What becomes of lines below WARNING: the engine only counts them
     #[arg(long, env = "KGRCA_LOGS_BELOW_WARNING", value_enum, default_value_t = BelowWarning::Fold)]
     pub logs_below_warning: BelowWarning,
-    /// File into which the address for probes is written once the agent is up, as `listen=…` and `pid=…` lines
+    /// File into which the address for probes is written once the agent is up, as `listen=…` and
+    /// `pid=…` lines
     #[arg(long, env = "KGRCA_AGENT_READY_FILE")]
     pub agent_ready_file: Option<PathBuf>,
 }

@@ -23,13 +23,24 @@ fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Health {
     /// A kind is looked at, and so many objects of it are there.
     pub fn watches(&self, kind: &'static str, objects: usize) {
-        open(&self.kinds).insert(kind, WatchedKind { kind: kind.to_owned(), objects: objects as u64, trouble: None });
+        open(&self.kinds).insert(
+            kind,
+            WatchedKind {
+                kind: kind.to_owned(),
+                objects: objects as u64,
+                trouble: None,
+            },
+        );
     }
 
     /// A kind cannot be looked at.
     pub fn cannot_watch(&self, kind: &'static str, trouble: &str) {
         let mut kinds = open(&self.kinds);
-        let known = kinds.entry(kind).or_insert_with(|| WatchedKind { kind: kind.to_owned(), objects: 0, trouble: None });
+        let known = kinds.entry(kind).or_insert_with(|| WatchedKind {
+            kind: kind.to_owned(),
+            objects: 0,
+            trouble: None,
+        });
         known.trouble = Some(trouble.to_owned());
     }
 
@@ -38,7 +49,8 @@ impl Health {
         open(&self.kinds).values().cloned().collect()
     }
 
-    /// What is sent of a topic is taken; or somebody says, or does not say, why not. Returns whether that was in trouble before.
+    /// What is sent of a topic is taken; or somebody says, or does not say, why not. Returns
+    /// whether that was in trouble before.
     pub fn ships(&self, topic: &'static str, trouble: Option<String>) -> bool {
         let mut all = open(&self.shipping);
         let before = match trouble {

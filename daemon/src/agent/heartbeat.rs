@@ -35,9 +35,18 @@ pub struct Identity {
 pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock) -> AgentStatus {
     let spool = store.spool();
     let counts = spool.counts();
-    let by = |pick: fn(&super::spool::Counts) -> u64| counts.iter().map(|(topic, c)| (topic.clone(), pick(c))).collect();
+    let by = |pick: fn(&super::spool::Counts) -> u64| {
+        counts
+            .iter()
+            .map(|(topic, c)| (topic.clone(), pick(c)))
+            .collect()
+    };
     let harmful = |c: &super::spool::Counts| -> u64 {
-        c.dropped.iter().filter(|(reason, _)| !HARMLESS_DROPS.contains(&reason.as_str())).map(|(_, n)| n).sum()
+        c.dropped
+            .iter()
+            .filter(|(reason, _)| !HARMLESS_DROPS.contains(&reason.as_str()))
+            .map(|(_, n)| n)
+            .sum()
     };
     let refused = health.refusals();
     let lost = counts.values().map(harmful).sum::<u64>() + refused.values().sum::<u64>();
@@ -49,15 +58,23 @@ pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes: identity.kubernetes.clone(),
         started_at: identity.started_at,
-        lag_seconds: spool.oldest().map_or(0, |at| clock.now().seconds_since(at).max(0.0) as u64),
+        lag_seconds: spool
+            .oldest()
+            .map_or(0, |at| clock.now().seconds_since(at).max(0.0) as u64),
         spooled_bytes: spool.bytes(),
         spooled: spool.waiting(),
         seen: by(|c| c.seen),
         shipped: by(|c| c.shipped),
         shipped_bytes: counts.values().map(|c| c.shipped_bytes).sum(),
-        dropped: counts.iter().filter(|(_, c)| !c.dropped.is_empty()).map(|(t, c)| (t.clone(), c.dropped.clone())).collect(),
+        dropped: counts
+            .iter()
+            .filter(|(_, c)| !c.dropped.is_empty())
+            .map(|(t, c)| (t.clone(), c.dropped.clone()))
+            .collect(),
         refused,
-        lost_seconds_ago: health.lost(lost, clock.now()).map(|at| clock.now().seconds_since(at).max(0.0) as u64),
+        lost_seconds_ago: health
+            .lost(lost, clock.now())
+            .map(|at| clock.now().seconds_since(at).max(0.0) as u64),
         shipping_trouble: health.shipping(),
         damaged_blocks: spool.damaged(),
         kinds: health.kinds(),
@@ -68,28 +85,48 @@ pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock
 }
 
 /// Beats until it is dropped.
-pub async fn beat(identity: Identity, server: Server, store: Arc<Store>, health: Arc<Health>, clock: Arc<Clock>) {
+pub async fn beat(
+    identity: Identity,
+    server: Server,
+    store: Arc<Store>,
+    health: Arc<Health>,
+    clock: Arc<Clock>,
+) {
     // Said once, and once more when it is over: it beats every few seconds.
     let mut trouble = None;
     loop {
         let told = status(&identity, &store, &health, &clock);
-        let request =
-            server.http.post(format!("{}/api/v1/agents", server.url)).header("x-api-key", server.key.header()).json(&told);
+        let request = server
+            .http
+            .post(format!("{}/api/v1/agents", server.url))
+            .header("x-api-key", server.key.header())
+            .json(&told);
         let found = match request.send().await {
             Ok(answer) => {
                 if let Some(date) = answer.headers().get(DATE).and_then(|d| d.to_str().ok()) {
                     clock.set(date);
                 }
-                if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                if matches!(
+                    answer.status(),
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                ) {
                     server.key.refused();
                 }
-                if answer.status().is_success() { None } else { Some(ship::told(answer).await) }
+                if answer.status().is_success() {
+                    None
+                } else {
+                    Some(ship::told(answer).await)
+                }
             }
             Err(e) => Some(with_causes(&e)),
         };
         if found != trouble {
             if let Some(why) = &found {
-                tracing::warn!(server = server.url, why, "the server does not hear how this agent fares");
+                tracing::warn!(
+                    server = server.url,
+                    why,
+                    "the server does not hear how this agent fares"
+                );
             } else {
                 tracing::info!("the server hears how this agent fares again");
             }

@@ -1,4 +1,5 @@
-//! Gathers what the sources give into blocks. Of several versions of one object that wait together the newest goes.
+//! Gathers what the sources give into blocks. Of several versions of one object that wait together
+//! the newest goes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -87,14 +88,16 @@ impl Outbox {
         self.sender.blocking_send(given).ok();
     }
 
-    /// Waits until records of a topic take less than half of the spool. Whoever lists everything can wait, and must: a list that is
-    /// larger than the spool would push out its own beginning, and begin again for ever.
+    /// Waits until records of a topic take less than half of the spool. Whoever lists everything
+    /// can wait, and must: a list that is larger than the spool would push out its own beginning,
+    /// and begin again for ever.
     pub async fn room(&self, topic: Topic) {
         loop {
             let changed = self.store.filled.notified();
             let free = {
                 let spool = self.store.spool();
-                (spool.limit() / 2).checked_sub(spool.bytes_of(topic) + self.waiting.load(Ordering::Relaxed))
+                (spool.limit() / 2)
+                    .checked_sub(spool.bytes_of(topic) + self.waiting.load(Ordering::Relaxed))
             };
             if free.is_some() {
                 return;
@@ -118,7 +121,11 @@ impl Store {
     /// A store over a spool.
     pub fn new(spool: Spool) -> Arc<Self> {
         let lost = watch::channel(spool.lost()).0;
-        Arc::new(Self { spool: Mutex::new(spool), filled: Notify::new(), lost })
+        Arc::new(Self {
+            spool: Mutex::new(spool),
+            filled: Notify::new(),
+            lost,
+        })
     }
 
     /// The spool; short, and not held while waiting.
@@ -129,7 +136,8 @@ impl Store {
     /// Tells who waits that the spool is another.
     pub fn changed(&self) {
         let lost = self.spool().lost();
-        self.lost.send_if_modified(|known| std::mem::replace(known, lost) != lost);
+        self.lost
+            .send_if_modified(|known| std::mem::replace(known, lost) != lost);
         self.filled.notify_waiters();
     }
 
@@ -142,7 +150,10 @@ impl Store {
         work: impl FnOnce(&mut Spool) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let own = Arc::clone(self);
-        tokio::task::spawn_blocking(move || work(&mut own.spool())).await.map_err(io::Error::other).flatten()
+        tokio::task::spawn_blocking(move || work(&mut own.spool()))
+            .await
+            .map_err(io::Error::other)
+            .flatten()
     }
 }
 
@@ -171,7 +182,13 @@ impl Gathered {
         self.since.get_or_insert_with(Instant::now);
         self.bytes += given.bytes();
         match given {
-            Given::Record { topic, replaces, line, position, durable } => {
+            Given::Record {
+                topic,
+                replaces,
+                line,
+                position,
+                durable,
+            } => {
                 let pending = self.topics.entry(topic).or_default();
                 pending.bytes += line.len() + 64;
                 pending.positions.extend(position);
@@ -182,10 +199,16 @@ impl Gathered {
                     *self.batch.skipped.entry((topic, "superseded")).or_default() += 1;
                     return;
                 }
-                pending.places.extend(replaces.map(|key| (key, pending.lines.len())));
+                pending
+                    .places
+                    .extend(replaces.map(|key| (key, pending.lines.len())));
                 pending.lines.push(line);
             }
-            Given::Lines(lines) => match self.raw.iter_mut().find(|l| l.topic == lines.topic && l.text.len() < LARGEST) {
+            Given::Lines(lines) => match self
+                .raw
+                .iter_mut()
+                .find(|l| l.topic == lines.topic && l.text.len() < LARGEST)
+            {
                 Some(open) => {
                     open.text.extend(lines.text);
                     open.records += lines.records;
@@ -193,12 +216,18 @@ impl Gathered {
                 }
                 None => self.raw.push(lines),
             },
-            Given::Skipped(topic, reason, n) => *self.batch.skipped.entry((topic, reason)).or_default() += n,
+            Given::Skipped(topic, reason, n) => {
+                *self.batch.skipped.entry((topic, reason)).or_default() += n
+            }
             Given::Position(source, position) => {
                 // Where records of the source wait it goes with them: what is told last counts.
                 let waiting = self.topics.values_mut().map(|p| &mut p.positions);
-                let waiting = waiting.chain(self.raw.iter_mut().map(|l| &mut l.positions)).find(|p| p.contains_key(&source));
-                waiting.unwrap_or(&mut self.batch.positions).insert(source, position);
+                let waiting = waiting
+                    .chain(self.raw.iter_mut().map(|l| &mut l.positions))
+                    .find(|p| p.contains_key(&source));
+                waiting
+                    .unwrap_or(&mut self.batch.positions)
+                    .insert(source, position);
             }
             Given::Forget(source) => {
                 self.batch.positions.remove(&source);
@@ -224,7 +253,12 @@ impl Gathered {
             for (seq, line) in (first..).zip(pending.lines) {
                 number(&mut text, topic, &line, spool.id(), seq);
             }
-            all.batch.lines.push(Lines { topic, records, text, positions });
+            all.batch.lines.push(Lines {
+                topic,
+                records,
+                text,
+                positions,
+            });
         }
         all.batch.lines.append(&mut all.raw);
         (all.batch, all.durable)
@@ -236,7 +270,9 @@ fn number(text: &mut Vec<u8>, topic: Topic, line: &[u8], agent: &str, seq: u64) 
     match line.strip_suffix(b"}") {
         Some(open) if topic != Topic::Alerts => {
             text.extend_from_slice(open);
-            text.extend_from_slice(format!(",\"src\":\"agent-{agent}\",\"seq\":{seq}}}").as_bytes());
+            text.extend_from_slice(
+                format!(",\"src\":\"agent-{agent}\",\"seq\":{seq}}}").as_bytes(),
+            );
         }
         _ => text.extend_from_slice(line),
     }
@@ -247,14 +283,30 @@ fn number(text: &mut Vec<u8>, topic: Topic, line: &[u8], agent: &str, seq: u64) 
 pub fn open(store: Arc<Store>, clock: Arc<Clock>) -> (Outbox, tokio::task::JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(WAITING);
     let waiting = Arc::<AtomicU64>::default();
-    let outbox = Outbox { sender, store: Arc::clone(&store), waiting: Arc::clone(&waiting) };
-    (outbox, tokio::spawn(gather(store, clock, receiver, waiting)))
+    let outbox = Outbox {
+        sender,
+        store: Arc::clone(&store),
+        waiting: Arc::clone(&waiting),
+    };
+    (
+        outbox,
+        tokio::spawn(gather(store, clock, receiver, waiting)),
+    )
 }
 
-async fn gather(store: Arc<Store>, clock: Arc<Clock>, mut given: mpsc::Receiver<Given>, waiting: Arc<AtomicU64>) {
+async fn gather(
+    store: Arc<Store>,
+    clock: Arc<Clock>,
+    mut given: mpsc::Receiver<Given>,
+    waiting: Arc<AtomicU64>,
+) {
     let mut gathered = Gathered::default();
     loop {
-        let patience = if store.spool().blocks() > BACKLOG { LONG_PATIENCE } else { PATIENCE };
+        let patience = if store.spool().blocks() > BACKLOG {
+            LONG_PATIENCE
+        } else {
+            PATIENCE
+        };
         let due = gathered.since.map(|since| since + patience);
         let is_over = tokio::select! {
             taken = given.recv() => match taken {
@@ -309,7 +361,13 @@ mod tests {
 
     fn record(key: u64, line: &str, position: &str) -> Given {
         let position = Some(("pods".to_owned(), position.to_owned()));
-        Given::Record { topic: Topic::Resource, replaces: Some(key), line: line.as_bytes().to_vec(), position, durable: None }
+        Given::Record {
+            topic: Topic::Resource,
+            replaces: Some(key),
+            line: line.as_bytes().to_vec(),
+            position,
+            durable: None,
+        }
     }
 
     #[test]
@@ -339,14 +397,29 @@ mod tests {
         let (outbox, _gathering) = open(Arc::clone(&store), Arc::default());
         outbox.room(Topic::Logs).await;
         // Longer than half of the spool, whatever compression makes of it.
-        outbox.give(record(1, &format!(r#"{{"a":"{}"}}"#, "x".repeat(1100)), "1")).await;
-        assert!(futures_util::poll!(Box::pin(outbox.room(Topic::Logs))).is_pending(), "it counts before it is on disk");
+        outbox
+            .give(record(
+                1,
+                &format!(r#"{{"a":"{}"}}"#, "x".repeat(1100)),
+                "1",
+            ))
+            .await;
+        assert!(
+            futures_util::poll!(Box::pin(outbox.room(Topic::Logs))).is_pending(),
+            "it counts before it is on disk"
+        );
         outbox.room(Topic::Logs).await;
-        let words: Vec<String> =
-            (0..140_u64).map(|i| format!("{:016x}", foldhash::fast::FixedState::default().hash_one(i))).collect();
+        let words: Vec<String> = (0..140_u64)
+            .map(|i| format!("{:016x}", foldhash::fast::FixedState::default().hash_one(i)))
+            .collect();
         let noise = words.concat();
         outbox
-            .give(Given::Lines(Lines { topic: Topic::Logs, records: 1, text: noise.into_bytes(), positions: BTreeMap::new() }))
+            .give(Given::Lines(Lines {
+                topic: Topic::Logs,
+                records: 1,
+                text: noise.into_bytes(),
+                positions: BTreeMap::new(),
+            }))
             .await;
         let block = loop {
             let changed = store.filled.notified();
@@ -358,7 +431,10 @@ mod tests {
         assert!(block.bytes > 1000, "{}", block.bytes);
         let mut waits = Box::pin(outbox.room(Topic::Logs));
         assert!(futures_util::poll!(&mut waits).is_pending());
-        store.work(move |spool| spool.shipped(block.id, 0, false)).await.unwrap();
+        store
+            .work(move |spool| spool.shipped(block.id, 0, false))
+            .await
+            .unwrap();
         store.changed();
         waits.await;
     }
@@ -368,12 +444,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 1 << 20, "x").unwrap();
         let mut gathered = Gathered::default();
-        for (key, line, position) in [(1, r#"{"a":1}"#, "10"), (2, r#"{"b":1}"#, "11"), (1, r#"{"a":2}"#, "12")] {
+        for (key, line, position) in [
+            (1, r#"{"a":1}"#, "10"),
+            (2, r#"{"b":1}"#, "11"),
+            (1, r#"{"a":2}"#, "12"),
+        ] {
             gathered.take(record(key, line, position));
         }
         let (batch, _) = gathered.batch(&spool);
         let text = String::from_utf8(batch.lines[0].text.clone()).unwrap();
-        assert_eq!(text, "{\"a\":2,\"src\":\"agent-x\",\"seq\":1}\n{\"b\":1,\"src\":\"agent-x\",\"seq\":2}\n");
+        assert_eq!(
+            text,
+            "{\"a\":2,\"src\":\"agent-x\",\"seq\":1}\n{\"b\":1,\"src\":\"agent-x\",\"seq\":2}\n"
+        );
         spool.append(&batch, kgrca_core::model::Time(1)).unwrap();
         let counts = &spool.counts()[Topic::Resource.as_str()];
         assert_eq!((counts.seen, counts.dropped["superseded"]), (3, 1));

@@ -1,4 +1,5 @@
-//! An object as the API serves it becomes a record: without what nobody reads, and without what may be a secret.
+//! An object as the API serves it becomes a record: without what nobody reads, and without what may
+//! be a secret.
 
 use std::hash::BuildHasher;
 
@@ -50,10 +51,19 @@ pub fn known(object: &RawValue) -> serde_json::Result<Meta> {
 ///
 /// # Errors
 /// When it is no object.
-pub fn upsert(kind: &str, api_version: &str, object: &RawValue, cluster: &str, at: Time) -> serde_json::Result<Trimmed> {
+pub fn upsert(
+    kind: &str,
+    api_version: &str,
+    object: &RawValue,
+    cluster: &str,
+    at: Time,
+) -> serde_json::Result<Trimmed> {
     // Items of a list do not say what they are.
-    let mut map: Map<String, Value> =
-        if kind == "Secret" { keys_of_secret(object)? } else { serde_json::from_str(object.get())? };
+    let mut map: Map<String, Value> = if kind == "Secret" {
+        keys_of_secret(object)?
+    } else {
+        serde_json::from_str(object.get())?
+    };
     map.insert("kind".into(), kind.into());
     map.insert("apiVersion".into(), api_version.into());
     strip(&mut map);
@@ -68,7 +78,10 @@ pub fn upsert(kind: &str, api_version: &str, object: &RawValue, cluster: &str, a
         }
         map.insert("cluster".into(), cluster.into());
     }
-    Ok(Trimmed { line: serde_json::to_vec(&value)?, hash })
+    Ok(Trimmed {
+        line: serde_json::to_vec(&value)?,
+        hash,
+    })
 }
 
 /// Makes the record of an object that is gone.
@@ -86,7 +99,10 @@ pub fn sync(kind: &str, cluster: &str, id: &str, since: Time, at: Time) -> Vec<u
 
 /// A Secret whose values were skipped unread.
 fn keys_of_secret(object: &RawValue) -> serde_json::Result<Map<String, Value>> {
-    #[expect(clippy::zero_sized_map_values, reason = "a set would read a list; values are skipped unread")]
+    #[expect(
+        clippy::zero_sized_map_values,
+        reason = "a set would read a list; values are skipped unread"
+    )]
     #[derive(Deserialize)]
     struct Secret {
         metadata: Map<String, Value>,
@@ -99,7 +115,12 @@ fn keys_of_secret(object: &RawValue) -> serde_json::Result<Map<String, Value>> {
     // Tools keep copies of the whole object in annotations.
     let mut metadata = secret.metadata;
     metadata.remove("annotations");
-    let keys: Map<String, Value> = secret.data.unwrap_or_default().into_keys().map(|k| (k, "".into())).collect();
+    let keys: Map<String, Value> = secret
+        .data
+        .unwrap_or_default()
+        .into_keys()
+        .map(|k| (k, "".into()))
+        .collect();
     Ok(Map::from_iter([
         ("metadata".to_owned(), metadata.into()),
         ("type".to_owned(), secret.kind.into()),
@@ -109,7 +130,9 @@ fn keys_of_secret(object: &RawValue) -> serde_json::Result<Map<String, Value>> {
 
 /// Who wrote which field, and the copy that kubectl keeps, are the larger part of many objects.
 fn strip(map: &mut Map<String, Value>) {
-    let Some(Value::Object(meta)) = map.get_mut("metadata") else { return };
+    let Some(Value::Object(meta)) = map.get_mut("metadata") else {
+        return;
+    };
     meta.remove("managedFields");
     meta.remove("selfLink");
     if let Some(Value::Object(annotations)) = meta.get_mut("annotations") {
@@ -123,7 +146,10 @@ fn hash(value: &Value) -> u64 {
     if let Some(meta) = plain.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("resourceVersion");
     }
-    if let Some(conditions) = plain.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+    if let Some(conditions) = plain
+        .pointer_mut("/status/conditions")
+        .and_then(Value::as_array_mut)
+    {
         for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
             condition.remove("lastHeartbeatTime");
             condition.remove("lastProbeTime");
@@ -145,8 +171,18 @@ mod tests {
         let secret = raw(
             r#"{"metadata":{"name":"db","uid":"u","annotations":{"kapp.k14s.io/original":"{data: hunter2}"}},"type":"Opaque","data":{"password":"aHVudGVyMg=="},"stringData":{"x":"hunter2"}}"#,
         );
-        let text = String::from_utf8(upsert("Secret", "v1", &secret, "prod", Time(0)).unwrap().line).unwrap();
-        assert!(text.contains("\"password\":\"\"") && !text.contains("aHVudGVyMg") && !text.contains("hunter2"), "{text}");
+        let text = String::from_utf8(
+            upsert("Secret", "v1", &secret, "prod", Time(0))
+                .unwrap()
+                .line,
+        )
+        .unwrap();
+        assert!(
+            text.contains("\"password\":\"\"")
+                && !text.contains("aHVudGVyMg")
+                && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -159,14 +195,21 @@ mod tests {
         };
         assert_eq!(node("1", "True", "7").hash, node("2", "True", "8").hash);
         assert_ne!(node("1", "True", "7").hash, node("1", "False", "7").hash);
-        assert!(!String::from_utf8(node("1", "True", "7").line).unwrap().contains("managedFields"));
+        assert!(
+            !String::from_utf8(node("1", "True", "7").line)
+                .unwrap()
+                .contains("managedFields")
+        );
     }
 
     #[test]
     fn every_record_is_one_that_the_server_reads() {
         use kgrca_core::model::{Body, Topic};
         use kgrca_core::parse::{Context, parse};
-        let context = Context { received_at: Time(5_000_000), ..Context::default() };
+        let context = Context {
+            received_at: Time(5_000_000),
+            ..Context::default()
+        };
         let pod = upsert(
             "Pod",
             "v1",
@@ -178,7 +221,12 @@ mod tests {
         let gone = delete(
             "Pod",
             "v1",
-            &Meta { uid: "u".into(), name: "web".into(), namespace: "shop".into(), ..Meta::default() },
+            &Meta {
+                uid: "u".into(),
+                name: "web".into(),
+                namespace: "shop".into(),
+                ..Meta::default()
+            },
             "prod",
             Time(2),
         );
@@ -188,11 +236,23 @@ mod tests {
             parse(Topic::Resource, line, &context, &mut read).unwrap();
         }
         assert!(matches!(&read[0].body, Body::State(_, o) if &*o.meta.name == "web"));
-        assert!(matches!(&read[2].body, Body::Sync { since: Some(Time(1)), .. }), "{:?}", read[2].body);
+        assert!(
+            matches!(
+                &read[2].body,
+                Body::Sync {
+                    since: Some(Time(1)),
+                    ..
+                }
+            ),
+            "{:?}",
+            read[2].body
+        );
         let event = upsert("Event", "v1", &raw(r#"{"metadata":{"name":"e","namespace":"shop","uid":"e1"},"involvedObject":{"kind":"Pod","namespace":"shop","name":"web"},"reason":"Failed","type":"Warning","count":3,"lastTimestamp":"1970-01-01T00:00:01Z"}"#), "prod", Time(9)).unwrap();
         read.clear();
         parse(Topic::Events, &event.line, &context, &mut read).unwrap();
-        assert!(matches!(&read[0].body, Body::Event(e) if e.count == 3 && e.id.as_deref() == Some("e1")));
+        assert!(
+            matches!(&read[0].body, Body::Event(e) if e.count == 3 && e.id.as_deref() == Some("e1"))
+        );
         assert_eq!(&*read[0].cluster, "prod");
     }
 }

@@ -6,8 +6,8 @@ use kgrca_core::engine::{Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject};
 use kgrca_core::storage::{
-    AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, IncidentNode, IncidentRow, Offset, Stored, StreamId,
-    Tenant, partition_of,
+    AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, IncidentNode,
+    IncidentRow, Offset, Stored, StreamId, Tenant, partition_of,
 };
 
 use super::worker::Worker;
@@ -62,21 +62,35 @@ impl Outcome {
                 DUPLICATE => "records_duplicate_count",
                 _ => "records_rejected_count",
             };
-            *self.usage.entry((day.to_owned(), metric.to_owned())).or_default() += *n as i64;
+            *self
+                .usage
+                .entry((day.to_owned(), metric.to_owned()))
+                .or_default() += *n as i64;
         }
     }
 
-    /// Every incident that something is told of or that another one went into: each needs its number.
+    /// Every incident that something is told of or that another one went into: each needs its
+    /// number.
     fn incidents(&self) -> Vec<u64> {
-        let into = self.rows.iter().filter_map(|r| r.merged_into.as_ref()?.parse().ok());
-        let told = self.rows.iter().map(|r| r.key).chain(self.answers.iter().map(|a| a.key));
-        let all: BTreeSet<u64> = told.chain(self.nodes.iter().map(|(key, _)| *key)).chain(into).collect();
+        let into = self
+            .rows
+            .iter()
+            .filter_map(|r| r.merged_into.as_ref()?.parse().ok());
+        let told = self
+            .rows
+            .iter()
+            .map(|r| r.key)
+            .chain(self.answers.iter().map(|a| a.key));
+        let all: BTreeSet<u64> = told
+            .chain(self.nodes.iter().map(|(key, _)| *key))
+            .chain(into)
+            .collect();
         all.into_iter().collect()
     }
 }
 
-/// Works a batch off and commits it. `settled` says that nothing more waits: then the clusters are looked at.
-/// `whole` says that the graph is told everything of this partition.
+/// Works a batch off and commits it. `settled` says that nothing more waits: then the clusters are
+/// looked at. `whole` says that the graph is told everything of this partition.
 pub(super) async fn work_off(
     worker: &Worker,
     (epoch, whole): (i64, bool),
@@ -85,8 +99,15 @@ pub(super) async fn work_off(
     settled: bool,
 ) -> Result<(), Error> {
     let started = std::time::Instant::now();
-    let next: Vec<Offset> =
-        read.iter().filter_map(|(stream, records)| Some(Offset { stream: *stream, next: records.last()?.offset + 1 })).collect();
+    let next: Vec<Offset> = read
+        .iter()
+        .filter_map(|(stream, records)| {
+            Some(Offset {
+                stream: *stream,
+                next: records.last()?.offset + 1,
+            })
+        })
+        .collect();
     let live = std::sync::Arc::clone(&worker.live).write_owned().await;
     let (tenant, place) = (worker.tenant.clone(), (worker.partition, worker.partitions));
     let worked = tokio::task::spawn_blocking(move || {
@@ -94,24 +115,54 @@ pub(super) async fn work_off(
         let outcome = apply(&mut live, &tenant, place, &read, settled);
         (live, outcome)
     });
-    let (live, mut outcome) = worked.await.map_err(|e| Error::new(kgrca_core::storage::ErrorKind::Internal, e.to_string()))?;
+    let (live, mut outcome) = worked
+        .await
+        .map_err(|e| Error::new(kgrca_core::storage::ErrorKind::Internal, e.to_string()))?;
     drop(live);
     if !outcome.misplaced.is_empty() {
-        telemetry::Misplaced { tenant: &worker.tenant, records: outcome.misplaced.len() }.emit();
-        worker.stores.log.append(&worker.tenant, std::mem::take(&mut outcome.misplaced)).await?;
+        telemetry::Misplaced {
+            tenant: &worker.tenant,
+            records: outcome.misplaced.len(),
+        }
+        .emit();
+        worker
+            .stores
+            .log
+            .append(&worker.tenant, std::mem::take(&mut outcome.misplaced))
+            .await?;
     }
     let keys = outcome.incidents();
-    let numbers = if keys.is_empty() { BTreeMap::new() } else { worker.stores.meta.reserve(&worker.tenant, &keys).await? };
+    let numbers = if keys.is_empty() {
+        BTreeMap::new()
+    } else {
+        worker.stores.meta.reserve(&worker.tenant, &keys).await?
+    };
     for row in &mut outcome.rows {
-        row.incident_id = numbers.get(&row.key).map(|n| format!("inc-{n}")).unwrap_or_default();
-        row.merged_into = row.merged_into.take().and_then(|key| numbers.get(&key.parse().ok()?).map(|n| format!("inc-{n}")));
+        row.incident_id = numbers
+            .get(&row.key)
+            .map(|n| format!("inc-{n}"))
+            .unwrap_or_default();
+        row.merged_into = row
+            .merged_into
+            .take()
+            .and_then(|key| numbers.get(&key.parse().ok()?).map(|n| format!("inc-{n}")));
     }
     for (key, node) in &mut outcome.nodes {
-        node.id = numbers.get(key).map(|n| format!("inc-{n}")).unwrap_or_default();
+        node.id = numbers
+            .get(key)
+            .map(|n| format!("inc-{n}"))
+            .unwrap_or_default();
     }
     // The graph first: what it was told twice changes nothing, what it was not told would be lost.
     let incidents = outcome.nodes.into_iter().map(|(_, node)| node).collect();
-    let graph = GraphBatch { partition: worker.partition, epoch, whole, copied: false, changes: outcome.changes, incidents };
+    let graph = GraphBatch {
+        partition: worker.partition,
+        epoch,
+        whole,
+        copied: false,
+        changes: outcome.changes,
+        incidents,
+    };
     worker.stores.graph.write(&worker.tenant, graph).await?;
     let commit = Commit {
         epoch,
@@ -122,14 +173,20 @@ pub(super) async fn work_off(
         transitions: outcome.transitions,
         answers: outcome.answers,
     };
-    worker.stores.meta.commit(&worker.tenant, worker.partition, commit).await?;
+    worker
+        .stores
+        .meta
+        .commit(&worker.tenant, worker.partition, commit)
+        .await?;
     worker.commits.add(&worker.tenant);
     offsets.extend(next.iter().map(|o| (o.stream, o.next)));
     telemetry::BatchCommitted {
         tenant: &worker.tenant,
         by_topic: &outcome.by_topic,
         seconds: started.elapsed().as_secs_f64(),
-        waited: outcome.oldest.map(|oldest| crate::process::now().seconds_since(oldest)),
+        waited: outcome
+            .oldest
+            .map(|oldest| crate::process::now().seconds_since(oldest)),
     }
     .emit();
     Ok(())
@@ -156,17 +213,30 @@ fn apply(
         if p.topic == Topic::Control {
             continue;
         }
-        outcome.count(p.topic, if applied == Applied::Applied { APPLIED } else { DUPLICATE });
+        outcome.count(
+            p.topic,
+            if applied == Applied::Applied {
+                APPLIED
+            } else {
+                DUPLICATE
+            },
+        );
     }
     live.dirty.extend(touched.iter().cloned());
     // While more waits, clusters are looked at now and then only.
     let looks = settled || live.looked.is_none_or(|at| at.elapsed() > LOOKS);
-    let due = if looks { std::mem::take(&mut live.dirty) } else { BTreeSet::new() };
+    let due = if looks {
+        std::mem::take(&mut live.dirty)
+    } else {
+        BTreeSet::new()
+    };
     if looks {
         live.looked = Some(std::time::Instant::now());
     }
     for name in touched.union(&due) {
-        let Some(state) = live.clusters.get_mut(name) else { continue };
+        let Some(state) = live.clusters.get_mut(name) else {
+            continue;
+        };
         let evaluation = due.contains(name).then(|| look(state));
         // Also of clusters that are not looked at now: what people did counts at once.
         told::update(state, evaluation.as_ref(), &mut live.told, &mut outcome);
@@ -181,7 +251,12 @@ fn apply(
     }
     outcome.account(&crate::process::now().day());
     if looks {
-        let known: BTreeSet<u64> = live.clusters.values().flat_map(|c| c.incidents.iter()).map(|i| i.key).collect();
+        let known: BTreeSet<u64> = live
+            .clusters
+            .values()
+            .flat_map(|c| c.incidents.iter())
+            .map(|i| i.key)
+            .collect();
         live.told.retain(|key, _| known.contains(key));
     }
     outcome
@@ -200,24 +275,51 @@ fn look(state: &mut ClusterState) -> Evaluation {
     let started = std::time::Instant::now();
     let evaluation = state.evaluate(state.watermark);
     let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
-    telemetry::Ranked { seconds: started.elapsed().as_secs_f64(), causes }.emit();
+    telemetry::Ranked {
+        seconds: started.elapsed().as_secs_f64(),
+        causes,
+    }
+    .emit();
     evaluation
 }
 
-/// Reads one record of the log. On the compacted topics the key is the object's; elsewhere it is the cluster of records
-/// that name none.
-pub(super) fn read_one(tenant: &Tenant, topic: Topic, stored: &Stored, out: &mut Vec<Record>) -> Result<(), Reject> {
+/// Reads one record of the log. On the compacted topics the key is the object's; elsewhere it is
+/// the cluster of records that name none.
+pub(super) fn read_one(
+    tenant: &Tenant,
+    topic: Topic,
+    stored: &Stored,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
     let is_state = matches!(topic, Topic::Resource | Topic::Topology);
-    let cluster = if is_state { None } else { std::str::from_utf8(&stored.key).ok() };
-    let context = Context { received_at: stored.received_at, cluster, client_id: Some(tenant.as_str()) };
+    let cluster = if is_state {
+        None
+    } else {
+        std::str::from_utf8(&stored.key).ok()
+    };
+    let context = Context {
+        received_at: stored.received_at,
+        cluster,
+        client_id: Some(tenant.as_str()),
+    };
     parse::parse(topic, &stored.value, &context, out)
 }
 
-/// Another producer's hash, or fewer partitions than there are now, may have led a record astray: it is sent on.
-fn misplaced(tenant: &Tenant, (own, count): Partition, stream: StreamId, stored: &Stored, first: &Record) -> Option<Entry> {
+/// Another producer's hash, or fewer partitions than there are now, may have led a record astray:
+/// it is sent on.
+fn misplaced(
+    tenant: &Tenant,
+    (own, count): Partition,
+    stream: StreamId,
+    stored: &Stored,
+    first: &Record,
+) -> Option<Entry> {
     let partition = partition_of(tenant, &first.cluster, count);
     let entry = || Entry {
-        stream: StreamId { partition, ..stream },
+        stream: StreamId {
+            partition,
+            ..stream
+        },
         key: stored.key.clone(),
         value: stored.value.clone(),
         received_at: stored.received_at,
@@ -237,14 +339,21 @@ fn parse_all(
     for (stream, stored) in read {
         for s in stored.iter().filter(|s| !s.value.is_empty()) {
             if stream.topic != Topic::Control {
-                outcome.oldest = Some(outcome.oldest.map_or(s.received_at, |oldest| oldest.min(s.received_at)));
+                outcome.oldest = Some(
+                    outcome
+                        .oldest
+                        .map_or(s.received_at, |oldest| oldest.min(s.received_at)),
+                );
             }
             records.clear();
             if let Err(reject) = read_one(tenant, stream.topic, s, &mut records) {
                 outcome.count(stream.topic, reject.reason.as_str());
                 continue;
             }
-            if let Some(entry) = records.first().and_then(|first| misplaced(tenant, partition, *stream, s, first)) {
+            if let Some(entry) = records
+                .first()
+                .and_then(|first| misplaced(tenant, partition, *stream, s, first))
+            {
                 outcome.misplaced.push(entry);
                 continue;
             }
@@ -252,14 +361,21 @@ fn parse_all(
             for record in records.drain(..) {
                 if live.cluster(&record.cluster).admit(stream.topic, &record) {
                     is_new = true;
-                    placed.push(Placed { record, topic: stream.topic, offset: s.offset });
+                    placed.push(Placed {
+                        record,
+                        topic: stream.topic,
+                        offset: s.offset,
+                    });
                 } else {
                     outcome.count(stream.topic, DUPLICATE);
                 }
             }
             // What was sent again is not paid for again.
             if is_new && stream.topic.is_metered() {
-                *outcome.usage.entry((s.received_at.day(), "events_ingested_count".into())).or_default() += 1;
+                *outcome
+                    .usage
+                    .entry((s.received_at.day(), "events_ingested_count".into()))
+                    .or_default() += 1;
             }
         }
     }
@@ -284,7 +400,10 @@ mod tests {
             causes: None,
             at: Time(2),
         };
-        let outcome = Outcome { nodes: vec![(7, node)], ..Outcome::default() };
+        let outcome = Outcome {
+            nodes: vec![(7, node)],
+            ..Outcome::default()
+        };
         assert_eq!(outcome.incidents(), [7]);
     }
 }

@@ -1,5 +1,6 @@
-//! Which daemon works on what. Every daemon tells the metadata that it lives, sees who else does, and comes to the same
-//! share by rendezvous hashing: when one comes or goes, only its own share moves.
+//! Which daemon works on what. Every daemon tells the metadata that it lives, sees who else does,
+//! and comes to the same share by rendezvous hashing: when one comes or goes, only its own share
+//! moves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,9 +21,12 @@ const BEAT: Duration = Duration::from_secs(1);
 /// How long a daemon is believed to live after it was heard of last, in microseconds.
 const BELIEVED: i64 = 6 * SECOND;
 
-/// The owner of a tenant's partition among those that live: the one with the highest weight (Thaler and Ravishankar, 1998).
+/// The owner of a tenant's partition among those that live: the one with the highest weight (Thaler
+/// and Ravishankar, 1998).
 pub fn owner_of<'a>(owners: &'a [String], tenant: &Tenant, partition: u32) -> Option<&'a String> {
-    owners.iter().max_by_key(|owner| (weight(owner, tenant, partition), *owner))
+    owners
+        .iter()
+        .max_by_key(|owner| (weight(owner, tenant, partition), *owner))
 }
 
 fn weight(owner: &str, tenant: &Tenant, partition: u32) -> u64 {
@@ -72,31 +76,47 @@ impl Engine {
 
     /// Tells that this daemon lives and looks at who else does.
     pub async fn share(self: &Arc<Self>, me: &mut DaemonRow) -> Result<(), Error> {
-        // By the store's clock, where it has one: those of daemons may differ by more than they are believed.
+        // By the store's clock, where it has one: those of daemons may differ by more than they are
+        // believed.
         me.seen_at = self.stores.meta.now().await?.unwrap_or_else(now);
         self.stores.meta.beat(me).await?;
         let mut workers = vec![self.owner().to_owned()];
         if self.stores.are_shared {
             let daemons = self.stores.meta.daemons(me.seen_at.plus(-BELIEVED)).await?;
-            self.stores.daemons.store(daemons.len() as u64, Ordering::Relaxed);
+            self.stores
+                .daemons
+                .store(daemons.len() as u64, Ordering::Relaxed);
             let works = |d: &DaemonRow| d.roles.split(',').any(|r| r == "worker");
             workers = daemons.into_iter().filter(works).map(|d| d.owner).collect();
         }
         self.fleet().workers = workers;
         let mut mine = BTreeSet::new();
         for client in self.stores.meta.list_clients().await? {
-            let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked()) else { continue };
+            let Some(tenant) =
+                Tenant::parse(&client.client_id).filter(|_| client.state.is_worked())
+            else {
+                continue;
+            };
             self.know(&tenant, client.partitions);
-            mine.extend((0..client.partitions).map(|p| (tenant.clone(), p)).filter(|(t, p)| self.is_mine(t, *p)));
+            mine.extend(
+                (0..client.partitions)
+                    .map(|p| (tenant.clone(), p))
+                    .filter(|(t, p)| self.is_mine(t, *p)),
+            );
         }
         self.take(mine).await
     }
 
     /// Gives up what belongs to others now, and takes what is new to this daemon.
     async fn take(self: &Arc<Self>, mine: BTreeSet<(Tenant, u32)>) -> Result<(), Error> {
-        for (tenant, partition) in self.loaded_places().into_iter().filter(|place| !mine.contains(place)) {
+        for (tenant, partition) in self
+            .loaded_places()
+            .into_iter()
+            .filter(|place| !mine.contains(place))
+        {
             tracing::info!(client_id = %tenant, partition, "another daemon works on it now");
-            // By itself: a worker may take long to leave, and the others must hear that this daemon lives.
+            // By itself: a worker may take long to leave, and the others must hear that this daemon
+            // lives.
             let engine = Arc::clone(self);
             tokio::spawn(async move { engine.give_up(&tenant, partition).await });
         }
@@ -106,7 +126,8 @@ impl Engine {
             let place = (tenant, partition);
             // Where only this process appends, it knows by itself when there is something to do.
             let is_new = !before.contains(&place);
-            if is_new && (self.stores.kafka.is_some() || self.has_work(&place.0, partition).await?) {
+            if is_new && (self.stores.kafka.is_some() || self.has_work(&place.0, partition).await?)
+            {
                 let loaded = self.load(&place.0, partition);
                 if loaded.leaves() {
                     // The one before is still leaving.
@@ -122,9 +143,21 @@ impl Engine {
     /// Records that are durable and not worked off, by stream.
     async fn backlog(&self, tenant: &Tenant) -> Result<BTreeMap<StreamId, u64>, Error> {
         let offsets = self.stores.meta.offsets(tenant).await?;
-        let done: BTreeMap<StreamId, u64> = offsets.into_iter().map(|o| (o.stream, o.next)).collect();
-        let ends = self.stores.log.ends(tenant).await?.into_iter().filter(|(stream, _)| stream.topic != Topic::Dlq);
-        let left = |(stream, end): (StreamId, u64)| (stream, end.saturating_sub(done.get(&stream).copied().unwrap_or(0)));
+        let done: BTreeMap<StreamId, u64> =
+            offsets.into_iter().map(|o| (o.stream, o.next)).collect();
+        let ends = self
+            .stores
+            .log
+            .ends(tenant)
+            .await?
+            .into_iter()
+            .filter(|(stream, _)| stream.topic != Topic::Dlq);
+        let left = |(stream, end): (StreamId, u64)| {
+            (
+                stream,
+                end.saturating_sub(done.get(&stream).copied().unwrap_or(0)),
+            )
+        };
         Ok(ends.map(left).collect())
     }
 
@@ -136,18 +169,30 @@ impl Engine {
     /// The same without ticks and people's acts: a tenant that rests still has those.
     pub async fn waiting_records(&self, tenant: &Tenant) -> Result<u64, Error> {
         let backlog = self.backlog(tenant).await?;
-        Ok(backlog.iter().filter(|(stream, _)| stream.topic != Topic::Control).map(|(_, left)| left).sum())
+        Ok(backlog
+            .iter()
+            .filter(|(stream, _)| stream.topic != Topic::Control)
+            .map(|(_, left)| left)
+            .sum())
     }
 
-    /// Whether there is something to do without another record: some wait, or a cluster's time goes on.
+    /// Whether there is something to do without another record: some wait, or a cluster's time goes
+    /// on.
     async fn has_work(&self, tenant: &Tenant, partition: u32) -> Result<bool, Error> {
-        let lives = |c: &ClusterRow| now().0 - c.last_record.0 < LIVELY || c.counts.is_some_and(|counts| counts.incidents > 0);
+        let lives = |c: &ClusterRow| {
+            now().0 - c.last_record.0 < LIVELY
+                || c.counts.is_some_and(|counts| counts.incidents > 0)
+        };
         let clusters = self.stores.meta.clusters(tenant).await?;
         let of_partition = |c: &&ClusterRow| self.partition(tenant, &c.cluster) == partition;
         if clusters.iter().filter(of_partition).any(lives) {
             return Ok(true);
         }
-        Ok(self.backlog(tenant).await?.iter().any(|(stream, left)| stream.partition == partition && *left > 0))
+        Ok(self
+            .backlog(tenant)
+            .await?
+            .iter()
+            .any(|(stream, left)| stream.partition == partition && *left > 0))
     }
 }
 
@@ -156,7 +201,9 @@ mod tests {
     use super::*;
 
     fn tenants() -> Vec<Tenant> {
-        (0..1000).map(|i| Tenant::parse(&format!("client-t{i}-{i:06}")).unwrap()).collect()
+        (0..1000)
+            .map(|i| Tenant::parse(&format!("client-t{i}-{i:06}")).unwrap())
+            .collect()
     }
 
     fn owners(n: usize) -> Vec<String> {
@@ -174,7 +221,10 @@ mod tests {
                 shares[owners.iter().position(|o| o == owner).unwrap()] += 1;
             }
             let (even, most) = (1000 / n, shares.iter().copied().max().unwrap());
-            assert!(most * 10 <= even * 12, "no daemon has more than a fifth above its share: {shares:?}");
+            assert!(
+                most * 10 <= even * 12,
+                "no daemon has more than a fifth above its share: {shares:?}"
+            );
         }
     }
 

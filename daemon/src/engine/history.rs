@@ -7,7 +7,11 @@ use kgrca_core::rca::{Cause, PathStep};
 use kgrca_core::storage::{CauseRow, IncidentNode};
 
 /// An incident with its changed symptoms and its causes; its id is filled in when it is known.
-pub(super) fn incident(state: &ClusterState, incident: &Incident, ranked: Option<&Ranked>) -> IncidentNode {
+pub(super) fn incident(
+    state: &ClusterState,
+    incident: &Incident,
+    ranked: Option<&Ranked>,
+) -> IncidentNode {
     IncidentNode {
         id: String::new(),
         cluster: state.name.to_string(),
@@ -24,7 +28,10 @@ pub(super) fn incident(state: &ClusterState, incident: &Incident, ranked: Option
 fn cause(incident: u64, cause: &Cause) -> CauseRow {
     CauseRow {
         episode: EpisodeRow {
-            id: format!("{}/cause/{incident:016x}/{}/{}", cause.cluster, cause.component, cause.fault_type),
+            id: format!(
+                "{}/cause/{incident:016x}/{}/{}",
+                cause.cluster, cause.component, cause.fault_type
+            ),
             about: resource_id(&cause.cluster, &cause.resource),
             cluster: cause.cluster.clone(),
             kind: "cause".to_owned(),
@@ -46,5 +53,8 @@ fn cause(incident: u64, cause: &Cause) -> CauseRow {
 }
 
 fn step(step: &PathStep) -> String {
-    format!("{}/{} {} {}/{}", step.from.kind, step.from.name, step.relation, step.to.kind, step.to.name)
+    format!(
+        "{}/{} {} {}/{}",
+        step.from.kind, step.from.name, step.relation, step.to.kind, step.to.name
+    )
 }

@@ -1,4 +1,5 @@
-//! Workers: log → core → stores. One worker per (tenant, partition), loaded when there is something to do.
+//! Workers: log → core → stores. One worker per (tenant, partition), loaded when there is something
+//! to do.
 
 mod batch;
 mod fleet;
@@ -24,7 +25,10 @@ use told::Told;
 /// The cluster of a record of the log; of a tombstone by its key, as our door writes it.
 pub fn cluster_of(tenant: &Tenant, topic: Topic, stored: &Stored) -> Option<String> {
     if stored.value.is_empty() {
-        return std::str::from_utf8(&stored.key).ok()?.split_once('/').map(|(cluster, _)| cluster.to_owned());
+        return std::str::from_utf8(&stored.key)
+            .ok()?
+            .split_once('/')
+            .map(|(cluster, _)| cluster.to_owned());
     }
     let mut records = Vec::new();
     batch::read_one(tenant, topic, stored, &mut records).ok()?;
@@ -51,7 +55,9 @@ pub struct Commits(Mutex<HashMap<Tenant, watch::Sender<u64>>>);
 impl Commits {
     fn sender(&self, tenant: &Tenant) -> watch::Sender<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(tenant.clone()).or_insert_with(|| watch::channel(0).0).clone()
+        all.entry(tenant.clone())
+            .or_insert_with(|| watch::channel(0).0)
+            .clone()
     }
 
     fn add(&self, tenant: &Tenant) {
@@ -110,8 +116,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine without workers; they are loaded as tenants need them, never where this daemon does not work.
-    pub fn new(stores: Stores, works: bool, tick: Duration, owner: String, snapshots: PathBuf) -> Self {
+    /// An engine without workers; they are loaded as tenants need them, never where this daemon
+    /// does not work.
+    pub fn new(
+        stores: Stores,
+        works: bool,
+        tick: Duration,
+        owner: String,
+        snapshots: PathBuf,
+    ) -> Self {
         Self {
             stores,
             tick,
@@ -145,7 +158,11 @@ impl Engine {
 
     /// Remembers how many partitions a tenant has. With another number its workers begin anew.
     pub fn know(&self, tenant: &Tenant, partitions: u32) {
-        let before = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), partitions);
+        let before = self
+            .partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(tenant.clone(), partitions);
         if before.is_some_and(|before| before != partitions) {
             self.fleet().forget(tenant);
             for (_, loaded) in self.places().iter().filter(|((t, _), _)| t == tenant) {
@@ -157,7 +174,12 @@ impl Engine {
 
     /// How many partitions a tenant has, as far as this daemon knows.
     pub fn partitions(&self, tenant: &Tenant) -> u32 {
-        self.partitions.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or(1)
+        self.partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(tenant)
+            .copied()
+            .unwrap_or(1)
     }
 
     /// The partition of a cluster: CRC32 of `client_id/cluster`.
@@ -174,16 +196,24 @@ impl Engine {
         self.places().keys().cloned().collect()
     }
 
-    /// Starts the worker of a partition when there is none. One that leaves is waited for: two would work under one lease.
+    /// Starts the worker of a partition when there is none. One that leaves is waited for: two
+    /// would work under one lease.
     fn load(self: &Arc<Self>, tenant: &Tenant, partition: u32) -> Arc<Loaded> {
         let mut all = self.places();
-        if let Some(loaded) = all.get(&(tenant.clone(), partition)).filter(|loaded| !loaded.has_left()) {
+        if let Some(loaded) = all
+            .get(&(tenant.clone(), partition))
+            .filter(|loaded| !loaded.has_left())
+        {
             return Arc::clone(loaded);
         }
         let partitions = self.partitions(tenant);
         let (stop, stopped) = watch::channel(false);
         let (alive, ended) = watch::channel(());
-        let loaded = Arc::new(Loaded { wake: Arc::default(), stop, ended });
+        let loaded = Arc::new(Loaded {
+            wake: Arc::default(),
+            stop,
+            ended,
+        });
         let worker = worker::Worker {
             stores: self.stores.clone(),
             tenant: tenant.clone(),
@@ -191,7 +221,8 @@ impl Engine {
             partitions,
             owner: self.owner.clone(),
             tick: self.tick,
-            snapshots: snapshot::Snapshots::of(&self.snapshots, tenant, partition, partitions).into(),
+            snapshots: snapshot::Snapshots::of(&self.snapshots, tenant, partition, partitions)
+                .into(),
             live: Arc::default(),
             wake: Arc::clone(&loaded.wake),
             commits: Arc::clone(&self.commits),
@@ -230,7 +261,11 @@ impl Engine {
 
     /// Lets the workers of a tenant leave.
     pub async fn unload(&self, tenant: &Tenant) {
-        for (tenant, partition) in self.loaded_places().into_iter().filter(|(t, _)| t == tenant) {
+        for (tenant, partition) in self
+            .loaded_places()
+            .into_iter()
+            .filter(|(t, _)| t == tenant)
+        {
             self.give_up(&tenant, partition).await;
         }
     }
@@ -239,7 +274,11 @@ impl Engine {
     pub fn forget_others(&self, living: &BTreeSet<Tenant>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(&self.snapshots).into_iter().flatten() {
             let name = entry?.file_name();
-            if let Some(tenant) = name.to_str().and_then(Tenant::parse).filter(|t| !living.contains(t)) {
+            if let Some(tenant) = name
+                .to_str()
+                .and_then(Tenant::parse)
+                .filter(|t| !living.contains(t))
+            {
                 self.forget(&tenant)?;
             }
         }

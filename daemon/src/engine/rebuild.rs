@@ -1,5 +1,5 @@
-//! A restart: the live state is loaded from the newest snapshot, or rebuilt from the state topics and the window, and
-//! brought up to what was committed.
+//! A restart: the live state is loaded from the newest snapshot, or rebuilt from the state topics
+//! and the window, and brought up to what was committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -18,8 +18,8 @@ use crate::telemetry;
 
 const CHUNK: usize = 20_000;
 
-/// Replays what was committed without committing it again. Returns how far each stream is worked off, and whether the
-/// graph is to be told everything.
+/// Replays what was committed without committing it again. Returns how far each stream is worked
+/// off, and whether the graph is to be told everything.
 pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>, bool), Error> {
     let started = Instant::now();
     let (stores, tenant, partition) = (&worker.stores, &worker.tenant, worker.partition);
@@ -31,7 +31,8 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
         .filter(|o| o.stream.partition == partition)
         .map(|o| (o.stream, o.next))
         .collect();
-    // A graph that was told nothing of this partition is new, was lost or set aside: it is told all that the log knows.
+    // A graph that was told nothing of this partition is new, was lost or set aside: it is told all
+    // that the log knows.
     let is_lost = !stores.graph.knows(tenant, partition).await?;
     let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
     let snapshot = tokio::task::spawn_blocking(move || snapshots.newest(&committed)).await;
@@ -43,27 +44,52 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
         if partition_of(tenant, &row.cluster, worker.partitions) != partition {
             continue;
         }
-        let state = clusters.entry(row.cluster.as_str().into()).or_insert_with(|| ClusterState::new(row.cluster.as_str()));
-        state
-            .restore(&row.state)
-            .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{tenant} cluster {}: {e}", row.cluster)))?;
+        let state = clusters
+            .entry(row.cluster.as_str().into())
+            .or_insert_with(|| ClusterState::new(row.cluster.as_str()));
+        state.restore(&row.state).map_err(|e| {
+            Error::new(
+                ErrorKind::Corrupt,
+                format!("{tenant} cluster {}: {e}", row.cluster),
+            )
+        })?;
     }
     if is_lost && !clusters.is_empty() {
         telemetry::GraphRebuilt { tenant, partition }.emit();
     }
     for state in clusters.values_mut() {
-        if is_lost { state.tell_everything() } else { state.keep_journal() }
+        if is_lost {
+            state.tell_everything()
+        } else {
+            state.keep_journal()
+        }
     }
     let seconds = started.elapsed().as_secs_f64();
-    telemetry::Restored { tenant, partition, from_snapshot, replayed, seconds }.emit();
+    telemetry::Restored {
+        tenant,
+        partition,
+        from_snapshot,
+        replayed,
+        seconds,
+    }
+    .emit();
     let mut live = worker.live.write().await;
-    live.dirty = if is_lost { clusters.keys().cloned().collect() } else { BTreeSet::new() };
-    live.told = clusters.values().flat_map(|c| c.incidents.iter()).map(|i| (i.key, Told::restored(i))).collect();
+    live.dirty = if is_lost {
+        clusters.keys().cloned().collect()
+    } else {
+        BTreeSet::new()
+    };
+    live.told = clusters
+        .values()
+        .flat_map(|c| c.incidents.iter())
+        .map(|i| (i.key, Told::restored(i)))
+        .collect();
     live.clusters = clusters;
     Ok((offsets, is_lost))
 }
 
-/// Reads from a snapshot's offsets, or from the start of the state topics and the window, up to the commit.
+/// Reads from a snapshot's offsets, or from the start of the state topics and the window, up to the
+/// commit.
 async fn replay_all(
     worker: &Worker,
     offsets: &BTreeMap<StreamId, u64>,
@@ -73,10 +99,20 @@ async fn replay_all(
     // What a log believes of its ends may be older than the commit.
     log.ends(tenant).await?;
     let bound = now().plus(-KEPT);
-    let (reached, mut clusters) = snapshot.map_or((None, BTreeMap::new()), |s| (Some(s.offsets), s.clusters));
+    let (reached, mut clusters) =
+        snapshot.map_or((None, BTreeMap::new()), |s| (Some(s.offsets), s.clusters));
     let mut replayed = 0;
-    for topic in [Topic::Resource, Topic::Topology, Topic::Events, Topic::Logs, Topic::Alerts] {
-        let stream = StreamId { topic, partition: worker.partition };
+    for topic in [
+        Topic::Resource,
+        Topic::Topology,
+        Topic::Events,
+        Topic::Logs,
+        Topic::Alerts,
+    ] {
+        let stream = StreamId {
+            topic,
+            partition: worker.partition,
+        };
         let end = offsets.get(&stream).copied().unwrap_or(0);
         let is_state = matches!(topic, Topic::Resource | Topic::Topology);
         let mut from = match &reached {
@@ -85,10 +121,17 @@ async fn replay_all(
             None => log.since(tenant, stream, bound).await?,
         };
         while from < end {
-            let read = log.tail(tenant, stream, from, CHUNK.min((end - from) as usize)).await?;
-            let Some(last) = read.last().map(|s| s.offset) else { break };
+            let read = log
+                .tail(tenant, stream, from, CHUNK.min((end - from) as usize))
+                .await?;
+            let Some(last) = read.last().map(|s| s.offset) else {
+                break;
+            };
             let in_window = |s: &Stored| is_state || s.received_at >= bound;
-            for stored in read.iter().filter(|s| s.offset < end && !s.value.is_empty() && in_window(s)) {
+            for stored in read
+                .iter()
+                .filter(|s| s.offset < end && !s.value.is_empty() && in_window(s))
+            {
                 replay(&mut clusters, worker, topic, stored);
                 replayed += 1;
             }
@@ -98,16 +141,25 @@ async fn replay_all(
     Ok((clusters, replayed))
 }
 
-fn replay(clusters: &mut BTreeMap<Str, ClusterState>, worker: &Worker, topic: Topic, stored: &Stored) {
+fn replay(
+    clusters: &mut BTreeMap<Str, ClusterState>,
+    worker: &Worker,
+    topic: Topic,
+    stored: &Stored,
+) {
     let mut records: Vec<Record> = Vec::new();
     // What was rejected then is rejected again; it was counted when it was committed.
     if batch::read_one(&worker.tenant, topic, stored, &mut records).is_err() {
         return;
     }
     // What was sent on to another partition lives there.
-    let is_own = |r: &Record| partition_of(&worker.tenant, &r.cluster, worker.partitions) == worker.partition;
+    let is_own = |r: &Record| {
+        partition_of(&worker.tenant, &r.cluster, worker.partitions) == worker.partition
+    };
     for record in records.into_iter().filter(is_own) {
-        let state = clusters.entry(record.cluster.clone()).or_insert_with(|| ClusterState::new(record.cluster.clone()));
+        let state = clusters
+            .entry(record.cluster.clone())
+            .or_insert_with(|| ClusterState::new(record.cluster.clone()));
         if state.admit(topic, &record) {
             state.apply(record);
         }

@@ -1,4 +1,5 @@
-//! Snapshots of live state: a restart loads the newest one that is not past the commit and reads on from there.
+//! Snapshots of live state: a restart loads the newest one that is not past the commit and reads on
+//! from there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +15,8 @@ use crate::telemetry;
 
 /// Version of the files; those of another are not read, the log is.
 const FORMAT: &str = concat!("kgrca snapshot 3 ", env!("CARGO_PKG_VERSION"), "\n");
-/// How many snapshots are kept: the last one may lie past a commit that did not survive a power cut.
+/// How many snapshots are kept: the last one may lie past a commit that did not survive a power
+/// cut.
 const KEPT: usize = 2;
 
 /// The folder with the snapshots of one (tenant, partition).
@@ -47,25 +49,38 @@ pub(super) fn folder(root: &Path, tenant: &Tenant) -> PathBuf {
 
 impl Snapshots {
     pub(super) fn of(root: &Path, tenant: &Tenant, partition: u32, partitions: u32) -> Self {
-        Self { folder: folder(root, tenant).join(partition.to_string()), partitions }
+        Self {
+            folder: folder(root, tenant).join(partition.to_string()),
+            partitions,
+        }
     }
 
     /// The names of the snapshots, newest first.
     fn names(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut names: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "snap")).collect();
+        let mut names: Vec<PathBuf> = entries
+            .map(|e| e.path())
+            .filter(|p| p.extension().is_some_and(|e| e == "snap"))
+            .collect();
         names.sort();
         names.reverse();
         names
     }
 
     /// Writes a snapshot so that it is there whole or not at all.
-    pub(super) fn save(&self, offsets: &BTreeMap<StreamId, u64>, clusters: &BTreeMap<Str, ClusterState>) -> io::Result<()> {
+    pub(super) fn save(
+        &self,
+        offsets: &BTreeMap<StreamId, u64>,
+        clusters: &BTreeMap<Str, ClusterState>,
+    ) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let names = self.names();
         let number = |p: &PathBuf| p.file_stem()?.to_str()?.parse::<u64>().ok();
         let next = names.iter().find_map(number).unwrap_or(0) + 1;
-        let (temporary, path) = (self.folder.join("new"), self.folder.join(format!("{next:020}.snap")));
+        let (temporary, path) = (
+            self.folder.join("new"),
+            self.folder.join(format!("{next:020}.snap")),
+        );
         let mut file = fs::File::create(&temporary)?;
         file.write_all(&encode(offsets, clusters, self.partitions)?)?;
         file.sync_all()?;
@@ -82,23 +97,40 @@ impl Snapshots {
         for path in self.names() {
             match fs::read(&path).and_then(|bytes| decode(&bytes, self.partitions)) {
                 Ok(snapshot) => {
-                    let is_past = snapshot.offsets.iter().any(|(s, next)| committed.get(s).copied().unwrap_or(0) < *next);
+                    let is_past = snapshot
+                        .offsets
+                        .iter()
+                        .any(|(s, next)| committed.get(s).copied().unwrap_or(0) < *next);
                     if !is_past {
                         return Some(snapshot);
                     }
                 }
-                Err(e) => telemetry::SnapshotUnreadable { path: &path, error: &e }.emit(),
+                Err(e) => telemetry::SnapshotUnreadable {
+                    path: &path,
+                    error: &e,
+                }
+                .emit(),
             }
         }
         None
     }
 }
 
-fn encode(offsets: &BTreeMap<StreamId, u64>, clusters: &BTreeMap<Str, ClusterState>, partitions: u32) -> io::Result<Vec<u8>> {
-    let parts: Vec<Vec<u8>> = clusters.values().map(ClusterState::snapshot).collect::<io::Result<_>>()?;
+fn encode(
+    offsets: &BTreeMap<StreamId, u64>,
+    clusters: &BTreeMap<Str, ClusterState>,
+    partitions: u32,
+) -> io::Result<Vec<u8>> {
+    let parts: Vec<Vec<u8>> = clusters
+        .values()
+        .map(ClusterState::snapshot)
+        .collect::<io::Result<_>>()?;
     let head = Head {
         partitions,
-        offsets: offsets.iter().map(|(s, next)| (s.topic.as_str().to_owned(), s.partition, *next)).collect(),
+        offsets: offsets
+            .iter()
+            .map(|(s, next)| (s.topic.as_str().to_owned(), s.partition, *next))
+            .collect(),
         lengths: parts.iter().map(Vec::len).collect(),
     };
     let mut body = serde_json::to_vec(&head)?;
@@ -113,28 +145,47 @@ fn encode(offsets: &BTreeMap<StreamId, u64>, clusters: &BTreeMap<Str, ClusterSta
 
 fn decode(file: &[u8], partitions: u32) -> io::Result<Snapshot> {
     let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let rest = file.strip_prefix(FORMAT.as_bytes()).ok_or_else(|| damaged("it was written by another version"))?;
-    let (sum, packed) = rest.split_at_checked(4).ok_or_else(|| damaged("it is cut"))?;
+    let rest = file
+        .strip_prefix(FORMAT.as_bytes())
+        .ok_or_else(|| damaged("it was written by another version"))?;
+    let (sum, packed) = rest
+        .split_at_checked(4)
+        .ok_or_else(|| damaged("it is cut"))?;
     if crc32fast::hash(packed).to_le_bytes() != sum {
         return Err(damaged("its checksum is wrong"));
     }
     let body = zstd::decode_all(packed)?;
-    let end = body.iter().position(|b| *b == b'\n').ok_or_else(|| damaged("it has no head"))?;
+    let end = body
+        .iter()
+        .position(|b| *b == b'\n')
+        .ok_or_else(|| damaged("it has no head"))?;
     let head: Head = serde_json::from_slice(&body[..end])?;
     if head.partitions != partitions {
         return Err(damaged("it was taken with another number of partitions"));
     }
-    let stream =
-        |(topic, partition, next): (String, u32, u64)| Some((StreamId { topic: Topic::parse(&topic)?, partition }, next));
+    let stream = |(topic, partition, next): (String, u32, u64)| {
+        Some((
+            StreamId {
+                topic: Topic::parse(&topic)?,
+                partition,
+            },
+            next,
+        ))
+    };
     let mut rest = &body[end + 1..];
     let mut clusters = BTreeMap::new();
     for length in head.lengths {
-        let (part, behind) = rest.split_at_checked(length).ok_or_else(|| damaged("a cluster is cut"))?;
+        let (part, behind) = rest
+            .split_at_checked(length)
+            .ok_or_else(|| damaged("a cluster is cut"))?;
         let state = ClusterState::from_snapshot(part)?;
         clusters.insert(state.name.clone(), state);
         rest = behind;
     }
-    Ok(Snapshot { offsets: head.offsets.into_iter().filter_map(stream).collect(), clusters })
+    Ok(Snapshot {
+        offsets: head.offsets.into_iter().filter_map(stream).collect(),
+        clusters,
+    })
 }
 
 #[cfg(test)]
@@ -146,7 +197,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let tenant = Tenant::parse("client-a-abc123").unwrap();
         let snapshots = Snapshots::of(root.path(), &tenant, 0, 1);
-        let at = |next| BTreeMap::from([(StreamId { topic: Topic::Events, partition: 0 }, next)]);
+        let at = |next| {
+            BTreeMap::from([(
+                StreamId {
+                    topic: Topic::Events,
+                    partition: 0,
+                },
+                next,
+            )])
+        };
         assert!(snapshots.newest(&at(9)).is_none(), "there is none at first");
         let clusters = BTreeMap::from([("prod".into(), ClusterState::new("prod"))]);
         for next in [3, 5, 7] {
@@ -154,13 +213,26 @@ mod tests {
         }
         assert_eq!(snapshots.names().len(), KEPT);
         assert_eq!(snapshots.newest(&at(9)).unwrap().offsets, at(7));
-        assert_eq!(snapshots.newest(&at(6)).unwrap().offsets, at(5), "one past the commit is passed over");
-        assert!(Snapshots::of(root.path(), &tenant, 0, 2).newest(&at(9)).is_none(), "with other partitions none fits");
+        assert_eq!(
+            snapshots.newest(&at(6)).unwrap().offsets,
+            at(5),
+            "one past the commit is passed over"
+        );
+        assert!(
+            Snapshots::of(root.path(), &tenant, 0, 2)
+                .newest(&at(9))
+                .is_none(),
+            "with other partitions none fits"
+        );
         let newest = snapshots.names().remove(0);
         let mut bytes = fs::read(&newest).unwrap();
         let middle = bytes.len() - 3;
         bytes[middle] ^= 1;
         fs::write(&newest, bytes).unwrap();
-        assert_eq!(snapshots.newest(&at(9)).unwrap().offsets, at(5), "a damaged one is passed over");
+        assert_eq!(
+            snapshots.newest(&at(9)).unwrap().offsets,
+            at(5),
+            "a damaged one is passed over"
+        );
     }
 }

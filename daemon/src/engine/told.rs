@@ -1,4 +1,5 @@
-//! What was told of incidents, so that only what is new is told: state, transitions, answers, history.
+//! What was told of incidents, so that only what is new is told: state, transitions, answers,
+//! history.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -27,12 +28,17 @@ pub struct Told {
 }
 
 impl Told {
-    /// What a commit that is being taken up again told: every transition, and causes that are not known any more.
+    /// What a commit that is being taken up again told: every transition, and causes that are not
+    /// known any more.
     pub(super) fn restored(incident: &Incident) -> Self {
-        Self { transitions: incident.transitions.len(), ..Self::default() }
+        Self {
+            transitions: incident.transitions.len(),
+            ..Self::default()
+        }
     }
 
-    /// Adds what is new of an incident; `ranked` are its causes when its cluster was looked at and it hurts.
+    /// Adds what is new of an incident; `ranked` are its causes when its cluster was looked at and
+    /// it hurts.
     pub(super) fn update(
         &mut self,
         state: &ClusterState,
@@ -42,10 +48,15 @@ impl Told {
     ) {
         let new = &incident.transitions[self.transitions.min(incident.transitions.len())..];
         self.transitions = incident.transitions.len();
-        outcome.transitions.extend(new.iter().map(|t| (incident.key, t.clone())));
+        outcome
+            .transitions
+            .extend(new.iter().map(|t| (incident.key, t.clone())));
         let opened = new.iter().filter(|t| t.to == State::Open).count();
         if opened > 0 {
-            *outcome.usage.entry((state.watermark.day(), "incidents_count".into())).or_default() += opened as i64;
+            *outcome
+                .usage
+                .entry((state.watermark.day(), "incidents_count".into()))
+                .or_default() += opened as i64;
         }
         let causes = ranked.map_or(&[][..], |(r, _)| r.causal.as_slice());
         let row = row(state, incident, causes);
@@ -55,13 +66,18 @@ impl Told {
         let due = ranked.is_some() && state.watermark.0 - self.history.0 >= MINUTE;
         if turned || differs || due {
             self.history = state.watermark;
-            outcome.nodes.push((incident.key, history::incident(state, incident, ranked.map(|(r, _)| r))));
+            outcome.nodes.push((
+                incident.key,
+                history::incident(state, incident, ranked.map(|(r, _)| r)),
+            ));
         }
         if turned || differs {
             outcome.rows.push(row.clone());
         }
         if let Some((ranked, evaluation)) = ranked.filter(|_| turned || gist != self.gist) {
-            outcome.answers.extend(answers(state, incident, ranked, evaluation));
+            outcome
+                .answers
+                .extend(answers(state, incident, ranked, evaluation));
         }
         (self.gist, self.row) = (gist, Some(row));
     }
@@ -74,10 +90,16 @@ pub(super) fn update(
     told: &mut std::collections::HashMap<u64, Told>,
     outcome: &mut Outcome,
 ) {
-    let ranked: BTreeMap<u64, &Ranked> = evaluation.iter().flat_map(|e| &e.ranked).map(|r| (r.key, r)).collect();
+    let ranked: BTreeMap<u64, &Ranked> = evaluation
+        .iter()
+        .flat_map(|e| &e.ranked)
+        .map(|r| (r.key, r))
+        .collect();
     for incident in state.incidents.iter() {
         let ranked = ranked.get(&incident.key).copied().zip(evaluation);
-        told.entry(incident.key).or_default().update(state, incident, ranked, outcome);
+        told.entry(incident.key)
+            .or_default()
+            .update(state, incident, ranked, outcome);
     }
 }
 
@@ -85,7 +107,13 @@ pub(super) fn update(
 fn gist(ranked: &Ranked) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     for cause in ranked.causal.iter().chain(&ranked.weighted) {
-        (&cause.component, &cause.fault_type, &cause.message, cause.confidence.to_bits()).hash(&mut hasher);
+        (
+            &cause.component,
+            &cause.fault_type,
+            &cause.message,
+            cause.confidence.to_bits(),
+        )
+            .hash(&mut hasher);
         for line in &cause.evidence {
             (&line.id, line.at, &line.what).hash(&mut hasher);
         }
@@ -118,20 +146,33 @@ fn answers<'a>(
     ranked: &'a Ranked,
     evaluation: &'a Evaluation,
 ) -> impl Iterator<Item = AnswerRow> + 'a {
-    [Scorer::Causal, Scorer::Weighted].into_iter().map(move |scorer| {
-        let causes = ranked.causes(scorer);
-        telemetry::Believed { scorer, confidence: causes.first().map(|c| c.confidence) }.emit();
-        let answer = Answer {
-            incident_id: String::new(),
-            state: incident.state,
-            severity: incident.severity(),
-            started_at: incident.started,
-            window: rca::answer::Window { from: rca::window_start(incident.started), to: state.watermark },
-            verdict: rca::verdict(causes, true),
-            causes: causes.to_vec(),
-            missing_evidence: evaluation.missing_evidence.clone(),
-            engine: EngineInfo::this(scorer),
-        };
-        AnswerRow { key: incident.key, scorer, answer }
-    })
+    [Scorer::Causal, Scorer::Weighted]
+        .into_iter()
+        .map(move |scorer| {
+            let causes = ranked.causes(scorer);
+            telemetry::Believed {
+                scorer,
+                confidence: causes.first().map(|c| c.confidence),
+            }
+            .emit();
+            let answer = Answer {
+                incident_id: String::new(),
+                state: incident.state,
+                severity: incident.severity(),
+                started_at: incident.started,
+                window: rca::answer::Window {
+                    from: rca::window_start(incident.started),
+                    to: state.watermark,
+                },
+                verdict: rca::verdict(causes, true),
+                causes: causes.to_vec(),
+                missing_evidence: evaluation.missing_evidence.clone(),
+                engine: EngineInfo::this(scorer),
+            };
+            AnswerRow {
+                key: incident.key,
+                scorer,
+                answer,
+            }
+        })
 }

@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, ErrorBody, MoveGraph, NewClient, Page, Served, Stats};
+use kgrca_core::api::{
+    ClientChange, ClientStatus, CreatedClient, ErrorBody, MoveGraph, NewClient, Page, Served, Stats,
+};
 use kgrca_core::billing::{self, Overrides, Plan};
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Audit, Client, ClientState, Saga, Tenant, new_client_id};
@@ -26,21 +28,51 @@ const LONGEST_RETENTION: u32 = 36_500;
 const USUAL_GRACE: u32 = 30;
 
 /// Writes an act down, in the chain of the tenant that it concerns.
-pub(super) async fn audit(app: &App, actor: &str, client_id: &str, action: &str, target: &str) -> Result<(), ApiError> {
+pub(super) async fn audit(
+    app: &App,
+    actor: &str,
+    client_id: &str,
+    action: &str,
+    target: &str,
+) -> Result<(), ApiError> {
     let (actor, action, target) = (actor.to_owned(), action.to_owned(), target.to_owned());
-    let audit = Audit { client_id: Some(client_id.to_owned()), at: now(), actor, action, target };
+    let audit = Audit {
+        client_id: Some(client_id.to_owned()),
+        at: now(),
+        actor,
+        action,
+        target,
+    };
     Ok(app.stores.meta.audit(&audit).await?)
 }
 
 /// Writes an act down that concerns no tenant.
-pub(super) async fn own_audit(app: &App, actor: &str, action: &str, target: &str) -> Result<(), ApiError> {
+pub(super) async fn own_audit(
+    app: &App,
+    actor: &str,
+    action: &str,
+    target: &str,
+) -> Result<(), ApiError> {
     let (actor, action, target) = (actor.to_owned(), action.to_owned(), target.to_owned());
-    Ok(app.stores.meta.audit(&Audit { client_id: None, at: now(), actor, action, target }).await?)
+    Ok(app
+        .stores
+        .meta
+        .audit(&Audit {
+            client_id: None,
+            at: now(),
+            actor,
+            action,
+            target,
+        })
+        .await?)
 }
 
 /// The tenant of an id, checked.
 pub(super) async fn find(app: &App, id: &str) -> Result<(Tenant, Client), ApiError> {
-    let missing = || ApiError::not_found(format!("there is no tenant `{id}`")).hint("GET /api/v1/admin/clients lists them");
+    let missing = || {
+        ApiError::not_found(format!("there is no tenant `{id}`"))
+            .hint("GET /api/v1/admin/clients lists them")
+    };
     let tenant = Tenant::parse(id).ok_or_else(missing)?;
     let client = app.stores.meta.client(id).await?.ok_or_else(missing)?;
     Ok((tenant, client))
@@ -57,12 +89,23 @@ pub(super) async fn living(app: &App, id: &str) -> Result<(Tenant, Client), ApiE
 }
 
 fn known_plan(name: &str) -> Result<&'static Plan, ApiError> {
-    let plans = || billing::plans().iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
-    billing::find(name).ok_or_else(|| ApiError::invalid(format!("`{name}` is no plan")).hint(plans()))
+    let plans = || {
+        billing::plans()
+            .iter()
+            .map(|p| p.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    billing::find(name)
+        .ok_or_else(|| ApiError::invalid(format!("`{name}` is no plan")).hint(plans()))
 }
 
 /// The tenant that a caller wants, checked, and the key of the request.
-pub(super) fn wanted(app: &App, wish: NewClient, headers: &HeaderMap) -> Result<(Client, Option<String>), ApiError> {
+pub(super) fn wanted(
+    app: &App,
+    wish: NewClient,
+    headers: &HeaderMap,
+) -> Result<(Client, Option<String>), ApiError> {
     let name = wish.name.trim();
     if name.is_empty() || name.chars().count() > 200 {
         return Err(ApiError::invalid("`name` must have 1 to 200 characters"));
@@ -70,7 +113,11 @@ pub(super) fn wanted(app: &App, wish: NewClient, headers: &HeaderMap) -> Result<
     let client_id = new_client_id(name, &random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6));
     let plan = known_plan(&wish.plan)?;
     Tenant::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
-    let usual = if app.stores.kafka.is_some() { plan.partitions } else { 1 };
+    let usual = if app.stores.kafka.is_some() {
+        plan.partitions
+    } else {
+        1
+    };
     let client = Client {
         client_id,
         name: name.to_owned(),
@@ -82,7 +129,10 @@ pub(super) fn wanted(app: &App, wish: NewClient, headers: &HeaderMap) -> Result<
         partitions: app.settings.partitions.unwrap_or(usual),
         limits: Overrides::default(),
     };
-    let request = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let request = headers
+        .get("idempotency-key")
+        .and_then(|v| v.to_str().ok())
+        .map(str::to_owned);
     Ok((client, request))
 }
 
@@ -96,7 +146,14 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
     let (client, request) = wanted(&app, wish, &headers)?;
     let (saga, secrets) = tenancy::create(&app, client, request).await?;
-    audit(&app, &operator.key_id, &saga.client_id, "client.create", &saga.saga_id).await?;
+    audit(
+        &app,
+        &operator.key_id,
+        &saga.client_id,
+        "client.create",
+        &saga.saga_id,
+    )
+    .await?;
     Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))))
 }
 
@@ -109,26 +166,52 @@ pub(super) fn created(app: &App, saga: &Saga, secrets: Secrets) -> CreatedClient
         kafka_username: app.stores.kafka.as_ref().map(|_| id.clone()),
         kafka_password: secrets.kafka_password,
         graph_database: format!("{id}-kg"),
-        kafka_topics: Topic::INPUT.iter().map(|t| format!("{id}.{}", t.as_str())).collect(),
+        kafka_topics: Topic::INPUT
+            .iter()
+            .map(|t| format!("{id}.{}", t.as_str()))
+            .collect(),
         saga_id: saga.saga_id.clone(),
     }
 }
 
 async fn status(app: &App, client: Client) -> Result<ClientStatus, ApiError> {
-    let Some(tenant) = Tenant::parse(&client.client_id) else { return Err(ApiError::not_found("no such tenant")) };
-    let stats = if client.state.is_worked() { super::own::tenant_stats(app, &tenant).await? } else { Stats::default() };
+    let Some(tenant) = Tenant::parse(&client.client_id) else {
+        return Err(ApiError::not_found("no such tenant"));
+    };
+    let stats = if client.state.is_worked() {
+        super::own::tenant_stats(app, &tenant).await?
+    } else {
+        Stats::default()
+    };
     let last_record = stats.clusters.iter().map(|c| c.last_record).max();
     let (events_today, storage_bytes) = super::own::today(app, &tenant).await?;
     let limit = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
     let quota_percent = limit.map(|limit| events_today * 100 / limit.max(1));
     let (lag, rejected) = (stats.lag, stats.records.rejected);
-    let graph_server = if app.stores.neo4j.is_some() { app.stores.meta.graph_place(&tenant).await? } else { None };
-    Ok(ClientStatus { client, graph_server, lag, last_record, events_today, quota_percent, rejected, storage_bytes })
+    let graph_server = if app.stores.neo4j.is_some() {
+        app.stores.meta.graph_place(&tenant).await?
+    } else {
+        None
+    };
+    Ok(ClientStatus {
+        client,
+        graph_server,
+        lag,
+        last_record,
+        events_today,
+        quota_percent,
+        rejected,
+        storage_bytes,
+    })
 }
 
-/// All tenants that were not deleted, with what an operator watches. A key for billing sees them, too.
+/// All tenants that were not deleted, with what an operator watches. A key for billing sees them,
+/// too.
 #[utoipa::path(get, path = "/admin/clients", tag = "admin", responses((status = 200, body = Page<ClientStatus>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn list(State(app): State<Arc<App>>, _: Accountant) -> Result<Json<Page<ClientStatus>>, ApiError> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    _: Accountant,
+) -> Result<Json<Page<ClientStatus>>, ApiError> {
     let mut items = Vec::new();
     let all = app.stores.meta.list_clients().await?;
     for client in all.into_iter().filter(|c| c.state != ClientState::Deleted) {
@@ -139,7 +222,11 @@ pub async fn list(State(app): State<Arc<App>>, _: Accountant) -> Result<Json<Pag
 
 /// One tenant.
 #[utoipa::path(get, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), responses((status = 200, body = ClientStatus), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub async fn show(State(app): State<Arc<App>>, _: Operator, Path(id): Path<String>) -> Result<Json<ClientStatus>, ApiError> {
+pub async fn show(
+    State(app): State<Arc<App>>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<ClientStatus>, ApiError> {
     let (_, client) = living(&app, &id).await?;
     Ok(Json(status(&app, client).await?))
 }
@@ -156,12 +243,14 @@ pub async fn change(
     let told = serde_json::to_string(&change).unwrap_or_default();
     if client.state == ClientState::Joining {
         return Err(
-            ApiError::conflict(format!("tenant `{id}` is still being set up")).hint("kgrca saga list shows how far it is")
+            ApiError::conflict(format!("tenant `{id}` is still being set up"))
+                .hint("kgrca saga list shows how far it is"),
         );
     }
     if client.state == ClientState::Leaving && change.state != Some(Served::Active) {
         return Err(
-            ApiError::conflict(format!("tenant `{id}` is being offboarded")).hint(format!("kgrca tenant resume {id} keeps it"))
+            ApiError::conflict(format!("tenant `{id}` is being offboarded"))
+                .hint(format!("kgrca tenant resume {id} keeps it")),
         );
     }
     let before = client.state;
@@ -171,11 +260,20 @@ pub async fn change(
     if change.partitions.is_some_and(|p| !(1..=64).contains(&p)) {
         return Err(ApiError::invalid("`partitions` is from 1 to 64"));
     }
-    if change.limits.as_ref().and_then(|l| l.retention_days).is_some_and(|days| days > LONGEST_RETENTION) {
-        return Err(ApiError::invalid(format!("`limits.retention_days` is at most {LONGEST_RETENTION}")));
+    if change
+        .limits
+        .as_ref()
+        .and_then(|l| l.retention_days)
+        .is_some_and(|days| days > LONGEST_RETENTION)
+    {
+        return Err(ApiError::invalid(format!(
+            "`limits.retention_days` is at most {LONGEST_RETENTION}"
+        )));
     }
     match change.state {
-        Some(Served::Active) if client.state == ClientState::Leaving => tenancy::stay(&app, &mut client).await?,
+        Some(Served::Active) if client.state == ClientState::Leaving => {
+            tenancy::stay(&app, &mut client).await?
+        }
         Some(Served::Active) => client.state = ClientState::Active,
         Some(Served::Suspended) => client.state = ClientState::Suspended,
         None => {}
@@ -184,14 +282,20 @@ pub async fn change(
     client.limits = change.limits.unwrap_or(client.limits);
     let (_, now_known) = living(&app, &id).await?;
     if now_known.state != before {
-        return Err(ApiError::conflict(format!("tenant `{id}` was changed meanwhile")).hint("look at it and try again"));
+        return Err(
+            ApiError::conflict(format!("tenant `{id}` was changed meanwhile"))
+                .hint("look at it and try again"),
+        );
     }
     if let Some(partitions) = change.partitions {
         tenancy::can_grow(&app, &tenant, &client, partitions).await?;
     }
     if let Some(plan) = change.plan.filter(|p| *p != client.plan) {
         client.plan = plan;
-        app.stores.meta.subscribe(&tenant, &client.plan, now()).await?;
+        app.stores
+            .meta
+            .subscribe(&tenant, &client.plan, now())
+            .await?;
     }
     app.stores.meta.put_client(&client).await?;
     app.keys.clear();
@@ -213,7 +317,8 @@ pub struct Grace {
     grace_days: Option<u32>,
 }
 
-/// Takes a tenant down: it is not served any more at once, and its data is removed after a time of grace.
+/// Takes a tenant down: it is not served any more at once, and its data is removed after a time of
+/// grace.
 #[utoipa::path(delete, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path), Grace), responses((status = 202, body = Saga), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn delete(
     State(app): State<Arc<App>>,
@@ -229,13 +334,26 @@ pub async fn delete(
     let (_, client) = find(&app, &id).await?;
     if client.state == ClientState::Deleted {
         let done = app.stores.meta.sagas(Some(&id)).await?.into_iter().next();
-        return done.map(|saga| (StatusCode::ACCEPTED, Json(saga))).ok_or_else(|| ApiError::not_found("it was deleted"));
+        return done
+            .map(|saga| (StatusCode::ACCEPTED, Json(saga)))
+            .ok_or_else(|| ApiError::not_found("it was deleted"));
     }
-    audit(&app, &operator.key_id, &id, "client.delete", &format!("{days} days of grace")).await?;
-    Ok((StatusCode::ACCEPTED, Json(tenancy::delete(&app, client, days).await?)))
+    audit(
+        &app,
+        &operator.key_id,
+        &id,
+        "client.delete",
+        &format!("{days} days of grace"),
+    )
+    .await?;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(tenancy::delete(&app, client, days).await?),
+    ))
 }
 
-/// Moves a tenant's graph to another server while the tenant is served. The saga tells how far it is.
+/// Moves a tenant's graph to another server while the tenant is served. The saga tells how far it
+/// is.
 #[utoipa::path(post, path = "/admin/clients/{id}/move", tag = "admin", params(("id" = String, Path)), request_body = MoveGraph, responses((status = 202, body = Saga), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn move_graph(
     State(app): State<Arc<App>>,
@@ -248,6 +366,13 @@ pub async fn move_graph(
         return Err(ApiError::conflict(format!("tenant `{id}` is not served")));
     }
     let saga = tenancy::move_graph(&app, &tenant, client, &wish.graph_server).await?;
-    audit(&app, &operator.key_id, &id, "client.move", &wish.graph_server).await?;
+    audit(
+        &app,
+        &operator.key_id,
+        &id,
+        "client.move",
+        &wish.graph_server,
+    )
+    .await?;
     Ok((StatusCode::ACCEPTED, Json(saga)))
 }

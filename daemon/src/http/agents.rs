@@ -25,27 +25,58 @@ pub async fn beat(
     caller: Caller<Ingest>,
     Given(status): Given<AgentStatus>,
 ) -> Result<StatusCode, ApiError> {
-    let named = [("cluster", &status.cluster), ("agent", &status.agent), ("node", status.node.as_ref().unwrap_or(&status.agent))];
+    let named = [
+        ("cluster", &status.cluster),
+        ("agent", &status.agent),
+        ("node", status.node.as_ref().unwrap_or(&status.agent)),
+    ];
     for (field, text) in named {
         if text.is_empty() || text.len() > LONGEST {
-            return Err(ApiError::invalid(format!("`{field}` has 1 to {LONGEST} letters")));
+            return Err(ApiError::invalid(format!(
+                "`{field}` has 1 to {LONGEST} letters"
+            )));
         }
     }
     if serde_json::to_string(&status).is_ok_and(|text| text.len() > LONGEST_STATUS) {
-        return Err(ApiError::too_large(format!("what an agent says of itself has at most {LONGEST_STATUS} bytes")));
+        return Err(ApiError::too_large(format!(
+            "what an agent says of itself has at most {LONGEST_STATUS} bytes"
+        )));
     }
-    app.stores.meta.put_agent(&caller.tenant, &AgentRow { status, seen_at: now() }).await?;
+    app.stores
+        .meta
+        .put_agent(
+            &caller.tenant,
+            &AgentRow {
+                status,
+                seen_at: now(),
+            },
+        )
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The tenant's agents, by cluster.
 #[utoipa::path(get, path = "/agents", tag = "self", responses((status = 200, body = Page<Agent>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn list(State(app): State<Arc<App>>, caller: Caller<Read>) -> Result<Json<Page<Agent>>, ApiError> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+) -> Result<Json<Page<Agent>>, ApiError> {
     let of = |row: AgentRow| {
         let silent_seconds = now().seconds_since(row.seen_at).max(0.0) as u64;
-        Agent { status: row.status, seen_at: row.seen_at, silent_seconds }
+        Agent {
+            status: row.status,
+            seen_at: row.seen_at,
+            silent_seconds,
+        }
     };
-    let items = app.stores.meta.agents(&caller.tenant).await?.into_iter().map(of).collect();
+    let items = app
+        .stores
+        .meta
+        .agents(&caller.tenant)
+        .await?
+        .into_iter()
+        .map(of)
+        .collect();
     Ok(Json(Page { items, next: None }))
 }
 
@@ -56,8 +87,15 @@ pub async fn forget(
     caller: Caller<Admin>,
     Path(cluster): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    match app.stores.meta.forget_agents(&caller.tenant, &cluster).await? {
-        0 => Err(ApiError::not_found(format!("no agent of `{cluster}` is known"))),
+    match app
+        .stores
+        .meta
+        .forget_agents(&caller.tenant, &cluster)
+        .await?
+    {
+        0 => Err(ApiError::not_found(format!(
+            "no agent of `{cluster}` is known"
+        ))),
         _ => Ok(StatusCode::NO_CONTENT),
     }
 }

@@ -1,4 +1,5 @@
-//! Answers that were served a moment ago, as bytes: most calls ask for what somebody has just asked for.
+//! Answers that were served a moment ago, as bytes: most calls ask for what somebody has just asked
+//! for.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -42,7 +43,10 @@ impl Served {
         let body = serde_json::to_vec(answer).map_err(|e| ApiError::internal(e.to_string()))?;
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
-        Ok(Self { body: body.into(), etag: format!("\"{:016x}\"", hasher.finish()) })
+        Ok(Self {
+            body: body.into(),
+            etag: format!("\"{:016x}\"", hasher.finish()),
+        })
     }
 }
 

@@ -41,14 +41,21 @@ pub struct Chain {
     limit: Option<usize>,
 }
 
-async fn page(app: &App, client_id: Option<&str>, span: Span) -> Result<Json<Page<AuditEntry>>, ApiError> {
+async fn page(
+    app: &App,
+    client_id: Option<&str>,
+    span: Span,
+) -> Result<Json<Page<AuditEntry>>, ApiError> {
     let limit = within("limit", span.limit, 100, 1000)?;
     let after = span.after.unwrap_or(0);
     if after < 0 {
         return Err(ApiError::invalid("`after` is a place of the chain, from 0"));
     }
     let items = app.stores.meta.audit_log(client_id, after, limit).await?;
-    let next = items.last().filter(|_| items.len() == limit).map(|e| e.seq.to_string());
+    let next = items
+        .last()
+        .filter(|_| items.len() == limit)
+        .map(|e| e.seq.to_string());
     Ok(Json(Page { items, next }))
 }
 
@@ -71,5 +78,13 @@ pub async fn of_chain(
     chain: Result<Query<Chain>, QueryRejection>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
     let Query(chain) = chain.map_err(|e| ApiError::query(&e))?;
-    page(&app, chain.client_id.as_deref(), Span { after: chain.after, limit: chain.limit }).await
+    page(
+        &app,
+        chain.client_id.as_deref(),
+        Span {
+            after: chain.after,
+            limit: chain.limit,
+        },
+    )
+    .await
 }

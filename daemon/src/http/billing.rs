@@ -49,18 +49,31 @@ pub async fn preview(
     let Query(month) = month.map_err(|e| ApiError::query(&e))?;
     let (tenant, client) = find(&app, &id).await?;
     let month = month.month.unwrap_or_else(|| now().day()[..7].to_owned());
-    let days =
-        billing::days_in_month(&month).ok_or_else(|| ApiError::invalid(format!("`month`: `{month}` is no month YYYY-MM")))?;
-    let plan = billing::find(&client.plan)
-        .ok_or_else(|| ApiError::invalid(format!("the plan `{}` is not in the catalogue", client.plan)))?;
+    let days = billing::days_in_month(&month)
+        .ok_or_else(|| ApiError::invalid(format!("`month`: `{month}` is no month YYYY-MM")))?;
+    let plan = billing::find(&client.plan).ok_or_else(|| {
+        ApiError::invalid(format!(
+            "the plan `{}` is not in the catalogue",
+            client.plan
+        ))
+    })?;
     crate::jobs::flush_usage(&app).await?;
     let (from, to) = (format!("{month}-01"), format!("{month}-32"));
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
-    Ok(Json(billing::invoice(&id, &month, &plan.with(&client.limits), &month_usage(&client, &month, days, &rows))))
+    Ok(Json(billing::invoice(
+        &id,
+        &month,
+        &plan.with(&client.limits),
+        &month_usage(&client, &month, days, &rows),
+    )))
 }
 
 fn month_usage(client: &Client, month: &str, days: u32, rows: &[UsageRow]) -> MonthUsage {
-    let of = |metric: &'static str| rows.iter().filter(move |r| r.metric == metric).map(|r| r.amount.max(0) as u64);
+    let of = |metric: &'static str| {
+        rows.iter()
+            .filter(move |r| r.metric == metric)
+            .map(|r| r.amount.max(0) as u64)
+    };
     let stored: Vec<u64> = of("storage_bytes").collect();
     MonthUsage {
         events: of("events_ingested_count").sum(),
@@ -74,8 +87,13 @@ fn month_usage(client: &Client, month: &str, days: u32, rows: &[UsageRow]) -> Mo
 /// On how many days of a month the tenant existed.
 fn existing_days(client: &Client, month: &str, days: u32) -> u32 {
     let day = |d: u32| format!("{month}-{d:02}");
-    let (from, until) = (client.created_at.day(), client.deleted_at.map(kgrca_core::model::Time::day));
-    (1..=days).filter(|d| day(*d) >= from && until.as_ref().is_none_or(|u| day(*d) <= *u)).count() as u32
+    let (from, until) = (
+        client.created_at.day(),
+        client.deleted_at.map(kgrca_core::model::Time::day),
+    );
+    (1..=days)
+        .filter(|d| day(*d) >= from && until.as_ref().is_none_or(|u| day(*d) <= *u))
+        .count() as u32
 }
 
 /// Usage of a tenant by day and metric.
@@ -105,22 +123,37 @@ pub async fn verify(
     let (tenant, client) = find(&app, &id).await?;
     let (in_log, reaches) = recount(&app, &tenant, &client).await?;
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
-    let counted: BTreeMap<String, i64> =
-        rows.into_iter().filter(|r| r.metric == "events_ingested_count").map(|r| (r.day, r.amount)).collect();
-    let days: std::collections::BTreeSet<&String> =
-        counted.keys().chain(in_log.keys().filter(|d| **d >= from && **d < to)).collect();
+    let counted: BTreeMap<String, i64> = rows
+        .into_iter()
+        .filter(|r| r.metric == "events_ingested_count")
+        .map(|r| (r.day, r.amount))
+        .collect();
+    let days: std::collections::BTreeSet<&String> = counted
+        .keys()
+        .chain(in_log.keys().filter(|d| **d >= from && **d < to))
+        .collect();
     let verified = days.into_iter().map(|day| {
         let counted = counted.get(day).copied().unwrap_or(0);
         let in_log = (*day >= reaches).then(|| in_log.get(day).copied().unwrap_or(0));
-        VerifiedDay { day: day.clone(), counted, in_log, agrees: in_log.map(|n| n == counted) }
+        VerifiedDay {
+            day: day.clone(),
+            counted,
+            in_log,
+            agrees: in_log.map(|n| n == counted),
+        }
     });
-    Ok(Json(Page { items: verified.collect(), next: None }))
+    Ok(Json(Page {
+        items: verified.collect(),
+        next: None,
+    }))
 }
 
-/// Whether a record is no repeat of one before it in the log, by its sender's own numbers: as the engine sees it, which remembers
-/// them for a day.
+/// Whether a record is no repeat of one before it in the log, by its sender's own numbers: as the
+/// engine sees it, which remembers them for a day.
 fn is_new(highest: &mut HashMap<(Str, Str), u64>, record: &Record) -> bool {
-    let Some((source, number)) = &record.sequence else { return true };
+    let Some((source, number)) = &record.sequence else {
+        return true;
+    };
     match highest.entry((record.cluster.clone(), source.clone())) {
         Entry::Occupied(known) if known.get() >= number => false,
         entry => {
@@ -130,30 +163,53 @@ fn is_new(highest: &mut HashMap<(Str, Str), u64>, record: &Record) -> bool {
     }
 }
 
-/// Events in the log by day, up to what was committed, and the first day on which it is whole. What an import brought was
-/// taken by another door before the tenant was here: nobody pays for it again.
-async fn recount(app: &App, tenant: &Tenant, client: &Client) -> Result<(BTreeMap<String, i64>, String), ApiError> {
-    let offsets: BTreeMap<StreamId, u64> =
-        app.stores.meta.offsets(tenant).await?.into_iter().map(|o| (o.stream, o.next)).collect();
+/// Events in the log by day, up to what was committed, and the first day on which it is whole. What
+/// an import brought was taken by another door before the tenant was here: nobody pays for it
+/// again.
+async fn recount(
+    app: &App,
+    tenant: &Tenant,
+    client: &Client,
+) -> Result<(BTreeMap<String, i64>, String), ApiError> {
+    let offsets: BTreeMap<StreamId, u64> = app
+        .stores
+        .meta
+        .offsets(tenant)
+        .await?
+        .into_iter()
+        .map(|o| (o.stream, o.next))
+        .collect();
     let (mut days, mut reaches) = (BTreeMap::new(), String::new());
     for (stream, end) in offsets.into_iter().filter(|(s, _)| s.topic.is_metered()) {
         let mut from = 0;
         let (mut records, mut highest) = (Vec::new(), HashMap::new());
         while from < end {
             let read = app.stores.log.read(tenant, stream, from, 10_000).await?;
-            let (Some(first), Some(last)) = (read.first(), read.last()) else { break };
+            let (Some(first), Some(last)) = (read.first(), read.last()) else {
+                break;
+            };
             if from == 0 && first.offset > 0 {
                 // Retention took the beginning: the first day that is left is not whole.
                 reaches = reaches.max(first.received_at.plus(DAY).day());
             }
             from = last.offset + 1;
-            for stored in read.iter().filter(|s| s.offset < end && s.received_at >= client.created_at) {
+            for stored in read
+                .iter()
+                .filter(|s| s.offset < end && s.received_at >= client.created_at)
+            {
                 let key = std::str::from_utf8(&stored.key).ok();
-                let context = Context { received_at: stored.received_at, cluster: key, client_id: Some(tenant.as_str()) };
+                let context = Context {
+                    received_at: stored.received_at,
+                    cluster: key,
+                    client_id: Some(tenant.as_str()),
+                };
                 records.clear();
-                let is_read = parse::parse(stream.topic, &stored.value, &context, &mut records).is_ok();
+                let is_read =
+                    parse::parse(stream.topic, &stored.value, &context, &mut records).is_ok();
                 // What lies in another partition than its own was sent on, and is counted there.
-                let is_own = |r: &Record| partition_of(tenant, &r.cluster, client.partitions) == stream.partition;
+                let is_own = |r: &Record| {
+                    partition_of(tenant, &r.cluster, client.partitions) == stream.partition
+                };
                 if is_read
                     && records.first().is_some_and(is_own)
                     && records.iter().filter(|r| is_new(&mut highest, r)).count() > 0

@@ -23,8 +23,14 @@ pub async fn all(State(app): State<Arc<App>>, _: Operator) -> Json<Page<Check>> 
 
 /// Daemons that live.
 #[utoipa::path(get, path = "/admin/daemons", tag = "admin", responses((status = 200, body = Page<DaemonRow>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn daemons(State(app): State<Arc<App>>, _: Operator) -> Result<Json<Page<DaemonRow>>, ApiError> {
+pub async fn daemons(
+    State(app): State<Arc<App>>,
+    _: Operator,
+) -> Result<Json<Page<DaemonRow>>, ApiError> {
     let at = app.stores.meta.now().await?.unwrap_or_else(now);
     let since = at.plus(-10 * kgrca_core::model::time::SECOND);
-    Ok(Json(Page { items: app.stores.meta.daemons(since).await?, next: None }))
+    Ok(Json(Page {
+        items: app.stores.meta.daemons(since).await?,
+        next: None,
+    }))
 }

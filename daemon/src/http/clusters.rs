@@ -23,12 +23,21 @@ pub struct Clusters(Mutex<HashMap<Tenant, HashMap<Str, Instant>>>);
 impl Clusters {
     fn has_all(&self, tenant: &Tenant, named: &BTreeSet<Str>) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |known: &HashMap<Str, Instant>, name| known.get(name).is_some_and(|at| at.elapsed() < BELIEVED);
-        all.get(tenant).is_some_and(|known| named.iter().all(|name| fresh(known, name)))
+        let fresh = |known: &HashMap<Str, Instant>, name| {
+            known.get(name).is_some_and(|at| at.elapsed() < BELIEVED)
+        };
+        all.get(tenant)
+            .is_some_and(|known| named.iter().all(|name| fresh(known, name)))
     }
 
     /// Admits clusters beside those that are known, or says how many there are already.
-    fn admit(&self, tenant: &Tenant, mut known: BTreeSet<Str>, named: &BTreeSet<Str>, limit: u64) -> Result<(), usize> {
+    fn admit(
+        &self,
+        tenant: &Tenant,
+        mut known: BTreeSet<Str>,
+        named: &BTreeSet<Str>,
+        limit: u64,
+    ) -> Result<(), usize> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = all.entry(tenant.clone()).or_default();
         admitted.retain(|_, at| at.elapsed() < BELIEVED);
@@ -42,17 +51,28 @@ impl Clusters {
     }
 }
 
-/// Refuses records of clusters for which the plan has no room. A cluster counts while it was heard of within a day.
+/// Refuses records of clusters for which the plan has no room. A cluster counts while it was heard
+/// of within a day.
 ///
 /// # Errors
 /// `quota_exceeded` names the cluster.
-pub async fn admit(app: &App, caller: &Caller<Ingest>, named: &BTreeSet<Str>) -> Result<(), ApiError> {
-    let Some(limit) = caller.plan.clusters else { return Ok(()) };
+pub async fn admit(
+    app: &App,
+    caller: &Caller<Ingest>,
+    named: &BTreeSet<Str>,
+) -> Result<(), ApiError> {
+    let Some(limit) = caller.plan.clusters else {
+        return Ok(());
+    };
     if app.clusters.has_all(&caller.tenant, named) {
         return Ok(());
     }
     let rows = app.stores.meta.clusters(&caller.tenant).await?;
-    let living = rows.into_iter().filter(|c| now().0 - c.last_record.0 < DAY).map(|c| c.cluster.as_str().into()).collect();
+    let living = rows
+        .into_iter()
+        .filter(|c| now().0 - c.last_record.0 < DAY)
+        .map(|c| c.cluster.as_str().into())
+        .collect();
     app.clusters.admit(&caller.tenant, living, named, limit).map_err(|known| {
         let names: Vec<&str> = named.iter().map(|n| &**n).collect();
         let message = format!(
@@ -74,11 +94,26 @@ mod tests {
         let clusters = Clusters::default();
         let tenant = Tenant::parse("client-acme-7f3k2a").unwrap();
         let named = |names: &[&str]| names.iter().map(|n| Str::from(*n)).collect::<BTreeSet<_>>();
-        assert_eq!(clusters.admit(&tenant, named(&[]), &named(&["a"]), 2), Ok(()));
-        assert_eq!(clusters.admit(&tenant, named(&["a"]), &named(&["b"]), 2), Ok(()));
-        assert_eq!(clusters.admit(&tenant, named(&["a", "b"]), &named(&["c"]), 2), Err(2));
-        assert!(clusters.has_all(&tenant, &named(&["a", "b"])) && !clusters.has_all(&tenant, &named(&["c"])));
+        assert_eq!(
+            clusters.admit(&tenant, named(&[]), &named(&["a"]), 2),
+            Ok(())
+        );
+        assert_eq!(
+            clusters.admit(&tenant, named(&["a"]), &named(&["b"]), 2),
+            Ok(())
+        );
+        assert_eq!(
+            clusters.admit(&tenant, named(&["a", "b"]), &named(&["c"]), 2),
+            Err(2)
+        );
+        assert!(
+            clusters.has_all(&tenant, &named(&["a", "b"]))
+                && !clusters.has_all(&tenant, &named(&["c"]))
+        );
         // A plan that shrank keeps whom it has.
-        assert_eq!(clusters.admit(&tenant, named(&["a", "b"]), &named(&["b"]), 1), Ok(()));
+        assert_eq!(
+            clusters.admit(&tenant, named(&["a", "b"]), &named(&["b"]), 1),
+            Ok(())
+        );
     }
 }

@@ -20,7 +20,13 @@ pub struct ApiError {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), hint: None, retry_after: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            hint: None,
+            retry_after: None,
+        }
     }
 
     /// 400.
@@ -32,8 +38,11 @@ impl ApiError {
     pub fn query(rejection: &QueryRejection) -> Self {
         let text = rejection.body_text();
         // The framework's own words before the colon say nothing to a caller.
-        let why = text.split_once("query string: ").map_or(&*text, |(_, why)| why);
-        Self::invalid(format!("the query cannot be read: {why}")).hint("/docs lists what each route takes")
+        let why = text
+            .split_once("query string: ")
+            .map_or(&*text, |(_, why)| why);
+        Self::invalid(format!("the query cannot be read: {why}"))
+            .hint("/docs lists what each route takes")
     }
 
     /// 401.
@@ -64,7 +73,10 @@ impl ApiError {
 
     /// 429 with the seconds after which another try may succeed.
     pub fn limited(code: &'static str, message: impl Into<String>, retry_after: u64) -> Self {
-        Self { retry_after: Some(retry_after.max(1)), ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
+        Self {
+            retry_after: Some(retry_after.max(1)),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message)
+        }
     }
 
     /// 500.
@@ -89,7 +101,9 @@ impl From<storage::Error> for ApiError {
         let mut error = match e.kind {
             ErrorKind::Conflict => Self::conflict(e.message),
             ErrorKind::Refused => Self::invalid(e.message),
-            ErrorKind::Full | ErrorKind::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", e.message),
+            ErrorKind::Full | ErrorKind::Unavailable => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", e.message)
+            }
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.message),
         };
         error.hint = e.hint;
@@ -103,7 +117,12 @@ impl IntoResponse for ApiError {
             tracing::error!(code = self.code, message = %self.message, "request failed");
         }
         let request_id = super::guard::current_request_id();
-        let error = ErrorDetail { code: self.code.to_owned(), message: self.message, hint: self.hint, request_id };
+        let error = ErrorDetail {
+            code: self.code.to_owned(),
+            message: self.message,
+            hint: self.hint,
+            request_id,
+        };
         let mut response = (self.status, Json(ErrorBody { error })).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert("retry-after", seconds.into());
@@ -119,25 +138,37 @@ pub async fn unknown_route() -> ApiError {
 
 /// A method that a path does not have.
 pub async fn unknown_method() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "this route does not have this method")
-        .hint("GET /openapi.json lists all routes")
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid_request",
+        "this route does not have this method",
+    )
+    .hint("GET /openapi.json lists all routes")
 }
 
 /// A time that a caller may give: RFC 3339.
 pub fn instant(name: &str, given: Option<&str>) -> Result<Option<Time>, ApiError> {
     let read = |text: &str| {
-        let time =
-            text.parse::<jiff::Timestamp>().map_err(|_| ApiError::invalid(format!("`{name}`: `{text}` is no RFC 3339 time")))?;
+        let time = text
+            .parse::<jiff::Timestamp>()
+            .map_err(|_| ApiError::invalid(format!("`{name}`: `{text}` is no RFC 3339 time")))?;
         Ok(Time(time.as_microsecond()))
     };
     given.map(read).transpose()
 }
 
 /// A number that a caller may choose, from 1 to `most`.
-pub fn within(name: &str, chosen: Option<usize>, usual: usize, most: usize) -> Result<usize, ApiError> {
+pub fn within(
+    name: &str,
+    chosen: Option<usize>,
+    usual: usize,
+    most: usize,
+) -> Result<usize, ApiError> {
     match chosen {
         None => Ok(usual),
         Some(n) if (1..=most).contains(&n) => Ok(n),
-        Some(n) => Err(ApiError::invalid(format!("`{name}`: {n} is not from 1 to {most}"))),
+        Some(n) => Err(ApiError::invalid(format!(
+            "`{name}`: {n} is not from 1 to {most}"
+        ))),
     }
 }

@@ -52,7 +52,11 @@ pub async fn resources(
     let label = match filter.label.as_deref().map(|l| l.split_once('=').ok_or(l)) {
         None => None,
         Some(Ok(pair)) => Some(pair),
-        Some(Err(l)) => return Err(ApiError::invalid(format!("`label`: `{l}` is not key=value"))),
+        Some(Err(l)) => {
+            return Err(ApiError::invalid(format!(
+                "`label`: `{l}` is not key=value"
+            )));
+        }
     };
     let limit = within("limit", filter.limit, 200, 1000)?;
     let wanted = ResourceFilter {
@@ -65,7 +69,10 @@ pub async fn resources(
         limit,
     };
     let found = app.stores.graph.find(&caller.tenant, &wanted).await?;
-    let next = found.last().filter(|_| found.len() == limit).map(|r| r.id.clone());
+    let next = found
+        .last()
+        .filter(|_| found.len() == limit)
+        .map(|r| r.id.clone());
     let mut items: Vec<ResourceView> = found.into_iter().map(stored_view).collect();
     items.sort_by(|a, b| (&a.cluster, &a.resource).cmp(&(&b.cluster, &b.resource)));
     Ok(Json(Page { items, next }))
@@ -73,11 +80,18 @@ pub async fn resources(
 
 /// The resource of a uid that lives, else the one that ended last.
 async fn known(app: &App, tenant: &Tenant, uid: &str) -> Result<ResourceRow, ApiError> {
-    app.stores.graph.resources(tenant, uid).await?.into_iter().next().ok_or_else(|| no_resource(uid))
+    app.stores
+        .graph
+        .resources(tenant, uid)
+        .await?
+        .into_iter()
+        .next()
+        .ok_or_else(|| no_resource(uid))
 }
 
 fn no_resource(uid: &str) -> ApiError {
-    ApiError::not_found(format!("there is no resource `{uid}`")).hint("GET /api/v1/resources lists them")
+    ApiError::not_found(format!("there is no resource `{uid}`"))
+        .hint("GET /api/v1/resources lists them")
 }
 
 /// One resource.
@@ -109,14 +123,30 @@ pub async fn health(
     let row = known(&app, &caller.tenant, &uid).await?;
     let component = format!("{}/{}", row.resource.namespace, row.component);
     let mut symptoms = Vec::new();
-    for cluster in app.stores.meta.clusters(&caller.tenant).await?.into_iter().filter(|c| c.cluster == row.cluster) {
+    for cluster in app
+        .stores
+        .meta
+        .clusters(&caller.tenant)
+        .await?
+        .into_iter()
+        .filter(|c| c.cluster == row.cluster)
+    {
         let mut state = ClusterState::new(cluster.cluster.as_str());
-        state.restore(&cluster.state).map_err(|e| ApiError::internal(format!("cluster {}: {e}", cluster.cluster)))?;
-        let members = state.incidents.iter().filter(|i| i.is_live()).flat_map(|i| i.members.values());
+        state
+            .restore(&cluster.state)
+            .map_err(|e| ApiError::internal(format!("cluster {}: {e}", cluster.cluster)))?;
+        let members = state
+            .incidents
+            .iter()
+            .filter(|i| i.is_live())
+            .flat_map(|i| i.members.values());
         let hurts = members.filter(|m| m.over.is_none() && m.component == component);
         symptoms.extend(hurts.map(|m| m.what.clone()));
     }
-    Ok(Json(Health { healthy: row.healthy, symptoms }))
+    Ok(Json(Health {
+        healthy: row.healthy,
+        symptoms,
+    }))
 }
 
 /// How far to look and when.
@@ -143,11 +173,22 @@ pub async fn topology(
     let Query(depth) = depth.map_err(|e| ApiError::query(&e))?;
     let at = instant("at", depth.at.as_deref())?;
     let depth = within("depth", depth.depth, 1, 4)?;
-    let found = app.stores.graph.around(&caller.tenant, &uid, depth, at.unwrap_or_else(now), MOST).await?;
+    let found = app
+        .stores
+        .graph
+        .around(&caller.tenant, &uid, depth, at.unwrap_or_else(now), MOST)
+        .await?;
     let known = |g: Subgraph| {
         // Whether it was well then, nobody wrote down: the timeline tells when that changed.
         let then = at.is_some_and(|at| at < now().plus(-kgrca_core::model::time::MINUTE));
-        let resources = g.resources.into_iter().map(|r| ResourceRow { healthy: r.healthy.filter(|_| !then), ..r }).collect();
+        let resources = g
+            .resources
+            .into_iter()
+            .map(|r| ResourceRow {
+                healthy: r.healthy.filter(|_| !then),
+                ..r
+            })
+            .collect();
         Json(stored_topology(Subgraph { resources, ..g }))
     };
     found.map(known).ok_or_else(|| no_resource(&uid))
@@ -155,7 +196,10 @@ pub async fn topology(
 
 /// A resource as the graph store keeps it.
 fn stored_view(row: ResourceRow) -> ResourceView {
-    let pair = |pair: &str| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let pair = |pair: &str| {
+        pair.split_once('=')
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+    };
     ResourceView {
         resource: row.resource,
         cluster: row.cluster,
@@ -168,7 +212,11 @@ fn stored_view(row: ResourceRow) -> ResourceView {
 }
 
 fn stored_topology(graph: Subgraph) -> Topology {
-    let by_id: BTreeMap<String, ResourceRef> = graph.resources.iter().map(|r| (r.id.clone(), r.resource.clone())).collect();
+    let by_id: BTreeMap<String, ResourceRef> = graph
+        .resources
+        .iter()
+        .map(|r| (r.id.clone(), r.resource.clone()))
+        .collect();
     let edge = |e: EdgeRow| {
         Some(EdgeView {
             from: by_id.get(&e.from)?.clone(),
@@ -191,8 +239,15 @@ pub(super) async fn around(
     resource: &ResourceRef,
     depth: usize,
 ) -> Result<Option<Topology>, ApiError> {
-    let Some(uid) = &resource.uid else { return Ok(None) };
-    Ok(app.stores.graph.around(tenant, uid, depth, now(), MOST).await?.map(stored_topology))
+    let Some(uid) = &resource.uid else {
+        return Ok(None);
+    };
+    Ok(app
+        .stores
+        .graph
+        .around(tenant, uid, depth, now(), MOST)
+        .await?
+        .map(stored_topology))
 }
 
 /// Most resources of a drawing: beyond it nobody sees anything.
@@ -220,10 +275,23 @@ pub async fn events(
     Path(uid): Path<String>,
 ) -> Result<Json<Page<EventView>>, ApiError> {
     known(&app, &caller.tenant, &uid).await?;
-    let wanted = TimelineFilter { resource: Some(uid), kind: Some("event".into()), limit: MOST, ..TimelineFilter::default() };
+    let wanted = TimelineFilter {
+        resource: Some(uid),
+        kind: Some("event".into()),
+        limit: MOST,
+        ..TimelineFilter::default()
+    };
     let (found, _) = app.stores.graph.timeline(&caller.tenant, &wanted).await?;
-    let event = |e: EpisodeRow| EventView { at: e.last, count: e.count, reason: e.reason, message: e.message };
-    Ok(Json(Page { items: found.into_iter().map(event).collect(), next: None }))
+    let event = |e: EpisodeRow| EventView {
+        at: e.last,
+        count: e.count,
+        reason: e.reason,
+        message: e.message,
+    };
+    Ok(Json(Page {
+        items: found.into_iter().map(event).collect(),
+        next: None,
+    }))
 }
 
 /// Counts of the live graph and of what is stored.
@@ -238,7 +306,10 @@ pub struct GraphStats {
 
 /// Counts of the live graph and of what is stored.
 #[utoipa::path(get, path = "/graph/stats", tag = "graph", responses((status = 200, body = GraphStats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Result<Json<GraphStats>, ApiError> {
+pub async fn stats(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+) -> Result<Json<GraphStats>, ApiError> {
     let live = super::own::tenant_stats(&app, &caller.tenant).await?;
     let stored = app.stores.graph.counts(&caller.tenant).await?;
     Ok(Json(GraphStats { live, stored }))

@@ -34,8 +34,15 @@ pub async fn identify(request: Request, next: Next) -> Response {
         .get("x-request-id")
         .and_then(|v| v.to_str().ok())
         .filter(|v| v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
-    let id = given.map_or_else(|| random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20), str::to_owned);
-    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let id = given.map_or_else(
+        || random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20),
+        str::to_owned,
+    );
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unknown", MatchedPath::as_str)
+        .to_owned();
     let started = Instant::now();
     let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -51,8 +58,13 @@ pub async fn identify(request: Request, next: Next) -> Response {
     response
 }
 
-/// Looks the key up, holds its rate, counts the call. Handlers find the principal in the request's extensions.
-pub async fn account(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+/// Looks the key up, holds its rate, counts the call. Handlers find the principal in the request's
+/// extensions.
+pub async fn account(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let principal = authenticate(&app, request.headers()).await?;
     let mut rate = None;
     if let Some((tenant, plan)) = tenant_of(&principal) {
@@ -60,9 +72,15 @@ pub async fn account(State(app): State<Arc<App>>, mut request: Request, next: Ne
             let window = window(request.uri().path(), limit);
             let taken = app.stores.limits.take(&tenant, window, 1, now()).await?;
             if !taken.allowed {
-                let error =
-                    ApiError::limited("rate_limited", format!("more than {limit} calls in this minute"), seconds_until(&taken));
-                return Ok(with_rate(axum::response::IntoResponse::into_response(error), taken));
+                let error = ApiError::limited(
+                    "rate_limited",
+                    format!("more than {limit} calls in this minute"),
+                    seconds_until(&taken),
+                );
+                return Ok(with_rate(
+                    axum::response::IntoResponse::into_response(error),
+                    taken,
+                ));
             }
             rate = Some(taken);
         }
@@ -78,13 +96,22 @@ pub async fn account(State(app): State<Arc<App>>, mut request: Request, next: Ne
     })
 }
 
-/// What a call is counted in: senders have a window of their own, else a few nodes with logs would lock people out.
+/// What a call is counted in: senders have a window of their own, else a few nodes with logs would
+/// lock people out.
 fn window(path: &str, limit: u64) -> Window {
     let sends = path.starts_with("/api/v1/ingest/") || path == "/api/v1/agents";
     if sends {
-        return Window { name: "ingest/minute", length: MINUTE, limit: limit.saturating_mul(SENDERS) };
+        return Window {
+            name: "ingest/minute",
+            length: MINUTE,
+            limit: limit.saturating_mul(SENDERS),
+        };
     }
-    Window { name: "api/minute", length: MINUTE, limit }
+    Window {
+        name: "api/minute",
+        length: MINUTE,
+        limit,
+    }
 }
 
 /// How many times as many calls senders have.
@@ -105,12 +132,21 @@ fn with_rate(mut response: Response, taken: Taken) -> Response {
 
 fn tenant_of(principal: &Principal) -> Option<(Tenant, Plan)> {
     let client = principal.client.as_ref()?;
-    Some((Tenant::parse(&client.client_id)?, billing::find(&client.plan)?.with(&client.limits)))
+    Some((
+        Tenant::parse(&client.client_id)?,
+        billing::find(&client.plan)?.with(&client.limits),
+    ))
 }
 
 async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, ApiError> {
-    let bearer = headers.get("authorization").and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
-    let secret = headers.get("x-api-key").and_then(|v| v.to_str().ok()).or(bearer);
+    let bearer = headers
+        .get("authorization")
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer "));
+    let secret = headers
+        .get("x-api-key")
+        .and_then(|v| v.to_str().ok())
+        .or(bearer);
     let Some(secret) = secret.map(str::trim).filter(|s| !s.is_empty()) else {
         return Err(ApiError::unauthenticated("this route needs an API key"));
     };
@@ -120,26 +156,40 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, ApiEr
         None => look_up(app, hash).await?,
     };
     let Known::Yes(principal) = known else {
-        return Err(ApiError::unauthenticated("the API key is not known or was revoked"));
+        return Err(ApiError::unauthenticated(
+            "the API key is not known or was revoked",
+        ));
     };
     match principal.client.as_ref().map(|c| c.state) {
         Some(ClientState::Joining) => Err(ApiError::forbidden("this tenant is still being set up")),
-        Some(ClientState::Suspended) => Err(ApiError::forbidden("this tenant is suspended").hint("ask the provider")),
-        Some(ClientState::Leaving) => Err(ApiError::forbidden("this tenant is being offboarded").hint("ask the provider")),
+        Some(ClientState::Suspended) => {
+            Err(ApiError::forbidden("this tenant is suspended").hint("ask the provider"))
+        }
+        Some(ClientState::Leaving) => {
+            Err(ApiError::forbidden("this tenant is being offboarded").hint("ask the provider"))
+        }
         Some(ClientState::Deleted) => Err(ApiError::forbidden("this tenant was deleted")),
         _ => Ok(*principal),
     }
 }
 
 async fn look_up(app: &App, hash: String) -> Result<Known, ApiError> {
-    let key = app.stores.meta.key_by_hash(&hash).await?.filter(|k| k.holds(now()));
+    let key = app
+        .stores
+        .meta
+        .key_by_hash(&hash)
+        .await?
+        .filter(|k| k.holds(now()));
     let principal = match key {
         Some(key) => match key.client_id.clone() {
             Some(id) => app.stores.meta.client(&id).await?.map(|client| {
                 if let Some(tenant) = Tenant::parse(&id) {
                     app.engine.know(&tenant, client.partitions);
                 }
-                Principal { key, client: Some(client) }
+                Principal {
+                    key,
+                    client: Some(client),
+                }
             }),
             None => Some(Principal { key, client: None }),
         },
@@ -202,17 +252,28 @@ impl<S: Demands> FromRequestParts<Arc<App>> for Caller<S> {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
         let principal = principal(parts)?;
         let Some((tenant, plan)) = tenant_of(principal) else {
-            return Err(
-                ApiError::forbidden("this route belongs to tenants").hint("use a tenant's key: the tenant comes from the key")
-            );
+            return Err(ApiError::forbidden("this route belongs to tenants")
+                .hint("use a tenant's key: the tenant comes from the key"));
         };
         if !principal.key.scopes.contains(&S::SCOPE) {
-            return Err(ApiError::forbidden(format!("the key lacks the scope `{}`", S::SCOPE.as_str()))
-                .hint("create a key with this scope"));
+            return Err(ApiError::forbidden(format!(
+                "the key lacks the scope `{}`",
+                S::SCOPE.as_str()
+            ))
+            .hint("create a key with this scope"));
         }
         let key = &principal.key;
-        let who = if key.name.is_empty() { key.key_id.clone() } else { format!("{} ({})", key.name, key.key_id) };
-        Ok(Self { tenant, plan, who, scope: std::marker::PhantomData })
+        let who = if key.name.is_empty() {
+            key.key_id.clone()
+        } else {
+            format!("{} ({})", key.name, key.key_id)
+        };
+        Ok(Self {
+            tenant,
+            plan,
+            who,
+            scope: std::marker::PhantomData,
+        })
     }
 }
 
@@ -225,9 +286,13 @@ impl FromRequestParts<Arc<App>> for Operator {
             return Err(ApiError::forbidden("this route belongs to the operator"));
         }
         if !principal.key.scopes.contains(&Scope::Admin) {
-            return Err(ApiError::forbidden("the operator's key lacks the scope `admin`"));
+            return Err(ApiError::forbidden(
+                "the operator's key lacks the scope `admin`",
+            ));
         }
-        Ok(Self { key_id: principal.key.key_id.clone() })
+        Ok(Self {
+            key_id: principal.key.key_id.clone(),
+        })
     }
 }
 
@@ -236,7 +301,9 @@ impl FromRequestParts<Arc<App>> for Accountant {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
         let principal = principal(parts)?;
-        let may = [Scope::Billing, Scope::Admin].iter().any(|s| principal.key.scopes.contains(s));
+        let may = [Scope::Billing, Scope::Admin]
+            .iter()
+            .any(|s| principal.key.scopes.contains(s));
         if principal.client.is_some() || !may {
             return Err(ApiError::forbidden("this route belongs to the operator")
                 .hint("`kgrca key create --operator --role billing` makes a key for it"));
@@ -246,5 +313,8 @@ impl FromRequestParts<Arc<App>> for Accountant {
 }
 
 fn principal(parts: &Parts) -> Result<&Principal, ApiError> {
-    parts.extensions.get::<Principal>().ok_or_else(|| ApiError::unauthenticated("this route needs an API key"))
+    parts
+        .extensions
+        .get::<Principal>()
+        .ok_or_else(|| ApiError::unauthenticated("this route needs an API key"))
 }

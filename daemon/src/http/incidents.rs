@@ -80,7 +80,10 @@ pub async fn list(
 ) -> Result<Json<Page<IncidentRow>>, ApiError> {
     let filter = filter.map_err(|e| ApiError::query(&e))?.0.read()?;
     let items = app.stores.meta.incidents(&caller.tenant, &filter).await?;
-    let next = items.last().filter(|_| items.len() == filter.limit).map(|r| r.incident_id.trim_start_matches("inc-").to_owned());
+    let next = items
+        .last()
+        .filter(|_| items.len() == filter.limit)
+        .map(|r| r.incident_id.trim_start_matches("inc-").to_owned());
     Ok(Json(Page { items, next }))
 }
 
@@ -89,7 +92,10 @@ async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<(i64, IncidentRow)
     let row = app.stores.meta.incident(tenant, number).await?;
     Ok((
         number,
-        row.ok_or_else(|| ApiError::not_found(format!("there is no incident `{id}`")).hint("GET /api/v1/incidents lists them"))?,
+        row.ok_or_else(|| {
+            ApiError::not_found(format!("there is no incident `{id}`"))
+                .hint("GET /api/v1/incidents lists them")
+        })?,
     ))
 }
 
@@ -103,7 +109,8 @@ pub async fn show(
     Ok(Json(find(&app, &caller.tenant, &id).await?.1))
 }
 
-/// Acknowledges or resolves an incident. The act is a record in the cluster's log; the engine carries it out.
+/// Acknowledges or resolves an incident. The act is a record in the cluster's log; the engine
+/// carries it out.
 #[utoipa::path(patch, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = IncidentChange, responses((status = 202, body = IncidentRow), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn change(
     State(app): State<Arc<App>>,
@@ -135,54 +142,116 @@ pub async fn feedback(
     Given(feedback): Given<Feedback>,
 ) -> Result<StatusCode, ApiError> {
     let (number, row) = find(&app, &caller.tenant, &id).await?;
-    let answer = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await?;
+    let answer = app
+        .stores
+        .meta
+        .answer(&caller.tenant, number, Scorer::Causal, None)
+        .await?;
     let causes = answer.map(|a| a.causes).unwrap_or_default();
     let (place, component, fault_type, note) = match feedback {
         Feedback::Named(named) => {
             let cause = causes.get(named.cause as usize - 1).ok_or_else(|| {
-                ApiError::conflict(format!("{id} has no cause {}: {} are named", named.cause, causes.len()))
-                    .hint("kgrca rca shows them; a component can be told instead")
+                ApiError::conflict(format!(
+                    "{id} has no cause {}: {} are named",
+                    named.cause,
+                    causes.len()
+                ))
+                .hint("kgrca rca shows them; a component can be told instead")
             })?;
-            (Some(named.cause), cause.component.clone(), Some(cause.fault_type.clone()), named.note)
+            (
+                Some(named.cause),
+                cause.component.clone(),
+                Some(cause.fault_type.clone()),
+                named.note,
+            )
         }
         Feedback::Told(told) => {
             check_told(&told)?;
-            let is_it = |c: &Cause| c.component == told.component && told.fault_type.as_ref().is_none_or(|f| *f == c.fault_type);
-            (causes.iter().position(is_it).map(|p| p as u32 + 1), told.component, told.fault_type, told.note)
+            let is_it = |c: &Cause| {
+                c.component == told.component
+                    && told.fault_type.as_ref().is_none_or(|f| *f == c.fault_type)
+            };
+            (
+                causes.iter().position(is_it).map(|p| p as u32 + 1),
+                told.component,
+                told.fault_type,
+                told.note,
+            )
         }
     };
-    let kind = ActKind::Feedback { component: component.as_str().into(), fault_type: fault_type.as_deref().map(Into::into) };
+    let kind = ActKind::Feedback {
+        component: component.as_str().into(),
+        fault_type: fault_type.as_deref().map(Into::into),
+    };
     // What may be repeated first: a caller that is told of a failure says it again.
-    app.stores.meta.put_feedback(&caller.tenant, number, place).await?;
+    app.stores
+        .meta
+        .put_feedback(&caller.tenant, number, place)
+        .await?;
     act(&app, &caller, &row, kind, note).await?;
-    telemetry::Accuracy { places: app.stores.meta.feedback().await? }.emit();
+    telemetry::Accuracy {
+        places: app.stores.meta.feedback().await?,
+    }
+    .emit();
     Ok(StatusCode::ACCEPTED)
 }
 
 /// Feedback names a component as answers do, and a fault of the catalogue.
 fn check_told(told: &Told) -> Result<(), ApiError> {
-    let is_named = told.component.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
+    let is_named = told
+        .component
+        .split_once('/')
+        .is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
     if !is_named {
-        return Err(ApiError::not_found(format!("`{}` is no component", told.component))
-            .hint("components are called as in answers, such as app/cart or node/worker-1"));
+        return Err(
+            ApiError::not_found(format!("`{}` is no component", told.component))
+                .hint("components are called as in answers, such as app/cart or node/worker-1"),
+        );
     }
     match &told.fault_type {
         Some(fault) if catalogue::find(fault).is_none() => {
-            Err(ApiError::not_found(format!("`{fault}` is no fault type")).hint("kgrca fault list names them"))
+            Err(ApiError::not_found(format!("`{fault}` is no fault type"))
+                .hint("kgrca fault list names them"))
         }
         _ => Ok(()),
     }
 }
 
 /// What people do enters as a record like any other.
-async fn act(app: &App, caller: &Caller<Admin>, row: &IncidentRow, kind: ActKind, note: Option<String>) -> Result<(), ApiError> {
+async fn act(
+    app: &App,
+    caller: &Caller<Admin>,
+    row: &IncidentRow,
+    kind: ActKind,
+    note: Option<String>,
+) -> Result<(), ApiError> {
     let at = now();
-    let act = Act { incident: row.key, kind, by: caller.who.as_str().into(), note: note.as_deref().map(Into::into) };
-    let record = Record { cluster: row.cluster.as_str().into(), at, sequence: None, body: Body::Act(Box::new(act)) };
-    let Some(value) = kgrca_core::parse::encode_act(&record) else { return Ok(()) };
+    let act = Act {
+        incident: row.key,
+        kind,
+        by: caller.who.as_str().into(),
+        note: note.as_deref().map(Into::into),
+    };
+    let record = Record {
+        cluster: row.cluster.as_str().into(),
+        at,
+        sequence: None,
+        body: Body::Act(Box::new(act)),
+    };
+    let Some(value) = kgrca_core::parse::encode_act(&record) else {
+        return Ok(());
+    };
     let partition = app.engine.partition(&caller.tenant, &row.cluster);
-    let stream = StreamId { topic: Topic::Control, partition };
-    let entry = Entry { stream, key: row.cluster.as_bytes().into(), value: value.into(), received_at: at };
+    let stream = StreamId {
+        topic: Topic::Control,
+        partition,
+    };
+    let entry = Entry {
+        stream,
+        key: row.cluster.as_bytes().into(),
+        value: value.into(),
+        received_at: at,
+    };
     app.stores.log.append(&caller.tenant, vec![entry]).await?;
     app.engine.appended(&caller.tenant, partition);
     Ok(())
@@ -196,7 +265,11 @@ pub async fn timeline(
     Path(id): Path<String>,
 ) -> Result<Json<Page<TransitionRow>>, ApiError> {
     let (number, _) = find(&app, &caller.tenant, &id).await?;
-    let items = app.stores.meta.transitions(&caller.tenant, Some(number), 0, 1000).await?;
+    let items = app
+        .stores
+        .meta
+        .transitions(&caller.tenant, Some(number), 0, 1000)
+        .await?;
     Ok(Json(Page { items, next: None }))
 }
 
@@ -208,10 +281,20 @@ pub async fn graph(
     Path(id): Path<String>,
 ) -> Result<Json<Topology>, ApiError> {
     let (number, _) = find(&app, &caller.tenant, &id).await?;
-    let answer = app.stores.meta.answer(&caller.tenant, number, Scorer::Causal, None).await?;
+    let answer = app
+        .stores
+        .meta
+        .answer(&caller.tenant, number, Scorer::Causal, None)
+        .await?;
     let Some(cause) = answer.as_ref().and_then(|a| a.causes.first()) else {
-        return Ok(Json(Topology { resources: Vec::new(), edges: Vec::new() }));
+        return Ok(Json(Topology {
+            resources: Vec::new(),
+            edges: Vec::new(),
+        }));
     };
     let topology = super::graph::around(&app, &caller.tenant, &cause.resource, 2).await?;
-    Ok(Json(topology.unwrap_or(Topology { resources: Vec::new(), edges: Vec::new() })))
+    Ok(Json(topology.unwrap_or(Topology {
+        resources: Vec::new(),
+        edges: Vec::new(),
+    })))
 }

@@ -34,46 +34,84 @@ pub async fn ingest(
     body: Result<Bytes, extract::rejection::BytesRejection>,
 ) -> Result<(StatusCode, Json<Ingested>), ApiError> {
     let topic = topic(&kind).ok_or_else(|| {
-        ApiError::not_found(format!("`{kind}` is no kind of record")).hint("events, logs, resources, topology, alerts")
+        ApiError::not_found(format!("`{kind}` is no kind of record"))
+            .hint("events, logs, resources, topology, alerts")
     })?;
     let body = body.map_err(|e| body_error(&app, &e))?;
-    let idempotency = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(|k| format!("{kind}/{k}"));
+    let idempotency = headers
+        .get("idempotency-key")
+        .and_then(|v| v.to_str().ok())
+        .map(|k| format!("{kind}/{k}"));
     if let Some(key) = &idempotency
-        && let Some(before) = app.stores.meta.idempotent(&caller.tenant, key, None, now()).await?
+        && let Some(before) = app
+            .stores
+            .meta
+            .idempotent(&caller.tenant, key, None, now())
+            .await?
     {
         return Ok((StatusCode::ACCEPTED, Json(repeated(&before))));
     }
-    let cluster = headers.get("x-cluster").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let cluster = headers
+        .get("x-cluster")
+        .and_then(|v| v.to_str().ok())
+        .map(str::to_owned);
     let tenant = caller.tenant.clone();
     let engine = Arc::clone(&app.engine);
     let received_at = now();
     let read = tokio::task::spawn_blocking(move || {
         let partition = |cluster: &str| engine.partition(&tenant, cluster);
-        read_batch(&tenant, topic, cluster.as_deref(), received_at, &body, &partition)
+        read_batch(
+            &tenant,
+            topic,
+            cluster.as_deref(),
+            received_at,
+            &body,
+            &partition,
+        )
     });
-    let mut batch = read.await.map_err(|e| ApiError::internal(e.to_string()))??;
+    let mut batch = read
+        .await
+        .map_err(|e| ApiError::internal(e.to_string()))??;
     clusters::admit(&app, &caller, &batch.clusters).await?;
     charge(&app, &caller, topic, &mut batch).await?;
-    let answer = Ingested { accepted: batch.accepted, duplicate: 0, rejected: batch.rejected };
-    let partitions: BTreeSet<u32> =
-        batch.entries.iter().filter(|e| e.stream.topic != Topic::Dlq).map(|e| e.stream.partition).collect();
+    let answer = Ingested {
+        accepted: batch.accepted,
+        duplicate: 0,
+        rejected: batch.rejected,
+    };
+    let partitions: BTreeSet<u32> = batch
+        .entries
+        .iter()
+        .filter(|e| e.stream.topic != Topic::Dlq)
+        .map(|e| e.stream.partition)
+        .collect();
     if !batch.entries.is_empty()
         && let Err(e) = app.stores.log.append(&caller.tenant, batch.entries).await
     {
         if topic.is_metered() {
-            app.stores.limits.give_back_day(&caller.tenant, answer.accepted, now()).await?;
+            app.stores
+                .limits
+                .give_back_day(&caller.tenant, answer.accepted, now())
+                .await?;
         }
         return Err(e.into());
     }
     if !answer.rejected.is_empty() {
-        app.pending_usage.add(&caller.tenant, super::own::REFUSED, answer.rejected.len() as i64);
+        app.pending_usage.add(
+            &caller.tenant,
+            super::own::REFUSED,
+            answer.rejected.len() as i64,
+        );
     }
     for partition in partitions {
         app.engine.appended(&caller.tenant, partition);
     }
     if let Some(key) = &idempotency {
         let text = serde_json::to_string(&answer).unwrap_or_default();
-        app.stores.meta.idempotent(&caller.tenant, key, Some(&text), now()).await?;
+        app.stores
+            .meta
+            .idempotent(&caller.tenant, key, Some(&text), now())
+            .await?;
     }
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
@@ -92,8 +130,10 @@ fn topic(kind: &str) -> Option<Topic> {
 pub(super) fn body_error(app: &App, error: &extract::rejection::BytesRejection) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let limit = app.settings.max_body_mib;
-        return ApiError::too_large(format!("the body is larger than {limit} MiB after decompression"))
-            .hint("send smaller batches");
+        return ApiError::too_large(format!(
+            "the body is larger than {limit} MiB after decompression"
+        ))
+        .hint("send smaller batches");
     }
     ApiError::invalid(error.body_text())
 }
@@ -101,7 +141,11 @@ pub(super) fn body_error(app: &App, error: &extract::rejection::BytesRejection) 
 /// What an earlier batch of the same key brought is a duplicate now.
 fn repeated(before: &str) -> Ingested {
     let before: Ingested = serde_json::from_str(before).unwrap_or_default();
-    Ingested { accepted: 0, duplicate: before.accepted, rejected: before.rejected }
+    Ingested {
+        accepted: 0,
+        duplicate: before.accepted,
+        rejected: before.rejected,
+    }
 }
 
 struct Batch {
@@ -113,20 +157,41 @@ struct Batch {
 }
 
 /// Holds the plan's day: on hard plans what goes beyond is refused and counted.
-async fn charge(app: &App, caller: &Caller<Ingest>, topic: Topic, batch: &mut Batch) -> Result<(), ApiError> {
-    let Some(limit) = caller.plan.events_day.filter(|_| caller.plan.events_are_hard && topic.is_metered() && batch.accepted > 0)
+async fn charge(
+    app: &App,
+    caller: &Caller<Ingest>,
+    topic: Topic,
+    batch: &mut Batch,
+) -> Result<(), ApiError> {
+    let Some(limit) = caller
+        .plan
+        .events_day
+        .filter(|_| caller.plan.events_are_hard && topic.is_metered() && batch.accepted > 0)
     else {
         return Ok(());
     };
-    let taken = app.stores.limits.take_day(&caller.tenant, batch.accepted, limit, now()).await?;
+    let taken = app
+        .stores
+        .limits
+        .take_day(&caller.tenant, batch.accepted, limit, now())
+        .await?;
     if taken.allowed {
         return Ok(());
     }
-    app.pending_usage.add(&caller.tenant, "events_rejected_quota_count", batch.accepted as i64);
+    app.pending_usage.add(
+        &caller.tenant,
+        "events_rejected_quota_count",
+        batch.accepted as i64,
+    );
     metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => "quota").increment(batch.accepted);
-    let message = format!("the plan `{}` takes {limit} events a day; {} were refused", caller.plan.name, batch.accepted);
-    Err(ApiError::limited("quota_exceeded", message, seconds_until(&taken))
-        .hint("wait for the next day (UTC) or change the plan"))
+    let message = format!(
+        "the plan `{}` takes {limit} events a day; {} were refused",
+        caller.plan.name, batch.accepted
+    );
+    Err(
+        ApiError::limited("quota_exceeded", message, seconds_until(&taken))
+            .hint("wait for the next day (UTC) or change the plan"),
+    )
 }
 
 fn read_batch(
@@ -138,10 +203,23 @@ fn read_batch(
     partition: &dyn Fn(&str) -> u32,
 ) -> Result<Batch, ApiError> {
     let items = split(body)?;
-    let mut batch =
-        Batch { entries: Vec::with_capacity(items.len()), accepted: 0, rejected: Vec::new(), clusters: BTreeSet::new() };
-    let door = Door { topic, cluster, received_at, partition };
-    let context = Context { received_at, cluster, client_id: Some(tenant.as_str()) };
+    let mut batch = Batch {
+        entries: Vec::with_capacity(items.len()),
+        accepted: 0,
+        rejected: Vec::new(),
+        clusters: BTreeSet::new(),
+    };
+    let door = Door {
+        topic,
+        cluster,
+        received_at,
+        partition,
+    };
+    let context = Context {
+        received_at,
+        cluster,
+        client_id: Some(tenant.as_str()),
+    };
     let mut records = Vec::new();
     for (index, item) in items.iter().enumerate() {
         records.clear();
@@ -179,7 +257,9 @@ fn unpack<'a>(item: &'a [u8], out: &mut Vec<&'a [u8]>) {
     }
     let may_be_list = std::str::from_utf8(item).is_ok_and(|text| text.contains("\"items\""));
     match may_be_list.then(|| serde_json::from_slice::<List<'_>>(item)) {
-        Some(Ok(list)) if list.kind.ends_with("List") => out.extend(list.items.into_iter().map(|i| i.get().as_bytes())),
+        Some(Ok(list)) if list.kind.ends_with("List") => {
+            out.extend(list.items.into_iter().map(|i| i.get().as_bytes()))
+        }
         _ => out.push(item),
     }
 }
@@ -187,19 +267,25 @@ fn unpack<'a>(item: &'a [u8], out: &mut Vec<&'a [u8]>) {
 fn parts(body: &[u8]) -> Result<Vec<&[u8]>, ApiError> {
     let trimmed = body.trim_ascii();
     if trimmed.is_empty() {
-        return Err(ApiError::invalid("the body is empty").hint("send a JSON record, an array of them, or one per line"));
+        return Err(ApiError::invalid("the body is empty")
+            .hint("send a JSON record, an array of them, or one per line"));
     }
     if trimmed.first() == Some(&b'[') {
-        let items: Vec<&RawValue> =
-            serde_json::from_slice(trimmed).map_err(|e| ApiError::invalid(format!("the body is not a JSON array: {e}")))?;
+        let items: Vec<&RawValue> = serde_json::from_slice(trimmed)
+            .map_err(|e| ApiError::invalid(format!("the body is not a JSON array: {e}")))?;
         return Ok(items.into_iter().map(|i| i.get().as_bytes()).collect());
     }
     let first_line = trimmed.split(|b| *b == b'\n').next().unwrap_or_default();
-    let spans_lines = first_line.len() < trimmed.len() && serde_json::from_slice::<serde::de::IgnoredAny>(first_line).is_err();
+    let spans_lines = first_line.len() < trimmed.len()
+        && serde_json::from_slice::<serde::de::IgnoredAny>(first_line).is_err();
     if spans_lines && serde_json::from_slice::<serde::de::IgnoredAny>(trimmed).is_ok() {
         return Ok(vec![trimmed]);
     }
-    Ok(trimmed.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|l| !l.is_empty()).collect())
+    Ok(trimmed
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|l| !l.is_empty())
+        .collect())
 }
 
 /// Whether a record is a Kubernetes object, whatever door it came to.
@@ -207,18 +293,42 @@ fn looks_like_object(item: &[u8]) -> bool {
     item.windows(6).any(|w| w == b"\"kind\"")
 }
 
-fn refuse(batch: &mut Batch, tenant: &Tenant, door: &Door<'_>, index: usize, item: &[u8], reject: &Reject) {
+fn refuse(
+    batch: &mut Batch,
+    tenant: &Tenant,
+    door: &Door<'_>,
+    index: usize,
+    item: &[u8],
+    reject: &Reject,
+) {
     let topic = door.topic;
     let reason = reject.reason.as_str();
-    metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => reason).increment(1);
-    batch.rejected.push(RejectedItem { index, reason: reason.to_owned(), message: reject.message.clone() });
-    // As a whole first: cut, it is no JSON any more. What is none, or may be a Secret elsewhere, keeps no text.
-    let masked = mask::record(if looks_like_object(item) { Topic::Resource } else { topic }, item);
+    metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => reason)
+        .increment(1);
+    batch.rejected.push(RejectedItem {
+        index,
+        reason: reason.to_owned(),
+        message: reject.message.clone(),
+    });
+    // As a whole first: cut, it is no JSON any more. What is none, or may be a Secret elsewhere,
+    // keeps no text.
+    let masked = mask::record(
+        if looks_like_object(item) {
+            Topic::Resource
+        } else {
+            topic
+        },
+        item,
+    );
     let readable = serde_json::from_slice::<serde::de::IgnoredAny>(&masked).is_ok();
     let masked = &masked[..masked.len().min(4096)];
     // A foreign tenant's record is not kept in this tenant's dlq.
     let keep = readable && reject.reason != kgrca_core::parse::Reason::ForeignTenant;
-    let record = if keep { mask::line(&String::from_utf8_lossy(masked)).into_owned() } else { String::new() };
+    let record = if keep {
+        mask::line(&String::from_utf8_lossy(masked)).into_owned()
+    } else {
+        String::new()
+    };
     let letter = DeadLetter {
         id: 0,
         at: door.received_at,
@@ -227,7 +337,10 @@ fn refuse(batch: &mut Batch, tenant: &Tenant, door: &Door<'_>, index: usize, ite
         message: reject.message.clone(),
         record,
     };
-    let stream = StreamId { topic: Topic::Dlq, partition: (door.partition)(tenant.as_str()) };
+    let stream = StreamId {
+        topic: Topic::Dlq,
+        partition: (door.partition)(tenant.as_str()),
+    };
     if let Ok(value) = serde_json::to_vec(&letter) {
         batch.entries.push(Entry {
             stream,

@@ -36,7 +36,9 @@ impl Owner<'_> {
     }
 
     fn missing(&self, key: &str) -> ApiError {
-        let whose = self.tenant.map_or("the operator".to_owned(), |t| format!("tenant `{t}`"));
+        let whose = self
+            .tenant
+            .map_or("the operator".to_owned(), |t| format!("tenant `{t}`"));
         ApiError::not_found(format!("{whose} has no live key `{key}`"))
     }
 
@@ -48,25 +50,46 @@ impl Owner<'_> {
     }
 
     pub(super) async fn list(&self) -> Result<Json<Page<ApiKey>>, ApiError> {
-        Ok(Json(Page { items: self.app.stores.meta.keys(self.id()).await?, next: None }))
+        Ok(Json(Page {
+            items: self.app.stores.meta.keys(self.id()).await?,
+            next: None,
+        }))
     }
 
     pub(super) async fn create(&self, (name, scopes): (String, Vec<Scope>)) -> Made {
         let scopes: BTreeSet<Scope> = scopes.into_iter().collect();
         if scopes.is_empty() {
-            return Err(ApiError::invalid("a key needs a role or a scope").hint("GET /docs lists what a key may do"));
+            return Err(ApiError::invalid("a key needs a role or a scope")
+                .hint("GET /docs lists what a key may do"));
         }
         let secret = auth::new_key(self.tenant, &name, scopes.into_iter().collect());
-        self.app.stores.meta.put_key(&secret.key, &secret.hash).await?;
+        self.app
+            .stores
+            .meta
+            .put_key(&secret.key, &secret.hash)
+            .await?;
         self.audit("key.create", &secret.key.key_id).await?;
-        Ok((StatusCode::CREATED, Json(CreatedKey { api_key: secret.secret, key: secret.key })))
+        Ok((
+            StatusCode::CREATED,
+            Json(CreatedKey {
+                api_key: secret.secret,
+                key: secret.key,
+            }),
+        ))
     }
 
     pub(super) async fn revoke(&self, key: &str) -> Result<StatusCode, ApiError> {
         if self.tenant.is_none() && key == self.by {
-            return Err(ApiError::conflict("a key cannot revoke itself").hint("use another key of the operator"));
+            return Err(ApiError::conflict("a key cannot revoke itself")
+                .hint("use another key of the operator"));
         }
-        if !self.app.stores.meta.revoke_key(self.id(), key, now()).await? {
+        if !self
+            .app
+            .stores
+            .meta
+            .revoke_key(self.id(), key, now())
+            .await?
+        {
             return Err(self.missing(key));
         }
         self.app.keys.clear();
@@ -77,17 +100,31 @@ impl Owner<'_> {
     async fn rotate(&self, key: &str, rotation: Rotation) -> Made {
         let overlap = rotation.overlap_seconds.unwrap_or(OVERLAP);
         if overlap > LONGEST_OVERLAP {
-            return Err(ApiError::invalid(format!("`overlap_seconds` is at most {LONGEST_OVERLAP}")));
+            return Err(ApiError::invalid(format!(
+                "`overlap_seconds` is at most {LONGEST_OVERLAP}"
+            )));
         }
         let meta = &self.app.stores.meta;
-        let known = meta.keys(self.id()).await?.into_iter().find(|k| k.key_id == key && k.holds(now()));
+        let known = meta
+            .keys(self.id())
+            .await?
+            .into_iter()
+            .find(|k| k.key_id == key && k.holds(now()));
         let old = known.ok_or_else(|| self.missing(key))?;
         let secret = auth::new_key(self.tenant, &old.name, old.scopes);
         meta.put_key(&secret.key, &secret.hash).await?;
-        meta.expire_key(self.id(), key, now().plus(i64::from(overlap) * SECOND)).await?;
+        meta.expire_key(self.id(), key, now().plus(i64::from(overlap) * SECOND))
+            .await?;
         self.app.keys.clear();
-        self.audit("key.rotate", &format!("{key} by {}", secret.key.key_id)).await?;
-        Ok((StatusCode::CREATED, Json(CreatedKey { api_key: secret.secret, key: secret.key })))
+        self.audit("key.rotate", &format!("{key} by {}", secret.key.key_id))
+            .await?;
+        Ok((
+            StatusCode::CREATED,
+            Json(CreatedKey {
+                api_key: secret.secret,
+                key: secret.key,
+            }),
+        ))
     }
 }
 
@@ -104,18 +141,39 @@ pub async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<Page<ApiKey>>, ApiError> {
     let (tenant, _) = living(&app, &id).await?;
-    Owner { app: &app, by: &operator.key_id, tenant: Some(&tenant) }.list().await
+    Owner {
+        app: &app,
+        by: &operator.key_id,
+        tenant: Some(&tenant),
+    }
+    .list()
+    .await
 }
 
 /// Creates a key, which is shown only here.
 #[utoipa::path(post, path = "/admin/clients/{id}/keys", tag = "admin", params(("id" = String, Path)), request_body = NewKey, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
-pub async fn create(State(app): State<Arc<App>>, operator: Operator, Path(id): Path<String>, Given(wish): Given<NewKey>) -> Made {
+pub async fn create(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Path(id): Path<String>,
+    Given(wish): Given<NewKey>,
+) -> Made {
     let (tenant, client) = living(&app, &id).await?;
     if client.deleted_at.is_some() || client.state == ClientState::Joining {
-        let what = if client.deleted_at.is_some() { "was deleted" } else { "is still being set up" };
+        let what = if client.deleted_at.is_some() {
+            "was deleted"
+        } else {
+            "is still being set up"
+        };
         return Err(ApiError::conflict(format!("tenant `{id}` {what}")));
     }
-    Owner { app: &app, by: &operator.key_id, tenant: Some(&tenant) }.create(wish.wanted()).await
+    Owner {
+        app: &app,
+        by: &operator.key_id,
+        tenant: Some(&tenant),
+    }
+    .create(wish.wanted())
+    .await
 }
 
 /// Revokes a key; it stops working within 5 seconds everywhere.
@@ -126,7 +184,13 @@ pub async fn revoke(
     Path((id, key)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let (tenant, _) = living(&app, &id).await?;
-    Owner { app: &app, by: &operator.key_id, tenant: Some(&tenant) }.revoke(&key).await
+    Owner {
+        app: &app,
+        by: &operator.key_id,
+        tenant: Some(&tenant),
+    }
+    .revoke(&key)
+    .await
 }
 
 /// Makes a key in the place of another, which works on for a while.
@@ -138,19 +202,45 @@ pub async fn rotate(
     Given(rotation): Given<Rotation>,
 ) -> Made {
     let (tenant, _) = living(&app, &id).await?;
-    Owner { app: &app, by: &operator.key_id, tenant: Some(&tenant) }.rotate(&key, rotation).await
+    Owner {
+        app: &app,
+        by: &operator.key_id,
+        tenant: Some(&tenant),
+    }
+    .rotate(&key, rotation)
+    .await
 }
 
 /// Keys of the operator; never the secrets.
 #[utoipa::path(get, path = "/admin/keys", tag = "admin", responses((status = 200, body = Page<ApiKey>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn list_own(State(app): State<Arc<App>>, operator: Operator) -> Result<Json<Page<ApiKey>>, ApiError> {
-    Owner { app: &app, by: &operator.key_id, tenant: None }.list().await
+pub async fn list_own(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+) -> Result<Json<Page<ApiKey>>, ApiError> {
+    Owner {
+        app: &app,
+        by: &operator.key_id,
+        tenant: None,
+    }
+    .list()
+    .await
 }
 
-/// Creates a key of the operator, which is shown only here: `admin` for all tenants, `billing` for usage and invoices alone.
+/// Creates a key of the operator, which is shown only here: `admin` for all tenants, `billing` for
+/// usage and invoices alone.
 #[utoipa::path(post, path = "/admin/keys", tag = "admin", request_body = NewOperatorKey, responses((status = 201, body = CreatedKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn create_own(State(app): State<Arc<App>>, operator: Operator, Given(wish): Given<NewOperatorKey>) -> Made {
-    Owner { app: &app, by: &operator.key_id, tenant: None }.create(wish.wanted()).await
+pub async fn create_own(
+    State(app): State<Arc<App>>,
+    operator: Operator,
+    Given(wish): Given<NewOperatorKey>,
+) -> Made {
+    Owner {
+        app: &app,
+        by: &operator.key_id,
+        tenant: None,
+    }
+    .create(wish.wanted())
+    .await
 }
 
 /// Revokes a key of the operator; it stops working within 5 seconds everywhere.
@@ -160,7 +250,13 @@ pub async fn revoke_own(
     operator: Operator,
     Path(key): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    Owner { app: &app, by: &operator.key_id, tenant: None }.revoke(&key).await
+    Owner {
+        app: &app,
+        by: &operator.key_id,
+        tenant: None,
+    }
+    .revoke(&key)
+    .await
 }
 
 /// Makes a key of the operator in the place of another, which works on for a while.
@@ -171,5 +267,11 @@ pub async fn rotate_own(
     Path(key): Path<String>,
     Given(rotation): Given<Rotation>,
 ) -> Made {
-    Owner { app: &app, by: &operator.key_id, tenant: None }.rotate(&key, rotation).await
+    Owner {
+        app: &app,
+        by: &operator.key_id,
+        tenant: None,
+    }
+    .rotate(&key, rotation)
+    .await
 }

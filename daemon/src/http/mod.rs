@@ -1,4 +1,5 @@
-//! The HTTP API. A handler extracts, calls, and maps the error; what may call it stands in its signature.
+//! The HTTP API. A handler extracts, calls, and maps the error; what may call it stands in its
+//! signature.
 
 mod admin;
 mod agents;
@@ -100,9 +101,13 @@ fn v1() -> OpenApiRouter<Arc<App>> {
 }
 
 fn parts() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
-    let (router, mut api) = OpenApiRouter::with_openapi(Api::openapi()).nest("/api/v1", v1()).split_for_parts();
+    let (router, mut api) = OpenApiRouter::with_openapi(Api::openapi())
+        .nest("/api/v1", v1())
+        .split_for_parts();
     let scheme = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
-    api.components.get_or_insert_default().add_security_scheme("key", scheme);
+    api.components
+        .get_or_insert_default()
+        .add_security_scheme("key", scheme);
     (router, api)
 }
 
@@ -118,12 +123,16 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// The whole API around the daemon's shared parts.
 pub fn router(app: Arc<App>) -> Router {
     let limit = (app.settings.max_body_mib as usize) << 20;
-    let timeout = TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
+    let timeout =
+        TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
     let (api, _) = parts();
     api.layer(DefaultBodyLimit::max(limit))
         .layer(RequestDecompressionLayer::new())
         .layer(timeout)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::account))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&app),
+            guard::account,
+        ))
         .merge(system::routes())
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::unknown_method)

@@ -28,18 +28,42 @@ pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Result<Stats, Ap
     let of = |metric: &str| total.get(metric).copied().unwrap_or(0).max(0) as u64;
     let (applied, duplicate) = (of("records_applied_count"), of("records_duplicate_count"));
     let rejected = of("records_rejected_count") + of(REFUSED);
-    let records = Counts { seen: applied + duplicate + rejected, applied, duplicate, rejected };
+    let records = Counts {
+        seen: applied + duplicate + rejected,
+        applied,
+        duplicate,
+        rejected,
+    };
     let cluster = |row: ClusterRow| {
         let counts = row.counts.unwrap_or_default();
-        ClusterStats { cluster: row.cluster, counts, last_record: row.last_record }
+        ClusterStats {
+            cluster: row.cluster,
+            counts,
+            last_record: row.last_record,
+        }
     };
-    let clusters = app.stores.meta.clusters(tenant).await?.into_iter().map(cluster).collect();
-    Ok(Stats { client_id: tenant.to_string(), clusters, lag, records })
+    let clusters = app
+        .stores
+        .meta
+        .clusters(tenant)
+        .await?
+        .into_iter()
+        .map(cluster)
+        .collect();
+    Ok(Stats {
+        client_id: tenant.to_string(),
+        clusters,
+        lag,
+        records,
+    })
 }
 
 /// Counts of the tenant's live graph and of what became of its records.
 #[utoipa::path(get, path = "/stats", tag = "self", responses((status = 200, body = Stats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn stats(State(app): State<Arc<App>>, caller: Caller<Read>) -> Result<Json<Stats>, ApiError> {
+pub async fn stats(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+) -> Result<Json<Stats>, ApiError> {
     Ok(Json(tenant_stats(&app, &caller.tenant).await?))
 }
 
@@ -61,11 +85,15 @@ impl Span {
     pub(super) fn days(self) -> Result<(String, String), ApiError> {
         let day = |field: &str, text: String| match text.parse::<jiff::civil::Date>() {
             Ok(day) => Ok(day.to_string()),
-            Err(_) => Err(ApiError::invalid(format!("`{field}`: `{text}` is no day YYYY-MM-DD"))),
+            Err(_) => Err(ApiError::invalid(format!(
+                "`{field}`: `{text}` is no day YYYY-MM-DD"
+            ))),
         };
         let today = now().day();
         let from = self.from.unwrap_or_else(|| format!("{}-01", &today[..7]));
-        let to = self.to.unwrap_or_else(|| now().plus(kgrca_core::model::time::DAY).day());
+        let to = self
+            .to
+            .unwrap_or_else(|| now().plus(kgrca_core::model::time::DAY).day());
         Ok((day("from", from)?, day("to", to)?))
     }
 }
@@ -85,19 +113,40 @@ pub async fn usage(
 
 /// The plan's limits and what is used of them today.
 #[utoipa::path(get, path = "/limits", tag = "self", responses((status = 200, body = LimitsView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
-pub async fn limits(State(app): State<Arc<App>>, caller: Caller<Read>) -> Result<Json<LimitsView>, ApiError> {
+pub async fn limits(
+    State(app): State<Arc<App>>,
+    caller: Caller<Read>,
+) -> Result<Json<LimitsView>, ApiError> {
     let (events_today, _) = today(&app, &caller.tenant).await?;
-    Ok(Json(LimitsView { plan: caller.plan, events_today }))
+    Ok(Json(LimitsView {
+        plan: caller.plan,
+        events_today,
+    }))
 }
 
-/// Events accepted today, as far as they are committed, and bytes that were stored when they were measured last.
+/// Events accepted today, as far as they are committed, and bytes that were stored when they were
+/// measured last.
 pub(super) async fn today(app: &App, tenant: &Tenant) -> Result<(u64, u64), ApiError> {
     use kgrca_core::model::time::DAY;
     let (today, tomorrow) = (now().day(), now().plus(DAY).day());
-    let rows = app.stores.meta.usage(tenant, &now().plus(-DAY).day(), &tomorrow).await?;
-    let of = |metric: &str| rows.iter().rev().find(|r| r.metric == metric).map_or(0, |r| r.amount.max(0) as u64);
-    let events = rows.iter().filter(|r| r.metric == "events_ingested_count" && r.day == today);
-    Ok((events.map(|r| r.amount.max(0) as u64).sum(), of("storage_bytes")))
+    let rows = app
+        .stores
+        .meta
+        .usage(tenant, &now().plus(-DAY).day(), &tomorrow)
+        .await?;
+    let of = |metric: &str| {
+        rows.iter()
+            .rev()
+            .find(|r| r.metric == metric)
+            .map_or(0, |r| r.amount.max(0) as u64)
+    };
+    let events = rows
+        .iter()
+        .filter(|r| r.metric == "events_ingested_count" && r.day == today);
+    Ok((
+        events.map(|r| r.amount.max(0) as u64).sum(),
+        of("storage_bytes"),
+    ))
 }
 
 /// Where to go on.
@@ -122,13 +171,30 @@ pub async fn dlq(
 ) -> Result<Json<Page<DeadLetter>>, ApiError> {
     let Query(from) = from.map_err(|e| ApiError::query(&e))?;
     let limit = within("limit", from.limit, 100, 1000)?;
-    let start = u64::try_from(from.cursor.unwrap_or(0)).map_err(|_| ApiError::invalid("`cursor` is not one of this list"))?;
-    let stream = StreamId { topic: Topic::Dlq, partition: app.engine.partition(&caller.tenant, caller.tenant.as_str()) };
-    let stored = app.stores.log.read(&caller.tenant, stream, start, limit).await?;
-    let is_cut = stored.len() == limit || stored.iter().map(|s| s.value.len()).sum::<usize>() >= READ_BYTES;
-    let next = stored.last().filter(|_| is_cut).map(|s| (s.offset + 1).to_string());
-    let letter = |s: &kgrca_core::storage::Stored| {
-        serde_json::from_slice::<DeadLetter>(&s.value).ok().map(|l| DeadLetter { id: s.offset, ..l })
+    let start = u64::try_from(from.cursor.unwrap_or(0))
+        .map_err(|_| ApiError::invalid("`cursor` is not one of this list"))?;
+    let stream = StreamId {
+        topic: Topic::Dlq,
+        partition: app.engine.partition(&caller.tenant, caller.tenant.as_str()),
     };
-    Ok(Json(Page { items: stored.iter().filter_map(letter).collect(), next }))
+    let stored = app
+        .stores
+        .log
+        .read(&caller.tenant, stream, start, limit)
+        .await?;
+    let is_cut =
+        stored.len() == limit || stored.iter().map(|s| s.value.len()).sum::<usize>() >= READ_BYTES;
+    let next = stored
+        .last()
+        .filter(|_| is_cut)
+        .map(|s| (s.offset + 1).to_string());
+    let letter = |s: &kgrca_core::storage::Stored| {
+        serde_json::from_slice::<DeadLetter>(&s.value)
+            .ok()
+            .map(|l| DeadLetter { id: s.offset, ..l })
+    };
+    Ok(Json(Page {
+        items: stored.iter().filter_map(letter).collect(),
+        next,
+    }))
 }

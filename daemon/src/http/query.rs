@@ -18,7 +18,8 @@ const BYTES: usize = 8 << 20;
 /// The longest that a question may take, in milliseconds.
 const LONGEST: usize = 30_000;
 
-/// Answers a question in Cypher over the tenant's graph, as far as its budget of time, rows and memory goes. It cannot write.
+/// Answers a question in Cypher over the tenant's graph, as far as its budget of time, rows and
+/// memory goes. It cannot write.
 #[utoipa::path(post, path = "/query/cypher", tag = "query", request_body = Question, responses((status = 200, body = CypherAnswer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn cypher(
     State(app): State<Arc<App>>,

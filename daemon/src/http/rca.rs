@@ -65,15 +65,33 @@ pub async fn of_incident(
 
 /// The number of `inc-<number>`.
 pub(super) fn number(id: &str) -> Result<i64, ApiError> {
-    let parsed = id.strip_prefix("inc-").unwrap_or(id).parse::<i64>().ok().filter(|n| *n > 0);
-    parsed.ok_or_else(|| ApiError::not_found(format!("there is no incident `{id}`")).hint("GET /api/v1/incidents lists them"))
+    let parsed = id
+        .strip_prefix("inc-")
+        .unwrap_or(id)
+        .parse::<i64>()
+        .ok()
+        .filter(|n| *n > 0);
+    parsed.ok_or_else(|| {
+        ApiError::not_found(format!("there is no incident `{id}`"))
+            .hint("GET /api/v1/incidents lists them")
+    })
 }
 
 async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
-    let filter = IncidentFilter { limit: 100, ..IncidentFilter::default() };
+    let filter = IncidentFilter {
+        limit: 100,
+        ..IncidentFilter::default()
+    };
     let rows = app.stores.meta.incidents(tenant, &filter).await?;
-    let live = rows.iter().find(|r| r.state != kgrca_core::incident::State::Resolved).or(rows.first());
-    number(&live.ok_or_else(|| ApiError::not_found("there is no incident"))?.incident_id)
+    let live = rows
+        .iter()
+        .find(|r| r.state != kgrca_core::incident::State::Resolved)
+        .or(rows.first());
+    number(
+        &live
+            .ok_or_else(|| ApiError::not_found("there is no incident"))?
+            .incident_id,
+    )
 }
 
 /// Answers, from memory while nothing was committed since.
@@ -86,7 +104,11 @@ async fn serve(
 ) -> Result<Response, ApiError> {
     let scorer = wish.scorer.unwrap_or_default();
     let at = instant("at", wish.at.as_deref())?;
-    let place = Place { tenant: caller.tenant.clone(), number, scorer };
+    let place = Place {
+        tenant: caller.tenant.clone(),
+        number,
+        scorer,
+    };
     // Before the answer is read: a commit in between makes it old at once, not new for ever.
     let commits = *app.engine.commits(&caller.tenant).borrow();
     let served = if let Some(served) = app.answers.get(&place, commits).filter(|_| at.is_none()) {
@@ -98,25 +120,57 @@ async fn serve(
         }
         served
     };
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == served.etag.as_bytes()) {
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == served.etag.as_bytes())
+    {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, served.etag)]).into_response());
     }
     charge(app, caller, 1).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::ETAG, served.etag)], served.body).into_response())
+    Ok((
+        [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (header::ETAG, served.etag),
+        ],
+        served.body,
+    )
+        .into_response())
 }
 
-async fn answer(app: &App, tenant: &Tenant, number: Option<i64>, scorer: Scorer, at: Option<Time>) -> Result<Answer, ApiError> {
+async fn answer(
+    app: &App,
+    tenant: &Tenant,
+    number: Option<i64>,
+    scorer: Scorer,
+    at: Option<Time>,
+) -> Result<Answer, ApiError> {
     let number = match number {
         Some(number) => number,
         None => newest(app, tenant).await?,
     };
-    let missing = || ApiError::not_found(format!("there is no incident `inc-{number}`")).hint("GET /api/v1/incidents lists them");
-    let row = app.stores.meta.incident(tenant, number).await?.ok_or_else(missing)?;
+    let missing = || {
+        ApiError::not_found(format!("there is no incident `inc-{number}`"))
+            .hint("GET /api/v1/incidents lists them")
+    };
+    let row = app
+        .stores
+        .meta
+        .incident(tenant, number)
+        .await?
+        .ok_or_else(missing)?;
     let unanswered = || match at {
-        Some(at) => ApiError::not_found(format!("inc-{number} had no answer at {at}; it began at {}", row.started_at)),
+        Some(at) => ApiError::not_found(format!(
+            "inc-{number} had no answer at {at}; it began at {}",
+            row.started_at
+        )),
         None => ApiError::not_found(format!("inc-{number} has no answer yet")),
     };
-    let mut answer = app.stores.meta.answer(tenant, number, scorer, at).await?.ok_or_else(unanswered)?;
+    let mut answer = app
+        .stores
+        .meta
+        .answer(tenant, number, scorer, at)
+        .await?
+        .ok_or_else(unanswered)?;
     if at.is_none() {
         answer.state = row.state;
     }
@@ -126,14 +180,30 @@ async fn answer(app: &App, tenant: &Tenant, number: Option<i64>, scorer: Scorer,
 /// Holds the plan's hour and counts `n` queries, all of them or none.
 async fn charge(app: &App, caller: &Caller<Read>, n: u64) -> Result<(), ApiError> {
     if let Some(limit) = caller.plan.rca_hour {
-        let window = Window { name: "rca/hour", length: 60 * MINUTE, limit };
-        let taken = app.stores.limits.take(&caller.tenant, window, n, now()).await?;
+        let window = Window {
+            name: "rca/hour",
+            length: 60 * MINUTE,
+            limit,
+        };
+        let taken = app
+            .stores
+            .limits
+            .take(&caller.tenant, window, n, now())
+            .await?;
         if !taken.allowed {
-            let message = format!("the plan `{}` answers {limit} RCA queries an hour", caller.plan.name);
-            return Err(ApiError::limited("quota_exceeded", message, seconds_until(&taken)));
+            let message = format!(
+                "the plan `{}` answers {limit} RCA queries an hour",
+                caller.plan.name
+            );
+            return Err(ApiError::limited(
+                "quota_exceeded",
+                message,
+                seconds_until(&taken),
+            ));
         }
     }
-    app.pending_usage.add(&caller.tenant, "rca_queries_count", n as i64);
+    app.pending_usage
+        .add(&caller.tenant, "rca_queries_count", n as i64);
     Ok(())
 }
 
@@ -146,12 +216,20 @@ pub async fn analyze(
 ) -> Result<Json<Analysis>, ApiError> {
     let body = body.map_err(|e| super::ingest::body_error(&app, &e))?;
     if body.trim_ascii().is_empty() {
-        return Err(ApiError::invalid("the body is empty").hint("send records: JSON, an array, or one per line"));
+        return Err(ApiError::invalid("the body is empty")
+            .hint("send records: JSON, an array, or one per line"));
     }
     charge(&app, &caller, 1).await?;
-    let options = analyze::Options { top: kgrca_core::rca::KEPT, now: now(), ..analyze::Options::default() };
-    let analysis = tokio::task::spawn_blocking(move || analyze::analyze("request", &body, &options)).await;
-    Ok(Json(analysis.map_err(|e| ApiError::internal(e.to_string()))?))
+    let options = analyze::Options {
+        top: kgrca_core::rca::KEPT,
+        now: now(),
+        ..analyze::Options::default()
+    };
+    let analysis =
+        tokio::task::spawn_blocking(move || analyze::analyze("request", &body, &options)).await;
+    Ok(Json(
+        analysis.map_err(|e| ApiError::internal(e.to_string()))?,
+    ))
 }
 
 /// Which incidents are wanted.

@@ -43,17 +43,25 @@ pub async fn list(
 }
 
 pub(super) async fn find(app: &App, id: &str) -> Result<Saga, ApiError> {
-    let missing = || ApiError::not_found(format!("there is no saga `{id}`")).hint("GET /api/v1/admin/sagas lists them");
+    let missing = || {
+        ApiError::not_found(format!("there is no saga `{id}`"))
+            .hint("GET /api/v1/admin/sagas lists them")
+    };
     app.stores.meta.saga(id).await?.ok_or_else(missing)
 }
 
 /// One saga with its steps.
 #[utoipa::path(get, path = "/admin/sagas/{id}", tag = "admin", params(("id" = String, Path)), responses((status = 200, body = Saga), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub async fn show(State(app): State<Arc<App>>, _: Operator, Path(id): Path<String>) -> Result<Json<Saga>, ApiError> {
+pub async fn show(
+    State(app): State<Arc<App>>,
+    _: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<Saga>, ApiError> {
     Ok(Json(find(&app, &id).await?))
 }
 
-/// Goes on with a saga that stopped, or takes back what it did. A creation that ends tells the secrets, anew.
+/// Goes on with a saga that stopped, or takes back what it did. A creation that ends tells the
+/// secrets, anew.
 #[utoipa::path(post, path = "/admin/sagas/{id}", tag = "admin", params(("id" = String, Path)), request_body = SagaChange, responses((status = 200, body = Saga, description = "it stands there now"), (status = 201, body = CreatedClient, description = "the tenant is set up"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn change(
     State(app): State<Arc<App>>,
@@ -62,16 +70,24 @@ pub async fn change(
     Given(change): Given<SagaChange>,
 ) -> Result<Response, ApiError> {
     let saga = find(&app, &id).await?;
-    let action = if change.act == SagaAct::Resume { "saga.resume" } else { "saga.compensate" };
+    let action = if change.act == SagaAct::Resume {
+        "saga.resume"
+    } else {
+        "saga.compensate"
+    };
     audit(&app, &operator.key_id, &saga.client_id, action, &id).await?;
     match change.act {
         SagaAct::Resume => {
             let (saga, secrets) = tenancy::resume(&app, &saga.saga_id).await?;
             if secrets.api_key.is_some() {
-                return Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))).into_response());
+                return Ok(
+                    (StatusCode::CREATED, Json(created(&app, &saga, secrets))).into_response()
+                );
             }
             Ok(Json(saga).into_response())
         }
-        SagaAct::Compensate => Ok(Json(tenancy::compensate(&app, &saga.saga_id).await?).into_response()),
+        SagaAct::Compensate => {
+            Ok(Json(tenancy::compensate(&app, &saga.saga_id).await?).into_response())
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The feed of incidents as server-sent events. Transitions are never dropped: a follower that fell behind reads what
-//! it missed from the store.
+//! The feed of incidents as server-sent events. Transitions are never dropped: a follower that fell
+//! behind reads what it missed from the store.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,20 +29,32 @@ pub async fn stream(
     caller: Caller<Read>,
     headers: HeaderMap,
 ) -> Result<Sse<KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>, ApiError> {
-    let after = match headers.get("last-event-id").map(|v| v.to_str().ok().and_then(|v| v.parse::<i64>().ok())) {
+    let after = match headers
+        .get("last-event-id")
+        .map(|v| v.to_str().ok().and_then(|v| v.parse::<i64>().ok()))
+    {
         Some(Some(id)) => id,
-        Some(None) => return Err(ApiError::invalid("`Last-Event-ID` is no event id of this stream")),
+        Some(None) => {
+            return Err(ApiError::invalid(
+                "`Last-Event-ID` is no event id of this stream",
+            ));
+        }
         None => newest(&app, &caller.tenant).await?,
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(64);
     tokio::spawn(follow(app, caller.tenant, after, sender));
-    Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    Ok(Sse::new(ReceiverStream::new(receiver))
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
 async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
     let mut after = 0;
     loop {
-        let page = app.stores.meta.transitions(tenant, None, after, PAGE).await?;
+        let page = app
+            .stores
+            .meta
+            .transitions(tenant, None, after, PAGE)
+            .await?;
         match page.last() {
             Some(last) => after = last.id,
             None => return Ok(after),
@@ -51,10 +63,20 @@ async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
 }
 
 /// The store is the source; a commit of this daemon only says that there is something to read.
-async fn follow(app: Arc<App>, tenant: Tenant, mut after: i64, sender: tokio::sync::mpsc::Sender<Result<Event, Infallible>>) {
+async fn follow(
+    app: Arc<App>,
+    tenant: Tenant,
+    mut after: i64,
+    sender: tokio::sync::mpsc::Sender<Result<Event, Infallible>>,
+) {
     let mut commits = app.engine.commits(&tenant);
     loop {
-        match app.stores.meta.transitions(&tenant, None, after, PAGE).await {
+        match app
+            .stores
+            .meta
+            .transitions(&tenant, None, after, PAGE)
+            .await
+        {
             Ok(page) => {
                 for row in &page {
                     after = row.id;
@@ -84,5 +106,8 @@ async fn is_gone(app: &App, tenant: &Tenant) -> bool {
 
 fn event(row: &TransitionRow) -> Event {
     let data = serde_json::to_string(row).unwrap_or_default();
-    Event::default().event("transition").id(row.id.to_string()).data(data)
+    Event::default()
+        .event("transition")
+        .id(row.id.to_string())
+        .data(data)
 }

@@ -19,7 +19,15 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/livez", get(async || "ok"))
         .route("/healthz", get(ready))
         .route("/readyz", get(ready))
-        .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], super::openapi())))
+        .route(
+            "/openapi.json",
+            get(async || {
+                (
+                    [(header::CONTENT_TYPE, "application/json")],
+                    super::openapi(),
+                )
+            }),
+        )
         .route("/docs", get(async || Html(include_str!("docs.html"))))
 }
 
@@ -34,9 +42,17 @@ async fn verbose(app: &App) -> String {
     }
     let mut text = String::new();
     for check in checks::of_stores(&app.stores).await {
-        text += &format!("{} {}\n", check.what, if check.ok { "ok" } else { "failed" });
+        text += &format!(
+            "{} {}\n",
+            check.what,
+            if check.ok { "ok" } else { "failed" }
+        );
         if !check.ok {
-            tracing::warn!(what = check.what, found = check.found, "a store does not answer");
+            tracing::warn!(
+                what = check.what,
+                found = check.found,
+                "a store does not answer"
+            );
         }
     }
     *recent = Some((Instant::now(), text.clone()));
@@ -53,15 +69,18 @@ struct Wish {
     verbose: Option<String>,
 }
 
-/// Ready is who can look keys up: when another store is away, all daemons miss it, and the rest is still served. Why a store
-/// does not answer stands in the daemon's log only.
+/// Ready is who can look keys up: when another store is away, all daemons miss it, and the rest is
+/// still served. Why a store does not answer stands in the daemon's log only.
 async fn ready(State(app): State<Arc<App>>, Query(wish): Query<Wish>) -> impl IntoResponse {
     let metadata = app.stores.meta.check().await;
     let (status, mut text) = match &metadata {
         Ok(_) => (StatusCode::OK, "ok".to_owned()),
         Err(e) => {
             tracing::warn!(error = %e, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "metadata store does not answer".to_owned())
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "metadata store does not answer".to_owned(),
+            )
         }
     };
     if wish.verbose.is_some() {

@@ -72,7 +72,8 @@ pub struct Span {
     cursor: Option<String>,
 }
 
-/// Warnings, log patterns by the minute, alerts, changes of state, symptoms and causes in the order of time.
+/// Warnings, log patterns by the minute, alerts, changes of state, symptoms and causes in the order
+/// of time.
 #[utoipa::path(get, path = "/graph/timeline", tag = "graph", params(Span), responses((status = 200, body = Page<EpisodeView>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub async fn timeline(
     State(app): State<Arc<App>>,
@@ -82,7 +83,9 @@ pub async fn timeline(
     let Query(span) = span.map_err(|e| ApiError::query(&e))?;
     let after = match span.cursor.as_deref() {
         None => None,
-        Some(text) => Some(place(text).ok_or_else(|| ApiError::invalid("`cursor` is not one of this list"))?),
+        Some(text) => {
+            Some(place(text).ok_or_else(|| ApiError::invalid("`cursor` is not one of this list"))?)
+        }
     };
     let limit = within("limit", span.limit, 200, 1000)?;
     let filter = TimelineFilter {
@@ -96,7 +99,10 @@ pub async fn timeline(
     };
     let (rows, next) = app.stores.graph.timeline(&caller.tenant, &filter).await?;
     let next = next.map(|(time, id)| cursor(time, &id));
-    Ok(Json(Page { items: rows.into_iter().map(view).collect(), next }))
+    Ok(Json(Page {
+        items: rows.into_iter().map(view).collect(),
+        next,
+    }))
 }
 
 fn view(row: EpisodeRow) -> EpisodeView {
@@ -124,5 +130,8 @@ fn place(cursor: &str) -> Option<(Time, String)> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     let bytes: Option<Vec<u8>> = id.as_bytes().chunks(2).map(byte).collect();
     // Only ids that were given out come back; any other bytes lie behind or before some of them.
-    Some((Time(time.parse().ok()?), String::from_utf8_lossy(&bytes?).into_owned()))
+    Some((
+        Time(time.parse().ok()?),
+        String::from_utf8_lossy(&bytes?).into_owned(),
+    ))
 }

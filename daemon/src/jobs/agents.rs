@@ -30,17 +30,27 @@ pub async fn watch(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 async fn look(app: &App) -> Result<(), Error> {
     for client in app.stores.meta.list_clients().await? {
         // One daemon for each tenant.
-        let tenant = Tenant::parse(&client.client_id).filter(|t| client.state.is_worked() && app.engine.is_mine(t, 0));
+        let tenant = Tenant::parse(&client.client_id)
+            .filter(|t| client.state.is_worked() && app.engine.is_mine(t, 0));
         let Some(tenant) = tenant else { continue };
-        // Of the nodes of a cluster the one that was silent longest stands for all: nodes come and go, and their series would stay.
+        // Of the nodes of a cluster the one that was silent longest stands for all: nodes come and
+        // go, and their series would stay.
         let mut longest: BTreeMap<(String, &str), f64> = BTreeMap::new();
         for agent in app.stores.meta.agents(&tenant).await? {
-            let mode = if agent.status.mode == AgentMode::Watch { "watch" } else { "logs" };
+            let mode = if agent.status.mode == AgentMode::Watch {
+                "watch"
+            } else {
+                "logs"
+            };
             let silent = longest.entry((agent.status.cluster, mode)).or_default();
             *silent = silent.max(now().seconds_since(agent.seen_at));
         }
         for ((cluster, mode), silent) in longest {
-            let labels = [("client_id", tenant.to_string()), ("cluster", cluster), ("mode", mode.to_owned())];
+            let labels = [
+                ("client_id", tenant.to_string()),
+                ("cluster", cluster),
+                ("mode", mode.to_owned()),
+            ];
             metrics::gauge!("kg_agent_silent_seconds", &labels).set(silent);
         }
     }

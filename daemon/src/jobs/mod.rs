@@ -1,4 +1,5 @@
-//! What runs by the clock: usage that waits is written, storage is measured, logs are maintained, servers are watched.
+//! What runs by the clock: usage that waits is written, storage is measured, logs are maintained,
+//! servers are watched.
 
 mod agents;
 mod servers;
@@ -34,7 +35,8 @@ pub async fn flush_usage(app: &App) -> Result<(), Error> {
     failed.map_or(Ok(()), Err)
 }
 
-/// Lets sagas go on that go by themselves, until the daemon stops. By itself: a graph may take minutes to move.
+/// Lets sagas go on that go by themselves, until the daemon stops. By itself: a graph may take
+/// minutes to move.
 pub async fn keep_sagas(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -76,15 +78,23 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Retention, compaction, and the day's storage of every tenant. One tenant's trouble does not keep the others waiting.
+/// Retention, compaction, and the day's storage of every tenant. One tenant's trouble does not keep
+/// the others waiting.
 async fn maintain(app: &App) -> Result<(), Error> {
     let clients = app.stores.meta.list_clients().await?;
-    let living = clients.iter().filter(|c| c.state != ClientState::Deleted).filter_map(|c| Tenant::parse(&c.client_id)).collect();
+    let living = clients
+        .iter()
+        .filter(|c| c.state != ClientState::Deleted)
+        .filter_map(|c| Tenant::parse(&c.client_id))
+        .collect();
     if let Err(e) = app.engine.forget_others(&living) {
         tracing::warn!(error = %e, "snapshots of tenants that are gone were not removed");
     }
     for client in clients {
-        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked()) else { continue };
+        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked())
+        else {
+            continue;
+        };
         // One daemon for each tenant: levels are moved, not set.
         if !app.engine.is_mine(&tenant, 0) {
             continue;
@@ -100,20 +110,34 @@ async fn maintain_tenant(app: &App, tenant: &Tenant, client: &Client) -> Result<
     let days = billing::find(&client.plan).map_or(7, |p| p.with(&client.limits).retention_days);
     let retention = i64::from(days) * DAY;
     app.stores.log.maintain(tenant, retention, now()).await?;
-    app.stores.graph.forget(tenant, now().plus(-retention)).await?;
-    let bytes = (app.stores.log.bytes(tenant).await? + app.stores.graph.bytes(tenant).await?) as i64;
+    app.stores
+        .graph
+        .forget(tenant, now().plus(-retention))
+        .await?;
+    let bytes =
+        (app.stores.log.bytes(tenant).await? + app.stores.graph.bytes(tenant).await?) as i64;
     metrics::gauge!("kg_client_storage_bytes", "client_id" => tenant.to_string()).set(bytes as f64);
     let counts = app.stores.graph.counts(tenant).await?;
     let today = now().day();
-    let known = app.stores.meta.usage(tenant, &today, &now().plus(DAY).day()).await?;
+    let known = app
+        .stores
+        .meta
+        .usage(tenant, &today, &now().plus(DAY).day())
+        .await?;
     // These are levels, not flows: the day's row is moved to what is there now.
     let level = |metric: &str, value: i64| {
-        let before = known.iter().find(|r| r.metric == metric).map_or(0, |r| r.amount);
+        let before = known
+            .iter()
+            .find(|r| r.metric == metric)
+            .map_or(0, |r| r.amount);
         ((today.clone(), metric.to_owned()), value - before)
     };
     let usage = BTreeMap::from([
         level("storage_bytes", bytes),
-        level("graph_nodes_count", (counts.resources + counts.episodes + counts.incidents) as i64),
+        level(
+            "graph_nodes_count",
+            (counts.resources + counts.episodes + counts.incidents) as i64,
+        ),
         level("graph_edges_count", counts.edges as i64),
     ]);
     app.stores.meta.add_usage(tenant, &usage).await

@@ -16,9 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asks each server again and again until the daemon stops. Embedded stores are not asked.
 pub async fn watch(app: Arc<App>, stop: watch::Receiver<bool>) {
     let stores = &app.stores;
-    let kafka = watch_one("kafka_up", stores.kafka.is_some(), stop.clone(), || stores.log.check());
-    let neo4j = watch_one("neo4j_up", stores.neo4j.is_some(), stop.clone(), || stores.graph.check());
-    let postgres = watch_one("postgres_up", stores.are_shared, stop, || stores.meta.check());
+    let kafka = watch_one("kafka_up", stores.kafka.is_some(), stop.clone(), || {
+        stores.log.check()
+    });
+    let neo4j = watch_one("neo4j_up", stores.neo4j.is_some(), stop.clone(), || {
+        stores.graph.check()
+    });
+    let postgres = watch_one("postgres_up", stores.are_shared, stop, || {
+        stores.meta.check()
+    });
     tokio::join!(kafka, neo4j, postgres);
 }
 
@@ -30,9 +36,21 @@ async fn watch_one<F: Future<Output = Result<String, Error>>>(
 ) {
     let mut was_up = true;
     while is_used && !*stop.borrow() {
-        let late = |_| Error::new(ErrorKind::Unavailable, format!("no answer within {} s", PATIENCE.as_secs()));
-        let answer = tokio::time::timeout(PATIENCE, ask()).await.map_err(late).flatten();
-        let answered = telemetry::ServerAnswered { gauge, error: answer.err(), was_up };
+        let late = |_| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("no answer within {} s", PATIENCE.as_secs()),
+            )
+        };
+        let answer = tokio::time::timeout(PATIENCE, ask())
+            .await
+            .map_err(late)
+            .flatten();
+        let answered = telemetry::ServerAnswered {
+            gauge,
+            error: answer.err(),
+            was_up,
+        };
         answered.emit();
         was_up = answered.error.is_none();
         tokio::select! {

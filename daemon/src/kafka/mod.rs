@@ -1,4 +1,5 @@
-//! What both sides of Kafka share, who ships records there and who keeps the log there: clients, the topics' names, the producer.
+//! What both sides of Kafka share, who ships records there and who keeps the log there: clients,
+//! the topics' names, the producer.
 
 mod record;
 mod writer;
@@ -25,9 +26,8 @@ pub fn topic_name(tenant: &Tenant, topic: Topic) -> String {
 pub fn failed(what: &str, error: &KafkaError) -> Error {
     let failed = Error::new(ErrorKind::Unavailable, format!("Kafka: {what}: {error}"));
     match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-            failed.hint("the tenant's topics are missing: `kgrca saga list` shows how far it was set up")
-        }
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => failed
+            .hint("the tenant's topics are missing: `kgrca saga list` shows how far it was set up"),
         _ => failed,
     }
 }
@@ -35,9 +35,13 @@ pub fn failed(what: &str, error: &KafkaError) -> Error {
 /// How the library reaches a cluster.
 pub fn client(url: &KafkaUrl) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", url.brokers.join(",")).set("client.id", "kgrcad");
+    config
+        .set("bootstrap.servers", url.brokers.join(","))
+        .set("client.id", "kgrcad");
     // Soon after a broker came back, and not tighter than a second.
-    config.set("reconnect.backoff.ms", "100").set("reconnect.backoff.max.ms", "1000");
+    config
+        .set("reconnect.backoff.ms", "100")
+        .set("reconnect.backoff.max.ms", "1000");
     let protocol = match (url.tls, url.user.is_some()) {
         (false, false) => "PLAINTEXT",
         (true, false) => "SSL",
@@ -46,7 +50,10 @@ pub fn client(url: &KafkaUrl) -> ClientConfig {
     };
     config.set("security.protocol", protocol);
     if let Some((user, password)) = &url.user {
-        config.set("sasl.mechanism", "SCRAM-SHA-512").set("sasl.username", user).set("sasl.password", password);
+        config
+            .set("sasl.mechanism", "SCRAM-SHA-512")
+            .set("sasl.username", user)
+            .set("sasl.password", password);
     }
     if let Some(ca) = &url.ca {
         config.set("ssl.ca.location", ca);
@@ -56,13 +63,21 @@ pub fn client(url: &KafkaUrl) -> ClientConfig {
 
 /// Where systems keep whom they trust: Debian, Alpine and images without a system; Red Hat; BSD.
 #[cfg(feature = "agent")]
-const BUNDLES: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+const BUNDLES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
 
-/// Lets a client trust these certificates besides the system's: the library forgets the system's once it is told of any.
+/// Lets a client trust these certificates besides the system's: the library forgets the system's
+/// once it is told of any.
 #[cfg(feature = "agent")]
 pub fn trust_too(config: &mut ClientConfig, pem: &str) {
     config.set("ssl.ca.pem", pem);
-    if let Some(bundle) = BUNDLES.into_iter().find(|bundle| std::path::Path::new(bundle).exists()) {
+    if let Some(bundle) = BUNDLES
+        .into_iter()
+        .find(|bundle| std::path::Path::new(bundle).exists())
+    {
         config.set("ssl.ca.location", bundle);
     }
 }

@@ -34,7 +34,10 @@ impl Sent {
     fn ended(&self, error: Option<KafkaError>) {
         if let Some(error) = error {
             // The first says why; those behind it may only have gone with it.
-            self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(error);
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.done.notify_one();
@@ -44,8 +47,8 @@ impl Sent {
 
 #[derive(Default)]
 struct Context {
-    /// What the library said of its connections since something was delivered: a message that was not says only that its time is
-    /// over.
+    /// What the library said of its connections since something was delivered: a message that was
+    /// not says only that its time is over.
     trouble: Mutex<Option<String>>,
 }
 
@@ -89,21 +92,33 @@ pub struct Outgoing<'a> {
 pub struct Writer(ThreadedProducer<Context>);
 
 impl Writer {
-    /// A producer on top of a client's settings, which say what becomes of messages that are not taken for long.
+    /// A producer on top of a client's settings, which say what becomes of messages that are not
+    /// taken for long.
     ///
     /// # Errors
     /// When the settings cannot work.
     pub fn start(mut config: ClientConfig) -> Result<Self> {
-        config.set("enable.idempotence", "true").set("acks", "all").set("compression.type", "zstd");
-        config.set("linger.ms", "5").set("message.max.bytes", LARGEST.to_string());
-        config.set("queue.buffering.max.messages", "200000").set("queue.buffering.max.kbytes", "131072");
-        config.create_with_context(Context::default()).map(Self).map_err(|e| failed("producer", &e))
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "zstd");
+        config
+            .set("linger.ms", "5")
+            .set("message.max.bytes", LARGEST.to_string());
+        config
+            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.kbytes", "131072");
+        config
+            .create_with_context(Context::default())
+            .map(Self)
+            .map_err(|e| failed("producer", &e))
     }
 
     /// Sends entries and returns when all replicas in sync have them.
     ///
     /// # Errors
-    /// `Refused` when a record is too large; else when not all were acknowledged: some may have been written.
+    /// `Refused` when a record is too large; else when not all were acknowledged: some may have
+    /// been written.
     pub async fn append(&self, tenant: &Tenant, entries: &[Entry]) -> Result<()> {
         self.deliver(entries.iter().map(|entry| Outgoing {
             topic: topic_name(tenant, entry.stream.topic),
@@ -120,7 +135,10 @@ impl Writer {
     ///
     /// # Errors
     /// See [`Writer::append`].
-    pub async fn deliver(&self, messages: impl ExactSizeIterator<Item = Outgoing<'_>>) -> Result<()> {
+    pub async fn deliver(
+        &self,
+        messages: impl ExactSizeIterator<Item = Outgoing<'_>>,
+    ) -> Result<()> {
         let sent = Arc::new(Sent::default());
         let count = messages.len();
         // One more than there are, so that it does not end before all are on their way.
@@ -137,11 +155,19 @@ impl Writer {
         sent.left.fetch_sub(count - begun, Ordering::AcqRel);
         sent.ended(refused);
         sent.done.notified().await;
-        let error = sent.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let error = sent
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         error.map_or(Ok(()), |e| Err(self.undelivered(&e)))
     }
 
-    async fn send(&self, message: Outgoing<'_>, sent: &Arc<Sent>) -> std::result::Result<(), KafkaError> {
+    async fn send(
+        &self,
+        message: Outgoing<'_>,
+        sent: &Arc<Sent>,
+    ) -> std::result::Result<(), KafkaError> {
         let topic = message.topic.as_str();
         let mut record = BaseRecord::with_opaque_to(topic, Arc::clone(sent))
             .partition(message.partition as i32)
@@ -159,7 +185,9 @@ impl Writer {
                     tokio::time::sleep(FULL).await;
                 }
                 // The topic has grown since the library looked last.
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), back)) if !looked => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), back))
+                    if !looked =>
+                {
                     looked = true;
                     record = back;
                     self.look(topic).await?;
@@ -175,7 +203,9 @@ impl Writer {
     /// When no broker says, or the user may not know.
     pub async fn partitions(&self, tenant: &Tenant, topic: Topic) -> Result<u32> {
         let name = topic_name(tenant, topic);
-        self.look(&name).await.map_err(|e| self.told(failed(&name, &e)))
+        self.look(&name)
+            .await
+            .map_err(|e| self.told(failed(&name, &e)))
     }
 
     async fn look(&self, topic: &str) -> std::result::Result<u32, KafkaError> {
@@ -201,12 +231,18 @@ impl Writer {
     /// Lets go of all that is on its way, and of the producer.
     #[cfg(feature = "agent")]
     pub fn abandon(self) {
-        self.0.purge(PurgeConfig::default().queue().inflight().non_blocking());
+        self.0
+            .purge(PurgeConfig::default().queue().inflight().non_blocking());
     }
 
     /// What the library said of its connections since something was delivered.
     pub fn trouble(&self) -> Option<String> {
-        self.0.context().trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .context()
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn undelivered(&self, error: &KafkaError) -> Error {
@@ -228,8 +264,8 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// What was not acknowledged by then was told to its sender as failed. On a thread of its own: the library waits for its own
-    /// threads, and these for names and connections.
+    /// What was not acknowledged by then was told to its sender as failed. On a thread of its own:
+    /// the library waits for its own threads, and these for names and connections.
     fn drop(&mut self) {
         let producer = self.0.clone();
         std::thread::spawn(move || {

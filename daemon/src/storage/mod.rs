@@ -49,12 +49,24 @@ pub struct Stores {
 /// Takes the folder for this process alone.
 fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
     let path = folder.join("lock");
-    let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", path.display()), "choose another folder with --data");
-    let mut file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
+    let unusable = |e: std::io::Error| {
+        Failure::new(
+            format!("{}: {e}", path.display()),
+            "choose another folder with --data",
+        )
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(unusable)?;
     match patient_lock(&file) {
         Ok(()) => {
             // Who holds it, for those who look for the process.
-            file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(unusable)?;
+            file.set_len(0)
+                .and_then(|()| write!(file, "{}", std::process::id()))
+                .map_err(unusable)?;
             Ok(file)
         }
         Err(std::fs::TryLockError::WouldBlock) => Err(Failure::new(
@@ -69,17 +81,25 @@ fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
 fn patient_lock(file: &std::fs::File) -> Result<(), std::fs::TryLockError> {
     for _ in 0..20 {
         match file.try_lock() {
-            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                std::thread::sleep(std::time::Duration::from_millis(10))
+            }
             other => return other,
         }
     }
     file.try_lock()
 }
 
-/// The name under which this folder's daemon owns partitions: a restart goes on with its own leases.
+/// The name under which this folder's daemon owns partitions: a restart goes on with its own
+/// leases.
 pub fn owner(folder: &Path) -> Result<String, Failure> {
     let path = folder.join("daemon.id");
-    let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", path.display()), "choose another folder with --data");
+    let unusable = |e: std::io::Error| {
+        Failure::new(
+            format!("{}: {e}", path.display()),
+            "choose another folder with --data",
+        )
+    };
     match std::fs::read_to_string(&path) {
         Ok(id) if !id.is_empty() => Ok(id),
         _ => {
@@ -94,7 +114,12 @@ pub fn owner(folder: &Path) -> Result<String, Failure> {
 /// The folder of a daemon, made where it is missing.
 fn folder(settings: &Settings) -> Result<PathBuf, Failure> {
     let folder = &settings.data;
-    let unusable = |e: std::io::Error| Failure::new(format!("{}: {e}", folder.display()), "choose another folder with --data");
+    let unusable = |e: std::io::Error| {
+        Failure::new(
+            format!("{}: {e}", folder.display()),
+            "choose another folder with --data",
+        )
+    };
     let mut made = std::fs::DirBuilder::new();
     // Records of all tenants lie in it.
     #[cfg(unix)]
@@ -105,18 +130,30 @@ fn folder(settings: &Settings) -> Result<PathBuf, Failure> {
 
 fn unknown(what: &str, url: &str, known: &str) -> Failure {
     let scheme = url.split(':').next().unwrap_or_default();
-    Failure::new(format!("{what}: `{scheme}:` is no kind of store"), format!("known are {known}"))
+    Failure::new(
+        format!("{what}: `{scheme}:` is no kind of store"),
+        format!("known are {known}"),
+    )
 }
 
 /// A store's error with the setting that names it.
 fn of(setting: &str, error: Error) -> Failure {
-    let usual = format!("is the server up, and does {setting} name it? Signs such as / or @ in a password are written %2F, %40");
-    Failure { message: format!("{setting}: {}", error.message), hint: error.hint.or(Some(usual)) }
+    let usual = format!(
+        "is the server up, and does {setting} name it? Signs such as / or @ in a password are written %2F, %40"
+    );
+    Failure {
+        message: format!("{setting}: {}", error.message),
+        hint: error.hint.or(Some(usual)),
+    }
 }
 
-/// Where an embedded store lies: what its URL says behind the scheme, else its usual place in the data folder.
+/// Where an embedded store lies: what its URL says behind the scheme, else its usual place in the
+/// data folder.
 fn place(url: &str, folder: &Path, usual: &str) -> PathBuf {
-    match url.split_once(':').map(|(_, path)| path.trim_start_matches("//")) {
+    match url
+        .split_once(':')
+        .map(|(_, path)| path.trim_start_matches("//"))
+    {
         Some(path) if !path.is_empty() => PathBuf::from(path),
         _ => folder.join(usual),
     }
@@ -130,18 +167,35 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let meta = open_meta(settings, &folder).await?;
     let url = settings.graph_url.resolved()?;
     let (graph, neo4j): (Arc<dyn GraphStore>, _) = match url.split(':').next().unwrap_or_default() {
-        "mars" => (Arc::new(MarsGraph::open(place(&url, &folder, "graph"))), None),
+        "mars" => (
+            Arc::new(MarsGraph::open(place(&url, &folder, "graph"))),
+            None,
+        ),
         "neo4j" | "neo4j+s" | "neo4j+ssc" => {
-            let graph = Arc::new(neo4j::open(&url, Arc::clone(&meta)).await.map_err(|e| of("--graph-url", e))?);
+            let graph = Arc::new(
+                neo4j::open(&url, Arc::clone(&meta))
+                    .await
+                    .map_err(|e| of("--graph-url", e))?,
+            );
             (Arc::clone(&graph) as Arc<dyn GraphStore>, Some(graph))
         }
         _ => return Err(unknown("--graph-url", &url, "mars:, neo4j:, neo4j+s:")),
     };
     let url = settings.log_url.resolved()?;
     let (log, kafka): (Arc<dyn EventLog>, _) = match url.split(':').next().unwrap_or_default() {
-        "file" => (Arc::new(FileLog::open(Arc::new(RealFiles::default()), place(&url, &folder, "log"))), None),
+        "file" => (
+            Arc::new(FileLog::open(
+                Arc::new(RealFiles::default()),
+                place(&url, &folder, "log"),
+            )),
+            None,
+        ),
         "kafka" => {
-            let log = Arc::new(KafkaLog::open(KafkaUrl::parse(&url)?).await.map_err(|e| of("--log-url", e))?);
+            let log = Arc::new(
+                KafkaLog::open(KafkaUrl::parse(&url)?)
+                    .await
+                    .map_err(|e| of("--log-url", e))?,
+            );
             (Arc::clone(&log) as Arc<dyn EventLog>, Some(log))
         }
         _ => return Err(unknown("--log-url", &url, "file:, kafka:")),
@@ -149,27 +203,48 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let url = settings.limits_url.resolved()?;
     let limits: Arc<dyn Limits> = match url.split(':').next().unwrap_or_default() {
         "memory" => Arc::new(MemoryLimits::default()),
-        "redis" | "rediss" => Arc::new(redis::open(&url, Arc::clone(&daemons)).await.map_err(|e| of("--limits-url", e))?),
+        "redis" | "rediss" => Arc::new(
+            redis::open(&url, Arc::clone(&daemons))
+                .await
+                .map_err(|e| of("--limits-url", e))?,
+        ),
         _ => return Err(unknown("--limits-url", &url, "memory:, redis:, rediss:")),
     };
     let are_shared = settings.meta_url.resolved()?.starts_with("postgres");
-    Ok(Stores { are_shared, meta, log, kafka, graph, neo4j, limits, daemons, _lock: Arc::new(lock) })
+    Ok(Stores {
+        are_shared,
+        meta,
+        log,
+        kafka,
+        graph,
+        neo4j,
+        limits,
+        daemons,
+        _lock: Arc::new(lock),
+    })
 }
 
 async fn open_meta(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaStore>, Failure> {
     let url = settings.meta_url.resolved()?;
     Ok(match url.split(':').next().unwrap_or_default() {
         "sqlite" => Arc::new(SqliteMeta::open(&place(&url, folder, "meta.db")).await?),
-        "postgres" | "postgresql" => Arc::new(postgres::open(&url).await.map_err(|e| of("--meta-url", e))?),
+        "postgres" | "postgresql" => Arc::new(
+            postgres::open(&url)
+                .await
+                .map_err(|e| of("--meta-url", e))?,
+        ),
         _ => return Err(unknown("--meta-url", &url, "sqlite:, postgres:")),
     })
 }
 
-/// Runs the migrations of the metadata. Returns how many there were; embedded metadata migrates itself when it is opened.
+/// Runs the migrations of the metadata. Returns how many there were; embedded metadata migrates
+/// itself when it is opened.
 pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
     let url = settings.meta_url.resolved()?;
     if url.starts_with("postgres") {
-        return postgres::migrate(&url).await.map_err(|e| of("--meta-url", e));
+        return postgres::migrate(&url)
+            .await
+            .map_err(|e| of("--meta-url", e));
     }
     let folder = folder(settings)?;
     let _lock = lock(&folder)?;

@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How long it is left alone after it did not answer, in microseconds.
 const REST: i64 = 500_000;
 
-/// The generic cell rate algorithm, see [`kgrca_core::storage::limits::gcra`], in one step of the server.
-/// Times are microseconds; doubles hold them exactly until the year 2255.
+/// The generic cell rate algorithm, see [`kgrca_core::storage::limits::gcra`], in one step of the
+/// server. Times are microseconds; doubles hold them exactly until the year 2255.
 const GCRA: &str = "
 local full = tonumber(redis.call('GET', KEYS[1]) or '0')
 local now, interval, room, n = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -74,13 +74,17 @@ pub struct RedisLimits {
 /// # Errors
 /// When it does not, or the URL cannot be read.
 pub async fn open(url: &str, daemons: Arc<AtomicU64>) -> Result<RedisLimits> {
-    let client = redis::Client::open(url)
-        .map_err(|e| failed(&e).hint("it looks like redis://:password@host:6379/0, or rediss:// for TLS"))?;
+    let client = redis::Client::open(url).map_err(|e| {
+        failed(&e).hint("it looks like redis://:password@host:6379/0, or rediss:// for TLS")
+    })?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(2)))
         .set_response_timeout(Some(PATIENCE))
         .set_number_of_retries(1);
-    let connection = client.get_connection_manager_with_config(config).await.map_err(|e| failed(&e))?;
+    let connection = client
+        .get_connection_manager_with_config(config)
+        .await
+        .map_err(|e| failed(&e))?;
     Ok(RedisLimits {
         connection,
         local: MemoryLimits::default(),
@@ -102,19 +106,25 @@ fn day_key(tenant: &Tenant, now: Time) -> String {
 }
 
 impl RedisLimits {
-    /// What the server says; `None` while it is away, which is counted. After it did not answer it is left alone for a
-    /// moment: no caller waits for it.
+    /// What the server says; `None` while it is away, which is counted. After it did not answer it
+    /// is left alone for a moment: no caller waits for it.
     async fn asked<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Option<T> {
         let at = crate::process::now().0;
         if at < self.again.load(Ordering::Relaxed) {
-            telemetry::LimitsAnswered { error: Some("it did not answer a moment ago".into()) }.emit();
+            telemetry::LimitsAnswered {
+                error: Some("it did not answer a moment ago".into()),
+            }
+            .emit();
             return None;
         }
         let answer: RedisResult<T> = call.invoke_async(&mut self.connection.clone()).await;
         if answer.is_err() {
             self.again.store(at + REST, Ordering::Relaxed);
         }
-        telemetry::LimitsAnswered { error: answer.as_ref().err().map(ToString::to_string) }.emit();
+        telemetry::LimitsAnswered {
+            error: answer.as_ref().err().map(ToString::to_string),
+        }
+        .emit();
         answer.ok()
     }
 
@@ -129,10 +139,25 @@ impl Limits for RedisLimits {
     async fn take(&self, tenant: &Tenant, window: Window, n: u64, now: Time) -> Result<Taken> {
         let interval = window.interval();
         let mut call = self.gcra.key(format!("kgrca:{{{tenant}}}:{}", window.name));
-        call.arg(now.0).arg(interval).arg(window.limit as i64 * interval).arg(n);
+        call.arg(now.0)
+            .arg(interval)
+            .arg(window.limit as i64 * interval)
+            .arg(n);
         match self.asked::<(i64, i64)>(&call).await {
             Some((allowed, full)) => Ok(window.taken(allowed == 1, Time(full), n, now)),
-            None => self.local.take(tenant, Window { limit: self.share(window.limit), ..window }, n, now).await,
+            None => {
+                self.local
+                    .take(
+                        tenant,
+                        Window {
+                            limit: self.share(window.limit),
+                            ..window
+                        },
+                        n,
+                        now,
+                    )
+                    .await
+            }
         }
     }
 
@@ -159,14 +184,31 @@ impl Limits for RedisLimits {
         call.arg(used);
         self.asked::<i64>(&call).await;
         // Also here, for while the server is away: of what was used before, this daemon's share.
-        self.local.preload_day(tenant, used / self.daemons.load(Ordering::Relaxed).max(1), now).await
+        self.local
+            .preload_day(
+                tenant,
+                used / self.daemons.load(Ordering::Relaxed).max(1),
+                now,
+            )
+            .await
     }
 
     async fn check(&self) -> Result<String> {
         let mut connection = self.connection.clone();
-        let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await.map_err(|e| failed(&e))?;
-        let version = info.lines().find_map(|l| l.strip_prefix("redis_version:")).unwrap_or("of unknown version").trim();
-        let _: () = connection.set_ex("kgrca:check", 1, 10).await.map_err(|e| failed(&e))?;
+        let info: String = redis::cmd("INFO")
+            .arg("server")
+            .query_async(&mut connection)
+            .await
+            .map_err(|e| failed(&e))?;
+        let version = info
+            .lines()
+            .find_map(|l| l.strip_prefix("redis_version:"))
+            .unwrap_or("of unknown version")
+            .trim();
+        let _: () = connection
+            .set_ex("kgrca:check", 1, 10)
+            .await
+            .map_err(|e| failed(&e))?;
         Ok(format!("Redis {version}"))
     }
 }

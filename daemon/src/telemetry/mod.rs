@@ -1,4 +1,5 @@
-//! What is seen from outside: a thing worth counting is a struct whose log line and metric stand side by side.
+//! What is seen from outside: a thing worth counting is a struct whose log line and metric stand
+//! side by side.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -65,7 +66,8 @@ impl Believed {
     /// Counts it.
     pub fn emit(&self) {
         if let Some(confidence) = self.confidence {
-            metrics::histogram!("kg_rca_confidence_score", "score_type" => self.scorer.as_str()).record(confidence);
+            metrics::histogram!("kg_rca_confidence_score", "score_type" => self.scorer.as_str())
+                .record(confidence);
         }
     }
 }
@@ -85,7 +87,10 @@ pub struct Lag<'a> {
 impl Lag<'_> {
     /// Shows it.
     pub fn emit(&self) {
-        let (topic, partition) = (self.stream.topic.as_str(), self.stream.partition.to_string());
+        let (topic, partition) = (
+            self.stream.topic.as_str(),
+            self.stream.partition.to_string(),
+        );
         if self.is_kafka {
             let name = format!("{}.{topic}", self.tenant);
             metrics::gauge!("kg_kafka_consumer_lag", "topic" => name, "partition" => partition.clone()).set(self.records as f64);
@@ -112,9 +117,15 @@ impl Accuracy {
             let hits = self.places.iter().flatten().filter(|p| **p <= k).count() as f64;
             metrics::gauge!("kg_rca_accuracy_at_k", "k" => k.to_string()).set(hits / all);
         }
-        let named: Vec<f64> = self.places.iter().flatten().map(|p| f64::from(*p)).collect();
+        let named: Vec<f64> = self
+            .places
+            .iter()
+            .flatten()
+            .map(|p| f64::from(*p))
+            .collect();
         if !named.is_empty() {
-            metrics::gauge!("kg_rca_mean_average_rank").set(named.iter().sum::<f64>() / named.len() as f64);
+            metrics::gauge!("kg_rca_mean_average_rank")
+                .set(named.iter().sum::<f64>() / named.len() as f64);
         }
     }
 }
@@ -154,7 +165,8 @@ pub struct Misplaced<'a> {
 impl Misplaced<'_> {
     /// Counts them.
     pub fn emit(&self) {
-        metrics::counter!("kg_records_misplaced_total", "client_id" => self.tenant.to_string()).increment(self.records as u64);
+        metrics::counter!("kg_records_misplaced_total", "client_id" => self.tenant.to_string())
+            .increment(self.records as u64);
         tracing::debug!(client_id = %self.tenant, records = self.records, "records were sent on to their partition");
     }
 }
@@ -174,7 +186,9 @@ impl ServerAnswered {
     pub fn emit(&self) {
         metrics::gauge!(self.gauge).set(f64::from(u8::from(self.error.is_none())));
         match &self.error {
-            Some(error) if self.was_up => tracing::error!(gauge = self.gauge, error = %error, "a server does not answer"),
+            Some(error) if self.was_up => {
+                tracing::error!(gauge = self.gauge, error = %error, "a server does not answer")
+            }
             None if !self.was_up => tracing::info!(gauge = self.gauge, "a server answers again"),
             _ => {}
         }
@@ -293,7 +307,8 @@ pub struct Answered<'a> {
 impl Answered<'_> {
     /// Logs and counts it.
     pub fn emit(&self) {
-        metrics::histogram!("kg_http_request_duration_seconds", "route" => self.route.to_owned()).record(self.seconds);
+        metrics::histogram!("kg_http_request_duration_seconds", "route" => self.route.to_owned())
+            .record(self.seconds);
         metrics::counter!("kg_http_requests_total", "route" => self.route.to_owned(), "status" => self.status.to_string())
             .increment(1);
         tracing::debug!(

@@ -12,8 +12,8 @@ use kgrca_core::parse::mask;
 use kgrca_core::rca::Answer;
 use kgrca_core::storage::archive::{IncidentCopy, Part, RecordCopy};
 use kgrca_core::storage::{
-    Client, ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Saga, SagaState, Step, StepState, Stored, StreamId,
-    Tenant, partition_of,
+    Client, ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Saga, SagaState, Step,
+    StepState, Stored, StreamId, Tenant, partition_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,8 +24,8 @@ use crate::app::App;
 use crate::engine::cluster_of;
 use crate::process::now;
 
-/// How many resources or episodes are read and sent at once, how many incidents, each with hundreds of answers, and how many
-/// records.
+/// How many resources or episodes are read and sent at once, how many incidents, each with hundreds
+/// of answers, and how many records.
 const PAGE: usize = 1000;
 const INCIDENTS: usize = 10;
 const RECORDS: usize = 5000;
@@ -42,10 +42,16 @@ async fn send<T: Serialize>(rows: &[T], out: &Lines) -> Result<(), Error> {
     for some in rows.chunks(PAGE) {
         let mut text = Vec::new();
         for row in some {
-            serde_json::to_writer(&mut text, row).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+            serde_json::to_writer(&mut text, row)
+                .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
             text.push(b'\n');
         }
-        let left = |_| Error::new(ErrorKind::Unavailable, "whoever asked for the export has left");
+        let left = |_| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "whoever asked for the export has left",
+            )
+        };
         out.send(Ok(text.into())).await.map_err(left)?;
     }
     Ok(())
@@ -55,13 +61,28 @@ async fn send<T: Serialize>(rows: &[T], out: &Lines) -> Result<(), Error> {
 ///
 /// # Errors
 /// When a store does not answer, or the reader has left.
-pub async fn export(app: &App, tenant: &Tenant, client: &Client, part: Part, out: &Lines) -> Result<(), Error> {
+pub async fn export(
+    app: &App,
+    tenant: &Tenant,
+    client: &Client,
+    part: Part,
+    out: &Lines,
+) -> Result<(), Error> {
     let meta = &app.stores.meta;
     if let Some(of_graph) = part.of_graph() {
         let mut next = Some(String::new());
         while let Some(after) = next {
-            let page = app.stores.graph.page(tenant, of_graph, &after, PAGE).await?;
-            let Changes { resources, edges, episodes, .. } = &page.changes;
+            let page = app
+                .stores
+                .graph
+                .page(tenant, of_graph, &after, PAGE)
+                .await?;
+            let Changes {
+                resources,
+                edges,
+                episodes,
+                ..
+            } = &page.changes;
             send(resources, out).await?;
             send(edges, out).await?;
             send(episodes, out).await?;
@@ -79,7 +100,13 @@ pub async fn export(app: &App, tenant: &Tenant, client: &Client, part: Part, out
     if part == Part::Records {
         for partition in 0..client.partitions {
             for topic in Topic::INPUT {
-                records(app, (tenant, client.partitions), StreamId { topic, partition }, out).await?;
+                records(
+                    app,
+                    (tenant, client.partitions),
+                    StreamId { topic, partition },
+                    out,
+                )
+                .await?;
             }
         }
         return Ok(());
@@ -87,29 +114,50 @@ pub async fn export(app: &App, tenant: &Tenant, client: &Client, part: Part, out
     let mut after = 0;
     loop {
         let copies = meta.incident_copies(tenant, after, INCIDENTS).await?;
-        let Some(last) = copies.last() else { return Ok(()) };
+        let Some(last) = copies.last() else {
+            return Ok(());
+        };
         after = last.number;
         send(&copies, out).await?;
     }
 }
 
-/// Sends what a restart would read of a stream: of state the newest record of each object that lives, else the window. What
-/// belongs to another partition since the tenant got more lies there, too.
-async fn records(app: &App, (tenant, count): (&Tenant, u32), stream: StreamId, out: &Lines) -> Result<(), Error> {
+/// Sends what a restart would read of a stream: of state the newest record of each object that
+/// lives, else the window. What belongs to another partition since the tenant got more lies there,
+/// too.
+async fn records(
+    app: &App,
+    (tenant, count): (&Tenant, u32),
+    stream: StreamId,
+    out: &Lines,
+) -> Result<(), Error> {
     let log = &app.stores.log;
     let is_state = stream.topic.is_compacted();
     let mut living: BTreeMap<Box<[u8]>, Stored> = BTreeMap::new();
     let bound = now().plus(-KEPT);
-    let mut from = if is_state { 0 } else { log.since(tenant, stream, bound).await? };
+    let mut from = if is_state {
+        0
+    } else {
+        log.since(tenant, stream, bound).await?
+    };
     loop {
         let mut read = log.read(tenant, stream, from, RECORDS).await?;
         let Some(last) = read.last() else { break };
         from = last.offset + 1;
-        let is_here =
-            |s: &Stored| cluster_of(tenant, stream.topic, s).is_some_and(|c| partition_of(tenant, &c, count) == stream.partition);
+        let is_here = |s: &Stored| {
+            cluster_of(tenant, stream.topic, s)
+                .is_some_and(|c| partition_of(tenant, &c, count) == stream.partition)
+        };
         read.retain(is_here);
         if !is_state {
-            send(&read.iter().filter_map(|s| copy(stream.topic, s)).collect::<Vec<_>>(), out).await?;
+            send(
+                &read
+                    .iter()
+                    .filter_map(|s| copy(stream.topic, s))
+                    .collect::<Vec<_>>(),
+                out,
+            )
+            .await?;
             continue;
         }
         for stored in read {
@@ -120,7 +168,14 @@ async fn records(app: &App, (tenant, count): (&Tenant, u32), stream: StreamId, o
     let mut living: Vec<&Stored> = living.values().collect();
     living.sort_by_key(|s| s.offset);
     for some in living.chunks(PAGE) {
-        send(&some.iter().filter_map(|s| copy(stream.topic, s)).collect::<Vec<_>>(), out).await?;
+        send(
+            &some
+                .iter()
+                .filter_map(|s| copy(stream.topic, s))
+                .collect::<Vec<_>>(),
+            out,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -128,13 +183,22 @@ async fn records(app: &App, (tenant, count): (&Tenant, u32), stream: StreamId, o
 fn copy(topic: Topic, stored: &Stored) -> Option<RecordCopy> {
     let key = String::from_utf8_lossy(&stored.key).into_owned();
     let value = lasting(&stored.value)?;
-    Some(RecordCopy { topic: topic.as_str().to_owned(), key, received_at: stored.received_at, value })
+    Some(RecordCopy {
+        topic: topic.as_str().to_owned(),
+        key,
+        received_at: stored.received_at,
+        value,
+    })
 }
 
 /// A record without the name of its tenant; `None` of one that ends something, or ends a listing.
 fn lasting(value: &[u8]) -> Option<Box<RawValue>> {
-    let mut record: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(value).ok()?;
-    if record.get("op").is_some_and(|op| op == "DELETE" || op == "SYNC") {
+    let mut record: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(value).ok()?;
+    if record
+        .get("op")
+        .is_some_and(|op| op == "DELETE" || op == "SYNC")
+    {
         return None;
     }
     record.remove("client_id");
@@ -142,9 +206,17 @@ fn lasting(value: &[u8]) -> Option<Box<RawValue>> {
 }
 
 fn rows<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Error> {
-    let lines = body.split(|b| *b == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
+    let lines = body
+        .split(|b| *b == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.trim_ascii().is_empty());
     let row = |(i, line)| {
-        serde_json::from_slice(line).map_err(|e| Error::new(ErrorKind::Refused, format!("line {} of the body: {e}", i + 1)))
+        serde_json::from_slice(line).map_err(|e| {
+            Error::new(
+                ErrorKind::Refused,
+                format!("line {} of the body: {e}", i + 1),
+            )
+        })
     };
     lines.map(row).collect()
 }
@@ -154,26 +226,52 @@ fn rows<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Error> {
 /// # Errors
 /// When there is none, it takes none any more, or not yet.
 pub async fn unfinished(app: &App, saga: &Saga) -> Result<(Tenant, Client), Error> {
-    let takes = saga.state == SagaState::Running && saga.state_of(Step::Load) == Some(StepState::Pending);
-    let is_ready = saga.steps.iter().take_while(|s| s.step != Step::Load).all(|s| s.state == StepState::Done);
+    let takes =
+        saga.state == SagaState::Running && saga.state_of(Step::Load) == Some(StepState::Pending);
+    let is_ready = saga
+        .steps
+        .iter()
+        .take_while(|s| s.step != Step::Load)
+        .all(|s| s.state == StepState::Done);
     if !takes || !is_ready {
-        let why = if takes { "the tenant is not set up so far" } else { "it is no import that takes rows" };
+        let why = if takes {
+            "the tenant is not set up so far"
+        } else {
+            "it is no import that takes rows"
+        };
         return Err(
-            Error::new(ErrorKind::Conflict, format!("{}: {why}", saga.saga_id)).hint(format!("kgrca saga show {}", saga.saga_id))
+            Error::new(ErrorKind::Conflict, format!("{}: {why}", saga.saga_id))
+                .hint(format!("kgrca saga show {}", saga.saga_id)),
         );
     }
-    let missing = || Error::new(ErrorKind::Internal, format!("{}: its tenant is missing", saga.saga_id));
+    let missing = || {
+        Error::new(
+            ErrorKind::Internal,
+            format!("{}: its tenant is missing", saga.saga_id),
+        )
+    };
     let tenant = Tenant::parse(&saga.client_id).ok_or_else(missing)?;
-    let client = app.stores.meta.client(&saga.client_id).await?.ok_or_else(missing)?;
+    let client = app
+        .stores
+        .meta
+        .client(&saga.client_id)
+        .await?
+        .ok_or_else(missing)?;
     Ok((tenant, client))
 }
 
-/// Writes lines of a part into a tenant that is not served yet; the same lines again change nothing. Returns how many rows
-/// they were.
+/// Writes lines of a part into a tenant that is not served yet; the same lines again change
+/// nothing. Returns how many rows they were.
 ///
 /// # Errors
 /// When a line is no row of the part, or a store does not take it.
-pub(super) async fn import(app: &App, tenant: &Tenant, client: &Client, part: Part, body: &[u8]) -> Result<usize, Error> {
+pub(super) async fn import(
+    app: &App,
+    tenant: &Tenant,
+    client: &Client,
+    part: Part,
+    body: &[u8],
+) -> Result<usize, Error> {
     let mut changes = Changes::default();
     let count = match part {
         Part::Resources => {
@@ -192,7 +290,12 @@ pub(super) async fn import(app: &App, tenant: &Tenant, client: &Client, part: Pa
             let incidents: Vec<_> = rows(body)?;
             let count = incidents.len();
             // Nobody works on it yet: the first lease comes after this epoch.
-            let batch = GraphBatch { whole: true, copied: true, incidents, ..GraphBatch::default() };
+            let batch = GraphBatch {
+                whole: true,
+                copied: true,
+                incidents,
+                ..GraphBatch::default()
+            };
             app.stores.graph.write(tenant, batch).await?;
             return Ok(count);
         }
@@ -207,25 +310,43 @@ pub(super) async fn import(app: &App, tenant: &Tenant, client: &Client, part: Pa
             for row in &clusters {
                 // Whoever works on it would fail on what cannot be read.
                 let read = ClusterState::new(row.cluster.as_str()).restore(&row.state);
-                read.map_err(|e| Error::new(ErrorKind::Refused, format!("cluster {}: {e}", row.cluster)))?;
+                read.map_err(|e| {
+                    Error::new(ErrorKind::Refused, format!("cluster {}: {e}", row.cluster))
+                })?;
             }
             app.stores.meta.restore(tenant, &[], &clusters).await?;
             return Ok(clusters.len());
         }
         Part::Records => {
-            let entries = rows(body)?.into_iter().map(|copy| entry(tenant, client, copy)).collect::<Result<Vec<_>, _>>()?;
+            let entries = rows(body)?
+                .into_iter()
+                .map(|copy| entry(tenant, client, copy))
+                .collect::<Result<Vec<_>, _>>()?;
             let count = entries.len();
             app.stores.log.append(tenant, entries).await?;
             return Ok(count);
         }
     };
-    app.stores.graph.write(tenant, GraphBatch { whole: true, copied: true, changes, ..GraphBatch::default() }).await?;
+    app.stores
+        .graph
+        .write(
+            tenant,
+            GraphBatch {
+                whole: true,
+                copied: true,
+                changes,
+                ..GraphBatch::default()
+            },
+        )
+        .await?;
     Ok(count)
 }
 
 /// Refuses an incident that could not be shown.
 fn readable(copy: &IncidentCopy) -> Result<(), Error> {
-    let refused = |e: &dyn std::fmt::Display| Error::new(ErrorKind::Refused, format!("incident {}: {e}", copy.number));
+    let refused = |e: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Refused, format!("incident {}: {e}", copy.number))
+    };
     if !(1..LARGEST).contains(&copy.number) {
         return Err(refused(&"its number is not between 1 and 2^53"));
     }
@@ -238,18 +359,53 @@ fn readable(copy: &IncidentCopy) -> Result<(), Error> {
     Ok(())
 }
 
-/// Counts all that was loaded as worked off: who works on it then begins as after a restart, and nothing is charged for.
+/// Counts all that was loaded as worked off: who works on it then begins as after a restart, and
+/// nothing is charged for.
 pub(super) async fn settle(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
     let (meta, ends) = (&app.stores.meta, app.stores.log.ends(tenant).await?);
     for partition in 0..client.partitions {
         let until = now().plus(MINUTE);
-        let held = || Error::new(ErrorKind::Unavailable, format!("somebody works on partition {partition} of {tenant}"));
-        let epoch = meta.lease(tenant, partition, LOADER, until, now()).await?.ok_or_else(held)?;
+        let held = || {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("somebody works on partition {partition} of {tenant}"),
+            )
+        };
+        let epoch = meta
+            .lease(tenant, partition, LOADER, until, now())
+            .await?
+            .ok_or_else(held)?;
         // Not the epoch of this lease: rows that come again after a crash would be refused.
-        app.stores.graph.write(tenant, GraphBatch { partition, whole: true, ..GraphBatch::default() }).await?;
-        let of_partition = ends.iter().filter(|(stream, _)| stream.partition == partition);
-        let offsets = of_partition.map(|(stream, next)| Offset { stream: *stream, next: *next }).collect();
-        meta.commit(tenant, partition, Commit { epoch, offsets, ..Commit::default() }).await?;
+        app.stores
+            .graph
+            .write(
+                tenant,
+                GraphBatch {
+                    partition,
+                    whole: true,
+                    ..GraphBatch::default()
+                },
+            )
+            .await?;
+        let of_partition = ends
+            .iter()
+            .filter(|(stream, _)| stream.partition == partition);
+        let offsets = of_partition
+            .map(|(stream, next)| Offset {
+                stream: *stream,
+                next: *next,
+            })
+            .collect();
+        meta.commit(
+            tenant,
+            partition,
+            Commit {
+                epoch,
+                offsets,
+                ..Commit::default()
+            },
+        )
+        .await?;
         meta.release(tenant, partition, LOADER).await?;
     }
     Ok(())
@@ -257,14 +413,28 @@ pub(super) async fn settle(app: &App, tenant: &Tenant, client: &Client) -> Resul
 
 /// A record in the partition of its cluster here.
 fn entry(tenant: &Tenant, client: &Client, copy: RecordCopy) -> Result<Entry, Error> {
-    let refused = |why: &str| Error::new(ErrorKind::Refused, format!("record `{}`: {why}", copy.key));
-    let topic = Topic::parse(&copy.topic).filter(|t| Topic::INPUT.contains(t)).ok_or_else(|| refused("no topic of records"))?;
+    let refused =
+        |why: &str| Error::new(ErrorKind::Refused, format!("record `{}`: {why}", copy.key));
+    let topic = Topic::parse(&copy.topic)
+        .filter(|t| Topic::INPUT.contains(t))
+        .ok_or_else(|| refused("no topic of records"))?;
     let masked = mask::record(topic, copy.value.get().as_bytes());
     let (key, value): (Box<[u8]>, Box<[u8]>) = (copy.key.as_bytes().into(), masked.into());
-    let stored = Stored { offset: 0, key: key.clone(), value: value.clone(), received_at: copy.received_at };
-    let cluster = cluster_of(tenant, topic, &stored).ok_or_else(|| refused("it names no cluster"))?;
+    let stored = Stored {
+        offset: 0,
+        key: key.clone(),
+        value: value.clone(),
+        received_at: copy.received_at,
+    };
+    let cluster =
+        cluster_of(tenant, topic, &stored).ok_or_else(|| refused("it names no cluster"))?;
     let partition = partition_of(tenant, &cluster, client.partitions);
-    Ok(Entry { stream: StreamId { topic, partition }, key, value, received_at: copy.received_at })
+    Ok(Entry {
+        stream: StreamId { topic, partition },
+        key,
+        value,
+        received_at: copy.received_at,
+    })
 }
 
 #[cfg(test)]
@@ -280,12 +450,19 @@ mod tests {
         );
         assert_eq!(copy(r#"{"op":"DELETE","uid":"u"}"#), None);
         assert_eq!(copy(r#"{"op":"SYNC","kind":"Pod"}"#), None);
-        assert!(copy(r#"{"kind":"Pod","metadata":{"name":"web"}}"#).is_some(), "a plain object");
+        assert!(
+            copy(r#"{"kind":"Pod","metadata":{"name":"web"}}"#).is_some(),
+            "a plain object"
+        );
     }
 
     #[test]
     fn a_line_that_is_no_row_is_named() {
         let error = rows::<RecordCopy>(b"\n{\"topic\":1}\n").unwrap_err();
-        assert!(error.message.starts_with("line 2 of the body: "), "{}", error.message);
+        assert!(
+            error.message.starts_with("line 2 of the body: "),
+            "{}",
+            error.message
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Tenants come and go in sagas: every step is written down before it begins and after it ended, may be repeated, and has its
-//! way back.
+//! Tenants come and go in sagas: every step is written down before it begins and after it ended,
+//! may be repeated, and has its way back.
 
 mod archive;
 mod grow;
@@ -9,7 +9,10 @@ mod steps;
 
 use kgrca_core::model::time::DAY;
 use kgrca_core::storage::archive::Part;
-use kgrca_core::storage::{Client, ClientState, Error, ErrorKind, Saga, SagaKind, SagaState, SagaStep, Step, StepState, Tenant};
+use kgrca_core::storage::{
+    Client, ClientState, Error, ErrorKind, Saga, SagaKind, SagaState, SagaStep, Step, StepState,
+    Tenant,
+};
 
 pub use archive::{export, unfinished};
 pub use grow::{can_grow, grow};
@@ -23,11 +26,20 @@ use crate::process::{now, random};
 
 fn saga(kind: SagaKind, steps: &[Step], client: Client) -> Saga {
     Saga {
-        saga_id: format!("saga_{}", random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)),
+        saga_id: format!(
+            "saga_{}",
+            random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)
+        ),
         client_id: client.client_id.clone(),
         kind,
         state: SagaState::Running,
-        steps: steps.iter().map(|step| SagaStep { step: *step, state: StepState::Pending }).collect(),
+        steps: steps
+            .iter()
+            .map(|step| SagaStep {
+                step: *step,
+                state: StepState::Pending,
+            })
+            .collect(),
         error: None,
         request: None,
         client,
@@ -38,14 +50,38 @@ fn saga(kind: SagaKind, steps: &[Step], client: Client) -> Saga {
     }
 }
 
-/// Sets a tenant up. The same `request` goes on with what it began before; what is done already gets new secrets.
-pub async fn create(app: &App, client: Client, request: Option<String>) -> Result<(Saga, Secrets), Error> {
-    begin(app, Saga { request, ..saga(SagaKind::Create, &Saga::CREATE, client) }).await
+/// Sets a tenant up. The same `request` goes on with what it began before; what is done already
+/// gets new secrets.
+pub async fn create(
+    app: &App,
+    client: Client,
+    request: Option<String>,
+) -> Result<(Saga, Secrets), Error> {
+    begin(
+        app,
+        Saga {
+            request,
+            ..saga(SagaKind::Create, &Saga::CREATE, client)
+        },
+    )
+    .await
 }
 
 /// Sets a tenant up but for its key: first it is given what comes from another installation.
-pub async fn create_to_load(app: &App, client: Client, request: Option<String>) -> Result<Saga, Error> {
-    Ok(begin(app, Saga { request, ..saga(SagaKind::Create, &Saga::IMPORT, client) }).await?.0)
+pub async fn create_to_load(
+    app: &App,
+    client: Client,
+    request: Option<String>,
+) -> Result<Saga, Error> {
+    Ok(begin(
+        app,
+        Saga {
+            request,
+            ..saga(SagaKind::Create, &Saga::IMPORT, client)
+        },
+    )
+    .await?
+    .0)
 }
 
 async fn begin(app: &App, saga: Saga) -> Result<(Saga, Secrets), Error> {
@@ -95,8 +131,14 @@ pub async fn loaded(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> 
     Ok(done)
 }
 
-/// Loads rows of a part into a tenant that is not served yet. Returns how many, and how many records its log has by now.
-pub async fn load(app: &App, saga_id: &str, part: Part, body: &[u8]) -> Result<(usize, u64), Error> {
+/// Loads rows of a part into a tenant that is not served yet. Returns how many, and how many
+/// records its log has by now.
+pub async fn load(
+    app: &App,
+    saga_id: &str,
+    part: Part,
+    body: &[u8],
+) -> Result<(usize, u64), Error> {
     let held = held(app, saga_id).await?;
     let (tenant, client) = archive::unfinished(app, &held.saga).await?;
     let rows = archive::import(app, &tenant, &client, part, body).await?;
@@ -109,8 +151,8 @@ pub async fn resume(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> 
     go_on_with(app, saga_id, false).await
 }
 
-/// Goes on with a saga. `again` says that the same request came again: a creation that is done gives new secrets then, since
-/// nobody keeps those it gave before.
+/// Goes on with a saga. `again` says that the same request came again: a creation that is done
+/// gives new secrets then, since nobody keeps those it gave before.
 async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secrets), Error> {
     let mut held = held(app, saga_id).await?;
     let saga = &mut held.saga;
@@ -130,28 +172,52 @@ async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secr
         }
         saga.state = SagaState::Running;
         // Secrets are not kept: the steps that make them are done again.
-        for step in saga.steps.iter_mut().filter(|s| matches!(s.step, Step::User | Step::Key) || s.state == StepState::Undone) {
+        for step in saga
+            .steps
+            .iter_mut()
+            .filter(|s| matches!(s.step, Step::User | Step::Key) || s.state == StepState::Undone)
+        {
             step.state = StepState::Pending;
         }
     }
     run(held).await
 }
 
-/// Begins to take a tenant down: at once it is not served any more, after `grace_days` nothing is left but what it owes.
+/// Begins to take a tenant down: at once it is not served any more, after `grace_days` nothing is
+/// left but what it owes.
 pub async fn delete(app: &App, mut client: Client, grace_days: u32) -> Result<Saga, Error> {
-    let open: Vec<Saga> = app.stores.meta.sagas(Some(&client.client_id)).await?.into_iter().filter(|s| !s.is_over()).collect();
+    let open: Vec<Saga> = app
+        .stores
+        .meta
+        .sagas(Some(&client.client_id))
+        .await?
+        .into_iter()
+        .filter(|s| !s.is_over())
+        .collect();
     if let Some(other) = open.iter().find(|s| s.kind != SagaKind::Delete) {
-        let what = if other.kind == SagaKind::Move { "its graph is being moved" } else { "it is still being set up" };
-        return Err(Error::new(ErrorKind::Conflict, format!("{}: {what}", client.client_id))
-            .hint(format!("kgrca saga show {id}; kgrca saga compensate {id} takes it back", id = other.saga_id)));
+        let what = if other.kind == SagaKind::Move {
+            "its graph is being moved"
+        } else {
+            "it is still being set up"
+        };
+        return Err(
+            Error::new(ErrorKind::Conflict, format!("{}: {what}", client.client_id)).hint(format!(
+                "kgrca saga show {id}; kgrca saga compensate {id} takes it back",
+                id = other.saga_id
+            )),
+        );
     }
     let wait_until = Some(now().plus(i64::from(grace_days) * DAY));
     client.deleted_at = Some(client.deleted_at.unwrap_or_else(now));
     let mut held = if let Some(known) = open.first() {
         held(app, &known.saga_id).await?
     } else {
-        // With its time of grace from the first: whoever looks after sagas would go on at once without it.
-        let saga = Saga { wait_until, ..saga(SagaKind::Delete, &Saga::DELETE, client) };
+        // With its time of grace from the first: whoever looks after sagas would go on at once
+        // without it.
+        let saga = Saga {
+            wait_until,
+            ..saga(SagaKind::Delete, &Saga::DELETE, client)
+        };
         noted(app, &saga).await?;
         held(app, &saga.saga_id).await?
     };
@@ -159,23 +225,35 @@ pub async fn delete(app: &App, mut client: Client, grace_days: u32) -> Result<Sa
     Ok(run(held).await?.0)
 }
 
-/// Lets what a plan says hold in the log: retention, and how fast the tenant's user sends. Its rights, too: a growth that died
-/// took them.
+/// Lets what a plan says hold in the log: retention, and how fast the tenant's user sends. Its
+/// rights, too: a growth that died took them.
 pub async fn apply_plan(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
     steps::put_topics(app, tenant, client).await?;
     match &app.stores.kafka {
         Some(kafka) => {
             kafka.admin().put_acls(tenant).await?;
-            kafka.admin().put_rate(tenant, steps::byte_rate(client)).await
+            kafka
+                .admin()
+                .put_rate(tenant, steps::byte_rate(client))
+                .await
         }
         None => Ok(()),
     }
 }
 
 /// How what the log keeps for a tenant differs from what its plan says.
-pub async fn differences(app: &App, tenant: &Tenant, client: &Client) -> Result<Vec<String>, Error> {
+pub async fn differences(
+    app: &App,
+    tenant: &Tenant,
+    client: &Client,
+) -> Result<Vec<String>, Error> {
     match &app.stores.kafka {
-        Some(kafka) => kafka.admin().differences(tenant, client.partitions, steps::retention_days(client)).await,
+        Some(kafka) => {
+            kafka
+                .admin()
+                .differences(tenant, client.partitions, steps::retention_days(client))
+                .await
+        }
         None => Ok(Vec::new()),
     }
 }
@@ -183,11 +261,25 @@ pub async fn differences(app: &App, tenant: &Tenant, client: &Client) -> Result<
 /// Serves a tenant again that is within its time of grace.
 pub async fn stay(app: &App, client: &mut Client) -> Result<(), Error> {
     let open = |s: &Saga| s.kind == SagaKind::Delete && !s.is_over();
-    for saga in app.stores.meta.sagas(Some(&client.client_id)).await?.into_iter().filter(open) {
+    for saga in app
+        .stores
+        .meta
+        .sagas(Some(&client.client_id))
+        .await?
+        .into_iter()
+        .filter(open)
+    {
         let mut held = held(app, &saga.saga_id).await?;
-        let waits = held.saga.steps.iter().any(|s| s.step == Step::Wait && s.state == StepState::Pending);
+        let waits = held
+            .saga
+            .steps
+            .iter()
+            .any(|s| s.step == Step::Wait && s.state == StepState::Pending);
         if !waits || held.saga.is_over() {
-            return Err(Error::new(ErrorKind::Conflict, format!("{} is being removed", client.client_id)));
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("{} is being removed", client.client_id),
+            ));
         }
         held.saga.state = SagaState::Compensated;
         written(app, &mut held.saga).await?;
@@ -202,14 +294,22 @@ pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
     let mut held = held(app, saga_id).await?;
     let saga = &mut held.saga;
     // From then on workers write to the new server.
-    let is_late = saga.state_of(Step::Switch).is_some_and(|s| s != StepState::Pending);
+    let is_late = saga
+        .state_of(Step::Switch)
+        .is_some_and(|s| s != StepState::Pending);
     if saga.kind == SagaKind::Delete || saga.state == SagaState::Done || is_late {
         let hint = match saga.kind {
             SagaKind::Create => "`kgrca tenant delete` removes a tenant that is set up",
             SagaKind::Delete => "`kgrca tenant resume` keeps a tenant that is leaving",
-            SagaKind::Move => "it goes on to the new server by itself; `kgrca tenant move` moves it again",
+            SagaKind::Move => {
+                "it goes on to the new server by itself; `kgrca tenant move` moves it again"
+            }
         };
-        return Err(Error::new(ErrorKind::Conflict, format!("{saga_id} cannot be taken back")).hint(hint));
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("{saga_id} cannot be taken back"),
+        )
+        .hint(hint));
     }
     if !saga.is_over() {
         saga.state = SagaState::Compensating;
@@ -219,13 +319,25 @@ pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
     Ok(held.saga.clone())
 }
 
-/// Goes on with what goes by itself: deletions whose time came, moves, and compensations that stopped.
+/// Goes on with what goes by itself: deletions whose time came, moves, and compensations that
+/// stopped.
 pub async fn go_on(app: &App) -> Result<(), Error> {
-    for saga in app.stores.meta.sagas(None).await?.into_iter().filter(|s| !s.is_over()) {
+    for saga in app
+        .stores
+        .meta
+        .sagas(None)
+        .await?
+        .into_iter()
+        .filter(|s| !s.is_over())
+    {
         let due = saga.wait_until.is_none_or(|t| t <= now());
         let done = match (saga.kind, saga.state) {
-            (SagaKind::Delete | SagaKind::Move, SagaState::Running) if due => resume(app, &saga.saga_id).await.map(|_| ()),
-            (SagaKind::Create | SagaKind::Move, SagaState::Compensating) => compensate(app, &saga.saga_id).await.map(|_| ()),
+            (SagaKind::Delete | SagaKind::Move, SagaState::Running) if due => {
+                resume(app, &saga.saga_id).await.map(|_| ())
+            }
+            (SagaKind::Create | SagaKind::Move, SagaState::Compensating) => {
+                compensate(app, &saga.saga_id).await.map(|_| ())
+            }
             _ => Ok(()),
         };
         match done {

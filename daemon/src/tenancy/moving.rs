@@ -1,5 +1,6 @@
-//! A tenant's graph goes to another server while the tenant is served: until the copy is whole, what its workers would write
-//! waits in the log, and questions are answered by the server of before.
+//! A tenant's graph goes to another server while the tenant is served: until the copy is whole,
+//! what its workers would write waits in the log, and questions are answered by the server of
+//! before.
 
 use kgrca_core::storage::{Client, Error, ErrorKind, GraphMove, Saga, SagaKind, Step, Tenant};
 
@@ -9,32 +10,70 @@ use crate::app::App;
 use crate::storage::neo4j::Neo4jGraph;
 
 fn servers(app: &App) -> Result<&Neo4jGraph, Error> {
-    let only = || Error::new(ErrorKind::Conflict, "graphs move between servers of Neo4j; this daemon keeps them in files");
+    let only = || {
+        Error::new(
+            ErrorKind::Conflict,
+            "graphs move between servers of Neo4j; this daemon keeps them in files",
+        )
+    };
     app.stores.neo4j.as_deref().ok_or_else(only)
 }
 
 /// Writes down that a tenant's graph is to move; whoever looks after sagas does it.
-pub async fn move_graph(app: &App, tenant: &Tenant, client: Client, to: &str) -> Result<Saga, Error> {
+pub async fn move_graph(
+    app: &App,
+    tenant: &Tenant,
+    client: Client,
+    to: &str,
+) -> Result<Saga, Error> {
     let servers = servers(app)?;
-    let open = app.stores.meta.sagas(Some(tenant.as_str())).await?.into_iter().find(|s| !s.is_over());
+    let open = app
+        .stores
+        .meta
+        .sagas(Some(tenant.as_str()))
+        .await?
+        .into_iter()
+        .find(|s| !s.is_over());
     if let Some(open) = open {
-        return Err(Error::new(ErrorKind::Conflict, format!("{} of {tenant} is not over", open.saga_id))
-            .hint(format!("kgrca saga show {}", open.saga_id)));
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("{} of {tenant} is not over", open.saga_id),
+        )
+        .hint(format!("kgrca saga show {}", open.saga_id)));
     }
     let from = app.stores.meta.graph_place(tenant).await?;
-    let from = from.ok_or_else(|| Error::new(ErrorKind::Conflict, format!("{tenant} has no graph on a server")))?;
+    let from = from.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Conflict,
+            format!("{tenant} has no graph on a server"),
+        )
+    })?;
     if from == to {
-        return Err(Error::new(ErrorKind::Conflict, format!("the graph of {tenant} is on {to} already")));
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("the graph of {tenant} is on {to} already"),
+        ));
     }
     servers.is_free(to).await?;
-    let graph = Some(GraphMove { from, to: to.to_owned() });
-    let saga = Saga { graph, ..saga(SagaKind::Move, &Saga::MOVE, client) };
+    let graph = Some(GraphMove {
+        from,
+        to: to.to_owned(),
+    });
+    let saga = Saga {
+        graph,
+        ..saga(SagaKind::Move, &Saga::MOVE, client)
+    };
     noted(app, &saga).await?;
     Ok(saga)
 }
 
 fn way(saga: &Saga) -> Result<&GraphMove, Error> {
-    saga.graph.as_ref().ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{} moves nowhere", saga.saga_id)))
+    saga.graph.as_ref().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("{} moves nowhere", saga.saga_id),
+        )
+    })
 }
 
 /// Does a step of a move.

@@ -1,4 +1,5 @@
-//! How a saga is worked on: by one daemon at a time, step by step, each written down before it begins and after it ended.
+//! How a saga is worked on: by one daemon at a time, step by step, each written down before it
+//! begins and after it ended.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -10,13 +11,15 @@ use super::steps::{self, Secrets};
 use crate::app::App;
 use crate::process::now;
 
-/// How long a daemon has a saga for itself, in microseconds, unless it claims it again: a tenant whose graph moves waits so
-/// long when the mover dies. The same daemon goes on at once after it was started again.
+/// How long a daemon has a saga for itself, in microseconds, unless it claims it again: a tenant
+/// whose graph moves waits so long when the mover dies. The same daemon goes on at once after it
+/// was started again.
 const CLAIM: i64 = 30 * SECOND;
 /// How often a step that failed for a moment is tried.
 const TRIES: u32 = 3;
 
-/// A saga that this daemon works on, and nobody else: held in this process by a set, against others by a claim.
+/// A saga that this daemon works on, and nobody else: held in this process by a set, against others
+/// by a claim.
 pub(super) struct Held<'a> {
     pub app: &'a App,
     pub saga: Saga,
@@ -24,13 +27,22 @@ pub(super) struct Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.app.sagas.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.saga.saga_id);
+        self.app
+            .sagas
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.saga.saga_id);
     }
 }
 
 /// Takes a saga for this daemon alone, as it stands now.
 pub(super) async fn held<'a>(app: &'a App, saga_id: &str) -> Result<Held<'a>, Error> {
-    if !app.sagas.lock().unwrap_or_else(PoisonError::into_inner).insert(saga_id.to_owned()) {
+    if !app
+        .sagas
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(saga_id.to_owned())
+    {
         return Err(busy(saga_id));
     }
     let taken = async {
@@ -41,14 +53,18 @@ pub(super) async fn held<'a>(app: &'a App, saga_id: &str) -> Result<Held<'a>, Er
     match taken.await {
         Ok(saga) => Ok(Held { app, saga }),
         Err(e) => {
-            app.sagas.lock().unwrap_or_else(PoisonError::into_inner).remove(saga_id);
+            app.sagas
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(saga_id);
             Err(e)
         }
     }
 }
 
 fn busy(saga_id: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("somebody works on {saga_id}")).hint("look again in a moment: kgrca saga list")
+    Error::new(ErrorKind::Conflict, format!("somebody works on {saga_id}"))
+        .hint("look again in a moment: kgrca saga list")
 }
 
 /// Writes a new saga down; nobody works on it yet.
@@ -58,7 +74,8 @@ pub(super) async fn noted(app: &App, saga: &Saga) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes down how far a saga is, as long as it is ours: who slept too long finds it with somebody else, and leaves it alone.
+/// Writes down how far a saga is, as long as it is ours: who slept too long finds it with somebody
+/// else, and leaves it alone.
 pub(super) async fn written(app: &App, saga: &mut Saga) -> Result<(), Error> {
     claimed(app, &saga.saga_id).await?;
     saga.updated_at = now();
@@ -68,10 +85,12 @@ pub(super) async fn written(app: &App, saga: &mut Saga) -> Result<(), Error> {
 }
 
 pub(super) fn tenant(saga: &Saga) -> Result<Tenant, Error> {
-    Tenant::parse(&saga.client_id).ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{}: no tenant", saga.saga_id)))
+    Tenant::parse(&saga.client_id)
+        .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{}: no tenant", saga.saga_id)))
 }
 
-/// Does the steps that are not done, up to one that waits. When one cannot be done, what can be taken back is.
+/// Does the steps that are not done, up to one that waits. When one cannot be done, what can be
+/// taken back is.
 pub(super) async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
     let app = held.app;
     let saga = &mut held.saga;
@@ -99,8 +118,14 @@ pub(super) async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
     Ok((saga.clone(), secrets))
 }
 
-/// Does a step, several times when it fails for a moment. Fails itself when the saga is somebody else's by now.
-async fn tried(app: &App, saga: &Saga, step: Step, secrets: &mut Secrets) -> Result<Result<(), Error>, Error> {
+/// Does a step, several times when it fails for a moment. Fails itself when the saga is somebody
+/// else's by now.
+async fn tried(
+    app: &App,
+    saga: &Saga,
+    step: Step,
+    secrets: &mut Secrets,
+) -> Result<Result<(), Error>, Error> {
     let tenant = tenant(saga)?;
     let mut tries = 1;
     loop {
@@ -117,7 +142,11 @@ async fn tried(app: &App, saga: &Saga, step: Step, secrets: &mut Secrets) -> Res
 
 /// Claims a saga, also one that is ours already.
 async fn claimed(app: &App, saga_id: &str) -> Result<(), Error> {
-    let is_ours = app.stores.meta.claim_saga(saga_id, app.engine.owner(), now().plus(CLAIM), now()).await?;
+    let is_ours = app
+        .stores
+        .meta
+        .claim_saga(saga_id, app.engine.owner(), now().plus(CLAIM), now())
+        .await?;
     if is_ours { Ok(()) } else { Err(busy(saga_id)) }
 }
 
@@ -134,7 +163,8 @@ async fn keep_claim(app: &App, saga_id: &str) -> Error {
     }
 }
 
-/// Writes down why a step failed, and takes back what can be taken back. Returns what the caller is told.
+/// Writes down why a step failed, and takes back what can be taken back. Returns what the caller is
+/// told.
 async fn failed(app: &App, saga: &mut Saga, step: Step, error: Error) -> Result<Error, Error> {
     saga.error = Some(format!("{step:?}: {error}"));
     // Whether the switch took place is not known, unless somebody else is there: it is done again.
@@ -147,12 +177,25 @@ async fn failed(app: &App, saga: &mut Saga, step: Step, error: Error) -> Result<
     written(app, saga).await?;
     let taken_back = match undo(app, saga).await {
         Ok(()) => "what was done was taken back".to_owned(),
-        Err(e) => format!("taking back goes on by itself ({e}); `kgrca saga show {}` tells", saga.saga_id),
+        Err(e) => format!(
+            "taking back goes on by itself ({e}); `kgrca saga show {}` tells",
+            saga.saga_id
+        ),
     };
-    let hint = error.hint.map_or(taken_back.clone(), |hint| format!("{hint}; {taken_back}"));
-    let what = if saga.kind == SagaKind::Move { "the graph was not moved" } else { "the tenant was not set up" };
+    let hint = error
+        .hint
+        .map_or(taken_back.clone(), |hint| format!("{hint}; {taken_back}"));
+    let what = if saga.kind == SagaKind::Move {
+        "the graph was not moved"
+    } else {
+        "the tenant was not set up"
+    };
     // That there is no room does not pass by itself.
-    let kind = if error.kind == ErrorKind::Full { ErrorKind::Conflict } else { error.kind };
+    let kind = if error.kind == ErrorKind::Full {
+        ErrorKind::Conflict
+    } else {
+        error.kind
+    };
     Ok(Error::new(kind, format!("{what}: {}", error.message)).hint(hint))
 }
 

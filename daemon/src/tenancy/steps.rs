@@ -2,7 +2,9 @@
 
 use kgrca_core::billing;
 use kgrca_core::model::time::MINUTE;
-use kgrca_core::storage::{Client, ClientState, Error, ErrorKind, Role, Saga, SagaKind, Step, Tenant};
+use kgrca_core::storage::{
+    Client, ClientState, Error, ErrorKind, Role, Saga, SagaKind, Step, Tenant,
+};
 
 use super::moving;
 use crate::app::App;
@@ -29,7 +31,11 @@ pub struct Secrets {
 /// Bytes a second that a plan's user may send: a whole day's events within ten minutes.
 pub(super) fn byte_rate(client: &Client) -> f64 {
     let events = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
-    events.map_or(UNLIMITED_RATE, |n| (n as f64 * EVENT_BYTES / 600.0).clamp(LEAST_RATE, UNLIMITED_RATE).round())
+    events.map_or(UNLIMITED_RATE, |n| {
+        (n as f64 * EVENT_BYTES / 600.0)
+            .clamp(LEAST_RATE, UNLIMITED_RATE)
+            .round()
+    })
 }
 
 pub(super) fn retention_days(client: &Client) -> u32 {
@@ -39,22 +45,46 @@ pub(super) fn retention_days(client: &Client) -> u32 {
 /// Makes or changes the tenant's topics as its plan says.
 pub(super) async fn put_topics(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
     match &app.stores.kafka {
-        Some(kafka) => kafka.admin().put_topics(tenant, client.partitions, retention_days(client)).await,
+        Some(kafka) => {
+            kafka
+                .admin()
+                .put_topics(tenant, client.partitions, retention_days(client))
+                .await
+        }
         None => Ok(()),
     }
 }
 
 /// Does a step.
-pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step, secrets: &mut Secrets) -> Result<(), Error> {
+pub(super) async fn act(
+    app: &App,
+    saga: &Saga,
+    tenant: &Tenant,
+    step: Step,
+    secrets: &mut Secrets,
+) -> Result<(), Error> {
     let (stores, client, creates) = (&app.stores, &saga.client, saga.kind == SagaKind::Create);
     match step {
-        Step::Row => stores.meta.put_client(&Client { state: ClientState::Joining, ..client.clone() }).await,
+        Step::Row => {
+            stores
+                .meta
+                .put_client(&Client {
+                    state: ClientState::Joining,
+                    ..client.clone()
+                })
+                .await
+        }
         Step::Graph if creates => stores.graph.create(tenant).await,
         Step::Topics if creates => put_topics(app, tenant, client).await,
         Step::User if creates => {
-            let Some(kafka) = &stores.kafka else { return Ok(()) };
+            let Some(kafka) = &stores.kafka else {
+                return Ok(());
+            };
             let password = random(auth::BASE62, 32);
-            kafka.admin().put_user(tenant, &password, byte_rate(client)).await?;
+            kafka
+                .admin()
+                .put_user(tenant, &password, byte_rate(client))
+                .await?;
             secrets.kafka_password = Some(password);
             Ok(())
         }
@@ -62,10 +92,18 @@ pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step, sec
             Some(kafka) => kafka.admin().put_acls(tenant).await,
             None => Ok(()),
         },
-        Step::Subscription => stores.meta.subscribe(tenant, &client.plan, client.created_at).await,
+        Step::Subscription => {
+            stores
+                .meta
+                .subscribe(tenant, &client.plan, client.created_at)
+                .await
+        }
         Step::Key => first_key(app, tenant, client, secrets).await,
         Step::Stop => {
-            let leaving = Client { state: ClientState::Leaving, ..client.clone() };
+            let leaving = Client {
+                state: ClientState::Leaving,
+                ..client.clone()
+            };
             stores.meta.put_client(&leaving).await?;
             app.keys.clear();
             app.engine.unload(tenant).await;
@@ -74,25 +112,52 @@ pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step, sec
         Step::Wait => nobody_works(app, tenant, client).await,
         Step::Rows => {
             stores.meta.forget_client(tenant, false).await?;
-            stores.meta.put_client(&Client { state: ClientState::Deleted, ..client.clone() }).await
+            stores
+                .meta
+                .put_client(&Client {
+                    state: ClientState::Deleted,
+                    ..client.clone()
+                })
+                .await
         }
         Step::Graph | Step::Topics | Step::User | Step::Acls => undo(app, saga, tenant, step).await,
-        Step::Hold | Step::Copy | Step::Switch | Step::Clear => moving::act(app, saga, tenant, step).await,
+        Step::Hold | Step::Copy | Step::Switch | Step::Clear => {
+            moving::act(app, saga, tenant, step).await
+        }
         // Whoever loads says when it is done.
         Step::Load => Ok(()),
     }
 }
 
-async fn first_key(app: &App, tenant: &Tenant, client: &Client, secrets: &mut Secrets) -> Result<(), Error> {
+async fn first_key(
+    app: &App,
+    tenant: &Tenant,
+    client: &Client,
+    secrets: &mut Secrets,
+) -> Result<(), Error> {
     let meta = &app.stores.meta;
-    for old in meta.keys(Some(tenant.as_str())).await?.iter().filter(|k| k.name == FIRST && k.revoked_at.is_none()) {
-        meta.revoke_key(Some(tenant.as_str()), &old.key_id, now()).await?;
+    for old in meta
+        .keys(Some(tenant.as_str()))
+        .await?
+        .iter()
+        .filter(|k| k.name == FIRST && k.revoked_at.is_none())
+    {
+        meta.revoke_key(Some(tenant.as_str()), &old.key_id, now())
+            .await?;
     }
     let new = auth::new_key(Some(tenant), FIRST, Role::Admin.scopes());
     meta.put_key(&new.key, &new.hash).await?;
     // One that is set up already stays as it is by now.
-    if meta.client(tenant.as_str()).await?.is_none_or(|c| c.state == ClientState::Joining) {
-        meta.put_client(&Client { state: ClientState::Active, ..client.clone() }).await?;
+    if meta
+        .client(tenant.as_str())
+        .await?
+        .is_none_or(|c| c.state == ClientState::Joining)
+    {
+        meta.put_client(&Client {
+            state: ClientState::Active,
+            ..client.clone()
+        })
+        .await?;
     }
     app.keys.clear();
     secrets.api_key = Some(new.secret);
@@ -102,10 +167,15 @@ async fn first_key(app: &App, tenant: &Tenant, client: &Client, secrets: &mut Se
 /// Waits for the workers of other daemons by taking their leases.
 async fn nobody_works(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
     for partition in 0..client.partitions {
-        let lease = app.stores.meta.lease(tenant, partition, "saga", now().plus(5 * MINUTE), now()).await?;
+        let lease = app
+            .stores
+            .meta
+            .lease(tenant, partition, "saga", now().plus(5 * MINUTE), now())
+            .await?;
         if lease.is_none() {
             let message = format!("a worker still has partition {partition} of {tenant}");
-            return Err(Error::new(ErrorKind::Unavailable, message).hint("it leaves within seconds; this goes on by itself"));
+            return Err(Error::new(ErrorKind::Unavailable, message)
+                .hint("it leaves within seconds; this goes on by itself"));
         }
     }
     Ok(())
@@ -120,7 +190,9 @@ pub(super) async fn undo(app: &App, saga: &Saga, tenant: &Tenant, step: Step) ->
         Step::Graph => stores.graph.remove(tenant).await,
         Step::Topics => {
             app.engine.unload(tenant).await;
-            app.engine.forget(tenant).map_err(|e| Error::io(&"snapshots", &e))?;
+            app.engine
+                .forget(tenant)
+                .map_err(|e| Error::io(&"snapshots", &e))?;
             stores.log.remove(tenant).await
         }
         Step::User => match kafka {
@@ -131,8 +203,12 @@ pub(super) async fn undo(app: &App, saga: &Saga, tenant: &Tenant, step: Step) ->
             Some(kafka) => kafka.remove_acls(tenant).await,
             None => Ok(()),
         },
-        Step::Hold | Step::Copy | Step::Switch | Step::Clear => moving::undo(app, saga, tenant, step).await,
+        Step::Hold | Step::Copy | Step::Switch | Step::Clear => {
+            moving::undo(app, saga, tenant, step).await
+        }
         // They go with the row, the graph and the topics.
-        Step::Load | Step::Subscription | Step::Key | Step::Stop | Step::Wait | Step::Rows => Ok(()),
+        Step::Load | Step::Subscription | Step::Key | Step::Stop | Step::Wait | Step::Rows => {
+            Ok(())
+        }
     }
 }

@@ -63,7 +63,9 @@ pub enum Owner {
 
 /// Whose an object is, by its labels and annotations.
 pub fn owner(object: &DynamicObject) -> Owner {
-    let of = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| map.as_ref()?.get(key).cloned();
+    let of = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| {
+        map.as_ref()?.get(key).cloned()
+    };
     if let Some(release) = of(&object.metadata.annotations, "meta.helm.sh/release-name") {
         return Owner::Helm(release);
     }
@@ -102,25 +104,53 @@ impl Cluster {
     /// The cluster of a context.
     pub fn of(target: &Target) -> Result<Self> {
         let hint = "--kubeconfig names the file, --kube-context the context; `kubectl config get-contexts` lists them";
-        let unusable = |e: &dyn std::error::Error| CliError::usage("no cluster to work on").cause(with_causes(e)).hint(hint);
+        let unusable = |e: &dyn std::error::Error| {
+            CliError::usage("no cluster to work on")
+                .cause(with_causes(e))
+                .hint(hint)
+        };
         let file = match &target.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
             None => Kubeconfig::read(),
         };
         let file = file.map_err(|e| unusable(&e))?;
-        let context = target.kube_context.clone().or_else(|| file.current_context.clone()).unwrap_or_default();
-        let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut config = runtime.block_on(kube::Config::from_custom_kubeconfig(file, &options)).map_err(|e| unusable(&e))?;
+        let context = target
+            .kube_context
+            .clone()
+            .or_else(|| file.current_context.clone())
+            .unwrap_or_default();
+        let options = KubeConfigOptions {
+            context: Some(context.clone()),
+            ..KubeConfigOptions::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let mut config = runtime
+            .block_on(kube::Config::from_custom_kubeconfig(file, &options))
+            .map_err(|e| unusable(&e))?;
         config.connect_timeout = Some(Duration::from_secs(5));
         config.read_timeout = Some(PATIENCE);
         let address = config.cluster_url.to_string();
-        let client = runtime.block_on(async { kube::Client::try_from(config) }).map_err(|e| unusable(&e))?;
-        Ok(Self { client, runtime, context, address })
+        let client = runtime
+            .block_on(async { kube::Client::try_from(config) })
+            .map_err(|e| unusable(&e))?;
+        Ok(Self {
+            client,
+            runtime,
+            context,
+            address,
+        })
     }
 
     fn api(&self, object: &Value) -> Result<(Api<DynamicObject>, String)> {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |pointer: &str| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let (group, version) = match text("/apiVersion").split_once('/') {
             Some((group, version)) => (group.to_owned(), version.to_owned()),
             None => (String::new(), text("/apiVersion")),
@@ -131,7 +161,10 @@ impl Cluster {
             plural(&kind).ok_or_else(|| CliError::failed(format!("{kind} is no kind of ours")))?,
         );
         let client = self.client.clone();
-        let api = match object.pointer("/metadata/namespace").and_then(Value::as_str) {
+        let api = match object
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str)
+        {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
             None => Api::all_with(client, &resource),
         };
@@ -141,23 +174,42 @@ impl Cluster {
     /// An object of the same kind and name, if it is there.
     pub fn get(&self, object: &Value) -> Result<Option<DynamicObject>> {
         let (api, name) = self.api(object)?;
-        self.runtime.block_on(api.get_opt(&name)).map_err(|e| self.failed(object, "look at", &e))
+        self.runtime
+            .block_on(api.get_opt(&name))
+            .map_err(|e| self.failed(object, "look at", &e))
     }
 
     /// Objects of a namespace that belong neither to the agent nor to every namespace.
     pub fn others(&self, namespace: &str) -> Result<Vec<String>> {
         let mut all = Vec::new();
         for (group, version, kind, plural) in KINDS {
-            let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+            let resource = ApiResource::from_gvk_with_plural(
+                &GroupVersionKind::gvk(group, version, kind),
+                plural,
+            );
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.client.clone(), namespace, &resource);
             let listed = self.runtime.block_on(api.list(&ListParams::default()));
-            let listed =
-                listed.map_err(|e| CliError::failed(format!("cannot list {plural} of {namespace}")).cause(with_causes(&e)))?;
+            let listed = listed.map_err(|e| {
+                CliError::failed(format!("cannot list {plural} of {namespace}"))
+                    .cause(with_causes(&e))
+            })?;
             let is_agents = |o: &DynamicObject| {
-                o.metadata.labels.as_ref().is_some_and(|l| l.get("app.kubernetes.io/part-of").is_some_and(|p| p == "kgrca"))
+                o.metadata.labels.as_ref().is_some_and(|l| {
+                    l.get("app.kubernetes.io/part-of")
+                        .is_some_and(|p| p == "kgrca")
+                })
             };
-            let names = listed.items.iter().filter(|o| !is_agents(o)).filter_map(|o| o.metadata.name.clone());
-            all.extend(names.filter(|n| n != "kube-root-ca.crt").map(|n| format!("{}/{n}", kind.to_lowercase())));
+            let names = listed
+                .items
+                .iter()
+                .filter(|o| !is_agents(o))
+                .filter_map(|o| o.metadata.name.clone());
+            all.extend(
+                names
+                    .filter(|n| n != "kube-root-ca.crt")
+                    .map(|n| format!("{}/{n}", kind.to_lowercase())),
+            );
         }
         Ok(all)
     }
@@ -166,10 +218,18 @@ impl Cluster {
     pub fn apply(&self, object: &Value, dry_run: bool) -> Result<Applied> {
         let before = self.get(object)?;
         let (api, name) = self.api(object)?;
-        let params = PatchParams { dry_run, ..PatchParams::apply(MANAGER) };
-        let after = match self.runtime.block_on(api.patch(&name, &params, &Patch::Apply(object))) {
+        let params = PatchParams {
+            dry_run,
+            ..PatchParams::apply(MANAGER)
+        };
+        let after = match self
+            .runtime
+            .block_on(api.patch(&name, &params, &Patch::Apply(object)))
+        {
             // A namespace that would be made is not there yet.
-            Err(kube::Error::Api(status)) if dry_run && status.code == 404 => return Ok(Applied::Created),
+            Err(kube::Error::Api(status)) if dry_run && status.code == 404 => {
+                return Ok(Applied::Created);
+            }
             after => after.map_err(|e| self.failed(object, "apply", &e))?,
         };
         Ok(match before {
@@ -182,7 +242,10 @@ impl Cluster {
     /// Removes an object. Returns whether it was there.
     pub fn delete(&self, object: &Value) -> Result<bool> {
         let (api, name) = self.api(object)?;
-        match self.runtime.block_on(api.delete(&name, &DeleteParams::background())) {
+        match self
+            .runtime
+            .block_on(api.delete(&name, &DeleteParams::background()))
+        {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             Err(e) => Err(self.failed(object, "delete", &e)),

@@ -66,7 +66,11 @@ pub fn objects(wanted: &Wanted, secrets: Vec<Value>) -> Vec<Value> {
 
 /// Reading logs needs a folder of the node, which the restricted standard forbids.
 fn namespace(with_logs: bool) -> Value {
-    let standard = if with_logs { "privileged" } else { "restricted" };
+    let standard = if with_logs {
+        "privileged"
+    } else {
+        "restricted"
+    };
     let mut labels = labels(NAME);
     labels["pod-security.kubernetes.io/enforce"] = standard.into();
     labels["pod-security.kubernetes.io/warn"] = standard.into();
@@ -81,7 +85,10 @@ fn account(name: &str) -> Value {
 fn role() -> Value {
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for watched in WATCHED {
-        groups.entry(watched.group).or_default().push(watched.plural);
+        groups
+            .entry(watched.group)
+            .or_default()
+            .push(watched.plural);
     }
     let rules: Vec<Value> = groups
         .into_iter()
@@ -128,7 +135,8 @@ fn service() -> Value {
     })
 }
 
-/// In come probes and alerts; out goes what asks for names, the API server and the server of kgrca, on whatever ports.
+/// In come probes and alerts; out goes what asks for names, the API server and the server of kgrca,
+/// on whatever ports.
 fn policy() -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta(NAME),
@@ -150,7 +158,8 @@ fn environment(wanted: &Wanted) -> Vec<Value> {
         json!({"name": "KGRCA_SPOOL_MIB", "value": "512"}),
         json!({"name": "KGRCA_AGENT_LISTEN", "value": format!("0.0.0.0:{PORT}")}),
         json!({"name": "KGRCA_LOG_FORMAT", "value": "json"}),
-        // The allocator takes what is needed, and gives it back at once: a quarter less memory, measured.
+        // The allocator takes what is needed, and gives it back at once: a quarter less memory,
+        // measured.
         json!({"name": "MIMALLOC_ARENA_EAGER_COMMIT", "value": "0"}),
         json!({"name": "MIMALLOC_PURGE_DELAY", "value": "0"}),
     ];
@@ -164,7 +173,13 @@ fn environment(wanted: &Wanted) -> Vec<Value> {
 }
 
 /// What every agent's container has; the rest of its environment and volumes are given.
-fn container(wanted: &Wanted, more: Vec<Value>, mounts: Vec<Value>, security: &Value, resources: &Value) -> Value {
+fn container(
+    wanted: &Wanted,
+    more: Vec<Value>,
+    mounts: Vec<Value>,
+    security: &Value,
+    resources: &Value,
+) -> Value {
     let mut all_mounts = vec![
         json!({"name": "keys", "mountPath": "/etc/kgrca", "readOnly": true}),
         json!({"name": "spool", "mountPath": "/var/lib/kgrca"}),
@@ -173,7 +188,8 @@ fn container(wanted: &Wanted, more: Vec<Value>, mounts: Vec<Value>, security: &V
         all_mounts.push(json!({"name": "ca", "mountPath": "/etc/kgrca-ca", "readOnly": true}));
     }
     if wanted.kafka {
-        all_mounts.push(json!({"name": "kafka", "mountPath": "/etc/kgrca-kafka", "readOnly": true}));
+        all_mounts
+            .push(json!({"name": "kafka", "mountPath": "/etc/kgrca-kafka", "readOnly": true}));
     }
     all_mounts.extend(mounts);
     let env = [environment(wanted), more].concat();
@@ -188,7 +204,10 @@ fn container(wanted: &Wanted, more: Vec<Value>, mounts: Vec<Value>, security: &V
 }
 
 fn volumes(wanted: &Wanted, spool: Value, more: Vec<Value>) -> Vec<Value> {
-    let mut all = vec![json!({"name": "keys", "secret": {"secretName": NAME}}), spool];
+    let mut all = vec![
+        json!({"name": "keys", "secret": {"secretName": NAME}}),
+        spool,
+    ];
     if wanted.ca.is_some() {
         all.push(json!({"name": "ca", "configMap": {"name": NAME}}));
     }
@@ -200,7 +219,8 @@ fn volumes(wanted: &Wanted, spool: Value, more: Vec<Value>) -> Vec<Value> {
 }
 
 fn deployment(wanted: &Wanted) -> Value {
-    let more = vec![json!({"name": "KGRCA_ALERTS_TOKEN", "value": "${file:/etc/kgrca/alerts-token}"})];
+    let more =
+        vec![json!({"name": "KGRCA_ALERTS_TOKEN", "value": "${file:/etc/kgrca/alerts-token}"})];
     let security = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
     let resources = json!({"requests": {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "64Mi"}, "limits": {"memory": "192Mi", "ephemeral-storage": "1Gi"}});
     json!({
@@ -231,10 +251,12 @@ fn daemon_set(wanted: &Wanted) -> Value {
     ];
     let mounts = vec![json!({"name": "logs", "mountPath": "/var/log/pods", "readOnly": true})];
     let security = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsUser": 0, "capabilities": {"drop": ["ALL"]}});
-    let resources = json!({"requests": {"cpu": "50m", "memory": "48Mi"}, "limits": {"memory": "192Mi"}});
+    let resources =
+        json!({"requests": {"cpu": "50m", "memory": "48Mi"}, "limits": {"memory": "192Mi"}});
     // On the node: what waits survives the pod.
     let spool = json!({"name": "spool", "hostPath": {"path": "/var/lib/kgrca-agent", "type": "DirectoryOrCreate"}});
-    let folder = json!({"name": "logs", "hostPath": {"path": "/var/log/pods", "type": "Directory"}});
+    let folder =
+        json!({"name": "logs", "hostPath": {"path": "/var/log/pods", "type": "Directory"}});
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": meta(LOGS),
         "spec": {
@@ -257,13 +279,32 @@ fn daemon_set(wanted: &Wanted) -> Value {
 /// Everything that an agent may have, whatever was asked for.
 pub fn all() -> Vec<Value> {
     let any = || String::new();
-    let wanted = Wanted { cluster: any(), server: any(), image: any(), logs: true, ca: Some(any()), kafka: true };
-    objects(&wanted, vec![secret(&Secrets { api_key: any(), alerts_token: any() }), kafka_secret("")])
+    let wanted = Wanted {
+        cluster: any(),
+        server: any(),
+        image: any(),
+        logs: true,
+        ca: Some(any()),
+        kafka: true,
+    };
+    objects(
+        &wanted,
+        vec![
+            secret(&Secrets {
+                api_key: any(),
+                alerts_token: any(),
+            }),
+            kafka_secret(""),
+        ],
+    )
 }
 
 /// The object of a kind, the first where there are two: its kind, namespace and name are right.
 pub fn of_kind(kind: &str) -> Value {
-    all().into_iter().find(|o| o["kind"] == kind).unwrap_or_default()
+    all()
+        .into_iter()
+        .find(|o| o["kind"] == kind)
+        .unwrap_or_default()
 }
 
 /// All objects as documents of YAML.
@@ -271,13 +312,25 @@ pub fn of_kind(kind: &str) -> Value {
 /// # Errors
 /// When one cannot be written, which does not happen.
 pub fn yaml(objects: &[Value]) -> Result<String, serde_yaml::Error> {
-    objects.iter().map(|o| Ok(format!("---\n{}", serde_yaml::to_string(o)?))).collect()
+    objects
+        .iter()
+        .map(|o| Ok(format!("---\n{}", serde_yaml::to_string(o)?)))
+        .collect()
 }
 
 /// What an object is called: `kind/name`.
 pub fn name(object: &Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    format!("{}/{}", text("/kind").to_lowercase(), text("/metadata/name"))
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    format!(
+        "{}/{}",
+        text("/kind").to_lowercase(),
+        text("/metadata/name")
+    )
 }
 
 #[cfg(test)]
@@ -288,7 +341,10 @@ mod tests {
     fn the_role_reads_what_is_watched_and_writes_nothing() {
         let role = role();
         let rules = role["rules"].as_array().unwrap();
-        let allowed: usize = rules.iter().map(|r| r["resources"].as_array().unwrap().len()).sum();
+        let allowed: usize = rules
+            .iter()
+            .map(|r| r["resources"].as_array().unwrap().len())
+            .sum();
         assert_eq!(allowed, WATCHED.len());
         for rule in rules {
             assert_eq!(rule["verbs"], json!(["list", "watch"]));

@@ -47,12 +47,19 @@ pub(super) struct Settings {
     /// The agents' image
     #[arg(long, default_value = IMAGE)]
     image: String,
-    /// Read the logs of every node, too: a folder of the node, which only a privileged namespace may mount
+    /// Read the logs of every node, too: a folder of the node, which only a privileged namespace
+    /// may mount
     #[arg(long)]
     logs: bool,
-    /// Ship records to Kafka: `kafka://client-…:PASSWORD@host:9093?tls=true`, with the tenant's user; the variable keeps the password
-    /// out of the list of processes. The server still hears how the agents fare. `none` goes back to the API
-    #[arg(long, value_name = "URL", env = "KGRCA_KAFKA_URL", hide_env_values = true)]
+    /// Ship records to Kafka: `kafka://client-…:PASSWORD@host:9093?tls=true`, with the tenant's
+    /// user; the variable keeps the password out of the list of processes. The server still hears
+    /// how the agents fare. `none` goes back to the API
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "KGRCA_KAFKA_URL",
+        hide_env_values = true
+    )]
     kafka: Option<String>,
     /// Certificates in PEM of those who sign the server's, when it is not a public authority
     #[arg(long, value_name = "FILE")]
@@ -72,9 +79,10 @@ impl Settings {
             return Err(CliError::usage("a cluster's name has 1 to 253 letters"));
         }
         let ca = match &self.ca_file {
-            Some(file) => {
-                Some(std::fs::read_to_string(file).map_err(|e| CliError::usage(format!("--ca-file {}: {e}", file.display())))?)
-            }
+            Some(file) => Some(
+                std::fs::read_to_string(file)
+                    .map_err(|e| CliError::usage(format!("--ca-file {}: {e}", file.display())))?,
+            ),
             None => None,
         };
         let server = match &self.server {
@@ -82,13 +90,28 @@ impl Settings {
             None => env.context()?.url,
         };
         if !server.starts_with("http://") && !server.starts_with("https://") {
-            return Err(CliError::usage(format!("--server: `{server}` is no address")).hint("it begins with https://"));
+            return Err(
+                CliError::usage(format!("--server: `{server}` is no address"))
+                    .hint("it begins with https://"),
+            );
         }
-        if ca.as_ref().is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
-            return Err(CliError::usage("--ca-file: there is no certificate in PEM in it"));
+        if ca
+            .as_ref()
+            .is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----"))
+        {
+            return Err(CliError::usage(
+                "--ca-file: there is no certificate in PEM in it",
+            ));
         }
         let kafka = self.kafka().map(tenant_of).transpose()?.is_some();
-        Ok(Wanted { cluster: self.cluster.clone(), server, image: self.image.clone(), logs: self.logs, ca, kafka })
+        Ok(Wanted {
+            cluster: self.cluster.clone(),
+            server,
+            image: self.image.clone(),
+            logs: self.logs,
+            ca,
+            kafka,
+        })
     }
 }
 
@@ -106,7 +129,10 @@ fn tenant_of(url: &str) -> Result<Tenant> {
             .hint("kafka://client-…:PASSWORD@HOST:9093?tls=true; `kgrca tenant create` told user and password")
     };
     if url.contains("${") {
-        return Err(wrong("the address is taken as it is; references such as ${env:NAME} are not looked up".to_owned()));
+        return Err(wrong(
+            "the address is taken as it is; references such as ${env:NAME} are not looked up"
+                .to_owned(),
+        ));
     }
     let url = KafkaUrl::parse(url).map_err(|e| wrong(e.message))?;
     let user = url.user.map(|(user, _)| user).unwrap_or_default();

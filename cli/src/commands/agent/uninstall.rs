@@ -31,50 +31,76 @@ pub struct Args {
 
 pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
     let cluster = Cluster::of(&args.target)?;
-    env.out.message(&format!("context `{}` at {}", cluster.context, cluster.address));
+    env.out.message(&format!(
+        "context `{}` at {}",
+        cluster.context, cluster.address
+    ));
     if let Some(other) = install::installed(&cluster)?.filter(|name| *name != args.cluster) {
         let hint = "another --kube-context, or another --cluster";
-        return Err(CliError::usage(format!("this cluster is known as `{other}`, not as `{}`", args.cluster)).hint(hint));
+        return Err(CliError::usage(format!(
+            "this cluster is known as `{other}`, not as `{}`",
+            args.cluster
+        ))
+        .hint(hint));
     }
     prompt::confirm("removing the agent of", &args.cluster, args.yes)?;
     let mut objects = manifest::all();
     objects.reverse();
     let mut ending = None;
     for object in &objects {
-        let Some(there) = cluster.get(object)? else { continue };
+        let Some(there) = cluster.get(object)? else {
+            continue;
+        };
         if owner(&there) != Owner::Us {
-            env.out.message(&format!("{} is somebody else's and stays", manifest::name(object)));
+            env.out.message(&format!(
+                "{} is somebody else's and stays",
+                manifest::name(object)
+            ));
             continue;
         }
         if object["kind"] == "Namespace" {
             let others = cluster.others(manifest::NAMESPACE)?;
             if let Some(first) = others.first() {
-                let message =
-                    format!("{} stays: it holds {} objects of others, such as {first}", manifest::name(object), others.len());
+                let message = format!(
+                    "{} stays: it holds {} objects of others, such as {first}",
+                    manifest::name(object),
+                    others.len()
+                );
                 env.out.message(&message);
                 continue;
             }
         }
         cluster.delete(object)?;
         if object["kind"] == "Namespace" {
-            env.out.message(&format!("{} is being deleted", manifest::name(object)));
+            env.out
+                .message(&format!("{} is being deleted", manifest::name(object)));
             ending = Some(object);
             continue;
         }
-        env.out.message(&format!("{} deleted", manifest::name(object)));
+        env.out
+            .message(&format!("{} deleted", manifest::name(object)));
     }
     let client = env.client()?;
-    let revoked = revoke_keys(&client, &args.cluster)
-        .map_err(|e| e.hint("the agent is gone from the cluster; its key still works: run this again"))?;
+    let revoked = revoke_keys(&client, &args.cluster).map_err(|e| {
+        e.hint("the agent is gone from the cluster; its key still works: run this again")
+    })?;
     let keys = if revoked == 1 { "key" } else { "keys" };
-    env.out.message(&format!("{revoked} {keys} of the agent revoked"));
-    match client.call(Method::DELETE, As::Tenant, &format!("/api/v1/agents/{}", args.cluster)) {
+    env.out
+        .message(&format!("{revoked} {keys} of the agent revoked"));
+    match client.call(
+        Method::DELETE,
+        As::Tenant,
+        &format!("/api/v1/agents/{}", args.cluster),
+    ) {
         Err(e) if e.exit != exit::NOT_FOUND => return Err(e),
         _ => {}
     }
-    let Some(namespace) = ending else { return Ok(()) };
+    let Some(namespace) = ending else {
+        return Ok(());
+    };
     gone(&cluster, namespace)?;
-    env.out.message(&format!("{} deleted", manifest::name(namespace)));
+    env.out
+        .message(&format!("{} deleted", manifest::name(namespace)));
     Ok(())
 }
 
@@ -84,8 +110,13 @@ fn gone(cluster: &Cluster, object: &Value) -> Result {
     while cluster.get(object)?.is_some() {
         if Instant::now() >= deadline {
             let name = manifest::name(object);
-            return Err(CliError::new(exit::UNREACHABLE, format!("{name} is not gone after {} s", PATIENCE.as_secs()))
-                .hint(format!("kubectl get {name} -o yaml says what it waits for; then run this again")));
+            return Err(CliError::new(
+                exit::UNREACHABLE,
+                format!("{name} is not gone after {} s", PATIENCE.as_secs()),
+            )
+            .hint(format!(
+                "kubectl get {name} -o yaml says what it waits for; then run this again"
+            )));
         }
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -95,9 +126,17 @@ fn gone(cluster: &Cluster, object: &Value) -> Result {
 fn revoke_keys(client: &Client, cluster: &str) -> Result<usize> {
     let keys: Page<ApiKey> = client.get(As::Tenant, "/api/v1/keys", &[])?;
     let name = install::key_name(cluster);
-    let ours: Vec<&ApiKey> = keys.items.iter().filter(|k| k.name == name && k.revoked_at.is_none()).collect();
+    let ours: Vec<&ApiKey> = keys
+        .items
+        .iter()
+        .filter(|k| k.name == name && k.revoked_at.is_none())
+        .collect();
     for key in &ours {
-        client.call(Method::DELETE, As::Tenant, &format!("/api/v1/keys/{}", key.key_id))?;
+        client.call(
+            Method::DELETE,
+            As::Tenant,
+            &format!("/api/v1/keys/{}", key.key_id),
+        )?;
     }
     Ok(ours.len())
 }

@@ -11,8 +11,8 @@ use crate::error::{CliError, Result};
 use crate::output::Table;
 
 pub(super) fn read(file: &Path) -> Result<Report> {
-    let text =
-        std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
     serde_json::from_str(&text).map_err(|e| {
         CliError::failed(format!("{} is no report", file.display()))
             .cause(e)
@@ -22,7 +22,11 @@ pub(super) fn read(file: &Path) -> Result<Report> {
 
 /// The cases that two reports answer differently.
 pub(super) fn changes<'a>(before: &'a Report, after: &'a Report) -> Vec<Change<'a>> {
-    let known: BTreeMap<&str, &Outcome> = before.outcomes.iter().map(|o| (o.case.as_str(), o)).collect();
+    let known: BTreeMap<&str, &Outcome> = before
+        .outcomes
+        .iter()
+        .map(|o| (o.case.as_str(), o))
+        .collect();
     let change = |now: &'a Outcome| {
         let then = known.get(now.case.as_str())?;
         let change = match now.joint_at[0].total_cmp(&then.joint_at[0]) {
@@ -32,7 +36,13 @@ pub(super) fn changes<'a>(before: &'a Report, after: &'a Report) -> Vec<Change<'
             Ordering::Equal => return None,
         };
         let said = |o: &'a Outcome| o.said.as_deref().unwrap_or("nothing");
-        Some(Change { case: &now.case, change, before: said(then), after: said(now), expected: now.expected.join(" and ") })
+        Some(Change {
+            case: &now.case,
+            change,
+            before: said(then),
+            after: said(now),
+            expected: now.expected.join(" and "),
+        })
     };
     after.outcomes.iter().filter_map(change).collect()
 }
@@ -40,8 +50,15 @@ pub(super) fn changes<'a>(before: &'a Report, after: &'a Report) -> Vec<Change<'
 pub(super) fn compare(env: &Env<'_>, before: &Report, after: &Report) -> Result {
     let changes = changes(before, after);
     env.out.value(&changes, || {
-        Table::new(&["CASE", "CHANGE", "BEFORE", "NOW", "EXPECTED"])
-            .rows(&changes, |c| [c.case.into(), c.change.into(), c.before.into(), c.after.into(), c.expected.clone()])
+        Table::new(&["CASE", "CHANGE", "BEFORE", "NOW", "EXPECTED"]).rows(&changes, |c| {
+            [
+                c.case.into(),
+                c.change.into(),
+                c.before.into(),
+                c.after.into(),
+                c.expected.clone(),
+            ]
+        })
     })
 }
 

@@ -40,41 +40,67 @@ pub(in crate::commands) struct FitArgs {
 
 fn positive(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (number > 0.0 && number.is_finite()).then_some(number).ok_or_else(|| "it must be above 0".to_owned())
+    (number > 0.0 && number.is_finite())
+        .then_some(number)
+        .ok_or_else(|| "it must be above 0".to_owned())
 }
 
 fn share(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (0.0..=1.0).contains(&number).then_some(number).ok_or_else(|| "it lies between 0 and 1".to_owned())
+    (0.0..=1.0)
+        .contains(&number)
+        .then_some(number)
+        .ok_or_else(|| "it lies between 0 and 1".to_owned())
 }
 
 pub(super) fn fit(env: &Env<'_>, args: &FitArgs) -> Result {
     // All candidates teach, not only those that the old weights put first.
-    if !weights::install(Weights { kept: usize::MAX, ..weights::shipped() }) {
+    if !weights::install(Weights {
+        kept: usize::MAX,
+        ..weights::shipped()
+    }) {
         return Err(CliError::failed("weights were in use before the fit"));
     }
     let samples = samples(args)?;
-    let fit = fit::fit(&samples, Settings { ridge: args.ridge, risk: args.risk });
+    let fit = fit::fit(
+        &samples,
+        Settings {
+            ridge: args.ridge,
+            risk: args.risk,
+        },
+    );
     if let Some(file) = &args.out {
-        std::fs::write(file, fit.file())
-            .map_err(|e| CliError::failed(format!("{} cannot be written", file.display())).cause(e))?;
+        std::fs::write(file, fit.file()).map_err(|e| {
+            CliError::failed(format!("{} cannot be written", file.display())).cause(e)
+        })?;
     }
     print(env, &fit, samples.len())
 }
 
 fn samples(args: &FitArgs) -> Result<Vec<Sample>> {
     let map = super::label_map(args.labels.as_deref())?;
-    let options = Options { now: Time(jiff::Timestamp::now().as_microsecond()), ..Options::default() };
+    let options = Options {
+        now: Time(jiff::Timestamp::now().as_microsecond()),
+        ..Options::default()
+    };
     let mut samples = Vec::new();
     for folder in &args.folders {
-        let source = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let source = folder
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         for file in super::cases(folder)? {
             let whole = super::super::analyze::read(&file)?;
             let label = super::label(&file, &whole, &map)?;
             for percent in std::iter::once(&0).chain(&args.drop) {
                 let bytes = disturb::drop(&whole, *percent, args.seed);
                 let incidents = analyze::analyze(&source, &bytes, &options).incidents;
-                samples.push(Sample::new(&source, *percent == 0, label.clone(), incidents.into_iter().map(|i| i.causes)));
+                samples.push(Sample::new(
+                    &source,
+                    *percent == 0,
+                    label.clone(),
+                    incidents.into_iter().map(|i| i.causes),
+                ));
             }
         }
     }
@@ -84,22 +110,35 @@ fn samples(args: &FitArgs) -> Result<Vec<Sample>> {
 fn print(env: &Env<'_>, fit: &Fit, samples: usize) -> Result {
     let cells = |what: &str, source: &str, s: &Shares| {
         let three = |v: f64| format!("{v:.3}");
-        [what.to_owned(), source.to_owned(), three(s.component_at_1), three(s.component_at_3), three(s.joint_at_1)]
+        [
+            what.to_owned(),
+            source.to_owned(),
+            three(s.component_at_1),
+            three(s.component_at_3),
+            three(s.joint_at_1),
+        ]
     };
     env.out.value(fit, || {
         let mut table = Table::new(&["WEIGHTS", "CASES", "COMPONENT@1", "@3", "JOINT@1"]);
-        let rows = [("fitted to all", &fit.fitted), ("without the fault", &fit.left_out)];
+        let rows = [
+            ("fitted to all", &fit.fitted),
+            ("without the fault", &fit.left_out),
+        ];
         for (what, shares) in rows {
             table = table.rows(shares, |(source, s)| cells(what, source, s));
         }
         for (part, ablation) in &fit.without {
-            table = table.rows(&ablation.left_out, |(source, s)| cells(&format!("and without {part}"), source, s));
+            table = table.rows(&ablation.left_out, |(source, s)| {
+                cells(&format!("and without {part}"), source, s)
+            });
         }
         table
     })?;
     if env.out.format == Format::Table {
         let b = &fit.belief;
-        let auroc = b.auroc.map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
+        let auroc = b
+            .auroc
+            .map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
         env.out.message(&format!(
             "{samples} samples; confidence of each fault by the others: calibration error {:.3}, Brier {:.3}, AUROC {auroc}; threshold {}",
             b.ece, b.brier, fit.weights.threshold

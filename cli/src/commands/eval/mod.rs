@@ -82,7 +82,10 @@ fn measured(env: &Env<'_>, args: &RunArgs) -> Result {
     if let [format, _] = args.report.as_slice()
         && !FORMATS.contains(&format.as_str())
     {
-        return Err(CliError::usage(format!("`{format}` is no format of a report")).hint(FORMATS.join(", ")));
+        return Err(
+            CliError::usage(format!("`{format}` is no format of a report"))
+                .hint(FORMATS.join(", ")),
+        );
     }
     if let Some(file) = &args.weights {
         install(file)?;
@@ -92,10 +95,15 @@ fn measured(env: &Env<'_>, args: &RunArgs) -> Result {
         write(&report, format, file)?;
     }
     print(env, &report)?;
-    let Some(file) = &args.baseline else { return Ok(()) };
+    let Some(file) = &args.baseline else {
+        return Ok(());
+    };
     let before = read(file)?;
     for c in changes(&before, &report) {
-        env.out.message(&format!("{}: {}: said {}, now {}, expected {}", c.change, c.case, c.before, c.after, c.expected));
+        env.out.message(&format!(
+            "{}: {}: said {}, now {}, expected {}",
+            c.change, c.case, c.before, c.after, c.expected
+        ));
     }
     let worse = |now: f64, then: f64| now + 1e-9 < then;
     let fell = worse(report.mean.component_at[0], before.mean.component_at[0])
@@ -106,22 +114,33 @@ fn measured(env: &Env<'_>, args: &RunArgs) -> Result {
 fn write(report: &Report, format: &str, file: &str) -> Result {
     let text = match format {
         "json" => {
-            serde_json::to_string_pretty(report).map_err(|e| CliError::failed("the report has no JSON form").cause(e))? + "\n"
+            serde_json::to_string_pretty(report)
+                .map_err(|e| CliError::failed("the report has no JSON form").cause(e))?
+                + "\n"
         }
         "md" => report::markdown(report),
         _ => report::html(report),
     };
-    std::fs::write(file, text).map_err(|e| CliError::failed(format!("{file} cannot be written")).cause(e))
+    std::fs::write(file, text)
+        .map_err(|e| CliError::failed(format!("{file} cannot be written")).cause(e))
 }
 
 fn install(file: &Path) -> Result {
-    let text =
-        std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
-    let wrong =
-        || CliError::failed(format!("{} is no weights file", file.display())).hint("kgrca eval fit DIR --out FILE writes one");
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
+    let wrong = || {
+        CliError::failed(format!("{} is no weights file", file.display()))
+            .hint("kgrca eval fit DIR --out FILE writes one")
+    };
     let weights: weights::Weights = serde_yaml::from_str(&text).map_err(|e| wrong().cause(e))?;
     weights.check().map_err(|e| wrong().cause(e))?;
-    if weights::install(weights) { Ok(()) } else { Err(CliError::failed("weights were in use before the file was read")) }
+    if weights::install(weights) {
+        Ok(())
+    } else {
+        Err(CliError::failed(
+            "weights were in use before the file was read",
+        ))
+    }
 }
 
 /// The files of a folder; none is an error.
@@ -131,28 +150,42 @@ fn cases(folder: &Path) -> Result<Vec<PathBuf>> {
         return Err(failure);
     }
     if files.is_empty() {
-        return Err(CliError::failed(format!("{} has no cases", folder.display()))
-            .hint("cases are *.json or *.jsonl files whose last line is a `label`"));
+        return Err(
+            CliError::failed(format!("{} has no cases", folder.display()))
+                .hint("cases are *.json or *.jsonl files whose last line is a `label`"),
+        );
     }
     Ok(files)
 }
 
 /// What a case's label says; a case without one cannot be judged.
 fn label(file: &Path, bytes: &[u8], map: &BTreeMap<String, String>) -> Result<Label> {
-    eval::label(bytes, map).map_err(|e| CliError::failed(format!("{} cannot be judged", file.display())).cause(e))
+    eval::label(bytes, map)
+        .map_err(|e| CliError::failed(format!("{} cannot be judged", file.display())).cause(e))
 }
 
 fn label_map(file: Option<&Path>) -> Result<BTreeMap<String, String>> {
-    let Some(file) = file else { return Ok(BTreeMap::new()) };
-    let text =
-        std::fs::read_to_string(file).map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
-    serde_yaml::from_str(&text)
-        .map_err(|e| CliError::failed(format!("{} is no map of words to fault ids", file.display())).cause(e))
+    let Some(file) = file else {
+        return Ok(BTreeMap::new());
+    };
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
+    serde_yaml::from_str(&text).map_err(|e| {
+        CliError::failed(format!(
+            "{} is no map of words to fault ids",
+            file.display()
+        ))
+        .cause(e)
+    })
 }
 
 fn measure(files: &[PathBuf], map: &BTreeMap<String, String>, args: &RunArgs) -> Result<Report> {
-    let options =
-        Options { scorer: args.scorer, top: KEPT, now: Time(jiff::Timestamp::now().as_microsecond()), ..Options::default() };
+    let options = Options {
+        scorer: args.scorer,
+        top: KEPT,
+        now: Time(jiff::Timestamp::now().as_microsecond()),
+        ..Options::default()
+    };
     let started = Instant::now();
     let mut outcomes = Vec::new();
     for file in files {
@@ -161,17 +194,32 @@ fn measure(files: &[PathBuf], map: &BTreeMap<String, String>, args: &RunArgs) ->
             bytes = disturb::scramble(&bytes, seed);
         }
         let label = label(file, &bytes, map)?;
-        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        outcomes.push(eval::judge(&name, &label, &analyze::analyze(&name, &bytes, &options)));
+        let name = file
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        outcomes.push(eval::judge(
+            &name,
+            &label,
+            &analyze::analyze(&name, &bytes, &options),
+        ));
     }
-    Ok(eval::report(args.scorer, outcomes, started.elapsed().as_secs_f64()))
+    Ok(eval::report(
+        args.scorer,
+        outcomes,
+        started.elapsed().as_secs_f64(),
+    ))
 }
 
 fn print(env: &Env<'_>, report: &Report) -> Result {
-    env.out.value(report, || Table::new(&report::COLUMNS).rows(report::rows(report), |row| row))?;
+    env.out.value(report, || {
+        Table::new(&report::COLUMNS).rows(report::rows(report), |row| row)
+    })?;
     if env.out.format == Format::Table {
         let o = &report.overall;
-        let auroc = o.auroc.map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
+        let auroc = o
+            .auroc
+            .map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
         env.out.message(&format!(
             "{} scorer: coverage {:.3}, calibration error {:.3}, Brier {:.3}, AUROC {auroc}, {:.0} cases/s",
             report.scorer, o.coverage, o.ece, o.brier, report.cases_per_second

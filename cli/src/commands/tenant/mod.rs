@@ -90,7 +90,8 @@ pub(super) enum Verb {
         /// Whom to write to
         #[arg(long)]
         email: Option<String>,
-        /// Agreed limits instead of the plan's, such as `rca_hour=500`; all of them, `none` for the plan's
+        /// Agreed limits instead of the plan's, such as `rca_hour=500`; all of them, `none` for the
+        /// plan's
         #[arg(long, value_delimiter = ',', value_name = "LIMIT=NUMBER")]
         limits: Vec<String>,
         /// Partitions of each of its topics; they only grow
@@ -124,7 +125,8 @@ pub(super) enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Write a tenant's graph, incidents, answers and state to a folder, as lines of JSON with a manifest
+    /// Write a tenant's graph, incidents, answers and state to a folder, as lines of JSON with a
+    /// manifest
     Export {
         /// Tenant's id or name
         #[arg(add = crate::complete::tenants())]
@@ -163,29 +165,67 @@ pub(super) enum Verb {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::Create { name, plan, email } => create(env, &NewClient { name, plan, contact_email: email }),
+        Verb::Create { name, plan, email } => create(
+            env,
+            &NewClient {
+                name,
+                plan,
+                contact_email: email,
+            },
+        ),
         Verb::List { sort } => {
-            let mut page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
+            let mut page: Page<ClientStatus> =
+                env.client()?
+                    .get(As::Operator, "/api/v1/admin/clients", &[])?;
             sort.apply(&mut page.items);
             env.out.value(&page, || table(env, &page.items))
         }
         Verb::Show { id } => {
-            let status: ClientStatus = env.client()?.get(As::Operator, &path(&id_of(env, id)?), &[])?;
+            let status: ClientStatus =
+                env.client()?
+                    .get(As::Operator, &path(&id_of(env, id)?), &[])?;
             let is_for_people = env.out.format == Format::Table;
-            env.out
-                .value(&status, || if is_for_people { details(env, &status) } else { table(env, std::slice::from_ref(&status)) })
+            env.out.value(&status, || {
+                if is_for_people {
+                    details(env, &status)
+                } else {
+                    table(env, std::slice::from_ref(&status))
+                }
+            })
         }
-        Verb::Update { id, plan, email, limits, partitions } => {
+        Verb::Update {
+            id,
+            plan,
+            email,
+            limits,
+            partitions,
+        } => {
             if plan.is_none() && email.is_none() && limits.is_empty() && partitions.is_none() {
-                return Err(CliError::usage("nothing is to be changed").hint("--plan, --email, --limits or --partitions"));
+                return Err(CliError::usage("nothing is to be changed")
+                    .hint("--plan, --email, --limits or --partitions"));
             }
-            let limits = if limits.is_empty() { None } else { Some(overrides(&limits)?) };
-            let wish = ClientChange { state: None, plan, contact_email: email, limits, partitions };
+            let limits = if limits.is_empty() {
+                None
+            } else {
+                Some(overrides(&limits)?)
+            };
+            let wish = ClientChange {
+                state: None,
+                plan,
+                contact_email: email,
+                limits,
+                partitions,
+            };
             change(env, &id_of(env, id)?, &wish)
         }
         Verb::Suspend { id } => change(env, &id_of(env, id)?, &served(Served::Suspended)),
         Verb::Resume { id } => change(env, &id_of(env, id)?, &served(Served::Active)),
-        Verb::Delete { id, grace_days, yes, dry_run } => {
+        Verb::Delete {
+            id,
+            grace_days,
+            yes,
+            dry_run,
+        } => {
             let id = id_of(env, id)?;
             let status: ClientStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
             if dry_run {
@@ -197,18 +237,40 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             }
             prompt::confirm("Takes down tenant", &id, yes)?;
             let path = format!("{}?grace_days={grace_days}", path(&id));
-            let saga: Saga = env.client()?.send(Method::DELETE, As::Operator, &path, &serde_json::Value::Null)?;
+            let saga: Saga = env.client()?.send(
+                Method::DELETE,
+                As::Operator,
+                &path,
+                &serde_json::Value::Null,
+            )?;
             if saga.is_over() {
                 env.out.message(&format!("tenant {id} was deleted"));
             } else {
-                env.out.message(&format!("tenant {id} is not served any more; `kgrca tenant resume {id}` brings it back"));
+                env.out.message(&format!(
+                    "tenant {id} is not served any more; `kgrca tenant resume {id}` brings it back"
+                ));
             }
-            env.out.value(&saga, || super::saga::table(env, std::slice::from_ref(&saga)))
+            env.out.value(&saga, || {
+                super::saga::table(env, std::slice::from_ref(&saga))
+            })
         }
         Verb::Export { id, out } => archive::export(env, &id_of(env, id)?, &out),
-        Verb::Import { folder, name, plan, email, resume } => {
-            archive::import(env, &folder, archive::Wish { name, plan, email, resume })
-        }
+        Verb::Import {
+            folder,
+            name,
+            plan,
+            email,
+            resume,
+        } => archive::import(
+            env,
+            &folder,
+            archive::Wish {
+                name,
+                plan,
+                email,
+                resume,
+            },
+        ),
         Verb::Move { id, graph_server } => moving::run(env, &id_of(env, id)?, graph_server),
     }
 }
@@ -218,14 +280,24 @@ pub(super) fn id_of(env: &Env<'_>, given: String) -> Result<String> {
     if Tenant::parse(&given).is_some() {
         return Ok(given);
     }
-    let page: Page<ClientStatus> = env.client()?.get(As::Operator, "/api/v1/admin/clients", &[])?;
-    let mut named = page.items.into_iter().map(|s| s.client).filter(|c| c.name == given);
+    let page: Page<ClientStatus> = env
+        .client()?
+        .get(As::Operator, "/api/v1/admin/clients", &[])?;
+    let mut named = page
+        .items
+        .into_iter()
+        .map(|s| s.client)
+        .filter(|c| c.name == given);
     match (named.next(), named.next()) {
         (Some(only), None) => Ok(only.client_id),
-        (Some(_), Some(_)) => {
-            Err(CliError::usage(format!("several tenants are called `{given}`")).hint("give the id: `kgrca tenant list`"))
-        }
-        _ => Err(CliError::new(exit::NOT_FOUND, format!("there is no tenant `{given}`")).hint("kgrca tenant list")),
+        (Some(_), Some(_)) => Err(
+            CliError::usage(format!("several tenants are called `{given}`"))
+                .hint("give the id: `kgrca tenant list`"),
+        ),
+        _ => Err(
+            CliError::new(exit::NOT_FOUND, format!("there is no tenant `{given}`"))
+                .hint("kgrca tenant list"),
+        ),
     }
 }
 
@@ -233,12 +305,18 @@ fn path(id: &str) -> String {
     format!("/api/v1/admin/clients/{id}")
 }
 
-/// Creates a tenant. The request has a key of its own: when the server goes away in the middle, the same request goes on
-/// where it was.
+/// Creates a tenant. The request has a key of its own: when the server goes away in the middle, the
+/// same request goes on where it was.
 fn create(env: &Env<'_>, wish: &NewClient) -> Result {
     let request = format!("{:032x}", rand::random::<u128>());
-    let created: CreatedClient =
-        env.client()?.send_until(As::Operator, "/api/v1/admin/clients", wish, &request, PATIENCE, &mut once(env))?;
+    let created: CreatedClient = env.client()?.send_until(
+        As::Operator,
+        "/api/v1/admin/clients",
+        wish,
+        &request,
+        PATIENCE,
+        &mut once(env),
+    )?;
     show_created(env, &created)
 }
 
@@ -247,7 +325,9 @@ fn once<'a>(env: &'a Env<'_>) -> impl FnMut(&str) + 'a {
     let mut told = false;
     move |why| {
         if !std::mem::replace(&mut told, true) {
-            env.out.message(&format!("{why}; trying again for up to 2 minutes, the tenant is set up once"));
+            env.out.message(&format!(
+                "{why}; trying again for up to 2 minutes, the tenant is set up once"
+            ));
         }
     }
 }
@@ -269,55 +349,93 @@ pub(super) fn show_created(env: &Env<'_>, created: &CreatedClient) -> Result {
     env.out.value(created, || {
         let (id, key) = (created.client_id.clone(), created.api_key.clone());
         match (&created.kafka_username, &created.kafka_password) {
-            (Some(user), Some(password)) => {
-                Table::new(&["ID", "API KEY", "KAFKA USER", "KAFKA PASSWORD"]).row([id, key, user.clone(), password.clone()])
-            }
+            (Some(user), Some(password)) => Table::new(&[
+                "ID",
+                "API KEY",
+                "KAFKA USER",
+                "KAFKA PASSWORD",
+            ])
+            .row([id, key, user.clone(), password.clone()]),
             _ => Table::new(&["ID", "API KEY"]).row([id, key]),
         }
     })
 }
 
 fn served(state: Served) -> ClientChange {
-    ClientChange { state: Some(state), ..ClientChange::default() }
+    ClientChange {
+        state: Some(state),
+        ..ClientChange::default()
+    }
 }
 
 /// Agreed limits as they are typed.
 fn overrides(given: &[String]) -> Result<Overrides> {
     let mut all = serde_json::Map::new();
     for pair in given.iter().filter(|p| *p != "none") {
-        let number = pair.split_once('=').and_then(|(name, value)| Some((name, value.parse::<u64>().ok()?)));
-        let (name, value) = number.ok_or_else(|| CliError::usage(format!("`{pair}` is not LIMIT=NUMBER")).hint(LIMITS))?;
+        let number = pair
+            .split_once('=')
+            .and_then(|(name, value)| Some((name, value.parse::<u64>().ok()?)));
+        let (name, value) = number
+            .ok_or_else(|| CliError::usage(format!("`{pair}` is not LIMIT=NUMBER")).hint(LIMITS))?;
         all.insert(name.to_owned(), value.into());
     }
-    serde_json::from_value(all.into()).map_err(|e| CliError::usage("these are no limits").cause(e).hint(LIMITS))
+    serde_json::from_value(all.into())
+        .map_err(|e| CliError::usage("these are no limits").cause(e).hint(LIMITS))
 }
 
 fn change(env: &Env<'_>, id: &str, wish: &ClientChange) -> Result {
-    let status: ClientStatus = env.client()?.send(Method::PATCH, As::Operator, &path(id), wish)?;
-    env.out.value(&status, || table(env, std::slice::from_ref(&status)))
+    let status: ClientStatus = env
+        .client()?
+        .send(Method::PATCH, As::Operator, &path(id), wish)?;
+    env.out
+        .value(&status, || table(env, std::slice::from_ref(&status)))
 }
 
 /// Everything of one tenant, a line for each thing.
 fn details(env: &Env<'_>, s: &ClientStatus) -> Table {
     let now = Time(jiff::Timestamp::now().as_microsecond());
     let c = &s.client;
-    let limits = serde_json::to_value(&c.limits).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
-    let limits = limits.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ");
+    let limits = serde_json::to_value(&c.limits)
+        .ok()
+        .and_then(|v| v.as_object().cloned())
+        .unwrap_or_default();
+    let limits = limits
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect::<Vec<_>>()
+        .join(", ");
     let lines = [
         ("id", c.client_id.clone()),
         ("name", c.name.clone()),
         ("state", c.state.as_str().to_owned()),
         ("plan", c.plan.clone()),
-        ("agreed limits", if limits.is_empty() { "the plan's".to_owned() } else { limits }),
+        (
+            "agreed limits",
+            if limits.is_empty() {
+                "the plan's".to_owned()
+            } else {
+                limits
+            },
+        ),
         ("contact", c.contact_email.clone()),
         ("created", env.out.age(now, c.created_at)),
-        ("leaving since", c.deleted_at.map_or(String::new(), |t| env.out.age(now, t))),
+        (
+            "leaving since",
+            c.deleted_at.map_or(String::new(), |t| env.out.age(now, t)),
+        ),
         ("partitions", c.partitions.to_string()),
         ("graph server", s.graph_server.clone().unwrap_or_default()),
         ("lag", s.lag.to_string()),
-        ("last record", s.last_record.map_or("never".to_owned(), |t| env.out.age(now, t))),
+        (
+            "last record",
+            s.last_record
+                .map_or("never".to_owned(), |t| env.out.age(now, t)),
+        ),
         ("events today", s.events_today.to_string()),
-        ("quota used", s.quota_percent.map_or(String::new(), |p| format!("{p} %"))),
+        (
+            "quota used",
+            s.quota_percent.map_or(String::new(), |p| format!("{p} %")),
+        ),
         ("rejected", s.rejected.to_string()),
         ("storage", env.out.size(s.storage_bytes)),
     ];
@@ -327,22 +445,33 @@ fn details(env: &Env<'_>, s: &ClientStatus) -> Table {
 
 fn table(env: &Env<'_>, items: &[ClientStatus]) -> Table {
     let now = Time(jiff::Timestamp::now().as_microsecond());
-    Table::new(&["ID", "NAME", "STATE", "PLAN", "LAG", "LAST RECORD", "EVENTS TODAY", "QUOTA", "REJECTED", "STORAGE"]).rows(
-        items,
-        |s| {
-            let last = s.last_record.map_or("never".into(), |t| env.out.age(now, t));
-            [
-                s.client.client_id.clone(),
-                s.client.name.clone(),
-                s.client.state.as_str().into(),
-                s.client.plan.clone(),
-                s.lag.to_string(),
-                last,
-                s.events_today.to_string(),
-                s.quota_percent.map_or("-".into(), |p| format!("{p} %")),
-                s.rejected.to_string(),
-                env.out.size(s.storage_bytes),
-            ]
-        },
-    )
+    Table::new(&[
+        "ID",
+        "NAME",
+        "STATE",
+        "PLAN",
+        "LAG",
+        "LAST RECORD",
+        "EVENTS TODAY",
+        "QUOTA",
+        "REJECTED",
+        "STORAGE",
+    ])
+    .rows(items, |s| {
+        let last = s
+            .last_record
+            .map_or("never".into(), |t| env.out.age(now, t));
+        [
+            s.client.client_id.clone(),
+            s.client.name.clone(),
+            s.client.state.as_str().into(),
+            s.client.plan.clone(),
+            s.lag.to_string(),
+            last,
+            s.events_today.to_string(),
+            s.quota_percent.map_or("-".into(), |p| format!("{p} %")),
+            s.rejected.to_string(),
+            env.out.size(s.storage_bytes),
+        ]
+    })
 }

@@ -1,7 +1,12 @@
-//! Kubernetes objects with the fields that explain faults; everything else is skipped while reading.
+//! Kubernetes objects with the fields that explain faults; everything else is skipped while
+//! reading.
 //!
-//! The structs read the API's own JSON. Absent means unknown, never a default that the API server would have set.
-#![expect(missing_docs, reason = "fields carry the Kubernetes API's own names and meaning")]
+//! The structs read the API's own JSON. Absent means unknown, never a default that the API server
+//! would have set.
+#![expect(
+    missing_docs,
+    reason = "fields carry the Kubernetes API's own names and meaning"
+)]
 
 pub mod network;
 pub mod node;
@@ -48,7 +53,9 @@ pub struct Meta {
 }
 
 /// An owner reference; `controller` may be absent in partial records.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 pub struct OwnerRef {
     pub kind: Str,
     pub name: Str,

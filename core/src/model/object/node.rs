@@ -30,8 +30,16 @@ pub struct Taint {
 impl Taint {
     /// `key=value:Effect`
     pub fn to_text(&self) -> String {
-        let value = self.value.as_deref().filter(|v| !v.is_empty()).map_or(String::new(), |v| format!("={v}"));
-        format!("{}{value}:{}", self.key, self.effect.as_deref().unwrap_or(""))
+        let value = self
+            .value
+            .as_deref()
+            .filter(|v| !v.is_empty())
+            .map_or(String::new(), |v| format!("={v}"));
+        format!(
+            "{}{value}:{}",
+            self.key,
+            self.effect.as_deref().unwrap_or("")
+        )
     }
 }
 

@@ -17,7 +17,16 @@ pub struct Pod {
     pub status: PodStatus,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     /// Only while it is being read: [`Pod::node_name`] keeps it.
@@ -40,13 +49,24 @@ pub struct PodSpec {
     pub scheduling_gates: List<NameRef>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 pub struct NameRef {
     #[serde(default)]
     pub name: Option<Str>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
     pub name: Str,
@@ -64,7 +84,16 @@ pub struct Container {
     pub restart_policy: Option<Str>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPort {
     pub name: Option<Str>,
@@ -73,7 +102,16 @@ pub struct ContainerPort {
     pub protocol: Option<Str>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvVar {
     pub name: Str,
@@ -81,14 +119,25 @@ pub struct EnvVar {
     pub value_from: Option<ValueFrom>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ValueFrom {
     pub secret_key_ref: Option<KeyRef>,
     pub config_map_key_ref: Option<KeyRef>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 pub struct KeyRef {
     #[serde(default)]
     pub name: Option<Str>,
@@ -98,21 +147,48 @@ pub struct KeyRef {
     pub optional: Option<bool>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvFrom {
     pub secret_ref: Option<KeyRef>,
     pub config_map_ref: Option<KeyRef>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(default)]
 pub struct Resources {
     pub requests: Quantities,
     pub limits: Quantities,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Probe {
     pub http_get: Option<HttpGet>,
@@ -129,11 +205,14 @@ impl Probe {
     /// The port that is probed, if it is probed over the network.
     pub fn port(&self) -> Option<&PortRef> {
         let port = self.http_get.as_ref().map(|h| &h.port);
-        port.or(self.tcp_socket.as_ref().map(|t| &t.port)).or(self.grpc.as_ref().map(|g| &g.port))
+        port.or(self.tcp_socket.as_ref().map(|t| &t.port))
+            .or(self.grpc.as_ref().map(|g| &g.port))
     }
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 pub struct HttpGet {
     pub port: PortRef,
     #[serde(default)]
@@ -142,18 +221,31 @@ pub struct HttpGet {
     pub scheme: Option<Str>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 pub struct PortOnly {
     pub port: PortRef,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 pub struct Exec {
     #[serde(default)]
     pub command: List<Str>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodVolume {
     pub name: Str,
@@ -163,13 +255,17 @@ pub struct PodVolume {
     pub projected: Option<Projected>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimRef {
     pub claim_name: Str,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretVolume {
     #[serde(default)]
@@ -178,20 +274,47 @@ pub struct SecretVolume {
     pub optional: Option<bool>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(default)]
 pub struct Projected {
     pub sources: List<ProjectedSource>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProjectedSource {
     pub secret: Option<KeyRef>,
     pub config_map: Option<KeyRef>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Affinity {
     pub node_affinity: Option<NodeAffinity>,
@@ -199,7 +322,16 @@ pub struct Affinity {
     pub pod_anti_affinity: Option<PodAffinity>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(default)]
 pub struct NodeAffinity {
     #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
@@ -207,34 +339,79 @@ pub struct NodeAffinity {
 }
 
 /// Node selector terms: any term may match, all of its requirements must.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelector {
     pub node_selector_terms: List<NodeSelectorTerm>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSelectorTerm {
     pub match_expressions: List<Requirement>,
     pub match_fields: List<Requirement>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(default)]
 pub struct PodAffinity {
     #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
     pub required: List<PodAffinityTerm>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodAffinityTerm {
     pub label_selector: Option<Selector>,
     pub topology_key: Option<Str>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Toleration {
     pub key: Option<Str>,
@@ -243,7 +420,16 @@ pub struct Toleration {
     pub effect: Option<Str>,
 }
 
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SpreadConstraint {
     pub topology_key: Option<Str>,
@@ -314,14 +500,22 @@ impl PodSpec {
 
     /// The sum of the containers' limits, in thousandths of the unit.
     pub fn limited(&self, resource: &str) -> i128 {
-        self.containers.iter().filter_map(|c| c.resources.limits.get(resource)).map(|q| q.0).sum()
+        self.containers
+            .iter()
+            .filter_map(|c| c.resources.limits.get(resource))
+            .map(|q| q.0)
+            .sum()
     }
 
-    /// What the scheduler must find on a node, in thousandths of the unit: the sum over containers or the largest
-    /// init container, whichever is more.
+    /// What the scheduler must find on a node, in thousandths of the unit: the sum over containers
+    /// or the largest init container, whichever is more.
     pub fn requested(&self, resource: &str) -> i128 {
         let of = |c: &Container| {
-            let asked = c.resources.requests.get(resource).or_else(|| c.resources.limits.get(resource));
+            let asked = c
+                .resources
+                .requests
+                .get(resource)
+                .or_else(|| c.resources.limits.get(resource));
             asked.map_or(0, |q| q.0)
         };
         let running: i128 = self.containers.iter().map(of).sum();

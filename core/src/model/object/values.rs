@@ -48,17 +48,36 @@ impl<T> FromIterator<T> for List<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(Self(Option::<Vec<T>>::deserialize(d)?.unwrap_or_default().into_boxed_slice()))
+        Ok(Self(
+            Option::<Vec<T>>::deserialize(d)?
+                .unwrap_or_default()
+                .into_boxed_slice(),
+        ))
     }
 }
 
-/// Labels, annotations and other string maps, sorted by key; values that are not text are kept as text.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Labels, annotations and other string maps, sorted by key; values that are not text are kept as
+/// text.
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+)]
 pub struct Labels(pub Arc<[(Str, Str)]>);
 
 impl Labels {
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok().map(|i| &*self.0[i].1)
+        self.0
+            .binary_search_by(|(k, _)| (**k).cmp(key))
+            .ok()
+            .map(|i| &*self.0[i].1)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -76,13 +95,19 @@ impl Labels {
 
     /// `a=b,c=d`
     pub fn to_text(&self) -> String {
-        self.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+        self.iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
 impl<'a> FromIterator<(&'a str, &'a str)> for Labels {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
-        let mut pairs: Vec<(Str, Str)> = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        let mut pairs: Vec<(Str, Str)> = pairs
+            .into_iter()
+            .map(|(k, v)| (k.into(), v.into()))
+            .collect();
         pairs.sort();
         Self(pairs.into())
     }
@@ -171,14 +196,26 @@ impl<'de> Deserialize<'de> for PortRef {
 }
 
 /// A resource quantity in thousandths of its base unit (cores, bytes, pieces).
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+)]
 pub struct Quantity(pub i128);
 
 impl Quantity {
     /// Reads `100m`, `1.5`, `2Gi`, `1e3`; `None` when it is no quantity.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let split = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(text.len());
+        let split = text
+            .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))
+            .unwrap_or(text.len());
         let (number, suffix) = text.split_at(split);
         let factor: f64 = match suffix {
             "" => 1.0,
@@ -197,9 +234,12 @@ impl Quantity {
             "Ti" => 1024_f64.powi(4),
             "Pi" => 1024_f64.powi(5),
             "Ei" => 1024_f64.powi(6),
-            exponent if exponent.starts_with(['e', 'E']) => {
-                10_f64.powi(exponent[1..].parse().ok().filter(|e| (-18..=18).contains(e))?)
-            }
+            exponent if exponent.starts_with(['e', 'E']) => 10_f64.powi(
+                exponent[1..]
+                    .parse()
+                    .ok()
+                    .filter(|e| (-18..=18).contains(e))?,
+            ),
             _ => return None,
         };
         let value: f64 = number.parse().ok()?;
@@ -214,18 +254,25 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
-/// Named quantities such as `{cpu: 100m, memory: 1Gi}`; entries that are no quantities are left out.
+/// Named quantities such as `{cpu: 100m, memory: 1Gi}`; entries that are no quantities are left
+/// out.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quantities(pub Box<[(Str, Quantity, Str)]>);
 
 impl Quantities {
     pub fn get(&self, name: &str) -> Option<Quantity> {
-        self.0.iter().find(|(n, ..)| &**n == name).map(|(_, q, _)| *q)
+        self.0
+            .iter()
+            .find(|(n, ..)| &**n == name)
+            .map(|(_, q, _)| *q)
     }
 
     /// The quantity as it was written.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, ..)| &**n == name).map(|(.., t)| &**t)
+        self.0
+            .iter()
+            .find(|(n, ..)| &**n == name)
+            .map(|(.., t)| &**t)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, Quantity, &str)> {
@@ -240,22 +287,41 @@ impl Quantities {
 impl<'de> Deserialize<'de> for Quantities {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let labels = Labels::deserialize(d)?;
-        Ok(Self(labels.0.iter().filter_map(|(k, v)| Some((k.clone(), Quantity::parse(v)?, v.clone()))).collect()))
+        Ok(Self(
+            labels
+                .0
+                .iter()
+                .filter_map(|(k, v)| Some((k.clone(), Quantity::parse(v)?, v.clone())))
+                .collect(),
+        ))
     }
 }
 
 /// A time that may be absent, null or Go's zero time.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
 pub struct MaybeTime(pub Option<Time>);
 
 impl<'de> Deserialize<'de> for MaybeTime {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(Self(Option::<Scalar>::deserialize(d)?.and_then(|t| Time::parse(&t.0))))
+        Ok(Self(
+            Option::<Scalar>::deserialize(d)?.and_then(|t| Time::parse(&t.0)),
+        ))
     }
 }
 
 /// A label selector.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Deserialize,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Selector {
     pub match_labels: Labels,
@@ -263,7 +329,9 @@ pub struct Selector {
 }
 
 /// One term of a label selector, a node selector or an affinity.
-#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
+)]
 pub struct Requirement {
     pub key: Str,
     pub operator: Str,
@@ -272,7 +340,8 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// Whether `labels` satisfy this term; unknown operators count as satisfied, so that nothing is accused by ignorance.
+    /// Whether `labels` satisfy this term; unknown operators count as satisfied, so that nothing is
+    /// accused by ignorance.
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
         let listed = |v: &str| self.values.iter().any(|w| &**w == v);
@@ -283,8 +352,14 @@ impl Requirement {
             "NotIn" => !value.is_some_and(listed),
             "Exists" => value.is_some(),
             "DoesNotExist" => value.is_none(),
-            "Gt" => value.and_then(number).zip(bound()).is_some_and(|(v, b)| v > b),
-            "Lt" => value.and_then(number).zip(bound()).is_some_and(|(v, b)| v < b),
+            "Gt" => value
+                .and_then(number)
+                .zip(bound())
+                .is_some_and(|(v, b)| v > b),
+            "Lt" => value
+                .and_then(number)
+                .zip(bound())
+                .is_some_and(|(v, b)| v < b),
             _ => true,
         }
     }
@@ -294,7 +369,12 @@ impl Requirement {
         match &*self.operator {
             "Exists" => self.key.to_string(),
             "DoesNotExist" => format!("!{}", self.key),
-            operator => format!("{} {} ({})", self.key, operator.to_lowercase(), self.values.join(", ")),
+            operator => format!(
+                "{} {} ({})",
+                self.key,
+                operator.to_lowercase(),
+                self.values.join(", ")
+            ),
         }
     }
 }
@@ -302,7 +382,8 @@ impl Requirement {
 impl Selector {
     /// Whether this selects an object with `labels`; an empty selector selects all.
     pub fn matches(&self, labels: &Labels) -> bool {
-        labels.contains_all(&self.match_labels) && self.match_expressions.iter().all(|r| r.matches(labels))
+        labels.contains_all(&self.match_labels)
+            && self.match_expressions.iter().all(|r| r.matches(labels))
     }
 }
 

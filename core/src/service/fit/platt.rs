@@ -16,7 +16,11 @@ pub(super) fn fit(told: impl Iterator<Item = Told>) -> Calibration {
         }
         map = newton(&rows);
     }
-    Calibration { bias: hundredths(map[0]), score: hundredths(map[1]), margin: hundredths(map[2]) }
+    Calibration {
+        bias: hundredths(map[0]),
+        score: hundredths(map[1]),
+        margin: hundredths(map[2]),
+    }
 }
 
 fn newton(rows: &[([f64; 3], f64)]) -> [f64; 3] {
@@ -50,7 +54,8 @@ fn newton(rows: &[([f64; 3], f64)]) -> [f64; 3] {
 /// Solves three equations by Cramer's rule; the ridge keeps them solvable.
 fn solve(a: [[f64; 3]; 3], b: [f64; 3]) -> [f64; 3] {
     let det = |m: &[[f64; 3]; 3]| {
-        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
+        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
+            - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
             + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
     };
     let whole = det(&a);
@@ -70,8 +75,17 @@ mod tests {
     #[test]
     fn the_map_gives_back_the_shares_it_was_fitted_to() {
         // Of answers with a lead of 0 a half is right, with a lead of 2 nine of ten.
-        let told = |lead: f64, right: f64, n: usize| (0..n).map(move |_| Told { total: 1.0, lead, right });
-        let all = told(0.0, 1.0, 50).chain(told(0.0, 0.0, 50)).chain(told(2.0, 1.0, 90)).chain(told(2.0, 0.0, 10));
+        let told = |lead: f64, right: f64, n: usize| {
+            (0..n).map(move |_| Told {
+                total: 1.0,
+                lead,
+                right,
+            })
+        };
+        let all = told(0.0, 1.0, 50)
+            .chain(told(0.0, 0.0, 50))
+            .chain(told(2.0, 1.0, 90))
+            .chain(told(2.0, 0.0, 10));
         let map = fit(all);
         assert!((map.confidence(1.0, 0.0) - 0.5).abs() < 0.02, "{map:?}");
         assert!((map.confidence(1.0, 2.0) - 0.9).abs() < 0.02, "{map:?}");

@@ -1,5 +1,6 @@
-//! Conditional logit (Daniel `McFadden` 1974): of the candidates of a case each is the right one with a chance proportional to
-//! `exp(score)`. The weights that make the right ones likeliest, under bounds and a ridge.
+//! Conditional logit (Daniel `McFadden` 1974): of the candidates of a case each is the right one
+//! with a chance proportional to `exp(score)`. The weights that make the right ones likeliest,
+//! under bounds and a ridge.
 
 use super::Sample;
 use crate::rca::weights::Part;
@@ -16,28 +17,48 @@ impl Choice {
     /// `None` where nothing can be chosen: no candidate is right, or there is no other.
     pub(super) fn new(sample: &Sample, parts: &[Part], weight: f64) -> Option<Self> {
         let row = |features: &crate::rca::weights::Features| {
-            parts.iter().map(|p| features.get(p).copied().unwrap_or_default()).collect()
+            parts
+                .iter()
+                .map(|p| features.get(p).copied().unwrap_or_default())
+                .collect()
         };
         let is = |both: bool| {
             let all = sample.candidates.iter();
             let named = |c: &super::Candidate| {
-                sample.label.faults.iter().any(|(component, fault)| *component == c.component && (!both || *fault == c.fault))
+                sample.label.faults.iter().any(|(component, fault)| {
+                    *component == c.component && (!both || *fault == c.fault)
+                })
             };
             all.map(named).collect::<Vec<bool>>()
         };
         // Where nobody found the fault, its component is the best there is to choose.
-        let right = [is(true), is(false)].into_iter().find(|r| r.contains(&true))?;
+        let right = [is(true), is(false)]
+            .into_iter()
+            .find(|r| r.contains(&true))?;
         let rows: Vec<Vec<f64>> = sample.candidates.iter().map(|c| row(&c.features)).collect();
-        right.contains(&false).then_some(Self { rows, right, weight })
+        right.contains(&false).then_some(Self {
+            rows,
+            right,
+            weight,
+        })
     }
 
     /// Adds the gradient of the loss and returns the loss.
     fn loss(&self, weights: &[f64], gradient: &mut [f64]) -> f64 {
-        let scores: Vec<f64> = self.rows.iter().map(|r| r.iter().zip(weights).map(|(x, w)| x * w).sum()).collect();
+        let scores: Vec<f64> = self
+            .rows
+            .iter()
+            .map(|r| r.iter().zip(weights).map(|(x, w)| x * w).sum())
+            .collect();
         let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let chances: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
         let all: f64 = chances.iter().sum();
-        let right: f64 = chances.iter().zip(&self.right).filter(|(_, r)| **r).map(|(c, _)| c).sum();
+        let right: f64 = chances
+            .iter()
+            .zip(&self.right)
+            .filter(|(_, r)| **r)
+            .map(|(c, _)| c)
+            .sum();
         for ((row, chance), is_right) in self.rows.iter().zip(&chances).zip(&self.right) {
             let pull = chance / all - if *is_right { chance / right } else { 0.0 };
             for (g, x) in gradient.iter_mut().zip(row) {
@@ -51,21 +72,34 @@ impl Choice {
 fn loss(choices: &[Choice], weights: &[f64], ridge: f64) -> (f64, Vec<f64>) {
     let mut gradient: Vec<f64> = weights.iter().map(|w| ridge * w).collect();
     let pull: f64 = weights.iter().map(|w| ridge / 2.0 * w * w).sum();
-    let loss = choices.iter().map(|c| c.loss(weights, &mut gradient)).sum::<f64>() + pull;
+    let loss = choices
+        .iter()
+        .map(|c| c.loss(weights, &mut gradient))
+        .sum::<f64>()
+        + pull;
     (loss, gradient)
 }
 
-/// Projected gradient descent with a step that halves until the loss falls (Bertsekas 1976), from weights of 0. With one
-/// right candidate a case the loss is strictly convex; with several it need not be, and the way from 0 decides.
+/// Projected gradient descent with a step that halves until the loss falls (Bertsekas 1976), from
+/// weights of 0. With one right candidate a case the loss is strictly convex; with several it need
+/// not be, and the way from 0 decides.
 pub(super) fn fit(choices: &[Choice], bounds: &[(f64, f64)], ridge: f64) -> Vec<f64> {
     const ROUNDS: usize = 5_000;
     let mut weights = vec![0.0; bounds.len()];
     let (mut value, mut gradient) = loss(choices, &weights, ridge);
     let mut step = 1.0;
     for _ in 0..ROUNDS {
-        let next: Vec<f64> =
-            weights.iter().zip(&gradient).zip(bounds).map(|((w, g), (low, high))| (w - step * g).clamp(*low, *high)).collect();
-        let moved: f64 = next.iter().zip(&weights).map(|(a, b)| (a - b) * (a - b)).sum();
+        let next: Vec<f64> = weights
+            .iter()
+            .zip(&gradient)
+            .zip(bounds)
+            .map(|((w, g), (low, high))| (w - step * g).clamp(*low, *high))
+            .collect();
+        let moved: f64 = next
+            .iter()
+            .zip(&weights)
+            .map(|(a, b)| (a - b) * (a - b))
+            .sum();
         if moved < 1e-14 {
             break;
         }

@@ -8,32 +8,74 @@ use crate::model::{Time, Topic};
 use crate::storage::{Entry, EventLog, StreamId};
 
 fn entry(topic: Topic, key: &str, value: &str) -> Entry {
-    let stream = StreamId { topic, partition: 0 };
-    Entry { stream, key: key.as_bytes().into(), value: value.as_bytes().into(), received_at: Time(MINUTE) }
+    let stream = StreamId {
+        topic,
+        partition: 0,
+    };
+    Entry {
+        stream,
+        key: key.as_bytes().into(),
+        value: value.as_bytes().into(),
+        received_at: Time(MINUTE),
+    }
 }
 
 /// What every [`EventLog`] does.
 pub async fn event_log(log: &dyn EventLog) {
     let (a, b) = (tenant("a"), tenant("b"));
-    let events = StreamId { topic: Topic::Events, partition: 0 };
-    assert!(log.read(&a, events, 0, 10).await.unwrap().is_empty(), "a new stream is empty");
-    let batch = (0..5).map(|i| entry(Topic::Events, "prod", &format!("v{i}"))).collect();
+    let events = StreamId {
+        topic: Topic::Events,
+        partition: 0,
+    };
+    assert!(
+        log.read(&a, events, 0, 10).await.unwrap().is_empty(),
+        "a new stream is empty"
+    );
+    let batch = (0..5)
+        .map(|i| entry(Topic::Events, "prod", &format!("v{i}")))
+        .collect();
     log.append(&a, batch).await.unwrap();
-    log.append(&a, vec![entry(Topic::Resource, "uid", "r0")]).await.unwrap();
+    log.append(&a, vec![entry(Topic::Resource, "uid", "r0")])
+        .await
+        .unwrap();
     let read = log.read(&a, events, 0, 3).await.unwrap();
-    assert_eq!(read.iter().map(|s| s.offset).collect::<Vec<_>>(), [0, 1, 2], "offsets rise by one");
+    assert_eq!(
+        read.iter().map(|s| s.offset).collect::<Vec<_>>(),
+        [0, 1, 2],
+        "offsets rise by one"
+    );
     let rest = log.read(&a, events, 3, 10).await.unwrap();
-    assert_eq!(rest.iter().map(|s| &*s.value).collect::<Vec<_>>(), [b"v3", b"v4"], "reading goes on where it ended");
+    assert_eq!(
+        rest.iter().map(|s| &*s.value).collect::<Vec<_>>(),
+        [b"v3", b"v4"],
+        "reading goes on where it ended"
+    );
     let ends: BTreeMap<StreamId, u64> = log.ends(&a).await.unwrap().into_iter().collect();
     assert_eq!(ends.get(&events), Some(&5));
-    assert_eq!(log.go_on_at(&a, events, 4).await.unwrap(), 5, "a stream that is there already stays as it is");
+    assert_eq!(
+        log.go_on_at(&a, events, 4).await.unwrap(),
+        5,
+        "a stream that is there already stays as it is"
+    );
     assert_eq!(log.go_on_at(&a, events, 9).await.unwrap(), 5);
-    log.append(&a, vec![entry(Topic::Events, "prod", "v9")]).await.unwrap();
+    log.append(&a, vec![entry(Topic::Events, "prod", "v9")])
+        .await
+        .unwrap();
     let gap = log.read(&a, events, 4, 10).await.unwrap();
-    assert_eq!(gap.iter().map(|s| s.offset).collect::<Vec<_>>(), [4, 9], "offsets that were lost are not given out again");
-    assert!(log.ends(&b).await.unwrap().is_empty(), "tenants do not see each other");
+    assert_eq!(
+        gap.iter().map(|s| s.offset).collect::<Vec<_>>(),
+        [4, 9],
+        "offsets that were lost are not given out again"
+    );
+    assert!(
+        log.ends(&b).await.unwrap().is_empty(),
+        "tenants do not see each other"
+    );
     assert!(log.read(&b, events, 0, 10).await.unwrap().is_empty());
     assert!(log.bytes(&a).await.unwrap() > 0);
     log.remove(&a).await.unwrap();
-    assert!(log.ends(&a).await.unwrap().is_empty(), "nothing is left of a removed tenant");
+    assert!(
+        log.ends(&a).await.unwrap().is_empty(),
+        "nothing is left of a removed tenant"
+    );
 }

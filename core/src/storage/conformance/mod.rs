@@ -1,5 +1,9 @@
 //! One suite per trait, run against every backend. Each case panics with what was expected.
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are test cases; a panic is their answer")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "these are test cases; a panic is their answer"
+)]
 
 mod graph;
 mod limits;

@@ -1,4 +1,5 @@
-//! The few file operations that the log needs, so that a disk that forgets what was not synced can stand in for a real one.
+//! The few file operations that the log needs, so that a disk that forgets what was not synced can
+//! stand in for a real one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,7 +39,11 @@ pub struct RealFiles {
 const OPEN: usize = 256;
 
 impl RealFiles {
-    fn with<T>(&self, path: &Path, act: impl FnOnce(&mut fs::File) -> io::Result<T>) -> io::Result<T> {
+    fn with<T>(
+        &self,
+        path: &Path,
+        act: impl FnOnce(&mut fs::File) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if !open.contains_key(path) {
             if open.len() >= OPEN {
@@ -47,7 +52,13 @@ impl RealFiles {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
-            open.insert(path.to_owned(), fs::OpenOptions::new().create(true).append(true).open(path)?);
+            open.insert(
+                path.to_owned(),
+                fs::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(path)?,
+            );
         }
         match open.get_mut(path) {
             Some(file) => act(file),
@@ -56,8 +67,14 @@ impl RealFiles {
     }
 
     fn forget(&self, path: &Path) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|p, _| !p.starts_with(path));
-        self.named.lock().unwrap_or_else(PoisonError::into_inner).retain(|p| !p.starts_with(path));
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|p, _| !p.starts_with(path));
+        self.named
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|p| !p.starts_with(path));
     }
 }
 
@@ -128,7 +145,11 @@ impl Files for RealFiles {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.forget(path);
-        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        };
         match removed {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
@@ -136,7 +157,8 @@ impl Files for RealFiles {
     }
 }
 
-/// A disk in memory that can lose everything that was not synced, cut the last write short, and run full.
+/// A disk in memory that can lose everything that was not synced, cut the last write short, and run
+/// full.
 #[derive(Clone, Debug, Default)]
 pub struct ForgetfulFiles {
     disk: Arc<Mutex<Disk>>,
@@ -155,7 +177,8 @@ impl ForgetfulFiles {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cuts the power: of what was not synced a part of `keep` bytes of each file is left, as a torn write leaves it.
+    /// Cuts the power: of what was not synced a part of `keep` bytes of each file is left, as a
+    /// torn write leaves it.
     pub fn power_cut(&self, keep: usize) {
         for (seen, synced) in self.disk().files.values_mut() {
             let torn = seen.len().min(synced.len() + keep);
@@ -178,10 +201,22 @@ impl Files for ForgetfulFiles {
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.disk();
         let fits = disk.room.is_none_or(|room| room >= bytes.len());
-        let part = if fits { bytes } else { &bytes[..disk.room.unwrap_or(0)] };
-        disk.files.entry(path.to_owned()).or_default().0.extend_from_slice(part);
+        let part = if fits {
+            bytes
+        } else {
+            &bytes[..disk.room.unwrap_or(0)]
+        };
+        disk.files
+            .entry(path.to_owned())
+            .or_default()
+            .0
+            .extend_from_slice(part);
         disk.room = disk.room.map(|r| r - part.len());
-        if fits { Ok(()) } else { Err(io::Error::from(io::ErrorKind::StorageFull)) }
+        if fits {
+            Ok(())
+        } else {
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        }
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
@@ -193,7 +228,9 @@ impl Files for ForgetfulFiles {
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
         let mut disk = self.disk();
-        let Some((seen, synced)) = disk.files.get_mut(path) else { return Ok(()) };
+        let Some((seen, synced)) = disk.files.get_mut(path) else {
+            return Ok(());
+        };
         let freed = seen.len().saturating_sub(len as usize);
         seen.truncate(len as usize);
         synced.clone_from(seen);
@@ -203,20 +240,32 @@ impl Files for ForgetfulFiles {
 
     fn read(&self, path: &Path, from: u64, len: usize) -> io::Result<Vec<u8>> {
         let disk = self.disk();
-        let (seen, _) = disk.files.get(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let (seen, _) = disk
+            .files
+            .get(path)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let from = (from as usize).min(seen.len());
         Ok(seen[from..seen.len().min(from + len)].to_vec())
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {
-        Ok(self.disk().files.get(path).map_or(0, |(seen, _)| seen.len() as u64))
+        Ok(self
+            .disk()
+            .files
+            .get(path)
+            .map_or(0, |(seen, _)| seen.len() as u64))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let disk = self.disk();
-        let below = disk.files.keys().filter_map(|p| p.strip_prefix(folder).ok());
-        let mut names: Vec<String> =
-            below.filter_map(|p| p.components().next()).map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+        let below = disk
+            .files
+            .keys()
+            .filter_map(|p| p.strip_prefix(folder).ok());
+        let mut names: Vec<String> = below
+            .filter_map(|p| p.components().next())
+            .map(|c| c.as_os_str().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names.dedup();
         Ok(names)

@@ -42,7 +42,12 @@ impl MemoryLimits {
 impl Limits for MemoryLimits {
     async fn take(&self, tenant: &Tenant, window: Window, n: u64, now: Time) -> Result<Taken> {
         let mut all = self.used();
-        let full = all.entry(tenant.clone()).or_default().windows.entry(window.name).or_default();
+        let full = all
+            .entry(tenant.clone())
+            .or_default()
+            .windows
+            .entry(window.name)
+            .or_default();
         let (allowed, after) = gcra(*full, window, n, now);
         *full = after;
         Ok(window.taken(allowed, after, n, now))

@@ -20,16 +20,28 @@ mod tests {
         Tenant::parse("client-a-abc123").unwrap()
     }
 
-    const STREAM: StreamId = StreamId { topic: Topic::Events, partition: 0 };
+    const STREAM: StreamId = StreamId {
+        topic: Topic::Events,
+        partition: 0,
+    };
 
     fn entry(value: &str) -> Entry {
-        Entry { stream: STREAM, key: b"prod"[..].into(), value: value.as_bytes().into(), received_at: Time(1) }
+        Entry {
+            stream: STREAM,
+            key: b"prod"[..].into(),
+            value: value.as_bytes().into(),
+            received_at: Time(1),
+        }
     }
 
     #[tokio::test]
     async fn the_log_in_files_conforms() {
         let folder = tempfile::tempdir().unwrap();
-        conformance::event_log(&FileLog::open(Arc::new(RealFiles::default()), folder.path())).await;
+        conformance::event_log(&FileLog::open(
+            Arc::new(RealFiles::default()),
+            folder.path(),
+        ))
+        .await;
         conformance::event_log(&FileLog::open(Arc::new(ForgetfulFiles::default()), "/log")).await;
     }
 
@@ -57,7 +69,11 @@ mod tests {
         };
         for _ in 0..3 {
             let graph = super::mars::MarsGraph::open(folder.path());
-            let batch = GraphBatch { whole: true, incidents: vec![incident.clone()], ..GraphBatch::default() };
+            let batch = GraphBatch {
+                whole: true,
+                incidents: vec![incident.clone()],
+                ..GraphBatch::default()
+            };
             graph.write(&tenant(), batch).await.unwrap();
             assert_eq!(graph.counts(&tenant()).await.unwrap().incidents, 1);
         }
@@ -81,7 +97,12 @@ mod tests {
     #[tokio::test]
     async fn sqlite_conforms() {
         let folder = tempfile::tempdir().unwrap();
-        conformance::meta_store(&super::sqlite::SqliteMeta::open(&folder.path().join("meta.db")).await.unwrap()).await;
+        conformance::meta_store(
+            &super::sqlite::SqliteMeta::open(&folder.path().join("meta.db"))
+                .await
+                .unwrap(),
+        )
+        .await;
     }
 
     #[tokio::test]
@@ -90,19 +111,28 @@ mod tests {
             let disk = ForgetfulFiles::default();
             let log = FileLog::open(Arc::new(disk.clone()), "/log");
             for i in 0..5 {
-                log.append(&tenant(), vec![entry(&format!("v{i}"))]).await.unwrap();
+                log.append(&tenant(), vec![entry(&format!("v{i}"))])
+                    .await
+                    .unwrap();
             }
             // A write that was begun and never synced.
-            let path = Path::new("/log/client-a-abc123/events.normalized/0/00000000000000000000.seg");
+            let path =
+                Path::new("/log/client-a-abc123/events.normalized/0/00000000000000000000.seg");
             let whole = disk.read(path, 0, 1 << 20).unwrap();
             disk.append(path, &whole[..60]).unwrap();
             disk.power_cut(keep);
             let again = FileLog::open(Arc::new(disk), "/log");
             again.append(&tenant(), vec![entry("after")]).await.unwrap();
             let read = again.read(&tenant(), STREAM, 0, 100).await.unwrap();
-            let values: Vec<_> = read.iter().map(|s| String::from_utf8_lossy(&s.value).into_owned()).collect();
+            let values: Vec<_> = read
+                .iter()
+                .map(|s| String::from_utf8_lossy(&s.value).into_owned())
+                .collect();
             assert_eq!(values.first().map(String::as_str), Some("v0"));
-            assert!(values.len() >= 6 && values.last().map(String::as_str) == Some("after"), "{keep}: {values:?}");
+            assert!(
+                values.len() >= 6 && values.last().map(String::as_str) == Some("after"),
+                "{keep}: {values:?}"
+            );
         }
     }
 
@@ -113,7 +143,10 @@ mod tests {
         let all: Vec<_> = (0..40)
             .map(|i| {
                 let log = Arc::clone(&log);
-                tokio::spawn(async move { log.append(&tenant(), vec![entry(&format!("value {i}"))]).await })
+                tokio::spawn(async move {
+                    log.append(&tenant(), vec![entry(&format!("value {i}"))])
+                        .await
+                })
             })
             .collect();
         for one in all {
@@ -121,7 +154,10 @@ mod tests {
         }
         disk.power_cut(0);
         let again = FileLog::with_segments(Arc::new(disk.clone()), "/log", 100);
-        assert_eq!(again.read(&tenant(), STREAM, 0, 100).await.unwrap().len(), 40);
+        assert_eq!(
+            again.read(&tenant(), STREAM, 0, 100).await.unwrap().len(),
+            40
+        );
         disk.set_room(Some(150));
         let many = (0..8).map(|i| entry(&format!("too much {i}"))).collect();
         assert!(again.append(&tenant(), many).await.is_err());
@@ -138,12 +174,20 @@ mod tests {
         let log = FileLog::open(Arc::new(disk.clone()), "/log");
         log.append(&tenant(), vec![entry("one")]).await.unwrap();
         disk.set_room(Some(20));
-        let error = log.append(&tenant(), vec![entry("too much")]).await.unwrap_err();
+        let error = log
+            .append(&tenant(), vec![entry("too much")])
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Full);
         disk.set_room(None);
         log.append(&tenant(), vec![entry("two")]).await.unwrap();
         let again = FileLog::open(Arc::new(disk), "/log");
         let read = again.read(&tenant(), STREAM, 0, 100).await.unwrap();
-        assert_eq!(read.iter().map(|s| (s.offset, &*s.value)).collect::<Vec<_>>(), [(0, &b"one"[..]), (1, &b"two"[..])]);
+        assert_eq!(
+            read.iter()
+                .map(|s| (s.offset, &*s.value))
+                .collect::<Vec<_>>(),
+            [(0, &b"one"[..]), (1, &b"two"[..])]
+        );
     }
 }

@@ -10,25 +10,51 @@ use crate::storage::archive::{AnswerCopy, IncidentCopy};
 use crate::storage::{ClusterRow, Error, ErrorKind, IncidentRow, Result, Tenant};
 
 fn raw(text: String) -> Result<Box<RawValue>> {
-    RawValue::from_string(text).map_err(|e| Error::new(ErrorKind::Corrupt, format!("metadata: {e}")))
+    RawValue::from_string(text)
+        .map_err(|e| Error::new(ErrorKind::Corrupt, format!("metadata: {e}")))
 }
 
 impl<D: Database> SqlMeta<D> {
-    pub(super) async fn read_copies(&self, tenant: &Tenant, after: i64, limit: usize) -> Result<Vec<IncidentCopy>> {
-        let mut tx = self.database().begin(Reach::Tenant(tenant), Purpose::Read).await?;
+    pub(super) async fn read_copies(
+        &self,
+        tenant: &Tenant,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<IncidentCopy>> {
+        let mut tx = self
+            .database()
+            .begin(Reach::Tenant(tenant), Purpose::Read)
+            .await?;
         let sql = "SELECT number, key, row FROM incidents WHERE client_id = $1 AND number > $2 ORDER BY number LIMIT $3";
         let mut copies = Vec::new();
         for mut found in tx.rows(sql, values![tenant.as_str(), after, limit]).await? {
             let (number, key) = (found.int()?, format!("{:016x}", found.int()? as u64));
             let row = found.maybe_text()?.map(raw).transpose()?;
-            let (events, answers) = (events(&mut *tx, tenant, number).await?, answers(&mut *tx, tenant, number).await?);
-            copies.push(IncidentCopy { number, key, row, events, answers });
+            let (events, answers) = (
+                events(&mut *tx, tenant, number).await?,
+                answers(&mut *tx, tenant, number).await?,
+            );
+            copies.push(IncidentCopy {
+                number,
+                key,
+                row,
+                events,
+                answers,
+            });
         }
         Ok(copies)
     }
 
-    pub(super) async fn write_copies(&self, tenant: &Tenant, copies: &[IncidentCopy], clusters: &[ClusterRow]) -> Result<()> {
-        let mut tx = self.database().begin(Reach::Tenant(tenant), Purpose::Kept).await?;
+    pub(super) async fn write_copies(
+        &self,
+        tenant: &Tenant,
+        copies: &[IncidentCopy],
+        clusters: &[ClusterRow],
+    ) -> Result<()> {
+        let mut tx = self
+            .database()
+            .begin(Reach::Tenant(tenant), Purpose::Kept)
+            .await?;
         for copy in copies {
             write_copy(&mut *tx, tenant, copy).await?;
         }
@@ -42,24 +68,44 @@ impl<D: Database> SqlMeta<D> {
     }
 }
 
-async fn events(tx: &mut dyn Transaction, tenant: &Tenant, number: i64) -> Result<Vec<Box<RawValue>>> {
+async fn events(
+    tx: &mut dyn Transaction,
+    tenant: &Tenant,
+    number: i64,
+) -> Result<Vec<Box<RawValue>>> {
     let sql = "SELECT event FROM incident_events WHERE client_id = $1 AND number = $2 ORDER BY id";
-    tx.rows(sql, values![tenant.as_str(), number]).await?.into_iter().map(|mut r| raw(r.text()?)).collect()
+    tx.rows(sql, values![tenant.as_str(), number])
+        .await?
+        .into_iter()
+        .map(|mut r| raw(r.text()?))
+        .collect()
 }
 
-async fn answers(tx: &mut dyn Transaction, tenant: &Tenant, number: i64) -> Result<Vec<AnswerCopy>> {
+async fn answers(
+    tx: &mut dyn Transaction,
+    tenant: &Tenant,
+    number: i64,
+) -> Result<Vec<AnswerCopy>> {
     let sql = "SELECT scorer, at, answer FROM answers WHERE client_id = $1 AND number = $2 ORDER BY scorer, at";
     let mut all = Vec::new();
     for mut row in tx.rows(sql, values![tenant.as_str(), number]).await? {
         // What another version ranked with stays where that version is.
-        let Some(scorer) = Scorer::parse(&row.text()?) else { continue };
-        all.push(AnswerCopy { scorer, at: row.time()?, answer: raw(row.text()?)? });
+        let Some(scorer) = Scorer::parse(&row.text()?) else {
+            continue;
+        };
+        all.push(AnswerCopy {
+            scorer,
+            at: row.time()?,
+            answer: raw(row.text()?)?,
+        });
     }
     Ok(all)
 }
 
 async fn write_copy(tx: &mut dyn Transaction, tenant: &Tenant, copy: &IncidentCopy) -> Result<()> {
-    let unreadable = |e: &dyn std::fmt::Display| Error::new(ErrorKind::Refused, format!("incident {}: {e}", copy.number));
+    let unreadable = |e: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Refused, format!("incident {}: {e}", copy.number))
+    };
     let key = u64::from_str_radix(&copy.key, 16).map_err(|e| unreadable(&e))?;
     for sql in [
         "DELETE FROM answers WHERE client_id = $1 AND number = $2",
@@ -69,7 +115,8 @@ async fn write_copy(tx: &mut dyn Transaction, tenant: &Tenant, copy: &IncidentCo
         tx.run(sql, values![tenant.as_str(), copy.number]).await?;
     }
     let sql = "INSERT INTO incidents (client_id, number, key) VALUES ($1, $2, $3)";
-    tx.run(sql, values![tenant.as_str(), copy.number, key]).await?;
+    tx.run(sql, values![tenant.as_str(), copy.number, key])
+        .await?;
     if let Some(text) = &copy.row {
         let mut row: IncidentRow = from_json(text.get()).map_err(|e| unreadable(&e))?;
         row.key = key;
@@ -77,11 +124,22 @@ async fn write_copy(tx: &mut dyn Transaction, tenant: &Tenant, copy: &IncidentCo
     }
     for event in &copy.events {
         let sql = "INSERT INTO incident_events (client_id, number, event) VALUES ($1, $2, $3)";
-        tx.run(sql, values![tenant.as_str(), copy.number, event.get()]).await?;
+        tx.run(sql, values![tenant.as_str(), copy.number, event.get()])
+            .await?;
     }
     for a in &copy.answers {
         let sql = "INSERT INTO answers (client_id, number, scorer, at, answer) VALUES ($1, $2, $3, $4, $5)";
-        tx.run(sql, values![tenant.as_str(), copy.number, a.scorer.as_str(), a.at, a.answer.get()]).await?;
+        tx.run(
+            sql,
+            values![
+                tenant.as_str(),
+                copy.number,
+                a.scorer.as_str(),
+                a.at,
+                a.answer.get()
+            ],
+        )
+        .await?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Metadata in SQL. The statements are written once; a driver runs them on its database and keeps the rows of one tenant
-//! from another.
+//! Metadata in SQL. The statements are written once; a driver runs them on its database and keeps
+//! the rows of one tenant from another.
 
 mod admin;
 mod archive;
@@ -35,7 +35,8 @@ pub enum Purpose {
     Kept,
 }
 
-/// A database that speaks our statements: `$n`, `ON CONFLICT … RETURNING`, times as microseconds since the epoch.
+/// A database that speaks our statements: `$n`, `ON CONFLICT … RETURNING`, times as microseconds
+/// since the epoch.
 #[async_trait::async_trait]
 pub trait Database: Send + Sync {
     /// Begins a transaction; dropped without [`Transaction::commit`] it changes nothing.
@@ -74,16 +75,36 @@ impl<D: Database> SqlMeta<D> {
         &self.0
     }
 
-    async fn read(&self, reach: Reach<'_>, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
-        self.0.begin(reach, Purpose::Read).await?.rows(sql, values).await
+    async fn read(
+        &self,
+        reach: Reach<'_>,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        self.0
+            .begin(reach, Purpose::Read)
+            .await?
+            .rows(sql, values)
+            .await
     }
 
-    async fn read_one(&self, reach: Reach<'_>, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>> {
+    async fn read_one(
+        &self,
+        reach: Reach<'_>,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>> {
         Ok(self.read(reach, sql, values).await?.into_iter().next())
     }
 
     /// Runs one statement in a transaction of its own.
-    async fn write(&self, reach: Reach<'_>, purpose: Purpose, sql: &'static str, values: Vec<Value>) -> Result<u64> {
+    async fn write(
+        &self,
+        reach: Reach<'_>,
+        purpose: Purpose,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<u64> {
         let mut tx = self.0.begin(reach, purpose).await?;
         let changed = tx.run(sql, values).await?;
         tx.commit().await?;
@@ -97,5 +118,6 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::new(ErrorKind::Internal, format!("metadata: {e}")))
+    serde_json::to_string(value)
+        .map_err(|e| Error::new(ErrorKind::Internal, format!("metadata: {e}")))
 }

@@ -9,25 +9,60 @@ impl<D: Database> SqlMeta<D> {
     pub(super) async fn write_saga(&self, saga: &Saga) -> Result<()> {
         let sql = "INSERT INTO sagas (saga_id, client_id, saga, created_at, owner, until, request)
             VALUES ($1, $2, $3, $4, '', 0, $5) ON CONFLICT (saga_id) DO UPDATE SET saga = excluded.saga, request = excluded.request";
-        let request = saga.request.as_ref().filter(|_| saga.state != SagaState::Compensated).cloned();
-        let values = values![&saga.saga_id, &saga.client_id, to_json(saga)?, saga.created_at, &request];
-        self.write(Reach::Operator, Purpose::Kept, sql, values).await?;
+        let request = saga
+            .request
+            .as_ref()
+            .filter(|_| saga.state != SagaState::Compensated)
+            .cloned();
+        let values = values![
+            &saga.saga_id,
+            &saga.client_id,
+            to_json(saga)?,
+            saga.created_at,
+            &request
+        ];
+        self.write(Reach::Operator, Purpose::Kept, sql, values)
+            .await?;
         Ok(())
     }
 
     pub(super) async fn read_saga(&self, saga_id: &str) -> Result<Option<Saga>> {
-        let row = self.read_one(Reach::Operator, "SELECT saga FROM sagas WHERE saga_id = $1", values![saga_id]).await?;
+        let row = self
+            .read_one(
+                Reach::Operator,
+                "SELECT saga FROM sagas WHERE saga_id = $1",
+                values![saga_id],
+            )
+            .await?;
         row.map(saga).transpose()
     }
 
     pub(super) async fn read_sagas(&self, client_id: Option<&str>) -> Result<Vec<Saga>> {
         let sql = "SELECT saga FROM sagas WHERE $1 IS NULL OR client_id = $1 ORDER BY created_at DESC, saga_id";
-        self.read(Reach::Operator, sql, values![client_id]).await?.into_iter().map(saga).collect()
+        self.read(Reach::Operator, sql, values![client_id])
+            .await?
+            .into_iter()
+            .map(saga)
+            .collect()
     }
 
-    pub(super) async fn take_saga(&self, saga_id: &str, owner: &str, until: Time, now: Time) -> Result<bool> {
+    pub(super) async fn take_saga(
+        &self,
+        saga_id: &str,
+        owner: &str,
+        until: Time,
+        now: Time,
+    ) -> Result<bool> {
         let sql = "UPDATE sagas SET owner = $2, until = $3 WHERE saga_id = $1 AND (owner = $2 OR until < $4)";
-        Ok(self.write(Reach::Operator, Purpose::Kept, sql, values![saga_id, owner, until, now]).await? > 0)
+        Ok(self
+            .write(
+                Reach::Operator,
+                Purpose::Kept,
+                sql,
+                values![saga_id, owner, until, now],
+            )
+            .await?
+            > 0)
     }
 }
 

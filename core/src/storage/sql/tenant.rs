@@ -10,8 +10,8 @@ use crate::model::{Time, Topic};
 use crate::rca::{Answer, Scorer};
 use crate::storage::archive::IncidentCopy;
 use crate::storage::{
-    AgentRow, ClusterRow, Commit, Error, ErrorKind, IncidentFilter, IncidentRow, MOST_AGENTS, MetaStore, Offset, Result,
-    StreamId, Tenant, TransitionRow, UsageRow,
+    AgentRow, ClusterRow, Commit, Error, ErrorKind, IncidentFilter, IncidentRow, MOST_AGENTS,
+    MetaStore, Offset, Result, StreamId, Tenant, TransitionRow, UsageRow,
 };
 
 /// For how long an agent that is silent is known: one that watches, and one that reads logs.
@@ -20,46 +20,82 @@ const READING_KEPT: i64 = DAY;
 
 #[async_trait::async_trait]
 impl<D: Database> MetaStore for SqlMeta<D> {
-    async fn lease(&self, tenant: &Tenant, partition: u32, owner: &str, until: Time, now: Time) -> Result<Option<i64>> {
+    async fn lease(
+        &self,
+        tenant: &Tenant,
+        partition: u32,
+        owner: &str,
+        until: Time,
+        now: Time,
+    ) -> Result<Option<i64>> {
         let sql = "INSERT INTO leases (client_id, partition, owner, epoch, until) VALUES ($1, $2, $3, 1, $4)
             ON CONFLICT (client_id, partition) DO UPDATE SET until = excluded.until,
                 epoch = CASE WHEN leases.owner = excluded.owner THEN leases.epoch ELSE leases.epoch + 1 END,
                 owner = excluded.owner
             WHERE leases.owner = excluded.owner OR leases.until < $5 RETURNING epoch";
-        let mut tx = self.0.begin(Reach::Tenant(tenant), Purpose::Replayed).await?;
-        let rows = tx.rows(sql, values![tenant.as_str(), partition, owner, until, now]).await?;
+        let mut tx = self
+            .0
+            .begin(Reach::Tenant(tenant), Purpose::Replayed)
+            .await?;
+        let rows = tx
+            .rows(sql, values![tenant.as_str(), partition, owner, until, now])
+            .await?;
         let epoch = rows.into_iter().next().map(|mut r| r.int()).transpose()?;
         tx.commit().await?;
         Ok(epoch)
     }
 
     async fn release(&self, tenant: &Tenant, partition: u32, owner: &str) -> Result<()> {
-        let sql = "UPDATE leases SET until = 0 WHERE client_id = $1 AND partition = $2 AND owner = $3";
-        self.write(Reach::Tenant(tenant), Purpose::Replayed, sql, values![tenant.as_str(), partition, owner]).await?;
+        let sql =
+            "UPDATE leases SET until = 0 WHERE client_id = $1 AND partition = $2 AND owner = $3";
+        self.write(
+            Reach::Tenant(tenant),
+            Purpose::Replayed,
+            sql,
+            values![tenant.as_str(), partition, owner],
+        )
+        .await?;
         Ok(())
     }
 
     async fn offsets(&self, tenant: &Tenant) -> Result<Vec<Offset>> {
         let sql = "SELECT topic, partition, next FROM offsets WHERE client_id = $1 ORDER BY topic, partition";
-        let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str()]).await?;
+        let rows = self
+            .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
+            .await?;
         let mut offsets = Vec::new();
         for mut row in rows {
             // A topic that this version does not know is left to the one that does.
-            let Some(topic) = Topic::parse(&row.text()?) else { continue };
-            let stream = StreamId { topic, partition: row.int()? as u32 };
-            offsets.push(Offset { stream, next: row.int()? as u64 });
+            let Some(topic) = Topic::parse(&row.text()?) else {
+                continue;
+            };
+            let stream = StreamId {
+                topic,
+                partition: row.int()? as u32,
+            };
+            offsets.push(Offset {
+                stream,
+                next: row.int()? as u64,
+            });
         }
         Ok(offsets)
     }
 
     async fn clusters(&self, tenant: &Tenant) -> Result<Vec<ClusterRow>> {
         let sql = "SELECT cluster, state, last_record, counts FROM clusters WHERE client_id = $1 ORDER BY cluster";
-        let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str()]).await?;
+        let rows = self
+            .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
+            .await?;
         rows.into_iter()
             .map(|mut r| {
                 let (cluster, state, last_record) = (r.text()?, r.text()?, r.time()?);
                 let counts = r.maybe_text()?.map(|text| from_json(&text)).transpose()?;
-                Ok(ClusterRow { cluster, state, last_record, counts })
+                Ok(ClusterRow {
+                    cluster,
+                    state,
+                    last_record,
+                    counts,
+                })
             })
             .collect()
     }
@@ -89,30 +125,65 @@ impl<D: Database> MetaStore for SqlMeta<D> {
             f.before,
             f.limit,
         ];
-        self.read(Reach::Tenant(tenant), sql, values).await?.into_iter().map(incident).collect()
+        self.read(Reach::Tenant(tenant), sql, values)
+            .await?
+            .into_iter()
+            .map(incident)
+            .collect()
     }
 
     async fn incident(&self, tenant: &Tenant, number: i64) -> Result<Option<IncidentRow>> {
         let sql = "SELECT number, key, row FROM incidents WHERE client_id = $1 AND number = $2 AND row IS NOT NULL";
-        self.read_one(Reach::Tenant(tenant), sql, values![tenant.as_str(), number]).await?.map(incident).transpose()
+        self.read_one(Reach::Tenant(tenant), sql, values![tenant.as_str(), number])
+            .await?
+            .map(incident)
+            .transpose()
     }
 
-    async fn transitions(&self, tenant: &Tenant, number: Option<i64>, after: i64, limit: usize) -> Result<Vec<TransitionRow>> {
+    async fn transitions(
+        &self,
+        tenant: &Tenant,
+        number: Option<i64>,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<TransitionRow>> {
         let sql = "SELECT id, number, event FROM incident_events WHERE client_id = $1 AND ($2 IS NULL OR number = $2)
             AND id > $3 ORDER BY id LIMIT $4";
-        let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str(), number, after, limit]).await?;
+        let rows = self
+            .read(
+                Reach::Tenant(tenant),
+                sql,
+                values![tenant.as_str(), number, after, limit],
+            )
+            .await?;
         rows.into_iter()
             .map(|mut r| {
                 let (id, incident_id) = (r.int()?, format!("inc-{}", r.int()?));
-                Ok(TransitionRow { id, incident_id, transition: from_json(&r.text()?)? })
+                Ok(TransitionRow {
+                    id,
+                    incident_id,
+                    transition: from_json(&r.text()?)?,
+                })
             })
             .collect()
     }
 
-    async fn answer(&self, tenant: &Tenant, number: i64, scorer: Scorer, at: Option<Time>) -> Result<Option<Answer>> {
+    async fn answer(
+        &self,
+        tenant: &Tenant,
+        number: i64,
+        scorer: Scorer,
+        at: Option<Time>,
+    ) -> Result<Option<Answer>> {
         let sql = "SELECT answer FROM answers WHERE client_id = $1 AND number = $2 AND scorer = $3 AND ($4 IS NULL OR at <= $4)
             ORDER BY at DESC LIMIT 1";
-        let row = self.read_one(Reach::Tenant(tenant), sql, values![tenant.as_str(), number, scorer.as_str(), at]).await?;
+        let row = self
+            .read_one(
+                Reach::Tenant(tenant),
+                sql,
+                values![tenant.as_str(), number, scorer.as_str(), at],
+            )
+            .await?;
         row.map(|mut r| {
             let mut answer: Answer = from_json(&r.text()?)?;
             answer.incident_id = format!("inc-{number}");
@@ -121,11 +192,21 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         .transpose()
     }
 
-    async fn incident_copies(&self, tenant: &Tenant, after: i64, limit: usize) -> Result<Vec<IncidentCopy>> {
+    async fn incident_copies(
+        &self,
+        tenant: &Tenant,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<IncidentCopy>> {
         self.read_copies(tenant, after, limit).await
     }
 
-    async fn restore(&self, tenant: &Tenant, incidents: &[IncidentCopy], clusters: &[ClusterRow]) -> Result<()> {
+    async fn restore(
+        &self,
+        tenant: &Tenant,
+        incidents: &[IncidentCopy],
+        clusters: &[ClusterRow],
+    ) -> Result<()> {
         self.write_copies(tenant, incidents, clusters).await
     }
 
@@ -133,70 +214,157 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         let sql = "INSERT INTO feedback (client_id, number, place) VALUES ($1, $2, $3)
             ON CONFLICT (client_id, number) DO UPDATE SET place = excluded.place";
         let values = values![tenant.as_str(), number, place.map(i64::from)];
-        self.write(Reach::Tenant(tenant), Purpose::Kept, sql, values).await?;
+        self.write(Reach::Tenant(tenant), Purpose::Kept, sql, values)
+            .await?;
         Ok(())
     }
 
-    async fn add_usage(&self, tenant: &Tenant, usage: &BTreeMap<(String, String), i64>) -> Result<()> {
+    async fn add_usage(
+        &self,
+        tenant: &Tenant,
+        usage: &BTreeMap<(String, String), i64>,
+    ) -> Result<()> {
         self.write_usage(tenant, usage).await
     }
 
     async fn usage(&self, tenant: &Tenant, from: &str, to: &str) -> Result<Vec<UsageRow>> {
         let sql = "SELECT day, metric, amount FROM usage_metrics WHERE client_id = $1 AND day >= $2 AND day < $3
             ORDER BY day, metric";
-        let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str(), from, to]).await?;
-        rows.into_iter().map(|mut r| Ok(UsageRow { day: r.text()?, metric: r.text()?, amount: r.int()? })).collect()
+        let rows = self
+            .read(
+                Reach::Tenant(tenant),
+                sql,
+                values![tenant.as_str(), from, to],
+            )
+            .await?;
+        rows.into_iter()
+            .map(|mut r| {
+                Ok(UsageRow {
+                    day: r.text()?,
+                    metric: r.text()?,
+                    amount: r.int()?,
+                })
+            })
+            .collect()
     }
 
     async fn usage_total(&self, tenant: &Tenant) -> Result<BTreeMap<String, i64>> {
         let sql = "SELECT metric, CAST(SUM(amount) AS BIGINT) FROM usage_metrics WHERE client_id = $1 GROUP BY metric";
-        let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str()]).await?;
-        rows.into_iter().map(|mut r| Ok((r.text()?, r.int()?))).collect()
+        let rows = self
+            .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
+            .await?;
+        rows.into_iter()
+            .map(|mut r| Ok((r.text()?, r.int()?)))
+            .collect()
     }
 
     async fn put_agent(&self, tenant: &Tenant, agent: &AgentRow) -> Result<()> {
         let (status, slot) = (&agent.status, agent.status.slot());
-        let mut tx = self.0.begin(Reach::Tenant(tenant), Purpose::Replayed).await?;
+        let mut tx = self
+            .0
+            .begin(Reach::Tenant(tenant), Purpose::Replayed)
+            .await?;
         let silent = "DELETE FROM agents WHERE client_id = $1 AND (seen_at < $2 OR slot <> 'watch' AND seen_at < $3)";
-        let (long, short) = (agent.seen_at.plus(-WATCHING_KEPT), agent.seen_at.plus(-READING_KEPT));
-        tx.run(silent, values![tenant.as_str(), long, short]).await?;
-        let others = "SELECT COUNT(*) FROM agents WHERE client_id = $1 AND NOT (cluster = $2 AND slot = $3)";
-        let others = tx.rows(others, values![tenant.as_str(), &status.cluster, &slot]).await?;
-        if others.into_iter().next().map(|mut r| r.int()).transpose()?.unwrap_or(0) >= MOST_AGENTS {
-            return Err(Error::new(ErrorKind::Full, format!("{tenant} has {MOST_AGENTS} agents")));
+        let (long, short) = (
+            agent.seen_at.plus(-WATCHING_KEPT),
+            agent.seen_at.plus(-READING_KEPT),
+        );
+        tx.run(silent, values![tenant.as_str(), long, short])
+            .await?;
+        let others =
+            "SELECT COUNT(*) FROM agents WHERE client_id = $1 AND NOT (cluster = $2 AND slot = $3)";
+        let others = tx
+            .rows(others, values![tenant.as_str(), &status.cluster, &slot])
+            .await?;
+        if others
+            .into_iter()
+            .next()
+            .map(|mut r| r.int())
+            .transpose()?
+            .unwrap_or(0)
+            >= MOST_AGENTS
+        {
+            return Err(Error::new(
+                ErrorKind::Full,
+                format!("{tenant} has {MOST_AGENTS} agents"),
+            ));
         }
         let last = "SELECT status FROM agents WHERE client_id = $1 AND cluster = $2 AND slot = $3";
-        let last = tx.rows(last, values![tenant.as_str(), &status.cluster, &slot]).await?;
-        let last: Option<AgentStatus> = last.into_iter().next().map(|mut r| from_json(&r.text()?)).transpose()?;
+        let last = tx
+            .rows(last, values![tenant.as_str(), &status.cluster, &slot])
+            .await?;
+        let last: Option<AgentStatus> = last
+            .into_iter()
+            .next()
+            .map(|mut r| from_json(&r.text()?))
+            .transpose()?;
         let status = status.clone().after(last.as_ref());
         let sql = "INSERT INTO agents (client_id, cluster, slot, status, seen_at) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT (client_id, cluster, slot) DO UPDATE SET status = excluded.status, seen_at = excluded.seen_at";
-        tx.run(sql, values![tenant.as_str(), &status.cluster, &slot, to_json(&status)?, agent.seen_at]).await?;
+        tx.run(
+            sql,
+            values![
+                tenant.as_str(),
+                &status.cluster,
+                &slot,
+                to_json(&status)?,
+                agent.seen_at
+            ],
+        )
+        .await?;
         tx.commit().await
     }
 
     async fn agents(&self, tenant: &Tenant) -> Result<Vec<AgentRow>> {
         let sql = "SELECT status, seen_at FROM agents WHERE client_id = $1 ORDER BY cluster, slot";
-        let rows = self.read(Reach::Tenant(tenant), sql, values![tenant.as_str()]).await?;
-        rows.into_iter().map(|mut r| Ok(AgentRow { status: from_json(&r.text()?)?, seen_at: r.time()? })).collect()
+        let rows = self
+            .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
+            .await?;
+        rows.into_iter()
+            .map(|mut r| {
+                Ok(AgentRow {
+                    status: from_json(&r.text()?)?,
+                    seen_at: r.time()?,
+                })
+            })
+            .collect()
     }
 
     async fn forget_agents(&self, tenant: &Tenant, cluster: &str) -> Result<u64> {
         let sql = "DELETE FROM agents WHERE client_id = $1 AND cluster = $2";
-        self.write(Reach::Tenant(tenant), Purpose::Replayed, sql, values![tenant.as_str(), cluster]).await
+        self.write(
+            Reach::Tenant(tenant),
+            Purpose::Replayed,
+            sql,
+            values![tenant.as_str(), cluster],
+        )
+        .await
     }
 
-    async fn idempotent(&self, tenant: &Tenant, key: &str, answer: Option<&str>, now: Time) -> Result<Option<String>> {
+    async fn idempotent(
+        &self,
+        tenant: &Tenant,
+        key: &str,
+        answer: Option<&str>,
+        now: Time,
+    ) -> Result<Option<String>> {
         let reach = Reach::Tenant(tenant);
         let sql = "SELECT answer FROM idempotency WHERE client_id = $1 AND key = $2 AND at > $3";
-        let known = self.read_one(reach, sql, values![tenant.as_str(), key, now.0 - DAY]).await?;
+        let known = self
+            .read_one(reach, sql, values![tenant.as_str(), key, now.0 - DAY])
+            .await?;
         let known = known.map(|mut r| r.text()).transpose()?;
         if let (None, Some(answer)) = (&known, answer) {
             let mut tx = self.0.begin(reach, Purpose::Replayed).await?;
             let sql = "INSERT INTO idempotency (client_id, key, answer, at) VALUES ($1, $2, $3, $4)
                 ON CONFLICT (client_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at";
-            tx.run(sql, values![tenant.as_str(), key, answer, now]).await?;
-            tx.run("DELETE FROM idempotency WHERE client_id = $1 AND at < $2", values![tenant.as_str(), now.0 - DAY]).await?;
+            tx.run(sql, values![tenant.as_str(), key, answer, now])
+                .await?;
+            tx.run(
+                "DELETE FROM idempotency WHERE client_id = $1 AND at < $2",
+                values![tenant.as_str(), now.0 - DAY],
+            )
+            .await?;
             tx.commit().await?;
         }
         Ok(known)

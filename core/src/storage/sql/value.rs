@@ -102,7 +102,10 @@ impl Row {
     }
 
     fn other(found: Option<Value>) -> Error {
-        Error::new(ErrorKind::Corrupt, format!("metadata: a column holds {found:?}"))
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("metadata: a column holds {found:?}"),
+        )
     }
 
     /// The next column, a number that may be absent.

@@ -1,4 +1,5 @@
-//! Lines as container runtimes write them (CRI): `time stream tag message`, the tag being F for a whole line and P for a part.
+//! Lines as container runtimes write them (CRI): `time stream tag message`, the tag being F for a
+//! whole line and P for a part.
 
 /// Which of its two streams a container wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +49,14 @@ pub fn parse(line: &str) -> Option<Line<'_>> {
         "F" => false,
         _ => return None,
     };
-    let begins_with_a_year = time.len() >= 20 && time.as_bytes()[..4].iter().all(u8::is_ascii_digit);
-    begins_with_a_year.then_some(Line { time, stream, is_part, message })
+    let begins_with_a_year =
+        time.len() >= 20 && time.as_bytes()[..4].iter().all(u8::is_ascii_digit);
+    begins_with_a_year.then_some(Line {
+        time,
+        stream,
+        is_part,
+        message,
+    })
 }
 
 #[cfg(test)]
@@ -59,10 +66,22 @@ mod tests {
     #[test]
     fn lines_are_read_and_others_are_not() {
         let line = parse("2016-10-06T00:17:09.669794202Z stdout P log content 1").unwrap();
-        assert_eq!((line.stream, line.is_part, line.message), (Stream::Out, true, "log content 1"));
+        assert_eq!(
+            (line.stream, line.is_part, line.message),
+            (Stream::Out, true, "log content 1")
+        );
         let empty = parse("2016-10-06T00:17:09.669794202Z stderr F ").unwrap();
-        assert_eq!((empty.stream, empty.is_part, empty.message), (Stream::Err, false, ""));
-        for other in ["", "hello", "hello stdout F x", "2016-10-06T00:17:09.669794202Z stdin F x", r#"{"log":"x"}"#] {
+        assert_eq!(
+            (empty.stream, empty.is_part, empty.message),
+            (Stream::Err, false, "")
+        );
+        for other in [
+            "",
+            "hello",
+            "hello stdout F x",
+            "2016-10-06T00:17:09.669794202Z stdin F x",
+            r#"{"log":"x"}"#,
+        ] {
             assert_eq!(parse(other), None, "{other}");
         }
     }

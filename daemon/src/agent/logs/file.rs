@@ -39,7 +39,10 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut numbers = text.split(' ').map(str::parse);
         let mut next = || numbers.next().unwrap_or(Ok(0));
-        Ok(Self { from: next()?, done: [next()?, next()?] })
+        Ok(Self {
+            from: next()?,
+            done: [next()?, next()?],
+        })
     }
 }
 
@@ -76,30 +79,64 @@ pub struct Turn {
 
 impl LogFile {
     /// Reads on from a position.
-    pub fn new(container: Arc<Container>, fingerprint: String, mut file: File, position: Position) -> io::Result<Self> {
+    pub fn new(
+        container: Arc<Container>,
+        fingerprint: String,
+        mut file: File,
+        position: Position,
+    ) -> io::Result<Self> {
         file.seek(SeekFrom::Start(position.from))?;
         let joiners = [Joiner::default(), Joiner::default()];
         let (at, done) = (position.from, position.done);
-        Ok(Self { container, fingerprint, file, rest: Vec::new(), at, done, joiners, heard: Instant::now(), is_old: false })
+        Ok(Self {
+            container,
+            fingerprint,
+            file,
+            rest: Vec::new(),
+            at,
+            done,
+            joiners,
+            heard: Instant::now(),
+            is_old: false,
+        })
     }
 
     /// Begins near the end: at the first line behind so many bytes before it.
-    pub fn tail(container: Arc<Container>, fingerprint: String, mut file: File, bytes: u64) -> io::Result<Self> {
+    pub fn tail(
+        container: Arc<Container>,
+        fingerprint: String,
+        mut file: File,
+        bytes: u64,
+    ) -> io::Result<Self> {
         let from = file.metadata()?.len().saturating_sub(bytes);
         let mut skip = 0;
         if from > 0 {
             file.seek(SeekFrom::Start(from))?;
             let mut head = vec![0; CHUNK.min(bytes as usize)];
             let length = file.read(&mut head)?;
-            skip = head[..length].iter().position(|b| *b == b'\n').map_or(0, |end| end as u64 + 1);
+            skip = head[..length]
+                .iter()
+                .position(|b| *b == b'\n')
+                .map_or(0, |end| end as u64 + 1);
         }
-        Self::new(container, fingerprint, file, Position { from: from + skip, ..Position::default() })
+        Self::new(
+            container,
+            fingerprint,
+            file,
+            Position {
+                from: from + skip,
+                ..Position::default()
+            },
+        )
     }
 
     /// How far it is read: what is open is read again.
     pub fn position(&self) -> Position {
         let open = self.joiners.iter().filter_map(Joiner::open_from).min();
-        Position { from: open.unwrap_or(self.at).min(self.at), done: self.done }
+        Position {
+            from: open.unwrap_or(self.at).min(self.at),
+            done: self.done,
+        }
     }
 
     /// How much of it was seen, also of a line that has no end.
@@ -108,7 +145,12 @@ impl LogFile {
     }
 
     /// Reads some of what is there, at most as much as `scratch` holds.
-    pub fn read(&mut self, scratch: &mut [u8], cluster: &str, below: BelowWarning) -> io::Result<Turn> {
+    pub fn read(
+        &mut self,
+        scratch: &mut [u8],
+        cluster: &str,
+        below: BelowWarning,
+    ) -> io::Result<Turn> {
         let length = self.file.read(scratch)?;
         let (container, fingerprint) = (Arc::clone(&self.container), self.fingerprint.clone());
         let mut writer = Writer::new(cluster, &container, &fingerprint);
@@ -127,7 +169,12 @@ impl LogFile {
             }
         }
         let written = writer.end();
-        Ok(Turn { written, foreign, has_more: length == scratch.len(), is_over })
+        Ok(Turn {
+            written,
+            foreign,
+            has_more: length == scratch.len(),
+            is_over,
+        })
     }
 
     /// Takes the whole lines of what was read. Returns how many had another form.
@@ -140,7 +187,8 @@ impl LogFile {
             let text = String::from_utf8_lossy(&bytes[done..done + length]);
             match cri::parse(text.trim_end_matches('\r')) {
                 Some(line) => {
-                    if let Some(message) = self.joiners[line.stream as usize].push(&line, from, to) {
+                    if let Some(message) = self.joiners[line.stream as usize].push(&line, from, to)
+                    {
                         self.give(&message, line.stream, writer, below);
                     }
                 }
@@ -158,8 +206,15 @@ impl LogFile {
         foreign
     }
 
-    /// Gives a message once, also when it was read again: those of one stream come in the order of the file.
-    fn give(&mut self, message: &Message, stream: Stream, writer: &mut Writer<'_>, below: BelowWarning) {
+    /// Gives a message once, also when it was read again: those of one stream come in the order of
+    /// the file.
+    fn give(
+        &mut self,
+        message: &Message,
+        stream: Stream,
+        writer: &mut Writer<'_>,
+        below: BelowWarning,
+    ) {
         let done = &mut self.done[stream as usize];
         if message.to > *done {
             *done = message.to;
@@ -175,7 +230,12 @@ mod tests {
     use super::*;
 
     fn container() -> Arc<Container> {
-        Arc::new(Container { namespace: "shop".into(), pod: "web".into(), uid: "u".into(), name: "app".into() })
+        Arc::new(Container {
+            namespace: "shop".into(),
+            pod: "web".into(),
+            uid: "u".into(),
+            name: "app".into(),
+        })
     }
 
     fn open(path: &std::path::Path, position: Position) -> LogFile {
@@ -183,7 +243,12 @@ mod tests {
     }
 
     fn said(read: &Turn) -> Vec<serde_json::Value> {
-        read.written.text.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
+        read.written
+            .text
+            .split(|b| *b == b'\n')
+            .filter(|l| !l.is_empty())
+            .map(|l| serde_json::from_slice(l).unwrap())
+            .collect()
     }
 
     #[test]
@@ -197,21 +262,32 @@ mod tests {
             let stream = if i / 2 % 3 == 0 { "stderr" } else { "stdout" };
             let is_fine = i * 7 % 5 < 3;
             fine += u64::from(is_fine);
-            let text = if is_fine { format!("INFO fine {i}") } else { format!("ERROR wrong {i}") };
+            let text = if is_fine {
+                format!("INFO fine {i}")
+            } else {
+                format!("ERROR wrong {i}")
+            };
             writeln!(out, "2026-01-01T00:00:00.{i:09}Z {stream} F {text}").unwrap();
         }
         let mut given = Vec::new();
         let mut position = Position::default();
-        // Every turn is the last one before a crash: what was durable is the records and the position together.
+        // Every turn is the last one before a crash: what was durable is the records and the
+        // position together.
         for _ in 0..3 {
             let mut file = open(&path, position);
-            given.extend(said(&file.read(&mut [0; 4096], "prod", BelowWarning::Fold).unwrap()));
+            given.extend(said(
+                &file
+                    .read(&mut [0; 4096], "prod", BelowWarning::Fold)
+                    .unwrap(),
+            ));
             position = file.position().to_string().parse().unwrap();
         }
         let mut file = open(&path, position);
         file.is_old = true;
         while {
-            let read = file.read(&mut [0; 4096], "prod", BelowWarning::Fold).unwrap();
+            let read = file
+                .read(&mut [0; 4096], "prod", BelowWarning::Fold)
+                .unwrap();
             given.extend(said(&read));
             !read.is_over
         } {}
@@ -219,7 +295,11 @@ mod tests {
         let counted: u64 = given.iter().filter_map(|r| r["count"].as_u64()).sum();
         assert_eq!((errors as u64, counted), (300 - fine, fine));
         for stream in ["f/out", "f/err", "f/out-below", "f/err-below"] {
-            let seqs: Vec<u64> = given.iter().filter(|r| r["src"] == stream).map(|r| r["seq"].as_u64().unwrap()).collect();
+            let seqs: Vec<u64> = given
+                .iter()
+                .filter(|r| r["src"] == stream)
+                .map(|r| r["seq"].as_u64().unwrap())
+                .collect();
             assert!(seqs.windows(2).all(|w| w[0] < w[1]), "{stream}: {seqs:?}");
         }
     }
@@ -228,13 +308,32 @@ mod tests {
     fn a_line_without_an_end_waits() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
-        std::fs::write(&path, "2026-01-01T00:00:00Z stdout F ERROR a\n2026-01-01T00:00:01Z stdout F ERROR b").unwrap();
+        std::fs::write(
+            &path,
+            "2026-01-01T00:00:00Z stdout F ERROR a\n2026-01-01T00:00:01Z stdout F ERROR b",
+        )
+        .unwrap();
         let mut file = open(&path, Position::default());
-        assert_eq!(file.read(&mut [0; 4096], "prod", BelowWarning::Fold).unwrap().written.records, 0, "it may go on");
+        assert_eq!(
+            file.read(&mut [0; 4096], "prod", BelowWarning::Fold)
+                .unwrap()
+                .written
+                .records,
+            0,
+            "it may go on"
+        );
         assert_eq!(file.position().from, 0);
-        let mut out = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let mut out = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap();
         writeln!(out, "c\nno form").unwrap();
-        let read = file.read(&mut [0; 4096], "prod", BelowWarning::Fold).unwrap();
-        assert_eq!((said(&read)[0]["message"].as_str(), read.foreign), (Some("ERROR a"), 1));
+        let read = file
+            .read(&mut [0; 4096], "prod", BelowWarning::Fold)
+            .unwrap();
+        assert_eq!(
+            (said(&read)[0]["message"].as_str(), read.foreign),
+            (Some("ERROR a"), 1)
+        );
     }
 }

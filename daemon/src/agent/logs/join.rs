@@ -102,17 +102,27 @@ impl Message {
         match self.trace {
             Trace::Python if !is_indented => {
                 // The exception itself, or the words between two tracebacks.
-                if !line.is_empty() && !line.starts_with("During handling") && !line.starts_with("The above exception") {
+                if !line.is_empty()
+                    && !line.starts_with("During handling")
+                    && !line.starts_with("The above exception")
+                {
                     self.trace = Trace::Plain;
                 }
                 true
             }
             Trace::Go if !is_indented => {
                 line.is_empty()
-                    || ["goroutine ", "created by ", "[signal ", "exit status"].iter().any(|w| line.starts_with(w))
+                    || ["goroutine ", "created by ", "[signal ", "exit status"]
+                        .iter()
+                        .any(|w| line.starts_with(w))
                     || line.ends_with(')')
             }
-            _ => is_indented || ["Caused by: ", "Suppressed: ", "... "].iter().any(|w| line.starts_with(w)),
+            _ => {
+                is_indented
+                    || ["Caused by: ", "Suppressed: ", "... "]
+                        .iter()
+                        .any(|w| line.starts_with(w))
+            }
         }
     }
 }
@@ -127,7 +137,12 @@ mod tests {
         let mut out = Vec::new();
         let mut at = 0;
         for message in lines {
-            let line = Line { time: "2026-01-01T00:00:00Z", stream: Stream::Out, is_part: false, message };
+            let line = Line {
+                time: "2026-01-01T00:00:00Z",
+                stream: Stream::Out,
+                is_part: false,
+                message,
+            };
             let to = at + message.len() as u64 + 1;
             out.extend(joiner.push(&line, at, to).map(|m| m.text));
             at = to;
@@ -139,13 +154,34 @@ mod tests {
     #[test]
     fn stack_traces_are_one_message() {
         let java = ["ERROR failed", "java.lang.IllegalState: x"];
-        assert_eq!(joined(&java).len(), 2, "a line that is not indented is one of its own");
-        let java =
-            ["java.lang.IllegalState: x", "\tat a.B.c(B.java:1)", "Caused by: java.io.IOException: y", "\t... 3 more", "next"];
+        assert_eq!(
+            joined(&java).len(),
+            2,
+            "a line that is not indented is one of its own"
+        );
+        let java = [
+            "java.lang.IllegalState: x",
+            "\tat a.B.c(B.java:1)",
+            "Caused by: java.io.IOException: y",
+            "\t... 3 more",
+            "next",
+        ];
         assert_eq!(joined(&java), [java[..4].join("\n"), "next".into()]);
-        let python = ["Traceback (most recent call last):", "  File \"a.py\", line 1, in <module>", "ValueError: x", "next"];
+        let python = [
+            "Traceback (most recent call last):",
+            "  File \"a.py\", line 1, in <module>",
+            "ValueError: x",
+            "next",
+        ];
         assert_eq!(joined(&python), [python[..3].join("\n"), "next".into()]);
-        let go = ["panic: x", "", "goroutine 1 [running]:", "main.main()", "\t/a.go:3 +0x1", "next line"];
+        let go = [
+            "panic: x",
+            "",
+            "goroutine 1 [running]:",
+            "main.main()",
+            "\t/a.go:3 +0x1",
+            "next line",
+        ];
         assert_eq!(joined(&go), [go[..5].join("\n"), "next line".into()]);
         assert_eq!(joined(&["one", "two"]), ["one", "two"]);
     }
@@ -153,12 +189,20 @@ mod tests {
     #[test]
     fn parts_are_one_line_and_places_are_known() {
         let mut joiner = Joiner::default();
-        let line = |message, is_part| Line { time: "2026-01-01T00:00:00Z", stream: Stream::Out, is_part, message };
+        let line = |message, is_part| Line {
+            time: "2026-01-01T00:00:00Z",
+            stream: Stream::Out,
+            is_part,
+            message,
+        };
         assert!(joiner.push(&line("ab", true), 0, 10).is_none());
         assert!(joiner.push(&line("cd", false), 10, 20).is_none());
         assert_eq!(joiner.open_from(), Some(0));
         let message = joiner.push(&line("next", false), 20, 30).unwrap();
-        assert_eq!((message.text.as_str(), message.from, message.to), ("abcd", 0, 20));
+        assert_eq!(
+            (message.text.as_str(), message.from, message.to),
+            ("abcd", 0, 20)
+        );
     }
 
     #[test]

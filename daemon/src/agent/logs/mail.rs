@@ -12,9 +12,16 @@ pub fn mask(text: &str) -> Cow<'_, str> {
         if at < done {
             continue;
         }
-        let name = text[done..at].bytes().rev().take_while(|b| b.is_ascii_alphanumeric() || b"._%+-".contains(b)).count();
+        let name = text[done..at]
+            .bytes()
+            .rev()
+            .take_while(|b| b.is_ascii_alphanumeric() || b"._%+-".contains(b))
+            .count();
         let host = &text[at + 1..];
-        let length = host.bytes().take_while(|b| b.is_ascii_alphanumeric() || b".-".contains(b)).count();
+        let length = host
+            .bytes()
+            .take_while(|b| b.is_ascii_alphanumeric() || b".-".contains(b))
+            .count();
         let has_dot = host[..length]
             .trim_end_matches('.')
             .rsplit_once('.')
@@ -39,9 +46,18 @@ mod tests {
 
     #[test]
     fn people_are_masked_and_hosts_and_digests_are_not() {
-        assert_eq!(mask("login of jane.doe+x@example.com failed"), "login of ***@example.com failed");
+        assert_eq!(
+            mask("login of jane.doe+x@example.com failed"),
+            "login of ***@example.com failed"
+        );
         assert_eq!(mask("a@b.de, c@d.org"), "***@b.de, ***@d.org");
-        for same in ["image app@sha256:0abc", "at https://db:5432/x", "user@localhost", "@Override", "***@example.com:5432 up"] {
+        for same in [
+            "image app@sha256:0abc",
+            "at https://db:5432/x",
+            "user@localhost",
+            "@Override",
+            "***@example.com:5432 up",
+        ] {
             assert_eq!(mask(same), same);
         }
     }

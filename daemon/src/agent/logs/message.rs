@@ -65,7 +65,13 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// A writer of the records of a container's file.
     pub fn new(cluster: &'a str, container: &'a Container, fingerprint: &'a str) -> Self {
-        Self { cluster, container, fingerprint, folds: <[Fold; 2]>::default(), written: Written::default() }
+        Self {
+            cluster,
+            container,
+            fingerprint,
+            folds: <[Fold; 2]>::default(),
+            written: Written::default(),
+        }
     }
 
     /// Writes a message of a stream, or adds it to the number of those below WARNING.
@@ -73,7 +79,13 @@ impl<'a> Writer<'a> {
         let severity = severity_of_line(&message.text);
         if severity >= Severity::Warning || below == BelowWarning::All {
             let first = (message.first != message.last).then_some(message.first.as_str());
-            return self.record((&message.last, first), None, severity, &message.text, (stream.name(), message.to));
+            return self.record(
+                (&message.last, first),
+                None,
+                severity,
+                &message.text,
+                (stream.name(), message.to),
+            );
         }
         if below == BelowWarning::None {
             self.written.skipped += 1;
@@ -91,12 +103,22 @@ impl<'a> Writer<'a> {
         fold.to = message.to;
     }
 
-    /// Ends with the numbers of lines below WARNING, of each stream by itself: in their places in the file they would not rise.
+    /// Ends with the numbers of lines below WARNING, of each stream by itself: in their places in
+    /// the file they would not rise.
     pub fn end(mut self) -> Written {
-        for (fold, stream) in std::mem::take(&mut self.folds).into_iter().zip(["out-below", "err-below"]) {
+        for (fold, stream) in std::mem::take(&mut self.folds)
+            .into_iter()
+            .zip(["out-below", "err-below"])
+        {
             if fold.count > 0 {
                 let times = (fold.last.as_str(), Some(fold.first.as_str()));
-                self.record(times, Some(fold.count), Severity::Info, &fold.sample, (stream, fold.to));
+                self.record(
+                    times,
+                    Some(fold.count),
+                    Severity::Info,
+                    &fold.sample,
+                    (stream, fold.to),
+                );
             }
         }
         self.written

@@ -1,4 +1,5 @@
-//! Logs of a node: every file below its folder of pods, through rotation and restarts, each line once.
+//! Logs of a node: every file below its folder of pods, through rotation and restarts, each line
+//! once.
 
 mod cri;
 mod file;
@@ -45,7 +46,8 @@ impl Drop for Leave {
 /// Begins to read: files are read by a thread of their own.
 ///
 /// # Errors
-/// When the folder cannot be looked at, or it cannot be written down where this agent begins: what is written from then on belongs to it.
+/// When the folder cannot be looked at, or it cannot be written down where this agent begins: what
+/// is written from then on belongs to it.
 pub async fn start(
     settings: &AgentSettings,
     store: &Arc<Store>,
@@ -54,15 +56,37 @@ pub async fn start(
     sources: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
     let folder = settings.logs_from.clone().unwrap_or_default();
-    let unreadable = |e: std::io::Error| Failure::new(format!("{}: {e}", folder.display()), "look at --logs-from");
-    let unusable =
-        |e: std::io::Error| Failure::new(format!("{}: {e}", settings.spool.display()), "choose another folder with --spool");
+    let unreadable = |e: std::io::Error| {
+        Failure::new(format!("{}: {e}", folder.display()), "look at --logs-from")
+    };
+    let unusable = |e: std::io::Error| {
+        Failure::new(
+            format!("{}: {e}", settings.spool.display()),
+            "choose another folder with --spool",
+        )
+    };
     let leave = Leave(Arc::default());
     let is_over = Arc::clone(&leave.0);
     let mut tail = Tail::new(settings, store, Arc::clone(health), outbox.clone());
-    let begun = tokio::task::spawn_blocking(move || tail.begin().map(|positions| (tail, positions)));
-    let (mut tail, positions) = begun.await.map_err(std::io::Error::other).flatten().map_err(unreadable)?;
-    store.work(move |spool| spool.append(&Batch { positions, ..Batch::default() }, now())).await.map_err(unusable)?;
+    let begun =
+        tokio::task::spawn_blocking(move || tail.begin().map(|positions| (tail, positions)));
+    let (mut tail, positions) = begun
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(unreadable)?;
+    store
+        .work(move |spool| {
+            spool.append(
+                &Batch {
+                    positions,
+                    ..Batch::default()
+                },
+                now(),
+            )
+        })
+        .await
+        .map_err(unusable)?;
     let thread = std::thread::spawn(move || {
         while !is_over.load(Ordering::Relaxed) {
             tail.turn();

@@ -6,7 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A container, as the kubelet's folders name it: `<namespace>_<pod>_<uid>/<container>/<restarts>.log`.
+/// A container, as the kubelet's folders name it:
+/// `<namespace>_<pod>_<uid>/<container>/<restarts>.log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     /// Namespace of its pod.
@@ -20,8 +21,8 @@ pub struct Container {
 }
 
 impl Container {
-    /// The uid by which the API knows its pod. The folder of a static pod bears the hash of its manifest instead: 32 digits
-    /// without dashes.
+    /// The uid by which the API knows its pod. The folder of a static pod bears the hash of its
+    /// manifest instead: 32 digits without dashes.
     pub fn pod_uid(&self) -> Option<&str> {
         let is_hash = self.uid.len() == 32 && self.uid.bytes().all(|b| b.is_ascii_hexdigit());
         (!is_hash).then_some(&self.uid)
@@ -32,12 +33,25 @@ impl Container {
 pub fn containers(folder: &Path) -> io::Result<Vec<(Container, PathBuf)>> {
     let mut all = Vec::new();
     for pod in subfolders(folder)? {
-        let Some(parts) = name(&pod).map(|n| n.splitn(3, '_').map(str::to_owned).collect::<Vec<_>>()) else { continue };
-        let [namespace, pod_name, uid] = parts.as_slice() else { continue };
+        let Some(parts) =
+            name(&pod).map(|n| n.splitn(3, '_').map(str::to_owned).collect::<Vec<_>>())
+        else {
+            continue;
+        };
+        let [namespace, pod_name, uid] = parts.as_slice() else {
+            continue;
+        };
         // It may be removed while it is looked at.
         for container in subfolders(&pod).unwrap_or_default() {
-            let Some(own) = name(&container).map(str::to_owned) else { continue };
-            let known = Container { namespace: namespace.clone(), pod: pod_name.clone(), uid: uid.clone(), name: own };
+            let Some(own) = name(&container).map(str::to_owned) else {
+                continue;
+            };
+            let known = Container {
+                namespace: namespace.clone(),
+                pod: pod_name.clone(),
+                uid: uid.clone(),
+                name: own,
+            };
             all.push((known, container));
         }
     }
@@ -49,20 +63,29 @@ fn name(path: &Path) -> Option<&str> {
 }
 
 fn subfolders(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut all: Vec<PathBuf> = std::fs::read_dir(folder)?.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir()).collect();
+    let mut all: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.is_dir())
+        .collect();
     all.sort();
     Ok(all)
 }
 
-/// Files of a container, oldest first: those that were rotated away, then the one that is written. Of packed ones the text
-/// was read before they were packed.
+/// Files of a container, oldest first: those that were rotated away, then the one that is written.
+/// Of packed ones the text was read before they were packed.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut all: Vec<(u64, bool, String, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        let Some((restarts, rest)) = name(&path).and_then(|n| n.split_once(".log")) else { continue };
-        let Ok(restarts) = restarts.parse() else { continue };
-        let is_packed = Path::new(rest).extension().is_some_and(|e| e == "gz" || e == "tmp");
+        let Some((restarts, rest)) = name(&path).and_then(|n| n.split_once(".log")) else {
+            continue;
+        };
+        let Ok(restarts) = restarts.parse() else {
+            continue;
+        };
+        let is_packed = Path::new(rest)
+            .extension()
+            .is_some_and(|e| e == "gz" || e == "tmp");
         if rest.is_empty() || rest.starts_with('.') && !is_packed {
             // The names of rotated files are times.
             all.push((restarts, rest.is_empty(), rest.to_owned(), path));
@@ -75,8 +98,8 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 /// How much of a file's first line makes it this file.
 const HEAD: u64 = 256;
 
-/// Which file this is, whatever it is called: where it lies on the disk, and how it begins. `None` while its first line is
-/// not whole.
+/// Which file this is, whatever it is called: where it lies on the disk, and how it begins. `None`
+/// while its first line is not whole.
 pub fn fingerprint(file: &mut File) -> io::Result<Option<String>> {
     let status = file.metadata()?;
     let mut head = Vec::new();
@@ -87,7 +110,8 @@ pub fn fingerprint(file: &mut File) -> io::Result<Option<String>> {
         None if head.len() as u64 == HEAD => {}
         None => return Ok(None),
     }
-    let hash = foldhash::quality::FixedState::default().hash_one((status.dev(), status.ino(), &head));
+    let hash =
+        foldhash::quality::FixedState::default().hash_one((status.dev(), status.ino(), &head));
     Ok(Some(format!("{:x}-{hash:016x}", status.ino())))
 }
 
@@ -101,23 +125,48 @@ mod tests {
         let own = root.path().join("shop_web-1_0a-1b/app");
         std::fs::create_dir_all(&own).unwrap();
         std::fs::create_dir_all(root.path().join("lost+found/x")).unwrap();
-        for file in
-            ["1.log", "0.log.20260101-100000", "0.log.20260101-090000.gz", "0.log", "0.log.20260101-110000", "x.log", "notes"]
-        {
+        for file in [
+            "1.log",
+            "0.log.20260101-100000",
+            "0.log.20260101-090000.gz",
+            "0.log",
+            "0.log.20260101-110000",
+            "x.log",
+            "notes",
+        ] {
             std::fs::write(own.join(file), "x\n").unwrap();
         }
         let found = containers(root.path()).unwrap();
         assert_eq!(found.len(), 1);
         let (container, folder) = &found[0];
         assert_eq!(
-            (container.namespace.as_str(), container.pod.as_str(), container.uid.as_str(), container.name.as_str()),
+            (
+                container.namespace.as_str(),
+                container.pod.as_str(),
+                container.uid.as_str(),
+                container.name.as_str()
+            ),
             ("shop", "web-1", "0a-1b", "app")
         );
         assert_eq!(container.pod_uid(), Some("0a-1b"));
-        let is_static = Container { uid: "0123456789abcdef0123456789abcdef".into(), ..container.clone() };
+        let is_static = Container {
+            uid: "0123456789abcdef0123456789abcdef".into(),
+            ..container.clone()
+        };
         assert_eq!(is_static.pod_uid(), None);
-        let names: Vec<String> = files(folder).iter().filter_map(|p| name(p).map(str::to_owned)).collect();
-        assert_eq!(names, ["0.log.20260101-100000", "0.log.20260101-110000", "0.log", "1.log"]);
+        let names: Vec<String> = files(folder)
+            .iter()
+            .filter_map(|p| name(p).map(str::to_owned))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "0.log.20260101-100000",
+                "0.log.20260101-110000",
+                "0.log",
+                "1.log"
+            ]
+        );
     }
 
     #[test]
@@ -130,7 +179,13 @@ mod tests {
         let first = fingerprint(&mut File::open(&a).unwrap()).unwrap().unwrap();
         std::fs::rename(&a, &b).unwrap();
         std::fs::write(&a, "begins here\nmore\n").unwrap();
-        assert_eq!(fingerprint(&mut File::open(&b).unwrap()).unwrap().unwrap(), first);
-        assert_ne!(fingerprint(&mut File::open(&a).unwrap()).unwrap().unwrap(), first);
+        assert_eq!(
+            fingerprint(&mut File::open(&b).unwrap()).unwrap().unwrap(),
+            first
+        );
+        assert_ne!(
+            fingerprint(&mut File::open(&a).unwrap()).unwrap().unwrap(),
+            first
+        );
     }
 }

@@ -34,7 +34,8 @@ const PREFIX: &str = "log/";
 /// Where a file lies on its disk.
 type Inode = (u64, u64);
 
-/// A file that is done. A place on the disk goes to the next file, and who writes may be slower than who renames.
+/// A file that is done. A place on the disk goes to the next file, and who writes may be slower
+/// than who renames.
 struct Over {
     fingerprint: String,
     position: Position,
@@ -63,7 +64,12 @@ pub struct Tail {
 
 impl Tail {
     /// A tail that goes on where the store says.
-    pub fn new(settings: &AgentSettings, store: &Store, health: Arc<Health>, outbox: Outbox) -> Self {
+    pub fn new(
+        settings: &AgentSettings,
+        store: &Store,
+        health: Arc<Health>,
+        outbox: Outbox,
+    ) -> Self {
         let known = store.spool().positions(PREFIX);
         Self {
             folder: settings.logs_from.clone().unwrap_or_default(),
@@ -80,18 +86,26 @@ impl Tail {
         }
     }
 
-    /// Looks for the first time. Returns where to begin in each file, which must be durable before any is read: whoever comes
-    /// after us reads what is not among them from its first line on.
+    /// Looks for the first time. Returns where to begin in each file, which must be durable before
+    /// any is read: whoever comes after us reads what is not among them from its first line on.
     ///
     /// # Errors
     /// When the folder cannot be looked at.
     pub fn begin(&mut self) -> io::Result<BTreeMap<String, String>> {
         self.look()?;
         self.is_first = false;
-        let open = self.open.values().map(|file| (&file.fingerprint, file.position()));
-        let over = self.over.values().map(|over| (&over.fingerprint, over.position));
-        let mut all: BTreeMap<String, String> =
-            open.chain(over).map(|(fingerprint, position)| (format!("{PREFIX}{fingerprint}"), position.to_string())).collect();
+        let open = self
+            .open
+            .values()
+            .map(|file| (&file.fingerprint, file.position()));
+        let over = self
+            .over
+            .values()
+            .map(|over| (&over.fingerprint, over.position));
+        let mut all: BTreeMap<String, String> = open
+            .chain(over)
+            .map(|(fingerprint, position)| (format!("{PREFIX}{fingerprint}"), position.to_string()))
+            .collect();
         all.insert(BEGUN.to_owned(), "begun".to_owned());
         Ok(all)
     }
@@ -102,7 +116,8 @@ impl Tail {
             && let Err(e) = self.look()
         {
             tracing::warn!(folder = %self.folder.display(), error = %e, "no logs can be read");
-            self.health.cannot_watch(FILES, &format!("{}: {e}", self.folder.display()));
+            self.health
+                .cannot_watch(FILES, &format!("{}: {e}", self.folder.display()));
         }
         let mut has_more = false;
         for inode in self.open.keys().copied().collect::<Vec<_>>() {
@@ -114,22 +129,30 @@ impl Tail {
     }
 
     fn read(&mut self, inode: Inode) -> bool {
-        let Some(file) = self.open.get_mut(&inode) else { return false };
+        let Some(file) = self.open.get_mut(&inode) else {
+            return false;
+        };
         let before = file.position();
         let read = match file.read(&mut self.scratch, &self.cluster, self.below) {
             Ok(read) => read,
             Err(e) => {
                 tracing::warn!(pod = file.container.pod, container = file.container.name, error = %e, "a log cannot be read");
                 // The next look finds it again, if it is there.
-                self.known.insert(format!("{PREFIX}{}", file.fingerprint), before.to_string());
+                self.known
+                    .insert(format!("{PREFIX}{}", file.fingerprint), before.to_string());
                 self.open.remove(&inode);
                 return false;
             }
         };
         let source = format!("{PREFIX}{}", file.fingerprint);
-        for (reason, n) in [("folded", read.written.folded), ("low_severity", read.written.skipped), ("foreign", read.foreign)] {
+        for (reason, n) in [
+            ("folded", read.written.folded),
+            ("low_severity", read.written.skipped),
+            ("foreign", read.foreign),
+        ] {
             if n > 0 {
-                self.outbox.give_blocking(Given::Skipped(Topic::Logs, reason, n));
+                self.outbox
+                    .give_blocking(Given::Skipped(Topic::Logs, reason, n));
             }
         }
         let position = file.position();
@@ -142,13 +165,21 @@ impl Tail {
                 positions,
             }));
         } else if position != before {
-            self.outbox.give_blocking(Given::Position(source.clone(), position.to_string()));
+            self.outbox
+                .give_blocking(Given::Position(source.clone(), position.to_string()));
         }
         if read.is_over
             && let Some(file) = self.open.remove(&inode)
         {
             let (position, length) = (file.position(), file.length());
-            self.over.insert(inode, Over { fingerprint: file.fingerprint, position, length });
+            self.over.insert(
+                inode,
+                Over {
+                    fingerprint: file.fingerprint,
+                    position,
+                    length,
+                },
+            );
         }
         read.has_more
     }
@@ -161,7 +192,10 @@ impl Tail {
         for (container, folder) in containers {
             self.look_at(&Arc::new(container), place::files(&folder), &mut there);
         }
-        self.open.iter_mut().filter(|(inode, _)| !there.contains(*inode)).for_each(|(_, file)| file.is_old = true);
+        self.open
+            .iter_mut()
+            .filter(|(inode, _)| !there.contains(*inode))
+            .for_each(|(_, file)| file.is_old = true);
         let outbox = &self.outbox;
         self.over.retain(|inode, over| {
             let stays = there.contains(inode);
@@ -178,21 +212,36 @@ impl Tail {
         Ok(())
     }
 
-    fn look_at(&mut self, container: &Arc<Container>, files: Vec<PathBuf>, there: &mut HashSet<Inode>) {
+    fn look_at(
+        &mut self,
+        container: &Arc<Container>,
+        files: Vec<PathBuf>,
+        there: &mut HashSet<Inode>,
+    ) {
         let last = files.len().saturating_sub(1);
         for (place, path) in files.into_iter().enumerate() {
             // It may be renamed or removed while it is looked at.
-            let Ok(mut file) = File::open(&path) else { continue };
-            let Ok(status) = file.metadata() else { continue };
+            let Ok(mut file) = File::open(&path) else {
+                continue;
+            };
+            let Ok(status) = file.metadata() else {
+                continue;
+            };
             let inode = (status.dev(), status.ino());
-            if let Some(open) = self.open.get_mut(&inode).filter(|open| open.position().from <= status.len()) {
+            if let Some(open) = self
+                .open
+                .get_mut(&inode)
+                .filter(|open| open.position().from <= status.len())
+            {
                 there.insert(inode);
                 open.is_old = place < last;
                 continue;
             }
             // Cut in its place, it begins anew.
             self.open.remove(&inode);
-            let Ok(Some(fingerprint)) = place::fingerprint(&mut file) else { continue };
+            let Ok(Some(fingerprint)) = place::fingerprint(&mut file) else {
+                continue;
+            };
             there.insert(inode);
             match self.over.remove(&inode) {
                 Some(over) if over.fingerprint == fingerprint && over.length >= status.len() => {
@@ -200,21 +249,34 @@ impl Tail {
                     continue;
                 }
                 Some(over) if over.fingerprint == fingerprint => {
-                    self.known.insert(format!("{PREFIX}{fingerprint}"), over.position.to_string());
+                    self.known
+                        .insert(format!("{PREFIX}{fingerprint}"), over.position.to_string());
                 }
-                Some(over) => self.outbox.give_blocking(Given::Forget(format!("{PREFIX}{}", over.fingerprint))),
+                Some(over) => self
+                    .outbox
+                    .give_blocking(Given::Forget(format!("{PREFIX}{}", over.fingerprint))),
                 None => {}
             }
             self.open(container, inode, fingerprint, file, place < last);
         }
     }
 
-    /// Reads on in a file that was read before, and in another from its beginning; in one that was there before us near its end.
-    fn open(&mut self, container: &Arc<Container>, inode: Inode, fingerprint: String, file: File, is_old: bool) {
+    /// Reads on in a file that was read before, and in another from its beginning; in one that was
+    /// there before us near its end.
+    fn open(
+        &mut self,
+        container: &Arc<Container>,
+        inode: Inode,
+        fingerprint: String,
+        file: File,
+        is_old: bool,
+    ) {
         let container = Arc::clone(container);
         let known = self.known.remove(&format!("{PREFIX}{fingerprint}"));
         let opened = match known.as_deref().map(str::parse::<Position>) {
-            Some(position) => LogFile::new(container, fingerprint, file, position.unwrap_or_default()),
+            Some(position) => {
+                LogFile::new(container, fingerprint, file, position.unwrap_or_default())
+            }
             None if self.is_first && is_old => LogFile::tail(container, fingerprint, file, 0),
             None if self.is_first => LogFile::tail(container, fingerprint, file, FIRST_LOOK),
             None => LogFile::new(container, fingerprint, file, Position::default()),
@@ -241,18 +303,44 @@ mod tests {
             settings: AgentSettings,
         }
         let folder = folder.to_str().unwrap();
-        let line = ["x", "--cluster", "prod", "--server", "http://x", "--api-key", "k", "--logs-from", folder];
+        let line = [
+            "x",
+            "--cluster",
+            "prod",
+            "--server",
+            "http://x",
+            "--api-key",
+            "k",
+            "--logs-from",
+            folder,
+        ];
         <Line as clap::Parser>::parse_from(line).settings
     }
 
-    /// Looks and reads once, as an agent that knows these positions. Returns the messages that it gives.
-    fn read(folder: &Path, positions: BTreeMap<String, String>) -> (BTreeMap<String, String>, String) {
+    /// Looks and reads once, as an agent that knows these positions. Returns the messages that it
+    /// gives.
+    fn read(
+        folder: &Path,
+        positions: BTreeMap<String, String>,
+    ) -> (BTreeMap<String, String>, String) {
         let place = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(place.path(), 1 << 20, "x").unwrap();
-        spool.append(&Batch { positions, ..Batch::default() }, kgrca_core::model::Time(1)).unwrap();
+        spool
+            .append(
+                &Batch {
+                    positions,
+                    ..Batch::default()
+                },
+                kgrca_core::model::Time(1),
+            )
+            .unwrap();
         let store = Store::new(spool);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (outbox, gathering) = runtime.block_on(async { outbox::open(Arc::clone(&store), Arc::default()) });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (outbox, gathering) =
+            runtime.block_on(async { outbox::open(Arc::clone(&store), Arc::default()) });
         let mut tail = Tail::new(&settings(folder), &store, Arc::default(), outbox);
         let begun = tail.begin().unwrap();
         tail.open.values_mut().for_each(|file| file.is_old = true);
@@ -263,7 +351,8 @@ mod tests {
         let mut told = String::new();
         let mut spool = store.spool();
         while let Some(block) = spool.next(Topic::Logs) {
-            told += &String::from_utf8(zstd::decode_all(&spool.body(&block).unwrap()[..]).unwrap()).unwrap();
+            told += &String::from_utf8(zstd::decode_all(&spool.body(&block).unwrap()[..]).unwrap())
+                .unwrap();
             spool.shipped(block.id, 0, false).unwrap();
         }
         drop(spool);
@@ -282,11 +371,18 @@ mod tests {
         std::fs::write(own.join("0.log.20260101-100000"), line("long ago")).unwrap();
         std::fs::write(own.join("0.log"), line("today")).unwrap();
         let (begun, told) = read(root.path(), BTreeMap::new());
-        assert!(told.contains("today") && !told.contains("long ago"), "{told}");
+        assert!(
+            told.contains("today") && !told.contains("long ago"),
+            "{told}"
+        );
         // Whoever dies right after the first look begins where that began.
         let (_, told) = read(root.path(), begun.clone());
-        assert!(told.contains("today") && !told.contains("long ago"), "{told}");
-        // A reader that died between two files that both came after it: the newer one was read first, and is known.
+        assert!(
+            told.contains("today") && !told.contains("long ago"),
+            "{told}"
+        );
+        // A reader that died between two files that both came after it: the newer one was read
+        // first, and is known.
         std::fs::write(own.join("0.log.20260101-110000"), line("in between")).unwrap();
         std::fs::write(own.join("0.log.20260101-120000"), line("known")).unwrap();
         let mut file = File::open(own.join("0.log.20260101-120000")).unwrap();
@@ -295,6 +391,9 @@ mod tests {
         let mut positions = begun;
         positions.insert(format!("{PREFIX}{known}"), format!("{length} {length} 0"));
         let (_, told) = read(root.path(), positions);
-        assert!(told.contains("in between") && !told.contains("known") && !told.contains("long ago"), "{told}");
+        assert!(
+            told.contains("in between") && !told.contains("known") && !told.contains("long ago"),
+            "{told}"
+        );
     }
 }

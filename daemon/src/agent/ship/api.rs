@@ -30,7 +30,8 @@ pub struct Server {
     pub cluster: String,
 }
 
-/// The key, as a header. It is read anew where the server does not know it: somebody may have changed it meanwhile.
+/// The key, as a header. It is read anew where the server does not know it: somebody may have
+/// changed it meanwhile.
 #[derive(Clone)]
 pub struct Key {
     secret: Secret,
@@ -48,15 +49,22 @@ impl Key {
     }
 
     fn read(secret: &Secret) -> Result<HeaderValue, Failure> {
-        let mut header = HeaderValue::from_str(secret.resolved()?.trim())
-            .map_err(|_| Failure::new("--api-key: it has signs that no key has", "look at the file or variable that it names"))?;
+        let mut header = HeaderValue::from_str(secret.resolved()?.trim()).map_err(|_| {
+            Failure::new(
+                "--api-key: it has signs that no key has",
+                "look at the file or variable that it names",
+            )
+        })?;
         header.set_sensitive(true);
         Ok(header)
     }
 
     /// The header.
     pub fn header(&self) -> HeaderValue {
-        self.header.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.header
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Reads the key anew.
@@ -71,14 +79,25 @@ impl Key {
 /// What an answer that is no success says.
 pub async fn told(response: reqwest::Response) -> String {
     let status = response.status();
-    response.json::<ErrorBody>().await.map_or_else(|_| status.to_string(), |body| body.error.message)
+    response
+        .json::<ErrorBody>()
+        .await
+        .map_or_else(|_| status.to_string(), |body| body.error.message)
 }
 
-/// Asks the server what time it is, once: records of a clock that is far off would be refused. Without an answer the first
-/// block or heartbeat learns it.
+/// Asks the server what time it is, once: records of a clock that is far off would be refused.
+/// Without an answer the first block or heartbeat learns it.
 pub async fn learn_time(server: &Server, clock: &Clock) {
-    let asked = server.http.get(format!("{}/livez", server.url)).timeout(Duration::from_secs(3)).send().await;
-    if let Some(date) = asked.ok().and_then(|a| a.headers().get(DATE)?.to_str().ok().map(str::to_owned)) {
+    let asked = server
+        .http
+        .get(format!("{}/livez", server.url))
+        .timeout(Duration::from_secs(3))
+        .send()
+        .await;
+    if let Some(date) = asked
+        .ok()
+        .and_then(|a| a.headers().get(DATE)?.to_str().ok().map(str::to_owned))
+    {
         clock.set(&date);
     }
 }
@@ -95,7 +114,14 @@ fn kind(topic: Topic) -> &'static str {
 
 impl Server {
     /// Sends a block of compressed lines; `wait` is how long to wait where the server does not say.
-    pub(super) async fn send(&self, topic: Topic, number: String, body: Vec<u8>, clock: &Clock, wait: Duration) -> Outcome {
+    pub(super) async fn send(
+        &self,
+        topic: Topic,
+        number: String,
+        body: Vec<u8>,
+        clock: &Clock,
+        wait: Duration,
+    ) -> Outcome {
         let request = self
             .http
             .post(format!("{}/api/v1/ingest/{}", self.url, kind(topic)))
@@ -110,7 +136,10 @@ impl Server {
                 if let Some(date) = response.headers().get(DATE).and_then(|d| d.to_str().ok()) {
                     clock.set(date);
                 }
-                if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                if matches!(
+                    response.status(),
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                ) {
                     self.key.refused();
                 }
                 outcome(response, wait).await
@@ -122,8 +151,14 @@ impl Server {
 
 async fn outcome(response: reqwest::Response, wait: Duration) -> Outcome {
     let status = response.status();
-    let named = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    let wait = named.map_or(wait, Duration::from_secs).min(Duration::from_mins(5));
+    let named = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok());
+    let wait = named
+        .map_or(wait, Duration::from_secs)
+        .min(Duration::from_mins(5));
     if status == StatusCode::ACCEPTED {
         // It was taken, whatever it says.
         return Outcome::Taken(response.json().await.unwrap_or_default());

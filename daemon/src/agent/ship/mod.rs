@@ -31,7 +31,8 @@ pub enum Target {
 
 /// What becomes of a block.
 enum Outcome {
-    /// By the server, who counts what it refused; or by Kafka, and then what was refused went nowhere.
+    /// By the server, who counts what it refused; or by Kafka, and then what was refused went
+    /// nowhere.
     Taken(Ingested),
     /// Never to be taken, and why.
     Refused(&'static str, String),
@@ -40,7 +41,13 @@ enum Outcome {
 }
 
 /// Ships the blocks of a topic until it is dropped.
-pub async fn ship(topic: Topic, target: Target, store: Arc<Store>, health: Arc<Health>, clock: Arc<Clock>) {
+pub async fn ship(
+    topic: Topic,
+    target: Target,
+    store: Arc<Store>,
+    health: Arc<Health>,
+    clock: Arc<Clock>,
+) {
     let mut rest = FIRST_REST;
     loop {
         let filled = store.filled.notified();
@@ -62,15 +69,34 @@ pub async fn ship(topic: Topic, target: Target, store: Arc<Store>, health: Arc<H
                     if !by_kafka {
                         health.refused(&refused.reason);
                     }
-                    tracing::warn!(reason = refused.reason, message = refused.message, "a record is refused");
+                    tracing::warn!(
+                        reason = refused.reason,
+                        message = refused.message,
+                        "a record is refused"
+                    );
                 }
                 // By now its clock is known.
-                let was_early = answer.rejected.iter().any(|r| r.reason == Reason::FarFuture.as_str());
-                let left_out = if by_kafka { answer.rejected.len() as u64 } else { 0 };
-                end(&store, move |spool| spool.shipped(block.id, left_out, was_early)).await;
+                let was_early = answer
+                    .rejected
+                    .iter()
+                    .any(|r| r.reason == Reason::FarFuture.as_str());
+                let left_out = if by_kafka {
+                    answer.rejected.len() as u64
+                } else {
+                    0
+                };
+                end(&store, move |spool| {
+                    spool.shipped(block.id, left_out, was_early)
+                })
+                .await;
             }
             Outcome::Refused(reason, message) => {
-                tracing::error!(reason, message, records = block.records, "a block is refused");
+                tracing::error!(
+                    reason,
+                    message,
+                    records = block.records,
+                    "a block is refused"
+                );
                 // That it was lost is told as a loss; nothing is in the way of the next.
                 health.ships(topic.as_str(), None);
                 end(&store, move |spool| spool.drop_block(block.id, reason)).await;
@@ -94,8 +120,12 @@ fn without_numbers(why: &str) -> String {
     why.replace(|c: char| c.is_ascii_digit(), "")
 }
 
-/// Writes down what became of a block; when the disk does not take it, the block is sent again, and known as a repeat.
-async fn end(store: &Arc<Store>, work: impl FnOnce(&mut super::spool::Spool) -> std::io::Result<()> + Send + 'static) {
+/// Writes down what became of a block; when the disk does not take it, the block is sent again, and
+/// known as a repeat.
+async fn end(
+    store: &Arc<Store>,
+    work: impl FnOnce(&mut super::spool::Spool) -> std::io::Result<()> + Send + 'static,
+) {
     if let Err(e) = store.work(work).await {
         tracing::error!(error = %e, "what became of a block cannot be written down");
         tokio::time::sleep(FIRST_REST).await;
@@ -103,12 +133,20 @@ async fn end(store: &Arc<Store>, work: impl FnOnce(&mut super::spool::Spool) -> 
     store.changed();
 }
 
-async fn send(target: &Target, store: &Arc<Store>, block: &Block, clock: &Clock, rest: Duration) -> Outcome {
+async fn send(
+    target: &Target,
+    store: &Arc<Store>,
+    block: &Block,
+    clock: &Clock,
+    rest: Duration,
+) -> Outcome {
     let own = block.clone();
     let body = match store.work(move |spool| spool.body(&own)).await {
         Ok(body) => body,
         // Given up meanwhile, to make room; or the disk took it.
-        Err(e) if store.spool().next(block.topic).as_ref() == Some(block) => return Outcome::Refused("damaged", e.to_string()),
+        Err(e) if store.spool().next(block.topic).as_ref() == Some(block) => {
+            return Outcome::Refused("damaged", e.to_string());
+        }
         Err(e) => return Outcome::Later(FIRST_REST, e.to_string()),
     };
     let jitter = rest.mul_f64(rand::random_range(0.5..1.5));

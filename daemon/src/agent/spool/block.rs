@@ -1,4 +1,5 @@
-//! A block: a line of JSON that says what it is, then its lines, compressed. A checksum covers both.
+//! A block: a line of JSON that says what it is, then its lines, compressed. A checksum covers
+//! both.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -41,7 +42,12 @@ pub(super) fn path(folder: &Path, id: u64) -> PathBuf {
 
 /// Writes a block; when this returns it survives a power cut.
 pub(super) fn write(folder: &Path, id: u64, lines: &Lines, at: Time) -> io::Result<Block> {
-    let head = Head { topic: lines.topic.as_str().to_owned(), records: lines.records, at, positions: lines.positions.clone() };
+    let head = Head {
+        topic: lines.topic.as_str().to_owned(),
+        records: lines.records,
+        at,
+        positions: lines.positions.clone(),
+    };
     let mut content = serde_json::to_vec(&head)?;
     content.push(b'\n');
     content.extend(zstd::encode_all(&lines.text[..], 3)?);
@@ -51,7 +57,13 @@ pub(super) fn write(folder: &Path, id: u64, lines: &Lines, at: Time) -> io::Resu
     file.write_all(&content)?;
     file.sync_data()?;
     std::fs::rename(&part, path(folder, id))?;
-    Ok(Block { id, topic: lines.topic, records: lines.records, bytes: content.len() as u64 + 4, at })
+    Ok(Block {
+        id,
+        topic: lines.topic,
+        records: lines.records,
+        bytes: content.len() as u64 + 4,
+        at,
+    })
 }
 
 pub(super) fn remove(folder: &Path, id: u64) -> io::Result<()> {
@@ -70,7 +82,11 @@ pub(super) fn all(folder: &Path) -> io::Result<Vec<Found>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == SUFFIX) {
-            ids.extend(path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse::<u64>().ok()));
+            ids.extend(
+                path.file_stem()
+                    .and_then(|s| s.to_str())
+                    .and_then(|s| s.parse::<u64>().ok()),
+            );
         }
     }
     ids.sort_unstable();
@@ -83,7 +99,13 @@ fn found(folder: &Path, id: u64) -> io::Result<Found> {
     if let Ok((head, _, bytes)) = &read
         && let Some(topic) = Topic::parse(&head.topic)
     {
-        let block = Block { id, topic, records: head.records, bytes: *bytes, at: head.at };
+        let block = Block {
+            id,
+            topic,
+            records: head.records,
+            bytes: *bytes,
+            at: head.at,
+        };
         return Ok(Ok((block, head.positions.clone())));
     }
     std::fs::rename(&file, file.with_extension("damaged"))?;
@@ -91,13 +113,21 @@ fn found(folder: &Path, id: u64) -> io::Result<Found> {
 }
 
 fn read(file: &Path) -> io::Result<(Head, Vec<u8>, u64)> {
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", file.display()));
+    let damaged = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{} is damaged", file.display()),
+        )
+    };
     let content = std::fs::read(file)?;
     let (sum, content) = content.split_first_chunk::<4>().ok_or_else(damaged)?;
     if crc32fast::hash(content) != u32::from_be_bytes(*sum) {
         return Err(damaged());
     }
-    let end = content.iter().position(|b| *b == b'\n').ok_or_else(damaged)?;
+    let end = content
+        .iter()
+        .position(|b| *b == b'\n')
+        .ok_or_else(damaged)?;
     let head = serde_json::from_slice(&content[..end])?;
     Ok((head, content[end + 1..].to_vec(), content.len() as u64 + 4))
 }

@@ -47,8 +47,12 @@ const FILE: &str = "checkpoint.json";
 impl Checkpoint {
     pub fn read(folder: &Path, fresh_id: &str) -> io::Result<Self> {
         match std::fs::read(folder.join(FILE)) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("{FILE} is damaged: {e}"))),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{FILE} is damaged: {e}"),
+                )
+            }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::new(fresh_id)),
             Err(e) => Err(e),
         }
@@ -83,12 +87,17 @@ impl Checkpoint {
 
     /// Blocks of a topic are done in their order.
     pub fn done(&mut self, block: &Block) {
-        let done = self.done.entry(block.topic.as_str().to_owned()).or_default();
+        let done = self
+            .done
+            .entry(block.topic.as_str().to_owned())
+            .or_default();
         *done = (*done).max(block.id);
     }
 
     pub fn is_done(&self, block: &Block) -> bool {
-        self.done.get(block.topic.as_str()).is_some_and(|done| block.id <= *done)
+        self.done
+            .get(block.topic.as_str())
+            .is_some_and(|done| block.id <= *done)
     }
 
     /// Counts a block that was written after this checkpoint.
@@ -97,7 +106,10 @@ impl Checkpoint {
             return;
         }
         self.last_block = block.id;
-        *self.sequences.entry(block.topic.as_str().to_owned()).or_default() += block.records;
+        *self
+            .sequences
+            .entry(block.topic.as_str().to_owned())
+            .or_default() += block.records;
         self.count(block.topic, |c| c.seen += block.records);
         self.positions.extend(positions);
     }
@@ -105,14 +117,20 @@ impl Checkpoint {
     /// Gives a block up; state that went must be told anew.
     pub fn drop_block(&mut self, block: &Block, reason: &str) {
         self.done(block);
-        self.count(block.topic, |c| *c.dropped.entry(reason.to_owned()).or_default() += block.records);
+        self.count(block.topic, |c| {
+            *c.dropped.entry(reason.to_owned()).or_default() += block.records
+        });
         self.lost += u64::from(block.topic == Topic::Resource);
     }
 
     /// Counts as damaged what was seen, is not here, and went nowhere else.
     pub fn balance(&mut self, blocks: &BTreeMap<u64, Block>) {
         for (topic, counts) in &mut self.counts {
-            let waiting: u64 = blocks.values().filter(|b| b.topic.as_str() == topic).map(|b| b.records).sum();
+            let waiting: u64 = blocks
+                .values()
+                .filter(|b| b.topic.as_str() == topic)
+                .map(|b| b.records)
+                .sum();
             let known = counts.shipped + waiting + counts.dropped.values().sum::<u64>();
             if counts.seen > known {
                 *counts.dropped.entry("damaged".to_owned()).or_default() += counts.seen - known;
@@ -121,7 +139,11 @@ impl Checkpoint {
     }
 
     pub fn read_on(&mut self, positions: &BTreeMap<String, String>, forgotten: &[String]) {
-        self.positions.extend(positions.iter().map(|(source, at)| (source.clone(), at.clone())));
+        self.positions.extend(
+            positions
+                .iter()
+                .map(|(source, at)| (source.clone(), at.clone())),
+        );
         for source in forgotten {
             self.positions.remove(source);
         }

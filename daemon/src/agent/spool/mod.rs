@@ -1,8 +1,9 @@
 //! What waits for the server, on disk: blocks of records, and how far each source was read.
 //!
-//! A block is the body of one request: lines of one topic, compressed. It is sent as it lies there and again as it lies there,
-//! so that the server knows a repeat by the block's number. Blocks are written before the checkpoint says that their sources
-//! were read; a kill in between reads the same again, under the same identities.
+//! A block is the body of one request: lines of one topic, compressed. It is sent as it lies there
+//! and again as it lies there, so that the server knows a repeat by the block's number. Blocks are
+//! written before the checkpoint says that their sources were read; a kill in between reads the
+//! same again, under the same identities.
 
 mod block;
 mod checkpoint;
@@ -60,7 +61,10 @@ impl Spool {
                     blocks.insert(block.id, block);
                 }
                 Err(damaged) => {
-                    tracing::warn!(block = damaged, "a block of the spool is damaged and set aside");
+                    tracing::warn!(
+                        block = damaged,
+                        "a block of the spool is damaged and set aside"
+                    );
                     checkpoint.damaged += 1;
                     // Nobody knows what was in it.
                     checkpoint.lost += 1;
@@ -69,7 +73,13 @@ impl Spool {
         }
         checkpoint.balance(&blocks);
         let bytes = blocks.values().map(|b| b.bytes).sum();
-        let spool = Self { folder: folder.to_owned(), limit, checkpoint, blocks, bytes };
+        let spool = Self {
+            folder: folder.to_owned(),
+            limit,
+            checkpoint,
+            blocks,
+            bytes,
+        };
         spool.checkpoint.write(folder)?;
         Ok(spool)
     }
@@ -96,7 +106,12 @@ impl Spool {
 
     /// The next number of a topic's records.
     pub fn next_sequence(&self, topic: Topic) -> u64 {
-        self.checkpoint.sequences.get(topic.as_str()).copied().unwrap_or(0) + 1
+        self.checkpoint
+            .sequences
+            .get(topic.as_str())
+            .copied()
+            .unwrap_or(0)
+            + 1
     }
 
     /// What became of the records of each topic.
@@ -140,7 +155,11 @@ impl Spool {
 
     /// Bytes of a topic that wait.
     pub fn bytes_of(&self, topic: Topic) -> u64 {
-        self.blocks.values().filter(|b| b.topic == topic).map(|b| b.bytes).sum()
+        self.blocks
+            .values()
+            .filter(|b| b.topic == topic)
+            .map(|b| b.bytes)
+            .sum()
     }
 
     /// How many blocks of a topic wait.
@@ -153,8 +172,8 @@ impl Spool {
         self.blocks.values().map(|b| b.at).min()
     }
 
-    /// Makes lines durable, and remembers how far their sources are read with them. What lies here longest goes when there is
-    /// no room.
+    /// Makes lines durable, and remembers how far their sources are read with them. What lies here
+    /// longest goes when there is no room.
     ///
     /// # Errors
     /// When they cannot be written; then nothing was taken.
@@ -170,7 +189,12 @@ impl Spool {
         appended
     }
 
-    fn write_blocks(&mut self, batch: &Batch, at: Time, written: &mut Vec<Block>) -> io::Result<()> {
+    fn write_blocks(
+        &mut self,
+        batch: &Batch,
+        at: Time,
+        written: &mut Vec<Block>,
+    ) -> io::Result<()> {
         let mut next = self.checkpoint.clone();
         // First what came without a record: the positions of lines are newer.
         next.read_on(&batch.positions, &batch.forgotten);
@@ -198,7 +222,8 @@ impl Spool {
         }
         next.write(&self.folder)?;
         self.checkpoint = next;
-        self.blocks.extend(written.iter().map(|b| (b.id, b.clone())));
+        self.blocks
+            .extend(written.iter().map(|b| (b.id, b.clone())));
         self.bytes = bytes;
         evicted.into_iter().try_for_each(|id| self.forget(id))
     }
@@ -216,7 +241,8 @@ impl Spool {
         block::body(&self.folder, block.id)
     }
 
-    /// Says that a block arrived but for some records, which go nowhere; `in_vain` says that some of its state must be told anew.
+    /// Says that a block arrived but for some records, which go nowhere; `in_vain` says that some
+    /// of its state must be told anew.
     ///
     /// # Errors
     /// When that cannot be written down: then it is still here.
@@ -226,7 +252,8 @@ impl Spool {
             next.count(block.topic, |c| {
                 c.shipped += block.records.saturating_sub(left_out);
                 if left_out > 0 {
-                    *c.dropped.entry("rejected".to_owned()).or_default() += left_out.min(block.records);
+                    *c.dropped.entry("rejected".to_owned()).or_default() +=
+                        left_out.min(block.records);
                 }
                 c.shipped_bytes += block.bytes;
             });
@@ -242,9 +269,12 @@ impl Spool {
         self.end(id, |next, block| next.drop_block(block, reason))
     }
 
-    /// Writes down what became of a block, then forgets it. One that was given up meanwhile stays counted as that.
+    /// Writes down what became of a block, then forgets it. One that was given up meanwhile stays
+    /// counted as that.
     fn end(&mut self, id: u64, note: impl FnOnce(&mut Checkpoint, &Block)) -> io::Result<()> {
-        let Some(block) = self.blocks.get(&id) else { return Ok(()) };
+        let Some(block) = self.blocks.get(&id) else {
+            return Ok(());
+        };
         let mut next = self.checkpoint.clone();
         note(&mut next, block);
         next.write(&self.folder)?;
@@ -280,16 +310,34 @@ mod tests {
         let text = format!("{}\n", lines.join("\n"));
         let positions = BTreeMap::from([("pods".to_owned(), position.to_owned())]);
         Batch {
-            lines: vec![Lines { topic, records: lines.len() as u64, text: text.into_bytes(), positions }],
+            lines: vec![Lines {
+                topic,
+                records: lines.len() as u64,
+                text: text.into_bytes(),
+                positions,
+            }],
             ..Batch::default()
         }
     }
 
     fn balanced(spool: &Spool, topic: Topic) -> (u64, u64, u64) {
-        let counts = spool.counts().get(topic.as_str()).cloned().unwrap_or_default();
-        let waiting: u64 = spool.blocks.values().filter(|b| b.topic == topic).map(|b| b.records).sum();
+        let counts = spool
+            .counts()
+            .get(topic.as_str())
+            .cloned()
+            .unwrap_or_default();
+        let waiting: u64 = spool
+            .blocks
+            .values()
+            .filter(|b| b.topic == topic)
+            .map(|b| b.records)
+            .sum();
         let dropped: u64 = counts.dropped.values().sum();
-        assert_eq!(counts.seen, counts.shipped + waiting + dropped, "{counts:?}");
+        assert_eq!(
+            counts.seen,
+            counts.shipped + waiting + dropped,
+            "{counts:?}"
+        );
         (counts.shipped, waiting, dropped)
     }
 
@@ -297,8 +345,12 @@ mod tests {
     fn what_was_appended_is_there_after_a_crash() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 1 << 20, "a").unwrap();
-        spool.append(&batch(Topic::Resource, &["1", "2"], "10"), Time(1)).unwrap();
-        spool.append(&batch(Topic::Resource, &["3"], "11"), Time(2)).unwrap();
+        spool
+            .append(&batch(Topic::Resource, &["1", "2"], "10"), Time(1))
+            .unwrap();
+        spool
+            .append(&batch(Topic::Resource, &["3"], "11"), Time(2))
+            .unwrap();
         let first = spool.next(Topic::Resource).unwrap();
         spool.shipped(first.id, 0, false).unwrap();
         drop(spool);
@@ -306,7 +358,10 @@ mod tests {
         assert_eq!((spool.id(), spool.position("pods")), ("a", Some("11")));
         assert_eq!(balanced(&spool, Topic::Resource), (2, 1, 0));
         let next = spool.next(Topic::Resource).unwrap();
-        assert_eq!(zstd::decode_all(&spool.body(&next).unwrap()[..]).unwrap(), b"3\n");
+        assert_eq!(
+            zstd::decode_all(&spool.body(&next).unwrap()[..]).unwrap(),
+            b"3\n"
+        );
         assert_eq!(spool.next_sequence(Topic::Resource), 4);
     }
 
@@ -314,14 +369,22 @@ mod tests {
     fn a_kill_between_block_and_checkpoint_keeps_both_in_step() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 1 << 20, "a").unwrap();
-        spool.append(&batch(Topic::Logs, &["1"], "10"), Time(1)).unwrap();
+        spool
+            .append(&batch(Topic::Logs, &["1"], "10"), Time(1))
+            .unwrap();
         let before = std::fs::read(folder.path().join("checkpoint.json")).unwrap();
-        spool.append(&batch(Topic::Logs, &["2", "3"], "12"), Time(2)).unwrap();
+        spool
+            .append(&batch(Topic::Logs, &["2", "3"], "12"), Time(2))
+            .unwrap();
         drop(spool);
         // The block was written, the checkpoint was not.
         std::fs::write(folder.path().join("checkpoint.json"), before).unwrap();
         let spool = Spool::open(folder.path(), 1 << 20, "b").unwrap();
-        assert_eq!(spool.position("pods"), Some("12"), "a block knows how far its sources were read");
+        assert_eq!(
+            spool.position("pods"),
+            Some("12"),
+            "a block knows how far its sources were read"
+        );
         assert_eq!(balanced(&spool, Topic::Logs), (0, 3, 0));
         assert_eq!(spool.next_sequence(Topic::Logs), 4);
     }
@@ -330,7 +393,9 @@ mod tests {
     fn a_shipped_block_whose_file_stayed_is_not_shipped_again() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 1 << 20, "a").unwrap();
-        spool.append(&batch(Topic::Logs, &["1"], "10"), Time(1)).unwrap();
+        spool
+            .append(&batch(Topic::Logs, &["1"], "10"), Time(1))
+            .unwrap();
         let block = spool.next(Topic::Logs).unwrap();
         let file = block::path(folder.path(), block.id);
         let bytes = std::fs::read(&file).unwrap();
@@ -347,10 +412,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 300, "a").unwrap();
         for i in 0..20 {
-            spool.append(&batch(Topic::Logs, &[&format!("line {i}")], &i.to_string()), Time(i)).unwrap();
+            spool
+                .append(
+                    &batch(Topic::Logs, &[&format!("line {i}")], &i.to_string()),
+                    Time(i),
+                )
+                .unwrap();
         }
         let (_, waiting, dropped) = balanced(&spool, Topic::Logs);
-        assert!(waiting > 0 && dropped > 0 && spool.bytes <= 300, "{waiting} {dropped}");
+        assert!(
+            waiting > 0 && dropped > 0 && spool.bytes <= 300,
+            "{waiting} {dropped}"
+        );
         let next = spool.next(Topic::Logs).unwrap();
         assert_eq!(next.at, Time(dropped as i64), "the oldest that is left");
     }
@@ -359,38 +432,66 @@ mod tests {
     fn what_cannot_be_written_down_was_not_taken() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 1 << 20, "a").unwrap();
-        spool.append(&batch(Topic::Logs, &["1"], "10"), Time(1)).unwrap();
+        spool
+            .append(&batch(Topic::Logs, &["1"], "10"), Time(1))
+            .unwrap();
         // A folder stands where the checkpoint is to be written.
         std::fs::create_dir(folder.path().join("checkpoint.part")).unwrap();
         for _ in 0..3 {
-            assert!(spool.append(&batch(Topic::Logs, &["2"], "11"), Time(2)).is_err());
+            assert!(
+                spool
+                    .append(&batch(Topic::Logs, &["2"], "11"), Time(2))
+                    .is_err()
+            );
         }
         let first = spool.next(Topic::Logs).unwrap();
         assert!(spool.shipped(first.id, 0, false).is_err());
-        assert_eq!((balanced(&spool, Topic::Logs), spool.next(Topic::Logs)), ((0, 1, 0), Some(first.clone())));
-        let files = std::fs::read_dir(folder.path())
-            .unwrap()
-            .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|e| e == "block"));
+        assert_eq!(
+            (balanced(&spool, Topic::Logs), spool.next(Topic::Logs)),
+            ((0, 1, 0), Some(first.clone()))
+        );
+        let files = std::fs::read_dir(folder.path()).unwrap().filter(|e| {
+            e.as_ref()
+                .unwrap()
+                .path()
+                .extension()
+                .is_some_and(|e| e == "block")
+        });
         assert_eq!(files.count(), 1, "no copies are left");
         std::fs::remove_dir(folder.path().join("checkpoint.part")).unwrap();
-        spool.append(&batch(Topic::Logs, &["2"], "11"), Time(2)).unwrap();
+        spool
+            .append(&batch(Topic::Logs, &["2"], "11"), Time(2))
+            .unwrap();
         spool.shipped(first.id, 0, false).unwrap();
-        assert_eq!((balanced(&spool, Topic::Logs), spool.position("pods")), ((1, 1, 0), Some("11")));
+        assert_eq!(
+            (balanced(&spool, Topic::Logs), spool.position("pods")),
+            ((1, 1, 0), Some("11"))
+        );
     }
 
     #[test]
     fn a_damaged_block_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 1 << 20, "a").unwrap();
-        spool.append(&batch(Topic::Logs, &["1"], "10"), Time(1)).unwrap();
-        spool.append(&batch(Topic::Logs, &["2"], "11"), Time(2)).unwrap();
+        spool
+            .append(&batch(Topic::Logs, &["1"], "10"), Time(1))
+            .unwrap();
+        spool
+            .append(&batch(Topic::Logs, &["2"], "11"), Time(2))
+            .unwrap();
         let file = block::path(folder.path(), spool.next(Topic::Logs).unwrap().id);
         let mut bytes = std::fs::read(&file).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(&file, bytes).unwrap();
         drop(spool);
         let spool = Spool::open(folder.path(), 1 << 20, "b").unwrap();
-        assert_eq!((spool.damaged(), balanced(&spool, Topic::Logs)), (1, (0, 1, 1)));
-        assert_eq!(zstd::decode_all(&spool.body(&spool.next(Topic::Logs).unwrap()).unwrap()[..]).unwrap(), b"2\n");
+        assert_eq!(
+            (spool.damaged(), balanced(&spool, Topic::Logs)),
+            (1, (0, 1, 1))
+        );
+        assert_eq!(
+            zstd::decode_all(&spool.body(&spool.next(Topic::Logs).unwrap()).unwrap()[..]).unwrap(),
+            b"2\n"
+        );
     }
 }

@@ -21,7 +21,9 @@ impl From<kube::Error> for Ended {
     fn from(error: kube::Error) -> Self {
         match &error {
             kube::Error::Api(status) if status.code == 410 => Self::Gone,
-            kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404) => Self::Denied(status.message.clone()),
+            kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404) => {
+                Self::Denied(status.message.clone())
+            }
             kube::Error::Api(status) if matches!(status.code, 400 | 422) => Self::NoStream,
             _ => Self::Failed(with_causes(&error)),
         }

@@ -1,4 +1,5 @@
-//! Looks at one kind: lists it, then follows its changes from the version where the list, or the last run, ended.
+//! Looks at one kind: lists it, then follows its changes from the version where the list, or the
+//! last run, ended.
 
 mod ended;
 
@@ -107,7 +108,10 @@ impl Watcher {
     pub async fn run(mut self, store: Arc<Store>) {
         let mut lost = store.lost.subscribe();
         self.lost = *lost.borrow();
-        let mut version = store.spool().position(&self.source()).and_then(|p| self.valid(p));
+        let mut version = store
+            .spool()
+            .position(&self.source())
+            .and_then(|p| self.valid(p));
         let mut rest = FIRST_REST;
         loop {
             let (began, before, topic) = (Instant::now(), self.lost, self.what.topic);
@@ -128,7 +132,14 @@ impl Watcher {
                     self.health.cannot_watch(self.what.kind, &why);
                     tokio::time::sleep(DENIED_REST).await;
                 }
-                Err(Ended::NoStream) => self.failed("the server does not take the list's parameters", &mut rest, began).await,
+                Err(Ended::NoStream) => {
+                    self.failed(
+                        "the server does not take the list's parameters",
+                        &mut rest,
+                        began,
+                    )
+                    .await
+                }
                 Err(Ended::Failed(why)) => self.failed(&why, &mut rest, began).await,
             }
         }
@@ -161,14 +172,21 @@ impl Watcher {
         } else {
             // A list may have to wait for room.
             let timeout = LIST_SECONDS - rand::random_range(0..600);
-            format!("{common}&timeoutSeconds={timeout}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan")
+            format!(
+                "{common}&timeoutSeconds={timeout}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+            )
         };
         let stream = self.client.request_stream(request(&url)?).await?;
         self.follow(stream, version).await
     }
 
-    /// Follows a watch until the server ends it. Without a version it begins with everything that is there.
-    async fn follow(&mut self, stream: impl AsyncBufRead, version: &mut Option<String>) -> Result<(), Ended> {
+    /// Follows a watch until the server ends it. Without a version it begins with everything that
+    /// is there.
+    async fn follow(
+        &mut self,
+        stream: impl AsyncBufRead,
+        version: &mut Option<String>,
+    ) -> Result<(), Ended> {
         let mut stream = std::pin::pin!(stream);
         let began = self.clock.now();
         let mut listed = version.is_none().then(std::collections::HashSet::new);
@@ -184,10 +202,16 @@ impl Watcher {
                 self.outbox.room(self.what.topic).await;
             }
             if stream.read_until(b'\n', &mut line).await? == 0 {
-                return if listed.is_some() { Err(Ended::Failed("the list ended early".into())) } else { Ok(()) };
+                return if listed.is_some() {
+                    Err(Ended::Failed("the list ended early".into()))
+                } else {
+                    Ok(())
+                };
             }
             // The last line of a connection that was cut.
-            let Ok(event) = serde_json::from_slice::<Event<'_>>(&line) else { continue };
+            let Ok(event) = serde_json::from_slice::<Event<'_>>(&line) else {
+                continue;
+            };
             match event.kind {
                 "ADDED" | "MODIFIED" => {
                     let meta = trim::known(event.object)?;
@@ -197,7 +221,13 @@ impl Watcher {
                         self.upsert(event.object, began, None, true).await?;
                     } else {
                         *version = Some(meta.resource_version.clone());
-                        self.upsert(event.object, self.clock.now(), Some(meta.resource_version), false).await?;
+                        self.upsert(
+                            event.object,
+                            self.clock.now(),
+                            Some(meta.resource_version),
+                            false,
+                        )
+                        .await?;
                     }
                 }
                 "DELETED" => {
@@ -239,7 +269,10 @@ impl Watcher {
                 listed.insert(key(&trim::known(item)?.uid));
                 self.upsert(item, began, None, true).await?;
             }
-            let PageMeta { resource_version, next: more } = page.metadata;
+            let PageMeta {
+                resource_version,
+                next: more,
+            } = page.metadata;
             next = more;
             // As in a watch: of a Secret nothing stays.
             text.fill(0);
@@ -256,10 +289,25 @@ impl Watcher {
     async fn listed(&self, began: kgrca_core::model::Time, version: &str) {
         let position = self.position(version.to_owned());
         if self.what.topic != Topic::Resource {
-            return self.outbox.give(Given::Position(position.0, position.1)).await;
+            return self
+                .outbox
+                .give(Given::Position(position.0, position.1))
+                .await;
         }
-        let line = trim::sync(self.what.kind, &self.cluster, version, began, self.clock.now());
-        let end = Given::Record { topic: Topic::Resource, replaces: None, line, position: Some(position), durable: None };
+        let line = trim::sync(
+            self.what.kind,
+            &self.cluster,
+            version,
+            began,
+            self.clock.now(),
+        );
+        let end = Given::Record {
+            topic: Topic::Resource,
+            replaces: None,
+            line,
+            position: Some(position),
+            durable: None,
+        };
         self.outbox.give(end).await;
     }
 
@@ -273,33 +321,59 @@ impl Watcher {
         let meta = trim::known(object)?;
         let key = key(&meta.uid);
         let position = version.map(|v| self.position(v));
-        let trimmed = trim::upsert(self.what.kind, &self.what.api_version(), object, &self.cluster, at)?;
+        let trimmed = trim::upsert(
+            self.what.kind,
+            &self.what.api_version(),
+            object,
+            &self.cluster,
+            at,
+        )?;
         let skipped = self.reason_to_skip(key, &meta, trimmed.hash, is_listed);
         if let Some(reason) = skipped {
             if let Some((source, at)) = position {
                 self.outbox.give(Given::Position(source, at)).await;
             }
-            self.outbox.give(Given::Skipped(self.what.topic, reason, 1)).await;
+            self.outbox
+                .give(Given::Skipped(self.what.topic, reason, 1))
+                .await;
             return Ok(());
         }
         self.told.insert(key, (trimmed.hash, Instant::now()));
         let replaces = (!is_listed).then_some(key);
-        self.outbox.give(Given::Record { topic: self.what.topic, replaces, line: trimmed.line, position, durable: None }).await;
+        self.outbox
+            .give(Given::Record {
+                topic: self.what.topic,
+                replaces,
+                line: trimmed.line,
+                position,
+                durable: None,
+            })
+            .await;
         Ok(())
     }
 
     /// Why an object's version need not be told.
-    fn reason_to_skip(&self, key: u64, meta: &trim::Meta, hash: u64, is_listed: bool) -> Option<&'static str> {
+    fn reason_to_skip(
+        &self,
+        key: u64,
+        meta: &trim::Meta,
+        hash: u64,
+        is_listed: bool,
+    ) -> Option<&'static str> {
         let told = self.told.get(&key);
         if self.what.kind == "Lease" {
             if !LEASES_OF.contains(&meta.namespace.as_str()) {
                 return Some("other_lease");
             }
-            return told.filter(|(_, at)| !is_listed && at.elapsed() < LEASE_EVERY).map(|_| "sampled");
+            return told
+                .filter(|(_, at)| !is_listed && at.elapsed() < LEASE_EVERY)
+                .map(|_| "sampled");
         }
-        // A listing names every object, changed or not; what is not named is gone. Events only happen.
+        // A listing names every object, changed or not; what is not named is gone. Events only
+        // happen.
         let must_name = is_listed && self.what.topic == Topic::Resource;
-        told.filter(|(before, _)| !must_name && *before == hash).map(|_| "unchanged")
+        told.filter(|(before, _)| !must_name && *before == hash)
+            .map(|_| "unchanged")
     }
 
     async fn delete(&mut self, meta: &trim::Meta, version: Option<String>) {
@@ -312,16 +386,34 @@ impl Watcher {
             }
             return;
         }
-        let line = trim::delete(self.what.kind, &self.what.api_version(), meta, &self.cluster, self.clock.now());
-        // Beside the version that may still wait: whoever hears only of the end of an object never knew it.
-        let gone = Given::Record { topic: Topic::Resource, replaces: None, line, position, durable: None };
+        let line = trim::delete(
+            self.what.kind,
+            &self.what.api_version(),
+            meta,
+            &self.cluster,
+            self.clock.now(),
+        );
+        // Beside the version that may still wait: whoever hears only of the end of an object never
+        // knew it.
+        let gone = Given::Record {
+            topic: Topic::Resource,
+            replaces: None,
+            line,
+            position,
+            durable: None,
+        };
         self.outbox.give(gone).await;
     }
 }
 
-/// Waits until state was given up since `before`, and little waits: while the server is away, listing again would push out
-/// what was listed. Returns how often it was given up.
-async fn given_up(lost: &mut watch::Receiver<u64>, before: u64, store: &Store, topic: Topic) -> u64 {
+/// Waits until state was given up since `before`, and little waits: while the server is away,
+/// listing again would push out what was listed. Returns how often it was given up.
+async fn given_up(
+    lost: &mut watch::Receiver<u64>,
+    before: u64,
+    store: &Store,
+    topic: Topic,
+) -> u64 {
     if topic != Topic::Resource {
         return std::future::pending().await;
     }
@@ -344,7 +436,9 @@ fn key(uid: &str) -> u64 {
 }
 
 fn request(url: &str) -> Result<axum::http::Request<Vec<u8>>, Ended> {
-    axum::http::Request::get(url).body(Vec::new()).map_err(|e| Ended::Failed(e.to_string()))
+    axum::http::Request::get(url)
+        .body(Vec::new())
+        .map_err(|e| Ended::Failed(e.to_string()))
 }
 
 fn form_urlencoded(text: &str) -> String {
@@ -365,8 +459,12 @@ mod tests {
         ) + "\n"
     }
 
-    /// Follows what a server says. Returns how that ended, where to go on, and the records that were given.
-    async fn followed(said: String, from: Option<&str>) -> (Result<(), Ended>, Option<String>, String) {
+    /// Follows what a server says. Returns how that ended, where to go on, and the records that
+    /// were given.
+    async fn followed(
+        said: String,
+        from: Option<&str>,
+    ) -> (Result<(), Ended>, Option<String>, String) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(Spool::open(folder.path(), 1 << 20, "x").unwrap());
@@ -389,28 +487,61 @@ mod tests {
         gathering.await.unwrap();
         let block = store.spool().next(Topic::Resource);
         let body = block.map(|b| zstd::decode_all(&store.spool().body(&b).unwrap()[..]).unwrap());
-        (ended, version, String::from_utf8(body.unwrap_or_default()).unwrap())
+        (
+            ended,
+            version,
+            String::from_utf8(body.unwrap_or_default()).unwrap(),
+        )
     }
 
     #[tokio::test]
     async fn a_list_that_is_not_whole_leaves_no_place_to_go_on_from() {
-        let all = line("ADDED", "a", 5, "") + &line("DELETED", "b", 9, "") + &line("ADDED", "c", 7, "");
+        let all =
+            line("ADDED", "a", 5, "") + &line("DELETED", "b", 9, "") + &line("ADDED", "c", 7, "");
         let (ended, version, told) = followed(all.clone(), None).await;
         assert!(matches!(ended, Err(Ended::Failed(_))), "{ended:?}");
-        assert_eq!((version, told.lines().count(), told.contains("SYNC")), (None, 3, false), "{told}");
-        let end = line("BOOKMARK", "", 12, r#","annotations":{"k8s.io/initial-events-end":"true"}"#);
+        assert_eq!(
+            (version, told.lines().count(), told.contains("SYNC")),
+            (None, 3, false),
+            "{told}"
+        );
+        let end = line(
+            "BOOKMARK",
+            "",
+            12,
+            r#","annotations":{"k8s.io/initial-events-end":"true"}"#,
+        );
         let (ended, version, told) = followed(all + &end, None).await;
         assert!(ended.is_ok());
-        assert_eq!((version.as_deref(), told.lines().count(), told.contains("SYNC")), (Some("12"), 4, true), "{told}");
+        assert_eq!(
+            (
+                version.as_deref(),
+                told.lines().count(),
+                told.contains("SYNC")
+            ),
+            (Some("12"), 4, true),
+            "{told}"
+        );
     }
 
     #[tokio::test]
     async fn a_watch_goes_on_behind_what_it_saw_last() {
-        let said = line("MODIFIED", "a", 20, "") + &line("DELETED", "b", 22, "") + "{\"type\":\"ADDED\",\"obj";
+        let said = line("MODIFIED", "a", 20, "")
+            + &line("DELETED", "b", 22, "")
+            + "{\"type\":\"ADDED\",\"obj";
         let (ended, version, told) = followed(said, Some("12")).await;
         assert!(ended.is_ok(), "a line that was cut is asked for again");
-        assert_eq!((version.as_deref(), told.lines().count()), (Some("22"), 2), "{told}");
-        let gone = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}"#.to_owned() + "\n";
-        assert!(matches!(followed(gone, Some("12")).await.0, Err(Ended::Gone)));
+        assert_eq!(
+            (version.as_deref(), told.lines().count()),
+            (Some("22"), 2),
+            "{told}"
+        );
+        let gone = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}"#
+            .to_owned()
+            + "\n";
+        assert!(matches!(
+            followed(gone, Some("12")).await.0,
+            Err(Ended::Gone)
+        ));
     }
 }

@@ -6,17 +6,22 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
-use kafka_protocol::messages::alter_user_scram_credentials_request::{ScramCredentialDeletion, ScramCredentialUpsertion};
+use kafka_protocol::messages::alter_user_scram_credentials_request::{
+    ScramCredentialDeletion, ScramCredentialUpsertion,
+};
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteAclsRequest, DeleteTopicsRequest, DescribeConfigsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest,
+    AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreateAclsRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest,
+    DescribeConfigsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest,
     MetadataRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
@@ -49,12 +54,18 @@ fn text(value: &str) -> StrBytes {
 
 /// An error code of the protocol, but for those that say that it is done already.
 fn checked(what: &str, code: i16, message: Option<&str>, done: &[ResponseError]) -> Result<()> {
-    let Some(error) = ResponseError::try_from_code(code) else { return Ok(()) };
+    let Some(error) = ResponseError::try_from_code(code) else {
+        return Ok(());
+    };
     if done.contains(&error) {
         return Ok(());
     }
     let why = message.map_or_else(|| error.to_string(), str::to_owned);
-    let kind = if error.is_retriable() { ErrorKind::Unavailable } else { ErrorKind::Internal };
+    let kind = if error.is_retriable() {
+        ErrorKind::Unavailable
+    } else {
+        ErrorKind::Internal
+    };
     let failed = Error::new(kind, format!("log: Kafka: {what}: {why}"));
     Err(match error {
         ResponseError::ClusterAuthorizationFailed | ResponseError::TopicAuthorizationFailed => {
@@ -77,33 +88,61 @@ impl KafkaAdmin {
         Connection::open(&self.0).await
     }
 
-    /// Makes all topics of a tenant, or gives those that are there more partitions and the settings that they should have.
-    pub async fn put_topics(&self, tenant: &Tenant, partitions: u32, retention_days: u32) -> Result<()> {
+    /// Makes all topics of a tenant, or gives those that are there more partitions and the settings
+    /// that they should have.
+    pub async fn put_topics(
+        &self,
+        tenant: &Tenant,
+        partitions: u32,
+        retention_days: u32,
+    ) -> Result<()> {
         let mut connection = self.connection().await?;
         let topics = Topic::ALL.map(|topic| {
             let config = |(name, value): (&str, String)| {
-                CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(&value)))
+                CreatableTopicConfig::default()
+                    .with_name(text(name))
+                    .with_value(Some(text(&value)))
             };
             CreatableTopic::default()
                 .with_name(TopicName(text(&topic_name(tenant, topic))))
                 .with_num_partitions(partitions as i32)
                 .with_replication_factor(self.0.replication)
-                .with_configs(self.wanted(topic, retention_days).into_iter().map(config).collect())
+                .with_configs(
+                    self.wanted(topic, retention_days)
+                        .into_iter()
+                        .map(config)
+                        .collect(),
+                )
         });
-        let request = CreateTopicsRequest::default().with_topics(topics.to_vec()).with_timeout_ms(PATIENCE_MS);
+        let request = CreateTopicsRequest::default()
+            .with_topics(topics.to_vec())
+            .with_timeout_ms(PATIENCE_MS);
         let answer = connection.ask(&request, 5).await?;
         let mut known = Vec::new();
         for topic in &answer.topics {
             let what = format!("topic {}", topic.name.0);
-            checked(&what, topic.error_code, topic.error_message.as_deref(), &[ResponseError::TopicAlreadyExists])?;
+            checked(
+                &what,
+                topic.error_code,
+                topic.error_message.as_deref(),
+                &[ResponseError::TopicAlreadyExists],
+            )?;
             if topic.error_code != 0 {
-                known.extend(Topic::ALL.into_iter().filter(|t| *topic.name.0 == *topic_name(tenant, *t)));
+                known.extend(
+                    Topic::ALL
+                        .into_iter()
+                        .filter(|t| *topic.name.0 == *topic_name(tenant, *t)),
+                );
             }
         }
         if !known.is_empty() {
-            let names: Vec<TopicName> = known.iter().map(|t| TopicName(text(&topic_name(tenant, *t)))).collect();
+            let names: Vec<TopicName> = known
+                .iter()
+                .map(|t| TopicName(text(&topic_name(tenant, *t))))
+                .collect();
             grow(&mut connection, &names, partitions).await?;
-            self.configure(&mut connection, tenant, &known, retention_days).await?;
+            self.configure(&mut connection, tenant, &known, retention_days)
+                .await?;
         }
         Ok(())
     }
@@ -114,17 +153,32 @@ impl KafkaAdmin {
             // The broker's clock: it holds whoever sends, and retention counts from it.
             ("message.timestamp.type", "LogAppendTime".to_owned()),
             ("max.message.bytes", "2097152".to_owned()),
-            ("min.insync.replicas", if self.0.replication >= 3 { "2" } else { "1" }.to_owned()),
+            (
+                "min.insync.replicas",
+                if self.0.replication >= 3 { "2" } else { "1" }.to_owned(),
+            ),
         ];
         if topic.is_compacted() {
-            wanted.extend([("cleanup.policy", "compact".to_owned()), ("min.compaction.lag.ms", "3600000".to_owned())]);
+            wanted.extend([
+                ("cleanup.policy", "compact".to_owned()),
+                ("min.compaction.lag.ms", "3600000".to_owned()),
+            ]);
         } else {
-            wanted.push(("retention.ms", (i64::from(retention_days) * 86_400_000).to_string()));
+            wanted.push((
+                "retention.ms",
+                (i64::from(retention_days) * 86_400_000).to_string(),
+            ));
         }
         wanted
     }
 
-    async fn configure(&self, connection: &mut Connection, tenant: &Tenant, topics: &[Topic], retention_days: u32) -> Result<()> {
+    async fn configure(
+        &self,
+        connection: &mut Connection,
+        tenant: &Tenant,
+        topics: &[Topic],
+        retention_days: u32,
+    ) -> Result<()> {
         let config = |(name, value): (&'static str, String)| {
             AlterableConfig::default()
                 .with_name(StrBytes::from_static_str(name))
@@ -135,11 +189,22 @@ impl KafkaAdmin {
             AlterConfigsResource::default()
                 .with_resource_type(TOPIC)
                 .with_resource_name(text(&topic_name(tenant, *topic)))
-                .with_configs(self.wanted(*topic, retention_days).into_iter().map(config).collect())
+                .with_configs(
+                    self.wanted(*topic, retention_days)
+                        .into_iter()
+                        .map(config)
+                        .collect(),
+                )
         };
-        let request = IncrementalAlterConfigsRequest::default().with_resources(topics.iter().map(resource).collect());
+        let request = IncrementalAlterConfigsRequest::default()
+            .with_resources(topics.iter().map(resource).collect());
         for result in connection.ask(&request, 1).await?.responses {
-            checked("settings of topics", result.error_code, result.error_message.as_deref(), &[])?;
+            checked(
+                "settings of topics",
+                result.error_code,
+                result.error_message.as_deref(),
+                &[],
+            )?;
         }
         Ok(())
     }
@@ -148,33 +213,62 @@ impl KafkaAdmin {
     ///
     /// # Errors
     /// When the brokers do not answer, or a topic is missing.
-    pub async fn differences(&self, tenant: &Tenant, partitions: u32, retention_days: u32) -> Result<Vec<String>> {
+    pub async fn differences(
+        &self,
+        tenant: &Tenant,
+        partitions: u32,
+        retention_days: u32,
+    ) -> Result<Vec<String>> {
         let mut connection = self.connection().await?;
         let names = Topic::ALL.map(|topic| topic_name(tenant, topic));
-        let topics = names.iter().map(|n| MetadataRequestTopic::default().with_name(Some(TopicName(text(n))))).collect();
-        let request = MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(false);
+        let topics = names
+            .iter()
+            .map(|n| MetadataRequestTopic::default().with_name(Some(TopicName(text(n)))))
+            .collect();
+        let request = MetadataRequest::default()
+            .with_topics(Some(topics))
+            .with_allow_auto_topic_creation(false);
         let mut found = Vec::new();
         for topic in connection.ask(&request, 9).await?.topics {
             let name = topic.name.as_ref().map_or("", |n| &n.0);
             checked(&format!("topic {name}"), topic.error_code, None, &[])?;
             if topic.partitions.len() != partitions as usize {
-                found.push(format!("{name} has {} partitions, not {partitions}", topic.partitions.len()));
+                found.push(format!(
+                    "{name} has {} partitions, not {partitions}",
+                    topic.partitions.len()
+                ));
             }
         }
         let resource = |topic: Topic| {
-            let keys = self.wanted(topic, retention_days).into_iter().map(|(name, _)| StrBytes::from_static_str(name)).collect();
+            let keys = self
+                .wanted(topic, retention_days)
+                .into_iter()
+                .map(|(name, _)| StrBytes::from_static_str(name))
+                .collect();
             DescribeConfigsResource::default()
                 .with_resource_type(TOPIC)
                 .with_resource_name(text(&topic_name(tenant, topic)))
                 .with_configuration_keys(Some(keys))
         };
-        let request = DescribeConfigsRequest::default().with_resources(Topic::ALL.map(resource).to_vec());
+        let request =
+            DescribeConfigsRequest::default().with_resources(Topic::ALL.map(resource).to_vec());
         let described = connection.ask(&request, 2).await?.results;
         for (topic, name) in Topic::ALL.into_iter().zip(&names) {
-            let Some(of_topic) = described.iter().find(|r| *r.resource_name == **name) else { continue };
-            checked(&format!("settings of {name}"), of_topic.error_code, of_topic.error_message.as_deref(), &[])?;
+            let Some(of_topic) = described.iter().find(|r| *r.resource_name == **name) else {
+                continue;
+            };
+            checked(
+                &format!("settings of {name}"),
+                of_topic.error_code,
+                of_topic.error_message.as_deref(),
+                &[],
+            )?;
             for (key, wanted) in self.wanted(topic, retention_days) {
-                let set = of_topic.configs.iter().find(|c| *c.name == *key).and_then(|c| c.value.as_ref());
+                let set = of_topic
+                    .configs
+                    .iter()
+                    .find(|c| *c.name == *key)
+                    .and_then(|c| c.value.as_ref());
                 if set.is_none_or(|v| **v != *wanted) {
                     let is = set.map_or("unset", |v| v);
                     found.push(format!("{name}: {key} is {is}, not {wanted}"));
@@ -186,53 +280,103 @@ impl KafkaAdmin {
 
     /// Removes all topics of a tenant.
     pub async fn remove_topics(&self, tenant: &Tenant) -> Result<()> {
-        let names = Topic::ALL.map(|topic| TopicName(text(&topic_name(tenant, topic)))).to_vec();
-        let request = DeleteTopicsRequest::default().with_topic_names(names).with_timeout_ms(PATIENCE_MS);
+        let names = Topic::ALL
+            .map(|topic| TopicName(text(&topic_name(tenant, topic))))
+            .to_vec();
+        let request = DeleteTopicsRequest::default()
+            .with_topic_names(names)
+            .with_timeout_ms(PATIENCE_MS);
         let answer = self.connection().await?.ask(&request, 5).await?;
         for topic in &answer.responses {
-            let what = format!("removing topic {}", topic.name.as_ref().map_or("", |n| &n.0));
-            checked(&what, topic.error_code, topic.error_message.as_deref(), &[ResponseError::UnknownTopicOrPartition])?;
+            let what = format!(
+                "removing topic {}",
+                topic.name.as_ref().map_or("", |n| &n.0)
+            );
+            checked(
+                &what,
+                topic.error_code,
+                topic.error_message.as_deref(),
+                &[ResponseError::UnknownTopicOrPartition],
+            )?;
         }
         Ok(())
     }
 
-    /// Makes the tenant's user, or gives it another password, and holds how many bytes it sends each second.
-    pub async fn put_user(&self, tenant: &Tenant, password: &str, bytes_per_second: f64) -> Result<()> {
+    /// Makes the tenant's user, or gives it another password, and holds how many bytes it sends
+    /// each second.
+    pub async fn put_user(
+        &self,
+        tenant: &Tenant,
+        password: &str,
+        bytes_per_second: f64,
+    ) -> Result<()> {
         let salt: [u8; 16] = rand::random();
         let credential = ScramCredentialUpsertion::default()
             .with_name(text(tenant.as_str()))
             .with_mechanism(SCRAM_SHA_512)
             .with_iterations(ROUNDS.get() as i32)
             .with_salt(Bytes::copy_from_slice(&salt))
-            .with_salted_password(Bytes::copy_from_slice(&super::scram::salted(password, &salt, ROUNDS)));
+            .with_salted_password(Bytes::copy_from_slice(&super::scram::salted(
+                password, &salt, ROUNDS,
+            )));
         let mut connection = self.connection().await?;
-        let answer = connection.ask(&AlterUserScramCredentialsRequest::default().with_upsertions(vec![credential]), 0).await?;
+        let answer = connection
+            .ask(
+                &AlterUserScramCredentialsRequest::default().with_upsertions(vec![credential]),
+                0,
+            )
+            .await?;
         for result in &answer.results {
-            checked("the tenant's user", result.error_code, result.error_message.as_deref(), &[])?;
+            checked(
+                "the tenant's user",
+                result.error_code,
+                result.error_message.as_deref(),
+                &[],
+            )?;
         }
         quota(&mut connection, tenant, Some(bytes_per_second)).await
     }
 
     /// Holds how many bytes the tenant's user sends each second.
     pub async fn put_rate(&self, tenant: &Tenant, bytes_per_second: f64) -> Result<()> {
-        quota(&mut self.connection().await?, tenant, Some(bytes_per_second)).await
+        quota(
+            &mut self.connection().await?,
+            tenant,
+            Some(bytes_per_second),
+        )
+        .await
     }
 
     /// Removes the tenant's user with its quota.
     pub async fn remove_user(&self, tenant: &Tenant) -> Result<()> {
         let mut connection = self.connection().await?;
-        let credential = ScramCredentialDeletion::default().with_name(text(tenant.as_str())).with_mechanism(SCRAM_SHA_512);
-        let answer = connection.ask(&AlterUserScramCredentialsRequest::default().with_deletions(vec![credential]), 0).await?;
+        let credential = ScramCredentialDeletion::default()
+            .with_name(text(tenant.as_str()))
+            .with_mechanism(SCRAM_SHA_512);
+        let answer = connection
+            .ask(
+                &AlterUserScramCredentialsRequest::default().with_deletions(vec![credential]),
+                0,
+            )
+            .await?;
         for result in &answer.results {
             let gone = [ResponseError::ResourceNotFound];
-            checked("removing the tenant's user", result.error_code, result.error_message.as_deref(), &gone)?;
+            checked(
+                "removing the tenant's user",
+                result.error_code,
+                result.error_message.as_deref(),
+                &gone,
+            )?;
         }
         quota(&mut connection, tenant, None).await
     }
 
-    /// Lets the tenant's user write to and describe its input topics, each by name, and nothing else.
+    /// Lets the tenant's user write to and describe its input topics, each by name, and nothing
+    /// else.
     pub async fn put_acls(&self, tenant: &Tenant) -> Result<()> {
-        let rights = Topic::INPUT.into_iter().flat_map(|topic| [WRITE, DESCRIBE].map(|operation| (topic, operation)));
+        let rights = Topic::INPUT
+            .into_iter()
+            .flat_map(|topic| [WRITE, DESCRIBE].map(|operation| (topic, operation)));
         let creations = rights
             .map(|(topic, operation)| {
                 AclCreation::default()
@@ -245,9 +389,18 @@ impl KafkaAdmin {
                     .with_permission_type(ALLOW)
             })
             .collect();
-        let answer = self.connection().await?.ask(&CreateAclsRequest::default().with_creations(creations), 2).await?;
+        let answer = self
+            .connection()
+            .await?
+            .ask(&CreateAclsRequest::default().with_creations(creations), 2)
+            .await?;
         for result in &answer.results {
-            checked("rights of the tenant's user", result.error_code, result.error_message.as_deref(), &[])?;
+            checked(
+                "rights of the tenant's user",
+                result.error_code,
+                result.error_message.as_deref(),
+                &[],
+            )?;
         }
         Ok(())
     }
@@ -262,9 +415,18 @@ impl KafkaAdmin {
             .with_principal_filter(Some(text(&format!("User:{tenant}"))))
             .with_operation(ANY)
             .with_permission_type(ANY);
-        let answer = self.connection().await?.ask(&DeleteAclsRequest::default().with_filters(vec![filter]), 2).await?;
+        let answer = self
+            .connection()
+            .await?
+            .ask(&DeleteAclsRequest::default().with_filters(vec![filter]), 2)
+            .await?;
         for result in &answer.filter_results {
-            checked("removing rights", result.error_code, result.error_message.as_deref(), &[])?;
+            checked(
+                "removing rights",
+                result.error_code,
+                result.error_message.as_deref(),
+                &[],
+            )?;
         }
         Ok(())
     }
@@ -272,18 +434,31 @@ impl KafkaAdmin {
     /// Bytes that a tenant's topics take on all brokers.
     pub(super) async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
         let prefix = format!("{tenant}.");
-        let brokers = self.connection().await?.ask(&MetadataRequest::default().with_topics(Some(Vec::new())), 9).await?.brokers;
+        let brokers = self
+            .connection()
+            .await?
+            .ask(&MetadataRequest::default().with_topics(Some(Vec::new())), 9)
+            .await?
+            .brokers;
         // Replicas count once: the largest stands for a partition.
         let mut sizes: BTreeMap<(TopicName, i32), u64> = BTreeMap::new();
         for broker in brokers {
             let address = format!("{}:{}", broker.host, broker.port);
             let mut connection = Connection::to(&self.0, &address).await?;
-            let answer = connection.ask(&DescribeLogDirsRequest::default().with_topics(None), 1).await?;
+            let answer = connection
+                .ask(&DescribeLogDirsRequest::default().with_topics(None), 1)
+                .await?;
             for folder in &answer.results {
                 checked("sizes of topics", folder.error_code, None, &[])?;
-                for topic in folder.topics.iter().filter(|t| t.name.0.starts_with(&prefix)) {
+                for topic in folder
+                    .topics
+                    .iter()
+                    .filter(|t| t.name.0.starts_with(&prefix))
+                {
                     for partition in &topic.partitions {
-                        let size = sizes.entry((topic.name.clone(), partition.partition_index)).or_default();
+                        let size = sizes
+                            .entry((topic.name.clone(), partition.partition_index))
+                            .or_default();
                         *size = (*size).max(partition.partition_size.max(0) as u64);
                     }
                 }
@@ -295,26 +470,55 @@ impl KafkaAdmin {
 
 async fn grow(connection: &mut Connection, topics: &[TopicName], partitions: u32) -> Result<()> {
     let topic = |name: &TopicName| {
-        CreatePartitionsTopic::default().with_name(name.clone()).with_count(partitions as i32).with_assignments(None)
+        CreatePartitionsTopic::default()
+            .with_name(name.clone())
+            .with_count(partitions as i32)
+            .with_assignments(None)
     };
-    let request = CreatePartitionsRequest::default().with_topics(topics.iter().map(topic).collect()).with_timeout_ms(PATIENCE_MS);
+    let request = CreatePartitionsRequest::default()
+        .with_topics(topics.iter().map(topic).collect())
+        .with_timeout_ms(PATIENCE_MS);
     for result in connection.ask(&request, 2).await?.results {
         // It has so many already.
-        checked("partitions", result.error_code, result.error_message.as_deref(), &[ResponseError::InvalidPartitions])?;
+        checked(
+            "partitions",
+            result.error_code,
+            result.error_message.as_deref(),
+            &[ResponseError::InvalidPartitions],
+        )?;
     }
     Ok(())
 }
 
-async fn quota(connection: &mut Connection, tenant: &Tenant, bytes_per_second: Option<f64>) -> Result<()> {
-    let entity =
-        EntityData::default().with_entity_type(StrBytes::from_static_str("user")).with_entity_name(Some(text(tenant.as_str())));
+async fn quota(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    bytes_per_second: Option<f64>,
+) -> Result<()> {
+    let entity = EntityData::default()
+        .with_entity_type(StrBytes::from_static_str("user"))
+        .with_entity_name(Some(text(tenant.as_str())));
     let op = OpData::default()
         .with_key(StrBytes::from_static_str("producer_byte_rate"))
         .with_value(bytes_per_second.unwrap_or_default())
         .with_remove(bytes_per_second.is_none());
-    let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![op]);
-    for result in connection.ask(&AlterClientQuotasRequest::default().with_entries(vec![entry]), 1).await?.entries {
-        checked("the quota of the tenant's user", result.error_code, result.error_message.as_deref(), &[])?;
+    let entry = EntryData::default()
+        .with_entity(vec![entity])
+        .with_ops(vec![op]);
+    for result in connection
+        .ask(
+            &AlterClientQuotasRequest::default().with_entries(vec![entry]),
+            1,
+        )
+        .await?
+        .entries
+    {
+        checked(
+            "the quota of the tenant's user",
+            result.error_code,
+            result.error_message.as_deref(),
+            &[],
+        )?;
     }
     Ok(())
 }

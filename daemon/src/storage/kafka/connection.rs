@@ -4,14 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest};
-use kafka_protocol::protocol::{Decodable, HeaderVersion, Request, StrBytes, encode_request_header_into_buffer};
+use kafka_protocol::messages::{
+    RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest,
+};
+use kafka_protocol::protocol::{
+    Decodable, HeaderVersion, Request, StrBytes, encode_request_header_into_buffer,
+};
 use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{
-    ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::ServerName, pki_types::pem::PemObject,
+    ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::ServerName,
+    pki_types::pem::PemObject,
 };
 
 use super::scram::Exchange;
@@ -31,7 +36,10 @@ pub(super) struct Connection {
 }
 
 fn unreachable(broker: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("log: Kafka at {broker}: {why}"))
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("log: Kafka at {broker}: {why}"),
+    )
 }
 
 impl Connection {
@@ -50,9 +58,18 @@ impl Connection {
 
     /// Connects to one broker.
     pub async fn to(settings: &KafkaUrl, broker: &str) -> Result<Self> {
-        let tcp = TcpStream::connect(broker).await.map_err(|e| unreachable(broker, e))?;
-        let stream: Box<dyn Stream> = if settings.tls { Box::new(secured(settings, broker, tcp).await?) } else { Box::new(tcp) };
-        let mut connection = Self { stream, correlation: 0 };
+        let tcp = TcpStream::connect(broker)
+            .await
+            .map_err(|e| unreachable(broker, e))?;
+        let stream: Box<dyn Stream> = if settings.tls {
+            Box::new(secured(settings, broker, tcp).await?)
+        } else {
+            Box::new(tcp)
+        };
+        let mut connection = Self {
+            stream,
+            correlation: 0,
+        };
         if let Some((user, password)) = &settings.user {
             connection.log_in(broker, user, password).await?;
         }
@@ -61,20 +78,42 @@ impl Connection {
 
     async fn log_in(&mut self, broker: &str, user: &str, password: &str) -> Result<()> {
         let refused = |why: String| {
-            Error::new(ErrorKind::Internal, format!("log: Kafka at {broker} refuses user `{user}`: {why}"))
-                .hint("check user and password in the URL of the log")
+            Error::new(
+                ErrorKind::Internal,
+                format!("log: Kafka at {broker} refuses user `{user}`: {why}"),
+            )
+            .hint("check user and password in the URL of the log")
         };
         let mechanism = StrBytes::from_static_str("SCRAM-SHA-512");
-        let answer = self.ask(&SaslHandshakeRequest::default().with_mechanism(mechanism), 1).await?;
+        let answer = self
+            .ask(
+                &SaslHandshakeRequest::default().with_mechanism(mechanism),
+                1,
+            )
+            .await?;
         if answer.error_code != 0 {
-            return Err(refused(format!("it offers {:?}, not SCRAM-SHA-512", answer.mechanisms)));
+            return Err(refused(format!(
+                "it offers {:?}, not SCRAM-SHA-512",
+                answer.mechanisms
+            )));
         }
-        let nonce = crate::process::random(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", 24);
+        let nonce = crate::process::random(
+            b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+            24,
+        );
         let exchange = Exchange::new(user, password, &nonce);
         let first = self.say(exchange.first()).await?.map_err(refused)?;
-        let (last, expected) = exchange.last(&first).ok_or_else(|| refused("its first message is none".into()))?;
+        let (last, expected) = exchange
+            .last(&first)
+            .ok_or_else(|| refused("its first message is none".into()))?;
         let end = self.say(last).await?.map_err(refused)?;
-        if end == expected { Ok(()) } else { Err(refused("it does not prove that it knows the password".into())) }
+        if end == expected {
+            Ok(())
+        } else {
+            Err(refused(
+                "it does not prove that it knows the password".into(),
+            ))
+        }
     }
 
     /// One message of the login; the inner error is the broker's.
@@ -82,14 +121,19 @@ impl Connection {
         let request = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(message));
         let answer = self.ask(&request, 2).await?;
         if answer.error_code != 0 {
-            return Ok(Err(answer.error_message.map_or_else(|| format!("error {}", answer.error_code), |m| m.to_string())));
+            return Ok(Err(answer.error_message.map_or_else(
+                || format!("error {}", answer.error_code),
+                |m| m.to_string(),
+            )));
         }
         Ok(Ok(String::from_utf8_lossy(&answer.auth_bytes).into_owned()))
     }
 
     /// Asks in a version of the protocol that both sides know.
     pub async fn ask<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response> {
-        let wrong = |e: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("log: Kafka's protocol: {e}"));
+        let wrong = |e: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::Internal, format!("log: Kafka's protocol: {e}"))
+        };
         self.correlation += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -103,8 +147,11 @@ impl Connection {
         framed.put_i32(body.len() as i32);
         framed.extend_from_slice(&body);
         let exchanged = tokio::time::timeout(PATIENCE, exchange(&mut self.stream, &framed)).await;
-        let mut answer = exchanged.map_err(|_| unreachable("-", "no answer in time"))?.map_err(|e| unreachable("-", e))?;
-        ResponseHeader::decode(&mut answer, R::Response::header_version(version)).map_err(|e| wrong(&e))?;
+        let mut answer = exchanged
+            .map_err(|_| unreachable("-", "no answer in time"))?
+            .map_err(|e| unreachable("-", e))?;
+        ResponseHeader::decode(&mut answer, R::Response::header_version(version))
+            .map_err(|e| wrong(&e))?;
         R::Response::decode(&mut answer, version).map_err(|e| wrong(&e))
     }
 }
@@ -123,21 +170,37 @@ async fn exchange(stream: &mut Box<dyn Stream>, framed: &[u8]) -> std::io::Resul
     Ok(answer.into())
 }
 
-async fn secured(settings: &KafkaUrl, broker: &str, tcp: TcpStream) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+async fn secured(
+    settings: &KafkaUrl,
+    broker: &str,
+    tcp: TcpStream,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     match &settings.ca {
         Some(file) => {
-            let unusable = |e: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("{file}: {e}"));
+            let unusable =
+                |e: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("{file}: {e}"));
             for certificate in CertificateDer::pem_file_iter(file).map_err(|e| unusable(&e))? {
-                roots.add(certificate.map_err(|e| unusable(&e))?).map_err(|e| unusable(&e))?;
+                roots
+                    .add(certificate.map_err(|e| unusable(&e))?)
+                    .map_err(|e| unusable(&e))?;
             }
         }
         None => {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host).trim_matches(['[', ']']).to_owned();
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let host = broker
+        .rsplit_once(':')
+        .map_or(broker, |(host, _)| host)
+        .trim_matches(['[', ']'])
+        .to_owned();
     let name = ServerName::try_from(host).map_err(|e| unreachable(broker, e))?;
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|e| unreachable(broker, e))
+    TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
+        .map_err(|e| unreachable(broker, e))
 }

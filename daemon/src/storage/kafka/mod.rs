@@ -1,7 +1,9 @@
-//! The log in Kafka: a topic for each kind of record of each tenant, partitions that we choose ourselves.
+//! The log in Kafka: a topic for each kind of record of each tenant, partitions that we choose
+//! ourselves.
 //!
-//! An append is acknowledged by all replicas in sync before it returns. When brokers fail in the middle of one, a part of it
-//! may have been written: whoever sends it again is recognised by the records' own identities.
+//! An append is acknowledged by all replicas in sync before it returns. When brokers fail in the
+//! middle of one, a part of it may have been written: whoever sends it again is recognised by the
+//! records' own identities.
 
 mod admin;
 mod connection;
@@ -14,7 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kgrca_core::model::{Time, Topic};
-use kgrca_core::storage::{Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId, Tenant};
+use kgrca_core::storage::{
+    Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId, Tenant,
+};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -29,11 +33,13 @@ use crate::kafka::{Outgoing, Writer, client, failed, topic_name};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much younger than a record its message may be: clocks of daemons and brokers differ.
 const SKEW: i64 = kgrca_core::model::time::MINUTE;
-/// How long the end of a partition is believed by who goes on there: what comes later is told as it comes.
+/// How long the end of a partition is believed by who goes on there: what comes later is told as it
+/// comes.
 const FRESH: Duration = Duration::from_millis(500);
 /// How long the number of a topic's partitions is believed: it may have grown.
 const GROWS: Duration = Duration::from_secs(5);
-/// How long a topic that is new, or whose leader changes, is waited for, and the pause between two questions.
+/// How long a topic that is new, or whose leader changes, is waited for, and the pause between two
+/// questions.
 const SETTLING: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Largest gap that is filled to reach an offset that was committed.
@@ -83,7 +89,9 @@ fn is_settling(error: &KafkaError) -> bool {
     )
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
 }
@@ -103,11 +111,23 @@ impl KafkaLog {
     pub async fn open(settings: KafkaUrl) -> Result<Self> {
         let mut config = client(&settings);
         // We assign and keep offsets ourselves: the group is a name.
-        config.set("group.id", "kgrcad").set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
-        config.set("auto.offset.reset", "error").set("fetch.wait.max.ms", "50").set("fetch.error.backoff.ms", "100");
+        config
+            .set("group.id", "kgrcad")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false");
+        config
+            .set("auto.offset.reset", "error")
+            .set("fetch.wait.max.ms", "50")
+            .set("fetch.error.backoff.ms", "100");
         config.set("allow.auto.create.topics", "false");
-        config.set("queued.max.messages.kbytes", "32768").set("fetch.message.max.bytes", "4194304");
-        let made = |config: &ClientConfig| config.create::<BaseConsumer>().map_err(|e| failed("consumer", &e));
+        config
+            .set("queued.max.messages.kbytes", "32768")
+            .set("fetch.message.max.bytes", "4194304");
+        let made = |config: &ClientConfig| {
+            config
+                .create::<BaseConsumer>()
+                .map_err(|e| failed("consumer", &e))
+        };
         let arrivals: Arc<Arrivals> = Arc::default();
         let told = Arc::clone(&arrivals);
         let arrived = move |topic: &str, partition: u32| {
@@ -144,38 +164,63 @@ impl KafkaLog {
     fn forget(&self, tenant: &Tenant) {
         let prefix = format!("{tenant}.");
         let keep = |topic: &str| !topic.starts_with(&prefix);
-        self.shared.partitions.lock().unwrap_or_else(PoisonError::into_inner).retain(|topic, _| keep(topic));
-        self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner).retain(|(topic, _), _| keep(topic));
+        self.shared
+            .partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|topic, _| keep(topic));
+        self.shared
+            .ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(topic, _), _| keep(topic));
     }
 }
 
 impl Shared {
     /// How many partitions a topic has; none when there is no such topic.
     fn partitions(&self, topic: &str) -> Result<u32> {
-        let known = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied();
+        let known = self
+            .partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(topic)
+            .copied();
         if let Some((known, _)) = known.filter(|(_, at)| at.elapsed() < GROWS) {
             return Ok(known);
         }
-        let metadata = self.asker.fetch_metadata(Some(topic), PATIENCE).map_err(|e| failed(topic, &e))?;
+        let metadata = self
+            .asker
+            .fetch_metadata(Some(topic), PATIENCE)
+            .map_err(|e| failed(topic, &e))?;
         let found = metadata.topics().iter().find(|t| t.name() == topic);
         let count = found.map_or(0, |t| t.partitions().len() as u32);
         // A broker that has just come back may not know yet what was there before.
         if let Some((before, _)) = known.filter(|(before, _)| count < *before) {
-            let message = format!("log: Kafka: {topic} is said to have {count} partitions; it had {before}");
+            let message =
+                format!("log: Kafka: {topic} is said to have {count} partitions; it had {before}");
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         if count > 0 {
-            self.partitions.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), (count, Instant::now()));
+            self.partitions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(topic.to_owned(), (count, Instant::now()));
         }
         Ok(count)
     }
 
     /// Where partitions end (`at` is none), or the first offset at or after an instant.
-    fn offsets(&self, places: &[reader::Place], at: Option<Time>) -> Result<Vec<(reader::Place, u64)>> {
+    fn offsets(
+        &self,
+        places: &[reader::Place],
+        at: Option<Time>,
+    ) -> Result<Vec<(reader::Place, u64)>> {
         let mut list = TopicPartitionList::with_capacity(places.len());
         for (topic, partition) in places {
             let wanted = at.map_or(Offset::End, |at| Offset::Offset(at.0.max(0) / 1000));
-            list.add_partition_offset(topic, *partition as i32, wanted).map_err(|e| failed(topic, &e))?;
+            list.add_partition_offset(topic, *partition as i32, wanted)
+                .map_err(|e| failed(topic, &e))?;
         }
         if places.is_empty() {
             return Ok(Vec::new());
@@ -185,7 +230,10 @@ impl Shared {
         for element in answer.elements() {
             element.error().map_err(|e| failed(element.topic(), &e))?;
             if let Offset::Offset(offset) = element.offset() {
-                found.push(((element.topic().to_owned(), element.partition() as u32), offset as u64));
+                found.push((
+                    (element.topic().to_owned(), element.partition() as u32),
+                    offset as u64,
+                ));
             }
         }
         Ok(found)
@@ -206,7 +254,10 @@ impl Shared {
         if place.1 >= self.partitions(&place.0)? {
             return Ok(0);
         }
-        Ok(self.offsets(std::slice::from_ref(place), None)?.first().map_or(0, |(_, end)| *end))
+        Ok(self
+            .offsets(std::slice::from_ref(place), None)?
+            .first()
+            .map_or(0, |(_, end)| *end))
     }
 
     /// Reads somewhere once, with a consumer that is put back.
@@ -216,22 +267,32 @@ impl Shared {
         if from >= end || max == 0 {
             return Ok(found);
         }
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let consumer = match idle {
             Some(consumer) => consumer,
-            None => self.config.create::<BaseConsumer>().map_err(|e| failed("consumer", &e))?,
+            None => self
+                .config
+                .create::<BaseConsumer>()
+                .map_err(|e| failed("consumer", &e))?,
         };
         let start = self.begin(place)?.max(from);
         let mut list = TopicPartitionList::new();
         let at = Offset::Offset(start as i64);
-        list.add_partition_offset(&place.0, place.1 as i32, at).map_err(|e| failed(&place.0, &e))?;
+        list.add_partition_offset(&place.0, place.1 as i32, at)
+            .map_err(|e| failed(&place.0, &e))?;
         consumer.assign(&list).map_err(|e| failed(&place.0, &e))?;
         let mut bytes = 0;
         let mut next = start;
         while next < end && found.len() < max && bytes < READ_BYTES {
             match consumer.poll(PATIENCE) {
                 Some(Ok(message)) => {
-                    let Some(stored) = record::stored(&message) else { continue };
+                    let Some(stored) = record::stored(&message) else {
+                        continue;
+                    };
                     next = stored.offset + 1;
                     bytes += record::size(&stored);
                     if !record::is_filler(&message) {
@@ -239,18 +300,30 @@ impl Shared {
                     }
                 }
                 Some(Err(e)) => return Err(failed(&place.0, &e)),
-                None => return Err(Error::new(ErrorKind::Unavailable, format!("log: Kafka: {} does not answer", place.0))),
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        format!("log: Kafka: {} does not answer", place.0),
+                    ));
+                }
             }
         }
         consumer.unassign().map_err(|e| failed(&place.0, &e))?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(consumer);
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(consumer);
         Ok(found)
     }
 
     /// The first offset that is left of a partition.
     fn begin(&self, place: &reader::Place) -> Result<u64> {
-        let marks = self.asker.fetch_watermarks(&place.0, place.1 as i32, PATIENCE);
-        marks.map(|(low, _)| low.max(0) as u64).map_err(|e| failed(&place.0, &e))
+        let marks = self
+            .asker
+            .fetch_watermarks(&place.0, place.1 as i32, PATIENCE);
+        marks
+            .map(|(low, _)| low.max(0) as u64)
+            .map_err(|e| failed(&place.0, &e))
     }
 }
 
@@ -273,7 +346,8 @@ impl KafkaLog {
         Arc::clone(&self.writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces a producer that the library has given up for good, such as after brokers lost what they had acknowledged.
+    /// Replaces a producer that the library has given up for good, such as after brokers lost what
+    /// they had acknowledged.
     fn renewed(&self, writer: &Arc<Writer>, done: Result<()>) -> Result<()> {
         if done.is_err() && writer.is_over() {
             let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -294,14 +368,35 @@ impl EventLog for KafkaLog {
         self.renewed(&writer, appended)
     }
 
-    async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
-        let (shared, place) = (Arc::clone(&self.shared), (topic_name(tenant, stream.topic), stream.partition));
+    async fn read(
+        &self,
+        tenant: &Tenant,
+        stream: StreamId,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<Stored>> {
+        let (shared, place) = (
+            Arc::clone(&self.shared),
+            (topic_name(tenant, stream.topic), stream.partition),
+        );
         blocking(move || shared.read(&place, from, max)).await
     }
 
-    async fn tail(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
+    async fn tail(
+        &self,
+        tenant: &Tenant,
+        stream: StreamId,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<Stored>> {
         let place = (topic_name(tenant, stream.topic), stream.partition);
-        let known = self.shared.ends.lock().unwrap_or_else(PoisonError::into_inner).get(&place).copied();
+        let known = self
+            .shared
+            .ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&place)
+            .copied();
         let believed = known.filter(|(end, at)| *end > from || at.elapsed() < FRESH);
         let end = if let Some((end, _)) = believed {
             end
@@ -313,7 +408,9 @@ impl EventLog for KafkaLog {
         if from < end && !self.reader.is_at(&place, from) {
             // Retention may have taken what stood there.
             let (shared, place) = (Arc::clone(&self.shared), place.clone());
-            start = blocking(move || shared.begin(&place)).await?.clamp(from, end);
+            start = blocking(move || shared.begin(&place))
+                .await?
+                .clamp(from, end);
         }
         self.reader.take(&place, start, max, start < end).await
     }
@@ -327,11 +424,17 @@ impl EventLog for KafkaLog {
     }
 
     async fn arrived(&self, tenant: &Tenant, partition: u32) {
-        self.arrivals.of(tenant.as_str(), partition).notified().await;
+        self.arrivals
+            .of(tenant.as_str(), partition)
+            .notified()
+            .await;
     }
 
     async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64> {
-        let (shared, place) = (Arc::clone(&self.shared), (topic_name(tenant, stream.topic), stream.partition));
+        let (shared, place) = (
+            Arc::clone(&self.shared),
+            (topic_name(tenant, stream.topic), stream.partition),
+        );
         blocking(move || {
             if place.1 >= shared.partitions(&place.0)? {
                 return Ok(0);
@@ -351,29 +454,54 @@ impl EventLog for KafkaLog {
             let mut places = Vec::new();
             for topic in Topic::ALL {
                 let name = topic_name(&tenant, topic);
-                places.extend((0..shared.partitions(&name)?).map(|partition| (name.clone(), partition)));
+                places.extend(
+                    (0..shared.partitions(&name)?).map(|partition| (name.clone(), partition)),
+                );
             }
             let ends = shared.offsets(&places, None)?;
-            let asked = ends.iter().map(|(place, end)| (place.clone(), (*end, Instant::now())));
-            shared.ends.lock().unwrap_or_else(PoisonError::into_inner).extend(asked);
+            let asked = ends
+                .iter()
+                .map(|(place, end)| (place.clone(), (*end, Instant::now())));
+            shared
+                .ends
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(asked);
             let stream = |(name, partition): &reader::Place| {
-                let topic = Topic::ALL.into_iter().find(|t| topic_name(&tenant, *t) == *name)?;
-                Some(StreamId { topic, partition: *partition })
+                let topic = Topic::ALL
+                    .into_iter()
+                    .find(|t| topic_name(&tenant, *t) == *name)?;
+                Some(StreamId {
+                    topic,
+                    partition: *partition,
+                })
             };
-            Ok(ends.iter().filter(|(_, end)| *end > 0).filter_map(|(place, end)| Some((stream(place)?, *end))).collect())
+            Ok(ends
+                .iter()
+                .filter(|(_, end)| *end > 0)
+                .filter_map(|(place, end)| Some((stream(place)?, *end)))
+                .collect())
         })
         .await
     }
 
     async fn go_on_at(&self, tenant: &Tenant, stream: StreamId, offset: u64) -> Result<u64> {
-        let (shared, place) = (Arc::clone(&self.shared), (topic_name(tenant, stream.topic), stream.partition));
+        let (shared, place) = (
+            Arc::clone(&self.shared),
+            (topic_name(tenant, stream.topic), stream.partition),
+        );
         let end = blocking(move || shared.end(&place)).await?;
         if end < offset && offset - end > LARGEST_GAP {
             let name = topic_name(tenant, stream.topic);
-            let message = format!("log: Kafka: {name}/{} ends at {end}, and {offset} was committed", stream.partition);
-            return Err(Error::new(ErrorKind::Corrupt, message).hint("the topic was made anew or lost its records: restore it"));
+            let message = format!(
+                "log: Kafka: {name}/{} ends at {end}, and {offset} was committed",
+                stream.partition
+            );
+            return Err(Error::new(ErrorKind::Corrupt, message)
+                .hint("the topic was made anew or lost its records: restore it"));
         }
-        self.fill(tenant, stream, offset.saturating_sub(end)).await?;
+        self.fill(tenant, stream, offset.saturating_sub(end))
+            .await?;
         Ok(end)
     }
 
@@ -390,7 +518,8 @@ impl EventLog for KafkaLog {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let metadata = shared.asker.fetch_metadata(None, PATIENCE).map_err(|e| {
-                failed("no broker answers", &e).hint("check the hosts, TLS, user and password in the URL of the log")
+                failed("no broker answers", &e)
+                    .hint("check the hosts, TLS, user and password in the URL of the log")
             })?;
             Ok(format!("Kafka, {} brokers", metadata.brokers().len()))
         })

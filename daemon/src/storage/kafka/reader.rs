@@ -1,5 +1,5 @@
-//! Tails of many partitions with one consumer. A thread owns it: it alone assigns, seeks and polls, so that nothing of an
-//! earlier position comes after a seek.
+//! Tails of many partitions with one consumer. A thread owns it: it alone assigns, seeks and polls,
+//! so that nothing of an earlier position comes after a seek.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,8 @@ struct Tail {
     /// The offset behind the last record that was taken.
     next: u64,
     paused: bool,
-    /// Which seek it waits for; what comes before the thread has obeyed that one is of an earlier position.
+    /// Which seek it waits for; what comes before the thread has obeyed that one is of an earlier
+    /// position.
     seek: u64,
     is_there: bool,
     /// Why reading stopped.
@@ -73,23 +74,43 @@ impl Reader {
             let _ = poll.send(Command::Poll);
         });
         let tails: Arc<Tails> = Arc::default();
-        let thread = Thread { consumer, tails: Arc::clone(&tails), arrived };
+        let thread = Thread {
+            consumer,
+            tails: Arc::clone(&tails),
+            arrived,
+        };
         std::thread::spawn(move || thread.run(&received));
-        Self { tails, commands, seeks: AtomicU64::new(1) }
+        Self {
+            tails,
+            commands,
+            seeks: AtomicU64::new(1),
+        }
     }
 
     fn command(&self, command: Command) -> Result<()> {
-        let gone = |_| Error::new(ErrorKind::Unavailable, "log: the reader of Kafka has ended").hint("restart the daemon");
+        let gone = |_| {
+            Error::new(ErrorKind::Unavailable, "log: the reader of Kafka has ended")
+                .hint("restart the daemon")
+        };
         self.commands.send(command).map_err(gone)
     }
 
     /// Whether a tail stands at an offset.
     pub fn is_at(&self, place: &Place, offset: u64) -> bool {
-        locked(&self.tails).get(place).is_some_and(|tail| tail.next == offset)
+        locked(&self.tails)
+            .get(place)
+            .is_some_and(|tail| tail.next == offset)
     }
 
-    /// Takes at most `max` records from an offset on. `is_there` says that there are some: then it waits for them.
-    pub async fn take(&self, place: &Place, from: u64, max: usize, is_there: bool) -> Result<Vec<Stored>> {
+    /// Takes at most `max` records from an offset on. `is_there` says that there are some: then it
+    /// waits for them.
+    pub async fn take(
+        &self,
+        place: &Place,
+        from: u64,
+        max: usize,
+        is_there: bool,
+    ) -> Result<Vec<Stored>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let came = {
@@ -98,12 +119,20 @@ impl Reader {
                 let tail = tails.entry(place.clone()).or_default();
                 if !known || tail.next != from {
                     let seek = self.seeks.fetch_add(1, Ordering::Relaxed);
-                    *tail = Tail { next: from, seek, came: Arc::clone(&tail.came), ..Tail::default() };
+                    *tail = Tail {
+                        next: from,
+                        seek,
+                        came: Arc::clone(&tail.came),
+                        ..Tail::default()
+                    };
                     self.command(Command::Seek(place.clone(), from, seek))?;
                 }
                 if let Some(error) = tail.error.take() {
                     tails.remove(place);
-                    return Err(Error::new(ErrorKind::Unavailable, format!("log: Kafka: {}/{}: {error}", place.0, place.1)));
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        format!("log: Kafka: {}/{}: {error}", place.0, place.1),
+                    ));
                 }
                 let taken = self.taken(place, tail, max)?;
                 if !taken.is_empty() || !is_there {
@@ -114,7 +143,10 @@ impl Reader {
             // A permit that is left from before makes it look once more, no more.
             let left = deadline.saturating_duration_since(Instant::now());
             if tokio::time::timeout(left, came.notified()).await.is_err() {
-                let message = format!("log: Kafka: {}/{}: records from {from} on do not come", place.0, place.1);
+                let message = format!(
+                    "log: Kafka: {}/{}: records from {from} on do not come",
+                    place.0, place.1
+                );
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
         }
@@ -124,7 +156,9 @@ impl Reader {
         let mut taken = Vec::new();
         let mut bytes = 0;
         while taken.len() < max && bytes < READ_BYTES {
-            let Some(stored) = tail.waiting.pop_front() else { break };
+            let Some(stored) = tail.waiting.pop_front() else {
+                break;
+            };
             tail.bytes -= record::size(&stored);
             bytes += record::size(&stored);
             tail.next = stored.offset + 1;
@@ -183,18 +217,28 @@ impl Thread {
     }
 
     fn seek(&self, place: &Place, from: u64, seek: u64) -> std::result::Result<(), KafkaError> {
-        if locked(&self.tails).get(place).is_none_or(|tail| tail.seek != seek) {
+        if locked(&self.tails)
+            .get(place)
+            .is_none_or(|tail| tail.seek != seek)
+        {
             // Its reader has left, or wants to be elsewhere by now.
             return Ok(());
         }
-        let known = self.consumer.assignment()?.find_partition(&place.0, place.1 as i32).is_some();
+        let known = self
+            .consumer
+            .assignment()?
+            .find_partition(&place.0, place.1 as i32)
+            .is_some();
         if known {
             self.consumer.incremental_unassign(&list(place, None))?;
         }
         self.consumer.incremental_assign(&list(place, Some(from)))?;
         // A pause of before outlives the assignment.
         self.consumer.resume(&list(place, None))?;
-        if let Some(tail) = locked(&self.tails).get_mut(place).filter(|tail| tail.seek == seek) {
+        if let Some(tail) = locked(&self.tails)
+            .get_mut(place)
+            .filter(|tail| tail.seek == seek)
+        {
             tail.is_there = true;
         }
         Ok(())
@@ -204,8 +248,11 @@ impl Thread {
         while let Some(message) = self.consumer.poll(Duration::ZERO) {
             match message {
                 Ok(message) => self.push(&message),
-                // Brokers that went away come back by themselves; what a partition lacks is told for all of them.
-                Err(KafkaError::MessageConsumption(code)) if is_of_partition(code) => self.fail_all(&code.to_string()),
+                // Brokers that went away come back by themselves; what a partition lacks is told
+                // for all of them.
+                Err(KafkaError::MessageConsumption(code)) if is_of_partition(code) => {
+                    self.fail_all(&code.to_string())
+                }
                 Err(e) => tracing::warn!(error = %e, "Kafka"),
             }
         }
@@ -217,13 +264,20 @@ impl Thread {
         {
             let mut tails = locked(&self.tails);
             // Its reader has left.
-            let Some(tail) = tails.get_mut(&place).filter(|tail| tail.is_there) else { return };
-            let expected = tail.waiting.back().map_or(tail.next, |last| last.offset + 1);
+            let Some(tail) = tails.get_mut(&place).filter(|tail| tail.is_there) else {
+                return;
+            };
+            let expected = tail
+                .waiting
+                .back()
+                .map_or(tail.next, |last| last.offset + 1);
             let offset = message.offset() as u64;
             if offset < expected {
                 return;
             }
-            let Some(stored) = record::stored(message) else { return };
+            let Some(stored) = record::stored(message) else {
+                return;
+            };
             tail.bytes += record::size(&stored);
             tail.waiting.push_back(stored);
             if tail.bytes > WAITING_BYTES && !tail.paused {

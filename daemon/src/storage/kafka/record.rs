@@ -7,11 +7,16 @@ use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use crate::kafka::{FILLER, RECEIVED_AT};
 
 pub(super) fn filler() -> OwnedHeaders {
-    OwnedHeaders::new_with_capacity(1).insert(Header { key: FILLER, value: Some(b"") })
+    OwnedHeaders::new_with_capacity(1).insert(Header {
+        key: FILLER,
+        value: Some(b""),
+    })
 }
 
 pub(super) fn is_filler(message: &BorrowedMessage<'_>) -> bool {
-    message.headers().is_some_and(|h| h.iter().any(|h| h.key == FILLER))
+    message
+        .headers()
+        .is_some_and(|h| h.iter().any(|h| h.key == FILLER))
 }
 
 /// A message as a record; `None` for one without a place.
@@ -21,11 +26,17 @@ pub(super) fn stored(message: &BorrowedMessage<'_>) -> Option<Stored> {
         Some(Time(i64::from_be_bytes(header.value?.try_into().ok()?)))
     });
     // Others' producers say nothing: the broker's clock counts.
-    let received_at = ours.or_else(|| Some(Time(message.timestamp().to_millis()? * 1000))).unwrap_or_default();
+    let received_at = ours
+        .or_else(|| Some(Time(message.timestamp().to_millis()? * 1000)))
+        .unwrap_or_default();
     Some(Stored {
         offset: message.offset().try_into().ok()?,
         key: message.key().unwrap_or_default().into(),
-        value: if is_filler(message) { Box::default() } else { message.payload().unwrap_or_default().into() },
+        value: if is_filler(message) {
+            Box::default()
+        } else {
+            message.payload().unwrap_or_default().into()
+        },
         received_at,
     })
 }

@@ -11,7 +11,13 @@ const LEN: usize = digest::SHA512_OUTPUT_LEN;
 /// What a server stores of a password.
 pub(super) fn salted(password: &str, salt: &[u8], rounds: NonZeroU32) -> [u8; LEN] {
     let mut key = [0; LEN];
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, rounds, salt, password.as_bytes(), &mut key);
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA512,
+        rounds,
+        salt,
+        password.as_bytes(),
+        &mut key,
+    );
     key
 }
 
@@ -29,7 +35,11 @@ pub(super) struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     /// Begins with a nonce that is used once.
     pub fn new(user: &'a str, password: &'a str, nonce: &'a str) -> Self {
-        Self { user, password, nonce }
+        Self {
+            user,
+            password,
+            nonce,
+        }
     }
 
     fn bare(&self) -> String {
@@ -42,10 +52,19 @@ impl<'a> Exchange<'a> {
         format!("n,,{}", self.bare())
     }
 
-    /// The answer to the server's first message, and what the server must say then; `None` when it is no such message.
+    /// The answer to the server's first message, and what the server must say then; `None` when it
+    /// is no such message.
     pub fn last(&self, first_of_server: &str) -> Option<(String, String)> {
-        let part = |name: &str| first_of_server.split(',').find_map(|p| p.strip_prefix(name));
-        let (nonce, salt, rounds) = (part("r=")?, BASE64_STANDARD.decode(part("s=")?).ok()?, part("i=")?.parse().ok()?);
+        let part = |name: &str| {
+            first_of_server
+                .split(',')
+                .find_map(|p| p.strip_prefix(name))
+        };
+        let (nonce, salt, rounds) = (
+            part("r=")?,
+            BASE64_STANDARD.decode(part("s=")?).ok()?,
+            part("i=")?.parse().ok()?,
+        );
         if !nonce.starts_with(self.nonce) {
             return None;
         }
@@ -55,9 +74,17 @@ impl<'a> Exchange<'a> {
         let without_proof = format!("c=biws,r={nonce}");
         let all = format!("{},{first_of_server},{without_proof}", self.bare());
         let signature = signed(stored_key.as_ref(), all.as_bytes());
-        let proof: Vec<u8> = client_key.as_ref().iter().zip(signature.as_ref()).map(|(k, s)| k ^ s).collect();
+        let proof: Vec<u8> = client_key
+            .as_ref()
+            .iter()
+            .zip(signature.as_ref())
+            .map(|(k, s)| k ^ s)
+            .collect();
         let server_key = signed(&salted, b"Server Key");
         let expected = signed(server_key.as_ref(), all.as_bytes());
-        Some((format!("{without_proof},p={}", BASE64_STANDARD.encode(proof)), format!("v={}", BASE64_STANDARD.encode(expected))))
+        Some((
+            format!("{without_proof},p={}", BASE64_STANDARD.encode(proof)),
+            format!("v={}", BASE64_STANDARD.encode(expected)),
+        ))
     }
 }

@@ -82,7 +82,12 @@ impl From<Cause> for CauseRow {
 impl From<Incident> for IncidentNode {
     fn from(i: Incident) -> Self {
         let props = i.incident;
-        let at = i.causes.iter().map(|c| c.edge.created_at).max().unwrap_or(props.started);
+        let at = i
+            .causes
+            .iter()
+            .map(|c| c.edge.created_at)
+            .max()
+            .unwrap_or(props.started);
         let mut symptoms: Vec<EpisodeRow> = i.symptoms.into_iter().map(Into::into).collect();
         symptoms.sort_by(|a, b| a.id.cmp(&b.id));
         let mut causes: Vec<CauseRow> = i.causes.into_iter().map(Into::into).collect();
@@ -105,7 +110,13 @@ fn edges(from: &str, leaving: Vec<Edge>) -> Vec<EdgeRow> {
     let row = |e: Edge| {
         let relation = Relation::parse(&e.relation)?;
         let (valid_from, valid_to) = (Time(e.valid_from), e.valid_to.map(Time));
-        Some(EdgeRow { from: from.to_owned(), relation, to: e.to, valid_from, valid_to })
+        Some(EdgeRow {
+            from: from.to_owned(),
+            relation,
+            to: e.to,
+            valid_from,
+            valid_to,
+        })
     };
     let mut edges: Vec<EdgeRow> = leaving.into_iter().filter_map(row).collect();
     edges.sort();
@@ -114,22 +125,41 @@ fn edges(from: &str, leaving: Vec<Edge>) -> Vec<EdgeRow> {
     edges
 }
 
-pub(super) async fn page(graph: &Graph, part: GraphPart, after: &str, limit: usize) -> Result<GraphPage> {
+pub(super) async fn page(
+    graph: &Graph,
+    part: GraphPart,
+    after: &str,
+    limit: usize,
+) -> Result<GraphPage> {
     let text = match part {
         GraphPart::Resources => RESOURCES,
         GraphPart::Edges => EDGES,
         GraphPart::Episodes => EPISODES,
         GraphPart::Incidents => INCIDENTS,
     };
-    let found = rows(graph, || query(text).param("after", after).param("limit", limit as i64)).await?;
+    let found = rows(graph, || {
+        query(text)
+            .param("after", after)
+            .param("limit", limit as i64)
+    })
+    .await?;
     let mut page = GraphPage::default();
     for row in &found {
         let id: String = read(row, "id")?;
         match part {
-            GraphPart::Resources => page.changes.resources.push(ResourceRow::from(read::<ResourceNode>(row, "row")?)),
+            GraphPart::Resources => {
+                page.changes
+                    .resources
+                    .push(ResourceRow::from(read::<ResourceNode>(row, "row")?))
+            }
             GraphPart::Edges => page.changes.edges.extend(edges(&id, read(row, "row")?)),
-            GraphPart::Episodes => page.changes.episodes.push(EpisodeRow::from(read::<EpisodeNode>(row, "row")?)),
-            GraphPart::Incidents => page.incidents.push(IncidentNode::from(read::<Incident>(row, "row")?)),
+            GraphPart::Episodes => page
+                .changes
+                .episodes
+                .push(EpisodeRow::from(read::<EpisodeNode>(row, "row")?)),
+            GraphPart::Incidents => page
+                .incidents
+                .push(IncidentNode::from(read::<Incident>(row, "row")?)),
         }
         page.next = Some(id);
     }

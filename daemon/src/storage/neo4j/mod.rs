@@ -1,6 +1,8 @@
-//! The graph in Neo4j: a database per tenant where the server can have several, else one tenant on each server of a pool.
+//! The graph in Neo4j: a database per tenant where the server can have several, else one tenant on
+//! each server of a pool.
 //!
-//! The way with several databases follows the documented commands of the Enterprise edition; it was not run.
+//! The way with several databases follows the documented commands of the Enterprise edition; it was
+//! not run.
 
 mod copy;
 mod cypher;
@@ -18,8 +20,8 @@ use kgrca_core::engine::{EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
 use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery};
 use kgrca_core::storage::{
-    Error, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, MetaStore, ResourceFilter, Result, Subgraph,
-    Tenant, TimelineFilter,
+    Error, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, MetaStore,
+    ResourceFilter, Result, Subgraph, Tenant, TimelineFilter,
 };
 use neo4rs::{Graph, Query, Row};
 
@@ -47,14 +49,16 @@ fn failed(error: &neo4rs::Error) -> Error {
     use neo4rs::{Error as E, Neo4jErrorKind};
     let text = format!("graph: Neo4j: {error}");
     match error {
-        E::Neo4j(e) if e.kind() == Neo4jErrorKind::Transient => Error::new(ErrorKind::Unavailable, text),
-        E::Neo4j(e) if e.code().contains("Security") => {
-            Error::new(ErrorKind::Internal, text).hint("check user and password in the URL of the graph")
+        E::Neo4j(e) if e.kind() == Neo4jErrorKind::Transient => {
+            Error::new(ErrorKind::Unavailable, text)
         }
+        E::Neo4j(e) if e.code().contains("Security") => Error::new(ErrorKind::Internal, text)
+            .hint("check user and password in the URL of the graph"),
         E::AuthenticationError(_) => {
             // Trying again would lock the user out.
-            Error::new(ErrorKind::Internal, text)
-                .hint("check user and password in the URL of the graph; after several tries it waits")
+            Error::new(ErrorKind::Internal, text).hint(
+                "check user and password in the URL of the graph; after several tries it waits",
+            )
         }
         E::Neo4j(_) => Error::new(ErrorKind::Internal, text),
         _ => Error::new(ErrorKind::Unavailable, text),
@@ -77,7 +81,12 @@ async fn persistent<T, F: Future<Output = Result<T>>>(act: impl Fn() -> F) -> Re
 /// Boxed: the driver's futures are large, and every caller would hold one.
 fn within<T>(act: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
     let act = Box::pin(act);
-    let late = |_| Error::new(ErrorKind::Unavailable, format!("graph: Neo4j: no answer within {} s", PATIENCE.as_secs()));
+    let late = |_| {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("graph: Neo4j: no answer within {} s", PATIENCE.as_secs()),
+        )
+    };
     async move { tokio::time::timeout(PATIENCE, act).await.map_err(late)? }
 }
 
@@ -110,47 +119,82 @@ impl GraphStore for Neo4jGraph {
     }
 
     async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok(Vec::new()) };
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok(Vec::new());
+        };
         read::resources(&graph, uid).await
     }
 
     async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok(Vec::new()) };
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok(Vec::new());
+        };
         read::find(&graph, filter).await
     }
 
-    async fn around(&self, tenant: &Tenant, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok(None) };
+    async fn around(
+        &self,
+        tenant: &Tenant,
+        uid: &str,
+        depth: usize,
+        at: Time,
+        limit: usize,
+    ) -> Result<Option<Subgraph>> {
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok(None);
+        };
         read::around(&graph, uid, depth, at, limit).await
     }
 
     async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok(false) };
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok(false);
+        };
         read::knows(&graph, partition).await
     }
 
-    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok((Vec::new(), None)) };
+    async fn timeline(
+        &self,
+        tenant: &Tenant,
+        filter: &TimelineFilter,
+    ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok((Vec::new(), None));
+        };
         read::timeline(&graph, filter).await
     }
 
-    async fn page(&self, tenant: &Tenant, part: GraphPart, after: &str, limit: usize) -> Result<GraphPage> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok(GraphPage::default()) };
+    async fn page(
+        &self,
+        tenant: &Tenant,
+        part: GraphPart,
+        after: &str,
+        limit: usize,
+    ) -> Result<GraphPage> {
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok(GraphPage::default());
+        };
         copy::page(&graph, part, after, limit).await
     }
 
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok(GraphCounts::default()) };
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok(GraphCounts::default());
+        };
         read::counts(&graph).await
     }
 
     async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok(CypherAnswer::default()) };
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok(CypherAnswer::default());
+        };
         cypher::answer(&graph, query).await
     }
 
     async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {
-        let Some(graph) = self.0.of(tenant).await? else { return Ok(0) };
+        let Some(graph) = self.0.of(tenant).await? else {
+            return Ok(0);
+        };
         write::forget(&graph, before).await
     }
 
@@ -159,7 +203,8 @@ impl GraphStore for Neo4jGraph {
     }
 
     async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
-        // No edition tells by query what a store takes; these are the means that files of full stores were measured to have.
+        // No edition tells by query what a store takes; these are the means that files of full
+        // stores were measured to have.
         const NODE: u64 = 700;
         const EDGE: u64 = 110;
         let counts = self.counts(tenant).await?;

@@ -1,4 +1,5 @@
-//! A tenant's graph on another server: held where it is, copied, and cleared when the other one counts.
+//! A tenant's graph on another server: held where it is, copied, and cleared when the other one
+//! counts.
 
 use kgrca_core::storage::{Error, ErrorKind, GraphBatch, GraphPart, Result, Tenant};
 use neo4rs::{Graph, query};
@@ -10,8 +11,15 @@ const PAGE: usize = 2000;
 
 async fn run(graph: &Graph, text: &str, parameters: &[(&str, i64)], tenant: &Tenant) -> Result<()> {
     persistent(|| async {
-        let question = parameters.iter().fold(query(text).param("tenant", tenant.as_str()), |q, (name, v)| q.param(name, *v));
-        graph.run(question).await.map(|_| ()).map_err(|e| failed(&e))
+        let question = parameters.iter().fold(
+            query(text).param("tenant", tenant.as_str()),
+            |q, (name, v)| q.param(name, *v),
+        );
+        graph
+            .run(question)
+            .await
+            .map(|_| ())
+            .map_err(|e| failed(&e))
     })
     .await
 }
@@ -22,7 +30,10 @@ async fn compare(from: &Graph, to: &Graph, part: GraphPart) -> Result<()> {
     while let Some(after) = next {
         let page = copy::page(from, part, &after, PAGE).await?;
         if copy::page(to, part, &after, PAGE).await? != page {
-            return Err(Error::new(ErrorKind::Corrupt, format!("graph: the copy differs in {part:?} behind `{after}`")));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("graph: the copy differs in {part:?} behind `{after}`"),
+            ));
         }
         next = page.next;
     }
@@ -46,7 +57,8 @@ impl Neo4jGraph {
         self.0.place(tenant, server).await
     }
 
-    /// Keeps every worker from writing a tenant's graph on a server: fences that no epoch passes stand before it.
+    /// Keeps every worker from writing a tenant's graph on a server: fences that no epoch passes
+    /// stand before it.
     pub async fn hold(&self, tenant: &Tenant, server: &str) -> Result<()> {
         let graph = self.0.on(tenant, server).await?;
         // The owner first, as whoever raises a new fence does: none appears behind this.
@@ -73,13 +85,22 @@ impl Neo4jGraph {
             fences.push((read::read(row, "partition")?, read::read(row, "epoch")?));
         }
         // Without a fence nothing was ever written.
-        let Some((partition, epoch)) = fences.first().copied() else { return Ok(()) };
+        let Some((partition, epoch)) = fences.first().copied() else {
+            return Ok(());
+        };
         for part in GraphPart::ALL {
             let mut next = Some(String::new());
             while let Some(after) = next {
                 let page = copy::page(&from, part, &after, PAGE).await?;
                 let (changes, incidents) = (page.changes, page.incidents);
-                let batch = GraphBatch { partition: partition as u32, epoch, whole: true, copied: true, changes, incidents };
+                let batch = GraphBatch {
+                    partition: partition as u32,
+                    epoch,
+                    whole: true,
+                    copied: true,
+                    changes,
+                    incidents,
+                };
                 let batch = write::Prepared::new(&batch);
                 persistent(|| write::write(&to, tenant, &batch)).await?;
                 next = page.next;
@@ -90,7 +111,13 @@ impl Neo4jGraph {
         }
         for (partition, epoch) in fences {
             let text = "MATCH (:Owner {client_id: $tenant}) MERGE (f:Fence {partition: $partition}) SET f.epoch = $epoch";
-            run(&to, text, &[("partition", partition), ("epoch", epoch)], tenant).await?;
+            run(
+                &to,
+                text,
+                &[("partition", partition), ("epoch", epoch)],
+                tenant,
+            )
+            .await?;
         }
         Ok(())
     }
@@ -101,7 +128,10 @@ impl Neo4jGraph {
     /// When that server holds it: nothing else may be left of it.
     pub async fn clear(&self, tenant: &Tenant, server: &str) -> Result<()> {
         if self.0.name_of(tenant).await?.as_deref() == Some(server) {
-            return Err(Error::new(ErrorKind::Conflict, format!("graph: {server} holds {tenant}; it is not cleared")));
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("graph: {server} holds {tenant}; it is not cleared"),
+            ));
         }
         self.0.clear(tenant, server).await
     }

@@ -46,31 +46,54 @@ pub(super) struct Places {
 
 fn parse(url: &str) -> Result<Vec<Server>> {
     let wrong = |what: &str| {
-        Error::new(ErrorKind::Internal, format!("graph: the URL of Neo4j: {what}"))
-            .hint("it looks like neo4j://user:password@host:7687,host:7687; neo4j+s:// for TLS")
+        Error::new(
+            ErrorKind::Internal,
+            format!("graph: the URL of Neo4j: {what}"),
+        )
+        .hint("it looks like neo4j://user:password@host:7687,host:7687; neo4j+s:// for TLS")
     };
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| wrong("it has no scheme"))?;
     let bolt = match scheme {
         "neo4j" => "bolt",
         "neo4j+s" => "bolt+s",
         "neo4j+ssc" => "bolt+ssc",
         _ => return Err(wrong("its scheme is not neo4j")),
     };
-    let (user, hosts) = rest.rsplit_once('@').ok_or_else(|| wrong("it names no user"))?;
-    let (user, password) = user.split_once(':').ok_or_else(|| wrong("the user has no password"))?;
+    let (user, hosts) = rest
+        .rsplit_once('@')
+        .ok_or_else(|| wrong("it names no user"))?;
+    let (user, password) = user
+        .split_once(':')
+        .ok_or_else(|| wrong("the user has no password"))?;
     let server = |host: &str| Server {
         name: host.to_owned(),
         uri: format!("{bolt}://{host}"),
         user: user.to_owned(),
         password: password.to_owned(),
     };
-    let servers: Vec<Server> = hosts.trim_end_matches('/').split(',').filter(|h| !h.is_empty()).map(server).collect();
-    if servers.is_empty() { Err(wrong("it names no host")) } else { Ok(servers) }
+    let servers: Vec<Server> = hosts
+        .trim_end_matches('/')
+        .split(',')
+        .filter(|h| !h.is_empty())
+        .map(server)
+        .collect();
+    if servers.is_empty() {
+        Err(wrong("it names no host"))
+    } else {
+        Ok(servers)
+    }
 }
 
 impl Places {
     pub async fn open(url: &str, meta: Arc<dyn MetaStore>) -> Result<Self> {
-        let places = Self { servers: parse(url)?, meta, open: Mutex::default(), several: Mutex::default() };
+        let places = Self {
+            servers: parse(url)?,
+            meta,
+            open: Mutex::default(),
+            several: Mutex::default(),
+        };
         places.check().await?;
         Ok(places)
     }
@@ -83,7 +106,11 @@ impl Places {
                 e.message = format!("{} ({})", e.message, server.name);
                 e
             })?;
-            let kind = if several { "several databases" } else { "one database" };
+            let kind = if several {
+                "several databases"
+            } else {
+                "one database"
+            };
             said.push(format!("{} {version}, {kind}", server.name));
         }
         Ok(format!("Neo4j: {}", said.join("; ")))
@@ -91,11 +118,23 @@ impl Places {
 
     async fn version(&self, server: &Server) -> Result<(String, bool)> {
         let graph = self.connection(server, None)?;
-        let question = || query("CALL dbms.components() YIELD versions, edition RETURN versions[0] AS version, edition");
+        let question = || {
+            query(
+                "CALL dbms.components() YIELD versions, edition RETURN versions[0] AS version, edition",
+            )
+        };
         let answer = rows(&graph, question).await?;
-        let text = |name: &str| answer.first().and_then(|r| r.get::<String>(name).ok()).unwrap_or_default();
+        let text = |name: &str| {
+            answer
+                .first()
+                .and_then(|r| r.get::<String>(name).ok())
+                .unwrap_or_default()
+        };
         let several = text("edition") != "community";
-        self.several.lock().unwrap_or_else(PoisonError::into_inner).insert(server.name.clone(), several);
+        self.several
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(server.name.clone(), several);
         Ok((text("version"), several))
     }
 
@@ -116,29 +155,38 @@ impl Places {
             Some(name) => config.db(name),
             None => config,
         };
-        let graph = Graph::connect(config.build().map_err(|e| failed(&e))?).map_err(|e| failed(&e))?;
+        let graph =
+            Graph::connect(config.build().map_err(|e| failed(&e))?).map_err(|e| failed(&e))?;
         open.insert(key, graph.clone());
         Ok(graph)
     }
 
     fn server(&self, name: &str) -> Result<&Server> {
         self.servers.iter().find(|s| s.name == name).ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, format!("graph: the server {name} holds the tenant and is not in the URL"))
-                .hint("add it to the URL of the graph, or move the tenant to another server")
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("graph: the server {name} holds the tenant and is not in the URL"),
+            )
+            .hint("add it to the URL of the graph, or move the tenant to another server")
         })
     }
 
     /// The database of a tenant; `None` when it is nowhere.
     pub async fn of(&self, tenant: &Tenant) -> Result<Option<Graph>> {
-        let Some(name) = self.meta.graph_place(tenant).await? else { return Ok(None) };
+        let Some(name) = self.meta.graph_place(tenant).await? else {
+            return Ok(None);
+        };
         self.database(tenant, self.server(&name)?).await.map(Some)
     }
 
     /// The database of a tenant, which must be there.
     pub async fn needed(&self, tenant: &Tenant) -> Result<Graph> {
         let missing = || {
-            Error::new(ErrorKind::Internal, format!("graph: {tenant} has no place on a server"))
-                .hint("`kgrca saga list` shows how far it was set up")
+            Error::new(
+                ErrorKind::Internal,
+                format!("graph: {tenant} has no place on a server"),
+            )
+            .hint("`kgrca saga list` shows how far it was set up")
         };
         self.of(tenant).await?.ok_or_else(missing)
     }
@@ -155,15 +203,31 @@ impl Places {
 
     /// Whether another tenant can come to a server.
     pub async fn is_free(&self, name: &str) -> Result<()> {
-        let servers = || self.servers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        let Some(server) = self.servers.iter().find(|s| s.name == name) else {
-            return Err(Error::new(ErrorKind::Refused, format!("graph: {name} is no server of the URL")).hint(servers()));
+        let servers = || {
+            self.servers
+                .iter()
+                .map(|s| s.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
         };
-        let held = self.meta.graph_places().await?.into_iter().find(|(_, at)| at == name);
+        let Some(server) = self.servers.iter().find(|s| s.name == name) else {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("graph: {name} is no server of the URL"),
+            )
+            .hint(servers()));
+        };
+        let held = self
+            .meta
+            .graph_places()
+            .await?
+            .into_iter()
+            .find(|(_, at)| at == name);
         match held {
             Some((other, _)) if !self.has_several(server).await? => {
                 let message = format!("graph: {name} has one database, and {other} is in it");
-                Err(Error::new(ErrorKind::Conflict, message).hint("`kgrca tenant list -o json` names the server of each tenant"))
+                Err(Error::new(ErrorKind::Conflict, message)
+                    .hint("`kgrca tenant list -o json` names the server of each tenant"))
             }
             _ => Ok(()),
         }
@@ -181,12 +245,20 @@ impl Places {
     }
 
     async fn database(&self, tenant: &Tenant, server: &Server) -> Result<Graph> {
-        let name = self.has_several(server).await?.then(|| format!("{tenant}-kg"));
+        let name = self
+            .has_several(server)
+            .await?
+            .then(|| format!("{tenant}-kg"));
         self.connection(server, name.as_deref())
     }
 
     async fn has_several(&self, server: &Server) -> Result<bool> {
-        let known = self.several.lock().unwrap_or_else(PoisonError::into_inner).get(&server.name).copied();
+        let known = self
+            .several
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&server.name)
+            .copied();
         match known {
             Some(several) => Ok(several),
             None => Ok(self.version(server).await?.1),
@@ -204,7 +276,12 @@ impl Places {
     /// Puts a tenant onto the server with the fewest, or onto a free one where each holds one.
     async fn settle(&self, tenant: &Tenant) -> Result<()> {
         let taken = self.meta.graph_places().await?;
-        let held = |server: &Server| taken.iter().filter(|(_, name)| *name == server.name).count();
+        let held = |server: &Server| {
+            taken
+                .iter()
+                .filter(|(_, name)| *name == server.name)
+                .count()
+        };
         let mut servers: Vec<&Server> = self.servers.iter().collect();
         servers.sort_by_key(|s| held(s));
         let mut occupied = String::new();
@@ -213,7 +290,11 @@ impl Places {
             if !several && held(server) > 0 {
                 continue;
             }
-            match self.meta.put_graph_place(tenant, Some(&server.name), !several).await {
+            match self
+                .meta
+                .put_graph_place(tenant, Some(&server.name), !several)
+                .await
+            {
                 Ok(()) => {}
                 // Another daemon was faster.
                 Err(e) if e.kind == ErrorKind::Conflict => continue,
@@ -228,7 +309,10 @@ impl Places {
                 other => return other,
             }
         }
-        let message = format!("graph: none of {} servers has room for another tenant{occupied}", self.servers.len());
+        let message = format!(
+            "graph: none of {} servers has room for another tenant{occupied}",
+            self.servers.len()
+        );
         Err(Error::new(ErrorKind::Full, message).hint("add a server to the URL of the graph"))
     }
 
@@ -237,19 +321,35 @@ impl Places {
             let system = self.connection(server, Some("system"))?;
             // Ids of tenants hold nothing to be quoted.
             let text = format!("CREATE DATABASE `{tenant}-kg` IF NOT EXISTS WAIT 30 SECONDS");
-            persistent(|| async { system.run(query(&text)).await.map(|_| ()).map_err(|e| failed(&e)) }).await?;
+            persistent(|| async {
+                system
+                    .run(query(&text))
+                    .await
+                    .map(|_| ())
+                    .map_err(|e| failed(&e))
+            })
+            .await?;
         }
         let graph = self.database(tenant, server).await?;
         write::own(&graph, tenant, &server.name).await?;
         for statement in SCHEMA {
-            persistent(|| async { graph.run(query(statement)).await.map(|_| ()).map_err(|e| failed(&e)) }).await?;
+            persistent(|| async {
+                graph
+                    .run(query(statement))
+                    .await
+                    .map(|_| ())
+                    .map_err(|e| failed(&e))
+            })
+            .await?;
         }
         Ok(())
     }
 
     /// Removes all of a tenant and frees its place.
     pub async fn remove(&self, tenant: &Tenant) -> Result<()> {
-        let Some(name) = self.meta.graph_place(tenant).await? else { return Ok(()) };
+        let Some(name) = self.meta.graph_place(tenant).await? else {
+            return Ok(());
+        };
         self.clear(tenant, &name).await?;
         self.meta.put_graph_place(tenant, None, false).await
     }
@@ -262,7 +362,14 @@ impl Places {
         }
         let system = self.connection(server, Some("system"))?;
         let text = format!("DROP DATABASE `{tenant}-kg` IF EXISTS DESTROY DATA WAIT 30 SECONDS");
-        persistent(|| async { system.run(query(&text)).await.map(|_| ()).map_err(|e| failed(&e)) }).await
+        persistent(|| async {
+            system
+                .run(query(&text))
+                .await
+                .map(|_| ())
+                .map_err(|e| failed(&e))
+        })
+        .await
     }
 }
 
@@ -271,8 +378,16 @@ mod tests {
     #[test]
     fn a_url_names_servers() {
         let servers = super::parse("neo4j://u:p@a:7687,b:7688").unwrap();
-        assert_eq!(servers.iter().map(|s| s.uri.as_str()).collect::<Vec<_>>(), ["bolt://a:7687", "bolt://b:7688"]);
-        for wrong in ["bolt://u:p@a", "neo4j://a:1", "neo4j://u@a:1", "neo4j://u:p@"] {
+        assert_eq!(
+            servers.iter().map(|s| s.uri.as_str()).collect::<Vec<_>>(),
+            ["bolt://a:7687", "bolt://b:7688"]
+        );
+        for wrong in [
+            "bolt://u:p@a",
+            "neo4j://a:1",
+            "neo4j://u@a:1",
+            "neo4j://u:p@",
+        ] {
             assert!(super::parse(wrong).is_err(), "{wrong}");
         }
     }

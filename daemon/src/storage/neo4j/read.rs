@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kgrca_core::engine::{EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Error, ErrorKind, GraphCounts, ResourceFilter, Result, Subgraph, TimelineFilter};
+use kgrca_core::storage::{
+    Error, ErrorKind, GraphCounts, ResourceFilter, Result, Subgraph, TimelineFilter,
+};
 use neo4rs::{BoltType, Graph, Row, query};
 use serde::de::DeserializeOwned;
 
@@ -12,7 +14,12 @@ use super::row::{EpisodeNode, NearRow, ResourceNode};
 use super::rows;
 
 pub(super) fn read<T: DeserializeOwned>(row: &Row, name: &str) -> Result<T> {
-    row.get(name).map_err(|e| Error::new(ErrorKind::Corrupt, format!("graph: `{name}` cannot be read: {e}")))
+    row.get(name).map_err(|e| {
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("graph: `{name}` cannot be read: {e}"),
+        )
+    })
 }
 
 fn or_null<T: Into<BoltType>>(value: Option<T>) -> BoltType {
@@ -22,8 +29,13 @@ fn or_null<T: Into<BoltType>>(value: Option<T>) -> BoltType {
 pub(super) async fn resources(graph: &Graph, uid: &str) -> Result<Vec<ResourceRow>> {
     let text = "MATCH (r:Resource) WHERE r.uid = $uid OR r.id = $uid RETURN properties(r) AS r";
     let found = rows(graph, || query(text).param("uid", uid)).await?;
-    let mut all = found.iter().map(|r| read::<ResourceNode>(r, "r").map(ResourceRow::from)).collect::<Result<Vec<_>>>()?;
-    all.sort_by(|a, b| (a.deleted.is_some(), b.created, &a.id).cmp(&(b.deleted.is_some(), a.created, &b.id)));
+    let mut all = found
+        .iter()
+        .map(|r| read::<ResourceNode>(r, "r").map(ResourceRow::from))
+        .collect::<Result<Vec<_>>>()?;
+    all.sort_by(|a, b| {
+        (a.deleted.is_some(), b.created, &a.id).cmp(&(b.deleted.is_some(), a.created, &b.id))
+    });
     Ok(all)
 }
 
@@ -44,12 +56,24 @@ pub(super) async fn find(graph: &Graph, f: &ResourceFilter) -> Result<Vec<Resour
             .param("label", or_null(label.as_deref()))
             .param("limit", f.limit as i64)
     };
-    rows(graph, question).await?.iter().map(|r| read::<ResourceNode>(r, "r").map(Into::into)).collect()
+    rows(graph, question)
+        .await?
+        .iter()
+        .map(|r| read::<ResourceNode>(r, "r").map(Into::into))
+        .collect()
 }
 
-pub(super) async fn around(graph: &Graph, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>> {
+pub(super) async fn around(
+    graph: &Graph,
+    uid: &str,
+    depth: usize,
+    at: Time,
+    limit: usize,
+) -> Result<Option<Subgraph>> {
     let born = |r: &ResourceRow| r.created.is_none_or(|created| created <= at);
-    let Some(first) = resources(graph, uid).await?.into_iter().find(born) else { return Ok(None) };
+    let Some(first) = resources(graph, uid).await?.into_iter().find(born) else {
+        return Ok(None);
+    };
     let mut outermost = vec![first.id.clone()];
     let mut order = vec![first.id.clone()];
     let mut known = BTreeMap::from([(first.id.clone(), first)]);
@@ -60,10 +84,15 @@ pub(super) async fn around(graph: &Graph, uid: &str, depth: usize, at: Time, lim
             RETURN startNode(e).id AS from, type(e) AS relation, endNode(e).id AS to, e.valid_from AS valid_from,
                 e.valid_to AS valid_to, properties(b) AS other ORDER BY b.id, type(e)";
         let ids: Vec<BoltType> = outermost.iter().map(|id| id.as_str().into()).collect();
-        let found = rows(graph, || query(text).param("ids", ids.clone()).param("at", at.0)).await?;
+        let found = rows(graph, || {
+            query(text).param("ids", ids.clone()).param("at", at.0)
+        })
+        .await?;
         outermost.clear();
         for row in &found {
-            let near: NearRow = row.to().map_err(|e| Error::new(ErrorKind::Corrupt, format!("graph: an edge: {e}")))?;
+            let near: NearRow = row
+                .to()
+                .map_err(|e| Error::new(ErrorKind::Corrupt, format!("graph: an edge: {e}")))?;
             let Some(edge) = near.edge() else { continue };
             let other = ResourceRow::from(near.other);
             if !known.contains_key(&other.id) {
@@ -77,13 +106,23 @@ pub(super) async fn around(graph: &Graph, uid: &str, depth: usize, at: Time, lim
             edges.insert(edge);
         }
     }
-    let resources = order.iter().filter_map(|id| known.get(id).cloned()).collect();
-    Ok(Some(Subgraph { resources, edges: edges.into_iter().collect() }))
+    let resources = order
+        .iter()
+        .filter_map(|id| known.get(id).cloned())
+        .collect();
+    Ok(Some(Subgraph {
+        resources,
+        edges: edges.into_iter().collect(),
+    }))
 }
 
 pub(super) async fn knows(graph: &Graph, partition: u32) -> Result<bool> {
     let text = "MATCH (f:Fence {partition: $partition}) RETURN f.epoch AS epoch";
-    Ok(!rows(graph, || query(text).param("partition", i64::from(partition))).await?.is_empty())
+    Ok(!rows(graph, || {
+        query(text).param("partition", i64::from(partition))
+    })
+    .await?
+    .is_empty())
 }
 
 /// A page of a timeline and where it goes on.
@@ -92,7 +131,10 @@ type Timeline = (Vec<EpisodeRow>, Option<(Time, String)>);
 pub(super) async fn timeline(graph: &Graph, f: &TimelineFilter) -> Result<Timeline> {
     const OF_ALL: &str = "MATCH (e:Episodic)";
     const OF_ONE: &str = "MATCH (r:Resource) WHERE r.uid = $resource OR r.id = $resource MATCH (e:Episodic)-[:ABOUT]->(r)";
-    let from = f.from.max(f.after.as_ref().map(|(t, _)| *t)).unwrap_or(Time(i64::MIN));
+    let from = f
+        .from
+        .max(f.after.as_ref().map(|(t, _)| *t))
+        .unwrap_or(Time(i64::MIN));
     let text = format!(
         "{} WHERE e.last >= $from AND ($to IS NULL OR e.last < $to) AND ($cluster IS NULL OR e.cluster = $cluster)
         AND ($kind IS NULL OR e.kind = $kind) AND ($after_at IS NULL OR e.last > $after_at OR e.id > $after_id)
@@ -107,11 +149,17 @@ pub(super) async fn timeline(graph: &Graph, f: &TimelineFilter) -> Result<Timeli
             .param("cluster", or_null(f.cluster.as_deref()))
             .param("kind", or_null(f.kind.as_deref()))
             .param("after_at", or_null(f.after.as_ref().map(|(t, _)| t.0)))
-            .param("after_id", or_null(f.after.as_ref().map(|(_, id)| id.as_str())))
+            .param(
+                "after_id",
+                or_null(f.after.as_ref().map(|(_, id)| id.as_str())),
+            )
             .param("limit", f.limit as i64 + 1)
     };
     let found = rows(graph, question).await?;
-    let mut page = found.iter().map(|r| read::<EpisodeNode>(r, "e").map(EpisodeRow::from)).collect::<Result<Vec<_>>>()?;
+    let mut page = found
+        .iter()
+        .map(|r| read::<EpisodeNode>(r, "e").map(EpisodeRow::from))
+        .collect::<Result<Vec<_>>>()?;
     let more = page.len() > f.limit;
     page.truncate(f.limit);
     let next = page.last().filter(|_| more).map(|e| (e.last, e.id.clone()));
@@ -122,7 +170,10 @@ pub(super) async fn counts(graph: &Graph) -> Result<GraphCounts> {
     // Each is one look-up in the server's count store.
     let count = async |text: &str| {
         let found = rows(graph, || query(text)).await?;
-        found.first().map_or(Ok(0), |row| read::<i64>(row, "n")).map(|n| n.max(0) as u64)
+        found
+            .first()
+            .map_or(Ok(0), |row| read::<i64>(row, "n"))
+            .map(|n| n.max(0) as u64)
     };
     Ok(GraphCounts {
         resources: count("MATCH (n:Resource) RETURN count(n) AS n").await?,

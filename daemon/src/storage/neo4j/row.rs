@@ -13,7 +13,10 @@ fn or_null<T: Into<BoltType>>(value: Option<T>) -> BoltType {
 }
 
 fn map<const N: usize>(pairs: [(&str, BoltType); N]) -> BoltMap {
-    pairs.into_iter().map(|(k, v)| (BoltString::from(k), v)).collect()
+    pairs
+        .into_iter()
+        .map(|(k, v)| (BoltString::from(k), v))
+        .collect()
 }
 
 fn time(value: Option<Time>) -> BoltType {
@@ -26,11 +29,17 @@ pub(super) fn resource_props(r: &ResourceRow) -> BoltMap {
         ("id", r.id.as_str().into()),
         ("cluster", r.cluster.as_str().into()),
         ("kind", named.kind.as_str().into()),
-        ("namespace", or_null((!named.namespace.is_empty()).then_some(named.namespace.as_str()))),
+        (
+            "namespace",
+            or_null((!named.namespace.is_empty()).then_some(named.namespace.as_str())),
+        ),
         ("name", named.name.as_str().into()),
         ("uid", or_null(named.uid.as_deref())),
         ("component", r.component.as_str().into()),
-        ("labels", or_null((!r.labels.is_empty()).then_some(r.labels.as_str()))),
+        (
+            "labels",
+            or_null((!r.labels.is_empty()).then_some(r.labels.as_str())),
+        ),
         ("healthy", or_null(r.healthy)),
         ("created", time(r.created)),
         ("deleted", time(r.deleted)),
@@ -83,7 +92,10 @@ pub(super) fn cause(c: &CauseRow, at: Time) -> BoltMap {
         ("path", c.path.as_str().into()),
         ("created_at", at.0.into()),
     ]);
-    map([("id", c.episode.id.as_str().into()), ("props", BoltType::Map(props))])
+    map([
+        ("id", c.episode.id.as_str().into()),
+        ("props", BoltType::Map(props)),
+    ])
 }
 
 /// A resource as the server tells it.
@@ -107,7 +119,12 @@ impl From<ResourceNode> for ResourceRow {
         Self {
             id: n.id,
             cluster: n.cluster,
-            resource: ResourceRef { kind: n.kind, namespace: n.namespace.unwrap_or_default(), name: n.name, uid: n.uid },
+            resource: ResourceRef {
+                kind: n.kind,
+                namespace: n.namespace.unwrap_or_default(),
+                name: n.name,
+                uid: n.uid,
+            },
             component: n.component,
             labels: n.labels.unwrap_or_default(),
             healthy: n.healthy,

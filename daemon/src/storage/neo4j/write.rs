@@ -21,30 +21,61 @@ const ERASED: i64 = 10_000;
 /// # Errors
 /// When it holds data of somebody else.
 pub(super) async fn own(graph: &Graph, tenant: &Tenant, server: &str) -> Result<()> {
-    let question = || query("OPTIONAL MATCH (o:Owner) WITH collect(o.client_id) AS owners MATCH (n) RETURN owners LIMIT 1");
+    let question = || {
+        query(
+            "OPTIONAL MATCH (o:Owner) WITH collect(o.client_id) AS owners MATCH (n) RETURN owners LIMIT 1",
+        )
+    };
     let found = rows(graph, question).await?;
-    let owners = found.first().and_then(|r| r.get::<Vec<String>>("owners").ok());
+    let owners = found
+        .first()
+        .and_then(|r| r.get::<Vec<String>>("owners").ok());
     match owners {
         Some(owners) if owners.iter().any(|o| o == tenant.as_str()) => return Ok(()),
-        Some(owners) => return Err(occupied(server, owners.first().map_or("not ours", String::as_str))),
+        Some(owners) => {
+            return Err(occupied(
+                server,
+                owners.first().map_or("not ours", String::as_str),
+            ));
+        }
         None => {}
     }
     // Two tenants that come at once meet at the constraint: one of them becomes the owner.
     let only = "CREATE CONSTRAINT kgrca_owner IF NOT EXISTS FOR (o:Owner) REQUIRE o.slot IS UNIQUE";
-    persistent(|| async { graph.run(query(only)).await.map(|_| ()).map_err(|e| failed(&e)) }).await?;
-    let text = "MERGE (o:Owner {slot: 1}) ON CREATE SET o.client_id = $tenant RETURN o.client_id AS owner";
-    let owner = persistent(|| async {
-        let mut stream = graph.execute(query(text).param("tenant", tenant.as_str())).await.map_err(|e| failed(&e))?;
-        let row = stream.next().await.map_err(|e| failed(&e))?;
-        Ok(row.and_then(|r| r.get::<String>("owner").ok()).unwrap_or_default())
+    persistent(|| async {
+        graph
+            .run(query(only))
+            .await
+            .map(|_| ())
+            .map_err(|e| failed(&e))
     })
     .await?;
-    if owner == tenant.as_str() { Ok(()) } else { Err(occupied(server, &owner)) }
+    let text =
+        "MERGE (o:Owner {slot: 1}) ON CREATE SET o.client_id = $tenant RETURN o.client_id AS owner";
+    let owner = persistent(|| async {
+        let mut stream = graph
+            .execute(query(text).param("tenant", tenant.as_str()))
+            .await
+            .map_err(|e| failed(&e))?;
+        let row = stream.next().await.map_err(|e| failed(&e))?;
+        Ok(row
+            .and_then(|r| r.get::<String>("owner").ok())
+            .unwrap_or_default())
+    })
+    .await?;
+    if owner == tenant.as_str() {
+        Ok(())
+    } else {
+        Err(occupied(server, &owner))
+    }
 }
 
 fn occupied(server: &str, whose: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("graph: the server {server} holds data of somebody else: {whose}"))
-        .hint("give kgrca a server of its own, or empty this one")
+    Error::new(
+        ErrorKind::Conflict,
+        format!("graph: the server {server} holds data of somebody else: {whose}"),
+    )
+    .hint("give kgrca a server of its own, or empty this one")
 }
 
 /// A batch as lists of maps, made once for all tries.
@@ -67,8 +98,11 @@ impl Prepared {
         resources(batch, &mut statements);
         edges(batch, &mut statements);
         let mut episodes: BTreeMap<&str, BoltMap> = BTreeMap::new();
-        let of_incidents =
-            batch.incidents.iter().flat_map(|i| i.symptoms.iter().chain(i.causes.iter().flatten().map(|c| &c.episode)));
+        let of_incidents = batch.incidents.iter().flat_map(|i| {
+            i.symptoms
+                .iter()
+                .chain(i.causes.iter().flatten().map(|c| &c.episode))
+        });
         // What is told last of an episode counts.
         for episode in batch.changes.episodes.iter().chain(of_incidents) {
             episodes.insert(&episode.id, row::episode_props(episode));
@@ -95,22 +129,37 @@ fn resources(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     let mut by_kind: BTreeMap<&str, Vec<BoltMap>> = BTreeMap::new();
     let all = batch.changes.resources.iter().enumerate();
     for (_, r) in all.filter(|(i, r)| newest.get(r.id.as_str()) == Some(i)) {
-        by_kind.entry(&r.resource.kind).or_default().push(row::resource_props(r));
+        by_kind
+            .entry(&r.resource.kind)
+            .or_default()
+            .push(row::resource_props(r));
     }
     for (kind, all) in by_kind {
-        let label = if is_label(kind) { format!(", r:{}", quoted(kind)) } else { String::new() };
-        let text = format!("UNWIND $rows AS row MERGE (r:Resource {{id: row.id}}) SET r = row{label}");
+        let label = if is_label(kind) {
+            format!(", r:{}", quoted(kind))
+        } else {
+            String::new()
+        };
+        let text =
+            format!("UNWIND $rows AS row MERGE (r:Resource {{id: row.id}}) SET r = row{label}");
         statements.push((text, all));
     }
 }
 
-/// An edge by its ends and type; one that ended before is another. After a restart the beginning of an open edge may be
-/// known less well: it is the same edge.
+/// An edge by its ends and type; one that ended before is another. After a restart the beginning of
+/// an open edge may be known less well: it is the same edge.
 fn edges(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     let mut by_relation: BTreeMap<&str, Vec<BoltMap>> = BTreeMap::new();
-    let told = if batch.copied { batch.changes.edges.clone() } else { folded(&batch.changes.edges) };
+    let told = if batch.copied {
+        batch.changes.edges.clone()
+    } else {
+        folded(&batch.changes.edges)
+    };
     for edge in told {
-        by_relation.entry(edge.relation.as_str()).or_default().push(row::edge(&edge));
+        by_relation
+            .entry(edge.relation.as_str())
+            .or_default()
+            .push(row::edge(&edge));
     }
     for (relation, all) in by_relation {
         let relation = quoted(relation);
@@ -144,9 +193,15 @@ fn folded(edges: &[EdgeRow]) -> Vec<EdgeRow> {
     let mut all: Vec<EdgeRow> = Vec::new();
     let mut known: HashMap<(&str, &str, &str), Vec<usize>> = HashMap::new();
     for edge in edges {
-        let places = known.entry((&edge.from, edge.relation.as_str(), &edge.to)).or_default();
-        let same = places.iter().find(|i| all[**i].valid_from == edge.valid_from);
-        let same = same.or_else(|| places.iter().find(|i| all[**i].valid_to.is_none())).copied();
+        let places = known
+            .entry((&edge.from, edge.relation.as_str(), &edge.to))
+            .or_default();
+        let same = places
+            .iter()
+            .find(|i| all[**i].valid_from == edge.valid_from);
+        let same = same
+            .or_else(|| places.iter().find(|i| all[**i].valid_to.is_none()))
+            .copied();
         if let Some(i) = same {
             all[i].valid_to = edge.valid_to.or(all[i].valid_to);
         } else {
@@ -159,15 +214,24 @@ fn folded(edges: &[EdgeRow]) -> Vec<EdgeRow> {
 
 fn incidents(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     let pair = |incident: &str, episode: &str| {
-        [("incident", incident), ("episode", episode)].into_iter().map(|(k, v)| (k.into(), v.into())).collect::<BoltMap>()
+        [("incident", incident), ("episode", episode)]
+            .into_iter()
+            .map(|(k, v)| (k.into(), v.into()))
+            .collect::<BoltMap>()
     };
     let mut symptoms = Vec::new();
     let mut causes = Vec::new();
     let mut replaced = Vec::new();
     for incident in &batch.incidents {
         symptoms.extend(incident.symptoms.iter().map(|s| pair(&incident.id, &s.id)));
-        let Some(now) = &incident.causes else { continue };
-        replaced.push([("incident".into(), incident.id.as_str().into())].into_iter().collect());
+        let Some(now) = &incident.causes else {
+            continue;
+        };
+        replaced.push(
+            [("incident".into(), incident.id.as_str().into())]
+                .into_iter()
+                .collect(),
+        );
         for cause in now {
             let mut row = row::cause(cause, incident.at);
             row.put("incident".into(), incident.id.as_str().into());
@@ -175,13 +239,18 @@ fn incidents(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
         }
     }
     let props = batch.incidents.iter().map(row::incident_props).collect();
-    statements.push(("UNWIND $rows AS row MERGE (i:Incident {id: row.id}) SET i = row".to_owned(), props));
-    let text = "UNWIND $rows AS row MATCH (e:Episodic {id: row.episode}), (i:Incident {id: row.incident})
+    statements.push((
+        "UNWIND $rows AS row MERGE (i:Incident {id: row.id}) SET i = row".to_owned(),
+        props,
+    ));
+    let text =
+        "UNWIND $rows AS row MATCH (e:Episodic {id: row.episode}), (i:Incident {id: row.incident})
         MERGE (e)-[:SAME_INCIDENT]->(i)";
     statements.push((text.to_owned(), symptoms));
     let text = "UNWIND $rows AS row MATCH (:Episodic)-[c:POTENTIAL_CAUSE]->(:Incident {id: row.incident}) DELETE c";
     statements.push((text.to_owned(), replaced));
-    let text = "UNWIND $rows AS row MATCH (e:Episodic {id: row.id}), (i:Incident {id: row.incident})
+    let text =
+        "UNWIND $rows AS row MATCH (e:Episodic {id: row.id}), (i:Incident {id: row.incident})
         CREATE (e)-[c:POTENTIAL_CAUSE]->(i) SET c = row.props";
     statements.push((text.to_owned(), causes));
 }
@@ -208,14 +277,24 @@ async fn first(tx: &mut Txn, question: Query) -> Result<Option<Row>> {
 }
 
 async fn fenced(tx: &mut Txn, tenant: &Tenant, batch: &Prepared) -> Result<()> {
-    // The fence is written whatever it holds, so that it is locked until the end; a tenant's graph alone has one.
+    // The fence is written whatever it holds, so that it is locked until the end; a tenant's graph
+    // alone has one.
     const RAISE: &str = "SET f.epoch = CASE WHEN f.epoch < $epoch THEN $epoch ELSE f.epoch END RETURN f.epoch AS epoch";
-    let moves = || Error::new(ErrorKind::Unavailable, format!("the graph of {tenant} is moving to another server"));
+    let moves = || {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("the graph of {tenant} is moving to another server"),
+        )
+    };
     if batch.whole {
-        // A new fence would stand beside those that hold the graph: the owner is locked until the end, too.
+        // A new fence would stand beside those that hold the graph: the owner is locked until the
+        // end, too.
         let lock = "MATCH (o:Owner {client_id: $tenant}) SET o.client_id = $tenant RETURN o.moves AS moves";
         let owner = first(tx, query(lock).param("tenant", tenant.as_str())).await?;
-        if owner.and_then(|r| r.get::<bool>("moves").ok()).unwrap_or(false) {
+        if owner
+            .and_then(|r| r.get::<bool>("moves").ok())
+            .unwrap_or(false)
+        {
             return Err(moves());
         }
     }
@@ -230,14 +309,20 @@ async fn fenced(tx: &mut Txn, tenant: &Tenant, batch: &Prepared) -> Result<()> {
         .param("epoch", batch.epoch);
     let found = first(tx, question).await?;
     let Some(epoch) = found.and_then(|r| r.get::<i64>("epoch").ok()) else {
-        let message = format!("the graph knows nothing of {tenant} partition {}: it was lost", batch.partition);
+        let message = format!(
+            "the graph knows nothing of {tenant} partition {}: it was lost",
+            batch.partition
+        );
         return Err(Error::new(ErrorKind::Corrupt, message));
     };
     if epoch == HELD {
         return Err(moves());
     }
     if epoch > batch.epoch {
-        return Err(Error::new(ErrorKind::Fenced, format!("epoch {} has passed: {epoch} writes the graph", batch.epoch)));
+        return Err(Error::new(
+            ErrorKind::Fenced,
+            format!("epoch {} has passed: {epoch} writes the graph", batch.epoch),
+        ));
     }
     for (old, new) in batch.renamed.iter().filter(|(old, new)| old != new) {
         rename(tx, old, new).await?;
@@ -245,25 +330,39 @@ async fn fenced(tx: &mut Txn, tenant: &Tenant, batch: &Prepared) -> Result<()> {
     for (text, all) in &batch.statements {
         for some in all.chunks(ROWS) {
             let some: Vec<BoltType> = some.iter().cloned().map(BoltType::Map).collect();
-            tx.run(query(text).param("rows", some)).await.map_err(|e| failed(&e))?;
+            tx.run(query(text).param("rows", some))
+                .await
+                .map_err(|e| failed(&e))?;
         }
     }
     Ok(())
 }
 
-/// Gives a resource the id that follows from its uid. Where that one is known already, the two become one.
+/// Gives a resource the id that follows from its uid. Where that one is known already, the two
+/// become one.
 async fn rename(tx: &mut Txn, old: &str, new: &str) -> Result<()> {
     let with = |text: &str| query(text).param("old", old).param("new", new);
     let about = "MATCH (e:Episodic)-[:ABOUT]->(:Resource {id: $old}) SET e.about = $new";
     tx.run(with(about)).await.map_err(|e| failed(&e))?;
     let both = "MATCH (a:Resource {id: $old}), (b:Resource {id: $new}) RETURN count(*) AS n";
-    let meet = first(tx, with(both)).await?.and_then(|r| r.get::<i64>("n").ok()).unwrap_or(0) > 0;
+    let meet = first(tx, with(both))
+        .await?
+        .and_then(|r| r.get::<i64>("n").ok())
+        .unwrap_or(0)
+        > 0;
     if !meet {
         let rename = "MATCH (a:Resource {id: $old}) SET a.id = $new";
-        return tx.run(with(rename)).await.map(|_| ()).map_err(|e| failed(&e));
+        return tx
+            .run(with(rename))
+            .await
+            .map(|_| ())
+            .map_err(|e| failed(&e));
     }
     let types = "MATCH (:Resource {id: $old})-[e]-() RETURN collect(DISTINCT type(e)) AS types";
-    let types = first(tx, with(types)).await?.and_then(|r| r.get::<Vec<String>>("types").ok()).unwrap_or_default();
+    let types = first(tx, with(types))
+        .await?
+        .and_then(|r| r.get::<Vec<String>>("types").ok())
+        .unwrap_or_default();
     for relation in types {
         let relation = quoted(&relation);
         for moved in [
@@ -277,7 +376,10 @@ async fn rename(tx: &mut Txn, old: &str, new: &str) -> Result<()> {
             tx.run(with(&moved)).await.map_err(|e| failed(&e))?;
         }
     }
-    tx.run(with("MATCH (a:Resource {id: $old}) DETACH DELETE a")).await.map(|_| ()).map_err(|e| failed(&e))
+    tx.run(with("MATCH (a:Resource {id: $old}) DETACH DELETE a"))
+        .await
+        .map(|_| ())
+        .map_err(|e| failed(&e))
 }
 
 /// Repeats an erasing statement until it finds less than it may. Returns how many it erased.
@@ -285,7 +387,9 @@ async fn erase(graph: &Graph, text: &str, parameter: Option<i64>) -> Result<u64>
     let mut all = 0;
     loop {
         let erased = persistent(|| async {
-            let question = query(text).param("limit", ERASED).param("before", parameter.unwrap_or_default());
+            let question = query(text)
+                .param("limit", ERASED)
+                .param("before", parameter.unwrap_or_default());
             let mut stream = graph.execute(question).await.map_err(|e| failed(&e))?;
             let row = stream.next().await.map_err(|e| failed(&e))?;
             Ok(row.and_then(|r| r.get::<i64>("n").ok()).unwrap_or(0))
@@ -298,8 +402,8 @@ async fn erase(graph: &Graph, text: &str, parameter: Option<i64>) -> Result<u64>
     }
 }
 
-/// Erases episodes that were last seen, and resources, incidents and edges that ended, before an instant. Of a graph that is
-/// being copied nothing: the copy would not be equal.
+/// Erases episodes that were last seen, and resources, incidents and edges that ended, before an
+/// instant. Of a graph that is being copied nothing: the copy would not be equal.
 pub(super) async fn forget(graph: &Graph, before: Time) -> Result<u64> {
     let moves = || query("MATCH (o:Owner) WHERE o.moves RETURN o.client_id AS owner");
     if !rows(graph, moves).await?.is_empty() {
@@ -319,13 +423,26 @@ pub(super) async fn forget(graph: &Graph, before: Time) -> Result<u64> {
 
 /// Erases everything of the tenant that owns the database.
 pub(super) async fn clear(graph: &Graph, tenant: &Tenant) -> Result<()> {
-    let question = || query("MATCH (o:Owner {client_id: $tenant}) RETURN o.client_id AS o").param("tenant", tenant.as_str());
+    let question = || {
+        query("MATCH (o:Owner {client_id: $tenant}) RETURN o.client_id AS o")
+            .param("tenant", tenant.as_str())
+    };
     if rows(graph, question).await?.is_empty() {
         return Ok(());
     }
     // The mark last: what was begun is gone on with.
-    erase(graph, "MATCH (n) WHERE NOT n:Owner WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n", None).await?;
-    erase(graph, "MATCH (n:Owner) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n", None).await?;
+    erase(
+        graph,
+        "MATCH (n) WHERE NOT n:Owner WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n",
+        None,
+    )
+    .await?;
+    erase(
+        graph,
+        "MATCH (n:Owner) WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n",
+        None,
+    )
+    .await?;
     Ok(())
 }
 
@@ -343,7 +460,12 @@ mod tests {
             valid_from: Time(since),
             valid_to: until.map(Time),
         };
-        let all = [edge(1, None), edge(1, Some(5)), edge(7, None), edge(8, Some(9))];
+        let all = [
+            edge(1, None),
+            edge(1, Some(5)),
+            edge(7, None),
+            edge(8, Some(9)),
+        ];
         assert_eq!(folded(&all), [edge(1, Some(5)), edge(7, Some(9))]);
     }
 

@@ -1,5 +1,5 @@
-//! Metadata in PostgreSQL. The server keeps the rows of tenants apart: every transaction takes a role that row security
-//! binds, and names its tenant.
+//! Metadata in PostgreSQL. The server keeps the rows of tenants apart: every transaction takes a
+//! role that row security binds, and names its tenant.
 
 use std::time::Duration;
 
@@ -15,11 +15,22 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/storage/postgres/migrations");
 /// Most connections of one daemon.
 const CONNECTIONS: u32 = 16;
 /// How long a statement may take, a lock may be waited for, and a transaction may idle.
-const SESSION: [(&str, &str); 3] =
-    [("statement_timeout", "30s"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")];
+const SESSION: [(&str, &str); 3] = [
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+];
 
 /// What a URL may say behind its `?`.
-const KNOWN: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "options"];
+const KNOWN: [&str; 7] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "port",
+    "options",
+];
 
 /// The metadata of all tenants on a server.
 pub type PostgresMeta = SqlMeta<PostgresServer>;
@@ -30,16 +41,28 @@ pub struct PostgresServer(PgPool);
 
 fn options(url: &str) -> Result<PgConnectOptions> {
     let unusable = |e: sqlx::Error| {
-        Error::new(ErrorKind::Internal, format!("metadata: the URL of PostgreSQL cannot be read: {e}"))
-            .hint("it looks like postgres://user:password@host:5432/database?sslmode=verify-full")
+        Error::new(
+            ErrorKind::Internal,
+            format!("metadata: the URL of PostgreSQL cannot be read: {e}"),
+        )
+        .hint("it looks like postgres://user:password@host:5432/database?sslmode=verify-full")
     };
     // The driver passes over what it does not know: a slip of the pen would turn verification off.
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    if let Some((name, _)) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !KNOWN.contains(&&**name)) {
-        return Err(Error::new(ErrorKind::Internal, format!("metadata: the URL of PostgreSQL: `{name}` is not known"))
-            .hint(KNOWN.join(", ")));
+    if let Some((name, _)) =
+        url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !KNOWN.contains(&&**name))
+    {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            format!("metadata: the URL of PostgreSQL: `{name}` is not known"),
+        )
+        .hint(KNOWN.join(", ")));
     }
-    Ok(url.parse::<PgConnectOptions>().map_err(unusable)?.application_name("kgrcad").options(SESSION))
+    Ok(url
+        .parse::<PgConnectOptions>()
+        .map_err(unusable)?
+        .application_name("kgrcad")
+        .options(SESSION))
 }
 
 /// Connects to a database whose migrations were run.
@@ -57,8 +80,11 @@ pub async fn open(url: &str) -> Result<PostgresMeta> {
         .map_err(failed)?;
     let waiting = pending(&pool).await?;
     if waiting > 0 {
-        return Err(Error::new(ErrorKind::Internal, format!("metadata: {waiting} migrations were not run"))
-            .hint("run `kgrcad migrate` with the same URL"));
+        return Err(Error::new(
+            ErrorKind::Internal,
+            format!("metadata: {waiting} migrations were not run"),
+        )
+        .hint("run `kgrcad migrate` with the same URL"));
     }
     Ok(SqlMeta::new(PostgresServer(pool)))
 }
@@ -76,8 +102,11 @@ async fn pending(pool: &PgPool) -> Result<usize> {
     };
     let known: Vec<i64> = MIGRATIONS.iter().map(|m| m.version).collect();
     if let Some(later) = done.iter().find(|v| !known.contains(v)) {
-        return Err(Error::new(ErrorKind::Corrupt, format!("metadata: a later version ran migration {later}"))
-            .hint("run that version, or a later one"));
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("metadata: a later version ran migration {later}"),
+        )
+        .hint("run that version, or a later one"));
     }
     Ok(known.len() - done.len())
 }
@@ -91,7 +120,11 @@ pub async fn migrate(url: &str) -> Result<usize> {
     // The lock first: whoever waited for it finds the work done.
     let held = |e: MigrateError| Error::new(ErrorKind::Unavailable, format!("metadata: {e}"));
     connection.lock().await.map_err(held)?;
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options(url)?).await.map_err(failed)?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(options(url)?)
+        .await
+        .map_err(failed)?;
     let waiting = pending(&pool).await;
     pool.close().await;
     connection.unlock().await.map_err(held)?;
@@ -106,48 +139,77 @@ pub async fn migrate(url: &str) -> Result<usize> {
 #[async_trait::async_trait]
 impl Database for PostgresServer {
     async fn begin(&self, reach: Reach<'_>, purpose: Purpose) -> Result<Box<dyn Transaction>> {
-        let mode = if purpose == Purpose::Read { "READ ONLY" } else { "READ WRITE" };
+        let mode = if purpose == Purpose::Read {
+            "READ ONLY"
+        } else {
+            "READ WRITE"
+        };
         // One round trip. Ids of tenants have one form and hold nothing to be quoted.
         let begin = match reach {
             Reach::Tenant(tenant) => {
-                format!("BEGIN {mode}; SET LOCAL ROLE kgrca_tenant; SET LOCAL kgrca.client_id = '{tenant}'")
+                format!(
+                    "BEGIN {mode}; SET LOCAL ROLE kgrca_tenant; SET LOCAL kgrca.client_id = '{tenant}'"
+                )
             }
             Reach::Operator => format!("BEGIN {mode}; SET LOCAL ROLE kgrca_operator"),
         };
-        let tx = self.0.begin_with(AssertSqlSafe(begin)).await.map_err(failed)?;
+        let tx = self
+            .0
+            .begin_with(AssertSqlSafe(begin))
+            .await
+            .map_err(failed)?;
         Ok(Box::new(Running(tx)))
     }
 
     async fn version(&self) -> Result<String> {
         let sql = "SELECT current_setting('server_version')";
-        let version: String = sqlx::query_scalar(sql).fetch_one(&self.0).await.map_err(failed)?;
+        let version: String = sqlx::query_scalar(sql)
+            .fetch_one(&self.0)
+            .await
+            .map_err(failed)?;
         Ok(format!("PostgreSQL {version}"))
     }
 
     async fn now(&self) -> Result<Option<Time>> {
         let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT";
-        sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.0).await.map(|t| Some(Time(t))).map_err(failed)
+        sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&self.0)
+            .await
+            .map(|t| Some(Time(t)))
+            .map_err(failed)
     }
 }
 
 struct Running(sqlx::Transaction<'static, Postgres>);
 
-fn bound(sql: &'static str, values: Vec<Value>) -> sqlx::query::Query<'static, Postgres, PgArguments> {
-    values.into_iter().fold(sqlx::query(sql), |query, value| match value {
-        Value::Int(v) => query.bind(v),
-        Value::Text(v) => query.bind(v),
-    })
+fn bound(
+    sql: &'static str,
+    values: Vec<Value>,
+) -> sqlx::query::Query<'static, Postgres, PgArguments> {
+    values
+        .into_iter()
+        .fold(sqlx::query(sql), |query, value| match value {
+            Value::Int(v) => query.bind(v),
+            Value::Text(v) => query.bind(v),
+        })
 }
 
 #[async_trait::async_trait]
 impl Transaction for Running {
     async fn rows(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
-        let rows = bound(sql, values).fetch_all(&mut *self.0).await.map_err(failed)?;
+        let rows = bound(sql, values)
+            .fetch_all(&mut *self.0)
+            .await
+            .map_err(failed)?;
         rows.iter().map(read).collect()
     }
 
     async fn run(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        Ok(bound(sql, values).execute(&mut *self.0).await.map_err(failed)?.rows_affected())
+        Ok(bound(sql, values)
+            .execute(&mut *self.0)
+            .await
+            .map_err(failed)?
+            .rows_affected())
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
@@ -164,20 +226,36 @@ fn read(row: &PgRow) -> Result<Row> {
             _ => Value::Text(row.try_get(i)?),
         })
     };
-    Ok(Row::new(row.columns().iter().map(value).collect::<std::result::Result<_, _>>().map_err(failed)?))
+    Ok(Row::new(
+        row.columns()
+            .iter()
+            .map(value)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(failed)?,
+    ))
 }
 
 /// Turns a database error into ours.
 fn failed(error: sqlx::Error) -> Error {
     let code = match &error {
-        sqlx::Error::Database(e) => e.code().map(std::borrow::Cow::into_owned).unwrap_or_default(),
+        sqlx::Error::Database(e) => e
+            .code()
+            .map(std::borrow::Cow::into_owned)
+            .unwrap_or_default(),
         _ => String::new(),
     };
     let kind = match (&error, code.as_str()) {
         (_, "23505") => ErrorKind::Conflict,
         (_, "53100") => ErrorKind::Full,
-        // Connection trouble, shutting down, out of connections, serialization, deadlock, time-outs.
-        (_, code) if ["08", "57", "53", "40", "55"].iter().any(|class| code.starts_with(class)) => ErrorKind::Unavailable,
+        // Connection trouble, shutting down, out of connections, serialization, deadlock,
+        // time-outs.
+        (_, code)
+            if ["08", "57", "53", "40", "55"]
+                .iter()
+                .any(|class| code.starts_with(class)) =>
+        {
+            ErrorKind::Unavailable
+        }
         (
             sqlx::Error::Io(_)
             | sqlx::Error::PoolTimedOut

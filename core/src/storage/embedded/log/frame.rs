@@ -1,5 +1,5 @@
-//! One record in a segment: `len u32 | crc32c u32 | offset u64 | received_at i64 | key_len u32 | key | value`, little
-//! endian; `len` counts what follows the checksum, the checksum covers it.
+//! One record in a segment: `len u32 | crc32c u32 | offset u64 | received_at i64 | key_len u32 |
+//! key | value`, little endian; `len` counts what follows the checksum, the checksum covers it.
 
 use crate::model::Time;
 use crate::storage::Stored;
@@ -10,7 +10,13 @@ const FIXED: usize = 20;
 const MAX: usize = 2 << 20;
 
 /// Appends a frame to a buffer.
-pub(super) fn write(buffer: &mut Vec<u8>, offset: u64, received_at: Time, key: &[u8], value: &[u8]) {
+pub(super) fn write(
+    buffer: &mut Vec<u8>,
+    offset: u64,
+    received_at: Time,
+    key: &[u8],
+    value: &[u8],
+) {
     let start = buffer.len();
     let len = (FIXED + key.len() + value.len()) as u32;
     buffer.extend_from_slice(&len.to_le_bytes());
@@ -36,19 +42,35 @@ pub(super) enum Read {
 
 /// Reads the frame at the start of `bytes`.
 pub(super) fn read(bytes: &[u8]) -> Read {
-    let Some(len) = u32_at(bytes, 0).map(|n| n as usize) else { return Read::Short(HEAD) };
+    let Some(len) = u32_at(bytes, 0).map(|n| n as usize) else {
+        return Read::Short(HEAD);
+    };
     if !(FIXED..=MAX).contains(&len) {
         return Read::Broken;
     }
-    let Some(body) = bytes.get(HEAD..HEAD + len) else { return Read::Short(HEAD + len) };
+    let Some(body) = bytes.get(HEAD..HEAD + len) else {
+        return Read::Short(HEAD + len);
+    };
     if u32_at(bytes, 4) != Some(crc32c::crc32c(body)) {
         return Read::Broken;
     }
     let key_len = u32_at(body, 16).map_or(usize::MAX, |n| n as usize);
-    let Some(rest) = body.get(FIXED..).filter(|r| r.len() >= key_len) else { return Read::Broken };
-    let (Some(offset), Some(received)) = (u64_at(body, 0), u64_at(body, 8)) else { return Read::Broken };
+    let Some(rest) = body.get(FIXED..).filter(|r| r.len() >= key_len) else {
+        return Read::Broken;
+    };
+    let (Some(offset), Some(received)) = (u64_at(body, 0), u64_at(body, 8)) else {
+        return Read::Broken;
+    };
     let (key, value) = rest.split_at(key_len);
-    Read::Frame(Stored { offset, key: key.into(), value: value.into(), received_at: Time(received as i64) }, HEAD + len)
+    Read::Frame(
+        Stored {
+            offset,
+            key: key.into(),
+            value: value.into(),
+            received_at: Time(received as i64),
+        },
+        HEAD + len,
+    )
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -38,33 +38,52 @@ impl GroupCommit {
 
     pub(super) async fn append(&self, tenant: Tenant, entries: Vec<Entry>) -> Result<()> {
         let (done, answer) = oneshot::channel();
-        let gone = || Error::new(ErrorKind::Unavailable, "the log's writer has stopped").hint("restart the daemon");
-        self.sender.send(Request { tenant, entries, done }).map_err(|_| gone())?;
+        let gone = || {
+            Error::new(ErrorKind::Unavailable, "the log's writer has stopped")
+                .hint("restart the daemon")
+        };
+        self.sender
+            .send(Request {
+                tenant,
+                entries,
+                done,
+            })
+            .map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
 
 type Touched = BTreeMap<(Tenant, StreamId), Arc<Mutex<Stream>>>;
 
-/// Writes a group. When any write or sync fails, everything of the group is taken back and everybody is told.
+/// Writes a group. When any write or sync fails, everything of the group is taken back and
+/// everybody is told.
 fn write(shared: &Shared, group: Vec<Request>) {
     let mut touched: Touched = BTreeMap::new();
     let result = group
         .iter()
         .try_for_each(|request| append(shared, request, &mut touched))
-        .and_then(|()| touched.values().try_for_each(|stream| locked(stream).sync()));
+        .and_then(|()| {
+            touched
+                .values()
+                .try_for_each(|stream| locked(stream).sync())
+        });
     for (key, stream) in &touched {
         if result.is_ok() {
             locked(stream).settle();
         } else if locked(stream).roll_back().is_err() {
-            // What it holds and what its file holds may differ now: whoever needs it next opens it anew from the file.
+            // What it holds and what its file holds may differ now: whoever needs it next opens it
+            // anew from the file.
             shared.forget(key);
         }
     }
     for request in group {
         let answer = match &result {
             Ok(()) => Ok(()),
-            Err(e) => Err(Error { kind: e.kind, message: e.message.clone(), hint: e.hint.clone() }),
+            Err(e) => Err(Error {
+                kind: e.kind,
+                message: e.message.clone(),
+                hint: e.hint.clone(),
+            }),
         };
         // A caller that has left does not wait for the answer.
         let _ = request.done.send(answer);

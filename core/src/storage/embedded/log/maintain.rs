@@ -1,4 +1,5 @@
-//! What goes by the clock: old segments are dropped, or rewritten with the newest record of each key.
+//! What goes by the clock: old segments are dropped, or rewritten with the newest record of each
+//! key.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,8 @@ use crate::model::Time;
 use crate::storage::Result;
 
 impl Stream {
-    /// The first offset of the segment that what is not settled began in, or else of the last: those before are closed.
+    /// The first offset of the segment that what is not settled began in, or else of the last:
+    /// those before are closed.
     fn settled(&self) -> u64 {
         let last = self.segments.last().map_or(0, |s| s.base);
         self.unsettled.map_or(last, |mark| mark.last.unwrap_or(0))
@@ -17,16 +19,22 @@ impl Stream {
     /// Drops closed segments whose newest record was taken before `bound`.
     pub(super) fn expire(&mut self, bound: Time) -> Result<()> {
         let settled = self.settled();
-        while self.segments.len() > 1 && self.segments[0].newest < bound && self.segments[0].base < settled {
+        while self.segments.len() > 1
+            && self.segments[0].newest < bound
+            && self.segments[0].base < settled
+        {
             let base = self.segments[0].base;
-            self.files.remove(&self.path(base)).map_err(|e| self.failed(base, &e))?;
+            self.files
+                .remove(&self.path(base))
+                .map_err(|e| self.failed(base, &e))?;
             self.segments.remove(0);
         }
         self.cursor = None;
         Ok(())
     }
 
-    /// Rewrites closed segments with the newest record of each key only; tombstones go with what they end.
+    /// Rewrites closed segments with the newest record of each key only; tombstones go with what
+    /// they end.
     pub(super) fn compact(&mut self) -> Result<()> {
         let (settled, visible) = (self.settled(), self.end());
         let closed = self.segments.partition_point(|s| s.base < settled);
@@ -49,7 +57,13 @@ impl Stream {
             let mut kept = Vec::new();
             self.walk(&segment, 0, &mut |stored, _| {
                 if newest.get(&stored.key) == Some(&stored.offset) && !stored.value.is_empty() {
-                    frame::write(&mut kept, stored.offset, stored.received_at, &stored.key, &stored.value);
+                    frame::write(
+                        &mut kept,
+                        stored.offset,
+                        stored.received_at,
+                        &stored.key,
+                        &stored.value,
+                    );
                 }
                 true
             })?;

@@ -1,4 +1,5 @@
-//! The log in files: a folder per tenant, topic and partition, segments of frames, one sync for all that wait.
+//! The log in files: a folder per tenant, topic and partition, segments of frames, one sync for all
+//! that wait.
 
 mod frame;
 mod group;
@@ -45,24 +46,41 @@ impl Shared {
         if let Some(stream) = streams.get(&(tenant.clone(), id)) {
             return Ok(Arc::clone(stream));
         }
-        let folder = self.folder(tenant).join(id.topic.as_str()).join(id.partition.to_string());
-        let stream = Arc::new(Mutex::new(Stream::open(Arc::clone(&self.files), folder, self.segment_size)?));
+        let folder = self
+            .folder(tenant)
+            .join(id.topic.as_str())
+            .join(id.partition.to_string());
+        let stream = Arc::new(Mutex::new(Stream::open(
+            Arc::clone(&self.files),
+            folder,
+            self.segment_size,
+        )?));
         streams.insert((tenant.clone(), id), Arc::clone(&stream));
         Ok(stream)
     }
 
     /// Closes a stream; its next user opens it from its files.
     fn forget(&self, key: &(Tenant, StreamId)) {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 
     /// The streams that a tenant has on disk.
     fn existing(&self, tenant: &Tenant) -> Result<Vec<StreamId>> {
         let folder = self.folder(tenant);
-        let list = |path: &Path| self.files.list(path).map_err(|e| Error::io(&path.display(), &e));
+        let list = |path: &Path| {
+            self.files
+                .list(path)
+                .map_err(|e| Error::io(&path.display(), &e))
+        };
         let mut ids = Vec::new();
         for topic in list(&folder)?.iter().filter_map(|name| Topic::parse(name)) {
-            for partition in list(&folder.join(topic.as_str()))?.iter().filter_map(|n| n.parse().ok()) {
+            for partition in list(&folder.join(topic.as_str()))?
+                .iter()
+                .filter_map(|n| n.parse().ok())
+            {
                 ids.push(StreamId { topic, partition });
             }
         }
@@ -77,14 +95,28 @@ impl FileLog {
     }
 
     /// The same with another segment size, in bytes.
-    pub fn with_segments(files: Arc<dyn Files>, root: impl Into<PathBuf>, segment_size: u64) -> Self {
-        let shared = Arc::new(Shared { files, root: root.into(), segment_size, streams: Mutex::default() });
-        Self { writer: GroupCommit::start(Arc::clone(&shared)), shared }
+    pub fn with_segments(
+        files: Arc<dyn Files>,
+        root: impl Into<PathBuf>,
+        segment_size: u64,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            files,
+            root: root.into(),
+            segment_size,
+            streams: Mutex::default(),
+        });
+        Self {
+            writer: GroupCommit::start(Arc::clone(&shared)),
+            shared,
+        }
     }
 }
 
 /// Runs work on files where waiting for a disk keeps nobody else waiting.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
 }
@@ -99,7 +131,13 @@ impl EventLog for FileLog {
         self.writer.append(tenant.clone(), entries).await
     }
 
-    async fn read(&self, tenant: &Tenant, stream: StreamId, from: u64, max: usize) -> Result<Vec<Stored>> {
+    async fn read(
+        &self,
+        tenant: &Tenant,
+        stream: StreamId,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<Stored>> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || locked(&*shared.stream(&tenant, stream)?).read(from, max)).await
     }
@@ -113,7 +151,9 @@ impl EventLog for FileLog {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || {
             let ids = shared.existing(&tenant)?;
-            ids.into_iter().map(|id| Ok((id, locked(&*shared.stream(&tenant, id)?).end()))).collect()
+            ids.into_iter()
+                .map(|id| Ok((id, locked(&*shared.stream(&tenant, id)?).end())))
+                .collect()
         })
         .await
     }
@@ -142,14 +182,19 @@ impl EventLog for FileLog {
 
     async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
         let ids = self.shared.existing(tenant)?;
-        ids.into_iter().map(|id| Ok(locked(&*self.shared.stream(tenant, id)?).bytes())).sum()
+        ids.into_iter()
+            .map(|id| Ok(locked(&*self.shared.stream(tenant, id)?).bytes()))
+            .sum()
     }
 
     async fn check(&self) -> Result<String> {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let probe = shared.root.join("probe");
-            let written = shared.files.append(&probe, b"x").and_then(|()| shared.files.remove(&probe));
+            let written = shared
+                .files
+                .append(&probe, b"x")
+                .and_then(|()| shared.files.remove(&probe));
             written.map_err(|e| Error::io(&probe.display(), &e))?;
             Ok(format!("files below {}", shared.root.display()))
         })
@@ -157,8 +202,15 @@ impl EventLog for FileLog {
     }
 
     async fn remove(&self, tenant: &Tenant) -> Result<()> {
-        self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner).retain(|(t, _), _| t != tenant);
+        self.shared
+            .streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(t, _), _| t != tenant);
         let folder = self.shared.folder(tenant);
-        self.shared.files.remove(&folder).map_err(|e| Error::io(&folder.display(), &e))
+        self.shared
+            .files
+            .remove(&folder)
+            .map_err(|e| Error::io(&folder.display(), &e))
     }
 }

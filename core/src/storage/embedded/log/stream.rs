@@ -20,8 +20,8 @@ pub(super) struct Segment {
     pub(super) newest: Time,
 }
 
-/// An end of a stream: first offset and length of its last segment, next offset. Not a number of segments: maintenance
-/// removes some from the front at any time.
+/// An end of a stream: first offset and length of its last segment, next offset. Not a number of
+/// segments: maintenance removes some from the front at any time.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     pub(super) last: Option<u64>,
@@ -55,9 +55,22 @@ pub(super) struct Stream {
 impl Stream {
     /// Opens a stream and cuts a torn tail off its last segment.
     pub(super) fn open(files: Arc<dyn Files>, folder: PathBuf, segment_size: u64) -> Result<Self> {
-        let names = files.list(&folder).map_err(|e| Error::io(&folder.display(), &e))?;
-        let mut stream = Self { files, folder, segment_size, segments: Vec::new(), next: 0, cursor: None, unsettled: None };
-        let bases: Vec<u64> = names.iter().filter_map(|n| n.strip_suffix(".seg")?.parse().ok()).collect();
+        let names = files
+            .list(&folder)
+            .map_err(|e| Error::io(&folder.display(), &e))?;
+        let mut stream = Self {
+            files,
+            folder,
+            segment_size,
+            segments: Vec::new(),
+            next: 0,
+            cursor: None,
+            unsettled: None,
+        };
+        let bases: Vec<u64> = names
+            .iter()
+            .filter_map(|n| n.strip_suffix(".seg")?.parse().ok())
+            .collect();
         for (i, base) in bases.iter().enumerate() {
             stream.load(*base, i + 1 == bases.len())?;
         }
@@ -73,19 +86,33 @@ impl Stream {
     }
 
     fn load(&mut self, base: u64, is_last: bool) -> Result<()> {
-        let mut segment = Segment { base, len: 0, newest: Time::default() };
+        let mut segment = Segment {
+            base,
+            len: 0,
+            newest: Time::default(),
+        };
         let mut next = self.next.max(base);
-        let size = self.files.len(&self.path(base)).map_err(|e| self.failed(base, &e))?;
-        let _ = self.scan(&Segment { len: size, ..segment.clone() }, 0, &mut |stored, end| {
-            // Offsets only rise: a frame that goes back is the rest of an older write.
-            if stored.offset < next {
-                return false;
-            }
-            segment.len = end;
-            segment.newest = segment.newest.max(stored.received_at);
-            next = stored.offset + 1;
-            true
-        })?;
+        let size = self
+            .files
+            .len(&self.path(base))
+            .map_err(|e| self.failed(base, &e))?;
+        let _ = self.scan(
+            &Segment {
+                len: size,
+                ..segment.clone()
+            },
+            0,
+            &mut |stored, end| {
+                // Offsets only rise: a frame that goes back is the rest of an older write.
+                if stored.offset < next {
+                    return false;
+                }
+                segment.len = end;
+                segment.newest = segment.newest.max(stored.received_at);
+                next = stored.offset + 1;
+                true
+            },
+        )?;
         if segment.len < size {
             if !is_last {
                 let at = segment.len;
@@ -93,32 +120,52 @@ impl Stream {
                 return Err(Error::new(ErrorKind::Corrupt, message)
                     .hint("restore the segment from a copy, or move it away to go on without it"));
             }
-            self.files.truncate(&self.path(base), segment.len).map_err(|e| self.failed(base, &e))?;
+            self.files
+                .truncate(&self.path(base), segment.len)
+                .map_err(|e| self.failed(base, &e))?;
         }
         self.next = next;
         self.segments.push(segment);
         Ok(())
     }
 
-    /// Visits frames that were whole when they were written or opened; what is damaged since is an error, not a gap.
-    pub(super) fn walk(&self, segment: &Segment, from: u64, visit: &mut dyn FnMut(Stored, u64) -> bool) -> Result<()> {
+    /// Visits frames that were whole when they were written or opened; what is damaged since is an
+    /// error, not a gap.
+    pub(super) fn walk(
+        &self,
+        segment: &Segment,
+        from: u64,
+        visit: &mut dyn FnMut(Stored, u64) -> bool,
+    ) -> Result<()> {
         match self.scan(segment, from, visit)? {
             Walked::Done => Ok(()),
             Walked::Damaged(at) => {
-                let message = format!("{}: damaged at byte {at}", self.path(segment.base).display());
+                let message = format!(
+                    "{}: damaged at byte {at}",
+                    self.path(segment.base).display()
+                );
                 Err(Error::new(ErrorKind::Corrupt, message)
                     .hint("restore the segment from a copy, or move it away to go on without it"))
             }
         }
     }
 
-    /// Visits the frames of a segment from a position; the visitor gets each with its end and says whether to go on.
-    fn scan(&self, segment: &Segment, from: u64, visit: &mut dyn FnMut(Stored, u64) -> bool) -> Result<Walked> {
+    /// Visits the frames of a segment from a position; the visitor gets each with its end and says
+    /// whether to go on.
+    fn scan(
+        &self,
+        segment: &Segment,
+        from: u64,
+        visit: &mut dyn FnMut(Stored, u64) -> bool,
+    ) -> Result<Walked> {
         let path = self.path(segment.base);
         let (mut position, mut want) = (from, CHUNK);
         while position < segment.len {
             let len = want.min((segment.len - position) as usize);
-            let bytes = self.files.read(&path, position, len).map_err(|e| self.failed(segment.base, &e))?;
+            let bytes = self
+                .files
+                .read(&path, position, len)
+                .map_err(|e| self.failed(segment.base, &e))?;
             let mut used = 0;
             loop {
                 match frame::read(&bytes[used..]) {
@@ -147,22 +194,52 @@ impl Stream {
     /// Writes entries behind the end; they count only after [`Stream::settle`].
     pub(super) fn append(&mut self, entries: &[&Entry]) -> Result<()> {
         let last = self.segments.last();
-        let end = Mark { last: last.map(|s| s.base), len: last.map_or(0, |s| s.len), next: self.next };
+        let end = Mark {
+            last: last.map(|s| s.base),
+            len: last.map_or(0, |s| s.len),
+            next: self.next,
+        };
         self.unsettled.get_or_insert(end);
-        if self.segments.last().is_none_or(|s| s.len >= self.segment_size) {
-            self.segments.push(Segment { base: self.next, len: 0, newest: Time::default() });
+        if self
+            .segments
+            .last()
+            .is_none_or(|s| s.len >= self.segment_size)
+        {
+            self.segments.push(Segment {
+                base: self.next,
+                len: 0,
+                newest: Time::default(),
+            });
         }
-        let Some(last) = self.segments.last().cloned() else { return Ok(()) };
-        let mut buffer = Vec::with_capacity(entries.iter().map(|e| e.value.len() + e.key.len() + 32).sum());
+        let Some(last) = self.segments.last().cloned() else {
+            return Ok(());
+        };
+        let mut buffer = Vec::with_capacity(
+            entries
+                .iter()
+                .map(|e| e.value.len() + e.key.len() + 32)
+                .sum(),
+        );
         let mut offset = self.next;
         for entry in entries {
-            frame::write(&mut buffer, offset, entry.received_at, &entry.key, &entry.value);
+            frame::write(
+                &mut buffer,
+                offset,
+                entry.received_at,
+                &entry.key,
+                &entry.value,
+            );
             offset += 1;
         }
-        self.files.append(&self.path(last.base), &buffer).map_err(|e| self.failed(last.base, &e))?;
+        self.files
+            .append(&self.path(last.base), &buffer)
+            .map_err(|e| self.failed(last.base, &e))?;
         if let Some(segment) = self.segments.last_mut() {
             segment.len += buffer.len() as u64;
-            segment.newest = entries.iter().map(|e| e.received_at).fold(segment.newest, Time::max);
+            segment.newest = entries
+                .iter()
+                .map(|e| e.received_at)
+                .fold(segment.newest, Time::max);
         }
         self.next = offset;
         Ok(())
@@ -170,9 +247,17 @@ impl Stream {
 
     /// Makes what was appended survive a power cut.
     pub(super) fn sync(&mut self) -> Result<()> {
-        let Some(mark) = self.unsettled else { return Ok(()) };
-        for segment in self.segments.iter().filter(|s| mark.last.is_none_or(|last| s.base >= last)) {
-            self.files.sync(&self.path(segment.base)).map_err(|e| self.failed(segment.base, &e))?;
+        let Some(mark) = self.unsettled else {
+            return Ok(());
+        };
+        for segment in self
+            .segments
+            .iter()
+            .filter(|s| mark.last.is_none_or(|last| s.base >= last))
+        {
+            self.files
+                .sync(&self.path(segment.base))
+                .map_err(|e| self.failed(segment.base, &e))?;
         }
         Ok(())
     }
@@ -184,16 +269,24 @@ impl Stream {
 
     /// Takes back what was appended and not settled, so that nothing is half-written.
     pub(super) fn roll_back(&mut self) -> Result<()> {
-        let Some(mark) = self.unsettled.take() else { return Ok(()) };
+        let Some(mark) = self.unsettled.take() else {
+            return Ok(());
+        };
         self.next = mark.next;
-        let written = self.segments.partition_point(|s| mark.last.is_some_and(|last| s.base <= last));
+        let written = self
+            .segments
+            .partition_point(|s| mark.last.is_some_and(|last| s.base <= last));
         for segment in self.segments.split_off(written) {
-            self.files.remove(&self.path(segment.base)).map_err(|e| self.failed(segment.base, &e))?;
+            self.files
+                .remove(&self.path(segment.base))
+                .map_err(|e| self.failed(segment.base, &e))?;
         }
         if let Some(segment) = self.segments.last_mut() {
             segment.len = mark.len;
             let base = segment.base;
-            self.files.truncate(&self.path(base), mark.len).map_err(|e| self.failed(base, &e))?;
+            self.files
+                .truncate(&self.path(base), mark.len)
+                .map_err(|e| self.failed(base, &e))?;
         }
         Ok(())
     }
@@ -206,11 +299,16 @@ impl Stream {
         if from >= visible || max == 0 {
             return Ok(found);
         }
-        let first = self.segments.partition_point(|s| s.base <= from).saturating_sub(1);
+        let first = self
+            .segments
+            .partition_point(|s| s.base <= from)
+            .saturating_sub(1);
         let mut end = None;
         for segment in &self.segments[first..] {
-            let start =
-                self.cursor.filter(|(o, base, _)| *o == from && *base == segment.base).map_or(0, |(.., position)| position);
+            let start = self
+                .cursor
+                .filter(|(o, base, _)| *o == from && *base == segment.base)
+                .map_or(0, |(.., position)| position);
             self.walk(segment, start, &mut |stored, position| {
                 if stored.offset >= visible {
                     return false;
@@ -232,7 +330,10 @@ impl Stream {
 
     /// The first offset of the first segment with a record taken at or after an instant.
     pub(super) fn since(&self, at: Time) -> u64 {
-        self.segments.iter().find(|s| s.newest >= at).map_or(self.next, |s| s.base)
+        self.segments
+            .iter()
+            .find(|s| s.newest >= at)
+            .map_or(self.next, |s| s.base)
     }
 
     /// The offset that the next record will get.
@@ -240,16 +341,24 @@ impl Stream {
         self.unsettled.map_or(self.next, |m| m.next)
     }
 
-    /// Goes on at an offset when the stream ends earlier: in a segment of its own, so that its name keeps the offset.
+    /// Goes on at an offset when the stream ends earlier: in a segment of its own, so that its name
+    /// keeps the offset.
     pub(super) fn go_on_at(&mut self, offset: u64) -> Result<u64> {
         let end = self.end();
         if end >= offset || self.unsettled.is_some() {
             return Ok(end);
         }
         let path = self.path(offset);
-        let made = self.files.append(&path, &[]).and_then(|()| self.files.sync(&path));
+        let made = self
+            .files
+            .append(&path, &[])
+            .and_then(|()| self.files.sync(&path));
         made.map_err(|e| self.failed(offset, &e))?;
-        self.segments.push(Segment { base: offset, len: 0, newest: Time::default() });
+        self.segments.push(Segment {
+            base: offset,
+            len: 0,
+            newest: Time::default(),
+        });
         self.next = offset;
         Ok(end)
     }
@@ -268,8 +377,16 @@ mod tests {
     use crate::storage::embedded::files::ForgetfulFiles;
 
     fn entry(value: &str, at: i64) -> Entry {
-        let stream = StreamId { topic: Topic::Events, partition: 0 };
-        Entry { stream, key: value.as_bytes().into(), value: value.as_bytes().into(), received_at: Time(at) }
+        let stream = StreamId {
+            topic: Topic::Events,
+            partition: 0,
+        };
+        Entry {
+            stream,
+            key: value.as_bytes().into(),
+            value: value.as_bytes().into(),
+            received_at: Time(at),
+        }
     }
 
     /// A stream of four segments with a settled record each.
@@ -285,7 +402,12 @@ mod tests {
 
     fn values(stream: &mut Stream) -> Vec<String> {
         let first = stream.segments.first().map_or(0, |s| s.base);
-        stream.read(first, 100).unwrap().iter().map(|s| String::from_utf8_lossy(&s.value).into_owned()).collect()
+        stream
+            .read(first, 100)
+            .unwrap()
+            .iter()
+            .map(|s| String::from_utf8_lossy(&s.value).into_owned())
+            .collect()
     }
 
     #[test]
@@ -329,7 +451,15 @@ mod tests {
         assert_eq!(again.end(), 9);
         again.append(&[&entry("v9", 9)]).unwrap();
         again.settle();
-        assert_eq!(again.read(3, 10).unwrap().iter().map(|s| s.offset).collect::<Vec<_>>(), [3, 9]);
+        assert_eq!(
+            again
+                .read(3, 10)
+                .unwrap()
+                .iter()
+                .map(|s| s.offset)
+                .collect::<Vec<_>>(),
+            [3, 9]
+        );
     }
 
     #[test]

@@ -19,9 +19,20 @@ pub(super) fn page(db: &Database, part: GraphPart, after: &str, limit: usize) ->
         GraphPart::Incidents => row::INCIDENT,
     };
     let nodes = behind(txn, label, after, limit)?;
-    let next = nodes.last().filter(|_| nodes.len() == limit).map(|n| get_text(&n.props, "id"));
-    let mut page = GraphPage { next, ..GraphPage::default() };
-    let Changes { resources, edges, episodes, .. } = &mut page.changes;
+    let next = nodes
+        .last()
+        .filter(|_| nodes.len() == limit)
+        .map(|n| get_text(&n.props, "id"));
+    let mut page = GraphPage {
+        next,
+        ..GraphPage::default()
+    };
+    let Changes {
+        resources,
+        edges,
+        episodes,
+        ..
+    } = &mut page.changes;
     for node in &nodes {
         match part {
             GraphPart::Resources => resources.push(row::resource(node)),
@@ -36,8 +47,11 @@ pub(super) fn page(db: &Database, part: GraphPart, after: &str, limit: usize) ->
 /// Nodes of a label whose ids lie behind one, in the order of their ids.
 fn behind(txn: Txn<'_>, label: &'static str, after: &str, limit: usize) -> Result<Vec<Node>> {
     let start = text(after);
-    let cursor = Database::index_range_cursor_in_txn(txn, label, "id", Some((&start, false)), None).map_err(|e| failed(&e))?;
-    let Some(mut cursor) = cursor else { return Ok(Vec::new()) };
+    let cursor = Database::index_range_cursor_in_txn(txn, label, "id", Some((&start, false)), None)
+        .map_err(|e| failed(&e))?;
+    let Some(mut cursor) = cursor else {
+        return Ok(Vec::new());
+    };
     let mut nodes = Vec::new();
     for id in cursor.next_chunk(txn, limit).map_err(|e| failed(&e))? {
         nodes.extend(Database::get_node_in_txn(txn, id).map_err(|e| failed(&e))?);
@@ -48,7 +62,9 @@ fn behind(txn: Txn<'_>, label: &'static str, after: &str, limit: usize) -> Resul
 fn leaving(txn: Txn<'_>, node: &Node) -> Result<Vec<EdgeRow>> {
     let from = get_text(&node.props, "id");
     let mut edges = Vec::new();
-    for near in Database::neighbors_in_txn(txn, node.id, Direction::Out, None).map_err(|e| failed(&e))? {
+    for near in
+        Database::neighbors_in_txn(txn, node.id, Direction::Out, None).map_err(|e| failed(&e))?
+    {
         let edge = Database::get_edge_in_txn(txn, near.edge_id).map_err(|e| failed(&e))?;
         let other = Database::get_node_in_txn(txn, near.other).map_err(|e| failed(&e))?;
         if let (Some(edge), Some(other)) = (edge, other) {
@@ -64,13 +80,22 @@ fn leaving(txn: Txn<'_>, node: &Node) -> Result<Vec<EdgeRow>> {
 fn incident(txn: Txn<'_>, node: &Node) -> Result<IncidentNode> {
     let p = &node.props;
     let mut symptoms: Vec<EpisodeRow> = Vec::new();
-    for near in Database::neighbors_in_txn(txn, node.id, Direction::In, Some(row::SAME_INCIDENT)).map_err(|e| failed(&e))? {
-        symptoms.extend(Database::get_node_in_txn(txn, near.other).map_err(|e| failed(&e))?.as_ref().map(row::episode));
+    for near in Database::neighbors_in_txn(txn, node.id, Direction::In, Some(row::SAME_INCIDENT))
+        .map_err(|e| failed(&e))?
+    {
+        symptoms.extend(
+            Database::get_node_in_txn(txn, near.other)
+                .map_err(|e| failed(&e))?
+                .as_ref()
+                .map(row::episode),
+        );
     }
     symptoms.sort_by(|a, b| a.id.cmp(&b.id));
     let mut causes = Vec::new();
     let mut at = None;
-    for near in Database::neighbors_in_txn(txn, node.id, Direction::In, Some(row::POTENTIAL_CAUSE)).map_err(|e| failed(&e))? {
+    for near in Database::neighbors_in_txn(txn, node.id, Direction::In, Some(row::POTENTIAL_CAUSE))
+        .map_err(|e| failed(&e))?
+    {
         let edge = Database::get_edge_in_txn(txn, near.edge_id).map_err(|e| failed(&e))?;
         let episode = Database::get_node_in_txn(txn, near.other).map_err(|e| failed(&e))?;
         if let (Some(edge), Some(episode)) = (edge, episode) {

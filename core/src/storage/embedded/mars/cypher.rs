@@ -31,8 +31,11 @@ pub(super) fn answer(db: &Database, query: &CypherQuery) -> Result<CypherAnswer>
     if !is_read_only(&statement) {
         return Err(refused("it does not only read"));
     }
-    let parameters: HashMap<String, PropertyValue> =
-        query.parameters.iter().map(|(name, value)| Ok((name.clone(), parameter(value)?))).collect::<Result<_>>()?;
+    let parameters: HashMap<String, PropertyValue> = query
+        .parameters
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), parameter(value)?)))
+        .collect::<Result<_>>()?;
     marsdb_query::substitute_params(&mut statement, &parameters).map_err(refused)?;
     let options = ExecutionOptions {
         timeout: Some(query.time),
@@ -41,8 +44,13 @@ pub(super) fn answer(db: &Database, query: &CypherQuery) -> Result<CypherAnswer>
         params: parameters,
         ..ExecutionOptions::default()
     };
-    let found = Executor::new(db).execute_with_options(&statement, &options).map_err(refused)?;
-    let mut answer = CypherAnswer { columns: found.columns, ..CypherAnswer::default() };
+    let found = Executor::new(db)
+        .execute_with_options(&statement, &options)
+        .map_err(refused)?;
+    let mut answer = CypherAnswer {
+        columns: found.columns,
+        ..CypherAnswer::default()
+    };
     let mut bytes = 0;
     for row in found.rows {
         if !answer.push(row.iter().map(json_of).collect(), query, &mut bytes) {
@@ -62,7 +70,11 @@ fn parameter(value: &Json) -> Result<PropertyValue> {
         },
         Json::String(s) => PropertyValue::String(s.clone()),
         Json::Array(all) => PropertyValue::List(all.iter().map(parameter).collect::<Result<_>>()?),
-        Json::Object(_) => return Err(refused("a parameter is a map; only plain values and lists can be given")),
+        Json::Object(_) => {
+            return Err(refused(
+                "a parameter is a map; only plain values and lists can be given",
+            ));
+        }
     })
 }
 
@@ -94,7 +106,9 @@ fn edge_json(edge: &Edge) -> Json {
 }
 
 fn properties(all: &BTreeMap<String, PropertyValue>) -> Json {
-    all.iter().map(|(k, v)| (k.clone(), property_json(v))).collect()
+    all.iter()
+        .map(|(k, v)| (k.clone(), property_json(v)))
+        .collect()
 }
 
 fn property_json(value: &PropertyValue) -> Json {

@@ -16,14 +16,15 @@ use crate::engine::{EpisodeRow, ResourceRow};
 use crate::model::Time;
 use crate::storage::cypher::{CypherAnswer, CypherQuery};
 use crate::storage::graph::{
-    GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, ResourceFilter, Subgraph, TimelineFilter,
+    GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, ResourceFilter, Subgraph,
+    TimelineFilter,
 };
 use crate::storage::{Error, ErrorKind, Result, Tenant};
 
 /// Most databases that stay open: each holds its pages in memory.
 const OPEN: usize = 32;
-/// After how many rows a database is opened anew: the store keeps every page that it touched, up to a gigabyte, and has no
-/// setting for it.
+/// After how many rows a database is opened anew: the store keeps every page that it touched, up to
+/// a gigabyte, and has no setting for it.
 const ROWS: usize = 30_000;
 
 /// The graphs of all tenants below one folder.
@@ -47,7 +48,10 @@ struct Open {
 impl Open {
     /// Closes a database unless somebody works on it: a file is opened once at a time.
     fn close(&mut self, tenant: &Tenant) -> bool {
-        let is_idle = self.databases.get(tenant).is_some_and(|(database, _)| Arc::strong_count(database) == 1);
+        let is_idle = self
+            .databases
+            .get(tenant)
+            .is_some_and(|(database, _)| Arc::strong_count(database) == 1);
         is_idle && self.databases.remove(tenant).is_some()
     }
 }
@@ -77,11 +81,16 @@ impl Shared {
         std::fs::create_dir_all(&self.folder).map_err(|e| Error::io(&self.folder.display(), &e))?;
         let database = Arc::new(opened(&path)?);
         if open.databases.len() >= OPEN
-            && let Some(oldest) = open.databases.iter().min_by_key(|(_, (_, last))| *last).map(|(t, _)| t.clone())
+            && let Some(oldest) = open
+                .databases
+                .iter()
+                .min_by_key(|(_, (_, last))| *last)
+                .map(|(t, _)| t.clone())
         {
             open.close(&oldest);
         }
-        open.databases.insert(tenant.clone(), (Arc::clone(&database), asked));
+        open.databases
+            .insert(tenant.clone(), (Arc::clone(&database), asked));
         Ok(Some(database))
     }
 
@@ -99,7 +108,10 @@ impl Shared {
 impl MarsGraph {
     /// The graphs below a folder; nothing is opened yet.
     pub fn open(folder: impl Into<PathBuf>) -> Self {
-        Self(Arc::new(Shared { folder: folder.into(), open: Mutex::default() }))
+        Self(Arc::new(Shared {
+            folder: folder.into(),
+            open: Mutex::default(),
+        }))
     }
 
     /// Works on a tenant's database off the async threads: opening one may take a while, too.
@@ -111,14 +123,18 @@ impl MarsGraph {
     ) -> Result<Option<T>> {
         let (shared, tenant) = (Arc::clone(&self.0), tenant.clone());
         let done = tokio::task::spawn_blocking(move || {
-            let Some(database) = shared.database(&tenant, create)? else { return Ok(None) };
+            let Some(database) = shared.database(&tenant, create)? else {
+                return Ok(None);
+            };
             work(&database).map(Some)
         });
-        done.await.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
+        done.await
+            .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
     }
 }
 
-/// Opens a database with its indexes. One that cannot be read is set aside: what it held is rebuilt from the log.
+/// Opens a database with its indexes. One that cannot be read is set aside: what it held is rebuilt
+/// from the log.
 fn opened(path: &Path) -> Result<Database> {
     let database = match Database::open_file(path) {
         Ok(database) => database,
@@ -136,13 +152,21 @@ const FORMAT: i64 = 1;
 /// Makes what is looked up, and refuses what a later version wrote.
 fn prepared(database: &Database, path: &Path) -> Result<()> {
     let tx = database.begin_write().map_err(|e| failed(&e))?;
-    let known = Database::all_nodes_limited_in_txn(Txn::Write(&tx), Some(row::FORMAT), 1).map_err(|e| failed(&e))?;
-    match known.first().and_then(|n| row::get_int(&n.props, "version")) {
+    let known = Database::all_nodes_limited_in_txn(Txn::Write(&tx), Some(row::FORMAT), 1)
+        .map_err(|e| failed(&e))?;
+    match known
+        .first()
+        .and_then(|n| row::get_int(&n.props, "version"))
+    {
         Some(version) if version > FORMAT => {
             // Nothing was written.
             let _ = Database::abort(tx);
-            let message = format!("{}: format {version}; this version reads {FORMAT}", path.display());
-            return Err(Error::new(ErrorKind::Corrupt, message).hint("start the version that wrote it, or a later one"));
+            let message = format!(
+                "{}: format {version}; this version reads {FORMAT}",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Corrupt, message)
+                .hint("start the version that wrote it, or a later one"));
         }
         Some(_) => {}
         None => {
@@ -151,7 +175,10 @@ fn prepared(database: &Database, path: &Path) -> Result<()> {
         }
     }
     for (label, key) in row::INDEXES {
-        if Database::index_def_in_txn(Txn::Write(&tx), label, key).map_err(|e| failed(&e))?.is_none() {
+        if Database::index_def_in_txn(Txn::Write(&tx), label, key)
+            .map_err(|e| failed(&e))?
+            .is_none()
+        {
             Database::create_index_in_txn(&tx, label, key, false).map_err(|e| failed(&e))?;
         }
     }
@@ -161,7 +188,15 @@ fn prepared(database: &Database, path: &Path) -> Result<()> {
 /// Whether an error says that the file's content is bad, and not that it cannot be reached.
 fn is_damage(error: &GraphError) -> bool {
     let text = error.to_string().to_lowercase();
-    ["corrupt", "invalid data", "magic", "unexpected end", "checksum"].iter().any(|word| text.contains(word))
+    [
+        "corrupt",
+        "invalid data",
+        "magic",
+        "unexpected end",
+        "checksum",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
 }
 
 fn set_aside(path: &Path) -> Result<Database> {
@@ -172,7 +207,11 @@ fn set_aside(path: &Path) -> Result<Database> {
 
 fn failed(error: &GraphError) -> Error {
     let text = error.to_string();
-    let kind = if text.to_lowercase().contains("no space left") { ErrorKind::Full } else { ErrorKind::Internal };
+    let kind = if text.to_lowercase().contains("no space left") {
+        ErrorKind::Full
+    } else {
+        ErrorKind::Internal
+    };
     Error::new(kind, format!("graph: {text}"))
 }
 
@@ -192,58 +231,107 @@ impl GraphStore for MarsGraph {
 
     async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
         let filter = filter.clone();
-        Ok(self.with(tenant, false, move |db| read::find(db, &filter)).await?.unwrap_or_default())
+        Ok(self
+            .with(tenant, false, move |db| read::find(db, &filter))
+            .await?
+            .unwrap_or_default())
     }
 
     async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        let rows = batch.changes.resources.len() + batch.changes.edges.len() + batch.changes.episodes.len();
-        self.with(tenant, true, move |db| write::batch(db, &batch)).await?;
+        let rows = batch.changes.resources.len()
+            + batch.changes.edges.len()
+            + batch.changes.episodes.len();
+        self.with(tenant, true, move |db| write::batch(db, &batch))
+            .await?;
         self.0.wrote(tenant, rows);
         Ok(())
     }
 
     async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>> {
         let uid = uid.to_owned();
-        Ok(self.with(tenant, false, move |db| read::resources(db, &uid)).await?.unwrap_or_default())
+        Ok(self
+            .with(tenant, false, move |db| read::resources(db, &uid))
+            .await?
+            .unwrap_or_default())
     }
 
-    async fn around(&self, tenant: &Tenant, uid: &str, depth: usize, at: Time, limit: usize) -> Result<Option<Subgraph>> {
+    async fn around(
+        &self,
+        tenant: &Tenant,
+        uid: &str,
+        depth: usize,
+        at: Time,
+        limit: usize,
+    ) -> Result<Option<Subgraph>> {
         let uid = uid.to_owned();
-        Ok(self.with(tenant, false, move |db| read::around(db, &uid, depth, at, limit)).await?.flatten())
+        Ok(self
+            .with(tenant, false, move |db| {
+                read::around(db, &uid, depth, at, limit)
+            })
+            .await?
+            .flatten())
     }
 
     async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool> {
-        Ok(self.with(tenant, false, move |db| read::knows(db, partition)).await?.unwrap_or_default())
+        Ok(self
+            .with(tenant, false, move |db| read::knows(db, partition))
+            .await?
+            .unwrap_or_default())
     }
 
-    async fn timeline(&self, tenant: &Tenant, filter: &TimelineFilter) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
+    async fn timeline(
+        &self,
+        tenant: &Tenant,
+        filter: &TimelineFilter,
+    ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
         let filter = filter.clone();
-        Ok(self.with(tenant, false, move |db| read::timeline(db, &filter)).await?.unwrap_or_default())
+        Ok(self
+            .with(tenant, false, move |db| read::timeline(db, &filter))
+            .await?
+            .unwrap_or_default())
     }
 
-    async fn page(&self, tenant: &Tenant, part: GraphPart, after: &str, limit: usize) -> Result<GraphPage> {
+    async fn page(
+        &self,
+        tenant: &Tenant,
+        part: GraphPart,
+        after: &str,
+        limit: usize,
+    ) -> Result<GraphPage> {
         let after = after.to_owned();
-        Ok(self.with(tenant, false, move |db| copy::page(db, part, &after, limit)).await?.unwrap_or_default())
+        Ok(self
+            .with(tenant, false, move |db| copy::page(db, part, &after, limit))
+            .await?
+            .unwrap_or_default())
     }
 
     async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {
-        Ok(self.with(tenant, false, read::counts).await?.unwrap_or_default())
+        Ok(self
+            .with(tenant, false, read::counts)
+            .await?
+            .unwrap_or_default())
     }
 
     async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer> {
         let query = query.clone();
         // A tenant without data has no file; a question that is wrong is wrong all the same.
-        match self.with(tenant, false, move |db| cypher::answer(db, &query)).await? {
+        match self
+            .with(tenant, false, move |db| cypher::answer(db, &query))
+            .await?
+        {
             Some(answer) => Ok(answer),
             None => Ok(CypherAnswer::default()),
         }
     }
 
     async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {
-        let erased = self.with(tenant, false, move |db| write::forget(db, before)).await?.unwrap_or_default();
+        let erased = self
+            .with(tenant, false, move |db| write::forget(db, before))
+            .await?
+            .unwrap_or_default();
         // Looking for what ended touched every page.
         self.0.wrote(tenant, ROWS + 1);
         Ok(erased)
@@ -257,7 +345,9 @@ impl GraphStore for MarsGraph {
         self.0.open().databases.remove(tenant);
         let path = self.0.path(tenant);
         match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path.display(), &e)),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(&path.display(), &e))
+            }
             _ => Ok(()),
         }
     }

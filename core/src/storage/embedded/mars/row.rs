@@ -45,7 +45,10 @@ pub(super) fn time(value: Time) -> PropertyValue {
 
 /// Pairs whose value is there: absent properties read as null.
 pub(super) fn props<const N: usize>(pairs: [(&str, Option<PropertyValue>); N]) -> Props {
-    pairs.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?))).collect()
+    pairs
+        .into_iter()
+        .filter_map(|(k, v)| Some((k.to_owned(), v?)))
+        .collect()
 }
 
 pub(super) fn resource_props(r: &ResourceRow) -> Props {
@@ -53,7 +56,10 @@ pub(super) fn resource_props(r: &ResourceRow) -> Props {
         ("id", Some(text(&r.id))),
         ("cluster", Some(text(&r.cluster))),
         ("kind", Some(text(&r.resource.kind))),
-        ("namespace", (!r.resource.namespace.is_empty()).then(|| text(&r.resource.namespace))),
+        (
+            "namespace",
+            (!r.resource.namespace.is_empty()).then(|| text(&r.resource.namespace)),
+        ),
         ("name", Some(text(&r.resource.name))),
         ("uid", r.resource.uid.as_deref().map(text)),
         ("component", Some(text(&r.component))),

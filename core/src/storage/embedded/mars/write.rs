@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use marsdb_graph::{Direction, EdgeId, GraphError, GraphStore as Database, NodeId, PropertyValue, Txn, WriteTransaction};
+use marsdb_graph::{
+    Direction, EdgeId, GraphError, GraphStore as Database, NodeId, PropertyValue, Txn,
+    WriteTransaction,
+};
 
 use super::row::{self, Props, text, time};
 use super::{failed, read};
@@ -14,7 +17,10 @@ use crate::storage::{Error, ErrorKind, Result};
 /// Writes a batch under its epoch.
 pub(super) fn batch(db: &Database, batch: &GraphBatch) -> Result<()> {
     let tx = db.begin_write().map_err(|e| failed(&e))?;
-    let mut writer = Writer { tx: &tx, ids: HashMap::new() };
+    let mut writer = Writer {
+        tx: &tx,
+        ids: HashMap::new(),
+    };
     if let Err(e) = writer.fence(batch) {
         return Err(abort(tx, e));
     }
@@ -46,24 +52,45 @@ impl Writer<'_> {
     fn fence(&mut self, batch: &GraphBatch) -> Result<()> {
         let partition = PropertyValue::Int(i64::from(batch.partition));
         let epoch = PropertyValue::Int(batch.epoch);
-        let known = Database::lookup_by_index_in_txn(Txn::Write(self.tx), row::FENCE, "partition", &partition);
+        let known = Database::lookup_by_index_in_txn(
+            Txn::Write(self.tx),
+            row::FENCE,
+            "partition",
+            &partition,
+        );
         let known = known.map_err(|e| failed(&e))?;
         let Some(node) = known.first().copied() else {
             if !batch.whole {
-                let message = format!("the graph knows nothing of partition {}: it was lost or set aside", batch.partition);
+                let message = format!(
+                    "the graph knows nothing of partition {}: it was lost or set aside",
+                    batch.partition
+                );
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
-            let props = Props::from([("partition".to_owned(), partition), ("epoch".to_owned(), epoch)]);
+            let props = Props::from([
+                ("partition".to_owned(), partition),
+                ("epoch".to_owned(), epoch),
+            ]);
             Database::create_node_in_txn(self.tx, &[row::FENCE], props).map_err(|e| failed(&e))?;
             return Ok(());
         };
-        let before = Database::get_node_in_txn(Txn::Write(self.tx), node).map_err(|e| failed(&e))?;
-        let before = before.and_then(|n| row::get_int(&n.props, "epoch")).unwrap_or(i64::MIN);
+        let before =
+            Database::get_node_in_txn(Txn::Write(self.tx), node).map_err(|e| failed(&e))?;
+        let before = before
+            .and_then(|n| row::get_int(&n.props, "epoch"))
+            .unwrap_or(i64::MIN);
         if before > batch.epoch {
-            return Err(Error::new(ErrorKind::Fenced, format!("epoch {} has passed: {before} writes the graph", batch.epoch)));
+            return Err(Error::new(
+                ErrorKind::Fenced,
+                format!(
+                    "epoch {} has passed: {before} writes the graph",
+                    batch.epoch
+                ),
+            ));
         }
         if before < batch.epoch {
-            Database::set_node_prop_in_txn(self.tx, node, "epoch", epoch).map_err(|e| failed(&e))?;
+            Database::set_node_prop_in_txn(self.tx, node, "epoch", epoch)
+                .map_err(|e| failed(&e))?;
         }
         Ok(())
     }
@@ -74,7 +101,11 @@ impl Writer<'_> {
         }
         for r in &batch.changes.resources {
             let labels = [row::RESOURCE, &r.resource.kind];
-            let labels = if is_label(&r.resource.kind) { &labels[..] } else { &labels[..1] };
+            let labels = if is_label(&r.resource.kind) {
+                &labels[..]
+            } else {
+                &labels[..1]
+            };
             self.upsert(row::RESOURCE, labels, &r.id, row::resource_props(r))?;
         }
         for edge in &batch.changes.edges {
@@ -94,7 +125,13 @@ impl Writer<'_> {
         if let Some(node) = self.ids.get(&key) {
             return Ok(Some(*node));
         }
-        let found = Database::lookup_by_index_limited_in_txn(Txn::Write(self.tx), label, "id", &text(id), 1)?;
+        let found = Database::lookup_by_index_limited_in_txn(
+            Txn::Write(self.tx),
+            label,
+            "id",
+            &text(id),
+            1,
+        )?;
         if let Some(node) = found.first() {
             self.ids.insert(key, *node);
         }
@@ -102,13 +139,21 @@ impl Writer<'_> {
     }
 
     /// Writes a node by its id: what is the same already is left alone.
-    fn upsert(&mut self, label: &'static str, labels: &[&str], id: &str, props: Props) -> Done<NodeId> {
+    fn upsert(
+        &mut self,
+        label: &'static str,
+        labels: &[&str],
+        id: &str,
+        props: Props,
+    ) -> Done<NodeId> {
         let Some(node) = self.find(label, id)? else {
             let node = Database::create_node_in_txn(self.tx, labels, props)?;
             self.ids.insert((label, id.to_owned()), node);
             return Ok(node);
         };
-        let known = Database::get_node_in_txn(Txn::Write(self.tx), node)?.map(|n| n.props).unwrap_or_default();
+        let known = Database::get_node_in_txn(Txn::Write(self.tx), node)?
+            .map(|n| n.props)
+            .unwrap_or_default();
         for key in known.keys().filter(|k| !props.contains_key(*k)) {
             Database::remove_node_prop_in_txn(self.tx, node, key)?;
         }
@@ -120,18 +165,26 @@ impl Writer<'_> {
         Ok(node)
     }
 
-    /// An edge by its ends and type; one that ended before is another. After a restart the beginning of an open edge may be
-    /// known less well: it is the same edge.
+    /// An edge by its ends and type; one that ended before is another. After a restart the
+    /// beginning of an open edge may be known less well: it is the same edge.
     fn topology(&mut self, edge: &EdgeRow, is_copy: bool) -> Done {
-        let (Some(from), Some(to)) = (self.find(row::RESOURCE, &edge.from)?, self.find(row::RESOURCE, &edge.to)?) else {
+        let (Some(from), Some(to)) = (
+            self.find(row::RESOURCE, &edge.from)?,
+            self.find(row::RESOURCE, &edge.to)?,
+        ) else {
             return Ok(());
         };
         let (label, since) = (edge.relation.as_str(), time(edge.valid_from));
         if is_copy {
             let until = edge.valid_to.map(time);
-            let is_same = |p: &Props| p.get("valid_from") == Some(&since) && p.get("valid_to") == until.as_ref();
+            let is_same = |p: &Props| {
+                p.get("valid_from") == Some(&since) && p.get("valid_to") == until.as_ref()
+            };
             if self.edge(from, label, to, is_same)?.is_none() {
-                let props = row::props([("valid_from", Some(since.clone())), ("valid_to", until.clone())]);
+                let props = row::props([
+                    ("valid_from", Some(since.clone())),
+                    ("valid_to", until.clone()),
+                ]);
                 Database::create_edge_in_txn(self.tx, label, from, to, props)?;
             }
             return Ok(());
@@ -142,7 +195,8 @@ impl Writer<'_> {
         };
         match (known, edge.valid_to) {
             (None, until) => {
-                let props = row::props([("valid_from", Some(since)), ("valid_to", until.map(time))]);
+                let props =
+                    row::props([("valid_from", Some(since)), ("valid_to", until.map(time))]);
                 Database::create_edge_in_txn(self.tx, label, from, to, props)?;
             }
             (Some(known), Some(until)) => {
@@ -153,8 +207,16 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn edge(&self, from: NodeId, label: &str, to: NodeId, is_it: impl Fn(&Props) -> bool) -> Done<Option<EdgeId>> {
-        for near in Database::neighbors_in_txn(Txn::Write(self.tx), from, Direction::Out, Some(label))? {
+    fn edge(
+        &self,
+        from: NodeId,
+        label: &str,
+        to: NodeId,
+        is_it: impl Fn(&Props) -> bool,
+    ) -> Done<Option<EdgeId>> {
+        for near in
+            Database::neighbors_in_txn(Txn::Write(self.tx), from, Direction::Out, Some(label))?
+        {
             if near.other == to
                 && let Some(edge) = Database::get_edge_in_txn(Txn::Write(self.tx), near.edge_id)?
                 && is_it(&edge.props)
@@ -182,27 +244,54 @@ impl Writer<'_> {
     }
 
     fn incident(&mut self, incident: &IncidentNode) -> Done {
-        let node = self.upsert(row::INCIDENT, &[row::INCIDENT], &incident.id, row::incident_props(incident))?;
+        let node = self.upsert(
+            row::INCIDENT,
+            &[row::INCIDENT],
+            &incident.id,
+            row::incident_props(incident),
+        )?;
         for symptom in &incident.symptoms {
             let symptom = self.episode(&symptom.id, &symptom.about, row::episode_props(symptom))?;
             self.connect(symptom, row::SAME_INCIDENT, node)?;
         }
-        let Some(causes) = &incident.causes else { return Ok(()) };
-        for old in Database::neighbors_in_txn(Txn::Write(self.tx), node, Direction::In, Some(row::POTENTIAL_CAUSE))? {
+        let Some(causes) = &incident.causes else {
+            return Ok(());
+        };
+        for old in Database::neighbors_in_txn(
+            Txn::Write(self.tx),
+            node,
+            Direction::In,
+            Some(row::POTENTIAL_CAUSE),
+        )? {
             Database::delete_edge_in_txn(self.tx, old.edge_id)?;
         }
         for cause in causes {
-            let episode = self.episode(&cause.episode.id, &cause.episode.about, row::episode_props(&cause.episode))?;
-            Database::create_edge_in_txn(self.tx, row::POTENTIAL_CAUSE, episode, node, cause_props(cause, incident.at))?;
+            let episode = self.episode(
+                &cause.episode.id,
+                &cause.episode.about,
+                row::episode_props(&cause.episode),
+            )?;
+            Database::create_edge_in_txn(
+                self.tx,
+                row::POTENTIAL_CAUSE,
+                episode,
+                node,
+                cause_props(cause, incident.at),
+            )?;
         }
         Ok(())
     }
 
-    /// Gives a resource the id that follows from its uid. Where that one is known already, the two become one.
+    /// Gives a resource the id that follows from its uid. Where that one is known already, the two
+    /// become one.
     fn rename(&mut self, old: &str, new: &str) -> Done {
-        let Some(from) = self.find(row::RESOURCE, old)?.filter(|_| old != new) else { return Ok(()) };
+        let Some(from) = self.find(row::RESOURCE, old)?.filter(|_| old != new) else {
+            return Ok(());
+        };
         self.ids.remove(&(row::RESOURCE, old.to_owned()));
-        for near in Database::neighbors_in_txn(Txn::Write(self.tx), from, Direction::In, Some(row::ABOUT))? {
+        for near in
+            Database::neighbors_in_txn(Txn::Write(self.tx), from, Direction::In, Some(row::ABOUT))?
+        {
             Database::set_node_prop_in_txn(self.tx, near.other, "about", text(new))?;
         }
         let Some(into) = self.find(row::RESOURCE, new)? else {
@@ -211,8 +300,15 @@ impl Writer<'_> {
         };
         for (direction, outgoing) in [(Direction::Out, true), (Direction::In, false)] {
             for near in Database::neighbors_in_txn(Txn::Write(self.tx), from, direction, None)? {
-                let Some(edge) = Database::get_edge_in_txn(Txn::Write(self.tx), near.edge_id)? else { continue };
-                let (start, end) = if outgoing { (into, near.other) } else { (near.other, into) };
+                let Some(edge) = Database::get_edge_in_txn(Txn::Write(self.tx), near.edge_id)?
+                else {
+                    continue;
+                };
+                let (start, end) = if outgoing {
+                    (into, near.other)
+                } else {
+                    (near.other, into)
+                };
                 Database::create_edge_in_txn(self.tx, &edge.label, start, end, edge.props)?;
             }
         }
@@ -238,10 +334,15 @@ fn cause_props(cause: &CauseRow, at: Time) -> Props {
 /// How many nodes are erased in one transaction.
 const ERASED: usize = 10_000;
 
-/// Erases episodes that were last seen, and resources, incidents and edges that ended, before an instant.
+/// Erases episodes that were last seen, and resources, incidents and edges that ended, before an
+/// instant.
 pub(super) fn forget(db: &Database, before: Time) -> Result<u64> {
     let mut erased = 0;
-    for (label, key) in [(row::EPISODE, "last"), (row::RESOURCE, "deleted"), (row::INCIDENT, "ended")] {
+    for (label, key) in [
+        (row::EPISODE, "last"),
+        (row::RESOURCE, "deleted"),
+        (row::INCIDENT, "ended"),
+    ] {
         loop {
             let nodes = read::before(db, label, key, before, ERASED)?;
             let tx = db.begin_write().map_err(|e| failed(&e))?;

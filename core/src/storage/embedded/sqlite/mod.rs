@@ -1,9 +1,13 @@
-//! Metadata in `SQLite`: WAL; the engine's commits are NORMAL (the log replays them), administrative writes FULL.
+//! Metadata in `SQLite`: WAL; the engine's commits are NORMAL (the log replays them),
+//! administrative writes FULL.
 
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
 use sqlx::{Column, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 
 use crate::model::Time;
@@ -35,18 +39,25 @@ impl SqlMeta<SqliteFile> {
             .busy_timeout(Duration::from_secs(10))
             .foreign_keys(true);
         let pool = |synchronous, connections| {
-            let pool = SqlitePoolOptions::new().max_connections(connections).before_acquire(|connection, _| {
-                // A commit that failed on a full disk ended its transaction, but the driver believes that it is still open.
-                let is_whole = !connection.is_in_transaction();
-                Box::pin(async move { Ok(is_whole) })
-            });
+            let pool = SqlitePoolOptions::new()
+                .max_connections(connections)
+                .before_acquire(|connection, _| {
+                    // A commit that failed on a full disk ended its transaction, but the driver
+                    // believes that it is still open.
+                    let is_whole = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(is_whole) })
+                });
             pool.connect_with(options.clone().synchronous(synchronous))
         };
         let admin = pool(SqliteSynchronous::Full, 1).await.map_err(failed)?;
-        sqlx::migrate!("src/storage/embedded/sqlite/migrations").run(&admin).await.map_err(|e| {
-            let error = Error::new(ErrorKind::Corrupt, format!("{}: {e}", path.display()));
-            error.hint("this file was written by another version; run the version that wrote it")
-        })?;
+        sqlx::migrate!("src/storage/embedded/sqlite/migrations")
+            .run(&admin)
+            .await
+            .map_err(|e| {
+                let error = Error::new(ErrorKind::Corrupt, format!("{}: {e}", path.display()));
+                error
+                    .hint("this file was written by another version; run the version that wrote it")
+            })?;
         let engine = pool(SqliteSynchronous::Normal, 4).await.map_err(failed)?;
         Ok(Self::new(SqliteFile { engine, admin }))
     }
@@ -58,7 +69,8 @@ impl Database for SqliteFile {
     async fn begin(&self, _: Reach<'_>, purpose: Purpose) -> Result<Box<dyn Transaction>> {
         let tx = match purpose {
             Purpose::Read => self.engine.begin().await,
-            // At once for writing: one that read before cannot become one when another has written meanwhile.
+            // At once for writing: one that read before cannot become one when another has written
+            // meanwhile.
             Purpose::Replayed => self.engine.begin_with("BEGIN IMMEDIATE").await,
             Purpose::Kept => self.admin.begin_with("BEGIN IMMEDIATE").await,
         };
@@ -66,7 +78,10 @@ impl Database for SqliteFile {
     }
 
     async fn version(&self) -> Result<String> {
-        let row = sqlx::query("SELECT sqlite_version()").fetch_one(&self.engine).await.map_err(failed)?;
+        let row = sqlx::query("SELECT sqlite_version()")
+            .fetch_one(&self.engine)
+            .await
+            .map_err(failed)?;
         Ok(format!("SQLite {}", row.get::<String, _>(0)))
     }
 
@@ -77,22 +92,34 @@ impl Database for SqliteFile {
 
 struct Running(sqlx::Transaction<'static, Sqlite>);
 
-fn bound(sql: &'static str, values: Vec<Value>) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
-    values.into_iter().fold(sqlx::query(sql), |query, value| match value {
-        Value::Int(v) => query.bind(v),
-        Value::Text(v) => query.bind(v),
-    })
+fn bound(
+    sql: &'static str,
+    values: Vec<Value>,
+) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
+    values
+        .into_iter()
+        .fold(sqlx::query(sql), |query, value| match value {
+            Value::Int(v) => query.bind(v),
+            Value::Text(v) => query.bind(v),
+        })
 }
 
 #[async_trait::async_trait]
 impl Transaction for Running {
     async fn rows(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
-        let rows = bound(sql, values).fetch_all(&mut *self.0).await.map_err(failed)?;
+        let rows = bound(sql, values)
+            .fetch_all(&mut *self.0)
+            .await
+            .map_err(failed)?;
         rows.iter().map(read).collect()
     }
 
     async fn run(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        Ok(bound(sql, values).execute(&mut *self.0).await.map_err(failed)?.rows_affected())
+        Ok(bound(sql, values)
+            .execute(&mut *self.0)
+            .await
+            .map_err(failed)?
+            .rows_affected())
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
@@ -110,7 +137,13 @@ fn read(row: &SqliteRow) -> Result<Row> {
             _ => Value::Text(row.try_get(i)?),
         })
     };
-    Ok(Row::new(row.columns().iter().map(value).collect::<std::result::Result<_, _>>().map_err(failed)?))
+    Ok(Row::new(
+        row.columns()
+            .iter()
+            .map(value)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(failed)?,
+    ))
 }
 
 /// Turns a database error into ours.
@@ -118,7 +151,9 @@ fn failed(error: sqlx::Error) -> Error {
     let text = error.to_string();
     let kind = match error {
         _ if text.contains("database or disk is full") => ErrorKind::Full,
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => ErrorKind::Unavailable,
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+            ErrorKind::Unavailable
+        }
         sqlx::Error::Database(e) if e.is_unique_violation() => ErrorKind::Conflict,
         _ if text.contains("database is locked") => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
