@@ -5,6 +5,7 @@
 //! functions over plain data: no clock, no randomness, no IO. Times and ids are arguments, so the
 //! same records give the same bytes.
 
+pub mod analyze;
 pub mod api;
 pub mod billing;
 pub mod detect;
@@ -12,8 +13,8 @@ pub mod engine;
 pub mod episode;
 pub mod graph;
 pub mod incident;
+pub mod lab;
 pub mod model;
 pub mod parse;
 pub mod rca;
-pub mod service;
 pub mod storage;

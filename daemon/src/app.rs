@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kgrca_core::storage::Tenant;
+use kgrca_core::storage::TenantId;
 
 use crate::auth::KeyCache;
 use crate::config::Settings;
-use crate::engine::Engine;
 use crate::http::{Answers, Clusters};
 use crate::process::now;
 use crate::storage::Stores;
+use crate::workers::Fleet;
 
 /// The daemon's shared parts.
 pub struct App {
@@ -19,7 +19,7 @@ pub struct App {
     /// Stores.
     pub stores: Stores,
     /// Workers and the live state they hold.
-    pub engine: Arc<Engine>,
+    pub fleet: Arc<Fleet>,
     /// Keys that were looked up a moment ago.
     pub keys: KeyCache,
     /// Answers that were served a moment ago.
@@ -37,11 +37,11 @@ pub struct App {
 pub struct PendingUsage(Mutex<Waiting>);
 
 /// Amounts by tenant, and by day and metric.
-type Waiting = BTreeMap<Tenant, BTreeMap<(String, String), i64>>;
+type Waiting = BTreeMap<TenantId, BTreeMap<(String, String), i64>>;
 
 impl PendingUsage {
     /// Adds to a counter of today.
-    pub fn add(&self, tenant: &Tenant, metric: &str, amount: i64) {
+    pub fn add(&self, tenant: &TenantId, metric: &str, amount: i64) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *all.entry(tenant.clone())
             .or_default()
@@ -50,7 +50,7 @@ impl PendingUsage {
     }
 
     /// Lets amounts wait again that could not be written.
-    pub fn put_back(&self, tenant: &Tenant, usage: BTreeMap<(String, String), i64>) {
+    pub fn put_back(&self, tenant: &TenantId, usage: BTreeMap<(String, String), i64>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = all.entry(tenant.clone()).or_default();
         for (key, amount) in usage {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kgrca_core::storage::{ApiKey, Client, Scope, Tenant, hex};
+use kgrca_core::storage::{ApiKey, Scope, Tenant, TenantId, hex};
 use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
@@ -29,7 +29,7 @@ pub struct NewSecret {
 pub const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Makes a key of a tenant, or the operator's.
-pub fn new_key(tenant: Option<&Tenant>, name: &str, scopes: Vec<Scope>) -> NewSecret {
+pub fn new_key(tenant: Option<&TenantId>, name: &str, scopes: Vec<Scope>) -> NewSecret {
     let owner = tenant.map_or("operator", |t| t.as_str().trim_start_matches("client-"));
     let secret = format!("kg_{owner}_{}", random(BASE62, 32));
     let key = ApiKey {
@@ -80,7 +80,7 @@ pub struct Principal {
     /// The key.
     pub key: ApiKey,
     /// The tenant, when it is not the operator.
-    pub client: Option<Client>,
+    pub tenant: Option<Tenant>,
 }
 
 /// What was found out about a hash.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::api::Check;
 use kgrca_core::storage::{
-    Client, Error, ErrorKind, Result, Saga, SagaKind, Step, StepState, Tenant,
+    Error, ErrorKind, Result, Saga, SagaKind, Step, StepState, Tenant, TenantId,
 };
 
 use crate::app::App;
@@ -89,8 +89,8 @@ pub async fn of_stores(stores: &Stores) -> Vec<Check> {
 }
 
 /// What is wrong with a tenant's topics or graph.
-async fn of_tenant(app: &App, client: &Client) -> Option<Check> {
-    let tenant = Tenant::parse(&client.client_id)?;
+async fn of_tenant(app: &App, client: &Tenant) -> Option<Check> {
+    let tenant = TenantId::parse(&client.client_id)?;
     let what = format!("tenant {tenant}");
     let found = answered(async {
         app.stores.log.ends(&tenant).await?;
@@ -150,7 +150,7 @@ pub async fn of_tenants(app: &App) -> Vec<Check> {
         }
         Err(e) => all.push(check("sagas", Err(e))),
     }
-    match app.stores.meta.list_clients().await {
+    match app.stores.meta.list_tenants().await {
         Ok(clients) => {
             let (began, worked) = (
                 Instant::now(),

@@ -18,8 +18,6 @@ mod checks;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
-mod engine;
-#[cfg(feature = "server")]
 mod http;
 #[cfg(feature = "server")]
 mod jobs;
@@ -33,6 +31,8 @@ mod telemetry;
 mod tenancy;
 #[cfg(feature = "server")]
 mod tls;
+#[cfg(feature = "server")]
+mod workers;
 
 pub use error::Failure;
 #[cfg(feature = "server")]

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::routing::get;
 use axum_server::tls_rustls::RustlsConfig;
 use clap::ValueEnum;
-use kgrca_core::storage::{DaemonRow, Scope, Tenant};
+use kgrca_core::storage::{DaemonRow, Scope, TenantId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,7 +17,6 @@ use crate::app::{App, PendingUsage};
 use crate::auth;
 use crate::checks;
 use crate::config::{Role, Settings};
-use crate::engine::Engine;
 use crate::error::Failure;
 use crate::http;
 use crate::process::{self, now};
@@ -25,6 +24,7 @@ use crate::secret::write_private;
 use crate::storage::{self, Stores};
 use crate::telemetry;
 use crate::tls::TlsFiles;
+use crate::workers::Fleet;
 
 /// A daemon that serves.
 pub struct Running {
@@ -73,7 +73,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     let owner = storage::owner(&settings.data)?;
     let tick = Duration::from_secs(settings.tick_seconds);
     let snapshots = settings.data.join("snapshots");
-    let engine = Arc::new(Engine::new(
+    let fleet = Arc::new(Fleet::new(
         stores.clone(),
         settings.has(Role::Worker),
         tick,
@@ -83,7 +83,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     let app = Arc::new(App {
         settings,
         stores,
-        engine,
+        fleet,
         keys: auth::KeyCache::default(),
         answers: http::Answers::default(),
         sagas: std::sync::Mutex::default(),
@@ -109,10 +109,10 @@ async fn serve(
     };
     let (api, metrics) = (address(&listener)?, address(&metrics_listener)?);
     let (stop, stopped) = watch::channel(false);
-    let mut me = me(&app.settings, app.engine.owner(), api);
+    let mut me = me(&app.settings, app.fleet.owner(), api);
     alone(&app, &me).await?;
     preload(&app).await?;
-    app.engine.share(&mut me).await?;
+    app.fleet.share(&mut me).await?;
     let until = |mut stopped: watch::Receiver<bool>| async move {
         // The sender lives as long as the daemon.
         let _ = stopped.changed().await;
@@ -134,10 +134,10 @@ async fn serve(
     tasks.push(tokio::spawn(
         async move { log_end("metrics", server.await) },
     ));
-    let engine = Arc::clone(&app.engine);
+    let fleet = Arc::clone(&app.fleet);
     let share = stopped.clone();
     tasks.push(tokio::spawn(
-        async move { engine.keep_share(me, share).await },
+        async move { fleet.keep_share(me, share).await },
     ));
     tasks.push(tokio::spawn(crate::jobs::watch_servers(
         Arc::clone(&app),
@@ -315,8 +315,8 @@ async fn alone(app: &App, me: &DaemonRow) -> Result<(), Failure> {
 
 /// Brings the limits and the log up to what was committed, before the first record comes.
 async fn preload(app: &Arc<App>) -> Result<(), Failure> {
-    for client in app.stores.meta.list_clients().await? {
-        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked())
+    for client in app.stores.meta.list_tenants().await? {
+        let Some(tenant) = TenantId::parse(&client.client_id).filter(|_| client.state.is_worked())
         else {
             continue;
         };
@@ -379,6 +379,6 @@ impl Running {
                 tracing::warn!("a task did not end within 20 s");
             }
         }
-        self.app.engine.shut_down().await;
+        self.app.fleet.shut_down().await;
     }
 }

@@ -95,7 +95,7 @@ impl TlsFiles {
                     before = now;
                 }
                 Err(e) => {
-                    tracing::error!(error = %e.message, "the new certificate cannot be used; the one before stays")
+                    tracing::error!(error = %e.message, "the new certificate cannot be used; the one before stays");
                 }
             }
         }

@@ -10,7 +10,7 @@ use kgrca_core::storage::embedded::log::FileLog;
 use kgrca_core::storage::embedded::mars::MarsGraph;
 use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{MetaStore, Tenant, conformance};
+use kgrca_core::storage::{MetaStore, TenantId, conformance};
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres, redis};
 use kgrca_tests::services::Service;
@@ -82,7 +82,7 @@ async fn all() {
     let log = log.await.unwrap_or_else(|e| panic!("{e}"));
     for tenant in ["client-a-abc123", "client-b-abc123"]
         .iter()
-        .filter_map(|id| Tenant::parse(id))
+        .filter_map(|id| TenantId::parse(id))
     {
         log.admin()
             .put_topics(&tenant, 1, 7)

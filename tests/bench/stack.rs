@@ -7,7 +7,7 @@ use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::{Entry, EventLog, StreamId};
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_tests::Server;
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::simulate::{Cluster, Sent, Size};
 use kgrca_tests::stack::Stack;
 use serde_json::{Value, json};
@@ -38,13 +38,13 @@ fn entries(records: Vec<Sent>, partition: u32) -> Vec<Entry> {
     records.into_iter().map(entry).collect()
 }
 
-async fn applied(server: &Server, tenant: &Tenant) -> u64 {
+async fn applied(server: &Server, tenant: &TenantId) -> u64 {
     let stats = server.get("/api/v1/stats", &tenant.key).await;
     let of = |what: &str| stats["records"][what].as_u64().unwrap_or(0);
     of("applied") + of("duplicate") + of("rejected")
 }
 
-async fn until_applied(server: &Server, tenant: &Tenant, records: u64) {
+async fn until_applied(server: &Server, tenant: &TenantId, records: u64) {
     while applied(server, tenant).await < records {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -52,9 +52,9 @@ async fn until_applied(server: &Server, tenant: &Tenant, records: u64) {
 
 struct Bench {
     server: Server,
-    tenant: Tenant,
+    tenant: TenantId,
     log: KafkaLog,
-    owner: kgrca_core::storage::Tenant,
+    owner: kgrca_core::storage::TenantId,
     partition: u32,
     cluster: Cluster,
     sent: u64,
@@ -95,7 +95,7 @@ async fn measured() {
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     let owner =
-        kgrca_core::storage::Tenant::parse(&tenant.id).unwrap_or_else(|| panic!("{}", tenant.id));
+        kgrca_core::storage::TenantId::parse(&tenant.id).unwrap_or_else(|| panic!("{}", tenant.id));
     let partition = crc32fast::hash(format!("{}/prod", tenant.id).as_bytes()) % 6;
     let cluster = Cluster::new(Size::USUAL, 7, now());
     let mut bench = Bench {

@@ -5,11 +5,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use kgrca_tests::kube::{AgentProcess, Kube};
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::{Server, binary};
 use serde_json::{Value, json};
 
-fn command(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Command {
+fn command(server: &Server, tenant: &TenantId, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("kgrca"));
     command
         .args(arguments)
@@ -19,7 +19,7 @@ fn command(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Command {
     command
 }
 
-pub(crate) fn kgrca(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Output {
+pub(crate) fn kgrca(server: &Server, tenant: &TenantId, arguments: &[&str]) -> Output {
     command(server, tenant, arguments).output().unwrap()
 }
 
@@ -141,7 +141,7 @@ fn ours(kube: &Kube) -> String {
 fn installed(
     kube: &Kube,
     server: &Server,
-    tenant: &Tenant,
+    tenant: &TenantId,
     folder: &Path,
 ) -> (AgentProcess, Output) {
     let kubeconfig = kube.kubeconfig();
@@ -169,7 +169,7 @@ fn installed(
 }
 
 /// Waits for an incident whose first cause is of this component and fault, at most ten seconds.
-async fn cause(server: &Server, tenant: &Tenant, component: &str, fault: &str) {
+async fn cause(server: &Server, tenant: &TenantId, component: &str, fault: &str) {
     let began = Instant::now();
     loop {
         let all = server.get("/api/v1/incidents", &tenant.key).await;
@@ -196,7 +196,12 @@ async fn cause(server: &Server, tenant: &Tenant, component: &str, fault: &str) {
 }
 
 /// Posts a notification as Alertmanager does, and waits until the server knows it.
-pub(crate) async fn alerted(agent: &AgentProcess, folder: &Path, server: &Server, tenant: &Tenant) {
+pub(crate) async fn alerted(
+    agent: &AgentProcess,
+    folder: &Path,
+    server: &Server,
+    tenant: &TenantId,
+) {
     let now = jiff::Timestamp::now();
     let labels = json!({"alertname": "HighLatency", "namespace": "shop", "deployment": "web", "severity": "critical"});
     let alert = json!({"status": "firing", "labels": labels, "annotations": {"summary": "slow"}, "startsAt": now.to_string(), "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus:9090", "fingerprint": "c0ffee"});

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kgrca_core::storage::KafkaUrl;
 use kgrca_daemon::storage::kafka::KafkaAdmin;
 use kgrca_tests::Server;
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::services::{Service, installed};
 
 use reqwest::Method;
@@ -15,7 +15,7 @@ use crate::agent::{alerted, kgrca, told};
 use crate::agent_trouble::{Around, deployment};
 use crate::logs::balanced;
 
-fn install(kafka: &Service, tenant: &Tenant, password: &str) -> Vec<String> {
+fn install(kafka: &Service, tenant: &TenantId, password: &str) -> Vec<String> {
     let url = format!(
         "kafka://{}:{password}@localhost:{}?tls=true",
         tenant.id,
@@ -30,7 +30,7 @@ fn install(kafka: &Service, tenant: &Tenant, password: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_reach_the_server_by_kafka_whatever_dies() {
     let kafka = Service::start("kafka");
-    let own = |tenant: &Tenant| install(&kafka, tenant, tenant.kafka_password.as_ref().unwrap());
+    let own = |tenant: &TenantId| install(&kafka, tenant, tenant.kafka_password.as_ref().unwrap());
     let (around, server) = Around::with(&["--log-url", &kafka.url()], own).await;
     let environment = around.environment(&server);
     let password = around.tenant.kafka_password.as_ref().unwrap();
@@ -104,7 +104,7 @@ async fn records_reach_the_server_by_kafka_whatever_dies() {
 }
 
 /// Waits until `kgrca agent status` tells of a trouble.
-async fn until_told(server: &Server, tenant: &Tenant, trouble: &str) {
+async fn until_told(server: &Server, tenant: &TenantId, trouble: &str) {
     let deadline = Instant::now() + Duration::from_secs(90);
     loop {
         let fares = kgrca(server, tenant, &["agent", "status"]);
@@ -133,7 +133,7 @@ async fn what_kafka_refuses_is_told_and_goes_on_when_it_is_mended() {
     );
     // The right password, without its rights: a producer that begins so is given up for good by its
     // library.
-    let tenant = kgrca_core::storage::Tenant::parse(&around.tenant.id).unwrap();
+    let tenant = kgrca_core::storage::TenantId::parse(&around.tenant.id).unwrap();
     let admin = KafkaAdmin::new(KafkaUrl::parse(&kafka.url()).unwrap());
     admin.remove_acls(&tenant).await.unwrap();
     let own = install(

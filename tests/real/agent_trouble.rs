@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_tests::kube::{AgentProcess, Kube};
 use kgrca_tests::proxy::{Mode, Proxy};
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::{Server, binary, preloaded, soak};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub(crate) struct Around {
     pub kube: Kube,
     pub folder: tempfile::TempDir,
     proxy: Proxy,
-    pub tenant: Tenant,
+    pub tenant: TenantId,
 }
 
 impl Around {
@@ -30,7 +30,7 @@ impl Around {
     /// The same on other stores, with more arguments of `agent install`.
     pub async fn with(
         stores: &[&str],
-        install: impl FnOnce(&Tenant) -> Vec<String>,
+        install: impl FnOnce(&TenantId) -> Vec<String>,
     ) -> (Self, Server) {
         let kube = Kube::start();
         kube.nodes(0, 3);
@@ -119,7 +119,7 @@ impl Around {
 }
 
 /// Living resources of a kind that the server knows, by uid.
-async fn known(server: &Server, tenant: &Tenant, kind: &str) -> BTreeSet<String> {
+async fn known(server: &Server, tenant: &TenantId, kind: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut cursor = String::new();
     loop {

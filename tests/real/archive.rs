@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Output;
 
 use kgrca_core::model::{Time, Topic};
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::simulate::{Cluster, Sent, Size};
 use kgrca_tests::stack::Stack;
 use kgrca_tests::{Server, faults};
@@ -30,7 +30,7 @@ fn kind(topic: Topic) -> &'static str {
 }
 
 /// Sends records topic by topic. Returns how many they were.
-async fn send(server: &Server, tenant: &Tenant, records: impl Iterator<Item = Sent>) -> u64 {
+async fn send(server: &Server, tenant: &TenantId, records: impl Iterator<Item = Sent>) -> u64 {
     let mut by_topic: std::collections::BTreeMap<Topic, (u64, Vec<u8>)> =
         std::collections::BTreeMap::new();
     for (topic, record) in records {
@@ -45,7 +45,7 @@ async fn send(server: &Server, tenant: &Tenant, records: impl Iterator<Item = Se
     by_topic.values().map(|(count, _)| count).sum()
 }
 
-async fn serve(server: &Server, tenant: &Tenant, change: Value) {
+async fn serve(server: &Server, tenant: &TenantId, change: Value) {
     let path = format!("/api/v1/admin/clients/{}", tenant.id);
     let answer = server
         .call(
@@ -70,7 +70,7 @@ fn pods(cluster: &str, count: usize) -> Vec<Sent> {
 }
 
 /// How many objects live in each cluster, after something was said of each.
-async fn living(server: &Server, tenant: &Tenant) -> Vec<Value> {
+async fn living(server: &Server, tenant: &TenantId) -> Vec<Value> {
     let seen = server.get("/api/v1/stats", &tenant.key).await["records"]["seen"]
         .as_u64()
         .unwrap();
@@ -89,7 +89,7 @@ async fn living(server: &Server, tenant: &Tenant) -> Vec<Value> {
         .collect()
 }
 
-fn export(server: &Server, tenant: &Tenant, folder: &Path) -> Value {
+fn export(server: &Server, tenant: &TenantId, folder: &Path) -> Value {
     json_of(&operator(
         server,
         &[
@@ -111,7 +111,7 @@ fn import(server: &Server, folder: &Path, more: &[&str]) -> Output {
 
 /// What a tenant's users see of it: every incident with its answer, and what lies around the first
 /// one.
-async fn seen(server: &Server, tenant: &Tenant) -> Vec<Value> {
+async fn seen(server: &Server, tenant: &TenantId) -> Vec<Value> {
     let list = server.get("/api/v1/incidents?limit=500", &tenant.key).await;
     let mut all = Vec::new();
     for incident in list["items"].as_array().unwrap() {
@@ -226,7 +226,7 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
         Some(32),
         "its user in Kafka can log in"
     );
-    let there = Tenant::told(&created);
+    let there = TenantId::told(&created);
     assert_eq!(
         servers.settled(&there, 0).await["records"]["seen"],
         0,
@@ -246,7 +246,7 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
     serve(&servers, &there, json!({"state": "suspended"})).await;
     export(&servers, &there, &place("two"));
 
-    let back = Tenant::told(&json_of(&import(&files, &place("two"), &[])));
+    let back = TenantId::told(&json_of(&import(&files, &place("two"), &[])));
     assert_eq!(seen(&files, &back).await, then, "also on the way back");
     assert_eq!(self::living(&files, &back).await, living);
 }
@@ -359,7 +359,7 @@ async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goe
         "it still waits for the rest: {open}"
     );
     let created = json_of(&import(&server, &out, &["--resume", saga]));
-    let again = Tenant::told(&created);
+    let again = TenantId::told(&created);
     let count = |stats: &Value| stats["stored"].clone();
     let (old, new) = (
         server.get("/api/v1/graph/stats", &tenant.key).await,

@@ -42,7 +42,7 @@ pub(crate) struct Outcome {
     pub(crate) incidents: Vec<(Value, Value)>,
 }
 
-pub(crate) async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenant) -> Outcome {
+pub(crate) async fn outcome(server: &Server, tenant: &kgrca_tests::server::TenantId) -> Outcome {
     let usage = server.get("/api/v1/usage", &tenant.key).await;
     let accepted = usage["rows"]
         .as_array()
@@ -66,7 +66,11 @@ pub(crate) async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenan
 
 /// Waits until so many events are committed: what stands in the live state only would be worked off
 /// again.
-pub(crate) async fn committed(server: &Server, tenant: &kgrca_tests::server::Tenant, events: i64) {
+pub(crate) async fn committed(
+    server: &Server,
+    tenant: &kgrca_tests::server::TenantId,
+    events: i64,
+) {
     let deadline = std::time::Instant::now() + Duration::from_mins(1);
     while outcome(server, tenant).await.accepted < events {
         assert!(

@@ -4,7 +4,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use kgrca_tests::Server;
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::stack::Stack;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
@@ -37,7 +37,7 @@ fn wrong(checks: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-async fn retain_a_day(stack: &Stack, tenant: &Tenant) {
+async fn retain_a_day(stack: &Stack, tenant: &TenantId) {
     let admin: AdminClient<_> = ClientConfig::new()
         .set(
             "bootstrap.servers",

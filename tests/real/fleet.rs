@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kgrca_tests::proxy::{Mode, Proxy};
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::stack::Stack;
 use kgrca_tests::{Server, soak};
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub(crate) struct Fleet {
     pub(crate) stack: Arc<Stack>,
     folder: tempfile::TempDir,
     daemons: Vec<Server>,
-    tenant: Tenant,
+    tenant: TenantId,
     /// What was acknowledged.
     batches: Vec<Vec<u8>>,
     sent: u64,
@@ -166,7 +166,7 @@ impl Fleet {
 }
 
 /// Every incident's cluster, component and fault, in order.
-async fn incidents(server: &Server, tenant: &Tenant) -> Vec<String> {
+async fn incidents(server: &Server, tenant: &TenantId) -> Vec<String> {
     let list = server.get("/api/v1/incidents?limit=500", &tenant.key).await;
     let items = list["items"].as_array().unwrap();
     let mut all: Vec<String> = items

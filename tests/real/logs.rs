@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kgrca_tests::kube::AgentProcess;
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::{Server, soak};
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ impl Writer {
     }
 }
 
-fn environment(server: &Server, tenant: &Tenant, logs: &Path) -> Vec<(String, String)> {
+fn environment(server: &Server, tenant: &TenantId, logs: &Path) -> Vec<(String, String)> {
     [
         ("KGRCA_CLUSTER", "prod"),
         ("KGRCA_URL", &server.url),
@@ -84,7 +84,7 @@ fn environment(server: &Server, tenant: &Tenant, logs: &Path) -> Vec<(String, St
 }
 
 /// What became of records at the server: applied and rejected.
-async fn records(server: &Server, tenant: &Tenant) -> (u64, u64) {
+async fn records(server: &Server, tenant: &TenantId) -> (u64, u64) {
     let stats = server.get("/api/v1/stats", &tenant.key).await;
     let of = |name: &str| stats["records"][name].as_u64().unwrap();
     (of("applied"), of("rejected"))

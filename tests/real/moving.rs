@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use kgrca_tests::Server;
-use kgrca_tests::server::Tenant;
+use kgrca_tests::server::TenantId;
 use kgrca_tests::services::Service;
 use kgrca_tests::stack::Stack;
 use serde_json::Value;
@@ -53,7 +53,7 @@ impl Moving {
     }
 
     /// What a graph holds that follows from the records alone.
-    async fn told(server: &Server, tenant: &Tenant) -> Vec<String> {
+    async fn told(server: &Server, tenant: &TenantId) -> Vec<String> {
         let mut all = Vec::new();
         for part in ["resources", "edges", "episodes"] {
             let path = format!("/api/v1/admin/clients/{}/export/{part}", tenant.id);
@@ -72,7 +72,7 @@ impl Moving {
     }
 
     /// The graph is that of the same records on embedded stores that nobody disturbs.
-    async fn compare(&self, server: &Server, tenant: &Tenant) {
+    async fn compare(&self, server: &Server, tenant: &TenantId) {
         let stats = server.settled(tenant, self.sent).await;
         assert_eq!(stats["records"]["applied"], self.sent, "{stats}");
         let folder = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ impl Moving {
         );
     }
 
-    async fn send(&mut self, server: &Server, tenant: &Tenant, batches: usize) {
+    async fn send(&mut self, server: &Server, tenant: &TenantId, batches: usize) {
         for (_, batch) in self.batches.by_ref().take(batches) {
             server.ingest(tenant, "events", batch.clone()).await;
             self.acknowledged.push(batch);
@@ -135,7 +135,7 @@ async fn nodes(service: &Service) -> i64 {
         .unwrap()
 }
 
-fn place(server: &Server, tenant: &Tenant) -> String {
+fn place(server: &Server, tenant: &TenantId) -> String {
     json_of(&operator(server, &["tenant", "show", &tenant.id]))["graph_server"]
         .as_str()
         .unwrap()

@@ -256,7 +256,7 @@ async fn gone(server: &Server, id: &str) {
 
 /// The new tenant's key sends a record that is worked off.
 async fn works(server: &Server, created: &Value) {
-    let tenant = kgrca_tests::server::Tenant::told(created);
+    let tenant = kgrca_tests::server::TenantId::told(created);
     let event = json!({"event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod", "reason": "Started", "message": "x", "subject": {"kind": "Pod", "ns": "shop", "name": "web"}});
     server
         .ingest(&tenant, "events", event.to_string().into_bytes())

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{Entry, EventLog, MetaStore, StreamId, Tenant, conformance};
+use kgrca_core::storage::{Entry, EventLog, MetaStore, StreamId, TenantId, conformance};
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres, redis};
 use kgrca_tests::services;
@@ -16,8 +16,8 @@ fn tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-fn tenants() -> [Tenant; 2] {
-    ["client-a-abc123", "client-b-abc123"].map(|id| Tenant::parse(id).unwrap())
+fn tenants() -> [TenantId; 2] {
+    ["client-a-abc123", "client-b-abc123"].map(|id| TenantId::parse(id).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +96,7 @@ async fn neo4j_conforms() {
 /// Reads on until an offset, each time behind the last record.
 async fn tailed(
     log: &KafkaLog,
-    tenant: &Tenant,
+    tenant: &TenantId,
     stream: StreamId,
     mut from: u64,
     until: u64,
@@ -118,7 +118,7 @@ async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
             .await
             .unwrap(),
     );
-    let tenant = Tenant::parse("client-tail-abc123").unwrap();
+    let tenant = TenantId::parse("client-tail-abc123").unwrap();
     log.admin().put_topics(&tenant, 1, 7).await.unwrap();
     let stream = StreamId {
         topic: Topic::Events,
@@ -162,7 +162,7 @@ async fn topics_that_grew_are_written_and_read_at_once() {
     let log = KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap())
         .await
         .unwrap();
-    let tenant = Tenant::parse("client-grow-abc123").unwrap();
+    let tenant = TenantId::parse("client-grow-abc123").unwrap();
     let entry = |partition: u32| {
         let stream = StreamId {
             topic: Topic::Events,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kgrca_core::model::Topic;
 use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{EventLog, GraphStore, MetaStore, Tenant};
+use kgrca_core::storage::{EventLog, GraphStore, MetaStore, TenantId};
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres};
 use kgrca_tests::services::{self, Service};
@@ -21,12 +21,12 @@ use rdkafka::{Offset, TopicPartitionList};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn tenant(name: &str) -> Tenant {
-    Tenant::parse(&format!("client-{name}-abc123")).unwrap()
+fn tenant(name: &str) -> TenantId {
+    TenantId::parse(&format!("client-{name}-abc123")).unwrap()
 }
 
 /// Settings of a client that logs in as a tenant.
-fn login(tenant: &Tenant) -> ClientConfig {
+fn login(tenant: &TenantId) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set(

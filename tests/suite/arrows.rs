@@ -46,7 +46,7 @@ fn the_engine_flows_one_way() {
     // In the order of the data; a module may use those before it. `parse` reads addresses with
     // `graph::address`.
     let order = [
-        "model", "parse", "graph", "episode", "detect", "incident", "rca", "engine", "service",
+        "model", "parse", "graph", "episode", "detect", "incident", "rca", "engine", "lab",
         "storage", "api",
     ];
     for (place, module) in order.iter().enumerate().take(8) {

@@ -1,10 +1,10 @@
 //! Partial knowledge is the normal case: fragments of an incident lead to the same component as all
 //! of it.
 
+use kgrca_core::analyze::{self, Options};
+use kgrca_core::lab::eval;
 use kgrca_core::model::Time;
 use kgrca_core::rca::KEPT;
-use kgrca_core::service::analyze::{self, Options};
-use kgrca_core::service::eval;
 use kgrca_tests::repository;
 use serde_json::Value;
 

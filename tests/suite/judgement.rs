@@ -1,9 +1,9 @@
 //! What general knowledge of Kubernetes refutes or demands, case by case; each a near miss of a
 //! detector.
 
+use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
 use kgrca_core::rca::Verdict;
-use kgrca_core::service::analyze::{self, Analysis, Options};
 use serde_json::{Value, json};
 
 fn say(objects: &[Value]) -> Analysis {

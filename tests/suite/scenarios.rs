@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use kgrca_core::analyze::{self, Options};
+use kgrca_core::lab::eval::{self, Outcome};
 use kgrca_core::model::Time;
 use kgrca_core::rca::{KEPT, Scorer};
-use kgrca_core::service::analyze::{self, Options};
-use kgrca_core::service::eval::{self, Outcome};
 use kgrca_tests::repository;
 
 fn cases(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            cases(&path, found)
+            cases(&path, found);
         } else {
-            found.push(path)
+            found.push(path);
         }
     }
     found.sort();

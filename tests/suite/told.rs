@@ -1,7 +1,7 @@
 //! What is told of objects that nobody sent, and what is no news any more; each beside a near miss.
 
+use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
-use kgrca_core::service::analyze::{self, Analysis, Options};
 use serde_json::{Value, json};
 
 fn say(records: &[Value]) -> Analysis {

@@ -24,7 +24,7 @@ pub struct Server {
 
 /// A tenant of a server.
 #[derive(Clone, Debug)]
-pub struct Tenant {
+pub struct TenantId {
     /// Its id.
     pub id: String,
     /// Its first key.
@@ -33,7 +33,7 @@ pub struct Tenant {
     pub kafka_password: Option<String>,
 }
 
-impl Tenant {
+impl TenantId {
     /// What the answer to a creation tells.
     pub fn told(created: &Value) -> Self {
         Self {
@@ -184,7 +184,7 @@ impl Server {
     }
 
     /// Creates a tenant.
-    pub async fn tenant(&self, name: &str, plan: &str) -> Tenant {
+    pub async fn tenant(&self, name: &str, plan: &str) -> TenantId {
         let body = json!({"name": name, "plan": plan}).to_string().into_bytes();
         let response = self
             .call(
@@ -195,11 +195,11 @@ impl Server {
             )
             .await;
         assert_eq!(response.status(), 201);
-        Tenant::told(&response.json().await.unwrap())
+        TenantId::told(&response.json().await.unwrap())
     }
 
     /// Creates a key with scopes.
-    pub async fn key(&self, tenant: &Tenant, scopes: &[&str]) -> (String, String) {
+    pub async fn key(&self, tenant: &TenantId, scopes: &[&str]) -> (String, String) {
         let body = json!({"name": "test", "scopes": scopes})
             .to_string()
             .into_bytes();
@@ -220,7 +220,7 @@ impl Server {
     }
 
     /// Sends records; returns the answer.
-    pub async fn ingest(&self, tenant: &Tenant, kind: &str, body: Vec<u8>) -> Value {
+    pub async fn ingest(&self, tenant: &TenantId, kind: &str, body: Vec<u8>) -> Value {
         let response = self
             .call(
                 Method::POST,
@@ -236,7 +236,7 @@ impl Server {
     }
 
     /// Waits until `seen` records were worked off and committed, and nothing waits.
-    pub async fn settled(&self, tenant: &Tenant, seen: u64) -> Value {
+    pub async fn settled(&self, tenant: &TenantId, seen: u64) -> Value {
         let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let stats = self.get("/api/v1/stats", &tenant.key).await;

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
 use kgrca_core::rca::{Scorer, Verdict};
-use kgrca_core::service::analyze::{self, Analysis, Options};
 
 use super::Env;
 use crate::error::{CliError, Result};

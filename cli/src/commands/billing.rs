@@ -18,7 +18,7 @@ pub(super) enum Verb {
     Report(SpanArgs),
     /// The invoice of a month as it stands, to the cent
     Preview {
-        /// Tenant's id or name
+        /// `TenantId`'s id or name
         #[arg(long, add = crate::complete::tenants())]
         tenant: String,
         /// Month, YYYY-MM; this one when absent
@@ -32,7 +32,7 @@ pub(super) enum Verb {
 /// Whose usage, and when.
 #[derive(Debug, clap::Args)]
 pub(super) struct SpanArgs {
-    /// Tenant's id or name
+    /// `TenantId`'s id or name
     #[arg(long, add = crate::complete::tenants())]
     tenant: String,
     /// First day, YYYY-MM-DD; the first of this month when absent

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::{CreatedClient, Ingested, NewClient, Page, Stats, Usage};
+use kgrca_core::api::{CreatedTenant, Ingested, NewTenant, Page, Stats, Usage};
 use kgrca_core::model::Time;
 use kgrca_core::rca::Answer;
 use kgrca_core::storage::IncidentRow;
@@ -40,12 +40,12 @@ fn play(env: &Env<'_>, serving: &daemon::Serving) -> Result {
         api_key: None,
         operator_key: Some(serving.operator_key.clone()),
     };
-    let wish = NewClient {
+    let wish = NewTenant {
         name: "demo".into(),
         plan: "pro".into(),
         contact_email: String::new(),
     };
-    let created: CreatedClient = Client::new(context.clone())?.send(
+    let created: CreatedTenant = Client::new(context.clone())?.send(
         Method::POST,
         As::Operator,
         "/api/v1/admin/clients",

@@ -18,7 +18,7 @@ use crate::prompt;
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Owner {
-    /// Tenant's id or name
+    /// `TenantId`'s id or name
     #[arg(long, add = crate::complete::tenants())]
     tenant: Option<String>,
     /// The operator's own keys

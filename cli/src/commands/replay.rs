@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
 use kgrca_core::rca::KEPT;
-use kgrca_core::service::analyze::{self, Analysis, Options};
 use serde::Deserialize;
 
 use super::Env;

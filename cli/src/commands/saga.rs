@@ -1,6 +1,6 @@
 //! `kgrca saga`
 
-use kgrca_core::api::{CreatedClient, Page, SagaAct, SagaChange};
+use kgrca_core::api::{CreatedTenant, Page, SagaAct, SagaChange};
 use kgrca_core::model::Time;
 use kgrca_core::storage::{Saga, Step, StepState};
 use reqwest::Method;
@@ -57,7 +57,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         }
         Verb::Resume { id } => {
             let answer = act(env, &id, SagaAct::Resume)?;
-            match serde_json::from_value::<CreatedClient>(answer.clone()) {
+            match serde_json::from_value::<CreatedTenant>(answer.clone()) {
                 Ok(created) => tenant::show_created(env, &created),
                 Err(_) => show(env, answer),
             }

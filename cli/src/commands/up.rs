@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kgrca_core::api::{ClientStatus, CreatedClient, CreatedKey, KeyOfScopes, NewClient, Page};
+use kgrca_core::api::{CreatedKey, CreatedTenant, KeyOfScopes, NewTenant, Page, TenantStatus};
 use kgrca_core::storage::Scope;
 use reqwest::Method;
 
@@ -115,7 +115,7 @@ fn choose(serving: &Serving) -> Result {
 
 /// A key of the tenant `local`, which is made when there is none.
 fn new_key(client: &Client) -> Result<Secret> {
-    let all: Page<ClientStatus> = client.get(As::Operator, "/api/v1/admin/clients", &[])?;
+    let all: Page<TenantStatus> = client.get(As::Operator, "/api/v1/admin/clients", &[])?;
     let own = all
         .items
         .into_iter()
@@ -130,12 +130,12 @@ fn new_key(client: &Client) -> Result<Secret> {
         let created: CreatedKey = client.send(Method::POST, As::Operator, &path, &wish)?;
         return Ok(Secret::new(created.api_key));
     }
-    let wish = NewClient {
+    let wish = NewTenant {
         name: "local".into(),
         plan: "enterprise".into(),
         contact_email: String::new(),
     };
-    let created: CreatedClient =
+    let created: CreatedTenant =
         client.send(Method::POST, As::Operator, "/api/v1/admin/clients", &wish)?;
     Ok(Secret::new(created.api_key))
 }

@@ -248,7 +248,7 @@ pub struct Stats {
     /// Records that are durable and not applied yet.
     pub lag: u64,
     /// What became of all records; `seen = applied + duplicate + rejected`.
-    pub records: crate::service::analyze::Counts,
+    pub records: crate::analyze::Counts,
 }
 
 /// A question in Cypher.

@@ -5,12 +5,12 @@ use utoipa::ToSchema;
 
 use crate::billing::Overrides;
 use crate::model::Time;
-use crate::storage::{ApiKey, Client};
+use crate::storage::{ApiKey, Tenant};
 
 /// A wish for a new tenant.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewClient {
+pub struct NewTenant {
     /// What the customer is called.
     #[schema(min_length = 1, max_length = 200, pattern = "[^ \\t\\r\\n]")]
     pub name: String,
@@ -24,7 +24,7 @@ pub struct NewClient {
 
 /// A new tenant with its secrets, shown once.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
-pub struct CreatedClient {
+pub struct CreatedTenant {
     /// The tenant's id.
     pub client_id: String,
     /// Its first key; shown only here.
@@ -56,7 +56,7 @@ pub enum Served {
 /// A change of a tenant; what is absent stays.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ClientChange {
+pub struct TenantChange {
     /// Whether it is to be served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Served>,
@@ -138,10 +138,10 @@ pub struct SagaChange {
 
 /// A tenant with what an operator watches.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ClientStatus {
+pub struct TenantStatus {
     /// The tenant.
     #[serde(flatten)]
-    pub client: Client,
+    pub client: Tenant,
     /// The server that holds its graph; absent where graphs are files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph_server: Option<String>,

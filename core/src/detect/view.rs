@@ -300,9 +300,9 @@ impl<'a> View<'a> {
             for (relation, child) in self.graph.out(at) {
                 if relation == Relation::Controls && self.graph.get(child).is_live() {
                     if self.graph.get(child).kind() == &Kind::Pod {
-                        found.push(child)
+                        found.push(child);
                     } else {
-                        next.push(child)
+                        next.push(child);
                     }
                 }
             }

@@ -153,7 +153,7 @@ impl Graph {
 fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
     let namespace = &object.meta.namespace;
     let mut to = |relation, kind, name: &Str| {
-        out.push((relation, Alias::new(kind, namespace.clone(), name.clone())))
+        out.push((relation, Alias::new(kind, namespace.clone(), name.clone())));
     };
     match &object.body {
         ObjectBody::Pod(pod) => {
@@ -212,7 +212,7 @@ fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
             }
         }
         ObjectBody::Quota(_) | ObjectBody::LimitRange(_) => {
-            to(Relation::Limits, Kind::Namespace, &namespace.clone())
+            to(Relation::Limits, Kind::Namespace, &namespace.clone());
         }
         ObjectBody::Hpa(hpa) => {
             if let (Some(kind), Some(name)) = (&hpa.target_kind, &hpa.target_name) {

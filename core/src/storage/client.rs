@@ -8,7 +8,7 @@ use crate::model::Time;
 /// Whether a tenant is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum ClientState {
+pub enum TenantState {
     /// Being set up: its saga is not done.
     Joining,
     /// Served.
@@ -21,7 +21,7 @@ pub enum ClientState {
     Deleted,
 }
 
-impl ClientState {
+impl TenantState {
     /// The word used on the wire and in SQL.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl ClientState {
 
 /// A customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Client {
+pub struct Tenant {
     /// The tenant's id.
     pub client_id: String,
     /// What the customer is called.
@@ -62,7 +62,7 @@ pub struct Client {
     /// The plan's name.
     pub plan: String,
     /// Whether it is served.
-    pub state: ClientState,
+    pub state: TenantState,
     /// Whom to write to.
     pub contact_email: String,
     /// When it was created.

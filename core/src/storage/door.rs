@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Entry, StreamId, Tenant};
+use super::{Entry, StreamId, TenantId};
 use crate::model::{Body, Op, Record, Time, Topic};
 use crate::parse::mask;
 
 /// The partition of a cluster: CRC32 of `client_id/cluster`.
-pub fn partition_of(tenant: &Tenant, cluster: &str, partitions: u32) -> u32 {
+pub fn partition_of(tenant: &TenantId, cluster: &str, partitions: u32) -> u32 {
     crc32fast::hash(format!("{tenant}/{cluster}").as_bytes()) % partitions.max(1)
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cypher::{CypherAnswer, CypherQuery};
-use super::{Result, Tenant};
+use super::{Result, TenantId};
 use crate::engine::{Changes, EdgeRow, EpisodeRow, ResourceRow};
 use crate::incident::State;
 use crate::model::{Severity, Time};
@@ -210,23 +210,23 @@ pub struct GraphCounts {
 #[async_trait::async_trait]
 pub trait GraphStore: Send + Sync {
     /// Makes room for a tenant. Fails with `Full` when there is none.
-    async fn create(&self, tenant: &Tenant) -> Result<()>;
+    async fn create(&self, tenant: &TenantId) -> Result<()>;
 
     /// Writes what a batch changed; idempotent by key. Fails with `Fenced` under an epoch older
     /// than one seen before, with `Corrupt` when what was told of the partition before is lost.
-    async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()>;
+    async fn write(&self, tenant: &TenantId, batch: GraphBatch) -> Result<()>;
 
     /// The resources of a uid, newest first; one in each cluster that knows it.
-    async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>>;
+    async fn resources(&self, tenant: &TenantId, uid: &str) -> Result<Vec<ResourceRow>>;
 
     /// Live resources by id.
-    async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>>;
+    async fn find(&self, tenant: &TenantId, filter: &ResourceFilter) -> Result<Vec<ResourceRow>>;
 
     /// What lies around the resource of a uid as of an instant, at most `limit` resources; `None`
     /// when nobody knows it.
     async fn around(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         uid: &str,
         depth: usize,
         at: Time,
@@ -234,12 +234,12 @@ pub trait GraphStore: Send + Sync {
     ) -> Result<Option<Subgraph>>;
 
     /// Whether anything was told of a partition.
-    async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool>;
+    async fn knows(&self, tenant: &TenantId, partition: u32) -> Result<bool>;
 
     /// Episodes in the order of time, and behind which place to go on when there may be more.
     async fn timeline(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         filter: &TimelineFilter,
     ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)>;
 
@@ -247,29 +247,29 @@ pub trait GraphStore: Send + Sync {
     /// those of as many resources.
     async fn page(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         part: GraphPart,
         after: &str,
         limit: usize,
     ) -> Result<GraphPage>;
 
     /// How much it holds; nothing of a tenant that has none yet.
-    async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts>;
+    async fn counts(&self, tenant: &TenantId) -> Result<GraphCounts>;
 
     /// Answers a question in Cypher that only reads, within its budget. Fails with `Refused` when
     /// it does not only read, cannot be read, or takes longer than it may.
-    async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer>;
+    async fn cypher(&self, tenant: &TenantId, query: &CypherQuery) -> Result<CypherAnswer>;
 
     /// Erases what ended before an instant. Returns how many resources, episodes and edges that
     /// were.
-    async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64>;
+    async fn forget(&self, tenant: &TenantId, before: Time) -> Result<u64>;
 
     /// Name and version of what keeps it, and whether it answers.
     async fn check(&self) -> Result<String>;
 
     /// Bytes that a tenant's graph takes.
-    async fn bytes(&self, tenant: &Tenant) -> Result<u64>;
+    async fn bytes(&self, tenant: &TenantId) -> Result<u64>;
 
     /// Removes everything of a tenant.
-    async fn remove(&self, tenant: &Tenant) -> Result<()>;
+    async fn remove(&self, tenant: &TenantId) -> Result<()>;
 }

@@ -76,7 +76,7 @@ impl KafkaUrl {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "tls" => {
-                    settings.tls = value.parse().map_err(|_| wrong("`tls` is true or false"))?
+                    settings.tls = value.parse().map_err(|_| wrong("`tls` is true or false"))?;
                 }
                 "ca" => settings.ca = Some(value.into_owned()),
                 "replication" => {

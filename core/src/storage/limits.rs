@@ -1,6 +1,6 @@
 //! Rates and day quotas.
 
-use super::{Result, Tenant};
+use super::{Result, TenantId};
 use crate::model::Time;
 use crate::model::time::DAY;
 
@@ -87,16 +87,16 @@ pub fn of_day(allowed: bool, limit: u64, used: u64, now: Time) -> Taken {
 #[async_trait::async_trait]
 pub trait Limits: Send + Sync {
     /// Takes `n` tokens of a window, all or none.
-    async fn take(&self, tenant: &Tenant, window: Window, n: u64, now: Time) -> Result<Taken>;
+    async fn take(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<Taken>;
 
     /// Takes `n` of a day's quota. A batch begun within quota is taken whole.
-    async fn take_day(&self, tenant: &Tenant, n: u64, limit: u64, now: Time) -> Result<Taken>;
+    async fn take_day(&self, tenant: &TenantId, n: u64, limit: u64, now: Time) -> Result<Taken>;
 
     /// Gives back what was taken of a day's quota for a batch that could not be stored.
-    async fn give_back_day(&self, tenant: &Tenant, n: u64, now: Time) -> Result<()>;
+    async fn give_back_day(&self, tenant: &TenantId, n: u64, now: Time) -> Result<()>;
 
     /// Tells what the day has used already, after a restart.
-    async fn preload_day(&self, tenant: &Tenant, used: u64, now: Time) -> Result<()>;
+    async fn preload_day(&self, tenant: &TenantId, used: u64, now: Time) -> Result<()>;
 
     /// Name and version of what counts, and whether it answers.
     async fn check(&self) -> Result<String>;

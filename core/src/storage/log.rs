@@ -1,6 +1,6 @@
 //! The durable log: the truth from which everything else is derived.
 
-use super::{Result, Tenant};
+use super::{Result, TenantId};
 use crate::model::{Time, Topic};
 
 /// A stream of a tenant: offsets rise by one within it.
@@ -45,13 +45,13 @@ pub const READ_BYTES: usize = 8 << 20;
 #[async_trait::async_trait]
 pub trait EventLog: Send + Sync {
     /// Appends entries in order and returns when they survive a power cut. All or nothing.
-    async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()>;
+    async fn append(&self, tenant: &TenantId, entries: Vec<Entry>) -> Result<()>;
 
     /// Reads at most `max` records and little more than [`READ_BYTES`] from an offset on; what
     /// compaction and retention took is left out.
     async fn read(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         stream: StreamId,
         from: u64,
         max: usize,
@@ -60,7 +60,7 @@ pub trait EventLog: Send + Sync {
     /// The same for whoever goes on from where it ended: what comes next may be on its way already.
     async fn tail(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         stream: StreamId,
         from: u64,
         max: usize,
@@ -69,34 +69,34 @@ pub trait EventLog: Send + Sync {
     }
 
     /// Ends the tails of a partition.
-    async fn release(&self, _tenant: &Tenant, _partition: u32) {}
+    async fn release(&self, _tenant: &TenantId, _partition: u32) {}
 
     /// Returns when records of a partition that is tailed may have come that others appended; never
     /// where nobody else can.
-    async fn arrived(&self, _tenant: &Tenant, _partition: u32) {
+    async fn arrived(&self, _tenant: &TenantId, _partition: u32) {
         std::future::pending::<()>().await;
     }
 
     /// An offset at or before the first record taken at or after an instant.
-    async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64>;
+    async fn since(&self, tenant: &TenantId, stream: StreamId, at: Time) -> Result<u64>;
 
     /// The offset that the next record of each stream that has any will get.
-    async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>>;
+    async fn ends(&self, tenant: &TenantId) -> Result<Vec<(StreamId, u64)>>;
 
     /// Lets a stream that ends earlier go on at an offset, for good: one that was committed is
     /// never given out again. Returns where the stream ended.
-    async fn go_on_at(&self, tenant: &Tenant, stream: StreamId, offset: u64) -> Result<u64>;
+    async fn go_on_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64>;
 
     /// Drops what lies outside the retention (microseconds) on streams without compaction, and
     /// compacts the others.
-    async fn maintain(&self, tenant: &Tenant, retention: i64, now: Time) -> Result<()>;
+    async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()>;
 
     /// Bytes that a tenant's records take.
-    async fn bytes(&self, tenant: &Tenant) -> Result<u64>;
+    async fn bytes(&self, tenant: &TenantId) -> Result<u64>;
 
     /// Name and version of what keeps it, and whether it answers.
     async fn check(&self) -> Result<String>;
 
     /// Removes everything of a tenant.
-    async fn remove(&self, tenant: &Tenant) -> Result<()>;
+    async fn remove(&self, tenant: &TenantId) -> Result<()>;
 }

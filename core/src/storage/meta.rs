@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::archive::IncidentCopy;
-use super::{ApiKey, Audit, AuditEntry, Client, Result, Saga, StreamId, Tenant};
+use super::{ApiKey, Audit, AuditEntry, Result, Saga, StreamId, Tenant, TenantId};
 use crate::api::AgentStatus;
 use crate::incident::{State, Transition};
 use crate::model::Time;
@@ -202,31 +202,34 @@ pub trait MetaStore: Send + Sync + Admin {
     /// Takes or renews the lease of a tenant's partition. Returns the epoch while it is ours.
     async fn lease(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         partition: u32,
         owner: &str,
         until: Time,
         now: Time,
     ) -> Result<Option<i64>>;
     /// Gives a lease back, so that another daemon need not wait for its end.
-    async fn release(&self, tenant: &Tenant, partition: u32, owner: &str) -> Result<()>;
+    async fn release(&self, tenant: &TenantId, partition: u32, owner: &str) -> Result<()>;
     /// How far each stream is worked off.
-    async fn offsets(&self, tenant: &Tenant) -> Result<Vec<Offset>>;
+    async fn offsets(&self, tenant: &TenantId) -> Result<Vec<Offset>>;
     /// Engine state of all clusters.
-    async fn clusters(&self, tenant: &Tenant) -> Result<Vec<ClusterRow>>;
+    async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>>;
     /// Numbers of incidents by key, reserved once.
-    async fn reserve(&self, tenant: &Tenant, keys: &[u64]) -> Result<BTreeMap<u64, i64>>;
+    async fn reserve(&self, tenant: &TenantId, keys: &[u64]) -> Result<BTreeMap<u64, i64>>;
     /// Writes what a batch changed. Fails with `Fenced` under an epoch that has passed.
-    async fn commit(&self, tenant: &Tenant, partition: u32, commit: Commit) -> Result<()>;
+    async fn commit(&self, tenant: &TenantId, partition: u32, commit: Commit) -> Result<()>;
     /// Incidents, newest number first.
-    async fn incidents(&self, tenant: &Tenant, filter: &IncidentFilter)
-    -> Result<Vec<IncidentRow>>;
+    async fn incidents(
+        &self,
+        tenant: &TenantId,
+        filter: &IncidentFilter,
+    ) -> Result<Vec<IncidentRow>>;
     /// One incident by its number.
-    async fn incident(&self, tenant: &Tenant, number: i64) -> Result<Option<IncidentRow>>;
+    async fn incident(&self, tenant: &TenantId, number: i64) -> Result<Option<IncidentRow>>;
     /// Transitions after a place in the feed, of one incident or of all.
     async fn transitions(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         number: Option<i64>,
         after: i64,
         limit: usize,
@@ -234,7 +237,7 @@ pub trait MetaStore: Send + Sync + Admin {
     /// The answer for an incident as it stood at an instant, else the newest.
     async fn answer(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         number: i64,
         scorer: Scorer,
         at: Option<Time>,
@@ -243,7 +246,7 @@ pub trait MetaStore: Send + Sync + Admin {
     /// that were only numbered.
     async fn incident_copies(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         after: i64,
         limit: usize,
     ) -> Result<Vec<IncidentCopy>>;
@@ -251,35 +254,35 @@ pub trait MetaStore: Send + Sync + Admin {
     /// is known already is replaced.
     async fn restore(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         incidents: &[IncidentCopy],
         clusters: &[ClusterRow],
     ) -> Result<()>;
     /// Remembers at which place, from 1, an incident's answer named what people say it was; the
     /// last word counts.
-    async fn put_feedback(&self, tenant: &Tenant, number: i64, place: Option<u32>) -> Result<()>;
+    async fn put_feedback(&self, tenant: &TenantId, number: i64, place: Option<u32>) -> Result<()>;
     /// Adds to usage counters.
     async fn add_usage(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         usage: &BTreeMap<(String, String), i64>,
     ) -> Result<()>;
     /// Usage of the days from `from` to before `to` (`YYYY-MM-DD`).
-    async fn usage(&self, tenant: &Tenant, from: &str, to: &str) -> Result<Vec<UsageRow>>;
+    async fn usage(&self, tenant: &TenantId, from: &str, to: &str) -> Result<Vec<UsageRow>>;
     /// Usage of all days, by metric.
-    async fn usage_total(&self, tenant: &Tenant) -> Result<BTreeMap<String, i64>>;
+    async fn usage_total(&self, tenant: &TenantId) -> Result<BTreeMap<String, i64>>;
     /// Remembers what an agent said of itself, in the place of whoever had its part before. One
     /// that watches is forgotten when it was silent for a month, one that reads logs after a day:
     /// nodes come and go. Fails with `Full` beyond [`MOST_AGENTS`].
-    async fn put_agent(&self, tenant: &Tenant, agent: &AgentRow) -> Result<()>;
+    async fn put_agent(&self, tenant: &TenantId, agent: &AgentRow) -> Result<()>;
     /// Agents by cluster and part.
-    async fn agents(&self, tenant: &Tenant) -> Result<Vec<AgentRow>>;
+    async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>>;
     /// Forgets the agents of a cluster. Returns how many there were.
-    async fn forget_agents(&self, tenant: &Tenant, cluster: &str) -> Result<u64>;
+    async fn forget_agents(&self, tenant: &TenantId, cluster: &str) -> Result<u64>;
     /// Remembers the answer to an idempotency key for a day; returns what was remembered before.
     async fn idempotent(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         key: &str,
         answer: Option<&str>,
         now: Time,
@@ -290,16 +293,16 @@ pub trait MetaStore: Send + Sync + Admin {
 #[async_trait::async_trait]
 pub trait Admin: Send + Sync {
     /// Creates or updates a tenant.
-    async fn put_client(&self, client: &Client) -> Result<()>;
+    async fn put_tenant(&self, client: &Tenant) -> Result<()>;
     /// A tenant.
-    async fn client(&self, client_id: &str) -> Result<Option<Client>>;
+    async fn tenant(&self, client_id: &str) -> Result<Option<Tenant>>;
     /// Lets a plan count for a tenant from an instant on.
-    async fn subscribe(&self, tenant: &Tenant, plan: &str, since: Time) -> Result<()>;
+    async fn subscribe(&self, tenant: &TenantId, plan: &str, since: Time) -> Result<()>;
     /// Removes everything of a tenant but what it owes and what was done to it; also these when
     /// nothing is to be left.
-    async fn forget_client(&self, tenant: &Tenant, and_its_row: bool) -> Result<()>;
+    async fn forget_tenant(&self, tenant: &TenantId, and_its_row: bool) -> Result<()>;
     /// All tenants by id.
-    async fn list_clients(&self) -> Result<Vec<Client>>;
+    async fn list_tenants(&self) -> Result<Vec<Tenant>>;
     /// Stores a key under its hash.
     async fn put_key(&self, key: &ApiKey, hash: &str) -> Result<()>;
     /// The key of a hash.
@@ -337,14 +340,14 @@ pub trait Admin: Send + Sync {
     /// Daemons that were heard of at or after an instant, by owner.
     async fn daemons(&self, since: Time) -> Result<Vec<DaemonRow>>;
     /// The graph server that holds a tenant.
-    async fn graph_place(&self, tenant: &Tenant) -> Result<Option<String>>;
+    async fn graph_place(&self, tenant: &TenantId) -> Result<Option<String>>;
     /// All tenants with the graph server that holds each.
     async fn graph_places(&self) -> Result<Vec<(String, String)>>;
     /// Puts a tenant onto a graph server, or off it. Fails with `Conflict` when it is to be `alone`
     /// there and is not.
     async fn put_graph_place(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         server: Option<&str>,
         alone: bool,
     ) -> Result<()>;

@@ -23,7 +23,7 @@ pub mod sql;
 mod tenant;
 
 pub use audit::{Audit, AuditEntry, first_break, hex};
-pub use client::{ApiKey, Client, ClientState, Role, Scope};
+pub use client::{ApiKey, Role, Scope, Tenant, TenantState};
 pub use door::{Door, partition_of};
 pub use error::{Error, ErrorKind, Result, with_causes};
 pub use graph::{
@@ -38,4 +38,4 @@ pub use meta::{
     IncidentRow, MOST_AGENTS, MetaStore, Offset, TransitionRow, UsageRow,
 };
 pub use saga::{GraphMove, Saga, SagaKind, SagaState, SagaStep, Step, StepState};
-pub use tenant::{Tenant, new_client_id};
+pub use tenant::{TenantId, new_tenant_id};

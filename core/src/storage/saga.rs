@@ -119,7 +119,8 @@ pub struct Saga {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
     /// The tenant as it is to be.
-    pub client: super::Client,
+    #[serde(rename = "client")]
+    pub tenant: super::Tenant,
     /// Where a graph moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphMove>,

@@ -4,9 +4,9 @@ use std::fmt;
 
 /// A tenant. Whoever holds one was given it by a key or by the operator; stores take nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tenant(Box<str>);
+pub struct TenantId(Box<str>);
 
-impl Tenant {
+impl TenantId {
     /// Reads `client-<slug>-<6 of a-z0-9>`; `None` when the text has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let (slug, suffix) = text.strip_prefix("client-")?.rsplit_once('-')?;
@@ -29,14 +29,14 @@ impl Tenant {
     }
 }
 
-impl fmt::Display for Tenant {
+impl fmt::Display for TenantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
 /// Makes the id of a new tenant from its name and 6 random characters of `a-z0-9`.
-pub fn new_client_id(name: &str, random: &str) -> String {
+pub fn new_tenant_id(name: &str, random: &str) -> String {
     let mut slug = String::new();
     for c in name.chars().map(|c| c.to_ascii_lowercase()) {
         if c.is_ascii_alphanumeric() {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn ids_have_one_form() {
-        assert!(Tenant::parse("client-acme-7f3k2a").is_some());
+        assert!(TenantId::parse("client-acme-7f3k2a").is_some());
         for wrong in [
             "acme",
             "client-acme",
@@ -68,9 +68,9 @@ mod tests {
             "client-a-7f3k2",
             "client-../x-7f3k2a",
         ] {
-            assert!(Tenant::parse(wrong).is_none(), "{wrong}");
+            assert!(TenantId::parse(wrong).is_none(), "{wrong}");
         }
-        assert!(Tenant::parse(&new_client_id("ACME & Söhne GmbH", "7f3k2a")).is_some());
-        assert!(Tenant::parse(&new_client_id("***", "7f3k2a")).is_some());
+        assert!(TenantId::parse(&new_tenant_id("ACME & Söhne GmbH", "7f3k2a")).is_some());
+        assert!(TenantId::parse(&new_tenant_id("***", "7f3k2a")).is_some());
     }
 }

@@ -86,7 +86,7 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
         Some(_) => logs::start(&settings, &store, &health, &outbox, &mut sources).await?,
         None => {
             identity.kubernetes =
-                watch_all(&settings, &store, &health, &clock, &outbox, &mut sources).await?
+                watch_all(&settings, &store, &health, &clock, &outbox, &mut sources).await?;
         }
     }
     let token = settings

@@ -217,7 +217,7 @@ impl Gathered {
                 None => self.raw.push(lines),
             },
             Given::Skipped(topic, reason, n) => {
-                *self.batch.skipped.entry((topic, reason)).or_default() += n
+                *self.batch.skipped.entry((topic, reason)).or_default() += n;
             }
             Given::Position(source, position) => {
                 // Where records of the source wait it goes with them: what is told last counts.

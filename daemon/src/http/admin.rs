@@ -7,11 +7,11 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use kgrca_core::api::{
-    ClientChange, ClientStatus, CreatedClient, ErrorBody, MoveGraph, NewClient, Page, Served, Stats,
+    CreatedTenant, ErrorBody, MoveGraph, NewTenant, Page, Served, Stats, TenantChange, TenantStatus,
 };
 use kgrca_core::billing::{self, Overrides, Plan};
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Audit, Client, ClientState, Saga, Tenant, new_client_id};
+use kgrca_core::storage::{Audit, Saga, Tenant, TenantId, TenantState, new_tenant_id};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -68,20 +68,20 @@ pub(super) async fn own_audit(
 }
 
 /// The tenant of an id, checked.
-pub(super) async fn find(app: &App, id: &str) -> Result<(Tenant, Client), ApiError> {
+pub(super) async fn find(app: &App, id: &str) -> Result<(TenantId, Tenant), ApiError> {
     let missing = || {
         ApiError::not_found(format!("there is no tenant `{id}`"))
             .hint("GET /api/v1/admin/clients lists them")
     };
-    let tenant = Tenant::parse(id).ok_or_else(missing)?;
-    let client = app.stores.meta.client(id).await?.ok_or_else(missing)?;
+    let tenant = TenantId::parse(id).ok_or_else(missing)?;
+    let client = app.stores.meta.tenant(id).await?.ok_or_else(missing)?;
     Ok((tenant, client))
 }
 
 /// A tenant that was not deleted. Of one that was, only what it owes is still told.
-pub(super) async fn living(app: &App, id: &str) -> Result<(Tenant, Client), ApiError> {
+pub(super) async fn living(app: &App, id: &str) -> Result<(TenantId, Tenant), ApiError> {
     let (tenant, client) = find(app, id).await?;
-    if client.state == ClientState::Deleted {
+    if client.state == TenantState::Deleted {
         return Err(ApiError::not_found(format!("tenant `{id}` was deleted"))
             .hint("GET /api/v1/admin/clients lists those that are there"));
     }
@@ -103,26 +103,26 @@ fn known_plan(name: &str) -> Result<&'static Plan, ApiError> {
 /// The tenant that a caller wants, checked, and the key of the request.
 pub(super) fn wanted(
     app: &App,
-    wish: NewClient,
+    wish: NewTenant,
     headers: &HeaderMap,
-) -> Result<(Client, Option<String>), ApiError> {
+) -> Result<(Tenant, Option<String>), ApiError> {
     let name = wish.name.trim();
     if name.is_empty() || name.chars().count() > 200 {
         return Err(ApiError::invalid("`name` must have 1 to 200 characters"));
     }
-    let client_id = new_client_id(name, &random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6));
+    let client_id = new_tenant_id(name, &random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6));
     let plan = known_plan(&wish.plan)?;
-    Tenant::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
+    TenantId::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
     let usual = if app.stores.kafka.is_some() {
         plan.partitions
     } else {
         1
     };
-    let client = Client {
+    let client = Tenant {
         client_id,
         name: name.to_owned(),
         plan: wish.plan,
-        state: ClientState::Joining,
+        state: TenantState::Joining,
         contact_email: wish.contact_email,
         created_at: now(),
         deleted_at: None,
@@ -137,13 +137,13 @@ pub(super) fn wanted(
 }
 
 /// Creates a tenant with its first key, which is shown only here.
-#[utoipa::path(post, path = "/admin/clients", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewClient, responses((status = 201, body = CreatedClient), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+#[utoipa::path(post, path = "/admin/clients", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewTenant, responses((status = 201, body = CreatedTenant), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn create(
     State(app): State<Arc<App>>,
     operator: Operator,
     headers: HeaderMap,
-    Given(wish): Given<NewClient>,
-) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
+    Given(wish): Given<NewTenant>,
+) -> Result<(StatusCode, Json<CreatedTenant>), ApiError> {
     let (client, request) = wanted(&app, wish, &headers)?;
     let (saga, secrets) = tenancy::create(&app, client, request).await?;
     audit(
@@ -158,9 +158,9 @@ pub async fn create(
 }
 
 /// What a saga that is done tells once.
-pub(super) fn created(app: &App, saga: &Saga, secrets: Secrets) -> CreatedClient {
+pub(super) fn created(app: &App, saga: &Saga, secrets: Secrets) -> CreatedTenant {
     let id = &saga.client_id;
-    CreatedClient {
+    CreatedTenant {
         client_id: id.clone(),
         api_key: secrets.api_key.unwrap_or_default(),
         kafka_username: app.stores.kafka.as_ref().map(|_| id.clone()),
@@ -174,8 +174,8 @@ pub(super) fn created(app: &App, saga: &Saga, secrets: Secrets) -> CreatedClient
     }
 }
 
-async fn status(app: &App, client: Client) -> Result<ClientStatus, ApiError> {
-    let Some(tenant) = Tenant::parse(&client.client_id) else {
+async fn status(app: &App, client: Tenant) -> Result<TenantStatus, ApiError> {
+    let Some(tenant) = TenantId::parse(&client.client_id) else {
         return Err(ApiError::not_found("no such tenant"));
     };
     let stats = if client.state.is_worked() {
@@ -193,7 +193,7 @@ async fn status(app: &App, client: Client) -> Result<ClientStatus, ApiError> {
     } else {
         None
     };
-    Ok(ClientStatus {
+    Ok(TenantStatus {
         client,
         graph_server,
         lag,
@@ -207,47 +207,47 @@ async fn status(app: &App, client: Client) -> Result<ClientStatus, ApiError> {
 
 /// All tenants that were not deleted, with what an operator watches. A key for billing sees them,
 /// too.
-#[utoipa::path(get, path = "/admin/clients", tag = "admin", responses((status = 200, body = Page<ClientStatus>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+#[utoipa::path(get, path = "/admin/clients", tag = "admin", responses((status = 200, body = Page<TenantStatus>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub async fn list(
     State(app): State<Arc<App>>,
     _: Accountant,
-) -> Result<Json<Page<ClientStatus>>, ApiError> {
+) -> Result<Json<Page<TenantStatus>>, ApiError> {
     let mut items = Vec::new();
-    let all = app.stores.meta.list_clients().await?;
-    for client in all.into_iter().filter(|c| c.state != ClientState::Deleted) {
+    let all = app.stores.meta.list_tenants().await?;
+    for client in all.into_iter().filter(|c| c.state != TenantState::Deleted) {
         items.push(status(&app, client).await?);
     }
     Ok(Json(Page { items, next: None }))
 }
 
 /// One tenant.
-#[utoipa::path(get, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), responses((status = 200, body = ClientStatus), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+#[utoipa::path(get, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), responses((status = 200, body = TenantStatus), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub async fn show(
     State(app): State<Arc<App>>,
     _: Operator,
     Path(id): Path<String>,
-) -> Result<Json<ClientStatus>, ApiError> {
+) -> Result<Json<TenantStatus>, ApiError> {
     let (_, client) = living(&app, &id).await?;
     Ok(Json(status(&app, client).await?))
 }
 
 /// Suspends, resumes, or changes plan, limits or partitions. It takes effect at once.
-#[utoipa::path(patch, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), request_body = ClientChange, responses((status = 200, body = ClientStatus), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+#[utoipa::path(patch, path = "/admin/clients/{id}", tag = "admin", params(("id" = String, Path)), request_body = TenantChange, responses((status = 200, body = TenantStatus), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn change(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Given(change): Given<ClientChange>,
-) -> Result<Json<ClientStatus>, ApiError> {
+    Given(change): Given<TenantChange>,
+) -> Result<Json<TenantStatus>, ApiError> {
     let (tenant, mut client) = living(&app, &id).await?;
     let told = serde_json::to_string(&change).unwrap_or_default();
-    if client.state == ClientState::Joining {
+    if client.state == TenantState::Joining {
         return Err(
             ApiError::conflict(format!("tenant `{id}` is still being set up"))
                 .hint("kgrca saga list shows how far it is"),
         );
     }
-    if client.state == ClientState::Leaving && change.state != Some(Served::Active) {
+    if client.state == TenantState::Leaving && change.state != Some(Served::Active) {
         return Err(
             ApiError::conflict(format!("tenant `{id}` is being offboarded"))
                 .hint(format!("kgrca tenant resume {id} keeps it")),
@@ -271,11 +271,11 @@ pub async fn change(
         )));
     }
     match change.state {
-        Some(Served::Active) if client.state == ClientState::Leaving => {
-            tenancy::stay(&app, &mut client).await?
+        Some(Served::Active) if client.state == TenantState::Leaving => {
+            tenancy::stay(&app, &mut client).await?;
         }
-        Some(Served::Active) => client.state = ClientState::Active,
-        Some(Served::Suspended) => client.state = ClientState::Suspended,
+        Some(Served::Active) => client.state = TenantState::Active,
+        Some(Served::Suspended) => client.state = TenantState::Suspended,
         None => {}
     }
     client.contact_email = change.contact_email.unwrap_or(client.contact_email);
@@ -297,7 +297,7 @@ pub async fn change(
             .subscribe(&tenant, &client.plan, now())
             .await?;
     }
-    app.stores.meta.put_client(&client).await?;
+    app.stores.meta.put_tenant(&client).await?;
     app.keys.clear();
     audit(&app, &operator.key_id, &id, "client.update", &told).await?;
     if let Some(partitions) = change.partitions {
@@ -332,7 +332,7 @@ pub async fn delete(
         return Err(ApiError::invalid("`grace_days` is at most 365"));
     }
     let (_, client) = find(&app, &id).await?;
-    if client.state == ClientState::Deleted {
+    if client.state == TenantState::Deleted {
         let done = app.stores.meta.sagas(Some(&id)).await?.into_iter().next();
         return done
             .map(|saga| (StatusCode::ACCEPTED, Json(saga)))

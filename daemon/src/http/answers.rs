@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use kgrca_core::rca::{Answer, Scorer};
-use kgrca_core::storage::Tenant;
+use kgrca_core::storage::TenantId;
 
 use super::error::ApiError;
 
@@ -21,7 +21,7 @@ const REMEMBERED: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Whose.
-    pub tenant: Tenant,
+    pub tenant: TenantId,
     /// The incident's number; the newest live one when absent.
     pub number: Option<i64>,
     /// Which formula ranked.

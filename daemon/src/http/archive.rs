@@ -8,9 +8,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kgrca_core::api::{CreatedClient, ErrorBody, Imported, NewClient};
+use kgrca_core::api::{CreatedTenant, ErrorBody, Imported, NewTenant};
 use kgrca_core::storage::archive::Part;
-use kgrca_core::storage::{Client, ClientState, Saga, Tenant};
+use kgrca_core::storage::{Saga, Tenant, TenantId, TenantState};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::admin::{audit, created, living, wanted};
@@ -41,7 +41,7 @@ pub async fn export(
 ) -> Result<Response, ApiError> {
     let part = part(&word)?;
     let (tenant, client) = living(&app, &id).await?;
-    if client.state == ClientState::Joining {
+    if client.state == TenantState::Joining {
         return Err(ApiError::conflict(format!(
             "tenant `{id}` is still being set up: it is not whole"
         )));
@@ -51,7 +51,7 @@ pub async fn export(
 }
 
 /// The rows of a part as a body.
-fn lines(app: Arc<App>, tenant: Tenant, client: Client, part: Part) -> Response {
+fn lines(app: Arc<App>, tenant: TenantId, client: Tenant, part: Part) -> Response {
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::spawn(async move {
         if let Err(e) = tenancy::export(&app, &tenant, &client, part, &sender).await {
@@ -66,12 +66,12 @@ fn lines(app: Arc<App>, tenant: Tenant, client: Client, part: Part) -> Response 
 
 /// Begins to set a tenant up that comes from another installation. It takes rows then, and is
 /// served when it is told that all were loaded.
-#[utoipa::path(post, path = "/admin/imports", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewClient, responses((status = 202, body = Saga), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 503, body = ErrorBody)))]
+#[utoipa::path(post, path = "/admin/imports", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewTenant, responses((status = 202, body = Saga), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn begin(
     State(app): State<Arc<App>>,
     operator: Operator,
     headers: HeaderMap,
-    Given(wish): Given<NewClient>,
+    Given(wish): Given<NewTenant>,
 ) -> Result<(StatusCode, Json<Saga>), ApiError> {
     let (client, request) = wanted(&app, wish, &headers)?;
     let saga = tenancy::create_to_load(&app, client, request).await?;
@@ -118,12 +118,12 @@ pub async fn check(
 
 /// Says that everything was loaded: the tenant gets its first key, which is shown only here, and is
 /// served.
-#[utoipa::path(post, path = "/admin/imports/{id}", tag = "admin", params(("id" = String, Path, description = "the saga")), responses((status = 201, body = CreatedClient), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+#[utoipa::path(post, path = "/admin/imports/{id}", tag = "admin", params(("id" = String, Path, description = "the saga")), responses((status = 201, body = CreatedTenant), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn end(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-) -> Result<(StatusCode, Json<CreatedClient>), ApiError> {
+) -> Result<(StatusCode, Json<CreatedTenant>), ApiError> {
     let saga = sagas::find(&app, &id).await?;
     let (saga, secrets) = tenancy::loaded(&app, &saga.saga_id).await?;
     audit(

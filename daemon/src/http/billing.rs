@@ -11,7 +11,7 @@ use kgrca_core::billing::{self, Invoice, MonthUsage, Plan};
 use kgrca_core::model::time::DAY;
 use kgrca_core::model::{Record, Str};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{Client, StreamId, Tenant, UsageRow, partition_of};
+use kgrca_core::storage::{StreamId, Tenant, TenantId, UsageRow, partition_of};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -68,7 +68,7 @@ pub async fn preview(
     )))
 }
 
-fn month_usage(client: &Client, month: &str, days: u32, rows: &[UsageRow]) -> MonthUsage {
+fn month_usage(client: &Tenant, month: &str, days: u32, rows: &[UsageRow]) -> MonthUsage {
     let of = |metric: &'static str| {
         rows.iter()
             .filter(move |r| r.metric == metric)
@@ -85,7 +85,7 @@ fn month_usage(client: &Client, month: &str, days: u32, rows: &[UsageRow]) -> Mo
 }
 
 /// On how many days of a month the tenant existed.
-fn existing_days(client: &Client, month: &str, days: u32) -> u32 {
+fn existing_days(client: &Tenant, month: &str, days: u32) -> u32 {
     let day = |d: u32| format!("{month}-{d:02}");
     let (from, until) = (
         client.created_at.day(),
@@ -168,8 +168,8 @@ fn is_new(highest: &mut HashMap<(Str, Str), u64>, record: &Record) -> bool {
 /// again.
 async fn recount(
     app: &App,
-    tenant: &Tenant,
-    client: &Client,
+    tenant: &TenantId,
+    client: &Tenant,
 ) -> Result<(BTreeMap<String, i64>, String), ApiError> {
     let offsets: BTreeMap<StreamId, u64> = app
         .stores

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::Str;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::Tenant;
+use kgrca_core::storage::TenantId;
 
 use super::error::ApiError;
 use super::guard::{Caller, Ingest};
@@ -18,10 +18,10 @@ const BELIEVED: Duration = Duration::from_mins(10);
 
 /// Clusters of each tenant that were admitted a moment ago, and when.
 #[derive(Debug, Default)]
-pub struct Clusters(Mutex<HashMap<Tenant, HashMap<Str, Instant>>>);
+pub struct Clusters(Mutex<HashMap<TenantId, HashMap<Str, Instant>>>);
 
 impl Clusters {
-    fn has_all(&self, tenant: &Tenant, named: &BTreeSet<Str>) -> bool {
+    fn has_all(&self, tenant: &TenantId, named: &BTreeSet<Str>) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |known: &HashMap<Str, Instant>, name| {
             known.get(name).is_some_and(|at| at.elapsed() < BELIEVED)
@@ -33,7 +33,7 @@ impl Clusters {
     /// Admits clusters beside those that are known, or says how many there are already.
     fn admit(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         mut known: BTreeSet<Str>,
         named: &BTreeSet<Str>,
         limit: u64,
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_known_cluster_goes_on_and_one_more_does_not() {
         let clusters = Clusters::default();
-        let tenant = Tenant::parse("client-acme-7f3k2a").unwrap();
+        let tenant = TenantId::parse("client-acme-7f3k2a").unwrap();
         let named = |names: &[&str]| names.iter().map(|n| Str::from(*n)).collect::<BTreeSet<_>>();
         assert_eq!(
             clusters.admit(&tenant, named(&[]), &named(&["a"]), 2),

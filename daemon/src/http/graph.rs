@@ -9,7 +9,7 @@ use kgrca_core::api::{EdgeView, ErrorBody, Page, ResourceView, Stats, Topology};
 use kgrca_core::engine::{ClusterState, EdgeRow, EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
 use kgrca_core::rca::ResourceRef;
-use kgrca_core::storage::{GraphCounts, ResourceFilter, Subgraph, Tenant, TimelineFilter};
+use kgrca_core::storage::{GraphCounts, ResourceFilter, Subgraph, TenantId, TimelineFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -79,7 +79,7 @@ pub async fn resources(
 }
 
 /// The resource of a uid that lives, else the one that ended last.
-async fn known(app: &App, tenant: &Tenant, uid: &str) -> Result<ResourceRow, ApiError> {
+async fn known(app: &App, tenant: &TenantId, uid: &str) -> Result<ResourceRow, ApiError> {
     app.stores
         .graph
         .resources(tenant, uid)
@@ -235,7 +235,7 @@ fn stored_topology(graph: Subgraph) -> Topology {
 /// The surroundings of a resource that an answer names.
 pub(super) async fn around(
     app: &App,
-    tenant: &Tenant,
+    tenant: &TenantId,
     resource: &ResourceRef,
     depth: usize,
 ) -> Result<Option<Topology>, ApiError> {

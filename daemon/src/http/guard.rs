@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use kgrca_core::billing::{self, Plan};
 use kgrca_core::model::time::{MINUTE, SECOND};
-use kgrca_core::storage::{ClientState, Scope, Taken, Tenant, Window};
+use kgrca_core::storage::{Scope, Taken, TenantId, TenantState, Window};
 
 use super::error::ApiError;
 use crate::app::App;
@@ -130,10 +130,10 @@ fn with_rate(mut response: Response, taken: Taken) -> Response {
     response
 }
 
-fn tenant_of(principal: &Principal) -> Option<(Tenant, Plan)> {
-    let client = principal.client.as_ref()?;
+fn tenant_of(principal: &Principal) -> Option<(TenantId, Plan)> {
+    let client = principal.tenant.as_ref()?;
     Some((
-        Tenant::parse(&client.client_id)?,
+        TenantId::parse(&client.client_id)?,
         billing::find(&client.plan)?.with(&client.limits),
     ))
 }
@@ -160,15 +160,15 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Principal, ApiEr
             "the API key is not known or was revoked",
         ));
     };
-    match principal.client.as_ref().map(|c| c.state) {
-        Some(ClientState::Joining) => Err(ApiError::forbidden("this tenant is still being set up")),
-        Some(ClientState::Suspended) => {
+    match principal.tenant.as_ref().map(|c| c.state) {
+        Some(TenantState::Joining) => Err(ApiError::forbidden("this tenant is still being set up")),
+        Some(TenantState::Suspended) => {
             Err(ApiError::forbidden("this tenant is suspended").hint("ask the provider"))
         }
-        Some(ClientState::Leaving) => {
+        Some(TenantState::Leaving) => {
             Err(ApiError::forbidden("this tenant is being offboarded").hint("ask the provider"))
         }
-        Some(ClientState::Deleted) => Err(ApiError::forbidden("this tenant was deleted")),
+        Some(TenantState::Deleted) => Err(ApiError::forbidden("this tenant was deleted")),
         _ => Ok(*principal),
     }
 }
@@ -182,16 +182,16 @@ async fn look_up(app: &App, hash: String) -> Result<Known, ApiError> {
         .filter(|k| k.holds(now()));
     let principal = match key {
         Some(key) => match key.client_id.clone() {
-            Some(id) => app.stores.meta.client(&id).await?.map(|client| {
-                if let Some(tenant) = Tenant::parse(&id) {
-                    app.engine.know(&tenant, client.partitions);
+            Some(id) => app.stores.meta.tenant(&id).await?.map(|client| {
+                if let Some(tenant) = TenantId::parse(&id) {
+                    app.fleet.know(&tenant, client.partitions);
                 }
                 Principal {
                     key,
-                    client: Some(client),
+                    tenant: Some(client),
                 }
             }),
-            None => Some(Principal { key, client: None }),
+            None => Some(Principal { key, tenant: None }),
         },
         None => None,
     };
@@ -203,7 +203,7 @@ async fn look_up(app: &App, hash: String) -> Result<Known, ApiError> {
 /// A tenant's key with a scope, as a handler demands it.
 pub struct Caller<S> {
     /// The tenant.
-    pub tenant: Tenant,
+    pub tenant: TenantId,
     /// Its plan.
     pub plan: Plan,
     /// The key's name and id: who acts.
@@ -282,7 +282,7 @@ impl FromRequestParts<Arc<App>> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
         let principal = principal(parts)?;
-        if principal.client.is_some() {
+        if principal.tenant.is_some() {
             return Err(ApiError::forbidden("this route belongs to the operator"));
         }
         if !principal.key.scopes.contains(&Scope::Admin) {
@@ -304,7 +304,7 @@ impl FromRequestParts<Arc<App>> for Accountant {
         let may = [Scope::Billing, Scope::Admin]
             .iter()
             .any(|s| principal.key.scopes.contains(s));
-        if principal.client.is_some() || !may {
+        if principal.tenant.is_some() || !may {
             return Err(ApiError::forbidden("this route belongs to the operator")
                 .hint("`kgrca key create --operator --role billing` makes a key for it"));
         }

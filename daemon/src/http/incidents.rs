@@ -11,7 +11,7 @@ use kgrca_core::incident::State as IncidentState;
 use kgrca_core::model::record::{Act, ActKind};
 use kgrca_core::model::{Body, Record, Severity, Topic};
 use kgrca_core::rca::{Cause, Scorer};
-use kgrca_core::storage::{Entry, IncidentFilter, IncidentRow, StreamId, Tenant, TransitionRow};
+use kgrca_core::storage::{Entry, IncidentFilter, IncidentRow, StreamId, TenantId, TransitionRow};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -87,7 +87,7 @@ pub async fn list(
     Ok(Json(Page { items, next }))
 }
 
-async fn find(app: &App, tenant: &Tenant, id: &str) -> Result<(i64, IncidentRow), ApiError> {
+async fn find(app: &App, tenant: &TenantId, id: &str) -> Result<(i64, IncidentRow), ApiError> {
     let number = number(id)?;
     let row = app.stores.meta.incident(tenant, number).await?;
     Ok((
@@ -241,7 +241,7 @@ async fn act(
     let Some(value) = kgrca_core::parse::encode_act(&record) else {
         return Ok(());
     };
-    let partition = app.engine.partition(&caller.tenant, &row.cluster);
+    let partition = app.fleet.partition(&caller.tenant, &row.cluster);
     let stream = StreamId {
         topic: Topic::Control,
         partition,
@@ -253,7 +253,7 @@ async fn act(
         received_at: at,
     };
     app.stores.log.append(&caller.tenant, vec![entry]).await?;
-    app.engine.appended(&caller.tenant, partition);
+    app.fleet.appended(&caller.tenant, partition);
     Ok(())
 }
 

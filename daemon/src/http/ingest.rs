@@ -10,7 +10,7 @@ use axum::{Json, extract};
 use kgrca_core::api::{DeadLetter, Ingested, RejectedItem};
 use kgrca_core::model::{Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject, mask};
-use kgrca_core::storage::{Door, Entry, StreamId, Tenant};
+use kgrca_core::storage::{Door, Entry, StreamId, TenantId};
 use serde_json::value::RawValue;
 
 use super::clusters;
@@ -56,7 +56,7 @@ pub async fn ingest(
         .and_then(|v| v.to_str().ok())
         .map(str::to_owned);
     let tenant = caller.tenant.clone();
-    let engine = Arc::clone(&app.engine);
+    let engine = Arc::clone(&app.fleet);
     let received_at = now();
     let read = tokio::task::spawn_blocking(move || {
         let partition = |cluster: &str| engine.partition(&tenant, cluster);
@@ -104,7 +104,7 @@ pub async fn ingest(
         );
     }
     for partition in partitions {
-        app.engine.appended(&caller.tenant, partition);
+        app.fleet.appended(&caller.tenant, partition);
     }
     if let Some(key) = &idempotency {
         let text = serde_json::to_string(&answer).unwrap_or_default();
@@ -195,7 +195,7 @@ async fn charge(
 }
 
 fn read_batch(
-    tenant: &Tenant,
+    tenant: &TenantId,
     topic: Topic,
     cluster: Option<&str>,
     received_at: Time,
@@ -258,7 +258,7 @@ fn unpack<'a>(item: &'a [u8], out: &mut Vec<&'a [u8]>) {
     let may_be_list = std::str::from_utf8(item).is_ok_and(|text| text.contains("\"items\""));
     match may_be_list.then(|| serde_json::from_slice::<List<'_>>(item)) {
         Some(Ok(list)) if list.kind.ends_with("List") => {
-            out.extend(list.items.into_iter().map(|i| i.get().as_bytes()))
+            out.extend(list.items.into_iter().map(|i| i.get().as_bytes()));
         }
         _ => out.push(item),
     }
@@ -295,7 +295,7 @@ fn looks_like_object(item: &[u8]) -> bool {
 
 fn refuse(
     batch: &mut Batch,
-    tenant: &Tenant,
+    tenant: &TenantId,
     door: &Door<'_>,
     index: usize,
     item: &[u8],

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, NewOperatorKey, Page, Rotation};
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{ApiKey, ClientState, Scope, Tenant};
+use kgrca_core::storage::{ApiKey, Scope, TenantId, TenantState};
 
 use super::admin::{audit, living, own_audit};
 use super::error::ApiError;
@@ -27,12 +27,12 @@ pub(super) struct Owner<'a> {
     /// Who acts: the id of a key, and perhaps its name.
     pub by: &'a str,
     /// The tenant.
-    pub tenant: Option<&'a Tenant>,
+    pub tenant: Option<&'a TenantId>,
 }
 
 impl Owner<'_> {
     fn id(&self) -> Option<&str> {
-        self.tenant.map(Tenant::as_str)
+        self.tenant.map(TenantId::as_str)
     }
 
     fn missing(&self, key: &str) -> ApiError {
@@ -159,7 +159,7 @@ pub async fn create(
     Given(wish): Given<NewKey>,
 ) -> Made {
     let (tenant, client) = living(&app, &id).await?;
-    if client.deleted_at.is_some() || client.state == ClientState::Joining {
+    if client.deleted_at.is_some() || client.state == TenantState::Joining {
         let what = if client.deleted_at.is_some() {
             "was deleted"
         } else {

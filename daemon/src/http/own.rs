@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Query, State};
+use kgrca_core::analyze::Counts;
 use kgrca_core::api::{ClusterStats, DeadLetter, ErrorBody, LimitsView, Page, Stats, Usage};
 use kgrca_core::model::Topic;
-use kgrca_core::service::analyze::Counts;
-use kgrca_core::storage::{ClusterRow, READ_BYTES, StreamId, Tenant};
+use kgrca_core::storage::{ClusterRow, READ_BYTES, StreamId, TenantId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -20,10 +20,10 @@ use crate::process::now;
 pub(super) const REFUSED: &str = "records_refused_count";
 
 /// Counts of a tenant over its partitions, as of the last commits: whichever daemons work on it.
-pub(super) async fn tenant_stats(app: &App, tenant: &Tenant) -> Result<Stats, ApiError> {
+pub(super) async fn tenant_stats(app: &App, tenant: &TenantId) -> Result<Stats, ApiError> {
     crate::jobs::flush_usage(app).await?;
     // Before the counters: what is committed in between makes the lag too large, never too small.
-    let lag = app.engine.waiting(tenant).await?;
+    let lag = app.fleet.waiting(tenant).await?;
     let total = app.stores.meta.usage_total(tenant).await?;
     let of = |metric: &str| total.get(metric).copied().unwrap_or(0).max(0) as u64;
     let (applied, duplicate) = (of("records_applied_count"), of("records_duplicate_count"));
@@ -126,7 +126,7 @@ pub async fn limits(
 
 /// Events accepted today, as far as they are committed, and bytes that were stored when they were
 /// measured last.
-pub(super) async fn today(app: &App, tenant: &Tenant) -> Result<(u64, u64), ApiError> {
+pub(super) async fn today(app: &App, tenant: &TenantId) -> Result<(u64, u64), ApiError> {
     use kgrca_core::model::time::DAY;
     let (today, tomorrow) = (now().day(), now().plus(DAY).day());
     let rows = app
@@ -175,7 +175,7 @@ pub async fn dlq(
         .map_err(|_| ApiError::invalid("`cursor` is not one of this list"))?;
     let stream = StreamId {
         topic: Topic::Dlq,
-        partition: app.engine.partition(&caller.tenant, caller.tenant.as_str()),
+        partition: app.fleet.partition(&caller.tenant, caller.tenant.as_str()),
     };
     let stored = app
         .stores

@@ -7,12 +7,12 @@ use axum::body::Bytes;
 use axum::extract::{self, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kgrca_core::analyze::{self, Analysis};
 use kgrca_core::api::ErrorBody;
 use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::rca::{Answer, Scorer};
-use kgrca_core::service::analyze::{self, Analysis};
-use kgrca_core::storage::{IncidentFilter, Tenant, Window};
+use kgrca_core::storage::{IncidentFilter, TenantId, Window};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -77,7 +77,7 @@ pub(super) fn number(id: &str) -> Result<i64, ApiError> {
     })
 }
 
-async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
+async fn newest(app: &App, tenant: &TenantId) -> Result<i64, ApiError> {
     let filter = IncidentFilter {
         limit: 100,
         ..IncidentFilter::default()
@@ -110,7 +110,7 @@ async fn serve(
         scorer,
     };
     // Before the answer is read: a commit in between makes it old at once, not new for ever.
-    let commits = *app.engine.commits(&caller.tenant).borrow();
+    let commits = *app.fleet.commits(&caller.tenant).borrow();
     let served = if let Some(served) = app.answers.get(&place, commits).filter(|_| at.is_none()) {
         served
     } else {
@@ -139,7 +139,7 @@ async fn serve(
 
 async fn answer(
     app: &App,
-    tenant: &Tenant,
+    tenant: &TenantId,
     number: Option<i64>,
     scorer: Scorer,
     at: Option<Time>,

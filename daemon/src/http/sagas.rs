@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State, rejection::QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use kgrca_core::api::{CreatedClient, ErrorBody, Page, SagaAct, SagaChange};
+use kgrca_core::api::{CreatedTenant, ErrorBody, Page, SagaAct, SagaChange};
 use kgrca_core::storage::Saga;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -62,7 +62,7 @@ pub async fn show(
 
 /// Goes on with a saga that stopped, or takes back what it did. A creation that ends tells the
 /// secrets, anew.
-#[utoipa::path(post, path = "/admin/sagas/{id}", tag = "admin", params(("id" = String, Path)), request_body = SagaChange, responses((status = 200, body = Saga, description = "it stands there now"), (status = 201, body = CreatedClient, description = "the tenant is set up"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 503, body = ErrorBody)))]
+#[utoipa::path(post, path = "/admin/sagas/{id}", tag = "admin", params(("id" = String, Path)), request_body = SagaChange, responses((status = 200, body = Saga, description = "it stands there now"), (status = 201, body = CreatedTenant, description = "the tenant is set up"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn change(
     State(app): State<Arc<App>>,
     operator: Operator,

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive, KeepAliveStream};
 use kgrca_core::api::ErrorBody;
-use kgrca_core::storage::{ClientState, Tenant, TransitionRow};
+use kgrca_core::storage::{TenantId, TenantState, TransitionRow};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::ApiError;
@@ -47,7 +47,7 @@ pub async fn stream(
         .keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
-async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
+async fn newest(app: &App, tenant: &TenantId) -> Result<i64, ApiError> {
     let mut after = 0;
     loop {
         let page = app
@@ -65,11 +65,11 @@ async fn newest(app: &App, tenant: &Tenant) -> Result<i64, ApiError> {
 /// The store is the source; a commit of this daemon only says that there is something to read.
 async fn follow(
     app: Arc<App>,
-    tenant: Tenant,
+    tenant: TenantId,
     mut after: i64,
     sender: tokio::sync::mpsc::Sender<Result<Event, Infallible>>,
 ) {
-    let mut commits = app.engine.commits(&tenant);
+    let mut commits = app.fleet.commits(&tenant);
     loop {
         match app
             .stores
@@ -99,9 +99,9 @@ async fn follow(
     }
 }
 
-async fn is_gone(app: &App, tenant: &Tenant) -> bool {
-    let client = app.stores.meta.client(tenant.as_str()).await;
-    client.is_ok_and(|c| c.is_none_or(|c| c.state != ClientState::Active))
+async fn is_gone(app: &App, tenant: &TenantId) -> bool {
+    let client = app.stores.meta.tenant(tenant.as_str()).await;
+    client.is_ok_and(|c| c.is_none_or(|c| c.state != TenantState::Active))
 }
 
 fn event(row: &TransitionRow) -> Event {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kgrca_core::api::AgentMode;
-use kgrca_core::storage::{Error, Tenant};
+use kgrca_core::storage::{Error, TenantId};
 use tokio::sync::watch;
 
 use crate::app::App;
@@ -28,10 +28,10 @@ pub async fn watch(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn look(app: &App) -> Result<(), Error> {
-    for client in app.stores.meta.list_clients().await? {
+    for client in app.stores.meta.list_tenants().await? {
         // One daemon for each tenant.
-        let tenant = Tenant::parse(&client.client_id)
-            .filter(|t| client.state.is_worked() && app.engine.is_mine(t, 0));
+        let tenant = TenantId::parse(&client.client_id)
+            .filter(|t| client.state.is_worked() && app.fleet.is_mine(t, 0));
         let Some(tenant) = tenant else { continue };
         // Of the nodes of a cluster the one that was silent longest stands for all: nodes come and
         // go, and their series would stay.

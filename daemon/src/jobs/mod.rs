@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kgrca_core::billing;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::{Client, ClientState, Error, Tenant};
+use kgrca_core::storage::{Error, Tenant, TenantId, TenantState};
 use tokio::sync::watch;
 
 use crate::app::App;
@@ -81,22 +81,22 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 /// Retention, compaction, and the day's storage of every tenant. One tenant's trouble does not keep
 /// the others waiting.
 async fn maintain(app: &App) -> Result<(), Error> {
-    let clients = app.stores.meta.list_clients().await?;
+    let clients = app.stores.meta.list_tenants().await?;
     let living = clients
         .iter()
-        .filter(|c| c.state != ClientState::Deleted)
-        .filter_map(|c| Tenant::parse(&c.client_id))
+        .filter(|c| c.state != TenantState::Deleted)
+        .filter_map(|c| TenantId::parse(&c.client_id))
         .collect();
-    if let Err(e) = app.engine.forget_others(&living) {
+    if let Err(e) = app.fleet.forget_others(&living) {
         tracing::warn!(error = %e, "snapshots of tenants that are gone were not removed");
     }
     for client in clients {
-        let Some(tenant) = Tenant::parse(&client.client_id).filter(|_| client.state.is_worked())
+        let Some(tenant) = TenantId::parse(&client.client_id).filter(|_| client.state.is_worked())
         else {
             continue;
         };
         // One daemon for each tenant: levels are moved, not set.
-        if !app.engine.is_mine(&tenant, 0) {
+        if !app.fleet.is_mine(&tenant, 0) {
             continue;
         }
         if let Err(e) = maintain_tenant(app, &tenant, &client).await {
@@ -106,7 +106,7 @@ async fn maintain(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-async fn maintain_tenant(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
+async fn maintain_tenant(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
     let days = billing::find(&client.plan).map_or(7, |p| p.with(&client.limits).retention_days);
     let retention = i64::from(days) * DAY;
     app.stores.log.maintain(tenant, retention, now()).await?;

@@ -5,7 +5,7 @@ mod record;
 mod writer;
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, TenantId};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -18,7 +18,7 @@ pub use writer::Outgoing;
 pub use writer::Writer;
 
 /// The topic of a tenant's records of a kind.
-pub fn topic_name(tenant: &Tenant, topic: Topic) -> String {
+pub fn topic_name(tenant: &TenantId, topic: Topic) -> String {
     format!("{tenant}.{}", topic.as_str())
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Entry, Error, ErrorKind, Result, Tenant};
+use kgrca_core::storage::{Entry, Error, ErrorKind, Result, TenantId};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
@@ -119,7 +119,7 @@ impl Writer {
     /// # Errors
     /// `Refused` when a record is too large; else when not all were acknowledged: some may have
     /// been written.
-    pub async fn append(&self, tenant: &Tenant, entries: &[Entry]) -> Result<()> {
+    pub async fn append(&self, tenant: &TenantId, entries: &[Entry]) -> Result<()> {
         self.deliver(entries.iter().map(|entry| Outgoing {
             topic: topic_name(tenant, entry.stream.topic),
             partition: entry.stream.partition,
@@ -201,7 +201,7 @@ impl Writer {
     ///
     /// # Errors
     /// When no broker says, or the user may not know.
-    pub async fn partitions(&self, tenant: &Tenant, topic: Topic) -> Result<u32> {
+    pub async fn partitions(&self, tenant: &TenantId, topic: Topic) -> Result<u32> {
         let name = topic_name(tenant, topic);
         self.look(&name)
             .await

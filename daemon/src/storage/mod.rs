@@ -82,7 +82,7 @@ fn patient_lock(file: &std::fs::File) -> Result<(), std::fs::TryLockError> {
     for _ in 0..20 {
         match file.try_lock() {
             Err(std::fs::TryLockError::WouldBlock) => {
-                std::thread::sleep(std::time::Duration::from_millis(10))
+                std::thread::sleep(std::time::Duration::from_millis(10));
             }
             other => return other,
         }

@@ -8,7 +8,7 @@ use kgrca_core::model::Time;
 use kgrca_core::model::time::DAY;
 use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::limits::of_day;
-use kgrca_core::storage::{Error, ErrorKind, Limits, Result, Taken, Tenant, Window};
+use kgrca_core::storage::{Error, ErrorKind, Limits, Result, Taken, TenantId, Window};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, FromRedisValue, RedisResult, Script, ScriptInvocation};
 
@@ -101,7 +101,7 @@ fn failed(error: &redis::RedisError) -> Error {
     Error::new(ErrorKind::Unavailable, format!("limits: Redis: {error}"))
 }
 
-fn day_key(tenant: &Tenant, now: Time) -> String {
+fn day_key(tenant: &TenantId, now: Time) -> String {
     format!("kgrca:{{{tenant}}}:events/day:{}", now.0.div_euclid(DAY))
 }
 
@@ -136,7 +136,7 @@ impl RedisLimits {
 
 #[async_trait::async_trait]
 impl Limits for RedisLimits {
-    async fn take(&self, tenant: &Tenant, window: Window, n: u64, now: Time) -> Result<Taken> {
+    async fn take(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<Taken> {
         let interval = window.interval();
         let mut call = self.gcra.key(format!("kgrca:{{{tenant}}}:{}", window.name));
         call.arg(now.0)
@@ -161,7 +161,7 @@ impl Limits for RedisLimits {
         }
     }
 
-    async fn take_day(&self, tenant: &Tenant, n: u64, limit: u64, now: Time) -> Result<Taken> {
+    async fn take_day(&self, tenant: &TenantId, n: u64, limit: u64, now: Time) -> Result<Taken> {
         let mut call = self.day_quota.key(day_key(tenant, now));
         call.arg(n).arg(limit);
         match self.asked::<(i64, u64)>(&call).await {
@@ -170,7 +170,7 @@ impl Limits for RedisLimits {
         }
     }
 
-    async fn give_back_day(&self, tenant: &Tenant, n: u64, now: Time) -> Result<()> {
+    async fn give_back_day(&self, tenant: &TenantId, n: u64, now: Time) -> Result<()> {
         let mut call = self.give_back.key(day_key(tenant, now));
         call.arg(n);
         match self.asked::<i64>(&call).await {
@@ -179,7 +179,7 @@ impl Limits for RedisLimits {
         }
     }
 
-    async fn preload_day(&self, tenant: &Tenant, used: u64, now: Time) -> Result<()> {
+    async fn preload_day(&self, tenant: &TenantId, used: u64, now: Time) -> Result<()> {
         let mut call = self.at_least.key(day_key(tenant, now));
         call.arg(used);
         self.asked::<i64>(&call).await;

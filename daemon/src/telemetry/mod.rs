@@ -7,12 +7,12 @@ use std::path::Path;
 
 use kgrca_core::model::Topic;
 use kgrca_core::rca::Scorer;
-use kgrca_core::storage::{Error, StreamId, Tenant};
+use kgrca_core::storage::{Error, StreamId, TenantId};
 
 /// A batch was committed.
 pub struct BatchCommitted<'a> {
     /// Whose.
-    pub tenant: &'a Tenant,
+    pub tenant: &'a TenantId,
     /// Records by topic and what became of them.
     pub by_topic: &'a BTreeMap<(Topic, &'static str), u64>,
     /// How long it took.
@@ -75,7 +75,7 @@ impl Believed {
 /// Records of a stream that wait for their worker.
 pub struct Lag<'a> {
     /// Whose.
-    pub tenant: &'a Tenant,
+    pub tenant: &'a TenantId,
     /// Of which stream.
     pub stream: StreamId,
     /// How many.
@@ -133,7 +133,7 @@ impl Accuracy {
 /// A log ends before what was committed of it: records that were acknowledged are gone.
 pub struct LogCut<'a> {
     /// Whose.
-    pub tenant: &'a Tenant,
+    pub tenant: &'a TenantId,
     /// Of which stream.
     pub stream: StreamId,
     /// Where the commit stands.
@@ -157,7 +157,7 @@ impl LogCut<'_> {
 /// Records that other producers put into a wrong partition were sent on.
 pub struct Misplaced<'a> {
     /// Whose.
-    pub tenant: &'a Tenant,
+    pub tenant: &'a TenantId,
     /// How many.
     pub records: usize,
 }
@@ -187,7 +187,7 @@ impl ServerAnswered {
         metrics::gauge!(self.gauge).set(f64::from(u8::from(self.error.is_none())));
         match &self.error {
             Some(error) if self.was_up => {
-                tracing::error!(gauge = self.gauge, error = %error, "a server does not answer")
+                tracing::error!(gauge = self.gauge, error = %error, "a server does not answer");
             }
             None if !self.was_up => tracing::info!(gauge = self.gauge, "a server answers again"),
             _ => {}
@@ -215,7 +215,7 @@ impl LimitsAnswered {
 /// A worker gave up on a batch and starts anew.
 pub struct WorkerFailed<'a> {
     /// Whose.
-    pub tenant: &'a Tenant,
+    pub tenant: &'a TenantId,
     /// Why.
     pub error: &'a Error,
 }
@@ -246,7 +246,7 @@ impl SnapshotUnreadable<'_> {
 /// The live state of a partition was loaded.
 pub struct Restored<'a> {
     /// Whose.
-    pub tenant: &'a Tenant,
+    pub tenant: &'a TenantId,
     /// Which partition.
     pub partition: u32,
     /// Whether from a snapshot; otherwise from the state topics and the last hour of the others.
@@ -275,7 +275,7 @@ impl Restored<'_> {
 /// A tenant's graph had nothing although there is something: it is told what the log still knows.
 pub struct GraphRebuilt<'a> {
     /// Whose.
-    pub tenant: &'a Tenant,
+    pub tenant: &'a TenantId,
     /// Which partition.
     pub partition: u32,
 }

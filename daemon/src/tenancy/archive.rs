@@ -12,8 +12,8 @@ use kgrca_core::parse::mask;
 use kgrca_core::rca::Answer;
 use kgrca_core::storage::archive::{IncidentCopy, Part, RecordCopy};
 use kgrca_core::storage::{
-    Client, ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Saga, SagaState, Step,
-    StepState, Stored, StreamId, Tenant, partition_of,
+    ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Saga, SagaState, Step,
+    StepState, Stored, StreamId, Tenant, TenantId, partition_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,8 +21,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc::Sender;
 
 use crate::app::App;
-use crate::engine::cluster_of;
 use crate::process::now;
+use crate::workers::cluster_of;
 
 /// How many resources or episodes are read and sent at once, how many incidents, each with hundreds
 /// of answers, and how many records.
@@ -63,8 +63,8 @@ async fn send<T: Serialize>(rows: &[T], out: &Lines) -> Result<(), Error> {
 /// When a store does not answer, or the reader has left.
 pub async fn export(
     app: &App,
-    tenant: &Tenant,
-    client: &Client,
+    tenant: &TenantId,
+    client: &Tenant,
     part: Part,
     out: &Lines,
 ) -> Result<(), Error> {
@@ -127,7 +127,7 @@ pub async fn export(
 /// too.
 async fn records(
     app: &App,
-    (tenant, count): (&Tenant, u32),
+    (tenant, count): (&TenantId, u32),
     stream: StreamId,
     out: &Lines,
 ) -> Result<(), Error> {
@@ -225,7 +225,7 @@ fn rows<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Error> {
 ///
 /// # Errors
 /// When there is none, it takes none any more, or not yet.
-pub async fn unfinished(app: &App, saga: &Saga) -> Result<(Tenant, Client), Error> {
+pub async fn unfinished(app: &App, saga: &Saga) -> Result<(TenantId, Tenant), Error> {
     let takes =
         saga.state == SagaState::Running && saga.state_of(Step::Load) == Some(StepState::Pending);
     let is_ready = saga
@@ -250,11 +250,11 @@ pub async fn unfinished(app: &App, saga: &Saga) -> Result<(Tenant, Client), Erro
             format!("{}: its tenant is missing", saga.saga_id),
         )
     };
-    let tenant = Tenant::parse(&saga.client_id).ok_or_else(missing)?;
+    let tenant = TenantId::parse(&saga.client_id).ok_or_else(missing)?;
     let client = app
         .stores
         .meta
-        .client(&saga.client_id)
+        .tenant(&saga.client_id)
         .await?
         .ok_or_else(missing)?;
     Ok((tenant, client))
@@ -267,8 +267,8 @@ pub async fn unfinished(app: &App, saga: &Saga) -> Result<(Tenant, Client), Erro
 /// When a line is no row of the part, or a store does not take it.
 pub(super) async fn import(
     app: &App,
-    tenant: &Tenant,
-    client: &Client,
+    tenant: &TenantId,
+    client: &Tenant,
     part: Part,
     body: &[u8],
 ) -> Result<usize, Error> {
@@ -361,7 +361,7 @@ fn readable(copy: &IncidentCopy) -> Result<(), Error> {
 
 /// Counts all that was loaded as worked off: who works on it then begins as after a restart, and
 /// nothing is charged for.
-pub(super) async fn settle(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
+pub(super) async fn settle(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
     let (meta, ends) = (&app.stores.meta, app.stores.log.ends(tenant).await?);
     for partition in 0..client.partitions {
         let until = now().plus(MINUTE);
@@ -412,7 +412,7 @@ pub(super) async fn settle(app: &App, tenant: &Tenant, client: &Client) -> Resul
 }
 
 /// A record in the partition of its cluster here.
-fn entry(tenant: &Tenant, client: &Client, copy: RecordCopy) -> Result<Entry, Error> {
+fn entry(tenant: &TenantId, client: &Tenant, copy: RecordCopy) -> Result<Entry, Error> {
     let refused =
         |why: &str| Error::new(ErrorKind::Refused, format!("record `{}`: {why}", copy.key));
     let topic = Topic::parse(&copy.topic)

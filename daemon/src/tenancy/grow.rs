@@ -2,12 +2,12 @@
 
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{
-    Client, ClientState, Entry, Error, ErrorKind, Stored, StreamId, Tenant, partition_of,
+    Entry, Error, ErrorKind, Stored, StreamId, Tenant, TenantId, TenantState, partition_of,
 };
 
 use super::steps;
 use crate::app::App;
-use crate::engine::cluster_of;
+use crate::workers::cluster_of;
 
 /// How many records are moved at once.
 const CHUNK: usize = 5000;
@@ -17,8 +17,8 @@ const CHUNK: usize = 5000;
 /// goes.
 pub async fn can_grow(
     app: &App,
-    tenant: &Tenant,
-    client: &Client,
+    tenant: &TenantId,
+    client: &Tenant,
     partitions: u32,
 ) -> Result<(), Error> {
     if partitions < client.partitions {
@@ -28,8 +28,8 @@ pub async fn can_grow(
         );
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    let waits = app.engine.waiting_records(tenant).await?;
-    if partitions > client.partitions && (client.state != ClientState::Suspended || waits > 0) {
+    let waits = app.fleet.waiting_records(tenant).await?;
+    if partitions > client.partitions && (client.state != TenantState::Suspended || waits > 0) {
         let why = if waits > 0 {
             format!("{waits} records of it wait")
         } else {
@@ -46,8 +46,8 @@ pub async fn can_grow(
 /// meanwhile.
 pub async fn grow(
     app: &App,
-    tenant: &Tenant,
-    client: &mut Client,
+    tenant: &TenantId,
+    client: &mut Tenant,
     partitions: u32,
 ) -> Result<(), Error> {
     let before = std::mem::replace(&mut client.partitions, partitions);
@@ -63,13 +63,18 @@ pub async fn grow(
         rights.put_acls(tenant).await?;
     }
     grown?;
-    app.stores.meta.put_client(client).await?;
-    app.engine.know(tenant, partitions);
+    app.stores.meta.put_tenant(client).await?;
+    app.fleet.know(tenant, partitions);
     app.keys.clear();
     Ok(())
 }
 
-async fn all_moved(app: &App, tenant: &Tenant, client: &Client, before: u32) -> Result<(), Error> {
+async fn all_moved(
+    app: &App,
+    tenant: &TenantId,
+    client: &Tenant,
+    before: u32,
+) -> Result<(), Error> {
     steps::put_topics(app, tenant, client).await?;
     for topic in [Topic::Resource, Topic::Topology] {
         for partition in 0..before {
@@ -89,7 +94,7 @@ async fn all_moved(app: &App, tenant: &Tenant, client: &Client, before: u32) -> 
 /// before an earlier growth lies in another one already, and may be older there.
 async fn move_state(
     app: &App,
-    tenant: &Tenant,
+    tenant: &TenantId,
     stream: StreamId,
     (before, after): (u32, u32),
 ) -> Result<(), Error> {

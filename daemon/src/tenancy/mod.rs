@@ -10,8 +10,8 @@ mod steps;
 use kgrca_core::model::time::DAY;
 use kgrca_core::storage::archive::Part;
 use kgrca_core::storage::{
-    Client, ClientState, Error, ErrorKind, Saga, SagaKind, SagaState, SagaStep, Step, StepState,
-    Tenant,
+    Error, ErrorKind, Saga, SagaKind, SagaState, SagaStep, Step, StepState, Tenant, TenantId,
+    TenantState,
 };
 
 pub use archive::{export, unfinished};
@@ -24,7 +24,7 @@ use run::{held, noted, run, undo, written};
 use crate::app::App;
 use crate::process::{now, random};
 
-fn saga(kind: SagaKind, steps: &[Step], client: Client) -> Saga {
+fn saga(kind: SagaKind, steps: &[Step], client: Tenant) -> Saga {
     Saga {
         saga_id: format!(
             "saga_{}",
@@ -42,7 +42,7 @@ fn saga(kind: SagaKind, steps: &[Step], client: Client) -> Saga {
             .collect(),
         error: None,
         request: None,
-        client,
+        tenant: client,
         graph: None,
         wait_until: None,
         created_at: now(),
@@ -54,7 +54,7 @@ fn saga(kind: SagaKind, steps: &[Step], client: Client) -> Saga {
 /// gets new secrets.
 pub async fn create(
     app: &App,
-    client: Client,
+    client: Tenant,
     request: Option<String>,
 ) -> Result<(Saga, Secrets), Error> {
     begin(
@@ -70,7 +70,7 @@ pub async fn create(
 /// Sets a tenant up but for its key: first it is given what comes from another installation.
 pub async fn create_to_load(
     app: &App,
-    client: Client,
+    client: Tenant,
     request: Option<String>,
 ) -> Result<Saga, Error> {
     Ok(begin(
@@ -124,9 +124,9 @@ pub async fn loaded(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> 
     }
     let done = run(held).await?;
     // Its incidents go on without a record, too.
-    app.engine.know(&tenant, client.partitions);
+    app.fleet.know(&tenant, client.partitions);
     for partition in 0..client.partitions {
-        app.engine.appended(&tenant, partition);
+        app.fleet.appended(&tenant, partition);
     }
     Ok(done)
 }
@@ -165,10 +165,10 @@ async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secr
     }
     if saga.kind == SagaKind::Create {
         // As the tenant is now: since then its plan or its state may have changed.
-        let current = app.stores.meta.client(&saga.client_id).await?;
+        let current = app.stores.meta.tenant(&saga.client_id).await?;
         if saga.state == SagaState::Done {
-            let served = current.filter(|c| c.state == ClientState::Active);
-            saga.client = served.ok_or_else(|| refused("its tenant is not served any more"))?;
+            let served = current.filter(|c| c.state == TenantState::Active);
+            saga.tenant = served.ok_or_else(|| refused("its tenant is not served any more"))?;
         }
         saga.state = SagaState::Running;
         // Secrets are not kept: the steps that make them are done again.
@@ -185,7 +185,7 @@ async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secr
 
 /// Begins to take a tenant down: at once it is not served any more, after `grace_days` nothing is
 /// left but what it owes.
-pub async fn delete(app: &App, mut client: Client, grace_days: u32) -> Result<Saga, Error> {
+pub async fn delete(app: &App, mut client: Tenant, grace_days: u32) -> Result<Saga, Error> {
     let open: Vec<Saga> = app
         .stores
         .meta
@@ -227,7 +227,7 @@ pub async fn delete(app: &App, mut client: Client, grace_days: u32) -> Result<Sa
 
 /// Lets what a plan says hold in the log: retention, and how fast the tenant's user sends. Its
 /// rights, too: a growth that died took them.
-pub async fn apply_plan(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
+pub async fn apply_plan(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
     steps::put_topics(app, tenant, client).await?;
     match &app.stores.kafka {
         Some(kafka) => {
@@ -244,8 +244,8 @@ pub async fn apply_plan(app: &App, tenant: &Tenant, client: &Client) -> Result<(
 /// How what the log keeps for a tenant differs from what its plan says.
 pub async fn differences(
     app: &App,
-    tenant: &Tenant,
-    client: &Client,
+    tenant: &TenantId,
+    client: &Tenant,
 ) -> Result<Vec<String>, Error> {
     match &app.stores.kafka {
         Some(kafka) => {
@@ -259,7 +259,7 @@ pub async fn differences(
 }
 
 /// Serves a tenant again that is within its time of grace.
-pub async fn stay(app: &App, client: &mut Client) -> Result<(), Error> {
+pub async fn stay(app: &App, client: &mut Tenant) -> Result<(), Error> {
     let open = |s: &Saga| s.kind == SagaKind::Delete && !s.is_over();
     for saga in app
         .stores
@@ -284,7 +284,7 @@ pub async fn stay(app: &App, client: &mut Client) -> Result<(), Error> {
         held.saga.state = SagaState::Compensated;
         written(app, &mut held.saga).await?;
     }
-    client.state = ClientState::Active;
+    client.state = TenantState::Active;
     client.deleted_at = None;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! what its workers would write waits in the log, and questions are answered by the server of
 //! before.
 
-use kgrca_core::storage::{Client, Error, ErrorKind, GraphMove, Saga, SagaKind, Step, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, GraphMove, Saga, SagaKind, Step, Tenant, TenantId};
 
 use super::run::noted;
 use super::saga;
@@ -22,8 +22,8 @@ fn servers(app: &App) -> Result<&Neo4jGraph, Error> {
 /// Writes down that a tenant's graph is to move; whoever looks after sagas does it.
 pub async fn move_graph(
     app: &App,
-    tenant: &Tenant,
-    client: Client,
+    tenant: &TenantId,
+    client: Tenant,
     to: &str,
 ) -> Result<Saga, Error> {
     let servers = servers(app)?;
@@ -77,7 +77,12 @@ fn way(saga: &Saga) -> Result<&GraphMove, Error> {
 }
 
 /// Does a step of a move.
-pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step) -> Result<(), Error> {
+pub(super) async fn act(
+    app: &App,
+    saga: &Saga,
+    tenant: &TenantId,
+    step: Step,
+) -> Result<(), Error> {
     let (servers, way) = (servers(app)?, way(saga)?);
     match step {
         Step::Hold => servers.hold(tenant, &way.from).await,
@@ -88,7 +93,12 @@ pub(super) async fn act(app: &App, saga: &Saga, tenant: &Tenant, step: Step) -> 
 }
 
 /// Takes a step of a move back.
-pub(super) async fn undo(app: &App, saga: &Saga, tenant: &Tenant, step: Step) -> Result<(), Error> {
+pub(super) async fn undo(
+    app: &App,
+    saga: &Saga,
+    tenant: &TenantId,
+    step: Step,
+) -> Result<(), Error> {
     let (servers, way) = (servers(app)?, way(saga)?);
     match step {
         Step::Hold => servers.let_go(tenant, &way.from).await,

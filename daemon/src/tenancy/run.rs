@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{Error, ErrorKind, Saga, SagaKind, SagaState, Step, StepState, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, Saga, SagaKind, SagaState, Step, StepState, TenantId};
 
 use super::steps::{self, Secrets};
 use crate::app::App;
@@ -84,8 +84,8 @@ pub(super) async fn written(app: &App, saga: &mut Saga) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn tenant(saga: &Saga) -> Result<Tenant, Error> {
-    Tenant::parse(&saga.client_id)
+pub(super) fn tenant(saga: &Saga) -> Result<TenantId, Error> {
+    TenantId::parse(&saga.client_id)
         .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{}: no tenant", saga.saga_id)))
 }
 
@@ -145,7 +145,7 @@ async fn claimed(app: &App, saga_id: &str) -> Result<(), Error> {
     let is_ours = app
         .stores
         .meta
-        .claim_saga(saga_id, app.engine.owner(), now().plus(CLAIM), now())
+        .claim_saga(saga_id, app.fleet.owner(), now().plus(CLAIM), now())
         .await?;
     if is_ours { Ok(()) } else { Err(busy(saga_id)) }
 }

@@ -3,7 +3,7 @@
 use kgrca_core::billing;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{
-    Client, ClientState, Error, ErrorKind, Role, Saga, SagaKind, Step, Tenant,
+    Error, ErrorKind, Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState,
 };
 
 use super::moving;
@@ -29,7 +29,7 @@ pub struct Secrets {
 }
 
 /// Bytes a second that a plan's user may send: a whole day's events within ten minutes.
-pub(super) fn byte_rate(client: &Client) -> f64 {
+pub(super) fn byte_rate(client: &Tenant) -> f64 {
     let events = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
     events.map_or(UNLIMITED_RATE, |n| {
         (n as f64 * EVENT_BYTES / 600.0)
@@ -38,12 +38,12 @@ pub(super) fn byte_rate(client: &Client) -> f64 {
     })
 }
 
-pub(super) fn retention_days(client: &Client) -> u32 {
+pub(super) fn retention_days(client: &Tenant) -> u32 {
     billing::find(&client.plan).map_or(7, |p| p.with(&client.limits).retention_days)
 }
 
 /// Makes or changes the tenant's topics as its plan says.
-pub(super) async fn put_topics(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
+pub(super) async fn put_topics(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
     match &app.stores.kafka {
         Some(kafka) => {
             kafka
@@ -59,17 +59,17 @@ pub(super) async fn put_topics(app: &App, tenant: &Tenant, client: &Client) -> R
 pub(super) async fn act(
     app: &App,
     saga: &Saga,
-    tenant: &Tenant,
+    tenant: &TenantId,
     step: Step,
     secrets: &mut Secrets,
 ) -> Result<(), Error> {
-    let (stores, client, creates) = (&app.stores, &saga.client, saga.kind == SagaKind::Create);
+    let (stores, client, creates) = (&app.stores, &saga.tenant, saga.kind == SagaKind::Create);
     match step {
         Step::Row => {
             stores
                 .meta
-                .put_client(&Client {
-                    state: ClientState::Joining,
+                .put_tenant(&Tenant {
+                    state: TenantState::Joining,
                     ..client.clone()
                 })
                 .await
@@ -100,22 +100,22 @@ pub(super) async fn act(
         }
         Step::Key => first_key(app, tenant, client, secrets).await,
         Step::Stop => {
-            let leaving = Client {
-                state: ClientState::Leaving,
+            let leaving = Tenant {
+                state: TenantState::Leaving,
                 ..client.clone()
             };
-            stores.meta.put_client(&leaving).await?;
+            stores.meta.put_tenant(&leaving).await?;
             app.keys.clear();
-            app.engine.unload(tenant).await;
+            app.fleet.unload(tenant).await;
             Ok(())
         }
         Step::Wait => nobody_works(app, tenant, client).await,
         Step::Rows => {
-            stores.meta.forget_client(tenant, false).await?;
+            stores.meta.forget_tenant(tenant, false).await?;
             stores
                 .meta
-                .put_client(&Client {
-                    state: ClientState::Deleted,
+                .put_tenant(&Tenant {
+                    state: TenantState::Deleted,
                     ..client.clone()
                 })
                 .await
@@ -131,8 +131,8 @@ pub(super) async fn act(
 
 async fn first_key(
     app: &App,
-    tenant: &Tenant,
-    client: &Client,
+    tenant: &TenantId,
+    client: &Tenant,
     secrets: &mut Secrets,
 ) -> Result<(), Error> {
     let meta = &app.stores.meta;
@@ -149,12 +149,12 @@ async fn first_key(
     meta.put_key(&new.key, &new.hash).await?;
     // One that is set up already stays as it is by now.
     if meta
-        .client(tenant.as_str())
+        .tenant(tenant.as_str())
         .await?
-        .is_none_or(|c| c.state == ClientState::Joining)
+        .is_none_or(|c| c.state == TenantState::Joining)
     {
-        meta.put_client(&Client {
-            state: ClientState::Active,
+        meta.put_tenant(&Tenant {
+            state: TenantState::Active,
             ..client.clone()
         })
         .await?;
@@ -165,7 +165,7 @@ async fn first_key(
 }
 
 /// Waits for the workers of other daemons by taking their leases.
-async fn nobody_works(app: &App, tenant: &Tenant, client: &Client) -> Result<(), Error> {
+async fn nobody_works(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
     for partition in 0..client.partitions {
         let lease = app
             .stores
@@ -182,15 +182,20 @@ async fn nobody_works(app: &App, tenant: &Tenant, client: &Client) -> Result<(),
 }
 
 /// Takes a step back.
-pub(super) async fn undo(app: &App, saga: &Saga, tenant: &Tenant, step: Step) -> Result<(), Error> {
+pub(super) async fn undo(
+    app: &App,
+    saga: &Saga,
+    tenant: &TenantId,
+    step: Step,
+) -> Result<(), Error> {
     let stores = &app.stores;
     let kafka = stores.kafka.as_ref().map(|k| k.admin());
     match step {
-        Step::Row => stores.meta.forget_client(tenant, true).await,
+        Step::Row => stores.meta.forget_tenant(tenant, true).await,
         Step::Graph => stores.graph.remove(tenant).await,
         Step::Topics => {
-            app.engine.unload(tenant).await;
-            app.engine
+            app.fleet.unload(tenant).await;
+            app.fleet
                 .forget(tenant)
                 .map_err(|e| Error::io(&"snapshots", &e))?;
             stores.log.remove(tenant).await

@@ -8,7 +8,7 @@ mod uninstall;
 
 use std::path::PathBuf;
 
-use kgrca_core::storage::{KafkaUrl, Tenant};
+use kgrca_core::storage::{KafkaUrl, TenantId};
 
 use crate::error::{CliError, Result};
 
@@ -123,7 +123,7 @@ impl Settings {
 }
 
 /// The tenant whose user an address of Kafka names; whether the address works the agent tells.
-fn tenant_of(url: &str) -> Result<Tenant> {
+fn tenant_of(url: &str) -> Result<TenantId> {
     let wrong = |what: String| {
         CliError::usage(format!("--kafka: {what}"))
             .hint("kafka://client-…:PASSWORD@HOST:9093?tls=true; `kgrca tenant create` told user and password")
@@ -136,7 +136,7 @@ fn tenant_of(url: &str) -> Result<Tenant> {
     }
     let url = KafkaUrl::parse(url).map_err(|e| wrong(e.message))?;
     let user = url.user.map(|(user, _)| user).unwrap_or_default();
-    Tenant::parse(&user).ok_or_else(|| wrong(format!("`{user}` is no user of a tenant")))
+    TenantId::parse(&user).ok_or_else(|| wrong(format!("`{user}` is no user of a tenant")))
 }
 
 pub(super) use status::agents;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kgrca_core::service::eval::{Outcome, Report};
+use kgrca_core::lab::eval::{Outcome, Report};
 
 use super::Env;
 use crate::error::{CliError, Result};

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use kgrca_core::analyze::{self, Options};
+use kgrca_core::lab::disturb;
+use kgrca_core::lab::fit::{self, Fit, Sample, Settings, Shares};
 use kgrca_core::model::Time;
 use kgrca_core::rca::weights::{self, Weights};
-use kgrca_core::service::analyze::{self, Options};
-use kgrca_core::service::disturb;
-use kgrca_core::service::fit::{self, Fit, Sample, Settings, Shares};
 
 use super::Env;
 use crate::error::{CliError, Result};

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use kgrca_core::analyze::{self, Options};
+use kgrca_core::lab::eval::{self, Label, Report};
+use kgrca_core::lab::{disturb, report};
 use kgrca_core::model::Time;
 use kgrca_core::rca::{KEPT, Scorer, weights};
-use kgrca_core::service::analyze::{self, Options};
-use kgrca_core::service::eval::{self, Label, Report};
-use kgrca_core::service::{disturb, report};
 
 use super::Env;
 use crate::error::{CliError, Result};

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
-use kgrca_core::api::{ClientStatus, CreatedClient, Imported, NewClient, SagaAct, SagaChange};
+use kgrca_core::api::{CreatedTenant, Imported, NewTenant, SagaAct, SagaChange, TenantStatus};
 use kgrca_core::model::Time;
 use kgrca_core::storage::archive::{FORMAT, Manifest, Part, PartFile};
-use kgrca_core::storage::{ClientState, Saga, Step, StepState, hex};
+use kgrca_core::storage::{Saga, Step, StepState, TenantState, hex};
 use reqwest::Method;
 use sha2::{Digest, Sha256};
 
@@ -57,14 +57,14 @@ fn at(place: &Path) -> impl Fn(std::io::Error) -> CliError + '_ {
 
 pub(super) fn export(env: &Env<'_>, id: &str, out: &Path) -> Result {
     let client = env.client()?;
-    let status: ClientStatus = client.get(As::Operator, &path(id), &[])?;
+    let status: TenantStatus = client.get(As::Operator, &path(id), &[])?;
     if out.exists() {
         return Err(
             CliError::usage(format!("{} is there already", out.display()))
                 .hint("give a folder that is not"),
         );
     }
-    let mut was_served = status.client.state == ClientState::Active;
+    let mut was_served = status.client.state == TenantState::Active;
     if !was_served && status.lag > 0 {
         let message = format!(
             "{} records of {id} are not worked off: they would be missing",
@@ -196,7 +196,7 @@ pub(super) fn import(env: &Env<'_>, folder: &Path, wish: Wish) -> Result {
         let plan = wish.plan.unwrap_or_else(|| manifest.plan.clone());
         let name = wish.name.unwrap_or_else(|| manifest.name.clone());
         let request = format!("{digest}-{:016x}", rand::random::<u64>());
-        let new = NewClient {
+        let new = NewTenant {
             name,
             plan,
             contact_email: wish.email,
@@ -268,7 +268,7 @@ fn loaded(
     folder: &Path,
     manifest: &Manifest,
     saga: &str,
-) -> Result<CreatedClient> {
+) -> Result<CreatedTenant> {
     let route = format!("/api/v1/admin/imports/{saga}");
     for part in Part::LOADED {
         let (file, route) = (

@@ -6,10 +6,10 @@ mod moving;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kgrca_core::api::{ClientChange, ClientStatus, CreatedClient, NewClient, Page, Served};
+use kgrca_core::api::{CreatedTenant, NewTenant, Page, Served, TenantChange, TenantStatus};
 use kgrca_core::billing::Overrides;
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Saga, Tenant};
+use kgrca_core::storage::{Saga, TenantId};
 use reqwest::Method;
 
 use super::Env;
@@ -40,7 +40,7 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    fn apply(self, items: &mut [ClientStatus]) {
+    fn apply(self, items: &mut [TenantStatus]) {
         use std::cmp::Reverse;
         match self {
             Self::Id => items.sort_by(|a, b| a.client.client_id.cmp(&b.client.client_id)),
@@ -75,13 +75,13 @@ pub(super) enum Verb {
     },
     /// Show a tenant
     Show {
-        /// Tenant's id or name
+        /// `TenantId`'s id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Change plan, contact, agreed limits or partitions; it takes effect at once
     Update {
-        /// Tenant's id or name
+        /// `TenantId`'s id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
         /// Plan: free, basic, pro or enterprise
@@ -100,19 +100,19 @@ pub(super) enum Verb {
     },
     /// Stop serving a tenant; nothing is lost
     Suspend {
-        /// Tenant's id or name
+        /// `TenantId`'s id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Serve a suspended tenant again, or one within its time of grace
     Resume {
-        /// Tenant's id or name
+        /// `TenantId`'s id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
     },
     /// Take a tenant down; its data is removed after a time of grace
     Delete {
-        /// Tenant's id or name
+        /// `TenantId`'s id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
         /// Days in which `tenant resume` brings it back; 0 removes its data at once
@@ -128,7 +128,7 @@ pub(super) enum Verb {
     /// Write a tenant's graph, incidents, answers and state to a folder, as lines of JSON with a
     /// manifest
     Export {
-        /// Tenant's id or name
+        /// `TenantId`'s id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
         /// Folder to write, which is not there yet
@@ -154,7 +154,7 @@ pub(super) enum Verb {
     },
     /// Move a tenant's graph to another server of Neo4j while it is served
     Move {
-        /// Tenant's id or name
+        /// `TenantId`'s id or name
         #[arg(add = crate::complete::tenants())]
         id: String,
         /// The server, as the URL of the graph names it
@@ -167,21 +167,21 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::Create { name, plan, email } => create(
             env,
-            &NewClient {
+            &NewTenant {
                 name,
                 plan,
                 contact_email: email,
             },
         ),
         Verb::List { sort } => {
-            let mut page: Page<ClientStatus> =
+            let mut page: Page<TenantStatus> =
                 env.client()?
                     .get(As::Operator, "/api/v1/admin/clients", &[])?;
             sort.apply(&mut page.items);
             env.out.value(&page, || table(env, &page.items))
         }
         Verb::Show { id } => {
-            let status: ClientStatus =
+            let status: TenantStatus =
                 env.client()?
                     .get(As::Operator, &path(&id_of(env, id)?), &[])?;
             let is_for_people = env.out.format == Format::Table;
@@ -209,7 +209,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             } else {
                 Some(overrides(&limits)?)
             };
-            let wish = ClientChange {
+            let wish = TenantChange {
                 state: None,
                 plan,
                 contact_email: email,
@@ -227,7 +227,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             dry_run,
         } => {
             let id = id_of(env, id)?;
-            let status: ClientStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
+            let status: TenantStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
             if dry_run {
                 env.out.message(&format!(
                     "would take down tenant {id} ({}) with {} bytes of records, and remove them after {grace_days} days",
@@ -277,10 +277,10 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
 
 /// The id of a tenant that was given by id or by name.
 pub(super) fn id_of(env: &Env<'_>, given: String) -> Result<String> {
-    if Tenant::parse(&given).is_some() {
+    if TenantId::parse(&given).is_some() {
         return Ok(given);
     }
-    let page: Page<ClientStatus> = env
+    let page: Page<TenantStatus> = env
         .client()?
         .get(As::Operator, "/api/v1/admin/clients", &[])?;
     let mut named = page
@@ -307,9 +307,9 @@ fn path(id: &str) -> String {
 
 /// Creates a tenant. The request has a key of its own: when the server goes away in the middle, the
 /// same request goes on where it was.
-fn create(env: &Env<'_>, wish: &NewClient) -> Result {
+fn create(env: &Env<'_>, wish: &NewTenant) -> Result {
     let request = format!("{:032x}", rand::random::<u128>());
-    let created: CreatedClient = env.client()?.send_until(
+    let created: CreatedTenant = env.client()?.send_until(
         As::Operator,
         "/api/v1/admin/clients",
         wish,
@@ -333,7 +333,7 @@ fn once<'a>(env: &'a Env<'_>) -> impl FnMut(&str) + 'a {
 }
 
 /// Shows a new tenant's secrets and how its agent is installed.
-pub(super) fn show_created(env: &Env<'_>, created: &CreatedClient) -> Result {
+pub(super) fn show_created(env: &Env<'_>, created: &CreatedTenant) -> Result {
     env.out.message(if created.kafka_password.is_some() {
         "key and password are shown only now"
     } else {
@@ -361,10 +361,10 @@ pub(super) fn show_created(env: &Env<'_>, created: &CreatedClient) -> Result {
     })
 }
 
-fn served(state: Served) -> ClientChange {
-    ClientChange {
+fn served(state: Served) -> TenantChange {
+    TenantChange {
         state: Some(state),
-        ..ClientChange::default()
+        ..TenantChange::default()
     }
 }
 
@@ -383,8 +383,8 @@ fn overrides(given: &[String]) -> Result<Overrides> {
         .map_err(|e| CliError::usage("these are no limits").cause(e).hint(LIMITS))
 }
 
-fn change(env: &Env<'_>, id: &str, wish: &ClientChange) -> Result {
-    let status: ClientStatus = env
+fn change(env: &Env<'_>, id: &str, wish: &TenantChange) -> Result {
+    let status: TenantStatus = env
         .client()?
         .send(Method::PATCH, As::Operator, &path(id), wish)?;
     env.out
@@ -392,7 +392,7 @@ fn change(env: &Env<'_>, id: &str, wish: &ClientChange) -> Result {
 }
 
 /// Everything of one tenant, a line for each thing.
-fn details(env: &Env<'_>, s: &ClientStatus) -> Table {
+fn details(env: &Env<'_>, s: &TenantStatus) -> Table {
     let now = Time(jiff::Timestamp::now().as_microsecond());
     let c = &s.client;
     let limits = serde_json::to_value(&c.limits)
@@ -443,7 +443,7 @@ fn details(env: &Env<'_>, s: &ClientStatus) -> Table {
     Table::new(&["WHAT", "VALUE"]).rows(told, |(name, value)| [name.to_owned(), value])
 }
 
-fn table(env: &Env<'_>, items: &[ClientStatus]) -> Table {
+fn table(env: &Env<'_>, items: &[TenantStatus]) -> Table {
     let now = Time(jiff::Timestamp::now().as_microsecond());
     Table::new(&[
         "ID",

@@ -13,7 +13,7 @@ use crate::rca::ResourceRef;
 use crate::storage::cypher::CypherQuery;
 use crate::storage::{
     CauseRow, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode,
-    ResourceFilter, Tenant, TimelineFilter,
+    ResourceFilter, TenantId, TimelineFilter,
 };
 
 fn resource(id: &str, uid: Option<&str>, deleted: Option<i64>) -> ResourceRow {
@@ -220,7 +220,7 @@ pub async fn graph_store(graph: &dyn GraphStore) {
     );
 }
 
-async fn history(graph: &dyn GraphStore, a: &Tenant, web: &ResourceRow, db: &ResourceRow) {
+async fn history(graph: &dyn GraphStore, a: &TenantId, web: &ResourceRow, db: &ResourceRow) {
     let ended = ResourceRow {
         deleted: Some(Time(40)),
         healthy: None,
@@ -275,7 +275,7 @@ async fn history(graph: &dyn GraphStore, a: &Tenant, web: &ResourceRow, db: &Res
     );
 }
 
-async fn timelines(graph: &dyn GraphStore, a: &Tenant) {
+async fn timelines(graph: &dyn GraphStore, a: &TenantId) {
     let all = TimelineFilter {
         limit: 2,
         ..TimelineFilter::default()
@@ -318,7 +318,7 @@ async fn timelines(graph: &dyn GraphStore, a: &Tenant) {
     );
 }
 
-async fn incidents(graph: &dyn GraphStore, a: &Tenant, web: &ResourceRow) {
+async fn incidents(graph: &dyn GraphStore, a: &TenantId, web: &ResourceRow) {
     let cause = |rank: usize, id: &str| CauseRow {
         episode: EpisodeRow {
             kind: "cause".into(),
@@ -370,7 +370,7 @@ async fn incidents(graph: &dyn GraphStore, a: &Tenant, web: &ResourceRow) {
     );
 }
 
-async fn renames(graph: &dyn GraphStore, a: &Tenant, db: &ResourceRow) {
+async fn renames(graph: &dyn GraphStore, a: &TenantId, db: &ResourceRow) {
     let named = resource("queue", None, None);
     let known = resource("queue", Some("u3"), None);
     let call = vec![edge(&named.id, &db.id, 12, None)];
@@ -442,7 +442,7 @@ async fn renames(graph: &dyn GraphStore, a: &Tenant, db: &ResourceRow) {
     );
 }
 
-async fn questions(graph: &dyn GraphStore, a: &Tenant) {
+async fn questions(graph: &dyn GraphStore, a: &TenantId) {
     let wish = |text: &str| CypherQuery {
         text: text.into(),
         parameters: serde_json::json!({"kind": "Pod", "first": 10})
@@ -510,7 +510,7 @@ async fn questions(graph: &dyn GraphStore, a: &Tenant) {
 }
 
 /// All pages of a part.
-async fn pages(graph: &dyn GraphStore, tenant: &Tenant, part: GraphPart) -> Vec<GraphPage> {
+async fn pages(graph: &dyn GraphStore, tenant: &TenantId, part: GraphPart) -> Vec<GraphPage> {
     let mut pages = vec![graph.page(tenant, part, "", 2).await.unwrap()];
     while let Some(after) = pages[pages.len() - 1].next.clone() {
         pages.push(graph.page(tenant, part, &after, 2).await.unwrap());
@@ -518,7 +518,7 @@ async fn pages(graph: &dyn GraphStore, tenant: &Tenant, part: GraphPart) -> Vec<
     pages
 }
 
-async fn copies(graph: &dyn GraphStore, a: &Tenant, b: &Tenant) {
+async fn copies(graph: &dyn GraphStore, a: &TenantId, b: &TenantId) {
     // What only a copy brings: an edge that ended beside one that began before it, and a kind that
     // is called as our labels are.
     let (web, odd) = (

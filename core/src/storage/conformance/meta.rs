@@ -9,17 +9,17 @@ use crate::model::time::{DAY, MINUTE};
 use crate::model::{Time, Topic};
 use crate::storage::archive::IncidentCopy;
 use crate::storage::{
-    AgentRow, ApiKey, Audit, Client, ClientState, ClusterCounts, ClusterRow, Commit, DaemonRow,
-    ErrorKind, IncidentFilter, MetaStore, Offset, Saga, SagaKind, SagaState, Scope, StreamId,
-    Tenant, first_break,
+    AgentRow, ApiKey, Audit, ClusterCounts, ClusterRow, Commit, DaemonRow, ErrorKind,
+    IncidentFilter, MetaStore, Offset, Saga, SagaKind, SagaState, Scope, StreamId, Tenant,
+    TenantId, TenantState, first_break,
 };
 
-fn client(id: &str) -> Client {
-    Client {
+fn client(id: &str) -> Tenant {
+    Tenant {
         client_id: id.into(),
         name: "Acme".into(),
         plan: "free".into(),
-        state: ClientState::Active,
+        state: TenantState::Active,
         contact_email: "ops@acme.example".into(),
         created_at: Time(MINUTE),
         deleted_at: None,
@@ -127,7 +127,7 @@ async fn copies(meta: &dyn MetaStore) {
         BTreeMap::from([(10, 5), (11, 6)]),
         "numbers go on behind the last"
     );
-    meta.forget_client(&c, true).await.unwrap();
+    meta.forget_tenant(&c, true).await.unwrap();
     assert!(meta.incident_copies(&c, 0, 9).await.unwrap().is_empty());
 }
 
@@ -176,10 +176,10 @@ async fn feed(meta: &dyn MetaStore) {
         );
     };
     tokio::join!(worker(0), worker(1), worker(2), follower);
-    meta.forget_client(d, true).await.unwrap();
+    meta.forget_tenant(d, true).await.unwrap();
 }
 
-fn audit(client: Option<&Tenant>, at: i64) -> Audit {
+fn audit(client: Option<&TenantId>, at: i64) -> Audit {
     let client_id = client.map(ToString::to_string);
     Audit {
         client_id,
@@ -190,7 +190,7 @@ fn audit(client: Option<&Tenant>, at: i64) -> Audit {
     }
 }
 
-async fn chains(meta: &dyn MetaStore, a: &Tenant) {
+async fn chains(meta: &dyn MetaStore, a: &TenantId) {
     for i in 0..3 {
         meta.audit(&audit(Some(a), i)).await.unwrap();
     }
@@ -218,7 +218,7 @@ async fn chains(meta: &dyn MetaStore, a: &Tenant) {
     );
 }
 
-async fn sagas(meta: &dyn MetaStore, a: &Tenant) {
+async fn sagas(meta: &dyn MetaStore, a: &TenantId) {
     let saga = Saga {
         saga_id: "saga_1".into(),
         client_id: a.to_string(),
@@ -227,7 +227,7 @@ async fn sagas(meta: &dyn MetaStore, a: &Tenant) {
         steps: Vec::new(),
         error: None,
         request: Some("r1".into()),
-        client: client(a.as_str()),
+        tenant: client(a.as_str()),
         graph: None,
         wait_until: None,
         created_at: Time(5),
@@ -295,7 +295,7 @@ async fn sagas(meta: &dyn MetaStore, a: &Tenant) {
     );
 }
 
-async fn agents(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
+async fn agents(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     let agent = |name: &str, cluster: &str, what: &str, seen: i64| {
         let status = format!(
             r#"{{"cluster":"{cluster}","agent":"{name}",{what},"version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":0,"spooled_bytes":0}}"#
@@ -373,7 +373,7 @@ async fn daemons(meta: &dyn MetaStore) {
     assert_eq!(meta.daemons(Time(0)).await.unwrap().len(), 1);
 }
 
-async fn graph_places(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
+async fn graph_places(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     assert_eq!(meta.graph_place(a).await.unwrap(), None);
     meta.put_graph_place(a, Some("one"), true).await.unwrap();
     let taken = meta
@@ -397,14 +397,14 @@ async fn graph_places(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
     assert_eq!(meta.graph_place(a).await.unwrap(), None);
 }
 
-async fn farewell(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
-    meta.forget_client(a, false).await.unwrap();
+async fn farewell(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
+    meta.forget_tenant(a, false).await.unwrap();
     assert!(
         meta.keys(Some(a.as_str())).await.unwrap().is_empty()
             && meta.offsets(a).await.unwrap().is_empty()
     );
     assert!(
-        meta.client(a.as_str()).await.unwrap().is_some(),
+        meta.tenant(a.as_str()).await.unwrap().is_some(),
         "its row is kept"
     );
     assert!(
@@ -415,8 +415,8 @@ async fn farewell(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
             .is_empty(),
         "and what it owes"
     );
-    meta.forget_client(a, true).await.unwrap();
-    assert_eq!(meta.client(a.as_str()).await.unwrap(), None);
+    meta.forget_tenant(a, true).await.unwrap();
+    assert_eq!(meta.tenant(a.as_str()).await.unwrap(), None);
     assert!(meta.usage_total(a).await.unwrap().is_empty());
     assert_eq!(
         meta.audit_log(Some(a.as_str()), 0, 10).await.unwrap().len(),
@@ -424,23 +424,23 @@ async fn farewell(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
         "what was done to it stays"
     );
     assert_eq!(meta.feedback().await.unwrap(), [None], "others keep theirs");
-    meta.forget_client(b, true).await.unwrap();
+    meta.forget_tenant(b, true).await.unwrap();
 }
 
-async fn administration(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
-    meta.put_client(&client(a.as_str())).await.unwrap();
-    let suspended = Client {
-        state: ClientState::Suspended,
+async fn administration(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
+    meta.put_tenant(&client(a.as_str())).await.unwrap();
+    let suspended = Tenant {
+        state: TenantState::Suspended,
         ..client(a.as_str())
     };
-    meta.put_client(&suspended).await.unwrap();
+    meta.put_tenant(&suspended).await.unwrap();
     assert_eq!(
-        meta.client(a.as_str()).await.unwrap(),
+        meta.tenant(a.as_str()).await.unwrap(),
         Some(suspended),
         "writes are idempotent by key"
     );
-    assert_eq!(meta.client(b.as_str()).await.unwrap(), None);
-    assert_eq!(meta.list_clients().await.unwrap().len(), 1);
+    assert_eq!(meta.tenant(b.as_str()).await.unwrap(), None);
+    assert_eq!(meta.list_tenants().await.unwrap().len(), 1);
     let key = ApiKey {
         key_id: "key_1".into(),
         client_id: Some(a.to_string()),
@@ -499,7 +499,7 @@ async fn administration(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
     meta.subscribe(a, "basic", Time(5)).await.unwrap();
 }
 
-async fn commits(meta: &dyn MetaStore, a: &Tenant, b: &Tenant) {
+async fn commits(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     let epoch = meta
         .lease(a, 0, "one", Time(10), Time(1))
         .await

@@ -15,8 +15,8 @@ pub use limits::limits;
 pub use log::event_log;
 pub use meta::meta_store;
 
-use super::Tenant;
+use super::TenantId;
 
-fn tenant(name: &str) -> Tenant {
-    Tenant::parse(&format!("client-{name}-abc123")).unwrap()
+fn tenant(name: &str) -> TenantId {
+    TenantId::parse(&format!("client-{name}-abc123")).unwrap()
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::model::Time;
 use crate::model::time::DAY;
 use crate::storage::limits::{gcra, of_day};
-use crate::storage::{Limits, Result, Taken, Tenant, Window};
+use crate::storage::{Limits, Result, Taken, TenantId, Window};
 
 /// What one tenant uses.
 #[derive(Debug, Default)]
@@ -30,17 +30,17 @@ impl Used {
 
 /// Counters of each tenant.
 #[derive(Debug, Default)]
-pub struct MemoryLimits(Mutex<HashMap<Tenant, Used>>);
+pub struct MemoryLimits(Mutex<HashMap<TenantId, Used>>);
 
 impl MemoryLimits {
-    fn used(&self) -> MutexGuard<'_, HashMap<Tenant, Used>> {
+    fn used(&self) -> MutexGuard<'_, HashMap<TenantId, Used>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait::async_trait]
 impl Limits for MemoryLimits {
-    async fn take(&self, tenant: &Tenant, window: Window, n: u64, now: Time) -> Result<Taken> {
+    async fn take(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<Taken> {
         let mut all = self.used();
         let full = all
             .entry(tenant.clone())
@@ -53,7 +53,7 @@ impl Limits for MemoryLimits {
         Ok(window.taken(allowed, after, n, now))
     }
 
-    async fn take_day(&self, tenant: &Tenant, n: u64, limit: u64, now: Time) -> Result<Taken> {
+    async fn take_day(&self, tenant: &TenantId, n: u64, limit: u64, now: Time) -> Result<Taken> {
         let mut all = self.used();
         let used = all.entry(tenant.clone()).or_default().today(now);
         let allowed = *used < limit;
@@ -63,14 +63,14 @@ impl Limits for MemoryLimits {
         Ok(of_day(allowed, limit, *used, now))
     }
 
-    async fn give_back_day(&self, tenant: &Tenant, n: u64, now: Time) -> Result<()> {
+    async fn give_back_day(&self, tenant: &TenantId, n: u64, now: Time) -> Result<()> {
         let mut all = self.used();
         let used = all.entry(tenant.clone()).or_default().today(now);
         *used = used.saturating_sub(n);
         Ok(())
     }
 
-    async fn preload_day(&self, tenant: &Tenant, used: u64, now: Time) -> Result<()> {
+    async fn preload_day(&self, tenant: &TenantId, used: u64, now: Time) -> Result<()> {
         let mut all = self.used();
         let known = all.entry(tenant.clone()).or_default().today(now);
         *known = (*known).max(used);

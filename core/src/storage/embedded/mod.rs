@@ -14,10 +14,10 @@ mod tests {
     use super::files::{Files, ForgetfulFiles, RealFiles};
     use super::log::FileLog;
     use crate::model::{Time, Topic};
-    use crate::storage::{Entry, ErrorKind, EventLog, StreamId, Tenant, conformance};
+    use crate::storage::{Entry, ErrorKind, EventLog, StreamId, TenantId, conformance};
 
-    fn tenant() -> Tenant {
-        Tenant::parse("client-a-abc123").unwrap()
+    fn tenant() -> TenantId {
+        TenantId::parse("client-a-abc123").unwrap()
     }
 
     const STREAM: StreamId = StreamId {

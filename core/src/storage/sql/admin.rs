@@ -4,8 +4,8 @@ use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
 use crate::model::Time;
 use crate::storage::{
-    Admin, ApiKey, Audit, AuditEntry, Client, ClientState, DaemonRow, Error, ErrorKind, Result,
-    Saga, Scope, Tenant,
+    Admin, ApiKey, Audit, AuditEntry, DaemonRow, Error, ErrorKind, Result, Saga, Scope, Tenant,
+    TenantId, TenantState,
 };
 
 const CLIENT: &str =
@@ -39,7 +39,7 @@ const FORGOTTEN: [&str; 12] = [
 
 #[async_trait::async_trait]
 impl<D: Database> Admin for SqlMeta<D> {
-    async fn put_client(&self, c: &Client) -> Result<()> {
+    async fn put_tenant(&self, c: &Tenant) -> Result<()> {
         let sql = "INSERT INTO clients
             (client_id, name, plan, state, contact_email, created_at, deleted_at, partitions, limits)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (client_id) DO UPDATE SET
@@ -66,14 +66,14 @@ impl<D: Database> Admin for SqlMeta<D> {
         Ok(())
     }
 
-    async fn client(&self, client_id: &str) -> Result<Option<Client>> {
+    async fn tenant(&self, client_id: &str) -> Result<Option<Tenant>> {
         self.read_one(Reach::Operator, CLIENT, values![client_id])
             .await?
             .map(client)
             .transpose()
     }
 
-    async fn list_clients(&self) -> Result<Vec<Client>> {
+    async fn list_tenants(&self) -> Result<Vec<Tenant>> {
         self.read(Reach::Operator, CLIENTS, Vec::new())
             .await?
             .into_iter()
@@ -81,7 +81,7 @@ impl<D: Database> Admin for SqlMeta<D> {
             .collect()
     }
 
-    async fn subscribe(&self, tenant: &Tenant, plan: &str, since: Time) -> Result<()> {
+    async fn subscribe(&self, tenant: &TenantId, plan: &str, since: Time) -> Result<()> {
         let sql = "INSERT INTO subscriptions (client_id, since, plan) VALUES ($1, $2, $3)
             ON CONFLICT (client_id, since) DO UPDATE SET plan = excluded.plan";
         self.write(
@@ -94,7 +94,7 @@ impl<D: Database> Admin for SqlMeta<D> {
         Ok(())
     }
 
-    async fn forget_client(&self, tenant: &Tenant, and_its_row: bool) -> Result<()> {
+    async fn forget_tenant(&self, tenant: &TenantId, and_its_row: bool) -> Result<()> {
         let mut tx = self.0.begin(Reach::Operator, Purpose::Kept).await?;
         for sql in FORGOTTEN {
             tx.run(sql, values![tenant.as_str()]).await?;
@@ -280,7 +280,7 @@ impl<D: Database> Admin for SqlMeta<D> {
             .collect()
     }
 
-    async fn graph_place(&self, tenant: &Tenant) -> Result<Option<String>> {
+    async fn graph_place(&self, tenant: &TenantId) -> Result<Option<String>> {
         let sql = "SELECT server FROM graph_places WHERE client_id = $1";
         self.read_one(Reach::Operator, sql, values![tenant.as_str()])
             .await?
@@ -298,7 +298,7 @@ impl<D: Database> Admin for SqlMeta<D> {
 
     async fn put_graph_place(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         server: Option<&str>,
         alone: bool,
     ) -> Result<()> {
@@ -332,13 +332,13 @@ impl<D: Database> Admin for SqlMeta<D> {
     }
 }
 
-fn client(mut r: Row) -> Result<Client> {
-    Ok(Client {
+fn client(mut r: Row) -> Result<Tenant> {
+    Ok(Tenant {
         client_id: r.text()?,
         name: r.text()?,
         plan: r.text()?,
         // What this version does not know is not served.
-        state: ClientState::parse(&r.text()?).unwrap_or(ClientState::Suspended),
+        state: TenantState::parse(&r.text()?).unwrap_or(TenantState::Suspended),
         contact_email: r.text()?,
         created_at: r.time()?,
         deleted_at: r.maybe_time()?,

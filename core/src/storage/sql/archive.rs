@@ -7,7 +7,7 @@ use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json};
 use crate::rca::Scorer;
 use crate::storage::archive::{AnswerCopy, IncidentCopy};
-use crate::storage::{ClusterRow, Error, ErrorKind, IncidentRow, Result, Tenant};
+use crate::storage::{ClusterRow, Error, ErrorKind, IncidentRow, Result, TenantId};
 
 fn raw(text: String) -> Result<Box<RawValue>> {
     RawValue::from_string(text)
@@ -17,7 +17,7 @@ fn raw(text: String) -> Result<Box<RawValue>> {
 impl<D: Database> SqlMeta<D> {
     pub(super) async fn read_copies(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         after: i64,
         limit: usize,
     ) -> Result<Vec<IncidentCopy>> {
@@ -47,7 +47,7 @@ impl<D: Database> SqlMeta<D> {
 
     pub(super) async fn write_copies(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         copies: &[IncidentCopy],
         clusters: &[ClusterRow],
     ) -> Result<()> {
@@ -70,7 +70,7 @@ impl<D: Database> SqlMeta<D> {
 
 async fn events(
     tx: &mut dyn Transaction,
-    tenant: &Tenant,
+    tenant: &TenantId,
     number: i64,
 ) -> Result<Vec<Box<RawValue>>> {
     let sql = "SELECT event FROM incident_events WHERE client_id = $1 AND number = $2 ORDER BY id";
@@ -83,7 +83,7 @@ async fn events(
 
 async fn answers(
     tx: &mut dyn Transaction,
-    tenant: &Tenant,
+    tenant: &TenantId,
     number: i64,
 ) -> Result<Vec<AnswerCopy>> {
     let sql = "SELECT scorer, at, answer FROM answers WHERE client_id = $1 AND number = $2 ORDER BY scorer, at";
@@ -102,7 +102,11 @@ async fn answers(
     Ok(all)
 }
 
-async fn write_copy(tx: &mut dyn Transaction, tenant: &Tenant, copy: &IncidentCopy) -> Result<()> {
+async fn write_copy(
+    tx: &mut dyn Transaction,
+    tenant: &TenantId,
+    copy: &IncidentCopy,
+) -> Result<()> {
     let unreadable = |e: &dyn std::fmt::Display| {
         Error::new(ErrorKind::Refused, format!("incident {}: {e}", copy.number))
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, to_json};
-use crate::storage::{ClusterRow, Commit, Error, ErrorKind, IncidentRow, Result, Tenant};
+use crate::storage::{ClusterRow, Commit, Error, ErrorKind, IncidentRow, Result, TenantId};
 
 /// How many of an incident's earlier answers are kept for questions about the past.
 const ANSWERS_KEPT: i64 = 200;
@@ -12,7 +12,7 @@ const ANSWERS_KEPT: i64 = 200;
 impl<D: Database> SqlMeta<D> {
     pub(super) async fn write_commit(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         partition: u32,
         commit: Commit,
     ) -> Result<()> {
@@ -45,7 +45,7 @@ impl<D: Database> SqlMeta<D> {
 
     pub(super) async fn write_usage(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         usage: &BTreeMap<(String, String), i64>,
     ) -> Result<()> {
         let mut tx = self
@@ -58,7 +58,7 @@ impl<D: Database> SqlMeta<D> {
 
     pub(super) async fn reserve_numbers(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         keys: &[u64],
     ) -> Result<BTreeMap<u64, i64>> {
         let mut tx = self.0.begin(Reach::Tenant(tenant), Purpose::Kept).await?;
@@ -85,7 +85,7 @@ impl<D: Database> SqlMeta<D> {
 /// Writes the engine's part of clusters.
 pub(super) async fn write_clusters(
     tx: &mut dyn Transaction,
-    tenant: &Tenant,
+    tenant: &TenantId,
     clusters: &[ClusterRow],
 ) -> Result<()> {
     for cluster in clusters {
@@ -107,14 +107,14 @@ pub(super) async fn write_clusters(
 
 /// Lets workers of a tenant's partitions number incidents, and events of theirs, one after the
 /// other: who follows the events sees none appear behind a later one.
-async fn lock_incidents(tx: &mut dyn Transaction, tenant: &Tenant) -> Result<()> {
+async fn lock_incidents(tx: &mut dyn Transaction, tenant: &TenantId) -> Result<()> {
     let sql = "INSERT INTO incident_numbers (client_id, last) VALUES ($1, 0)
         ON CONFLICT (client_id) DO UPDATE SET last = incident_numbers.last";
     tx.run(sql, values![tenant.as_str()]).await?;
     Ok(())
 }
 
-async fn new_number(tx: &mut dyn Transaction, tenant: &Tenant, key: u64) -> Result<i64> {
+async fn new_number(tx: &mut dyn Transaction, tenant: &TenantId, key: u64) -> Result<i64> {
     let sql = "UPDATE incident_numbers SET last = last + 1 WHERE client_id = $1 RETURNING last";
     let row = tx
         .rows(sql, values![tenant.as_str()])
@@ -132,7 +132,7 @@ async fn new_number(tx: &mut dyn Transaction, tenant: &Tenant, key: u64) -> Resu
 /// Refuses writers whose lease has passed to somebody else.
 async fn fence(
     tx: &mut dyn Transaction,
-    tenant: &Tenant,
+    tenant: &TenantId,
     partition: u32,
     epoch: i64,
 ) -> Result<()> {
@@ -154,7 +154,7 @@ async fn fence(
 
 async fn add_usage(
     tx: &mut dyn Transaction,
-    tenant: &Tenant,
+    tenant: &TenantId,
     usage: &BTreeMap<(String, String), i64>,
 ) -> Result<()> {
     for ((day, metric), amount) in usage {
@@ -166,7 +166,7 @@ async fn add_usage(
     Ok(())
 }
 
-async fn incidents(tx: &mut dyn Transaction, tenant: &Tenant, commit: &Commit) -> Result<()> {
+async fn incidents(tx: &mut dyn Transaction, tenant: &TenantId, commit: &Commit) -> Result<()> {
     for row in &commit.incidents {
         write_row(tx, tenant, row).await?;
     }
@@ -205,7 +205,7 @@ async fn incidents(tx: &mut dyn Transaction, tenant: &Tenant, commit: &Commit) -
     Ok(())
 }
 
-async fn write_row(tx: &mut dyn Transaction, tenant: &Tenant, row: &IncidentRow) -> Result<()> {
+async fn write_row(tx: &mut dyn Transaction, tenant: &TenantId, row: &IncidentRow) -> Result<()> {
     let mut row = row.clone();
     if row.component.is_none() {
         keep_headline(tx, tenant, &mut row).await?;
@@ -217,7 +217,7 @@ async fn write_row(tx: &mut dyn Transaction, tenant: &Tenant, row: &IncidentRow)
 /// Stores the row of a numbered incident, and what lists look at.
 pub(super) async fn put_row(
     tx: &mut dyn Transaction,
-    tenant: &Tenant,
+    tenant: &TenantId,
     row: &IncidentRow,
     text: String,
 ) -> Result<()> {
@@ -241,7 +241,7 @@ pub(super) async fn put_row(
 /// An incident that is over is not ranked again: what was said last stays.
 async fn keep_headline(
     tx: &mut dyn Transaction,
-    tenant: &Tenant,
+    tenant: &TenantId,
     row: &mut IncidentRow,
 ) -> Result<()> {
     let sql = "SELECT row FROM incidents WHERE client_id = $1 AND key = $2 AND row IS NOT NULL";

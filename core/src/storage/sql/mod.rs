@@ -13,13 +13,13 @@ pub use value::{Row, Value};
 
 use crate::model::Time;
 
-use super::{Error, ErrorKind, Result, Tenant};
+use super::{Error, ErrorKind, Result, TenantId};
 
 /// Whose rows a transaction sees.
 #[derive(Clone, Copy, Debug)]
 pub enum Reach<'a> {
     /// Those of one tenant.
-    Tenant(&'a Tenant),
+    Tenant(&'a TenantId),
     /// Those of the operator and of all tenants.
     Operator,
 }

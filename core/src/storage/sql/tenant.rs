@@ -11,7 +11,7 @@ use crate::rca::{Answer, Scorer};
 use crate::storage::archive::IncidentCopy;
 use crate::storage::{
     AgentRow, ClusterRow, Commit, Error, ErrorKind, IncidentFilter, IncidentRow, MOST_AGENTS,
-    MetaStore, Offset, Result, StreamId, Tenant, TransitionRow, UsageRow,
+    MetaStore, Offset, Result, StreamId, TenantId, TransitionRow, UsageRow,
 };
 
 /// For how long an agent that is silent is known: one that watches, and one that reads logs.
@@ -22,7 +22,7 @@ const READING_KEPT: i64 = DAY;
 impl<D: Database> MetaStore for SqlMeta<D> {
     async fn lease(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         partition: u32,
         owner: &str,
         until: Time,
@@ -45,7 +45,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         Ok(epoch)
     }
 
-    async fn release(&self, tenant: &Tenant, partition: u32, owner: &str) -> Result<()> {
+    async fn release(&self, tenant: &TenantId, partition: u32, owner: &str) -> Result<()> {
         let sql =
             "UPDATE leases SET until = 0 WHERE client_id = $1 AND partition = $2 AND owner = $3";
         self.write(
@@ -58,7 +58,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         Ok(())
     }
 
-    async fn offsets(&self, tenant: &Tenant) -> Result<Vec<Offset>> {
+    async fn offsets(&self, tenant: &TenantId) -> Result<Vec<Offset>> {
         let sql = "SELECT topic, partition, next FROM offsets WHERE client_id = $1 ORDER BY topic, partition";
         let rows = self
             .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
@@ -81,7 +81,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         Ok(offsets)
     }
 
-    async fn clusters(&self, tenant: &Tenant) -> Result<Vec<ClusterRow>> {
+    async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>> {
         let sql = "SELECT cluster, state, last_record, counts FROM clusters WHERE client_id = $1 ORDER BY cluster";
         let rows = self
             .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
@@ -100,15 +100,15 @@ impl<D: Database> MetaStore for SqlMeta<D> {
             .collect()
     }
 
-    async fn reserve(&self, tenant: &Tenant, keys: &[u64]) -> Result<BTreeMap<u64, i64>> {
+    async fn reserve(&self, tenant: &TenantId, keys: &[u64]) -> Result<BTreeMap<u64, i64>> {
         self.reserve_numbers(tenant, keys).await
     }
 
-    async fn commit(&self, tenant: &Tenant, partition: u32, commit: Commit) -> Result<()> {
+    async fn commit(&self, tenant: &TenantId, partition: u32, commit: Commit) -> Result<()> {
         self.write_commit(tenant, partition, commit).await
     }
 
-    async fn incidents(&self, tenant: &Tenant, f: &IncidentFilter) -> Result<Vec<IncidentRow>> {
+    async fn incidents(&self, tenant: &TenantId, f: &IncidentFilter) -> Result<Vec<IncidentRow>> {
         let sql = "SELECT number, key, row FROM incidents WHERE client_id = $1 AND row IS NOT NULL
             AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR severity >= $3) AND ($4 IS NULL OR component = $4)
             AND ($5 IS NULL OR namespace = $5) AND ($6 IS NULL OR cluster = $6) AND ($7 IS NULL OR started_at >= $7)
@@ -132,7 +132,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
             .collect()
     }
 
-    async fn incident(&self, tenant: &Tenant, number: i64) -> Result<Option<IncidentRow>> {
+    async fn incident(&self, tenant: &TenantId, number: i64) -> Result<Option<IncidentRow>> {
         let sql = "SELECT number, key, row FROM incidents WHERE client_id = $1 AND number = $2 AND row IS NOT NULL";
         self.read_one(Reach::Tenant(tenant), sql, values![tenant.as_str(), number])
             .await?
@@ -142,7 +142,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
 
     async fn transitions(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         number: Option<i64>,
         after: i64,
         limit: usize,
@@ -170,7 +170,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
 
     async fn answer(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         number: i64,
         scorer: Scorer,
         at: Option<Time>,
@@ -194,7 +194,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
 
     async fn incident_copies(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         after: i64,
         limit: usize,
     ) -> Result<Vec<IncidentCopy>> {
@@ -203,14 +203,14 @@ impl<D: Database> MetaStore for SqlMeta<D> {
 
     async fn restore(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         incidents: &[IncidentCopy],
         clusters: &[ClusterRow],
     ) -> Result<()> {
         self.write_copies(tenant, incidents, clusters).await
     }
 
-    async fn put_feedback(&self, tenant: &Tenant, number: i64, place: Option<u32>) -> Result<()> {
+    async fn put_feedback(&self, tenant: &TenantId, number: i64, place: Option<u32>) -> Result<()> {
         let sql = "INSERT INTO feedback (client_id, number, place) VALUES ($1, $2, $3)
             ON CONFLICT (client_id, number) DO UPDATE SET place = excluded.place";
         let values = values![tenant.as_str(), number, place.map(i64::from)];
@@ -221,13 +221,13 @@ impl<D: Database> MetaStore for SqlMeta<D> {
 
     async fn add_usage(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         usage: &BTreeMap<(String, String), i64>,
     ) -> Result<()> {
         self.write_usage(tenant, usage).await
     }
 
-    async fn usage(&self, tenant: &Tenant, from: &str, to: &str) -> Result<Vec<UsageRow>> {
+    async fn usage(&self, tenant: &TenantId, from: &str, to: &str) -> Result<Vec<UsageRow>> {
         let sql = "SELECT day, metric, amount FROM usage_metrics WHERE client_id = $1 AND day >= $2 AND day < $3
             ORDER BY day, metric";
         let rows = self
@@ -248,7 +248,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
             .collect()
     }
 
-    async fn usage_total(&self, tenant: &Tenant) -> Result<BTreeMap<String, i64>> {
+    async fn usage_total(&self, tenant: &TenantId) -> Result<BTreeMap<String, i64>> {
         let sql = "SELECT metric, CAST(SUM(amount) AS BIGINT) FROM usage_metrics WHERE client_id = $1 GROUP BY metric";
         let rows = self
             .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
@@ -258,7 +258,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
             .collect()
     }
 
-    async fn put_agent(&self, tenant: &Tenant, agent: &AgentRow) -> Result<()> {
+    async fn put_agent(&self, tenant: &TenantId, agent: &AgentRow) -> Result<()> {
         let (status, slot) = (&agent.status, agent.status.slot());
         let mut tx = self
             .0
@@ -315,7 +315,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
         tx.commit().await
     }
 
-    async fn agents(&self, tenant: &Tenant) -> Result<Vec<AgentRow>> {
+    async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>> {
         let sql = "SELECT status, seen_at FROM agents WHERE client_id = $1 ORDER BY cluster, slot";
         let rows = self
             .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
@@ -330,7 +330,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
             .collect()
     }
 
-    async fn forget_agents(&self, tenant: &Tenant, cluster: &str) -> Result<u64> {
+    async fn forget_agents(&self, tenant: &TenantId, cluster: &str) -> Result<u64> {
         let sql = "DELETE FROM agents WHERE client_id = $1 AND cluster = $2";
         self.write(
             Reach::Tenant(tenant),
@@ -343,7 +343,7 @@ impl<D: Database> MetaStore for SqlMeta<D> {
 
     async fn idempotent(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         key: &str,
         answer: Option<&str>,
         now: Time,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use kgrca_core::api::{Ingested, RejectedItem};
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{Door, Entry, ErrorKind, KafkaUrl, Tenant, partition_of};
+use kgrca_core::storage::{Door, Entry, ErrorKind, KafkaUrl, TenantId, partition_of};
 
 use super::Outcome;
 use crate::error::Failure;
@@ -50,18 +50,18 @@ const ROOM: usize = 4096;
 
 /// Whose records of which cluster.
 struct Place {
-    tenant: Tenant,
+    tenant: TenantId,
     cluster: String,
 }
 
 /// The tenant whose user an address names.
-fn tenant_of(url: &KafkaUrl) -> Result<Tenant, Failure> {
+fn tenant_of(url: &KafkaUrl) -> Result<TenantId, Failure> {
     let user = url
         .user
         .as_ref()
         .map(|(user, _)| user.as_str())
         .unwrap_or_default();
-    Tenant::parse(user).ok_or_else(|| {
+    TenantId::parse(user).ok_or_else(|| {
         let hint = "`kgrca tenant create` told it, and its password: kafka://client-…:PASSWORD@HOST:9093?tls=true";
         Failure::new(format!("--kafka: `{user}` is no user of a tenant"), hint)
     })
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_block_becomes_what_the_servers_door_writes() {
         let place = Place {
-            tenant: Tenant::parse("client-acme-7f3k2a").unwrap(),
+            tenant: TenantId::parse("client-acme-7f3k2a").unwrap(),
             cluster: "prod".into(),
         };
         let now = Time(1_767_261_600_000_000);

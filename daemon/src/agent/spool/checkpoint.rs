@@ -118,7 +118,7 @@ impl Checkpoint {
     pub fn drop_block(&mut self, block: &Block, reason: &str) {
         self.done(block);
         self.count(block.topic, |c| {
-            *c.dropped.entry(reason.to_owned()).or_default() += block.records
+            *c.dropped.entry(reason.to_owned()).or_default() += block.records;
         });
         self.lost += u64::from(block.topic == Topic::Resource);
     }

@@ -138,7 +138,7 @@ impl Watcher {
                         &mut rest,
                         began,
                     )
-                    .await
+                    .await;
                 }
                 Err(Ended::Failed(why)) => self.failed(&why, &mut rest, began).await,
             }

@@ -26,7 +26,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Result, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Result, TenantId};
 
 use super::connection::Connection;
 use crate::kafka::topic_name;
@@ -92,7 +92,7 @@ impl KafkaAdmin {
     /// that they should have.
     pub async fn put_topics(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         partitions: u32,
         retention_days: u32,
     ) -> Result<()> {
@@ -175,7 +175,7 @@ impl KafkaAdmin {
     async fn configure(
         &self,
         connection: &mut Connection,
-        tenant: &Tenant,
+        tenant: &TenantId,
         topics: &[Topic],
         retention_days: u32,
     ) -> Result<()> {
@@ -215,7 +215,7 @@ impl KafkaAdmin {
     /// When the brokers do not answer, or a topic is missing.
     pub async fn differences(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         partitions: u32,
         retention_days: u32,
     ) -> Result<Vec<String>> {
@@ -279,7 +279,7 @@ impl KafkaAdmin {
     }
 
     /// Removes all topics of a tenant.
-    pub async fn remove_topics(&self, tenant: &Tenant) -> Result<()> {
+    pub async fn remove_topics(&self, tenant: &TenantId) -> Result<()> {
         let names = Topic::ALL
             .map(|topic| TopicName(text(&topic_name(tenant, topic))))
             .to_vec();
@@ -306,7 +306,7 @@ impl KafkaAdmin {
     /// each second.
     pub async fn put_user(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         password: &str,
         bytes_per_second: f64,
     ) -> Result<()> {
@@ -338,7 +338,7 @@ impl KafkaAdmin {
     }
 
     /// Holds how many bytes the tenant's user sends each second.
-    pub async fn put_rate(&self, tenant: &Tenant, bytes_per_second: f64) -> Result<()> {
+    pub async fn put_rate(&self, tenant: &TenantId, bytes_per_second: f64) -> Result<()> {
         quota(
             &mut self.connection().await?,
             tenant,
@@ -348,7 +348,7 @@ impl KafkaAdmin {
     }
 
     /// Removes the tenant's user with its quota.
-    pub async fn remove_user(&self, tenant: &Tenant) -> Result<()> {
+    pub async fn remove_user(&self, tenant: &TenantId) -> Result<()> {
         let mut connection = self.connection().await?;
         let credential = ScramCredentialDeletion::default()
             .with_name(text(tenant.as_str()))
@@ -373,7 +373,7 @@ impl KafkaAdmin {
 
     /// Lets the tenant's user write to and describe its input topics, each by name, and nothing
     /// else.
-    pub async fn put_acls(&self, tenant: &Tenant) -> Result<()> {
+    pub async fn put_acls(&self, tenant: &TenantId) -> Result<()> {
         let rights = Topic::INPUT
             .into_iter()
             .flat_map(|topic| [WRITE, DESCRIBE].map(|operation| (topic, operation)));
@@ -406,7 +406,7 @@ impl KafkaAdmin {
     }
 
     /// Takes all rights of the tenant's user.
-    pub async fn remove_acls(&self, tenant: &Tenant) -> Result<()> {
+    pub async fn remove_acls(&self, tenant: &TenantId) -> Result<()> {
         let filter = DeleteAclsFilter::default()
             .with_resource_type_filter(ANY)
             .with_pattern_type_filter(ANY)
@@ -432,7 +432,7 @@ impl KafkaAdmin {
     }
 
     /// Bytes that a tenant's topics take on all brokers.
-    pub(super) async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+    pub(super) async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
         let prefix = format!("{tenant}.");
         let brokers = self
             .connection()
@@ -492,7 +492,7 @@ async fn grow(connection: &mut Connection, topics: &[TopicName], partitions: u32
 
 async fn quota(
     connection: &mut Connection,
-    tenant: &Tenant,
+    tenant: &TenantId,
     bytes_per_second: Option<f64>,
 ) -> Result<()> {
     let entity = EntityData::default()

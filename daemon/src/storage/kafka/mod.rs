@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::{
-    Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId, Tenant,
+    Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId, TenantId,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -161,7 +161,7 @@ impl KafkaLog {
     }
 
     /// Forgets what is believed about a tenant's topics.
-    fn forget(&self, tenant: &Tenant) {
+    fn forget(&self, tenant: &TenantId) {
         let prefix = format!("{tenant}.");
         let keep = |topic: &str| !topic.starts_with(&prefix);
         self.shared
@@ -329,7 +329,7 @@ impl Shared {
 
 impl KafkaLog {
     /// Sends messages that only fill a gap.
-    async fn fill(&self, tenant: &Tenant, stream: StreamId, count: u64) -> Result<()> {
+    async fn fill(&self, tenant: &TenantId, stream: StreamId, count: u64) -> Result<()> {
         let filler = |_| Outgoing {
             topic: topic_name(tenant, stream.topic),
             partition: stream.partition,
@@ -362,7 +362,7 @@ impl KafkaLog {
 
 #[async_trait::async_trait]
 impl EventLog for KafkaLog {
-    async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()> {
+    async fn append(&self, tenant: &TenantId, entries: Vec<Entry>) -> Result<()> {
         let writer = self.writer();
         let appended = writer.append(tenant, &entries).await;
         self.renewed(&writer, appended)
@@ -370,7 +370,7 @@ impl EventLog for KafkaLog {
 
     async fn read(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         stream: StreamId,
         from: u64,
         max: usize,
@@ -384,7 +384,7 @@ impl EventLog for KafkaLog {
 
     async fn tail(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         stream: StreamId,
         from: u64,
         max: usize,
@@ -415,7 +415,7 @@ impl EventLog for KafkaLog {
         self.reader.take(&place, start, max, start < end).await
     }
 
-    async fn release(&self, tenant: &Tenant, partition: u32) {
+    async fn release(&self, tenant: &TenantId, partition: u32) {
         for topic in Topic::ALL {
             if let Err(e) = self.reader.leave(&(topic_name(tenant, topic), partition)) {
                 tracing::warn!(error = %e, "a tail was not ended");
@@ -423,14 +423,14 @@ impl EventLog for KafkaLog {
         }
     }
 
-    async fn arrived(&self, tenant: &Tenant, partition: u32) {
+    async fn arrived(&self, tenant: &TenantId, partition: u32) {
         self.arrivals
             .of(tenant.as_str(), partition)
             .notified()
             .await;
     }
 
-    async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64> {
+    async fn since(&self, tenant: &TenantId, stream: StreamId, at: Time) -> Result<u64> {
         let (shared, place) = (
             Arc::clone(&self.shared),
             (topic_name(tenant, stream.topic), stream.partition),
@@ -448,7 +448,7 @@ impl EventLog for KafkaLog {
         .await
     }
 
-    async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>> {
+    async fn ends(&self, tenant: &TenantId) -> Result<Vec<(StreamId, u64)>> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || {
             let mut places = Vec::new();
@@ -485,7 +485,7 @@ impl EventLog for KafkaLog {
         .await
     }
 
-    async fn go_on_at(&self, tenant: &Tenant, stream: StreamId, offset: u64) -> Result<u64> {
+    async fn go_on_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
         let (shared, place) = (
             Arc::clone(&self.shared),
             (topic_name(tenant, stream.topic), stream.partition),
@@ -505,12 +505,12 @@ impl EventLog for KafkaLog {
         Ok(end)
     }
 
-    async fn maintain(&self, _: &Tenant, _: i64, _: Time) -> Result<()> {
+    async fn maintain(&self, _: &TenantId, _: i64, _: Time) -> Result<()> {
         // Brokers do it by what the topics were set to.
         Ok(())
     }
 
-    async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+    async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
         self.admin.bytes(tenant).await
     }
 
@@ -526,7 +526,7 @@ impl EventLog for KafkaLog {
         .await
     }
 
-    async fn remove(&self, tenant: &Tenant) -> Result<()> {
+    async fn remove(&self, tenant: &TenantId) -> Result<()> {
         self.forget(tenant);
         self.admin.remove_topics(tenant).await
     }

@@ -251,7 +251,7 @@ impl Thread {
                 // Brokers that went away come back by themselves; what a partition lacks is told
                 // for all of them.
                 Err(KafkaError::MessageConsumption(code)) if is_of_partition(code) => {
-                    self.fail_all(&code.to_string())
+                    self.fail_all(&code.to_string());
                 }
                 Err(e) => tracing::warn!(error = %e, "Kafka"),
             }

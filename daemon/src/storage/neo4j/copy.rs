@@ -150,7 +150,7 @@ pub(super) async fn page(
             GraphPart::Resources => {
                 page.changes
                     .resources
-                    .push(ResourceRow::from(read::<ResourceNode>(row, "row")?))
+                    .push(ResourceRow::from(read::<ResourceNode>(row, "row")?));
             }
             GraphPart::Edges => page.changes.edges.extend(edges(&id, read(row, "row")?)),
             GraphPart::Episodes => page

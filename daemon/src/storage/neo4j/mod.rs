@@ -21,7 +21,7 @@ use kgrca_core::model::Time;
 use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery};
 use kgrca_core::storage::{
     Error, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, MetaStore,
-    ResourceFilter, Result, Subgraph, Tenant, TimelineFilter,
+    ResourceFilter, Result, Subgraph, TenantId, TimelineFilter,
 };
 use neo4rs::{Graph, Query, Row};
 
@@ -105,11 +105,11 @@ async fn rows(graph: &Graph, query: impl Fn() -> Query) -> Result<Vec<Row>> {
 
 #[async_trait::async_trait]
 impl GraphStore for Neo4jGraph {
-    async fn create(&self, tenant: &Tenant) -> Result<()> {
+    async fn create(&self, tenant: &TenantId) -> Result<()> {
         self.0.create(tenant).await
     }
 
-    async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()> {
+    async fn write(&self, tenant: &TenantId, batch: GraphBatch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -118,14 +118,14 @@ impl GraphStore for Neo4jGraph {
         persistent(|| write::write(&graph, tenant, &batch)).await
     }
 
-    async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>> {
+    async fn resources(&self, tenant: &TenantId, uid: &str) -> Result<Vec<ResourceRow>> {
         let Some(graph) = self.0.of(tenant).await? else {
             return Ok(Vec::new());
         };
         read::resources(&graph, uid).await
     }
 
-    async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
+    async fn find(&self, tenant: &TenantId, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
         let Some(graph) = self.0.of(tenant).await? else {
             return Ok(Vec::new());
         };
@@ -134,7 +134,7 @@ impl GraphStore for Neo4jGraph {
 
     async fn around(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         uid: &str,
         depth: usize,
         at: Time,
@@ -146,7 +146,7 @@ impl GraphStore for Neo4jGraph {
         read::around(&graph, uid, depth, at, limit).await
     }
 
-    async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool> {
+    async fn knows(&self, tenant: &TenantId, partition: u32) -> Result<bool> {
         let Some(graph) = self.0.of(tenant).await? else {
             return Ok(false);
         };
@@ -155,7 +155,7 @@ impl GraphStore for Neo4jGraph {
 
     async fn timeline(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         filter: &TimelineFilter,
     ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
         let Some(graph) = self.0.of(tenant).await? else {
@@ -166,7 +166,7 @@ impl GraphStore for Neo4jGraph {
 
     async fn page(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         part: GraphPart,
         after: &str,
         limit: usize,
@@ -177,21 +177,21 @@ impl GraphStore for Neo4jGraph {
         copy::page(&graph, part, after, limit).await
     }
 
-    async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {
+    async fn counts(&self, tenant: &TenantId) -> Result<GraphCounts> {
         let Some(graph) = self.0.of(tenant).await? else {
             return Ok(GraphCounts::default());
         };
         read::counts(&graph).await
     }
 
-    async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer> {
+    async fn cypher(&self, tenant: &TenantId, query: &CypherQuery) -> Result<CypherAnswer> {
         let Some(graph) = self.0.of(tenant).await? else {
             return Ok(CypherAnswer::default());
         };
         cypher::answer(&graph, query).await
     }
 
-    async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {
+    async fn forget(&self, tenant: &TenantId, before: Time) -> Result<u64> {
         let Some(graph) = self.0.of(tenant).await? else {
             return Ok(0);
         };
@@ -202,7 +202,7 @@ impl GraphStore for Neo4jGraph {
         self.0.check().await
     }
 
-    async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+    async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
         // No edition tells by query what a store takes; these are the means that files of full
         // stores were measured to have.
         const NODE: u64 = 700;
@@ -211,7 +211,7 @@ impl GraphStore for Neo4jGraph {
         Ok((counts.resources + counts.episodes + counts.incidents) * NODE + counts.edges * EDGE)
     }
 
-    async fn remove(&self, tenant: &Tenant) -> Result<()> {
+    async fn remove(&self, tenant: &TenantId) -> Result<()> {
         self.0.remove(tenant).await
     }
 }

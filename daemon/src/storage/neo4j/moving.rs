@@ -1,7 +1,7 @@
 //! A tenant's graph on another server: held where it is, copied, and cleared when the other one
 //! counts.
 
-use kgrca_core::storage::{Error, ErrorKind, GraphBatch, GraphPart, Result, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, GraphBatch, GraphPart, Result, TenantId};
 use neo4rs::{Graph, query};
 
 use super::{Neo4jGraph, copy, failed, persistent, read, rows, write};
@@ -9,7 +9,12 @@ use super::{Neo4jGraph, copy, failed, persistent, read, rows, write};
 /// How many resources, episodes or incidents are copied at once.
 const PAGE: usize = 2000;
 
-async fn run(graph: &Graph, text: &str, parameters: &[(&str, i64)], tenant: &Tenant) -> Result<()> {
+async fn run(
+    graph: &Graph,
+    text: &str,
+    parameters: &[(&str, i64)],
+    tenant: &TenantId,
+) -> Result<()> {
     persistent(|| async {
         let question = parameters.iter().fold(
             query(text).param("tenant", tenant.as_str()),
@@ -53,13 +58,13 @@ impl Neo4jGraph {
     ///
     /// # Errors
     /// When somebody else holds it meanwhile.
-    pub async fn place(&self, tenant: &Tenant, server: &str) -> Result<()> {
+    pub async fn place(&self, tenant: &TenantId, server: &str) -> Result<()> {
         self.0.place(tenant, server).await
     }
 
     /// Keeps every worker from writing a tenant's graph on a server: fences that no epoch passes
     /// stand before it.
-    pub async fn hold(&self, tenant: &Tenant, server: &str) -> Result<()> {
+    pub async fn hold(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let graph = self.0.on(tenant, server).await?;
         // The owner first, as whoever raises a new fence does: none appears behind this.
         let text = "MATCH (o:Owner {client_id: $tenant}) SET o.moves = true
@@ -68,7 +73,7 @@ impl Neo4jGraph {
     }
 
     /// Takes [`Self::hold`] back.
-    pub async fn let_go(&self, tenant: &Tenant, server: &str) -> Result<()> {
+    pub async fn let_go(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let graph = self.0.on(tenant, server).await?;
         let text = "MATCH (o:Owner {client_id: $tenant}) REMOVE o.moves
             WITH o MATCH (f:Fence) WHERE f.held IS NOT NULL SET f.epoch = f.held REMOVE f.held";
@@ -76,7 +81,7 @@ impl Neo4jGraph {
     }
 
     /// Copies a held graph to a server that is free. What was copied before is written over.
-    pub async fn copy(&self, tenant: &Tenant, from: &str, to: &str) -> Result<()> {
+    pub async fn copy(&self, tenant: &TenantId, from: &str, to: &str) -> Result<()> {
         self.0.prepare_at(tenant, to).await?;
         let (from, to) = (self.0.on(tenant, from).await?, self.0.on(tenant, to).await?);
         let text = "MATCH (f:Fence) WHERE f.held IS NOT NULL RETURN f.partition AS partition, f.held AS epoch ORDER BY partition";
@@ -126,7 +131,7 @@ impl Neo4jGraph {
     ///
     /// # Errors
     /// When that server holds it: nothing else may be left of it.
-    pub async fn clear(&self, tenant: &Tenant, server: &str) -> Result<()> {
+    pub async fn clear(&self, tenant: &TenantId, server: &str) -> Result<()> {
         if self.0.name_of(tenant).await?.as_deref() == Some(server) {
             return Err(Error::new(
                 ErrorKind::Conflict,

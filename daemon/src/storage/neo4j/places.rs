@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kgrca_core::storage::{Error, ErrorKind, MetaStore, Result, Tenant};
+use kgrca_core::storage::{Error, ErrorKind, MetaStore, Result, TenantId};
 use neo4rs::{ConfigBuilder, Graph, query};
 
 use super::{failed, persistent, rows, write};
@@ -172,7 +172,7 @@ impl Places {
     }
 
     /// The database of a tenant; `None` when it is nowhere.
-    pub async fn of(&self, tenant: &Tenant) -> Result<Option<Graph>> {
+    pub async fn of(&self, tenant: &TenantId) -> Result<Option<Graph>> {
         let Some(name) = self.meta.graph_place(tenant).await? else {
             return Ok(None);
         };
@@ -180,7 +180,7 @@ impl Places {
     }
 
     /// The database of a tenant, which must be there.
-    pub async fn needed(&self, tenant: &Tenant) -> Result<Graph> {
+    pub async fn needed(&self, tenant: &TenantId) -> Result<Graph> {
         let missing = || {
             Error::new(
                 ErrorKind::Internal,
@@ -192,12 +192,12 @@ impl Places {
     }
 
     /// The server that holds a tenant.
-    pub async fn name_of(&self, tenant: &Tenant) -> Result<Option<String>> {
+    pub async fn name_of(&self, tenant: &TenantId) -> Result<Option<String>> {
         self.meta.graph_place(tenant).await
     }
 
     /// The database of a tenant on a server, whichever holds it.
-    pub async fn on(&self, tenant: &Tenant, server: &str) -> Result<Graph> {
+    pub async fn on(&self, tenant: &TenantId, server: &str) -> Result<Graph> {
         self.database(tenant, self.server(server)?).await
     }
 
@@ -234,17 +234,17 @@ impl Places {
     }
 
     /// Lets a server be the one that holds a tenant.
-    pub async fn place(&self, tenant: &Tenant, server: &str) -> Result<()> {
+    pub async fn place(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let alone = !self.has_several(self.server(server)?).await?;
         self.meta.put_graph_place(tenant, Some(server), alone).await
     }
 
     /// Makes what a tenant needs on a server.
-    pub async fn prepare_at(&self, tenant: &Tenant, server: &str) -> Result<()> {
+    pub async fn prepare_at(&self, tenant: &TenantId, server: &str) -> Result<()> {
         self.prepare(tenant, self.server(server)?).await
     }
 
-    async fn database(&self, tenant: &Tenant, server: &Server) -> Result<Graph> {
+    async fn database(&self, tenant: &TenantId, server: &Server) -> Result<Graph> {
         let name = self
             .has_several(server)
             .await?
@@ -266,7 +266,7 @@ impl Places {
     }
 
     /// Finds a place for a tenant and makes what is needed there.
-    pub async fn create(&self, tenant: &Tenant) -> Result<()> {
+    pub async fn create(&self, tenant: &TenantId) -> Result<()> {
         match self.meta.graph_place(tenant).await? {
             Some(name) => self.prepare(tenant, self.server(&name)?).await,
             None => self.settle(tenant).await,
@@ -274,7 +274,7 @@ impl Places {
     }
 
     /// Puts a tenant onto the server with the fewest, or onto a free one where each holds one.
-    async fn settle(&self, tenant: &Tenant) -> Result<()> {
+    async fn settle(&self, tenant: &TenantId) -> Result<()> {
         let taken = self.meta.graph_places().await?;
         let held = |server: &Server| {
             taken
@@ -316,7 +316,7 @@ impl Places {
         Err(Error::new(ErrorKind::Full, message).hint("add a server to the URL of the graph"))
     }
 
-    async fn prepare(&self, tenant: &Tenant, server: &Server) -> Result<()> {
+    async fn prepare(&self, tenant: &TenantId, server: &Server) -> Result<()> {
         if self.has_several(server).await? {
             let system = self.connection(server, Some("system"))?;
             // Ids of tenants hold nothing to be quoted.
@@ -346,7 +346,7 @@ impl Places {
     }
 
     /// Removes all of a tenant and frees its place.
-    pub async fn remove(&self, tenant: &Tenant) -> Result<()> {
+    pub async fn remove(&self, tenant: &TenantId) -> Result<()> {
         let Some(name) = self.meta.graph_place(tenant).await? else {
             return Ok(());
         };
@@ -355,7 +355,7 @@ impl Places {
     }
 
     /// Removes all of a tenant on a server.
-    pub async fn clear(&self, tenant: &Tenant, server: &str) -> Result<()> {
+    pub async fn clear(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let server = self.server(server)?;
         if !self.has_several(server).await? {
             return write::clear(&self.database(tenant, server).await?, tenant).await;

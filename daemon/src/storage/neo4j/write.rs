@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use kgrca_core::engine::EdgeRow;
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Error, ErrorKind, GraphBatch, Result, Tenant, is_label};
+use kgrca_core::storage::{Error, ErrorKind, GraphBatch, Result, TenantId, is_label};
 use neo4rs::{BoltMap, BoltType, Graph, Query, Row, Txn, query};
 
 use super::{failed, persistent, row, rows};
@@ -20,7 +20,7 @@ const ERASED: i64 = 10_000;
 ///
 /// # Errors
 /// When it holds data of somebody else.
-pub(super) async fn own(graph: &Graph, tenant: &Tenant, server: &str) -> Result<()> {
+pub(super) async fn own(graph: &Graph, tenant: &TenantId, server: &str) -> Result<()> {
     let question = || {
         query(
             "OPTIONAL MATCH (o:Owner) WITH collect(o.client_id) AS owners MATCH (n) RETURN owners LIMIT 1",
@@ -256,7 +256,7 @@ fn incidents(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
 }
 
 /// Writes a batch under its epoch.
-pub(super) async fn write(graph: &Graph, tenant: &Tenant, batch: &Prepared) -> Result<()> {
+pub(super) async fn write(graph: &Graph, tenant: &TenantId, batch: &Prepared) -> Result<()> {
     let mut tx = graph.start_txn().await.map_err(|e| failed(&e))?;
     let done = fenced(&mut tx, tenant, batch).await;
     match done {
@@ -276,7 +276,7 @@ async fn first(tx: &mut Txn, question: Query) -> Result<Option<Row>> {
     Ok(row)
 }
 
-async fn fenced(tx: &mut Txn, tenant: &Tenant, batch: &Prepared) -> Result<()> {
+async fn fenced(tx: &mut Txn, tenant: &TenantId, batch: &Prepared) -> Result<()> {
     // The fence is written whatever it holds, so that it is locked until the end; a tenant's graph
     // alone has one.
     const RAISE: &str = "SET f.epoch = CASE WHEN f.epoch < $epoch THEN $epoch ELSE f.epoch END RETURN f.epoch AS epoch";
@@ -422,7 +422,7 @@ pub(super) async fn forget(graph: &Graph, before: Time) -> Result<u64> {
 }
 
 /// Erases everything of the tenant that owns the database.
-pub(super) async fn clear(graph: &Graph, tenant: &Tenant) -> Result<()> {
+pub(super) async fn clear(graph: &Graph, tenant: &TenantId) -> Result<()> {
     let question = || {
         query("MATCH (o:Owner {client_id: $tenant}) RETURN o.client_id AS o")
             .param("tenant", tenant.as_str())

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 use super::{Shared, Stream, locked};
-use crate::storage::{Entry, Error, ErrorKind, Result, StreamId, Tenant};
+use crate::storage::{Entry, Error, ErrorKind, Result, StreamId, TenantId};
 
 struct Request {
-    tenant: Tenant,
+    tenant: TenantId,
     entries: Vec<Entry>,
     done: oneshot::Sender<Result<()>>,
 }
@@ -36,7 +36,7 @@ impl GroupCommit {
         Self { sender }
     }
 
-    pub(super) async fn append(&self, tenant: Tenant, entries: Vec<Entry>) -> Result<()> {
+    pub(super) async fn append(&self, tenant: TenantId, entries: Vec<Entry>) -> Result<()> {
         let (done, answer) = oneshot::channel();
         let gone = || {
             Error::new(ErrorKind::Unavailable, "the log's writer has stopped")
@@ -53,7 +53,7 @@ impl GroupCommit {
     }
 }
 
-type Touched = BTreeMap<(Tenant, StreamId), Arc<Mutex<Stream>>>;
+type Touched = BTreeMap<(TenantId, StreamId), Arc<Mutex<Stream>>>;
 
 /// Writes a group. When any write or sync fails, everything of the group is taken back and
 /// everybody is told.

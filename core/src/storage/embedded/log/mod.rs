@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::files::Files;
 use crate::model::{Time, Topic};
-use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, Stored, StreamId, Tenant};
+use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, Stored, StreamId, TenantId};
 use group::GroupCommit;
 use stream::Stream;
 
 /// A segment is closed beyond this size, in bytes.
 const SEGMENT: u64 = 32 << 20;
 
-type Streams = Mutex<HashMap<(Tenant, StreamId), Arc<Mutex<Stream>>>>;
+type Streams = Mutex<HashMap<(TenantId, StreamId), Arc<Mutex<Stream>>>>;
 
 /// The durable log of all tenants below one folder.
 pub struct FileLog {
@@ -36,12 +36,12 @@ struct Shared {
 }
 
 impl Shared {
-    fn folder(&self, tenant: &Tenant) -> PathBuf {
+    fn folder(&self, tenant: &TenantId) -> PathBuf {
         self.root.join(tenant.as_str())
     }
 
     /// The stream, opened (and its torn tail cut) when it is not open yet.
-    fn stream(&self, tenant: &Tenant, id: StreamId) -> Result<Arc<Mutex<Stream>>> {
+    fn stream(&self, tenant: &TenantId, id: StreamId) -> Result<Arc<Mutex<Stream>>> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stream) = streams.get(&(tenant.clone(), id)) {
             return Ok(Arc::clone(stream));
@@ -60,7 +60,7 @@ impl Shared {
     }
 
     /// Closes a stream; its next user opens it from its files.
-    fn forget(&self, key: &(Tenant, StreamId)) {
+    fn forget(&self, key: &(TenantId, StreamId)) {
         self.streams
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -68,7 +68,7 @@ impl Shared {
     }
 
     /// The streams that a tenant has on disk.
-    fn existing(&self, tenant: &Tenant) -> Result<Vec<StreamId>> {
+    fn existing(&self, tenant: &TenantId) -> Result<Vec<StreamId>> {
         let folder = self.folder(tenant);
         let list = |path: &Path| {
             self.files
@@ -127,13 +127,13 @@ fn locked(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
 
 #[async_trait::async_trait]
 impl EventLog for FileLog {
-    async fn append(&self, tenant: &Tenant, entries: Vec<Entry>) -> Result<()> {
+    async fn append(&self, tenant: &TenantId, entries: Vec<Entry>) -> Result<()> {
         self.writer.append(tenant.clone(), entries).await
     }
 
     async fn read(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         stream: StreamId,
         from: u64,
         max: usize,
@@ -142,12 +142,12 @@ impl EventLog for FileLog {
         blocking(move || locked(&*shared.stream(&tenant, stream)?).read(from, max)).await
     }
 
-    async fn since(&self, tenant: &Tenant, stream: StreamId, at: Time) -> Result<u64> {
+    async fn since(&self, tenant: &TenantId, stream: StreamId, at: Time) -> Result<u64> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || Ok(locked(&*shared.stream(&tenant, stream)?).since(at))).await
     }
 
-    async fn ends(&self, tenant: &Tenant) -> Result<Vec<(StreamId, u64)>> {
+    async fn ends(&self, tenant: &TenantId) -> Result<Vec<(StreamId, u64)>> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || {
             let ids = shared.existing(&tenant)?;
@@ -158,12 +158,12 @@ impl EventLog for FileLog {
         .await
     }
 
-    async fn go_on_at(&self, tenant: &Tenant, stream: StreamId, offset: u64) -> Result<u64> {
+    async fn go_on_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || locked(&*shared.stream(&tenant, stream)?).go_on_at(offset)).await
     }
 
-    async fn maintain(&self, tenant: &Tenant, retention: i64, now: Time) -> Result<()> {
+    async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || {
             for id in shared.existing(&tenant)? {
@@ -180,7 +180,7 @@ impl EventLog for FileLog {
         .await
     }
 
-    async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+    async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
         let ids = self.shared.existing(tenant)?;
         ids.into_iter()
             .map(|id| Ok(locked(&*self.shared.stream(tenant, id)?).bytes()))
@@ -201,7 +201,7 @@ impl EventLog for FileLog {
         .await
     }
 
-    async fn remove(&self, tenant: &Tenant) -> Result<()> {
+    async fn remove(&self, tenant: &TenantId) -> Result<()> {
         self.shared
             .streams
             .lock()

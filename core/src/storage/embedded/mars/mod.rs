@@ -19,7 +19,7 @@ use crate::storage::graph::{
     GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, ResourceFilter, Subgraph,
     TimelineFilter,
 };
-use crate::storage::{Error, ErrorKind, Result, Tenant};
+use crate::storage::{Error, ErrorKind, Result, TenantId};
 
 /// Most databases that stay open: each holds its pages in memory.
 const OPEN: usize = 32;
@@ -39,15 +39,15 @@ struct Shared {
 /// Open databases with the order in which they were asked for.
 #[derive(Default)]
 struct Open {
-    databases: HashMap<Tenant, (Arc<Database>, u64)>,
+    databases: HashMap<TenantId, (Arc<Database>, u64)>,
     asked: u64,
     /// Rows written since the database was opened.
-    written: HashMap<Tenant, usize>,
+    written: HashMap<TenantId, usize>,
 }
 
 impl Open {
     /// Closes a database unless somebody works on it: a file is opened once at a time.
-    fn close(&mut self, tenant: &Tenant) -> bool {
+    fn close(&mut self, tenant: &TenantId) -> bool {
         let is_idle = self
             .databases
             .get(tenant)
@@ -61,12 +61,12 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self, tenant: &Tenant) -> PathBuf {
+    fn path(&self, tenant: &TenantId) -> PathBuf {
         self.folder.join(format!("{tenant}.mars"))
     }
 
     /// A tenant's database; `None` when it has none and `create` is not asked for.
-    fn database(&self, tenant: &Tenant, create: bool) -> Result<Option<Arc<Database>>> {
+    fn database(&self, tenant: &TenantId, create: bool) -> Result<Option<Arc<Database>>> {
         let mut open = self.open();
         open.asked += 1;
         let asked = open.asked;
@@ -95,7 +95,7 @@ impl Shared {
     }
 
     /// Lets pages go after many rows.
-    fn wrote(&self, tenant: &Tenant, rows: usize) {
+    fn wrote(&self, tenant: &TenantId, rows: usize) {
         let mut open = self.open();
         let written = open.written.entry(tenant.clone()).or_default();
         *written += rows;
@@ -117,7 +117,7 @@ impl MarsGraph {
     /// Works on a tenant's database off the async threads: opening one may take a while, too.
     async fn with<T: Send + 'static>(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         create: bool,
         work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
@@ -217,7 +217,7 @@ fn failed(error: &GraphError) -> Error {
 
 #[async_trait::async_trait]
 impl GraphStore for MarsGraph {
-    async fn create(&self, tenant: &Tenant) -> Result<()> {
+    async fn create(&self, tenant: &TenantId) -> Result<()> {
         // Made with the first data: a file takes a megabyte.
         let path = self.0.path(tenant);
         std::fs::create_dir_all(&self.0.folder).map_err(|e| Error::io(&path.display(), &e))
@@ -229,7 +229,7 @@ impl GraphStore for MarsGraph {
         Ok(format!("files below {}", folder.display()))
     }
 
-    async fn find(&self, tenant: &Tenant, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
+    async fn find(&self, tenant: &TenantId, filter: &ResourceFilter) -> Result<Vec<ResourceRow>> {
         let filter = filter.clone();
         Ok(self
             .with(tenant, false, move |db| read::find(db, &filter))
@@ -237,7 +237,7 @@ impl GraphStore for MarsGraph {
             .unwrap_or_default())
     }
 
-    async fn write(&self, tenant: &Tenant, batch: GraphBatch) -> Result<()> {
+    async fn write(&self, tenant: &TenantId, batch: GraphBatch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -250,7 +250,7 @@ impl GraphStore for MarsGraph {
         Ok(())
     }
 
-    async fn resources(&self, tenant: &Tenant, uid: &str) -> Result<Vec<ResourceRow>> {
+    async fn resources(&self, tenant: &TenantId, uid: &str) -> Result<Vec<ResourceRow>> {
         let uid = uid.to_owned();
         Ok(self
             .with(tenant, false, move |db| read::resources(db, &uid))
@@ -260,7 +260,7 @@ impl GraphStore for MarsGraph {
 
     async fn around(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         uid: &str,
         depth: usize,
         at: Time,
@@ -275,7 +275,7 @@ impl GraphStore for MarsGraph {
             .flatten())
     }
 
-    async fn knows(&self, tenant: &Tenant, partition: u32) -> Result<bool> {
+    async fn knows(&self, tenant: &TenantId, partition: u32) -> Result<bool> {
         Ok(self
             .with(tenant, false, move |db| read::knows(db, partition))
             .await?
@@ -284,7 +284,7 @@ impl GraphStore for MarsGraph {
 
     async fn timeline(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         filter: &TimelineFilter,
     ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
         let filter = filter.clone();
@@ -296,7 +296,7 @@ impl GraphStore for MarsGraph {
 
     async fn page(
         &self,
-        tenant: &Tenant,
+        tenant: &TenantId,
         part: GraphPart,
         after: &str,
         limit: usize,
@@ -308,14 +308,14 @@ impl GraphStore for MarsGraph {
             .unwrap_or_default())
     }
 
-    async fn counts(&self, tenant: &Tenant) -> Result<GraphCounts> {
+    async fn counts(&self, tenant: &TenantId) -> Result<GraphCounts> {
         Ok(self
             .with(tenant, false, read::counts)
             .await?
             .unwrap_or_default())
     }
 
-    async fn cypher(&self, tenant: &Tenant, query: &CypherQuery) -> Result<CypherAnswer> {
+    async fn cypher(&self, tenant: &TenantId, query: &CypherQuery) -> Result<CypherAnswer> {
         let query = query.clone();
         // A tenant without data has no file; a question that is wrong is wrong all the same.
         match self
@@ -327,7 +327,7 @@ impl GraphStore for MarsGraph {
         }
     }
 
-    async fn forget(&self, tenant: &Tenant, before: Time) -> Result<u64> {
+    async fn forget(&self, tenant: &TenantId, before: Time) -> Result<u64> {
         let erased = self
             .with(tenant, false, move |db| write::forget(db, before))
             .await?
@@ -337,11 +337,11 @@ impl GraphStore for MarsGraph {
         Ok(erased)
     }
 
-    async fn bytes(&self, tenant: &Tenant) -> Result<u64> {
+    async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
         Ok(std::fs::metadata(self.0.path(tenant)).map_or(0, |m| m.len()))
     }
 
-    async fn remove(&self, tenant: &Tenant) -> Result<()> {
+    async fn remove(&self, tenant: &TenantId) -> Result<()> {
         self.0.open().databases.remove(tenant);
         let path = self.0.path(tenant);
         match std::fs::remove_file(&path) {

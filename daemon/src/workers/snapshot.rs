@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
-use kgrca_core::storage::{StreamId, Tenant};
+use kgrca_core::storage::{StreamId, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry;
@@ -43,12 +43,12 @@ struct Head {
 }
 
 /// The folder with all snapshots of a tenant.
-pub(super) fn folder(root: &Path, tenant: &Tenant) -> PathBuf {
+pub(super) fn folder(root: &Path, tenant: &TenantId) -> PathBuf {
     root.join(tenant.as_str())
 }
 
 impl Snapshots {
-    pub(super) fn of(root: &Path, tenant: &Tenant, partition: u32, partitions: u32) -> Self {
+    pub(super) fn of(root: &Path, tenant: &TenantId, partition: u32, partitions: u32) -> Self {
         Self {
             folder: folder(root, tenant).join(partition.to_string()),
             partitions,
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn the_newest_whole_snapshot_not_past_the_commit_is_taken() {
         let root = tempfile::tempdir().unwrap();
-        let tenant = Tenant::parse("client-a-abc123").unwrap();
+        let tenant = TenantId::parse("client-a-abc123").unwrap();
         let snapshots = Snapshots::of(root.path(), &tenant, 0, 1);
         let at = |next| {
             BTreeMap::from([(

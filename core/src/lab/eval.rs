@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::analyze::Analysis;
+use crate::analyze::Analysis;
 use crate::rca::Verdict;
 
 /// What a case's label says.

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use kgrca_core::model::Topic;
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{ClusterRow, DaemonRow, Error, StreamId, Tenant};
+use kgrca_core::storage::{ClusterRow, DaemonRow, Error, StreamId, TenantId};
 use tokio::sync::watch;
 
-use super::Engine;
+use super::Fleet;
 use super::worker::LIVELY;
 use crate::process::now;
 
@@ -23,13 +23,13 @@ const BELIEVED: i64 = 6 * SECOND;
 
 /// The owner of a tenant's partition among those that live: the one with the highest weight (Thaler
 /// and Ravishankar, 1998).
-pub fn owner_of<'a>(owners: &'a [String], tenant: &Tenant, partition: u32) -> Option<&'a String> {
+pub fn owner_of<'a>(owners: &'a [String], tenant: &TenantId, partition: u32) -> Option<&'a String> {
     owners
         .iter()
         .max_by_key(|owner| (weight(owner, tenant, partition), *owner))
 }
 
-fn weight(owner: &str, tenant: &Tenant, partition: u32) -> u64 {
+fn weight(owner: &str, tenant: &TenantId, partition: u32) -> u64 {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(format!("{owner}/{tenant}/{partition}"));
     // The first eight of 32 bytes.
@@ -38,26 +38,26 @@ fn weight(owner: &str, tenant: &Tenant, partition: u32) -> u64 {
 
 /// Who works, as this daemon believes.
 #[derive(Debug, Default)]
-pub(super) struct Fleet {
+pub(super) struct Membership {
     /// Daemons that work records off; empty while nobody was asked.
     workers: Vec<String>,
     /// What this daemon had to work on when it looked last.
-    mine: BTreeSet<(Tenant, u32)>,
+    mine: BTreeSet<(TenantId, u32)>,
 }
 
-impl Fleet {
+impl Membership {
     /// Looks at a tenant anew the next time.
-    pub fn forget(&mut self, tenant: &Tenant) {
+    pub fn forget(&mut self, tenant: &TenantId) {
         self.mine.retain(|(t, _)| t != tenant);
     }
 
     /// Whether a daemon is to work on a tenant's partition.
-    pub fn is_mine(&self, me: &str, tenant: &Tenant, partition: u32) -> bool {
+    pub fn is_mine(&self, me: &str, tenant: &TenantId, partition: u32) -> bool {
         owner_of(&self.workers, tenant, partition).is_some_and(|owner| owner == me)
     }
 }
 
-impl Engine {
+impl Fleet {
     /// Tells that this daemon lives and takes its share, until it stops.
     pub async fn keep_share(self: &Arc<Self>, mut me: DaemonRow, mut stop: watch::Receiver<bool>) {
         loop {
@@ -89,11 +89,11 @@ impl Engine {
             let works = |d: &DaemonRow| d.roles.split(',').any(|r| r == "worker");
             workers = daemons.into_iter().filter(works).map(|d| d.owner).collect();
         }
-        self.fleet().workers = workers;
+        self.membership().workers = workers;
         let mut mine = BTreeSet::new();
-        for client in self.stores.meta.list_clients().await? {
+        for client in self.stores.meta.list_tenants().await? {
             let Some(tenant) =
-                Tenant::parse(&client.client_id).filter(|_| client.state.is_worked())
+                TenantId::parse(&client.client_id).filter(|_| client.state.is_worked())
             else {
                 continue;
             };
@@ -108,7 +108,7 @@ impl Engine {
     }
 
     /// Gives up what belongs to others now, and takes what is new to this daemon.
-    async fn take(self: &Arc<Self>, mine: BTreeSet<(Tenant, u32)>) -> Result<(), Error> {
+    async fn take(self: &Arc<Self>, mine: BTreeSet<(TenantId, u32)>) -> Result<(), Error> {
         for (tenant, partition) in self
             .loaded_places()
             .into_iter()
@@ -120,7 +120,7 @@ impl Engine {
             let engine = Arc::clone(self);
             tokio::spawn(async move { engine.give_up(&tenant, partition).await });
         }
-        let before = std::mem::take(&mut self.fleet().mine);
+        let before = std::mem::take(&mut self.membership().mine);
         let mut taken = BTreeSet::new();
         for (tenant, partition) in mine {
             let place = (tenant, partition);
@@ -136,12 +136,12 @@ impl Engine {
             }
             taken.insert(place);
         }
-        self.fleet().mine = taken;
+        self.membership().mine = taken;
         Ok(())
     }
 
     /// Records that are durable and not worked off, by stream.
-    async fn backlog(&self, tenant: &Tenant) -> Result<BTreeMap<StreamId, u64>, Error> {
+    async fn backlog(&self, tenant: &TenantId) -> Result<BTreeMap<StreamId, u64>, Error> {
         let offsets = self.stores.meta.offsets(tenant).await?;
         let done: BTreeMap<StreamId, u64> =
             offsets.into_iter().map(|o| (o.stream, o.next)).collect();
@@ -162,12 +162,12 @@ impl Engine {
     }
 
     /// How many records of a tenant are durable and not worked off.
-    pub async fn waiting(&self, tenant: &Tenant) -> Result<u64, Error> {
+    pub async fn waiting(&self, tenant: &TenantId) -> Result<u64, Error> {
         Ok(self.backlog(tenant).await?.values().sum())
     }
 
     /// The same without ticks and people's acts: a tenant that rests still has those.
-    pub async fn waiting_records(&self, tenant: &Tenant) -> Result<u64, Error> {
+    pub async fn waiting_records(&self, tenant: &TenantId) -> Result<u64, Error> {
         let backlog = self.backlog(tenant).await?;
         Ok(backlog
             .iter()
@@ -178,7 +178,7 @@ impl Engine {
 
     /// Whether there is something to do without another record: some wait, or a cluster's time goes
     /// on.
-    async fn has_work(&self, tenant: &Tenant, partition: u32) -> Result<bool, Error> {
+    async fn has_work(&self, tenant: &TenantId, partition: u32) -> Result<bool, Error> {
         let lives = |c: &ClusterRow| {
             now().0 - c.last_record.0 < LIVELY
                 || c.counts.is_some_and(|counts| counts.incidents > 0)
@@ -200,9 +200,9 @@ impl Engine {
 mod tests {
     use super::*;
 
-    fn tenants() -> Vec<Tenant> {
+    fn tenants() -> Vec<TenantId> {
         (0..1000)
-            .map(|i| Tenant::parse(&format!("client-t{i}-{i:06}")).unwrap())
+            .map(|i| TenantId::parse(&format!("client-t{i}-{i:06}")).unwrap())
             .collect()
     }
 

@@ -59,9 +59,9 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
     }
     for state in clusters.values_mut() {
         if is_lost {
-            state.tell_everything()
+            state.tell_everything();
         } else {
-            state.keep_journal()
+            state.keep_journal();
         }
     }
     let seconds = started.elapsed().as_secs_f64();

@@ -2,8 +2,8 @@
 //! to do.
 
 mod batch;
-mod fleet;
 mod history;
+mod membership;
 mod rebuild;
 mod snapshot;
 mod told;
@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
-use kgrca_core::storage::{Stored, Tenant, partition_of};
+use kgrca_core::storage::{Stored, TenantId, partition_of};
 use tokio::sync::{Notify, watch};
 
 use crate::storage::Stores;
 use told::Told;
 
 /// The cluster of a record of the log; of a tombstone by its key, as our door writes it.
-pub fn cluster_of(tenant: &Tenant, topic: Topic, stored: &Stored) -> Option<String> {
+pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<String> {
     if stored.value.is_empty() {
         return std::str::from_utf8(&stored.key)
             .ok()?
@@ -50,17 +50,17 @@ pub struct Live {
 
 /// How often each tenant's workers committed: what was read before a commit is old after it.
 #[derive(Debug, Default)]
-pub struct Commits(Mutex<HashMap<Tenant, watch::Sender<u64>>>);
+pub struct Commits(Mutex<HashMap<TenantId, watch::Sender<u64>>>);
 
 impl Commits {
-    fn sender(&self, tenant: &Tenant) -> watch::Sender<u64> {
+    fn sender(&self, tenant: &TenantId) -> watch::Sender<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(tenant.clone())
             .or_insert_with(|| watch::channel(0).0)
             .clone()
     }
 
-    fn add(&self, tenant: &Tenant) {
+    fn add(&self, tenant: &TenantId) {
         self.sender(tenant).send_modify(|n| *n += 1);
     }
 }
@@ -102,20 +102,20 @@ impl Loaded {
 }
 
 /// All workers of this daemon.
-pub struct Engine {
+pub struct Fleet {
     stores: Stores,
     tick: Duration,
     owner: String,
     works: bool,
     snapshots: PathBuf,
-    fleet: Mutex<fleet::Fleet>,
+    membership: Mutex<membership::Membership>,
     /// Partitions of each tenant that was seen.
-    partitions: Mutex<HashMap<Tenant, u32>>,
-    loaded: Mutex<HashMap<(Tenant, u32), Arc<Loaded>>>,
+    partitions: Mutex<HashMap<TenantId, u32>>,
+    loaded: Mutex<HashMap<(TenantId, u32), Arc<Loaded>>>,
     commits: Arc<Commits>,
 }
 
-impl Engine {
+impl Fleet {
     /// An engine without workers; they are loaded as tenants need them, never where this daemon
     /// does not work.
     pub fn new(
@@ -131,7 +131,7 @@ impl Engine {
             owner,
             works,
             snapshots,
-            fleet: Mutex::default(),
+            membership: Mutex::default(),
             partitions: Mutex::default(),
             loaded: Mutex::default(),
             commits: Arc::default(),
@@ -143,28 +143,30 @@ impl Engine {
         &self.owner
     }
 
-    fn fleet(&self) -> MutexGuard<'_, fleet::Fleet> {
-        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    fn membership(&self) -> MutexGuard<'_, membership::Membership> {
+        self.membership
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<(Tenant, u32), Arc<Loaded>>> {
+    fn places(&self) -> MutexGuard<'_, HashMap<(TenantId, u32), Arc<Loaded>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this daemon is to work on a tenant's partition.
-    pub fn is_mine(&self, tenant: &Tenant, partition: u32) -> bool {
-        self.works && self.fleet().is_mine(&self.owner, tenant, partition)
+    pub fn is_mine(&self, tenant: &TenantId, partition: u32) -> bool {
+        self.works && self.membership().is_mine(&self.owner, tenant, partition)
     }
 
     /// Remembers how many partitions a tenant has. With another number its workers begin anew.
-    pub fn know(&self, tenant: &Tenant, partitions: u32) {
+    pub fn know(&self, tenant: &TenantId, partitions: u32) {
         let before = self
             .partitions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(tenant.clone(), partitions);
         if before.is_some_and(|before| before != partitions) {
-            self.fleet().forget(tenant);
+            self.membership().forget(tenant);
             for (_, loaded) in self.places().iter().filter(|((t, _), _)| t == tenant) {
                 // It leaves by itself; nobody takes its place before.
                 loaded.stop.send_replace(true);
@@ -173,7 +175,7 @@ impl Engine {
     }
 
     /// How many partitions a tenant has, as far as this daemon knows.
-    pub fn partitions(&self, tenant: &Tenant) -> u32 {
+    pub fn partitions(&self, tenant: &TenantId) -> u32 {
         self.partitions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -183,22 +185,22 @@ impl Engine {
     }
 
     /// The partition of a cluster: CRC32 of `client_id/cluster`.
-    pub fn partition(&self, tenant: &Tenant, cluster: &str) -> u32 {
+    pub fn partition(&self, tenant: &TenantId, cluster: &str) -> u32 {
         partition_of(tenant, cluster, self.partitions(tenant))
     }
 
     /// How often this daemon committed for a tenant, and whoever waits for the next time.
-    pub fn commits(&self, tenant: &Tenant) -> watch::Receiver<u64> {
+    pub fn commits(&self, tenant: &TenantId) -> watch::Receiver<u64> {
         self.commits.sender(tenant).subscribe()
     }
 
-    fn loaded_places(&self) -> Vec<(Tenant, u32)> {
+    fn loaded_places(&self) -> Vec<(TenantId, u32)> {
         self.places().keys().cloned().collect()
     }
 
     /// Starts the worker of a partition when there is none. One that leaves is waited for: two
     /// would work under one lease.
-    fn load(self: &Arc<Self>, tenant: &Tenant, partition: u32) -> Arc<Loaded> {
+    fn load(self: &Arc<Self>, tenant: &TenantId, partition: u32) -> Arc<Loaded> {
         let mut all = self.places();
         if let Some(loaded) = all
             .get(&(tenant.clone(), partition))
@@ -238,14 +240,14 @@ impl Engine {
     }
 
     /// Says that records of a tenant were appended here.
-    pub fn appended(self: &Arc<Self>, tenant: &Tenant, partition: u32) {
+    pub fn appended(self: &Arc<Self>, tenant: &TenantId, partition: u32) {
         if self.is_mine(tenant, partition) {
             self.load(tenant, partition).wake.notify_one();
         }
     }
 
     /// Lets a worker finish its batch and give its lease back.
-    async fn give_up(&self, tenant: &Tenant, partition: u32) {
+    async fn give_up(&self, tenant: &TenantId, partition: u32) {
         let place = (tenant.clone(), partition);
         let leaving = self.places().get(&place).cloned();
         if let Some(loaded) = leaving {
@@ -260,7 +262,7 @@ impl Engine {
     }
 
     /// Lets the workers of a tenant leave.
-    pub async fn unload(&self, tenant: &Tenant) {
+    pub async fn unload(&self, tenant: &TenantId) {
         for (tenant, partition) in self
             .loaded_places()
             .into_iter()
@@ -271,12 +273,12 @@ impl Engine {
     }
 
     /// Removes what lies on disk of tenants that are not among these.
-    pub fn forget_others(&self, living: &BTreeSet<Tenant>) -> std::io::Result<()> {
+    pub fn forget_others(&self, living: &BTreeSet<TenantId>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(&self.snapshots).into_iter().flatten() {
             let name = entry?.file_name();
             if let Some(tenant) = name
                 .to_str()
-                .and_then(Tenant::parse)
+                .and_then(TenantId::parse)
                 .filter(|t| !living.contains(t))
             {
                 self.forget(&tenant)?;
@@ -286,7 +288,7 @@ impl Engine {
     }
 
     /// Removes what lies on disk of a tenant's live state.
-    pub fn forget(&self, tenant: &Tenant) -> std::io::Result<()> {
+    pub fn forget(&self, tenant: &TenantId) -> std::io::Result<()> {
         match std::fs::remove_dir_all(snapshot::folder(&self.snapshots, tenant)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),

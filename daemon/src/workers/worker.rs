@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::model::{Body, Record, Topic};
-use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId, Tenant};
+use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId, TenantId};
 use tokio::sync::{Notify, RwLock, watch};
 
 use super::snapshot::Snapshots;
@@ -38,7 +38,7 @@ pub(super) const LIVELY: i64 = 60 * MINUTE;
 /// One (tenant, partition).
 pub(super) struct Worker {
     pub stores: Stores,
-    pub tenant: Tenant,
+    pub tenant: TenantId,
     pub partition: u32,
     pub partitions: u32,
     pub owner: String,

@@ -7,7 +7,7 @@ use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject};
 use kgrca_core::storage::{
     AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, IncidentNode,
-    IncidentRow, Offset, Stored, StreamId, Tenant, partition_of,
+    IncidentRow, Offset, Stored, StreamId, TenantId, partition_of,
 };
 
 use super::worker::Worker;
@@ -197,7 +197,7 @@ type Partition = (u32, u32);
 
 fn apply(
     live: &mut Live,
-    tenant: &Tenant,
+    tenant: &TenantId,
     partition: Partition,
     read: &BTreeMap<StreamId, Vec<Stored>>,
     settled: bool,
@@ -286,7 +286,7 @@ fn look(state: &mut ClusterState) -> Evaluation {
 /// Reads one record of the log. On the compacted topics the key is the object's; elsewhere it is
 /// the cluster of records that name none.
 pub(super) fn read_one(
-    tenant: &Tenant,
+    tenant: &TenantId,
     topic: Topic,
     stored: &Stored,
     out: &mut Vec<Record>,
@@ -308,7 +308,7 @@ pub(super) fn read_one(
 /// Another producer's hash, or fewer partitions than there are now, may have led a record astray:
 /// it is sent on.
 fn misplaced(
-    tenant: &Tenant,
+    tenant: &TenantId,
     (own, count): Partition,
     stream: StreamId,
     stored: &Stored,
@@ -328,7 +328,7 @@ fn misplaced(
 }
 
 fn parse_all(
-    tenant: &Tenant,
+    tenant: &TenantId,
     partition: Partition,
     read: &BTreeMap<StreamId, Vec<Stored>>,
     outcome: &mut Outcome,
