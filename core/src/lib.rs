@@ -18,3 +18,4 @@ pub mod model;
 pub mod parse;
 pub mod rca;
 pub mod storage;
+pub mod tenancy;

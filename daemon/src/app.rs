@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kgrca_core::storage::TenantId;
+use kgrca_core::tenancy::TenantId;
 
 use crate::auth::KeyCache;
 use crate::config::Settings;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kgrca_core::storage::{ApiKey, Scope, Tenant, TenantId, hex};
+use kgrca_core::tenancy::{ApiKey, Scope, Tenant, TenantId, hex};
 use sha2::{Digest, Sha256};
 
 use crate::error::Failure;

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use kgrca_core::api::Check;
-use kgrca_core::storage::{
-    Error, ErrorKind, Result, Saga, SagaKind, Step, StepState, Tenant, TenantId,
-};
+use kgrca_core::storage::{Error, ErrorKind, Result};
+use kgrca_core::tenancy::{Saga, SagaKind, Step, StepState, Tenant, TenantId};
 
 use crate::app::App;
 use crate::process::now;

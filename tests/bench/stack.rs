@@ -54,7 +54,7 @@ struct Bench {
     server: Server,
     tenant: TenantId,
     log: KafkaLog,
-    owner: kgrca_core::storage::TenantId,
+    owner: kgrca_core::tenancy::TenantId,
     partition: u32,
     cluster: Cluster,
     sent: u64,
@@ -95,7 +95,7 @@ async fn measured() {
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     let owner =
-        kgrca_core::storage::TenantId::parse(&tenant.id).unwrap_or_else(|| panic!("{}", tenant.id));
+        kgrca_core::tenancy::TenantId::parse(&tenant.id).unwrap_or_else(|| panic!("{}", tenant.id));
     let partition = crc32fast::hash(format!("{}/prod", tenant.id).as_bytes()) % 6;
     let cluster = Cluster::new(Size::USUAL, 7, now());
     let mut bench = Bench {

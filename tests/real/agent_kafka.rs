@@ -133,7 +133,7 @@ async fn what_kafka_refuses_is_told_and_goes_on_when_it_is_mended() {
     );
     // The right password, without its rights: a producer that begins so is given up for good by its
     // library.
-    let tenant = kgrca_core::storage::TenantId::parse(&around.tenant.id).unwrap();
+    let tenant = kgrca_core::tenancy::TenantId::parse(&around.tenant.id).unwrap();
     let admin = KafkaAdmin::new(KafkaUrl::parse(&kafka.url()).unwrap());
     admin.remove_acls(&tenant).await.unwrap();
     let own = install(

@@ -308,7 +308,7 @@ async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goe
         "an import of something else does not take this: {mixed:?}"
     );
     json_of(&operator(&server, &["saga", "compensate", &foreign]));
-    let digest = kgrca_core::storage::hex(&sha2::Sha256::digest(
+    let digest = kgrca_core::tenancy::hex(&sha2::Sha256::digest(
         std::fs::read(out.join("manifest.json")).unwrap(),
     ));
     let body = json!({"name": "Acme", "plan": "pro"}).to_string();

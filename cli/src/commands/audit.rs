@@ -1,7 +1,7 @@
 //! `kgrca audit`
 
 use kgrca_core::api::Page;
-use kgrca_core::storage::{AuditEntry, first_break};
+use kgrca_core::tenancy::{AuditEntry, first_break};
 
 use super::{Env, tenant};
 use crate::client::{As, Client};

@@ -1,7 +1,8 @@
 //! `kgrca doctor`
 
 use kgrca_core::api::{self, Page};
-use kgrca_core::storage::{ApiKey, DaemonRow};
+use kgrca_core::storage::DaemonRow;
+use kgrca_core::tenancy::ApiKey;
 use serde::Serialize;
 
 use super::Env;

@@ -4,7 +4,7 @@ use kgrca_core::api::{
     CreatedKey, KeyOfRole, KeyOfScopes, NewKey, NewOperatorKey, OperatorKeyOfRole,
     OperatorKeyOfScopes, OperatorRole, OperatorScope, Page, Rotation,
 };
-use kgrca_core::storage::{ApiKey, Role, Scope};
+use kgrca_core::tenancy::{ApiKey, Role, Scope};
 use reqwest::Method;
 
 use super::Env;

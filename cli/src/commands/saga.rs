@@ -2,7 +2,7 @@
 
 use kgrca_core::api::{CreatedTenant, Page, SagaAct, SagaChange};
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Saga, Step, StepState};
+use kgrca_core::tenancy::{Saga, Step, StepState};
 use reqwest::Method;
 
 use super::{Env, tenant};

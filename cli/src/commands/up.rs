@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kgrca_core::api::{CreatedKey, CreatedTenant, KeyOfScopes, NewTenant, Page, TenantStatus};
-use kgrca_core::storage::Scope;
+use kgrca_core::tenancy::Scope;
 use reqwest::Method;
 
 use super::Env;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::storage::{Role, Scope};
+use crate::tenancy::{Role, Scope};
 
 /// A wish for a tenant's new key.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::billing::Overrides;
 use crate::model::Time;
-use crate::storage::{ApiKey, Tenant};
+use crate::tenancy::{ApiKey, Tenant};
 
 /// A wish for a new tenant.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Entry, StreamId, TenantId};
+use super::{Entry, StreamId};
 use crate::model::{Body, Op, Record, Time, Topic};
 use crate::parse::mask;
+use crate::tenancy::TenantId;
 
 /// The partition of a cluster: CRC32 of `client_id/cluster`.
 pub fn partition_of(tenant: &TenantId, cluster: &str, partitions: u32) -> u32 {

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Result;
 use super::cypher::{CypherAnswer, CypherQuery};
-use super::{Result, TenantId};
 use crate::engine::{Changes, EdgeRow, EpisodeRow, ResourceRow};
 use crate::incident::State;
 use crate::model::{Severity, Time};
+use crate::tenancy::TenantId;
 
 /// A ranked cause as the graph keeps it: an episode with the edge that leads from it to the
 /// incident.

@@ -1,8 +1,9 @@
 //! Rates and day quotas.
 
-use super::{Result, TenantId};
+use super::Result;
 use crate::model::Time;
 use crate::model::time::DAY;
+use crate::tenancy::TenantId;
 
 /// What became of a request for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! The durable log: the truth from which everything else is derived.
 
-use super::{Result, TenantId};
+use super::Result;
 use crate::model::{Time, Topic};
+use crate::tenancy::TenantId;
 
 /// A stream of a tenant: offsets rise by one within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::archive::IncidentCopy;
-use super::{ApiKey, Audit, AuditEntry, Result, Saga, StreamId, Tenant, TenantId};
+use super::{Result, StreamId};
 use crate::api::AgentStatus;
 use crate::incident::{State, Transition};
 use crate::model::Time;
 use crate::rca::{Answer, Scorer};
+use crate::tenancy::{ApiKey, Audit, AuditEntry, Saga, Tenant, TenantId};
 
 /// How far a stream is worked off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,6 @@
 //! idempotent by key.
 
 pub mod archive;
-mod audit;
-mod client;
 pub mod conformance;
 pub mod cypher;
 mod door;
@@ -18,12 +16,8 @@ mod kafka;
 pub mod limits;
 mod log;
 mod meta;
-mod saga;
 pub mod sql;
-mod tenant;
 
-pub use audit::{Audit, AuditEntry, first_break, hex};
-pub use client::{ApiKey, Role, Scope, Tenant, TenantState};
 pub use door::{Door, partition_of};
 pub use error::{Error, ErrorKind, Result, with_causes};
 pub use graph::{
@@ -37,5 +31,3 @@ pub use meta::{
     Admin, AgentRow, AnswerRow, ClusterCounts, ClusterRow, Commit, DaemonRow, IncidentFilter,
     IncidentRow, MOST_AGENTS, MetaStore, Offset, TransitionRow, UsageRow,
 };
-pub use saga::{GraphMove, Saga, SagaKind, SagaState, SagaStep, Step, StepState};
-pub use tenant::{TenantId, new_tenant_id};

@@ -11,7 +11,7 @@ use kgrca_core::api::{
 };
 use kgrca_core::billing::{self, Overrides, Plan};
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Audit, Saga, Tenant, TenantId, TenantState, new_tenant_id};
+use kgrca_core::tenancy::{Audit, Saga, Tenant, TenantId, TenantState, new_tenant_id};
 use serde::Deserialize;
 use utoipa::IntoParams;
 

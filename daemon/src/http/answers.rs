@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use kgrca_core::rca::{Answer, Scorer};
-use kgrca_core::storage::TenantId;
+use kgrca_core::tenancy::TenantId;
 
 use super::error::ApiError;
 

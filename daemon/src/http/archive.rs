@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{CreatedTenant, ErrorBody, Imported, NewTenant};
 use kgrca_core::storage::archive::Part;
-use kgrca_core::storage::{Saga, Tenant, TenantId, TenantState};
+use kgrca_core::tenancy::{Saga, Tenant, TenantId, TenantState};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::admin::{audit, created, living, wanted};

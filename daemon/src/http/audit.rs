@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Query, State, rejection::QueryRejection};
 use kgrca_core::api::{ErrorBody, Page};
-use kgrca_core::storage::AuditEntry;
+use kgrca_core::tenancy::AuditEntry;
 use serde::Deserialize;
 use utoipa::IntoParams;
 

@@ -11,7 +11,8 @@ use kgrca_core::billing::{self, Invoice, MonthUsage, Plan};
 use kgrca_core::model::time::DAY;
 use kgrca_core::model::{Record, Str};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{StreamId, Tenant, TenantId, UsageRow, partition_of};
+use kgrca_core::storage::{StreamId, UsageRow, partition_of};
+use kgrca_core::tenancy::{Tenant, TenantId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 

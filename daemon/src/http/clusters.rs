@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::Str;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::TenantId;
+use kgrca_core::tenancy::TenantId;
 
 use super::error::ApiError;
 use super::guard::{Caller, Ingest};

@@ -9,7 +9,8 @@ use kgrca_core::api::{EdgeView, ErrorBody, Page, ResourceView, Stats, Topology};
 use kgrca_core::engine::{ClusterState, EdgeRow, EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
 use kgrca_core::rca::ResourceRef;
-use kgrca_core::storage::{GraphCounts, ResourceFilter, Subgraph, TenantId, TimelineFilter};
+use kgrca_core::storage::{GraphCounts, ResourceFilter, Subgraph, TimelineFilter};
+use kgrca_core::tenancy::TenantId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -10,7 +10,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use kgrca_core::billing::{self, Plan};
 use kgrca_core::model::time::{MINUTE, SECOND};
-use kgrca_core::storage::{Scope, Taken, TenantId, TenantState, Window};
+use kgrca_core::storage::{Taken, Window};
+use kgrca_core::tenancy::{Scope, TenantId, TenantState};
 
 use super::error::ApiError;
 use crate::app::App;

@@ -11,7 +11,8 @@ use kgrca_core::incident::State as IncidentState;
 use kgrca_core::model::record::{Act, ActKind};
 use kgrca_core::model::{Body, Record, Severity, Topic};
 use kgrca_core::rca::{Cause, Scorer};
-use kgrca_core::storage::{Entry, IncidentFilter, IncidentRow, StreamId, TenantId, TransitionRow};
+use kgrca_core::storage::{Entry, IncidentFilter, IncidentRow, StreamId, TransitionRow};
+use kgrca_core::tenancy::TenantId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 

@@ -10,7 +10,8 @@ use axum::{Json, extract};
 use kgrca_core::api::{DeadLetter, Ingested, RejectedItem};
 use kgrca_core::model::{Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject, mask};
-use kgrca_core::storage::{Door, Entry, StreamId, TenantId};
+use kgrca_core::storage::{Door, Entry, StreamId};
+use kgrca_core::tenancy::TenantId;
 use serde_json::value::RawValue;
 
 use super::clusters;

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, NewOperatorKey, Page, Rotation};
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{ApiKey, Scope, TenantId, TenantState};
+use kgrca_core::tenancy::{ApiKey, Scope, TenantId, TenantState};
 
 use super::admin::{audit, living, own_audit};
 use super::error::ApiError;

@@ -7,7 +7,8 @@ use axum::extract::{self, Query, State};
 use kgrca_core::analyze::Counts;
 use kgrca_core::api::{ClusterStats, DeadLetter, ErrorBody, LimitsView, Page, Stats, Usage};
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{ClusterRow, READ_BYTES, StreamId, TenantId};
+use kgrca_core::storage::{ClusterRow, READ_BYTES, StreamId};
+use kgrca_core::tenancy::TenantId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 

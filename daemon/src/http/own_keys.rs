@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{CreatedKey, ErrorBody, NewOwnKey, Page};
-use kgrca_core::storage::ApiKey;
+use kgrca_core::tenancy::ApiKey;
 
 use super::error::ApiError;
 use super::given::Given;

@@ -12,7 +12,8 @@ use kgrca_core::api::ErrorBody;
 use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::rca::{Answer, Scorer};
-use kgrca_core::storage::{IncidentFilter, TenantId, Window};
+use kgrca_core::storage::{IncidentFilter, Window};
+use kgrca_core::tenancy::TenantId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State, rejection::QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{CreatedTenant, ErrorBody, Page, SagaAct, SagaChange};
-use kgrca_core::storage::Saga;
+use kgrca_core::tenancy::Saga;
 use serde::Deserialize;
 use utoipa::IntoParams;
 

@@ -10,7 +10,8 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive, KeepAliveStream};
 use kgrca_core::api::ErrorBody;
-use kgrca_core::storage::{TenantId, TenantState, TransitionRow};
+use kgrca_core::storage::TransitionRow;
+use kgrca_core::tenancy::{TenantId, TenantState};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::ApiError;

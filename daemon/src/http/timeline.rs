@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::error::{ApiError, instant, within};
 use super::guard::{Caller, Read};
 use crate::app::App;
-use kgrca_core::storage::hex;
+use kgrca_core::tenancy::hex;
 
 /// The kinds of episodes.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kgrca_core::api::AgentMode;
-use kgrca_core::storage::{Error, TenantId};
+use kgrca_core::storage::Error;
+use kgrca_core::tenancy::TenantId;
 use tokio::sync::watch;
 
 use crate::app::App;

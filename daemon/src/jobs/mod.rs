@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use kgrca_core::billing;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::{Error, Tenant, TenantId, TenantState};
+use kgrca_core::storage::Error;
+use kgrca_core::tenancy::{Tenant, TenantId, TenantState};
 use tokio::sync::watch;
 
 use crate::app::App;

@@ -5,7 +5,8 @@ mod record;
 mod writer;
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, TenantId};
+use kgrca_core::storage::{Error, ErrorKind, KafkaUrl};
+use kgrca_core::tenancy::TenantId;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 

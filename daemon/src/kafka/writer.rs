@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Entry, Error, ErrorKind, Result, TenantId};
+use kgrca_core::storage::{Entry, Error, ErrorKind, Result};
+use kgrca_core::tenancy::TenantId;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};

@@ -8,7 +8,8 @@ use kgrca_core::model::Time;
 use kgrca_core::model::time::DAY;
 use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::limits::of_day;
-use kgrca_core::storage::{Error, ErrorKind, Limits, Result, Taken, TenantId, Window};
+use kgrca_core::storage::{Error, ErrorKind, Limits, Result, Taken, Window};
+use kgrca_core::tenancy::TenantId;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, FromRedisValue, RedisResult, Script, ScriptInvocation};
 

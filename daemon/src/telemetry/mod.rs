@@ -7,7 +7,8 @@ use std::path::Path;
 
 use kgrca_core::model::Topic;
 use kgrca_core::rca::Scorer;
-use kgrca_core::storage::{Error, StreamId, TenantId};
+use kgrca_core::storage::{Error, StreamId};
+use kgrca_core::tenancy::TenantId;
 
 /// A batch was committed.
 pub struct BatchCommitted<'a> {

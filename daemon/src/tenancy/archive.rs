@@ -12,9 +12,9 @@ use kgrca_core::parse::mask;
 use kgrca_core::rca::Answer;
 use kgrca_core::storage::archive::{IncidentCopy, Part, RecordCopy};
 use kgrca_core::storage::{
-    ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Saga, SagaState, Step,
-    StepState, Stored, StreamId, Tenant, TenantId, partition_of,
+    ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Stored, StreamId, partition_of,
 };
+use kgrca_core::tenancy::{Saga, SagaState, Step, StepState, Tenant, TenantId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;

@@ -1,9 +1,8 @@
 //! More partitions: clusters move to others, and take the newest state of their objects with them.
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{
-    Entry, Error, ErrorKind, Stored, StreamId, Tenant, TenantId, TenantState, partition_of,
-};
+use kgrca_core::storage::{Entry, Error, ErrorKind, Stored, StreamId, partition_of};
+use kgrca_core::tenancy::{Tenant, TenantId, TenantState};
 
 use super::steps;
 use crate::app::App;

@@ -9,9 +9,9 @@ mod steps;
 
 use kgrca_core::model::time::DAY;
 use kgrca_core::storage::archive::Part;
-use kgrca_core::storage::{
-    Error, ErrorKind, Saga, SagaKind, SagaState, SagaStep, Step, StepState, Tenant, TenantId,
-    TenantState,
+use kgrca_core::storage::{Error, ErrorKind};
+use kgrca_core::tenancy::{
+    Saga, SagaKind, SagaState, SagaStep, Step, StepState, Tenant, TenantId, TenantState,
 };
 
 pub use archive::{export, unfinished};

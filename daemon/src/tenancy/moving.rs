@@ -2,7 +2,8 @@
 //! what its workers would write waits in the log, and questions are answered by the server of
 //! before.
 
-use kgrca_core::storage::{Error, ErrorKind, GraphMove, Saga, SagaKind, Step, Tenant, TenantId};
+use kgrca_core::storage::{Error, ErrorKind};
+use kgrca_core::tenancy::{GraphMove, Saga, SagaKind, Step, Tenant, TenantId};
 
 use super::run::noted;
 use super::saga;

@@ -5,7 +5,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{Error, ErrorKind, Saga, SagaKind, SagaState, Step, StepState, TenantId};
+use kgrca_core::storage::{Error, ErrorKind};
+use kgrca_core::tenancy::{Saga, SagaKind, SagaState, Step, StepState, TenantId};
 
 use super::steps::{self, Secrets};
 use crate::app::App;

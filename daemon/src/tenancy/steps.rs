@@ -2,9 +2,8 @@
 
 use kgrca_core::billing;
 use kgrca_core::model::time::MINUTE;
-use kgrca_core::storage::{
-    Error, ErrorKind, Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState,
-};
+use kgrca_core::storage::{Error, ErrorKind};
+use kgrca_core::tenancy::{Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState};
 
 use super::moving;
 use crate::app::App;

@@ -7,8 +7,9 @@ use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject};
 use kgrca_core::storage::{
     AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, IncidentNode,
-    IncidentRow, Offset, Stored, StreamId, TenantId, partition_of,
+    IncidentRow, Offset, Stored, StreamId, partition_of,
 };
+use kgrca_core::tenancy::TenantId;
 
 use super::worker::Worker;
 use super::{Live, told};

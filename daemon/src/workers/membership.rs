@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use kgrca_core::model::Topic;
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{ClusterRow, DaemonRow, Error, StreamId, TenantId};
+use kgrca_core::storage::{ClusterRow, DaemonRow, Error, StreamId};
+use kgrca_core::tenancy::TenantId;
 use tokio::sync::watch;
 
 use super::Fleet;

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
-use kgrca_core::storage::{Stored, TenantId, partition_of};
+use kgrca_core::storage::{Stored, partition_of};
+use kgrca_core::tenancy::TenantId;
 use tokio::sync::{Notify, watch};
 
 use crate::storage::Stores;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
-use kgrca_core::storage::{StreamId, TenantId};
+use kgrca_core::storage::StreamId;
+use kgrca_core::tenancy::TenantId;
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::model::{Body, Record, Topic};
-use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId, TenantId};
+use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId};
+use kgrca_core::tenancy::TenantId;
 use tokio::sync::{Notify, RwLock, watch};
 
 use super::snapshot::Snapshots;

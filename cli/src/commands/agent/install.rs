@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey, Page, Stats};
 use kgrca_core::model::{Time, Topic};
-use kgrca_core::storage::{ApiKey, Role};
+use kgrca_core::tenancy::{ApiKey, Role};
 use kube::api::DynamicObject;
 use rand::RngExt;
 use reqwest::Method;

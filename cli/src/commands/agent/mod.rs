@@ -8,7 +8,8 @@ mod uninstall;
 
 use std::path::PathBuf;
 
-use kgrca_core::storage::{KafkaUrl, TenantId};
+use kgrca_core::storage::KafkaUrl;
+use kgrca_core::tenancy::TenantId;
 
 use crate::error::{CliError, Result};
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kgrca_core::api::Page;
-use kgrca_core::storage::ApiKey;
+use kgrca_core::tenancy::ApiKey;
 use reqwest::Method;
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use kgrca_core::api::{CreatedTenant, Imported, NewTenant, SagaAct, SagaChange, TenantStatus};
 use kgrca_core::model::Time;
 use kgrca_core::storage::archive::{FORMAT, Manifest, Part, PartFile};
-use kgrca_core::storage::{Saga, Step, StepState, TenantState, hex};
+use kgrca_core::tenancy::{Saga, Step, StepState, TenantState, hex};
 use reqwest::Method;
 use sha2::{Digest, Sha256};
 

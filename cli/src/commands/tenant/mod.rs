@@ -9,7 +9,7 @@ use std::time::Duration;
 use kgrca_core::api::{CreatedTenant, NewTenant, Page, Served, TenantChange, TenantStatus};
 use kgrca_core::billing::Overrides;
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Saga, TenantId};
+use kgrca_core::tenancy::{Saga, TenantId};
 use reqwest::Method;
 
 use super::Env;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kgrca_core::api::MoveGraph;
-use kgrca_core::storage::{Saga, SagaState};
+use kgrca_core::tenancy::{Saga, SagaState};
 use reqwest::Method;
 
 use super::{Env, path};

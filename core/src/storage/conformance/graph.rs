@@ -13,8 +13,9 @@ use crate::rca::ResourceRef;
 use crate::storage::cypher::CypherQuery;
 use crate::storage::{
     CauseRow, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode,
-    ResourceFilter, TenantId, TimelineFilter,
+    ResourceFilter, TimelineFilter,
 };
+use crate::tenancy::TenantId;
 
 fn resource(id: &str, uid: Option<&str>, deleted: Option<i64>) -> ResourceRow {
     let named = ResourceRef {

@@ -9,9 +9,11 @@ use crate::model::time::{DAY, MINUTE};
 use crate::model::{Time, Topic};
 use crate::storage::archive::IncidentCopy;
 use crate::storage::{
-    AgentRow, ApiKey, Audit, ClusterCounts, ClusterRow, Commit, DaemonRow, ErrorKind,
-    IncidentFilter, MetaStore, Offset, Saga, SagaKind, SagaState, Scope, StreamId, Tenant,
-    TenantId, TenantState, first_break,
+    AgentRow, ClusterCounts, ClusterRow, Commit, DaemonRow, ErrorKind, IncidentFilter, MetaStore,
+    Offset, StreamId,
+};
+use crate::tenancy::{
+    ApiKey, Audit, Saga, SagaKind, SagaState, Scope, Tenant, TenantId, TenantState, first_break,
 };
 
 fn client(id: &str) -> Tenant {

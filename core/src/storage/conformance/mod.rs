@@ -15,7 +15,7 @@ pub use limits::limits;
 pub use log::event_log;
 pub use meta::meta_store;
 
-use super::TenantId;
+use crate::tenancy::TenantId;
 
 fn tenant(name: &str) -> TenantId {
     TenantId::parse(&format!("client-{name}-abc123")).unwrap()

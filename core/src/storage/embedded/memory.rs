@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::model::Time;
 use crate::model::time::DAY;
 use crate::storage::limits::{gcra, of_day};
-use crate::storage::{Limits, Result, Taken, TenantId, Window};
+use crate::storage::{Limits, Result, Taken, Window};
+use crate::tenancy::TenantId;
 
 /// What one tenant uses.
 #[derive(Debug, Default)]

@@ -14,7 +14,8 @@ mod tests {
     use super::files::{Files, ForgetfulFiles, RealFiles};
     use super::log::FileLog;
     use crate::model::{Time, Topic};
-    use crate::storage::{Entry, ErrorKind, EventLog, StreamId, TenantId, conformance};
+    use crate::storage::{Entry, ErrorKind, EventLog, StreamId, conformance};
+    use crate::tenancy::TenantId;
 
     fn tenant() -> TenantId {
         TenantId::parse("client-a-abc123").unwrap()

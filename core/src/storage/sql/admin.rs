@@ -3,10 +3,8 @@
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
 use crate::model::Time;
-use crate::storage::{
-    Admin, ApiKey, Audit, AuditEntry, DaemonRow, Error, ErrorKind, Result, Saga, Scope, Tenant,
-    TenantId, TenantState,
-};
+use crate::storage::{Admin, DaemonRow, Error, ErrorKind, Result};
+use crate::tenancy::{ApiKey, Audit, AuditEntry, Saga, Scope, Tenant, TenantId, TenantState};
 
 const CLIENT: &str =
     "SELECT client_id, name, plan, state, contact_email, created_at, deleted_at, partitions, limits

@@ -7,7 +7,8 @@ use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json};
 use crate::rca::Scorer;
 use crate::storage::archive::{AnswerCopy, IncidentCopy};
-use crate::storage::{ClusterRow, Error, ErrorKind, IncidentRow, Result, TenantId};
+use crate::storage::{ClusterRow, Error, ErrorKind, IncidentRow, Result};
+use crate::tenancy::TenantId;
 
 fn raw(text: String) -> Result<Box<RawValue>> {
     RawValue::from_string(text)

@@ -4,7 +4,8 @@
 use super::admin::missing;
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta};
-use crate::storage::{Audit, AuditEntry, Result};
+use crate::storage::Result;
+use crate::tenancy::{Audit, AuditEntry};
 
 /// The operator's chain.
 const OPERATOR: &str = "";

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, to_json};
-use crate::storage::{ClusterRow, Commit, Error, ErrorKind, IncidentRow, Result, TenantId};
+use crate::storage::{ClusterRow, Commit, Error, ErrorKind, IncidentRow, Result};
+use crate::tenancy::TenantId;
 
 /// How many of an incident's earlier answers are kept for questions about the past.
 const ANSWERS_KEPT: i64 = 200;

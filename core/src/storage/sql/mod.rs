@@ -13,7 +13,8 @@ pub use value::{Row, Value};
 
 use crate::model::Time;
 
-use super::{Error, ErrorKind, Result, TenantId};
+use super::{Error, ErrorKind, Result};
+use crate::tenancy::TenantId;
 
 /// Whose rows a transaction sees.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,8 @@
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
 use crate::model::Time;
-use crate::storage::{Result, Saga, SagaState};
+use crate::storage::Result;
+use crate::tenancy::{Saga, SagaState};
 
 impl<D: Database> SqlMeta<D> {
     pub(super) async fn write_saga(&self, saga: &Saga) -> Result<()> {

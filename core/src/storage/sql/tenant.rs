@@ -11,8 +11,9 @@ use crate::rca::{Answer, Scorer};
 use crate::storage::archive::IncidentCopy;
 use crate::storage::{
     AgentRow, ClusterRow, Commit, Error, ErrorKind, IncidentFilter, IncidentRow, MOST_AGENTS,
-    MetaStore, Offset, Result, StreamId, TenantId, TransitionRow, UsageRow,
+    MetaStore, Offset, Result, StreamId, TransitionRow, UsageRow,
 };
+use crate::tenancy::TenantId;
 
 /// For how long an agent that is silent is known: one that watches, and one that reads logs.
 const WATCHING_KEPT: i64 = 30 * DAY;

@@ -12,7 +12,8 @@ use std::time::Duration;
 use kgrca_core::api::{Ingested, RejectedItem};
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{Door, Entry, ErrorKind, KafkaUrl, TenantId, partition_of};
+use kgrca_core::storage::{Door, Entry, ErrorKind, KafkaUrl, partition_of};
+use kgrca_core::tenancy::TenantId;
 
 use super::Outcome;
 use crate::error::Failure;

@@ -26,7 +26,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Result, TenantId};
+use kgrca_core::storage::{Error, ErrorKind, KafkaUrl, Result};
+use kgrca_core::tenancy::TenantId;
 
 use super::connection::Connection;
 use crate::kafka::topic_name;

@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::{
-    Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId, TenantId,
+    Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId,
 };
+use kgrca_core::tenancy::TenantId;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};

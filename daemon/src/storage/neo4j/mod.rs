@@ -21,8 +21,9 @@ use kgrca_core::model::Time;
 use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery};
 use kgrca_core::storage::{
     Error, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, MetaStore,
-    ResourceFilter, Result, Subgraph, TenantId, TimelineFilter,
+    ResourceFilter, Result, Subgraph, TimelineFilter,
 };
+use kgrca_core::tenancy::TenantId;
 use neo4rs::{Graph, Query, Row};
 
 use places::Places;

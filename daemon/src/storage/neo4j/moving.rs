@@ -1,7 +1,8 @@
 //! A tenant's graph on another server: held where it is, copied, and cleared when the other one
 //! counts.
 
-use kgrca_core::storage::{Error, ErrorKind, GraphBatch, GraphPart, Result, TenantId};
+use kgrca_core::storage::{Error, ErrorKind, GraphBatch, GraphPart, Result};
+use kgrca_core::tenancy::TenantId;
 use neo4rs::{Graph, query};
 
 use super::{Neo4jGraph, copy, failed, persistent, read, rows, write};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kgrca_core::storage::{Error, ErrorKind, MetaStore, Result, TenantId};
+use kgrca_core::storage::{Error, ErrorKind, MetaStore, Result};
+use kgrca_core::tenancy::TenantId;
 use neo4rs::{ConfigBuilder, Graph, query};
 
 use super::{failed, persistent, rows, write};

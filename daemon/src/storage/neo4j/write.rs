@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use kgrca_core::engine::EdgeRow;
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Error, ErrorKind, GraphBatch, Result, TenantId, is_label};
+use kgrca_core::storage::{Error, ErrorKind, GraphBatch, Result, is_label};
+use kgrca_core::tenancy::TenantId;
 use neo4rs::{BoltMap, BoltType, Graph, Query, Row, Txn, query};
 
 use super::{failed, persistent, row, rows};

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 use super::{Shared, Stream, locked};
-use crate::storage::{Entry, Error, ErrorKind, Result, StreamId, TenantId};
+use crate::storage::{Entry, Error, ErrorKind, Result, StreamId};
+use crate::tenancy::TenantId;
 
 struct Request {
     tenant: TenantId,

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::files::Files;
 use crate::model::{Time, Topic};
-use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, Stored, StreamId, TenantId};
+use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, Stored, StreamId};
+use crate::tenancy::TenantId;
 use group::GroupCommit;
 use stream::Stream;
 

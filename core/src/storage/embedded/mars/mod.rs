@@ -19,7 +19,8 @@ use crate::storage::graph::{
     GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, ResourceFilter, Subgraph,
     TimelineFilter,
 };
-use crate::storage::{Error, ErrorKind, Result, TenantId};
+use crate::storage::{Error, ErrorKind, Result};
+use crate::tenancy::TenantId;
 
 /// Most databases that stay open: each holds its pages in memory.
 const OPEN: usize = 32;

@@ -1,0 +1,14 @@
+//! Tenants: who they are, the keys they hold, the sagas that provision and remove them, and the
+//! audit log of what was done to them.
+
+mod audit;
+mod id;
+mod key;
+mod saga;
+mod tenant;
+
+pub use audit::{Audit, AuditEntry, first_break, hex};
+pub use id::{TenantId, new_tenant_id};
+pub use key::{ApiKey, Role, Scope};
+pub use saga::{GraphMove, Saga, SagaKind, SagaState, SagaStep, Step, StepState};
+pub use tenant::{Tenant, TenantState};
