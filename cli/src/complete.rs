@@ -51,9 +51,9 @@ pub(crate) fn resources() -> ArgValueCandidates {
 /// Ids of faults.
 pub(crate) fn faults() -> ArgValueCandidates {
     let all = || {
-        kgrca_core::detect::catalogue::all()
+        kgrca_core::detect::FaultId::ALL
             .iter()
-            .map(|f| CompletionCandidate::new(&f.id))
+            .map(|id| CompletionCandidate::new(id.as_str()))
             .collect()
     };
     ArgValueCandidates::new(all)

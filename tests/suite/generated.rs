@@ -74,8 +74,8 @@ fn fault_documentation() {
     let mut text = "# Faults\n\nWhat kgrca can say was wrong. `kgrca fault list` prints the same. An entry marked *planned* is never reported.\n".to_owned();
     let mut family = "";
     for fault in catalogue::all() {
-        if fault.family() != family {
-            family = fault.family();
+        if fault.id.family() != family {
+            family = fault.id.family();
             text += &format!("\n## {family}\n");
         }
         let planned = fault
@@ -91,4 +91,33 @@ fn fault_documentation() {
         "docs/faults.md".to_owned(),
         text.into_bytes(),
     )]));
+}
+
+/// The ids are an enum of the code, in the order of the catalogue.
+#[test]
+fn fault_ids() {
+    let yaml =
+        std::fs::read_to_string(repository().join("core/src/detect/catalogue.yaml")).unwrap();
+    let ids = yaml
+        .lines()
+        .filter_map(|line| line.strip_prefix("- id: "))
+        .map(|id| id.trim_matches('"'));
+    let mut text = "//! Generated from `catalogue.yaml`; `tests/suite/generated.rs` compares and rewrites it.\n\nsuper::fault_id::fault_ids! {\n".to_owned();
+    for id in ids {
+        text += &format!("    {} = \"{id}\",\n", variant(id));
+    }
+    text += "}\n";
+    compare(&BTreeMap::from([(
+        "core/src/detect/fault_ids.rs".to_owned(),
+        text.into_bytes(),
+    )]));
+}
+
+/// `config.key_missing` is `ConfigKeyMissing`.
+fn variant(id: &str) -> String {
+    let capitalized = |word: &str| {
+        let (first, rest) = word.split_at(1);
+        first.to_uppercase() + rest
+    };
+    id.split(['.', '_']).map(capitalized).collect()
 }

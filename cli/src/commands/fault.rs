@@ -28,12 +28,12 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         Verb::List { family } => {
             let wanted: Vec<&Fault> = catalogue::all()
                 .iter()
-                .filter(|f| family.as_deref().is_none_or(|w| w == f.family()))
+                .filter(|f| family.as_deref().is_none_or(|w| w == f.id.family()))
                 .collect();
             env.out.value(&wanted, || {
                 let cells = |f: &&Fault| {
                     [
-                        f.id.clone(),
+                        f.id.to_string(),
                         f.blames.clone(),
                         if f.planned.is_some() {
                             "planned".into()
@@ -51,11 +51,15 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
                 CliError::new(exit::NOT_FOUND, format!("there is no fault `{id}`"))
                     .hint("kgrca fault list")
             };
-            let fault = catalogue::find(&id).ok_or_else(missing)?;
+            let fault = id
+                .parse()
+                .ok()
+                .and_then(catalogue::find)
+                .ok_or_else(missing)?;
             if env.out.format != Format::Table {
                 return env
                     .out
-                    .value(fault, || Table::new(&["ID"]).row([fault.id.clone()]));
+                    .value(fault, || Table::new(&["ID"]).row([fault.id.to_string()]));
             }
             let mut text = format!(
                 "{}\n{}\n\nblames\n  {}\nreveals\n  {}\nrules out\n  {}\nfix\n  {}\n",

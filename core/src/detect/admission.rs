@@ -1,8 +1,8 @@
 //! Objects that the API server refused to create.
 
-use super::View;
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, has, quoted_after, short, word_after};
+use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::object;
 use crate::model::time::MINUTE;
@@ -56,17 +56,15 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some((fault, says)) = judge(view, idx, owner, message) else {
         return;
     };
-    if fault == "admission.service_account_missing" && !lasted {
+    if fault == FaultId::AdmissionServiceAccountMissing && !lasted {
         return;
     }
     let blamed = match fault {
-        f if f.starts_with("admission.quota_") => {
-            quota(view, view.graph.get(idx).namespace(), message).unwrap_or(owner)
-        }
-        "admission.webhook_unavailable" => webhook_service(view, message).unwrap_or(owner),
+        f if f.is_quota() => quota(view, view.graph.get(idx).namespace(), message).unwrap_or(owner),
+        FaultId::AdmissionWebhookUnavailable => webhook_service(view, message).unwrap_or(owner),
         _ => owner,
     };
-    let fix = fault.starts_with("admission.quota_").then(|| {
+    let fix = fault.is_quota().then(|| {
         format!(
             "kubectl -n {} edit resourcequota {}",
             view.graph.get(idx).namespace(),
@@ -90,7 +88,7 @@ fn no_replica_set<'a>(view: &View<'a>, idx: Idx) -> Option<&'a object::Condition
         .filter(|c| c.is("False") && c.reason.as_deref() == Some("ReplicaSetCreateError"))
 }
 
-fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'static str, String)> {
+fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultId, String)> {
     let who = view.title(owner);
     let namespace = view.graph.get(idx).namespace();
     let text = short(message, 240);
@@ -107,18 +105,21 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'stat
     // A quota on compute refuses pods that do not say what they ask for.
     if has(message, &["failed quota"]) {
         return Some((
-            "admission.quota_objects",
+            FaultId::AdmissionQuotaObjects,
             format!("{who} does not state what the quota of `{namespace}` demands: {text}"),
         ));
     }
-    let rules: [(&'static str, &[&str]); 9] = [
-        ("admission.webhook_unavailable", &["failed calling webhook"]),
+    let rules: [(FaultId, &[&str]); 9] = [
         (
-            "admission.webhook_denied",
+            FaultId::AdmissionWebhookUnavailable,
+            &["failed calling webhook"],
+        ),
+        (
+            FaultId::AdmissionWebhookDenied,
             &["admission webhook", "denied the request", "denied request"],
         ),
         (
-            "admission.pod_security",
+            FaultId::AdmissionPodSecurity,
             &[
                 "violates podsecurity",
                 "podsecuritypolicy",
@@ -126,7 +127,7 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'stat
             ],
         ),
         (
-            "admission.limit_range",
+            FaultId::AdmissionLimitRange,
             &[
                 "maximum cpu usage per",
                 "maximum memory usage per",
@@ -137,30 +138,30 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'stat
             ],
         ),
         (
-            "admission.service_account_missing",
+            FaultId::AdmissionServiceAccountMissing,
             &["error looking up service account"],
         ),
         (
-            "admission.priority_class_missing",
+            FaultId::AdmissionPriorityClassMissing,
             &["no priorityclass with name"],
         ),
         (
-            "admission.runtime_class_missing",
+            FaultId::AdmissionRuntimeClassMissing,
             &["pod rejected: runtimeclass", "runtimeclass \""],
         ),
         (
-            "admission.rbac_forbidden",
+            FaultId::AdmissionRbacForbidden,
             &[
                 "cannot create resource",
                 "cannot get resource",
                 "cannot list resource",
             ],
         ),
-        ("admission.quota_objects", &["object-counts"]),
+        (FaultId::AdmissionQuotaObjects, &["object-counts"]),
     ];
     let (fault, _) = rules.iter().find(|(_, phrases)| has(message, phrases))?;
     let says = match *fault {
-        "admission.service_account_missing" => {
+        FaultId::AdmissionServiceAccountMissing => {
             let account = quoted_after(message, "serviceaccount ").unwrap_or("?");
             format!(
                 "{who} uses ServiceAccount `{account}`, which does not exist in namespace `{namespace}`"
@@ -168,12 +169,12 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(&'stat
         }
         _ => format!("The API server refuses pods of {who}: {text}"),
     };
-    Some((fault, says))
+    Some((*fault, says))
 }
 
 /// Which resource of the quota was short, by what stands behind `limited:` (all) against
 /// `requested:` (this object).
-fn quota_fault(message: &str) -> &'static str {
+fn quota_fault(message: &str) -> FaultId {
     let requested = find(message, "requested:")
         .and_then(|at| message.get(at..))
         .unwrap_or(message);
@@ -184,21 +185,21 @@ fn quota_fault(message: &str) -> &'static str {
 }
 
 /// The fault for a quota on a resource by its name.
-pub(super) fn fault_of_resource(resource: &str) -> &'static str {
-    let rules: [(&'static str, &[&str]); 5] = [
+pub(super) fn fault_of_resource(resource: &str) -> FaultId {
+    let rules: [(FaultId, &[&str]); 5] = [
         (
-            "admission.quota_storage",
+            FaultId::AdmissionQuotaStorage,
             &["storage", "persistentvolumeclaims"],
         ),
-        ("admission.quota_services", &["services"]),
-        ("admission.quota_memory", &["memory"]),
-        ("admission.quota_cpu", &["cpu"]),
-        ("admission.quota_pods", &["pods"]),
+        (FaultId::AdmissionQuotaServices, &["services"]),
+        (FaultId::AdmissionQuotaMemory, &["memory"]),
+        (FaultId::AdmissionQuotaCpu, &["cpu"]),
+        (FaultId::AdmissionQuotaPods, &["pods"]),
     ];
     rules
         .iter()
         .find(|(_, words)| has(resource, words))
-        .map_or("admission.quota_objects", |(fault, _)| fault)
+        .map_or(FaultId::AdmissionQuotaObjects, |(fault, _)| *fault)
 }
 
 fn quota_numbers(message: &str) -> String {
@@ -355,7 +356,7 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         view.state_evidence(idx, "no Service selects its pods".into()),
     ];
     out.push(
-        view.finding("admission.quota_services", quota, idx, strength)
+        view.finding(FaultId::AdmissionQuotaServices, quota, idx, strength)
             .active(true)
             .says(says)
             .with(evidence)

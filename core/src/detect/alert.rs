@@ -1,73 +1,68 @@
 //! What alerts say of state that nobody sent. With the object at hand its state says more.
 
-use super::View;
 use super::finding::{Finding, Strength};
 use super::performance::{Signal, signals};
+use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::{Alert, Kind};
 
 /// Words of an alert's name, all of which must be there, and what they say: the vocabulary of
 /// `kubernetes-mixin` and of those who write rules like it. Where a word fits several faults, the
 /// likeliest stands with a hint.
-type Word = (
-    &'static [&'static str],
-    &'static str,
-    Strength,
-    &'static str,
-);
+type Word = (&'static [&'static str], FaultId, Strength, &'static str);
 
 const OF_NODES: [Word; 9] = [
     (
         &["notready"],
-        "node.kubelet_down",
+        FaultId::NodeKubeletDown,
         Strength::Fair,
         "is not ready",
     ),
     (
         &["unreachable"],
-        "node.kubelet_down",
+        FaultId::NodeKubeletDown,
         Strength::Fair,
         "is not ready",
     ),
     (
         &["node", "down"],
-        "node.kubelet_down",
+        FaultId::NodeKubeletDown,
         Strength::Hint,
         "is down",
     ),
     (
         &["kubelet", "down"],
-        "node.kubelet_down",
+        FaultId::NodeKubeletDown,
         Strength::Fair,
         "is down",
     ),
     (
         &["diskpressure"],
-        "node.disk_pressure",
+        FaultId::NodeDiskPressure,
         Strength::Fair,
         "runs out of disk space",
     ),
     (
         &["filesystem", "space"],
-        "node.disk_pressure",
+        FaultId::NodeDiskPressure,
         Strength::Fair,
         "runs out of disk space",
     ),
     (
         &["memorypressure"],
-        "node.memory_pressure",
+        FaultId::NodeMemoryPressure,
         Strength::Fair,
         "runs out of memory",
     ),
     (
         &["memory", "high"],
-        "node.memory_pressure",
+        FaultId::NodeMemoryPressure,
         Strength::Hint,
         "runs out of memory",
     ),
     (
         &["pidpressure"],
-        "node.pid_pressure",
+        FaultId::NodePidPressure,
         Strength::Fair,
         "runs out of process ids",
     ),
@@ -76,155 +71,160 @@ const OF_NODES: [Word; 9] = [
 const OF_THE_REST: [Word; 26] = [
     (
         &["controllermanager", "down"],
-        "controlplane.controller_manager_down",
+        FaultId::ControlplaneControllerManagerDown,
         Strength::Fair,
         "is down",
     ),
     (
         &["scheduler", "down"],
-        "controlplane.scheduler_down",
+        FaultId::ControlplaneSchedulerDown,
         Strength::Fair,
         "is down",
     ),
     (
         &["apiserver", "latency"],
-        "controlplane.api_server_slow",
+        FaultId::ControlplaneApiServerSlow,
         Strength::Fair,
         "is slow",
     ),
     (
         &["apiserver", "slow"],
-        "controlplane.api_server_slow",
+        FaultId::ControlplaneApiServerSlow,
         Strength::Fair,
         "is slow",
     ),
     (
         &["etcd"],
-        "controlplane.etcd_unhealthy",
+        FaultId::ControlplaneEtcdUnhealthy,
         Strength::Fair,
         "is not well",
     ),
     (
         &["dns", "down"],
-        "controlplane.dns_down",
+        FaultId::ControlplaneDnsDown,
         Strength::Fair,
         "is down",
     ),
     (
         &["coredns", "down"],
-        "controlplane.dns_down",
+        FaultId::ControlplaneDnsDown,
         Strength::Fair,
         "is down",
     ),
     (
         &["coredns", "errors"],
-        "controlplane.dns_down",
+        FaultId::ControlplaneDnsDown,
         Strength::Hint,
         "answers with errors",
     ),
     (
         &["oomkilled"],
-        "runtime.oom_killed",
+        FaultId::RuntimeOomKilled,
         Strength::Fair,
         "ran out of its memory limit",
     ),
     (
         &["oomkill"],
-        "runtime.oom_killed",
+        FaultId::RuntimeOomKilled,
         Strength::Fair,
         "ran out of its memory limit",
     ),
     (
         &["imagepullbackoff"],
-        "image.reference_wrong",
+        FaultId::ImageReferenceWrong,
         Strength::Fair,
         "does not get its image",
     ),
     (
         &["crashlooping"],
-        "runtime.crash_on_start",
+        FaultId::RuntimeCrashOnStart,
         Strength::Hint,
         "crashes again and again",
     ),
     (
         &["crashloopbackoff"],
-        "runtime.crash_on_start",
+        FaultId::RuntimeCrashOnStart,
         Strength::Hint,
         "crashes again and again",
     ),
     (
         &["crashloop"],
-        "runtime.crash_on_start",
+        FaultId::RuntimeCrashOnStart,
         Strength::Hint,
         "crashes again and again",
     ),
     (
         &["restarting"],
-        "runtime.crash_later",
+        FaultId::RuntimeCrashLater,
         Strength::Hint,
         "restarts again and again",
     ),
     (
         &["restarts"],
-        "runtime.crash_later",
+        FaultId::RuntimeCrashLater,
         Strength::Hint,
         "restarts again and again",
     ),
     (
         &["job", "failed"],
-        "runtime.job_failed",
+        FaultId::RuntimeJobFailed,
         Strength::Fair,
         "failed",
     ),
     (
         &["job", "completed"],
-        "runtime.job_failed",
+        FaultId::RuntimeJobFailed,
         Strength::Hint,
         "does not end",
     ),
     (
         &["hpa", "maxed"],
-        "performance.autoscaler_at_limit",
+        FaultId::PerformanceAutoscalerAtLimit,
         Strength::Fair,
         "is at its most replicas",
     ),
     (
         &["volume", "full"],
-        "storage.volume_full",
+        FaultId::StorageVolumeFull,
         Strength::Fair,
         "has a volume that is full",
     ),
     (
         &["volume", "filling"],
-        "storage.volume_full",
+        FaultId::StorageVolumeFull,
         Strength::Fair,
         "has a volume that fills up",
     ),
     (
         &["replicasmismatch"],
-        "runtime.rollout_stuck",
+        FaultId::RuntimeRolloutStuck,
         Strength::Hint,
         "has fewer replicas than it wants",
     ),
     (
         &["rolloutstuck"],
-        "runtime.rollout_stuck",
+        FaultId::RuntimeRolloutStuck,
         Strength::Hint,
         "does not get where it was told to go",
     ),
     (
         &["notready"],
-        "runtime.rollout_stuck",
+        FaultId::RuntimeRolloutStuck,
         Strength::Hint,
         "is not ready",
     ),
     (
         &["waiting"],
-        "runtime.rollout_stuck",
+        FaultId::RuntimeRolloutStuck,
         Strength::Hint,
         "waits to start",
     ),
-    (&["down"], "dependency.down", Strength::Hint, "is down"),
+    (
+        &["down"],
+        FaultId::DependencyDown,
+        Strength::Hint,
+        "is down",
+    ),
 ];
 
 /// The words of a name, in lower case: `CoreDNSDown`, `core_dns_down`.
@@ -271,13 +271,13 @@ pub(super) fn alone(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .iter()
             .find(|(all, ..)| all.iter().all(|w| has(&words, w)))
         {
-            out.push(told(view, idx, alert, (fault, *strength), says));
+            out.push(told(view, idx, alert, (*fault, *strength), says));
         } else if serves && signals(alert).contains(&Signal::Errors) {
             out.push(told(
                 view,
                 idx,
                 alert,
-                ("dependency.down", Strength::Hint),
+                (FaultId::DependencyDown, Strength::Hint),
                 "answers with errors",
             ));
         }
@@ -288,7 +288,7 @@ fn told(
     view: &View<'_>,
     idx: Idx,
     alert: &Alert,
-    (fault, strength): (&'static str, Strength),
+    (fault, strength): (FaultId, Strength),
     says: &str,
 ) -> Finding {
     let owner = view.top_owner(idx);
@@ -318,27 +318,27 @@ mod tests {
         };
         assert_eq!(
             fault("KubeNodeNotReady", &OF_NODES),
-            Some("node.kubelet_down")
+            Some(FaultId::NodeKubeletDown)
         );
         assert_eq!(
             fault("NodeFilesystemAlmostOutOfSpace", &OF_NODES),
-            Some("node.disk_pressure")
+            Some(FaultId::NodeDiskPressure)
         );
         assert_eq!(
             fault("kube_pod_crash_looping", &OF_THE_REST),
-            Some("runtime.crash_on_start")
+            Some(FaultId::RuntimeCrashOnStart)
         );
         assert_eq!(
             fault("CoreDNSDown", &OF_THE_REST),
-            Some("controlplane.dns_down")
+            Some(FaultId::ControlplaneDnsDown)
         );
         assert_eq!(
             fault("KubeAPIServerLatencyHigh", &OF_THE_REST),
-            Some("controlplane.api_server_slow")
+            Some(FaultId::ControlplaneApiServerSlow)
         );
         assert_eq!(
             fault("KubeHpaMaxedOut", &OF_THE_REST),
-            Some("performance.autoscaler_at_limit")
+            Some(FaultId::PerformanceAutoscalerAtLimit)
         );
         for other in [
             "NodeDiskIOSaturation",

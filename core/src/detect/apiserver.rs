@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::View;
 use super::finding::{Evidence, Finding, Strength};
 use super::reading::Reading;
 use super::text::{find, has, short};
+use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Severity;
 use crate::model::time::MINUTE;
@@ -92,13 +92,17 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
     // A slow store makes a slow server; the other way round nothing follows.
     if !store.say(
         view,
-        ("controlplane.etcd_unhealthy", "etcd", "etcd is not well"),
+        (
+            FaultId::ControlplaneEtcdUnhealthy,
+            "etcd",
+            "etcd is not well",
+        ),
         out,
     ) {
         server.say(
             view,
             (
-                "controlplane.api_server_slow",
+                FaultId::ControlplaneApiServerSlow,
                 "kube-apiserver",
                 "The API server does not answer in time",
             ),
@@ -123,7 +127,7 @@ impl Told {
     fn say(
         self,
         view: &View<'_>,
-        (fault, part, what): (&'static str, &str, &str),
+        (fault, part, what): (FaultId, &str, &str),
         out: &mut Vec<Finding>,
     ) -> bool {
         let Some((on, text)) = self

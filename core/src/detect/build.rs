@@ -1,8 +1,8 @@
 //! How detectors put findings together.
 
-use super::View;
 use super::finding::{Evidence, Finding, Strength};
 use super::text::short;
+use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
 use crate::model::{Alert, Episode, Kind};
@@ -17,7 +17,7 @@ impl View<'_> {
     /// Starts a finding: the fault, whom it blames, where it shows and how much it says.
     pub(super) fn finding(
         &self,
-        fault: &'static str,
+        fault: FaultId,
         blamed: Idx,
         on: Idx,
         strength: Strength,

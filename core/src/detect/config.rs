@@ -1,8 +1,8 @@
 //! Configuration that a container needs and does not find.
 
-use super::View;
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, quoted_after, short, word_after};
+use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
 use crate::model::{Kind, Str};
@@ -66,7 +66,7 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.state_evidence(idx, "container waits: CreateContainerConfigError".into())
         }));
         let fix = match (fault, &reference.kind) {
-            ("config.key_missing", kind) => {
+            (FaultId::ConfigKeyMissing, kind) => {
                 format!(
                     "kubectl -n {namespace} edit {} {}",
                     kind.as_str().to_lowercase(),
@@ -101,7 +101,7 @@ fn describe(
     view: &View<'_>,
     idx: Idx,
     keys: Option<&[Str]>,
-) -> (&'static str, String) {
+) -> (FaultId, String) {
     let who = view.title(view.top_owner(idx));
     let (kind, name, place) = (&reference.kind, &reference.name, &reference.place);
     if key_only {
@@ -115,7 +115,7 @@ fn describe(
             })
             .filter(|k| !k.is_empty());
         return (
-            "config.key_missing",
+            FaultId::ConfigKeyMissing,
             format!(
                 "{who} reads key `{key}` of {kind} `{name}` ({place}); it has {}",
                 has.as_deref().unwrap_or("no keys")
@@ -123,9 +123,9 @@ fn describe(
         );
     }
     let fault = if *kind == Kind::Secret {
-        "config.secret_missing"
+        FaultId::ConfigSecretMissing
     } else {
-        "config.configmap_missing"
+        FaultId::ConfigConfigmapMissing
     };
     (
         fault,
@@ -278,7 +278,7 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             && has(m, &["secret", "configmap"])
         {
             (
-                "config.key_missing",
+                FaultId::ConfigKeyMissing,
                 format!(
                     "key `{}`",
                     word_after(m, "find key ")
@@ -288,7 +288,7 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             )
         } else if has(m, &["secret \"", "secrets \""]) && has(m, &["not found"]) {
             (
-                "config.secret_missing",
+                FaultId::ConfigSecretMissing,
                 format!(
                     "Secret `{}`",
                     name_of("secret")
@@ -298,7 +298,7 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             )
         } else if has(m, &["configmap \"", "configmaps \""]) && has(m, &["not found"]) {
             (
-                "config.configmap_missing",
+                FaultId::ConfigConfigmapMissing,
                 format!(
                     "ConfigMap `{}`",
                     name_of("configmap")
@@ -366,9 +366,9 @@ fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             }
         }
     }
-    let rules: [(&'static str, &[&str]); 2] = [
+    let rules: [(FaultId, &[&str]); 2] = [
         (
-            "config.command_not_found",
+            FaultId::ConfigCommandNotFound,
             &[
                 "executable file not found",
                 "exec: \"",
@@ -378,7 +378,7 @@ fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             ],
         ),
         (
-            "config.security_context_denied",
+            FaultId::ConfigSecurityContextDenied,
             &[
                 "runasnonroot and image",
                 "runasnonroot and cannot verify",
@@ -398,7 +398,7 @@ fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         };
         let exec_format = has(&first.0, &["exec format error"]);
         let fault = if exec_format {
-            "image.architecture_mismatch"
+            FaultId::ImageArchitectureMismatch
         } else {
             fault
         };

@@ -1,8 +1,8 @@
 //! The processes that make a cluster a cluster.
 
-use super::View;
 use super::finding::{Evidence, Finding, Strength};
 use super::text::has;
+use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Kind, Time};
@@ -15,8 +15,8 @@ const SILENCE: i64 = 60 * SECOND;
 pub(super) fn lease(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let node = view.graph.get(idx);
     let fault = match node.name() {
-        "kube-scheduler" => "controlplane.scheduler_down",
-        "kube-controller-manager" => "controlplane.controller_manager_down",
+        "kube-scheduler" => FaultId::ControlplaneSchedulerDown,
+        "kube-controller-manager" => FaultId::ControlplaneControllerManagerDown,
         _ => return,
     };
     let Some(renewed) = view
@@ -147,7 +147,7 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
     }
     out.push(
         view.finding(
-            "controlplane.scheduler_down",
+            FaultId::ControlplaneSchedulerDown,
             blamed,
             waiting[0].0,
             Strength::Proof,

@@ -1,8 +1,8 @@
 //! Containers that die, and what they say when they do.
 
-use super::View;
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, short};
+use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
 use crate::model::Severity;
@@ -175,36 +175,36 @@ fn fault(
     init: bool,
     ended: &Terminated,
     said: &[&str],
-) -> (&'static str, Strength) {
+) -> (FaultId, Strength) {
     match by_words(spec, &status.name, said) {
-        Some(fault @ ("image.architecture_mismatch" | "runtime.port_conflict")) => {
+        Some(fault @ (FaultId::ImageArchitectureMismatch | FaultId::RuntimePortConflict)) => {
             (fault, Strength::Strong)
         }
-        _ if init => ("runtime.init_container_failed", Strength::Strong),
+        _ if init => (FaultId::RuntimeInitContainerFailed, Strength::Strong),
         Some(fault) => (fault, Strength::Strong),
         None if lived(ended).is_some_and(|s| s > START_SECONDS) => {
-            ("runtime.crash_later", Strength::Fair)
+            (FaultId::RuntimeCrashLater, Strength::Fair)
         }
-        None => ("runtime.crash_on_start", Strength::Fair),
+        None => (FaultId::RuntimeCrashOnStart, Strength::Fair),
     }
 }
 
 /// What made a program end, by what it said.
-fn by_words(spec: Option<&PodSpec>, container: &str, said: &[&str]) -> Option<&'static str> {
+fn by_words(spec: Option<&PodSpec>, container: &str, said: &[&str]) -> Option<FaultId> {
     if said.iter().any(|s| has(s, &["exec format error"])) {
-        return Some("image.architecture_mismatch");
+        return Some(FaultId::ImageArchitectureMismatch);
     }
     if said.iter().any(|s| has(s, &PORT_TAKEN)) {
-        return Some("runtime.port_conflict");
+        return Some(FaultId::RuntimePortConflict);
     }
     if said.iter().any(|s| has(s, &ARGUMENTS)) {
-        return Some("config.arguments_invalid");
+        return Some(FaultId::ConfigArgumentsInvalid);
     }
     if spec.is_some_and(|spec| {
         said.iter()
             .any(|line| refuses_argument(spec, container, line))
     }) {
-        return Some("config.arguments_invalid");
+        return Some(FaultId::ConfigArgumentsInvalid);
     }
     // Reports over several lines are one: the name stands on a line of its own.
     let report = said.join(" ");
@@ -223,7 +223,7 @@ fn by_words(spec: Option<&PodSpec>, container: &str, said: &[&str]) -> Option<&'
         .copied()
         .chain(whole)
         .any(|s| refuses_variable(spec, container, s));
-    refuses.then_some("config.env_invalid")
+    refuses.then_some(FaultId::ConfigEnvInvalid)
 }
 
 /// How long a container ran, in seconds.
@@ -314,7 +314,7 @@ fn out_of_memory(
         view.graph.get(owner).name()
     );
     out.push(
-        view.finding("runtime.oom_killed", owner, idx, Strength::Proof)
+        view.finding(FaultId::RuntimeOomKilled, owner, idx, Strength::Proof)
             .active(true)
             .says(says)
             .with(evidence)
@@ -383,8 +383,12 @@ fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         (Some(fault), Some(event), _) => (fault, Strength::Strong, &*event.message),
         // Without a word of the kubelet the program may as well go on.
         (Some(fault), None, _) => (fault, Strength::Hint, said[0]),
-        (None, Some(event), _) => ("runtime.crash_on_start", Strength::Fair, &*event.message),
-        (None, None, Some(log)) => ("runtime.crash_on_start", Strength::Hint, &*log.sample),
+        (None, Some(event), _) => (
+            FaultId::RuntimeCrashOnStart,
+            Strength::Fair,
+            &*event.message,
+        ),
+        (None, None, Some(log)) => (FaultId::RuntimeCrashOnStart, Strength::Hint, &*log.sample),
         (None, None, None) => return,
     };
     let owner = view.top_owner(idx);

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::View;
 use super::complaint::{Complaint, Trouble};
 use super::controlplane::dns_service;
 use super::finding::{Evidence, Finding, Strength};
 use super::handshake;
 use super::service::{holds, offers};
 use super::text::has;
+use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation, derive};
 use crate::model::object::pod::PodSpec;
 use crate::model::{Kind, Severity};
@@ -56,7 +56,7 @@ fn unresolved_by_one(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
     };
     let all: Vec<&Complaint> = complaints.iter().filter(lives).collect();
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
-    if callers.len() != 1 || out.iter().any(|f| f.fault == "controlplane.dns_down") {
+    if callers.len() != 1 || out.iter().any(|f| f.fault == FaultId::ControlplaneDnsDown) {
         return;
     }
     let owner = view.top_owner(all[0].caller);
@@ -75,11 +75,16 @@ fn unresolved_by_one(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
         all[0].name
     );
     out.push(
-        view.finding("service.name_unresolved", owner, all[0].caller, strength)
-            .active(true)
-            .says(says)
-            .with(evidence(view, &all))
-            .build(),
+        view.finding(
+            FaultId::ServiceNameUnresolved,
+            owner,
+            all[0].caller,
+            strength,
+        )
+        .active(true)
+        .says(says)
+        .with(evidence(view, &all))
+        .build(),
     );
 }
 
@@ -112,7 +117,7 @@ fn suffers_from_port(
 ) -> bool {
     let Some(latent) = found
         .iter()
-        .find(|f| f.fault == "service.port_mismatch" && f.blamed == target)
+        .find(|f| f.fault == FaultId::ServicePortMismatch && f.blamed == target)
     else {
         return false;
     };
@@ -159,9 +164,9 @@ fn wrong_address(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec
             view.title(owner)
         );
         let fault = if is_database_port(service.ports.first().map_or(0, |p| p.port)) {
-            "dependency.port_wrong"
+            FaultId::DependencyPortWrong
         } else {
-            "service.address_wrong"
+            FaultId::ServiceAddressWrong
         };
         out.push(
             view.finding(fault, owner, complaint.caller, Strength::Proof)
@@ -215,9 +220,9 @@ fn down(
     let lines: u64 = all.iter().map(|c| c.count).sum();
     let slow = all.iter().all(|c| c.trouble == Trouble::TimedOut);
     let fault = if slow {
-        "dependency.slow"
+        FaultId::DependencySlow
     } else {
-        "dependency.down"
+        FaultId::DependencyDown
     };
     let strength = if callers.len() >= 2 {
         Strength::Fair
@@ -278,7 +283,7 @@ fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut V
     let component = view.component(service);
     // A Service that leads nowhere is the reason itself, and whoever looks names up calls it.
     let broken = found.iter().find(|f| {
-        f.blamed == service && f.strength >= Strength::Strong && f.fault.starts_with("service.")
+        f.blamed == service && f.strength >= Strength::Strong && f.fault.family() == "service"
     });
     if let Some(broken) = broken {
         let unresolved: Vec<&Complaint> = complaints
@@ -359,7 +364,7 @@ fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut V
     }
     let blamed = pods.first().map_or(service, |p| view.top_owner(*p));
     out.push(
-        view.finding("controlplane.dns_down", blamed, service, strength)
+        view.finding(FaultId::ControlplaneDnsDown, blamed, service, strength)
             .active(true)
             .says(says)
             .with(rests)
@@ -400,18 +405,23 @@ fn unseen_dns(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>)
     let rests = evidence(view, &unresolved).into_iter().chain(warnings);
     let owner = view.top_owner(server);
     out.push(
-        view.finding("controlplane.dns_down", owner, server, Strength::Strong)
-            .active(true)
-            .says(says)
-            .with(rests)
-            .build(),
+        view.finding(
+            FaultId::ControlplaneDnsDown,
+            owner,
+            server,
+            Strength::Strong,
+        )
+        .active(true)
+        .says(says)
+        .with(rests)
+        .build(),
     );
 }
 
 /// Hosts that no Service answers for: a wrong name in the caller's settings, or something outside
 /// that is down.
 fn unknown_hosts(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
-    let dns_is_down = out.iter().any(|f| f.fault == "controlplane.dns_down");
+    let dns_is_down = out.iter().any(|f| f.fault == FaultId::ControlplaneDnsDown);
     for complaint in complaints {
         let named = complaint.target.map(|t| (t, view.graph.get(t)));
         let is_known = named
@@ -439,11 +449,16 @@ fn unknown_hosts(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Findin
                 complaint.name
             );
             out.push(
-                view.finding("service.address_wrong", owner, complaint.caller, strength)
-                    .active(true)
-                    .says(says)
-                    .with(evidence(view, &[complaint]))
-                    .build(),
+                view.finding(
+                    FaultId::ServiceAddressWrong,
+                    owner,
+                    complaint.caller,
+                    strength,
+                )
+                .active(true)
+                .says(says)
+                .with(evidence(view, &[complaint]))
+                .build(),
             );
         }
     }

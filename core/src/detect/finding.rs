@@ -1,5 +1,6 @@
 //! What a detector says.
 
+use super::FaultId;
 use crate::graph::Idx;
 use crate::model::Time;
 
@@ -35,7 +36,7 @@ pub struct Evidence {
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The catalogue's id of the fault.
-    pub fault: &'static str,
+    pub fault: FaultId,
     /// Whose spec or state has to change to repair it.
     pub blamed: Idx,
     /// Where it shows.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::View;
 use super::complaint::{Complaint, Trouble};
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, short};
+use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Time;
 use crate::model::object::{Object, PortRef, Service};
@@ -135,7 +135,7 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<F
     };
     out.push(
         view.finding(
-            "service.certificate_invalid",
+            FaultId::ServiceCertificateInvalid,
             target,
             all[0].caller,
             strength,
@@ -164,15 +164,20 @@ fn protocol(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Find
     };
     let how = announced.map_or(String::new(), |a| format!(", which it announces as {a}"));
     out.push(
-        view.finding("service.protocol_mismatch", target, all[0].caller, strength)
-            .active(true)
-            .says(format!(
-                "Callers of `{}`{how} and its server speak different protocols: {}",
-                view.graph.get(target).name(),
-                short(said(view, all[0]), 160)
-            ))
-            .with(evidence(view, all))
-            .build(),
+        view.finding(
+            FaultId::ServiceProtocolMismatch,
+            target,
+            all[0].caller,
+            strength,
+        )
+        .active(true)
+        .says(format!(
+            "Callers of `{}`{how} and its server speak different protocols: {}",
+            view.graph.get(target).name(),
+            short(said(view, all[0]), 160)
+        ))
+        .with(evidence(view, all))
+        .build(),
     );
 }
 
@@ -230,7 +235,7 @@ fn version(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Findi
     );
     out.push(
         view.finding(
-            "dependency.version_mismatch",
+            FaultId::DependencyVersionMismatch,
             blamed,
             all[0].caller,
             strength,
@@ -304,7 +309,7 @@ pub(super) fn transport(
         let wanted = !super::service::callers(view, idx, &view.component(idx)).is_empty();
         let speaks = word(other.protocol.as_deref());
         out.push(
-            view.finding("service.protocol_mismatch", idx, idx, Strength::Strong)
+            view.finding(FaultId::ServiceProtocolMismatch, idx, idx, Strength::Strong)
                 .active(wanted)
                 .says(format!(
                     "Service `{}` sends {sent} to port {}, where its pods declare {speaks}",

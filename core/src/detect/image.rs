@@ -1,15 +1,15 @@
 //! Images that cannot be pulled or run.
 
-use super::View;
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
+use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
 
 /// The runtime's words for why a pull failed, most specific first.
-const REASONS: [(&str, &[&str]); 6] = [
+const REASONS: [(FaultId, &[&str]); 6] = [
     (
-        "image.registry_rate_limited",
+        FaultId::ImageRegistryRateLimited,
         &[
             "toomanyrequests",
             "429 too many requests",
@@ -17,7 +17,7 @@ const REASONS: [(&str, &[&str]); 6] = [
         ],
     ),
     (
-        "image.registry_unresolvable",
+        FaultId::ImageRegistryUnresolvable,
         &[
             "no such host",
             "temporary failure in name resolution",
@@ -26,11 +26,11 @@ const REASONS: [(&str, &[&str]); 6] = [
         ],
     ),
     (
-        "image.architecture_mismatch",
+        FaultId::ImageArchitectureMismatch,
         &["no match for platform", "no matching manifest for"],
     ),
     (
-        "image.pull_unauthorized",
+        FaultId::ImagePullUnauthorized,
         &[
             "unauthorized",
             "authentication required",
@@ -43,7 +43,7 @@ const REASONS: [(&str, &[&str]); 6] = [
         ],
     ),
     (
-        "image.reference_wrong",
+        FaultId::ImageReferenceWrong,
         &[
             "manifest unknown",
             "not found",
@@ -55,7 +55,7 @@ const REASONS: [(&str, &[&str]); 6] = [
         ],
     ),
     (
-        "image.registry_unreachable",
+        FaultId::ImageRegistryUnreachable,
         &[
             "i/o timeout",
             "connection refused",
@@ -138,12 +138,12 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         // Where nobody else's images come from that host, the host is likelier wrong than the name
         // behind it.
         None if is_odd_host(view, idx, &image) => (
-            "image.registry_unresolvable",
+            FaultId::ImageRegistryUnresolvable,
             Strength::Fair,
             "no other image comes from that registry".to_owned(),
         ),
         None => (
-            "image.reference_wrong",
+            FaultId::ImageReferenceWrong,
             Strength::Fair,
             "the runtime did not say why".to_owned(),
         ),
@@ -169,7 +169,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
     let fix = matches!(
         fault,
-        "image.reference_wrong" | "image.registry_unresolvable"
+        FaultId::ImageReferenceWrong | FaultId::ImageRegistryUnresolvable
     )
     .then_some(command);
     out.push(
@@ -207,7 +207,7 @@ fn is_odd_host(view: &View<'_>, idx: Idx, image: &str) -> bool {
 
 /// Registries answer a pull of a private or a missing repository alike; without a pull secret the
 /// name is the likelier fault.
-fn refine(fault: &'static str, message: &str, view: &View<'_>, idx: Idx) -> &'static str {
+fn refine(fault: FaultId, message: &str, view: &View<'_>, idx: Idx) -> FaultId {
     let has_secret = view
         .pod_spec(idx)
         .is_some_and(|s| !s.image_pull_secrets.is_empty());
@@ -217,8 +217,8 @@ fn refine(fault: &'static str, message: &str, view: &View<'_>, idx: Idx) -> &'st
         || super::text::quoted_after(message, "image ")
             .is_some_and(|i| !i.split('/').next().unwrap_or("").contains('.'));
     let ambiguous = has(message, &["repository does not exist or may require"]) && public;
-    if fault == "image.pull_unauthorized" && ambiguous && !has_secret {
-        "image.reference_wrong"
+    if fault == FaultId::ImagePullUnauthorized && ambiguous && !has_secret {
+        FaultId::ImageReferenceWrong
     } else {
         fault
     }

@@ -13,6 +13,8 @@ mod config;
 mod controlplane;
 mod crash;
 mod dependency;
+pub mod fault_id;
+mod fault_ids;
 mod finding;
 mod handshake;
 mod image;
@@ -36,6 +38,7 @@ mod text;
 mod view;
 
 pub use complaint::{Complaint, Trouble};
+pub use fault_id::FaultId;
 pub use finding::{Evidence, Finding, Strength};
 pub use names::ComponentId;
 pub use view::{Resolved, View};

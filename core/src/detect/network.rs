@@ -1,7 +1,7 @@
 //! Network policies that exclude a caller.
 
-use super::View;
 use super::finding::{Finding, Strength};
+use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Severity;
 use crate::model::object::network::PolicyPeer;
@@ -71,12 +71,17 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.graph.get(idx).name()
         );
         out.push(
-            view.finding("service.network_policy_blocks", owner, idx, Strength::Proof)
-                .active(true)
-                .says(says)
-                .with(evidence)
-                .fix(fix)
-                .build(),
+            view.finding(
+                FaultId::ServiceNetworkPolicyBlocks,
+                owner,
+                idx,
+                Strength::Proof,
+            )
+            .active(true)
+            .says(says)
+            .with(evidence)
+            .fix(fix)
+            .build(),
         );
         return;
     }

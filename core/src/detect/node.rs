@@ -7,7 +7,7 @@ use super::complaint::Complaint;
 use super::finding::{Evidence, Finding, Strength};
 use super::performance::{Signal, measured, signals};
 use super::text::{has, short};
-use super::{ComponentId, View};
+use super::{ComponentId, FaultId, View};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Kind;
 use crate::model::object;
@@ -70,7 +70,10 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 "runtime network not ready: networkready=false reason:containerddaemon",
             ],
         ) {
-            ("node.runtime_down", "its container runtime does not answer")
+            (
+                FaultId::NodeRuntimeDown,
+                "its container runtime does not answer",
+            )
         } else if has(
             message,
             &[
@@ -81,16 +84,16 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             ],
         ) {
             (
-                "node.network_unavailable",
+                FaultId::NodeNetworkUnavailable,
                 "its network plugin is not ready",
             )
         } else if has(message, &["certificate has expired", "x509"]) || distrusted(view, idx) {
             (
-                "node.certificate_expired",
+                FaultId::NodeCertificateExpired,
                 "its kubelet's certificate is not accepted",
             )
         } else {
-            ("node.kubelet_down", "its kubelet stopped reporting")
+            (FaultId::NodeKubeletDown, "its kubelet stopped reporting")
         };
         let says = format!("Node `{name}` is not ready: {why}");
         // A lease alone may be old because the clock that stamps it is.
@@ -108,12 +111,12 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         );
     }
     for (condition, fault, what) in [
-        ("MemoryPressure", "node.memory_pressure", "memory"),
-        ("DiskPressure", "node.disk_pressure", "disk space"),
-        ("PIDPressure", "node.pid_pressure", "process ids"),
+        ("MemoryPressure", FaultId::NodeMemoryPressure, "memory"),
+        ("DiskPressure", FaultId::NodeDiskPressure, "disk space"),
+        ("PIDPressure", FaultId::NodePidPressure, "process ids"),
         (
             "NetworkUnavailable",
-            "node.network_unavailable",
+            FaultId::NodeNetworkUnavailable,
             "a network",
         ),
     ] {
@@ -169,21 +172,26 @@ fn distrusted(view: &View<'_>, node: Idx) -> bool {
 
 /// Pressure and restarts told by events while the conditions are not known or have gone back.
 fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let rules: [(&str, &[&str], &'static str, Strength); 4] = [
-        ("SystemOOM", &[], "node.memory_pressure", Strength::Strong),
+    let rules: [(&str, &[&str], FaultId, Strength); 4] = [
+        (
+            "SystemOOM",
+            &[],
+            FaultId::NodeMemoryPressure,
+            Strength::Strong,
+        ),
         (
             "EvictionThresholdMet",
             &["memory"],
-            "node.memory_pressure",
+            FaultId::NodeMemoryPressure,
             Strength::Strong,
         ),
         (
             "EvictionThresholdMet",
             &["storage", "disk"],
-            "node.disk_pressure",
+            FaultId::NodeDiskPressure,
             Strength::Strong,
         ),
-        ("Rebooted", &[], "node.rebooted", Strength::Proof),
+        ("Rebooted", &[], FaultId::NodeRebooted, Strength::Proof),
     ];
     for (reason, words, fault, strength) in rules {
         let told: Vec<_> = view
@@ -200,7 +208,7 @@ fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .graph
             .incoming(idx)
             .any(|(r, p)| r == Relation::RunsOn && view.is_pod_unwell(p));
-        if fault == "node.rebooted" && !suffers {
+        if fault == FaultId::NodeRebooted && !suffers {
             continue;
         }
         let says = format!(
@@ -326,9 +334,9 @@ pub(super) fn shared(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fi
             continue;
         }
         let fault = if loss {
-            "node.network_loss"
+            FaultId::NodeNetworkLoss
         } else {
-            "node.network_delay"
+            FaultId::NodeNetworkDelay
         };
         let strength = if is_worst {
             Strength::Proof

@@ -3,20 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use super::View;
 use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
 use super::reading::Reading;
 use super::text::{has, short};
+use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::{Kind, Severity};
 
 /// What a client logs about itself and what it calls: the setting, the right or the pool is the
 /// client's.
-const CLIENT_SIDE: [(&str, &[&str]); 5] = [
+const CLIENT_SIDE: [(FaultId, &[&str]); 5] = [
     (
-        "dependency.credentials_rejected",
+        FaultId::DependencyCredentialsRejected,
         &[
             "password authentication failed",
             "access denied for user",
@@ -35,7 +35,7 @@ const CLIENT_SIDE: [(&str, &[&str]); 5] = [
         ],
     ),
     (
-        "dependency.database_missing",
+        FaultId::DependencyDatabaseMissing,
         &[
             "unknown database",
             "database \"",
@@ -44,7 +44,7 @@ const CLIENT_SIDE: [(&str, &[&str]); 5] = [
         ],
     ),
     (
-        "performance.pool_exhausted",
+        FaultId::PerformancePoolExhausted,
         &[
             "connection is not available, request timed out",
             "queuepool limit of size",
@@ -62,7 +62,7 @@ const CLIENT_SIDE: [(&str, &[&str]); 5] = [
         ],
     ),
     (
-        "admission.rbac_forbidden",
+        FaultId::AdmissionRbacForbidden,
         &[
             "\" cannot list resource",
             "\" cannot get resource",
@@ -74,7 +74,7 @@ const CLIENT_SIDE: [(&str, &[&str]); 5] = [
         ],
     ),
     (
-        "storage.read_only_filesystem",
+        FaultId::StorageReadOnlyFilesystem,
         &["read-only file system", "erofs:"],
     ),
 ];
@@ -112,9 +112,9 @@ const CONNECTION: [&str; 20] = [
 ];
 
 /// What a dependency's own log says about it.
-const OWN: [(&str, &[&str]); 4] = [
+const OWN: [(FaultId, &[&str]); 4] = [
     (
-        "dependency.connection_limit",
+        FaultId::DependencyConnectionLimit,
         &[
             "too many connections",
             "too many clients",
@@ -125,7 +125,7 @@ const OWN: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "dependency.read_only",
+        FaultId::DependencyReadOnly,
         &[
             "read-only transaction",
             "read only replica",
@@ -136,7 +136,7 @@ const OWN: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "dependency.down",
+        FaultId::DependencyDown,
         &[
             "database system is in recovery mode",
             "database system is starting up",
@@ -151,21 +151,21 @@ const OWN: [(&str, &[&str]); 4] = [
         ],
     ),
     (
-        "storage.volume_full",
+        FaultId::StorageVolumeFull,
         &["no space left on device", "enospc", "disk quota exceeded"],
     ),
 ];
 
 /// Which kinds of refusal that clients log a line is, as bits.
 pub(super) fn client_side(text: &str) -> u32 {
-    let said = |(fault, phrases): &(&str, &[&str])| {
+    let said = |(fault, phrases): &(FaultId, &[&str])| {
         has(text, phrases)
             && match *fault {
-                "dependency.database_missing" => has(
+                FaultId::DependencyDatabaseMissing => has(
                     text,
                     &["unknown database", "does not exist", "no such database"],
                 ),
-                "dependency.credentials_rejected" => {
+                FaultId::DependencyCredentialsRejected => {
                     let plain = phrases
                         .iter()
                         .filter(|p| !AMBIGUOUS.contains(p))
@@ -211,7 +211,7 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         // names where it went.
         let refuses = matches!(
             fault,
-            "dependency.credentials_rejected" | "dependency.database_missing"
+            FaultId::DependencyCredentialsRejected | FaultId::DependencyDatabaseMissing
         );
         let Some(first) = hit
             .iter()
@@ -220,9 +220,9 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         };
         let trouble = match fault {
-            "performance.pool_exhausted" => "has no free connection left",
-            "admission.rbac_forbidden" => "lacks a right at the API server",
-            "storage.read_only_filesystem" => "cannot write to its file system",
+            FaultId::PerformancePoolExhausted => "has no free connection left",
+            FaultId::AdmissionRbacForbidden => "lacks a right at the API server",
+            FaultId::StorageReadOnlyFilesystem => "cannot write to its file system",
             _ => "is turned away by what it depends on",
         };
         let says = format!(
@@ -245,7 +245,7 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .collect();
         let Some(first) = hit.first() else { continue };
         // A full disk is the writer's own, whatever it calls.
-        let is_own = fault == "storage.volume_full";
+        let is_own = fault == FaultId::StorageVolumeFull;
         let (blamed, strength) = if is_own {
             (owner, Strength::Strong)
         } else {
@@ -258,7 +258,7 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 fn said(
     view: &View<'_>,
-    (fault, blamed, on, strength): (&'static str, Idx, Idx, Strength),
+    (fault, blamed, on, strength): (FaultId, Idx, Idx, Strength),
     says: String,
     logs: &[&LogTemplate],
 ) -> Finding {

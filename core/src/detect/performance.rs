@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::finding::{Finding, Strength};
 use super::text::{find, short};
-use super::{ComponentId, View};
+use super::{ComponentId, FaultId, View};
 use crate::graph::Idx;
 use crate::model::{Alert, Kind};
 
@@ -167,14 +167,17 @@ pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
     let known = out.iter().any(|f| {
         f.active
             && f.strength >= Strength::Strong
-            && matches!(f.fault, "node.network_delay" | "node.network_loss")
+            && matches!(
+                f.fault,
+                FaultId::NodeNetworkDelay | FaultId::NodeNetworkLoss
+            )
     });
     if most < next * 1.5 || known {
         return;
     }
     let owner = view.top_owner(idx);
     out.push(
-        view.finding("performance.network_delay", owner, idx, Strength::Fair)
+        view.finding(FaultId::PerformanceNetworkDelay, owner, idx, Strength::Fair)
             .active(true)
             .says(format!(
                 "{} became slow by {most:.0} %, more than any other (alert {})",
@@ -213,7 +216,7 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 /// The fault that an alert speaks for first. Slowness and errors are felt by callers as well, so
 /// they say little about whose; what is measured on the connection itself (round trips,
 /// retransmissions, drops) says more.
-fn meaning(alert: &Alert) -> Option<(&'static str, Strength, &'static str)> {
+fn meaning(alert: &Alert) -> Option<(FaultId, Strength, &'static str)> {
     let labels = alert
         .labels
         .iter()
@@ -237,7 +240,7 @@ fn meaning(alert: &Alert) -> Option<(&'static str, Strength, &'static str)> {
     ];
     Some(if has(Signal::Throttling) {
         (
-            "performance.cpu_throttled",
+            FaultId::PerformanceCpuThrottled,
             Strength::Strong,
             "is throttled at its CPU limit",
         )
@@ -246,7 +249,7 @@ fn meaning(alert: &Alert) -> Option<(&'static str, Strength, &'static str)> {
         || labels.contains("pool")
     {
         (
-            "performance.pool_exhausted",
+            FaultId::PerformancePoolExhausted,
             Strength::Strong,
             "has no free connection left",
         )
@@ -261,30 +264,34 @@ fn meaning(alert: &Alert) -> Option<(&'static str, Strength, &'static str)> {
         ])
     {
         (
-            "performance.io_saturated",
+            FaultId::PerformanceIoSaturated,
             Strength::Fair,
             "waits for its disk",
         )
     } else if name_has(&["cpu"]) {
         (
-            "performance.cpu_saturated",
+            FaultId::PerformanceCpuSaturated,
             Strength::Fair,
             "uses all of its CPU",
         )
     } else if name_has(&["memory", "oom"]) {
         (
-            "performance.memory_pressure",
+            FaultId::PerformanceMemoryPressure,
             Strength::Fair,
             "is short of memory",
         )
     } else if has(Signal::Loss) && name_has(&["retrans", "drop", "loss", "packet"]) {
         (
-            "performance.network_loss",
+            FaultId::PerformanceNetworkLoss,
             Strength::Strong,
             "loses packets",
         )
     } else if has(Signal::Loss) {
-        ("performance.network_loss", Strength::Fair, "loses packets")
+        (
+            FaultId::PerformanceNetworkLoss,
+            Strength::Fair,
+            "loses packets",
+        )
     } else if name_has(&[
         "rtt",
         "roundtrip",
@@ -296,12 +303,12 @@ fn meaning(alert: &Alert) -> Option<(&'static str, Strength, &'static str)> {
         "networkdelay",
     ]) {
         (
-            "performance.network_delay",
+            FaultId::PerformanceNetworkDelay,
             Strength::Strong,
             "is slow on the network",
         )
     } else if has(Signal::Latency) {
-        ("performance.network_delay", Strength::Hint, "is slow")
+        (FaultId::PerformanceNetworkDelay, Strength::Hint, "is slow")
     } else {
         return None;
     })
@@ -332,7 +339,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         );
         out.push(
             view.finding(
-                "performance.autoscaler_no_metrics",
+                FaultId::PerformanceAutoscalerNoMetrics,
                 target,
                 idx,
                 Strength::Fair,
@@ -353,7 +360,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         );
         out.push(
             view.finding(
-                "performance.autoscaler_at_limit",
+                FaultId::PerformanceAutoscalerAtLimit,
                 target,
                 idx,
                 Strength::Fair,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::View;
 use super::finding::{Finding, Strength};
 use super::text::{short, word_after};
+use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::Episode;
 use crate::model::object;
@@ -33,14 +33,19 @@ pub(super) fn gated(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .collect::<Vec<_>>()
         .join(", ");
     out.push(
-        view.finding("scheduling.scheduling_gated", owner, idx, Strength::Proof)
-            .active(true)
-            .says(format!(
-                "Pods of {} wait behind scheduling gates {names} that nobody lifts",
-                view.title(owner)
-            ))
-            .with([view.state_evidence(idx, format!("schedulingGates {names}"))])
-            .build(),
+        view.finding(
+            FaultId::SchedulingSchedulingGated,
+            owner,
+            idx,
+            Strength::Proof,
+        )
+        .active(true)
+        .says(format!(
+            "Pods of {} wait behind scheduling gates {names} that nobody lifts",
+            view.title(owner)
+        ))
+        .with([view.state_evidence(idx, format!("schedulingGates {names}"))])
+        .build(),
     );
 }
 
@@ -63,7 +68,7 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
             format!(": {}", short(&last.message, 160))
         });
         out.push(
-            view.finding("scheduling.preempted", owner, owner, Strength::Proof)
+            view.finding(FaultId::SchedulingPreempted, owner, owner, Strength::Proof)
                 .active(true)
                 .says(format!(
                     "{} lost its place to pods of higher priority{by}",

@@ -1,8 +1,8 @@
 //! Probes that fail because of themselves.
 
-use super::View;
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
+use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::Episode;
 use crate::model::object::ContainerStatus;
@@ -35,27 +35,27 @@ impl ProbeKind {
         }
     }
 
-    fn wrong_port(self) -> &'static str {
+    fn wrong_port(self) -> FaultId {
         match self {
-            Self::Liveness => "runtime.liveness_wrong_port",
-            Self::Readiness => "runtime.readiness_wrong_port",
-            Self::Startup => "runtime.startup_probe_wrong",
+            Self::Liveness => FaultId::RuntimeLivenessWrongPort,
+            Self::Readiness => FaultId::RuntimeReadinessWrongPort,
+            Self::Startup => FaultId::RuntimeStartupProbeWrong,
         }
     }
 
-    fn wrong_protocol(self) -> &'static str {
+    fn wrong_protocol(self) -> FaultId {
         match self {
-            Self::Liveness => "runtime.liveness_wrong_protocol",
-            Self::Readiness => "runtime.readiness_wrong_protocol",
-            Self::Startup => "runtime.startup_probe_wrong",
+            Self::Liveness => FaultId::RuntimeLivenessWrongProtocol,
+            Self::Readiness => FaultId::RuntimeReadinessWrongProtocol,
+            Self::Startup => FaultId::RuntimeStartupProbeWrong,
         }
     }
 
-    fn too_strict(self) -> &'static str {
+    fn too_strict(self) -> FaultId {
         match self {
-            Self::Liveness => "runtime.liveness_too_strict",
-            Self::Readiness => "runtime.readiness_too_strict",
-            Self::Startup => "runtime.startup_probe_wrong",
+            Self::Liveness => FaultId::RuntimeLivenessTooStrict,
+            Self::Readiness => FaultId::RuntimeReadinessTooStrict,
+            Self::Startup => FaultId::RuntimeStartupProbeWrong,
         }
     }
 }
@@ -199,7 +199,7 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
             ],
         );
         return push(
-            "runtime.probe_command_fails",
+            FaultId::RuntimeProbeCommandFails,
             if cannot_run {
                 Strength::Strong
             } else {

@@ -1,10 +1,10 @@
 //! What a node does for its pods besides running them: forwarding of Services, and the time.
 
 use super::Complaint;
-use super::View;
 use super::complaint::Trouble;
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, has};
+use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 
@@ -29,7 +29,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let told = view.warnings(idx).map(|e| view.event_evidence(idx, e));
     let logs = view.logs(idx).take(3).map(|l| view.log_evidence(idx, l));
     out.push(
-        view.finding("node.proxy_down", node, idx, Strength::Proof)
+        view.finding(FaultId::NodeProxyDown, node, idx, Strength::Proof)
             .active(true)
             .says(format!(
                 "The Service proxy of node `{}` is down: Services are not kept up there",
@@ -65,7 +65,7 @@ pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fin
             Strength::Proof
         };
         out.push(
-            view.finding("node.clock_skew", *idx, *idx, strength)
+            view.finding(FaultId::NodeClockSkew, *idx, *idx, strength)
                 .active(true)
                 .says(format!(
                     "The clock of node `{}` is off (alert {})",

@@ -1,9 +1,9 @@
 //! Workloads that do not get where they were told to go.
 
-use super::View;
 use super::finding::{Evidence, Finding, Strength};
 use super::schedule;
 use super::text::short;
+use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::object::{self, Workload};
 use crate::model::time::MINUTE;
@@ -45,7 +45,7 @@ fn given_up(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     };
     out.push(
         view.finding(
-            "runtime.job_failed",
+            FaultId::RuntimeJobFailed,
             view.top_owner(idx),
             idx,
             Strength::Fair,
@@ -83,7 +83,7 @@ fn failed_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
     let owner = view.top_owner(idx);
     out.push(
-        view.finding("runtime.job_failed", owner, idx, Strength::Fair)
+        view.finding(FaultId::RuntimeJobFailed, owner, idx, Strength::Fair)
             .active(true)
             .says(format!("{} failed: {why}", view.title(idx)))
             .with([view.state_evidence(idx, what)])
@@ -134,7 +134,7 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ];
         out.push(
             view.finding(
-                "runtime.scaled_to_zero",
+                FaultId::RuntimeScaledToZero,
                 idx,
                 idx,
                 if missed {
@@ -221,7 +221,7 @@ fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>)
     out.push(
         // A consequence of whatever keeps the new pods from coming up, unless nothing else is
         // known.
-        view.finding("runtime.rollout_stuck", idx, idx, Strength::Hint)
+        view.finding(FaultId::RuntimeRolloutStuck, idx, idx, Strength::Hint)
             .active(true)
             .says(says)
             .with([view.state_evidence(idx, what)])
@@ -306,7 +306,7 @@ pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .chain([view.state_evidence(idx, state)])
         .chain(missing);
     out.push(
-        view.finding("runtime.cronjob_missed", idx, idx, Strength::Strong)
+        view.finding(FaultId::RuntimeCronjobMissed, idx, idx, Strength::Strong)
             .active(true)
             .says(format!("{} misses its schedule: {why}", view.title(idx)))
             .with(evidence)

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
-use super::{ComponentId, View};
+use super::{ComponentId, FaultId, View};
 use std::collections::BTreeMap;
 
 use crate::graph::{Idx, Relation};
@@ -51,7 +51,7 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             Strength::Strong
         };
         out.push(
-            view.finding("runtime.evicted", blamed, idx, strength)
+            view.finding(FaultId::RuntimeEvicted, blamed, idx, strength)
                 .active(true)
                 .says(format!(
                     "Pod `{}` was evicted: {}",
@@ -86,7 +86,7 @@ pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
             continue;
         }
         out.push(
-            view.finding("runtime.evicted", owner, owner, Strength::Strong)
+            view.finding(FaultId::RuntimeEvicted, owner, owner, Strength::Strong)
                 .active(true)
                 .says(format!(
                     "Pods of {} are evicted again and again: {}",
@@ -134,7 +134,7 @@ fn hooks(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             short(&last.message, 160)
         );
         out.push(
-            view.finding("runtime.hook_failed", owner, idx, Strength::Strong)
+            view.finding(FaultId::RuntimeHookFailed, owner, idx, Strength::Strong)
                 .active(true)
                 .says(says)
                 .with(failed.iter().map(|e| view.event_evidence(idx, e)))

@@ -1,9 +1,9 @@
 //! Pods that no node takes.
 
-use super::View;
 use super::finding::{Finding, Strength};
 use super::schedule_fit::{Misfit, misfits};
 use super::text::{find, has, short};
+use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::object::pod::PodSpec;
 use crate::model::{Episode, Kind};
@@ -37,7 +37,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     };
     let Some((fault, why)) = verdict else { return };
     // Who lost its place to others lacks room because of them.
-    if fault.ends_with("_insufficient") && super::preemption::lost_place(view, owner) {
+    if fault.is_resource_shortage() && super::preemption::lost_place(view, owner) {
         return;
     }
     // The node that holds the pod's volumes, when it takes no pods now: the volume cannot follow
@@ -47,8 +47,8 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .filter(|n| is_cordoned(view, *n))
         .collect();
     let (fault, why) = match (fault, bound.first()) {
-        ("storage.zone_conflict", Some(node)) => (
-            "scheduling.node_cordoned",
+        (FaultId::StorageZoneConflict, Some(node)) => (
+            FaultId::SchedulingNodeCordoned,
             format!(
                 "its volume is on node `{}`, which is cordoned",
                 view.graph.get(*node).name()
@@ -119,7 +119,7 @@ fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
     }
 }
 
-type Verdict = Option<(&'static str, String)>;
+type Verdict = Option<(FaultId, String)>;
 
 /// What the nodes' state says: the filter nearest to success that keeps the pod off every node.
 fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
@@ -140,9 +140,9 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
         .collect::<Vec<_>>();
     if let Some((_, r, never)) = resource.iter().min_by_key(|(.., never)| *never) {
         let fault = if r.as_str() == "cpu" {
-            "scheduling.cpu_insufficient"
+            FaultId::SchedulingCpuInsufficient
         } else {
-            "scheduling.memory_insufficient"
+            FaultId::SchedulingMemoryInsufficient
         };
         let asked = spec.requested(r);
         let amount = if r.as_str() == "cpu" {
@@ -169,7 +169,7 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
         .find(|(_, t)| !is_system_taint(t))
     {
         return Some((
-            "scheduling.taint_not_tolerated",
+            FaultId::SchedulingTaintNotTolerated,
             format!(
                 "node `{}` has taint `{taint}`, which it does not tolerate",
                 name(node)
@@ -191,13 +191,13 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
         && !is_control_plane(view, *node)
     {
         return Some((
-            "scheduling.node_cordoned",
+            FaultId::SchedulingNodeCordoned,
             format!("node `{}` is cordoned", name(node)),
         ));
     }
     if all.iter().any(|(_, m)| *m == Some(Misfit::Affinity)) {
         return Some((
-            "scheduling.node_affinity_mismatch",
+            FaultId::SchedulingNodeAffinityMismatch,
             format!(
                 "no schedulable node satisfies its node affinity {}",
                 affinity_text(template)
@@ -206,7 +206,7 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
     }
     if all.iter().any(|(_, m)| *m == Some(Misfit::Selector)) {
         return Some((
-            "scheduling.node_selector_mismatch",
+            FaultId::SchedulingNodeSelectorMismatch,
             format!(
                 "no schedulable node has the labels `{}`",
                 spec.node_selector.to_text()
@@ -214,7 +214,7 @@ fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
         ));
     }
     Some((
-        "scheduling.no_node_available",
+        FaultId::SchedulingNoNodeAvailable,
         "no node accepts pods".into(),
     ))
 }
@@ -247,34 +247,37 @@ fn judge_message(
     let message = find(message, "preemption:")
         .and_then(|at| message.get(..at))
         .unwrap_or(message);
-    let late: [(&str, &[&str]); 8] = [
+    let late: [(FaultId, &[&str]); 8] = [
         (
-            "scheduling.pod_anti_affinity_conflict",
+            FaultId::SchedulingPodAntiAffinityConflict,
             &[
                 "didn't match pod anti-affinity",
                 "didn't satisfy existing pods anti-affinity",
             ],
         ),
         (
-            "scheduling.pod_affinity_unsatisfied",
+            FaultId::SchedulingPodAffinityUnsatisfied,
             &["didn't match pod affinity"],
         ),
         (
-            "scheduling.topology_spread_unsatisfied",
+            FaultId::SchedulingTopologySpreadUnsatisfied,
             &["topology spread constraints"],
         ),
         (
-            "storage.zone_conflict",
+            FaultId::StorageZoneConflict,
             &[
                 "volume node affinity conflict",
                 "didn't find available persistent volumes",
             ],
         ),
-        ("scheduling.cpu_insufficient", &["insufficient cpu"]),
-        ("scheduling.memory_insufficient", &["insufficient memory"]),
-        ("scheduling.pod_slots_exhausted", &["too many pods"]),
+        (FaultId::SchedulingCpuInsufficient, &["insufficient cpu"]),
         (
-            "scheduling.host_port_conflict",
+            FaultId::SchedulingMemoryInsufficient,
+            &["insufficient memory"],
+        ),
+        (FaultId::SchedulingPodSlotsExhausted, &["too many pods"]),
+        (
+            FaultId::SchedulingHostPortConflict,
             &["free ports for the requested pod ports"],
         ),
     ];
@@ -284,15 +287,15 @@ fn judge_message(
             .as_ref()
             .filter(|(f, _)| f == fault)
             .map_or(counts, |(_, why)| why.clone());
-        return Some((fault, detail));
+        return Some((*fault, detail));
     }
     if has(message, &["insufficient "]) {
-        return Some(("scheduling.extended_resource_insufficient", counts));
+        return Some((FaultId::SchedulingExtendedResourceInsufficient, counts));
     }
     let taint = user_taint(message);
     if let Some(taint) = taint {
         return Some((
-            "scheduling.taint_not_tolerated",
+            FaultId::SchedulingTaintNotTolerated,
             format!("nodes have taint `{taint}`, which it does not tolerate"),
         ));
     }
@@ -305,14 +308,14 @@ fn judge_message(
         ],
     ) {
         if let Some((
-            fault @ ("scheduling.node_selector_mismatch"
-            | "scheduling.node_affinity_mismatch"
-            | "scheduling.node_cordoned"
-            | "scheduling.taint_not_tolerated"),
+            fault @ (FaultId::SchedulingNodeSelectorMismatch
+            | FaultId::SchedulingNodeAffinityMismatch
+            | FaultId::SchedulingNodeCordoned
+            | FaultId::SchedulingTaintNotTolerated),
             why,
         )) = state
         {
-            return Some((fault, why.clone()));
+            return Some((*fault, why.clone()));
         }
         let affinity = template.and_then(|t| t.affinity.as_ref()).is_some_and(|a| {
             a.node_affinity
@@ -324,34 +327,34 @@ fn judge_message(
             .is_some_and(|s| !s.node_selector.is_empty());
         return Some(match (affinity, selector) {
             (true, false) => (
-                "scheduling.node_affinity_mismatch",
+                FaultId::SchedulingNodeAffinityMismatch,
                 format!(
                     "no node satisfies its node affinity {}",
                     template.map_or(String::new(), affinity_text)
                 ),
             ),
             (false, true) => (
-                "scheduling.node_selector_mismatch",
+                FaultId::SchedulingNodeSelectorMismatch,
                 format!(
                     "no node has the labels `{}`",
                     spec.or(template)
                         .map_or(String::new(), |s| s.node_selector.to_text())
                 ),
             ),
-            _ => ("scheduling.node_selector_mismatch", counts),
+            _ => (FaultId::SchedulingNodeSelectorMismatch, counts),
         });
     }
     if has(message, &["no nodes available to schedule pods"]) {
-        return Some(("scheduling.no_node_available", counts));
+        return Some((FaultId::SchedulingNoNodeAvailable, counts));
     }
     if has(message, &["were unschedulable"]) {
         return Some(
             state
                 .clone()
-                .unwrap_or(("scheduling.node_cordoned", counts)),
+                .unwrap_or((FaultId::SchedulingNodeCordoned, counts)),
         );
     }
-    has(message, &["untolerated taint"]).then_some(("scheduling.no_node_available", counts))
+    has(message, &["untolerated taint"]).then_some((FaultId::SchedulingNoNodeAvailable, counts))
 }
 
 /// The first taint in a message that people set; the system's own say that a node is unwell or
@@ -438,13 +441,13 @@ fn volume_nodes(view: &View<'_>, pod: Idx) -> Vec<Idx> {
 
 fn blame(
     view: &View<'_>,
-    fault: &str,
+    fault: FaultId,
     owner: Idx,
     spec: Option<&PodSpec>,
     bound: &[Idx],
     strength: Strength,
 ) -> (Idx, Strength) {
-    if fault == "scheduling.node_cordoned" {
+    if fault == FaultId::SchedulingNodeCordoned {
         // Bound to that one node, the node has to change; else the workload.
         let meant: Vec<Idx> = view
             .nodes()
@@ -467,31 +470,31 @@ fn blame(
     let cluster = view
         .episodes
         .cluster
-        .filter(|_| fault == "scheduling.no_node_available");
+        .filter(|_| fault == FaultId::SchedulingNoNodeAvailable);
     (cluster.unwrap_or(owner), strength)
 }
 
-fn fix(view: &View<'_>, fault: &str, owner: Idx) -> Option<String> {
+fn fix(view: &View<'_>, fault: FaultId, owner: Idx) -> Option<String> {
     let (namespace, kind, name) = (
         view.graph.get(owner).namespace(),
         view.kind_word(owner),
         view.graph.get(owner).name(),
     );
     Some(match fault {
-        "scheduling.cpu_insufficient" => {
+        FaultId::SchedulingCpuInsufficient => {
             format!("kubectl -n {namespace} set resources {kind}/{name} --requests=cpu=<less>")
         }
-        "scheduling.memory_insufficient" => {
+        FaultId::SchedulingMemoryInsufficient => {
             format!("kubectl -n {namespace} set resources {kind}/{name} --requests=memory=<less>")
         }
-        "scheduling.node_selector_mismatch"
-        | "scheduling.node_affinity_mismatch"
-        | "scheduling.taint_not_tolerated"
+        FaultId::SchedulingNodeSelectorMismatch
+        | FaultId::SchedulingNodeAffinityMismatch
+        | FaultId::SchedulingTaintNotTolerated
             if view.graph.get(owner).kind() != &Kind::Pod =>
         {
             format!("kubectl -n {namespace} edit {kind}/{name}")
         }
-        "scheduling.node_cordoned" => "kubectl uncordon <node>".to_owned(),
+        FaultId::SchedulingNodeCordoned => "kubectl uncordon <node>".to_owned(),
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! Services that lead nowhere.
 
-use super::View;
 use super::finding::{Finding, Strength};
+use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation, derive};
 use crate::model::Kind;
 use crate::model::object::{Ingress, Labels, PortRef, Service};
@@ -125,7 +125,7 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
         view.state_evidence(candidates[0], format!("labels `{}`", labels.to_text())),
     ];
     out.push(
-        view.finding("service.selector_mismatch", idx, idx, strength)
+        view.finding(FaultId::ServiceSelectorMismatch, idx, idx, strength)
             .active(wanted)
             .says(says)
             .with(evidence)
@@ -206,17 +206,17 @@ fn ports(view: &View<'_>, idx: Idx, service: &Service, pods: &[Idx], out: &mut V
             .unwrap_or(PortRef::Number(port.port));
         let (fault, known) = match &target {
             PortRef::Number(n) => (
-                "service.port_mismatch",
+                FaultId::ServicePortMismatch,
                 declared.iter().any(|p| p.container_port == *n),
             ),
             // Pods that name their ports lack this name; where they name none, the Service means a
             // port by what it is not.
             PortRef::Name(name) if declared.iter().any(|p| p.name.is_some()) => (
-                "service.named_port_missing",
+                FaultId::ServiceNamedPortMissing,
                 declared.iter().any(|p| p.name.as_deref() == Some(name)),
             ),
             PortRef::Name(_) => (
-                "service.port_mismatch",
+                FaultId::ServicePortMismatch,
                 !names_are_recorded(view, view.graph.get(idx).namespace()),
             ),
         };
@@ -300,11 +300,16 @@ pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         view.graph.get(idx).name()
     );
     out.push(
-        view.finding("service.ingress_class_missing", idx, idx, Strength::Strong)
-            .active(true)
-            .says(says)
-            .with([view.state_evidence(idx, "no address was published".into())])
-            .build(),
+        view.finding(
+            FaultId::ServiceIngressClassMissing,
+            idx,
+            idx,
+            Strength::Strong,
+        )
+        .active(true)
+        .says(says)
+        .with([view.state_evidence(idx, "no address was published".into())])
+        .build(),
     );
 }
 
@@ -340,7 +345,7 @@ fn routes(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>) 
             view.graph.get(idx).name()
         );
         out.push(
-            view.finding("service.route_wrong", idx, idx, Strength::Proof)
+            view.finding(FaultId::ServiceRouteWrong, idx, idx, Strength::Proof)
                 .active(true)
                 .says(format!(
                     "Ingress `{}` routes to {why}",

@@ -1,8 +1,8 @@
 //! Claims that are not bound and volumes that cannot be used.
 
-use super::View;
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, quoted_after, short};
+use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::object::{Claim, Quota, Volume};
 use crate::model::{Kind, Severity};
@@ -62,7 +62,7 @@ fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .cloned()
                 .chain([view.state_evidence(quota, why)]);
             out.push(
-                view.finding("admission.quota_storage", quota, idx, strength)
+                view.finding(FaultId::AdmissionQuotaStorage, quota, idx, strength)
                     .active(true)
                     .says(says)
                     .with(evidence)
@@ -78,7 +78,7 @@ fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.title(owner)
         );
         out.push(
-            view.finding("storage.claim_missing", owner, idx, Strength::Strong)
+            view.finding(FaultId::StorageClaimMissing, owner, idx, Strength::Strong)
                 .active(true)
                 .says(says)
                 .with(evidence)
@@ -154,7 +154,7 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         }
         let fault = if has(m, &["multi-attach error"]) {
-            "storage.multi_attach"
+            FaultId::StorageMultiAttach
         } else if has(
             m,
             &[
@@ -163,9 +163,9 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 "operation not permitted",
             ],
         ) {
-            "storage.mount_permission_denied"
+            FaultId::StorageMountPermissionDenied
         } else if &*event.reason == "FailedAttachVolume" {
-            "storage.attach_failed"
+            FaultId::StorageAttachFailed
         } else if has(
             m,
             &[
@@ -176,7 +176,7 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 "MapVolume",
             ],
         ) {
-            "storage.mount_failed"
+            FaultId::StorageMountFailed
         } else {
             continue;
         };
@@ -204,19 +204,19 @@ fn own_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 || v.config_map.is_none() && v.secret.is_none() && v.projected.is_none()
         })
     });
-    let rules: [(&'static str, &[&str], Strength); 3] = [
+    let rules: [(FaultId, &[&str], Strength); 3] = [
         (
-            "storage.volume_full",
+            FaultId::StorageVolumeFull,
             &["no space left on device", "disk quota exceeded"],
             Strength::Strong,
         ),
         (
-            "storage.read_only_filesystem",
+            FaultId::StorageReadOnlyFilesystem,
             &["read-only file system", "readonly file system", "erofs"],
             Strength::Strong,
         ),
         (
-            "storage.mount_permission_denied",
+            FaultId::StorageMountPermissionDenied,
             &[
                 "permission denied",
                 "eacces",
@@ -234,7 +234,7 @@ fn own_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             })
             .collect();
         if logs.is_empty()
-            || (fault == "storage.mount_permission_denied"
+            || (fault == FaultId::StorageMountPermissionDenied
                 && (!mounts
                     || logs
                         .iter()
@@ -331,14 +331,14 @@ fn user(view: &View<'_>, claim: Idx) -> Idx {
     users.first().copied().unwrap_or(claim)
 }
 
-type Verdict = Option<(&'static str, String, Strength)>;
+type Verdict = Option<(FaultId, String, Strength)>;
 
 fn judge_words(message: &str, reason: &str) -> Verdict {
     let text = short(message, 200);
     if has(message, &["storageclass.storage.k8s.io", "storage class"])
         && has(message, &["not found"])
     {
-        return Some(("storage.class_missing", text, Strength::Proof));
+        return Some((FaultId::StorageClassMissing, text, Strength::Proof));
     }
     if has(
         message,
@@ -347,13 +347,13 @@ fn judge_words(message: &str, reason: &str) -> Verdict {
             "already bound to another claim",
         ],
     ) {
-        return Some(("storage.volume_bound_elsewhere", text, Strength::Strong));
+        return Some((FaultId::StorageVolumeBoundElsewhere, text, Strength::Strong));
     }
     if has(message, &["incompatible accessmode", "access mode"]) {
-        return Some(("storage.access_mode_mismatch", text, Strength::Strong));
+        return Some((FaultId::StorageAccessModeMismatch, text, Strength::Strong));
     }
     if has(message, &["requested pv is too small", "too small"]) {
-        return Some(("storage.capacity_mismatch", text, Strength::Strong));
+        return Some((FaultId::StorageCapacityMismatch, text, Strength::Strong));
     }
     if has(
         message,
@@ -362,10 +362,10 @@ fn judge_words(message: &str, reason: &str) -> Verdict {
             "storageclasses do not match",
         ],
     ) {
-        return Some(("storage.class_mismatch", text, Strength::Strong));
+        return Some((FaultId::StorageClassMismatch, text, Strength::Strong));
     }
     (reason == "ProvisioningFailed").then_some((
-        "storage.provisioning_failed",
+        FaultId::StorageProvisioningFailed,
         text,
         Strength::Fair,
     ))
@@ -387,10 +387,10 @@ fn judge(view: &View<'_>, idx: Idx, claim: &Claim, told: &[&crate::model::Episod
         if !known
             && !volumes_have_it
             && (view.knows(&Kind::StorageClass, "")
-                || matches!(words, Some(("storage.class_missing", ..))))
+                || matches!(words, Some((FaultId::StorageClassMissing, ..))))
         {
             return Some((
-                "storage.class_missing",
+                FaultId::StorageClassMissing,
                 format!("StorageClass `{class}` does not exist"),
                 Strength::Proof,
             ));
@@ -422,7 +422,7 @@ fn volumes<'a>(view: &View<'a>) -> impl Iterator<Item = (Idx, &'a Volume)> {
 /// The volume that misses the fewest of the claim's demands tells which field differs.
 fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
     let spec = &claim.spec;
-    let mut nearest: Option<(usize, &'static str, String)> = None;
+    let mut nearest: Option<(usize, FaultId, String)> = None;
     for (volume_idx, volume) in volumes(view) {
         let name = view.graph.get(volume_idx).name();
         if spec
@@ -432,14 +432,14 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
         {
             continue;
         }
-        let mut misses: Vec<(&'static str, String)> = Vec::new();
+        let mut misses: Vec<(FaultId, String)> = Vec::new();
         let (want, have) = (
             spec.storage_class_name.as_deref().unwrap_or(""),
             volume.spec.storage_class_name.as_deref().unwrap_or(""),
         );
         if want != have {
             misses.push((
-                "storage.class_mismatch",
+                FaultId::StorageClassMismatch,
                 format!("it wants class `{want}`, volume `{name}` has `{have}`"),
             ));
         }
@@ -451,7 +451,7 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
             .collect();
         if !lacking.is_empty() && !volume.spec.access_modes.is_empty() {
             misses.push((
-                "storage.access_mode_mismatch",
+                FaultId::StorageAccessModeMismatch,
                 format!(
                     "it wants {}, volume `{name}` offers {}",
                     lacking.join(", "),
@@ -465,7 +465,7 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
             .is_some_and(|(a, c)| a > c)
         {
             misses.push((
-                "storage.capacity_mismatch",
+                FaultId::StorageCapacityMismatch,
                 format!(
                     "it asks for {}, volume `{name}` has {}",
                     spec.resources.requests.text("storage").unwrap_or("?"),
@@ -483,7 +483,7 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
                 .as_ref()
                 .map_or(String::new(), |s| s.match_labels.to_text());
             misses.push((
-                "storage.selector_mismatch",
+                FaultId::StorageSelectorMismatch,
                 format!(
                     "it selects `{wanted}`, volume `{name}` has `{}`",
                     view.graph.get(volume_idx).labels().to_text()
@@ -502,7 +502,7 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
                 .and_then(|r| r.name.as_deref())
                 .unwrap_or("?");
             misses.push((
-                "storage.volume_bound_elsewhere",
+                FaultId::StorageVolumeBoundElsewhere,
                 format!("volume `{name}` belongs to claim `{by}`"),
             ));
             // A taken volume explains a claim only when the claim asks for that very volume.
@@ -511,9 +511,9 @@ fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
             }
         }
         if let Some((fault, why)) = misses.first() {
-            let rank = misses.len() * 2 + usize::from(*fault == "storage.class_mismatch");
+            let rank = misses.len() * 2 + usize::from(*fault == FaultId::StorageClassMismatch);
             if nearest.as_ref().is_none_or(|(n, ..)| rank < *n) {
-                nearest = Some((rank, fault, why.clone()));
+                nearest = Some((rank, *fault, why.clone()));
             }
         }
     }

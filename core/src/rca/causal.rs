@@ -8,7 +8,7 @@ use super::answer::{Cause, Scores};
 use super::confidence::{self, round};
 use super::weights::{self, Features, Part};
 use super::{Case, explain};
-use crate::detect::{ComponentId, Finding, Strength, catalogue};
+use crate::detect::{ComponentId, FaultId, Finding, Strength, catalogue};
 use crate::graph::{Component, Relation};
 use crate::incident::Symptom;
 use crate::model::{Kind, Time};
@@ -17,7 +17,7 @@ use crate::model::{Kind, Time};
 struct Hypothesis<'a> {
     id: ComponentId,
     component: Component,
-    fault: &'static str,
+    fault: FaultId,
     findings: Vec<&'a Finding>,
     /// Of the best finding.
     strength: Strength,
@@ -27,21 +27,21 @@ struct Hypothesis<'a> {
 
 /// Faults that say how something fails, not why: any other finding of the same component explains
 /// them.
-const MANNERS: [&str; 14] = [
-    "runtime.rollout_stuck",
-    "service.name_unresolved",
-    "runtime.crash_on_start",
-    "runtime.crash_later",
-    "runtime.liveness_too_strict",
-    "runtime.readiness_too_strict",
-    "runtime.evicted",
-    "runtime.job_failed",
-    "dependency.down",
-    "dependency.slow",
-    "performance.network_delay",
-    "performance.network_loss",
-    "image.reference_wrong",
-    "storage.claim_missing",
+const MANNERS: [FaultId; 14] = [
+    FaultId::RuntimeRolloutStuck,
+    FaultId::ServiceNameUnresolved,
+    FaultId::RuntimeCrashOnStart,
+    FaultId::RuntimeCrashLater,
+    FaultId::RuntimeLivenessTooStrict,
+    FaultId::RuntimeReadinessTooStrict,
+    FaultId::RuntimeEvicted,
+    FaultId::RuntimeJobFailed,
+    FaultId::DependencyDown,
+    FaultId::DependencySlow,
+    FaultId::PerformanceNetworkDelay,
+    FaultId::PerformanceNetworkLoss,
+    FaultId::ImageReferenceWrong,
+    FaultId::StorageClaimMissing,
 ];
 
 pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
@@ -83,7 +83,7 @@ fn gather<'a>(case: &Case<'a>, hurt: &BTreeMap<ComponentId, Time>) -> Vec<Hypoth
     for h in hurt.keys() {
         concerned.extend(case.reach.upstream(*h).map(|(cause, _)| cause));
     }
-    let mut all: BTreeMap<(ComponentId, &'static str), Vec<&Finding>> = BTreeMap::new();
+    let mut all: BTreeMap<(ComponentId, FaultId), Vec<&Finding>> = BTreeMap::new();
     for finding in case.findings {
         let id = case.view.component_id(finding.blamed);
         if concerned.contains(&id) || hurt.contains_key(&case.view.component_id(finding.on)) {
@@ -150,7 +150,7 @@ fn doublings(n: usize) -> f64 {
 /// A hypothesis loses to one upstream with better evidence, and a manner of failing to a reason of
 /// the same component.
 fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
-    let known: Vec<(ComponentId, &'static str, Strength, bool)> = all
+    let known: Vec<(ComponentId, FaultId, Strength, bool)> = all
         .iter()
         .map(|h| {
             (
@@ -186,7 +186,7 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
 }
 
 /// The catalogue's fix with the names that are known.
-fn usual_fix(case: &Case<'_>, fault: &str, blamed: crate::graph::Idx) -> String {
+fn usual_fix(case: &Case<'_>, fault: FaultId, blamed: crate::graph::Idx) -> String {
     let Some(entry) = catalogue::find(fault) else {
         return String::new();
     };
@@ -254,7 +254,7 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         component: h.component.to_string(),
         namespace: h.component.namespace.to_string(),
         cluster: case.cluster.to_owned(),
-        fault_type: h.fault.to_owned(),
+        fault_type: h.fault.to_string(),
         confidence: 0.0,
         resource: explain::reference(view.graph, blamed),
         event_id: evidence.first().map(|e| e.id.clone()).unwrap_or_default(),

@@ -6,7 +6,7 @@ use hashbrown::hash_map::Entry;
 use super::answer::{Cause, EvidenceLine, Scores};
 use super::confidence::round;
 use super::{Case, explain};
-use crate::detect::{ComponentId, Finding};
+use crate::detect::{ComponentId, FaultId, Finding};
 use crate::episode::LogTemplate;
 use crate::graph::{Component, Idx};
 use crate::incident::Symptom;
@@ -88,7 +88,7 @@ pub(super) fn rank(case: &Case<'_>, sources: &Sources<'_>, symptoms: &[&Symptom]
         .into_iter()
         .collect();
     let found = &sources.found;
-    let mut best: Map<(ComponentId, &'static str), Candidate<'_>> = Map::default();
+    let mut best: Map<(ComponentId, Option<FaultId>), Candidate<'_>> = Map::default();
     for (resource, at, source) in sources
         .near(&distances)
         .into_iter()
@@ -100,7 +100,7 @@ pub(super) fn rank(case: &Case<'_>, sources: &Sources<'_>, symptoms: &[&Symptom]
             continue;
         }
         let candidate = score(case, first, (resource, at, source), hops, dt);
-        let fault = found.get(&resource).map_or("", |f| f.fault);
+        let fault = found.get(&resource).map(|f| f.fault);
         match best.entry((case.view.component_id(resource), fault)) {
             Entry::Occupied(mut known) if candidate.confidence > known.get().confidence => {
                 known.insert(candidate);
@@ -111,7 +111,7 @@ pub(super) fn rank(case: &Case<'_>, sources: &Sources<'_>, symptoms: &[&Symptom]
             }
         }
     }
-    let mut kept: Vec<(Component, &'static str, Candidate<'_>)> = best
+    let mut kept: Vec<(Component, Option<FaultId>, Candidate<'_>)> = best
         .into_iter()
         .map(|((id, fault), candidate)| (case.view.component_of(id), fault, candidate))
         .collect();
@@ -182,7 +182,7 @@ impl Source<'_> {
             Self::Event(e) => e.id.as_deref().unwrap_or(&e.reason).to_owned(),
             Self::Log(l) => format!("{:016x}", l.pattern),
             Self::Alert(a) => a.fingerprint.to_string(),
-            Self::Finding(f) => f.fault.to_owned(),
+            Self::Finding(f) => f.fault.to_string(),
         }
     }
 
@@ -237,7 +237,7 @@ fn cause(
         component: component.to_string(),
         namespace: component.namespace.to_string(),
         cluster: case.cluster.to_owned(),
-        fault_type: finding.map(|f| f.fault.to_owned()).unwrap_or_default(),
+        fault_type: finding.map(|f| f.fault.to_string()).unwrap_or_default(),
         confidence: c.confidence,
         resource: resource.clone(),
         event_id: id.clone(),

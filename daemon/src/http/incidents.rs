@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{self, Path, Query, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{ErrorBody, Feedback, Handled, IncidentChange, Page, Told, Topology};
-use kgrca_core::detect::catalogue;
+use kgrca_core::detect::FaultId;
 use kgrca_core::incident::State as IncidentState;
 use kgrca_core::model::record::{Act, ActKind};
 use kgrca_core::model::{Body, Record, Severity, Topic};
@@ -210,7 +210,7 @@ fn check_told(told: &Told) -> Result<(), ApiError> {
         );
     }
     match &told.fault_type {
-        Some(fault) if catalogue::find(fault).is_none() => {
+        Some(fault) if fault.parse::<FaultId>().is_err() => {
             Err(ApiError::not_found(format!("`{fault}` is no fault type"))
                 .hint("kgrca fault list names them"))
         }
