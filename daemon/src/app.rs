@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kgrca_core::tenancy::TenantId;
 
 use crate::auth::KeyCache;
+use crate::clock::now;
 use crate::config::Settings;
 use crate::http::{Answers, Clusters};
-use crate::process::now;
 use crate::storage::Stores;
 use crate::workers::Fleet;
 

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use kgrca_core::tenancy::{ApiKey, Scope, Tenant, TenantId, hex};
 use sha2::{Digest, Sha256};
 
+use crate::clock::now;
 use crate::error::Failure;
-use crate::process::{now, random};
+use crate::random::{random_id, random_text};
 
 /// How long a looked-up key is believed: revocation takes effect within it.
 const BELIEVED: Duration = Duration::from_secs(2);
@@ -31,12 +32,9 @@ pub const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// Makes a key of a tenant, or the operator's.
 pub fn new_key(tenant: Option<&TenantId>, name: &str, scopes: Vec<Scope>) -> NewSecret {
     let owner = tenant.map_or("operator", |t| t.as_str().trim_start_matches("client-"));
-    let secret = format!("kg_{owner}_{}", random(BASE62, 32));
+    let secret = format!("kg_{owner}_{}", random_text(BASE62, 32));
     let key = ApiKey {
-        key_id: format!(
-            "key_{}",
-            random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)
-        ),
+        key_id: format!("key_{}", random_id(12)),
         client_id: tenant.map(ToString::to_string),
         name: name.to_owned(),
         last4: secret[secret.len() - 4..].to_owned(),

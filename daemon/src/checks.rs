@@ -7,7 +7,7 @@ use kgrca_core::storage::{Error, ErrorKind, Result};
 use kgrca_core::tenancy::{Saga, SagaKind, Step, StepState, Tenant, TenantId};
 
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 use crate::storage::Stores;
 use crate::tenancy;
 

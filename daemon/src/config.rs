@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::agent::AgentSettings;
 use crate::error::Failure;
 use crate::probe::ProbeSettings;
-use crate::process::LogFormat;
+use crate::runtime::LogFormat;
 use crate::secret::Secret;
 
 /// What a daemon does. One process may have several roles.

@@ -3,10 +3,12 @@
 
 #[cfg(feature = "agent")]
 pub mod agent;
+mod clock;
 mod error;
 mod kafka;
 pub mod probe;
-pub mod process;
+mod random;
+pub mod runtime;
 mod secret;
 
 #[cfg(feature = "server")]

@@ -17,10 +17,11 @@ use tokio::task::JoinHandle;
 use crate::app::{App, PendingUsage};
 use crate::auth;
 use crate::checks;
+use crate::clock::now;
 use crate::config::{Role, Settings};
 use crate::error::Failure;
 use crate::http;
-use crate::process::{self, now};
+use crate::runtime;
 use crate::secret::write_private;
 use crate::storage::{self, Stores};
 use crate::telemetry;
@@ -45,7 +46,7 @@ pub struct Running {
 pub async fn start(settings: Settings) -> Result<Running, Failure> {
     // Installed by whoever started first in this process.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let handle = process::install(settings.log_format)?;
+    let handle = runtime::install(settings.log_format)?;
     let tls = TlsFiles::of(&settings);
     if tls.is_none() && !settings.listen.ip().is_loopback() && !settings.allow_plain_http {
         return Err(Failure::new(
@@ -363,7 +364,7 @@ async fn preload(app: &Arc<App>) -> Result<(), Failure> {
 impl Running {
     /// Serves until the process is told to stop, then leaves in order.
     pub async fn until_stopped(self) {
-        process::stop_signal().await;
+        runtime::stop_signal().await;
         tracing::info!("stopping: no new requests, batches are finished");
         self.stop().await;
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use kgrca_core::model::Time;
 
-use crate::process::now;
+use crate::clock::now;
 
 /// What differs less than this is the way of an answer, not a clock, in microseconds.
 const NOTICED: i64 = 2_000_000;

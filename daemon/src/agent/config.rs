@@ -18,8 +18,8 @@ use crate::secret::Secret;
 )]
 pub struct CommandLine {
     /// Log format
-    #[arg(long, env = "KGRCA_LOG_FORMAT", value_enum, default_value_t = crate::process::LogFormat::Text)]
-    pub log_format: crate::process::LogFormat,
+    #[arg(long, env = "KGRCA_LOG_FORMAT", value_enum, default_value_t = crate::runtime::LogFormat::Text)]
+    pub log_format: crate::runtime::LogFormat,
     /// What to do
     #[command(subcommand)]
     pub command: Command,

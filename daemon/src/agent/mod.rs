@@ -34,8 +34,10 @@ pub use config::AgentSettings;
 #[cfg(not(feature = "server"))]
 pub use config::{Command, CommandLine};
 
+use crate::clock::now;
 use crate::error::Failure;
-use crate::process::{self, LogFormat, now, random};
+use crate::random::random_id;
+use crate::runtime::{self, LogFormat};
 use clock::Clock;
 use health::Health;
 use heartbeat::Identity;
@@ -53,7 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// When the settings do not work: nothing was read then.
 pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failure> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let metrics = process::install(format)?;
+    let metrics = runtime::install(format)?;
     let folder = &settings.spool;
     let unusable = |e: std::io::Error| {
         Failure::new(
@@ -62,7 +64,7 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
         )
     };
     let _lock = lock(folder)?;
-    let fresh = random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12);
+    let fresh = random_id(12);
     let store =
         Store::new(Spool::open(folder, settings.spool_mib << 20, &fresh).map_err(unusable)?);
     let (health, clock) = (Arc::<Health>::default(), Arc::<Clock>::default());
@@ -115,7 +117,7 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
         ));
     }
     shipping.spawn(heartbeat::beat(identity, server, store, health, clock));
-    process::stop_signal().await;
+    runtime::stop_signal().await;
     // First who gives, then what was given is made durable; who ships may be in the middle of a
     // request.
     sources.shutdown().await;

@@ -19,7 +19,8 @@ use super::error::ApiError;
 use super::given::Given;
 use super::guard::{Accountant, Operator};
 use crate::app::App;
-use crate::process::{now, random};
+use crate::clock::now;
+use crate::random::random_id;
 use crate::tenancy::{self, Secrets};
 
 /// Longest retention in days that can be agreed: a century.
@@ -110,7 +111,7 @@ pub(super) fn wanted(
     if name.is_empty() || name.chars().count() > 200 {
         return Err(ApiError::invalid("`name` must have 1 to 200 characters"));
     }
-    let client_id = new_tenant_id(name, &random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6));
+    let client_id = new_tenant_id(name, &random_id(6));
     let plan = known_plan(&wish.plan)?;
     TenantId::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
     let usual = if app.stores.kafka.is_some() {

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::given::Given;
 use super::guard::{Admin, Caller, Ingest, Read};
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// Longest name of a cluster or a node, and of all that an agent says.
 const LONGEST: usize = 253;

@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::guard::Accountant;
 use super::own::Span;
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// The catalogue of plans.
 #[utoipa::path(get, path = "/admin/billing/plans", tag = "billing", responses((status = 200, body = Vec<Plan>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::guard::Operator;
 use crate::app::App;
 use crate::checks;
-use crate::process::now;
+use crate::clock::now;
 
 /// Checks every store and what is open.
 #[utoipa::path(get, path = "/admin/checks", tag = "admin", responses((status = 200, body = Page<Check>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]

@@ -11,7 +11,7 @@ use kgrca_core::tenancy::TenantId;
 use super::error::ApiError;
 use super::guard::{Caller, Ingest};
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// For how long clusters that were admitted need not be looked up.
 const BELIEVED: Duration = Duration::from_mins(10);

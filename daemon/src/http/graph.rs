@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::error::{ApiError, instant, within};
 use super::guard::{Caller, Read};
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// Which resources are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]

@@ -16,7 +16,8 @@ use kgrca_core::tenancy::{Scope, TenantId, TenantState};
 use super::error::ApiError;
 use crate::app::App;
 use crate::auth::{self, Known, Principal};
-use crate::process::{now, random};
+use crate::clock::now;
+use crate::random::random_id;
 use crate::telemetry;
 
 tokio::task_local! {
@@ -35,10 +36,7 @@ pub async fn identify(request: Request, next: Next) -> Response {
         .get("x-request-id")
         .and_then(|v| v.to_str().ok())
         .filter(|v| v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
-    let id = given.map_or_else(
-        || random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20),
-        str::to_owned,
-    );
+    let id = given.map_or_else(|| random_id(20), str::to_owned);
     let route = request
         .extensions()
         .get::<MatchedPath>()

@@ -21,7 +21,7 @@ use super::given::Given;
 use super::guard::{Admin, Caller, Read};
 use super::rca::number;
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 use crate::telemetry;
 
 /// Which incidents are wanted.

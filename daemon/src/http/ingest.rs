@@ -18,7 +18,7 @@ use super::clusters;
 use super::error::ApiError;
 use super::guard::{Caller, Ingest, seconds_until};
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// Takes a batch of records: JSON, an array, or NDJSON, also compressed by gzip or zstd.
 #[utoipa::path(post, path = "/ingest/{kind}", tag = "ingest",

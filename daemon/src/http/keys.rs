@@ -16,7 +16,7 @@ use super::given::Given;
 use super::guard::Operator;
 use crate::app::App;
 use crate::auth;
-use crate::process::now;
+use crate::clock::now;
 
 pub(super) type Made = Result<(StatusCode, Json<CreatedKey>), ApiError>;
 

@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 use super::error::{ApiError, within};
 use super::guard::{Billing, Caller, Read};
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// Records that the door refused.
 pub(super) const REFUSED: &str = "records_refused_count";

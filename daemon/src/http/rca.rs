@@ -22,7 +22,7 @@ use super::error::{ApiError, instant};
 use super::given::Given;
 use super::guard::{Caller, Read, seconds_until};
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// Which answer is wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]

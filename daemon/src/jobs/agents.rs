@@ -10,7 +10,7 @@ use kgrca_core::tenancy::TenantId;
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(30);

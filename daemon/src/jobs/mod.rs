@@ -15,7 +15,7 @@ use kgrca_core::tenancy::{Tenant, TenantId, TenantState};
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 use crate::tenancy;
 
 pub use agents::watch as watch_agents;

@@ -103,7 +103,7 @@ pub fn owner(folder: &Path) -> Result<String, Failure> {
     match std::fs::read_to_string(&path) {
         Ok(id) if !id.is_empty() => Ok(id),
         _ => {
-            let id = crate::process::random(b"abcdefghijklmnopqrstuvwxyz0123456789", 20);
+            let id = crate::random::random_id(20);
             // A power cut must not take it: leases of another name hold for minutes.
             write_private(&path, &id).map_err(unusable)?;
             Ok(id)

@@ -110,7 +110,7 @@ impl RedisLimits {
     /// What the server says; `None` while it is away, which is counted. After it did not answer it
     /// is left alone for a moment: no caller waits for it.
     async fn asked<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Option<T> {
-        let at = crate::process::now().0;
+        let at = crate::clock::now().0;
         if at < self.again.load(Ordering::Relaxed) {
             telemetry::LimitsAnswered {
                 error: Some("it did not answer a moment ago".into()),

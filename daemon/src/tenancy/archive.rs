@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc::Sender;
 
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 use crate::workers::cluster_of;
 
 /// How many resources or episodes are read and sent at once, how many incidents, each with hundreds

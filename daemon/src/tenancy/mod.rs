@@ -22,14 +22,12 @@ pub use steps::Secrets;
 use run::{held, noted, run, undo, written};
 
 use crate::app::App;
-use crate::process::{now, random};
+use crate::clock::now;
+use crate::random::random_id;
 
 fn saga(kind: SagaKind, steps: &[Step], client: Tenant) -> Saga {
     Saga {
-        saga_id: format!(
-            "saga_{}",
-            random(b"abcdefghijklmnopqrstuvwxyz0123456789", 12)
-        ),
+        saga_id: format!("saga_{}", random_id(12)),
         client_id: client.client_id.clone(),
         kind,
         state: SagaState::Running,

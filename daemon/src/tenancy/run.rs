@@ -10,7 +10,7 @@ use kgrca_core::tenancy::{Saga, SagaKind, SagaState, Step, StepState, TenantId};
 
 use super::steps::{self, Secrets};
 use crate::app::App;
-use crate::process::now;
+use crate::clock::now;
 
 /// How long a daemon has a saga for itself, in microseconds, unless it claims it again: a tenant
 /// whose graph moves waits so long when the mover dies. The same daemon goes on at once after it

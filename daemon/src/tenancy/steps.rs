@@ -8,7 +8,8 @@ use kgrca_core::tenancy::{Role, Saga, SagaKind, Step, Tenant, TenantId, TenantSt
 use super::moving;
 use crate::app::App;
 use crate::auth;
-use crate::process::{now, random};
+use crate::clock::now;
+use crate::random::random_text;
 
 /// The name of a tenant's first key.
 const FIRST: &str = "first";
@@ -79,7 +80,7 @@ pub(super) async fn act(
             let Some(kafka) = &stores.kafka else {
                 return Ok(());
             };
-            let password = random(auth::BASE62, 32);
+            let password = random_text(auth::BASE62, 32);
             kafka
                 .admin()
                 .put_user(tenant, &password, byte_rate(client))

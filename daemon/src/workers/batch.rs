@@ -187,7 +187,7 @@ pub(super) async fn work_off(
         seconds: started.elapsed().as_secs_f64(),
         waited: outcome
             .oldest
-            .map(|oldest| crate::process::now().seconds_since(oldest)),
+            .map(|oldest| crate::clock::now().seconds_since(oldest)),
     }
     .emit();
     Ok(())
@@ -250,7 +250,7 @@ fn apply(
         };
         outcome.clusters.push(row);
     }
-    outcome.account(&crate::process::now().day());
+    outcome.account(&crate::clock::now().day());
     if looks {
         let known: BTreeSet<u64> = live
             .clusters

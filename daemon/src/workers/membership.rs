@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::Fleet;
 use super::worker::LIVELY;
-use crate::process::now;
+use crate::clock::now;
 
 /// How often a daemon tells that it lives.
 const BEAT: Duration = Duration::from_secs(1);

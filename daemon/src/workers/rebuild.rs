@@ -13,7 +13,7 @@ use super::batch;
 use super::snapshot::Snapshot;
 use super::told::Told;
 use super::worker::Worker;
-use crate::process::now;
+use crate::clock::now;
 use crate::telemetry;
 
 const CHUNK: usize = 20_000;

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, RwLock, watch};
 
 use super::snapshot::Snapshots;
 use super::{Commits, Live, batch, rebuild};
-use crate::process::now;
+use crate::clock::now;
 use crate::storage::Stores;
 use crate::telemetry;
 

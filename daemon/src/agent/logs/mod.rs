@@ -19,8 +19,8 @@ use super::config::AgentSettings;
 use super::health::Health;
 use super::outbox::{Outbox, Store};
 use super::spool::Batch;
+use crate::clock::now;
 use crate::error::Failure;
-use crate::process::now;
 use tail::Tail;
 
 /// What becomes of lines below WARNING.

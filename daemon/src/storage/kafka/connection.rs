@@ -97,7 +97,7 @@ impl Connection {
                 answer.mechanisms
             )));
         }
-        let nonce = crate::process::random(
+        let nonce = crate::random::random_text(
             b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
             24,
         );

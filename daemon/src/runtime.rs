@@ -1,36 +1,21 @@
-//! What every process of ours needs: a clock, chance, a log with metrics, and word that it should
-//! stop.
+//! Process-wide set-up shared by the server and the agent: logging, the metrics recorder and stop
+//! signals.
 
 use clap::ValueEnum;
-use kgrca_core::model::Time;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use rand::RngExt;
 
 use crate::error::Failure;
 
-/// How the daemon logs.
+/// Format of the lines on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text, for a terminal.
     Text,
-    /// A JSON object per line.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
-/// The one place where the daemon reads the clock for data.
-pub fn now() -> Time {
-    Time(jiff::Timestamp::now().as_microsecond())
-}
-
-/// Random characters of an alphabet of at least two.
-pub fn random(alphabet: &[u8], len: usize) -> String {
-    let mut rng = rand::rng();
-    (0..len)
-        .map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())]))
-        .collect()
-}
-
-/// Waits until the process is told to stop.
+/// Waits for SIGINT or SIGTERM.
 pub async fn stop_signal() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
@@ -51,17 +36,18 @@ pub async fn stop_signal() {
     }
 }
 
-/// Sets logging and metrics up. Returns the handle that renders metrics.
+/// Installs the log subscriber (filtered by `KGRCA_LOG`) and the metrics recorder. Returns the handle
+/// that renders `/metrics`.
 pub fn install(format: LogFormat) -> Result<PrometheusHandle, Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KGRCA_LOG")
         .unwrap_or_else(|_| "info,sqlx=warn".into());
-    // Where the log cannot be written, because its disk is full, there is nowhere to say so: trying
-    // would panic.
+    // When standard error cannot be written, for instance because its disk is full, reporting that
+    // on standard error would panic.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .log_internal_errors(false);
-    // A second daemon in one process (tests) keeps the first one's subscriber.
+    // Tests start several daemons in one process: the first subscriber stays.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
@@ -80,7 +66,7 @@ pub fn install(format: LogFormat) -> Result<PrometheusHandle, Failure> {
         .map_err(failed)?
         .build_recorder();
     let handle = recorder.handle();
-    // As above: the first recorder of a process stays.
+    // As above: the first recorder stays.
     let _ = metrics::set_global_recorder(recorder);
     Ok(handle)
 }
