@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod server;
 pub mod services;
 pub mod simulate;
+pub mod source;
 pub mod stack;
 
 use std::path::PathBuf;
