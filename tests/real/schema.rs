@@ -6,8 +6,8 @@ use kgrca_tests::{Server, soak};
 
 /// The tool that `tests/run.sh` installs.
 fn tool() -> std::path::PathBuf {
-    let path = std::env::var_os("KGRCA_SCHEMATHESIS").map(std::path::PathBuf::from);
-    path.expect("KGRCA_SCHEMATHESIS names the tool: ./tests/run.sh installs it and says where")
+    let path = std::env::var_os("KGRCA_OPENAPI_TOOLS").map(std::path::PathBuf::from);
+    path.expect("KGRCA_OPENAPI_TOOLS names the tool: ./tests/run.sh installs it and says where")
 }
 
 fn check(server: &Server, key: &str, paths: &[&str]) {
