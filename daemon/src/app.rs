@@ -1,6 +1,6 @@
 //! What every handler and worker shares.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kgrca_core::tenancy::TenantId;
@@ -10,6 +10,7 @@ use crate::clock::now;
 use crate::config::Settings;
 use crate::http::{Answers, Clusters};
 use crate::storage::Stores;
+use crate::tenancy::Tenancy;
 use crate::workers::Fleet;
 
 /// The daemon's shared parts.
@@ -21,13 +22,13 @@ pub struct App {
     /// Workers and the live state they hold.
     pub fleet: Arc<Fleet>,
     /// Keys that were looked up a moment ago.
-    pub keys: KeyCache,
+    pub keys: Arc<KeyCache>,
     /// Answers that were served a moment ago.
     pub answers: Answers,
     /// Clusters that were admitted a moment ago.
     pub clusters: Clusters,
-    /// Sagas that this daemon works on right now.
-    pub sagas: Mutex<BTreeSet<String>>,
+    /// Provisioning of tenants.
+    pub tenancy: Tenancy,
     /// Usage of the API that is not written yet.
     pub pending_usage: PendingUsage,
 }

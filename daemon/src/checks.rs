@@ -94,7 +94,7 @@ async fn of_tenant(app: &App, client: &Tenant) -> Option<Check> {
     let found = answered(async {
         app.stores.log.ends(&tenant).await?;
         app.stores.graph.knows(&tenant, 0).await?;
-        tenancy::differences(app, &tenant, client).await
+        tenancy::differences(&app.tenancy, &tenant, client).await
     });
     match found.await {
         Ok(found) if found.is_empty() => None,

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -141,14 +140,6 @@ pub enum Command {
 }
 
 impl Settings {
-    /// Ends the process as a crash would when tests ask for it.
-    pub fn abort_at_saga_write(&self) {
-        static WRITES: AtomicU64 = AtomicU64::new(0);
-        if WRITES.fetch_add(1, Ordering::Relaxed) + 1 == self.abort_at_saga_write {
-            std::process::abort();
-        }
-    }
-
     /// Stores that lie in this daemon's own folder and that others would need.
     pub fn local_stores(&self) -> Result<Vec<&'static str>, Failure> {
         let is_local =

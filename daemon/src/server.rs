@@ -25,6 +25,7 @@ use crate::runtime;
 use crate::secret::write_private;
 use crate::storage::{self, Stores};
 use crate::telemetry;
+use crate::tenancy::Tenancy;
 use crate::tls::TlsFiles;
 use crate::workers::Fleet;
 
@@ -82,13 +83,21 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         owner,
         snapshots,
     ));
+    let keys = Arc::new(auth::KeyCache::default());
+    let cached_keys = Arc::clone(&keys);
+    let tenancy = Tenancy::new(
+        stores.clone(),
+        Arc::clone(&fleet),
+        Box::new(move || cached_keys.clear()),
+        settings.abort_at_saga_write,
+    );
     let app = Arc::new(App {
         settings,
         stores,
         fleet,
-        keys: auth::KeyCache::default(),
+        keys,
         answers: http::Answers::default(),
-        sagas: std::sync::Mutex::default(),
+        tenancy,
         clusters: crate::http::Clusters::default(),
         pending_usage: PendingUsage::default(),
     });

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
+use super::admission::Sequences;
 use crate::detect::Finding;
 use crate::episode::{Episodes, Folded};
 use crate::graph::{Graph, Idx};
@@ -11,7 +12,7 @@ use crate::incident::Registry;
 use crate::model::object::Object;
 use crate::model::{Body, Kind, Op, Record, Str, Time};
 
-type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+pub(super) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct ClusterState {
     /// The newest event time of what a sender sent; ticks do not count.
     pub last_record: Time,
     /// Highest `seq` of each sender's stream, and when it was met.
-    sequences: Map<Str, (u64, Time)>,
+    sequences: Sequences,
     /// Start of the listing that is going on, per kind.
     listings: Map<Kind, Time>,
     pub(super) found: Map<Idx, Vec<Finding>>,
@@ -67,6 +68,7 @@ impl ClusterState {
             incidents: self.incidents.clone(),
             sequences: self
                 .sequences
+                .0
                 .iter()
                 .map(|(k, (n, at))| (k.to_string(), Numbered::At(*n, at.0)))
                 .collect(),
@@ -89,11 +91,12 @@ impl ClusterState {
             Numbered::At(number, at) => (*number, Time(*at)),
             Numbered::Once(number) => (*number, self.watermark),
         };
-        self.sequences = saved
-            .sequences
-            .iter()
-            .map(|(k, v)| (Str::from(k.as_str()), place(v)))
-            .collect();
+        let sequences = saved.sequences.iter();
+        self.sequences = Sequences(
+            sequences
+                .map(|(k, v)| (Str::from(k.as_str()), place(v)))
+                .collect(),
+        );
         self.last_record = self.last_record.max(saved.last_record.unwrap_or_default());
         Ok(())
     }
@@ -115,7 +118,7 @@ impl ClusterState {
         let mut listings: Vec<(&Kind, &Time)> = self.listings.iter().collect();
         listings.sort();
         listings.serialize(&mut out)?;
-        let mut sequences: Vec<(&Str, &(u64, Time))> = self.sequences.iter().collect();
+        let mut sequences: Vec<(&Str, &(u64, Time))> = self.sequences.0.iter().collect();
         sequences.sort();
         sequences.serialize(&mut out)?;
         self.unwell.serialize(&mut out)?;
@@ -134,9 +137,8 @@ impl ClusterState {
         let listings = Vec::<(Kind, Time)>::deserialize(input)?
             .into_iter()
             .collect();
-        let sequences = Vec::<(Str, (u64, Time))>::deserialize(input)?
-            .into_iter()
-            .collect();
+        let sequences = Vec::<(Str, (u64, Time))>::deserialize(input)?;
+        let sequences = Sequences(sequences.into_iter().collect());
         let unwell = BTreeSet::<Idx>::deserialize(input)?;
         let (graph, episodes) = (Graph::load(input)?, Episodes::load(input)?);
         if unwell.iter().any(|idx| !graph.has(*idx)) {
@@ -168,26 +170,14 @@ impl ClusterState {
     /// Whether a record with a sender's `seq` is new on its stream; records without one always are.
     /// To be asked in the order in which the records lie in the log.
     pub fn admit(&mut self, topic: crate::model::Topic, record: &Record) -> bool {
-        let Some((source, number)) = &record.sequence else {
-            return true;
-        };
-        let stream = Str::from(format!("{}/{source}", topic.as_str()));
         let at = self.watermark.max(record.at);
-        match self.sequences.get_mut(&stream) {
-            Some((highest, _)) if *highest >= *number => return false,
-            Some(known) => *known = (*number, at),
-            None => {
-                self.sequences.insert(stream, (*number, at));
-            }
-        }
-        true
+        self.sequences.admit(topic, record, at)
     }
 
     /// Forgets streams that ended: of a node's logs every file is one. Whoever sends something
     /// again does so within a day.
     pub(super) fn forget_streams(&mut self, now: Time) {
-        self.sequences
-            .retain(|_, (_, at)| now.0 - at.0 < STREAMS_KEPT);
+        self.sequences.forget(now.plus(-STREAMS_KEPT));
     }
 
     /// Applies one record. Nothing but records changes the state.

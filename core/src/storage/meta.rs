@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::archive::IncidentCopy;
-use super::{Result, StreamId};
+use super::{Jobs, NewJob, Result, StreamId};
 use crate::api::AgentStatus;
 use crate::incident::{State, Transition};
 use crate::model::Time;
@@ -172,6 +172,8 @@ pub struct Commit {
     pub transitions: Vec<(u64, Transition)>,
     /// Answers that changed; each holds from the end of its window on.
     pub answers: Vec<AnswerRow>,
+    /// Jobs that these changes cause.
+    pub jobs: Vec<NewJob>,
 }
 
 /// Which incidents a list wants.
@@ -199,7 +201,7 @@ pub struct IncidentFilter {
 
 /// What belongs to a tenant.
 #[async_trait::async_trait]
-pub trait MetaStore: Send + Sync + Admin {
+pub trait MetaStore: Send + Sync + Admin + Jobs {
     /// Takes or renews the lease of a tenant's partition. Returns the epoch while it is ours.
     async fn lease(
         &self,
@@ -325,9 +327,9 @@ pub trait Admin: Send + Sync {
         after: i64,
         limit: usize,
     ) -> Result<Vec<AuditEntry>>;
-    /// Writes down how far a saga is. Fails with `Conflict` when another one, not taken back, has
-    /// the same request.
-    async fn put_saga(&self, saga: &Saga) -> Result<()>;
+    /// Records the progress of a saga and enqueues the jobs that this causes, both or neither.
+    /// Fails with `Conflict` when another saga, not rolled back, has the same request.
+    async fn put_saga(&self, saga: &Saga, jobs: &[NewJob]) -> Result<()>;
     /// A saga.
     async fn saga(&self, saga_id: &str) -> Result<Option<Saga>>;
     /// The sagas of a tenant or of all, newest first.

@@ -12,6 +12,7 @@ mod door;
 pub mod embedded;
 mod error;
 mod graph;
+mod job;
 mod kafka;
 pub mod limits;
 mod log;
@@ -23,6 +24,10 @@ pub use error::{Error, ErrorKind, Result, with_causes};
 pub use graph::{
     CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode,
     ResourceFilter, Subgraph, TimelineFilter, is_label,
+};
+pub use job::{
+    Backoff, Job, JobAct, JobCount, JobCursor, JobEnd, JobFilter, JobKind, JobLease, JobPolicy,
+    JobState, Jobs, NewJob, TakeJob,
 };
 pub use kafka::KafkaUrl;
 pub use limits::{Limits, Taken, Window};

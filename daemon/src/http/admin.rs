@@ -146,7 +146,7 @@ pub async fn create(
     Given(wish): Given<NewTenant>,
 ) -> Result<(StatusCode, Json<CreatedTenant>), ApiError> {
     let (client, request) = wanted(&app, wish, &headers)?;
-    let (saga, secrets) = tenancy::create(&app, client, request).await?;
+    let (saga, secrets) = tenancy::create(&app.tenancy, client, request).await?;
     audit(
         &app,
         &operator.key_id,
@@ -273,7 +273,7 @@ pub async fn change(
     }
     match change.state {
         Some(Served::Active) if client.state == TenantState::Leaving => {
-            tenancy::stay(&app, &mut client).await?;
+            tenancy::stay(&app.tenancy, &mut client).await?;
         }
         Some(Served::Active) => client.state = TenantState::Active,
         Some(Served::Suspended) => client.state = TenantState::Suspended,
@@ -289,7 +289,7 @@ pub async fn change(
         );
     }
     if let Some(partitions) = change.partitions {
-        tenancy::can_grow(&app, &tenant, &client, partitions).await?;
+        tenancy::can_grow(&app.tenancy, &tenant, &client, partitions).await?;
     }
     if let Some(plan) = change.plan.filter(|p| *p != client.plan) {
         client.plan = plan;
@@ -302,9 +302,9 @@ pub async fn change(
     app.keys.clear();
     audit(&app, &operator.key_id, &id, "client.update", &told).await?;
     if let Some(partitions) = change.partitions {
-        tenancy::grow(&app, &tenant, &mut client, partitions).await?;
+        tenancy::grow(&app.tenancy, &tenant, &mut client, partitions).await?;
     }
-    tenancy::apply_plan(&app, &tenant, &client).await?;
+    tenancy::apply_plan(&app.tenancy, &tenant, &client).await?;
     Ok(Json(status(&app, client).await?))
 }
 
@@ -349,7 +349,7 @@ pub async fn delete(
     .await?;
     Ok((
         StatusCode::ACCEPTED,
-        Json(tenancy::delete(&app, client, days).await?),
+        Json(tenancy::delete(&app.tenancy, client, days).await?),
     ))
 }
 
@@ -366,7 +366,7 @@ pub async fn move_graph(
     if !client.state.is_worked() {
         return Err(ApiError::conflict(format!("tenant `{id}` is not served")));
     }
-    let saga = tenancy::move_graph(&app, &tenant, client, &wish.graph_server).await?;
+    let saga = tenancy::move_graph(&app.tenancy, &tenant, client, &wish.graph_server).await?;
     audit(
         &app,
         &operator.key_id,

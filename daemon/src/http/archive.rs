@@ -54,7 +54,7 @@ pub async fn export(
 fn lines(app: Arc<App>, tenant: TenantId, client: Tenant, part: Part) -> Response {
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     tokio::spawn(async move {
-        if let Err(e) = tenancy::export(&app, &tenant, &client, part, &sender).await {
+        if let Err(e) = tenancy::export(&app.tenancy, &tenant, &client, part, &sender).await {
             tracing::warn!(client_id = %tenant, error = %e, "an export ended early");
             // The reader sees a body that breaks off. Nobody may be left to see it.
             let _ = sender.send(Err(e)).await;
@@ -74,7 +74,7 @@ pub async fn begin(
     Given(wish): Given<NewTenant>,
 ) -> Result<(StatusCode, Json<Saga>), ApiError> {
     let (client, request) = wanted(&app, wish, &headers)?;
-    let saga = tenancy::create_to_load(&app, client, request).await?;
+    let saga = tenancy::create_to_load(&app.tenancy, client, request).await?;
     audit(
         &app,
         &operator.key_id,
@@ -99,7 +99,7 @@ pub async fn load(
     let saga = sagas::find(&app, &id).await?;
     let part = part(&word)?;
     let body = body.map_err(|e| body_error(&app, &e))?;
-    let (rows, records) = tenancy::load(&app, &saga.saga_id, part, &body).await?;
+    let (rows, records) = tenancy::load(&app.tenancy, &saga.saga_id, part, &body).await?;
     Ok(Json(Imported { rows, records }))
 }
 
@@ -111,7 +111,8 @@ pub async fn check(
     _: Operator,
     Path((id, word)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let (tenant, client) = tenancy::unfinished(&app, &sagas::find(&app, &id).await?).await?;
+    let (tenant, client) =
+        tenancy::unfinished(&app.tenancy, &sagas::find(&app, &id).await?).await?;
     let part = part(&word)?;
     Ok(lines(app, tenant, client, part))
 }
@@ -125,7 +126,7 @@ pub async fn end(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<CreatedTenant>), ApiError> {
     let saga = sagas::find(&app, &id).await?;
-    let (saga, secrets) = tenancy::loaded(&app, &saga.saga_id).await?;
+    let (saga, secrets) = tenancy::loaded(&app.tenancy, &saga.saga_id).await?;
     audit(
         &app,
         &operator.key_id,

@@ -78,7 +78,7 @@ pub async fn change(
     audit(&app, &operator.key_id, &saga.client_id, action, &id).await?;
     match change.act {
         SagaAct::Resume => {
-            let (saga, secrets) = tenancy::resume(&app, &saga.saga_id).await?;
+            let (saga, secrets) = tenancy::resume(&app.tenancy, &saga.saga_id).await?;
             if secrets.api_key.is_some() {
                 return Ok(
                     (StatusCode::CREATED, Json(created(&app, &saga, secrets))).into_response()
@@ -87,7 +87,7 @@ pub async fn change(
             Ok(Json(saga).into_response())
         }
         SagaAct::Compensate => {
-            Ok(Json(tenancy::compensate(&app, &saga.saga_id).await?).into_response())
+            Ok(Json(tenancy::compensate(&app.tenancy, &saga.saga_id).await?).into_response())
         }
     }
 }

@@ -45,7 +45,7 @@ pub async fn keep_sagas(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => return,
         }
         let went_on = tokio::select! {
-            went_on = tenancy::go_on(&app) => went_on,
+            went_on = tenancy::go_on(&app.tenancy) => went_on,
             // What was begun goes on where the next daemon is.
             _ = stop.changed() => return,
         };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Bytes;
 use kgrca_core::engine::{Changes, ClusterState};
 use kgrca_core::episode::KEPT;
 use kgrca_core::incident::Transition;
@@ -20,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::Sender;
 
-use crate::app::App;
+use super::Tenancy;
 use crate::clock::now;
 use crate::workers::cluster_of;
 
@@ -35,7 +34,7 @@ const LARGEST: i64 = 1 << 53;
 const LOADER: &str = "import";
 
 /// Where the lines of a part go.
-pub type Lines = Sender<Result<Bytes, Error>>;
+pub type Lines = Sender<Result<Vec<u8>, Error>>;
 
 /// Sends rows as a piece; nobody may be left to read it.
 async fn send<T: Serialize>(rows: &[T], out: &Lines) -> Result<(), Error> {
@@ -52,7 +51,7 @@ async fn send<T: Serialize>(rows: &[T], out: &Lines) -> Result<(), Error> {
                 "whoever asked for the export has left",
             )
         };
-        out.send(Ok(text.into())).await.map_err(left)?;
+        out.send(Ok(text)).await.map_err(left)?;
     }
     Ok(())
 }
@@ -62,17 +61,17 @@ async fn send<T: Serialize>(rows: &[T], out: &Lines) -> Result<(), Error> {
 /// # Errors
 /// When a store does not answer, or the reader has left.
 pub async fn export(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     client: &Tenant,
     part: Part,
     out: &Lines,
 ) -> Result<(), Error> {
-    let meta = &app.stores.meta;
+    let meta = &ctx.stores.meta;
     if let Some(of_graph) = part.of_graph() {
         let mut next = Some(String::new());
         while let Some(after) = next {
-            let page = app
+            let page = ctx
                 .stores
                 .graph
                 .page(tenant, of_graph, &after, PAGE)
@@ -101,7 +100,7 @@ pub async fn export(
         for partition in 0..client.partitions {
             for topic in Topic::INPUT {
                 records(
-                    app,
+                    ctx,
                     (tenant, client.partitions),
                     StreamId { topic, partition },
                     out,
@@ -126,12 +125,12 @@ pub async fn export(
 /// lives, else the window. What belongs to another partition since the tenant got more lies there,
 /// too.
 async fn records(
-    app: &App,
+    ctx: &Tenancy,
     (tenant, count): (&TenantId, u32),
     stream: StreamId,
     out: &Lines,
 ) -> Result<(), Error> {
-    let log = &app.stores.log;
+    let log = &ctx.stores.log;
     let is_state = stream.topic.is_compacted();
     let mut living: BTreeMap<Box<[u8]>, Stored> = BTreeMap::new();
     let bound = now().plus(-KEPT);
@@ -225,7 +224,7 @@ fn rows<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Error> {
 ///
 /// # Errors
 /// When there is none, it takes none any more, or not yet.
-pub async fn unfinished(app: &App, saga: &Saga) -> Result<(TenantId, Tenant), Error> {
+pub async fn unfinished(ctx: &Tenancy, saga: &Saga) -> Result<(TenantId, Tenant), Error> {
     let takes =
         saga.state == SagaState::Running && saga.state_of(Step::Load) == Some(StepState::Pending);
     let is_ready = saga
@@ -251,7 +250,7 @@ pub async fn unfinished(app: &App, saga: &Saga) -> Result<(TenantId, Tenant), Er
         )
     };
     let tenant = TenantId::parse(&saga.client_id).ok_or_else(missing)?;
-    let client = app
+    let client = ctx
         .stores
         .meta
         .tenant(&saga.client_id)
@@ -266,7 +265,7 @@ pub async fn unfinished(app: &App, saga: &Saga) -> Result<(TenantId, Tenant), Er
 /// # Errors
 /// When a line is no row of the part, or a store does not take it.
 pub(super) async fn import(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     client: &Tenant,
     part: Part,
@@ -296,13 +295,13 @@ pub(super) async fn import(
                 incidents,
                 ..GraphBatch::default()
             };
-            app.stores.graph.write(tenant, batch).await?;
+            ctx.stores.graph.write(tenant, batch).await?;
             return Ok(count);
         }
         Part::Incidents => {
             let copies: Vec<IncidentCopy> = rows(body)?;
             copies.iter().try_for_each(readable)?;
-            app.stores.meta.restore(tenant, &copies, &[]).await?;
+            ctx.stores.meta.restore(tenant, &copies, &[]).await?;
             return Ok(copies.len());
         }
         Part::Clusters => {
@@ -314,7 +313,7 @@ pub(super) async fn import(
                     Error::new(ErrorKind::Refused, format!("cluster {}: {e}", row.cluster))
                 })?;
             }
-            app.stores.meta.restore(tenant, &[], &clusters).await?;
+            ctx.stores.meta.restore(tenant, &[], &clusters).await?;
             return Ok(clusters.len());
         }
         Part::Records => {
@@ -323,11 +322,11 @@ pub(super) async fn import(
                 .map(|copy| entry(tenant, client, copy))
                 .collect::<Result<Vec<_>, _>>()?;
             let count = entries.len();
-            app.stores.log.append(tenant, entries).await?;
+            ctx.stores.log.append(tenant, entries).await?;
             return Ok(count);
         }
     };
-    app.stores
+    ctx.stores
         .graph
         .write(
             tenant,
@@ -361,8 +360,8 @@ fn readable(copy: &IncidentCopy) -> Result<(), Error> {
 
 /// Counts all that was loaded as worked off: who works on it then begins as after a restart, and
 /// nothing is charged for.
-pub(super) async fn settle(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
-    let (meta, ends) = (&app.stores.meta, app.stores.log.ends(tenant).await?);
+pub(super) async fn settle(ctx: &Tenancy, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
+    let (meta, ends) = (&ctx.stores.meta, ctx.stores.log.ends(tenant).await?);
     for partition in 0..client.partitions {
         let until = now().plus(MINUTE);
         let held = || {
@@ -376,7 +375,7 @@ pub(super) async fn settle(app: &App, tenant: &TenantId, client: &Tenant) -> Res
             .await?
             .ok_or_else(held)?;
         // Not the epoch of this lease: rows that come again after a crash would be refused.
-        app.stores
+        ctx.stores
             .graph
             .write(
                 tenant,

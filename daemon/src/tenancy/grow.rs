@@ -4,8 +4,8 @@ use kgrca_core::model::Topic;
 use kgrca_core::storage::{Entry, Error, ErrorKind, Stored, StreamId, partition_of};
 use kgrca_core::tenancy::{Tenant, TenantId, TenantState};
 
+use super::Tenancy;
 use super::steps;
-use crate::app::App;
 use crate::workers::cluster_of;
 
 /// How many records are moved at once.
@@ -15,7 +15,7 @@ const CHUNK: usize = 5000;
 /// may wait. What were worked off between copying and switching would be missing where its cluster
 /// goes.
 pub async fn can_grow(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     client: &Tenant,
     partitions: u32,
@@ -27,7 +27,7 @@ pub async fn can_grow(
         );
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    let waits = app.fleet.waiting_records(tenant).await?;
+    let waits = ctx.fleet.waiting_records(tenant).await?;
     if partitions > client.partitions && (client.state != TenantState::Suspended || waits > 0) {
         let why = if waits > 0 {
             format!("{waits} records of it wait")
@@ -44,7 +44,7 @@ pub async fn can_grow(
 /// a partition of before are sent on by the worker that finds them. Its own producers cannot write
 /// meanwhile.
 pub async fn grow(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     client: &mut Tenant,
     partitions: u32,
@@ -53,32 +53,32 @@ pub async fn grow(
     if before == partitions {
         return Ok(());
     }
-    let rights = app.stores.kafka.as_ref().map(|kafka| kafka.admin());
+    let rights = ctx.stores.kafka.as_ref().map(|kafka| kafka.admin());
     if let Some(rights) = rights {
         rights.remove_acls(tenant).await?;
     }
-    let grown = all_moved(app, tenant, client, before).await;
+    let grown = all_moved(ctx, tenant, client, before).await;
     if let Some(rights) = rights {
         rights.put_acls(tenant).await?;
     }
     grown?;
-    app.stores.meta.put_tenant(client).await?;
-    app.fleet.know(tenant, partitions);
-    app.keys.clear();
+    ctx.stores.meta.put_tenant(client).await?;
+    ctx.fleet.know(tenant, partitions);
+    ctx.keys_changed();
     Ok(())
 }
 
 async fn all_moved(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     client: &Tenant,
     before: u32,
 ) -> Result<(), Error> {
-    steps::put_topics(app, tenant, client).await?;
+    steps::put_topics(ctx, tenant, client).await?;
     for topic in [Topic::Resource, Topic::Topology] {
         for partition in 0..before {
             move_state(
-                app,
+                ctx,
                 tenant,
                 StreamId { topic, partition },
                 (before, client.partitions),
@@ -92,14 +92,14 @@ async fn all_moved(
 /// Copies what a compacted stream holds of clusters that belong elsewhere now. What it holds from
 /// before an earlier growth lies in another one already, and may be older there.
 async fn move_state(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     stream: StreamId,
     (before, after): (u32, u32),
 ) -> Result<(), Error> {
     let mut from = 0;
     loop {
-        let read = app.stores.log.read(tenant, stream, from, CHUNK).await?;
+        let read = ctx.stores.log.read(tenant, stream, from, CHUNK).await?;
         let Some(last) = read.last() else {
             return Ok(());
         };
@@ -126,7 +126,7 @@ async fn move_state(
             .filter(|e| e.stream != stream)
             .collect();
         if !moved.is_empty() {
-            app.stores.log.append(tenant, moved).await?;
+            ctx.stores.log.append(tenant, moved).await?;
         }
     }
 }

@@ -2,6 +2,7 @@
 //! may be repeated, and has its way back.
 
 mod archive;
+mod context;
 mod grow;
 mod moving;
 mod run;
@@ -15,13 +16,13 @@ use kgrca_core::tenancy::{
 };
 
 pub use archive::{export, unfinished};
+pub use context::Tenancy;
 pub use grow::{can_grow, grow};
 pub use moving::move_graph;
 pub use steps::Secrets;
 
 use run::{held, noted, run, undo, written};
 
-use crate::app::App;
 use crate::clock::now;
 use crate::random::random_id;
 
@@ -51,12 +52,12 @@ fn saga(kind: SagaKind, steps: &[Step], client: Tenant) -> Saga {
 /// Sets a tenant up. The same `request` goes on with what it began before; what is done already
 /// gets new secrets.
 pub async fn create(
-    app: &App,
+    ctx: &Tenancy,
     client: Tenant,
     request: Option<String>,
 ) -> Result<(Saga, Secrets), Error> {
     begin(
-        app,
+        ctx,
         Saga {
             request,
             ..saga(SagaKind::Create, &Saga::CREATE, client)
@@ -67,12 +68,12 @@ pub async fn create(
 
 /// Sets a tenant up but for its key: first it is given what comes from another installation.
 pub async fn create_to_load(
-    app: &App,
+    ctx: &Tenancy,
     client: Tenant,
     request: Option<String>,
 ) -> Result<Saga, Error> {
     Ok(begin(
-        app,
+        ctx,
         Saga {
             request,
             ..saga(SagaKind::Create, &Saga::IMPORT, client)
@@ -82,15 +83,15 @@ pub async fn create_to_load(
     .0)
 }
 
-async fn begin(app: &App, saga: Saga) -> Result<(Saga, Secrets), Error> {
-    if let Some(known) = begun(app, &saga).await? {
-        return go_on_with(app, &known, true).await;
+async fn begin(ctx: &Tenancy, saga: Saga) -> Result<(Saga, Secrets), Error> {
+    if let Some(known) = begun(ctx, &saga).await? {
+        return go_on_with(ctx, &known, true).await;
     }
-    match noted(app, &saga).await {
-        Ok(()) => run(held(app, &saga.saga_id).await?).await,
+    match noted(ctx, &saga).await {
+        Ok(()) => run(held(ctx, &saga.saga_id).await?).await,
         // The same request came twice at once.
-        Err(e) if e.kind == ErrorKind::Conflict => match begun(app, &saga).await? {
-            Some(known) => go_on_with(app, &known, true).await,
+        Err(e) if e.kind == ErrorKind::Conflict => match begun(ctx, &saga).await? {
+            Some(known) => go_on_with(ctx, &known, true).await,
             None => Err(e),
         },
         Err(e) => Err(e),
@@ -98,20 +99,20 @@ async fn begin(app: &App, saga: Saga) -> Result<(Saga, Secrets), Error> {
 }
 
 /// The saga that the same request began before.
-async fn begun(app: &App, saga: &Saga) -> Result<Option<String>, Error> {
+async fn begun(ctx: &Tenancy, saga: &Saga) -> Result<Option<String>, Error> {
     if saga.request.is_none() {
         return Ok(None);
     }
-    let all = app.stores.meta.sagas(None).await?;
+    let all = ctx.stores.meta.sagas(None).await?;
     let same = |s: &&Saga| s.request == saga.request && s.state != SagaState::Compensated;
     Ok(all.iter().find(same).map(|s| s.saga_id.clone()))
 }
 
 /// Says that all of an import was loaded: the tenant is served from now on.
-pub async fn loaded(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> {
-    let mut held = held(app, saga_id).await?;
-    let (tenant, client) = archive::unfinished(app, &held.saga).await?;
-    archive::settle(app, &tenant, &client).await?;
+pub async fn loaded(ctx: &Tenancy, saga_id: &str) -> Result<(Saga, Secrets), Error> {
+    let mut held = held(ctx, saga_id).await?;
+    let (tenant, client) = archive::unfinished(ctx, &held.saga).await?;
+    archive::settle(ctx, &tenant, &client).await?;
     for step in &mut held.saga.steps {
         match step.step {
             Step::Load => step.state = StepState::Done,
@@ -122,9 +123,9 @@ pub async fn loaded(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> 
     }
     let done = run(held).await?;
     // Its incidents go on without a record, too.
-    app.fleet.know(&tenant, client.partitions);
+    ctx.fleet.know(&tenant, client.partitions);
     for partition in 0..client.partitions {
-        app.fleet.appended(&tenant, partition);
+        ctx.fleet.appended(&tenant, partition);
     }
     Ok(done)
 }
@@ -132,27 +133,27 @@ pub async fn loaded(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> 
 /// Loads rows of a part into a tenant that is not served yet. Returns how many, and how many
 /// records its log has by now.
 pub async fn load(
-    app: &App,
+    ctx: &Tenancy,
     saga_id: &str,
     part: Part,
     body: &[u8],
 ) -> Result<(usize, u64), Error> {
-    let held = held(app, saga_id).await?;
-    let (tenant, client) = archive::unfinished(app, &held.saga).await?;
-    let rows = archive::import(app, &tenant, &client, part, body).await?;
-    let ends = app.stores.log.ends(&tenant).await?;
+    let held = held(ctx, saga_id).await?;
+    let (tenant, client) = archive::unfinished(ctx, &held.saga).await?;
+    let rows = archive::import(ctx, &tenant, &client, part, body).await?;
+    let ends = ctx.stores.log.ends(&tenant).await?;
     Ok((rows, ends.iter().map(|(_, end)| end).sum()))
 }
 
 /// Goes on with a saga that stopped.
-pub async fn resume(app: &App, saga_id: &str) -> Result<(Saga, Secrets), Error> {
-    go_on_with(app, saga_id, false).await
+pub async fn resume(ctx: &Tenancy, saga_id: &str) -> Result<(Saga, Secrets), Error> {
+    go_on_with(ctx, saga_id, false).await
 }
 
 /// Goes on with a saga. `again` says that the same request came again: a creation that is done
 /// gives new secrets then, since nobody keeps those it gave before.
-async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secrets), Error> {
-    let mut held = held(app, saga_id).await?;
+async fn go_on_with(ctx: &Tenancy, saga_id: &str, again: bool) -> Result<(Saga, Secrets), Error> {
+    let mut held = held(ctx, saga_id).await?;
     let saga = &mut held.saga;
     let refused = |why: &str| Error::new(ErrorKind::Conflict, format!("{saga_id}: {why}"));
     if saga.state == SagaState::Compensated {
@@ -163,7 +164,7 @@ async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secr
     }
     if saga.kind == SagaKind::Create {
         // As the tenant is now: since then its plan or its state may have changed.
-        let current = app.stores.meta.tenant(&saga.client_id).await?;
+        let current = ctx.stores.meta.tenant(&saga.client_id).await?;
         if saga.state == SagaState::Done {
             let served = current.filter(|c| c.state == TenantState::Active);
             saga.tenant = served.ok_or_else(|| refused("its tenant is not served any more"))?;
@@ -183,8 +184,8 @@ async fn go_on_with(app: &App, saga_id: &str, again: bool) -> Result<(Saga, Secr
 
 /// Begins to take a tenant down: at once it is not served any more, after `grace_days` nothing is
 /// left but what it owes.
-pub async fn delete(app: &App, mut client: Tenant, grace_days: u32) -> Result<Saga, Error> {
-    let open: Vec<Saga> = app
+pub async fn delete(ctx: &Tenancy, mut client: Tenant, grace_days: u32) -> Result<Saga, Error> {
+    let open: Vec<Saga> = ctx
         .stores
         .meta
         .sagas(Some(&client.client_id))
@@ -208,7 +209,7 @@ pub async fn delete(app: &App, mut client: Tenant, grace_days: u32) -> Result<Sa
     let wait_until = Some(now().plus(i64::from(grace_days) * DAY));
     client.deleted_at = Some(client.deleted_at.unwrap_or_else(now));
     let mut held = if let Some(known) = open.first() {
-        held(app, &known.saga_id).await?
+        held(ctx, &known.saga_id).await?
     } else {
         // With its time of grace from the first: whoever looks after sagas would go on at once
         // without it.
@@ -216,8 +217,8 @@ pub async fn delete(app: &App, mut client: Tenant, grace_days: u32) -> Result<Sa
             wait_until,
             ..saga(SagaKind::Delete, &Saga::DELETE, client)
         };
-        noted(app, &saga).await?;
-        held(app, &saga.saga_id).await?
+        noted(ctx, &saga).await?;
+        held(ctx, &saga.saga_id).await?
     };
     held.saga.wait_until = wait_until;
     Ok(run(held).await?.0)
@@ -225,9 +226,9 @@ pub async fn delete(app: &App, mut client: Tenant, grace_days: u32) -> Result<Sa
 
 /// Lets what a plan says hold in the log: retention, and how fast the tenant's user sends. Its
 /// rights, too: a growth that died took them.
-pub async fn apply_plan(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
-    steps::put_topics(app, tenant, client).await?;
-    match &app.stores.kafka {
+pub async fn apply_plan(ctx: &Tenancy, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
+    steps::put_topics(ctx, tenant, client).await?;
+    match &ctx.stores.kafka {
         Some(kafka) => {
             kafka.admin().put_acls(tenant).await?;
             kafka
@@ -241,11 +242,11 @@ pub async fn apply_plan(app: &App, tenant: &TenantId, client: &Tenant) -> Result
 
 /// How what the log keeps for a tenant differs from what its plan says.
 pub async fn differences(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     client: &Tenant,
 ) -> Result<Vec<String>, Error> {
-    match &app.stores.kafka {
+    match &ctx.stores.kafka {
         Some(kafka) => {
             kafka
                 .admin()
@@ -257,9 +258,9 @@ pub async fn differences(
 }
 
 /// Serves a tenant again that is within its time of grace.
-pub async fn stay(app: &App, client: &mut Tenant) -> Result<(), Error> {
+pub async fn stay(ctx: &Tenancy, client: &mut Tenant) -> Result<(), Error> {
     let open = |s: &Saga| s.kind == SagaKind::Delete && !s.is_over();
-    for saga in app
+    for saga in ctx
         .stores
         .meta
         .sagas(Some(&client.client_id))
@@ -267,7 +268,7 @@ pub async fn stay(app: &App, client: &mut Tenant) -> Result<(), Error> {
         .into_iter()
         .filter(open)
     {
-        let mut held = held(app, &saga.saga_id).await?;
+        let mut held = held(ctx, &saga.saga_id).await?;
         let waits = held
             .saga
             .steps
@@ -280,7 +281,7 @@ pub async fn stay(app: &App, client: &mut Tenant) -> Result<(), Error> {
             ));
         }
         held.saga.state = SagaState::Compensated;
-        written(app, &mut held.saga).await?;
+        written(ctx, &mut held.saga).await?;
     }
     client.state = TenantState::Active;
     client.deleted_at = None;
@@ -288,8 +289,8 @@ pub async fn stay(app: &App, client: &mut Tenant) -> Result<(), Error> {
 }
 
 /// Takes back what a creation that was not done did.
-pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
-    let mut held = held(app, saga_id).await?;
+pub async fn compensate(ctx: &Tenancy, saga_id: &str) -> Result<Saga, Error> {
+    let mut held = held(ctx, saga_id).await?;
     let saga = &mut held.saga;
     // From then on workers write to the new server.
     let is_late = saga
@@ -311,16 +312,16 @@ pub async fn compensate(app: &App, saga_id: &str) -> Result<Saga, Error> {
     }
     if !saga.is_over() {
         saga.state = SagaState::Compensating;
-        written(app, saga).await?;
-        undo(app, saga).await?;
+        written(ctx, saga).await?;
+        undo(ctx, saga).await?;
     }
     Ok(held.saga.clone())
 }
 
 /// Goes on with what goes by itself: deletions whose time came, moves, and compensations that
 /// stopped.
-pub async fn go_on(app: &App) -> Result<(), Error> {
-    for saga in app
+pub async fn go_on(ctx: &Tenancy) -> Result<(), Error> {
+    for saga in ctx
         .stores
         .meta
         .sagas(None)
@@ -331,10 +332,10 @@ pub async fn go_on(app: &App) -> Result<(), Error> {
         let due = saga.wait_until.is_none_or(|t| t <= now());
         let done = match (saga.kind, saga.state) {
             (SagaKind::Delete | SagaKind::Move, SagaState::Running) if due => {
-                resume(app, &saga.saga_id).await.map(|_| ())
+                resume(ctx, &saga.saga_id).await.map(|_| ())
             }
             (SagaKind::Create | SagaKind::Move, SagaState::Compensating) => {
-                compensate(app, &saga.saga_id).await.map(|_| ())
+                compensate(ctx, &saga.saga_id).await.map(|_| ())
             }
             _ => Ok(()),
         };

@@ -5,30 +5,30 @@
 use kgrca_core::storage::{Error, ErrorKind};
 use kgrca_core::tenancy::{GraphMove, Saga, SagaKind, Step, Tenant, TenantId};
 
+use super::Tenancy;
 use super::run::noted;
 use super::saga;
-use crate::app::App;
 use crate::storage::neo4j::Neo4jGraph;
 
-fn servers(app: &App) -> Result<&Neo4jGraph, Error> {
+fn servers(ctx: &Tenancy) -> Result<&Neo4jGraph, Error> {
     let only = || {
         Error::new(
             ErrorKind::Conflict,
             "graphs move between servers of Neo4j; this daemon keeps them in files",
         )
     };
-    app.stores.neo4j.as_deref().ok_or_else(only)
+    ctx.stores.neo4j.as_deref().ok_or_else(only)
 }
 
 /// Writes down that a tenant's graph is to move; whoever looks after sagas does it.
 pub async fn move_graph(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     client: Tenant,
     to: &str,
 ) -> Result<Saga, Error> {
-    let servers = servers(app)?;
-    let open = app
+    let servers = servers(ctx)?;
+    let open = ctx
         .stores
         .meta
         .sagas(Some(tenant.as_str()))
@@ -42,7 +42,7 @@ pub async fn move_graph(
         )
         .hint(format!("kgrca saga show {}", open.saga_id)));
     }
-    let from = app.stores.meta.graph_place(tenant).await?;
+    let from = ctx.stores.meta.graph_place(tenant).await?;
     let from = from.ok_or_else(|| {
         Error::new(
             ErrorKind::Conflict,
@@ -64,7 +64,7 @@ pub async fn move_graph(
         graph,
         ..saga(SagaKind::Move, &Saga::MOVE, client)
     };
-    noted(app, &saga).await?;
+    noted(ctx, &saga).await?;
     Ok(saga)
 }
 
@@ -79,12 +79,12 @@ fn way(saga: &Saga) -> Result<&GraphMove, Error> {
 
 /// Does a step of a move.
 pub(super) async fn act(
-    app: &App,
+    ctx: &Tenancy,
     saga: &Saga,
     tenant: &TenantId,
     step: Step,
 ) -> Result<(), Error> {
-    let (servers, way) = (servers(app)?, way(saga)?);
+    let (servers, way) = (servers(ctx)?, way(saga)?);
     match step {
         Step::Hold => servers.hold(tenant, &way.from).await,
         Step::Copy => servers.copy(tenant, &way.from, &way.to).await,
@@ -95,12 +95,12 @@ pub(super) async fn act(
 
 /// Takes a step of a move back.
 pub(super) async fn undo(
-    app: &App,
+    ctx: &Tenancy,
     saga: &Saga,
     tenant: &TenantId,
     step: Step,
 ) -> Result<(), Error> {
-    let (servers, way) = (servers(app)?, way(saga)?);
+    let (servers, way) = (servers(ctx)?, way(saga)?);
     match step {
         Step::Hold => servers.let_go(tenant, &way.from).await,
         Step::Copy => {

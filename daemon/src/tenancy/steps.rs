@@ -5,8 +5,8 @@ use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Error, ErrorKind};
 use kgrca_core::tenancy::{Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState};
 
+use super::Tenancy;
 use super::moving;
-use crate::app::App;
 use crate::auth;
 use crate::clock::now;
 use crate::random::random_text;
@@ -43,8 +43,12 @@ pub(super) fn retention_days(client: &Tenant) -> u32 {
 }
 
 /// Makes or changes the tenant's topics as its plan says.
-pub(super) async fn put_topics(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
-    match &app.stores.kafka {
+pub(super) async fn put_topics(
+    ctx: &Tenancy,
+    tenant: &TenantId,
+    client: &Tenant,
+) -> Result<(), Error> {
+    match &ctx.stores.kafka {
         Some(kafka) => {
             kafka
                 .admin()
@@ -57,13 +61,13 @@ pub(super) async fn put_topics(app: &App, tenant: &TenantId, client: &Tenant) ->
 
 /// Does a step.
 pub(super) async fn act(
-    app: &App,
+    ctx: &Tenancy,
     saga: &Saga,
     tenant: &TenantId,
     step: Step,
     secrets: &mut Secrets,
 ) -> Result<(), Error> {
-    let (stores, client, creates) = (&app.stores, &saga.tenant, saga.kind == SagaKind::Create);
+    let (stores, client, creates) = (&ctx.stores, &saga.tenant, saga.kind == SagaKind::Create);
     match step {
         Step::Row => {
             stores
@@ -75,7 +79,7 @@ pub(super) async fn act(
                 .await
         }
         Step::Graph if creates => stores.graph.create(tenant).await,
-        Step::Topics if creates => put_topics(app, tenant, client).await,
+        Step::Topics if creates => put_topics(ctx, tenant, client).await,
         Step::User if creates => {
             let Some(kafka) = &stores.kafka else {
                 return Ok(());
@@ -98,18 +102,18 @@ pub(super) async fn act(
                 .subscribe(tenant, &client.plan, client.created_at)
                 .await
         }
-        Step::Key => first_key(app, tenant, client, secrets).await,
+        Step::Key => first_key(ctx, tenant, client, secrets).await,
         Step::Stop => {
             let leaving = Tenant {
                 state: TenantState::Leaving,
                 ..client.clone()
             };
             stores.meta.put_tenant(&leaving).await?;
-            app.keys.clear();
-            app.fleet.unload(tenant).await;
+            ctx.keys_changed();
+            ctx.fleet.unload(tenant).await;
             Ok(())
         }
-        Step::Wait => nobody_works(app, tenant, client).await,
+        Step::Wait => nobody_works(ctx, tenant, client).await,
         Step::Rows => {
             stores.meta.forget_tenant(tenant, false).await?;
             stores
@@ -120,9 +124,9 @@ pub(super) async fn act(
                 })
                 .await
         }
-        Step::Graph | Step::Topics | Step::User | Step::Acls => undo(app, saga, tenant, step).await,
+        Step::Graph | Step::Topics | Step::User | Step::Acls => undo(ctx, saga, tenant, step).await,
         Step::Hold | Step::Copy | Step::Switch | Step::Clear => {
-            moving::act(app, saga, tenant, step).await
+            moving::act(ctx, saga, tenant, step).await
         }
         // Whoever loads says when it is done.
         Step::Load => Ok(()),
@@ -130,12 +134,12 @@ pub(super) async fn act(
 }
 
 async fn first_key(
-    app: &App,
+    ctx: &Tenancy,
     tenant: &TenantId,
     client: &Tenant,
     secrets: &mut Secrets,
 ) -> Result<(), Error> {
-    let meta = &app.stores.meta;
+    let meta = &ctx.stores.meta;
     for old in meta
         .keys(Some(tenant.as_str()))
         .await?
@@ -159,15 +163,15 @@ async fn first_key(
         })
         .await?;
     }
-    app.keys.clear();
+    ctx.keys_changed();
     secrets.api_key = Some(new.secret);
     Ok(())
 }
 
 /// Waits for the workers of other daemons by taking their leases.
-async fn nobody_works(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
+async fn nobody_works(ctx: &Tenancy, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
     for partition in 0..client.partitions {
-        let lease = app
+        let lease = ctx
             .stores
             .meta
             .lease(tenant, partition, "saga", now().plus(5 * MINUTE), now())
@@ -183,19 +187,19 @@ async fn nobody_works(app: &App, tenant: &TenantId, client: &Tenant) -> Result<(
 
 /// Takes a step back.
 pub(super) async fn undo(
-    app: &App,
+    ctx: &Tenancy,
     saga: &Saga,
     tenant: &TenantId,
     step: Step,
 ) -> Result<(), Error> {
-    let stores = &app.stores;
+    let stores = &ctx.stores;
     let kafka = stores.kafka.as_ref().map(|k| k.admin());
     match step {
         Step::Row => stores.meta.forget_tenant(tenant, true).await,
         Step::Graph => stores.graph.remove(tenant).await,
         Step::Topics => {
-            app.fleet.unload(tenant).await;
-            app.fleet
+            ctx.fleet.unload(tenant).await;
+            ctx.fleet
                 .forget(tenant)
                 .map_err(|e| Error::io(&"snapshots", &e))?;
             stores.log.remove(tenant).await
@@ -209,7 +213,7 @@ pub(super) async fn undo(
             None => Ok(()),
         },
         Step::Hold | Step::Copy | Step::Switch | Step::Clear => {
-            moving::undo(app, saga, tenant, step).await
+            moving::undo(ctx, saga, tenant, step).await
         }
         // They go with the row, the graph and the topics.
         Step::Load | Step::Subscription | Step::Key | Step::Stop | Step::Wait | Step::Rows => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kgrca_core::engine::{Applied, Changes, ClusterState, Evaluation};
+use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject};
 use kgrca_core::storage::{
@@ -358,10 +358,10 @@ fn parse_all(
                 outcome.misplaced.push(entry);
                 continue;
             }
-            let mut is_new = false;
+            let mut new_records = 0;
             for record in records.drain(..) {
                 if live.cluster(&record.cluster).admit(stream.topic, &record) {
-                    is_new = true;
+                    new_records += 1;
                     placed.push(Placed {
                         record,
                         topic: stream.topic,
@@ -371,8 +371,7 @@ fn parse_all(
                     outcome.count(stream.topic, DUPLICATE);
                 }
             }
-            // What was sent again is not paid for again.
-            if is_new && stream.topic.is_metered() {
+            if engine::is_billable(stream.topic, new_records) {
                 *outcome
                     .usage
                     .entry((s.received_at.day(), "events_ingested_count".into()))

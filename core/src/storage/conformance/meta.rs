@@ -16,7 +16,7 @@ use crate::tenancy::{
     ApiKey, Audit, Saga, SagaKind, SagaState, Scope, Tenant, TenantId, TenantState, first_break,
 };
 
-fn client(id: &str) -> Tenant {
+pub(super) fn client(id: &str) -> Tenant {
     Tenant {
         client_id: id.into(),
         name: "Acme".into(),
@@ -74,6 +74,7 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     feed(meta).await;
     chains(meta, &a).await;
     sagas(meta, &a).await;
+    super::jobs::jobs(meta).await;
     daemons(meta).await;
     agents(meta, &a, &b).await;
     graph_places(meta, &a, &b).await;
@@ -235,13 +236,13 @@ async fn sagas(meta: &dyn MetaStore, a: &TenantId) {
         created_at: Time(5),
         updated_at: Time(5),
     };
-    meta.put_saga(&saga).await.unwrap();
+    meta.put_saga(&saga, &[]).await.unwrap();
     let later = Saga {
         state: SagaState::Done,
         updated_at: Time(7),
         ..saga
     };
-    meta.put_saga(&later).await.unwrap();
+    meta.put_saga(&later, &[]).await.unwrap();
     assert_eq!(meta.saga("saga_1").await.unwrap().as_ref(), Some(&later));
     assert_eq!(meta.saga("saga_2").await.unwrap(), None);
     assert_eq!(
@@ -255,17 +256,16 @@ async fn sagas(meta: &dyn MetaStore, a: &TenantId) {
         ..later.clone()
     };
     assert_eq!(
-        meta.put_saga(&twin).await.unwrap_err().kind,
+        meta.put_saga(&twin, &[]).await.unwrap_err().kind,
         ErrorKind::Conflict,
         "one saga for a request"
     );
-    meta.put_saga(&Saga {
+    let rolled_back = Saga {
         state: SagaState::Compensated,
         ..later.clone()
-    })
-    .await
-    .unwrap();
-    meta.put_saga(&twin).await.unwrap();
+    };
+    meta.put_saga(&rolled_back, &[]).await.unwrap();
+    meta.put_saga(&twin, &[]).await.unwrap();
     assert_eq!(
         meta.sagas(None).await.unwrap().len(),
         2,

@@ -6,6 +6,7 @@
 )]
 
 mod graph;
+mod jobs;
 mod limits;
 mod log;
 mod meta;

@@ -3,7 +3,7 @@
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
 use crate::model::Time;
-use crate::storage::{Admin, DaemonRow, Error, ErrorKind, Result};
+use crate::storage::{Admin, DaemonRow, Error, ErrorKind, NewJob, Result};
 use crate::tenancy::{ApiKey, Audit, AuditEntry, Saga, Scope, Tenant, TenantId, TenantState};
 
 const CLIENT: &str =
@@ -20,7 +20,7 @@ const KEYS: &str =
     FROM api_keys WHERE client_id IS NOT DISTINCT FROM $1 ORDER BY created_at, key_id";
 
 /// What a tenant leaves behind besides the row itself, what it owes and what was done to it.
-const FORGOTTEN: [&str; 12] = [
+const FORGOTTEN: [&str; 14] = [
     "DELETE FROM api_keys WHERE client_id = $1",
     "DELETE FROM leases WHERE client_id = $1",
     "DELETE FROM offsets WHERE client_id = $1",
@@ -33,6 +33,9 @@ const FORGOTTEN: [&str; 12] = [
     "DELETE FROM feedback WHERE client_id = $1",
     "DELETE FROM agents WHERE client_id = $1",
     "DELETE FROM graph_places WHERE client_id = $1",
+    // The deletion itself runs as a job.
+    "DELETE FROM jobs WHERE client_id = $1 AND kind <> 'saga.run'",
+    "DELETE FROM job_turns WHERE client_id = $1",
 ];
 
 #[async_trait::async_trait]
@@ -210,8 +213,8 @@ impl<D: Database> Admin for SqlMeta<D> {
         self.read_audit(client_id, after, limit).await
     }
 
-    async fn put_saga(&self, saga: &Saga) -> Result<()> {
-        self.write_saga(saga).await
+    async fn put_saga(&self, saga: &Saga, jobs: &[NewJob]) -> Result<()> {
+        self.write_saga(saga, jobs).await
     }
 
     async fn saga(&self, saga_id: &str) -> Result<Option<Saga>> {

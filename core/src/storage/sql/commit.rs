@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::job::put_jobs;
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, to_json};
 use crate::storage::{ClusterRow, Commit, Error, ErrorKind, IncidentRow, Result};
@@ -41,6 +42,7 @@ impl<D: Database> SqlMeta<D> {
         write_clusters(&mut *tx, tenant, &commit.clusters).await?;
         add_usage(&mut *tx, tenant, &commit.usage).await?;
         incidents(&mut *tx, tenant, &commit).await?;
+        put_jobs(&mut *tx, &commit.jobs).await?;
         tx.commit().await
     }
 

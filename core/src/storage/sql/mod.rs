@@ -5,6 +5,7 @@ mod admin;
 mod archive;
 mod audit;
 mod commit;
+mod job;
 mod saga;
 mod tenant;
 mod value;

@@ -1,13 +1,14 @@
 //! Sagas: how far a tenant is set up or taken down.
 
+use super::job::put_jobs;
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
 use crate::model::Time;
-use crate::storage::Result;
+use crate::storage::{NewJob, Result};
 use crate::tenancy::{Saga, SagaState};
 
 impl<D: Database> SqlMeta<D> {
-    pub(super) async fn write_saga(&self, saga: &Saga) -> Result<()> {
+    pub(super) async fn write_saga(&self, saga: &Saga, jobs: &[NewJob]) -> Result<()> {
         let sql = "INSERT INTO sagas (saga_id, client_id, saga, created_at, owner, until, request)
             VALUES ($1, $2, $3, $4, '', 0, $5) ON CONFLICT (saga_id) DO UPDATE SET saga = excluded.saga, request = excluded.request";
         let request = saga
@@ -22,9 +23,10 @@ impl<D: Database> SqlMeta<D> {
             saga.created_at,
             &request
         ];
-        self.write(Reach::Operator, Purpose::Kept, sql, values)
-            .await?;
-        Ok(())
+        let mut tx = self.0.begin(Reach::Operator, Purpose::Kept).await?;
+        tx.run(sql, values).await?;
+        put_jobs(&mut *tx, jobs).await?;
+        tx.commit().await
     }
 
     pub(super) async fn read_saga(&self, saga_id: &str) -> Result<Option<Saga>> {

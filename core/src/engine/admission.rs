@@ -1,0 +1,40 @@
+//! Which records are new, and which are charged for: one rule for the engine and for the recount
+//! that checks its bills.
+
+use super::state::Map;
+use crate::model::{Record, Str, Time, Topic};
+
+/// The highest number seen of each sender's stream within a cluster. Senders repeat records after a
+/// failure, under the same number.
+#[derive(Clone, Debug, Default)]
+pub struct Sequences(pub(super) Map<Str, (u64, Time)>);
+
+impl Sequences {
+    /// Whether a record is new on its stream; one without a number always is. To be asked in the
+    /// order of the log. `at` is when the stream was last used, see [`Self::forget`].
+    pub fn admit(&mut self, topic: Topic, record: &Record, at: Time) -> bool {
+        let Some((source, number)) = &record.sequence else {
+            return true;
+        };
+        let stream = Str::from(format!("{}/{source}", topic.as_str()));
+        match self.0.get_mut(&stream) {
+            Some((highest, _)) if *highest >= *number => return false,
+            Some(known) => *known = (*number, at),
+            None => {
+                self.0.insert(stream, (*number, at));
+            }
+        }
+        true
+    }
+
+    /// Forgets streams that were not used since an instant.
+    pub(super) fn forget(&mut self, before: Time) {
+        self.0.retain(|_, (_, at)| *at > before);
+    }
+}
+
+/// Whether one entry of the log is charged for, given how many of its records were new: as one
+/// event, however many records it holds, and only once however often it was sent.
+pub fn is_billable(topic: Topic, new_records: usize) -> bool {
+    topic.is_metered() && new_records > 0
+}
