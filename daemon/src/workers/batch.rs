@@ -173,6 +173,7 @@ pub(super) async fn work_off(
         incidents: outcome.rows,
         transitions: outcome.transitions,
         answers: outcome.answers,
+        jobs: Vec::new(),
     };
     worker
         .stores
