@@ -7,7 +7,7 @@ use std::time::Duration;
 use kgrca_core::model::Topic;
 use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{EventLog, GraphStore, MetaStore};
+use kgrca_core::storage::{EventLog, GraphStore, Incidents, MetaStore};
 use kgrca_core::tenancy::TenantId;
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres};
@@ -160,7 +160,7 @@ async fn postgres_shows_a_tenant_its_own_rows_and_none_when_it_is_left_unset() {
     let meta = postgres::open(&url).await.unwrap();
     let (a, b) = (tenant("a"), tenant("b"));
     for tenant in [&a, &b] {
-        meta.reserve(tenant, &[1, 2]).await.unwrap();
+        meta.reserve_numbers(tenant, &[1, 2]).await.unwrap();
     }
     let count = "SELECT count(*) FROM incidents";
     assert_eq!(

@@ -33,6 +33,8 @@ pub use kafka::KafkaUrl;
 pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};
 pub use meta::{
-    Admin, AgentRow, AnswerRow, ClusterCounts, ClusterRow, Commit, DaemonRow, IncidentFilter,
-    IncidentRow, MOST_AGENTS, MetaStore, Offset, TransitionRow, UsageRow,
+    AgentRow, Agents, AnswerRow, ApiKeys, AuditLog, ClusterCounts, ClusterRow, Commit, DaemonRow,
+    Daemons, Feedback, GraphPlacement, Health, Idempotency, IncidentArchive, IncidentFilter,
+    IncidentRow, Incidents, Leases, MAX_AGENTS, MetaStore, Offset, Progress, Sagas, Tenants,
+    TransitionRow, Usage, UsageRow,
 };

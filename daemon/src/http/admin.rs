@@ -190,7 +190,7 @@ async fn status(app: &App, client: Tenant) -> Result<TenantStatus, ApiError> {
     let quota_percent = limit.map(|limit| events_today * 100 / limit.max(1));
     let (lag, rejected) = (stats.lag, stats.records.rejected);
     let graph_server = if app.stores.neo4j.is_some() {
-        app.stores.meta.graph_place(&tenant).await?
+        app.stores.meta.graph_server(&tenant).await?
     } else {
         None
     };

@@ -42,7 +42,7 @@ pub async fn move_graph(
         )
         .hint(format!("kgrca saga show {}", open.saga_id)));
     }
-    let from = ctx.stores.meta.graph_place(tenant).await?;
+    let from = ctx.stores.meta.graph_server(tenant).await?;
     let from = from.ok_or_else(|| {
         Error::new(
             ErrorKind::Conflict,

@@ -136,7 +136,11 @@ pub(super) async fn work_off(
     let numbers = if keys.is_empty() {
         BTreeMap::new()
     } else {
-        worker.stores.meta.reserve(&worker.tenant, &keys).await?
+        worker
+            .stores
+            .meta
+            .reserve_numbers(&worker.tenant, &keys)
+            .await?
     };
     for row in &mut outcome.rows {
         row.incident_id = numbers

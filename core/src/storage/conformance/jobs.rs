@@ -377,7 +377,7 @@ async fn outbox(meta: &dyn MetaStore) {
         steps: Vec::new(),
         error: None,
         request: Some("outbox".into()),
-        tenant: super::meta::client(a.as_str()),
+        tenant: super::meta::row(a.as_str()),
         graph: None,
         wait_until: None,
         created_at: START,

@@ -1,13 +1,14 @@
-//! Incidents as they leave one installation and enter another.
+//! Incidents as they are exported and imported.
 
 use serde_json::value::RawValue;
 
-use super::commit::{put_row, write_clusters};
+use super::incidents::put_row;
+use super::progress::write_clusters;
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json};
 use crate::rca::Scorer;
 use crate::storage::archive::{AnswerCopy, IncidentCopy};
-use crate::storage::{ClusterRow, Error, ErrorKind, IncidentRow, Result};
+use crate::storage::{ClusterRow, Error, ErrorKind, IncidentArchive, IncidentRow, Result};
 use crate::tenancy::TenantId;
 
 fn raw(text: String) -> Result<Box<RawValue>> {
@@ -15,8 +16,9 @@ fn raw(text: String) -> Result<Box<RawValue>> {
         .map_err(|e| Error::new(ErrorKind::Corrupt, format!("metadata: {e}")))
 }
 
-impl<D: Database> SqlMeta<D> {
-    pub(super) async fn read_copies(
+#[async_trait::async_trait]
+impl<D: Database> IncidentArchive for SqlMeta<D> {
+    async fn incident_copies(
         &self,
         tenant: &TenantId,
         after: i64,
@@ -46,7 +48,7 @@ impl<D: Database> SqlMeta<D> {
         Ok(copies)
     }
 
-    pub(super) async fn write_copies(
+    async fn restore(
         &self,
         tenant: &TenantId,
         copies: &[IncidentCopy],
@@ -54,7 +56,7 @@ impl<D: Database> SqlMeta<D> {
     ) -> Result<()> {
         let mut tx = self
             .database()
-            .begin(Reach::Tenant(tenant), Purpose::Kept)
+            .begin(Reach::Tenant(tenant), Purpose::Durable)
             .await?;
         for copy in copies {
             write_copy(&mut *tx, tenant, copy).await?;
@@ -90,7 +92,7 @@ async fn answers(
     let sql = "SELECT scorer, at, answer FROM answers WHERE client_id = $1 AND number = $2 ORDER BY scorer, at";
     let mut all = Vec::new();
     for mut row in tx.rows(sql, values![tenant.as_str(), number]).await? {
-        // What another version ranked with stays where that version is.
+        // A scorer that this version does not know is left out.
         let Some(scorer) = Scorer::parse(&row.text()?) else {
             continue;
         };

@@ -184,7 +184,7 @@ async fn take(tx: &mut dyn Transaction, request: &TakeJob<'_>, turn: i64) -> Res
 #[async_trait::async_trait]
 impl<D: Database> Jobs for SqlMeta<D> {
     async fn enqueue(&self, job: &NewJob) -> Result<String> {
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Kept).await?;
+        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
         let id = put_job(&mut *tx, job).await?;
         tx.commit().await?;
         Ok(id)
@@ -196,7 +196,7 @@ impl<D: Database> Jobs for SqlMeta<D> {
         if due.await?.is_none() {
             return Ok(None);
         }
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Replayed).await?;
+        let mut tx = self.0.begin(Reach::Operator, Purpose::Replayable).await?;
         let turn = lock_turns(&mut *tx).await?;
         let taken = take(&mut *tx, request, turn).await?;
         tx.commit().await?;
@@ -212,7 +212,7 @@ impl<D: Database> Jobs for SqlMeta<D> {
         let sql = "UPDATE jobs SET lease_until = $3, progress = COALESCE($4, progress)
             WHERE job_id = $1 AND epoch = $2 AND state = 'running'";
         let values = values![&lease.job_id, lease.epoch, until, progress];
-        let changed = self.write(Reach::Operator, Purpose::Replayed, sql, values);
+        let changed = self.write(Reach::Operator, Purpose::Replayable, sql, values);
         Ok(changed.await? > 0)
     }
 
@@ -225,13 +225,13 @@ impl<D: Database> Jobs for SqlMeta<D> {
             JobEnd::Dead(reason) => (BURY, values![reason]),
         };
         let values = [run, more].concat();
-        let changed = self.write(Reach::Operator, Purpose::Kept, sql, values);
+        let changed = self.write(Reach::Operator, Purpose::Durable, sql, values);
         Ok(changed.await? > 0)
     }
 
     async fn release_jobs(&self, owner: &str) -> Result<u64> {
         let sql = "UPDATE jobs SET lease_until = 0 WHERE state = 'running' AND lease_owner = $1";
-        self.write(Reach::Operator, Purpose::Kept, sql, values![owner])
+        self.write(Reach::Operator, Purpose::Durable, sql, values![owner])
             .await
     }
 
@@ -274,7 +274,7 @@ impl<D: Database> Jobs for SqlMeta<D> {
                 WHERE job_id = $1 AND state IN ('dead', 'queued', 'running')"
             }
         };
-        let changed = self.write(Reach::Operator, Purpose::Kept, sql, values![job_id, now]);
+        let changed = self.write(Reach::Operator, Purpose::Durable, sql, values![job_id, now]);
         Ok(changed.await? > 0)
     }
 
@@ -293,7 +293,7 @@ impl<D: Database> Jobs for SqlMeta<D> {
 
     async fn purge_jobs(&self, before: Time) -> Result<u64> {
         let sql = "DELETE FROM jobs WHERE state IN ('done', 'cancelled') AND updated_at < $1";
-        self.write(Reach::Operator, Purpose::Kept, sql, values![before])
+        self.write(Reach::Operator, Purpose::Durable, sql, values![before])
             .await
     }
 }

@@ -1,64 +1,73 @@
-//! Metadata in SQL. The statements are written once; a driver runs them on its database and keeps
-//! the rows of one tenant from another.
+//! Metadata in SQL. The statements are written once, a file per kind of row; a driver runs them on
+//! its database and keeps tenants' rows apart.
 
-mod admin;
+mod agents;
+mod api_keys;
 mod archive;
 mod audit;
-mod commit;
+mod daemons;
+mod idempotency;
+mod incidents;
 mod job;
-mod saga;
-mod tenant;
+mod leases;
+mod placement;
+mod progress;
+mod sagas;
+mod tenants;
+mod usage;
 mod value;
 
 pub use value::{Row, Value};
 
+use value::values;
+
 use crate::model::Time;
 
-use super::{Error, ErrorKind, Result};
+use super::{Error, ErrorKind, Health, Result};
 use crate::tenancy::TenantId;
 
-/// Whose rows a transaction sees.
+/// Whose rows a transaction can see.
 #[derive(Clone, Copy, Debug)]
 pub enum Reach<'a> {
-    /// Those of one tenant.
+    /// One tenant's.
     Tenant(&'a TenantId),
-    /// Those of the operator and of all tenants.
+    /// The operator's and all tenants'.
     Operator,
 }
 
-/// What a transaction is for.
+/// What a transaction does, which decides how durable it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Reading.
+    /// Only reads.
     Read,
-    /// Writing what the log can replay.
-    Replayed,
-    /// Writing what nobody can replay.
-    Kept,
+    /// Writes what can be reproduced from the log, or is refreshed within seconds.
+    Replayable,
+    /// Writes what cannot be reproduced.
+    Durable,
 }
 
-/// A database that speaks our statements: `$n`, `ON CONFLICT … RETURNING`, times as microseconds
+/// A database that runs our statements: `$n`, `ON CONFLICT … RETURNING`, times as microseconds
 /// since the epoch.
 #[async_trait::async_trait]
 pub trait Database: Send + Sync {
-    /// Begins a transaction; dropped without [`Transaction::commit`] it changes nothing.
+    /// Begins a transaction, which is rolled back unless it is committed.
     async fn begin(&self, reach: Reach<'_>, purpose: Purpose) -> Result<Box<dyn Transaction>>;
 
     /// Name and version of the server.
     async fn version(&self) -> Result<String>;
 
-    /// The server's clock; absent where it is ours.
+    /// The server's clock; `None` when the database runs in this process.
     async fn now(&self) -> Result<Option<Time>>;
 }
 
-/// A transaction.
+/// An open transaction.
 #[async_trait::async_trait]
 pub trait Transaction: Send {
     /// Runs a statement that returns rows.
     async fn rows(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>>;
     /// Runs a statement. Returns how many rows it changed.
     async fn run(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64>;
-    /// Makes it hold.
+    /// Commits its changes.
     async fn commit(self: Box<Self>) -> Result<()>;
 }
 
@@ -67,12 +76,12 @@ pub trait Transaction: Send {
 pub struct SqlMeta<D>(D);
 
 impl<D: Database> SqlMeta<D> {
-    /// Metadata in a database whose tables are there.
+    /// Metadata in a database whose migrations have run.
     pub fn new(database: D) -> Self {
         Self(database)
     }
 
-    /// The database.
+    /// The database that runs the statements.
     pub fn database(&self) -> &D {
         &self.0
     }
@@ -114,7 +123,23 @@ impl<D: Database> SqlMeta<D> {
     }
 }
 
-/// Reads what we wrote as JSON ourselves.
+#[async_trait::async_trait]
+impl<D: Database> Health for SqlMeta<D> {
+    async fn now(&self) -> Result<Option<Time>> {
+        self.0.now().await
+    }
+
+    async fn check(&self) -> Result<String> {
+        let version = self.0.version().await?;
+        // Takes a write lock, so that a read-only database is noticed.
+        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        tx.run("DELETE FROM daemons WHERE seen_at < $1", values![0_i64])
+            .await?;
+        tx.commit().await?;
+        Ok(version)
+    }
+}
+
 fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|e| Error::new(ErrorKind::Corrupt, format!("metadata: {e}")))
 }
@@ -122,4 +147,9 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
 fn to_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|e| Error::new(ErrorKind::Internal, format!("metadata: {e}")))
+}
+
+/// The error for a row that must exist.
+fn missing(what: &str) -> Error {
+    Error::new(ErrorKind::Internal, format!("metadata: {what} is missing"))
 }

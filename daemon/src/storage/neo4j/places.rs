@@ -174,7 +174,7 @@ impl Places {
 
     /// The database of a tenant; `None` when it is nowhere.
     pub async fn of(&self, tenant: &TenantId) -> Result<Option<Graph>> {
-        let Some(name) = self.meta.graph_place(tenant).await? else {
+        let Some(name) = self.meta.graph_server(tenant).await? else {
             return Ok(None);
         };
         self.database(tenant, self.server(&name)?).await.map(Some)
@@ -194,7 +194,7 @@ impl Places {
 
     /// The server that holds a tenant.
     pub async fn name_of(&self, tenant: &TenantId) -> Result<Option<String>> {
-        self.meta.graph_place(tenant).await
+        self.meta.graph_server(tenant).await
     }
 
     /// The database of a tenant on a server, whichever holds it.
@@ -220,7 +220,7 @@ impl Places {
         };
         let held = self
             .meta
-            .graph_places()
+            .graph_servers()
             .await?
             .into_iter()
             .find(|(_, at)| at == name);
@@ -237,7 +237,9 @@ impl Places {
     /// Lets a server be the one that holds a tenant.
     pub async fn place(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let alone = !self.has_several(self.server(server)?).await?;
-        self.meta.put_graph_place(tenant, Some(server), alone).await
+        self.meta
+            .put_graph_server(tenant, Some(server), alone)
+            .await
     }
 
     /// Makes what a tenant needs on a server.
@@ -268,7 +270,7 @@ impl Places {
 
     /// Finds a place for a tenant and makes what is needed there.
     pub async fn create(&self, tenant: &TenantId) -> Result<()> {
-        match self.meta.graph_place(tenant).await? {
+        match self.meta.graph_server(tenant).await? {
             Some(name) => self.prepare(tenant, self.server(&name)?).await,
             None => self.settle(tenant).await,
         }
@@ -276,7 +278,7 @@ impl Places {
 
     /// Puts a tenant onto the server with the fewest, or onto a free one where each holds one.
     async fn settle(&self, tenant: &TenantId) -> Result<()> {
-        let taken = self.meta.graph_places().await?;
+        let taken = self.meta.graph_servers().await?;
         let held = |server: &Server| {
             taken
                 .iter()
@@ -293,7 +295,7 @@ impl Places {
             }
             match self
                 .meta
-                .put_graph_place(tenant, Some(&server.name), !several)
+                .put_graph_server(tenant, Some(&server.name), !several)
                 .await
             {
                 Ok(()) => {}
@@ -304,7 +306,7 @@ impl Places {
             match self.prepare(tenant, server).await {
                 // Somebody else's data is there, or a graph is just moving there.
                 Err(e) if e.kind == ErrorKind::Conflict => {
-                    self.meta.put_graph_place(tenant, None, false).await?;
+                    self.meta.put_graph_server(tenant, None, false).await?;
                     occupied = format!("; {}", e.message);
                 }
                 other => return other,
@@ -348,11 +350,11 @@ impl Places {
 
     /// Removes all of a tenant and frees its place.
     pub async fn remove(&self, tenant: &TenantId) -> Result<()> {
-        let Some(name) = self.meta.graph_place(tenant).await? else {
+        let Some(name) = self.meta.graph_server(tenant).await? else {
             return Ok(());
         };
         self.clear(tenant, &name).await?;
-        self.meta.put_graph_place(tenant, None, false).await
+        self.meta.put_graph_server(tenant, None, false).await
     }
 
     /// Removes all of a tenant on a server.

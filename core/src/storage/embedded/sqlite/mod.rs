@@ -71,8 +71,8 @@ impl Database for SqliteFile {
             Purpose::Read => self.engine.begin().await,
             // At once for writing: one that read before cannot become one when another has written
             // meanwhile.
-            Purpose::Replayed => self.engine.begin_with("BEGIN IMMEDIATE").await,
-            Purpose::Kept => self.admin.begin_with("BEGIN IMMEDIATE").await,
+            Purpose::Replayable => self.engine.begin_with("BEGIN IMMEDIATE").await,
+            Purpose::Durable => self.admin.begin_with("BEGIN IMMEDIATE").await,
         };
         Ok(Box::new(Running(tx.map_err(failed)?)))
     }

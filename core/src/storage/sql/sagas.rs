@@ -1,14 +1,15 @@
-//! Sagas: how far a tenant is set up or taken down.
+//! Sagas: how far each tenant is provisioned, removed or moved.
 
 use super::job::put_jobs;
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
 use crate::model::Time;
-use crate::storage::{NewJob, Result};
+use crate::storage::{NewJob, Result, Sagas};
 use crate::tenancy::{Saga, SagaState};
 
-impl<D: Database> SqlMeta<D> {
-    pub(super) async fn write_saga(&self, saga: &Saga, jobs: &[NewJob]) -> Result<()> {
+#[async_trait::async_trait]
+impl<D: Database> Sagas for SqlMeta<D> {
+    async fn put_saga(&self, saga: &Saga, jobs: &[NewJob]) -> Result<()> {
         let sql = "INSERT INTO sagas (saga_id, client_id, saga, created_at, owner, until, request)
             VALUES ($1, $2, $3, $4, '', 0, $5) ON CONFLICT (saga_id) DO UPDATE SET saga = excluded.saga, request = excluded.request";
         let request = saga
@@ -23,13 +24,13 @@ impl<D: Database> SqlMeta<D> {
             saga.created_at,
             &request
         ];
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Kept).await?;
+        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
         tx.run(sql, values).await?;
         put_jobs(&mut *tx, jobs).await?;
         tx.commit().await
     }
 
-    pub(super) async fn read_saga(&self, saga_id: &str) -> Result<Option<Saga>> {
+    async fn saga(&self, saga_id: &str) -> Result<Option<Saga>> {
         let row = self
             .read_one(
                 Reach::Operator,
@@ -40,27 +41,21 @@ impl<D: Database> SqlMeta<D> {
         row.map(saga).transpose()
     }
 
-    pub(super) async fn read_sagas(&self, client_id: Option<&str>) -> Result<Vec<Saga>> {
+    async fn sagas(&self, tenant_id: Option<&str>) -> Result<Vec<Saga>> {
         let sql = "SELECT saga FROM sagas WHERE $1 IS NULL OR client_id = $1 ORDER BY created_at DESC, saga_id";
-        self.read(Reach::Operator, sql, values![client_id])
+        self.read(Reach::Operator, sql, values![tenant_id])
             .await?
             .into_iter()
             .map(saga)
             .collect()
     }
 
-    pub(super) async fn take_saga(
-        &self,
-        saga_id: &str,
-        owner: &str,
-        until: Time,
-        now: Time,
-    ) -> Result<bool> {
+    async fn claim_saga(&self, saga_id: &str, owner: &str, until: Time, now: Time) -> Result<bool> {
         let sql = "UPDATE sagas SET owner = $2, until = $3 WHERE saga_id = $1 AND (owner = $2 OR until < $4)";
         Ok(self
             .write(
                 Reach::Operator,
-                Purpose::Kept,
+                Purpose::Durable,
                 sql,
                 values![saga_id, owner, until, now],
             )

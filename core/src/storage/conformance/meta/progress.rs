@@ -1,0 +1,102 @@
+//! Leases and the commits made under them.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Time, Topic};
+use crate::storage::{ClusterCounts, ClusterRow, Commit, ErrorKind, MetaStore, Offset, StreamId};
+use crate::tenancy::TenantId;
+
+pub(super) async fn commits(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
+    let epoch = meta
+        .lease(a, 0, "one", Time(10), Time(1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        meta.lease(a, 0, "two", Time(20), Time(5)).await.unwrap(),
+        None,
+        "another daemon cannot take a lease that has not expired"
+    );
+    meta.release(a, 0, "two").await.unwrap();
+    assert_eq!(
+        meta.lease(a, 0, "one", Time(10), Time(2)).await.unwrap(),
+        Some(epoch),
+        "only the owner releases a lease"
+    );
+    let stream = StreamId {
+        topic: Topic::Events,
+        partition: 0,
+    };
+    let usage = BTreeMap::from([(
+        ("2026-01-01".to_owned(), "events_ingested_count".to_owned()),
+        5,
+    )]);
+    let cluster = |counts| ClusterRow {
+        cluster: "prod".into(),
+        state: "{}".into(),
+        last_record: Time(3),
+        counts,
+    };
+    let commit = |epoch| Commit {
+        epoch,
+        offsets: vec![Offset { stream, next: 7 }],
+        usage: usage.clone(),
+        clusters: vec![cluster(None)],
+        ..Commit::default()
+    };
+    let counts = Some(ClusterCounts {
+        resources: 3,
+        edges: 2,
+        episodes: 1,
+        incidents: 0,
+    });
+    let with_counts = Commit {
+        clusters: vec![cluster(counts)],
+        usage: BTreeMap::new(),
+        ..commit(epoch)
+    };
+    meta.commit(a, 0, with_counts).await.unwrap();
+    meta.commit(a, 0, commit(epoch)).await.unwrap();
+    assert_eq!(
+        meta.clusters(a).await.unwrap(),
+        [cluster(counts)],
+        "a commit without counts keeps the stored ones"
+    );
+    assert_eq!(
+        meta.usage_total(a)
+            .await
+            .unwrap()
+            .get("events_ingested_count"),
+        Some(&5)
+    );
+    assert_eq!(meta.offsets(a).await.unwrap(), [Offset { stream, next: 7 }]);
+    let next = meta
+        .lease(a, 0, "two", Time(40), Time(30))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(next > epoch);
+    meta.release(a, 0, "two").await.unwrap();
+    let next = meta.lease(a, 0, "three", Time(50), Time(31)).await.unwrap();
+    assert!(
+        next.is_some_and(|n| n > epoch + 1),
+        "a released lease can be taken at once"
+    );
+    let fenced = meta.commit(a, 0, commit(epoch)).await.unwrap_err();
+    assert_eq!(
+        fenced.kind,
+        ErrorKind::Fenced,
+        "a daemon that lost its lease cannot commit"
+    );
+    assert_eq!(
+        meta.usage(a, "2026-01-01", "2026-02-01").await.unwrap()[0].amount,
+        5,
+        "a fenced commit writes nothing"
+    );
+    assert!(
+        meta.usage(b, "2026-01-01", "2026-02-01")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}

@@ -1,0 +1,31 @@
+//! Heartbeats of agents.
+
+use crate::api::AgentStatus;
+use crate::model::Time;
+use crate::storage::Result;
+use crate::tenancy::TenantId;
+
+/// Maximum number of agents per tenant.
+pub const MAX_AGENTS: i64 = 5_000;
+
+/// The last heartbeat of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentRow {
+    /// The status it reported.
+    pub status: AgentStatus,
+    /// When the server received it.
+    pub seen_at: Time,
+}
+
+/// Agents in tenants' clusters.
+#[async_trait::async_trait]
+pub trait Agents: Send + Sync {
+    /// Records a heartbeat, replacing the agent that had the same slot of the cluster. A watching
+    /// agent that was silent for 30 days is dropped, a log reader after one day, because nodes come
+    /// and go. Fails with `Full` beyond [`MAX_AGENTS`].
+    async fn put_agent(&self, tenant: &TenantId, agent: &AgentRow) -> Result<()>;
+    /// All agents of a tenant, ordered by cluster and slot.
+    async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>>;
+    /// Removes the agents of a cluster. Returns how many there were.
+    async fn forget_agents(&self, tenant: &TenantId, cluster: &str) -> Result<u64>;
+}

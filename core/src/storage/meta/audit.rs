@@ -1,0 +1,18 @@
+//! Entries of the audit log.
+
+use crate::storage::Result;
+use crate::tenancy::{Audit, AuditEntry};
+
+/// The audit log: one hash chain per tenant and one for the operator.
+#[async_trait::async_trait]
+pub trait AuditLog: Send + Sync {
+    /// Appends an entry to the chain it belongs to.
+    async fn audit(&self, audit: &Audit) -> Result<()>;
+    /// Entries of a tenant's chain, or of the operator's, with a sequence number above `after`.
+    async fn audit_log(
+        &self,
+        tenant_id: Option<&str>,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>>;
+}

@@ -1,0 +1,84 @@
+//! The metadata: everything that must change in transactions. A trait for each kind of row, which
+//! a backend implements all of.
+
+mod agents;
+mod api_keys;
+mod audit;
+mod daemons;
+mod idempotency;
+mod incidents;
+mod leases;
+mod placement;
+mod progress;
+mod sagas;
+mod tenants;
+mod usage;
+
+pub use agents::{AgentRow, Agents, MAX_AGENTS};
+pub use api_keys::ApiKeys;
+pub use audit::AuditLog;
+pub use daemons::{DaemonRow, Daemons};
+pub use idempotency::Idempotency;
+pub use incidents::{
+    Feedback, IncidentArchive, IncidentFilter, IncidentRow, Incidents, TransitionRow,
+};
+pub use leases::Leases;
+pub use placement::GraphPlacement;
+pub use progress::{AnswerRow, ClusterCounts, ClusterRow, Commit, Offset, Progress};
+pub use sagas::Sagas;
+pub use tenants::Tenants;
+pub use usage::{Usage, UsageRow};
+
+use super::{Jobs, Result};
+use crate::model::Time;
+
+/// A backend that keeps all metadata.
+pub trait MetaStore:
+    Agents
+    + ApiKeys
+    + AuditLog
+    + Daemons
+    + Feedback
+    + GraphPlacement
+    + Health
+    + Idempotency
+    + IncidentArchive
+    + Incidents
+    + Jobs
+    + Leases
+    + Progress
+    + Sagas
+    + Tenants
+    + Usage
+{
+}
+
+impl<T> MetaStore for T where
+    T: Agents
+        + ApiKeys
+        + AuditLog
+        + Daemons
+        + Feedback
+        + GraphPlacement
+        + Health
+        + Idempotency
+        + IncidentArchive
+        + Incidents
+        + Jobs
+        + Jobs
+        + Leases
+        + Progress
+        + Sagas
+        + Tenants
+        + Usage
+{
+}
+
+/// The state of the backend itself.
+#[async_trait::async_trait]
+pub trait Health: Send + Sync {
+    /// The database server's clock; `None` when the database runs in this process.
+    async fn now(&self) -> Result<Option<Time>>;
+    /// Checks that the database accepts reads and writes. Returns its name and version.
+    async fn check(&self) -> Result<String>;
+}

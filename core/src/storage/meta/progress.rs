@@ -1,0 +1,90 @@
+//! How far workers have processed the log, and what a batch changes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::IncidentRow;
+use crate::incident::Transition;
+use crate::model::Time;
+use crate::rca::{Answer, Scorer};
+use crate::storage::{NewJob, Result, StreamId};
+use crate::tenancy::TenantId;
+
+/// How far a stream has been processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// A partition of a topic.
+    pub stream: StreamId,
+    /// The next offset to read.
+    pub next: u64,
+}
+
+/// The part of a cluster's engine state that the log cannot rebuild within its retention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterRow {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Incidents and sequence numbers as JSON.
+    pub state: String,
+    /// When the cluster's last record was applied.
+    pub last_record: Time,
+    /// Sizes of the live state; `None` leaves the stored ones unchanged.
+    pub counts: Option<ClusterCounts>,
+}
+
+/// Sizes of a cluster's live state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ClusterCounts {
+    /// Live resources.
+    pub resources: usize,
+    /// Valid edges.
+    pub edges: usize,
+    /// Episodes in the window.
+    pub episodes: usize,
+    /// Incidents that are not resolved.
+    pub incidents: usize,
+}
+
+/// An answer that a batch changed.
+#[derive(Clone, Debug)]
+pub struct AnswerRow {
+    /// The incident's key.
+    pub key: u64,
+    /// The scorer that ranked the causes.
+    pub scorer: Scorer,
+    /// The answer; the store fills in its `incident_id`.
+    pub answer: Answer,
+}
+
+/// Everything that a batch changed, written in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// Epoch of the lease under which the batch was processed.
+    pub epoch: i64,
+    /// New positions of the streams.
+    pub offsets: Vec<Offset>,
+    /// Amounts to add, by day and metric.
+    pub usage: BTreeMap<(String, String), i64>,
+    /// Clusters whose state changed.
+    pub clusters: Vec<ClusterRow>,
+    /// Incidents that changed; their numbers are reserved already.
+    pub incidents: Vec<IncidentRow>,
+    /// New transitions by the incident's key.
+    pub transitions: Vec<(u64, Transition)>,
+    /// Answers that changed; each is valid from the end of its window on.
+    pub answers: Vec<AnswerRow>,
+    /// Jobs that these changes cause.
+    pub jobs: Vec<NewJob>,
+}
+
+/// Progress of workers.
+#[async_trait::async_trait]
+pub trait Progress: Send + Sync {
+    /// How far each stream of a tenant has been processed.
+    async fn offsets(&self, tenant: &TenantId) -> Result<Vec<Offset>>;
+    /// Stored engine state of a tenant's clusters.
+    async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>>;
+    /// Writes what a batch changed. Fails with `Fenced` when its epoch is no longer current.
+    async fn commit(&self, tenant: &TenantId, partition: u32, commit: Commit) -> Result<()>;
+}

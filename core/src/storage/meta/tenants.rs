@@ -1,0 +1,30 @@
+//! Rows of tenants.
+
+use crate::model::Time;
+use crate::storage::{NewJob, Result};
+use crate::tenancy::{Audit, Tenant, TenantId};
+
+/// Tenants and their plans.
+#[async_trait::async_trait]
+pub trait Tenants: Send + Sync {
+    /// Creates or overwrites a tenant.
+    async fn put_tenant(&self, tenant: &Tenant) -> Result<()>;
+    /// Changes a tenant, appends `audit` and enqueues `jobs` in one transaction. Fails with
+    /// `Conflict`, changing nothing, unless the stored tenant still equals `before`.
+    async fn change_tenant(
+        &self,
+        before: &Tenant,
+        after: &Tenant,
+        audit: &Audit,
+        jobs: &[NewJob],
+    ) -> Result<()>;
+    /// The tenant with this id.
+    async fn tenant(&self, tenant_id: &str) -> Result<Option<Tenant>>;
+    /// All tenants, ordered by id.
+    async fn list_tenants(&self) -> Result<Vec<Tenant>>;
+    /// Records that a tenant is on a plan from `since` on.
+    async fn subscribe(&self, tenant: &TenantId, plan: &str, since: Time) -> Result<()>;
+    /// Deletes a tenant's data. Its row, usage, subscriptions and audit log remain; with
+    /// `and_its_row` only the audit log does.
+    async fn forget_tenant(&self, tenant: &TenantId, and_its_row: bool) -> Result<()>;
+}

@@ -1,0 +1,128 @@
+//! Positions in the log, engine state of clusters, and the commit of a batch.
+
+use super::job::put_jobs;
+use super::value::values;
+use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, incidents, to_json, usage};
+use crate::model::Topic;
+use crate::storage::{ClusterRow, Commit, Error, ErrorKind, Offset, Progress, Result, StreamId};
+use crate::tenancy::TenantId;
+
+#[async_trait::async_trait]
+impl<D: Database> Progress for SqlMeta<D> {
+    async fn offsets(&self, tenant: &TenantId) -> Result<Vec<Offset>> {
+        let sql = "SELECT topic, partition, next FROM offsets WHERE client_id = $1 ORDER BY topic, partition";
+        let rows = self
+            .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
+            .await?;
+        let mut offsets = Vec::new();
+        for mut row in rows {
+            // A topic that this version does not know is left to the one that does.
+            let Some(topic) = Topic::parse(&row.text()?) else {
+                continue;
+            };
+            let stream = StreamId {
+                topic,
+                partition: row.int()? as u32,
+            };
+            offsets.push(Offset {
+                stream,
+                next: row.int()? as u64,
+            });
+        }
+        Ok(offsets)
+    }
+
+    async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>> {
+        let sql = "SELECT cluster, state, last_record, counts FROM clusters WHERE client_id = $1 ORDER BY cluster";
+        let rows = self
+            .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
+            .await?;
+        rows.into_iter()
+            .map(|mut r| {
+                let (cluster, state, last_record) = (r.text()?, r.text()?, r.time()?);
+                let counts = r.maybe_text()?.map(|text| from_json(&text)).transpose()?;
+                Ok(ClusterRow {
+                    cluster,
+                    state,
+                    last_record,
+                    counts,
+                })
+            })
+            .collect()
+    }
+
+    async fn commit(&self, tenant: &TenantId, partition: u32, commit: Commit) -> Result<()> {
+        let mut tx = self
+            .0
+            .begin(Reach::Tenant(tenant), Purpose::Replayable)
+            .await?;
+        fence(&mut *tx, tenant, partition, commit.epoch).await?;
+        for offset in &commit.offsets {
+            let sql =
+                "INSERT INTO offsets (client_id, topic, partition, next) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (client_id, topic, partition) DO UPDATE SET next = excluded.next";
+            let stream = offset.stream;
+            tx.run(
+                sql,
+                values![
+                    tenant.as_str(),
+                    stream.topic.as_str(),
+                    stream.partition,
+                    offset.next
+                ],
+            )
+            .await?;
+        }
+        write_clusters(&mut *tx, tenant, &commit.clusters).await?;
+        usage::add(&mut *tx, tenant, &commit.usage).await?;
+        incidents::write(&mut *tx, tenant, &commit).await?;
+        put_jobs(&mut *tx, &commit.jobs).await?;
+        tx.commit().await
+    }
+}
+
+/// Writes the stored engine state of clusters.
+pub(super) async fn write_clusters(
+    tx: &mut dyn Transaction,
+    tenant: &TenantId,
+    clusters: &[ClusterRow],
+) -> Result<()> {
+    for cluster in clusters {
+        let sql = "INSERT INTO clusters (client_id, cluster, state, last_record, counts) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (client_id, cluster) DO UPDATE SET state = excluded.state, last_record = excluded.last_record,
+                counts = COALESCE(excluded.counts, clusters.counts)";
+        let counts = cluster.counts.as_ref().map(to_json).transpose()?;
+        let values = values![
+            tenant.as_str(),
+            &cluster.cluster,
+            &cluster.state,
+            cluster.last_record,
+            &counts
+        ];
+        tx.run(sql, values).await?;
+    }
+    Ok(())
+}
+
+/// Fails with `Fenced` when the lease has passed to another daemon.
+async fn fence(
+    tx: &mut dyn Transaction,
+    tenant: &TenantId,
+    partition: u32,
+    epoch: i64,
+) -> Result<()> {
+    // An update locks the lease, so that the epoch cannot change before the commit.
+    let sql =
+        "UPDATE leases SET epoch = epoch WHERE client_id = $1 AND partition = $2 AND epoch = $3";
+    if tx
+        .run(sql, values![tenant.as_str(), partition, epoch])
+        .await?
+        == 0
+    {
+        return Err(Error::new(
+            ErrorKind::Fenced,
+            format!("{tenant} partition {partition}: epoch {epoch} is no longer current"),
+        ));
+    }
+    Ok(())
+}
