@@ -6,10 +6,10 @@ use kgrca_core::api::Check;
 use kgrca_core::storage::{Error, ErrorKind, Result};
 use kgrca_core::tenancy::{Saga, SagaKind, Step, StepState, Tenant, TenantId};
 
-use crate::app::App;
 use crate::clock::now;
 use crate::storage::Stores;
 use crate::tenancy;
+use crate::usecases::App;
 
 /// How far the clocks of daemon and store may differ, in seconds.
 const SKEW: f64 = 5.0;

@@ -12,9 +12,7 @@ pub mod runtime;
 mod secret;
 
 #[cfg(feature = "server")]
-mod app;
-#[cfg(feature = "server")]
-mod auth;
+mod api_key;
 #[cfg(feature = "server")]
 mod checks;
 #[cfg(feature = "server")]
@@ -33,6 +31,8 @@ mod telemetry;
 mod tenancy;
 #[cfg(feature = "server")]
 mod tls;
+#[cfg(feature = "server")]
+mod usecases;
 #[cfg(feature = "server")]
 mod workers;
 

@@ -14,8 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::app::{App, PendingUsage};
-use crate::auth;
+use crate::api_key;
 use crate::checks;
 use crate::clock::now;
 use crate::config::{Role, Settings};
@@ -25,8 +24,8 @@ use crate::runtime;
 use crate::secret::write_private;
 use crate::storage::{self, Stores};
 use crate::telemetry;
-use crate::tenancy::Tenancy;
 use crate::tls::TlsFiles;
+use crate::usecases::App;
 use crate::workers::Fleet;
 
 /// A daemon that serves.
@@ -83,24 +82,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         owner,
         snapshots,
     ));
-    let keys = Arc::new(auth::KeyCache::default());
-    let cached_keys = Arc::clone(&keys);
-    let tenancy = Tenancy::new(
-        stores.clone(),
-        Arc::clone(&fleet),
-        Box::new(move || cached_keys.clear()),
-        settings.abort_at_saga_write,
-    );
-    let app = Arc::new(App {
-        settings,
-        stores,
-        fleet,
-        keys,
-        answers: http::Answers::default(),
-        tenancy,
-        clusters: crate::http::Clusters::default(),
-        pending_usage: PendingUsage::default(),
-    });
+    let app = Arc::new(App::new(settings, stores, fleet));
     telemetry::Accuracy {
         places: app.stores.meta.feedback().await?,
     }
@@ -276,7 +258,7 @@ fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow {
 /// that only its owner reads.
 async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failure> {
     if let Some(given) = &settings.operator_key {
-        let known = auth::known_key("operator", &given.resolved()?)?;
+        let known = api_key::known_key("operator", &given.resolved()?)?;
         if stores.meta.key_by_hash(&known.hash).await?.is_none() {
             stores.meta.put_key(&known.key, &known.hash).await?;
         }
@@ -286,7 +268,7 @@ async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failur
         return Ok(());
     }
     let file = settings.data.join("operator.key");
-    let new = auth::new_key(None, "operator", Scope::ALL.to_vec());
+    let new = api_key::new_key(None, "operator", Scope::ALL.to_vec());
     write_private(&file, &new.secret).map_err(|e| {
         Failure::new(
             format!("{}: {e}", file.display()),

@@ -202,7 +202,7 @@ pub struct EdgeView {
 }
 
 /// The surroundings of a resource.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Topology {
     /// The resources, nearest first.
     pub resources: Vec<ResourceView>,

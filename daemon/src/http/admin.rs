@@ -11,61 +11,31 @@ use kgrca_core::api::{
 };
 use kgrca_core::billing::{self, Overrides, Plan};
 use kgrca_core::model::Topic;
-use kgrca_core::tenancy::{Audit, Saga, Tenant, TenantId, TenantState, new_tenant_id};
+use kgrca_core::tenancy::{Saga, Tenant, TenantId, TenantState, new_tenant_id};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::auth::{Accountant, Operator};
+use super::body::JsonBody;
 use super::error::ApiError;
-use super::given::Given;
-use super::guard::{Accountant, Operator};
-use crate::app::App;
 use crate::clock::now;
 use crate::random::random_id;
 use crate::tenancy::{self, Secrets};
+use crate::usecases::{Actor, App, audit};
 
 /// Longest retention in days that can be agreed: a century.
 const LONGEST_RETENTION: u32 = 36_500;
 /// Days in which a tenant can be brought back when nothing else is said.
 const USUAL_GRACE: u32 = 30;
 
-/// Writes an act down, in the chain of the tenant that it concerns.
 pub(super) async fn audit(
     app: &App,
-    actor: &str,
+    actor: &Actor,
     client_id: &str,
     action: &str,
     target: &str,
 ) -> Result<(), ApiError> {
-    let (actor, action, target) = (actor.to_owned(), action.to_owned(), target.to_owned());
-    let audit = Audit {
-        client_id: Some(client_id.to_owned()),
-        at: now(),
-        actor,
-        action,
-        target,
-    };
-    Ok(app.stores.meta.audit(&audit).await?)
-}
-
-/// Writes an act down that concerns no tenant.
-pub(super) async fn own_audit(
-    app: &App,
-    actor: &str,
-    action: &str,
-    target: &str,
-) -> Result<(), ApiError> {
-    let (actor, action, target) = (actor.to_owned(), action.to_owned(), target.to_owned());
-    Ok(app
-        .stores
-        .meta
-        .audit(&Audit {
-            client_id: None,
-            at: now(),
-            actor,
-            action,
-            target,
-        })
-        .await?)
+    Ok(audit::record(app, actor, Some(client_id), action, target).await?)
 }
 
 /// The tenant of an id, checked.
@@ -143,13 +113,13 @@ pub async fn create(
     State(app): State<Arc<App>>,
     operator: Operator,
     headers: HeaderMap,
-    Given(wish): Given<NewTenant>,
+    JsonBody(wish): JsonBody<NewTenant>,
 ) -> Result<(StatusCode, Json<CreatedTenant>), ApiError> {
     let (client, request) = wanted(&app, wish, &headers)?;
     let (saga, secrets) = tenancy::create(&app.tenancy, client, request).await?;
     audit(
         &app,
-        &operator.key_id,
+        &operator.actor,
         &saga.client_id,
         "client.create",
         &saga.saga_id,
@@ -238,7 +208,7 @@ pub async fn change(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Given(change): Given<TenantChange>,
+    JsonBody(change): JsonBody<TenantChange>,
 ) -> Result<Json<TenantStatus>, ApiError> {
     let (tenant, mut client) = living(&app, &id).await?;
     let told = serde_json::to_string(&change).unwrap_or_default();
@@ -300,7 +270,7 @@ pub async fn change(
     }
     app.stores.meta.put_tenant(&client).await?;
     app.keys.clear();
-    audit(&app, &operator.key_id, &id, "client.update", &told).await?;
+    audit(&app, &operator.actor, &id, "client.update", &told).await?;
     if let Some(partitions) = change.partitions {
         tenancy::grow(&app.tenancy, &tenant, &mut client, partitions).await?;
     }
@@ -327,7 +297,7 @@ pub async fn delete(
     Path(id): Path<String>,
     grace: Result<Query<Grace>, QueryRejection>,
 ) -> Result<(StatusCode, Json<Saga>), ApiError> {
-    let Query(grace) = grace.map_err(|e| ApiError::query(&e))?;
+    let Query(grace) = grace?;
     let days = grace.grace_days.unwrap_or(USUAL_GRACE);
     if days > 365 {
         return Err(ApiError::invalid("`grace_days` is at most 365"));
@@ -341,7 +311,7 @@ pub async fn delete(
     }
     audit(
         &app,
-        &operator.key_id,
+        &operator.actor,
         &id,
         "client.delete",
         &format!("{days} days of grace"),
@@ -360,7 +330,7 @@ pub async fn move_graph(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Given(wish): Given<MoveGraph>,
+    JsonBody(wish): JsonBody<MoveGraph>,
 ) -> Result<(StatusCode, Json<Saga>), ApiError> {
     let (tenant, client) = living(&app, &id).await?;
     if !client.state.is_worked() {
@@ -369,7 +339,7 @@ pub async fn move_graph(
     let saga = tenancy::move_graph(&app.tenancy, &tenant, client, &wish.graph_server).await?;
     audit(
         &app,
-        &operator.key_id,
+        &operator.actor,
         &id,
         "client.move",
         &wish.graph_server,

@@ -8,11 +8,11 @@ use axum::http::StatusCode;
 use kgrca_core::api::{Agent, AgentStatus, ErrorBody, Page};
 use kgrca_core::storage::AgentRow;
 
+use super::auth::{Admin, Caller, Ingest, Read};
+use super::body::JsonBody;
 use super::error::ApiError;
-use super::given::Given;
-use super::guard::{Admin, Caller, Ingest, Read};
-use crate::app::App;
 use crate::clock::now;
+use crate::usecases::App;
 
 /// Longest name of a cluster or a node, and of all that an agent says.
 const LONGEST: usize = 253;
@@ -23,7 +23,7 @@ const LONGEST_STATUS: usize = 64 << 10;
 pub async fn beat(
     State(app): State<Arc<App>>,
     caller: Caller<Ingest>,
-    Given(status): Given<AgentStatus>,
+    JsonBody(status): JsonBody<AgentStatus>,
 ) -> Result<StatusCode, ApiError> {
     let named = [
         ("cluster", &status.cluster),

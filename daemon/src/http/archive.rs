@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,13 +13,12 @@ use kgrca_core::tenancy::{Saga, Tenant, TenantId, TenantState};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::admin::{audit, created, living, wanted};
+use super::auth::Operator;
+use super::body::{JsonBody, RawBody};
 use super::error::ApiError;
-use super::given::Given;
-use super::guard::Operator;
-use super::ingest::body_error;
 use super::sagas;
-use crate::app::App;
 use crate::tenancy;
+use crate::usecases::App;
 
 fn part(word: &str) -> Result<Part, ApiError> {
     let words = || Part::EXPORTED.map(Part::as_str).join(", ");
@@ -46,7 +44,7 @@ pub async fn export(
             "tenant `{id}` is still being set up: it is not whole"
         )));
     }
-    audit(&app, &operator.key_id, &id, "client.export", &word).await?;
+    audit(&app, &operator.actor, &id, "client.export", &word).await?;
     Ok(lines(app, tenant, client, part))
 }
 
@@ -71,13 +69,13 @@ pub async fn begin(
     State(app): State<Arc<App>>,
     operator: Operator,
     headers: HeaderMap,
-    Given(wish): Given<NewTenant>,
+    JsonBody(wish): JsonBody<NewTenant>,
 ) -> Result<(StatusCode, Json<Saga>), ApiError> {
     let (client, request) = wanted(&app, wish, &headers)?;
     let saga = tenancy::create_to_load(&app.tenancy, client, request).await?;
     audit(
         &app,
-        &operator.key_id,
+        &operator.actor,
         &saga.client_id,
         "client.import",
         &saga.saga_id,
@@ -94,11 +92,10 @@ pub async fn load(
     State(app): State<Arc<App>>,
     _: Operator,
     Path((id, word)): Path<(String, String)>,
-    body: Result<Bytes, BytesRejection>,
+    RawBody(body): RawBody,
 ) -> Result<Json<Imported>, ApiError> {
     let saga = sagas::find(&app, &id).await?;
     let part = part(&word)?;
-    let body = body.map_err(|e| body_error(&app, &e))?;
     let (rows, records) = tenancy::load(&app.tenancy, &saga.saga_id, part, &body).await?;
     Ok(Json(Imported { rows, records }))
 }
@@ -129,7 +126,7 @@ pub async fn end(
     let (saga, secrets) = tenancy::loaded(&app.tenancy, &saga.saga_id).await?;
     audit(
         &app,
-        &operator.key_id,
+        &operator.actor,
         &saga.client_id,
         "client.create",
         &saga.saga_id,

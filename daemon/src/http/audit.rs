@@ -9,9 +9,9 @@ use kgrca_core::tenancy::AuditEntry;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::error::{ApiError, within};
-use super::guard::{Admin, Caller, Operator};
-use crate::app::App;
+use super::auth::{Admin, Caller, Operator};
+use super::error::ApiError;
+use crate::usecases::{App, page_size};
 
 /// Where to go on.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -46,7 +46,7 @@ async fn page(
     client_id: Option<&str>,
     span: Span,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
-    let limit = within("limit", span.limit, 100, 1000)?;
+    let limit = page_size("limit", span.limit, 100, 1000)?;
     let after = span.after.unwrap_or(0);
     if after < 0 {
         return Err(ApiError::invalid("`after` is a place of the chain, from 0"));
@@ -66,7 +66,7 @@ pub async fn own(
     caller: Caller<Admin>,
     span: Result<Query<Span>, QueryRejection>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
-    let Query(span) = span.map_err(|e| ApiError::query(&e))?;
+    let Query(span) = span?;
     page(&app, Some(caller.tenant.as_str()), span).await
 }
 
@@ -77,7 +77,7 @@ pub async fn of_chain(
     _: Operator,
     chain: Result<Query<Chain>, QueryRejection>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
-    let Query(chain) = chain.map_err(|e| ApiError::query(&e))?;
+    let Query(chain) = chain?;
     page(
         &app,
         chain.client_id.as_deref(),

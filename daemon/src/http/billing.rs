@@ -17,11 +17,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::admin::find;
+use super::auth::Accountant;
 use super::error::ApiError;
-use super::guard::Accountant;
 use super::own::Span;
-use crate::app::App;
 use crate::clock::now;
+use crate::usecases::App;
 
 /// The catalogue of plans.
 #[utoipa::path(get, path = "/admin/billing/plans", tag = "billing", responses((status = 200, body = Vec<Plan>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
@@ -47,7 +47,7 @@ pub async fn preview(
     Path(id): Path<String>,
     month: Result<Query<Month>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Invoice>, ApiError> {
-    let Query(month) = month.map_err(|e| ApiError::query(&e))?;
+    let Query(month) = month?;
     let (tenant, client) = find(&app, &id).await?;
     let month = month.month.unwrap_or_else(|| now().day()[..7].to_owned());
     let days = billing::days_in_month(&month)
@@ -58,7 +58,7 @@ pub async fn preview(
             client.plan
         ))
     })?;
-    crate::jobs::flush_usage(&app).await?;
+    app.flush_usage().await?;
     let (from, to) = (format!("{month}-01"), format!("{month}-32"));
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
     Ok(Json(billing::invoice(
@@ -105,9 +105,9 @@ pub async fn report(
     Path(id): Path<String>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Usage>, ApiError> {
-    let (from, to) = span.map_err(|e| ApiError::query(&e))?.0.days()?;
+    let (from, to) = span?.0.days()?;
     let (tenant, _) = find(&app, &id).await?;
-    crate::jobs::flush_usage(&app).await?;
+    app.flush_usage().await?;
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
     Ok(Json(Usage { from, to, rows }))
 }
@@ -120,7 +120,7 @@ pub async fn verify(
     Path(id): Path<String>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<VerifiedDay>>, ApiError> {
-    let (from, to) = span.map_err(|e| ApiError::query(&e))?.0.days()?;
+    let (from, to) = span?.0.days()?;
     let (tenant, client) = find(&app, &id).await?;
     let (in_log, reaches) = recount(&app, &tenant, &client).await?;
     let rows = app.stores.meta.usage(&tenant, &from, &to).await?;

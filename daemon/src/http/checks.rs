@@ -7,11 +7,11 @@ use axum::extract::State;
 use kgrca_core::api::{Check, ErrorBody, Page};
 use kgrca_core::storage::DaemonRow;
 
+use super::auth::Operator;
 use super::error::ApiError;
-use super::guard::Operator;
-use crate::app::App;
 use crate::checks;
 use crate::clock::now;
+use crate::usecases::App;
 
 /// Checks every store and what is open.
 #[utoipa::path(get, path = "/admin/checks", tag = "admin", responses((status = 200, body = Page<Check>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]

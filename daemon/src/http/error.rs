@@ -1,4 +1,4 @@
-//! Errors on the wire.
+//! Errors on the wire: a status for each code, and the body.
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -6,169 +6,175 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{ErrorBody, ErrorDetail};
 use kgrca_core::model::Time;
-use kgrca_core::storage::{self, ErrorKind};
+use kgrca_core::storage;
+
+use crate::usecases::{Code, Error};
+
+/// The errors that every endpoint can answer with, for the API document.
+#[derive(utoipa::IntoResponses)]
+#[expect(
+    dead_code,
+    reason = "only described, never built: handlers answer with `ApiError`"
+)]
+pub enum ApiErrors {
+    /// The request is invalid
+    #[response(status = 400)]
+    Invalid(ErrorBody),
+    /// The API key is missing, unknown, expired or revoked
+    #[response(status = 401)]
+    Unauthenticated(ErrorBody),
+    /// The key may not do this, or the tenant is not served
+    #[response(status = 403)]
+    Forbidden(ErrorBody),
+    /// Not found
+    #[response(status = 404)]
+    NotFound(ErrorBody),
+    /// The current state does not allow it
+    #[response(status = 409)]
+    Conflict(ErrorBody),
+    /// The body is too large
+    #[response(status = 413)]
+    TooLarge(ErrorBody),
+    /// A rate or a quota is used up; `Retry-After` says when to retry
+    #[response(status = 429)]
+    Limited(ErrorBody),
+    /// Internal error
+    #[response(status = 500)]
+    Internal(ErrorBody),
+    /// A store is not available; retry later
+    #[response(status = 503)]
+    Unavailable(ErrorBody),
+}
 
 /// An error that a handler answers with.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
-    code: &'static str,
-    message: String,
-    hint: Option<String>,
-    retry_after: Option<u64>,
+    error: Error,
 }
 
+/// Constructors for handlers that do not call a use case yet.
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            hint: None,
-            retry_after: None,
-        }
-    }
-
-    /// 400.
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
+        Error::invalid(message).into()
     }
 
-    /// 400 for a query that does not fit the route.
-    pub fn query(rejection: &QueryRejection) -> Self {
-        let text = rejection.body_text();
-        // The framework's own words before the colon say nothing to a caller.
-        let why = text
-            .split_once("query string: ")
-            .map_or(&*text, |(_, why)| why);
-        Self::invalid(format!("the query cannot be read: {why}"))
-            .hint("/docs lists what each route takes")
-    }
-
-    /// 401.
-    pub fn unauthenticated(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", message)
-            .hint("send a key as `X-API-Key` or `Authorization: Bearer`")
-    }
-
-    /// 403.
-    pub fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
-    }
-
-    /// 404.
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+        Error::not_found(message).into()
     }
 
-    /// 409.
     pub fn conflict(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", message)
+        Error::conflict(message).into()
     }
 
-    /// 413.
     pub fn too_large(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message)
+        Error::too_large(message).into()
     }
 
-    /// 429 with the seconds after which another try may succeed.
-    pub fn limited(code: &'static str, message: impl Into<String>, retry_after: u64) -> Self {
-        Self {
-            retry_after: Some(retry_after.max(1)),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message)
-        }
+    pub fn limited(message: impl Into<String>, retry_after: u64) -> Self {
+        Error::quota_exceeded(message, retry_after).into()
     }
 
-    /// 500.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        Error::internal(message.into()).into()
     }
 
-    /// Whether what was asked for does not exist.
     pub fn is_not_found(&self) -> bool {
-        self.status == StatusCode::NOT_FOUND
+        self.error.is_not_found()
     }
 
-    /// The same with what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.error = self.error.hint(hint);
         self
     }
 }
 
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::InvalidRequest => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Conflict => StatusCode::CONFLICT,
+        Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::RateLimited | Code::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self {
+            status: status(error.code),
+            error,
+        }
+    }
+}
+
 impl From<storage::Error> for ApiError {
-    fn from(e: storage::Error) -> Self {
-        let mut error = match e.kind {
-            ErrorKind::Conflict => Self::conflict(e.message),
-            ErrorKind::Refused => Self::invalid(e.message),
-            ErrorKind::Full | ErrorKind::Unavailable => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", e.message)
-            }
-            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.message),
+    fn from(error: storage::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        let text = rejection.body_text();
+        // What the framework writes before the colon means nothing to a caller.
+        let reason = match text.split_once("query string: ") {
+            Some((_, reason)) => reason,
+            None => &text,
         };
-        error.hint = e.hint;
-        error
+        Error::invalid(format!("invalid query: {reason}"))
+            .hint("GET /docs lists the parameters of every endpoint")
+            .into()
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if self.status.is_server_error() {
-            tracing::error!(code = self.code, message = %self.message, "request failed");
+            let code = self.error.code.as_str();
+            tracing::error!(code, error = %self.error, "request failed");
         }
-        let request_id = super::guard::current_request_id();
         let error = ErrorDetail {
-            code: self.code.to_owned(),
-            message: self.message,
-            hint: self.hint,
-            request_id,
+            code: self.error.code.as_str().to_owned(),
+            message: self.error.message,
+            hint: self.error.hint,
+            request_id: super::auth::current_request_id(),
         };
         let mut response = (self.status, Json(ErrorBody { error })).into_response();
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.error.retry_after {
             response.headers_mut().insert("retry-after", seconds.into());
         }
         response
     }
 }
 
-/// A path that does not exist. Nothing about it is told to those without a key.
+/// A path that does not exist. The answer is the same with and without a key.
 pub async fn unknown_route() -> ApiError {
-    ApiError::not_found("no such route").hint("GET /openapi.json lists all routes")
+    Error::not_found("no such endpoint")
+        .hint("GET /openapi.json lists all endpoints")
+        .into()
 }
 
 /// A method that a path does not have.
 pub async fn unknown_method() -> ApiError {
-    ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "invalid_request",
-        "this route does not have this method",
-    )
-    .hint("GET /openapi.json lists all routes")
-}
-
-/// A time that a caller may give: RFC 3339.
-pub fn instant(name: &str, given: Option<&str>) -> Result<Option<Time>, ApiError> {
-    let read = |text: &str| {
-        let time = text
-            .parse::<jiff::Timestamp>()
-            .map_err(|_| ApiError::invalid(format!("`{name}`: `{text}` is no RFC 3339 time")))?;
-        Ok(Time(time.as_microsecond()))
-    };
-    given.map(read).transpose()
-}
-
-/// A number that a caller may choose, from 1 to `most`.
-pub fn within(
-    name: &str,
-    chosen: Option<usize>,
-    usual: usize,
-    most: usize,
-) -> Result<usize, ApiError> {
-    match chosen {
-        None => Ok(usual),
-        Some(n) if (1..=most).contains(&n) => Ok(n),
-        Some(n) => Err(ApiError::invalid(format!(
-            "`{name}`: {n} is not from 1 to {most}"
-        ))),
+    let error = Error::invalid("method not allowed").hint("GET /openapi.json lists all endpoints");
+    ApiError {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        error,
     }
+}
+
+/// A timestamp among the parameters: RFC 3339.
+pub fn timestamp(parameter: &str, text: Option<&str>) -> Result<Option<Time>, Error> {
+    let parse = |text: &str| match text.parse::<jiff::Timestamp>() {
+        Ok(time) => Ok(Time(time.as_microsecond())),
+        Err(_) => Err(Error::invalid(format!(
+            "`{parameter}`: invalid timestamp `{text}`, expected RFC 3339"
+        ))),
+    };
+    text.map(parse).transpose()
 }

@@ -1,23 +1,22 @@
 //! The graph: what lives and what was, from the graph store. Every daemon answers alike.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Path, Query, State};
-use kgrca_core::api::{EdgeView, ErrorBody, Page, ResourceView, Stats, Topology};
-use kgrca_core::engine::{ClusterState, EdgeRow, EpisodeRow, ResourceRow};
+use kgrca_core::api::{ErrorBody, Page, ResourceView, Stats, Topology};
+use kgrca_core::engine::{ClusterState, EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
-use kgrca_core::rca::ResourceRef;
 use kgrca_core::storage::{GraphCounts, ResourceFilter, Subgraph, TimelineFilter};
 use kgrca_core::tenancy::TenantId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, instant, within};
-use super::guard::{Caller, Read};
-use crate::app::App;
+use super::auth::{Caller, Read};
+use super::error::{ApiError, timestamp};
 use crate::clock::now;
+use crate::usecases::graph::{MAX_RESOURCES, resource_view, topology_view};
+use crate::usecases::{App, page_size};
 
 /// Which resources are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -49,7 +48,7 @@ pub async fn resources(
     caller: Caller<Read>,
     filter: Result<Query<Filter>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<ResourceView>>, ApiError> {
-    let Query(filter) = filter.map_err(|e| ApiError::query(&e))?;
+    let Query(filter) = filter?;
     let label = match filter.label.as_deref().map(|l| l.split_once('=').ok_or(l)) {
         None => None,
         Some(Ok(pair)) => Some(pair),
@@ -59,7 +58,7 @@ pub async fn resources(
             )));
         }
     };
-    let limit = within("limit", filter.limit, 200, 1000)?;
+    let limit = page_size("limit", filter.limit, 200, 1000)?;
     let wanted = ResourceFilter {
         kind: filter.kind,
         namespace: filter.namespace,
@@ -74,7 +73,7 @@ pub async fn resources(
         .last()
         .filter(|_| found.len() == limit)
         .map(|r| r.id.clone());
-    let mut items: Vec<ResourceView> = found.into_iter().map(stored_view).collect();
+    let mut items: Vec<ResourceView> = found.into_iter().map(resource_view).collect();
     items.sort_by(|a, b| (&a.cluster, &a.resource).cmp(&(&b.cluster, &b.resource)));
     Ok(Json(Page { items, next }))
 }
@@ -102,7 +101,9 @@ pub async fn resource(
     caller: Caller<Read>,
     Path(uid): Path<String>,
 ) -> Result<Json<ResourceView>, ApiError> {
-    Ok(Json(stored_view(known(&app, &caller.tenant, &uid).await?)))
+    Ok(Json(resource_view(
+        known(&app, &caller.tenant, &uid).await?,
+    )))
 }
 
 /// Whether a resource is well.
@@ -171,13 +172,19 @@ pub async fn topology(
     Path(uid): Path<String>,
     depth: Result<Query<Depth>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Topology>, ApiError> {
-    let Query(depth) = depth.map_err(|e| ApiError::query(&e))?;
-    let at = instant("at", depth.at.as_deref())?;
-    let depth = within("depth", depth.depth, 1, 4)?;
+    let Query(depth) = depth?;
+    let at = timestamp("at", depth.at.as_deref())?;
+    let depth = page_size("depth", depth.depth, 1, 4)?;
     let found = app
         .stores
         .graph
-        .around(&caller.tenant, &uid, depth, at.unwrap_or_else(now), MOST)
+        .around(
+            &caller.tenant,
+            &uid,
+            depth,
+            at.unwrap_or_else(now),
+            MAX_RESOURCES,
+        )
         .await?;
     let known = |g: Subgraph| {
         // Whether it was well then, nobody wrote down: the timeline tells when that changed.
@@ -190,69 +197,10 @@ pub async fn topology(
                 ..r
             })
             .collect();
-        Json(stored_topology(Subgraph { resources, ..g }))
+        Json(topology_view(Subgraph { resources, ..g }))
     };
     found.map(known).ok_or_else(|| no_resource(&uid))
 }
-
-/// A resource as the graph store keeps it.
-fn stored_view(row: ResourceRow) -> ResourceView {
-    let pair = |pair: &str| {
-        pair.split_once('=')
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-    };
-    ResourceView {
-        resource: row.resource,
-        cluster: row.cluster,
-        component: row.component,
-        healthy: row.healthy,
-        created: row.created,
-        deleted: row.deleted,
-        labels: row.labels.split(',').filter_map(pair).collect(),
-    }
-}
-
-fn stored_topology(graph: Subgraph) -> Topology {
-    let by_id: BTreeMap<String, ResourceRef> = graph
-        .resources
-        .iter()
-        .map(|r| (r.id.clone(), r.resource.clone()))
-        .collect();
-    let edge = |e: EdgeRow| {
-        Some(EdgeView {
-            from: by_id.get(&e.from)?.clone(),
-            relation: e.relation.to_string(),
-            to: by_id.get(&e.to)?.clone(),
-            valid_from: e.valid_from,
-            valid_to: e.valid_to,
-        })
-    };
-    Topology {
-        edges: graph.edges.into_iter().filter_map(edge).collect(),
-        resources: graph.resources.into_iter().map(stored_view).collect(),
-    }
-}
-
-/// The surroundings of a resource that an answer names.
-pub(super) async fn around(
-    app: &App,
-    tenant: &TenantId,
-    resource: &ResourceRef,
-    depth: usize,
-) -> Result<Option<Topology>, ApiError> {
-    let Some(uid) = &resource.uid else {
-        return Ok(None);
-    };
-    Ok(app
-        .stores
-        .graph
-        .around(tenant, uid, depth, now(), MOST)
-        .await?
-        .map(stored_topology))
-}
-
-/// Most resources of a drawing: beyond it nobody sees anything.
-const MOST: usize = 500;
 
 /// A warning about a resource.
 #[derive(Debug, Serialize, ToSchema)]
@@ -279,7 +227,7 @@ pub async fn events(
     let wanted = TimelineFilter {
         resource: Some(uid),
         kind: Some("event".into()),
-        limit: MOST,
+        limit: MAX_RESOURCES,
         ..TimelineFilter::default()
     };
     let (found, _) = app.stores.graph.timeline(&caller.tenant, &wanted).await?;

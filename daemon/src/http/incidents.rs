@@ -1,37 +1,31 @@
-//! Incidents and what people do with them.
+//! Endpoints of incidents.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{self, Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use kgrca_core::api::{ErrorBody, Feedback, Handled, IncidentChange, Page, Told, Topology};
-use kgrca_core::detect::FaultId;
+use kgrca_core::api::{Feedback, IncidentChange, Page, Topology};
 use kgrca_core::incident::State as IncidentState;
-use kgrca_core::model::record::{Act, ActKind};
-use kgrca_core::model::{Body, Record, Severity, Topic};
-use kgrca_core::rca::{Cause, Scorer};
-use kgrca_core::storage::{Entry, IncidentFilter, IncidentRow, StreamId, TransitionRow};
-use kgrca_core::tenancy::TenantId;
+use kgrca_core::model::Severity;
+use kgrca_core::storage::{IncidentFilter, IncidentRow, TransitionRow};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::error::{ApiError, instant, within};
-use super::given::Given;
-use super::guard::{Admin, Caller, Read};
-use super::rca::number;
-use crate::app::App;
-use crate::clock::now;
-use crate::telemetry;
+use super::auth::{Admin, Caller, Read};
+use super::body::JsonBody;
+use super::error::{ApiError, ApiErrors, timestamp};
+use crate::usecases::{App, Result, incidents};
 
-/// Which incidents are wanted.
+/// Filter of the list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Where it stands.
+pub struct ListParams {
+    /// State of the incident.
     state: Option<IncidentState>,
-    /// At least this severity.
+    /// Minimum severity.
     severity: Option<Severity>,
     /// Component of the first cause.
     component: Option<String>,
@@ -39,263 +33,153 @@ pub struct Filter {
     namespace: Option<String>,
     /// Cluster.
     cluster: Option<String>,
-    /// Started at or after.
+    /// Started at or after this time.
     #[param(format = DateTime)]
     since: Option<String>,
-    /// Started before.
+    /// Started before this time.
     #[param(format = DateTime)]
     until: Option<String>,
-    /// Cursor from `next`.
+    /// `next` of the previous page.
     #[param(minimum = 0)]
     cursor: Option<i64>,
-    /// Most items, 1 to 1000.
+    /// Maximum number of items; default 50.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
-impl Filter {
-    fn read(self) -> Result<IncidentFilter, ApiError> {
-        if self.cursor.is_some_and(|c| c < 0) {
-            return Err(ApiError::invalid("`cursor` is not one of this list"));
-        }
+impl ListParams {
+    fn filter(self) -> Result<IncidentFilter> {
         Ok(IncidentFilter {
             state: self.state,
             severity: self.severity,
             component: self.component,
             namespace: self.namespace,
             cluster: self.cluster,
-            since: instant("since", self.since.as_deref())?,
-            until: instant("until", self.until.as_deref())?,
+            since: timestamp("since", self.since.as_deref())?,
+            until: timestamp("until", self.until.as_deref())?,
             before: self.cursor,
-            limit: within("limit", self.limit, 50, 1000)?,
+            ..IncidentFilter::default()
         })
     }
 }
 
-/// Incidents, newest first.
-#[utoipa::path(get, path = "/incidents", tag = "incidents", params(Filter), responses((status = 200, body = Page<IncidentRow>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+/// The incident in the path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct IncidentPath {
+    /// `inc-<number>`.
+    id: String,
+}
+
+/// Lists incidents, newest first.
+#[utoipa::path(
+    get,
+    path = "/incidents",
+    operation_id = "list_incidents",
+    tag = "incidents",
+    params(ListParams),
+    responses((status = 200, description = "A page", body = Page<IncidentRow>), ApiErrors)
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
-    filter: Result<Query<Filter>, extract::rejection::QueryRejection>,
+    params: Result<Query<ListParams>, QueryRejection>,
 ) -> Result<Json<Page<IncidentRow>>, ApiError> {
-    let filter = filter.map_err(|e| ApiError::query(&e))?.0.read()?;
-    let items = app.stores.meta.incidents(&caller.tenant, &filter).await?;
-    let next = items
-        .last()
-        .filter(|_| items.len() == filter.limit)
-        .map(|r| r.incident_id.trim_start_matches("inc-").to_owned());
-    Ok(Json(Page { items, next }))
-}
-
-async fn find(app: &App, tenant: &TenantId, id: &str) -> Result<(i64, IncidentRow), ApiError> {
-    let number = number(id)?;
-    let row = app.stores.meta.incident(tenant, number).await?;
-    Ok((
-        number,
-        row.ok_or_else(|| {
-            ApiError::not_found(format!("there is no incident `{id}`"))
-                .hint("GET /api/v1/incidents lists them")
-        })?,
+    let Query(params) = params?;
+    let limit = params.limit;
+    Ok(Json(
+        incidents::list(&app, &caller, params.filter()?, limit).await?,
     ))
 }
 
-/// One incident.
-#[utoipa::path(get, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), responses((status = 200, body = IncidentRow), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+/// Shows an incident.
+#[utoipa::path(
+    get,
+    path = "/incidents/{id}",
+    operation_id = "get_incident",
+    tag = "incidents",
+    params(IncidentPath),
+    responses((status = 200, description = "The incident", body = IncidentRow), ApiErrors)
+)]
 pub async fn show(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
-    Path(id): Path<String>,
+    Path(path): Path<IncidentPath>,
 ) -> Result<Json<IncidentRow>, ApiError> {
-    Ok(Json(find(&app, &caller.tenant, &id).await?.1))
+    Ok(Json(incidents::show(&app, &caller, &path.id).await?))
 }
 
-/// Acknowledges or resolves an incident. The act is a record in the cluster's log; the engine
-/// carries it out.
-#[utoipa::path(patch, path = "/incidents/{id}", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = IncidentChange, responses((status = 202, body = IncidentRow), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn change(
+/// Acknowledges or resolves an incident. The answer shows the incident as it was; it changes
+/// within seconds.
+#[utoipa::path(
+    patch,
+    path = "/incidents/{id}",
+    operation_id = "update_incident",
+    tag = "incidents",
+    params(IncidentPath),
+    request_body = IncidentChange,
+    responses((status = 202, description = "Accepted", body = IncidentRow), ApiErrors)
+)]
+pub async fn update(
     State(app): State<Arc<App>>,
     caller: Caller<Admin>,
-    Path(id): Path<String>,
-    Given(change): Given<IncidentChange>,
+    Path(path): Path<IncidentPath>,
+    JsonBody(change): JsonBody<IncidentChange>,
 ) -> Result<(StatusCode, Json<IncidentRow>), ApiError> {
-    let (_, row) = find(&app, &caller.tenant, &id).await?;
-    let kind = match change.state {
-        Handled::Acknowledged => ActKind::Acknowledge,
-        Handled::Resolved => ActKind::Resolve,
-    };
-    if row.state == IncidentState::Resolved {
-        return Err(ApiError::conflict(format!("{id} is resolved already")));
-    }
-    if row.state == IncidentState::Acknowledged && kind == ActKind::Acknowledge {
-        return Err(ApiError::conflict(format!("{id} is acknowledged already")));
-    }
-    act(&app, &caller, &row, kind, change.note).await?;
-    Ok((StatusCode::ACCEPTED, Json(row)))
+    let before = incidents::change(&app, &caller, &path.id, change).await?;
+    Ok((StatusCode::ACCEPTED, Json(before)))
 }
 
-/// Says what an incident really was.
-#[utoipa::path(post, path = "/incidents/{id}/feedback", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), request_body = Feedback, responses((status = 202, description = "recorded"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+/// Reports what actually caused an incident.
+#[utoipa::path(
+    post,
+    path = "/incidents/{id}/feedback",
+    operation_id = "give_incident_feedback",
+    tag = "incidents",
+    params(IncidentPath),
+    request_body = Feedback,
+    responses((status = 202, description = "Recorded"), ApiErrors)
+)]
 pub async fn feedback(
     State(app): State<Arc<App>>,
     caller: Caller<Admin>,
-    Path(id): Path<String>,
-    Given(feedback): Given<Feedback>,
+    Path(path): Path<IncidentPath>,
+    JsonBody(feedback): JsonBody<Feedback>,
 ) -> Result<StatusCode, ApiError> {
-    let (number, row) = find(&app, &caller.tenant, &id).await?;
-    let answer = app
-        .stores
-        .meta
-        .answer(&caller.tenant, number, Scorer::Causal, None)
-        .await?;
-    let causes = answer.map(|a| a.causes).unwrap_or_default();
-    let (place, component, fault_type, note) = match feedback {
-        Feedback::Named(named) => {
-            let cause = causes.get(named.cause as usize - 1).ok_or_else(|| {
-                ApiError::conflict(format!(
-                    "{id} has no cause {}: {} are named",
-                    named.cause,
-                    causes.len()
-                ))
-                .hint("kgrca rca shows them; a component can be told instead")
-            })?;
-            (
-                Some(named.cause),
-                cause.component.clone(),
-                Some(cause.fault_type.clone()),
-                named.note,
-            )
-        }
-        Feedback::Told(told) => {
-            check_told(&told)?;
-            let is_it = |c: &Cause| {
-                c.component == told.component
-                    && told.fault_type.as_ref().is_none_or(|f| *f == c.fault_type)
-            };
-            (
-                causes.iter().position(is_it).map(|p| p as u32 + 1),
-                told.component,
-                told.fault_type,
-                told.note,
-            )
-        }
-    };
-    let kind = ActKind::Feedback {
-        component: component.as_str().into(),
-        fault_type: fault_type.as_deref().map(Into::into),
-    };
-    // What may be repeated first: a caller that is told of a failure says it again.
-    app.stores
-        .meta
-        .put_feedback(&caller.tenant, number, place)
-        .await?;
-    act(&app, &caller, &row, kind, note).await?;
-    telemetry::Accuracy {
-        places: app.stores.meta.feedback().await?,
-    }
-    .emit();
+    incidents::give_feedback(&app, &caller, &path.id, feedback).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Feedback names a component as answers do, and a fault of the catalogue.
-fn check_told(told: &Told) -> Result<(), ApiError> {
-    let is_named = told
-        .component
-        .split_once('/')
-        .is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
-    if !is_named {
-        return Err(
-            ApiError::not_found(format!("`{}` is no component", told.component))
-                .hint("components are called as in answers, such as app/cart or node/worker-1"),
-        );
-    }
-    match &told.fault_type {
-        Some(fault) if fault.parse::<FaultId>().is_err() => {
-            Err(ApiError::not_found(format!("`{fault}` is no fault type"))
-                .hint("kgrca fault list names them"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What people do enters as a record like any other.
-async fn act(
-    app: &App,
-    caller: &Caller<Admin>,
-    row: &IncidentRow,
-    kind: ActKind,
-    note: Option<String>,
-) -> Result<(), ApiError> {
-    let at = now();
-    let act = Act {
-        incident: row.key,
-        kind,
-        by: caller.who.as_str().into(),
-        note: note.as_deref().map(Into::into),
-    };
-    let record = Record {
-        cluster: row.cluster.as_str().into(),
-        at,
-        sequence: None,
-        body: Body::Act(Box::new(act)),
-    };
-    let Some(value) = kgrca_core::parse::encode_act(&record) else {
-        return Ok(());
-    };
-    let partition = app.fleet.partition(&caller.tenant, &row.cluster);
-    let stream = StreamId {
-        topic: Topic::Control,
-        partition,
-    };
-    let entry = Entry {
-        stream,
-        key: row.cluster.as_bytes().into(),
-        value: value.into(),
-        received_at: at,
-    };
-    app.stores.log.append(&caller.tenant, vec![entry]).await?;
-    app.fleet.appended(&caller.tenant, partition);
-    Ok(())
-}
-
-/// Every change of an incident's state.
-#[utoipa::path(get, path = "/incidents/{id}/timeline", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), responses((status = 200, body = Page<TransitionRow>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)))]
+/// Lists every change of an incident's state, oldest first.
+#[utoipa::path(
+    get,
+    path = "/incidents/{id}/timeline",
+    operation_id = "get_incident_timeline",
+    tag = "incidents",
+    params(IncidentPath),
+    responses((status = 200, description = "All changes", body = Page<TransitionRow>), ApiErrors)
+)]
 pub async fn timeline(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
-    Path(id): Path<String>,
+    Path(path): Path<IncidentPath>,
 ) -> Result<Json<Page<TransitionRow>>, ApiError> {
-    let (number, _) = find(&app, &caller.tenant, &id).await?;
-    let items = app
-        .stores
-        .meta
-        .transitions(&caller.tenant, Some(number), 0, 1000)
-        .await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(incidents::timeline(&app, &caller, &path.id).await?))
 }
 
-/// The surroundings of an incident's first cause.
-#[utoipa::path(get, path = "/incidents/{id}/graph", tag = "incidents", params(("id" = String, Path, description = "inc-<number>")), responses((status = 200, body = Topology), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+/// Shows the resources around an incident's first cause.
+#[utoipa::path(
+    get,
+    path = "/incidents/{id}/graph",
+    operation_id = "get_incident_graph",
+    tag = "incidents",
+    params(IncidentPath),
+    responses((status = 200, description = "Resources and edges", body = Topology), ApiErrors)
+)]
 pub async fn graph(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
-    Path(id): Path<String>,
+    Path(path): Path<IncidentPath>,
 ) -> Result<Json<Topology>, ApiError> {
-    let (number, _) = find(&app, &caller.tenant, &id).await?;
-    let answer = app
-        .stores
-        .meta
-        .answer(&caller.tenant, number, Scorer::Causal, None)
-        .await?;
-    let Some(cause) = answer.as_ref().and_then(|a| a.causes.first()) else {
-        return Ok(Json(Topology {
-            resources: Vec::new(),
-            edges: Vec::new(),
-        }));
-    };
-    let topology = super::graph::around(&app, &caller.tenant, &cause.resource, 2).await?;
-    Ok(Json(topology.unwrap_or(Topology {
-        resources: Vec::new(),
-        edges: Vec::new(),
-    })))
+    Ok(Json(incidents::graph(&app, &caller, &path.id).await?))
 }

@@ -3,22 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::{Json, extract};
 use kgrca_core::api::{DeadLetter, Ingested, RejectedItem};
 use kgrca_core::model::{Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject, mask};
 use kgrca_core::storage::{Door, Entry, StreamId};
-use kgrca_core::tenancy::TenantId;
+use kgrca_core::tenancy::{Scope, TenantId};
 use serde_json::value::RawValue;
 
-use super::clusters;
+use super::auth::{Caller, Ingest};
+use super::body::RawBody;
 use super::error::ApiError;
-use super::guard::{Caller, Ingest, seconds_until};
-use crate::app::App;
 use crate::clock::now;
+use crate::usecases::{App, cluster_quota, seconds_until_retry};
 
 /// Takes a batch of records: JSON, an array, or NDJSON, also compressed by gzip or zstd.
 #[utoipa::path(post, path = "/ingest/{kind}", tag = "ingest",
@@ -32,13 +31,12 @@ pub async fn ingest(
     caller: Caller<Ingest>,
     Path(kind): Path<String>,
     headers: HeaderMap,
-    body: Result<Bytes, extract::rejection::BytesRejection>,
+    RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<Ingested>), ApiError> {
     let topic = topic(&kind).ok_or_else(|| {
         ApiError::not_found(format!("`{kind}` is no kind of record"))
             .hint("events, logs, resources, topology, alerts")
     })?;
-    let body = body.map_err(|e| body_error(&app, &e))?;
     let idempotency = headers
         .get("idempotency-key")
         .and_then(|v| v.to_str().ok())
@@ -73,7 +71,7 @@ pub async fn ingest(
     let mut batch = read
         .await
         .map_err(|e| ApiError::internal(e.to_string()))??;
-    clusters::admit(&app, &caller, &batch.clusters).await?;
+    cluster_quota::admit(&app, caller.tenant(Scope::Ingest)?, &batch.clusters).await?;
     charge(&app, &caller, topic, &mut batch).await?;
     let answer = Ingested {
         accepted: batch.accepted,
@@ -128,17 +126,6 @@ fn topic(kind: &str) -> Option<Topic> {
     })
 }
 
-pub(super) fn body_error(app: &App, error: &extract::rejection::BytesRejection) -> ApiError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let limit = app.settings.max_body_mib;
-        return ApiError::too_large(format!(
-            "the body is larger than {limit} MiB after decompression"
-        ))
-        .hint("send smaller batches");
-    }
-    ApiError::invalid(error.body_text())
-}
-
 /// What an earlier batch of the same key brought is a duplicate now.
 fn repeated(before: &str) -> Ingested {
     let before: Ingested = serde_json::from_str(before).unwrap_or_default();
@@ -189,10 +176,8 @@ async fn charge(
         "the plan `{}` takes {limit} events a day; {} were refused",
         caller.plan.name, batch.accepted
     );
-    Err(
-        ApiError::limited("quota_exceeded", message, seconds_until(&taken))
-            .hint("wait for the next day (UTC) or change the plan"),
-    )
+    Err(ApiError::limited(message, seconds_until_retry(&taken))
+        .hint("wait for the next day (UTC) or change the plan"))
 }
 
 fn read_batch(

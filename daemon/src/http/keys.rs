@@ -10,13 +10,13 @@ use kgrca_core::api::{CreatedKey, ErrorBody, NewKey, NewOperatorKey, Page, Rotat
 use kgrca_core::model::time::SECOND;
 use kgrca_core::tenancy::{ApiKey, Scope, TenantId, TenantState};
 
-use super::admin::{audit, living, own_audit};
+use super::admin::living;
+use super::auth::Operator;
+use super::body::JsonBody;
 use super::error::ApiError;
-use super::given::Given;
-use super::guard::Operator;
-use crate::app::App;
-use crate::auth;
+use crate::api_key;
 use crate::clock::now;
+use crate::usecases::{Actor, App, audit};
 
 pub(super) type Made = Result<(StatusCode, Json<CreatedKey>), ApiError>;
 
@@ -24,8 +24,8 @@ pub(super) type Made = Result<(StatusCode, Json<CreatedKey>), ApiError>;
 pub(super) struct Owner<'a> {
     /// Where they are kept.
     pub app: &'a App,
-    /// Who acts: the id of a key, and perhaps its name.
-    pub by: &'a str,
+    /// Who acts.
+    pub actor: &'a Actor,
     /// The tenant.
     pub tenant: Option<&'a TenantId>,
 }
@@ -43,10 +43,7 @@ impl Owner<'_> {
     }
 
     async fn audit(&self, action: &str, target: &str) -> Result<(), ApiError> {
-        match self.id() {
-            Some(id) => audit(self.app, self.by, id, action, target).await,
-            None => own_audit(self.app, self.by, action, target).await,
-        }
+        Ok(audit::record(self.app, self.actor, self.id(), action, target).await?)
     }
 
     pub(super) async fn list(&self) -> Result<Json<Page<ApiKey>>, ApiError> {
@@ -62,7 +59,7 @@ impl Owner<'_> {
             return Err(ApiError::invalid("a key needs a role or a scope")
                 .hint("GET /docs lists what a key may do"));
         }
-        let secret = auth::new_key(self.tenant, &name, scopes.into_iter().collect());
+        let secret = api_key::new_key(self.tenant, &name, scopes.into_iter().collect());
         self.app
             .stores
             .meta
@@ -79,7 +76,7 @@ impl Owner<'_> {
     }
 
     pub(super) async fn revoke(&self, key: &str) -> Result<StatusCode, ApiError> {
-        if self.tenant.is_none() && key == self.by {
+        if self.tenant.is_none() && self.actor.is_key(key) {
             return Err(ApiError::conflict("a key cannot revoke itself")
                 .hint("use another key of the operator"));
         }
@@ -111,7 +108,7 @@ impl Owner<'_> {
             .into_iter()
             .find(|k| k.key_id == key && k.holds(now()));
         let old = known.ok_or_else(|| self.missing(key))?;
-        let secret = auth::new_key(self.tenant, &old.name, old.scopes);
+        let secret = api_key::new_key(self.tenant, &old.name, old.scopes);
         meta.put_key(&secret.key, &secret.hash).await?;
         meta.expire_key(self.id(), key, now().plus(i64::from(overlap) * SECOND))
             .await?;
@@ -143,7 +140,7 @@ pub async fn list(
     let (tenant, _) = living(&app, &id).await?;
     Owner {
         app: &app,
-        by: &operator.key_id,
+        actor: &operator.actor,
         tenant: Some(&tenant),
     }
     .list()
@@ -156,7 +153,7 @@ pub async fn create(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Given(wish): Given<NewKey>,
+    JsonBody(wish): JsonBody<NewKey>,
 ) -> Made {
     let (tenant, client) = living(&app, &id).await?;
     if client.deleted_at.is_some() || client.state == TenantState::Joining {
@@ -169,7 +166,7 @@ pub async fn create(
     }
     Owner {
         app: &app,
-        by: &operator.key_id,
+        actor: &operator.actor,
         tenant: Some(&tenant),
     }
     .create(wish.wanted())
@@ -186,7 +183,7 @@ pub async fn revoke(
     let (tenant, _) = living(&app, &id).await?;
     Owner {
         app: &app,
-        by: &operator.key_id,
+        actor: &operator.actor,
         tenant: Some(&tenant),
     }
     .revoke(&key)
@@ -199,12 +196,12 @@ pub async fn rotate(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path((id, key)): Path<(String, String)>,
-    Given(rotation): Given<Rotation>,
+    JsonBody(rotation): JsonBody<Rotation>,
 ) -> Made {
     let (tenant, _) = living(&app, &id).await?;
     Owner {
         app: &app,
-        by: &operator.key_id,
+        actor: &operator.actor,
         tenant: Some(&tenant),
     }
     .rotate(&key, rotation)
@@ -219,7 +216,7 @@ pub async fn list_own(
 ) -> Result<Json<Page<ApiKey>>, ApiError> {
     Owner {
         app: &app,
-        by: &operator.key_id,
+        actor: &operator.actor,
         tenant: None,
     }
     .list()
@@ -232,11 +229,11 @@ pub async fn list_own(
 pub async fn create_own(
     State(app): State<Arc<App>>,
     operator: Operator,
-    Given(wish): Given<NewOperatorKey>,
+    JsonBody(wish): JsonBody<NewOperatorKey>,
 ) -> Made {
     Owner {
         app: &app,
-        by: &operator.key_id,
+        actor: &operator.actor,
         tenant: None,
     }
     .create(wish.wanted())
@@ -252,7 +249,7 @@ pub async fn revoke_own(
 ) -> Result<StatusCode, ApiError> {
     Owner {
         app: &app,
-        by: &operator.key_id,
+        actor: &operator.actor,
         tenant: None,
     }
     .revoke(&key)
@@ -265,11 +262,11 @@ pub async fn rotate_own(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(key): Path<String>,
-    Given(rotation): Given<Rotation>,
+    JsonBody(rotation): JsonBody<Rotation>,
 ) -> Made {
     Owner {
         app: &app,
-        by: &operator.key_id,
+        actor: &operator.actor,
         tenant: None,
     }
     .rotate(&key, rotation)

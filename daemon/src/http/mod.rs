@@ -1,18 +1,16 @@
-//! The HTTP API. A handler extracts, calls, and maps the error; what may call it stands in its
-//! signature.
+//! The HTTP API. A handler extracts the arguments, calls a use case, and maps the result; the right
+//! it requires is in its signature.
 
 mod admin;
 mod agents;
-mod answers;
 mod archive;
 mod audit;
+mod auth;
 mod billing;
+mod body;
 mod checks;
-mod clusters;
 mod error;
-mod given;
 mod graph;
-mod guard;
 mod incidents;
 mod ingest;
 mod keys;
@@ -37,13 +35,14 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use answers::Answers;
-pub use clusters::Clusters;
-
-use crate::app::App;
+use crate::usecases::App;
 
 #[derive(OpenApi)]
-#[openapi(info(title = "kgrca", description = "Root causes of Kubernetes incidents"), security(("key" = [])))]
+#[openapi(
+    info(title = "kgrca", description = "Root causes of Kubernetes incidents"),
+    components(schemas(kgrca_core::api::ErrorBody)),
+    security(("key" = []))
+)]
 struct Api;
 
 fn v1() -> OpenApiRouter<Arc<App>> {
@@ -54,7 +53,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rca::bulk))
         .routes(routes!(incidents::list))
         .routes(routes!(stream::stream))
-        .routes(routes!(incidents::show, incidents::change))
+        .routes(routes!(incidents::show, incidents::update))
         .routes(routes!(incidents::timeline))
         .routes(routes!(incidents::graph))
         .routes(routes!(incidents::feedback))
@@ -131,11 +130,11 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(timeout)
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&app),
-            guard::account,
+            auth::authenticate,
         ))
         .merge(system::routes())
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::unknown_method)
-        .layer(axum::middleware::from_fn(guard::identify))
+        .layer(axum::middleware::from_fn(auth::identify))
         .with_state(app)
 }

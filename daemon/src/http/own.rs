@@ -12,17 +12,17 @@ use kgrca_core::tenancy::TenantId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::error::{ApiError, within};
-use super::guard::{Billing, Caller, Read};
-use crate::app::App;
+use super::auth::{Billing, Caller, Read};
+use super::error::ApiError;
 use crate::clock::now;
+use crate::usecases::{App, page_size};
 
 /// Records that the door refused.
 pub(super) const REFUSED: &str = "records_refused_count";
 
 /// Counts of a tenant over its partitions, as of the last commits: whichever daemons work on it.
 pub(super) async fn tenant_stats(app: &App, tenant: &TenantId) -> Result<Stats, ApiError> {
-    crate::jobs::flush_usage(app).await?;
+    app.flush_usage().await?;
     // Before the counters: what is committed in between makes the lag too large, never too small.
     let lag = app.fleet.waiting(tenant).await?;
     let total = app.stores.meta.usage_total(tenant).await?;
@@ -106,8 +106,8 @@ pub async fn usage(
     caller: Caller<Billing>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Usage>, ApiError> {
-    let (from, to) = span.map_err(|e| ApiError::query(&e))?.0.days()?;
-    crate::jobs::flush_usage(&app).await?;
+    let (from, to) = span?.0.days()?;
+    app.flush_usage().await?;
     let rows = app.stores.meta.usage(&caller.tenant, &from, &to).await?;
     Ok(Json(Usage { from, to, rows }))
 }
@@ -170,8 +170,8 @@ pub async fn dlq(
     caller: Caller<Read>,
     from: Result<Query<From>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<DeadLetter>>, ApiError> {
-    let Query(from) = from.map_err(|e| ApiError::query(&e))?;
-    let limit = within("limit", from.limit, 100, 1000)?;
+    let Query(from) = from?;
+    let limit = page_size("limit", from.limit, 100, 1000)?;
     let start = u64::try_from(from.cursor.unwrap_or(0))
         .map_err(|_| ApiError::invalid("`cursor` is not one of this list"))?;
     let stream = StreamId {

@@ -8,16 +8,16 @@ use axum::http::StatusCode;
 use kgrca_core::api::{CreatedKey, ErrorBody, NewOwnKey, Page};
 use kgrca_core::tenancy::ApiKey;
 
+use super::auth::{Admin, Caller};
+use super::body::JsonBody;
 use super::error::ApiError;
-use super::given::Given;
-use super::guard::{Admin, Caller};
 use super::keys::{Made, Owner};
-use crate::app::App;
+use crate::usecases::App;
 
 fn owner<'a>(app: &'a App, caller: &'a Caller<Admin>) -> Owner<'a> {
     Owner {
         app,
-        by: &caller.who,
+        actor: caller,
         tenant: Some(&caller.tenant),
     }
 }
@@ -36,7 +36,7 @@ pub async fn list(
 pub async fn create(
     State(app): State<Arc<App>>,
     caller: Caller<Admin>,
-    Given(wish): Given<NewOwnKey>,
+    JsonBody(wish): JsonBody<NewOwnKey>,
 ) -> Made {
     owner(&app, &caller)
         .create((wish.name, wish.role.scopes()))

@@ -8,10 +8,10 @@ use axum::extract::State;
 use kgrca_core::api::{ErrorBody, Question};
 use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery};
 
-use super::error::{ApiError, within};
-use super::given::Given;
-use super::guard::{Caller, Query};
-use crate::app::App;
+use super::auth::{Caller, Query};
+use super::body::JsonBody;
+use super::error::ApiError;
+use crate::usecases::{App, page_size};
 
 /// Most bytes of an answer.
 const BYTES: usize = 8 << 20;
@@ -24,14 +24,14 @@ const LONGEST: usize = 30_000;
 pub async fn cypher(
     State(app): State<Arc<App>>,
     caller: Caller<Query>,
-    Given(wish): Given<Question>,
+    JsonBody(wish): JsonBody<Question>,
 ) -> Result<Json<CypherAnswer>, ApiError> {
-    let time = within("timeout_ms", wish.timeout_ms, 5000, LONGEST)?;
+    let time = page_size("timeout_ms", wish.timeout_ms, 5000, LONGEST)?;
     let query = CypherQuery {
         text: wish.query,
         parameters: wish.parameters,
         time: Duration::from_millis(time as u64),
-        rows: within("limit", wish.limit, 1000, 10_000)?,
+        rows: page_size("limit", wish.limit, 1000, 10_000)?,
         bytes: BYTES,
     };
     Ok(Json(app.stores.graph.cypher(&caller.tenant, &query).await?))

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{self, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,12 +16,13 @@ use kgrca_core::tenancy::TenantId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answers::{Place, Served};
-use super::error::{ApiError, instant};
-use super::given::Given;
-use super::guard::{Caller, Read, seconds_until};
-use crate::app::App;
+use super::auth::{Caller, Read};
+use super::body::{JsonBody, RawBody};
+use super::error::{ApiError, timestamp};
 use crate::clock::now;
+use crate::usecases::incidents::number;
+use crate::usecases::rca_cache::{CacheKey, EncodedAnswer};
+use crate::usecases::{App, seconds_until_retry};
 
 /// Which answer is wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -46,7 +46,7 @@ pub async fn latest(
     headers: HeaderMap,
     wish: Result<Query<Wish>, extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wish) = wish.map_err(|e| ApiError::query(&e))?;
+    let Query(wish) = wish?;
     let number = wish.incident_id.as_deref().map(number).transpose()?;
     serve(&app, &caller, number, &wish, &headers).await
 }
@@ -60,22 +60,8 @@ pub async fn of_incident(
     Path(incident): Path<String>,
     wish: Result<Query<Wish>, extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(wish) = wish.map_err(|e| ApiError::query(&e))?;
+    let Query(wish) = wish?;
     serve(&app, &caller, Some(number(&incident)?), &wish, &headers).await
-}
-
-/// The number of `inc-<number>`.
-pub(super) fn number(id: &str) -> Result<i64, ApiError> {
-    let parsed = id
-        .strip_prefix("inc-")
-        .unwrap_or(id)
-        .parse::<i64>()
-        .ok()
-        .filter(|n| *n > 0);
-    parsed.ok_or_else(|| {
-        ApiError::not_found(format!("there is no incident `{id}`"))
-            .hint("GET /api/v1/incidents lists them")
-    })
 }
 
 async fn newest(app: &App, tenant: &TenantId) -> Result<i64, ApiError> {
@@ -88,11 +74,11 @@ async fn newest(app: &App, tenant: &TenantId) -> Result<i64, ApiError> {
         .iter()
         .find(|r| r.state != kgrca_core::incident::State::Resolved)
         .or(rows.first());
-    number(
+    Ok(number(
         &live
             .ok_or_else(|| ApiError::not_found("there is no incident"))?
             .incident_id,
-    )
+    )?)
 }
 
 /// Answers, from memory while nothing was committed since.
@@ -104,20 +90,20 @@ async fn serve(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let scorer = wish.scorer.unwrap_or_default();
-    let at = instant("at", wish.at.as_deref())?;
-    let place = Place {
+    let at = timestamp("at", wish.at.as_deref())?;
+    let place = CacheKey {
         tenant: caller.tenant.clone(),
         number,
         scorer,
     };
     // Before the answer is read: a commit in between makes it old at once, not new for ever.
     let commits = *app.fleet.commits(&caller.tenant).borrow();
-    let served = if let Some(served) = app.answers.get(&place, commits).filter(|_| at.is_none()) {
+    let served = if let Some(served) = app.rca_cache.get(&place, commits).filter(|_| at.is_none()) {
         served
     } else {
-        let served = Served::new(&answer(app, &caller.tenant, number, scorer, at).await?)?;
+        let served = EncodedAnswer::new(&answer(app, &caller.tenant, number, scorer, at).await?)?;
         if at.is_none() {
-            app.answers.put(place, commits, served.clone());
+            app.rca_cache.put(place, commits, served.clone());
         }
         served
     };
@@ -196,11 +182,7 @@ async fn charge(app: &App, caller: &Caller<Read>, n: u64) -> Result<(), ApiError
                 "the plan `{}` answers {limit} RCA queries an hour",
                 caller.plan.name
             );
-            return Err(ApiError::limited(
-                "quota_exceeded",
-                message,
-                seconds_until(&taken),
-            ));
+            return Err(ApiError::limited(message, seconds_until_retry(&taken)));
         }
     }
     app.pending_usage
@@ -213,9 +195,8 @@ async fn charge(app: &App, caller: &Caller<Read>, n: u64) -> Result<(), ApiError
 pub async fn analyze(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
-    body: Result<Bytes, extract::rejection::BytesRejection>,
+    RawBody(body): RawBody,
 ) -> Result<Json<Analysis>, ApiError> {
-    let body = body.map_err(|e| super::ingest::body_error(&app, &e))?;
     if body.trim_ascii().is_empty() {
         return Err(ApiError::invalid("the body is empty")
             .hint("send records: JSON, an array, or one per line"));
@@ -246,7 +227,7 @@ pub struct Bulk {
 pub async fn bulk(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
-    Given(wish): Given<Bulk>,
+    JsonBody(wish): JsonBody<Bulk>,
 ) -> Result<Json<Vec<Answer>>, ApiError> {
     if wish.incident_ids.len() > 100 {
         return Err(ApiError::invalid("at most 100 incidents at once"));

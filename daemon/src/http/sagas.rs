@@ -12,11 +12,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::admin::{audit, created};
+use super::auth::Operator;
+use super::body::JsonBody;
 use super::error::ApiError;
-use super::given::Given;
-use super::guard::Operator;
-use crate::app::App;
 use crate::tenancy;
+use crate::usecases::App;
 
 /// Which sagas are wanted.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -36,7 +36,7 @@ pub async fn list(
     _: Operator,
     of: Result<Query<Of>, QueryRejection>,
 ) -> Result<Json<Page<Saga>>, ApiError> {
-    let Query(of) = of.map_err(|e| ApiError::query(&e))?;
+    let Query(of) = of?;
     let mut items = app.stores.meta.sagas(of.client_id.as_deref()).await?;
     items.retain(|s| !of.open.unwrap_or(false) || !s.is_over());
     Ok(Json(Page { items, next: None }))
@@ -67,7 +67,7 @@ pub async fn change(
     State(app): State<Arc<App>>,
     operator: Operator,
     Path(id): Path<String>,
-    Given(change): Given<SagaChange>,
+    JsonBody(change): JsonBody<SagaChange>,
 ) -> Result<Response, ApiError> {
     let saga = find(&app, &id).await?;
     let action = if change.act == SagaAct::Resume {
@@ -75,7 +75,7 @@ pub async fn change(
     } else {
         "saga.compensate"
     };
-    audit(&app, &operator.key_id, &saga.client_id, action, &id).await?;
+    audit(&app, &operator.actor, &saga.client_id, action, &id).await?;
     match change.act {
         SagaAct::Resume => {
             let (saga, secrets) = tenancy::resume(&app.tenancy, &saga.saga_id).await?;

@@ -14,9 +14,9 @@ use kgrca_core::storage::TransitionRow;
 use kgrca_core::tenancy::{TenantId, TenantState};
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::auth::{Caller, Read};
 use super::error::ApiError;
-use super::guard::{Caller, Read};
-use crate::app::App;
+use crate::usecases::App;
 
 /// How many transitions are read from the store at once.
 const PAGE: usize = 500;

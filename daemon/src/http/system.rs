@@ -10,8 +10,8 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use serde::Deserialize;
 
-use crate::app::App;
 use crate::checks;
+use crate::usecases::App;
 
 /// The open routes.
 pub fn routes() -> Router<Arc<App>> {

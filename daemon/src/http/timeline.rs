@@ -11,9 +11,9 @@ use kgrca_core::storage::TimelineFilter;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::error::{ApiError, instant, within};
-use super::guard::{Caller, Read};
-use crate::app::App;
+use super::auth::{Caller, Read};
+use super::error::{ApiError, timestamp};
+use crate::usecases::{App, page_size};
 use kgrca_core::tenancy::hex;
 
 /// The kinds of episodes.
@@ -80,17 +80,17 @@ pub async fn timeline(
     caller: Caller<Read>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<EpisodeView>>, ApiError> {
-    let Query(span) = span.map_err(|e| ApiError::query(&e))?;
+    let Query(span) = span?;
     let after = match span.cursor.as_deref() {
         None => None,
         Some(text) => {
             Some(place(text).ok_or_else(|| ApiError::invalid("`cursor` is not one of this list"))?)
         }
     };
-    let limit = within("limit", span.limit, 200, 1000)?;
+    let limit = page_size("limit", span.limit, 200, 1000)?;
     let filter = TimelineFilter {
-        from: instant("from", span.from.as_deref())?,
-        to: instant("to", span.to.as_deref())?,
+        from: timestamp("from", span.from.as_deref())?,
+        to: timestamp("to", span.to.as_deref())?,
         resource: span.resource,
         cluster: span.cluster,
         kind: span.kind.map(|k| k.as_str().to_owned()),

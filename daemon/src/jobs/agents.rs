@@ -9,8 +9,8 @@ use kgrca_core::storage::Error;
 use kgrca_core::tenancy::TenantId;
 use tokio::sync::watch;
 
-use crate::app::App;
 use crate::clock::now;
+use crate::usecases::App;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(30);

@@ -14,27 +14,15 @@ use kgrca_core::storage::Error;
 use kgrca_core::tenancy::{Tenant, TenantId, TenantState};
 use tokio::sync::watch;
 
-use crate::app::App;
 use crate::clock::now;
 use crate::tenancy;
+use crate::usecases::App;
 
 pub use agents::watch as watch_agents;
 pub use servers::watch as watch_servers;
 
 /// How often is looked for sagas that go on by themselves.
 const SAGAS: Duration = Duration::from_secs(2);
-
-/// Writes API usage that waits.
-pub async fn flush_usage(app: &App) -> Result<(), Error> {
-    let mut failed = None;
-    for (tenant, usage) in app.pending_usage.take() {
-        if let Err(e) = app.stores.meta.add_usage(&tenant, &usage).await {
-            app.pending_usage.put_back(&tenant, usage);
-            failed = Some(e);
-        }
-    }
-    failed.map_or(Ok(()), Err)
-}
 
 /// Lets sagas go on that go by themselves, until the daemon stops. By itself: a graph may take
 /// minutes to move.
@@ -63,7 +51,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
             _ = stop.changed() => break,
         }
-        if let Err(e) = flush_usage(&app).await {
+        if let Err(e) = app.flush_usage().await {
             tracing::error!(error = %e, "usage could not be written");
         }
         let hour = now().0 / (DAY / 24);
@@ -74,7 +62,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             }
         }
     }
-    if let Err(e) = flush_usage(&app).await {
+    if let Err(e) = app.flush_usage().await {
         tracing::error!(error = %e, "usage of the last moment could not be written");
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kgrca_core::storage::{Error, ErrorKind};
 use tokio::sync::watch;
 
-use crate::app::App;
 use crate::telemetry;
+use crate::usecases::App;
 
 /// How often is asked, and how long an answer may take.
 const EVERY: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use kgrca_core::tenancy::{Role, Saga, SagaKind, Step, Tenant, TenantId, TenantSt
 
 use super::Tenancy;
 use super::moving;
-use crate::auth;
+use crate::api_key;
 use crate::clock::now;
 use crate::random::random_text;
 
@@ -84,7 +84,7 @@ pub(super) async fn act(
             let Some(kafka) = &stores.kafka else {
                 return Ok(());
             };
-            let password = random_text(auth::BASE62, 32);
+            let password = random_text(api_key::BASE62, 32);
             kafka
                 .admin()
                 .put_user(tenant, &password, byte_rate(client))
@@ -149,7 +149,7 @@ async fn first_key(
         meta.revoke_key(Some(tenant.as_str()), &old.key_id, now())
             .await?;
     }
-    let new = auth::new_key(Some(tenant), FIRST, Role::Admin.scopes());
+    let new = api_key::new_key(Some(tenant), FIRST, Role::Admin.scopes());
     meta.put_key(&new.key, &new.hash).await?;
     // One that is set up already stays as it is by now.
     if meta

@@ -1,4 +1,4 @@
-//! How many clusters a plan has room for.
+//! How many clusters of a tenant may send at a time, by its plan.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -8,80 +8,79 @@ use kgrca_core::model::Str;
 use kgrca_core::model::time::DAY;
 use kgrca_core::tenancy::TenantId;
 
-use super::error::ApiError;
-use super::guard::{Caller, Ingest};
-use crate::app::App;
+use super::actor::TenantScope;
+use super::app::App;
+use super::error::{Error, Result};
 use crate::clock::now;
 
-/// For how long clusters that were admitted need not be looked up.
-const BELIEVED: Duration = Duration::from_mins(10);
+/// How long an admitted cluster is admitted again without asking the store.
+const CACHE_TTL: Duration = Duration::from_mins(10);
 
-/// Clusters of each tenant that were admitted a moment ago, and when.
+/// Recently admitted clusters of each tenant, and when each was admitted.
 #[derive(Debug, Default)]
-pub struct Clusters(Mutex<HashMap<TenantId, HashMap<Str, Instant>>>);
+pub struct ClusterQuota(Mutex<HashMap<TenantId, HashMap<Str, Instant>>>);
 
-impl Clusters {
+impl ClusterQuota {
     fn has_all(&self, tenant: &TenantId, named: &BTreeSet<Str>) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |known: &HashMap<Str, Instant>, name| {
-            known.get(name).is_some_and(|at| at.elapsed() < BELIEVED)
+            known.get(name).is_some_and(|at| at.elapsed() < CACHE_TTL)
         };
         all.get(tenant)
             .is_some_and(|known| named.iter().all(|name| fresh(known, name)))
     }
 
-    /// Admits clusters beside those that are known, or says how many there are already.
+    /// Admits clusters beside the active ones. Fails with the number of active clusters.
     fn admit(
         &self,
         tenant: &TenantId,
-        mut known: BTreeSet<Str>,
+        mut active: BTreeSet<Str>,
         named: &BTreeSet<Str>,
         limit: u64,
-    ) -> Result<(), usize> {
+    ) -> std::result::Result<(), usize> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = all.entry(tenant.clone()).or_default();
-        admitted.retain(|_, at| at.elapsed() < BELIEVED);
-        // What was admitted here may not have been worked off yet.
-        known.extend(admitted.keys().cloned());
-        if known.union(named).count() as u64 > limit && !named.is_subset(&known) {
-            return Err(known.len());
+        admitted.retain(|_, at| at.elapsed() < CACHE_TTL);
+        // Records of an admitted cluster may not have been applied yet.
+        active.extend(admitted.keys().cloned());
+        if active.union(named).count() as u64 > limit && !named.is_subset(&active) {
+            return Err(active.len());
         }
         admitted.extend(named.iter().map(|name| (name.clone(), Instant::now())));
         Ok(())
     }
 }
 
-/// Refuses records of clusters for which the plan has no room. A cluster counts while it was heard
-/// of within a day.
+/// Refuses records of clusters beyond the plan. A cluster is active until 24 h after its last
+/// record.
 ///
 /// # Errors
-/// `quota_exceeded` names the cluster.
-pub async fn admit(
-    app: &App,
-    caller: &Caller<Ingest>,
-    named: &BTreeSet<Str>,
-) -> Result<(), ApiError> {
-    let Some(limit) = caller.plan.clusters else {
+/// `quota_exceeded` names the clusters.
+pub async fn admit(app: &App, tenant: TenantScope<'_>, named: &BTreeSet<Str>) -> Result<()> {
+    let Some(limit) = tenant.plan.clusters else {
         return Ok(());
     };
-    if app.clusters.has_all(&caller.tenant, named) {
+    if app.cluster_quota.has_all(tenant.id, named) {
         return Ok(());
     }
-    let rows = app.stores.meta.clusters(&caller.tenant).await?;
-    let living = rows
+    let rows = app.stores.meta.clusters(tenant.id).await?;
+    let active = rows
         .into_iter()
         .filter(|c| now().0 - c.last_record.0 < DAY)
         .map(|c| c.cluster.as_str().into())
         .collect();
-    app.clusters.admit(&caller.tenant, living, named, limit).map_err(|known| {
+    let refused = app.cluster_quota.admit(tenant.id, active, named, limit);
+    refused.map_err(|active| {
         let names: Vec<&str> = named.iter().map(|n| &**n).collect();
         let message = format!(
-            "the plan `{}` has room for {limit} clusters, and {known} send: `{}` would be more",
-            caller.plan.name,
+            "plan `{}` allows {limit} clusters; {active} are active, `{}` would exceed that",
+            tenant.plan.name,
             names.join("`, `")
         );
-        ApiError::limited("quota_exceeded", message, 3600)
-            .hint("change the plan, or stop what sends under another name; a cluster counts until it was silent for a day")
+        Error::quota_exceeded(message, 3600).hint(
+            "change the plan, or stop senders that use another cluster name; \
+             a cluster is active until 24 h after its last record",
+        )
     })
 }
 
@@ -90,8 +89,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_cluster_goes_on_and_one_more_does_not() {
-        let clusters = Clusters::default();
+    fn an_active_cluster_is_admitted_and_one_too_many_is_not() {
+        let clusters = ClusterQuota::default();
         let tenant = TenantId::parse("client-acme-7f3k2a").unwrap();
         let named = |names: &[&str]| names.iter().map(|n| Str::from(*n)).collect::<BTreeSet<_>>();
         assert_eq!(
@@ -110,7 +109,7 @@ mod tests {
             clusters.has_all(&tenant, &named(&["a", "b"]))
                 && !clusters.has_all(&tenant, &named(&["c"]))
         );
-        // A plan that shrank keeps whom it has.
+        // After a downgrade the active clusters may still send.
         assert_eq!(
             clusters.admit(&tenant, named(&["a", "b"]), &named(&["b"]), 1),
             Ok(())

@@ -1,0 +1,212 @@
+//! Request ids, and who calls: the middleware that authenticates, and the extractor of the actor.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use kgrca_core::billing::Plan;
+use kgrca_core::model::time::SECOND;
+use kgrca_core::storage::Taken;
+use kgrca_core::tenancy::{Scope, TenantId};
+
+use super::error::ApiError;
+use crate::random::random_id;
+use crate::telemetry;
+use crate::usecases::actor::{Interface, Request as Origin, TenantScope};
+use crate::usecases::authentication::{self, Traffic};
+use crate::usecases::{Actor, App, Error, Result};
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request that is being answered; empty outside of one.
+pub fn current_request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Gives every request an id, the caller's own if it sends a usable one, and measures the answer.
+pub async fn identify(request: Request, next: Next) -> Response {
+    let sent = request
+        .headers()
+        .get("x-request-id")
+        .and_then(|v| v.to_str().ok())
+        .filter(|v| v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
+    let id = match sent {
+        Some(id) => id.to_owned(),
+        None => random_id(20),
+    };
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned())
+        .unwrap_or("unknown".to_owned());
+    let started = Instant::now();
+    let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    let answered = telemetry::Answered {
+        route: &route,
+        status: response.status().as_u16(),
+        seconds: started.elapsed().as_secs_f64(),
+        request_id: &id,
+    };
+    answered.emit();
+    response
+}
+
+/// Authenticates the caller and takes the call from its rate. Handlers find the actor in the
+/// request's extensions.
+pub async fn authenticate(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let origin = Origin {
+        interface: Interface::Http,
+        id: current_request_id(),
+    };
+    let secret = secret(request.headers());
+    let actor = authentication::authenticate(&app, secret, origin).await?;
+    let traffic = traffic(request.uri().path());
+    let Some(rate) = authentication::count_call(&app, &actor, traffic).await? else {
+        request.extensions_mut().insert(actor);
+        return Ok(next.run(request).await);
+    };
+    if !rate.allowed {
+        let message = format!("rate limit of {} calls per minute reached", rate.limit);
+        let error = ApiError::from(Error::rate_limited(message, &rate));
+        return Ok(with_rate(error.into_response(), rate));
+    }
+    request.extensions_mut().insert(actor);
+    Ok(with_rate(next.run(request).await, rate))
+}
+
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    text("x-api-key").or_else(|| text("authorization")?.strip_prefix("Bearer "))
+}
+
+fn traffic(path: &str) -> Traffic {
+    if path.starts_with("/api/v1/ingest/") || path == "/api/v1/agents" {
+        Traffic::Ingest
+    } else {
+        Traffic::Api
+    }
+}
+
+fn with_rate(mut response: Response, rate: Taken) -> Response {
+    let headers = response.headers_mut();
+    headers.insert("x-ratelimit-limit", rate.limit.into());
+    headers.insert("x-ratelimit-remaining", rate.remaining.into());
+    headers.insert("x-ratelimit-reset", (rate.reset.0 / SECOND).into());
+    response
+}
+
+/// The actor of a request who has a right. The use case checks it again, and that check is the one
+/// that counts; this one comes before the body is read, so that a caller without the right neither
+/// uploads anything nor learns what the endpoint expects.
+pub struct Caller<R> {
+    actor: Actor,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its plan.
+    pub plan: Plan,
+    right: PhantomData<R>,
+}
+
+impl<R> Deref for Caller<R> {
+    type Target = Actor;
+
+    fn deref(&self) -> &Actor {
+        &self.actor
+    }
+}
+
+/// A right that an endpoint requires.
+pub trait Right: Send + Sync {
+    /// Fails when the actor does not have it.
+    fn check(actor: &Actor) -> Result<TenantScope<'_>>;
+}
+
+macro_rules! tenant_rights {
+    ($($(#[$doc:meta])* $name:ident),*) => {
+        $($(#[$doc])* pub struct $name;
+        impl Right for $name {
+            fn check(actor: &Actor) -> Result<TenantScope<'_>> {
+                actor.tenant(Scope::$name)
+            }
+        })*
+    };
+}
+
+tenant_rights!(
+    /// Send records and heartbeats.
+    Ingest,
+    /// Read answers, incidents and the graph.
+    Read,
+    /// Query the graph in Cypher.
+    Query,
+    /// Read usage.
+    Billing,
+    /// Act for the tenant: handle incidents, manage keys.
+    Admin
+);
+
+/// An operator key.
+pub struct Operator {
+    /// The caller.
+    pub actor: Actor,
+}
+
+/// A key of the operator that may read what tenants owe.
+pub struct Accountant;
+
+impl FromRequestParts<Arc<App>> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        let actor = actor(parts)?;
+        actor.operator()?;
+        Ok(Self {
+            actor: actor.clone(),
+        })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Accountant {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        actor(parts)?.accountant()?;
+        Ok(Self)
+    }
+}
+
+impl<R: Right> FromRequestParts<Arc<App>> for Caller<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        let actor = actor(parts)?;
+        let scope = R::check(actor)?;
+        Ok(Self {
+            actor: actor.clone(),
+            tenant: scope.id.clone(),
+            plan: scope.plan.clone(),
+            right: PhantomData,
+        })
+    }
+}
+
+fn actor(parts: &Parts) -> Result<&Actor> {
+    // Every route behind the middleware has one.
+    let actor = parts.extensions.get::<Actor>();
+    actor.ok_or_else(|| Error::unauthenticated("this endpoint requires an API key"))
+}

@@ -1,0 +1,244 @@
+//! Who acts, through which interface, and what they may do.
+
+use std::fmt;
+
+use kgrca_core::billing::Plan;
+use kgrca_core::tenancy::{Scope, TenantId};
+
+use super::error::{Error, Result};
+
+/// Whoever performs a use case. Only authentication makes one, so that its scopes can be trusted.
+///
+/// A further way to be known (a session of a person, a job) is a variant of [`Identity`] and a
+/// constructor beside [`Actor::with_key`]; a further way in (MCP, console, workflow) is a variant
+/// of [`Interface`].
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Who acts.
+    pub identity: Identity,
+    /// How the request came in.
+    pub interface: Interface,
+    /// Identifies the request in answers, logs and support cases.
+    pub request_id: String,
+    reach: Reach,
+    scopes: Vec<Scope>,
+}
+
+/// How an actor is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// An API key.
+    Key {
+        /// The key's id, never the key.
+        id: String,
+        /// What its owner called it; may be empty.
+        name: String,
+    },
+}
+
+impl fmt::Display for Identity {
+    /// As people see it in incident timelines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key { id, name } if name.is_empty() => f.write_str(id),
+            Self::Key { id, name } => write!(f, "{name} ({id})"),
+        }
+    }
+}
+
+/// The interface through which a use case is performed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// The HTTP API.
+    Http,
+}
+
+impl Interface {
+    /// The word used in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Whose data an actor can reach at all.
+#[derive(Clone, Debug)]
+pub enum Reach {
+    /// One tenant's. The tenant comes from the credentials, never from a parameter.
+    Tenant {
+        /// The tenant.
+        id: TenantId,
+        /// Its plan, with the limits agreed for this tenant.
+        plan: Box<Plan>,
+    },
+    /// The provider's: tenants, keys, invoices, but no tenant's records or answers.
+    Operator,
+}
+
+/// Permission to act for a tenant: proof that a scope was checked.
+#[derive(Clone, Copy, Debug)]
+pub struct TenantScope<'a> {
+    /// The tenant.
+    pub id: &'a TenantId,
+    /// Its plan, with the limits agreed for this tenant.
+    pub plan: &'a Plan,
+}
+
+impl Actor {
+    /// The owner of an API key, after the key was checked.
+    pub(super) fn with_key(
+        identity: Identity,
+        reach: Reach,
+        scopes: Vec<Scope>,
+        request: Request,
+    ) -> Self {
+        Self {
+            identity,
+            interface: request.interface,
+            request_id: request.id,
+            reach,
+            scopes,
+        }
+    }
+
+    /// The actor as the audit log names it. Tenants read their log, so of the operator's keys it
+    /// shows the id and not the name.
+    pub(super) fn audit_name(&self) -> String {
+        match (&self.reach, &self.identity) {
+            (Reach::Operator, Identity::Key { id, .. }) => id.clone(),
+            (Reach::Tenant { .. }, identity) => identity.to_string(),
+        }
+    }
+
+    /// Whether the actor acts with this key.
+    pub fn is_key(&self, key_id: &str) -> bool {
+        matches!(&self.identity, Identity::Key { id, .. } if id == key_id)
+    }
+
+    /// The tenant and plan of the actor, whatever its scopes; `None` for the operator.
+    pub(super) fn reached_tenant(&self) -> Option<TenantScope<'_>> {
+        match &self.reach {
+            Reach::Tenant { id, plan } => Some(TenantScope { id, plan }),
+            Reach::Operator => None,
+        }
+    }
+
+    /// Permission to act for the actor's tenant.
+    ///
+    /// # Errors
+    /// `forbidden` for the operator, and without the scope.
+    pub fn tenant(&self, scope: Scope) -> Result<TenantScope<'_>> {
+        let tenant = self.reached_tenant().ok_or_else(|| {
+            Error::forbidden("this endpoint requires a tenant key")
+                .hint("use a key of the tenant: the tenant is taken from the key")
+        })?;
+        if self.scopes.contains(&scope) {
+            return Ok(tenant);
+        }
+        Err(
+            Error::forbidden(format!("the key lacks the scope `{}`", scope.as_str()))
+                .hint("create a key with this scope"),
+        )
+    }
+
+    /// Permission to administer all tenants.
+    ///
+    /// # Errors
+    /// `forbidden` for tenants, and for keys of the operator without the scope `admin`.
+    pub fn operator(&self) -> Result<()> {
+        if self.reached_tenant().is_some() {
+            return Err(Error::forbidden("this endpoint requires an operator key"));
+        }
+        if self.scopes.contains(&Scope::Admin) {
+            return Ok(());
+        }
+        Err(Error::forbidden("the operator key lacks the scope `admin`"))
+    }
+
+    /// Permission to read what tenants owe: a key of the operator with `billing` or `admin`.
+    ///
+    /// # Errors
+    /// `forbidden` for all others.
+    pub fn accountant(&self) -> Result<()> {
+        let is_permitted = [Scope::Billing, Scope::Admin]
+            .iter()
+            .any(|s| self.scopes.contains(s));
+        if self.reached_tenant().is_none() && is_permitted {
+            return Ok(());
+        }
+        Err(Error::forbidden("this endpoint requires an operator key")
+            .hint("`kgrca key create --operator --role billing` creates one for billing"))
+    }
+}
+
+/// What is known of a request before its sender is.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// How it came in.
+    pub interface: Interface,
+    /// Identifies it in answers, logs and support cases.
+    pub id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use kgrca_core::billing;
+
+    use super::*;
+    use crate::usecases::error::Code;
+
+    fn actor(reach: Reach, scopes: &[Scope]) -> Actor {
+        let identity = Identity::Key {
+            id: "key_1".into(),
+            name: "laptop".into(),
+        };
+        let request = Request {
+            interface: Interface::Http,
+            id: "r1".into(),
+        };
+        Actor::with_key(identity, reach, scopes.to_vec(), request)
+    }
+
+    fn acme() -> Reach {
+        Reach::Tenant {
+            id: TenantId::parse("client-acme-7f3k2a").unwrap(),
+            plan: Box::new(billing::find("free").unwrap().clone()),
+        }
+    }
+
+    #[test]
+    fn a_tenant_acts_within_its_scopes_and_never_as_operator() {
+        let viewer = actor(acme(), &[Scope::Read]);
+        assert_eq!(
+            viewer.tenant(Scope::Read).unwrap().id.as_str(),
+            "client-acme-7f3k2a"
+        );
+        assert_eq!(
+            viewer.tenant(Scope::Admin).unwrap_err().code,
+            Code::Forbidden
+        );
+        let admin = actor(acme(), &Scope::ALL);
+        assert!(admin.operator().is_err() && admin.accountant().is_err());
+    }
+
+    #[test]
+    fn the_operator_reaches_no_tenant_data() {
+        let operator = actor(Reach::Operator, &Scope::ALL);
+        assert!(operator.operator().is_ok() && operator.accountant().is_ok());
+        assert!(operator.tenant(Scope::Read).is_err());
+        let accountant = actor(Reach::Operator, &[Scope::Billing]);
+        assert!(accountant.accountant().is_ok() && accountant.operator().is_err());
+    }
+
+    #[test]
+    fn an_unnamed_key_is_shown_by_its_id() {
+        let named = actor(acme(), &[]).identity;
+        assert_eq!(named.to_string(), "laptop (key_1)");
+        let unnamed = Identity::Key {
+            id: "key_1".into(),
+            name: String::new(),
+        };
+        assert_eq!(unnamed.to_string(), "key_1");
+    }
+}

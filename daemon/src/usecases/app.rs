@@ -1,0 +1,106 @@
+//! What all use cases share: stores, workers, caches and settings.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kgrca_core::storage;
+use kgrca_core::tenancy::TenantId;
+
+use super::authentication::KeyCache;
+use super::cluster_quota::ClusterQuota;
+use super::rca_cache::RcaCache;
+use crate::clock::now;
+use crate::config::Settings;
+use crate::storage::Stores;
+use crate::tenancy::Tenancy;
+use crate::workers::Fleet;
+
+/// The daemon's shared parts.
+pub struct App {
+    /// Settings, already validated.
+    pub settings: Settings,
+    /// Stores.
+    pub stores: Stores,
+    /// Workers and the live state they hold.
+    pub fleet: Arc<Fleet>,
+    /// Recently used API keys.
+    pub keys: Arc<KeyCache>,
+    /// Recently served answers.
+    pub rca_cache: RcaCache,
+    /// Recently admitted clusters.
+    pub cluster_quota: ClusterQuota,
+    /// Provisioning of tenants.
+    pub tenancy: Tenancy,
+    /// API usage that is not written yet.
+    pub pending_usage: PendingUsage,
+}
+
+impl App {
+    /// The shared parts of a daemon, with empty caches.
+    pub fn new(settings: Settings, stores: Stores, fleet: Arc<Fleet>) -> Self {
+        let keys = Arc::new(KeyCache::default());
+        let cached_keys = Arc::clone(&keys);
+        let tenancy = Tenancy::new(
+            stores.clone(),
+            Arc::clone(&fleet),
+            Box::new(move || cached_keys.clear()),
+            settings.abort_at_saga_write,
+        );
+        Self {
+            settings,
+            stores,
+            fleet,
+            keys,
+            rca_cache: RcaCache::default(),
+            cluster_quota: ClusterQuota::default(),
+            tenancy,
+            pending_usage: PendingUsage::default(),
+        }
+    }
+
+    /// Writes pending API usage. What cannot be written stays pending.
+    ///
+    /// # Errors
+    /// The last failure, when there was one.
+    pub async fn flush_usage(&self) -> storage::Result<()> {
+        let mut result = Ok(());
+        for (tenant, usage) in self.pending_usage.take() {
+            if let Err(e) = self.stores.meta.add_usage(&tenant, &usage).await {
+                self.pending_usage.put_back(&tenant, usage);
+                result = Err(e);
+            }
+        }
+        result
+    }
+}
+
+/// Usage counters in memory. They are written every half second: a crash loses what is not written
+/// yet, at the provider's expense.
+#[derive(Debug, Default)]
+pub struct PendingUsage(Mutex<Pending>);
+
+/// Amounts by tenant, and by day and metric.
+type Pending = BTreeMap<TenantId, BTreeMap<(String, String), i64>>;
+
+impl PendingUsage {
+    /// Adds to today's counter of a metric.
+    pub fn add(&self, tenant: &TenantId, metric: &str, amount: i64) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.entry(tenant.clone())
+            .or_default()
+            .entry((now().day(), metric.to_owned()))
+            .or_default() += amount;
+    }
+
+    fn put_back(&self, tenant: &TenantId, usage: BTreeMap<(String, String), i64>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = all.entry(tenant.clone()).or_default();
+        for (key, amount) in usage {
+            *pending.entry(key).or_default() += amount;
+        }
+    }
+
+    fn take(&self) -> Pending {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,210 @@
+//! Why a use case refused or failed, independent of the interface that called it.
+
+use std::fmt;
+
+use kgrca_core::model::time::SECOND;
+use kgrca_core::storage::{self, ErrorKind, Taken};
+
+use crate::clock::now;
+
+/// The machine-readable reason of an error. Its word is part of the API and never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The request itself is wrong; repeating it cannot succeed.
+    InvalidRequest,
+    /// The API key is missing, unknown, expired or revoked.
+    Unauthenticated,
+    /// The caller is known and may not do this.
+    Forbidden,
+    /// What the request names does not exist, or belongs to another tenant.
+    NotFound,
+    /// The current state does not allow it, or somebody else changed it first.
+    Conflict,
+    /// The request is larger than allowed.
+    PayloadTooLarge,
+    /// Too many calls in a short time.
+    RateLimited,
+    /// The plan's quota is used up.
+    QuotaExceeded,
+    /// A store does not answer or has no room; the same request may succeed later.
+    Unavailable,
+    /// A defect, or data that cannot be read.
+    Internal,
+}
+
+impl Code {
+    /// The word used on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What helps with every error of this code that has no better hint of its own.
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Unauthenticated => Some("send a key as `X-API-Key` or `Authorization: Bearer`"),
+            Self::Internal => Some("report the request id to your provider"),
+            _ => None,
+        }
+    }
+}
+
+/// Result of a use case.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error that a caller sees.
+#[derive(Debug)]
+pub struct Error {
+    /// The machine-readable reason.
+    pub code: Code,
+    /// What is wrong, in one sentence without a full stop.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Seconds after which the same request may succeed.
+    pub retry_after: Option<u64>,
+    /// The cause, for the log only: it may name servers and files that callers must not see.
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: code.hint().map(str::to_owned),
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// The request is wrong.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidRequest, message)
+    }
+
+    /// The key is missing or does not work.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(Code::Unauthenticated, message)
+    }
+
+    /// The caller may not do this.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Code::Forbidden, message)
+    }
+
+    /// What the request names does not exist.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, message)
+    }
+
+    /// The current state does not allow it.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Code::Conflict, message)
+    }
+
+    /// The request is too large.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(Code::PayloadTooLarge, message)
+    }
+
+    /// Too many calls in a short time.
+    pub fn rate_limited(message: impl Into<String>, taken: &Taken) -> Self {
+        Self {
+            retry_after: Some(seconds_until_retry(taken)),
+            ..Self::new(Code::RateLimited, message)
+        }
+    }
+
+    /// The plan's quota is used up; the same request may succeed after `retry_after` seconds.
+    pub fn quota_exceeded(message: impl Into<String>, retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after.max(1)),
+            ..Self::new(Code::QuotaExceeded, message)
+        }
+    }
+
+    /// A defect. The caller sees that there is one; `source` goes to the log.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..Self::new(Code::Internal, "internal error")
+        }
+    }
+
+    /// The same error with what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether what the request names does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.code == Code::NotFound
+    }
+}
+
+/// Whole seconds until the same request may succeed, at least one.
+pub fn seconds_until_retry(taken: &Taken) -> u64 {
+    ((taken.retry.0 - now().0) / SECOND + 1).max(1) as u64
+}
+
+impl From<storage::Error> for Error {
+    fn from(e: storage::Error) -> Self {
+        let code = match e.kind {
+            ErrorKind::Conflict => Code::Conflict,
+            ErrorKind::Refused => Code::InvalidRequest,
+            ErrorKind::Full | ErrorKind::Unavailable => Code::Unavailable,
+            ErrorKind::Corrupt | ErrorKind::Fenced | ErrorKind::Internal => {
+                return Self::internal(e);
+            }
+        };
+        Self {
+            hint: e.hint,
+            ..Self::new(code, e.message)
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_fails_is_not_quoted_to_callers() {
+        let error = Error::from(storage::Error::new(
+            ErrorKind::Corrupt,
+            "10.0.0.7: page 4 cannot be read",
+        ));
+        assert_eq!(error.code, Code::Internal);
+        assert_eq!(error.message, "internal error");
+        assert!(error.to_string().contains("page 4"), "the log says why");
+    }
+}
