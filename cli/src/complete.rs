@@ -1,4 +1,4 @@
-//! Completion in the shell, with the ids that the server knows.
+//! Shell completion, with IDs from the server.
 
 use std::time::Duration;
 
@@ -9,46 +9,48 @@ use serde_json::Value;
 use crate::client::{As, Client};
 use crate::context;
 
-/// How long the shell waits for ids: who presses a key wants none rather than late ones.
-const PATIENCE: Duration = Duration::from_millis(800);
+/// How long a completion may wait for the server: no candidates are better than late ones.
+const TIMEOUT: Duration = Duration::from_millis(800);
 
-/// The variable by which the shell's script asks this program.
-const ASKS: &str = "COMPLETE";
+/// The environment variable with which the shell's script asks this program for candidates.
+const VARIABLE: &str = "COMPLETE";
 
-/// Answers the shell when it is the shell that asks. Returns whether it was.
+/// Answers a request of the shell for candidates. Returns whether it was one.
 pub(crate) fn answer(args: &[std::ffi::OsString]) -> bool {
-    let folder = std::env::current_dir().ok();
-    let asked = clap_complete::env::CompleteEnv::with_factory(crate::command).var(ASKS);
-    // What the shell asks wrongly has no answer.
-    asked.try_complete(args, folder.as_deref()).unwrap_or(true)
+    let directory = std::env::current_dir().ok();
+    let completer = clap_complete::env::CompleteEnv::with_factory(crate::command).var(VARIABLE);
+    // A malformed request of the shell gets no candidates.
+    completer
+        .try_complete(args, directory.as_deref())
+        .unwrap_or(true)
 }
 
-/// The script for a shell; `None` for one that nobody wrote a script for.
+/// The script for a shell; `None` for an unknown one.
 pub(crate) fn script(shell: &str) -> Option<Vec<u8>> {
     let mut script = Vec::new();
     Shells::builtins()
         .completer(shell)?
-        .write_registration(ASKS, "kgrca", "kgrca", "kgrca", &mut script)
+        .write_registration(VARIABLE, "kgrca", "kgrca", "kgrca", &mut script)
         .ok()?;
     Some(script)
 }
 
-/// Ids of incidents, newest first.
+/// Incident IDs, newest first.
 pub(crate) fn incidents() -> ArgValueCandidates {
     ArgValueCandidates::new(|| ids(As::Tenant, "/api/v1/incidents", "incident_id"))
 }
 
-/// Ids of tenants.
+/// Tenant IDs.
 pub(crate) fn tenants() -> ArgValueCandidates {
     ArgValueCandidates::new(|| ids(As::Operator, "/api/v1/admin/clients", "client_id"))
 }
 
-/// Uids of resources.
+/// UIDs of resources.
 pub(crate) fn resources() -> ArgValueCandidates {
     ArgValueCandidates::new(|| ids(As::Tenant, "/api/v1/resources", "uid"))
 }
 
-/// Ids of faults.
+/// Fault IDs.
 pub(crate) fn faults() -> ArgValueCandidates {
     let all = || {
         kgrca_core::detect::FaultId::ALL
@@ -62,22 +64,18 @@ pub(crate) fn faults() -> ArgValueCandidates {
 /// Names of contexts.
 pub(crate) fn contexts() -> ArgValueCandidates {
     let all = || {
-        context::load()
-            .map(|all| {
-                all.contexts
-                    .into_keys()
-                    .map(CompletionCandidate::new)
-                    .collect()
-            })
+        let names = context::load().map(|all| all.contexts.into_keys());
+        names
+            .map(|names| names.map(CompletionCandidate::new).collect())
             .unwrap_or_default()
     };
     ArgValueCandidates::new(all)
 }
 
 fn ids(who: As, path: &str, field: &str) -> Vec<CompletionCandidate> {
-    let asked = context::resolve(None)
-        .and_then(|context| Client::patient(context, PATIENCE)?.get::<Value>(who, path, &[]));
-    let items = asked
+    let page = context::resolve(None)
+        .and_then(|context| Client::with_timeout(context, TIMEOUT)?.get::<Value>(who, path, &[]));
+    let items = page
         .ok()
         .and_then(|page| page["items"].as_array().cloned())
         .unwrap_or_default();

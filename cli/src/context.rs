@@ -1,4 +1,5 @@
-//! Contexts: which server, with which keys. A file of mode 0600 in the XDG config folder.
+//! Contexts: a server's URL with the keys for it, in a file of mode 0600 in the XDG config
+//! directory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, Result};
 
-/// Text that must not be printed.
+/// Text that must never be printed.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -19,19 +20,19 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The secret itself, for the wire.
+    /// The plain text, to be sent to a server.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Its last four characters.
+    /// An ellipsis and the last four characters.
     pub fn hint(&self) -> String {
-        let from = self.0.char_indices().rev().nth(3).map_or(0, |(i, _)| i);
         if self.0.is_empty() {
-            String::new()
-        } else {
-            format!("…{}", &self.0[from..])
+            return String::new();
         }
+        let fourth_last = self.0.char_indices().rev().nth(3);
+        let start = fourth_last.map(|(i, _)| i).unwrap_or(0);
+        format!("…{}", &self.0[start..])
     }
 }
 
@@ -41,12 +42,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// One server with keys.
+/// A server with the keys for it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Context {
-    /// Address of the API.
+    /// URL of the API.
     pub url: String,
-    /// A tenant's key.
+    /// A tenant's API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Secret>,
     /// The operator's key.
@@ -54,28 +55,40 @@ pub struct Context {
     pub operator_key: Option<Secret>,
 }
 
-/// All contexts.
+/// The contents of the contexts file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Contexts {
-    /// The current one.
+    /// Name of the current context.
     #[serde(default)]
     pub current: Option<String>,
-    /// By name.
+    /// All contexts by name.
     #[serde(default)]
     pub contexts: BTreeMap<String, Context>,
 }
 
-/// A folder of the XDG base directories.
+impl Contexts {
+    /// The context of this name.
+    pub fn get(&self, name: &str) -> Result<&Context> {
+        self.contexts.get(name).ok_or_else(|| missing(name))
+    }
+}
+
+/// The error for a context that does not exist.
+pub fn missing(name: &str) -> CliError {
+    CliError::not_found(format!("context `{name}` not found")).hint("kgrca context list")
+}
+
+/// kgrca's directory within an XDG base directory.
 pub fn xdg(variable: &str, fallback: &str) -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os(variable).filter(|v| !v.is_empty()) {
-        return Ok(PathBuf::from(folder).join("kgrca"));
+    if let Some(directory) = std::env::var_os(variable).filter(|v| !v.is_empty()) {
+        return Ok(PathBuf::from(directory).join("kgrca"));
     }
     let home = std::env::var_os("HOME")
         .ok_or_else(|| CliError::failed(format!("neither {variable} nor HOME is set")))?;
     Ok(PathBuf::from(home).join(fallback).join("kgrca"))
 }
 
-/// Where contexts are kept.
+/// Path of the contexts file.
 pub fn file() -> Result<PathBuf> {
     Ok(xdg("XDG_CONFIG_HOME", ".config")?.join("contexts.yaml"))
 }
@@ -83,74 +96,69 @@ pub fn file() -> Result<PathBuf> {
 /// Reads all contexts; none when there is no file.
 pub fn load() -> Result<Contexts> {
     let file = file()?;
+    let unreadable = || CliError::failed(format!("cannot read {}", file.display()));
     match std::fs::read_to_string(&file) {
-        Ok(text) => serde_yaml::from_str(&text)
-            .map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e)),
+        Ok(text) => serde_yaml::from_str(&text).map_err(|e| unreadable().source(&e)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Contexts::default()),
-        Err(e) => Err(CliError::failed(format!("{} cannot be read", file.display())).cause(e)),
+        Err(e) => Err(unreadable().source(&e)),
     }
 }
 
-/// Writes all contexts, for their owner alone.
+/// Writes all contexts, readable by the owner only.
 pub fn save(contexts: &Contexts) -> Result {
     let file = file()?;
-    let failed = |e: std::io::Error| {
-        CliError::failed(format!("{} cannot be written", file.display())).cause(e)
+    let failed = |e: &dyn std::error::Error| {
+        CliError::failed(format!("cannot write {}", file.display())).source(e)
     };
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).map_err(|e| failed(&e))?;
     }
-    let text = serde_yaml::to_string(contexts)
-        .map_err(|e| CliError::failed("contexts cannot be written").cause(e))?;
+    let text = serde_yaml::to_string(contexts).map_err(|e| failed(&e))?;
     let temporary = file.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
     options.create(true).truncate(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut handle = options.open(&temporary).map_err(failed)?;
-    std::io::Write::write_all(&mut handle, text.as_bytes()).map_err(failed)?;
-    std::fs::rename(&temporary, &file).map_err(failed)
+    let mut handle = options.open(&temporary).map_err(|e| failed(&e))?;
+    std::io::Write::write_all(&mut handle, text.as_bytes()).map_err(|e| failed(&e))?;
+    std::fs::rename(&temporary, &file).map_err(|e| failed(&e))
 }
 
-/// The context in force: `KGRCA_URL` and keys of the environment, else the named one, else the
+/// An environment variable, unless it is empty.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// The context in effect: the named one, else `KGRCA_URL` with keys from the environment, else the
 /// current one.
 pub fn resolve(name: Option<&str>) -> Result<Context> {
-    let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let mut context = match (name, env("KGRCA_URL")) {
+    let mut context = match (name, variable("KGRCA_URL")) {
         (None, Some(url)) => Context {
             url,
             ..Context::default()
         },
         (name, _) => {
             let all = load()?;
-            let name = name.map(str::to_owned).or(all.current.clone());
-            let Some(name) = name else {
-                let error = CliError::usage("no server is chosen");
-                return Err(
-                    error.hint("run `kgrca up`, or `kgrca context add NAME --url URL`, or set KGRCA_URL and KGRCA_API_KEY")
-                );
+            let Some(name) = name.map(str::to_owned).or(all.current.clone()) else {
+                return Err(CliError::usage("no context selected").hint(
+                    "run `kgrca up`, or `kgrca context add NAME --url URL`, \
+                     or set KGRCA_URL and KGRCA_API_KEY",
+                ));
             };
-            let missing = || {
-                CliError::new(
-                    crate::error::exit::NOT_FOUND,
-                    format!("there is no context `{name}`"),
-                )
-                .hint("kgrca context list")
-            };
-            all.contexts.get(&name).cloned().ok_or_else(missing)?
+            all.get(&name)?.clone()
         }
     };
-    // A context that was named is meant as it is: the environment fills in what it lacks. Else the
-    // environment stands above.
-    let take = |known: Option<Secret>, variable: &str| {
-        let given = env(variable).map(Secret::new);
+    // The keys of a context named on the command line win over the environment; those of the
+    // current context do not.
+    let choose = |stored: Option<Secret>, name_of_variable: &str| {
+        let from_environment = variable(name_of_variable).map(Secret::new);
         if name.is_some() {
-            known.or(given)
+            stored.or(from_environment)
         } else {
-            given.or(known)
+            from_environment.or(stored)
         }
     };
-    context.api_key = take(context.api_key, "KGRCA_API_KEY");
-    context.operator_key = take(context.operator_key, "KGRCA_OPERATOR_KEY");
+    context.api_key = choose(context.api_key, "KGRCA_API_KEY");
+    context.operator_key = choose(context.operator_key, "KGRCA_OPERATOR_KEY");
     Ok(context)
 }

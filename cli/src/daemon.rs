@@ -1,4 +1,4 @@
-//! The `kgrcad` beside this binary, started for `up` and `demo`.
+//! Starts and stops the `kgrcad` installed next to this binary, for `up` and `demo`.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,63 +8,65 @@ use std::time::{Duration, Instant};
 use crate::context::Secret;
 use crate::error::{CliError, Result};
 
-/// A daemon that serves.
+/// How long a daemon may take to shut down.
+const STOP_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A daemon that accepts requests.
 pub struct Serving {
-    /// Where its API is.
+    /// URL of its API.
     pub url: String,
-    /// Its process id.
+    /// Its process ID.
     pub process: u32,
     /// The operator's key.
     pub operator_key: Secret,
 }
 
-/// A daemon that this process started.
+/// A daemon started by this process.
 pub struct Daemon {
     /// Its process.
     pub child: Child,
-    /// Where and how.
+    /// How to reach it.
     pub serving: Serving,
 }
 
-/// The daemon that works in a folder, if one does: it holds the folder's lock.
-pub fn running(folder: &Path) -> Result<Option<Serving>> {
-    let mut lock = match std::fs::File::open(folder.join("lock")) {
+/// The daemon that uses a data directory, if any: it holds the directory's lock.
+pub fn running(directory: &Path) -> Result<Option<Serving>> {
+    let lock_file = directory.join("lock");
+    let unusable = |e: &std::io::Error| {
+        CliError::failed(format!("cannot lock {}", lock_file.display())).source(e)
+    };
+    let mut lock = match std::fs::File::open(&lock_file) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => {
-            return Err(CliError::failed(format!("{} cannot be read", folder.display())).cause(e));
-        }
+        Err(e) => return Err(unusable(&e)),
     };
-    // Shared, so that two who look do not take each other for a daemon.
+    // A shared lock: two commands that check at once do not take each other for a daemon.
     match lock.try_lock_shared() {
         Ok(()) => return Ok(None),
         Err(std::fs::TryLockError::WouldBlock) => {}
-        Err(std::fs::TryLockError::Error(e)) => {
-            return Err(CliError::failed(format!(
-                "{} cannot be locked",
-                folder.join("lock").display()
-            ))
-            .cause(e));
-        }
+        Err(std::fs::TryLockError::Error(e)) => return Err(unusable(&e)),
     }
     let mut holder = String::new();
     lock.read_to_string(&mut holder)?;
-    let unknown = || {
+    let starting = || {
         CliError::failed(format!(
-            "process {holder} works in {} and does not serve yet",
-            folder.display()
+            "process {holder} holds {} but is not serving yet",
+            directory.display()
         ))
-        .hint("try again; when it stays so, `kgrca up` did not start it: stop it by its process id")
+        .hint(format!(
+            "retry in a few seconds; if it is still not serving, stop process {holder}: \
+             `kgrca up` did not start it"
+        ))
     };
-    serving(folder)?
+    serving(directory)?
         .filter(|s| s.process.to_string() == holder)
         .map(Some)
-        .ok_or_else(unknown)
+        .ok_or_else(starting)
 }
 
-/// What a daemon wrote when it began to serve.
-fn serving(folder: &Path) -> Result<Option<Serving>> {
-    let Ok(text) = std::fs::read_to_string(folder.join("ready")) else {
+/// What a daemon wrote when it started serving.
+fn serving(directory: &Path) -> Result<Option<Serving>> {
+    let Ok(text) = std::fs::read_to_string(directory.join("ready")) else {
         return Ok(None);
     };
     let line = |name: &str| text.lines().find_map(|l| l.strip_prefix(name));
@@ -72,7 +74,7 @@ fn serving(folder: &Path) -> Result<Option<Serving>> {
     else {
         return Ok(None);
     };
-    let key = std::fs::read_to_string(folder.join("operator.key"))?;
+    let key = std::fs::read_to_string(directory.join("operator.key"))?;
     Ok(Some(Serving {
         url: url.to_owned(),
         process,
@@ -80,124 +82,120 @@ fn serving(folder: &Path) -> Result<Option<Serving>> {
     }))
 }
 
-/// Asks a daemon to end as a service manager does, and waits until it has put everything in order.
-pub fn stop(folder: &Path, process: u32) -> Result {
-    let failed = |e: std::io::Error| {
-        CliError::failed(format!("process {process} cannot be stopped")).cause(e)
-    };
-    let told = Command::new("kill")
+/// Stops a daemon with SIGTERM and waits until it has shut down.
+pub fn stop(directory: &Path, process: u32) -> Result {
+    let failed =
+        |e: std::io::Error| CliError::failed(format!("cannot stop process {process}")).source(&e);
+    let signal = Command::new("kill")
         .arg(process.to_string())
         .status()
         .map_err(failed)?;
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while told.success() && Instant::now() < deadline {
-        if running(folder)?.is_none() {
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    while signal.success() && Instant::now() < deadline {
+        if running(directory)?.is_none() {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Err(CliError::failed(format!("process {process} does not end"))
-        .hint(format!("kill -9 {process}: acknowledged records are safe")))
+    Err(
+        CliError::failed(format!("process {process} did not exit")).hint(format!(
+            "kill -9 {process}: acknowledged records are not lost"
+        )),
+    )
 }
 
 fn binary() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let beside = own.with_file_name("kgrcad");
-    if beside.exists() {
-        Ok(beside)
+    let neighbor = std::env::current_exe()?.with_file_name("kgrcad");
+    if neighbor.exists() {
+        Ok(neighbor)
     } else {
-        Err(CliError::failed("`kgrcad` is not beside `kgrca`")
-            .hint("install both with ./install.sh"))
+        Err(
+            CliError::failed(format!("{} not found", neighbor.display()))
+                .hint("`kgrcad` must be next to `kgrca`: install both with ./install.sh"),
+        )
     }
 }
 
-/// Starts a daemon on a folder and waits until it serves. Its log goes to `daemon.log` in the
-/// folder.
-pub fn start(folder: &Path, listen: &str, detach: bool) -> Result<Daemon> {
-    let failed = |e: std::io::Error| {
-        CliError::failed(format!("{} cannot be used", folder.display())).cause(e)
+/// Starts a daemon on a data directory and waits until it serves. It logs to `daemon.log` there.
+pub fn start(directory: &Path, listen: &str, detach: bool) -> Result<Daemon> {
+    let unusable = |e: std::io::Error| {
+        CliError::failed(format!("cannot use {}", directory.display())).source(&e)
     };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let ready = folder.join("ready");
-    if let Err(e) = std::fs::remove_file(&ready)
-        && e.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(e.into());
+    std::fs::create_dir_all(directory).map_err(unusable)?;
+    let ready = directory.join("ready");
+    match std::fs::remove_file(&ready) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+        _ => {}
     }
-    let log_file = folder.join("daemon.log");
+    let log_file = directory.join("daemon.log");
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(&log_file)?;
+    let log_start = log.metadata()?.len();
     let mut command = Command::new(binary()?);
     command
         .arg("--data")
-        .arg(folder)
+        .arg(directory)
         .args(["--listen", listen, "--metrics-listen", "127.0.0.1:0"])
         .arg("--ready-file")
-        .arg(&ready);
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+        .arg(&ready)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
     #[cfg(unix)]
     if detach {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
     }
-    let said_before = log.metadata()?.len();
-    command.stderr(log);
     let mut child = command.spawn()?;
+    // Without a timeout: a large log is verified before the daemon serves.
     loop {
-        if let Some(serving) = serving(folder)?.filter(|s| s.process == child.id()) {
+        if let Some(serving) = serving(directory)?.filter(|s| s.process == child.id()) {
             return Ok(Daemon { child, serving });
         }
-        // However long it takes: a large log is checked before it is served.
         if child.try_wait()?.is_some() {
-            let text = std::fs::read(&log_file).unwrap_or_default();
-            let text =
-                String::from_utf8_lossy(text.get(said_before as usize..).unwrap_or_default())
-                    .into_owned();
-            let last: Vec<&str> = text
-                .lines()
-                .filter(|l| !l.trim().is_empty())
-                .rev()
-                .take(3)
-                .collect();
-            return Err(last
-                .iter()
-                .rev()
-                .fold(
-                    CliError::failed("kgrcad does not start"),
-                    super::error::CliError::cause,
-                )
-                .hint(format!("its log is {}", log_file.display())));
+            return Err(failed_start(&log_file, log_start));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Asks a daemon to end in order.
-fn end(child: &Child) -> Result {
+/// The error for a daemon that exited at once, with the last lines that it logged.
+fn failed_start(log_file: &Path, log_start: u64) -> CliError {
+    let log = std::fs::read(log_file).unwrap_or_default();
+    let own = log.get(log_start as usize..).unwrap_or_default();
+    let text = String::from_utf8_lossy(own);
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    lines
+        .iter()
+        .skip(lines.len().saturating_sub(3))
+        .fold(CliError::failed("kgrcad failed to start"), CliError::cause)
+        .hint(format!("see its log: {}", log_file.display()))
+}
+
+/// Asks a daemon to shut down.
+fn terminate(child: &Child) -> Result {
     Command::new("kill").arg(child.id().to_string()).status()?;
     Ok(())
 }
 
-/// Waits until a daemon in the foreground has ended. What asks this process to end is passed on:
-/// only a terminal's interrupt reaches both.
+/// Waits until a daemon in the foreground has exited. Signals are passed on to it, because only a
+/// terminal's interrupt reaches both processes.
 pub fn wait(child: &mut Child) -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
-        let (mut interrupt, mut terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
+        let mut on_interrupt = signal(SignalKind::interrupt())?;
+        let mut on_terminate = signal(SignalKind::terminate())?;
         loop {
             if child.try_wait()?.is_some() {
                 return Ok(());
             }
             tokio::select! {
-                _ = interrupt.recv() => end(child)?,
-                _ = terminate.recv() => end(child)?,
+                _ = on_interrupt.recv() => terminate(child)?,
+                _ = on_terminate.recv() => terminate(child)?,
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
             }
         }
@@ -205,14 +203,14 @@ pub fn wait(child: &mut Child) -> Result {
 }
 
 impl Daemon {
-    /// Ends it in order, when what it was started for came to nothing.
-    pub fn give_up(mut self) -> Result {
-        end(&self.child)?;
+    /// Shuts it down cleanly and waits for it.
+    pub fn shut_down(mut self) -> Result {
+        terminate(&self.child)?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Ends it at once; for folders that are thrown away.
+    /// Kills it; for data directories that are thrown away.
     pub fn kill(mut self) -> Result {
         self.child.kill()?;
         self.child.wait()?;

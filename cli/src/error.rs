@@ -1,147 +1,217 @@
-//! Errors for people and scripts: an exit code, a message, causes, a hint.
+//! Errors as users and scripts see them: a kind that decides the exit code, a message, its causes
+//! and a hint.
 
-use kgrca_core::api::ErrorBody;
+use std::fmt::Write;
 
-use crate::client::As;
+use kgrca_core::model::Time;
 
-/// Exit codes; scripts rely on them.
-pub mod exit {
-    /// Done.
-    pub const DONE: u8 = 0;
-    /// Failed.
-    pub const FAILED: u8 = 1;
-    /// Usage, or a question that was answered with no.
-    pub const USAGE: u8 = 2;
-    /// Not found.
-    pub const NOT_FOUND: u8 = 3;
-    /// Not authenticated or not allowed.
-    pub const NOT_ALLOWED: u8 = 4;
-    /// Limit or quota.
-    pub const LIMIT: u8 = 5;
-    /// Unreachable or timed out.
-    pub const UNREACHABLE: u8 = 6;
-    /// A check found something.
-    pub const FOUND: u8 = 10;
+/// What kind of failure it is. Scripts see it as the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything that has no kind of its own.
+    Failed,
+    /// Wrong arguments, or a confirmation that was refused.
+    Usage,
+    /// The named object does not exist.
+    NotFound,
+    /// Not authenticated, or not authorized.
+    NotAllowed,
+    /// A rate limit or quota is used up.
+    Limit,
+    /// The server cannot be reached, or something took too long.
+    Unreachable,
+    /// A check found something; not an error of the command itself.
+    Found,
+    /// The reader of stdout went away, as `head` does; not an error.
+    ClosedPipe,
+}
+
+impl Kind {
+    /// The exit code of a command that ends with it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::ClosedPipe => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::NotAllowed => 4,
+            Self::Limit => 5,
+            Self::Unreachable => 6,
+            Self::Found => 10,
+        }
+    }
+}
+
+/// What a server said about a request that it refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerError {
+    /// HTTP status.
+    pub status: u16,
+    /// ID under which the server logged the request.
+    pub request_id: Option<String>,
+    /// When the same request may succeed.
+    pub retry_at: Option<Time>,
 }
 
 /// Why a command failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CliError {
-    /// Its exit code.
-    pub exit: u8,
-    /// What failed. Empty when the output has said it already.
+    /// Decides the exit code.
+    pub kind: Kind,
+    /// What failed. Empty when the output already shows it.
     pub message: String,
-    /// What it came from.
+    /// The errors behind it, outermost first.
     pub causes: Vec<String>,
     /// What to do next.
     pub hint: Option<String>,
-    /// The server's id of the request.
-    pub request_id: Option<String>,
-    /// The status that the server answered with.
-    pub status: Option<u16>,
+    /// Set when a server answered.
+    pub server: Option<Box<ServerError>>,
 }
 
 /// Result of a command.
 pub type Result<T = ()> = std::result::Result<T, CliError>;
 
 impl CliError {
-    /// An error with an exit code.
-    pub fn new(exit: u8, message: impl Into<String>) -> Self {
+    /// An error without causes and hint.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
-            exit,
+            kind,
             message: message.into(),
             causes: Vec::new(),
             hint: None,
-            request_id: None,
-            status: None,
+            server: None,
         }
     }
 
-    /// A failure.
+    /// A failure that has no kind of its own.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::new(exit::FAILED, message)
+        Self::new(Kind::Failed, message)
     }
 
-    /// A usage error.
+    /// A wrong argument.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(exit::USAGE, message)
+        Self::new(Kind::Usage, message)
     }
 
-    /// A check that found something; the output has said what.
+    /// Something that does not exist.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// A check found something, and the output already shows what.
     pub fn found() -> Self {
-        Self::new(exit::FOUND, "")
+        Self::new(Kind::Found, "")
     }
 
-    /// The same with what it came from.
+    /// Adds a cause.
     pub fn cause(mut self, cause: impl std::fmt::Display) -> Self {
         self.causes.push(cause.to_string());
         self
     }
 
-    /// The same with what to do next.
+    /// Adds an error and everything behind it as causes.
+    pub fn source(mut self, error: &dyn std::error::Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Wrappers often repeat what they wrap.
+            if self.causes.last() != Some(&text) {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// Sets what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Whether a reader went away, which is no failure.
-    pub fn is_closed_pipe(&self) -> bool {
-        self.message == CLOSED_PIPE
+    /// Whether a server answered with this HTTP status.
+    pub fn has_status(&self, status: u16) -> bool {
+        self.server.as_ref().is_some_and(|s| s.status == status)
     }
 
-    /// An error of the API.
-    pub fn api(status: u16, body: Option<ErrorBody>, who: As) -> Self {
-        let exit = match status {
-            400 | 405 | 409 | 413 => exit::USAGE,
-            404 => exit::NOT_FOUND,
-            401 | 403 => exit::NOT_ALLOWED,
-            429 => exit::LIMIT,
-            502..=504 => exit::UNREACHABLE,
-            _ => exit::FAILED,
-        };
-        let error = match body {
-            Some(body) => Self {
-                hint: body.error.hint.map(|hint| in_our_words(hint, who)),
-                request_id: Some(body.error.request_id),
-                ..Self::new(exit, body.error.message)
-            },
-            None => Self::new(exit, format!("the server answered {status}")),
-        };
-        Self {
-            status: Some(status),
-            ..error
+    /// The lines printed to stderr; `paint` styles a label. Empty for what is not an error.
+    pub fn render(&self, now: Time, paint: impl Fn(&str, &str) -> String) -> String {
+        let mut text = String::new();
+        if self.message.is_empty() || self.kind == Kind::ClosedPipe {
+            return text;
         }
+        let _ = writeln!(text, "{} {}", paint("error:", "1;31"), self.message);
+        for cause in &self.causes {
+            let _ = writeln!(text, "  caused by: {cause}");
+        }
+        let retry_at = self.server.as_ref().and_then(|s| s.retry_at);
+        let retry = retry_at.map(|at| crate::output::retry_after(now, at));
+        let hints: Vec<String> = retry.into_iter().chain(self.hint.clone()).collect();
+        if !hints.is_empty() {
+            let _ = writeln!(text, "{} {}", paint("hint:", "1;36"), hints.join("; "));
+        }
+        if let Some(id) = self.server.as_ref().and_then(|s| s.request_id.as_ref()) {
+            let _ = writeln!(text, "request id: {id}");
+        }
+        text
     }
 }
-
-/// The API's hints name routes; here the commands that call them are wanted.
-fn in_our_words(hint: String, who: As) -> String {
-    let key = format!(
-        "set {}, or choose another context with `kgrca context use`",
-        who.variable()
-    );
-    let commands = [
-        ("GET /api/v1/incidents lists them", "kgrca incident list"),
-        ("GET /api/v1/admin/clients lists them", "kgrca tenant list"),
-        ("GET /api/v1/admin/sagas lists them", "kgrca saga list"),
-        ("GET /api/v1/resources lists them", "kgrca resource list"),
-        ("send a key as `X-API-Key` or `Authorization: Bearer`", &key),
-    ];
-    commands
-        .iter()
-        .find(|(route, _)| *route == hint)
-        .map_or(hint, |(_, command)| (*command).to_owned())
-}
-
-const CLOSED_PIPE: &str = "\u{0}closed pipe";
 
 impl From<std::io::Error> for CliError {
     fn from(e: std::io::Error) -> Self {
-        let message = if e.kind() == std::io::ErrorKind::BrokenPipe {
-            CLOSED_PIPE.to_owned()
-        } else {
-            e.to_string()
+        let kind = match e.kind() {
+            std::io::ErrorKind::BrokenPipe => Kind::ClosedPipe,
+            _ => Kind::Failed,
         };
-        Self::failed(message)
+        Self::new(kind, e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(error: &CliError) -> String {
+        error.render(Time(0), |text, _| text.to_owned())
+    }
+
+    #[test]
+    fn an_error_shows_its_causes_and_hint() {
+        let inner = std::io::Error::other("disk is full");
+        let error = CliError::failed("cannot write out.json")
+            .source(&inner)
+            .hint("free some space");
+        assert_eq!(
+            rendered(&error),
+            "error: cannot write out.json\n  caused by: disk is full\nhint: free some space\n"
+        );
+        assert_eq!(error.kind.exit_code(), 1);
+    }
+
+    #[test]
+    fn every_kind_has_its_documented_exit_code() {
+        let codes = [
+            (Kind::ClosedPipe, 0),
+            (Kind::Failed, 1),
+            (Kind::Usage, 2),
+            (Kind::NotFound, 3),
+            (Kind::NotAllowed, 4),
+            (Kind::Limit, 5),
+            (Kind::Unreachable, 6),
+            (Kind::Found, 10),
+        ];
+        for (kind, code) in codes {
+            assert_eq!(kind.exit_code(), code, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn findings_and_closed_pipes_print_nothing() {
+        let closed = CliError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(
+            (rendered(&closed).as_str(), closed.kind.exit_code()),
+            ("", 0)
+        );
+        assert_eq!(rendered(&CliError::found()), "");
     }
 }

@@ -1,5 +1,6 @@
-//! What you *type*: the kgrca command. Parses arguments, calls core or the daemon's API, prints.
+//! The `kgrca` command: parses arguments, calls core or the daemon's API, and prints the result.
 
+mod api_error;
 mod client;
 mod commands;
 mod complete;
@@ -14,48 +15,49 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser};
 
 pub use commands::Cli;
-use error::exit;
+use error::Kind;
 
-/// Runs one command line. Returns its exit code.
+const SUCCESS: u8 = 0;
+
+/// Runs one command line and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    // Only a second installation in one process fails, and then the first one serves.
+    // Fails only when this process has installed a provider before, which then stays in use.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args: Vec<OsString> = args.into_iter().collect();
     if complete::answer(&args) {
-        return exit::DONE;
+        return SUCCESS;
     }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(e) => return usage(&e),
+        Err(e) => return print_usage(&e),
     };
     let output = output::Output::new(&cli.global);
     match commands::run(cli, &output) {
-        Ok(()) => exit::DONE,
-        Err(e) if e.is_closed_pipe() => exit::DONE,
+        Ok(()) => SUCCESS,
         Err(e) => {
             output.error(&e);
-            e.exit
+            e.kind.exit_code()
         }
     }
 }
 
-/// Help and version go to stdout and are no failure; everything else is a usage error.
-fn usage(e: &clap::Error) -> u8 {
-    // A closed pipe is success.
+/// Prints help, version or a usage error. Help and version go to stdout and are a success.
+fn print_usage(e: &clap::Error) -> u8 {
+    // A closed pipe is a success.
     let _ = e.print();
     if e.use_stderr() {
-        exit::USAGE
+        Kind::Usage.exit_code()
     } else {
-        exit::DONE
+        SUCCESS
     }
 }
 
-/// The completion script for a shell, such as `bash`.
+/// The completion script for a shell, such as `bash`; `None` for an unknown shell.
 pub fn completion_script(shell: &str) -> Option<Vec<u8>> {
     complete::script(shell)
 }
 
-/// The command line as a whole, for completions and man pages.
+/// The full command definition, from which completions and man pages are generated.
 pub fn command() -> clap::Command {
     Cli::command()
 }

@@ -282,7 +282,7 @@ async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goe
     let said = String::from_utf8_lossy(&damaged.stderr).into_owned();
     assert_eq!(damaged.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("edges.jsonl: it is not what was exported"),
+        said.contains("edges.jsonl: checksum does not match"),
         "{said}"
     );
     std::fs::write(&edges, &whole).unwrap();

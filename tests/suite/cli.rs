@@ -1,5 +1,4 @@
-//! Whole-output snapshots of commands: exit code, stdout, stderr. `KGRCA_WRITE_SNAPSHOTS=1` writes
-//! them anew.
+//! Snapshots of commands: exit code, stdout and stderr. `KGRCA_WRITE_SNAPSHOTS=1` updates them.
 
 use std::process::{Command, Stdio};
 
@@ -12,13 +11,19 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// Exit code, stdout and stderr of a command.
     fn run(&self, args: &[&str]) -> (i32, String, String) {
+        self.run_with(args, &[])
+    }
+
+    fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
         let output = Command::new(binary("kgrca"))
             .args(args)
             .current_dir(repository())
             .env_clear()
             .env("HOME", self.0.path())
             .env("TZ", "UTC")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -53,7 +58,7 @@ fn snapshot(name: &str, args: &[&str]) {
 }
 
 #[test]
-fn commands_say_what_they_said() {
+fn output_matches_the_snapshots() {
     snapshot("help", &["--help"]);
     snapshot("version", &["version"]);
     snapshot("no-command", &[]);
@@ -162,7 +167,7 @@ fn commands_say_what_they_said() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_exit_6() {
+fn an_unreachable_server_exits_with_6() {
     let home = Home::new();
     let output = Command::new(binary("kgrca"))
         .arg("stats")
@@ -182,7 +187,7 @@ fn a_server_that_is_not_there_is_exit_6() {
 }
 
 #[test]
-fn an_address_that_is_none_is_a_usage_error() {
+fn an_invalid_server_url_is_a_usage_error() {
     let home = Home::new();
     for address in ["localhost:7600", "not a url", "ftp://host", "http://"] {
         let output = Command::new(binary("kgrca"))
@@ -196,18 +201,18 @@ fn an_address_that_is_none_is_a_usage_error() {
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{address}: {err}");
         assert!(
-            err.contains(&format!("`{address}` is no address of a server")),
+            err.contains(&format!("invalid server URL `{address}`")),
             "{err}"
         );
     }
 }
 
 #[test]
-fn up_finds_its_own_daemon_and_stops_it() {
+fn up_starts_finds_and_stops_its_own_daemon() {
     let home = Home::new();
     let (code, out, err) = home.run(&["up", "--status"]);
     assert_eq!(
-        (code, out.as_str(), err.contains("no kgrcad works in")),
+        (code, out.as_str(), err.contains("no kgrcad is running in")),
         (10, "", true),
         "{err}"
     );
@@ -217,11 +222,11 @@ fn up_finds_its_own_daemon_and_stops_it() {
     assert_eq!(code, 0, "{err}");
     let (code, _, err) = home.run(&["up", "--detach"]);
     assert!(
-        code == 0 && err.contains(&format!("serves already at {}", url.trim())),
+        code == 0 && err.contains(&format!("is already serving at {}", url.trim())),
         "{err}"
     );
     let (code, _, err) = home.run(&["stats"]);
-    assert_eq!(code, 0, "the context is in force: {err}");
+    assert_eq!(code, 0, "the context is in effect: {err}");
     let (code, out, err) = home.run(&["key", "list", "--tenant", "local"]);
     assert_eq!(
         (code, out.lines().count()),
@@ -230,16 +235,70 @@ fn up_finds_its_own_daemon_and_stops_it() {
     );
     let (code, _, err) = home.run(&["tenant", "show", "nobody"]);
     assert_eq!(
-        (code, err.contains("there is no tenant `nobody`")),
+        (code, err.contains("tenant `nobody` not found")),
         (3, true),
         "{err}"
     );
+    administers_its_own_tenant(&home);
     let (code, _, err) = home.run(&["up", "--stop"]);
-    assert!(code == 0 && err.contains("has ended"), "{err}");
+    assert!(code == 0 && err.contains("stopped kgrcad"), "{err}");
     let (code, _, err) = home.run(&["stats"]);
     assert_eq!(code, 6, "{err}");
     let (code, _, err) = home.run(&["up", "--stop"]);
-    assert!(code == 0 && err.contains("no kgrcad works in"), "{err}");
+    assert!(
+        code == 0 && err.contains("no kgrcad is running in"),
+        "{err}"
+    );
+}
+
+/// With the tenant's key alone, all nouns work on the key's own tenant.
+fn administers_its_own_tenant(home: &Home) {
+    let all = std::fs::read_to_string(home.0.path().join(".config/kgrca/contexts.yaml")).unwrap();
+    let line = |name: &str| {
+        let value = all.lines().find_map(|l| l.trim().strip_prefix(name));
+        value.unwrap().trim().to_owned()
+    };
+    let (url, key) = (line("url:"), line("api_key:"));
+    let run = |args: &[&str]| {
+        let variables = [("KGRCA_URL", url.as_str()), ("KGRCA_API_KEY", key.as_str())];
+        home.run_with(args, &variables)
+    };
+    for args in [
+        &["key", "list"][..],
+        &["audit", "list"],
+        &["audit", "verify"],
+        &["billing", "report"],
+        &["billing", "limits"],
+        &["stats"],
+        &["cluster", "list"],
+        &["agent", "list"],
+    ] {
+        let (code, _, err) = run(args);
+        assert_eq!(code, 0, "{args:?}: {err}");
+    }
+    let create = ["key", "create", "--name", "ci", "--role", "viewer"];
+    let (code, created, err) = run(&create);
+    assert_eq!(code, 0, "{err}");
+    let id = created.split('\t').next().unwrap();
+    let (code, rotated, err) = run(&["key", "rotate", id]);
+    assert!(code == 0 && rotated != created, "{err}");
+    let (code, _, err) = run(&["key", "revoke", id, "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = run(&["key", "list", "--tenant", "local"]);
+    assert!(
+        code == 4 && err.contains("--tenant needs the operator's key"),
+        "{err}"
+    );
+    let (code, _, err) = run(&["tenant", "list"]);
+    assert!(
+        code == 4 && err.contains("this command needs the operator's key"),
+        "{err}"
+    );
+    let (code, _, err) = run(&["incident", "show", "inc-99"]);
+    assert!(
+        code == 3 && err.contains("hint: kgrca incident list"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -253,7 +312,7 @@ fn a_closed_pipe_is_success() {
 }
 
 #[test]
-fn the_demo_explains_an_incident_and_leaves_nothing() {
+fn the_demo_explains_an_incident_and_cleans_up() {
     let home = Home::new();
     let (code, out, err) = home.run(&["demo"]);
     assert_eq!(code, 0, "{err}");
@@ -268,12 +327,12 @@ fn the_demo_explains_an_incident_and_leaves_nothing() {
     assert_eq!(
         std::fs::read_dir(home.0.path()).unwrap().count(),
         0,
-        "nothing is left behind"
+        "the demo cleans up"
     );
 }
 
 #[test]
-fn standard_input_and_jobs_say_the_same() {
+fn parallel_jobs_give_the_same_output() {
     let home = Home::new();
     let one = home.run(&["analyze", "-o", "json", "tests/scenarios/config"]);
     let two = home.run(&[

@@ -1,6 +1,6 @@
-//! Completions, man pages and the fault documentation are generated; what is committed must be what
-//! the code gives. `KGRCA_WRITE_GENERATED=1 cargo test -p kgrca-tests --test suite generated`
-//! writes them anew.
+//! Completions, man pages and the fault documentation are generated: the committed files must match
+//! the code. `KGRCA_WRITE_GENERATED=1 cargo test -p kgrca-tests --test suite generated` updates
+//! them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn compare(files: &BTreeMap<String, Vec<u8>>) {
         let committed = std::fs::read(&path).unwrap_or_default();
         assert!(
             committed == *content,
-            "{name} is not what the code gives; see the head of this file"
+            "{name} is outdated: run the command at the top of this file"
         );
     }
 }
@@ -64,7 +64,7 @@ fn man_pages() {
     for name in names("man") {
         assert!(
             files.contains_key(&format!("man/{name}")),
-            "man/{name} belongs to no command any more"
+            "man/{name} belongs to a command that no longer exists: delete it"
         );
     }
 }

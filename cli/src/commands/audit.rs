@@ -3,83 +3,83 @@
 use kgrca_core::api::Page;
 use kgrca_core::tenancy::{AuditEntry, first_break};
 
-use super::{Env, tenant};
-use crate::client::{As, Client};
+use super::Env;
+use super::owner::{Owner, OwnerArgs};
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Entries of one page.
+/// Entries requested at once.
 const PAGE: usize = 1000;
 
-/// What was done to tenants, by whom, in chains that show when something was changed.
+/// Show and verify the audit log. Each owner's entries form a chain of hashes, so that a change is
+/// detected.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// List administrative acts, oldest first
+    /// List audit entries, oldest first
     List {
-        /// On this tenant; the operator's own chain when absent
-        #[arg(long, add = crate::complete::tenants())]
-        tenant: Option<String>,
+        #[command(flatten)]
+        owner: OwnerArgs,
     },
-    /// Recompute a chain's hashes; exits with 10 when an entry was changed or is missing
+    /// Verify the hash chain (exits 10 if an entry was changed or is missing)
     Verify {
-        /// Of this tenant; the operator's own chain when absent
-        #[arg(long, add = crate::complete::tenants())]
-        tenant: Option<String>,
+        #[command(flatten)]
+        owner: OwnerArgs,
     },
 }
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::List { tenant } => {
-            if tenant.is_none() {
-                env.out
-                    .message("the operator's own chain; --tenant shows what was done to a tenant");
-            }
-            let items = all(env, tenant)?;
-            let page = Page { items, next: None };
-            env.out.value(&page, || {
-                Table::new(&["SEQ", "AT", "ACTOR", "ACTION", "TARGET"]).rows(&page.items, |e| {
-                    let a = &e.audit;
-                    [
-                        e.seq.to_string(),
-                        a.at.to_string(),
-                        a.actor.clone(),
-                        a.action.clone(),
-                        a.target.clone(),
-                    ]
-                })
-            })
-        }
-        Verb::Verify { tenant } => {
-            let entries = all(env, tenant)?;
-            match first_break(None, &entries) {
-                None => {
-                    env.out.message(&format!(
-                        "{} entries, each follows from the one before",
-                        entries.len()
-                    ));
-                    Ok(())
-                }
-                Some(seq) => {
-                    env.out.message(&format!(
-                        "entry {seq} was changed, or what stood before it is missing"
-                    ));
-                    Err(CliError::found())
-                }
-            }
-        }
+        Verb::List { owner } => list(env, owner),
+        Verb::Verify { owner } => verify(env, owner),
     }
 }
 
-fn all(env: &Env<'_>, tenant: Option<String>) -> Result<Vec<AuditEntry>> {
-    let client: Client = env.client()?;
-    let id = tenant.map(|given| tenant::id_of(env, given)).transpose()?;
+fn list(env: &Env<'_>, owner: OwnerArgs) -> Result {
+    let items = entries(env, owner)?;
+    let page = Page { items, next: None };
+    env.out.value(&page, || {
+        Table::new(&["SEQ", "TIME", "ACTOR", "ACTION", "TARGET"]).rows(&page.items, |e| {
+            let audit = &e.audit;
+            [
+                e.seq.to_string(),
+                env.out.time(audit.at),
+                audit.actor.clone(),
+                audit.action.clone(),
+                audit.target.clone(),
+            ]
+        })
+    })
+}
+
+fn verify(env: &Env<'_>, owner: OwnerArgs) -> Result {
+    let entries = entries(env, owner)?;
+    if let Some(seq) = first_break(None, &entries) {
+        env.out.message(&format!(
+            "entry {seq} was changed, or an entry before it is missing"
+        ));
+        return Err(CliError::found());
+    }
+    env.out
+        .message(&format!("{} entries verified", entries.len()));
+    Ok(())
+}
+
+/// All entries of an owner's chain.
+fn entries(env: &Env<'_>, owner: OwnerArgs) -> Result<Vec<AuditEntry>> {
+    let client = env.client()?;
+    let owner = owner.resolve(env, &client)?;
+    let path = match &owner {
+        Owner::Caller => "/api/v1/audit",
+        Owner::Tenant(_) | Owner::Operator => "/api/v1/admin/audit",
+    };
     let mut entries: Vec<AuditEntry> = Vec::new();
     loop {
-        let after = entries.last().map_or(0, |e| e.seq);
+        let after = entries.last().map(|e| e.seq).unwrap_or(0);
         let mut query = vec![("after", after.to_string()), ("limit", PAGE.to_string())];
-        query.extend(id.clone().map(|id| ("client_id", id)));
-        let page: Page<AuditEntry> = client.get(As::Operator, "/api/v1/admin/audit", &query)?;
+        if let Owner::Tenant(id) = &owner {
+            query.push(("client_id", id.clone()));
+        }
+        let page: Page<AuditEntry> = client.get(owner.key(), path, &query)?;
         let is_last = page.next.is_none();
         entries.extend(page.items);
         if is_last {

@@ -1,144 +1,97 @@
 //! `kgrca billing`
 
-use kgrca_core::api::{Page, Usage, VerifiedDay};
+use std::collections::BTreeMap;
+
+use kgrca_core::api::{LimitsView, Page, TenantStatus, Usage, VerifiedDay};
 use kgrca_core::billing::{self, Invoice, Line, Plan};
+use kgrca_core::storage::UsageRow;
 
 use super::Env;
+use super::owner::{Owner, TenantArg};
 use super::tenant::id_of;
 use crate::client::As;
 use crate::error::{CliError, Result};
-use crate::output::{Format, Table};
+use crate::output::Table;
 
-/// Plans, usage and invoices.
+/// Show plans, usage, limits and invoices.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List the plans
     Plans,
-    /// Usage of a tenant by day
-    Report(SpanArgs),
-    /// The invoice of a month as it stands, to the cent
+    /// Show a tenant's limits, and how many events it has sent today
+    Limits {
+        #[command(flatten)]
+        tenant: TenantArg,
+    },
+    /// Show a tenant's usage by day
+    Report {
+        #[command(flatten)]
+        tenant: TenantArg,
+        #[command(flatten)]
+        days: DaysArgs,
+        /// Aggregate by month
+        #[arg(long)]
+        by_month: bool,
+    },
+    /// Preview the invoice of a month as of now (operator)
     Preview {
-        /// `TenantId`'s id or name
+        /// Tenant ID or name
         #[arg(long, add = crate::complete::tenants())]
         tenant: String,
-        /// Month, YYYY-MM; this one when absent
+        /// Month as YYYY-MM [default: this month]
         #[arg(long)]
         month: Option<String>,
     },
-    /// Recount events from the log; exit 10 when a day differs
-    Verify(SpanArgs),
+    /// Verify billed event counts against the log (operator; exits 10 on mismatch)
+    Verify {
+        /// Tenant ID or name
+        #[arg(long, add = crate::complete::tenants())]
+        tenant: String,
+        #[command(flatten)]
+        days: DaysArgs,
+    },
 }
 
-/// Whose usage, and when.
+/// A range of days.
 #[derive(Debug, clap::Args)]
-pub(super) struct SpanArgs {
-    /// `TenantId`'s id or name
-    #[arg(long, add = crate::complete::tenants())]
-    tenant: String,
-    /// First day, YYYY-MM-DD; the first of this month when absent
+pub(super) struct DaysArgs {
+    /// First day as YYYY-MM-DD [default: the first of this month]
     #[arg(long)]
     from: Option<String>,
-    /// Day after the last; tomorrow when absent
+    /// Day after the last one [default: tomorrow]
     #[arg(long)]
     to: Option<String>,
-    /// Sum up by month
-    #[arg(long)]
-    by_month: bool,
 }
 
-impl SpanArgs {
-    fn query(&self) -> Vec<(&'static str, String)> {
-        [("from", &self.from), ("to", &self.to)]
-            .into_iter()
-            .filter_map(|(k, v)| Some((k, v.clone()?)))
-            .collect()
+impl DaysArgs {
+    fn query(self) -> Vec<(&'static str, String)> {
+        let from = self.from.map(|day| ("from", day));
+        let to = self.to.map(|day| ("to", day));
+        from.into_iter().chain(to).collect()
     }
 }
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::Plans => plans(env),
-        Verb::Report(args) => {
-            let path = format!(
-                "/api/v1/admin/billing/{}/report",
-                id_of(env, args.tenant.clone())?
-            );
-            let mut usage: Usage = env.client()?.get(As::Operator, &path, &args.query())?;
-            if args.by_month {
-                by_month(&mut usage);
-            }
-            env.out.value(&usage, || {
-                Table::new(&["DAY", "METRIC", "AMOUNT"]).rows(&usage.rows, |r| {
-                    [r.day.clone(), r.metric.clone(), r.amount.to_string()]
-                })
-            })
-        }
-        Verb::Preview { tenant, month } => {
-            let query: Vec<(&str, String)> = month.into_iter().map(|m| ("month", m)).collect();
-            let tenant = id_of(env, tenant)?;
-            let invoice: Invoice = env.client()?.get(
-                As::Operator,
-                &format!("/api/v1/admin/billing/{tenant}/preview"),
-                &query,
-            )?;
-            env.out.value(&invoice, || {
-                let line = |l: &Line| {
-                    [
-                        l.item.clone(),
-                        l.quantity.to_string(),
-                        l.unit_price.to_string(),
-                        l.amount.to_string(),
-                    ]
-                };
-                let table = Table::new(&["ITEM", "QUANTITY", "UNIT PRICE", "AMOUNT USD"])
-                    .rows(&invoice.lines, line);
-                table.row([
-                    "total".into(),
-                    String::new(),
-                    String::new(),
-                    invoice.total.to_string(),
-                ])
-            })
-        }
-        Verb::Verify(args) => {
-            let path = format!(
-                "/api/v1/admin/billing/{}/verify",
-                id_of(env, args.tenant.clone())?
-            );
-            let page: Page<VerifiedDay> = env.client()?.get(As::Operator, &path, &args.query())?;
-            let verdict = |d: &VerifiedDay| match d.agrees {
-                Some(true) => "agrees",
-                Some(false) => "differs",
-                None => "beyond the log",
-            };
-            let cells = |d: &VerifiedDay| {
-                [
-                    d.day.clone(),
-                    d.counted.to_string(),
-                    d.in_log.map_or(String::new(), |n| n.to_string()),
-                    verdict(d).into(),
-                ]
-            };
-            env.out.value(&page, || {
-                Table::new(&["DAY", "COUNTED", "IN LOG", "VERDICT"]).rows(&page.items, cells)
-            })?;
-            if page.items.iter().any(|d| d.agrees == Some(false)) {
-                Err(CliError::found())
-            } else {
-                Ok(())
-            }
-        }
+        Verb::Limits { tenant } => limits(env, tenant),
+        Verb::Report {
+            tenant,
+            days,
+            by_month,
+        } => report(env, tenant, days, by_month),
+        Verb::Preview { tenant, month } => preview(env, tenant, month),
+        Verb::Verify { tenant, days } => verify(env, tenant, days),
     }
 }
 
 fn plans(env: &Env<'_>) -> Result {
     let all = billing::plans();
-    let number = |n: Option<u64>| n.map_or("unlimited".to_owned(), |n| n.to_string());
     let cells = |p: &Plan| {
-        let price = p.price_month.map_or("custom".to_owned(), |d| d.to_string());
+        let price = p.price_month.map(|d| d.to_string());
         [
             p.name.clone(),
-            price,
+            price.unwrap_or_else(|| "custom".to_owned()),
             number(p.events_day),
             number(p.rca_hour),
             number(p.api_minute),
@@ -157,26 +110,133 @@ fn plans(env: &Env<'_>) -> Result {
     ];
     env.out
         .value(&all, || Table::new(&header).rows(all, cells))?;
-    if env.out.format == Format::Table && env.out.terminal {
-        env.out.message("beyond: -o yaml");
+    if env.out.is_for_people() {
+        env.out.message("overage prices: -o yaml");
     }
     Ok(())
 }
 
-fn by_month(usage: &mut Usage) {
-    let mut sums: std::collections::BTreeMap<(String, String), i64> =
-        std::collections::BTreeMap::new();
-    for row in &usage.rows {
-        *sums
-            .entry((row.day.chars().take(7).collect(), row.metric.clone()))
-            .or_default() += row.amount;
+/// A limit of a plan.
+fn number(limit: Option<u64>) -> String {
+    match limit {
+        Some(n) => n.to_string(),
+        None => "unlimited".to_owned(),
     }
-    usage.rows = sums
-        .into_iter()
-        .map(|((day, metric), amount)| kgrca_core::storage::UsageRow {
+}
+
+fn limits(env: &Env<'_>, tenant: TenantArg) -> Result {
+    let client = env.client()?;
+    let view = match tenant.resolve(env, &client)? {
+        Owner::Tenant(id) => {
+            let path = format!("/api/v1/admin/clients/{id}");
+            of_status(client.get(As::Operator, &path, &[])?)?
+        }
+        Owner::Caller | Owner::Operator => client.get(As::Tenant, "/api/v1/limits", &[])?,
+    };
+    let plan = &view.plan;
+    let rows = [
+        ("plan", plan.name.clone()),
+        ("events/day", number(plan.events_day)),
+        ("events today", view.events_today.to_string()),
+        ("rca/hour", number(plan.rca_hour)),
+        ("api/min", number(plan.api_minute)),
+        ("clusters", number(plan.clusters)),
+        ("retention", format!("{} d", plan.retention_days)),
+    ];
+    env.out.value(&view, || {
+        Table::new(&["LIMIT", "VALUE"]).rows(&rows, |(name, value)| [(*name).into(), value.clone()])
+    })
+}
+
+/// The limits of a tenant, as its plan and the agreed limits give them.
+fn of_status(status: TenantStatus) -> Result<LimitsView> {
+    let tenant = &status.client;
+    let plan = billing::find(&tenant.plan)
+        .ok_or_else(|| CliError::failed(format!("unknown plan `{}`", tenant.plan)))?;
+    Ok(LimitsView {
+        plan: plan.with(&tenant.limits),
+        events_today: status.events_today,
+    })
+}
+
+fn report(env: &Env<'_>, tenant: TenantArg, days: DaysArgs, by_month: bool) -> Result {
+    let client = env.client()?;
+    let owner = tenant.resolve(env, &client)?;
+    let path = match &owner {
+        Owner::Tenant(id) => format!("/api/v1/admin/billing/{id}/report"),
+        Owner::Caller | Owner::Operator => "/api/v1/usage".to_owned(),
+    };
+    let mut usage: Usage = client.get(owner.key(), &path, &days.query())?;
+    if by_month {
+        usage.rows = sum_by_month(usage.rows);
+    }
+    env.out.value(&usage, || {
+        Table::new(&["DAY", "METRIC", "AMOUNT"]).rows(&usage.rows, |r| {
+            [r.day.clone(), r.metric.clone(), r.amount.to_string()]
+        })
+    })
+}
+
+/// Rows whose `day` is a month, `YYYY-MM`.
+fn sum_by_month(rows: Vec<UsageRow>) -> Vec<UsageRow> {
+    let mut sums: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for row in rows {
+        let month = row.day.chars().take(7).collect();
+        *sums.entry((month, row.metric)).or_default() += row.amount;
+    }
+    sums.into_iter()
+        .map(|((day, metric), amount)| UsageRow {
             day,
             metric,
             amount,
         })
-        .collect();
+        .collect()
+}
+
+fn preview(env: &Env<'_>, tenant: String, month: Option<String>) -> Result {
+    let query: Vec<(&str, String)> = month.into_iter().map(|m| ("month", m)).collect();
+    let path = format!("/api/v1/admin/billing/{}/preview", id_of(env, tenant)?);
+    let invoice: Invoice = env.client()?.get(As::Operator, &path, &query)?;
+    env.out.value(&invoice, || {
+        let line = |l: &Line| {
+            [
+                l.item.clone(),
+                l.quantity.to_string(),
+                l.unit_price.to_string(),
+                l.amount.to_string(),
+            ]
+        };
+        Table::new(&["ITEM", "QUANTITY", "UNIT PRICE", "AMOUNT USD"])
+            .rows(&invoice.lines, line)
+            .row([
+                "total".into(),
+                String::new(),
+                String::new(),
+                invoice.total.to_string(),
+            ])
+    })
+}
+
+fn verify(env: &Env<'_>, tenant: String, days: DaysArgs) -> Result {
+    let path = format!("/api/v1/admin/billing/{}/verify", id_of(env, tenant)?);
+    let page: Page<VerifiedDay> = env.client()?.get(As::Operator, &path, &days.query())?;
+    let result = |d: &VerifiedDay| match d.agrees {
+        Some(true) => "ok",
+        Some(false) => "mismatch",
+        None => "older than log retention",
+    };
+    env.out.value(&page, || {
+        Table::new(&["DAY", "BILLED", "IN LOG", "RESULT"]).rows(&page.items, |d| {
+            [
+                d.day.clone(),
+                d.counted.to_string(),
+                d.in_log.map(|n| n.to_string()).unwrap_or_default(),
+                result(d).into(),
+            ]
+        })
+    })?;
+    if page.items.iter().any(|d| d.agrees == Some(false)) {
+        return Err(CliError::found());
+    }
+    Ok(())
 }

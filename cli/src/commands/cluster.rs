@@ -1,18 +1,17 @@
 //! `kgrca cluster`
 
 use kgrca_core::api::{Agent, AgentMode, ClusterStats, Stats};
-use kgrca_core::model::Time;
 use serde::Serialize;
 
 use super::{Env, agent};
 use crate::client::As;
 use crate::error::Result;
-use crate::output::Table;
+use crate::output::{Table, now};
 
-/// Clusters of the tenant.
+/// List the tenant's clusters.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// List clusters, with what is known of each and how its agents fare
+    /// List clusters with their resources, incidents and agents
     List,
 }
 
@@ -26,7 +25,7 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(stats: &'a ClusterStats, agents: &'a [Agent]) -> Self {
+    fn new(stats: &'a ClusterStats, agents: &'a [Agent]) -> Self {
         let agents: Vec<&Agent> = agents
             .iter()
             .filter(|a| a.status.cluster == stats.cluster)
@@ -38,6 +37,23 @@ impl<'a> Row<'a> {
             troubles,
         }
     }
+
+    /// Version of the agent that watches the API server.
+    fn agent_version(&self) -> String {
+        let watching = self
+            .agents
+            .iter()
+            .find(|a| a.status.mode == AgentMode::Watch);
+        match watching {
+            Some(agent) => agent.status.version.clone(),
+            None => "-".to_owned(),
+        }
+    }
+
+    fn nodes_with_logs(&self) -> usize {
+        let logs = |a: &&&Agent| a.status.mode == AgentMode::Logs;
+        self.agents.iter().filter(logs).count()
+    }
 }
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
@@ -45,11 +61,10 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     let client = env.client()?;
     let stats: Stats = client.get(As::Tenant, "/api/v1/stats", &[])?;
     let agents = agent::agents(&client, None)?;
-    let now = Time(jiff::Timestamp::now().as_microsecond());
     let rows: Vec<Row<'_>> = stats
         .clusters
         .iter()
-        .map(|stats| Row::of(stats, &agents))
+        .map(|stats| Row::new(stats, &agents))
         .collect();
     env.out.value(&rows, || {
         Table::new(&[
@@ -59,21 +74,16 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             "LAST RECORD",
             "AGENT",
             "NODES WITH LOGS",
-            "TROUBLES",
+            "PROBLEMS",
         ])
         .rows(&rows, |r| {
-            let watching = r.agents.iter().find(|a| a.status.mode == AgentMode::Watch);
             [
                 r.stats.cluster.clone(),
                 r.stats.counts.resources.to_string(),
                 r.stats.counts.incidents.to_string(),
-                env.out.age(now, r.stats.last_record),
-                watching.map_or_else(|| "-".to_owned(), |a| a.status.version.clone()),
-                r.agents
-                    .iter()
-                    .filter(|a| a.status.mode == AgentMode::Logs)
-                    .count()
-                    .to_string(),
+                env.out.age(now(), r.stats.last_record),
+                r.agent_version(),
+                r.nodes_with_logs().to_string(),
                 r.troubles.join("; "),
             ]
         })

@@ -5,18 +5,19 @@ use std::io::IsTerminal;
 use serde::Serialize;
 
 use super::Env;
-use crate::context::{self, Context, Secret};
-use crate::error::{CliError, Result, exit};
+use crate::context::{self, Context, Contexts, Secret, missing, variable};
+use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Chooses the server and keys to work with.
+/// Select the server and API keys to use.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Add a context; keys are read from `KGRCA_API_KEY` and `KGRCA_OPERATOR_KEY`, or asked for
+    /// Add or change a context; keys are read from `KGRCA_API_KEY` and `KGRCA_OPERATOR_KEY`, or
+    /// prompted for
     Add {
         /// Name of the context
         name: String,
-        /// Address of the API
+        /// URL of the API
         #[arg(long)]
         url: String,
     },
@@ -38,68 +39,60 @@ pub(super) enum Verb {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     let mut all = context::load()?;
-    let missing = |name: &str| {
-        CliError::new(exit::NOT_FOUND, format!("there is no context `{name}`"))
-            .hint("kgrca context list")
-    };
-    match verb {
-        Verb::Add { name, url } => {
-            if !url.starts_with("http://") && !url.starts_with("https://") {
-                return Err(CliError::usage(format!("`{url}` is no address of an API"))
-                    .hint("http://HOST:PORT or https://HOST"));
-            }
-            let (api_key, operator_key) = (
-                key("KGRCA_API_KEY", "API key")?,
-                key("KGRCA_OPERATOR_KEY", "operator key")?,
-            );
-            // Of the same server, what is not given stays.
-            let before = all.contexts.remove(&name);
-            let done = if before.is_some() { "changed" } else { "added" };
-            let (old_api, old_operator) = before
-                .filter(|c| c.url == url)
-                .map_or((None, None), |c| (c.api_key, c.operator_key));
-            let context = Context {
-                url,
-                api_key: api_key.or(old_api),
-                operator_key: operator_key.or(old_operator),
-            };
-            all.contexts.insert(name.clone(), context);
-            all.current.get_or_insert(name.clone());
-            context::save(&all)?;
-            env.out.message(&format!("context {name} was {done}"));
-        }
-        Verb::Use { name } => {
-            if !all.contexts.contains_key(&name) {
-                return Err(missing(&name));
-            }
-            all.current = Some(name.clone());
-            context::save(&all)?;
-            env.out.message(&format!("context {name} is current"));
-        }
+    let message = match verb {
         Verb::List => return list(env, &all),
+        Verb::Add { name, url } => add(&mut all, name, url)?,
+        Verb::Use { name } => {
+            all.get(&name)?;
+            all.current = Some(name.clone());
+            format!("context {name} is now current")
+        }
         Verb::Remove { name } => {
             all.contexts.remove(&name).ok_or_else(|| missing(&name))?;
             if all.current.as_deref() == Some(&name) {
                 all.current = None;
             }
-            context::save(&all)?;
-            env.out.message(&format!("context {name} was removed"));
+            format!("context {name} removed")
         }
-    }
+    };
+    context::save(&all)?;
+    env.out.message(&message);
     Ok(())
 }
 
-/// A key from the environment, else typed at a terminal; a key is never a flag.
-fn key(variable: &str, what: &str) -> Result<Option<Secret>> {
-    if let Some(key) = std::env::var(variable).ok().filter(|v| !v.is_empty()) {
+/// Adds a context. Changing one keeps its keys unless they are given or the server is another.
+fn add(all: &mut Contexts, name: String, url: String) -> Result<String> {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        let error = CliError::usage(format!("invalid server URL `{url}`"));
+        return Err(error.hint("expected http://HOST:PORT or https://HOST"));
+    }
+    let api_key = key("KGRCA_API_KEY", "API key")?;
+    let operator_key = key("KGRCA_OPERATOR_KEY", "operator key")?;
+    let before = all.contexts.remove(&name);
+    let done = if before.is_some() { "changed" } else { "added" };
+    let kept = before.filter(|c| c.url == url).unwrap_or_default();
+    let context = Context {
+        url,
+        api_key: api_key.or(kept.api_key),
+        operator_key: operator_key.or(kept.operator_key),
+    };
+    let message = format!("context {name} {done}");
+    all.current.get_or_insert(name.clone());
+    all.contexts.insert(name, context);
+    Ok(message)
+}
+
+/// A key from the environment, else from a prompt; never from a flag, which `ps` would show.
+fn key(variable: &str, label: &str) -> Result<Option<Secret>> {
+    if let Some(key) = context::variable(variable) {
         return Ok(Some(Secret::new(key)));
     }
     if !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    #[expect(clippy::print_stderr, reason = "a question at a terminal")]
+    #[expect(clippy::print_stderr, reason = "a prompt on a terminal")]
     {
-        eprint!("{what} (empty for none): ");
+        eprint!("{label} (empty for none): ");
     }
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
@@ -116,7 +109,7 @@ struct Row {
     operator_key: String,
 }
 
-fn list(env: &Env<'_>, all: &context::Contexts) -> Result {
+fn list(env: &Env<'_>, all: &Contexts) -> Result {
     let hint = |k: &Option<Secret>| k.as_ref().map(Secret::hint).unwrap_or_default();
     let row = |(name, c): (&String, &Context)| Row {
         name: name.clone(),
@@ -140,10 +133,10 @@ fn list(env: &Env<'_>, all: &context::Contexts) -> Result {
     })
 }
 
-/// Shows settings.
+/// Show effective configuration.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigVerb {
-    /// Show each setting, its value and where it comes from
+    /// Show each setting with its value and source
     Show,
 }
 
@@ -154,66 +147,67 @@ struct Setting {
     source: String,
 }
 
-pub(super) fn config(env: &Env<'_>, _: ConfigVerb) -> Result {
-    let all = context::load()?;
-    let file = context::file()?.display().to_string();
-    let name = env.context.clone().or(all.current.clone());
-    // An address of the environment stands for itself: keys of a context are not sent to another
-    // server.
-    let elsewhere =
-        env.context.is_none() && std::env::var("KGRCA_URL").is_ok_and(|v| !v.is_empty());
-    let name = name.filter(|_| !elsewhere);
-    let from_file = name
-        .as_ref()
-        .and_then(|n| all.contexts.get(n))
-        .cloned()
-        .unwrap_or_default();
-    let setting = |label: &'static str, variable: &str, in_file: Option<String>, secret: bool| {
-        let (value, source) = match (
-            std::env::var(variable).ok().filter(|v| !v.is_empty()),
-            in_file.filter(|v| !v.is_empty()),
-        ) {
-            (Some(v), _) => (
-                if secret { Secret::new(v).hint() } else { v },
-                format!("environment {variable}"),
-            ),
-            (None, Some(v)) => (v, file.clone()),
-            (None, None) => (String::new(), "not set".to_owned()),
-        };
-        Setting {
-            name: label,
-            value,
-            source,
-        }
-    };
-    let source = match () {
-        () if env.context.is_some() => "flag --context",
-        () if elsewhere => "not used: KGRCA_URL is set",
-        () => file.as_str(),
-    };
-    let rows = vec![
-        Setting {
-            name: "context",
-            value: name.unwrap_or_default(),
-            source: source.to_owned(),
-        },
-        setting("url", "KGRCA_URL", Some(from_file.url.clone()), false),
-        setting(
-            "api_key",
-            "KGRCA_API_KEY",
-            from_file.api_key.as_ref().map(Secret::hint),
-            true,
-        ),
-        setting(
-            "operator_key",
-            "KGRCA_OPERATOR_KEY",
-            from_file.operator_key.as_ref().map(Secret::hint),
-            true,
-        ),
-    ];
+pub(super) fn config(env: &Env<'_>, verb: ConfigVerb) -> Result {
+    let ConfigVerb::Show = verb;
+    let rows = settings(env)?;
     env.out.value(&rows, || {
         Table::new(&["SETTING", "VALUE", "SOURCE"]).rows(&rows, |s| {
             [s.name.into(), s.value.clone(), s.source.clone()]
         })
     })
+}
+
+fn settings(env: &Env<'_>) -> Result<Vec<Setting>> {
+    let all = context::load()?;
+    let file = context::file()?.display().to_string();
+    // KGRCA_URL replaces the current context as a whole: its keys are not sent to another server.
+    let is_replaced = env.context.is_none() && variable("KGRCA_URL").is_some();
+    let name = env.context.clone().or(all.current);
+    let name = name.filter(|_| !is_replaced).unwrap_or_default();
+    let source = if env.context.is_some() {
+        "flag --context"
+    } else if is_replaced {
+        "not used: KGRCA_URL is set"
+    } else {
+        &file
+    };
+    let stored = all.contexts.get(&name).cloned().unwrap_or_default();
+    let context = Setting {
+        name: "context",
+        value: name,
+        source: source.to_owned(),
+    };
+    let hint = |key: Option<Secret>| key.map(|k| k.hint());
+    let url = Some(stored.url).filter(|url| !url.is_empty());
+    let url = setting("url", "KGRCA_URL", variable("KGRCA_URL"), url, &file);
+    let secret = |name, variable_name: &str, stored: Option<Secret>| {
+        let value = variable(variable_name).map(|v| Secret::new(v).hint());
+        setting(name, variable_name, value, hint(stored), &file)
+    };
+    Ok(vec![
+        context,
+        url,
+        secret("api_key", "KGRCA_API_KEY", stored.api_key),
+        secret("operator_key", "KGRCA_OPERATOR_KEY", stored.operator_key),
+    ])
+}
+
+/// A setting from the environment, else from the file.
+fn setting(
+    name: &'static str,
+    variable: &str,
+    from_environment: Option<String>,
+    stored: Option<String>,
+    file: &str,
+) -> Setting {
+    let (value, source) = match (from_environment, stored) {
+        (Some(value), _) => (value, format!("environment {variable}")),
+        (None, Some(value)) => (value, file.to_owned()),
+        (None, None) => (String::new(), "not set".to_owned()),
+    };
+    Setting {
+        name,
+        value,
+        source,
+    }
 }

@@ -14,23 +14,28 @@ use crate::client::{As, Client};
 use crate::context::{Context, Secret};
 use crate::daemon;
 use crate::error::{CliError, Result};
+use crate::output::now;
 
-/// Shows a recorded incident explained: starts a server in a temporary folder, creates a tenant,
-/// sends the records through the ordinary API, prints the ranked causes and the usage, and leaves
-/// nothing behind.
+/// Run a self-contained demo.
+///
+/// Starts a server in a temporary directory, creates a tenant, sends a recorded incident through
+/// the API, prints its root causes and the usage, and cleans up.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-/// A Service whose selector nobody has; its callers complain.
+/// How long the incident may take to appear.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A Service whose selector matches no pod, and callers that log errors.
 const SCENARIO: &str =
     include_str!("../../../tests/scenarios/service/selector-mismatch-typo.jsonl");
 
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
-    let folder = tempfile::tempdir()?;
-    let daemon = daemon::start(folder.path(), "127.0.0.1:0", true)?;
+    let directory = tempfile::tempdir()?;
+    let daemon = daemon::start(directory.path(), "127.0.0.1:0", true)?;
     let result = play(env, &daemon.serving);
     daemon.kill()?;
-    folder.close()?;
+    directory.close()?;
     result
 }
 
@@ -40,7 +45,7 @@ fn play(env: &Env<'_>, serving: &daemon::Serving) -> Result {
         api_key: None,
         operator_key: Some(serving.operator_key.clone()),
     };
-    let wish = NewTenant {
+    let request = NewTenant {
         name: "demo".into(),
         plan: "pro".into(),
         contact_email: String::new(),
@@ -49,30 +54,38 @@ fn play(env: &Env<'_>, serving: &daemon::Serving) -> Result {
         Method::POST,
         As::Operator,
         "/api/v1/admin/clients",
-        &wish,
+        &request,
     )?;
     env.out
-        .message(&format!("tenant {} was created", created.client_id));
+        .message(&format!("created tenant {}", created.client_id));
     context.api_key = Some(Secret::new(created.api_key));
     let client = Client::new(context)?;
     let accepted = send(&client)?;
-    env.out.message(&format!(
-        "{accepted} records of a recorded incident were accepted"
-    ));
+    env.out
+        .message(&format!("sent {accepted} records of a recorded incident"));
     let answer = wait_for_answer(&client)?;
     super::rca::print(env, &answer, false)?;
     let usage: Usage = client.get(As::Tenant, "/api/v1/usage", &[])?;
-    let rows = usage
+    let amounts: Vec<String> = usage
         .rows
         .iter()
         .map(|r| format!("{} {}", r.amount, r.metric))
-        .collect::<Vec<_>>()
-        .join(", ");
-    env.out.message(&format!("usage: {rows}"));
+        .collect();
+    env.out.message(&format!("usage: {}", amounts.join(", ")));
     Ok(())
 }
 
-/// Sends the scenario topic by topic, its times moved so that it ends now.
+/// Topics in the order in which they are sent, and the kinds under which the API ingests them.
+const KINDS: [(&str, &str); 5] = [
+    ("state.k8s.resource", "resources"),
+    ("state.k8s.topology", "topology"),
+    ("events.normalized", "events"),
+    ("logs.normalized", "logs"),
+    ("alerts.raw", "alerts"),
+];
+
+/// Sends the scenario topic by topic, moved in time so that it ends now. Returns how many records
+/// were accepted.
 fn send(client: &Client) -> Result<u64> {
     let lines: Vec<Value> = SCENARIO
         .lines()
@@ -82,16 +95,9 @@ fn send(client: &Client) -> Result<u64> {
         .iter()
         .find_map(|l| Time::parse(l["value"]["collected_at"].as_str()?))
         .unwrap_or_default();
-    let shift = jiff::Timestamp::now().as_microsecond() - ended.0;
-    let kinds = [
-        ("state.k8s.resource", "resources"),
-        ("state.k8s.topology", "topology"),
-        ("events.normalized", "events"),
-        ("logs.normalized", "logs"),
-        ("alerts.raw", "alerts"),
-    ];
+    let shift = now().0 - ended.0;
     let mut accepted = 0;
-    for (topic, kind) in kinds {
+    for (topic, kind) in KINDS {
         let mut batch = String::new();
         for line in lines.iter().filter(|l| l["topic"] == topic) {
             let mut value = line["value"].clone();
@@ -99,28 +105,27 @@ fn send(client: &Client) -> Result<u64> {
             if let (Value::Object(map), true) = (&mut value, kind != "alerts") {
                 map.entry("cluster").or_insert_with(|| "prod".into());
                 if kind == "resources" {
-                    map.entry("at")
-                        .or_insert_with(|| Time(ended.0 + shift).to_string().into());
+                    let at = ended.plus(shift).to_string();
+                    map.entry("at").or_insert_with(|| at.into());
                 }
             }
             batch += &format!("{value}\n");
         }
-        if !batch.is_empty() {
-            let answer: Ingested =
-                client.post_bytes(&format!("/api/v1/ingest/{kind}"), batch.into_bytes())?;
-            if let Some(rejected) = answer.rejected.first() {
-                return Err(CliError::failed(format!(
-                    "a record of the demo was rejected: {}",
-                    rejected.message
-                )));
-            }
-            accepted += answer.accepted;
+        if batch.is_empty() {
+            continue;
         }
+        let path = format!("/api/v1/ingest/{kind}");
+        let answer: Ingested = client.post_bytes(&path, batch.into_bytes())?;
+        if let Some(rejected) = answer.rejected.first() {
+            let message = format!("a record of the demo was rejected: {}", rejected.message);
+            return Err(CliError::failed(message));
+        }
+        accepted += answer.accepted;
     }
     Ok(accepted)
 }
 
-/// Moves every time in a record.
+/// Moves every time in a record by `shift` microseconds.
 fn move_times(value: &mut Value, shift: i64) {
     match value {
         Value::String(text) if text.len() >= 20 && text.as_bytes()[4] == b'-' => {
@@ -134,34 +139,32 @@ fn move_times(value: &mut Value, shift: i64) {
     }
 }
 
-/// Waits until everything is applied and the incident has a cause.
+/// Waits until all records are applied and the incident has a cause.
 fn wait_for_answer(client: &Client) -> Result<Answer> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + TIMEOUT;
+    // All lines but the `case` and the `label`.
+    let records = SCENARIO.lines().count() as u64 - 2;
     while Instant::now() < deadline {
         let stats: Stats = client.get(As::Tenant, "/api/v1/stats", &[])?;
         let page: Page<IncidentRow> = client.get(As::Tenant, "/api/v1/incidents", &[])?;
-        let seen = stats.records.seen >= SCENARIO.lines().count() as u64 - 2;
-        if let Some(first) = page
+        let confidence = |i: &IncidentRow| i.confidence.unwrap_or(0.0);
+        let surest = page
             .items
             .iter()
             .filter(|i| i.component.is_some())
-            .max_by(|a, b| {
-                a.confidence
-                    .unwrap_or(0.0)
-                    .total_cmp(&b.confidence.unwrap_or(0.0))
-            })
-            .filter(|_| seen && stats.lag == 0)
+            .max_by(|a, b| confidence(a).total_cmp(&confidence(b)));
+        if let Some(incident) = surest
+            && stats.records.seen >= records
+            && stats.lag == 0
         {
-            return client.get(
-                As::Tenant,
-                &format!("/api/v1/rca/{}", first.incident_id),
-                &[],
-            );
+            let path = format!("/api/v1/rca/{}", incident.incident_id);
+            return client.get(As::Tenant, &path, &[]);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(
-        CliError::failed("the demo's incident was not found within 10 s")
-            .hint("this is a defect; report it"),
-    )
+    let message = format!(
+        "the demo's incident did not appear within {} s",
+        TIMEOUT.as_secs()
+    );
+    Err(CliError::failed(message).hint("this is a bug: please report it"))
 }

@@ -1,102 +1,144 @@
 //! `kgrca dlq`
 
-use kgrca_core::api::{DeadLetter, Page};
+use kgrca_core::api::{DeadLetter, Ingested, Page};
+use kgrca_core::model::Topic;
 
 use super::Env;
 use crate::client::As;
-use crate::error::{CliError, Result, exit};
+use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Looks at rejected records.
+/// Inspect and retry rejected records.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List rejected records, oldest first
     List {
-        /// Go on behind this place
+        /// Continue after this cursor
         #[arg(long)]
         cursor: Option<u64>,
-        /// Most rows
+        /// Maximum number of rows
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
-    /// Show one rejected record
+    /// Show a rejected record
     Show {
-        /// Its place
+        /// Record ID
         id: u64,
     },
-    /// Send a rejected record again, after its sender or the limit was mended
+    /// Retry a rejected record (after fixing the sender or raising the limit)
     Retry {
-        /// Its place
+        /// Record ID
         id: u64,
     },
 }
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::List { cursor, limit } => {
-            let mut query = vec![("limit", limit.to_string())];
-            query.extend(cursor.map(|c| ("cursor", c.to_string())));
-            let page: Page<DeadLetter> = env.client()?.get(As::Tenant, "/api/v1/dlq", &query)?;
-            env.out.value(&page, || {
-                Table::new(&["ID", "AT", "TOPIC", "REASON", "MESSAGE"]).rows(&page.items, |l| {
-                    [
-                        l.id.to_string(),
-                        l.at.to_string(),
-                        l.topic.clone(),
-                        l.reason.clone(),
-                        l.message.clone(),
-                    ]
-                })
-            })
-        }
-        Verb::Show { id } => {
-            let letter = find(env, id)?;
-            env.out.value(&letter, || {
-                Table::new(&["ID", "REASON", "MESSAGE", "RECORD"]).row([
-                    letter.id.to_string(),
-                    letter.reason.clone(),
-                    letter.message.clone(),
-                    letter.record.clone(),
-                ])
-            })
-        }
-        Verb::Retry { id } => {
-            let letter = find(env, id)?;
-            let kind = match letter.topic.as_str() {
-                "events.normalized" => "events",
-                "logs.normalized" => "logs",
-                "state.k8s.resource" => "resources",
-                "state.k8s.topology" => "topology",
-                _ => "alerts",
-            };
-            let answer: kgrca_core::api::Ingested = env.client()?.post_bytes(
-                &format!("/api/v1/ingest/{kind}"),
-                letter.record.into_bytes(),
-            )?;
-            if let Some(again) = answer.rejected.first() {
-                Err(CliError::failed(format!(
-                    "record {id} was rejected again: {}",
-                    again.message
-                )))
-            } else {
-                env.out.message(&format!("record {id} was accepted"));
-                Ok(())
-            }
-        }
+        Verb::List { cursor, limit } => list(env, cursor, limit),
+        Verb::Show { id } => show(env, id),
+        Verb::Retry { id } => retry(env, id),
+    }
+}
+
+fn list(env: &Env<'_>, cursor: Option<u64>, limit: usize) -> Result {
+    let mut query = vec![("limit", limit.to_string())];
+    query.extend(cursor.map(|c| ("cursor", c.to_string())));
+    let page: Page<DeadLetter> = env.client()?.get(As::Tenant, "/api/v1/dlq", &query)?;
+    env.out.value(&page, || {
+        Table::new(&["ID", "REJECTED", "TOPIC", "REASON", "MESSAGE"]).rows(&page.items, |l| {
+            [
+                l.id.to_string(),
+                env.out.time(l.at),
+                l.topic.clone(),
+                l.reason.clone(),
+                l.message.clone(),
+            ]
+        })
+    })
+}
+
+fn show(env: &Env<'_>, id: u64) -> Result {
+    let letter = find(env, id)?;
+    env.out.value(&letter, || {
+        Table::new(&["ID", "REASON", "MESSAGE", "RECORD"]).row([
+            letter.id.to_string(),
+            letter.reason.clone(),
+            letter.message.clone(),
+            letter.record.clone(),
+        ])
+    })
+}
+
+fn retry(env: &Env<'_>, id: u64) -> Result {
+    let letter = find(env, id)?;
+    let path = format!("/api/v1/ingest/{}", kind(&letter)?);
+    let answer: Ingested = env
+        .client()?
+        .post_bytes(&path, letter.record.into_bytes())?;
+    if let Some(rejected) = answer.rejected.first() {
+        let message = format!("record {id} was rejected again: {}", rejected.message);
+        return Err(CliError::failed(message));
+    }
+    env.out.message(&format!("record {id} was accepted"));
+    Ok(())
+}
+
+/// The kind under which the API ingests records of the letter's topic.
+fn kind(letter: &DeadLetter) -> Result<&'static str> {
+    match Topic::parse(&letter.topic) {
+        Some(Topic::Resource) => Ok("resources"),
+        Some(Topic::Topology) => Ok("topology"),
+        Some(Topic::Events) => Ok("events"),
+        Some(Topic::Logs) => Ok("logs"),
+        Some(Topic::Alerts) => Ok("alerts"),
+        Some(Topic::Control | Topic::Dlq) | None => Err(CliError::failed(format!(
+            "cannot retry record {}: topic `{}` is not ingested through the API",
+            letter.id, letter.topic
+        ))
+        .hint("`kgrca version` may be older than the server; see `kgrca doctor`")),
     }
 }
 
 fn find(env: &Env<'_>, id: u64) -> Result<DeadLetter> {
-    let page: Page<DeadLetter> = env.client()?.get(
-        As::Tenant,
-        "/api/v1/dlq",
-        &[("cursor", id.to_string()), ("limit", "1".into())],
-    )?;
-    let missing = || {
-        CliError::new(exit::NOT_FOUND, format!("the dlq has no record {id}")).hint("kgrca dlq list")
-    };
-    page.items
-        .into_iter()
-        .find(|l| l.id == id)
-        .ok_or_else(missing)
+    let query = [("cursor", id.to_string()), ("limit", "1".into())];
+    let page: Page<DeadLetter> = env.client()?.get(As::Tenant, "/api/v1/dlq", &query)?;
+    let mut items = page.items.into_iter();
+    items.find(|l| l.id == id).ok_or_else(|| {
+        CliError::not_found(format!("rejected record {id} not found")).hint("kgrca dlq list")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kgrca_core::model::Time;
+
+    use super::*;
+
+    fn letter(topic: &str) -> DeadLetter {
+        DeadLetter {
+            id: 3,
+            at: Time(0),
+            topic: topic.to_owned(),
+            reason: "torn".to_owned(),
+            message: String::new(),
+            record: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn records_go_back_to_the_topic_they_came_from() {
+        assert_eq!(kind(&letter("alerts.raw")).unwrap(), "alerts");
+        assert_eq!(kind(&letter("logs.normalized")).unwrap(), "logs");
+    }
+
+    #[test]
+    fn a_record_of_an_unknown_topic_is_not_retried() {
+        for topic in ["metrics.raw", "control", "dlq", ""] {
+            let error = kind(&letter(topic)).unwrap_err();
+            assert!(
+                error.message.contains(&format!("topic `{topic}`")),
+                "{error:?}"
+            );
+        }
+    }
 }

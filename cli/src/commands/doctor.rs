@@ -1,20 +1,23 @@
 //! `kgrca doctor`
 
-use kgrca_core::api::{self, Page};
+use std::collections::BTreeSet;
+
+use kgrca_core::api::{self, LimitsView, Page};
 use kgrca_core::storage::DaemonRow;
 use kgrca_core::tenancy::ApiKey;
 use serde::Serialize;
 
 use super::Env;
 use crate::client::{As, Client};
-use crate::context;
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Checks the context, the server and the keys; exits with 10 when something is wrong.
+/// Check the context, the server, the keys and, with the operator's key, every store and daemon
+/// (exits 10 if a check fails).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
+/// A line of the result.
 #[derive(Serialize)]
 struct Check {
     check: String,
@@ -23,35 +26,102 @@ struct Check {
     hint: String,
 }
 
-fn outcome<T>(
-    check: &'static str,
-    result: std::result::Result<T, CliError>,
-    detail: impl Fn(&T) -> String,
-) -> (Check, Option<T>) {
-    match result {
-        Ok(value) => (
-            Check {
-                check: check.into(),
-                ok: true,
-                detail: detail(&value),
-                hint: String::new(),
-            },
-            Some(value),
-        ),
-        Err(e) => (
-            Check {
-                check: check.into(),
-                ok: false,
-                detail: e.message,
-                hint: e.hint.unwrap_or_default(),
-            },
-            None,
-        ),
+impl Check {
+    fn passed(check: &str, detail: impl Into<String>) -> Self {
+        Self {
+            check: check.to_owned(),
+            ok: true,
+            detail: detail.into(),
+            hint: String::new(),
+        }
+    }
+
+    fn failed(check: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            check: check.to_owned(),
+            ok: false,
+            detail: detail.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// A check that fails with the error of a call.
+    fn of<T>(check: &str, result: &Result<T>, detail: impl FnOnce(&T) -> String) -> Self {
+        match result {
+            Ok(value) => Self::passed(check, detail(value)),
+            Err(e) => Self::failed(check, &e.message, e.hint.as_deref().unwrap_or_default()),
+        }
     }
 }
 
+pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
+    let checks = checks(env)?;
+    env.out.value(&checks, || {
+        Table::new(&["", "CHECK", "DETAIL", "HINT"]).rows(&checks, |c| {
+            [
+                if c.ok { "✔".into() } else { "✖".into() },
+                c.check.clone(),
+                c.detail.clone(),
+                c.hint.clone(),
+            ]
+        })
+    })?;
+    if checks.iter().all(|c| c.ok) {
+        Ok(())
+    } else {
+        Err(CliError::found())
+    }
+}
+
+/// All checks up to the first one that the following ones depend on.
+fn checks(env: &Env<'_>) -> Result<Vec<Check>> {
+    let context = env.context();
+    let mut checks = vec![Check::of("context", &context, |c| c.url.clone())];
+    let Ok(context) = context else {
+        return Ok(checks);
+    };
+    let client = Client::new(context)?;
+    let document = client.get::<serde_json::Value>(As::Tenant, "/openapi.json", &[]);
+    checks.push(Check::of("server", &document, |d| {
+        let version = d["info"]["version"].as_str();
+        format!("kgrcad {}", version.unwrap_or("of unknown version"))
+    }));
+    if document.is_err() {
+        return Ok(checks);
+    }
+    // An operator usually has no tenant's key, and a tenant no operator's key.
+    if client.has_key(As::Tenant) || !client.has_key(As::Operator) {
+        checks.push(tenant_key(&client));
+    }
+    if client.has_key(As::Operator) {
+        checks.extend(operator_checks(&client)?);
+    }
+    Ok(checks)
+}
+
+fn tenant_key(client: &Client) -> Check {
+    let limits = client.get::<LimitsView>(As::Tenant, "/api/v1/limits", &[]);
+    Check::of("tenant key", &limits, |l| {
+        format!("plan {}, {} events today", l.plan.name, l.events_today)
+    })
+}
+
+fn operator_checks(client: &Client) -> Result<Vec<Check>> {
+    // Keys are kept in the metadata store only: a failure says nothing about the other stores.
+    let keys = client.get::<Page<ApiKey>>(As::Operator, "/api/v1/admin/keys", &[]);
+    let mut checks = vec![Check::of("operator key", &keys, |p| {
+        format!("one of {}", p.items.len())
+    })];
+    // Without its metadata store the server accepts no key, but its readiness needs none.
+    checks.extend(match keys {
+        Ok(_) => server_checks(client)?,
+        Err(_) => store_checks(client)?,
+    });
+    Ok(checks)
+}
+
 /// What the server found out about its stores, tenants and the other daemons.
-fn of_server(client: &Client) -> Result<Vec<Check>> {
+fn server_checks(client: &Client) -> Result<Vec<Check>> {
     let found: Page<api::Check> = client.get(As::Operator, "/api/v1/admin/checks", &[])?;
     let daemons: Page<DaemonRow> = client.get(As::Operator, "/api/v1/admin/daemons", &[])?;
     let check = |c: api::Check| Check {
@@ -60,108 +130,36 @@ fn of_server(client: &Client) -> Result<Vec<Check>> {
         detail: c.found,
         hint: c.hint.unwrap_or_default(),
     };
-    let versions: std::collections::BTreeSet<&str> =
-        daemons.items.iter().map(|d| d.version.as_str()).collect();
-    let fleet = Check {
-        check: "daemons".into(),
-        ok: versions.len() <= 1,
-        detail: daemons
-            .items
-            .iter()
-            .map(|d| format!("{} ({})", d.address, d.roles))
-            .collect::<Vec<_>>()
-            .join(", "),
-        hint: if versions.len() > 1 {
-            "they are of several versions: end the upgrade".into()
-        } else {
-            String::new()
-        },
-    };
-    Ok(found.items.into_iter().map(check).chain([fleet]).collect())
+    let checks = found.items.into_iter().map(check);
+    Ok(checks.chain([daemon_versions(&daemons.items)]).collect())
 }
 
-/// Which stores answer the server, as it tells without a key.
-fn of_stores(client: &Client) -> Result<Vec<Check>> {
+fn daemon_versions(daemons: &[DaemonRow]) -> Check {
+    let versions: BTreeSet<&str> = daemons.iter().map(|d| d.version.as_str()).collect();
+    let list: Vec<String> = daemons
+        .iter()
+        .map(|d| format!("{} ({})", d.address, d.roles))
+        .collect();
+    if versions.len() > 1 {
+        let versions: Vec<&str> = versions.into_iter().collect();
+        let hint = format!(
+            "mixed versions {}: finish the rolling upgrade",
+            versions.join(", ")
+        );
+        return Check::failed("daemons", list.join(", "), hint);
+    }
+    Check::passed("daemons", list.join(", "))
+}
+
+/// Which stores the server reaches, as its readiness says without a key.
+fn store_checks(client: &Client) -> Result<Vec<Check>> {
     let text = client.text("/readyz?verbose")?;
     let check = |line: &str| {
-        let (what, state) = line.rsplit_once(' ')?;
-        let ok = state == "ok";
-        let hint = if ok {
-            ""
-        } else {
-            "why stands in the log of kgrcad"
-        };
-        Some(Check {
-            check: what.to_owned(),
-            ok,
-            detail: state.to_owned(),
-            hint: hint.to_owned(),
+        let (store, state) = line.rsplit_once(' ')?;
+        Some(match state {
+            "ok" => Check::passed(store, state),
+            _ => Check::failed(store, state, "see the kgrcad log for the reason"),
         })
     };
     Ok(text.lines().filter_map(check).collect())
-}
-
-pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
-    let mut checks = Vec::new();
-    let (check, found) = outcome("context", context::resolve(env.context.as_deref()), |c| {
-        c.url.clone()
-    });
-    checks.push(check);
-    if let Some(found) = found {
-        let client = Client::new(found)?;
-        let open = client.get::<serde_json::Value>(As::Tenant, "/openapi.json", &[]);
-        let (check, server) = outcome("server", open, |d| {
-            format!("kgrcad {}", d["info"]["version"].as_str().unwrap_or("?"))
-        });
-        checks.push(check);
-        if server.is_none() {
-            return told(env, &checks);
-        }
-        // Who operates has no tenant's key, and the other way round.
-        if client.has_key(As::Tenant) || !client.has_key(As::Operator) {
-            let tenant =
-                client.get::<kgrca_core::api::LimitsView>(As::Tenant, "/api/v1/limits", &[]);
-            checks.push(
-                outcome("tenant key", tenant, |l| {
-                    format!("plan {}, {} events today", l.plan.name, l.events_today)
-                })
-                .0,
-            );
-        }
-        if !client.has_key(As::Operator) {
-            return told(env, &checks);
-        }
-        // It asks the metadata alone: which other store is away is told by the checks below.
-        let operator = client.get::<Page<ApiKey>>(As::Operator, "/api/v1/admin/keys", &[]);
-        let (check, operator) = outcome("operator key", operator, |p| {
-            format!("one of {}", p.items.len())
-        });
-        checks.push(check);
-        // Without its metadata a server knows no keys; which stores answer it tells everybody.
-        checks.extend(if operator.is_some() {
-            of_server(&client)?
-        } else {
-            of_stores(&client)?
-        });
-    }
-    told(env, &checks)
-}
-
-fn told(env: &Env<'_>, checks: &[Check]) -> Result {
-    let cells = |c: &Check| {
-        [
-            if c.ok { "✔".into() } else { "✖".into() },
-            c.check.clone(),
-            c.detail.clone(),
-            c.hint.clone(),
-        ]
-    };
-    env.out.value(&checks, || {
-        Table::new(&["", "CHECK", "DETAIL", "HINT"]).rows(checks, cells)
-    })?;
-    if checks.iter().all(|c| c.ok) {
-        Ok(())
-    } else {
-        Err(CliError::found())
-    }
 }

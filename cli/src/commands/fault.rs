@@ -3,21 +3,21 @@
 use kgrca_core::detect::catalogue::{self, Fault};
 
 use super::Env;
-use crate::error::{CliError, Result, exit};
+use crate::error::{CliError, Result};
 use crate::output::{Format, Table};
 
-/// Looks at the catalogue of faults.
+/// List and show the faults that kgrca can report.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List all faults
     List {
-        /// Only one family, such as `scheduling`
+        /// Only one family, e.g. scheduling
         #[arg(long)]
         family: Option<String>,
     },
-    /// Show one fault: what reveals it, what rules it out, the fix
+    /// Show a fault: its indicators, what rules it out, and the fix
     Show {
-        /// Id, such as `config.secret_missing`
+        /// Fault ID, e.g. `config.secret_missing`
         #[arg(add = crate::complete::faults())]
         id: String,
     },
@@ -25,50 +25,53 @@ pub(super) enum Verb {
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::List { family } => {
-            let wanted: Vec<&Fault> = catalogue::all()
-                .iter()
-                .filter(|f| family.as_deref().is_none_or(|w| w == f.id.family()))
-                .collect();
-            env.out.value(&wanted, || {
-                let cells = |f: &&Fault| {
-                    [
-                        f.id.to_string(),
-                        f.blames.clone(),
-                        if f.planned.is_some() {
-                            "planned".into()
-                        } else {
-                            "reported".into()
-                        },
-                        f.title.clone(),
-                    ]
-                };
-                Table::new(&["ID", "BLAMES", "STATE", "TITLE"]).rows(&wanted, cells)
-            })
-        }
-        Verb::Show { id } => {
-            let missing = || {
-                CliError::new(exit::NOT_FOUND, format!("there is no fault `{id}`"))
-                    .hint("kgrca fault list")
-            };
-            let fault = id
-                .parse()
-                .ok()
-                .and_then(catalogue::find)
-                .ok_or_else(missing)?;
-            if env.out.format != Format::Table {
-                return env
-                    .out
-                    .value(fault, || Table::new(&["ID"]).row([fault.id.to_string()]));
-            }
-            let mut text = format!(
-                "{}\n{}\n\nblames\n  {}\nreveals\n  {}\nrules out\n  {}\nfix\n  {}\n",
-                fault.id, fault.title, fault.blames, fault.reveals, fault.rules_out, fault.fix
-            );
-            if let Some(planned) = &fault.planned {
-                text += &format!("planned\n  {planned}\n");
-            }
-            env.out.text(&text)
+        Verb::List { family } => list(env, family.as_deref()),
+        Verb::Show { id } => show(env, &id),
+    }
+}
+
+fn list(env: &Env<'_>, family: Option<&str>) -> Result {
+    let mut faults: Vec<&Fault> = catalogue::all().iter().collect();
+    if let Some(family) = family {
+        faults.retain(|f| f.id.family() == family);
+    }
+    let state = |f: &Fault| match f.planned {
+        Some(_) => "planned",
+        None => "reported",
+    };
+    env.out.value(&faults, || {
+        Table::new(&["ID", "COMPONENT", "STATE", "TITLE"]).rows(&faults, |f| {
+            [
+                f.id.to_string(),
+                f.blames.clone(),
+                state(f).into(),
+                f.title.clone(),
+            ]
+        })
+    })
+}
+
+fn show(env: &Env<'_>, id: &str) -> Result {
+    let fault = id.parse().ok().and_then(catalogue::find).ok_or_else(|| {
+        CliError::not_found(format!("fault `{id}` not found")).hint("kgrca fault list")
+    })?;
+    if env.out.format != Format::Table {
+        return env
+            .out
+            .value(fault, || Table::new(&["ID"]).row([fault.id.to_string()]));
+    }
+    let sections = [
+        ("component at fault", Some(&fault.blames)),
+        ("indicators", Some(&fault.reveals)),
+        ("not this fault when", Some(&fault.rules_out)),
+        ("fix", Some(&fault.fix)),
+        ("planned", fault.planned.as_ref()),
+    ];
+    let mut text = format!("{}\n{}\n\n", fault.id, fault.title);
+    for (title, content) in sections {
+        if let Some(content) = content {
+            text += &format!("{title}\n  {content}\n");
         }
     }
+    env.out.text(&text)
 }

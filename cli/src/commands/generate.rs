@@ -7,34 +7,35 @@ use clap_complete::Shell;
 use super::Env;
 use crate::error::{CliError, Result};
 
-/// Which shell.
+/// Print a shell completion script.
 #[derive(Debug, clap::Args)]
 pub(super) struct CompletionArgs {
-    /// Shell to write the script for
+    /// Shell to print the script for
     shell: Shell,
 }
 
 pub(super) fn completions(env: &Env<'_>, args: &CompletionArgs) -> Result {
-    let none = || CliError::usage(format!("there is no completion for {}", args.shell));
-    let script = crate::completion_script(&args.shell.to_string()).ok_or_else(none)?;
+    let unsupported = || CliError::usage(format!("no completion script for {}", args.shell));
+    let script = crate::completion_script(&args.shell.to_string()).ok_or_else(unsupported)?;
     env.out.text(&String::from_utf8_lossy(&script))
 }
 
-/// Where to.
+/// Print the man page of `kgrca`, or write the man pages of all commands to a directory.
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArgs {
-    /// Folder to write one page per command into; the main page is printed when absent
-    #[arg(long, value_name = "FOLDER")]
+    /// Directory to write one man page per command to
+    #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
 pub(super) fn man(env: &Env<'_>, args: &ManArgs) -> Result {
-    let Some(folder) = &args.dir else {
+    let Some(directory) = &args.dir else {
         let mut buffer = Vec::new();
         clap_mangen::Man::new(crate::command()).render(&mut buffer)?;
         return env.out.text(&String::from_utf8_lossy(&buffer));
     };
-    std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(crate::command(), folder)
-        .map_err(|e| CliError::failed(format!("{} cannot be written", folder.display())).cause(e))
+    std::fs::create_dir_all(directory)?;
+    clap_mangen::generate_to(crate::command(), directory).map_err(|e| {
+        CliError::failed(format!("cannot write to {}", directory.display())).source(&e)
+    })
 }

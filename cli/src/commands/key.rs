@@ -1,128 +1,95 @@
 //! `kgrca key`
 
 use kgrca_core::api::{
-    CreatedKey, KeyOfRole, KeyOfScopes, NewKey, NewOperatorKey, OperatorKeyOfRole,
+    CreatedKey, KeyOfRole, KeyOfScopes, NewKey, NewOperatorKey, NewOwnKey, OperatorKeyOfRole,
     OperatorKeyOfScopes, OperatorRole, OperatorScope, Page, Rotation,
 };
 use kgrca_core::tenancy::{ApiKey, Role, Scope};
 use reqwest::Method;
 
 use super::Env;
-use super::tenant::id_of;
-use crate::client::As;
+use super::owner::{Owner, OwnerArgs};
+use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::output::{Format, Table};
 use crate::prompt;
 
-/// Whose keys.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-pub(super) struct Owner {
-    /// `TenantId`'s id or name
-    #[arg(long, add = crate::complete::tenants())]
-    tenant: Option<String>,
-    /// The operator's own keys
-    #[arg(long)]
-    operator: bool,
-}
-
-impl Owner {
-    /// Where its keys are.
-    fn path(self, env: &Env<'_>) -> Result<String> {
-        match self.tenant {
-            Some(given) => Ok(format!("/api/v1/admin/clients/{}/keys", id_of(env, given)?)),
-            None => Ok("/api/v1/admin/keys".to_owned()),
-        }
-    }
-}
-
-/// Manages the API keys of a tenant, or the operator's own.
+/// Manage API keys: your tenant's with a tenant's key that has the scope `admin`; any tenant's and
+/// the operator's own with the operator's key.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Create a key; it is shown once
-    Create {
-        #[command(flatten)]
-        owner: Owner,
-        /// What it is for
-        #[arg(long, default_value = "")]
-        name: String,
-        /// What it may do: ingest, read, query, billing, metrics, or admin (handle incidents; of
-        /// the operator's: all tenants)
-        #[arg(long, value_delimiter = ',', value_parser = scope)]
-        scopes: Vec<Scope>,
-        /// A named set of scopes: admin (all), viewer (read, query), billing, or agent (ingest)
-        #[arg(long, value_parser = role)]
-        role: Option<Role>,
-    },
-    /// List keys; never the secrets
+    /// Create a key and print it once
+    Create(CreateArgs),
+    /// List keys, without the secrets
     List {
         #[command(flatten)]
-        owner: Owner,
+        owner: OwnerArgs,
     },
     /// Revoke a key
     Revoke {
-        /// Key id
+        /// Key ID
         id: String,
         #[command(flatten)]
-        owner: Owner,
-        /// Do not ask
+        owner: OwnerArgs,
+        /// Skip the confirmation prompt
         #[arg(long)]
         yes: bool,
     },
-    /// Create a key in the place of another one, which works on for a while
+    /// Rotate a key; the old one stays valid for an overlap period
     Rotate {
-        /// Key id
+        /// Key ID
         id: String,
         #[command(flatten)]
-        owner: Owner,
-        /// For how many hours both work
+        owner: OwnerArgs,
+        /// Overlap in hours
         #[arg(long, default_value_t = 24)]
         overlap_hours: u32,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateArgs {
+    #[command(flatten)]
+    owner: OwnerArgs,
+    /// Description
+    #[arg(long, default_value = "")]
+    name: String,
+    /// Scopes to grant, with the operator's key: ingest, read, query, billing, metrics, admin
+    #[arg(long, value_delimiter = ',', value_parser = scope)]
+    scopes: Vec<Scope>,
+    /// Set of scopes to grant: admin (all), viewer (read, query), billing, or agent (ingest)
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
 }
 
 fn role(text: &str) -> std::result::Result<Role, String> {
     Role::ALL
         .into_iter()
         .find(|r| r.as_str() == text)
-        .ok_or_else(|| Role::ALL.map(Role::as_str).join(", "))
+        .ok_or_else(|| format!("expected one of {}", Role::ALL.map(Role::as_str).join(", ")))
 }
 
 fn scope(text: &str) -> std::result::Result<Scope, String> {
-    Scope::parse(text).ok_or_else(|| Scope::ALL.map(Scope::as_str).join(", "))
+    Scope::parse(text).ok_or_else(|| {
+        format!(
+            "expected one of {}",
+            Scope::ALL.map(Scope::as_str).join(", ")
+        )
+    })
 }
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
+    let client = env.client()?;
     match verb {
-        Verb::Create {
-            owner,
-            name,
-            scopes,
-            role,
-        } if owner.operator => create(env, &owner.path(env)?, &of_operator(name, role, &scopes)?),
-        Verb::Create {
-            owner,
-            name,
-            mut scopes,
-            role,
-        } => {
-            if scopes.is_empty() && role.is_none() {
-                scopes = vec![Scope::Ingest, Scope::Read];
-            }
-            let wish = match role {
-                Some(role) => NewKey::OfRole(KeyOfRole { name, role, scopes }),
-                None => NewKey::OfScopes(KeyOfScopes { name, scopes }),
-            };
-            create(env, &owner.path(env)?, &wish)
-        }
-        Verb::List { owner } => list(env, &owner.path(env)?),
+        Verb::Create(args) => create(env, &client, args),
+        Verb::List { owner } => list(env, &client, &owner.resolve(env, &client)?),
         Verb::Revoke { id, owner, yes } => {
-            let path = owner.path(env)?;
-            prompt::confirm("Revokes key", &id, yes)?;
-            env.client()?
-                .call(Method::DELETE, As::Operator, &format!("{path}/{id}"))?;
+            let owner = owner.resolve(env, &client)?;
+            prompt::confirm("revoke key", &id, yes)?;
+            let path = format!("{}/{id}", path(&owner));
+            client.call(Method::DELETE, owner.key(), &path)?;
             env.out.message(&format!(
-                "key {id} was revoked; it stops working within 5 s"
+                "key {id} revoked; it stops working within 5 seconds"
             ));
             Ok(())
         }
@@ -131,99 +98,197 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             owner,
             overlap_hours,
         } => {
-            let whose = owner
-                .tenant
-                .as_ref()
-                .map_or("--operator".to_owned(), |tenant| {
-                    format!("--tenant {tenant}")
-                });
-            let wish = Rotation {
-                overlap_seconds: Some(overlap_hours.saturating_mul(3600)),
-            };
-            create(env, &format!("{}/{id}/rotate", owner.path(env)?), &wish)?;
-            if overlap_hours > 0 {
-                let sooner = format!("`kgrca key revoke {id} {whose}` ends it sooner");
-                env.out.message(&format!(
-                    "{id} works for {overlap_hours} more hours; {sooner}"
-                ));
-            }
-            Ok(())
+            let owner = owner.resolve(env, &client)?;
+            rotate(env, &client, &owner, &id, overlap_hours)
         }
     }
 }
 
-/// What a key of the operator is to be: roles and scopes that read or send a tenant's records are
-/// none of it.
-fn of_operator(name: String, role: Option<Role>, scopes: &[Scope]) -> Result<NewOperatorKey> {
-    let unfit = |what: &str| {
-        CliError::usage(format!("a key of the operator cannot be `{what}`"))
-            .hint("--role admin, --role billing, or --scopes of admin, billing, metrics")
+/// Where an owner's keys are.
+fn path(owner: &Owner) -> String {
+    match owner {
+        Owner::Caller => "/api/v1/keys".to_owned(),
+        Owner::Tenant(id) => format!("/api/v1/admin/clients/{id}/keys"),
+        Owner::Operator => "/api/v1/admin/keys".to_owned(),
+    }
+}
+
+fn create(env: &Env<'_>, client: &Client, args: CreateArgs) -> Result {
+    let owner = args.owner.clone().resolve(env, client)?;
+    let path = path(&owner);
+    let created: CreatedKey = match owner {
+        Owner::Caller => client.send(Method::POST, owner.key(), &path, &own_key(args)?)?,
+        Owner::Tenant(_) => client.send(Method::POST, owner.key(), &path, &tenant_key(args))?,
+        Owner::Operator => {
+            let request = operator_key(args.name, args.role, &args.scopes)?;
+            client.send(Method::POST, owner.key(), &path, &request)?
+        }
+    };
+    show(env, &created)
+}
+
+/// A tenant grants roles to its own keys; single scopes are the operator's to grant.
+fn own_key(args: CreateArgs) -> Result<NewOwnKey> {
+    match args.role {
+        Some(role) if args.scopes.is_empty() => Ok(NewOwnKey {
+            name: args.name,
+            role,
+        }),
+        Some(_) => Err(CliError::usage("--scopes needs the operator's key")
+            .hint("use only --role, or select a tenant with --tenant")),
+        None => {
+            Err(CliError::usage("a role is required")
+                .hint("--role admin, viewer, billing or agent"))
+        }
+    }
+}
+
+fn tenant_key(args: CreateArgs) -> NewKey {
+    let CreateArgs {
+        name,
+        role,
+        mut scopes,
+        ..
+    } = args;
+    if let Some(role) = role {
+        return NewKey::OfRole(KeyOfRole { name, role, scopes });
+    }
+    if scopes.is_empty() {
+        scopes = vec![Scope::Ingest, Scope::Read];
+    }
+    NewKey::OfScopes(KeyOfScopes { name, scopes })
+}
+
+/// The operator's keys never read or send a tenant's records.
+fn operator_key(name: String, role: Option<Role>, scopes: &[Scope]) -> Result<NewOperatorKey> {
+    let unsuitable = |word: &str| {
+        CliError::usage(format!("an operator's key cannot be granted `{word}`"))
+            .hint("--role admin or billing, or --scopes with admin, billing, metrics")
     };
     let scope = |scope: &Scope| match scope {
         Scope::Admin => Ok(OperatorScope::Admin),
         Scope::Billing => Ok(OperatorScope::Billing),
         Scope::Metrics => Ok(OperatorScope::Metrics),
-        other => Err(unfit(other.as_str())),
+        other => Err(unsuitable(other.as_str())),
     };
     let scopes: Vec<OperatorScope> = scopes.iter().map(scope).collect::<Result<_>>()?;
-    match role {
-        None if scopes.is_empty() => Err(CliError::usage(
-            "a key of the operator needs a role or scopes",
-        )
-        .hint("--role billing, or --role admin")),
-        None => Ok(NewOperatorKey::OfScopes(OperatorKeyOfScopes {
-            name,
-            scopes,
-        })),
-        Some(_) if !scopes.is_empty() => Err(CliError::usage(
-            "a key of the operator has a role or scopes, not both",
-        )),
-        Some(Role::Admin) => Ok(NewOperatorKey::OfRole(OperatorKeyOfRole {
-            name,
-            role: OperatorRole::Admin,
-        })),
-        Some(Role::Billing) => Ok(NewOperatorKey::OfRole(OperatorKeyOfRole {
-            name,
-            role: OperatorRole::Billing,
-        })),
-        Some(other) => Err(unfit(other.as_str())),
-    }
+    let role = match role {
+        Some(_) if !scopes.is_empty() => {
+            return Err(CliError::usage(
+                "an operator's key takes either --role or --scopes",
+            ));
+        }
+        None if scopes.is_empty() => {
+            return Err(
+                CliError::usage("an operator's key needs --role or --scopes")
+                    .hint("--role billing, or --role admin"),
+            );
+        }
+        None => {
+            return Ok(NewOperatorKey::OfScopes(OperatorKeyOfScopes {
+                name,
+                scopes,
+            }));
+        }
+        Some(Role::Admin) => OperatorRole::Admin,
+        Some(Role::Billing) => OperatorRole::Billing,
+        Some(other) => return Err(unsuitable(other.as_str())),
+    };
+    Ok(NewOperatorKey::OfRole(OperatorKeyOfRole { name, role }))
 }
 
-fn list(env: &Env<'_>, path: &str) -> Result {
-    let page: Page<ApiKey> = env.client()?.get(As::Operator, path, &[])?;
+fn list(env: &Env<'_>, client: &Client, owner: &Owner) -> Result {
+    let page: Page<ApiKey> = client.get(owner.key(), &path(owner), &[])?;
+    let time = |t: Option<_>| t.map(|t| env.out.time(t)).unwrap_or_default();
     env.out.value(&page, || {
         Table::new(&[
             "ID", "NAME", "SCOPES", "LAST 4", "CREATED", "EXPIRES", "REVOKED",
         ])
         .rows(&page.items, |k| {
-            let scopes = k
-                .scopes
-                .iter()
-                .map(|s| s.as_str())
-                .collect::<Vec<_>>()
-                .join(",");
+            let scopes: Vec<&str> = k.scopes.iter().map(|s| s.as_str()).collect();
             [
                 k.key_id.clone(),
                 k.name.clone(),
-                scopes,
+                scopes.join(","),
                 k.last4.clone(),
-                k.created_at.to_string(),
-                k.expires_at.map_or(String::new(), |t| t.to_string()),
-                k.revoked_at.map_or(String::new(), |t| t.to_string()),
+                env.out.time(k.created_at),
+                time(k.expires_at),
+                time(k.revoked_at),
             ]
         })
     })
 }
 
-fn create(env: &Env<'_>, path: &str, wish: &impl serde::Serialize) -> Result {
-    let created: CreatedKey = env.client()?.send(Method::POST, As::Operator, path, wish)?;
-    env.out.message("the key is shown only now");
+fn rotate(env: &Env<'_>, client: &Client, owner: &Owner, id: &str, overlap_hours: u32) -> Result {
+    let request = Rotation {
+        overlap_seconds: Some(overlap_hours.saturating_mul(3600)),
+    };
+    let path = format!("{}/{id}/rotate", path(owner));
+    let created: CreatedKey = client.send(Method::POST, owner.key(), &path, &request)?;
+    show(env, &created)?;
+    if overlap_hours > 0 {
+        env.out.message(&format!(
+            "{id} stays valid for {overlap_hours} hours; revoke it sooner with \
+             `kgrca key revoke {id}{}`",
+            owner.flags()
+        ));
+    }
+    Ok(())
+}
+
+fn show(env: &Env<'_>, created: &CreatedKey) -> Result {
+    env.out.message("save the key: it will not be shown again");
     if env.out.format == Format::Name {
-        // A name alone would lose what nobody can show again.
+        // The ID alone would lose the secret for good.
         env.out.message(&format!("key: {}", created.api_key));
     }
-    env.out.value(&created, || {
+    env.out.value(created, || {
         Table::new(&["ID", "API KEY"]).row([created.key.key_id.clone(), created.api_key.clone()])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(role: Option<Role>, scopes: Vec<Scope>) -> CreateArgs {
+        CreateArgs {
+            owner: OwnerArgs::default(),
+            name: "ci".to_owned(),
+            scopes,
+            role,
+        }
+    }
+
+    #[test]
+    fn each_owner_has_its_own_route() {
+        assert_eq!(path(&Owner::Caller), "/api/v1/keys");
+        assert_eq!(
+            path(&Owner::Tenant("client-a-000000".to_owned())),
+            "/api/v1/admin/clients/client-a-000000/keys"
+        );
+        assert_eq!(path(&Owner::Operator), "/api/v1/admin/keys");
+    }
+
+    #[test]
+    fn a_tenant_grants_roles_only() {
+        let key = own_key(args(Some(Role::Viewer), Vec::new())).unwrap();
+        assert_eq!((key.name.as_str(), key.role), ("ci", Role::Viewer));
+        let error = own_key(args(None, Vec::new())).unwrap_err();
+        assert_eq!(error.message, "a role is required");
+        let error = own_key(args(Some(Role::Viewer), vec![Scope::Read])).unwrap_err();
+        assert_eq!(error.message, "--scopes needs the operator's key");
+    }
+
+    #[test]
+    fn an_operators_key_reads_no_records() {
+        let error = operator_key(String::new(), None, &[Scope::Ingest]).unwrap_err();
+        assert_eq!(
+            error.message,
+            "an operator's key cannot be granted `ingest`"
+        );
+        let error = operator_key(String::new(), Some(Role::Agent), &[]).unwrap_err();
+        assert_eq!(error.message, "an operator's key cannot be granted `agent`");
+        assert!(operator_key(String::new(), Some(Role::Billing), &[]).is_ok());
+    }
 }

@@ -1,4 +1,4 @@
-//! The commands: a file each, with one documented `Args` and one function.
+//! The commands: a file for each noun, with its arguments and a function that runs it.
 
 mod agent;
 mod analyze;
@@ -11,9 +11,11 @@ mod dlq;
 mod doctor;
 mod eval;
 mod fault;
+mod files;
 mod generate;
 mod incident;
 mod key;
+mod owner;
 mod query;
 mod rca;
 mod replay;
@@ -31,7 +33,7 @@ use crate::context as contexts;
 use crate::error::Result;
 use crate::output::{Global, Output};
 
-/// Finds root causes of Kubernetes incidents.
+/// Find root causes of Kubernetes incidents.
 #[derive(Debug, Parser)]
 #[command(
     name = "kgrca",
@@ -40,7 +42,7 @@ use crate::output::{Global, Output};
     max_term_width = 100
 )]
 pub struct Cli {
-    /// Options of every command
+    /// Options that every command takes
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
@@ -49,86 +51,86 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what caused an incident
+    /// Show the root causes of an incident
     Rca(rca::Args),
-    /// List, follow and handle incidents
+    /// List, watch and handle incidents
     #[command(subcommand)]
     Incident(incident::Verb),
-    /// Look at resources of the graph
+    /// List and show resources in the graph
     #[command(subcommand)]
     Resource(resource::Verb),
-    /// Ask the tenant's graph in Cypher
+    /// Run a read-only Cypher query
     Query(query::Args),
-    /// Show what the tenant has sent and what became of it
+    /// Show ingestion statistics
     Stats(stats::Args),
-    /// Find causes in files or standard input, without a server
+    /// Analyze files or stdin offline
     Analyze(analyze::Args),
-    /// Measure the engine on labelled cases
+    /// Evaluate accuracy on labelled scenarios
     #[command(subcommand)]
     Eval(eval::Verb),
-    /// Run a saved incident through this engine, against its stored answer
+    /// Re-run a saved incident and compare with its stored answer
     Replay(replay::Args),
-    /// Look at the catalogue of faults
+    /// List and show the faults that kgrca can report
     #[command(subcommand)]
     Fault(fault::Verb),
     /// Manage tenants (operator)
     #[command(subcommand)]
     Tenant(tenant::Verb),
-    /// Manage API keys of a tenant, or the operator's own (operator)
+    /// Manage API keys
     #[command(subcommand)]
     Key(key::Verb),
-    /// Look at how tenants are set up and taken down (operator)
+    /// Inspect tenant provisioning workflows (operator)
     #[command(subcommand)]
     Saga(saga::Verb),
-    /// Look at what was done, and check that nothing of it was changed (operator)
+    /// Show and verify the audit log
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Plans, usage and invoices (operator)
+    /// Show plans, usage, limits and invoices
     #[command(subcommand)]
     Billing(billing::Verb),
-    /// Install agents in clusters, and see how they fare
+    /// Install agents and check their status
     #[command(subcommand)]
     Agent(agent::Verb),
-    /// Look at the tenant's clusters
+    /// List clusters and the status of their agents
     #[command(subcommand)]
     Cluster(cluster::Verb),
-    /// Look at rejected records
+    /// Inspect and retry rejected records (dead letters)
     #[command(subcommand)]
     Dlq(dlq::Verb),
-    /// Choose the server and keys to work with
+    /// Select the server and API keys to use
     #[command(subcommand)]
     Context(context::Verb),
-    /// Show settings and where they come from
+    /// Show effective configuration and its sources
     #[command(subcommand)]
     Config(context::ConfigVerb),
-    /// Run a server here, on embedded stores
+    /// Run a local server with embedded storage
     Up(up::Args),
-    /// Show a recorded incident explained, and leave nothing behind
+    /// Run a self-contained demo; cleans up after itself
     Demo(demo::Args),
-    /// Check that everything works
+    /// Diagnose the connection, server and stores
     Doctor(doctor::Args),
-    /// Print a completion script
+    /// Print a shell completion script
     Completions(generate::CompletionArgs),
-    /// Print the manual page, or write all of them into a folder
+    /// Print the man page, or write all man pages to a directory
     Man(generate::ManArgs),
     /// Print the version
     Version(version::Args),
 }
 
-/// A command with what it needs.
+/// What every command needs.
 pub(crate) struct Env<'a> {
-    /// Where to print.
+    /// Prints results and messages.
     pub(crate) out: &'a Output,
     context: Option<String>,
 }
 
 impl Env<'_> {
-    /// The context in force.
+    /// The context in effect.
     pub(crate) fn context(&self) -> Result<contexts::Context> {
         contexts::resolve(self.context.as_deref())
     }
 
-    /// A client for the context in force.
+    /// A client for the context in effect.
     pub(crate) fn client(&self) -> Result<Client> {
         Client::new(self.context()?)
     }

@@ -10,20 +10,19 @@ use crate::client::As;
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Asks the tenant's graph in Cypher; it can only read.
+/// Run a read-only Cypher query on the tenant's graph.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The statement, such as "MATCH (r:Resource {kind: 'Pod'}) RETURN r.name LIMIT 10"; `-` reads
-    /// standard input
+    /// The query, e.g. "MATCH (r:Resource {kind: 'Pod'}) RETURN r.name LIMIT 10"; `-` reads stdin
     statement: String,
-    /// Value of a `$name` in it, as JSON, else as text
+    /// Value of a `$NAME` in the query, as JSON or plain text
     #[arg(long = "param", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
-    /// Most rows
+    /// Maximum number of rows
     #[arg(long, default_value_t = 1000)]
     limit: usize,
-    /// How long it may take, in milliseconds
-    #[arg(long, default_value_t = 5000)]
+    /// Time limit in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 5000)]
     timeout_ms: usize,
 }
 
@@ -33,32 +32,22 @@ pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
     } else {
         args.statement
     };
-    let parameter = |given: &String| {
-        let pair = given
-            .split_once('=')
-            .ok_or_else(|| CliError::usage(format!("`{given}` is not NAME=VALUE")))?;
-        Ok((
-            pair.0.to_owned(),
-            serde_json::from_str(pair.1).unwrap_or_else(|_| Value::String(pair.1.to_owned())),
-        ))
-    };
-    let parameters = args
-        .parameters
-        .iter()
-        .map(parameter)
-        .collect::<Result<_>>()?;
-    let wish = Question {
+    let request = Question {
         query,
-        parameters,
+        parameters: args
+            .parameters
+            .iter()
+            .map(|p| parameter(p))
+            .collect::<Result<_>>()?,
         limit: Some(args.limit),
         timeout_ms: Some(args.timeout_ms),
     };
     let answer: CypherAnswer =
         env.client()?
-            .send(Method::POST, As::Tenant, "/api/v1/query/cypher", &wish)?;
+            .send(Method::POST, As::Tenant, "/api/v1/query/cypher", &request)?;
     if answer.truncated {
         env.out
-            .message("there are more rows; --limit asks for more");
+            .message("more rows match; raise --limit to see them");
     }
     env.out.value(&answer, || {
         Table::of(
@@ -66,6 +55,16 @@ pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
             answer.rows.iter().map(|r| r.iter().map(cell).collect()),
         )
     })
+}
+
+fn parameter(text: &str) -> Result<(String, Value)> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(
+            CliError::usage(format!("invalid parameter `{text}`")).hint("--param NAME=VALUE")
+        );
+    };
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((name.to_owned(), value))
 }
 
 fn cell(value: &Value) -> String {

@@ -1,136 +1,161 @@
 //! `kgrca resource`
 
-use kgrca_core::api::{Page, ResourceView, Topology};
+use kgrca_core::api::{EdgeView, Page, ResourceView, Topology};
+use kgrca_core::rca::ResourceRef;
 
 use super::Env;
 use crate::client::{As, Client};
-use crate::error::{CliError, Result, exit};
-use crate::output::Table;
+use crate::error::{CliError, Result};
+use crate::output::{Table, resource};
 
-/// Looks at resources of the graph.
+/// List and show resources in the graph.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// List live resources
-    List {
-        /// Kind
-        #[arg(long)]
-        kind: Option<String>,
-        /// Namespace
-        #[arg(short, long)]
-        namespace: Option<String>,
-        /// Label, key=value
-        #[arg(short, long)]
-        label: Option<String>,
-        /// Only those that are not well
-        #[arg(long)]
-        unhealthy: bool,
-        /// Most rows
-        #[arg(long, default_value_t = 200)]
-        limit: usize,
-    },
-    /// Show a resource with its surroundings
+    /// List resources that exist now
+    List(ListArgs),
+    /// Show a resource with its neighbors
     Show {
-        /// The resource's uid, or kind/name
-        #[arg(add = crate::complete::resources())]
-        uid: String,
-        /// How far to look, in edges
+        /// UID of the resource, or KIND/NAME
+        #[arg(value_name = "RESOURCE", add = crate::complete::resources())]
+        id: String,
+        /// How many edges to follow
         #[arg(long, default_value_t = 1)]
         depth: usize,
     },
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// Kind, e.g. Pod
+    #[arg(long)]
+    kind: Option<String>,
+    /// Namespace
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// Label
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    label: Option<String>,
+    /// Only unhealthy resources
+    #[arg(long)]
+    unhealthy: bool,
+    /// Maximum number of rows
+    #[arg(long, default_value_t = 200)]
+    limit: usize,
+}
+
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
-        Verb::List {
-            kind,
-            namespace,
-            label,
-            unhealthy,
-            limit,
-        } => {
-            let fields = [
-                ("kind", kind),
-                ("namespace", namespace),
-                ("label", label),
-                ("healthy", unhealthy.then(|| "false".into())),
-            ];
-            let mut query: Vec<(&str, String)> = fields
-                .into_iter()
-                .filter_map(|(k, v)| Some((k, v?)))
-                .collect();
-            query.push(("limit", limit.to_string()));
-            let page: Page<ResourceView> =
-                env.client()?.get(As::Tenant, "/api/v1/resources", &query)?;
-            env.out.value(&page, || {
-                let cells = |r: &ResourceView| {
-                    [
-                        r.resource.uid.clone().unwrap_or_default(),
-                        r.resource.kind.clone(),
-                        r.resource.namespace.clone(),
-                        r.resource.name.clone(),
-                        r.component.clone(),
-                        health(r),
-                    ]
-                };
-                Table::new(&["UID", "KIND", "NAMESPACE", "NAME", "COMPONENT", "HEALTH"])
-                    .rows(&page.items, cells)
-            })
-        }
-        Verb::Show { uid, depth } => {
-            let client = env.client()?;
-            let uid = if let Some((kind, name)) = uid.split_once('/') {
-                named(&client, kind, name)?
-            } else {
-                uid
-            };
-            let topology: Topology = client.get(
-                As::Tenant,
-                &format!("/api/v1/graph/topology/{uid}"),
-                &[("depth", depth.to_string())],
-            )?;
-            env.out.value(&topology, || {
-                let name = |r: &kgrca_core::rca::ResourceRef| format!("{}/{}", r.kind, r.name);
-                Table::new(&["FROM", "EDGE", "TO", "SINCE"]).rows(&topology.edges, |e| {
-                    [
-                        name(&e.from),
-                        e.relation.clone(),
-                        name(&e.to),
-                        e.valid_from.to_string(),
-                    ]
-                })
-            })
-        }
+        Verb::List(args) => list(env, args),
+        Verb::Show { id, depth } => show(env, id, depth),
     }
 }
 
-/// The uid of the one resource of a kind and name.
-fn named(client: &Client, kind: &str, name: &str) -> Result<String> {
-    let query = [("kind", kind.to_owned()), ("name", name.to_owned())];
-    let page: Page<ResourceView> = client.get(As::Tenant, "/api/v1/resources", &query)?;
-    match page
-        .items
-        .iter()
-        .filter_map(|r| r.resource.uid.clone())
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
-        [only] => Ok(only.clone()),
-        [] => Err(
-            CliError::new(exit::NOT_FOUND, format!("there is no {kind} `{name}`"))
-                .hint("kgrca resource list"),
-        ),
-        several => Err(
-            CliError::usage(format!("there are {} of {kind} `{name}`", several.len()))
-                .hint("choose one by its uid"),
-        ),
-    }
+fn list(env: &Env<'_>, args: ListArgs) -> Result {
+    let fields = [
+        ("kind", args.kind),
+        ("namespace", args.namespace),
+        ("label", args.label),
+        ("healthy", args.unhealthy.then(|| "false".into())),
+    ];
+    let mut query: Vec<(&str, String)> = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
+    query.push(("limit", args.limit.to_string()));
+    let page: Page<ResourceView> = env.client()?.get(As::Tenant, "/api/v1/resources", &query)?;
+    env.out.value(&page, || {
+        Table::new(&["UID", "KIND", "NAMESPACE", "NAME", "COMPONENT", "HEALTH"]).rows(
+            &page.items,
+            |r| {
+                [
+                    r.resource.uid.clone().unwrap_or_default(),
+                    r.resource.kind.clone(),
+                    r.resource.namespace.clone(),
+                    r.resource.name.clone(),
+                    r.component.clone(),
+                    health(r).into(),
+                ]
+            },
+        )
+    })
 }
 
-fn health(r: &ResourceView) -> String {
+fn health(r: &ResourceView) -> &'static str {
     match r.healthy {
-        Some(true) => "well",
-        Some(false) => "unwell",
+        Some(true) => "healthy",
+        Some(false) => "unhealthy",
         None => "unknown",
     }
-    .into()
+}
+
+fn show(env: &Env<'_>, id: String, depth: usize) -> Result {
+    let client = env.client()?;
+    let uid = match id.split_once('/') {
+        Some((kind, name)) => uid_of(&client, kind, name)?,
+        None => id,
+    };
+    let path = format!("/api/v1/graph/topology/{uid}");
+    let topology: Topology = client.get(As::Tenant, &path, &[("depth", depth.to_string())])?;
+    env.out.value(&topology, || {
+        let cells = |e: &EdgeView| {
+            [
+                resource(&e.from),
+                e.relation.clone(),
+                resource(&e.to),
+                env.out.time(e.valid_from),
+            ]
+        };
+        Table::new(&["FROM", "EDGE", "TO", "SINCE"]).rows(&topology.edges, cells)
+    })
+}
+
+/// The UID of the only resource of a kind and name.
+fn uid_of(client: &Client, kind: &str, name: &str) -> Result<String> {
+    let query = [("kind", kind.to_owned()), ("name", name.to_owned())];
+    let page: Page<ResourceView> = client.get(As::Tenant, "/api/v1/resources", &query)?;
+    let found: Vec<ResourceRef> = page.items.into_iter().map(|r| r.resource).collect();
+    only_uid(kind, name, &found)
+}
+
+fn only_uid(kind: &str, name: &str, found: &[ResourceRef]) -> Result<String> {
+    match found {
+        [] => {
+            let message = format!("{kind} `{name}` not found");
+            Err(CliError::not_found(message).hint("kgrca resource list"))
+        }
+        [one] => one.uid.clone().ok_or_else(|| {
+            CliError::failed(format!("the UID of {kind} `{name}` is not known yet"))
+        }),
+        several => {
+            let uids: Vec<String> = several
+                .iter()
+                .map(|r| format!("{} ({})", r.uid.as_deref().unwrap_or("-"), r.namespace))
+                .collect();
+            let message = format!("{} resources are named {kind} `{name}`", several.len());
+            Err(CliError::usage(message).hint(format!("pass a UID: {}", uids.join(", "))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_must_select_one_resource() {
+        let named = |namespace: &str, uid: &str| ResourceRef {
+            kind: "Pod".to_owned(),
+            namespace: namespace.to_owned(),
+            name: "web".to_owned(),
+            uid: Some(uid.to_owned()),
+        };
+        let error = only_uid("Pod", "web", &[]).unwrap_err();
+        assert_eq!(error.message, "Pod `web` not found");
+        let one = [named("a", "u1")];
+        assert_eq!(only_uid("Pod", "web", &one).unwrap(), "u1");
+        let two = [named("a", "u1"), named("b", "u2")];
+        let error = only_uid("Pod", "web", &two).unwrap_err();
+        assert_eq!(error.message, "2 resources are named Pod `web`");
+        assert_eq!(error.hint.as_deref(), Some("pass a UID: u1 (a), u2 (b)"));
+    }
 }

@@ -5,9 +5,9 @@ use kgrca_core::api::{ClusterStats, Stats};
 use super::Env;
 use crate::client::As;
 use crate::error::Result;
-use crate::output::Table;
+use crate::output::{Table, now};
 
-/// Shows what the tenant has sent and what became of it.
+/// Show what the tenant's graph holds, and how many records were applied or rejected.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
@@ -21,7 +21,7 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
                 c.counts.edges.to_string(),
                 c.counts.episodes.to_string(),
                 c.counts.incidents.to_string(),
-                c.last_record.to_string(),
+                env.out.age(now(), c.last_record),
             ]
         };
         Table::new(&[
@@ -34,10 +34,34 @@ pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
         ])
         .rows(&stats.clusters, cells)
     })?;
-    let r = &stats.records;
-    env.out.message(&format!(
-        "{} records since the daemon started: {} applied, {} duplicate, {} rejected; {} waiting",
-        r.seen, r.applied, r.duplicate, r.rejected, stats.lag
-    ));
+    env.out.message(&totals(&stats));
     Ok(())
+}
+
+/// The counts since the tenant exists, and what is not processed yet.
+fn totals(stats: &Stats) -> String {
+    let records = &stats.records;
+    format!(
+        "{} records in total: {} applied, {} duplicate, {} rejected; {} waiting",
+        records.seen, records.applied, records.duplicate, records.rejected, stats.lag
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_not_called_counts_since_a_start() {
+        let mut stats = Stats::default();
+        stats.records.seen = 7;
+        stats.records.applied = 4;
+        stats.records.duplicate = 2;
+        stats.records.rejected = 1;
+        stats.lag = 3;
+        assert_eq!(
+            totals(&stats),
+            "7 records in total: 4 applied, 2 duplicate, 1 rejected; 3 waiting"
+        );
+    }
 }

@@ -9,162 +9,160 @@ use reqwest::Method;
 use super::Env;
 use crate::client::{As, Client};
 use crate::context::{self, Context, Secret, xdg};
-use crate::daemon::{self, Daemon, Serving};
+use crate::daemon::{self, Serving};
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Where the API is when nobody says.
+/// Default listen address of the API.
 const LISTEN: &str = "127.0.0.1:7600";
+/// Name of the context, and of the tenant on the server.
+const LOCAL: &str = "local";
 
-/// Runs a server here, on embedded stores in the XDG data folder, and makes the context `local`.
+/// Run a local server with embedded storage in the XDG data directory, and select it as context
+/// `local`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    #[arg(long, help = format!("Address of the API; {LISTEN} when absent"))]
+    #[arg(long, value_name = "HOST:PORT",
+        help = format!("Listen address of the API [default: {LISTEN}]"))]
     listen: Option<String>,
-    /// Go on in the background
+    /// Run in the background
     #[arg(long)]
     detach: bool,
-    /// Only say whether one runs here; exit 10 when none does
+    /// Only report whether a local server is running (exits 10 if not)
     #[arg(long, conflicts_with_all = ["detach", "stop"])]
     status: bool,
-    /// Stop the one that runs here
+    /// Stop the local server
     #[arg(long, conflicts_with = "detach")]
     stop: bool,
 }
 
 pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
-    let folder = xdg("XDG_DATA_HOME", ".local/share")?;
-    let running = daemon::running(&folder)?;
-    if args.stop {
-        return stop(env, &folder, running);
+    let directory = xdg("XDG_DATA_HOME", ".local/share")?;
+    match daemon::running(&directory)? {
+        running if args.stop => stop(env, &directory, running),
+        running if args.status => status(env, &directory, running),
+        Some(serving) => reuse(env, args, &directory, &serving),
+        None => start(env, args, &directory),
     }
-    if args.status {
-        return status(env, &folder, running);
+}
+
+fn start(env: &Env<'_>, args: &Args, directory: &Path) -> Result {
+    let listen = args.listen.as_deref().unwrap_or(LISTEN);
+    let mut daemon = daemon::start(directory, listen, args.detach)?;
+    if let Err(e) = select(&daemon.serving) {
+        daemon.shut_down()?;
+        return Err(e);
     }
-    let (serving, started) = if let Some(serving) = running {
-        if let Some(listen) = args
-            .listen
-            .as_ref()
-            .filter(|l| !serving.url.ends_with(&format!("//{l}")))
-        {
-            let error = CliError::usage(format!(
-                "kgrcad serves {} already, not {listen}",
-                serving.url
-            ));
-            return Err(error.hint("kgrca up --stop, then start it anew"));
-        }
-        (serving, None)
-    } else {
-        let started = daemon::start(
-            &folder,
-            args.listen.as_deref().unwrap_or(LISTEN),
-            args.detach,
-        )?;
-        if let Err(e) = choose(&started.serving) {
-            started.give_up()?;
-            return Err(e);
-        }
-        let Daemon { serving, child } = started;
-        (serving, Some(child))
-    };
-    if started.is_none() {
-        choose(&serving)?;
+    report(env, "is serving at", &daemon.serving, directory);
+    if args.detach {
+        env.out.message("stop it with: kgrca up --stop");
+        return Ok(());
     }
-    let how = if started.is_some() {
-        "serves"
-    } else {
-        "serves already at"
-    };
+    // The daemon gets the terminal's signals itself and shuts down; this process waits for it.
+    daemon::wait(&mut daemon.child)
+}
+
+/// Selects a server that is already running.
+fn reuse(env: &Env<'_>, args: &Args, directory: &Path, serving: &Serving) -> Result {
+    if let Some(listen) = &args.listen
+        && !serving.url.ends_with(&format!("//{listen}"))
+    {
+        let message = format!("kgrcad is already serving at {}, not {listen}", serving.url);
+        return Err(CliError::usage(message).hint("stop it with `kgrca up --stop` first"));
+    }
+    select(serving)?;
+    report(env, "is already serving at", serving, directory);
+    env.out.message("stop it with: kgrca up --stop");
+    Ok(())
+}
+
+fn report(env: &Env<'_>, state: &str, serving: &Serving, directory: &Path) {
     env.out.message(&format!(
-        "kgrcad {how} {} (process {}); data in {}",
+        "kgrcad {state} {} (process {}); data is in {}",
         serving.url,
         serving.process,
-        folder.display()
+        directory.display()
     ));
-    match started {
-        // It gets the terminal's signals itself and ends in order; so does this process, by waiting
-        // for it.
-        Some(mut child) if !args.detach => daemon::wait(&mut child)?,
-        _ => env.out.message("stop it with: kgrca up --stop"),
-    }
-    Ok(())
 }
 
 /// Makes the server the current context, with a tenant of its own.
-fn choose(serving: &Serving) -> Result {
+fn select(serving: &Serving) -> Result {
     let mut all = context::load()?;
-    let known = all.contexts.get("local").and_then(|c| c.api_key.clone());
+    let stored_key = all.contexts.get(LOCAL).and_then(|c| c.api_key.clone());
     let mut local = Context {
         url: serving.url.clone(),
-        api_key: known,
+        api_key: stored_key,
         operator_key: Some(serving.operator_key.clone()),
     };
     let client = Client::new(local.clone())?;
-    let asked = client.get::<serde_json::Value>(As::Tenant, "/api/v1/limits", &[]);
-    // Only a key that is missing or unknown is replaced: every other trouble is not cured by
-    // another tenant.
-    if local.api_key.is_none() || asked.as_ref().is_err_and(|e| e.status == Some(401)) {
+    let limits = client.get::<serde_json::Value>(As::Tenant, "/api/v1/limits", &[]);
+    // Only a missing or unknown key is replaced; another key would not help against other errors.
+    if local.api_key.is_none() || limits.as_ref().is_err_and(|e| e.has_status(401)) {
         local.api_key = Some(new_key(&client)?);
     } else {
-        asked?;
+        limits?;
     }
-    all.contexts.insert("local".into(), local);
-    all.current = Some("local".into());
+    all.contexts.insert(LOCAL.into(), local);
+    all.current = Some(LOCAL.into());
     context::save(&all)
 }
 
-/// A key of the tenant `local`, which is made when there is none.
+/// A new key of the tenant `local`, which is created if it does not exist.
 fn new_key(client: &Client) -> Result<Secret> {
-    let all: Page<TenantStatus> = client.get(As::Operator, "/api/v1/admin/clients", &[])?;
-    let own = all
+    let page: Page<TenantStatus> = client.get(As::Operator, "/api/v1/admin/clients", &[])?;
+    let existing = page
         .items
         .into_iter()
         .map(|s| s.client)
-        .find(|c| c.name == "local" && c.deleted_at.is_none());
-    if let Some(own) = own {
-        let wish = KeyOfScopes {
-            name: "up".into(),
-            scopes: vec![Scope::Ingest, Scope::Read, Scope::Query, Scope::Admin],
+        .find(|t| t.name == LOCAL && t.deleted_at.is_none());
+    let Some(tenant) = existing else {
+        let request = NewTenant {
+            name: LOCAL.into(),
+            plan: "enterprise".into(),
+            contact_email: String::new(),
         };
-        let path = format!("/api/v1/admin/clients/{}/keys", own.client_id);
-        let created: CreatedKey = client.send(Method::POST, As::Operator, &path, &wish)?;
+        let path = "/api/v1/admin/clients";
+        let created: CreatedTenant = client.send(Method::POST, As::Operator, path, &request)?;
         return Ok(Secret::new(created.api_key));
-    }
-    let wish = NewTenant {
-        name: "local".into(),
-        plan: "enterprise".into(),
-        contact_email: String::new(),
     };
-    let created: CreatedTenant =
-        client.send(Method::POST, As::Operator, "/api/v1/admin/clients", &wish)?;
+    let request = KeyOfScopes {
+        name: "up".into(),
+        scopes: vec![
+            Scope::Ingest,
+            Scope::Read,
+            Scope::Query,
+            Scope::Billing,
+            Scope::Admin,
+        ],
+    };
+    let path = format!("/api/v1/admin/clients/{}/keys", tenant.client_id);
+    let created: CreatedKey = client.send(Method::POST, As::Operator, &path, &request)?;
     Ok(Secret::new(created.api_key))
 }
 
-fn stop(env: &Env<'_>, folder: &Path, running: Option<Serving>) -> Result {
+fn stop(env: &Env<'_>, directory: &Path, running: Option<Serving>) -> Result {
     let Some(serving) = running else {
-        env.out
-            .message(&format!("no kgrcad works in {}", folder.display()));
+        report_none(env, directory);
         return Ok(());
     };
-    daemon::stop(folder, serving.process)?;
+    daemon::stop(directory, serving.process)?;
     env.out.message(&format!(
-        "kgrcad (process {}) has ended; data stays in {}",
+        "stopped kgrcad (process {}); its data stays in {}",
         serving.process,
-        folder.display()
+        directory.display()
     ));
     Ok(())
 }
 
-fn status(env: &Env<'_>, folder: &Path, running: Option<Serving>) -> Result {
+fn status(env: &Env<'_>, directory: &Path, running: Option<Serving>) -> Result {
     let Some(serving) = running else {
-        env.out
-            .message(&format!("no kgrcad works in {}", folder.display()));
+        report_none(env, directory);
         return Err(CliError::found());
     };
     let status = Status {
         url: serving.url,
         process: serving.process,
-        data: folder.display().to_string(),
+        data: directory.display().to_string(),
     };
     env.out.value(&status, || {
         Table::new(&["URL", "PROCESS", "DATA"]).row([
@@ -175,7 +173,12 @@ fn status(env: &Env<'_>, folder: &Path, running: Option<Serving>) -> Result {
     })
 }
 
-/// A daemon that runs here.
+fn report_none(env: &Env<'_>, directory: &Path) {
+    env.out
+        .message(&format!("no kgrcad is running in {}", directory.display()));
+}
+
+/// A running local server.
 #[derive(serde::Serialize)]
 struct Status {
     url: String,

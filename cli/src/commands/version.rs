@@ -6,7 +6,7 @@ use super::Env;
 use crate::error::Result;
 use crate::output::Table;
 
-/// Prints the version of this program and of its engine's weights.
+/// Print the version of this program and of the engine's weights.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

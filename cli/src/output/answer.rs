@@ -1,15 +1,22 @@
-//! The face of the product: an answer as an engineer on call reads it.
+//! Answers as an on-call engineer reads them.
 
 use std::fmt::Write;
 
-use kgrca_core::rca::{Cause, PathStep, ResourceRef, Verdict};
+use kgrca_core::rca::{Cause, ResourceRef, Verdict};
 
+use super::path;
 use super::{Output, Table, time};
 
-/// How many lines of evidence are shown per cause.
-const EVIDENCE: usize = 6;
+/// How many causes are printed on a terminal.
+const MAX_CAUSES: usize = 5;
+/// How many lines of evidence are printed per cause.
+const MAX_EVIDENCE: usize = 6;
+/// How many characters of a piece of evidence are printed.
+const MAX_EVIDENCE_CHARS: usize = 180;
+/// Parts of a score below this many points are not printed.
+const MIN_POINTS: f64 = 0.05;
 
-/// What is printed of an answer besides its causes.
+/// An answer with what is printed around it.
 pub struct Shown<'a> {
     /// First line.
     pub head: String,
@@ -17,34 +24,34 @@ pub struct Shown<'a> {
     pub verdict: Verdict,
     /// Ranked causes.
     pub causes: &'a [Cause],
-    /// What would raise the confidence.
+    /// Evidence that was not available.
     pub missing: &'a [String],
-    /// Whether the path is drawn as a tree.
+    /// Whether the causal path is drawn as a tree.
     pub tree: bool,
 }
 
 /// Renders an answer for a terminal, or as one line per cause for a pipe.
 pub fn answer(out: &Output, shown: &Shown<'_>) -> String {
     if !out.terminal {
-        let nothing = || format!("{}\n", format!("{:?}", shown.verdict).to_lowercase());
         return if shown.causes.is_empty() {
-            nothing()
+            format!("{}\n", shown.verdict.as_str())
         } else {
             shown.causes.iter().map(line).collect()
         };
     }
     let mut text = format!("{}\n{}\n", shown.head, verdict(out, shown));
-    for cause in shown.causes.iter().take(5) {
+    for cause in shown.causes.iter().take(MAX_CAUSES) {
         text.push('\n');
-        text += &one(out, cause, shown.tree);
+        text += &details(out, cause, shown.tree);
     }
-    if shown.causes.len() > 5 {
-        let _ = writeln!(text, "\n{} more with -o json", shown.causes.len() - 5);
+    if shown.causes.len() > MAX_CAUSES {
+        let more = shown.causes.len() - MAX_CAUSES;
+        let _ = writeln!(text, "\n{more} more causes: use -o json");
     }
     if shown.verdict == Verdict::Inconclusive && !shown.missing.is_empty() {
-        let _ = writeln!(text, "\n{}", out.paint("would help", "1"));
-        for m in shown.missing {
-            let _ = writeln!(text, "  {m}");
+        let _ = writeln!(text, "\n{}", out.paint("missing evidence", "1"));
+        for missing in shown.missing {
+            let _ = writeln!(text, "  {missing}");
         }
     }
     text
@@ -62,11 +69,10 @@ pub fn line(cause: &Cause) -> String {
     fields.map(|f| f.replace(['\t', '\n'], " ")).join("\t") + "\n"
 }
 
-/// A row per cause, for spreadsheets; what was asked for and the verdict stand in each.
-pub fn causes(asked: &'static str, id: &str, verdict: Verdict, causes: &[Cause]) -> Table {
-    let verdict = format!("{verdict:?}").to_lowercase();
-    let header = [
-        asked,
+/// A row per cause; each repeats the ID that was asked for and the verdict.
+pub fn causes(id_header: &'static str, id: &str, verdict: Verdict, causes: &[Cause]) -> Table {
+    let table = Table::new(&[
+        id_header,
         "VERDICT",
         "RANK",
         "COMPONENT",
@@ -75,11 +81,13 @@ pub fn causes(asked: &'static str, id: &str, verdict: Verdict, causes: &[Cause])
         "CONFIDENCE",
         "MESSAGE",
         "FIX",
-    ];
+    ]);
+    let verdict = verdict.as_str();
     if causes.is_empty() {
         let none = String::new;
-        return Table::new(&header).row([
-            id.to_owned(),
+        let (id, verdict) = (id.to_owned(), verdict.to_owned());
+        return table.row([
+            id,
             verdict,
             none(),
             none(),
@@ -90,10 +98,10 @@ pub fn causes(asked: &'static str, id: &str, verdict: Verdict, causes: &[Cause])
             none(),
         ]);
     }
-    Table::new(&header).rows(causes, |c| {
+    table.rows(causes, |c| {
         [
             id.to_owned(),
-            verdict.clone(),
+            verdict.to_owned(),
             c.rank.to_string(),
             c.component.clone(),
             c.namespace.clone(),
@@ -107,152 +115,102 @@ pub fn causes(asked: &'static str, id: &str, verdict: Verdict, causes: &[Cause])
 
 fn verdict(out: &Output, shown: &Shown<'_>) -> String {
     match (shown.verdict, shown.causes.first()) {
-        (Verdict::Healthy, _) => out.paint("healthy: nothing hurts", "1;32"),
-        (Verdict::Cause, Some(c)) => out.paint(
-            &format!(
-                "cause: {} {} ({:.0} %)",
-                c.component,
-                c.fault_type,
-                c.confidence * 100.0
-            ),
-            "1;31",
-        ),
+        (Verdict::Healthy, _) => out.paint("healthy: no active symptoms", "1;32"),
+        (Verdict::Cause, Some(c)) => {
+            let percent = c.confidence * 100.0;
+            let text = format!("cause: {} {} ({percent:.0} %)", c.component, c.fault_type);
+            out.paint(&text, "1;31")
+        }
         _ => out.paint(
-            "inconclusive: something hurts, no cause is believed enough",
+            "inconclusive: symptoms found, no cause above the confidence threshold",
             "1;33",
         ),
     }
 }
 
-fn one(out: &Output, cause: &Cause, tree: bool) -> String {
-    let mut text = String::new();
-    let place = if cause.namespace.is_empty() {
-        cause.cluster.clone()
-    } else {
-        format!("{}/{}", cause.cluster, cause.namespace)
-    };
+fn details(out: &Output, cause: &Cause, tree: bool) -> String {
     let title = format!("{}. {}  {}", cause.rank, cause.component, cause.fault_type);
-    let _ = writeln!(
-        text,
-        "{}  {:.0} %  {}",
+    let mut text = format!(
+        "{}  {:.0} %  {}\n   {}\n",
         out.paint(&title, "1"),
         cause.confidence * 100.0,
-        out.paint(&place, "2")
+        out.paint(&scope(cause), "2"),
+        cause.message
     );
-    let _ = writeln!(text, "   {}", cause.message);
-    if !cause.evidence.is_empty() {
-        let _ = writeln!(text, "   {}", out.paint("evidence", "2"));
-        for line in cause.evidence.iter().take(EVIDENCE) {
-            let what: String = line.what.replace('\n', " ").chars().take(180).collect();
-            let _ = writeln!(
-                text,
-                "     {}  {}  {what}",
-                time::clock(line.at),
-                name(&line.resource)
-            );
+    let mut section = |title: &str, lines: &[String]| {
+        if !lines.is_empty() {
+            let _ = writeln!(text, "   {}", out.paint(title, "2"));
+            for line in lines {
+                let _ = writeln!(text, "     {line}");
+            }
         }
-        if cause.evidence.len() > EVIDENCE {
-            let _ = writeln!(text, "     … {} more", cause.evidence.len() - EVIDENCE);
-        }
-    }
-    if let Some(change) = &cause.change {
-        let _ = writeln!(
-            text,
-            "   {}\n     {}  {}",
-            out.paint("changed", "2"),
-            time::clock(change.at),
-            change.what
-        );
-    }
-    if !cause.scores.parts.is_empty() {
-        let told = cause
-            .scores
-            .parts
-            .iter()
-            .filter(|(_, points)| points.abs() >= 0.05);
-        let parts: Vec<String> = told
-            .map(|(name, points)| format!("{name} {points:+.1}"))
-            .collect();
-        let _ = writeln!(
-            text,
-            "   {}\n     {}",
-            out.paint("why", "2"),
-            points(cause.scores.total, &parts)
-        );
-        if !cause.compared.is_empty() {
-            let _ = writeln!(text, "     {}", cause.compared);
-        }
-    }
-    if !cause.path.is_empty() {
-        let _ = writeln!(text, "   {}", out.paint("path", "2"));
-        text += &if tree {
-            drawn(&cause.path)
-        } else {
-            format!("     {}\n", line_of(&cause.path))
-        };
-    }
-    if !cause.fix.is_empty() {
-        let _ = writeln!(text, "   {}\n     {}", out.paint("fix", "2"), cause.fix);
-    }
-    text
-}
-
-fn points(total: f64, parts: &[String]) -> String {
-    if parts.is_empty() {
-        format!("{total:.1} points")
-    } else {
-        format!("{total:.1} points: {}", parts.join(", "))
-    }
-}
-
-fn name(r: &ResourceRef) -> String {
-    format!("{}/{}", r.kind, r.name)
-}
-
-/// The resources of a path in walking order, each with the edge that leads to the next.
-fn walk(path: &[PathStep]) -> Vec<(String, Option<String>)> {
-    let mut at = match path {
-        [one] => &one.from,
-        [first, second, ..] if first.from == second.from || first.from == second.to => &first.to,
-        [first, ..] => &first.from,
-        [] => return Vec::new(),
     };
-    let mut out = Vec::new();
-    for step in path {
-        let forward = step.from == *at;
-        let edge = if forward {
-            format!("─{}→", step.relation)
-        } else {
-            format!("←{}─", step.relation)
-        };
-        out.push((name(at), Some(edge)));
-        at = if forward { &step.to } else { &step.from };
-    }
-    out.push((name(at), None));
-    out
-}
-
-fn line_of(path: &[PathStep]) -> String {
-    walk(path)
-        .iter()
-        .map(|(n, e)| {
-            e.as_ref()
-                .map_or_else(|| n.clone(), |e| format!("{n} {e} "))
-        })
-        .collect()
-}
-
-fn drawn(path: &[PathStep]) -> String {
-    let mut text = String::new();
-    let mut edge = String::new();
-    for (depth, (name, next)) in walk(path).into_iter().enumerate() {
-        let branch = if depth == 0 {
-            String::new()
-        } else {
-            format!("{}└{edge} ", "   ".repeat(depth - 1))
-        };
-        let _ = writeln!(text, "     {branch}{name}");
-        edge = next.unwrap_or_default();
+    section("evidence", &evidence(cause));
+    let change = cause.change.as_ref();
+    let change = change.map(|c| format!("{}  {}", time::local(c.at), c.what));
+    section("changed", change.as_slice());
+    section("why", &reasons(cause));
+    section("path", &path::lines(&cause.path, tree));
+    if !cause.fix.is_empty() {
+        section("fix", std::slice::from_ref(&cause.fix));
     }
     text
+}
+
+/// Where a cause is: namespace, if any, and cluster.
+fn scope(cause: &Cause) -> String {
+    if cause.namespace.is_empty() {
+        format!("cluster {}", cause.cluster)
+    } else {
+        format!("namespace {}, cluster {}", cause.namespace, cause.cluster)
+    }
+}
+
+fn evidence(cause: &Cause) -> Vec<String> {
+    let mut lines: Vec<String> = cause
+        .evidence
+        .iter()
+        .take(MAX_EVIDENCE)
+        .map(|e| {
+            let what = e.what.replace('\n', " ");
+            let what: String = what.chars().take(MAX_EVIDENCE_CHARS).collect();
+            format!("{}  {}  {what}", time::local(e.at), resource(&e.resource))
+        })
+        .collect();
+    if cause.evidence.len() > MAX_EVIDENCE {
+        lines.push(format!("… {} more", cause.evidence.len() - MAX_EVIDENCE));
+    }
+    lines
+}
+
+/// The parts of a cause's score, and how it compares with the next one.
+fn reasons(cause: &Cause) -> Vec<String> {
+    if cause.scores.parts.is_empty() {
+        return Vec::new();
+    }
+    let parts: Vec<String> = cause
+        .scores
+        .parts
+        .iter()
+        .filter(|(_, points)| points.abs() >= MIN_POINTS)
+        .map(|(name, points)| format!("{name} {points:+.1}"))
+        .collect();
+    let total = format!("{:.1} points", cause.scores.total);
+    let mut lines = vec![match parts.as_slice() {
+        [] => total,
+        parts => format!("{total}: {}", parts.join(", ")),
+    }];
+    if !cause.compared.is_empty() {
+        lines.push(cause.compared.clone());
+    }
+    lines
+}
+
+/// A resource's name: `Pod chat/web-1`, or `Node worker-1` outside namespaces.
+pub fn resource(r: &ResourceRef) -> String {
+    if r.namespace.is_empty() {
+        format!("{} {}", r.kind, r.name)
+    } else {
+        format!("{} {}/{}", r.kind, r.namespace, r.name)
+    }
 }

@@ -1,6 +1,7 @@
-//! All that is printed: results to stdout, messages to stderr.
+//! Everything that is printed: results to stdout, messages to stderr.
 
 mod answer;
+mod path;
 mod table;
 mod time;
 
@@ -11,27 +12,27 @@ use kgrca_core::model::Time;
 use serde::Serialize;
 
 use crate::error::{CliError, Result};
-pub use answer::{Shown, answer, causes, line};
+pub use answer::{Shown, answer, causes, line, resource};
 pub use table::Table;
-use time::ago;
+pub use time::{now, retry_after};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people; tab-separated without header when piped.
+    /// Aligned columns; tab-separated without a header when piped
     #[default]
     Table,
-    /// JSON, UTC times.
+    /// JSON with UTC times
     Json,
-    /// YAML.
+    /// YAML with UTC times
     Yaml,
-    /// Names only, one per line.
+    /// Names only, one per line
     Name,
-    /// CSV with header.
+    /// CSV with a header
     Csv,
 }
 
-/// Options of every command.
+/// Options that every command takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// Output format
@@ -40,14 +41,14 @@ pub struct Global {
     /// Context to use instead of the current one
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// No progress and no messages
+    /// Suppress progress and messages
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 
 /// Where and how to print.
 pub struct Output {
-    /// Wanted format.
+    /// The requested format.
     pub format: Format,
     /// Whether stdout is a terminal.
     pub terminal: bool,
@@ -56,7 +57,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Looks at the streams and at `NO_COLOR`.
+    /// Detects a terminal and whether it shows colors.
     pub fn new(global: &Global) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let color = terminal && wants_color();
@@ -68,17 +69,25 @@ impl Output {
         }
     }
 
-    /// An instant: how long ago for people at a terminal, UTC for whoever reads the output next.
+    /// How long ago it was on a terminal; the UTC time elsewhere.
     pub fn age(&self, now: Time, then: Time) -> String {
         if self.is_for_people() {
-            ago(now, then)
+            time::ago(now, then)
         } else {
             then.to_string()
         }
     }
 
-    /// A share of one: percent for people at a terminal, the number for whoever reads the output
-    /// next.
+    /// The local date and time with its offset on a terminal; the UTC time elsewhere.
+    pub fn time(&self, then: Time) -> String {
+        if self.is_for_people() {
+            time::local(then)
+        } else {
+            then.to_string()
+        }
+    }
+
+    /// A fraction of one: percent on a terminal, the number elsewhere.
     pub fn share(&self, share: f64) -> String {
         if self.is_for_people() {
             format!("{:.0} %", share * 100.0)
@@ -87,8 +96,7 @@ impl Output {
         }
     }
 
-    /// A number of bytes: megabytes for people at a terminal, the number for whoever reads the
-    /// output next.
+    /// A number of bytes: megabytes on a terminal, the number elsewhere.
     pub fn size(&self, bytes: u64) -> String {
         if self.is_for_people() {
             format!("{:.1} MB", bytes as f64 / 1e6)
@@ -97,7 +105,8 @@ impl Output {
         }
     }
 
-    fn is_for_people(&self) -> bool {
+    /// Whether a table is printed to a terminal.
+    pub fn is_for_people(&self) -> bool {
         self.terminal && self.format == Format::Table
     }
 
@@ -114,7 +123,7 @@ impl Output {
             Format::Json => self.json(value),
             Format::Yaml => {
                 let text = serde_yaml::to_string(value)
-                    .map_err(|e| CliError::failed("the result has no YAML form").cause(e))?;
+                    .map_err(|e| CliError::failed("cannot print the result as YAML").source(&e))?;
                 self.text(&text)
             }
             Format::Name => self.text(&table().names()),
@@ -133,12 +142,12 @@ impl Output {
         } else {
             serde_json::to_string(value)
         };
-        self.text(
-            &(text.map_err(|e| CliError::failed("the result has no JSON form").cause(e))? + "\n"),
-        )
+        let text =
+            text.map_err(|e| CliError::failed("cannot print the result as JSON").source(&e))?;
+        self.text(&(text + "\n"))
     }
 
-    /// A message for people, to stderr.
+    /// Prints a message to stderr, unless `--quiet`.
     #[expect(
         clippy::print_stderr,
         reason = "the one place where messages are printed"
@@ -149,48 +158,37 @@ impl Output {
         }
     }
 
-    /// An error with its causes and hint, to stderr.
+    /// Prints an error with its causes and hint to stderr.
     #[expect(
         clippy::print_stderr,
         reason = "the one place where errors are printed"
     )]
     pub fn error(&self, e: &CliError) {
-        if e.message.is_empty() {
-            return;
-        }
-        eprintln!("{} {}", self.paint_err("error:", "1;31"), e.message);
-        for cause in &e.causes {
-            eprintln!("  caused by: {cause}");
-        }
-        if let Some(hint) = &e.hint {
-            eprintln!("{} {hint}", self.paint_err("hint:", "1;36"));
-        }
-        if let Some(id) = &e.request_id {
-            eprintln!("request id: {id}");
-        }
+        eprint!("{}", e.render(now(), paint_stderr));
     }
 
-    /// Text in a terminal style, when stdout shows it.
+    /// Text in an ANSI style, if stdout shows colors.
     pub fn paint(&self, text: &str, style: &str) -> String {
-        if self.color {
-            format!("\u{1b}[{style}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    fn paint_err(&self, text: &str, style: &str) -> String {
-        let shows = std::io::stderr().is_terminal() && wants_color();
-        if shows {
-            format!("\u{1b}[{style}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        paint(self.color, text, style)
     }
 }
 
-/// Whether colour is wanted: `NO_COLOR` and terminals that have none say no.
+fn paint_stderr(text: &str, style: &str) -> String {
+    let is_colored = std::io::stderr().is_terminal() && wants_color();
+    paint(is_colored, text, style)
+}
+
+fn paint(is_colored: bool, text: &str, style: &str) -> String {
+    if is_colored {
+        format!("\u{1b}[{style}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Whether colors are wanted: neither `NO_COLOR` nor a dumb terminal is set.
 fn wants_color() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+    !no_color && !is_dumb
 }

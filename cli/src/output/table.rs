@@ -1,9 +1,9 @@
-//! Tables: aligned for people, tab-separated for pipes, quoted for spreadsheets.
+//! Tables: aligned on a terminal, tab-separated in a pipe, quoted as CSV.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table as Pretty};
 
-/// Rows below a header; the first column is the name.
+/// A header and rows; the first column identifies a row.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     header: Vec<String>,
@@ -11,7 +11,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table.
+    /// A table without rows.
     pub fn new(header: &[&'static str]) -> Self {
         Self {
             header: header.iter().map(|h| (*h).to_owned()).collect(),
@@ -19,7 +19,7 @@ impl Table {
         }
     }
 
-    /// A table whose columns are known when it is made.
+    /// A table whose columns are only known at run time.
     pub fn of(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> Self {
         Self {
             header,
@@ -44,7 +44,7 @@ impl Table {
         self
     }
 
-    /// For people.
+    /// With aligned columns, for a terminal.
     pub fn pretty(&self) -> String {
         if self.rows.is_empty() {
             return "nothing found\n".to_owned();
@@ -65,7 +65,7 @@ impl Table {
         text.join("\n") + "\n"
     }
 
-    /// For pipes: no header, tabs.
+    /// Tab-separated and without a header, for a pipe.
     pub fn tabbed(&self) -> String {
         self.rows
             .iter()
@@ -79,7 +79,7 @@ impl Table {
             .collect()
     }
 
-    /// The first column.
+    /// The first column, one cell per line.
     pub fn names(&self) -> String {
         self.rows
             .iter()
@@ -88,7 +88,7 @@ impl Table {
             .collect()
     }
 
-    /// With header, quoted where needed.
+    /// CSV with a header, cells quoted where needed.
     pub fn csv(&self) -> String {
         let header = self
             .header

@@ -1,6 +1,13 @@
-//! Times as people read them.
+//! Times as people read them: relative, or local with date and offset.
 
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use kgrca_core::model::Time;
+
+/// The time by this machine's clock.
+pub fn now() -> Time {
+    Time(Timestamp::now().as_microsecond())
+}
 
 /// `3m ago`, `2h ago`, `5d ago`.
 pub fn ago(now: Time, then: Time) -> String {
@@ -13,13 +20,60 @@ pub fn ago(now: Time, then: Time) -> String {
     }
 }
 
-/// The local time of day, `15:04:05`.
-pub fn clock(then: Time) -> String {
-    match jiff::Timestamp::from_microsecond(then.0) {
-        Ok(t) => t
-            .to_zoned(jiff::tz::TimeZone::system())
-            .strftime("%H:%M:%S")
-            .to_string(),
-        Err(_) => then.to_string(),
+/// Local date and time with the zone's offset: `2026-01-01 15:04:05 +01:00`.
+pub fn local(then: Time) -> String {
+    match zoned(then, TimeZone::system()) {
+        Some(zoned) => zoned.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
+        None => then.to_string(),
+    }
+}
+
+/// When a refused request may succeed, in local time: `retry after 14:00`.
+pub fn retry_after(now: Time, at: Time) -> String {
+    retry_after_in(now, at, &TimeZone::system())
+}
+
+/// Rounded up to the minute unless it is less than one away; with the date unless it is today.
+fn retry_after_in(now: Time, at: Time, zone: &TimeZone) -> String {
+    let is_soon = at.seconds_since(now) < 60.0;
+    let at = if is_soon { at } else { next_minute(at) };
+    let (Some(now), Some(local)) = (zoned(now, zone.clone()), zoned(at, zone.clone())) else {
+        return format!("retry after {at}");
+    };
+    let format = match (local.date() == now.date(), is_soon) {
+        (true, true) => "retry after %H:%M:%S",
+        (true, false) => "retry after %H:%M",
+        (false, _) => "retry after %Y-%m-%d %H:%M",
+    };
+    local.strftime(format).to_string()
+}
+
+fn next_minute(at: Time) -> Time {
+    let minute = kgrca_core::model::time::MINUTE;
+    Time((at.0 + minute - 1).div_euclid(minute) * minute)
+}
+
+fn zoned(time: Time, zone: TimeZone) -> Option<Zoned> {
+    let timestamp = Timestamp::from_microsecond(time.0).ok()?;
+    Some(timestamp.to_zoned(zone))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_times_are_local_and_never_too_early() {
+        let at = |text: &str| Time::parse(text).unwrap();
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        let shown = |now: &str, then: &str| retry_after_in(at(now), at(then), &zone);
+        let now = "2026-01-01T12:10:00Z";
+        assert_eq!(shown(now, "2026-01-01T13:00:00Z"), "retry after 14:00");
+        assert_eq!(shown(now, "2026-01-01T12:59:01Z"), "retry after 14:00");
+        assert_eq!(shown(now, "2026-01-01T12:10:20Z"), "retry after 13:10:20");
+        assert_eq!(
+            shown(now, "2026-01-02T00:00:00Z"),
+            "retry after 2026-01-02 01:00"
+        );
     }
 }

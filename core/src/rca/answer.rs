@@ -16,6 +16,17 @@ pub enum Verdict {
     Inconclusive,
 }
 
+impl Verdict {
+    /// The word used on the wire and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Cause => "cause",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
 /// A resource as answers name it.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,

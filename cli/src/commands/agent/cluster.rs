@@ -1,29 +1,28 @@
-//! The customer's cluster, as the kubeconfig's context says.
+//! A Kubernetes cluster, as selected by a kubeconfig context.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kgrca_core::storage::with_causes;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
-use super::manifest;
-use crate::error::{CliError, Result, exit};
+use super::{Env, manifest};
+use crate::error::{CliError, Kind, Result};
 
-/// Under which name our fields are known.
+/// Field manager for server-side apply.
 const MANAGER: &str = "kgrca";
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Which cluster.
+/// Selects the cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Target {
-    /// File with the cluster's address and credentials; $KUBECONFIG or ~/.kube/config when absent
+    /// Kubeconfig file [default: $KUBECONFIG or ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Context of that file; the current one when absent
+    /// Context in the kubeconfig file [default: the current one]
     #[arg(long, value_name = "NAME")]
     pub kube_context: Option<String>,
 }
@@ -31,16 +30,16 @@ pub struct Target {
 /// What applying an object did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It was not there.
+    /// The object did not exist.
     Created,
-    /// It was another.
+    /// The object was different.
     Configured,
-    /// It was the same.
+    /// The object was the same.
     Unchanged,
 }
 
 impl Applied {
-    /// The word for it, as kubectl says it.
+    /// The word that kubectl prints for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -50,18 +49,18 @@ impl Applied {
     }
 }
 
-/// Whose an object is.
+/// Who manages an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// This command's.
-    Us,
-    /// A release of Helm's.
+    /// This command.
+    Kgrca,
+    /// A Helm release, by name.
     Helm(String),
-    /// Anybody's.
-    SomebodyElse,
+    /// Anyone else.
+    Other,
 }
 
-/// Whose an object is, by its labels and annotations.
+/// Who manages an object, according to its labels and annotations.
 pub fn owner(object: &DynamicObject) -> Owner {
     let of = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| {
         map.as_ref()?.get(key).cloned()
@@ -70,44 +69,29 @@ pub fn owner(object: &DynamicObject) -> Owner {
         return Owner::Helm(release);
     }
     match of(&object.metadata.labels, "app.kubernetes.io/managed-by").as_deref() {
-        Some("kgrca") => Owner::Us,
-        _ => Owner::SomebodyElse,
+        Some("kgrca") => Owner::Kgrca,
+        _ => Owner::Other,
     }
 }
 
-/// Kinds of which one object makes a namespace somebody's: (group, version, kind, plural).
-const KINDS: [(&str, &str, &str, &str); 11] = [
-    ("", "v1", "Pod", "pods"),
-    ("", "v1", "Service", "services"),
-    ("", "v1", "ConfigMap", "configmaps"),
-    ("", "v1", "Secret", "secrets"),
-    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
-    ("apps", "v1", "Deployment", "deployments"),
-    ("apps", "v1", "StatefulSet", "statefulsets"),
-    ("apps", "v1", "DaemonSet", "daemonsets"),
-    ("batch", "v1", "Job", "jobs"),
-    ("batch", "v1", "CronJob", "cronjobs"),
-    ("networking.k8s.io", "v1", "Ingress", "ingresses"),
-];
-
-/// A cluster to work on.
+/// A client for a cluster.
 pub struct Cluster {
-    client: kube::Client,
-    runtime: tokio::runtime::Runtime,
-    /// Name of the context.
+    pub(super) client: kube::Client,
+    pub(super) runtime: tokio::runtime::Runtime,
+    /// Name of the kubeconfig context.
     pub context: String,
-    /// Address of its API server.
+    /// URL of the API server.
     pub address: String,
 }
 
 impl Cluster {
-    /// The cluster of a context.
+    /// Reads the kubeconfig. Nothing is sent yet.
     pub fn of(target: &Target) -> Result<Self> {
-        let hint = "--kubeconfig names the file, --kube-context the context; `kubectl config get-contexts` lists them";
         let unusable = |e: &dyn std::error::Error| {
-            CliError::usage("no cluster to work on")
-                .cause(with_causes(e))
-                .hint(hint)
+            CliError::usage("cannot use the kubeconfig").source(e).hint(
+                "pass --kubeconfig FILE and --kube-context NAME; list contexts with \
+                 `kubectl config get-contexts`",
+            )
         };
         let file = match &target.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
@@ -130,7 +114,7 @@ impl Cluster {
             .block_on(kube::Config::from_custom_kubeconfig(file, &options))
             .map_err(|e| unusable(&e))?;
         config.connect_timeout = Some(Duration::from_secs(5));
-        config.read_timeout = Some(PATIENCE);
+        config.read_timeout = Some(TIMEOUT);
         let address = config.cluster_url.to_string();
         let client = runtime
             .block_on(async { kube::Client::try_from(config) })
@@ -141,6 +125,14 @@ impl Cluster {
             context,
             address,
         })
+    }
+
+    /// Prints which cluster is used.
+    pub fn announce(&self, env: &Env<'_>) {
+        env.out.message(&format!(
+            "using context `{}` at {}",
+            self.context, self.address
+        ));
     }
 
     fn api(&self, object: &Value) -> Result<(Api<DynamicObject>, String)> {
@@ -158,7 +150,7 @@ impl Cluster {
         let kind = text("/kind");
         let resource = ApiResource::from_gvk_with_plural(
             &GroupVersionKind::gvk(&group, &version, &kind),
-            plural(&kind).ok_or_else(|| CliError::failed(format!("{kind} is no kind of ours")))?,
+            plural(&kind).ok_or_else(|| CliError::failed(format!("unexpected kind {kind}")))?,
         );
         let client = self.client.clone();
         let api = match object
@@ -171,50 +163,16 @@ impl Cluster {
         Ok((api, text("/metadata/name")))
     }
 
-    /// An object of the same kind and name, if it is there.
+    /// The existing object of the same kind and name.
     pub fn get(&self, object: &Value) -> Result<Option<DynamicObject>> {
         let (api, name) = self.api(object)?;
         self.runtime
             .block_on(api.get_opt(&name))
-            .map_err(|e| self.failed(object, "look at", &e))
+            .map_err(|e| self.failed(object, "get", &e))
     }
 
-    /// Objects of a namespace that belong neither to the agent nor to every namespace.
-    pub fn others(&self, namespace: &str) -> Result<Vec<String>> {
-        let mut all = Vec::new();
-        for (group, version, kind, plural) in KINDS {
-            let resource = ApiResource::from_gvk_with_plural(
-                &GroupVersionKind::gvk(group, version, kind),
-                plural,
-            );
-            let api: Api<DynamicObject> =
-                Api::namespaced_with(self.client.clone(), namespace, &resource);
-            let listed = self.runtime.block_on(api.list(&ListParams::default()));
-            let listed = listed.map_err(|e| {
-                CliError::failed(format!("cannot list {plural} of {namespace}"))
-                    .cause(with_causes(&e))
-            })?;
-            let is_agents = |o: &DynamicObject| {
-                o.metadata.labels.as_ref().is_some_and(|l| {
-                    l.get("app.kubernetes.io/part-of")
-                        .is_some_and(|p| p == "kgrca")
-                })
-            };
-            let names = listed
-                .items
-                .iter()
-                .filter(|o| !is_agents(o))
-                .filter_map(|o| o.metadata.name.clone());
-            all.extend(
-                names
-                    .filter(|n| n != "kube-root-ca.crt")
-                    .map(|n| format!("{}/{n}", kind.to_lowercase())),
-            );
-        }
-        Ok(all)
-    }
-
-    /// Applies an object; fields that somebody else set stay theirs, and a conflict is an error.
+    /// Applies an object on the server side. Fields of other field managers are never taken over: a
+    /// conflict is an error.
     pub fn apply(&self, object: &Value, dry_run: bool) -> Result<Applied> {
         let before = self.get(object)?;
         let (api, name) = self.api(object)?;
@@ -226,7 +184,7 @@ impl Cluster {
             .runtime
             .block_on(api.patch(&name, &params, &Patch::Apply(object)))
         {
-            // A namespace that would be made is not there yet.
+            // In a dry run the namespace is not created.
             Err(kube::Error::Api(status)) if dry_run && status.code == 404 => {
                 return Ok(Applied::Created);
             }
@@ -239,7 +197,7 @@ impl Cluster {
         })
     }
 
-    /// Removes an object. Returns whether it was there.
+    /// Deletes an object. Returns whether it existed.
     pub fn delete(&self, object: &Value) -> Result<bool> {
         let (api, name) = self.api(object)?;
         match self
@@ -252,30 +210,30 @@ impl Cluster {
         }
     }
 
-    fn failed(&self, object: &Value, act: &str, error: &kube::Error) -> CliError {
-        let name = manifest::name(object);
-        let at = format!("at {} (context `{}`)", self.address, self.context);
-        match error {
-            kube::Error::Api(status) if status.code == 409 => {
-                CliError::failed(format!("cannot {act} {name}: somebody else manages fields of it"))
-                    .cause(&status.message)
-                    .hint("let them give the fields up, or remove the object: nothing is forced")
-            }
-            kube::Error::Api(status) if status.message.contains("is being terminated") => {
-                CliError::failed(format!("cannot {act} {name}")).cause(&status.message).hint(
-                    "an earlier installation is being removed: kubectl wait --for=delete namespace/observability, then again",
-                )
-            }
-            kube::Error::Api(status) => {
-                let code = if matches!(status.code, 401 | 403) { exit::NOT_ALLOWED } else { exit::FAILED };
-                CliError::new(code, format!("cannot {act} {name}")).cause(&status.message)
-            }
-            other => CliError::new(exit::UNREACHABLE, format!("cannot {act} {name} {at}")).cause(with_causes(other)),
-        }
+    fn failed(&self, object: &Value, verb: &str, error: &kube::Error) -> CliError {
+        let message = format!("cannot {verb} {}", manifest::name(object));
+        let kube::Error::Api(status) = error else {
+            let message = format!("{message} at {} (context `{}`)", self.address, self.context);
+            return CliError::new(Kind::Unreachable, message).source(error);
+        };
+        // Kubernetes has no machine-readable reason for a terminating namespace in dry runs.
+        let is_terminating = status.message.contains("is being terminated");
+        let error = match status.code {
+            409 => CliError::failed(format!("{message}: field-manager conflict"))
+                .hint("release the fields or delete the object; kgrca never forces"),
+            401 | 403 => CliError::new(Kind::NotAllowed, message),
+            _ if is_terminating => CliError::failed(message).hint(format!(
+                "an earlier installation is still being removed: run `kubectl wait --for=delete \
+                 namespace/{}`, then retry",
+                manifest::NAMESPACE
+            )),
+            _ => CliError::failed(message),
+        };
+        error.cause(&status.message)
     }
 }
 
-/// What an object says, without what the server notes about it.
+/// The parts of an object that users set.
 fn content(object: &DynamicObject) -> (Value, Option<std::collections::BTreeMap<String, String>>) {
     let mut data = object.data.clone();
     if let Some(fields) = data.as_object_mut() {
@@ -284,7 +242,7 @@ fn content(object: &DynamicObject) -> (Value, Option<std::collections::BTreeMap<
     (data, object.metadata.labels.clone())
 }
 
-/// The kinds of our objects as paths name them.
+/// The plural of a kind of the agent's objects, as in URL paths.
 fn plural(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "Namespace" => "namespaces",

@@ -1,20 +1,16 @@
-//! Puts the agent into a cluster, and takes it out again.
+//! `kgrca agent install` and `kgrca agent upgrade`
 
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::{Agent, AgentMode, CreatedKey, NewOwnKey, Page, Stats};
-use kgrca_core::model::{Time, Topic};
-use kgrca_core::tenancy::{ApiKey, Role};
-use kube::api::DynamicObject;
-use rand::RngExt;
-use reqwest::Method;
+use kgrca_core::model::Time;
 use serde_json::Value;
 
 use super::cluster::{Cluster, Owner, Target, owner};
-use super::manifest::{self, Secrets};
-use super::{Env, Settings, status, tenant_of};
-use crate::client::{As, Client};
-use crate::error::{CliError, Result, exit};
+use super::keys::{self, NewSecrets};
+use super::manifest::{self, Wanted};
+use super::{Env, Settings, status, verify};
+use crate::client::Client;
+use crate::error::{CliError, Result};
 use crate::output::Format;
 
 /// Install or upgrade an agent.
@@ -24,393 +20,279 @@ pub struct Args {
     settings: Settings,
     #[command(flatten)]
     target: Target,
-    /// Let the API server say what would change, and change nothing
+    /// Print what would change, as determined by the API server, without changing anything
     #[arg(long)]
     dry_run: bool,
-    /// Wait until data of the cluster arrives at the server
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    /// Wait until the server receives data from the cluster
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set,
+        value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     wait: bool,
-    /// How many seconds to wait for data
+    /// Seconds to wait for data
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     timeout: u64,
 }
 
-/// Prints objects: YAML for people and kubectl, JSON when asked for.
+pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
+    let wanted = args.settings.wanted(env)?;
+    if args.dry_run && matches!(env.out.format, Format::Yaml | Format::Json) {
+        return show(env, &manifest::objects(&wanted, Vec::new()));
+    }
+    let cluster = Cluster::of(&args.target)?;
+    cluster.announce(env);
+    let client = env.client()?;
+    let installation = Installation::plan(env, args, is_upgrade, &cluster, wanted, client)?;
+    installation.apply()?;
+    if args.dry_run {
+        env.out.message("dry run: nothing was changed");
+        return Ok(());
+    }
+    if !args.wait {
+        env.out.message(&format!(
+            "run `kgrca agent status --cluster {}` to check for data",
+            installation.wanted.cluster
+        ));
+        return Ok(());
+    }
+    installation.verify(Duration::from_secs(args.timeout))
+}
+
+/// Prints objects as YAML, or as JSON if requested.
 pub fn show(env: &Env<'_>, objects: &[Value]) -> Result {
     if env.out.format == Format::Json {
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
         return env.out.text(&format!("{list:#}\n"));
     }
-    env.out
-        .text(&manifest::yaml(objects).map_err(|e| CliError::failed(e.to_string()))?)
+    let yaml = manifest::yaml(objects)
+        .map_err(|e| CliError::failed("cannot print the objects as YAML").source(&e))?;
+    env.out.text(&yaml)
 }
 
-/// The name of the keys that the agents of a cluster use.
-pub fn key_name(cluster: &str) -> String {
-    format!("agent of {cluster}")
+/// An installation of the agent in a cluster: planned, then applied, then verified.
+struct Installation<'a> {
+    env: &'a Env<'a>,
+    args: &'a Args,
+    cluster: &'a Cluster,
+    client: Client,
+    wanted: Wanted,
+    /// When the server last heard from an agent of this cluster, before this installation.
+    last_seen: Option<Time>,
+    started: Instant,
 }
 
-pub fn install(env: &Env<'_>, args: &Args, is_upgrade: bool) -> Result {
-    let wanted = args.settings.wanted(env)?;
-    let is_printed = matches!(env.out.format, Format::Yaml | Format::Json);
-    if args.dry_run && is_printed {
-        return show(env, &manifest::objects(&wanted, Vec::new()));
-    }
-    let cluster = Cluster::of(&args.target)?;
-    env.out.message(&format!(
-        "context `{}` at {}",
-        cluster.context, cluster.address
-    ));
-    let installed = installed(&cluster)?;
-    if is_upgrade && installed.is_none() {
-        let hint = "kgrca agent install --cluster NAME";
-        return Err(
-            CliError::new(exit::NOT_FOUND, "no agent is installed in this cluster").hint(hint),
-        );
-    }
-    if let Some(other) = installed.filter(|name| *name != wanted.cluster) {
-        return Err(CliError::usage(format!(
-            "this cluster is known as `{other}`, not as `{}`",
-            wanted.cluster
-        ))
-        .hint(format!(
-            "--cluster {other}; or kgrca agent uninstall --cluster {other} first"
-        )));
-    }
-    warn_of_loopback(env, &wanted);
-    let wanted = if is_upgrade {
-        with_kept(&cluster, &args.settings, wanted)?
-    } else {
-        wanted
-    };
-    let client = env.client()?;
-    if let Some(url) = args.settings.kafka() {
-        is_ours(&client, url)?;
-    }
-    let known = watching(&status::agents(&client, Some(&wanted.cluster))?).map(|a| a.seen_at);
-    let began = Instant::now();
-    let has_secret = cluster.get(&manifest::of_kind("Secret"))?.is_some();
-    let made = match (has_secret, args.dry_run) {
-        (true, _) => None,
-        (false, true) => Some(untried_secrets(&client)?),
-        (false, false) => Some(new_secrets(&client, &wanted.cluster)?),
-    };
-    let mut secrets: Vec<Value> = made
-        .iter()
-        .map(|(secrets, _)| manifest::secret(secrets))
-        .collect();
-    secrets.extend(args.settings.kafka().map(manifest::kafka_secret));
-    if let Err(e) = apply(
-        env,
-        &cluster,
-        &manifest::objects(&wanted, secrets),
-        args.dry_run,
-    ) {
-        if let Some((_, Some(key_id))) = made {
-            // A key that nobody has is of no use, and a Secret with a dead one would be kept by the
-            // next try.
-            let _ = cluster.delete(&manifest::of_kind("Secret"));
-            let _ = client.call(
-                Method::DELETE,
-                As::Tenant,
-                &format!("/api/v1/keys/{key_id}"),
-            );
+impl<'a> Installation<'a> {
+    /// Checks that the cluster can have this agent. Nothing is changed.
+    fn plan(
+        env: &'a Env<'a>,
+        args: &'a Args,
+        is_upgrade: bool,
+        cluster: &'a Cluster,
+        wanted: Wanted,
+        client: Client,
+    ) -> Result<Self> {
+        let installed = installed(cluster)?;
+        if is_upgrade && installed.is_none() {
+            return Err(CliError::not_found("no agent is installed in this cluster")
+                .hint(format!("kgrca agent install --cluster {}", wanted.cluster)));
         }
-        return Err(e);
+        if let Some(other) = installed.filter(|name| *name != wanted.cluster) {
+            return Err(registered_as(&other).hint(format!(
+                "pass --cluster {other}, or run `kgrca agent uninstall --cluster {other}` first"
+            )));
+        }
+        warn_of_loopback(env, &wanted);
+        let wanted = if is_upgrade {
+            keep_unnamed(cluster, &args.settings, wanted)?
+        } else {
+            wanted
+        };
+        if let Some(url) = args.settings.kafka() {
+            keys::check_kafka_user(&client, url)?;
+        }
+        let agents = status::agents(&client, Some(&wanted.cluster))?;
+        Ok(Self {
+            env,
+            args,
+            cluster,
+            client,
+            last_seen: verify::watching(&agents).map(|a| a.seen_at),
+            wanted,
+            started: Instant::now(),
+        })
     }
-    // After the others: what ran before needs it until then.
-    remove_unwanted(env, &cluster, &wanted, args.dry_run)?;
-    if args.dry_run {
-        env.out.message("nothing was changed");
-        return Ok(());
+
+    /// Creates missing secrets and applies all objects; a new key is revoked when that fails.
+    fn apply(&self) -> Result {
+        let new = self.new_secrets()?;
+        let mut secrets: Vec<Value> = new
+            .iter()
+            .map(|new| manifest::secret(&new.secrets))
+            .collect();
+        secrets.extend(self.args.settings.kafka().map(manifest::kafka_secret));
+        if let Err(e) = self.apply_objects(&manifest::objects(&self.wanted, secrets)) {
+            if let Some(key_id) = new.and_then(|n| n.key_id) {
+                self.roll_back(&key_id);
+            }
+            return Err(e);
+        }
+        // Last: running pods use the old objects until they are replaced.
+        self.remove_unwanted()
     }
-    if !args.wait {
-        env.out.message(&format!(
-            "`kgrca agent status --cluster {}` tells when its data arrives",
-            wanted.cluster
-        ));
-        return Ok(());
+
+    /// Secrets for the agents; `None` when the cluster has them already.
+    fn new_secrets(&self) -> Result<Option<NewSecrets>> {
+        if self.cluster.get(&manifest::of_kind("Secret"))?.is_some() {
+            return Ok(None);
+        }
+        if self.args.dry_run {
+            keys::placeholder(&self.client).map(Some)
+        } else {
+            keys::create(&self.client, &self.wanted.cluster).map(Some)
+        }
     }
-    wait(
-        env,
-        &client,
-        &wanted.cluster,
-        known,
-        (began, Duration::from_secs(args.timeout)),
-    )
+
+    fn apply_objects(&self, objects: &[Value]) -> Result {
+        for object in objects {
+            let name = manifest::name(object);
+            if self.is_foreign_namespace(object)? {
+                self.env
+                    .out
+                    .message(&format!("{name} exists; left unchanged"));
+                continue;
+            }
+            let applied = self.cluster.apply(object, self.args.dry_run)?;
+            self.env.out.message(&format!("{name} {}", applied.word()));
+        }
+        Ok(())
+    }
+
+    fn is_foreign_namespace(&self, object: &Value) -> Result<bool> {
+        if object["kind"] != "Namespace" {
+            return Ok(false);
+        }
+        let existing = self.cluster.get(object)?;
+        Ok(existing.is_some_and(|n| owner(&n) != Owner::Kgrca))
+    }
+
+    /// Revokes a new key and deletes its Secret, which the next attempt would otherwise keep.
+    fn roll_back(&self, key_id: &str) {
+        // The error that led here is the one to report.
+        let _ = self.cluster.delete(&manifest::of_kind("Secret"));
+        let _ = keys::revoke(&self.client, key_id);
+    }
+
+    /// Deletes objects of an earlier installation that this one no longer has.
+    fn remove_unwanted(&self) -> Result {
+        let mut kept: Vec<String> = manifest::objects(&self.wanted, Vec::new())
+            .iter()
+            .map(manifest::name)
+            .collect();
+        kept.push(manifest::name(&manifest::of_kind("Secret")));
+        if self.wanted.kafka {
+            kept.push(manifest::name(&manifest::kafka_secret("")));
+        }
+        for object in manifest::all() {
+            let name = manifest::name(&object);
+            if kept.contains(&name) {
+                continue;
+            }
+            let existing = self.cluster.get(&object)?;
+            if existing.is_some_and(|o| owner(&o) == Owner::Kgrca) {
+                if !self.args.dry_run {
+                    self.cluster.delete(&object)?;
+                }
+                self.env.out.message(&format!("{name} deleted"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the server receives data from the cluster.
+    fn verify(&self, timeout: Duration) -> Result {
+        verify::Verification {
+            env: self.env,
+            client: &self.client,
+            cluster: &self.wanted.cluster,
+            last_seen: self.last_seen,
+            started: self.started,
+            timeout,
+        }
+        .run()
+    }
 }
 
-pub fn warn_of_loopback(env: &Env<'_>, wanted: &manifest::Wanted) {
+/// The error for a cluster whose agent reports another name.
+pub fn registered_as(name: &str) -> CliError {
+    CliError::usage(format!("this cluster is registered as `{name}`"))
+}
+
+/// Warns when the server's URL is only reachable from this machine.
+pub fn warn_of_loopback(env: &Env<'_>, wanted: &Wanted) {
     if is_loopback(&wanted.server) {
         env.out.message(&format!(
-            "agents in the cluster hardly reach {}: --server names what they reach",
+            "warning: agents cannot reach {} (loopback); set --server to a URL reachable from \
+             the cluster",
             wanted.server
         ));
     }
 }
 
 fn is_loopback(server: &str) -> bool {
-    let host = reqwest::Url::parse(server)
-        .ok()
-        .and_then(|u| u.host_str().map(str::to_owned))
-        .unwrap_or_default();
+    let url = reqwest::Url::parse(server).ok();
+    let host = url.as_ref().and_then(|u| u.host_str()).unwrap_or_default();
     host == "localhost" || host.starts_with("127.") || host == "[::1]"
 }
 
-/// Under which name the cluster's agent is installed.
+/// The name under which the cluster's agent reports; `None` without an agent.
 pub fn installed(cluster: &Cluster) -> Result<Option<String>> {
     let Some(deployment) = cluster.get(&manifest::of_kind("Deployment"))? else {
         return Ok(None);
     };
     match owner(&deployment) {
-        Owner::Us => {}
-        Owner::Helm(release) => {
-            return Err(CliError::usage("Helm manages the agent of this cluster")
-                .hint(format!("helm upgrade|uninstall {release}")));
+        Owner::Kgrca => {
+            let name = manifest::setting(&deployment.data, "KGRCA_CLUSTER");
+            Ok(Some(name.unwrap_or_default()))
         }
-        Owner::SomebodyElse => {
-            let error =
-                CliError::usage(format!("deployment/{} is somebody else's", manifest::NAME));
-            return Err(error.hint(
-                "it lacks our label app.kubernetes.io/managed-by=kgrca; nothing is overwritten",
-            ));
+        Owner::Helm(release) => Err(CliError::usage("Helm manages the agent of this cluster")
+            .hint(format!(
+                "use `helm upgrade {release}` or `helm uninstall {release}`"
+            ))),
+        Owner::Other => {
+            let message = format!("deployment/{} is not managed by kgrca", manifest::NAME);
+            Err(CliError::usage(message).hint(
+                "it has no label app.kubernetes.io/managed-by=kgrca; kgrca does not overwrite it",
+            ))
         }
     }
-    Ok(Some(
-        setting(&deployment, "KGRCA_CLUSTER").unwrap_or_default(),
-    ))
 }
 
-fn apply(env: &Env<'_>, cluster: &Cluster, objects: &[Value], dry_run: bool) -> Result {
-    for object in objects {
-        let there = if object["kind"] == "Namespace" {
-            cluster.get(object)?
-        } else {
-            None
-        };
-        if there.is_some_and(|n| owner(&n) != Owner::Us) {
-            env.out.message(&format!(
-                "{} is there and stays as it is",
-                manifest::name(object)
-            ));
-            continue;
-        }
-        let applied = cluster.apply(object, dry_run)?;
-        env.out
-            .message(&format!("{} {}", manifest::name(object), applied.word()));
-    }
-    Ok(())
-}
-
-/// What an upgrade does not name stays as it is: where the agents send to, whether they read logs,
-/// whom they trust.
-fn with_kept(
-    cluster: &Cluster,
-    given: &Settings,
-    mut wanted: manifest::Wanted,
-) -> Result<manifest::Wanted> {
-    let there = |object: &Value| {
-        cluster
-            .get(object)
-            .map(|o| o.filter(|o| owner(o) == Owner::Us))
+/// Settings that an upgrade does not name keep their value: server, Kafka, logs, CA.
+fn keep_unnamed(cluster: &Cluster, given: &Settings, mut wanted: Wanted) -> Result<Wanted> {
+    let existing = |object: &Value| {
+        let object = cluster.get(object);
+        object.map(|o| o.filter(|o| owner(o) == Owner::Kgrca))
     };
-    if let Some(deployment) = there(&manifest::of_kind("Deployment"))? {
-        if given.kafka.is_none() && setting(&deployment, "KGRCA_KAFKA_URL").is_some() {
+    if let Some(deployment) = existing(&manifest::of_kind("Deployment"))? {
+        let setting = |name| manifest::setting(&deployment.data, name);
+        if given.kafka.is_none() && setting("KGRCA_KAFKA_URL").is_some() {
             if cluster.get(&manifest::kafka_secret(""))?.is_none() {
-                return Err(CliError::usage(format!(
-                    "the agent ships to Kafka, and the Secret {} is gone",
-                    manifest::KAFKA
-                ))
-                .hint("give --kafka again, or --kafka none"));
+                let message = format!("Secret {} not found", manifest::KAFKA);
+                return Err(CliError::usage(message).hint(
+                    "the agent sends to Kafka: pass --kafka again, or --kafka none to send to the \
+                     server",
+                ));
             }
             wanted.kafka = true;
         }
-        if let (None, Some(server)) = (&given.server, setting(&deployment, "KGRCA_URL")) {
+        if let (None, Some(server)) = (&given.server, setting("KGRCA_URL")) {
             wanted.server = server;
         }
     }
-    wanted.logs |= there(&manifest::of_kind("DaemonSet"))?.is_some();
+    wanted.logs |= existing(&manifest::of_kind("DaemonSet"))?.is_some();
     if wanted.ca.is_none()
-        && let Some(certificates) = there(&manifest::of_kind("ConfigMap"))?
+        && let Some(certificates) = existing(&manifest::of_kind("ConfigMap"))?
     {
-        wanted.ca = certificates
-            .data
-            .pointer("/data/ca.crt")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        let ca = certificates.data.pointer("/data/ca.crt");
+        wanted.ca = ca.and_then(Value::as_str).map(str::to_owned);
     }
     Ok(wanted)
-}
-
-/// A variable of the agent's container.
-fn setting(deployment: &DynamicObject, name: &str) -> Option<String> {
-    let env = deployment
-        .data
-        .pointer("/spec/template/spec/containers/0/env")?
-        .as_array()?;
-    env.iter().find(|v| v["name"] == name)?["value"]
-        .as_str()
-        .map(str::to_owned)
-}
-
-/// Takes away what an earlier installation had and this one has not.
-fn remove_unwanted(
-    env: &Env<'_>,
-    cluster: &Cluster,
-    wanted: &manifest::Wanted,
-    dry_run: bool,
-) -> Result {
-    let mut kept: Vec<String> = manifest::objects(wanted, Vec::new())
-        .iter()
-        .map(manifest::name)
-        .collect();
-    // Secrets are made once, or given anew.
-    kept.push(manifest::name(&manifest::of_kind("Secret")));
-    kept.extend(
-        wanted
-            .kafka
-            .then(|| manifest::name(&manifest::kafka_secret(""))),
-    );
-    for object in manifest::all() {
-        let name = manifest::name(&object);
-        if kept.contains(&name)
-            || !cluster
-                .get(&object)?
-                .is_some_and(|o| owner(&o) == Owner::Us)
-        {
-            continue;
-        }
-        if !dry_run {
-            cluster.delete(&object)?;
-        }
-        env.out.message(&format!("{name} deleted"));
-    }
-    Ok(())
-}
-
-/// Whether an address of Kafka is of the tenant whose key is used: else one tenant's cluster would
-/// be told to another.
-fn is_ours(client: &Client, url: &str) -> Result {
-    let (stats, tenant): (Stats, _) = (
-        client.get(As::Tenant, "/api/v1/stats", &[])?,
-        tenant_of(url)?,
-    );
-    // An older server does not say it.
-    if stats.client_id.is_empty() || stats.client_id == tenant.as_str() {
-        return Ok(());
-    }
-    Err(CliError::usage(format!(
-        "--kafka names the user of {tenant}; the key is one of {}",
-        stats.client_id
-    ))
-    .hint("use the user of the same tenant, or another context"))
-}
-
-fn needs_admin(e: CliError) -> CliError {
-    if e.exit == exit::NOT_ALLOWED {
-        e.hint("making the agents' key needs a key with the scope `admin`")
-    } else {
-        e
-    }
-}
-
-/// Secrets for the API server to look at, once it is known that real ones could be made.
-fn untried_secrets(client: &Client) -> Result<(Secrets, Option<String>)> {
-    let _: Page<ApiKey> = client
-        .get(As::Tenant, "/api/v1/keys", &[])
-        .map_err(needs_admin)?;
-    Ok((
-        Secrets {
-            api_key: "untried".into(),
-            alerts_token: "untried".into(),
-        },
-        None,
-    ))
-}
-
-/// Makes the agents' secrets. Returns the key's id, too.
-fn new_secrets(client: &Client, cluster: &str) -> Result<(Secrets, Option<String>)> {
-    let wish = NewOwnKey {
-        name: key_name(cluster),
-        role: Role::Agent,
-    };
-    let created: CreatedKey = client
-        .send(Method::POST, As::Tenant, "/api/v1/keys", &wish)
-        .map_err(needs_admin)?;
-    let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    let mut random = rand::rng();
-    let alerts_token = (0..32)
-        .map(|_| char::from(letters[random.random_range(0..letters.len())]))
-        .collect();
-    Ok((
-        Secrets {
-            api_key: created.api_key,
-            alerts_token,
-        },
-        Some(created.key.key_id),
-    ))
-}
-
-fn watching(agents: &[Agent]) -> Option<&Agent> {
-    agents.iter().find(|a| a.status.mode == AgentMode::Watch)
-}
-
-/// Waits until the cluster's agent was heard of anew, and state of it was taken.
-fn wait(
-    env: &Env<'_>,
-    client: &Client,
-    cluster: &str,
-    known: Option<Time>,
-    (began, patience): (Instant, Duration),
-) -> Result {
-    let deadline = Instant::now() + patience;
-    let mut told = String::new();
-    loop {
-        let agents = status::agents(client, Some(cluster))?;
-        let stats: Stats = client.get(As::Tenant, "/api/v1/stats", &[])?;
-        let is_known = stats.clusters.iter().any(|c| c.cluster == cluster);
-        let Some(hangs) = what_hangs(&agents, known, is_known) else {
-            let seconds = began.elapsed().as_secs_f64();
-            env.out.message(&format!(
-                "data of `{cluster}` arrives, {seconds:.0} s after it was installed"
-            ));
-            return status::show(env, &agents);
-        };
-        if hangs != told {
-            env.out.message(hangs);
-            hangs.clone_into(&mut told);
-        }
-        if Instant::now() >= deadline {
-            let (namespace, name) = (manifest::NAMESPACE, manifest::NAME);
-            let message = format!(
-                "no data of `{cluster}` arrived in {} s: {hangs}",
-                patience.as_secs()
-            );
-            let hint = format!(
-                "kubectl -n {namespace} get pods,events; kubectl -n {namespace} logs deployment/{name}"
-            );
-            return Err(CliError::new(exit::UNREACHABLE, message).hint(hint));
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
-}
-
-/// What keeps data from arriving; by the server's own times, as clocks differ.
-fn what_hangs(agents: &[Agent], known: Option<Time>, is_known: bool) -> Option<&'static str> {
-    let Some(agent) = watching(agents).filter(|a| known.is_none_or(|known| a.seen_at > known))
-    else {
-        return Some("no agent was heard of yet");
-    };
-    let shipped = agent
-        .status
-        .shipped
-        .get(Topic::Resource.as_str())
-        .copied()
-        .unwrap_or(0);
-    let arrives = !agent.status.kinds.is_empty() && shipped > 0;
-    match (arrives, is_known) {
-        (true, true) => None,
-        (true, false) => Some("the agent ships; the server did not hear of the cluster yet"),
-        (false, _) => Some("the agent is up; the cluster's state did not arrive yet"),
-    }
 }

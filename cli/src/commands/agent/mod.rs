@@ -2,9 +2,13 @@
 
 mod cluster;
 mod install;
+mod keys;
 mod manifest;
+mod pods;
 mod status;
 mod uninstall;
+mod verify;
+mod workloads;
 
 use std::path::PathBuf;
 
@@ -16,45 +20,48 @@ use crate::error::{CliError, Result};
 use super::Env;
 use manifest::Wanted;
 
-/// The image of the agents of this version.
+/// The agents' image of this version.
 const IMAGE: &str = concat!("ghcr.io/kgrca/kgrca-agent:", env!("CARGO_PKG_VERSION"));
+/// Maximum length of a cluster's name.
+const MAX_NAME: usize = 253;
 
-/// Install agents in clusters, and see how they fare.
+/// Install agents and check their status.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Install the agent into a cluster, and wait until its data arrives
+    /// Install an agent in a cluster and wait for its data
     Install(install::Args),
-    /// Bring an installed agent to this version and these settings
+    /// Upgrade or reconfigure an installed agent
     Upgrade(install::Args),
-    /// Remove the agent and everything that belongs to it from a cluster
+    /// Uninstall an agent from a cluster and revoke its key
     Uninstall(uninstall::Args),
-    /// Print the objects that `install` applies
+    /// Print the Kubernetes objects that `install` applies
     Manifest(ManifestArgs),
-    /// Show how agents fare; exit code 10 when one does not fare well
+    /// Show agent status (exits 10 if any agent is unhealthy)
     Status(status::Args),
     /// List the agents of all clusters
     List,
 }
 
-/// What an agent is to be.
+/// Settings of an agent.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Settings {
-    /// Name under which the cluster is known
+    /// Name of the cluster
     #[arg(long, value_name = "NAME")]
     cluster: String,
-    /// Where the agents reach the server, when it is not where you do
+    /// Server URL as seen from the cluster, if different
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The agents' image
+    /// Image of the agents
     #[arg(long, default_value = IMAGE)]
     image: String,
-    /// Read the logs of every node, too: a folder of the node, which only a privileged namespace
-    /// may mount
+    /// Also read the logs on every node; needs a privileged namespace to mount the log directory
     #[arg(long)]
     logs: bool,
-    /// Ship records to Kafka: `kafka://client-…:PASSWORD@host:9093?tls=true`, with the tenant's
-    /// user; the variable keeps the password out of the list of processes. The server still hears
-    /// how the agents fare. `none` goes back to the API
+    /// Send records to Kafka with the tenant's user instead of the server; `none` reverts to the
+    /// server
+    ///
+    /// The URL looks like `kafka://client-…:PASSWORD@HOST:9093?tls=true`. Prefer the environment
+    /// variable: flags are visible in `ps`. Heartbeats are still sent to the server.
     #[arg(
         long,
         value_name = "URL",
@@ -62,12 +69,12 @@ pub(super) struct Settings {
         hide_env_values = true
     )]
     kafka: Option<String>,
-    /// Certificates in PEM of those who sign the server's, when it is not a public authority
+    /// CA bundle (PEM) that signed the server's certificate, if it is not a public CA
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
 
-/// Print the objects that `install` applies.
+/// Print the Kubernetes objects that `install` applies.
 #[derive(Debug, clap::Args)]
 pub(super) struct ManifestArgs {
     #[command(flatten)]
@@ -75,36 +82,22 @@ pub(super) struct ManifestArgs {
 }
 
 impl Settings {
+    /// The settings, checked and complete.
     fn wanted(&self, env: &Env<'_>) -> Result<Wanted> {
-        if self.cluster.is_empty() || self.cluster.len() > 253 {
-            return Err(CliError::usage("a cluster's name has 1 to 253 letters"));
+        if self.cluster.is_empty() || self.cluster.len() > MAX_NAME {
+            let message = format!("invalid --cluster: must be 1–{MAX_NAME} characters");
+            return Err(CliError::usage(message));
         }
-        let ca = match &self.ca_file {
-            Some(file) => Some(
-                std::fs::read_to_string(file)
-                    .map_err(|e| CliError::usage(format!("--ca-file {}: {e}", file.display())))?,
-            ),
-            None => None,
-        };
+        let ca = self.ca()?;
         let server = match &self.server {
             Some(server) => server.clone(),
             None => env.context()?.url,
         };
         if !server.starts_with("http://") && !server.starts_with("https://") {
-            return Err(
-                CliError::usage(format!("--server: `{server}` is no address"))
-                    .hint("it begins with https://"),
-            );
+            let error = CliError::usage(format!("invalid --server URL `{server}`"));
+            return Err(error.hint("expected https://HOST or http://HOST:PORT"));
         }
-        if ca
-            .as_ref()
-            .is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----"))
-        {
-            return Err(CliError::usage(
-                "--ca-file: there is no certificate in PEM in it",
-            ));
-        }
-        let kafka = self.kafka().map(tenant_of).transpose()?.is_some();
+        let kafka = self.kafka().map(kafka_user).transpose()?.is_some();
         Ok(Wanted {
             cluster: self.cluster.clone(),
             server,
@@ -114,30 +107,41 @@ impl Settings {
             kafka,
         })
     }
-}
 
-impl Settings {
-    /// The address of Kafka.
+    fn ca(&self) -> Result<Option<String>> {
+        let Some(file) = &self.ca_file else {
+            return Ok(None);
+        };
+        let pem = std::fs::read_to_string(file).map_err(|e| {
+            CliError::usage(format!("cannot read --ca-file {}", file.display())).source(&e)
+        })?;
+        if !pem.contains("-----BEGIN CERTIFICATE-----") {
+            let message = format!("--ca-file {} has no PEM certificate", file.display());
+            return Err(CliError::usage(message));
+        }
+        Ok(Some(pem))
+    }
+
+    /// The Kafka URL, unless it is `none`.
     fn kafka(&self) -> Option<&str> {
         self.kafka.as_deref().filter(|url| *url != "none")
     }
 }
 
-/// The tenant whose user an address of Kafka names; whether the address works the agent tells.
-fn tenant_of(url: &str) -> Result<TenantId> {
-    let wrong = |what: String| {
-        CliError::usage(format!("--kafka: {what}"))
-            .hint("kafka://client-…:PASSWORD@HOST:9093?tls=true; `kgrca tenant create` told user and password")
+/// The tenant whose user a Kafka URL names. Whether the URL works is checked by the agent.
+fn kafka_user(url: &str) -> Result<TenantId> {
+    let invalid = |reason: &str| {
+        CliError::usage(format!("invalid --kafka URL: {reason}")).hint(
+            "expected kafka://client-…:PASSWORD@HOST:9093?tls=true; user and password were \
+             printed by `kgrca tenant create`",
+        )
     };
     if url.contains("${") {
-        return Err(wrong(
-            "the address is taken as it is; references such as ${env:NAME} are not looked up"
-                .to_owned(),
-        ));
+        return Err(invalid("references such as ${env:NAME} are not resolved"));
     }
-    let url = KafkaUrl::parse(url).map_err(|e| wrong(e.message))?;
+    let url = KafkaUrl::parse(url).map_err(|e| invalid(&e.message))?;
     let user = url.user.map(|(user, _)| user).unwrap_or_default();
-    TenantId::parse(&user).ok_or_else(|| wrong(format!("`{user}` is no user of a tenant")))
+    TenantId::parse(&user).ok_or_else(|| invalid(&format!("`{user}` is not a tenant's user")))
 }
 
 pub(super) use status::agents;
@@ -155,15 +159,23 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
 
 fn print(env: &Env<'_>, args: &ManifestArgs) -> Result {
     let wanted = args.settings.wanted(env)?;
+    let create = |secret: &str, files: &str| {
+        format!(
+            "kubectl -n {} create secret generic {secret} {files}",
+            manifest::NAMESPACE
+        )
+    };
     env.out.message(&format!(
-        "the agents' keys are not among them: kubectl -n {} create secret generic {} --from-file=api-key=FILE --from-file=alerts-token=FILE",
-        manifest::NAMESPACE,
-        manifest::NAME
+        "the agents' keys are not included; create them with: {}",
+        create(
+            manifest::NAME,
+            "--from-file=api-key=FILE --from-file=alerts-token=FILE"
+        )
     ));
     if wanted.kafka {
-        let (namespace, name) = (manifest::NAMESPACE, manifest::KAFKA);
         env.out.message(&format!(
-            "nor is Kafka's address: kubectl -n {namespace} create secret generic {name} --from-file=url=FILE"
+            "the Kafka URL is not included; create it with: {}",
+            create(manifest::KAFKA, "--from-file=url=FILE")
         ));
     }
     install::warn_of_loopback(env, &wanted);

@@ -1,67 +1,70 @@
-//! How agents fare.
+//! `kgrca agent status` and `kgrca agent list`
 
-use kgrca_core::api::{Agent, AgentMode, ClusterStats, Page, Stats};
+use kgrca_core::api::{Agent, AgentMode, Page, Stats};
 use kgrca_core::model::time::SECOND;
 
 use super::Env;
 use crate::client::{As, Client};
-use crate::error::{CliError, Result, exit};
+use crate::error::{CliError, Kind, Result};
 use crate::output::Table;
 
-/// Show how agents fare.
+/// Show the status of agents.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only those of this cluster
+    /// Only agents of this cluster
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
 }
 
-/// Agents of a cluster or of all.
+/// The agents of a cluster, or of all.
 pub fn agents(client: &Client, cluster: Option<&str>) -> Result<Vec<Agent>> {
     let page: Page<Agent> = client.get(As::Tenant, "/api/v1/agents", &[])?;
-    Ok(page
-        .items
-        .into_iter()
-        .filter(|a| cluster.is_none_or(|c| a.status.cluster == c))
-        .collect())
+    let mut agents = page.items;
+    if let Some(cluster) = cluster {
+        agents.retain(|a| a.status.cluster == cluster);
+    }
+    Ok(agents)
 }
 
 pub fn status(env: &Env<'_>, args: &Args) -> Result {
     let client = env.client()?;
-    let agents = agents(&client, args.cluster.as_deref())?;
+    let cluster = args.cluster.as_deref();
+    let agents = agents(&client, cluster)?;
     show(env, &agents)?;
     if agents.is_empty() {
         let stats: Stats = client.get(As::Tenant, "/api/v1/stats", &[])?;
-        let sends = |c: &&ClusterStats| {
-            args.cluster
-                .as_ref()
-                .is_none_or(|wanted| *wanted == c.cluster)
-        };
-        if let Some(known) = stats.clusters.iter().find(sends) {
-            let message = format!(
-                "records of `{}` arrived, but no agent says how it fares",
-                known.cluster
-            );
-            let hint = "is the agents' key revoked? kgrca key list; the agent's log says what the server answers";
-            return Err(CliError::new(exit::FOUND, message).hint(hint));
-        }
-        let of = args
-            .cluster
-            .as_ref()
-            .map(|c| format!(" of `{c}`"))
-            .unwrap_or_default();
-        let hint = "kgrca agent install --cluster NAME; after that it takes some seconds, or its pods say why not";
-        return Err(CliError::new(exit::FOUND, format!("no agent{of} was heard of")).hint(hint));
+        return Err(no_agents(cluster, &stats));
     }
-    let is_well = agents.iter().all(|a| a.troubles().is_empty());
-    if is_well {
-        Ok(())
-    } else {
-        Err(CliError::found())
+    if agents.iter().any(|a| !a.troubles().is_empty()) {
+        return Err(CliError::found());
     }
+    Ok(())
 }
 
-/// A line for each agent, with what is wrong.
+/// Why there are no agents, judged by the clusters that have sent records.
+fn no_agents(cluster: Option<&str>, stats: &Stats) -> CliError {
+    let mut clusters = stats.clusters.iter().map(|c| c.cluster.as_str());
+    let sending = match cluster {
+        Some(wanted) => clusters.find(|c| *c == wanted),
+        None => clusters.next(),
+    };
+    if let Some(sending) = sending {
+        let message = format!("records are arriving from `{sending}`, but no agent heartbeat");
+        return CliError::new(Kind::Found, message).hint(
+            "check whether the agents' key was revoked (`kgrca key list`), and the agent's log",
+        );
+    }
+    let message = match cluster {
+        Some(cluster) => format!("no agent has reported for `{cluster}`"),
+        None => "no agent has reported".to_owned(),
+    };
+    CliError::new(Kind::Found, message).hint(format!(
+        "install one with `kgrca agent install --cluster {}`; it connects within seconds",
+        cluster.unwrap_or("NAME")
+    ))
+}
+
+/// Prints a row per agent, with its problems.
 pub fn show(env: &Env<'_>, agents: &[Agent]) -> Result {
     let page = Page {
         items: agents.to_vec(),
@@ -81,27 +84,51 @@ fn table(env: &Env<'_>, agents: &[Agent]) -> Table {
         "VERSION",
         "LAST SEEN",
         "LAG",
-        "SHIPPED",
+        "SENT",
         "WAITING",
-        "TROUBLES",
+        "PROBLEMS",
     ])
     .rows(agents, |a| {
         let status = &a.status;
-        let what = match (status.mode, &status.node) {
+        let role = match (status.mode, &status.node) {
             (AgentMode::Watch, _) => "watch".to_owned(),
             (AgentMode::Logs, Some(node)) => format!("logs of {node}"),
             (AgentMode::Logs, None) => "logs".to_owned(),
         };
+        // By the server's clock, not by this machine's.
+        let now = a.seen_at.plus(a.silent_seconds as i64 * SECOND);
         [
             status.cluster.clone(),
-            what,
+            role,
             status.version.clone(),
-            env.out
-                .age(a.seen_at.plus(a.silent_seconds as i64 * SECOND), a.seen_at),
+            env.out.age(now, a.seen_at),
             format!("{} s", status.lag_seconds),
             status.shipped.values().sum::<u64>().to_string(),
             status.spooled.values().sum::<u64>().to_string(),
             a.troubles().join("; "),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kgrca_core::api::ClusterStats;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_agent_differs_from_a_missing_heartbeat() {
+        let mut stats = Stats::default();
+        let error = no_agents(Some("prod"), &stats);
+        assert_eq!(error.message, "no agent has reported for `prod`");
+        stats.clusters.push(ClusterStats {
+            cluster: "prod".to_owned(),
+            ..ClusterStats::default()
+        });
+        let expected = "records are arriving from `prod`, but no agent heartbeat";
+        assert_eq!(no_agents(Some("prod"), &stats).message, expected);
+        assert_eq!(no_agents(None, &stats).message, expected);
+        let error = no_agents(Some("test"), &stats);
+        assert_eq!(error.message, "no agent has reported for `test`");
+    }
 }

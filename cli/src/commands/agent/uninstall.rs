@@ -1,142 +1,112 @@
-//! Takes the agent out of a cluster, and nothing else.
+//! `kgrca agent uninstall`
 
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::Page;
-use kgrca_core::tenancy::ApiKey;
 use reqwest::Method;
 use serde_json::Value;
 
 use super::cluster::{Cluster, Owner, Target, owner};
-use super::{Env, install, manifest};
+use super::{Env, install, keys, manifest};
 use crate::client::{As, Client};
-use crate::error::{CliError, Result, exit};
+use crate::error::{CliError, Kind, Result};
 use crate::prompt;
 
-/// How long a namespace may take to go.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the deletion of the namespace may take.
+const NAMESPACE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Remove an agent.
+/// Uninstall an agent.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name under which the cluster is known
+    /// Name of the cluster
     #[arg(long, value_name = "NAME")]
     cluster: String,
     #[command(flatten)]
     target: Target,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     yes: bool,
 }
 
 pub fn uninstall(env: &Env<'_>, args: &Args) -> Result {
     let cluster = Cluster::of(&args.target)?;
-    env.out.message(&format!(
-        "context `{}` at {}",
-        cluster.context, cluster.address
-    ));
+    cluster.announce(env);
     if let Some(other) = install::installed(&cluster)?.filter(|name| *name != args.cluster) {
-        let hint = "another --kube-context, or another --cluster";
-        return Err(CliError::usage(format!(
-            "this cluster is known as `{other}`, not as `{}`",
-            args.cluster
-        ))
-        .hint(hint));
+        let hint = "pass another --kube-context or --cluster";
+        return Err(install::registered_as(&other).hint(hint));
     }
-    prompt::confirm("removing the agent of", &args.cluster, args.yes)?;
-    let mut objects = manifest::all();
-    objects.reverse();
-    let mut ending = None;
-    for object in &objects {
-        let Some(there) = cluster.get(object)? else {
-            continue;
-        };
-        if owner(&there) != Owner::Us {
-            env.out.message(&format!(
-                "{} is somebody else's and stays",
-                manifest::name(object)
-            ));
-            continue;
-        }
-        if object["kind"] == "Namespace" {
-            let others = cluster.others(manifest::NAMESPACE)?;
-            if let Some(first) = others.first() {
-                let message = format!(
-                    "{} stays: it holds {} objects of others, such as {first}",
-                    manifest::name(object),
-                    others.len()
-                );
-                env.out.message(&message);
-                continue;
-            }
-        }
-        cluster.delete(object)?;
-        if object["kind"] == "Namespace" {
-            env.out
-                .message(&format!("{} is being deleted", manifest::name(object)));
-            ending = Some(object);
-            continue;
-        }
+    prompt::confirm("uninstall the agent of", &args.cluster, args.yes)?;
+    let terminating = delete_objects(env, &cluster)?;
+    forget(env, &env.client()?, &args.cluster)?;
+    if let Some(namespace) = terminating {
+        wait_until_deleted(&cluster, &namespace)?;
         env.out
-            .message(&format!("{} deleted", manifest::name(object)));
+            .message(&format!("{} deleted", manifest::name(&namespace)));
     }
-    let client = env.client()?;
-    let revoked = revoke_keys(&client, &args.cluster).map_err(|e| {
-        e.hint("the agent is gone from the cluster; its key still works: run this again")
-    })?;
-    let keys = if revoked == 1 { "key" } else { "keys" };
-    env.out
-        .message(&format!("{revoked} {keys} of the agent revoked"));
-    match client.call(
-        Method::DELETE,
-        As::Tenant,
-        &format!("/api/v1/agents/{}", args.cluster),
-    ) {
-        Err(e) if e.exit != exit::NOT_FOUND => return Err(e),
-        _ => {}
-    }
-    let Some(namespace) = ending else {
-        return Ok(());
-    };
-    gone(&cluster, namespace)?;
-    env.out
-        .message(&format!("{} deleted", manifest::name(namespace)));
     Ok(())
 }
 
-/// Waits until an object is gone: what is made while its namespace ends is refused.
-fn gone(cluster: &Cluster, object: &Value) -> Result {
-    let deadline = Instant::now() + PATIENCE;
+/// Deletes all objects managed by kgrca. Returns the namespace, if its deletion has begun.
+fn delete_objects(env: &Env<'_>, cluster: &Cluster) -> Result<Option<Value>> {
+    let mut terminating = None;
+    // In reverse order: the namespace, which is created first, goes last.
+    for object in manifest::all().into_iter().rev() {
+        let name = manifest::name(&object);
+        let Some(existing) = cluster.get(&object)? else {
+            continue;
+        };
+        if owner(&existing) != Owner::Kgrca {
+            env.out
+                .message(&format!("{name} is not managed by kgrca; left in place"));
+            continue;
+        }
+        if object["kind"] != "Namespace" {
+            cluster.delete(&object)?;
+            env.out.message(&format!("{name} deleted"));
+            continue;
+        }
+        let others = cluster.foreign_objects(manifest::NAMESPACE)?;
+        if let Some(first) = others.first() {
+            env.out.message(&format!(
+                "{name} left in place: it has {} other objects, e.g. {first}",
+                others.len()
+            ));
+            continue;
+        }
+        cluster.delete(&object)?;
+        env.out.message(&format!("{name} is being deleted"));
+        terminating = Some(object);
+    }
+    Ok(terminating)
+}
+
+/// Revokes the agents' keys and removes the agents from the server's list.
+fn forget(env: &Env<'_>, client: &Client, cluster: &str) -> Result {
+    let revoked = keys::revoke_all(client, cluster).map_err(|e| {
+        e.hint("the agent is uninstalled, but its key still works: run this command again")
+    })?;
+    let noun = if revoked == 1 { "key" } else { "keys" };
+    env.out
+        .message(&format!("revoked {revoked} {noun} of the agent"));
+    let path = format!("/api/v1/agents/{cluster}");
+    match client.call(Method::DELETE, As::Tenant, &path) {
+        Err(e) if e.kind != Kind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Objects created while their namespace terminates would be refused.
+fn wait_until_deleted(cluster: &Cluster, object: &Value) -> Result {
+    let deadline = Instant::now() + NAMESPACE_TIMEOUT;
     while cluster.get(object)?.is_some() {
         if Instant::now() >= deadline {
             let name = manifest::name(object);
-            return Err(CliError::new(
-                exit::UNREACHABLE,
-                format!("{name} is not gone after {} s", PATIENCE.as_secs()),
-            )
-            .hint(format!(
-                "kubectl get {name} -o yaml says what it waits for; then run this again"
+            let seconds = NAMESPACE_TIMEOUT.as_secs();
+            let message = format!("{name} was not deleted within {seconds} s");
+            return Err(CliError::new(Kind::Unreachable, message).hint(format!(
+                "`kubectl get {name} -o yaml` shows what it waits for; then run this command again"
             )));
         }
         std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())
-}
-
-fn revoke_keys(client: &Client, cluster: &str) -> Result<usize> {
-    let keys: Page<ApiKey> = client.get(As::Tenant, "/api/v1/keys", &[])?;
-    let name = install::key_name(cluster);
-    let ours: Vec<&ApiKey> = keys
-        .items
-        .iter()
-        .filter(|k| k.name == name && k.revoked_at.is_none())
-        .collect();
-    for key in &ours {
-        client.call(
-            Method::DELETE,
-            As::Tenant,
-            &format!("/api/v1/keys/{}", key.key_id),
-        )?;
-    }
-    Ok(ours.len())
 }

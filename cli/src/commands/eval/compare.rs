@@ -6,21 +6,21 @@ use std::path::Path;
 
 use kgrca_core::lab::eval::{Outcome, Report};
 
+use super::super::files::read_text;
 use super::Env;
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
+/// Reads a report that `eval run --report json` wrote.
 pub(super) fn read(file: &Path) -> Result<Report> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| CliError::failed(format!("{} cannot be read", file.display())).cause(e))?;
-    serde_json::from_str(&text).map_err(|e| {
-        CliError::failed(format!("{} is no report", file.display()))
-            .cause(e)
-            .hint("kgrca eval run DIR --report json FILE writes one")
+    serde_json::from_str(&read_text(file)?).map_err(|e| {
+        CliError::failed(format!("invalid report {}", file.display()))
+            .source(&e)
+            .hint("write one with `kgrca eval run DIR --report json FILE`")
     })
 }
 
-/// The cases that two reports answer differently.
+/// The cases whose answer differs between two reports.
 pub(super) fn changes<'a>(before: &'a Report, after: &'a Report) -> Vec<Change<'a>> {
     let known: BTreeMap<&str, &Outcome> = before
         .outcomes
@@ -62,7 +62,7 @@ pub(super) fn compare(env: &Env<'_>, before: &Report, after: &Report) -> Result 
     })
 }
 
-/// A case that two runs answered differently.
+/// A case whose answer differs between two runs.
 #[derive(serde::Serialize)]
 pub(super) struct Change<'a> {
     pub(super) case: &'a str,
