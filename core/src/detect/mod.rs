@@ -16,6 +16,7 @@ mod dependency;
 pub mod fault_id;
 mod fault_ids;
 mod finding;
+mod guard;
 mod handshake;
 mod image;
 mod names;
@@ -40,6 +41,7 @@ mod view;
 pub use complaint::{Complaint, Trouble};
 pub use fault_id::FaultId;
 pub use finding::{Evidence, Finding, Strength};
+pub use guard::{DetectorPanic, Findings};
 pub use names::ComponentId;
 pub use view::{Resolved, View};
 
@@ -47,49 +49,57 @@ use crate::graph::Idx;
 use crate::model::Kind;
 
 /// Runs the detectors that a resource's kind calls for.
-pub fn inspect(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
     match view.graph.get(idx).kind() {
         Kind::Pod => {
-            scheduling::pod(view, idx, out);
-            storage::pod(view, idx, out);
-            image::pod(view, idx, out);
-            config::pod(view, idx, out);
-            runtime::pod(view, idx, out);
-            probe::pod(view, idx, out);
-            proxy::pod(view, idx, out);
-            preemption::gated(view, idx, out);
+            findings.inspect(scheduling::pod, view, idx);
+            findings.inspect(storage::pod, view, idx);
+            findings.inspect(image::pod, view, idx);
+            findings.inspect(config::pod, view, idx);
+            findings.inspect(runtime::pod, view, idx);
+            findings.inspect(probe::pod, view, idx);
+            findings.inspect(proxy::pod, view, idx);
+            findings.inspect(preemption::gated, view, idx);
         }
-        Kind::Node => node::node(view, idx, out),
-        Kind::Lease => controlplane::lease(view, idx, out),
-        Kind::Service => service::service(view, idx, out),
-        Kind::Ingress => service::ingress(view, idx, out),
-        Kind::PersistentVolumeClaim => storage::claim(view, idx, out),
-        Kind::HorizontalPodAutoscaler => performance::autoscaler(view, idx, out),
-        Kind::NetworkPolicy => network::policy(view, idx, out),
+        Kind::Node => findings.inspect(node::node, view, idx),
+        Kind::Lease => findings.inspect(controlplane::lease, view, idx),
+        Kind::Service => findings.inspect(service::service, view, idx),
+        Kind::Ingress => findings.inspect(service::ingress, view, idx),
+        Kind::PersistentVolumeClaim => findings.inspect(storage::claim, view, idx),
+        Kind::HorizontalPodAutoscaler => findings.inspect(performance::autoscaler, view, idx),
+        Kind::NetworkPolicy => findings.inspect(network::policy, view, idx),
         kind if kind.is_workload() => {
-            admission::workload(view, idx, out);
-            rollout::workload(view, idx, out);
-            rollout::cron_job(view, idx, out);
+            findings.inspect(admission::workload, view, idx);
+            findings.inspect(rollout::workload, view, idx);
+            findings.inspect(rollout::cron_job, view, idx);
         }
         _ => {}
     }
-    own_log::findings(view, idx, out);
-    performance::alerts(view, idx, out);
-    alert::alone(view, idx, out);
+    findings.inspect(own_log::findings, view, idx);
+    findings.inspect(performance::alerts, view, idx);
+    findings.inspect(alert::alone, view, idx);
 }
 
 /// Runs the detectors that compare many resources at once, after each was inspected alone.
-pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> Vec<Finding> {
-    let mut out = Vec::new();
-    controlplane::scheduler(view, &mut out);
-    apiserver::parts(view, &mut out);
-    preemption::preempted(view, &mut out);
-    runtime::evictions(view, &mut out);
-    proxy::clock(view, complaints, &mut out);
-    node::shared(view, complaints, &mut out);
-    performance::slowest(view, &mut out);
-    dependency::called(view, complaints, found, &mut out);
-    out
+pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> Findings {
+    let mut all = Findings::default();
+    all.compare("controlplane::scheduler", |out| {
+        controlplane::scheduler(view, out);
+    });
+    all.compare("apiserver::parts", |out| apiserver::parts(view, out));
+    all.compare("preemption::preempted", |out| {
+        preemption::preempted(view, out);
+    });
+    all.compare("runtime::evictions", |out| runtime::evictions(view, out));
+    all.compare("proxy::clock", |out| proxy::clock(view, complaints, out));
+    all.compare("node::shared", |out| node::shared(view, complaints, out));
+    all.compare("performance::slowest", |out| {
+        performance::slowest(view, out);
+    });
+    all.compare("dependency::called", |out| {
+        dependency::called(view, complaints, found, out);
+    });
+    all
 }
 
 pub use admission::webhooks;

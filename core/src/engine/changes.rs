@@ -1,85 +1,108 @@
-//! What the graph store is told: rows of what changed since it was told last.
+//! What changed since the last commit, as rows of the graph store.
 
 use serde::{Deserialize, Serialize};
 
 use super::ClusterState;
+use super::inspect::HealthChange;
 use crate::detect::{Resolved, View};
-use crate::graph::{Graph, Idx, Relation};
+use crate::episode::Happened;
+use crate::graph::{self, EdgeChange, Graph, Idx, Relation};
 use crate::incident::Symptom;
 use crate::model::{Severity, Time};
 use crate::rca::{self, ResourceRef};
 
-/// A resource as the graph store keeps it.
+/// Maximum length of a symptom's text, in characters.
+const MAX_MESSAGE: usize = 300;
+
+/// A resource in the graph store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceRow {
-    /// The cluster and the uid, else the alias: see [`resource_id`].
+    /// See [`resource_id`].
     pub id: String,
-    /// The cluster.
+    /// Name of the cluster.
     pub cluster: String,
     /// Kind, namespace, name and uid.
     pub resource: ResourceRef,
     /// Its component, such as `app/cart`.
     pub component: String,
-    /// Labels as `a=b,c=d`.
+    /// Namespace of the component; empty outside namespaces, `None` in rows of earlier versions. It
+    /// is not always that of the resource: a quota belongs to its namespace as a whole, a bound
+    /// volume to the workload that mounts it.
+    #[serde(default)]
+    pub component_namespace: Option<String>,
+    /// Labels in the form `a=b,c=d`.
     pub labels: String,
-    /// Whether it was well; `None` when its state does not tell.
+    /// Whether it is healthy; `None` when its state does not show that.
     pub healthy: Option<bool>,
-    /// Start of its life, when known.
+    /// When it was created, if known.
     pub created: Option<Time>,
-    /// End of its life.
+    /// When it was deleted; `None` while it exists.
     pub deleted: Option<Time>,
 }
 
-/// An edge with its validity.
+impl ResourceRow {
+    /// The key by which incidents name its component: see [`graph::Component::key`].
+    pub fn component_key(&self) -> String {
+        let is_app = self.component.starts_with("app/");
+        let namespace = match &self.component_namespace {
+            Some(namespace) => namespace,
+            None if is_app => &self.resource.namespace,
+            None => "",
+        };
+        graph::component_key(namespace, &self.component)
+    }
+}
+
+/// An edge with the time in which it was valid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EdgeRow {
-    /// Id of the resource where it starts.
+    /// Id of the source resource.
     pub from: String,
-    /// Its type.
+    /// Type of the edge.
     pub relation: Relation,
-    /// Id of the resource where it ends.
+    /// Id of the target resource.
     pub to: String,
-    /// Since when it was valid.
+    /// Start of its validity.
     pub valid_from: Time,
-    /// Until when; `None` while it is.
+    /// End of its validity; `None` while it lasts.
     pub valid_to: Option<Time>,
 }
 
 /// Something that happened to a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EpisodeRow {
-    /// Identity, with the cluster in front.
+    /// Id of the episode, prefixed with the cluster.
     pub id: String,
-    /// Id of the resource it is about.
+    /// Id of the resource that it is about.
     pub about: String,
-    /// The cluster.
+    /// Name of the cluster.
     pub cluster: String,
     /// `event`, `log`, `alert`, `state`, `symptom` or `cause`.
     pub kind: String,
-    /// When it was seen first.
+    /// When it was first seen.
     pub first: Time,
-    /// When it was seen last.
+    /// When it was last seen.
     pub last: Time,
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
-    /// Its reason in a word.
+    /// A word such as the reason of a Kubernetes event.
     pub reason: String,
-    /// What was said.
+    /// The text of the event, log line or alert.
     pub message: String,
-    /// How often.
+    /// How often it was seen.
     pub count: u64,
 }
 
-/// Rows that changed.
+/// The rows to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Ids that changed, with the new ones; to be written first.
+    /// Old and new ids of resources; to be applied first.
     pub renamed: Vec<(String, String)>,
-    /// Resources.
+    /// Resources that are new or changed.
     pub resources: Vec<ResourceRow>,
-    /// Edges.
+    /// Edges that began or ended.
     pub edges: Vec<EdgeRow>,
-    /// Episodes.
+    /// Episodes that are new or were seen again.
     pub episodes: Vec<EpisodeRow>,
 }
 
@@ -92,7 +115,7 @@ impl Changes {
             && self.episodes.is_empty()
     }
 
-    /// Adds another cluster's.
+    /// Appends the changes of another cluster.
     pub fn extend(&mut self, other: Self) {
         self.renamed.extend(other.renamed);
         self.resources.extend(other.resources);
@@ -101,7 +124,8 @@ impl Changes {
     }
 }
 
-/// The id of a resource in the graph store: the cluster and the uid, else the alias.
+/// The id of a resource in the graph store: the cluster and the uid, or the cluster and the alias
+/// while the uid is unknown.
 pub fn resource_id(cluster: &str, resource: &ResourceRef) -> String {
     match &resource.uid {
         Some(uid) => format!("{cluster}/{uid}"),
@@ -116,15 +140,15 @@ pub fn resource_id(cluster: &str, resource: &ResourceRef) -> String {
 }
 
 impl ClusterState {
-    /// Keeps what changes from now on for the graph store.
+    /// Starts to record changes for the graph store.
     pub fn keep_journal(&mut self) {
         self.graph.keep_journal();
         self.episodes.keep_journal();
         self.journal = true;
     }
 
-    /// Counts everything that is there as changed: for a graph store that has nothing of it.
-    pub fn tell_everything(&mut self) {
+    /// Records everything as changed, for a graph store that is empty.
+    pub fn mark_all_changed(&mut self) {
         self.keep_journal();
         self.graph.note_everything();
         self.episodes.note_everything();
@@ -137,7 +161,7 @@ impl ClusterState {
             .iter()
             .map(|h| self.graph.intern(&h.subject, h.last))
             .collect();
-        let turned = std::mem::take(&mut self.turned);
+        let health_changes = std::mem::take(&mut self.health_changes);
         let journal = self.graph.take_journal();
         let rows = Rows {
             cluster: &self.name,
@@ -145,29 +169,16 @@ impl ClusterState {
         };
         let resolved = Resolved::default();
         let view = View::new(&self.graph, &resolved, self.watermark);
+        let is_there = |idx: &Idx| !self.graph.is_free(*idx);
         let mut episodes: Vec<EpisodeRow> = happened
             .into_iter()
             .zip(about)
-            .map(|(h, idx)| EpisodeRow {
-                id: format!("{}/{}", self.name, h.id),
-                about: rows.id(idx),
-                cluster: self.name.to_string(),
-                kind: h.kind.to_owned(),
-                first: h.first,
-                last: h.last,
-                severity: h.severity,
-                reason: h.reason,
-                message: h.message,
-                count: h.count,
-            })
+            .map(|(happened, idx)| rows.episode(happened, idx))
             .collect();
-        episodes.extend(
-            turned
-                .into_iter()
-                .filter(|(idx, _)| !self.graph.is_free(*idx))
-                .map(|(idx, well)| rows.turn(idx, well)),
-        );
-        let is_there = |idx: &Idx| !self.graph.is_free(*idx);
+        let health_changes = health_changes
+            .into_iter()
+            .filter(|change| is_there(&change.resource));
+        episodes.extend(health_changes.map(|change| rows.health_change(change)));
         let changes = Changes {
             renamed: journal
                 .renamed
@@ -185,45 +196,19 @@ impl ClusterState {
                 .edges
                 .iter()
                 .filter(|e| is_there(&e.from) && is_there(&e.to))
-                .map(|e| EdgeRow {
-                    from: rows.id(e.from),
-                    relation: e.relation,
-                    to: rows.id(e.to),
-                    valid_from: e.since,
-                    valid_to: e.until,
-                })
+                .map(|e| rows.edge(e))
                 .collect(),
             episodes,
         };
-        self.forget(self.watermark);
+        self.prune(self.watermark);
         changes
-    }
-
-    /// A symptom as an episode.
-    pub(super) fn symptom_row(&self, symptom: &Symptom) -> EpisodeRow {
-        let rows = Rows {
-            cluster: &self.name,
-            graph: &self.graph,
-        };
-        EpisodeRow {
-            id: format!("{}/symptom/{}", self.name, symptom.key),
-            about: rows.id(symptom.resource),
-            cluster: self.name.to_string(),
-            kind: "symptom".to_owned(),
-            first: symptom.onset,
-            last: symptom.last,
-            severity: symptom.severity,
-            reason: format!("{:?}", symptom.kind).to_lowercase(),
-            message: symptom.what.chars().take(300).collect(),
-            count: 1,
-        }
     }
 }
 
-/// Turns what the live graph holds into rows.
-struct Rows<'a> {
-    cluster: &'a str,
-    graph: &'a Graph,
+/// Builds the rows of a cluster.
+pub(super) struct Rows<'a> {
+    pub(super) cluster: &'a str,
+    pub(super) graph: &'a Graph,
 }
 
 impl Rows<'_> {
@@ -233,11 +218,13 @@ impl Rows<'_> {
 
     fn resource(&self, view: &View<'_>, idx: Idx) -> ResourceRow {
         let node = self.graph.get(idx);
+        let component = view.component(idx);
         ResourceRow {
             id: self.id(idx),
             cluster: self.cluster.to_owned(),
             resource: rca::reference(self.graph, idx),
-            component: view.component(idx).to_string(),
+            component: component.to_string(),
+            component_namespace: Some(component.namespace.to_string()),
             labels: node.labels().to_text(),
             healthy: if node.closed.is_none() {
                 view.well(idx)
@@ -249,32 +236,161 @@ impl Rows<'_> {
         }
     }
 
-    /// A resource that became well or unwell.
-    fn turn(&self, idx: Idx, well: bool) -> EpisodeRow {
-        let node = self.graph.get(idx);
-        // The version's time, not the evaluation's: a batch that is worked off again says the same.
+    fn edge(&self, change: &EdgeChange) -> EdgeRow {
+        EdgeRow {
+            from: self.id(change.from),
+            relation: change.relation,
+            to: self.id(change.to),
+            valid_from: change.since,
+            valid_to: change.until,
+        }
+    }
+
+    fn episode(&self, happened: Happened, about: Idx) -> EpisodeRow {
+        EpisodeRow {
+            id: format!("{}/{}", self.cluster, happened.id),
+            about: self.id(about),
+            cluster: self.cluster.to_owned(),
+            kind: happened.kind.to_owned(),
+            first: happened.first,
+            last: happened.last,
+            severity: happened.severity,
+            reason: happened.reason,
+            message: happened.message,
+            count: happened.count,
+        }
+    }
+
+    pub(super) fn symptom(&self, symptom: &Symptom) -> EpisodeRow {
+        EpisodeRow {
+            id: format!("{}/symptom/{}", self.cluster, symptom.key),
+            about: self.id(symptom.resource),
+            cluster: self.cluster.to_owned(),
+            kind: "symptom".to_owned(),
+            first: symptom.onset,
+            last: symptom.last,
+            severity: symptom.severity,
+            reason: symptom.kind.as_str().to_owned(),
+            message: symptom.what.chars().take(MAX_MESSAGE).collect(),
+            count: 1,
+        }
+    }
+
+    fn health_change(&self, change: HealthChange) -> EpisodeRow {
+        let node = self.graph.get(change.resource);
+        // The time of the resource's version, not of the evaluation: a batch that is processed
+        // again then writes the same row.
         let at = node.updated;
-        let (word, severity) = if well {
-            ("Well", Severity::Info)
+        let (reason, severity) = if change.healthy {
+            ("Healthy", Severity::Info)
         } else {
-            ("Unwell", Severity::Warning)
+            ("Unhealthy", Severity::Warning)
         };
         EpisodeRow {
             id: format!("{}/state/{}/{}", self.cluster, node.id(), at.0),
-            about: self.id(idx),
+            about: self.id(change.resource),
             cluster: self.cluster.to_owned(),
             kind: "state".to_owned(),
             first: at,
             last: at,
             severity,
-            reason: word.to_owned(),
+            reason: reason.to_owned(),
             message: format!(
-                "{} `{}` {}",
+                "{} `{}` became {}",
                 node.kind(),
                 node.name(),
-                if well { "is well again" } else { "is not well" }
+                reason.to_lowercase()
             ),
             count: 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::parse::{self, Context};
+
+    fn cluster(objects: &[&str]) -> ClusterState {
+        let mut state = ClusterState::new("prod");
+        state.keep_journal();
+        let context = Context {
+            received_at: Time::parse("2026-01-01T01:00:00Z").unwrap(),
+            cluster: Some("prod"),
+            client_id: None,
+        };
+        for object in objects {
+            let (mut records, mut rejects) = (Vec::new(), Vec::new());
+            parse::parse_any(object.as_bytes(), &context, &mut records, &mut rejects).unwrap();
+            for record in records {
+                state.apply(record);
+            }
+        }
+        state
+    }
+
+    #[test]
+    fn a_row_names_its_component_by_the_key_that_incidents_use() {
+        let mut state = cluster(&[
+            r#"{"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"small","namespace":"shop","uid":"q"}}"#,
+            r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"n1","namespace":"kube-node-lease","uid":"l"}}"#,
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"kube-scheduler-n1","namespace":"kube-system","uid":"s"},"spec":{"nodeName":"n1"}}"#,
+            r#"{"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"disk","uid":"v"}}"#,
+            r#"{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"data","namespace":"shop","uid":"c"},"spec":{"volumeName":"disk"}}"#,
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1","namespace":"shop","uid":"p"},"spec":{"volumes":[{"name":"d","persistentVolumeClaim":{"claimName":"data"}}]}}"#,
+        ]);
+        let keys: BTreeMap<String, String> = state
+            .take_changes()
+            .resources
+            .iter()
+            .map(|row| {
+                (
+                    row.resource.kind.clone() + "/" + &row.resource.name,
+                    row.component_key(),
+                )
+            })
+            .collect();
+        let expected = [
+            ("ResourceQuota/small", "/namespace/shop"),
+            ("Lease/n1", "/node/n1"),
+            ("Pod/kube-scheduler-n1", "/node/n1"),
+            ("PersistentVolume/disk", "shop/app/web"),
+            ("PersistentVolumeClaim/data", "shop/app/web"),
+            ("Pod/web-1", "shop/app/web"),
+        ];
+        for (resource, key) in expected {
+            assert_eq!(
+                keys.get(resource).map(String::as_str),
+                Some(key),
+                "{resource}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_of_an_earlier_version_falls_back_to_the_namespace_of_the_resource() {
+        let row = |kind: &str, component: &str| ResourceRow {
+            id: String::new(),
+            cluster: "prod".into(),
+            resource: ResourceRef {
+                kind: kind.into(),
+                namespace: "shop".into(),
+                name: "x".into(),
+                uid: None,
+            },
+            component: component.into(),
+            component_namespace: None,
+            labels: String::new(),
+            healthy: None,
+            created: None,
+            deleted: None,
+        };
+        assert_eq!(row("Pod", "app/x").component_key(), "shop/app/x");
+        assert_eq!(
+            row("ResourceQuota", "namespace/shop").component_key(),
+            "/namespace/shop"
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! The engine's one entry: records change a cluster's state, and its instants are evaluated.
+//! The state of one cluster: records are applied to it, and it is evaluated at an instant.
 
 mod admission;
+mod calls;
 mod changes;
 mod evaluate;
+mod inspect;
 mod state;
 
 pub use admission::{Sequences, is_billable};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use super::admission::Sequences;
-use crate::detect::Finding;
+use super::inspect::{HealthChange, Inspected};
 use crate::episode::{Episodes, Folded};
 use crate::graph::{Graph, Idx};
 use crate::incident::Registry;
@@ -14,43 +14,40 @@ use crate::model::{Body, Kind, Op, Record, Str, Time};
 
 pub(super) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
-/// What became of a record.
+/// The outcome of applying a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It changed the state.
     Applied,
-    /// It had been seen.
+    /// It was seen before.
     Duplicate,
 }
 
-/// Everything the engine knows of one cluster.
+/// Everything the engine knows about one cluster.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterState {
-    /// The cluster's name.
+    /// Name of the cluster.
     pub name: Str,
-    /// Who is tied to whom.
+    /// Its resources and how they depend on each other.
     pub graph: Graph,
-    /// What happened in the window.
+    /// Events, log patterns and alerts of the last hour.
     pub episodes: Episodes,
-    /// Incidents that are live or not long over.
+    /// Incidents that are live or were resolved within the last day.
     pub incidents: Registry,
-    /// The newest event time.
+    /// The newest event time; ticks advance it.
     pub watermark: Time,
-    /// The newest event time of what a sender sent; ticks do not count.
+    /// The newest event time of a sender's record; ticks do not advance it.
     pub last_record: Time,
-    /// Highest `seq` of each sender's stream, and when it was met.
+    /// Highest `seq` of each sender's stream, and when it was seen.
     sequences: Sequences,
-    /// Start of the listing that is going on, per kind.
+    /// Start of the current listing of each kind.
     listings: Map<Kind, Time>,
-    pub(super) found: Map<Idx, Vec<Finding>>,
-    pub(super) unwell: BTreeSet<Idx>,
-    /// Services that want pods and have none.
-    pub(super) idle: BTreeSet<Idx>,
+    pub(super) inspected: Inspected,
     pub(super) last_prune: Time,
-    /// Whether changes are kept for the graph store.
+    /// Whether changes are recorded for the graph store.
     pub(super) journal: bool,
-    /// Resources that became well or unwell since changes were taken.
-    pub(super) turned: Vec<(Idx, bool)>,
+    /// Resources that became healthy or unhealthy since changes were last taken.
+    pub(super) health_changes: Vec<HealthChange>,
 }
 
 impl ClusterState {
@@ -62,7 +59,7 @@ impl ClusterState {
         }
     }
 
-    /// What the log alone cannot rebuild within its retention, as JSON.
+    /// What cannot be rebuilt from the log within its retention, as JSON.
     pub fn save(&self) -> String {
         let saved = Saved {
             incidents: self.incidents.clone(),
@@ -79,33 +76,33 @@ impl ClusterState {
         serde_json::to_string(&saved).unwrap_or_default()
     }
 
-    /// Takes back what [`ClusterState::save`] wrote, after the log was replayed.
+    /// Restores what [`ClusterState::save`] wrote, after the log was replayed.
     ///
     /// # Errors
-    /// When the text was not written by this format.
+    /// When the text does not have the format of `save`.
     pub fn restore(&mut self, saved: &str) -> Result<(), serde_json::Error> {
         let saved: Saved = serde_json::from_str(saved)?;
         self.incidents = saved.incidents;
         self.watermark = self.watermark.max(saved.watermark);
-        let place = |numbered: &Numbered| match numbered {
+        let position = |numbered: &Numbered| match numbered {
             Numbered::At(number, at) => (*number, Time(*at)),
             Numbered::Once(number) => (*number, self.watermark),
         };
         let sequences = saved.sequences.iter();
         self.sequences = Sequences(
             sequences
-                .map(|(k, v)| (Str::from(k.as_str()), place(v)))
+                .map(|(k, v)| (Str::from(k.as_str()), position(v)))
                 .collect(),
         );
         self.last_record = self.last_record.max(saved.last_record.unwrap_or_default());
         Ok(())
     }
 
-    /// Everything but what [`ClusterState::save`] writes, as bytes: what a restart would else read
-    /// from the log again.
+    /// Everything but what [`ClusterState::save`] writes, as bytes: it saves a restart from reading
+    /// the log again.
     ///
     /// # Errors
-    /// None that a program can cause: bytes are written to memory.
+    /// None in practice: the bytes are written to memory.
     pub fn snapshot(&self) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         (
@@ -121,7 +118,7 @@ impl ClusterState {
         let mut sequences: Vec<(&Str, &(u64, Time))> = self.sequences.0.iter().collect();
         sequences.sort();
         sequences.serialize(&mut out)?;
-        self.unwell.serialize(&mut out)?;
+        self.inspected.unhealthy.serialize(&mut out)?;
         self.graph.save(&mut out)?;
         self.episodes.save(&mut out)?;
         Ok(out)
@@ -130,7 +127,7 @@ impl ClusterState {
     /// Reads what [`ClusterState::snapshot`] wrote.
     ///
     /// # Errors
-    /// When the bytes are cut, damaged or of another format.
+    /// When the bytes are truncated, damaged or in another format.
     pub fn from_snapshot(bytes: &[u8]) -> io::Result<Self> {
         let input = &mut &*bytes;
         let (name, watermark, last_record, last_prune) = BorshDeserialize::deserialize(input)?;
@@ -139,18 +136,18 @@ impl ClusterState {
             .collect();
         let sequences = Vec::<(Str, (u64, Time))>::deserialize(input)?;
         let sequences = Sequences(sequences.into_iter().collect());
-        let unwell = BTreeSet::<Idx>::deserialize(input)?;
+        let unhealthy = BTreeSet::<Idx>::deserialize(input)?;
         let (graph, episodes) = (Graph::load(input)?, Episodes::load(input)?);
-        if unwell.iter().any(|idx| !graph.has(*idx)) {
+        if unhealthy.iter().any(|idx| !graph.has(*idx)) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "a resource is not well that is not there",
+                "an unhealthy resource is missing from the graph",
             ));
         }
         if !input.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("{} bytes too many", input.len()),
+                format!("{} trailing bytes", input.len()),
             ));
         }
         Ok(Self {
@@ -161,26 +158,26 @@ impl ClusterState {
             last_record,
             sequences,
             listings,
-            unwell,
+            inspected: Inspected::with_unhealthy(unhealthy),
             last_prune,
             ..Self::default()
         })
     }
 
-    /// Whether a record with a sender's `seq` is new on its stream; records without one always are.
-    /// To be asked in the order in which the records lie in the log.
+    /// Whether a record is new by its sender's `seq`; records without one always are. Must be called
+    /// in the order of the log.
     pub fn admit(&mut self, topic: crate::model::Topic, record: &Record) -> bool {
         let at = self.watermark.max(record.at);
         self.sequences.admit(topic, record, at)
     }
 
-    /// Forgets streams that ended: of a node's logs every file is one. Whoever sends something
-    /// again does so within a day.
-    pub(super) fn forget_streams(&mut self, now: Time) {
-        self.sequences.forget(now.plus(-STREAMS_KEPT));
+    /// Drops streams that ended: each log file of a node is one. Senders that repeat a record do so
+    /// within a day.
+    pub(super) fn prune_streams(&mut self, now: Time) {
+        self.sequences.forget(now.plus(-STREAM_RETENTION));
     }
 
-    /// Applies one record. Nothing but records changes the state.
+    /// Applies one record. Only records change what is known about the cluster.
     pub fn apply(&mut self, record: Record) -> Applied {
         self.watermark = self.watermark.max(record.at);
         if !matches!(record.body, Body::Tick | Body::Act(_)) {
@@ -238,11 +235,11 @@ impl ClusterState {
     }
 }
 
-/// For how long a sender's stream is known after its last record, in microseconds.
-const STREAMS_KEPT: i64 = 26 * 60 * crate::model::time::MINUTE;
+/// How long a sender's stream is kept after its last record, in microseconds.
+const STREAM_RETENTION: i64 = 26 * 60 * crate::model::time::MINUTE;
 
-/// How far a stream is: its number and when it was met, or, as earlier versions wrote it, the
-/// number alone.
+/// Position of a stream: its highest number and when it was seen, or the number alone as earlier
+/// versions wrote it.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 enum Numbered {

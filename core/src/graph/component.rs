@@ -51,6 +51,17 @@ impl Component {
             name: name.into(),
         }
     }
+
+    /// The component with its namespace, such as `shop/app/cart` or `/node/n1`: unique within a
+    /// cluster, unlike the text that people read.
+    pub fn key(&self) -> String {
+        component_key(&self.namespace, &self.to_string())
+    }
+}
+
+/// See [`Component::key`]; `component` is its text, such as `app/cart`.
+pub fn component_key(namespace: &str, component: &str) -> String {
+    format!("{namespace}/{component}")
 }
 
 impl fmt::Display for Component {

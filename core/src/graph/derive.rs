@@ -21,7 +21,7 @@ pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
 }
 
 impl Graph {
-    pub(super) fn link(&mut self, from: Idx, relation: Relation, to: Idx, at: Time, stated: bool) {
+    pub(crate) fn link(&mut self, from: Idx, relation: Relation, to: Idx, at: Time, stated: bool) {
         let links = &mut self.nodes[from.0 as usize].out;
         if links
             .iter()

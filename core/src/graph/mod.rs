@@ -14,9 +14,9 @@ mod relation;
 mod resource;
 mod saved;
 
-pub use component::{Component, ComponentKind};
+pub use component::{Component, ComponentKind, component_key};
 pub use journal::{EdgeChange, Journal};
-pub use path::Step;
+pub use path::{Hop, Step};
 pub use relation::Relation;
 pub use resource::{Idx, Link, Resource};
 

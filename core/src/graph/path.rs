@@ -1,10 +1,10 @@
-//! Ways through the graph.
+//! Paths through the graph.
 
 use std::collections::VecDeque;
 
 use super::{Graph, Idx, Map, Relation};
 
-/// Most resources that are visited around one.
+/// Maximum number of resources visited around one.
 const VISITS: usize = 20_000;
 
 /// One edge of a path, in the edge's own direction.
@@ -18,6 +18,17 @@ pub struct Step {
     pub to: Idx,
 }
 
+/// An edge as a walk takes it, in either direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop {
+    /// The resource that the walk leaves.
+    pub from: Idx,
+    /// The resource that it comes to.
+    pub to: Idx,
+    /// Whether it leads to what can harm `from`, otherwise to what `from` can harm.
+    pub is_upstream: bool,
+}
+
 impl Graph {
     /// Edges of either direction at a resource, with the direction: `true` when it leads out of
     /// `idx`.
@@ -28,13 +39,13 @@ impl Graph {
     }
 
     /// The shortest path between two resources of at most `max` edges, ties broken by edge order;
-    /// `through` decides which resources may lie in between.
+    /// `may_take` decides which edges it may consist of.
     pub fn path(
         &self,
         from: Idx,
         to: Idx,
         max: usize,
-        through: impl Fn(Idx) -> bool,
+        may_take: impl Fn(Hop) -> bool,
     ) -> Option<Vec<Step>> {
         if from == to {
             return Some(Vec::new());
@@ -46,7 +57,12 @@ impl Graph {
                 continue;
             }
             for (relation, other, outgoing) in self.around(at) {
-                if other == from || came.contains_key(&other) {
+                let hop = Hop {
+                    from: at,
+                    to: other,
+                    is_upstream: relation.harms_start() == outgoing,
+                };
+                if other == from || came.contains_key(&other) || !may_take(hop) {
                     continue;
                 }
                 let step = if outgoing {
@@ -66,9 +82,7 @@ impl Graph {
                 if other == to {
                     return Some(Self::trace(&came, from, to));
                 }
-                if through(other) {
-                    queue.push_back((other, depth + 1));
-                }
+                queue.push_back((other, depth + 1));
             }
         }
         None

@@ -3,9 +3,11 @@
 mod group;
 mod life;
 mod reach;
+mod registry;
 mod symptom;
 
 pub use group::groups;
-pub use life::{Incident, MEMBERS, Member, Registry, State, Transition};
+pub use life::{Incident, MAX_MEMBERS, Member, State, Transition};
 pub use reach::Reach;
+pub use registry::{Registry, Update};
 pub use symptom::{Symptom, SymptomKind, symptoms};

@@ -20,6 +20,18 @@ pub enum SymptomKind {
     State,
 }
 
+impl SymptomKind {
+    /// The word used in the graph store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Log => "log",
+            Self::Alert => "alert",
+            Self::State => "state",
+        }
+    }
+}
+
 /// One thing that hurts.
 #[derive(Clone, Debug)]
 pub struct Symptom {

@@ -90,22 +90,22 @@ impl Part {
     }
 }
 
-/// Why one candidate stands before or behind another, in words, by the name of the part that
-/// decides.
-pub(super) fn reason(name: &str, before: bool) -> &'static str {
-    match (name, before) {
-        ("evidence", true) => "better evidence",
-        ("evidence", false) => "weaker evidence",
-        ("support", true) => "more pieces of evidence",
-        ("support", false) => "fewer pieces of evidence",
-        ("explains", true) => "its harm reaches more of what hurts",
-        ("explains", false) => "its harm reaches less of what hurts",
-        ("before", true) => "it was there before the others hurt",
-        ("before", false) => "it was not there before the others hurt",
-        ("explained", true) => "nothing upstream explains it",
-        ("explained", false) => "something upstream explains it better",
-        ("specific", true) => "it says why, not only how",
-        (_, _) => "it says how, not why",
+/// Why a cause ranks above or below another one: the meaning of more or less points for a part, by
+/// the part's name.
+pub(super) fn reason(name: &str, is_more: bool) -> &'static str {
+    match (name, is_more) {
+        ("evidence", true) => "its evidence is stronger",
+        ("evidence", false) => "its evidence is weaker",
+        ("support", true) => "it has more pieces of evidence",
+        ("support", false) => "it has fewer pieces of evidence",
+        ("explains", true) => "it explains more of the affected components",
+        ("explains", false) => "it explains fewer of the affected components",
+        ("before", true) => "it started before the other symptoms",
+        ("before", false) => "it did not start before the other symptoms",
+        ("explained", true) => "no upstream cause explains it",
+        ("explained", false) => "an upstream cause explains it better",
+        ("specific", true) => "it names a root cause, not only a failure mode",
+        (_, _) => "it names only a failure mode",
     }
 }
 

@@ -123,7 +123,7 @@ pub async fn health(
     Path(uid): Path<String>,
 ) -> Result<Json<Health>, ApiError> {
     let row = known(&app, &caller.tenant, &uid).await?;
-    let component = format!("{}/{}", row.resource.namespace, row.component);
+    let component = row.component_key();
     let mut symptoms = Vec::new();
     for cluster in app
         .stores
@@ -137,13 +137,8 @@ pub async fn health(
         state
             .restore(&cluster.state)
             .map_err(|e| ApiError::internal(format!("cluster {}: {e}", cluster.cluster)))?;
-        let members = state
-            .incidents
-            .iter()
-            .filter(|i| i.is_live())
-            .flat_map(|i| i.members.values());
-        let hurts = members.filter(|m| m.over.is_none() && m.component == component);
-        symptoms.extend(hurts.map(|m| m.what.clone()));
+        let active = state.incidents.active_symptoms(&component);
+        symptoms.extend(active.map(|m| m.what.clone()));
     }
     Ok(Json(Health {
         healthy: row.healthy,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use kgrca_core::detect::DetectorPanic;
 use kgrca_core::model::Topic;
 use kgrca_core::rca::Scorer;
 use kgrca_core::storage::{Error, StreamId};
@@ -52,6 +53,35 @@ impl Ranked {
     pub fn emit(&self) {
         metrics::histogram!("kg_rca_compute_time_seconds").record(self.seconds);
         metrics::counter!("kg_rca_links_created_total").increment(self.causes as u64);
+    }
+}
+
+/// A detector panicked while a cluster was evaluated; its findings are missing from the answers.
+pub struct DetectorPanicked<'a> {
+    /// The tenant whose cluster it is.
+    pub tenant: &'a TenantId,
+    /// The cluster.
+    pub cluster: &'a str,
+    /// Which detector, on which resource, with which message.
+    pub panic: &'a DetectorPanic,
+}
+
+impl DetectorPanicked<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self) {
+        let DetectorPanic {
+            detector,
+            resource,
+            message,
+        } = self.panic;
+        metrics::counter!("kg_detector_panics_total", "detector" => *detector).increment(1);
+        tracing::error!(
+            client_id = %self.tenant,
+            cluster = self.cluster,
+            detector,
+            resource,
+            "detector panicked, its findings are missing: {message}"
+        );
     }
 }
 

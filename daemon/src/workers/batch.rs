@@ -243,7 +243,7 @@ fn apply(
         let Some(state) = live.clusters.get_mut(name) else {
             continue;
         };
-        let evaluation = due.contains(name).then(|| look(state));
+        let evaluation = due.contains(name).then(|| evaluate(tenant, state));
         // Also of clusters that are not looked at now: what people did counts at once.
         told::update(state, evaluation.as_ref(), &mut live.told, &mut outcome);
         outcome.changes.extend(state.take_changes());
@@ -277,7 +277,7 @@ fn counts(state: &ClusterState) -> ClusterCounts {
     }
 }
 
-fn look(state: &mut ClusterState) -> Evaluation {
+fn evaluate(tenant: &TenantId, state: &mut ClusterState) -> Evaluation {
     let started = std::time::Instant::now();
     let evaluation = state.evaluate(state.watermark);
     let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
@@ -286,6 +286,14 @@ fn look(state: &mut ClusterState) -> Evaluation {
         causes,
     }
     .emit();
+    for panic in &evaluation.panics {
+        telemetry::DetectorPanicked {
+            tenant,
+            cluster: &state.name,
+            panic,
+        }
+        .emit();
+    }
     evaluation
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
     }
     for state in clusters.values_mut() {
         if is_lost {
-            state.tell_everything();
+            state.mark_all_changed();
         } else {
             state.keep_journal();
         }

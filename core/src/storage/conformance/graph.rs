@@ -29,6 +29,7 @@ fn resource(id: &str, uid: Option<&str>, deleted: Option<i64>) -> ResourceRow {
         cluster: "prod".into(),
         resource: named,
         component: format!("app/{id}"),
+        component_namespace: uid.map(|_| "shop".into()),
         labels: "app=web".into(),
         healthy: Some(true),
         created: Some(Time(5)),

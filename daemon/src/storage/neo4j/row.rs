@@ -37,6 +37,10 @@ pub(super) fn resource_props(r: &ResourceRow) -> BoltMap {
         ("uid", or_null(named.uid.as_deref())),
         ("component", r.component.as_str().into()),
         (
+            "component_namespace",
+            or_null(r.component_namespace.as_deref()),
+        ),
+        (
             "labels",
             or_null((!r.labels.is_empty()).then_some(r.labels.as_str())),
         ),
@@ -108,6 +112,7 @@ pub(super) struct ResourceNode {
     name: String,
     uid: Option<String>,
     component: String,
+    component_namespace: Option<String>,
     labels: Option<String>,
     healthy: Option<bool>,
     created: Option<i64>,
@@ -126,6 +131,7 @@ impl From<ResourceNode> for ResourceRow {
                 uid: n.uid,
             },
             component: n.component,
+            component_namespace: n.component_namespace,
             labels: n.labels.unwrap_or_default(),
             healthy: n.healthy,
             created: n.created.map(Time),

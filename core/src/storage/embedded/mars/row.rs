@@ -63,6 +63,10 @@ pub(super) fn resource_props(r: &ResourceRow) -> Props {
         ("name", Some(text(&r.resource.name))),
         ("uid", r.resource.uid.as_deref().map(text)),
         ("component", Some(text(&r.component))),
+        (
+            "component_namespace",
+            r.component_namespace.as_deref().map(text),
+        ),
         ("labels", (!r.labels.is_empty()).then(|| text(&r.labels))),
         ("healthy", r.healthy.map(PropertyValue::Bool)),
         ("created", r.created.map(time)),
@@ -126,6 +130,9 @@ pub(super) fn resource(node: &Node) -> ResourceRow {
             uid: p.contains_key("uid").then(|| get_text(p, "uid")),
         },
         component: get_text(p, "component"),
+        component_namespace: p
+            .contains_key("component_namespace")
+            .then(|| get_text(p, "component_namespace")),
         labels: get_text(p, "labels"),
         healthy: match p.get("healthy") {
             Some(PropertyValue::Bool(healthy)) => Some(*healthy),

@@ -1,0 +1,177 @@
+//! Which resources have to be inspected again, and what their inspection found.
+
+use std::collections::BTreeSet;
+
+use crate::detect::{self, Complaint, DetectorPanic, Finding, Findings, Resolved, View};
+use crate::graph::{Graph, Idx, Relation};
+use crate::model::Kind;
+use crate::model::object::{Object, Quota};
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+
+/// What is known of the resources that were inspected: only those that changed are inspected again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inspected {
+    found: Map<Idx, Vec<Finding>>,
+    /// Living resources that are known not to be healthy.
+    pub(super) unhealthy: BTreeSet<Idx>,
+    /// Services that select pods and have none.
+    idle: BTreeSet<Idx>,
+}
+
+/// A resource that became healthy or unhealthy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HealthChange {
+    pub(super) resource: Idx,
+    pub(super) healthy: bool,
+}
+
+/// The outcome of inspecting some resources.
+#[derive(Debug, Default)]
+pub(super) struct Inspection {
+    pub(super) health_changes: Vec<HealthChange>,
+    pub(super) panics: Vec<DetectorPanic>,
+}
+
+impl Inspected {
+    /// The state after a restart: findings are found again, since every resource counts as changed.
+    pub(super) fn with_unhealthy(unhealthy: BTreeSet<Idx>) -> Self {
+        Self {
+            unhealthy,
+            ..Self::default()
+        }
+    }
+
+    /// The resources to inspect: those that changed and those that depend on them, those with
+    /// episodes or findings, and the unhealthy ones.
+    pub(super) fn todo(&self, graph: &mut Graph, resolved: &Resolved<'_>) -> BTreeSet<Idx> {
+        let mut todo = resolved.loud().clone();
+        for idx in graph.take_dirty() {
+            todo.insert(idx);
+            add_dependents(graph, idx, &mut todo);
+        }
+        todo.extend(&self.unhealthy);
+        todo.extend(&self.idle);
+        todo.extend(self.found.keys());
+        // A policy may block a pod that has just started.
+        todo.extend(graph.of_kind(&Kind::NetworkPolicy));
+        // No record says that a Job was not created when it was due.
+        todo.extend(graph.of_kind(&Kind::CronJob));
+        todo
+    }
+
+    /// Inspects resources and remembers the outcome.
+    pub(super) fn update(&mut self, view: &View<'_>, todo: &BTreeSet<Idx>) -> Inspection {
+        let mut inspection = Inspection::default();
+        for &idx in todo {
+            let mut findings = Findings::default();
+            if !view.graph.get(idx).is_leaving() {
+                detect::inspect(view, idx, &mut findings);
+            }
+            inspection.panics.append(&mut findings.panics);
+            if findings.found.is_empty() {
+                self.found.remove(&idx);
+            } else {
+                self.found.insert(idx, findings.found);
+            }
+            let health = view.well(idx).filter(|_| view.is_living(idx));
+            let has_turned = mark(&mut self.unhealthy, idx, health == Some(false));
+            if let Some(healthy) = health.filter(|_| has_turned) {
+                inspection.health_changes.push(HealthChange {
+                    resource: idx,
+                    healthy,
+                });
+            }
+            mark(&mut self.idle, idx, is_idle(view.graph, idx));
+        }
+        inspection
+    }
+
+    /// All findings: those of the inspected resources in their order, then those of the detectors
+    /// that compare resources.
+    pub(super) fn findings(
+        &self,
+        view: &View<'_>,
+        complaints: &[Complaint],
+        panics: &mut Vec<DetectorPanic>,
+    ) -> Vec<Finding> {
+        let mut order: Vec<&Idx> = self.found.keys().collect();
+        order.sort_unstable();
+        let mut findings: Vec<Finding> = order
+            .into_iter()
+            .flat_map(|idx| self.found[idx].iter().cloned())
+            .collect();
+        let mut compared = detect::compare(view, complaints, &findings);
+        findings.append(&mut compared.found);
+        panics.append(&mut compared.panics);
+        findings
+    }
+}
+
+/// Adds a resource to a set or removes it. Returns whether that changed the set.
+fn mark(set: &mut BTreeSet<Idx>, idx: Idx, belongs: bool) -> bool {
+    if belongs {
+        set.insert(idx)
+    } else {
+        set.remove(&idx)
+    }
+}
+
+/// Whether a Service selects pods and has none: any change of its namespace may bring one.
+fn is_idle(graph: &Graph, idx: Idx) -> bool {
+    let node = graph.get(idx);
+    let service = node.object.as_deref().and_then(Object::service);
+    node.is_live()
+        && service.is_some_and(|s| !s.selector.is_empty())
+        && !graph.out(idx).any(|(r, _)| r == Relation::Selects)
+}
+
+/// Adds what depends on a resource: its neighbours, its owners, and what meets it through labels or
+/// an exhausted quota.
+fn add_dependents(graph: &Graph, idx: Idx, todo: &mut BTreeSet<Idx>) {
+    let node = graph.get(idx);
+    if matches!(
+        node.kind(),
+        Kind::Node | Kind::Namespace | Kind::ServiceAccount | Kind::Lease
+    ) {
+        return;
+    }
+    let targets = graph.out(idx).map(|(_, i)| i);
+    todo.extend(targets.filter(|i| *graph.get(*i).kind() != Kind::Node));
+    todo.extend(graph.incoming(idx).map(|(_, i)| i));
+    let owner_of = |idx| graph.incoming(idx).find(|(r, _)| *r == Relation::Controls);
+    let mut at = idx;
+    while let Some((_, owner)) = owner_of(at) {
+        todo.insert(owner);
+        at = owner;
+    }
+    let Some(object) = node.object.as_deref() else {
+        return;
+    };
+    if let Some(service) = object.service() {
+        todo.extend(graph.selected_templates(node.namespace(), &service.selector));
+    }
+    if let Some(labels) = graph.template_labels(idx) {
+        todo.extend(graph.selecting(node.namespace(), labels));
+        todo.extend(controlled(graph, idx).flat_map(|child| controlled(graph, child)));
+    }
+    if object.quota().is_some_and(allows_no_service) {
+        todo.extend(graph.workloads(node.namespace()));
+    }
+}
+
+fn controlled(graph: &Graph, idx: Idx) -> impl Iterator<Item = Idx> + '_ {
+    graph
+        .out(idx)
+        .filter(|(r, _)| *r == Relation::Controls)
+        .map(|(_, i)| i)
+}
+
+/// Whether a quota's Services are used up: a workload may then lack its Service, and no event says
+/// so.
+fn allows_no_service(quota: &Quota) -> bool {
+    quota
+        .hard
+        .get("services")
+        .is_some_and(|hard| quota.used.get("services").is_some_and(|used| used >= hard))
+}

@@ -1,0 +1,450 @@
+//! All incidents of a cluster: which symptoms belong to which, and what opens, resolves, reopens and
+//! merges them.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::life::{ENGINE, Incident, MAX_MEMBERS, Member, State};
+use super::{Symptom, SymptomKind};
+use crate::model::Time;
+use crate::model::record::{Act, ActKind};
+use crate::model::time::MINUTE;
+
+/// How long after its end the same symptom reopens an incident, in microseconds.
+const REOPEN_WITHIN: i64 = 30 * MINUTE;
+/// How long resolved incidents are kept, in microseconds.
+const RETENTION: i64 = 24 * 60 * MINUTE;
+
+/// The incidents of a cluster that are live or were resolved within the last day.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    incidents: BTreeMap<u64, Incident>,
+}
+
+/// What an update did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// Key of the incident that each group of symptoms belongs to, in the order of the groups.
+    pub keys: Vec<u64>,
+    /// Keys of the incidents that changed.
+    pub changed: BTreeSet<u64>,
+}
+
+impl Registry {
+    /// The incidents in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.values()
+    }
+
+    /// An incident by its key.
+    pub fn get(&self, key: u64) -> Option<&Incident> {
+        self.incidents.get(&key)
+    }
+
+    /// The active symptoms of live incidents that a component shows; `component` is a
+    /// [`Component::key`](crate::graph::Component::key).
+    pub fn active_symptoms<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Member> {
+        self.incidents
+            .values()
+            .filter(|i| i.is_live())
+            .flat_map(|i| i.members.values())
+            .filter(move |m| m.is_active() && m.component == component)
+    }
+
+    /// Assigns the groups of symptoms that are active at `now` to incidents, and resolves the
+    /// incidents that have none left.
+    pub fn update(
+        &mut self,
+        cluster: &str,
+        symptoms: &[Symptom],
+        groups: &[Vec<usize>],
+        now: Time,
+    ) -> Update {
+        let mut update = Update::default();
+        for group in groups {
+            let group: Vec<&Symptom> = group.iter().map(|i| &symptoms[*i]).collect();
+            let key = self.assign(cluster, &group, now, &mut update.changed);
+            update.keys.push(key);
+        }
+        let active: HashSet<&str> = symptoms.iter().map(|s| &*s.key).collect();
+        for incident in self.incidents.values_mut() {
+            if !incident.has_active_members() {
+                continue;
+            }
+            let has_ended = incident.end_members(now, |key| active.contains(key));
+            if !incident.is_live() {
+                continue;
+            }
+            if has_ended {
+                update.changed.insert(incident.key);
+            }
+            if !incident.has_active_members() {
+                incident.change(now, State::Resolved, ENGINE, None);
+                update.changed.insert(incident.key);
+            }
+        }
+        self.incidents.retain(|_, i| {
+            let is_old = i.quiet_since().is_some_and(|q| now.0 - q.0 >= RETENTION);
+            !is_old || i.has_active_members()
+        });
+        update
+    }
+
+    /// Finds the incident of a group: the oldest live one that has one of its symptoms, into which
+    /// younger ones are merged; else one that was resolved recently; else a new one.
+    fn assign(
+        &mut self,
+        cluster: &str,
+        group: &[&Symptom],
+        now: Time,
+        changed: &mut BTreeSet<u64>,
+    ) -> u64 {
+        let has_any = |i: &Incident| group.iter().any(|s| i.members.contains_key(&s.key));
+        let mut live: Vec<(Time, u64)> = self
+            .incidents
+            .values()
+            .filter(|i| i.is_live() && has_any(i))
+            .map(|i| (i.started, i.key))
+            .collect();
+        live.sort_unstable();
+        let key = if let [(_, oldest), younger @ ..] = live.as_slice() {
+            for (_, younger) in younger {
+                self.merge(*younger, *oldest, now);
+                changed.extend([*younger, *oldest]);
+            }
+            *oldest
+        } else if let Some(resolved) = self.resolved_recently(group, now) {
+            if self.reopen_if_recurring(resolved, group, now) {
+                changed.insert(resolved);
+            }
+            resolved
+        } else {
+            self.open(cluster, group, now)
+        };
+        if let Some(incident) = self.incidents.get_mut(&key).filter(|i| i.is_live()) {
+            for symptom in group {
+                if incident.add(symptom) {
+                    changed.insert(key);
+                }
+            }
+        }
+        key
+    }
+
+    /// The oldest resolved incident with one of these symptoms that ended within
+    /// [`REOPEN_WITHIN`], or still has one of them although somebody resolved it.
+    fn resolved_recently(&self, group: &[&Symptom], now: Time) -> Option<u64> {
+        let qualifies = |i: &Incident| {
+            let Some(quiet_since) = i.quiet_since().filter(|_| i.merged_into.is_none()) else {
+                return false;
+            };
+            let is_recent = now.0 - quiet_since.0 <= REOPEN_WITHIN;
+            group
+                .iter()
+                .filter_map(|s| i.members.get(&s.key))
+                .any(|m| is_recent || m.is_active())
+        };
+        self.incidents
+            .values()
+            .filter(|i| qualifies(i))
+            .min_by_key(|i| (i.started, i.key))
+            .map(|i| i.key)
+    }
+
+    /// Reopens a resolved incident when one of the symptoms recurs. One that merely lasts does not:
+    /// whoever resolved the incident knew about it. Returns whether it was reopened.
+    fn reopen_if_recurring(&mut self, key: u64, group: &[&Symptom], now: Time) -> bool {
+        let Some(incident) = self.incidents.get_mut(&key) else {
+            return false;
+        };
+        if group.iter().any(|s| recurs(incident, s)) {
+            let note = Some("a symptom recurred or a new one joined");
+            incident.change(now, State::Reopened, ENGINE, note);
+            return true;
+        }
+        for symptom in group {
+            if !incident.members.contains_key(&symptom.key) {
+                incident.add(symptom);
+            }
+        }
+        false
+    }
+
+    fn open(&mut self, cluster: &str, group: &[&Symptom], now: Time) -> u64 {
+        let first = group[0];
+        let mut key = key_of(cluster, &first.key, first.onset);
+        while self.incidents.contains_key(&key) {
+            key = key.wrapping_add(1);
+        }
+        self.incidents
+            .insert(key, Incident::open(key, first.onset, now));
+        key
+    }
+
+    fn merge(&mut self, younger: u64, older: u64, now: Time) {
+        let Some(mut from) = self.incidents.remove(&younger) else {
+            return;
+        };
+        if let Some(into) = self.incidents.get_mut(&older) {
+            for (key, member) in &from.members {
+                into.members
+                    .entry(key.clone())
+                    .or_insert_with(|| member.clone());
+            }
+            into.started = into.started.min(from.started);
+        }
+        from.merged_into = Some(older);
+        from.change(now, State::Resolved, ENGINE, Some("merged"));
+        self.incidents.insert(younger, from);
+    }
+
+    /// Applies what a person did. Returns whether it changed anything.
+    pub fn act(&mut self, act: &Act, at: Time) -> bool {
+        let Some(incident) = self.incidents.get_mut(&act.incident) else {
+            return false;
+        };
+        let to = match act.kind {
+            ActKind::Acknowledge if matches!(incident.state, State::Open | State::Reopened) => {
+                State::Acknowledged
+            }
+            ActKind::Resolve if incident.state != State::Resolved => State::Resolved,
+            _ => return false,
+        };
+        incident.change(at, to, &act.by, act.note.as_deref());
+        true
+    }
+}
+
+/// Whether a symptom is a reason to reopen a resolved incident: it had ended and is back, or it
+/// began after the incident was resolved.
+fn recurs(resolved: &Incident, symptom: &Symptom) -> bool {
+    let began_later = resolved.ended.is_some_and(|ended| symptom.onset > ended);
+    match resolved.members.get(&symptom.key) {
+        // The onset of a lasting state moves, for example with each restart. That of an alert is
+        // its `startsAt`, which only moves when it fires again.
+        Some(member) => !member.is_active() || (symptom.kind == SymptomKind::Alert && began_later),
+        None => began_later && resolved.members.len() < MAX_MEMBERS,
+    }
+}
+
+/// A hash that is the same on every machine: it identifies rows in stores.
+fn key_of(cluster: &str, symptom: &str, onset: Time) -> u64 {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::new()
+        .chain_update(cluster)
+        .chain_update([0])
+        .chain_update(symptom)
+        .chain_update(onset.0.to_le_bytes())
+        .finalize();
+    // 63 bits: SQL integers are signed.
+    u64::from_le_bytes(digest[..8].try_into().unwrap_or_default()) >> 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+    use crate::model::{Kind, Severity, Subject};
+
+    fn symptom(name: &str, onset: i64) -> Symptom {
+        let mut graph = Graph::default();
+        let resource = graph.intern(
+            &Subject {
+                kind: Kind::Pod,
+                uid: None,
+                namespace: "shop".into(),
+                name: name.into(),
+            },
+            Time(1),
+        );
+        Symptom {
+            key: format!("Event/{name}"),
+            kind: SymptomKind::Event,
+            resource,
+            component: graph.component(resource),
+            onset: Time(onset),
+            last: Time(onset),
+            severity: Severity::Warning,
+            what: "x".into(),
+        }
+    }
+
+    /// A cluster's incidents, evaluated minute by minute.
+    #[derive(Default)]
+    struct Cluster(Registry);
+
+    impl Cluster {
+        /// One evaluation in which all symptoms form one group. Returns the incident's key.
+        fn sees(&mut self, minute: i64, symptoms: &[&Symptom]) -> Option<u64> {
+            let symptoms: Vec<Symptom> = symptoms
+                .iter()
+                .map(|s| Symptom {
+                    last: Time(minute * MINUTE),
+                    ..(*s).clone()
+                })
+                .collect();
+            let groups: Vec<Vec<usize>> = if symptoms.is_empty() {
+                Vec::new()
+            } else {
+                vec![(0..symptoms.len()).collect()]
+            };
+            let now = Time(minute * MINUTE);
+            self.0
+                .update("prod", &symptoms, &groups, now)
+                .keys
+                .first()
+                .copied()
+        }
+
+        fn act(&mut self, minute: i64, key: u64, kind: ActKind) -> bool {
+            let act = Act {
+                incident: key,
+                kind,
+                by: "ann".into(),
+                note: None,
+            };
+            self.0.act(&act, Time(minute * MINUTE))
+        }
+
+        fn state(&self, key: u64) -> State {
+            self.0.get(key).unwrap().state
+        }
+    }
+
+    /// A cluster with one incident that was resolved by hand in minute 3 while `lasting` lasts.
+    fn resolved_by_hand(lasting: &[&Symptom]) -> (Cluster, u64) {
+        let mut cluster = Cluster::default();
+        let key = cluster.sees(2, lasting).unwrap();
+        assert!(cluster.act(3, key, ActKind::Resolve));
+        (cluster, key)
+    }
+
+    #[test]
+    fn an_incident_resolves_when_its_symptoms_end_and_reopens_when_they_recur() {
+        let mut cluster = Cluster::default();
+        let a = symptom("a", MINUTE);
+        let key = cluster.sees(2, &[&a]).unwrap();
+        cluster.sees(20, &[]);
+        assert_eq!(cluster.state(key), State::Resolved);
+        assert_eq!(cluster.sees(40, &[&a]), Some(key));
+        assert_eq!(cluster.state(key), State::Reopened);
+        cluster.sees(41, &[]);
+        let late = symptom("a", 90 * MINUTE);
+        assert_ne!(
+            cluster.sees(90, &[&late]),
+            Some(key),
+            "more than 30 minutes later"
+        );
+    }
+
+    #[test]
+    fn resolving_by_hand_holds_while_the_symptoms_last() {
+        let a = symptom("a", MINUTE);
+        let (mut cluster, key) = resolved_by_hand(&[&a]);
+        for minute in [4, 60, 3 * 24 * 60] {
+            assert_eq!(cluster.sees(minute, &[&a]), Some(key), "no second incident");
+            assert_eq!(cluster.state(key), State::Resolved, "minute {minute}");
+        }
+        let moved = Symptom {
+            kind: SymptomKind::State,
+            ..symptom("a", 50 * MINUTE)
+        };
+        cluster.sees(3 * 24 * 60 + 1, &[&moved]);
+        assert_eq!(
+            cluster.state(key),
+            State::Resolved,
+            "a restart moves the onset of a state"
+        );
+        assert_eq!(cluster.0.get(key).unwrap().transitions.len(), 2);
+    }
+
+    #[test]
+    fn a_symptom_that_ended_after_the_manual_resolve_and_recurs_reopens_the_incident() {
+        let a = symptom("a", MINUTE);
+        let (mut cluster, key) = resolved_by_hand(&[&a]);
+        cluster.sees(100, &[&a]);
+        cluster.sees(101, &[]);
+        assert_eq!(
+            cluster.sees(120, &[&a]),
+            Some(key),
+            "20 minutes after it ended"
+        );
+        assert_eq!(cluster.state(key), State::Reopened);
+    }
+
+    #[test]
+    fn an_alert_that_fires_again_after_the_manual_resolve_reopens_the_incident() {
+        let alert = |onset| Symptom {
+            kind: SymptomKind::Alert,
+            ..symptom("a", onset)
+        };
+        let (mut cluster, key) = resolved_by_hand(&[&alert(MINUTE)]);
+        cluster.sees(4, &[&alert(MINUTE)]);
+        assert_eq!(cluster.state(key), State::Resolved);
+        cluster.sees(5, &[&alert(4 * MINUTE)]);
+        assert_eq!(cluster.state(key), State::Reopened);
+    }
+
+    #[test]
+    fn a_new_symptom_reopens_what_was_resolved_by_hand_and_an_older_one_found_later_does_not() {
+        let (a, older, newer) = (
+            symptom("a", MINUTE),
+            symptom("b", 2 * MINUTE),
+            symptom("c", 4 * MINUTE),
+        );
+        let (mut cluster, key) = resolved_by_hand(&[&a]);
+        cluster.sees(4, &[&a, &older]);
+        assert_eq!(cluster.state(key), State::Resolved);
+        cluster.sees(5, &[&a, &older, &newer]);
+        assert_eq!(cluster.state(key), State::Reopened);
+        assert_eq!(cluster.0.get(key).unwrap().members.len(), 3);
+    }
+
+    #[test]
+    fn a_manual_resolve_survives_saving_and_restoring() {
+        let a = symptom("a", MINUTE);
+        let (cluster, key) = resolved_by_hand(&[&a]);
+        let saved = serde_json::to_string(&cluster.0).unwrap();
+        let mut restored = Cluster(serde_json::from_str(&saved).unwrap());
+        assert_eq!(restored.0, cluster.0);
+        restored.sees(4, &[&a]);
+        assert_eq!(restored.state(key), State::Resolved);
+    }
+
+    #[test]
+    fn a_group_that_spans_two_incidents_merges_the_younger_into_the_older() {
+        let mut registry = Registry::default();
+        let both = [symptom("a", MINUTE), symptom("b", 2 * MINUTE)];
+        let apart = registry.update("prod", &both, &[vec![0], vec![1]], Time(3 * MINUTE));
+        let joined = registry.update("prod", &both, &[vec![0, 1]], Time(4 * MINUTE));
+        let [older, younger] = apart.keys[..] else {
+            panic!("two incidents: {apart:?}")
+        };
+        assert_eq!(joined.keys, [older]);
+        assert_eq!(registry.get(younger).unwrap().merged_into, Some(older));
+    }
+
+    #[test]
+    fn people_acknowledge_and_resolve() {
+        let mut cluster = Cluster::default();
+        let key = cluster.sees(2, &[&symptom("a", MINUTE)]).unwrap();
+        assert!(cluster.act(3, key, ActKind::Acknowledge));
+        assert!(
+            !cluster.act(3, key, ActKind::Acknowledge),
+            "acknowledging twice changes nothing"
+        );
+        assert!(cluster.act(4, key, ActKind::Resolve));
+        assert_eq!(cluster.0.get(key).unwrap().transitions.len(), 3);
+    }
+
+    #[test]
+    fn active_symptoms_are_found_by_component() {
+        let mut cluster = Cluster::default();
+        cluster.sees(2, &[&symptom("a", MINUTE)]);
+        assert_eq!(cluster.0.active_symptoms("shop/app/a").count(), 1);
+        assert_eq!(cluster.0.active_symptoms("other/app/a").count(), 0);
+        cluster.sees(3, &[]);
+        assert_eq!(cluster.0.active_symptoms("shop/app/a").count(), 0);
+    }
+}
