@@ -36,10 +36,25 @@ fn deployments(kube: &Kube, pods: usize) {
     let all: String = (0..pods / REPLICAS)
         .map(|i| {
             let name = format!("web-{i}");
-            let container = json!({"name": "app", "image": "registry.example/app:1", "env": [{"name": "DB_HOST", "value": "db.shop.svc:5432"}], "ports": [{"containerPort": 8080}], "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}});
-            let template = json!({"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}});
-            let spec = json!({"replicas": REPLICAS, "selector": {"matchLabels": {"app": name}}, "template": template});
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"}, "spec": spec}).to_string() + "\n---\n"
+            let container = json!({
+                "name": "app", "image": "registry.example/app:1",
+                "env": [{"name": "DB_HOST", "value": "db.shop.svc:5432"}],
+                "ports": [{"containerPort": 8080}],
+                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+            });
+            let template = json!({
+                "metadata": {"labels": {"app": name}}, "spec": {"containers": [container]},
+            });
+            let spec = json!({
+                "replicas": REPLICAS, "selector": {"matchLabels": {"app": name}},
+                "template": template,
+            });
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": name, "namespace": "default"}, "spec": spec,
+            })
+            .to_string()
+                + "\n---\n"
         })
         .collect();
     kube.apply(&all);
@@ -253,7 +268,8 @@ fn write(root: &Path) -> u64 {
                     "INFO"
                 };
                 text += &format!(
-                    "{now} stdout F {level} request {lines} to /api/v1/orders took {} ms for customer 4711\n",
+                    "{now} stdout F {level} request {lines} to /api/v1/orders took {} ms for \
+                     customer 4711\n",
                     lines % 97
                 );
                 lines += 1;

@@ -35,7 +35,7 @@ pub(crate) fn conformance() {
         .worker_threads(2)
         .enable_all()
         .build();
-    runtime.map_or_else(|e| panic!("{e}"), |runtime| runtime.block_on(all()));
+    runtime.unwrap_or_else(|e| panic!("{e}")).block_on(all());
 }
 
 async fn all() {

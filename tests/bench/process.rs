@@ -50,7 +50,9 @@ pub(crate) fn cli() {
     times.sort_by(f64::total_cmp);
     figure("cli_version_best", times[0], "ms");
     figure("cli_version_worst", times[19], "ms");
-    let size = std::fs::metadata(binary("kgrca")).map_or(0, |m| m.len());
+    let size = std::fs::metadata(binary("kgrca"))
+        .map(|m| m.len())
+        .unwrap_or(0);
     figure("cli_size", size as f64 / 1e6, "MB");
 }
 

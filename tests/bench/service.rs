@@ -7,6 +7,7 @@ use kgrca_core::model::{Time, Topic};
 use kgrca_tests::Server;
 use kgrca_tests::server::TenantId;
 use kgrca_tests::simulate::{Cluster, Size};
+use serde_json::json;
 
 use crate::figure;
 use crate::process::resident;
@@ -132,11 +133,13 @@ pub(crate) fn api() {
         let mut text = String::new();
         for i in 0..5_i64 {
             let time = at.plus(i * 1_000_000 - 300_000_000);
-            let _ = writeln!(
-                text,
-                r#"{{"event_id":"e{i}","event_time":"{time}","cluster":"prod","severity":"WARNING","reason":"Failed","message":"Failed to pull image \"r.example/web:2\": manifest unknown: not found","count":{},"subject":{{"kind":"Pod","ns":"shop","name":"web-1"}}}}"#,
-                i + 1
-            );
+            let event = json!({
+                "event_id": format!("e{i}"), "event_time": time.to_string(), "cluster": "prod",
+                "severity": "WARNING", "reason": "Failed", "count": i + 1,
+                "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found",
+                "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"},
+            });
+            let _ = writeln!(text, "{event}");
         }
         server.ingest(&tenant, "events", text.into_bytes()).await;
         server.settled(&tenant, 5).await;

@@ -81,7 +81,9 @@ pub(crate) fn stack() {
         .worker_threads(2)
         .enable_all()
         .build();
-    runtime.map_or_else(|e| panic!("{e}"), |runtime| runtime.block_on(measured()));
+    runtime
+        .unwrap_or_else(|e| panic!("{e}"))
+        .block_on(measured());
 }
 
 async fn measured() {
@@ -135,8 +137,13 @@ async fn latency(bench: &mut Bench, rate: f64) {
     for probe in 0..PROBES {
         let name = format!("broken-{probe}");
         let subject = json!({"kind": "Pod", "ns": format!("probe-{probe}"), "name": name});
-        let message = "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound desc = manifest unknown: not found";
-        let record = json!({"event_id": name, "event_time": now().to_string(), "cluster": "prod", "etype": "k8s.event", "severity": "WARNING", "reason": "Failed", "count": 5, "message": message, "subject": subject});
+        let message = "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound \
+                       desc = manifest unknown: not found";
+        let record = json!({
+            "event_id": name, "event_time": now().to_string(), "cluster": "prod",
+            "etype": "k8s.event", "severity": "WARNING", "reason": "Failed", "count": 5,
+            "message": message, "subject": subject,
+        });
         let started = Instant::now();
         bench
             .append(vec![(Topic::Events, record.to_string().into_bytes())])

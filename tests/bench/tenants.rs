@@ -22,7 +22,10 @@ const CLOCK: f64 = 100.0;
 pub(crate) fn cpu(id: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     // Behind the name, which may hold anything: the 12th and 13th field are user and system time.
-    let behind = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let behind = text
+        .rsplit_once(')')
+        .map(|(_, rest)| rest)
+        .unwrap_or_default();
     let ticks = |n: usize| {
         behind
             .split_whitespace()
@@ -34,12 +37,16 @@ pub(crate) fn cpu(id: u32) -> f64 {
 }
 
 fn incident() -> Vec<u8> {
-    let message = "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound desc = manifest unknown: not found";
+    let message = "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound \
+                   desc = manifest unknown: not found";
     let subject = json!({"kind": "Pod", "ns": "shop", "name": "web-1"});
     let at = jiff::Timestamp::now().to_string();
-    json!({"event_id": "e1", "event_time": at, "cluster": "prod", "severity": "WARNING", "reason": "Failed", "count": 5, "message": message, "subject": subject})
-        .to_string()
-        .into_bytes()
+    json!({
+        "event_id": "e1", "event_time": at, "cluster": "prod", "severity": "WARNING",
+        "reason": "Failed", "count": 5, "message": message, "subject": subject,
+    })
+    .to_string()
+    .into_bytes()
 }
 
 async fn measured(name: &str, count: usize, folder: &Path, start: &dyn Fn(&Path) -> Server) {

@@ -1,4 +1,4 @@
-//! The agent against a real API server: installed, heard, asked, and gone without a trace.
+//! The agent against a real API server, from `agent install` to `agent uninstall`.
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -203,9 +203,19 @@ pub(crate) async fn alerted(
     tenant: &TenantId,
 ) {
     let now = jiff::Timestamp::now();
-    let labels = json!({"alertname": "HighLatency", "namespace": "shop", "deployment": "web", "severity": "critical"});
-    let alert = json!({"status": "firing", "labels": labels, "annotations": {"summary": "slow"}, "startsAt": now.to_string(), "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus:9090", "fingerprint": "c0ffee"});
-    let webhook = json!({"version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "kgrca", "alerts": [alert]});
+    let labels = json!({
+        "alertname": "HighLatency", "namespace": "shop", "deployment": "web",
+        "severity": "critical",
+    });
+    let alert = json!({
+        "status": "firing", "labels": labels, "annotations": {"summary": "slow"},
+        "startsAt": now.to_string(), "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus:9090", "fingerprint": "c0ffee",
+    });
+    let webhook = json!({
+        "version": "4", "groupKey": "{}:{}", "status": "firing", "receiver": "kgrca",
+        "alerts": [alert],
+    });
     let post = async |token: &str, body: &Value| {
         let request = server
             .http
@@ -289,7 +299,11 @@ spec:
   selector: {matchLabels: {app: front}}
   template:
     metadata: {labels: {app: front}}
-    spec: {containers: [{name: front, image: "registry.example/front:7", env: [{name: CART_ADDR, value: "cart:80"}]}]}
+    spec:
+      containers:
+      - name: front
+        image: registry.example/front:7
+        env: [{name: CART_ADDR, value: "cart:80"}]
 ---
 apiVersion: v1
 kind: Service
@@ -327,9 +341,17 @@ fn waits_for_its_secret(kube: &Kube) {
     kube.until("the pod runs", 30, runs);
     let waiting =
         json!({"reason": "CreateContainerConfigError", "message": "secret \"pay-keys\" not found"});
-    let container = json!({"name": "pay", "ready": false, "started": false, "restartCount": 0, "image": "registry.example/pay:3", "imageID": "", "state": {"waiting": waiting}});
-    let conditions = json!([{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"}]);
-    let status = json!({"status": {"phase": "Pending", "conditions": conditions, "containerStatuses": [container]}}).to_string();
+    let container = json!({
+        "name": "pay", "ready": false, "started": false, "restartCount": 0,
+        "image": "registry.example/pay:3", "imageID": "", "state": {"waiting": waiting},
+    });
+    let conditions = json!([
+        {"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "False"},
+    ]);
+    let status = json!({
+        "status": {"phase": "Pending", "conditions": conditions, "containerStatuses": [container]},
+    })
+    .to_string();
     kube.does(
         &[
             "-n",
@@ -410,7 +432,9 @@ async fn a_cluster_is_explained_from_install_to_uninstall() {
     assert_eq!(gone.status.code(), Some(0), "{}", told(&gone));
     assert!(told(&gone).contains("configmap/grafana"), "{}", told(&gone));
     kube.until("the agent's pods are gone", 60, |kube| {
-        ours(kube) == "namespace/observability\nconfigmap/grafana\nconfigmap/kube-root-ca.crt\nserviceaccount/default\n"
+        ours(kube)
+            == "namespace/observability\nconfigmap/grafana\nconfigmap/kube-root-ca.crt\n\
+                serviceaccount/default\n"
     });
     kube.does(
         &["-n", "observability", "delete", "configmap", "grafana"],

@@ -396,7 +396,9 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let series = |cluster: &str, values: &str| {
         format!(
-            "      - {{series: 'kg_agent_silent_seconds{{client_id=\"client-acme-7f3k2a\",cluster=\"{cluster}\"}}', values: '{values}'}}\n"
+            "      - {{series: \
+             'kg_agent_silent_seconds{{client_id=\"client-acme-7f3k2a\",cluster=\"{cluster}\"}}', \
+             values: '{values}'}}\n"
         )
     };
     let silent = [
@@ -411,7 +413,9 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
             let told =
                 format!("Nothing was heard of it for 5m 0s. kgrca agent status --cluster {c}");
             format!(
-                "          - exp_labels: {{severity: warning, client_id: client-acme-7f3k2a, cluster: {c}}}\n            exp_annotations: {{summary: '{summary}', description: '{told}'}}\n"
+                "          - exp_labels: {{severity: warning, client_id: client-acme-7f3k2a, \
+                 cluster: {c}}}\n            exp_annotations: {{summary: '{summary}', description: \
+                 '{told}'}}\n"
             )
         };
         let all: String = clusters.iter().map(one).collect();
@@ -423,7 +427,8 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
         format!("      - eval_time: {at}\n        alertname: AgentSilent\n        exp_alerts:{all}")
     };
     let text = format!(
-        "rule_files: [{}]\nevaluation_interval: 15s\ntests:\n  - interval: 15s\n    input_series:\n{silent}    alert_rule_test:\n{}{}",
+        "rule_files: [{}]\nevaluation_interval: 15s\ntests:\n  - interval: 15s\n    \
+         input_series:\n{silent}    alert_rule_test:\n{}{}",
         rules.display(),
         expected("2m", &[]),
         expected("5m", &["lost"])

@@ -1,5 +1,5 @@
-//! kill -9 at random moments: what was acknowledged is there, once, and the answers are those of an
-//! undisturbed run.
+//! kill -9 at random moments: acknowledged records are applied once, and the answers equal those of
+//! an undisturbed run.
 
 use std::time::Duration;
 
@@ -20,21 +20,32 @@ pub(crate) fn endless() -> impl Iterator<Item = (usize, Vec<u8>)> {
             .unwrap()
             .to_string()
     };
-    (0..)
-        .map(move |b| {
-            let mut text = String::new();
-            for i in b * 20..(b + 1) * 20 {
-                let (reason, severity, message) = if i % 50 == 7 {
-                    ("Failed", "WARNING", "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound desc = manifest unknown: not found")
-                } else {
-                    ("Started", "INFO", "Started container app")
-                };
-                let subject = json!({"kind": "Pod", "ns": "shop", "name": if severity == "INFO" { format!("job-{i}") } else { "web-1".into() }});
-                let record = json!({"event_id": format!("e{i}"), "event_time": time(i), "cluster": "prod", "etype": "k8s.event", "severity": severity, "reason": reason, "message": message, "subject": subject, "src": "sender", "seq": i + 1});
-                text += &format!("{record}\n");
-            }
-            (b, text.into_bytes())
-        })
+    (0..).map(move |b| {
+        let mut text = String::new();
+        for i in b * 20..(b + 1) * 20 {
+            let (reason, severity, message) = if i % 50 == 7 {
+                (
+                    "Failed",
+                    "WARNING",
+                    "Failed to pull image \"registry.example/web:2\": rpc error: code = NotFound \
+                     desc = manifest unknown: not found",
+                )
+            } else {
+                ("Started", "INFO", "Started container app")
+            };
+            let subject = json!({
+                "kind": "Pod", "ns": "shop",
+                "name": if severity == "INFO" {format!("job-{i}")} else {"web-1".into()},
+            });
+            let record = json!({
+                "event_id": format!("e{i}"), "event_time": time(i), "cluster": "prod",
+                "etype": "k8s.event", "severity": severity, "reason": reason,
+                "message": message, "subject": subject, "src": "sender", "seq": i + 1,
+            });
+            text += &format!("{record}\n");
+        }
+        (b, text.into_bytes())
+    })
 }
 
 pub(crate) struct Outcome {
@@ -162,7 +173,7 @@ async fn killed_at_random_nothing_is_lost_or_doubled() {
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_where_it_ended() {
+async fn a_restart_continues_where_it_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Again", "enterprise").await;

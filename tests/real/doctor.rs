@@ -1,4 +1,4 @@
-//! `kgrca doctor` names what is wrong with real servers, and what mends it.
+//! `kgrca doctor` names what is wrong with real servers, and how to fix it.
 
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use serde_json::Value;
 
-use crate::onboarding::operator;
+use crate::provisioning::operator;
 
 /// The checks of a doctor that found what its exit code says.
 fn doctor(server: &Server, exit: i32) -> Vec<Value> {
@@ -103,11 +103,12 @@ async fn every_store_is_checked_and_what_is_wrong_is_named() {
     for gauge in ["kafka_up", "neo4j_up", "postgres_up"] {
         until(&server, gauge, "1").await;
     }
-    let event = format!(
-        r#"{{"event_id":"e1","event_time":"{}","cluster":"prod","reason":"Started","message":"x","subject":{{"kind":"Pod","ns":"a","name":"b"}}}}"#,
-        jiff::Timestamp::now()
-    );
-    server.ingest(&tenant, "events", event.into_bytes()).await;
+    let event = serde_json::json!({
+        "event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod",
+        "reason": "Started", "message": "x", "subject": {"kind": "Pod", "ns": "a", "name": "b"},
+    });
+    let body = event.to_string().into_bytes();
+    server.ingest(&tenant, "events", body).await;
     server.settled(&tenant, 1).await;
     let lag = format!(
         "kg_kafka_consumer_lag{{topic=\"{}.events.normalized\",partition=",

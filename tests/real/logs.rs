@@ -94,9 +94,8 @@ async fn records(server: &Server, tenant: &TenantId) -> (u64, u64) {
 pub(crate) fn balanced(status: &Value) {
     for (topic, seen) in status["seen"].as_object().unwrap() {
         let of = |field: &str| status[field][topic].as_u64().unwrap_or(0);
-        let dropped: u64 = status["dropped"][topic].as_object().map_or(0, |reasons| {
-            reasons.values().filter_map(Value::as_u64).sum()
-        });
+        let reasons = status["dropped"][topic].as_object().into_iter().flatten();
+        let dropped: u64 = reasons.filter_map(|(_, count)| count.as_u64()).sum();
         assert_eq!(
             seen.as_u64().unwrap(),
             of("shipped") + of("spooled") + dropped,

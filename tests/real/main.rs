@@ -1,23 +1,20 @@
-//! Real processes under real trouble.
-#![expect(
-    clippy::unwrap_used,
-    reason = "these are tests: a panic is their answer"
-)]
+//! Processes and real servers, also while they fail.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod access;
 mod agent;
+mod agent_failures;
 mod agent_kafka;
-mod agent_trouble;
-mod archive;
 mod charts;
 mod crash;
 mod doctor;
+mod export_import;
 mod fleet;
-mod full;
+mod full_disk;
+mod graph_move;
 mod logs;
-mod moving;
-mod onboarding;
-mod power;
-mod schema;
+mod openapi;
+mod power_loss;
+mod provisioning;
 mod shippers;
-mod stores;
-mod walls;
+mod store_conformance;

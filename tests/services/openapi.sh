@@ -11,10 +11,11 @@ if [ "$(cat "$folder/installed" 2>/dev/null)" = "$stamp" ]; then
   printf '%s\n' "$folder/bin"
   exit 0
 fi
+# shellcheck source=tests/services/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 if ! python3 -c 'import ensurepip' >/dev/null 2>&1; then install_packages python3 python3-venv >&2; fi
-rm -rf "$folder"/{bin,python,node,installed}
+rm -rf "${folder:?}"/{bin,python,node,installed}
 python3 -m venv "$folder/python"
 "$folder/python/bin/pip" install --quiet --disable-pip-version-check \
   "schemathesis==$schemathesis" "openapi-python-client==$client" >&2
@@ -27,10 +28,12 @@ fi
 npm install --silent --no-audit --no-fund --prefix "$folder/node" "@redocly/cli@$redocly" >&2
 
 mkdir "$folder/bin"
-# Each finds its own interpreter, whatever PATH is.
-for tool in schemathesis openapi-python-client; do ln -s "../python/bin/$tool" "$folder/bin/$tool"; done
-printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$(node -p process.execPath)" \
-  "$folder/node/node_modules/@redocly/cli/bin/cli.js" >"$folder/bin/redocly"
-chmod +x "$folder/bin/redocly"
+# A script per tool, so that each finds its own interpreter, whatever PATH is.
+tool() {
+  printf '#!/bin/sh\nexec %s "$@"\n' "$2" >"$folder/bin/$1"
+  chmod +x "$folder/bin/$1"
+}
+for name in python schemathesis openapi-python-client; do tool "$name" "'$folder/python/bin/$name'"; done
+tool redocly "'$(node -p process.execPath)' '$folder/node/node_modules/@redocly/cli/bin/cli.js'"
 echo "$stamp" >"$folder/installed"
 printf '%s\n' "$folder/bin"

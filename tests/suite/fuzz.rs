@@ -94,6 +94,7 @@ fn hostile_shapes_are_refused() {
     try_all(&[0xff, 0xfe, 0x00]);
     try_all(&vec![b' '; 2 << 20]);
     try_all(
-        br#"{"kind":"Pod","metadata":{"name":"x"},"spec":{"containers":[{"resources":{"requests":{"cpu":"1e999999999"}}}]}}"#,
+        br#"{"kind":"Pod","metadata":{"name":"x"},
+            "spec":{"containers":[{"resources":{"requests":{"cpu":"1e999999999"}}}]}}"#,
     );
 }

@@ -4,9 +4,15 @@ use kgrca_tests::Server;
 use serde_json::{Value, json};
 
 fn pod(name: &str, uid: &str, node: &str, at: &str) -> Value {
-    json!({"op": "UPSERT", "at": at, "cluster": "prod", "apiVersion": "v1", "kind": "Pod", "uid": uid, "namespace": "shop", "name": name,
-        "created": at, "labels": {"app": "web"}, "spec": {"nodeName": node, "containers": [{"name": "app", "image": "web:1"}]},
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at}]}})
+    json!({
+        "op": "UPSERT", "at": at, "cluster": "prod", "apiVersion": "v1", "kind": "Pod", "uid": uid,
+        "namespace": "shop", "name": name, "created": at, "labels": {"app": "web"},
+        "spec": {"nodeName": node, "containers": [{"name": "app", "image": "web:1"}]},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": at}],
+        },
+    })
 }
 
 fn minutes_ago(n: i64) -> String {
@@ -30,8 +36,11 @@ async fn the_graph_answers_as_of_a_time_and_after_a_restart() {
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let (born, event, dead) = (minutes_ago(30), minutes_ago(20), minutes_ago(10));
-    let warning = json!({"event_id": "e1", "event_time": event, "cluster": "prod", "severity": "WARNING", "reason": "Unhealthy", "count": 3,
-        "message": "Readiness probe failed: connection refused", "subject": {"kind": "Pod", "uid": "u-old", "ns": "shop", "name": "web-1"}});
+    let warning = json!({
+        "event_id": "e1", "event_time": event, "cluster": "prod", "severity": "WARNING",
+        "reason": "Unhealthy", "count": 3, "message": "Readiness probe failed: connection refused",
+        "subject": {"kind": "Pod", "uid": "u-old", "ns": "shop", "name": "web-1"},
+    });
     server
         .ingest(
             &tenant,
@@ -40,7 +49,10 @@ async fn the_graph_answers_as_of_a_time_and_after_a_restart() {
         )
         .await;
     server.ingest(&tenant, "events", lines(&[warning])).await;
-    let gone = json!({"op": "DELETE", "at": dead, "cluster": "prod", "kind": "Pod", "uid": "u-old", "namespace": "shop", "name": "web-1"});
+    let gone = json!({
+        "op": "DELETE", "at": dead, "cluster": "prod", "kind": "Pod", "uid": "u-old",
+        "namespace": "shop", "name": "web-1",
+    });
     let stats = server.settled(&tenant, 2).await;
     assert_eq!(stats["records"]["seen"], 2);
     server
@@ -114,8 +126,12 @@ async fn the_timeline_goes_on_page_by_page() {
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let event = |i: i64| {
-        json!({"event_id": format!("e{i}"), "event_time": minutes_ago(50 - i), "cluster": "prod", "severity": "WARNING", "reason": "BackOff",
-        "message": "Back-off restarting failed container", "subject": {"kind": "Pod", "ns": "shop", "name": format!("web-{i}")}})
+        json!({
+            "event_id": format!("e{i}"), "event_time": minutes_ago(50 - i), "cluster": "prod",
+            "severity": "WARNING", "reason": "BackOff",
+            "message": "Back-off restarting failed container",
+            "subject": {"kind": "Pod", "ns": "shop", "name": format!("web-{i}")},
+        })
     };
     server
         .ingest(

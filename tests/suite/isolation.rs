@@ -238,7 +238,8 @@ async fn tenants_see_only_their_own() {
         server.tenant("A", "pro").await,
         server.tenant("B", "pro").await,
     );
-    let pod = br#"{"op":"UPSERT","at":"2026-01-01T00:00:00Z","cluster":"prod","kind":"Pod","uid":"u-1","namespace":"shop","name":"web","status":{"phase":"Running"}}"#;
+    let pod = br#"{"op":"UPSERT","at":"2026-01-01T00:00:00Z","cluster":"prod","kind":"Pod",
+        "uid":"u-1","namespace":"shop","name":"web","status":{"phase":"Running"}}"#;
     server.ingest(&a, "resources", pod.to_vec()).await;
     server.settled(&a, 1).await;
     assert_eq!(

@@ -1,19 +1,16 @@
-//! kgrca seen from outside.
-#![expect(
-    clippy::unwrap_used,
-    reason = "these are tests: a panic is their answer"
-)]
+//! Tests that need no server: the engine as a library, the daemon and the CLI as processes.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod api;
 mod arrows;
 mod cli;
-mod doors;
-mod fragments;
 mod fuzz;
 mod generated;
 mod history;
+mod indirect_evidence;
+mod ingest;
 mod isolation;
-mod judgement;
+mod partial_input;
 mod properties;
 mod scenarios;
-mod told;
+mod verdicts;

@@ -5,6 +5,7 @@ use kgrca_core::model::{Kind, Record, Time, Topic};
 use kgrca_core::parse::{self, Context};
 use kgrca_tests::repository;
 use proptest::prelude::*;
+use serde_json::json;
 
 /// The records of a scenario by topic.
 fn streams(name: &str) -> Vec<Vec<Record>> {
@@ -113,11 +114,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn a_snapshot_changes_nothing(which in 0..SCENARIOS.len(), part in 0_usize..=100, cut in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn a_snapshot_changes_nothing(
+        which in 0..SCENARIOS.len(),
+        part in 0_usize..=100,
+        cut in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
         let all: Vec<Record> = several(SCENARIOS[which]).into_iter().flatten().collect();
         let (causes, bytes) = said_after_snapshot(&all, all.len() * part / 100);
         prop_assert_eq!(causes, said(&all, 0).0);
-        prop_assert!(ClusterState::from_snapshot(&bytes[..cut.index(bytes.len())]).is_err(), "a cut one is refused");
+        let truncated = &bytes[..cut.index(bytes.len())];
+        prop_assert!(ClusterState::from_snapshot(truncated).is_err(), "truncated");
         let mut damaged = bytes;
         let at = cut.index(damaged.len());
         damaged[at] = byte;
@@ -127,7 +134,11 @@ proptest! {
     }
 
     #[test]
-    fn interleavings_and_batches_end_alike(which in 0..SCENARIOS.len(), choices in proptest::collection::vec(0_usize..8, 1..60), each in 0_usize..40) {
+    fn interleavings_and_batches_end_alike(
+        which in 0..SCENARIOS.len(),
+        choices in proptest::collection::vec(0_usize..8, 1..60),
+        each in 0_usize..40,
+    ) {
         let all = several(SCENARIOS[which]);
         let straight: Vec<Record> = all.iter().flatten().cloned().collect();
         let (causes, _) = said(&straight, 0);
@@ -145,7 +156,7 @@ proptest! {
     }
 }
 
-/// Names of pods that nobody said are gone after these records of each topic.
+/// Names of the pods that are still open after these records.
 fn living_pods(lines: &[(Topic, String)]) -> Vec<String> {
     let mut state = ClusterState::new("prod");
     let context = Context {
@@ -168,26 +179,31 @@ fn living_pods(lines: &[(Topic, String)]) -> Vec<String> {
 }
 
 fn pod(name: &str, at: &str) -> (Topic, String) {
-    let text = format!(
-        r#"{{"op":"UPSERT","at":"2026-01-01T00:{at}Z","cluster":"prod","kind":"Pod","uid":"{name}","namespace":"shop","name":"{name}"}}"#
-    );
-    (Topic::Resource, text)
+    let record = json!({
+        "op": "UPSERT", "at": format!("2026-01-01T00:{at}Z"), "cluster": "prod", "kind": "Pod",
+        "uid": name, "namespace": "shop", "name": name,
+    });
+    (Topic::Resource, record.to_string())
 }
 
-fn end_of_listing(at: &str, more: &str) -> (Topic, String) {
-    (
-        Topic::Resource,
-        format!(
-            r#"{{"op":"SYNC","at":"2026-01-01T00:{at}Z","cluster":"prod","kind":"Pod","sync_id":"1"{more}}}"#
-        ),
-    )
+fn end_of_listing(at: &str, since: Option<&str>) -> (Topic, String) {
+    let mut record = json!({
+        "op": "SYNC", "at": format!("2026-01-01T00:{at}Z"), "cluster": "prod", "kind": "Pod",
+        "sync_id": "1",
+    });
+    if let Some(since) = since {
+        record["since"] = format!("2026-01-01T00:{since}Z").into();
+    }
+    (Topic::Resource, record.to_string())
 }
 
 fn event(pod: &str, at: &str) -> (Topic, String) {
-    let text = format!(
-        r#"{{"event_id":"e-{pod}","event_time":"2026-01-01T00:{at}Z","cluster":"prod","reason":"Scheduled","severity":"NORMAL","message":"assigned","subject":{{"kind":"Pod","uid":"{pod}","ns":"shop","name":"{pod}"}}}}"#
-    );
-    (Topic::Events, text)
+    let record = json!({
+        "event_id": format!("e-{pod}"), "event_time": format!("2026-01-01T00:{at}Z"),
+        "cluster": "prod", "reason": "Scheduled", "severity": "NORMAL", "message": "assigned",
+        "subject": {"kind": "Pod", "uid": pod, "ns": "shop", "name": pod},
+    });
+    (Topic::Events, record.to_string())
 }
 
 #[test]
@@ -195,40 +211,38 @@ fn a_listing_closes_what_vanished() {
     let first = [
         pod("a", "00:00"),
         pod("b", "00:00"),
-        end_of_listing("00:01", ""),
+        end_of_listing("00:01", None),
     ];
-    let second = [pod("b", "10:00"), end_of_listing("10:01", "")];
+    let second = [pod("b", "10:00"), end_of_listing("10:01", None)];
     assert_eq!(living_pods(&[&first[..], &second].concat()), ["b"]);
-    // One that came between two listings, and went unseen: the listing says when it began.
-    let since = r#","since":"2026-01-01T00:10:00Z""#;
+    // A pod that appeared and vanished between two listings: `since` is when the listing began.
     let second = [
         pod("c", "05:00"),
         pod("b", "10:00"),
-        end_of_listing("10:01", since),
+        end_of_listing("10:01", Some("10:00")),
     ];
     assert_eq!(living_pods(&[&first[..], &second].concat()), ["b"]);
 }
 
 #[test]
-fn who_is_only_spoken_of_before_a_listing_that_did_not_name_it_is_gone() {
-    let since = r#","since":"2026-01-01T00:10:00Z""#;
-    let listing = [pod("b", "10:00"), end_of_listing("10:01", since)];
+fn a_pod_only_mentioned_before_a_listing_without_it_is_closed() {
+    let listing = [pod("b", "10:00"), end_of_listing("10:01", Some("10:00"))];
     assert_eq!(
         living_pods(&[&listing[..], &[event("gone", "09:59")]].concat()),
         ["b"]
     );
-    // Spoken of since then, its state may be on its way.
+    // Mentioned since then: its state may still arrive.
     assert_eq!(
         living_pods(&[&listing[..], &[event("new", "10:02")]].concat()),
         ["b", "new"]
     );
-    // Its end was told, and nothing before.
+    // Only its deletion was received.
     let (_, gone) = pod("brief", "10:03");
     let gone = (Topic::Resource, gone.replace("UPSERT", "DELETE"));
     assert_eq!(
         living_pods(&[&listing[..], &[gone, event("brief", "10:03")]].concat()),
         ["b"]
     );
-    // Where nobody lists, nobody knows.
+    // Without a listing there is nothing to close it.
     assert_eq!(living_pods(&[event("old", "09:59")]), ["old"]);
 }

@@ -110,8 +110,8 @@ impl Kube {
         let is_over = || {
             let stat =
                 std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-            stat.rsplit_once(')')
-                .is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+            let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+            state.map(|s| s.starts_with(['Z', 'X'])).unwrap_or(true)
         };
         while !is_over() {
             std::thread::sleep(Duration::from_millis(5));

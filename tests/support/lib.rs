@@ -1,4 +1,4 @@
-//! What suites and benchmarks share: a real daemon in a temporary folder, and calls to it.
+//! Shared by suites and benchmarks: real daemons and servers in temporary folders.
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -14,39 +14,52 @@ pub mod simulate;
 pub mod source;
 pub mod stack;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use server::Server;
 
-/// Where the binaries are: `KGRCA_BIN`, else beside the test's own.
+/// Path of one of our binaries: in `KGRCA_BIN`, else next to the test's own.
 pub fn binary(name: &str) -> PathBuf {
     if let Some(folder) = std::env::var_os("KGRCA_BIN") {
         return PathBuf::from(folder).join(name);
     }
     let own = std::env::current_exe().unwrap();
     let folder = own.ancestors().find(|f| f.join(name).exists());
-    folder.map_or_else(
-        || panic!("build {name} first: ./tests/run.sh does"),
-        |f| f.join(name),
-    )
+    let Some(folder) = folder else {
+        panic!("{name} is not built: run `cargo build --workspace --bins`");
+    };
+    folder.join(name)
 }
 
-/// The repository.
+/// Root of the repository.
 pub fn repository() -> PathBuf {
-    // Asked when it runs: clones that share a target folder share what was compiled, too.
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    package.parent().unwrap().to_owned()
+    // Read at run time: clones with one target folder share compiled tests.
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().unwrap().to_owned()
 }
 
-/// Whether the long counts are wanted.
+/// Whether to run the long counts (`./tests/run.sh --soak`).
 pub fn soak() -> bool {
     std::env::var("KGRCA_SOAK").is_ok_and(|v| v == "1")
 }
 
-/// A library of `tests/support` that changes what the disk does, built by the compiler that the
-/// workspace needs anyway.
-pub fn preloaded(folder: &std::path::Path, name: &str) -> PathBuf {
+/// Path of a tool for `OpenAPI` documents.
+///
+/// # Panics
+/// When `tests/run.sh` has not installed it.
+pub fn openapi_tool(name: &str) -> PathBuf {
+    let Some(folder) = std::env::var_os("KGRCA_OPENAPI_TOOLS") else {
+        panic!(
+            "KGRCA_OPENAPI_TOOLS is not set: set it to the folder printed by \
+             `tests/services/openapi.sh install FOLDER`"
+        );
+    };
+    PathBuf::from(folder).join(name)
+}
+
+/// Builds a library of `tests/support` for `LD_PRELOAD`, which changes how the disk behaves.
+pub fn preloaded(folder: &Path, name: &str) -> PathBuf {
     let library = folder.join(format!("{name}.so"));
     let source = repository().join(format!("tests/support/{name}.c"));
     let built = std::process::Command::new("cc")

@@ -196,7 +196,8 @@ async fn postgres_shows_a_tenant_its_own_rows_and_none_when_it_is_left_unset() {
         !done && said.contains("permission denied"),
         "what was done stays written: {said}"
     );
-    let forced = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname <> 'daemons' AND relname NOT LIKE '\\_%'
+    let forced = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname <> 'daemons' AND \
+                  relname NOT LIKE '\\_%'
         AND relnamespace = 'public'::regnamespace AND NOT (relrowsecurity AND relforcerowsecurity)";
     let all = Command::new("psql")
         .arg(&url)

@@ -10,7 +10,7 @@ use kgrca_tests::stack::Stack;
 use serde_json::Value;
 
 use crate::crash::batches;
-use crate::onboarding::{json_of, operator};
+use crate::provisioning::{json_of, operator};
 
 /// How often a move is written down: at its beginning, before and after each of its four steps, and
 /// at its end.

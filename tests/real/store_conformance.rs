@@ -1,4 +1,4 @@
-//! Every network store does what the embedded ones do.
+//! Every network store behaves as the embedded one does.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -106,13 +106,15 @@ async fn tailed(
     while from < until {
         let read = log.tail(tenant, stream, from, 100).await.unwrap();
         offsets.extend(read.iter().map(|s| s.offset));
-        from = read.last().map_or(from, |last| last.offset + 1);
+        if let Some(last) = read.last() {
+            from = last.offset + 1;
+        }
     }
     offsets
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
+async fn a_tail_that_seeks_back_returns_nothing_of_its_old_position() {
     tls();
     let log = Arc::new(
         KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap())
@@ -158,7 +160,7 @@ async fn a_tail_that_goes_back_takes_nothing_of_its_earlier_position() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn topics_that_grew_are_written_and_read_at_once() {
+async fn added_partitions_are_written_and_read_at_once() {
     tls();
     let log = KafkaLog::open(KafkaUrl::parse(&services::kafka().url()).unwrap())
         .await

@@ -1,5 +1,5 @@
-//! What enters by the door is kept whole, once, and without secrets; what a daemon holds is its
-//! own.
+//! Ingested records are stored complete, once and without secrets; a data folder belongs to one
+//! daemon.
 
 use kgrca_tests::Server;
 use reqwest::Method;
@@ -14,17 +14,32 @@ fn at(seconds_ago: i64) -> String {
 }
 
 fn failing(id: usize, cluster: &str, seconds_ago: i64) -> Value {
-    json!({"event_id": format!("{cluster}-{id}"), "event_time": at(seconds_ago), "first_time": at(seconds_ago + 120), "count": 5, "cluster": cluster, "severity": "WARNING", "reason": "Failed",
-        "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found", "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"}})
+    json!({
+        "event_id": format!("{cluster}-{id}"), "event_time": at(seconds_ago),
+        "first_time": at(seconds_ago + 120), "count": 5, "cluster": cluster, "severity": "WARNING",
+        "reason": "Failed",
+        "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found",
+        "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"},
+    })
 }
 
 #[tokio::test]
-async fn a_list_stands_for_its_items() {
+async fn a_list_is_ingested_item_by_item() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
-    let object = |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}")}, "spec": {}, "status": {}});
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": [object("Pod", "a"), object("Service", "b"), object("ConfigMap", "c")]});
+    let object = |kind: &str, name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": kind,
+            "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}")},
+            "spec": {},
+            "status": {},
+        })
+    };
+    let list = json!({
+        "apiVersion": "v1", "kind": "List",
+        "items": [object("Pod", "a"), object("Service", "b"), object("ConfigMap", "c")],
+    });
     let request = server
         .http
         .post(format!("{}/api/v1/ingest/resources", server.url))
@@ -50,12 +65,16 @@ async fn a_list_stands_for_its_items() {
 }
 
 #[tokio::test]
-async fn sequences_count_in_the_order_of_the_stream() {
+async fn sequence_numbers_follow_the_stream_not_the_time() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let line = |seq: i64| {
-        json!({"event_time": at(seq * 20), "cluster": "prod", "etype": "k8s.log", "message": "x", "subject": {"kind": "Pod", "ns": "shop", "name": "web"}, "src": "file-1", "seq": seq}).to_string()
+        json!({
+            "event_time": at(seq * 20), "cluster": "prod", "etype": "k8s.log", "message": "x",
+            "subject": {"kind": "Pod", "ns": "shop", "name": "web"}, "src": "file-1", "seq": seq,
+        })
+        .to_string()
     };
     let batch = [line(1), line(2), line(3), line(2)].join("\n");
     server.ingest(&tenant, "logs", batch.into_bytes()).await;
@@ -68,14 +87,16 @@ async fn sequences_count_in_the_order_of_the_stream() {
 }
 
 #[tokio::test]
-async fn no_value_of_a_secret_reaches_the_dlq() {
+async fn secret_values_never_reach_the_dlq() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let key = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo".repeat(200);
-    let secret =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls", "namespace": "shop"}, "data": {"tls.key": key}})
-            .to_string();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls", "namespace": "shop"},
+        "data": {"tls.key": key},
+    })
+    .to_string();
     let torn = &secret[..secret.len() - 10];
     for (kind, body) in [
         ("resources", secret.as_str()),
@@ -87,7 +108,7 @@ async fn no_value_of_a_secret_reaches_the_dlq() {
         assert_eq!(
             answer["rejected"].as_array().unwrap().len(),
             1,
-            "{kind}: without a cluster it is refused"
+            "{kind}: without a cluster it is rejected"
         );
     }
     let dlq = server.get("/api/v1/dlq", &tenant.key).await;
@@ -96,7 +117,7 @@ async fn no_value_of_a_secret_reaches_the_dlq() {
 }
 
 #[tokio::test]
-async fn a_restart_with_partitions_resolves_nothing() {
+async fn a_restart_leaves_incidents_of_all_partitions_open() {
     let folder = tempfile::tempdir().unwrap();
     let options = ["--partitions", "4", "--tick-seconds", "1"];
     let server = Server::start(folder.path(), &options);
@@ -119,7 +140,7 @@ async fn a_restart_with_partitions_resolves_nothing() {
             .filter(|i| i["state"] == "open")
             .count()
     };
-    // What is worked off is committed a moment later.
+    // The commit follows shortly after the last record is processed.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while open(&server.get("/api/v1/incidents", &tenant.key).await) < 6 {
         assert!(std::time::Instant::now() < deadline, "six incidents open");
@@ -153,7 +174,7 @@ async fn a_restart_with_partitions_resolves_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_person_resolved_stays_resolved_until_it_shows_again() {
+async fn a_manually_resolved_incident_reopens_only_on_new_symptoms() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;

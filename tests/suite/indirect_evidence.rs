@@ -39,9 +39,12 @@ fn event(
     message: &str,
     (from, to, count): (&str, &str, u32),
 ) -> Value {
-    json!({"etype": "k8s.event", "severity": "WARNING", "reason": reason, "message": message, "count": count,
-        "first_time": format!("2026-01-01T{from}Z"), "event_time": format!("2026-01-01T{to}Z"),
-        "subject": {"kind": kind, "ns": "shop", "name": name}})
+    json!({
+        "etype": "k8s.event", "severity": "WARNING", "reason": reason, "message": message,
+        "count": count, "first_time": format!("2026-01-01T{from}Z"),
+        "event_time": format!("2026-01-01T{to}Z"),
+        "subject": {"kind": kind, "ns": "shop", "name": name},
+    })
 }
 
 fn log(pod: &str, severity: &str, message: &str, (from, to, count): (&str, &str, u32)) -> Value {
@@ -51,12 +54,21 @@ fn log(pod: &str, severity: &str, message: &str, (from, to, count): (&str, &str,
 }
 
 fn alert(labels: &Value) -> Value {
-    json!({"status": "firing", "labels": labels, "annotations": {"summary": "see the runbook"}, "startsAt": "2026-01-01T00:50:00Z"})
+    json!({
+        "status": "firing", "labels": labels, "annotations": {"summary": "see the runbook"},
+        "startsAt": "2026-01-01T00:50:00Z",
+    })
 }
 
 fn pod(name: &str, app: &str, container: &Value, status: &Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": app}},
-        "spec": {"nodeName": "n1", "containers": [container]}, "status": status})
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": name,
+            "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": app},
+        },
+        "spec": {"nodeName": "n1", "containers": [container]}, "status": status,
+    })
 }
 
 fn well(name: &str, app: &str) -> Value {
@@ -70,8 +82,17 @@ fn well(name: &str, app: &str) -> Value {
 }
 
 fn service(name: &str, app: &str, port: u16) -> Value {
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop", "uid": format!("svc-{name}"), "creationTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": {"selector": {"app": app}, "clusterIP": "10.0.0.9", "ports": [{"port": port, "targetPort": port}]}})
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": format!("svc-{name}"),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {
+            "selector": {"app": app}, "clusterIP": "10.0.0.9",
+            "ports": [{"port": port, "targetPort": port}],
+        },
+    })
 }
 
 const NOW: (&str, &str, u32) = ("00:50:00", "00:59:50", 90);
@@ -80,18 +101,22 @@ const NOW: (&str, &str, u32) = ("00:50:00", "00:59:50", 90);
 fn an_alert_alone_leads_to_whom_it_names() {
     let node = alert(&json!({"alertname": "KubeNodeNotReady", "node": "n7"}));
     assert_eq!(first(&[node]), "node/n7 node.kubelet_down");
-    let crashing = alert(
-        &json!({"alertname": "KubePodCrashLooping", "namespace": "shop", "pod": "web-5d9f8b6c5-x7k2p"}),
-    );
+    let crashing = alert(&json!({
+        "alertname": "KubePodCrashLooping", "namespace": "shop", "pod": "web-5d9f8b6c5-x7k2p",
+    }));
     assert_eq!(first(&[crashing]), "app/web runtime.crash_on_start");
-    let behind = alert(
-        &json!({"alertname": "KubeDeploymentReplicasMismatch", "namespace": "shop", "deployment": "web"}),
-    );
+    let behind = alert(&json!({
+        "alertname": "KubeDeploymentReplicasMismatch", "namespace": "shop", "deployment": "web",
+    }));
     assert_eq!(
         first(std::slice::from_ref(&behind)),
         "app/web runtime.rollout_stuck"
     );
-    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop", "uid": "d"}, "spec": {"replicas": 1}, "status": {"readyReplicas": 1, "updatedReplicas": 1}});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "d"}, "spec": {"replicas": 1},
+        "status": {"readyReplicas": 1, "updatedReplicas": 1},
+    });
     assert_eq!(
         first(&[behind, deployment]),
         "",
@@ -102,7 +127,8 @@ fn an_alert_alone_leads_to_whom_it_names() {
 #[test]
 fn a_refusal_that_was_not_repeated_is_over() {
     let refusal = |when| {
-        let message = "Error creating: pods \"web-5d9f8b6c5-\" is forbidden: error looking up service account shop/web: serviceaccount \"web\" not found";
+        let message = "Error creating: pods \"web-5d9f8b6c5-\" is forbidden: error looking up \
+                       service account shop/web: serviceaccount \"web\" not found";
         event("ReplicaSet", "web-5d9f8b6c5", "FailedCreate", message, when)
     };
     assert_eq!(
@@ -142,10 +168,24 @@ fn a_complaint_that_fell_silent_is_over() {
 }
 
 fn crashed(args: &[&str], code: i64) -> Value {
-    let terminated = json!({"exitCode": code, "reason": "Error", "startedAt": "2026-01-01T00:58:00Z", "finishedAt": "2026-01-01T00:58:30Z"});
-    let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": [{"name": "main", "ready": false, "restartCount": 5,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": terminated}}]});
-    let container = json!({"name": "main", "image": "r.example/cache:7", "command": ["cache-server"], "args": args, "livenessProbe": {"tcpSocket": {"port": 7000}}, "ports": [{"containerPort": 6000}]});
+    let terminated = json!({
+        "exitCode": code, "reason": "Error", "startedAt": "2026-01-01T00:58:00Z",
+        "finishedAt": "2026-01-01T00:58:30Z",
+    });
+    let status = json!({
+        "phase": "Running", "conditions": [{"type": "Ready", "status": "False"}],
+        "containerStatuses": [
+            {
+                "name": "main", "ready": false, "restartCount": 5,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": terminated},
+            },
+        ],
+    });
+    let container = json!({
+        "name": "main", "image": "r.example/cache:7", "command": ["cache-server"], "args": args,
+        "livenessProbe": {"tcpSocket": {"port": 7000}}, "ports": [{"containerPort": 6000}],
+    });
     pod("cache-1", "cache", &container, &status)
 }
 
@@ -205,7 +245,8 @@ fn a_store_is_known_by_how_it_speaks_when_it_is_the_only_one() {
     let full = log(
         "web-1",
         "ERROR",
-        "Data source rejected establishment of connection, message from server: \"Too many connections\"",
+        "Data source rejected establishment of connection, message from server: \"Too many \
+         connections\"",
         NOW,
     );
     let cluster = [
@@ -259,7 +300,10 @@ fn a_dns_server_is_known_by_its_events() {
 
 #[test]
 fn a_webhook_that_fails_is_to_blame_and_not_whom_it_keeps_out() {
-    let message = "Error creating: Internal error occurred: failed calling webhook \"gate.example.com\": failed to call webhook: Post \"https://gate.policy.svc:443/check?timeout=10s\": no endpoints available for service \"gate\"";
+    let message = "Error creating: Internal error occurred: failed calling webhook \
+                   \"gate.example.com\": failed to call webhook: Post \
+                   \"https://gate.policy.svc:443/check?timeout=10s\": no endpoints available for \
+                   service \"gate\"";
     let refused = |name: &str| event("ReplicaSet", name, "FailedCreate", message, NOW);
     assert_eq!(
         first(&[refused("web-5d9f8b6c5"), refused("api-6f89c99b76")]),
@@ -270,9 +314,23 @@ fn a_webhook_that_fails_is_to_blame_and_not_whom_it_keeps_out() {
 #[test]
 fn what_nobody_misses_was_turned_off_on_purpose() {
     let object = |name: &str, replicas: i64, env: &Value| {
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "shop", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "main", "env": env}]}}},
-            "status": {"replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas}})
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": name,
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "spec": {
+                "replicas": replicas, "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {"containers": [{"name": "main", "env": env}]},
+                },
+            },
+            "status": {
+                "replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas,
+            },
+        })
     };
     let off = object("news", 0, &json!([]));
     let caller = object(

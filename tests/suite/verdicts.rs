@@ -26,10 +26,37 @@ fn say(objects: &[Value]) -> Analysis {
 }
 
 fn pod(name: &str, ready: bool, phase: &str, extra: &Value) -> Value {
-    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "web"},
-        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d9f8b6c5", "uid": "rs", "controller": true}]},
-        "spec": {"nodeName": "n1", "containers": [{"name": "app", "image": "r.example/web:1", "ports": [{"containerPort": 8080}], "readinessProbe": {"httpGet": {"path": "/", "port": 8081}}}]},
-        "status": {"phase": phase, "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }, "lastTransitionTime": "2026-01-01T00:10:00Z"}]}});
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": name,
+            "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "web"},
+            "ownerReferences": [
+                {
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d9f8b6c5",
+                    "uid": "rs", "controller": true,
+                },
+            ],
+        },
+        "spec": {
+            "nodeName": "n1",
+            "containers": [
+                {
+                    "name": "app", "image": "r.example/web:1", "ports": [{"containerPort": 8080}],
+                    "readinessProbe": {"httpGet": {"path": "/", "port": 8081}},
+                },
+            ],
+        },
+        "status": {
+            "phase": phase,
+            "conditions": [
+                {
+                    "type": "Ready", "status": if ready {"True"} else {"False"},
+                    "lastTransitionTime": "2026-01-01T00:10:00Z",
+                },
+            ],
+        },
+    });
     for (key, value) in extra.as_object().unwrap() {
         pod["status"][key] = value.clone();
     }
@@ -37,7 +64,15 @@ fn pod(name: &str, ready: bool, phase: &str, extra: &Value) -> Value {
 }
 
 fn replica_set(wanted: i64, ready: i64) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web-5d9f8b6c5", "namespace": "shop", "uid": "rs", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"replicas": wanted}, "status": {"observedGeneration": 1, "replicas": wanted, "readyReplicas": ready}})
+    json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {
+            "name": "web-5d9f8b6c5", "namespace": "shop", "uid": "rs",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {"replicas": wanted},
+        "status": {"observedGeneration": 1, "replicas": wanted, "readyReplicas": ready},
+    })
 }
 
 #[test]
@@ -63,8 +98,30 @@ fn a_failed_pod_whose_owner_has_what_it_wants_is_history() {
 
 #[test]
 fn a_service_on_an_undeclared_port_alone_is_no_fault() {
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop", "uid": "s"}, "spec": {"selector": {"app": "web"}, "clusterIP": "10.0.0.5", "ports": [{"port": 80, "targetPort": 9090}]}});
-    let caller = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop", "namespace": "shop", "uid": "d"}, "spec": {"replicas": 1, "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "c", "env": [{"name": "WEB", "value": "http://web:80"}]}]}}}, "status": {"readyReplicas": 1}});
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "s"},
+        "spec": {
+            "selector": {"app": "web"}, "clusterIP": "10.0.0.5",
+            "ports": [{"port": 80, "targetPort": 9090}],
+        },
+    });
+    let caller = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "shop", "namespace": "shop", "uid": "d"},
+        "spec": {
+            "replicas": 1,
+            "template": {
+                "metadata": {"labels": {"app": "shop"}},
+                "spec": {
+                    "containers": [
+                        {"name": "c", "env": [{"name": "WEB", "value": "http://web:80"}]},
+                    ],
+                },
+            },
+        },
+        "status": {"readyReplicas": 1},
+    });
     let well = [
         replica_set(1, 1),
         pod("web-1", true, "Running", &json!({})),
@@ -72,7 +129,12 @@ fn a_service_on_an_undeclared_port_alone_is_no_fault() {
         caller,
     ];
     assert_eq!(say(&well).verdict, Verdict::Healthy);
-    let complaint = json!({"etype": "k8s.log", "event_time": "2026-01-01T00:59:00Z", "first_time": "2026-01-01T00:50:00Z", "count": 90, "severity": "ERROR", "message": "GET http://web:80/: dial tcp 10.0.0.5:80: connect: connection refused", "subject": {"kind": "Pod", "ns": "shop", "name": "shop-1"}});
+    let complaint = json!({
+        "etype": "k8s.log", "event_time": "2026-01-01T00:59:00Z",
+        "first_time": "2026-01-01T00:50:00Z", "count": 90, "severity": "ERROR",
+        "message": "GET http://web:80/: dial tcp 10.0.0.5:80: connect: connection refused",
+        "subject": {"kind": "Pod", "ns": "shop", "name": "shop-1"},
+    });
     let said = say(&[&well[..], &[complaint]].concat());
     assert_eq!(
         said.causes[0].fault_type, "service.port_mismatch",
@@ -83,8 +145,16 @@ fn a_service_on_an_undeclared_port_alone_is_no_fault() {
 
 #[test]
 fn a_probe_that_siblings_pass_is_not_at_fault() {
-    let refused = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "shop", "uid": "e"}, "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-2", "uid": "web-2"}, "type": "Warning", "reason": "Unhealthy",
-        "message": "Readiness probe failed: Get \"http://10.1.0.3:8081/\": dial tcp 10.1.0.3:8081: connect: connection refused", "firstTimestamp": "2026-01-01T00:10:00Z", "lastTimestamp": "2026-01-01T00:59:50Z", "count": 300});
+    let refused = json!({
+        "apiVersion": "v1", "kind": "Event",
+        "metadata": {"name": "e", "namespace": "shop", "uid": "e"},
+        "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-2", "uid": "web-2"},
+        "type": "Warning", "reason": "Unhealthy",
+        "message": "Readiness probe failed: Get \"http://10.1.0.3:8081/\": dial tcp 10.1.0.3:8081: \
+         connect: connection refused",
+        "firstTimestamp": "2026-01-01T00:10:00Z", "lastTimestamp": "2026-01-01T00:59:50Z",
+        "count": 300,
+    });
     let alone = say(&[
         replica_set(1, 0),
         pod("web-2", false, "Running", &json!({})),
@@ -113,11 +183,31 @@ fn pods_without_events_are_not_called_healthy() {
     for (reason, extra) in [
         (
             "CrashLoopBackOff",
-            json!({"containerStatuses": [{"name": "app", "ready": false, "restartCount": 9, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:58:00Z"}}}]}),
+            json!({
+                "containerStatuses": [
+                    {
+                        "name": "app", "ready": false, "restartCount": 9,
+                        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                        "lastState": {
+                            "terminated": {
+                                "exitCode": 1, "reason": "Error",
+                                "finishedAt": "2026-01-01T00:58:00Z",
+                            },
+                        },
+                    },
+                ],
+            }),
         ),
         (
             "ImagePullBackOff",
-            json!({"containerStatuses": [{"name": "app", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}),
+            json!({
+                "containerStatuses": [
+                    {
+                        "name": "app", "ready": false, "restartCount": 0,
+                        "state": {"waiting": {"reason": "ImagePullBackOff"}},
+                    },
+                ],
+            }),
         ),
     ] {
         let said = say(&[pod(
@@ -152,9 +242,13 @@ fn documents_one_after_the_other_are_one_input() {
         ..Options::default()
     };
     let event = |name: &str| {
-        serde_json::to_string_pretty(&serde_json::json!({"kind": "Event", "apiVersion": "v1", "type": "Warning", "reason": "Failed", "count": 5,
-            "metadata": {"name": format!("{name}.1"), "namespace": "shop", "uid": name}, "lastTimestamp": "2026-01-01T10:00:00Z", "firstTimestamp": "2026-01-01T09:58:00Z",
-            "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found", "involvedObject": {"kind": "Pod", "namespace": "shop", "name": name}}))
+        serde_json::to_string_pretty(&serde_json::json!({
+            "kind": "Event", "apiVersion": "v1", "type": "Warning", "reason": "Failed", "count": 5,
+            "metadata": {"name": format!("{name}.1"), "namespace": "shop", "uid": name},
+            "lastTimestamp": "2026-01-01T10:00:00Z", "firstTimestamp": "2026-01-01T09:58:00Z",
+            "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found",
+            "involvedObject": {"kind": "Pod", "namespace": "shop", "name": name},
+        }))
         .unwrap()
     };
     let analysis = analyze::analyze(

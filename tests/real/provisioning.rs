@@ -36,7 +36,8 @@ fn said(command: &mut Command) -> String {
 fn kafka(stack: &Stack, class: &str, arguments: &[&str]) -> String {
     let lib = std::env::var("KGRCA_SERVICES").unwrap() + "/kafka/lib/*";
     let config = stack.kafka.data().join("admin.properties");
-    let login = "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"admin\" password=\"admin-secret\";";
+    let login = "org.apache.kafka.common.security.scram.ScramLoginModule required \
+                 username=\"admin\" password=\"admin-secret\";";
     let text = format!(
         "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\nsasl.jaas.config={login}\n"
     );
@@ -257,7 +258,11 @@ async fn gone(server: &Server, id: &str) {
 /// The new tenant's key sends a record that is worked off.
 async fn works(server: &Server, created: &Value) {
     let tenant = kgrca_tests::server::TenantId::told(created);
-    let event = json!({"event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod", "reason": "Started", "message": "x", "subject": {"kind": "Pod", "ns": "shop", "name": "web"}});
+    let event = json!({
+        "event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod",
+        "reason": "Started", "message": "x",
+        "subject": {"kind": "Pod", "ns": "shop", "name": "web"},
+    });
     server
         .ingest(&tenant, "events", event.to_string().into_bytes())
         .await;

@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Digest;
 
-use crate::onboarding::{json_of, operator};
+use crate::provisioning::{json_of, operator};
 
 fn now() -> Time {
     Time(jiff::Timestamp::now().as_microsecond())
@@ -63,7 +63,11 @@ async fn serve(server: &Server, tenant: &TenantId, change: Value) {
 fn pods(cluster: &str, count: usize) -> Vec<Sent> {
     let pod = |i: usize| {
         let at = now().to_string();
-        let record = json!({"op": "UPSERT", "at": at, "cluster": cluster, "kind": "Pod", "uid": format!("u-{cluster}-{i}"), "namespace": "shop", "name": format!("web-{i}"), "resourceVersion": at, "status": {"phase": "Running"}});
+        let record = json!({
+            "op": "UPSERT", "at": at, "cluster": cluster, "kind": "Pod",
+            "uid": format!("u-{cluster}-{i}"), "namespace": "shop", "name": format!("web-{i}"),
+            "resourceVersion": at, "status": {"phase": "Running"},
+        });
         (Topic::Resource, record.to_string().into_bytes())
     };
     (1..=count).map(pod).collect()
@@ -75,7 +79,11 @@ async fn living(server: &Server, tenant: &TenantId) -> Vec<Value> {
         .as_u64()
         .unwrap();
     for cluster in ["prod", "prod1"] {
-        let event = json!({"event_id": format!("{cluster}-{seen}"), "event_time": now().to_string(), "cluster": cluster, "reason": "Pulled", "message": "x", "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"}});
+        let event = json!({
+            "event_id": format!("{cluster}-{seen}"), "event_time": now().to_string(),
+            "cluster": cluster, "reason": "Pulled", "message": "x",
+            "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"},
+        });
         server
             .ingest(tenant, "events", event.to_string().into_bytes())
             .await;
@@ -173,7 +181,11 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
         .await;
         serve(&files, &tenant, json!({"state": "active"})).await;
         sent += send(&files, &tenant, pods("prod1", partitions).into_iter()).await;
-        let gone = json!({"op": "DELETE", "at": now().to_string(), "cluster": "prod1", "kind": "Pod", "uid": format!("u-prod1-{partitions}"), "namespace": "shop", "name": format!("web-{partitions}")});
+        let gone = json!({
+            "op": "DELETE", "at": now().to_string(), "cluster": "prod1", "kind": "Pod",
+            "uid": format!("u-prod1-{partitions}"), "namespace": "shop",
+            "name": format!("web-{partitions}"),
+        });
         sent += send(
             &files,
             &tenant,

@@ -1,5 +1,5 @@
-//! The agent while everything around it fails: what the cluster is, the server knows in the end,
-//! and counts add up.
+//! The agent while everything around it fails: the server ends up with the state of the cluster, and
+//! the counters add up.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -146,12 +146,16 @@ async fn known(server: &Server, tenant: &TenantId, kind: &str) -> BTreeSet<Strin
 /// A deployment, so many times.
 pub(crate) fn deployment(name: &str, replicas: usize) -> String {
     json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"},
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default"},
         "spec": {
             "replicas": replicas, "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}], "terminationGracePeriodSeconds": 0},
+                "spec": {
+                    "containers": [{"name": "app", "image": "registry.example/app:1"}],
+                    "terminationGracePeriodSeconds": 0,
+                },
             },
         },
     })
@@ -159,7 +163,7 @@ pub(crate) fn deployment(name: &str, replicas: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_dies_the_server_knows_the_cluster_in_the_end() {
+async fn the_server_catches_up_whatever_dies() {
     let (rounds, cut) = if soak() {
         (20, Duration::from_mins(10))
     } else {
@@ -222,7 +226,7 @@ async fn whatever_dies_the_server_knows_the_cluster_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_that_is_gone_is_listed_again_and_what_vanished_is_closed() {
+async fn an_expired_watch_lists_again_and_closes_what_vanished() {
     let (around, server) = Around::start().await;
     let environment = around.environment(&server);
     around.kube.apply(&deployment("web", 5));
@@ -250,7 +254,7 @@ async fn history_that_is_gone_is_listed_again_and_what_vanished_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_verb_that_is_taken_away_is_named_and_the_rest_goes_on() {
+async fn a_revoked_permission_is_reported_and_other_kinds_continue() {
     let (around, server) = Around::start().await;
     let environment = around.environment(&server);
     let account = "--as=system:serviceaccount:observability:kgrca-agent";
@@ -351,7 +355,7 @@ fn is_well(agent: &AgentProcess, seconds: &str) -> std::process::Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_was_replaced_is_read_anew() {
+async fn a_replaced_key_is_read_again() {
     let (around, server) = Around::start().await;
     let environment = around.environment(&server);
     let file = around.folder.path().join("api-key");
@@ -372,7 +376,7 @@ async fn a_key_that_was_replaced_is_read_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_five_minutes_off_moves_nothing() {
+async fn a_clock_five_minutes_off_shifts_no_times() {
     for ahead in ["300", "-300"] {
         let (around, server) = Around::start().await;
         let mut environment = around.environment(&server);
@@ -399,7 +403,7 @@ async fn a_clock_that_is_five_minutes_off_moves_nothing() {
 
 /// What the spool cannot hold is counted, and state that went is listed again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
+async fn a_full_spool_drops_the_oldest_and_reports_it() {
     let (around, server) = Around::start().await;
     let mut environment = around.environment(&server);
     environment.push(("KGRCA_SPOOL_MIB".into(), "1".into()));
@@ -419,7 +423,11 @@ async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
         text
     };
     for i in 0..20 {
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("large-{i}"), "namespace": "default"}, "data": {"noise": noise()}});
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": format!("large-{i}"), "namespace": "default"},
+            "data": {"noise": noise()},
+        });
         around
             .kube
             .does(&["create", "-f", "-"], Some(&map.to_string()));
@@ -445,6 +453,6 @@ async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
 fn size(folder: &Path) -> u64 {
     std::fs::read_dir(folder)
         .unwrap()
-        .map(|e| e.unwrap().metadata().map_or(0, |m| m.len()))
+        .map(|e| e.unwrap().metadata().map(|m| m.len()).unwrap_or(0))
         .sum()
 }
