@@ -12,6 +12,7 @@ use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{MetaStore, conformance};
 use kgrca_core::tenancy::TenantId;
+use kgrca_daemon::storage::LogProvisioner;
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres, redis};
 use kgrca_tests::services::Service;
@@ -85,8 +86,7 @@ async fn all() {
         .iter()
         .filter_map(|id| TenantId::parse(id))
     {
-        log.admin()
-            .put_topics(&tenant, 1, 7)
+        log.put_topics(&tenant, 1, 7)
             .await
             .unwrap_or_else(|e| panic!("{e}"));
     }

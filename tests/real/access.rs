@@ -9,6 +9,7 @@ use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{EventLog, GraphStore, Incidents, MetaStore};
 use kgrca_core::tenancy::TenantId;
+use kgrca_daemon::storage::LogProvisioner;
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres};
 use kgrca_tests::services::{self, Service};
@@ -58,12 +59,11 @@ async fn a_tenants_user_in_kafka_reaches_its_own_inputs_alone() {
         .unwrap();
     let (own, other) = (tenant("own"), tenant("other"));
     for tenant in [&own, &other] {
-        log.admin().put_topics(tenant, 1, 7).await.unwrap();
-        log.admin()
-            .put_user(tenant, "tenants-own-password", 1e6)
+        log.put_topics(tenant, 1, 7).await.unwrap();
+        log.put_user(tenant, "tenants-own-password", 1e6)
             .await
             .unwrap();
-        log.admin().put_acls(tenant).await.unwrap();
+        log.put_acls(tenant).await.unwrap();
     }
     let producer: FutureProducer = login(&own)
         .set("enable.idempotence", "true")
@@ -129,8 +129,8 @@ async fn a_tenants_user_in_kafka_reaches_its_own_inputs_alone() {
     assert!(made[0].is_err(), "topics cannot be made");
     for tenant in [&own, &other] {
         log.remove(tenant).await.unwrap();
-        log.admin().remove_acls(tenant).await.unwrap();
-        log.admin().remove_user(tenant).await.unwrap();
+        log.remove_acls(tenant).await.unwrap();
+        log.remove_user(tenant).await.unwrap();
     }
 }
 

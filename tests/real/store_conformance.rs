@@ -8,6 +8,7 @@ use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{Entry, EventLog, MetaStore, StreamId, conformance};
 use kgrca_core::tenancy::TenantId;
+use kgrca_daemon::storage::LogProvisioner;
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_daemon::storage::{neo4j, postgres, redis};
 use kgrca_tests::services;
@@ -50,8 +51,8 @@ async fn kafka_conforms() {
             .await
             .unwrap();
         for tenant in tenants() {
-            log.admin().put_topics(&tenant, 1, 7).await.unwrap();
-            log.admin().put_topics(&tenant, 1, 7).await.unwrap();
+            log.put_topics(&tenant, 1, 7).await.unwrap();
+            log.put_topics(&tenant, 1, 7).await.unwrap();
         }
         conformance::event_log(&log).await;
         for tenant in tenants() {
@@ -122,7 +123,7 @@ async fn a_tail_that_seeks_back_returns_nothing_of_its_old_position() {
             .unwrap(),
     );
     let tenant = TenantId::parse("client-tail-abc123").unwrap();
-    log.admin().put_topics(&tenant, 1, 7).await.unwrap();
+    log.put_topics(&tenant, 1, 7).await.unwrap();
     let stream = StreamId {
         topic: Topic::Events,
         partition: 0,
@@ -178,10 +179,10 @@ async fn added_partitions_are_written_and_read_at_once() {
             received_at: Time(1),
         }
     };
-    log.admin().put_topics(&tenant, 1, 7).await.unwrap();
+    log.put_topics(&tenant, 1, 7).await.unwrap();
     log.append(&tenant, vec![entry(0)]).await.unwrap();
     log.ends(&tenant).await.unwrap();
-    log.admin().put_topics(&tenant, 3, 7).await.unwrap();
+    log.put_topics(&tenant, 3, 7).await.unwrap();
     let stream = entry(2).stream;
     // Brokers tell each other of new partitions within moments.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);

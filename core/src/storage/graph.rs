@@ -265,6 +265,11 @@ pub trait GraphStore: Send + Sync {
     /// were.
     async fn forget(&self, tenant: &TenantId, before: Time) -> Result<u64>;
 
+    /// Whether it is on servers outside this process.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Name and version of what keeps it, and whether it answers.
     async fn check(&self) -> Result<String>;
 

@@ -95,6 +95,11 @@ pub trait EventLog: Send + Sync {
     /// Bytes that a tenant's records take.
     async fn bytes(&self, tenant: &TenantId) -> Result<u64>;
 
+    /// Whether other processes append to it as well.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Name and version of what keeps it, and whether it answers.
     async fn check(&self) -> Result<String>;
 

@@ -84,7 +84,7 @@ pub(super) fn wanted(
     let client_id = new_tenant_id(name, &random_id(6));
     let plan = known_plan(&wish.plan)?;
     TenantId::parse(&client_id).ok_or_else(|| ApiError::invalid("`name` gives no id"))?;
-    let usual = if app.stores.kafka.is_some() {
+    let usual = if app.stores.provisioner.log.has_users() {
         plan.partitions
     } else {
         1
@@ -134,7 +134,7 @@ pub(super) fn created(app: &App, saga: &Saga, secrets: Secrets) -> CreatedTenant
     CreatedTenant {
         client_id: id.clone(),
         api_key: secrets.api_key.unwrap_or_default(),
-        kafka_username: app.stores.kafka.as_ref().map(|_| id.clone()),
+        kafka_username: app.stores.provisioner.log.has_users().then(|| id.clone()),
         kafka_password: secrets.kafka_password,
         graph_database: format!("{id}-kg"),
         kafka_topics: Topic::INPUT
@@ -159,11 +159,7 @@ async fn status(app: &App, client: Tenant) -> Result<TenantStatus, ApiError> {
     let limit = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
     let quota_percent = limit.map(|limit| events_today * 100 / limit.max(1));
     let (lag, rejected) = (stats.lag, stats.records.rejected);
-    let graph_server = if app.stores.neo4j.is_some() {
-        app.stores.meta.graph_server(&tenant).await?
-    } else {
-        None
-    };
+    let graph_server = app.stores.meta.graph_server(&tenant).await?;
     Ok(TenantStatus {
         client,
         graph_server,

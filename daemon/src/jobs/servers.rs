@@ -16,10 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asks each server again and again until the daemon stops. Embedded stores are not asked.
 pub async fn watch(app: Arc<App>, stop: watch::Receiver<bool>) {
     let stores = &app.stores;
-    let kafka = watch_one("kafka_up", stores.kafka.is_some(), stop.clone(), || {
+    let kafka = watch_one("kafka_up", stores.log.is_remote(), stop.clone(), || {
         stores.log.check()
     });
-    let neo4j = watch_one("neo4j_up", stores.neo4j.is_some(), stop.clone(), || {
+    let neo4j = watch_one("neo4j_up", stores.graph.is_remote(), stop.clone(), || {
         stores.graph.check()
     });
     let postgres = watch_one("postgres_up", stores.are_shared, stop, || {

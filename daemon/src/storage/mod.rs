@@ -1,8 +1,9 @@
-//! Which stores serve: each is chosen by the scheme of its URL.
+//! Opens the stores: the scheme of each URL picks a backend.
 
 pub mod kafka;
 pub mod neo4j;
 pub mod postgres;
+mod provision;
 pub mod redis;
 
 use std::io::Write;
@@ -17,36 +18,34 @@ use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{Error, EventLog, GraphStore, KafkaUrl, Limits, MetaStore};
 
-use self::neo4j::Neo4jGraph;
 use crate::config::Settings;
 use crate::error::Failure;
 use crate::secret::write_private;
 use kafka::KafkaLog;
+pub use provision::{GraphProvisioner, LogProvisioner, Provisioner};
 
-/// The stores of a daemon.
+/// The stores that a daemon uses.
 #[derive(Clone)]
 pub struct Stores {
     /// Tenants, keys, usage, incidents.
     pub meta: Arc<dyn MetaStore>,
-    /// The truth.
+    /// All records; everything else is derived from them.
     pub log: Arc<dyn EventLog>,
-    /// The same when it is Kafka: tenants have users and rights there.
-    pub kafka: Option<Arc<KafkaLog>>,
     /// The graph with its history.
     pub graph: Arc<dyn GraphStore>,
-    /// The same when it is Neo4j: graphs move between servers there.
-    pub neo4j: Option<Arc<Neo4jGraph>>,
-    /// Rates and quotas.
+    /// Sets tenants up on the servers of the log and the graph.
+    pub provisioner: Provisioner,
+    /// Rate limits and quotas.
     pub limits: Arc<dyn Limits>,
-    /// Whether other daemons may work on the same metadata.
+    /// Whether other daemons may use the same metadata.
     pub are_shared: bool,
-    /// How many daemons share the stores.
+    /// Number of daemons that share the stores.
     pub daemons: Arc<AtomicU64>,
-    /// Held while the daemon lives: embedded stores belong to one process.
+    /// Held while the daemon runs: embedded stores belong to one process.
     _lock: Arc<std::fs::File>,
 }
 
-/// Takes the folder for this process alone.
+/// Locks the data folder for this process.
 fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
     let path = folder.join("lock");
     let unusable = |e: std::io::Error| {
@@ -63,21 +62,21 @@ fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
         .map_err(unusable)?;
     match patient_lock(&file) {
         Ok(()) => {
-            // Who holds it, for those who look for the process.
+            // `kgrca up` reads the process id from here.
             file.set_len(0)
                 .and_then(|()| write!(file, "{}", std::process::id()))
                 .map_err(unusable)?;
             Ok(file)
         }
         Err(std::fs::TryLockError::WouldBlock) => Err(Failure::new(
-            format!("another kgrcad works in {}", folder.display()),
-            "stop it first, or choose another folder with --data",
+            format!("another kgrcad is using {}", folder.display()),
+            "stop it, or choose another folder with --data",
         )),
         Err(std::fs::TryLockError::Error(e)) => Err(unusable(e)),
     }
 }
 
-/// Whoever only looks whether a daemon works here holds the lock for a moment.
+/// Retries for 200 ms: `kgrca` takes the lock for a moment to see whether a daemon is running.
 fn patient_lock(file: &std::fs::File) -> Result<(), std::fs::TryLockError> {
     for _ in 0..20 {
         match file.try_lock() {
@@ -90,8 +89,8 @@ fn patient_lock(file: &std::fs::File) -> Result<(), std::fs::TryLockError> {
     file.try_lock()
 }
 
-/// The name under which this folder's daemon owns partitions: a restart goes on with its own
-/// leases.
+/// The name under which this folder's daemon holds leases. It survives restarts, so that a restarted
+/// daemon can renew its own leases.
 pub fn owner(folder: &Path) -> Result<String, Failure> {
     let path = folder.join("daemon.id");
     let unusable = |e: std::io::Error| {
@@ -104,14 +103,14 @@ pub fn owner(folder: &Path) -> Result<String, Failure> {
         Ok(id) if !id.is_empty() => Ok(id),
         _ => {
             let id = crate::random::random_id(20);
-            // A power cut must not take it: leases of another name hold for minutes.
+            // Synced to disk: under a new name the daemon would wait minutes for its old leases.
             write_private(&path, &id).map_err(unusable)?;
             Ok(id)
         }
     }
 }
 
-/// The folder of a daemon, made where it is missing.
+/// The data folder, created if it is missing.
 fn folder(settings: &Settings) -> Result<PathBuf, Failure> {
     let folder = &settings.data;
     let unusable = |e: std::io::Error| {
@@ -120,26 +119,30 @@ fn folder(settings: &Settings) -> Result<PathBuf, Failure> {
             "choose another folder with --data",
         )
     };
-    let mut made = std::fs::DirBuilder::new();
-    // Records of all tenants lie in it.
+    let mut builder = std::fs::DirBuilder::new();
+    // It holds records of all tenants.
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut made, 0o700);
-    made.recursive(true).create(folder).map_err(unusable)?;
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder).map_err(unusable)?;
     folder.canonicalize().map_err(unusable)
 }
 
-fn unknown(what: &str, url: &str, known: &str) -> Failure {
-    let scheme = url.split(':').next().unwrap_or_default();
+fn scheme(url: &str) -> &str {
+    url.split(':').next().unwrap_or_default()
+}
+
+fn unknown(setting: &str, url: &str, known: &str) -> Failure {
     Failure::new(
-        format!("{what}: `{scheme}:` is no kind of store"),
-        format!("known are {known}"),
+        format!("{setting}: unsupported scheme `{}:`", scheme(url)),
+        format!("supported schemes: {known}"),
     )
 }
 
-/// A store's error with the setting that names it.
+/// Prefixes a store's error with the setting that configures it.
 fn of(setting: &str, error: Error) -> Failure {
     let usual = format!(
-        "is the server up, and does {setting} name it? Signs such as / or @ in a password are written %2F, %40"
+        "check that the server is running and that {setting} is correct; in passwords, write / \
+         as %2F and @ as %40"
     );
     Failure {
         message: format!("{setting}: {}", error.message),
@@ -147,13 +150,12 @@ fn of(setting: &str, error: Error) -> Failure {
     }
 }
 
-/// Where an embedded store lies: what its URL says behind the scheme, else its usual place in the
-/// data folder.
-fn place(url: &str, folder: &Path, usual: &str) -> PathBuf {
-    match url
+/// The path of an embedded store: the one in its URL, else `usual` in the data folder.
+fn path(url: &str, folder: &Path, usual: &str) -> PathBuf {
+    let path = url
         .split_once(':')
-        .map(|(_, path)| path.trim_start_matches("//"))
-    {
+        .map(|(_, path)| path.trim_start_matches("//"));
+    match path {
         Some(path) if !path.is_empty() => PathBuf::from(path),
         _ => folder.join(usual),
     }
@@ -165,69 +167,102 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let lock = lock(&folder)?;
     let daemons = Arc::new(AtomicU64::new(1));
     let meta = open_meta(settings, &folder).await?;
-    let url = settings.graph_url.resolved()?;
-    let (graph, neo4j): (Arc<dyn GraphStore>, _) = match url.split(':').next().unwrap_or_default() {
-        "mars" => (
-            Arc::new(MarsGraph::open(place(&url, &folder, "graph"))),
-            None,
-        ),
-        "neo4j" | "neo4j+s" | "neo4j+ssc" => {
-            let graph = Arc::new(
-                neo4j::open(&url, Arc::clone(&meta))
-                    .await
-                    .map_err(|e| of("--graph-url", e))?,
-            );
-            (Arc::clone(&graph) as Arc<dyn GraphStore>, Some(graph))
-        }
-        _ => return Err(unknown("--graph-url", &url, "mars:, neo4j:, neo4j+s:")),
-    };
-    let url = settings.log_url.resolved()?;
-    let (log, kafka): (Arc<dyn EventLog>, _) = match url.split(':').next().unwrap_or_default() {
-        "file" => (
-            Arc::new(FileLog::open(
-                Arc::new(RealFiles::default()),
-                place(&url, &folder, "log"),
-            )),
-            None,
-        ),
-        "kafka" => {
-            let log = Arc::new(
-                KafkaLog::open(KafkaUrl::parse(&url)?)
-                    .await
-                    .map_err(|e| of("--log-url", e))?,
-            );
-            (Arc::clone(&log) as Arc<dyn EventLog>, Some(log))
-        }
-        _ => return Err(unknown("--log-url", &url, "file:, kafka:")),
-    };
-    let url = settings.limits_url.resolved()?;
-    let limits: Arc<dyn Limits> = match url.split(':').next().unwrap_or_default() {
-        "memory" => Arc::new(MemoryLimits::default()),
-        "redis" | "rediss" => Arc::new(
-            redis::open(&url, Arc::clone(&daemons))
-                .await
-                .map_err(|e| of("--limits-url", e))?,
-        ),
-        _ => return Err(unknown("--limits-url", &url, "memory:, redis:, rediss:")),
-    };
+    let graph = open_graph(settings, &folder, &meta).await?;
+    let log = open_log(settings, &folder).await?;
+    let limits = open_limits(settings, &daemons).await?;
     let are_shared = settings.meta_url.resolved()?.starts_with("postgres");
     Ok(Stores {
         are_shared,
         meta,
-        log,
-        kafka,
-        graph,
-        neo4j,
+        log: log.store,
+        graph: graph.store,
+        provisioner: Provisioner {
+            log: log.provisioner,
+            graph: graph.provisioner,
+        },
         limits,
         daemons,
         _lock: Arc::new(lock),
     })
 }
 
+/// A store, and what sets tenants up on its servers.
+struct Opened<S: ?Sized, P: ?Sized> {
+    store: Arc<S>,
+    provisioner: Arc<P>,
+}
+
+async fn open_graph(
+    settings: &Settings,
+    folder: &Path,
+    meta: &Arc<dyn MetaStore>,
+) -> Result<Opened<dyn GraphStore, dyn GraphProvisioner>, Failure> {
+    let url = settings.graph_url.resolved()?;
+    Ok(match scheme(&url) {
+        "mars" => {
+            let graph = Arc::new(MarsGraph::open(path(&url, folder, "graph")));
+            Opened {
+                store: Arc::clone(&graph) as _,
+                provisioner: graph,
+            }
+        }
+        "neo4j" | "neo4j+s" | "neo4j+ssc" => {
+            let graph = neo4j::open(&url, Arc::clone(meta)).await;
+            let graph = Arc::new(graph.map_err(|e| of("--graph-url", e))?);
+            Opened {
+                store: Arc::clone(&graph) as _,
+                provisioner: graph,
+            }
+        }
+        _ => return Err(unknown("--graph-url", &url, "mars:, neo4j:, neo4j+s:")),
+    })
+}
+
+async fn open_log(
+    settings: &Settings,
+    folder: &Path,
+) -> Result<Opened<dyn EventLog, dyn LogProvisioner>, Failure> {
+    let url = settings.log_url.resolved()?;
+    Ok(match scheme(&url) {
+        "file" => {
+            let files = Arc::new(RealFiles::default());
+            let log = Arc::new(FileLog::open(files, path(&url, folder, "log")));
+            Opened {
+                store: Arc::clone(&log) as _,
+                provisioner: log,
+            }
+        }
+        "kafka" => {
+            let log = KafkaLog::open(KafkaUrl::parse(&url)?).await;
+            let log = Arc::new(log.map_err(|e| of("--log-url", e))?);
+            Opened {
+                store: Arc::clone(&log) as _,
+                provisioner: log,
+            }
+        }
+        _ => return Err(unknown("--log-url", &url, "file:, kafka:")),
+    })
+}
+
+async fn open_limits(
+    settings: &Settings,
+    daemons: &Arc<AtomicU64>,
+) -> Result<Arc<dyn Limits>, Failure> {
+    let url = settings.limits_url.resolved()?;
+    Ok(match scheme(&url) {
+        "memory" => Arc::new(MemoryLimits::default()),
+        "redis" | "rediss" => {
+            let limits = redis::open(&url, Arc::clone(daemons)).await;
+            Arc::new(limits.map_err(|e| of("--limits-url", e))?)
+        }
+        _ => return Err(unknown("--limits-url", &url, "memory:, redis:, rediss:")),
+    })
+}
+
 async fn open_meta(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaStore>, Failure> {
     let url = settings.meta_url.resolved()?;
-    Ok(match url.split(':').next().unwrap_or_default() {
-        "sqlite" => Arc::new(SqliteMeta::open(&place(&url, folder, "meta.db")).await?),
+    Ok(match scheme(&url) {
+        "sqlite" => Arc::new(SqliteMeta::open(&path(&url, folder, "meta.db")).await?),
         "postgres" | "postgresql" => Arc::new(
             postgres::open(&url)
                 .await
@@ -237,8 +272,8 @@ async fn open_meta(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaSto
     })
 }
 
-/// Runs the migrations of the metadata. Returns how many there were; embedded metadata migrates
-/// itself when it is opened.
+/// Runs pending migrations of the metadata. Returns their number: 0 for embedded metadata, which is
+/// migrated whenever it is opened.
 pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
     let url = settings.meta_url.resolved()?;
     if url.starts_with("postgres") {

@@ -53,14 +53,10 @@ pub async fn grow(
     if before == partitions {
         return Ok(());
     }
-    let rights = ctx.stores.kafka.as_ref().map(|kafka| kafka.admin());
-    if let Some(rights) = rights {
-        rights.remove_acls(tenant).await?;
-    }
+    let log = &ctx.stores.provisioner.log;
+    log.remove_acls(tenant).await?;
     let grown = all_moved(ctx, tenant, client, before).await;
-    if let Some(rights) = rights {
-        rights.put_acls(tenant).await?;
-    }
+    log.put_acls(tenant).await?;
     grown?;
     ctx.stores.meta.put_tenant(client).await?;
     ctx.fleet.know(tenant, partitions);

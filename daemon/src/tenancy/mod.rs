@@ -228,16 +228,9 @@ pub async fn delete(ctx: &Tenancy, mut client: Tenant, grace_days: u32) -> Resul
 /// rights, too: a growth that died took them.
 pub async fn apply_plan(ctx: &Tenancy, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
     steps::put_topics(ctx, tenant, client).await?;
-    match &ctx.stores.kafka {
-        Some(kafka) => {
-            kafka.admin().put_acls(tenant).await?;
-            kafka
-                .admin()
-                .put_rate(tenant, steps::byte_rate(client))
-                .await
-        }
-        None => Ok(()),
-    }
+    let log = &ctx.stores.provisioner.log;
+    log.put_acls(tenant).await?;
+    log.put_rate(tenant, steps::byte_rate(client)).await
 }
 
 /// How what the log keeps for a tenant differs from what its plan says.
@@ -246,15 +239,9 @@ pub async fn differences(
     tenant: &TenantId,
     client: &Tenant,
 ) -> Result<Vec<String>, Error> {
-    match &ctx.stores.kafka {
-        Some(kafka) => {
-            kafka
-                .admin()
-                .differences(tenant, client.partitions, steps::retention_days(client))
-                .await
-        }
-        None => Ok(Vec::new()),
-    }
+    let log = &ctx.stores.provisioner.log;
+    log.differences(tenant, client.partitions, steps::retention_days(client))
+        .await
 }
 
 /// Serves a tenant again that is within its time of grace.

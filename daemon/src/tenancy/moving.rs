@@ -8,17 +8,6 @@ use kgrca_core::tenancy::{GraphMove, Saga, SagaKind, Step, Tenant, TenantId};
 use super::Tenancy;
 use super::run::noted;
 use super::saga;
-use crate::storage::neo4j::Neo4jGraph;
-
-fn servers(ctx: &Tenancy) -> Result<&Neo4jGraph, Error> {
-    let only = || {
-        Error::new(
-            ErrorKind::Conflict,
-            "graphs move between servers of Neo4j; this daemon keeps them in files",
-        )
-    };
-    ctx.stores.neo4j.as_deref().ok_or_else(only)
-}
 
 /// Writes down that a tenant's graph is to move; whoever looks after sagas does it.
 pub async fn move_graph(
@@ -27,7 +16,7 @@ pub async fn move_graph(
     client: Tenant,
     to: &str,
 ) -> Result<Saga, Error> {
-    let servers = servers(ctx)?;
+    let servers = &ctx.stores.provisioner.graph;
     let open = ctx
         .stores
         .meta
@@ -46,7 +35,7 @@ pub async fn move_graph(
     let from = from.ok_or_else(|| {
         Error::new(
             ErrorKind::Conflict,
-            format!("{tenant} has no graph on a server"),
+            format!("the graph of {tenant} is not on a Neo4j server, so it cannot be moved"),
         )
     })?;
     if from == to {
@@ -84,11 +73,11 @@ pub(super) async fn act(
     tenant: &TenantId,
     step: Step,
 ) -> Result<(), Error> {
-    let (servers, way) = (servers(ctx)?, way(saga)?);
+    let (servers, way) = (&ctx.stores.provisioner.graph, way(saga)?);
     match step {
         Step::Hold => servers.hold(tenant, &way.from).await,
         Step::Copy => servers.copy(tenant, &way.from, &way.to).await,
-        Step::Switch => servers.place(tenant, &way.to).await,
+        Step::Switch => servers.switch(tenant, &way.to).await,
         _ => servers.clear(tenant, &way.from).await,
     }
 }
@@ -100,12 +89,12 @@ pub(super) async fn undo(
     tenant: &TenantId,
     step: Step,
 ) -> Result<(), Error> {
-    let (servers, way) = (servers(ctx)?, way(saga)?);
+    let (servers, way) = (&ctx.stores.provisioner.graph, way(saga)?);
     match step {
-        Step::Hold => servers.let_go(tenant, &way.from).await,
+        Step::Hold => servers.unhold(tenant, &way.from).await,
         Step::Copy => {
             // First of all the tenant goes on where it is: the other server may be away for long.
-            servers.let_go(tenant, &way.from).await?;
+            servers.unhold(tenant, &way.from).await?;
             servers.clear(tenant, &way.to).await
         }
         // It is only taken back when somebody else is where it was to go.

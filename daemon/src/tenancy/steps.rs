@@ -48,15 +48,9 @@ pub(super) async fn put_topics(
     tenant: &TenantId,
     client: &Tenant,
 ) -> Result<(), Error> {
-    match &ctx.stores.kafka {
-        Some(kafka) => {
-            kafka
-                .admin()
-                .put_topics(tenant, client.partitions, retention_days(client))
-                .await
-        }
-        None => Ok(()),
-    }
+    let log = &ctx.stores.provisioner.log;
+    log.put_topics(tenant, client.partitions, retention_days(client))
+        .await
 }
 
 /// Does a step.
@@ -81,21 +75,16 @@ pub(super) async fn act(
         Step::Graph if creates => stores.graph.create(tenant).await,
         Step::Topics if creates => put_topics(ctx, tenant, client).await,
         Step::User if creates => {
-            let Some(kafka) = &stores.kafka else {
+            let log = &stores.provisioner.log;
+            if !log.has_users() {
                 return Ok(());
-            };
+            }
             let password = random_text(api_key::BASE62, 32);
-            kafka
-                .admin()
-                .put_user(tenant, &password, byte_rate(client))
-                .await?;
+            log.put_user(tenant, &password, byte_rate(client)).await?;
             secrets.kafka_password = Some(password);
             Ok(())
         }
-        Step::Acls if creates => match &stores.kafka {
-            Some(kafka) => kafka.admin().put_acls(tenant).await,
-            None => Ok(()),
-        },
+        Step::Acls if creates => stores.provisioner.log.put_acls(tenant).await,
         Step::Subscription => {
             stores
                 .meta
@@ -193,7 +182,6 @@ pub(super) async fn undo(
     step: Step,
 ) -> Result<(), Error> {
     let stores = &ctx.stores;
-    let kafka = stores.kafka.as_ref().map(|k| k.admin());
     match step {
         Step::Row => stores.meta.forget_tenant(tenant, true).await,
         Step::Graph => stores.graph.remove(tenant).await,
@@ -204,14 +192,8 @@ pub(super) async fn undo(
                 .map_err(|e| Error::io(&"snapshots", &e))?;
             stores.log.remove(tenant).await
         }
-        Step::User => match kafka {
-            Some(kafka) => kafka.remove_user(tenant).await,
-            None => Ok(()),
-        },
-        Step::Acls => match kafka {
-            Some(kafka) => kafka.remove_acls(tenant).await,
-            None => Ok(()),
-        },
+        Step::User => stores.provisioner.log.remove_user(tenant).await,
+        Step::Acls => stores.provisioner.log.remove_acls(tenant).await,
         Step::Hold | Step::Copy | Step::Switch | Step::Clear => {
             moving::undo(ctx, saga, tenant, step).await
         }

@@ -127,7 +127,7 @@ impl Fleet {
             let place = (tenant, partition);
             // Where only this process appends, it knows by itself when there is something to do.
             let is_new = !before.contains(&place);
-            if is_new && (self.stores.kafka.is_some() || self.has_work(&place.0, partition).await?)
+            if is_new && (self.stores.log.is_remote() || self.has_work(&place.0, partition).await?)
             {
                 let loaded = self.load(&place.0, partition);
                 if loaded.leaves() {

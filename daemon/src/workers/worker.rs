@@ -241,7 +241,7 @@ impl Worker {
                 tenant: &self.tenant,
                 stream,
                 records,
-                is_kafka: self.stores.kafka.is_some(),
+                is_kafka: self.stores.log.is_remote(),
             }
             .emit();
         }

@@ -7,6 +7,7 @@
 
 mod admin;
 mod connection;
+mod provision;
 mod reader;
 mod record;
 mod scram;
@@ -154,11 +155,6 @@ impl KafkaLog {
         };
         log.check().await?;
         Ok(log)
-    }
-
-    /// Who sets tenants up here.
-    pub fn admin(&self) -> &KafkaAdmin {
-        &self.admin
     }
 
     /// Forgets what is believed about a tenant's topics.
@@ -429,6 +425,10 @@ impl EventLog for KafkaLog {
             .of(tenant.as_str(), partition)
             .notified()
             .await;
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     async fn since(&self, tenant: &TenantId, stream: StreamId, at: Time) -> Result<u64> {

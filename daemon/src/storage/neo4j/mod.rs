@@ -199,6 +199,10 @@ impl GraphStore for Neo4jGraph {
         write::forget(&graph, before).await
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     async fn check(&self) -> Result<String> {
         self.0.check().await
     }

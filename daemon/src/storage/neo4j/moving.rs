@@ -1,13 +1,15 @@
-//! A tenant's graph on another server: held where it is, copied, and cleared when the other one
-//! counts.
+//! Moving a tenant's graph to another server: writes are held on the old one, the graph is copied
+//! and compared, the tenant is assigned to the new one, and the old one is cleared.
 
 use kgrca_core::storage::{Error, ErrorKind, GraphBatch, GraphPart, Result};
 use kgrca_core::tenancy::TenantId;
 use neo4rs::{Graph, query};
 
+use crate::storage::GraphProvisioner;
+
 use super::{Neo4jGraph, copy, failed, persistent, read, rows, write};
 
-/// How many resources, episodes or incidents are copied at once.
+/// How many resources, episodes or incidents are copied per page.
 const PAGE: usize = 2000;
 
 async fn run(
@@ -30,7 +32,7 @@ async fn run(
     .await
 }
 
-/// Whether a part is the same on both servers, page by page.
+/// Compares a part on both servers, page by page.
 async fn compare(from: &Graph, to: &Graph, part: GraphPart) -> Result<()> {
     let mut next = Some(String::new());
     while let Some(after) = next {
@@ -38,7 +40,7 @@ async fn compare(from: &Graph, to: &Graph, part: GraphPart) -> Result<()> {
         if copy::page(to, part, &after, PAGE).await? != page {
             return Err(Error::new(
                 ErrorKind::Corrupt,
-                format!("graph: the copy differs in {part:?} behind `{after}`"),
+                format!("graph: the copy differs in {part:?} after `{after}`"),
             ));
         }
         next = page.next;
@@ -46,46 +48,36 @@ async fn compare(from: &Graph, to: &Graph, part: GraphPart) -> Result<()> {
     Ok(())
 }
 
-impl Neo4jGraph {
-    /// Whether another tenant can come to a server.
-    ///
-    /// # Errors
-    /// When it cannot, or is not in the URL.
-    pub async fn is_free(&self, server: &str) -> Result<()> {
+#[async_trait::async_trait]
+impl GraphProvisioner for Neo4jGraph {
+    async fn is_free(&self, server: &str) -> Result<()> {
         self.0.is_free(server).await
     }
 
-    /// Lets a server be the one that holds a tenant.
-    ///
-    /// # Errors
-    /// When somebody else holds it meanwhile.
-    pub async fn place(&self, tenant: &TenantId, server: &str) -> Result<()> {
-        self.0.place(tenant, server).await
+    async fn switch(&self, tenant: &TenantId, server: &str) -> Result<()> {
+        self.0.assign(tenant, server).await
     }
 
-    /// Keeps every worker from writing a tenant's graph on a server: fences that no epoch passes
-    /// stand before it.
-    pub async fn hold(&self, tenant: &TenantId, server: &str) -> Result<()> {
+    async fn hold(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let graph = self.0.on(tenant, server).await?;
-        // The owner first, as whoever raises a new fence does: none appears behind this.
+        // The owner first: workers that create a fence lock it first too, so none appears later.
         let text = "MATCH (o:Owner {client_id: $tenant}) SET o.moves = true
             WITH o OPTIONAL MATCH (f:Fence) SET f.held = coalesce(f.held, f.epoch), f.epoch = $held";
         run(&graph, text, &[("held", write::HELD)], tenant).await
     }
 
-    /// Takes [`Self::hold`] back.
-    pub async fn let_go(&self, tenant: &TenantId, server: &str) -> Result<()> {
+    async fn unhold(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let graph = self.0.on(tenant, server).await?;
         let text = "MATCH (o:Owner {client_id: $tenant}) REMOVE o.moves
             WITH o MATCH (f:Fence) WHERE f.held IS NOT NULL SET f.epoch = f.held REMOVE f.held";
         run(&graph, text, &[], tenant).await
     }
 
-    /// Copies a held graph to a server that is free. What was copied before is written over.
-    pub async fn copy(&self, tenant: &TenantId, from: &str, to: &str) -> Result<()> {
+    async fn copy(&self, tenant: &TenantId, from: &str, to: &str) -> Result<()> {
         self.0.prepare_at(tenant, to).await?;
         let (from, to) = (self.0.on(tenant, from).await?, self.0.on(tenant, to).await?);
-        let text = "MATCH (f:Fence) WHERE f.held IS NOT NULL RETURN f.partition AS partition, f.held AS epoch ORDER BY partition";
+        let text = "MATCH (f:Fence) WHERE f.held IS NOT NULL
+            RETURN f.partition AS partition, f.held AS epoch ORDER BY partition";
         let mut fences: Vec<(i64, i64)> = Vec::new();
         for row in &rows(&from, || query(text)).await? {
             fences.push((read::read(row, "partition")?, read::read(row, "epoch")?));
@@ -116,7 +108,8 @@ impl Neo4jGraph {
             compare(&from, &to, part).await?;
         }
         for (partition, epoch) in fences {
-            let text = "MATCH (:Owner {client_id: $tenant}) MERGE (f:Fence {partition: $partition}) SET f.epoch = $epoch";
+            let text = "MATCH (:Owner {client_id: $tenant})
+                MERGE (f:Fence {partition: $partition}) SET f.epoch = $epoch";
             run(
                 &to,
                 text,
@@ -128,15 +121,11 @@ impl Neo4jGraph {
         Ok(())
     }
 
-    /// Erases what is left of a tenant on a server that does not hold it.
-    ///
-    /// # Errors
-    /// When that server holds it: nothing else may be left of it.
-    pub async fn clear(&self, tenant: &TenantId, server: &str) -> Result<()> {
+    async fn clear(&self, tenant: &TenantId, server: &str) -> Result<()> {
         if self.0.name_of(tenant).await?.as_deref() == Some(server) {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                format!("graph: {server} holds {tenant}; it is not cleared"),
+                format!("graph: {server} holds the graph of {tenant}; refusing to clear it"),
             ));
         }
         self.0.clear(tenant, server).await

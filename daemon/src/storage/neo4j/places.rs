@@ -235,7 +235,7 @@ impl Places {
     }
 
     /// Lets a server be the one that holds a tenant.
-    pub async fn place(&self, tenant: &TenantId, server: &str) -> Result<()> {
+    pub async fn assign(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let alone = !self.has_several(self.server(server)?).await?;
         self.meta
             .put_graph_server(tenant, Some(server), alone)
