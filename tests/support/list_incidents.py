@@ -12,4 +12,4 @@ client = AuthenticatedClient(
     raise_on_unexpected_status=True,
 )
 for incident in list_incidents.sync(client=client).items:
-    print(incident.id, incident.state.value, incident.component)
+    print(incident.incident_id, incident.state.value, incident.component)
