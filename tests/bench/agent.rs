@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_tests::Server;
 use kgrca_tests::kube::{AgentProcess, Kube};
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use serde_json::{Value, json};
 
 use crate::figure;
@@ -59,7 +59,7 @@ fn deployments(kube: &Kube, pods: usize) {
         .collect();
     kube.apply(&all);
     let running = |kube: &Kube| {
-        let told = kube.does(
+        let phases = kube.does(
             &[
                 "get",
                 "pods",
@@ -69,12 +69,12 @@ fn deployments(kube: &Kube, pods: usize) {
             ],
             None,
         );
-        told.lines().filter(|l| *l == "Running").count() >= pods
+        phases.lines().filter(|l| *l == "Running").count() >= pods
     };
     kube.until("pods run", 600, running);
 }
 
-fn environment(kube: &Kube, server: &Server, tenant: &TenantId) -> Vec<(String, String)> {
+fn environment(kube: &Kube, server: &Server, tenant: &Tenant) -> Vec<(String, String)> {
     [
         ("KGRCA_CLUSTER", "prod".to_owned()),
         ("KGRCA_URL", server.url.clone()),

@@ -58,7 +58,7 @@ fn main() {
             #[expect(clippy::print_stderr, reason = "a usage message")]
             {
                 eprintln!(
-                    "`{other}` is no benchmark: engine rca growth analyze cli ingest api memory \
+                    "unknown benchmark `{other}`, expected: engine rca growth analyze cli ingest api memory \
                      all; on servers: agent logs stack tenants conformance"
                 );
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::{Time, Topic};
 use kgrca_tests::Server;
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::simulate::{Cluster, Size};
 use serde_json::json;
 
@@ -67,7 +67,7 @@ fn batches(
     done
 }
 
-async fn send(server: &Server, tenant: &TenantId, batches: Vec<(Topic, usize, Vec<u8>)>) -> u64 {
+async fn send(server: &Server, tenant: &Tenant, batches: Vec<(Topic, usize, Vec<u8>)>) -> u64 {
     let mut accepted = 0;
     // Four senders keep the group commit fed.
     let mut waiting = tokio::task::JoinSet::new();

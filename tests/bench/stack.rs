@@ -7,7 +7,7 @@ use kgrca_core::storage::KafkaUrl;
 use kgrca_core::storage::{Entry, EventLog, StreamId};
 use kgrca_daemon::storage::kafka::KafkaLog;
 use kgrca_tests::Server;
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::simulate::{Cluster, Sent, Size};
 use kgrca_tests::stack::Stack;
 use serde_json::{Value, json};
@@ -38,13 +38,13 @@ fn entries(records: Vec<Sent>, partition: u32) -> Vec<Entry> {
     records.into_iter().map(entry).collect()
 }
 
-async fn applied(server: &Server, tenant: &TenantId) -> u64 {
+async fn applied(server: &Server, tenant: &Tenant) -> u64 {
     let stats = server.get("/api/v1/stats", &tenant.key).await;
     let of = |what: &str| stats["records"][what].as_u64().unwrap_or(0);
     of("applied") + of("duplicate") + of("rejected")
 }
 
-async fn until_applied(server: &Server, tenant: &TenantId, records: u64) {
+async fn until_applied(server: &Server, tenant: &Tenant, records: u64) {
     while applied(server, tenant).await < records {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -52,7 +52,7 @@ async fn until_applied(server: &Server, tenant: &TenantId, records: u64) {
 
 struct Bench {
     server: Server,
-    tenant: TenantId,
+    tenant: Tenant,
     log: KafkaLog,
     owner: kgrca_core::tenancy::TenantId,
     partition: u32,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kgrca_tests::Server;
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::services::Service;
 use kgrca_tests::stack::Stack;
 use serde_json::json;
@@ -52,7 +52,7 @@ fn incident() -> Vec<u8> {
 async fn measured(name: &str, count: usize, folder: &Path, start: &dyn Fn(&Path) -> Server) {
     let server = start(folder);
     let started = Instant::now();
-    let mut tenants: Vec<TenantId> = Vec::new();
+    let mut tenants: Vec<Tenant> = Vec::new();
     for i in 0..count {
         tenants.push(server.tenant(&format!("T{i}"), "enterprise").await);
     }

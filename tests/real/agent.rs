@@ -5,11 +5,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use kgrca_tests::kube::{AgentProcess, Kube};
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::{Server, binary};
 use serde_json::{Value, json};
 
-fn command(server: &Server, tenant: &TenantId, arguments: &[&str]) -> Command {
+fn command(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("kgrca"));
     command
         .args(arguments)
@@ -19,11 +19,11 @@ fn command(server: &Server, tenant: &TenantId, arguments: &[&str]) -> Command {
     command
 }
 
-pub(crate) fn kgrca(server: &Server, tenant: &TenantId, arguments: &[&str]) -> Output {
+pub(crate) fn kgrca(server: &Server, tenant: &Tenant, arguments: &[&str]) -> Output {
     command(server, tenant, arguments).output().unwrap()
 }
 
-pub(crate) fn told(output: &Output) -> String {
+pub(crate) fn printed(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!(
         "{:?}\n{}\n{}",
@@ -141,7 +141,7 @@ fn ours(kube: &Kube) -> String {
 fn installed(
     kube: &Kube,
     server: &Server,
-    tenant: &TenantId,
+    tenant: &Tenant,
     folder: &Path,
 ) -> (AgentProcess, Output) {
     let kubeconfig = kube.kubeconfig();
@@ -169,7 +169,7 @@ fn installed(
 }
 
 /// Waits for an incident whose first cause is of this component and fault, at most ten seconds.
-async fn cause(server: &Server, tenant: &TenantId, component: &str, fault: &str) {
+async fn cause(server: &Server, tenant: &Tenant, component: &str, fault: &str) {
     let began = Instant::now();
     loop {
         let all = server.get("/api/v1/incidents", &tenant.key).await;
@@ -196,12 +196,7 @@ async fn cause(server: &Server, tenant: &TenantId, component: &str, fault: &str)
 }
 
 /// Posts a notification as Alertmanager does, and waits until the server knows it.
-pub(crate) async fn alerted(
-    agent: &AgentProcess,
-    folder: &Path,
-    server: &Server,
-    tenant: &TenantId,
-) {
+pub(crate) async fn alerted(agent: &AgentProcess, folder: &Path, server: &Server, tenant: &Tenant) {
     let now = jiff::Timestamp::now();
     let labels = json!({
         "alertname": "HighLatency", "namespace": "shop", "deployment": "web",
@@ -230,14 +225,17 @@ pub(crate) async fn alerted(
     assert_eq!(post(&token, &webhook).await, 200);
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let told = server
+        let alerts = server
             .get("/api/v1/graph/timeline?limit=1000", &tenant.key)
             .await
             .to_string();
-        if told.contains("HighLatency") {
+        if alerts.contains("HighLatency") {
             return;
         }
-        assert!(Instant::now() < deadline, "the alert is not there: {told}");
+        assert!(
+            Instant::now() < deadline,
+            "the alert is not there: {alerts}"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -374,13 +372,13 @@ async fn a_cluster_is_explained_from_install_to_uninstall() {
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let (agent, done) = installed(&kube, &server, &tenant, folder.path());
-    assert_eq!(done.status.code(), Some(0), "{}", told(&done));
-    let fares = kgrca(
+    assert_eq!(done.status.code(), Some(0), "{}", printed(&done));
+    let status = kgrca(
         &server,
         &tenant,
         &["agent", "status", "--cluster", "prod", "-o", "json"],
     );
-    assert_eq!(fares.status.code(), Some(0), "{}", told(&fares));
+    assert_eq!(status.status.code(), Some(0), "{}", printed(&status));
     kube.apply(WEB);
     cause(&server, &tenant, "namespace/shop", "admission.quota_pods").await;
     cause(
@@ -408,11 +406,11 @@ async fn a_cluster_is_explained_from_install_to_uninstall() {
         kubeconfig.to_str().unwrap(),
     ];
     let refused = kgrca(&server, &tenant, &other);
-    assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+    assert_eq!(refused.status.code(), Some(2), "{}", printed(&refused));
     assert!(
-        told(&refused).contains("this cluster is known as `prod`"),
+        printed(&refused).contains("this cluster is registered as `prod`"),
         "{}",
-        told(&refused)
+        printed(&refused)
     );
     // Somebody else moved in.
     kube.does(
@@ -429,8 +427,12 @@ async fn a_cluster_is_explained_from_install_to_uninstall() {
         kubeconfig.to_str().unwrap(),
     ];
     let gone = kgrca(&server, &tenant, &gone);
-    assert_eq!(gone.status.code(), Some(0), "{}", told(&gone));
-    assert!(told(&gone).contains("configmap/grafana"), "{}", told(&gone));
+    assert_eq!(gone.status.code(), Some(0), "{}", printed(&gone));
+    assert!(
+        printed(&gone).contains("configmap/grafana"),
+        "{}",
+        printed(&gone)
+    );
     kube.until("the agent's pods are gone", 60, |kube| {
         ours(kube)
             == "namespace/observability\nconfigmap/grafana\nconfigmap/kube-root-ca.crt\n\

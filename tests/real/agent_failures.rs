@@ -1,5 +1,5 @@
-//! The agent while everything around it fails: the server ends up with the state of the cluster, and
-//! the counters add up.
+//! The agent while everything around it fails: the server ends up with the state of the cluster,
+//! and the counters add up.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use kgrca_tests::kube::{AgentProcess, Kube};
 use kgrca_tests::proxy::{Mode, Proxy};
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::{Server, binary, preloaded, soak};
 use serde_json::{Value, json};
 
-use crate::agent::{environment, kgrca, told};
+use crate::agent::{environment, kgrca, printed};
 use crate::logs::balanced;
 
 /// A cluster, a server, and what ties them together.
@@ -19,7 +19,7 @@ pub(crate) struct Around {
     pub kube: Kube,
     pub folder: tempfile::TempDir,
     proxy: Proxy,
-    pub tenant: TenantId,
+    pub tenant: Tenant,
 }
 
 impl Around {
@@ -30,7 +30,7 @@ impl Around {
     /// The same on other stores, with more arguments of `agent install`.
     pub async fn with(
         stores: &[&str],
-        install: impl FnOnce(&TenantId) -> Vec<String>,
+        install: impl FnOnce(&Tenant) -> Vec<String>,
     ) -> (Self, Server) {
         let kube = Kube::start();
         kube.nodes(0, 3);
@@ -51,7 +51,7 @@ impl Around {
         ];
         arguments.extend(more.iter().map(String::as_str));
         let done = kgrca(&server, &tenant, &arguments);
-        assert_eq!(done.status.code(), Some(0), "{}", told(&done));
+        assert_eq!(done.status.code(), Some(0), "{}", printed(&done));
         (
             Self {
                 kube,
@@ -119,7 +119,7 @@ impl Around {
 }
 
 /// Living resources of a kind that the server knows, by uid.
-async fn known(server: &Server, tenant: &TenantId, kind: &str) -> BTreeSet<String> {
+async fn known(server: &Server, tenant: &Tenant, kind: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut cursor = String::new();
     loop {
@@ -332,14 +332,15 @@ async fn a_revoked_permission_is_reported_and_other_kinds_continue() {
             .contains("configmaps is forbidden"),
         "{troubled:?}"
     );
-    // The heartbeat tells it, and so does the command.
+    // The heartbeat reports it, and so does the command.
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let fares = kgrca(&server, &around.tenant, &["agent", "status"]);
-        if fares.status.code() == Some(10) && told(&fares).contains("configmaps is forbidden") {
+        let status = kgrca(&server, &around.tenant, &["agent", "status"]);
+        if status.status.code() == Some(10) && printed(&status).contains("configmaps is forbidden")
+        {
             break;
         }
-        assert!(Instant::now() < deadline, "{}", told(&fares));
+        assert!(Instant::now() < deadline, "{}", printed(&status));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     agent.terminate();
@@ -364,14 +365,14 @@ async fn a_replaced_key_is_read_again() {
     let agent = around.agent(&environment);
     let refused = is_well(&agent, "5");
     assert!(
-        !refused.status.success() && told(&refused).contains("the API key is not known"),
+        !refused.status.success() && printed(&refused).contains("the API key is not known"),
         "{}",
-        told(&refused)
+        printed(&refused)
     );
     std::fs::write(&file, key).unwrap();
     around.agrees(&server, 60).await;
     let well = is_well(&agent, "30");
-    assert!(well.status.success(), "{}", told(&well));
+    assert!(well.status.success(), "{}", printed(&well));
     agent.terminate();
 }
 
@@ -393,10 +394,13 @@ async fn a_clock_five_minutes_off_shifts_no_times() {
         around.agrees(&server, 60).await;
         let records = server.get("/api/v1/stats", &around.tenant.key).await["records"].clone();
         assert_eq!(records["rejected"], 0, "{records}");
-        let told = agent.status().await["clock_ahead_seconds"]
+        let reported = agent.status().await["clock_ahead_seconds"]
             .as_i64()
             .unwrap();
-        assert!((told + ahead.parse::<i64>().unwrap()).abs() <= 2, "{told}");
+        assert!(
+            (reported + ahead.parse::<i64>().unwrap()).abs() <= 2,
+            "{reported}"
+        );
         agent.terminate();
     }
 }

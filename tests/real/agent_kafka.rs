@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use kgrca_core::storage::KafkaUrl;
 use kgrca_daemon::storage::kafka::KafkaAdmin;
 use kgrca_tests::Server;
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::services::{Service, installed};
 
 use reqwest::Method;
 
-use crate::agent::{alerted, kgrca, told};
+use crate::agent::{alerted, kgrca, printed};
 use crate::agent_failures::{Around, deployment};
 use crate::logs::balanced;
 
-fn install(kafka: &Service, tenant: &TenantId, password: &str) -> Vec<String> {
+fn install(kafka: &Service, tenant: &Tenant, password: &str) -> Vec<String> {
     let url = format!(
         "kafka://{}:{password}@localhost:{}?tls=true",
         tenant.id,
@@ -30,7 +30,7 @@ fn install(kafka: &Service, tenant: &TenantId, password: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_reach_the_server_by_kafka_whatever_dies() {
     let kafka = Service::start("kafka");
-    let own = |tenant: &TenantId| install(&kafka, tenant, tenant.kafka_password.as_ref().unwrap());
+    let own = |tenant: &Tenant| install(&kafka, tenant, tenant.kafka_password.as_ref().unwrap());
     let (around, server) = Around::with(&["--log-url", &kafka.url()], own).await;
     let environment = around.environment(&server);
     let password = around.tenant.kafka_password.as_ref().unwrap();
@@ -103,14 +103,14 @@ async fn records_reach_the_server_by_kafka_whatever_dies() {
 }
 
 /// Waits until `kgrca agent status` reports a problem.
-async fn until_reported(server: &Server, tenant: &TenantId, trouble: &str) {
+async fn until_reported(server: &Server, tenant: &Tenant, trouble: &str) {
     let deadline = Instant::now() + Duration::from_secs(90);
     loop {
-        let fares = kgrca(server, tenant, &["agent", "status"]);
-        if fares.status.code() == Some(10) && told(&fares).contains(trouble) {
+        let status = kgrca(server, tenant, &["agent", "status"]);
+        if status.status.code() == Some(10) && printed(&status).contains(trouble) {
             return;
         }
-        assert!(Instant::now() < deadline, "{}", told(&fares));
+        assert!(Instant::now() < deadline, "{}", printed(&status));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -146,7 +146,7 @@ async fn what_kafka_rejects_is_reported_and_sent_once_fixed() {
     around.agrees(&server, 90).await;
     balanced(&agent.status().await);
     agent.terminate();
-    // What cannot work is told at the prompt.
+    // What cannot work is rejected at the prompt.
     let another = format!(
         "kafka://client-other-abc123:{}@localhost:1",
         around.tenant.kafka_password.as_ref().unwrap()
@@ -172,7 +172,16 @@ async fn what_kafka_rejects_is_reported_and_sent_once_fixed() {
             url,
         ];
         let refused = kgrca(&server, &around.tenant, &arguments);
-        assert_eq!(refused.status.code(), Some(2), "{url}: {}", told(&refused));
-        assert!(told(&refused).contains(why), "{url}: {}", told(&refused));
+        assert_eq!(
+            refused.status.code(),
+            Some(2),
+            "{url}: {}",
+            printed(&refused)
+        );
+        assert!(
+            printed(&refused).contains(why),
+            "{url}: {}",
+            printed(&refused)
+        );
     }
 }

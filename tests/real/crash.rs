@@ -53,7 +53,7 @@ pub(crate) struct Outcome {
     pub(crate) incidents: Vec<(Value, Value)>,
 }
 
-pub(crate) async fn outcome(server: &Server, tenant: &kgrca_tests::server::TenantId) -> Outcome {
+pub(crate) async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenant) -> Outcome {
     let usage = server.get("/api/v1/usage", &tenant.key).await;
     let accepted = usage["rows"]
         .as_array()
@@ -75,13 +75,9 @@ pub(crate) async fn outcome(server: &Server, tenant: &kgrca_tests::server::Tenan
     }
 }
 
-/// Waits until so many events are committed: what stands in the live state only would be worked off
+/// Waits until so many events are committed: what is only in the live state would be processed
 /// again.
-pub(crate) async fn committed(
-    server: &Server,
-    tenant: &kgrca_tests::server::TenantId,
-    events: i64,
-) {
+pub(crate) async fn committed(server: &Server, tenant: &kgrca_tests::server::Tenant, events: i64) {
     let deadline = std::time::Instant::now() + Duration::from_mins(1);
     while outcome(server, tenant).await.accepted < events {
         assert!(
@@ -93,7 +89,7 @@ pub(crate) async fn committed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_random_nothing_is_lost_or_doubled() {
+async fn nothing_is_lost_or_doubled_when_killed_at_random() {
     let rounds = if soak() { 50 } else { 5 };
     let all = batches(rounds * 8);
     let folder = tempfile::tempdir().unwrap();
@@ -137,7 +133,7 @@ async fn killed_at_random_nothing_is_lost_or_doubled() {
         server.kill();
         server = Server::start(folder.path(), &[]);
     }
-    // One more, so that the worker is awake, and everything is worked off.
+    // One more, so that the worker is awake, and everything is processed.
     let deadline = std::time::Instant::now() + Duration::from_mins(1);
     let disturbed = loop {
         let stats = server.get("/api/v1/stats", &tenant.key).await;
@@ -167,7 +163,7 @@ async fn killed_at_random_nothing_is_lost_or_doubled() {
     assert_eq!(
         (disturbed.accepted, expected.accepted),
         (sent, sent),
-        "nobody pays for what was sent again"
+        "repetitions are not charged"
     );
     assert!(!expected.incidents.is_empty());
 }
@@ -196,6 +192,6 @@ async fn a_restart_continues_where_it_stopped() {
     assert_eq!(
         (after.accepted, after.incidents),
         (100, before.incidents),
-        "and nobody pays for them"
+        "and are not charged"
     );
 }

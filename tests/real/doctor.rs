@@ -4,7 +4,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use kgrca_tests::Server;
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::stack::Stack;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
@@ -37,7 +37,7 @@ fn wrong(checks: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-async fn retain_a_day(stack: &Stack, tenant: &TenantId) {
+async fn retain_a_day(stack: &Stack, tenant: &Tenant) {
     let admin: AdminClient<_> = ClientConfig::new()
         .set(
             "bootstrap.servers",
@@ -162,6 +162,6 @@ async fn every_store_is_checked_and_what_is_wrong_is_named() {
     assert_eq!(
         wrong(&doctor(&server, 10)),
         ["server"],
-        "also when nobody answers there are rows"
+        "unreachable stores are listed too"
     );
 }

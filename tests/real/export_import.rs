@@ -1,11 +1,11 @@
-//! A tenant leaves one installation and enters another, whatever stores either has, and stays what
-//! it was.
+//! Export from one installation and import into another, whatever stores either has: the tenant
+//! stays the same.
 
 use std::path::Path;
 use std::process::Output;
 
 use kgrca_core::model::{Time, Topic};
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::simulate::{Cluster, Sent, Size};
 use kgrca_tests::stack::Stack;
 use kgrca_tests::{Server, faults};
@@ -30,7 +30,7 @@ fn kind(topic: Topic) -> &'static str {
 }
 
 /// Sends records topic by topic. Returns how many they were.
-async fn send(server: &Server, tenant: &TenantId, records: impl Iterator<Item = Sent>) -> u64 {
+async fn send(server: &Server, tenant: &Tenant, records: impl Iterator<Item = Sent>) -> u64 {
     let mut by_topic: std::collections::BTreeMap<Topic, (u64, Vec<u8>)> =
         std::collections::BTreeMap::new();
     for (topic, record) in records {
@@ -45,7 +45,7 @@ async fn send(server: &Server, tenant: &TenantId, records: impl Iterator<Item = 
     by_topic.values().map(|(count, _)| count).sum()
 }
 
-async fn serve(server: &Server, tenant: &TenantId, change: Value) {
+async fn serve(server: &Server, tenant: &Tenant, change: Value) {
     let path = format!("/api/v1/admin/clients/{}", tenant.id);
     let answer = server
         .call(
@@ -74,7 +74,7 @@ fn pods(cluster: &str, count: usize) -> Vec<Sent> {
 }
 
 /// How many objects live in each cluster, after something was said of each.
-async fn living(server: &Server, tenant: &TenantId) -> Vec<Value> {
+async fn living(server: &Server, tenant: &Tenant) -> Vec<Value> {
     let seen = server.get("/api/v1/stats", &tenant.key).await["records"]["seen"]
         .as_u64()
         .unwrap();
@@ -97,7 +97,7 @@ async fn living(server: &Server, tenant: &TenantId) -> Vec<Value> {
         .collect()
 }
 
-fn export(server: &Server, tenant: &TenantId, folder: &Path) -> Value {
+fn export(server: &Server, tenant: &Tenant, folder: &Path) -> Value {
     json_of(&operator(
         server,
         &[
@@ -119,7 +119,7 @@ fn import(server: &Server, folder: &Path, more: &[&str]) -> Output {
 
 /// What a tenant's users see of it: every incident with its answer, and what lies around the first
 /// one.
-async fn seen(server: &Server, tenant: &TenantId) -> Vec<Value> {
+async fn seen(server: &Server, tenant: &Tenant) -> Vec<Value> {
     let list = server.get("/api/v1/incidents?limit=500", &tenant.key).await;
     let mut all = Vec::new();
     for incident in list["items"].as_array().unwrap() {
@@ -238,7 +238,7 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
         Some(32),
         "its user in Kafka can log in"
     );
-    let there = TenantId::told(&created);
+    let there = Tenant::from_created(&created);
     assert_eq!(
         servers.settled(&there, 0).await["records"]["seen"],
         0,
@@ -258,13 +258,13 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
     serve(&servers, &there, json!({"state": "suspended"})).await;
     export(&servers, &there, &place("two"));
 
-    let back = TenantId::told(&json_of(&import(&files, &place("two"), &[])));
+    let back = Tenant::from_created(&json_of(&import(&files, &place("two"), &[])));
     assert_eq!(seen(&files, &back).await, then, "also on the way back");
     assert_eq!(self::living(&files, &back).await, living);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goes_on() {
+async fn altered_exports_are_rejected_and_a_stopped_import_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
@@ -362,7 +362,7 @@ async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goe
             .status(),
         200
     );
-    // A resume by itself makes nobody served who is not loaded.
+    // `resume` alone does not serve a tenant that is not loaded.
     json_of(&operator(&server, &["saga", "resume", saga]));
     let open = json_of(&operator(&server, &["saga", "list", "--open"]));
     assert_eq!(
@@ -371,7 +371,7 @@ async fn what_is_not_what_was_exported_is_refused_and_an_import_that_stopped_goe
         "it still waits for the rest: {open}"
     );
     let created = json_of(&import(&server, &out, &["--resume", saga]));
-    let again = TenantId::told(&created);
+    let again = Tenant::from_created(&created);
     let count = |stats: &Value| stats["stored"].clone();
     let (old, new) = (
         server.get("/api/v1/graph/stats", &tenant.key).await,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kgrca_tests::proxy::{Mode, Proxy};
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::stack::Stack;
 use kgrca_tests::{Server, soak};
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub(crate) struct Fleet {
     pub(crate) stack: Arc<Stack>,
     folder: tempfile::TempDir,
     daemons: Vec<Server>,
-    tenant: TenantId,
+    tenant: Tenant,
     /// What was acknowledged.
     batches: Vec<Vec<u8>>,
     sent: u64,
@@ -88,7 +88,7 @@ impl Fleet {
             }
             assert!(
                 Instant::now() < deadline,
-                "nobody takes a batch: {}",
+                "no daemon accepts a batch: {}",
                 self.log(daemon)
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -101,7 +101,7 @@ impl Fleet {
         text.lines().rev().take(30).collect::<Vec<_>>().join("\n")
     }
 
-    /// What a daemon says of the records, once every one is worked off.
+    /// What a daemon says of the records, once all are processed.
     async fn settled(&self) -> Value {
         let deadline = Instant::now() + Duration::from_mins(3);
         loop {
@@ -152,7 +152,7 @@ impl Fleet {
         }
     }
 
-    /// The incidents of the same records on embedded stores that nobody disturbs.
+    /// The incidents of the same records in an undisturbed run on embedded stores.
     async fn undisturbed(&self) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let calm = Server::start(folder.path(), &[]);
@@ -166,7 +166,7 @@ impl Fleet {
 }
 
 /// Every incident's cluster, component and fault, in order.
-async fn incidents(server: &Server, tenant: &TenantId) -> Vec<String> {
+async fn incidents(server: &Server, tenant: &Tenant) -> Vec<String> {
     let list = server.get("/api/v1/incidents?limit=500", &tenant.key).await;
     let items = list["items"].as_array().unwrap();
     let mut all: Vec<String> = items

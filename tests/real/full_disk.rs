@@ -1,4 +1,4 @@
-//! Full disks: nothing is acknowledged that is not kept, and when there is room again nothing is
+//! Full disks: nothing is acknowledged without being stored, and after space is freed nothing is
 //! missing or doubled.
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use kgrca_tests::{Server, preloaded, soak};
 use crate::crash::{batches, outcome};
 use crate::fleet::{Fleet, rounds};
 
-/// A disk that can be filled: what a process must be told, and the file that fills it.
+/// A disk that can be filled: the environment of the process, and the file that fills it.
 struct Disk {
     library: PathBuf,
     below: PathBuf,
@@ -44,14 +44,14 @@ impl Disk {
         std::fs::remove_file(&self.when).unwrap();
     }
 
-    /// Whether somebody met its end.
+    /// Whether a write hit its end.
     fn was_met(&self) -> bool {
         self.when.with_extension("met").exists()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_of_the_daemon_refuses_and_goes_on_when_there_is_room() {
+async fn a_daemon_rejects_while_its_disk_is_full_and_recovers() {
     let rounds = if soak() { 20 } else { 3 };
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
@@ -88,7 +88,7 @@ async fn a_full_disk_of_the_daemon_refuses_and_goes_on_when_there_is_room() {
                     answer.text().await.unwrap()
                 );
                 refused += 1;
-                // The door tells it, and the workers meet it, too.
+                // Ingest reports it, and the workers hit it too.
                 if refused == 20 {
                     disk.free();
                     freed = true;
@@ -97,7 +97,10 @@ async fn a_full_disk_of_the_daemon_refuses_and_goes_on_when_there_is_room() {
             }
             sent += 20;
         }
-        assert!(freed, "round {round}: a full disk is told to whoever sends");
+        assert!(
+            freed,
+            "round {round}: senders get an error while the disk is full"
+        );
     }
     assert!(disk.was_met());
     let stats = server.settled(&tenant, sent).await;

@@ -1,10 +1,10 @@
-//! A tenant's graph goes to another server of Neo4j while records come in, wherever the daemon
-//! dies.
+//! Moving a tenant's graph to another Neo4j server under load, and with the daemon killed at every
+//! step.
 
 use std::time::{Duration, Instant};
 
 use kgrca_tests::Server;
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::services::Service;
 use kgrca_tests::stack::Stack;
 use serde_json::Value;
@@ -53,7 +53,7 @@ impl Moving {
     }
 
     /// What a graph holds that follows from the records alone.
-    async fn told(server: &Server, tenant: &TenantId) -> Vec<String> {
+    async fn answers(server: &Server, tenant: &Tenant) -> Vec<String> {
         let mut all = Vec::new();
         for part in ["resources", "edges", "episodes"] {
             let path = format!("/api/v1/admin/clients/{}/export/{part}", tenant.id);
@@ -71,8 +71,8 @@ impl Moving {
         all
     }
 
-    /// The graph is that of the same records on embedded stores that nobody disturbs.
-    async fn compare(&self, server: &Server, tenant: &TenantId) {
+    /// The graph is that of the same records in an undisturbed run on embedded stores.
+    async fn compare(&self, server: &Server, tenant: &Tenant) {
         let stats = server.settled(tenant, self.sent).await;
         assert_eq!(stats["records"]["applied"], self.sent, "{stats}");
         let folder = tempfile::tempdir().unwrap();
@@ -83,8 +83,8 @@ impl Moving {
         }
         calm.settled(&undisturbed, self.sent).await;
         let (expected, found) = (
-            Self::told(&calm, &undisturbed).await,
-            Self::told(server, tenant).await,
+            Self::answers(&calm, &undisturbed).await,
+            Self::answers(server, tenant).await,
         );
         assert!(expected.len() > 100, "{}", expected.len());
         assert_eq!(
@@ -93,7 +93,7 @@ impl Moving {
         );
     }
 
-    async fn send(&mut self, server: &Server, tenant: &TenantId, batches: usize) {
+    async fn send(&mut self, server: &Server, tenant: &Tenant, batches: usize) {
         for (_, batch) in self.batches.by_ref().take(batches) {
             server.ingest(tenant, "events", batch.clone()).await;
             self.acknowledged.push(batch);
@@ -135,7 +135,7 @@ async fn nodes(service: &Service) -> i64 {
         .unwrap()
 }
 
-fn place(server: &Server, tenant: &TenantId) -> String {
+fn place(server: &Server, tenant: &Tenant) -> String {
     json_of(&operator(server, &["tenant", "show", &tenant.id]))["graph_server"]
         .as_str()
         .unwrap()
@@ -185,8 +185,8 @@ async fn a_graph_moves_under_load_and_nothing_is_lost() {
         &moving.other
     };
     assert_eq!(nodes(old).await, 0, "nothing is left where it was");
-    let told = server.get("/api/v1/graph/stats", &tenant.key).await;
-    assert_eq!(told["stored"]["incidents"], 1, "{told}");
+    let stats = server.get("/api/v1/graph/stats", &tenant.key).await;
+    assert_eq!(stats["stored"]["incidents"], 1, "{stats}");
     // The pool has a place for one more, and no other.
     json_of(&operator(&server, &["tenant", "create", "Second"]));
     let third = operator(&server, &["tenant", "create", "Third"]);
@@ -248,7 +248,7 @@ async fn killed_at_every_step_a_graph_is_here_or_there() {
             &["saga", "list", "--tenant", &tenant.id],
         ));
         let saga = all["items"][0]["saga_id"].as_str().unwrap().to_owned();
-        // It goes on by itself; who is faster takes it back, as long as it can be.
+        // It continues automatically; a rollback may come first, as long as one is possible.
         let taken_back = write % 2 == 0
             && operator(&server, &["saga", "compensate", &saga])
                 .status

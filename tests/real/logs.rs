@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kgrca_tests::kube::AgentProcess;
-use kgrca_tests::server::TenantId;
+use kgrca_tests::server::Tenant;
 use kgrca_tests::{Server, soak};
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ impl Writer {
         self.out.write_all(&bytes[half..]).unwrap();
     }
 
-    /// Renames the file and goes on in a new one, as kubelets do.
+    /// Renames the file and continues in a new one, as kubelets do.
     fn rotate(&mut self) {
         self.rotated += 1;
         let old = self
@@ -70,7 +70,7 @@ impl Writer {
     }
 }
 
-fn environment(server: &Server, tenant: &TenantId, logs: &Path) -> Vec<(String, String)> {
+fn environment(server: &Server, tenant: &Tenant, logs: &Path) -> Vec<(String, String)> {
     [
         ("KGRCA_CLUSTER", "prod"),
         ("KGRCA_URL", &server.url),
@@ -84,7 +84,7 @@ fn environment(server: &Server, tenant: &TenantId, logs: &Path) -> Vec<(String, 
 }
 
 /// What became of records at the server: applied and rejected.
-async fn records(server: &Server, tenant: &TenantId) -> (u64, u64) {
+async fn records(server: &Server, tenant: &Tenant) -> (u64, u64) {
     let stats = server.get("/api/v1/stats", &tenant.key).await;
     let of = |name: &str| stats["records"][name].as_u64().unwrap();
     (of("applied"), of("rejected"))

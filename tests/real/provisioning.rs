@@ -1,5 +1,5 @@
-//! A tenant is set up whole or not at all, wherever the daemon dies; what is listed comes from the
-//! servers themselves.
+//! A tenant is created completely or not at all, wherever the daemon dies; checked on the servers
+//! themselves.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -172,7 +172,7 @@ async fn died_at(stack: &Stack, folder: &std::path::Path, write: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_every_step_a_tenant_is_set_up_or_gone() {
+async fn a_tenant_is_complete_or_gone_when_killed_at_every_step() {
     let stack = Stack::start();
     let folder = tempfile::tempdir().unwrap();
     let nothing = left(&stack).await;
@@ -255,9 +255,9 @@ async fn gone(server: &Server, id: &str) {
     }
 }
 
-/// The new tenant's key sends a record that is worked off.
+/// Sends a record with the new tenant's key, and waits until it is processed.
 async fn works(server: &Server, created: &Value) {
-    let tenant = kgrca_tests::server::TenantId::told(created);
+    let tenant = kgrca_tests::server::Tenant::from_created(created);
     let event = json!({
         "event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod",
         "reason": "Started", "message": "x",
@@ -270,7 +270,7 @@ async fn works(server: &Server, created: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_command_survives_that_the_server_dies() {
+async fn one_command_survives_a_restart_of_the_server() {
     let stack = Stack::start();
     let folder = tempfile::tempdir().unwrap();
     let server = stack.daemon_with(folder.path(), &[("KGRCA_ABORT_AT_SAGA_WRITE", "9")]);

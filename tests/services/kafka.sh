@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Apache Kafka, one broker, SASL/SCRAM-SHA-512 with rights: install FOLDER | start FOLDER DATA PORT | stop DATA
-# ADVERTISED_PORT is told to clients instead of PORT: a proxy stands there.
+# Clients get ADVERTISED_PORT, that of a proxy, instead of PORT.
 # PORT: SASL_PLAINTEXT, PORT+1: SASL_SSL, PORT+2: controller. Superuser admin / admin-secret; CA in FOLDER/tls/ca.crt
 set -euo pipefail
 # shellcheck source=tests/services/lib.sh

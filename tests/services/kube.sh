@@ -16,7 +16,7 @@ build() {
   local known="-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/client-go/pkg/version.gitVersion=$version" stages
   (cd "$source" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $known" -o "$1/kube" .)
   CGO_ENABLED=0 GOBIN=$1 go install -trimpath -ldflags '-s -w' "sigs.k8s.io/kwok/cmd/kwok@$kwok"
-  # kwok does nothing by itself: what nodes and pods do are stages, which its module holds.
+  # kwok does nothing on its own: what nodes and pods do is defined by stages, which are in its module.
   stages=$(cd / && go mod download -json "sigs.k8s.io/kwok@$kwok" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')/kustomize/stage
   for stage in node/fast/node-initialize node/heartbeat-with-lease/node-heartbeat-with-lease pod/fast/pod-{ready,complete,delete}; do
     printf -- '---\n'
@@ -153,7 +153,7 @@ install)
 start) start "${2:?folder}" "${3:?data}" "${4:?port}" ;;
 nodes) nodes "${2:?folder}" "${3:?data}" "${4:?first}" "${5:?count}" ;;
 stop)
-  # etcd last, when nobody writes.
+  # etcd last, when nothing writes to it.
   for program in kwok scheduler manager apiserver etcd; do stop "${2:?data}/$program"; done
   ;;
 *) exit 2 ;;

@@ -50,7 +50,7 @@ fn rounds() -> u32 {
 }
 
 #[test]
-fn damaged_records_are_refused_and_nothing_else() {
+fn only_damaged_records_are_rejected() {
     let seeds = seeds();
     let damage = (
         0..seeds.len(),
@@ -88,7 +88,7 @@ fn damaged_records_are_refused_and_nothing_else() {
 }
 
 #[test]
-fn hostile_shapes_are_refused() {
+fn hostile_shapes_are_rejected() {
     try_all("[".repeat(100_000).as_bytes());
     try_all(format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100)).as_bytes());
     try_all(&[0xff, 0xfe, 0x00]);

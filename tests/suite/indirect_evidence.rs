@@ -1,10 +1,11 @@
-//! What is told of objects that nobody sent, and what is no news any more; each beside a near miss.
+//! Conclusions about objects whose state was not received, and about evidence that is stale; each
+//! with a near miss.
 
 use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
 use serde_json::{Value, json};
 
-fn say(records: &[Value]) -> Analysis {
+fn analyze_records(records: &[Value]) -> Analysis {
     let text = records
         .iter()
         .map(ToString::to_string)
@@ -25,7 +26,7 @@ fn say(records: &[Value]) -> Analysis {
 
 /// The first cause as `component fault`; empty without one.
 fn first(records: &[Value]) -> String {
-    say(records)
+    analyze_records(records)
         .causes
         .first()
         .map(|c| format!("{} {}", c.component, c.fault_type))
@@ -71,7 +72,7 @@ fn pod(name: &str, app: &str, container: &Value, status: &Value) -> Value {
     })
 }
 
-fn well(name: &str, app: &str) -> Value {
+fn ready(name: &str, app: &str) -> Value {
     let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
     pod(
         name,
@@ -98,7 +99,7 @@ fn service(name: &str, app: &str, port: u16) -> Value {
 const NOW: (&str, &str, u32) = ("00:50:00", "00:59:50", 90);
 
 #[test]
-fn an_alert_alone_leads_to_whom_it_names() {
+fn an_alert_alone_blames_the_resource_it_names() {
     let node = alert(&json!({"alertname": "KubeNodeNotReady", "node": "n7"}));
     assert_eq!(first(&[node]), "node/n7 node.kubelet_down");
     let crashing = alert(&json!({
@@ -120,12 +121,12 @@ fn an_alert_alone_leads_to_whom_it_names() {
     assert_eq!(
         first(&[behind, deployment]),
         "",
-        "the state at hand says more"
+        "the state contradicts the alert"
     );
 }
 
 #[test]
-fn a_refusal_that_was_not_repeated_is_over() {
+fn a_rejection_that_is_not_repeated_has_ended() {
     let refusal = |when| {
         let message = "Error creating: pods \"web-5d9f8b6c5-\" is forbidden: error looking up \
                        service account shop/web: serviceaccount \"web\" not found";
@@ -138,18 +139,18 @@ fn a_refusal_that_was_not_repeated_is_over() {
     assert_eq!(
         first(&[refusal(("00:55:00", "00:55:01", 3))]),
         "",
-        "the next try was due seconds later"
+        "the next attempt was due seconds later"
     );
 }
 
 #[test]
-fn a_complaint_that_fell_silent_is_over() {
+fn errors_that_stopped_have_ended() {
     let line = "GET http://stock:80/: dial tcp 10.0.0.9:80: connect: connection refused";
     let cluster = [
         service("stock", "stock", 80),
-        well("stock-1", "stock"),
-        well("web-1", "web"),
-        well("api-1", "api"),
+        ready("stock-1", "stock"),
+        ready("web-1", "web"),
+        ready("api-1", "api"),
     ];
     let complaints = |when| {
         [
@@ -157,8 +158,8 @@ fn a_complaint_that_fell_silent_is_over() {
             log("api-1", "ERROR", line, when),
         ]
     };
-    let goes_on = [&cluster[..], &complaints(NOW)].concat();
-    assert_eq!(first(&goes_on), "app/stock dependency.down");
+    let ongoing = [&cluster[..], &complaints(NOW)].concat();
+    assert_eq!(first(&ongoing), "app/stock dependency.down");
     let stopped = [&cluster[..], &complaints(("00:50:00", "00:55:00", 300))].concat();
     assert_eq!(
         first(&stopped),
@@ -190,7 +191,7 @@ fn crashed(args: &[&str], code: i64) -> Value {
 }
 
 #[test]
-fn a_program_that_complains_about_a_word_of_its_command_line() {
+fn an_error_about_a_command_line_argument_blames_the_arguments() {
     let said = log(
         "cache-1",
         "ERROR",
@@ -208,7 +209,7 @@ fn a_program_that_complains_about_a_word_of_its_command_line() {
 }
 
 #[test]
-fn who_is_ended_by_the_kubelet_does_not_crash() {
+fn a_container_killed_by_the_kubelet_did_not_crash() {
     let killing = event(
         "Pod",
         "cache-1",
@@ -229,7 +230,7 @@ fn who_is_ended_by_the_kubelet_does_not_crash() {
         "Container main failed liveness probe, will be restarted",
         ("00:40:00", "00:40:00", 1),
     );
-    let crash = say(&[crashed(&[], 2), unhealthy, earlier]);
+    let crash = analyze_records(&[crashed(&[], 2), unhealthy, earlier]);
     assert!(
         crash
             .causes
@@ -241,7 +242,7 @@ fn who_is_ended_by_the_kubelet_does_not_crash() {
 }
 
 #[test]
-fn a_store_is_known_by_how_it_speaks_when_it_is_the_only_one() {
+fn a_database_is_identified_by_its_protocol_when_it_is_the_only_one() {
     let full = log(
         "web-1",
         "ERROR",
@@ -251,21 +252,21 @@ fn a_store_is_known_by_how_it_speaks_when_it_is_the_only_one() {
     );
     let cluster = [
         service("orders", "orders", 3306),
-        well("orders-1", "orders"),
-        well("web-1", "web"),
+        ready("orders-1", "orders"),
+        ready("web-1", "web"),
         full,
     ];
     assert_eq!(first(&cluster), "app/orders dependency.connection_limit");
-    let second = [service("users", "users", 5432), well("users-1", "users")];
+    let second = [service("users", "users", 5432), ready("users-1", "users")];
     assert_eq!(
         first(&[&cluster[..], &second].concat()),
         "app/web dependency.connection_limit",
-        "of two nobody can tell"
+        "two candidates: no conclusion"
     );
 }
 
 #[test]
-fn a_dns_server_is_known_by_its_events() {
+fn a_dns_server_is_identified_by_its_events() {
     let lookup = |pod: &str, name: &str| {
         log(
             pod,
@@ -290,7 +291,7 @@ fn a_dns_server_is_known_by_its_events() {
     assert_eq!(first(&two), "app/coredns controlplane.dns_down");
     let one = [lookup("web-5d9f8b6c5-x7k2p", "stock"), server];
     assert!(
-        say(&one)
+        analyze_records(&one)
             .causes
             .iter()
             .all(|c| c.fault_type != "controlplane.dns_down"),
@@ -299,7 +300,7 @@ fn a_dns_server_is_known_by_its_events() {
 }
 
 #[test]
-fn a_webhook_that_fails_is_to_blame_and_not_whom_it_keeps_out() {
+fn a_failing_webhook_is_at_fault_not_the_workloads_it_blocks() {
     let message = "Error creating: Internal error occurred: failed calling webhook \
                    \"gate.example.com\": failed to call webhook: Post \
                    \"https://gate.policy.svc:443/check?timeout=10s\": no endpoints available for \
@@ -312,7 +313,7 @@ fn a_webhook_that_fails_is_to_blame_and_not_whom_it_keeps_out() {
 }
 
 #[test]
-fn what_nobody_misses_was_turned_off_on_purpose() {
+fn zero_replicas_without_affected_callers_is_intended() {
     let object = |name: &str, replicas: i64, env: &Value| {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -349,9 +350,9 @@ fn what_nobody_misses_was_turned_off_on_purpose() {
 }
 
 #[test]
-fn an_incident_of_a_pod_whose_state_did_not_arrive_yet_starts_when_it_was_spoken_of() {
+fn an_incident_of_a_pod_without_state_starts_at_its_first_event() {
     let message = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.";
-    let said = say(&[event(
+    let said = analyze_records(&[event(
         "Pod",
         "front-c85759b84-q7c6z",
         "FailedScheduling",

@@ -26,7 +26,7 @@ static int is_full(int fd) {
     return strncmp(path, below, strlen(below)) == 0;
 }
 
-/* Leaves a mark that somebody met the end of the disk. */
+/* Records that a write hit the end of the disk. */
 static ssize_t no_space(void) {
     char met[4096];
     snprintf(met, sizeof met, "%s.met", getenv("FULL_WHEN"));

@@ -93,10 +93,11 @@ impl Kube {
 
     /// An object, if it is there.
     pub fn get(&self, arguments: &[&str]) -> Option<Value> {
-        let told = self.kubectl(&[&["get", "-o", "json"], arguments].concat(), None);
-        told.status
+        let output = self.kubectl(&[&["get", "-o", "json"], arguments].concat(), None);
+        output
+            .status
             .success()
-            .then(|| serde_json::from_slice(&told.stdout).unwrap())
+            .then(|| serde_json::from_slice(&output.stdout).unwrap())
     }
 
     /// Kills a part of the control plane, such as `apiserver`.
@@ -209,7 +210,7 @@ impl AgentProcess {
         );
     }
 
-    /// How it fares, as it says itself.
+    /// Its own status report.
     pub async fn status(&self) -> Value {
         reqwest::get(format!("{}/status", self.url))
             .await

@@ -22,7 +22,7 @@ pub enum Mode {
 
 /// How long each piece waits when it is slow.
 const DELAY: Duration = Duration::from_millis(100);
-/// How often a connection looks at the mode.
+/// How often a connection checks the mode.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A proxy that runs.

@@ -1,4 +1,4 @@
-"""What schemathesis does not know by itself: how lines of JSON are sent."""
+"""Teaches schemathesis how NDJSON is sent."""
 
 import schemathesis
 

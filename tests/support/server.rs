@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// A running daemon; killed when dropped.
 pub struct Server {
     child: Child,
-    /// Its data.
+    /// Its data directory.
     pub folder: PathBuf,
     /// Address of the API.
     pub url: String,
@@ -18,14 +18,14 @@ pub struct Server {
     pub metrics: String,
     /// The operator's key.
     pub operator: String,
-    /// For calls.
+    /// The client that its calls use.
     pub http: Client,
 }
 
-/// A tenant of a server.
+/// A tenant as its creation returned it.
 #[derive(Clone, Debug)]
-pub struct TenantId {
-    /// Its id.
+pub struct Tenant {
+    /// Such as `client-acme-7f3k2a`.
     pub id: String,
     /// Its first key.
     pub key: String,
@@ -33,9 +33,12 @@ pub struct TenantId {
     pub kafka_password: Option<String>,
 }
 
-impl TenantId {
-    /// What the answer to a creation tells.
-    pub fn told(created: &Value) -> Self {
+/// The same; tests move to the shorter name.
+pub type TenantId = Tenant;
+
+impl Tenant {
+    /// Reads the answer to `POST /admin/clients`.
+    pub fn from_created(created: &Value) -> Self {
         Self {
             id: created["client_id"].as_str().unwrap().into(),
             key: created["api_key"].as_str().unwrap().into(),
@@ -118,13 +121,13 @@ impl Server {
         self.child.id()
     }
 
-    /// Ends it as a power cut of the process would.
+    /// Kills it with SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits a while for it to end by itself. Returns whether it did.
+    /// Waits up to 20 s for it to exit on its own. Returns whether it did.
     pub fn has_died(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.child.try_wait().unwrap().is_none() {
@@ -145,7 +148,7 @@ impl Server {
             .unwrap();
     }
 
-    /// Ends it in order. Returns whether it left with success.
+    /// Sends SIGTERM. Returns whether it exited with success.
     pub fn terminate(mut self) -> bool {
         Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
@@ -184,7 +187,7 @@ impl Server {
     }
 
     /// Creates a tenant.
-    pub async fn tenant(&self, name: &str, plan: &str) -> TenantId {
+    pub async fn tenant(&self, name: &str, plan: &str) -> Tenant {
         let body = json!({"name": name, "plan": plan}).to_string().into_bytes();
         let response = self
             .call(
@@ -195,11 +198,11 @@ impl Server {
             )
             .await;
         assert_eq!(response.status(), 201);
-        TenantId::told(&response.json().await.unwrap())
+        Tenant::from_created(&response.json().await.unwrap())
     }
 
     /// Creates a key with scopes.
-    pub async fn key(&self, tenant: &TenantId, scopes: &[&str]) -> (String, String) {
+    pub async fn key(&self, tenant: &Tenant, scopes: &[&str]) -> (String, String) {
         let body = json!({"name": "test", "scopes": scopes})
             .to_string()
             .into_bytes();
@@ -220,7 +223,7 @@ impl Server {
     }
 
     /// Sends records; returns the answer.
-    pub async fn ingest(&self, tenant: &TenantId, kind: &str, body: Vec<u8>) -> Value {
+    pub async fn ingest(&self, tenant: &Tenant, kind: &str, body: Vec<u8>) -> Value {
         let response = self
             .call(
                 Method::POST,
@@ -235,8 +238,8 @@ impl Server {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Waits until `seen` records were worked off and committed, and nothing waits.
-    pub async fn settled(&self, tenant: &TenantId, seen: u64) -> Value {
+    /// Waits until `seen` records are processed and committed, and none is waiting.
+    pub async fn settled(&self, tenant: &Tenant, seen: u64) -> Value {
         let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let stats = self.get("/api/v1/stats", &tenant.key).await;

@@ -20,7 +20,7 @@ pub struct Service {
     pub door: u16,
     /// Variables of its environment.
     environment: Vec<(String, String)>,
-    /// Its folder, when nobody else keeps it.
+    /// Its folder, when it is not kept elsewhere.
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -31,7 +31,7 @@ pub fn installed(name: &str) -> PathBuf {
     PathBuf::from(folder).join(name)
 }
 
-/// Ports in a row that are free, and nobody else's of this process. They lie below those that the
+/// Consecutive free ports that nothing else in this process uses. They lie below those that the
 /// system gives to connections: what was killed finds its own free when it starts again.
 fn ports(count: u16) -> u16 {
     const FIRST: u32 = 15_000;
