@@ -1,4 +1,8 @@
 //! Stores that need nothing installed.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "stores read and write files; the rest of core does not"
+)]
 
 pub mod files;
 pub mod log;
