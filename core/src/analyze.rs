@@ -1,71 +1,75 @@
-//! Records in, causes out: one input is one or more clusters at one instant.
+//! Analyzes recorded input offline: records in, causes out. An input holds one or more clusters and
+//! is evaluated at one instant.
+
+mod reader;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::engine::{Applied, ClusterState};
-use crate::model::{Body, Record, Str, Time, Topic};
-use crate::parse::{self, Context, Reason};
-use crate::rca::{self, Cause, EngineInfo, Scorer, Verdict};
+use crate::model::{Record, Severity, Str, Time};
+use crate::rca::{self, Cause, EngineInfo, Scorer, Verdict, Weights};
+use reader::Input;
 
-/// How an input is read and judged.
+/// How an input is read and evaluated.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The instant to look at; the newest record's time when absent.
+    /// The instant of the evaluation; default: the time of the newest record.
     pub at: Option<Time>,
-    /// Only causes of this namespace, and of things outside namespaces.
+    /// Only causes of this namespace and those outside namespaces.
     pub namespace: Option<String>,
-    /// Which formula ranks.
+    /// The algorithm that ranks causes.
     pub scorer: Scorer,
-    /// Most causes to keep.
+    /// Maximum number of causes; 0 for all.
     pub top: usize,
-    /// When the input was read: stands in for missing times.
+    /// When the input was read; replaces missing times.
     pub now: Time,
+    /// The weights of the causal scorer.
+    pub weights: Weights,
 }
 
-/// What became of the input's records; `seen = applied + duplicate + rejected`.
+/// What happened to the records of the input; `seen = applied + duplicate + rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Counts {
-    /// Records that were read.
+    /// Records in the input.
     pub seen: u64,
     /// Records that changed the state.
     pub applied: u64,
-    /// Records that had been seen.
+    /// Records that were repeats of others.
     pub duplicate: u64,
-    /// Records that could not be taken.
+    /// Records that could not be read.
     pub rejected: u64,
 }
 
-/// A record that could not be taken.
+/// A record that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Rejected {
-    /// Line or item, from 1.
+    /// Number of the line or item, from 1.
     pub line: u64,
-    /// Word of the reason.
+    /// The reason as in metrics, such as `unknown_shape`.
     pub reason: String,
-    /// What is wrong.
+    /// What is wrong with the record.
     pub message: String,
 }
 
-/// An incident of the input in short.
+/// Summary of an incident of the input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct IncidentSummary {
-    /// Number within this input, `inc-<n>`.
+    /// Id within this input, `inc-<n>`.
     pub incident_id: String,
-    /// The cluster.
+    /// Name of the cluster.
     pub cluster: String,
-    /// Onset of its first symptom.
+    /// Onset of the first symptom.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Time,
-    /// The worst severity of its symptoms.
-    pub severity: crate::model::Severity,
-    /// How many symptoms belong to it.
+    /// The highest severity of its symptoms.
+    pub severity: Severity,
+    /// Number of its symptoms.
     pub symptoms: usize,
     /// Its first cause, as `component fault`.
     pub cause: Option<String>,
-    /// Its own ranking; told as one with those of the others.
+    /// Its own ranking; [`Analysis::causes`] merges those of all incidents.
     #[serde(skip)]
     pub causes: Vec<Cause>,
 }
@@ -73,255 +77,124 @@ pub struct IncidentSummary {
 /// The answer for one input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Analysis {
-    /// What was read.
+    /// Name of the input, such as a file.
     pub input: String,
     /// The verdict over all incidents.
     pub verdict: Verdict,
     /// The causes over all incidents in one ranking.
     pub causes: Vec<Cause>,
-    /// The incidents.
+    /// The incidents by start.
     pub incidents: Vec<IncidentSummary>,
-    /// What would raise the confidence.
+    /// Which records would raise the confidence.
     pub missing_evidence: Vec<String>,
-    /// What became of the records.
+    /// What happened to the records.
     pub records: Counts,
-    /// The first hundred records that could not be taken.
+    /// The first hundred records that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Rejected>,
-    /// Which engine answered.
+    /// The engine that gave the answer.
     pub engine: EngineInfo,
 }
 
-/// Reads JSON lines, or one JSON document over several lines.
-pub fn analyze(input: &str, bytes: &[u8], options: &Options) -> Analysis {
-    let mut reader = Reader {
-        options,
-        records: Vec::new(),
-        counts: Counts::default(),
-        rejects: Vec::new(),
+/// Reads JSON lines, or one or more JSON documents that span lines, and evaluates them.
+pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
+    let mut input = reader::read(bytes, options);
+    let mut clusters = apply(&mut input);
+    let mut analysis = Analysis {
+        input: name.to_owned(),
+        verdict: Verdict::Healthy,
+        causes: Vec::new(),
+        incidents: Vec::new(),
+        missing_evidence: Vec::new(),
+        records: input.counts,
+        rejects: input.rejects,
+        engine: EngineInfo::new(options.scorer, &options.weights),
     };
-    if let Some(documents) = documents(bytes) {
-        for (i, document) in documents.iter().enumerate() {
-            reader.document(i as u64 + 1, document.get().as_bytes());
-        }
-    } else {
-        for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
-            reader.line(i as u64 + 1, line);
+    let mut has_symptoms = false;
+    for state in clusters.values_mut() {
+        let evaluation = state.evaluate(input.instant, &options.weights);
+        has_symptoms |= evaluation.symptoms > 0;
+        analysis
+            .missing_evidence
+            .extend(evaluation.missing_evidence);
+        for ranked in evaluation.ranked {
+            let causes = of_namespace(ranked.causes(options.scorer), options);
+            analysis.incidents.push(summary(state, ranked.key, causes));
         }
     }
-    reader.finish(input)
+    analysis.finish(has_symptoms, options);
+    analysis
 }
 
-/// JSON values that span lines, as one or more runs of `kubectl -o json` print them; `None` when
-/// the input is lines.
-fn documents(bytes: &[u8]) -> Option<Vec<&RawValue>> {
-    let first = bytes
-        .split(|b| *b == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .find(|l| !l.is_empty())
-        .unwrap_or_default();
-    let spans_lines = matches!(first.first(), Some(b'{' | b'['))
-        && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_err();
-    spans_lines.then(|| {
-        serde_json::Deserializer::from_slice(bytes)
-            .into_iter()
-            .collect::<Result<_, _>>()
-            .ok()
-    })?
-}
-
-struct Reader<'a> {
-    options: &'a Options,
-    records: Vec<Record>,
-    counts: Counts,
-    rejects: Vec<Rejected>,
-}
-
-/// Stands for the cluster of records that name none until the input's only cluster is known.
-const UNNAMED: &str = "\u{0}";
-
-impl Reader<'_> {
-    fn document(&mut self, number: u64, bytes: &[u8]) {
-        if let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(bytes) {
-            for (i, item) in items.iter().enumerate() {
-                self.line(i as u64 + 1, item.get().as_bytes());
-            }
-        } else {
-            self.line(number, bytes);
+impl Analysis {
+    /// Numbers the incidents, merges their causes into one ranking and draws the conclusion.
+    fn finish(&mut self, has_symptoms: bool, options: &Options) {
+        let causes = self.incidents.iter().flat_map(|i| i.causes.iter().cloned());
+        self.causes = rca::merge(causes.collect());
+        if options.top > 0 {
+            self.causes.truncate(options.top);
         }
-    }
-
-    fn line(&mut self, number: u64, line: &[u8]) {
-        let line = line.trim_ascii();
-        if line.is_empty() {
-            return;
-        }
-        // Files have no arrival: only an explicit `--at` says what lies in the future.
-        let context = Context {
-            received_at: self.options.at.unwrap_or(self.options.now),
-            cluster: Some(UNNAMED),
-            client_id: None,
-        };
-        let before = self.records.len();
-        let mut inner = Vec::new();
-        match parse::parse_any(line, &context, &mut self.records, &mut inner) {
-            Ok(None) => {}
-            Ok(Some(_)) => self.counts.seen += (self.records.len() - before) as u64,
-            Err(reject) => inner.push(reject),
-        }
-        for reject in inner {
-            self.reject(number, reject.reason, reject.message);
-        }
-    }
-
-    fn reject(&mut self, line: u64, reason: Reason, message: String) {
-        self.counts.seen += 1;
-        self.counts.rejected += 1;
-        if self.rejects.len() < 100 {
-            self.rejects.push(Rejected {
-                line,
-                reason: reason.as_str().to_owned(),
-                message,
-            });
-        }
-    }
-
-    /// Gives records without a cluster the input's only one; of several nobody can tell which.
-    fn settle_clusters(&mut self) {
-        let mut named: Vec<Str> = self
-            .records
-            .iter()
-            .map(|r| r.cluster.clone())
-            .filter(|c| &**c != UNNAMED)
-            .collect();
-        named.sort();
-        named.dedup();
-        if named.len() <= 1 {
-            let only = named.pop().unwrap_or_else(|| "default".into());
-            self.records
-                .iter_mut()
-                .filter(|r| &*r.cluster == UNNAMED)
-                .for_each(|r| r.cluster = only.clone());
-            return;
-        }
-        let before = self.records.len();
-        self.records.retain(|r| &*r.cluster != UNNAMED);
-        for _ in self.records.len()..before {
-            self.counts.seen -= 1;
-            self.reject(
-                0,
-                Reason::ClusterMissing,
-                "the record names no cluster and the input has several".into(),
-            );
-        }
-    }
-
-    fn finish(mut self, input: &str) -> Analysis {
-        self.settle_clusters();
-        let stamp = self.options.at.unwrap_or(self.options.now);
-        // A record without a time was stamped with the reading; it belongs to the newest instant
-        // that the input knows.
-        let newest = self
-            .records
-            .iter()
-            .map(|r| r.at)
-            .filter(|t| *t != stamp)
-            .max();
-        let now = self.options.at.or(newest).unwrap_or(stamp);
-        for record in self.records.iter_mut().filter(|r| r.at == stamp) {
-            record.at = now;
-        }
-        let mut clusters: BTreeMap<Str, ClusterState> = BTreeMap::new();
-        self.admit(&mut clusters);
-        self.records.sort_by_key(|a| (a.at, topic(a)));
-        for record in std::mem::take(&mut self.records) {
-            let state = clusters
-                .entry(record.cluster.clone())
-                .or_insert_with(|| ClusterState::new(record.cluster.clone()));
-            match state.apply(record) {
-                Applied::Applied => self.counts.applied += 1,
-                Applied::Duplicate => self.counts.duplicate += 1,
-            }
-        }
-        let (mut causes, mut incidents, mut missing, mut hurts) =
-            (Vec::new(), Vec::new(), Vec::new(), false);
-        for state in clusters.values_mut() {
-            let evaluation = state.evaluate(now);
-            hurts |= evaluation.symptoms > 0;
-            missing.extend(evaluation.missing_evidence);
-            for ranked in evaluation.ranked {
-                let found = self.pick(ranked.causes(self.options.scorer));
-                causes.extend(found.iter().cloned());
-                incidents.push(summary(state, ranked.key, found));
-            }
-        }
-        incidents.sort_by(|a: &IncidentSummary, b| {
-            (a.started_at, &a.cluster).cmp(&(b.started_at, &b.cluster))
-        });
-        for (i, incident) in incidents.iter_mut().enumerate() {
+        self.incidents
+            .sort_by(|a, b| (a.started_at, &a.cluster).cmp(&(b.started_at, &b.cluster)));
+        for (i, incident) in self.incidents.iter_mut().enumerate() {
             incident.incident_id = format!("inc-{}", i + 1);
         }
-        let mut causes = rca::merge(causes);
-        if self.options.top > 0 {
-            causes.truncate(self.options.top);
+        self.missing_evidence.sort();
+        self.missing_evidence.dedup();
+        // Symptoms may be among the records that could not be read: too many of these, and the
+        // absence of symptoms means nothing.
+        let Counts { seen, rejected, .. } = self.records;
+        let is_unreadable = rejected > seen - rejected;
+        if is_unreadable {
+            self.missing_evidence
+                .push(format!("{rejected} of {seen} records could not be read"));
         }
-        missing.sort();
-        missing.dedup();
-        // What could not be read may hurt: that nothing else does, says nothing then.
-        let unread = self.counts.rejected > self.counts.seen - self.counts.rejected;
-        if unread {
-            missing.push(format!(
-                "{} of {} records could not be read",
-                self.counts.rejected, self.counts.seen
-            ));
-        }
-        let verdict = rca::verdict(&causes, hurts || unread);
-        Analysis {
-            input: input.to_owned(),
-            verdict,
-            causes,
-            incidents,
-            missing_evidence: missing,
-            records: self.counts,
-            rejects: self.rejects,
-            engine: EngineInfo::this(self.options.scorer),
-        }
-    }
-
-    /// Leaves out what a sender's stream has brought before, in the order of the input.
-    fn admit(&mut self, clusters: &mut BTreeMap<Str, ClusterState>) {
-        let before = self.records.len();
-        self.records.retain(|record| {
-            let name = &record.cluster;
-            clusters
-                .entry(name.clone())
-                .or_insert_with(|| ClusterState::new(name.clone()))
-                .admit(topic(record), record)
-        });
-        self.counts.duplicate += (before - self.records.len()) as u64;
-    }
-
-    fn pick(&self, causes: &[Cause]) -> Vec<Cause> {
-        let wanted = |c: &&Cause| {
-            self.options
-                .namespace
-                .as_deref()
-                .is_none_or(|n| c.namespace.is_empty() || c.namespace == n)
-        };
-        causes.iter().filter(wanted).cloned().collect()
+        self.verdict = rca::verdict(
+            &self.causes,
+            has_symptoms || is_unreadable,
+            &options.weights,
+        );
     }
 }
 
-/// The topic a record travels on; records of one instant are applied in the order of topics.
-fn topic(record: &Record) -> Topic {
-    match record.body {
-        Body::State(..) | Body::Sync { .. } => Topic::Resource,
-        Body::Topology(..) => Topic::Topology,
-        Body::Event(_) => Topic::Events,
-        Body::Log(_) => Topic::Logs,
-        Body::Alert(_) => Topic::Alerts,
-        Body::Tick | Body::Act(_) => Topic::Control,
+/// Applies the records in the order of their time, and counts what happened to them.
+fn apply(input: &mut Input) -> BTreeMap<Str, ClusterState> {
+    let mut clusters: BTreeMap<Str, ClusterState> = BTreeMap::new();
+    // Sequence numbers rise in the order of the input.
+    input.records.retain(|record| {
+        let is_new = cluster(&mut clusters, record).admit(reader::topic(record), record);
+        input.counts.duplicate += u64::from(!is_new);
+        is_new
+    });
+    input
+        .records
+        .sort_by_key(|record| (record.at, reader::topic(record)));
+    for record in std::mem::take(&mut input.records) {
+        match cluster(&mut clusters, &record).apply(record) {
+            Applied::Applied => input.counts.applied += 1,
+            Applied::Duplicate => input.counts.duplicate += 1,
+        }
     }
+    clusters
+}
+
+/// The state of a record's cluster; created with its first record.
+fn cluster<'a>(
+    clusters: &'a mut BTreeMap<Str, ClusterState>,
+    record: &Record,
+) -> &'a mut ClusterState {
+    let name = &record.cluster;
+    clusters
+        .entry(name.clone())
+        .or_insert_with(|| ClusterState::new(name.clone()))
+}
+
+fn of_namespace(causes: &[Cause], options: &Options) -> Vec<Cause> {
+    let is_wanted = |cause: &&Cause| match &options.namespace {
+        Some(namespace) => cause.namespace.is_empty() || cause.namespace == *namespace,
+        None => true,
+    };
+    causes.iter().filter(is_wanted).cloned().collect()
 }
 
 fn summary(state: &ClusterState, key: u64, causes: Vec<Cause>) -> IncidentSummary {
@@ -330,10 +203,8 @@ fn summary(state: &ClusterState, key: u64, causes: Vec<Cause>) -> IncidentSummar
         incident_id: String::new(),
         cluster: state.name.to_string(),
         started_at: incident.map(|i| i.started).unwrap_or_default(),
-        severity: incident
-            .map(crate::incident::Incident::severity)
-            .unwrap_or_default(),
-        symptoms: incident.map_or(0, |i| i.members.len()),
+        severity: incident.map(|i| i.severity()).unwrap_or_default(),
+        symptoms: incident.map(|i| i.members.len()).unwrap_or_default(),
         cause: causes
             .first()
             .map(|c| format!("{} {}", c.component, c.fault_type)),

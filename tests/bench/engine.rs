@@ -5,6 +5,7 @@ use std::time::Instant;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
+use kgrca_core::rca::Weights;
 use kgrca_tests::faults;
 use kgrca_tests::simulate::{Cluster, Size};
 
@@ -23,6 +24,7 @@ fn run<B: AsRef<[u8]>>(state: &mut ClusterState, records: impl Iterator<Item = (
         cluster: None,
         client_id: None,
     };
+    let weights = Weights::shipped();
     let started = Instant::now();
     let mut parsed = Vec::new();
     for (i, (topic, bytes)) in records.enumerate() {
@@ -32,10 +34,10 @@ fn run<B: AsRef<[u8]>>(state: &mut ClusterState, records: impl Iterator<Item = (
             }
         }
         if i % LOOK == LOOK - 1 {
-            state.evaluate(state.watermark);
+            state.evaluate(state.watermark, &weights);
         }
     }
-    state.evaluate(state.watermark);
+    state.evaluate(state.watermark, &weights);
     started.elapsed().as_secs_f64()
 }
 
@@ -95,11 +97,12 @@ fn filled(size: Size, count: usize) -> (ClusterState, Vec<(Topic, Vec<u8>)>, f64
 pub(crate) fn rca() {
     for (name, size) in [("rca", Size::USUAL), ("rca_storm", Size::STORM)] {
         let (mut state, ..) = filled(size, 100_000);
+        let weights = Weights::shipped();
         let mut incidents = 0;
         let mut times: Vec<f64> = (0..200)
             .map(|_| {
                 let started = Instant::now();
-                incidents = state.evaluate(state.watermark).ranked.len();
+                incidents = state.evaluate(state.watermark, &weights).ranked.len();
                 started.elapsed().as_secs_f64() * 1000.0
             })
             .collect();

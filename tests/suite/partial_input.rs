@@ -4,7 +4,7 @@
 use kgrca_core::analyze::{self, Options};
 use kgrca_core::lab::eval;
 use kgrca_core::model::Time;
-use kgrca_core::rca::KEPT;
+use kgrca_core::rca::MAX_CAUSES;
 use kgrca_tests::repository;
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ impl Fragment {
 
 fn leads_to_the_same(fragment: Fragment, cases: &[&str]) {
     let options = Options {
-        top: KEPT,
+        top: MAX_CAUSES,
         now: Time(1_900_000_000_000_000),
         ..Options::default()
     };

@@ -3,6 +3,7 @@
 use kgrca_core::engine::{Applied, ClusterState};
 use kgrca_core::model::{Kind, Record, Time, Topic};
 use kgrca_core::parse::{self, Context};
+use kgrca_core::rca::Weights;
 use kgrca_tests::repository;
 use proptest::prelude::*;
 use serde_json::json;
@@ -49,15 +50,16 @@ fn interleave(streams: &[Vec<Record>], choices: &[usize]) -> Vec<Record> {
 }
 
 fn said(records: &[Record], evaluate_each: usize) -> (Vec<(String, String)>, u64) {
+    let weights = Weights::shipped();
     let mut state = ClusterState::new("prod");
     let mut applied = 0;
     for (i, record) in records.iter().enumerate() {
         applied += u64::from(state.apply(record.clone()) == Applied::Applied);
         if evaluate_each > 0 && i % evaluate_each == evaluate_each - 1 {
-            state.evaluate(state.watermark);
+            state.evaluate(state.watermark, &weights);
         }
     }
-    let evaluation = state.evaluate(state.watermark);
+    let evaluation = state.evaluate(state.watermark, &weights);
     let mut causes: Vec<_> = evaluation
         .ranked
         .iter()
@@ -99,7 +101,7 @@ fn said_after_snapshot(records: &[Record], at: usize) -> (Vec<(String, String)>,
     for record in &records[at..] {
         state.apply(record.clone());
     }
-    let evaluation = state.evaluate(state.watermark);
+    let evaluation = state.evaluate(state.watermark, &Weights::shipped());
     let mut causes: Vec<_> = evaluation
         .ranked
         .iter()
@@ -170,7 +172,7 @@ fn living_pods(lines: &[(Topic, String)]) -> Vec<String> {
             state.apply(record.clone());
         }
     }
-    state.evaluate(state.watermark);
+    state.evaluate(state.watermark, &Weights::shipped());
     let living = state
         .graph
         .iter()

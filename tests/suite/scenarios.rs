@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use kgrca_core::analyze::{self, Options};
 use kgrca_core::lab::eval::{self, Outcome};
 use kgrca_core::model::Time;
-use kgrca_core::rca::{KEPT, Scorer};
+use kgrca_core::rca::{MAX_CAUSES, Scorer};
 use kgrca_tests::repository;
 
 fn cases(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -23,7 +23,7 @@ fn cases(folder: &Path, found: &mut Vec<PathBuf>) {
 
 fn options() -> Options {
     Options {
-        top: KEPT,
+        top: MAX_CAUSES,
         now: Time(1_900_000_000_000_000),
         ..Options::default()
     }

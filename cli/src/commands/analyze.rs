@@ -61,6 +61,7 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         scorer: args.scorer,
         top: args.top,
         now: now(),
+        ..Options::default()
     };
     let (files, mut failures) = files(&args.inputs);
     if files.is_empty() && failures.is_empty() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kgrca_core::analyze::{self, Analysis, Options};
-use kgrca_core::rca::KEPT;
+use kgrca_core::rca::MAX_CAUSES;
 use serde::Deserialize;
 
 use super::Env;
@@ -32,7 +32,7 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     let bytes = read(&args.file)?;
     let name = args.file.display().to_string();
     let options = Options {
-        top: KEPT,
+        top: MAX_CAUSES,
         now: now(),
         ..Options::default()
     };

@@ -19,7 +19,7 @@ struct Version {
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     let version = Version {
         kgrca: env!("CARGO_PKG_VERSION"),
-        weights: kgrca_core::rca::weights::get().version.clone(),
+        weights: kgrca_core::rca::Weights::shipped().version,
     };
     let text = format!("kgrca {} (weights {})", version.kgrca, version.weights);
     env.out

@@ -8,7 +8,7 @@ use crate::detect::{DetectorPanic, Resolved, View};
 use crate::incident::{self, Reach, Symptom, Update};
 use crate::model::Time;
 use crate::model::time::MINUTE;
-use crate::rca::{self, Case, Cause, Ranker, Scorer};
+use crate::rca::{self, Case, Cause, Ranker, Scorer, Weights};
 
 /// An incident with its causes by both scorers.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Ranked {
 }
 
 /// The result of evaluating a cluster at an instant.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Evaluation {
     /// The causes of each incident that has active symptoms.
     pub ranked: Vec<Ranked>,
@@ -47,11 +47,13 @@ pub struct Evaluation {
     pub symptoms: usize,
     /// The detectors that panicked; their findings are missing.
     pub panics: Vec<DetectorPanic>,
+    /// The weights that the causes were ranked by.
+    pub weights: Weights,
 }
 
 impl ClusterState {
     /// Evaluates the cluster at `now` and updates its incidents.
-    pub fn evaluate(&mut self, now: Time) -> Evaluation {
+    pub fn evaluate(&mut self, now: Time, weights: &Weights) -> Evaluation {
         // With a journal, what ended is dropped only after the changes were taken.
         if !self.journal {
             self.prune(now);
@@ -84,6 +86,7 @@ impl ClusterState {
             view,
             findings: &findings,
             reach: &reach,
+            weights,
         };
         let rows = self.journal.then_some(Rows {
             cluster: name,
@@ -103,6 +106,7 @@ impl ClusterState {
             missing_evidence,
             symptoms: symptoms.len(),
             panics: inspection.panics,
+            weights: weights.clone(),
         }
     }
 

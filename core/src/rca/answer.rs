@@ -1,23 +1,23 @@
-//! The answer as the API and the command line give it.
+//! The answer as the API and the command line show it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Severity, Time};
 
-/// What is said of an incident or input.
+/// The conclusion about an incident or input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing hurts.
+    /// There are no symptoms.
     Healthy,
-    /// The first cause is believed.
+    /// The confidence of the first cause reaches the threshold.
     Cause,
-    /// Something hurts; no cause is believed enough.
+    /// There are symptoms, but no cause with enough confidence.
     Inconclusive,
 }
 
 impl Verdict {
-    /// The word used on the wire and in tables.
+    /// The word used on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -27,175 +27,175 @@ impl Verdict {
     }
 }
 
-/// A resource as answers name it.
+/// A reference to a Kubernetes object or an external resource.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
 )]
 pub struct ResourceRef {
-    /// Kind.
+    /// Kind, such as `Pod`.
     pub kind: String,
     /// Namespace; absent for cluster-scoped kinds.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// Name.
+    /// Name within kind and namespace.
     pub name: String,
-    /// The API's uid, when known.
+    /// Uid of the Kubernetes API, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
 }
 
-/// One edge of a path, in the edge's own direction.
+/// One edge of a path, in the edge's own direction (which may be against that of the path).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PathStep {
-    /// Where the edge starts.
+    /// Source of the edge.
     pub from: ResourceRef,
-    /// Its type.
+    /// Type of the edge, such as `CALLS`.
     #[serde(rename = "type")]
     pub relation: String,
-    /// Where it ends.
+    /// Target of the edge.
     pub to: ResourceRef,
 }
 
 /// One piece of evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EvidenceLine {
-    /// Identity of the episode or object.
+    /// Id of the episode or object.
     pub id: String,
     /// When it was seen.
     #[schema(value_type = String, format = DateTime)]
     pub at: Time,
-    /// On what.
+    /// The resource it was seen on.
     pub resource: ResourceRef,
     /// What was seen.
     pub what: String,
-    /// Its share in the score.
+    /// Its share of the score.
     pub weight: f64,
 }
 
-/// How a cause's score came about.
+/// The score of a cause and what it consists of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Scores {
     /// The sum of the parts.
     pub total: f64,
     /// Named parts of the causal score; empty for `weighted`.
     pub parts: std::collections::BTreeMap<String, f64>,
-    /// What the causal score was made of; not told, the parts are.
+    /// The features of the causal score, for fitting; answers show `parts` instead.
     #[serde(skip)]
     pub features: super::weights::Features,
     /// `1 - dt / 900 s` of the weighted formula.
     pub temporal: Option<f64>,
     /// `1 / (hops + 1)` of the weighted formula.
     pub distance: Option<f64>,
-    /// How near the kinds are in the weighted formula.
+    /// Relatedness of the kinds in the weighted formula: 1, 0.5 or 0.
     pub domain: Option<f64>,
 }
 
-/// What was changed before it hurt.
+/// A change shortly before the first symptom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Change {
-    /// When.
+    /// When the change was made.
     #[schema(value_type = String, format = DateTime)]
     pub at: Time,
-    /// What differs from before.
+    /// What the change consists of, such as `image of `api` `api:1` → `api:2``.
     pub what: String,
 }
 
-/// A ranked candidate.
+/// A ranked cause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Cause {
-    /// Place in the ranking, from 1; equal scores share a place.
+    /// Rank, from 1; equal scores share a rank.
     pub rank: usize,
-    /// The component to blame, such as `app/cart`.
+    /// The component at fault, such as `app/cart`.
     pub component: String,
-    /// The component's namespace; absent outside namespaces.
+    /// Namespace of the component; absent outside namespaces.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// The cluster.
+    /// Name of the cluster.
     pub cluster: String,
-    /// Id of the fault in the catalogue; empty when unknown.
+    /// Id of the fault type in the catalogue; empty when unknown.
     pub fault_type: String,
     /// Probability that component and fault type are right, 0 to 1.
     pub confidence: f64,
-    /// The blamed object.
+    /// The object at fault.
     pub resource: ResourceRef,
-    /// The episode that speaks first for it.
+    /// Id of the earliest piece of evidence.
     pub event_id: String,
-    /// When that was.
+    /// Time of the earliest piece of evidence.
     #[schema(value_type = String, format = DateTime)]
     pub timestamp: Time,
-    /// Edges between the blamed object and the first symptom.
+    /// Number of edges between the first symptom and the object at fault.
     pub hops: usize,
-    /// One sentence that says why.
+    /// One sentence that explains the cause.
     pub message: String,
-    /// How the score came about.
+    /// The score and its parts.
     pub scores: Scores,
-    /// The way from the first symptom to the blamed object.
+    /// The path from a symptom to the object at fault; empty when no causal path is known.
     pub path: Vec<PathStep>,
-    /// What it rests on, in time order.
+    /// The evidence in order of time.
     pub evidence: Vec<EvidenceLine>,
-    /// What was changed shortly before, when the cluster's history tells.
+    /// The roll-out shortly before the first symptom, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
-    /// Why it ranks where it does against its neighbour.
+    /// Why it ranks above the next cause, or below the first one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub compared: String,
-    /// The usual fix as a command, when one is known.
+    /// The usual fix as a command; empty when none is known.
     pub fix: String,
 }
 
-/// Which engine answered.
+/// The engine that gave an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EngineInfo {
     /// Version of the engine.
     pub version: String,
-    /// Which formula ranked.
+    /// The scorer: `causal` or `weighted`.
     pub scorer: String,
     /// Version of the weights.
     pub weights: String,
 }
 
 impl EngineInfo {
-    /// This engine with a scorer.
-    pub fn this(scorer: super::Scorer) -> Self {
+    /// This engine with a scorer and weights.
+    pub fn new(scorer: super::Scorer, weights: &super::Weights) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             scorer: scorer.as_str().to_owned(),
-            weights: super::weights::get().version.clone(),
+            weights: weights.version.clone(),
         }
     }
 }
 
-/// The span in which causes were looked for.
+/// The span of time in which causes were searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Window {
-    /// Its start.
+    /// Start of the span.
     #[schema(value_type = String, format = DateTime)]
     pub from: Time,
-    /// Its end.
+    /// End of the span.
     #[schema(value_type = String, format = DateTime)]
     pub to: Time,
 }
 
-/// What caused an incident.
+/// The causes of an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Answer {
-    /// Human id, `inc-<number>`.
+    /// Id of the incident, `inc-<number>`.
     pub incident_id: String,
-    /// Where the incident stands.
+    /// State of the incident.
     pub state: crate::incident::State,
-    /// The worst severity of its symptoms.
+    /// The highest severity of its symptoms.
     pub severity: Severity,
     /// Onset of the first symptom.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Time,
-    /// Where causes were looked for.
+    /// The span of time in which causes were searched.
     pub window: Window,
-    /// Whether the first cause is believed.
+    /// The conclusion.
     pub verdict: Verdict,
-    /// Ranked causes.
+    /// The causes, best first.
     pub causes: Vec<Cause>,
-    /// What would raise the confidence.
+    /// Which records would raise the confidence.
     pub missing_evidence: Vec<String>,
-    /// Which engine answered.
+    /// The engine that gave the answer.
     pub engine: EngineInfo,
 }

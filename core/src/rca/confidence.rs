@@ -1,21 +1,25 @@
-//! From scores to the probability of being right.
+//! From scores to ranks and to the probability of being right.
 
+use super::LEAD;
 use super::answer::Cause;
 use super::weights::Calibration;
-use super::{LEAD, weights};
 
-/// Gives causes in ranking order their places; equal scores share one.
-pub(super) fn place(causes: &mut [Cause]) {
-    let totals: Vec<f64> = causes.iter().map(|c| c.scores.total).collect();
-    for cause in causes {
-        cause.rank = 1 + totals.iter().filter(|t| **t > cause.scores.total).count();
+/// Numbers causes that are sorted by their score, from 1; equal scores share a rank.
+pub(super) fn assign_ranks(causes: &mut [Cause]) {
+    let mut previous: Option<(f64, usize)> = None;
+    for (i, cause) in causes.iter_mut().enumerate() {
+        let total = cause.scores.total;
+        cause.rank = match previous {
+            Some((above, rank)) if above <= total => rank,
+            _ => i + 1,
+        };
+        previous = Some((total, cause.rank));
     }
 }
 
-/// Says of the ranked causes of one incident how far each is believed: by its score and by its lead
-/// before the next candidate, or its distance to the first.
-pub(super) fn believe(causes: &mut [Cause]) {
-    let map = weights::get().calibration;
+/// Sets the confidence of the ranked causes of one incident, from each one's score and its lead:
+/// of the first over the second, of the others over the first.
+pub(super) fn calibrate(causes: &mut [Cause], calibration: &Calibration) {
     let totals: Vec<f64> = causes.iter().map(|c| c.scores.total).collect();
     for (i, cause) in causes.iter_mut().enumerate() {
         let rival = if i == 0 {
@@ -23,22 +27,20 @@ pub(super) fn believe(causes: &mut [Cause]) {
         } else {
             totals.first()
         };
-        cause.confidence = map.confidence(totals[i], totals[i] - rival.copied().unwrap_or(0.0));
+        let lead = totals[i] - rival.copied().unwrap_or(0.0);
+        cause.confidence = calibration.confidence(totals[i], lead);
     }
 }
 
 impl Calibration {
-    /// The chance that a first cause with this score and lead is right.
+    /// The probability that a cause with this score and lead is right.
     pub fn confidence(&self, total: f64, lead: f64) -> f64 {
-        round(
-            1.0 / (1.0
-                + (-(self.bias + self.score * total + self.margin * lead.clamp(-LEAD, LEAD)))
-                    .exp()),
-        )
+        let log_odds = self.bias + self.score * total + self.margin * lead.clamp(-LEAD, LEAD);
+        round(1.0 / (1.0 + (-log_odds).exp()))
     }
 }
 
-/// Three digits: more would claim what nobody measured.
+/// Rounds to three digits: more would suggest a precision that nobody measured.
 pub(super) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

@@ -1,11 +1,11 @@
-//! Ranking what caused an incident, by two scorers, with the evidence and what it takes to believe
-//! it.
+//! Ranks the causes of an incident by two scorers, with evidence and a calibrated confidence.
 
 pub mod answer;
 mod causal;
-mod change;
 mod confidence;
 mod explain;
+mod fix;
+mod rollout;
 mod weighted;
 pub mod weights;
 
@@ -15,18 +15,19 @@ pub use answer::{
     Answer, Cause, Change, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict,
 };
 pub use explain::reference;
+pub use weights::Weights;
 
 use crate::detect::{Finding, View};
 use crate::incident::{Reach, Symptom};
 use crate::model::Time;
 
-/// Most causes that an answer keeps.
-pub const KEPT: usize = 10;
+/// Maximum number of causes in an answer.
+pub const MAX_CAUSES: usize = 10;
 
-/// A lead beyond this many points says no more.
+/// A lead over the next cause counts up to this many points.
 pub const LEAD: f64 = 4.0;
 
-/// Which formula ranks.
+/// The algorithm that ranks causes.
 #[derive(
     Clone,
     Copy,
@@ -43,7 +44,8 @@ pub const LEAD: f64 = 4.0;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Scorer {
-    /// Ours: evidence for hypotheses, direction, time and what explains what away.
+    /// Weighs the evidence for each hypothesis, the direction of harm, time, and whether another
+    /// hypothesis explains it better.
     #[default]
     Causal,
     /// The published formula: time, distance and domain.
@@ -67,27 +69,29 @@ impl Scorer {
     }
 }
 
-/// Everything that was found in a cluster at an instant.
+/// What an evaluation has found, before it is ranked.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
-    /// The cluster's name.
+    /// Name of the cluster.
     pub cluster: &'a str,
-    /// The cluster itself.
+    /// The cluster at the instant of the evaluation.
     pub view: View<'a>,
-    /// What detectors found.
+    /// The findings of all detectors.
     pub findings: &'a [Finding],
-    /// Whose harm reaches whom.
+    /// Which components can be harmed by which.
     pub reach: &'a Reach,
+    /// The weights of the causal scorer.
+    pub weights: &'a Weights,
 }
 
-/// Ranks the causes of the incidents of one look.
+/// Ranks the causes of the incidents of one evaluation.
 pub struct Ranker<'a> {
     case: Case<'a>,
     sources: weighted::Sources<'a>,
 }
 
 impl<'a> Ranker<'a> {
-    /// Puts together what all incidents choose from.
+    /// Collects what the candidates of all incidents are chosen from.
     pub fn new(case: Case<'a>) -> Self {
         Self {
             sources: weighted::Sources::new(&case),
@@ -104,18 +108,18 @@ impl<'a> Ranker<'a> {
     }
 }
 
-/// The verdict on ranked causes: a cause when the first is believed enough, `healthy` when nothing
-/// hurts.
-pub fn verdict(causes: &[Cause], hurts: bool) -> Verdict {
+/// The verdict on ranked causes: `cause` when the confidence of the first one reaches the threshold,
+/// `healthy` when there are no symptoms.
+pub fn verdict(causes: &[Cause], has_symptoms: bool, weights: &Weights) -> Verdict {
     match causes.first() {
-        _ if !hurts => Verdict::Healthy,
-        Some(first) if first.confidence >= weights::get().threshold => Verdict::Cause,
+        _ if !has_symptoms => Verdict::Healthy,
+        Some(first) if first.confidence >= weights.threshold => Verdict::Cause,
         _ => Verdict::Inconclusive,
     }
 }
 
-/// Puts the causes of several incidents into one ranking: one that two of them share is named once,
-/// with its better score.
+/// Merges the causes of several incidents into one ranking; a cause that several of them have is
+/// listed once, with its best score.
 pub fn merge(mut causes: Vec<Cause>) -> Vec<Cause> {
     let key = |c: &Cause| {
         (
@@ -133,11 +137,11 @@ pub fn merge(mut causes: Vec<Cause>) -> Vec<Cause> {
     });
     let mut seen = BTreeSet::new();
     causes.retain(|c| seen.insert(key(c)));
-    confidence::place(&mut causes);
+    confidence::assign_ranks(&mut causes);
     causes
 }
 
-/// What would raise the confidence: the kinds of records that the cluster has not sent.
+/// The kinds of records that the cluster has not sent and that would raise the confidence.
 pub fn missing_evidence(view: &View<'_>) -> Vec<String> {
     let mut missing = Vec::new();
     let kinds: BTreeSet<&str> = view
@@ -146,9 +150,8 @@ pub fn missing_evidence(view: &View<'_>) -> Vec<String> {
         .map(crate::model::Kind::as_str)
         .collect();
     if kinds.is_empty() {
-        missing.push(
-            "object state (state.k8s.resource): without it nothing can be compared".to_owned(),
-        );
+        missing
+            .push("object state (state.k8s.resource), on which comparisons are based".to_owned());
     } else {
         for kind in ["Pod", "Node", "Service", "Deployment"] {
             if !kinds.contains(kind) {
@@ -165,7 +168,7 @@ pub fn missing_evidence(view: &View<'_>) -> Vec<String> {
     missing
 }
 
-/// The start of the window in which causes are looked for.
+/// The start of the window in which causes are searched, from the onset of the first symptom.
 pub fn window_start(first: Time) -> Time {
     first.plus(-15 * crate::model::time::MINUTE)
 }

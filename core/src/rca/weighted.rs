@@ -4,8 +4,8 @@
 use hashbrown::hash_map::Entry;
 
 use super::answer::{Cause, EvidenceLine, Scores};
-use super::confidence::round;
-use super::{Case, explain};
+use super::confidence::{self, round};
+use super::{Case, MAX_CAUSES, explain};
 use crate::detect::{ComponentId, FaultId, Finding};
 use crate::episode::LogTemplate;
 use crate::graph::{Component, Idx};
@@ -16,10 +16,10 @@ type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
 /// The window of the formula in seconds.
 const WINDOW: f64 = 900.0;
-/// How far candidates may lie, in undirected edges.
+/// Maximum distance of a candidate from the symptom, in undirected edges.
 const HOPS: usize = 3;
 
-/// What happened to a resource; its words are put together for those only that are kept.
+/// Where an episode comes from; its text is built only for candidates that are kept.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Event(&'a crate::model::Episode),
@@ -28,11 +28,17 @@ enum Source<'a> {
     Finding(&'a Finding),
 }
 
-/// An episode with what the formula makes of it.
-struct Candidate<'a> {
-    source: Source<'a>,
+/// Something that happened to a resource.
+#[derive(Clone, Copy)]
+struct Episode<'a> {
     resource: Idx,
     at: Time,
+    source: Source<'a>,
+}
+
+/// An episode with its scores.
+struct Candidate<'a> {
+    episode: Episode<'a>,
     hops: usize,
     temporal: f64,
     distance: f64,
@@ -40,68 +46,99 @@ struct Candidate<'a> {
     confidence: f64,
 }
 
-/// What all incidents of a look choose from, put together once.
+/// What the candidates of all incidents of an evaluation are chosen from.
 pub(super) struct Sources<'a> {
-    /// In the order in which they stand: of equal ones the first counts.
-    all: Vec<(Idx, Time, Source<'a>)>,
-    /// Their places by resource.
-    of: Map<Idx, Vec<usize>>,
+    /// In a fixed order: of equal candidates the first one counts.
+    episodes: Vec<Episode<'a>>,
+    /// Indexes into `episodes` by resource.
+    by_resource: Map<Idx, Vec<usize>>,
     /// The best finding on or about each resource.
-    found: Map<Idx, &'a Finding>,
+    findings: Map<Idx, &'a Finding>,
 }
 
 impl<'a> Sources<'a> {
     pub(super) fn new(case: &Case<'a>) -> Self {
-        let all: Vec<_> = episodes(case).collect();
-        let mut of: Map<Idx, Vec<usize>> = Map::default();
-        for (place, (resource, ..)) in all.iter().enumerate() {
-            of.entry(*resource).or_default().push(place);
+        let episodes: Vec<Episode<'a>> = episodes(case).collect();
+        let mut by_resource: Map<Idx, Vec<usize>> = Map::default();
+        for (i, episode) in episodes.iter().enumerate() {
+            by_resource.entry(episode.resource).or_default().push(i);
         }
         Self {
-            all,
-            of,
-            found: findings(case),
+            episodes,
+            by_resource,
+            findings: findings(case),
         }
     }
 
-    /// Those about resources within reach, in their order.
-    fn near(&self, distances: &Map<Idx, usize>) -> Vec<usize> {
-        let mut places: Vec<usize> = distances
+    /// The episodes of the resources within reach, in their order.
+    fn near(&self, distances: &Map<Idx, usize>) -> impl Iterator<Item = Episode<'a>> {
+        let mut indexes: Vec<usize> = distances
             .keys()
-            .filter_map(|idx| self.of.get(idx))
+            .filter_map(|idx| self.by_resource.get(idx))
             .flatten()
             .copied()
             .collect();
-        places.sort_unstable();
-        places
+        indexes.sort_unstable();
+        indexes.into_iter().map(|i| self.episodes[i])
     }
+
+    fn fault(&self, resource: Idx) -> Option<FaultId> {
+        self.findings.get(&resource).map(|finding| finding.fault)
+    }
+}
+
+/// The best candidate of a component and fault.
+struct Scored<'a> {
+    component: Component,
+    /// The component as text, by which equal scores are ordered.
+    name: String,
+    fault: Option<FaultId>,
+    candidate: Candidate<'a>,
 }
 
 pub(super) fn rank(case: &Case<'_>, sources: &Sources<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     let Some(first) = symptoms.iter().min_by_key(|s| (s.onset, &s.key)) else {
         return Vec::new();
     };
+    let mut scored = best_by_component(case, sources, first);
+    scored.sort_by(|a, b| {
+        let by_confidence = b.candidate.confidence.total_cmp(&a.candidate.confidence);
+        let key = |s: &Scored<'_>| (s.name.clone(), s.fault, s.component.namespace.clone());
+        by_confidence.then_with(|| key(a).cmp(&key(b)))
+    });
+    scored.truncate(MAX_CAUSES);
+    let mut causes: Vec<Cause> = scored
+        .iter()
+        .map(|scored| {
+            let finding = sources.findings.get(&scored.candidate.episode.resource);
+            cause(case, first, scored, finding.copied())
+        })
+        .collect();
+    confidence::assign_ranks(&mut causes);
+    causes
+}
+
+/// Scores the episodes before the first symptom and keeps the best one of each component and fault.
+fn best_by_component<'a>(
+    case: &Case<'_>,
+    sources: &Sources<'a>,
+    first: &Symptom,
+) -> Vec<Scored<'a>> {
     let distances: Map<Idx, usize> = case
         .view
         .graph
         .within(first.resource, HOPS, |_| true)
         .into_iter()
         .collect();
-    let found = &sources.found;
-    let mut best: Map<(ComponentId, Option<FaultId>), Candidate<'_>> = Map::default();
-    for (resource, at, source) in sources
-        .near(&distances)
-        .into_iter()
-        .map(|place| sources.all[place])
-    {
-        let hops = distances[&resource];
-        let dt = first.onset.seconds_since(at);
-        if !(0.0..=WINDOW).contains(&dt) {
+    let mut best: Map<(ComponentId, Option<FaultId>), Candidate<'a>> = Map::default();
+    for episode in sources.near(&distances) {
+        let seconds_before = first.onset.seconds_since(episode.at);
+        if !(0.0..=WINDOW).contains(&seconds_before) {
             continue;
         }
-        let candidate = score(case, first, (resource, at, source), hops, dt);
-        let fault = found.get(&resource).map(|f| f.fault);
-        match best.entry((case.view.component_id(resource), fault)) {
+        let candidate = score(case, first, episode, distances[&episode.resource]);
+        let component = case.view.component_id(episode.resource);
+        match best.entry((component, sources.fault(episode.resource))) {
             Entry::Occupied(mut known) if candidate.confidence > known.get().confidence => {
                 known.insert(candidate);
             }
@@ -111,32 +148,20 @@ pub(super) fn rank(case: &Case<'_>, sources: &Sources<'_>, symptoms: &[&Symptom]
             }
         }
     }
-    let mut kept: Vec<(Component, Option<FaultId>, Candidate<'_>)> = best
-        .into_iter()
-        .map(|((id, fault), candidate)| (case.view.component_of(id), fault, candidate))
-        .collect();
-    kept.sort_by(|a, b| {
-        b.2.confidence.total_cmp(&a.2.confidence).then_with(|| {
-            (a.0.to_string(), a.1, &a.0.namespace).cmp(&(b.0.to_string(), b.1, &b.0.namespace))
-        })
-    });
-    kept.truncate(super::KEPT);
-    let totals: Vec<f64> = kept.iter().map(|(.., c)| c.confidence).collect();
-    let place = |confidence: f64| 1 + totals.iter().filter(|t| **t > confidence).count();
-    kept.iter()
-        .map(|(component, _, c)| {
-            cause(
-                case,
-                first,
+    best.into_iter()
+        .map(|((id, fault), candidate)| {
+            let component = case.view.component_of(id);
+            Scored {
+                name: component.to_string(),
                 component,
-                c,
-                found.get(&c.resource).copied(),
-                place(c.confidence),
-            )
+                fault,
+                candidate,
+            }
         })
         .collect()
 }
 
+/// The best finding on or about each resource.
 fn findings<'a>(case: &Case<'a>) -> Map<Idx, &'a Finding> {
     let mut best: Map<Idx, &Finding> = Map::default();
     for finding in case.findings {
@@ -150,30 +175,31 @@ fn findings<'a>(case: &Case<'a>) -> Map<Idx, &'a Finding> {
     best
 }
 
-fn episodes<'a>(case: &Case<'a>) -> impl Iterator<Item = (Idx, Time, Source<'a>)> {
-    let (episodes, findings) = (case.view.episodes, case.findings);
-    let events = episodes
+fn episodes<'a>(case: &Case<'a>) -> impl Iterator<Item = Episode<'a>> {
+    let (resolved, findings) = (case.view.episodes, case.findings);
+    let episode = |resource: Idx, at: Time, source: Source<'a>| Episode {
+        resource,
+        at,
+        source,
+    };
+    let events = resolved
         .events
         .iter()
-        .filter(|(_, e)| e.severity >= Severity::Warning);
-    let logs = episodes
+        .filter(|(_, e)| e.severity >= Severity::Warning)
+        .map(move |(idx, e)| episode(*idx, e.first, Source::Event(e)));
+    let logs = resolved
         .logs
         .iter()
-        .filter(|(_, l)| l.severity >= Severity::Error);
-    events
-        .map(|(i, e)| (*i, e.first, Source::Event(e)))
-        .chain(logs.map(|(i, l)| (*i, l.first, Source::Log(l))))
-        .chain(
-            episodes
-                .alerts
-                .iter()
-                .map(|(i, a)| (*i, a.starts, Source::Alert(a))),
-        )
-        .chain(
-            findings
-                .iter()
-                .map(|f| (f.blamed, f.since, Source::Finding(f))),
-        )
+        .filter(|(_, l)| l.severity >= Severity::Error)
+        .map(move |(idx, l)| episode(*idx, l.first, Source::Log(l)));
+    let alerts = resolved
+        .alerts
+        .iter()
+        .map(move |(idx, a)| episode(*idx, a.starts, Source::Alert(a)));
+    let findings = findings
+        .iter()
+        .map(move |f| episode(f.blamed, f.since, Source::Finding(f)));
+    events.chain(logs).chain(alerts).chain(findings)
 }
 
 impl Source<'_> {
@@ -186,64 +212,59 @@ impl Source<'_> {
         }
     }
 
-    fn what(&self) -> String {
-        let what = match self {
+    fn message(&self) -> String {
+        let message = match self {
             Self::Event(e) => format!("{}: {}", e.reason, e.message),
             Self::Log(l) => l.sample.to_string(),
             Self::Alert(a) => format!("alert {}", a.name),
             Self::Finding(f) => f.message.clone(),
         };
-        what.chars().take(300).collect()
+        message.chars().take(300).collect()
     }
 }
 
-fn score<'a>(
-    case: &Case<'_>,
-    first: &Symptom,
-    (resource, at, source): (Idx, Time, Source<'a>),
-    hops: usize,
-    dt: f64,
-) -> Candidate<'a> {
-    let graph = case.view.graph;
-    let temporal = 1.0 - dt / WINDOW;
+fn score<'a>(case: &Case<'_>, first: &Symptom, episode: Episode<'a>, hops: usize) -> Candidate<'a> {
+    let kind = |idx: Idx| case.view.graph.get(idx).kind();
+    let temporal = 1.0 - first.onset.seconds_since(episode.at) / WINDOW;
     let distance = 1.0 / (hops as f64 + 1.0);
-    let domain = domain(graph.get(first.resource).kind(), graph.get(resource).kind());
-    let confidence = round(0.4 * temporal + 0.3 * distance + 0.3 * domain);
+    let domain = domain(kind(first.resource), kind(episode.resource));
     Candidate {
-        source,
-        resource,
-        at,
+        episode,
         hops,
         temporal: round(temporal),
         distance: round(distance),
         domain,
-        confidence,
+        confidence: round(0.4 * temporal + 0.3 * distance + 0.3 * domain),
     }
 }
 
 fn cause(
     case: &Case<'_>,
     first: &Symptom,
-    component: &Component,
-    c: &Candidate<'_>,
+    scored: &Scored<'_>,
     finding: Option<&Finding>,
-    rank: usize,
 ) -> Cause {
     let view = &case.view;
-    let resource = explain::reference(view.graph, c.resource);
-    let (id, what) = (c.source.id(), c.source.what());
+    let c = &scored.candidate;
+    let Episode {
+        resource: blamed,
+        at,
+        source,
+    } = c.episode;
+    let resource = explain::reference(view.graph, blamed);
+    let (id, message) = (source.id(), source.message());
     Cause {
-        rank,
-        component: component.to_string(),
-        namespace: component.namespace.to_string(),
+        rank: 0,
+        component: scored.name.clone(),
+        namespace: scored.component.namespace.to_string(),
         cluster: case.cluster.to_owned(),
-        fault_type: finding.map(|f| f.fault.to_string()).unwrap_or_default(),
+        fault_type: scored.fault.map(|f| f.to_string()).unwrap_or_default(),
         confidence: c.confidence,
         resource: resource.clone(),
         event_id: id.clone(),
-        timestamp: c.at,
+        timestamp: at,
         hops: c.hops,
-        message: what.clone(),
+        message: message.clone(),
         scores: Scores {
             total: c.confidence,
             temporal: Some(c.temporal),
@@ -251,12 +272,12 @@ fn cause(
             domain: Some(c.domain),
             ..Scores::default()
         },
-        path: explain::path(view, &[first], c.resource),
+        path: explain::path(view, &[first], blamed),
         evidence: vec![EvidenceLine {
             id,
-            at: c.at,
+            at,
             resource,
-            what,
+            what: message,
             weight: c.confidence,
         }],
         change: None,
@@ -265,7 +286,7 @@ fn cause(
     }
 }
 
-/// 1 for the same kind, 0.5 for kinds that an edge type joins, else 0.
+/// How related two kinds are: 1 for the same kind, 0.5 for kinds that an edge type joins, else 0.
 fn domain(a: &Kind, b: &Kind) -> f64 {
     if a == b {
         return 1.0;

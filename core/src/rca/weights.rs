@@ -1,34 +1,33 @@
 //! The weights of the causal score and its calibration: one data file, fitted by `kgrca eval fit`.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-/// What the strengths of the best finding are called together.
+/// The common name of the four strengths of evidence.
 pub(super) const EVIDENCE: &str = "evidence";
 
-/// What a hypothesis is judged by. How much of each it has are its [`Features`].
+/// A part of the score of a hypothesis. How much of each it has are its [`Features`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
-    /// Its best finding is a hint: 1 or 0.
+    /// 1 if the best finding is a [`Hint`](crate::detect::Strength::Hint).
     Hint,
-    /// Its best finding has other readings as well.
+    /// 1 if the best finding is [`Fair`](crate::detect::Strength::Fair).
     Fair,
-    /// Its best finding are Kubernetes' own words.
+    /// 1 if the best finding is [`Strong`](crate::detect::Strength::Strong).
     Strong,
-    /// Its best finding is a comparison of what is wanted with what is.
+    /// 1 if the best finding is a [`Proof`](crate::detect::Strength::Proof).
     Proof,
-    /// Doublings of the pieces of evidence.
+    /// `log2` of the number of pieces of evidence.
     Support,
-    /// Doublings of the other components whose symptoms it reaches.
+    /// `log2` of one more than the number of other affected components that it explains.
     Explains,
-    /// It was there before the first symptom of anybody else: 1 or 0.
+    /// 1 if it began before the first symptom of any other component.
     Before,
-    /// A cause upstream with better evidence explains it: 1 or 0.
+    /// 1 if a cause upstream with better evidence explains it.
     Explained,
-    /// A reason of the same component explains this manner of failing: 1 or 0.
+    /// 1 if it is a failure mode that a root cause of the same component explains.
     Specific,
 }
 
@@ -46,7 +45,7 @@ impl Part {
         Self::Specific,
     ];
 
-    /// What the explanation calls it: the four strengths are one part there.
+    /// The name in explanations, where the four strengths are one part.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hint | Self::Fair | Self::Strong | Self::Proof => EVIDENCE,
@@ -58,7 +57,7 @@ impl Part {
         }
     }
 
-    /// Its name in the file.
+    /// The name in the weights file.
     pub fn key(self) -> &'static str {
         match self {
             Self::Hint => "hint",
@@ -69,22 +68,24 @@ impl Part {
         }
     }
 
-    /// What it says, for people.
+    /// One sentence for the weights file.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Hint => "The best finding is a hint.",
-            Self::Fair => "The best finding is usual for this fault, and seen with others, too.",
-            Self::Strong => "The best finding are Kubernetes' or the program's own words.",
-            Self::Proof => "The best finding is a comparison of specs, with something broken now.",
+            Self::Fair => {
+                "The best finding is typical of this fault, but other faults show it too."
+            }
+            Self::Strong => "The best finding is a message of Kubernetes or of the program itself.",
+            Self::Proof => "The best finding compares specs, and something is broken now.",
             Self::Support => "Further pieces of evidence, per doubling.",
-            Self::Explains => "Other components whose symptoms it reaches, per doubling.",
-            Self::Before => "It was there before the first symptom of anybody else.",
+            Self::Explains => "Other affected components that it explains, per doubling.",
+            Self::Before => "It began before the first symptom of any other component.",
             Self::Explained => "A cause upstream with better evidence explains it.",
-            Self::Specific => "A reason of the same component explains this manner of failing.",
+            Self::Specific => "A root cause of the same component explains this failure mode.",
         }
     }
 
-    /// Whether it can only speak against a hypothesis.
+    /// Whether it can only lower the score.
     pub fn is_against(self) -> bool {
         matches!(self, Self::Explained | Self::Specific)
     }
@@ -109,53 +110,66 @@ pub(super) fn reason(name: &str, is_more: bool) -> &'static str {
     }
 }
 
-/// How much of each part a hypothesis has; what is absent is 0.
+/// How much of each part a hypothesis has; an absent part is 0.
 pub type Features = BTreeMap<Part, f64>;
 
-/// Weights and calibration; meaning and units stand in `weights.yaml`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// The weights of the causal score and its calibration. `weights.yaml` holds those that are shipped
+/// and the meaning of each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weights {
-    /// Told with every answer.
+    /// Shown with every answer.
     pub version: String,
-    /// Most causes that an answer keeps; who fits weights keeps all.
-    #[serde(skip, default = "kept")]
-    pub kept: usize,
-    /// Below this confidence the verdict is inconclusive.
+    /// Maximum number of causes per incident; fitting keeps all.
+    #[serde(skip, default = "max_causes")]
+    pub max_causes: usize,
+    /// Below this confidence the verdict is `inconclusive`.
     pub threshold: f64,
     /// Points per unit of each part.
     pub points: BTreeMap<Part, f64>,
-    /// From the ranking to the confidence.
+    /// From score and lead to the confidence.
     pub calibration: Calibration,
 }
 
 impl Weights {
-    /// Whether the numbers can be meant.
+    /// The weights that this build ships.
+    pub fn shipped() -> Self {
+        // A test reads the file, so that it cannot be invalid here.
+        serde_yaml::from_str(include_str!("weights.yaml")).unwrap_or_else(|_| Self {
+            version: String::new(),
+            max_causes: max_causes(),
+            threshold: 1.0,
+            points: BTreeMap::new(),
+            calibration: Calibration::default(),
+        })
+    }
+
+    /// Checks that the numbers make sense.
     ///
     /// # Errors
-    /// Names the one that cannot.
+    /// Names the first one that does not.
     pub fn check(&self) -> Result<(), String> {
         if !(0.0..=1.0).contains(&self.threshold) {
             return Err(format!(
-                "threshold: {} lies not between 0 and 1",
+                "threshold must be between 0 and 1, got {}",
                 self.threshold
             ));
         }
         let c = &self.calibration;
-        let named = [("bias", c.bias), ("score", c.score), ("margin", c.margin)];
+        let calibration = [("bias", c.bias), ("score", c.score), ("margin", c.margin)];
         let points = self.points.iter().map(|(part, v)| (part.key(), *v));
-        match points.chain(named).find(|(_, v)| !v.is_finite()) {
-            Some((name, v)) => Err(format!("{name}: {v} is no number")),
+        match points.chain(calibration).find(|(_, v)| !v.is_finite()) {
+            Some((name, v)) => Err(format!("{name} must be a finite number, got {v}")),
             None => Ok(()),
         }
     }
 
-    /// The points that a part of this size makes.
+    /// The points for so much of a part.
     pub fn points(&self, part: Part, size: f64) -> f64 {
         self.points.get(&part).copied().unwrap_or_default() * size
     }
 
-    /// The whole score of a hypothesis.
+    /// The score of a hypothesis with these features.
     pub fn score(&self, features: &Features) -> f64 {
         features
             .iter()
@@ -164,40 +178,26 @@ impl Weights {
     }
 }
 
+impl Default for Weights {
+    fn default() -> Self {
+        Self::shipped()
+    }
+}
+
 /// Platt's map: `1 / (1 + exp(-(bias + score * total + margin * lead)))`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// Log-odds of a score of 0 without a lead.
+    /// Log-odds at a score of 0 without a lead.
     pub bias: f64,
-    /// Per point of the score.
+    /// Log-odds per point of the score.
     pub score: f64,
-    /// Per point of the lead before the next candidate.
+    /// Log-odds per point of the lead over the next cause.
     pub margin: f64,
 }
 
-fn kept() -> usize {
-    super::KEPT
-}
-
-static WEIGHTS: OnceLock<Weights> = OnceLock::new();
-
-/// The weights that this process judges by: those that the build ships, unless others were
-/// installed.
-pub fn get() -> &'static Weights {
-    WEIGHTS.get_or_init(shipped)
-}
-
-/// The weights that this build ships.
-pub fn shipped() -> Weights {
-    // A test reads the file, so that it cannot be wrong here.
-    serde_yaml::from_str(include_str!("weights.yaml")).unwrap_or_default()
-}
-
-/// Judges by other weights from the process's start on, as experiments do. False when something was
-/// judged already.
-pub fn install(weights: Weights) -> bool {
-    WEIGHTS.set(weights).is_ok()
+fn max_causes() -> usize {
+    super::MAX_CAUSES
 }
 
 #[cfg(test)]
@@ -205,8 +205,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_read_and_better_evidence_weighs_more() {
+    fn the_shipped_file_is_valid_and_better_evidence_weighs_more() {
         let weights: Weights = serde_yaml::from_str(include_str!("weights.yaml")).unwrap();
+        weights.check().unwrap();
         let point = |part| weights.points(part, 1.0);
         assert!(
             Part::ALL.iter().all(|p| weights.points.contains_key(p)),
@@ -219,5 +220,23 @@ mod tests {
         } else {
             point(*p) >= 0.0
         }));
+    }
+
+    #[test]
+    fn a_number_that_makes_no_sense_is_named() {
+        let threshold = Weights {
+            threshold: 1.5,
+            ..Weights::shipped()
+        };
+        assert_eq!(
+            threshold.check().unwrap_err(),
+            "threshold must be between 0 and 1, got 1.5"
+        );
+        let mut points = Weights::shipped();
+        points.points.insert(Part::Hint, f64::NAN);
+        assert_eq!(
+            points.check().unwrap_err(),
+            "hint must be a finite number, got NaN"
+        );
     }
 }

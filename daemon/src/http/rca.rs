@@ -203,7 +203,7 @@ pub async fn analyze(
     }
     charge(&app, &caller, 1).await?;
     let options = analyze::Options {
-        top: kgrca_core::rca::KEPT,
+        top: kgrca_core::rca::MAX_CAUSES,
         now: now(),
         ..analyze::Options::default()
     };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject};
+use kgrca_core::rca::Weights;
 use kgrca_core::storage::{
     AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, IncidentNode,
     IncidentRow, Offset, Stored, StreamId, partition_of,
@@ -243,7 +244,9 @@ fn apply(
         let Some(state) = live.clusters.get_mut(name) else {
             continue;
         };
-        let evaluation = due.contains(name).then(|| evaluate(tenant, state));
+        let evaluation = due
+            .contains(name)
+            .then(|| evaluate(tenant, state, &live.weights));
         // Also of clusters that are not looked at now: what people did counts at once.
         told::update(state, evaluation.as_ref(), &mut live.told, &mut outcome);
         outcome.changes.extend(state.take_changes());
@@ -277,9 +280,9 @@ fn counts(state: &ClusterState) -> ClusterCounts {
     }
 }
 
-fn evaluate(tenant: &TenantId, state: &mut ClusterState) -> Evaluation {
+fn evaluate(tenant: &TenantId, state: &mut ClusterState, weights: &Weights) -> Evaluation {
     let started = std::time::Instant::now();
-    let evaluation = state.evaluate(state.watermark);
+    let evaluation = state.evaluate(state.watermark, weights);
     let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
     telemetry::Ranked {
         seconds: started.elapsed().as_secs_f64(),

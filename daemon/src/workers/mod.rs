@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
+use kgrca_core::rca::Weights;
 use kgrca_core::storage::{Stored, partition_of};
 use kgrca_core::tenancy::TenantId;
 use tokio::sync::{Notify, watch};
@@ -47,6 +48,8 @@ pub struct Live {
     pub dirty: BTreeSet<Str>,
     /// When they were looked at.
     pub looked: Option<std::time::Instant>,
+    /// The weights by which causes are ranked.
+    pub weights: Weights,
 }
 
 /// How often each tenant's workers committed: what was read before a commit is old after it.

@@ -164,10 +164,10 @@ fn answers<'a>(
                     from: rca::window_start(incident.started),
                     to: state.watermark,
                 },
-                verdict: rca::verdict(causes, true),
+                verdict: rca::verdict(causes, true, &evaluation.weights),
                 causes: causes.to_vec(),
                 missing_evidence: evaluation.missing_evidence.clone(),
-                engine: EngineInfo::this(scorer),
+                engine: EngineInfo::new(scorer, &evaluation.weights),
             };
             AnswerRow {
                 key: incident.key,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use kgrca_core::analyze::{self, Options};
 use kgrca_core::lab::disturb;
 use kgrca_core::lab::fit::{self, Fit, Sample, Settings, Shares};
-use kgrca_core::rca::weights::{self, Weights};
+use kgrca_core::rca::Weights;
 
 use super::super::files::{read, write_text};
 use super::{Env, optional};
@@ -55,15 +55,6 @@ fn share(text: &str) -> std::result::Result<f64, String> {
 }
 
 pub(super) fn fit(env: &Env<'_>, args: &FitArgs) -> Result {
-    // Learn from all candidates, not only from those that the old weights rank first.
-    if !weights::install(Weights {
-        kept: usize::MAX,
-        ..weights::shipped()
-    }) {
-        return Err(CliError::failed(
-            "cannot replace weights that are already in use",
-        ));
-    }
     let samples = samples(args)?;
     let fit = fit::fit(
         &samples,
@@ -82,6 +73,11 @@ fn samples(args: &FitArgs) -> Result<Vec<Sample>> {
     let map = super::label_map(args.labels.as_deref())?;
     let options = Options {
         now: now(),
+        // Learn from all candidates, not only from those that the current weights rank first.
+        weights: Weights {
+            max_causes: usize::MAX,
+            ..Weights::shipped()
+        },
         ..Options::default()
     };
     let mut samples = Vec::new();

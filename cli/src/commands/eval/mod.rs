@@ -10,7 +10,7 @@ use std::time::Instant;
 use kgrca_core::analyze::{self, Options};
 use kgrca_core::lab::eval::{self, Label, Report};
 use kgrca_core::lab::{disturb, report};
-use kgrca_core::rca::{KEPT, Scorer, weights};
+use kgrca_core::rca::{MAX_CAUSES, Scorer, Weights};
 
 use super::Env;
 use super::files::{files, read, read_text, write_text};
@@ -89,10 +89,11 @@ fn evaluate(env: &Env<'_>, args: &RunArgs) -> Result {
         let error = CliError::usage(format!("unknown report format `{format}`"));
         return Err(error.hint(format!("expected one of {}", FORMATS.join(", "))));
     }
-    if let Some(file) = &args.weights {
-        use_weights(file)?;
-    }
-    let report = measure(&files, &map, args)?;
+    let weights = match &args.weights {
+        Some(file) => read_weights(file)?,
+        None => Weights::shipped(),
+    };
+    let report = measure(&files, &map, weights, args)?;
     if let [format, file] = args.report.as_slice() {
         write(&report, format, file)?;
     }
@@ -133,22 +134,16 @@ fn write(report: &Report, format: &str, file: &str) -> Result {
     write_text(Path::new(file), &text)
 }
 
-/// Makes the engine use the weights of a file.
-fn use_weights(file: &Path) -> Result {
+/// The weights in a file.
+fn read_weights(file: &Path) -> Result<Weights> {
     let invalid = || {
         CliError::failed(format!("invalid weights file {}", file.display()))
             .hint("write one with `kgrca eval fit DIR --out FILE`")
     };
-    let weights: weights::Weights =
+    let weights: Weights =
         serde_yaml::from_str(&read_text(file)?).map_err(|e| invalid().source(&e))?;
     weights.check().map_err(|e| invalid().cause(e))?;
-    if weights::install(weights) {
-        Ok(())
-    } else {
-        Err(CliError::failed(
-            "cannot replace weights that are already in use",
-        ))
-    }
+    Ok(weights)
 }
 
 /// The case files in a directory; at least one.
@@ -182,11 +177,17 @@ fn label_map(file: Option<&Path>) -> Result<BTreeMap<String, String>> {
     })
 }
 
-fn measure(files: &[PathBuf], map: &BTreeMap<String, String>, args: &RunArgs) -> Result<Report> {
+fn measure(
+    files: &[PathBuf],
+    map: &BTreeMap<String, String>,
+    weights: Weights,
+    args: &RunArgs,
+) -> Result<Report> {
     let options = Options {
         scorer: args.scorer,
-        top: KEPT,
+        top: MAX_CAUSES,
         now: now(),
+        weights,
         ..Options::default()
     };
     let started = Instant::now();

@@ -1,40 +1,57 @@
-//! What was changed before it hurt: of a Deployment its `ReplicaSet`s are the history, so that one
-//! listing of the cluster tells what the last roll-out changed.
+//! The roll-out that preceded an incident: the `ReplicaSet`s of a Deployment are its history, so
+//! one listing of the cluster shows what the last roll-out changed.
 
 use super::answer::Change;
 use crate::detect::View;
 use crate::graph::{Idx, Relation};
-use crate::model::object::{Container, Template};
+use crate::model::object::{Container, Object, Template};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Time};
 
-/// The last roll-out of what a cause blames, when it lies less than an hour before the first
-/// symptom and changed something.
-pub(super) fn change(view: &View<'_>, blamed: Idx, onset: Time) -> Option<Change> {
+/// A version of a Deployment's pods.
+struct Revision<'a> {
+    created: Time,
+    /// Whether it is meant to have pods: after an undo the newest revision has none.
+    is_running: bool,
+    template: &'a Template,
+}
+
+impl<'a> Revision<'a> {
+    fn of(object: &'a Object) -> Option<Self> {
+        let spec = &object.workload()?.spec;
+        Some(Self {
+            created: object.meta.created?,
+            is_running: spec.replicas != Some(0),
+            template: spec.template.as_deref()?,
+        })
+    }
+}
+
+/// The last roll-out of the blamed workload, if it began less than an hour before the first symptom
+/// and changed something.
+pub(super) fn change_before(view: &View<'_>, blamed: Idx, onset: Time) -> Option<Change> {
     let owner = view.top_owner(blamed);
-    let controlled = view
+    let mut history: Vec<Revision<'_>> = view
         .graph
         .out(owner)
-        .filter(|(r, i)| *r == Relation::Controls && view.graph.get(*i).is_live());
-    let mut history: Vec<_> = controlled
+        .filter(|(r, i)| *r == Relation::Controls && view.graph.get(*i).is_live())
         .filter_map(|(_, i)| view.object(i))
         .filter(|o| o.meta.kind == Kind::ReplicaSet)
-        .filter_map(|o| Some((o.meta.created?, &o.workload()?.spec)))
-        .filter_map(|(created, spec)| {
-            Some((created, spec.replicas != Some(0), spec.template.as_deref()?))
-        })
+        .filter_map(Revision::of)
         .collect();
-    history.sort_by_key(|(created, ..)| *created);
-    // After an undo the newest is not the one that runs.
-    let [.., (_, _, before), (at, true, now)] = history.as_slice() else {
+    history.sort_by_key(|revision| revision.created);
+    let [.., before, now] = history.as_slice() else {
         return None;
     };
-    let what = differences(before, now);
-    // A symptom may be told of a little later than the roll-out began.
-    let is_before = (-MINUTE..60 * MINUTE).contains(&(onset.0 - at.0));
-    (is_before && !what.is_empty()).then(|| Change {
-        at: *at,
-        what: format!("roll-out of {}: {}", view.title(owner), what.join("; ")),
+    // The first symptom may be dated a little before the roll-out.
+    let is_recent = (-MINUTE..60 * MINUTE).contains(&(onset.0 - now.created.0));
+    if !now.is_running || !is_recent {
+        return None;
+    }
+    let changes = differences(before.template, now.template);
+    (!changes.is_empty()).then(|| Change {
+        at: now.created,
+        what: format!("rollout of {}: {}", view.title(owner), changes.join("; ")),
     })
 }
 
@@ -52,8 +69,8 @@ fn differences(before: &Template, now: &Template) -> Vec<String> {
             .iter()
             .chain(before.spec.init_containers.iter());
         match old.find(|c| c.name == container.name) {
-            Some(old) => of_container(old, container, &mut found),
-            None => found.push(format!("container `{}` is new", container.name)),
+            Some(old) => compare_containers(old, container, &mut found),
+            None => found.push(format!("container `{}` added", container.name)),
         }
     }
     let (old, new) = (&before.spec, &now.spec);
@@ -74,7 +91,7 @@ fn differences(before: &Template, now: &Template) -> Vec<String> {
         "imagePullSecrets",
         old.image_pull_secrets != new.image_pull_secrets,
     );
-    // The controller labels each template with its own hash.
+    // The controller adds the hash of the template as a label.
     let labels = |t: &Template| {
         t.metadata
             .labels
@@ -91,7 +108,7 @@ fn owned((key, value): (&str, &str)) -> (String, String) {
     (key.to_owned(), value.to_owned())
 }
 
-fn of_container(old: &Container, new: &Container, found: &mut Vec<String>) {
+fn compare_containers(old: &Container, new: &Container, found: &mut Vec<String>) {
     let name = &new.name;
     if old.image != new.image {
         let image = |c: &Container| c.image.as_deref().unwrap_or("none").to_owned();
@@ -117,22 +134,22 @@ fn of_container(old: &Container, new: &Container, found: &mut Vec<String>) {
             ));
         }
     }
-    let value = |c: &Container, of: &str| c.env.iter().find(|e| &*e.name == of).cloned();
+    let value = |c: &Container, name: &str| c.env.iter().find(|e| &*e.name == name).cloned();
     let both = old
         .env
         .iter()
         .chain(new.env.iter().filter(|e| value(old, &e.name).is_none()));
-    // Values may be secrets: names say enough.
+    // Names only: values may be secrets.
     let env: Vec<String> = both
         .filter(|e| value(old, &e.name) != value(new, &e.name))
         .map(|e| format!("`{}`", e.name))
         .collect();
     if !env.is_empty() {
-        found.push(format!("env {} of `{name}`", env.join(", ")));
+        found.push(format!("env {} of `{name}` changed", env.join(", ")));
     }
-    let mut changed = |what: &str, is: bool| {
+    let mut changed = |field: &str, is: bool| {
         if is {
-            found.push(format!("{what} of `{name}`"));
+            found.push(format!("{field} of `{name}` changed"));
         }
     };
     changed(
@@ -161,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_named_and_values_of_the_environment_are_not() {
+    fn differences_are_named_without_the_values_of_variables() {
         let before = r#"{"spec":{"containers":[{"name":"api","image":"api:1","env":[{"name":"A","value":"x"},{"name":"B","value":"y"}],
             "resources":{"limits":{"memory":"1Gi"}}}]}}"#;
         let now = r#"{"spec":{"containers":[{"name":"api","image":"api:2","env":[{"name":"A","value":"z"},{"name":"C","value":"y"}],
@@ -169,8 +186,8 @@ mod tests {
         let expected = [
             "image of `api` `api:1` → `api:2`",
             "memory limit of `api` 1Gi → 64Mi",
-            "env `A`, `B`, `C` of `api`",
-            "command of `api`",
+            "env `A`, `B`, `C` of `api` changed",
+            "command of `api` changed",
             "nodeSelector changed",
         ];
         assert_eq!(differences(&template(before), &template(now)), expected);

@@ -1,0 +1,169 @@
+//! Reads the records of an input.
+
+use serde_json::value::RawValue;
+
+use super::{Counts, Options, Rejected};
+use crate::model::{Body, Record, Str, Time, Topic};
+use crate::parse::{self, Context, Reason};
+
+/// Maximum number of rejected records that are listed; all are counted.
+const MAX_REJECTS: usize = 100;
+/// The cluster of records that name none, until it is known which clusters the input has.
+const UNNAMED: &str = "\u{0}";
+
+/// The records of an input.
+pub(super) struct Input {
+    /// In the order of the input.
+    pub(super) records: Vec<Record>,
+    pub(super) counts: Counts,
+    pub(super) rejects: Vec<Rejected>,
+    /// The instant of the evaluation.
+    pub(super) instant: Time,
+}
+
+/// Reads JSON lines, or one or more JSON documents that span lines.
+pub(super) fn read(bytes: &[u8], options: &Options) -> Input {
+    let mut input = Input {
+        records: Vec::new(),
+        counts: Counts::default(),
+        rejects: Vec::new(),
+        instant: Time::default(),
+    };
+    // Records without a time get this one. Files have no time of arrival: only an explicit `--at`
+    // shows that a record lies in the future.
+    let received_at = options.at.unwrap_or(options.now);
+    if let Some(documents) = documents(bytes) {
+        for (i, document) in documents.iter().enumerate() {
+            input.read_document(i as u64 + 1, document.get().as_bytes(), received_at);
+        }
+    } else {
+        for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
+            input.read_line(i as u64 + 1, line, received_at);
+        }
+    }
+    input.assign_clusters();
+    input.set_instant(options.at, received_at);
+    input
+}
+
+/// JSON values that span lines, as one or more runs of `kubectl -o json` print them; `None` when
+/// the input is lines.
+fn documents(bytes: &[u8]) -> Option<Vec<&RawValue>> {
+    let first = bytes
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .find(|l| !l.is_empty())
+        .unwrap_or_default();
+    let spans_lines = matches!(first.first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_err();
+    if !spans_lines {
+        return None;
+    }
+    serde_json::Deserializer::from_slice(bytes)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .ok()
+}
+
+impl Input {
+    fn read_document(&mut self, number: u64, bytes: &[u8], received_at: Time) {
+        if let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(bytes) {
+            for (i, item) in items.iter().enumerate() {
+                self.read_line(i as u64 + 1, item.get().as_bytes(), received_at);
+            }
+        } else {
+            self.read_line(number, bytes, received_at);
+        }
+    }
+
+    fn read_line(&mut self, number: u64, line: &[u8], received_at: Time) {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return;
+        }
+        let context = Context {
+            received_at,
+            cluster: Some(UNNAMED),
+            client_id: None,
+        };
+        let before = self.records.len();
+        let mut rejects = Vec::new();
+        match parse::parse_any(line, &context, &mut self.records, &mut rejects) {
+            Ok(None) => {}
+            Ok(Some(_)) => self.counts.seen += (self.records.len() - before) as u64,
+            Err(reject) => rejects.push(reject),
+        }
+        for reject in rejects {
+            self.reject(number, reject.reason, reject.message);
+        }
+    }
+
+    fn reject(&mut self, line: u64, reason: Reason, message: String) {
+        self.counts.seen += 1;
+        self.counts.rejected += 1;
+        if self.rejects.len() < MAX_REJECTS {
+            self.rejects.push(Rejected {
+                line,
+                reason: reason.as_str().to_owned(),
+                message,
+            });
+        }
+    }
+
+    /// Assigns records that name no cluster to the only one of the input; rejects them when it has
+    /// several.
+    fn assign_clusters(&mut self) {
+        let mut named: Vec<Str> = self
+            .records
+            .iter()
+            .map(|r| r.cluster.clone())
+            .filter(|c| &**c != UNNAMED)
+            .collect();
+        named.sort();
+        named.dedup();
+        if named.len() <= 1 {
+            let only = named.pop().unwrap_or_else(|| "default".into());
+            self.records
+                .iter_mut()
+                .filter(|r| &*r.cluster == UNNAMED)
+                .for_each(|r| r.cluster = only.clone());
+            return;
+        }
+        let before = self.records.len();
+        self.records.retain(|r| &*r.cluster != UNNAMED);
+        for _ in self.records.len()..before {
+            self.counts.seen -= 1;
+            self.reject(
+                0,
+                Reason::ClusterMissing,
+                "the record names no cluster, and the input has several".into(),
+            );
+        }
+    }
+
+    /// Sets the instant of the evaluation, to which records without a time are moved.
+    fn set_instant(&mut self, at: Option<Time>, received_at: Time) {
+        let newest = self
+            .records
+            .iter()
+            .map(|r| r.at)
+            .filter(|t| *t != received_at)
+            .max();
+        self.instant = at.or(newest).unwrap_or(received_at);
+        for record in self.records.iter_mut().filter(|r| r.at == received_at) {
+            record.at = self.instant;
+        }
+    }
+}
+
+/// The topic of a record; records of one instant are applied in the order of topics.
+pub(super) fn topic(record: &Record) -> Topic {
+    match record.body {
+        Body::State(..) | Body::Sync { .. } => Topic::Resource,
+        Body::Topology(..) => Topic::Topology,
+        Body::Event(_) => Topic::Events,
+        Body::Log(_) => Topic::Logs,
+        Body::Alert(_) => Topic::Alerts,
+        Body::Tick | Body::Act(_) => Topic::Control,
+    }
+}
