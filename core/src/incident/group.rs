@@ -1,4 +1,4 @@
-//! Which symptoms belong together: those that a path of causal edges and time connect.
+//! Groups symptoms that belong together: those connected by a path of causal edges and by time.
 
 use std::collections::BTreeMap;
 
@@ -8,55 +8,60 @@ use crate::detect::{ComponentId, View};
 use crate::graph::{Component, ComponentKind};
 use crate::model::time::MINUTE;
 
-/// Splits symptoms into sets that belong together, each by onset, the sets by their first onset.
+/// Maximum time between two symptoms of one group, in microseconds.
+const MAX_GAP: i64 = 15 * MINUTE;
+
+/// Splits symptoms into groups, each by onset, the groups by their first onset. The groups hold
+/// indexes into `symptoms`.
 pub fn groups(view: &View<'_>, symptoms: &[Symptom], reach: &Reach) -> Vec<Vec<usize>> {
     let mut sets = Sets::new(symptoms);
-    // Symptoms of one component first, so that components can be joined by representatives.
-    let mut of_component: BTreeMap<ComponentId, Vec<usize>> = BTreeMap::new();
+    // Symptoms of one component first, so that components can be joined by any of them.
+    let mut by_component: BTreeMap<ComponentId, Vec<usize>> = BTreeMap::new();
     for (i, symptom) in symptoms.iter().enumerate() {
-        of_component
+        by_component
             .entry(view.component_id(symptom.resource))
             .or_default()
             .push(i);
     }
-    for members in of_component.values() {
+    for members in by_component.values() {
         for pair in members.windows(2) {
             sets.join_near(pair[0], pair[1]);
         }
     }
-    // By name, not by number: numbers follow the order in which resources became known.
-    let mut hurt: Vec<(Component, ComponentId)> = of_component
+    // By name, not by id: ids depend on the order in which resources became known.
+    let mut affected: Vec<(Component, ComponentId)> = by_component
         .keys()
         .map(|id| (view.component_of(*id), *id))
         .collect();
-    hurt.sort();
-    for (_, hurt) in &hurt {
-        for (cause, _) in reach.upstream(*hurt) {
-            let Some(causes) = of_component.get(&cause) else {
+    affected.sort();
+    for (_, component) in &affected {
+        for (cause, _) in reach.upstream(*component) {
+            let Some(causes) = by_component.get(&cause) else {
                 continue;
             };
             let is_cluster = view.component_of(cause).kind == ComponentKind::Cluster;
-            if is_cluster && reach.upstream(*hurt).len() > 1 {
+            if is_cluster && reach.upstream(*component).len() > 1 {
                 continue;
             }
-            for a in &of_component[hurt] {
+            for a in &by_component[component] {
                 for b in causes {
                     sets.join_near(*a, *b);
                 }
             }
         }
     }
-    // Symptoms that share a cause which itself shows none belong together through it.
-    let mut silent: BTreeMap<ComponentId, usize> = BTreeMap::new();
-    for (_, hurt) in &hurt {
-        let first = of_component[hurt][0];
-        for (cause, hops) in reach.upstream(*hurt) {
-            let shares = matches!(
+    // A namespace or external host joins the components that depend on it even without a symptom
+    // of its own.
+    let mut first_of: BTreeMap<ComponentId, usize> = BTreeMap::new();
+    for (_, component) in &affected {
+        let first = by_component[component][0];
+        for (cause, hops) in reach.upstream(*component) {
+            let joins = matches!(
                 view.component_of(cause).kind,
                 ComponentKind::Namespace | ComponentKind::External
             );
-            if hops == 1 && shares && !of_component.contains_key(&cause) {
-                let other = *silent.entry(cause).or_insert(first);
+            if hops == 1 && joins && !by_component.contains_key(&cause) {
+                let other = *first_of.entry(cause).or_insert(first);
                 sets.join_near(first, other);
             }
         }
@@ -64,7 +69,7 @@ pub fn groups(view: &View<'_>, symptoms: &[Symptom], reach: &Reach) -> Vec<Vec<u
     sets.finish()
 }
 
-/// Disjoint sets of symptoms.
+/// Disjoint sets of symptoms (union-find).
 struct Sets<'a> {
     symptoms: &'a [Symptom],
     parent: Vec<usize>,
@@ -78,10 +83,10 @@ impl<'a> Sets<'a> {
         }
     }
 
-    /// Joins the sets of two symptoms when these overlap in time, give or take fifteen minutes.
+    /// Joins the sets of two symptoms unless more than [`MAX_GAP`] lies between these.
     fn join_near(&mut self, a: usize, b: usize) {
         let (x, y) = (&self.symptoms[a], &self.symptoms[b]);
-        if x.onset.0 <= y.last.0 + 15 * MINUTE && y.onset.0 <= x.last.0 + 15 * MINUTE {
+        if x.onset.0 <= y.last.0 + MAX_GAP && y.onset.0 <= x.last.0 + MAX_GAP {
             let (a, b) = (self.find(a), self.find(b));
             self.parent[a.max(b)] = a.min(b);
         }

@@ -1,4 +1,4 @@
-//! Symptoms, the incidents they form, and the one state machine of an incident's life.
+//! Symptoms, the incidents that they form, and the state machine of incidents.
 
 mod group;
 mod life;

@@ -1,6 +1,7 @@
-//! Whose harm can get to whom along typed, directed edges.
+//! Which components can be harmed by which, along typed, directed edges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use super::Symptom;
 use crate::detect::{Complaint, ComponentId, Finding, Strength, View};
@@ -9,18 +10,20 @@ use crate::model::Kind;
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
-/// How far a symptom looks for its causes, in edges.
-const HOPS: usize = 3;
-/// Along calls causes lie deeper: every call is two edges, to the Service and to its pods.
-const CALL_HOPS: usize = 8;
-/// How many resources of one component look for their causes: pods of one workload look alike.
-const LOOKS: usize = 4;
-/// What more workloads than this share connects nothing.
-const SHARED: usize = 5;
-/// Most resources that one look visits.
-const VISITS: usize = 2000;
+/// Maximum number of edges between a symptom and its causes, other than calls.
+const MAX_HOPS: usize = 3;
+/// Maximum number of edges with calls, along which causes lie deeper: every call is two edges, to
+/// the Service and to its pods.
+const MAX_CALL_HOPS: usize = 8;
+/// From how many resources of a component its causes are searched: pods of one workload have the
+/// same ones.
+const MAX_STARTS: usize = 4;
+/// A `ConfigMap` or Secret that more components than this use connects none of them.
+const MAX_USERS: usize = 5;
+/// Maximum number of resources that one search visits.
+const MAX_VISITS: usize = 2000;
 
-/// For each component that hurts, the components whose harm can reach it, with their distance in
+/// For each affected component, the components whose harm can reach it, with their distance in
 /// edges.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
@@ -28,140 +31,154 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Looks upstream of every symptom and every complaint.
+    /// Searches upstream of every symptom, active finding and complaint.
     pub fn new(
         view: &View<'_>,
         symptoms: &[Symptom],
         findings: &[Finding],
         complaints: &[Complaint],
     ) -> Self {
-        let mut this = Self::default();
-        let guilty: BTreeSet<Idx> = findings
-            .iter()
-            .filter(|f| f.active && f.strength >= Strength::Fair)
-            .map(|f| f.blamed)
-            .collect();
-        let mut walk = Walk {
-            view: *view,
-            guilty,
-            causes: Map::default(),
-            seen: Map::default(),
-        };
-        let mut looked: Map<ComponentId, Vec<Idx>> = Map::default();
-        let hurt = symptoms
-            .iter()
-            .map(|s| s.resource)
-            .chain(findings.iter().filter(|f| f.active).map(|f| f.on));
-        for resource in hurt {
-            let component = view.component_id(resource);
-            let of_component = looked.entry(component).or_default();
-            if of_component.len() < LOOKS && !of_component.contains(&resource) {
-                of_component.push(resource);
-                walk.up(
-                    resource,
-                    component,
-                    this.upstream.entry(component).or_default(),
-                );
-            }
-        }
+        let mut reach = Self::default();
+        reach.walk_graph(view, symptoms, findings);
         for complaint in complaints {
             if let Some(target) = complaint.target {
-                this.add(
-                    view.component_id(complaint.caller),
-                    view.component_id(target),
-                );
+                let caller = view.component_id(complaint.caller);
+                reach.add(caller, view.component_id(target));
             }
         }
         for finding in findings.iter().filter(|f| f.active) {
             let blamed = view.component_id(finding.blamed);
-            this.add(view.component_id(finding.on), blamed);
+            reach.add(view.component_id(finding.on), blamed);
             for evidence in &finding.evidence {
-                this.add(view.component_id(evidence.resource), blamed);
+                reach.add(view.component_id(evidence.resource), blamed);
             }
         }
-        this
+        reach
     }
 
-    fn add(&mut self, hurt: ComponentId, cause: ComponentId) {
-        if hurt != cause {
-            self.upstream.entry(hurt).or_default().insert(cause, 1);
+    fn walk_graph(&mut self, view: &View<'_>, symptoms: &[Symptom], findings: &[Finding]) {
+        let mut walk = Walk {
+            view: *view,
+            blamed: findings
+                .iter()
+                .filter(|f| f.active && f.strength >= Strength::Fair)
+                .map(|f| f.blamed)
+                .collect(),
+            causes: Map::default(),
+            seen: Map::default(),
+        };
+        let mut starts: Map<ComponentId, Vec<Idx>> = Map::default();
+        let affected = symptoms
+            .iter()
+            .map(|s| s.resource)
+            .chain(findings.iter().filter(|f| f.active).map(|f| f.on));
+        for resource in affected {
+            let component = view.component_id(resource);
+            let starts = starts.entry(component).or_default();
+            if starts.len() < MAX_STARTS && !starts.contains(&resource) {
+                starts.push(resource);
+                let upstream = self.upstream.entry(component).or_default();
+                walk.up(resource, component, upstream);
+            }
         }
     }
 
-    /// The components whose harm can reach one that hurts, with their distance.
+    fn add(&mut self, affected: ComponentId, cause: ComponentId) {
+        if affected != cause {
+            self.upstream.entry(affected).or_default().insert(cause, 1);
+        }
+    }
+
+    /// The components whose harm can reach an affected one, with their distance in edges.
     pub fn upstream(
         &self,
-        hurt: ComponentId,
+        affected: ComponentId,
     ) -> impl ExactSizeIterator<Item = (ComponentId, usize)> + '_ {
         static NONE: BTreeMap<ComponentId, usize> = BTreeMap::new();
         self.upstream
-            .get(&hurt)
+            .get(&affected)
             .unwrap_or(&NONE)
             .iter()
             .map(|(cause, hops)| (*cause, *hops))
     }
 
-    /// Whether the harm of a cause can reach a component that hurts.
-    pub fn reaches(&self, hurt: ComponentId, cause: ComponentId) -> bool {
+    /// Whether the harm of a cause can reach an affected component.
+    pub fn reaches(&self, affected: ComponentId, cause: ComponentId) -> bool {
         self.upstream
-            .get(&hurt)
+            .get(&affected)
             .is_some_and(|causes| causes.contains_key(&cause))
     }
 }
 
-/// One resource upstream of another.
+/// A resource upstream of another one.
 #[derive(Clone, Copy)]
 struct Up {
     cause: Idx,
     component: ComponentId,
-    /// Whether the edge is one along which causes lie deep: calls and what stands between them.
-    calls: bool,
-    /// Whether the way goes on behind it.
+    /// Whether causes lie deep along the edge: a call, or an edge between its two ends.
+    is_call: bool,
+    /// Whether the walk continues behind the resource.
     connects: bool,
 }
 
-/// Walks against the direction of harm; what lies around a resource is found out once.
+/// A walk against the direction of harm. The neighbours of each resource are determined once.
 struct Walk<'a> {
     view: View<'a>,
-    guilty: BTreeSet<Idx>,
-    causes: Map<Idx, std::rc::Rc<[Up]>>,
+    /// Resources that a finding blames: the walk continues behind them even if many share them.
+    blamed: BTreeSet<Idx>,
+    causes: Map<Idx, Rc<[Up]>>,
     seen: Map<Idx, ()>,
+}
+
+/// A resource that a walk has reached.
+#[derive(Clone, Copy)]
+struct Reached {
+    resource: Idx,
+    edges: usize,
+    /// The edges that are not calls.
+    other_edges: usize,
 }
 
 impl Walk<'_> {
     fn up(&mut self, from: Idx, own: ComponentId, found: &mut BTreeMap<ComponentId, usize>) {
         self.seen.clear();
         self.seen.insert(from, ());
-        let mut queue = vec![(from, 0_usize, 0_usize)];
-        let mut next = 0;
-        while let Some((at, edges, other_edges)) = queue.get(next).copied() {
-            next += 1;
-            if edges >= CALL_HOPS {
+        let mut queue = VecDeque::from([Reached {
+            resource: from,
+            edges: 0,
+            other_edges: 0,
+        }]);
+        while let Some(at) = queue.pop_front() {
+            if at.edges >= MAX_CALL_HOPS {
                 continue;
             }
-            for up in &*self.around(at) {
-                let other_edges = other_edges + usize::from(!up.calls);
-                if other_edges > HOPS
-                    || self.seen.len() > VISITS
+            for up in &*self.around(at.resource) {
+                let reached = Reached {
+                    resource: up.cause,
+                    edges: at.edges + 1,
+                    other_edges: at.other_edges + usize::from(!up.is_call),
+                };
+                if reached.other_edges > MAX_HOPS
+                    || self.seen.len() > MAX_VISITS
                     || self.seen.insert(up.cause, ()).is_some()
                 {
                     continue;
                 }
                 if up.component != own {
-                    let known = found.entry(up.component).or_insert(edges + 1);
-                    *known = (*known).min(edges + 1);
+                    let known = found.entry(up.component).or_insert(reached.edges);
+                    *known = (*known).min(reached.edges);
                 }
                 if up.connects {
-                    queue.push((up.cause, edges + 1, other_edges));
+                    queue.push_back(reached);
                 }
             }
         }
     }
 
     /// The resources whose harm travels to this one along one edge.
-    fn around(&mut self, idx: Idx) -> std::rc::Rc<[Up]> {
+    fn around(&mut self, idx: Idx) -> Rc<[Up]> {
         if let Some(known) = self.causes.get(&idx) {
-            return std::rc::Rc::clone(known);
+            return Rc::clone(known);
         }
         let view = self.view;
         let out = view.graph.out(idx).filter(|(r, _)| r.harms_start());
@@ -171,19 +188,20 @@ impl Walk<'_> {
         let up = |(cause, relation): (Idx, Relation)| Up {
             cause,
             component: view.component_id(cause),
-            calls: matches!(
+            is_call: matches!(
                 relation,
                 Relation::Calls | Relation::Selects | Relation::Routes | Relation::Controls
             ),
-            connects: self.guilty.contains(&cause) || !connects_nothing(&view, cause),
+            connects: self.blamed.contains(&cause) || !connects_nothing(&view, cause),
         };
-        let around: std::rc::Rc<[Up]> = all.into_iter().map(up).collect();
-        self.causes.insert(idx, std::rc::Rc::clone(&around));
+        let around: Rc<[Up]> = all.into_iter().map(up).collect();
+        self.causes.insert(idx, Rc::clone(&around));
         around
     }
 }
 
-/// Nodes, namespaces, default `ServiceAccounts`, DNS and whatever many workloads share.
+/// Whether a resource is shared by so many that it connects none of them: a node, a namespace, a
+/// `ServiceAccount`, DNS, or a `ConfigMap` or Secret with many users.
 fn connects_nothing(view: &View<'_>, idx: Idx) -> bool {
     let node = view.graph.get(idx);
     match node.kind() {
@@ -195,7 +213,7 @@ fn connects_nothing(view: &View<'_>, idx: Idx) -> bool {
                 .take(64)
                 .map(|(_, i)| view.component_id(i))
                 .collect();
-            users.len() > SHARED
+            users.len() > MAX_USERS
         }
         _ => node.labels().get("k8s-app") == Some("kube-dns"),
     }

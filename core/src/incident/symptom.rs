@@ -1,22 +1,22 @@
-//! What hurts: warnings that last, error logs, firing alerts, and what is wanted but missing now.
+//! Symptoms: warnings that last, error logs, firing alerts, and what is wanted but missing now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{Complaint, Finding, Strength, View};
 use crate::graph::{Component, Idx};
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Episode, Kind, Severity, Time};
 
-/// How a symptom showed.
+/// The source of a symptom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SymptomKind {
     /// A Kubernetes warning.
     Event,
-    /// An error log template.
+    /// An error log pattern.
     Log,
     /// A firing alert.
     Alert,
-    /// Something wanted is missing now.
+    /// State that shows that something is missing now, such as ready pods.
     State,
 }
 
@@ -32,14 +32,15 @@ impl SymptomKind {
     }
 }
 
-/// One thing that hurts.
+/// A sign that something is wrong now. Incidents are made of symptoms.
 #[derive(Clone, Debug)]
 pub struct Symptom {
-    /// Stable identity: how it showed, on what, and which words.
+    /// Stable identity: kind, resource and a text that tells symptoms of one kind and resource
+    /// apart.
     pub key: String,
-    /// How it showed.
+    /// Its source.
     pub kind: SymptomKind,
-    /// On which resource.
+    /// The resource that shows it.
     pub resource: Idx,
     /// The component of that resource.
     pub component: Component,
@@ -47,13 +48,13 @@ pub struct Symptom {
     pub onset: Time,
     /// When it was last seen.
     pub last: Time,
-    /// How bad it is, escalated when it repeats.
+    /// Its severity, raised when it repeats.
     pub severity: Severity,
-    /// What was seen.
+    /// One sentence that describes it.
     pub what: String,
 }
 
-/// Warnings that say nothing about a fault of the object they are about.
+/// Reasons of warnings that do not mean that their object is broken.
 const HARMLESS: [&str; 8] = [
     "InvalidDiskCapacity",
     "DNSConfigForming",
@@ -65,158 +66,234 @@ const HARMLESS: [&str; 8] = [
     "ClusterIPNotAllocated",
 ];
 
-/// That something is missing is one symptom of a resource, whatever is found out about why.
+/// Words of messages that name something missing or a refusal: waiting does not help.
+const MISSING_OR_REFUSED: [&str; 5] = [
+    "not found",
+    "forbidden",
+    "denied",
+    "refused",
+    "exceeded quota",
+];
+
+/// The discriminator of all state symptoms: what a resource lacks stays one symptom, whatever is
+/// found out about the reason.
 const LACKS: &str = "lacks";
 
-/// How long an event, log or alert must be quiet before it is over, in microseconds.
+/// How long an event or log pattern must be quiet to have ended, in microseconds.
 pub const QUIET: i64 = 15 * MINUTE;
 
-/// Everything that hurts at the view's instant, by onset.
+/// All symptoms at the view's instant, by onset.
 pub fn symptoms(view: &View<'_>, findings: &[Finding], complaints: &[Complaint]) -> Vec<Symptom> {
-    let mut all = BTreeMap::new();
-    let mut add = |s: Symptom| {
-        let known = all.entry(s.key.clone()).or_insert_with(|| s.clone());
-        known.onset = known.onset.min(s.onset);
-        known.last = known.last.max(s.last);
-        known.severity = known.severity.max(s.severity);
+    let mut all = Collected {
+        view,
+        by_key: BTreeMap::new(),
     };
-    for (idx, event) in &view.episodes.events {
-        if hurts(view, *idx, event) {
-            add(of_event(view, *idx, event));
-        }
-    }
-    logs(view, complaints, &mut add);
-    for (idx, alert) in &view.episodes.alerts {
-        add(new(
-            view,
-            SymptomKind::Alert,
-            *idx,
-            (alert.starts, view.now),
-            alert.severity.max(Severity::Warning),
-            &format!("{}/{}", alert.name, alert.fingerprint),
-            format!("alert {}", alert.name),
-        ));
-    }
-    for finding in findings
-        .iter()
-        .filter(|f| f.active && f.strength >= Strength::Strong)
-    {
-        let severity = if finding.strength == Strength::Proof {
-            Severity::Error
-        } else {
-            Severity::Warning
-        };
-        add(new(
-            view,
-            SymptomKind::State,
-            finding.on,
-            (finding.since, view.now),
-            severity,
-            LACKS,
-            finding.message.clone(),
-        ));
-    }
-    unwell(view, findings, &mut add);
-    let mut all: Vec<Symptom> = all.into_values().collect();
+    all.add_events();
+    all.add_logs(complaints);
+    all.add_alerts();
+    all.add_findings(findings);
+    all.add_unhealthy(findings);
+    let mut all: Vec<Symptom> = all.by_key.into_values().collect();
     all.sort_by(|a, b| (a.onset, &a.key).cmp(&(b.onset, &b.key)));
     all
 }
 
-fn new(
-    view: &View<'_>,
+/// A symptom before its key and component are known.
+struct Sighting<'a> {
     kind: SymptomKind,
     resource: Idx,
-    (onset, last): (Time, Time),
+    onset: Time,
+    last: Time,
     severity: Severity,
-    words: &str,
+    /// Tells symptoms of one kind and resource apart.
+    discriminator: &'a str,
     what: String,
-) -> Symptom {
-    let node = view.graph.get(resource);
-    Symptom {
-        key: format!("{kind:?}/{}/{words}", node.alias),
-        kind,
-        resource,
-        component: view.component(resource),
-        onset,
-        last,
-        severity,
-        what,
+}
+
+/// Symptoms by key; several sightings of one are merged.
+struct Collected<'a> {
+    view: &'a View<'a>,
+    by_key: BTreeMap<String, Symptom>,
+}
+
+impl Collected<'_> {
+    fn add(&mut self, sighting: Sighting<'_>) {
+        let Sighting {
+            kind,
+            resource,
+            onset,
+            last,
+            severity,
+            discriminator,
+            what,
+        } = sighting;
+        let alias = &self.view.graph.get(resource).alias;
+        let key = format!("{kind:?}/{alias}/{discriminator}");
+        let component = || self.view.component(resource);
+        let symptom = self.by_key.entry(key.clone()).or_insert_with(|| Symptom {
+            key,
+            kind,
+            resource,
+            component: component(),
+            onset,
+            last,
+            severity,
+            what,
+        });
+        symptom.onset = symptom.onset.min(onset);
+        symptom.last = symptom.last.max(last);
+        symptom.severity = symptom.severity.max(severity);
+    }
+
+    fn add_events(&mut self) {
+        let view = self.view;
+        for (resource, event) in &view.episodes.events {
+            if !is_symptom(view, *resource, event) {
+                continue;
+            }
+            // Three repeats within five minutes raise the severity one step.
+            let escalates = event.count >= 3 && event.last.0 - event.first.0 <= 5 * MINUTE;
+            let severity = if escalates {
+                event.severity.escalated()
+            } else {
+                event.severity
+            };
+            self.add(Sighting {
+                kind: SymptomKind::Event,
+                resource: *resource,
+                onset: event.first,
+                last: event.last,
+                severity,
+                discriminator: &event.reason,
+                what: format!("{}: {}", event.reason, event.message),
+            });
+        }
+    }
+
+    /// Log patterns that are new or have become at least three times as frequent.
+    fn add_logs(&mut self, complaints: &[Complaint]) {
+        let view = self.view;
+        let with_target: BTreeSet<usize> = complaints
+            .iter()
+            .filter(|c| c.target.is_some())
+            .map(|c| c.log)
+            .collect();
+        for (i, (resource, log)) in view.episodes.logs.iter().enumerate() {
+            let is_error = log.severity >= Severity::Error || with_target.contains(&i);
+            let is_quiet = view.now.0 - log.last.0 > QUIET;
+            if !is_error || is_quiet || is_starting(view, *resource, log.last) {
+                continue;
+            }
+            let is_new = view.now.0 - log.first.0 <= 2 * QUIET;
+            let rises = match log.rise(view.now) {
+                Some(rise) => rise >= 3.0,
+                None => true,
+            };
+            if is_new || rises {
+                self.add(Sighting {
+                    kind: SymptomKind::Log,
+                    resource: *resource,
+                    onset: log.first,
+                    last: log.last,
+                    severity: log.severity.max(Severity::Warning),
+                    discriminator: &format!("{:016x}", log.pattern),
+                    what: log.sample.to_string(),
+                });
+            }
+        }
+    }
+
+    fn add_alerts(&mut self) {
+        let view = self.view;
+        for (resource, alert) in &view.episodes.alerts {
+            self.add(Sighting {
+                kind: SymptomKind::Alert,
+                resource: *resource,
+                onset: alert.starts,
+                last: view.now,
+                severity: alert.severity.max(Severity::Warning),
+                discriminator: &format!("{}/{}", alert.name, alert.fingerprint),
+                what: format!("alert {}", alert.name),
+            });
+        }
+    }
+
+    fn add_findings(&mut self, findings: &[Finding]) {
+        for finding in findings.iter().filter(|f| shows_lack(f)) {
+            let severity = if finding.strength == Strength::Proof {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            let since = finding.since;
+            self.add_lack(finding.on, since, severity, finding.message.clone());
+        }
+    }
+
+    /// Pods and nodes that are unhealthy for longer than a roll-out takes, unless a finding says
+    /// why.
+    fn add_unhealthy(&mut self, findings: &[Finding]) {
+        let view = self.view;
+        let explained: BTreeSet<Idx> = findings
+            .iter()
+            .filter(|f| shows_lack(f))
+            .map(|f| f.on)
+            .collect();
+        let pods = view.unwell_pods().filter(|pod| !explained.contains(pod));
+        for pod in pods.filter(|pod| view.lasts(view.unwell_since(*pod))) {
+            let since = view.unwell_since(pod).unwrap_or(view.now);
+            self.add_lack(pod, since, Severity::Warning, "pod is not ready".into());
+        }
+        for node in view.graph.of_kind(&Kind::Node) {
+            if view.well(node) == Some(false) && !explained.contains(&node) {
+                let since = view.graph.get(node).known_at();
+                self.add_lack(node, since, Severity::Error, "node is not ready".into());
+            }
+        }
+    }
+
+    fn add_lack(&mut self, resource: Idx, onset: Time, severity: Severity, what: String) {
+        self.add(Sighting {
+            kind: SymptomKind::State,
+            resource,
+            onset,
+            last: self.view.now,
+            severity,
+            discriminator: LACKS,
+            what,
+        });
     }
 }
 
-fn of_event(view: &View<'_>, idx: Idx, event: &Episode) -> Symptom {
-    // Three repeats within five minutes raise the severity one step.
-    let escalates = event.count >= 3 && event.last.0 - event.first.0 <= 5 * MINUTE;
-    let severity = if escalates {
-        event.severity.escalated()
-    } else {
-        event.severity
-    };
-    new(
-        view,
-        SymptomKind::Event,
-        idx,
-        (event.first, event.last),
-        severity,
-        &event.reason,
-        format!("{}: {}", event.reason, event.message),
-    )
+/// Whether a finding shows that something is missing now.
+fn shows_lack(finding: &Finding) -> bool {
+    finding.active && finding.strength >= Strength::Strong
 }
 
-/// A warning about a living object that repeats, lasts, or names something missing or a refusal.
-fn hurts(view: &View<'_>, idx: Idx, event: &Episode) -> bool {
+/// Whether an event is a warning about a living object that repeats, lasts, or names something
+/// missing or a refusal.
+fn is_symptom(view: &View<'_>, resource: Idx, event: &Episode) -> bool {
     if event.severity < Severity::Warning
         || HARMLESS.contains(&&*event.reason)
-        || !view.still_holds(idx, event)
+        || !view.still_holds(resource, event)
     {
         return false;
     }
-    let quiet = view.now.0 - event.last.0 > QUIET;
-    if quiet && view.well(idx) != Some(false) {
+    let is_quiet = view.now.0 - event.last.0 > QUIET;
+    if is_quiet && view.well(resource) != Some(false) {
         return false;
     }
-    let says_missing = [
-        "not found",
-        "forbidden",
-        "denied",
-        "refused",
-        "exceeded quota",
-    ]
-    .iter()
-    .any(|w| event.message.contains(w));
-    event.count >= 2 || says_missing || view.lasts(Some(event.first))
+    event.count >= 2
+        || MISSING_OR_REFUSED
+            .iter()
+            .any(|words| event.message.contains(words))
+        || view.lasts(Some(event.first))
 }
 
-fn logs(view: &View<'_>, complaints: &[Complaint], add: &mut impl FnMut(Symptom)) {
-    let complaining: std::collections::BTreeSet<usize> = complaints
-        .iter()
-        .filter(|c| c.target.is_some())
-        .map(|c| c.log)
-        .collect();
-    for (i, (idx, log)) in view.episodes.logs.iter().enumerate() {
-        let bad = log.severity >= Severity::Error || complaining.contains(&i);
-        if !bad || view.now.0 - log.last.0 > QUIET || in_first_minute(view, *idx, log.last) {
-            continue;
-        }
-        let is_new = view.now.0 - log.first.0 <= 2 * QUIET;
-        if is_new || log.rise(view.now).is_none_or(|rise| rise >= 3.0) {
-            let words = format!("{:016x}", log.pattern);
-            add(new(
-                view,
-                SymptomKind::Log,
-                *idx,
-                (log.first, log.last),
-                log.severity.max(Severity::Warning),
-                &words,
-                log.sample.to_string(),
-            ));
-        }
-    }
-}
-
-/// Programs complain while they and what they call start up.
-fn in_first_minute(view: &View<'_>, idx: Idx, at: Time) -> bool {
-    let Some(pod) = view.pod(idx) else {
+/// Whether a pod was in its first minute at `at`: programs log errors until what they call has
+/// started, too.
+fn is_starting(view: &View<'_>, resource: Idx, at: Time) -> bool {
+    let Some(pod) = view.pod(resource) else {
         return false;
     };
     let started = pod
@@ -225,44 +302,6 @@ fn in_first_minute(view: &View<'_>, idx: Idx, at: Time) -> bool {
         .iter()
         .filter_map(|c| c.state.running.as_ref()?.started_at.0)
         .max()
-        .or(view.graph.get(idx).created);
+        .or(view.graph.get(resource).created);
     started.is_some_and(|s| at.0 - s.0 < 60 * SECOND)
-}
-
-/// Pods, claims and nodes that are not well for longer than a roll-out takes and that no finding
-/// speaks of.
-fn unwell(view: &View<'_>, findings: &[Finding], add: &mut impl FnMut(Symptom)) {
-    let spoken: std::collections::BTreeSet<Idx> = findings
-        .iter()
-        .filter(|f| f.active && f.strength >= Strength::Strong)
-        .map(|f| f.on)
-        .collect();
-    for pod in view
-        .unwell_pods()
-        .filter(|p| !spoken.contains(p) && view.lasts(view.unwell_since(*p)))
-    {
-        let since = (view.unwell_since(pod).unwrap_or(view.now), view.now);
-        add(new(
-            view,
-            SymptomKind::State,
-            pod,
-            since,
-            Severity::Warning,
-            LACKS,
-            "pod is not ready".into(),
-        ));
-    }
-    for node in view.graph.of_kind(&Kind::Node) {
-        if view.well(node) == Some(false) && !spoken.contains(&node) {
-            add(new(
-                view,
-                SymptomKind::State,
-                node,
-                (view.graph.get(node).known_at(), view.now),
-                Severity::Error,
-                LACKS,
-                "node is not ready".into(),
-            ));
-        }
-    }
 }
