@@ -54,16 +54,13 @@ fn causes_are_right() {
             "{name}: counts add up"
         );
         let label = eval::label(&bytes, &BTreeMap::new()).unwrap();
-        for (component, fault) in label.faults.iter().filter(|_| label.faults.len() > 1) {
+        for labelled in label.faults.iter().filter(|_| label.faults.len() > 1) {
             let is_named = analysis
                 .causes
                 .iter()
                 .take(3)
-                .any(|c| (&c.component, &c.fault_type) == (component, fault));
-            assert!(
-                is_named,
-                "{name}: {component} {fault} is not within the first 3"
-            );
+                .any(|c| c.component == labelled.component && c.fault_type == labelled.fault);
+            assert!(is_named, "{name}: {labelled} is not among the first 3");
         }
         outcomes.push(eval::judge(&name, &label, &analysis));
     }

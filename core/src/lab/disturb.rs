@@ -1,13 +1,13 @@
-//! The same recorded case under other names, or with gaps: an engine that reads names or needs
-//! every line shows here.
+//! Renames the objects of a recorded case, or leaves out some of its lines: shows whether the engine
+//! depends on names or on complete data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
 use serde_json::Value;
 
-/// Names that are Kubernetes' own or that every cluster has: they mean the same everywhere.
-const OWN: [&str; 13] = [
+/// Names that mean the same in every cluster.
+const WELL_KNOWN: [&str; 13] = [
     "default",
     "kubernetes",
     "coredns",
@@ -22,9 +22,8 @@ const OWN: [&str; 13] = [
     "istio-system",
     "metrics-server",
 ];
-/// Kinds whose names are people's choice and stand inside other names: of pods, claims,
-/// configuration.
-const NAMED: [&str; 9] = [
+/// Kinds whose names people choose, and which are parts of other names, such as those of pods.
+const NAMED_KINDS: [&str; 9] = [
     "Namespace",
     "Node",
     "Deployment",
@@ -35,10 +34,10 @@ const NAMED: [&str; 9] = [
     "Ingress",
     "Job",
 ];
-/// Fields of a label or a case that hold words of the catalogue and not names.
-const WORDS: [&str; 4] = ["fault_type", "root_cause", "fault_taxonomy", "case"];
-/// Syllables of made-up names. They have vowels, so that no name looks like a random suffix of a
-/// controller.
+/// Fields of a label or case that hold ids of the catalogue, not names.
+const ID_FIELDS: [&str; 4] = ["fault_type", "root_cause", "fault_taxonomy", "case"];
+/// Syllables of generated names. They have vowels, so that no name looks like the random suffix that
+/// a controller appends.
 const SYLLABLES: [&str; 16] = [
     "ba", "do", "fe", "gu", "ka", "li", "mo", "na", "pe", "ro", "sa", "ti", "vo", "wu", "ze", "hi",
 ];
@@ -47,38 +46,39 @@ fn number(seed: u64, of: &impl std::hash::Hash) -> u64 {
     foldhash::fast::FixedState::with_seed(seed).hash_one(of)
 }
 
-/// Leaves out a share of the events, logs and alerts; state and labels stay. The same seed leaves
-/// out the same lines.
+/// Leaves out a share of the events, logs and alerts; state and labels stay. The seed determines
+/// which.
 pub fn drop(bytes: &[u8], percent: u8, seed: u64) -> Vec<u8> {
-    let is_told = |line: &[u8]| {
+    let is_episode = |line: &[u8]| {
         ["\"events.", "\"logs.", "\"alerts."]
             .iter()
             .any(|t| topic(line).starts_with(t.as_bytes()))
     };
-    let keeps =
-        |(i, line): &(usize, &[u8])| !is_told(line) || number(seed, i) % 100 >= u64::from(percent);
+    let is_kept = |(i, line): &(usize, &[u8])| {
+        !is_episode(line) || number(seed, i) % 100 >= u64::from(percent)
+    };
     let kept: Vec<&[u8]> = bytes
         .split(|b| *b == b'\n')
         .enumerate()
-        .filter(keeps)
+        .filter(is_kept)
         .map(|(_, line)| line)
         .collect();
     kept.join(&b'\n')
 }
 
-/// The line from its topic on, quotation mark included.
+/// The rest of a line from its topic, with the quotation mark.
 fn topic(line: &[u8]) -> &[u8] {
     const FIELD: &[u8] = b"\"topic\":";
     let at = line
         .windows(FIELD.len())
         .position(|w| w == FIELD)
-        .map_or(line.len(), |at| at + FIELD.len());
-    line[at..].trim_ascii_start()
+        .map(|at| at + FIELD.len());
+    line[at.unwrap_or(line.len())..].trim_ascii_start()
 }
 
-/// Renames namespaces, nodes, hosts, workloads and uids everywhere, consistently: whole words, the
-/// longest name first. Keys of maps, Kubernetes' own names and words of the catalogue stay. Lines
-/// that are no JSON stay as they are.
+/// Renames namespaces, nodes, hosts, workloads and uids consistently, wherever they appear as whole
+/// words, the longest name first. Keys of maps, well-known names and ids of the catalogue stay, as
+/// do lines that are not JSON.
 pub fn scramble(bytes: &[u8], seed: u64) -> Vec<u8> {
     let mut lines: Vec<Result<Value, &[u8]>> = bytes
         .split(|b| *b == b'\n')
@@ -105,7 +105,7 @@ pub fn scramble(bytes: &[u8], seed: u64) -> Vec<u8> {
     out
 }
 
-/// Collects what objects, owners and subjects are called.
+/// Collects the names of objects, owners and subjects.
 fn names(value: &Value, known: &mut BTreeSet<String>) {
     match value {
         Value::Array(all) => all.iter().for_each(|v| names(v, known)),
@@ -120,7 +120,7 @@ fn names(value: &Value, known: &mut BTreeSet<String>) {
                 .get("metadata")
                 .and_then(|m| m.get("name"))
                 .and_then(Value::as_str);
-            if text("kind").is_some_and(|k| NAMED.contains(&k)) {
+            if text("kind").is_some_and(|k| NAMED_KINDS.contains(&k)) {
                 known.extend(text("name").into_iter().chain(inner).map(str::to_owned));
             }
             for key in [
@@ -141,12 +141,13 @@ fn names(value: &Value, known: &mut BTreeSet<String>) {
 }
 
 fn renamed(known: &BTreeSet<String>, seed: u64) -> BTreeMap<String, String> {
-    let own = |name: &str| OWN.contains(&name) || name.starts_with("kube-") || name.len() < 2;
+    let own =
+        |name: &str| WELL_KNOWN.contains(&name) || name.starts_with("kube-") || name.len() < 2;
     let mut taken = BTreeSet::new();
     let mut map = BTreeMap::new();
     for name in known.iter().filter(|n| !own(n)) {
         let new = (0..u64::MAX)
-            .map(|round| made_up(name, number(seed, &(name, round))))
+            .map(|round| generated(name, number(seed, &(name, round))))
             .find(|n| !known.contains(n) && !taken.contains(n));
         if let Some(new) = new {
             taken.insert(new.clone());
@@ -156,8 +157,8 @@ fn renamed(known: &BTreeSet<String>, seed: u64) -> BTreeMap<String, String> {
     map
 }
 
-/// A uid becomes another uid, a name five syllables.
-fn made_up(name: &str, random: u64) -> String {
+/// A uid for a uid, five syllables for any other name.
+fn generated(name: &str, random: u64) -> String {
     let is_uid = name.len() == 36 && name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     if is_uid {
         let other = number(random, &name);
@@ -177,14 +178,14 @@ fn made_up(name: &str, random: u64) -> String {
 
 fn rename(value: &mut Value, map: &BTreeMap<String, String>) {
     match value {
-        Value::String(text) => *text = words(text, map),
+        Value::String(text) => *text = replace_names(text, map),
         Value::Array(all) => all.iter_mut().for_each(|v| rename(v, map)),
         Value::Object(fields) => {
             for (key, value) in fields.iter_mut() {
-                // `kubernetes.io/role: master` says what a node is for, whatever it is called.
+                // The value of a role, as in `kubernetes.io/role: master`, is not a name.
                 let is_role = key.contains("role");
                 if !is_role
-                    && !WORDS.contains(&key.as_str())
+                    && !ID_FIELDS.contains(&key.as_str())
                     && !matches!(key.as_str(), "kind" | "apiVersion" | "topic" | "reason")
                 {
                     rename(value, map);
@@ -195,9 +196,8 @@ fn rename(value: &mut Value, map: &BTreeMap<String, String>) {
     }
 }
 
-/// Replaces names in a text where they stand as whole words; of several that fit at a place the
-/// longest.
-fn words(text: &str, map: &BTreeMap<String, String>) -> String {
+/// Replaces the names in a text that are whole words; of several that match, the longest.
+fn replace_names(text: &str, map: &BTreeMap<String, String>) -> String {
     let is_word = |b: u8| b.is_ascii_alphanumeric();
     let bytes = text.as_bytes();
     let mut out = String::with_capacity(text.len());
@@ -209,7 +209,7 @@ fn words(text: &str, map: &BTreeMap<String, String>) -> String {
             out += new;
             at += name.len();
         } else {
-            let next = text[at..].chars().next().map_or(1, char::len_utf8);
+            let next = text[at..].chars().next().map(char::len_utf8).unwrap_or(1);
             out += &text[at..at + next];
             at += next;
         }
@@ -217,7 +217,7 @@ fn words(text: &str, map: &BTreeMap<String, String>) -> String {
     out
 }
 
-/// The longest name that a text begins with, ending at the end of a word.
+/// The longest name that a text starts with, up to the end of a word.
 fn longest<'a>(text: &str, map: &'a BTreeMap<String, String>) -> Option<(&'a str, &'a str)> {
     let first = text.chars().next()?.to_string();
     map.range(first.clone()..)
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_told_is_left_out() {
+    fn only_events_logs_and_alerts_are_left_out() {
         assert_eq!(drop(CASE.as_bytes(), 0, 1), CASE.as_bytes());
         let none = String::from_utf8(drop(CASE.as_bytes(), 100, 1)).unwrap();
         assert_eq!(none.lines().count(), 4);

@@ -1,5 +1,5 @@
-//! The laboratory: measuring the engine on labelled cases, fitting its weights, disturbing the cases
-//! to see what breaks, and reporting the result.
+//! The laboratory: measures the engine on labelled cases, fits its weights, disturbs cases to see
+//! what the engine depends on, and renders reports.
 
 pub mod disturb;
 pub mod eval;

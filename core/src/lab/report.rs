@@ -1,10 +1,10 @@
-//! A run of `eval` as a page that a person reads.
+//! Renders the report of an evaluation as Markdown or HTML.
 
 use std::fmt::Write;
 
 use super::eval::{Figures, Outcome, Report};
 
-/// The report as Markdown: the table of groups, then what was missed.
+/// The report as Markdown: the table of groups, then the misses.
 pub fn markdown(report: &Report) -> String {
     let mut out = format!(
         "# Evaluation, {} scorer\n\n{}\n\n",
@@ -30,13 +30,13 @@ pub fn markdown(report: &Report) -> String {
             miss.expected.join(" and ")
         );
         for line in &miss.evidence {
-            let _ = writeln!(out, "  - {}", line.replace('\n', " "));
+            let _ = writeln!(out, "  - {}", line.reposition('\n', " "));
         }
     }
     out
 }
 
-/// The report as one HTML file without anything from elsewhere.
+/// The report as one self-contained HTML file.
 pub fn html(report: &Report) -> String {
     let mut out = String::from(HEAD);
     let _ = write!(
@@ -88,27 +88,37 @@ pub fn html(report: &Report) -> String {
     out + "</body></html>\n"
 }
 
-const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>kgrca evaluation</title><style>\
-body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}\
-table{border-collapse:collapse;width:100%}th,td{padding:.25rem .6rem;border-bottom:1px solid #d8dee4;text-align:left}\
-.n,th:not(:first-child){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}figure{margin:0;max-width:330px}.low{background:#fff1e5}tr:nth-last-child(-n+3){font-weight:600}\
-.charts{display:flex;gap:2rem;flex-wrap:wrap;margin:1.5rem 0}svg{background:#f6f8fa;border-radius:6px}\
-summary{cursor:pointer;padding:.2rem 0}li{color:#57606a}\
-@media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}th,td{border-color:#30363d}.low{background:#3d2b1f}svg{background:#161b22}}\
-</style><body>";
+const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
+    <title>kgrca evaluation</title><style>\
+    body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;\
+    color:#1b1f24}\
+    table{border-collapse:collapse;width:100%}\
+    th,td{padding:.25rem .6rem;border-bottom:1px solid #d8dee4;text-align:left}\
+    .n,th:not(:first-child){text-align:right;white-space:nowrap;\
+    font-variant-numeric:tabular-nums}\
+    figure{margin:0;max-width:330px}.low{background:#fff1e5}\
+    tr:nth-last-child(-n+3){font-weight:600}\
+    .charts{display:flex;gap:2rem;flex-wrap:wrap;margin:1.5rem 0}\
+    svg{background:#f6f8fa;border-radius:6px}\
+    summary{cursor:pointer;padding:.2rem 0}li{color:#57606a}\
+    @media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}\
+    th,td{border-color:#30363d}.low{background:#3d2b1f}svg{background:#161b22}}\
+    </style><body>";
 
 fn headline(report: &Report) -> String {
     let all = &report.overall;
-    let auroc = all
-        .auroc
-        .map_or_else(|| "-".to_owned(), |a| format!("{a:.3}"));
+    let auroc = match all.auroc {
+        Some(auroc) => format!("{auroc:.3}"),
+        None => "-".to_owned(),
+    };
     format!(
-        "{} cases; coverage {:.3}, calibration error {:.3}, Brier score {:.3}, AUROC {auroc}, {:.0} cases/s",
+        "{} cases; coverage {:.3}, calibration error {:.3}, Brier score {:.3}, AUROC {auroc}, \
+         {:.0} cases/s",
         all.cases, all.coverage, all.ece, all.brier, report.cases_per_second
     )
 }
 
-/// What the table of groups shows.
+/// The columns of the table of groups.
 pub const COLUMNS: [&str; 9] = [
     "GROUP",
     "CASES",
@@ -121,13 +131,13 @@ pub const COLUMNS: [&str; 9] = [
     "MRR",
 ];
 
-/// The table of groups, the means below them.
+/// The rows of the table of groups, with the means at the end.
 pub fn rows(report: &Report) -> Vec<[String; COLUMNS.len()]> {
     let groups = report
         .groups
         .iter()
         .map(|(name, figures)| row(name, figures));
-    let large = format!("mean over groups of {} and more", super::eval::LARGE);
+    let large = format!("mean over groups of at least {}", super::eval::LARGE);
     let means = [
         ("mean over groups", &report.mean),
         (&large, &report.large),
@@ -174,10 +184,10 @@ fn said(outcome: &Outcome) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.reposition('&', "&amp;")
+        .reposition('<', "&lt;")
+        .reposition('>', "&gt;")
+        .reposition('"', "&quot;")
 }
 
 /// Side of a chart and its margin, in pixels.
@@ -187,11 +197,15 @@ const MARGIN: f64 = 34.0;
 fn chart(title: &str, x: &str, y: &str, inside: &str) -> String {
     let (size, end) = (SIDE + 2.0 * MARGIN, SIDE + MARGIN);
     format!(
-        "<figure><svg width={size} height={size} role=img aria-label=\"{title}\"><g stroke=#8c959f fill=none>\
-         <path d='M{MARGIN} {MARGIN}V{end}H{end}'/></g>{inside}<g fill=#57606a font-size=11>\
-         <text x={} y={} text-anchor=middle>{x}</text><text x=10 y={} transform='rotate(-90 10 {})' text-anchor=middle>{y}</text>\
-         <text x={MARGIN} y={} text-anchor=middle>0</text><text x={end} y={} text-anchor=middle>1</text>\
-         <text x={} y={MARGIN} text-anchor=end>1</text></g></svg><figcaption>{title}</figcaption></figure>",
+        "<figure><svg width={size} height={size} role=img aria-label=\"{title}\">\
+         <g stroke=#8c959f fill=none><path d='M{MARGIN} {MARGIN}V{end}H{end}'/></g>{inside}\
+         <g fill=#57606a font-size=11>\
+         <text x={} y={} text-anchor=middle>{x}</text>\
+         <text x=10 y={} transform='rotate(-90 10 {})' text-anchor=middle>{y}</text>\
+         <text x={MARGIN} y={} text-anchor=middle>0</text>\
+         <text x={end} y={} text-anchor=middle>1</text>\
+         <text x={} y={MARGIN} text-anchor=end>1</text></g></svg>\
+         <figcaption>{title}</figcaption></figure>",
         MARGIN + SIDE / 2.0,
         size - 4.0,
         MARGIN + SIDE / 2.0,
@@ -202,17 +216,18 @@ fn chart(title: &str, x: &str, y: &str, inside: &str) -> String {
     )
 }
 
-fn place(x: f64, y: f64) -> (f64, f64) {
+/// Pixels of a point whose coordinates lie between 0 and 1.
+fn position(x: f64, y: f64) -> (f64, f64) {
     (
         (MARGIN + x * SIDE).round(),
         (MARGIN + (1.0 - y) * SIDE).round(),
     )
 }
 
-/// What was believed against how often it was right, in ten bins: points on the diagonal mean what
-/// they say.
+/// Confidence against the share of right answers, in ten bins: points on the diagonal are well
+/// calibrated.
 fn reliability(outcomes: &[Outcome]) -> String {
-    let ((x0, y0), (x1, y1)) = (place(0.0, 0.0), place(1.0, 1.0));
+    let ((x0, y0), (x1, y1)) = (position(0.0, 0.0), position(1.0, 1.0));
     let mut inside = format!("<path d='M{x0} {y0}L{x1} {y1}' stroke=#8c959f stroke-dasharray=4 />");
     for bin in 0..10 {
         let own: Vec<&Outcome> = outcomes
@@ -224,23 +239,24 @@ fn reliability(outcomes: &[Outcome]) -> String {
         }
         let mean =
             |f: &dyn Fn(&Outcome) -> f64| own.iter().map(|o| f(o)).sum::<f64>() / own.len() as f64;
-        let (x, y) = place(mean(&|o| o.confidence), mean(&|o| o.joint_at[0]));
+        let (x, y) = position(mean(&|o| o.confidence), mean(&|o| o.joint_at[0]));
         let radius = 3.0 + (own.len() as f64).sqrt();
         let _ = write!(
             inside,
-            "<circle cx={x} cy={y} r={radius:.1} fill=#0969da fill-opacity=.6><title>{} cases</title></circle>",
+            "<circle cx={x} cy={y} r={radius:.1} fill=#0969da fill-opacity=.6>\
+             <title>{} cases</title></circle>",
             own.len()
         );
     }
     chart(
-        "Reliability: how often it was right against how much it was believed",
+        "Reliability: share of right answers by confidence",
         "confidence",
         "right",
         &inside,
     )
 }
 
-/// The share of wrong answers among those that are believed most, for every share that is answered.
+/// The share of wrong answers among those with the highest confidence, for every share of answers.
 fn risk_coverage(outcomes: &[Outcome]) -> String {
     let mut all: Vec<&Outcome> = outcomes.iter().filter(|o| !o.expected.is_empty()).collect();
     all.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
@@ -249,12 +265,12 @@ fn risk_coverage(outcomes: &[Outcome]) -> String {
     for (i, outcome) in all.iter().enumerate() {
         wrong += 1.0 - outcome.joint_at[0];
         let answered = (i + 1) as f64;
-        let (x, y) = place(answered / all.len() as f64, wrong / answered);
+        let (x, y) = position(answered / all.len() as f64, wrong / answered);
         let _ = write!(path, "{}{x} {y}", if i == 0 { 'M' } else { 'L' });
     }
     let inside = format!("<path d='{path}' stroke=#cf222e stroke-width=2 fill=none />");
     chart(
-        "Risk and coverage: wrong answers among those believed most",
+        "Risk and coverage: wrong answers among the most confident ones",
         "share answered",
         "wrong",
         &inside,
@@ -295,7 +311,7 @@ mod tests {
                 && page.contains("<b>two</b>")
                 && !page.contains("<b>one</b>")
         );
-        assert!(!page.contains("http"), "nothing from elsewhere");
+        assert!(!page.contains("http"), "self-contained");
         let text = markdown(&report);
         assert!(
             text.contains("`two`: said app/<q> y.z, expected app/x y.z") && !text.contains("`one`")

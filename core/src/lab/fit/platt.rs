@@ -1,18 +1,31 @@
-//! Platt's map (Platt 1999) from score and lead to the chance of being right, by Newton's method.
+//! Fits Platt's map (Platt 1999) from score and lead to the probability of being right, by Newton's
+//! method.
 
-use super::{Told, hundredths};
+use super::hundredths;
+use super::sample::FirstCause;
 use crate::rca::weights::Calibration;
 
-/// Pull of the slopes to 0: it only decides where nothing was wrong.
+/// Strength of the ridge: so small that it matters only where every answer is right.
 const RIDGE: f64 = 0.01;
 
-pub(super) fn fit(told: impl Iterator<Item = Told>) -> Calibration {
-    let mut rows: Vec<([f64; 3], f64)> = told.map(|t| ([1.0, t.total, t.lead], t.right)).collect();
+/// One answer: its regressors (1, score, lead) and whether it is right, 0 or 1.
+struct Row {
+    x: [f64; 3],
+    right: f64,
+}
+
+pub(super) fn fit(answers: impl Iterator<Item = FirstCause>) -> Calibration {
+    let mut rows: Vec<Row> = answers
+        .map(|a| Row {
+            x: [1.0, a.total, a.lead],
+            right: a.right,
+        })
+        .collect();
     let mut map = newton(&rows);
-    // More points never make less sure: where the lead tells all there is, the score tells nothing.
+    // A higher score must not lower the confidence: then the lead alone determines it.
     if map[1] < 0.0 {
-        for (x, _) in &mut rows {
-            x[1] = 0.0;
+        for row in &mut rows {
+            row.x[1] = 0.0;
         }
         map = newton(&rows);
     }
@@ -23,12 +36,12 @@ pub(super) fn fit(told: impl Iterator<Item = Told>) -> Calibration {
     }
 }
 
-fn newton(rows: &[([f64; 3], f64)]) -> [f64; 3] {
+fn newton(rows: &[Row]) -> [f64; 3] {
     let mut map = [0.0; 3];
     for _ in 0..50 {
         let mut gradient = [-RIDGE * map[0], -RIDGE * map[1], -RIDGE * map[2]];
         let mut curvature = [[RIDGE, 0.0, 0.0], [0.0, RIDGE, 0.0], [0.0, 0.0, RIDGE]];
-        for (x, right) in rows {
+        for Row { x, right } in rows {
             let p = 1.0 / (1.0 + (-(0..3).map(|i| map[i] * x[i]).sum::<f64>()).exp());
             for i in 0..3 {
                 gradient[i] += (right - p) * x[i];
@@ -38,7 +51,7 @@ fn newton(rows: &[([f64; 3], f64)]) -> [f64; 3] {
             }
         }
         let step = solve(curvature, gradient);
-        // A long step is cut: far from the answer the curvature says little.
+        // Far from the solution the curvature is misleading: limit the step.
         let length = step.iter().map(|s| s.abs()).fold(0.0, f64::max);
         let share = if length > 1.0 { 1.0 / length } else { 1.0 };
         for i in 0..3 {
@@ -51,20 +64,20 @@ fn newton(rows: &[([f64; 3], f64)]) -> [f64; 3] {
     map
 }
 
-/// Solves three equations by Cramer's rule; the ridge keeps them solvable.
+/// Solves three linear equations by Cramer's rule; the ridge makes them solvable.
 fn solve(a: [[f64; 3]; 3], b: [f64; 3]) -> [f64; 3] {
     let det = |m: &[[f64; 3]; 3]| {
         m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
             - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
             + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
     };
-    let whole = det(&a);
+    let determinant = det(&a);
     [0, 1, 2].map(|column| {
         let mut replaced = a;
         for row in 0..3 {
             replaced[row][column] = b[row];
         }
-        det(&replaced) / whole
+        det(&replaced) / determinant
     })
 }
 
@@ -73,19 +86,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_map_gives_back_the_shares_it_was_fitted_to() {
-        // Of answers with a lead of 0 a half is right, with a lead of 2 nine of ten.
-        let told = |lead: f64, right: f64, n: usize| {
-            (0..n).map(move |_| Told {
+    fn the_map_reproduces_the_shares_that_it_was_fitted_to() {
+        // Half of the answers with a lead of 0 are right, nine of ten with a lead of 2.
+        let answers = |lead: f64, right: f64, n: usize| {
+            (0..n).map(move |_| FirstCause {
                 total: 1.0,
                 lead,
                 right,
             })
         };
-        let all = told(0.0, 1.0, 50)
-            .chain(told(0.0, 0.0, 50))
-            .chain(told(2.0, 1.0, 90))
-            .chain(told(2.0, 0.0, 10));
+        let all = answers(0.0, 1.0, 50)
+            .chain(answers(0.0, 0.0, 50))
+            .chain(answers(2.0, 1.0, 90))
+            .chain(answers(2.0, 0.0, 10));
         let map = fit(all);
         assert!((map.confidence(1.0, 0.0) - 0.5).abs() < 0.02, "{map:?}");
         assert!((map.confidence(1.0, 2.0) - 0.9).abs() < 0.02, "{map:?}");

@@ -1,41 +1,44 @@
-//! Conditional logit (Daniel `McFadden` 1974): of the candidates of a case each is the right one
-//! with a chance proportional to `exp(score)`. The weights that make the right ones likeliest,
-//! under bounds and a ridge.
+//! Conditional logit (Daniel `McFadden` 1974): each cause of a case is the right one with a
+//! probability proportional to `exp(score)`. Finds the weights with the maximum likelihood, under
+//! bounds and a ridge.
 
 use super::Sample;
-use crate::rca::weights::Part;
+use super::sample::CauseFeatures;
+use crate::rca::weights::{Features, Part};
 
-/// The candidates of a case, one row each, and which are right.
+/// The causes of a case, one row of features each, and which are right.
 pub(super) struct Choice {
     rows: Vec<Vec<f64>>,
     right: Vec<bool>,
-    /// How much the case counts.
+    /// Weight of the case in the likelihood.
     weight: f64,
 }
 
 impl Choice {
-    /// `None` where nothing can be chosen: no candidate is right, or there is no other.
+    /// `None` unless the case has both right and wrong causes.
     pub(super) fn new(sample: &Sample, parts: &[Part], weight: f64) -> Option<Self> {
-        let row = |features: &crate::rca::weights::Features| {
+        let row = |features: &Features| {
             parts
                 .iter()
                 .map(|p| features.get(p).copied().unwrap_or_default())
                 .collect()
         };
-        let is = |both: bool| {
-            let all = sample.candidates.iter();
-            let named = |c: &super::Candidate| {
-                sample.label.faults.iter().any(|(component, fault)| {
-                    *component == c.component && (!both || *fault == c.fault)
-                })
-            };
-            all.map(named).collect::<Vec<bool>>()
+        let causes = &sample.causes;
+        let mark = |is_right: &dyn Fn(&CauseFeatures) -> bool| {
+            causes.iter().map(is_right).collect::<Vec<bool>>()
         };
-        // Where nobody found the fault, its component is the best there is to choose.
-        let right = [is(true), is(false)]
+        let faults = &sample.label.faults;
+        let has_component = |c: &CauseFeatures| faults.iter().any(|f| f.component == c.component);
+        let has_both = |c: &CauseFeatures| {
+            faults
+                .iter()
+                .any(|f| f.component == c.component && f.fault == c.fault)
+        };
+        // Where no cause has the right fault, one with the right component is the best choice.
+        let right = [mark(&has_both), mark(&has_component)]
             .into_iter()
-            .find(|r| r.contains(&true))?;
-        let rows: Vec<Vec<f64>> = sample.candidates.iter().map(|c| row(&c.features)).collect();
+            .find(|marks| marks.contains(&true))?;
+        let rows: Vec<Vec<f64>> = causes.iter().map(|c| row(&c.features)).collect();
         right.contains(&false).then_some(Self {
             rows,
             right,
@@ -81,8 +84,8 @@ fn loss(choices: &[Choice], weights: &[f64], ridge: f64) -> (f64, Vec<f64>) {
 }
 
 /// Projected gradient descent with a step that halves until the loss falls (Bertsekas 1976), from
-/// weights of 0. With one right candidate a case the loss is strictly convex; with several it need
-/// not be, and the way from 0 decides.
+/// weights of 0. With one right cause per case the loss is strictly convex; with several it need
+/// not be, and the start decides which minimum is found.
 pub(super) fn fit(choices: &[Choice], bounds: &[(f64, f64)], ridge: f64) -> Vec<f64> {
     const ROUNDS: usize = 5_000;
     let mut weights = vec![0.0; bounds.len()];
