@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Applied, ClusterState};
+use crate::incident::Incident;
 use crate::model::{Record, Severity, Str, Time};
 use crate::rca::{self, Cause, EngineInfo, Scorer, Verdict, Weights};
 use reader::Input;
@@ -203,7 +204,7 @@ fn summary(state: &ClusterState, key: u64, causes: Vec<Cause>) -> IncidentSummar
         incident_id: String::new(),
         cluster: state.name.to_string(),
         started_at: incident.map(|i| i.started).unwrap_or_default(),
-        severity: incident.map(|i| i.severity()).unwrap_or_default(),
+        severity: incident.map(Incident::severity).unwrap_or_default(),
         symptoms: incident.map(|i| i.members.len()).unwrap_or_default(),
         cause: causes
             .first()

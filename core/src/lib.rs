@@ -1,9 +1,8 @@
-//! What kgrca *is*: records, the knowledge graph, detection, incidents, root causes, billing and
+//! The core of kgrca: records, the live graph, detection, incidents, root causes, billing and
 //! stores.
 //!
-//! The engine modules (`model parse graph detect incident rca billing`) are plain synchronous
-//! functions over plain data: no clock, no randomness, no IO. Times and ids are arguments, so the
-//! same records give the same bytes.
+//! All modules but `storage` are plain synchronous functions over plain data: no clock, no
+//! randomness, no IO. Times and ids are arguments, so that the same records give the same bytes.
 
 pub mod analyze;
 pub mod api;

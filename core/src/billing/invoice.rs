@@ -1,11 +1,11 @@
-//! The invoice of a month. Money is decimal; each line is rounded once, half up, to the cent.
+//! Monthly invoices. Money is decimal; each line is rounded once, half up, to the cent.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
 
-/// What a tenant used in a month.
+/// The usage of a tenant in a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MonthUsage {
     /// Accepted events, logs and alerts.
@@ -23,15 +23,15 @@ pub struct MonthUsage {
 /// One line of an invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Line {
-    /// What is charged.
+    /// Description of the charge.
     pub item: String,
-    /// How much of it.
+    /// Number of units.
     #[schema(value_type = String)]
     pub quantity: Decimal,
-    /// US dollars for one.
+    /// Price per unit in US dollars.
     #[schema(value_type = String)]
     pub unit_price: Decimal,
-    /// US dollars, rounded to the cent.
+    /// Amount in US dollars, rounded to the cent.
     #[schema(value_type = String)]
     pub amount: Decimal,
 }
@@ -39,28 +39,28 @@ pub struct Line {
 /// An invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Invoice {
-    /// The tenant.
+    /// Id of the tenant.
     pub client_id: String,
     /// The month, `YYYY-MM`.
     pub month: String,
-    /// The plan's name.
+    /// Name of the plan.
     pub plan: String,
     /// Always `USD`.
     pub currency: String,
-    /// What is charged.
+    /// The charges.
     pub lines: Vec<Line>,
     /// The sum of the lines.
     #[schema(value_type = String)]
     pub total: Decimal,
 }
 
-/// The days of a month `YYYY-MM`; `None` when it is none.
+/// The number of days of a month `YYYY-MM`; `None` if it is invalid.
 pub fn days_in_month(month: &str) -> Option<u32> {
     let first: jiff::civil::Date = format!("{month}-01").parse().ok()?;
     Some(first.days_in_month() as u32)
 }
 
-/// What a month costs: the fee by days, and what goes beyond the plan.
+/// The invoice of a month: the fee, pro rata by days, and usage beyond the plan.
 pub fn invoice(client_id: &str, month: &str, plan: &Plan, usage: &MonthUsage) -> Invoice {
     let days = Decimal::from(usage.days_in_month.max(1));
     let mut lines = Vec::new();
@@ -89,7 +89,8 @@ pub fn invoice(client_id: &str, month: &str, plan: &Plan, usage: &MonthUsage) ->
         );
         let gigabyte = Decimal::from(1_000_000_000_u64);
         let stored = Decimal::from(usage.storage_bytes) / gigabyte;
-        let storage = (stored - plan.storage_gb.map_or(stored, Decimal::from)).max(Decimal::ZERO);
+        let included = plan.storage_gb.map(Decimal::from).unwrap_or(stored);
+        let storage = (stored - included).max(Decimal::ZERO);
         for (item, quantity, price) in [
             (
                 "events beyond the plan, in thousands",
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fee_goes_by_days() {
+    fn the_fee_is_pro_rata_by_days() {
         let usage = MonthUsage {
             days: 10,
             days_in_month: 31,

@@ -1,4 +1,4 @@
-//! Plans, what they include, and the invoice to the cent.
+//! Plans, their limits and prices, and invoices.
 
 mod invoice;
 mod plan;

@@ -1,55 +1,55 @@
-//! The catalogue of plans, the same for command line and daemon.
+//! The catalogue of plans, `plans.yaml`, which the daemon and the command line share.
 
 use std::sync::LazyLock;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-/// A plan; an absent limit is none.
+/// A plan. An absent limit means unlimited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Its name.
+    /// Name of the plan, such as `pro`.
     pub name: String,
-    /// US dollars a month; absent when agreed one by one.
+    /// Price in US dollars per month; absent when agreed individually.
     #[schema(value_type = Option<String>)]
     pub price_month: Option<Decimal>,
-    /// Events a day: hard on the free plan, else what the month includes per day.
+    /// Events per day: a hard limit if `events_are_hard`, else the number that is included.
     #[serde(default)]
     pub events_day: Option<u64>,
-    /// Whether events beyond the day's number are refused.
+    /// Whether events beyond the daily limit are rejected.
     #[serde(default)]
     pub events_are_hard: bool,
-    /// RCA queries an hour; hard.
+    /// RCA queries per hour, a hard limit.
     #[serde(default)]
     pub rca_hour: Option<u64>,
-    /// RCA queries that a month includes.
+    /// RCA queries included per month.
     #[serde(default)]
     pub rca_month: Option<u64>,
-    /// API calls a minute; hard.
+    /// API calls per minute, a hard limit.
     #[serde(default)]
     pub api_minute: Option<u64>,
-    /// Clusters.
+    /// Maximum number of active clusters.
     #[serde(default)]
     pub clusters: Option<u64>,
-    /// How long records and the graph are kept, in days.
+    /// Retention of records and graph, in days.
     pub retention_days: u32,
-    /// Partitions of each topic where the log has several.
-    #[serde(default = "usual_partitions")]
+    /// Partitions per topic, if the log supports several.
+    #[serde(default = "default_partitions")]
     pub partitions: u32,
-    /// Storage included, in GB.
+    /// Included storage in GB.
     #[serde(default)]
     pub storage_gb: Option<u64>,
-    /// Prices of what goes beyond; absent when nothing may.
+    /// Prices beyond the included amounts; absent when these cannot be exceeded.
     #[serde(default)]
     pub overage: Option<Overage>,
 }
 
-fn usual_partitions() -> u32 {
+fn default_partitions() -> u32 {
     6
 }
 
-/// Prices of what goes beyond a plan, in US dollars.
+/// Prices beyond the included amounts, in US dollars.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Overage {
     /// Per 1,000 events.
@@ -63,7 +63,7 @@ pub struct Overage {
     pub storage_gb: Decimal,
 }
 
-/// Limits that were agreed with one tenant instead of its plan's; an absent one is the plan's.
+/// Limits of one tenant that replace those of its plan. An absent one is that of the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Overrides {
@@ -86,29 +86,30 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// Whether everything is the plan's.
+    /// Whether all limits are those of the plan.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl Plan {
-    /// The plan with what was agreed instead.
+    /// The plan with the limits of a tenant.
     #[must_use]
-    pub fn with(&self, agreed: &Overrides) -> Self {
+    pub fn with(&self, overrides: &Overrides) -> Self {
         Self {
-            events_day: agreed.events_day.or(self.events_day),
-            rca_hour: agreed.rca_hour.or(self.rca_hour),
-            api_minute: agreed.api_minute.or(self.api_minute),
-            clusters: agreed.clusters.or(self.clusters),
-            retention_days: agreed.retention_days.unwrap_or(self.retention_days),
+            events_day: overrides.events_day.or(self.events_day),
+            rca_hour: overrides.rca_hour.or(self.rca_hour),
+            api_minute: overrides.api_minute.or(self.api_minute),
+            clusters: overrides.clusters.or(self.clusters),
+            retention_days: overrides.retention_days.unwrap_or(self.retention_days),
             ..self.clone()
         }
     }
 }
 
+/// Constant data of the build, unlike weights, of which experiments use others: hence a static.
 static PLANS: LazyLock<Vec<Plan>> = LazyLock::new(|| {
-    // A test reads the file, so that it cannot be wrong here.
+    // A test reads the file, so that it cannot be invalid here.
     serde_yaml::from_str(include_str!("plans.yaml")).unwrap_or_default()
 });
 
@@ -125,7 +126,7 @@ pub fn find(name: &str) -> Option<&'static Plan> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_file_is_read() {
+    fn the_shipped_file_is_valid() {
         let plans: Vec<super::Plan> = serde_yaml::from_str(include_str!("plans.yaml")).unwrap();
         assert_eq!(
             plans.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(),

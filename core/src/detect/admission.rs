@@ -268,7 +268,8 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let Some(q) = view.object(quota).and_then(|o| o.quota()) else {
             continue;
         };
-        let short = q.hard.iter().find_map(|(resource, hard, _)| {
+        let short = q.hard.iter().find_map(|hard| {
+            let resource = &*hard.name;
             let used = q.used.get(resource)?;
             let asked = match resource {
                 "pods" | "count/pods" => 1000,
@@ -278,10 +279,10 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 "limits.memory" => spec.limited("memory"),
                 _ => return None,
             };
-            (asked > 0 && used.0 + asked > hard.0).then_some(resource)
+            (asked > 0 && used.0 + asked > hard.quantity.0).then_some(resource)
         });
         let Some(resource) = short else { continue };
-        let text = |all: &crate::model::object::values::Quantities| {
+        let text = |all: &crate::model::object::quantity::Quantities| {
             all.text(resource).unwrap_or("?").to_owned()
         };
         let numbers = format!("{resource}: {} used of {}", text(&q.used), text(&q.hard));

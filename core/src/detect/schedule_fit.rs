@@ -3,7 +3,8 @@
 use super::View;
 use crate::graph::{Idx, Relation};
 use crate::model::object::node::Taint;
-use crate::model::object::pod::{NodeSelector, NodeSelectorTerm, PodSpec, Toleration};
+use crate::model::object::placement::{NodeSelector, NodeSelectorTerm, Toleration};
+use crate::model::object::pod::PodSpec;
 use crate::model::object::{Labels, Node};
 
 /// The first filter that keeps a pod off a node.

@@ -393,7 +393,7 @@ fn affinity_text(spec: &PodSpec) -> String {
             .map(|t| {
                 t.match_expressions
                     .iter()
-                    .map(super::super::model::object::values::Requirement::to_text)
+                    .map(crate::model::object::selector::Requirement::to_text)
                     .collect::<Vec<_>>()
                     .join(" and ")
             })

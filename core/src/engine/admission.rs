@@ -1,5 +1,5 @@
-//! Which records are new, and which are charged for: one rule for the engine and for the recount
-//! that checks its bills.
+//! Decides which records are new and which are billable: one rule for the engine and for the
+//! recount that verifies bills.
 
 use super::state::Map;
 use crate::model::{Record, Str, Time, Topic};
@@ -11,7 +11,7 @@ pub struct Sequences(pub(super) Map<Str, (u64, Time)>);
 
 impl Sequences {
     /// Whether a record is new on its stream; one without a number always is. To be asked in the
-    /// order of the log. `at` is when the stream was last used, see [`Self::forget`].
+    /// order of the log. `at` is when the stream was last used, see [`Self::prune`].
     pub fn admit(&mut self, topic: Topic, record: &Record, at: Time) -> bool {
         let Some((source, number)) = &record.sequence else {
             return true;
@@ -27,8 +27,8 @@ impl Sequences {
         true
     }
 
-    /// Forgets streams that were not used since an instant.
-    pub(super) fn forget(&mut self, before: Time) {
+    /// Drops streams that were not used since an instant.
+    pub(super) fn prune(&mut self, before: Time) {
         self.0.retain(|_, (_, at)| *at > before);
     }
 }

@@ -150,8 +150,8 @@ impl ClusterState {
     /// Records everything as changed, for a graph store that is empty.
     pub fn mark_all_changed(&mut self) {
         self.keep_journal();
-        self.graph.note_everything();
-        self.episodes.note_everything();
+        self.graph.note_all();
+        self.episodes.note_all();
     }
 
     /// Takes what changed since the last call.
@@ -310,10 +310,12 @@ impl Rows<'_> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::parse::{self, Context};
 
-    fn cluster(objects: &[&str]) -> ClusterState {
+    fn cluster(objects: &[Value]) -> ClusterState {
         let mut state = ClusterState::new("prod");
         state.keep_journal();
         let context = Context {
@@ -323,7 +325,8 @@ mod tests {
         };
         for object in objects {
             let (mut records, mut rejects) = (Vec::new(), Vec::new());
-            parse::parse_any(object.as_bytes(), &context, &mut records, &mut rejects).unwrap();
+            let line = object.to_string();
+            parse::parse_any(line.as_bytes(), &context, &mut records, &mut rejects).unwrap();
             for record in records {
                 state.apply(record);
             }
@@ -331,15 +334,25 @@ mod tests {
         state
     }
 
+    fn meta(name: &str, namespace: &str) -> Value {
+        json!({"name": name, "namespace": namespace, "uid": format!("uid-{name}")})
+    }
+
     #[test]
     fn a_row_names_its_component_by_the_key_that_incidents_use() {
+        let claim = json!({"persistentVolumeClaim": {"claimName": "data"}});
         let mut state = cluster(&[
-            r#"{"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"small","namespace":"shop","uid":"q"}}"#,
-            r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"n1","namespace":"kube-node-lease","uid":"l"}}"#,
-            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"kube-scheduler-n1","namespace":"kube-system","uid":"s"},"spec":{"nodeName":"n1"}}"#,
-            r#"{"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"disk","uid":"v"}}"#,
-            r#"{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"data","namespace":"shop","uid":"c"},"spec":{"volumeName":"disk"}}"#,
-            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1","namespace":"shop","uid":"p"},"spec":{"volumes":[{"name":"d","persistentVolumeClaim":{"claimName":"data"}}]}}"#,
+            json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta("small", "shop")}),
+            json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": meta("n1", "kube-node-lease")}),
+            json!({"apiVersion": "v1", "kind": "Pod",
+                "metadata": meta("kube-scheduler-n1", "kube-system"),
+                "spec": {"nodeName": "n1"}}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta("disk", "")}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                "metadata": meta("data", "shop"), "spec": {"volumeName": "disk"}}),
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta("web-1", "shop"),
+                "spec": {"volumes": [claim]}}),
         ]);
         let keys: BTreeMap<String, String> = state
             .take_changes()

@@ -115,7 +115,7 @@ impl ClusterState {
         if now.0 - self.last_prune.0 > MINUTE {
             self.episodes.prune(now);
             self.prune_streams(now);
-            self.graph.forget(now.plus(-crate::episode::KEPT));
+            self.graph.prune(now.plus(-crate::episode::RETENTION));
             self.last_prune = now;
         }
     }

@@ -164,8 +164,8 @@ impl ClusterState {
         })
     }
 
-    /// Whether a record is new by its sender's `seq`; records without one always are. Must be called
-    /// in the order of the log.
+    /// Whether a record is new by its sender's `seq`; records without one always are. Must be
+    /// called in the order of the log.
     pub fn admit(&mut self, topic: crate::model::Topic, record: &Record) -> bool {
         let at = self.watermark.max(record.at);
         self.sequences.admit(topic, record, at)
@@ -174,7 +174,7 @@ impl ClusterState {
     /// Drops streams that ended: each log file of a node is one. Senders that repeat a record do so
     /// within a day.
     pub(super) fn prune_streams(&mut self, now: Time) {
-        self.sequences.forget(now.plus(-STREAM_RETENTION));
+        self.sequences.prune(now.plus(-STREAM_RETENTION));
     }
 
     /// Applies one record. Only records change what is known about the cluster.

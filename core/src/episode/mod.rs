@@ -1,9 +1,8 @@
-//! What happened: events, log templates and alerts of the window, folded so that memory follows the
-//! window and the number of different things said, not the traffic. Folding is commutative: the
-//! order of arrival does not matter.
+//! Events, log patterns and alerts of the last hour. Repeats are folded, so that memory grows with
+//! the number of different messages, not with the traffic. The order of arrival does not matter.
 
 mod journal;
-mod saved;
+mod snapshot;
 mod template;
 
 use std::sync::OnceLock;
@@ -18,36 +17,36 @@ pub use template::fingerprint;
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
-/// How long a quiet episode is kept, in microseconds: the window, the reopening time and the
-/// lateness.
-pub const KEPT: i64 = 60 * MINUTE;
-/// Most templates of one writer; what comes beyond is folded into one.
+/// How long an episode is kept after it was last seen, in microseconds: the analysis window, plus
+/// the time in which incidents reopen and records may be late.
+pub const RETENTION: i64 = 60 * MINUTE;
+/// Maximum number of patterns per writer; all others are folded into one.
 const MAX_TEMPLATES: u32 = 200;
-/// Most minutes of which a template's counts are kept.
+/// For how many minutes a pattern keeps its counts.
 const RATE_MINUTES: usize = 30;
 
 /// Log lines of one pattern by one writer.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct LogTemplate {
-    /// Who wrote them.
+    /// The pod or workload that wrote them.
     pub subject: Subject,
-    /// The container, when known.
+    /// Name of the container, if known.
     pub container: Option<Str>,
     /// The earliest line, as an example.
     pub sample: Str,
-    /// How bad they are.
+    /// The highest severity of the lines.
     pub severity: Severity,
-    /// First line.
+    /// Time of the first line.
     pub first: Time,
-    /// Last line.
+    /// Time of the last line.
     pub last: Time,
-    /// How many lines.
+    /// Number of lines.
     pub count: u64,
     /// Lines per minute since the epoch, newest last.
     minutes: Vec<(i64, u32)>,
     /// [`fingerprint`] of the sample.
     pub pattern: u64,
-    /// What was read in the sample, once: detection asks at every instant, the words stay the same.
+    /// The class of the sample, determined once: every evaluation needs it.
     #[borsh(skip)]
     read: OnceLock<u32>,
 }
@@ -81,13 +80,13 @@ impl LogTemplate {
         }
     }
 
-    /// What `read` makes of the sample; asked once per sample.
+    /// The class that `read` determines for the sample; cached.
     pub fn class(&self, read: impl FnOnce(&str) -> u32) -> u32 {
         *self.read.get_or_init(|| read(&self.sample))
     }
 
-    /// Lines of the last five minutes against the mean of five minutes before; `None` without a
-    /// past.
+    /// Number of lines in the last five minutes relative to the mean of five minutes before; `None`
+    /// without earlier lines.
     pub fn rise(&self, now: Time) -> Option<f64> {
         let minute = now.0 / MINUTE;
         let sum = |counts: &mut dyn Iterator<Item = &(i64, u32)>| {
@@ -105,7 +104,7 @@ impl LogTemplate {
     }
 }
 
-/// The episodes of one cluster's window.
+/// The recent episodes of one cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Episodes {
     events: Map<u64, Episode>,
@@ -121,17 +120,17 @@ fn hash(value: &impl std::hash::Hash) -> u64 {
     foldhash::fast::FixedState::default().hash_one(value)
 }
 
-/// Outcome of folding a record in.
+/// The outcome of adding a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folded {
-    /// It told something new.
+    /// It was new, or changed a known episode.
     New,
-    /// It was known already.
+    /// It was known.
     Known,
 }
 
 impl Episodes {
-    /// Folds an event in: repeats of one event raise its count and never make a second episode.
+    /// Adds an event. Repeats of one event raise its count and never become a second episode.
     pub fn event(&mut self, event: Episode) -> Folded {
         let key = match &event.id {
             Some(id) => hash(id),
@@ -168,7 +167,7 @@ impl Episodes {
         }
     }
 
-    /// Folds log lines in; below `WARNING` nothing is kept.
+    /// Adds log lines; those below `WARNING` are ignored.
     pub fn log(&mut self, line: LogLine, at: Time) {
         if line.severity < Severity::Warning {
             return;
@@ -195,7 +194,7 @@ impl Episodes {
         }
     }
 
-    /// Folds an alert in: the status resolves it, the onset stays.
+    /// Adds an alert, or resolves it by its status; its start never changes.
     pub fn alert(&mut self, alert: Alert) -> Folded {
         if let Some(touched) = &mut self.touched {
             touched
@@ -215,9 +214,9 @@ impl Episodes {
         }
     }
 
-    /// Forgets what has been quiet for longer than [`KEPT`].
+    /// Drops episodes that were last seen longer than [`RETENTION`] ago.
     pub fn prune(&mut self, now: Time) {
-        let bound = now.plus(-KEPT);
+        let bound = now.plus(-RETENTION);
         self.events.retain(|_, e| e.last >= bound);
         self.alerts.retain(|_, a| a.firing || a.starts >= bound);
         let templates_of = &mut self.templates_of;
@@ -241,7 +240,7 @@ impl Episodes {
         all
     }
 
-    /// All log templates in a total order.
+    /// All log patterns in a total order.
     pub fn logs(&self) -> Vec<&LogTemplate> {
         let mut all: Vec<_> = self.logs.values().collect();
         all.sort_by(|a, b| {
@@ -262,12 +261,12 @@ impl Episodes {
         all
     }
 
-    /// How many episodes are held.
+    /// Number of episodes.
     pub fn len(&self) -> usize {
         self.events.len() + self.logs.len() + self.alerts.len()
     }
 
-    /// Whether nothing is held.
+    /// Whether there are no episodes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -321,7 +320,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_arrival_does_not_matter(mut seen in proptest::collection::vec((0_u8..3, 1_i64..100, 1_u32..9), 1..20), seed in any::<u64>()) {
+        fn the_order_of_arrival_does_not_matter(
+            mut seen in proptest::collection::vec((0_u8..3, 1_i64..100, 1_u32..9), 1..20),
+            seed in any::<u64>(),
+        ) {
             let fold = |list: &[(u8, i64, u32)]| {
                 let mut episodes = Episodes::default();
                 for (id, last, count) in list {

@@ -1,10 +1,10 @@
-//! The pattern of a text, without what varies.
+//! The pattern of a text: what stays when its variable parts are removed.
 
-/// A hash of the text in which every word with a digit and every long hexadecimal word counts as
-/// the same word.
+/// A hash of a text in which all words with digits and all long hexadecimal words are the same
+/// word.
 ///
-/// A function of the line alone, unlike a learned template tree: the same lines fold alike in
-/// whatever order they come.
+/// It depends on the line alone, unlike a learned template tree: lines are folded in the same way
+/// in whatever order they arrive.
 pub fn fingerprint(text: &str) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -52,7 +52,7 @@ mod tests {
     use super::fingerprint;
 
     #[test]
-    fn only_what_varies_is_folded() {
+    fn only_variable_parts_are_ignored() {
         assert_eq!(
             fingerprint("request 17 took 3ms"),
             fingerprint("request 1234 took 900ms")

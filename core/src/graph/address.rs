@@ -1,8 +1,8 @@
-//! Addresses inside env values, arguments, configuration and messages.
+//! Finds network addresses in env values, arguments, configuration and messages.
 
 use std::fmt;
 
-/// A host and, when it stood there, a port.
+/// A host, with a port if the text has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address<'a> {
     /// Host name or IP address.
@@ -32,10 +32,9 @@ impl<'a> Address<'a> {
     }
 }
 
-/// The addresses in a text: `host:port` anywhere and hosts behind `://`.
+/// The addresses in a text: `host:port` anywhere, and hosts after `://`.
 ///
-/// A single word without port is not an address here: whether it names a Service only the graph can
-/// tell.
+/// A single word without a port does not count: only the graph shows whether it names a Service.
 pub fn in_text(text: &str) -> impl Iterator<Item = Address<'_>> {
     text.split(|c: char| {
         c.is_whitespace()
@@ -60,12 +59,12 @@ pub fn in_text(text: &str) -> impl Iterator<Item = Address<'_>> {
     .filter_map(token)
 }
 
-/// Full host names in a text, of three labels at least, which stand without port or scheme.
+/// Fully qualified host names in a text, with at least three labels, without port or scheme.
 pub fn hosts_in_text(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| {
         !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@'))
     });
-    // A quoted word before a colon is the name of a field, whatever it looks like.
+    // A quoted word before a colon is the name of a JSON field.
     let is_field = |w: &str| {
         let end = w.as_ptr() as usize - text.as_ptr() as usize + w.len();
         text[end..].starts_with("\":") || text[end..].starts_with("\\\":")
@@ -87,7 +86,7 @@ fn token(token: &str) -> Option<Address<'_>> {
         Some(at) => (&token[at + 3..], true),
         None => (token, false),
     };
-    // `host/10.0.0.1:80` is how Java writes a host that it has resolved.
+    // Java prints a resolved host as `host/10.0.0.1:80`.
     let resolved = (!has_scheme)
         .then(|| rest.split_once('/'))
         .flatten()
@@ -108,8 +107,7 @@ fn token(token: &str) -> Option<Address<'_>> {
     is_host(host).then_some(Address { host, port })
 }
 
-/// Whether a text is a DNS name or an IPv4 address: letters (or dots and digits), not a time or a
-/// version.
+/// Whether a text is a DNS name or an IPv4 address; times and version numbers are not.
 pub fn is_host(host: &str) -> bool {
     let b = host.as_bytes();
     if b.is_empty()
@@ -139,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_found_where_people_write_them() {
+    fn addresses_are_found_in_common_forms() {
         assert_eq!(all("cart:7070"), ["cart:7070"]);
         assert_eq!(
             all("jdbc:mysql://db.shop:3306/orders?x=1"),
@@ -162,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_no_hosts() {
+    fn field_names_are_not_hosts() {
         let text =
             r#"{"http.req.id":"1","url":"api.pay.example.com"} calls db.shop.example.com: refused"#;
         assert_eq!(

@@ -1,40 +1,43 @@
-//! The unit a person would name: the workload, node, namespace or external host a resource belongs
-//! to.
+//! Components: the workload, node, namespace or external host that a resource belongs to, as a
+//! person would name it.
 
 use std::fmt;
 
+use super::workload_name::{
+    claim_workload, cron_job_of, deployment_of, pod_workload, static_pod_host,
+};
 use super::{Graph, Idx, Relation};
 use crate::model::object::Object;
 use crate::model::{Kind, Str};
 
-/// What a component is.
+/// The kind of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ComponentKind {
-    /// A workload with everything it owns or that serves it alone.
+    /// A workload with everything that it owns or that only it uses.
     App,
-    /// A node with kubelet, runtime, proxy and control-plane processes.
+    /// A node with its kubelet, runtime, proxy and control-plane processes.
     Node,
     /// A namespace with its quotas and limits.
     Namespace,
-    /// What no single part of a cluster carries.
+    /// The cluster itself, such as its scheduler or a storage class.
     Cluster,
-    /// A host outside.
+    /// A host outside the cluster.
     External,
 }
 
-/// A component; identity within a cluster is kind, namespace and name.
+/// A component, identified within its cluster by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Component {
-    /// What it is.
+    /// Its kind.
     pub kind: ComponentKind,
     /// Namespace of an app; empty otherwise.
     pub namespace: Str,
-    /// Its name.
+    /// Its name, without the kind.
     pub name: Str,
 }
 
 impl Component {
-    /// An app of a namespace.
+    /// The workload of a namespace.
     pub fn app(namespace: &str, name: &str) -> Self {
         Self {
             kind: ComponentKind::App,
@@ -135,7 +138,7 @@ impl Graph {
         }
     }
 
-    /// Follows owner references up, else the names that controllers give.
+    /// Follows owner references, else the names that controllers give to pods.
     fn owned(&self, idx: Idx, depth: usize) -> Component {
         let node = self.get(idx);
         if let Some(owner) = self
@@ -158,8 +161,9 @@ impl Graph {
         Component::app(node.namespace(), workload)
     }
 
-    /// A Service belongs to the workload it selects; one that selects nothing to the workload of
-    /// its name, else to the one whose labels differ least; one that serves several is its own.
+    /// A Service belongs to the workload that it selects. One that selects nothing belongs to the
+    /// workload of its name, else to the one with the most similar labels; one that selects several
+    /// is a component of its own.
     fn of_service(&self, idx: Idx, depth: usize) -> Component {
         let node = self.get(idx);
         let own = Component::app(node.namespace(), node.name());
@@ -210,7 +214,7 @@ impl Graph {
             .map(|(.., w)| self.component_within(w, depth - 1))
     }
 
-    /// Labels of the pods that a workload makes.
+    /// The labels of the pods that a workload creates.
     pub fn template_labels(&self, workload: Idx) -> Option<&crate::model::object::Labels> {
         self.get(workload)
             .object
@@ -224,7 +228,7 @@ impl Graph {
             .map(|(_, i)| self.component_within(i, depth - 1))
     }
 
-    /// The component that alone refers to a resource.
+    /// The only component that refers to a resource.
     fn users(&self, idx: Idx, depth: usize) -> Option<Component> {
         let users = self
             .incoming(idx)
@@ -241,103 +245,5 @@ impl Graph {
         all.sort();
         all.dedup();
         (all.len() == 1).then(|| all.remove(0))
-    }
-}
-
-/// Whether a text is one of the random suffixes that the API server and controllers append.
-fn is_random(text: &str, len: std::ops::RangeInclusive<usize>) -> bool {
-    // The alphabet of k8s.io/apimachinery rand.String: no vowels and no 0, 1, 3.
-    len.contains(&text.len())
-        && text
-            .bytes()
-            .all(|c| b"bcdfghjklmnpqrstvwxz2456789".contains(&c))
-}
-
-/// The node in the name of a static pod of the control plane, `<process>-<node>`.
-fn static_pod_host<'a>(namespace: &str, pod: &'a str) -> Option<&'a str> {
-    const PROCESSES: [&str; 4] = [
-        "kube-apiserver-",
-        "kube-controller-manager-",
-        "kube-scheduler-",
-        "etcd-",
-    ];
-    let host = PROCESSES
-        .iter()
-        .find_map(|p| pod.strip_prefix(p))
-        .filter(|_| namespace == "kube-system")?;
-    (!host.is_empty()).then_some(host)
-}
-
-/// `<deployment>` of `<deployment>-<pod-template-hash>`.
-fn deployment_of(replica_set: &str) -> &str {
-    match replica_set.rsplit_once('-') {
-        Some((name, hash)) if is_random(hash, 6..=10) => name,
-        _ => replica_set,
-    }
-}
-
-/// `<cronjob>` of `<cronjob>-<minutes>`.
-fn cron_job_of(job: &str) -> &str {
-    match job.rsplit_once('-') {
-        Some((name, time)) if time.len() >= 8 && time.bytes().all(|c| c.is_ascii_digit()) => name,
-        _ => job,
-    }
-}
-
-/// The workload of a claim made by a `StatefulSet` template, `<template>-<statefulset>-<n>`; else
-/// the claim's name.
-fn claim_workload(claim: &str) -> &str {
-    match claim.rsplit_once('-') {
-        Some((rest, n)) if !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()) => {
-            rest.split_once('-').map_or(rest, |(_, set)| set)
-        }
-        _ => claim,
-    }
-}
-
-/// The workload of a pod by its name, for pods whose owner nobody told.
-fn pod_workload<'a>(pod: &'a str, template_hash: Option<&str>) -> &'a str {
-    if let Some(at) = template_hash.and_then(|hash| pod.find(&format!("-{hash}-"))) {
-        return &pod[..at];
-    }
-    let Some((rest, last)) = pod.rsplit_once('-') else {
-        return pod;
-    };
-    if is_random(last, 5..=5) {
-        let set = deployment_of(rest);
-        return if set.len() < rest.len() {
-            set
-        } else {
-            cron_job_of(rest)
-        };
-    }
-    if !last.is_empty() && last.len() <= 3 && last.bytes().all(|c| c.is_ascii_digit()) {
-        return rest;
-    }
-    pod
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_lead_to_workloads() {
-        for (pod, workload) in [
-            ("cart-7c5f46fc47-x2v9q", "cart"),
-            ("db-0", "db"),
-            ("report-28391040-k8d9z", "report"),
-            ("agent-x2v9q", "agent"),
-            ("debug", "debug"),
-            ("my-app-v2", "my-app-v2"),
-        ] {
-            assert_eq!(pod_workload(pod, None), workload, "{pod}");
-        }
-        assert_eq!(claim_workload("data-kafka-2"), "kafka");
-        assert_eq!(
-            static_pod_host("kube-system", "kube-scheduler-cp-1"),
-            Some("cp-1")
-        );
-        assert_eq!(static_pod_host("shop", "etcd-0"), None);
     }
 }

@@ -1,156 +1,13 @@
-//! Edges that follow from objects themselves: owners, node, references, selectors, addresses.
+//! Edges that follow from an object's spec: references to other objects, and the hosts that its
+//! pods are configured to call.
 
+use super::Relation;
 use super::address::{self, Address};
-use super::{Graph, Idx, Link, Relation};
-use crate::model::object::pod::{Container, PodSpec};
-use crate::model::object::{Object, ObjectBody};
-use crate::model::{Alias, Kind, Str, Time};
+use crate::model::object::{Container, Object, ObjectBody, PodSpec};
+use crate::model::{Alias, Kind, Str};
 
-/// Whether a new version of an object can have other edges than the old one: status updates cannot.
-pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
-    match (&old.body, &new.body) {
-        (ObjectBody::Pod(a), ObjectBody::Pod(b)) => {
-            old.meta.labels != new.meta.labels
-                || a.node_name != b.node_name
-                || a.spec.is_some() != b.spec.is_some()
-        }
-        (ObjectBody::Lease(_), ObjectBody::Lease(_))
-        | (ObjectBody::Node(_), ObjectBody::Node(_)) => false,
-        _ => old.meta.generation.is_none() || old.meta.generation != new.meta.generation,
-    }
-}
-
-impl Graph {
-    pub(crate) fn link(&mut self, from: Idx, relation: Relation, to: Idx, at: Time, stated: bool) {
-        let links = &mut self.nodes[from.0 as usize].out;
-        if links
-            .iter()
-            .any(|l| l.other == to && l.relation == relation && l.to.is_none())
-        {
-            return;
-        }
-        links.push(Link {
-            other: to,
-            relation,
-            from: at,
-            to: None,
-            stated,
-        });
-        self.nodes[to.0 as usize].inc.push(Link {
-            other: from,
-            relation,
-            from: at,
-            to: None,
-            stated,
-        });
-        self.edges += 1;
-        self.note_edge(from, relation, to, at, None);
-    }
-
-    pub(super) fn unlink(&mut self, from: Idx, relation: Relation, to: Idx, at: Time) {
-        let end = |links: &mut Vec<Link>, other: Idx| {
-            let link = links
-                .iter_mut()
-                .find(|l| l.other == other && l.relation == relation && l.to.is_none())?;
-            link.to = Some(at);
-            Some(link.from)
-        };
-        if let Some(since) = end(&mut self.nodes[from.0 as usize].out, to) {
-            end(&mut self.nodes[to.0 as usize].inc, from);
-            self.edges -= 1;
-            self.note_edge(from, relation, to, since, Some(at));
-        }
-    }
-
-    /// Replaces the derived edges of a resource by those of its newest version.
-    pub(super) fn relink(&mut self, idx: Idx, at: Time) {
-        let Some(object) = self.get(idx).object.as_deref() else {
-            return;
-        };
-        let mut wanted = Vec::new();
-        references(object, &mut wanted);
-        let mut targets: Vec<(Relation, Idx)> = Vec::with_capacity(wanted.len());
-        for (relation, alias) in wanted {
-            targets.push((relation, self.intern_alias(alias)));
-        }
-        let node = self.get(idx);
-        if let Some(service) = node.object.as_deref().and_then(Object::service) {
-            targets.extend(
-                self.selected(node.namespace(), &service.selector)
-                    .map(|pod| (Relation::Selects, pod)),
-            );
-        }
-        let stale: Vec<_> = self
-            .get(idx)
-            .out
-            .iter()
-            .filter(|l| l.to.is_none() && !l.stated && !targets.contains(&(l.relation, l.other)))
-            .map(|l| (l.relation, l.other))
-            .collect();
-        for (relation, other) in stale {
-            // An owner's edges to its children are the children's to end.
-            if relation != Relation::Controls {
-                self.unlink(idx, relation, other, at);
-            }
-        }
-        for (relation, other) in targets {
-            self.link(idx, relation, other, at, false);
-        }
-        self.relink_owners(idx, at);
-        if self.get(idx).kind() == &Kind::Pod {
-            self.relink_selectors(idx, at);
-        }
-    }
-
-    fn relink_owners(&mut self, idx: Idx, at: Time) {
-        let Some(object) = self.get(idx).object.as_deref() else {
-            return;
-        };
-        let namespace = object.meta.namespace.clone();
-        let owners: Vec<_> = object
-            .meta
-            .owners
-            .iter()
-            .map(|o| (Kind::parse(&o.kind), o.name.clone(), o.uid.clone()))
-            .collect();
-        for (kind, name, uid) in owners {
-            let namespace = if kind.is_cluster_scoped() {
-                Str::default()
-            } else {
-                namespace.clone()
-            };
-            let subject = crate::model::Subject {
-                kind,
-                uid,
-                namespace,
-                name,
-            };
-            let owner = self.intern(&subject, at.max(self.get(idx).updated));
-            self.link(owner, Relation::Controls, idx, at, false);
-        }
-    }
-
-    /// A pod's labels decide which Services select it.
-    fn relink_selectors(&mut self, pod: Idx, at: Time) {
-        let node = self.get(pod);
-        let services = self.selecting(&node.alias.namespace, node.labels());
-        let stale: Vec<Idx> = self
-            .incoming(pod)
-            .filter(|(r, service)| *r == Relation::Selects && !services.contains(service))
-            .map(|(_, service)| service)
-            .collect();
-        for service in stale {
-            self.unlink(service, Relation::Selects, pod, at);
-            self.dirty.push(service);
-        }
-        for service in services {
-            self.link(service, Relation::Selects, pod, at, false);
-        }
-    }
-}
-
-/// The objects that an object names, with the relation to them.
-fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
+/// Appends the objects that an object refers to, with the relation to each.
+pub(super) fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
     let namespace = &object.meta.namespace;
     let mut to = |relation, kind, name: &Str| {
         out.push((relation, Alias::new(kind, namespace.clone(), name.clone())));
@@ -300,7 +157,8 @@ fn pod_references(spec: &PodSpec, namespace: &Str, out: &mut Vec<(Relation, Alia
     }
 }
 
-/// The addresses that a pod's env values and arguments hold, each with the variable that holds it.
+/// The addresses in the env values and arguments of a pod, each with the name of its variable
+/// (`args` for arguments).
 pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
     let mut found = Vec::new();
     for container in spec.all_containers() {
@@ -327,14 +185,14 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
     found
 }
 
-/// Whether a variable by its name holds a host: there a single word is an address.
+/// Whether the value of a variable is a host by the variable's name: then a single word is one.
 fn names_host(variable: &str) -> bool {
     ["HOST", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT"]
         .iter()
         .any(|end| variable.to_ascii_uppercase().ends_with(end))
 }
 
-/// The port in the variable beside the one of a host: `DB_PORT` beside `DB_HOST`.
+/// The port in the variable that belongs to that of a host: `DB_PORT` to `DB_HOST`.
 fn port_beside(container: &Container, variable: &str) -> Option<u16> {
     let (prefix, _) = variable.rsplit_once('_')?;
     let beside = |name: &str| {
@@ -351,8 +209,8 @@ fn port_beside(container: &Container, variable: &str) -> Option<u16> {
         .ok()
 }
 
-/// What a host name means from within a namespace: `name`, `name.ns`, `name.ns.svc[.domain]`, else
-/// an external host.
+/// What a host name refers to within a namespace: a Service by `name`, `name.ns` or
+/// `name.ns.svc[.domain]`, else an external host.
 pub fn called(host: &str, namespace: &str) -> Alias {
     let mut parts = host.split('.');
     let name = parts.next().unwrap_or(host);
@@ -361,8 +219,8 @@ pub fn called(host: &str, namespace: &str) -> Alias {
         _ if is_ip => Alias::new(Kind::External, "", host),
         (None, _) => Alias::new(Kind::Service, namespace, name),
         (Some(ns), Some("svc")) => Alias::new(Kind::Service, ns, name),
-        // `name.ns` resolves through the search path; a two-part public name such as `example.com`
-        // looks the same, but nobody deploys to a namespace named like a top-level domain.
+        // `name.ns` resolves through the search path. Public names such as `example.com` look the
+        // same, but namespaces are not named like top-level domains.
         (Some(ns), None) if !is_top_level_domain(ns) => Alias::new(Kind::Service, ns, name),
         _ => Alias::new(Kind::External, "", host),
     }
@@ -386,13 +244,4 @@ fn is_top_level_domain(label: &str) -> bool {
             | "local"
             | "internal"
     )
-}
-
-impl Graph {
-    /// Enters a call that an error message told of.
-    pub fn learn_call(&mut self, caller: Idx, target: Idx, at: Time) {
-        if caller != target {
-            self.link(caller, Relation::Calls, target, at, true);
-        }
-    }
 }

@@ -1,13 +1,13 @@
-//! How the life of an object ends: it is deleted, or a full listing does not name it.
+//! The end of objects: they are deleted, or missing from a full listing.
 
-use super::identity::address_of;
+use super::upsert::address_of;
 use super::{Graph, Idx, Relation};
 use crate::model::object::Meta;
 use crate::model::{Alias, Kind, Str, Subject, Time};
 
 impl Graph {
-    /// Ends the life of an object; `None` when nobody knew it, or it lived on. One with a uid that
-    /// was never met is entered as ended: what is said about it later does not make it live.
+    /// Closes an object; `None` when it is unknown or a newer version of it exists. An unknown
+    /// object with a uid is added as closed, so that late records about it do not bring it to life.
     pub fn delete(&mut self, at: Time, meta: &Meta) -> Option<Idx> {
         let subject = Subject {
             kind: meta.kind.clone(),
@@ -17,15 +17,14 @@ impl Graph {
         };
         let idx = match self.resolve(&subject, at) {
             Some(idx) => idx,
-            None => self.unmet(subject)?,
+            None => self.insert_unknown(subject)?,
         };
         (self.get(idx).updated <= at).then(|| self.close(idx, at))?;
         Some(idx)
     }
 
-    /// Enters an object of which nothing but its uid and name is known, behind whoever bears its
-    /// name now.
-    fn unmet(&mut self, subject: Subject) -> Option<Idx> {
+    /// Adds an object of which only uid and name are known, as older than all others of its name.
+    fn insert_unknown(&mut self, subject: Subject) -> Option<Idx> {
         let uid = subject.uid.filter(|_| !subject.name.is_empty())?;
         let alias = Alias {
             kind: subject.kind,
@@ -46,11 +45,11 @@ impl Graph {
         node.closed = Some(at);
         node.updated = at;
         if let Some(address) = node.object.as_deref().and_then(address_of) {
-            self.forget_address(&address, idx);
+            self.remove_address(&address, idx);
         }
         let node = self.get(idx);
-        // Its owner stays known while its events count; that it controls nothing any more is told
-        // at once.
+        // The edge from the owner stays in memory while events about the resource count; for the
+        // graph store it ends now.
         let owned: Vec<_> = node
             .inc
             .iter()
@@ -77,7 +76,7 @@ impl Graph {
             self.unlink(idx, relation, other, at);
             self.dirty.push(other);
         }
-        // What referred to it by name still does: only edges that its own labels made end with it.
+        // References by name stay valid; only edges that follow from its labels end with it.
         for (relation, other) in incoming {
             if relation == Relation::Selects {
                 self.unlink(other, relation, idx, at);
@@ -89,14 +88,14 @@ impl Graph {
         self.note_resource(idx);
     }
 
-    pub(super) fn forget_address(&mut self, address: &Str, idx: Idx) {
+    pub(super) fn remove_address(&mut self, address: &Str, idx: Idx) {
         if self.addresses.get(address) == Some(&idx) {
             self.addresses.remove(address);
         }
     }
 
-    /// Ends a full listing of a kind: closes what was not written since `since`. Returns what was
-    /// closed.
+    /// Applies the end of a full listing of a kind that began at `since`: closes the resources that
+    /// it did not contain, and returns them.
     pub fn sync(&mut self, kind: &Kind, since: Time, at: Time) -> Vec<Idx> {
         let gone: Vec<Idx> = self
             .iter()
@@ -111,8 +110,8 @@ impl Graph {
         gone
     }
 
-    /// Ends a resource that is only spoken of, last at `at`, when a full listing that began later
-    /// did not name it.
+    /// Closes a resource without state, last referred to at `at`, if a full listing that began
+    /// later did not contain it.
     pub fn end_unlisted(&mut self, idx: Idx, at: Time) {
         let node = self.get(idx);
         let is_named_only = node.object.is_none() && node.uid.is_some() && node.closed.is_none();

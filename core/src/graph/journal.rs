@@ -1,4 +1,4 @@
-//! What changed since it was last asked for: the graph store keeps what the live graph forgets.
+//! Records the changes of a graph for the graph store, which keeps what the live graph drops.
 
 use super::{Graph, Idx, Relation};
 use crate::model::Time;
@@ -6,37 +6,37 @@ use crate::model::Time;
 /// Changes of a graph since they were last taken.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    /// Resources that began, changed what is told of them, or ended.
+    /// Resources that are new, have changed or have ended.
     pub resources: Vec<Idx>,
     /// Edges that began or ended.
     pub edges: Vec<EdgeChange>,
-    /// Resources whose id changed when their uid became known, with the id before.
+    /// Resources whose id changed when their uid became known, with their old id.
     pub renamed: Vec<(String, Idx)>,
 }
 
 /// An edge that began or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EdgeChange {
-    /// Where it starts.
+    /// Source of the edge.
     pub from: Idx,
-    /// Its type.
+    /// Type of the edge.
     pub relation: Relation,
-    /// Where it ends.
+    /// Target of the edge.
     pub to: Idx,
-    /// Since when it was valid.
+    /// Start of its validity.
     pub since: Time,
-    /// Until when; `None` while it is.
+    /// End of its validity; `None` while it lasts.
     pub until: Option<Time>,
 }
 
 impl Graph {
-    /// Keeps a journal from now on.
+    /// Starts to record changes.
     pub fn keep_journal(&mut self) {
         self.journal.get_or_insert_default();
     }
 
-    /// Notes everything that exists.
-    pub fn note_everything(&mut self) {
+    /// Records everything as changed.
+    pub fn note_all(&mut self) {
         let mut all = Journal::default();
         for (idx, node) in self.iter() {
             all.resources.push(idx);
@@ -63,7 +63,7 @@ impl Graph {
         let mut taken = std::mem::take(&mut **journal);
         taken.resources.sort_unstable();
         taken.resources.dedup();
-        // An edge that began and ended meanwhile stands there twice: its end is what counts.
+        // An edge that began and ended in between is recorded twice: keep its end.
         taken.edges.sort_unstable_by_key(|e| {
             (
                 e.from,
@@ -79,7 +79,7 @@ impl Graph {
         taken
     }
 
-    /// Says that what is told of a resource changed.
+    /// Records that a resource changed.
     pub fn note_resource(&mut self, idx: Idx) {
         if let Some(journal) = &mut self.journal {
             journal.resources.push(idx);
@@ -105,8 +105,8 @@ impl Graph {
         }
     }
 
-    /// To be called before a resource that was known by name alone becomes one that was known by
-    /// its uid.
+    /// Must be called before a resource that is known by name alone is merged into one that is
+    /// known by uid.
     pub(super) fn note_merge(&mut self, from: Idx, into: Idx) {
         let id = self.get(from).id();
         let Some(journal) = &mut self.journal else {
@@ -115,16 +115,15 @@ impl Graph {
         journal.renamed.push((id, into));
         journal.resources.push(into);
         for edge in &mut journal.edges {
-            for end in [&mut edge.from, &mut edge.to]
-                .into_iter()
-                .filter(|i| **i == from)
-            {
-                *end = into;
+            for end in [&mut edge.from, &mut edge.to] {
+                if *end == from {
+                    *end = into;
+                }
             }
         }
     }
 
-    /// To be called before a resource that was known by name alone gets its uid.
+    /// Must be called before a resource that is known by name alone gets its uid.
     pub(super) fn note_uid(&mut self, idx: Idx) {
         let id = self.journal.is_some().then(|| self.get(idx).id());
         if let (Some(journal), Some(id)) = (&mut self.journal, id) {

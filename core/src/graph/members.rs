@@ -1,11 +1,11 @@
-//! What lives in a namespace, found by kind and by label without looking at everything.
+//! Indexes of live resources by namespace, kind and label.
 
 use super::{Graph, Idx, Map};
 use crate::model::object::{Labels, Object};
 use crate::model::{Kind, Str};
 
-/// Resources in the order of their indexes: most are appended, so that keeping the order costs
-/// nothing.
+/// Resources in the order of their indexes. New ones mostly go to the end, so that keeping the
+/// order is cheap.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sorted(Vec<Idx>);
 
@@ -27,7 +27,7 @@ impl Sorted {
     }
 }
 
-/// Resources by each label that counts for selection.
+/// Resources by each of their labels.
 #[derive(Clone, Debug, Default)]
 struct ByLabel(Map<(Str, Str), Sorted>);
 
@@ -54,22 +54,21 @@ impl ByLabel {
     }
 
     fn get(&self, pair: &(Str, Str)) -> &[Idx] {
-        self.0.get(pair).map_or(&[], |s| &s.0)
+        self.0.get(pair).map(|s| &*s.0).unwrap_or_default()
     }
 
-    /// Those that carry the rarest pair of a selector: whether they carry the others is for the
-    /// caller to see.
+    /// Resources with the rarest label of a selector; the caller has to check the other labels.
     fn rarest(&self, selector: &Labels) -> &[Idx] {
         selector
             .0
             .iter()
             .map(|pair| self.get(pair))
             .min_by_key(|found| found.len())
-            .unwrap_or(&[])
+            .unwrap_or_default()
     }
 }
 
-/// What of a namespace takes part in selection.
+/// The live resources of a namespace.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     pub(super) pods: Sorted,
@@ -79,9 +78,11 @@ pub(super) struct Members {
     pub(super) quotas: Sorted,
     pub(super) claims: Sorted,
     pub(super) hpas: Sorted,
+    /// Pods by their labels.
     labelled: ByLabel,
+    /// Workloads by the labels of their pods.
     templates: ByLabel,
-    /// Services by the first pair of their selector.
+    /// Services by the first label of their selector.
     selecting: ByLabel,
 }
 
@@ -99,7 +100,7 @@ impl Members {
         })
     }
 
-    /// The index by label that an object belongs to, and its pairs there.
+    /// The label index that an object belongs to, and the labels under which it is listed.
     fn labels<'a>(&mut self, object: &'a Object) -> Option<(&mut ByLabel, &'a [(Str, Str)])> {
         if object.pod().is_some() {
             return Some((&mut self.labelled, &object.meta.labels.0));
@@ -114,7 +115,7 @@ impl Members {
     }
 }
 
-/// Labels of the pods that an object makes.
+/// The labels of the pods that an object creates.
 pub(super) fn template_labels(object: &Object) -> Option<&Labels> {
     let template = object
         .workload()
@@ -124,7 +125,7 @@ pub(super) fn template_labels(object: &Object) -> Option<&Labels> {
 }
 
 impl Graph {
-    /// Enters a resource that lives among those of its kind and namespace.
+    /// Adds a live resource to the indexes.
     pub(super) fn enlist(&mut self, idx: Idx) {
         let node = &self.nodes[idx.0 as usize];
         let (kind, namespace) = (&node.alias.kind, &node.alias.namespace);
@@ -143,7 +144,7 @@ impl Graph {
         }
     }
 
-    /// Takes a resource out of the lists, before it ends or its labels change.
+    /// Removes a resource from the indexes; must be called before it ends or its labels change.
     pub(super) fn delist(&mut self, idx: Idx) {
         let node = &self.nodes[idx.0 as usize];
         if let Some(list) = self.kinds.get_mut(&node.alias.kind) {
@@ -160,7 +161,7 @@ impl Graph {
         }
     }
 
-    /// Live pods of a namespace that a selector selects; an empty one selects none.
+    /// Live pods of a namespace that match a selector; an empty selector matches none.
     pub(super) fn selected(
         &self,
         namespace: &str,
@@ -170,13 +171,14 @@ impl Graph {
         let candidates = self
             .members
             .get(namespace)
-            .map_or(&[][..], |m| m.labelled.rarest(&selector));
+            .map(|m| m.labelled.rarest(&selector))
+            .unwrap_or_default();
         candidates.iter().copied().filter(move |i| {
             self.get(*i).is_live() && self.get(*i).labels().contains_all(&selector)
         })
     }
 
-    /// Live controllers of a namespace whose pods a selector selects.
+    /// Live workloads of a namespace whose pods match a selector.
     pub fn selected_templates(
         &self,
         namespace: &str,
@@ -186,7 +188,8 @@ impl Graph {
         let candidates = self
             .members
             .get(namespace)
-            .map_or(&[][..], |m| m.templates.rarest(&selector));
+            .map(|m| m.templates.rarest(&selector))
+            .unwrap_or_default();
         candidates.iter().copied().filter(move |i| {
             self.get(*i).is_live()
                 && self
@@ -195,7 +198,7 @@ impl Graph {
         })
     }
 
-    /// Live Services of a namespace that select something with these labels.
+    /// Live Services of a namespace that select pods with these labels.
     pub fn selecting(&self, namespace: &str, labels: &Labels) -> Vec<Idx> {
         let Some(members) = self.members.get(namespace) else {
             return Vec::new();
@@ -217,8 +220,8 @@ impl Graph {
     }
 }
 
-/// Kinds that namespaces list are not listed again; leases and endpoints are as many as pods and
-/// never searched.
+/// Whether resources of a kind are searched across namespaces. Kinds with about as many resources
+/// as there are pods are not.
 fn is_searched(kind: &Kind) -> bool {
     !matches!(
         kind,

@@ -1,18 +1,21 @@
-//! The live knowledge graph of one cluster: who is who, who is tied to whom, and who belongs
-//! together.
+//! The live graph of one cluster: its resources, the edges between them, and the components that
+//! they belong to.
 
 pub mod address;
 mod component;
 pub mod derive;
 mod ending;
-mod forget;
 mod identity;
 mod journal;
+mod link;
 mod members;
 mod path;
+mod prune;
 mod relation;
 mod resource;
-mod saved;
+mod snapshot;
+mod upsert;
+mod workload_name;
 
 pub use component::{Component, ComponentKind, component_key};
 pub use journal::{EdgeChange, Journal};
@@ -22,48 +25,68 @@ pub use resource::{Idx, Link, Resource};
 
 use members::{Members, Sorted};
 
-use crate::model::{Alias, Str, Time};
+use crate::model::{Alias, Kind, Str, Time};
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
-/// Resources and typed edges of one cluster, addressed by uid and alias.
+/// Resources and typed edges of one cluster, found by uid and alias.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Resource>,
     by_uid: Map<Str, Idx>,
-    /// The newest resource of each alias; older ones hang behind it as `previous`.
+    /// The newest resource of each alias; [`Resource::previous`] links to older ones.
     by_alias: Map<Alias, Idx>,
-    /// Pods, Services and workloads by namespace, for selectors.
+    /// Resources by namespace and label.
     members: Map<Str, Members>,
-    /// Stated edges by the sender's id, so that a DELETE finds them.
-    stated: Map<Str, (Idx, Relation, Idx)>,
-    /// Resources with state, for the kinds of which a cluster has few.
-    kinds: Map<crate::model::Kind, Sorted>,
-    /// Kinds and namespaces of which state was ever seen.
-    known: hashbrown::HashSet<(crate::model::Kind, Str), foldhash::fast::FixedState>,
-    /// Cluster addresses of Services and addresses of pods.
+    /// Edges of topology records by the sender's id, by which they are deleted.
+    stated: Map<Str, StatedEdge>,
+    /// Live resources of the kinds of which a cluster has few.
+    kinds: Map<Kind, Sorted>,
+    /// Kinds and namespaces of which state was ever received.
+    known: hashbrown::HashSet<(Kind, Str), foldhash::fast::FixedState>,
+    /// Live Services, pods and nodes by IP address.
     addresses: Map<Str, Idx>,
     /// When the last full listing of a kind began.
-    listed: Map<crate::model::Kind, Time>,
+    listed: Map<Kind, Time>,
+    /// Resources that changed since they were last inspected.
     dirty: Vec<Idx>,
-    /// Closed resources whose content is still held.
+    /// Closed resources whose state is still held.
     ended: Vec<Idx>,
-    /// Resources without content: named by others, or ended long ago.
+    /// Resources without state: others refer to them, or they ended long ago.
     named: Vec<Idx>,
-    /// Places that the next resources take.
+    /// Unused slots of `nodes`.
     free: Vec<Idx>,
+    /// Number of valid edges.
     edges: usize,
-    /// Changes for the graph store; kept where somebody takes them.
+    /// Changes for the graph store, if they are recorded.
     journal: Option<Box<Journal>>,
 }
 
+/// An edge of a topology record.
+#[derive(
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+)]
+struct StatedEdge {
+    from: Idx,
+    relation: Relation,
+    to: Idx,
+}
+
 impl Graph {
-    /// The resource behind an index.
+    /// The resource at an index.
     pub fn get(&self, idx: Idx) -> &Resource {
         &self.nodes[idx.0 as usize]
     }
 
-    /// All resources, also closed ones and those that only others named.
+    /// All resources, including closed ones and those that others only refer to.
     pub fn iter(&self) -> impl Iterator<Item = (Idx, &Resource)> {
         self.nodes
             .iter()
@@ -72,27 +95,27 @@ impl Graph {
             .filter(|(i, _)| !self.is_free(*i))
     }
 
-    /// Whether there is such a place.
+    /// Whether an index is within the graph.
     pub fn has(&self, idx: Idx) -> bool {
         (idx.0 as usize) < self.nodes.len()
     }
 
-    /// Whether a place holds no resource.
+    /// Whether the slot of an index is unused.
     pub fn is_free(&self, idx: Idx) -> bool {
         self.get(idx).vacant
     }
 
-    /// How many resources live.
+    /// Number of live resources.
     pub fn live(&self) -> usize {
         self.iter().filter(|(_, r)| r.is_live()).count()
     }
 
-    /// How many edges are valid now.
+    /// Number of valid edges.
     pub fn edge_count(&self) -> usize {
         self.edges
     }
 
-    /// Resources and valid edges: differs when something was learned.
+    /// Number of slots and valid edges: changes whenever something is added.
     pub fn size(&self) -> (usize, usize) {
         (self.nodes.len(), self.edges)
     }
@@ -110,8 +133,8 @@ impl Graph {
         self.members_of(namespace, |m| &m.pods)
     }
 
-    /// Live pods that were made after an instant.
-    pub fn recent_pods(&self, since: crate::model::Time) -> Vec<Idx> {
+    /// Live pods that were created after an instant.
+    pub fn recent_pods(&self, since: Time) -> Vec<Idx> {
         let of_all = self.members.values().flat_map(|m| m.pods.iter());
         of_all
             .filter(|i| self.get(*i).created.is_some_and(|t| t > since))
@@ -123,7 +146,7 @@ impl Graph {
         self.members_of(namespace, |m| &m.services)
     }
 
-    /// Live controllers of pods in a namespace.
+    /// Live workloads of a namespace.
     pub fn workloads(&self, namespace: &str) -> impl Iterator<Item = Idx> + '_ {
         self.members_of(namespace, |m| &m.workloads)
     }
@@ -184,11 +207,9 @@ impl Graph {
             .filter(|l| l.to.is_none())
             .map(|l| (l.relation, l.other))
     }
-}
 
-impl Graph {
     /// Live resources of a kind in the order in which they became known.
-    pub fn of_kind(&self, kind: &crate::model::Kind) -> impl Iterator<Item = Idx> + '_ {
+    pub fn of_kind(&self, kind: &Kind) -> impl Iterator<Item = Idx> + '_ {
         self.kinds
             .get(kind)
             .into_iter()
@@ -196,19 +217,17 @@ impl Graph {
             .filter(|i| self.get(*i).is_live())
     }
 
-    /// Kinds of which state was ever seen, once per namespace.
-    pub fn known_kinds(&self) -> impl Iterator<Item = &crate::model::Kind> {
+    /// Kinds of which state was ever received, once per namespace.
+    pub fn known_kinds(&self) -> impl Iterator<Item = &Kind> {
         self.known.iter().map(|(kind, _)| kind)
     }
 
-    /// Whether state of a kind was ever known in a namespace.
-    pub fn knows_kind(&self, kind: &crate::model::Kind, namespace: &str) -> bool {
+    /// Whether state of a kind was ever received in a namespace.
+    pub fn knows_kind(&self, kind: &Kind, namespace: &str) -> bool {
         self.known.contains(&(kind.clone(), Str::from(namespace)))
     }
-}
 
-impl Graph {
-    /// The live Service or pod of an IP address.
+    /// The live Service, pod or node with an IP address.
     pub fn by_address(&self, ip: &str) -> Option<Idx> {
         self.addresses
             .get(ip)

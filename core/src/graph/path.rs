@@ -5,17 +5,23 @@ use std::collections::VecDeque;
 use super::{Graph, Idx, Map, Relation};
 
 /// Maximum number of resources visited around one.
-const VISITS: usize = 20_000;
+const MAX_VISITS: usize = 20_000;
 
 /// One edge of a path, in the edge's own direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Where the edge starts.
+    /// Source of the edge.
     pub from: Idx,
-    /// Its type.
+    /// Type of the edge.
     pub relation: Relation,
-    /// Where it ends.
+    /// Target of the edge.
     pub to: Idx,
+}
+
+impl Step {
+    fn other_end(self, idx: Idx) -> Idx {
+        if self.from == idx { self.to } else { self.from }
+    }
 }
 
 /// An edge as a walk takes it, in either direction.
@@ -30,12 +36,19 @@ pub struct Hop {
 }
 
 impl Graph {
-    /// Edges of either direction at a resource, with the direction: `true` when it leads out of
-    /// `idx`.
-    fn around(&self, idx: Idx) -> impl Iterator<Item = (Relation, Idx, bool)> + '_ {
-        self.out(idx)
-            .map(|(r, o)| (r, o, true))
-            .chain(self.incoming(idx).map(|(r, o)| (r, o, false)))
+    /// The edges at a resource, outgoing ones first.
+    fn around(&self, idx: Idx) -> impl Iterator<Item = Step> + '_ {
+        let outgoing = self.out(idx).map(move |(relation, other)| Step {
+            from: idx,
+            relation,
+            to: other,
+        });
+        let incoming = self.incoming(idx).map(move |(relation, other)| Step {
+            from: other,
+            relation,
+            to: idx,
+        });
+        outgoing.chain(incoming)
     }
 
     /// The shortest path between two resources of at most `max` edges, ties broken by edge order;
@@ -56,28 +69,16 @@ impl Graph {
             if depth == max {
                 continue;
             }
-            for (relation, other, outgoing) in self.around(at) {
+            for step in self.around(at) {
+                let other = step.other_end(at);
                 let hop = Hop {
                     from: at,
                     to: other,
-                    is_upstream: relation.harms_start() == outgoing,
+                    is_upstream: step.relation.harms_start() == (step.from == at),
                 };
                 if other == from || came.contains_key(&other) || !may_take(hop) {
                     continue;
                 }
-                let step = if outgoing {
-                    Step {
-                        from: at,
-                        relation,
-                        to: other,
-                    }
-                } else {
-                    Step {
-                        from: other,
-                        relation,
-                        to: at,
-                    }
-                };
                 came.insert(other, step);
                 if other == to {
                     return Some(Self::trace(&came, from, to));
@@ -94,15 +95,15 @@ impl Graph {
         while at != from {
             let step = came[&at];
             steps.push(step);
-            at = if step.to == at { step.from } else { step.to };
+            at = step.other_end(at);
         }
         steps.reverse();
         steps
     }
 
     /// All resources within `max` edges of `from`, with their distance, nearest first; `through`
-    /// decides which resources are walked through. Beyond some thousands it stops: everything is
-    /// near where everything shares one account.
+    /// decides which resources are walked through. Stops after some thousands: where all share one
+    /// `ServiceAccount`, everything is near.
     pub fn within(
         &self,
         from: Idx,
@@ -113,13 +114,13 @@ impl Graph {
         seen.insert(from, 0);
         let mut order = vec![(from, 0)];
         let mut next = 0;
-        while next < order.len() && order.len() < VISITS {
+        while next < order.len() && order.len() < MAX_VISITS {
             let (at, depth) = order[next];
             next += 1;
             if depth == max || (depth > 0 && !through(at)) {
                 continue;
             }
-            for (_, other, _) in self.around(at) {
+            for other in self.around(at).map(|step| step.other_end(at)) {
                 if seen.insert(other, depth + 1).is_none() {
                     order.push((other, depth + 1));
                 }

@@ -1,11 +1,14 @@
-//! The types of edges and which way harm travels along them.
+//! The types of edges, and the direction in which harm travels along them.
 
 use std::fmt;
 
 macro_rules! relations {
     ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
         /// The type of an edge.
-        #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            borsh::BorshSerialize, borsh::BorshDeserialize,
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+        )]
         pub enum Relation { $($(#[$doc])* $variant,)* }
 
         impl Relation {
@@ -31,9 +34,9 @@ relations! {
     Selects "SELECTS",
     /// Ingress to Service.
     Routes "ROUTES",
-    /// Pod or workload to the claim, config or secret that it mounts.
+    /// Pod or workload to the claim, `ConfigMap` or Secret that it mounts.
     Mounts "MOUNTS",
-    /// To what is referred to otherwise: account, env source, class.
+    /// Any other reference: to a `ServiceAccount`, the source of a variable, a class.
     Uses "USES",
     /// Claim to volume.
     Bound "BOUND",
@@ -41,7 +44,7 @@ relations! {
     Calls "CALLS",
     /// Autoscaler to target.
     Scales "SCALES",
-    /// Quota or limit range to namespace.
+    /// Quota or limit range to its namespace.
     Limits "LIMITS",
 }
 
@@ -69,6 +72,6 @@ impl<'de> serde::Deserialize<'de> for Relation {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let word = crate::model::Str::deserialize(d)?;
         Self::parse(&word)
-            .ok_or_else(|| serde::de::Error::custom(format!("`{word}` is no relation")))
+            .ok_or_else(|| serde::de::Error::custom(format!("unknown relation `{word}`")))
     }
 }

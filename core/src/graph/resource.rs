@@ -1,4 +1,4 @@
-//! One resource and its edges.
+//! A resource and its edges.
 
 use super::Relation;
 use crate::model::object::{Labels, Object};
@@ -26,43 +26,44 @@ impl Idx {
     }
 }
 
-/// An edge as one of its ends holds it.
+/// An edge, stored at both of its ends.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// The other end.
+    /// The resource at the other end.
     pub other: Idx,
-    /// Its type.
+    /// Type of the edge.
     pub relation: Relation,
-    /// Since when it is known.
+    /// Start of its validity.
     pub from: Time,
-    /// Until when it was valid.
+    /// End of its validity; `None` while it lasts.
     pub to: Option<Time>,
-    /// Stated by a topology record; derived edges follow the object's spec instead.
+    /// Whether it comes from a topology record or an error message; otherwise it is derived from
+    /// the object's spec.
     pub stated: bool,
 }
 
-/// One Kubernetes object, or an external thing, over its life.
+/// One Kubernetes object or external host over its life.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Resource {
     /// Kind, namespace and name; the name is empty while only the uid is known.
     pub alias: Alias,
-    /// The API's uid, when a record told it.
+    /// Uid of the Kubernetes API, if known.
     pub uid: Option<Str>,
-    /// The newest version; `None` for what others only refer to.
+    /// The newest version; `None` while others only refer to it.
     pub object: Option<Box<Object>>,
     /// Time of the newest version.
     pub updated: Time,
-    /// When others last spoke of it while it had no version.
-    pub spoken_of: Time,
-    /// Start of its life, when known.
+    /// When a record last referred to it while it had no version.
+    pub mentioned: Time,
+    /// When it was created, if known.
     pub created: Option<Time>,
-    /// End of its life.
+    /// When it was deleted; `None` while it exists.
     pub closed: Option<Time>,
     /// An earlier resource of the same alias.
     pub previous: Option<Idx>,
     pub(super) out: Vec<Link>,
     pub(super) inc: Vec<Link>,
-    /// A free place, which the next resource takes.
+    /// Whether the slot is unused.
     pub(super) vacant: bool,
 }
 
@@ -73,7 +74,7 @@ impl Resource {
             uid,
             object: None,
             updated: Time::default(),
-            spoken_of: Time::default(),
+            mentioned: Time::default(),
             created: None,
             closed: None,
             previous: None,
@@ -102,21 +103,21 @@ impl Resource {
         &self.alias.namespace
     }
 
-    /// When it was heard of last: its state, else what was said about it before its state arrived.
+    /// When it was last updated, or referred to while its state is unknown.
     pub fn known_at(&self) -> Time {
         if self.updated == Time::default() {
-            self.spoken_of
+            self.mentioned
         } else {
             self.updated
         }
     }
 
-    /// Whether a state record said that it exists and none said that it is gone.
+    /// Whether its state is known and it was not deleted.
     pub fn is_live(&self) -> bool {
         self.object.is_some() && self.closed.is_none()
     }
 
-    /// Whether it is being deleted or is gone.
+    /// Whether it is being deleted or was deleted.
     pub fn is_leaving(&self) -> bool {
         self.closed.is_some()
             || self
@@ -125,25 +126,29 @@ impl Resource {
                 .is_some_and(|o| o.meta.deleting.is_some())
     }
 
-    /// Its labels; none when no state is known.
+    /// Its labels; empty while its state is unknown.
     pub fn labels(&self) -> &Labels {
         static NONE: std::sync::LazyLock<Labels> = std::sync::LazyLock::new(Labels::default);
-        self.object.as_ref().map_or(&NONE, |o| &o.meta.labels)
+        match &self.object {
+            Some(object) => &object.meta.labels,
+            None => &NONE,
+        }
     }
 
-    /// The identity that answers carry: the uid, else the alias.
+    /// Its uid, or its alias while the uid is unknown.
     pub fn id(&self) -> String {
-        self.uid
-            .as_deref()
-            .map_or_else(|| self.alias.to_string(), str::to_owned)
+        match &self.uid {
+            Some(uid) => uid.to_string(),
+            None => self.alias.to_string(),
+        }
     }
 
-    /// All edges out of it with their validity.
+    /// All edges out of it, including those that ended.
     pub fn links_out(&self) -> &[Link] {
         &self.out
     }
 
-    /// All edges into it with their validity.
+    /// All edges into it, including those that ended.
     pub fn links_in(&self) -> &[Link] {
         &self.inc
     }

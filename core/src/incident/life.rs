@@ -32,11 +32,11 @@ pub(super) const ENGINE: &str = "engine";
 )]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Symptoms are active and nobody has acknowledged it.
+    /// Symptoms are active; not acknowledged yet.
     Open,
-    /// Somebody has acknowledged it.
+    /// A person has acknowledged it.
     Acknowledged,
-    /// All symptoms have ended, or somebody resolved it.
+    /// All symptoms have ended, or a person resolved it.
     Resolved,
     /// A symptom came back, or a new one joined, after it was resolved.
     Reopened,
@@ -175,8 +175,8 @@ impl Incident {
         self.state != State::Resolved && self.merged_into.is_none()
     }
 
-    /// Whether a symptom is still active: of a resolved incident, one that somebody resolved while
-    /// the symptom lasted.
+    /// Whether a symptom is still active: of a resolved incident, one that was resolved by hand
+    /// while the symptom lasted.
     pub(super) fn has_active_members(&self) -> bool {
         self.merged_into.is_none() && self.members.values().any(Member::is_active)
     }

@@ -1,5 +1,5 @@
-//! All incidents of a cluster: which symptoms belong to which, and what opens, resolves, reopens and
-//! merges them.
+//! All incidents of a cluster: which symptoms belong to which, and what opens, resolves, reopens
+//! and merges them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -133,7 +133,7 @@ impl Registry {
     }
 
     /// The oldest resolved incident with one of these symptoms that ended within
-    /// [`REOPEN_WITHIN`], or still has one of them although somebody resolved it.
+    /// [`REOPEN_WITHIN`], or that was resolved by hand while one of them lasted.
     fn resolved_recently(&self, group: &[&Symptom], now: Time) -> Option<u64> {
         let qualifies = |i: &Incident| {
             let Some(quiet_since) = i.quiet_since().filter(|_| i.merged_into.is_none()) else {

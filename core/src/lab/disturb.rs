@@ -1,5 +1,5 @@
-//! Renames the objects of a recorded case, or leaves out some of its lines: shows whether the engine
-//! depends on names or on complete data.
+//! Renames the objects of a recorded case, or leaves out some of its lines: shows whether the
+//! engine depends on names or on complete data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
@@ -36,8 +36,8 @@ const NAMED_KINDS: [&str; 9] = [
 ];
 /// Fields of a label or case that hold ids of the catalogue, not names.
 const ID_FIELDS: [&str; 4] = ["fault_type", "root_cause", "fault_taxonomy", "case"];
-/// Syllables of generated names. They have vowels, so that no name looks like the random suffix that
-/// a controller appends.
+/// Syllables of generated names. They have vowels, so that no name looks like the random suffix
+/// that a controller appends.
 const SYLLABLES: [&str; 16] = [
     "ba", "do", "fe", "gu", "ka", "li", "mo", "na", "pe", "ro", "sa", "ti", "vo", "wu", "ze", "hi",
 ];
@@ -236,16 +236,33 @@ fn longest<'a>(text: &str, map: &'a BTreeMap<String, String>) -> Option<(&'a str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
-    const CASE: &str = r#"{"topic":"case","value":{"case":"x/cart","namespace":"shop"}}
-{"topic":"state.k8s.resource","value":{"kind":"Deployment","namespace":"shop","name":"cart","uid":"7f0f1b14-e65e-4b46-95c8-1a3762907172","labels":{"cart":"cart"}}}
-{"topic":"state.k8s.resource","value":{"kind":"Pod","namespace":"shop","name":"cart-7c5f46fc47-x2v9q","spec":{"nodeName":"w-1"}}}
-{"topic":"events.normalized","value":{"message":"cart cart-config carts shop/cart kube-system","subject":{"kind":"Pod","ns":"shop","name":"cart-7c5f46fc47-x2v9q"}}}
-{"topic":"label","value":{"component":"app/cart","fault_type":"config.key_missing"}}"#;
+    fn case() -> Vec<u8> {
+        let lines = [
+            json!({"topic": "case", "value": {"case": "x/cart", "namespace": "shop"}}),
+            json!({"topic": "state.k8s.resource", "value": {
+                "kind": "Deployment", "namespace": "shop", "name": "cart",
+                "uid": "7f0f1b14-e65e-4b46-95c8-1a3762907172", "labels": {"cart": "cart"},
+            }}),
+            json!({"topic": "state.k8s.resource", "value": {
+                "kind": "Pod", "namespace": "shop", "name": "cart-7c5f46fc47-x2v9q",
+                "spec": {"nodeName": "w-1"},
+            }}),
+            json!({"topic": "events.normalized", "value": {
+                "message": "cart cart-config carts shop/cart kube-system",
+                "subject": {"kind": "Pod", "ns": "shop", "name": "cart-7c5f46fc47-x2v9q"},
+            }}),
+            json!({"topic": "label", "value": {
+                "component": "app/cart", "fault_type": "config.key_missing",
+            }}),
+        ];
+        lines.map(|line| line.to_string()).join("\n").into_bytes()
+    }
 
     #[test]
     fn names_change_everywhere_and_structure_stays() {
-        let out = String::from_utf8(scramble(CASE.as_bytes(), 7)).unwrap();
+        let out = String::from_utf8(scramble(&case(), 7)).unwrap();
         let lines: Vec<Value> = out
             .lines()
             .map(|l| serde_json::from_str(l).unwrap())
@@ -265,17 +282,17 @@ mod tests {
         assert_eq!(lines[4]["value"]["component"], format!("app/{new}"));
         assert_eq!(lines[4]["value"]["fault_type"], "config.key_missing");
         assert_eq!(
-            scramble(CASE.as_bytes(), 7),
+            scramble(&case(), 7),
             out.as_bytes(),
             "the same seed gives the same names"
         );
-        assert_ne!(scramble(CASE.as_bytes(), 8), out.as_bytes());
+        assert_ne!(scramble(&case(), 8), out.as_bytes());
     }
 
     #[test]
     fn only_events_logs_and_alerts_are_left_out() {
-        assert_eq!(drop(CASE.as_bytes(), 0, 1), CASE.as_bytes());
-        let none = String::from_utf8(drop(CASE.as_bytes(), 100, 1)).unwrap();
+        assert_eq!(drop(&case(), 0, 1), case());
+        let none = String::from_utf8(drop(&case(), 100, 1)).unwrap();
         assert_eq!(none.lines().count(), 4);
         assert!(!none.contains("events.normalized"));
     }

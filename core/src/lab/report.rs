@@ -30,7 +30,7 @@ pub fn markdown(report: &Report) -> String {
             miss.expected.join(" and ")
         );
         for line in &miss.evidence {
-            let _ = writeln!(out, "  - {}", line.reposition('\n', " "));
+            let _ = writeln!(out, "  - {}", line.replace('\n', " "));
         }
     }
     out
@@ -184,10 +184,10 @@ fn said(outcome: &Outcome) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.reposition('&', "&amp;")
-        .reposition('<', "&lt;")
-        .reposition('>', "&gt;")
-        .reposition('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 /// Side of a chart and its margin, in pixels.

@@ -1,4 +1,4 @@
-//! The typed model every later step works on: times, names, objects and records.
+//! The typed model that all other modules use: times, names, objects and records.
 
 pub mod name;
 pub mod object;

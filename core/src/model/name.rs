@@ -1,36 +1,39 @@
-//! Names of Kubernetes things.
+//! Kinds and names of Kubernetes objects.
 
 use std::fmt;
 
 use super::Str;
 
 macro_rules! kinds {
-    ($($variant:ident $name:literal $cluster_scoped:literal),* $(,)?) => {
-        /// The kind of a Kubernetes object; what the engine has no rules for is `Other`.
-        #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[expect(missing_docs, reason = "the variants are the API's own kinds")]
+    ($($variant:ident $cluster_scoped:literal),* $(,)?) => {
+        /// The kind of a Kubernetes object; `Other` if the engine has no rules for it.
+        #[derive(
+            borsh::BorshSerialize, borsh::BorshDeserialize,
+            Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+        )]
+        #[expect(missing_docs, reason = "the variants are the kinds of the Kubernetes API")]
         pub enum Kind { $($variant,)* Other(Str) }
 
         impl Kind {
             /// All kinds that the engine has rules for.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// Reads a kind in any letter case, singular.
+            /// Reads a kind in the singular, in any letter case.
             pub fn parse(text: &str) -> Self {
                 match text {
-                    $($name => return Self::$variant,)*
+                    $(stringify!($variant) => return Self::$variant,)*
                     _ => {}
                 }
-                $(if text.eq_ignore_ascii_case($name) { return Self::$variant; })*
+                $(if text.eq_ignore_ascii_case(stringify!($variant)) { return Self::$variant; })*
                 Self::Other(text.into())
             }
 
-            /// The API's name of the kind.
+            /// The name in the Kubernetes API.
             pub fn as_str(&self) -> &str {
-                match self { $(Self::$variant => $name,)* Self::Other(name) => name }
+                match self { $(Self::$variant => stringify!($variant),)* Self::Other(name) => name }
             }
 
-            /// Whether objects of this kind live outside namespaces.
+            /// Whether objects of this kind have no namespace.
             pub fn is_cluster_scoped(&self) -> bool {
                 match self { $(Self::$variant => $cluster_scoped,)* Self::Other(_) => false }
             }
@@ -38,21 +41,19 @@ macro_rules! kinds {
     };
 }
 
+// Each kind with whether it is cluster-scoped.
 kinds! {
-    Pod "Pod" false, Node "Node" true, Deployment "Deployment" false, ReplicaSet "ReplicaSet" false,
-    StatefulSet "StatefulSet" false, DaemonSet "DaemonSet" false, Job "Job" false, CronJob "CronJob" false,
-    Service "Service" false, Endpoints "Endpoints" false, EndpointSlice "EndpointSlice" false, Ingress "Ingress" false,
-    NetworkPolicy "NetworkPolicy" false, ConfigMap "ConfigMap" false, Secret "Secret" false,
-    ServiceAccount "ServiceAccount" false, PersistentVolumeClaim "PersistentVolumeClaim" false,
-    PersistentVolume "PersistentVolume" true, StorageClass "StorageClass" true, ResourceQuota "ResourceQuota" false,
-    LimitRange "LimitRange" false, HorizontalPodAutoscaler "HorizontalPodAutoscaler" false,
-    PodDisruptionBudget "PodDisruptionBudget" false, Namespace "Namespace" true, Lease "Lease" false,
-    ReplicationController "ReplicationController" false, IngressClass "IngressClass" true,
-    PriorityClass "PriorityClass" true, RuntimeClass "RuntimeClass" true, External "External" true,
+    Pod false, Node true, Deployment false, ReplicaSet false, StatefulSet false, DaemonSet false,
+    Job false, CronJob false, Service false, Endpoints false, EndpointSlice false, Ingress false,
+    NetworkPolicy false, ConfigMap false, Secret false, ServiceAccount false,
+    PersistentVolumeClaim false, PersistentVolume true, StorageClass true, ResourceQuota false,
+    LimitRange false, HorizontalPodAutoscaler false, PodDisruptionBudget false, Namespace true,
+    Lease false, ReplicationController false, IngressClass true, PriorityClass true,
+    RuntimeClass true, External true,
 }
 
 impl Kind {
-    /// Whether this kind creates pods, directly or through another.
+    /// Whether this kind creates pods, directly or through another kind.
     pub fn is_workload(&self) -> bool {
         matches!(
             self,
@@ -73,8 +74,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The name by which people and records refer to an object; objects re-created under it are
-/// different resources.
+/// The name by which people and records refer to an object. Objects that are re-created with the
+/// same name are different resources.
 #[derive(
     borsh::BorshSerialize,
     borsh::BorshDeserialize,

@@ -1,4 +1,4 @@
-//! Records: what agents, shippers and people send, after parsing.
+//! Records of agents, log shippers and people, after parsing.
 
 use super::object::{Labels, Object};
 use super::{Kind, Severity, Str, Time};
@@ -16,9 +16,9 @@ pub enum Topic {
     Logs,
     /// Alertmanager webhooks.
     Alerts,
-    /// Ticks and people's acts; written by the daemon alone.
+    /// Ticks, and what people do to incidents; only the daemon writes it.
     Control,
-    /// Rejected records with the reason; written by the daemon alone.
+    /// Rejected records with the reason; only the daemon writes it.
     Dlq,
 }
 
@@ -78,54 +78,53 @@ impl Topic {
 /// One record of one cluster.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The cluster it belongs to; empty only while the input's only cluster is still being found
-    /// out.
+    /// Name of the cluster.
     pub cluster: Str,
-    /// When it happened.
+    /// Event time.
     pub at: Time,
-    /// The sender's stream and the position in it.
+    /// The sender's stream and the sequence number in it.
     pub sequence: Option<(Str, u64)>,
-    /// What it says.
+    /// Content of the record.
     pub body: Body,
 }
 
-/// What a record says.
+/// The content of a record.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// An object's version, or its deletion.
+    /// A version of an object, or its deletion.
     State(Op, Box<Object>),
-    /// End of a full listing of a kind: what the listing did not name is gone.
+    /// End of a full listing of a kind: objects that it did not contain no longer exist.
     Sync {
         /// The kind that was listed.
         kind: Kind,
-        /// When the listing began; without it, it began with the first record of the kind since the
-        /// last listing.
+        /// When the listing began; default: with the first record of the kind since the last
+        /// listing.
         since: Option<Time>,
     },
-    /// An edge that the sender knows.
+    /// An edge between two objects.
     Topology(Op, Box<Edge>),
     /// A Kubernetes event.
     Event(Box<Episode>),
-    /// A log line, or many of one template.
+    /// A log line, or several of one pattern.
     Log(Box<LogLine>),
     /// One alert of an Alertmanager notification.
     Alert(Box<Alert>),
-    /// Time moves although the cluster is silent.
+    /// Advances the time of a cluster that sends nothing.
     Tick,
-    /// Something a person did to an incident.
+    /// What a person did to an incident.
     Act(Box<Act>),
 }
 
-/// Whether state was written or taken away.
+/// Whether an object exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Exists with this content.
+    /// The object exists with this content.
     Upsert,
-    /// Does not exist any more.
+    /// The object was deleted.
     Delete,
 }
 
-/// What an episode is about, as far as its sender knew.
+/// The object that an episode is about, as far as the sender knows it.
 #[derive(
     borsh::BorshSerialize,
     borsh::BorshDeserialize,
@@ -140,47 +139,47 @@ pub enum Op {
 pub struct Subject {
     /// Kind of the object.
     pub kind: Kind,
-    /// Its uid, when known.
+    /// Uid, if known.
     pub uid: Option<Str>,
-    /// Its namespace; empty when cluster-scoped or unknown.
+    /// Namespace; empty for cluster-scoped kinds or if unknown.
     pub namespace: Str,
-    /// Its name; empty when only the uid is known.
+    /// Name; empty if only the uid is known.
     pub name: Str,
 }
 
-/// A Kubernetes event; repeats arrive as new records with the same identity and a higher count.
+/// A Kubernetes event. Repeats are new records with the same id and a higher count.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Episode {
-    /// The sender's identity of the event.
+    /// Id of the event.
     pub id: Option<Str>,
-    /// First time it was seen.
+    /// When it was first seen.
     pub first: Time,
-    /// Last time it was seen.
+    /// When it was last seen.
     pub last: Time,
     /// How often it was seen.
     pub count: u32,
-    /// How bad the sender thought it.
+    /// Severity by the sender.
     pub severity: Severity,
     /// Machine-readable reason, such as `FailedScheduling`.
     pub reason: Str,
-    /// Text for people.
+    /// Human-readable text.
     pub message: Str,
-    /// The object it is about.
+    /// The object that it is about.
     pub subject: Subject,
 }
 
-/// A log line or a number of lines of one pattern.
+/// A log line, or several lines of one pattern.
 #[derive(Clone, Debug)]
 pub struct LogLine {
-    /// First line of those that `count` stands for.
+    /// Time of the first of `count` lines.
     pub first: Time,
-    /// How many lines this record stands for.
+    /// Number of lines.
     pub count: u32,
-    /// Given by the sender, else derived from the line.
+    /// Severity by the sender, else derived from the line.
     pub severity: Severity,
-    /// The line; empty below `WARNING`, where only the number counts.
+    /// The line; empty below `WARNING`, where only the number of lines matters.
     pub message: Str,
-    /// The container, when known.
+    /// Name of the container, if known.
     pub container: Option<Str>,
     /// The pod or workload that wrote it.
     pub subject: Subject,
@@ -191,60 +190,60 @@ pub struct LogLine {
 pub struct Alert {
     /// Alertmanager's fingerprint, else a hash of the labels.
     pub fingerprint: Str,
-    /// Onset.
+    /// Start of the alert.
     pub starts: Time,
-    /// Whether it fires; only the status tells.
+    /// Whether it is firing, by its status.
     pub firing: bool,
     /// `alertname`.
     pub name: Str,
-    /// From the label `severity`.
+    /// Severity by the label `severity`.
     pub severity: Severity,
     /// All labels.
     pub labels: Labels,
     /// All annotations.
     pub annotations: Labels,
-    /// The object its labels name first.
+    /// The object that its labels name.
     pub subject: Subject,
 }
 
 /// An edge of the topology stream.
 #[derive(Clone, Debug)]
 pub struct Edge {
-    /// The sender's id of the edge.
+    /// Id of the edge.
     pub id: Str,
-    /// Where it starts.
+    /// Source of the edge.
     pub from: Subject,
-    /// Where it ends.
+    /// Target of the edge.
     pub to: Subject,
-    /// Its type, such as `CALLS`.
+    /// Type of the edge, such as `CALLS`.
     pub relation: Str,
 }
 
 /// What a person did to an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
-    /// The incident's number.
+    /// Key of the incident.
     pub incident: u64,
     /// What was done.
     pub kind: ActKind,
-    /// Who did it.
+    /// Name of the key that was used.
     pub by: Str,
-    /// Remark.
+    /// Free text.
     pub note: Option<Str>,
 }
 
-/// The kinds of acts.
+/// What a person can do to an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActKind {
-    /// Somebody looks at it.
+    /// Acknowledge it.
     Acknowledge,
-    /// Somebody says it is over.
+    /// Resolve it.
     Resolve,
-    /// Somebody says what it was.
+    /// Record its actual root cause.
     Feedback {
-        /// The component that was at fault.
+        /// The component at fault.
         component: Str,
-        /// The fault type, when told.
+        /// The fault type, if known.
         fault_type: Option<Str>,
     },
 }

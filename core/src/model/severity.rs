@@ -1,4 +1,4 @@
-//! How bad an episode is.
+//! Severities of episodes and incidents.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,24 +21,23 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Severity {
-    /// Detail for developers.
+    /// Details for developers.
     Debug,
     /// Normal operation; Kubernetes' `Normal`.
     #[default]
     Info,
-    /// Something is off.
+    /// Something may be wrong.
     Warning,
     /// Something failed.
     Error,
-    /// Failed for users.
+    /// Users are affected.
     Critical,
-    /// The process gave up.
+    /// The process has exited.
     Fatal,
 }
 
 impl Severity {
-    /// Reads a severity word in any of the spellings that senders use; `None` when it is none of
-    /// them.
+    /// Reads a severity in any spelling that senders use; `None` for other words.
     pub fn parse(word: &str) -> Option<Self> {
         let mut lower = [0_u8; 16];
         let word = word.trim().as_bytes();
@@ -56,7 +55,7 @@ impl Severity {
         })
     }
 
-    /// One step worse, as repeated events escalate.
+    /// The next higher severity, for repeated events.
     #[must_use]
     pub fn escalated(self) -> Self {
         match self {

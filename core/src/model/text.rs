@@ -1,4 +1,4 @@
-//! Shared text.
+//! Shared, interned text.
 
 use std::borrow::Borrow;
 use std::cell::RefCell;
@@ -12,34 +12,32 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Text that is shared: cloning copies a pointer, and short texts that were read a moment ago are
-/// not read anew.
+/// Shared text: cloning copies a pointer, and a short text that was read recently is not allocated
+/// again.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Str(Arc<str>);
 
-/// Longest text that is looked for among those read before, in bytes: names, labels and words of
-/// the API are shorter.
-const SHORT: usize = 64;
-/// How many texts a thread remembers.
-const REMEMBERED: usize = 1 << 13;
+/// Maximum length of interned texts, in bytes: names, labels and words of the API are shorter.
+const MAX_INTERNED: usize = 64;
+/// Number of interned texts per thread.
+const SLOTS: usize = 1 << 13;
 
 thread_local! {
-    /// Texts read before, each in the one place that its hash gives it; newer ones take the place
-    /// of older ones.
-    static READ: RefCell<Vec<Option<Arc<str>>>> = const { RefCell::new(Vec::new()) };
+    /// Recent texts, each in the slot of its hash; newer ones replace older ones.
+    static INTERNED: RefCell<Vec<Option<Arc<str>>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn remembered(text: &str) -> Arc<str> {
-    let place = foldhash::fast::FixedState::default().hash_one(text) as usize % REMEMBERED;
-    READ.with_borrow_mut(|read| {
-        if read.is_empty() {
-            read.resize(REMEMBERED, None);
+fn intern(text: &str) -> Arc<str> {
+    let slot = foldhash::fast::FixedState::default().hash_one(text) as usize % SLOTS;
+    INTERNED.with_borrow_mut(|texts| {
+        if texts.is_empty() {
+            texts.resize(SLOTS, None);
         }
-        match &read[place] {
+        match &texts[slot] {
             Some(known) if **known == *text => Arc::clone(known),
             _ => {
                 let new: Arc<str> = text.into();
-                read[place] = Some(Arc::clone(&new));
+                texts[slot] = Some(Arc::clone(&new));
                 new
             }
         }
@@ -50,7 +48,7 @@ impl From<&str> for Str {
     fn from(text: &str) -> Self {
         match text.len() {
             0 => Self::default(),
-            1..=SHORT => Self(remembered(text)),
+            1..=MAX_INTERNED => Self(intern(text)),
             _ => Self(text.into()),
         }
     }
@@ -93,7 +91,7 @@ impl AsRef<str> for Str {
     }
 }
 
-// By the text, as `Borrow` demands.
+// By the text, as `Borrow` requires.
 impl Hash for Str {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
@@ -152,14 +150,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_was_read_a_moment_ago_is_shared() {
+    fn recent_texts_are_shared() {
         let (a, b) = (Str::from("payments"), Str::from("payments"));
         assert!(Arc::ptr_eq(&a.0, &b.0));
     }
 
     proptest! {
         #[test]
-        fn a_text_is_what_was_given(texts in proptest::collection::vec(".{0,80}", 0..50)) {
+        fn a_shared_text_equals_its_source(texts in proptest::collection::vec(".{0,80}", 0..50)) {
             for text in &texts {
                 prop_assert_eq!(&*Str::from(text.as_str()), text.as_str());
             }

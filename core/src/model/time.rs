@@ -1,4 +1,4 @@
-//! Instants as microseconds since the epoch: one word, totally ordered, the same in SQL and JSON.
+//! Instants in microseconds since the epoch: totally ordered integers, as in SQL.
 
 use std::fmt;
 
@@ -28,13 +28,13 @@ pub const MINUTE: i64 = 60 * SECOND;
 pub const DAY: i64 = 24 * 60 * MINUTE;
 
 impl Time {
-    /// Reads RFC 3339 text; `None` when it is not a time or is one of the API's zero times.
+    /// Parses RFC 3339; `None` for other texts and for the zero times of the Kubernetes API.
     pub fn parse(text: &str) -> Option<Self> {
         let micros = match fast_utc(text.as_bytes()) {
             Some(micros) => micros,
             None => text.parse::<jiff::Timestamp>().ok()?.as_microsecond(),
         };
-        // `0001-01-01T00:00:00Z` is how Go writes "no time".
+        // Go writes "no time" as `0001-01-01T00:00:00Z`.
         (micros > 0).then_some(Self(micros))
     }
 
@@ -55,7 +55,7 @@ impl Time {
     }
 }
 
-/// `2026-01-01T10:00:03[.ffffff]Z` without the general parser: nearly every record has exactly this
+/// Parses `2026-01-01T10:00:03[.ffffff]Z` without the general parser: nearly all records have this
 /// form.
 fn fast_utc(b: &[u8]) -> Option<i64> {
     if b.len() < 20
@@ -95,8 +95,8 @@ fn fast_utc(b: &[u8]) -> Option<i64> {
         if digits.is_empty() || digits.len() > 9 {
             return None;
         }
-        for place in 0..6 {
-            let digit = digits.get(place).copied().unwrap_or(b'0');
+        for i in 0..6 {
+            let digit = digits.get(i).copied().unwrap_or(b'0');
             micros = micros * 10 + i64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
         }
     } else if b.len() != 20 {
@@ -130,7 +130,7 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
-        // Our own times: the epoch is one of them, unlike in what the API writes.
+        // Unlike in the Kubernetes API, the epoch is a valid time here.
         let read = |t: &str| {
             Time::parse(t)
                 .or_else(|| Some(Self(t.parse::<jiff::Timestamp>().ok()?.as_microsecond())))
@@ -146,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn go_zero_time_is_no_time() {
+    fn the_zero_time_of_go_is_not_a_time() {
         assert_eq!(Time::parse("0001-01-01T00:00:00Z"), None);
         assert_eq!(Time::parse("yesterday"), None);
         assert_eq!(Time::parse("2026-02-30T00:00:00Z"), None);

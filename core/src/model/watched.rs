@@ -1,4 +1,5 @@
-//! What the agent looks at in a cluster: the kinds that the engine reads, and those that it names.
+//! The kinds that the agent watches: those whose fields the engine reads, and those that it only
+//! names.
 
 use super::Topic;
 
@@ -9,11 +10,11 @@ pub struct Watched {
     pub group: &'static str,
     /// Version of the group.
     pub version: &'static str,
-    /// The kind's name in paths and roles.
+    /// The plural name in paths and roles.
     pub plural: &'static str,
-    /// The kind.
+    /// Name of the kind.
     pub kind: &'static str,
-    /// Where its records go.
+    /// The topic of its records.
     pub topic: Topic,
 }
 
@@ -27,7 +28,7 @@ impl Watched {
         }
     }
 
-    /// Path of the list of all its objects.
+    /// The API path that lists all objects.
     pub fn path(&self) -> String {
         let root = if self.group.is_empty() { "api" } else { "apis" };
         format!("/{root}/{}/{}", self.api_version(), self.plural)
@@ -49,8 +50,8 @@ const fn state(
     }
 }
 
-/// Every kind that the agent watches. Events are served under two groups as the same objects: one
-/// is watched.
+/// All kinds that the agent watches. The API serves events under two groups; one of them is
+/// watched.
 pub const WATCHED: &[Watched] = &[
     state("", "v1", "namespaces", "Namespace"),
     state("", "v1", "nodes", "Node"),
@@ -115,7 +116,7 @@ mod tests {
     use crate::model::Kind;
 
     #[test]
-    fn every_kind_that_is_read_is_watched() {
+    fn every_kind_that_the_engine_reads_is_watched() {
         let known: Vec<Kind> = WATCHED
             .iter()
             .filter(|w| w.topic == Topic::Resource)
@@ -123,9 +124,9 @@ mod tests {
             .collect();
         assert!(
             known.iter().all(|k| !matches!(k, Kind::Other(_))),
-            "a misspelt kind"
+            "unknown kind"
         );
-        // Endpoints tell what slices tell; external things are no objects.
+        // Endpoints repeat what slices contain; external hosts are not objects.
         for kind in Kind::ALL
             .iter()
             .filter(|k| !matches!(k, Kind::Endpoints | Kind::External))

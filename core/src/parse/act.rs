@@ -1,4 +1,4 @@
-//! The control stream: ticks and people's acts. Written by the daemon alone, so its form is ours.
+//! The control stream: ticks, and what people do to incidents. Only the daemon writes it.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ pub(super) fn parse(
                     .into(),
                 fault_type: wire.fault_type.as_deref().map(Into::into),
             },
-            _ => return Err(bad("is not a known type")),
+            _ => return Err(bad("unknown type")),
         };
         let incident = wire.incident.ok_or_else(|| bad("needs `incident`"))?;
         Body::Act(Box::new(Act {
@@ -69,7 +69,7 @@ pub(super) fn parse(
     Ok(())
 }
 
-/// Writes a tick or an act as a control record; `None` for records of other streams.
+/// Encodes a tick or an act as a control record; `None` for other records.
 pub fn encode(record: &Record) -> Option<Vec<u8>> {
     let mut wire = Wire {
         at: record.at,

@@ -1,8 +1,8 @@
-//! Alertmanager v4 webhooks and their elements.
+//! Alertmanager v4 webhooks and their alerts.
 
 use serde::Deserialize;
 
-use super::text::{Text, given};
+use super::text::{Text, non_empty};
 use super::{Context, Reason, Reject, check_tenant, cluster};
 use crate::model::object::Labels;
 use crate::model::{Alert, Body, Kind, Record, Severity, Str, Subject, Time};
@@ -41,8 +41,8 @@ pub(super) fn parse(
     out: &mut Vec<Record>,
 ) -> Result<(), Reject> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
-    check_tenant(given(wire.element.client_id.as_ref()), context)?;
-    let outer = given(wire.element.cluster.as_ref());
+    check_tenant(non_empty(wire.element.client_id.as_ref()), context)?;
+    let outer = non_empty(wire.element.cluster.as_ref());
     match &wire.alerts {
         Some(alerts) => alerts.iter().try_for_each(|a| push(a, outer, context, out)),
         None if wire.element.starts_at.is_some() || !wire.element.labels.is_empty() => {
@@ -67,12 +67,10 @@ fn push(
         .as_ref()
         .and_then(|t| Time::parse(&t.0))
         .unwrap_or(context.received_at);
-    let firing = element
-        .status
-        .as_ref()
-        .is_none_or(|s| !s.0.eq_ignore_ascii_case("resolved"));
+    let status = element.status.as_ref().map(|s| &*s.0).unwrap_or_default();
+    let firing = !status.eq_ignore_ascii_case("resolved");
     let ends = element.ends_at.as_ref().and_then(|t| Time::parse(&t.0));
-    // A resolution happens when the alert ended; an onset when it started.
+    // A resolved alert counts at its end, a firing one at its start.
     let at = if firing {
         starts
     } else {
@@ -80,15 +78,16 @@ fn push(
             .unwrap_or(context.received_at.max(starts))
     };
     let cluster = cluster(
-        given(element.cluster.as_ref())
+        non_empty(element.cluster.as_ref())
             .or(outer)
             .or(labels.get("cluster"))
             .or(context.cluster),
         context,
     )?;
     let name = labels.get("alertname").unwrap_or("");
-    let fingerprint =
-        given(element.fingerprint.as_ref()).map_or_else(|| hash(labels), str::to_owned);
+    let fingerprint = non_empty(element.fingerprint.as_ref())
+        .map(str::to_owned)
+        .unwrap_or_else(|| hash(labels));
     out.push(Record {
         cluster,
         at,
@@ -114,8 +113,8 @@ fn hash(labels: &Labels) -> String {
     format!("{:08x}", crc32c::crc32c(labels.to_text().as_bytes()))
 }
 
-/// What labels call each kind, in the order in which they say most. Exporters put words of their
-/// own around these: `k8s_pod_name`, `kubernetes_namespace`, `destination_workload`.
+/// Label names of each kind, the most specific ones first. Exporters add words of their own, as in
+/// `k8s_pod_name`, `kubernetes_namespace` or `destination_workload`.
 const BY_LABEL: [(&str, Kind); 19] = [
     ("pod", Kind::Pod),
     ("deployment", Kind::Deployment),
@@ -137,7 +136,7 @@ const BY_LABEL: [(&str, Kind); 19] = [
     ("instance", Kind::Node),
     ("namespace", Kind::Namespace),
 ];
-/// Words around the one that counts. Of two ends of a connection the one that was called is meant.
+/// Words that exporters add. Of the two ends of a connection, the destination is the subject.
 const AROUND: [&str; 7] = [
     "k8s_",
     "kubernetes_",
@@ -148,7 +147,7 @@ const AROUND: [&str; 7] = [
     "label_",
 ];
 
-/// The word of a label's name that says which kind it names.
+/// The word of a label name that determines the kind.
 fn kind_word(label: &str) -> &str {
     let inner = AROUND
         .iter()
@@ -162,7 +161,7 @@ fn kind_word(label: &str) -> &str {
     }
 }
 
-/// What a container is called by its path: `/k8s/<namespace>/<pod>/<container>`.
+/// The pod of a container path `/k8s/<namespace>/<pod>/<container>`.
 fn by_path(labels: &Labels) -> Option<Subject> {
     let path = labels
         .get("container_id")
@@ -178,7 +177,8 @@ fn by_path(labels: &Labels) -> Option<Subject> {
     })
 }
 
-/// The first of pod, workload kinds, service, node or instance, namespace that the labels name.
+/// The subject that the labels name: the first of pod, workload kinds, service, node or instance,
+/// namespace.
 fn subject(labels: &Labels) -> Subject {
     let named = |word: &str| {
         let exact = labels.get(word).filter(|v| !v.is_empty());
@@ -210,7 +210,7 @@ fn subject(labels: &Labels) -> Subject {
         if let Some(value) = named(label) {
             let value = match label {
                 "instance" => value.split(':').next().unwrap_or(value),
-                // A Service by its full name.
+                // The fully qualified name of a Service.
                 "service" => value.split('.').next().unwrap_or(value),
                 _ => value,
             };

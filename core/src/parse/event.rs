@@ -1,14 +1,13 @@
-//! Kubernetes events: normalized, `v1`, `events.k8s.io/v1`, and as kubernetes-event-exporter sends
-//! them.
+//! Kubernetes events: normalized, `v1`, `events.k8s.io/v1`, and those of kubernetes-event-exporter.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::text::{Count, RefWire, Text, first_time, given};
+use super::text::{Count, RefWire, Text, first_time, non_empty};
 use super::{Context, Reason, Reject, check_tenant, cluster};
 use crate::model::{Body, Episode, Kind, Record, Severity, Str};
 
-/// The union of the four forms: their field names do not collide.
+/// The union of the four formats: their field names do not collide.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Wire<'a> {
@@ -94,7 +93,7 @@ pub(super) fn parse(
             .iter()
             .try_for_each(|item| parse(item.get(), context, out));
     }
-    check_tenant(given(wire.client_id.as_ref()), context)?;
+    check_tenant(non_empty(wire.client_id.as_ref()), context)?;
     let subject = [&wire.subject, &wire.involved_object, &wire.regarding]
         .into_iter()
         .flatten()
@@ -106,12 +105,12 @@ pub(super) fn parse(
         ));
     };
     let meta = wire.metadata.as_ref();
-    // Kubelets know no uid of their node and write its name there.
+    // Kubelets do not know the uid of their node and set its name instead.
     if subject.kind == Kind::Node && subject.uid.as_deref() == Some(&*subject.name) {
         subject.uid = None;
     }
     if subject.namespace.is_empty() && !subject.kind.is_cluster_scoped() {
-        subject.namespace = given(meta.and_then(|m| m.namespace.as_ref()))
+        subject.namespace = non_empty(meta.and_then(|m| m.namespace.as_ref()))
             .unwrap_or("")
             .into();
     }
@@ -135,25 +134,25 @@ pub(super) fn parse(
     ]);
     let count = [
         wire.count,
-        series.map_or(Count(None), |s| s.count),
+        series.map(|s| s.count).unwrap_or(Count(None)),
         wire.deprecated_count,
     ]
     .into_iter()
     .find(|c| c.0.is_some());
-    let word = given(wire.severity.as_ref())
-        .or(given(wire.event_type.as_ref()))
+    let word = non_empty(wire.severity.as_ref())
+        .or(non_empty(wire.event_type.as_ref()))
         .unwrap_or("Normal");
-    let id = given(wire.event_id.as_ref()).or(given(meta.and_then(|m| m.uid.as_ref())));
-    let message = given(wire.message.as_ref())
-        .or(given(wire.note.as_ref()))
+    let id = non_empty(wire.event_id.as_ref()).or(non_empty(meta.and_then(|m| m.uid.as_ref())));
+    let message = non_empty(wire.message.as_ref())
+        .or(non_empty(wire.note.as_ref()))
         .unwrap_or("");
     out.push(Record {
         cluster: cluster(
-            given(wire.cluster.as_ref()).or(given(wire.cluster_name.as_ref())),
+            non_empty(wire.cluster.as_ref()).or(non_empty(wire.cluster_name.as_ref())),
             context,
         )?,
         at: last,
-        sequence: given(wire.src.as_ref())
+        sequence: non_empty(wire.src.as_ref())
             .zip(wire.seq.0)
             .map(|(s, n)| (Str::from(s), n)),
         body: Body::Event(Box::new(Episode {
@@ -162,7 +161,7 @@ pub(super) fn parse(
             last,
             count: count.unwrap_or_default().at_least_one(),
             severity: Severity::parse(word).unwrap_or(Severity::Warning),
-            reason: given(wire.reason.as_ref()).unwrap_or("").into(),
+            reason: non_empty(wire.reason.as_ref()).unwrap_or("").into(),
             message: super::mask::line(message).into(),
             subject,
         })),

@@ -1,8 +1,8 @@
-//! Log lines: normalized, and as Vector's `kubernetes_logs` source writes them.
+//! Log lines: normalized, and those of Vector's `kubernetes_logs` source.
 
 use serde::Deserialize;
 
-use super::text::{Count, RefWire, Text, first_time, given};
+use super::text::{Count, RefWire, Text, first_time, non_empty};
 use super::{Context, Reason, Reject, check_tenant, cluster, log_severity};
 use crate::model::{Body, Kind, LogLine, Record, Severity, Str, Subject};
 
@@ -60,7 +60,7 @@ pub(super) fn parse(
     out: &mut Vec<Record>,
 ) -> Result<(), Reject> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
-    check_tenant(given(wire.client_id.as_ref()), context)?;
+    check_tenant(non_empty(wire.client_id.as_ref()), context)?;
     let Some(subject) = subject(&wire) else {
         return Err(Reject::new(
             Reason::UnknownShape,
@@ -69,23 +69,24 @@ pub(super) fn parse(
     };
     let at = first_time([wire.event_time.as_ref(), wire.timestamp.as_ref()])
         .unwrap_or(context.received_at);
-    let message = given(wire.message.as_ref()).unwrap_or("");
-    let severity = given(wire.severity.as_ref())
+    let message = non_empty(wire.message.as_ref()).unwrap_or("");
+    let severity = non_empty(wire.severity.as_ref())
         .and_then(Severity::parse)
         .unwrap_or_else(|| log_severity::of(message));
-    // Below WARNING only the number of lines counts: their text is not copied.
+    // Below WARNING only the number of lines matters: do not copy the text.
     let message = if severity >= Severity::Warning {
         Str::from(super::mask::line(message))
     } else {
         Str::default()
     };
     let kubernetes = wire.kubernetes.as_ref();
-    let container = given(wire.container.as_ref())
-        .or(given(kubernetes.and_then(|k| k.container_name.as_ref())));
+    let container = non_empty(wire.container.as_ref()).or(non_empty(
+        kubernetes.and_then(|k| k.container_name.as_ref()),
+    ));
     out.push(Record {
-        cluster: cluster(given(wire.cluster.as_ref()), context)?,
+        cluster: cluster(non_empty(wire.cluster.as_ref()), context)?,
         at,
-        sequence: given(wire.src.as_ref())
+        sequence: non_empty(wire.src.as_ref())
             .zip(wire.seq.0)
             .map(|(s, n)| (Str::from(s), n)),
         body: Body::Log(Box::new(LogLine {
@@ -106,7 +107,9 @@ fn subject(wire: &Wire<'_>) -> Option<Subject> {
     }
     let k = wire.kubernetes.as_ref();
     let pick = |flat: &Option<Text<'_>>, nested: Option<&Text<'_>>| {
-        given(flat.as_ref()).or(given(nested)).map(Str::from)
+        non_empty(flat.as_ref())
+            .or(non_empty(nested))
+            .map(Str::from)
     };
     let uid = pick(&wire.pod_uid, k.and_then(|k| k.pod_uid.as_ref()));
     let name = pick(&wire.pod_name, k.and_then(|k| k.pod_name.as_ref()));

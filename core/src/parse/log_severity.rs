@@ -1,13 +1,12 @@
-//! Severity of a log line whose sender gave none.
+//! Derives the severity of a log line whose sender does not provide one.
 
 use crate::model::Severity;
 
-/// How far into a line a level is looked for, in bytes: levels stand near the start in every common
-/// layout.
+/// How far into a line a level is searched, in bytes: all common layouts have it near the start.
 const HEAD: usize = 240;
 
-/// Derives the severity from the line: a `level` field in JSON or logfmt, klog's first letter, a
-/// level word in capitals or brackets, else words that only failures have.
+/// The severity of a line by its `level` field in JSON or logfmt, the first letter of klog, a level
+/// word in capitals or brackets, or else words that only failures contain.
 pub fn of(line: &str) -> Severity {
     let bytes = line.as_bytes();
     let head = &bytes[..bytes.len().min(HEAD)];
@@ -17,7 +16,7 @@ pub fn of(line: &str) -> Severity {
         .unwrap_or_else(|| content(line))
 }
 
-/// `E0102 15:04:05.000000 …`, as klog and glog write it.
+/// The prefix of klog and glog: `E0102 15:04:05.000000 …`.
 fn klog(b: &[u8]) -> Option<Severity> {
     if b.len() < 6 || !b[1..5].iter().all(u8::is_ascii_digit) || b[5] != b' ' {
         return None;
@@ -42,7 +41,8 @@ fn field(b: &[u8]) -> Option<Severity> {
         let key_end = b[..at]
             .iter()
             .rposition(|c| !matches!(c, b'"' | b' '))
-            .map_or(0, |p| p + 1);
+            .map(|p| p + 1)
+            .unwrap_or_default();
         let key = &b[..key_end];
         let is_level = [
             &b"level"[..],
@@ -89,7 +89,8 @@ fn word(head: &[u8]) -> Option<Severity> {
         let end = head[from..]
             .iter()
             .position(|c| !c.is_ascii_alphanumeric())
-            .map_or(head.len(), |p| p + from);
+            .map(|p| p + from)
+            .unwrap_or(head.len());
         let token = &head[from..end];
         let bracketed = from > 0
             && matches!(head[from - 1], b'[' | b'<' | b'(')
@@ -100,8 +101,7 @@ fn word(head: &[u8]) -> Option<Severity> {
             && (bracketed || token.iter().all(u8::is_ascii_uppercase))
         {
             let text = std::str::from_utf8(token).ok()?;
-            // `ALERT` and `LOG` in capitals are words of ordinary text and of PostgreSQL; both read
-            // as their meaning.
+            // PostgreSQL has the levels `ALERT` and `LOG`.
             if let Some(severity) = Severity::parse(text) {
                 return Some(severity);
             }

@@ -1,5 +1,5 @@
-//! Bytes to the typed model: pure and tolerant. What cannot be read is a [`Reject`] with a reason,
-//! never a panic.
+//! Parses bytes into the typed model, tolerantly: a record that cannot be read is a [`Reject`] with
+//! a reason, never a panic.
 
 mod act;
 mod alert;
@@ -20,35 +20,35 @@ pub use act::encode as encode_act;
 pub use log_severity::of as severity_of_line;
 pub use shape::parse_any;
 
-/// Largest record in bytes.
+/// Maximum size of a record in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Deepest nesting of a record.
+/// Maximum nesting depth of a record.
 pub const MAX_DEPTH: usize = 64;
-/// How far after its arrival a record may claim to have happened, in microseconds.
+/// How far the time of a record may lie after its arrival, in microseconds.
 pub const MAX_FUTURE: i64 = 5 * crate::model::time::MINUTE;
 
-/// What the door knows about a record besides its bytes.
+/// What is known about a record besides its bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
-    /// When it arrived; stands in for a missing time.
+    /// When it arrived; replaces a missing time.
     pub received_at: Time,
     /// The cluster of records that name none.
     pub cluster: Option<&'a str>,
-    /// The tenant that sent it; a record that names another one is refused.
+    /// The tenant that sent it; a record that names another one is rejected.
     pub client_id: Option<&'a str>,
 }
 
-/// Why a record was refused.
+/// Why a record was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// The reason by which rejects are counted.
+    /// The reason, by which rejects are counted.
     pub reason: Reason,
     /// What is wrong and where.
     pub message: String,
 }
 
 impl Reject {
-    /// A reject with its reason and what is wrong.
+    /// A reject with a reason and a message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -105,11 +105,11 @@ reasons! {
     Quota "quota",
 }
 
-/// Reads one record of `topic` and appends what it holds (a webhook or `List` holds several) to
-/// `out`.
+/// Parses one record of a topic and appends the result to `out`: a webhook or `List` contains
+/// several records.
 ///
 /// # Errors
-/// [`Reject`] names the reason and the place; `out` is then unchanged.
+/// [`Reject`] says what is wrong and where; `out` is then unchanged.
 pub fn parse(
     topic: Topic,
     bytes: &[u8],
@@ -139,8 +139,8 @@ pub fn parse(
     result
 }
 
-/// Whether a text is a line of a recorded case, `{"topic": …, "value": …}`, as `kgrca analyze`
-/// reads it.
+/// Whether a text is a line of a recorded case, `{"topic": …, "value": …}`, which `kgrca analyze`
+/// reads.
 fn is_envelope(text: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Envelope {
@@ -155,7 +155,8 @@ fn is_envelope(text: &str) -> bool {
 fn envelope() -> Reject {
     Reject::new(
         Reason::UnknownShape,
-        "this is a line of a recorded case: send what stands in its `value` to the door of its `topic`",
+        "this is a line of a recorded case: \
+         send its `value` to the ingest endpoint of its `topic`",
     )
 }
 
@@ -178,7 +179,7 @@ fn checked(bytes: &[u8]) -> Result<&str, Reject> {
     if bytes.len() > MAX_BYTES {
         return Err(Reject::new(
             Reason::TooLarge,
-            format!("{} bytes; at most {MAX_BYTES} are taken", bytes.len()),
+            format!("{} bytes exceed the maximum of {MAX_BYTES}", bytes.len()),
         ));
     }
     let text = std::str::from_utf8(bytes).map_err(|e| {
@@ -192,8 +193,8 @@ fn checked(bytes: &[u8]) -> Result<&str, Reject> {
 }
 
 fn check_depth(bytes: &[u8]) -> Result<(), Reject> {
-    // Most records have fewer brackets than the bound altogether; counting them is much cheaper
-    // than following strings.
+    // Most records have fewer brackets than that in total; counting is much cheaper than parsing
+    // strings.
     if bytes.iter().filter(|b| matches!(b, b'{' | b'[')).count() <= MAX_DEPTH {
         return Ok(());
     }
@@ -219,8 +220,7 @@ fn check_depth(bytes: &[u8]) -> Result<(), Reject> {
     Ok(())
 }
 
-/// The record's cluster, else the context's; empty stays possible only where the context has none
-/// and allows it.
+/// The cluster of a record, else that of the context.
 fn cluster(own: Option<&str>, context: &Context<'_>) -> Result<Str, Reject> {
     match own.filter(|c| !c.is_empty()).or(context.cluster) {
         Some(cluster) => Ok(cluster.into()),

@@ -1,4 +1,4 @@
-//! What is read of objects that lead traffic: `Endpoints`, `EndpointSlice`s and `Ingress`es.
+//! Reads objects that route traffic: `Endpoints`, `EndpointSlice`s and `Ingress`es.
 
 use serde::Deserialize;
 
@@ -36,7 +36,7 @@ struct TargetRef {
 impl TargetRef {
     fn pod(target: Option<&Self>) -> Option<Str> {
         target
-            .filter(|t| t.kind.as_deref().is_none_or(|k| k == "Pod"))
+            .filter(|t| t.kind.as_deref().unwrap_or("Pod") == "Pod")
             .and_then(|t| t.name.clone())
     }
 }
@@ -95,7 +95,7 @@ pub(super) fn slice(meta: &Meta, wire: &Wire<'_>) -> Result<Endpoints, Reject> {
         .map(Str::from)
         .or(owner)
         .unwrap_or_default();
-    // The API: an unset `ready` is to be read as ready.
+    // By the API's definition an unset `ready` means ready.
     let of = |e: &SliceEndpoint| Endpoint {
         address: e.addresses.first().cloned().unwrap_or_default(),
         ready: e.conditions.ready.unwrap_or(true),

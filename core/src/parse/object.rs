@@ -1,15 +1,15 @@
-//! Object state: our flat envelope and the API's own objects and `List`s.
+//! Object state: the flat envelope, and objects and `List`s of the Kubernetes API.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::object_kinds;
-use super::text::{Count, Text, first_time, given};
+use super::text::{Count, Text, first_time, non_empty};
 use super::{Context, Reason, Reject, check_tenant, cluster};
 use crate::model::object::{Labels, List, Meta, Object, OwnerRef};
 use crate::model::{Body, Kind, Op, Record, Str, Time};
 
-/// The union of envelope and API object: their field names agree where both have them.
+/// The union of envelope and API object: common fields have the same names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Wire<'a> {
@@ -32,7 +32,7 @@ pub(super) struct Wire<'a> {
     seq: Count,
     #[serde(borrow)]
     items: Option<Vec<&'a RawValue>>,
-    // The envelope's own spelling of the metadata.
+    // Metadata as the envelope spells it.
     #[serde(borrow)]
     uid: Option<Text<'a>>,
     #[serde(borrow)]
@@ -48,7 +48,7 @@ pub(super) struct Wire<'a> {
     #[serde(borrow)]
     pub(super) annotations: Option<&'a RawValue>,
     owner_refs: List<OwnerRef>,
-    // What the detectors read; parsed per kind.
+    // Read per kind.
     pub(super) node: Option<Str>,
     #[serde(rename = "podIP")]
     pub(super) pod_ip: Option<Str>,
@@ -107,16 +107,16 @@ pub(super) fn parse(
             .iter()
             .try_for_each(|item| parse(item.get(), context, out));
     }
-    check_tenant(given(wire.client_id.as_ref()), context)?;
-    let Some(kind) = given(wire.kind.as_ref()).map(Kind::parse) else {
+    check_tenant(non_empty(wire.client_id.as_ref()), context)?;
+    let Some(kind) = non_empty(wire.kind.as_ref()).map(Kind::parse) else {
         return Err(Reject::new(Reason::UnknownShape, "an object needs `kind`"));
     };
-    let op = given(wire.op.as_ref())
+    let op = non_empty(wire.op.as_ref())
         .unwrap_or("UPSERT")
         .to_ascii_uppercase();
     let at = first_time([wire.at.as_ref()]).unwrap_or(context.received_at);
-    let cluster = cluster(given(wire.cluster.as_ref()), context)?;
-    let sequence = given(wire.src.as_ref())
+    let cluster = cluster(non_empty(wire.cluster.as_ref()), context)?;
+    let sequence = non_empty(wire.src.as_ref())
         .zip(wire.seq.0)
         .map(|(s, n)| (Str::from(s), n));
     let body = match op.as_str() {
@@ -141,7 +141,7 @@ pub(super) fn parse(
         other => {
             return Err(Reject::new(
                 Reason::UnknownShape,
-                format!("`op` is `{other}`; wanted UPSERT, DELETE or SYNC"),
+                format!("invalid `op` `{other}`: expected UPSERT, DELETE or SYNC"),
             ));
         }
     };
@@ -157,7 +157,9 @@ pub(super) fn parse(
 fn meta(kind: Kind, wire: &mut Wire<'_>) -> Result<Meta, Reject> {
     let api = wire.metadata.take().unwrap_or_default();
     let pick = |a: &Option<Text<'_>>, b: &Option<Text<'_>>| {
-        given(a.as_ref()).or(given(b.as_ref())).map(Str::from)
+        non_empty(a.as_ref())
+            .or(non_empty(b.as_ref()))
+            .map(Str::from)
     };
     let time = |t: &Option<Text<'_>>| t.as_ref().and_then(|t| Time::parse(&t.0));
     let name = pick(&wire.name, &api.name);
@@ -182,8 +184,8 @@ fn meta(kind: Kind, wire: &mut Wire<'_>) -> Result<Meta, Reject> {
         name: name.unwrap_or_default(),
         created: time(&wire.created).or(time(&api.creation_timestamp)),
         deleting: time(&api.deletion_timestamp),
-        version: given(wire.resource_version.as_ref())
-            .or(given(api.resource_version.as_ref()))
+        version: non_empty(wire.resource_version.as_ref())
+            .or(non_empty(api.resource_version.as_ref()))
             .map(version),
         generation: wire.generation.or(api.generation),
         labels: or(std::mem::take(&mut wire.labels), api.labels),

@@ -1,4 +1,4 @@
-//! What is read of each kind.
+//! Reads the fields of each kind.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use super::network::{endpoints, ingress, slice};
 use super::object::Wire;
 use super::{Reason, Reject};
 use crate::model::object::pod::{PodSpec, PodStatus};
-use crate::model::object::values::{MaybeTime, Quantities};
+use crate::model::object::quantity::Quantities;
+use crate::model::object::values::MaybeTime;
 use crate::model::object::{
     Claim, Condition, ConfigData, CronJob, Hpa, Job, Labels, List, Meta, Node, ObjectBody, Pod,
     Quota, Service, Volume, VolumeClass, Workload,
@@ -120,7 +121,7 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
     })
 }
 
-/// A part of an object, to be read as what its kind has there; absent and null read as empty.
+/// Reads a part of an object as the type that its kind has there; absent and null read as empty.
 pub(super) struct Part<'a> {
     kind: &'a Kind,
     field: &'static str,
@@ -198,8 +199,8 @@ fn pod(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Pod, Rejec
     })
 }
 
-/// Takes out what makes the specs of pods of one workload differ, so that they can be one:
-/// admission gives the token's volume a random name.
+/// Removes what differs between the specs of pods of one workload, so that they can share one:
+/// admission gives the volume of the token a random name.
 fn share(spec: &mut PodSpec) {
     const TOKEN: &str = "kube-api-access";
     for volume in &mut spec.volumes.0 {
@@ -209,7 +210,7 @@ fn share(spec: &mut PodSpec) {
     }
 }
 
-/// Drops what could be a secret, also when the door in front did not.
+/// Masks secrets, in case the sender did not.
 fn mask_pod(spec: &mut PodSpec) {
     for container in spec
         .containers
@@ -259,7 +260,7 @@ fn config(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
     })
 }
 
-/// Only the keys of a Secret leave this function.
+/// Only the keys of a Secret are returned.
 fn secret(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
     if wire.data.is_none() && wire.string_data.is_none() {
         return Ok(ConfigData::default());
@@ -272,7 +273,7 @@ fn secret(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
     })
 }
 
-/// The keys of a map, or a list of keys; values are skipped unread.
+/// The keys of a map, or a list of keys; values are skipped.
 #[derive(Debug, Default)]
 struct Keys(Vec<Str>);
 

@@ -1,13 +1,14 @@
-//! Records without a topic, recognised by their shape: what `analyze` reads from files and pipes.
+//! Recognizes records without a topic by their shape, as `kgrca analyze` reads them from files and
+//! pipes.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::text::{Text, given};
+use super::text::{Text, non_empty};
 use super::{Context, Reason, Reject, checked, parse};
 use crate::model::{Record, Topic};
 
-/// The fields that tell the forms apart.
+/// The fields that distinguish the formats.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Probe<'a> {
@@ -45,12 +46,12 @@ struct Probe<'a> {
     pod_name: Option<&'a RawValue>,
 }
 
-/// Reads a record of any form: `{"topic", "value"}`, a bare record, a Kubernetes object or a
+/// Parses a record of any format: `{"topic", "value"}`, a bare record, a Kubernetes object or a
 /// `List`.
 ///
 /// Returns the topic, or `None` for the topics `case`, `label` and `answer`, which describe the
-/// input and are not records. Items of a `List` are read one by one: `rejects` takes those that
-/// could not be read.
+/// input and are not records. The items of a `List` are read one by one: those that cannot be read
+/// are added to `rejects`.
 ///
 /// # Errors
 /// [`Reject`] when the whole record cannot be read.
@@ -90,7 +91,7 @@ pub fn parse_any(
     Ok(Some(topic))
 }
 
-/// A `List` may be larger than a record: its items are checked one by one.
+/// A `List` may be larger than a record: the limits apply to its items.
 fn checked_list(bytes: &[u8]) -> Result<&str, Reject> {
     let head = &bytes[..bytes.len().min(4096)];
     let is_list = head.windows(7).any(|w| w == b"\"items\"")
@@ -109,7 +110,7 @@ fn checked_list(bytes: &[u8]) -> Result<&str, Reject> {
 }
 
 fn topic(probe: &Probe<'_>) -> Option<Topic> {
-    match given(probe.etype.as_ref()) {
+    match non_empty(probe.etype.as_ref()) {
         Some("k8s.log") => return Some(Topic::Logs),
         Some("k8s.event" | "change") => return Some(Topic::Events),
         _ => {}
@@ -120,7 +121,7 @@ fn topic(probe: &Probe<'_>) -> Option<Topic> {
         Some(Topic::Events)
     } else if probe.from.is_some() && probe.to.is_some() {
         Some(Topic::Topology)
-    } else if given(probe.kind.as_ref()).is_some() {
+    } else if non_empty(probe.kind.as_ref()).is_some() {
         Some(Topic::Resource)
     } else if probe.subject.is_some() && probe.reason.is_some() {
         Some(Topic::Events)

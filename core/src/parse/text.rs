@@ -1,4 +1,4 @@
-//! Field types that read what senders really write.
+//! Tolerant field types for what senders send in practice.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,13 +8,13 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::model::{Kind, Str, Subject, Time};
 
-/// Text borrowed from the input where it has no escapes. Numbers and bools read as text, everything
+/// Text, borrowed from the input unless it has escapes. Numbers and bools read as text, everything
 /// else as empty.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Text<'a>(pub Cow<'a, str>);
 
-/// The text when it is there and not empty.
-pub(super) fn given<'b>(text: Option<&'b Text<'_>>) -> Option<&'b str> {
+/// The text, unless it is absent or empty.
+pub(super) fn non_empty<'b>(text: Option<&'b Text<'_>>) -> Option<&'b str> {
     text.map(|t| &*t.0).filter(|t| !t.is_empty())
 }
 
@@ -107,16 +107,16 @@ pub(super) struct RefWire<'a> {
 }
 
 impl RefWire<'_> {
-    /// The subject; `None` when neither a name nor a uid is there.
+    /// The subject; `None` without name and uid.
     pub(super) fn subject(&self) -> Option<Subject> {
-        let uid = given(self.uid.as_ref());
-        let name = given(self.name.as_ref());
+        let uid = non_empty(self.uid.as_ref());
+        let name = non_empty(self.name.as_ref());
         if uid.is_none() && name.is_none() {
             return None;
         }
-        let kind = Kind::parse(given(self.kind.as_ref()).unwrap_or("Pod"));
-        let namespace = given(self.ns.as_ref())
-            .or(given(self.namespace.as_ref()))
+        let kind = Kind::parse(non_empty(self.kind.as_ref()).unwrap_or("Pod"));
+        let namespace = non_empty(self.ns.as_ref())
+            .or(non_empty(self.namespace.as_ref()))
             .unwrap_or("");
         let namespace = if kind.is_cluster_scoped() {
             ""

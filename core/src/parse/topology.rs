@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::text::{Count, Text, first_time, given};
+use super::text::{Count, Text, first_time, non_empty};
 use super::{Context, Reason, Reject, check_tenant, cluster};
 use crate::model::{Body, Edge, Kind, Op, Record, Str, Subject};
 
@@ -36,9 +36,9 @@ pub(super) fn parse(
     out: &mut Vec<Record>,
 ) -> Result<(), Reject> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
-    check_tenant(given(wire.client_id.as_ref()), context)?;
+    check_tenant(non_empty(wire.client_id.as_ref()), context)?;
     let end = |name: &str, value: &Option<Text<'_>>| {
-        let text = given(value.as_ref()).ok_or_else(|| {
+        let text = non_empty(value.as_ref()).ok_or_else(|| {
             Reject::new(
                 Reason::UnknownShape,
                 format!("a topology record needs `{name}`"),
@@ -47,24 +47,27 @@ pub(super) fn parse(
         subject(text).ok_or_else(|| {
             Reject::new(
                 Reason::UnknownShape,
-                format!("`{name}` is `{text}`; wanted kind:namespace:name, kind:name or kind:uid"),
+                format!(
+                    "invalid `{name}` `{text}`: expected kind:namespace:name, kind:name or kind:uid"
+                ),
             )
         })
     };
     let (from, to) = (end("from", &wire.from)?, end("to", &wire.to)?);
-    let relation = given(wire.relation.as_ref())
+    let relation = non_empty(wire.relation.as_ref())
         .ok_or_else(|| Reject::new(Reason::UnknownShape, "a topology record needs `type`"))?;
-    let id = given(wire.id.as_ref())
-        .map_or_else(|| format!("{from:?}>{relation}>{to:?}"), str::to_owned);
-    let op = if given(wire.op.as_ref()).is_some_and(|op| op.eq_ignore_ascii_case("DELETE")) {
+    let id = non_empty(wire.id.as_ref())
+        .map(str::to_owned)
+        .unwrap_or_else(|| format!("{from:?}>{relation}>{to:?}"));
+    let op = if non_empty(wire.op.as_ref()).is_some_and(|op| op.eq_ignore_ascii_case("DELETE")) {
         Op::Delete
     } else {
         Op::Upsert
     };
     out.push(Record {
-        cluster: cluster(given(wire.cluster.as_ref()), context)?,
+        cluster: cluster(non_empty(wire.cluster.as_ref()), context)?,
         at: first_time([wire.at.as_ref()]).unwrap_or(context.received_at),
-        sequence: given(wire.src.as_ref())
+        sequence: non_empty(wire.src.as_ref())
             .zip(wire.seq.0)
             .map(|(s, n)| (Str::from(s), n)),
         body: Body::Topology(
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms_of_an_end() {
+    fn subjects_have_three_forms() {
         let s = subject("pod:shop:web-1").unwrap();
         assert_eq!(
             (s.kind, &*s.namespace, &*s.name),

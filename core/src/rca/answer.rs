@@ -96,7 +96,7 @@ pub struct Change {
     /// When the change was made.
     #[schema(value_type = String, format = DateTime)]
     pub at: Time,
-    /// What the change consists of, such as `image of `api` `api:1` → `api:2``.
+    /// The workload that was rolled out, and how its pods differ from those before.
     pub what: String,
 }
 

@@ -14,7 +14,7 @@ use crate::graph::Component;
 use crate::incident::Symptom;
 use crate::model::Time;
 
-/// A component and a fault with the findings that speak for it.
+/// A component and a fault, with the findings that support it.
 struct Hypothesis<'a> {
     id: ComponentId,
     component: Component,
@@ -110,7 +110,7 @@ fn gather<'a>(case: &Case<'a>, affected: &Affected) -> Vec<Hypothesis<'a>> {
         .collect()
 }
 
-/// Measures what speaks for a hypothesis by itself; see [`Part`] for the meaning of each feature.
+/// Measures the support of a hypothesis, without its rivals; see [`Part`] for the meaning of each feature.
 fn collect_features(case: &Case<'_>, h: &mut Hypothesis<'_>, affected: &Affected) {
     let evidence = match h.strength {
         Strength::Hint => Part::Hint,

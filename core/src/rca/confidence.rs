@@ -40,7 +40,7 @@ impl Calibration {
     }
 }
 
-/// Rounds to three digits: more would suggest a precision that nobody measured.
+/// Rounds to three digits: more would suggest more precision than there is.
 pub(super) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

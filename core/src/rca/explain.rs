@@ -74,7 +74,7 @@ fn causal_path(view: &View<'_>, from: Idx, to: Idx) -> Option<Vec<Step>> {
     })
 }
 
-/// Whether so many share a resource that it connects nobody with anybody.
+/// Whether a resource is shared by so many others that it does not relate them.
 fn is_hub(view: &View<'_>, idx: Idx) -> bool {
     matches!(
         view.graph.get(idx).kind(),

@@ -108,8 +108,8 @@ impl<'a> Ranker<'a> {
     }
 }
 
-/// The verdict on ranked causes: `cause` when the confidence of the first one reaches the threshold,
-/// `healthy` when there are no symptoms.
+/// The verdict on ranked causes: `cause` when the confidence of the first one reaches the
+/// threshold, `healthy` when there are no symptoms.
 pub fn verdict(causes: &[Cause], has_symptoms: bool, weights: &Weights) -> Verdict {
     match causes.first() {
         _ if !has_symptoms => Verdict::Healthy,

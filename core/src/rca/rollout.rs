@@ -172,17 +172,24 @@ fn compare_containers(old: &Container, new: &Container, found: &mut Vec<String>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
-    fn template(json: &str) -> Template {
-        serde_json::from_str(json).unwrap()
+    fn template(json: Value) -> Template {
+        serde_json::from_value(json).unwrap()
     }
 
     #[test]
     fn differences_are_named_without_the_values_of_variables() {
-        let before = r#"{"spec":{"containers":[{"name":"api","image":"api:1","env":[{"name":"A","value":"x"},{"name":"B","value":"y"}],
-            "resources":{"limits":{"memory":"1Gi"}}}]}}"#;
-        let now = r#"{"spec":{"containers":[{"name":"api","image":"api:2","env":[{"name":"A","value":"z"},{"name":"C","value":"y"}],
-            "resources":{"limits":{"memory":"64Mi"}},"args":["--fast"]}],"nodeSelector":{"disk":"ssd"}}}"#;
+        let before = template(json!({"spec": {"containers": [{
+            "name": "api", "image": "api:1",
+            "env": [{"name": "A", "value": "x"}, {"name": "B", "value": "y"}],
+            "resources": {"limits": {"memory": "1Gi"}},
+        }]}}));
+        let now = template(json!({"spec": {"containers": [{
+            "name": "api", "image": "api:2", "args": ["--fast"],
+            "env": [{"name": "A", "value": "z"}, {"name": "C", "value": "y"}],
+            "resources": {"limits": {"memory": "64Mi"}},
+        }], "nodeSelector": {"disk": "ssd"}}}));
         let expected = [
             "image of `api` `api:1` → `api:2`",
             "memory limit of `api` 1Gi → 64Mi",
@@ -190,7 +197,7 @@ mod tests {
             "command of `api` changed",
             "nodeSelector changed",
         ];
-        assert_eq!(differences(&template(before), &template(now)), expected);
-        assert!(differences(&template(before), &template(before)).is_empty());
+        assert_eq!(differences(&before, &now), expected);
+        assert!(differences(&before, &before).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kgrca_core::engine::{Changes, ClusterState};
-use kgrca_core::episode::KEPT;
+use kgrca_core::episode::RETENTION;
 use kgrca_core::incident::Transition;
 use kgrca_core::model::Topic;
 use kgrca_core::model::time::MINUTE;
@@ -133,7 +133,7 @@ async fn records(
     let log = &ctx.stores.log;
     let is_state = stream.topic.is_compacted();
     let mut living: BTreeMap<Box<[u8]>, Stored> = BTreeMap::new();
-    let bound = now().plus(-KEPT);
+    let bound = now().plus(-RETENTION);
     let mut from = if is_state {
         0
     } else {

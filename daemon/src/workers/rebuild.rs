@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use kgrca_core::engine::ClusterState;
-use kgrca_core::episode::KEPT;
+use kgrca_core::episode::RETENTION;
 use kgrca_core::model::{Record, Str, Topic};
 use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId, partition_of};
 
@@ -98,7 +98,7 @@ async fn replay_all(
     let (log, tenant) = (&worker.stores.log, &worker.tenant);
     // What a log believes of its ends may be older than the commit.
     log.ends(tenant).await?;
-    let bound = now().plus(-KEPT);
+    let bound = now().plus(-RETENTION);
     let (reached, mut clusters) =
         snapshot.map_or((None, BTreeMap::new()), |s| (Some(s.offsets), s.clusters));
     let mut replayed = 0;

@@ -9,7 +9,7 @@ use kgrca_core::rca::Weights;
 
 use super::super::files::{read, write_text};
 use super::{Env, optional};
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::output::{Format, Table, now};
 
 /// Training cases and parameters of the fit.

@@ -94,7 +94,8 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// `None` for a healthy cluster without causes; any cause of one is wrong, whatever the verdict.
+    /// `None` for a healthy cluster without causes; any cause of one is wrong, whatever the
+    /// verdict.
     fn of(outcome: &Outcome) -> Option<Self> {
         let is_healthy = outcome.expected.is_empty();
         if is_healthy && outcome.said.is_none() {
@@ -151,7 +152,7 @@ fn calibration_error(answers: &[Judged]) -> f64 {
 }
 
 fn auroc(answers: &[Judged]) -> Option<f64> {
-    let (right, wrong): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.right >= 0.5);
+    let (right, wrong): (Vec<&Judged>, Vec<&Judged>) = answers.iter().partition(|a| a.right >= 0.5);
     if right.is_empty() || wrong.is_empty() {
         return None;
     }

@@ -192,7 +192,7 @@ fn fit_weights<'a>(
     }
 }
 
-/// Rounds to two digits: more would suggest a precision that nobody measured.
+/// Rounds to two digits: more would suggest more precision than there is.
 fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0 + 0.0
 }

@@ -1,17 +1,20 @@
-//! Kubernetes objects with the fields that explain faults; everything else is skipped while
-//! reading.
+//! Kubernetes objects with the fields that explain faults; all others are skipped while reading.
 //!
-//! The structs read the API's own JSON. Absent means unknown, never a default that the API server
-//! would have set.
+//! The structs read the JSON of the Kubernetes API. An absent field means unknown, not the default
+//! that the API server would set.
 #![expect(
     missing_docs,
     reason = "fields carry the Kubernetes API's own names and meaning"
 )]
 
+pub mod container;
 pub mod network;
 pub mod node;
+pub mod placement;
 pub mod pod;
 pub mod policy;
+pub mod quantity;
+pub mod selector;
 pub mod storage;
 pub mod values;
 pub mod workload;
@@ -21,12 +24,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{Kind, Str, Time};
+pub use container::{Container, Probe};
 pub use network::{Endpoint, EndpointPort, Endpoints, Ingress, NetworkPolicy, Service};
 pub use node::{Lease, Node};
-pub use pod::{Container, ContainerStatus, Pod, PodSpec, Probe};
+pub use pod::{ContainerStatus, Pod, PodSpec};
 pub use policy::{Hpa, LimitRange, Quota};
+pub use quantity::Quantity;
+pub use selector::{Labels, Selector};
 pub use storage::{Claim, ConfigData, Volume, VolumeClass};
-pub use values::{Labels, List, PortRef, Quantity, Selector};
+pub use values::{List, PortRef};
 pub use workload::{CronJob, Job, Template, Workload};
 
 /// One version of one object.
@@ -36,7 +42,7 @@ pub struct Object {
     pub body: ObjectBody,
 }
 
-/// Identity and metadata.
+/// Identity and metadata of an object.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Meta {
     pub kind: Kind,
@@ -45,7 +51,7 @@ pub struct Meta {
     pub name: Str,
     pub created: Option<Time>,
     pub deleting: Option<Time>,
-    /// A hash of the version: versions are compared for equality alone.
+    /// A hash of the resource version: versions are only compared for equality.
     pub version: Option<u64>,
     pub generation: Option<i64>,
     pub labels: Labels,
@@ -63,7 +69,7 @@ pub struct OwnerRef {
     pub uid: Option<Str>,
 }
 
-/// What the engine reads of each kind.
+/// The fields that the engine reads, by kind.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub enum ObjectBody {
     Pod(Box<Pod>),
@@ -83,7 +89,7 @@ pub enum ObjectBody {
     LimitRange(Box<LimitRange>),
     Hpa(Box<Hpa>),
     Lease(Lease),
-    /// Known to exist; nothing of it is compared.
+    /// Only its existence matters.
     Opaque,
 }
 
@@ -101,8 +107,8 @@ accessors! {
     pod Pod Pod, node Node Node, workload Workload Workload, job Job Job, cron_job CronJob CronJob,
     service Service Service, endpoints Endpoints Endpoints, ingress Ingress Ingress,
     network_policy NetworkPolicy NetworkPolicy, config Config ConfigData, claim Claim Claim,
-    volume Volume Volume, class Class VolumeClass, quota Quota Quota, limit_range LimitRange LimitRange,
-    hpa Hpa Hpa, lease Lease Lease,
+    volume Volume Volume, class Class VolumeClass, quota Quota Quota,
+    limit_range LimitRange LimitRange, hpa Hpa Hpa, lease Lease Lease,
 }
 
 /// A status condition of any kind.
@@ -127,7 +133,7 @@ impl Condition {
     }
 }
 
-/// Finds a condition by its type.
+/// The condition of a type.
 pub fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|c| &*c.kind == kind)
 }

@@ -1,8 +1,9 @@
-//! Services and what leads to them.
+//! Services, their endpoints, and what routes or restricts traffic to them.
 
 use serde::Deserialize;
 
-use super::values::{Labels, List, PortRef, Selector};
+use super::selector::{Labels, Selector};
+use super::values::{List, PortRef};
 use crate::model::Str;
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
@@ -36,7 +37,7 @@ pub struct Endpoints {
     pub ports: List<EndpointPort>,
 }
 
-/// A port under which a Service's backends are reached.
+/// A port of the backends of a Service.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct EndpointPort {
@@ -45,7 +46,7 @@ pub struct EndpointPort {
     pub protocol: Option<Str>,
 }
 
-/// Something of which only its being there counts.
+/// A field of which only the presence matters.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug)]
 pub struct Present;
 
@@ -55,19 +56,19 @@ impl<'de> Deserialize<'de> for Present {
     }
 }
 
-/// One address behind a Service.
+/// The address of one backend of a Service.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
 pub struct Endpoint {
     pub address: Str,
     pub ready: bool,
-    /// Name of the pod, when the address is one.
+    /// Name of the pod that has the address.
     pub pod: Option<Str>,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Ingress {
     pub class: Option<Str>,
-    /// Names of the Services that rules or the default backend route to, with their ports.
+    /// The Services, with ports, that the rules and the default backend route to.
     pub backends: List<Backend>,
     /// Whether a controller has published an address.
     pub has_address: bool,

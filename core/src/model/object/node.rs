@@ -1,9 +1,10 @@
-//! Nodes and the leases by which kubelets and control-plane processes show life.
+//! Nodes, and the leases that kubelets and control-plane processes renew.
 
 use serde::Deserialize;
 
 use super::Condition;
-use super::values::{List, MaybeTime, Quantities};
+use super::quantity::Quantities;
+use super::values::{List, MaybeTime};
 use crate::model::Str;
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
@@ -34,7 +35,8 @@ impl Taint {
             .value
             .as_deref()
             .filter(|v| !v.is_empty())
-            .map_or(String::new(), |v| format!("={v}"));
+            .map(|v| format!("={v}"))
+            .unwrap_or_default();
         format!(
             "{}{value}:{}",
             self.key,

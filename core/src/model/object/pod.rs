@@ -1,18 +1,21 @@
-//! Pods, their containers and probes.
+//! Pods and their status.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::Condition;
-use super::values::{Labels, List, MaybeTime, PortRef, Quantities, Requirement, Selector};
+use super::container::{Container, KeyRef};
+use super::placement::{Affinity, SpreadConstraint, Toleration};
+use super::selector::Labels;
+use super::values::{List, MaybeTime};
 use crate::model::Str;
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Pod {
-    /// Absent when the record knew the pod from a table row alone.
+    /// Absent when the sender knew only the pod's status.
     pub spec: Option<Arc<PodSpec>>,
-    /// The node it was bound to. Not a part of the shared spec: pods of one workload differ in it.
+    /// The node that it is bound to; kept out of `spec`, which pods of one workload share.
     pub node_name: Option<Str>,
     pub status: PodStatus,
 }
@@ -29,7 +32,7 @@ pub struct Pod {
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
-    /// Only while it is being read: [`Pod::node_name`] keeps it.
+    /// Empty after parsing: see [`Pod::node_name`].
     pub node_name: Option<Str>,
     pub service_account_name: Option<Str>,
     pub scheduler_name: Option<Str>,
@@ -55,185 +58,6 @@ pub struct PodSpec {
 pub struct NameRef {
     #[serde(default)]
     pub name: Option<Str>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Container {
-    pub name: Str,
-    pub image: Option<Str>,
-    pub command: List<Str>,
-    pub args: List<Str>,
-    pub ports: List<ContainerPort>,
-    pub env: List<EnvVar>,
-    pub env_from: List<EnvFrom>,
-    pub resources: Resources,
-    pub liveness_probe: Option<Box<Probe>>,
-    pub readiness_probe: Option<Box<Probe>>,
-    pub startup_probe: Option<Box<Probe>>,
-    /// `Always` on an init container makes it a sidecar.
-    pub restart_policy: Option<Str>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ContainerPort {
-    pub name: Option<Str>,
-    pub container_port: i64,
-    pub host_port: Option<i64>,
-    pub protocol: Option<Str>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct EnvVar {
-    pub name: Str,
-    pub value: Option<Str>,
-    pub value_from: Option<ValueFrom>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ValueFrom {
-    pub secret_key_ref: Option<KeyRef>,
-    pub config_map_key_ref: Option<KeyRef>,
-}
-
-#[derive(
-    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
-)]
-pub struct KeyRef {
-    #[serde(default)]
-    pub name: Option<Str>,
-    #[serde(default)]
-    pub key: Option<Str>,
-    #[serde(default)]
-    pub optional: Option<bool>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct EnvFrom {
-    pub secret_ref: Option<KeyRef>,
-    pub config_map_ref: Option<KeyRef>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(default)]
-pub struct Resources {
-    pub requests: Quantities,
-    pub limits: Quantities,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Probe {
-    pub http_get: Option<HttpGet>,
-    pub tcp_socket: Option<PortOnly>,
-    pub grpc: Option<PortOnly>,
-    pub exec: Option<Exec>,
-    pub initial_delay_seconds: Option<i64>,
-    pub period_seconds: Option<i64>,
-    pub timeout_seconds: Option<i64>,
-    pub failure_threshold: Option<i64>,
-}
-
-impl Probe {
-    /// The port that is probed, if it is probed over the network.
-    pub fn port(&self) -> Option<&PortRef> {
-        let port = self.http_get.as_ref().map(|h| &h.port);
-        port.or(self.tcp_socket.as_ref().map(|t| &t.port))
-            .or(self.grpc.as_ref().map(|g| &g.port))
-    }
-}
-
-#[derive(
-    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
-)]
-pub struct HttpGet {
-    pub port: PortRef,
-    #[serde(default)]
-    pub path: Option<Str>,
-    #[serde(default)]
-    pub scheme: Option<Str>,
-}
-
-#[derive(
-    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
-)]
-pub struct PortOnly {
-    pub port: PortRef,
-}
-
-#[derive(
-    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, PartialEq, Eq, Deserialize,
-)]
-pub struct Exec {
-    #[serde(default)]
-    pub command: List<Str>,
 }
 
 #[derive(
@@ -305,137 +129,6 @@ pub struct ProjectedSource {
     pub config_map: Option<KeyRef>,
 }
 
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Affinity {
-    pub node_affinity: Option<NodeAffinity>,
-    pub pod_affinity: Option<PodAffinity>,
-    pub pod_anti_affinity: Option<PodAffinity>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(default)]
-pub struct NodeAffinity {
-    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
-    pub required: Option<NodeSelector>,
-}
-
-/// Node selector terms: any term may match, all of its requirements must.
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct NodeSelector {
-    pub node_selector_terms: List<NodeSelectorTerm>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct NodeSelectorTerm {
-    pub match_expressions: List<Requirement>,
-    pub match_fields: List<Requirement>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(default)]
-pub struct PodAffinity {
-    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
-    pub required: List<PodAffinityTerm>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PodAffinityTerm {
-    pub label_selector: Option<Selector>,
-    pub topology_key: Option<Str>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Toleration {
-    pub key: Option<Str>,
-    pub operator: Option<Str>,
-    pub value: Option<Str>,
-    pub effect: Option<Str>,
-}
-
-#[derive(
-    borsh::BorshSerialize,
-    borsh::BorshDeserialize,
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Deserialize,
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct SpreadConstraint {
-    pub topology_key: Option<Str>,
-    pub when_unsatisfiable: Option<Str>,
-}
-
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
@@ -498,7 +191,7 @@ impl PodSpec {
         self.init_containers.iter().chain(self.containers.iter())
     }
 
-    /// The sum of the containers' limits, in thousandths of the unit.
+    /// The sum of the limits of all containers, in thousandths of the unit.
     pub fn limited(&self, resource: &str) -> i128 {
         self.containers
             .iter()
@@ -507,8 +200,8 @@ impl PodSpec {
             .sum()
     }
 
-    /// What the scheduler must find on a node, in thousandths of the unit: the sum over containers
-    /// or the largest init container, whichever is more.
+    /// What the scheduler reserves on a node, in thousandths of the unit: the sum over the
+    /// containers or the largest init container, whichever is more.
     pub fn requested(&self, resource: &str) -> i128 {
         let of = |c: &Container| {
             let asked = c
@@ -516,7 +209,7 @@ impl PodSpec {
                 .requests
                 .get(resource)
                 .or_else(|| c.resources.limits.get(resource));
-            asked.map_or(0, |q| q.0)
+            asked.map(|q| q.0).unwrap_or_default()
         };
         let running: i128 = self.containers.iter().map(of).sum();
         running.max(self.init_containers.iter().map(of).max().unwrap_or(0))

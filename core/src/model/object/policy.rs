@@ -1,9 +1,10 @@
-//! What limits or scales others.
+//! Quotas, limit ranges and autoscalers.
 
 use serde::Deserialize;
 
 use super::Condition;
-use super::values::{List, Quantities};
+use super::quantity::Quantities;
+use super::values::List;
 use crate::model::Str;
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]

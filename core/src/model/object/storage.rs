@@ -2,8 +2,11 @@
 
 use serde::Deserialize;
 
-use super::pod::NodeSelector;
-use super::values::{List, Quantities, Selector};
+use super::container::Resources;
+use super::placement::NodeSelector;
+use super::quantity::Quantities;
+use super::selector::Selector;
+use super::values::List;
 use crate::model::Str;
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
@@ -20,7 +23,7 @@ pub struct ClaimSpec {
     pub volume_name: Option<Str>,
     pub volume_mode: Option<Str>,
     pub selector: Option<Selector>,
-    pub resources: super::pod::Resources,
+    pub resources: Resources,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
@@ -64,8 +67,8 @@ pub struct VolumeClass {
 /// A `ConfigMap` or a Secret. Secrets have keys only; a value is never read.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct ConfigData {
-    /// `None` when the record did not carry the data at all, so that no key can be called missing.
+    /// `None` when the record does not contain the data: then no key can be reported as missing.
     pub keys: Option<List<Str>>,
-    /// Addresses (`host:port`, `host`) found in the values of a `ConfigMap`.
+    /// Addresses (`host:port` or `host`) in the values of a `ConfigMap`.
     pub addresses: List<Str>,
 }

@@ -1,10 +1,11 @@
-//! Controllers of pods.
+//! Workloads: the controllers that create pods.
 
 use serde::Deserialize;
 
 use super::Condition;
 use super::pod::{NameRef, PodSpec};
-use super::values::{Labels, List, MaybeTime, Selector};
+use super::selector::{Labels, Selector};
+use super::values::{List, MaybeTime};
 use crate::model::Str;
 
 /// Deployment, `ReplicaSet`, `StatefulSet`, `DaemonSet` or `ReplicationController`.

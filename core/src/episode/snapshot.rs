@@ -1,4 +1,4 @@
-//! Episodes as a snapshot holds them.
+//! Snapshots of episodes.
 
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
@@ -6,7 +6,7 @@ use super::{Episodes, LogTemplate};
 use crate::model::{Alert, Episode};
 
 impl Episodes {
-    /// Writes everything that is held, in an order that depends on it alone.
+    /// Writes all episodes; equal episodes give equal bytes.
     pub fn save(&self, out: &mut Vec<u8>) -> io::Result<()> {
         let mut events: Vec<(&u64, &Episode)> = self.events.iter().collect();
         events.sort_by_key(|(key, _)| **key);

@@ -1,21 +1,19 @@
-//! The live graph as a snapshot holds it: what the resources themselves tell is found out anew.
+//! Snapshots of the live graph. Indexes that follow from the resources are rebuilt on loading.
 
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
-use super::identity::address_of;
-use super::{Graph, Idx, Relation, Resource};
+use super::upsert::address_of;
+use super::{Graph, Idx, Resource, StatedEdge};
 use crate::model::{Alias, Kind, Str, Time};
 
-type Stated = (Idx, Relation, Idx);
-
 impl Graph {
-    /// Writes the graph, in an order that depends on it alone.
+    /// Writes the graph; equal graphs give equal bytes.
     pub fn save(&self, out: &mut Vec<u8>) -> io::Result<()> {
         self.nodes.serialize(out)?;
         let mut aliases: Vec<(&Alias, &Idx)> = self.by_alias.iter().collect();
         aliases.sort();
         aliases.serialize(out)?;
-        let mut stated: Vec<(&Str, &Stated)> = self.stated.iter().collect();
+        let mut stated: Vec<(&Str, &StatedEdge)> = self.stated.iter().collect();
         stated.sort();
         stated.serialize(out)?;
         let mut known: Vec<&(Kind, Str)> = self.known.iter().collect();
@@ -34,7 +32,7 @@ impl Graph {
             by_alias: Vec::<(Alias, Idx)>::deserialize(input)?
                 .into_iter()
                 .collect(),
-            stated: Vec::<(Str, Stated)>::deserialize(input)?
+            stated: Vec::<(Str, StatedEdge)>::deserialize(input)?
                 .into_iter()
                 .collect(),
             known: Vec::<(Kind, Str)>::deserialize(input)?
@@ -46,18 +44,18 @@ impl Graph {
             ..Self::default()
         };
         (this.ended, this.named, this.free) = BorshDeserialize::deserialize(input)?;
-        this.check_places()?;
-        // In the order of their last versions: of those that had one address the last has it.
+        this.check_references()?;
+        // In the order of their last versions: an address belongs to the last object that had it.
         let mut order: Vec<Idx> = this.iter().map(|(idx, _)| idx).collect();
         order.sort_by_key(|idx| (this.get(*idx).updated, *idx));
         for idx in order {
-            this.take_in(idx);
+            this.index(idx);
         }
         Ok(this)
     }
 
-    /// Whether every place that is named exists.
-    fn check_places(&self) -> io::Result<()> {
+    /// Checks that no reference points outside the graph.
+    fn check_references(&self) -> io::Result<()> {
         let len = self.nodes.len();
         let of_node = |n: &Resource| {
             let links = n.out.iter().chain(&n.inc).map(|l| l.other);
@@ -69,17 +67,18 @@ impl Graph {
             .chain(&self.ended)
             .chain(&self.named)
             .chain(&self.free);
-        let stated = self.stated.values().flat_map(|(from, _, to)| [from, to]);
+        let stated = self.stated.values().flat_map(|edge| [&edge.from, &edge.to]);
         if self.nodes.iter().all(of_node) && listed.chain(stated).all(|i| (i.0 as usize) < len) {
             return Ok(());
         }
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "a resource refers to one that is not there",
+            "a reference points outside the graph",
         ))
     }
 
-    fn take_in(&mut self, idx: Idx) {
+    /// Adds a resource that was read to the indexes.
+    fn index(&mut self, idx: Idx) {
         if let Some(uid) = self.get(idx).uid.clone() {
             self.by_uid.insert(uid, idx);
         }

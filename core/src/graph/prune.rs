@@ -1,16 +1,17 @@
-//! Forgetting: memory follows what lives and the window. History is the graph store's.
+//! Drops what ended long ago: memory grows with what is live and recent. History is kept in the
+//! graph store.
 
 use super::{Graph, Idx, Link, Relation, Resource};
 use crate::model::{Alias, Kind, Time};
 
 impl Graph {
-    /// Forgets resources that ended before `bound`, and those that were only named and not since.
-    /// What living ones still refer to keeps its name.
-    pub fn forget(&mut self, bound: Time) {
+    /// Drops the state of resources that ended before `bound`, and resources without state that
+    /// nothing refers to any more.
+    pub fn prune(&mut self, bound: Time) {
         let free = self.free.len();
         for idx in std::mem::take(&mut self.ended) {
             match self.get(idx).closed {
-                Some(closed) if closed < bound => self.empty(idx, bound),
+                Some(closed) if closed < bound => self.drop_state(idx, bound),
                 Some(_) => self.ended.push(idx),
                 None => {}
             }
@@ -20,7 +21,7 @@ impl Graph {
             if node.object.is_some() || node.vacant {
                 continue;
             }
-            if node.updated.max(node.spoken_of) < bound
+            if node.updated.max(node.mentioned) < bound
                 && node.out.is_empty()
                 && node.inc.is_empty()
             {
@@ -33,11 +34,12 @@ impl Graph {
             let nodes = &self.nodes;
             let is_there = |idx: &Idx| !nodes[idx.0 as usize].vacant;
             self.stated
-                .retain(|_, (from, _, to)| is_there(from) && is_there(to));
+                .retain(|_, edge| is_there(&edge.from) && is_there(&edge.to));
         }
     }
 
-    fn empty(&mut self, idx: Idx, bound: Time) {
+    /// Drops the state of a closed resource, and the edges that ended before `bound`.
+    fn drop_state(&mut self, idx: Idx, bound: Time) {
         let node = self.get(idx);
         let closed = node.closed.unwrap_or(bound);
         let owners: Vec<Idx> = self
@@ -60,7 +62,7 @@ impl Graph {
         self.named.push(idx);
     }
 
-    /// Gives the place of a resource that nothing refers to any more to the next one.
+    /// Frees the slot of a resource that nothing refers to any more.
     pub(super) fn release(&mut self, idx: Idx) {
         self.unchain(idx);
         if let Some(uid) = self.get(idx).uid.clone()
@@ -76,7 +78,7 @@ impl Graph {
         self.free.push(idx);
     }
 
-    /// Takes a resource out of the chain of those that had its name.
+    /// Removes a resource from the chain of those with its name.
     pub(super) fn unchain(&mut self, idx: Idx) {
         let node = self.get(idx);
         let (alias, previous) = (node.alias.clone(), node.previous);
@@ -127,25 +129,25 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_gives_its_place_away() {
+    fn slots_of_ended_resources_are_reused() {
         let mut graph = Graph::default();
         for i in 0..1000 {
             let one = object(&format!("c{i}"), &format!("u{i}"));
             let meta = one.meta.clone();
             graph.upsert(Time(i * 10), one);
             graph.delete(Time(i * 10 + 5), &meta);
-            graph.forget(Time(i * 10));
+            graph.prune(Time(i * 10));
         }
         assert!(
             graph.nodes.len() < 10,
-            "{} places for one living object at a time",
+            "{} slots for one live object at a time",
             graph.nodes.len()
         );
         assert!(graph.by_uid.len() < 10 && graph.by_alias.len() < 10);
     }
 
     #[test]
-    fn what_is_owned_gives_its_place_away_too() {
+    fn slots_of_owned_resources_are_reused() {
         let mut graph = Graph::default();
         graph.upsert(Time(1), object("owner", "o"));
         for i in 0..100 {
@@ -159,18 +161,18 @@ mod tests {
             let meta = one.meta.clone();
             graph.upsert(Time(i * 10 + 1), one);
             graph.delete(Time(i * 10 + 5), &meta);
-            graph.forget(Time(i * 10));
+            graph.prune(Time(i * 10));
         }
-        assert!(graph.nodes.len() < 10, "{} places", graph.nodes.len());
+        assert!(graph.nodes.len() < 10, "{} slots", graph.nodes.len());
         let owner = graph.find_uid("o").map(|i| graph.get(i).out.len());
         assert!(
             owner.is_some_and(|links| links < 10),
-            "an owner does not remember all it ever owned: {owner:?}"
+            "links to all objects it ever owned: {owner:?}"
         );
     }
 
     #[test]
-    fn a_record_from_before_does_not_hide_who_lives() {
+    fn a_late_record_about_an_earlier_object_does_not_hide_the_live_one() {
         let mut graph = Graph::default();
         let mut cart = object("cart", "a");
         cart.meta.created = Some(Time(100_000_000));
@@ -182,30 +184,30 @@ mod tests {
             name: "cart".into(),
         };
         let before = graph.intern(&subject, Time(1));
-        let living = graph.find_live(Kind::ConfigMap, "shop", "cart");
+        let live = graph.find_live(Kind::ConfigMap, "shop", "cart");
         assert_eq!(
-            living,
+            live,
             graph.find_uid("a"),
-            "the living one is still the one of that name"
+            "the name still refers to the live object"
         );
-        assert_ne!(Some(before), living);
+        assert_ne!(Some(before), live);
         assert_eq!(
             graph.intern(&subject, Time(1)),
             before,
-            "and the earlier one is one"
+            "the earlier object is one resource"
         );
         graph.delete(Time(110_000_000), &cart.meta);
-        graph.forget(Time(200_000_000));
-        let stranger = graph.upsert(Time(300_000_000), object("stranger", "z"));
+        graph.prune(Time(200_000_000));
+        let other = graph.upsert(Time(300_000_000), object("other", "z"));
         graph.upsert(Time(300_000_001), object("cart", "b"));
         assert!(
-            graph.get(stranger).is_live(),
-            "a name used again ends nobody else"
+            graph.get(other).is_live(),
+            "reusing a name ends no other object"
         );
     }
 
     #[test]
-    fn a_resource_that_is_named_otherwise_leaves_its_old_name() {
+    fn a_renamed_resource_gives_up_its_old_name() {
         let mut graph = Graph::default();
         let subject = |namespace: &str| Subject {
             kind: Kind::Pod,
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_without_a_name_is_one_resource() {
+    fn subjects_without_a_name_are_one_resource() {
         let mut graph = Graph::default();
         let nameless = Subject {
             kind: Kind::Other("Cluster".into()),
@@ -238,12 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn a_name_used_again_keeps_its_chain() {
+    fn a_reused_name_keeps_its_chain() {
         let mut graph = Graph::default();
         for (at, uid) in [(10, "a"), (20, "b"), (30, "c")] {
             graph.upsert(Time(at), object("same", uid));
         }
-        graph.forget(Time(25));
+        graph.prune(Time(25));
         let newest = graph
             .find_live(Kind::ConfigMap, "shop", "same")
             .map(|i| graph.get(i).uid.clone());
