@@ -208,12 +208,19 @@ async fn a_manually_resolved_incident_reopens_only_on_new_symptoms() {
         .get("/api/v1/incidents/inc-1/timeline", &tenant.key)
         .await;
     assert_eq!(timeline["items"].as_array().unwrap().len(), 2, "{timeline}");
+    // The same symptom lasts: whoever resolved the incident knew about it.
+    let lasting = failing(2, "prod", -1);
     server
-        .ingest(
-            &tenant,
-            "events",
-            failing(2, "prod", -1).to_string().into_bytes(),
-        )
+        .ingest(&tenant, "events", lasting.to_string().into_bytes())
+        .await;
+    server.settled(&tenant, 2).await;
+    state("resolved").await;
+    let mut new = failing(3, "prod", -2);
+    new["first_time"] = at(-2).into();
+    new["reason"] = "FailedMount".into();
+    new["message"] = "MountVolume.SetUp failed: secret \"web\" not found".into();
+    server
+        .ingest(&tenant, "events", new.to_string().into_bytes())
         .await;
     state("reopened").await;
 }
