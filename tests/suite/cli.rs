@@ -1,5 +1,7 @@
 //! Snapshots of commands: exit code, stdout and stderr. `KGRCA_WRITE_SNAPSHOTS=1` updates them.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use kgrca_tests::{binary, repository};
@@ -41,17 +43,24 @@ impl Home {
 }
 
 fn snapshot(name: &str, args: &[&str]) {
-    let (code, out, err) = Home::new().run(args);
-    let text = format!(
+    compare(name, &shown(args, Home::new().run(args)));
+}
+
+/// A command line with its exit code and output.
+fn shown(args: &[&str], (code, out, err): (i32, String, String)) -> String {
+    format!(
         "$ kgrca {}\nexit {code}\n--- stdout\n{out}--- stderr\n{err}",
         args.join(" ")
-    );
+    )
+}
+
+fn compare(name: &str, text: &str) {
     let file = repository()
         .join("tests/suite/snapshots")
         .join(format!("{name}.txt"));
     if std::env::var_os("KGRCA_WRITE_SNAPSHOTS").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, &text).unwrap();
+        std::fs::write(&file, text).unwrap();
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
     assert_eq!(text, expected, "{name}");
@@ -164,6 +173,98 @@ fn output_matches_the_snapshots() {
         &["agent", "uninstall", "--cluster", "prod", "--yes"],
     );
     snapshot("delete-without-terminal", &["context", "remove", "nothing"]);
+}
+
+/// A server that gives every request the same answer. Returns its URL.
+fn server_answering(head: &str, body: &str) -> String {
+    let answer = format!(
+        "HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+/// Each error of the API as a user sees it.
+#[test]
+fn errors_of_the_server_match_the_snapshot() {
+    let home = Home::new();
+    let detail = |code: &str, message: &str, hint: &str| {
+        let error = format!(r#""code":"{code}","message":"{message}","hint":"{hint}""#);
+        format!(r#"{{"error":{{{error},"request_id":"r1"}}}}"#)
+    };
+    let upgrade = "wait for the next day (UTC) or change the plan";
+    let answers = [
+        (
+            "400 Bad Request",
+            detail("invalid_request", "invalid limit", "use 1 to 1000"),
+        ),
+        (
+            "401 Unauthorized",
+            detail("unauthenticated", "unknown API key", "send a key"),
+        ),
+        (
+            "403 Forbidden",
+            detail(
+                "forbidden",
+                "the tenant is suspended",
+                "contact your provider",
+            ),
+        ),
+        (
+            "404 Not Found",
+            detail("not_found", "incident inc-9 not found", "GET /incidents"),
+        ),
+        (
+            "409 Conflict",
+            detail("conflict", "was modified concurrently", "reload and retry"),
+        ),
+        (
+            "413 Payload Too Large",
+            detail("payload_too_large", "body too large", "split it"),
+        ),
+        (
+            "429 Too Many Requests\r\nretry-after: 7200",
+            detail("quota_exceeded", "daily limit reached", upgrade),
+        ),
+        (
+            "500 Internal Server Error",
+            detail("internal", "the store failed", "see the log"),
+        ),
+        ("502 Bad Gateway", "<html>bad gateway</html>".to_owned()),
+        (
+            "503 Service Unavailable",
+            detail("unavailable", "the log is full", "free space"),
+        ),
+        ("200 OK", "not JSON".to_owned()),
+    ];
+    let mut text = String::new();
+    for (head, body) in answers {
+        let url = server_answering(head, &body);
+        let variables = [("KGRCA_URL", url.as_str()), ("KGRCA_API_KEY", "kg_x")];
+        let args = ["incident", "show", "inc-9"];
+        let result = home.run_with(&args, &variables);
+        text += &format!("{}\n", shown(&args, result));
+    }
+    let lines = text
+        .lines()
+        .map(|line| match line.split_once("retry after ") {
+            Some((before, after)) => {
+                let rest = after.split_once(';').map(|(_, rest)| rest).unwrap();
+                format!("{before}retry after TIME;{rest}\n")
+            }
+            None => format!("{line}\n"),
+        });
+    compare("server-errors", &lines.collect::<String>());
 }
 
 #[test]

@@ -71,20 +71,28 @@ fn man_pages() {
 
 #[test]
 fn fault_documentation() {
-    let mut text = "# Faults\n\nWhat kgrca can say was wrong. `kgrca fault list` prints the same. An entry marked *planned* is never reported.\n".to_owned();
+    let mut text =
+        "# Faults\n\nThe faults that kgrca can report, as printed by `kgrca fault list` \
+                    and `kgrca fault show`. An entry marked *planned* is not reported yet.\n"
+            .to_owned();
     let mut family = "";
     for fault in catalogue::all() {
         if fault.id.family() != family {
             family = fault.id.family();
             text += &format!("\n## {family}\n");
         }
-        let planned = fault
-            .planned
-            .as_ref()
-            .map_or(String::new(), |p| format!("\n*planned*: {p}\n"));
+        let planned = fault.planned.as_ref();
+        let planned = planned.map(|p| format!("\n*planned*: {p}\n"));
         text += &format!(
-            "\n### {}\n\n{}. Blames: {}.\n\nReveals: {}\n\nRules out: {}\n\nFix: `{}`\n{planned}",
-            fault.id, fault.title, fault.blames, fault.reveals, fault.rules_out, fault.fix
+            "\n### {}\n\n{}\n\nComponent at fault: {}.\n\nIndicators: {}\n\n\
+             Not this fault when: {}\n\nFix: `{}`\n{}",
+            fault.id,
+            fault.title,
+            fault.blames,
+            fault.reveals,
+            fault.rules_out,
+            fault.fix,
+            planned.unwrap_or_default()
         );
     }
     compare(&BTreeMap::from([(
@@ -102,7 +110,9 @@ fn fault_ids() {
         .lines()
         .filter_map(|line| line.strip_prefix("- id: "))
         .map(|id| id.trim_matches('"'));
-    let mut text = "//! Generated from `catalogue.yaml`; `tests/suite/generated.rs` compares and rewrites it.\n\nsuper::fault_id::fault_ids! {\n".to_owned();
+    let mut text = "//! Generated from `catalogue.yaml`; `tests/suite/generated.rs` compares and \
+                    rewrites it.\n\nsuper::fault_id::fault_ids! {\n"
+        .to_owned();
     for id in ids {
         text += &format!("    {} = \"{id}\",\n", variant(id));
     }

@@ -14,7 +14,7 @@ use crate::output::{self, Format, now};
 /// How many rejected records are listed per input.
 const MAX_REJECTS: usize = 5;
 
-/// Analyze records offline.
+/// Analyze files or stdin offline
 ///
 /// Reads JSON lines `{"topic", "value"}`, bare records, Kubernetes objects and Lists, recognized by
 /// their shape, e.g. `kubectl get all,events -A -o json | kgrca analyze -`.

@@ -11,8 +11,10 @@ use crate::output::Table;
 /// Entries requested at once.
 const PAGE: usize = 1000;
 
-/// Show and verify the audit log. Each owner's entries form a chain of hashes, so that a change is
-/// detected.
+/// Show and verify the audit log
+///
+/// Entries of each tenant and of the operator form chains of hashes, so that a change is detected.
+/// A tenant's key with the scope `admin` reads its own chain, the operator's key reads all.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List audit entries, oldest first

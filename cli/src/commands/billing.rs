@@ -13,7 +13,7 @@ use crate::client::As;
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Show plans, usage, limits and invoices.
+/// Show plans, usage, limits and invoices
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List the plans

@@ -8,7 +8,7 @@ use crate::client::As;
 use crate::error::Result;
 use crate::output::{Table, now};
 
-/// List the tenant's clusters.
+/// List clusters and the status of their agents
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List clusters with their resources, incidents and agents

@@ -9,7 +9,7 @@ use crate::context::{self, Context, Contexts, Secret, missing, variable};
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Select the server and API keys to use.
+/// Select the server and API keys to use
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// Add or change a context; keys are read from `KGRCA_API_KEY` and `KGRCA_OPERATOR_KEY`, or
@@ -133,7 +133,7 @@ fn list(env: &Env<'_>, all: &Contexts) -> Result {
     })
 }
 
-/// Show effective configuration.
+/// Show effective configuration and its sources
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigVerb {
     /// Show each setting with its value and source

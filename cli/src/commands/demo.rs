@@ -16,7 +16,7 @@ use crate::daemon;
 use crate::error::{CliError, Result};
 use crate::output::now;
 
-/// Run a self-contained demo.
+/// Run a self-contained demo; cleans up after itself
 ///
 /// Starts a server in a temporary directory, creates a tenant, sends a recorded incident through
 /// the API, prints its root causes and the usage, and cleans up.

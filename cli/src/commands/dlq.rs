@@ -8,7 +8,7 @@ use crate::client::As;
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Inspect and retry rejected records.
+/// Inspect and retry rejected records (dead letters)
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List rejected records, oldest first

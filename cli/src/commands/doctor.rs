@@ -12,8 +12,10 @@ use crate::client::{As, Client};
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Check the context, the server, the keys and, with the operator's key, every store and daemon
-/// (exits 10 if a check fails).
+/// Diagnose the connection, server and stores
+///
+/// Checks the context, the server and the keys and, with the operator's key, every store and
+/// daemon. Exits with code 10 if a check fails.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

@@ -6,7 +6,7 @@ use super::Env;
 use crate::error::{CliError, Result};
 use crate::output::{Format, Table};
 
-/// List and show the faults that kgrca can report.
+/// List and show the faults that kgrca can report
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List all faults

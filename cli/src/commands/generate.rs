@@ -7,7 +7,9 @@ use clap_complete::Shell;
 use super::Env;
 use crate::error::{CliError, Result};
 
-/// Print a shell completion script.
+/// Print a shell completion script
+///
+/// Enable it with e.g. `source <(kgrca completions bash)`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CompletionArgs {
     /// Shell to print the script for
@@ -20,7 +22,7 @@ pub(super) fn completions(env: &Env<'_>, args: &CompletionArgs) -> Result {
     env.out.text(&String::from_utf8_lossy(&script))
 }
 
-/// Print the man page of `kgrca`, or write the man pages of all commands to a directory.
+/// Print the man page, or write all man pages to a directory
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArgs {
     /// Directory to write one man page per command to

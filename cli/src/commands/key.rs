@@ -14,8 +14,10 @@ use crate::error::{CliError, Result};
 use crate::output::{Format, Table};
 use crate::prompt;
 
-/// Manage API keys: your tenant's with a tenant's key that has the scope `admin`; any tenant's and
-/// the operator's own with the operator's key.
+/// Manage API keys
+///
+/// A tenant's key with the scope `admin` manages the keys of its own tenant. The operator's key
+/// manages those of any tenant (--tenant) and its own (--operator).
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// Create a key and print it once
@@ -52,7 +54,12 @@ pub(super) struct CreateArgs {
     #[command(flatten)]
     owner: OwnerArgs,
     /// Description
-    #[arg(long, default_value = "")]
+    #[arg(
+        long,
+        value_name = "DESCRIPTION",
+        default_value = "",
+        hide_default_value = true
+    )]
     name: String,
     /// Scopes to grant, with the operator's key: ingest, read, query, billing, metrics, admin
     #[arg(long, value_delimiter = ',', value_parser = scope)]

@@ -33,7 +33,7 @@ use crate::context as contexts;
 use crate::error::Result;
 use crate::output::{Global, Output};
 
-/// Find root causes of Kubernetes incidents.
+/// Find root causes of Kubernetes incidents
 #[derive(Debug, Parser)]
 #[command(
     name = "kgrca",
@@ -51,69 +51,45 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the root causes of an incident
     Rca(rca::Args),
-    /// List, watch and handle incidents
     #[command(subcommand)]
     Incident(incident::Verb),
-    /// List and show resources in the graph
     #[command(subcommand)]
     Resource(resource::Verb),
-    /// Run a read-only Cypher query
     Query(query::Args),
-    /// Show ingestion statistics
     Stats(stats::Args),
-    /// Analyze files or stdin offline
     Analyze(analyze::Args),
-    /// Evaluate accuracy on labelled scenarios
     #[command(subcommand)]
     Eval(eval::Verb),
-    /// Re-run a saved incident and compare with its stored answer
     Replay(replay::Args),
-    /// List and show the faults that kgrca can report
     #[command(subcommand)]
     Fault(fault::Verb),
-    /// Manage tenants (operator)
     #[command(subcommand)]
     Tenant(tenant::Verb),
-    /// Manage API keys
     #[command(subcommand)]
     Key(key::Verb),
     /// Inspect tenant provisioning workflows (operator)
     #[command(subcommand)]
     Saga(saga::Verb),
-    /// Show and verify the audit log
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Show plans, usage, limits and invoices
     #[command(subcommand)]
     Billing(billing::Verb),
-    /// Install agents and check their status
     #[command(subcommand)]
     Agent(agent::Verb),
-    /// List clusters and the status of their agents
     #[command(subcommand)]
     Cluster(cluster::Verb),
-    /// Inspect and retry rejected records (dead letters)
     #[command(subcommand)]
     Dlq(dlq::Verb),
-    /// Select the server and API keys to use
     #[command(subcommand)]
     Context(context::Verb),
-    /// Show effective configuration and its sources
     #[command(subcommand)]
     Config(context::ConfigVerb),
-    /// Run a local server with embedded storage
     Up(up::Args),
-    /// Run a self-contained demo; cleans up after itself
     Demo(demo::Args),
-    /// Diagnose the connection, server and stores
     Doctor(doctor::Args),
-    /// Print a shell completion script
     Completions(generate::CompletionArgs),
-    /// Print the man page, or write all man pages to a directory
     Man(generate::ManArgs),
-    /// Print the version
     Version(version::Args),
 }
 

@@ -10,7 +10,9 @@ use crate::client::As;
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
-/// Run a read-only Cypher query on the tenant's graph.
+/// Run a read-only Cypher query
+///
+/// Queries the tenant's graph. Rows, time and memory are limited.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The query, e.g. "MATCH (r:Resource {kind: 'Pod'}) RETURN r.name LIMIT 10"; `-` reads stdin

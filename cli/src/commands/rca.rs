@@ -14,7 +14,9 @@ use crate::output::{self, Format, now};
 /// How often `--watch` asks for a new answer.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Show the root causes of an incident: verdict, ranked causes, evidence, causal path and fix.
+/// Show the root causes of an incident
+///
+/// Prints the verdict and, for each ranked cause, its evidence, causal path and fix.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Incident ID, e.g. inc-12 [default: the worst open incident, else the newest one]

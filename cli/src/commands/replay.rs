@@ -11,7 +11,7 @@ use super::files::read;
 use crate::error::{CliError, Result};
 use crate::output::{self, Format, now};
 
-/// Re-run a saved incident with this version of the engine.
+/// Re-run a saved incident and compare with its stored answer
 ///
 /// A line `{"topic": "answer", "value": …}` of the file holds the stored answer, as printed by
 /// `kgrca analyze -o json`. Exits with code 10 if the top cause differs.

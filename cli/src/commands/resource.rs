@@ -8,7 +8,7 @@ use crate::client::{As, Client};
 use crate::error::{CliError, Result};
 use crate::output::{Table, resource};
 
-/// List and show resources in the graph.
+/// List and show resources in the graph
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List resources that exist now

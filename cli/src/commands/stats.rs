@@ -7,7 +7,10 @@ use crate::client::As;
 use crate::error::Result;
 use crate::output::{Table, now};
 
-/// Show what the tenant's graph holds, and how many records were applied or rejected.
+/// Show ingestion statistics
+///
+/// Prints what the graph of each cluster holds, and how many of the tenant's records were applied,
+/// duplicate or rejected.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

@@ -18,8 +18,9 @@ const LISTEN: &str = "127.0.0.1:7600";
 /// Name of the context, and of the tenant on the server.
 const LOCAL: &str = "local";
 
-/// Run a local server with embedded storage in the XDG data directory, and select it as context
-/// `local`.
+/// Run a local server with embedded storage
+///
+/// Data is kept in the XDG data directory. The server is selected as context `local`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[arg(long, value_name = "HOST:PORT",

@@ -6,7 +6,9 @@ use super::Env;
 use crate::error::Result;
 use crate::output::Table;
 
-/// Print the version of this program and of the engine's weights.
+/// Print the version
+///
+/// Prints the version of this program and of the engine's weights.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

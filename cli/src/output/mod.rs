@@ -16,33 +16,37 @@ pub use answer::{Shown, answer, causes, line, resource};
 pub use table::Table;
 pub use time::{now, retry_after};
 
-/// How results are printed.
+/// How results are printed. Times are UTC except in tables on a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Aligned columns; tab-separated without a header when piped
+    // Aligned columns; tab-separated without a header when piped.
     #[default]
     Table,
-    /// JSON with UTC times
+    // JSON with UTC times.
     Json,
-    /// YAML with UTC times
+    // YAML with UTC times.
     Yaml,
-    /// Names only, one per line
+    // Names only, one per line.
     Name,
-    /// CSV with a header
+    // CSV with a header.
     Csv,
 }
+
+/// Heading of the options that every command takes.
+const GLOBAL: &str = "Global options";
 
 /// Options that every command takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
-    /// Output format
-    #[arg(short, long, global = true, value_enum, default_value_t)]
+    /// Output format; a table is tab-separated without a header when piped
+    #[arg(short, long, global = true, help_heading = GLOBAL,
+        value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
     /// Context to use instead of the current one
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
     pub context: Option<String>,
     /// Suppress progress and messages
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
 }
 

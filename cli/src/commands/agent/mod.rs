@@ -25,7 +25,7 @@ const IMAGE: &str = concat!("ghcr.io/kgrca/kgrca-agent:", env!("CARGO_PKG_VERSIO
 /// Maximum length of a cluster's name.
 const MAX_NAME: usize = 253;
 
-/// Install agents and check their status.
+/// Install agents and check their status
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// Install an agent in a cluster and wait for its data

@@ -18,7 +18,7 @@ use crate::error::{CliError, Result};
 use crate::output::{Format, Table, now};
 use compare::{changes, compare, read as read_report};
 
-/// Evaluate accuracy on labelled scenarios.
+/// Evaluate accuracy on labelled scenarios
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// Evaluate all cases in a directory

@@ -15,7 +15,7 @@ use crate::client::As;
 use crate::error::{CliError, Kind, Result};
 use crate::output::{Format, Table, now};
 
-/// List, watch and handle incidents.
+/// List, watch and handle incidents
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List incidents, newest first

@@ -20,7 +20,7 @@ pub(in crate::commands) struct Args {
     #[arg(long, default_value = "free")]
     plan: String,
     /// Contact e-mail
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     email: String,
 }
 

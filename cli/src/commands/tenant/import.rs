@@ -30,7 +30,7 @@ pub(in crate::commands) struct Args {
     #[arg(long, conflicts_with = "resume")]
     plan: Option<String>,
     /// Contact e-mail
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     email: String,
     /// Resume an interrupted import
     #[arg(long, value_name = "SAGA")]

@@ -24,7 +24,7 @@ pub(super) use create::show_created;
 /// Route of all tenants.
 const TENANTS: &str = "/api/v1/admin/clients";
 
-/// Manage tenants, with the operator's key.
+/// Manage tenants (operator)
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// Create a tenant and print its first key once
