@@ -59,7 +59,7 @@ impl Check {
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     let checks = checks(env)?;
     env.out.value(&checks, || {
-        Table::new(&["", "CHECK", "DETAIL", "HINT"]).rows(&checks, |c| {
+        Table::new(&["OK", "CHECK", "DETAIL", "HINT"]).rows(&checks, |c| {
             [
                 if c.ok { "✔".into() } else { "✖".into() },
                 c.check.clone(),
@@ -112,7 +112,7 @@ fn operator_checks(client: &Client) -> Result<Vec<Check>> {
     // Keys are kept in the metadata store only: a failure says nothing about the other stores.
     let keys = client.get::<Page<ApiKey>>(As::Operator, "/api/v1/admin/keys", &[]);
     let mut checks = vec![Check::of("operator key", &keys, |p| {
-        format!("one of {}", p.items.len())
+        format!("valid ({} in total)", p.items.len())
     })];
     // Without its metadata store the server accepts no key, but its readiness needs none.
     checks.extend(match keys {

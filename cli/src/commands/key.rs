@@ -61,10 +61,10 @@ pub(super) struct CreateArgs {
         hide_default_value = true
     )]
     name: String,
-    /// Scopes to grant, with the operator's key: ingest, read, query, billing, metrics, admin
+    /// Scopes to grant; needs the operator's key: ingest, read, query, billing, metrics, admin
     #[arg(long, value_delimiter = ',', value_parser = scope)]
     scopes: Vec<Scope>,
-    /// Set of scopes to grant: admin (all), viewer (read, query), billing, or agent (ingest)
+    /// Role to grant: admin (all scopes), viewer (read, query), billing, or agent (ingest)
     #[arg(long, value_parser = role)]
     role: Option<Role>,
 }

@@ -7,7 +7,7 @@ use crate::error::{CliError, Kind, Result};
 /// Selects one tenant.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct TenantArg {
-    /// Tenant ID or name, with the operator's key [default: the tenant of your API key]
+    /// Tenant ID or name; needs the operator's key [default: the tenant of your API key]
     #[arg(long, add = crate::complete::tenants())]
     pub(super) tenant: Option<String>,
 }
@@ -18,7 +18,7 @@ pub(super) struct TenantArg {
 pub(super) struct OwnerArgs {
     #[command(flatten)]
     tenant: TenantArg,
-    /// The operator's own, with the operator's key
+    /// The operator instead of a tenant; needs the operator's key
     #[arg(long)]
     operator: bool,
 }

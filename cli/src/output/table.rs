@@ -47,7 +47,7 @@ impl Table {
     /// With aligned columns, for a terminal.
     pub fn pretty(&self) -> String {
         if self.rows.is_empty() {
-            return "nothing found\n".to_owned();
+            return "no results\n".to_owned();
         }
         let mut table = Pretty::new();
         table

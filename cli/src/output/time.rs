@@ -1,8 +1,27 @@
 //! Times as people read them: relative, or local with date and offset.
 
+use std::sync::LazyLock;
+
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use kgrca_core::model::Time;
+
+/// Where zones named in `TZ` are.
+const ZONEINFO: &str = "/usr/share/zoneinfo";
+
+/// The zone named in `TZ`, else the system's.
+static ZONE: LazyLock<TimeZone> = LazyLock::new(|| {
+    let name = std::env::var("TZ").unwrap_or_default();
+    named_zone(name.trim_start_matches(':')).unwrap_or_else(TimeZone::system)
+});
+
+fn named_zone(name: &str) -> Option<TimeZone> {
+    if name.is_empty() {
+        return None;
+    }
+    let data = std::fs::read(std::path::Path::new(ZONEINFO).join(name)).ok()?;
+    TimeZone::tzif(name, &data).ok()
+}
 
 /// The time by this machine's clock.
 pub fn now() -> Time {
@@ -22,7 +41,7 @@ pub fn ago(now: Time, then: Time) -> String {
 
 /// Local date and time with the zone's offset: `2026-01-01 15:04:05 +01:00`.
 pub fn local(then: Time) -> String {
-    match zoned(then, TimeZone::system()) {
+    match zoned(then, &ZONE) {
         Some(zoned) => zoned.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
         None => then.to_string(),
     }
@@ -30,14 +49,14 @@ pub fn local(then: Time) -> String {
 
 /// When a refused request may succeed, in local time: `retry after 14:00`.
 pub fn retry_after(now: Time, at: Time) -> String {
-    retry_after_in(now, at, &TimeZone::system())
+    retry_after_in(now, at, &ZONE)
 }
 
 /// Rounded up to the minute unless it is less than one away; with the date unless it is today.
 fn retry_after_in(now: Time, at: Time, zone: &TimeZone) -> String {
     let is_soon = at.seconds_since(now) < 60.0;
     let at = if is_soon { at } else { next_minute(at) };
-    let (Some(now), Some(local)) = (zoned(now, zone.clone()), zoned(at, zone.clone())) else {
+    let (Some(now), Some(local)) = (zoned(now, zone), zoned(at, zone)) else {
         return format!("retry after {at}");
     };
     let format = match (local.date() == now.date(), is_soon) {
@@ -53,14 +72,25 @@ fn next_minute(at: Time) -> Time {
     Time((at.0 + minute - 1).div_euclid(minute) * minute)
 }
 
-fn zoned(time: Time, zone: TimeZone) -> Option<Zoned> {
+fn zoned(time: Time, zone: &TimeZone) -> Option<Zoned> {
     let timestamp = Timestamp::from_microsecond(time.0).ok()?;
-    Some(timestamp.to_zoned(zone))
+    Some(timestamp.to_zoned(zone.clone()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_named_zone_is_used_and_an_unknown_one_is_not() {
+        assert!(named_zone("").is_none());
+        assert!(named_zone("No/Such_Zone").is_none());
+        // Minimal images have no zones at all.
+        if let Some(zone) = named_zone("Asia/Tokyo") {
+            let at = zoned(Time(0), &zone).unwrap();
+            assert_eq!(at.strftime("%H:%M %:z").to_string(), "09:00 +09:00");
+        }
+    }
 
     #[test]
     fn retry_times_are_local_and_never_too_early() {

@@ -19,7 +19,7 @@ pub(in crate::commands) struct Args {
     /// Incident ID, e.g. inc-12
     #[arg(add = crate::complete::incidents())]
     id: String,
-    /// Note
+    /// Note to record with the change
     #[arg(long)]
     note: Option<String>,
 }

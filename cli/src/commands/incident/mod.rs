@@ -82,7 +82,7 @@ pub(super) struct FeedbackArgs {
     /// Fault type of the component
     #[arg(long, requires = "component", add = crate::complete::faults())]
     fault: Option<String>,
-    /// Note
+    /// Note to record with the feedback
     #[arg(long)]
     note: Option<String>,
 }
