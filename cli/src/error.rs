@@ -115,7 +115,7 @@ impl CliError {
         while let Some(error) = next {
             let text = error.to_string();
             // Wrappers often repeat what they wrap.
-            if self.causes.last() != Some(&text) {
+            if !self.causes.last().is_some_and(|c| c.ends_with(&text)) {
                 self.causes.push(text);
             }
             next = error.source();
@@ -186,6 +186,16 @@ mod tests {
             "error: cannot write out.json\n  caused by: disk is full\nhint: free some space\n"
         );
         assert_eq!(error.kind.exit_code(), 1);
+    }
+
+    #[test]
+    fn a_cause_that_repeats_its_source_is_shown_once() {
+        let inner = std::io::Error::other("no such file");
+        let outer = std::io::Error::other(format!("cannot open x: {inner}"));
+        let error = CliError::failed("cannot start")
+            .source(&outer)
+            .source(&inner);
+        assert_eq!(error.causes, ["cannot open x: no such file"]);
     }
 
     #[test]
