@@ -171,7 +171,8 @@ fn report(env: &Env<'_>, tenant: TenantArg, days: DaysArgs, by_month: bool) -> R
         usage.rows = sum_by_month(usage.rows);
     }
     env.out.value(&usage, || {
-        Table::new(&["DAY", "METRIC", "AMOUNT"]).rows(&usage.rows, |r| {
+        let period = if by_month { "MONTH" } else { "DAY" };
+        Table::new(&[period, "METRIC", "AMOUNT"]).rows(&usage.rows, |r| {
             [r.day.clone(), r.metric.clone(), r.amount.to_string()]
         })
     })
