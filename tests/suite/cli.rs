@@ -175,6 +175,93 @@ fn output_matches_the_snapshots() {
     snapshot("delete-without-terminal", &["context", "remove", "nothing"]);
 }
 
+fn manifest<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let first = ["agent", "manifest", "--server", "https://kgrca.example.com"];
+    [&first[..], more].concat()
+}
+
+/// Each error that is found before a server is asked.
+#[test]
+fn errors_of_the_command_line_match_the_snapshot() {
+    let home = Home::new();
+    let file = |name: &str, content: &str| {
+        let path = home.0.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let empty = file("empty.yaml", "");
+    let invalid = file("invalid.txt", "no YAML: [");
+    let missing = home.0.path().join("missing").display().to_string();
+    let kafka = "--kafka=kafka://someone:secret@broker:9093";
+    let url = [
+        ("KGRCA_URL", "http://127.0.0.1:1"),
+        ("KGRCA_API_KEY", "kg_x"),
+    ];
+    let offline = [
+        vec!["context", "add", "x", "--url", "localhost:7600"],
+        vec!["context", "use", "nowhere"],
+        manifest(&["--cluster", ""]),
+        vec![
+            "agent",
+            "manifest",
+            "--cluster",
+            "prod",
+            "--server",
+            "kgrca.example.com",
+        ],
+        manifest(&["--cluster", "prod", "--ca-file", &missing]),
+        manifest(&["--cluster", "prod", "--ca-file", &invalid]),
+        manifest(&["--cluster", "prod", kafka]),
+        manifest(&[
+            "--cluster",
+            "prod",
+            "--kafka=kafka://${env:USER}@broker:9093",
+        ]),
+        vec!["eval", "run", "tests/scenarios/node", "--labels", &invalid],
+        vec!["eval", "run", "tests/scenarios/node", "--weights", &invalid],
+        vec!["eval", "compare", &invalid, &invalid],
+        vec!["replay", &empty],
+        vec!["tenant", "import", &missing],
+        vec!["up", "--stop", "--detach"],
+        vec!["incident", "feedback", "inc-1"],
+    ];
+    let online = [
+        vec!["query", "RETURN $x", "--param", "x"],
+        vec!["key", "create"],
+        vec!["key", "create", "--role", "viewer", "--scopes", "read"],
+        vec!["key", "create", "--operator"],
+        vec!["key", "revoke", "key_1"],
+        vec!["audit", "list", "--tenant", "acme"],
+        vec!["tenant", "update", "client-acme-000000"],
+        vec![
+            "tenant",
+            "update",
+            "client-acme-000000",
+            "--limits",
+            "rca_hour",
+        ],
+        vec![
+            "tenant",
+            "update",
+            "client-acme-000000",
+            "--limits",
+            "rca_week=1",
+        ],
+        vec!["tenant", "list"],
+    ];
+    let mut text = String::new();
+    for args in offline {
+        text += &(shown(&args, home.run(&args)) + "\n");
+    }
+    for args in online {
+        text += &(shown(&args, home.run_with(&args, &url)) + "\n");
+    }
+    compare(
+        "usage-errors",
+        &text.replace(&home.0.path().display().to_string(), "HOME"),
+    );
+}
+
 /// A server that gives every request the same answer. Returns its URL.
 fn server_answering(head: &str, body: &str) -> String {
     let answer = format!(
