@@ -1,4 +1,4 @@
-//! Checks of every part: at the start, and whenever an operator asks.
+//! Health checks of stores and tenants: at start, and for `kgrca doctor`.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use crate::storage::Stores;
 use crate::tenancy;
 use crate::usecases::App;
 
-/// How far the clocks of daemon and store may differ, in seconds.
-const SKEW: f64 = 5.0;
-/// After how many seconds a saga that nobody works on is said to have stopped.
-const STOPPED: f64 = 120.0;
+/// Maximum difference between the clocks of daemon and metadata store, in seconds.
+const MAX_SKEW: f64 = 5.0;
+/// Seconds without progress after which a saga counts as stopped.
+const STALLED_AFTER: f64 = 120.0;
 
-/// How long a store may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long all tenants may take.
-const ALL_TENANTS: Duration = Duration::from_secs(30);
+/// Timeout of one check.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Budget for the checks of all tenants together.
+const TENANTS_BUDGET: Duration = Duration::from_secs(30);
 
 fn check(what: &str, result: Result<String>) -> Check {
     match result {
@@ -30,42 +30,44 @@ fn check(what: &str, result: Result<String>) -> Check {
             hint: None,
         },
         Err(e) => {
-            let usual = (e.kind == ErrorKind::Unavailable)
-                .then(|| "is the server up, and does its URL name it?".to_owned());
+            let default_hint = (e.kind == ErrorKind::Unavailable)
+                .then(|| "check that the server is running and that its URL is right".to_owned());
             Check {
                 what: what.to_owned(),
                 ok: false,
                 found: e.message,
-                hint: e.hint.or(usual),
+                hint: e.hint.or(default_hint),
             }
         }
     }
 }
 
-async fn answered<T>(check: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = |_| {
+async fn with_timeout<T>(check: impl Future<Output = Result<T>>) -> Result<T> {
+    let timed_out = |_| {
         Error::new(
             ErrorKind::Unavailable,
-            format!("no answer within {} s", PATIENCE.as_secs()),
+            format!("no answer within {} s", TIMEOUT.as_secs()),
         )
     };
-    tokio::time::timeout(PATIENCE, check).await.map_err(late)?
+    tokio::time::timeout(TIMEOUT, check)
+        .await
+        .map_err(timed_out)?
 }
 
-/// Whether every store answers and lets us do what we need.
+/// Checks that every store responds and grants the rights that kgrcad needs.
 pub async fn of_stores(stores: &Stores) -> Vec<Check> {
     let (metadata, log, graph, limits, clock) = tokio::join!(
-        answered(stores.meta.check()),
-        answered(stores.log.check()),
-        answered(stores.graph.check()),
-        answered(stores.limits.check()),
-        // Ours at once: others may take long to answer.
-        answered(async {
+        with_timeout(stores.meta.check()),
+        with_timeout(stores.log.check()),
+        with_timeout(stores.graph.check()),
+        with_timeout(stores.limits.check()),
+        // Read right after the answer, because the other checks may take long.
+        with_timeout(async {
             Ok(stores
                 .meta
                 .now()
                 .await?
-                .map(|theirs| now().seconds_since(theirs)))
+                .map(|store_time| now().seconds_since(store_time)))
         }),
     );
     let mut all = vec![
@@ -75,8 +77,8 @@ pub async fn of_stores(stores: &Stores) -> Vec<Check> {
         check("limits", limits),
     ];
     if let Ok(Some(skew)) = clock {
-        let found = format!("{skew:+.3} s against the metadata's");
-        let hint = (skew.abs() > SKEW).then(|| "let both machines keep time by NTP".to_owned());
+        let found = format!("{skew:+.3} s ahead of the metadata store");
+        let hint = (skew.abs() > MAX_SKEW).then(|| "synchronize both machines with NTP".to_owned());
         all.push(Check {
             what: "clock".into(),
             ok: hint.is_none(),
@@ -87,93 +89,92 @@ pub async fn of_stores(stores: &Stores) -> Vec<Check> {
     all
 }
 
-/// What is wrong with a tenant's topics or graph.
-async fn of_tenant(app: &App, client: &Tenant) -> Option<Check> {
-    let tenant = TenantId::parse(&client.client_id)?;
-    let what = format!("tenant {tenant}");
-    let found = answered(async {
-        app.stores.log.ends(&tenant).await?;
-        app.stores.graph.knows(&tenant, 0).await?;
-        tenancy::differences(&app.tenancy, &tenant, client).await
+/// Checks a tenant's topics and graph. None when nothing is wrong.
+async fn of_tenant(app: &App, tenant: &Tenant) -> Option<Check> {
+    let tenant_id = TenantId::parse(&tenant.client_id)?;
+    let what = format!("tenant {tenant_id}");
+    let found = with_timeout(async {
+        app.stores.log.ends(&tenant_id).await?;
+        app.stores.graph.knows(&tenant_id, 0).await?;
+        tenancy::differences(&app.tenancy, &tenant_id, tenant).await
     });
     match found.await {
-        Ok(found) if found.is_empty() => None,
-        Ok(found) => {
-            let hint = Some(format!(
-                "kgrca tenant update {tenant} --plan {} sets them",
-                client.plan
-            ));
-            Some(Check {
-                what,
-                ok: false,
-                found: found.join("; "),
-                hint,
-            })
-        }
+        Ok(differences) if differences.is_empty() => None,
+        Ok(differences) => Some(Check {
+            what,
+            ok: false,
+            found: differences.join("; "),
+            hint: Some(format!(
+                "run `kgrca tenant update {tenant_id} --plan {}` to apply the settings again",
+                tenant.plan
+            )),
+        }),
         Err(e) => Some(check(&what, Err(e))),
     }
 }
 
-/// Sagas that stopped, and tenants whose topics or graph do not answer, or are not set as they
-/// should be.
+/// Checks for stopped sagas, and for tenants whose topics or graph do not respond or are not
+/// configured as their plan says.
 pub async fn of_tenants(app: &App) -> Vec<Check> {
-    let mut all = Vec::new();
-    match app.stores.meta.sagas(None).await {
-        Ok(sagas) => {
-            let stopped = |s: &&Saga| {
-                // Who imports may take long; who leaves has a time of grace.
-                let waits = s.kind == SagaKind::Delete
-                    || s.kind == SagaKind::Create
-                        && s.state_of(Step::Load) == Some(StepState::Pending);
-                !s.is_over() && !waits && now().seconds_since(s.updated_at) > STOPPED
-            };
-            let stopped: Vec<_> = sagas
-                .iter()
-                .filter(stopped)
-                .map(|s| s.saga_id.as_str())
-                .collect();
-            let found = if stopped.is_empty() {
-                "none stopped".to_owned()
-            } else {
-                format!("stopped: {}", stopped.join(", "))
-            };
-            let hint = stopped
-                .first()
-                .map(|id| format!("kgrca saga show {id}; kgrca saga resume or compensate {id}"));
+    let mut all = vec![of_sagas(app).await];
+    let tenants = match app.stores.meta.list_tenants().await {
+        Ok(tenants) => tenants,
+        Err(e) => {
+            all.push(check("tenants", Err(e)));
+            return all;
+        }
+    };
+    let active: Vec<&Tenant> = tenants.iter().filter(|t| t.state.is_worked()).collect();
+    let began = Instant::now();
+    for (checked, tenant) in active.iter().enumerate() {
+        if began.elapsed() > TENANTS_BUDGET {
             all.push(Check {
-                what: "sagas".into(),
-                ok: stopped.is_empty(),
-                found,
-                hint,
+                what: "tenants".into(),
+                ok: false,
+                found: format!(
+                    "{} tenants not checked ({} s budget used up)",
+                    active.len() - checked,
+                    TENANTS_BUDGET.as_secs()
+                ),
+                hint: None,
             });
+            break;
         }
-        Err(e) => all.push(check("sagas", Err(e))),
-    }
-    match app.stores.meta.list_tenants().await {
-        Ok(clients) => {
-            let (began, worked) = (
-                Instant::now(),
-                clients.iter().filter(|c| c.state.is_worked()),
-            );
-            for (i, client) in worked.clone().enumerate() {
-                if began.elapsed() > ALL_TENANTS {
-                    let found = format!(
-                        "{} were not looked at within {} s",
-                        worked.count() - i,
-                        ALL_TENANTS.as_secs()
-                    );
-                    all.push(Check {
-                        what: "tenants".into(),
-                        ok: false,
-                        found,
-                        hint: None,
-                    });
-                    break;
-                }
-                all.extend(of_tenant(app, client).await);
-            }
-        }
-        Err(e) => all.push(check("tenants", Err(e))),
+        all.extend(of_tenant(app, tenant).await);
     }
     all
+}
+
+async fn of_sagas(app: &App) -> Check {
+    let sagas = match app.stores.meta.sagas(None).await {
+        Ok(sagas) => sagas,
+        Err(e) => return check("sagas", Err(e)),
+    };
+    let stopped: Vec<&str> = sagas
+        .iter()
+        .filter(|saga| is_stopped(saga))
+        .map(|saga| saga.saga_id.as_str())
+        .collect();
+    Check {
+        what: "sagas".into(),
+        ok: stopped.is_empty(),
+        found: if stopped.is_empty() {
+            "none stopped".to_owned()
+        } else {
+            format!("stopped: {}", stopped.join(", "))
+        },
+        hint: stopped.first().map(|id| {
+            format!(
+                "run `kgrca saga show {id}`, then `kgrca saga resume {id}` or \
+                 `kgrca saga compensate {id}`"
+            )
+        }),
+    }
+}
+
+fn is_stopped(saga: &Saga) -> bool {
+    // An import may take long, and a deletion waits for its grace period.
+    let may_wait = saga.kind == SagaKind::Delete
+        || saga.kind == SagaKind::Create && saga.state_of(Step::Load) == Some(StepState::Pending);
+    !saga.is_over() && !may_wait && now().seconds_since(saga.updated_at) > STALLED_AFTER
 }

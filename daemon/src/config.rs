@@ -1,4 +1,4 @@
-//! Settings: environment (`KGRCA_*`), then flags; checked once at start.
+//! Settings of the server: flags, else `KGRCA_*` environment variables, else defaults.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ use crate::probe::ProbeSettings;
 use crate::runtime::LogFormat;
 use crate::secret::Secret;
 
-/// What a daemon does. One process may have several roles.
+/// A part of the work that a process takes. A process may have several roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// Serves the HTTP API.
     Api,
-    /// Works records off.
+    /// Processes ingested records.
     Worker,
 }
 
@@ -26,13 +26,13 @@ pub enum Role {
 #[command(
     name = "kgrcad",
     version,
-    about = "Finds root causes of Kubernetes incidents; keeps a knowledge graph per tenant"
+    about = "Finds root causes of Kubernetes incidents from a knowledge graph per tenant"
 )]
 pub struct Settings {
-    /// Folder for everything that is kept
+    /// Data directory
     #[arg(long, env = "KGRCA_DATA", default_value = "./kgrca-data")]
     pub data: PathBuf,
-    /// Metadata: `sqlite:`, or `postgres://user:password@host/database`
+    /// Metadata store: `sqlite:`, or `postgres://user:password@host/database`
     #[arg(
         long,
         env = "KGRCA_META_URL",
@@ -40,7 +40,7 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub meta_url: Secret,
-    /// Graph: `mars:`, or `neo4j://user:password@host:7687,host:7687`
+    /// Graph store: `mars:`, or `neo4j://user:password@host:7687,host:7687`
     #[arg(
         long,
         env = "KGRCA_GRAPH_URL",
@@ -56,7 +56,7 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub log_url: Secret,
-    /// Limits: `memory:`, or `redis://:password@host:6379/0`
+    /// Rate limit counters: `memory:`, or `redis://:password@host:6379/0`
     #[arg(
         long,
         env = "KGRCA_LIMITS_URL",
@@ -64,19 +64,19 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub limits_url: Secret,
-    /// A key of the operator that is to work; without it the first start makes one
+    /// Operator API key to accept; generated on first start if unset
     #[arg(long, env = "KGRCA_OPERATOR_KEY", hide_env_values = true)]
     pub operator_key: Option<Secret>,
-    /// Where other daemons and people reach this one's API, when it is not --listen
+    /// Advertised API URL, if different from --listen
     #[arg(long, env = "KGRCA_ADVERTISE")]
     pub advertise: Option<String>,
-    /// Address of the HTTP API; plain HTTP is served on loopback only
+    /// Listen address of the HTTP API; plain HTTP is limited to loopback addresses
     #[arg(long, env = "KGRCA_LISTEN", default_value = "127.0.0.1:7600")]
     pub listen: SocketAddr,
-    /// Address of /metrics; loopback
+    /// Listen address of /metrics
     #[arg(long, env = "KGRCA_METRICS_LISTEN", default_value = "127.0.0.1:7601")]
     pub metrics_listen: SocketAddr,
-    /// What this process does
+    /// Roles of this process
     #[arg(
         long,
         env = "KGRCA_ROLES",
@@ -84,37 +84,48 @@ pub struct Settings {
         default_value = "api,worker"
     )]
     pub roles: Vec<Role>,
-    /// Certificate chain in PEM: serves HTTPS; the file is looked at again when it changes
+    /// Certificate chain (PEM); enables HTTPS; reloaded when it changes
     #[arg(long, env = "KGRCA_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
-    /// The certificate's private key in PEM
+    /// Private key of the certificate (PEM)
     #[arg(long, env = "KGRCA_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Certificates in PEM of those who sign callers' certificates: without one of theirs nobody is
-    /// let in
+    /// CA bundle (PEM) for client certificates; enables mutual TLS
     #[arg(long, env = "KGRCA_TLS_CLIENT_CA", requires = "tls_cert")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Serve plain HTTP on addresses other than loopback
+    /// Allow plain HTTP on non-loopback addresses
     #[arg(long, env = "KGRCA_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,
-    /// Partitions of each topic of a new tenant; without it the plan's where the log is Kafka, else
-    /// 1
-    #[arg(long, env = "KGRCA_PARTITIONS", value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Partitions per topic of a new tenant [default: the plan's with Kafka, otherwise 1]
+    #[arg(
+        long,
+        env = "KGRCA_PARTITIONS",
+        value_parser = clap::value_parser!(u32).range(1..=64)
+    )]
     pub partitions: Option<u32>,
-    /// Seconds between ticks of clusters that are silent
-    #[arg(long, env = "KGRCA_TICK_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Evaluation interval for idle clusters, in seconds
+    #[arg(
+        long,
+        env = "KGRCA_TICK_SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
     pub tick_seconds: u64,
-    /// Largest body of a request in MiB, after decompression
-    #[arg(long, env = "KGRCA_MAX_BODY_MIB", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    /// Maximum request body in MiB, after decompression
+    #[arg(
+        long,
+        env = "KGRCA_MAX_BODY_MIB",
+        default_value_t = 32,
+        value_parser = clap::value_parser!(u64).range(1..=1024)
+    )]
     pub max_body_mib: u64,
     /// Log format
     #[arg(long, env = "KGRCA_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// File into which the addresses are written once the daemon serves, as `api=…`, `metrics=…`
-    /// and `pid=…` lines
+    /// File to write once the daemon is serving, with the lines `api=…`, `metrics=…` and `pid=…`
     #[arg(long, env = "KGRCA_READY_FILE")]
     pub ready_file: Option<PathBuf>,
-    /// Ends the process at the n-th time that a saga is written: for tests of what survives
+    /// Aborts the process at the n-th write of a saga; for crash tests
     #[arg(
         long,
         env = "KGRCA_ABORT_AT_SAGA_WRITE",
@@ -122,25 +133,25 @@ pub struct Settings {
         default_value_t = 0
     )]
     pub abort_at_saga_write: u64,
-    /// What to do instead of serving
+    /// Run a command instead of serving
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What a daemon does instead of serving.
+/// Commands that run instead of the server.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Runs the migrations of the metadata and ends
+    /// Run metadata migrations and exit
     Migrate,
     #[cfg(feature = "agent")]
-    /// Watches a cluster, or reads the logs of a node, and ships what it sees to a server
+    /// Watch a cluster, or tail the logs of a node, and ship the records to a server
     Agent(Box<AgentSettings>),
-    /// Asks whether a server or an agent is up
+    /// Probe the health of a server or agent
     Probe(ProbeSettings),
 }
 
 impl Settings {
-    /// Stores that lie in this daemon's own folder and that others would need.
+    /// Embedded stores, which a second daemon could not share.
     pub fn local_stores(&self) -> Result<Vec<&'static str>, Failure> {
         let is_local =
             |url: &Secret, scheme: &str| Ok::<_, Failure>(url.resolved()?.starts_with(scheme));

@@ -1,5 +1,5 @@
-//! What *runs*: the kgrcad daemon. Doors, workers and stores around the engine of `kgrca-core`; and
-//! the agent, which can be built without all of these.
+//! The `kgrcad` daemon: the HTTP API, workers and stores around the engine of `kgrca-core`, and the
+//! agent, which can be built without the server.
 
 #[cfg(feature = "agent")]
 pub mod agent;
@@ -36,7 +36,7 @@ mod usecases;
 #[cfg(feature = "server")]
 mod workers;
 
-pub use error::Failure;
+pub use error::{Failure, FailureKind};
 #[cfg(feature = "server")]
 pub use http::openapi;
 #[cfg(feature = "server")]

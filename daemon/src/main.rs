@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use kgrca_daemon::Failure;
+use kgrca_daemon::{Failure, FailureKind};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -14,11 +14,14 @@ fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(e) => return failed(&e.to_string(), None),
+        Err(e) => {
+            let failure = Failure::of(FailureKind::Unavailable, "cannot start threads").source(e);
+            return failed(&failure.hint("raise the limits on processes and open files"));
+        }
     };
     match runtime.block_on(run()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => failed(&e.message, e.hint.as_deref()),
+        Err(failure) => failed(&failure),
     }
 }
 
@@ -30,13 +33,15 @@ async fn run() -> Result<(), Failure> {
     match settings.command.take() {
         Some(Command::Migrate) => {
             let done = kgrca_daemon::migrate(&settings).await?;
-            told(&format!(
-                "{done} migrations were run on the metadata of --meta-url"
-            ));
+            print(&match done {
+                0 => "no migrations to apply".to_owned(),
+                1 => "applied 1 migration".to_owned(),
+                n => format!("applied {n} migrations"),
+            });
             Ok(())
         }
-        Some(Command::Probe(wish)) => {
-            told(&kgrca_daemon::probe::probe(&wish).await?);
+        Some(Command::Probe(probe)) => {
+            print(&kgrca_daemon::probe::probe(&probe).await?);
             Ok(())
         }
         #[cfg(feature = "agent")]
@@ -48,7 +53,7 @@ async fn run() -> Result<(), Failure> {
     }
 }
 
-/// Where nothing but the agent was built.
+/// Without the feature `server` there are only the agent and the probe.
 #[cfg(not(feature = "server"))]
 async fn run() -> Result<(), Failure> {
     let line = kgrca_daemon::agent::CommandLine::parse();
@@ -56,26 +61,24 @@ async fn run() -> Result<(), Failure> {
         kgrca_daemon::agent::Command::Agent(settings) => {
             kgrca_daemon::agent::run(*settings, line.log_format).await
         }
-        kgrca_daemon::agent::Command::Probe(wish) => {
-            told(&kgrca_daemon::probe::probe(&wish).await?);
+        kgrca_daemon::agent::Command::Probe(probe) => {
+            print(&kgrca_daemon::probe::probe(&probe).await?);
             Ok(())
         }
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the answer to a command")]
-fn told(answer: &str) {
-    println!("{answer}");
+#[expect(clippy::print_stdout, reason = "the result of a command")]
+fn print(result: &str) {
+    println!("{result}");
 }
 
 #[expect(
     clippy::print_stderr,
-    reason = "before logging is set up, and for people at a terminal"
+    reason = "logging may not be set up, and an operator may be at a terminal"
 )]
-fn failed(message: &str, hint: Option<&str>) -> ExitCode {
-    eprintln!("error: {message}");
-    if let Some(hint) = hint {
-        eprintln!("hint: {hint}");
-    }
+fn failed(failure: &Failure) -> ExitCode {
+    eprintln!("error: {failure}");
+    eprintln!("hint: {}", failure.next_step());
     ExitCode::FAILURE
 }

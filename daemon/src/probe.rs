@@ -1,75 +1,76 @@
-//! Asks whether a server or an agent is up, for places that hold this binary and no other: its
-//! image.
+//! `kgrcad probe`: a health check for images that hold no shell and no curl.
 
 use std::time::Duration;
 
 use kgrca_core::storage::with_causes;
+use reqwest::StatusCode;
+use tokio::time::Instant;
 
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 
-/// What is asked.
+/// Flags of `kgrcad probe`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ProbeSettings {
-    /// An address that answers 200 when all is well, such as `http://kgrca-agent:7610/readyz`
+    /// URL that answers 200 when healthy, e.g. `http://kgrca-agent:7610/readyz`
     pub url: String,
-    /// Do not look at its certificate: nothing is sent, and nothing of the answer is believed but
-    /// that it is there
+    /// Do not verify the TLS certificate
     #[arg(long)]
     pub insecure: bool,
-    /// For how many seconds it is asked again until it answers so
+    /// Keep trying for this many seconds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=300))]
     pub timeout: u64,
 }
 
-/// The pause between two tries.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_EVERY: Duration = Duration::from_millis(500);
 
-/// Asks until the answer is 200, for as long as it may take. Returns what was answered.
+/// Requests the URL until it answers 200 or the timeout has passed. Returns the URL and the body.
 ///
 /// # Errors
-/// When nobody answers, or something else than 200, up to the end.
+/// The last failure, if there was no answer 200 in time.
 pub async fn probe(settings: &ProbeSettings) -> Result<String, Failure> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = &settings.url;
-    if reqwest::Url::parse(url)
-        .ok()
-        .is_none_or(|url| !matches!(url.scheme(), "http" | "https"))
-    {
+    let is_http =
+        reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !is_http {
         return Err(Failure::new(
-            format!("`{url}` is no address"),
-            "it looks like http://kgrca-agent:7610/healthz",
+            format!("invalid URL `{url}`"),
+            "expected a URL like http://kgrca-agent:7610/healthz",
         ));
     }
-    let client = reqwest::Client::builder()
+    let http = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
         .danger_accept_invalid_certs(settings.insecure)
         .build()
-        .map_err(|e| Failure::new(with_causes(&e), "this is a defect; report it"))?;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(settings.timeout);
+        .map_err(Failure::bug)?;
+    let deadline = Instant::now() + Duration::from_secs(settings.timeout);
     loop {
-        let failure = match client.get(url).send().await {
-            Ok(answer) if answer.status() == reqwest::StatusCode::OK => {
-                return Ok(format!(
-                    "{url}: {}",
-                    answer.text().await.unwrap_or_default().trim()
-                ));
-            }
-            Ok(answer) => {
-                let status = answer.status();
-                let text = answer.text().await.unwrap_or_default();
-                Failure::new(
-                    format!("{url}: {status}: {}", text.trim()),
-                    "somebody answers; it says what is wrong",
-                )
-            }
-            Err(e) => Failure::new(
-                with_causes(&e.without_url()).replacen("error sending request", url, 1),
-                "is it up, is the address right, does a NetworkPolicy let us through?",
-            ),
+        let failure = match attempt(&http, url).await {
+            Ok(body) => return Ok(format!("{url}: {body}")),
+            Err(failure) => failure,
         };
-        if tokio::time::Instant::now() + PAUSE >= deadline {
+        if Instant::now() + RETRY_EVERY >= deadline {
             return Err(failure);
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RETRY_EVERY).await;
     }
+}
+
+async fn attempt(http: &reqwest::Client, url: &str) -> Result<String, Failure> {
+    let response = http.get(url).send().await.map_err(|e| {
+        let message = with_causes(&e.without_url()).replacen("error sending request", url, 1);
+        Failure::of(FailureKind::Unavailable, message).hint(
+            "check that the server is running, that the URL is right and that no NetworkPolicy \
+             blocks the connection",
+        )
+    })?;
+    let status = response.status();
+    let body = response.text().await.unwrap_or_default();
+    let body = body.trim();
+    if status == StatusCode::OK {
+        return Ok(body.to_owned());
+    }
+    let message = format!("{url}: {status}: {body}");
+    Err(Failure::of(FailureKind::Unavailable, message)
+        .hint("the endpoint answered with an error (see above)"))
 }

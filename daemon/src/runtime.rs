@@ -56,14 +56,11 @@ pub fn install(format: LogFormat) -> Result<PrometheusHandle, Failure> {
         0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
     ];
     let shares = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
-    let failed = |e: metrics_exporter_prometheus::BuildError| {
-        Failure::new(e.to_string(), "this is a defect; report it")
-    };
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &seconds)
-        .map_err(failed)?
+        .map_err(Failure::bug)?
         .set_buckets_for_metric(Matcher::Suffix("_score".into()), &shares)
-        .map_err(failed)?
+        .map_err(Failure::bug)?
         .build_recorder();
     let handle = recorder.handle();
     // As above: the first recorder stays.

@@ -1,4 +1,4 @@
-//! Texts that hold secrets: given plainly, or with references to the environment and to files.
+//! Settings that hold secrets: plain text, or with references to environment variables and files.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use crate::error::Failure;
 
-/// A text that is not printed. `${env:NAME}` and `${file:/path}` in it stand for what is there.
+/// Text that is never printed. References such as `${env:NAME}` and `${file:/path}` in it are
+/// replaced when it is used.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -25,23 +26,23 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// The text with what its references stand for.
+    /// The text with its references replaced.
     ///
     /// # Errors
-    /// When a variable or a file is not there.
+    /// If a reference is malformed, or its variable or file cannot be read.
     pub fn resolved(&self) -> Result<String, Failure> {
         let mut text = String::new();
         let mut rest = self.0.as_str();
         while let Some((before, behind)) = rest.split_once("${") {
             let unclosed = || {
                 Failure::new(
-                    "a reference `${` is not closed by `}`",
+                    "unclosed reference `${`",
                     "write ${env:NAME} or ${file:/path}",
                 )
             };
             let (reference, after) = behind.split_once('}').ok_or_else(unclosed)?;
             text.push_str(before);
-            text.push_str(&looked_up(reference)?);
+            text.push_str(&resolve(reference)?);
             rest = after;
         }
         text.push_str(rest);
@@ -49,33 +50,35 @@ impl Secret {
     }
 }
 
-fn looked_up(reference: &str) -> Result<String, Failure> {
+fn resolve(reference: &str) -> Result<String, Failure> {
     match reference.split_once(':') {
         Some(("env", name)) => std::env::var(name).map_err(|e| {
             Failure::new(
-                format!("${{env:{name}}}: {e}"),
-                "set the variable for the daemon",
+                format!("${{env:{name}}}"),
+                "set this variable in the environment of kgrcad",
             )
+            .source(e)
         }),
         Some(("file", path)) => std::fs::read_to_string(path)
             .map(|text| text.trim_end().to_owned())
             .map_err(|e| {
                 Failure::new(
-                    format!("${{file:{path}}}: {e}"),
-                    "make the file readable for the daemon",
+                    format!("${{file:{path}}}"),
+                    "check that the file exists and that kgrcad can read it",
                 )
+                .source(e)
             }),
         _ => Err(Failure::new(
-            format!("`${{{reference}}}` is no reference"),
+            format!("invalid reference `${{{reference}}}`"),
             "write ${env:NAME} or ${file:/path}",
         )),
     }
 }
 
-/// Writes a file that only its owner reads; when this returns, it survives a power cut.
+/// Writes a file with mode 0600 and flushes it and its directory to disk.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the file cannot be written.
 #[cfg(feature = "server")]
 pub fn write_private(file: &std::path::Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
@@ -87,9 +90,11 @@ pub fn write_private(file: &std::path::Path, text: &str) -> std::io::Result<()> 
     let mut handle = options.open(file)?;
     handle.write_all(text.as_bytes())?;
     handle.sync_all()?;
-    // Its name, too.
-    file.parent()
-        .map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+    // The directory entry must reach the disk, too.
+    match file.parent() {
+        Some(folder) => std::fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_stand_for_what_is_there() {
+    fn references_to_variables_and_files_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("password");
         std::fs::write(&file, "s3cret\n").unwrap();

@@ -18,7 +18,7 @@ use crate::api_key;
 use crate::checks;
 use crate::clock::now;
 use crate::config::{Role, Settings};
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 use crate::http;
 use crate::runtime;
 use crate::secret::write_private;
@@ -62,9 +62,10 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         let result = if check.ok {
             Ok(check.found)
         } else {
-            Err(Failure {
-                message: check.found,
-                hint: check.hint,
+            let failure = Failure::of(FailureKind::Unavailable, check.found);
+            Err(match check.hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
             })
         };
         checked(&check.what, result)?;
@@ -84,7 +85,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     ));
     let app = Arc::new(App::new(settings, stores, fleet));
     telemetry::Accuracy {
-        places: app.stores.meta.feedback().await?,
+        ranks: app.stores.meta.feedback().await?,
     }
     .emit();
     Box::pin(serve(app, listener, metrics_listener, handle)).await
@@ -191,7 +192,7 @@ fn serve_tls(
         .handle(handle.clone())
         .serve(router.into_make_service());
     Ok(tokio::spawn(async move {
-        let keeper = tokio::spawn(files.keep(config));
+        let keeper = tokio::spawn(files.watch(config));
         let leaver = tokio::spawn(async move {
             stopped.await;
             handle.graceful_shutdown(Some(LEAVING));
@@ -220,7 +221,7 @@ fn log_end(what: &str, end: std::io::Result<()>) {
 fn checked<T>(what: &str, result: Result<T, Failure>) -> Result<T, Failure> {
     match &result {
         Ok(_) => tracing::info!("✔ {what}"),
-        Err(e) => tracing::error!("✖ {what}: {}", e.message),
+        Err(e) => tracing::error!("✖ {what}: {e}"),
     }
     result
 }

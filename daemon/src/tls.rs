@@ -1,4 +1,4 @@
-//! HTTPS: certificates from files, looked at again when they change.
+//! HTTPS with certificates from files, which are reloaded when they change.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use rustls::server::WebPkiClientVerifier;
 use crate::config::Settings;
 use crate::error::Failure;
 
-/// How often is looked for new certificates.
-const LOOKS: Duration = Duration::from_secs(2);
+/// How often the files are checked for changes.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// The files that make a server's side of TLS.
+/// Files with the server's certificate and key, and optionally the CAs of its clients.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     certificate: PathBuf,
@@ -26,7 +26,7 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// The files that the settings name; none for plain HTTP.
+    /// The files that the settings name; none when the server speaks plain HTTP.
     pub fn of(settings: &Settings) -> Option<Self> {
         let (certificate, key) = (settings.tls_cert.clone()?, settings.tls_key.clone()?);
         Some(Self {
@@ -36,10 +36,10 @@ impl TlsFiles {
         })
     }
 
-    /// What they hold, for a server.
+    /// Reads the files into a server configuration.
     ///
     /// # Errors
-    /// When a file cannot be read, or certificate and key do not fit.
+    /// If a file cannot be read, or the key does not match the certificate.
     pub fn load(&self) -> Result<Arc<ServerConfig>, Failure> {
         let builder = ServerConfig::builder();
         let builder = match &self.client_ca {
@@ -64,7 +64,7 @@ impl TlsFiles {
         Ok(Arc::new(config))
     }
 
-    /// When each file was changed last; unreadable ones have no time.
+    /// Modification time of each file; none for a file that cannot be read.
     fn changed(&self) -> Vec<Option<SystemTime>> {
         let files = [
             Some(&self.certificate),
@@ -78,12 +78,12 @@ impl TlsFiles {
             .collect()
     }
 
-    /// Takes new certificates as they come, until the task ends. What cannot be used leaves those
-    /// before.
-    pub async fn keep(self, config: RustlsConfig) {
+    /// Reloads the certificates whenever a file changes. If they are unusable the current ones
+    /// stay in use.
+    pub async fn watch(self, config: RustlsConfig) {
         let mut before = self.changed();
         loop {
-            tokio::time::sleep(LOOKS).await;
+            tokio::time::sleep(CHECK_EVERY).await;
             let now = self.changed();
             if now == before {
                 continue;
@@ -91,11 +91,14 @@ impl TlsFiles {
             match self.load() {
                 Ok(new) => {
                     config.reload_from_config(new);
-                    tracing::info!(file = %self.certificate.display(), "the certificate is a new one");
+                    tracing::info!(file = %self.certificate.display(), "certificate reloaded");
                     before = now;
                 }
                 Err(e) => {
-                    tracing::error!(error = %e.message, "the new certificate cannot be used; the one before stays");
+                    tracing::error!(
+                        error = %e,
+                        "failed to load the new certificate; keeping the current one"
+                    );
                 }
             }
         }
@@ -105,7 +108,7 @@ impl TlsFiles {
 fn unusable(file: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(
         format!("{}: {error}", file.display()),
-        "it must be PEM, readable for the daemon, and certificate and key must fit",
+        "the file must be PEM and readable by kgrcad, and the key must match the certificate",
     )
 }
 
@@ -115,7 +118,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| unusable(file, &e))?;
     if all.is_empty() {
-        Err(unusable(file, &"there is no certificate in it"))
+        Err(unusable(file, &"no certificate found"))
     } else {
         Ok(all)
     }

@@ -258,7 +258,7 @@ async fn a_restart_goes_on_from_a_snapshot() {
     let server = Server::start(folder.path(), &[]);
     let log = restored(&server, 2).await;
     assert!(
-        log.contains("a snapshot is not used") && log.contains("from_snapshot=false"),
+        log.contains("snapshot unreadable") && log.contains("from_snapshot=false"),
         "{log}"
     );
 }

@@ -52,7 +52,7 @@ pub async fn identify(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
-    let answered = telemetry::Answered {
+    let answered = telemetry::RequestAnswered {
         route: &route,
         status: response.status().as_u16(),
         seconds: started.elapsed().as_secs_f64(),

@@ -46,7 +46,7 @@ async fn watch_one<F: Future<Output = Result<String, Error>>>(
             .await
             .map_err(late)
             .flatten();
-        let answered = telemetry::ServerAnswered {
+        let answered = telemetry::ServerChecked {
             gauge,
             error: answer.err(),
             was_up,

@@ -140,14 +140,13 @@ fn unknown(setting: &str, url: &str, known: &str) -> Failure {
 
 /// Prefixes a store's error with the setting that configures it.
 fn of(setting: &str, error: Error) -> Failure {
-    let usual = format!(
-        "check that the server is running and that {setting} is correct; in passwords, write / \
-         as %2F and @ as %40"
-    );
-    Failure {
-        message: format!("{setting}: {}", error.message),
-        hint: error.hint.or(Some(usual)),
-    }
+    let hint = error.hint.unwrap_or_else(|| {
+        format!(
+            "check that the server is running and that {setting} is correct; in passwords, write \
+             / as %2F and @ as %40"
+        )
+    });
+    Failure::of(error.kind.into(), format!("{setting}: {}", error.message)).hint(hint)
 }
 
 /// The path of an embedded store: the one in its URL, else `usual` in the data folder.

@@ -112,7 +112,7 @@ impl RedisLimits {
     async fn asked<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Option<T> {
         let at = crate::clock::now().0;
         if at < self.again.load(Ordering::Relaxed) {
-            telemetry::LimitsAnswered {
+            telemetry::LimitsChecked {
                 error: Some("it did not answer a moment ago".into()),
             }
             .emit();
@@ -122,7 +122,7 @@ impl RedisLimits {
         if answer.is_err() {
             self.again.store(at + REST, Ordering::Relaxed);
         }
-        telemetry::LimitsAnswered {
+        telemetry::LimitsChecked {
             error: answer.as_ref().err().map(ToString::to_string),
         }
         .emit();

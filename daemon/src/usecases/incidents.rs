@@ -142,7 +142,7 @@ pub async fn give_feedback(app: &App, actor: &Actor, id: &str, feedback: Feedbac
         .await?;
     append_act(app, actor, tenant, &row, kind, actual.note).await?;
     telemetry::Accuracy {
-        places: app.stores.meta.feedback().await?,
+        ranks: app.stores.meta.feedback().await?,
     }
     .emit();
     Ok(())

@@ -284,7 +284,7 @@ fn evaluate(tenant: &TenantId, state: &mut ClusterState, weights: &Weights) -> E
     let started = std::time::Instant::now();
     let evaluation = state.evaluate(state.watermark, weights);
     let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
-    telemetry::Ranked {
+    telemetry::ClusterEvaluated {
         seconds: started.elapsed().as_secs_f64(),
         causes,
     }

@@ -65,7 +65,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
         }
     }
     let seconds = started.elapsed().as_secs_f64();
-    telemetry::Restored {
+    telemetry::StateRestored {
         tenant,
         partition,
         from_snapshot,

@@ -150,7 +150,7 @@ fn answers<'a>(
         .into_iter()
         .map(move |scorer| {
             let causes = ranked.causes(scorer);
-            telemetry::Believed {
+            telemetry::AnswerGiven {
                 scorer,
                 confidence: causes.first().map(|c| c.confidence),
             }

@@ -71,7 +71,7 @@ impl Key {
     pub fn refused(&self) {
         match Self::read(&self.secret) {
             Ok(header) => *self.header.lock().unwrap_or_else(PoisonError::into_inner) = header,
-            Err(e) => tracing::warn!(why = e.message, "the key cannot be read anew"),
+            Err(e) => tracing::warn!(error = %e, "cannot reload the API key"),
         }
     }
 }

@@ -98,7 +98,7 @@ impl Kafka {
     ) -> Outcome {
         let writer = match self.writer(topic) {
             Ok(writer) => writer,
-            Err(e) => return Outcome::Later(wait, e.message),
+            Err(e) => return Outcome::Later(wait, e.to_string()),
         };
         let sent = tokio::time::timeout(PATIENCE, self.sent(&writer, topic, body, now)).await;
         let outcome = sent.unwrap_or_else(|_| {
@@ -141,7 +141,7 @@ impl Kafka {
         let partitions = match writer.partitions(&self.place.tenant, topic).await {
             Ok(0) => return later(format!("Kafka: the tenant has no topic {}", topic.as_str())),
             Ok(partitions) => partitions,
-            Err(e) => return later(e.message),
+            Err(e) => return later(e.to_string()),
         };
         let place = Arc::clone(&self.place);
         let read =
@@ -152,8 +152,8 @@ impl Kafka {
         };
         match writer.append(&self.place.tenant, &entries).await {
             Ok(()) => Outcome::Taken(answer),
-            Err(e) if e.kind == ErrorKind::Refused => Outcome::Refused("too_large", e.message),
-            Err(e) => later(e.message),
+            Err(e) if e.kind == ErrorKind::Refused => Outcome::Refused("too_large", e.to_string()),
+            Err(e) => later(e.to_string()),
         }
     }
 
@@ -289,10 +289,10 @@ mod tests {
             let error = Kafka::open(url.parse().unwrap(), None, "prod")
                 .err()
                 .unwrap();
+            let error = error.to_string();
             assert!(
-                error.message.contains("no user of a tenant") && !error.message.contains("secret"),
-                "{}",
-                error.message
+                error.contains("no user of a tenant") && !error.contains("secret"),
+                "{error}"
             );
         }
     }

@@ -1,0 +1,129 @@
+//! Events about records and their logs.
+
+use std::collections::BTreeMap;
+
+use kgrca_core::model::Topic;
+use kgrca_core::storage::StreamId;
+use kgrca_core::tenancy::TenantId;
+
+/// A worker committed a batch of records.
+pub struct BatchCommitted<'a> {
+    /// The tenant whose records these are.
+    pub tenant: &'a TenantId,
+    /// Numbers of records by topic and outcome.
+    pub by_topic: &'a BTreeMap<(Topic, &'static str), u64>,
+    /// Duration in seconds.
+    pub seconds: f64,
+    /// Seconds from arrival to commit of the oldest record in the batch.
+    pub waited: Option<f64>,
+}
+
+impl BatchCommitted<'_> {
+    /// Logs the event and updates its metrics.
+    pub fn emit(&self) {
+        for ((topic, status), n) in self.by_topic {
+            metrics::counter!(
+                "kg_messages_processed_total",
+                "topic" => topic.as_str(),
+                "status" => *status,
+            )
+            .increment(*n);
+            metrics::histogram!(
+                "kg_message_processing_duration_seconds",
+                "topic" => topic.as_str(),
+            )
+            .record(self.seconds);
+            if topic.is_metered() {
+                metrics::counter!(
+                    "kg_client_events_sent_total",
+                    "client_id" => self.tenant.to_string(),
+                )
+                .increment(*n);
+            }
+        }
+        if let Some(waited) = self.waited {
+            metrics::histogram!("kg_end_to_end_latency_seconds").record(waited.max(0.0));
+        }
+        tracing::debug!(client_id = %self.tenant, records = self.by_topic.values().sum::<u64>(), seconds = self.seconds, "batch committed");
+    }
+}
+
+/// Records of a stream that no worker has processed yet.
+pub struct Lag<'a> {
+    /// The tenant whose records these are.
+    pub tenant: &'a TenantId,
+    /// Topic and partition.
+    pub stream: StreamId,
+    /// Number of unprocessed records.
+    pub records: u64,
+    /// Whether the log is Kafka.
+    pub is_kafka: bool,
+}
+
+impl Lag<'_> {
+    /// Updates the metrics.
+    pub fn emit(&self) {
+        let (topic, partition) = (
+            self.stream.topic.as_str(),
+            self.stream.partition.to_string(),
+        );
+        if self.is_kafka {
+            let name = format!("{}.{topic}", self.tenant);
+            metrics::gauge!(
+                "kg_kafka_consumer_lag",
+                "topic" => name,
+                "partition" => partition.clone(),
+            )
+            .set(self.records as f64);
+        }
+        metrics::gauge!(
+            "client_kafka_lag",
+            "client_id" => self.tenant.to_string(),
+            "topic" => topic,
+            "partition" => partition,
+        )
+        .set(self.records as f64);
+    }
+}
+
+/// Records that a producer had put into the wrong partition were forwarded to the right one.
+pub struct Misplaced<'a> {
+    /// The tenant whose records these are.
+    pub tenant: &'a TenantId,
+    /// Number of forwarded records.
+    pub records: usize,
+}
+
+impl Misplaced<'_> {
+    /// Updates the metrics.
+    pub fn emit(&self) {
+        metrics::counter!("kg_records_misplaced_total", "client_id" => self.tenant.to_string())
+            .increment(self.records as u64);
+        tracing::debug!(client_id = %self.tenant, records = self.records, "forwarded records to their partition");
+    }
+}
+
+/// A log ends before the committed offset: acknowledged records are gone.
+pub struct LogCut<'a> {
+    /// The tenant whose records these are.
+    pub tenant: &'a TenantId,
+    /// Topic and partition.
+    pub stream: StreamId,
+    /// Offset of the last commit.
+    pub committed: u64,
+    /// End offset of the log.
+    pub end: u64,
+}
+
+impl LogCut<'_> {
+    /// Logs the event and updates its metrics.
+    pub fn emit(&self) {
+        metrics::counter!("kg_log_records_lost_total").increment(self.committed - self.end);
+        tracing::error!(
+            client_id = %self.tenant, topic = self.stream.topic.as_str(), partition = self.stream.partition,
+            committed = self.committed, end = self.end,
+            "the log ends before the committed offset; records were lost, processing continues from the \
+             committed offset"
+        );
+    }
+}
