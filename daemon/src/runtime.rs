@@ -36,8 +36,8 @@ pub async fn stop_signal() {
     }
 }
 
-/// Installs the log subscriber (filtered by `KGRCA_LOG`) and the metrics recorder. Returns the handle
-/// that renders `/metrics`.
+/// Installs the log subscriber (filtered by `KGRCA_LOG`) and the metrics recorder. Returns the
+/// handle that renders `/metrics`.
 pub fn install(format: LogFormat) -> Result<PrometheusHandle, Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KGRCA_LOG")
         .unwrap_or_else(|_| "info,sqlx=warn".into());

@@ -1,4 +1,4 @@
-//! The server's clock, as far as it is known: that of a node may be minutes off.
+//! The server's clock, estimated from its responses: a node's own clock may be minutes off.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -6,43 +6,42 @@ use kgrca_core::model::Time;
 
 use crate::clock::now;
 
-/// What differs less than this is the way of an answer, not a clock, in microseconds.
-const NOTICED: i64 = 2_000_000;
+/// Differences up to this are network delay rather than a wrong clock, in microseconds.
+const TOLERANCE: i64 = 2_000_000;
 
-/// Tells the server's time.
+/// Gives the server's time.
 #[derive(Debug, Default)]
 pub struct Clock {
+    /// Microseconds to add to the local clock.
     ahead: AtomicI64,
-    /// What was told last: as long as the clocks keep their distance, time does not go back.
-    told: AtomicI64,
+    /// The last time given: time does not go backwards while `ahead` stays the same.
+    last: AtomicI64,
 }
 
 impl Clock {
-    /// Now, by the server's clock.
+    /// The current time by the server's clock.
     pub fn now(&self) -> Time {
         let now = now().plus(self.ahead.load(Ordering::Relaxed));
-        Time(self.told.fetch_max(now.0, Ordering::Relaxed).max(now.0))
+        Time(self.last.fetch_max(now.0, Ordering::Relaxed).max(now.0))
     }
 
-    /// How far the server's clock is ahead of ours, in microseconds.
+    /// How far the server's clock is ahead of the local one, in microseconds.
     pub fn ahead(&self) -> i64 {
         self.ahead.load(Ordering::Relaxed)
     }
 
-    /// Takes the server's word for what time it is, as in the header `Date`.
-    pub fn set(&self, date: &str) {
-        let Ok(told) = jiff::fmt::rfc2822::parse(date) else {
+    /// Adjusts to the `Date` header of a response. An invalid date is ignored.
+    pub fn adjust(&self, date: &str) {
+        let Ok(date) = jiff::fmt::rfc2822::parse(date) else {
             return;
         };
-        let ahead = told.timestamp().as_microsecond() - now().0;
-        // Answers name whole seconds: what differs by less than is noticed is the same as before.
-        if (ahead - self.ahead.load(Ordering::Relaxed)).abs() > NOTICED {
-            self.ahead.store(
-                if ahead.abs() > NOTICED { ahead } else { 0 },
-                Ordering::Relaxed,
-            );
-            // What was told by a clock that is far off must not hold the right one back.
-            self.told.store(0, Ordering::Relaxed);
+        let ahead = date.timestamp().as_microsecond() - now().0;
+        // The header has whole seconds: a change within the tolerance is none.
+        if (ahead - self.ahead.load(Ordering::Relaxed)).abs() > TOLERANCE {
+            let ahead = if ahead.abs() > TOLERANCE { ahead } else { 0 };
+            self.ahead.store(ahead, Ordering::Relaxed);
+            // A time given by a clock far ahead must not hold back the corrected one.
+            self.last.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minutes_are_noticed_and_the_way_of_an_answer_is_not() {
+    fn a_clock_minutes_off_is_corrected_and_network_delay_is_ignored() {
         let clock = Clock::default();
         let date = |seconds: i64| {
             let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
@@ -60,21 +59,18 @@ mod tests {
                 .timestamp_to_rfc9110_string(&at)
                 .unwrap()
         };
-        clock.set(&date(1));
+        clock.adjust(&date(1));
         assert_eq!(clock.ahead(), 0);
-        clock.set(&date(-300));
+        clock.adjust(&date(-300));
         assert!(
             (clock.ahead() + 300_000_000).abs() < 2_000_000,
             "{}",
             clock.ahead()
         );
         let before = clock.now();
-        clock.set(&date(-301));
-        assert!(
-            clock.now() >= before,
-            "a second more or less is the way of an answer"
-        );
-        clock.set("no date");
+        clock.adjust(&date(-301));
+        assert!(clock.now() >= before, "one second is network delay");
+        clock.adjust("no date");
         assert!(clock.ahead() < 0);
     }
 }

@@ -1,4 +1,4 @@
-//! How the agent fares: told with each heartbeat.
+//! The agent's health, as sources and shippers report it; sent with each heartbeat.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,24 +6,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kgrca_core::api::WatchedKind;
 use kgrca_core::model::Time;
 
-/// What sources and shippers say of themselves.
+/// Collects the health of sources and shippers.
 #[derive(Debug, Default)]
 pub struct Health {
     kinds: Mutex<BTreeMap<&'static str, WatchedKind>>,
+    /// Reason why records of a topic wait, by topic.
     shipping: Mutex<BTreeMap<&'static str, String>>,
     refused: Mutex<BTreeMap<String, u64>>,
-    /// How much was lost when somebody looked last, and when that had grown.
-    lost: Mutex<(u64, Option<Time>)>,
+    losses: Mutex<Losses>,
 }
 
-fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+#[derive(Debug, Default)]
+struct Losses {
+    records: u64,
+    grew_at: Option<Time>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Health {
-    /// A kind is looked at, and so many objects of it are there.
-    pub fn watches(&self, kind: &'static str, objects: usize) {
-        open(&self.kinds).insert(
+    /// A source is read without trouble.
+    pub fn watch_ok(&self, kind: &'static str, objects: usize) {
+        lock(&self.kinds).insert(
             kind,
             WatchedKind {
                 kind: kind.to_owned(),
@@ -33,59 +39,56 @@ impl Health {
         );
     }
 
-    /// A kind cannot be looked at.
-    pub fn cannot_watch(&self, kind: &'static str, trouble: &str) {
-        let mut kinds = open(&self.kinds);
-        let known = kinds.entry(kind).or_insert_with(|| WatchedKind {
+    /// A source cannot be read; the number of its objects stays as it was.
+    pub fn watch_failed(&self, kind: &'static str, reason: &str) {
+        let mut kinds = lock(&self.kinds);
+        let watched = kinds.entry(kind).or_insert_with(|| WatchedKind {
             kind: kind.to_owned(),
             objects: 0,
             trouble: None,
         });
-        known.trouble = Some(trouble.to_owned());
+        watched.trouble = Some(reason.to_owned());
     }
 
-    /// How each kind is.
+    /// All sources.
     pub fn kinds(&self) -> Vec<WatchedKind> {
-        open(&self.kinds).values().cloned().collect()
+        lock(&self.kinds).values().cloned().collect()
     }
 
-    /// What is sent of a topic is taken; or somebody says, or does not say, why not. Returns
-    /// whether that was in trouble before.
-    pub fn ships(&self, topic: &'static str, trouble: Option<String>) -> bool {
-        let mut all = open(&self.shipping);
-        let before = match trouble {
-            Some(trouble) => all.insert(topic, trouble),
-            None => all.remove(topic),
-        };
-        before.is_some()
+    /// Records of a topic are accepted. Returns whether they were not before.
+    pub fn shipping_ok(&self, topic: &'static str) -> bool {
+        lock(&self.shipping).remove(topic).is_some()
     }
 
-    /// Why a topic is not shipped.
-    pub fn shipping_of(&self, topic: &str) -> Option<String> {
-        open(&self.shipping).get(topic).cloned()
+    /// Records of a topic are not accepted. Returns the previous reason, if any.
+    pub fn shipping_failed(&self, topic: &'static str, reason: String) -> Option<String> {
+        lock(&self.shipping).insert(topic, reason)
     }
 
-    /// Why something is not shipped.
-    pub fn shipping(&self) -> Option<String> {
-        open(&self.shipping).values().next().cloned()
+    /// A reason why records wait, if any do.
+    pub fn shipping_trouble(&self) -> Option<String> {
+        lock(&self.shipping).values().next().cloned()
     }
 
-    /// The server took a block and refused some of its records.
-    pub fn refused(&self, reason: &str) {
-        *open(&self.refused).entry(reason.to_owned()).or_default() += 1;
+    /// The server accepted a block but refused one of its records.
+    pub fn record_refused(&self, reason: &str) {
+        *lock(&self.refused).entry(reason.to_owned()).or_default() += 1;
     }
 
-    /// Notes how much was lost by now. Returns when that grew last.
-    pub fn lost(&self, amount: u64, now: Time) -> Option<Time> {
-        let mut lost = open(&self.lost);
-        if amount > lost.0 {
-            *lost = (amount, Some(now));
+    /// Records that the server refused, by reason.
+    pub fn refused(&self) -> BTreeMap<String, u64> {
+        lock(&self.refused).clone()
+    }
+
+    /// Notes the total number of lost records. Returns when it last grew.
+    pub fn note_losses(&self, records: u64, now: Time) -> Option<Time> {
+        let mut losses = lock(&self.losses);
+        if records > losses.records {
+            *losses = Losses {
+                records,
+                grew_at: Some(now),
+            };
         }
-        lost.1
-    }
-
-    /// Records that the server refused, by its reason.
-    pub fn refusals(&self) -> BTreeMap<String, u64> {
-        open(&self.refused).clone()
+        losses.grew_at
     }
 }

@@ -1,55 +1,60 @@
-//! Tells the server now and then how the agent fares.
+//! Reports the agent's status to the server at a fixed interval.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kgrca_core::api::{AgentMode, AgentStatus, HARMLESS_DROPS};
 use kgrca_core::model::Time;
 use kgrca_core::storage::with_causes;
-use reqwest::StatusCode;
-use reqwest::header::DATE;
 
-use super::clock::Clock;
-use super::health::Health;
-use super::outbox::Store;
-use super::ship::{self, Server};
+use super::Shared;
+use super::ship::Server;
+use super::spool::Counts;
 
-const EVERY: Duration = Duration::from_secs(10);
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
 
-/// What does not change while the process runs.
+/// The parts of the status that stay the same while the process runs.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The cluster it is in.
+    /// Name of the cluster.
     pub cluster: String,
-    /// What it does.
+    /// Whether it watches the API server or tails logs.
     pub mode: AgentMode,
-    /// The node whose logs it reads.
+    /// The node whose logs are tailed.
     pub node: Option<String>,
-    /// Version of the cluster's API server.
+    /// Version of the cluster's API server, if known.
     pub kubernetes: Option<String>,
-    /// When it started.
+    /// When the process started.
     pub started_at: Time,
 }
 
-/// What there is to say at this moment.
-pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock) -> AgentStatus {
-    let spool = store.spool();
+fn lost(counts: &Counts) -> u64 {
+    counts
+        .dropped
+        .iter()
+        .filter(|(reason, _)| !HARMLESS_DROPS.contains(&reason.as_str()))
+        .map(|(_, n)| n)
+        .sum()
+}
+
+/// The agent's current status.
+pub fn status(identity: &Identity, shared: &Shared) -> AgentStatus {
+    let Shared {
+        spool,
+        health,
+        clock,
+    } = shared;
+    let spool = spool.lock();
+    let now = clock.now();
+    let seconds_ago = |at: Time| now.seconds_since(at).max(0.0) as u64;
     let counts = spool.counts();
-    let by = |pick: fn(&super::spool::Counts) -> u64| {
+    let by_topic = |pick: fn(&Counts) -> u64| {
         counts
             .iter()
             .map(|(topic, c)| (topic.clone(), pick(c)))
             .collect()
     };
-    let harmful = |c: &super::spool::Counts| -> u64 {
-        c.dropped
-            .iter()
-            .filter(|(reason, _)| !HARMLESS_DROPS.contains(&reason.as_str()))
-            .map(|(_, n)| n)
-            .sum()
-    };
-    let refused = health.refusals();
-    let lost = counts.values().map(harmful).sum::<u64>() + refused.values().sum::<u64>();
+    let refused = health.refused();
+    let losses = counts.values().map(lost).sum::<u64>() + refused.values().sum::<u64>();
     AgentStatus {
         cluster: identity.cluster.clone(),
         agent: spool.id().to_owned(),
@@ -58,25 +63,21 @@ pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes: identity.kubernetes.clone(),
         started_at: identity.started_at,
-        lag_seconds: spool
-            .oldest()
-            .map_or(0, |at| clock.now().seconds_since(at).max(0.0) as u64),
+        lag_seconds: spool.oldest_at().map(seconds_ago).unwrap_or(0),
         spooled_bytes: spool.bytes(),
-        spooled: spool.waiting(),
-        seen: by(|c| c.seen),
-        shipped: by(|c| c.shipped),
+        spooled: spool.records_by_topic(),
+        seen: by_topic(|c| c.seen),
+        shipped: by_topic(|c| c.shipped),
         shipped_bytes: counts.values().map(|c| c.shipped_bytes).sum(),
         dropped: counts
             .iter()
             .filter(|(_, c)| !c.dropped.is_empty())
-            .map(|(t, c)| (t.clone(), c.dropped.clone()))
+            .map(|(topic, c)| (topic.clone(), c.dropped.clone()))
             .collect(),
         refused,
-        lost_seconds_ago: health
-            .lost(lost, clock.now())
-            .map(|at| clock.now().seconds_since(at).max(0.0) as u64),
-        shipping_trouble: health.shipping(),
-        damaged_blocks: spool.damaged(),
+        lost_seconds_ago: health.note_losses(losses, now).map(seconds_ago),
+        shipping_trouble: health.shipping_trouble(),
+        damaged_blocks: spool.damaged_blocks(),
         kinds: health.kinds(),
         clock_ahead_seconds: clock.ahead() / 1_000_000,
         before: Vec::new(),
@@ -84,54 +85,39 @@ pub fn status(identity: &Identity, store: &Store, health: &Health, clock: &Clock
     }
 }
 
-/// Beats until it is dropped.
-pub async fn beat(
-    identity: Identity,
-    server: Server,
-    store: Arc<Store>,
-    health: Arc<Health>,
-    clock: Arc<Clock>,
-) {
-    // Said once, and once more when it is over: it beats every few seconds.
+/// Sends heartbeats until the task is dropped.
+pub async fn run(identity: Identity, server: Server, shared: Shared) {
+    // Logged when it changes, rather than every few seconds.
     let mut trouble = None;
     loop {
-        let told = status(&identity, &store, &health, &clock);
-        let request = server
-            .http
-            .post(format!("{}/api/v1/agents", server.url))
-            .header("x-api-key", server.key.header())
-            .json(&told);
-        let found = match request.send().await {
-            Ok(answer) => {
-                if let Some(date) = answer.headers().get(DATE).and_then(|d| d.to_str().ok()) {
-                    clock.set(date);
-                }
-                if matches!(
-                    answer.status(),
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-                ) {
-                    server.key.refused();
-                }
-                if answer.status().is_success() {
-                    None
-                } else {
-                    Some(ship::told(answer).await)
-                }
-            }
-            Err(e) => Some(with_causes(&e)),
-        };
-        if found != trouble {
-            if let Some(why) = &found {
-                tracing::warn!(
-                    server = server.url,
-                    why,
-                    "the server does not hear how this agent fares"
-                );
+        let failure = send(&server, &status(&identity, &shared), &shared)
+            .await
+            .err();
+        if failure != trouble {
+            if let Some(error) = &failure {
+                tracing::warn!(server = server.url, error, "heartbeat failed");
             } else {
-                tracing::info!("the server hears how this agent fares again");
+                tracing::info!(server = server.url, "heartbeat works again");
             }
-            trouble = found;
+            trouble = failure;
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(HEARTBEAT_EVERY).await;
+    }
+}
+
+async fn send(server: &Server, status: &AgentStatus, shared: &Shared) -> Result<(), String> {
+    let response = server
+        .http
+        .post(format!("{}/api/v1/agents", server.url))
+        .header("x-api-key", server.key.header())
+        .json(status)
+        .send()
+        .await
+        .map_err(|e| with_causes(&e))?;
+    server.note_response(&response, &shared.clock);
+    if response.status().is_success() {
+        Ok(())
+    } else {
+        Err(super::ship::error_message(response).await)
     }
 }

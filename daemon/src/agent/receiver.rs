@@ -1,4 +1,4 @@
-//! The agent's own door: probes, how it fares, and Alertmanager's webhook (version 4).
+//! The agent's HTTP endpoints: probes, status, metrics, and Alertmanager's webhook (version 4).
 
 use std::sync::Arc;
 
@@ -10,189 +10,212 @@ use axum::{Json, Router};
 use kgrca_core::api::{AgentMode, AgentStatus};
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::clock::Clock;
-use super::health::Health;
+use super::Shared;
 use super::heartbeat::{self, Identity};
-use super::outbox::{Given, Outbox, Store};
+use super::outbox::{Outbox, OutboxItem, OutgoingRecord};
 
-/// What the door needs.
-pub struct Door {
-    /// Who this agent is.
+/// What the endpoints need.
+pub struct Receiver {
+    /// Name and mode of this agent.
     pub identity: Identity,
-    /// What waits.
-    pub store: Arc<Store>,
-    /// How it fares.
-    pub health: Arc<Health>,
-    /// The server's time.
-    pub clock: Arc<Clock>,
+    /// State that the agent's tasks share.
+    pub shared: Shared,
     /// Where alerts go.
     pub outbox: Outbox,
-    /// What Alertmanager must send.
+    /// Bearer token that Alertmanager has to send; without it alerts are not accepted.
     pub token: Option<String>,
-    /// Writes the metrics.
-    pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
 }
 
-/// The routes.
-pub fn routes(door: Arc<Door>) -> Router {
+type Endpoint = State<Arc<Receiver>>;
+
+impl Receiver {
+    fn status(&self) -> AgentStatus {
+        heartbeat::status(&self.identity, &self.shared)
+    }
+
+    /// Ready: at least one source is read, or there is none yet (a node without pods).
+    fn readiness(&self) -> (StatusCode, String) {
+        let kinds = self.shared.health.kinds();
+        let troubles: Vec<String> = kinds
+            .iter()
+            .filter_map(|k| k.trouble.as_ref().map(|t| format!("{}: {t}\n", k.kind)))
+            .collect();
+        if !kinds.is_empty() && troubles.len() == kinds.len() {
+            return (StatusCode::SERVICE_UNAVAILABLE, troubles.concat());
+        }
+        (StatusCode::OK, format!("ok\n{}", troubles.concat()))
+    }
+
+    /// Healthy: ready, and records are accepted by the server. Kubernetes does not probe this: an
+    /// agent whose server is away still has to receive alerts.
+    fn health(&self) -> (StatusCode, String) {
+        let (ready, text) = self.readiness();
+        let status = self.status();
+        // A node may have no logs for a long time.
+        let should_ship =
+            status.mode == AgentMode::Watch || status.spooled.values().any(|n| *n > 0);
+        let has_shipped = status.shipped.values().any(|n| *n > 0);
+        let trouble = match status.shipping_trouble {
+            Some(trouble) => trouble,
+            None if should_ship && !has_shipped => "no records shipped yet".to_owned(),
+            None => return (ready, text),
+        };
+        let text = format!("{}{trouble}\n", text.replacen("ok\n", "", 1));
+        (StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+
+    /// Checks the bearer token of an alert.
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+        let Some(expected) = &self.token else {
+            return Err((
+                StatusCode::NOT_FOUND,
+                "alerts are disabled: the agent was started without --alerts-token\n".into(),
+            ));
+        };
+        let token = headers
+            .get("authorization")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.strip_prefix("Bearer "));
+        let reason = match token {
+            Some(token) if is_same(token, expected) => return Ok(()),
+            Some(_) => "wrong bearer token",
+            None => "bearer token missing",
+        };
+        let hint = "use the value of `alerts-token` in the agent's Secret";
+        Err((StatusCode::UNAUTHORIZED, format!("{reason}; {hint}\n")))
+    }
+}
+
+/// The routes of the endpoints.
+pub fn routes(receiver: Arc<Receiver>) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/healthz", get(well))
-        .route("/status", get(status))
+        .route("/readyz", get(async |State(r): Endpoint| r.readiness()))
+        .route("/healthz", get(async |State(r): Endpoint| r.health()))
+        .route("/status", get(async |State(r): Endpoint| Json(r.status())))
         .route("/metrics", get(metrics))
         .route("/alerts", post(alerts))
-        .with_state(door)
+        .with_state(receiver)
 }
 
-async fn status(State(door): State<Arc<Door>>) -> Json<AgentStatus> {
-    Json(heartbeat::status(
-        &door.identity,
-        &door.store,
-        &door.health,
-        &door.clock,
-    ))
-}
-
-async fn metrics(State(door): State<Arc<Door>>) -> String {
-    let told = heartbeat::status(&door.identity, &door.store, &door.health, &door.clock);
-    metrics::gauge!("kg_agent_lag_seconds").set(told.lag_seconds as f64);
-    metrics::gauge!("kg_agent_spooled_bytes").set(told.spooled_bytes as f64);
-    for (outcome, by_topic) in [("seen", &told.seen), ("shipped", &told.shipped)] {
+async fn metrics(State(receiver): Endpoint) -> String {
+    let status = receiver.status();
+    metrics::gauge!("kg_agent_lag_seconds").set(status.lag_seconds as f64);
+    metrics::gauge!("kg_agent_spooled_bytes").set(status.spooled_bytes as f64);
+    for (outcome, by_topic) in [("seen", &status.seen), ("shipped", &status.shipped)] {
         for (topic, n) in by_topic {
-            metrics::counter!("kg_agent_records_total", "topic" => topic.clone(), "outcome" => outcome).absolute(*n);
+            let labels = [("topic", topic.clone()), ("outcome", outcome.to_owned())];
+            metrics::counter!("kg_agent_records_total", &labels).absolute(*n);
         }
     }
-    for (topic, reasons) in &told.dropped {
+    for (topic, reasons) in &status.dropped {
         for (reason, n) in reasons {
             let labels = [("topic", topic.clone()), ("reason", reason.clone())];
             metrics::counter!("kg_agent_dropped_total", &labels).absolute(*n);
         }
     }
-    door.metrics.render()
+    receiver.metrics.render()
 }
 
-/// Ready is who sees something, or whose node has no logs yet.
-async fn ready(State(door): State<Arc<Door>>) -> (StatusCode, String) {
-    let kinds = door.health.kinds();
-    let troubles: Vec<String> = kinds
-        .iter()
-        .filter_map(|k| k.trouble.as_ref().map(|t| format!("{}: {t}\n", k.kind)))
-        .collect();
-    if !kinds.is_empty() && troubles.len() == kinds.len() {
-        return (StatusCode::SERVICE_UNAVAILABLE, troubles.concat());
-    }
-    (StatusCode::OK, format!("ok\n{}", troubles.concat()))
-}
-
-/// Well is who is ready and whose records are taken. Probes do not ask for it: alerts are taken all
-/// the while.
-async fn well(State(door): State<Arc<Door>>) -> (StatusCode, String) {
-    let (status, mut text) = ready(State(Arc::clone(&door))).await;
-    let told = heartbeat::status(&door.identity, &door.store, &door.health, &door.clock);
-    // A node may have no logs for long.
-    let must_ship = told.mode == AgentMode::Watch || told.spooled.values().any(|n| *n > 0);
-    let ships_not = must_ship && told.shipped.values().all(|n| *n == 0);
-    let trouble = told
-        .shipping_trouble
-        .or_else(|| ships_not.then(|| "nothing was shipped yet".to_owned()));
-    let Some(trouble) = trouble else {
-        return (status, text);
-    };
-    text = text.replacen("ok\n", "", 1) + &trouble + "\n";
-    (StatusCode::SERVICE_UNAVAILABLE, text)
-}
-
-/// Takes a notification; it is answered when it is durable, else Alertmanager sends it again.
+/// Accepts a notification. Answers once it is on disk; without an answer Alertmanager retries.
 async fn alerts(
-    State(door): State<Arc<Door>>,
+    State(receiver): Endpoint,
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, String) {
-    let Some(token) = &door.token else {
-        return (
-            StatusCode::NOT_FOUND,
-            "this agent takes no alerts: it was started without --alerts-token\n".into(),
-        );
-    };
-    let given = headers
-        .get("authorization")
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
-    let refused = |why: &str| {
-        (
-            StatusCode::UNAUTHORIZED,
-            format!("{why}; it is `alerts-token` in the agent's Secret\n"),
-        )
-    };
-    match given {
-        None => return refused("a bearer token is missing"),
-        Some(given) if !is_same(given, token) => return refused("the bearer token is another one"),
-        Some(_) => {}
+    if let Err(refusal) = receiver.authorize(&headers) {
+        return refusal;
     }
     let context = Context {
-        received_at: door.clock.now(),
-        cluster: Some(&door.identity.cluster),
+        received_at: receiver.shared.clock.now(),
+        cluster: Some(&receiver.identity.cluster),
         client_id: None,
     };
     if let Err(reject) = parse::parse(Topic::Alerts, &body, &context, &mut Vec::new()) {
         return (StatusCode::BAD_REQUEST, format!("{}\n", reject.message));
     }
-    let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(&body) else {
+    let Ok(webhook) = serde_json::from_slice::<Value>(&body) else {
         return (StatusCode::BAD_REQUEST, "the body is not JSON\n".into());
     };
-    if let Err(why) = sound(&webhook) {
-        return (StatusCode::BAD_REQUEST, format!("{why}\n"));
+    if let Err(reason) = validate(&webhook) {
+        return (StatusCode::BAD_REQUEST, format!("{reason}\n"));
     }
-    // On one line, as records lie in the spool.
-    let line = webhook.to_string().into_bytes();
     let (durable, is_durable) = oneshot::channel();
-    door.outbox
-        .give(Given::Record {
-            topic: Topic::Alerts,
-            replaces: None,
-            line,
-            position: None,
-            durable: Some(durable),
-        })
-        .await;
+    let record = OutgoingRecord {
+        topic: Topic::Alerts,
+        replaces: None,
+        // Serialized again, because a spooled record is a single line.
+        line: webhook.to_string().into_bytes(),
+        position: None,
+        durable: Some(durable),
+    };
+    receiver.outbox.put(OutboxItem::Record(record)).await;
     match is_durable.await {
         Ok(()) => (StatusCode::OK, String::new()),
         Err(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the agent is leaving\n".into(),
+            "the agent is shutting down\n".into(),
         ),
     }
 }
 
-/// Checks what the server does not insist on, because others send alerts one by one.
-fn sound(webhook: &serde_json::Value) -> Result<(), String> {
+/// Checks what the parser does not insist on, because it accepts single alerts, too.
+fn validate(webhook: &Value) -> Result<(), String> {
     if webhook["version"] != "4" {
         return Err(format!(
-            "this is no webhook of version 4, but of version {}",
+            "unsupported webhook version {}, expected \"4\"",
             webhook["version"]
         ));
     }
-    for (index, alert) in webhook["alerts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
+    let alerts = webhook["alerts"].as_array().into_iter().flatten();
+    for (index, alert) in alerts.enumerate() {
         if !alert["labels"]["alertname"].is_string() {
             return Err(format!("alert {index} has no label `alertname`"));
         }
         if alert["startsAt"].as_str().and_then(Time::parse).is_none() {
-            return Err(format!("alert {index} has no time `startsAt`"));
+            return Err(format!(
+                "alert {index}: `startsAt` is missing or not RFC 3339"
+            ));
         }
     }
     Ok(())
 }
 
-/// Compares without telling by its time how much of it is right.
-fn is_same(given: &str, wanted: &str) -> bool {
+/// Compares in a time that does not reveal how much of the token is right.
+fn is_same(token: &str, expected: &str) -> bool {
     use sha2::{Digest, Sha256};
-    Sha256::digest(given) == Sha256::digest(wanted)
+    Sha256::digest(token) == Sha256::digest(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_webhook_needs_version_4_and_an_alert_needs_a_name_and_a_start() {
+        let alert = json!({"labels": {"alertname": "A"}, "startsAt": "2026-01-01T00:00:00Z"});
+        assert_eq!(
+            validate(&json!({"version": "4", "alerts": [alert]})),
+            Ok(())
+        );
+        for (webhook, reason) in [
+            (json!({"version": "3"}), "unsupported webhook version"),
+            (json!({"version": "4", "alerts": [{}]}), "`alertname`"),
+            (
+                json!({"version": "4", "alerts": [{"labels": {"alertname": "A"}}]}),
+                "`startsAt`",
+            ),
+        ] {
+            let error = validate(&webhook).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
 }

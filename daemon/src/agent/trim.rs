@@ -1,78 +1,85 @@
-//! An object as the API serves it becomes a record: without what nobody reads, and without what may
-//! be a secret.
+//! Turns an object of the Kubernetes API into a record: without fields that nothing reads, and
+//! without values that may be secret.
 
 use std::hash::BuildHasher;
 
 use kgrca_core::model::Time;
+use kgrca_core::model::watched::Watched;
 use kgrca_core::parse::mask;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-/// What is needed to know an object again.
-#[derive(Debug, Deserialize)]
-pub struct Known {
-    /// Its metadata.
-    pub metadata: Meta,
-}
-
-/// Metadata of an object.
+/// The metadata that identifies an object and its version.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
-    /// Its uid.
+    /// The uid.
     pub uid: String,
-    /// Its namespace; empty where it has none.
+    /// The namespace; empty for cluster-scoped objects.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its version.
+    /// The resource version.
     pub resource_version: String,
 }
 
 /// A record of an object.
 #[derive(Debug)]
 pub struct Trimmed {
-    /// A line of JSON without its break, with `op`, `at` and `cluster`.
+    /// One JSON object, without the line break.
     pub line: Vec<u8>,
-    /// Of what it says, without what moves by itself.
+    /// Hash of the object without versions and heartbeats, to recognize unchanged objects.
     pub hash: u64,
 }
 
-/// Reads an object's metadata alone.
-///
-/// # Errors
-/// When it is no object.
-pub fn known(object: &RawValue) -> serde_json::Result<Meta> {
-    serde_json::from_str::<Known>(object.get()).map(|k| k.metadata)
+/// The end of a listing.
+pub struct ListEnd<'a> {
+    /// Resource version of the list.
+    pub version: &'a str,
+    /// When the listing began: objects seen since are not deleted by it.
+    pub began: Time,
+    /// When it ended.
+    pub ended: Time,
 }
 
-/// Makes the record of an object that is there.
+/// Reads only the metadata of an object.
 ///
 /// # Errors
-/// When it is no object.
+/// If it is not an object with metadata.
+pub fn metadata(object: &RawValue) -> serde_json::Result<Meta> {
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Meta,
+    }
+    serde_json::from_str::<Object>(object.get()).map(|object| object.metadata)
+}
+
+/// The record of an existing object. Objects of the kind `Secret` keep only their keys.
+///
+/// # Errors
+/// If it is not a JSON object.
 pub fn upsert(
-    kind: &str,
-    api_version: &str,
+    kind: &Watched,
     object: &RawValue,
     cluster: &str,
     at: Time,
 ) -> serde_json::Result<Trimmed> {
-    // Items of a list do not say what they are.
-    let mut map: Map<String, Value> = if kind == "Secret" {
+    let mut map: Map<String, Value> = if kind.kind == "Secret" {
         keys_of_secret(object)?
     } else {
         serde_json::from_str(object.get())?
     };
-    map.insert("kind".into(), kind.into());
-    map.insert("apiVersion".into(), api_version.into());
+    // Items of a list lack these.
+    map.insert("kind".into(), kind.kind.into());
+    map.insert("apiVersion".into(), kind.api_version().into());
     strip(&mut map);
     let mut value = Value::Object(map);
     mask::object(&mut value);
     let hash = hash(&value);
     if let Value::Object(map) = &mut value {
-        // An Event has an `at` of its own: its times.
-        if kind != "Event" {
+        // Events carry their own times.
+        if kind.kind != "Event" {
             map.insert("op".into(), "UPSERT".into());
             map.insert("at".into(), at.to_string().into());
         }
@@ -84,24 +91,39 @@ pub fn upsert(
     })
 }
 
-/// Makes the record of an object that is gone.
-pub fn delete(kind: &str, api_version: &str, meta: &Meta, cluster: &str, at: Time) -> Vec<u8> {
-    let gone = serde_json::json!({"op": "DELETE", "at": at.to_string(), "cluster": cluster, "apiVersion": api_version, "kind": kind,
-        "uid": meta.uid, "namespace": meta.namespace, "name": meta.name});
-    gone.to_string().into_bytes()
+/// The record of a deleted object.
+pub fn delete(kind: &Watched, meta: &Meta, cluster: &str, at: Time) -> Vec<u8> {
+    let record = json!({
+        "op": "DELETE",
+        "at": at.to_string(),
+        "cluster": cluster,
+        "apiVersion": kind.api_version(),
+        "kind": kind.kind,
+        "uid": meta.uid,
+        "namespace": meta.namespace,
+        "name": meta.name,
+    });
+    record.to_string().into_bytes()
 }
 
-/// Makes the record that ends a listing which began at `since`.
-pub fn sync(kind: &str, cluster: &str, id: &str, since: Time, at: Time) -> Vec<u8> {
-    let end = serde_json::json!({"op": "SYNC", "at": at.to_string(), "since": since.to_string(), "sync_id": id, "cluster": cluster, "kind": kind});
-    end.to_string().into_bytes()
+/// The record that ends a listing of a kind.
+pub fn sync(kind: &str, cluster: &str, end: &ListEnd<'_>) -> Vec<u8> {
+    let record = json!({
+        "op": "SYNC",
+        "at": end.ended.to_string(),
+        "since": end.began.to_string(),
+        "sync_id": end.version,
+        "cluster": cluster,
+        "kind": kind,
+    });
+    record.to_string().into_bytes()
 }
 
-/// A Secret whose values were skipped unread.
+/// A Secret with its keys only: the values are skipped by the parser.
 fn keys_of_secret(object: &RawValue) -> serde_json::Result<Map<String, Value>> {
     #[expect(
         clippy::zero_sized_map_values,
-        reason = "a set would read a list; values are skipped unread"
+        reason = "the input is a map; its values must not be kept"
     )]
     #[derive(Deserialize)]
     struct Secret {
@@ -112,7 +134,7 @@ fn keys_of_secret(object: &RawValue) -> serde_json::Result<Map<String, Value>> {
         data: Option<std::collections::BTreeMap<String, serde::de::IgnoredAny>>,
     }
     let secret: Secret = serde_json::from_str(object.get())?;
-    // Tools keep copies of the whole object in annotations.
+    // Tools keep copies of the object in annotations.
     let mut metadata = secret.metadata;
     metadata.remove("annotations");
     let keys: Map<String, Value> = secret
@@ -128,7 +150,8 @@ fn keys_of_secret(object: &RawValue) -> serde_json::Result<Map<String, Value>> {
     ]))
 }
 
-/// Who wrote which field, and the copy that kubectl keeps, are the larger part of many objects.
+/// Removes field managers and the copy that `kubectl apply` keeps: most of the size of many
+/// objects.
 fn strip(map: &mut Map<String, Value>) {
     let Some(Value::Object(meta)) = map.get_mut("metadata") else {
         return;
@@ -140,7 +163,7 @@ fn strip(map: &mut Map<String, Value>) {
     }
 }
 
-/// Versions and heartbeats move although nothing happened.
+/// Hashes an object without what changes although nothing happened: versions and heartbeats.
 fn hash(value: &Value) -> u64 {
     let mut plain = value.clone();
     if let Some(meta) = plain.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -159,100 +182,4 @@ fn hash(value: &Value) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn raw(text: &str) -> Box<RawValue> {
-        RawValue::from_string(text.to_owned()).unwrap()
-    }
-
-    #[test]
-    fn a_secret_leaves_with_its_keys_alone() {
-        let secret = raw(
-            r#"{"metadata":{"name":"db","uid":"u","annotations":{"kapp.k14s.io/original":"{data: hunter2}"}},"type":"Opaque","data":{"password":"aHVudGVyMg=="},"stringData":{"x":"hunter2"}}"#,
-        );
-        let text = String::from_utf8(
-            upsert("Secret", "v1", &secret, "prod", Time(0))
-                .unwrap()
-                .line,
-        )
-        .unwrap();
-        assert!(
-            text.contains("\"password\":\"\"")
-                && !text.contains("aHVudGVyMg")
-                && !text.contains("hunter2"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_heartbeat_is_no_change_and_a_condition_is() {
-        let node = |beat: &str, ready: &str, version: &str| {
-            let text = format!(
-                r#"{{"metadata":{{"name":"n","uid":"u","resourceVersion":"{version}","managedFields":[{{"manager":"kubelet"}}]}},"status":{{"conditions":[{{"type":"Ready","status":"{ready}","lastHeartbeatTime":"{beat}"}}]}}}}"#
-            );
-            upsert("Node", "v1", &raw(&text), "prod", Time(0)).unwrap()
-        };
-        assert_eq!(node("1", "True", "7").hash, node("2", "True", "8").hash);
-        assert_ne!(node("1", "True", "7").hash, node("1", "False", "7").hash);
-        assert!(
-            !String::from_utf8(node("1", "True", "7").line)
-                .unwrap()
-                .contains("managedFields")
-        );
-    }
-
-    #[test]
-    fn every_record_is_one_that_the_server_reads() {
-        use kgrca_core::model::{Body, Topic};
-        use kgrca_core::parse::{Context, parse};
-        let context = Context {
-            received_at: Time(5_000_000),
-            ..Context::default()
-        };
-        let pod = upsert(
-            "Pod",
-            "v1",
-            &raw(r#"{"metadata":{"name":"web","namespace":"shop","uid":"u","resourceVersion":"1"},"spec":{"containers":[]}}"#),
-            "prod",
-            Time(1),
-        )
-        .unwrap();
-        let gone = delete(
-            "Pod",
-            "v1",
-            &Meta {
-                uid: "u".into(),
-                name: "web".into(),
-                namespace: "shop".into(),
-                ..Meta::default()
-            },
-            "prod",
-            Time(2),
-        );
-        let end = sync("Pod", "prod", "1", Time(1), Time(3));
-        let mut read = Vec::new();
-        for line in [&pod.line, &gone, &end] {
-            parse(Topic::Resource, line, &context, &mut read).unwrap();
-        }
-        assert!(matches!(&read[0].body, Body::State(_, o) if &*o.meta.name == "web"));
-        assert!(
-            matches!(
-                &read[2].body,
-                Body::Sync {
-                    since: Some(Time(1)),
-                    ..
-                }
-            ),
-            "{:?}",
-            read[2].body
-        );
-        let event = upsert("Event", "v1", &raw(r#"{"metadata":{"name":"e","namespace":"shop","uid":"e1"},"involvedObject":{"kind":"Pod","namespace":"shop","name":"web"},"reason":"Failed","type":"Warning","count":3,"lastTimestamp":"1970-01-01T00:00:01Z"}"#), "prod", Time(9)).unwrap();
-        read.clear();
-        parse(Topic::Events, &event.line, &context, &mut read).unwrap();
-        assert!(
-            matches!(&read[0].body, Body::Event(e) if e.count == 3 && e.id.as_deref() == Some("e1"))
-        );
-        assert_eq!(&*read[0].cluster, "prod");
-    }
-}
+mod tests;

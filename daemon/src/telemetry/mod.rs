@@ -1,4 +1,5 @@
-//! Events worth counting or logging: a struct each, whose `emit` writes the log line and the metrics.
+//! Events worth counting or logging: a struct each, whose `emit` writes the log line and the
+//! metrics.
 
 mod analysis;
 mod records;

@@ -44,7 +44,12 @@ impl BatchCommitted<'_> {
         if let Some(waited) = self.waited {
             metrics::histogram!("kg_end_to_end_latency_seconds").record(waited.max(0.0));
         }
-        tracing::debug!(client_id = %self.tenant, records = self.by_topic.values().sum::<u64>(), seconds = self.seconds, "batch committed");
+        tracing::debug!(
+            client_id = %self.tenant,
+            records = self.by_topic.values().sum::<u64>(),
+            seconds = self.seconds,
+            "batch committed"
+        );
     }
 }
 
@@ -99,7 +104,11 @@ impl Misplaced<'_> {
     pub fn emit(&self) {
         metrics::counter!("kg_records_misplaced_total", "client_id" => self.tenant.to_string())
             .increment(self.records as u64);
-        tracing::debug!(client_id = %self.tenant, records = self.records, "forwarded records to their partition");
+        tracing::debug!(
+            client_id = %self.tenant,
+            records = self.records,
+            "forwarded records to their partition"
+        );
     }
 }
 
@@ -120,10 +129,13 @@ impl LogCut<'_> {
     pub fn emit(&self) {
         metrics::counter!("kg_log_records_lost_total").increment(self.committed - self.end);
         tracing::error!(
-            client_id = %self.tenant, topic = self.stream.topic.as_str(), partition = self.stream.partition,
-            committed = self.committed, end = self.end,
-            "the log ends before the committed offset; records were lost, processing continues from the \
-             committed offset"
+            client_id = %self.tenant,
+            topic = self.stream.topic.as_str(),
+            partition = self.stream.partition,
+            committed = self.committed,
+            end = self.end,
+            "the log ends before the committed offset; records were lost, processing continues from \
+             the committed offset"
         );
     }
 }

@@ -17,7 +17,11 @@ impl WorkerFailed<'_> {
     /// Logs the event and updates its metrics.
     pub fn emit(&self) {
         metrics::counter!("kg_worker_failures_total").increment(1);
-        tracing::error!(client_id = %self.tenant, error = %self.error, "worker failed; restarting from the last commit");
+        tracing::error!(
+            client_id = %self.tenant,
+            error = %self.error,
+            "worker failed; restarting from the last commit"
+        );
     }
 }
 
@@ -32,7 +36,11 @@ pub struct SnapshotUnreadable<'a> {
 impl SnapshotUnreadable<'_> {
     /// Logs the event.
     pub fn emit(&self) {
-        tracing::warn!(path = %self.path.display(), error = %self.error, "snapshot unreadable; ignored");
+        tracing::warn!(
+            path = %self.path.display(),
+            error = %self.error,
+            "snapshot unreadable; ignored"
+        );
     }
 }
 

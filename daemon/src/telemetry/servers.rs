@@ -38,7 +38,10 @@ impl LimitsChecked {
         metrics::gauge!("kg_limits_shared").set(f64::from(u8::from(self.error.is_none())));
         if let Some(error) = &self.error {
             metrics::counter!("kg_limits_fallback_total").increment(1);
-            tracing::warn!(error = %error, "shared rate limits unavailable; this daemon enforces its own");
+            tracing::warn!(
+                error = %error,
+                "shared rate limits unavailable; this daemon enforces its own"
+            );
         }
     }
 }

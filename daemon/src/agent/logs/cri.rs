@@ -1,7 +1,7 @@
-//! Lines as container runtimes write them (CRI): `time stream tag message`, the tag being F for a
-//! whole line and P for a part.
+//! The log format of container runtimes (CRI): `time stream tag message`, where the tag is F for a
+//! full line and P for a partial one.
 
-/// Which of its two streams a container wrote to.
+/// The stream that a container wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -11,7 +11,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Its short name.
+    /// Short name, as in the stream names of records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Out => "out",
@@ -23,17 +23,17 @@ impl Stream {
 /// A line of a log file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// When it was written, in RFC 3339.
+    /// When it was written, RFC 3339.
     pub time: &'a str,
-    /// Where to.
+    /// The stream it was written to.
     pub stream: Stream,
-    /// Whether the rest of it is in the next one.
-    pub is_part: bool,
-    /// What was written.
+    /// Whether it continues on the next line.
+    pub is_partial: bool,
+    /// The text that the container wrote.
     pub message: &'a str,
 }
 
-/// Reads a line; `None` when it has another form.
+/// Parses a line; `None` if it is not in the CRI format.
 pub fn parse(line: &str) -> Option<Line<'_>> {
     let (time, rest) = line.split_once(' ')?;
     let (stream, rest) = rest.split_once(' ')?;
@@ -43,18 +43,18 @@ pub fn parse(line: &str) -> Option<Line<'_>> {
         "stderr" => Stream::Err,
         _ => return None,
     };
-    // Further tags may follow behind a colon.
-    let is_part = match tags.split(':').next()? {
+    // More tags may follow after a colon.
+    let is_partial = match tags.split(':').next()? {
         "P" => true,
         "F" => false,
         _ => return None,
     };
-    let begins_with_a_year =
+    let starts_with_a_year =
         time.len() >= 20 && time.as_bytes()[..4].iter().all(u8::is_ascii_digit);
-    begins_with_a_year.then_some(Line {
+    starts_with_a_year.then_some(Line {
         time,
         stream,
-        is_part,
+        is_partial,
         message,
     })
 }
@@ -64,15 +64,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_read_and_others_are_not() {
+    fn only_lines_in_the_cri_format_are_parsed() {
         let line = parse("2016-10-06T00:17:09.669794202Z stdout P log content 1").unwrap();
         assert_eq!(
-            (line.stream, line.is_part, line.message),
+            (line.stream, line.is_partial, line.message),
             (Stream::Out, true, "log content 1")
         );
         let empty = parse("2016-10-06T00:17:09.669794202Z stderr F ").unwrap();
         assert_eq!(
-            (empty.stream, empty.is_part, empty.message),
+            (empty.stream, empty.is_partial, empty.message),
             (Stream::Err, false, "")
         );
         for other in [

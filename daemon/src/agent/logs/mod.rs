@@ -1,12 +1,12 @@
-//! Logs of a node: every file below its folder of pods, through rotation and restarts, each line
-//! once.
+//! Tails the logs of a node: every file below its pod log directory, each line once, across
+//! rotation and restarts.
 
+mod container;
 mod cri;
+mod email;
 mod file;
-mod join;
-mod mail;
-mod message;
-mod place;
+mod multiline;
+mod record;
 mod tail;
 
 use std::sync::Arc;
@@ -15,85 +15,72 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::ValueEnum;
 use tokio::task::JoinSet;
 
+use super::Shared;
 use super::config::AgentSettings;
-use super::health::Health;
-use super::outbox::{Outbox, Store};
+use super::outbox::Outbox;
 use super::spool::Batch;
+use super::startup::spool_unusable;
 use crate::clock::now;
 use crate::error::Failure;
 use tail::Tail;
 
-/// What becomes of lines below WARNING.
+/// Handling of log lines below WARNING.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BelowWarning {
-    /// Their number is shipped, with one of them.
+    /// Ship their number and a sample.
     Fold,
-    /// Each is shipped.
+    /// Ship each line.
     All,
-    /// None is shipped; they are counted as dropped.
+    /// Drop and count them.
     None,
 }
 
-/// Tells a thread to leave when it is dropped.
-struct Leave(Arc<AtomicBool>);
+/// Stops the reading thread when it is dropped.
+struct StopGuard(Arc<AtomicBool>);
 
-impl Drop for Leave {
+impl Drop for StopGuard {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Begins to read: files are read by a thread of their own.
+/// Starts reading files on a thread of its own.
 ///
 /// # Errors
-/// When the folder cannot be looked at, or it cannot be written down where this agent begins: what
-/// is written from then on belongs to it.
-pub async fn start(
+/// If the directory cannot be listed, or the start positions cannot be written to the spool.
+pub(super) async fn start(
     settings: &AgentSettings,
-    store: &Arc<Store>,
-    health: &Arc<Health>,
+    shared: &Shared,
     outbox: &Outbox,
     sources: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
     let folder = settings.logs_from.clone().unwrap_or_default();
-    let unreadable = |e: std::io::Error| {
-        Failure::new(format!("{}: {e}", folder.display()), "look at --logs-from")
-    };
-    let unusable = |e: std::io::Error| {
-        Failure::new(
-            format!("{}: {e}", settings.spool.display()),
-            "choose another folder with --spool",
-        )
-    };
-    let leave = Leave(Arc::default());
-    let is_over = Arc::clone(&leave.0);
-    let mut tail = Tail::new(settings, store, Arc::clone(health), outbox.clone());
+    let mut tail = Tail::new(settings, shared, outbox.clone());
     let begun =
         tokio::task::spawn_blocking(move || tail.begin().map(|positions| (tail, positions)));
     let (mut tail, positions) = begun
         .await
         .map_err(std::io::Error::other)
         .flatten()
-        .map_err(unreadable)?;
-    store
-        .work(move |spool| {
-            spool.append(
-                &Batch {
-                    positions,
-                    ..Batch::default()
-                },
-                now(),
-            )
-        })
+        .map_err(|e| Failure::file(&folder, e, "check --logs-from"))?;
+    let batch = Batch {
+        positions,
+        ..Batch::default()
+    };
+    shared
+        .spool
+        .run(move |spool| spool.append(&batch, now()))
         .await
-        .map_err(unusable)?;
+        .map_err(|e| spool_unusable(&settings.spool, e))?;
+    let stop = StopGuard(Arc::default());
+    let is_stopped = Arc::clone(&stop.0);
     let thread = std::thread::spawn(move || {
-        while !is_over.load(Ordering::Relaxed) {
+        while !is_stopped.load(Ordering::Relaxed) {
             tail.turn();
         }
     });
     sources.spawn(async move {
-        let _leave = leave;
+        let _stop = stop;
         std::future::pending::<()>().await;
         drop(thread);
     });

@@ -1,4 +1,4 @@
-//! Blocks to the server's API: as they lie on disk, with a number by which a repeat is known.
+//! Ships blocks to the server's API.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,43 +6,46 @@ use std::time::Duration;
 use kgrca_core::api::ErrorBody;
 use kgrca_core::model::Topic;
 use kgrca_core::storage::with_causes;
-use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
 
 use super::Outcome;
 use crate::agent::clock::Clock;
 use crate::error::Failure;
 use crate::secret::Secret;
 
-/// How long to wait when the server does not know the key: nobody mends that within seconds.
-const DENIED_REST: Duration = Duration::from_secs(15);
+/// Retry interval while the API key is refused, until an operator replaces it.
+const RETRY_REFUSED_KEY: Duration = Duration::from_secs(15);
+/// Maximum that a server's `Retry-After` is followed.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+const LEARN_TIME_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The server's API.
 #[derive(Clone)]
 pub struct Server {
-    /// The client, with its certificates.
+    /// HTTP client with timeouts and CA certificates.
     pub http: reqwest::Client,
-    /// The server's address, without a slash at its end.
+    /// URL without a trailing slash.
     pub url: String,
-    /// The key.
-    pub key: Key,
-    /// The cluster of alerts that name none.
+    /// The tenant's key.
+    pub key: ApiKey,
+    /// Cluster of alerts that do not name one.
     pub cluster: String,
 }
 
-/// The key, as a header. It is read anew where the server does not know it: somebody may have
-/// changed it meanwhile.
+/// The API key as a header. It is read again when the server refuses it, because its file may have
+/// been replaced.
 #[derive(Clone)]
-pub struct Key {
+pub struct ApiKey {
     secret: Secret,
     header: Arc<Mutex<HeaderValue>>,
 }
 
-impl Key {
+impl ApiKey {
     /// Reads the key.
     ///
     /// # Errors
-    /// When its reference leads nowhere, or no key has such signs.
+    /// If its reference cannot be resolved, or it has characters that no key has.
     pub fn open(secret: Secret) -> Result<Self, Failure> {
         let header = Arc::new(Mutex::new(Self::read(&secret)?));
         Ok(Self { secret, header })
@@ -51,15 +54,15 @@ impl Key {
     fn read(secret: &Secret) -> Result<HeaderValue, Failure> {
         let mut header = HeaderValue::from_str(secret.resolved()?.trim()).map_err(|_| {
             Failure::new(
-                "--api-key: it has signs that no key has",
-                "look at the file or variable that it names",
+                "--api-key: invalid characters in the key",
+                "check the file or variable it refers to",
             )
         })?;
         header.set_sensitive(true);
         Ok(header)
     }
 
-    /// The header.
+    /// The value of the header `X-API-Key`.
     pub fn header(&self) -> HeaderValue {
         self.header
             .lock()
@@ -67,8 +70,7 @@ impl Key {
             .clone()
     }
 
-    /// Reads the key anew.
-    pub fn refused(&self) {
+    fn reload(&self) {
         match Self::read(&self.secret) {
             Ok(header) => *self.header.lock().unwrap_or_else(PoisonError::into_inner) = header,
             Err(e) => tracing::warn!(error = %e, "cannot reload the API key"),
@@ -76,98 +78,157 @@ impl Key {
     }
 }
 
-/// What an answer that is no success says.
-pub async fn told(response: reqwest::Response) -> String {
+/// The message of an error response, or its status.
+pub async fn error_message(response: Response) -> String {
     let status = response.status();
-    response
-        .json::<ErrorBody>()
-        .await
-        .map_or_else(|_| status.to_string(), |body| body.error.message)
+    match response.json::<ErrorBody>().await {
+        Ok(body) => body.error.message,
+        Err(_) => status.to_string(),
+    }
 }
 
-/// Asks the server what time it is, once: records of a clock that is far off would be refused.
-/// Without an answer the first block or heartbeat learns it.
+/// Adjusts the clock to the server's before the first record, because records with times far in
+/// the future are refused. Without a response, the first block or heartbeat does it.
 pub async fn learn_time(server: &Server, clock: &Clock) {
-    let asked = server
+    let response = server
         .http
         .get(format!("{}/livez", server.url))
-        .timeout(Duration::from_secs(3))
+        .timeout(LEARN_TIME_TIMEOUT)
         .send()
         .await;
-    if let Some(date) = asked
-        .ok()
-        .and_then(|a| a.headers().get(DATE)?.to_str().ok().map(str::to_owned))
-    {
-        clock.set(&date);
+    if let Ok(response) = response {
+        adjust(clock, &response);
     }
 }
 
-fn kind(topic: Topic) -> &'static str {
-    match topic {
-        Topic::Resource => "resources",
-        Topic::Topology => "topology",
-        Topic::Logs => "logs",
-        Topic::Alerts => "alerts",
-        _ => "events",
+fn adjust(clock: &Clock, response: &Response) {
+    if let Some(date) = response.headers().get(DATE).and_then(|d| d.to_str().ok()) {
+        clock.adjust(date);
     }
+}
+
+fn is_denied(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// The last part of the ingest path for a topic; none for topics that the API does not accept.
+fn ingest_kind(topic: Topic) -> Option<&'static str> {
+    match topic {
+        Topic::Resource => Some("resources"),
+        Topic::Topology => Some("topology"),
+        Topic::Events => Some("events"),
+        Topic::Logs => Some("logs"),
+        Topic::Alerts => Some("alerts"),
+        Topic::Control | Topic::Dlq => None,
+    }
+}
+
+/// A block on its way to the API.
+pub(super) struct Outgoing {
+    pub topic: Topic,
+    /// Idempotency key: the server recognizes a repeat by it.
+    pub number: String,
+    /// Lines, compressed with zstd.
+    pub body: Vec<u8>,
 }
 
 impl Server {
-    /// Sends a block of compressed lines; `wait` is how long to wait where the server does not say.
-    pub(super) async fn send(
-        &self,
-        topic: Topic,
-        number: String,
-        body: Vec<u8>,
-        clock: &Clock,
-        wait: Duration,
-    ) -> Outcome {
+    /// Follows what any response says about the clock and the key.
+    pub fn note_response(&self, response: &Response, clock: &Clock) {
+        adjust(clock, response);
+        if is_denied(response.status()) {
+            self.key.reload();
+        }
+    }
+
+    /// Sends a block. `retry` is when to retry unless the server says so.
+    pub(super) async fn send(&self, block: Outgoing, clock: &Clock, retry: Duration) -> Outcome {
+        let Some(kind) = ingest_kind(block.topic) else {
+            return Outcome::Refused {
+                reason: "unknown_topic",
+                message: format!("the API does not accept the topic {}", block.topic.as_str()),
+            };
+        };
         let request = self
             .http
-            .post(format!("{}/api/v1/ingest/{}", self.url, kind(topic)))
+            .post(format!("{}/api/v1/ingest/{kind}", self.url))
             .header("x-api-key", self.key.header())
             .header("x-cluster", &self.cluster)
-            .header("idempotency-key", number)
+            .header("idempotency-key", block.number)
             .header(CONTENT_TYPE, "application/x-ndjson")
             .header(CONTENT_ENCODING, "zstd")
-            .body(body);
+            .body(block.body);
         match request.send().await {
             Ok(response) => {
-                if let Some(date) = response.headers().get(DATE).and_then(|d| d.to_str().ok()) {
-                    clock.set(date);
-                }
-                if matches!(
-                    response.status(),
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-                ) {
-                    self.key.refused();
-                }
-                outcome(response, wait).await
+                self.note_response(&response, clock);
+                outcome(response, retry).await
             }
-            Err(e) => Outcome::Later(wait, with_causes(&e)),
+            Err(e) => Outcome::Retry {
+                after: retry,
+                message: with_causes(&e),
+            },
         }
     }
 }
 
-async fn outcome(response: reqwest::Response, wait: Duration) -> Outcome {
+async fn outcome(response: Response, retry: Duration) -> Outcome {
     let status = response.status();
-    let named = response
+    if status == StatusCode::ACCEPTED {
+        // Accepted even if the body cannot be read.
+        return Outcome::Accepted(response.json().await.unwrap_or_default());
+    }
+    let retry_after = response
         .headers()
         .get(RETRY_AFTER)
         .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok());
-    let wait = named
-        .map_or(wait, Duration::from_secs)
-        .min(Duration::from_mins(5));
-    if status == StatusCode::ACCEPTED {
-        // It was taken, whatever it says.
-        return Outcome::Taken(response.json().await.unwrap_or_default());
-    }
-    let told = told(response).await;
+        .and_then(|v| v.parse().ok())
+        .map(Duration::from_secs);
+    let message = error_message(response).await;
+    let refused = |reason, message| Outcome::Refused { reason, message };
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Later(DENIED_REST, told),
-        StatusCode::BAD_REQUEST => Outcome::Refused("refused", told),
-        StatusCode::PAYLOAD_TOO_LARGE => Outcome::Refused("too_large", told),
-        _ => Outcome::Later(wait, told),
+        StatusCode::BAD_REQUEST => refused("refused", message),
+        StatusCode::PAYLOAD_TOO_LARGE => refused("too_large", message),
+        _ if is_denied(status) => Outcome::Retry {
+            after: RETRY_REFUSED_KEY,
+            message,
+        },
+        _ => Outcome::Retry {
+            after: retry_after.unwrap_or(retry).min(MAX_RETRY_AFTER),
+            message,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_block_of_a_topic_that_the_api_does_not_accept_is_refused_before_it_is_sent() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = Server {
+            http: reqwest::Client::new(),
+            url: "http://127.0.0.1:1".to_owned(),
+            key: ApiKey::open("k".parse().unwrap()).unwrap(),
+            cluster: "prod".to_owned(),
+        };
+        let block = Outgoing {
+            topic: Topic::Control,
+            number: "a-1".to_owned(),
+            body: Vec::new(),
+        };
+        let outcome = server.send(block, &Clock::default(), Duration::ZERO).await;
+        let Outcome::Refused { reason, message } = outcome else {
+            panic!("sent under another topic");
+        };
+        assert_eq!(reason, "unknown_topic");
+        assert!(message.contains("control"), "{message}");
+    }
+
+    #[test]
+    fn every_topic_of_the_agent_has_an_ingest_path() {
+        for topic in crate::agent::TOPICS {
+            assert!(ingest_kind(topic).is_some(), "{}", topic.as_str());
+        }
     }
 }

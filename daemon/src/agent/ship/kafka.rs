@@ -1,12 +1,12 @@
-//! Blocks to the tenant's topics in Kafka, as the server's door would write them there.
+//! Ships blocks to the tenant's topics in Kafka, as the server's ingest API would write them.
 //!
-//! The tenant's user may write and nothing else: what the server makes of a record is not heard.
-//! What it would refuse for its form is therefore looked for here, by the same parser.
+//! The tenant's user may only write, so there is no response about single records. Records that the
+//! server would refuse are therefore found here, by the same parser.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kgrca_core::api::{Ingested, RejectedItem};
@@ -20,25 +20,28 @@ use crate::error::Failure;
 use crate::kafka::{LARGEST, Writer, client, trust_too};
 use crate::secret::Secret;
 
-/// How long brokers may take to take a block.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for the brokers to acknowledge a block.
+const ACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Maximum that is added to a record in the log: its key, headers and cluster.
+const OVERHEAD: usize = 4096;
 
 /// The tenant's topics.
 pub struct Kafka {
     url: Secret,
     ca_file: Option<PathBuf>,
-    place: Arc<Place>,
-    /// One for each topic, so that the trouble of one is not another's. Made when there is
-    /// something to send, and anew after each failure: the library gives producers up for good, and
-    /// the password may be another by then.
+    admission: Arc<Admission>,
+    /// Idle writers, one per topic so that a failure stays with its topic. They are created on
+    /// demand and again after each failure: the library's producers do not recover from some
+    /// errors, and the password may have been replaced.
     idle: Mutex<BTreeMap<Topic, Writer>>,
-    /// Where and how, for people.
+    /// The brokers, for error messages.
     brokers: Mutex<String>,
 }
 
-/// Brokers, and whether TLS is spoken: of a door that wants it the library says nothing but that it
-/// is broken.
-fn described(url: &KafkaUrl) -> String {
+/// Names the brokers and a missing `?tls=true`: for a listener that expects TLS, the library
+/// reports only a broken connection.
+fn describe(url: &KafkaUrl) -> String {
     format!(
         "Kafka at {}{}",
         url.brokers.join(","),
@@ -46,16 +49,13 @@ fn described(url: &KafkaUrl) -> String {
     )
 }
 
-/// Bytes beside a record's own: its key, headers, and a cluster that is written into it.
-const ROOM: usize = 4096;
-
-/// Whose records of which cluster.
-struct Place {
+/// Turns lines into entries of the tenant's log.
+struct Admission {
     tenant: TenantId,
     cluster: String,
 }
 
-/// The tenant whose user an address names.
+/// The tenant whose user the URL names.
 fn tenant_of(url: &KafkaUrl) -> Result<TenantId, Failure> {
     let user = url
         .user
@@ -63,130 +63,136 @@ fn tenant_of(url: &KafkaUrl) -> Result<TenantId, Failure> {
         .map(|(user, _)| user.as_str())
         .unwrap_or_default();
     TenantId::parse(user).ok_or_else(|| {
-        let hint = "`kgrca tenant create` told it, and its password: kafka://client-…:PASSWORD@HOST:9093?tls=true";
-        Failure::new(format!("--kafka: `{user}` is no user of a tenant"), hint)
+        Failure::new(
+            format!("--kafka: `{user}` is not the user of a tenant"),
+            "user and password were printed by `kgrca tenant create`: \
+             kafka://client-…:PASSWORD@HOST:9093?tls=true",
+        )
     })
 }
 
 impl Kafka {
-    /// The topics of the tenant whose user the address names.
+    /// The topics of the tenant whose user the URL names. Does not connect yet.
     ///
     /// # Errors
-    /// When the address is none, or its user is no tenant's.
+    /// If the URL is invalid, or its user is not a tenant's.
     pub fn open(url: Secret, ca_file: Option<PathBuf>, cluster: &str) -> Result<Self, Failure> {
         let tenant = tenant_of(&KafkaUrl::parse(url.resolved()?.trim())?)?;
-        let place = Arc::new(Place {
+        let admission = Arc::new(Admission {
             tenant,
             cluster: cluster.to_owned(),
         });
         Ok(Self {
             url,
             ca_file,
-            place,
+            admission,
             idle: Mutex::default(),
             brokers: Mutex::default(),
         })
     }
 
-    /// Sends a block of compressed lines; of a topic one at a time.
+    /// Sends a block of compressed lines. Only one block of a topic may be sent at a time.
     pub(super) async fn send(
         &self,
         topic: Topic,
         body: Vec<u8>,
         now: Time,
-        wait: Duration,
+        retry: Duration,
     ) -> Outcome {
         let writer = match self.writer(topic) {
             Ok(writer) => writer,
-            Err(e) => return Outcome::Later(wait, e.to_string()),
+            Err(e) => {
+                return Outcome::Retry {
+                    after: retry,
+                    message: e.to_string(),
+                };
+            }
         };
-        let sent = tokio::time::timeout(PATIENCE, self.sent(&writer, topic, body, now)).await;
-        let outcome = sent.unwrap_or_else(|_| {
-            let why = writer
-                .trouble()
-                .map(|trouble| format!(" ({trouble})"))
-                .unwrap_or_default();
-            Outcome::Later(
-                wait,
-                format!("nothing was taken for {} s{why}", PATIENCE.as_secs()),
-            )
+        let appended = self.append(&writer, topic, body, now);
+        let outcome = tokio::time::timeout(ACK_TIMEOUT, appended).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            let seconds = ACK_TIMEOUT.as_secs();
+            let detail = writer.trouble().map(|trouble| format!(" ({trouble})"));
+            retry_later(format!(
+                "no acknowledgement within {seconds} s{}",
+                detail.unwrap_or_default()
+            ))
         });
         match outcome {
-            Outcome::Taken(answer) => {
-                self.idle
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(topic, writer);
-                Outcome::Taken(answer)
+            Outcome::Accepted(ingested) => {
+                lock(&self.idle).insert(topic, writer);
+                Outcome::Accepted(ingested)
             }
-            Outcome::Refused(reason, message) => {
+            Outcome::Refused { reason, message } => {
                 writer.abandon();
-                Outcome::Refused(reason, message)
+                Outcome::Refused { reason, message }
             }
-            Outcome::Later(_, why) => {
+            Outcome::Retry { message, .. } => {
                 writer.abandon();
-                let brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
-                Outcome::Later(
-                    wait,
-                    format!("{brokers}: {}", why.trim_start_matches("Kafka: ")),
-                )
+                let brokers = lock(&self.brokers);
+                Outcome::Retry {
+                    after: retry,
+                    message: format!("{brokers}: {}", message.trim_start_matches("Kafka: ")),
+                }
             }
         }
     }
 
-    async fn sent(&self, writer: &Writer, topic: Topic, body: Vec<u8>, now: Time) -> Outcome {
-        let later = |why: String| Outcome::Later(Duration::ZERO, why);
-        // Asked each time: what goes to a partition of before, while the tenant grows, comes behind
-        // what goes to the new one.
-        let partitions = match writer.partitions(&self.place.tenant, topic).await {
-            Ok(0) => return later(format!("Kafka: the tenant has no topic {}", topic.as_str())),
+    async fn append(&self, writer: &Writer, topic: Topic, body: Vec<u8>, now: Time) -> Outcome {
+        let tenant = &self.admission.tenant;
+        // Asked for each block: while partitions are added to a tenant, entries written for the
+        // old number would come after newer entries of the same cluster.
+        let partitions = match writer.partitions(tenant, topic).await {
+            Ok(0) => return retry_later(format!("topic {tenant}.{} not found", topic.as_str())),
             Ok(partitions) => partitions,
-            Err(e) => return later(e.to_string()),
+            Err(e) => return retry_later(e.message),
         };
-        let place = Arc::clone(&self.place);
-        let read =
-            tokio::task::spawn_blocking(move || place.read(topic, &body, now, partitions)).await;
-        let (entries, answer) = match read.map_err(io::Error::other).flatten() {
-            Ok(read) => read,
-            Err(e) => return Outcome::Refused("damaged", e.to_string()),
+        let admission = Arc::clone(&self.admission);
+        let admitted =
+            tokio::task::spawn_blocking(move || admission.admit(topic, &body, now, partitions))
+                .await
+                .map_err(io::Error::other)
+                .flatten();
+        let Admitted { entries, ingested } = match admitted {
+            Ok(admitted) => admitted,
+            Err(e) => {
+                return Outcome::Refused {
+                    reason: "damaged",
+                    message: e.to_string(),
+                };
+            }
         };
-        match writer.append(&self.place.tenant, &entries).await {
-            Ok(()) => Outcome::Taken(answer),
-            Err(e) if e.kind == ErrorKind::Refused => Outcome::Refused("too_large", e.to_string()),
-            Err(e) => later(e.to_string()),
+        match writer.append(tenant, &entries).await {
+            Ok(()) => Outcome::Accepted(ingested),
+            Err(e) if e.kind == ErrorKind::Refused => Outcome::Refused {
+                reason: "too_large",
+                message: e.message,
+            },
+            Err(e) => retry_later(e.message),
         }
     }
 
     fn writer(&self, topic: Topic) -> Result<Writer, Failure> {
-        if let Some(writer) = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&topic)
-        {
+        if let Some(writer) = lock(&self.idle).remove(&topic) {
             return Ok(writer);
         }
         let url = KafkaUrl::parse(self.url.resolved()?.trim())?;
-        *self.brokers.lock().unwrap_or_else(PoisonError::into_inner) = described(&url);
-        if tenant_of(&url)? != self.place.tenant {
+        *lock(&self.brokers) = describe(&url);
+        if tenant_of(&url)? != self.admission.tenant {
             return Err(Failure::new(
-                "the address of Kafka names another tenant by now",
-                "start the agent anew",
+                "the Kafka URL now names another tenant",
+                "restart the agent",
             ));
         }
         let mut config = client(&url);
         if let (Some(file), None) = (&self.ca_file, &url.ca) {
-            let unreadable = |e: io::Error| {
-                Failure::new(format!("{}: {e}", file.display()), "look at --ca-file")
-            };
-            trust_too(
-                &mut config,
-                &std::fs::read_to_string(file).map_err(unreadable)?,
-            );
+            let pem = std::fs::read_to_string(file)
+                .map_err(|e| Failure::file(file, e, "check --ca-file"))?;
+            trust_too(&mut config, &pem);
         }
-        // No message is given up before those behind it: what was taken of a block that failed is
-        // its beginning, and the rest is no repeat when all of it comes again. Whoever has waited
-        // long enough lets the producer go.
+        // No message may fail before the ones after it: what was acknowledged of a failed block is
+        // then its beginning, so that sending the block again adds the rest in order. The timeout
+        // of the block ends the producer instead.
         config
             .set("message.timeout.ms", "0")
             .set("enable.gapless.guarantee", "true");
@@ -194,15 +200,27 @@ impl Kafka {
     }
 }
 
-impl Place {
-    /// What a block's lines are in the log, and which of them are no records.
-    fn read(
-        &self,
-        topic: Topic,
-        body: &[u8],
-        now: Time,
-        partitions: u32,
-    ) -> io::Result<(Vec<Entry>, Ingested)> {
+/// To be retried after the usual interval, which the caller sets.
+fn retry_later(message: String) -> Outcome {
+    Outcome::Retry {
+        after: Duration::ZERO,
+        message,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A block as it goes into the log.
+struct Admitted {
+    entries: Vec<Entry>,
+    /// Number of accepted records, and the ones that are left out.
+    ingested: Ingested,
+}
+
+impl Admission {
+    fn admit(&self, topic: Topic, body: &[u8], now: Time, partitions: u32) -> io::Result<Admitted> {
         let text = zstd::decode_all(body)?;
         let context = Context {
             received_at: now,
@@ -216,84 +234,32 @@ impl Place {
             received_at: now,
             partition: &partition,
         };
-        let (mut entries, mut records, mut answer) = (Vec::new(), Vec::new(), Ingested::default());
+        let (mut entries, mut records) = (Vec::new(), Vec::new());
+        let (mut ingested, mut accepted) = (Ingested::default(), 0);
+        let mut reject = |index, reason: &str, message| {
+            ingested.rejected.push(RejectedItem {
+                index,
+                reason: reason.to_owned(),
+                message,
+            });
+        };
         let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
         for (index, line) in lines.enumerate() {
             records.clear();
             match parse::parse(topic, line, &context, &mut records) {
-                Ok(()) if line.len() + ROOM > LARGEST => {
-                    let message = format!("{} bytes are more than Kafka takes", line.len());
-                    answer.rejected.push(RejectedItem {
-                        index,
-                        reason: "too_large".to_owned(),
-                        message,
-                    });
-                }
-                Ok(()) => answer.accepted += door.admit(line, &records, &mut entries),
-                Err(reject) => {
-                    let reason = reject.reason.as_str().to_owned();
-                    answer.rejected.push(RejectedItem {
-                        index,
-                        reason,
-                        message: reject.message,
-                    });
-                }
+                Ok(()) if line.len() + OVERHEAD > LARGEST => reject(
+                    index,
+                    "too_large",
+                    format!("record of {} bytes exceeds the limit of Kafka", line.len()),
+                ),
+                Ok(()) => accepted += door.admit(line, &records, &mut entries),
+                Err(e) => reject(index, e.reason.as_str(), e.message),
             }
         }
-        Ok((entries, answer))
+        ingested.accepted = accepted;
+        Ok(Admitted { entries, ingested })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_becomes_what_the_servers_door_writes() {
-        let place = Place {
-            tenant: TenantId::parse("client-acme-7f3k2a").unwrap(),
-            cluster: "prod".into(),
-        };
-        let now = Time(1_767_261_600_000_000);
-        let pod = r#"{"op":"UPSERT","at":"2026-01-01T09:59:00Z","cluster":"prod","kind":"Pod","metadata":{"namespace":"shop","name":"web-1","uid":"u1"},"src":"agent-x","seq":7}"#;
-        let large = pod.replace("u1", &"u".repeat(LARGEST));
-        let body = zstd::encode_all(format!("{pod}\nno record\n{large}\n").as_bytes(), 3).unwrap();
-        let (entries, answer) = place.read(Topic::Resource, &body, now, 6).unwrap();
-        let refused: Vec<_> = answer
-            .rejected
-            .iter()
-            .map(|r| (r.index, r.reason.as_str()))
-            .collect();
-        assert_eq!(
-            (answer.accepted, refused),
-            (1, vec![(1, "torn"), (2, "too_large")])
-        );
-        assert_eq!(
-            (entries.len(), &*entries[0].key, &*entries[0].value),
-            (1, &b"prod/Pod/shop/web-1"[..], pod.as_bytes())
-        );
-        assert_eq!(
-            entries[0].stream.partition,
-            partition_of(&place.tenant, "prod", 6)
-        );
-        assert!(
-            place
-                .read(Topic::Resource, b"not compressed", now, 6)
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn who_is_no_tenants_user_is_told_before_anything_is_read() {
-        for url in ["kafka://admin:secret@h:9092", "kafka://h:9092"] {
-            let error = Kafka::open(url.parse().unwrap(), None, "prod")
-                .err()
-                .unwrap();
-            let error = error.to_string();
-            assert!(
-                error.contains("no user of a tenant") && !error.contains("secret"),
-                "{error}"
-            );
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Sends blocks to where they go, each topic in its order, and again until they are taken.
+//! Ships blocks: those of a topic in order, each until it is accepted or refused for good.
 
 mod api;
 mod kafka;
@@ -10,151 +10,159 @@ use kgrca_core::api::Ingested;
 use kgrca_core::model::Topic;
 use kgrca_core::parse::Reason;
 
-use super::clock::Clock;
-use super::health::Health;
-use super::outbox::Store;
-use super::spool::Block;
-pub use api::{Key, Server, learn_time, told};
+use super::Shared;
+use super::outbox::SharedSpool;
+use super::spool::{Block, Delivery, Spool};
+pub use api::{ApiKey, Server, error_message, learn_time};
 pub use kafka::Kafka;
 
-const FIRST_REST: Duration = Duration::from_millis(500);
-const LONGEST_REST: Duration = Duration::from_secs(30);
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const MAX_RETRY: Duration = Duration::from_secs(30);
 
 /// Where blocks go.
 #[derive(Clone)]
 pub enum Target {
-    /// To the server's API.
+    /// The server's API.
     Api(Server),
-    /// To the tenant's topics in Kafka.
+    /// The tenant's topics in Kafka.
     Kafka(Arc<Kafka>),
 }
 
-/// What becomes of a block.
+/// Result of sending a block.
 enum Outcome {
-    /// By the server, who counts what it refused; or by Kafka, and then what was refused went
-    /// nowhere.
-    Taken(Ingested),
-    /// Never to be taken, and why.
-    Refused(&'static str, String),
-    /// To be sent again, not before.
-    Later(Duration, String),
+    /// Accepted but for the rejected records. The server's API keeps and counts those; on the way
+    /// to Kafka they were left out.
+    Accepted(Ingested),
+    /// Refused for good.
+    Refused {
+        /// Reason, as in the counts of drops.
+        reason: &'static str,
+        message: String,
+    },
+    /// Not accepted yet.
+    Retry { after: Duration, message: String },
 }
 
-/// Ships the blocks of a topic until it is dropped.
-pub async fn ship(
-    topic: Topic,
-    target: Target,
-    store: Arc<Store>,
-    health: Arc<Health>,
-    clock: Arc<Clock>,
-) {
-    let mut rest = FIRST_REST;
+/// Ships the blocks of a topic until the task is dropped.
+pub async fn run(topic: Topic, target: Target, shared: Shared) {
+    let mut retry = FIRST_RETRY;
     loop {
-        let filled = store.filled.notified();
-        let next = store.spool().next(topic);
-        let Some(block) = next else {
-            filled.await;
+        let changed = shared.spool.changed.notified();
+        let oldest = shared.spool.lock().oldest(topic);
+        let Some(block) = oldest else {
+            changed.await;
             continue;
         };
-        let outcome = send(&target, &store, &block, &clock, rest).await;
-        match outcome {
-            Outcome::Taken(answer) => {
-                rest = FIRST_REST;
-                if health.ships(topic.as_str(), None) {
-                    tracing::info!(topic = topic.as_str(), "records are taken again");
-                }
-                let by_kafka = matches!(target, Target::Kafka(_));
-                for refused in &answer.rejected {
-                    // On the way to Kafka it is among the drops.
-                    if !by_kafka {
-                        health.refused(&refused.reason);
-                    }
-                    tracing::warn!(
-                        reason = refused.reason,
-                        message = refused.message,
-                        "a record is refused"
-                    );
-                }
-                // By now its clock is known.
-                let was_early = answer
-                    .rejected
-                    .iter()
-                    .any(|r| r.reason == Reason::FarFuture.as_str());
-                let left_out = if by_kafka {
-                    answer.rejected.len() as u64
-                } else {
-                    0
-                };
-                end(&store, move |spool| {
-                    spool.shipped(block.id, left_out, was_early)
+        match send(&target, &shared, &block, retry).await {
+            Outcome::Accepted(ingested) => {
+                retry = FIRST_RETRY;
+                let to_kafka = matches!(target, Target::Kafka(_));
+                accepted(&shared, &block, &ingested, to_kafka).await;
+            }
+            Outcome::Refused { reason, message } => {
+                tracing::error!(reason, message, records = block.records, "block refused");
+                // The loss is reported as such; it does not hold up the next block.
+                shared.health.shipping_ok(topic.as_str());
+                finish(&shared.spool, move |spool| {
+                    spool.drop_block(block.id, reason)
                 })
                 .await;
             }
-            Outcome::Refused(reason, message) => {
-                tracing::error!(
-                    reason,
-                    message,
-                    records = block.records,
-                    "a block is refused"
-                );
-                // That it was lost is told as a loss; nothing is in the way of the next.
-                health.ships(topic.as_str(), None);
-                end(&store, move |spool| spool.drop_block(block.id, reason)).await;
-            }
-            Outcome::Later(wait, why) => {
-                // Once for each reason: it is tried again for as long as it takes.
-                let told = health.shipping_of(topic.as_str());
-                if told.is_none_or(|told| without_numbers(&told) != without_numbers(&why)) {
-                    tracing::warn!(topic = topic.as_str(), why, "records wait");
+            Outcome::Retry { after, message } => {
+                let known = shared
+                    .health
+                    .shipping_failed(topic.as_str(), message.clone())
+                    .is_some_and(|before| without_numbers(&before) == without_numbers(&message));
+                // Logged once per reason: retries continue for as long as it takes.
+                if !known {
+                    tracing::warn!(topic = topic.as_str(), message, "cannot ship, retrying");
                 }
-                health.ships(topic.as_str(), Some(why));
-                tokio::time::sleep(wait).await;
-                rest = (rest * 2).min(LONGEST_REST);
+                tokio::time::sleep(after).await;
+                retry = (retry * 2).min(MAX_RETRY);
             }
         }
     }
 }
 
-/// A reason without what changes from try to try: times, counts.
-fn without_numbers(why: &str) -> String {
-    why.replace(|c: char| c.is_ascii_digit(), "")
-}
-
-/// Writes down what became of a block; when the disk does not take it, the block is sent again, and
-/// known as a repeat.
-async fn end(
-    store: &Arc<Store>,
-    work: impl FnOnce(&mut super::spool::Spool) -> std::io::Result<()> + Send + 'static,
-) {
-    if let Err(e) = store.work(work).await {
-        tracing::error!(error = %e, "what became of a block cannot be written down");
-        tokio::time::sleep(FIRST_REST).await;
+async fn accepted(shared: &Shared, block: &Block, ingested: &Ingested, to_kafka: bool) {
+    let topic = block.topic.as_str();
+    if shared.health.shipping_ok(topic) {
+        tracing::info!(topic, "shipping works again");
     }
-    store.changed();
+    for rejected in &ingested.rejected {
+        // On the way to Kafka they are counted as drops.
+        if !to_kafka {
+            shared.health.record_refused(&rejected.reason);
+        }
+        tracing::warn!(
+            topic,
+            reason = rejected.reason,
+            message = rejected.message,
+            "record refused"
+        );
+    }
+    let rejected = ingested.rejected.len() as u64;
+    // Records refused for a wrong clock are sent again: the response corrected the clock.
+    let too_early = |reason: &str| reason == Reason::FarFuture.as_str();
+    let delivery = Delivery {
+        left_out: if to_kafka { rejected } else { 0 },
+        resend_state: ingested.rejected.iter().any(|r| too_early(&r.reason)),
+    };
+    let id = block.id;
+    finish(&shared.spool, move |spool| spool.mark_shipped(id, delivery)).await;
 }
 
-async fn send(
-    target: &Target,
-    store: &Arc<Store>,
-    block: &Block,
-    clock: &Clock,
-    rest: Duration,
-) -> Outcome {
+/// A message without digits, which change from try to try (times, counts).
+fn without_numbers(message: &str) -> String {
+    message.replace(|c: char| c.is_ascii_digit(), "")
+}
+
+/// Accounts for a block. If the disk refuses that, the block is sent again, as a repeat that the
+/// server recognizes.
+async fn finish(
+    spool: &Arc<SharedSpool>,
+    account: impl FnOnce(&mut Spool) -> std::io::Result<()> + Send + 'static,
+) {
+    if let Err(e) = spool.run(account).await {
+        tracing::error!(error = %e, "cannot write the spool's checkpoint; the block is sent again");
+        tokio::time::sleep(FIRST_RETRY).await;
+    }
+    spool.notify_changed();
+}
+
+async fn send(target: &Target, shared: &Shared, block: &Block, retry: Duration) -> Outcome {
     let own = block.clone();
-    let body = match store.work(move |spool| spool.body(&own)).await {
+    let body = match shared.spool.run(move |spool| spool.body(&own)).await {
         Ok(body) => body,
-        // Given up meanwhile, to make room; or the disk took it.
-        Err(e) if store.spool().next(block.topic).as_ref() == Some(block) => {
-            return Outcome::Refused("damaged", e.to_string());
+        Err(e) if shared.spool.lock().oldest(block.topic).as_ref() == Some(block) => {
+            return Outcome::Refused {
+                reason: "damaged",
+                message: e.to_string(),
+            };
         }
-        Err(e) => return Outcome::Later(FIRST_REST, e.to_string()),
+        // It was evicted meanwhile.
+        Err(e) => {
+            return Outcome::Retry {
+                after: FIRST_RETRY,
+                message: e.to_string(),
+            };
+        }
     };
-    let jitter = rest.mul_f64(rand::random_range(0.5..1.5));
+    let after = retry.mul_f64(rand::random_range(0.5..1.5));
     match target {
         Target::Api(server) => {
-            let number = format!("{}-{}", store.spool().id(), block.id);
-            server.send(block.topic, number, body, clock, jitter).await
+            let number = format!("{}-{}", shared.spool.lock().id(), block.id);
+            let outgoing = api::Outgoing {
+                topic: block.topic,
+                number,
+                body,
+            };
+            server.send(outgoing, &shared.clock, after).await
         }
-        Target::Kafka(kafka) => kafka.send(block.topic, body, clock.now(), jitter).await,
+        Target::Kafka(kafka) => {
+            kafka
+                .send(block.topic, body, shared.clock.now(), after)
+                .await
+        }
     }
 }

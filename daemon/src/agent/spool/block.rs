@@ -1,5 +1,5 @@
-//! A block: a line of JSON that says what it is, then its lines, compressed. A checksum covers
-//! both.
+//! The file of a block: a CRC-32 checksum, a line of JSON that describes the block, and its lines,
+//! compressed with zstd. The checksum covers both.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,27 +10,28 @@ use serde::{Deserialize, Serialize};
 
 use super::Lines;
 
-/// A block on disk.
+/// A block on disk, without its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Rises with each block of an agent.
+    /// Number of the block, rising across all topics of an agent.
     pub id: u64,
-    /// Topic of its lines.
+    /// Topic of the lines.
     pub topic: Topic,
-    /// How many there are.
+    /// Number of lines.
     pub records: u64,
-    /// Size of its file.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// When it was written.
     pub at: Time,
 }
 
+/// The first line of the file.
 #[derive(Serialize, Deserialize)]
 struct Head {
     topic: String,
     records: u64,
     at: Time,
-    /// How far sources were read with this block.
+    /// Positions of the sources after this block.
     positions: BTreeMap<String, String>,
 }
 
@@ -40,7 +41,7 @@ pub(super) fn path(folder: &Path, id: u64) -> PathBuf {
     folder.join(format!("{id:020}.{SUFFIX}"))
 }
 
-/// Writes a block; when this returns it survives a power cut.
+/// Writes a block and flushes it to disk.
 pub(super) fn write(folder: &Path, id: u64, lines: &Lines, at: Time) -> io::Result<Block> {
     let head = Head {
         topic: lines.topic.as_str().to_owned(),
@@ -73,11 +74,23 @@ pub(super) fn remove(folder: &Path, id: u64) -> io::Result<()> {
     }
 }
 
-/// A block and how far its sources were read; or the name of a damaged file, which was set aside.
-pub(super) type Found = Result<(Block, BTreeMap<String, String>), String>;
+/// An intact block that was found on disk.
+pub(super) struct Stored {
+    pub block: Block,
+    pub positions: BTreeMap<String, String>,
+}
 
-/// All blocks of a folder, oldest first.
-pub(super) fn all(folder: &Path) -> io::Result<Vec<Found>> {
+/// A block file that was found on disk.
+pub(super) enum Recovered {
+    Intact(Stored),
+    /// It was renamed, so that the next start does not find it again.
+    Damaged {
+        file: PathBuf,
+    },
+}
+
+/// Reads all blocks of a directory, oldest first.
+pub(super) fn recover_all(folder: &Path) -> io::Result<Vec<Recovered>> {
     let mut ids = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -90,48 +103,59 @@ pub(super) fn all(folder: &Path) -> io::Result<Vec<Found>> {
         }
     }
     ids.sort_unstable();
-    ids.into_iter().map(|id| found(folder, id)).collect()
+    ids.into_iter().map(|id| recover(folder, id)).collect()
 }
 
-fn found(folder: &Path, id: u64) -> io::Result<Found> {
+fn recover(folder: &Path, id: u64) -> io::Result<Recovered> {
     let file = path(folder, id);
-    let read = read(&file);
-    if let Ok((head, _, bytes)) = &read
-        && let Some(topic) = Topic::parse(&head.topic)
+    if let Ok(content) = read(&file)
+        && let Some(topic) = Topic::parse(&content.head.topic)
     {
         let block = Block {
             id,
             topic,
-            records: head.records,
-            bytes: *bytes,
-            at: head.at,
+            records: content.head.records,
+            bytes: content.file_bytes,
+            at: content.head.at,
         };
-        return Ok(Ok((block, head.positions.clone())));
+        return Ok(Recovered::Intact(Stored {
+            block,
+            positions: content.head.positions,
+        }));
     }
     std::fs::rename(&file, file.with_extension("damaged"))?;
-    Ok(Err(file.display().to_string()))
+    Ok(Recovered::Damaged { file })
 }
 
-fn read(file: &Path) -> io::Result<(Head, Vec<u8>, u64)> {
+struct Content {
+    head: Head,
+    body: Vec<u8>,
+    file_bytes: u64,
+}
+
+fn read(file: &Path) -> io::Result<Content> {
     let damaged = || {
         io::Error::new(
             io::ErrorKind::InvalidData,
             format!("{} is damaged", file.display()),
         )
     };
-    let content = std::fs::read(file)?;
-    let (sum, content) = content.split_first_chunk::<4>().ok_or_else(damaged)?;
-    if crc32fast::hash(content) != u32::from_be_bytes(*sum) {
+    let bytes = std::fs::read(file)?;
+    let (checksum, content) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
+    if crc32fast::hash(content) != u32::from_be_bytes(*checksum) {
         return Err(damaged());
     }
     let end = content
         .iter()
         .position(|b| *b == b'\n')
         .ok_or_else(damaged)?;
-    let head = serde_json::from_slice(&content[..end])?;
-    Ok((head, content[end + 1..].to_vec(), content.len() as u64 + 4))
+    Ok(Content {
+        head: serde_json::from_slice(&content[..end])?,
+        body: content[end + 1..].to_vec(),
+        file_bytes: bytes.len() as u64,
+    })
 }
 
 pub(super) fn body(folder: &Path, id: u64) -> io::Result<Vec<u8>> {
-    read(&path(folder, id)).map(|(_, body, _)| body)
+    read(&path(folder, id)).map(|content| content.body)
 }

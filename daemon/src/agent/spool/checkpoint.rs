@@ -1,4 +1,4 @@
-//! How far an agent is: what it read, what it shipped, what it dropped.
+//! The checkpoint: how far an agent has read, shipped and dropped.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,35 +9,36 @@ use serde::{Deserialize, Serialize};
 
 use super::Block;
 
-/// What became of records: seen = shipped + waiting + dropped.
+/// Records of a topic: seen = shipped + spooled + dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// What the sources gave.
+    /// Records that the sources produced.
     pub seen: u64,
-    /// What arrived at the server.
+    /// Records that the server or Kafka accepted.
     pub shipped: u64,
-    /// How many bytes that was, compressed.
+    /// Their size, compressed.
     #[serde(default)]
     pub shipped_bytes: u64,
-    /// What went nowhere, by reason.
+    /// Records that were not shipped, by reason.
     #[serde(default)]
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// The content of `checkpoint.json`. Field names are its format: older agents wrote them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
     pub agent: String,
     pub last_block: u64,
-    /// The highest number of each topic's records.
+    /// The last record number used, by topic.
     pub sequences: BTreeMap<String, u64>,
-    /// How far each source was read.
+    /// Positions by source.
     pub positions: BTreeMap<String, String>,
-    /// Blocks up to these are done, by topic.
+    /// The last block shipped or dropped, by topic.
     done: BTreeMap<String, u64>,
     pub counts: BTreeMap<String, Counts>,
     #[serde(default)]
     pub damaged: u64,
-    /// How often state was given up.
+    /// How often state was lost.
     #[serde(default)]
     pub lost: u64,
 }
@@ -71,7 +72,7 @@ impl Checkpoint {
         }
     }
 
-    /// Replaces the file as a whole.
+    /// Replaces the file atomically and flushes it to disk.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let part = folder.join("checkpoint.part");
         let mut file = std::fs::File::create(&part)?;
@@ -85,7 +86,7 @@ impl Checkpoint {
         change(self.counts.entry(topic.as_str().to_owned()).or_default());
     }
 
-    /// Blocks of a topic are done in their order.
+    /// Marks a block as shipped or dropped; blocks of a topic finish in order.
     pub fn done(&mut self, block: &Block) {
         let done = self
             .done
@@ -100,7 +101,7 @@ impl Checkpoint {
             .is_some_and(|done| block.id <= *done)
     }
 
-    /// Counts a block that was written after this checkpoint.
+    /// Accounts for a block, unless this checkpoint already includes it.
     pub fn adopt(&mut self, block: &Block, positions: BTreeMap<String, String>) {
         if block.id <= self.last_block {
             return;
@@ -114,7 +115,7 @@ impl Checkpoint {
         self.positions.extend(positions);
     }
 
-    /// Gives a block up; state that went must be told anew.
+    /// Accounts for a dropped block. If it held state, watchers must list everything again.
     pub fn drop_block(&mut self, block: &Block, reason: &str) {
         self.done(block);
         self.count(block.topic, |c| {
@@ -123,22 +124,23 @@ impl Checkpoint {
         self.lost += u64::from(block.topic == Topic::Resource);
     }
 
-    /// Counts as damaged what was seen, is not here, and went nowhere else.
-    pub fn balance(&mut self, blocks: &BTreeMap<u64, Block>) {
+    /// Counts as damaged the records that are in no block and were neither shipped nor dropped.
+    pub fn count_damaged(&mut self, blocks: &BTreeMap<u64, Block>) {
         for (topic, counts) in &mut self.counts {
-            let waiting: u64 = blocks
+            let spooled: u64 = blocks
                 .values()
                 .filter(|b| b.topic.as_str() == topic)
                 .map(|b| b.records)
                 .sum();
-            let known = counts.shipped + waiting + counts.dropped.values().sum::<u64>();
+            let known = counts.shipped + spooled + counts.dropped.values().sum::<u64>();
             if counts.seen > known {
                 *counts.dropped.entry("damaged".to_owned()).or_default() += counts.seen - known;
             }
         }
     }
 
-    pub fn read_on(&mut self, positions: &BTreeMap<String, String>, forgotten: &[String]) {
+    /// Advances the positions of sources, and deletes those of forgotten ones.
+    pub fn advance(&mut self, positions: &BTreeMap<String, String>, forgotten: &[String]) {
         self.positions.extend(
             positions
                 .iter()

@@ -1,19 +1,19 @@
-//! Why looking at a kind ended, and what that means for the next look.
+//! Why a list or watch ended, which decides how it is continued.
 
 use kgrca_core::storage::with_causes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Why looking ended.
+/// Why a list or watch ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The server no longer knows what happened since: everything must be listed.
+    /// The server no longer has the history since the last version: everything must be listed.
     Gone,
-    /// It may not be read.
+    /// The agent lacks the permission, or the kind does not exist.
     Denied(String),
-    /// The server has no streaming lists.
+    /// The server does not support streaming lists.
     NoStream,
-    /// Anything else.
+    /// Any other error.
     Failed(String),
 }
 
@@ -38,12 +38,12 @@ impl From<std::io::Error> for Ended {
 
 impl From<serde_json::Error> for Ended {
     fn from(error: serde_json::Error) -> Self {
-        Self::Failed(format!("the server's answer: {error}"))
+        Self::Failed(format!("invalid response from the API server: {error}"))
     }
 }
 
-/// What the server says in the middle of a watch.
-pub(super) fn error_in(object: &RawValue) -> Ended {
+/// Reads the `Status` object of an `ERROR` event.
+pub(super) fn error_event(object: &RawValue) -> Ended {
     #[derive(Deserialize)]
     struct Status {
         #[serde(default)]

@@ -1,4 +1,4 @@
-//! Whose log a file is, and which file it is.
+//! Containers and log files, as the kubelet names them.
 
 use std::fs::File;
 use std::hash::BuildHasher;
@@ -6,53 +6,62 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A container, as the kubelet's folders name it:
-/// `<namespace>_<pod>_<uid>/<container>/<restarts>.log`.
+/// A container, from the path of its log: `<namespace>_<pod>_<uid>/<container>/<restarts>.log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// Namespace of its pod.
+    /// Namespace of the pod.
     pub namespace: String,
-    /// Its pod.
+    /// Name of the pod.
     pub pod: String,
-    /// Uid of its pod.
+    /// Uid of the pod, or the hash of a static pod.
     pub uid: String,
-    /// Its name.
+    /// Name of the container.
     pub name: String,
 }
 
 impl Container {
-    /// The uid by which the API knows its pod. The folder of a static pod bears the hash of its
-    /// manifest instead: 32 digits without dashes.
+    /// The uid of the pod in the API. None for static pods, whose directory has the hash of the
+    /// manifest instead: 32 hexadecimal digits without dashes.
     pub fn pod_uid(&self) -> Option<&str> {
         let is_hash = self.uid.len() == 32 && self.uid.bytes().all(|b| b.is_ascii_hexdigit());
         (!is_hash).then_some(&self.uid)
     }
 }
 
-/// The containers of a folder, with their own folders. What is named otherwise is somebody else's.
-pub fn containers(folder: &Path) -> io::Result<Vec<(Container, PathBuf)>> {
+/// A container and the directory of its log files.
+pub struct ContainerFolder {
+    /// The container.
+    pub container: Container,
+    /// The directory.
+    pub folder: PathBuf,
+}
+
+/// Finds the containers below a directory. Directories with other names are ignored.
+///
+/// # Errors
+/// If the directory cannot be listed.
+pub fn containers(root: &Path) -> io::Result<Vec<ContainerFolder>> {
     let mut all = Vec::new();
-    for pod in subfolders(folder)? {
-        let Some(parts) =
-            name(&pod).map(|n| n.splitn(3, '_').map(str::to_owned).collect::<Vec<_>>())
-        else {
+    for pod_folder in subfolders(root)? {
+        let Some(pod_name) = name(&pod_folder) else {
             continue;
         };
-        let [namespace, pod_name, uid] = parts.as_slice() else {
+        let parts: Vec<&str> = pod_name.splitn(3, '_').collect();
+        let [namespace, pod, uid] = parts[..] else {
             continue;
         };
-        // It may be removed while it is looked at.
-        for container in subfolders(&pod).unwrap_or_default() {
-            let Some(own) = name(&container).map(str::to_owned) else {
+        // The pod may be deleted meanwhile.
+        for folder in subfolders(&pod_folder).unwrap_or_default() {
+            let Some(container_name) = name(&folder) else {
                 continue;
             };
-            let known = Container {
-                namespace: namespace.clone(),
-                pod: pod_name.clone(),
-                uid: uid.clone(),
-                name: own,
+            let container = Container {
+                namespace: namespace.to_owned(),
+                pod: pod.to_owned(),
+                uid: uid.to_owned(),
+                name: container_name.to_owned(),
             };
-            all.push((known, container));
+            all.push(ContainerFolder { container, folder });
         }
     }
     Ok(all)
@@ -71,43 +80,57 @@ fn subfolders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// Files of a container, oldest first: those that were rotated away, then the one that is written.
-/// Of packed ones the text was read before they were packed.
+/// Log files of a container, oldest first: rotated ones, then the current one. Compressed files are
+/// skipped: they were read before they were compressed.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut all: Vec<(u64, bool, String, PathBuf)> = Vec::new();
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    struct LogPath {
+        restarts: u64,
+        is_current: bool,
+        /// The time of a rotated file.
+        suffix: String,
+        path: PathBuf,
+    }
+    let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        let Some((restarts, rest)) = name(&path).and_then(|n| n.split_once(".log")) else {
+        let Some((restarts, suffix)) = name(&path).and_then(|n| n.split_once(".log")) else {
             continue;
         };
         let Ok(restarts) = restarts.parse() else {
             continue;
         };
-        let is_packed = Path::new(rest)
+        let is_compressed = Path::new(suffix)
             .extension()
             .is_some_and(|e| e == "gz" || e == "tmp");
-        if rest.is_empty() || rest.starts_with('.') && !is_packed {
-            // The names of rotated files are times.
-            all.push((restarts, rest.is_empty(), rest.to_owned(), path));
+        let is_current = suffix.is_empty();
+        if is_current || suffix.starts_with('.') && !is_compressed {
+            let suffix = suffix.to_owned();
+            all.push(LogPath {
+                restarts,
+                is_current,
+                suffix,
+                path,
+            });
         }
     }
     all.sort();
-    all.into_iter().map(|(.., path)| path).collect()
+    all.into_iter().map(|log| log.path).collect()
 }
 
-/// How much of a file's first line makes it this file.
-const HEAD: u64 = 256;
+/// Bytes of a file's first line that identify it.
+const HEAD_BYTES: u64 = 256;
 
-/// Which file this is, whatever it is called: where it lies on the disk, and how it begins. `None`
-/// while its first line is not whole.
+/// Identifies a file independently of its name, by its inode and its beginning. `None` until its
+/// first line is complete.
 pub fn fingerprint(file: &mut File) -> io::Result<Option<String>> {
     let status = file.metadata()?;
     let mut head = Vec::new();
     file.seek(SeekFrom::Start(0))?;
-    file.by_ref().take(HEAD).read_to_end(&mut head)?;
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
     match head.iter().position(|b| *b == b'\n') {
         Some(end) => head.truncate(end),
-        None if head.len() as u64 == HEAD => {}
+        None if head.len() as u64 == HEAD_BYTES => {}
         None => return Ok(None),
     }
     let hash =
@@ -120,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_of_the_kubelet_are_understood() {
+    fn directories_of_the_kubelet_are_parsed() {
         let root = tempfile::tempdir().unwrap();
         let own = root.path().join("shop_web-1_0a-1b/app");
         std::fs::create_dir_all(&own).unwrap();
@@ -138,7 +161,7 @@ mod tests {
         }
         let found = containers(root.path()).unwrap();
         assert_eq!(found.len(), 1);
-        let (container, folder) = &found[0];
+        let ContainerFolder { container, folder } = &found[0];
         assert_eq!(
             (
                 container.namespace.as_str(),
@@ -170,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_again_under_another_name() {
+    fn a_renamed_file_is_recognized() {
         let root = tempfile::tempdir().unwrap();
         let (a, b) = (root.path().join("a"), root.path().join("b"));
         std::fs::write(&a, "begins").unwrap();

@@ -1,10 +1,10 @@
-//! Addresses of people leave no node: what stands before the `@` is masked.
+//! Masks e-mail addresses, so that they do not leave the node.
 
 use std::borrow::Cow;
 
 use kgrca_core::parse::mask::MASK;
 
-/// Masks the names in e-mail addresses; borrowed when there are none.
+/// Masks the part before the `@` of e-mail addresses. Borrows the text if there are none.
 pub fn mask(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut done = 0;
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_are_masked_and_hosts_and_digests_are_not() {
+    fn addresses_are_masked_and_hosts_and_digests_are_not() {
         assert_eq!(
             mask("login of jane.doe+x@example.com failed"),
             "login of ***@example.com failed"

@@ -1,36 +1,36 @@
-//! Puts together what belongs together: parts of a line, and lines of a stack trace.
+//! Joins partial lines, and the lines of a stack trace, into one message.
 
-/// Most lines and bytes of one message.
-const MOST_LINES: usize = 200;
-const MOST_BYTES: usize = 32 << 10;
+/// Maximum size of a message; what follows becomes a message of its own.
+const MAX_LINES: usize = 200;
+const MAX_BYTES: usize = 32 << 10;
 
-/// A message that may go on.
+/// A message of one or more lines.
 #[derive(Debug, Default)]
 pub struct Message {
     /// When its first line was written.
     pub first: String,
     /// When its last line was written.
     pub last: String,
-    /// Its text.
+    /// Text of all lines.
     pub text: String,
-    /// Where its first line begins in the file.
+    /// Offset of its first line in the file.
     pub from: u64,
-    /// Where its last line ends.
+    /// Offset after its last line.
     pub to: u64,
     lines: usize,
-    is_part: bool,
-    /// Lines that are not indented belong to it, too, until one ends it.
+    is_partial: bool,
+    /// Decides which lines that are not indented continue it.
     trace: Trace,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Trace {
-    /// Indented lines and further causes alone.
+    /// Continued by indented lines and further causes only.
     #[default]
     Plain,
-    /// Python tells last what it was, on a line that is not indented.
+    /// Python names the exception on the last line, which is not indented.
     Python,
-    /// Go names functions on lines that are not indented.
+    /// Go prints function names on lines that are not indented.
     Go,
 }
 
@@ -39,40 +39,40 @@ enum Trace {
 pub struct Joiner(Option<Message>);
 
 impl Joiner {
-    /// Takes a line. Returns the message before it, when that is over.
+    /// Adds a line at an offset range. Returns the previous message if the line starts a new one.
     pub fn push(&mut self, line: &super::cri::Line<'_>, from: u64, to: u64) -> Option<Message> {
         if let Some(open) = &mut self.0
-            && open.goes_on_with(line.message)
+            && open.continues_with(line.message)
         {
-            if !open.is_part {
+            if !open.is_partial {
                 open.text.push('\n');
                 open.lines += 1;
             }
             open.text.push_str(line.message);
-            open.is_part = line.is_part;
+            open.is_partial = line.is_partial;
             line.time.clone_into(&mut open.last);
             open.to = to;
             return None;
         }
-        let fresh = Message {
+        let new = Message {
             first: line.time.to_owned(),
             last: line.time.to_owned(),
             text: line.message.to_owned(),
             from,
             to,
             lines: 1,
-            is_part: line.is_part,
+            is_partial: line.is_partial,
             trace: Trace::of(line.message),
         };
-        self.0.replace(fresh)
+        self.0.replace(new)
     }
 
-    /// The message that is open, because nothing followed it for long.
+    /// Takes the open message, because no line followed it for a while.
     pub fn take(&mut self) -> Option<Message> {
         self.0.take()
     }
 
-    /// Where the open message begins.
+    /// Offset at which the open message starts.
     pub fn open_from(&self) -> Option<u64> {
         self.0.as_ref().map(|m| m.from)
     }
@@ -91,17 +91,17 @@ impl Trace {
 }
 
 impl Message {
-    fn goes_on_with(&mut self, line: &str) -> bool {
-        if self.text.len() + line.len() > MOST_BYTES || self.lines >= MOST_LINES {
+    fn continues_with(&mut self, line: &str) -> bool {
+        if self.text.len() + line.len() > MAX_BYTES || self.lines >= MAX_LINES {
             return false;
         }
-        if self.is_part {
+        if self.is_partial {
             return true;
         }
         let is_indented = line.starts_with([' ', '\t']);
         match self.trace {
             Trace::Python if !is_indented => {
-                // The exception itself, or the words between two tracebacks.
+                // The exception itself, or the text between two tracebacks.
                 if !line.is_empty()
                     && !line.starts_with("During handling")
                     && !line.starts_with("The above exception")
@@ -140,7 +140,7 @@ mod tests {
             let line = Line {
                 time: "2026-01-01T00:00:00Z",
                 stream: Stream::Out,
-                is_part: false,
+                is_partial: false,
                 message,
             };
             let to = at + message.len() as u64 + 1;
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(
             joined(&java).len(),
             2,
-            "a line that is not indented is one of its own"
+            "a line that is not indented is a message of its own"
         );
         let java = [
             "java.lang.IllegalState: x",
@@ -187,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_one_line_and_places_are_known() {
+    fn partial_lines_are_joined_and_offsets_kept() {
         let mut joiner = Joiner::default();
-        let line = |message, is_part| Line {
+        let line = |message, is_partial| Line {
             time: "2026-01-01T00:00:00Z",
             stream: Stream::Out,
-            is_part,
+            is_partial,
             message,
         };
         assert!(joiner.push(&line("ab", true), 0, 10).is_none());
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_an_end() {
+    fn a_message_has_a_maximum_size() {
         let lines = vec!["\tx"; 1000];
         assert_eq!(joined(&lines).len(), 5);
     }

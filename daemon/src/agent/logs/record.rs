@@ -1,13 +1,14 @@
-//! What becomes of a message: a record, or a part of the number of those that nobody reads.
+//! Turns messages into records. Messages below WARNING are counted in one record per turn, because
+//! the engine only counts them.
 
 use kgrca_core::model::Severity;
 use kgrca_core::parse::{mask, severity_of_line};
 use serde::Serialize;
 
+use super::container::Container;
 use super::cri::Stream;
-use super::join::Message;
-use super::place::Container;
-use super::{BelowWarning, mail};
+use super::multiline::Message;
+use super::{BelowWarning, email};
 
 /// A record of `logs.normalized`.
 #[derive(Serialize)]
@@ -30,7 +31,20 @@ struct Record<'a> {
     seq: u64,
 }
 
-/// Lines below WARNING, as a number: the engine counts them and reads none.
+/// What differs from record to record of a file.
+struct Entry<'a> {
+    time: &'a str,
+    first_time: Option<&'a str>,
+    count: Option<u64>,
+    severity: Severity,
+    text: &'a str,
+    /// Name of the stream within the file.
+    stream: &'a str,
+    /// Offset after the message; rises within a stream.
+    seq: u64,
+}
+
+/// Messages below WARNING of one stream, as a count.
 #[derive(Debug, Default)]
 struct Fold {
     count: u64,
@@ -40,21 +54,21 @@ struct Fold {
     to: u64,
 }
 
-/// Records of a file, and how many lines became none.
+/// Records of one turn of reading a file.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Lines of JSON.
+    /// JSON objects, each followed by a line break.
     pub text: Vec<u8>,
-    /// How many.
+    /// Number of records.
     pub records: u64,
-    /// Lines that went nowhere.
+    /// Messages that were dropped.
     pub skipped: u64,
-    /// Lines that are a part of a number in one of the records.
+    /// Messages that are counted in the record of another one.
     pub folded: u64,
 }
 
-/// Writes messages of one file as records.
-pub struct Writer<'a> {
+/// Writes the messages of one file as records.
+pub struct RecordWriter<'a> {
     cluster: &'a str,
     container: &'a Container,
     fingerprint: &'a str,
@@ -62,8 +76,8 @@ pub struct Writer<'a> {
     written: Written,
 }
 
-impl<'a> Writer<'a> {
-    /// A writer of the records of a container's file.
+impl<'a> RecordWriter<'a> {
+    /// A writer for a container's file.
     pub fn new(cluster: &'a str, container: &'a Container, fingerprint: &'a str) -> Self {
         Self {
             cluster,
@@ -74,18 +88,19 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes a message of a stream, or adds it to the number of those below WARNING.
+    /// Writes a message, or folds or drops it as `below` says.
     pub fn message(&mut self, message: &Message, stream: Stream, below: BelowWarning) {
         let severity = severity_of_line(&message.text);
         if severity >= Severity::Warning || below == BelowWarning::All {
-            let first = (message.first != message.last).then_some(message.first.as_str());
-            return self.record(
-                (&message.last, first),
-                None,
+            return self.write(&Entry {
+                time: &message.last,
+                first_time: (message.first != message.last).then_some(&message.first),
+                count: None,
                 severity,
-                &message.text,
-                (stream.name(), message.to),
-            );
+                text: &message.text,
+                stream: stream.name(),
+                seq: message.to,
+            });
         }
         if below == BelowWarning::None {
             self.written.skipped += 1;
@@ -103,53 +118,45 @@ impl<'a> Writer<'a> {
         fold.to = message.to;
     }
 
-    /// Ends with the numbers of lines below WARNING, of each stream by itself: in their places in
-    /// the file they would not rise.
-    pub fn end(mut self) -> Written {
-        for (fold, stream) in std::mem::take(&mut self.folds)
-            .into_iter()
-            .zip(["out-below", "err-below"])
-        {
+    /// Writes the counts of folded messages. They form streams of their own: among the other
+    /// messages of the file their numbers would not rise.
+    pub fn finish(mut self) -> Written {
+        let folds = std::mem::take(&mut self.folds);
+        for (fold, stream) in folds.iter().zip(["out-below", "err-below"]) {
             if fold.count > 0 {
-                let times = (fold.last.as_str(), Some(fold.first.as_str()));
-                self.record(
-                    times,
-                    Some(fold.count),
-                    Severity::Info,
-                    &fold.sample,
-                    (stream, fold.to),
-                );
+                self.write(&Entry {
+                    time: &fold.last,
+                    first_time: Some(&fold.first),
+                    count: Some(fold.count),
+                    severity: Severity::Info,
+                    text: &fold.sample,
+                    stream,
+                    seq: fold.to,
+                });
             }
         }
         self.written
     }
 
-    fn record(
-        &mut self,
-        (time, first): (&str, Option<&str>),
-        count: Option<u64>,
-        severity: Severity,
-        text: &str,
-        (stream, seq): (&str, u64),
-    ) {
-        let masked = mask::line(text);
-        let masked = mail::mask(&masked);
+    fn write(&mut self, entry: &Entry<'_>) {
+        let masked = mask::line(entry.text);
+        let masked = email::mask(&masked);
         let record = Record {
-            event_time: time,
-            first_time: first,
-            count,
+            event_time: entry.time,
+            first_time: entry.first_time,
+            count: entry.count,
             cluster: self.cluster,
             etype: "k8s.log",
-            severity: severity.as_str(),
+            severity: entry.severity.as_str(),
             message: &masked,
             pod_uid: self.container.pod_uid(),
             pod_namespace: &self.container.namespace,
             pod_name: &self.container.pod,
             container: &self.container.name,
-            src: &format!("{}/{stream}", self.fingerprint),
-            seq,
+            src: &format!("{}/{}", self.fingerprint, entry.stream),
+            seq: entry.seq,
         };
-        // Writing plain texts and numbers to memory cannot fail.
+        // Serializing strings and numbers into memory cannot fail.
         if serde_json::to_writer(&mut self.written.text, &record).is_ok() {
             self.written.text.push(b'\n');
             self.written.records += 1;

@@ -1,0 +1,119 @@
+//! Checks of the agent's settings, and what it opens before it reads anything.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::config::AgentSettings;
+use super::receiver::{self, Receiver};
+use super::ship::{ApiKey, Kafka, Server, Target};
+use crate::error::{Failure, FailureKind};
+
+/// Timeout of a request to the server.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) fn spool_unusable(folder: &Path, error: std::io::Error) -> Failure {
+    Failure::file(
+        folder,
+        error,
+        "make the directory writable, or choose another one with --spool",
+    )
+}
+
+/// Locks the spool against a second agent, which would reuse the same block numbers. The lock ends
+/// with the process.
+pub(super) fn lock(folder: &Path) -> Result<File, Failure> {
+    let unusable = |e: std::io::Error| spool_unusable(folder, e);
+    std::fs::create_dir_all(folder).map_err(unusable)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::of(
+            FailureKind::InUse,
+            format!("another agent is using {}", folder.display()),
+        )
+        .hint("stop it first, or choose another directory with --spool")),
+        Err(TryLockError::Error(e)) => Err(unusable(e)),
+    }
+}
+
+/// The server's API, with the settings' URL, key and CA.
+pub(super) fn server(settings: &AgentSettings) -> Result<Server, Failure> {
+    let url = settings.server.trim_end_matches('/').to_owned();
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(Failure::new(
+            format!("--server: invalid URL `{url}`"),
+            "expected a URL like https://kgrca.example.com",
+        ));
+    }
+    let mut builder = reqwest::Client::builder()
+        .timeout(REQUEST_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT);
+    if let Some(file) = &settings.ca_file {
+        let pem = std::fs::read(file).map_err(|e| Failure::file(file, e, "check --ca-file"))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| {
+            Failure::new(file.display().to_string(), "--ca-file must be PEM").source(e)
+        })?;
+        for certificate in certificates {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
+    let http = builder
+        .build()
+        .map_err(|e| Failure::new("cannot set up the HTTP client", "check --ca-file").source(e))?;
+    Ok(Server {
+        http,
+        url,
+        key: ApiKey::open(settings.api_key.clone())?,
+        cluster: settings.cluster.clone(),
+    })
+}
+
+/// Where records go: Kafka if the settings name it, else the server's API.
+pub(super) fn target(settings: &AgentSettings, server: &Server) -> Result<Target, Failure> {
+    let Some(url) = &settings.kafka else {
+        return Ok(Target::Api(server.clone()));
+    };
+    let kafka = Kafka::open(url.clone(), settings.ca_file.clone(), &settings.cluster)?;
+    Ok(Target::Kafka(Arc::new(kafka)))
+}
+
+/// Starts the agent's own endpoints, and writes the ready file.
+pub(super) async fn listen(
+    settings: &AgentSettings,
+    receiver: Receiver,
+    sources: &mut JoinSet<()>,
+) -> Result<(), Failure> {
+    let address = settings.agent_listen;
+    let unusable = |e: std::io::Error| {
+        Failure::new(
+            format!("--agent-listen: cannot listen on {address}"),
+            "choose another address with --agent-listen",
+        )
+        .source(e)
+    };
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let bound = listener.local_addr().map_err(unusable)?;
+    tracing::info!(listen = %bound, cluster = settings.cluster, "agent started");
+    if let Some(file) = &settings.agent_ready_file {
+        let content = format!("listen=http://{bound}\npid={}\n", std::process::id());
+        std::fs::write(file, content)
+            .map_err(|e| Failure::file(file, e, "check --agent-ready-file"))?;
+    }
+    sources.spawn(async move {
+        if let Err(e) = axum::serve(listener, receiver::routes(Arc::new(receiver))).await {
+            tracing::error!(error = %e, "the agent's HTTP endpoints stopped");
+        }
+    });
+    Ok(())
+}
