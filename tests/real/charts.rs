@@ -409,9 +409,8 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
     .concat();
     let expected = |at: &str, clusters: &[&str]| {
         let one = |c: &&str| {
-            let summary = format!("The agent of cluster {c} of client-acme-7f3k2a is silent");
-            let told =
-                format!("Nothing was heard of it for 5m 0s. kgrca agent status --cluster {c}");
+            let summary = format!("The agent of cluster {c} (client-acme-7f3k2a) has not reported");
+            let told = format!("Last heartbeat 5m 0s ago. Run: kgrca agent status --cluster {c}");
             format!(
                 "          - exp_labels: {{severity: warning, client_id: client-acme-7f3k2a, \
                  cluster: {c}}}\n            exp_annotations: {{summary: '{summary}', description: \

@@ -45,7 +45,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- define "kgrca-server.pod" -}}
 securityContext: {{- include "kgrca-server.security" . | nindent 2 }}
 automountServiceAccountToken: false
-# What was begun is finished: a worker commits its batch and gives its partitions back.
+# Time for a worker to commit its batch and release its partitions.
 terminationGracePeriodSeconds: 60
 {{- with .root.Values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
