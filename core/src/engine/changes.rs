@@ -1,97 +1,16 @@
 //! What changed since the last commit, as rows of the graph store.
 
-use serde::{Deserialize, Serialize};
-
-use super::ClusterState;
 use super::inspect::HealthChange;
+use super::{ClusterState, EdgeRow, EpisodeRow, ResourceRow};
 use crate::detect::{Resolved, View};
 use crate::episode::Happened;
-use crate::graph::{self, EdgeChange, Graph, Idx, Relation};
+use crate::graph::{EdgeChange, Graph, Idx};
 use crate::incident::Symptom;
-use crate::model::{Severity, Time};
-use crate::rca::{self, ResourceRef};
+use crate::model::Severity;
+use crate::rca;
 
 /// Maximum length of a symptom's text, in characters.
 const MAX_MESSAGE: usize = 300;
-
-/// A resource in the graph store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResourceRow {
-    /// See [`resource_id`].
-    pub id: String,
-    /// Name of the cluster.
-    pub cluster: String,
-    /// Kind, namespace, name and uid.
-    pub resource: ResourceRef,
-    /// Its component, such as `app/cart`.
-    pub component: String,
-    /// Namespace of the component; empty outside namespaces, `None` in rows of earlier versions. It
-    /// is not always that of the resource: a quota belongs to its namespace as a whole, a bound
-    /// volume to the workload that mounts it.
-    #[serde(default)]
-    pub component_namespace: Option<String>,
-    /// Labels in the form `a=b,c=d`.
-    pub labels: String,
-    /// Whether it is healthy; `None` when its state does not show that.
-    pub healthy: Option<bool>,
-    /// When it was created, if known.
-    pub created: Option<Time>,
-    /// When it was deleted; `None` while it exists.
-    pub deleted: Option<Time>,
-}
-
-impl ResourceRow {
-    /// The key by which incidents name its component: see [`graph::Component::key`].
-    pub fn component_key(&self) -> String {
-        let is_app = self.component.starts_with("app/");
-        let namespace = match &self.component_namespace {
-            Some(namespace) => namespace,
-            None if is_app => &self.resource.namespace,
-            None => "",
-        };
-        graph::component_key(namespace, &self.component)
-    }
-}
-
-/// An edge with the time in which it was valid.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct EdgeRow {
-    /// Id of the source resource.
-    pub from: String,
-    /// Type of the edge.
-    pub relation: Relation,
-    /// Id of the target resource.
-    pub to: String,
-    /// Start of its validity.
-    pub valid_from: Time,
-    /// End of its validity; `None` while it lasts.
-    pub valid_to: Option<Time>,
-}
-
-/// Something that happened to a resource.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct EpisodeRow {
-    /// Id of the episode, prefixed with the cluster.
-    pub id: String,
-    /// Id of the resource that it is about.
-    pub about: String,
-    /// Name of the cluster.
-    pub cluster: String,
-    /// `event`, `log`, `alert`, `state`, `symptom` or `cause`.
-    pub kind: String,
-    /// When it was first seen.
-    pub first: Time,
-    /// When it was last seen.
-    pub last: Time,
-    /// Severity.
-    pub severity: Severity,
-    /// A word such as the reason of a Kubernetes event.
-    pub reason: String,
-    /// The text of the event, log line or alert.
-    pub message: String,
-    /// How often it was seen.
-    pub count: u64,
-}
 
 /// The rows to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,21 +40,6 @@ impl Changes {
         self.resources.extend(other.resources);
         self.edges.extend(other.edges);
         self.episodes.extend(other.episodes);
-    }
-}
-
-/// The id of a resource in the graph store: the cluster and the uid, or the cluster and the alias
-/// while the uid is unknown.
-pub fn resource_id(cluster: &str, resource: &ResourceRef) -> String {
-    match &resource.uid {
-        Some(uid) => format!("{cluster}/{uid}"),
-        None if resource.namespace.is_empty() => {
-            format!("{cluster}/{}/{}", resource.kind, resource.name)
-        }
-        None => format!(
-            "{cluster}/{}/{}/{}",
-            resource.kind, resource.namespace, resource.name
-        ),
     }
 }
 
@@ -313,6 +217,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::Time;
     use crate::parse::{self, Context};
 
     fn cluster(objects: &[Value]) -> ClusterState {
@@ -380,30 +285,5 @@ mod tests {
                 "{resource}"
             );
         }
-    }
-
-    #[test]
-    fn a_row_of_an_earlier_version_falls_back_to_the_namespace_of_the_resource() {
-        let row = |kind: &str, component: &str| ResourceRow {
-            id: String::new(),
-            cluster: "prod".into(),
-            resource: ResourceRef {
-                kind: kind.into(),
-                namespace: "shop".into(),
-                name: "x".into(),
-                uid: None,
-            },
-            component: component.into(),
-            component_namespace: None,
-            labels: String::new(),
-            healthy: None,
-            created: None,
-            deleted: None,
-        };
-        assert_eq!(row("Pod", "app/x").component_key(), "shop/app/x");
-        assert_eq!(
-            row("ResourceQuota", "namespace/shop").component_key(),
-            "/namespace/shop"
-        );
     }
 }

@@ -5,9 +5,11 @@ mod calls;
 mod changes;
 mod evaluate;
 mod inspect;
+mod row;
 mod state;
 
 pub use admission::{Sequences, is_billable};
-pub use changes::{Changes, EdgeRow, EpisodeRow, ResourceRow, resource_id};
+pub use changes::Changes;
 pub use evaluate::{Evaluation, Ranked};
+pub use row::{EdgeRow, EpisodeRow, ResourceRow, resource_id};
 pub use state::{Applied, ClusterState};
