@@ -286,3 +286,140 @@ fn what_could_not_be_read_is_not_called_healthy() {
         Verdict::Healthy
     );
 }
+
+fn two_port_service(targets: [&Value; 2]) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "s"},
+        "spec": {"selector": {"app": "web"}, "clusterIP": "10.0.0.5", "ports": [
+            {"name": "http", "port": 80, "targetPort": targets[0]},
+            {"name": "metrics", "port": 9100, "targetPort": targets[1]}]}})
+}
+
+/// A healthy pod of `web` whose container declares the ports `http` 8080 and `metrics` 9090.
+fn two_port_pod() -> Value {
+    let mut pod = pod("web-1", true, "Running", &json!({}));
+    pod["spec"]["containers"] = json!([{"name": "app", "image": "r.example/web:1", "ports": [
+        {"name": "http", "containerPort": 8080},
+        {"name": "metrics", "containerPort": 9090}]}]);
+    pod
+}
+
+fn refused_call(port: u16) -> Value {
+    json!({"etype": "k8s.log", "event_time": "2026-01-01T00:59:00Z",
+        "first_time": "2026-01-01T00:50:00Z", "count": 90, "severity": "ERROR",
+        "message": format!("GET http://web:{port}/: dial tcp 10.0.0.5:{port}: connect: \
+            connection refused"),
+        "subject": {"kind": "Pod", "ns": "shop", "name": "shop-1"}})
+}
+
+#[test]
+fn the_fix_of_a_port_mismatch_patches_the_port_that_mismatches() {
+    let said = say(&[
+        replica_set(1, 1),
+        two_port_pod(),
+        two_port_service([&json!(8080), &json!(9091)]),
+        refused_call(9100),
+    ]);
+    let cause = &said.causes[0];
+    assert_eq!(
+        cause.fault_type, "service.port_mismatch",
+        "{:?}",
+        said.causes
+    );
+    assert!(
+        cause
+            .fix
+            .contains("/spec/ports/1/targetPort\",\"value\":9090}"),
+        "{}",
+        cause.fix
+    );
+}
+
+#[test]
+fn of_two_mismatched_ports_the_one_that_callers_use_is_reported() {
+    for (called, index) in [(80, 0), (9100, 1)] {
+        let said = say(&[
+            replica_set(1, 1),
+            two_port_pod(),
+            two_port_service([&json!(8081), &json!(9091)]),
+            refused_call(called),
+        ]);
+        let cause = &said.causes[0];
+        assert_eq!(
+            cause.fault_type, "service.port_mismatch",
+            "{:?}",
+            said.causes
+        );
+        assert!(
+            cause.message.contains(&format!("port {called} ")),
+            "{}",
+            cause.message
+        );
+        let path = format!("/spec/ports/{index}/targetPort");
+        assert!(cause.fix.contains(&path), "{}", cause.fix);
+    }
+}
+
+#[test]
+fn the_fix_of_a_selector_removes_keys_that_the_pods_lack() {
+    let service = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "s"},
+        "spec": {"selector": {"app": "web", "tier": "front"}, "ports": [{"port": 80}]}});
+    let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "i"},
+        "spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend":
+            {"service": {"name": "web", "port": {"number": 80}}}}]}}]}});
+    let said = say(&[
+        replica_set(1, 1),
+        pod("web-1", true, "Running", &json!({})),
+        service,
+        ingress,
+    ]);
+    let cause = &said.causes[0];
+    assert_eq!(
+        cause.fault_type, "service.selector_mismatch",
+        "{:?}",
+        said.causes
+    );
+    assert!(
+        cause.fix.contains(r#""app":"web","tier":null"#),
+        "{}",
+        cause.fix
+    );
+}
+
+#[test]
+fn packet_loss_on_one_node_leaves_another_with_its_latency() {
+    let node = |name: &str| {
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": name},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    };
+    let alert = |name: &str, node: &str, text: &str| {
+        json!({"topic": "alerts.raw", "value": {"status": "firing",
+            "labels": {"alertname": name, "node": node, "severity": "critical"},
+            "annotations": {"summary": text},
+            "startsAt": "2026-01-01T00:50:00Z", "fingerprint": format!("{name}-{node}")}})
+    };
+    let said = say(&[
+        node("n1"),
+        node("n2"),
+        alert("NodePacketLoss", "n1", "retransmissions at 40 per second"),
+        alert("NodeNetworkLatencyHigh", "n2", "round trip takes 40 ms"),
+    ]);
+    let fault = |component: &str| {
+        let of_node = |c: &&kgrca_core::rca::Cause| c.component == component;
+        said.causes.iter().find(of_node).map(|c| &*c.fault_type)
+    };
+    assert_eq!(
+        fault("node/n1"),
+        Some("node.network_loss"),
+        "{:?}",
+        said.causes
+    );
+    assert_eq!(
+        fault("node/n2"),
+        Some("node.network_delay"),
+        "{:?}",
+        said.causes
+    );
+}

@@ -53,7 +53,7 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .iter()
         .any(|e| view.now.0 - e.first.0 >= super::view::GRACE)
         || view.well(idx) == Some(false);
-    let Some((fault, says)) = judge(view, idx, owner, message) else {
+    let Some((fault, summary)) = judge(view, idx, owner, message) else {
         return;
     };
     if fault == FaultId::AdmissionServiceAccountMissing && !lasted {
@@ -74,7 +74,7 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, blamed, idx, Strength::Proof)
             .active(true)
-            .says(says)
+            .message(summary)
             .with(evidence)
             .fix(fix)
             .build(),
@@ -160,7 +160,7 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultI
         (FaultId::AdmissionQuotaObjects, &["object-counts"]),
     ];
     let (fault, _) = rules.iter().find(|(_, phrases)| has(message, phrases))?;
-    let says = match *fault {
+    let summary = match *fault {
         FaultId::AdmissionServiceAccountMissing => {
             let account = quoted_after(message, "serviceaccount ").unwrap_or("?");
             format!(
@@ -169,7 +169,7 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultI
         }
         _ => format!("The API server refuses pods of {who}: {text}"),
     };
-    Some((*fault, says))
+    Some((*fault, summary))
 }
 
 /// Which resource of the quota was short, by what stands behind `limited:` (all) against
@@ -286,7 +286,7 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             all.text(resource).unwrap_or("?").to_owned()
         };
         let numbers = format!("{resource}: {} used of {}", text(&q.used), text(&q.hard));
-        let says = format!(
+        let summary = format!(
             "ResourceQuota `{}` of namespace `{namespace}` has no room for another pod of {}: {numbers}",
             view.graph.get(quota).name(),
             view.title(owner)
@@ -294,7 +294,7 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault_of_resource(resource), quota, idx, Strength::Strong)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with([
                     view.state_evidence(quota, numbers),
                     view.state_evidence(idx, format!("{made} of {wanted} pods were made")),
@@ -347,7 +347,7 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     } else {
         Strength::Strong
     };
-    let says = format!(
+    let summary = format!(
         "ResourceQuota `{}` of namespace `{namespace}` allows {hard} Services and has none left: {} has ports and no Service",
         view.graph.get(quota).name(),
         view.title(idx)
@@ -359,7 +359,7 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(FaultId::AdmissionQuotaServices, quota, idx, strength)
             .active(true)
-            .says(says)
+            .message(summary)
             .with(evidence)
             .fix(format!(
                 "kubectl -n {namespace} edit resourcequota {}",

@@ -1,4 +1,4 @@
-//! What alerts say of state that nobody sent. With the object at hand its state says more.
+//! What alerts say of state that nobody sent. With the object at hand its state summary more.
 
 use super::finding::{Finding, Strength};
 use super::performance::{Signal, signals};
@@ -267,11 +267,11 @@ pub(super) fn alone(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let serves = matches!(kind, Kind::Pod | Kind::Service) || kind.is_workload();
     for alert in view.alerts(idx) {
         let words = words(&alert.name);
-        if let Some((_, fault, strength, says)) = known
+        if let Some((_, fault, strength, summary)) = known
             .iter()
             .find(|(all, ..)| all.iter().all(|w| has(&words, w)))
         {
-            out.push(told(view, idx, alert, (*fault, *strength), says));
+            out.push(told(view, idx, alert, (*fault, *strength), summary));
         } else if serves && signals(alert).contains(&Signal::Errors) {
             out.push(told(
                 view,
@@ -289,13 +289,13 @@ fn told(
     idx: Idx,
     alert: &Alert,
     (fault, strength): (FaultId, Strength),
-    says: &str,
+    summary: &str,
 ) -> Finding {
     let owner = view.top_owner(idx);
     view.finding(fault, owner, idx, strength)
         .active(true)
-        .says(format!(
-            "{} {says} (alert {})",
+        .message(format!(
+            "{} {summary} (alert {})",
             view.title(owner),
             alert.name
         ))

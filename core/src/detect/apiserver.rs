@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Evidence, Finding, Strength};
-use super::reading::Reading;
+use super::log_class::LogClass;
 use super::text::{find, has, short};
 use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Severity;
 use crate::model::time::MINUTE;
 
-/// What the store says of itself, and what the API server passes on from it.
-pub(super) const STORE: [&str; 7] = [
+/// What the store summary of itself, and what the API server passes on from it.
+pub(super) const ETCD_UNHEALTHY: [&str; 7] = [
     "etcdserver: mvcc: database space exceeded",
     "etcdserver: request timed out",
     "etcdserver: no leader",
@@ -55,12 +55,12 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
         .iter()
         .filter(|(_, l)| l.severity >= Severity::Warning && lasts(l.first, l.last))
     {
-        let reading = Reading::of(log);
-        for (told, says) in [
-            (&mut store, reading.tells_of_store()),
-            (&mut server, reading.tells_of_slow_server()),
+        let class = LogClass::of(log);
+        for (told, summary) in [
+            (&mut store, class.is_etcd_unhealthy()),
+            (&mut server, class.is_api_server_slow()),
         ] {
-            if says {
+            if summary {
                 told.add(view, *idx, &log.sample, view.log_evidence(*idx, log));
             }
         }
@@ -71,7 +71,7 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
         .iter()
         .filter(|(_, e)| e.severity >= Severity::Warning && recent(e.last))
     {
-        for (told, words) in [(&mut store, &STORE[..]), (&mut server, &SLOW[..])] {
+        for (told, words) in [(&mut store, &ETCD_UNHEALTHY[..]), (&mut server, &SLOW[..])] {
             if has(&event.message, words) {
                 told.add(view, *idx, &event.message, view.event_evidence(*idx, event));
             }
@@ -146,11 +146,11 @@ impl Told {
         let Some(blamed) = node_of(view, part).or(own) else {
             return false;
         };
-        let says = format!("{what}: {}", short(&text, 160));
+        let summary = format!("{what}: {}", short(&text, 160));
         out.push(
             view.finding(fault, blamed, on, strength)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with(self.evidence)
                 .build(),
         );

@@ -31,6 +31,7 @@ impl View<'_> {
             since: self.now,
             active: false,
             message,
+            port: None,
             evidence: Vec::new(),
             fix: None,
         })
@@ -128,8 +129,13 @@ impl Builder {
         self
     }
 
-    pub(super) fn says(mut self, message: impl Into<String>) -> Self {
+    pub(super) fn message(mut self, message: impl Into<String>) -> Self {
         self.0.message = message.into();
+        self
+    }
+
+    pub(super) fn port(mut self, port: i64) -> Self {
+        self.0.port = Some(port);
         self
     }
 

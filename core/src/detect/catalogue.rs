@@ -69,18 +69,21 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 20] = [
+    const SOURCES: [&str; 24] = [
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
         include_str!("config.rs"),
         include_str!("controlplane.rs"),
         include_str!("crash.rs"),
         include_str!("dependency.rs"),
+        include_str!("dns.rs"),
         include_str!("handshake.rs"),
         include_str!("image.rs"),
+        include_str!("ingress.rs"),
         include_str!("network.rs"),
         include_str!("node.rs"),
-        include_str!("own_log.rs"),
+        include_str!("node_network.rs"),
+        include_str!("self_reported.rs"),
         include_str!("performance.rs"),
         include_str!("preemption.rs"),
         include_str!("probe.rs"),
@@ -89,6 +92,7 @@ mod tests {
         include_str!("runtime.rs"),
         include_str!("scheduling.rs"),
         include_str!("service.rs"),
+        include_str!("service_ports.rs"),
         include_str!("storage.rs"),
     ];
 }

@@ -87,7 +87,7 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, owner, idx, Strength::Proof)
                 .active(true)
-                .says(message)
+                .message(message)
                 .with(evidence)
                 .fix(fix)
                 .build(),
@@ -310,7 +310,7 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         };
         let owner = view.top_owner(idx);
-        let says = format!("{} needs {what}, which does not exist", view.title(owner));
+        let summary = format!("{} needs {what}, which does not exist", view.title(owner));
         let all = view
             .warnings(idx)
             .filter(|e| e.message == event.message)
@@ -318,7 +318,7 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, owner, idx, Strength::Strong)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with(all)
                 .build(),
         );
@@ -403,7 +403,7 @@ fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             fault
         };
         let owner = view.top_owner(idx);
-        let says = format!(
+        let summary = format!(
             "{} cannot start its container: {}",
             view.title(owner),
             short(&first.0, 200)
@@ -411,7 +411,7 @@ fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, owner, idx, Strength::Strong)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with(evidence)
                 .build(),
         );

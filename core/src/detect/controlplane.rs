@@ -37,7 +37,7 @@ pub(super) fn lease(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         return;
     }
     let blamed = holder(view, idx).unwrap_or(idx);
-    let says = format!(
+    let summary = format!(
         "`{}` has not renewed its lease for {} s",
         node.name(),
         age / SECOND
@@ -45,7 +45,7 @@ pub(super) fn lease(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, blamed, idx, Strength::Proof)
             .active(true)
-            .says(says)
+            .message(summary)
             .with([Evidence {
                 at: renewed,
                 ..view.state_evidence(idx, format!("last renewed at {renewed}"))
@@ -77,7 +77,7 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
     else {
         return;
     };
-    // Absence says something only where events of other pods arrive; and a scheduler that placed
+    // Absence summary something only where events of other pods arrive; and a scheduler that placed
     // others since works.
     let events_arrive = view
         .episodes
@@ -125,7 +125,7 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
     else {
         return;
     };
-    let says = format!(
+    let summary = format!(
         "{} {} for a node without any word of the scheduler",
         waiting.len(),
         if waiting.len() == 1 {
@@ -153,7 +153,7 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
             Strength::Proof,
         )
         .active(true)
-        .says(says)
+        .message(summary)
         .with(evidence)
         .build(),
     );

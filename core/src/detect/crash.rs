@@ -127,7 +127,7 @@ fn container(
     if code == 0 && !is_looping || killed || (init && status.ready == Some(true)) {
         return;
     }
-    // The runtime never ran the program: `config` says why.
+    // The runtime never ran the program: `config` summary why.
     if matches!(
         ended.reason.as_deref(),
         Some("StartError" | "ContainerCannotRun")
@@ -153,7 +153,7 @@ fn container(
         .last()
         .map(|m| short(m.lines().last().unwrap_or(m), 160));
     let when = lived(ended).map_or(String::new(), |s| format!(" after {s:.0} s"));
-    let says = format!(
+    let summary = format!(
         "Container `{}` of {} exits with code {code}{when}{}",
         status.name,
         view.title(owner),
@@ -162,7 +162,7 @@ fn container(
     out.push(
         view.finding(fault, owner, idx, strength)
             .active(true)
-            .says(says)
+            .message(summary)
             .with(evidence)
             .build(),
     );
@@ -302,7 +302,7 @@ fn out_of_memory(
         .pod_spec(idx)
         .and_then(|s| s.all_containers().find(|c| c.name == status.name))
         .and_then(|c| c.resources.limits.text("memory"));
-    let says = format!(
+    let summary = format!(
         "{} is killed for using more memory than its limit{}",
         view.title(owner),
         limit.map_or(String::new(), |l| format!(" of {l}"))
@@ -316,7 +316,7 @@ fn out_of_memory(
     out.push(
         view.finding(FaultId::RuntimeOomKilled, owner, idx, Strength::Proof)
             .active(true)
-            .says(says)
+            .message(summary)
             .with(evidence)
             .fix(fix)
             .build(),
@@ -374,7 +374,7 @@ fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         |l: &&LogTemplate| l.severity >= Severity::Error && view.now.0 - l.last.0 <= 15 * MINUTE;
     let logs: Vec<&LogTemplate> = view.logs(idx).filter(recent).collect();
     let said: Vec<&str> = logs.iter().map(|l| &*l.sample).collect();
-    // A server's `FATAL:  ` ends a session of its own; a program that says so ends itself.
+    // A server's `FATAL:  ` ends a session of its own; a program that summary so ends itself.
     let fatal = logs
         .iter()
         .find(|l| l.severity >= Severity::Fatal && !has(&l.sample, &["fatal:  "]));
@@ -397,7 +397,7 @@ fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     } else {
         "gives up"
     };
-    let says = format!("{} {how}: {}", view.title(owner), short(last, 160));
+    let summary = format!("{} {how}: {}", view.title(owner), short(last, 160));
     let logs = logs
         .iter()
         .take(if is_dying { 5 } else { 1 })
@@ -410,7 +410,7 @@ fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, owner, idx, strength)
             .active(is_dying)
-            .says(says)
+            .message(summary)
             .with(evidence)
             .build(),
     );

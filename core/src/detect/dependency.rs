@@ -1,178 +1,134 @@
-//! What callers say about those they call, taken together.
+//! What the errors of all callers show together about the servers that they call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::complaint::{Complaint, Trouble};
-use super::controlplane::dns_service;
+use super::caller_errors::{CallError, CallFailure};
 use super::finding::{Evidence, Finding, Strength};
-use super::handshake;
-use super::service::{holds, offers};
+use super::service::{offers, setting_with_host};
 use super::text::has;
-use super::{FaultId, View};
-use crate::graph::{Component, Idx, Relation, derive};
-use crate::model::object::pod::PodSpec;
+use super::{FaultId, View, dns, handshake};
+use crate::graph::{Component, Idx, derive};
 use crate::model::{Kind, Severity};
 
-/// Complaints of all callers, target by target.
+/// Judges the call errors target by target.
 pub(super) fn called(
     view: &View<'_>,
-    complaints: &[Complaint],
+    errors: &[CallError],
     found: &[Finding],
     out: &mut Vec<Finding>,
 ) {
-    dns(view, complaints, found, out);
-    let mut by_target: BTreeMap<Idx, Vec<&Complaint>> = BTreeMap::new();
-    for complaint in complaints {
-        if let Some(target) = complaint.target {
-            by_target.entry(target).or_default().push(complaint);
+    dns::cluster_dns(view, errors, found, out);
+    let mut by_target: BTreeMap<Idx, Vec<&CallError>> = BTreeMap::new();
+    for error in errors {
+        if let Some(target) = error.target {
+            by_target.entry(target).or_default().push(error);
         }
     }
     for (target, all) in by_target {
-        if suffers_from_port(view, target, &all, found, out) {
+        if wrong_target_port(view, target, &all, found, out) {
             continue;
         }
         if handshake::judge(view, target, &all, out) {
             continue;
         }
-        // A name that is not resolved says nothing of whom it means.
-        let reached: Vec<&Complaint> = all
+        // A name that does not resolve shows nothing about the resource of that name.
+        let reached: Vec<&CallError> = all
             .iter()
             .copied()
-            .filter(|c| c.trouble != Trouble::Unresolved || !view.is_living(target))
+            .filter(|c| c.failure != CallFailure::Unresolved || !view.is_living(target))
             .collect();
         if !wrong_address(view, target, &all, out) && !reached.is_empty() {
             down(view, target, &reached, found, out);
         }
     }
-    unknown_hosts(view, complaints, out);
-    unresolved_by_one(view, complaints, out);
+    unknown_hosts(view, errors, out);
+    dns::single_workload(view, errors, out);
 }
 
-/// Names that exist and that one workload alone cannot resolve: it asks another server, or asks in
-/// another way.
-fn unresolved_by_one(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
-    let lives = |c: &&Complaint| {
-        c.trouble == Trouble::Unresolved && c.target.is_some_and(|t| view.graph.get(t).is_live())
-    };
-    let all: Vec<&Complaint> = complaints.iter().filter(lives).collect();
-    let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
-    if callers.len() != 1 || out.iter().any(|f| f.fault == FaultId::ControlplaneDnsDown) {
-        return;
-    }
-    let owner = view.top_owner(all[0].caller);
-    let policy = view
-        .pod_spec(all[0].caller)
-        .and_then(|spec| asks_elsewhere(spec));
-    let strength = if policy.is_some() {
-        Strength::Proof
-    } else {
-        Strength::Fair
-    };
-    let how = policy.map_or_else(|| ", which others do".to_owned(), |p| format!(": {p}"));
-    let says = format!(
-        "{} cannot resolve `{}`{how}",
-        view.title(owner),
-        all[0].name
-    );
-    out.push(
-        view.finding(
-            FaultId::ServiceNameUnresolved,
-            owner,
-            all[0].caller,
-            strength,
-        )
-        .active(true)
-        .says(says)
-        .with(evidence(view, &all))
-        .build(),
-    );
-}
-
-/// How a pod's settings keep it from asking the cluster's DNS.
-fn asks_elsewhere(spec: &PodSpec) -> Option<&'static str> {
-    match (spec.dns_policy.as_deref(), spec.host_network) {
-        (Some("Default"), _) => Some("its dnsPolicy `Default` asks the node's servers"),
-        (Some("None"), _) => Some("its dnsPolicy `None` asks only the servers of its dnsConfig"),
-        (Some("ClusterFirst"), Some(true)) => {
-            Some("with hostNetwork its dnsPolicy `ClusterFirst` asks the node's servers")
-        }
-        _ => None,
-    }
-}
-
-fn evidence(view: &View<'_>, all: &[&Complaint]) -> Vec<Evidence> {
+/// The log lines of the first six errors.
+pub(super) fn evidence(view: &View<'_>, all: &[&CallError]) -> Vec<Evidence> {
     all.iter()
         .take(6)
         .map(|c| view.log_evidence(c.caller, view.episodes.logs[c.log].1))
         .collect()
 }
 
-/// A Service whose target port no container declares, and whose callers find nobody there.
-fn suffers_from_port(
+/// Confirms a target port that no container declares if callers of that port report errors.
+fn wrong_target_port(
     view: &View<'_>,
     target: Idx,
-    all: &[&Complaint],
+    all: &[&CallError],
     found: &[Finding],
     out: &mut Vec<Finding>,
 ) -> bool {
-    let Some(latent) = found
+    // A caller that names no port may mean any of them.
+    let concerns = |latent: &Finding, error: &CallError| match (latent.port, error.port) {
+        (Some(service_port), Some(called)) => service_port == i64::from(called),
+        _ => true,
+    };
+    let mut any = false;
+    for latent in found
         .iter()
-        .find(|f| f.fault == FaultId::ServicePortMismatch && f.blamed == target)
-    else {
-        return false;
-    };
-    let mut finding = Finding {
-        strength: Strength::Proof,
-        active: true,
-        ..latent.clone()
-    };
-    finding.evidence.extend(evidence(view, all));
-    out.push(finding);
-    true
+        .filter(|f| f.fault == FaultId::ServicePortMismatch && f.blamed == target)
+    {
+        let errors: Vec<&CallError> = all
+            .iter()
+            .copied()
+            .filter(|e| concerns(latent, e))
+            .collect();
+        if errors.is_empty() {
+            continue;
+        }
+        let mut finding = Finding {
+            strength: Strength::Proof,
+            active: true,
+            ..latent.clone()
+        };
+        finding.evidence.extend(evidence(view, &errors));
+        out.push(finding);
+        any = true;
+    }
+    any
 }
 
-/// A caller that holds a port the Service does not have.
-fn wrong_address(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) -> bool {
+/// A caller that uses a port the Service does not have.
+fn wrong_address(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) -> bool {
     let Some(service) = view.object(target).and_then(|o| o.service()) else {
         return false;
     };
-    // Who repeats what another was told does not hold the address itself.
-    let known = all.iter().any(|c| held_by(view, c).is_some());
+    // A caller without the address in its settings only repeats the error of one that has it.
+    let is_known = all.iter().any(|e| setting(view, e).is_some());
     let mut any = false;
-    for complaint in all {
-        let owner = view.top_owner(complaint.caller);
+    for error in all {
+        let owner = view.top_owner(error.caller);
         let name = view.graph.get(target).name();
-        let held = held_by(view, complaint);
-        if known && held.is_none() {
+        let setting = setting(view, error);
+        if is_known && setting.is_none() {
             continue;
         }
-        let Some(port) = complaint.port.or(held.and_then(|(_, p)| p)) else {
+        let Some(port) = error.port.or(setting.and_then(|(_, p)| p)) else {
             continue;
         };
         if offers(service, port) {
             continue;
         }
-        let has = service
-            .ports
-            .iter()
-            .map(|p| p.port.to_string())
-            .collect::<Vec<_>>()
-            .join(", ");
-        let place = held.map_or(String::new(), |(place, _)| format!(" (env `{place}`)"));
-        let says = format!(
-            "{} calls `{name}` on port {port}{place}; Service `{name}` has port {has}",
-            view.title(owner)
-        );
-        let fault = if is_database_port(service.ports.first().map_or(0, |p| p.port)) {
+        let ports: Vec<String> = service.ports.iter().map(|p| p.port.to_string()).collect();
+        let fault = if service.ports.iter().any(|p| is_database_port(p.port)) {
             FaultId::DependencyPortWrong
         } else {
             FaultId::ServiceAddressWrong
         };
+        let message = format!(
+            "{} calls Service `{name}` on port {port}{}, but the Service has port {}",
+            view.title(owner),
+            in_variable(setting),
+            ports.join(", ")
+        );
         out.push(
-            view.finding(fault, owner, complaint.caller, Strength::Proof)
+            view.finding(fault, owner, error.caller, Strength::Proof)
                 .active(true)
-                .says(says)
-                .with(evidence(view, &[complaint]))
+                .message(message)
+                .with(evidence(view, &[error]))
                 .build(),
         );
         any = true;
@@ -180,7 +136,15 @@ fn wrong_address(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec
     any
 }
 
-/// Ports by which databases, caches and queues are known.
+/// `` (env `DB_URL`)``, if the address comes from an environment variable.
+fn in_variable(setting: Option<(&str, Option<u16>)>) -> String {
+    match setting {
+        Some((variable, _)) => format!(" (env `{variable}`)"),
+        None => String::new(),
+    }
+}
+
+/// The well-known ports of databases, caches and message brokers.
 pub(super) fn is_database_port(port: i64) -> bool {
     matches!(
         port,
@@ -188,27 +152,27 @@ pub(super) fn is_database_port(port: i64) -> bool {
     )
 }
 
-/// Several callers suffer from one that shows no fault of its own.
+/// A target that callers report errors about although it shows no fault of its own.
 fn down(
     view: &View<'_>,
     target: Idx,
-    all: &[&Complaint],
+    all: &[&CallError],
     found: &[Finding],
     out: &mut Vec<Finding>,
 ) {
     let component = view.component(target);
-    // Whatever else is known of it says more than that it is called in vain.
+    // Any other finding about the target is more specific.
     let explained = found
         .iter()
         .any(|f| f.active && view.component(f.blamed) == component);
-    // What does not exist is not down.
-    let is_missing = |c: &&Complaint| {
-        !view.graph.get(target).is_live() && held_by(view, c).is_some() && is_unknown(view, c)
+    // A server that does not exist is not down.
+    let is_missing = |c: &&CallError| {
+        !view.graph.get(target).is_live() && setting(view, c).is_some() && is_unknown(view, c)
     };
     if all.iter().any(is_missing) {
         return;
     }
-    // Who announces another try has not failed yet.
+    // A caller that is still retrying has not failed yet.
     let retries = all.iter().all(|c| {
         let log = view.episodes.logs[c.log].1;
         log.severity < Severity::Error && has(&log.sample, &["retry", "retrying", "attempt "])
@@ -218,7 +182,7 @@ fn down(
         return;
     }
     let lines: u64 = all.iter().map(|c| c.count).sum();
-    let slow = all.iter().all(|c| c.trouble == Trouble::TimedOut);
+    let slow = all.iter().all(|c| c.failure == CallFailure::TimedOut);
     let fault = if slow {
         FaultId::DependencySlow
     } else {
@@ -229,249 +193,73 @@ fn down(
     } else {
         Strength::Hint
     };
-    let says = format!(
-        "{} {} about `{}` ({lines} lines), which shows no fault of its own",
-        callers.len(),
-        if callers.len() == 1 {
-            "workload complains"
-        } else {
-            "workloads complain"
-        },
-        view.graph.get(target).name()
+    let name = view.graph.get(target).name();
+    let workloads = if callers.len() == 1 {
+        "1 workload reports".to_owned()
+    } else {
+        format!("{} workloads report", callers.len())
+    };
+    let message = format!(
+        "{workloads} errors calling `{name}` ({lines} log lines); `{name}` itself shows no fault"
     );
     out.push(
         view.finding(fault, target, all[0].caller, strength)
             .active(true)
-            .says(says)
+            .message(message)
             .with(evidence(view, all))
             .build(),
     );
 }
 
-/// Who could not resolve which names lately.
-struct Unresolved<'a> {
-    complaints: Vec<&'a Complaint>,
-    /// How many components complain.
-    callers: usize,
-    /// How many names they asked for.
-    names: usize,
-}
-
-fn unresolved<'a>(view: &View<'_>, complaints: &'a [Complaint]) -> Unresolved<'a> {
-    let recent = |c: &&Complaint| {
-        c.trouble == Trouble::Unresolved && view.now.0 - c.last.0 <= super::view::GRACE * 5
-    };
-    let complaints: Vec<&Complaint> = complaints.iter().filter(recent).collect();
-    let callers: BTreeSet<Component> = complaints
-        .iter()
-        .map(|c| view.component(c.caller))
-        .collect();
-    let names: BTreeSet<&str> = complaints.iter().map(|c| &*c.name).collect();
-    Unresolved {
-        callers: callers.len(),
-        names: names.len(),
-        complaints,
-    }
-}
-
-/// Names that nobody resolves: DNS itself when it is unwell or names of living Services fail for
-/// different callers.
-fn dns(view: &View<'_>, complaints: &[Complaint], found: &[Finding], out: &mut Vec<Finding>) {
-    let Some(service) = dns_service(view) else {
-        return unseen_dns(view, complaints, out);
-    };
-    let component = view.component(service);
-    // A Service that leads nowhere is the reason itself, and whoever looks names up calls it.
-    let broken = found.iter().find(|f| {
-        f.blamed == service && f.strength >= Strength::Strong && f.fault.family() == "service"
-    });
-    if let Some(broken) = broken {
-        let unresolved: Vec<&Complaint> = complaints
-            .iter()
-            .filter(|c| c.trouble == Trouble::Unresolved)
-            .collect();
-        if !broken.active && !unresolved.is_empty() {
-            let mut finding = Finding {
-                strength: Strength::Proof,
-                active: true,
-                ..broken.clone()
-            };
-            finding.evidence.extend(evidence(view, &unresolved));
-            out.push(finding);
-        }
-        return;
-    }
-    let Unresolved {
-        complaints: unresolved,
-        callers,
-        names,
-    } = unresolved(view, complaints);
-    let living = unresolved
-        .iter()
-        .any(|c| c.target.is_some_and(|t| view.graph.get(t).is_live()));
-    let pods: Vec<Idx> = view
-        .graph
-        .out(service)
-        .filter(|(r, _)| *r == Relation::Selects)
-        .map(|(_, p)| p)
-        .filter(|p| view.is_living(*p))
-        .collect();
-    let gone = pods.is_empty() && view.knows(&Kind::Pod, view.graph.get(service).namespace());
-    let unwell = gone || (!pods.is_empty() && pods.iter().all(|p| view.is_pod_unwell(*p)));
-    let everywhere = callers >= 2 && names >= 2 && living;
-    if !(unwell
-        && (!unresolved.is_empty() || pods.iter().all(|p| view.lasts(view.unwell_since(*p))))
-        || everywhere)
-    {
-        return;
-    }
-    let strength = if unwell {
-        Strength::Proof
-    } else {
-        Strength::Strong
-    };
-    let why = if gone {
-        "no DNS pod exists"
-    } else if unwell {
-        "no DNS pod is ready"
-    } else {
-        "names of living Services do not resolve"
-    };
-    let says = format!(
-        "Cluster DNS (`{}`) does not answer: {why}; {} {} names",
-        component.name,
-        callers,
-        if callers == 1 {
-            "workload cannot resolve"
-        } else {
-            "workloads cannot resolve"
-        }
-    );
-    let mut rests = evidence(view, &unresolved);
-    rests.extend(pods.iter().flat_map(|p| {
-        view.warnings(*p)
-            .filter(|e| view.still_holds(*p, e))
-            .map(|e| view.event_evidence(*p, e))
-    }));
-    rests.extend(
-        found
-            .iter()
-            .filter(|f| f.active && view.component(f.blamed) == component)
-            .flat_map(|f| f.evidence.iter().take(3).cloned()),
-    );
-    if gone {
-        rests.push(view.state_evidence(service, "Service has no endpoints".into()));
-    }
-    let blamed = pods.first().map_or(service, |p| view.top_owner(*p));
-    out.push(
-        view.finding(FaultId::ControlplaneDnsDown, blamed, service, strength)
-            .active(true)
-            .says(says)
-            .with(rests)
-            .build(),
-    );
-}
-
-/// Of a cluster whose Services nobody sent: several look several names up in vain, and the DNS
-/// server is known by what happened to it. Kubernetes itself names it.
-fn unseen_dns(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
-    let Unresolved {
-        complaints: unresolved,
-        callers,
-        names,
-    } = unresolved(view, complaints);
-    let is_dns = |i: &Idx| {
-        let component = view.component(*i);
-        &*component.namespace == "kube-system" && matches!(&*component.name, "coredns" | "kube-dns")
-    };
-    let warned = view
-        .episodes
-        .events
-        .iter()
-        .filter(|(_, e)| e.severity >= Severity::Warning)
-        .map(|(i, _)| *i)
-        .find(is_dns);
-    let Some(server) = warned.filter(|_| callers >= 2 && names >= 2) else {
-        return;
-    };
-    let says = format!(
-        "Cluster DNS (`{}`) does not answer: {} workloads cannot resolve names",
-        view.component(server).name,
-        callers
-    );
-    let warnings = view
-        .warnings(server)
-        .map(|e| view.event_evidence(server, e));
-    let rests = evidence(view, &unresolved).into_iter().chain(warnings);
-    let owner = view.top_owner(server);
-    out.push(
-        view.finding(
-            FaultId::ControlplaneDnsDown,
-            owner,
-            server,
-            Strength::Strong,
-        )
-        .active(true)
-        .says(says)
-        .with(rests)
-        .build(),
-    );
-}
-
-/// Hosts that no Service answers for: a wrong name in the caller's settings, or something outside
-/// that is down.
-fn unknown_hosts(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
+/// Host names of which no Service exists: the caller's settings have a wrong name.
+fn unknown_hosts(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) {
     let dns_is_down = out.iter().any(|f| f.fault == FaultId::ControlplaneDnsDown);
-    for complaint in complaints {
-        let named = complaint.target.map(|t| (t, view.graph.get(t)));
+    for error in errors {
+        let named = error.target.map(|t| (t, view.graph.get(t)));
         let is_known = named
             .as_ref()
             .is_some_and(|(_, n)| n.is_live() || *n.kind() == Kind::External);
-        let owner = view.top_owner(complaint.caller);
+        let owner = view.top_owner(error.caller);
         if is_known || dns_is_down {
             continue;
         }
-        let namespace = view.graph.get(complaint.caller).namespace();
-        let held = held_by(view, complaint);
-        let unresolved = complaint.trouble == Trouble::Unresolved;
-        // Some clients wait for a name that nobody resolves and tell only that they waited.
-        let waited = complaint.trouble == Trouble::TimedOut && held.is_some();
-        if (unresolved || waited) && is_unknown(view, complaint) {
-            let place = held.map_or(String::new(), |(place, _)| format!(" (env `{place}`)"));
-            let strength = match (unresolved, held.is_some()) {
+        let namespace = view.graph.get(error.caller).namespace();
+        let setting = setting(view, error);
+        let unresolved = error.failure == CallFailure::Unresolved;
+        // Some clients report a time-out when a name does not resolve.
+        let timed_out = error.failure == CallFailure::TimedOut && setting.is_some();
+        if (unresolved || timed_out) && is_unknown(view, error) {
+            let strength = match (unresolved, setting.is_some()) {
                 (true, true) => Strength::Proof,
                 (false, true) => Strength::Strong,
                 _ => Strength::Fair,
             };
-            let says = format!(
-                "{} calls `{}`{place}; no Service has that name in namespace `{namespace}`",
+            let message = format!(
+                "{} calls `{}`{}, but namespace `{namespace}` has no such Service",
                 view.title(owner),
-                complaint.name
+                error.name,
+                in_variable(setting)
             );
             out.push(
-                view.finding(
-                    FaultId::ServiceAddressWrong,
-                    owner,
-                    complaint.caller,
-                    strength,
-                )
-                .active(true)
-                .says(says)
-                .with(evidence(view, &[complaint]))
-                .build(),
+                view.finding(FaultId::ServiceAddressWrong, owner, error.caller, strength)
+                    .active(true)
+                    .message(message)
+                    .with(evidence(view, &[error]))
+                    .build(),
             );
         }
     }
 }
 
-/// The setting that holds the address a caller complains about, with its port.
-fn held_by<'a>(view: &View<'a>, c: &Complaint) -> Option<(&'a str, Option<u16>)> {
-    holds(view, c.caller, &c.name).or_else(|| holds(view, view.top_owner(c.caller), &c.name))
+/// The environment variable that has the address which a caller reports, with its port.
+fn setting<'a>(view: &View<'a>, c: &CallError) -> Option<(&'a str, Option<u16>)> {
+    setting_with_host(view, c.caller, &c.name)
+        .or_else(|| setting_with_host(view, view.top_owner(c.caller), &c.name))
 }
 
-/// Whether a name would be a Service's, where Services are known, and nothing there is called like
-/// it.
-fn is_unknown(view: &View<'_>, c: &Complaint) -> bool {
+/// Whether a name has the form of a Service name in a namespace whose Services are known, and
+/// neither a Service nor a workload there has it.
+fn is_unknown(view: &View<'_>, c: &CallError) -> bool {
     let meant = derive::called(&c.name, view.graph.get(c.caller).namespace());
     let is_cluster_name = !c.name.contains('.') || c.name.contains(".svc");
     is_cluster_name

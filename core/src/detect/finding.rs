@@ -49,6 +49,8 @@ pub struct Finding {
     pub active: bool,
     /// One sentence with the names and values that differ.
     pub message: String,
+    /// The Service port that it is about, if it is about one of several.
+    pub port: Option<i64>,
     /// What it rests on.
     pub evidence: Vec<Evidence>,
     /// A command that repairs it, when the names in it are known.

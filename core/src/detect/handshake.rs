@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::complaint::{Complaint, Trouble};
+use super::caller_errors::{CallError, CallFailure};
 use super::finding::{Evidence, Finding, Strength};
+use super::service::pods_behind;
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation};
@@ -12,7 +13,7 @@ use crate::model::object::{Object, PortRef, Service};
 use crate::model::time::MINUTE;
 
 /// How clients say that they do not accept a certificate.
-pub(super) const DISTRUST: [&str; 16] = [
+pub(super) const CERTIFICATE_REJECTED: [&str; 16] = [
     "x509:",
     "certificate has expired",
     "certificate signed by unknown authority",
@@ -31,8 +32,8 @@ pub(super) const DISTRUST: [&str; 16] = [
     "no subject alternative names",
 ];
 
-/// How either side says that the other speaks another protocol.
-pub(super) const GARBLED: [&str; 16] = [
+/// How either side summary that the other speaks another protocol.
+pub(super) const PROTOCOL_MISMATCH: [&str; 16] = [
     "http response to https client",
     "http request to an https server",
     "first record does not look like a tls handshake",
@@ -51,8 +52,8 @@ pub(super) const GARBLED: [&str; 16] = [
     "reset reason: protocol error",
 ];
 
-/// How either side says that the other is of another version.
-pub(super) const INCOMPATIBLE: [&str; 14] = [
+/// How either side summary that the other is of another version.
+pub(super) const VERSION_MISMATCH: [&str; 14] = [
     "unsupported protocol version",
     "incompatible version",
     "version mismatch",
@@ -70,23 +71,23 @@ pub(super) const INCOMPATIBLE: [&str; 14] = [
 ];
 
 /// What all callers of one target say about how it speaks. Returns whether that explains their
-/// complaints.
+/// errors.
 pub(super) fn judge(
     view: &View<'_>,
     target: Idx,
-    all: &[&Complaint],
+    all: &[&CallError],
     out: &mut Vec<Finding>,
 ) -> bool {
-    let of = |trouble: Trouble| -> Vec<&Complaint> {
+    let of = |trouble: CallFailure| -> Vec<&CallError> {
         all.iter()
             .copied()
-            .filter(|c| c.trouble == trouble)
+            .filter(|c| c.failure == trouble)
             .collect()
     };
     let (distrusted, garbled, incompatible) = (
-        of(Trouble::Distrusted),
-        of(Trouble::Garbled),
-        of(Trouble::Incompatible),
+        of(CallFailure::CertificateRejected),
+        of(CallFailure::ProtocolMismatch),
+        of(CallFailure::VersionMismatch),
     );
     let before = out.len();
     if !distrusted.is_empty() {
@@ -101,20 +102,20 @@ pub(super) fn judge(
     out.len() > before
 }
 
-fn evidence(view: &View<'_>, all: &[&Complaint]) -> Vec<Evidence> {
+fn evidence(view: &View<'_>, all: &[&CallError]) -> Vec<Evidence> {
     all.iter()
         .take(6)
         .map(|c| view.log_evidence(c.caller, view.episodes.logs[c.log].1))
         .collect()
 }
 
-fn said<'a>(view: &View<'a>, complaint: &Complaint) -> &'a str {
-    &view.episodes.logs[complaint.log].1.sample
+fn said<'a>(view: &View<'a>, error: &CallError) -> &'a str {
+    &view.episodes.logs[error.log].1.sample
 }
 
 /// An expired certificate or one of another name is its owner's; an unknown authority may be the
 /// caller's store as well.
-fn certificate(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
+fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
     let first = said(view, all[0]);
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
     let own_doing = has(
@@ -141,7 +142,7 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<F
             strength,
         )
         .active(true)
-        .says(format!(
+        .message(format!(
             "Callers of `{}` do not accept its certificate: {}",
             view.graph.get(target).name(),
             short(first, 160)
@@ -152,7 +153,7 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<F
 }
 
 /// The Service announces a protocol, and what answers speaks another.
-fn protocol(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
+fn protocol(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
     let announced = view
         .object(target)
         .and_then(Object::service)
@@ -171,7 +172,7 @@ fn protocol(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Find
             strength,
         )
         .active(true)
-        .says(format!(
+        .message(format!(
             "Callers of `{}`{how} and its server speak different protocols: {}",
             view.graph.get(target).name(),
             short(said(view, all[0]), 160)
@@ -202,7 +203,7 @@ fn announcement(service: &Service) -> Option<String> {
 }
 
 /// Of two that no longer understand each other the one that was changed last is meant.
-fn version(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Finding>) {
+fn version(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
     let caller = view.top_owner(all[0].caller);
     let server = pods_behind(view, target)
         .into_iter()
@@ -214,7 +215,7 @@ fn version(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Findi
         (Some(c), Some(s)) if c.0 - s.0 > 10 * MINUTE => (caller, Strength::Strong),
         _ => (caller, Strength::Fair),
     };
-    let says = format!(
+    let summary = format!(
         "{} and `{}` do not understand each other: {}",
         view.title(caller),
         view.graph.get(target).name(),
@@ -241,19 +242,11 @@ fn version(view: &View<'_>, target: Idx, all: &[&Complaint], out: &mut Vec<Findi
             strength,
         )
         .active(true)
-        .says(says)
+        .message(summary)
         .with(rests)
         .fix(fix)
         .build(),
     );
-}
-
-fn pods_behind(view: &View<'_>, service: Idx) -> Vec<Idx> {
-    view.graph
-        .out(service)
-        .filter(|(r, p)| *r == Relation::Selects && view.is_living(*p))
-        .map(|(_, p)| p)
-        .collect()
 }
 
 /// When a workload's newest pods came: a roll-out makes new ones, also where nobody recorded the
@@ -311,7 +304,7 @@ pub(super) fn transport(
         out.push(
             view.finding(FaultId::ServiceProtocolMismatch, idx, idx, Strength::Strong)
                 .active(wanted)
-                .says(format!(
+                .message(format!(
                     "Service `{}` sends {sent} to port {}, where its pods declare {speaks}",
                     view.graph.get(idx).name(),
                     other.container_port

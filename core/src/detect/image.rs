@@ -175,7 +175,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, owner, idx, strength)
             .active(true)
-            .says(format!("Image `{image}` cannot be pulled: {why}"))
+            .message(format!("Image `{image}` cannot be pulled: {why}"))
             .with(evidence)
             .fix(fix)
             .build(),

@@ -7,38 +7,43 @@ mod admission;
 mod alert;
 mod apiserver;
 mod build;
+mod caller_errors;
 pub mod catalogue;
-mod complaint;
 mod config;
 mod controlplane;
 mod crash;
 mod dependency;
+mod dns;
 pub mod fault_id;
 mod fault_ids;
 mod finding;
 mod guard;
 mod handshake;
 mod image;
+mod ingress;
+mod log_class;
 mod names;
 mod network;
 mod node;
-mod own_log;
+mod node_network;
 mod performance;
 mod preemption;
 mod probe;
 mod proxy;
-mod reading;
 mod rollout;
 mod runtime;
 mod schedule;
 mod schedule_fit;
 mod scheduling;
+mod self_reported;
 mod service;
+mod service_ports;
 mod storage;
 mod text;
 mod view;
 
-pub use complaint::{Complaint, Trouble};
+pub use admission::webhooks;
+pub use caller_errors::{CallError, CallFailure, call_errors};
 pub use fault_id::FaultId;
 pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};
@@ -64,7 +69,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
         Kind::Node => findings.inspect(node::node, view, idx),
         Kind::Lease => findings.inspect(controlplane::lease, view, idx),
         Kind::Service => findings.inspect(service::service, view, idx),
-        Kind::Ingress => findings.inspect(service::ingress, view, idx),
+        Kind::Ingress => findings.inspect(ingress::ingress, view, idx),
         Kind::PersistentVolumeClaim => findings.inspect(storage::claim, view, idx),
         Kind::HorizontalPodAutoscaler => findings.inspect(performance::autoscaler, view, idx),
         Kind::NetworkPolicy => findings.inspect(network::policy, view, idx),
@@ -75,13 +80,13 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
         }
         _ => {}
     }
-    findings.inspect(own_log::findings, view, idx);
+    findings.inspect(self_reported::findings, view, idx);
     findings.inspect(performance::alerts, view, idx);
     findings.inspect(alert::alone, view, idx);
 }
 
-/// Runs the detectors that compare many resources at once, after each was inspected alone.
-pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> Findings {
+/// Runs the detectors that compare many resources, after each was inspected on its own.
+pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Findings {
     let mut all = Findings::default();
     all.compare("controlplane::scheduler", |out| {
         controlplane::scheduler(view, out);
@@ -91,16 +96,13 @@ pub fn compare(view: &View<'_>, complaints: &[Complaint], found: &[Finding]) -> 
         preemption::preempted(view, out);
     });
     all.compare("runtime::evictions", |out| runtime::evictions(view, out));
-    all.compare("proxy::clock", |out| proxy::clock(view, complaints, out));
-    all.compare("node::shared", |out| node::shared(view, complaints, out));
+    all.compare("proxy::clock", |out| proxy::clock(view, errors, out));
+    all.compare("node_network::nodes", |out| node_network::nodes(view, errors, out));
     all.compare("performance::slowest", |out| {
         performance::slowest(view, out);
     });
     all.compare("dependency::called", |out| {
-        dependency::called(view, complaints, found, out);
+        dependency::called(view, errors, found, out);
     });
     all
 }
-
-pub use admission::webhooks;
-pub use complaint::complaints;

@@ -52,7 +52,7 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         };
         let owner = view.top_owner(target);
-        let says = format!(
+        let summary = format!(
             "NetworkPolicy `{}` lets nobody from {} reach {}, and its calls time out",
             view.graph.get(idx).name(),
             view.title(view.top_owner(*caller)),
@@ -78,7 +78,7 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 Strength::Proof,
             )
             .active(true)
-            .says(says)
+            .message(summary)
             .with(evidence)
             .fix(fix)
             .build(),

@@ -179,7 +179,7 @@ pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
     out.push(
         view.finding(FaultId::PerformanceNetworkDelay, owner, idx, Strength::Fair)
             .active(true)
-            .says(format!(
+            .message(format!(
                 "{} became slow by {most:.0} %, more than any other (alert {})",
                 view.title(owner),
                 alert.name
@@ -202,7 +202,7 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, owner, idx, strength)
                 .active(true)
-                .says(format!(
+                .message(format!(
                     "{} {what} (alert {})",
                     view.title(owner),
                     alert.name
@@ -215,7 +215,7 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// The fault that an alert speaks for first. Slowness and errors are felt by callers as well, so
 /// they say little about whose; what is measured on the connection itself (round trips,
-/// retransmissions, drops) says more.
+/// retransmissions, drops) summary more.
 fn meaning(alert: &Alert) -> Option<(FaultId, Strength, &'static str)> {
     let labels = alert
         .labels
@@ -332,7 +332,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if let Some(c) = condition("ScalingActive", "False")
         .filter(|c| c.reason.as_deref() != Some("ScalingDisabled"))
     {
-        let says = format!(
+        let summary = format!(
             "Autoscaler `{}` has no metrics: {}",
             view.graph.get(idx).name(),
             short(c.message.as_deref().unwrap_or(""), 160)
@@ -345,7 +345,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 Strength::Fair,
             )
             .active(false)
-            .says(says)
+            .message(summary)
             .with([view.state_evidence(idx, "ScalingActive is False".into())])
             .build(),
         );
@@ -353,7 +353,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if let Some(c) = condition("ScalingLimited", "True")
         .filter(|c| c.reason.as_deref() == Some("TooManyReplicas"))
     {
-        let says = format!(
+        let summary = format!(
             "Autoscaler `{}` wants more than its {} replicas",
             view.graph.get(idx).name(),
             hpa.max_replicas.unwrap_or(0)
@@ -366,7 +366,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 Strength::Fair,
             )
             .active(false)
-            .says(says)
+            .message(summary)
             .with([view.state_evidence(
                 idx,
                 format!("ScalingLimited: {}", c.message.as_deref().unwrap_or("")),

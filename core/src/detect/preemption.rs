@@ -40,7 +40,7 @@ pub(super) fn gated(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             Strength::Proof,
         )
         .active(true)
-        .says(format!(
+        .message(format!(
             "Pods of {} wait behind scheduling gates {names} that nobody lifts",
             view.title(owner)
         ))
@@ -70,7 +70,7 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
         out.push(
             view.finding(FaultId::SchedulingPreempted, owner, owner, Strength::Proof)
                 .active(true)
-                .says(format!(
+                .message(format!(
                     "{} lost its place to pods of higher priority{by}",
                     view.title(owner)
                 ))

@@ -116,11 +116,11 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
     });
     let probe = container.and_then(|c| kind.of(c));
     let evidence = || failed.iter().map(|e| view.event_evidence(idx, e));
-    let mut push = |fault, strength, says: String| {
+    let mut push = |fault, strength, summary: String| {
         out.push(
             view.finding(fault, owner, idx, strength)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with(evidence())
                 .build(),
         );
@@ -247,7 +247,7 @@ fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &
 }
 
 /// Whether all containers of a pod run, have for a while, and the pod is not ready: then its
-/// readiness probe says no.
+/// readiness probe summary no.
 fn runs_unready(view: &View<'_>, idx: Idx) -> bool {
     let Some(pod) = view.pod(idx) else {
         return false;
@@ -298,7 +298,7 @@ fn fits(probe: &Probe, message: &str) -> bool {
 }
 
 /// The probed port and the container's ports, when the one is not among the others. A container
-/// that declares no ports proves nothing; one that does, and is healthy on them otherwise, says
+/// that declares no ports proves nothing; one that does, and is healthy on them otherwise, summary
 /// where it listens.
 fn wrong_port(container: &Container, probe: &Probe) -> Option<(String, String)> {
     if container.ports.is_empty() {

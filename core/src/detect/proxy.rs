@@ -1,7 +1,7 @@
 //! What a node does for its pods besides running them: forwarding of Services, and the time.
 
-use super::Complaint;
-use super::complaint::Trouble;
+use super::CallError;
+use super::caller_errors::CallFailure;
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, has};
 use super::{FaultId, View};
@@ -31,7 +31,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(FaultId::NodeProxyDown, node, idx, Strength::Proof)
             .active(true)
-            .says(format!(
+            .message(format!(
                 "The Service proxy of node `{}` is down: Services are not kept up there",
                 view.graph.get(node).name()
             ))
@@ -48,7 +48,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// A node whose clock is off, by an alert of its own or by what its pods say of certificates and
 /// tokens.
-pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Finding>) {
+pub(super) fn clock(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) {
     for (idx, alert) in &view.episodes.alerts {
         let named = ["clock", "ntp", "chrony", "timesync", "time_sync"]
             .iter()
@@ -57,7 +57,7 @@ pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fin
             continue;
         }
         let evidence = view.alert_evidence(*idx, alert);
-        let future = early(view, complaints, *idx);
+        let future = early(view, errors, *idx);
         let stale = view.well(*idx) == Some(true) && super::node::stale_lease(view, *idx).is_some();
         let strength = if future.is_empty() && !stale {
             Strength::Strong
@@ -67,7 +67,7 @@ pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fin
         out.push(
             view.finding(FaultId::NodeClockSkew, *idx, *idx, strength)
                 .active(true)
-                .says(format!(
+                .message(format!(
                     "The clock of node `{}` is off (alert {})",
                     view.graph.get(*idx).name(),
                     alert.name
@@ -79,15 +79,15 @@ pub(super) fn clock(view: &View<'_>, complaints: &[Complaint], out: &mut Vec<Fin
 }
 
 /// What pods of a node say about times that lie in their future.
-fn early(view: &View<'_>, complaints: &[Complaint], node: Idx) -> Vec<Evidence> {
+fn early(view: &View<'_>, errors: &[CallError], node: Idx) -> Vec<Evidence> {
     let here = |pod: Idx| {
         view.graph
             .out(pod)
             .any(|(r, n)| r == Relation::RunsOn && n == node)
     };
-    complaints
+    errors
         .iter()
-        .filter(|c| c.trouble == Trouble::Distrusted && here(c.caller))
+        .filter(|c| c.failure == CallFailure::CertificateRejected && here(c.caller))
         .map(|c| (c.caller, view.episodes.logs[c.log].1))
         .filter(|(_, l)| has(&l.sample, &["not yet valid", "used before issued"]))
         .map(|(caller, l)| view.log_evidence(caller, l))

@@ -51,7 +51,7 @@ fn given_up(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             Strength::Fair,
         )
         .active(true)
-        .says(format!(
+        .message(format!(
             "{} failed: {}",
             view.title(idx),
             short(&last.message, 160)
@@ -85,7 +85,7 @@ fn failed_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(FaultId::RuntimeJobFailed, owner, idx, Strength::Fair)
             .active(true)
-            .says(format!("{} failed: {why}", view.title(idx)))
+            .message(format!("{} failed: {why}", view.title(idx)))
             .with([view.state_evidence(idx, what)])
             .build(),
     );
@@ -112,7 +112,7 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         }
         // What nobody misses was turned off on purpose.
         let missed = misses(view, service);
-        let says = format!(
+        let summary = format!(
             "{} wants 0 replicas, and {} {} Service `{}`",
             view.title(idx),
             callers.len(),
@@ -144,7 +144,7 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 },
             )
             .active(missed)
-            .says(says)
+            .message(summary)
             .with(evidence)
             .fix(fix)
             .build(),
@@ -180,7 +180,7 @@ fn misses(view: &View<'_>, service: Idx) -> bool {
         })
 }
 
-/// The controller itself says that new pods do not come up in time. Why, the pods know better.
+/// The controller itself summary that new pods do not come up in time. Why, the pods know better.
 fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>) {
     let progress =
         object::condition(&workload.status.conditions, "Progressing").filter(|c| c.is("False"));
@@ -188,15 +188,15 @@ fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>)
     let behind =
         workload.spec.replicas.unwrap_or(1) > workload.status.updated_replicas.unwrap_or(0);
     let paused = workload.spec.paused == Some(true) && behind && view.well(idx) == Some(false);
-    let (says, what) = match late {
+    let (summary, what) = match late {
         Some(c) => {
-            let says = c
+            let summary = c
                 .message
                 .as_deref()
                 .map_or_else(|| "its new pods are late".to_owned(), |m| short(m, 160));
             (
                 format!(
-                    "The roll-out of {} does not proceed: {says}",
+                    "The roll-out of {} does not proceed: {summary}",
                     view.title(idx)
                 ),
                 "ProgressDeadlineExceeded".to_owned(),
@@ -223,7 +223,7 @@ fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>)
         // known.
         view.finding(FaultId::RuntimeRolloutStuck, idx, idx, Strength::Hint)
             .active(true)
-            .says(says)
+            .message(summary)
             .with([view.state_evidence(idx, what)])
             .fix(fix)
             .build(),
@@ -249,7 +249,7 @@ fn missed_by_name(view: &View<'_>, idx: Idx) -> Vec<Evidence> {
         .collect()
 }
 
-/// A `CronJob` whose time came twice without a Job, or whose controller says that it gave a start
+/// A `CronJob` whose time came twice without a Job, or whose controller summary that it gave a start
 /// up.
 pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(cron) = view.object(idx).and_then(|o| o.cron_job()) else {
@@ -308,7 +308,7 @@ pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(FaultId::RuntimeCronjobMissed, idx, idx, Strength::Strong)
             .active(true)
-            .says(format!("{} misses its schedule: {why}", view.title(idx)))
+            .message(format!("{} misses its schedule: {why}", view.title(idx)))
             .with(evidence)
             .build(),
     );

@@ -53,7 +53,7 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(FaultId::RuntimeEvicted, blamed, idx, strength)
                 .active(true)
-                .says(format!(
+                .message(format!(
                     "Pod `{}` was evicted: {}",
                     view.graph.get(idx).name(),
                     short(message, 160)
@@ -88,7 +88,7 @@ pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
         out.push(
             view.finding(FaultId::RuntimeEvicted, owner, owner, Strength::Strong)
                 .active(true)
-                .says(format!(
+                .message(format!(
                     "Pods of {} are evicted again and again: {}",
                     view.title(owner),
                     short(&last.message, 160)
@@ -128,7 +128,7 @@ fn hooks(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .collect();
     if let Some(last) = failed.last() {
         let owner = view.top_owner(idx);
-        let says = format!(
+        let summary = format!(
             "A life-cycle hook of {} fails: {}",
             view.title(owner),
             short(&last.message, 160)
@@ -136,7 +136,7 @@ fn hooks(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(FaultId::RuntimeHookFailed, owner, idx, Strength::Strong)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with(failed.iter().map(|e| view.event_evidence(idx, e)))
                 .build(),
         );

@@ -67,18 +67,18 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         (_, true) => Strength::Fair,
     };
     let (blamed, strength) = blame(view, fault, owner, own, &bound, strength);
-    let says = format!("{} cannot be placed: {why}", view.title(owner));
+    let summary = format!("{} cannot be placed: {why}", view.title(owner));
     out.push(
         view.finding(fault, blamed, idx, strength)
             .active(true)
-            .says(says)
+            .message(summary)
             .with(evidence)
             .fix(fix(view, fault, owner))
             .build(),
     );
 }
 
-/// Whether state alone says why a pod has no node: then the scheduler's silence says nothing about
+/// Whether state alone summary why a pod has no node: then the scheduler's silence summary nothing about
 /// the scheduler.
 pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
     let own = view.pod_spec(idx);
@@ -121,7 +121,7 @@ fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
 
 type Verdict = Option<(FaultId, String)>;
 
-/// What the nodes' state says: the filter nearest to success that keeps the pod off every node.
+/// What the nodes' state summary: the filter nearest to success that keeps the pod off every node.
 fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
     let all = misfits(view, spec, template);
     if all.is_empty() || all.iter().any(|(_, m)| m.is_none()) {

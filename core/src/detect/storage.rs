@@ -52,7 +52,7 @@ fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let owner = view.top_owner(idx);
         let evidence: Vec<Evidence> = told.iter().map(|e| view.event_evidence(idx, e)).collect();
         if let Some((quota, why, strength)) = storage_quota(view, namespace) {
-            let says = format!(
+            let summary = format!(
                 "ResourceQuota `{}` of namespace `{namespace}` {why}: claim `{name}` of {} does not exist",
                 view.graph.get(quota).name(),
                 view.title(owner)
@@ -64,7 +64,7 @@ fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             out.push(
                 view.finding(FaultId::AdmissionQuotaStorage, quota, idx, strength)
                     .active(true)
-                    .says(says)
+                    .message(summary)
                     .with(evidence)
                     .fix(format!(
                         "kubectl -n {namespace} edit resourcequota {}",
@@ -73,14 +73,14 @@ fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                     .build(),
             );
         }
-        let says = format!(
+        let summary = format!(
             "{} needs claim `{name}`, which does not exist in namespace `{namespace}`",
             view.title(owner)
         );
         out.push(
             view.finding(FaultId::StorageClaimMissing, owner, idx, Strength::Strong)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with(evidence)
                 .build(),
         );
@@ -139,7 +139,7 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ) && view.still_holds(idx, e)
     }) {
         let m = &*event.message;
-        // Secrets and ConfigMaps have their own family; a volume that merely waits for others says
+        // Secrets and ConfigMaps have their own family; a volume that merely waits for others summary
         // nothing itself.
         if has(
             m,
@@ -181,7 +181,7 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         };
         let owner = view.top_owner(idx);
-        let says = format!(
+        let summary = format!(
             "A volume of {} cannot be used: {}",
             view.title(owner),
             short(m, 200)
@@ -189,7 +189,7 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, owner, idx, Strength::Strong)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with([view.event_evidence(idx, event)])
                 .build(),
         );
@@ -243,7 +243,7 @@ fn own_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         }
         let owner = view.top_owner(idx);
-        let says = format!(
+        let summary = format!(
             "{} cannot use its file system: {}",
             view.title(owner),
             short(&logs[0].sample, 200)
@@ -251,7 +251,7 @@ fn own_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, owner, idx, strength)
                 .active(true)
-                .says(says)
+                .message(summary)
                 .with(logs.iter().take(5).map(|l| view.log_evidence(idx, l)))
                 .build(),
         );
@@ -290,7 +290,7 @@ pub(super) fn claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, owner, idx, strength)
             .active(true)
-            .says(format!("Claim `{name}` stays unbound: {why}"))
+            .message(format!("Claim `{name}` stays unbound: {why}"))
             .with(evidence)
             .build(),
     );
@@ -310,7 +310,7 @@ fn named_claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, user(view, idx), idx, strength)
             .active(true)
-            .says(format!(
+            .message(format!(
                 "Claim `{}` stays unbound: {why}",
                 view.graph.get(idx).name()
             ))

@@ -1,13 +1,13 @@
 //! Learns from error messages and webhooks who calls whom.
 
-use crate::detect::{self, Complaint, Resolved, View};
+use crate::detect::{self, CallError, Resolved, View};
 use crate::graph::derive::called;
 use crate::graph::{Graph, Idx};
 use crate::model::{Alias, Kind, Subject, Time};
 
 /// Adds the calls that error messages name to the graph. Returns who complains about whom.
-pub(super) fn learn(graph: &mut Graph, resolved: &mut Resolved<'_>, now: Time) -> Vec<Complaint> {
-    let complaints = detect::complaints(&View::new(graph, resolved, now));
+pub(super) fn learn(graph: &mut Graph, resolved: &mut Resolved<'_>, now: Time) -> Vec<CallError> {
+    let complaints = detect::call_errors(&View::new(graph, resolved, now));
     let size = graph.size();
     for complaint in &complaints {
         if let Some(target) = target(graph, resolved, complaint, now) {
@@ -27,7 +27,7 @@ pub(super) fn learn(graph: &mut Graph, resolved: &mut Resolved<'_>, now: Time) -
     }
     // The new resources may be what other log lines are about.
     resolved.graph_changed();
-    detect::complaints(&View::new(graph, resolved, now))
+    detect::call_errors(&View::new(graph, resolved, now))
 }
 
 /// The resource that a complaint is about; one outside the cluster, or in a cluster whose Services
@@ -35,7 +35,7 @@ pub(super) fn learn(graph: &mut Graph, resolved: &mut Resolved<'_>, now: Time) -
 fn target(
     graph: &mut Graph,
     resolved: &Resolved<'_>,
-    complaint: &Complaint,
+    complaint: &CallError,
     now: Time,
 ) -> Option<Idx> {
     if complaint.target.is_some() {

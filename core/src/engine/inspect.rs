@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::detect::{self, Complaint, DetectorPanic, Finding, Findings, Resolved, View};
+use crate::detect::{self, CallError, DetectorPanic, Finding, Findings, Resolved, View};
 use crate::graph::{Graph, Idx, Relation};
 use crate::model::Kind;
 use crate::model::object::{Object, Quota};
@@ -92,7 +92,7 @@ impl Inspected {
     pub(super) fn findings(
         &self,
         view: &View<'_>,
-        complaints: &[Complaint],
+        complaints: &[CallError],
         panics: &mut Vec<DetectorPanic>,
     ) -> Vec<Finding> {
         let mut order: Vec<&Idx> = self.found.keys().collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::Symptom;
-use crate::detect::{Complaint, ComponentId, Finding, Strength, View};
+use crate::detect::{CallError, ComponentId, Finding, Strength, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 
@@ -36,7 +36,7 @@ impl Reach {
         view: &View<'_>,
         symptoms: &[Symptom],
         findings: &[Finding],
-        complaints: &[Complaint],
+        complaints: &[CallError],
     ) -> Self {
         let mut reach = Self::default();
         reach.walk_graph(view, symptoms, findings);

@@ -1,0 +1,413 @@
+//! Errors that a workload logs about itself: as the client of a dependency, or as a server.
+
+use std::collections::BTreeSet;
+
+use super::dependency::is_database_port;
+use super::finding::{Finding, Strength};
+use super::log_class::LogClass;
+use super::text::{has, short};
+use super::{FaultId, View};
+use crate::episode::LogTemplate;
+use crate::graph::{Idx, Relation};
+use crate::model::{Kind, Severity};
+
+/// An error whose cause is on the side of the workload that logs it: its setting, permission or
+/// pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientError {
+    CredentialsRejected,
+    DatabaseMissing,
+    PoolExhausted,
+    RbacForbidden,
+    ReadOnlyFilesystem,
+}
+
+/// An error that a server logs about itself, or that its clients repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerError {
+    ConnectionLimit,
+    ReadOnly,
+    Down,
+    VolumeFull,
+}
+
+const CREDENTIALS_REJECTED: &[&str] = &[
+    "password authentication failed",
+    "access denied for user",
+    "wrongpass",
+    "noauth authentication required",
+    "sasl authentication",
+    "access_refused",
+    "login was refused",
+    "login failed for user",
+    "(403) access_refused",
+    "unauthenticated desc",
+    "authentication failed",
+    "invalid username or password",
+    "invalid credentials",
+    "401 unauthorized",
+];
+const DATABASE_MISSING: &[&str] = &[
+    "unknown database",
+    "database \"",
+    "no such database",
+    "ns does not exist",
+];
+const POOL_EXHAUSTED: &[&str] = &[
+    "connection is not available, request timed out",
+    "queuepool limit of size",
+    "timeout acquiring a connection",
+    "resourcerequest timed out",
+    "timeout waiting for connection from pool",
+    "connection pool timeout",
+    "connection pool exhausted",
+    "connection pool is exhausted",
+    "pool exhausted",
+    "no available connection in pool",
+    "could not get a resource from the pool",
+    "timeout: pool empty",
+    "obtaining a connection from the pool",
+];
+const RBAC_FORBIDDEN: &[&str] = &[
+    "\" cannot list resource",
+    "\" cannot get resource",
+    "\" cannot watch resource",
+    "\" cannot create resource",
+    "\" cannot update resource",
+    "\" cannot patch resource",
+    "\" cannot delete resource",
+];
+const READ_ONLY_FILESYSTEM: &[&str] = &["read-only file system", "erofs:"];
+const CONNECTION_LIMIT: &[&str] = &[
+    "too many connections",
+    "too many clients",
+    "remaining connection slots are reserved",
+    "max number of clients reached",
+    "connection limit exceeded",
+    "too_many_connections",
+];
+const READ_ONLY: &[&str] = &[
+    "read-only transaction",
+    "read only replica",
+    "readonly you can't write",
+    "--read-only option",
+    "not primary",
+    "not master",
+];
+const NOT_SERVING: &[&str] = &[
+    "database system is in recovery mode",
+    "database system is starting up",
+    "database system is shut down",
+    "not yet accepting connections",
+    "could not write to file",
+    "panic:  could not",
+    "loading redis is loading",
+    "loading the dataset in memory",
+    "cluster is down",
+    "clusterdown",
+];
+const VOLUME_FULL: &[&str] = &["no space left on device", "enospc", "disk quota exceeded"];
+
+/// Phrases with which a server also refuses its own users: only together with a word about a
+/// connection do they report a dependency.
+const AMBIGUOUS: [&str; 5] = [
+    "authentication failed",
+    "invalid username or password",
+    "invalid credentials",
+    "401 unauthorized",
+    "login failed for user",
+];
+/// Words that show that a line is about a connection.
+const CONNECTION: [&str; 20] = [
+    "connect",
+    "dial",
+    "driver",
+    "jdbc",
+    "sql",
+    "redis",
+    "mongo",
+    "kafka",
+    "amqp",
+    "rabbit",
+    "sasl",
+    "broker",
+    "pool",
+    "ldap",
+    "smtp",
+    "upstream",
+    "rpc error",
+    "datasource",
+    "backend",
+    "database",
+];
+
+impl ClientError {
+    pub(super) const ALL: [Self; 5] = [
+        Self::CredentialsRejected,
+        Self::DatabaseMissing,
+        Self::PoolExhausted,
+        Self::RbacForbidden,
+        Self::ReadOnlyFilesystem,
+    ];
+
+    fn fault(self) -> FaultId {
+        match self {
+            Self::CredentialsRejected => FaultId::DependencyCredentialsRejected,
+            Self::DatabaseMissing => FaultId::DependencyDatabaseMissing,
+            Self::PoolExhausted => FaultId::PerformancePoolExhausted,
+            Self::RbacForbidden => FaultId::AdmissionRbacForbidden,
+            Self::ReadOnlyFilesystem => FaultId::StorageReadOnlyFilesystem,
+        }
+    }
+
+    /// Whether a log line reports this error.
+    pub(super) fn is_reported_in(self, text: &str) -> bool {
+        match self {
+            Self::CredentialsRejected => {
+                let is_plain = |p: &&&str| !AMBIGUOUS.contains(p);
+                has(text, CREDENTIALS_REJECTED)
+                    && (CREDENTIALS_REJECTED
+                        .iter()
+                        .filter(is_plain)
+                        .any(|p| has(text, &[p]))
+                        || has(text, &CONNECTION))
+            }
+            Self::DatabaseMissing => {
+                let is_missing = ["unknown database", "does not exist", "no such database"];
+                has(text, DATABASE_MISSING) && has(text, &is_missing)
+            }
+            Self::PoolExhausted => has(text, POOL_EXHAUSTED),
+            Self::RbacForbidden => has(text, RBAC_FORBIDDEN),
+            Self::ReadOnlyFilesystem => has(text, READ_ONLY_FILESYSTEM),
+        }
+    }
+
+    /// What happens to the workload, to follow its name.
+    fn predicate(self) -> &'static str {
+        match self {
+            Self::CredentialsRejected => "is rejected by a dependency (credentials)",
+            Self::DatabaseMissing => "uses a database that does not exist",
+            Self::PoolExhausted => "has exhausted its connection pool",
+            Self::RbacForbidden => "is not authorized by RBAC",
+            Self::ReadOnlyFilesystem => "cannot write to its file system",
+        }
+    }
+
+    /// Whether the server logs this error as well when it refuses a client.
+    fn is_a_refusal(self) -> bool {
+        matches!(self, Self::CredentialsRejected | Self::DatabaseMissing)
+    }
+}
+
+impl ServerError {
+    pub(super) const ALL: [Self; 4] = [
+        Self::ConnectionLimit,
+        Self::ReadOnly,
+        Self::Down,
+        Self::VolumeFull,
+    ];
+
+    fn fault(self) -> FaultId {
+        match self {
+            Self::ConnectionLimit => FaultId::DependencyConnectionLimit,
+            Self::ReadOnly => FaultId::DependencyReadOnly,
+            Self::Down => FaultId::DependencyDown,
+            Self::VolumeFull => FaultId::StorageVolumeFull,
+        }
+    }
+
+    /// Whether a log line reports this error.
+    pub(super) fn is_reported_in(self, text: &str) -> bool {
+        let phrases = match self {
+            Self::ConnectionLimit => CONNECTION_LIMIT,
+            Self::ReadOnly => READ_ONLY,
+            Self::Down => NOT_SERVING,
+            Self::VolumeFull => VOLUME_FULL,
+        };
+        has(text, phrases)
+    }
+}
+
+/// Reports the errors that a resource logged about itself in the last 15 minutes.
+pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let recent = |l: &&LogTemplate| {
+        l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15
+    };
+    let logs: Vec<(LogClass, &LogTemplate)> = view
+        .logs(idx)
+        .filter(recent)
+        .map(|l| (LogClass::of(l), l))
+        .filter(|(class, _)| class.is_self_reported())
+        .collect();
+    if logs.is_empty() {
+        return;
+    }
+    for error in ClientError::ALL {
+        let lines = matching(&logs, |class| class.is_client_error(error));
+        out.extend(client_finding(view, idx, error, &lines));
+    }
+    for error in ServerError::ALL {
+        let lines = matching(&logs, |class| class.is_server_error(error));
+        out.extend(server_finding(view, idx, error, &lines));
+    }
+}
+
+fn matching<'a>(
+    logs: &[(LogClass, &'a LogTemplate)],
+    is_meant: impl Fn(LogClass) -> bool,
+) -> Vec<&'a LogTemplate> {
+    let matching = logs.iter().filter(|(class, _)| is_meant(*class));
+    matching.map(|(_, log)| *log).collect()
+}
+
+fn client_finding(
+    view: &View<'_>,
+    idx: Idx,
+    error: ClientError,
+    lines: &[&LogTemplate],
+) -> Option<Finding> {
+    let first = lines
+        .iter()
+        .find(|l| !(error.is_a_refusal() && is_server_side(view, idx, &l.sample)))?;
+    let owner = view.top_owner(idx);
+    let message = format!(
+        "{} {}: {}",
+        view.title(owner),
+        error.predicate(),
+        short(&first.sample, 200)
+    );
+    Some(
+        view.finding(error.fault(), owner, idx, Strength::Strong)
+            .active(true)
+            .message(message)
+            .with(lines.iter().take(5).map(|l| view.log_evidence(idx, l)))
+            .build(),
+    )
+}
+
+fn server_finding(
+    view: &View<'_>,
+    idx: Idx,
+    error: ServerError,
+    lines: &[&LogTemplate],
+) -> Option<Finding> {
+    let first = lines.first()?;
+    let owner = view.top_owner(idx);
+    // A full volume is the writer's own, whatever the writer calls.
+    let (blamed, strength) = if error == ServerError::VolumeFull {
+        (owner, Strength::Strong)
+    } else {
+        subject(view, idx, owner, &first.sample)
+    };
+    let message = format!(
+        "{} reports: {}",
+        view.title(blamed),
+        short(&first.sample, 200)
+    );
+    Some(
+        view.finding(error.fault(), blamed, idx, strength)
+            .active(true)
+            .message(message)
+            .with(lines.iter().take(5).map(|l| view.log_evidence(idx, l)))
+            .build(),
+    )
+}
+
+/// Whether the writer is the server that refused a login. Databases and brokers log refusals as well,
+/// and are known by their port or by the format of the line.
+fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
+    let serves = view
+        .graph
+        .incoming(idx)
+        .filter(|(r, _)| *r == Relation::Selects)
+        .filter_map(|(_, s)| view.object(s)?.service());
+    let is_store = serves
+        .flat_map(|s| s.ports.iter())
+        .any(|p| is_database_port(p.port));
+    is_store
+        || has(
+            text,
+            &[
+                "] fatal:  password authentication failed",
+                "utc [",
+                "[note]",
+                "[warning] [my-",
+                "detail:  connection matched",
+            ],
+        )
+}
+
+/// The server that a line is about, and how certain that is: the writer itself, or one that it calls
+/// and whose error it repeats.
+fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
+    let called: BTreeSet<Idx> = [idx, owner]
+        .iter()
+        .flat_map(|h| view.graph.out(*h))
+        .filter(|(r, _)| *r == Relation::Calls)
+        .map(|(_, s)| s)
+        .collect();
+    let is_store = |s: &&Idx| {
+        view.object(**s)
+            .and_then(|o| o.service())
+            .is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)))
+    };
+    let stores: Vec<&Idx> = called.iter().filter(is_store).collect();
+    if let Some(named) = called
+        .iter()
+        .find(|s| text.contains(view.graph.get(**s).name()))
+    {
+        return (*named, Strength::Strong);
+    }
+    if let [only] = stores.as_slice() {
+        return (**only, Strength::Strong);
+    }
+    match only_store(view, owner, text) {
+        Some(store) if stores.is_empty() => (store, Strength::Fair),
+        _ if called.is_empty() => (owner, Strength::Strong),
+        _ => (owner, Strength::Fair),
+    }
+}
+
+/// The only database of the product that the line names by its wording in the writer's namespace;
+/// `None` if that is the writer itself. The address that a client uses may be hidden, in a Secret
+/// for instance; the wording still shows the product.
+fn only_store(view: &View<'_>, owner: Idx, text: &str) -> Option<Idx> {
+    let ports: &[i64] = if has(
+        text,
+        &[
+            "redis",
+            "readonly you can't",
+            "clusterdown",
+            "max number of clients",
+        ],
+    ) {
+        &[6379]
+    } else if has(text, &["not primary", "not master"]) {
+        &[27017]
+    } else if has(
+        text,
+        &[
+            "sql",
+            "jdbc",
+            "psycopg",
+            "too many clients",
+            "connection slots",
+            "data source",
+            "--read-only",
+        ],
+    ) {
+        &[3306, 5432, 1433, 1521]
+    } else {
+        return None;
+    };
+    let namespace = view.graph.get(owner).namespace();
+    let serves = |s: &Idx| {
+        let service = view.object(*s).and_then(|o| o.service());
+        view.graph.get(*s).namespace() == namespace
+            && service.is_some_and(|s| s.ports.iter().any(|p| ports.contains(&p.port)))
+    };
+    let stores: Vec<Idx> = view.graph.of_kind(&Kind::Service).filter(serves).collect();
+    let components: BTreeSet<_> = stores.iter().map(|s| view.component_id(*s)).collect();
+    let is_one = components.len() == 1 && !components.contains(&view.component_id(owner));
+    stores.first().copied().filter(|_| is_one)
+}
