@@ -69,7 +69,7 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 24] = [
+    const SOURCES: [&str; 25] = [
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
         include_str!("config.rs"),
@@ -91,6 +91,7 @@ mod tests {
         include_str!("rollout.rs"),
         include_str!("runtime.rs"),
         include_str!("scheduling.rs"),
+        include_str!("scheduling_verdict.rs"),
         include_str!("service.rs"),
         include_str!("service_ports.rs"),
         include_str!("storage.rs"),

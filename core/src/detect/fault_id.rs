@@ -45,6 +45,17 @@ impl FaultId {
         self.as_str().starts_with("admission.quota_")
     }
 
+    /// Whether selectors, affinity, cordons or taints keep a pod off the nodes.
+    pub fn is_placement(self) -> bool {
+        matches!(
+            self,
+            Self::SchedulingNodeSelectorMismatch
+                | Self::SchedulingNodeAffinityMismatch
+                | Self::SchedulingNodeCordoned
+                | Self::SchedulingTaintNotTolerated
+        )
+    }
+
     /// Whether the nodes lack room: CPU, memory or an extended resource.
     pub fn is_resource_shortage(self) -> bool {
         matches!(

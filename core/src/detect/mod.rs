@@ -35,6 +35,7 @@ mod runtime;
 mod schedule;
 mod schedule_fit;
 mod scheduling;
+mod scheduling_verdict;
 mod self_reported;
 mod service;
 mod service_ports;

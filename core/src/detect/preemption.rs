@@ -86,7 +86,7 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
 }
 
 /// Whether a workload lost pods to others a short while ago.
-pub(super) fn lost_place(view: &View<'_>, owner: Idx) -> bool {
+pub(super) fn was_preempted(view: &View<'_>, owner: Idx) -> bool {
     let recent = |e: &Episode| &*e.reason == "Preempted" && view.now.0 - e.last.0 <= 30 * MINUTE;
     view.episodes
         .events

@@ -1,13 +1,13 @@
-//! Probes that fail because of themselves.
+//! Probes that fail because of their own settings.
 
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::Idx;
-use crate::model::Episode;
 use crate::model::object::ContainerStatus;
 use crate::model::object::{Container, PortRef, Probe};
 use crate::model::time::MINUTE;
+use crate::model::{Episode, Time};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ProbeKind {
@@ -60,7 +60,7 @@ impl ProbeKind {
     }
 }
 
-/// Words by which an answer shows that the probe speaks another protocol than the port.
+/// Errors that show that the port serves another protocol than the probe uses.
 const OTHER_PROTOCOL: [&str; 8] = [
     "malformed http",
     "server gave http response to https client",
@@ -92,8 +92,8 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let recent = failed
             .last()
             .is_some_and(|e| view.now.0 - e.last.0 <= 5 * MINUTE);
-        // A readiness probe that fails keeps its pod unready; a liveness probe that fails restarts
-        // it, so that the pod may look well for the moment.
+        // A failing readiness probe keeps its pod unready; a failing liveness probe restarts it, so
+        // that the pod may be healthy for the moment.
         let holds = match kind {
             ProbeKind::Readiness => !view.is_pod_well(idx),
             ProbeKind::Liveness | ProbeKind::Startup => {
@@ -101,158 +101,227 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             }
         };
         if holds && (!failed.is_empty() || view.is_pod_unwell(idx)) {
-            judge(view, idx, kind, &failed, out);
+            out.extend(diagnose(view, idx, kind, &failed));
         }
     }
 }
 
-fn judge(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode], out: &mut Vec<Finding>) {
-    let last = failed.last().map_or("", |e| &*e.message);
-    let owner = view.top_owner(idx);
+/// A pod's probe of one kind with what the kubelet reports about it.
+struct Observation<'a> {
+    view: &'a View<'a>,
+    pod: Idx,
+    owner: Idx,
+    kind: ProbeKind,
+    /// The container whose probe fails, if the pod's spec is known.
+    container: Option<&'a Container>,
+    probe: Option<&'a Probe>,
+    /// Whether the kubelet reported any failure.
+    has_failed: bool,
+    /// The newest failure; empty if there is none.
+    message: &'a str,
+}
+
+/// Why a probe fails.
+struct Diagnosis {
+    fault: FaultId,
+    strength: Strength,
+    message: String,
+}
+
+/// Reasons for which a probe can be at fault itself, the most specific first.
+const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 6] = [
+    wrong_protocol,
+    wrong_port,
+    conflicting_protocol,
+    failing_command,
+    timeout_too_short,
+    killed_before_listening,
+];
+
+fn diagnose(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode]) -> Option<Finding> {
+    let message = failed.last().map(|e| &*e.message).unwrap_or_default();
     let container = view.pod_spec(idx).and_then(|s| {
         s.containers
             .iter()
-            .find(|c| kind.of(c).is_some_and(|p| fits(p, last)))
+            .find(|c| kind.of(c).is_some_and(|p| fits(p, message)))
     });
-    let probe = container.and_then(|c| kind.of(c));
-    let evidence = || failed.iter().map(|e| view.event_evidence(idx, e));
-    let mut push = |fault, strength, summary: String| {
-        out.push(
-            view.finding(fault, owner, idx, strength)
-                .active(true)
-                .message(summary)
-                .with(evidence())
-                .build(),
-        );
+    let observation = Observation {
+        view,
+        pod: idx,
+        owner: view.top_owner(idx),
+        kind,
+        container,
+        probe: container.and_then(|c| kind.of(c)),
+        has_failed: !failed.is_empty(),
+        message,
     };
-    let word = kind.word();
-    if has(last, &OTHER_PROTOCOL) {
-        let asks = probe.map_or("another protocol", spoken);
-        return push(
-            kind.wrong_protocol(),
-            Strength::Proof,
-            format!(
-                "{word} probe of {} asks {asks} of a port that speaks something else: {}",
-                view.title(owner),
-                short(last, 160)
-            ),
-        );
+    let diagnosis = CHECKS.iter().find_map(|check| check(&observation))?;
+    let events = failed.iter().map(|e| view.event_evidence(idx, e));
+    Some(
+        view.finding(diagnosis.fault, observation.owner, idx, diagnosis.strength)
+            .active(true)
+            .message(diagnosis.message)
+            .with(events)
+            .build(),
+    )
+}
+
+impl Observation<'_> {
+    /// ``Liveness probe of Deployment `cart` ``
+    fn title(&self) -> String {
+        format!(
+            "{} probe of {}",
+            self.kind.word(),
+            self.view.title(self.owner)
+        )
     }
-    if let (Some(container), Some(probe)) = (container, probe) {
-        if let Some((wrong, has_ports)) = wrong_port(container, probe)
-            && (!failed.is_empty() || (kind == ProbeKind::Readiness && runs_unready(view, idx)))
-            && !has(last, &["statuscode"])
-            && !passes_elsewhere(view, owner, kind, probe)
-        {
-            return push(
-                kind.wrong_port(),
-                if failed.is_empty() {
-                    Strength::Strong
-                } else {
-                    Strength::Proof
-                },
-                format!(
-                    "{word} probe of {} asks port {wrong}; container `{}` has {has_ports}",
-                    view.title(owner),
-                    container.name
-                ),
-            );
-        }
-        if let Some(other) = other_protocol(container, kind, probe)
-            && (!failed.is_empty() || (kind == ProbeKind::Readiness && runs_unready(view, idx)))
-            && !has(last, &["statuscode", "connection refused"])
-        {
-            return push(
-                kind.wrong_protocol(),
-                Strength::Strong,
-                format!(
-                    "{word} probe of {} asks {} where {other}",
-                    view.title(owner),
-                    spoken(probe)
-                ),
-            );
-        }
-    }
-    if failed.is_empty() {
-        return;
-    }
-    // The kubelet marks what a command printed by nothing; network probes name themselves or their
-    // error.
-    let is_exec = probe.is_some_and(|p| p.exec.is_some())
-        || has(
-            last,
-            &[
-                "probe errored: rpc error",
-                "executable file not found",
-                "OCI runtime exec failed",
-            ],
-        );
-    if is_exec {
-        // A command that cannot be run is wrong itself; one that ran and said no may be right.
-        let cannot_run = has(
-            last,
-            &[
-                "probe errored",
-                "executable file not found",
-                "OCI runtime exec failed",
-                "no such file or directory",
-            ],
-        );
-        return push(
-            FaultId::RuntimeProbeCommandFails,
-            if cannot_run {
-                Strength::Strong
-            } else {
-                Strength::Fair
-            },
-            format!(
-                "{word} probe command of {} fails: {}",
-                view.title(owner),
-                short(last, 160)
-            ),
-        );
-    }
-    if has(last, &["deadline exceeded", "i/o timeout", "timeout:"])
-        && !has(last, &["no route to host"])
-    {
-        let limits = probe.map_or(String::new(), |p| {
-            format!(
-                " ({} s, {}×)",
-                p.timeout_seconds.unwrap_or(1),
-                p.failure_threshold.unwrap_or(3)
-            )
-        });
-        return push(
-            kind.too_strict(),
-            Strength::Fair,
-            format!(
-                "{word} probe of {} gets no answer in time{limits}",
-                view.title(owner)
-            ),
-        );
-    }
-    if kind != ProbeKind::Readiness
-        && has(last, &["connection refused"])
-        && killed_while_starting(view, idx, kind)
-    {
-        push(
-            kind.too_strict(),
-            Strength::Fair,
-            format!(
-                "{word} probe of {} kills the container before it listens",
-                view.title(owner)
-            ),
-        );
+
+    /// Whether the probe is known to fail: the kubelet reports it, or the pod runs without ever
+    /// becoming ready.
+    fn is_failing(&self) -> bool {
+        self.has_failed || (self.kind == ProbeKind::Readiness && runs_unready(self.view, self.pod))
     }
 }
 
-/// Whether all containers of a pod run, have for a while, and the pod is not ready: then its
-/// readiness probe summary no.
+fn wrong_protocol(o: &Observation<'_>) -> Option<Diagnosis> {
+    has(o.message, &OTHER_PROTOCOL).then(|| Diagnosis {
+        fault: o.kind.wrong_protocol(),
+        strength: Strength::Proof,
+        message: format!(
+            "{} uses {}, but the port serves another protocol: {}",
+            o.title(),
+            o.probe.map(protocol).unwrap_or("another protocol"),
+            short(o.message, 160)
+        ),
+    })
+}
+
+fn wrong_port(o: &Observation<'_>) -> Option<Diagnosis> {
+    let (container, probe) = (o.container?, o.probe?);
+    let port = undeclared_port(container, probe)?;
+    if !o.is_failing()
+        || has(o.message, &["statuscode"])
+        || passes_elsewhere(o.view, o.owner, o.kind, probe)
+    {
+        return None;
+    }
+    let declared: Vec<String> = container
+        .ports
+        .iter()
+        .map(|p| p.container_port.to_string())
+        .collect();
+    Some(Diagnosis {
+        fault: o.kind.wrong_port(),
+        strength: if o.has_failed {
+            Strength::Proof
+        } else {
+            Strength::Strong
+        },
+        message: format!(
+            "{} uses port {port}, but container `{}` declares port {}",
+            o.title(),
+            container.name,
+            declared.join(", ")
+        ),
+    })
+}
+
+/// Two probes of a container that use the same port with different protocols: one must be wrong.
+fn conflicting_protocol(o: &Observation<'_>) -> Option<Diagnosis> {
+    let (container, probe) = (o.container?, o.probe?);
+    let port = probe.port();
+    let (kind, other) = ProbeKind::ALL
+        .into_iter()
+        .filter(|k| *k != o.kind)
+        .filter_map(|k| Some((k, k.of(container)?)))
+        .find(|(_, p)| p.grpc.is_some() != probe.grpc.is_some() && p.port() == port)?;
+    if !o.is_failing() || has(o.message, &["statuscode", "connection refused"]) {
+        return None;
+    }
+    Some(Diagnosis {
+        fault: o.kind.wrong_protocol(),
+        strength: Strength::Strong,
+        message: format!(
+            "{} uses {}, but the {} probe uses {} on the same port{}",
+            o.title(),
+            protocol(probe),
+            kind.word().to_lowercase(),
+            protocol(other),
+            port.map(|p| format!(" {p}")).unwrap_or_default()
+        ),
+    })
+}
+
+fn failing_command(o: &Observation<'_>) -> Option<Diagnosis> {
+    // The kubelet prefixes the output of a command with nothing; network probes name their error.
+    const COMMAND_ERRORS: [&str; 3] = [
+        "probe errored: rpc error",
+        "executable file not found",
+        "OCI runtime exec failed",
+    ];
+    // A command that cannot run is wrong itself; one that ran and failed may be right.
+    const CANNOT_RUN: [&str; 4] = [
+        "probe errored",
+        "executable file not found",
+        "OCI runtime exec failed",
+        "no such file or directory",
+    ];
+    let is_command = o.probe.is_some_and(|p| p.exec.is_some()) || has(o.message, &COMMAND_ERRORS);
+    (o.has_failed && is_command).then(|| Diagnosis {
+        fault: FaultId::RuntimeProbeCommandFails,
+        strength: if has(o.message, &CANNOT_RUN) {
+            Strength::Strong
+        } else {
+            Strength::Fair
+        },
+        message: format!(
+            "{}: the command fails: {}",
+            o.title(),
+            short(o.message, 160)
+        ),
+    })
+}
+
+fn timeout_too_short(o: &Observation<'_>) -> Option<Diagnosis> {
+    let times_out = has(o.message, &["deadline exceeded", "i/o timeout", "timeout:"])
+        && !has(o.message, &["no route to host"]);
+    let limits = |p: &Probe| {
+        format!(
+            " (timeoutSeconds {}, failureThreshold {})",
+            p.timeout_seconds.unwrap_or(1),
+            p.failure_threshold.unwrap_or(3)
+        )
+    };
+    (o.has_failed && times_out).then(|| Diagnosis {
+        fault: o.kind.too_strict(),
+        strength: Strength::Fair,
+        message: format!(
+            "{} times out{}",
+            o.title(),
+            o.probe.map(limits).unwrap_or_default()
+        ),
+    })
+}
+
+fn killed_before_listening(o: &Observation<'_>) -> Option<Diagnosis> {
+    let kills = o.has_failed
+        && o.kind != ProbeKind::Readiness
+        && has(o.message, &["connection refused"])
+        && killed_by_probe(o.view, o.pod, o.kind);
+    kills.then(|| Diagnosis {
+        fault: o.kind.too_strict(),
+        strength: Strength::Fair,
+        message: format!("{} fails before the container starts listening", o.title()),
+    })
+}
+
+/// Whether all containers of a pod have been running for a while and the pod is not ready: then its
+/// readiness probe fails.
 fn runs_unready(view: &View<'_>, idx: Idx) -> bool {
     let Some(pod) = view.pod(idx) else {
         return false;
     };
-    let lasts = |c: &crate::model::object::ContainerStatus| {
+    let lasts = |c: &ContainerStatus| {
         c.state
             .running
             .as_ref()
@@ -262,7 +331,7 @@ fn runs_unready(view: &View<'_>, idx: Idx) -> bool {
     view.is_pod_unwell(idx) && !all.is_empty() && all.iter().all(lasts)
 }
 
-fn spoken(probe: &Probe) -> &'static str {
+fn protocol(probe: &Probe) -> &'static str {
     match probe {
         Probe { grpc: Some(_), .. } => "gRPC",
         Probe {
@@ -297,16 +366,16 @@ fn fits(probe: &Probe, message: &str) -> bool {
     }
 }
 
-/// The probed port and the container's ports, when the one is not among the others. A container
-/// that declares no ports proves nothing; one that does, and is healthy on them otherwise, summary
-/// where it listens.
-fn wrong_port(container: &Container, probe: &Probe) -> Option<(String, String)> {
+/// The probe's port, if the container declares ports and that is none of them. A container that
+/// declares no ports proves nothing.
+fn undeclared_port<'a>(container: &Container, probe: &'a Probe) -> Option<&'a PortRef> {
     if container.ports.is_empty() {
         return None;
     }
-    let known = match probe.port()? {
+    let port = probe.port()?;
+    let is_declared = match port {
         PortRef::Number(n) => container.ports.iter().any(|p| p.container_port == *n),
-        // Without any recorded name, names are unknown.
+        // If no port has a name, names may not be recorded.
         PortRef::Name(name) => {
             container.ports.iter().all(|p| p.name.is_none())
                 || container
@@ -315,40 +384,10 @@ fn wrong_port(container: &Container, probe: &Probe) -> Option<(String, String)> 
                     .any(|p| p.name.as_deref() == Some(name))
         }
     };
-    let ports: Vec<String> = container
-        .ports
-        .iter()
-        .map(|p| p.container_port.to_string())
-        .collect();
-    (!known).then(|| {
-        (
-            probe.port().map_or(String::new(), ToString::to_string),
-            format!("port {}", ports.join(", ")),
-        )
-    })
+    (!is_declared).then_some(port)
 }
 
-/// Another probe of the container that asks the same port in another protocol; one of the two must
-/// be wrong.
-fn other_protocol(container: &Container, kind: ProbeKind, probe: &Probe) -> Option<String> {
-    let other = ProbeKind::ALL
-        .into_iter()
-        .filter(|k| *k != kind)
-        .find_map(|k| {
-            let p = k.of(container)?;
-            let differs = p.grpc.is_some() != probe.grpc.is_some() && (p.port() == probe.port());
-            differs.then(|| format!("the {} probe asks {}", k.word().to_lowercase(), spoken(p)))
-        });
-    other.map(|o| {
-        format!(
-            "{o} on the same port {}",
-            probe.port().map_or(String::new(), ToString::to_string)
-        )
-    })
-}
-
-/// Whether a ready pod of the same workload has the very same probe: then the probe is not at
-/// fault.
+/// Whether a ready pod of the same workload has the same probe: then the probe is not at fault.
 fn passes_elsewhere(view: &View<'_>, owner: Idx, kind: ProbeKind, probe: &Probe) -> bool {
     let same = |p: &Idx| {
         view.pod_spec(*p).is_some_and(|s| {
@@ -358,25 +397,25 @@ fn passes_elsewhere(view: &View<'_>, owner: Idx, kind: ProbeKind, probe: &Probe)
                 .any(|q| q.port() == probe.port())
         })
     };
-    // Between two restarts a pod is well, too.
-    let is_old = |c: &ContainerStatus| {
+    // Between two restarts a pod is ready as well.
+    let is_stable = |c: &ContainerStatus| {
         let ended = c.last_state.terminated.as_ref();
-        ended.is_none_or(|t| {
-            t.finished_at
-                .0
-                .is_some_and(|at| view.now.0 - at.0 > 60 * MINUTE)
-        })
+        let is_long_ago = |at: Time| view.now.0 - at.0 > 60 * MINUTE;
+        match ended {
+            Some(ended) => ended.finished_at.0.is_some_and(is_long_ago),
+            None => true,
+        }
     };
-    let calm = |p: &Idx| {
+    let has_no_restarts = |p: &Idx| {
         view.pod(*p)
-            .is_some_and(|p| p.status.container_statuses.iter().all(is_old))
+            .is_some_and(|p| p.status.container_statuses.iter().all(is_stable))
     };
-    view.pods_of(owner)
-        .iter()
-        .any(|p| view.is_pod_well(*p) && (kind == ProbeKind::Readiness || calm(p)) && same(p))
+    view.pods_of(owner).iter().any(|p| {
+        view.is_pod_well(*p) && (kind == ProbeKind::Readiness || has_no_restarts(p)) && same(p)
+    })
 }
 
-fn killed_while_starting(view: &View<'_>, idx: Idx, kind: ProbeKind) -> bool {
+fn killed_by_probe(view: &View<'_>, idx: Idx, kind: ProbeKind) -> bool {
     let words = format!("failed {} probe", kind.word());
     view.events(idx)
         .any(|e| &*e.reason == "Killing" && has(&e.message, &[&words]))

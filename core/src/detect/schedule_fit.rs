@@ -1,4 +1,4 @@
-//! Which nodes a pod fits, filter by filter, as kube-scheduler's default plugins decide it.
+//! Whether nodes accept a pod, by the filters of kube-scheduler's default plugins.
 
 use super::View;
 use crate::graph::{Idx, Relation};
@@ -14,11 +14,11 @@ pub(super) enum Misfit {
     Taint(String),
     Selector,
     Affinity,
-    /// The resource, and whether not even the empty node has enough.
+    /// A shortage of a resource, and whether even an empty node would not have enough.
     Resource(String, bool),
 }
 
-/// Per node the first filter that the pod fails; `None` where it fits as far as the state tells.
+/// For each node the first filter that the pod fails; `None` if it fits by the known state.
 pub(super) fn misfits(
     view: &View<'_>,
     spec: &PodSpec,
@@ -55,14 +55,14 @@ fn misfit(
     if !affinity_matches(affinity_of, labels, view.graph.get(idx).name()) {
         return Some(Misfit::Affinity);
     }
-    // After the placement rules, so that a taint names only nodes that were meant.
+    // After selector and affinity, so that only nodes that the pod may use name their taint.
     if let Some(taint) = untolerated(node, spec) {
         return Some(Misfit::Taint(taint));
     }
     resource
 }
 
-/// The first taint that keeps new pods off and is not tolerated.
+/// The first taint that keeps new pods away and that the pod does not tolerate.
 fn untolerated(node: &Node, spec: &PodSpec) -> Option<String> {
     let keeps_off = |t: &&Taint| matches!(t.effect.as_deref(), Some("NoSchedule" | "NoExecute"));
     node.spec
@@ -110,8 +110,8 @@ fn resource_misfit(
     resource: &str,
 ) -> Option<Misfit> {
     let allocatable = node.status.allocatable.get(resource)?.0;
-    let asked = spec.requested(resource);
-    if asked > allocatable {
+    let requested = spec.requested(resource);
+    if requested > allocatable {
         return Some(Misfit::Resource(resource.to_owned(), true));
     }
     let used: i128 = view
@@ -123,5 +123,6 @@ fn resource_misfit(
         .filter_map(|p| p.spec.as_ref())
         .map(|s| s.requested(resource))
         .sum();
-    (asked > 0 && used + asked > allocatable).then(|| Misfit::Resource(resource.to_owned(), false))
+    (requested > 0 && used + requested > allocatable)
+        .then(|| Misfit::Resource(resource.to_owned(), false))
 }

@@ -1,19 +1,19 @@
-//! Pods that no node takes.
+//! Pods that the scheduler cannot place on any node.
 
 use super::finding::{Finding, Strength};
-use super::schedule_fit::{Misfit, misfits};
-use super::text::{find, has, short};
+use super::scheduling_verdict::{Verdict, from_message, from_state};
+use super::text::has;
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::object::pod::PodSpec;
 use crate::model::{Episode, Kind};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(told) = unscheduled(view, idx) else {
+    let Some(events) = unscheduled(view, idx) else {
         return;
     };
-    let message = told.last().map_or("", |e| &*e.message);
-    // Volumes have their own family.
+    let message = events.last().map(|e| &*e.message).unwrap_or_default();
+    // `storage` reports unbound claims.
     if has(message, &["persistentvolumeclaim"])
         && !has(
             message,
@@ -24,68 +24,71 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     let own = view.pod_spec(idx);
     let owner = view.top_owner(idx);
-    // Some recorders leave affinity out of pods; the template of the owner has it.
+    // Some recorders omit the affinity of pods; the owner's template has it.
     let template = view.pod_spec(owner).or(own);
     let state = own
         .zip(template)
-        .map(|(spec, template)| judge_state(view, spec, template))
-        .unwrap_or_default();
+        .and_then(|(spec, template)| from_state(view, spec, template));
     let verdict = if message.is_empty() {
         state.clone()
     } else {
-        judge_message(message, own, template, &state)
+        from_message(message, own, template, state.as_ref())
     };
-    let Some((fault, why)) = verdict else { return };
-    // Who lost its place to others lacks room because of them.
-    if fault.is_resource_shortage() && super::preemption::lost_place(view, owner) {
+    let Some(mut verdict) = verdict else { return };
+    // A preempted workload lacks room because of the pods that preempted it.
+    if verdict.fault.is_resource_shortage() && super::preemption::was_preempted(view, owner) {
         return;
     }
-    // The node that holds the pod's volumes, when it takes no pods now: the volume cannot follow
-    // the pod elsewhere.
+    // Cordoned nodes that the pod's volumes are tied to: the volume cannot follow the pod elsewhere.
     let bound: Vec<Idx> = volume_nodes(view, idx)
         .into_iter()
         .filter(|n| is_cordoned(view, *n))
         .collect();
-    let (fault, why) = match (fault, bound.first()) {
-        (FaultId::StorageZoneConflict, Some(node)) => (
-            FaultId::SchedulingNodeCordoned,
-            format!(
+    if verdict.fault == FaultId::StorageZoneConflict
+        && let Some(node) = bound.first()
+    {
+        verdict = Verdict {
+            fault: FaultId::SchedulingNodeCordoned,
+            reason: format!(
                 "its volume is on node `{}`, which is cordoned",
                 view.graph.get(*node).name()
             ),
-        ),
-        _ => (fault, why),
-    };
-    let evidence = told
+        };
+    }
+    let evidence = events
         .iter()
         .map(|e| view.event_evidence(idx, e))
-        .chain([view.state_evidence(idx, "pod is pending without a node".into())]);
+        .chain([view.state_evidence(idx, "pod is Pending and has no node".into())]);
     let strength = match (&state, message.is_empty()) {
-        (Some((f, _)), false) if *f == fault => Strength::Proof,
+        (Some(s), false) if s.fault == verdict.fault => Strength::Proof,
         (_, false) => Strength::Strong,
         (_, true) if view.lasts(view.graph.get(idx).created) => Strength::Strong,
         (_, true) => Strength::Fair,
     };
-    let (blamed, strength) = blame(view, fault, owner, own, &bound, strength);
-    let summary = format!("{} cannot be placed: {why}", view.title(owner));
+    let (blamed, strength) = blame(view, verdict.fault, owner, own, &bound, strength);
+    let message = format!(
+        "{} cannot be scheduled: {}",
+        view.title(owner),
+        verdict.reason
+    );
     out.push(
-        view.finding(fault, blamed, idx, strength)
+        view.finding(verdict.fault, blamed, idx, strength)
             .active(true)
-            .message(summary)
+            .message(message)
             .with(evidence)
-            .fix(fix(view, fault, owner))
+            .fix(fix(view, verdict.fault, owner, blamed))
             .build(),
     );
 }
 
-/// Whether state alone summary why a pod has no node: then the scheduler's silence summary nothing about
-/// the scheduler.
+/// Whether state alone explains why a pod has no node: then missing events do not show that the
+/// scheduler is down.
 pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
     let own = view.pod_spec(idx);
     let template = view.pod_spec(view.top_owner(idx)).or(own);
     let misfit = own
         .zip(template)
-        .is_some_and(|(spec, template)| judge_state(view, spec, template).is_some());
+        .is_some_and(|(spec, template)| from_state(view, spec, template).is_some());
     let claims = view
         .graph
         .out(idx)
@@ -99,13 +102,13 @@ pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
     misfit || claims.into_iter().any(unbound)
 }
 
-/// The scheduler's complaints about a pod that has no node; `None` when the pod is not waiting for
-/// one.
+/// The scheduler's warnings about a pod without a node, perhaps none; `None` if the pod is not waiting
+/// for a node.
 fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
     if !view.is_living(idx) {
         return None;
     }
-    let told: Vec<_> = view
+    let events: Vec<_> = view
         .warnings(idx)
         .filter(|e| &*e.reason == "FailedScheduling" && view.still_holds(idx, e))
         .collect();
@@ -113,110 +116,10 @@ fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
         Some(pod) => {
             let placed = pod.node_name.is_some();
             let waiting = pod.status.phase.as_deref().is_none_or(|p| p == "Pending");
-            (waiting && !placed).then_some(told)
+            (waiting && !placed).then_some(events)
         }
-        None => (!told.is_empty()).then_some(told),
+        None => (!events.is_empty()).then_some(events),
     }
-}
-
-type Verdict = Option<(FaultId, String)>;
-
-/// What the nodes' state summary: the filter nearest to success that keeps the pod off every node.
-fn judge_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) -> Verdict {
-    let all = misfits(view, spec, template);
-    if all.is_empty() || all.iter().any(|(_, m)| m.is_none()) {
-        return None;
-    }
-    let name = |idx: &Idx| view.graph.get(*idx).name().to_owned();
-    let resource = all
-        .iter()
-        .filter_map(|(i, m)| {
-            if let Some(Misfit::Resource(r, never)) = m {
-                Some((i, r, *never))
-            } else {
-                None
-            }
-        })
-        .collect::<Vec<_>>();
-    if let Some((_, r, never)) = resource.iter().min_by_key(|(.., never)| *never) {
-        let fault = if r.as_str() == "cpu" {
-            FaultId::SchedulingCpuInsufficient
-        } else {
-            FaultId::SchedulingMemoryInsufficient
-        };
-        let asked = spec.requested(r);
-        let amount = if r.as_str() == "cpu" {
-            format!("{} cores", asked as f64 / 1000.0)
-        } else {
-            format!("{} MiB of memory", asked / 1000 / 1024 / 1024)
-        };
-        let room = if *never {
-            "more than any node has, even empty"
-        } else {
-            "more than any fitting node has left"
-        };
-        return Some((fault, format!("it asks for {amount}, {room}")));
-    }
-    if let Some((node, taint)) = all
-        .iter()
-        .filter_map(|(i, m)| {
-            if let Some(Misfit::Taint(t)) = m {
-                Some((i, t))
-            } else {
-                None
-            }
-        })
-        .find(|(_, t)| !is_system_taint(t))
-    {
-        return Some((
-            FaultId::SchedulingTaintNotTolerated,
-            format!(
-                "node `{}` has taint `{taint}`, which it does not tolerate",
-                name(node)
-            ),
-        ));
-    }
-    let cordoned: Vec<_> = all
-        .iter()
-        .filter(|(_, m)| *m == Some(Misfit::Cordoned))
-        .map(|(i, _)| *i)
-        .collect();
-    let meant = cordoned.iter().filter(|i| {
-        let labels = view.graph.get(**i).labels();
-        (!spec.node_selector.is_empty() || template.affinity.is_some())
-            && labels.contains_all(&spec.node_selector)
-            && super::schedule_fit::affinity_matches(template, labels, view.graph.get(**i).name())
-    });
-    if let (Some(node), false) = (meant.clone().next(), cordoned.len() == all.len())
-        && !is_control_plane(view, *node)
-    {
-        return Some((
-            FaultId::SchedulingNodeCordoned,
-            format!("node `{}` is cordoned", name(node)),
-        ));
-    }
-    if all.iter().any(|(_, m)| *m == Some(Misfit::Affinity)) {
-        return Some((
-            FaultId::SchedulingNodeAffinityMismatch,
-            format!(
-                "no schedulable node satisfies its node affinity {}",
-                affinity_text(template)
-            ),
-        ));
-    }
-    if all.iter().any(|(_, m)| *m == Some(Misfit::Selector)) {
-        return Some((
-            FaultId::SchedulingNodeSelectorMismatch,
-            format!(
-                "no schedulable node has the labels `{}`",
-                spec.node_selector.to_text()
-            ),
-        ));
-    }
-    Some((
-        FaultId::SchedulingNoNodeAvailable,
-        "no node accepts pods".into(),
-    ))
 }
 
 pub(super) fn is_control_plane(view: &View<'_>, node: Idx) -> bool {
@@ -227,180 +130,12 @@ pub(super) fn is_control_plane(view: &View<'_>, node: Idx) -> bool {
             "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master"
         )
     });
-    // The label that installers set before node roles had one of their own.
+    // Installers set this label before node roles had labels of their own.
     marked
         || matches!(
             labels.get("kubernetes.io/role"),
             Some("master" | "control-plane")
         )
-}
-
-/// The scheduler counts, per node, the first filter that refused it. Filters run in a fixed order,
-/// so the node refused by the latest one came nearest, and that filter is what has to change.
-fn judge_message(
-    message: &str,
-    spec: Option<&PodSpec>,
-    template: Option<&PodSpec>,
-    state: &Verdict,
-) -> Verdict {
-    // What stands behind `preemption:` repeats the reasons without telling more.
-    let message = find(message, "preemption:")
-        .and_then(|at| message.get(..at))
-        .unwrap_or(message);
-    let late: [(FaultId, &[&str]); 8] = [
-        (
-            FaultId::SchedulingPodAntiAffinityConflict,
-            &[
-                "didn't match pod anti-affinity",
-                "didn't satisfy existing pods anti-affinity",
-            ],
-        ),
-        (
-            FaultId::SchedulingPodAffinityUnsatisfied,
-            &["didn't match pod affinity"],
-        ),
-        (
-            FaultId::SchedulingTopologySpreadUnsatisfied,
-            &["topology spread constraints"],
-        ),
-        (
-            FaultId::StorageZoneConflict,
-            &[
-                "volume node affinity conflict",
-                "didn't find available persistent volumes",
-            ],
-        ),
-        (FaultId::SchedulingCpuInsufficient, &["insufficient cpu"]),
-        (
-            FaultId::SchedulingMemoryInsufficient,
-            &["insufficient memory"],
-        ),
-        (FaultId::SchedulingPodSlotsExhausted, &["too many pods"]),
-        (
-            FaultId::SchedulingHostPortConflict,
-            &["free ports for the requested pod ports"],
-        ),
-    ];
-    let counts = short(message, 200);
-    if let Some((fault, _)) = late.iter().find(|(_, phrases)| has(message, phrases)) {
-        let detail = state
-            .as_ref()
-            .filter(|(f, _)| f == fault)
-            .map_or(counts, |(_, why)| why.clone());
-        return Some((*fault, detail));
-    }
-    if has(message, &["insufficient "]) {
-        return Some((FaultId::SchedulingExtendedResourceInsufficient, counts));
-    }
-    let taint = user_taint(message);
-    if let Some(taint) = taint {
-        return Some((
-            FaultId::SchedulingTaintNotTolerated,
-            format!("nodes have taint `{taint}`, which it does not tolerate"),
-        ));
-    }
-    if has(
-        message,
-        &[
-            "node affinity/selector",
-            "node selector",
-            "node(s) didn't match",
-        ],
-    ) {
-        if let Some((
-            fault @ (FaultId::SchedulingNodeSelectorMismatch
-            | FaultId::SchedulingNodeAffinityMismatch
-            | FaultId::SchedulingNodeCordoned
-            | FaultId::SchedulingTaintNotTolerated),
-            why,
-        )) = state
-        {
-            return Some((*fault, why.clone()));
-        }
-        let affinity = template.and_then(|t| t.affinity.as_ref()).is_some_and(|a| {
-            a.node_affinity
-                .as_ref()
-                .is_some_and(|n| n.required.is_some())
-        });
-        let selector = spec
-            .or(template)
-            .is_some_and(|s| !s.node_selector.is_empty());
-        return Some(match (affinity, selector) {
-            (true, false) => (
-                FaultId::SchedulingNodeAffinityMismatch,
-                format!(
-                    "no node satisfies its node affinity {}",
-                    template.map_or(String::new(), affinity_text)
-                ),
-            ),
-            (false, true) => (
-                FaultId::SchedulingNodeSelectorMismatch,
-                format!(
-                    "no node has the labels `{}`",
-                    spec.or(template)
-                        .map_or(String::new(), |s| s.node_selector.to_text())
-                ),
-            ),
-            _ => (FaultId::SchedulingNodeSelectorMismatch, counts),
-        });
-    }
-    if has(message, &["no nodes available to schedule pods"]) {
-        return Some((FaultId::SchedulingNoNodeAvailable, counts));
-    }
-    if has(message, &["were unschedulable"]) {
-        return Some(
-            state
-                .clone()
-                .unwrap_or((FaultId::SchedulingNodeCordoned, counts)),
-        );
-    }
-    has(message, &["untolerated taint"]).then_some((FaultId::SchedulingNoNodeAvailable, counts))
-}
-
-/// The first taint in a message that people set; the system's own say that a node is unwell or
-/// reserved.
-fn user_taint(message: &str) -> Option<String> {
-    let mut rest = message;
-    while let Some(at) = find(rest, "taint") {
-        rest = &rest[at + 5..];
-        let Some(open) = rest.find('{').filter(|o| *o < 6) else {
-            continue;
-        };
-        let inside = rest.get(open + 1..)?.split('}').next()?;
-        let taint = inside.trim().trim_end_matches(':').replace(": ", "=");
-        if !is_system_taint(&taint) {
-            return Some(taint);
-        }
-    }
-    None
-}
-
-fn is_system_taint(taint: &str) -> bool {
-    taint.starts_with("node.kubernetes.io/")
-        || taint.starts_with("node-role.kubernetes.io/")
-        || taint.starts_with("node.cloudprovider.kubernetes.io/")
-}
-
-fn affinity_text(spec: &PodSpec) -> String {
-    let required = spec
-        .affinity
-        .as_ref()
-        .and_then(|a| a.node_affinity.as_ref())
-        .and_then(|n| n.required.as_ref());
-    let terms = required.map(|r| {
-        r.node_selector_terms
-            .iter()
-            .map(|t| {
-                t.match_expressions
-                    .iter()
-                    .map(crate::model::object::selector::Requirement::to_text)
-                    .collect::<Vec<_>>()
-                    .join(" and ")
-            })
-            .collect::<Vec<_>>()
-            .join(" or ")
-    });
-    format!("`{}`", terms.unwrap_or_default())
 }
 
 fn is_cordoned(view: &View<'_>, node: Idx) -> bool {
@@ -409,7 +144,7 @@ fn is_cordoned(view: &View<'_>, node: Idx) -> bool {
         .is_some_and(|n| n.spec.unschedulable == Some(true))
 }
 
-/// The nodes that a pod's volumes are tied to.
+/// The nodes that satisfy the node affinity of all of a pod's volumes; none if no volume has any.
 fn volume_nodes(view: &View<'_>, pod: Idx) -> Vec<Idx> {
     let claims = view
         .graph
@@ -439,6 +174,7 @@ fn volume_nodes(view: &View<'_>, pod: Idx) -> Vec<Idx> {
     }
 }
 
+/// The resource at fault, and how certain that is.
 fn blame(
     view: &View<'_>,
     fault: FaultId,
@@ -448,7 +184,7 @@ fn blame(
     strength: Strength,
 ) -> (Idx, Strength) {
     if fault == FaultId::SchedulingNodeCordoned {
-        // Bound to that one node, the node has to change; else the workload.
+        // If only that node is possible, the node has to change, otherwise the workload.
         let meant: Vec<Idx> = view
             .nodes()
             .into_iter()
@@ -466,7 +202,7 @@ fn blame(
             return (*node, strength);
         }
     }
-    // That no node takes anything is nobody's own.
+    // If no node accepts any pod, no single workload is at fault.
     let cluster = view
         .episodes
         .cluster
@@ -474,7 +210,7 @@ fn blame(
     (cluster.unwrap_or(owner), strength)
 }
 
-fn fix(view: &View<'_>, fault: FaultId, owner: Idx) -> Option<String> {
+fn fix(view: &View<'_>, fault: FaultId, owner: Idx, blamed: Idx) -> Option<String> {
     let (namespace, kind, name) = (
         view.graph.get(owner).namespace(),
         view.kind_word(owner),
@@ -493,6 +229,9 @@ fn fix(view: &View<'_>, fault: FaultId, owner: Idx) -> Option<String> {
             if view.graph.get(owner).kind() != &Kind::Pod =>
         {
             format!("kubectl -n {namespace} edit {kind}/{name}")
+        }
+        FaultId::SchedulingNodeCordoned if *view.graph.get(blamed).kind() == Kind::Node => {
+            format!("kubectl uncordon {}", view.graph.get(blamed).name())
         }
         FaultId::SchedulingNodeCordoned => "kubectl uncordon <node>".to_owned(),
         _ => return None,
