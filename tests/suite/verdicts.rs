@@ -3,7 +3,7 @@
 
 use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
-use kgrca_core::rca::Verdict;
+use kgrca_core::rca::{Cause, Verdict};
 use serde_json::{Value, json};
 
 fn say(objects: &[Value]) -> Analysis {
@@ -362,25 +362,13 @@ fn of_two_mismatched_ports_the_one_that_callers_use_is_reported() {
 
 #[test]
 fn the_fix_of_a_selector_removes_keys_that_the_pods_lack() {
-    let service = json!({"apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": "web", "namespace": "shop", "uid": "s"},
-        "spec": {"selector": {"app": "web", "tier": "front"}, "ports": [{"port": 80}]}});
-    let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-        "metadata": {"name": "web", "namespace": "shop", "uid": "i"},
-        "spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend":
-            {"service": {"name": "web", "port": {"number": 80}}}}]}}]}});
-    let said = say(&[
-        replica_set(1, 1),
-        pod("web-1", true, "Running", &json!({})),
-        service,
-        ingress,
-    ]);
-    let cause = &said.causes[0];
-    assert_eq!(
-        cause.fault_type, "service.selector_mismatch",
-        "{:?}",
-        said.causes
-    );
+    let mut service = two_port_service([&json!(8080), &json!(9090)]);
+    service["spec"]["selector"] = json!({"app": "web", "tier": "front"});
+    let said = say(&[replica_set(1, 1), two_port_pod(), service, refused_call(80)]);
+    let is_selector = |c: &&Cause| c.fault_type == "service.selector_mismatch";
+    let Some(cause) = said.causes.iter().find(is_selector) else {
+        panic!("{:?}", said.causes);
+    };
     assert!(
         cause.fix.contains(r#""app":"web","tier":null"#),
         "{}",
@@ -407,7 +395,7 @@ fn packet_loss_on_one_node_leaves_another_with_its_latency() {
         alert("NodeNetworkLatencyHigh", "n2", "round trip takes 40 ms"),
     ]);
     let fault = |component: &str| {
-        let of_node = |c: &&kgrca_core::rca::Cause| c.component == component;
+        let of_node = |c: &&Cause| c.component == component;
         said.causes.iter().find(of_node).map(|c| &*c.fault_type)
     };
     assert_eq!(

@@ -98,7 +98,9 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     });
     all.compare("runtime::evictions", |out| runtime::evictions(view, out));
     all.compare("proxy::clock", |out| proxy::clock(view, errors, out));
-    all.compare("node_network::nodes", |out| node_network::nodes(view, errors, out));
+    all.compare("node_network::nodes", |out| {
+        node_network::nodes(view, errors, out)
+    });
     all.compare("performance::slowest", |out| {
         performance::slowest(view, out);
     });
