@@ -1,4 +1,4 @@
-//! Objects that the API server refused to create.
+//! Pods and Services that the API server refused to create.
 
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, has, quoted_after, short, word_after};
@@ -9,7 +9,7 @@ use crate::model::time::MINUTE;
 use crate::model::{Alias, Episode, Kind};
 
 pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    if !view.is_living(idx) {
+    if !view.exists(idx) {
         return;
     }
     let refused: Vec<&Episode> = view
@@ -48,12 +48,12 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             )
         }));
     let owner = view.top_owner(idx);
-    // Everything but a quota is a matter of seconds in a roll-out; what holds has lasted.
+    // During a rollout, refusals other than by a quota can pass within seconds.
     let lasted = refused
         .iter()
         .any(|e| view.now.0 - e.first.0 >= super::view::GRACE)
-        || view.well(idx) == Some(false);
-    let Some((fault, summary)) = judge(view, idx, owner, message) else {
+        || view.is_healthy(idx) == Some(false);
+    let Some((fault, reason_text)) = judge(view, idx, owner, message) else {
         return;
     };
     if fault == FaultId::AdmissionServiceAccountMissing && !lasted {
@@ -74,14 +74,15 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, blamed, idx, Strength::Proof)
             .active(true)
-            .message(summary)
+            .message(reason_text)
             .with(evidence)
             .fix(fix)
             .build(),
     );
 }
 
-/// A Deployment whose next `ReplicaSet` is refused goes on with the one it has, and is well so far.
+/// The condition of a Deployment whose next `ReplicaSet` was refused; the current one keeps it
+/// healthy.
 fn no_replica_set<'a>(view: &View<'a>, idx: Idx) -> Option<&'a object::Condition> {
     let workload = view.object(idx)?.workload()?;
     object::condition(&workload.status.conditions, "Progressing")
@@ -97,16 +98,19 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultI
         return Some((
             quota_fault(message),
             format!(
-                "ResourceQuota `{name}` of namespace `{namespace}` refuses pods of {who}: {}",
+                "ResourceQuota `{name}` in namespace `{namespace}` blocks new pods of {who}: {}",
                 quota_numbers(message)
             ),
         ));
     }
-    // A quota on compute refuses pods that do not say what they ask for.
+    // A quota on CPU or memory refuses pods without requests or limits.
     if has(message, &["failed quota"]) {
         return Some((
             FaultId::AdmissionQuotaObjects,
-            format!("{who} does not state what the quota of `{namespace}` demands: {text}"),
+            format!(
+                "{who} does not set the requests or limits that the quota of namespace \
+                 `{namespace}` requires: {text}"
+            ),
         ));
     }
     let rules: [(FaultId, &[&str]); 9] = [
@@ -160,20 +164,21 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultI
         (FaultId::AdmissionQuotaObjects, &["object-counts"]),
     ];
     let (fault, _) = rules.iter().find(|(_, phrases)| has(message, phrases))?;
-    let summary = match *fault {
+    let reason_text = match *fault {
         FaultId::AdmissionServiceAccountMissing => {
             let account = quoted_after(message, "serviceaccount ").unwrap_or("?");
             format!(
-                "{who} uses ServiceAccount `{account}`, which does not exist in namespace `{namespace}`"
+                "{who} uses ServiceAccount `{account}`, which does not exist in namespace \
+                 `{namespace}`"
             )
         }
-        _ => format!("The API server refuses pods of {who}: {text}"),
+        _ => format!("The API server rejects pods of {who}: {text}"),
     };
-    Some((*fault, summary))
+    Some((*fault, reason_text))
 }
 
-/// Which resource of the quota was short, by what stands behind `limited:` (all) against
-/// `requested:` (this object).
+/// The fault by the resource after `requested:`: the one that this object would exceed. The list after
+/// `limited:` has all resources of the quota.
 fn quota_fault(message: &str) -> FaultId {
     let requested = find(message, "requested:")
         .and_then(|at| message.get(at..))
@@ -184,7 +189,7 @@ fn quota_fault(message: &str) -> FaultId {
     fault_of_resource(requested)
 }
 
-/// The fault for a quota on a resource by its name.
+/// The fault for a quota on the named resource.
 pub(super) fn fault_of_resource(resource: &str) -> FaultId {
     let rules: [(FaultId, &[&str]); 5] = [
         (
@@ -199,13 +204,13 @@ pub(super) fn fault_of_resource(resource: &str) -> FaultId {
     rules
         .iter()
         .find(|(_, words)| has(resource, words))
-        .map_or(FaultId::AdmissionQuotaObjects, |(fault, _)| *fault)
+        .map(|(fault, _)| *fault)
+        .unwrap_or(FaultId::AdmissionQuotaObjects)
 }
 
 fn quota_numbers(message: &str) -> String {
-    find(message, "requested:")
-        .and_then(|at| message.get(at..))
-        .map_or_else(|| short(message, 160), |m| short(m, 160))
+    let numbers = find(message, "requested:").and_then(|at| message.get(at..));
+    short(numbers.unwrap_or(message), 160)
 }
 
 fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
@@ -223,7 +228,7 @@ fn webhook_service(view: &View<'_>, message: &str) -> Option<Idx> {
         .find(Kind::Service, &alias.namespace, &alias.name)
 }
 
-/// Whom the API server calls before it takes a pod: `Post "https://NAME.NAMESPACE.svc:443/…"`.
+/// The Service of the webhook that failed: `Post "https://NAME.NAMESPACE.svc:443/…"`.
 fn webhook_host(message: &str) -> Option<Alias> {
     let host = crate::graph::address::in_text(message)
         .find(|a| a.host.contains(".svc"))?
@@ -231,7 +236,7 @@ fn webhook_host(message: &str) -> Option<Alias> {
     Some(crate::graph::derive::called(host, ""))
 }
 
-/// The Services behind webhooks that fail, as the refusals name them: nobody has to have sent them.
+/// The Services of failing webhooks, as the refusals name them; their state need not be known.
 pub fn webhooks(view: &View<'_>) -> Vec<Alias> {
     let recent = |e: &Episode| {
         view.now.0 - e.last.0 <= 15 * MINUTE && has(&e.message, &["failed calling webhook"])
@@ -243,8 +248,8 @@ pub fn webhooks(view: &View<'_>) -> Vec<Alias> {
         .collect()
 }
 
-/// Pods that are wanted and were never made, where a quota has no room for one of them: the refusal
-/// was told to nobody who is heard.
+/// Pods that were never created although a quota has no room for another one: the event of the
+/// refusal is missing.
 fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(workload) = view.object(idx).and_then(|o| o.workload()) else {
         return;
@@ -286,18 +291,19 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             all.text(resource).unwrap_or("?").to_owned()
         };
         let numbers = format!("{resource}: {} used of {}", text(&q.used), text(&q.hard));
-        let summary = format!(
-            "ResourceQuota `{}` of namespace `{namespace}` has no room for another pod of {}: {numbers}",
+        let reason_text = format!(
+            "ResourceQuota `{}` in namespace `{namespace}` has no room for another pod of {}: \
+             {numbers}",
             view.graph.get(quota).name(),
             view.title(owner)
         );
         out.push(
             view.finding(fault_of_resource(resource), quota, idx, Strength::Strong)
                 .active(true)
-                .message(summary)
+                .message(reason_text)
                 .with([
                     view.state_evidence(quota, numbers),
-                    view.state_evidence(idx, format!("{made} of {wanted} pods were made")),
+                    view.state_evidence(idx, format!("{made} of {wanted} pods were created")),
                 ])
                 .fix(format!(
                     "kubectl -n {namespace} edit resourcequota {}",
@@ -309,8 +315,8 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-/// A workload with ports that others call by a name no Service has, where the quota on Services is
-/// used up: the Service was refused, and nobody is told but who tried to create it.
+/// A workload with container ports but without a Service, in a namespace whose quota on Services is
+/// used up: only the client that tried to create the Service saw the refusal.
 fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let node = view.graph.get(idx);
     if !matches!(node.kind(), Kind::Deployment | Kind::StatefulSet) {
@@ -336,19 +342,16 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     });
     let Some((quota, hard)) = full else { return };
     let named = view.graph.find(Kind::Service, namespace, node.name());
-    let callers = named.map_or(0, |s| {
-        view.graph
-            .incoming(s)
-            .filter(|(r, _)| *r == Relation::Calls)
-            .count()
-    });
-    let strength = if callers > 0 {
+    let has_callers =
+        named.is_some_and(|s| view.graph.incoming(s).any(|(r, _)| r == Relation::Calls));
+    let strength = if has_callers {
         Strength::Proof
     } else {
         Strength::Strong
     };
-    let summary = format!(
-        "ResourceQuota `{}` of namespace `{namespace}` allows {hard} Services and has none left: {} has ports and no Service",
+    let reason_text = format!(
+        "ResourceQuota `{}` in namespace `{namespace}` is used up ({hard} of {hard} Services): \
+         no Service selects the pods of {}",
         view.graph.get(quota).name(),
         view.title(idx)
     );
@@ -359,7 +362,7 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(FaultId::AdmissionQuotaServices, quota, idx, strength)
             .active(true)
-            .message(summary)
+            .message(reason_text)
             .with(evidence)
             .fix(format!(
                 "kubectl -n {namespace} edit resourcequota {}",

@@ -1,4 +1,4 @@
-//! What alerts say of state that nobody sent. With the object at hand its state summary more.
+//! Faults that alerts report for resources whose state is not known. Known state is more precise.
 
 use super::finding::{Finding, Strength};
 use super::performance::{Signal, signals};
@@ -6,226 +6,254 @@ use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::{Alert, Kind};
 
-/// Words of an alert's name, all of which must be there, and what they say: the vocabulary of
-/// `kubernetes-mixin` and of those who write rules like it. Where a word fits several faults, the
-/// likeliest stands with a hint.
-type Word = (&'static [&'static str], FaultId, Strength, &'static str);
+/// Words in the names of alerts, as in `kubernetes-mixin` and similar rules, with their meaning.
+/// A word that fits several faults is a hint at the most likely one.
+struct Meaning {
+    /// All of them must occur.
+    words: &'static [&'static str],
+    fault: FaultId,
+    strength: Strength,
+    /// What is wrong, to follow the name of the resource.
+    predicate: &'static str,
+}
 
-const OF_NODES: [Word; 9] = [
-    (
+const fn meaning(
+    words: &'static [&'static str],
+    fault: FaultId,
+    strength: Strength,
+    predicate: &'static str,
+) -> Meaning {
+    Meaning {
+        words,
+        fault,
+        strength,
+        predicate,
+    }
+}
+
+const OF_NODES: [Meaning; 9] = [
+    meaning(
         &["notready"],
         FaultId::NodeKubeletDown,
         Strength::Fair,
         "is not ready",
     ),
-    (
+    meaning(
         &["unreachable"],
         FaultId::NodeKubeletDown,
         Strength::Fair,
         "is not ready",
     ),
-    (
+    meaning(
         &["node", "down"],
         FaultId::NodeKubeletDown,
         Strength::Hint,
         "is down",
     ),
-    (
+    meaning(
         &["kubelet", "down"],
         FaultId::NodeKubeletDown,
         Strength::Fair,
         "is down",
     ),
-    (
+    meaning(
         &["diskpressure"],
         FaultId::NodeDiskPressure,
         Strength::Fair,
-        "runs out of disk space",
+        "is under disk pressure",
     ),
-    (
+    meaning(
         &["filesystem", "space"],
         FaultId::NodeDiskPressure,
         Strength::Fair,
-        "runs out of disk space",
+        "is under disk pressure",
     ),
-    (
+    meaning(
         &["memorypressure"],
         FaultId::NodeMemoryPressure,
         Strength::Fair,
-        "runs out of memory",
+        "is under memory pressure",
     ),
-    (
+    meaning(
         &["memory", "high"],
         FaultId::NodeMemoryPressure,
         Strength::Hint,
-        "runs out of memory",
+        "is under memory pressure",
     ),
-    (
+    meaning(
         &["pidpressure"],
         FaultId::NodePidPressure,
         Strength::Fair,
-        "runs out of process ids",
+        "is under PID pressure",
     ),
 ];
 
-const OF_THE_REST: [Word; 26] = [
-    (
+const OF_OTHERS: [Meaning; 26] = [
+    meaning(
         &["controllermanager", "down"],
         FaultId::ControlplaneControllerManagerDown,
         Strength::Fair,
         "is down",
     ),
-    (
+    meaning(
         &["scheduler", "down"],
         FaultId::ControlplaneSchedulerDown,
         Strength::Fair,
         "is down",
     ),
-    (
+    meaning(
         &["apiserver", "latency"],
         FaultId::ControlplaneApiServerSlow,
         Strength::Fair,
         "is slow",
     ),
-    (
+    meaning(
         &["apiserver", "slow"],
         FaultId::ControlplaneApiServerSlow,
         Strength::Fair,
         "is slow",
     ),
-    (
+    meaning(
         &["etcd"],
         FaultId::ControlplaneEtcdUnhealthy,
         Strength::Fair,
-        "is not well",
+        "is unhealthy",
     ),
-    (
+    meaning(
         &["dns", "down"],
         FaultId::ControlplaneDnsDown,
         Strength::Fair,
         "is down",
     ),
-    (
+    meaning(
         &["coredns", "down"],
         FaultId::ControlplaneDnsDown,
         Strength::Fair,
         "is down",
     ),
-    (
+    meaning(
         &["coredns", "errors"],
         FaultId::ControlplaneDnsDown,
         Strength::Hint,
-        "answers with errors",
+        "returns errors",
     ),
-    (
+    meaning(
         &["oomkilled"],
         FaultId::RuntimeOomKilled,
         Strength::Fair,
-        "ran out of its memory limit",
+        "exceeded its memory limit",
     ),
-    (
+    meaning(
         &["oomkill"],
         FaultId::RuntimeOomKilled,
         Strength::Fair,
-        "ran out of its memory limit",
+        "exceeded its memory limit",
     ),
-    (
+    meaning(
         &["imagepullbackoff"],
         FaultId::ImageReferenceWrong,
         Strength::Fair,
-        "does not get its image",
+        "cannot pull its image",
     ),
-    (
+    meaning(
         &["crashlooping"],
         FaultId::RuntimeCrashOnStart,
         Strength::Hint,
-        "crashes again and again",
+        "keeps crashing",
     ),
-    (
+    meaning(
         &["crashloopbackoff"],
         FaultId::RuntimeCrashOnStart,
         Strength::Hint,
-        "crashes again and again",
+        "keeps crashing",
     ),
-    (
+    meaning(
         &["crashloop"],
         FaultId::RuntimeCrashOnStart,
         Strength::Hint,
-        "crashes again and again",
+        "keeps crashing",
     ),
-    (
+    meaning(
         &["restarting"],
         FaultId::RuntimeCrashLater,
         Strength::Hint,
-        "restarts again and again",
+        "keeps restarting",
     ),
-    (
+    meaning(
         &["restarts"],
         FaultId::RuntimeCrashLater,
         Strength::Hint,
-        "restarts again and again",
+        "keeps restarting",
     ),
-    (
+    meaning(
         &["job", "failed"],
         FaultId::RuntimeJobFailed,
         Strength::Fair,
         "failed",
     ),
-    (
+    meaning(
         &["job", "completed"],
         FaultId::RuntimeJobFailed,
         Strength::Hint,
-        "does not end",
+        "does not complete",
     ),
-    (
+    meaning(
         &["hpa", "maxed"],
         FaultId::PerformanceAutoscalerAtLimit,
         Strength::Fair,
-        "is at its most replicas",
+        "is at maxReplicas",
     ),
-    (
+    meaning(
         &["volume", "full"],
         FaultId::StorageVolumeFull,
         Strength::Fair,
-        "has a volume that is full",
+        "has a full volume",
     ),
-    (
+    meaning(
         &["volume", "filling"],
         FaultId::StorageVolumeFull,
         Strength::Fair,
-        "has a volume that fills up",
+        "has a volume that is filling up",
     ),
-    (
+    meaning(
         &["replicasmismatch"],
         FaultId::RuntimeRolloutStuck,
         Strength::Hint,
-        "has fewer replicas than it wants",
+        "has fewer ready replicas than desired",
     ),
-    (
+    meaning(
         &["rolloutstuck"],
         FaultId::RuntimeRolloutStuck,
         Strength::Hint,
-        "does not get where it was told to go",
+        "has a stuck rollout",
     ),
-    (
+    meaning(
         &["notready"],
         FaultId::RuntimeRolloutStuck,
         Strength::Hint,
         "is not ready",
     ),
-    (
+    meaning(
         &["waiting"],
         FaultId::RuntimeRolloutStuck,
         Strength::Hint,
-        "waits to start",
+        "is waiting to start",
     ),
-    (
+    meaning(
         &["down"],
         FaultId::DependencyDown,
         Strength::Hint,
         "is down",
     ),
 ];
+
+/// The meaning of alerts about errors that no name above matches.
+const RETURNS_ERRORS: Meaning = meaning(
+    &[],
+    FaultId::DependencyDown,
+    Strength::Hint,
+    "returns errors",
+);
 
 /// The words of a name, in lower case: `CoreDNSDown`, `core_dns_down`.
 fn words(name: &str) -> Vec<String> {
@@ -247,56 +275,45 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether words that follow each other make up a word of the vocabulary: `Crash`, `Loop`, `Back`,
-/// `Off`.
+/// Whether consecutive words form a word of the vocabulary: `Crash`, `Loop`, `Back`, `Off`.
 fn has(words: &[String], wanted: &str) -> bool {
     (0..words.len())
         .any(|from| (from + 1..=words.len()).any(|to| words[from..to].concat() == wanted))
 }
 
+/// Reports what the alerts of a resource without known state mean.
 pub(super) fn alone(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let kind = view.graph.get(idx).kind();
     if *kind == Kind::Namespace || view.object(idx).is_some() {
         return;
     }
-    let known: &[Word] = if *kind == Kind::Node {
+    let known: &[Meaning] = if *kind == Kind::Node {
         &OF_NODES
     } else {
-        &OF_THE_REST
+        &OF_OTHERS
     };
     let serves = matches!(kind, Kind::Pod | Kind::Service) || kind.is_workload();
     for alert in view.alerts(idx) {
         let words = words(&alert.name);
-        if let Some((_, fault, strength, summary)) = known
+        if let Some(meaning) = known
             .iter()
-            .find(|(all, ..)| all.iter().all(|w| has(&words, w)))
+            .find(|m| m.words.iter().all(|w| has(&words, w)))
         {
-            out.push(told(view, idx, alert, (*fault, *strength), summary));
+            out.push(finding(view, idx, alert, meaning));
         } else if serves && signals(alert).contains(&Signal::Errors) {
-            out.push(told(
-                view,
-                idx,
-                alert,
-                (FaultId::DependencyDown, Strength::Hint),
-                "answers with errors",
-            ));
+            out.push(finding(view, idx, alert, &RETURNS_ERRORS));
         }
     }
 }
 
-fn told(
-    view: &View<'_>,
-    idx: Idx,
-    alert: &Alert,
-    (fault, strength): (FaultId, Strength),
-    summary: &str,
-) -> Finding {
+fn finding(view: &View<'_>, idx: Idx, alert: &Alert, meaning: &Meaning) -> Finding {
     let owner = view.top_owner(idx);
-    view.finding(fault, owner, idx, strength)
+    view.finding(meaning.fault, owner, idx, meaning.strength)
         .active(true)
         .message(format!(
-            "{} {summary} (alert {})",
+            "{} {} (alert {})",
             view.title(owner),
+            meaning.predicate,
             alert.name
         ))
         .with([view.alert_evidence(idx, alert)])
@@ -309,12 +326,12 @@ mod tests {
 
     #[test]
     fn names_are_read_by_whole_words() {
-        let fault = |name: &str, known: &[Word]| {
+        let fault = |name: &str, known: &[Meaning]| {
             let words = words(name);
             known
                 .iter()
-                .find(|(all, ..)| all.iter().all(|w| has(&words, w)))
-                .map(|(_, fault, ..)| *fault)
+                .find(|m| m.words.iter().all(|w| has(&words, w)))
+                .map(|m| m.fault)
         };
         assert_eq!(
             fault("KubeNodeNotReady", &OF_NODES),
@@ -325,19 +342,19 @@ mod tests {
             Some(FaultId::NodeDiskPressure)
         );
         assert_eq!(
-            fault("kube_pod_crash_looping", &OF_THE_REST),
+            fault("kube_pod_crash_looping", &OF_OTHERS),
             Some(FaultId::RuntimeCrashOnStart)
         );
         assert_eq!(
-            fault("CoreDNSDown", &OF_THE_REST),
+            fault("CoreDNSDown", &OF_OTHERS),
             Some(FaultId::ControlplaneDnsDown)
         );
         assert_eq!(
-            fault("KubeAPIServerLatencyHigh", &OF_THE_REST),
+            fault("KubeAPIServerLatencyHigh", &OF_OTHERS),
             Some(FaultId::ControlplaneApiServerSlow)
         );
         assert_eq!(
-            fault("KubeHpaMaxedOut", &OF_THE_REST),
+            fault("KubeHpaMaxedOut", &OF_OTHERS),
             Some(FaultId::PerformanceAutoscalerAtLimit)
         );
         for other in [
@@ -349,7 +366,7 @@ mod tests {
             assert_eq!(fault(other, &OF_NODES), None, "{other}");
         }
         for other in ["MeetingRoomBloom", "PrestartsLate"] {
-            assert_eq!(fault(other, &OF_THE_REST), None, "{other}");
+            assert_eq!(fault(other, &OF_OTHERS), None, "{other}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The API server and its store, as their clients and they themselves tell.
+//! The API server and etcd, by what they and their clients report.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::graph::{Component, Idx, Relation};
 use crate::model::Severity;
 use crate::model::time::MINUTE;
 
-/// What the store summary of itself, and what the API server passes on from it.
+/// What etcd reports about itself, and what the API server passes on from it.
 pub(super) const ETCD_UNHEALTHY: [&str; 7] = [
     "etcdserver: mvcc: database space exceeded",
     "etcdserver: request timed out",
@@ -21,7 +21,7 @@ pub(super) const ETCD_UNHEALTHY: [&str; 7] = [
     "failed to send out heartbeat on time",
 ];
 
-/// What clients of a slow API server are told.
+/// What clients of a slow API server report.
 pub(super) const SLOW: [&str; 5] = [
     "unable to return a response in the time allotted",
     "client rate limiter wait returned an error: context deadline exceeded",
@@ -30,22 +30,28 @@ pub(super) const SLOW: [&str; 5] = [
     "failed to update lock: timed out",
 ];
 
-/// What was told of one of the two.
+/// One of the two with the sentence that introduces its reports.
+struct Subject {
+    fault: FaultId,
+    process: &'static str,
+    sentence: &'static str,
+}
+
+/// The reports about one of the two.
 #[derive(Default)]
-struct Told {
+struct Reports {
     writers: BTreeSet<Component>,
     first: Option<(Idx, String)>,
     evidence: Vec<Evidence>,
-    /// The part itself is among the writers, or an alert names it.
-    by_itself: bool,
+    /// The process itself is among the writers, or an alert names it.
+    is_direct: bool,
 }
 
-/// Says what is known of both parts.
-pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
-    let (mut store, mut server) = (Told::default(), Told::default());
+/// Reports etcd if it is unhealthy, otherwise the API server if it is slow.
+pub(super) fn api_server_and_etcd(view: &View<'_>, out: &mut Vec<Finding>) {
+    let (mut etcd, mut server) = (Reports::default(), Reports::default());
     let recent = |at: crate::model::Time| view.now.0 - at.0 <= 15 * MINUTE;
-    // A change of leader is over in seconds and makes some calls slow; what goes on for a minute is
-    // no such moment.
+    // A leader election slows some calls down for seconds; a minute is longer than that.
     let lasts = |first: crate::model::Time, last: crate::model::Time| {
         last.0 - first.0 >= MINUTE && recent(last)
     };
@@ -56,12 +62,12 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
         .filter(|(_, l)| l.severity >= Severity::Warning && lasts(l.first, l.last))
     {
         let class = LogClass::of(log);
-        for (told, summary) in [
-            (&mut store, class.is_etcd_unhealthy()),
+        for (reports, is_meant) in [
+            (&mut etcd, class.is_etcd_unhealthy()),
             (&mut server, class.is_api_server_slow()),
         ] {
-            if summary {
-                told.add(view, *idx, &log.sample, view.log_evidence(*idx, log));
+            if is_meant {
+                reports.add(view, *idx, &log.sample, view.log_evidence(*idx, log));
             }
         }
     }
@@ -71,9 +77,9 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
         .iter()
         .filter(|(_, e)| e.severity >= Severity::Warning && recent(e.last))
     {
-        for (told, words) in [(&mut store, &ETCD_UNHEALTHY[..]), (&mut server, &SLOW[..])] {
+        for (reports, words) in [(&mut etcd, &ETCD_UNHEALTHY[..]), (&mut server, &SLOW[..])] {
             if has(&event.message, words) {
-                told.add(view, *idx, &event.message, view.event_evidence(*idx, event));
+                reports.add(view, *idx, &event.message, view.event_evidence(*idx, event));
             }
         }
     }
@@ -82,39 +88,39 @@ pub(super) fn parts(view: &View<'_>, out: &mut Vec<Finding>) {
         let evidence = view.alert_evidence(*idx, alert);
         let text = evidence.what.clone();
         if named(&["etcd"]) {
-            store.by_itself = true;
-            store.add(view, *idx, &text, evidence);
+            etcd.is_direct = true;
+            etcd.add(view, *idx, &text, evidence);
         } else if named(&["kubeapi", "apiserver", "kube_api", "kube-api"]) {
-            server.by_itself = true;
+            server.is_direct = true;
             server.add(view, *idx, &text, evidence);
         }
     }
-    // A slow store makes a slow server; the other way round nothing follows.
-    if !store.say(
+    // A slow etcd makes the API server slow, but not the other way round.
+    if !etcd.report(
         view,
-        (
-            FaultId::ControlplaneEtcdUnhealthy,
-            "etcd",
-            "etcd is not well",
-        ),
+        &Subject {
+            fault: FaultId::ControlplaneEtcdUnhealthy,
+            process: "etcd",
+            sentence: "etcd is unhealthy",
+        },
         out,
     ) {
-        server.say(
+        server.report(
             view,
-            (
-                FaultId::ControlplaneApiServerSlow,
-                "kube-apiserver",
-                "The API server does not answer in time",
-            ),
+            &Subject {
+                fault: FaultId::ControlplaneApiServerSlow,
+                process: "kube-apiserver",
+                sentence: "The API server is slow",
+            },
             out,
         );
     }
 }
 
-impl Told {
+impl Reports {
     fn add(&mut self, view: &View<'_>, idx: Idx, text: &str, evidence: Evidence) {
         self.writers.insert(view.component(idx));
-        self.by_itself |= ["etcd", "kube-apiserver"]
+        self.is_direct |= ["etcd", "kube-apiserver"]
             .iter()
             .any(|part| is_part(view, idx, part));
         self.first.get_or_insert_with(|| (idx, text.to_owned()));
@@ -123,34 +129,29 @@ impl Told {
         }
     }
 
-    /// One client alone may be slow itself.
-    fn say(
-        self,
-        view: &View<'_>,
-        (fault, part, what): (FaultId, &str, &str),
-        out: &mut Vec<Finding>,
-    ) -> bool {
+    /// Reports the process unless a single client is the only witness: that one may be slow itself.
+    fn report(self, view: &View<'_>, subject: &Subject, out: &mut Vec<Finding>) -> bool {
         let Some((on, text)) = self
             .first
-            .filter(|_| self.by_itself || self.writers.len() >= 2)
+            .filter(|_| self.is_direct || self.writers.len() >= 2)
         else {
             return false;
         };
-        let strength = if self.by_itself {
+        let strength = if self.is_direct {
             Strength::Strong
         } else {
             Strength::Fair
         };
-        // Of a cluster whose nodes nobody sent, the part itself is all that is known.
-        let own = is_part(view, on, part).then_some(on);
-        let Some(blamed) = node_of(view, part).or(own) else {
+        // Without state of nodes, the process itself is all that is known.
+        let own = is_part(view, on, subject.process).then_some(on);
+        let Some(blamed) = node_of(view, subject.process).or(own) else {
             return false;
         };
-        let summary = format!("{what}: {}", short(&text, 160));
+        let message = format!("{}: {}", subject.sentence, short(&text, 160));
         out.push(
-            view.finding(fault, blamed, on, strength)
+            view.finding(subject.fault, blamed, on, strength)
                 .active(true)
-                .message(summary)
+                .message(message)
                 .with(self.evidence)
                 .build(),
         );
@@ -158,11 +159,11 @@ impl Told {
     }
 }
 
-/// By its label, or, where only its name is known, by what the kubelet calls a static pod:
-/// `<part>-<node>`.
+/// Whether a pod runs a process of the control plane: by its label, or by the name that the kubelet
+/// gives a static pod, `<part>-<node>`.
 fn is_part(view: &View<'_>, idx: Idx, part: &str) -> bool {
     let pod = view.graph.get(idx);
-    // Of a pod that a controller made, the component is called otherwise than the pod.
+    // The component of a pod with a controller has another name than the pod.
     let is_static = || *view.component(idx).name == *pod.name();
     let of_node = |rest: &str| {
         rest.strip_prefix('-').is_some_and(|node| {
@@ -175,20 +176,20 @@ fn is_part(view: &View<'_>, idx: Idx, part: &str) -> bool {
             && pod.name().strip_prefix(part).is_some_and(of_node)
             && is_static()
     };
-    pod.labels()
-        .get("component")
-        .map_or_else(named, |label| label == part)
+    match pod.labels().get("component") {
+        Some(label) => label == part,
+        None => named(),
+    }
 }
 
-/// The node a part of the control plane runs on: of several the one whose pod is not well, else the
-/// first.
+/// The node that a process of the control plane runs on; of several, one whose pod is unhealthy.
 fn node_of(view: &View<'_>, part: &str) -> Option<Idx> {
     let mut pods: Vec<Idx> = view
         .graph
         .pods("kube-system")
         .filter(|p| is_part(view, *p, part))
         .collect();
-    pods.sort_by_key(|p| (!view.is_pod_unwell(*p), *p));
+    pods.sort_by_key(|p| (!view.is_pod_unhealthy(*p), *p));
     let host = pods.first().and_then(|p| {
         view.graph
             .out(*p)

@@ -1,4 +1,4 @@
-//! How detectors put findings together.
+//! Building findings and their evidence.
 
 use super::finding::{Evidence, Finding, Strength};
 use super::text::short;
@@ -7,14 +7,15 @@ use crate::episode::LogTemplate;
 use crate::graph::Idx;
 use crate::model::{Alert, Episode, Kind};
 
-/// Longest quotation in a piece of evidence, in characters.
+/// Maximum length of a quotation in evidence, in characters.
 const QUOTE: usize = 300;
 
-/// A finding being put together.
+/// A finding under construction.
 pub(super) struct Builder(Finding);
 
 impl View<'_> {
-    /// Starts a finding: the fault, whom it blames, where it shows and how much it says.
+    /// Starts a finding: the fault, the resource at fault, the resource that shows it, and how strong
+    /// the evidence is.
     pub(super) fn finding(
         &self,
         fault: FaultId,
@@ -44,10 +45,10 @@ impl View<'_> {
         } else {
             String::new()
         };
-        let id = event.id.as_deref().map_or_else(
-            || format!("{}/{}", self.graph.get(idx).alias, event.reason),
-            str::to_owned,
-        );
+        let id = match event.id.as_deref() {
+            Some(id) => id.to_owned(),
+            None => format!("{}/{}", self.graph.get(idx).alias, event.reason),
+        };
         Evidence {
             id,
             at: event.last,
@@ -91,7 +92,7 @@ impl View<'_> {
         }
     }
 
-    /// Something read off an object as evidence.
+    /// A fact from an object's state as evidence.
     pub(super) fn state_evidence(&self, idx: Idx, what: String) -> Evidence {
         let node = self.graph.get(idx);
         let at = node.known_at().min(self.now);
@@ -103,7 +104,7 @@ impl View<'_> {
         }
     }
 
-    /// `deployment`, `pod`: the kind as people type it.
+    /// The kind as kubectl accepts it: `deployment`, `pod`.
     pub(super) fn kind_word(&self, idx: Idx) -> String {
         self.graph.get(idx).kind().as_str().to_lowercase()
     }
@@ -114,7 +115,7 @@ impl View<'_> {
         format!("{} `{}`", node.kind(), node.name())
     }
 
-    /// Names of the nodes that live, in order.
+    /// The nodes that exist, in order.
     pub(super) fn nodes(&self) -> Vec<Idx> {
         self.graph
             .of_kind(&Kind::Node)
@@ -149,7 +150,7 @@ impl Builder {
         self
     }
 
-    /// Ends it: evidence in time order, the oldest piece tells since when.
+    /// Completes the finding with its evidence in time order; it begins with the oldest evidence.
     pub(super) fn build(mut self) -> Finding {
         self.0
             .evidence

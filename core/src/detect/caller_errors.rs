@@ -174,7 +174,7 @@ pub fn call_errors(view: &View<'_>) -> Vec<CallError> {
 fn has_stopped(view: &View<'_>, caller: Idx, log: &LogTemplate) -> bool {
     const MANY: u64 = 10;
     // A caller that is down logs nothing, whether the error is gone or not.
-    if view.well(caller) == Some(false) {
+    if view.is_healthy(caller) == Some(false) {
         return false;
     }
     let interval = log.last.seconds_since(log.first) / (log.count.max(2) - 1) as f64;

@@ -1,4 +1,4 @@
-//! The catalogue of faults: data, the same for the command line, the API and the documentation.
+//! The catalogue of fault types: one data file for the command line, the API and the documentation.
 
 use std::sync::LazyLock;
 
@@ -7,28 +7,27 @@ use serde::{Deserialize, Serialize};
 use super::FaultId;
 
 /// One entry of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// The fault type, `family.name`.
-    #[schema(value_type = String)]
     pub id: FaultId,
-    /// What it is called.
+    /// Short name.
     pub title: String,
-    /// What kind of thing has to change to repair it.
+    /// The kind of component that has to change to fix it.
     pub blames: String,
-    /// What speaks for it.
+    /// What shows it: events, states, log lines, alerts.
     pub reveals: String,
-    /// What speaks against it.
+    /// Similar observations that mean another fault.
     pub rules_out: String,
-    /// The usual fix.
+    /// The usual fix, with placeholders in angle brackets.
     pub fix: String,
-    /// Why no detector reports it yet: the record that is missing.
+    /// Why it is not reported yet: the kind of record that would be needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<String>,
 }
 
 static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
-    // A test reads the file, so that it cannot be wrong here.
+    // A test reads the file as well, so that it is valid here.
     serde_yaml::from_str(include_str!("catalogue.yaml")).unwrap_or_default()
 });
 
@@ -37,7 +36,7 @@ pub fn all() -> &'static [Fault] {
     &ALL
 }
 
-/// An entry by its id.
+/// The entry of a fault type; a test shows that there is one for each.
 pub fn find(id: FaultId) -> Option<&'static Fault> {
     ALL.iter().find(|f| f.id == id)
 }
@@ -69,7 +68,7 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 25] = [
+    const SOURCES: [&str; 29] = [
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
         include_str!("config.rs"),
@@ -77,6 +76,7 @@ mod tests {
         include_str!("crash.rs"),
         include_str!("dependency.rs"),
         include_str!("dns.rs"),
+        include_str!("exit_reason.rs"),
         include_str!("handshake.rs"),
         include_str!("image.rs"),
         include_str!("ingress.rs"),
@@ -87,6 +87,7 @@ mod tests {
         include_str!("performance.rs"),
         include_str!("preemption.rs"),
         include_str!("probe.rs"),
+        include_str!("probe_checks.rs"),
         include_str!("proxy.rs"),
         include_str!("rollout.rs"),
         include_str!("runtime.rs"),
@@ -94,6 +95,8 @@ mod tests {
         include_str!("scheduling_verdict.rs"),
         include_str!("service.rs"),
         include_str!("service_ports.rs"),
+        include_str!("start_error.rs"),
         include_str!("storage.rs"),
+        include_str!("storage_verdict.rs"),
     ];
 }

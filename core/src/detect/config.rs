@@ -1,4 +1,4 @@
-//! Configuration that a container needs and does not find.
+//! Secrets, `ConfigMap`s and keys that a container needs but that do not exist.
 
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, quoted_after, short, word_after};
@@ -7,34 +7,35 @@ use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
 use crate::model::{Kind, Str};
 
-/// A reference of a pod to a Secret or `ConfigMap`, with the key when one is named.
+/// A reference of a pod to a Secret or ConfigMap, with the key if one is given.
 struct Reference {
     kind: Kind,
     name: Str,
     key: Option<Str>,
-    place: String,
+    /// Where the spec has it: ``env `DB_URL` ``.
+    location: String,
 }
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    if !view.is_living(idx) || view.is_pod_well(idx) {
+    if !view.exists(idx) || view.is_pod_healthy(idx) {
         return;
     }
     let before = out.len();
     missing_objects(view, idx, out);
     if out.len() == before {
-        told_by_kubelet(view, idx, out);
+        from_events(view, idx, out);
     }
-    start_errors(view, idx, out);
+    super::start_error::containers(view, idx, out);
 }
 
-/// References of the spec against the objects that exist.
+/// Compares the references of the spec with the objects that exist.
 fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(spec) = view.pod_spec(idx) else {
         return;
     };
     let namespace = view.graph.get(idx).namespace();
     for reference in references(spec) {
-        let told = complaints(view, idx, &reference);
+        let reported = reports(view, idx, &reference);
         let waits = waiting_for_config(view, idx);
         let found = view
             .graph
@@ -49,8 +50,9 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .as_ref()
             .zip(keys)
             .is_some_and(|(key, keys)| !keys.contains(key));
-        let absent = live.is_none() && (view.knows(&reference.kind, namespace) || !told.is_empty());
-        if !absent && !lacks_key || (told.is_empty() && !waits) {
+        let absent =
+            live.is_none() && (view.knows(&reference.kind, namespace) || !reported.is_empty());
+        if !absent && !lacks_key || (reported.is_empty() && !waits) {
             continue;
         }
         let (fault, message) = describe(
@@ -61,9 +63,12 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             keys.map(|k| &**k),
         );
         let owner = view.top_owner(idx);
-        let mut evidence: Vec<Evidence> = told;
+        let mut evidence: Vec<Evidence> = reported;
         evidence.extend(waits.then(|| {
-            view.state_evidence(idx, "container waits: CreateContainerConfigError".into())
+            view.state_evidence(
+                idx,
+                "container is waiting: CreateContainerConfigError".into(),
+            )
         }));
         let fix = match (fault, &reference.kind) {
             (FaultId::ConfigKeyMissing, kind) => {
@@ -103,7 +108,7 @@ fn describe(
     keys: Option<&[Str]>,
 ) -> (FaultId, String) {
     let who = view.title(view.top_owner(idx));
-    let (kind, name, place) = (&reference.kind, &reference.name, &reference.place);
+    let (kind, name, location) = (&reference.kind, &reference.name, &reference.location);
     if key_only {
         let key = reference.key.as_deref().unwrap_or("");
         let has = keys
@@ -117,7 +122,7 @@ fn describe(
         return (
             FaultId::ConfigKeyMissing,
             format!(
-                "{who} reads key `{key}` of {kind} `{name}` ({place}); it has {}",
+                "{who} uses key `{key}` of {kind} `{name}` ({location}), which only has {}",
                 has.as_deref().unwrap_or("no keys")
             ),
         );
@@ -130,7 +135,7 @@ fn describe(
     (
         fault,
         format!(
-            "{who} needs {kind} `{name}` ({place}), which does not exist in namespace `{}`",
+            "{who} uses {kind} `{name}` ({location}), which does not exist in namespace `{}`",
             view.graph.get(idx).namespace()
         ),
     )
@@ -149,8 +154,8 @@ fn waiting_for_config(view: &View<'_>, idx: Idx) -> bool {
         .any(|r| r == "CreateContainerConfigError")
 }
 
-/// What the kubelet said about this very reference.
-fn complaints(view: &View<'_>, idx: Idx, reference: &Reference) -> Vec<Evidence> {
+/// What the kubelet reports about this reference.
+fn reports(view: &View<'_>, idx: Idx, reference: &Reference) -> Vec<Evidence> {
     let about = |m: &str| {
         let names = m.contains(&*reference.name)
             && has(
@@ -196,13 +201,13 @@ fn references(spec: &PodSpec) -> Vec<Reference> {
                    name: Option<&Str>,
                    key: Option<&Str>,
                    optional: Option<bool>,
-                   place: String| {
+                   location: String| {
         if let Some(name) = name.filter(|n| !n.is_empty() && optional != Some(true)) {
             all.push(Reference {
                 kind,
                 name: name.clone(),
                 key: key.cloned(),
-                place,
+                location,
             });
         }
     };
@@ -244,14 +249,14 @@ fn references(spec: &PodSpec) -> Vec<Reference> {
         }
     }
     for volume in &spec.volumes {
-        let place = || format!("volume `{}`", volume.name);
+        let location = || format!("volume `{}`", volume.name);
         if let Some(secret) = &volume.secret {
             add(
                 Kind::Secret,
                 secret.secret_name.as_ref(),
                 None,
                 secret.optional,
-                place(),
+                location(),
             );
         }
         if let Some(map) = &volume.config_map {
@@ -260,21 +265,21 @@ fn references(spec: &PodSpec) -> Vec<Reference> {
                 map.name.as_ref(),
                 None,
                 map.optional,
-                place(),
+                location(),
             );
         }
     }
     all
 }
 
-/// The kubelet's own words, for pods whose spec nobody sent.
-fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+/// By the kubelet's events, for pods whose spec is not known.
+fn from_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     for event in view.warnings(idx).filter(|e| view.still_holds(idx, e)) {
         let m = &*event.message;
         let name_of = |kind: &str| {
             quoted_after(m, &format!("{kind} ")).or_else(|| word_after(m, &format!("{kind} ")))
         };
-        let (fault, what) = if has(m, &["couldn't find key", "references non-existent"])
+        let (fault, object) = if has(m, &["couldn't find key", "references non-existent"])
             && has(m, &["secret", "configmap"])
         {
             (
@@ -310,7 +315,7 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         };
         let owner = view.top_owner(idx);
-        let summary = format!("{} needs {what}, which does not exist", view.title(owner));
+        let sentence = format!("{} uses {object}, which does not exist", view.title(owner));
         let all = view
             .warnings(idx)
             .filter(|e| e.message == event.message)
@@ -318,102 +323,10 @@ fn told_by_kubelet(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, owner, idx, Strength::Strong)
                 .active(true)
-                .message(summary)
+                .message(sentence)
                 .with(all)
                 .build(),
         );
         return;
-    }
-}
-
-/// Containers that the runtime could not start at all.
-fn start_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let mut told: Vec<(String, Evidence)> = Vec::new();
-    // What a probe could not run is the probe's.
-    for event in view
-        .warnings(idx)
-        .filter(|e| &*e.reason != "Unhealthy" && view.still_holds(idx, e))
-    {
-        told.push((event.message.to_string(), view.event_evidence(idx, event)));
-    }
-    if let Some(pod) = view.pod(idx) {
-        for c in pod
-            .status
-            .init_container_statuses
-            .iter()
-            .chain(&pod.status.container_statuses)
-        {
-            let waiting = c
-                .state
-                .waiting
-                .as_ref()
-                .map(|w| (w.reason.as_deref(), w.message.as_deref()));
-            let ended = c
-                .state
-                .terminated
-                .as_ref()
-                .or(c.last_state.terminated.as_ref())
-                .map(|t| (t.reason.as_deref(), t.message.as_deref()));
-            for (reason, message) in waiting.into_iter().chain(ended) {
-                let text = format!("{}: {}", reason.unwrap_or(""), message.unwrap_or(""));
-                told.push((
-                    text.clone(),
-                    view.state_evidence(
-                        idx,
-                        format!("container `{}`: {}", c.name, short(&text, 200)),
-                    ),
-                ));
-            }
-        }
-    }
-    let rules: [(FaultId, &[&str]); 2] = [
-        (
-            FaultId::ConfigCommandNotFound,
-            &[
-                "executable file not found",
-                "exec: \"",
-                "no such file or directory: unknown",
-                "ContainerCannotRun",
-                "StartError",
-            ],
-        ),
-        (
-            FaultId::ConfigSecurityContextDenied,
-            &[
-                "runasnonroot and image",
-                "runasnonroot and cannot verify",
-                "container's runasuser breaks non-root",
-                "cannot verify user is non-root",
-            ],
-        ),
-    ];
-    for (fault, phrases) in rules {
-        let evidence: Vec<Evidence> = told
-            .iter()
-            .filter(|(m, _)| has(m, phrases))
-            .map(|(_, e)| e.clone())
-            .collect();
-        let Some(first) = told.iter().find(|(m, _)| has(m, phrases)) else {
-            continue;
-        };
-        let exec_format = has(&first.0, &["exec format error"]);
-        let fault = if exec_format {
-            FaultId::ImageArchitectureMismatch
-        } else {
-            fault
-        };
-        let owner = view.top_owner(idx);
-        let summary = format!(
-            "{} cannot start its container: {}",
-            view.title(owner),
-            short(&first.0, 200)
-        );
-        out.push(
-            view.finding(fault, owner, idx, Strength::Strong)
-                .active(true)
-                .message(summary)
-                .with(evidence)
-                .build(),
-        );
     }
 }

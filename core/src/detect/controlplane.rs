@@ -1,4 +1,4 @@
-//! The processes that make a cluster a cluster.
+//! The scheduler and the controller manager, by their leases and by their silence.
 
 use super::finding::{Evidence, Finding, Strength};
 use super::text::has;
@@ -7,11 +7,11 @@ use crate::graph::{Idx, Relation};
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Kind, Time};
 
-/// The scheduler reacts within seconds; a pod without any word from it for this long was not looked
-/// at.
+/// The scheduler reacts within seconds; after this time without an event it has not seen the pod. In
+/// microseconds.
 const SILENCE: i64 = 60 * SECOND;
 
-/// Leader leases of control-plane processes: renewed every 2 s, lost after 15 s.
+/// Leader leases of control-plane processes, which are renewed every 2 s and expire after 15 s.
 pub(super) fn lease(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let node = view.graph.get(idx);
     let fault = match node.name() {
@@ -37,7 +37,7 @@ pub(super) fn lease(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         return;
     }
     let blamed = holder(view, idx).unwrap_or(idx);
-    let summary = format!(
+    let message = format!(
         "`{}` has not renewed its lease for {} s",
         node.name(),
         age / SECOND
@@ -45,7 +45,7 @@ pub(super) fn lease(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, blamed, idx, Strength::Proof)
             .active(true)
-            .message(summary)
+            .message(message)
             .with([Evidence {
                 at: renewed,
                 ..view.state_evidence(idx, format!("last renewed at {renewed}"))
@@ -61,12 +61,11 @@ fn holder(view: &View<'_>, lease: Idx) -> Option<Idx> {
     view.graph.find(Kind::Node, "", host)
 }
 
-/// Pods that wait without a node and without a single word of the scheduler, while other events
-/// arrive.
+/// Pods that are Pending without a single event of the scheduler, while other events arrive.
 pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
     let waiting: Vec<(Idx, Option<Time>)> = view
-        .unwell_pods()
-        .filter(|p| waits_unseen(view, *p))
+        .unhealthy_pods()
+        .filter(|p| is_unseen(view, *p))
         .map(|p| (p, view.graph.get(p).created))
         .collect();
     let Some(oldest) = waiting
@@ -77,8 +76,8 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
     else {
         return;
     };
-    // Absence summary something only where events of other pods arrive; and a scheduler that placed
-    // others since works.
+    // Missing events mean something only if other events arrive, and a scheduler that has placed
+    // other pods since then works.
     let events_arrive = view
         .episodes
         .events
@@ -125,13 +124,12 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
     else {
         return;
     };
-    let summary = format!(
-        "{} {} for a node without any word of the scheduler",
-        waiting.len(),
+    let message = format!(
+        "{} Pending without scheduler activity",
         if waiting.len() == 1 {
-            "pod waits"
+            "1 pod is".to_owned()
         } else {
-            "pods wait"
+            format!("{} pods are", waiting.len())
         }
     );
     let mut evidence: Vec<Evidence> = waiting
@@ -139,7 +137,7 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
         .take(5)
         .map(|(p, since)| Evidence {
             at: since.unwrap_or(view.now),
-            ..view.state_evidence(*p, "pending, no scheduling event".into())
+            ..view.state_evidence(*p, "Pending, no scheduling event".into())
         })
         .collect();
     if let Some(pod) = own_pod {
@@ -153,40 +151,41 @@ pub(super) fn scheduler(view: &View<'_>, out: &mut Vec<Finding>) {
             Strength::Proof,
         )
         .active(true)
-        .message(summary)
+        .message(message)
         .with(evidence)
         .build(),
     );
 }
 
-fn waits_unseen(view: &View<'_>, idx: Idx) -> bool {
+/// Whether a pod is Pending and nothing shows that the scheduler has seen it.
+fn is_unseen(view: &View<'_>, idx: Idx) -> bool {
     let Some(pod) = view.pod(idx) else {
         return false;
     };
     let spec = pod.spec.as_ref();
-    let foreign = pod.node_name.is_some()
+    let is_not_its_own = pod.node_name.is_some()
         || spec.is_some_and(|s| {
             !s.scheduling_gates.is_empty()
                 || s.scheduler_name
                     .as_deref()
                     .is_some_and(|n| n != "default-scheduler")
         });
-    let told = view
+    let has_event = view
         .events(idx)
         .any(|e| matches!(&*e.reason, "FailedScheduling" | "Scheduled"));
-    let said_by_state = crate::model::object::condition(&pod.status.conditions, "PodScheduled")
+    let has_condition = crate::model::object::condition(&pod.status.conditions, "PodScheduled")
         .is_some_and(|c| c.reason.is_some());
     pod.status.phase.as_deref() == Some("Pending")
-        && !foreign
-        && !told
-        && !said_by_state
+        && !is_not_its_own
+        && !has_event
+        && !has_condition
         && view.lasts(view.graph.get(idx).created)
-        && view.is_living(idx)
+        && view.exists(idx)
         && !super::scheduling::is_explained(view, idx)
 }
 
-/// Whether a pod that was made after an instant got a node: also without events that is a scheduler
-/// at work.
+/// Whether a pod that was created after a time has a node: that shows a working scheduler without
+/// events.
 fn placed_since(view: &View<'_>, since: Time) -> bool {
     let late = |idx: Idx| view.graph.get(idx).created.is_some_and(|t| t > since);
     let recent = view.graph.recent_pods(since);
@@ -195,8 +194,7 @@ fn placed_since(view: &View<'_>, since: Time) -> bool {
     })
 }
 
-/// DNS: the workload behind the Service labelled `k8s-app=kube-dns`, which stands in `kube-system`
-/// whoever runs the cluster.
+/// The Service of cluster DNS: every distribution labels it `k8s-app=kube-dns` in `kube-system`.
 pub(super) fn dns_service(view: &View<'_>) -> Option<Idx> {
     view.graph
         .services("kube-system")

@@ -1,8 +1,8 @@
-//! Containers that die, and what they say when they do.
+//! Containers that crash, and why by their last log lines.
 
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, short};
-use super::{FaultId, View};
+use super::{FaultId, View, exit_reason};
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
 use crate::model::Severity;
@@ -10,54 +10,13 @@ use crate::model::object::ContainerStatus;
 use crate::model::object::pod::{PodSpec, Terminated};
 use crate::model::time::MINUTE;
 
-/// A container that lives shorter than this crashes on start, in seconds: the kubelet's back-off
-/// resets after ten minutes, programs that come up at all do so in two.
+/// A container that runs for less than this crashes on start, in seconds. The kubelet resets its
+/// back-off after ten minutes; programs that start at all do so within two.
 const START_SECONDS: f64 = 120.0;
-
-/// How programs refuse an option of their command line.
-const ARGUMENTS: [&str; 7] = [
-    "unknown flag",
-    "flag provided but not defined",
-    "unrecognized option",
-    "unrecognized argument",
-    "unknown option",
-    "invalid option",
-    "unknown command",
-];
-
-/// How programs refuse the value of a setting, or its absence.
-const REFUSALS: [&str; 17] = [
-    "invalid",
-    "parse",
-    "must be",
-    "must have",
-    "malformed",
-    "expected",
-    "out of range",
-    "not a valid",
-    "unsupported",
-    "required",
-    "missing",
-    "not set",
-    "unset",
-    "is empty",
-    "undefined",
-    "cannot be",
-    "not configured",
-];
-
-/// How runtimes of many languages say that a port is taken.
-const PORT_TAKEN: [&str; 5] = [
-    "address already in use",
-    "eaddrinuse",
-    "address in use",
-    "only one usage of each socket address",
-    "port is already in use",
-];
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(pod) = view.pod(idx) else {
-        return told(view, idx, out);
+        return without_state(view, idx, out);
     };
     if pod.status.reason.as_deref() == Some("Evicted") {
         return;
@@ -93,15 +52,15 @@ fn container(
         .finished_at
         .0
         .is_some_and(|t| view.now.0 - t.0 <= 15 * MINUTE);
-    // A restart long ago is history; of one without a time only a pod that is still unwell tells.
-    if !(is_looping || recent || (ended.finished_at.0.is_none() && !view.is_pod_well(idx))) {
+    // A restart long ago is history; without a time it only counts if the pod is still unhealthy.
+    if !(is_looping || recent || (ended.finished_at.0.is_none() && !view.is_pod_healthy(idx))) {
         return;
     }
     let code = ended.exit_code.unwrap_or(0);
     let what = format!(
-        "container `{}` ended with {} (exit code {code}), restarted {}×",
+        "container `{}` terminated: {} (exit code {code}), restarted {}×",
         status.name,
-        ended.reason.as_deref().unwrap_or("an error"),
+        ended.reason.as_deref().unwrap_or("unknown reason"),
         status.restart_count
     );
     let mut evidence = vec![Evidence {
@@ -116,8 +75,8 @@ fn container(
     if ended.reason.as_deref() == Some("OOMKilled") {
         return out_of_memory(view, idx, status, evidence, out);
     }
-    // Whom the kubelet kills ends by a signal; an exit of its own is the program's, whatever its
-    // probes say meanwhile.
+    // A container that the kubelet kills ends by a signal; any other exit code is the program's own,
+    // whatever its probes report.
     let by_signal = matches!(code, 0 | 137 | 143);
     let killed = if by_signal {
         killed_by_probe(view, idx)
@@ -127,167 +86,77 @@ fn container(
     if code == 0 && !is_looping || killed || (init && status.ready == Some(true)) {
         return;
     }
-    // The runtime never ran the program: `config` summary why.
+    // The runtime never started the program: `config` reports why.
     if matches!(
         ended.reason.as_deref(),
         Some("StartError" | "ContainerCannotRun")
     ) {
         return;
     }
-    let own = |l: &&LogTemplate| l.container.as_deref().is_none_or(|c| c == &*status.name);
+    let is_of_other = |l: &&LogTemplate| l.container.as_deref().is_some_and(|c| c != &*status.name);
     let logs: Vec<_> = view
         .logs(idx)
         .filter(|l| l.severity >= Severity::Error)
-        .filter(own)
+        .filter(|l| !is_of_other(l))
         .collect();
     evidence.extend(logs.iter().take(5).map(|l| view.log_evidence(idx, l)));
-    let said: Vec<&str> = ended
+    let lines: Vec<&str> = ended
         .message
         .as_deref()
         .into_iter()
         .chain(logs.iter().map(|l| &*l.sample))
         .collect();
     let owner = view.top_owner(idx);
-    let (fault, strength) = fault(view.pod_spec(idx), status, init, ended, &said);
-    let last = said
+    let (fault, strength) = fault(view.pod_spec(idx), status, init, ended, &lines);
+    let last = lines
         .last()
         .map(|m| short(m.lines().last().unwrap_or(m), 160));
-    let when = lived(ended).map_or(String::new(), |s| format!(" after {s:.0} s"));
-    let summary = format!(
+    let when = lifetime(ended)
+        .map(|s| format!(" after {s:.0} s"))
+        .unwrap_or_default();
+    let message = format!(
         "Container `{}` of {} exits with code {code}{when}{}",
         status.name,
         view.title(owner),
-        last.map_or(String::new(), |l| format!(": {l}"))
+        last.map(|l| format!(": {l}")).unwrap_or_default()
     );
     out.push(
         view.finding(fault, owner, idx, strength)
             .active(true)
-            .message(summary)
+            .message(message)
             .with(evidence)
             .build(),
     );
 }
 
-/// What made a container end, by its last words, else by when it did.
+/// Why a container crashed, by its last log lines, else by its lifetime.
 fn fault(
     spec: Option<&PodSpec>,
     status: &ContainerStatus,
     init: bool,
     ended: &Terminated,
-    said: &[&str],
+    lines: &[&str],
 ) -> (FaultId, Strength) {
-    match by_words(spec, &status.name, said) {
+    match exit_reason::from_lines(spec, &status.name, lines) {
         Some(fault @ (FaultId::ImageArchitectureMismatch | FaultId::RuntimePortConflict)) => {
             (fault, Strength::Strong)
         }
         _ if init => (FaultId::RuntimeInitContainerFailed, Strength::Strong),
         Some(fault) => (fault, Strength::Strong),
-        None if lived(ended).is_some_and(|s| s > START_SECONDS) => {
+        None if lifetime(ended).is_some_and(|s| s > START_SECONDS) => {
             (FaultId::RuntimeCrashLater, Strength::Fair)
         }
         None => (FaultId::RuntimeCrashOnStart, Strength::Fair),
     }
 }
 
-/// What made a program end, by what it said.
-fn by_words(spec: Option<&PodSpec>, container: &str, said: &[&str]) -> Option<FaultId> {
-    if said.iter().any(|s| has(s, &["exec format error"])) {
-        return Some(FaultId::ImageArchitectureMismatch);
-    }
-    if said.iter().any(|s| has(s, &PORT_TAKEN)) {
-        return Some(FaultId::RuntimePortConflict);
-    }
-    if said.iter().any(|s| has(s, &ARGUMENTS)) {
-        return Some(FaultId::ConfigArgumentsInvalid);
-    }
-    if spec.is_some_and(|spec| {
-        said.iter()
-            .any(|line| refuses_argument(spec, container, line))
-    }) {
-        return Some(FaultId::ConfigArgumentsInvalid);
-    }
-    // Reports over several lines are one: the name stands on a line of its own.
-    let report = said.join(" ");
-    let whole = has(
-        &report,
-        &[
-            "validation error",
-            "environment",
-            "settings",
-            "configuration",
-        ],
-    )
-    .then_some(&*report);
-    let refuses = said
-        .iter()
-        .copied()
-        .chain(whole)
-        .any(|s| refuses_variable(spec, container, s));
-    refuses.then_some(FaultId::ConfigEnvInvalid)
-}
-
 /// How long a container ran, in seconds.
-fn lived(ended: &Terminated) -> Option<f64> {
+fn lifetime(ended: &Terminated) -> Option<f64> {
     ended
         .finished_at
         .0
         .zip(ended.started_at.0)
         .map(|(end, start)| end.seconds_since(start))
-}
-
-/// Whether a program complains about an option of its own command line.
-fn refuses_argument(spec: &PodSpec, container: &str, line: &str) -> bool {
-    const PHRASES: [&str; 6] = [
-        "unknown option",
-        "unknown argument",
-        "unknown directive",
-        "unrecognized",
-        "bad directive",
-        "wrong number of arguments",
-    ];
-    if !has(line, &PHRASES) {
-        return false;
-    }
-    let container = spec.all_containers().find(|c| &*c.name == container);
-    let words = container
-        .into_iter()
-        .flat_map(|c| c.command.iter().chain(c.args.iter()))
-        .flat_map(|a| a.split_whitespace());
-    // Of a command line the options are its own words; values may stand in any complaint.
-    let mut options = words
-        .filter_map(|w| w.strip_prefix('-')?.split('=').next())
-        .map(|w| w.trim_start_matches('-'));
-    let part = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    options
-        .any(|name| name.len() > 3 && line.split(part).any(|w| w.trim_start_matches('-') == name))
-}
-
-/// Whether a line refuses a variable: one of the container's own, or one that it calls a variable
-/// of the environment.
-fn refuses_variable(spec: Option<&PodSpec>, container: &str, line: &str) -> bool {
-    if !has(line, &REFUSALS) {
-        return false;
-    }
-    let names = spec
-        .into_iter()
-        .flat_map(PodSpec::all_containers)
-        .filter(|c| &*c.name == container)
-        .flat_map(|c| c.env.iter());
-    let words = || line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    let is_named = names
-        .into_iter()
-        .any(|v| v.name.len() > 2 && words().any(|w| w == &*v.name));
-    is_named
-        || has(line, &["environment variable", "env var", "envvar"]) && words().any(is_variable)
-}
-
-/// `LIKE_THIS`: how variables of the environment are written.
-fn is_variable(word: &str) -> bool {
-    word.len() > 3
-        && word.contains('_')
-        && word
-            .bytes()
-            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
 }
 
 fn out_of_memory(
@@ -302,10 +171,10 @@ fn out_of_memory(
         .pod_spec(idx)
         .and_then(|s| s.all_containers().find(|c| c.name == status.name))
         .and_then(|c| c.resources.limits.text("memory"));
-    let summary = format!(
-        "{} is killed for using more memory than its limit{}",
+    let message = format!(
+        "{} was OOM-killed: it exceeded its memory limit{}",
         view.title(owner),
-        limit.map_or(String::new(), |l| format!(" of {l}"))
+        limit.map(|l| format!(" of {l}")).unwrap_or_default()
     );
     let fix = format!(
         "kubectl -n {} set resources {}/{} --limits=memory=<more>",
@@ -316,14 +185,14 @@ fn out_of_memory(
     out.push(
         view.finding(FaultId::RuntimeOomKilled, owner, idx, Strength::Proof)
             .active(true)
-            .message(summary)
+            .message(message)
             .with(evidence)
             .fix(fix)
             .build(),
     );
 }
 
-/// A container that the kubelet kills because of a failing probe did not crash of itself.
+/// Whether the kubelet killed a container because of a failing probe: it did not crash on its own.
 fn killed_by_probe(view: &View<'_>, idx: Idx) -> bool {
     view.events(idx).any(|e| {
         has(
@@ -337,8 +206,8 @@ fn killed_by_probe(view: &View<'_>, idx: Idx) -> bool {
     })
 }
 
-/// Whether the kubelet told a container to end just before it did: programs that hear of it end
-/// with codes of their own.
+/// Whether the kubelet asked a container to stop just before it ended: programs that handle the
+/// signal exit with codes of their own.
 fn ended_by_kubelet(view: &View<'_>, idx: Idx, name: &str, ended: &Terminated) -> bool {
     let grace = |e: &crate::model::Episode| {
         ended
@@ -358,7 +227,7 @@ fn ended_by_kubelet(view: &View<'_>, idx: Idx, name: &str, ended: &Terminated) -
 }
 
 /// For pods of which only events and logs are known.
-fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+fn without_state(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let back_off: Vec<_> = view
         .warnings(idx)
         .filter(|e| {
@@ -373,16 +242,20 @@ fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let recent =
         |l: &&LogTemplate| l.severity >= Severity::Error && view.now.0 - l.last.0 <= 15 * MINUTE;
     let logs: Vec<&LogTemplate> = view.logs(idx).filter(recent).collect();
-    let said: Vec<&str> = logs.iter().map(|l| &*l.sample).collect();
-    // A server's `FATAL:  ` ends a session of its own; a program that summary so ends itself.
+    let lines: Vec<&str> = logs.iter().map(|l| &*l.sample).collect();
+    // With two spaces, `FATAL:  ` is how a database ends a session; other programs end themselves.
     let fatal = logs
         .iter()
         .find(|l| l.severity >= Severity::Fatal && !has(&l.sample, &["fatal:  "]));
     let is_dying = !back_off.is_empty();
-    let (fault, strength, last) = match (by_words(None, "", &said), back_off.last(), fatal) {
+    let (fault, strength, last) = match (
+        exit_reason::from_lines(None, "", &lines),
+        back_off.last(),
+        fatal,
+    ) {
         (Some(fault), Some(event), _) => (fault, Strength::Strong, &*event.message),
-        // Without a word of the kubelet the program may as well go on.
-        (Some(fault), None, _) => (fault, Strength::Hint, said[0]),
+        // Without an event of the kubelet the program may still be running.
+        (Some(fault), None, _) => (fault, Strength::Hint, lines[0]),
         (None, Some(event), _) => (
             FaultId::RuntimeCrashOnStart,
             Strength::Fair,
@@ -395,9 +268,9 @@ fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let how = if is_dying {
         "keeps crashing"
     } else {
-        "gives up"
+        "exits with an error"
     };
-    let summary = format!("{} {how}: {}", view.title(owner), short(last, 160));
+    let message = format!("{} {how}: {}", view.title(owner), short(last, 160));
     let logs = logs
         .iter()
         .take(if is_dying { 5 } else { 1 })
@@ -410,7 +283,7 @@ fn told(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(
         view.finding(fault, owner, idx, strength)
             .active(is_dying)
-            .message(summary)
+            .message(message)
             .with(evidence)
             .build(),
     );

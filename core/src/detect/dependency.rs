@@ -35,7 +35,7 @@ pub(super) fn called(
         let reached: Vec<&CallError> = all
             .iter()
             .copied()
-            .filter(|c| c.failure != CallFailure::Unresolved || !view.is_living(target))
+            .filter(|c| c.failure != CallFailure::Unresolved || !view.exists(target))
             .collect();
         if !wrong_address(view, target, &all, out) && !reached.is_empty() {
             down(view, target, &reached, found, out);

@@ -134,14 +134,15 @@ pub(super) fn cluster_dns(
         .out(service)
         .filter(|(r, _)| *r == Relation::Selects)
         .map(|(_, p)| p)
-        .filter(|p| view.is_living(*p))
+        .filter(|p| view.exists(*p))
         .collect();
     let has_no_pods =
         pods.is_empty() && view.knows(&Kind::Pod, view.graph.get(service).namespace());
-    let is_down = has_no_pods || (!pods.is_empty() && pods.iter().all(|p| view.is_pod_unwell(*p)));
+    let is_down =
+        has_no_pods || (!pods.is_empty() && pods.iter().all(|p| view.is_pod_unhealthy(*p)));
     let everywhere = callers >= 2 && names >= 2 && exists;
     if !(is_down
-        && (!unresolved.is_empty() || pods.iter().all(|p| view.lasts(view.unwell_since(*p))))
+        && (!unresolved.is_empty() || pods.iter().all(|p| view.lasts(view.unhealthy_since(*p))))
         || everywhere)
     {
         return;
@@ -182,7 +183,7 @@ pub(super) fn cluster_dns(
     if has_no_pods {
         all_evidence.push(view.state_evidence(service, "Service has no endpoints".into()));
     }
-    let blamed = pods.first().map_or(service, |p| view.top_owner(*p));
+    let blamed = pods.first().map(|p| view.top_owner(*p)).unwrap_or(service);
     out.push(
         view.finding(FaultId::ControlplaneDnsDown, blamed, service, strength)
             .active(true)

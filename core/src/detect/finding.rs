@@ -1,58 +1,57 @@
-//! What a detector says.
+//! What a detector reports.
 
 use super::FaultId;
 use crate::graph::Idx;
 use crate::model::Time;
 
-/// How much a finding says for its fault, before anything else is known. The weight of each lies in
-/// `rca/weights.yaml`.
+/// How strong a finding's evidence for its fault is on its own. `rca/weights.yaml` has the weight of
+/// each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
-    /// Could be; needs company.
+    /// Possible; needs other evidence.
     Hint,
-    /// Usual for this fault, also seen with others.
+    /// Typical of this fault, but other faults show it as well.
     Fair,
-    /// Kubernetes' or the program's own words for this fault, or a comparison that hardly has
-    /// another reading.
+    /// Kubernetes or the program reports this fault, or a comparison has hardly another explanation.
     Strong,
-    /// A comparison of specs that proves it, with something broken now.
+    /// A comparison of specs that proves the fault, with something broken now.
     Proof,
 }
 
-/// One piece of what a finding rests on.
+/// A fact that supports a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// Identity of the episode, else of the object.
+    /// ID of the event, log template or alert, else of the object.
     pub id: String,
-    /// When it was seen.
+    /// When it was observed.
     pub at: Time,
-    /// The resource it was seen on.
+    /// The resource on which it was observed.
     pub resource: Idx,
-    /// What was seen.
+    /// The fact as text.
     pub what: String,
 }
 
 /// Evidence for one fault of one resource.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The catalogue's id of the fault.
+    /// The fault type.
     pub fault: FaultId,
-    /// Whose spec or state has to change to repair it.
+    /// The resource whose spec or state has to change to fix it.
     pub blamed: Idx,
-    /// Where it shows.
+    /// The resource that shows it.
     pub on: Idx,
-    /// How much it says.
+    /// How strong the evidence is.
     pub strength: Strength,
-    /// Since when.
+    /// Time of the oldest evidence.
     pub since: Time,
-    /// Whether something wanted is missing now because of it; otherwise the defect is latent.
+    /// Whether something is broken now because of it; otherwise the fault is latent.
     pub active: bool,
-    /// One sentence with the names and values that differ.
+    /// One sentence with the objects, the fact and the numbers.
     pub message: String,
     /// The Service port that it is about, if it is about one of several.
     pub port: Option<i64>,
-    /// What it rests on.
+    /// The facts that support it, oldest first.
     pub evidence: Vec<Evidence>,
-    /// A command that repairs it, when the names in it are known.
+    /// A command that fixes it, more specific than the catalogue's.
     pub fix: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Callers and servers that reach each other and do not understand or trust each other.
+//! Callers and servers that reach each other but disagree on certificate, protocol or version.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::model::Time;
 use crate::model::object::{Object, PortRef, Service};
 use crate::model::time::MINUTE;
 
-/// How clients say that they do not accept a certificate.
+/// How clients report that they do not accept a certificate.
 pub(super) const CERTIFICATE_REJECTED: [&str; 16] = [
     "x509:",
     "certificate has expired",
@@ -32,7 +32,7 @@ pub(super) const CERTIFICATE_REJECTED: [&str; 16] = [
     "no subject alternative names",
 ];
 
-/// How either side summary that the other speaks another protocol.
+/// How either side reports that the other speaks another protocol.
 pub(super) const PROTOCOL_MISMATCH: [&str; 16] = [
     "http response to https client",
     "http request to an https server",
@@ -52,7 +52,7 @@ pub(super) const PROTOCOL_MISMATCH: [&str; 16] = [
     "reset reason: protocol error",
 ];
 
-/// How either side summary that the other is of another version.
+/// How either side reports that the other has another version.
 pub(super) const VERSION_MISMATCH: [&str; 14] = [
     "unsupported protocol version",
     "incompatible version",
@@ -70,8 +70,8 @@ pub(super) const VERSION_MISMATCH: [&str; 14] = [
     "unsupported schema",
 ];
 
-/// What all callers of one target say about how it speaks. Returns whether that explains their
-/// errors.
+/// Judges what the callers of one target report about certificate, protocol and version. Returns
+/// whether that explains their errors.
 pub(super) fn judge(
     view: &View<'_>,
     target: Idx,
@@ -84,20 +84,20 @@ pub(super) fn judge(
             .filter(|c| c.failure == trouble)
             .collect()
     };
-    let (distrusted, garbled, incompatible) = (
+    let (rejected, other_protocol, other_version) = (
         of(CallFailure::CertificateRejected),
         of(CallFailure::ProtocolMismatch),
         of(CallFailure::VersionMismatch),
     );
     let before = out.len();
-    if !distrusted.is_empty() {
-        certificate(view, target, &distrusted, out);
+    if !rejected.is_empty() {
+        certificate(view, target, &rejected, out);
     }
-    if !garbled.is_empty() {
-        protocol(view, target, &garbled, out);
+    if !other_protocol.is_empty() {
+        protocol(view, target, &other_protocol, out);
     }
-    if !incompatible.is_empty() {
-        version(view, target, &incompatible, out);
+    if !other_version.is_empty() {
+        version(view, target, &other_version, out);
     }
     out.len() > before
 }
@@ -109,16 +109,17 @@ fn evidence(view: &View<'_>, all: &[&CallError]) -> Vec<Evidence> {
         .collect()
 }
 
-fn said<'a>(view: &View<'a>, error: &CallError) -> &'a str {
+/// The log line of an error.
+fn line<'a>(view: &View<'a>, error: &CallError) -> &'a str {
     &view.episodes.logs[error.log].1.sample
 }
 
-/// An expired certificate or one of another name is its owner's; an unknown authority may be the
-/// caller's store as well.
+/// An expired certificate or one for another name is the server's fault; an unknown authority may be
+/// missing from the caller's trust store.
 fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
-    let first = said(view, all[0]);
+    let first = line(view, all[0]);
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
-    let own_doing = has(
+    let is_servers_fault = has(
         first,
         &[
             "expired",
@@ -129,7 +130,7 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<F
             "no subject alternative",
         ],
     );
-    let strength = if own_doing || callers.len() >= 2 {
+    let strength = if is_servers_fault || callers.len() >= 2 {
         Strength::Strong
     } else {
         Strength::Fair
@@ -143,7 +144,7 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<F
         )
         .active(true)
         .message(format!(
-            "Callers of `{}` do not accept its certificate: {}",
+            "Callers of `{}` reject its certificate: {}",
             view.graph.get(target).name(),
             short(first, 160)
         ))
@@ -152,7 +153,7 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<F
     );
 }
 
-/// The Service announces a protocol, and what answers speaks another.
+/// The server behind a Service speaks another protocol than its callers.
 fn protocol(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
     let announced = view
         .object(target)
@@ -163,7 +164,9 @@ fn protocol(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Find
     } else {
         Strength::Fair
     };
-    let how = announced.map_or(String::new(), |a| format!(", which it announces as {a}"));
+    let declared = announced
+        .map(|a| format!(" (declared as {a})"))
+        .unwrap_or_default();
     out.push(
         view.finding(
             FaultId::ServiceProtocolMismatch,
@@ -173,16 +176,16 @@ fn protocol(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Find
         )
         .active(true)
         .message(format!(
-            "Callers of `{}`{how} and its server speak different protocols: {}",
+            "`{}`{declared} speaks another protocol than its callers: {}",
             view.graph.get(target).name(),
-            short(said(view, all[0]), 160)
+            short(line(view, all[0]), 160)
         ))
         .with(evidence(view, all))
         .build(),
     );
 }
 
-/// The protocol that a Service's first port that names one announces.
+/// The protocol that a Service declares by `appProtocol` or by the prefix of a port's name.
 fn announcement(service: &Service) -> Option<String> {
     const PREFIXES: [&str; 7] = ["http2", "https", "http", "grpc", "tcp", "tls", "udp"];
     service.ports.iter().find_map(|p| {
@@ -202,30 +205,30 @@ fn announcement(service: &Service) -> Option<String> {
     })
 }
 
-/// Of two that no longer understand each other the one that was changed last is meant.
+/// Of caller and server, the one that changed last is at fault.
 fn version(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
     let caller = view.top_owner(all[0].caller);
     let server = pods_behind(view, target)
-        .into_iter()
-        .next()
-        .map_or(target, |p| view.top_owner(p));
+        .first()
+        .map(|p| view.top_owner(*p))
+        .unwrap_or(target);
     let changed = |idx: Idx| changed_at(view, idx);
     let (blamed, strength) = match (changed(caller), changed(server)) {
         (Some(c), Some(s)) if s.0 - c.0 > 10 * MINUTE => (server, Strength::Strong),
         (Some(c), Some(s)) if c.0 - s.0 > 10 * MINUTE => (caller, Strength::Strong),
         _ => (caller, Strength::Fair),
     };
-    let summary = format!(
-        "{} and `{}` do not understand each other: {}",
+    let message = format!(
+        "{} and `{}` disagree on the protocol or schema: {}",
         view.title(caller),
         view.graph.get(target).name(),
-        short(said(view, all[0]), 160)
+        short(line(view, all[0]), 160)
     );
-    let mut rests = evidence(view, all);
+    let mut all_evidence = evidence(view, all);
     if let Some(at) = changed(blamed) {
-        rests.push(Evidence {
+        all_evidence.push(Evidence {
             at,
-            ..view.state_evidence(blamed, "changed last of the two".into())
+            ..view.state_evidence(blamed, "changed more recently than the other side".into())
         });
     }
     let fix = format!(
@@ -242,15 +245,14 @@ fn version(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Findi
             strength,
         )
         .active(true)
-        .message(summary)
-        .with(rests)
+        .message(message)
+        .with(all_evidence)
         .fix(fix)
         .build(),
     );
 }
 
-/// When a workload's newest pods came: a roll-out makes new ones, also where nobody recorded the
-/// roll-out.
+/// When a workload's newest ReplicaSet or pod was created: every rollout creates new ones.
 fn changed_at(view: &View<'_>, owner: Idx) -> Option<Time> {
     let sets = view
         .graph
@@ -258,7 +260,7 @@ fn changed_at(view: &View<'_>, owner: Idx) -> Option<Time> {
         .filter(|(r, _)| *r == Relation::Controls)
         .map(|(_, i)| i);
     let made = sets
-        .filter(|i| view.is_living(*i))
+        .filter(|i| view.exists(*i))
         .filter_map(|i| view.graph.get(i).created)
         .max();
     made.or_else(|| {
@@ -269,7 +271,7 @@ fn changed_at(view: &View<'_>, owner: Idx) -> Option<Time> {
     })
 }
 
-/// A Service port over one transport to a container port that is declared for the other alone.
+/// A Service port whose transport protocol differs from that of the container port.
 pub(super) fn transport(
     view: &View<'_>,
     idx: Idx,
@@ -299,13 +301,13 @@ pub(super) fn transport(
         else {
             continue;
         };
-        let wanted = !super::service::callers(view, idx, &view.component(idx)).is_empty();
+        let has_callers = !super::service::callers(view, idx, &view.component(idx)).is_empty();
         let speaks = word(other.protocol.as_deref());
         out.push(
             view.finding(FaultId::ServiceProtocolMismatch, idx, idx, Strength::Strong)
-                .active(wanted)
+                .active(has_callers)
                 .message(format!(
-                    "Service `{}` sends {sent} to port {}, where its pods declare {speaks}",
+                    "Service `{}` sends {sent} to container port {}, which its pods declare as {speaks}",
                     view.graph.get(idx).name(),
                     other.container_port
                 ))

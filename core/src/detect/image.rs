@@ -6,7 +6,7 @@ use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
 
-/// The runtime's words for why a pull failed, most specific first.
+/// How container runtimes report why a pull failed, the most specific first.
 const REASONS: [(FaultId, &[&str]); 6] = [
     (
         FaultId::ImageRegistryRateLimited,
@@ -71,6 +71,7 @@ const REASONS: [(FaultId, &[&str]); 6] = [
     ),
 ];
 
+/// Reasons of a waiting container that has no image.
 const WAITING: [&str; 5] = [
     "ErrImagePull",
     "ImagePullBackOff",
@@ -108,7 +109,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         })
         .filter(|e| view.still_holds(idx, e))
         .collect();
-    if (waiting.is_none() && pulls.is_empty()) || !view.is_living(idx) {
+    if (waiting.is_none() && pulls.is_empty()) || !view.exists(idx) {
         return;
     }
     let state_message = waiting
@@ -121,9 +122,9 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         waiting.map(|c| &*c.name),
         pulls.first().map(|e| &*e.message),
     );
-    let mut told: Vec<&str> = pulls.iter().rev().map(|e| &*e.message).collect();
-    told.push(state_message);
-    let known = told.iter().find_map(|m| {
+    let mut messages: Vec<&str> = pulls.iter().rev().map(|e| &*e.message).collect();
+    messages.push(state_message);
+    let known = messages.iter().find_map(|m| {
         REASONS
             .iter()
             .find(|(_, phrases)| has(m, phrases))
@@ -135,9 +136,9 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             Strength::Proof,
             cause_text(message),
         ),
-        // Where nobody else's images come from that host, the host is likelier wrong than the name
-        // behind it.
-        None if is_odd_host(view, idx, &image) => (
+        // If no other image comes from that registry, its host name is more likely wrong than the
+        // rest of the reference.
+        None if is_unused_registry(view, idx, &image) => (
             FaultId::ImageRegistryUnresolvable,
             Strength::Fair,
             "no other image comes from that registry".to_owned(),
@@ -145,7 +146,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         None => (
             FaultId::ImageReferenceWrong,
             Strength::Fair,
-            "the runtime did not say why".to_owned(),
+            "the container runtime gave no reason".to_owned(),
         ),
     };
     let owner = view.top_owner(idx);
@@ -159,7 +160,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .as_ref()
                 .and_then(|w| w.reason.as_deref())
                 .unwrap_or("");
-            view.state_evidence(idx, format!("container `{}` waits: {reason}", c.name))
+            view.state_evidence(idx, format!("container `{}` is waiting: {reason}", c.name))
         }));
     let command = format!(
         "kubectl -n {} set image {}/{} <container>=<image>",
@@ -182,8 +183,8 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
-/// Whether an image names a registry that no running container's image came from.
-fn is_odd_host(view: &View<'_>, idx: Idx, image: &str) -> bool {
+/// Whether no running container of the namespace has an image from the same registry.
+fn is_unused_registry(view: &View<'_>, idx: Idx, image: &str) -> bool {
     let host = |image: &str| {
         image
             .split_once('/')
@@ -195,7 +196,7 @@ fn is_odd_host(view: &View<'_>, idx: Idx, image: &str) -> bool {
     let mut others = view
         .graph
         .pods(namespace)
-        .filter(|p| view.is_pod_well(*p))
+        .filter(|p| view.is_pod_healthy(*p))
         .filter_map(|p| view.pod_spec(p))
         .peekable();
     others.peek().is_some()
@@ -205,14 +206,13 @@ fn is_odd_host(view: &View<'_>, idx: Idx, image: &str) -> bool {
             .all(|i| host(i).as_ref() != Some(&own))
 }
 
-/// Registries answer a pull of a private or a missing repository alike; without a pull secret the
-/// name is the likelier fault.
+/// Registries give the same answer for a private and a missing repository; without a pull secret a
+/// wrong name is more likely.
 fn refine(fault: FaultId, message: &str, view: &View<'_>, idx: Idx) -> FaultId {
     let has_secret = view
         .pod_spec(idx)
         .is_some_and(|s| !s.image_pull_secrets.is_empty());
-    // A host in front of the name is a registry of somebody's own, and those ask who comes; the
-    // public one does not.
+    // A host before the name is a private registry, which asks for credentials.
     let public = has(message, &["docker.io/"])
         || super::text::quoted_after(message, "image ")
             .is_some_and(|i| !i.split('/').next().unwrap_or("").contains('.'));
@@ -225,7 +225,7 @@ fn refine(fault: FaultId, message: &str, view: &View<'_>, idx: Idx) -> FaultId {
 }
 
 fn cause_text(message: &str) -> String {
-    // The last parts of a wrapped error say what went wrong; the first ones say who passed it on.
+    // The last parts of a wrapped error have the reason; the first ones only pass it on.
     let tail: Vec<&str> = message.rsplit(": ").take(2).collect();
     short(&tail.into_iter().rev().collect::<Vec<_>>().join(": "), 160)
 }
@@ -234,7 +234,7 @@ fn image_name(view: &View<'_>, idx: Idx, container: Option<&str>, message: Optio
     let from_event = message.and_then(|m| super::text::quoted_after(m, "image "));
     let from_spec = view.pod_spec(idx).and_then(|s| {
         s.all_containers()
-            .find(|c| container.is_none_or(|n| n == &*c.name))
+            .find(|c| container.unwrap_or(&*c.name) == &*c.name)
             .and_then(|c| c.image.as_deref())
     });
     from_event.or(from_spec).unwrap_or("?").to_owned()

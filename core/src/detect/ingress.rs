@@ -43,7 +43,7 @@ pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 /// Rules that name a Service or a port that does not exist.
 fn backends(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>) {
     let namespace = view.graph.get(idx).namespace();
-    if !view.is_living(idx) || !view.knows(&Kind::Service, namespace) {
+    if !view.exists(idx) || !view.knows(&Kind::Service, namespace) {
         return;
     }
     for backend in &ingress.backends {

@@ -1,7 +1,7 @@
-//! Findings: what in state, events, logs and alerts speaks for a fault, and whom it blames.
+//! Findings: evidence of a fault in state, events, logs and alerts, and the component at fault.
 //!
-//! A detector looks at one resource and its surroundings through a read-only [`View`] and adds
-//! [`Finding`]s. A file per family of the catalogue; each rule is argued from how Kubernetes works.
+//! A detector inspects a resource and its neighbours through a read-only [`View`] and adds
+//! [`Finding`]s. Each rule follows from how Kubernetes works, not from examples.
 
 mod admission;
 mod alert;
@@ -14,11 +14,13 @@ mod controlplane;
 mod crash;
 mod dependency;
 mod dns;
+mod exit_reason;
 pub mod fault_id;
 mod fault_ids;
 mod finding;
 mod guard;
 mod handshake;
+mod health;
 mod image;
 mod ingress;
 mod log_class;
@@ -29,7 +31,9 @@ mod node_network;
 mod performance;
 mod preemption;
 mod probe;
+mod probe_checks;
 mod proxy;
+mod resolved;
 mod rollout;
 mod runtime;
 mod schedule;
@@ -39,7 +43,9 @@ mod scheduling_verdict;
 mod self_reported;
 mod service;
 mod service_ports;
+mod start_error;
 mod storage;
+mod storage_verdict;
 mod text;
 mod view;
 
@@ -49,7 +55,8 @@ pub use fault_id::FaultId;
 pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};
 pub use names::ComponentId;
-pub use view::{Resolved, View};
+pub use resolved::Resolved;
+pub use view::View;
 
 use crate::graph::Idx;
 use crate::model::Kind;
@@ -92,14 +99,16 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     all.compare("controlplane::scheduler", |out| {
         controlplane::scheduler(view, out);
     });
-    all.compare("apiserver::parts", |out| apiserver::parts(view, out));
+    all.compare("apiserver::api_server_and_etcd", |out| {
+        apiserver::api_server_and_etcd(view, out);
+    });
     all.compare("preemption::preempted", |out| {
         preemption::preempted(view, out);
     });
     all.compare("runtime::evictions", |out| runtime::evictions(view, out));
     all.compare("proxy::clock", |out| proxy::clock(view, errors, out));
     all.compare("node_network::nodes", |out| {
-        node_network::nodes(view, errors, out)
+        node_network::nodes(view, errors, out);
     });
     all.compare("performance::slowest", |out| {
         performance::slowest(view, out);

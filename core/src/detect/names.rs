@@ -1,4 +1,4 @@
-//! Components that were asked for already: finding one out walks the graph, comparing two compares
+//! A cache of components by number: finding a component walks the graph, and comparing two compares
 //! texts.
 
 use std::cell::RefCell;
@@ -7,11 +7,11 @@ use crate::graph::{Component, Graph, Idx};
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
-/// A component's number within one look at a cluster.
+/// A component's number within one evaluation of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComponentId(u32);
 
-/// The components of one look at a cluster.
+/// The components of one evaluation of a cluster.
 #[derive(Debug, Default)]
 pub struct Names(RefCell<Known>);
 
@@ -45,12 +45,12 @@ impl Names {
         self.0.borrow().all[id.0 as usize].clone()
     }
 
-    /// The number of a component; `None` when no resource that was asked for belongs to it.
+    /// The number of a component; `None` if no resource of it was requested yet.
     pub(super) fn find(&self, component: &Component) -> Option<ComponentId> {
         self.0.borrow().ids.get(component).copied()
     }
 
-    /// Forgets everything, after the graph changed.
+    /// Empties the cache after the graph changed.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -1,4 +1,4 @@
-//! Network policies that exclude a caller.
+//! Network policies that block a caller.
 
 use super::finding::{Finding, Strength};
 use super::{FaultId, View};
@@ -8,14 +8,14 @@ use crate::model::object::network::PolicyPeer;
 use crate::model::object::{NetworkPolicy, Object};
 use crate::model::time::MINUTE;
 
-/// A policy that lets no known caller in, while callers run into time-outs.
+/// A policy that does not admit a known caller whose calls time out.
 pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(policy) = view.object(idx).and_then(|o| o.network_policy()) else {
         return;
     };
     let restricts_ingress =
         policy.policy_types.is_empty() || policy.policy_types.iter().any(|t| &**t == "Ingress");
-    if !restricts_ingress || !view.is_living(idx) {
+    if !restricts_ingress || !view.exists(idx) {
         return;
     }
     let namespace = view.graph.get(idx).namespace();
@@ -31,7 +31,11 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .filter(|(r, p)| *r == Relation::Selects && covered.contains(p))
             .map(|(_, p)| p)
             .collect();
-        let Some(target) = selected.first().copied().filter(|p| view.is_pod_well(*p)) else {
+        let Some(target) = selected
+            .first()
+            .copied()
+            .filter(|p| view.is_pod_healthy(*p))
+        else {
             continue;
         };
         let own = view.component(target);
@@ -40,27 +44,27 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .incoming(service)
             .filter(|(r, _)| *r == Relation::Calls)
             .map(|(_, c)| c);
-        let mut shut_out: Vec<Idx> = callers
+        let mut blocked: Vec<Idx> = callers
             .filter(|c| view.component(*c) != own)
             .flat_map(|c| pods_of(view, c))
             .filter(|c| !admits_any(view, namespace, target, *c))
             .filter(|c| times_out(view, *c, service))
             .collect();
-        shut_out.sort_unstable();
-        shut_out.dedup();
-        let Some(caller) = shut_out.first() else {
+        blocked.sort_unstable();
+        blocked.dedup();
+        let Some(caller) = blocked.first() else {
             continue;
         };
         let owner = view.top_owner(target);
-        let summary = format!(
-            "NetworkPolicy `{}` lets nobody from {} reach {}, and its calls time out",
+        let message = format!(
+            "NetworkPolicy `{}` blocks traffic from {} to {}, and the calls time out",
             view.graph.get(idx).name(),
             view.title(view.top_owner(*caller)),
             view.title(owner)
         );
         let evidence = [view.state_evidence(idx, format!("selects pods of {}", view.title(owner)))]
             .into_iter()
-            .chain(shut_out.iter().flat_map(|c| {
+            .chain(blocked.iter().flat_map(|c| {
                 view.logs(*c)
                     .filter(|l| is_timeout(&l.sample))
                     .take(2)
@@ -78,7 +82,7 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 Strength::Proof,
             )
             .active(true)
-            .message(summary)
+            .message(message)
             .with(evidence)
             .fix(fix)
             .build(),
@@ -95,7 +99,7 @@ fn pods_of(view: &View<'_>, idx: Idx) -> Vec<Idx> {
     }
 }
 
-/// Policies add up: a caller comes in when any policy that covers the target admits it.
+/// Policies are additive: a caller is admitted if any policy that covers the target admits it.
 fn admits_any(view: &View<'_>, namespace: &str, target: Idx, caller: Idx) -> bool {
     let labels = view.graph.get(target).labels();
     view.graph
@@ -117,13 +121,14 @@ fn admits(view: &View<'_>, policy: &NetworkPolicy, namespace: &str, caller: Idx)
 
 fn fits(view: &View<'_>, peer: &PolicyPeer, namespace: &str, caller: Idx) -> bool {
     let node = view.graph.get(caller);
-    let pod = peer
+    let pod_matches = peer
         .pod_selector
         .as_ref()
-        .is_none_or(|s| s.matches(node.labels()));
-    let place = match &peer.namespace_selector {
+        .map(|s| s.matches(node.labels()))
+        .unwrap_or(true);
+    let namespace_matches = match &peer.namespace_selector {
         None => node.namespace() == namespace,
-        // A namespace without state may have any label.
+        // A namespace whose state is not known may have any label.
         Some(selector) => {
             match view
                 .graph
@@ -138,8 +143,8 @@ fn fits(view: &View<'_>, peer: &PolicyPeer, namespace: &str, caller: Idx) -> boo
             }
         }
     };
-    // Address blocks cannot be told apart without the cluster's network: they count as admitting.
-    peer.ip_block.is_some() || (pod && place)
+    // Without the cluster's network layout, IP blocks count as admitting the caller.
+    peer.ip_block.is_some() || (pod_matches && namespace_matches)
 }
 
 fn is_timeout(text: &str) -> bool {

@@ -13,7 +13,7 @@ use crate::model::time::{MINUTE, SECOND};
 const LEASE_STALE: i64 = 60 * SECOND;
 
 pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    if !view.is_living(idx) {
+    if !view.exists(idx) {
         return;
     }
     let name = view.graph.get(idx).name();
@@ -67,7 +67,7 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ) {
             (
                 FaultId::NodeRuntimeDown,
-                "its container runtime does not answer",
+                "its container runtime does not respond",
             )
         } else if has(
             message,
@@ -82,16 +82,18 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 FaultId::NodeNetworkUnavailable,
                 "its network plugin is not ready",
             )
-        } else if has(message, &["certificate has expired", "x509"]) || distrusted(view, idx) {
+        } else if has(message, &["certificate has expired", "x509"])
+            || has_expired_certificate(view, idx)
+        {
             (
                 FaultId::NodeCertificateExpired,
-                "its kubelet's certificate is not accepted",
+                "its kubelet's certificate is rejected",
             )
         } else {
             (FaultId::NodeKubeletDown, "its kubelet stopped reporting")
         };
-        let summary = format!("Node `{name}` is not ready: {why}");
-        // A lease alone may be old because the clock that stamps it is.
+        let message = format!("Node `{name}` is not ready: {why}");
+        // An old lease alone may also come from a wrong clock on the node.
         let strength = if ready.is_some_and(|c| c.is("True")) {
             Strength::Strong
         } else {
@@ -100,19 +102,31 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, idx, idx, strength)
                 .active(true)
-                .message(summary)
+                .message(message)
                 .with(evidence.clone())
                 .build(),
         );
     }
-    for (condition, fault, what) in [
-        ("MemoryPressure", FaultId::NodeMemoryPressure, "memory"),
-        ("DiskPressure", FaultId::NodeDiskPressure, "disk space"),
-        ("PIDPressure", FaultId::NodePidPressure, "process ids"),
+    for (condition, fault, predicate) in [
+        (
+            "MemoryPressure",
+            FaultId::NodeMemoryPressure,
+            "is under memory pressure",
+        ),
+        (
+            "DiskPressure",
+            FaultId::NodeDiskPressure,
+            "is under disk pressure",
+        ),
+        (
+            "PIDPressure",
+            FaultId::NodePidPressure,
+            "is under PID pressure",
+        ),
         (
             "NetworkUnavailable",
             FaultId::NodeNetworkUnavailable,
-            "a network",
+            "has no network",
         ),
     ] {
         if let Some(c) = conditions
@@ -133,7 +147,7 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             out.push(
                 view.finding(fault, idx, idx, Strength::Proof)
                     .active(true)
-                    .message(format!("Node `{name}` runs out of {what}"))
+                    .message(format!("Node `{name}` {predicate}"))
                     .with(all)
                     .build(),
             );
@@ -142,14 +156,13 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     pressure_events(view, idx, out);
 }
 
-/// Whether others say that the certificate of a node's kubelet is not accepted: those who call it
-/// name its address, and the API server summary that it cannot authenticate somebody.
-fn distrusted(view: &View<'_>, node: Idx) -> bool {
-    let address = view
+/// Whether logs show that the certificate of a node's kubelet has expired: its callers name its
+/// address, and the API server cannot authenticate a request.
+fn has_expired_certificate(view: &View<'_>, node: Idx) -> bool {
+    let addresses = view
         .object(node)
         .and_then(|o| o.node())
-        .and_then(|n| n.status.addresses.first())
-        .map(|a| &*a.address);
+        .map(|n| &n.status.addresses);
     let recent = view
         .episodes
         .logs
@@ -157,15 +170,19 @@ fn distrusted(view: &View<'_>, node: Idx) -> bool {
         .filter(|(_, l)| view.now.0 - l.last.0 <= 15 * MINUTE);
     recent.into_iter().any(|(writer, log)| {
         let text = &*log.sample;
-        let names =
-            text.contains(view.graph.get(node).name()) || address.is_some_and(|a| text.contains(a));
+        let names = text.contains(view.graph.get(node).name())
+            || addresses.is_some_and(|all| all.iter().any(|a| names_address(text, &a.address)));
         let of_server = view.graph.get(*writer).labels().get("component") == Some("kube-apiserver");
         has(text, &["certificate has expired"])
             && (names || (of_server && has(text, &["unable to authenticate the request"])))
     })
 }
 
-/// Pressure and restarts told by events while the conditions are not known or have gone back.
+fn names_address(text: &str, address: &str) -> bool {
+    !address.is_empty() && text.contains(address)
+}
+
+/// Pressure and reboots by events, if conditions are not known or have already cleared.
 fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let rules: [(&str, &[&str], FaultId, Strength); 4] = [
         (
@@ -189,7 +206,7 @@ fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ("Rebooted", &[], FaultId::NodeRebooted, Strength::Proof),
     ];
     for (reason, words, fault, strength) in rules {
-        let told: Vec<_> = view
+        let events: Vec<_> = view
             .events(idx)
             .filter(|e| {
                 &*e.reason == reason
@@ -197,16 +214,16 @@ fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                     && (words.is_empty() || has(&e.message, words))
             })
             .collect();
-        let Some(last) = told.last() else { continue };
-        // A restart that everything on the node has got over is history.
-        let suffers = view
+        let Some(last) = events.last() else { continue };
+        // A reboot that all pods on the node have recovered from is history.
+        let has_unhealthy_pod = view
             .graph
             .incoming(idx)
-            .any(|(r, p)| r == Relation::RunsOn && view.is_pod_unwell(p));
-        if fault == FaultId::NodeRebooted && !suffers {
+            .any(|(r, p)| r == Relation::RunsOn && view.is_pod_unhealthy(p));
+        if fault == FaultId::NodeRebooted && !has_unhealthy_pod {
             continue;
         }
-        let summary = format!(
+        let message = format!(
             "Node `{}`: {}",
             view.graph.get(idx).name(),
             short(&last.message, 160)
@@ -214,15 +231,15 @@ fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         out.push(
             view.finding(fault, idx, idx, strength)
                 .active(true)
-                .message(summary)
-                .with(told.iter().map(|e| view.event_evidence(idx, e)))
+                .message(message)
+                .with(events.iter().map(|e| view.event_evidence(idx, e)))
                 .build(),
         );
     }
 }
 
-/// The node's lease and its age in seconds when the kubelet let it lapse. Leases of all nodes being
-/// old means that the recording is old, not the kubelets.
+/// A node's lease and its age in seconds, if it has expired. The newest lease of any node is the
+/// reference: if all are old, the recording is old and not the kubelets.
 pub(super) fn stale_lease(view: &View<'_>, node: Idx) -> Option<(Idx, i64)> {
     let renewed = |i: Idx| {
         view.object(i)

@@ -22,7 +22,7 @@ struct NodeAlerts {
     evidence: Vec<Evidence>,
 }
 
-/// Everything that speaks for or against trouble on the network of some node.
+/// The evidence for and against network trouble of nodes.
 #[derive(Default)]
 struct Signals {
     /// Workloads that are slow or fail, with the alerts that say so.
@@ -233,7 +233,7 @@ fn is_everywhere(view: &View<'_>, pod: Idx) -> bool {
 /// their trouble without the node.
 fn has_unready_pod<'a>(view: &View<'_>, affected: impl Iterator<Item = &'a Component>) -> bool {
     let namespaces: BTreeSet<&str> = affected.map(|c| &*c.namespace).collect();
-    view.unwell_pods().any(|p| {
-        namespaces.contains(view.graph.get(p).namespace()) && view.lasts(view.unwell_since(p))
+    view.unhealthy_pods().any(|p| {
+        namespaces.contains(view.graph.get(p).namespace()) && view.lasts(view.unhealthy_since(p))
     })
 }

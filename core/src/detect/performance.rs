@@ -1,5 +1,5 @@
-//! Slowness and exhaustion, mostly told by alerts. An alert means what the words of its name and
-//! texts mean, whoever wrote the rule.
+//! Slowness and saturation, mostly by alerts. The words in an alert's name and texts decide what it
+//! measures, whatever the rule is.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) enum Signal {
     Pool,
 }
 
-/// Words that carry each meaning, in names, labels and annotations.
+/// Words that stand for each signal in names and annotations.
 const TOKENS: [(Signal, &[&str]); 9] = [
     (
         Signal::Loss,
@@ -83,7 +83,7 @@ const TOKENS: [(Signal, &[&str]); 9] = [
     ),
 ];
 
-/// What an alert measures, by the words of its name, then of its annotations.
+/// What an alert measures, by the words in its name and annotations.
 pub(super) fn signals(alert: &Alert) -> Vec<Signal> {
     let text = format!(
         "{} {}",
@@ -102,9 +102,8 @@ pub(super) fn signals(alert: &Alert) -> Vec<Signal> {
         .collect()
 }
 
-/// The largest plain number that an alert's annotations quote: among alerts of one rule the one
-/// that measured most is the worst, whatever its unit. Percentages are left out, for they compare
-/// with an unknown past.
+/// The largest plain number in an alert's annotations. Among alerts of one rule the largest is the
+/// worst, whatever the unit. Percentages do not count: they compare with an unknown past.
 pub(super) fn measured(alert: &Alert) -> f64 {
     let mut largest = 0.0_f64;
     for (_, text) in alert.annotations.iter() {
@@ -127,12 +126,13 @@ pub(super) fn measured(alert: &Alert) -> f64 {
     largest
 }
 
-/// The largest rise that a slow component's alerts quote, in percent of what is usual there.
+/// The largest rise in an alert's annotations, in percent.
 fn rise(alert: &Alert) -> Option<f64> {
     let number = |text: &str| {
         let start = text
             .rfind(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .map_or(0, |at| at + 1);
+            .map(|at| at + 1)
+            .unwrap_or(0);
         text[start..].parse::<f64>().ok()
     };
     let texts = alert
@@ -142,8 +142,8 @@ fn rise(alert: &Alert) -> Option<f64> {
     texts.filter_map(number).reduce(f64::max)
 }
 
-/// Of several that are slow the one whose latency rose most against its own past: a delay weighs
-/// most where it arises, for whoever waits behind it has more time of its own to begin with.
+/// Of several slow components, the one whose latency rose most against its own past. A delay is the
+/// largest share of the time where it arises: its callers take longer to begin with.
 pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
     let mut rises: BTreeMap<ComponentId, (f64, Idx, &Alert)> = BTreeMap::new();
     for (idx, alert) in &view.episodes.alerts {
@@ -180,7 +180,7 @@ pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
         view.finding(FaultId::PerformanceNetworkDelay, owner, idx, Strength::Fair)
             .active(true)
             .message(format!(
-                "{} became slow by {most:.0} %, more than any other (alert {})",
+                "Latency of {} rose by {most:.0} %, the largest increase (alert {})",
                 view.title(owner),
                 alert.name
             ))
@@ -195,16 +195,17 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         return;
     }
     for alert in view.alerts(idx) {
-        let Some((fault, strength, what)) = meaning(alert) else {
+        let Some(meaning) = meaning(alert) else {
             continue;
         };
         let owner = view.top_owner(idx);
         out.push(
-            view.finding(fault, owner, idx, strength)
+            view.finding(meaning.fault, owner, idx, meaning.strength)
                 .active(true)
                 .message(format!(
-                    "{} {what} (alert {})",
+                    "{} {} (alert {})",
                     view.title(owner),
+                    meaning.predicate,
                     alert.name
                 ))
                 .with([view.alert_evidence(idx, alert)])
@@ -213,10 +214,28 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-/// The fault that an alert speaks for first. Slowness and errors are felt by callers as well, so
-/// they say little about whose; what is measured on the connection itself (round trips,
-/// retransmissions, drops) summary more.
-fn meaning(alert: &Alert) -> Option<(FaultId, Strength, &'static str)> {
+/// What an alert means for the workload that it is about.
+struct Meaning {
+    fault: FaultId,
+    strength: Strength,
+    /// What is wrong, to follow the name of the workload.
+    predicate: &'static str,
+}
+
+impl Meaning {
+    const fn new(fault: FaultId, strength: Strength, predicate: &'static str) -> Self {
+        Self {
+            fault,
+            strength,
+            predicate,
+        }
+    }
+}
+
+/// The most likely fault behind an alert. Callers are slow and fail as well, so latency and errors
+/// are weak evidence; what is measured on the connection itself (round trips, retransmissions,
+/// drops) is stronger.
+fn meaning(alert: &Alert) -> Option<Meaning> {
     let labels = alert
         .labels
         .iter()
@@ -239,7 +258,7 @@ fn meaning(alert: &Alert) -> Option<(FaultId, Strength, &'static str)> {
         "diskqueue",
     ];
     Some(if has(Signal::Throttling) {
-        (
+        Meaning::new(
             FaultId::PerformanceCpuThrottled,
             Strength::Strong,
             "is throttled at its CPU limit",
@@ -248,10 +267,10 @@ fn meaning(alert: &Alert) -> Option<(FaultId, Strength, &'static str)> {
         || (text_has(&["pool"]) && text_has(&["connection", "idle", "pending"]))
         || labels.contains("pool")
     {
-        (
+        Meaning::new(
             FaultId::PerformancePoolExhausted,
             Strength::Strong,
-            "has no free connection left",
+            "has exhausted its connection pool",
         )
     } else if name_has(&disk)
         || text_has(&[
@@ -263,34 +282,34 @@ fn meaning(alert: &Alert) -> Option<(FaultId, Strength, &'static str)> {
             "iowait",
         ])
     {
-        (
+        Meaning::new(
             FaultId::PerformanceIoSaturated,
             Strength::Fair,
-            "waits for its disk",
+            "is limited by disk I/O",
         )
     } else if name_has(&["cpu"]) {
-        (
+        Meaning::new(
             FaultId::PerformanceCpuSaturated,
             Strength::Fair,
-            "uses all of its CPU",
+            "is saturating its CPU",
         )
     } else if name_has(&["memory", "oom"]) {
-        (
+        Meaning::new(
             FaultId::PerformanceMemoryPressure,
             Strength::Fair,
-            "is short of memory",
+            "is under memory pressure",
         )
     } else if has(Signal::Loss) && name_has(&["retrans", "drop", "loss", "packet"]) {
-        (
+        Meaning::new(
             FaultId::PerformanceNetworkLoss,
             Strength::Strong,
-            "loses packets",
+            "is losing packets",
         )
     } else if has(Signal::Loss) {
-        (
+        Meaning::new(
             FaultId::PerformanceNetworkLoss,
             Strength::Fair,
-            "loses packets",
+            "is losing packets",
         )
     } else if name_has(&[
         "rtt",
@@ -302,13 +321,17 @@ fn meaning(alert: &Alert) -> Option<(FaultId, Strength, &'static str)> {
         "network_latency",
         "networkdelay",
     ]) {
-        (
+        Meaning::new(
             FaultId::PerformanceNetworkDelay,
             Strength::Strong,
-            "is slow on the network",
+            "has high network latency",
         )
     } else if has(Signal::Latency) {
-        (FaultId::PerformanceNetworkDelay, Strength::Hint, "is slow")
+        Meaning::new(
+            FaultId::PerformanceNetworkDelay,
+            Strength::Hint,
+            "has high latency",
+        )
     } else {
         return None;
     })
@@ -318,22 +341,23 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(hpa) = view.object(idx).and_then(|o| o.hpa()) else {
         return;
     };
-    if !view.is_living(idx) {
+    if !view.exists(idx) {
         return;
     }
     let target = view
         .graph
         .out(idx)
         .find(|(r, _)| *r == crate::graph::Relation::Scales)
-        .map_or(idx, |(_, t)| t);
+        .map(|(_, t)| t)
+        .unwrap_or(idx);
     let condition = |kind: &str, status: &str| {
         crate::model::object::condition(&hpa.conditions, kind).filter(|c| c.is(status))
     };
     if let Some(c) = condition("ScalingActive", "False")
         .filter(|c| c.reason.as_deref() != Some("ScalingDisabled"))
     {
-        let summary = format!(
-            "Autoscaler `{}` has no metrics: {}",
+        let message = format!(
+            "HPA `{}` has no metrics: {}",
             view.graph.get(idx).name(),
             short(c.message.as_deref().unwrap_or(""), 160)
         );
@@ -345,7 +369,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 Strength::Fair,
             )
             .active(false)
-            .message(summary)
+            .message(message)
             .with([view.state_evidence(idx, "ScalingActive is False".into())])
             .build(),
         );
@@ -353,8 +377,8 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if let Some(c) = condition("ScalingLimited", "True")
         .filter(|c| c.reason.as_deref() == Some("TooManyReplicas"))
     {
-        let summary = format!(
-            "Autoscaler `{}` wants more than its {} replicas",
+        let message = format!(
+            "HPA `{}` is capped at maxReplicas {}",
             view.graph.get(idx).name(),
             hpa.max_replicas.unwrap_or(0)
         );
@@ -366,7 +390,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 Strength::Fair,
             )
             .active(false)
-            .message(summary)
+            .message(message)
             .with([view.state_evidence(
                 idx,
                 format!("ScalingLimited: {}", c.message.as_deref().unwrap_or("")),

@@ -1,4 +1,4 @@
-//! Pods that the scheduler holds back, or takes the place from.
+//! Pods that scheduling gates hold back, and pods that were preempted.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::model::Episode;
 use crate::model::object;
 use crate::model::time::MINUTE;
 
-/// A gate is lifted by whoever set it, within seconds; one that lasts was forgotten.
+/// Scheduling gates are removed within seconds by the controller that set them; one that stays was
+/// forgotten.
 pub(super) fn gated(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(pod) = view.pod(idx) else { return };
     let gates: Vec<&str> = pod
@@ -23,7 +24,7 @@ pub(super) fn gated(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         object::condition(&pod.status.conditions, "PodScheduled").and_then(|c| c.reason.as_deref());
     let is_gated =
         waits == Some("SchedulingGated") || (!gates.is_empty() && pod.node_name.is_none());
-    if !is_gated || !view.is_living(idx) || !view.lasts(view.graph.get(idx).created) {
+    if !is_gated || !view.exists(idx) || !view.lasts(view.graph.get(idx).created) {
         return;
     }
     let owner = view.top_owner(idx);
@@ -41,7 +42,7 @@ pub(super) fn gated(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         )
         .active(true)
         .message(format!(
-            "Pods of {} wait behind scheduling gates {names} that nobody lifts",
+            "Pods of {} are held by scheduling gate {names}",
             view.title(owner)
         ))
         .with([view.state_evidence(idx, format!("schedulingGates {names}"))])
@@ -49,29 +50,30 @@ pub(super) fn gated(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
-/// Workloads that lost pods to others of higher priority and have not got them back.
+/// Workloads whose pods were preempted in the last 30 minutes and that have not recovered.
 pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
-    let mut lost: BTreeMap<Idx, Vec<(Idx, &Episode)>> = BTreeMap::new();
+    let mut by_owner: BTreeMap<Idx, Vec<(Idx, &Episode)>> = BTreeMap::new();
     for (idx, event) in &view.episodes.events {
         if &*event.reason == "Preempted" && view.now.0 - event.last.0 <= 30 * MINUTE {
-            lost.entry(owner_of(view, *idx))
+            by_owner
+                .entry(owner_of(view, *idx))
                 .or_default()
                 .push((*idx, event));
         }
     }
-    for (owner, events) in lost {
-        if view.well(owner) == Some(true) || !view.is_living(owner) {
+    for (owner, events) in by_owner {
+        if view.is_healthy(owner) == Some(true) || !view.exists(owner) {
             continue;
         }
         let (_, last) = events[events.len() - 1];
-        let by = word_after(&last.message, "Preempted by ").map_or(String::new(), |_| {
-            format!(": {}", short(&last.message, 160))
-        });
+        let by = word_after(&last.message, "Preempted by ")
+            .map(|_| format!(": {}", short(&last.message, 160)))
+            .unwrap_or_default();
         out.push(
             view.finding(FaultId::SchedulingPreempted, owner, owner, Strength::Proof)
                 .active(true)
                 .message(format!(
-                    "{} lost its place to pods of higher priority{by}",
+                    "{} was preempted by higher-priority pods{by}",
                     view.title(owner)
                 ))
                 .with(
@@ -85,7 +87,7 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a workload lost pods to others a short while ago.
+/// Whether pods of a workload were preempted in the last 30 minutes.
 pub(super) fn was_preempted(view: &View<'_>, owner: Idx) -> bool {
     let recent = |e: &Episode| &*e.reason == "Preempted" && view.now.0 - e.last.0 <= 30 * MINUTE;
     view.episodes
@@ -94,8 +96,8 @@ pub(super) fn was_preempted(view: &View<'_>, owner: Idx) -> bool {
         .any(|(idx, e)| recent(e) && owner_of(view, *idx) == owner)
 }
 
-/// The workload of a pod that may be long gone: by its owner, else by the name that controllers
-/// give.
+/// The workload of a pod that may no longer exist: its owner, else the workload of the same
+/// component.
 pub(super) fn owner_of(view: &View<'_>, pod: Idx) -> Idx {
     let owner = view.top_owner(pod);
     if owner != pod {

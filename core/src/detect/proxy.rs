@@ -1,4 +1,4 @@
-//! What a node does for its pods besides running them: forwarding of Services, and the time.
+//! What pods need from their node besides running: Service routing and a correct clock.
 
 use super::CallError;
 use super::caller_errors::CallFailure;
@@ -8,10 +8,10 @@ use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 
-/// A Service proxy that is not well for longer than a restart: its node's Services go stale.
+/// A kube-proxy that is unhealthy for longer than a restart: Service routing on its node is stale.
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let is_proxy = view.graph.get(idx).labels().get("k8s-app") == Some("kube-proxy");
-    if !is_proxy || !view.is_pod_unwell(idx) || !view.lasts(view.unwell_since(idx)) {
+    if !is_proxy || !view.is_pod_unhealthy(idx) || !view.lasts(view.unhealthy_since(idx)) {
         return;
     }
     let Some(node) = view
@@ -22,23 +22,23 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     else {
         return;
     };
-    // Where the node itself is gone its proxy is only one of those that went with it.
-    if view.well(node) == Some(false) {
+    // If the node itself is down, kube-proxy is only one of its pods.
+    if view.is_healthy(node) == Some(false) {
         return;
     }
-    let told = view.warnings(idx).map(|e| view.event_evidence(idx, e));
+    let events = view.warnings(idx).map(|e| view.event_evidence(idx, e));
     let logs = view.logs(idx).take(3).map(|l| view.log_evidence(idx, l));
     out.push(
         view.finding(FaultId::NodeProxyDown, node, idx, Strength::Proof)
             .active(true)
             .message(format!(
-                "The Service proxy of node `{}` is down: Services are not kept up there",
+                "kube-proxy on node `{}` is down: Service routing on it is stale",
                 view.graph.get(node).name()
             ))
             .with(
                 [view.state_evidence(idx, "kube-proxy is not ready".into())]
                     .into_iter()
-                    .chain(told)
+                    .chain(events)
                     .chain(logs)
                     .collect::<Vec<_>>(),
             )
@@ -46,8 +46,8 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
-/// A node whose clock is off, by an alert of its own or by what its pods say of certificates and
-/// tokens.
+/// A node whose clock is wrong: an alert of the node, supported by its pods' errors about certificates
+/// and tokens and by its lease.
 pub(super) fn clock(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) {
     for (idx, alert) in &view.episodes.alerts {
         let named = ["clock", "ntp", "chrony", "timesync", "time_sync"]
@@ -57,9 +57,10 @@ pub(super) fn clock(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding
             continue;
         }
         let evidence = view.alert_evidence(*idx, alert);
-        let future = early(view, errors, *idx);
-        let stale = view.well(*idx) == Some(true) && super::node::stale_lease(view, *idx).is_some();
-        let strength = if future.is_empty() && !stale {
+        let from_future = not_yet_valid(view, errors, *idx);
+        let stale =
+            view.is_healthy(*idx) == Some(true) && super::node::stale_lease(view, *idx).is_some();
+        let strength = if from_future.is_empty() && !stale {
             Strength::Strong
         } else {
             Strength::Proof
@@ -68,18 +69,23 @@ pub(super) fn clock(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding
             view.finding(FaultId::NodeClockSkew, *idx, *idx, strength)
                 .active(true)
                 .message(format!(
-                    "The clock of node `{}` is off (alert {})",
+                    "The clock of node `{}` is wrong (alert {})",
                     view.graph.get(*idx).name(),
                     alert.name
                 ))
-                .with(future.into_iter().chain([evidence]).collect::<Vec<_>>())
+                .with(
+                    from_future
+                        .into_iter()
+                        .chain([evidence])
+                        .collect::<Vec<_>>(),
+                )
                 .build(),
         );
     }
 }
 
-/// What pods of a node say about times that lie in their future.
-fn early(view: &View<'_>, errors: &[CallError], node: Idx) -> Vec<Evidence> {
+/// Errors of a node's pods about certificates and tokens that are not valid yet.
+fn not_yet_valid(view: &View<'_>, errors: &[CallError], node: Idx) -> Vec<Evidence> {
     let here = |pod: Idx| {
         view.graph
             .out(pod)

@@ -1,4 +1,4 @@
-//! Workloads that do not get where they were told to go.
+//! Workloads that are scaled to zero, stuck in a rollout, failed or behind their schedule.
 
 use super::finding::{Evidence, Finding, Strength};
 use super::schedule;
@@ -11,7 +11,7 @@ use crate::model::{Kind, Severity};
 
 pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(object) = view.object(idx) else {
-        return given_up(view, idx, out);
+        return job_without_state(view, idx, out);
     };
     if object.job().is_some() {
         return failed_job(view, idx, out);
@@ -27,17 +27,17 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 }
 
 /// For Jobs of which only events are known.
-fn given_up(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+fn job_without_state(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let words = [
         "BackoffLimitExceeded",
         "DeadlineExceeded",
         "PodFailurePolicy",
     ];
-    let told: Vec<_> = view
+    let events: Vec<_> = view
         .warnings(idx)
         .filter(|e| words.contains(&&*e.reason) && view.still_holds(idx, e))
         .collect();
-    let Some(last) = told
+    let Some(last) = events
         .last()
         .filter(|_| *view.graph.get(idx).kind() == Kind::Job)
     else {
@@ -56,7 +56,7 @@ fn given_up(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.title(idx),
             short(&last.message, 160)
         ))
-        .with(told.iter().map(|e| view.event_evidence(idx, e)))
+        .with(events.iter().map(|e| view.event_evidence(idx, e)))
         .build(),
     );
 }
@@ -91,7 +91,7 @@ fn failed_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
-/// Nobody runs, and somebody else wants it: a Service selects its pods and others hold its address.
+/// A workload at 0 replicas behind a Service that other workloads call.
 fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(labels) = view.graph.template_labels(idx) else {
         return;
@@ -110,16 +110,15 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         if callers.is_empty() {
             continue;
         }
-        // What nobody misses was turned off on purpose.
-        let missed = misses(view, service);
-        let summary = format!(
-            "{} wants 0 replicas, and {} {} Service `{}`",
+        // A workload that no caller misses was turned off on purpose.
+        let missed = is_missed(view, service);
+        let message = format!(
+            "{} is scaled to 0, but {} Service `{}`",
             view.title(idx),
-            callers.len(),
             if callers.len() == 1 {
-                "workload calls"
+                "1 workload calls".to_owned()
             } else {
-                "workloads call"
+                format!("{} workloads call", callers.len())
             },
             view.graph.get(service).name()
         );
@@ -144,7 +143,7 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 },
             )
             .active(missed)
-            .message(summary)
+            .message(message)
             .with(evidence)
             .fix(fix)
             .build(),
@@ -153,8 +152,8 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-/// Whether somebody who calls a Service is not well, has an alert, or names it in an error.
-fn misses(view: &View<'_>, service: Idx) -> bool {
+/// Whether a caller of a Service is unhealthy, has an alert, or names the Service in an error.
+fn is_missed(view: &View<'_>, service: Idx) -> bool {
     let name = view.graph.get(service).name();
     let callers = view
         .graph
@@ -166,7 +165,7 @@ fn misses(view: &View<'_>, service: Idx) -> bool {
         || callers.into_iter().any(|c| {
             let pods = view.pods_of(c);
             std::iter::once(c).chain(pods).any(|i| {
-                view.well(i) == Some(false)
+                view.is_healthy(i) == Some(false)
                     || view.alerts(i).next().is_some()
                     || view.logs(i).any(|l| {
                         let recent =
@@ -180,33 +179,33 @@ fn misses(view: &View<'_>, service: Idx) -> bool {
         })
 }
 
-/// The controller itself summary that new pods do not come up in time. Why, the pods know better.
+/// A rollout that its controller reports as late, or that is paused before its end. The findings about
+/// its pods are more specific.
 fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>) {
     let progress =
         object::condition(&workload.status.conditions, "Progressing").filter(|c| c.is("False"));
     let late = progress.filter(|c| c.reason.as_deref() == Some("ProgressDeadlineExceeded"));
     let behind =
         workload.spec.replicas.unwrap_or(1) > workload.status.updated_replicas.unwrap_or(0);
-    let paused = workload.spec.paused == Some(true) && behind && view.well(idx) == Some(false);
-    let (summary, what) = match late {
+    let paused =
+        workload.spec.paused == Some(true) && behind && view.is_healthy(idx) == Some(false);
+    let (message, state) = match late {
         Some(c) => {
-            let summary = c
+            let reason = c
                 .message
                 .as_deref()
-                .map_or_else(|| "its new pods are late".to_owned(), |m| short(m, 160));
+                .unwrap_or("new pods are not ready in time");
             (
                 format!(
-                    "The roll-out of {} does not proceed: {summary}",
-                    view.title(idx)
+                    "Rollout of {} is stuck: {}",
+                    view.title(idx),
+                    short(reason, 160)
                 ),
                 "ProgressDeadlineExceeded".to_owned(),
             )
         }
         None if paused => (
-            format!(
-                "The roll-out of {} is paused before its end",
-                view.title(idx)
-            ),
+            format!("Rollout of {} is paused before completion", view.title(idx)),
             "spec.paused is true".to_owned(),
         ),
         None => return,
@@ -219,19 +218,19 @@ fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>)
         view.graph.get(idx).name()
     );
     out.push(
-        // A consequence of whatever keeps the new pods from coming up, unless nothing else is
-        // known.
+        // Only a consequence of what keeps the new pods from becoming ready, unless nothing else
+        // is known.
         view.finding(FaultId::RuntimeRolloutStuck, idx, idx, Strength::Hint)
             .active(true)
-            .message(summary)
-            .with([view.state_evidence(idx, what)])
+            .message(message)
+            .with([view.state_evidence(idx, state)])
             .fix(fix)
             .build(),
     );
 }
 
-/// Errors of others in its namespace that name a `CronJob`.
-fn missed_by_name(view: &View<'_>, idx: Idx) -> Vec<Evidence> {
+/// Errors in the namespace that name a `CronJob`.
+fn errors_that_name(view: &View<'_>, idx: Idx) -> Vec<Evidence> {
     let (namespace, name) = (view.graph.get(idx).namespace(), view.graph.get(idx).name());
     let named = |text: &str| {
         text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
@@ -249,16 +248,16 @@ fn missed_by_name(view: &View<'_>, idx: Idx) -> Vec<Evidence> {
         .collect()
 }
 
-/// A `CronJob` whose time came twice without a Job, or whose controller summary that it gave a start
-/// up.
+/// A `CronJob` that missed two scheduled runs, whose controller reports a missed run, or that is
+/// suspended while other workloads report errors about it.
 pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(cron) = view.object(idx).and_then(|o| o.cron_job()) else {
         return;
     };
-    if !view.is_living(idx) {
+    if !view.exists(idx) {
         return;
     }
-    let told: Vec<_> = view
+    let events: Vec<_> = view
         .warnings(idx)
         .filter(|e| {
             matches!(
@@ -279,32 +278,33 @@ pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .zip(last)
         .and_then(|(rule, last)| schedule::missed(rule, last, view.now))
         .filter(|n| *n >= 2);
-    let missing = if suspended {
-        missed_by_name(view, idx)
+    let errors = if suspended {
+        errors_that_name(view, idx)
     } else {
         Vec::new()
     };
-    if told.is_empty() && missed.is_none() && missing.is_empty() {
+    if events.is_empty() && missed.is_none() && errors.is_empty() {
         return;
     }
-    let why = match told.last() {
+    let why = match events.last() {
         Some(e) => short(&e.message, 160),
-        None if suspended => "it is suspended, and others wait for it".to_owned(),
+        None if suspended => "it is suspended while other workloads depend on it".to_owned(),
         None => format!(
-            "{} of its times passed since the last Job",
+            "{} scheduled runs missed since the last Job",
             missed.unwrap_or(0)
         ),
     };
     let state = format!(
-        "schedule `{}`, last at {}",
+        "schedule `{}`, last run {}",
         cron.spec.schedule.as_deref().unwrap_or(""),
-        last.map_or_else(|| "no time".to_owned(), |t| t.to_string())
+        last.map(|t| t.to_string())
+            .unwrap_or_else(|| "never".to_owned())
     );
-    let evidence = told
+    let evidence = events
         .iter()
         .map(|e| view.event_evidence(idx, e))
         .chain([view.state_evidence(idx, state)])
-        .chain(missing);
+        .chain(errors);
     out.push(
         view.finding(FaultId::RuntimeCronjobMissed, idx, idx, Strength::Strong)
             .active(true)

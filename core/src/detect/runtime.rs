@@ -1,4 +1,4 @@
-//! Pods that the kubelet puts out, and hooks of their life that fail.
+//! Pods that are evicted, and lifecycle hooks that fail.
 
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
@@ -10,7 +10,7 @@ use crate::model::Episode;
 use crate::model::time::MINUTE;
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    if !view.is_living(idx) {
+    if !view.exists(idx) {
         return;
     }
     super::crash::pod(view, idx, out);
@@ -20,7 +20,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(pod) = view.pod(idx) else { return };
-    if pod.status.reason.as_deref() != Some("Evicted") || !view.is_pod_unwell(idx) {
+    if pod.status.reason.as_deref() != Some("Evicted") || !view.is_pod_unhealthy(idx) {
         return;
     }
     let message = pod.status.message.as_deref().unwrap_or("");
@@ -29,7 +29,7 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .out(idx)
         .find(|(r, _)| *r == Relation::RunsOn)
         .map(|(_, n)| n);
-    // Pressure on the node is the node's; a pod over its own ephemeral storage or emptyDir limit is
+    // Node pressure is the node's fault; a pod above its own ephemeral-storage or emptyDir limit is
     // the workload's.
     let by_node = has(
         message,
@@ -42,7 +42,8 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .status
         .start_time
         .0
-        .is_none_or(|t| view.now.0 - t.0 < 60 * MINUTE);
+        .map(|t| view.now.0 - t.0 < 60 * MINUTE)
+        .unwrap_or(true);
     if recent {
         let evidence = [view.state_evidence(idx, format!("Evicted: {}", short(message, 200)))];
         let strength = if by_node {
@@ -64,8 +65,8 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-/// Workloads whose pods are put out again and again for what they use themselves: each new pod
-/// looks well for a while.
+/// Workloads whose pods are repeatedly evicted for their own usage: each new pod is healthy for a
+/// while.
 pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
     let mut by_owner: BTreeMap<ComponentId, Vec<(Idx, &Episode)>> = BTreeMap::new();
     for (idx, event) in &view.episodes.events {
@@ -82,14 +83,14 @@ pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
     for events in by_owner.into_values() {
         let (pod, last) = events[events.len() - 1];
         let owner = super::preemption::owner_of(view, pod);
-        if events.len() < 2 || view.now.0 - last.last.0 > 15 * MINUTE || !view.is_living(owner) {
+        if events.len() < 2 || view.now.0 - last.last.0 > 15 * MINUTE || !view.exists(owner) {
             continue;
         }
         out.push(
             view.finding(FaultId::RuntimeEvicted, owner, owner, Strength::Strong)
                 .active(true)
                 .message(format!(
-                    "Pods of {} are evicted again and again: {}",
+                    "Pods of {} are repeatedly evicted: {}",
                     view.title(owner),
                     short(&last.message, 160)
                 ))
@@ -104,7 +105,7 @@ pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a pod was put out for what it used itself, and not for what its node lacked.
+/// Whether a pod was evicted for its own usage, and not because of pressure on its node.
 fn for_own_use(message: &str) -> bool {
     has(
         message,
@@ -128,15 +129,15 @@ fn hooks(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .collect();
     if let Some(last) = failed.last() {
         let owner = view.top_owner(idx);
-        let summary = format!(
-            "A life-cycle hook of {} fails: {}",
+        let message = format!(
+            "A lifecycle hook of {} fails: {}",
             view.title(owner),
             short(&last.message, 160)
         );
         out.push(
             view.finding(FaultId::RuntimeHookFailed, owner, idx, Strength::Strong)
                 .active(true)
-                .message(summary)
+                .message(message)
                 .with(failed.iter().map(|e| view.event_evidence(idx, e)))
                 .build(),
         );

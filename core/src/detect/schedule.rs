@@ -1,4 +1,4 @@
-//! When a cron schedule is due.
+//! How often a cron schedule was due.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -6,14 +6,13 @@ use jiff::tz::TimeZone;
 use crate::model::Time;
 use crate::model::time::MINUTE;
 
-/// How far back missed times are counted, in minutes: two days hold two times of anything that runs
-/// daily.
+/// How far back missed runs are counted, in minutes: a daily schedule is due twice in two days.
 const LOOK_BACK: i64 = 2 * 24 * 60;
-/// The controller starts Jobs within seconds; what is due only now is not missed yet.
+/// Runs due within this many minutes are not missed yet: the controller starts Jobs within seconds.
 const SLACK: i64 = 2;
 
 /// How often a schedule was due between a time and now, as the controller reads it: five fields in
-/// UTC, or a word such as `@hourly`. `None` when it cannot be read.
+/// UTC, or a word such as `@hourly`. `None` if it is invalid.
 pub(super) fn missed(rule: &str, since: Time, now: Time) -> Option<usize> {
     let rule = Rule::parse(rule)?;
     let (first, last) = (since.0 / MINUTE + 1, now.0 / MINUTE - SLACK);
@@ -27,7 +26,7 @@ pub(super) fn missed(rule: &str, since: Time, now: Time) -> Option<usize> {
 /// The minutes, hours, days of the month, months and days of the week of a schedule, as bits.
 struct Rule {
     fields: [u64; 5],
-    /// Both kinds of days are restricted: then either of them is enough.
+    /// Both kinds of days are restricted: then either is enough.
     either_day: bool,
 }
 
@@ -91,28 +90,32 @@ impl Rule {
 }
 
 /// One field: lists of `*`, numbers, names and ranges, each with a step.
-fn field(text: &str, least: u32, most: u32, names: &[&str]) -> Option<u64> {
+fn field(text: &str, min: u32, max: u32, names: &[&str]) -> Option<u64> {
     let number = |word: &str| {
         let named = names
             .iter()
             .position(|n| n.eq_ignore_ascii_case(word))
-            .map(|at| at as u32 + least);
+            .map(|at| at as u32 + min);
         named
             .or_else(|| word.parse().ok())
-            .filter(|n| (least..=most).contains(n))
+            .filter(|n| (min..=max).contains(n))
     };
     let mut bits = 0;
     for part in text.split(',') {
         let (range, step) = part
             .split_once('/')
-            .map_or((part, None), |(range, step)| (range, Some(step)));
+            .map(|(range, step)| (range, Some(step)))
+            .unwrap_or((part, None));
         let (from, to) = match range.split_once('-') {
-            _ if matches!(range, "*" | "?") => (least, most),
+            _ if matches!(range, "*" | "?") => (min, max),
             Some((from, to)) => (number(from)?, number(to)?),
-            None if step.is_some() => (number(range)?, most),
+            None if step.is_some() => (number(range)?, max),
             None => (number(range)?, number(range)?),
         };
-        let step = step.map_or(Some(1), |s| s.parse().ok().filter(|n| *n > 0))?;
+        let step = match step {
+            Some(step) => step.parse().ok().filter(|n| *n > 0)?,
+            None => 1,
+        };
         bits |= (from..=to).step_by(step).fold(0, |bits, n| bits | 1 << n);
     }
     Some(bits)
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_passed_are_counted() {
+    fn missed_runs_are_counted() {
         for (rule, since, now, times) in [
             (
                 "*/10 * * * *",
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schedule_is_not_read() {
+    fn an_invalid_schedule_is_none() {
         for rule in [
             "",
             "every minute",

@@ -74,11 +74,10 @@ fn untolerated(node: &Node, spec: &PodSpec) -> Option<String> {
 }
 
 fn tolerates(t: &Toleration, taint: &Taint) -> bool {
-    let effect = t
-        .effect
-        .as_deref()
-        .is_none_or(|e| e.is_empty() || Some(e) == taint.effect.as_deref());
-    let key = t.key.as_deref().is_none_or(str::is_empty) || t.key.as_deref() == Some(&*taint.key);
+    let (effect, key) = (t.effect.as_deref(), t.key.as_deref());
+    // An empty effect or key tolerates any.
+    let effect = effect.unwrap_or("").is_empty() || effect == taint.effect.as_deref();
+    let key = key.unwrap_or("").is_empty() || key == Some(&*taint.key);
     let value = t.operator.as_deref() == Some("Exists")
         || t.value.as_deref().unwrap_or("") == taint.value.as_deref().unwrap_or("");
     effect && key && value
@@ -90,7 +89,9 @@ pub(super) fn affinity_matches(spec: &PodSpec, labels: &Labels, name: &str) -> b
         .as_ref()
         .and_then(|a| a.node_affinity.as_ref())
         .and_then(|n| n.required.as_ref());
-    required.is_none_or(|r| selector_matches(r, labels, name))
+    required
+        .map(|r| selector_matches(r, labels, name))
+        .unwrap_or(true)
 }
 
 pub(super) fn selector_matches(selector: &NodeSelector, labels: &Labels, name: &str) -> bool {

@@ -97,7 +97,7 @@ pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
     let unbound = |c: Idx| match view.object(c).map(|o| o.claim()) {
         Some(Some(claim)) => claim.phase.as_deref().is_some_and(|p| p != "Bound"),
         Some(None) => false,
-        None => *view.graph.get(c).kind() == Kind::PersistentVolumeClaim && !view.is_living(c),
+        None => *view.graph.get(c).kind() == Kind::PersistentVolumeClaim && !view.exists(c),
     };
     misfit || claims.into_iter().any(unbound)
 }
@@ -105,7 +105,7 @@ pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
 /// The scheduler's warnings about a pod without a node, perhaps none; `None` if the pod is not waiting
 /// for a node.
 fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
-    if !view.is_living(idx) {
+    if !view.exists(idx) {
         return None;
     }
     let events: Vec<_> = view
@@ -115,7 +115,7 @@ fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
     match view.pod(idx) {
         Some(pod) => {
             let placed = pod.node_name.is_some();
-            let waiting = pod.status.phase.as_deref().is_none_or(|p| p == "Pending");
+            let waiting = pod.status.phase.as_deref().unwrap_or("Pending") == "Pending";
             (waiting && !placed).then_some(events)
         }
         None => (!events.is_empty()).then_some(events),

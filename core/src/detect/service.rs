@@ -12,7 +12,7 @@ pub(super) fn service(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     };
     if service.selector.is_empty()
         || service.service_type.as_deref() == Some("ExternalName")
-        || !view.is_living(idx)
+        || !view.exists(idx)
     {
         return;
     }
@@ -29,7 +29,7 @@ pub(super) fn service(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 pub(super) fn pods_behind(view: &View<'_>, service: Idx) -> Vec<Idx> {
     view.graph
         .out(service)
-        .filter(|(r, p)| *r == Relation::Selects && view.is_living(*p))
+        .filter(|(r, p)| *r == Relation::Selects && view.exists(*p))
         .map(|(_, p)| p)
         .collect()
 }
@@ -71,13 +71,13 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
     let mut candidates: Vec<Idx> = view
         .graph
         .pods(namespace)
-        .filter(|p| view.is_pod_well(*p) && view.component(*p) == component)
+        .filter(|p| view.is_pod_healthy(*p) && view.component(*p) == component)
         .collect();
     if candidates.is_empty() {
         let nearest = view
             .graph
             .pods(namespace)
-            .filter(|p| view.is_pod_well(*p))
+            .filter(|p| view.is_pod_healthy(*p))
             .map(|p| (likeness(&service.selector, view.graph.get(p).labels()), p))
             .filter(|(n, _)| *n > 0)
             .collect::<Vec<_>>();

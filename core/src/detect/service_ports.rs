@@ -26,7 +26,7 @@ pub(super) fn ports(
 ) {
     let Some(spec) = pods
         .iter()
-        .filter(|p| view.is_pod_well(**p))
+        .filter(|p| view.is_pod_healthy(**p))
         .find_map(|p| view.pod_spec(*p))
     else {
         return;

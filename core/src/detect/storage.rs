@@ -1,26 +1,27 @@
-//! Claims that are not bound and volumes that cannot be used.
+//! Claims that are not bound, and volumes that cannot be attached, mounted or written.
 
 use super::finding::{Evidence, Finding, Strength};
+use super::storage_verdict::{from_message, judge};
 use super::text::{has, quoted_after, short};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
-use crate::model::object::{Claim, Quota, Volume};
+use crate::model::object::Quota;
 use crate::model::{Kind, Severity};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    if !view.is_living(idx) || view.is_pod_well(idx) {
+    if !view.exists(idx) || view.is_pod_healthy(idx) {
         return;
     }
-    absent_claims(view, idx, out);
-    kubelet_words(view, idx, out);
-    own_words(view, idx, out);
+    missing_claims(view, idx, out);
+    mount_errors(view, idx, out);
+    write_errors(view, idx, out);
 }
 
-/// The pod names a claim that does not exist. Where a storage quota has no room, the claim was most
-/// likely refused.
-fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+/// Claims that the pod uses but that do not exist. If a storage quota has no room, the claim was
+/// probably refused.
+fn missing_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let namespace = view.graph.get(idx).namespace();
-    let told: Vec<_> = view
+    let events: Vec<_> = view
         .warnings(idx)
         .filter(|e| {
             has(&e.message, &["persistentvolumeclaim \""])
@@ -34,62 +35,77 @@ fn absent_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .flat_map(|s| s.volumes.iter())
         .filter_map(|v| v.persistent_volume_claim.as_ref())
         .map(|c| &*c.claim_name);
-    let in_message = told
+    let in_message = events
         .iter()
         .filter_map(|e| quoted_after(&e.message, "persistentvolumeclaim "));
     let mut names: Vec<&str> = in_spec.chain(in_message).collect();
     names.sort_unstable();
     names.dedup();
     for name in names {
-        let absent = view
+        let is_missing = view
             .graph
             .find_live(Kind::PersistentVolumeClaim, namespace, name)
             .is_none();
-        let said = told.iter().any(|e| e.message.contains(name));
-        if !absent || !(said || view.knows(&Kind::PersistentVolumeClaim, namespace)) {
+        let is_reported = events.iter().any(|e| e.message.contains(name));
+        if !is_missing || !(is_reported || view.knows(&Kind::PersistentVolumeClaim, namespace)) {
             continue;
         }
         let owner = view.top_owner(idx);
-        let evidence: Vec<Evidence> = told.iter().map(|e| view.event_evidence(idx, e)).collect();
-        if let Some((quota, why, strength)) = storage_quota(view, namespace) {
-            let summary = format!(
-                "ResourceQuota `{}` of namespace `{namespace}` {why}: claim `{name}` of {} does not exist",
-                view.graph.get(quota).name(),
+        let evidence: Vec<Evidence> = events.iter().map(|e| view.event_evidence(idx, e)).collect();
+        if let Some(quota) = storage_quota(view, namespace) {
+            let message = format!(
+                "ResourceQuota `{}` in namespace `{namespace}` {}: PVC `{name}` of {} does not \
+                 exist",
+                view.graph.get(quota.idx).name(),
+                quota.usage,
                 view.title(owner)
             );
             let evidence = evidence
                 .iter()
                 .cloned()
-                .chain([view.state_evidence(quota, why)]);
+                .chain([view.state_evidence(quota.idx, quota.usage)]);
             out.push(
-                view.finding(FaultId::AdmissionQuotaStorage, quota, idx, strength)
-                    .active(true)
-                    .message(summary)
-                    .with(evidence)
-                    .fix(format!(
-                        "kubectl -n {namespace} edit resourcequota {}",
-                        view.graph.get(quota).name()
-                    ))
-                    .build(),
+                view.finding(
+                    FaultId::AdmissionQuotaStorage,
+                    quota.idx,
+                    idx,
+                    quota.strength,
+                )
+                .active(true)
+                .message(message)
+                .with(evidence)
+                .fix(format!(
+                    "kubectl -n {namespace} edit resourcequota {}",
+                    view.graph.get(quota.idx).name()
+                ))
+                .build(),
             );
         }
-        let summary = format!(
-            "{} needs claim `{name}`, which does not exist in namespace `{namespace}`",
+        let message = format!(
+            "{} uses PVC `{name}`, which does not exist in namespace `{namespace}`",
             view.title(owner)
         );
         out.push(
             view.finding(FaultId::StorageClaimMissing, owner, idx, Strength::Strong)
                 .active(true)
-                .message(summary)
+                .message(message)
                 .with(evidence)
                 .build(),
         );
     }
 }
 
-/// A quota on storage with no room: at its limit, or with less left than the free volumes that
-/// claims here would take.
-fn storage_quota(view: &View<'_>, namespace: &str) -> Option<(Idx, String, Strength)> {
+/// A storage quota that may have blocked a claim.
+struct StorageQuota {
+    idx: Idx,
+    /// `limits requests.storage to 10Gi, 8Gi used`
+    usage: String,
+    strength: Strength,
+}
+
+/// A storage quota with its usage, and how certain it is that it has no room: it is at its limit, or
+/// even the smallest available volume would exceed it.
+fn storage_quota(view: &View<'_>, namespace: &str) -> Option<StorageQuota> {
     view.graph.quotas(namespace).find_map(|idx| {
         let quota: &Quota = view.object(idx)?.quota()?;
         for resource in ["requests.storage", "persistentvolumeclaims"] {
@@ -98,40 +114,49 @@ fn storage_quota(view: &View<'_>, namespace: &str) -> Option<(Idx, String, Stren
             else {
                 continue;
             };
-            let used = quota.used.get(resource).map_or(0, |q| q.0);
-            let text = format!(
-                "allows {resource} {hard_text}, {} used",
+            let used = quota.used.get(resource).map(|q| q.0).unwrap_or(0);
+            let usage = format!(
+                "limits {resource} to {hard_text}, {} used",
                 quota.used.text(resource).unwrap_or("0")
             );
             if used >= hard.0 {
-                return Some((idx, text, Strength::Proof));
+                let strength = Strength::Proof;
+                return Some(StorageQuota {
+                    idx,
+                    usage,
+                    strength,
+                });
             }
             let free = view
                 .graph
                 .of_kind(&Kind::PersistentVolume)
                 .filter_map(|v| view.object(v)?.volume())
                 .filter(|v| {
-                    v.spec.claim_ref.as_ref().is_none_or(|r| r.name.is_none())
-                        && v.phase.as_deref() == Some("Available")
+                    let is_claimed = v.spec.claim_ref.as_ref().is_some_and(|r| r.name.is_some());
+                    !is_claimed && v.phase.as_deref() == Some("Available")
                 });
-            let wants = free
+            let smallest = free
                 .filter_map(|v| v.spec.capacity.get("storage"))
                 .map(|q| q.0)
                 .min();
             let strength =
-                if resource == "requests.storage" && wants.is_some_and(|w| used + w > hard.0) {
+                if resource == "requests.storage" && smallest.is_some_and(|w| used + w > hard.0) {
                     Strength::Proof
                 } else {
                     Strength::Fair
                 };
-            return Some((idx, text, strength));
+            return Some(StorageQuota {
+                idx,
+                usage,
+                strength,
+            });
         }
         None
     })
 }
 
-/// What the kubelet and the attach controller say about volumes.
-fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+/// Volumes that the kubelet or the attach controller cannot provide.
+fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     for event in view.warnings(idx).filter(|e| {
         matches!(
             &*e.reason,
@@ -139,8 +164,7 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ) && view.still_holds(idx, e)
     }) {
         let m = &*event.message;
-        // Secrets and ConfigMaps have their own family; a volume that merely waits for others summary
-        // nothing itself.
+        // `config` reports Secrets and ConfigMaps.
         if has(
             m,
             &[
@@ -181,23 +205,23 @@ fn kubelet_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         };
         let owner = view.top_owner(idx);
-        let summary = format!(
-            "A volume of {} cannot be used: {}",
+        let message = format!(
+            "A volume of {} cannot be mounted: {}",
             view.title(owner),
             short(m, 200)
         );
         out.push(
             view.finding(fault, owner, idx, Strength::Strong)
                 .active(true)
-                .message(summary)
+                .message(message)
                 .with([view.event_evidence(idx, event)])
                 .build(),
         );
     }
 }
 
-/// What programs say when their volume does not let them.
-fn own_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+/// Programs that report errors writing to their volume.
+fn write_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let mounts = view.pod_spec(idx).is_some_and(|s| {
         s.volumes.iter().any(|v| {
             v.persistent_volume_claim.is_some()
@@ -243,83 +267,84 @@ fn own_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         }
         let owner = view.top_owner(idx);
-        let summary = format!(
-            "{} cannot use its file system: {}",
+        let message = format!(
+            "{} cannot write to its file system: {}",
             view.title(owner),
             short(&logs[0].sample, 200)
         );
         out.push(
             view.finding(fault, owner, idx, strength)
                 .active(true)
-                .message(summary)
+                .message(message)
                 .with(logs.iter().take(5).map(|l| view.log_evidence(idx, l)))
                 .build(),
         );
     }
 }
 
-/// A claim that stays unbound, compared with classes and volumes field by field.
+/// A claim that stays unbound, compared with storage classes and volumes.
 pub(super) fn claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(claim) = view.object(idx).and_then(|o| o.claim()) else {
-        return named_claim(view, idx, out);
+        return claim_without_state(view, idx, out);
     };
-    if claim.phase.as_deref() == Some("Bound") || claim.phase.is_none() || !view.is_living(idx) {
+    if claim.phase.as_deref() == Some("Bound") || claim.phase.is_none() || !view.exists(idx) {
         return;
     }
-    let told: Vec<_> = view.warnings(idx).collect();
-    // `WaitForFirstConsumer` is Normal: the claim waits for its pod, not the pod for the claim.
+    let events: Vec<_> = view.warnings(idx).collect();
+    // With `WaitForFirstConsumer` the claim waits for its pod, not the pod for the claim.
     let waits = view
         .events(idx)
         .last()
         .is_some_and(|e| &*e.reason == "WaitForFirstConsumer");
-    if told.is_empty() && (waits || !view.lasts(view.graph.get(idx).created)) {
+    if events.is_empty() && (waits || !view.lasts(view.graph.get(idx).created)) {
         return;
     }
-    let Some((fault, why, strength)) = judge(view, idx, claim, &told) else {
+    let Some(verdict) = judge(view, idx, claim, &events) else {
         return;
     };
     let owner = user(view, idx);
     let name = view.graph.get(idx).name();
-    let evidence = told
+    let evidence = events
         .iter()
         .map(|e| view.event_evidence(idx, e))
         .chain([view.state_evidence(
             idx,
-            format!("claim is {}", claim.phase.as_deref().unwrap_or("unknown")),
+            format!("phase is {}", claim.phase.as_deref().unwrap_or("unknown")),
         )]);
     out.push(
-        view.finding(fault, owner, idx, strength)
+        view.finding(verdict.fault, owner, idx, verdict.strength)
             .active(true)
-            .message(format!("Claim `{name}` stays unbound: {why}"))
+            .message(format!("PVC `{name}` is not bound: {}", verdict.reason))
             .with(evidence)
             .build(),
     );
 }
 
-/// Claims of which only events are known.
-fn named_claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let told: Vec<_> = view
+/// For claims of which only events are known.
+fn claim_without_state(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let events: Vec<_> = view
         .warnings(idx)
         .filter(|e| view.still_holds(idx, e))
         .collect();
-    let Some(last) = told.last() else { return };
-    let Some((fault, why, strength)) = judge_words(&last.message, &last.reason) else {
+    let Some(last) = events.last() else { return };
+    let Some(verdict) = from_message(&last.message, &last.reason) else {
         return;
     };
-    let evidence = told.iter().map(|e| view.event_evidence(idx, e));
+    let evidence = events.iter().map(|e| view.event_evidence(idx, e));
     out.push(
-        view.finding(fault, user(view, idx), idx, strength)
+        view.finding(verdict.fault, user(view, idx), idx, verdict.strength)
             .active(true)
             .message(format!(
-                "Claim `{}` stays unbound: {why}",
-                view.graph.get(idx).name()
+                "PVC `{}` is not bound: {}",
+                view.graph.get(idx).name(),
+                verdict.reason
             ))
             .with(evidence)
             .build(),
     );
 }
 
-/// The workload that mounts a claim; the claim itself while nobody is known to.
+/// The workload that mounts a claim; the claim itself if none is known.
 fn user(view: &View<'_>, claim: Idx) -> Idx {
     let mut users: Vec<Idx> = view
         .graph
@@ -329,193 +354,4 @@ fn user(view: &View<'_>, claim: Idx) -> Idx {
         .collect();
     users.sort_unstable();
     users.first().copied().unwrap_or(claim)
-}
-
-type Verdict = Option<(FaultId, String, Strength)>;
-
-fn judge_words(message: &str, reason: &str) -> Verdict {
-    let text = short(message, 200);
-    if has(message, &["storageclass.storage.k8s.io", "storage class"])
-        && has(message, &["not found"])
-    {
-        return Some((FaultId::StorageClassMissing, text, Strength::Proof));
-    }
-    if has(
-        message,
-        &[
-            "already bound to a different claim",
-            "already bound to another claim",
-        ],
-    ) {
-        return Some((FaultId::StorageVolumeBoundElsewhere, text, Strength::Strong));
-    }
-    if has(message, &["incompatible accessmode", "access mode"]) {
-        return Some((FaultId::StorageAccessModeMismatch, text, Strength::Strong));
-    }
-    if has(message, &["requested pv is too small", "too small"]) {
-        return Some((FaultId::StorageCapacityMismatch, text, Strength::Strong));
-    }
-    if has(
-        message,
-        &[
-            "storageclassname does not match",
-            "storageclasses do not match",
-        ],
-    ) {
-        return Some((FaultId::StorageClassMismatch, text, Strength::Strong));
-    }
-    (reason == "ProvisioningFailed").then_some((
-        FaultId::StorageProvisioningFailed,
-        text,
-        Strength::Fair,
-    ))
-}
-
-fn judge(view: &View<'_>, idx: Idx, claim: &Claim, told: &[&crate::model::Episode]) -> Verdict {
-    let spec = &claim.spec;
-    let words = told
-        .iter()
-        .rev()
-        .find_map(|e| judge_words(&e.message, &e.reason));
-    if let Some(class) = spec.storage_class_name.as_deref().filter(|c| !c.is_empty()) {
-        let known = view
-            .graph
-            .find_live(Kind::StorageClass, "", class)
-            .is_some();
-        let volumes_have_it =
-            volumes(view).any(|(_, v)| v.spec.storage_class_name.as_deref() == Some(class));
-        if !known
-            && !volumes_have_it
-            && (view.knows(&Kind::StorageClass, "")
-                || matches!(words, Some((FaultId::StorageClassMissing, ..))))
-        {
-            return Some((
-                FaultId::StorageClassMissing,
-                format!("StorageClass `{class}` does not exist"),
-                Strength::Proof,
-            ));
-        }
-    }
-    let provisions = spec
-        .storage_class_name
-        .as_deref()
-        .and_then(|c| view.graph.find_live(Kind::StorageClass, "", c))
-        .and_then(|c| view.object(c)?.class());
-    let is_static = provisions.is_none_or(|c| {
-        c.provisioner
-            .as_deref()
-            .is_none_or(|p| p.contains("no-provisioner"))
-    });
-    if is_static && let Some(verdict) = compare(view, idx, claim) {
-        return Some(verdict);
-    }
-    words
-}
-
-fn volumes<'a>(view: &View<'a>) -> impl Iterator<Item = (Idx, &'a Volume)> {
-    let view = *view;
-    view.graph
-        .of_kind(&Kind::PersistentVolume)
-        .filter_map(move |i| Some((i, view.object(i)?.volume()?)))
-}
-
-/// The volume that misses the fewest of the claim's demands tells which field differs.
-fn compare(view: &View<'_>, idx: Idx, claim: &Claim) -> Verdict {
-    let spec = &claim.spec;
-    let mut nearest: Option<(usize, FaultId, String)> = None;
-    for (volume_idx, volume) in volumes(view) {
-        let name = view.graph.get(volume_idx).name();
-        if spec
-            .volume_name
-            .as_deref()
-            .is_some_and(|v| !v.is_empty() && v != name)
-        {
-            continue;
-        }
-        let mut misses: Vec<(FaultId, String)> = Vec::new();
-        let (want, have) = (
-            spec.storage_class_name.as_deref().unwrap_or(""),
-            volume.spec.storage_class_name.as_deref().unwrap_or(""),
-        );
-        if want != have {
-            misses.push((
-                FaultId::StorageClassMismatch,
-                format!("it wants class `{want}`, volume `{name}` has `{have}`"),
-            ));
-        }
-        let lacking: Vec<&str> = spec
-            .access_modes
-            .iter()
-            .filter(|m| !volume.spec.access_modes.contains(m))
-            .map(|m| &**m)
-            .collect();
-        if !lacking.is_empty() && !volume.spec.access_modes.is_empty() {
-            misses.push((
-                FaultId::StorageAccessModeMismatch,
-                format!(
-                    "it wants {}, volume `{name}` offers {}",
-                    lacking.join(", "),
-                    volume.spec.access_modes.join(", ")
-                ),
-            ));
-        }
-        let asked = spec.resources.requests.get("storage");
-        if asked
-            .zip(volume.spec.capacity.get("storage"))
-            .is_some_and(|(a, c)| a > c)
-        {
-            misses.push((
-                FaultId::StorageCapacityMismatch,
-                format!(
-                    "it asks for {}, volume `{name}` has {}",
-                    spec.resources.requests.text("storage").unwrap_or("?"),
-                    volume.spec.capacity.text("storage").unwrap_or("?")
-                ),
-            ));
-        }
-        if spec
-            .selector
-            .as_ref()
-            .is_some_and(|s| !s.matches(view.graph.get(volume_idx).labels()))
-        {
-            let wanted = spec
-                .selector
-                .as_ref()
-                .map_or(String::new(), |s| s.match_labels.to_text());
-            misses.push((
-                FaultId::StorageSelectorMismatch,
-                format!(
-                    "it selects `{wanted}`, volume `{name}` has `{}`",
-                    view.graph.get(volume_idx).labels().to_text()
-                ),
-            ));
-        }
-        let taken = volume.spec.claim_ref.as_ref().is_some_and(|r| {
-            r.name.as_deref() != Some(view.graph.get(idx).name())
-                || r.namespace.as_deref() != Some(view.graph.get(idx).namespace())
-        });
-        if taken {
-            let by = volume
-                .spec
-                .claim_ref
-                .as_ref()
-                .and_then(|r| r.name.as_deref())
-                .unwrap_or("?");
-            misses.push((
-                FaultId::StorageVolumeBoundElsewhere,
-                format!("volume `{name}` belongs to claim `{by}`"),
-            ));
-            // A taken volume explains a claim only when the claim asks for that very volume.
-            if spec.volume_name.as_deref() != Some(name) {
-                continue;
-            }
-        }
-        if let Some((fault, why)) = misses.first() {
-            let rank = misses.len() * 2 + usize::from(*fault == FaultId::StorageClassMismatch);
-            if nearest.as_ref().is_none_or(|(n, ..)| rank < *n) {
-                nearest = Some((rank, *fault, why.clone()));
-            }
-        }
-    }
-    nearest.map(|(_, fault, why)| (fault, why, Strength::Proof))
 }

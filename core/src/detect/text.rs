@@ -1,11 +1,11 @@
-//! Matching the messages of Kubernetes and of programs on what is stable in them.
+//! Matches the stable parts of messages from Kubernetes and programs.
 
-/// Whether a text has any of the phrases, in any letter case.
+/// Whether a text contains any of the phrases, in any letter case.
 pub(super) fn has(text: &str, phrases: &[&str]) -> bool {
     phrases.iter().any(|p| find(text, p).is_some())
 }
 
-/// Where a phrase stands in a text, in any letter case.
+/// The byte position of a phrase in a text, in any letter case.
 pub(super) fn find(text: &str, phrase: &str) -> Option<usize> {
     let (t, p) = (text.as_bytes(), phrase.as_bytes());
     if p.is_empty() || t.len() < p.len() {
@@ -16,7 +16,7 @@ pub(super) fn find(text: &str, phrase: &str) -> Option<usize> {
         .find(|i| t[*i..*i + p.len()].eq_ignore_ascii_case(p))
 }
 
-/// The quoted word behind a phrase: `after(m, "secret ")` of `secret "db" not found` is `db`.
+/// The quoted word after a phrase: `db` after `secret ` in `secret "db" not found`.
 pub(super) fn quoted_after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
     let at = find(text, phrase)? + phrase.len();
     let rest = text.get(at..)?;
@@ -27,7 +27,7 @@ pub(super) fn quoted_after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
     rest.get(..end).filter(|w| !w.is_empty())
 }
 
-/// The word behind a phrase up to a blank or punctuation.
+/// The word after a phrase up to white space or punctuation.
 pub(super) fn word_after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
     let at = find(text, phrase)? + phrase.len();
     let rest = text.get(at..)?.trim_start();
@@ -39,7 +39,7 @@ pub(super) fn word_after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
         .filter(|w| !w.is_empty())
 }
 
-/// A text cut to a readable length at a character boundary.
+/// A text trimmed and cut to at most `max` characters.
 pub(super) fn short(text: &str, max: usize) -> String {
     let text = text.trim();
     if text.chars().count() <= max {

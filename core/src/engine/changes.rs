@@ -131,7 +131,7 @@ impl Rows<'_> {
             component_namespace: Some(component.namespace.to_string()),
             labels: node.labels().to_text(),
             healthy: if node.closed.is_none() {
-                view.well(idx)
+                view.is_healthy(idx)
             } else {
                 None
             },

@@ -73,7 +73,7 @@ impl ClusterState {
         let view = View::new(graph, &resolved, now);
         let mut inspection = inspected.update(&view, &todo);
         let view = View {
-            unwell: &inspected.unhealthy,
+            unhealthy: &inspected.unhealthy,
             ..view
         };
         let findings = inspected.findings(&view, &complaints, &mut inspection.panics);

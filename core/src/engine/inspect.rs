@@ -74,7 +74,7 @@ impl Inspected {
             } else {
                 self.found.insert(idx, findings.found);
             }
-            let health = view.well(idx).filter(|_| view.is_living(idx));
+            let health = view.is_healthy(idx).filter(|_| view.exists(idx));
             let has_turned = mark(&mut self.unhealthy, idx, health == Some(false));
             if let Some(healthy) = health.filter(|_| has_turned) {
                 inspection.health_changes.push(HealthChange {

@@ -1,0 +1,143 @@
+//! Why a program exited, by the lines that it logged last.
+
+use super::FaultId;
+use super::text::has;
+use crate::model::object::pod::PodSpec;
+
+/// How programs reject an option of their command line.
+const ARGUMENTS: [&str; 7] = [
+    "unknown flag",
+    "flag provided but not defined",
+    "unrecognized option",
+    "unrecognized argument",
+    "unknown option",
+    "invalid option",
+    "unknown command",
+];
+
+/// How programs reject the value of a setting, or its absence.
+const REFUSALS: [&str; 17] = [
+    "invalid",
+    "parse",
+    "must be",
+    "must have",
+    "malformed",
+    "expected",
+    "out of range",
+    "not a valid",
+    "unsupported",
+    "required",
+    "missing",
+    "not set",
+    "unset",
+    "is empty",
+    "undefined",
+    "cannot be",
+    "not configured",
+];
+
+/// How runtimes of many languages report that a port is in use.
+const PORT_TAKEN: [&str; 5] = [
+    "address already in use",
+    "eaddrinuse",
+    "address in use",
+    "only one usage of each socket address",
+    "port is already in use",
+];
+
+/// Why a program exited, by what it logged.
+pub(super) fn from_lines(
+    spec: Option<&PodSpec>,
+    container: &str,
+    lines: &[&str],
+) -> Option<FaultId> {
+    if lines.iter().any(|s| has(s, &["exec format error"])) {
+        return Some(FaultId::ImageArchitectureMismatch);
+    }
+    if lines.iter().any(|s| has(s, &PORT_TAKEN)) {
+        return Some(FaultId::RuntimePortConflict);
+    }
+    if lines.iter().any(|s| has(s, &ARGUMENTS)) {
+        return Some(FaultId::ConfigArgumentsInvalid);
+    }
+    if spec.is_some_and(|spec| {
+        lines
+            .iter()
+            .any(|line| rejects_argument(spec, container, line))
+    }) {
+        return Some(FaultId::ConfigArgumentsInvalid);
+    }
+    // A report over several lines has the name of the setting on a line of its own.
+    let report = lines.join(" ");
+    let joined = has(
+        &report,
+        &[
+            "validation error",
+            "environment",
+            "settings",
+            "configuration",
+        ],
+    )
+    .then_some(&*report);
+    let is_rejected = lines
+        .iter()
+        .copied()
+        .chain(joined)
+        .any(|s| rejects_variable(spec, container, s));
+    is_rejected.then_some(FaultId::ConfigEnvInvalid)
+}
+
+/// Whether a line rejects an option of the container's own command line.
+fn rejects_argument(spec: &PodSpec, container: &str, line: &str) -> bool {
+    const PHRASES: [&str; 6] = [
+        "unknown option",
+        "unknown argument",
+        "unknown directive",
+        "unrecognized",
+        "bad directive",
+        "wrong number of arguments",
+    ];
+    if !has(line, &PHRASES) {
+        return false;
+    }
+    let container = spec.all_containers().find(|c| &*c.name == container);
+    let words = container
+        .into_iter()
+        .flat_map(|c| c.command.iter().chain(c.args.iter()))
+        .flat_map(|a| a.split_whitespace());
+    // Only the options: values of a command line may occur in any error.
+    let mut options = words
+        .filter_map(|w| w.strip_prefix('-')?.split('=').next())
+        .map(|w| w.trim_start_matches('-'));
+    let part = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    options
+        .any(|name| name.len() > 3 && line.split(part).any(|w| w.trim_start_matches('-') == name))
+}
+
+/// Whether a line rejects an environment variable: one of the container's own, or one that it calls
+/// an environment variable.
+fn rejects_variable(spec: Option<&PodSpec>, container: &str, line: &str) -> bool {
+    if !has(line, &REFUSALS) {
+        return false;
+    }
+    let names = spec
+        .into_iter()
+        .flat_map(PodSpec::all_containers)
+        .filter(|c| &*c.name == container)
+        .flat_map(|c| c.env.iter());
+    let words = || line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let is_named = names
+        .into_iter()
+        .any(|v| v.name.len() > 2 && words().any(|w| w == &*v.name));
+    is_named
+        || has(line, &["environment variable", "env var", "envvar"]) && words().any(is_variable)
+}
+
+/// `LIKE_THIS`: the usual form of environment variables.
+fn is_variable(word: &str) -> bool {
+    word.len() > 3
+        && word.contains('_')
+        && word
+            .bytes()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
+}

@@ -1,0 +1,160 @@
+//! Whether resources are healthy, and whether warnings about them still hold.
+
+use super::View;
+use super::view::GRACE;
+use crate::graph::Idx;
+use crate::model::object::{self, Pod};
+use crate::model::time::MINUTE;
+use crate::model::{Episode, Kind, Time};
+
+impl View<'_> {
+    /// Whether a pod is known to be ready or to have succeeded.
+    pub fn is_pod_healthy(&self, idx: Idx) -> bool {
+        let Some(pod) = self.pod(idx) else {
+            return false;
+        };
+        let status = &pod.status;
+        match status.phase.as_deref() {
+            Some("Succeeded") => return true,
+            Some("Running") => {}
+            _ => return false,
+        }
+        match object::condition(&status.conditions, "Ready") {
+            Some(ready) => ready.is("True"),
+            None => status
+                .container_statuses
+                .iter()
+                .all(|c| c.ready != Some(false)),
+        }
+    }
+
+    /// Whether an existing pod is known not to be ready.
+    pub fn is_pod_unhealthy(&self, idx: Idx) -> bool {
+        let Some(pod) = self.pod(idx) else {
+            return false;
+        };
+        let has_status = pod.status.phase.is_some() || !pod.status.conditions.is_empty();
+        has_status && self.exists(idx) && !self.is_pod_healthy(idx) && !self.is_leftover(idx, pod)
+    }
+
+    /// Whether a failed pod is only kept for the record: its owner is healthy without it.
+    fn is_leftover(&self, idx: Idx, pod: &Pod) -> bool {
+        let owner = self.top_owner(idx);
+        pod.status.phase.as_deref() == Some("Failed")
+            && owner != idx
+            && self.is_healthy(owner) == Some(true)
+    }
+
+    /// Since when a pod has not been ready: the time of the condition, else of its start, its creation
+    /// or its first warning.
+    pub fn unhealthy_since(&self, idx: Idx) -> Option<Time> {
+        let pod = self.pod(idx)?;
+        let changed = object::condition(&pod.status.conditions, "Ready")
+            .or_else(|| object::condition(&pod.status.conditions, "PodScheduled"));
+        changed
+            .and_then(|c| c.last_transition_time.0)
+            .or(pod.status.start_time.0)
+            .or(self.graph.get(idx).created)
+            .or_else(|| self.warnings(idx).map(|e| e.first).min())
+    }
+
+    /// Whether a state that began at `since` has lasted; one of unknown age counts as lasting.
+    pub fn lasts(&self, since: Option<Time>) -> bool {
+        since.map(|s| self.now.0 - s.0 >= GRACE).unwrap_or(true)
+    }
+
+    /// Whether a warning about a resource still holds: the resource exists and is not known to be
+    /// healthy. If its health is unknown, the warning must be recent and not cleared by an event.
+    pub fn still_holds(&self, idx: Idx, event: &Episode) -> bool {
+        if !self.exists(idx) {
+            return false;
+        }
+        match self.is_healthy(idx) {
+            Some(true) => false,
+            Some(false) => true,
+            None => {
+                self.now.0 - event.last.0 <= 15 * MINUTE
+                    && !self.was_cleared(idx, event)
+                    && !self.was_given_up(idx, event)
+            }
+        }
+    }
+
+    /// Whether a controller has not retried when it should have: each wait is twice as long as the
+    /// one before, which is about as long as all waits before together.
+    fn was_given_up(&self, idx: Idx, event: &Episode) -> bool {
+        let is_try = |e: &&Episode| &*e.reason == "FailedCreate";
+        let first = self
+            .events(idx)
+            .filter(is_try)
+            .map(|e| e.first)
+            .min()
+            .unwrap_or(event.first);
+        is_try(&event)
+            && self.now.seconds_since(event.last) > 60.0 + 2.0 * event.last.seconds_since(first)
+    }
+
+    /// Whether a later event reports success.
+    fn was_cleared(&self, idx: Idx, event: &Episode) -> bool {
+        const CLEARED_BY: [(&str, &[&str]); 6] = [
+            ("FailedScheduling", &["Scheduled"]),
+            ("FailedCreate", &["SuccessfulCreate"]),
+            ("Failed", &["Started"]),
+            ("FailedMount", &["Created", "Started"]),
+            ("FailedAttachVolume", &["SuccessfulAttachVolume"]),
+            ("ProvisioningFailed", &["ProvisioningSucceeded"]),
+        ];
+        let cleared_by = CLEARED_BY
+            .iter()
+            .find(|(reason, _)| *reason == &*event.reason)
+            .map(|(_, by)| *by)
+            .unwrap_or(&[]);
+        self.events(idx)
+            .any(|e| e.last > event.last && cleared_by.contains(&&*e.reason))
+    }
+
+    /// Whether a resource is healthy; `None` if its state does not show it.
+    pub fn is_healthy(&self, idx: Idx) -> Option<bool> {
+        let object = self.object(idx)?;
+        if object.pod().is_some() {
+            return if self.is_pod_healthy(idx) {
+                Some(true)
+            } else {
+                self.is_pod_unhealthy(idx).then_some(false)
+            };
+        }
+        if let Some(w) = object.workload() {
+            let (wanted, ready) = match w.status.desired_number_scheduled {
+                Some(n) => (Some(n), w.status.number_ready),
+                None => (w.spec.replicas, w.status.ready_replicas),
+            };
+            // A ReplicaSet is healthy if its pods exist; their readiness is judged on their own.
+            let have = if *self.graph.get(idx).kind() == Kind::ReplicaSet {
+                w.status.replicas.or(ready)
+            } else {
+                ready
+            };
+            return match (wanted, have) {
+                (Some(wanted), have)
+                    if have.is_some()
+                        || w.status.observed_generation.is_some()
+                        || !w.status.conditions.is_empty() =>
+                {
+                    Some(have.unwrap_or(0) >= wanted)
+                }
+                _ => None,
+            };
+        }
+        if let Some(claim) = object.claim() {
+            return claim.phase.as_deref().map(|p| p == "Bound");
+        }
+        if let Some(job) = object.job() {
+            let failed = object::condition(&job.status.conditions, "Failed");
+            return Some(!failed.is_some_and(|c| c.is("True")));
+        }
+        if let Some(node) = object.node() {
+            return object::condition(&node.status.conditions, "Ready").map(|c| c.is("True"));
+        }
+        None
+    }
+}

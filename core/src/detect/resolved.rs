@@ -1,0 +1,119 @@
+//! Which resources the episodes of the window are about.
+
+use std::collections::BTreeSet;
+
+use super::names::Names;
+use crate::episode::{Episodes, LogTemplate};
+use crate::graph::{Graph, Idx};
+use crate::model::{Alert, Episode, Kind, Severity, Str, Subject, Time};
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+
+/// The episodes of the window with the resources that they are about.
+#[derive(Debug, Default)]
+pub struct Resolved<'a> {
+    /// Events in time order.
+    pub events: Vec<(Idx, &'a Episode)>,
+    /// Log templates in time order.
+    pub logs: Vec<(Idx, &'a LogTemplate)>,
+    /// Firing alerts in time order.
+    pub alerts: Vec<(Idx, &'a Alert)>,
+    /// The cluster itself, if an event may concern all of it.
+    pub cluster: Option<Idx>,
+    pub(super) events_of: Map<Idx, Vec<usize>>,
+    pub(super) logs_of: Map<Idx, Vec<usize>>,
+    pub(super) alerts_of: Map<Idx, Vec<usize>>,
+    /// Resources with more than routine events.
+    loud: BTreeSet<Idx>,
+    pub(super) names: Names,
+}
+
+/// Reasons of routine events, which may clear warnings but never are one.
+const ROUTINE: [&str; 10] = [
+    "Scheduled",
+    "Pulling",
+    "Pulled",
+    "Created",
+    "Started",
+    "SuccessfulCreate",
+    "SuccessfulDelete",
+    "ScalingReplicaSet",
+    "Completed",
+    "LeaderElection",
+];
+
+impl<'a> Resolved<'a> {
+    /// Resolves which resources the episodes are about. Unknown subjects become resources of which
+    /// only the name is known.
+    pub fn new(graph: &mut Graph, episodes: &'a Episodes, name: &Str, now: Time) -> Self {
+        let mut this = Self::default();
+        for event in episodes.events() {
+            if event.first <= now {
+                if &*event.reason == "FailedScheduling" && this.cluster.is_none() {
+                    let kind = Kind::Other("Cluster".into());
+                    let cluster = Subject {
+                        kind,
+                        uid: None,
+                        namespace: Str::default(),
+                        name: name.clone(),
+                    };
+                    this.cluster = Some(graph.intern(&cluster, now));
+                }
+                // A refusal by a quota is the fault of the namespace, even if its state is not known.
+                if event.severity >= Severity::Warning && event.message.contains("quota: ") {
+                    let name = event.subject.namespace.clone();
+                    graph.intern(
+                        &Subject {
+                            kind: Kind::Namespace,
+                            uid: None,
+                            namespace: Str::default(),
+                            name,
+                        },
+                        now,
+                    );
+                }
+                let idx = graph.intern(&event.subject, event.last);
+                graph.end_unlisted(idx, event.last);
+                if event.severity >= Severity::Warning || !ROUTINE.contains(&&*event.reason) {
+                    this.loud.insert(idx);
+                }
+                this.events_of
+                    .entry(idx)
+                    .or_default()
+                    .push(this.events.len());
+                this.events.push((idx, event));
+            }
+        }
+        for log in episodes.logs() {
+            if log.first <= now {
+                let idx = graph.intern(&log.subject, log.last);
+                graph.end_unlisted(idx, log.last);
+                this.loud.insert(idx);
+                this.logs_of.entry(idx).or_default().push(this.logs.len());
+                this.logs.push((idx, log));
+            }
+        }
+        for alert in episodes.alerts() {
+            if alert.firing && alert.starts <= now {
+                let idx = graph.intern(&alert.subject, now);
+                this.loud.insert(idx);
+                this.alerts_of
+                    .entry(idx)
+                    .or_default()
+                    .push(this.alerts.len());
+                this.alerts.push((idx, alert));
+            }
+        }
+        this
+    }
+
+    /// Clears which resource belongs to which component, after the graph changed.
+    pub fn graph_changed(&mut self) {
+        self.names.clear();
+    }
+
+    /// Resources with more than routine events.
+    pub fn loud(&self) -> &BTreeSet<Idx> {
+        &self.loud
+    }
+}
