@@ -177,8 +177,8 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultI
     Some((*fault, reason_text))
 }
 
-/// The fault by the resource after `requested:`: the one that this object would exceed. The list after
-/// `limited:` has all resources of the quota.
+/// The fault by the resource after `requested:`: the one that this object would exceed. The list
+/// after `limited:` has all resources of the quota.
 fn quota_fault(message: &str) -> FaultId {
     let requested = find(message, "requested:")
         .and_then(|at| message.get(at..))

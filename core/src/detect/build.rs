@@ -14,8 +14,8 @@ const QUOTE: usize = 300;
 pub(super) struct Builder(Finding);
 
 impl View<'_> {
-    /// Starts a finding: the fault, the resource at fault, the resource that shows it, and how strong
-    /// the evidence is.
+    /// Starts a finding: the fault, the resource at fault, the resource that shows it, and how
+    /// strong the evidence is.
     pub(super) fn finding(
         &self,
         fault: FaultId,

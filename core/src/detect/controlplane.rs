@@ -7,8 +7,8 @@ use crate::graph::{Idx, Relation};
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Kind, Time};
 
-/// The scheduler reacts within seconds; after this time without an event it has not seen the pod. In
-/// microseconds.
+/// The scheduler reacts within seconds; after this time without an event it has not seen the pod.
+/// In microseconds.
 const SILENCE: i64 = 60 * SECOND;
 
 /// Leader leases of control-plane processes, which are renewed every 2 s and expire after 15 s.

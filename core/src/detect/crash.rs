@@ -75,8 +75,8 @@ fn container(
     if ended.reason.as_deref() == Some("OOMKilled") {
         return out_of_memory(view, idx, status, evidence, out);
     }
-    // A container that the kubelet kills ends by a signal; any other exit code is the program's own,
-    // whatever its probes report.
+    // A container that the kubelet kills ends by a signal; any other exit code is the program's
+    // own, whatever its probes report.
     let by_signal = matches!(code, 0 | 137 | 143);
     let killed = if by_signal {
         killed_by_probe(view, idx)

@@ -4,15 +4,16 @@ use super::FaultId;
 use crate::graph::Idx;
 use crate::model::Time;
 
-/// How strong a finding's evidence for its fault is on its own. `rca/weights.yaml` has the weight of
-/// each.
+/// How strong a finding's evidence for its fault is on its own. `rca/weights.yaml` has the weight
+/// of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
     /// Possible; needs other evidence.
     Hint,
     /// Typical of this fault, but other faults show it as well.
     Fair,
-    /// Kubernetes or the program reports this fault, or a comparison has hardly another explanation.
+    /// Kubernetes or the program reports this fault, or a comparison has hardly another
+    /// explanation.
     Strong,
     /// A comparison of specs that proves the fault, with something broken now.
     Proof,

@@ -114,8 +114,8 @@ fn line<'a>(view: &View<'a>, error: &CallError) -> &'a str {
     &view.episodes.logs[error.log].1.sample
 }
 
-/// An expired certificate or one for another name is the server's fault; an unknown authority may be
-/// missing from the caller's trust store.
+/// An expired certificate or one for another name is the server's fault; an unknown authority may
+/// be missing from the caller's trust store.
 fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
     let first = line(view, all[0]);
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
@@ -307,7 +307,8 @@ pub(super) fn transport(
             view.finding(FaultId::ServiceProtocolMismatch, idx, idx, Strength::Strong)
                 .active(has_callers)
                 .message(format!(
-                    "Service `{}` sends {sent} to container port {}, which its pods declare as {speaks}",
+                    "Service `{}` sends {sent} to container port {}, which its pods declare as \
+                     {speaks}",
                     view.graph.get(idx).name(),
                     other.container_port
                 ))

@@ -45,8 +45,8 @@ impl View<'_> {
             && self.is_healthy(owner) == Some(true)
     }
 
-    /// Since when a pod has not been ready: the time of the condition, else of its start, its creation
-    /// or its first warning.
+    /// Since when a pod has not been ready: the time of the condition, else of its start, its
+    /// creation or its first warning.
     pub fn unhealthy_since(&self, idx: Idx) -> Option<Time> {
         let pod = self.pod(idx)?;
         let changed = object::condition(&pod.status.conditions, "Ready")

@@ -1,4 +1,5 @@
-//! Which statements a log line makes, classified once per template: detection asks at every instant.
+//! Which statements a log line makes, classified once per template: detection asks at every
+//! instant.
 
 use super::apiserver;
 use super::caller_errors::{self, CallFailure};

@@ -8,8 +8,8 @@ use crate::model::Kind;
 use crate::model::object;
 use crate::model::time::{MINUTE, SECOND};
 
-/// Age at which a node's lease counts as expired, in microseconds. Kubelets renew theirs every 10 s;
-/// the node controller marks a node as not ready after 40 s (`node-monitor-grace-period`).
+/// Age at which a node's lease counts as expired, in microseconds. Kubelets renew theirs every 10
+/// s; the node controller marks a node as not ready after 40 s (`node-monitor-grace-period`).
 const LEASE_STALE: i64 = 60 * SECOND;
 
 pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {

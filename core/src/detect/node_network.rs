@@ -1,4 +1,5 @@
-//! Network trouble that follows the node: workloads on it are affected, workloads elsewhere are not.
+//! Network trouble that follows the node: workloads on it are affected, workloads elsewhere are
+//! not.
 
 use std::collections::{BTreeMap, BTreeSet};
 

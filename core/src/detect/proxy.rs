@@ -46,8 +46,8 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
-/// A node whose clock is wrong: an alert of the node, supported by its pods' errors about certificates
-/// and tokens and by its lease.
+/// A node whose clock is wrong: an alert of the node, supported by its pods' errors about
+/// certificates and tokens and by its lease.
 pub(super) fn clock(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) {
     for (idx, alert) in &view.episodes.alerts {
         let named = ["clock", "ntp", "chrony", "timesync", "time_sync"]

@@ -59,7 +59,8 @@ impl<'a> Resolved<'a> {
                     };
                     this.cluster = Some(graph.intern(&cluster, now));
                 }
-                // A refusal by a quota is the fault of the namespace, even if its state is not known.
+                // A refusal by a quota is the fault of the namespace, even if its state is not
+                // known.
                 if event.severity >= Severity::Warning && event.message.contains("quota: ") {
                     let name = event.subject.namespace.clone();
                     graph.intern(

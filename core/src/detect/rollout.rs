@@ -179,8 +179,8 @@ fn is_missed(view: &View<'_>, service: Idx) -> bool {
         })
 }
 
-/// A rollout that its controller reports as late, or that is paused before its end. The findings about
-/// its pods are more specific.
+/// A rollout that its controller reports as late, or that is paused before its end. The findings
+/// about its pods are more specific.
 fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>) {
     let progress =
         object::condition(&workload.status.conditions, "Progressing").filter(|c| c.is("False"));

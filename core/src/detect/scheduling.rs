@@ -39,7 +39,8 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if verdict.fault.is_resource_shortage() && super::preemption::was_preempted(view, owner) {
         return;
     }
-    // Cordoned nodes that the pod's volumes are tied to: the volume cannot follow the pod elsewhere.
+    // Cordoned nodes that the pod's volumes are tied to: the volume cannot follow the pod
+    // elsewhere.
     let bound: Vec<Idx> = volume_nodes(view, idx)
         .into_iter()
         .filter(|n| is_cordoned(view, *n))
@@ -102,8 +103,8 @@ pub(super) fn is_explained(view: &View<'_>, idx: Idx) -> bool {
     misfit || claims.into_iter().any(unbound)
 }
 
-/// The scheduler's warnings about a pod without a node, perhaps none; `None` if the pod is not waiting
-/// for a node.
+/// The scheduler's warnings about a pod without a node, perhaps none; `None` if the pod is not
+/// waiting for a node.
 fn unscheduled<'a>(view: &View<'a>, idx: Idx) -> Option<Vec<&'a Episode>> {
     if !view.exists(idx) {
         return None;

@@ -259,8 +259,8 @@ fn from_own_rules(spec: Option<&PodSpec>, template: Option<&PodSpec>, counts: St
     }
 }
 
-/// The first taint in a message that a user set. Kubernetes sets its own on nodes that are not ready
-/// or reserved.
+/// The first taint in a message that a user set. Kubernetes sets its own on nodes that are not
+/// ready or reserved.
 fn user_taint(message: &str) -> Option<String> {
     let mut rest = message;
     while let Some(at) = find(rest, "taint") {

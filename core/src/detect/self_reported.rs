@@ -313,8 +313,8 @@ fn server_finding(
     )
 }
 
-/// Whether the writer is the server that refused a login. Databases and brokers log refusals as well,
-/// and are known by their port or by the format of the line.
+/// Whether the writer is the server that refused a login. Databases and brokers log refusals as
+/// well, and are known by their port or by the format of the line.
 fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
     let serves = view
         .graph
@@ -337,8 +337,8 @@ fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
         )
 }
 
-/// The server that a line is about, and how certain that is: the writer itself, or one that it calls
-/// and whose error it repeats.
+/// The server that a line is about, and how certain that is: the writer itself, or one that it
+/// calls and whose error it repeats.
 fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
     let called: BTreeSet<Idx> = [idx, owner]
         .iter()

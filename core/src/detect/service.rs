@@ -172,8 +172,8 @@ fn similar_labels(selector: &Labels, labels: &Labels) -> String {
     }
 }
 
-/// The members of a JSON object that turn a selector into a pod's labels. A patch merges objects, so
-/// a key that the pod lacks is removed with `null`.
+/// The members of a JSON object that turn a selector into a pod's labels. A patch merges objects,
+/// so a key that the pod lacks is removed with `null`.
 fn selector_patch(selector: &Labels, labels: &Labels) -> String {
     let wanted = labels
         .iter()

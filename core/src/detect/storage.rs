@@ -103,8 +103,8 @@ struct StorageQuota {
     strength: Strength,
 }
 
-/// A storage quota with its usage, and how certain it is that it has no room: it is at its limit, or
-/// even the smallest available volume would exceed it.
+/// A storage quota with its usage, and how certain it is that it has no room: it is at its limit,
+/// or even the smallest available volume would exceed it.
 fn storage_quota(view: &View<'_>, namespace: &str) -> Option<StorageQuota> {
     view.graph.quotas(namespace).find_map(|idx| {
         let quota: &Quota = view.object(idx)?.quota()?;

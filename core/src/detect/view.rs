@@ -117,8 +117,8 @@ impl<'a> View<'a> {
         node.closed.is_none() && !self.knows(node.kind(), node.namespace())
     }
 
-    /// Whether the state of a kind is known in a namespace, so that an object without state does not
-    /// exist.
+    /// Whether the state of a kind is known in a namespace, so that an object without state does
+    /// not exist.
     pub fn knows(&self, kind: &Kind, namespace: &str) -> bool {
         let mut any = match kind {
             Kind::Pod => self.graph.pods(namespace).any(|_| true),
