@@ -6,7 +6,7 @@ use super::text::{find, has, short};
 use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
-use crate::model::object::values::Requirement;
+use crate::model::object::selector::Requirement;
 
 /// A fault with the reason for it, which follows `… cannot be scheduled: `.
 #[derive(Clone, Debug)]

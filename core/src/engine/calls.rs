@@ -7,11 +7,11 @@ use crate::model::{Alias, Kind, Subject, Time};
 
 /// Adds the calls that error messages name to the graph. Returns who complains about whom.
 pub(super) fn learn(graph: &mut Graph, resolved: &mut Resolved<'_>, now: Time) -> Vec<CallError> {
-    let complaints = detect::call_errors(&View::new(graph, resolved, now));
+    let call_errors = detect::call_errors(&View::new(graph, resolved, now));
     let size = graph.size();
-    for complaint in &complaints {
-        if let Some(target) = target(graph, resolved, complaint, now) {
-            graph.learn_call(complaint.caller, target, complaint.first);
+    for error in &call_errors {
+        if let Some(target) = target(graph, resolved, error, now) {
+            graph.learn_call(error.caller, target, error.first);
         }
     }
     for alias in detect::webhooks(&View::new(graph, resolved, now)) {
@@ -23,32 +23,27 @@ pub(super) fn learn(graph: &mut Graph, resolved: &mut Resolved<'_>, now: Time) -
         }
     }
     if graph.size() == size {
-        return complaints;
+        return call_errors;
     }
     // The new resources may be what other log lines are about.
     resolved.graph_changed();
     detect::call_errors(&View::new(graph, resolved, now))
 }
 
-/// The resource that a complaint is about; one outside the cluster, or in a cluster whose Services
+/// The resource that a error is about; one outside the cluster, or in a cluster whose Services
 /// are unknown, is added to the graph.
-fn target(
-    graph: &mut Graph,
-    resolved: &Resolved<'_>,
-    complaint: &CallError,
-    now: Time,
-) -> Option<Idx> {
-    if complaint.target.is_some() {
-        return complaint.target;
+fn target(graph: &mut Graph, resolved: &Resolved<'_>, error: &CallError, now: Time) -> Option<Idx> {
+    if error.target.is_some() {
+        return error.target;
     }
-    let alias = called(&complaint.name, graph.get(complaint.caller).namespace());
+    let alias = called(&error.name, graph.get(error.caller).namespace());
     let is_missing = match alias.kind {
         Kind::External => true,
         // A namespace of which some Services are known lacks this one: the name may be wrong.
         Kind::Service => !View::new(graph, resolved, now).knows(&Kind::Service, &alias.namespace),
         _ => false,
     };
-    is_missing.then(|| graph.intern(&subject(alias), complaint.first))
+    is_missing.then(|| graph.intern(&subject(alias), error.first))
 }
 
 fn subject(alias: Alias) -> Subject {

@@ -68,7 +68,7 @@ impl ClusterState {
             ..
         } = self;
         let mut resolved = Resolved::new(graph, episodes, name, now);
-        let complaints = calls::learn(graph, &mut resolved, now);
+        let call_errors = calls::learn(graph, &mut resolved, now);
         let todo = inspected.todo(graph, &resolved);
         let view = View::new(graph, &resolved, now);
         let mut inspection = inspected.update(&view, &todo);
@@ -76,9 +76,9 @@ impl ClusterState {
             unhealthy: &inspected.unhealthy,
             ..view
         };
-        let findings = inspected.findings(&view, &complaints, &mut inspection.panics);
-        let symptoms = incident::symptoms(&view, &findings, &complaints);
-        let reach = Reach::new(&view, &symptoms, &findings, &complaints);
+        let findings = inspected.findings(&view, &call_errors, &mut inspection.panics);
+        let symptoms = incident::symptoms(&view, &findings, &call_errors);
+        let reach = Reach::new(&view, &symptoms, &findings, &call_errors);
         let groups = incident::groups(&view, &symptoms, &reach);
         let update = incidents.update(name, &symptoms, &groups, now);
         let case = Case {

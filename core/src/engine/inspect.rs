@@ -92,7 +92,7 @@ impl Inspected {
     pub(super) fn findings(
         &self,
         view: &View<'_>,
-        complaints: &[CallError],
+        call_errors: &[CallError],
         panics: &mut Vec<DetectorPanic>,
     ) -> Vec<Finding> {
         let mut order: Vec<&Idx> = self.found.keys().collect();
@@ -101,7 +101,7 @@ impl Inspected {
             .into_iter()
             .flat_map(|idx| self.found[idx].iter().cloned())
             .collect();
-        let mut compared = detect::compare(view, complaints, &findings);
+        let mut compared = detect::compare(view, call_errors, &findings);
         findings.append(&mut compared.found);
         panics.append(&mut compared.panics);
         findings

@@ -31,18 +31,18 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Searches upstream of every symptom, active finding and complaint.
+    /// Searches upstream of every symptom, active finding and error.
     pub fn new(
         view: &View<'_>,
         symptoms: &[Symptom],
         findings: &[Finding],
-        complaints: &[CallError],
+        call_errors: &[CallError],
     ) -> Self {
         let mut reach = Self::default();
         reach.walk_graph(view, symptoms, findings);
-        for complaint in complaints {
-            if let Some(target) = complaint.target {
-                let caller = view.component_id(complaint.caller);
+        for error in call_errors {
+            if let Some(target) = error.target {
+                let caller = view.component_id(error.caller);
                 reach.add(caller, view.component_id(target));
             }
         }

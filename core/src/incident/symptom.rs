@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::detect::{Complaint, Finding, Strength, View};
+use crate::detect::{CallError, Finding, Strength, View};
 use crate::graph::{Component, Idx};
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Episode, Kind, Severity, Time};
@@ -83,13 +83,13 @@ const LACKS: &str = "lacks";
 pub const QUIET: i64 = 15 * MINUTE;
 
 /// All symptoms at the view's instant, by onset.
-pub fn symptoms(view: &View<'_>, findings: &[Finding], complaints: &[Complaint]) -> Vec<Symptom> {
+pub fn symptoms(view: &View<'_>, findings: &[Finding], call_errors: &[CallError]) -> Vec<Symptom> {
     let mut all = Collected {
         view,
         by_key: BTreeMap::new(),
     };
     all.add_events();
-    all.add_logs(complaints);
+    all.add_logs(call_errors);
     all.add_alerts();
     all.add_findings(findings);
     all.add_unhealthy(findings);
@@ -171,9 +171,9 @@ impl Collected<'_> {
     }
 
     /// Log patterns that are new or have become at least three times as frequent.
-    fn add_logs(&mut self, complaints: &[Complaint]) {
+    fn add_logs(&mut self, call_errors: &[CallError]) {
         let view = self.view;
-        let with_target: BTreeSet<usize> = complaints
+        let with_target: BTreeSet<usize> = call_errors
             .iter()
             .filter(|c| c.target.is_some())
             .map(|c| c.log)
@@ -239,13 +239,13 @@ impl Collected<'_> {
             .filter(|f| shows_lack(f))
             .map(|f| f.on)
             .collect();
-        let pods = view.unwell_pods().filter(|pod| !explained.contains(pod));
-        for pod in pods.filter(|pod| view.lasts(view.unwell_since(*pod))) {
-            let since = view.unwell_since(pod).unwrap_or(view.now);
+        let pods = view.unhealthy_pods().filter(|pod| !explained.contains(pod));
+        for pod in pods.filter(|pod| view.lasts(view.unhealthy_since(*pod))) {
+            let since = view.unhealthy_since(pod).unwrap_or(view.now);
             self.add_lack(pod, since, Severity::Warning, "pod is not ready".into());
         }
         for node in view.graph.of_kind(&Kind::Node) {
-            if view.well(node) == Some(false) && !explained.contains(&node) {
+            if view.is_healthy(node) == Some(false) && !explained.contains(&node) {
                 let since = view.graph.get(node).known_at();
                 self.add_lack(node, since, Severity::Error, "node is not ready".into());
             }
@@ -280,7 +280,7 @@ fn is_symptom(view: &View<'_>, resource: Idx, event: &Episode) -> bool {
         return false;
     }
     let is_quiet = view.now.0 - event.last.0 > QUIET;
-    if is_quiet && view.well(resource) != Some(false) {
+    if is_quiet && view.is_healthy(resource) != Some(false) {
         return false;
     }
     event.count >= 2
