@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::detect::Catalogue;
 use crate::engine::{Applied, ClusterState};
 use crate::incident::Incident;
 use crate::model::{Record, Severity, Str, Time};
@@ -28,6 +29,8 @@ pub struct Options {
     pub now: Time,
     /// The weights of the causal scorer.
     pub weights: Weights,
+    /// The usual fixes.
+    pub catalogue: Catalogue,
 }
 
 /// What happened to the records of the input; `seen = applied + duplicate + rejected`.
@@ -113,7 +116,7 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
     };
     let mut has_symptoms = false;
     for state in clusters.values_mut() {
-        let evaluation = state.evaluate(input.instant, &options.weights);
+        let evaluation = state.evaluate(input.instant, &options.weights, &options.catalogue);
         has_symptoms |= evaluation.symptoms > 0;
         analysis
             .missing_evidence

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use kgrca_core::detect::Catalogue;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
@@ -24,7 +25,7 @@ fn run<B: AsRef<[u8]>>(state: &mut ClusterState, records: impl Iterator<Item = (
         cluster: None,
         client_id: None,
     };
-    let weights = Weights::shipped();
+    let (weights, catalogue) = (Weights::shipped(), Catalogue::shipped());
     let started = Instant::now();
     let mut parsed = Vec::new();
     for (i, (topic, bytes)) in records.enumerate() {
@@ -34,10 +35,10 @@ fn run<B: AsRef<[u8]>>(state: &mut ClusterState, records: impl Iterator<Item = (
             }
         }
         if i % LOOK == LOOK - 1 {
-            state.evaluate(state.watermark, &weights);
+            state.evaluate(state.watermark, &weights, &catalogue);
         }
     }
-    state.evaluate(state.watermark, &weights);
+    state.evaluate(state.watermark, &weights, &catalogue);
     started.elapsed().as_secs_f64()
 }
 
@@ -97,12 +98,15 @@ fn filled(size: Size, count: usize) -> (ClusterState, Vec<(Topic, Vec<u8>)>, f64
 pub(crate) fn rca() {
     for (name, size) in [("rca", Size::USUAL), ("rca_storm", Size::STORM)] {
         let (mut state, ..) = filled(size, 100_000);
-        let weights = Weights::shipped();
+        let (weights, catalogue) = (Weights::shipped(), Catalogue::shipped());
         let mut incidents = 0;
         let mut times: Vec<f64> = (0..200)
             .map(|_| {
                 let started = Instant::now();
-                incidents = state.evaluate(state.watermark, &weights).ranked.len();
+                incidents = state
+                    .evaluate(state.watermark, &weights, &catalogue)
+                    .ranked
+                    .len();
                 started.elapsed().as_secs_f64() * 1000.0
             })
             .collect();

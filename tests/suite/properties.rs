@@ -1,5 +1,6 @@
 //! Order, batches, duplicates and replays do not change what is said.
 
+use kgrca_core::detect::Catalogue;
 use kgrca_core::engine::{Applied, ClusterState};
 use kgrca_core::model::{Kind, Record, Time, Topic};
 use kgrca_core::parse::{self, Context};
@@ -50,16 +51,16 @@ fn interleave(streams: &[Vec<Record>], choices: &[usize]) -> Vec<Record> {
 }
 
 fn said(records: &[Record], evaluate_each: usize) -> (Vec<(String, String)>, u64) {
-    let weights = Weights::shipped();
+    let (weights, catalogue) = (Weights::shipped(), Catalogue::shipped());
     let mut state = ClusterState::new("prod");
     let mut applied = 0;
     for (i, record) in records.iter().enumerate() {
         applied += u64::from(state.apply(record.clone()) == Applied::Applied);
         if evaluate_each > 0 && i % evaluate_each == evaluate_each - 1 {
-            state.evaluate(state.watermark, &weights);
+            state.evaluate(state.watermark, &weights, &catalogue);
         }
     }
-    let evaluation = state.evaluate(state.watermark, &weights);
+    let evaluation = state.evaluate(state.watermark, &weights, &catalogue);
     let mut causes: Vec<_> = evaluation
         .ranked
         .iter()
@@ -101,7 +102,7 @@ fn said_after_snapshot(records: &[Record], at: usize) -> (Vec<(String, String)>,
     for record in &records[at..] {
         state.apply(record.clone());
     }
-    let evaluation = state.evaluate(state.watermark, &Weights::shipped());
+    let evaluation = state.evaluate(state.watermark, &Weights::shipped(), &Catalogue::shipped());
     let mut causes: Vec<_> = evaluation
         .ranked
         .iter()
@@ -172,7 +173,7 @@ fn living_pods(lines: &[(Topic, String)]) -> Vec<String> {
             state.apply(record.clone());
         }
     }
-    state.evaluate(state.watermark, &Weights::shipped());
+    state.evaluate(state.watermark, &Weights::shipped(), &Catalogue::shipped());
     let living = state
         .graph
         .iter()

@@ -1,6 +1,6 @@
 //! `kgrca fault`
 
-use kgrca_core::detect::catalogue::{self, Fault};
+use kgrca_core::detect::{Catalogue, Fault, FaultId};
 
 use super::Env;
 use crate::error::{CliError, Result};
@@ -31,7 +31,8 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
 }
 
 fn list(env: &Env<'_>, family: Option<&str>) -> Result {
-    let mut faults: Vec<&Fault> = catalogue::all().iter().collect();
+    let catalogue = Catalogue::shipped();
+    let mut faults: Vec<&Fault> = catalogue.faults().iter().collect();
     if let Some(family) = family {
         faults.retain(|f| f.id.family() == family);
     }
@@ -52,9 +53,11 @@ fn list(env: &Env<'_>, family: Option<&str>) -> Result {
 }
 
 fn show(env: &Env<'_>, id: &str) -> Result {
-    let fault = id.parse().ok().and_then(catalogue::find).ok_or_else(|| {
+    let id: FaultId = id.parse().map_err(|_| {
         CliError::not_found(format!("fault `{id}` not found")).hint("kgrca fault list")
     })?;
+    let catalogue = Catalogue::shipped();
+    let fault = catalogue.get(id);
     if env.out.format != Format::Table {
         return env
             .out

@@ -1,7 +1,5 @@
 //! The catalogue of fault types: one data file for the command line, the API and the documentation.
 
-use std::sync::LazyLock;
-
 use serde::{Deserialize, Serialize};
 
 use super::FaultId;
@@ -26,19 +24,38 @@ pub struct Fault {
     pub planned: Option<String>,
 }
 
-static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
-    // A test reads the file as well, so that it is valid here.
-    serde_yaml::from_str(include_str!("catalogue.yaml")).unwrap_or_default()
-});
-
-/// All entries in the order of the catalogue.
-pub fn all() -> &'static [Fault] {
-    &ALL
+/// The catalogue: one entry for each fault type.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    /// In the order of [`FaultId::ALL`].
+    faults: Vec<Fault>,
 }
 
-/// The entry of a fault type; a test shows that there is one for each.
-pub fn find(id: FaultId) -> Option<&'static Fault> {
-    ALL.iter().find(|f| f.id == id)
+impl Catalogue {
+    /// The catalogue that this build ships.
+    pub fn shipped() -> Self {
+        // A test reads the file, so that it cannot be invalid here.
+        Self {
+            faults: serde_yaml::from_str(include_str!("catalogue.yaml")).unwrap_or_default(),
+        }
+    }
+
+    /// All entries in the order of the catalogue.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// The entry of a fault type.
+    pub fn get(&self, id: FaultId) -> &Fault {
+        // A test shows that the entries are in the order of the ids.
+        &self.faults[id as usize]
+    }
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self::shipped()
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +67,10 @@ mod tests {
         let parsed: Vec<Fault> = serde_yaml::from_str(include_str!("catalogue.yaml")).unwrap();
         let ids: Vec<FaultId> = parsed.iter().map(|f| f.id).collect();
         assert_eq!(ids, FaultId::ALL);
+        let catalogue = Catalogue::shipped();
+        for id in FaultId::ALL {
+            assert_eq!(catalogue.get(*id).id, *id);
+        }
     }
 
     #[test]
@@ -63,7 +84,7 @@ mod tests {
             };
             SOURCES.iter().any(is_named)
         };
-        for fault in all() {
+        for fault in Catalogue::shipped().faults() {
             assert_eq!(named(fault.id), fault.planned.is_none(), "{}", fault.id);
         }
     }

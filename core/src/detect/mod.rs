@@ -8,7 +8,7 @@ mod alert;
 mod apiserver;
 mod build;
 mod caller_errors;
-pub mod catalogue;
+mod catalogue;
 mod config;
 mod controlplane;
 mod crash;
@@ -51,6 +51,7 @@ mod view;
 
 pub use admission::webhooks;
 pub use caller_errors::{CallError, CallFailure, call_errors};
+pub use catalogue::{Catalogue, Fault};
 pub use fault_id::FaultId;
 pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::changes::Rows;
 use super::{ClusterState, EpisodeRow, calls};
-use crate::detect::{DetectorPanic, Resolved, View};
+use crate::detect::{Catalogue, DetectorPanic, Resolved, View};
 use crate::incident::{self, Reach, Symptom, Update};
 use crate::model::Time;
 use crate::model::time::MINUTE;
@@ -53,7 +53,7 @@ pub struct Evaluation {
 
 impl ClusterState {
     /// Evaluates the cluster at `now` and updates its incidents.
-    pub fn evaluate(&mut self, now: Time, weights: &Weights) -> Evaluation {
+    pub fn evaluate(&mut self, now: Time, weights: &Weights, catalogue: &Catalogue) -> Evaluation {
         // With a journal, what ended is dropped only after the changes were taken.
         if !self.journal {
             self.prune(now);
@@ -87,6 +87,7 @@ impl ClusterState {
             findings: &findings,
             reach: &reach,
             weights,
+            catalogue,
         };
         let rows = self.journal.then_some(Rows {
             cluster: name,

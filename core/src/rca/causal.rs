@@ -228,7 +228,7 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         compared: String::new(),
         fix: best
             .and_then(|f| f.fix.clone())
-            .unwrap_or_else(|| fix::usual(view, h.fault, blamed)),
+            .unwrap_or_else(|| fix::usual(case.catalogue, view, h.fault, blamed)),
     }
 }
 

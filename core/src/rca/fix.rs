@@ -1,16 +1,13 @@
 //! The usual fix of a fault, with the names of the blamed object filled in.
 
-use crate::detect::{FaultId, View, catalogue};
+use crate::detect::{Catalogue, FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 
 /// The catalogue's fix of a fault for the blamed resource; names that are not known stay as
 /// placeholders such as `<namespace>`.
-pub(super) fn usual(view: &View<'_>, fault: FaultId, blamed: Idx) -> String {
-    let Some(entry) = catalogue::find(fault) else {
-        return String::new();
-    };
-    let template = FixTemplate(&entry.fix);
+pub(super) fn usual(catalogue: &Catalogue, view: &View<'_>, fault: FaultId, blamed: Idx) -> String {
+    let template = FixTemplate(&catalogue.get(fault).fix);
     let is_service = *view.graph.get(blamed).kind() == Kind::Service;
     if !(is_service && template.is_about_a_workload()) {
         return template.render(&Names::of(view, blamed));

@@ -17,7 +17,7 @@ pub use answer::{
 pub use explain::reference;
 pub use weights::Weights;
 
-use crate::detect::{Finding, View};
+use crate::detect::{Catalogue, Finding, View};
 use crate::incident::{Reach, Symptom};
 use crate::model::Time;
 
@@ -82,6 +82,8 @@ pub struct Case<'a> {
     pub reach: &'a Reach,
     /// The weights of the causal scorer.
     pub weights: &'a Weights,
+    /// The usual fixes.
+    pub catalogue: &'a Catalogue,
 }
 
 /// Ranks the causes of the incidents of one evaluation.

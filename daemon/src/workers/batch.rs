@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kgrca_core::detect::Catalogue;
 use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reject};
@@ -246,7 +247,7 @@ fn apply(
         };
         let evaluation = due
             .contains(name)
-            .then(|| evaluate(tenant, state, &live.weights));
+            .then(|| evaluate(tenant, state, &live.weights, &live.catalogue));
         // Also of clusters that are not looked at now: what people did counts at once.
         told::update(state, evaluation.as_ref(), &mut live.told, &mut outcome);
         outcome.changes.extend(state.take_changes());
@@ -280,9 +281,14 @@ fn counts(state: &ClusterState) -> ClusterCounts {
     }
 }
 
-fn evaluate(tenant: &TenantId, state: &mut ClusterState, weights: &Weights) -> Evaluation {
+fn evaluate(
+    tenant: &TenantId,
+    state: &mut ClusterState,
+    weights: &Weights,
+    catalogue: &Catalogue,
+) -> Evaluation {
     let started = std::time::Instant::now();
-    let evaluation = state.evaluate(state.watermark, weights);
+    let evaluation = state.evaluate(state.watermark, weights, catalogue);
     let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
     telemetry::ClusterEvaluated {
         seconds: started.elapsed().as_secs_f64(),

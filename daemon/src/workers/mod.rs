@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kgrca_core::detect::Catalogue;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
 use kgrca_core::rca::Weights;
@@ -50,6 +51,8 @@ pub struct Live {
     pub looked: Option<std::time::Instant>,
     /// The weights by which causes are ranked.
     pub weights: Weights,
+    /// The usual fixes of causes.
+    pub catalogue: Catalogue,
 }
 
 /// How often each tenant's workers committed: what was read before a commit is old after it.
