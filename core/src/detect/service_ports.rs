@@ -3,8 +3,8 @@
 use super::finding::{Finding, Strength};
 use super::{FaultId, View};
 use crate::graph::Idx;
+use crate::model::object::container::ContainerPort;
 use crate::model::object::network::ServicePort;
-use crate::model::object::pod::ContainerPort;
 use crate::model::object::{PortRef, Service};
 
 /// A Service port whose target no container declares.
