@@ -1,5 +1,4 @@
-//! Partial knowledge is the normal case: fragments of an incident lead to the same component as all
-//! of it.
+//! Partial input is the normal case: part of an incident leads to the same component as all of it.
 
 use kgrca_core::analyze::{self, Options};
 use kgrca_core::lab::eval;

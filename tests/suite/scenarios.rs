@@ -1,4 +1,4 @@
-//! The gate: how right the engine is on our own scenarios, and that it says the same twice.
+//! The gate: the engine's accuracy on our own scenarios, and that it answers the same twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -92,8 +92,8 @@ fn causes_are_right() {
     );
 }
 
-/// What every case said last, and where that differs now. Case, `right` or `wrong`, answer; in
-/// tab-separated columns.
+/// Differences between the baseline and these outcomes, as tab-separated columns: case, `right` or
+/// `wrong`, answer.
 fn changes(outcomes: &[Outcome]) -> String {
     let file = repository().join("tests/suite/snapshots/scenarios.tsv");
     let line = |o: &Outcome| {

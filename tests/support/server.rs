@@ -33,9 +33,6 @@ pub struct Tenant {
     pub kafka_password: Option<String>,
 }
 
-/// The same; tests move to the shorter name.
-pub type TenantId = Tenant;
-
 impl Tenant {
     /// Reads the answer to `POST /admin/clients`.
     pub fn from_created(created: &Value) -> Self {
