@@ -14,3 +14,4 @@ mod partial_input;
 mod properties;
 mod scenarios;
 mod verdicts;
+mod wording;

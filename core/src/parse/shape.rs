@@ -68,7 +68,7 @@ pub fn parse_any(
             return Ok(None);
         }
         let topic = Topic::parse(&topic.0).ok_or_else(|| {
-            Reject::new(Reason::UnknownShape, format!("`{}` is no topic", topic.0))
+            Reject::new(Reason::UnknownShape, format!("unknown topic `{}`", topic.0))
         })?;
         parse(topic, value.get().as_bytes(), context, out)?;
         return Ok(Some(topic));
