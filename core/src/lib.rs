@@ -12,6 +12,7 @@ pub mod engine;
 pub mod episode;
 pub mod graph;
 pub mod incident;
+pub mod jobs;
 pub mod lab;
 pub mod model;
 pub mod parse;

@@ -12,7 +12,7 @@ mod door;
 pub mod embedded;
 mod error;
 mod graph;
-mod job;
+mod jobs;
 mod kafka;
 pub mod limits;
 mod log;
@@ -25,10 +25,7 @@ pub use graph::{
     CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode,
     ResourceFilter, Subgraph, TimelineFilter, is_label,
 };
-pub use job::{
-    Backoff, Job, JobAct, JobCount, JobCursor, JobEnd, JobFilter, JobKind, JobLease, JobPolicy,
-    JobState, Jobs, NewJob, TakeJob,
-};
+pub use jobs::Jobs;
 pub use kafka::KafkaUrl;
 pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};

@@ -2,6 +2,7 @@
 //! metrics.
 
 mod analysis;
+mod job;
 mod records;
 mod recovery;
 mod requests;

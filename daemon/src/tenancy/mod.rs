@@ -1,5 +1,6 @@
-//! Tenants come and go in sagas: every step is written down before it begins and after it ended,
-//! may be repeated, and has its way back.
+//! Creates, moves and deletes tenants in sagas: each step is recorded before it begins and after it
+//! ended, can be repeated, and can be rolled back. Sagas that no caller waits for are continued by
+//! jobs of the kind `saga.run`, which are enqueued together with what makes them necessary.
 
 mod archive;
 mod context;
@@ -8,7 +9,8 @@ mod moving;
 mod run;
 mod steps;
 
-use kgrca_core::model::time::DAY;
+use kgrca_core::model::Time;
+use kgrca_core::model::time::{DAY, SECOND};
 use kgrca_core::storage::archive::Part;
 use kgrca_core::storage::{Error, ErrorKind};
 use kgrca_core::tenancy::{
@@ -21,7 +23,7 @@ pub use grow::{can_grow, grow};
 pub use moving::move_graph;
 pub use steps::Secrets;
 
-use run::{held, noted, run, undo, written};
+use run::{continuation, hold, record, record_and_continue, roll_back, run, store_new, try_hold};
 
 use crate::clock::now;
 use crate::random::random_id;
@@ -49,8 +51,8 @@ fn saga(kind: SagaKind, steps: &[Step], client: Tenant) -> Saga {
     }
 }
 
-/// Sets a tenant up. The same `request` goes on with what it began before; what is done already
-/// gets new secrets.
+/// Creates a tenant and returns its secrets, which nobody can read later. Repeating a `request`
+/// resumes what it began; when that is done already, the tenant gets new secrets.
 pub async fn create(
     ctx: &Tenancy,
     client: Tenant,
@@ -66,7 +68,8 @@ pub async fn create(
     .await
 }
 
-/// Sets a tenant up but for its key: first it is given what comes from another installation.
+/// Creates a tenant up to its key: it receives its key once the data of another installation is
+/// loaded.
 pub async fn create_to_load(
     ctx: &Tenancy,
     client: Tenant,
@@ -85,20 +88,20 @@ pub async fn create_to_load(
 
 async fn begin(ctx: &Tenancy, saga: Saga) -> Result<(Saga, Secrets), Error> {
     if let Some(known) = begun(ctx, &saga).await? {
-        return go_on_with(ctx, &known, true).await;
+        return resume_with(ctx, &known, true).await;
     }
-    match noted(ctx, &saga).await {
-        Ok(()) => run(held(ctx, &saga.saga_id).await?).await,
-        // The same request came twice at once.
+    match store_new(ctx, &saga, &[]).await {
+        Ok(()) => run(hold(ctx, &saga.saga_id).await?).await,
+        // The same request arrived twice at the same time.
         Err(e) if e.kind == ErrorKind::Conflict => match begun(ctx, &saga).await? {
-            Some(known) => go_on_with(ctx, &known, true).await,
+            Some(known) => resume_with(ctx, &known, true).await,
             None => Err(e),
         },
         Err(e) => Err(e),
     }
 }
 
-/// The saga that the same request began before.
+/// The saga that an earlier call with the same request began.
 async fn begun(ctx: &Tenancy, saga: &Saga) -> Result<Option<String>, Error> {
     if saga.request.is_none() {
         return Ok(None);
@@ -108,21 +111,21 @@ async fn begun(ctx: &Tenancy, saga: &Saga) -> Result<Option<String>, Error> {
     Ok(all.iter().find(same).map(|s| s.saga_id.clone()))
 }
 
-/// Says that all of an import was loaded: the tenant is served from now on.
+/// Completes an import: the tenant receives its key and is served from now on.
 pub async fn loaded(ctx: &Tenancy, saga_id: &str) -> Result<(Saga, Secrets), Error> {
-    let mut held = held(ctx, saga_id).await?;
+    let mut held = hold(ctx, saga_id).await?;
     let (tenant, client) = archive::unfinished(ctx, &held.saga).await?;
     archive::settle(ctx, &tenant, &client).await?;
     for step in &mut held.saga.steps {
         match step.step {
             Step::Load => step.state = StepState::Done,
-            // Nobody was told the password that it was given before.
+            // Nobody has seen the password that was set before.
             Step::User => step.state = StepState::Pending,
             _ => {}
         }
     }
     let done = run(held).await?;
-    // Its incidents go on without a record, too.
+    // Its incidents change with time, also without a record.
     ctx.fleet.know(&tenant, client.partitions);
     for partition in 0..client.partitions {
         ctx.fleet.appended(&tenant, partition);
@@ -130,47 +133,47 @@ pub async fn loaded(ctx: &Tenancy, saga_id: &str) -> Result<(Saga, Secrets), Err
     Ok(done)
 }
 
-/// Loads rows of a part into a tenant that is not served yet. Returns how many, and how many
-/// records its log has by now.
+/// Loads rows of a part into a tenant that is not served yet. Returns how many rows there were, and
+/// how many records its log holds now.
 pub async fn load(
     ctx: &Tenancy,
     saga_id: &str,
     part: Part,
     body: &[u8],
 ) -> Result<(usize, u64), Error> {
-    let held = held(ctx, saga_id).await?;
+    let held = hold(ctx, saga_id).await?;
     let (tenant, client) = archive::unfinished(ctx, &held.saga).await?;
     let rows = archive::import(ctx, &tenant, &client, part, body).await?;
     let ends = ctx.stores.log.ends(&tenant).await?;
     Ok((rows, ends.iter().map(|(_, end)| end).sum()))
 }
 
-/// Goes on with a saga that stopped.
+/// Resumes a saga that stopped.
 pub async fn resume(ctx: &Tenancy, saga_id: &str) -> Result<(Saga, Secrets), Error> {
-    go_on_with(ctx, saga_id, false).await
+    resume_with(ctx, saga_id, false).await
 }
 
-/// Goes on with a saga. `again` says that the same request came again: a creation that is done
-/// gives new secrets then, since nobody keeps those it gave before.
-async fn go_on_with(ctx: &Tenancy, saga_id: &str, again: bool) -> Result<(Saga, Secrets), Error> {
-    let mut held = held(ctx, saga_id).await?;
+/// Resumes a saga. With `again` the same request was repeated: a creation that is done issues new
+/// secrets then, as nobody keeps the earlier ones.
+async fn resume_with(ctx: &Tenancy, saga_id: &str, again: bool) -> Result<(Saga, Secrets), Error> {
+    let mut held = hold(ctx, saga_id).await?;
     let saga = &mut held.saga;
     let refused = |why: &str| Error::new(ErrorKind::Conflict, format!("{saga_id}: {why}"));
     if saga.state == SagaState::Compensated {
-        return Err(refused("it was taken back").hint("create the tenant anew"));
+        return Err(refused("it was rolled back").hint("create the tenant again"));
     }
     if saga.state == SagaState::Done && (!again || saga.state_of(Step::Load).is_some()) {
-        return Err(refused("it is done").hint("`kgrca key create` makes another key"));
+        return Err(refused("it is done").hint("`kgrca key create` creates another key"));
     }
     if saga.kind == SagaKind::Create {
-        // As the tenant is now: since then its plan or its state may have changed.
+        // The tenant as it is now: its plan or state may have changed since.
         let current = ctx.stores.meta.tenant(&saga.client_id).await?;
         if saga.state == SagaState::Done {
             let served = current.filter(|c| c.state == TenantState::Active);
-            saga.tenant = served.ok_or_else(|| refused("its tenant is not served any more"))?;
+            saga.tenant = served.ok_or_else(|| refused("its tenant is no longer active"))?;
         }
         saga.state = SagaState::Running;
-        // Secrets are not kept: the steps that make them are done again.
+        // Secrets are not kept: the steps that create them are repeated.
         for step in saga
             .steps
             .iter_mut()
@@ -182,50 +185,41 @@ async fn go_on_with(ctx: &Tenancy, saga_id: &str, again: bool) -> Result<(Saga, 
     run(held).await
 }
 
-/// Begins to take a tenant down: at once it is not served any more, after `grace_days` nothing is
-/// left but what it owes.
-pub async fn delete(ctx: &Tenancy, mut client: Tenant, grace_days: u32) -> Result<Saga, Error> {
-    let open: Vec<Saga> = ctx
-        .stores
-        .meta
-        .sagas(Some(&client.client_id))
-        .await?
-        .into_iter()
-        .filter(|s| !s.is_over())
-        .collect();
+/// Deletes a tenant: from now on it is not served, and after `grace_days` its data is removed.
+pub async fn delete(ctx: &Tenancy, mut tenant: Tenant, grace_days: u32) -> Result<Saga, Error> {
+    let sagas = ctx.stores.meta.sagas(Some(&tenant.client_id)).await?;
+    let open: Vec<Saga> = sagas.into_iter().filter(|s| !s.is_over()).collect();
     if let Some(other) = open.iter().find(|s| s.kind != SagaKind::Delete) {
-        let what = if other.kind == SagaKind::Move {
-            "its graph is being moved"
-        } else {
-            "it is still being set up"
+        let what = match other.kind {
+            SagaKind::Move => "its graph is being moved",
+            SagaKind::Create | SagaKind::Delete => "it is still being created",
         };
-        return Err(
-            Error::new(ErrorKind::Conflict, format!("{}: {what}", client.client_id)).hint(format!(
-                "kgrca saga show {id}; kgrca saga compensate {id} takes it back",
-                id = other.saga_id
-            )),
-        );
+        let message = format!("cannot delete {}: {what}", tenant.client_id);
+        return Err(Error::new(ErrorKind::Conflict, message).hint(format!(
+            "kgrca saga show {id}; kgrca saga compensate {id} rolls it back",
+            id = other.saga_id
+        )));
     }
-    let wait_until = Some(now().plus(i64::from(grace_days) * DAY));
-    client.deleted_at = Some(client.deleted_at.unwrap_or_else(now));
-    let mut held = if let Some(known) = open.first() {
-        held(ctx, &known.saga_id).await?
+    let purge_at = now().plus(i64::from(grace_days) * DAY);
+    tenant.deleted_at = Some(tenant.deleted_at.unwrap_or_else(now));
+    let held = if let Some(known) = open.first() {
+        let mut held = hold(ctx, &known.saga_id).await?;
+        held.saga.wait_until = Some(purge_at);
+        record_and_continue(ctx, &mut held.saga, purge_at).await?;
+        held
     } else {
-        // With its time of grace from the first: whoever looks after sagas would go on at once
-        // without it.
         let saga = Saga {
-            wait_until,
-            ..saga(SagaKind::Delete, &Saga::DELETE, client)
+            wait_until: Some(purge_at),
+            ..saga(SagaKind::Delete, &Saga::DELETE, tenant)
         };
-        noted(ctx, &saga).await?;
-        held(ctx, &saga.saga_id).await?
+        store_new(ctx, &saga, &[continuation(&saga, purge_at)]).await?;
+        hold(ctx, &saga.saga_id).await?
     };
-    held.saga.wait_until = wait_until;
     Ok(run(held).await?.0)
 }
 
-/// Lets what a plan says hold in the log: retention, and how fast the tenant's user sends. Its
-/// rights, too: a growth that died took them.
+/// Applies a plan to the log: its retention, and the rate of the tenant's user. Restores the user's
+/// ACLs, too, which a growth that crashed has removed.
 pub async fn apply_plan(ctx: &Tenancy, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
     steps::put_topics(ctx, tenant, client).await?;
     let log = &ctx.stores.provisioner.log;
@@ -233,7 +227,7 @@ pub async fn apply_plan(ctx: &Tenancy, tenant: &TenantId, client: &Tenant) -> Re
     log.put_rate(tenant, steps::byte_rate(client)).await
 }
 
-/// How what the log keeps for a tenant differs from what its plan says.
+/// How the log's settings for a tenant differ from its plan.
 pub async fn differences(
     ctx: &Tenancy,
     tenant: &TenantId,
@@ -244,7 +238,7 @@ pub async fn differences(
         .await
 }
 
-/// Serves a tenant again that is within its time of grace.
+/// Cancels the deletion of a tenant that is within its grace period.
 pub async fn stay(ctx: &Tenancy, client: &mut Tenant) -> Result<(), Error> {
     let open = |s: &Saga| s.kind == SagaKind::Delete && !s.is_over();
     for saga in ctx
@@ -255,7 +249,7 @@ pub async fn stay(ctx: &Tenancy, client: &mut Tenant) -> Result<(), Error> {
         .into_iter()
         .filter(open)
     {
-        let mut held = held(ctx, &saga.saga_id).await?;
+        let mut held = hold(ctx, &saga.saga_id).await?;
         let waits = held
             .saga
             .steps
@@ -268,71 +262,68 @@ pub async fn stay(ctx: &Tenancy, client: &mut Tenant) -> Result<(), Error> {
             ));
         }
         held.saga.state = SagaState::Compensated;
-        written(ctx, &mut held.saga).await?;
+        record(ctx, &mut held.saga).await?;
     }
     client.state = TenantState::Active;
     client.deleted_at = None;
     Ok(())
 }
 
-/// Takes back what a creation that was not done did.
+/// Rolls back a creation or a move that stopped.
 pub async fn compensate(ctx: &Tenancy, saga_id: &str) -> Result<Saga, Error> {
-    let mut held = held(ctx, saga_id).await?;
+    let mut held = hold(ctx, saga_id).await?;
     let saga = &mut held.saga;
-    // From then on workers write to the new server.
-    let is_late = saga
+    // From the switch on workers write to the new server.
+    let is_switched = saga
         .state_of(Step::Switch)
         .is_some_and(|s| s != StepState::Pending);
-    if saga.kind == SagaKind::Delete || saga.state == SagaState::Done || is_late {
+    if saga.kind == SagaKind::Delete || saga.state == SagaState::Done || is_switched {
         let hint = match saga.kind {
-            SagaKind::Create => "`kgrca tenant delete` removes a tenant that is set up",
-            SagaKind::Delete => "`kgrca tenant resume` keeps a tenant that is leaving",
+            SagaKind::Create => "`kgrca tenant delete` deletes a tenant that was created",
+            SagaKind::Delete => "`kgrca tenant resume` keeps a tenant that is being deleted",
             SagaKind::Move => {
-                "it goes on to the new server by itself; `kgrca tenant move` moves it again"
+                "it will finish on the new server; `kgrca tenant move` moves it again"
             }
         };
-        return Err(Error::new(
-            ErrorKind::Conflict,
-            format!("{saga_id} cannot be taken back"),
-        )
-        .hint(hint));
+        let message = format!("{saga_id} cannot be rolled back");
+        return Err(Error::new(ErrorKind::Conflict, message).hint(hint));
     }
     if !saga.is_over() {
-        saga.state = SagaState::Compensating;
-        written(ctx, saga).await?;
-        undo(ctx, saga).await?;
+        roll_back(ctx, saga).await?;
     }
     Ok(held.saga.clone())
 }
 
-/// Goes on with what goes by itself: deletions whose time came, moves, and compensations that
-/// stopped.
-pub async fn go_on(ctx: &Tenancy) -> Result<(), Error> {
-    for saga in ctx
-        .stores
-        .meta
-        .sagas(None)
-        .await?
-        .into_iter()
-        .filter(|s| !s.is_over())
-    {
-        let due = saga.wait_until.is_none_or(|t| t <= now());
-        let done = match (saga.kind, saga.state) {
-            (SagaKind::Delete | SagaKind::Move, SagaState::Running) if due => {
-                resume(ctx, &saga.saga_id).await.map(|_| ())
-            }
-            (SagaKind::Create | SagaKind::Move, SagaState::Compensating) => {
-                compensate(ctx, &saga.saga_id).await.map(|_| ())
-            }
-            _ => Ok(()),
-        };
-        match done {
-            // Somebody works on it.
-            Err(e) if e.kind != ErrorKind::Conflict => {
-                tracing::warn!(saga_id = %saga.saga_id, error = %e, "the saga goes on in a moment");
-            }
-            _ => {}
-        }
+/// What became of a saga that a job continued.
+pub enum Continued {
+    /// Nothing is left to do without a caller.
+    Ended(SagaState),
+    /// It waits for its time, or for another request or daemon that has it.
+    Waits(Time),
+}
+
+/// How long a job waits for a request or daemon that has its saga.
+const BUSY: i64 = SECOND;
+
+/// Continues a saga that no caller waits for: a deletion, a move, or a rollback. A creation is left
+/// to the caller, who alone can receive its secrets.
+pub async fn continue_saga(ctx: &Tenancy, saga_id: &str) -> Result<Continued, Error> {
+    if ctx.stores.meta.saga(saga_id).await?.is_none() {
+        return Ok(Continued::Ended(SagaState::Done));
     }
-    Ok(())
+    let Some(mut held) = try_hold(ctx, saga_id).await? else {
+        return Ok(Continued::Waits(now().plus(BUSY)));
+    };
+    let state = match (held.saga.kind, held.saga.state) {
+        (SagaKind::Create | SagaKind::Move, SagaState::Compensating) => {
+            roll_back(ctx, &mut held.saga).await?;
+            held.saga.state
+        }
+        (SagaKind::Delete | SagaKind::Move, SagaState::Running) => match held.saga.wait_until {
+            Some(until) if until > now() => return Ok(Continued::Waits(until)),
+            _ => run(held).await?.0.state,
+        },
+        (_, state) => state,
+    };
+    Ok(Continued::Ended(state))
 }

@@ -6,10 +6,11 @@ use kgrca_core::storage::{Error, ErrorKind};
 use kgrca_core::tenancy::{GraphMove, Saga, SagaKind, Step, Tenant, TenantId};
 
 use super::Tenancy;
-use super::run::noted;
+use super::run::{continuation, store_new};
 use super::saga;
+use crate::clock::now;
 
-/// Writes down that a tenant's graph is to move; whoever looks after sagas does it.
+/// Begins to move a tenant's graph; a job does it.
 pub async fn move_graph(
     ctx: &Tenancy,
     tenant: &TenantId,
@@ -27,7 +28,7 @@ pub async fn move_graph(
     if let Some(open) = open {
         return Err(Error::new(
             ErrorKind::Conflict,
-            format!("{} of {tenant} is not over", open.saga_id),
+            format!("{} of {tenant} is still running", open.saga_id),
         )
         .hint(format!("kgrca saga show {}", open.saga_id)));
     }
@@ -53,7 +54,7 @@ pub async fn move_graph(
         graph,
         ..saga(SagaKind::Move, &Saga::MOVE, client)
     };
-    noted(ctx, &saga).await?;
+    store_new(ctx, &saga, &[continuation(&saga, now())]).await?;
     Ok(saga)
 }
 

@@ -1,8 +1,10 @@
-//! How a saga is worked on: by one daemon at a time, step by step, each written down before it
-//! begins and after it ended.
+//! Runs a saga step by step, on one daemon at a time. Each step is recorded before it begins and
+//! after it ended, so that any daemon can continue or roll back.
 
 use std::time::Duration;
 
+use kgrca_core::jobs::{JobKind, NewJob};
+use kgrca_core::model::Time;
 use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::{Error, ErrorKind};
 use kgrca_core::tenancy::{Saga, SagaKind, SagaState, Step, StepState, TenantId};
@@ -10,16 +12,16 @@ use kgrca_core::tenancy::{Saga, SagaKind, SagaState, Step, StepState, TenantId};
 use super::Tenancy;
 use super::steps::{self, Secrets};
 use crate::clock::now;
+use crate::random::random_id;
 
-/// How long a daemon has a saga for itself, in microseconds, unless it claims it again: a tenant
-/// whose graph moves waits so long when the mover dies. The same daemon goes on at once after it
-/// was started again.
+/// How long a claim on a saga lasts, in microseconds, unless it is renewed: this long nobody
+/// continues the saga of a daemon that died. The same daemon continues at once when it starts again.
 const CLAIM: i64 = 30 * SECOND;
-/// How often a step that failed for a moment is tried.
-const TRIES: u32 = 3;
+/// How often a step is tried while its server is unavailable, before the caller learns of it.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// A saga that this daemon works on, and nobody else: held in this process by a set, against others
-/// by a claim.
+/// Exclusive access to a saga: within this process through a set, against other daemons through a
+/// claim in the store.
 pub(super) struct Held<'a> {
     pub ctx: &'a Tenancy,
     pub saga: Saga,
@@ -31,54 +33,103 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Takes a saga for this daemon alone, as it stands now.
-pub(super) async fn held<'a>(ctx: &'a Tenancy, saga_id: &str) -> Result<Held<'a>, Error> {
+/// Claims a saga, and reads it as it is now.
+///
+/// # Errors
+/// `Conflict` while another task or daemon has it.
+pub(super) async fn hold<'a>(ctx: &'a Tenancy, saga_id: &str) -> Result<Held<'a>, Error> {
+    try_hold(ctx, saga_id).await?.ok_or_else(|| busy(saga_id))
+}
+
+/// Like [`hold`]; `None` while another task or daemon has it.
+pub(super) async fn try_hold<'a>(
+    ctx: &'a Tenancy,
+    saga_id: &str,
+) -> Result<Option<Held<'a>>, Error> {
     if !ctx.running().insert(saga_id.to_owned()) {
-        return Err(busy(saga_id));
+        return Ok(None);
     }
-    let taken = async {
-        claimed(ctx, saga_id).await?;
-        let missing = || Error::new(ErrorKind::Internal, format!("{saga_id} is missing"));
-        ctx.stores.meta.saga(saga_id).await?.ok_or_else(missing)
+    let claimed = async {
+        if !claim(ctx, saga_id).await? {
+            return Ok(None);
+        }
+        let missing = || Error::new(ErrorKind::Internal, format!("saga {saga_id} is missing"));
+        let saga = ctx.stores.meta.saga(saga_id).await?.ok_or_else(missing)?;
+        Ok(Some(saga))
     };
-    match taken.await {
-        Ok(saga) => Ok(Held { ctx, saga }),
-        Err(e) => {
+    match claimed.await {
+        Ok(Some(saga)) => Ok(Some(Held { ctx, saga })),
+        other => {
             ctx.running().remove(saga_id);
-            Err(e)
+            other.map(|_| None)
         }
     }
 }
 
 fn busy(saga_id: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("somebody works on {saga_id}"))
-        .hint("look again in a moment: kgrca saga list")
+    let message = format!("{saga_id} is being processed by another request or daemon");
+    Error::new(ErrorKind::Conflict, message)
+        .hint(format!("retry shortly; kgrca saga show {saga_id}"))
 }
 
-/// Writes a new saga down; nobody works on it yet.
-pub(super) async fn noted(ctx: &Tenancy, saga: &Saga) -> Result<(), Error> {
-    ctx.stores.meta.put_saga(saga, &[]).await?;
+/// Stores a new saga that nobody runs yet, with the jobs that it causes.
+pub(super) async fn store_new(ctx: &Tenancy, saga: &Saga, jobs: &[NewJob]) -> Result<(), Error> {
+    ctx.stores.meta.put_saga(saga, jobs).await?;
     ctx.saga_was_written();
     Ok(())
 }
 
-/// Writes down how far a saga is, as long as it is ours: who slept too long finds it with somebody
-/// else, and leaves it alone.
-pub(super) async fn written(ctx: &Tenancy, saga: &mut Saga) -> Result<(), Error> {
-    claimed(ctx, &saga.saga_id).await?;
+/// Records the progress of a saga while the claim on it holds: a daemon that was suspended for too
+/// long finds that another one continued, and stops.
+pub(super) async fn record(ctx: &Tenancy, saga: &mut Saga) -> Result<(), Error> {
     saga.updated_at = now();
-    ctx.stores.meta.put_saga(saga, &[]).await?;
+    write(ctx, saga, &[]).await
+}
+
+/// Records the progress of a saga, and enqueues the job that will see to it should this daemon
+/// not.
+pub(super) async fn record_and_continue(
+    ctx: &Tenancy,
+    saga: &mut Saga,
+    run_at: Time,
+) -> Result<(), Error> {
+    saga.updated_at = now();
+    let job = continuation(saga, run_at);
+    write(ctx, saga, &[job]).await
+}
+
+async fn write(ctx: &Tenancy, saga: &Saga, jobs: &[NewJob]) -> Result<(), Error> {
+    if !claim(ctx, &saga.saga_id).await? {
+        return Err(busy(&saga.saga_id));
+    }
+    ctx.stores.meta.put_saga(saga, jobs).await?;
     ctx.saga_was_written();
     Ok(())
+}
+
+/// The job that runs a saga without a caller. One per time that the saga came to need it: the same
+/// saga may be rolled back, resumed, and rolled back again.
+pub(super) fn continuation(saga: &Saga, run_at: Time) -> NewJob {
+    let payload = serde_json::json!({ "saga_id": saga.saga_id });
+    NewJob {
+        tenant: TenantId::parse(&saga.client_id),
+        key: Some(format!("{}/{}", saga.saga_id, saga.updated_at.0)),
+        run_at,
+        ..NewJob::new(job_id(), JobKind::SagaRun, payload, now())
+    }
 }
 
 pub(super) fn tenant(saga: &Saga) -> Result<TenantId, Error> {
-    TenantId::parse(&saga.client_id)
-        .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{}: no tenant", saga.saga_id)))
+    TenantId::parse(&saga.client_id).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("{}: invalid tenant id `{}`", saga.saga_id, saga.client_id),
+        )
+    })
 }
 
-/// Does the steps that are not done, up to one that waits. When one cannot be done, what can be
-/// taken back is.
+/// Runs the steps that are not done, up to one that waits. When a step fails for good, the saga is
+/// rolled back.
 pub(super) async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
     let ctx = held.ctx;
     let saga = &mut held.saga;
@@ -89,105 +140,126 @@ pub(super) async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
         }
         let step = saga.steps[i].step;
         if step == Step::Load || step == Step::Wait && saga.wait_until.is_some_and(|t| t > now()) {
-            written(ctx, saga).await?;
+            record(ctx, saga).await?;
             return Ok((saga.clone(), secrets));
         }
         saga.steps[i].state = StepState::Begun;
-        written(ctx, saga).await?;
-        if let Err(error) = tried(ctx, saga, step, &mut secrets).await? {
-            return Err(failed(ctx, saga, step, error).await?);
+        record(ctx, saga).await?;
+        if let Err(error) = attempt(ctx, saga, step, &mut secrets).await? {
+            return Err(fail(ctx, saga, step, error).await?);
         }
         saga.steps[i].state = StepState::Done;
         saga.error = None;
-        written(ctx, saga).await?;
+        record(ctx, saga).await?;
     }
     saga.state = SagaState::Done;
-    written(ctx, saga).await?;
+    saga.updated_at = now();
+    write(ctx, saga, &follow_up(saga)).await?;
     Ok((saga.clone(), secrets))
 }
 
-/// Does a step, several times when it fails for a moment. Fails itself when the saga is somebody
-/// else's by now.
-async fn tried(
+/// The jobs of a tenant that was just created.
+fn follow_up(saga: &Saga) -> Vec<NewJob> {
+    if saga.kind != SagaKind::Create {
+        return Vec::new();
+    }
+    let payload = serde_json::json!({});
+    vec![NewJob {
+        tenant: TenantId::parse(&saga.client_id),
+        // A tenant has one such job, however often its saga is resumed.
+        key: Some("hourly".to_owned()),
+        ..NewJob::new(job_id(), JobKind::TenantMaintain, payload, now())
+    }]
+}
+
+fn job_id() -> String {
+    format!("job_{}", random_id(12))
+}
+
+/// Runs a step, several times while its server is unavailable. The outer error means that the
+/// claim was lost: another daemon has the saga now.
+async fn attempt(
     ctx: &Tenancy,
     saga: &Saga,
     step: Step,
     secrets: &mut Secrets,
 ) -> Result<Result<(), Error>, Error> {
     let tenant = tenant(saga)?;
-    let mut tries = 1;
+    let mut attempts = 1;
     loop {
         let done = tokio::select! {
             done = steps::act(ctx, saga, &tenant, step, secrets) => done,
             lost = keep_claim(ctx, &saga.saga_id) => return Err(lost),
         };
         match done {
-            Err(e) if e.kind == ErrorKind::Unavailable && tries < TRIES => tries += 1,
+            Err(e) if e.kind == ErrorKind::Unavailable && attempts < MAX_ATTEMPTS => attempts += 1,
             other => return Ok(other),
         }
     }
 }
 
-/// Claims a saga, also one that is ours already.
-async fn claimed(ctx: &Tenancy, saga_id: &str) -> Result<(), Error> {
-    let is_ours = ctx
+/// Claims a saga, or renews the claim. Returns whether it is ours.
+async fn claim(ctx: &Tenancy, saga_id: &str) -> Result<bool, Error> {
+    let (owner, at) = (ctx.fleet.owner(), now());
+    let claimed = ctx
         .stores
         .meta
-        .claim_saga(saga_id, ctx.fleet.owner(), now().plus(CLAIM), now())
-        .await?;
-    if is_ours { Ok(()) } else { Err(busy(saga_id)) }
+        .claim_saga(saga_id, owner, at.plus(CLAIM), at);
+    claimed.await
 }
 
-/// Keeps a saga for this daemon as long as a step takes. Returns why it could not.
+/// Renews the claim for as long as a step takes. Returns once it is lost.
 async fn keep_claim(ctx: &Tenancy, saga_id: &str) -> Error {
     loop {
         tokio::time::sleep(Duration::from_micros(CLAIM as u64 / 5)).await;
-        match claimed(ctx, saga_id).await {
-            Err(e) if e.kind == ErrorKind::Conflict => return e,
-            // Looked at again before the claim ends.
-            Err(e) => tracing::warn!(saga_id, error = %e, "the claim is renewed in a moment"),
-            Ok(()) => {}
+        match claim(ctx, saga_id).await {
+            Ok(true) => {}
+            Ok(false) => return busy(saga_id),
+            Err(e) => tracing::warn!(saga_id, error = %e, "cannot renew the claim, retrying"),
         }
     }
 }
 
-/// Writes down why a step failed, and takes back what can be taken back. Returns what the caller is
-/// told.
-async fn failed(ctx: &Tenancy, saga: &mut Saga, step: Step, error: Error) -> Result<Error, Error> {
+/// Records why a step failed, and rolls back what can be rolled back. Returns the error for the
+/// caller.
+async fn fail(ctx: &Tenancy, saga: &mut Saga, step: Step, error: Error) -> Result<Error, Error> {
     saga.error = Some(format!("{step:?}: {error}"));
-    // Whether the switch took place is not known, unless somebody else is there: it is done again.
-    let goes_on = step == Step::Clear || step == Step::Switch && error.kind != ErrorKind::Conflict;
-    if saga.kind == SagaKind::Delete || goes_on {
-        written(ctx, saga).await?;
+    // Whether a switch happened is unknown after a failure, unless it was refused: it is repeated.
+    let is_retried =
+        step == Step::Clear || step == Step::Switch && error.kind != ErrorKind::Conflict;
+    if saga.kind == SagaKind::Delete || is_retried {
+        record(ctx, saga).await?;
         return Ok(error);
     }
-    saga.state = SagaState::Compensating;
-    written(ctx, saga).await?;
-    let taken_back = match undo(ctx, saga).await {
-        Ok(()) => "what was done was taken back".to_owned(),
+    let rolled_back = match roll_back(ctx, saga).await {
+        Ok(()) => "everything was rolled back".to_owned(),
         Err(e) => format!(
-            "taking back goes on by itself ({e}); `kgrca saga show {}` tells",
+            "the rollback will be retried automatically ({e}); see `kgrca saga show {}`",
             saga.saga_id
         ),
     };
-    let hint = error
-        .hint
-        .map_or(taken_back.clone(), |hint| format!("{hint}; {taken_back}"));
-    let what = if saga.kind == SagaKind::Move {
-        "the graph was not moved"
-    } else {
-        "the tenant was not set up"
+    let hint = match &error.hint {
+        Some(hint) => format!("{hint}; {rolled_back}"),
+        None => rolled_back,
     };
-    // That there is no room does not pass by itself.
-    let kind = if error.kind == ErrorKind::Full {
-        ErrorKind::Conflict
-    } else {
-        error.kind
+    let what = match saga.kind {
+        SagaKind::Move => "the graph was not moved",
+        SagaKind::Create | SagaKind::Delete => "the tenant was not created",
+    };
+    // A server without room for another tenant has none a moment later either.
+    let kind = match error.kind {
+        ErrorKind::Full => ErrorKind::Conflict,
+        kind => kind,
     };
     Ok(Error::new(kind, format!("{what}: {}", error.message)).hint(hint))
 }
 
-pub(super) async fn undo(ctx: &Tenancy, saga: &mut Saga) -> Result<(), Error> {
+/// Rolls a saga back. Should this daemon not get to the end, a job will.
+pub(super) async fn roll_back(ctx: &Tenancy, saga: &mut Saga) -> Result<(), Error> {
+    if saga.state != SagaState::Compensating {
+        saga.state = SagaState::Compensating;
+        record_and_continue(ctx, saga, now()).await?;
+    }
     let tenant = tenant(saga)?;
     for i in (0..saga.steps.len()).rev() {
         if matches!(saga.steps[i].state, StepState::Begun | StepState::Done) {
@@ -196,9 +268,9 @@ pub(super) async fn undo(ctx: &Tenancy, saga: &mut Saga) -> Result<(), Error> {
                 lost = keep_claim(ctx, &saga.saga_id) => return Err(lost),
             }
             saga.steps[i].state = StepState::Undone;
-            written(ctx, saga).await?;
+            record(ctx, saga).await?;
         }
     }
     saga.state = SagaState::Compensated;
-    written(ctx, saga).await
+    record(ctx, saga).await
 }

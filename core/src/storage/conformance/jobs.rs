@@ -3,12 +3,10 @@
 use serde_json::json;
 
 use super::tenant;
+use crate::jobs::{Job, JobAct, JobCursor, JobEnd, JobFilter, JobKind, JobState, NewJob, TakeJob};
 use crate::model::Time;
 use crate::model::time::{MINUTE, SECOND};
-use crate::storage::{
-    Commit, ErrorKind, Job, JobAct, JobCursor, JobEnd, JobFilter, JobKind, JobState, MetaStore,
-    NewJob, TakeJob,
-};
+use crate::storage::{Commit, ErrorKind, MetaStore};
 use crate::tenancy::{Saga, SagaKind, SagaState, TenantId};
 
 const HOUR: i64 = 60 * MINUTE;

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::IncidentRow;
 use crate::incident::Transition;
+use crate::jobs::NewJob;
 use crate::model::Time;
 use crate::rca::{Answer, Scorer};
-use crate::storage::{NewJob, Result, StreamId};
+use crate::storage::{Result, StreamId};
 use crate::tenancy::TenantId;
 
 /// How far a stream has been processed.

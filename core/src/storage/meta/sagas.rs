@@ -1,7 +1,8 @@
 //! Progress of sagas.
 
+use crate::jobs::NewJob;
 use crate::model::Time;
-use crate::storage::{NewJob, Result};
+use crate::storage::Result;
 use crate::tenancy::Saga;
 
 /// Sagas that provision, remove and move tenants.

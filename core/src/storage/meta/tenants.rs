@@ -1,7 +1,8 @@
 //! Rows of tenants.
 
+use crate::jobs::NewJob;
 use crate::model::Time;
-use crate::storage::{NewJob, Result};
+use crate::storage::Result;
 use crate::tenancy::{Audit, Tenant, TenantId};
 
 /// Tenants and their plans.

@@ -2,12 +2,12 @@
 
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, Transaction, from_json, to_json};
+use crate::jobs::{
+    Job, JobAct, JobCount, JobEnd, JobFilter, JobKind, JobLease, JobState, NewJob, TakeJob,
+};
 use crate::model::Time;
 use crate::model::time::SECOND;
-use crate::storage::{
-    Error, ErrorKind, Job, JobAct, JobCount, JobEnd, JobFilter, JobLease, JobState, Jobs, NewJob,
-    Result, TakeJob,
-};
+use crate::storage::{Error, ErrorKind, Jobs, Result};
 use crate::tenancy::TenantId;
 
 /// The order in which [`job`] reads them.
@@ -252,7 +252,7 @@ impl<D: Database> Jobs for SqlMeta<D> {
         );
         let values = values![
             filter.state.map(JobState::as_str),
-            filter.kind.map(crate::storage::JobKind::as_str),
+            filter.kind.map(JobKind::as_str),
             &filter.client_id,
             filter.after.as_ref().map(|after| after.created_at),
             filter.after.as_ref().map(|after| after.job_id.as_str()),

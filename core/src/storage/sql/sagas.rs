@@ -3,8 +3,9 @@
 use super::job::put_jobs;
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, from_json, to_json};
+use crate::jobs::NewJob;
 use crate::model::Time;
-use crate::storage::{NewJob, Result, Sagas};
+use crate::storage::{Result, Sagas};
 use crate::tenancy::{Saga, SagaState};
 
 #[async_trait::async_trait]

@@ -4,8 +4,9 @@ use super::audit::append;
 use super::job::put_jobs;
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, Value, from_json, to_json};
+use crate::jobs::NewJob;
 use crate::model::Time;
-use crate::storage::{Error, ErrorKind, NewJob, Result, Tenants};
+use crate::storage::{Error, ErrorKind, Result, Tenants};
 use crate::tenancy::{Audit, Tenant, TenantId, TenantState};
 
 const TENANT: &str = "SELECT client_id, name, plan, state, contact_email, created_at, deleted_at,

@@ -1,8 +1,8 @@
 //! The queue of jobs, as stores keep it.
 
-use super::{Job, JobAct, JobCount, JobEnd, JobFilter, JobLease, NewJob, TakeJob};
+use super::Result;
+use crate::jobs::{Job, JobAct, JobCount, JobEnd, JobFilter, JobLease, NewJob, TakeJob};
 use crate::model::Time;
-use crate::storage::Result;
 
 /// The jobs of all tenants and of the operator.
 #[async_trait::async_trait]

@@ -6,13 +6,11 @@
 //! names the epoch under which the job was taken; a report from an earlier epoch is ignored.
 
 mod kind;
-mod store;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use kind::{Backoff, JobKind, JobPolicy};
-pub use store::Jobs;
 
 use crate::model::Time;
 use crate::tenancy::TenantId;

@@ -1,0 +1,209 @@
+//! Start and stop of a daemon: check everything, serve; then stop accepting, finish what runs,
+//! commit, and leave the fleet.
+
+mod listener;
+mod prepare;
+mod tasks;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::checks;
+use crate::config::{Role, Settings};
+use crate::error::{Failure, FailureKind};
+use crate::http;
+use crate::runtime;
+use crate::storage;
+use crate::telemetry;
+use crate::tls::TlsFiles;
+use crate::usecases::App;
+use crate::workers::Fleet;
+
+/// A running daemon.
+pub struct Running {
+    app: Arc<App>,
+    /// Address of the API.
+    pub api: SocketAddr,
+    /// Address of the metrics.
+    pub metrics: SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Checks everything, then serves.
+///
+/// # Errors
+/// Says which check failed and what to do next.
+pub async fn start(settings: Settings) -> Result<Running, Failure> {
+    // Fails when another daemon in this process installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let handle = runtime::install(settings.log_format)?;
+    let tls = TlsFiles::of(&settings);
+    if tls.is_none() && !settings.listen.ip().is_loopback() && !settings.allow_plain_http {
+        return Err(Failure::new(
+            format!(
+                "{} is not a loopback address, and plain HTTP would expose API keys",
+                settings.listen
+            ),
+            "configure --tls-cert and --tls-key, put a TLS proxy in front, or pass --allow-plain-http",
+        ));
+    }
+    let stores = checked("stores", Box::pin(storage::open(&settings)).await)?;
+    for check in checks::of_stores(&stores).await {
+        let result = if check.ok {
+            Ok(check.found)
+        } else {
+            let failure = Failure::of(FailureKind::Unavailable, check.found);
+            Err(match check.hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            })
+        };
+        checked(&check.what, result)?;
+    }
+    checked(
+        "operator key",
+        prepare::operator_key(&stores, &settings).await,
+    )?;
+    let listener = checked("api listener", listener::bind(settings.listen).await)?;
+    let metrics_listener = checked(
+        "metrics listener",
+        listener::bind(settings.metrics_listen).await,
+    )?;
+    let owner = storage::owner(&settings.data)?;
+    let tick = Duration::from_secs(settings.tick_seconds);
+    let snapshots = settings.data.join("snapshots");
+    let fleet = Arc::new(Fleet::new(
+        stores.clone(),
+        settings.has(Role::Worker),
+        tick,
+        owner,
+        snapshots,
+    ));
+    let app = Arc::new(App::new(settings, stores, fleet));
+    telemetry::Accuracy {
+        ranks: app.stores.meta.feedback().await?,
+    }
+    .emit();
+    Box::pin(serve(app, listener, metrics_listener, handle)).await
+}
+
+async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    metrics_listener: TcpListener,
+    handle: metrics_exporter_prometheus::PrometheusHandle,
+) -> Result<Running, Failure> {
+    let address = |l: &TcpListener| {
+        l.local_addr()
+            .map_err(|e| Failure::new(e.to_string(), "check --listen"))
+    };
+    let (api, metrics) = (address(&listener)?, address(&metrics_listener)?);
+    let (stop, stopped) = watch::channel(false);
+    let mut me = prepare::me(&app.settings, app.fleet.owner(), api);
+    prepare::check_alone(&app, &me).await?;
+    prepare::preload(&app).await?;
+    app.fleet.share(&mut me).await?;
+    let until = |mut stopped: watch::Receiver<bool>| async move {
+        // The sender lives as long as the daemon.
+        let _ = stopped.changed().await;
+    };
+    let mut running = Vec::new();
+    let router = http::router(Arc::clone(&app));
+    match TlsFiles::of(&app.settings).filter(|_| app.settings.has(Role::Api)) {
+        Some(files) => running.push(listener::serve_tls(
+            files,
+            listener,
+            router,
+            until(stopped.clone()),
+        )?),
+        None if app.settings.has(Role::Api) => {
+            let server =
+                axum::serve(listener, router).with_graceful_shutdown(until(stopped.clone()));
+            running.push(tokio::spawn(async move {
+                listener::log_end("api", server.await);
+            }));
+        }
+        None => {}
+    }
+    let metrics_router = Router::new().route("/metrics", get(async move || handle.render()));
+    let server = axum::serve(metrics_listener, metrics_router)
+        .with_graceful_shutdown(until(stopped.clone()));
+    running.push(tokio::spawn(async move {
+        listener::log_end("metrics", server.await);
+    }));
+    running.extend(tasks::start(&app, me, &stopped));
+    telemetry::Serving { api, metrics }.emit();
+    if let Some(file) = &app.settings.ready_file {
+        let scheme = if TlsFiles::of(&app.settings).is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let text = format!(
+            "api={scheme}://{api}\nmetrics=http://{metrics}\npid={}\n",
+            std::process::id()
+        );
+        std::fs::write(file, text).map_err(|e| {
+            Failure::new(
+                format!("{}: {e}", file.display()),
+                "choose another --ready-file",
+            )
+        })?;
+    }
+    Ok(Running {
+        app,
+        api,
+        metrics,
+        stop,
+        tasks: running,
+    })
+}
+
+/// Applies the migrations of the metadata store. Returns how many there were.
+///
+/// # Errors
+/// When the server is unavailable, or a migration fails.
+pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
+    storage::migrate(settings).await
+}
+
+/// One line of the start-up checklist.
+fn checked<T>(what: &str, result: Result<T, Failure>) -> Result<T, Failure> {
+    match &result {
+        Ok(_) => tracing::info!("✔ {what}"),
+        Err(e) => tracing::error!("✖ {what}: {e}"),
+    }
+    result
+}
+
+impl Running {
+    /// Serves until the process receives a stop signal, then stops in order.
+    pub async fn until_stopped(self) {
+        runtime::stop_signal().await;
+        tracing::info!("stopping: finishing requests and batches under way");
+        self.stop().await;
+    }
+
+    /// Stops: requests in flight end, jobs are handed back, usage is written, workers commit.
+    pub async fn stop(self) {
+        // Every receiver belongs to one of the tasks.
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            if tokio::time::timeout(Duration::from_secs(20), task)
+                .await
+                .is_err()
+            {
+                tracing::warn!("a task did not stop within 20 s");
+            }
+        }
+        self.app.fleet.shut_down().await;
+    }
+}

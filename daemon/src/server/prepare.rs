@@ -1,0 +1,135 @@
+//! What a daemon does before it serves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use kgrca_core::storage::DaemonRow;
+use kgrca_core::tenancy::{Scope, TenantId};
+
+use crate::api_key;
+use crate::clock::now;
+use crate::config::{Role, Settings};
+use crate::error::Failure;
+use crate::secret::write_private;
+use crate::storage::Stores;
+use crate::telemetry;
+use crate::usecases::App;
+
+/// How this daemon appears to its peers.
+pub(super) fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow {
+    let roles: Vec<String> = settings
+        .roles
+        .iter()
+        .filter_map(|r| Some(r.to_possible_value()?.get_name().to_owned()))
+        .collect();
+    DaemonRow {
+        owner: owner.to_owned(),
+        address: settings
+            .advertise
+            .clone()
+            .unwrap_or_else(|| api.to_string()),
+        roles: roles.join(","),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: now(),
+        seen_at: now(),
+    }
+}
+
+/// Accepts the configured operator key. Without one, the first start creates a key and writes it to
+/// a file that only its owner can read.
+pub(super) async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failure> {
+    if let Some(given) = &settings.operator_key {
+        let known = api_key::known_key("operator", &given.resolved()?)?;
+        if stores.meta.key_by_hash(&known.hash).await?.is_none() {
+            stores.meta.put_key(&known.key, &known.hash).await?;
+        }
+        return Ok(());
+    }
+    if !stores.meta.keys(None).await?.is_empty() {
+        return Ok(());
+    }
+    let file = settings.data.join("operator.key");
+    let new = api_key::new_key(None, "operator", Scope::ALL.to_vec());
+    write_private(&file, &new.secret).map_err(|e| {
+        Failure::new(
+            format!("{}: {e}", file.display()),
+            "choose another directory with --data",
+        )
+    })?;
+    stores.meta.put_key(&new.key, &new.hash).await?;
+    tracing::info!(file = %file.display(), "created the operator key");
+    Ok(())
+}
+
+/// Refuses to start beside another daemon on shared metadata while this one keeps the log or the
+/// graph in its own directory: neither would see the other's records.
+pub(super) async fn check_alone(app: &App, me: &DaemonRow) -> Result<(), Failure> {
+    let local = app.settings.local_stores()?;
+    if !app.stores.are_shared || local.is_empty() {
+        return Ok(());
+    }
+    let at = app.stores.meta.now().await?.unwrap_or_else(now);
+    let peers = app
+        .stores
+        .meta
+        .daemons(at.plus(-10 * kgrca_core::model::time::SECOND))
+        .await?;
+    match peers.iter().find(|d| d.owner != me.owner) {
+        Some(other) => Err(Failure::new(
+            format!(
+                "the daemon at {} uses the same metadata store, but {} would be local to this one",
+                other.address,
+                local.join(" and ")
+            ),
+            "configure both with the same --log-url kafka: and --graph-url neo4j:, or stop the other one",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Restores today's quotas and the ends of the log from what was committed, before the first record
+/// arrives.
+pub(super) async fn preload(app: &Arc<App>) -> Result<(), Failure> {
+    for row in app.stores.meta.list_tenants().await? {
+        let Some(tenant) = TenantId::parse(&row.client_id).filter(|_| row.state.is_worked()) else {
+            continue;
+        };
+        let today = app
+            .stores
+            .meta
+            .usage(
+                &tenant,
+                &now().day(),
+                &now().plus(kgrca_core::model::time::DAY).day(),
+            )
+            .await?;
+        let used = today
+            .iter()
+            .filter(|r| r.metric == "events_ingested_count")
+            .map(|r| r.amount.max(0) as u64)
+            .sum();
+        app.stores.limits.preload_day(&tenant, used, now()).await?;
+        if !app.settings.has(Role::Worker) {
+            continue;
+        }
+        // A record written below a committed offset would never be read.
+        for offset in app.stores.meta.offsets(&tenant).await? {
+            let end = app
+                .stores
+                .log
+                .go_on_at(&tenant, offset.stream, offset.next)
+                .await?;
+            if end < offset.next {
+                telemetry::LogCut {
+                    tenant: &tenant,
+                    stream: offset.stream,
+                    committed: offset.next,
+                    end,
+                }
+                .emit();
+            }
+        }
+    }
+    Ok(())
+}

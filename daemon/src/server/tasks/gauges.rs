@@ -1,0 +1,42 @@
+//! Gauges of what the metadata store holds. Daemons that share a store show the same numbers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kgrca_core::model::time::DAY;
+use kgrca_core::storage::Error;
+use kgrca_core::tenancy::TenantId;
+use tokio::sync::watch;
+
+use super::next_round;
+use crate::clock::now;
+use crate::config::Role;
+use crate::telemetry;
+use crate::usecases::App;
+
+const EVERY: Duration = Duration::from_secs(15);
+
+/// Shows jobs by kind and state, and what tenants store.
+pub(super) async fn watch(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    while app.settings.has(Role::Worker) && next_round(EVERY, &mut stop).await {
+        if let Err(error) = show(&app).await {
+            tracing::warn!(%error, "cannot update the gauges of jobs and storage, retrying");
+        }
+    }
+}
+
+async fn show(app: &App) -> Result<(), Error> {
+    let counts = app.stores.meta.job_counts().await?;
+    telemetry::JobCounts { counts }.emit();
+    let (today, tomorrow) = (now().day(), now().plus(DAY).day());
+    for tenant in app.stores.meta.list_tenants().await? {
+        let id = TenantId::parse(&tenant.client_id).filter(|_| tenant.state.is_worked());
+        let Some(id) = id else { continue };
+        let usage = app.stores.meta.usage(&id, &today, &tomorrow).await?;
+        if let Some(row) = usage.iter().find(|row| row.metric == "storage_bytes") {
+            metrics::gauge!("kg_client_storage_bytes", "client_id" => tenant.client_id)
+                .set(row.amount as f64);
+        }
+    }
+    Ok(())
+}
