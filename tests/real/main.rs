@@ -12,6 +12,7 @@ mod export_import;
 mod fleet;
 mod full_disk;
 mod graph_move;
+mod jobs;
 mod logs;
 mod openapi;
 mod power_loss;

@@ -76,15 +76,15 @@ const TO_BE_REMOVED: &[(&str, &str)] = &[
     ("daemon/src/config.rs", "agent"),
     ("daemon/src/http/admin.rs", "tenancy"),
     ("daemon/src/http/archive.rs", "tenancy"),
-    ("daemon/src/http/billing.rs", "jobs"),
     ("daemon/src/http/checks.rs", "checks"),
     ("daemon/src/http/guard.rs", "telemetry"),
     ("daemon/src/http/incidents.rs", "telemetry"),
-    ("daemon/src/http/own.rs", "jobs"),
     ("daemon/src/http/sagas.rs", "tenancy"),
     ("daemon/src/http/system.rs", "checks"),
     ("daemon/src/storage/mod.rs", "config"),
-    ("daemon/src/tenancy/archive.rs", "workers"),
+    ("daemon/src/tenancy/export.rs", "workers"),
+    ("daemon/src/tenancy/import.rs", "workers"),
+    ("daemon/src/tenancy/context.rs", "workers"),
     ("daemon/src/tenancy/grow.rs", "workers"),
     ("daemon/src/tls.rs", "config"),
 ];
@@ -93,7 +93,6 @@ const TO_BE_REMOVED: &[(&str, &str)] = &[
 const STILL_SPEAK_HTTP: &[(&str, &str)] = &[
     ("daemon/src/agent/mod.rs", "axum"),
     ("daemon/src/agent/watch/mod.rs", "axum"),
-    ("daemon/src/tenancy/archive.rs", "axum"),
 ];
 
 /// A module and what it may use.

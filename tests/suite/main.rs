@@ -10,6 +10,7 @@ mod history;
 mod indirect_evidence;
 mod ingest;
 mod isolation;
+mod jobs;
 mod partial_input;
 mod properties;
 mod scenarios;

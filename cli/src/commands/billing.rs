@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kgrca_core::api::{LimitsView, Page, TenantStatus, Usage, VerifiedDay};
 use kgrca_core::billing::{self, Invoice, Line, Plan};
 use kgrca_core::storage::UsageRow;
+use serde_json::Value;
 
 use super::Env;
 use super::owner::{Owner, TenantArg};
@@ -218,9 +219,24 @@ fn preview(env: &Env<'_>, tenant: String, month: Option<String>) -> Result {
     })
 }
 
+/// Recounts a tenant's events; waits for the server's job where that takes long.
+fn recount(env: &Env<'_>, path: &str, days: &DaysArgs) -> Result<Page<VerifiedDay>> {
+    let client = env.client()?;
+    let mut answer: Value = client.get(As::Operator, path, &days.query())?;
+    while let Some(job) = answer["job_id"].as_str() {
+        let progress = answer["progress"].as_str().unwrap_or("queued");
+        env.out.message(&format!("counting ({job}): {progress}"));
+        // The server answers when it is done, at the latest after 20 s.
+        answer = client.get(As::Operator, &format!("{path}/{job}"), &[])?;
+    }
+    serde_json::from_value(answer).map_err(|e| {
+        CliError::failed("unexpected answer; the server may be of another version").cause(e)
+    })
+}
+
 fn verify(env: &Env<'_>, tenant: String, days: DaysArgs) -> Result {
     let path = format!("/api/v1/admin/billing/{}/verify", id_of(env, tenant)?);
-    let page: Page<VerifiedDay> = env.client()?.get(As::Operator, &path, &days.query())?;
+    let page = recount(env, &path, &days)?;
     let result = |d: &VerifiedDay| match d.agrees {
         Some(true) => "ok",
         Some(false) => "mismatch",

@@ -14,6 +14,7 @@ mod fault;
 mod files;
 mod generate;
 mod incident;
+mod job;
 mod key;
 mod owner;
 mod query;
@@ -68,9 +69,10 @@ enum Command {
     Tenant(tenant::Verb),
     #[command(subcommand)]
     Key(key::Verb),
-    /// Inspect tenant provisioning workflows (operator)
     #[command(subcommand)]
     Saga(saga::Verb),
+    #[command(subcommand)]
+    Job(job::Verb),
     #[command(subcommand)]
     Audit(audit::Verb),
     #[command(subcommand)]
@@ -131,6 +133,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Tenant(verb) => tenant::run(&env, verb),
         Command::Key(verb) => key::run(&env, verb),
         Command::Saga(verb) => saga::run(&env, verb),
+        Command::Job(verb) => job::run(&env, verb),
         Command::Audit(verb) => audit::run(&env, verb),
         Command::Billing(verb) => billing::run(&env, verb),
         Command::Agent(verb) => agent::run(&env, verb),

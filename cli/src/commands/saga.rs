@@ -1,40 +1,39 @@
 //! `kgrca saga`
 
 use kgrca_core::api::{CreatedTenant, Page, SagaAct, SagaChange};
-use kgrca_core::model::Time;
 use kgrca_core::tenancy::{Saga, Step, StepState};
 use reqwest::Method;
 
 use super::{Env, tenant};
 use crate::client::As;
 use crate::error::{CliError, Result};
-use crate::output::Table;
+use crate::output::{Table, now};
 
-/// How tenants are set up and taken down, step by step.
+/// Inspect tenant provisioning workflows (operator)
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List sagas, newest first
     List {
-        /// Only those of this tenant
+        /// Only sagas of this tenant
         #[arg(long, add = crate::complete::tenants())]
         tenant: Option<String>,
-        /// Only those that are not over
+        /// Only unfinished sagas
         #[arg(long)]
         open: bool,
     },
     /// Show a saga with its steps
     Show {
-        /// Saga's id
+        /// Saga ID
         id: String,
     },
-    /// Go on with a saga that stopped; a creation shows the tenant's new secrets
+    /// Resume a stopped saga; resuming a creation prints the tenant's new secrets
     Resume {
-        /// Saga's id
+        /// Saga ID
         id: String,
     },
-    /// Take back what a creation did that stopped
+    /// Roll back a stopped creation or move
     Compensate {
-        /// Saga's id
+        /// Saga ID
         id: String,
     },
 }
@@ -76,11 +75,12 @@ fn act(env: &Env<'_>, id: &str, act: SagaAct) -> Result<serde_json::Value> {
 }
 
 fn show(env: &Env<'_>, answer: serde_json::Value) -> Result {
-    let saga: Saga = serde_json::from_value(answer)
-        .map_err(|e| CliError::failed("the answer is no saga").cause(e))?;
+    let saga: Saga = serde_json::from_value(answer).map_err(|e| {
+        CliError::failed("unexpected answer; the server may be of another version").cause(e)
+    })?;
     if !saga.is_over() && saga.state_of(Step::Load) == Some(StepState::Pending) {
         env.out.message(&format!(
-            "it waits for its data: `kgrca tenant import FOLDER --resume {}`",
+            "waiting for data: `kgrca tenant import FOLDER --resume {}`",
             saga.saga_id
         ));
     }
@@ -89,7 +89,7 @@ fn show(env: &Env<'_>, answer: serde_json::Value) -> Result {
 
 /// A line for each saga.
 pub(super) fn table(env: &Env<'_>, items: &[Saga]) -> Table {
-    let now = Time(jiff::Timestamp::now().as_microsecond());
+    let now = now();
     Table::new(&["ID", "TENANT", "KIND", "STATE", "STEP", "CHANGED", "ERROR"]).rows(items, |s| {
         let step = s
             .steps

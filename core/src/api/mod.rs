@@ -304,6 +304,14 @@ pub struct LimitsView {
     pub events_today: u64,
 }
 
+/// What to do with a background job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobChange {
+    /// The action.
+    pub act: crate::jobs::JobAct,
+}
+
 /// A recount of usage from the log against what was counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerifiedDay {

@@ -167,7 +167,10 @@ pub struct Operator {
 }
 
 /// A key of the operator that may read what tenants owe.
-pub struct Accountant;
+pub struct Accountant {
+    /// The caller.
+    pub actor: Actor,
+}
 
 impl FromRequestParts<Arc<App>> for Operator {
     type Rejection = ApiError;
@@ -185,8 +188,11 @@ impl FromRequestParts<Arc<App>> for Accountant {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
-        actor(parts)?.accountant()?;
-        Ok(Self)
+        let actor = actor(parts)?;
+        actor.accountant()?;
+        Ok(Self {
+            actor: actor.clone(),
+        })
     }
 }
 

@@ -1,27 +1,26 @@
 //! The operator's side: plans, usage and invoices.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{self, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{ErrorBody, Page, Usage, VerifiedDay};
 use kgrca_core::billing::{self, Invoice, MonthUsage, Plan};
-use kgrca_core::model::time::DAY;
-use kgrca_core::model::{Record, Str};
-use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{StreamId, UsageRow, partition_of};
-use kgrca_core::tenancy::{Tenant, TenantId};
+use kgrca_core::jobs::Job;
+use kgrca_core::storage::UsageRow;
+use kgrca_core::tenancy::Tenant;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::admin::find;
 use super::auth::Accountant;
-use super::error::ApiError;
+use super::error::{ApiError, ApiErrors};
 use super::own::Span;
 use crate::clock::now;
 use crate::usecases::App;
+use crate::usecases::recount::{self, Days, Recount};
 
 /// The catalogue of plans.
 #[utoipa::path(get, path = "/admin/billing/plans", tag = "billing", responses((status = 200, body = Vec<Plan>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
@@ -112,113 +111,67 @@ pub async fn report(
     Ok(Json(Usage { from, to, rows }))
 }
 
-/// Recounts events from the log, day by day, against what was counted.
-#[utoipa::path(get, path = "/admin/billing/{id}/verify", tag = "billing", params(("id" = String, Path), Span), responses((status = 200, body = Page<VerifiedDay>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// The recount in the path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct RecountPath {
+    /// The tenant.
+    id: String,
+    /// The job that recounts.
+    job: String,
+}
+
+fn recounted(recount: Recount) -> Response {
+    match recount {
+        Recount::Done(page) => Json(page).into_response(),
+        Recount::Pending(job) => (StatusCode::ACCEPTED, Json(job)).into_response(),
+    }
+}
+
+/// Recounts events from the log, day by day, and compares them with what was charged. A recount
+/// that takes long continues as a job.
+#[utoipa::path(
+    get,
+    path = "/admin/billing/{id}/verify",
+    operation_id = "verify_billing",
+    tag = "billing",
+    params(("id" = String, Path, description = "The tenant"), Span),
+    responses(
+        (status = 200, description = "The days", body = Page<VerifiedDay>),
+        (status = 202, description = "Still counting: ask for this job's result", body = Job),
+        ApiErrors
+    )
+)]
 pub async fn verify(
     State(app): State<Arc<App>>,
-    _: Accountant,
+    accountant: Accountant,
     Path(id): Path<String>,
     span: Result<Query<Span>, extract::rejection::QueryRejection>,
-) -> Result<Json<Page<VerifiedDay>>, ApiError> {
+) -> Result<Response, ApiError> {
     let (from, to) = span?.0.days()?;
-    let (tenant, client) = find(&app, &id).await?;
-    let (in_log, reaches) = recount(&app, &tenant, &client).await?;
-    let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
-    let counted: BTreeMap<String, i64> = rows
-        .into_iter()
-        .filter(|r| r.metric == "events_ingested_count")
-        .map(|r| (r.day, r.amount))
-        .collect();
-    let days: std::collections::BTreeSet<&String> = counted
-        .keys()
-        .chain(in_log.keys().filter(|d| **d >= from && **d < to))
-        .collect();
-    let verified = days.into_iter().map(|day| {
-        let counted = counted.get(day).copied().unwrap_or(0);
-        let in_log = (*day >= reaches).then(|| in_log.get(day).copied().unwrap_or(0));
-        VerifiedDay {
-            day: day.clone(),
-            counted,
-            in_log,
-            agrees: in_log.map(|n| n == counted),
-        }
-    });
-    Ok(Json(Page {
-        items: verified.collect(),
-        next: None,
-    }))
+    let days = Days { from, to };
+    let recount = recount::start(&app, &accountant.actor, &id, days).await?;
+    Ok(recounted(recount))
 }
 
-/// Whether a record is no repeat of one before it in the log, by its sender's own numbers: as the
-/// engine sees it, which remembers them for a day.
-fn is_new(highest: &mut HashMap<(Str, Str), u64>, record: &Record) -> bool {
-    let Some((source, number)) = &record.sequence else {
-        return true;
-    };
-    match highest.entry((record.cluster.clone(), source.clone())) {
-        Entry::Occupied(known) if known.get() >= number => false,
-        entry => {
-            entry.insert_entry(*number);
-            true
-        }
-    }
-}
-
-/// Events in the log by day, up to what was committed, and the first day on which it is whole. What
-/// an import brought was taken by another door before the tenant was here: nobody pays for it
-/// again.
-async fn recount(
-    app: &App,
-    tenant: &TenantId,
-    client: &Tenant,
-) -> Result<(BTreeMap<String, i64>, String), ApiError> {
-    let offsets: BTreeMap<StreamId, u64> = app
-        .stores
-        .meta
-        .offsets(tenant)
-        .await?
-        .into_iter()
-        .map(|o| (o.stream, o.next))
-        .collect();
-    let (mut days, mut reaches) = (BTreeMap::new(), String::new());
-    for (stream, end) in offsets.into_iter().filter(|(s, _)| s.topic.is_metered()) {
-        let mut from = 0;
-        let (mut records, mut highest) = (Vec::new(), HashMap::new());
-        while from < end {
-            let read = app.stores.log.read(tenant, stream, from, 10_000).await?;
-            let (Some(first), Some(last)) = (read.first(), read.last()) else {
-                break;
-            };
-            if from == 0 && first.offset > 0 {
-                // Retention took the beginning: the first day that is left is not whole.
-                reaches = reaches.max(first.received_at.plus(DAY).day());
-            }
-            from = last.offset + 1;
-            for stored in read
-                .iter()
-                .filter(|s| s.offset < end && s.received_at >= client.created_at)
-            {
-                let key = std::str::from_utf8(&stored.key).ok();
-                let context = Context {
-                    received_at: stored.received_at,
-                    cluster: key,
-                    client_id: Some(tenant.as_str()),
-                };
-                records.clear();
-                let is_read =
-                    parse::parse(stream.topic, &stored.value, &context, &mut records).is_ok();
-                // What lies in another partition than its own was sent on, and is counted there.
-                let is_own = |r: &Record| {
-                    partition_of(tenant, &r.cluster, client.partitions) == stream.partition
-                };
-                if is_read
-                    && records.first().is_some_and(is_own)
-                    && records.iter().filter(|r| is_new(&mut highest, r)).count() > 0
-                {
-                    *days.entry(stored.received_at.day()).or_default() += 1;
-                }
-            }
-        }
-    }
-    Ok((days, reaches))
+/// Shows the result of a recount that takes long.
+#[utoipa::path(
+    get,
+    path = "/admin/billing/{id}/verify/{job}",
+    operation_id = "get_billing_verification",
+    tag = "billing",
+    params(RecountPath),
+    responses(
+        (status = 200, description = "The days", body = Page<VerifiedDay>),
+        (status = 202, description = "Still counting: ask again", body = Job),
+        ApiErrors
+    )
+)]
+pub async fn verification(
+    State(app): State<Arc<App>>,
+    accountant: Accountant,
+    Path(path): Path<RecountPath>,
+) -> Result<Response, ApiError> {
+    let recount = recount::result(&app, &accountant.actor, &path.id, &path.job).await?;
+    Ok(recounted(recount))
 }

@@ -13,6 +13,7 @@ mod error;
 mod graph;
 mod incidents;
 mod ingest;
+mod jobs;
 mod keys;
 mod own;
 mod own_keys;
@@ -89,6 +90,8 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::rotate_own))
         .routes(routes!(sagas::list))
         .routes(routes!(sagas::show, sagas::change))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::show, jobs::change))
         .routes(routes!(audit::own))
         .routes(routes!(audit::of_chain))
         .routes(routes!(checks::all))
@@ -97,6 +100,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(billing::preview))
         .routes(routes!(billing::report))
         .routes(routes!(billing::verify))
+        .routes(routes!(billing::verification))
 }
 
 fn parts() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {

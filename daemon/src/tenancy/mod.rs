@@ -2,9 +2,10 @@
 //! ended, can be repeated, and can be rolled back. Sagas that no caller waits for are continued by
 //! jobs of the kind `saga.run`, which are enqueued together with what makes them necessary.
 
-mod archive;
 mod context;
+mod export;
 mod grow;
+mod import;
 mod moving;
 mod run;
 mod steps;
@@ -17,9 +18,10 @@ use kgrca_core::tenancy::{
     Saga, SagaKind, SagaState, SagaStep, Step, StepState, Tenant, TenantId, TenantState,
 };
 
-pub use archive::{export, unfinished};
 pub use context::Tenancy;
+pub use export::export;
 pub use grow::{can_grow, grow};
+pub use import::unfinished;
 pub use moving::move_graph;
 pub use steps::Secrets;
 
@@ -114,8 +116,8 @@ async fn begun(ctx: &Tenancy, saga: &Saga) -> Result<Option<String>, Error> {
 /// Completes an import: the tenant receives its key and is served from now on.
 pub async fn loaded(ctx: &Tenancy, saga_id: &str) -> Result<(Saga, Secrets), Error> {
     let mut held = hold(ctx, saga_id).await?;
-    let (tenant, client) = archive::unfinished(ctx, &held.saga).await?;
-    archive::settle(ctx, &tenant, &client).await?;
+    let (tenant, client) = import::unfinished(ctx, &held.saga).await?;
+    import::settle(ctx, &tenant, &client).await?;
     for step in &mut held.saga.steps {
         match step.step {
             Step::Load => step.state = StepState::Done,
@@ -142,8 +144,8 @@ pub async fn load(
     body: &[u8],
 ) -> Result<(usize, u64), Error> {
     let held = hold(ctx, saga_id).await?;
-    let (tenant, client) = archive::unfinished(ctx, &held.saga).await?;
-    let rows = archive::import(ctx, &tenant, &client, part, body).await?;
+    let (tenant, client) = import::unfinished(ctx, &held.saga).await?;
+    let rows = import::import(ctx, &tenant, &client, part, body).await?;
     let ends = ctx.stores.log.ends(&tenant).await?;
     Ok((rows, ends.iter().map(|(_, end)| end).sum()))
 }

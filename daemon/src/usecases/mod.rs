@@ -10,7 +10,9 @@ pub mod cluster_quota;
 mod error;
 pub mod graph;
 pub mod incidents;
+pub mod jobs;
 pub mod rca_cache;
+pub mod recount;
 
 pub use actor::Actor;
 pub use app::App;

@@ -1,0 +1,76 @@
+//! Background jobs, as operators see and steer them.
+
+use kgrca_core::api::Page;
+use kgrca_core::jobs::{Job, JobAct, JobCursor, JobFilter};
+
+use super::actor::Actor;
+use super::app::App;
+use super::error::{Error, Result};
+use super::{audit, page_size};
+use crate::clock::now;
+
+/// A page of jobs, newest first. `filter.limit` is ignored in favour of `limit`.
+///
+/// # Errors
+/// `forbidden` for tenants; `invalid_request` for a limit out of range.
+pub async fn list(
+    app: &App,
+    actor: &Actor,
+    filter: JobFilter,
+    limit: Option<usize>,
+) -> Result<Page<Job>> {
+    actor.operator()?;
+    let filter = JobFilter {
+        limit: page_size("limit", limit, 50, 1000)?,
+        ..filter
+    };
+    let items = app.stores.meta.jobs(&filter).await?;
+    let next = items
+        .last()
+        .filter(|_| items.len() == filter.limit)
+        .map(|job| JobCursor::of(job).to_string());
+    Ok(Page { items, next })
+}
+
+/// One job.
+///
+/// # Errors
+/// `forbidden` for tenants; `not_found` when there is no such job.
+pub async fn show(app: &App, actor: &Actor, job_id: &str) -> Result<Job> {
+    actor.operator()?;
+    find(app, job_id).await
+}
+
+async fn find(app: &App, job_id: &str) -> Result<Job> {
+    let missing = || {
+        Error::not_found(format!("job `{job_id}` not found"))
+            .hint("GET /api/v1/admin/jobs lists jobs")
+    };
+    app.stores.meta.job(job_id).await?.ok_or_else(missing)
+}
+
+/// Retries or cancels a job. Returns the job as it is then.
+///
+/// # Errors
+/// `forbidden` for tenants; `not_found` when there is no such job; `conflict` when its state does
+/// not allow it.
+pub async fn change(app: &App, actor: &Actor, job_id: &str, act: JobAct) -> Result<Job> {
+    actor.operator()?;
+    let job = find(app, job_id).await?;
+    let action = match act {
+        JobAct::Retry => "job.retry",
+        JobAct::Cancel => "job.cancel",
+    };
+    audit::record(app, actor, job.client_id.as_deref(), action, job_id).await?;
+    if !app.stores.meta.change_job(job_id, act, now()).await? {
+        let job = find(app, job_id).await?;
+        let word = match act {
+            JobAct::Retry => "retried",
+            JobAct::Cancel => "cancelled",
+        };
+        let state = job.state.as_str();
+        let message = format!("job `{job_id}` is {state} and cannot be {word}");
+        return Err(Error::conflict(message).hint(format!("kgrca job show {job_id}")));
+    }
+    find(app, job_id).await
+}

@@ -1,0 +1,126 @@
+//! Recounts of what tenants were charged for.
+
+use std::time::{Duration, Instant};
+
+use kgrca_core::api::{Page, VerifiedDay};
+use kgrca_core::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
+use kgrca_core::tenancy::TenantId;
+use serde_json::json;
+
+use super::actor::Actor;
+use super::app::App;
+use super::error::{Error, Result};
+use crate::clock::now;
+use crate::random::random_id;
+
+/// How long a caller is kept waiting for the result.
+const WAIT: Duration = Duration::from_secs(20);
+/// How often the job is checked meanwhile.
+const POLL: Duration = Duration::from_millis(100);
+/// Recounts of one tenant that are queued at once, more or less.
+const QUEUED: usize = 100;
+
+/// The days to compare, from `from` to before `to`, each `YYYY-MM-DD`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Days {
+    /// The first day.
+    pub from: String,
+    /// The day after the last one.
+    pub to: String,
+}
+
+/// A recount, as far as it is.
+pub enum Recount {
+    /// Its result.
+    Done(Page<VerifiedDay>),
+    /// The job that is still at it.
+    Pending(Box<Job>),
+}
+
+/// Recounts the billable events in a tenant's log, day by day. The work is a job; a caller who
+/// comes while the same recount is queued joins it.
+///
+/// # Errors
+/// `forbidden` unless the actor may read what tenants owe; `not_found` without such a tenant.
+pub async fn start(app: &App, actor: &Actor, client_id: &str, days: Days) -> Result<Recount> {
+    actor.accountant()?;
+    let tenant = find_tenant(app, client_id).await?;
+    let payload = json!({ "from": days.from, "to": days.to });
+    let filter = JobFilter {
+        state: Some(JobState::Queued),
+        kind: Some(JobKind::BillingVerify),
+        client_id: Some(client_id.to_owned()),
+        limit: QUEUED,
+        ..JobFilter::default()
+    };
+    let queued = app.stores.meta.jobs(&filter).await?;
+    let same = queued.into_iter().find(|job| job.payload == payload);
+    let job_id = if let Some(job) = same {
+        job.job_id
+    } else {
+        let id = format!("job_{}", random_id(12));
+        let job = NewJob {
+            tenant: Some(tenant),
+            ..NewJob::new(id, JobKind::BillingVerify, payload, now())
+        };
+        app.stores.meta.enqueue(&job).await?
+    };
+    wait(app, client_id, &job_id).await
+}
+
+/// The result of a recount that was started before.
+///
+/// # Errors
+/// `forbidden` unless the actor may read what tenants owe; `not_found` when the tenant has no such
+/// recount.
+pub async fn result(app: &App, actor: &Actor, client_id: &str, job_id: &str) -> Result<Recount> {
+    actor.accountant()?;
+    wait(app, client_id, job_id).await
+}
+
+async fn find_tenant(app: &App, client_id: &str) -> Result<TenantId> {
+    let missing = || {
+        Error::not_found(format!("tenant `{client_id}` not found"))
+            .hint("GET /api/v1/admin/clients lists tenants")
+    };
+    let id = TenantId::parse(client_id).ok_or_else(missing)?;
+    let tenant = app.stores.meta.tenant(client_id).await?;
+    tenant.map(|_| id).ok_or_else(missing)
+}
+
+/// Waits a while for a recount to end.
+async fn wait(app: &App, client_id: &str, job_id: &str) -> Result<Recount> {
+    let deadline = Instant::now() + WAIT;
+    loop {
+        let job = app.stores.meta.job(job_id).await?;
+        let is_recount = |job: &Job| {
+            job.kind == JobKind::BillingVerify.as_str()
+                && job.client_id.as_deref() == Some(client_id)
+        };
+        let job = job.filter(is_recount).ok_or_else(|| {
+            Error::not_found(format!("tenant `{client_id}` has no recount `{job_id}`"))
+        })?;
+        match job.state {
+            JobState::Done => return done(&job),
+            JobState::Dead | JobState::Cancelled => return Err(failed(&job)),
+            JobState::Queued | JobState::Running if Instant::now() >= deadline => {
+                return Ok(Recount::Pending(Box::new(job)));
+            }
+            JobState::Queued | JobState::Running => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
+fn done(job: &Job) -> Result<Recount> {
+    let result = job.result.clone().unwrap_or_default();
+    let page = serde_json::from_value(result)
+        .map_err(|e| Error::internal(format!("{}: result: {e}", job.job_id)))?;
+    Ok(Recount::Done(page))
+}
+
+fn failed(job: &Job) -> Error {
+    let (id, state) = (&job.job_id, job.state.as_str());
+    let why = job.error.as_deref().unwrap_or("an operator stopped it");
+    Error::conflict(format!("the recount `{id}` is {state}: {why}"))
+        .hint(format!("kgrca job retry {id}"))
+}
