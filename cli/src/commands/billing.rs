@@ -220,7 +220,7 @@ fn preview(env: &Env<'_>, tenant: String, month: Option<String>) -> Result {
 }
 
 /// Recounts a tenant's events; waits for the server's job where that takes long.
-fn recount(env: &Env<'_>, path: &str, days: &DaysArgs) -> Result<Page<VerifiedDay>> {
+fn recount(env: &Env<'_>, path: &str, days: DaysArgs) -> Result<Page<VerifiedDay>> {
     let client = env.client()?;
     let mut answer: Value = client.get(As::Operator, path, &days.query())?;
     while let Some(job) = answer["job_id"].as_str() {
@@ -236,7 +236,7 @@ fn recount(env: &Env<'_>, path: &str, days: &DaysArgs) -> Result<Page<VerifiedDa
 
 fn verify(env: &Env<'_>, tenant: String, days: DaysArgs) -> Result {
     let path = format!("/api/v1/admin/billing/{}/verify", id_of(env, tenant)?);
-    let page = recount(env, &path, &days)?;
+    let page = recount(env, &path, days)?;
     let result = |d: &VerifiedDay| match d.agrees {
         Some(true) => "ok",
         Some(false) => "mismatch",
