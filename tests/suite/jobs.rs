@@ -83,7 +83,7 @@ async fn operators_list_retry_and_cancel_jobs() {
     let cancelled: Value = serde_json::from_str(&cancelled.stdout).unwrap();
     assert_eq!(cancelled["state"], "cancelled");
     let again = job(&server, &["cancel", id]);
-    assert_eq!(again.code, Some(1), "{}", again.stdout);
+    assert_eq!(again.code, Some(2), "{}", again.stdout);
     let message = format!("job `{id}` is cancelled and cannot be cancelled");
     assert!(again.stderr.contains(&message), "{}", again.stderr);
     let retried = job(&server, &["retry", id, "-o", "json"]);
