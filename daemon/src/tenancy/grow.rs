@@ -1,4 +1,5 @@
-//! More partitions: clusters move to others, and take the newest state of their objects with them.
+//! Adds partitions to a tenant: clusters move to other partitions, together with the current state
+//! of their objects.
 
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Entry, Error, ErrorKind, Stored, StreamId, partition_of};
@@ -8,12 +9,15 @@ use super::Tenancy;
 use super::steps;
 use crate::workers::cluster_of;
 
-/// How many records are moved at once.
+/// Records that are moved at once.
 const CHUNK: usize = 5000;
 
-/// Whether a tenant, as it is to be, can get so many partitions: it must be suspended, and nothing
-/// may wait. What were worked off between copying and switching would be missing where its cluster
-/// goes.
+/// Checks that a tenant, as it will be, can have this many partitions: it must be suspended and
+/// drained. A record that was processed between copying and switching would be missing in its
+/// cluster's new partition.
+///
+/// # Errors
+/// `Conflict` when it cannot.
 pub async fn can_grow(
     ctx: &Tenancy,
     tenant: &TenantId,
@@ -22,76 +26,85 @@ pub async fn can_grow(
 ) -> Result<(), Error> {
     if partitions < client.partitions {
         let message = format!(
-            "{tenant} has {} partitions; they only grow",
+            "{tenant} has {} partitions, and partitions cannot be removed",
             client.partitions
         );
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    let waits = ctx.fleet.waiting_records(tenant).await?;
-    if partitions > client.partitions && (client.state != TenantState::Suspended || waits > 0) {
-        let why = if waits > 0 {
-            format!("{waits} records of it wait")
+    let pending = ctx.fleet.waiting_records(tenant).await?;
+    if partitions > client.partitions && (client.state != TenantState::Suspended || pending > 0) {
+        let reason = if pending > 0 {
+            format!("{pending} records are still waiting")
         } else {
-            "it is served".to_owned()
+            "the tenant is active".to_owned()
         };
-        return Err(Error::new(ErrorKind::Conflict, format!("{tenant} cannot get more partitions while {why}"))
-            .hint(format!("kgrca tenant suspend {tenant}; when its lag is 0 the same again; kgrca tenant resume {tenant}")));
+        let message = format!(
+            "partitions of {tenant} can be added only while it is suspended and drained: {reason}"
+        );
+        return Err(Error::new(ErrorKind::Conflict, message).hint(format!(
+            "run `kgrca tenant suspend {tenant}`, wait for lag 0, retry, then run \
+             `kgrca tenant resume {tenant}`"
+        )));
     }
     Ok(())
 }
 
-/// Gives a suspended tenant more partitions. Its workers begin anew with them; records that went to
-/// a partition of before are sent on by the worker that finds them. Its own producers cannot write
-/// meanwhile.
+/// Adds partitions to a suspended tenant. Its workers restart with them; a worker that finds a record
+/// of another partition forwards it. Meanwhile the tenant's own producers cannot write.
 pub async fn grow(
     ctx: &Tenancy,
     tenant: &TenantId,
     client: &mut Tenant,
     partitions: u32,
 ) -> Result<(), Error> {
-    let before = std::mem::replace(&mut client.partitions, partitions);
-    if before == partitions {
+    let growth = Growth {
+        before: std::mem::replace(&mut client.partitions, partitions),
+        after: partitions,
+    };
+    if growth.before == growth.after {
         return Ok(());
     }
     let log = &ctx.stores.provisioner.log;
     log.remove_acls(tenant).await?;
-    let grown = all_moved(ctx, tenant, client, before).await;
+    let moved = move_clusters(ctx, tenant, client, growth).await;
     log.put_acls(tenant).await?;
-    grown?;
+    moved?;
     ctx.stores.meta.put_tenant(client).await?;
     ctx.fleet.know(tenant, partitions);
     ctx.keys_changed();
     Ok(())
 }
 
-async fn all_moved(
-    ctx: &Tenancy,
-    tenant: &TenantId,
-    client: &Tenant,
+/// The number of a tenant's partitions before and after.
+#[derive(Clone, Copy)]
+struct Growth {
     before: u32,
+    after: u32,
+}
+
+async fn move_clusters(
+    ctx: &Tenancy,
+    id: &TenantId,
+    tenant: &Tenant,
+    growth: Growth,
 ) -> Result<(), Error> {
-    steps::put_topics(ctx, tenant, client).await?;
+    steps::put_topics(ctx, id, tenant).await?;
     for topic in [Topic::Resource, Topic::Topology] {
-        for partition in 0..before {
-            move_state(
-                ctx,
-                tenant,
-                StreamId { topic, partition },
-                (before, client.partitions),
-            )
-            .await?;
+        for partition in 0..growth.before {
+            move_state(ctx, id, StreamId { topic, partition }, growth).await?;
         }
     }
     Ok(())
 }
 
-/// Copies what a compacted stream holds of clusters that belong elsewhere now. What it holds from
-/// before an earlier growth lies in another one already, and may be older there.
+/// Copies the state in a compacted stream of clusters that belong to another partition now. Clusters
+/// that belonged elsewhere before are skipped: an earlier growth copied them, and what is left of
+/// them here may be outdated.
 async fn move_state(
     ctx: &Tenancy,
     tenant: &TenantId,
     stream: StreamId,
-    (before, after): (u32, u32),
+    growth: Growth,
 ) -> Result<(), Error> {
     let mut from = 0;
     loop {
@@ -102,11 +115,11 @@ async fn move_state(
         from = last.offset + 1;
         let entry = |stored: Stored| {
             let cluster = cluster_of(tenant, stream.topic, &stored)?;
-            if partition_of(tenant, &cluster, before) != stream.partition {
+            if partition_of(tenant, &cluster, growth.before) != stream.partition {
                 return None;
             }
             let stream = StreamId {
-                partition: partition_of(tenant, &cluster, after),
+                partition: partition_of(tenant, &cluster, growth.after),
                 ..stream
             };
             Some(Entry {

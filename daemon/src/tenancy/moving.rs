@@ -1,6 +1,5 @@
-//! A tenant's graph goes to another server while the tenant is served: until the copy is whole,
-//! what its workers would write waits in the log, and questions are answered by the server of
-//! before.
+//! Moves a tenant's graph to another server while the tenant is served: until the copy is complete,
+//! what its workers would write stays in the log, and queries are answered by the old server.
 
 use kgrca_core::storage::{Error, ErrorKind};
 use kgrca_core::tenancy::{GraphMove, Saga, SagaKind, Step, Tenant, TenantId};
@@ -42,7 +41,7 @@ pub async fn move_graph(
     if from == to {
         return Err(Error::new(
             ErrorKind::Conflict,
-            format!("the graph of {tenant} is on {to} already"),
+            format!("the graph of {tenant} is already on {to}"),
         ));
     }
     servers.is_free(to).await?;
@@ -58,47 +57,47 @@ pub async fn move_graph(
     Ok(saga)
 }
 
-fn way(saga: &Saga) -> Result<&GraphMove, Error> {
+fn route(saga: &Saga) -> Result<&GraphMove, Error> {
     saga.graph.as_ref().ok_or_else(|| {
         Error::new(
             ErrorKind::Corrupt,
-            format!("{} moves nowhere", saga.saga_id),
+            format!("{} names no servers to move between", saga.saga_id),
         )
     })
 }
 
-/// Does a step of a move.
+/// Runs a step of a move.
 pub(super) async fn act(
     ctx: &Tenancy,
     saga: &Saga,
     tenant: &TenantId,
     step: Step,
 ) -> Result<(), Error> {
-    let (servers, way) = (&ctx.stores.provisioner.graph, way(saga)?);
+    let (servers, route) = (&ctx.stores.provisioner.graph, route(saga)?);
     match step {
-        Step::Hold => servers.hold(tenant, &way.from).await,
-        Step::Copy => servers.copy(tenant, &way.from, &way.to).await,
-        Step::Switch => servers.switch(tenant, &way.to).await,
-        _ => servers.clear(tenant, &way.from).await,
+        Step::Hold => servers.hold(tenant, &route.from).await,
+        Step::Copy => servers.copy(tenant, &route.from, &route.to).await,
+        Step::Switch => servers.switch(tenant, &route.to).await,
+        _ => servers.clear(tenant, &route.from).await,
     }
 }
 
-/// Takes a step of a move back.
+/// Rolls a step of a move back.
 pub(super) async fn undo(
     ctx: &Tenancy,
     saga: &Saga,
     tenant: &TenantId,
     step: Step,
 ) -> Result<(), Error> {
-    let (servers, way) = (&ctx.stores.provisioner.graph, way(saga)?);
+    let (servers, route) = (&ctx.stores.provisioner.graph, route(saga)?);
     match step {
-        Step::Hold => servers.unhold(tenant, &way.from).await,
+        Step::Hold => servers.unhold(tenant, &route.from).await,
         Step::Copy => {
-            // First of all the tenant goes on where it is: the other server may be away for long.
-            servers.unhold(tenant, &way.from).await?;
-            servers.clear(tenant, &way.to).await
+            // Resume on the old server first: the new one may be unavailable for long.
+            servers.unhold(tenant, &route.from).await?;
+            servers.clear(tenant, &route.to).await
         }
-        // It is only taken back when somebody else is where it was to go.
+        // A switch is rolled back only when it was refused: the server has another tenant.
         _ => Ok(()),
     }
 }

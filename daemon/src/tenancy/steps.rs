@@ -1,9 +1,9 @@
-//! What each step does and how it is taken back. All of it may be repeated.
+//! What each step of a saga does, and how it is rolled back. Every step can be repeated.
 
 use kgrca_core::billing;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Error, ErrorKind};
-use kgrca_core::tenancy::{Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState};
+use kgrca_core::tenancy::{ApiKey, Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState};
 
 use super::Tenancy;
 use super::moving;
@@ -12,192 +12,189 @@ use crate::clock::now;
 use crate::random::random_text;
 
 /// The name of a tenant's first key.
-const FIRST: &str = "first";
-/// What a tenant's user in Kafka may send each second when its plan sets no end to events.
-const UNLIMITED_RATE: f64 = 50e6;
-/// The least it may send, and what one event is taken for.
-const LEAST_RATE: f64 = 1e6;
+const FIRST_KEY: &str = "first";
+/// Owner of the leases that a deletion takes from the workers.
+const DELETION: &str = "saga";
+/// Bytes a second that a tenant's Kafka user may send when its plan does not limit events.
+const MAX_RATE: f64 = 50e6;
+/// The lowest rate: short bursts have to pass on the smallest plan.
+const MIN_RATE: f64 = 1e6;
+/// Typical size of an event.
 const EVENT_BYTES: f64 = 2048.0;
+/// A whole day's events may be sent within this many seconds.
+const BURST_SECONDS: f64 = 600.0;
+/// Days of retention of a plan that the catalogue no longer has.
+const DEFAULT_RETENTION: u32 = 7;
 
-/// What is shown once.
+/// What is shown to the caller once, and stored nowhere in the clear.
 #[derive(Default)]
 pub struct Secrets {
     /// The tenant's first API key.
     pub api_key: Option<String>,
-    /// The password of its user in Kafka.
+    /// The password of its Kafka user.
     pub kafka_password: Option<String>,
 }
 
-/// Bytes a second that a plan's user may send: a whole day's events within ten minutes.
-pub(super) fn byte_rate(client: &Tenant) -> f64 {
-    let events = billing::find(&client.plan).and_then(|p| p.with(&client.limits).events_day);
-    events.map_or(UNLIMITED_RATE, |n| {
-        (n as f64 * EVENT_BYTES / 600.0)
-            .clamp(LEAST_RATE, UNLIMITED_RATE)
-            .round()
-    })
+/// Bytes a second that the Kafka user of a tenant may send.
+pub(super) fn byte_rate(tenant: &Tenant) -> f64 {
+    let plan = billing::find(&tenant.plan);
+    let events_a_day = plan.and_then(|plan| plan.with(&tenant.limits).events_day);
+    let Some(events) = events_a_day else {
+        return MAX_RATE;
+    };
+    (events as f64 * EVENT_BYTES / BURST_SECONDS)
+        .clamp(MIN_RATE, MAX_RATE)
+        .round()
 }
 
-pub(super) fn retention_days(client: &Tenant) -> u32 {
-    billing::find(&client.plan).map_or(7, |p| p.with(&client.limits).retention_days)
+/// Days for which a tenant's records are kept.
+pub(super) fn retention_days(tenant: &Tenant) -> u32 {
+    billing::find(&tenant.plan)
+        .map(|plan| plan.with(&tenant.limits).retention_days)
+        .unwrap_or(DEFAULT_RETENTION)
 }
 
-/// Makes or changes the tenant's topics as its plan says.
-pub(super) async fn put_topics(
-    ctx: &Tenancy,
-    tenant: &TenantId,
-    client: &Tenant,
-) -> Result<(), Error> {
+/// Creates a tenant's topics, or adapts them to its plan.
+pub(super) async fn put_topics(ctx: &Tenancy, id: &TenantId, tenant: &Tenant) -> Result<(), Error> {
     let log = &ctx.stores.provisioner.log;
-    log.put_topics(tenant, client.partitions, retention_days(client))
+    log.put_topics(id, tenant.partitions, retention_days(tenant))
         .await
 }
 
-/// Does a step.
+/// Runs a step.
 pub(super) async fn act(
     ctx: &Tenancy,
     saga: &Saga,
-    tenant: &TenantId,
+    id: &TenantId,
     step: Step,
     secrets: &mut Secrets,
 ) -> Result<(), Error> {
-    let (stores, client, creates) = (&ctx.stores, &saga.tenant, saga.kind == SagaKind::Create);
+    let (stores, tenant, creates) = (&ctx.stores, &saga.tenant, saga.kind == SagaKind::Create);
     match step {
-        Step::Row => {
-            stores
-                .meta
-                .put_tenant(&Tenant {
-                    state: TenantState::Joining,
-                    ..client.clone()
-                })
-                .await
-        }
-        Step::Graph if creates => stores.graph.create(tenant).await,
-        Step::Topics if creates => put_topics(ctx, tenant, client).await,
-        Step::User if creates => {
-            let log = &stores.provisioner.log;
-            if !log.has_users() {
-                return Ok(());
-            }
-            let password = random_text(api_key::BASE62, 32);
-            log.put_user(tenant, &password, byte_rate(client)).await?;
-            secrets.kafka_password = Some(password);
-            Ok(())
-        }
-        Step::Acls if creates => stores.provisioner.log.put_acls(tenant).await,
+        Step::Row => put_state(ctx, tenant, TenantState::Joining).await,
+        Step::Graph if creates => stores.graph.create(id).await,
+        Step::Topics if creates => put_topics(ctx, id, tenant).await,
+        Step::User if creates => put_user(ctx, id, tenant, secrets).await,
+        Step::Acls if creates => stores.provisioner.log.put_acls(id).await,
         Step::Subscription => {
-            stores
-                .meta
-                .subscribe(tenant, &client.plan, client.created_at)
-                .await
+            let subscribed = stores.meta.subscribe(id, &tenant.plan, tenant.created_at);
+            subscribed.await
         }
-        Step::Key => first_key(ctx, tenant, client, secrets).await,
+        Step::Key => first_key(ctx, id, tenant, secrets).await,
         Step::Stop => {
-            let leaving = Tenant {
-                state: TenantState::Leaving,
-                ..client.clone()
-            };
-            stores.meta.put_tenant(&leaving).await?;
+            put_state(ctx, tenant, TenantState::Leaving).await?;
             ctx.keys_changed();
-            ctx.fleet.unload(tenant).await;
+            ctx.fleet.unload(id).await;
             Ok(())
         }
-        Step::Wait => nobody_works(ctx, tenant, client).await,
+        Step::Wait => take_leases(ctx, id, tenant).await,
         Step::Rows => {
-            stores.meta.forget_tenant(tenant, false).await?;
-            stores
-                .meta
-                .put_tenant(&Tenant {
-                    state: TenantState::Deleted,
-                    ..client.clone()
-                })
-                .await
+            stores.meta.forget_tenant(id, false).await?;
+            put_state(ctx, tenant, TenantState::Deleted).await
         }
-        Step::Graph | Step::Topics | Step::User | Step::Acls => undo(ctx, saga, tenant, step).await,
+        Step::Graph | Step::Topics | Step::User | Step::Acls => undo(ctx, saga, id, step).await,
         Step::Hold | Step::Copy | Step::Switch | Step::Clear => {
-            moving::act(ctx, saga, tenant, step).await
+            moving::act(ctx, saga, id, step).await
         }
-        // Whoever loads says when it is done.
+        // Ended by the caller, when all data is loaded.
         Step::Load => Ok(()),
     }
 }
 
+async fn put_state(ctx: &Tenancy, tenant: &Tenant, state: TenantState) -> Result<(), Error> {
+    let tenant = Tenant {
+        state,
+        ..tenant.clone()
+    };
+    ctx.stores.meta.put_tenant(&tenant).await
+}
+
+/// Creates the user under which the tenant's own producers send, where the log has users.
+async fn put_user(
+    ctx: &Tenancy,
+    id: &TenantId,
+    tenant: &Tenant,
+    secrets: &mut Secrets,
+) -> Result<(), Error> {
+    let log = &ctx.stores.provisioner.log;
+    if !log.has_users() {
+        return Ok(());
+    }
+    let password = random_text(api_key::BASE62, 32);
+    log.put_user(id, &password, byte_rate(tenant)).await?;
+    secrets.kafka_password = Some(password);
+    Ok(())
+}
+
+/// Creates the tenant's first key, and activates it. A first key of before is revoked: nobody can
+/// read it any more.
 async fn first_key(
     ctx: &Tenancy,
-    tenant: &TenantId,
-    client: &Tenant,
+    id: &TenantId,
+    tenant: &Tenant,
     secrets: &mut Secrets,
 ) -> Result<(), Error> {
     let meta = &ctx.stores.meta;
-    for old in meta
-        .keys(Some(tenant.as_str()))
-        .await?
-        .iter()
-        .filter(|k| k.name == FIRST && k.revoked_at.is_none())
-    {
-        meta.revoke_key(Some(tenant.as_str()), &old.key_id, now())
+    let keys = meta.keys(Some(id.as_str())).await?;
+    let is_first = |key: &&ApiKey| key.name == FIRST_KEY && key.revoked_at.is_none();
+    for earlier in keys.iter().filter(is_first) {
+        meta.revoke_key(Some(id.as_str()), &earlier.key_id, now())
             .await?;
     }
-    let new = api_key::new_key(Some(tenant), FIRST, Role::Admin.scopes());
+    let new = api_key::new_key(Some(id), FIRST_KEY, Role::Admin.scopes());
     meta.put_key(&new.key, &new.hash).await?;
-    // One that is set up already stays as it is by now.
-    if meta
-        .tenant(tenant.as_str())
-        .await?
-        .is_none_or(|c| c.state == TenantState::Joining)
-    {
-        meta.put_tenant(&Tenant {
-            state: TenantState::Active,
-            ..client.clone()
-        })
-        .await?;
+    let stored = meta.tenant(id.as_str()).await?;
+    // A tenant that was active before may have been suspended or changed since.
+    let is_new = match &stored {
+        Some(stored) => stored.state == TenantState::Joining,
+        None => true,
+    };
+    if is_new {
+        put_state(ctx, tenant, TenantState::Active).await?;
     }
     ctx.keys_changed();
     secrets.api_key = Some(new.secret);
     Ok(())
 }
 
-/// Waits for the workers of other daemons by taking their leases.
-async fn nobody_works(ctx: &Tenancy, tenant: &TenantId, client: &Tenant) -> Result<(), Error> {
-    for partition in 0..client.partitions {
-        let lease = ctx
-            .stores
-            .meta
-            .lease(tenant, partition, "saga", now().plus(5 * MINUTE), now())
-            .await?;
-        if lease.is_none() {
-            let message = format!("a worker still has partition {partition} of {tenant}");
+/// Takes the leases of all partitions, so that no worker of any daemon writes for the tenant.
+async fn take_leases(ctx: &Tenancy, id: &TenantId, tenant: &Tenant) -> Result<(), Error> {
+    for partition in 0..tenant.partitions {
+        let (until, at) = (now().plus(5 * MINUTE), now());
+        let lease = ctx.stores.meta.lease(id, partition, DELETION, until, at);
+        if lease.await?.is_none() {
+            let message = format!("partition {partition} of {id} is still leased by a worker");
             return Err(Error::new(ErrorKind::Unavailable, message)
-                .hint("it leaves within seconds; this goes on by itself"));
+                .hint("the worker stops within seconds; the deletion is retried automatically"));
         }
     }
     Ok(())
 }
 
-/// Takes a step back.
+/// Rolls a step back.
 pub(super) async fn undo(
     ctx: &Tenancy,
     saga: &Saga,
-    tenant: &TenantId,
+    id: &TenantId,
     step: Step,
 ) -> Result<(), Error> {
     let stores = &ctx.stores;
     match step {
-        Step::Row => stores.meta.forget_tenant(tenant, true).await,
-        Step::Graph => stores.graph.remove(tenant).await,
+        Step::Row => stores.meta.forget_tenant(id, true).await,
+        Step::Graph => stores.graph.remove(id).await,
         Step::Topics => {
-            ctx.fleet.unload(tenant).await;
+            ctx.fleet.unload(id).await;
             ctx.fleet
-                .forget(tenant)
+                .forget(id)
                 .map_err(|e| Error::io(&"snapshots", &e))?;
-            stores.log.remove(tenant).await
+            stores.log.remove(id).await
         }
-        Step::User => stores.provisioner.log.remove_user(tenant).await,
-        Step::Acls => stores.provisioner.log.remove_acls(tenant).await,
+        Step::User => stores.provisioner.log.remove_user(id).await,
+        Step::Acls => stores.provisioner.log.remove_acls(id).await,
         Step::Hold | Step::Copy | Step::Switch | Step::Clear => {
-            moving::undo(ctx, saga, tenant, step).await
+            moving::undo(ctx, saga, id, step).await
         }
-        // They go with the row, the graph and the topics.
+        // Removed with the row, the graph and the topics.
         Step::Load | Step::Subscription | Step::Key | Step::Stop | Step::Wait | Step::Rows => {
             Ok(())
         }
