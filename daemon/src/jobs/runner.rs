@@ -22,7 +22,8 @@ const MAX_RUNNING: usize = 8;
 const MAX_PER_TENANT: u32 = 2;
 /// How often an idle daemon looks for work.
 const POLL: Duration = Duration::from_millis(500);
-/// The lease under which a job is taken, in microseconds; it is extended at once to that of its kind.
+/// The lease under which a job is taken, in microseconds. It is extended at once to that of its
+/// kind.
 const FIRST_LEASE: i64 = 30 * SECOND;
 /// A lease is extended this many times before it would end.
 const EXTENSIONS: u64 = 3;

@@ -52,7 +52,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
                 "{} is not a loopback address, and plain HTTP would expose API keys",
                 settings.listen
             ),
-            "configure --tls-cert and --tls-key, put a TLS proxy in front, or pass --allow-plain-http",
+            "set --tls-cert and --tls-key, put a TLS proxy in front, or pass --allow-plain-http",
         ));
     }
     let stores = checked("stores", Box::pin(storage::open(&settings)).await)?;

@@ -82,7 +82,7 @@ pub(super) async fn check_alone(app: &App, me: &DaemonRow) -> Result<(), Failure
                 other.address,
                 local.join(" and ")
             ),
-            "configure both with the same --log-url kafka: and --graph-url neo4j:, or stop the other one",
+            "give both the same --log-url kafka: and --graph-url neo4j:, or stop the other one",
         )),
         None => Ok(()),
     }

@@ -49,8 +49,8 @@ pub async fn can_grow(
     Ok(())
 }
 
-/// Adds partitions to a suspended tenant. Its workers restart with them; a worker that finds a record
-/// of another partition forwards it. Meanwhile the tenant's own producers cannot write.
+/// Adds partitions to a suspended tenant. Its workers restart with them; a worker that finds a
+/// record of another partition forwards it. Meanwhile the tenant's own producers cannot write.
 pub async fn grow(
     ctx: &Tenancy,
     tenant: &TenantId,
@@ -97,9 +97,9 @@ async fn move_clusters(
     Ok(())
 }
 
-/// Copies the state in a compacted stream of clusters that belong to another partition now. Clusters
-/// that belonged elsewhere before are skipped: an earlier growth copied them, and what is left of
-/// them here may be outdated.
+/// Copies the state of clusters that belong to another partition now. Clusters that belonged
+/// elsewhere before are skipped: an earlier growth copied them, and what is left of them here may
+/// be outdated.
 async fn move_state(
     ctx: &Tenancy,
     tenant: &TenantId,

@@ -15,7 +15,7 @@ use crate::clock::now;
 use crate::random::random_id;
 
 /// How long a claim on a saga lasts, in microseconds, unless it is renewed: this long nobody
-/// continues the saga of a daemon that died. The same daemon continues at once when it starts again.
+/// continues the saga of a daemon that died. The same daemon continues at once when it restarts.
 const CLAIM: i64 = 30 * SECOND;
 /// How often a step is tried while its server is unavailable, before the caller learns of it.
 const MAX_ATTEMPTS: u32 = 3;
