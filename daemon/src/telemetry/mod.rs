@@ -9,6 +9,7 @@ mod requests;
 mod servers;
 
 pub use analysis::{Accuracy, AnswerGiven, ClusterEvaluated, DetectorPanicked};
+pub use job::{JobAttempt, JobCounts};
 pub use records::{BatchCommitted, Lag, LogCut, Misplaced};
 pub use recovery::{GraphRebuilt, SnapshotUnreadable, StateRestored, WorkerFailed};
 pub use requests::{RequestAnswered, Serving};
