@@ -15,7 +15,7 @@ use crate::figure;
 const START: Time = Time(1_767_225_700_000_000);
 const LATER: Time = Time(1_900_000_000_000_000);
 
-/// How many records a busy worker applies before it looks at the cluster.
+/// How many records a busy worker applies before it evaluates the cluster.
 const LOOK: usize = 20_000;
 
 /// Decodes and applies records, looking at the cluster now and then. Returns the seconds.

@@ -1,4 +1,4 @@
-//! Helm's charts: they hold what the command applies, and a real API server takes all of it.
+//! Helm charts: equal to what the command applies, and accepted by a real API server.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -89,7 +89,7 @@ fn manifest(more: &[&str]) -> String {
 }
 
 #[test]
-fn the_agents_chart_holds_what_the_command_applies() {
+fn the_agent_chart_equals_what_the_command_applies() {
     let common = [
         "cluster=prod",
         "server=https://kgrca.example.com",
@@ -137,7 +137,7 @@ fn the_agents_chart_holds_what_the_command_applies() {
 }
 
 #[test]
-fn charts_are_sound_and_the_api_server_takes_them() {
+fn charts_pass_lint_and_the_api_server_accepts_them() {
     let kube = Kube::start();
     kube.does(&["create", "namespace", "observability"], None);
     let kafka = "kafka.url=kafka://client-acme-7f3k2a:p@k.example.com:9093";
@@ -222,7 +222,7 @@ fn charts_are_sound_and_the_api_server_takes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_installs_the_agent_and_takes_it_away() {
+async fn helm_installs_and_uninstalls_the_agent() {
     let kube = Kube::start();
     let kubeconfig = kube.kubeconfig();
     let own = chart("kgrca-agent");
@@ -246,7 +246,7 @@ async fn helm_installs_the_agent_and_takes_it_away() {
         kube.get(&["-n", "observability", "deployment", "kgrca-agent"])
             .is_some()
     );
-    // `helm test` fails where nobody answers, and passes where the agent sees the cluster and
+    // `helm test` fails where no server answers, and passes where the agent sees the cluster and
     // ships.
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
@@ -350,7 +350,7 @@ fn helm_test(kube: &Kube, common: &[&str], address: &str, seconds: &str) -> bool
 
 /// What the server's charts make; whoever changes them sees what changes.
 #[test]
-fn charts_make_what_they_made() {
+fn charts_match_their_snapshots() {
     for (name, file, values) in [
         ("kgrca-server", "server", &[][..]),
         (
@@ -391,7 +391,7 @@ fn charts_make_what_they_made() {
 
 /// Prometheus' own tool reads the rules, and plays what they are for.
 #[test]
-fn rules_tell_of_a_silent_agent_and_of_no_other() {
+fn the_alert_fires_for_a_silent_agent_only() {
     let rules = repository().join("deploy/prometheus/rules.yaml");
     let folder = tempfile::tempdir().unwrap();
     let series = |cluster: &str, values: &str| {
@@ -410,11 +410,12 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
     let expected = |at: &str, clusters: &[&str]| {
         let one = |c: &&str| {
             let summary = format!("The agent of cluster {c} (client-acme-7f3k2a) has not reported");
-            let told = format!("Last heartbeat 5m 0s ago. Run: kgrca agent status --cluster {c}");
+            let description =
+                format!("Last heartbeat 5m 0s ago. Run: kgrca agent status --cluster {c}");
             format!(
                 "          - exp_labels: {{severity: warning, client_id: client-acme-7f3k2a, \
                  cluster: {c}}}\n            exp_annotations: {{summary: '{summary}', description: \
-                 '{told}'}}\n"
+                 '{description}'}}\n"
             )
         };
         let all: String = clusters.iter().map(one).collect();
@@ -442,9 +443,9 @@ fn rules_tell_of_a_silent_agent_and_of_no_other() {
             .arg(file)
             .output()
             .unwrap();
-        let told = [done.stdout, done.stderr]
+        let printed = [done.stdout, done.stderr]
             .map(|t| String::from_utf8_lossy(&t).into_owned())
             .concat();
-        assert!(done.status.success(), "{told}\n{text}");
+        assert!(done.status.success(), "{printed}\n{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Every parser on damaged and made-up input: no panic, nothing half-taken.
+//! Every parser on damaged and generated input: no panic, nothing accepted in part.
 
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context, mask};

@@ -91,7 +91,7 @@ async fn the_graph_answers_as_of_a_time_and_after_a_restart() {
             .await
             .status(),
         404,
-        "nobody lives before birth"
+        "no resource exists before its creation"
     );
     let old = server.get("/api/v1/resources/u-old", &tenant.key).await;
     assert!(
@@ -121,7 +121,7 @@ async fn the_graph_answers_as_of_a_time_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn the_timeline_goes_on_page_by_page() {
+async fn the_timeline_is_paged() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
@@ -178,7 +178,7 @@ async fn the_timeline_goes_on_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_lost_graph_is_told_again() {
+async fn a_lost_graph_is_rewritten() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
@@ -211,7 +211,7 @@ async fn a_lost_graph_is_told_again() {
 }
 
 #[tokio::test]
-async fn a_restart_goes_on_from_a_snapshot() {
+async fn a_restart_continues_from_a_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;

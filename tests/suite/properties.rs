@@ -1,4 +1,4 @@
-//! Order, batches, duplicates and replays do not change what is said.
+//! Order, batches, duplicates and replays do not change the answer.
 
 use kgrca_core::detect::Catalogue;
 use kgrca_core::engine::{Applied, ClusterState};

@@ -1,5 +1,4 @@
-//! What general knowledge of Kubernetes refutes or demands, case by case; each a near miss of a
-//! detector.
+//! Verdicts that general knowledge of Kubernetes demands; each is a near miss of a detector.
 
 use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
@@ -76,7 +75,7 @@ fn replica_set(wanted: i64, ready: i64) -> Value {
 }
 
 #[test]
-fn a_failed_pod_whose_owner_has_what_it_wants_is_history() {
+fn a_failed_pod_of_a_satisfied_owner_is_ignored() {
     let said = say(&[
         replica_set(1, 1),
         pod("web-1", true, "Running", &json!({})),
@@ -97,7 +96,7 @@ fn a_failed_pod_whose_owner_has_what_it_wants_is_history() {
 }
 
 #[test]
-fn a_service_on_an_undeclared_port_alone_is_no_fault() {
+fn a_service_on_an_undeclared_port_alone_is_healthy() {
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "web", "namespace": "shop", "uid": "s"},
@@ -235,7 +234,7 @@ fn an_empty_cluster_is_healthy() {
 }
 
 #[test]
-fn documents_one_after_the_other_are_one_input() {
+fn concatenated_documents_are_one_input() {
     let options = Options {
         top: 10,
         now: Time(1_900_000_000_000_000),
@@ -266,7 +265,7 @@ fn documents_one_after_the_other_are_one_input() {
 }
 
 #[test]
-fn what_could_not_be_read_is_not_called_healthy() {
+fn unreadable_input_is_inconclusive() {
     let options = Options {
         top: 10,
         ..Options::default()
