@@ -98,9 +98,7 @@ const TO_BE_REWORDED: &[&str] = &[
     "core/src/api/",
     "core/src/storage/",
     "daemon/src/http/",
-    "daemon/src/jobs/",
     "daemon/src/storage/",
-    "daemon/src/tenancy/",
     "daemon/src/workers/",
 ];
 

@@ -100,7 +100,8 @@ pub(super) fn table(env: &Env<'_>, items: &[Saga]) -> Table {
             s.client_id.clone(),
             format!("{:?}", s.kind).to_lowercase(),
             format!("{:?}", s.state).to_lowercase(),
-            step.map_or("-".into(), |s| format!("{:?}", s.step).to_lowercase()),
+            step.map(|s| format!("{:?}", s.step).to_lowercase())
+                .unwrap_or("-".into()),
             env.out.age(now, s.updated_at),
             s.error.clone().unwrap_or_default(),
         ]

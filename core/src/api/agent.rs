@@ -7,26 +7,26 @@ use utoipa::ToSchema;
 
 use crate::model::Time;
 
-/// What an agent does.
+/// The part of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AgentMode {
-    /// Watches the API server and takes alerts.
+    /// Watches the API server and receives alerts.
     Watch,
     /// Reads the logs of a node.
     Logs,
 }
 
-/// An agent's heartbeat. For each topic seen = shipped + spooled + dropped.
+/// An agent's heartbeat. For each topic, seen = shipped + spooled + dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AgentStatus {
-    /// The cluster it is in.
+    /// The cluster it runs in.
     #[schema(min_length = 1, max_length = 253)]
     pub cluster: String,
-    /// Its name, made by itself: one for each spool.
+    /// Its name, generated once per spool.
     #[schema(min_length = 1, max_length = 253)]
     pub agent: String,
-    /// What it does.
+    /// Its part: watching the cluster, or reading a node's logs.
     pub mode: AgentMode,
     /// The node whose logs it reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,64 +40,64 @@ pub struct AgentStatus {
     /// When its process started.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Time,
-    /// How many seconds the record waits that waits longest.
+    /// Age of the oldest spooled record, in seconds.
     pub lag_seconds: u64,
-    /// Bytes on its disk that wait.
+    /// Size of its spool, in bytes.
     pub spooled_bytes: u64,
-    /// Records that wait, by topic.
+    /// Spooled records, by topic.
     #[serde(default)]
     pub spooled: BTreeMap<String, u64>,
-    /// Records that its sources gave, by topic.
+    /// Records read from its sources, by topic.
     #[serde(default)]
     pub seen: BTreeMap<String, u64>,
-    /// Records that the server took, by topic.
+    /// Records that the server accepted, by topic.
     #[serde(default)]
     pub shipped: BTreeMap<String, u64>,
-    /// Bytes that the server took, compressed.
+    /// Compressed bytes that the server accepted.
     #[serde(default)]
     pub shipped_bytes: u64,
-    /// Records that went nowhere, by topic and reason.
+    /// Dropped records, by topic and reason.
     #[serde(default)]
     pub dropped: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Records that the server refused, by its reason.
+    /// Records that the server rejected, by reason.
     #[serde(default)]
     pub refused: BTreeMap<String, u64>,
-    /// Why nothing reaches the server.
+    /// Why shipping fails; absent while it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_trouble: Option<String>,
-    /// Blocks of records on its disk that were damaged and set aside.
+    /// Damaged blocks of its spool that were set aside.
     #[serde(default)]
     pub damaged_blocks: u64,
-    /// How many seconds ago it lost something last: dropped for want of room, damaged, or refused.
+    /// Seconds since its last loss: dropped because the spool was full, damaged, or rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_seconds_ago: Option<u64>,
-    /// The kinds that it looks at.
+    /// The kinds that it watches.
     #[serde(default)]
     pub kinds: Vec<WatchedKind>,
-    /// By how many seconds the server's clock is ahead of its own.
+    /// Seconds by which the server's clock is ahead of its own.
     #[serde(default)]
     pub clock_ahead_seconds: i64,
-    /// The agents that had its part before, the last one first; the server says so.
+    /// Earlier agents with the same part, newest first; set by the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<String>,
-    /// Another agent with the same part that is heard from, too; the server says so.
+    /// Another agent with the same part that also sends heartbeats; set by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rival: Option<String>,
 }
 
-/// How an agent looks at a kind.
+/// The state of an agent's watch of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WatchedKind {
     /// The kind.
     pub kind: String,
-    /// How many objects of it are there.
+    /// Number of objects.
     pub objects: u64,
-    /// Why it cannot be looked at.
+    /// Why the watch fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
-/// Drops that say that something is wrong; the others are repeats and what nobody needs.
+/// Drops that indicate a problem; the others are repetitions and records without use.
 pub const HARMLESS_DROPS: [&str; 7] = [
     "superseded",
     "unchanged",
@@ -108,13 +108,13 @@ pub const HARMLESS_DROPS: [&str; 7] = [
     "foreign",
 ];
 
-/// After how many seconds without a heartbeat an agent counts as silent.
+/// Seconds without a heartbeat after which an agent counts as silent.
 pub const SILENT_AFTER: u64 = 60;
 
-/// How many agents are remembered that had a part before.
+/// Number of earlier agents remembered per part.
 const REMEMBERED: usize = 8;
 
-/// For how many seconds a loss is told as a trouble.
+/// Seconds for which a loss is reported as a problem.
 const LOSS_TOLD: u64 = 3600;
 
 impl AgentStatus {
@@ -151,18 +151,18 @@ impl AgentStatus {
 /// An agent as the server knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Agent {
-    /// What it said last.
+    /// Its last heartbeat.
     #[serde(flatten)]
     pub status: AgentStatus,
-    /// When that was, by the server's clock.
+    /// When it arrived, by the server's clock.
     #[schema(value_type = String, format = DateTime)]
     pub seen_at: Time,
-    /// How many seconds ago that was.
+    /// Seconds since then.
     pub silent_seconds: u64,
 }
 
 impl Agent {
-    /// What is wrong with it; empty when it fares well.
+    /// Its problems; empty when it is healthy.
     pub fn troubles(&self) -> Vec<String> {
         let mut all = Vec::new();
         let status = &self.status;
