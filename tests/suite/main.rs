@@ -4,6 +4,7 @@
 mod api;
 mod arrows;
 mod cli;
+mod docs;
 mod fuzz;
 mod generated;
 mod history;

@@ -1,0 +1,57 @@
+//! Pages name only files that exist, and links lead somewhere.
+
+use std::path::Path;
+
+use kgrca_tests::repository;
+use regex::Regex;
+
+/// Pages that name files of this repository.
+const PAGES: &[&str] = &[
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/architecture.md",
+    "docs/concepts.md",
+    "docs/agents.md",
+    "docs/jobs.md",
+];
+
+/// Folders that a page may leave out before a file's name.
+const UNDER: &[&str] = &[
+    "",
+    "core/src",
+    "daemon/src",
+    "cli/src",
+    "tests",
+    "core/src/detect",
+];
+
+fn exists(name: &str) -> bool {
+    UNDER
+        .iter()
+        .any(|folder| repository().join(folder).join(name).exists())
+}
+
+#[test]
+fn pages_name_files_that_exist() {
+    let file =
+        Regex::new(r"`([\w./-]+/[\w.-]+\.(?:rs|yaml|sh|toml|md)|[\w-]+/(?:[\w-]+/)*)`").unwrap();
+    let link = Regex::new(r"\]\(([^)#]+)\)").unwrap();
+    let mut missing = Vec::new();
+    for page in PAGES {
+        let text = std::fs::read_to_string(repository().join(page)).unwrap();
+        for name in file.captures_iter(&text) {
+            if !exists(&name[1]) {
+                missing.push(format!("{page}: {}", &name[1]));
+            }
+        }
+        let folder = Path::new(page).parent().unwrap();
+        for target in link.captures_iter(&text) {
+            let is_local = !target[1].contains("://");
+            if is_local && !repository().join(folder).join(&target[1]).exists() {
+                missing.push(format!("{page}: link to {}", &target[1]));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
