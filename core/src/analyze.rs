@@ -166,13 +166,13 @@ fn apply(input: &mut Input) -> BTreeMap<Str, ClusterState> {
     let mut clusters: BTreeMap<Str, ClusterState> = BTreeMap::new();
     // Sequence numbers rise in the order of the input.
     input.records.retain(|record| {
-        let is_new = cluster(&mut clusters, record).admit(reader::topic(record), record);
+        let is_new = cluster(&mut clusters, record).admit(record.body.topic(), record);
         input.counts.duplicate += u64::from(!is_new);
         is_new
     });
     input
         .records
-        .sort_by_key(|record| (record.at, reader::topic(record)));
+        .sort_by_key(|record| (record.at, record.body.topic()));
     for record in std::mem::take(&mut input.records) {
         match cluster(&mut clusters, &record).apply(record) {
             Applied::Applied => input.counts.applied += 1,

@@ -238,7 +238,7 @@ async fn a_data_folder_belongs_to_one_daemon() {
     assert_eq!(second.status.code(), Some(1));
     let text = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(
-        text.contains("another kgrcad works in") && text.contains("hint:"),
+        text.contains("another kgrcad is using") && text.contains("hint:"),
         "{text}"
     );
 }

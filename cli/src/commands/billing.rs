@@ -1,10 +1,8 @@
 //! `kgrca billing`
 
-use std::collections::BTreeMap;
-
 use kgrca_core::api::{LimitsView, Page, TenantStatus, Usage, VerifiedDay};
 use kgrca_core::billing::{self, Invoice, Line, Plan};
-use kgrca_core::storage::UsageRow;
+use kgrca_core::storage::{UsageCounts, UsageRow};
 use serde_json::Value;
 
 use super::Env;
@@ -174,25 +172,19 @@ fn report(env: &Env<'_>, tenant: TenantArg, days: DaysArgs, by_month: bool) -> R
     env.out.value(&usage, || {
         let period = if by_month { "MONTH" } else { "DAY" };
         Table::new(&[period, "METRIC", "AMOUNT"]).rows(&usage.rows, |r| {
-            [r.day.clone(), r.metric.clone(), r.amount.to_string()]
+            [r.day.clone(), r.metric.to_string(), r.amount.to_string()]
         })
     })
 }
 
 /// Rows whose `day` is a month, `YYYY-MM`.
 fn sum_by_month(rows: Vec<UsageRow>) -> Vec<UsageRow> {
-    let mut sums: BTreeMap<(String, String), i64> = BTreeMap::new();
+    let mut sums = UsageCounts::default();
     for row in rows {
-        let month = row.day.chars().take(7).collect();
-        *sums.entry((month, row.metric)).or_default() += row.amount;
+        let month: String = row.day.chars().take(7).collect();
+        sums.add(month, row.metric, row.amount);
     }
-    sums.into_iter()
-        .map(|((day, metric), amount)| UsageRow {
-            day,
-            metric,
-            amount,
-        })
-        .collect()
+    sums.rows().collect()
 }
 
 fn preview(env: &Env<'_>, tenant: String, month: Option<String>) -> Result {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kgrca_core::api::{CreatedTenant, Ingested, NewTenant, Page, Stats, Usage};
-use kgrca_core::model::Time;
+use kgrca_core::model::{Time, Topic};
 use kgrca_core::rca::Answer;
 use kgrca_core::storage::IncidentRow;
 use reqwest::Method;
@@ -75,15 +75,6 @@ fn play(env: &Env<'_>, serving: &daemon::Serving) -> Result {
     Ok(())
 }
 
-/// Topics in the order in which they are sent, and the kinds under which the API ingests them.
-const KINDS: [(&str, &str); 5] = [
-    ("state.k8s.resource", "resources"),
-    ("state.k8s.topology", "topology"),
-    ("events.normalized", "events"),
-    ("logs.normalized", "logs"),
-    ("alerts.raw", "alerts"),
-];
-
 /// Sends the scenario topic by topic, moved in time so that it ends now. Returns how many records
 /// were accepted.
 fn send(client: &Client) -> Result<u64> {
@@ -97,14 +88,17 @@ fn send(client: &Client) -> Result<u64> {
         .unwrap_or_default();
     let shift = now().0 - ended.0;
     let mut accepted = 0;
-    for (topic, kind) in KINDS {
+    for topic in Topic::ALL {
+        let Some(route) = topic.signal().route else {
+            continue;
+        };
         let mut batch = String::new();
-        for line in lines.iter().filter(|l| l["topic"] == topic) {
+        for line in lines.iter().filter(|l| l["topic"] == topic.as_str()) {
             let mut value = line["value"].clone();
             move_times(&mut value, shift);
-            if let (Value::Object(map), true) = (&mut value, kind != "alerts") {
+            if let (Value::Object(map), true) = (&mut value, topic != Topic::Alerts) {
                 map.entry("cluster").or_insert_with(|| "prod".into());
-                if kind == "resources" {
+                if topic == Topic::Resource {
                     let at = ended.plus(shift).to_string();
                     map.entry("at").or_insert_with(|| at.into());
                 }
@@ -114,7 +108,7 @@ fn send(client: &Client) -> Result<u64> {
         if batch.is_empty() {
             continue;
         }
-        let path = format!("/api/v1/ingest/{kind}");
+        let path = format!("/api/v1/ingest/{route}");
         let answer: Ingested = client.post_bytes(&path, batch.into_bytes())?;
         if let Some(rejected) = answer.rejected.first() {
             let message = format!("a record of the demo was rejected: {}", rejected.message);

@@ -71,7 +71,7 @@ fn show(env: &Env<'_>, id: u64) -> Result {
 
 fn retry(env: &Env<'_>, id: u64) -> Result {
     let letter = find(env, id)?;
-    let path = format!("/api/v1/ingest/{}", kind(&letter)?);
+    let path = format!("/api/v1/ingest/{}", route(&letter)?);
     let answer: Ingested = env
         .client()?
         .post_bytes(&path, letter.record.into_bytes())?;
@@ -83,20 +83,16 @@ fn retry(env: &Env<'_>, id: u64) -> Result {
     Ok(())
 }
 
-/// The kind under which the API ingests records of the letter's topic.
-fn kind(letter: &DeadLetter) -> Result<&'static str> {
-    match Topic::parse(&letter.topic) {
-        Some(Topic::Resource) => Ok("resources"),
-        Some(Topic::Topology) => Ok("topology"),
-        Some(Topic::Events) => Ok("events"),
-        Some(Topic::Logs) => Ok("logs"),
-        Some(Topic::Alerts) => Ok("alerts"),
-        Some(Topic::Control | Topic::Dlq) | None => Err(CliError::failed(format!(
+/// The ingest route of the letter's topic.
+fn route(letter: &DeadLetter) -> Result<&'static str> {
+    let signal = Topic::parse(&letter.topic).map(Topic::signal);
+    signal.and_then(|s| s.route).ok_or_else(|| {
+        CliError::failed(format!(
             "cannot retry record {}: topic `{}` is not ingested through the API",
             letter.id, letter.topic
         ))
-        .hint("`kgrca version` may be older than the server; see `kgrca doctor`")),
-    }
+        .hint("`kgrca version` may be older than the server; see `kgrca doctor`")
+    })
 }
 
 fn find(env: &Env<'_>, id: u64) -> Result<DeadLetter> {
@@ -127,14 +123,14 @@ mod tests {
 
     #[test]
     fn records_go_back_to_the_topic_they_came_from() {
-        assert_eq!(kind(&letter("alerts.raw")).unwrap(), "alerts");
-        assert_eq!(kind(&letter("logs.normalized")).unwrap(), "logs");
+        assert_eq!(route(&letter("alerts.raw")).unwrap(), "alerts");
+        assert_eq!(route(&letter("logs.normalized")).unwrap(), "logs");
     }
 
     #[test]
     fn a_record_of_an_unknown_topic_is_not_retried() {
         for topic in ["metrics.raw", "control", "dlq", ""] {
-            let error = kind(&letter(topic)).unwrap_err();
+            let error = route(&letter(topic)).unwrap_err();
             assert!(
                 error.message.contains(&format!("topic `{topic}`")),
                 "{error:?}"

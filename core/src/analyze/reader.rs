@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::{Counts, Options, Rejected};
-use crate::model::{Body, Record, Str, Time, Topic};
+use crate::model::{Record, Str, Time};
 use crate::parse::{self, Context, Reason};
 
 /// Maximum number of rejected records that are listed; all are counted.
@@ -153,17 +153,5 @@ impl Input {
         for record in self.records.iter_mut().filter(|r| r.at == received_at) {
             record.at = self.instant;
         }
-    }
-}
-
-/// The topic of a record; records of one instant are applied in the order of topics.
-pub(super) fn topic(record: &Record) -> Topic {
-    match record.body {
-        Body::State(..) | Body::Sync { .. } => Topic::Resource,
-        Body::Topology(..) => Topic::Topology,
-        Body::Event(_) => Topic::Events,
-        Body::Log(_) => Topic::Logs,
-        Body::Alert(_) => Topic::Alerts,
-        Body::Tick | Body::Act(_) => Topic::Control,
     }
 }

@@ -36,5 +36,5 @@ impl Sequences {
 /// Whether one entry of the log is charged for, given how many of its records were new: as one
 /// event, however many records it holds, and only once however often it was sent.
 pub fn is_billable(topic: Topic, new_records: usize) -> bool {
-    topic.is_metered() && new_records > 0
+    topic.signal().is_metered && new_records > 0
 }

@@ -3,7 +3,7 @@
 use super::object::{Labels, Object};
 use super::{Kind, Severity, Str, Time};
 
-/// The stream a record travels on.
+/// The kind of stream a record is sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
     /// Object state, compacted.
@@ -54,25 +54,6 @@ impl Topic {
                 .is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         })
     }
-
-    /// Those that senders write to.
-    pub const INPUT: [Self; 5] = [
-        Self::Events,
-        Self::Logs,
-        Self::Alerts,
-        Self::Resource,
-        Self::Topology,
-    ];
-
-    /// Whether only the newest record of each key is kept, without an end in time.
-    pub fn is_compacted(self) -> bool {
-        matches!(self, Self::Resource | Self::Topology)
-    }
-
-    /// Whether accepted records of this topic count as billable events.
-    pub fn is_metered(self) -> bool {
-        matches!(self, Self::Events | Self::Logs | Self::Alerts)
-    }
 }
 
 /// One record of one cluster.
@@ -113,6 +94,20 @@ pub enum Body {
     Tick,
     /// What a person did to an incident.
     Act(Box<Act>),
+}
+
+impl Body {
+    /// The topic of such records; records of one instant are applied in the order of topics.
+    pub fn topic(&self) -> Topic {
+        match self {
+            Self::State(..) | Self::Sync { .. } => Topic::Resource,
+            Self::Topology(..) => Topic::Topology,
+            Self::Event(_) => Topic::Events,
+            Self::Log(_) => Topic::Logs,
+            Self::Alert(_) => Topic::Alerts,
+            Self::Tick | Self::Act(_) => Topic::Control,
+        }
+    }
 }
 
 /// Whether an object exists.

@@ -11,6 +11,7 @@ mod network;
 mod object;
 mod object_kinds;
 mod shape;
+mod signal;
 mod text;
 mod topology;
 
@@ -19,6 +20,7 @@ use crate::model::{Record, Str, Time, Topic};
 pub use act::encode as encode_act;
 pub use log_severity::of as severity_of_line;
 pub use shape::parse_any;
+pub use signal::{Key, Signal, UnknownTopic};
 
 /// Maximum size of a record in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -118,18 +120,7 @@ pub fn parse(
 ) -> Result<(), Reject> {
     let text = checked(bytes)?;
     let before = out.len();
-    let result = match topic {
-        Topic::Resource => object::parse(text, context, out),
-        Topic::Topology => topology::parse(text, context, out),
-        Topic::Events => event::parse(text, context, out),
-        Topic::Logs => log::parse(text, context, out),
-        Topic::Alerts => alert::parse(text, context, out),
-        Topic::Control => act::parse(text, context, out),
-        Topic::Dlq => Err(Reject::new(
-            Reason::UnknownShape,
-            "the dlq is not read as input",
-        )),
-    };
+    let result = topic.signal().parse(text, context, out);
     let result = result
         .and_then(|()| far_future(&out[before..], context))
         .map_err(|e| if is_envelope(text) { envelope() } else { e });

@@ -1,4 +1,4 @@
-//! A tenant as files: what leaves one installation and enters another, whatever its stores are.
+//! A tenant as files, to move it to another installation, whatever its stores are.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -7,23 +7,23 @@ use super::GraphPart;
 use crate::model::Time;
 use crate::rca::Scorer;
 
-/// Version of the files.
+/// Version of the file format.
 pub const FORMAT: u32 = 1;
 
-/// A file of an archive: JSON, one row a line.
+/// A file of an archive: JSON, one row per line.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
-    /// What the live state is rebuilt from: the newest record of each living object, and what came
-    /// within the last hour.
+    /// The records from which live state is rebuilt: the newest of each live object, and those of
+    /// the last hour.
     Records,
-    /// What the engine keeps of each cluster.
+    /// Stored engine state of each cluster.
     Clusters,
-    /// Incidents with what happened to them and all answers.
+    /// Incidents with their transitions and answers.
     Incidents,
-    /// Incidents as the graph has them, with symptoms and causes.
+    /// Incidents as the graph stores them, with symptoms and causes.
     Causes,
     /// Edges of the topology.
     Edges,
@@ -34,8 +34,8 @@ pub enum Part {
 }
 
 impl Part {
-    /// All parts, in the order in which they are exported: what a row refers to is copied after it,
-    /// so that it is there also when the tenant is served meanwhile.
+    /// All parts in the order of export: what a row refers to is exported after it, so that it is
+    /// complete even if records are processed meanwhile.
     pub const EXPORTED: [Self; 7] = [
         Self::Records,
         Self::Clusters,
@@ -45,8 +45,8 @@ impl Part {
         Self::Edges,
         Self::Resources,
     ];
-    /// All parts, in the order in which they are loaded: what a row refers to is there before it.
-    /// Episodes come after the causes, which hold some of them as they were earlier.
+    /// All parts in the order of import: what a row refers to is imported before it. Episodes come
+    /// after causes, which contain earlier states of some episodes.
     pub const LOADED: [Self; 7] = [
         Self::Resources,
         Self::Edges,
@@ -57,7 +57,7 @@ impl Part {
         Self::Records,
     ];
 
-    /// The word used on the wire and in names of files.
+    /// The name used on the wire and in file names.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Records => "records",
@@ -70,7 +70,7 @@ impl Part {
         }
     }
 
-    /// The part of the graph that it is, if it is one.
+    /// The corresponding part of the graph, if any.
     pub fn of_graph(self) -> Option<GraphPart> {
         match self {
             Self::Resources => Some(GraphPart::Resources),
@@ -82,16 +82,16 @@ impl Part {
     }
 }
 
-/// An incident with all that the metadata knows of it.
+/// An incident with everything the metadata has of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IncidentCopy {
-    /// The number of its human id.
+    /// The number in its id.
     pub number: i64,
     /// The engine's key, in hexadecimal.
     pub key: String,
-    /// Its row as it is stored; absent while only its number is reserved.
+    /// Its row as stored; `None` while only its number is reserved.
     pub row: Option<Box<RawValue>>,
-    /// What happened to it, in order.
+    /// Its transitions, in order.
     pub events: Vec<Box<RawValue>>,
     /// Its answers, by scorer and time.
     pub answers: Vec<AnswerCopy>,
@@ -100,56 +100,56 @@ pub struct IncidentCopy {
 /// An answer of an incident.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AnswerCopy {
-    /// Which formula ranked.
+    /// The scorer that ranked the causes.
     pub scorer: Scorer,
-    /// From when on it holds.
+    /// From when on it is valid.
     pub at: Time,
-    /// The answer as it is stored.
+    /// The answer as stored.
     pub answer: Box<RawValue>,
 }
 
-/// A record of the log, without the tenant it came from.
+/// A record of the log, without its tenant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RecordCopy {
-    /// The topic.
+    /// Name of its topic.
     pub topic: String,
-    /// Its key there: the object on topics of state, else the cluster.
+    /// Its key: the object id on compacted topics, else the cluster.
     pub key: String,
-    /// When the door took it.
+    /// When it was received.
     pub received_at: Time,
-    /// The record.
+    /// The record as JSON.
     pub value: Box<RawValue>,
 }
 
-/// What an archive says of one of its files.
+/// A file in the manifest of an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartFile {
-    /// Its name.
+    /// File name.
     pub file: String,
-    /// What it holds.
+    /// The part it contains.
     pub part: Part,
-    /// How many rows.
+    /// Number of rows.
     pub rows: u64,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
 }
 
-/// What `manifest.json` says of an archive.
+/// The contents of an archive's `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of the files.
+    /// Version of the file format.
     pub format: u32,
     /// The version of kgrca that wrote them.
     pub version: String,
-    /// The tenant they are of.
+    /// The exported tenant.
     pub client_id: String,
-    /// What it is called.
+    /// Customer name.
     pub name: String,
-    /// Its plan.
+    /// Name of the plan.
     pub plan: String,
-    /// When the export began.
+    /// Start of the export.
     pub exported_at: Time,
-    /// Whether records may have come in meanwhile.
+    /// Whether the tenant was in service during the export.
     pub was_served: bool,
     /// The files.
     pub files: Vec<PartFile>,

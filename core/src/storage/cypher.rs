@@ -1,27 +1,27 @@
-//! Questions that people ask the graph in Cypher: which may be asked, and within what budget.
+//! Read-only Cypher queries: which statements are allowed, and within what budget.
 //!
-//! Backends hold them to reading in their own ways, too; this is the first of two walls.
+//! This is the first of two safeguards: backends enforce read-only access as well.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A question with what it may cost.
+/// A query and its budget.
 #[derive(Clone, Debug)]
 pub struct CypherQuery {
     /// The statement.
     pub text: String,
-    /// Values of its `$names`.
+    /// Values of its `$parameters`.
     pub parameters: serde_json::Map<String, serde_json::Value>,
-    /// How long it may take.
+    /// Maximum time.
     pub time: Duration,
-    /// Most rows; there may be more.
+    /// Maximum number of rows returned.
     pub rows: usize,
-    /// Most bytes of an answer, as JSON.
+    /// Maximum size of the result in bytes of JSON.
     pub bytes: usize,
 }
 
-/// An answer.
+/// The result of a query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CypherAnswer {
     /// Names of the columns.
@@ -30,12 +30,12 @@ pub struct CypherAnswer {
     /// `{type, properties}`.
     #[schema(value_type = Vec<Vec<Object>>)]
     pub rows: Vec<Vec<serde_json::Value>>,
-    /// Whether the budget of rows or bytes ended it.
+    /// Whether rows were left out because the budget was used up.
     pub truncated: bool,
 }
 
 impl CypherAnswer {
-    /// Adds a row while the budget lasts. Returns whether there may be another one.
+    /// Adds a row if the budget allows. Returns whether more rows can be added.
     pub fn push(
         &mut self,
         row: Vec<serde_json::Value>,
@@ -52,7 +52,7 @@ impl CypherAnswer {
     }
 }
 
-/// About how many bytes a value takes as JSON.
+/// Approximate size of a value as JSON, in bytes.
 fn weight(value: &serde_json::Value) -> usize {
     use serde_json::Value;
     match value {
@@ -68,7 +68,7 @@ fn weight(value: &serde_json::Value) -> usize {
     }
 }
 
-/// Words that begin what writes, leaves the database, reads files, or manages the server.
+/// Keywords of statements that write, use another database, read files, or manage the server.
 const FORBIDDEN: [&str; 25] = [
     "CREATE",
     "MERGE",
@@ -97,11 +97,13 @@ const FORBIDDEN: [&str; 25] = [
     "FINISH",
 ];
 
-/// Why a statement is not asked; `None` when it only reads.
+/// Why a statement is refused; `None` when it only reads.
 pub fn refusal(text: &str) -> Option<String> {
-    // Servers replace these before they parse: a quote could end a string, or a word appear.
+    // Servers replace them before parsing: the result could end a string or form a keyword.
     if text.contains("\\u") || text.contains("\\U") {
-        return Some("escapes of characters by number are not allowed: write them as they are, or as parameters".into());
+        let message = "Unicode escapes are not allowed: write the character itself or use a \
+            parameter";
+        return Some(message.into());
     }
     let tokens = match tokens(text) {
         Ok(tokens) => tokens,
@@ -109,34 +111,36 @@ pub fn refusal(text: &str) -> Option<String> {
     };
     let mut previous = "";
     for (i, token) in tokens.iter().enumerate() {
-        let next = tokens.get(i + 1).map_or("", String::as_str);
+        let next = tokens.get(i + 1).map(String::as_str).unwrap_or("");
         let upper = token.to_uppercase();
-        // A property, a label, a relation's type or a parameter may be called anything.
+        // Properties, labels, relation types and parameters may have any name.
         let is_name = matches!(previous, "." | ":" | "$" | "|" | "&" | "!");
         if !is_name && FORBIDDEN.contains(&upper.as_str()) {
-            return Some(format!("`{token}` is not allowed: questions only read"));
+            return Some(format!("`{token}` is not allowed: queries are read-only"));
         }
         if !is_name && upper == "CALL" && !matches!(next, "{" | "(") {
             return Some("procedures cannot be called".into());
         }
-        // One row of it fills any memory.
+        // A single row of it can exhaust memory.
         if !is_name && upper == "RANGE" && next == "(" {
-            return Some("`range` is not allowed: lists are made of what the graph holds, or given as parameters".into());
+            let message = "`range` is not allowed: collect lists from the graph or pass them as \
+                parameters";
+            return Some(message.into());
         }
         if token == ";" && !next.is_empty() {
-            return Some("one statement at a time".into());
+            return Some("only one statement is allowed".into());
         }
         previous = token;
     }
     tokens.is_empty().then(|| "the statement is empty".into())
 }
 
-/// Whether a statement uses a word, such as a clause or a function.
+/// Whether a statement contains a keyword or function name.
 pub fn uses(text: &str, word: &str) -> bool {
     tokens(text).is_ok_and(|tokens| tokens.iter().any(|t| t.eq_ignore_ascii_case(word)))
 }
 
-/// Words and signs, without strings, quoted names and comments.
+/// Words and symbols; strings and quoted names are reduced to a quote, comments are left out.
 fn tokens(text: &str) -> Result<Vec<String>, &'static str> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
@@ -178,17 +182,17 @@ fn skip_string(chars: &mut Chars<'_>, quote: char) -> Result<(), &'static str> {
             return Ok(());
         }
     }
-    Err("a string does not end")
+    Err("unterminated string")
 }
 
 fn skip_name(chars: &mut Chars<'_>) -> Result<(), &'static str> {
     while let Some(c) = chars.next() {
-        // Twice is the sign itself.
+        // A doubled backtick stands for itself.
         if c == '`' && chars.next_if_eq(&'`').is_none() {
             return Ok(());
         }
     }
-    Err("a quoted name does not end")
+    Err("unterminated quoted name")
 }
 
 fn skip_comment(chars: &mut Chars<'_>) -> Result<(), &'static str> {
@@ -198,7 +202,7 @@ fn skip_comment(chars: &mut Chars<'_>) -> Result<(), &'static str> {
             return Ok(());
         }
     }
-    Err("a comment does not end")
+    Err("unterminated comment")
 }
 
 #[cfg(test)]
@@ -207,9 +211,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_reads_is_asked() {
+    fn read_only_statements_are_allowed() {
         for text in [
-            "MATCH (r:Resource {kind: 'Pod'}) WHERE r.name CONTAINS $name RETURN r.name AS name, count(*) ORDER BY name LIMIT 5",
+            "MATCH (r:Resource {kind: 'Pod'}) WHERE r.name CONTAINS $name
+                RETURN r.name AS name, count(*) ORDER BY name LIMIT 5",
             "MATCH (a)-[:CREATE|SET]->(b) RETURN a.delete, b.set // SET in a comment",
             "MATCH (n) WHERE n.message = 'DELETE FROM x; CREATE' RETURN n /* DROP */;",
             "MATCH (n) CALL { WITH n RETURN 1 AS one } RETURN one",
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_writes_or_leaves_is_refused() {
+    fn writing_and_leaving_the_database_is_refused() {
         for text in [
             "CREATE (n)",
             "MATCH (n) detach delete n",
@@ -246,12 +251,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in ".*") {
+        fn any_text_is_handled(text in ".*") {
             let _ = refusal(&text);
         }
 
         #[test]
-        fn a_forbidden_word_is_found_wherever_it_stands(
+        fn a_forbidden_keyword_is_found_anywhere(
             before in "[a-z ()]{0,20}", after in "[a-z ()]{0,20}", word in 0..FORBIDDEN.len(),
         ) {
             let text = format!("MATCH (n) {before} {} {after}", FORBIDDEN[word]);

@@ -1,42 +1,42 @@
-//! What can go wrong with a store: a kind to act on, a message to read, a hint what to do next.
+//! Errors of stores: a kind to act on, a message, and a hint.
 
 use std::fmt;
 
-/// Result of a store.
+/// Result of a store operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What a caller can do about an error.
+/// The kind of an error, which decides how a caller reacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The thing exists already or changed meanwhile.
+    /// It exists already, or was changed concurrently.
     Conflict,
-    /// The store does not answer; later it may.
+    /// The store is not available; retrying may help.
     Unavailable,
-    /// There is no room; nothing was written.
+    /// No space left; nothing was written.
     Full,
-    /// What is stored cannot be read.
+    /// Stored data cannot be read.
     Corrupt,
-    /// The caller asks for what cannot be done.
+    /// The request is invalid.
     Refused,
-    /// A lease or epoch has passed to somebody else.
+    /// The lease has passed to another daemon.
     Fenced,
     /// Anything else.
     Internal,
 }
 
-/// An error of a store.
+/// A store's error.
 #[derive(Debug)]
 pub struct Error {
-    /// What a caller can do about it.
+    /// How to react.
     pub kind: ErrorKind,
-    /// What went wrong, where.
+    /// What failed, and where.
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
 }
 
 impl Error {
-    /// An error of a kind.
+    /// An error without a hint.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -45,24 +45,24 @@ impl Error {
         }
     }
 
-    /// The same with what to do next.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// An input or output error at a place.
-    pub fn io(place: &dyn fmt::Display, error: &std::io::Error) -> Self {
+    /// An I/O error on a file or a connection.
+    pub fn io(source: &dyn fmt::Display, error: &std::io::Error) -> Self {
         let kind = match error.kind() {
             std::io::ErrorKind::StorageFull
             | std::io::ErrorKind::QuotaExceeded
             | std::io::ErrorKind::FileTooLarge => ErrorKind::Full,
             _ => ErrorKind::Unavailable,
         };
-        let error = Self::new(kind, format!("{place}: {error}"));
+        let error = Self::new(kind, format!("{source}: {error}"));
         if kind == ErrorKind::Full {
-            error.hint("make room on the disk of the data folder")
+            error.hint("free space on the disk that holds the data folder")
         } else {
             error
         }
@@ -77,14 +77,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// An error with what caused it: the outer one seldom says what is wrong.
+/// The message of an error and of its causes: the outer one seldom says what is wrong.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        let told = inner.to_string();
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
+        let message = inner.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
         }
         cause = inner.source();
     }

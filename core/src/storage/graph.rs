@@ -1,4 +1,4 @@
-//! The tenant's graph with its history: what people ask about beyond what lives now.
+//! A tenant's graph with its history, beyond the live state.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,48 +9,47 @@ use crate::incident::State;
 use crate::model::{Severity, Time};
 use crate::tenancy::TenantId;
 
-/// A ranked cause as the graph keeps it: an episode with the edge that leads from it to the
-/// incident.
+/// A ranked cause as the graph stores it: an episode, and the edge from it to the incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CauseRow {
     /// The cause as an episode of the blamed resource.
     pub episode: EpisodeRow,
-    /// Place in the ranking, from 1.
+    /// Rank, from 1.
     pub rank: usize,
-    /// Probability of being right.
+    /// Probability that component and fault type are right, 0 to 1.
     pub confidence: f64,
-    /// Parts of the published formula; absent for ours.
+    /// Part of the score of the `weighted` scorer; `None` for `causal`.
     pub temporal: Option<f64>,
     /// See [`CauseRow::temporal`].
     pub distance: Option<f64>,
     /// See [`CauseRow::temporal`].
     pub domain: Option<f64>,
-    /// Edges between blamed object and first symptom.
+    /// Number of edges between the cause and the first symptom.
     pub hops: usize,
-    /// The way, as text.
+    /// The path from cause to symptom, as text.
     pub path: String,
 }
 
-/// An incident as the graph keeps it.
+/// An incident as the graph stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IncidentNode {
-    /// Human id, `inc-<number>`.
+    /// Id for people, `inc-<number>`.
     pub id: String,
-    /// The cluster.
+    /// The cluster it happened in.
     pub cluster: String,
-    /// Where it stands.
+    /// State of its life cycle.
     pub state: State,
     /// The worst severity.
     pub severity: Severity,
     /// Onset of its first symptom.
     pub started: Time,
-    /// When it was over.
+    /// When its last symptom ended.
     pub ended: Option<Time>,
     /// Symptoms that are new or changed.
     pub symptoms: Vec<EpisodeRow>,
-    /// Its causes; they replace those known before. `None` leaves them.
+    /// Its causes, which replace the stored ones; `None` keeps them.
     pub causes: Option<Vec<CauseRow>>,
-    /// When this was found.
+    /// The cluster's time of this information.
     pub at: Time,
 }
 
@@ -61,12 +60,12 @@ pub struct GraphBatch {
     pub partition: u32,
     /// Epoch of the lease under which it was made.
     pub epoch: i64,
-    /// Whether the partition's graph is told from its beginning, or for the first time. Otherwise a
-    /// store that knows nothing of the partition has lost it, and refuses.
-    pub whole: bool,
-    /// Whether it is a copy: each edge is one by its beginning and its end. Otherwise an edge that
-    /// is told again, perhaps with another beginning, is the open one.
-    pub copied: bool,
+    /// Whether the changes contain everything known of the partition. Without it, a store that has
+    /// nothing of the partition has lost data and refuses the batch.
+    pub full_resync: bool,
+    /// Whether it is copied from another graph: edges are identified by start and end. Otherwise an
+    /// edge that is written again, perhaps with another start, replaces the open one.
+    pub is_copy: bool,
     /// Resources, edges and episodes.
     pub changes: Changes,
     /// Incidents that changed.
@@ -76,7 +75,7 @@ pub struct GraphBatch {
 impl GraphBatch {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        !self.whole && self.changes.is_empty() && self.incidents.is_empty()
+        !self.full_resync && self.changes.is_empty() && self.incidents.is_empty()
     }
 }
 
@@ -85,78 +84,92 @@ impl GraphBatch {
 pub struct Subgraph {
     /// Resources, nearest first.
     pub resources: Vec<ResourceRow>,
-    /// Edges, in order.
+    /// Edges between them, sorted.
     pub edges: Vec<EdgeRow>,
 }
 
-/// Which episodes a timeline wants; in the order of their last time, then id.
+/// Conditions for the episodes of a timeline, which is ordered by their last time, then id.
 #[derive(Clone, Debug, Default)]
 pub struct TimelineFilter {
-    /// At or after.
+    /// Last seen at or after.
     pub from: Option<Time>,
-    /// Before.
+    /// Last seen before.
     pub to: Option<Time>,
-    /// About the resource of this uid (or id).
+    /// About the resource with this uid or id.
     pub resource: Option<String>,
     /// Of this cluster.
     pub cluster: Option<String>,
     /// Of this kind: `event`, `log`, `alert`, `state`, `symptom` or `cause`.
     pub kind: Option<String>,
-    /// Behind this one: the cursor.
+    /// After this time and id: the cursor.
     pub after: Option<(Time, String)>,
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
-/// Which live resources are wanted; in the order of cluster and id.
+/// Conditions for live resources, which are ordered by cluster and id.
 #[derive(Clone, Debug, Default)]
 pub struct ResourceFilter {
-    /// Of this kind, in any case.
+    /// Of this kind; case is ignored.
     pub kind: Option<String>,
     /// In this namespace.
     pub namespace: Option<String>,
-    /// Of this name.
+    /// With this name.
     pub name: Option<String>,
     /// With this label.
     pub label: Option<(String, String)>,
-    /// Only well or only unwell ones.
+    /// Only healthy or only unhealthy ones.
     pub healthy: Option<bool>,
-    /// Behind this id: the cursor.
+    /// After this id: the cursor.
     pub after: Option<String>,
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: usize,
 }
 
 impl ResourceFilter {
-    /// Whether a resource is wanted, whatever its place.
-    pub fn wants(&self, r: &ResourceRow) -> bool {
+    /// Whether a resource meets the conditions.
+    pub fn matches(&self, r: &ResourceRow) -> bool {
         let named = &r.resource;
         r.deleted.is_none()
             && self
                 .kind
                 .as_deref()
-                .is_none_or(|k| named.kind.eq_ignore_ascii_case(k))
+                .map(|k| named.kind.eq_ignore_ascii_case(k))
+                .unwrap_or(true)
             && self
                 .namespace
                 .as_deref()
-                .is_none_or(|n| n == named.namespace)
-            && self.name.as_deref().is_none_or(|n| n == named.name)
-            && self.label.as_ref().is_none_or(|(k, v)| {
-                r.labels
-                    .split(',')
-                    .any(|l| l.split_once('=') == Some((k, v)))
-            })
-            && self.healthy.is_none_or(|h| r.healthy == Some(h))
-            && self.after.as_ref().is_none_or(|after| r.id > *after)
+                .map(|n| n == named.namespace)
+                .unwrap_or(true)
+            && self
+                .name
+                .as_deref()
+                .map(|n| n == named.name)
+                .unwrap_or(true)
+            && self
+                .label
+                .as_ref()
+                .map(|(k, v)| {
+                    r.labels
+                        .split(',')
+                        .any(|l| l.split_once('=') == Some((k, v)))
+                })
+                .unwrap_or(true)
+            && self.healthy.map(|h| r.healthy == Some(h)).unwrap_or(true)
+            && self
+                .after
+                .as_ref()
+                .map(|after| r.id > *after)
+                .unwrap_or(true)
     }
 }
 
-/// A part of a graph that is copied page by page.
+/// A part of a graph, copied page by page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GraphPart {
     /// Resources, by id.
     Resources,
-    /// Edges of the topology, by the resource where they start.
+    /// Edges of the topology, by source resource.
     Edges,
     /// Episodes, by id.
     Episodes,
@@ -165,7 +178,7 @@ pub enum GraphPart {
 }
 
 impl GraphPart {
-    /// All parts; each refers only to what stands before it.
+    /// All parts; each refers only to those before it.
     pub const ALL: [Self; 4] = [
         Self::Resources,
         Self::Edges,
@@ -174,8 +187,8 @@ impl GraphPart {
     ];
 }
 
-/// Whether a resource of a kind has the kind as a label of its own: not where the graph itself
-/// means something else by it.
+/// Whether resources of a kind get the kind as a label. Kinds that clash with the graph's own
+/// labels do not.
 pub fn is_label(kind: &str) -> bool {
     ![
         "Resource", "Episodic", "Incident", "Fence", "Owner", "Format",
@@ -190,41 +203,41 @@ pub struct GraphPage {
     pub changes: Changes,
     /// Incidents.
     pub incidents: Vec<IncidentNode>,
-    /// Behind which id the next page begins; absent on the last.
+    /// The id after which the next page starts; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// How much a tenant's graph holds.
+/// Sizes of a tenant's graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GraphCounts {
-    /// Resources, also ended ones.
+    /// Resources, including deleted ones.
     pub resources: u64,
     /// Episodes.
     pub episodes: u64,
     /// Incidents.
     pub incidents: u64,
-    /// Edges of all types, also ended ones.
+    /// Edges of all types, including ended ones.
     pub edges: u64,
 }
 
-/// The graph of each tenant.
+/// A graph per tenant.
 #[async_trait::async_trait]
 pub trait GraphStore: Send + Sync {
-    /// Makes room for a tenant. Fails with `Full` when there is none.
+    /// Creates a tenant's graph. Fails with `Full` when no server is free.
     async fn create(&self, tenant: &TenantId) -> Result<()>;
 
-    /// Writes what a batch changed; idempotent by key. Fails with `Fenced` under an epoch older
-    /// than one seen before, with `Corrupt` when what was told of the partition before is lost.
+    /// Writes what a batch changed; idempotent by key. Fails with `Fenced` when a newer epoch has
+    /// written, and with `Corrupt` when earlier changes of the partition were lost.
     async fn write(&self, tenant: &TenantId, batch: GraphBatch) -> Result<()>;
 
-    /// The resources of a uid, newest first; one in each cluster that knows it.
+    /// The resources with a uid, newest first; one for each cluster that has it.
     async fn resources(&self, tenant: &TenantId, uid: &str) -> Result<Vec<ResourceRow>>;
 
-    /// Live resources by id.
+    /// Live resources, ordered by id.
     async fn find(&self, tenant: &TenantId, filter: &ResourceFilter) -> Result<Vec<ResourceRow>>;
 
-    /// What lies around the resource of a uid as of an instant, at most `limit` resources; `None`
-    /// when nobody knows it.
+    /// The neighborhood of a resource as of an instant, at most `limit` resources; `None` when the
+    /// uid is unknown.
     async fn around(
         &self,
         tenant: &TenantId,
@@ -234,18 +247,18 @@ pub trait GraphStore: Send + Sync {
         limit: usize,
     ) -> Result<Option<Subgraph>>;
 
-    /// Whether anything was told of a partition.
+    /// Whether anything of a partition was ever written.
     async fn knows(&self, tenant: &TenantId, partition: u32) -> Result<bool>;
 
-    /// Episodes in the order of time, and behind which place to go on when there may be more.
+    /// Episodes ordered by time, and the cursor of the next page if there may be more.
     async fn timeline(
         &self,
         tenant: &TenantId,
         filter: &TimelineFilter,
     ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)>;
 
-    /// A page of a part for a copy: of resources, episodes or incidents at most `limit`; of edges
-    /// those of as many resources.
+    /// A page of a part for a copy: at most `limit` resources, episodes or incidents, or the edges
+    /// of that many resources.
     async fn page(
         &self,
         tenant: &TenantId,
@@ -254,15 +267,14 @@ pub trait GraphStore: Send + Sync {
         limit: usize,
     ) -> Result<GraphPage>;
 
-    /// How much it holds; nothing of a tenant that has none yet.
+    /// Sizes of a tenant's graph; zeros when it has none yet.
     async fn counts(&self, tenant: &TenantId) -> Result<GraphCounts>;
 
-    /// Answers a question in Cypher that only reads, within its budget. Fails with `Refused` when
-    /// it does not only read, cannot be read, or takes longer than it may.
+    /// Runs a read-only Cypher query within its budget. Fails with `Refused` when the query writes,
+    /// is invalid, or exceeds its time.
     async fn cypher(&self, tenant: &TenantId, query: &CypherQuery) -> Result<CypherAnswer>;
 
-    /// Erases what ended before an instant. Returns how many resources, episodes and edges that
-    /// were.
+    /// Erases resources, episodes and edges that ended before an instant. Returns how many.
     async fn forget(&self, tenant: &TenantId, before: Time) -> Result<u64>;
 
     /// Whether it is on servers outside this process.
@@ -270,12 +282,12 @@ pub trait GraphStore: Send + Sync {
         false
     }
 
-    /// Name and version of what keeps it, and whether it answers.
+    /// Checks that the backend is available. Returns its name and version.
     async fn check(&self) -> Result<String>;
 
-    /// Bytes that a tenant's graph takes.
+    /// Bytes used by a tenant's graph.
     async fn bytes(&self, tenant: &TenantId) -> Result<u64>;
 
-    /// Removes everything of a tenant.
+    /// Removes a tenant's graph.
     async fn remove(&self, tenant: &TenantId) -> Result<()>;
 }

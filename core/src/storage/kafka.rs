@@ -1,25 +1,26 @@
-//! What a URL says about a Kafka cluster.
+//! URLs of Kafka clusters.
 
 use url::form_urlencoded;
 
 use super::{Error, ErrorKind, Result};
 
-/// How to reach a cluster.
+/// How to connect to a Kafka cluster.
 #[derive(Clone)]
 pub struct KafkaUrl {
-    /// `host:port` of brokers to begin with.
+    /// Bootstrap brokers, `host:port`.
     pub brokers: Vec<String>,
     /// User and password for SASL/SCRAM-SHA-512.
     pub user: Option<(String, String)>,
-    /// Whether the brokers speak TLS.
+    /// Whether to use TLS.
     pub tls: bool,
-    /// File with the certificates that are trusted; the system's when absent.
+    /// File with trusted certificates; the system's when `None`.
     pub ca: Option<String>,
     /// Replicas of each partition.
     pub replication: i16,
 }
 
-const FORM: &str = "it looks like kafka://user:password@host:9092,host:9092?tls=true&ca=/path/ca.pem&replication=3; only the hosts must be there";
+const FORM: &str = "expected kafka://[user:password@]host:9092[,host:9092…]\
+    [?tls=true&ca=/path/ca.pem&replication=3]";
 
 fn decoded(text: &str) -> String {
     let pair = format!("x={}", text.replace('+', "%2B"));
@@ -30,21 +31,22 @@ fn decoded(text: &str) -> String {
 }
 
 impl KafkaUrl {
-    /// Reads a URL. The url crate knows no lists of hosts.
+    /// Parses a URL. The url crate does not support lists of hosts.
     ///
     /// # Errors
-    /// Says what is wrong, never the password.
+    /// When it is invalid. The message never contains the password.
     pub fn parse(url: &str) -> Result<Self> {
         let wrong = |what: &str| {
-            Error::new(ErrorKind::Internal, format!("the URL of Kafka: {what}")).hint(FORM)
+            Error::new(ErrorKind::Internal, format!("invalid Kafka URL: {what}")).hint(FORM)
         };
         let rest = url
             .strip_prefix("kafka://")
-            .ok_or_else(|| wrong("it does not begin with kafka://"))?;
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (user, hosts) = place
+            .ok_or_else(|| wrong("it does not start with kafka://"))?;
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (user, hosts) = address
             .rsplit_once('@')
-            .map_or((None, place), |(user, hosts)| (Some(user), hosts));
+            .map(|(user, hosts)| (Some(user), hosts))
+            .unwrap_or((None, address));
         let pair = user
             .map(|u| {
                 u.split_once(':')
@@ -61,7 +63,8 @@ impl KafkaUrl {
         if brokers.is_empty()
             || brokers.iter().any(|b| {
                 b.rsplit_once(':')
-                    .is_none_or(|(_, port)| port.parse::<u16>().is_err())
+                    .map(|(_, port)| port.parse::<u16>().is_err())
+                    .unwrap_or(true)
             })
         {
             return Err(wrong("each broker needs a host and a port"));
@@ -76,15 +79,17 @@ impl KafkaUrl {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "tls" => {
-                    settings.tls = value.parse().map_err(|_| wrong("`tls` is true or false"))?;
+                    settings.tls = value
+                        .parse()
+                        .map_err(|_| wrong("`tls` must be true or false"))?;
                 }
                 "ca" => settings.ca = Some(value.into_owned()),
                 "replication" => {
                     settings.replication = value
                         .parse()
-                        .map_err(|_| wrong("`replication` is a number"))?;
+                        .map_err(|_| wrong("`replication` must be a number"))?;
                 }
-                other => return Err(wrong(&format!("`{other}` is not known"))),
+                other => return Err(wrong(&format!("unknown parameter `{other}`"))),
             }
         }
         if settings.ca.is_some() && !settings.tls {
@@ -99,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_everything() {
+    fn a_url_sets_everything() {
         let s = KafkaUrl::parse(
             "kafka://us%40er:p%2Fw@a:9092,b:9093?tls=true&ca=/ca.pem&replication=2",
         )
@@ -112,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_password() {
+    fn errors_do_not_contain_the_password() {
         for wrong in [
             "kafka://",
             "kafka://host",

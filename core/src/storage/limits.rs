@@ -1,38 +1,38 @@
-//! Rates and day quotas.
+//! Rate limits and daily quotas.
 
 use super::Result;
 use crate::model::Time;
 use crate::model::time::DAY;
 use crate::tenancy::TenantId;
 
-/// What became of a request for tokens.
+/// The result of a request for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Whether they were given.
+    /// Whether the tokens were granted.
     pub allowed: bool,
-    /// Tokens of the window.
+    /// Number of tokens of the window.
     pub limit: u64,
-    /// Tokens that are left.
+    /// Number of tokens left.
     pub remaining: u64,
-    /// When all tokens are there again.
+    /// When all tokens are available again.
     pub reset: Time,
-    /// When the same request may succeed; now when it did.
+    /// When the same request can succeed; now if it did.
     pub retry: Time,
 }
 
-/// A rate: so many tokens that come back evenly over a length of time.
+/// A rate limit: tokens that are refilled evenly over a length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// What is counted, such as `api/minute`.
+    /// What it limits, such as `api/minute`.
     pub name: &'static str,
     /// Its length in microseconds.
     pub length: i64,
-    /// Its tokens.
+    /// Number of its tokens.
     pub limit: u64,
 }
 
 impl Window {
-    /// Microseconds until one token comes back; a window without tokens gets none.
+    /// Microseconds until one token is refilled; the length of a window without tokens.
     pub fn interval(&self) -> i64 {
         self.length
             .checked_div(self.limit as i64)
@@ -40,7 +40,7 @@ impl Window {
             .max(1)
     }
 
-    /// What a request for `n` tokens got, when all tokens are back at `full` after it, see
+    /// The result of a request for `n` tokens after which all tokens are available at `full`, see
     /// [`gcra`].
     pub fn taken(&self, allowed: bool, full: Time, n: u64, now: Time) -> Taken {
         let (interval, room) = (self.interval(), self.limit as i64 * self.interval());
@@ -60,9 +60,9 @@ impl Window {
     }
 }
 
-/// The generic cell rate algorithm in its virtual scheduling form (ITU-T I.371, annex A): all that
-/// is kept of a window is when its last token is back. Returns whether `n` tokens are given, and
-/// when all are back now.
+/// The generic cell rate algorithm in its virtual scheduling form (ITU-T I.371, annex A). The only
+/// state of a window is the time `full` at which all its tokens are available. Returns whether `n`
+/// tokens are granted, and the new `full`.
 pub fn gcra(full: Time, window: Window, n: u64, now: Time) -> (bool, Time) {
     let interval = window.interval();
     let before = full.max(now);
@@ -71,7 +71,7 @@ pub fn gcra(full: Time, window: Window, n: u64, now: Time) -> (bool, Time) {
     (allowed, if allowed { after } else { before })
 }
 
-/// What a request for a day's quota gets when so much of it is used.
+/// The result of a request for a day's quota of which `used` is used.
 pub fn of_day(allowed: bool, limit: u64, used: u64, now: Time) -> Taken {
     let reset = Time((now.0.div_euclid(DAY) + 1) * DAY);
     let retry = if allowed { now } else { reset };
@@ -84,21 +84,21 @@ pub fn of_day(allowed: bool, limit: u64, used: u64, now: Time) -> Taken {
     }
 }
 
-/// Counts what tenants use against what they may.
+/// Rate limits and quotas of tenants.
 #[async_trait::async_trait]
 pub trait Limits: Send + Sync {
     /// Takes `n` tokens of a window, all or none.
     async fn take(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<Taken>;
 
-    /// Takes `n` of a day's quota. A batch begun within quota is taken whole.
+    /// Takes `n` of a day's quota. A batch that starts within the quota is granted in full.
     async fn take_day(&self, tenant: &TenantId, n: u64, limit: u64, now: Time) -> Result<Taken>;
 
-    /// Gives back what was taken of a day's quota for a batch that could not be stored.
+    /// Returns quota taken for a batch that could not be stored.
     async fn give_back_day(&self, tenant: &TenantId, n: u64, now: Time) -> Result<()>;
 
-    /// Tells what the day has used already, after a restart.
+    /// Sets the quota used on this day, after a restart.
     async fn preload_day(&self, tenant: &TenantId, used: u64, now: Time) -> Result<()>;
 
-    /// Name and version of what counts, and whether it answers.
+    /// Checks that the backend is available. Returns its name and version.
     async fn check(&self) -> Result<String>;
 }

@@ -1,10 +1,10 @@
-//! The durable log: the truth from which everything else is derived.
+//! The durable log of records, from which everything else is derived.
 
 use super::Result;
 use crate::model::{Time, Topic};
 use crate::tenancy::TenantId;
 
-/// A stream of a tenant: offsets rise by one within it.
+/// A partition of one of a tenant's topics; offsets increase by one within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId {
     /// The topic.
@@ -16,40 +16,40 @@ pub struct StreamId {
 /// A record to append.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Where it goes.
+    /// The stream to append to.
     pub stream: StreamId,
-    /// Object id on the compacted topics, cluster name elsewhere.
+    /// Object id on compacted topics, cluster name elsewhere.
     pub key: Box<[u8]>,
     /// The record's bytes; empty is a tombstone.
     pub value: Box<[u8]>,
-    /// When the door took it.
+    /// When it was received.
     pub received_at: Time,
 }
 
-/// A record that was appended.
+/// A record in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its place in its stream.
+    /// Its offset in the stream.
     pub offset: u64,
     /// See [`Entry::key`].
     pub key: Box<[u8]>,
     /// See [`Entry::value`].
     pub value: Box<[u8]>,
-    /// When the door took it.
+    /// When it was received.
     pub received_at: Time,
 }
 
-/// How many bytes of records are read at once: memory follows it, not how far a reader lags.
+/// How many bytes of records are read at once, so that memory does not grow with lag.
 pub const READ_BYTES: usize = 8 << 20;
 
-/// Append, read from, end, truncate.
+/// A log of records by tenant and stream.
 #[async_trait::async_trait]
 pub trait EventLog: Send + Sync {
-    /// Appends entries in order and returns when they survive a power cut. All or nothing.
+    /// Appends entries in order, all or none. Returns once they survive a power failure.
     async fn append(&self, tenant: &TenantId, entries: Vec<Entry>) -> Result<()>;
 
-    /// Reads at most `max` records and little more than [`READ_BYTES`] from an offset on; what
-    /// compaction and retention took is left out.
+    /// Reads at most `max` records and little more than [`READ_BYTES`] from an offset on. Records
+    /// removed by compaction and retention are skipped.
     async fn read(
         &self,
         tenant: &TenantId,
@@ -58,7 +58,7 @@ pub trait EventLog: Send + Sync {
         max: usize,
     ) -> Result<Vec<Stored>>;
 
-    /// The same for whoever goes on from where it ended: what comes next may be on its way already.
+    /// The same for a reader that continues where it ended, so that the log can prefetch.
     async fn tail(
         &self,
         tenant: &TenantId,
@@ -69,30 +69,30 @@ pub trait EventLog: Send + Sync {
         self.read(tenant, stream, from, max).await
     }
 
-    /// Ends the tails of a partition.
+    /// Ends prefetching for a partition.
     async fn release(&self, _tenant: &TenantId, _partition: u32) {}
 
-    /// Returns when records of a partition that is tailed may have come that others appended; never
-    /// where nobody else can.
+    /// Returns when another process may have appended to a tailed partition; never when no other
+    /// process can.
     async fn arrived(&self, _tenant: &TenantId, _partition: u32) {
         std::future::pending::<()>().await;
     }
 
-    /// An offset at or before the first record taken at or after an instant.
+    /// An offset at or before the first record received at or after an instant.
     async fn since(&self, tenant: &TenantId, stream: StreamId, at: Time) -> Result<u64>;
 
-    /// The offset that the next record of each stream that has any will get.
+    /// The next offset of each stream that has records.
     async fn ends(&self, tenant: &TenantId) -> Result<Vec<(StreamId, u64)>>;
 
-    /// Lets a stream that ends earlier go on at an offset, for good: one that was committed is
-    /// never given out again. Returns where the stream ended.
+    /// Makes a stream that ends earlier continue at an offset, permanently: an offset that was
+    /// committed is never used again. Returns where the stream ended.
     async fn go_on_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64>;
 
-    /// Drops what lies outside the retention (microseconds) on streams without compaction, and
-    /// compacts the others.
+    /// Removes records older than `retention` (microseconds) from streams that are not compacted,
+    /// and compacts the others.
     async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()>;
 
-    /// Bytes that a tenant's records take.
+    /// Bytes used by a tenant's records.
     async fn bytes(&self, tenant: &TenantId) -> Result<u64>;
 
     /// Whether other processes append to it as well.
@@ -100,9 +100,9 @@ pub trait EventLog: Send + Sync {
         false
     }
 
-    /// Name and version of what keeps it, and whether it answers.
+    /// Checks that the backend is available. Returns its name and version.
     async fn check(&self) -> Result<String>;
 
-    /// Removes everything of a tenant.
+    /// Removes all records of a tenant.
     async fn remove(&self, tenant: &TenantId) -> Result<()>;
 }

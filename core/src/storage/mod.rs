@@ -1,15 +1,15 @@
-//! What kgrca keeps: the log that is the truth, and what is derived from it. Traits, their errors
-//! and the embedded backends; network backends live in the daemon behind the same traits.
+//! Stores: the log of records, and the metadata, graph and limits derived from it. Traits, their
+//! errors and the embedded backends; backends on servers are in the daemon, behind the same traits.
 //!
-//! Every method takes the tenant; what is absent is an `Option`, not an error; writes are
+//! Methods take the tenant. Something that does not exist is `None`, not an error. Writes are
 //! idempotent by key.
 
 pub mod archive;
 pub mod conformance;
 pub mod cypher;
-mod door;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod entry;
 mod error;
 mod graph;
 mod jobs;
@@ -19,7 +19,7 @@ mod log;
 mod meta;
 pub mod sql;
 
-pub use door::{Door, partition_of};
+pub use entry::{EntryBuilder, partition_of};
 pub use error::{Error, ErrorKind, Result, with_causes};
 pub use graph::{
     CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode,
@@ -32,6 +32,6 @@ pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};
 pub use meta::{
     AgentRow, Agents, AnswerRow, ApiKeys, AuditLog, ClusterCounts, ClusterRow, Commit, DaemonRow,
     Daemons, Feedback, GraphPlacement, Health, Idempotency, IncidentArchive, IncidentFilter,
-    IncidentRow, Incidents, Leases, MAX_AGENTS, MetaStore, Offset, Progress, Sagas, Tenants,
-    TransitionRow, Usage, UsageRow,
+    IncidentRow, Incidents, Leases, MAX_AGENTS, MetaStore, Offset, PendingIncidentRow, Progress,
+    Sagas, Tenants, TransitionRow, Usage, UsageCounts, UsageRow, incident_id,
 };

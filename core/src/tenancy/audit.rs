@@ -1,43 +1,43 @@
-//! Administrative acts, chained by hashes so that none can be changed or taken out unseen.
+//! The audit log: administrative actions, chained by hashes so that changes and gaps are detected.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::Time;
 
-/// One administrative act.
+/// An administrative action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Audit {
-    /// The tenant in whose chain it stands; absent in the operator's.
+    /// The tenant whose chain it belongs to; `None` for the operator's chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// When.
+    /// Time of the action.
     #[schema(value_type = String, format = DateTime)]
     pub at: Time,
-    /// The key that did it.
+    /// Id of the key that did it.
     pub actor: String,
-    /// What was done.
+    /// The action, such as `client.update`.
     pub action: String,
-    /// To what.
+    /// What it was done to.
     pub target: String,
 }
 
-/// An act with its place in its chain.
+/// An action in its chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditEntry {
-    /// Place in the chain, from 1.
+    /// Sequence number in the chain, from 1.
     pub seq: i64,
-    /// What was done.
+    /// The action.
     #[serde(flatten)]
     pub audit: Audit,
-    /// The hash of the entry before; empty at the beginning.
+    /// Hash of the previous entry; empty for the first one.
     pub previous: String,
-    /// SHA-256 over this entry and the hash before, in hexadecimal digits.
+    /// SHA-256 over this entry and the previous hash, in hexadecimal.
     pub hash: String,
 }
 
 impl AuditEntry {
-    /// The entry that follows the end of a chain.
+    /// The entry that follows the entry with this number and hash.
     pub fn after(seq: i64, hash: &str, audit: Audit) -> Self {
         let mut entry = Self {
             seq: seq + 1,
@@ -49,8 +49,8 @@ impl AuditEntry {
         entry
     }
 
-    /// The hash that an entry of this content has. Each part is preceded by its length, so that no
-    /// two contents read alike.
+    /// The hash of its content. Each part is preceded by its length, so that no two contents give
+    /// the same bytes.
     fn computed(&self) -> String {
         let a = &self.audit;
         let (seq, at) = (self.seq.to_string(), a.at.0.to_string());
@@ -81,10 +81,12 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Checks entries in a row against each other and against the entry before them. Returns the place
-/// of the first that does not fit.
+/// Verifies consecutive entries and the entry before them. Returns the sequence number of the first
+/// one that does not match.
 pub fn first_break(before: Option<&AuditEntry>, entries: &[AuditEntry]) -> Option<i64> {
-    let (mut seq, mut hash) = before.map_or((0, String::new()), |e| (e.seq, e.hash.clone()));
+    let (mut seq, mut hash) = before
+        .map(|e| (e.seq, e.hash.clone()))
+        .unwrap_or((0, String::new()));
     for entry in entries {
         if entry.seq != seq + 1 || entry.previous != hash || entry.hash != entry.computed() {
             return Some(entry.seq);
@@ -110,29 +112,30 @@ mod tests {
             };
             let (seq, hash) = all
                 .last()
-                .map_or((0, String::new()), |e| (e.seq, e.hash.clone()));
+                .map(|e| (e.seq, e.hash.clone()))
+                .unwrap_or((0, String::new()));
             all.push(AuditEntry::after(seq, &hash, audit));
         }
         all
     }
 
     #[test]
-    fn a_whole_chain_holds_also_in_parts() {
+    fn an_unchanged_chain_is_verified_page_by_page() {
         let all = chain();
         assert_eq!(first_break(None, &all), None);
         assert_eq!(first_break(Some(&all[1]), &all[2..]), None);
         assert_eq!(
             first_break(None, &all[1..]),
             Some(2),
-            "its beginning is missing"
+            "the first entry is missing"
         );
     }
 
     #[test]
-    fn what_is_changed_or_missing_is_found() {
+    fn changed_and_missing_entries_are_found() {
         for i in 0..5 {
             let mut changed = chain();
-            changed[i].audit.actor = "somebody".into();
+            changed[i].audit.actor = "key_2".into();
             assert_eq!(first_break(None, &changed), Some(i as i64 + 1));
             let mut moved = chain();
             moved[i].audit.action = "client.updat".into();
@@ -140,7 +143,7 @@ mod tests {
             assert_eq!(
                 first_break(None, &moved),
                 Some(i as i64 + 1),
-                "text that moved from one part into the next"
+                "text moved from one field to the next"
             );
             let mut without = chain();
             without.remove(i);

@@ -1,13 +1,13 @@
-//! The scope that every store demands.
+//! Ids of tenants.
 
 use std::fmt;
 
-/// A tenant. Whoever holds one was given it by a key or by the operator; stores take nothing else.
+/// A well-formed tenant id. It comes from a key or from the operator; stores accept nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(Box<str>);
 
 impl TenantId {
-    /// Reads `client-<slug>-<6 of a-z0-9>`; `None` when the text has another form.
+    /// Parses `client-<slug>-<6 of a-z0-9>`.
     pub fn parse(text: &str) -> Option<Self> {
         let (slug, suffix) = text.strip_prefix("client-")?.rsplit_once('-')?;
         let plain = |t: &str| {
@@ -23,7 +23,7 @@ impl TenantId {
         well_formed.then(|| Self(text.into()))
     }
 
-    /// The id, `client_id` on the wire.
+    /// The id as text; on the wire the field is `client_id`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -35,7 +35,7 @@ impl fmt::Display for TenantId {
     }
 }
 
-/// Makes the id of a new tenant from its name and 6 random characters of `a-z0-9`.
+/// The id of a new tenant, made from its name and 6 random characters of `a-z0-9`.
 pub fn new_tenant_id(name: &str, random: &str) -> String {
     let mut slug = String::new();
     for c in name.chars().map(|c| c.to_ascii_lowercase()) {
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_have_one_form() {
+    fn only_well_formed_ids_are_parsed() {
         assert!(TenantId::parse("client-acme-7f3k2a").is_some());
         for wrong in [
             "acme",

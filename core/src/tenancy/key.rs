@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
 
-/// What a key may do.
+/// A permission of an API key.
 #[derive(
     Clone,
     Copy,
@@ -20,13 +20,13 @@ use crate::model::Time;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Send records.
+    /// Ingest records.
     Ingest,
     /// Read answers, incidents and the graph.
     Read,
-    /// Ask the graph in its query language.
+    /// Run Cypher queries.
     Query,
-    /// Manage the tenant; of the operator's keys: all tenants.
+    /// Manage the tenant; with an operator key, all tenants.
     Admin,
     /// Read usage and invoices.
     Billing,
@@ -45,7 +45,7 @@ impl Scope {
         Self::Metrics,
     ];
 
-    /// The word used on the wire.
+    /// The name used on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -57,7 +57,7 @@ impl Scope {
         }
     }
 
-    /// Reads the word.
+    /// Parses the name used on the wire.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.as_str() == word)
     }
@@ -66,34 +66,34 @@ impl Scope {
 /// An API key as it is stored: never the key itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ApiKey {
-    /// Identity for people.
+    /// Id for people; the secret cannot be derived from it.
     pub key_id: String,
-    /// The tenant; absent for the operator's keys.
+    /// The tenant; `None` for an operator key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// What it is for.
+    /// Description.
     pub name: String,
-    /// Last four characters.
+    /// Last four characters of the secret.
     pub last4: String,
-    /// What it may do.
+    /// Permissions.
     pub scopes: Vec<Scope>,
-    /// When it was created.
+    /// Time of creation.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Time,
-    /// When it stops working by itself, such as after a rotation.
+    /// When it expires, such as after a rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Time>,
-    /// When it was revoked.
+    /// Time of revocation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked_at: Option<Time>,
 }
 
 impl ApiKey {
-    /// Whether it works at an instant.
+    /// Whether it is valid at an instant.
     pub fn holds(&self, now: Time) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+        self.revoked_at.is_none() && self.expires_at.map(|at| now < at).unwrap_or(true)
     }
 }
 
@@ -101,13 +101,13 @@ impl ApiKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Everything that a key of its owner can do. Of the operator's keys: all tenants.
+    /// All scopes but `metrics`; with an operator key, for all tenants.
     Admin,
-    /// Reads and asks.
+    /// Reads answers and runs queries.
     Viewer,
     /// Reads usage and invoices.
     Billing,
-    /// Sends records: what an agent holds.
+    /// Ingests records: for agents.
     Agent,
 }
 
@@ -115,7 +115,7 @@ impl Role {
     /// All roles.
     pub const ALL: [Self; 4] = [Self::Admin, Self::Viewer, Self::Billing, Self::Agent];
 
-    /// The word used on the wire.
+    /// The name used on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -125,7 +125,7 @@ impl Role {
         }
     }
 
-    /// What it may do.
+    /// The scopes it stands for.
     pub fn scopes(self) -> Vec<Scope> {
         match self {
             Self::Admin => vec![

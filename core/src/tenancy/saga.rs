@@ -1,33 +1,33 @@
-//! How far a tenant is set up or taken down: every step is written down before it begins and after
-//! it ended.
+//! Sagas: workflows that provision, delete or move a tenant. Each step is recorded before it starts
+//! and after it ends, may be repeated, and can be undone.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
 
-/// What a saga brings about.
+/// The purpose of a saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SagaKind {
-    /// A tenant with all it needs.
+    /// Provision a tenant.
     Create,
-    /// That nothing is left of a tenant but what it owes.
+    /// Delete a tenant and its data; usage and the audit log remain.
     Delete,
-    /// A tenant's graph on another server.
+    /// Move a tenant's graph to another server.
     Move,
 }
 
-/// Where a saga stands.
+/// The state of a saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SagaState {
-    /// Its steps are done one after the other.
+    /// Its steps run one after the other.
     Running,
-    /// A step failed; what was done is taken back.
+    /// A step failed; finished steps are being rolled back.
     Compensating,
-    /// All steps are done.
+    /// All steps finished.
     Done,
-    /// Everything was taken back.
+    /// Everything was rolled back.
     Compensated,
 }
 
@@ -37,107 +37,107 @@ pub enum SagaState {
 pub enum Step {
     /// The tenant's row.
     Row,
-    /// The graph with its schema.
+    /// The graph and its schema.
     Graph,
     /// The topics.
     Topics,
-    /// The user that sends records.
+    /// The user that writes to the topics.
     User,
-    /// What that user may do.
+    /// That user's permissions.
     Acls,
-    /// The plan.
+    /// The subscription to the plan.
     Subscription,
-    /// What comes from another installation.
+    /// Import from another installation.
     Load,
     /// The first API key.
     Key,
-    /// Nothing is taken in any more.
+    /// Requests are refused from here on.
     Stop,
-    /// The time in which it can be taken back.
+    /// The grace period in which the deletion can be cancelled.
     Wait,
-    /// Keys, incidents and all else but what it owes.
+    /// Keys, incidents and all other rows but usage and the audit log.
     Rows,
-    /// The graph takes nothing in any more; what comes waits in the log.
+    /// Writes to the graph are held; new records wait in the log.
     Hold,
-    /// A copy of the graph on its new server.
+    /// The graph is copied to its new server.
     Copy,
-    /// The new server is the one that counts.
+    /// The tenant is assigned to the new server.
     Switch,
-    /// Nothing is left on the server of before.
+    /// The graph is erased from the old server.
     Clear,
 }
 
-/// Where a step stands.
+/// The state of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StepState {
-    /// Not begun.
+    /// Not started.
     Pending,
-    /// Begun; whether it ended is not known.
+    /// Started; whether it finished is unknown.
     Begun,
-    /// Done.
+    /// Finished.
     Done,
-    /// Taken back.
+    /// Rolled back.
     Undone,
 }
 
-/// A step with where it stands.
+/// A step and its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SagaStep {
-    /// Which.
+    /// The step.
     pub step: Step,
-    /// Where it stands.
+    /// Its state.
     pub state: StepState,
 }
 
-/// From where a graph moves, and to where.
+/// The servers between which a graph moves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GraphMove {
-    /// The server of before, `host:port`.
+    /// The old server, `host:port`.
     pub from: String,
-    /// The new server.
+    /// The new server, `host:port`.
     pub to: String,
 }
 
-/// The way of one tenant in or out, or of its graph to another server.
+/// A workflow that provisions or deletes one tenant, or moves its graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Saga {
-    /// Identity.
+    /// Its id.
     pub saga_id: String,
     /// The tenant.
     pub client_id: String,
-    /// What it brings about.
+    /// Its purpose.
     pub kind: SagaKind,
-    /// Where it stands.
+    /// Its state.
     pub state: SagaState,
     /// Its steps in order.
     pub steps: Vec<SagaStep>,
-    /// What went wrong last.
+    /// The last error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The caller's key for this request: the same request again goes on with this saga.
+    /// The caller's idempotency key: the same request continues this saga.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// The tenant as it is to be.
+    /// The tenant as it will be.
     #[serde(rename = "client")]
     pub tenant: super::Tenant,
-    /// Where a graph moves.
+    /// The servers of a move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphMove>,
-    /// Until when a deletion waits.
+    /// End of the grace period of a deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub wait_until: Option<Time>,
-    /// When it began.
+    /// Time of creation.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Time,
-    /// When it was written last.
+    /// Time of the last recorded change.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Time,
 }
 
 impl Saga {
-    /// The steps in which a tenant is set up.
+    /// Steps of provisioning.
     pub const CREATE: [Step; 7] = [
         Step::Row,
         Step::Graph,
@@ -147,7 +147,7 @@ impl Saga {
         Step::Subscription,
         Step::Key,
     ];
-    /// The steps in which a tenant comes from another installation.
+    /// Steps of provisioning with an import.
     pub const IMPORT: [Step; 8] = [
         Step::Row,
         Step::Graph,
@@ -158,7 +158,7 @@ impl Saga {
         Step::Load,
         Step::Key,
     ];
-    /// The steps in which a tenant is taken down.
+    /// Steps of a deletion.
     pub const DELETE: [Step; 7] = [
         Step::Stop,
         Step::Wait,
@@ -169,15 +169,15 @@ impl Saga {
         Step::Rows,
     ];
 
-    /// The steps in which a graph moves.
+    /// Steps of a move.
     pub const MOVE: [Step; 4] = [Step::Hold, Step::Copy, Step::Switch, Step::Clear];
 
-    /// Where a step stands, if it is one of this saga's.
+    /// The state of a step, if it is one of this saga's.
     pub fn state_of(&self, step: Step) -> Option<StepState> {
         self.steps.iter().find(|s| s.step == step).map(|s| s.state)
     }
 
-    /// Whether nothing is left to do.
+    /// Whether it has finished or was rolled back.
     pub fn is_over(&self) -> bool {
         matches!(self.state, SagaState::Done | SagaState::Compensated)
     }

@@ -5,24 +5,24 @@ use serde::{Deserialize, Serialize};
 use crate::billing::Overrides;
 use crate::model::Time;
 
-/// Whether a tenant is served.
+/// A tenant's stage in its life cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TenantState {
-    /// Being set up: its saga is not done.
+    /// Being provisioned: its saga has not finished.
     Joining,
-    /// Served.
+    /// In service.
     Active,
-    /// Keys answer 403 with the reason.
+    /// Requests are refused with 403; records in the log are still processed.
     Suspended,
-    /// Being offboarded: keys answer 403, its data is still there.
+    /// Being deleted: requests are refused with 403, data is still there.
     Leaving,
-    /// Gone; what it owes is still told.
+    /// Deleted; only usage, subscriptions and the audit log remain.
     Deleted,
 }
 
 impl TenantState {
-    /// The word used on the wire and in SQL.
+    /// The name used on the wire and in SQL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Joining => "joining",
@@ -33,12 +33,12 @@ impl TenantState {
         }
     }
 
-    /// Whether its records are worked off.
+    /// Whether workers process its records.
     pub fn is_worked(self) -> bool {
         matches!(self, Self::Active | Self::Suspended)
     }
 
-    /// Reads the word.
+    /// Parses the name used on the wire and in SQL.
     pub fn parse(word: &str) -> Option<Self> {
         [
             Self::Joining,
@@ -57,24 +57,24 @@ impl TenantState {
 pub struct Tenant {
     /// The tenant's id.
     pub client_id: String,
-    /// What the customer is called.
+    /// Customer name.
     pub name: String,
-    /// The plan's name.
+    /// Name of the plan.
     pub plan: String,
-    /// Whether it is served.
+    /// Stage in its life cycle.
     pub state: TenantState,
-    /// Whom to write to.
+    /// Contact e-mail.
     pub contact_email: String,
-    /// When it was created.
+    /// Time of creation.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Time,
-    /// When it began to leave.
+    /// Time at which deletion was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub deleted_at: Option<Time>,
-    /// Partitions of each of its topics.
+    /// Number of partitions of each of its topics.
     pub partitions: u32,
-    /// Limits that were agreed instead of the plan's.
+    /// Limits that override the plan's.
     #[serde(default, skip_serializing_if = "Overrides::is_empty")]
     pub limits: Overrides,
 }

@@ -43,7 +43,10 @@ use receiver::Receiver;
 use spool::Spool;
 
 /// Topics that an agent ships to.
-const TOPICS: [Topic; 4] = [Topic::Resource, Topic::Events, Topic::Logs, Topic::Alerts];
+fn topics() -> impl Iterator<Item = Topic> {
+    let is_sent = |topic: &Topic| topic.signal().is_sent_by_agents;
+    Topic::ALL.into_iter().filter(is_sent)
+}
 
 /// State that the agent's tasks share.
 #[derive(Clone)]
@@ -98,7 +101,7 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
     };
     startup::listen(&settings, receiver, &mut sources).await?;
     let mut shipping = JoinSet::new();
-    for topic in TOPICS {
+    for topic in topics() {
         shipping.spawn(ship::run(topic, target.clone(), shared.clone()));
     }
     shipping.spawn(heartbeat::run(identity, server, shared));

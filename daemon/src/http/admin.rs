@@ -137,7 +137,7 @@ pub(super) fn created(app: &App, saga: &Saga, secrets: Secrets) -> CreatedTenant
         kafka_username: app.stores.provisioner.log.has_users().then(|| id.clone()),
         kafka_password: secrets.kafka_password,
         graph_database: format!("{id}-kg"),
-        kafka_topics: Topic::INPUT
+        kafka_topics: Topic::inputs()
             .iter()
             .map(|t| format!("{id}.{}", t.as_str()))
             .collect(),

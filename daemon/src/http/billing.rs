@@ -7,7 +7,7 @@ use axum::extract::{self, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{ErrorBody, Page, Usage, VerifiedDay};
-use kgrca_core::billing::{self, Invoice, MonthUsage, Plan};
+use kgrca_core::billing::{self, Invoice, Metric, MonthUsage, Plan};
 use kgrca_core::jobs::Job;
 use kgrca_core::storage::UsageRow;
 use kgrca_core::tenancy::Tenant;
@@ -69,15 +69,15 @@ pub async fn preview(
 }
 
 fn month_usage(client: &Tenant, month: &str, days: u32, rows: &[UsageRow]) -> MonthUsage {
-    let of = |metric: &'static str| {
+    let of = |metric: Metric| {
         rows.iter()
             .filter(move |r| r.metric == metric)
             .map(|r| r.amount.max(0) as u64)
     };
-    let stored: Vec<u64> = of("storage_bytes").collect();
+    let stored: Vec<u64> = of(Metric::StorageBytes).collect();
     MonthUsage {
-        events: of("events_ingested_count").sum(),
-        rca_queries: of("rca_queries_count").sum(),
+        events: of(Metric::EventsIngested).sum(),
+        rca_queries: of(Metric::RcaQueries).sum(),
         storage_bytes: stored.iter().sum::<u64>() / stored.len().max(1) as u64,
         days: existing_days(client, month, days),
         days_in_month: days,

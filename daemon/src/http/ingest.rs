@@ -7,9 +7,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use kgrca_core::api::{DeadLetter, Ingested, RejectedItem};
+use kgrca_core::billing::Metric;
 use kgrca_core::model::{Str, Time, Topic};
-use kgrca_core::parse::{self, Context, Reject, mask};
-use kgrca_core::storage::{Door, Entry, StreamId};
+use kgrca_core::parse::{self, Context, Reject, Signal, mask};
+use kgrca_core::storage::{Entry, EntryBuilder, StreamId};
 use kgrca_core::tenancy::{Scope, TenantId};
 use serde_json::value::RawValue;
 
@@ -33,10 +34,7 @@ pub async fn ingest(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<Ingested>), ApiError> {
-    let topic = topic(&kind).ok_or_else(|| {
-        ApiError::not_found(format!("`{kind}` is no kind of record"))
-            .hint("events, logs, resources, topology, alerts")
-    })?;
+    let topic = topic(&kind)?;
     let idempotency = headers
         .get("idempotency-key")
         .and_then(|v| v.to_str().ok())
@@ -87,7 +85,7 @@ pub async fn ingest(
     if !batch.entries.is_empty()
         && let Err(e) = app.stores.log.append(&caller.tenant, batch.entries).await
     {
-        if topic.is_metered() {
+        if topic.signal().is_metered {
             app.stores
                 .limits
                 .give_back_day(&caller.tenant, answer.accepted, now())
@@ -115,15 +113,13 @@ pub async fn ingest(
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
-fn topic(kind: &str) -> Option<Topic> {
-    Some(match kind {
-        "events" => Topic::Events,
-        "logs" => Topic::Logs,
-        "resources" => Topic::Resource,
-        "topology" => Topic::Topology,
-        "alerts" => Topic::Alerts,
-        _ => return None,
-    })
+fn topic(kind: &str) -> Result<Topic, ApiError> {
+    let unknown = || {
+        let known: Vec<&str> = Signal::INPUTS.iter().filter_map(|s| s.route).collect();
+        ApiError::not_found(format!("unknown kind of record `{kind}`"))
+            .hint(format!("use one of {}", known.join(", ")))
+    };
+    Ok(Signal::by_route(kind).ok_or_else(unknown)?.topic)
 }
 
 /// What an earlier batch of the same key brought is a duplicate now.
@@ -154,7 +150,7 @@ async fn charge(
     let Some(limit) = caller
         .plan
         .events_day
-        .filter(|_| caller.plan.events_are_hard && topic.is_metered() && batch.accepted > 0)
+        .filter(|_| caller.plan.events_are_hard && topic.signal().is_metered && batch.accepted > 0)
     else {
         return Ok(());
     };
@@ -168,7 +164,7 @@ async fn charge(
     }
     app.pending_usage.add(
         &caller.tenant,
-        "events_rejected_quota_count",
+        Metric::EventsRejectedQuota,
         batch.accepted as i64,
     );
     metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => "quota").increment(batch.accepted);
@@ -195,7 +191,7 @@ fn read_batch(
         rejected: Vec::new(),
         clusters: BTreeSet::new(),
     };
-    let door = Door {
+    let builder = EntryBuilder {
         topic,
         cluster,
         received_at,
@@ -216,9 +212,9 @@ fn read_batch(
                         batch.clusters.insert(record.cluster.clone());
                     }
                 }
-                batch.accepted += door.admit(item, &records, &mut batch.entries);
+                batch.accepted += builder.add(item, &records, &mut batch.entries);
             }
-            Err(reject) => refuse(&mut batch, tenant, &door, index, item, &reject),
+            Err(reject) => refuse(&mut batch, tenant, &builder, index, item, &reject),
         }
     }
     Ok(batch)
@@ -282,12 +278,12 @@ fn looks_like_object(item: &[u8]) -> bool {
 fn refuse(
     batch: &mut Batch,
     tenant: &TenantId,
-    door: &Door<'_>,
+    builder: &EntryBuilder<'_>,
     index: usize,
     item: &[u8],
     reject: &Reject,
 ) {
-    let topic = door.topic;
+    let topic = builder.topic;
     let reason = reject.reason.as_str();
     metrics::counter!("kg_messages_processed_total", "topic" => topic.as_str(), "status" => reason)
         .increment(1);
@@ -317,7 +313,7 @@ fn refuse(
     };
     let letter = DeadLetter {
         id: 0,
-        at: door.received_at,
+        at: builder.received_at,
         topic: topic.as_str().to_owned(),
         reason: reason.to_owned(),
         message: reject.message.clone(),
@@ -325,14 +321,14 @@ fn refuse(
     };
     let stream = StreamId {
         topic: Topic::Dlq,
-        partition: (door.partition)(tenant.as_str()),
+        partition: (builder.partition)(tenant.as_str()),
     };
     if let Ok(value) = serde_json::to_vec(&letter) {
         batch.entries.push(Entry {
             stream,
             key: tenant.as_str().as_bytes().into(),
             value: value.into(),
-            received_at: door.received_at,
+            received_at: builder.received_at,
         });
     }
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{self, Query, State};
 use kgrca_core::analyze::Counts;
 use kgrca_core::api::{ClusterStats, DeadLetter, ErrorBody, LimitsView, Page, Stats, Usage};
+use kgrca_core::billing::Metric;
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{ClusterRow, READ_BYTES, StreamId};
 use kgrca_core::tenancy::TenantId;
@@ -18,7 +19,7 @@ use crate::clock::now;
 use crate::usecases::{App, page_size};
 
 /// Records that the door refused.
-pub(super) const REFUSED: &str = "records_refused_count";
+pub(super) const REFUSED: Metric = Metric::RecordsRefused;
 
 /// Counts of a tenant over its partitions, as of the last commits: whichever daemons work on it.
 pub(super) async fn tenant_stats(app: &App, tenant: &TenantId) -> Result<Stats, ApiError> {
@@ -26,9 +27,9 @@ pub(super) async fn tenant_stats(app: &App, tenant: &TenantId) -> Result<Stats, 
     // Before the counters: what is committed in between makes the lag too large, never too small.
     let lag = app.fleet.waiting(tenant).await?;
     let total = app.stores.meta.usage_total(tenant).await?;
-    let of = |metric: &str| total.get(metric).copied().unwrap_or(0).max(0) as u64;
-    let (applied, duplicate) = (of("records_applied_count"), of("records_duplicate_count"));
-    let rejected = of("records_rejected_count") + of(REFUSED);
+    let of = |metric: Metric| total.get(&metric).copied().unwrap_or(0).max(0) as u64;
+    let (applied, duplicate) = (of(Metric::RecordsApplied), of(Metric::RecordsDuplicate));
+    let rejected = of(Metric::RecordsRejected) + of(REFUSED);
     let records = Counts {
         seen: applied + duplicate + rejected,
         applied,
@@ -135,7 +136,7 @@ pub(super) async fn today(app: &App, tenant: &TenantId) -> Result<(u64, u64), Ap
         .meta
         .usage(tenant, &now().plus(-DAY).day(), &tomorrow)
         .await?;
-    let of = |metric: &str| {
+    let of = |metric: Metric| {
         rows.iter()
             .rev()
             .find(|r| r.metric == metric)
@@ -143,10 +144,10 @@ pub(super) async fn today(app: &App, tenant: &TenantId) -> Result<(u64, u64), Ap
     };
     let events = rows
         .iter()
-        .filter(|r| r.metric == "events_ingested_count" && r.day == today);
+        .filter(|r| r.metric == Metric::EventsIngested && r.day == today);
     Ok((
         events.map(|r| r.amount.max(0) as u64).sum(),
-        of("storage_bytes"),
+        of(Metric::StorageBytes),
     ))
 }
 

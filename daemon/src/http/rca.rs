@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kgrca_core::analyze::{self, Analysis};
 use kgrca_core::api::ErrorBody;
+use kgrca_core::billing::Metric;
 use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::rca::{Answer, Scorer};
@@ -186,7 +187,7 @@ async fn charge(app: &App, caller: &Caller<Read>, n: u64) -> Result<(), ApiError
         }
     }
     app.pending_usage
-        .add(&caller.tenant, "rca_queries_count", n as i64);
+        .add(&caller.tenant, Metric::RcaQueries, n as i64);
     Ok(())
 }
 

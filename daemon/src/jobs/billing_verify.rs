@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kgrca_core::api::VerifiedDay;
+use kgrca_core::billing::Metric;
 use kgrca_core::engine::{Sequences, is_billable};
 use kgrca_core::jobs::Job;
 use kgrca_core::model::time::DAY;
@@ -37,7 +38,7 @@ pub(super) async fn run(app: &App, job: &Job, progress: &Progress) -> Result<Out
     let rows = app.stores.meta.usage(&id, &from, &to).await?;
     let charged: BTreeMap<String, i64> = rows
         .into_iter()
-        .filter(|row| row.metric == "events_ingested_count")
+        .filter(|row| row.metric == Metric::EventsIngested)
         .map(|row| (row.day, row.amount))
         .collect();
     let in_log = recount
@@ -72,7 +73,7 @@ impl Recount {
         let offsets = app.stores.meta.offsets(id).await?;
         let metered: Vec<_> = offsets
             .into_iter()
-            .filter(|offset| offset.stream.topic.is_metered())
+            .filter(|offset| offset.stream.topic.signal().is_metered)
             .collect();
         for (i, offset) in metered.iter().enumerate() {
             progress.set(format!("stream {} of {}", i + 1, metered.len()));

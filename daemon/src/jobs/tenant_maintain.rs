@@ -1,12 +1,10 @@
 //! `tenant.maintain`: applies retention to a tenant's log and graph, and records its storage of the
 //! day.
 
-use std::collections::BTreeMap;
-
-use kgrca_core::billing;
+use kgrca_core::billing::{self, Metric};
 use kgrca_core::jobs::Job;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::Error;
+use kgrca_core::storage::{Error, UsageCounts};
 use kgrca_core::tenancy::TenantId;
 use serde_json::{Value, json};
 
@@ -41,17 +39,16 @@ async fn record_storage(app: &App, id: &TenantId) -> Result<i64, Error> {
     let today = now().day();
     let tomorrow = now().plus(DAY).day();
     let known = app.stores.meta.usage(id, &today, &tomorrow).await?;
-    let level = |metric: &str, value: i64| {
+    let mut usage = UsageCounts::default();
+    let mut level = |metric: Metric, value: i64| {
         let row = known.iter().find(|r| r.metric == metric);
         let before = row.map(|r| r.amount).unwrap_or(0);
-        ((today.clone(), metric.to_owned()), value - before)
+        usage.add(today.clone(), metric, value - before);
     };
     let nodes = counts.resources + counts.episodes + counts.incidents;
-    let usage = BTreeMap::from([
-        level("storage_bytes", bytes),
-        level("graph_nodes_count", nodes as i64),
-        level("graph_edges_count", counts.edges as i64),
-    ]);
+    level(Metric::StorageBytes, bytes);
+    level(Metric::GraphNodes, nodes as i64);
+    level(Metric::GraphEdges, counts.edges as i64);
     app.stores.meta.add_usage(id, &usage).await?;
     Ok(bytes)
 }

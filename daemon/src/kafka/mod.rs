@@ -1,5 +1,4 @@
-//! What both sides of Kafka share, who ships records there and who keeps the log there: clients,
-//! the topics' names, the producer.
+//! Kafka clients, topic names and the producer, shared by agents that ship to Kafka and by the log.
 
 mod record;
 mod writer;
@@ -18,28 +17,28 @@ pub use writer::LARGEST;
 pub use writer::Outgoing;
 pub use writer::Writer;
 
-/// The topic of a tenant's records of a kind.
+/// The full name of a tenant's topic.
 pub fn topic_name(tenant: &TenantId, topic: Topic) -> String {
     format!("{tenant}.{}", topic.as_str())
 }
 
-/// What the library says, as an error.
+/// Converts an error of the client library.
 pub fn failed(what: &str, error: &KafkaError) -> Error {
     let failed = Error::new(ErrorKind::Unavailable, format!("Kafka: {what}: {error}"));
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => failed
-            .hint("the tenant's topics are missing: `kgrca saga list` shows how far it was set up"),
+            .hint("the tenant's topics are missing: check its provisioning with `kgrca saga list`"),
         _ => failed,
     }
 }
 
-/// How the library reaches a cluster.
+/// Client settings for a cluster.
 pub fn client(url: &KafkaUrl) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", url.brokers.join(","))
         .set("client.id", "kgrcad");
-    // Soon after a broker came back, and not tighter than a second.
+    // Reconnects soon after a broker returns, but at most once per second.
     config
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "1000");
@@ -62,7 +61,8 @@ pub fn client(url: &KafkaUrl) -> ClientConfig {
     config
 }
 
-/// Where systems keep whom they trust: Debian, Alpine and images without a system; Red Hat; BSD.
+/// Files with the system's trusted certificates: Debian, Alpine and distroless images; Red Hat;
+/// BSD.
 #[cfg(feature = "agent")]
 const BUNDLES: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -70,8 +70,8 @@ const BUNDLES: [&str; 3] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Lets a client trust these certificates besides the system's: the library forgets the system's
-/// once it is told of any.
+/// Trusts certificates in addition to the system's, which the library ignores as soon as others are
+/// configured.
 #[cfg(feature = "agent")]
 pub fn trust_too(config: &mut ClientConfig, pem: &str) {
     config.set("ssl.ca.pem", pem);

@@ -1,12 +1,12 @@
-//! The headers of our messages.
+//! Headers of our messages.
 
 use kgrca_core::storage::Entry;
 use rdkafka::message::{Header, OwnedHeaders};
 
-/// When the door took a record, in microseconds, eight bytes: a message's own time has milliseconds
-/// and is the broker's.
+/// Time at which a record was received, in microseconds, as eight bytes. A message's own timestamp
+/// has milliseconds and is the broker's.
 pub const RECEIVED_AT: &str = "kgrca-at";
-/// Marks a message that only fills a gap.
+/// Marks a message that only fills a gap in the offsets.
 #[cfg(feature = "server")]
 pub const FILLER: &str = "kgrca-filler";
 

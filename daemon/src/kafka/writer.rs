@@ -1,4 +1,4 @@
-//! Appending: an idempotent producer; what was sent counts when all replicas in sync have it.
+//! Appending with an idempotent producer: records count once all in-sync replicas have them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,15 +15,15 @@ use tokio::sync::Notify;
 
 use super::{failed, record, topic_name};
 
-/// How long a full queue is waited for before the next try.
+/// How long to wait before retrying when the queue is full.
 const FULL: Duration = Duration::from_millis(5);
-/// How long brokers may take to say what partitions a topic has.
+/// Time limit for metadata of a topic.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Largest record, in bytes with its key: topics are made for as much.
+/// Maximum size of a record with its key, in bytes; topics are configured for it.
 pub const LARGEST: usize = 2 << 20;
 
-/// Messages that are on their way.
+/// Messages in flight.
 #[derive(Default)]
 struct Sent {
     left: AtomicUsize,
@@ -34,7 +34,7 @@ struct Sent {
 impl Sent {
     fn ended(&self, error: Option<KafkaError>) {
         if let Some(error) = error {
-            // The first says why; those behind it may only have gone with it.
+            // The first error is the cause; those after it may only follow from it.
             self.error
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -48,15 +48,15 @@ impl Sent {
 
 #[derive(Default)]
 struct Context {
-    /// What the library said of its connections since something was delivered: a message that was
-    /// not says only that its time is over.
+    /// The last connection error since a message was delivered. The error of a message that was not
+    /// delivered only says that it timed out.
     trouble: Mutex<Option<String>>,
 }
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(reason, "Kafka");
-        // That follows each of the others and says less.
+        // It follows every other error and says less.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             return;
         }
@@ -75,17 +75,17 @@ impl ProducerContext for Context {
     }
 }
 
-/// A message to be sent.
+/// A message to send.
 pub struct Outgoing<'a> {
-    /// The topic's name.
+    /// Name of the topic.
     pub topic: String,
-    /// The partition, chosen by us.
+    /// The partition, which we choose.
     pub partition: u32,
     /// See [`Entry::key`].
     pub key: &'a [u8],
     /// `None` is a tombstone.
     pub value: Option<&'a [u8]>,
-    /// What is told beside it.
+    /// Headers.
     pub headers: OwnedHeaders,
 }
 
@@ -93,11 +93,10 @@ pub struct Outgoing<'a> {
 pub struct Writer(ThreadedProducer<Context>);
 
 impl Writer {
-    /// A producer on top of a client's settings, which say what becomes of messages that are not
-    /// taken for long.
+    /// A producer with a client's settings, which include the delivery timeout.
     ///
     /// # Errors
-    /// When the settings cannot work.
+    /// When the settings are invalid.
     pub fn start(mut config: ClientConfig) -> Result<Self> {
         config
             .set("enable.idempotence", "true")
@@ -115,11 +114,11 @@ impl Writer {
             .map_err(|e| failed("producer", &e))
     }
 
-    /// Sends entries and returns when all replicas in sync have them.
+    /// Sends entries and returns once all in-sync replicas have them.
     ///
     /// # Errors
-    /// `Refused` when a record is too large; else when not all were acknowledged: some may have
-    /// been written.
+    /// `Refused` when a record is too large. Otherwise not all records were acknowledged; some may
+    /// have been written.
     pub async fn append(&self, tenant: &TenantId, entries: &[Entry]) -> Result<()> {
         self.deliver(entries.iter().map(|entry| Outgoing {
             topic: topic_name(tenant, entry.stream.topic),
@@ -132,7 +131,7 @@ impl Writer {
         .await
     }
 
-    /// Sends messages in order and returns when all replicas in sync have them.
+    /// Sends messages in order and returns once all in-sync replicas have them.
     ///
     /// # Errors
     /// See [`Writer::append`].
@@ -142,7 +141,7 @@ impl Writer {
     ) -> Result<()> {
         let sent = Arc::new(Sent::default());
         let count = messages.len();
-        // One more than there are, so that it does not end before all are on their way.
+        // Starts at one, so that it does not complete before all messages are sent.
         sent.left.store(count + 1, Ordering::Release);
         let mut begun = 0;
         let mut refused = None;
@@ -161,7 +160,7 @@ impl Writer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        error.map_or(Ok(()), |e| Err(self.undelivered(&e)))
+        error.map(|e| Err(self.undelivered(&e))).unwrap_or(Ok(()))
     }
 
     async fn send(
@@ -185,7 +184,7 @@ impl Writer {
                     record = back;
                     tokio::time::sleep(FULL).await;
                 }
-                // The topic has grown since the library looked last.
+                // The topic got more partitions since the library fetched its metadata.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), back))
                     if !looked =>
                 {
@@ -198,15 +197,15 @@ impl Writer {
         }
     }
 
-    /// How many partitions a topic of a tenant has.
+    /// The number of partitions of a tenant's topic.
     ///
     /// # Errors
-    /// When no broker says, or the user may not know.
+    /// When no broker answers, or the user lacks the permission.
     pub async fn partitions(&self, tenant: &TenantId, topic: Topic) -> Result<u32> {
         let name = topic_name(tenant, topic);
         self.look(&name)
             .await
-            .map_err(|e| self.told(failed(&name, &e)))
+            .map_err(|e| self.with_connection_error(failed(&name, &e)))
     }
 
     async fn look(&self, topic: &str) -> std::result::Result<u32, KafkaError> {
@@ -216,27 +215,27 @@ impl Writer {
             let known = metadata.topics().iter().find(|t| t.name() == topic);
             match known.and_then(rdkafka::metadata::MetadataTopic::error) {
                 Some(error) => Err(KafkaError::MetadataFetch(error.into())),
-                None => Ok(known.map_or(0, |t| t.partitions().len() as u32)),
+                None => Ok(known.map(|t| t.partitions().len() as u32).unwrap_or(0)),
             }
         });
-        // The task ends with its answer; it is not aborted.
+        // A blocking task cannot be aborted; it ends with its answer.
         looked.await.unwrap_or(Err(KafkaError::Canceled))
     }
 
-    /// Whether the library has given this producer up for good: it takes nothing any more.
+    /// Whether the producer failed permanently.
     #[cfg(feature = "server")]
     pub fn is_over(&self) -> bool {
         self.0.client().fatal_error().is_some()
     }
 
-    /// Lets go of all that is on its way, and of the producer.
+    /// Drops the producer and all messages in flight.
     #[cfg(feature = "agent")]
     pub fn abandon(self) {
         self.0
             .purge(PurgeConfig::default().queue().inflight().non_blocking());
     }
 
-    /// What the library said of its connections since something was delivered.
+    /// The last connection error since a message was delivered.
     pub fn trouble(&self) -> Option<String> {
         self.0
             .context()
@@ -248,15 +247,16 @@ impl Writer {
 
     fn undelivered(&self, error: &KafkaError) -> Error {
         match error {
-            KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                Error::new(ErrorKind::Refused, "Kafka refuses a record for its size")
-            }
-            e => self.told(failed("records were not acknowledged", e)),
+            KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => Error::new(
+                ErrorKind::Refused,
+                "Kafka rejected a record because of its size",
+            ),
+            e => self.with_connection_error(failed("records were not acknowledged", e)),
         }
     }
 
-    /// An error with what was said last of the connections.
-    fn told(&self, mut error: Error) -> Error {
+    /// Adds the last connection error to an error.
+    fn with_connection_error(&self, mut error: Error) -> Error {
         if let Some(trouble) = self.trouble() {
             error.message = format!("{} ({trouble})", error.message);
         }
@@ -265,8 +265,8 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// What was not acknowledged by then was told to its sender as failed. On a thread of its own:
-    /// the library waits for its own threads, and these for names and connections.
+    /// Messages that are not acknowledged by then were reported as failed. Runs on its own thread:
+    /// the library waits for its threads, and those wait for DNS and connections.
     fn drop(&mut self) {
         let producer = self.0.clone();
         std::thread::spawn(move || {

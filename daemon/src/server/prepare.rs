@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use kgrca_core::billing::Metric;
 use kgrca_core::storage::DaemonRow;
 use kgrca_core::tenancy::{Scope, TenantId};
 
@@ -106,7 +107,7 @@ pub(super) async fn preload(app: &Arc<App>) -> Result<(), Failure> {
             .await?;
         let used = today
             .iter()
-            .filter(|r| r.metric == "events_ingested_count")
+            .filter(|r| r.metric == Metric::EventsIngested)
             .map(|r| r.amount.max(0) as u64)
             .sum();
         app.stores.limits.preload_day(&tenant, used, now()).await?;

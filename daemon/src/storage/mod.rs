@@ -89,8 +89,8 @@ fn patient_lock(file: &std::fs::File) -> Result<(), std::fs::TryLockError> {
     file.try_lock()
 }
 
-/// The name under which this folder's daemon holds leases. It survives restarts, so that a restarted
-/// daemon can renew its own leases.
+/// The name under which this folder's daemon holds leases. It survives restarts, so that a daemon
+/// can renew its own leases.
 pub fn owner(folder: &Path) -> Result<String, Failure> {
     let path = folder.join("daemon.id");
     let unusable = |e: std::io::Error| {

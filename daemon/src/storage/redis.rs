@@ -1,4 +1,4 @@
-//! Limits in Redis: the same for all daemons. While it is away every daemon counts its own share.
+//! Limits in Redis, shared by all daemons. While it is unavailable every daemon grants its share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -15,25 +15,27 @@ use redis::{AsyncCommands, FromRedisValue, RedisResult, Script, ScriptInvocation
 
 use crate::telemetry;
 
-/// How long an answer may take: a caller waits for it.
+/// Time limit for an answer, because a caller waits for it.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How long it is left alone after it did not answer, in microseconds.
+/// How long Redis is not asked after a failure, in microseconds.
 const REST: i64 = 500_000;
 
-/// The generic cell rate algorithm, see [`kgrca_core::storage::limits::gcra`], in one step of the
-/// server. Times are microseconds; doubles hold them exactly until the year 2255.
+/// The generic cell rate algorithm, see [`kgrca_core::storage::limits::gcra`], as one atomic
+/// script. Times are microseconds; doubles hold them exactly until the year 2255.
 const GCRA: &str = "
 local full = tonumber(redis.call('GET', KEYS[1]) or '0')
-local now, interval, room, n = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local now, interval = tonumber(ARGV[1]), tonumber(ARGV[2])
+local room, n = tonumber(ARGV[3]), tonumber(ARGV[4])
 local before = math.max(full, now)
 local after = before + n * interval
 if after - now > room then return {0, string.format('%.0f', before)} end
-redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 60000)
+local expires = math.ceil((after - now) / 1000) + 60000
+redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', expires)
 return {1, string.format('%.0f', after)}
 ";
 
-/// Takes of a day's quota as soon as one is left.
+/// Takes from a day's quota as long as any is left.
 const DAY_QUOTA: &str = "
 local used = tonumber(redis.call('GET', KEYS[1]) or '0')
 if used >= tonumber(ARGV[2]) then return {0, used} end
@@ -42,27 +44,27 @@ redis.call('EXPIRE', KEYS[1], 172800)
 return {1, used}
 ";
 
-/// Gives back, never below nothing.
+/// Returns quota; usage never falls below zero.
 const GIVE_BACK: &str = "
 local used = tonumber(redis.call('GET', KEYS[1]) or '0')
 redis.call('SET', KEYS[1], math.max(used - tonumber(ARGV[1]), 0), 'EX', 172800)
 return 0
 ";
 
-/// Counts at least so much as used.
+/// Raises usage to at least a value.
 const AT_LEAST: &str = "
 local used = tonumber(redis.call('GET', KEYS[1]) or '0')
 if used < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800) end
 return 0
 ";
 
-/// Counters on a server, and our own for while it is away.
+/// Counters in Redis, and local ones for when it is unavailable.
 pub struct RedisLimits {
     connection: ConnectionManager,
     local: MemoryLimits,
-    /// When it is asked again after it did not answer, in microseconds.
+    /// When Redis is asked again after a failure, in microseconds.
     again: AtomicI64,
-    /// How many daemons share what the local counters give.
+    /// How many daemons share the limits of the local counters.
     daemons: Arc<AtomicU64>,
     gcra: Script,
     day_quota: Script,
@@ -70,13 +72,13 @@ pub struct RedisLimits {
     at_least: Script,
 }
 
-/// Connects to a server that answers.
+/// Connects to Redis.
 ///
 /// # Errors
-/// When it does not, or the URL cannot be read.
+/// When it does not answer, or the URL is invalid.
 pub async fn open(url: &str, daemons: Arc<AtomicU64>) -> Result<RedisLimits> {
     let client = redis::Client::open(url).map_err(|e| {
-        failed(&e).hint("it looks like redis://:password@host:6379/0, or rediss:// for TLS")
+        failed(&e).hint("expected redis://:password@host:6379/0, or rediss:// for TLS")
     })?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(2)))
@@ -107,13 +109,13 @@ fn day_key(tenant: &TenantId, now: Time) -> String {
 }
 
 impl RedisLimits {
-    /// What the server says; `None` while it is away, which is counted. After it did not answer it
-    /// is left alone for a moment: no caller waits for it.
+    /// The answer of Redis; `None` while it is unavailable, which is counted. After a failure it is
+    /// not asked for a moment, so that callers do not wait.
     async fn asked<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Option<T> {
         let at = crate::clock::now().0;
         if at < self.again.load(Ordering::Relaxed) {
             telemetry::LimitsChecked {
-                error: Some("it did not answer a moment ago".into()),
+                error: Some("not asked again yet after a failure".into()),
             }
             .emit();
             return None;
@@ -184,7 +186,7 @@ impl Limits for RedisLimits {
         let mut call = self.at_least.key(day_key(tenant, now));
         call.arg(used);
         self.asked::<i64>(&call).await;
-        // Also here, for while the server is away: of what was used before, this daemon's share.
+        // Also locally, in case Redis becomes unavailable: this daemon's share of what was used.
         self.local
             .preload_day(
                 tenant,

@@ -33,7 +33,7 @@ impl BatchCommitted<'_> {
                 "topic" => topic.as_str(),
             )
             .record(self.seconds);
-            if topic.is_metered() {
+            if topic.signal().is_metered {
                 metrics::counter!(
                     "kg_client_events_sent_total",
                     "client_id" => self.tenant.to_string(),

@@ -121,9 +121,9 @@ struct Source<'a> {
 impl Source<'_> {
     async fn send_records(&self, out: &Lines) -> Result<(), Error> {
         for partition in 0..self.tenant.partitions {
-            for topic in Topic::INPUT {
+            for topic in Topic::inputs() {
                 let stream = StreamId { topic, partition };
-                if topic.is_compacted() {
+                if topic.signal().is_compacted() {
                     self.send_state(stream, out).await?;
                 } else {
                     self.send_recent(stream, out).await?;

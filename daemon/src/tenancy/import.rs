@@ -4,9 +4,8 @@ use std::fmt::Display;
 
 use kgrca_core::engine::{Changes, ClusterState};
 use kgrca_core::incident::Transition;
-use kgrca_core::model::Topic;
 use kgrca_core::model::time::MINUTE;
-use kgrca_core::parse::mask;
+use kgrca_core::parse::{Signal, mask};
 use kgrca_core::rca::Answer;
 use kgrca_core::storage::archive::{IncidentCopy, Part, RecordCopy};
 use kgrca_core::storage::{
@@ -152,8 +151,8 @@ pub(super) async fn import(
 /// lease is of a later epoch.
 fn copied() -> GraphBatch {
     GraphBatch {
-        whole: true,
-        copied: true,
+        full_resync: true,
+        is_copy: true,
         ..GraphBatch::default()
     }
 }
@@ -222,7 +221,7 @@ async fn settle_partition(
     // Without the epoch of this lease: rows that are sent again after a crash would be refused.
     let batch = GraphBatch {
         partition,
-        whole: true,
+        full_resync: true,
         ..GraphBatch::default()
     };
     ctx.stores.graph.write(id, batch).await?;
@@ -238,9 +237,8 @@ async fn settle_partition(
 /// A record in the partition that its cluster has here.
 fn entry(id: &TenantId, tenant: &Tenant, copy: RecordCopy) -> Result<Entry, Error> {
     let invalid = |why: &str| refused(format!("record `{}`: {why}", copy.key));
-    let topic = Topic::parse(&copy.topic)
-        .filter(|t| Topic::INPUT.contains(t))
-        .ok_or_else(|| invalid(&format!("unknown topic `{}`", copy.topic)))?;
+    let signal = Signal::input(&copy.topic).map_err(|e| invalid(&e.to_string()))?;
+    let topic = signal.topic;
     let masked = mask::record(topic, copy.value.get().as_bytes());
     let (key, value): (Box<[u8]>, Box<[u8]>) = (copy.key.as_bytes().into(), masked.into());
     let stored = Stored {

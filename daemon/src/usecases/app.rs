@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kgrca_core::storage;
+use kgrca_core::billing::Metric;
+use kgrca_core::storage::{self, UsageCounts};
 use kgrca_core::tenancy::TenantId;
 
 use super::authentication::KeyCache;
@@ -79,25 +80,20 @@ impl App {
 #[derive(Debug, Default)]
 pub struct PendingUsage(Mutex<Pending>);
 
-/// Amounts by tenant, and by day and metric.
-type Pending = BTreeMap<TenantId, BTreeMap<(String, String), i64>>;
+/// Amounts by tenant.
+type Pending = BTreeMap<TenantId, UsageCounts>;
 
 impl PendingUsage {
     /// Adds to today's counter of a metric.
-    pub fn add(&self, tenant: &TenantId, metric: &str, amount: i64) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *all.entry(tenant.clone())
-            .or_default()
-            .entry((now().day(), metric.to_owned()))
-            .or_default() += amount;
-    }
-
-    fn put_back(&self, tenant: &TenantId, usage: BTreeMap<(String, String), i64>) {
+    pub fn add(&self, tenant: &TenantId, metric: Metric, amount: i64) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = all.entry(tenant.clone()).or_default();
-        for (key, amount) in usage {
-            *pending.entry(key).or_default() += amount;
-        }
+        pending.add(now().day(), metric, amount);
+    }
+
+    fn put_back(&self, tenant: &TenantId, usage: UsageCounts) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(tenant.clone()).or_default().merge(usage);
     }
 
     fn take(&self) -> Pending {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kgrca_core::billing;
+use kgrca_core::billing::Metric;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Taken, Window};
 use kgrca_core::tenancy::{ApiKey, Scope, Tenant, TenantId, TenantState};
@@ -200,7 +201,7 @@ pub async fn count_call(app: &App, actor: &Actor, traffic: Traffic) -> Result<Op
         }
         rate = Some(taken);
     }
-    app.pending_usage.add(tenant.id, "api_calls_count", 1);
+    app.pending_usage.add(tenant.id, Metric::ApiCalls, 1);
     let labels = [
         ("client_id", tenant.id.to_string()),
         ("plan", tenant.plan.name.clone()),

@@ -1,27 +1,62 @@
-//! What the graph store is told of incidents.
+//! Incidents as the graph stores them.
+
+use std::collections::BTreeMap;
 
 use kgrca_core::engine::{ClusterState, EpisodeRow, Ranked, resource_id};
-use kgrca_core::incident::Incident;
-use kgrca_core::model::Severity;
+use kgrca_core::incident::{Incident, State};
+use kgrca_core::model::{Severity, Time};
 use kgrca_core::rca::{Cause, PathStep};
-use kgrca_core::storage::{CauseRow, IncidentNode};
+use kgrca_core::storage::{CauseRow, Error, IncidentNode, incident_id};
 
-/// An incident with its changed symptoms and its causes; its id is filled in when it is known.
-pub(super) fn incident(
-    state: &ClusterState,
-    incident: &Incident,
-    ranked: Option<&Ranked>,
-) -> IncidentNode {
-    IncidentNode {
-        id: String::new(),
-        cluster: state.name.to_string(),
-        state: incident.state,
-        severity: incident.severity(),
-        started: incident.started,
-        ended: incident.ended,
-        symptoms: ranked.map(|r| r.symptoms.clone()).unwrap_or_default(),
-        causes: ranked.map(|r| r.causal.iter().map(|c| cause(incident.key, c)).collect()),
-        at: state.watermark,
+/// An [`IncidentNode`] before its number is known.
+pub(super) struct PendingIncidentNode {
+    /// The engine's key.
+    pub key: u64,
+    pub cluster: String,
+    pub state: State,
+    pub severity: Severity,
+    pub started: Time,
+    pub ended: Option<Time>,
+    /// Symptoms that are new or changed.
+    pub symptoms: Vec<EpisodeRow>,
+    /// `None` keeps the causes stored before.
+    pub causes: Option<Vec<CauseRow>>,
+    pub at: Time,
+}
+
+impl PendingIncidentNode {
+    /// An incident with its changed symptoms and its causes.
+    pub fn new(state: &ClusterState, incident: &Incident, ranked: Option<&Ranked>) -> Self {
+        let causes = |r: &Ranked| r.causal.iter().map(|c| cause(incident.key, c)).collect();
+        Self {
+            key: incident.key,
+            cluster: state.name.to_string(),
+            state: incident.state,
+            severity: incident.severity(),
+            started: incident.started,
+            ended: incident.ended,
+            symptoms: ranked.map(|r| r.symptoms.clone()).unwrap_or_default(),
+            causes: ranked.map(causes),
+            at: state.watermark,
+        }
+    }
+
+    /// The node under the incident's number.
+    ///
+    /// # Errors
+    /// When the incident has no number.
+    pub fn numbered(self, numbers: &BTreeMap<u64, i64>) -> Result<IncidentNode, Error> {
+        Ok(IncidentNode {
+            id: incident_id(self.key, numbers)?,
+            cluster: self.cluster,
+            state: self.state,
+            severity: self.severity,
+            started: self.started,
+            ended: self.ended,
+            symptoms: self.symptoms,
+            causes: self.causes,
+            at: self.at,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
-//! Which daemon works on what. Every daemon tells the metadata that it lives, sees who else does,
-//! and comes to the same share by rendezvous hashing: when one comes or goes, only its own share
-//! moves.
+//! Which daemon processes which partition. Every daemon sends heartbeats to the metadata, sees
+//! which others are alive, and computes the same shares by rendezvous hashing: when a daemon joins
+//! or leaves, only its own share moves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,15 +14,16 @@ use kgrca_core::tenancy::TenantId;
 use tokio::sync::watch;
 
 use super::Fleet;
-use super::worker::LIVELY;
+use super::PartitionId;
+use super::worker::TICK_FOR;
 use crate::clock::now;
 
-/// How often a daemon tells that it lives.
+/// How often a daemon sends a heartbeat.
 const BEAT: Duration = Duration::from_secs(1);
-/// How long a daemon is believed to live after it was heard of last, in microseconds.
-const BELIEVED: i64 = 6 * SECOND;
+/// How long after its last heartbeat a daemon counts as alive, in microseconds.
+const ALIVE_FOR: i64 = 6 * SECOND;
 
-/// The owner of a tenant's partition among those that live: the one with the highest weight (Thaler
+/// The owner of a tenant's partition among live daemons: the one with the highest weight (Thaler
 /// and Ravishankar, 1998).
 pub fn owner_of<'a>(owners: &'a [String], tenant: &TenantId, partition: u32) -> Option<&'a String> {
     owners
@@ -37,33 +38,33 @@ fn weight(owner: &str, tenant: &TenantId, partition: u32) -> u64 {
     u64::from_be_bytes(std::array::from_fn(|i| hash[i]))
 }
 
-/// Who works, as this daemon believes.
+/// The workers and shares that this daemon knows of.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
-    /// Daemons that work records off; empty while nobody was asked.
+    /// Live daemons with the role `worker`; empty until the first heartbeat.
     workers: Vec<String>,
-    /// What this daemon had to work on when it looked last.
-    mine: BTreeSet<(TenantId, u32)>,
+    /// This daemon's share as of the last heartbeat.
+    mine: BTreeSet<PartitionId>,
 }
 
 impl Membership {
-    /// Looks at a tenant anew the next time.
+    /// Makes the next heartbeat load a tenant's workers again.
     pub fn forget(&mut self, tenant: &TenantId) {
         self.mine.retain(|(t, _)| t != tenant);
     }
 
-    /// Whether a daemon is to work on a tenant's partition.
+    /// Whether a daemon owns a tenant's partition.
     pub fn is_mine(&self, me: &str, tenant: &TenantId, partition: u32) -> bool {
         owner_of(&self.workers, tenant, partition).is_some_and(|owner| owner == me)
     }
 }
 
 impl Fleet {
-    /// Tells that this daemon lives and takes its share, until it stops.
+    /// Sends heartbeats and adjusts this daemon's share, until it stops.
     pub async fn keep_share(self: &Arc<Self>, mut me: DaemonRow, mut stop: watch::Receiver<bool>) {
         loop {
             if let Err(e) = self.share(&mut me).await {
-                tracing::warn!(error = %e, "the share of this daemon is looked at again in a moment");
+                tracing::warn!(error = %e, "heartbeat failed; retrying");
             }
             tokio::select! {
                 () = tokio::time::sleep(BEAT) => {}
@@ -71,19 +72,26 @@ impl Fleet {
             }
         }
         if let Err(e) = self.stores.meta.leave(&me.owner).await {
-            tracing::warn!(error = %e, "the others notice in some seconds that this daemon left");
+            tracing::warn!(
+                error = %e,
+                "not unregistered; other daemons will notice the missing heartbeats in seconds"
+            );
         }
     }
 
-    /// Tells that this daemon lives and looks at who else does.
+    /// Sends a heartbeat and adjusts this daemon's share to the daemons that are alive.
     pub async fn share(self: &Arc<Self>, me: &mut DaemonRow) -> Result<(), Error> {
-        // By the store's clock, where it has one: those of daemons may differ by more than they are
-        // believed.
+        // By the store's clock, where it has one: the clocks of daemons may differ by more than
+        // `ALIVE_FOR`.
         me.seen_at = self.stores.meta.now().await?.unwrap_or_else(now);
         self.stores.meta.beat(me).await?;
         let mut workers = vec![self.owner().to_owned()];
         if self.stores.are_shared {
-            let daemons = self.stores.meta.daemons(me.seen_at.plus(-BELIEVED)).await?;
+            let daemons = self
+                .stores
+                .meta
+                .daemons(me.seen_at.plus(-ALIVE_FOR))
+                .await?;
             self.stores
                 .daemons
                 .store(daemons.len() as u64, Ordering::Relaxed);
@@ -92,15 +100,14 @@ impl Fleet {
         }
         self.membership().workers = workers;
         let mut mine = BTreeSet::new();
-        for client in self.stores.meta.list_tenants().await? {
-            let Some(tenant) =
-                TenantId::parse(&client.client_id).filter(|_| client.state.is_worked())
+        for row in self.stores.meta.list_tenants().await? {
+            let Some(tenant) = TenantId::parse(&row.client_id).filter(|_| row.state.is_worked())
             else {
                 continue;
             };
-            self.know(&tenant, client.partitions);
+            self.know(&tenant, row.partitions);
             mine.extend(
-                (0..client.partitions)
+                (0..row.partitions)
                     .map(|p| (tenant.clone(), p))
                     .filter(|(t, p)| self.is_mine(t, *p)),
             );
@@ -108,40 +115,37 @@ impl Fleet {
         self.take(mine).await
     }
 
-    /// Gives up what belongs to others now, and takes what is new to this daemon.
-    async fn take(self: &Arc<Self>, mine: BTreeSet<(TenantId, u32)>) -> Result<(), Error> {
+    /// Stops workers whose partitions other daemons own now, and loads those that are new here.
+    async fn take(self: &Arc<Self>, mine: BTreeSet<PartitionId>) -> Result<(), Error> {
         for (tenant, partition) in self
-            .loaded_places()
+            .loaded_ids()
             .into_iter()
-            .filter(|place| !mine.contains(place))
+            .filter(|id| !mine.contains(id))
         {
-            tracing::info!(client_id = %tenant, partition, "another daemon works on it now");
-            // By itself: a worker may take long to leave, and the others must hear that this daemon
-            // lives.
-            let engine = Arc::clone(self);
-            tokio::spawn(async move { engine.give_up(&tenant, partition).await });
+            tracing::info!(client_id = %tenant, partition, "partition moved to another daemon");
+            // In a task: a worker may take long to end, and heartbeats must continue.
+            let fleet = Arc::clone(self);
+            tokio::spawn(async move { fleet.give_up(&tenant, partition).await });
         }
         let before = std::mem::take(&mut self.membership().mine);
         let mut taken = BTreeSet::new();
         for (tenant, partition) in mine {
-            let place = (tenant, partition);
-            // Where only this process appends, it knows by itself when there is something to do.
-            let is_new = !before.contains(&place);
-            if is_new && (self.stores.log.is_remote() || self.has_work(&place.0, partition).await?)
-            {
-                let loaded = self.load(&place.0, partition);
-                if loaded.leaves() {
-                    // The one before is still leaving.
+            // Where only this process appends, it loads workers as it appends.
+            let is_new = !before.contains(&(tenant.clone(), partition));
+            if is_new && (self.stores.log.is_remote() || self.has_work(&tenant, partition).await?) {
+                let loaded = self.load(&tenant, partition);
+                if loaded.is_stopping() {
+                    // Its predecessor has not ended yet: tried again with the next heartbeat.
                     continue;
                 }
             }
-            taken.insert(place);
+            taken.insert((tenant, partition));
         }
         self.membership().mine = taken;
         Ok(())
     }
 
-    /// Records that are durable and not worked off, by stream.
+    /// Number of durable records that are not processed yet, by stream.
     async fn backlog(&self, tenant: &TenantId) -> Result<BTreeMap<StreamId, u64>, Error> {
         let offsets = self.stores.meta.offsets(tenant).await?;
         let done: BTreeMap<StreamId, u64> =
@@ -162,12 +166,12 @@ impl Fleet {
         Ok(ends.map(left).collect())
     }
 
-    /// How many records of a tenant are durable and not worked off.
+    /// Number of durable records of a tenant that are not processed yet.
     pub async fn waiting(&self, tenant: &TenantId) -> Result<u64, Error> {
         Ok(self.backlog(tenant).await?.values().sum())
     }
 
-    /// The same without ticks and people's acts: a tenant that rests still has those.
+    /// The same without ticks and people's actions, which a suspended tenant still gets.
     pub async fn waiting_records(&self, tenant: &TenantId) -> Result<u64, Error> {
         let backlog = self.backlog(tenant).await?;
         Ok(backlog
@@ -177,16 +181,16 @@ impl Fleet {
             .sum())
     }
 
-    /// Whether there is something to do without another record: some wait, or a cluster's time goes
-    /// on.
+    /// Whether a worker has something to do without another record: some wait, or a cluster needs
+    /// ticks.
     async fn has_work(&self, tenant: &TenantId, partition: u32) -> Result<bool, Error> {
-        let lives = |c: &ClusterRow| {
-            now().0 - c.last_record.0 < LIVELY
+        let needs_ticks = |c: &ClusterRow| {
+            now().0 - c.last_record.0 < TICK_FOR
                 || c.counts.is_some_and(|counts| counts.incidents > 0)
         };
         let clusters = self.stores.meta.clusters(tenant).await?;
         let of_partition = |c: &&ClusterRow| self.partition(tenant, &c.cluster) == partition;
-        if clusters.iter().filter(of_partition).any(lives) {
+        if clusters.iter().filter(of_partition).any(needs_ticks) {
             return Ok(true);
         }
         Ok(self
@@ -221,16 +225,16 @@ mod tests {
                 let owner = owner_of(&owners, &tenant, partition).unwrap();
                 shares[owners.iter().position(|o| o == owner).unwrap()] += 1;
             }
-            let (even, most) = (1000 / n, shares.iter().copied().max().unwrap());
+            let (even, largest) = (1000 / n, shares.iter().copied().max().unwrap());
             assert!(
-                most * 10 <= even * 12,
+                largest * 10 <= even * 12,
                 "no daemon has more than a fifth above its share: {shares:?}"
             );
         }
     }
 
     #[test]
-    fn only_the_share_of_who_left_moves() {
+    fn only_the_share_of_a_daemon_that_left_moves() {
         let (all, left) = (owners(4), owners(3));
         for tenant in tenants() {
             let before = owner_of(&all, &tenant, 0).unwrap();

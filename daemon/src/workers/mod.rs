@@ -1,12 +1,15 @@
-//! Workers: log → core → stores. One worker per (tenant, partition), loaded when there is something
-//! to do.
+//! Workers: log → core → stores. One worker per partition of a tenant, loaded when there is
+//! something to do.
 
+mod apply;
 mod batch;
+mod evaluations;
 mod history;
 mod membership;
+mod partition;
 mod rebuild;
+mod reporter;
 mod snapshot;
-mod told;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,9 +26,11 @@ use kgrca_core::tenancy::TenantId;
 use tokio::sync::{Notify, watch};
 
 use crate::storage::Stores;
-use told::Told;
+use evaluations::Evaluations;
+use partition::Partition;
+use reporter::Reported;
 
-/// The cluster of a record of the log; of a tombstone by its key, as our door writes it.
+/// The cluster of a record in the log. That of a tombstone is in its key, as ingestion writes it.
 pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<String> {
     if stored.value.is_empty() {
         return std::str::from_utf8(&stored.key)
@@ -34,28 +39,31 @@ pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<St
             .map(|(cluster, _)| cluster.to_owned());
     }
     let mut records = Vec::new();
-    batch::read_one(tenant, topic, stored, &mut records).ok()?;
+    apply::read_one(tenant, topic, stored, &mut records).ok()?;
     records.first().map(|r| r.cluster.to_string())
 }
 
 /// The live state of a tenant's partition.
 #[derive(Default)]
-pub struct Live {
+struct Live {
     /// Clusters by name.
-    pub clusters: BTreeMap<Str, ClusterState>,
-    /// What was told last of each incident, by its key.
-    pub told: HashMap<u64, Told>,
-    /// Clusters with records since they were looked at.
-    pub dirty: BTreeSet<Str>,
-    /// When they were looked at.
-    pub looked: Option<std::time::Instant>,
-    /// The weights by which causes are ranked.
-    pub weights: Weights,
-    /// The usual fixes of causes.
-    pub catalogue: Catalogue,
+    clusters: BTreeMap<Str, ClusterState>,
+    /// What was last written of each incident, by its key.
+    reported: HashMap<u64, Reported>,
+    evaluations: Evaluations,
+    rules: Rules,
 }
 
-/// How often each tenant's workers committed: what was read before a commit is old after it.
+/// What clusters are evaluated by.
+#[derive(Default)]
+struct Rules {
+    /// The weights by which causes are ranked.
+    weights: Weights,
+    /// The usual fixes of causes.
+    catalogue: Catalogue,
+}
+
+/// Number of commits of each tenant's workers: what was read before a commit is outdated after it.
 #[derive(Debug, Default)]
 pub struct Commits(Mutex<HashMap<TenantId, watch::Sender<u64>>>);
 
@@ -73,7 +81,7 @@ impl Commits {
 }
 
 impl Live {
-    /// A cluster's state; made when its first record arrives.
+    /// A cluster's state, created with its first record.
     fn cluster(&mut self, name: &Str) -> &mut ClusterState {
         self.clusters.entry(name.clone()).or_insert_with(|| {
             let mut state = ClusterState::new(name.clone());
@@ -81,32 +89,42 @@ impl Live {
             state
         })
     }
+
+    /// Forgets what was written of incidents that no longer exist.
+    fn forget_reports(&mut self) {
+        let incidents = self.clusters.values().flat_map(|c| c.incidents.iter());
+        let keys: BTreeSet<u64> = incidents.map(|i| i.key).collect();
+        self.reported.retain(|key, _| keys.contains(key));
+    }
 }
 
 /// A loaded partition.
 struct Loaded {
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
-    /// Closed when its worker has left.
+    /// Closed when its worker has ended.
     ended: watch::Receiver<()>,
 }
 
 impl Loaded {
-    /// Whether it was told to leave.
-    fn leaves(&self) -> bool {
+    /// Whether it was asked to stop.
+    fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
 
-    /// Whether its worker is gone.
-    fn has_left(&self) -> bool {
+    /// Whether its worker has ended.
+    fn has_ended(&self) -> bool {
         self.ended.has_changed().is_err()
     }
 
-    /// Waits until its worker has left.
+    /// Waits until its worker has ended.
     async fn ended(&self) {
         self.ended.clone().changed().await.ok();
     }
 }
+
+/// A tenant and the number of one of its partitions.
+type PartitionId = (TenantId, u32);
 
 /// All workers of this daemon.
 pub struct Fleet {
@@ -118,13 +136,12 @@ pub struct Fleet {
     membership: Mutex<membership::Membership>,
     /// Partitions of each tenant that was seen.
     partitions: Mutex<HashMap<TenantId, u32>>,
-    loaded: Mutex<HashMap<(TenantId, u32), Arc<Loaded>>>,
+    loaded: Mutex<HashMap<PartitionId, Arc<Loaded>>>,
     commits: Arc<Commits>,
 }
 
 impl Fleet {
-    /// An engine without workers; they are loaded as tenants need them, never where this daemon
-    /// does not work.
+    /// A fleet without workers. They are loaded as tenants need them, and only when `works` is set.
     pub fn new(
         stores: Stores,
         works: bool,
@@ -145,7 +162,7 @@ impl Fleet {
         }
     }
 
-    /// The name under which this daemon owns partitions.
+    /// The name under which this daemon holds leases.
     pub fn owner(&self) -> &str {
         &self.owner
     }
@@ -156,16 +173,16 @@ impl Fleet {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<(TenantId, u32), Arc<Loaded>>> {
+    fn loaded(&self) -> MutexGuard<'_, HashMap<PartitionId, Arc<Loaded>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this daemon is to work on a tenant's partition.
+    /// Whether this daemon should process a tenant's partition.
     pub fn is_mine(&self, tenant: &TenantId, partition: u32) -> bool {
         self.works && self.membership().is_mine(&self.owner, tenant, partition)
     }
 
-    /// Remembers how many partitions a tenant has. With another number its workers begin anew.
+    /// Remembers how many partitions a tenant has. When the number changes, its workers restart.
     pub fn know(&self, tenant: &TenantId, partitions: u32) {
         let before = self
             .partitions
@@ -174,14 +191,14 @@ impl Fleet {
             .insert(tenant.clone(), partitions);
         if before.is_some_and(|before| before != partitions) {
             self.membership().forget(tenant);
-            for (_, loaded) in self.places().iter().filter(|((t, _), _)| t == tenant) {
-                // It leaves by itself; nobody takes its place before.
+            for (_, loaded) in self.loaded().iter().filter(|((t, _), _)| t == tenant) {
+                // A new worker is loaded once this one has ended.
                 loaded.stop.send_replace(true);
             }
         }
     }
 
-    /// How many partitions a tenant has, as far as this daemon knows.
+    /// How many partitions a tenant has; 1 while this daemon has not seen the tenant.
     pub fn partitions(&self, tenant: &TenantId) -> u32 {
         self.partitions
             .lock()
@@ -196,22 +213,22 @@ impl Fleet {
         partition_of(tenant, cluster, self.partitions(tenant))
     }
 
-    /// How often this daemon committed for a tenant, and whoever waits for the next time.
+    /// Counts the commits of this daemon for a tenant; can be awaited for the next one.
     pub fn commits(&self, tenant: &TenantId) -> watch::Receiver<u64> {
         self.commits.sender(tenant).subscribe()
     }
 
-    fn loaded_places(&self) -> Vec<(TenantId, u32)> {
-        self.places().keys().cloned().collect()
+    fn loaded_ids(&self) -> Vec<PartitionId> {
+        self.loaded().keys().cloned().collect()
     }
 
-    /// Starts the worker of a partition when there is none. One that leaves is waited for: two
+    /// Starts the worker of a partition when there is none. One that is stopping still counts: two
     /// would work under one lease.
     fn load(self: &Arc<Self>, tenant: &TenantId, partition: u32) -> Arc<Loaded> {
-        let mut all = self.places();
+        let mut all = self.loaded();
         if let Some(loaded) = all
             .get(&(tenant.clone(), partition))
-            .filter(|loaded| !loaded.has_left())
+            .filter(|loaded| !loaded.has_ended())
         {
             return Arc::clone(loaded);
         }
@@ -225,9 +242,11 @@ impl Fleet {
         });
         let worker = worker::Worker {
             stores: self.stores.clone(),
-            tenant: tenant.clone(),
-            partition,
-            partitions,
+            partition: Partition {
+                tenant: tenant.clone(),
+                number: partition,
+                count: partitions,
+            },
             owner: self.owner.clone(),
             tick: self.tick,
             snapshots: snapshot::Snapshots::of(&self.snapshots, tenant, partition, partitions)
@@ -239,47 +258,43 @@ impl Fleet {
         };
         tokio::spawn(async move {
             worker.run().await;
-            // Also when it panics: the channel closes with the task.
+            // The channel also closes when the worker panics.
             drop(alive);
         });
         all.insert((tenant.clone(), partition), Arc::clone(&loaded));
         loaded
     }
 
-    /// Says that records of a tenant were appended here.
+    /// Wakes the worker of a partition after this daemon appended records to it.
     pub fn appended(self: &Arc<Self>, tenant: &TenantId, partition: u32) {
         if self.is_mine(tenant, partition) {
             self.load(tenant, partition).wake.notify_one();
         }
     }
 
-    /// Lets a worker finish its batch and give its lease back.
+    /// Stops a worker after its batch and releases its lease.
     async fn give_up(&self, tenant: &TenantId, partition: u32) {
-        let place = (tenant.clone(), partition);
-        let leaving = self.places().get(&place).cloned();
-        if let Some(loaded) = leaving {
+        let id = (tenant.clone(), partition);
+        let stopping = self.loaded().get(&id).cloned();
+        if let Some(loaded) = stopping {
             loaded.stop.send_replace(true);
             loaded.ended().await;
-            // Only then: until it is gone nobody takes its place.
-            let mut places = self.places();
-            if places.get(&place).is_some_and(|l| Arc::ptr_eq(l, &loaded)) {
-                places.remove(&place);
+            // Removed only now, so that no second worker starts while it runs.
+            let mut all = self.loaded();
+            if all.get(&id).is_some_and(|l| Arc::ptr_eq(l, &loaded)) {
+                all.remove(&id);
             }
         }
     }
 
-    /// Lets the workers of a tenant leave.
+    /// Stops the workers of a tenant.
     pub async fn unload(&self, tenant: &TenantId) {
-        for (tenant, partition) in self
-            .loaded_places()
-            .into_iter()
-            .filter(|(t, _)| t == tenant)
-        {
+        for (tenant, partition) in self.loaded_ids().into_iter().filter(|(t, _)| t == tenant) {
             self.give_up(&tenant, partition).await;
         }
     }
 
-    /// Removes what lies on disk of tenants that are not among these.
+    /// Removes the snapshots of all tenants but these.
     pub fn forget_others(&self, living: &BTreeSet<TenantId>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(&self.snapshots).into_iter().flatten() {
             let name = entry?.file_name();
@@ -294,7 +309,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Removes what lies on disk of a tenant's live state.
+    /// Removes a tenant's snapshots.
     pub fn forget(&self, tenant: &TenantId) -> std::io::Result<()> {
         match std::fs::remove_dir_all(snapshot::folder(&self.snapshots, tenant)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
@@ -302,9 +317,9 @@ impl Fleet {
         }
     }
 
-    /// Lets every worker finish its batch and leave.
+    /// Stops all workers after their batches.
     pub async fn shut_down(&self) {
-        let all: Vec<Arc<Loaded>> = self.places().drain().map(|(_, loaded)| loaded).collect();
+        let all: Vec<Arc<Loaded>> = self.loaded().drain().map(|(_, loaded)| loaded).collect();
         for loaded in &all {
             loaded.stop.send_replace(true);
         }

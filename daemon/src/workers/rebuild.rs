@@ -1,28 +1,43 @@
 //! A restart: the live state is loaded from the newest snapshot, or rebuilt from the state topics
-//! and the window, and brought up to what was committed.
+//! and the last hour of the others, and brought up to the last commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::RETENTION;
 use kgrca_core::model::{Record, Str, Topic};
-use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId, partition_of};
+use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId};
 
-use super::batch;
+use super::apply::read_one;
+use super::evaluations::Evaluations;
+use super::reporter::Reported;
 use super::snapshot::Snapshot;
-use super::told::Told;
 use super::worker::Worker;
 use crate::clock::now;
 use crate::telemetry;
 
-const CHUNK: usize = 20_000;
+/// Maximum number of records read at once.
+const MAX_CHUNK: usize = 20_000;
 
-/// Replays what was committed without committing it again. Returns how far each stream is worked
-/// off, and whether the graph is to be told everything.
-pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>, bool), Error> {
+/// Where a worker starts.
+pub(super) struct Rebuilt {
+    pub offsets: BTreeMap<StreamId, u64>,
+    /// Whether the graph lacks what was committed before.
+    pub full_resync: bool,
+}
+
+/// Live state that was read from snapshots and the log.
+struct Replayed {
+    clusters: BTreeMap<Str, ClusterState>,
+    records: u64,
+}
+
+/// Replays what was committed, without committing it again.
+pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     let started = Instant::now();
-    let (stores, tenant, partition) = (&worker.stores, &worker.tenant, worker.partition);
+    let (stores, tenant) = (&worker.stores, &worker.partition.tenant);
+    let partition = worker.partition.number;
     let offsets: BTreeMap<StreamId, u64> = stores
         .meta
         .offsets(tenant)
@@ -31,17 +46,17 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
         .filter(|o| o.stream.partition == partition)
         .map(|o| (o.stream, o.next))
         .collect();
-    // A graph that was told nothing of this partition is new, was lost or set aside: it is told all
-    // that the log knows.
-    let is_lost = !stores.graph.knows(tenant, partition).await?;
+    // A graph without anything of this partition is new, was lost or was set aside: it gets
+    // everything that the log still holds.
+    let full_resync = !stores.graph.knows(tenant, partition).await?;
     let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
     let snapshot = tokio::task::spawn_blocking(move || snapshots.newest(&committed)).await;
     let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     let from_snapshot = snapshot.is_some();
-    let (mut clusters, replayed) = replay_all(worker, &offsets, snapshot).await?;
+    let mut replayed = replay_all(worker, &offsets, snapshot).await?;
+    let clusters = &mut replayed.clusters;
     for row in stores.meta.clusters(tenant).await? {
-        // The other partitions restore theirs.
-        if partition_of(tenant, &row.cluster, worker.partitions) != partition {
+        if !worker.partition.owns(&row.cluster) {
             continue;
         }
         let state = clusters
@@ -54,11 +69,11 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
             )
         })?;
     }
-    if is_lost && !clusters.is_empty() {
+    if full_resync && !clusters.is_empty() {
         telemetry::GraphRebuilt { tenant, partition }.emit();
     }
     for state in clusters.values_mut() {
-        if is_lost {
+        if full_resync {
             state.mark_all_changed();
         } else {
             state.keep_journal();
@@ -69,52 +84,50 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<(BTreeMap<StreamId, u64>,
         tenant,
         partition,
         from_snapshot,
-        replayed,
+        replayed: replayed.records,
         seconds,
     }
     .emit();
     let mut live = worker.live.write().await;
-    live.dirty = if is_lost {
-        clusters.keys().cloned().collect()
-    } else {
-        BTreeSet::new()
-    };
-    live.told = clusters
-        .values()
-        .flat_map(|c| c.incidents.iter())
-        .map(|i| (i.key, Told::restored(i)))
-        .collect();
-    live.clusters = clusters;
-    Ok((offsets, is_lost))
+    live.evaluations = Evaluations::default();
+    if full_resync {
+        for cluster in replayed.clusters.keys() {
+            live.evaluations.add(cluster.clone());
+        }
+    }
+    let incidents = replayed.clusters.values().flat_map(|c| c.incidents.iter());
+    live.reported = incidents.map(|i| (i.key, Reported::restored(i))).collect();
+    live.clusters = replayed.clusters;
+    Ok(Rebuilt {
+        offsets,
+        full_resync,
+    })
 }
 
-/// Reads from a snapshot's offsets, or from the start of the state topics and the window, up to the
-/// commit.
+/// Reads from a snapshot's offsets up to the commit. Without a snapshot it reads the compacted
+/// topics from their start and the others from an hour ago.
 async fn replay_all(
     worker: &Worker,
     offsets: &BTreeMap<StreamId, u64>,
     snapshot: Option<Snapshot>,
-) -> Result<(BTreeMap<Str, ClusterState>, u64), Error> {
-    let (log, tenant) = (&worker.stores.log, &worker.tenant);
-    // What a log believes of its ends may be older than the commit.
+) -> Result<Replayed, Error> {
+    let (log, tenant) = (&worker.stores.log, &worker.partition.tenant);
+    // Refreshes what the log knows of its ends, which may be older than the commit.
     log.ends(tenant).await?;
     let bound = now().plus(-RETENTION);
-    let (reached, mut clusters) =
-        snapshot.map_or((None, BTreeMap::new()), |s| (Some(s.offsets), s.clusters));
+    let (reached, mut clusters) = match snapshot {
+        Some(snapshot) => (Some(snapshot.offsets), snapshot.clusters),
+        None => (None, BTreeMap::new()),
+    };
     let mut replayed = 0;
-    for topic in [
-        Topic::Resource,
-        Topic::Topology,
-        Topic::Events,
-        Topic::Logs,
-        Topic::Alerts,
-    ] {
+    let is_input = |topic: &Topic| topic.signal().route.is_some();
+    for topic in Topic::ALL.into_iter().filter(is_input) {
         let stream = StreamId {
             topic,
-            partition: worker.partition,
+            partition: worker.partition.number,
         };
         let end = offsets.get(&stream).copied().unwrap_or(0);
-        let is_state = matches!(topic, Topic::Resource | Topic::Topology);
+        let is_state = topic.signal().is_compacted();
         let mut from = match &reached {
             Some(reached) => reached.get(&stream).copied().unwrap_or(0),
             None if is_state => 0,
@@ -122,7 +135,7 @@ async fn replay_all(
         };
         while from < end {
             let read = log
-                .tail(tenant, stream, from, CHUNK.min((end - from) as usize))
+                .tail(tenant, stream, from, MAX_CHUNK.min((end - from) as usize))
                 .await?;
             let Some(last) = read.last().map(|s| s.offset) else {
                 break;
@@ -138,7 +151,10 @@ async fn replay_all(
             from = last + 1;
         }
     }
-    Ok((clusters, replayed))
+    Ok(Replayed {
+        clusters,
+        records: replayed,
+    })
 }
 
 fn replay(
@@ -148,14 +164,12 @@ fn replay(
     stored: &Stored,
 ) {
     let mut records: Vec<Record> = Vec::new();
-    // What was rejected then is rejected again; it was counted when it was committed.
-    if batch::read_one(&worker.tenant, topic, stored, &mut records).is_err() {
+    // A record rejected then is rejected again; it was counted when it was committed.
+    if read_one(&worker.partition.tenant, topic, stored, &mut records).is_err() {
         return;
     }
-    // What was sent on to another partition lives there.
-    let is_own = |r: &Record| {
-        partition_of(&worker.tenant, &r.cluster, worker.partitions) == worker.partition
-    };
+    // Misplaced records were appended to their own partition.
+    let is_own = |r: &Record| worker.partition.owns(&r.cluster);
     for record in records.into_iter().filter(is_own) {
         let state = clusters
             .entry(record.cluster.clone())

@@ -1,47 +1,76 @@
-//! A worker: reads what is durable, lets the core work on it, commits, and goes on.
+//! A worker: reads what is durable, applies it to the live state and commits, until it is stopped.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kgrca_core::engine::ClusterState;
+use kgrca_core::incident::Incident;
 use kgrca_core::model::time::{MINUTE, SECOND};
-use kgrca_core::model::{Body, Record, Topic};
+use kgrca_core::model::{Body, Record, Str, Time, Topic};
 use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId};
-use kgrca_core::tenancy::TenantId;
 use tokio::sync::{Notify, RwLock, watch};
 
+use super::apply::Batch;
+use super::batch::{Lease, commit_batch};
+use super::partition::Partition;
 use super::snapshot::Snapshots;
-use super::{Commits, Live, batch, rebuild};
+use super::{Commits, Live, rebuild};
 use crate::clock::now;
 use crate::storage::Stores;
 use crate::telemetry;
 
-/// Most records of one batch.
-const BATCH: usize = 20_000;
-/// How often live state is saved, and after how many records sooner, but never more often than the
-/// last.
+/// Maximum number of records in one batch, per stream.
+const MAX_BATCH: usize = 20_000;
+/// How often live state is saved.
 const SNAPSHOT_EVERY: Duration = Duration::from_mins(1);
+/// After this many records it is saved sooner, but not sooner than the pause.
 const SNAPSHOT_RECORDS: usize = 100_000;
-const SNAPSHOT_AT_MOST: Duration = Duration::from_secs(10);
-/// How long a lease holds without renewal, in microseconds, and how often it is renewed.
+const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
+/// How long a lease is valid without renewal, in microseconds, and how often it is renewed.
 const LEASE: i64 = 15 * SECOND;
-const RENEWED: Duration = Duration::from_secs(5);
-/// The same where no other daemon can come: only whoever lost the folder's own name waits for its
-/// end.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// The same where no other daemon can take over: only a daemon that lost its folder's name waits
+/// for such a lease to expire.
 const LEASE_ALONE: i64 = 3 * MINUTE;
-const RENEWED_ALONE: Duration = Duration::from_mins(1);
-/// How long a worker that failed waits before it starts anew; each time in a row twice as long.
+const RENEW_EVERY_ALONE: Duration = Duration::from_mins(1);
+/// How often lag is measured while there is work to do.
+const LAG_EVERY: Duration = Duration::from_secs(1);
+/// How long a worker that failed waits before it starts again; doubled with each failure in a row.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How long after its last record a cluster still gets ticks.
-pub(super) const LIVELY: i64 = 60 * MINUTE;
+const MAX_WAIT: Duration = Duration::from_secs(2);
+/// How long after its last record a cluster still gets ticks, in microseconds.
+pub(super) const TICK_FOR: i64 = 60 * MINUTE;
 
-/// One (tenant, partition).
+/// Something that is done at intervals.
+struct Cadence {
+    every: Duration,
+    last: Instant,
+}
+
+impl Cadence {
+    fn new(every: Duration) -> Self {
+        let last = Instant::now();
+        Self { every, last }
+    }
+
+    fn is_due(&self) -> bool {
+        self.last.elapsed() >= self.every
+    }
+
+    fn remaining(&self) -> Duration {
+        self.every.saturating_sub(self.last.elapsed())
+    }
+
+    fn restart(&mut self) {
+        self.last = Instant::now();
+    }
+}
+
+/// Processes one partition of a tenant.
 pub(super) struct Worker {
     pub stores: Stores,
-    pub tenant: TenantId,
-    pub partition: u32,
-    pub partitions: u32,
+    pub partition: Partition,
     pub owner: String,
     pub tick: Duration,
     pub snapshots: Arc<Snapshots>,
@@ -51,237 +80,286 @@ pub(super) struct Worker {
     pub stop: watch::Receiver<bool>,
 }
 
+/// A worker's progress from one start to the next failure.
+struct Run {
+    lease: Lease,
+    offsets: BTreeMap<StreamId, u64>,
+    /// Records committed since the last snapshot.
+    unsaved: usize,
+    last_snapshot: Instant,
+    renewal: Cadence,
+    tick: Cadence,
+    lag: Cadence,
+    /// Something was committed since lag was measured.
+    lag_changed: bool,
+}
+
+/// What a worker does next.
+enum Next {
+    Stop,
+    Commit(Batch),
+    Tick,
+    Sleep,
+}
+
 impl Worker {
-    /// Works until it is told to stop; after an error it starts anew from what was committed.
+    /// Works until it is stopped. After an error it starts again from what was committed.
     pub(super) async fn run(mut self) {
         let mut wait = FIRST_WAIT;
         while !*self.stop.borrow() {
-            let began = Instant::now();
-            match self.work().await {
-                Ok(()) => break,
-                Err(e) => {
-                    telemetry::WorkerFailed {
-                        tenant: &self.tenant,
-                        error: &e,
-                    }
-                    .emit();
-                    *self.live.write().await = Live::default();
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        _ = self.stop.changed() => break,
-                    }
-                    let is_fresh = began.elapsed() > Duration::from_mins(1);
-                    wait = if is_fresh {
-                        FIRST_WAIT
-                    } else {
-                        (wait * 2).min(LONGEST_WAIT)
-                    };
-                }
+            let started = Instant::now();
+            let Err(error) = self.work().await else {
+                break;
+            };
+            telemetry::WorkerFailed {
+                tenant: &self.partition.tenant,
+                error: &error,
             }
+            .emit();
+            *self.live.write().await = Live::default();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = self.stop.changed() => break,
+            }
+            wait = if started.elapsed() > Duration::from_mins(1) {
+                FIRST_WAIT
+            } else {
+                (wait * 2).min(MAX_WAIT)
+            };
         }
-        self.stores.log.release(&self.tenant, self.partition).await;
-        if let Err(e) = self
-            .stores
-            .meta
-            .release(&self.tenant, self.partition, &self.owner)
-            .await
-        {
-            tracing::warn!(client_id = %self.tenant, partition = self.partition, error = %e, "the lease ends by itself");
+        self.release().await;
+    }
+
+    async fn release(&self) {
+        let Partition { tenant, number, .. } = &self.partition;
+        self.stores.log.release(tenant, *number).await;
+        let released = self.stores.meta.release(tenant, *number, &self.owner);
+        if let Err(e) = released.await {
+            tracing::warn!(
+                client_id = %tenant, partition = number, error = %e,
+                "lease not released; it will expire"
+            );
         }
     }
 
     async fn work(&mut self) -> Result<(), Error> {
-        let renewal = if self.stores.are_shared {
-            RENEWED
-        } else {
-            RENEWED_ALONE
-        };
-        let mut epoch = self.take_lease().await?;
-        let (mut offsets, mut whole) = rebuild::rebuild(self).await?;
-        let mut since_snapshot = 0;
-        let mut snapshot = Instant::now();
-        let mut renewed = Instant::now();
-        let mut ticked = Instant::now();
+        let mut run = self.start().await?;
         loop {
-            if renewed.elapsed() > renewal {
-                epoch = self.take_lease().await?;
-                renewed = Instant::now();
+            if run.renewal.is_due() {
+                run.lease.epoch = self.take_lease().await?;
+                run.renewal.restart();
             }
-            self.measure_lag(&offsets).await?;
-            if *self.stop.borrow() {
-                // What still waits is durable: the next start goes on with it.
-                if since_snapshot > 0 {
-                    self.take_snapshot(&offsets).await;
+            if run.lag.is_due() && run.lag_changed {
+                self.measure_lag(&mut run).await?;
+            }
+            match self.next(&run).await? {
+                Next::Stop => {
+                    // Records that still wait are durable: the next start continues with them.
+                    if run.unsaved > 0 {
+                        self.take_snapshot(&mut run).await;
+                    }
+                    return Ok(());
                 }
-                return Ok(());
-            }
-            let read = self.read(&offsets).await?;
-            let seen: usize = read.values().map(Vec::len).sum();
-            if seen > 0 {
-                let bytes: usize = read.values().flatten().map(|s| s.value.len()).sum();
-                let more = seen >= BATCH || bytes >= READ_BYTES;
-                batch::work_off(self, (epoch, whole), read, &mut offsets, !more).await?;
-                whole = false;
-                since_snapshot += seen;
-                let rest = if since_snapshot >= SNAPSHOT_RECORDS {
-                    SNAPSHOT_AT_MOST
-                } else {
-                    SNAPSHOT_EVERY
-                };
-                if snapshot.elapsed() >= rest {
-                    let taken = self.take_snapshot(&offsets).await;
-                    (since_snapshot, snapshot) =
-                        (if taken { 0 } else { since_snapshot }, Instant::now());
+                Next::Commit(batch) => self.commit(&mut run, batch).await?,
+                Next::Tick => {
+                    run.tick.restart();
+                    self.append_ticks().await?;
                 }
-                continue;
-            }
-            if !self.live.read().await.dirty.is_empty() {
-                batch::work_off(self, (epoch, whole), read, &mut offsets, true).await?;
-                whole = false;
-                continue;
-            }
-            if ticked.elapsed() >= self.tick {
-                ticked = Instant::now();
-                self.append_ticks().await?;
-                continue;
-            }
-            let rest = self.tick.saturating_sub(ticked.elapsed());
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = self.stores.log.arrived(&self.tenant, self.partition) => {}
-                () = tokio::time::sleep(rest) => {}
-                _ = self.stop.changed() => {}
+                Next::Sleep => {
+                    if run.lag_changed {
+                        self.measure_lag(&mut run).await?;
+                    }
+                    self.sleep(run.tick.remaining()).await;
+                    // Woken up because the log may have grown.
+                    run.lag_changed = true;
+                }
             }
         }
     }
 
-    /// Saves the live state as of these offsets. Without it a restart reads more of the log, so
-    /// that a failure is told and nothing else.
-    async fn take_snapshot(&self, offsets: &BTreeMap<StreamId, u64>) -> bool {
-        let (live, snapshots, offsets) = (
-            Arc::clone(&self.live),
-            Arc::clone(&self.snapshots),
-            offsets.clone(),
-        );
-        let saved = tokio::task::spawn_blocking(move || {
-            snapshots.save(&offsets, &live.blocking_read().clusters)
-        })
-        .await;
-        let saved = saved.map_err(std::io::Error::other).flatten();
-        if let Err(e) = &saved {
-            tracing::warn!(client_id = %self.tenant, partition = self.partition, error = %e, "no snapshot was taken");
-        }
-        saved.is_ok()
-    }
-
-    async fn take_lease(&self) -> Result<i64, Error> {
-        let at = now();
-        let holds = if self.stores.are_shared {
-            LEASE
+    async fn start(&self) -> Result<Run, Error> {
+        let epoch = self.take_lease().await?;
+        let rebuilt = rebuild::rebuild(self).await?;
+        let renew_every = if self.stores.are_shared {
+            RENEW_EVERY
         } else {
-            LEASE_ALONE
+            RENEW_EVERY_ALONE
         };
-        let lease = self
-            .stores
-            .meta
-            .lease(
-                &self.tenant,
-                self.partition,
-                &self.owner,
-                at.plus(holds),
-                at,
-            )
-            .await?;
-        lease.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Fenced,
-                format!(
-                    "another daemon owns {} partition {}",
-                    self.tenant, self.partition
-                ),
-            )
+        Ok(Run {
+            lease: Lease {
+                epoch,
+                full_resync: rebuilt.full_resync,
+            },
+            offsets: rebuilt.offsets,
+            unsaved: 0,
+            last_snapshot: Instant::now(),
+            renewal: Cadence::new(renew_every),
+            tick: Cadence::new(self.tick),
+            lag: Cadence::new(LAG_EVERY),
+            lag_changed: true,
         })
     }
 
-    async fn read(
-        &self,
-        offsets: &BTreeMap<StreamId, u64>,
-    ) -> Result<BTreeMap<StreamId, Vec<kgrca_core::storage::Stored>>, Error> {
-        let mut read = BTreeMap::new();
-        for topic in Topic::ALL.into_iter().filter(|t| *t != Topic::Dlq) {
-            let stream = StreamId {
-                topic,
-                partition: self.partition,
-            };
-            let records = self
-                .stores
-                .log
-                .tail(
-                    &self.tenant,
-                    stream,
-                    offsets.get(&stream).copied().unwrap_or(0),
-                    BATCH,
-                )
-                .await?;
-            if !records.is_empty() {
-                read.insert(stream, records);
-            }
+    async fn next(&self, run: &Run) -> Result<Next, Error> {
+        if *self.stop.borrow() {
+            return Ok(Next::Stop);
         }
-        Ok(read)
+        let batch = self.read(&run.offsets).await?;
+        if !batch.records.is_empty() || !self.live.read().await.evaluations.is_empty() {
+            return Ok(Next::Commit(batch));
+        }
+        Ok(if run.tick.is_due() {
+            Next::Tick
+        } else {
+            Next::Sleep
+        })
     }
 
-    async fn measure_lag(&self, offsets: &BTreeMap<StreamId, u64>) -> Result<(), Error> {
-        let ends = self.stores.log.ends(&self.tenant).await?;
-        let mine = ends
-            .into_iter()
-            .filter(|(s, _)| s.partition == self.partition && s.topic != Topic::Dlq);
-        for (stream, end) in mine {
-            let records = end.saturating_sub(offsets.get(&stream).copied().unwrap_or(0));
-            telemetry::Lag {
-                tenant: &self.tenant,
-                stream,
-                records,
-                is_kafka: self.stores.log.is_remote(),
+    /// Reads what follows on each stream.
+    async fn read(&self, offsets: &BTreeMap<StreamId, u64>) -> Result<Batch, Error> {
+        let mut records = BTreeMap::new();
+        for topic in Topic::ALL.into_iter().filter(|t| *t != Topic::Dlq) {
+            let partition = self.partition.number;
+            let stream = StreamId { topic, partition };
+            let from = offsets.get(&stream).copied().unwrap_or(0);
+            let log = &self.stores.log;
+            let read = log
+                .tail(&self.partition.tenant, stream, from, MAX_BATCH)
+                .await?;
+            if !read.is_empty() {
+                records.insert(stream, read);
             }
-            .emit();
+        }
+        let count: usize = records.values().map(Vec::len).sum();
+        let bytes: usize = records.values().flatten().map(|s| s.value.len()).sum();
+        Ok(Batch {
+            records,
+            is_last: count < MAX_BATCH && bytes < READ_BYTES,
+        })
+    }
+
+    async fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), Error> {
+        let count: usize = batch.records.values().map(Vec::len).sum();
+        let offsets = commit_batch(self, run.lease, batch).await?;
+        run.offsets
+            .extend(offsets.iter().map(|o| (o.stream, o.next)));
+        run.lease.full_resync = false;
+        run.lag_changed = true;
+        run.unsaved += count;
+        let pause = if run.unsaved >= SNAPSHOT_RECORDS {
+            SNAPSHOT_PAUSE
+        } else {
+            SNAPSHOT_EVERY
+        };
+        if count > 0 && run.last_snapshot.elapsed() >= pause {
+            self.take_snapshot(run).await;
         }
         Ok(())
     }
 
-    /// Time moves where a cluster is silent: its ticks are records like any other.
+    async fn sleep(&mut self, at_most: Duration) {
+        let Partition { tenant, number, .. } = &self.partition;
+        tokio::select! {
+            () = self.wake.notified() => {}
+            () = self.stores.log.arrived(tenant, *number) => {}
+            () = tokio::time::sleep(at_most) => {}
+            _ = self.stop.changed() => {}
+        }
+    }
+
+    /// Saves the live state. Without a snapshot a restart reads more of the log, so a failure is
+    /// only logged.
+    async fn take_snapshot(&self, run: &mut Run) {
+        let live = Arc::clone(&self.live);
+        let (snapshots, offsets) = (Arc::clone(&self.snapshots), run.offsets.clone());
+        let save = move || snapshots.save(&offsets, &live.blocking_read().clusters);
+        let saved = tokio::task::spawn_blocking(save).await;
+        match saved.map_err(std::io::Error::other).flatten() {
+            Ok(()) => run.unsaved = 0,
+            Err(e) => tracing::warn!(
+                client_id = %self.partition.tenant, partition = self.partition.number, error = %e,
+                "snapshot not saved"
+            ),
+        }
+        run.last_snapshot = Instant::now();
+    }
+
+    async fn take_lease(&self) -> Result<i64, Error> {
+        let Partition { tenant, number, .. } = &self.partition;
+        let at = now();
+        let valid_for = if self.stores.are_shared {
+            LEASE
+        } else {
+            LEASE_ALONE
+        };
+        let until = at.plus(valid_for);
+        let meta = &self.stores.meta;
+        let epoch = meta.lease(tenant, *number, &self.owner, until, at).await?;
+        epoch.ok_or_else(|| {
+            let message = format!("another daemon holds the lease of {tenant} partition {number}");
+            Error::new(ErrorKind::Fenced, message)
+        })
+    }
+
+    async fn measure_lag(&self, run: &mut Run) -> Result<(), Error> {
+        let tenant = &self.partition.tenant;
+        for (stream, end) in self.stores.log.ends(tenant).await? {
+            if stream.partition != self.partition.number || stream.topic == Topic::Dlq {
+                continue;
+            }
+            let position = run.offsets.get(&stream).copied().unwrap_or(0);
+            telemetry::Lag {
+                tenant,
+                stream,
+                records: end.saturating_sub(position),
+                is_kafka: self.stores.log.is_remote(),
+            }
+            .emit();
+        }
+        run.lag.restart();
+        run.lag_changed = false;
+        Ok(())
+    }
+
+    /// Time must pass where a cluster is silent, too: ticks are records like any other.
     async fn append_ticks(&self) -> Result<(), Error> {
         let at = now();
-        let mut entries = Vec::new();
-        for (name, state) in &self.live.read().await.clusters {
-            let lively = at.0 - state.last_record.0 < LIVELY
-                || state
-                    .incidents
-                    .iter()
-                    .any(kgrca_core::incident::Incident::is_live);
-            if lively && at > state.watermark {
-                let tick = Record {
-                    cluster: name.clone(),
-                    at,
-                    sequence: None,
-                    body: Body::Tick,
-                };
-                if let Some(value) = kgrca_core::parse::encode_act(&tick) {
-                    let stream = StreamId {
-                        topic: Topic::Control,
-                        partition: self.partition,
-                    };
-                    entries.push(Entry {
-                        stream,
-                        key: name.as_bytes().into(),
-                        value: value.into(),
-                        received_at: at,
-                    });
-                }
-            }
-        }
+        let entries: Vec<Entry> = {
+            let live = self.live.read().await;
+            let clusters = live.clusters.iter();
+            clusters
+                .filter(|(_, state)| needs_tick(state, at))
+                .filter_map(|(name, _)| self.tick(name, at))
+                .collect()
+        };
         if entries.is_empty() {
             return Ok(());
         }
-        self.stores.log.append(&self.tenant, entries).await
+        let log = &self.stores.log;
+        log.append(&self.partition.tenant, entries).await
     }
+
+    fn tick(&self, cluster: &Str, at: Time) -> Option<Entry> {
+        let tick = Record {
+            cluster: cluster.clone(),
+            at,
+            sequence: None,
+            body: Body::Tick,
+        };
+        Some(Entry {
+            stream: StreamId {
+                topic: Topic::Control,
+                partition: self.partition.number,
+            },
+            key: cluster.as_bytes().into(),
+            value: kgrca_core::parse::encode_act(&tick)?.into(),
+            received_at: at,
+        })
+    }
+}
+
+fn needs_tick(state: &ClusterState, at: Time) -> bool {
+    let is_recent = at.0 - state.last_record.0 < TICK_FOR;
+    let has_incident = || state.incidents.iter().any(Incident::is_live);
+    at > state.watermark && (is_recent || has_incident())
 }

@@ -120,7 +120,7 @@ pub async fn graph_store(graph: &dyn GraphStore) {
         "a part without its beginning is refused"
     );
     let first = GraphBatch {
-        whole: true,
+        full_resync: true,
         ..first
     };
     for _ in 0..2 {
@@ -455,7 +455,8 @@ async fn questions(graph: &dyn GraphStore, a: &TenantId) {
         rows: 2,
         bytes: 10_000,
     };
-    let named = "MATCH (r:Resource) WHERE r.kind = $kind RETURN r.name AS name, r.healthy AS well ORDER BY name";
+    let named = "MATCH (r:Resource) WHERE r.kind = $kind RETURN r.name AS name,
+        r.healthy AS well ORDER BY name";
     let answer = graph.cypher(a, &wish(named)).await.unwrap();
     assert_eq!(answer.columns, ["name", "well"]);
     assert_eq!(
@@ -499,7 +500,8 @@ async fn questions(graph: &dyn GraphStore, a: &TenantId) {
     }
     // Every row is needed before it can be said that none fits.
     let endless = "MATCH (a), (b), (c), (d), (e), (f), (g), (h), (i), (j), (k), (l)
-        WHERE a.id + b.id + c.id + d.id + e.id + f.id + g.id + h.id + i.id + j.id + k.id + l.id = 'x' RETURN count(*) AS n";
+        WHERE a.id + b.id + c.id + d.id + e.id + f.id + g.id + h.id + i.id + j.id + k.id + l.id =
+            'x' RETURN count(*) AS n";
     let short = CypherQuery {
         time: Duration::from_millis(200),
         ..wish(endless)
@@ -545,7 +547,7 @@ async fn copies(graph: &dyn GraphStore, a: &TenantId, b: &TenantId) {
             .write(
                 a,
                 GraphBatch {
-                    copied: true,
+                    is_copy: true,
                     ..told.clone()
                 },
             )
@@ -578,8 +580,8 @@ async fn copies(graph: &dyn GraphStore, a: &TenantId, b: &TenantId) {
                     .write(
                         b,
                         GraphBatch {
-                            whole: true,
-                            copied: true,
+                            full_resync: true,
+                            is_copy: true,
                             changes,
                             incidents,
                             ..GraphBatch::default()

@@ -200,7 +200,7 @@ impl ForgetfulFiles {
 impl Files for ForgetfulFiles {
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.disk();
-        let fits = disk.room.is_none_or(|room| room >= bytes.len());
+        let fits = disk.room.map(|room| room >= bytes.len()).unwrap_or(true);
         let part = if fits {
             bytes
         } else {
@@ -253,7 +253,8 @@ impl Files for ForgetfulFiles {
             .disk()
             .files
             .get(path)
-            .map_or(0, |(seen, _)| seen.len() as u64))
+            .map(|(seen, _)| seen.len() as u64)
+            .unwrap_or(0))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {

@@ -75,7 +75,7 @@ mod tests {
         for _ in 0..3 {
             let graph = super::mars::MarsGraph::open(folder.path());
             let batch = GraphBatch {
-                whole: true,
+                full_resync: true,
                 incidents: vec![incident.clone()],
                 ..GraphBatch::default()
             };

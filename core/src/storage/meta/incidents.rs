@@ -8,8 +8,8 @@ use super::ClusterRow;
 use crate::incident::{State, Transition};
 use crate::model::{Severity, Time};
 use crate::rca::{Answer, Scorer};
-use crate::storage::Result;
 use crate::storage::archive::IncidentCopy;
+use crate::storage::{Error, ErrorKind, Result};
 use crate::tenancy::TenantId;
 
 /// An incident as lists show it.
@@ -51,6 +51,73 @@ pub struct IncidentRow {
     /// Confidence in the first cause, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+}
+
+/// An incident as the engine knows it, before its number is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingIncidentRow {
+    /// The engine's key.
+    pub key: u64,
+    /// The cluster it happened in.
+    pub cluster: String,
+    /// State of its life cycle.
+    pub state: State,
+    /// The worst severity of its symptoms.
+    pub severity: Severity,
+    /// Onset of the first symptom.
+    pub started_at: Time,
+    /// When the last symptom ended.
+    pub ended_at: Option<Time>,
+    /// The key of the incident it was merged into.
+    pub merged_into: Option<u64>,
+    /// Number of symptoms.
+    pub symptoms: usize,
+    /// Component of the first cause.
+    pub component: Option<String>,
+    /// Namespace of the first cause.
+    pub namespace: Option<String>,
+    /// Fault type of the first cause.
+    pub fault_type: Option<String>,
+    /// Confidence in the first cause, 0 to 1.
+    pub confidence: Option<f64>,
+}
+
+impl PendingIncidentRow {
+    /// The row with the numbers of the incident and of the one it was merged into.
+    ///
+    /// # Errors
+    /// When one of them has no number.
+    pub fn numbered(self, numbers: &BTreeMap<u64, i64>) -> Result<IncidentRow> {
+        let merged_into = self.merged_into.map(|key| incident_id(key, numbers));
+        Ok(IncidentRow {
+            incident_id: incident_id(self.key, numbers)?,
+            key: self.key,
+            cluster: self.cluster,
+            state: self.state,
+            severity: self.severity,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            merged_into: merged_into.transpose()?,
+            symptoms: self.symptoms,
+            component: self.component,
+            namespace: self.namespace,
+            fault_type: self.fault_type,
+            confidence: self.confidence,
+        })
+    }
+}
+
+/// The id for people, `inc-<number>`, of the incident with a key.
+///
+/// # Errors
+/// When no number is reserved for the key.
+pub fn incident_id(key: u64, numbers: &BTreeMap<u64, i64>) -> Result<String> {
+    let missing = || {
+        let message = format!("metadata: no number is reserved for incident {key:016x}");
+        Error::new(ErrorKind::Internal, message)
+    };
+    let number = numbers.get(&key).ok_or_else(missing)?;
+    Ok(format!("inc-{number}"))
 }
 
 /// A change of an incident's state in the tenant's feed.

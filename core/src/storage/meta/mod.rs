@@ -20,14 +20,15 @@ pub use audit::AuditLog;
 pub use daemons::{DaemonRow, Daemons};
 pub use idempotency::Idempotency;
 pub use incidents::{
-    Feedback, IncidentArchive, IncidentFilter, IncidentRow, Incidents, TransitionRow,
+    Feedback, IncidentArchive, IncidentFilter, IncidentRow, Incidents, PendingIncidentRow,
+    TransitionRow, incident_id,
 };
 pub use leases::Leases;
 pub use placement::GraphPlacement;
 pub use progress::{AnswerRow, ClusterCounts, ClusterRow, Commit, Offset, Progress};
 pub use sagas::Sagas;
 pub use tenants::Tenants;
-pub use usage::{Usage, UsageRow};
+pub use usage::{Usage, UsageCounts, UsageRow};
 
 use super::{Jobs, Result};
 use crate::model::Time;

@@ -1,10 +1,8 @@
 //! How far workers have processed the log, and what a batch changes.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::IncidentRow;
+use super::{IncidentRow, UsageCounts};
 use crate::incident::Transition;
 use crate::jobs::NewJob;
 use crate::model::Time;
@@ -65,8 +63,8 @@ pub struct Commit {
     pub epoch: i64,
     /// New positions of the streams.
     pub offsets: Vec<Offset>,
-    /// Amounts to add, by day and metric.
-    pub usage: BTreeMap<(String, String), i64>,
+    /// Amounts to add to usage counters.
+    pub usage: UsageCounts,
     /// Clusters whose state changed.
     pub clusters: Vec<ClusterRow>,
     /// Incidents that changed; their numbers are reserved already.

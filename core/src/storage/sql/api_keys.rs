@@ -22,7 +22,8 @@ impl<D: Database> ApiKeys for SqlMeta<D> {
             .map(|s| s.as_str())
             .collect::<Vec<_>>()
             .join(",");
-        let sql = "INSERT INTO api_keys (key_id, client_id, hash, name, last4, scopes, created_at, expires_at, revoked_at)
+        let sql = "INSERT INTO api_keys (key_id, client_id, hash, name, last4, scopes, created_at,
+                expires_at, revoked_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL) ON CONFLICT (hash) DO NOTHING";
         let values = values![
             &key.key_id,
@@ -55,8 +56,8 @@ impl<D: Database> ApiKeys for SqlMeta<D> {
     }
 
     async fn revoke_key(&self, tenant_id: Option<&str>, key_id: &str, now: Time) -> Result<bool> {
-        let sql = "UPDATE api_keys SET revoked_at = $3 WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1
-            AND revoked_at IS NULL";
+        let sql = "UPDATE api_keys SET revoked_at = $3
+            WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL";
         Ok(self
             .write(
                 Reach::Operator,
@@ -69,8 +70,9 @@ impl<D: Database> ApiKeys for SqlMeta<D> {
     }
 
     async fn expire_key(&self, tenant_id: Option<&str>, key_id: &str, at: Time) -> Result<bool> {
-        let sql = "UPDATE api_keys SET expires_at = $3 WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1
-            AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)";
+        let sql = "UPDATE api_keys SET expires_at = $3
+            WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
+                AND (expires_at IS NULL OR expires_at > $3)";
         Ok(self
             .write(
                 Reach::Operator,

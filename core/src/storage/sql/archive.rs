@@ -28,7 +28,8 @@ impl<D: Database> IncidentArchive for SqlMeta<D> {
             .database()
             .begin(Reach::Tenant(tenant), Purpose::Read)
             .await?;
-        let sql = "SELECT number, key, row FROM incidents WHERE client_id = $1 AND number > $2 ORDER BY number LIMIT $3";
+        let sql = "SELECT number, key, row FROM incidents
+            WHERE client_id = $1 AND number > $2 ORDER BY number LIMIT $3";
         let mut copies = Vec::new();
         for mut found in tx.rows(sql, values![tenant.as_str(), after, limit]).await? {
             let (number, key) = (found.int()?, format!("{:016x}", found.int()? as u64));
@@ -62,8 +63,10 @@ impl<D: Database> IncidentArchive for SqlMeta<D> {
             write_copy(&mut *tx, tenant, copy).await?;
         }
         if let Some(last) = copies.iter().map(|c| c.number).max() {
-            let sql = "INSERT INTO incident_numbers (client_id, last) VALUES ($1, $2) ON CONFLICT (client_id) DO UPDATE
-                SET last = CASE WHEN incident_numbers.last < excluded.last THEN excluded.last ELSE incident_numbers.last END";
+            let sql = "INSERT INTO incident_numbers (client_id, last) VALUES ($1, $2)
+                ON CONFLICT (client_id) DO UPDATE SET last = CASE
+                    WHEN incident_numbers.last < excluded.last THEN excluded.last
+                    ELSE incident_numbers.last END";
             tx.run(sql, values![tenant.as_str(), last]).await?;
         }
         write_clusters(&mut *tx, tenant, clusters).await?;
@@ -89,7 +92,8 @@ async fn answers(
     tenant: &TenantId,
     number: i64,
 ) -> Result<Vec<AnswerCopy>> {
-    let sql = "SELECT scorer, at, answer FROM answers WHERE client_id = $1 AND number = $2 ORDER BY scorer, at";
+    let sql = "SELECT scorer, at, answer FROM answers
+        WHERE client_id = $1 AND number = $2 ORDER BY scorer, at";
     let mut all = Vec::new();
     for mut row in tx.rows(sql, values![tenant.as_str(), number]).await? {
         // A scorer that this version does not know is left out.
@@ -135,7 +139,8 @@ async fn write_copy(
             .await?;
     }
     for a in &copy.answers {
-        let sql = "INSERT INTO answers (client_id, number, scorer, at, answer) VALUES ($1, $2, $3, $4, $5)";
+        let sql = "INSERT INTO answers (client_id, number, scorer, at, answer)
+            VALUES ($1, $2, $3, $4, $5)";
         tx.run(
             sql,
             values![

@@ -9,9 +9,11 @@ use crate::storage::{DaemonRow, Daemons, Result};
 #[async_trait::async_trait]
 impl<D: Database> Daemons for SqlMeta<D> {
     async fn beat(&self, d: &DaemonRow) -> Result<()> {
-        let sql = "INSERT INTO daemons (owner, address, roles, version, started_at, seen_at) VALUES ($1, $2, $3, $4, $5, $6)
-            ON CONFLICT (owner) DO UPDATE SET address = excluded.address, roles = excluded.roles, version = excluded.version,
-            started_at = excluded.started_at, seen_at = excluded.seen_at";
+        let sql = "INSERT INTO daemons (owner, address, roles, version, started_at, seen_at)
+            VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (owner) DO UPDATE SET
+                address = excluded.address, roles = excluded.roles, version = excluded.version,
+                started_at = excluded.started_at, seen_at = excluded.seen_at";
         let values = values![
             &d.owner,
             &d.address,
@@ -42,7 +44,8 @@ impl<D: Database> Daemons for SqlMeta<D> {
     }
 
     async fn daemons(&self, since: Time) -> Result<Vec<DaemonRow>> {
-        let sql = "SELECT owner, address, roles, version, started_at, seen_at FROM daemons WHERE seen_at >= $1 ORDER BY owner";
+        let sql = "SELECT owner, address, roles, version, started_at, seen_at FROM daemons
+            WHERE seen_at >= $1 ORDER BY owner";
         let rows = self.read(Reach::Operator, sql, values![since]).await?;
         rows.into_iter()
             .map(|mut r| {

@@ -25,7 +25,8 @@ impl<D: Database> Idempotency for SqlMeta<D> {
         if let (None, Some(answer)) = (&known, answer) {
             let mut tx = self.0.begin(reach, Purpose::Replayable).await?;
             let sql = "INSERT INTO idempotency (client_id, key, answer, at) VALUES ($1, $2, $3, $4)
-                ON CONFLICT (client_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at";
+                ON CONFLICT (client_id, key)
+                DO UPDATE SET answer = excluded.answer, at = excluded.at";
             tx.run(sql, values![tenant.as_str(), key, answer, now])
                 .await?;
             tx.run(

@@ -41,10 +41,13 @@ impl<D: Database> Incidents for SqlMeta<D> {
     }
 
     async fn incidents(&self, tenant: &TenantId, f: &IncidentFilter) -> Result<Vec<IncidentRow>> {
-        let sql = "SELECT number, key, row FROM incidents WHERE client_id = $1 AND row IS NOT NULL
-            AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR severity >= $3) AND ($4 IS NULL OR component = $4)
-            AND ($5 IS NULL OR namespace = $5) AND ($6 IS NULL OR cluster = $6) AND ($7 IS NULL OR started_at >= $7)
-            AND ($8 IS NULL OR started_at < $8) AND ($9 IS NULL OR number < $9) ORDER BY number DESC LIMIT $10";
+        let sql = "SELECT number, key, row FROM incidents
+            WHERE client_id = $1 AND row IS NOT NULL
+                AND ($2 IS NULL OR state = $2) AND ($3 IS NULL OR severity >= $3)
+                AND ($4 IS NULL OR component = $4) AND ($5 IS NULL OR namespace = $5)
+                AND ($6 IS NULL OR cluster = $6) AND ($7 IS NULL OR started_at >= $7)
+                AND ($8 IS NULL OR started_at < $8) AND ($9 IS NULL OR number < $9)
+            ORDER BY number DESC LIMIT $10";
         let values = values![
             tenant.as_str(),
             f.state.map(crate::incident::State::as_str),
@@ -65,7 +68,8 @@ impl<D: Database> Incidents for SqlMeta<D> {
     }
 
     async fn incident(&self, tenant: &TenantId, number: i64) -> Result<Option<IncidentRow>> {
-        let sql = "SELECT number, key, row FROM incidents WHERE client_id = $1 AND number = $2 AND row IS NOT NULL";
+        let sql = "SELECT number, key, row FROM incidents
+            WHERE client_id = $1 AND number = $2 AND row IS NOT NULL";
         self.read_one(Reach::Tenant(tenant), sql, values![tenant.as_str(), number])
             .await?
             .map(incident)
@@ -89,8 +93,9 @@ impl<D: Database> Incidents for SqlMeta<D> {
         after: i64,
         limit: usize,
     ) -> Result<Vec<TransitionRow>> {
-        let sql = "SELECT id, number, event FROM incident_events WHERE client_id = $1 AND ($2 IS NULL OR number = $2)
-            AND id > $3 ORDER BY id LIMIT $4";
+        let sql = "SELECT id, number, event FROM incident_events
+            WHERE client_id = $1 AND ($2 IS NULL OR number = $2) AND id > $3
+            ORDER BY id LIMIT $4";
         let rows = self
             .read(
                 Reach::Tenant(tenant),
@@ -126,7 +131,8 @@ impl<D: Database> Incidents for SqlMeta<D> {
         scorer: Scorer,
         at: Option<Time>,
     ) -> Result<Option<Answer>> {
-        let sql = "SELECT answer FROM answers WHERE client_id = $1 AND number = $2 AND scorer = $3 AND ($4 IS NULL OR at <= $4)
+        let sql = "SELECT answer FROM answers
+            WHERE client_id = $1 AND number = $2 AND scorer = $3 AND ($4 IS NULL OR at <= $4)
             ORDER BY at DESC LIMIT 1";
         let row = self
             .read_one(
@@ -237,7 +243,8 @@ pub(super) async fn write(
         .await?;
         let sql = "DELETE FROM answers WHERE client_id = $1 AND scorer = $3
             AND number = (SELECT number FROM incidents WHERE client_id = $1 AND key = $2)
-            AND at <= (SELECT at FROM answers a WHERE a.client_id = $1 AND a.scorer = $3 AND a.number = answers.number
+            AND at <= (SELECT at FROM answers a
+                WHERE a.client_id = $1 AND a.scorer = $3 AND a.number = answers.number
                 ORDER BY at DESC LIMIT 1 OFFSET $4)";
         tx.run(sql, values![tenant.as_str(), row.key, scorer, KEEP_ANSWERS])
             .await?;
@@ -261,8 +268,9 @@ pub(super) async fn put_row(
     row: &IncidentRow,
     text: String,
 ) -> Result<()> {
-    let sql = "UPDATE incidents SET row = $3, state = $4, severity = $5, cluster = $6, component = $7, namespace = $8,
-        started_at = $9 WHERE client_id = $1 AND key = $2";
+    let sql = "UPDATE incidents SET row = $3, state = $4, severity = $5, cluster = $6,
+            component = $7, namespace = $8, started_at = $9
+        WHERE client_id = $1 AND key = $2";
     let values = values![
         tenant.as_str(),
         row.key,

@@ -16,9 +16,11 @@ impl<D: Database> Leases for SqlMeta<D> {
         until: Time,
         now: Time,
     ) -> Result<Option<i64>> {
-        let sql = "INSERT INTO leases (client_id, partition, owner, epoch, until) VALUES ($1, $2, $3, 1, $4)
+        let sql = "INSERT INTO leases (client_id, partition, owner, epoch, until)
+            VALUES ($1, $2, $3, 1, $4)
             ON CONFLICT (client_id, partition) DO UPDATE SET until = excluded.until,
-                epoch = CASE WHEN leases.owner = excluded.owner THEN leases.epoch ELSE leases.epoch + 1 END,
+                epoch = CASE WHEN leases.owner = excluded.owner
+                    THEN leases.epoch ELSE leases.epoch + 1 END,
                 owner = excluded.owner
             WHERE leases.owner = excluded.owner OR leases.until < $5 RETURNING epoch";
         let mut tx = self

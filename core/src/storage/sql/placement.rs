@@ -36,7 +36,7 @@ impl<D: Database> GraphPlacement for SqlMeta<D> {
         )
         .await?;
         if let Some(server) = server {
-            // `slot` is unique. An exclusive server takes its own name, so a second tenant collides.
+            // `slot` is unique. On an exclusive server it is the server: a second tenant collides.
             let slot = if exclusive { server } else { tenant.as_str() };
             let sql = "INSERT INTO graph_places (client_id, server, slot) VALUES ($1, $2, $3)";
             tx.run(sql, values![tenant.as_str(), server, slot]).await?;

@@ -10,13 +10,14 @@ use crate::tenancy::TenantId;
 #[async_trait::async_trait]
 impl<D: Database> Progress for SqlMeta<D> {
     async fn offsets(&self, tenant: &TenantId) -> Result<Vec<Offset>> {
-        let sql = "SELECT topic, partition, next FROM offsets WHERE client_id = $1 ORDER BY topic, partition";
+        let sql = "SELECT topic, partition, next FROM offsets
+            WHERE client_id = $1 ORDER BY topic, partition";
         let rows = self
             .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
             .await?;
         let mut offsets = Vec::new();
         for mut row in rows {
-            // A topic that this version does not know is left to the one that does.
+            // A topic that this version does not know is processed by a newer daemon.
             let Some(topic) = Topic::parse(&row.text()?) else {
                 continue;
             };
@@ -33,7 +34,8 @@ impl<D: Database> Progress for SqlMeta<D> {
     }
 
     async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>> {
-        let sql = "SELECT cluster, state, last_record, counts FROM clusters WHERE client_id = $1 ORDER BY cluster";
+        let sql = "SELECT cluster, state, last_record, counts FROM clusters
+            WHERE client_id = $1 ORDER BY cluster";
         let rows = self
             .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
             .await?;
@@ -88,8 +90,10 @@ pub(super) async fn write_clusters(
     clusters: &[ClusterRow],
 ) -> Result<()> {
     for cluster in clusters {
-        let sql = "INSERT INTO clusters (client_id, cluster, state, last_record, counts) VALUES ($1, $2, $3, $4, $5)
-            ON CONFLICT (client_id, cluster) DO UPDATE SET state = excluded.state, last_record = excluded.last_record,
+        let sql = "INSERT INTO clusters (client_id, cluster, state, last_record, counts)
+            VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (client_id, cluster) DO UPDATE SET
+                state = excluded.state, last_record = excluded.last_record,
                 counts = COALESCE(excluded.counts, clusters.counts)";
         let counts = cluster.counts.as_ref().map(to_json).transpose()?;
         let values = values![

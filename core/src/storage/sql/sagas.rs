@@ -12,7 +12,8 @@ use crate::tenancy::{Saga, SagaState};
 impl<D: Database> Sagas for SqlMeta<D> {
     async fn put_saga(&self, saga: &Saga, jobs: &[NewJob]) -> Result<()> {
         let sql = "INSERT INTO sagas (saga_id, client_id, saga, created_at, owner, until, request)
-            VALUES ($1, $2, $3, $4, '', 0, $5) ON CONFLICT (saga_id) DO UPDATE SET saga = excluded.saga, request = excluded.request";
+            VALUES ($1, $2, $3, $4, '', 0, $5)
+            ON CONFLICT (saga_id) DO UPDATE SET saga = excluded.saga, request = excluded.request";
         let request = saga
             .request
             .as_ref()
@@ -43,7 +44,8 @@ impl<D: Database> Sagas for SqlMeta<D> {
     }
 
     async fn sagas(&self, tenant_id: Option<&str>) -> Result<Vec<Saga>> {
-        let sql = "SELECT saga FROM sagas WHERE $1 IS NULL OR client_id = $1 ORDER BY created_at DESC, saga_id";
+        let sql = "SELECT saga FROM sagas
+            WHERE $1 IS NULL OR client_id = $1 ORDER BY created_at DESC, saga_id";
         self.read(Reach::Operator, sql, values![tenant_id])
             .await?
             .into_iter()
@@ -52,7 +54,8 @@ impl<D: Database> Sagas for SqlMeta<D> {
     }
 
     async fn claim_saga(&self, saga_id: &str, owner: &str, until: Time, now: Time) -> Result<bool> {
-        let sql = "UPDATE sagas SET owner = $2, until = $3 WHERE saga_id = $1 AND (owner = $2 OR until < $4)";
+        let sql = "UPDATE sagas SET owner = $2, until = $3
+            WHERE saga_id = $1 AND (owner = $2 OR until < $4)";
         Ok(self
             .write(
                 Reach::Operator,

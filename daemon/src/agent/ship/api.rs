@@ -111,18 +111,6 @@ fn is_denied(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-/// The last part of the ingest path for a topic; none for topics that the API does not accept.
-fn ingest_kind(topic: Topic) -> Option<&'static str> {
-    match topic {
-        Topic::Resource => Some("resources"),
-        Topic::Topology => Some("topology"),
-        Topic::Events => Some("events"),
-        Topic::Logs => Some("logs"),
-        Topic::Alerts => Some("alerts"),
-        Topic::Control | Topic::Dlq => None,
-    }
-}
-
 /// A block on its way to the API.
 pub(super) struct Outgoing {
     pub topic: Topic,
@@ -143,7 +131,7 @@ impl Server {
 
     /// Sends a block. `retry` is when to retry unless the server says so.
     pub(super) async fn send(&self, block: Outgoing, clock: &Clock, retry: Duration) -> Outcome {
-        let Some(kind) = ingest_kind(block.topic) else {
+        let Some(route) = block.topic.signal().route else {
             return Outcome::Refused {
                 reason: "unknown_topic",
                 message: format!("the API does not accept the topic {}", block.topic.as_str()),
@@ -151,7 +139,7 @@ impl Server {
         };
         let request = self
             .http
-            .post(format!("{}/api/v1/ingest/{kind}", self.url))
+            .post(format!("{}/api/v1/ingest/{route}", self.url))
             .header("x-api-key", self.key.header())
             .header("x-cluster", &self.cluster)
             .header("idempotency-key", block.number)
@@ -227,8 +215,8 @@ mod tests {
 
     #[test]
     fn every_topic_of_the_agent_has_an_ingest_path() {
-        for topic in crate::agent::TOPICS {
-            assert!(ingest_kind(topic).is_some(), "{}", topic.as_str());
+        for topic in crate::agent::topics() {
+            assert!(topic.signal().route.is_some(), "{}", topic.as_str());
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use kgrca_core::api::{Ingested, RejectedItem};
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{Door, Entry, ErrorKind, KafkaUrl, partition_of};
+use kgrca_core::storage::{Entry, EntryBuilder, ErrorKind, KafkaUrl, partition_of};
 use kgrca_core::tenancy::TenantId;
 
 use super::Outcome;
@@ -228,7 +228,7 @@ impl Admission {
             client_id: Some(self.tenant.as_str()),
         };
         let partition = |cluster: &str| partition_of(&self.tenant, cluster, partitions);
-        let door = Door {
+        let builder = EntryBuilder {
             topic,
             cluster: Some(&self.cluster),
             received_at: now,
@@ -252,7 +252,7 @@ impl Admission {
                     "too_large",
                     format!("record of {} bytes exceeds the limit of Kafka", line.len()),
                 ),
-                Ok(()) => accepted += door.admit(line, &records, &mut entries),
+                Ok(()) => accepted += builder.add(line, &records, &mut entries),
                 Err(e) => reject(index, e.reason.as_str(), e.message),
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kgrca_core::billing::Metric;
 use kgrca_core::model::time::DAY;
 use kgrca_core::storage::Error;
 use kgrca_core::tenancy::TenantId;
@@ -33,7 +34,7 @@ async fn show(app: &App) -> Result<(), Error> {
         let id = TenantId::parse(&tenant.client_id).filter(|_| tenant.state.is_worked());
         let Some(id) = id else { continue };
         let usage = app.stores.meta.usage(&id, &today, &tomorrow).await?;
-        if let Some(row) = usage.iter().find(|row| row.metric == "storage_bytes") {
+        if let Some(row) = usage.iter().find(|row| row.metric == Metric::StorageBytes) {
             metrics::gauge!("kg_client_storage_bytes", "client_id" => tenant.client_id)
                 .set(row.amount as f64);
         }

@@ -1,4 +1,4 @@
-//! What is set up for a tenant: topics, a user, what it may do, how fast.
+//! Administration of a tenant's topics, user, ACLs and quota.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -32,11 +32,11 @@ use kgrca_core::tenancy::TenantId;
 use super::connection::Connection;
 use crate::kafka::topic_name;
 
-/// How long brokers may take to make or remove topics, in milliseconds.
+/// Time limit for creating and deleting topics, in milliseconds.
 const PATIENCE_MS: i32 = 15_000;
-/// Rounds of the password hash; Kafka's least.
+/// Iterations of the password hash: Kafka's minimum.
 const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
-/// The protocol's numbers: mechanism, kinds of resources, patterns, operations, permissions.
+/// Protocol constants: mechanism, resource types, patterns, operations, permissions.
 const SCRAM_SHA_512: i8 = 2;
 const TOPIC: i8 = 2;
 const LITERAL: i8 = 3;
@@ -46,14 +46,14 @@ const ALLOW: i8 = 3;
 const ANY: i8 = 1;
 const SET: i8 = 0;
 
-/// Sets up and takes down what tenants need in a cluster. Every act may be repeated.
+/// Administers what tenants need in a cluster. Every operation may be repeated.
 pub struct KafkaAdmin(KafkaUrl);
 
 fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_owned())
 }
 
-/// An error code of the protocol, but for those that say that it is done already.
+/// Converts a protocol error code to an error, except for those that mean it is done already.
 fn checked(what: &str, code: i16, message: Option<&str>, done: &[ResponseError]) -> Result<()> {
     let Some(error) = ResponseError::try_from_code(code) else {
         return Ok(());
@@ -61,7 +61,9 @@ fn checked(what: &str, code: i16, message: Option<&str>, done: &[ResponseError])
     if done.contains(&error) {
         return Ok(());
     }
-    let why = message.map_or_else(|| error.to_string(), str::to_owned);
+    let why = message
+        .map(str::to_owned)
+        .unwrap_or_else(|| error.to_string());
     let kind = if error.is_retriable() {
         ErrorKind::Unavailable
     } else {
@@ -70,7 +72,10 @@ fn checked(what: &str, code: i16, message: Option<&str>, done: &[ResponseError])
     let failed = Error::new(kind, format!("log: Kafka: {what}: {why}"));
     Err(match error {
         ResponseError::ClusterAuthorizationFailed | ResponseError::TopicAuthorizationFailed => {
-            failed.hint("the engine's user needs Create, Alter, Describe on the cluster and on topics with prefix client-")
+            failed.hint(
+                "the user in the URL of the log needs Create, Alter and Describe on the cluster \
+                 and on topics with the prefix client-",
+            )
         }
         ResponseError::InvalidReplicationFactor => {
             failed.hint("set ?replication= in the URL of the log to the number of brokers")
@@ -80,7 +85,7 @@ fn checked(what: &str, code: i16, message: Option<&str>, done: &[ResponseError])
 }
 
 impl KafkaAdmin {
-    /// An administrator of a cluster.
+    /// An administrator of the cluster of these settings.
     pub fn new(settings: KafkaUrl) -> Self {
         Self(settings)
     }
@@ -89,8 +94,7 @@ impl KafkaAdmin {
         Connection::open(&self.0).await
     }
 
-    /// Makes all topics of a tenant, or gives those that are there more partitions and the settings
-    /// that they should have.
+    /// Creates a tenant's topics. Existing ones get more partitions and current settings.
     pub async fn put_topics(
         &self,
         tenant: &TenantId,
@@ -148,10 +152,10 @@ impl KafkaAdmin {
         Ok(())
     }
 
-    /// What a topic is to be set to.
+    /// The configuration that a topic should have.
     fn wanted(&self, topic: Topic, retention_days: u32) -> Vec<(&'static str, String)> {
         let mut wanted = vec![
-            // The broker's clock: it holds whoever sends, and retention counts from it.
+            // The broker's clock, whoever sends; retention is based on it.
             ("message.timestamp.type", "LogAppendTime".to_owned()),
             ("max.message.bytes", "2097152".to_owned()),
             (
@@ -159,7 +163,7 @@ impl KafkaAdmin {
                 if self.0.replication >= 3 { "2" } else { "1" }.to_owned(),
             ),
         ];
-        if topic.is_compacted() {
+        if topic.signal().is_compacted() {
             wanted.extend([
                 ("cleanup.policy", "compact".to_owned()),
                 ("min.compaction.lag.ms", "3600000".to_owned()),
@@ -210,7 +214,7 @@ impl KafkaAdmin {
         Ok(())
     }
 
-    /// How a tenant's topics differ from what they are to be, each in a few words.
+    /// How a tenant's topics differ from the configuration they should have, one line each.
     ///
     /// # Errors
     /// When the brokers do not answer, or a topic is missing.
@@ -231,7 +235,7 @@ impl KafkaAdmin {
             .with_allow_auto_topic_creation(false);
         let mut found = Vec::new();
         for topic in connection.ask(&request, 9).await?.topics {
-            let name = topic.name.as_ref().map_or("", |n| &n.0);
+            let name = topic.name.as_ref().map(|n| &*n.0).unwrap_or("");
             checked(&format!("topic {name}"), topic.error_code, None, &[])?;
             if topic.partitions.len() != partitions as usize {
                 found.push(format!(
@@ -270,8 +274,8 @@ impl KafkaAdmin {
                     .iter()
                     .find(|c| *c.name == *key)
                     .and_then(|c| c.value.as_ref());
-                if set.is_none_or(|v| **v != *wanted) {
-                    let is = set.map_or("unset", |v| v);
+                if set.map(|v| **v != *wanted).unwrap_or(true) {
+                    let is = set.map(|v| &**v).unwrap_or("unset");
                     found.push(format!("{name}: {key} is {is}, not {wanted}"));
                 }
             }
@@ -279,7 +283,7 @@ impl KafkaAdmin {
         Ok(found)
     }
 
-    /// Removes all topics of a tenant.
+    /// Deletes all topics of a tenant.
     pub async fn remove_topics(&self, tenant: &TenantId) -> Result<()> {
         let names = Topic::ALL
             .map(|topic| TopicName(text(&topic_name(tenant, topic))))
@@ -291,7 +295,7 @@ impl KafkaAdmin {
         for topic in &answer.responses {
             let what = format!(
                 "removing topic {}",
-                topic.name.as_ref().map_or("", |n| &n.0)
+                topic.name.as_ref().map(|n| &*n.0).unwrap_or("")
             );
             checked(
                 &what,
@@ -303,8 +307,7 @@ impl KafkaAdmin {
         Ok(())
     }
 
-    /// Makes the tenant's user, or gives it another password, and holds how many bytes it sends
-    /// each second.
+    /// Creates the tenant's user, or changes its password, and limits its send rate.
     pub async fn put_user(
         &self,
         tenant: &TenantId,
@@ -338,7 +341,7 @@ impl KafkaAdmin {
         quota(&mut connection, tenant, Some(bytes_per_second)).await
     }
 
-    /// Holds how many bytes the tenant's user sends each second.
+    /// Changes the send rate of the tenant's user.
     pub async fn put_rate(&self, tenant: &TenantId, bytes_per_second: f64) -> Result<()> {
         quota(
             &mut self.connection().await?,
@@ -348,7 +351,7 @@ impl KafkaAdmin {
         .await
     }
 
-    /// Removes the tenant's user with its quota.
+    /// Removes the tenant's user and its quota.
     pub async fn remove_user(&self, tenant: &TenantId) -> Result<()> {
         let mut connection = self.connection().await?;
         let credential = ScramCredentialDeletion::default()
@@ -375,7 +378,7 @@ impl KafkaAdmin {
     /// Lets the tenant's user write to and describe its input topics, each by name, and nothing
     /// else.
     pub async fn put_acls(&self, tenant: &TenantId) -> Result<()> {
-        let rights = Topic::INPUT
+        let rights = Topic::inputs()
             .into_iter()
             .flat_map(|topic| [WRITE, DESCRIBE].map(|operation| (topic, operation)));
         let creations = rights
@@ -406,7 +409,7 @@ impl KafkaAdmin {
         Ok(())
     }
 
-    /// Takes all rights of the tenant's user.
+    /// Revokes all rights of the tenant's user.
     pub async fn remove_acls(&self, tenant: &TenantId) -> Result<()> {
         let filter = DeleteAclsFilter::default()
             .with_resource_type_filter(ANY)
@@ -432,7 +435,7 @@ impl KafkaAdmin {
         Ok(())
     }
 
-    /// Bytes that a tenant's topics take on all brokers.
+    /// Bytes used by a tenant's topics. Replicas are counted once.
     pub(super) async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
         let prefix = format!("{tenant}.");
         let brokers = self
@@ -441,7 +444,7 @@ impl KafkaAdmin {
             .ask(&MetadataRequest::default().with_topics(Some(Vec::new())), 9)
             .await?
             .brokers;
-        // Replicas count once: the largest stands for a partition.
+        // The largest replica counts for a partition.
         let mut sizes: BTreeMap<(TopicName, i32), u64> = BTreeMap::new();
         for broker in brokers {
             let address = format!("{}:{}", broker.host, broker.port);
@@ -480,7 +483,7 @@ async fn grow(connection: &mut Connection, topics: &[TopicName], partitions: u32
         .with_topics(topics.iter().map(topic).collect())
         .with_timeout_ms(PATIENCE_MS);
     for result in connection.ask(&request, 2).await?.results {
-        // It has so many already.
+        // It already has that many partitions.
         checked(
             "partitions",
             result.error_code,

@@ -1,4 +1,4 @@
-//! One connection to a broker for what librdkafka does not offer: users, rights, quotas, sizes.
+//! A connection to a broker for what librdkafka does not support: users, ACLs, quotas, sizes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use tokio_rustls::rustls::{
 
 use super::scram::Exchange;
 
-/// How long a broker may take for one answer.
+/// Time limit for one answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Largest answer that is read.
+/// Maximum size of an answer, in bytes.
 const LARGEST: usize = 64 << 20;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A connection on which the user is logged in.
+/// An authenticated connection.
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
     correlation: i32,
@@ -50,10 +50,10 @@ impl Connection {
             match tokio::time::timeout(PATIENCE, Self::to(settings, broker)).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(e)) => last = Some(e),
-                Err(_) => last = Some(unreachable(broker, "no answer in time")),
+                Err(_) => last = Some(unreachable(broker, "timed out")),
             }
         }
-        Err(last.unwrap_or_else(|| unreachable("-", "no broker is named")))
+        Err(last.unwrap_or_else(|| unreachable("-", "no broker is configured")))
     }
 
     /// Connects to one broker.
@@ -80,7 +80,7 @@ impl Connection {
         let refused = |why: String| {
             Error::new(
                 ErrorKind::Internal,
-                format!("log: Kafka at {broker} refuses user `{user}`: {why}"),
+                format!("log: Kafka at {broker} rejects user `{user}`: {why}"),
             )
             .hint("check user and password in the URL of the log")
         };
@@ -105,31 +105,31 @@ impl Connection {
         let first = self.say(exchange.first()).await?.map_err(refused)?;
         let (last, expected) = exchange
             .last(&first)
-            .ok_or_else(|| refused("its first message is none".into()))?;
+            .ok_or_else(|| refused("invalid SCRAM message".into()))?;
         let end = self.say(last).await?.map_err(refused)?;
         if end == expected {
             Ok(())
         } else {
             Err(refused(
-                "it does not prove that it knows the password".into(),
+                "the server did not prove that it knows the password".into(),
             ))
         }
     }
 
-    /// One message of the login; the inner error is the broker's.
+    /// Sends one message of the login. The inner error is the broker's.
     async fn say(&mut self, message: String) -> Result<std::result::Result<String, String>> {
         let request = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(message));
         let answer = self.ask(&request, 2).await?;
         if answer.error_code != 0 {
-            return Ok(Err(answer.error_message.map_or_else(
-                || format!("error {}", answer.error_code),
-                |m| m.to_string(),
-            )));
+            let message = answer.error_message.map(|m| m.to_string());
+            return Ok(Err(
+                message.unwrap_or_else(|| format!("error {}", answer.error_code))
+            ));
         }
         Ok(Ok(String::from_utf8_lossy(&answer.auth_bytes).into_owned()))
     }
 
-    /// Asks in a version of the protocol that both sides know.
+    /// Sends a request in a protocol version that both sides support.
     pub async fn ask<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response> {
         let wrong = |e: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Internal, format!("log: Kafka's protocol: {e}"))
@@ -148,7 +148,7 @@ impl Connection {
         framed.extend_from_slice(&body);
         let exchanged = tokio::time::timeout(PATIENCE, exchange(&mut self.stream, &framed)).await;
         let mut answer = exchanged
-            .map_err(|_| unreachable("-", "no answer in time"))?
+            .map_err(|_| unreachable("-", "timed out"))?
             .map_err(|e| unreachable("-", e))?;
         ResponseHeader::decode(&mut answer, R::Response::header_version(version))
             .map_err(|e| wrong(&e))?;
@@ -163,7 +163,9 @@ async fn exchange(stream: &mut Box<dyn Stream>, framed: &[u8]) -> std::io::Resul
     stream.read_exact(&mut len).await?;
     let len = (&len[..]).get_i32() as usize;
     if len > LARGEST {
-        return Err(std::io::Error::other(format!("an answer of {len} bytes")));
+        return Err(std::io::Error::other(format!(
+            "answer too large: {len} bytes"
+        )));
     }
     let mut answer = vec![0; len];
     stream.read_exact(&mut answer).await?;
@@ -195,7 +197,8 @@ async fn secured(
         .with_no_client_auth();
     let host = broker
         .rsplit_once(':')
-        .map_or(broker, |(host, _)| host)
+        .map(|(host, _)| host)
+        .unwrap_or(broker)
         .trim_matches(['[', ']'])
         .to_owned();
     let name = ServerName::try_from(host).map_err(|e| unreachable(broker, e))?;

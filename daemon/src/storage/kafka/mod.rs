@@ -1,9 +1,8 @@
-//! The log in Kafka: a topic for each kind of record of each tenant, partitions that we choose
-//! ourselves.
+//! The log in Kafka: one topic per tenant and kind of record, with partitions that we choose.
 //!
-//! An append is acknowledged by all replicas in sync before it returns. When brokers fail in the
-//! middle of one, a part of it may have been written: whoever sends it again is recognised by the
-//! records' own identities.
+//! An append returns once all in-sync replicas have acknowledged it. When brokers fail in the
+//! middle of one, a part of it may have been written; records sent again are recognized as
+//! duplicates by their ids.
 
 mod admin;
 mod connection;
@@ -31,23 +30,23 @@ use reader::Reader;
 
 use crate::kafka::{Outgoing, Writer, client, failed, topic_name};
 
-/// How long brokers may take to answer a question.
+/// Time limit for answers of brokers.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How much younger than a record its message may be: clocks of daemons and brokers differ.
+/// How much younger than its record a message may be, because clocks of daemons and brokers differ.
 const SKEW: i64 = kgrca_core::model::time::MINUTE;
-/// How long the end of a partition is believed by who goes on there: what comes later is told as it
-/// comes.
+/// How long a known end of a partition is trusted by a reader that continues there: it is notified
+/// of later records.
 const FRESH: Duration = Duration::from_millis(500);
-/// How long the number of a topic's partitions is believed: it may have grown.
+/// How long a known number of partitions is trusted: it may have grown.
 const GROWS: Duration = Duration::from_secs(5);
-/// How long a topic that is new, or whose leader changes, is waited for, and the pause between two
-/// questions.
+/// How long to wait for a topic that is new or whose leader changes, and the pause between two
+/// attempts.
 const SETTLING: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
-/// Largest gap that is filled to reach an offset that was committed.
+/// Maximum gap that is filled to reach a committed offset.
 const LARGEST_GAP: u64 = 1_000_000;
 
-/// The log of all tenants in a cluster.
+/// The log of all tenants in one Kafka cluster.
 pub struct KafkaLog {
     shared: Arc<Shared>,
     reader: Reader,
@@ -57,19 +56,19 @@ pub struct KafkaLog {
     arrivals: Arc<Arrivals>,
 }
 
-/// What questions share that wait off the async threads.
+/// Consumers and caches for blocking calls, which run off the async threads.
 struct Shared {
     config: ClientConfig,
-    /// For questions about offsets.
+    /// Consumer for queries about offsets.
     asker: BaseConsumer,
-    /// Consumers that wait to read somewhere once.
+    /// Idle consumers for single reads.
     idle: Mutex<Vec<BaseConsumer>>,
-    /// How many partitions each topic has, and where they ended, when somebody asked last.
+    /// Number of partitions of each topic, with the time of the query.
     partitions: Mutex<HashMap<String, (u32, Instant)>>,
     ends: Mutex<HashMap<reader::Place, (u64, Instant)>>,
 }
 
-/// Who waits for records of a tenant's partition.
+/// Notifications for readers that wait for records of a partition.
 #[derive(Default)]
 struct Arrivals(Mutex<HashMap<(String, u32), Arc<Notify>>>);
 
@@ -80,13 +79,13 @@ impl Arrivals {
     }
 }
 
-/// Whether a broker does not know yet, or does not know any more, who leads a partition.
+/// Whether the leader of a partition is not known yet, or no longer.
 fn is_settling(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownTopicOrPartition};
 
     matches!(
         error.rdkafka_error_code(),
-        // Who is asked for offsets was found to be there; its broker may have to make it yet.
+        // The topic exists by its metadata; the broker may not have created the partition yet.
         Some(NotLeaderForPartition | LeaderNotAvailable | UnknownTopicOrPartition)
     )
 }
@@ -98,7 +97,7 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
 }
 
-/// A producer whose messages fail by themselves: one topic's trouble is not another's.
+/// A producer for one topic, so that trouble with one topic does not affect another.
 fn producer(url: &KafkaUrl) -> Result<Writer> {
     let mut config = client(url);
     config.set("message.timeout.ms", "30000");
@@ -109,10 +108,10 @@ impl KafkaLog {
     /// Connects to a cluster.
     ///
     /// # Errors
-    /// When it does not answer or refuses.
+    /// When it does not answer, or refuses the login.
     pub async fn open(settings: KafkaUrl) -> Result<Self> {
         let mut config = client(&settings);
-        // We assign and keep offsets ourselves: the group is a name.
+        // We assign partitions and store offsets ourselves; the group is only a name.
         config
             .set("group.id", "kgrcad")
             .set("enable.auto.commit", "false")
@@ -157,7 +156,7 @@ impl KafkaLog {
         Ok(log)
     }
 
-    /// Forgets what is believed about a tenant's topics.
+    /// Clears what is cached about a tenant's topics.
     fn forget(&self, tenant: &TenantId) {
         let prefix = format!("{tenant}.");
         let keep = |topic: &str| !topic.starts_with(&prefix);
@@ -175,7 +174,7 @@ impl KafkaLog {
 }
 
 impl Shared {
-    /// How many partitions a topic has; none when there is no such topic.
+    /// Number of partitions of a topic; 0 when it does not exist.
     fn partitions(&self, topic: &str) -> Result<u32> {
         let known = self
             .partitions
@@ -191,11 +190,10 @@ impl Shared {
             .fetch_metadata(Some(topic), PATIENCE)
             .map_err(|e| failed(topic, &e))?;
         let found = metadata.topics().iter().find(|t| t.name() == topic);
-        let count = found.map_or(0, |t| t.partitions().len() as u32);
-        // A broker that has just come back may not know yet what was there before.
+        let count = found.map(|t| t.partitions().len() as u32).unwrap_or(0);
+        // A broker that has just restarted may not have all metadata yet.
         if let Some((before, _)) = known.filter(|(before, _)| count < *before) {
-            let message =
-                format!("log: Kafka: {topic} is said to have {count} partitions; it had {before}");
+            let message = format!("log: Kafka: {topic} has {count} partitions instead of {before}");
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         if count > 0 {
@@ -207,7 +205,7 @@ impl Shared {
         Ok(count)
     }
 
-    /// Where partitions end (`at` is none), or the first offset at or after an instant.
+    /// Ends of partitions (`at` is `None`), or the first offsets at or after an instant.
     fn offsets(
         &self,
         places: &[reader::Place],
@@ -215,7 +213,9 @@ impl Shared {
     ) -> Result<Vec<(reader::Place, u64)>> {
         let mut list = TopicPartitionList::with_capacity(places.len());
         for (topic, partition) in places {
-            let wanted = at.map_or(Offset::End, |at| Offset::Offset(at.0.max(0) / 1000));
+            let wanted = at
+                .map(|at| Offset::Offset(at.0.max(0) / 1000))
+                .unwrap_or(Offset::End);
             list.add_partition_offset(topic, *partition as i32, wanted)
                 .map_err(|e| failed(topic, &e))?;
         }
@@ -236,7 +236,7 @@ impl Shared {
         Ok(found)
     }
 
-    /// Asks again while a topic is new, or its leader changes.
+    /// Retries while a topic is new or its leader changes.
     fn persistent<T>(&self, ask: impl Fn() -> std::result::Result<T, KafkaError>) -> Result<T> {
         let deadline = Instant::now() + SETTLING;
         loop {
@@ -254,10 +254,11 @@ impl Shared {
         Ok(self
             .offsets(std::slice::from_ref(place), None)?
             .first()
-            .map_or(0, |(_, end)| *end))
+            .map(|(_, end)| *end)
+            .unwrap_or(0))
     }
 
-    /// Reads somewhere once, with a consumer that is put back.
+    /// A single read with an idle consumer.
     fn read(&self, place: &reader::Place, from: u64, max: usize) -> Result<Vec<Stored>> {
         let end = self.end(place)?;
         let mut found: Vec<Stored> = Vec::new();
@@ -300,7 +301,7 @@ impl Shared {
                 None => {
                     return Err(Error::new(
                         ErrorKind::Unavailable,
-                        format!("log: Kafka: {} does not answer", place.0),
+                        format!("log: Kafka: no answer for {}", place.0),
                     ));
                 }
             }
@@ -313,7 +314,7 @@ impl Shared {
         Ok(found)
     }
 
-    /// The first offset that is left of a partition.
+    /// The first offset of a partition after retention.
     fn begin(&self, place: &reader::Place) -> Result<u64> {
         let marks = self
             .asker
@@ -325,7 +326,7 @@ impl Shared {
 }
 
 impl KafkaLog {
-    /// Sends messages that only fill a gap.
+    /// Appends messages that only fill a gap.
     async fn fill(&self, tenant: &TenantId, stream: StreamId, count: u64) -> Result<()> {
         let filler = |_| Outgoing {
             topic: topic_name(tenant, stream.topic),
@@ -343,8 +344,8 @@ impl KafkaLog {
         Arc::clone(&self.writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces a producer that the library has given up for good, such as after brokers lost what
-    /// they had acknowledged.
+    /// Replaces a producer that failed permanently, such as after brokers lost acknowledged
+    /// messages.
     fn renewed(&self, writer: &Arc<Writer>, done: Result<()>) -> Result<()> {
         if done.is_err() && writer.is_over() {
             let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -403,7 +404,7 @@ impl EventLog for KafkaLog {
         };
         let mut start = from;
         if from < end && !self.reader.is_at(&place, from) {
-            // Retention may have taken what stood there.
+            // Retention may have removed the records at this offset.
             let (shared, place) = (Arc::clone(&self.shared), place.clone());
             start = blocking(move || shared.begin(&place))
                 .await?
@@ -415,7 +416,7 @@ impl EventLog for KafkaLog {
     async fn release(&self, tenant: &TenantId, partition: u32) {
         for topic in Topic::ALL {
             if let Err(e) = self.reader.leave(&(topic_name(tenant, topic), partition)) {
-                tracing::warn!(error = %e, "a tail was not ended");
+                tracing::warn!(error = %e, "prefetching not ended");
             }
         }
     }
@@ -495,11 +496,11 @@ impl EventLog for KafkaLog {
         if end < offset && offset - end > LARGEST_GAP {
             let name = topic_name(tenant, stream.topic);
             let message = format!(
-                "log: Kafka: {name}/{} ends at {end}, and {offset} was committed",
+                "log: Kafka: {name}/{} ends at {end}, but {offset} was committed",
                 stream.partition
             );
             return Err(Error::new(ErrorKind::Corrupt, message)
-                .hint("the topic was made anew or lost its records: restore it"));
+                .hint("the topic was re-created or lost records: restore it"));
         }
         self.fill(tenant, stream, offset.saturating_sub(end))
             .await?;
@@ -507,7 +508,7 @@ impl EventLog for KafkaLog {
     }
 
     async fn maintain(&self, _: &TenantId, _: i64, _: Time) -> Result<()> {
-        // Brokers do it by what the topics were set to.
+        // Brokers do it, by the configuration of the topics.
         Ok(())
     }
 
@@ -519,7 +520,7 @@ impl EventLog for KafkaLog {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let metadata = shared.asker.fetch_metadata(None, PATIENCE).map_err(|e| {
-                failed("no broker answers", &e)
+                failed("no broker answered", &e)
                     .hint("check the hosts, TLS, user and password in the URL of the log")
             })?;
             Ok(format!("Kafka, {} brokers", metadata.brokers().len()))

@@ -1,5 +1,5 @@
-//! Tails of many partitions with one consumer. A thread owns it: it alone assigns, seeks and polls,
-//! so that nothing of an earlier position comes after a seek.
+//! Tails of many partitions with one consumer. One thread owns it, and alone assigns, seeks and
+//! polls, so that no record of an earlier position arrives after a seek.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,27 +15,27 @@ use tokio::sync::Notify;
 
 use super::record;
 
-/// A topic and a partition.
+/// Topic and partition.
 pub(super) type Place = (String, u32);
 
-/// How long a record that is there may take to come.
+/// Time limit for an existing record to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A partition whose records wait in more bytes than this is paused.
+/// A partition with more buffered bytes than this is paused.
 const WAITING_BYTES: usize = READ_BYTES;
 
-/// Records of one partition that wait for their reader.
+/// Buffered records of one partition.
 #[derive(Default)]
 struct Tail {
     waiting: VecDeque<Stored>,
     bytes: usize,
-    /// The offset behind the last record that was taken.
+    /// The offset after the last record taken.
     next: u64,
     paused: bool,
-    /// Which seek it waits for; what comes before the thread has obeyed that one is of an earlier
-    /// position.
+    /// Number of the last requested seek; records that arrive before it is executed belong to an
+    /// earlier position.
     seek: u64,
     is_there: bool,
-    /// Why reading stopped.
+    /// The error that stopped reading.
     error: Option<String>,
     came: Arc<Notify>,
 }
@@ -43,18 +43,18 @@ struct Tail {
 type Tails = Mutex<HashMap<Place, Tail>>;
 
 enum Command {
-    /// Reads a partition from an offset on; numbered.
+    /// Reads a partition from an offset on; seeks are numbered.
     Seek(Place, u64, u64),
     Resume(Place),
     Leave(Place),
-    /// Something waits in the consumer's queue.
+    /// The consumer's queue is not empty.
     Poll,
 }
 
-/// Called with a topic and a partition to which records came.
+/// Called with the topic and partition of new records.
 pub(super) type Arrived = Box<dyn Fn(&str, u32) + Send>;
 
-/// The way to the thread, which ends when this is dropped.
+/// Handle of the thread, which ends when this is dropped.
 pub(super) struct Reader {
     tails: Arc<Tails>,
     commands: mpsc::Sender<Command>,
@@ -70,7 +70,7 @@ impl Reader {
         let (commands, received) = mpsc::channel();
         let poll = commands.clone();
         consumer.set_nonempty_callback(move || {
-            // The thread has ended when nobody receives.
+            // If sending fails, the thread has ended.
             let _ = poll.send(Command::Poll);
         });
         let tails: Arc<Tails> = Arc::default();
@@ -89,21 +89,21 @@ impl Reader {
 
     fn command(&self, command: Command) -> Result<()> {
         let gone = |_| {
-            Error::new(ErrorKind::Unavailable, "log: the reader of Kafka has ended")
+            Error::new(ErrorKind::Unavailable, "log: the Kafka reader has stopped")
                 .hint("restart the daemon")
         };
         self.commands.send(command).map_err(gone)
     }
 
-    /// Whether a tail stands at an offset.
+    /// Whether a tail is at an offset.
     pub fn is_at(&self, place: &Place, offset: u64) -> bool {
         locked(&self.tails)
             .get(place)
             .is_some_and(|tail| tail.next == offset)
     }
 
-    /// Takes at most `max` records from an offset on. `is_there` says that there are some: then it
-    /// waits for them.
+    /// Takes at most `max` records from an offset on. Waits for them if `is_there`, that is, if
+    /// they are known to exist.
     pub async fn take(
         &self,
         place: &Place,
@@ -140,11 +140,11 @@ impl Reader {
                 }
                 Arc::clone(&tail.came)
             };
-            // A permit that is left from before makes it look once more, no more.
+            // An earlier notification only costs one more round.
             let left = deadline.saturating_duration_since(Instant::now());
             if tokio::time::timeout(left, came.notified()).await.is_err() {
                 let message = format!(
-                    "log: Kafka: {}/{}: records from {from} on do not come",
+                    "log: Kafka: {}/{}: timed out waiting for records from {from} on",
                     place.0, place.1
                 );
                 return Err(Error::new(ErrorKind::Unavailable, message));
@@ -180,7 +180,7 @@ impl Reader {
     }
 }
 
-/// What the thread holds.
+/// State of the thread.
 struct Thread {
     consumer: BaseConsumer,
     tails: Arc<Tails>,
@@ -189,7 +189,7 @@ struct Thread {
 
 impl Thread {
     fn run(self, received: &mpsc::Receiver<Command>) {
-        // The consumer must be polled now and then, whether something waits or not.
+        // The consumer must be polled regularly, even without records.
         const HEARTBEAT: Duration = Duration::from_secs(1);
         loop {
             match received.recv_timeout(HEARTBEAT) {
@@ -219,9 +219,10 @@ impl Thread {
     fn seek(&self, place: &Place, from: u64, seek: u64) -> std::result::Result<(), KafkaError> {
         if locked(&self.tails)
             .get(place)
-            .is_none_or(|tail| tail.seek != seek)
+            .map(|tail| tail.seek != seek)
+            .unwrap_or(true)
         {
-            // Its reader has left, or wants to be elsewhere by now.
+            // Its reader is gone, or has requested another seek.
             return Ok(());
         }
         let known = self
@@ -233,7 +234,7 @@ impl Thread {
             self.consumer.incremental_unassign(&list(place, None))?;
         }
         self.consumer.incremental_assign(&list(place, Some(from)))?;
-        // A pause of before outlives the assignment.
+        // A pause survives a new assignment.
         self.consumer.resume(&list(place, None))?;
         if let Some(tail) = locked(&self.tails)
             .get_mut(place)
@@ -248,8 +249,8 @@ impl Thread {
         while let Some(message) = self.consumer.poll(Duration::ZERO) {
             match message {
                 Ok(message) => self.push(&message),
-                // Brokers that went away come back by themselves; what a partition lacks is told
-                // for all of them.
+                // The library reconnects to brokers on its own. Errors of a partition are reported
+                // without naming it.
                 Err(KafkaError::MessageConsumption(code)) if is_of_partition(code) => {
                     self.fail_all(&code.to_string());
                 }
@@ -263,14 +264,15 @@ impl Thread {
         let place = (message.topic().to_owned(), message.partition() as u32);
         {
             let mut tails = locked(&self.tails);
-            // Its reader has left.
+            // Its reader is gone.
             let Some(tail) = tails.get_mut(&place).filter(|tail| tail.is_there) else {
                 return;
             };
             let expected = tail
                 .waiting
                 .back()
-                .map_or(tail.next, |last| last.offset + 1);
+                .map(|last| last.offset + 1)
+                .unwrap_or(tail.next);
             let offset = message.offset() as u64;
             if offset < expected {
                 return;
@@ -295,7 +297,7 @@ impl Thread {
         }
     }
 
-    /// The library does not say which partition it means: every reader looks again.
+    /// The library does not say which partition has an error: wakes all readers.
     fn fail_all(&self, error: &str) {
         for tail in locked(&self.tails).values_mut() {
             tail.error = Some(error.to_owned());
@@ -320,7 +322,7 @@ fn list(place: &Place, from: Option<u64>) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(1);
     let mut entry = list.add_partition(&place.0, place.1 as i32);
     if let Some(from) = from {
-        // Only negative offsets are refused.
+        // Only negative offsets are invalid.
         let _ = entry.set_offset(Offset::Offset(from as i64));
     }
     list

@@ -1,4 +1,4 @@
-//! Messages as records.
+//! Conversion of messages to records.
 
 use kgrca_core::model::Time;
 use kgrca_core::storage::Stored;
@@ -25,7 +25,7 @@ pub(super) fn stored(message: &BorrowedMessage<'_>) -> Option<Stored> {
         let header = headers.iter().find(|h| h.key == RECEIVED_AT)?;
         Some(Time(i64::from_be_bytes(header.value?.try_into().ok()?)))
     });
-    // Others' producers say nothing: the broker's clock counts.
+    // Other producers do not set the header: the broker's clock counts.
     let received_at = ours
         .or_else(|| Some(Time(message.timestamp().to_millis()? * 1000)))
         .unwrap_or_default();
@@ -41,7 +41,7 @@ pub(super) fn stored(message: &BorrowedMessage<'_>) -> Option<Stored> {
     })
 }
 
-/// Bytes that a record takes in memory, about.
+/// Approximate memory used by a record, in bytes.
 pub(super) fn size(stored: &Stored) -> usize {
     stored.key.len() + stored.value.len() + 64
 }

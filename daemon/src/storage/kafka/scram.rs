@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ring::{digest, hmac, pbkdf2};
 
-/// Bytes of a key.
+/// Size of a key in bytes.
 const LEN: usize = digest::SHA512_OUTPUT_LEN;
 
-/// What a server stores of a password.
+/// The salted password that a server stores.
 pub(super) fn salted(password: &str, salt: &[u8], rounds: NonZeroU32) -> [u8; LEN] {
     let mut key = [0; LEN];
     pbkdf2::derive(
@@ -25,7 +25,7 @@ fn signed(key: &[u8], text: &[u8]) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, key), text)
 }
 
-/// An exchange that has begun.
+/// A started exchange.
 pub(super) struct Exchange<'a> {
     user: &'a str,
     password: &'a str,
@@ -33,7 +33,7 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Begins with a nonce that is used once.
+    /// Starts an exchange with a nonce that is used only once.
     pub fn new(user: &'a str, password: &'a str, nonce: &'a str) -> Self {
         Self {
             user,
@@ -52,8 +52,8 @@ impl<'a> Exchange<'a> {
         format!("n,,{}", self.bare())
     }
 
-    /// The answer to the server's first message, and what the server must say then; `None` when it
-    /// is no such message.
+    /// The answer to the server's first message, and the answer the server must give to it; `None`
+    /// when the message is invalid.
     pub fn last(&self, first_of_server: &str) -> Option<(String, String)> {
         let part = |name: &str| {
             first_of_server

@@ -1,4 +1,4 @@
-//! Reading a whole graph page by page, in the form in which it is written.
+//! Reading a complete graph page by page, in the form in which it is written.
 
 use kgrca_core::engine::{EdgeRow, EpisodeRow, ResourceRow};
 use kgrca_core::graph::Relation;
@@ -12,14 +12,21 @@ use super::read::read;
 use super::row::{EpisodeNode, ResourceNode};
 use super::rows;
 
-const RESOURCES: &str = "MATCH (r:Resource) WHERE r.id > $after RETURN properties(r) AS row, r.id AS id ORDER BY id LIMIT $limit";
-const EPISODES: &str = "MATCH (e:Episodic) WHERE e.id > $after RETURN properties(e) AS row, e.id AS id ORDER BY id LIMIT $limit";
+const RESOURCES: &str = "MATCH (r:Resource) WHERE r.id > $after
+    RETURN properties(r) AS row, r.id AS id
+    ORDER BY id LIMIT $limit";
+const EPISODES: &str = "MATCH (e:Episodic) WHERE e.id > $after
+    RETURN properties(e) AS row, e.id AS id
+    ORDER BY id LIMIT $limit";
 const EDGES: &str = "MATCH (a:Resource) WHERE a.id > $after WITH a ORDER BY a.id LIMIT $limit
-    RETURN [(a)-[e]->(b:Resource) | {relation: type(e), to: b.id, valid_from: e.valid_from, valid_to: e.valid_to}] AS row,
+    RETURN [(a)-[e]->(b:Resource) | {relation: type(e), to: b.id, valid_from: e.valid_from,
+        valid_to: e.valid_to}] AS row,
         a.id AS id ORDER BY id";
 const INCIDENTS: &str = "MATCH (i:Incident) WHERE i.id > $after WITH i ORDER BY i.id LIMIT $limit
     RETURN {incident: properties(i), symptoms: [(e)-[:SAME_INCIDENT]->(i) | properties(e)],
-        causes: [(e)-[c:POTENTIAL_CAUSE]->(i) | {episode: properties(e), edge: properties(c)}]} AS row, i.id AS id ORDER BY id";
+        causes: [(e)-[c:POTENTIAL_CAUSE]->(i) | {episode: properties(e),
+            edge: properties(c)}]} AS row, i.id AS id
+    ORDER BY id";
 
 #[derive(Deserialize)]
 struct Edge {
@@ -120,7 +127,7 @@ fn edges(from: &str, leaving: Vec<Edge>) -> Vec<EdgeRow> {
     };
     let mut edges: Vec<EdgeRow> = leaving.into_iter().filter_map(row).collect();
     edges.sort();
-    // Two resources that became one may have left the same edge twice.
+    // Merged resources may have left the same edge twice.
     edges.dedup();
     edges
 }

@@ -1,4 +1,4 @@
-//! People's questions: the server runs them in its read mode, with a time of their own.
+//! Queries of users, run in the server's read mode with a time limit.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use kgrca_core::storage::{Error, ErrorKind, Result};
 use neo4rs::{BoltList, BoltMap, BoltNull, BoltString, BoltType, Graph, Query, Row, query};
 use serde_json::{Value as Json, json};
 
-/// What the answer may take on its way beyond the server's own time.
+/// Extra time for the answer to arrive, beyond the server's time limit.
 const LEEWAY: Duration = Duration::from_secs(2);
 
 fn refused(why: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Refused, format!("the question: {why}"))
+    Error::new(ErrorKind::Refused, format!("query: {why}"))
 }
 
 fn failed(error: &neo4rs::Error) -> Error {
@@ -21,8 +21,8 @@ fn failed(error: &neo4rs::Error) -> Error {
     }
 }
 
-/// Answers a question. When the caller leaves, the stream is dropped, and the server ends it at its
-/// time.
+/// Runs a query. When the caller disconnects, the stream is dropped and the server ends the query
+/// at its time limit.
 pub(super) async fn answer(graph: &Graph, wish: &CypherQuery) -> Result<CypherAnswer> {
     if let Some(why) = refusal(&wish.text) {
         return Err(refused(why));
@@ -48,7 +48,11 @@ async fn asked(graph: &Graph, wish: &CypherQuery) -> Result<CypherAnswer> {
         let values = answer
             .columns
             .iter()
-            .map(|c| row.get::<BoltType>(c).map_or(Json::Null, |v| json_of(&v)))
+            .map(|c| {
+                row.get::<BoltType>(c)
+                    .map(|v| json_of(&v))
+                    .unwrap_or(Json::Null)
+            })
             .collect();
         if !answer.push(values, wish, &mut bytes) {
             break;
@@ -57,13 +61,14 @@ async fn asked(graph: &Graph, wish: &CypherQuery) -> Result<CypherAnswer> {
     Ok(answer)
 }
 
-/// The columns as the statement returns them; the driver knows no order.
+/// The columns in the order of the statement; the driver does not keep it.
 fn columns(row: &Row, text: &str) -> Vec<String> {
     let upper = text.to_ascii_uppercase();
     let start = upper.rfind("RETURN").unwrap_or(0);
     let end = upper[start..]
         .find("ORDER BY")
-        .map_or(text.len(), |at| start + at);
+        .map(|at| start + at)
+        .unwrap_or(text.len());
     let returned = &text[start..end];
     let place = |name: &str| {
         returned
@@ -81,7 +86,8 @@ fn bolt(value: &Json) -> BoltType {
         Json::Bool(b) => (*b).into(),
         Json::Number(n) => n
             .as_i64()
-            .map_or_else(|| n.as_f64().unwrap_or_default().into(), Into::into),
+            .map(Into::into)
+            .unwrap_or_else(|| n.as_f64().unwrap_or_default().into()),
         Json::String(s) => s.as_str().into(),
         Json::Array(all) => {
             BoltType::List(BoltList::from(all.iter().map(bolt).collect::<Vec<_>>()))
@@ -114,7 +120,8 @@ fn json_of(value: &BoltType) -> Json {
         BoltType::List(all) => all.value.iter().map(json_of).collect(),
         BoltType::Map(all) => map(all),
         BoltType::Node(n) => {
-            json!({"labels": json_of(&BoltType::List(n.labels.clone())), "properties": map(&n.properties)})
+            let labels = json_of(&BoltType::List(n.labels.clone()));
+            json!({"labels": labels, "properties": map(&n.properties)})
         }
         BoltType::Relation(r) => json!({"type": r.typ.value, "properties": map(&r.properties)}),
         BoltType::UnboundedRelation(r) => {
@@ -127,7 +134,7 @@ fn json_of(value: &BoltType) -> Json {
             .chain(&p.rels.value)
             .map(json_of)
             .collect(),
-        // We store no times or points of the server's own: times are numbers.
+        // We do not store Neo4j's own temporal or spatial values; times are numbers.
         other => format!("{other:?}").into(),
     }
 }

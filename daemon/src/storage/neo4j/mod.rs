@@ -1,8 +1,8 @@
-//! The graph in Neo4j: a database per tenant where the server can have several, else one tenant on
-//! each server of a pool.
+//! The graph in Neo4j: a database per tenant where the edition supports several databases,
+//! otherwise one tenant per server of a pool.
 //!
-//! The way with several databases follows the documented commands of the Enterprise edition; it was
-//! not run.
+//! Support for several databases follows the documentation of the Enterprise edition; it has not
+//! been tested.
 
 mod copy;
 mod cypher;
@@ -29,19 +29,19 @@ use neo4rs::{Graph, Query, Row};
 use places::Places;
 pub use places::Server;
 
-/// How long a statement may take; the first ones of a server that has just started take seconds.
+/// Time limit of a statement; the first ones after a server starts take seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often an act that failed for a moment is tried, and how long the first pause is.
+/// How often a transient failure is retried, and the first pause, which doubles.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The graphs of all tenants on some servers.
+/// The graphs of all tenants, on one or more servers.
 pub struct Neo4jGraph(Places);
 
 /// Connects to the servers of a URL.
 ///
 /// # Errors
-/// When none answers, or one refuses.
+/// When no server answers, or one refuses the login.
 pub async fn open(url: &str, meta: Arc<dyn MetaStore>) -> Result<Neo4jGraph> {
     Ok(Neo4jGraph(Places::open(url, meta).await?))
 }
@@ -56,9 +56,10 @@ fn failed(error: &neo4rs::Error) -> Error {
         E::Neo4j(e) if e.code().contains("Security") => Error::new(ErrorKind::Internal, text)
             .hint("check user and password in the URL of the graph"),
         E::AuthenticationError(_) => {
-            // Trying again would lock the user out.
+            // Not transient: retrying would lock the user out.
             Error::new(ErrorKind::Internal, text).hint(
-                "check user and password in the URL of the graph; after several tries it waits",
+                "check user and password in the URL of the graph; Neo4j locks the user for a \
+                 moment after several failed logins",
             )
         }
         E::Neo4j(_) => Error::new(ErrorKind::Internal, text),
@@ -66,7 +67,7 @@ fn failed(error: &neo4rs::Error) -> Error {
     }
 }
 
-/// Tries again what failed for a moment; every act may be repeated.
+/// Retries transient failures; every operation may be repeated.
 async fn persistent<T, F: Future<Output = Result<T>>>(act: impl Fn() -> F) -> Result<T> {
     let mut pause = PAUSE;
     for _ in 1..TRIES {
@@ -79,7 +80,7 @@ async fn persistent<T, F: Future<Output = Result<T>>>(act: impl Fn() -> F) -> Re
     within(act()).await
 }
 
-/// Boxed: the driver's futures are large, and every caller would hold one.
+/// Limits the time of an operation. Boxed, because the driver's futures are large.
 fn within<T>(act: impl Future<Output = Result<T>>) -> impl Future<Output = Result<T>> {
     let act = Box::pin(act);
     let late = |_| {
@@ -91,7 +92,7 @@ fn within<T>(act: impl Future<Output = Result<T>>) -> impl Future<Output = Resul
     async move { tokio::time::timeout(PATIENCE, act).await.map_err(late)? }
 }
 
-/// All rows of a question. The stream is dropped: an open one would keep its connection.
+/// All rows of a query. The stream is dropped at the end, so that its connection is freed.
 async fn rows(graph: &Graph, query: impl Fn() -> Query) -> Result<Vec<Row>> {
     persistent(|| async {
         let mut stream = graph.execute_read(query()).await.map_err(|e| failed(&e))?;
@@ -208,8 +209,7 @@ impl GraphStore for Neo4jGraph {
     }
 
     async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
-        // No edition tells by query what a store takes; these are the means that files of full
-        // stores were measured to have.
+        // No edition reports sizes by query. These are average sizes measured on large stores.
         const NODE: u64 = 700;
         const EDGE: u64 = 110;
         let counts = self.counts(tenant).await?;

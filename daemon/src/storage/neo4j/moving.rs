@@ -60,9 +60,10 @@ impl GraphProvisioner for Neo4jGraph {
 
     async fn hold(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let graph = self.0.on(tenant, server).await?;
-        // The owner first: workers that create a fence lock it first too, so none appears later.
+        // Workers that create a fence lock the owner first, too, so no fence appears later.
         let text = "MATCH (o:Owner {client_id: $tenant}) SET o.moves = true
-            WITH o OPTIONAL MATCH (f:Fence) SET f.held = coalesce(f.held, f.epoch), f.epoch = $held";
+            WITH o OPTIONAL MATCH (f:Fence) SET f.held = coalesce(f.held, f.epoch),
+                f.epoch = $held";
         run(&graph, text, &[("held", write::HELD)], tenant).await
     }
 
@@ -94,8 +95,8 @@ impl GraphProvisioner for Neo4jGraph {
                 let batch = GraphBatch {
                     partition: partition as u32,
                     epoch,
-                    whole: true,
-                    copied: true,
+                    full_resync: true,
+                    is_copy: true,
                     changes,
                     incidents,
                 };

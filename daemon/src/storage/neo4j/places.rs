@@ -1,4 +1,4 @@
-//! Which server holds which tenant.
+//! Placement: which server holds which tenant.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +10,10 @@ use neo4rs::{ConfigBuilder, Graph, query};
 
 use super::{failed, persistent, rows, write};
 
-/// Most connections to one server.
+/// Maximum number of connections to one server.
 const CONNECTIONS: usize = 8;
 
-/// What is looked up by value.
+/// Properties with an index.
 const SCHEMA: [&str; 8] = [
     "CREATE CONSTRAINT kgrca_resource IF NOT EXISTS FOR (n:Resource) REQUIRE n.id IS UNIQUE",
     "CREATE CONSTRAINT kgrca_episode IF NOT EXISTS FOR (n:Episodic) REQUIRE n.id IS UNIQUE",
@@ -28,20 +28,20 @@ const SCHEMA: [&str; 8] = [
 /// A server of the URL.
 #[derive(Clone)]
 pub struct Server {
-    /// `host:port`, the name under which tenants are put there.
+    /// `host:port`, under which tenants are assigned to it.
     pub name: String,
     uri: String,
     user: String,
     password: String,
 }
 
-/// Servers, and who is where.
+/// All servers, and the tenants they hold.
 pub(super) struct Places {
     servers: Vec<Server>,
     meta: Arc<dyn MetaStore>,
-    /// Connections by server and database; the default one when absent.
+    /// Connections by server and database; `None` is the default database.
     open: Mutex<HashMap<(String, Option<String>), Graph>>,
-    /// Whether a server has several databases, once it was asked.
+    /// Whether a server supports several databases, once known.
     several: Mutex<HashMap<String, bool>>,
 }
 
@@ -49,9 +49,9 @@ fn parse(url: &str) -> Result<Vec<Server>> {
     let wrong = |what: &str| {
         Error::new(
             ErrorKind::Internal,
-            format!("graph: the URL of Neo4j: {what}"),
+            format!("graph: invalid Neo4j URL: {what}"),
         )
-        .hint("it looks like neo4j://user:password@host:7687,host:7687; neo4j+s:// for TLS")
+        .hint("expected neo4j://user:password@host:7687[,host:7687…], or neo4j+s:// for TLS")
     };
     let (scheme, rest) = url
         .split_once("://")
@@ -60,11 +60,11 @@ fn parse(url: &str) -> Result<Vec<Server>> {
         "neo4j" => "bolt",
         "neo4j+s" => "bolt+s",
         "neo4j+ssc" => "bolt+ssc",
-        _ => return Err(wrong("its scheme is not neo4j")),
+        _ => return Err(wrong("the scheme is not neo4j")),
     };
     let (user, hosts) = rest
         .rsplit_once('@')
-        .ok_or_else(|| wrong("it names no user"))?;
+        .ok_or_else(|| wrong("it has no user"))?;
     let (user, password) = user
         .split_once(':')
         .ok_or_else(|| wrong("the user has no password"))?;
@@ -81,7 +81,7 @@ fn parse(url: &str) -> Result<Vec<Server>> {
         .map(server)
         .collect();
     if servers.is_empty() {
-        Err(wrong("it names no host"))
+        Err(wrong("it has no host"))
     } else {
         Ok(servers)
     }
@@ -99,9 +99,9 @@ impl Places {
         Ok(places)
     }
 
-    /// Every server with its version. Fails when one does not answer.
+    /// Names and versions of all servers. Fails when one does not answer.
     pub async fn check(&self) -> Result<String> {
-        let mut said = Vec::new();
+        let mut versions = Vec::new();
         for server in &self.servers {
             let (version, several) = self.version(server).await.map_err(|mut e| {
                 e.message = format!("{} ({})", e.message, server.name);
@@ -112,16 +112,17 @@ impl Places {
             } else {
                 "one database"
             };
-            said.push(format!("{} {version}, {kind}", server.name));
+            versions.push(format!("{} {version}, {kind}", server.name));
         }
-        Ok(format!("Neo4j: {}", said.join("; ")))
+        Ok(format!("Neo4j: {}", versions.join("; ")))
     }
 
     async fn version(&self, server: &Server) -> Result<(String, bool)> {
         let graph = self.connection(server, None)?;
         let question = || {
             query(
-                "CALL dbms.components() YIELD versions, edition RETURN versions[0] AS version, edition",
+                "CALL dbms.components() YIELD versions, edition RETURN versions[0] AS version,
+                    edition",
             )
         };
         let answer = rows(&graph, question).await?;
@@ -166,13 +167,13 @@ impl Places {
         self.servers.iter().find(|s| s.name == name).ok_or_else(|| {
             Error::new(
                 ErrorKind::Unavailable,
-                format!("graph: the server {name} holds the tenant and is not in the URL"),
+                format!("graph: the tenant is on server {name}, which is not in the URL"),
             )
             .hint("add it to the URL of the graph, or move the tenant to another server")
         })
     }
 
-    /// The database of a tenant; `None` when it is nowhere.
+    /// The database of a tenant; `None` when it is on no server.
     pub async fn of(&self, tenant: &TenantId) -> Result<Option<Graph>> {
         let Some(name) = self.meta.graph_server(tenant).await? else {
             return Ok(None);
@@ -180,14 +181,17 @@ impl Places {
         self.database(tenant, self.server(&name)?).await.map(Some)
     }
 
-    /// The database of a tenant, which must be there.
+    /// The database of a tenant.
+    ///
+    /// # Errors
+    /// When it is on no server.
     pub async fn needed(&self, tenant: &TenantId) -> Result<Graph> {
         let missing = || {
             Error::new(
                 ErrorKind::Internal,
-                format!("graph: {tenant} has no place on a server"),
+                format!("graph: {tenant} is not assigned to a server"),
             )
-            .hint("`kgrca saga list` shows how far it was set up")
+            .hint("check its provisioning with `kgrca saga list`")
         };
         self.of(tenant).await?.ok_or_else(missing)
     }
@@ -202,7 +206,7 @@ impl Places {
         self.database(tenant, self.server(server)?).await
     }
 
-    /// Whether another tenant can come to a server.
+    /// Fails unless another tenant can be assigned to a server.
     pub async fn is_free(&self, name: &str) -> Result<()> {
         let servers = || {
             self.servers
@@ -214,7 +218,7 @@ impl Places {
         let Some(server) = self.servers.iter().find(|s| s.name == name) else {
             return Err(Error::new(
                 ErrorKind::Refused,
-                format!("graph: {name} is no server of the URL"),
+                format!("graph: server {name} is not in the URL"),
             )
             .hint(servers()));
         };
@@ -226,15 +230,15 @@ impl Places {
             .find(|(_, at)| at == name);
         match held {
             Some((other, _)) if !self.has_several(server).await? => {
-                let message = format!("graph: {name} has one database, and {other} is in it");
+                let message = format!("graph: {name} has a single database, which holds {other}");
                 Err(Error::new(ErrorKind::Conflict, message)
-                    .hint("`kgrca tenant list -o json` names the server of each tenant"))
+                    .hint("`kgrca tenant list -o json` shows the server of each tenant"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Lets a server be the one that holds a tenant.
+    /// Assigns a tenant to a server.
     pub async fn assign(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let alone = !self.has_several(self.server(server)?).await?;
         self.meta
@@ -242,7 +246,7 @@ impl Places {
             .await
     }
 
-    /// Makes what a tenant needs on a server.
+    /// Creates database, indexes and owner of a tenant on a server.
     pub async fn prepare_at(&self, tenant: &TenantId, server: &str) -> Result<()> {
         self.prepare(tenant, self.server(server)?).await
     }
@@ -268,7 +272,7 @@ impl Places {
         }
     }
 
-    /// Finds a place for a tenant and makes what is needed there.
+    /// Chooses a server for a tenant and creates its database there.
     pub async fn create(&self, tenant: &TenantId) -> Result<()> {
         match self.meta.graph_server(tenant).await? {
             Some(name) => self.prepare(tenant, self.server(&name)?).await,
@@ -276,7 +280,8 @@ impl Places {
         }
     }
 
-    /// Puts a tenant onto the server with the fewest, or onto a free one where each holds one.
+    /// Assigns a tenant to the server with the fewest tenants, or to a free one where each holds
+    /// one.
     async fn settle(&self, tenant: &TenantId) -> Result<()> {
         let taken = self.meta.graph_servers().await?;
         let held = |server: &Server| {
@@ -299,12 +304,12 @@ impl Places {
                 .await
             {
                 Ok(()) => {}
-                // Another daemon was faster.
+                // Another daemon assigned a tenant to it at the same time.
                 Err(e) if e.kind == ErrorKind::Conflict => continue,
                 Err(e) => return Err(e),
             }
             match self.prepare(tenant, server).await {
-                // Somebody else's data is there, or a graph is just moving there.
+                // It holds foreign data, or a graph is being moved to it.
                 Err(e) if e.kind == ErrorKind::Conflict => {
                     self.meta.put_graph_server(tenant, None, false).await?;
                     occupied = format!("; {}", e.message);
@@ -313,7 +318,7 @@ impl Places {
             }
         }
         let message = format!(
-            "graph: none of {} servers has room for another tenant{occupied}",
+            "graph: none of {} servers is free for another tenant{occupied}",
             self.servers.len()
         );
         Err(Error::new(ErrorKind::Full, message).hint("add a server to the URL of the graph"))
@@ -322,7 +327,7 @@ impl Places {
     async fn prepare(&self, tenant: &TenantId, server: &Server) -> Result<()> {
         if self.has_several(server).await? {
             let system = self.connection(server, Some("system"))?;
-            // Ids of tenants hold nothing to be quoted.
+            // Tenant ids need no quoting.
             let text = format!("CREATE DATABASE `{tenant}-kg` IF NOT EXISTS WAIT 30 SECONDS");
             persistent(|| async {
                 system
@@ -348,7 +353,7 @@ impl Places {
         Ok(())
     }
 
-    /// Removes all of a tenant and frees its place.
+    /// Removes a tenant's graph and its assignment.
     pub async fn remove(&self, tenant: &TenantId) -> Result<()> {
         let Some(name) = self.meta.graph_server(tenant).await? else {
             return Ok(());
@@ -357,7 +362,7 @@ impl Places {
         self.meta.put_graph_server(tenant, None, false).await
     }
 
-    /// Removes all of a tenant on a server.
+    /// Removes a tenant's graph from a server.
     pub async fn clear(&self, tenant: &TenantId, server: &str) -> Result<()> {
         let server = self.server(server)?;
         if !self.has_several(server).await? {

@@ -1,4 +1,4 @@
-//! Reading. Each question is one statement, but for surroundings: one for each step outward.
+//! Reading. Each query is one statement, except for neighborhoods: one for each hop.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,9 @@ pub(super) fn read<T: DeserializeOwned>(row: &Row, name: &str) -> Result<T> {
 }
 
 fn or_null<T: Into<BoltType>>(value: Option<T>) -> BoltType {
-    value.map_or(BoltType::Null(neo4rs::BoltNull), Into::into)
+    value
+        .map(Into::into)
+        .unwrap_or(BoltType::Null(neo4rs::BoltNull))
 }
 
 pub(super) async fn resources(graph: &Graph, uid: &str) -> Result<Vec<ResourceRow>> {
@@ -41,7 +43,8 @@ pub(super) async fn resources(graph: &Graph, uid: &str) -> Result<Vec<ResourceRo
 
 pub(super) async fn find(graph: &Graph, f: &ResourceFilter) -> Result<Vec<ResourceRow>> {
     let text = "MATCH (r:Resource) WHERE r.deleted IS NULL AND ($after IS NULL OR r.id > $after)
-        AND ($kind IS NULL OR toLower(r.kind) = $kind) AND ($namespace IS NULL OR r.namespace = $namespace)
+        AND ($kind IS NULL OR toLower(r.kind) = $kind)
+            AND ($namespace IS NULL OR r.namespace = $namespace)
         AND ($name IS NULL OR r.name = $name) AND ($healthy IS NULL OR r.healthy = $healthy)
         AND ($label IS NULL OR (',' + r.labels + ',') CONTAINS $label)
         RETURN properties(r) AS r ORDER BY r.id LIMIT $limit";
@@ -70,7 +73,7 @@ pub(super) async fn around(
     at: Time,
     limit: usize,
 ) -> Result<Option<Subgraph>> {
-    let born = |r: &ResourceRow| r.created.is_none_or(|created| created <= at);
+    let born = |r: &ResourceRow| r.created.map(|created| created <= at).unwrap_or(true);
     let Some(first) = resources(graph, uid).await?.into_iter().find(born) else {
         return Ok(None);
     };
@@ -81,7 +84,8 @@ pub(super) async fn around(
     for _ in 0..depth {
         let text = "UNWIND $ids AS id MATCH (a:Resource {id: id})-[e]-(b:Resource)
             WHERE e.valid_from <= $at AND (e.valid_to IS NULL OR $at < e.valid_to)
-            RETURN startNode(e).id AS from, type(e) AS relation, endNode(e).id AS to, e.valid_from AS valid_from,
+            RETURN startNode(e).id AS from, type(e) AS relation, endNode(e).id AS to,
+                e.valid_from AS valid_from,
                 e.valid_to AS valid_to, properties(b) AS other ORDER BY b.id, type(e)";
         let ids: Vec<BoltType> = outermost.iter().map(|id| id.as_str().into()).collect();
         let found = rows(graph, || {
@@ -125,20 +129,24 @@ pub(super) async fn knows(graph: &Graph, partition: u32) -> Result<bool> {
     .is_empty())
 }
 
-/// A page of a timeline and where it goes on.
+/// A page of a timeline and the cursor of the next one.
 type Timeline = (Vec<EpisodeRow>, Option<(Time, String)>);
 
 pub(super) async fn timeline(graph: &Graph, f: &TimelineFilter) -> Result<Timeline> {
     const OF_ALL: &str = "MATCH (e:Episodic)";
-    const OF_ONE: &str = "MATCH (r:Resource) WHERE r.uid = $resource OR r.id = $resource MATCH (e:Episodic)-[:ABOUT]->(r)";
+    const OF_ONE: &str = "MATCH (r:Resource) WHERE r.uid = $resource OR r.id = $resource
+        MATCH (e:Episodic)-[:ABOUT]->(r)";
     let from = f
         .from
         .max(f.after.as_ref().map(|(t, _)| *t))
         .unwrap_or(Time(i64::MIN));
     let text = format!(
-        "{} WHERE e.last >= $from AND ($to IS NULL OR e.last < $to) AND ($cluster IS NULL OR e.cluster = $cluster)
-        AND ($kind IS NULL OR e.kind = $kind) AND ($after_at IS NULL OR e.last > $after_at OR e.id > $after_id)
-        RETURN DISTINCT properties(e) AS e, e.last AS last, e.id AS id ORDER BY last, id LIMIT $limit",
+        "{} WHERE e.last >= $from AND ($to IS NULL OR e.last < $to)
+            AND ($cluster IS NULL OR e.cluster = $cluster)
+        AND ($kind IS NULL OR e.kind = $kind)
+            AND ($after_at IS NULL OR e.last > $after_at OR e.id > $after_id)
+        RETURN DISTINCT properties(e) AS e, e.last AS last, e.id AS id
+        ORDER BY last, id LIMIT $limit",
         if f.resource.is_some() { OF_ONE } else { OF_ALL }
     );
     let question = || {
@@ -167,12 +175,13 @@ pub(super) async fn timeline(graph: &Graph, f: &TimelineFilter) -> Result<Timeli
 }
 
 pub(super) async fn counts(graph: &Graph) -> Result<GraphCounts> {
-    // Each is one look-up in the server's count store.
+    // Each is a single lookup in the server's count store.
     let count = async |text: &str| {
         let found = rows(graph, || query(text)).await?;
         found
             .first()
-            .map_or(Ok(0), |row| read::<i64>(row, "n"))
+            .map(|row| read::<i64>(row, "n"))
+            .unwrap_or(Ok(0))
             .map(|n| n.max(0) as u64)
     };
     Ok(GraphCounts {

@@ -1,4 +1,4 @@
-//! Rows as maps of properties and back.
+//! Conversion between rows and maps of properties.
 
 use kgrca_core::engine::{EdgeRow, EpisodeRow, ResourceRow};
 use kgrca_core::graph::Relation;
@@ -9,7 +9,7 @@ use neo4rs::{BoltMap, BoltNull, BoltString, BoltType};
 use serde::Deserialize;
 
 fn or_null<T: Into<BoltType>>(value: Option<T>) -> BoltType {
-    value.map_or(BoltType::Null(BoltNull), Into::into)
+    value.map(Into::into).unwrap_or(BoltType::Null(BoltNull))
 }
 
 fn map<const N: usize>(pairs: [(&str, BoltType); N]) -> BoltMap {
@@ -102,7 +102,7 @@ pub(super) fn cause(c: &CauseRow, at: Time) -> BoltMap {
     ])
 }
 
-/// A resource as the server tells it.
+/// A resource from a row.
 #[derive(Deserialize)]
 pub(super) struct ResourceNode {
     id: String,
@@ -140,7 +140,7 @@ impl From<ResourceNode> for ResourceRow {
     }
 }
 
-/// An episode as the server tells it.
+/// An episode from a row.
 #[derive(Deserialize)]
 pub(super) struct EpisodeNode {
     id: String,
@@ -172,7 +172,7 @@ impl From<EpisodeNode> for EpisodeRow {
     }
 }
 
-/// An edge between two resources as the server tells it, with the other end.
+/// An edge between two resources from a row, with the resource at its other end.
 #[derive(Deserialize)]
 pub(super) struct NearRow {
     pub from: String,
@@ -184,7 +184,7 @@ pub(super) struct NearRow {
 }
 
 impl NearRow {
-    /// The edge; `None` for one that is no topology.
+    /// The edge; `None` when it is not part of the topology.
     pub fn edge(&self) -> Option<EdgeRow> {
         Some(EdgeRow {
             from: self.from.clone(),

@@ -1,4 +1,4 @@
-//! Writing: idempotent by key, a batch in one transaction under its fence.
+//! Writing: idempotent by key, one transaction per batch, guarded by a fence.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,21 +10,22 @@ use neo4rs::{BoltMap, BoltType, Graph, Query, Row, Txn, query};
 
 use super::{failed, persistent, row, rows};
 
-/// Most rows of one statement.
+/// Maximum number of rows per statement.
 const ROWS: usize = 1000;
-/// The epoch of a fence that keeps everybody out.
+/// The epoch of a fence that no worker can pass.
 pub(super) const HELD: i64 = i64::MAX;
-/// How many nodes or edges are erased in one transaction.
+/// Maximum number of nodes or edges erased in one transaction.
 const ERASED: i64 = 10_000;
 
-/// Marks the database as a tenant's own.
+/// Marks a database as owned by a tenant.
 ///
 /// # Errors
-/// When it holds data of somebody else.
+/// When it holds other data.
 pub(super) async fn own(graph: &Graph, tenant: &TenantId, server: &str) -> Result<()> {
     let question = || {
         query(
-            "OPTIONAL MATCH (o:Owner) WITH collect(o.client_id) AS owners MATCH (n) RETURN owners LIMIT 1",
+            "OPTIONAL MATCH (o:Owner) WITH collect(o.client_id) AS owners MATCH (n)
+                RETURN owners LIMIT 1",
         )
     };
     let found = rows(graph, question).await?;
@@ -36,12 +37,12 @@ pub(super) async fn own(graph: &Graph, tenant: &TenantId, server: &str) -> Resul
         Some(owners) => {
             return Err(occupied(
                 server,
-                owners.first().map_or("not ours", String::as_str),
+                owners.first().map(String::as_str).unwrap_or("not ours"),
             ));
         }
         None => {}
     }
-    // Two tenants that come at once meet at the constraint: one of them becomes the owner.
+    // If two tenants claim it at the same time, a constraint lets only one become the owner.
     let only = "CREATE CONSTRAINT kgrca_owner IF NOT EXISTS FOR (o:Owner) REQUIRE o.slot IS UNIQUE";
     persistent(|| async {
         graph
@@ -74,21 +75,21 @@ pub(super) async fn own(graph: &Graph, tenant: &TenantId, server: &str) -> Resul
 fn occupied(server: &str, whose: &str) -> Error {
     Error::new(
         ErrorKind::Conflict,
-        format!("graph: the server {server} holds data of somebody else: {whose}"),
+        format!("graph: server {server} holds data that is not this tenant's: {whose}"),
     )
-    .hint("give kgrca a server of its own, or empty this one")
+    .hint("use a dedicated server for kgrca, or empty this one")
 }
 
-/// A batch as lists of maps, made once for all tries.
+/// A batch as lists of maps, built once for all retries.
 pub(super) struct Prepared {
     partition: i64,
     epoch: i64,
-    whole: bool,
+    full_resync: bool,
     renamed: Vec<(String, String)>,
     statements: Vec<(String, Vec<BoltMap>)>,
 }
 
-/// A name as a label of its own, whatever it holds.
+/// A name quoted as a label.
 fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
@@ -104,7 +105,7 @@ impl Prepared {
                 .iter()
                 .chain(i.causes.iter().flatten().map(|c| &c.episode))
         });
-        // What is told last of an episode counts.
+        // The last version of an episode counts.
         for episode in batch.changes.episodes.iter().chain(of_incidents) {
             episodes.insert(&episode.id, row::episode_props(episode));
         }
@@ -115,7 +116,7 @@ impl Prepared {
         Self {
             partition: i64::from(batch.partition),
             epoch: batch.epoch,
-            whole: batch.whole,
+            full_resync: batch.full_resync,
             renamed: batch.changes.renamed.clone(),
             statements,
         }
@@ -147,11 +148,11 @@ fn resources(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     }
 }
 
-/// An edge by its ends and type; one that ended before is another. After a restart the beginning of
-/// an open edge may be known less well: it is the same edge.
+/// An edge is identified by its ends and type; one that ended earlier is a different one. After a
+/// restart the start of an open edge may be less precise: it is still the same edge.
 fn edges(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     let mut by_relation: BTreeMap<&str, Vec<BoltMap>> = BTreeMap::new();
-    let told = if batch.copied {
+    let told = if batch.is_copy {
         batch.changes.edges.clone()
     } else {
         folded(&batch.changes.edges)
@@ -164,11 +165,13 @@ fn edges(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     }
     for (relation, all) in by_relation {
         let relation = quoted(relation);
-        if batch.copied {
+        if batch.is_copy {
             let text = format!(
-                "UNWIND $rows AS row MATCH (a:Resource {{id: row.from}}), (b:Resource {{id: row.to}})
+                "UNWIND $rows AS row
+                    MATCH (a:Resource {{id: row.from}}), (b:Resource {{id: row.to}})
                 OPTIONAL MATCH (a)-[e:{relation}]->(b)
-                    WHERE e.valid_from = row.since AND coalesce(e.valid_to, -1) = coalesce(row.until, -1)
+                    WHERE e.valid_from = row.since
+                        AND coalesce(e.valid_to, -1) = coalesce(row.until, -1)
                 WITH a, b, row, count(e) AS known WHERE known = 0
                 CREATE (a)-[:{relation} {{valid_from: row.since, valid_to: row.until}}]->(b)"
             );
@@ -176,20 +179,23 @@ fn edges(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
             continue;
         }
         let text = format!(
-            "UNWIND $rows AS row MATCH (a:Resource {{id: row.from}}), (b:Resource {{id: row.to}})
-            OPTIONAL MATCH (a)-[e:{relation}]->(b) WHERE e.valid_from = row.since OR e.valid_to IS NULL
+            "UNWIND $rows AS row
+                    MATCH (a:Resource {{id: row.from}}), (b:Resource {{id: row.to}})
+            OPTIONAL MATCH (a)-[e:{relation}]->(b)
+                WHERE e.valid_from = row.since OR e.valid_to IS NULL
             WITH a, b, row, e ORDER BY CASE WHEN e.valid_from = row.since THEN 0 ELSE 1 END
             WITH a, b, row, head(collect(e)) AS known
             FOREACH (_ IN CASE WHEN known IS NULL THEN [1] ELSE [] END |
                 CREATE (a)-[:{relation} {{valid_from: row.since, valid_to: row.until}}]->(b))
-            FOREACH (_ IN CASE WHEN known IS NOT NULL AND row.until IS NOT NULL THEN [1] ELSE [] END |
+            FOREACH (_ IN CASE WHEN known IS NOT NULL AND row.until IS NOT NULL
+                THEN [1] ELSE [] END |
                 SET known.valid_to = row.until)"
         );
         statements.push((text, all));
     }
 }
 
-/// The edges of a batch, each once: a statement does not see what it wrote itself.
+/// The edges of a batch without repeats: a statement does not see its own writes.
 fn folded(edges: &[EdgeRow]) -> Vec<EdgeRow> {
     let mut all: Vec<EdgeRow> = Vec::new();
     let mut known: HashMap<(&str, &str, &str), Vec<usize>> = HashMap::new();
@@ -248,7 +254,8 @@ fn incidents(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
         "UNWIND $rows AS row MATCH (e:Episodic {id: row.episode}), (i:Incident {id: row.incident})
         MERGE (e)-[:SAME_INCIDENT]->(i)";
     statements.push((text.to_owned(), symptoms));
-    let text = "UNWIND $rows AS row MATCH (:Episodic)-[c:POTENTIAL_CAUSE]->(:Incident {id: row.incident}) DELETE c";
+    let text = "UNWIND $rows AS row
+        MATCH (:Episodic)-[c:POTENTIAL_CAUSE]->(:Incident {id: row.incident}) DELETE c";
     statements.push((text.to_owned(), replaced));
     let text =
         "UNWIND $rows AS row MATCH (e:Episodic {id: row.id}), (i:Incident {id: row.incident})
@@ -256,14 +263,14 @@ fn incidents(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     statements.push((text.to_owned(), causes));
 }
 
-/// Writes a batch under its epoch.
+/// Writes a batch under the epoch of its lease.
 pub(super) async fn write(graph: &Graph, tenant: &TenantId, batch: &Prepared) -> Result<()> {
     let mut tx = graph.start_txn().await.map_err(|e| failed(&e))?;
     let done = fenced(&mut tx, tenant, batch).await;
     match done {
         Ok(()) => tx.commit().await.map(|_| ()).map_err(|e| failed(&e)),
         Err(e) => {
-            // What cannot be rolled back ends with its connection.
+            // If the rollback fails, the transaction ends with its connection.
             let _ = tx.rollback().await;
             Err(e)
         }
@@ -278,19 +285,19 @@ async fn first(tx: &mut Txn, question: Query) -> Result<Option<Row>> {
 }
 
 async fn fenced(tx: &mut Txn, tenant: &TenantId, batch: &Prepared) -> Result<()> {
-    // The fence is written whatever it holds, so that it is locked until the end; a tenant's graph
-    // alone has one.
-    const RAISE: &str = "SET f.epoch = CASE WHEN f.epoch < $epoch THEN $epoch ELSE f.epoch END RETURN f.epoch AS epoch";
+    // Writing the fence, even unchanged, locks it until the end of the transaction.
+    const RAISE: &str = "SET f.epoch = CASE WHEN f.epoch < $epoch THEN $epoch ELSE f.epoch END
+        RETURN f.epoch AS epoch";
     let moves = || {
         Error::new(
             ErrorKind::Unavailable,
             format!("the graph of {tenant} is moving to another server"),
         )
     };
-    if batch.whole {
-        // A new fence would stand beside those that hold the graph: the owner is locked until the
-        // end, too.
-        let lock = "MATCH (o:Owner {client_id: $tenant}) SET o.client_id = $tenant RETURN o.moves AS moves";
+    if batch.full_resync {
+        // A new fence must not appear while the graph is held: lock the owner as well.
+        let lock = "MATCH (o:Owner {client_id: $tenant}) SET o.client_id = $tenant
+            RETURN o.moves AS moves";
         let owner = first(tx, query(lock).param("tenant", tenant.as_str())).await?;
         if owner
             .and_then(|r| r.get::<bool>("moves").ok())
@@ -299,8 +306,9 @@ async fn fenced(tx: &mut Txn, tenant: &TenantId, batch: &Prepared) -> Result<()>
             return Err(moves());
         }
     }
-    let find = if batch.whole {
-        "MATCH (:Owner {client_id: $tenant}) MERGE (f:Fence {partition: $partition}) ON CREATE SET f.epoch = $epoch"
+    let find = if batch.full_resync {
+        "MATCH (:Owner {client_id: $tenant}) MERGE (f:Fence {partition: $partition})
+            ON CREATE SET f.epoch = $epoch"
     } else {
         "MATCH (:Owner {client_id: $tenant}) MATCH (f:Fence {partition: $partition})"
     };
@@ -311,7 +319,7 @@ async fn fenced(tx: &mut Txn, tenant: &TenantId, batch: &Prepared) -> Result<()>
     let found = first(tx, question).await?;
     let Some(epoch) = found.and_then(|r| r.get::<i64>("epoch").ok()) else {
         let message = format!(
-            "the graph knows nothing of {tenant} partition {}: it was lost",
+            "the graph of {tenant} has nothing of partition {}: its data was lost",
             batch.partition
         );
         return Err(Error::new(ErrorKind::Corrupt, message));
@@ -322,7 +330,10 @@ async fn fenced(tx: &mut Txn, tenant: &TenantId, batch: &Prepared) -> Result<()>
     if epoch > batch.epoch {
         return Err(Error::new(
             ErrorKind::Fenced,
-            format!("epoch {} has passed: {epoch} writes the graph", batch.epoch),
+            format!(
+                "epoch {} is no longer current: {epoch} wrote the graph",
+                batch.epoch
+            ),
         ));
     }
     for (old, new) in batch.renamed.iter().filter(|(old, new)| old != new) {
@@ -339,8 +350,8 @@ async fn fenced(tx: &mut Txn, tenant: &TenantId, batch: &Prepared) -> Result<()>
     Ok(())
 }
 
-/// Gives a resource the id that follows from its uid. Where that one is known already, the two
-/// become one.
+/// Changes a resource's id to the one derived from its uid. If that id exists already, the two
+/// resources are merged.
 async fn rename(tx: &mut Txn, old: &str, new: &str) -> Result<()> {
     let with = |text: &str| query(text).param("old", old).param("new", new);
     let about = "MATCH (e:Episodic)-[:ABOUT]->(:Resource {id: $old}) SET e.about = $new";
@@ -368,10 +379,14 @@ async fn rename(tx: &mut Txn, old: &str, new: &str) -> Result<()> {
         let relation = quoted(&relation);
         for moved in [
             format!(
-                "MATCH (a:Resource {{id: $old}})-[e:{relation}]->(o) MATCH (b:Resource {{id: $new}}) CREATE (b)-[n:{relation}]->(o) SET n = properties(e)"
+                "MATCH (a:Resource {{id: $old}})-[e:{relation}]->(o)
+                    MATCH (b:Resource {{id: $new}}) CREATE (b)-[n:{relation}]->(o)
+                    SET n = properties(e)"
             ),
             format!(
-                "MATCH (a:Resource {{id: $old}})<-[e:{relation}]-(o) MATCH (b:Resource {{id: $new}}) CREATE (b)<-[n:{relation}]-(o) SET n = properties(e)"
+                "MATCH (a:Resource {{id: $old}})<-[e:{relation}]-(o)
+                    MATCH (b:Resource {{id: $new}}) CREATE (b)<-[n:{relation}]-(o)
+                    SET n = properties(e)"
             ),
         ] {
             tx.run(with(&moved)).await.map_err(|e| failed(&e))?;
@@ -383,7 +398,7 @@ async fn rename(tx: &mut Txn, old: &str, new: &str) -> Result<()> {
         .map_err(|e| failed(&e))
 }
 
-/// Repeats an erasing statement until it finds less than it may. Returns how many it erased.
+/// Repeats an erasing statement until it erases less than the maximum. Returns the total.
 async fn erase(graph: &Graph, text: &str, parameter: Option<i64>) -> Result<u64> {
     let mut all = 0;
     loop {
@@ -403,8 +418,8 @@ async fn erase(graph: &Graph, text: &str, parameter: Option<i64>) -> Result<u64>
     }
 }
 
-/// Erases episodes that were last seen, and resources, incidents and edges that ended, before an
-/// instant. Of a graph that is being copied nothing: the copy would not be equal.
+/// Erases episodes last seen, and resources, incidents and edges that ended, before an instant.
+/// Nothing is erased while the graph is being copied: the copy would differ.
 pub(super) async fn forget(graph: &Graph, before: Time) -> Result<u64> {
     let moves = || query("MATCH (o:Owner) WHERE o.moves RETURN o.client_id AS owner");
     if !rows(graph, moves).await?.is_empty() {
@@ -412,17 +427,21 @@ pub(super) async fn forget(graph: &Graph, before: Time) -> Result<u64> {
     }
     let mut erased = 0;
     for text in [
-        "MATCH (n:Episodic) WHERE n.last < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n",
-        "MATCH (n:Resource) WHERE n.deleted < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n",
-        "MATCH (n:Incident) WHERE n.ended < $before WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n",
-        "MATCH ()-[e]->() WHERE e.valid_to < $before WITH e LIMIT $limit DELETE e RETURN count(*) AS n",
+        "MATCH (n:Episodic) WHERE n.last < $before WITH n LIMIT $limit DETACH DELETE n
+            RETURN count(*) AS n",
+        "MATCH (n:Resource) WHERE n.deleted < $before WITH n LIMIT $limit DETACH DELETE n
+            RETURN count(*) AS n",
+        "MATCH (n:Incident) WHERE n.ended < $before WITH n LIMIT $limit DETACH DELETE n
+            RETURN count(*) AS n",
+        "MATCH ()-[e]->() WHERE e.valid_to < $before WITH e LIMIT $limit DELETE e
+            RETURN count(*) AS n",
     ] {
         erased += erase(graph, text, Some(before.0)).await?;
     }
     Ok(erased)
 }
 
-/// Erases everything of the tenant that owns the database.
+/// Erases all data of the tenant that owns the database.
 pub(super) async fn clear(graph: &Graph, tenant: &TenantId) -> Result<()> {
     let question = || {
         query("MATCH (o:Owner {client_id: $tenant}) RETURN o.client_id AS o")
@@ -431,7 +450,7 @@ pub(super) async fn clear(graph: &Graph, tenant: &TenantId) -> Result<()> {
     if rows(graph, question).await?.is_empty() {
         return Ok(());
     }
-    // The mark last: what was begun is gone on with.
+    // The owner last, so that an interrupted removal can continue.
     erase(
         graph,
         "MATCH (n) WHERE NOT n:Owner WITH n LIMIT $limit DETACH DELETE n RETURN count(*) AS n",

@@ -48,7 +48,7 @@ fn options(url: &str) -> Result<PgConnectOptions> {
         .hint("it looks like postgres://user:password@host:5432/database?sslmode=verify-full")
     };
     // The driver passes over what it does not know: a slip of the pen would turn verification off.
-    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let query = url.split_once('?').map(|(_, query)| query).unwrap_or("");
     if let Some((name, _)) =
         url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !KNOWN.contains(&&**name))
     {
@@ -148,7 +148,8 @@ impl Database for PostgresServer {
         let begin = match reach {
             Reach::Tenant(tenant) => {
                 format!(
-                    "BEGIN {mode}; SET LOCAL ROLE kgrca_tenant; SET LOCAL kgrca.client_id = '{tenant}'"
+                    "BEGIN {mode}; SET LOCAL ROLE kgrca_tenant; \
+                     SET LOCAL kgrca.client_id = '{tenant}'"
                 )
             }
             Reach::Operator => format!("BEGIN {mode}; SET LOCAL ROLE kgrca_operator"),
@@ -271,7 +272,10 @@ fn failed(error: sqlx::Error) -> Error {
     match code.as_str() {
         "28P01" | "28000" => failed.hint("check user and password in the URL of the metadata"),
         "3D000" => failed.hint("create the database first, then run `kgrcad migrate`"),
-        "42501" => failed.hint("the user must be a member of kgrca_tenant and kgrca_operator: run `kgrcad migrate` as it"),
+        "42501" => failed.hint(
+            "the user must be a member of kgrca_tenant and kgrca_operator: run `kgrcad migrate` as \
+             this user",
+        ),
         _ => failed,
     }
 }

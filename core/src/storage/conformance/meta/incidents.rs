@@ -55,7 +55,8 @@ pub(super) async fn copies(meta: &dyn MetaStore) {
     let json = r#"[
         {"number":3,"key":"ffffffffffffff01","row":{"incident_id":"inc-3","cluster":"prod",
         "state":"open","severity":"ERROR",
-        "started_at":"2026-01-01T00:00:00Z","symptoms":2,"component":"app/web","confidence":0.8234567890123457},
+        "started_at":"2026-01-01T00:00:00Z","symptoms":2,
+        "component":"app/web","confidence":0.8234567890123457},
         "events":[{"b":2,"a":1},{"c":3}],
         "answers":[{"scorer":"causal","at":"2026-01-01T00:01:00Z","answer":{"z":0.1}}]},
         {"number":5,"key":"000000000000000a","row":null,"events":[],"answers":[]}]"#;

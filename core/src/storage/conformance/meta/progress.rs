@@ -1,9 +1,10 @@
 //! Leases and the commits made under them.
 
-use std::collections::BTreeMap;
-
+use crate::billing::Metric;
 use crate::model::{Time, Topic};
-use crate::storage::{ClusterCounts, ClusterRow, Commit, ErrorKind, MetaStore, Offset, StreamId};
+use crate::storage::{
+    ClusterCounts, ClusterRow, Commit, ErrorKind, MetaStore, Offset, StreamId, UsageCounts,
+};
 use crate::tenancy::TenantId;
 
 pub(super) async fn commits(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
@@ -27,10 +28,8 @@ pub(super) async fn commits(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
         topic: Topic::Events,
         partition: 0,
     };
-    let usage = BTreeMap::from([(
-        ("2026-01-01".to_owned(), "events_ingested_count".to_owned()),
-        5,
-    )]);
+    let mut usage = UsageCounts::default();
+    usage.add("2026-01-01", Metric::EventsIngested, 5);
     let cluster = |counts| ClusterRow {
         cluster: "prod".into(),
         state: "{}".into(),
@@ -52,7 +51,7 @@ pub(super) async fn commits(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     });
     let with_counts = Commit {
         clusters: vec![cluster(counts)],
-        usage: BTreeMap::new(),
+        usage: UsageCounts::default(),
         ..commit(epoch)
     };
     meta.commit(a, 0, with_counts).await.unwrap();
@@ -66,7 +65,7 @@ pub(super) async fn commits(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
         meta.usage_total(a)
             .await
             .unwrap()
-            .get("events_ingested_count"),
+            .get(&Metric::EventsIngested),
         Some(&5)
     );
     assert_eq!(meta.offsets(a).await.unwrap(), [Offset { stream, next: 7 }]);

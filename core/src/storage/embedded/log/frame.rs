@@ -54,7 +54,7 @@ pub(super) fn read(bytes: &[u8]) -> Read {
     if u32_at(bytes, 4) != Some(crc32c::crc32c(body)) {
         return Read::Broken;
     }
-    let key_len = u32_at(body, 16).map_or(usize::MAX, |n| n as usize);
+    let key_len = u32_at(body, 16).map(|n| n as usize).unwrap_or(usize::MAX);
     let Some(rest) = body.get(FIXED..).filter(|r| r.len() >= key_len) else {
         return Read::Broken;
     };
@@ -88,15 +88,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_come_back_and_damage_is_seen(offset in any::<u64>(), key in proptest::collection::vec(any::<u8>(), 0..20), value in proptest::collection::vec(any::<u8>(), 0..200), flip in any::<usize>()) {
+        fn frames_are_read_back_and_damage_is_detected(
+            offset in any::<u64>(),
+            key in proptest::collection::vec(any::<u8>(), 0..20),
+            value in proptest::collection::vec(any::<u8>(), 0..200),
+            flip in any::<usize>(),
+        ) {
             let mut bytes = Vec::new();
             write(&mut bytes, offset, Time(7), &key, &value);
             match read(&bytes) {
                 Read::Frame(stored, len) => {
                     prop_assert_eq!(len, bytes.len());
-                    prop_assert_eq!((stored.offset, &*stored.key, &*stored.value), (offset, &*key, &*value));
+                    prop_assert_eq!(stored.offset, offset);
+                    prop_assert_eq!(&*stored.key, &*key);
+                    prop_assert_eq!(&*stored.value, &*value);
                 }
-                _ => prop_assert!(false, "whole frame"),
+                _ => prop_assert!(false, "a complete frame"),
             }
             let at = flip % bytes.len();
             bytes[at] ^= 0x40;
@@ -104,7 +111,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_are_read_without_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+        ) {
             let _ = read(&bytes);
         }
     }

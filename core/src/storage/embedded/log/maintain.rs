@@ -12,8 +12,10 @@ impl Stream {
     /// The first offset of the segment that what is not settled began in, or else of the last:
     /// those before are closed.
     fn settled(&self) -> u64 {
-        let last = self.segments.last().map_or(0, |s| s.base);
-        self.unsettled.map_or(last, |mark| mark.last.unwrap_or(0))
+        let last = self.segments.last().map(|s| s.base).unwrap_or(0);
+        self.unsettled
+            .map(|mark| mark.last.unwrap_or(0))
+            .unwrap_or(last)
     }
 
     /// Drops closed segments whose newest record was taken before `bound`.

@@ -196,14 +196,15 @@ impl Stream {
         let last = self.segments.last();
         let end = Mark {
             last: last.map(|s| s.base),
-            len: last.map_or(0, |s| s.len),
+            len: last.map(|s| s.len).unwrap_or(0),
             next: self.next,
         };
         self.unsettled.get_or_insert(end);
         if self
             .segments
             .last()
-            .is_none_or(|s| s.len >= self.segment_size)
+            .map(|s| s.len >= self.segment_size)
+            .unwrap_or(true)
         {
             self.segments.push(Segment {
                 base: self.next,
@@ -253,7 +254,7 @@ impl Stream {
         for segment in self
             .segments
             .iter()
-            .filter(|s| mark.last.is_none_or(|last| s.base >= last))
+            .filter(|s| mark.last.map(|last| s.base >= last).unwrap_or(true))
         {
             self.files
                 .sync(&self.path(segment.base))
@@ -293,7 +294,7 @@ impl Stream {
 
     /// Reads from an offset on. What is not synced yet is not shown: it may still be taken back.
     pub(super) fn read(&mut self, from: u64, max: usize) -> Result<Vec<Stored>> {
-        let visible = self.unsettled.map_or(self.next, |m| m.next);
+        let visible = self.unsettled.map(|m| m.next).unwrap_or(self.next);
         let mut found = Vec::new();
         let mut bytes = 0;
         if from >= visible || max == 0 {
@@ -308,7 +309,8 @@ impl Stream {
             let start = self
                 .cursor
                 .filter(|(o, base, _)| *o == from && *base == segment.base)
-                .map_or(0, |(.., position)| position);
+                .map(|(.., position)| position)
+                .unwrap_or(0);
             self.walk(segment, start, &mut |stored, position| {
                 if stored.offset >= visible {
                     return false;
@@ -333,12 +335,13 @@ impl Stream {
         self.segments
             .iter()
             .find(|s| s.newest >= at)
-            .map_or(self.next, |s| s.base)
+            .map(|s| s.base)
+            .unwrap_or(self.next)
     }
 
     /// The offset that the next record will get.
     pub(super) fn end(&self) -> u64 {
-        self.unsettled.map_or(self.next, |m| m.next)
+        self.unsettled.map(|m| m.next).unwrap_or(self.next)
     }
 
     /// Goes on at an offset when the stream ends earlier: in a segment of its own, so that its name
@@ -401,7 +404,7 @@ mod tests {
     }
 
     fn values(stream: &mut Stream) -> Vec<String> {
-        let first = stream.segments.first().map_or(0, |s| s.base);
+        let first = stream.segments.first().map(|s| s.base).unwrap_or(0);
         stream
             .read(first, 100)
             .unwrap()

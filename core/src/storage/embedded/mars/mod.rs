@@ -339,7 +339,9 @@ impl GraphStore for MarsGraph {
     }
 
     async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
-        Ok(std::fs::metadata(self.0.path(tenant)).map_or(0, |m| m.len()))
+        Ok(std::fs::metadata(self.0.path(tenant))
+            .map(|m| m.len())
+            .unwrap_or(0))
     }
 
     async fn remove(&self, tenant: &TenantId) -> Result<()> {

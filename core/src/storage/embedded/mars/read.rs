@@ -57,7 +57,11 @@ pub(super) fn find(db: &Database, filter: &ResourceFilter) -> Result<Vec<Resourc
         let ids = cursor.next_chunk(txn, CHUNK).map_err(|e| failed(&e))?;
         for id in &ids {
             let node = Database::get_node_in_txn(txn, *id).map_err(|e| failed(&e))?;
-            found.extend(node.as_ref().map(row::resource).filter(|r| filter.wants(r)));
+            found.extend(
+                node.as_ref()
+                    .map(row::resource)
+                    .filter(|r| filter.matches(r)),
+            );
         }
         if ids.len() < CHUNK || found.len() >= filter.limit {
             found.truncate(filter.limit);
@@ -75,7 +79,7 @@ pub(super) fn around(
 ) -> Result<Option<Subgraph>> {
     let tx = db.begin_read().map_err(|e| failed(&e))?;
     let txn = Txn::Read(&tx);
-    let born = |r: &ResourceRow| r.created.is_none_or(|created| created <= at);
+    let born = |r: &ResourceRow| r.created.map(|created| created <= at).unwrap_or(true);
     let Some((start, first)) = named(txn, uid)?.into_iter().find(|(_, r)| born(r)) else {
         return Ok(None);
     };
@@ -98,7 +102,9 @@ pub(super) fn around(
                     continue;
                 };
                 let valid = row::get_time(&edge.props, "valid_from").is_some_and(|from| from <= at)
-                    && row::get_time(&edge.props, "valid_to").is_none_or(|to| at < to);
+                    && row::get_time(&edge.props, "valid_to")
+                        .map(|to| at < to)
+                        .unwrap_or(true);
                 if !valid {
                     continue;
                 }
@@ -142,14 +148,19 @@ pub(super) fn timeline(db: &Database, filter: &TimelineFilter) -> Result<Timelin
     let tx = db.begin_read().map_err(|e| failed(&e))?;
     let txn = Txn::Read(&tx);
     let wanted = |e: &EpisodeRow| {
-        filter.cluster.as_ref().is_none_or(|c| *c == e.cluster)
-            && filter.kind.as_ref().is_none_or(|k| *k == e.kind)
-            && filter.from.is_none_or(|t| e.last >= t)
-            && filter.to.is_none_or(|t| e.last < t)
+        filter
+            .cluster
+            .as_ref()
+            .map(|c| *c == e.cluster)
+            .unwrap_or(true)
+            && filter.kind.as_ref().map(|k| *k == e.kind).unwrap_or(true)
+            && filter.from.map(|t| e.last >= t).unwrap_or(true)
+            && filter.to.map(|t| e.last < t).unwrap_or(true)
             && filter
                 .after
                 .as_ref()
-                .is_none_or(|(t, id)| (e.last, &e.id) > (*t, id))
+                .map(|(t, id)| (e.last, &e.id) > (*t, id))
+                .unwrap_or(true)
     };
     let Some(uid) = &filter.resource else {
         return of_all(txn, filter, &wanted);

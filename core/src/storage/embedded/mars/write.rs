@@ -60,7 +60,7 @@ impl Writer<'_> {
         );
         let known = known.map_err(|e| failed(&e))?;
         let Some(node) = known.first().copied() else {
-            if !batch.whole {
+            if !batch.full_resync {
                 let message = format!(
                     "the graph knows nothing of partition {}: it was lost or set aside",
                     batch.partition
@@ -109,7 +109,7 @@ impl Writer<'_> {
             self.upsert(row::RESOURCE, labels, &r.id, row::resource_props(r))?;
         }
         for edge in &batch.changes.edges {
-            self.topology(edge, batch.copied)?;
+            self.topology(edge, batch.is_copy)?;
         }
         for episode in &batch.changes.episodes {
             self.episode(&episode.id, &episode.about, row::episode_props(episode))?;

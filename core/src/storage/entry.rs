@@ -1,4 +1,4 @@
-//! What a record that passed a door becomes in the log: in which stream, under which key.
+//! Log entries from accepted records: which stream they go to, under which key.
 
 use std::collections::BTreeSet;
 
@@ -12,28 +12,28 @@ pub fn partition_of(tenant: &TenantId, cluster: &str, partitions: u32) -> u32 {
     crc32fast::hash(format!("{tenant}/{cluster}").as_bytes()) % partitions.max(1)
 }
 
-/// Where records of one topic come in at one time.
-pub struct Door<'a> {
-    /// Their topic.
+/// Builds the entries of records that arrived together on one topic.
+pub struct EntryBuilder<'a> {
+    /// The topic of all records.
     pub topic: Topic,
-    /// The cluster of records that name none.
+    /// The cluster of records that do not name one.
     pub cluster: Option<&'a str>,
-    /// When they came.
+    /// Time of arrival.
     pub received_at: Time,
     /// The partition of a cluster.
     pub partition: &'a dyn Fn(&str) -> u32,
 }
 
-impl Door<'_> {
-    /// Adds what goes into the log for an item that was parsed into `records`; what looks like a
-    /// secret is masked. Returns how many records that are.
-    pub fn admit(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
+impl EntryBuilder<'_> {
+    /// Adds the entries for an item that was parsed into `records`, with secrets masked. Returns
+    /// how many of them are records; a tombstone is not one.
+    pub fn add(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
         let Some(first) = records.first() else {
             return 1;
         };
         let masked = mask::record(self.topic, item);
         if self.topic == Topic::Alerts && records.iter().any(|r| r.cluster != first.cluster) {
-            return self.admit_by_cluster(&masked, records, out);
+            return self.add_by_cluster(&masked, records, out);
         }
         let named = with_cluster(self.topic, &masked, self.cluster);
         out.push(self.entry(&first.cluster, key(first), named.into_boxed_slice()));
@@ -59,9 +59,8 @@ impl Door<'_> {
         }
     }
 
-    /// A webhook about several clusters becomes one for each: clusters lie in partitions of their
-    /// own.
-    fn admit_by_cluster(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
+    /// Splits a webhook about several clusters, which may belong to different partitions.
+    fn add_by_cluster(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
         let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(item) else {
             return 0;
         };
@@ -69,7 +68,7 @@ impl Door<'_> {
         for &cluster in &clusters {
             let mut part = webhook.clone();
             if let Some(alerts) = part["alerts"].as_array_mut() {
-                // A record per alert, in their order.
+                // There is one record per alert, in the same order.
                 let mut own = records.iter().map(|r| &*r.cluster == cluster);
                 alerts.retain(|_| own.next().unwrap_or(false));
             }
@@ -83,11 +82,9 @@ impl Door<'_> {
     }
 }
 
-/// State records keep the object's id as key, so the cluster that only the sender knew is written
-/// into them.
+/// Where the key is the object's id, a cluster that only the sender knew is added to the record.
 fn with_cluster(topic: Topic, item: &[u8], cluster: Option<&str>) -> Vec<u8> {
-    let Some(cluster) = cluster.filter(|_| matches!(topic, Topic::Resource | Topic::Topology))
-    else {
+    let Some(cluster) = cluster.filter(|_| topic.signal().is_compacted()) else {
         return item.to_vec();
     };
     match serde_json::from_slice::<serde_json::Value>(item) {
@@ -99,16 +96,16 @@ fn with_cluster(topic: Topic, item: &[u8], cluster: Option<&str>) -> Vec<u8> {
     }
 }
 
-/// The object's id on the compacted topics, the cluster elsewhere.
+/// The object's id on compacted topics, the cluster elsewhere.
 fn key(record: &Record) -> Box<[u8]> {
     match &record.body {
         Body::State(_, object) => {
             let meta = &object.meta;
-            // By name: of those that bore it the newest is what a rebuild needs, and a DELETE may
-            // not know the uid.
+            // By name: a rebuild needs only the newest object of that name, and a DELETE may lack
+            // the uid.
             let named = format!("{}/{}/{}", meta.kind, meta.namespace, meta.name);
             let id = if meta.name.is_empty() {
-                meta.uid.as_deref().map_or(named, str::to_owned)
+                meta.uid.as_deref().map(str::to_owned).unwrap_or(named)
             } else {
                 named
             };
@@ -129,7 +126,7 @@ mod tests {
     use super::*;
     use crate::parse::{Context, parse};
 
-    fn admitted(topic: Topic, cluster: Option<&str>, item: &str) -> (u64, Vec<Entry>) {
+    fn entries(topic: Topic, cluster: Option<&str>, item: &str) -> (u64, Vec<Entry>) {
         let context = Context {
             received_at: Time(1_767_261_600_000_000),
             cluster,
@@ -138,13 +135,13 @@ mod tests {
         let (mut records, mut out) = (Vec::new(), Vec::new());
         parse(topic, item.as_bytes(), &context, &mut records).unwrap();
         let partition = |cluster: &str| cluster.len() as u32;
-        let door = Door {
+        let builder = EntryBuilder {
             topic,
             cluster,
             received_at: context.received_at,
             partition: &partition,
         };
-        (door.admit(item.as_bytes(), &records, &mut out), out)
+        (builder.add(item.as_bytes(), &records, &mut out), out)
     }
 
     fn text(bytes: &[u8]) -> &str {
@@ -152,23 +149,24 @@ mod tests {
     }
 
     #[test]
-    fn state_lies_under_its_name_and_a_deletion_ends_what_was_there() {
-        let item = r#"{"op":"DELETE","at":"2026-01-01T10:00:00Z","kind":"Pod","uid":"u1","namespace":"shop","name":"web-1"}"#;
-        let (n, entries) = admitted(Topic::Resource, Some("prod"), item);
-        assert_eq!((n, entries.len()), (1, 2));
-        assert_eq!(text(&entries[0].key), "prod/Pod/shop/web-1");
+    fn state_is_keyed_by_name_and_a_deletion_is_followed_by_a_tombstone() {
+        let item = r#"{"op":"DELETE","at":"2026-01-01T10:00:00Z","kind":"Pod","uid":"u1",
+            "namespace":"shop","name":"web-1"}"#;
+        let (n, built) = entries(Topic::Resource, Some("prod"), item);
+        assert_eq!((n, built.len()), (1, 2));
+        assert_eq!(text(&built[0].key), "prod/Pod/shop/web-1");
         assert!(
-            text(&entries[0].value).contains(r#""cluster":"prod""#)
-                && entries[0].stream.partition == 4
+            text(&built[0].value).contains(r#""cluster":"prod""#) && built[0].stream.partition == 4
         );
-        assert!(entries[1].key == entries[0].key && entries[1].value.is_empty());
+        assert!(built[1].key == built[0].key && built[1].value.is_empty());
     }
 
     #[test]
-    fn a_webhook_about_two_clusters_becomes_one_for_each() {
+    fn a_webhook_about_two_clusters_is_split() {
         let alert = |name: &str, cluster: &str| {
             format!(
-                r#"{{"labels":{{"alertname":"{name}","cluster":"{cluster}"}},"startsAt":"2026-01-01T10:00:00Z"}}"#
+                r#"{{"labels":{{"alertname":"{name}","cluster":"{cluster}"}},
+                "startsAt":"2026-01-01T10:00:00Z"}}"#
             )
         };
         let item = format!(
@@ -177,9 +175,9 @@ mod tests {
             alert("B", "three"),
             alert("C", "one")
         );
-        let (n, entries) = admitted(Topic::Alerts, None, &item);
+        let (n, built) = entries(Topic::Alerts, None, &item);
         assert_eq!(n, 2);
-        let told: Vec<_> = entries
+        let by_cluster: Vec<_> = built
             .iter()
             .map(|e| {
                 (
@@ -189,6 +187,6 @@ mod tests {
                 )
             })
             .collect();
-        assert_eq!(told, [("one", 3, 2), ("three", 5, 1)]);
+        assert_eq!(by_cluster, [("one", 3, 2), ("three", 5, 1)]);
     }
 }

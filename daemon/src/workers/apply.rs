@@ -1,0 +1,319 @@
+//! Applying a batch to the live state: records are parsed, ordered and applied, clusters that are
+//! due are evaluated, and what changed is collected.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use kgrca_core::billing::Metric;
+use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
+use kgrca_core::incident::Transition;
+use kgrca_core::model::{Record, Str, Time, Topic};
+use kgrca_core::parse::{self, Context, Reject};
+use kgrca_core::storage::{
+    AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, PendingIncidentRow,
+    Stored, StreamId, UsageCounts,
+};
+use kgrca_core::tenancy::TenantId;
+
+use super::batch::Numbered;
+use super::history::PendingIncidentNode;
+use super::partition::Partition;
+use super::reporter;
+use super::{Live, Rules};
+use crate::telemetry;
+
+/// Records that were read from the log.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub records: BTreeMap<StreamId, Vec<Stored>>,
+    /// Whether no more records wait behind these.
+    pub is_last: bool,
+}
+
+/// A parsed record and its position in the log.
+struct Positioned {
+    record: Record,
+    topic: Topic,
+    offset: u64,
+}
+
+/// What applying a batch changed.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub usage: UsageCounts,
+    /// Number of records by topic and by what became of them.
+    pub by_topic: BTreeMap<(Topic, &'static str), u64>,
+    pub transitions: Vec<(u64, Transition)>,
+    pub rows: Vec<PendingIncidentRow>,
+    pub answers: Vec<AnswerRow>,
+    pub nodes: Vec<PendingIncidentNode>,
+    pub clusters: Vec<ClusterRow>,
+    pub changes: Changes,
+    /// Records of clusters that belong to other partitions.
+    pub misplaced: Vec<Entry>,
+    /// When the record arrived that waited longest.
+    pub oldest: Option<Time>,
+}
+
+/// What becomes of records that are not rejected.
+const APPLIED: &str = "applied";
+const DUPLICATE: &str = "duplicate";
+
+impl Outcome {
+    /// Counts what became of a record. Ticks and people's actions are not counted.
+    fn count(&mut self, topic: Topic, status: &'static str) {
+        if topic != Topic::Control {
+            *self.by_topic.entry((topic, status)).or_default() += 1;
+        }
+    }
+
+    /// Adds the counts of records to the tenant's usage.
+    fn count_usage(&mut self, day: &str) {
+        for ((_, status), n) in &self.by_topic {
+            let metric = match *status {
+                APPLIED => Metric::RecordsApplied,
+                DUPLICATE => Metric::RecordsDuplicate,
+                _ => Metric::RecordsRejected,
+            };
+            self.usage.add(day, metric, *n as i64);
+        }
+    }
+
+    /// The keys of all incidents that are written, or that one of those was merged into: each
+    /// needs a number.
+    pub fn incident_keys(&self) -> Vec<u64> {
+        let rows = self.rows.iter().map(|r| r.key);
+        let merged_into = self.rows.iter().filter_map(|r| r.merged_into);
+        let answers = self.answers.iter().map(|a| a.key);
+        let nodes = self.nodes.iter().map(|n| n.key);
+        let keys: BTreeSet<u64> = rows
+            .chain(merged_into)
+            .chain(answers)
+            .chain(nodes)
+            .collect();
+        keys.into_iter().collect()
+    }
+
+    /// What to write, with the incidents' numbers in place of their keys.
+    ///
+    /// # Errors
+    /// When an incident has no number.
+    pub fn numbered(self, numbers: &BTreeMap<u64, i64>) -> Result<Numbered, Error> {
+        let rows = self.rows.into_iter().map(|row| row.numbered(numbers));
+        let nodes = self.nodes.into_iter().map(|node| node.numbered(numbers));
+        Ok(Numbered {
+            graph: GraphBatch {
+                changes: self.changes,
+                incidents: nodes.collect::<Result<_, _>>()?,
+                ..GraphBatch::default()
+            },
+            commit: Commit {
+                usage: self.usage,
+                clusters: self.clusters,
+                incidents: rows.collect::<Result<_, _>>()?,
+                transitions: self.transitions,
+                answers: self.answers,
+                ..Commit::default()
+            },
+        })
+    }
+}
+
+/// Applies a batch at `now`.
+pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: Time) -> Outcome {
+    let mut outcome = Outcome::default();
+    let touched = apply_records(live, partition, &batch.records, &mut outcome);
+    for cluster in &touched {
+        live.evaluations.add(cluster.clone());
+    }
+    let due = live.evaluations.due(batch.is_last, Instant::now());
+    let is_due = |cluster: &Str| due.as_ref().is_some_and(|due| due.contains(cluster));
+    for cluster in touched
+        .iter()
+        .chain(due.iter().flatten())
+        .collect::<BTreeSet<_>>()
+    {
+        if let Some(state) = live.clusters.get_mut(cluster) {
+            let evaluation =
+                is_due(cluster).then(|| evaluate(&partition.tenant, state, &live.rules));
+            // Also of clusters that are not evaluated: what people did is reported at once.
+            reporter::report(state, evaluation.as_ref(), &mut live.reported, &mut outcome);
+            outcome.changes.extend(state.take_changes());
+            outcome.clusters.push(ClusterRow {
+                cluster: state.name.to_string(),
+                state: state.save(),
+                last_record: state.last_record,
+                counts: evaluation.map(|_| counts(state)),
+            });
+        }
+    }
+    outcome.count_usage(&now.day());
+    if due.is_some() {
+        live.forget_reports();
+    }
+    outcome
+}
+
+/// Applies records in the order of time, topic and offset. Returns the clusters they belong to.
+fn apply_records(
+    live: &mut Live,
+    partition: &Partition,
+    read: &BTreeMap<StreamId, Vec<Stored>>,
+    outcome: &mut Outcome,
+) -> BTreeSet<Str> {
+    let mut records = parse_all(partition, read, outcome, live);
+    records.sort_by_key(|r| (r.record.at, r.topic, r.offset));
+    let mut touched = BTreeSet::new();
+    for Positioned { record, topic, .. } in records {
+        let cluster = record.cluster.clone();
+        let status = match live.cluster(&cluster).apply(record) {
+            Applied::Applied => APPLIED,
+            Applied::Duplicate => DUPLICATE,
+        };
+        touched.insert(cluster);
+        outcome.count(topic, status);
+    }
+    touched
+}
+
+fn counts(state: &ClusterState) -> ClusterCounts {
+    ClusterCounts {
+        resources: state.graph.live(),
+        edges: state.graph.edge_count(),
+        episodes: state.episodes.len(),
+        incidents: state.incidents.iter().filter(|i| i.is_live()).count(),
+    }
+}
+
+fn evaluate(tenant: &TenantId, state: &mut ClusterState, rules: &Rules) -> Evaluation {
+    let started = Instant::now();
+    let evaluation = state.evaluate(state.watermark, &rules.weights, &rules.catalogue);
+    let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
+    telemetry::ClusterEvaluated {
+        seconds: started.elapsed().as_secs_f64(),
+        causes,
+    }
+    .emit();
+    for panic in &evaluation.panics {
+        telemetry::DetectorPanicked {
+            tenant,
+            cluster: &state.name,
+            panic,
+        }
+        .emit();
+    }
+    evaluation
+}
+
+/// Parses one record of the log. Its key gives the cluster of a record that names none, where keys
+/// are clusters.
+pub(super) fn read_one(
+    tenant: &TenantId,
+    topic: Topic,
+    stored: &Stored,
+    out: &mut Vec<Record>,
+) -> Result<(), Reject> {
+    let key = (!topic.signal().is_compacted()).then_some(&*stored.key);
+    let context = Context {
+        received_at: stored.received_at,
+        cluster: key.and_then(|key| std::str::from_utf8(key).ok()),
+        client_id: Some(tenant.as_str()),
+    };
+    parse::parse(topic, &stored.value, &context, out)
+}
+
+/// The entry to append to the right partition when a record is in the wrong one: other producers
+/// use other hashes, and the tenant may have had fewer partitions.
+fn misplaced(
+    partition: &Partition,
+    stream: StreamId,
+    stored: &Stored,
+    first: &Record,
+) -> Option<Entry> {
+    if partition.owns(&first.cluster) {
+        return None;
+    }
+    Some(Entry {
+        stream: StreamId {
+            partition: partition.number_of(&first.cluster),
+            ..stream
+        },
+        key: stored.key.clone(),
+        value: stored.value.clone(),
+        received_at: stored.received_at,
+    })
+}
+
+fn parse_all(
+    partition: &Partition,
+    read: &BTreeMap<StreamId, Vec<Stored>>,
+    outcome: &mut Outcome,
+    live: &mut Live,
+) -> Vec<Positioned> {
+    let mut positioned = Vec::new();
+    let mut records = Vec::new();
+    for (stream, stored) in read {
+        let topic = stream.topic;
+        for s in stored.iter().filter(|s| !s.value.is_empty()) {
+            if topic != Topic::Control {
+                let oldest = outcome.oldest.unwrap_or(s.received_at);
+                outcome.oldest = Some(oldest.min(s.received_at));
+            }
+            records.clear();
+            if let Err(reject) = read_one(&partition.tenant, topic, s, &mut records) {
+                outcome.count(topic, reject.reason.as_str());
+                continue;
+            }
+            let first = records.first();
+            if let Some(entry) = first.and_then(|r| misplaced(partition, *stream, s, r)) {
+                outcome.misplaced.push(entry);
+                continue;
+            }
+            let mut new_records = 0;
+            for record in records.drain(..) {
+                if live.cluster(&record.cluster).admit(topic, &record) {
+                    new_records += 1;
+                    positioned.push(Positioned {
+                        record,
+                        topic,
+                        offset: s.offset,
+                    });
+                } else {
+                    outcome.count(topic, DUPLICATE);
+                }
+            }
+            if engine::is_billable(topic, new_records) {
+                let day = s.received_at.day();
+                outcome.usage.add(day, Metric::EventsIngested, 1);
+            }
+        }
+    }
+    positioned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kgrca_core::incident::State;
+    use kgrca_core::model::Severity;
+
+    #[test]
+    fn an_incident_that_only_the_graph_stores_gets_a_number_too() {
+        let node = PendingIncidentNode {
+            key: 7,
+            cluster: "prod".into(),
+            state: State::Open,
+            severity: Severity::Warning,
+            started: Time(1),
+            ended: None,
+            symptoms: Vec::new(),
+            causes: None,
+            at: Time(2),
+        };
+        let outcome = Outcome {
+            nodes: vec![node],
+            ..Outcome::default()
+        };
+        assert_eq!(outcome.incident_keys(), [7]);
+    }
+}
