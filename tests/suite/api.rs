@@ -936,3 +936,189 @@ async fn an_export_keeps_the_order_in_which_records_came() {
     };
     assert_eq!(lines.lines().map(of).collect::<Vec<_>>(), [1, 2, 3]);
 }
+
+/// Image pulls that fail repeatedly: an incident of its own in each cluster.
+fn failing_pulls(cluster: &str, severity: &str) -> Vec<u8> {
+    json!({
+        "event_id": format!("{cluster}-1"),
+        "event_time": jiff::Timestamp::now().to_string(),
+        "cluster": cluster,
+        "severity": severity,
+        "reason": "Failed",
+        "count": 5,
+        "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found",
+        "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"},
+    })
+    .to_string()
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn rca_without_an_incident_answers_the_worst_open_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let none = server
+        .call(Method::GET, "/api/v1/rca", Some(&tenant.key), None)
+        .await;
+    assert_eq!(none.status(), 404);
+    for (sent, (cluster, severity)) in [("a", "CRITICAL"), ("b", "WARNING")].iter().enumerate() {
+        let batch = failing_pulls(cluster, severity);
+        server.ingest(&tenant, "events", batch).await;
+        server.settled(&tenant, sent as u64 + 1).await;
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let rows = loop {
+        let page = server.get("/api/v1/incidents", &tenant.key).await;
+        let rows = page["items"].as_array().unwrap().clone();
+        if rows.len() == 2 {
+            break rows;
+        }
+        assert!(std::time::Instant::now() < deadline, "{rows:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    assert_eq!(
+        rows[0]["cluster"], "b",
+        "the newest comes first in the list"
+    );
+    assert_ne!(rows[0]["severity"], rows[1]["severity"]);
+    let answer = server.get("/api/v1/rca", &tenant.key).await;
+    assert_eq!(answer["incident_id"], rows[1]["incident_id"], "{answer}");
+}
+
+#[tokio::test]
+async fn a_refused_change_of_a_tenant_does_not_cancel_its_deletion() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let path = format!("/api/v1/admin/clients/{}", tenant.id);
+    let call = async |method: Method, body: Option<Value>| {
+        let body = body.map(|b| b.to_string().into_bytes());
+        server
+            .call(method, &path, Some(&server.operator), body)
+            .await
+    };
+    assert_eq!(call(Method::DELETE, None).await.status(), 202);
+    // Partitions can only be added while the tenant is suspended.
+    let refused = call(
+        Method::PATCH,
+        Some(json!({"state": "active", "partitions": 8})),
+    );
+    assert_eq!(refused.await.status(), 409);
+    let sagas = format!("/api/v1/admin/sagas?client_id={}&open=true", tenant.id);
+    let open = server.get(&sagas, &server.operator).await;
+    assert_eq!(open["items"][0]["kind"], "delete", "{open}");
+    let shown = server.get(&path, &server.operator).await;
+    assert_eq!(shown["state"], "leaving", "{shown}");
+    let resumed = call(Method::PATCH, Some(json!({"state": "active"})));
+    assert_eq!(resumed.await.status(), 200);
+    let open = server.get(&sagas, &server.operator).await;
+    assert_eq!(open["items"], json!([]), "the deletion is cancelled");
+    assert_eq!(
+        server
+            .call(Method::GET, "/api/v1/stats", Some(&tenant.key), None)
+            .await
+            .status(),
+        200
+    );
+    let log = server
+        .get(
+            &format!("/api/v1/admin/audit?client_id={}", tenant.id),
+            &server.operator,
+        )
+        .await;
+    let actions: Vec<&str> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|e| e["action"].as_str())
+        .collect();
+    assert_eq!(actions, ["client.create", "client.delete", "client.update"]);
+}
+
+#[tokio::test]
+async fn a_tenant_handles_its_own_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let call = async |method: Method, path: &str, body: Value| {
+        server
+            .call(
+                method,
+                path,
+                Some(&tenant.key),
+                Some(body.to_string().into_bytes()),
+            )
+            .await
+    };
+    let agent = json!({"name": "agent", "role": "agent"});
+    let created = call(Method::POST, "/api/v1/keys", agent).await;
+    assert_eq!(created.status(), 201);
+    let created: Value = created.json().await.unwrap();
+    let path = format!("/api/v1/keys/{}", created["key_id"].as_str().unwrap());
+    let rotated = call(Method::POST, &format!("{path}/rotate"), json!({})).await;
+    assert_eq!(rotated.status(), 201);
+    let rotated: Value = rotated.json().await.unwrap();
+    assert_eq!(rotated["scopes"], created["scopes"]);
+    let too_long = json!({"overlap_seconds": 2_592_001});
+    let refused = call(Method::POST, &format!("{path}/rotate"), too_long).await;
+    assert_eq!(refused.status(), 400);
+    assert_eq!(call(Method::DELETE, &path, json!({})).await.status(), 204);
+    let again = call(Method::DELETE, &path, json!({})).await;
+    assert_eq!(again.status(), 404, "it is revoked");
+    let log = server.get("/api/v1/audit", &tenant.key).await;
+    let last = log["items"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(last["action"], "key.revoke", "{log}");
+}
+
+/// Method, path, key, body, status, code and a part of the message.
+const REFUSALS: &str = r"
+    GET   | /api/v1/stats                | none     |    | 401 | unauthenticated | an API key
+    GET   | /api/v1/stats                | wrong    |    | 401 | unauthenticated | unknown, expired
+    GET   | /api/v1/stats                | operator |    | 403 | forbidden       | a tenant key
+    GET   | /api/v1/admin/sagas          | own      |    | 403 | forbidden       | an operator key
+    GET   | /api/v1/keys                 | viewer   |    | 403 | forbidden       | scope `admin`
+    GET   | /api/v1/nothing              | own      |    | 404 | not_found       | no such endpoint
+    PATCH | /api/v1/stats                | own      |    | 405 | invalid_request | not allowed
+    GET   | /api/v1/incidents/inc-7      | own      |    | 404 | not_found       | `inc-7` not found
+    GET   | /api/v1/incidents?limit=0    | own      |    | 400 | invalid_request | between 1 and
+    GET   | /api/v1/incidents?since=now  | own      |    | 400 | invalid_request | RFC 3339
+    GET   | /api/v1/incidents?x=1        | own      |    | 400 | invalid_request | invalid query
+    GET   | /api/v1/usage?from=May       | own      |    | 400 | invalid_request | YYYY-MM-DD
+    GET   | /api/v1/resources/u1         | own      |    | 404 | not_found       | `u1` not found
+    POST  | /api/v1/ingest/traces        | own      | {} | 404 | not_found       | record kind
+    POST  | /api/v1/ingest/events        | own      |    | 400 | invalid_request | body is empty
+    POST  | /api/v1/keys                 | own      | [] | 400 | invalid_request | a JSON object
+    POST  | /api/v1/admin/clients        | operator | {} | 400 | invalid_request | invalid body
+";
+
+#[tokio::test]
+async fn errors_say_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let (_, viewer) = server.key(&tenant, &["read"]).await;
+    for line in REFUSALS.trim().lines() {
+        let fields: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [method, path, key, body, status, code, message] = fields[..] else {
+            panic!("{line}");
+        };
+        let key = match key {
+            "own" => Some(tenant.key.as_str()),
+            "operator" => Some(server.operator.as_str()),
+            "viewer" => Some(viewer.as_str()),
+            "wrong" => Some("kg_x"),
+            _ => None,
+        };
+        let body = Some(body.as_bytes().to_vec()).filter(|b| !b.is_empty());
+        let method: Method = method.parse().unwrap();
+        let response = server.call(method, path, key, body).await;
+        assert_eq!(response.status().to_string()[..3], *status, "{line}");
+        let answer: Value = response.json().await.unwrap();
+        let error = &answer["error"];
+        assert_eq!(error["code"], code, "{line}: {error}");
+        let text = error["message"].as_str().unwrap();
+        assert!(text.contains(message), "{line}: {error}");
+        assert!(error["request_id"].is_string(), "{line}: {error}");
+    }
+}

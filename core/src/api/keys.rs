@@ -1,53 +1,53 @@
-//! Wishes for keys: a role, or scopes one by one. What a key of the operator can do is another
-//! thing than what a tenant's can.
+//! Requests for keys: a role, or individual scopes. Operator keys and tenant keys have different
+//! roles and scopes.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::tenancy::{Role, Scope};
 
-/// A wish for a tenant's new key.
+/// A request for a tenant key, by the operator.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(
     untagged,
     expecting = "a key is {role, name?, scopes?} or {scopes, name?}"
 )]
 pub enum NewKey {
-    /// A named set of scopes.
+    /// A role.
     OfRole(KeyOfRole),
-    /// Scopes one by one.
+    /// Individual scopes.
     OfScopes(KeyOfScopes),
 }
 
-/// A named set of scopes, and perhaps more.
+/// A role, and perhaps further scopes.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyOfRole {
-    /// What it is for.
+    /// What the key is for.
     #[serde(default)]
     pub name: String,
-    /// The set.
+    /// The role.
     pub role: Role,
-    /// What it may do besides.
+    /// Further scopes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<Scope>,
 }
 
-/// Scopes one by one.
+/// Individual scopes.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyOfScopes {
-    /// What it is for.
+    /// What the key is for.
     #[serde(default)]
     pub name: String,
-    /// What it may do.
+    /// The scopes.
     #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
 }
 
 impl NewKey {
-    /// Its name, and all it may do.
-    pub fn wanted(self) -> (String, Vec<Scope>) {
+    /// The key's name, and all its scopes.
+    pub fn name_and_scopes(self) -> (String, Vec<Scope>) {
         match self {
             Self::OfRole(k) => (
                 k.name,
@@ -58,64 +58,64 @@ impl NewKey {
     }
 }
 
-/// A tenant's own wish for a new key: scopes one by one are the operator's to give.
+/// A request for a key by the tenant itself. Individual scopes are granted by the operator only.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOwnKey {
-    /// What it is for.
+    /// What the key is for.
     #[serde(default)]
     pub name: String,
-    /// What it may do.
+    /// The role.
     pub role: Role,
 }
 
-/// A wish for a new key of the operator.
+/// A request for an operator key.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(
     untagged,
     expecting = "a key of the operator is {role: admin or billing, name?} or {scopes: [admin, billing, metrics], name?}"
 )]
 pub enum NewOperatorKey {
-    /// A named set of scopes.
+    /// A role.
     OfRole(OperatorKeyOfRole),
-    /// Scopes one by one.
+    /// Individual scopes.
     OfScopes(OperatorKeyOfScopes),
 }
 
-/// A named set of scopes of the operator.
+/// A role of the operator.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorKeyOfRole {
-    /// What it is for.
+    /// What the key is for.
     #[serde(default)]
     pub name: String,
-    /// The set.
+    /// The role.
     pub role: OperatorRole,
 }
 
-/// Scopes of the operator one by one.
+/// Individual scopes of the operator.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorKeyOfScopes {
-    /// What it is for.
+    /// What the key is for.
     #[serde(default)]
     pub name: String,
-    /// What it may do.
+    /// The scopes.
     #[schema(min_items = 1)]
     pub scopes: Vec<OperatorScope>,
 }
 
-/// A named set of scopes of the operator.
+/// Roles of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OperatorRole {
-    /// All tenants, what they owe, and metrics.
+    /// Manage all tenants, read usage, invoices and metrics.
     Admin,
-    /// What tenants owe, and nothing else.
+    /// Read usage and invoices of all tenants only.
     Billing,
 }
 
-/// What a key of the operator may do.
+/// Scopes of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OperatorScope {
@@ -138,8 +138,8 @@ impl From<OperatorScope> for Scope {
 }
 
 impl NewOperatorKey {
-    /// Its name, and all it may do.
-    pub fn wanted(self) -> (String, Vec<Scope>) {
+    /// The key's name, and all its scopes.
+    pub fn name_and_scopes(self) -> (String, Vec<Scope>) {
         match self {
             Self::OfRole(k) if k.role == OperatorRole::Billing => (k.name, vec![Scope::Billing]),
             Self::OfRole(k) => (k.name, vec![Scope::Admin, Scope::Billing, Scope::Metrics]),
@@ -148,11 +148,11 @@ impl NewOperatorKey {
     }
 }
 
-/// A wish for a key in the place of another.
+/// How to replace a key.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
-    /// For how long both work, in seconds; a day when absent.
+    /// How long both keys work, in seconds; default: one day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 2_592_000)]
     pub overlap_seconds: Option<u32>,

@@ -3,26 +3,27 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{Severity, Time};
-use crate::rca::ResourceRef;
+use crate::model::Time;
 use crate::storage::{ClusterCounts, UsageRow};
 
 mod agent;
+mod graph;
 mod keys;
 mod tenancy;
 
 pub use agent::*;
+pub use graph::*;
 pub use keys::*;
 pub use tenancy::*;
 
-/// Body of every error.
+/// The body of every error.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// The error.
     pub error: ErrorDetail,
 }
 
-/// An error.
+/// Why a request failed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
     /// `invalid_request`, `unauthenticated`, `forbidden`, `not_found`, `conflict`,
@@ -30,10 +31,10 @@ pub struct ErrorDetail {
     pub code: String,
     /// What is wrong.
     pub message: String,
-    /// What to do next.
+    /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Id of the request, for the provider's logs.
+    /// Id of the request; the provider finds it in the logs.
     pub request_id: String,
 }
 
@@ -47,225 +48,144 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ingested {
-    /// Records that are durable now.
+    /// Records that were accepted; they are durable.
     pub accepted: u64,
-    /// Records that an earlier batch of the same idempotency key had brought.
+    /// Records that an earlier batch with the same idempotency key brought in.
     pub duplicate: u64,
-    /// Records that were refused.
+    /// Records that were rejected.
     pub rejected: Vec<RejectedItem>,
 }
 
-/// A refused record of a batch.
+/// A rejected record of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RejectedItem {
-    /// Place in the batch, from 0.
+    /// Index in the batch, from 0.
     pub index: usize,
-    /// Word of the reason.
+    /// Machine-readable reason, such as `cluster_missing`.
     pub reason: String,
     /// What is wrong.
     pub message: String,
 }
 
-/// A rejected record of the dlq.
+/// A record in the dead letter queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeadLetter {
-    /// Its place in the dlq.
+    /// Position in the queue.
     #[serde(default)]
     pub id: u64,
-    /// When it was refused.
+    /// When it was rejected.
     #[schema(value_type = String, format = DateTime)]
     pub at: Time,
     /// The topic it was sent to.
     pub topic: String,
-    /// Word of the reason.
+    /// Machine-readable reason, such as `cluster_missing`.
     pub reason: String,
     /// What is wrong.
     pub message: String,
-    /// The first 4 KiB of it, masked.
+    /// Its first 4 KiB, with secrets masked.
     pub record: String,
 }
 
-/// What people do with incidents; the engine opens and reopens them.
+/// The states that people set. The engine sets the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Handled {
-    /// Somebody looks.
+    /// Someone is working on it.
     Acknowledged,
     /// It is over.
     Resolved,
 }
 
-/// What a person says of an incident.
+/// A change of an incident by a person.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IncidentChange {
-    /// Where it stands now.
+    /// The new state.
     pub state: Handled,
-    /// Remark.
+    /// A note for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// What an incident really was.
+/// What actually caused an incident.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(
     untagged,
     expecting = "feedback is {cause, note?} or {component, fault_type?, note?}"
 )]
 pub enum Feedback {
-    /// One of the causes that were named.
-    Named(Named),
-    /// Something else, or the same in words.
-    Told(Told),
+    /// One of the causes in the answer.
+    Listed(ListedCause),
+    /// A component, whether the answer lists it or not.
+    Reported(ReportedCause),
 }
 
-/// One of the causes that were named.
+/// One of the causes in the answer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Named {
-    /// Place of the true cause in the answer, from 1.
+pub struct ListedCause {
+    /// Rank of the actual cause in the answer, from 1.
     #[schema(minimum = 1)]
-    #[serde(deserialize_with = "place")]
+    #[serde(deserialize_with = "rank")]
     pub cause: u32,
-    /// Remark.
+    /// A note for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// A component at fault.
+/// A component that actually caused the incident.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Told {
-    /// The component.
+pub struct ReportedCause {
+    /// The component, such as `app/cart`.
     pub component: String,
-    /// The fault type.
+    /// The fault type, such as `config.secret_missing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault_type: Option<String>,
-    /// Remark.
+    /// A note for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// A number from 1.
-fn place<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+fn rank<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
-        0 => Err(serde::de::Error::custom("0 is no place")),
-        place => Ok(place),
+        0 => Err(serde::de::Error::custom("`cause` is a rank, from 1")),
+        rank => Ok(rank),
     }
-}
-
-/// A resource of the graph.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ResourceView {
-    /// Who it is.
-    #[serde(flatten)]
-    pub resource: ResourceRef,
-    /// The cluster.
-    pub cluster: String,
-    /// The component it belongs to.
-    pub component: String,
-    /// Whether it is well; absent when its state does not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub healthy: Option<bool>,
-    /// Start of its life.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub created: Option<Time>,
-    /// End of its life.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub deleted: Option<Time>,
-    /// Its labels.
-    pub labels: std::collections::BTreeMap<String, String>,
-}
-
-/// An edge of the graph with its validity.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct EdgeView {
-    /// Where it starts.
-    pub from: ResourceRef,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub relation: String,
-    /// Where it ends.
-    pub to: ResourceRef,
-    /// Since when.
-    #[schema(value_type = String, format = DateTime)]
-    pub valid_from: Time,
-    /// Until when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub valid_to: Option<Time>,
-}
-
-/// The surroundings of a resource.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-pub struct Topology {
-    /// The resources, nearest first.
-    pub resources: Vec<ResourceView>,
-    /// The edges between them.
-    pub edges: Vec<EdgeView>,
-}
-
-/// Something that happened to a resource.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct EpisodeView {
-    /// Identity.
-    pub id: String,
-    /// When it was seen last.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Time,
-    /// When it was seen first.
-    #[schema(value_type = String, format = DateTime)]
-    pub first: Time,
-    /// `event`, `log`, `alert`, `state`, `symptom` or `cause`.
-    pub kind: String,
-    /// The cluster.
-    pub cluster: String,
-    /// The resource that it is about: cluster and uid, else cluster, kind, namespace and name.
-    pub resource: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Its reason in a word.
-    pub reason: String,
-    /// What was said.
-    pub message: String,
-    /// How often.
-    pub count: u64,
 }
 
 /// Counts of a tenant's live graph and log.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
-    /// Whose they are.
+    /// Id of the tenant.
     #[serde(default)]
     pub client_id: String,
     /// Clusters that have sent records.
     pub clusters: Vec<ClusterStats>,
-    /// Records that are durable and not applied yet.
+    /// Records that are durable but not applied yet.
     pub lag: u64,
-    /// What became of all records; `seen = applied + duplicate + rejected`.
+    /// All records so far; `seen = applied + duplicate + rejected`.
     pub records: crate::analyze::Counts,
 }
 
-/// A question in Cypher.
+/// A query in Cypher.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
-    /// The statement; it only reads.
+    /// The statement. It may only read.
     pub query: String,
-    /// Values of its `$names`.
+    /// Values of its parameters (`$name`).
     #[serde(default)]
     #[schema(value_type = Object)]
     pub parameters: serde_json::Map<String, serde_json::Value>,
-    /// Most rows, 1 to 10,000.
+    /// Maximum number of rows; default 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10_000)]
     pub limit: Option<usize>,
-    /// How long it may take in milliseconds, 1 to 30,000.
+    /// Time limit in milliseconds; default 5,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 30_000)]
     pub timeout_ms: Option<usize>,
@@ -284,7 +204,7 @@ pub struct ClusterStats {
     pub last_record: Time,
 }
 
-/// Usage of a span of days.
+/// Usage over several days.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     /// First day.
@@ -295,10 +215,10 @@ pub struct Usage {
     pub rows: Vec<UsageRow>,
 }
 
-/// The plan's limits and what is left of them.
+/// The plan's limits and today's usage.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LimitsView {
-    /// The plan.
+    /// The plan, with the limits agreed for this tenant.
     pub plan: crate::billing::Plan,
     /// Events accepted today.
     pub events_today: u64,
@@ -312,15 +232,15 @@ pub struct JobChange {
     pub act: crate::jobs::JobAct,
 }
 
-/// A recount of usage from the log against what was counted.
+/// A day's events, recounted from the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerifiedDay {
     /// UTC day.
     pub day: String,
-    /// What was counted.
+    /// Events that were metered.
     pub counted: i64,
-    /// What the log holds; absent where the log no longer reaches.
+    /// Events in the log; absent when the log no longer has all of that day.
     pub in_log: Option<i64>,
-    /// Whether both agree; absent where the log no longer reaches.
+    /// Whether both are equal; absent when the log no longer has all of that day.
     pub agrees: Option<bool>,
 }

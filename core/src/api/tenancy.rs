@@ -7,17 +7,17 @@ use crate::billing::Overrides;
 use crate::model::Time;
 use crate::tenancy::{ApiKey, Tenant};
 
-/// A wish for a new tenant.
+/// A request for a new tenant.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
-    /// What the customer is called.
+    /// Name of the customer.
     #[schema(min_length = 1, max_length = 200, pattern = "[^ \\t\\r\\n]")]
     pub name: String,
-    /// The plan's name.
+    /// Name of the plan.
     #[schema(pattern = "^(free|basic|pro|enterprise)$")]
     pub plan: String,
-    /// Whom to write to.
+    /// Email address of the customer's contact.
     #[serde(default)]
     pub contact_email: String,
 }
@@ -29,58 +29,58 @@ pub struct CreatedTenant {
     pub client_id: String,
     /// Its first key; shown only here.
     pub api_key: String,
-    /// Its user in Kafka; absent where the log is not Kafka.
+    /// Its Kafka user; absent when the log is not in Kafka.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka_username: Option<String>,
-    /// That user's password; shown only here.
+    /// The Kafka user's password; shown only here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka_password: Option<String>,
-    /// Its graph's name.
+    /// Name of its graph database.
     pub graph_database: String,
-    /// Topics that it may write to.
+    /// Topics it may write to.
     pub kafka_topics: Vec<String>,
-    /// The saga in which it was set up.
+    /// Id of the saga that set it up.
     pub saga_id: String,
 }
 
-/// Whether a tenant is to be served.
+/// The states of a tenant that an operator sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Served {
-    /// It is.
+    /// It is served.
     Active,
-    /// Its keys answer 403.
+    /// Its keys are refused with 403; its data stays.
     Suspended,
 }
 
-/// A change of a tenant; what is absent stays.
+/// A change of a tenant. Fields that are absent stay as they are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantChange {
-    /// Whether it is to be served.
+    /// Serve or suspend it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Served>,
-    /// A plan's name.
+    /// Name of the new plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^(free|basic|pro|enterprise)$")]
     pub plan: Option<String>,
-    /// Whom to write to.
+    /// Email address of the customer's contact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_email: Option<String>,
-    /// Limits that were agreed instead of the plan's; they replace those before.
+    /// Limits agreed for this tenant instead of the plan's. They replace all earlier ones.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "limits"
     )]
     pub limits: Option<Overrides>,
-    /// Partitions of each of its topics; they only grow.
+    /// Partitions per topic. They can only be increased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 64)]
     pub partitions: Option<u32>,
 }
 
-/// Only an object is one, or null: serde would also read a struct from an array.
+/// Accepts an object or null; serde alone would also read a struct from an array.
 fn limits<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Overrides>, D::Error> {
@@ -90,21 +90,20 @@ fn limits<'de, D: serde::Deserializer<'de>>(
         .transpose()
 }
 
-/// A wish for a graph on another server.
+/// A request to move a tenant's graph.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveGraph {
-    /// The server, `host:port` as the URL of the graph names it.
+    /// The target server, `host:port` as in the URL of the graph store.
     pub graph_server: String,
 }
 
-/// What was loaded.
+/// What an import has loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Imported {
-    /// How many rows.
+    /// Rows in this request.
     pub rows: usize,
-    /// How many records the tenant's log has by now: whoever goes on behind an interruption passes
-    /// over so many.
+    /// Records in the tenant's log so far. An interrupted import resumes after that many.
     pub records: u64,
 }
 
@@ -113,7 +112,7 @@ pub struct Imported {
 pub struct CreatedKey {
     /// The key; shown only here.
     pub api_key: String,
-    /// What is stored of it.
+    /// The key without its secret.
     #[serde(flatten)]
     pub key: ApiKey,
 }
@@ -122,17 +121,17 @@ pub struct CreatedKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SagaAct {
-    /// Go on where it stopped.
+    /// Resume where it stopped.
     Resume,
-    /// Take back what was done.
+    /// Roll back what was done.
     Compensate,
 }
 
-/// A wish for a saga that stopped.
+/// An action on a saga that stopped.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SagaChange {
-    /// What to do.
+    /// The action.
     pub act: SagaAct,
 }
 
@@ -142,10 +141,10 @@ pub struct TenantStatus {
     /// The tenant.
     #[serde(flatten)]
     pub client: Tenant,
-    /// The server that holds its graph; absent where graphs are files.
+    /// The server that holds its graph; absent when graphs are local files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph_server: Option<String>,
-    /// Records that are durable and not applied yet.
+    /// Records that are durable but not applied yet.
     pub lag: u64,
     /// When its last record was applied, in event time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,25 +152,25 @@ pub struct TenantStatus {
     pub last_record: Option<Time>,
     /// Events accepted today.
     pub events_today: u64,
-    /// The share of the day's events that is used, in percent; absent without a limit.
+    /// Percentage of the daily event limit used; absent without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_percent: Option<u64>,
-    /// Records that were rejected, ever.
+    /// Records that were rejected so far.
     pub rejected: u64,
-    /// Bytes of its records and its graph, as they were measured last.
+    /// Size of its records and its graph in bytes, as last measured.
     pub storage_bytes: u64,
 }
 
-/// What a check of one part found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// What was checked.
     pub what: String,
-    /// Whether it is well.
+    /// Whether it passed.
     pub ok: bool,
     /// What was found.
     pub found: String,
-    /// What mends it.
+    /// How to fix it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The operator's side: tenants leave as lines of JSON, and come from such lines.
+//! Endpoints that export and import tenants, for the operator.
 
 use std::sync::Arc;
 
@@ -7,130 +7,157 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kgrca_core::api::{CreatedTenant, ErrorBody, Imported, NewTenant};
-use kgrca_core::storage::archive::Part;
-use kgrca_core::tenancy::{Saga, Tenant, TenantId, TenantState};
+use kgrca_core::api::{CreatedTenant, Imported, NewTenant};
+use kgrca_core::tenancy::Saga;
+use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
+use utoipa::IntoParams;
 
-use super::admin::{audit, created, living, wanted};
-use super::auth::Operator;
+use super::auth::{Caller, Operator};
 use super::body::{JsonBody, RawBody};
-use super::error::ApiError;
-use super::sagas;
-use crate::tenancy;
+use super::error::{ApiError, ApiErrors};
+use super::header_text;
 use crate::usecases::App;
+use crate::usecases::archive::{self, Rows};
 
-fn part(word: &str) -> Result<Part, ApiError> {
-    let words = || Part::EXPORTED.map(Part::as_str).join(", ");
-    let known = Part::EXPORTED.into_iter().find(|p| p.as_str() == word);
-    known.ok_or_else(|| {
-        ApiError::not_found(format!("`{word}` is no part of a tenant")).hint(words())
-    })
+fn ndjson(rows: Rows) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    (headers, Body::from_stream(ReceiverStream::new(rows))).into_response()
 }
 
-/// A part of a tenant as lines of JSON, in the order of their ids. Parts are exported in the order
-/// records, clusters, incidents, causes, episodes, edges, resources: then what a row refers to is
-/// there also when the tenant is served meanwhile.
-#[utoipa::path(get, path = "/admin/clients/{id}/export/{part}", tag = "admin", params(("id" = String, Path), ("part" = String, Path, description = "records, clusters, incidents, causes, edges, episodes or resources")), responses((status = 200, description = "a row on each line", content_type = "application/x-ndjson"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+/// A tenant and a part of it in the path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ExportPath {
+    /// Id of the tenant.
+    id: String,
+    /// records, clusters, incidents, causes, episodes, edges or resources.
+    part: String,
+}
+
+/// A saga and a part of the tenant it imports in the path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ImportPartPath {
+    /// Id of the saga.
+    id: String,
+    /// resources, edges, causes, episodes, incidents, clusters or records.
+    part: String,
+}
+
+/// A saga that imports a tenant in the path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ImportPath {
+    /// Id of the saga.
+    id: String,
+}
+
+/// Exports a part of a tenant as lines of JSON, in the order of their ids. Export the parts in the
+/// order records, clusters, incidents, causes, episodes, edges, resources: then rows find what they
+/// refer to even if the tenant is served meanwhile.
+#[utoipa::path(
+    get,
+    path = "/admin/clients/{id}/export/{part}",
+    operation_id = "export_tenant",
+    tag = "admin",
+    params(ExportPath),
+    responses(
+        (status = 200, description = "A row per line", content_type = "application/x-ndjson"),
+        ApiErrors
+    )
+)]
 pub async fn export(
     State(app): State<Arc<App>>,
-    operator: Operator,
-    Path((id, word)): Path<(String, String)>,
+    caller: Caller<Operator>,
+    Path(path): Path<ExportPath>,
 ) -> Result<Response, ApiError> {
-    let part = part(&word)?;
-    let (tenant, client) = living(&app, &id).await?;
-    if client.state == TenantState::Joining {
-        return Err(ApiError::conflict(format!(
-            "tenant `{id}` is still being set up: it is not whole"
-        )));
-    }
-    audit(&app, &operator.actor, &id, "client.export", &word).await?;
-    Ok(lines(app, tenant, client, part))
+    let rows = archive::export(&app, &caller, &path.id, &path.part).await?;
+    Ok(ndjson(rows))
 }
 
-/// The rows of a part as a body.
-fn lines(app: Arc<App>, tenant: TenantId, client: Tenant, part: Part) -> Response {
-    let (sender, receiver) = tokio::sync::mpsc::channel(4);
-    tokio::spawn(async move {
-        if let Err(e) = tenancy::export(&app.tenancy, &tenant, &client, part, &sender).await {
-            tracing::warn!(client_id = %tenant, error = %e, "an export ended early");
-            // The reader sees a body that breaks off. Nobody may be left to see it.
-            let _ = sender.send(Err(e)).await;
-        }
-    });
-    let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    (headers, Body::from_stream(ReceiverStream::new(receiver))).into_response()
-}
-
-/// Begins to set a tenant up that comes from another installation. It takes rows then, and is
-/// served when it is told that all were loaded.
-#[utoipa::path(post, path = "/admin/imports", tag = "admin", params(("Idempotency-Key" = Option<String>, Header, description = "the same key again goes on with what it began")), request_body = NewTenant, responses((status = 202, body = Saga), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 500, body = ErrorBody), (status = 503, body = ErrorBody)))]
+/// Starts importing a tenant from another installation. Load its rows next, then complete the
+/// import.
+#[utoipa::path(
+    post,
+    path = "/admin/imports",
+    operation_id = "begin_import",
+    tag = "admin",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Repeating a request with the same key resumes the same operation")),
+    request_body = NewTenant,
+    responses((status = 202, description = "The saga that takes the rows", body = Saga), ApiErrors)
+)]
 pub async fn begin(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    caller: Caller<Operator>,
     headers: HeaderMap,
-    JsonBody(wish): JsonBody<NewTenant>,
+    JsonBody(new): JsonBody<NewTenant>,
 ) -> Result<(StatusCode, Json<Saga>), ApiError> {
-    let (client, request) = wanted(&app, wish, &headers)?;
-    let saga = tenancy::create_to_load(&app.tenancy, client, request).await?;
-    audit(
-        &app,
-        &operator.actor,
-        &saga.client_id,
-        "client.import",
-        &saga.saga_id,
-    )
-    .await?;
+    let idempotency_key = header_text(&headers, "idempotency-key");
+    let saga = archive::begin(&app, &caller, new, idempotency_key).await?;
     Ok((StatusCode::ACCEPTED, Json(saga)))
 }
 
-/// Loads rows of a part, a row on each line, as an export gives them. The same rows again change
-/// nothing, but for records: the answer tells how many there are by now. Resources come first, then
-/// edges, causes, episodes, incidents, clusters and records.
-#[utoipa::path(post, path = "/admin/imports/{id}/{part}", tag = "admin", params(("id" = String, Path, description = "the saga"), ("part" = String, Path, description = "resources, episodes, edges, causes, incidents, clusters or records")), request_body(content = String, content_type = "application/x-ndjson"), responses((status = 200, body = Imported), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 503, body = ErrorBody)))]
+/// Loads rows of a part, a row per line, as an export writes them. Load resources first, then edges,
+/// causes, episodes, incidents, clusters and records. Repeating rows changes nothing, except for
+/// records: the answer says how many there are now.
+#[utoipa::path(
+    post,
+    path = "/admin/imports/{id}/{part}",
+    operation_id = "load_import",
+    tag = "admin",
+    params(ImportPartPath),
+    request_body(content = String, content_type = "application/x-ndjson"),
+    responses((status = 200, description = "What was loaded", body = Imported), ApiErrors)
+)]
 pub async fn load(
     State(app): State<Arc<App>>,
-    _: Operator,
-    Path((id, word)): Path<(String, String)>,
-    RawBody(body): RawBody,
+    caller: Caller<Operator>,
+    Path(path): Path<ImportPartPath>,
+    RawBody(rows): RawBody,
 ) -> Result<Json<Imported>, ApiError> {
-    let saga = sagas::find(&app, &id).await?;
-    let part = part(&word)?;
-    let (rows, records) = tenancy::load(&app.tenancy, &saga.saga_id, part, &body).await?;
-    Ok(Json(Imported { rows, records }))
+    Ok(Json(
+        archive::load(&app, &caller, &path.id, &path.part, &rows).await?,
+    ))
 }
 
-/// A part of what was loaded so far, as an export gives it: equal to what was sent, when all of it
-/// is there.
-#[utoipa::path(get, path = "/admin/imports/{id}/{part}", tag = "admin", params(("id" = String, Path, description = "the saga"), ("part" = String, Path, description = "resources, episodes, edges, causes, incidents, clusters or records")), responses((status = 200, description = "a row on each line", content_type = "application/x-ndjson"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+/// Shows what was loaded of a part so far, in the form of an export: equal to what was sent when it
+/// is complete.
+#[utoipa::path(
+    get,
+    path = "/admin/imports/{id}/{part}",
+    operation_id = "check_import",
+    tag = "admin",
+    params(ImportPartPath),
+    responses(
+        (status = 200, description = "A row per line", content_type = "application/x-ndjson"),
+        ApiErrors
+    )
+)]
 pub async fn check(
     State(app): State<Arc<App>>,
-    _: Operator,
-    Path((id, word)): Path<(String, String)>,
+    caller: Caller<Operator>,
+    Path(path): Path<ImportPartPath>,
 ) -> Result<Response, ApiError> {
-    let (tenant, client) =
-        tenancy::unfinished(&app.tenancy, &sagas::find(&app, &id).await?).await?;
-    let part = part(&word)?;
-    Ok(lines(app, tenant, client, part))
+    let rows = archive::loaded(&app, &caller, &path.id, &path.part).await?;
+    Ok(ndjson(rows))
 }
 
-/// Says that everything was loaded: the tenant gets its first key, which is shown only here, and is
-/// served.
-#[utoipa::path(post, path = "/admin/imports/{id}", tag = "admin", params(("id" = String, Path, description = "the saga")), responses((status = 201, body = CreatedTenant), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn end(
+/// Completes an import: the tenant gets its first key, which is shown only here, and is served.
+#[utoipa::path(
+    post,
+    path = "/admin/imports/{id}",
+    operation_id = "complete_import",
+    tag = "admin",
+    params(ImportPath),
+    responses((status = 201, description = "The tenant is served", body = CreatedTenant), ApiErrors)
+)]
+pub async fn complete(
     State(app): State<Arc<App>>,
-    operator: Operator,
-    Path(id): Path<String>,
+    caller: Caller<Operator>,
+    Path(path): Path<ImportPath>,
 ) -> Result<(StatusCode, Json<CreatedTenant>), ApiError> {
-    let saga = sagas::find(&app, &id).await?;
-    let (saga, secrets) = tenancy::loaded(&app.tenancy, &saga.saga_id).await?;
-    audit(
-        &app,
-        &operator.actor,
-        &saga.client_id,
-        "client.create",
-        &saga.saga_id,
-    )
-    .await?;
-    Ok((StatusCode::CREATED, Json(created(&app, &saga, secrets))))
+    let created = archive::complete(&app, &caller, &path.id).await?;
+    Ok((StatusCode::CREATED, Json(created)))
 }

@@ -1,90 +1,91 @@
-//! What was done, by whom: a tenant sees its own chain, the operator all of them.
+//! Endpoints of the audit log.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State, rejection::QueryRejection};
-use kgrca_core::api::{ErrorBody, Page};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use kgrca_core::api::Page;
 use kgrca_core::tenancy::AuditEntry;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::auth::{Admin, Caller, Operator};
-use super::error::ApiError;
-use crate::usecases::{App, page_size};
+use super::error::{ApiError, ApiErrors};
+use crate::usecases::App;
+use crate::usecases::audit::{self, Chain};
 
-/// Where to go on.
+/// A page of the tenant's log.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Span {
-    /// Behind this place of the chain.
+pub struct OwnParams {
+    /// Entries after this one; `next` of the previous page.
     #[param(minimum = 0)]
     after: Option<i64>,
-    /// Most items, 1 to 1000.
+    /// Maximum number of items; default 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
-/// Whose chain, and where to go on.
+/// A page of a log.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Chain {
-    /// The tenant's; the operator's own when absent.
+pub struct ChainParams {
+    /// The tenant's log; default: the operator's own.
     client_id: Option<String>,
-    /// Behind this place of the chain.
+    /// Entries after this one; `next` of the previous page.
     #[param(minimum = 0)]
     after: Option<i64>,
-    /// Most items, 1 to 1000.
+    /// Maximum number of items; default 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
-async fn page(
-    app: &App,
-    client_id: Option<&str>,
-    span: Span,
-) -> Result<Json<Page<AuditEntry>>, ApiError> {
-    let limit = page_size("limit", span.limit, 100, 1000)?;
-    let after = span.after.unwrap_or(0);
-    if after < 0 {
-        return Err(ApiError::invalid("`after` is a place of the chain, from 0"));
-    }
-    let items = app.stores.meta.audit_log(client_id, after, limit).await?;
-    let next = items
-        .last()
-        .filter(|_| items.len() == limit)
-        .map(|e| e.seq.to_string());
-    Ok(Json(Page { items, next }))
-}
-
-/// Administrative acts on the tenant, oldest first, each with the hash of the one before.
-#[utoipa::path(get, path = "/audit", tag = "self", params(Span), responses((status = 200, body = Page<AuditEntry>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
-pub async fn own(
+/// Lists what was done to the tenant, oldest first. Every entry carries the hash of the one before
+/// it.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    operation_id = "list_own_audit",
+    tag = "self",
+    params(OwnParams),
+    responses((status = 200, description = "A page", body = Page<AuditEntry>), ApiErrors)
+)]
+pub async fn list_own(
     State(app): State<Arc<App>>,
     caller: Caller<Admin>,
-    span: Result<Query<Span>, QueryRejection>,
+    params: Result<Query<OwnParams>, QueryRejection>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
-    let Query(span) = span?;
-    page(&app, Some(caller.tenant.as_str()), span).await
+    let Query(params) = params?;
+    let chain = Chain::OwnTenant;
+    Ok(Json(
+        audit::list(&app, &caller, chain, params.after, params.limit).await?,
+    ))
 }
 
-/// Administrative acts of a chain, oldest first, each with the hash of the one before.
-#[utoipa::path(get, path = "/admin/audit", tag = "admin", params(Chain), responses((status = 200, body = Page<AuditEntry>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn of_chain(
+/// Lists what was done to a tenant, or to the installation, oldest first. Every entry carries the
+/// hash of the one before it.
+#[utoipa::path(
+    get,
+    path = "/admin/audit",
+    operation_id = "list_audit",
+    tag = "admin",
+    params(ChainParams),
+    responses((status = 200, description = "A page", body = Page<AuditEntry>), ApiErrors)
+)]
+pub async fn list(
     State(app): State<Arc<App>>,
-    _: Operator,
-    chain: Result<Query<Chain>, QueryRejection>,
+    caller: Caller<Operator>,
+    params: Result<Query<ChainParams>, QueryRejection>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
-    let Query(chain) = chain?;
-    page(
-        &app,
-        chain.client_id.as_deref(),
-        Span {
-            after: chain.after,
-            limit: chain.limit,
-        },
-    )
-    .await
+    let Query(params) = params?;
+    let chain = match &params.client_id {
+        Some(id) => Chain::Tenant(id),
+        None => Chain::Operator,
+    };
+    Ok(Json(
+        audit::list(&app, &caller, chain, params.after, params.limit).await?,
+    ))
 }

@@ -10,15 +10,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use kgrca_core::billing::Plan;
 use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::Taken;
-use kgrca_core::tenancy::{Scope, TenantId};
+use kgrca_core::tenancy::Scope;
 
 use super::error::ApiError;
 use crate::random::random_id;
 use crate::telemetry;
-use crate::usecases::actor::{Interface, Request as Origin, TenantScope};
+use crate::usecases::actor::{Interface, Request as Origin};
 use crate::usecases::authentication::{self, Traffic};
 use crate::usecases::{Actor, App, Error, Result};
 
@@ -115,10 +114,6 @@ fn with_rate(mut response: Response, rate: Taken) -> Response {
 /// uploads anything nor learns what the endpoint expects.
 pub struct Caller<R> {
     actor: Actor,
-    /// The tenant.
-    pub tenant: TenantId,
-    /// Its plan.
-    pub plan: Plan,
     right: PhantomData<R>,
 }
 
@@ -133,15 +128,15 @@ impl<R> Deref for Caller<R> {
 /// A right that an endpoint requires.
 pub trait Right: Send + Sync {
     /// Fails when the actor does not have it.
-    fn check(actor: &Actor) -> Result<TenantScope<'_>>;
+    fn check(actor: &Actor) -> Result<()>;
 }
 
 macro_rules! tenant_rights {
     ($($(#[$doc:meta])* $name:ident),*) => {
         $($(#[$doc])* pub struct $name;
         impl Right for $name {
-            fn check(actor: &Actor) -> Result<TenantScope<'_>> {
-                actor.tenant(Scope::$name)
+            fn check(actor: &Actor) -> Result<()> {
+                actor.tenant(Scope::$name).map(|_| ())
             }
         })*
     };
@@ -160,39 +155,21 @@ tenant_rights!(
     Admin
 );
 
-/// An operator key.
-pub struct Operator {
-    /// The caller.
-    pub actor: Actor,
-}
+/// Administer all tenants: an operator key.
+pub struct Operator;
 
-/// A key of the operator that may read what tenants owe.
-pub struct Accountant {
-    /// The caller.
-    pub actor: Actor,
-}
-
-impl FromRequestParts<Arc<App>> for Operator {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
-        let actor = actor(parts)?;
-        actor.operator()?;
-        Ok(Self {
-            actor: actor.clone(),
-        })
+impl Right for Operator {
+    fn check(actor: &Actor) -> Result<()> {
+        actor.operator()
     }
 }
 
-impl FromRequestParts<Arc<App>> for Accountant {
-    type Rejection = ApiError;
+/// Read what tenants owe: an operator key, perhaps for billing only.
+pub struct Accountant;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
-        let actor = actor(parts)?;
-        actor.accountant()?;
-        Ok(Self {
-            actor: actor.clone(),
-        })
+impl Right for Accountant {
+    fn check(actor: &Actor) -> Result<()> {
+        actor.accountant()
     }
 }
 
@@ -201,11 +178,9 @@ impl<R: Right> FromRequestParts<Arc<App>> for Caller<R> {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
         let actor = actor(parts)?;
-        let scope = R::check(actor)?;
+        R::check(actor)?;
         Ok(Self {
             actor: actor.clone(),
-            tenant: scope.id.clone(),
-            plan: scope.plan.clone(),
             right: PhantomData,
         })
     }

@@ -1,114 +1,88 @@
-//! The operator's side: plans, usage and invoices.
+//! Endpoints of plans, usage and invoices, for the operator.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{self, Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use kgrca_core::api::{ErrorBody, Page, Usage, VerifiedDay};
-use kgrca_core::billing::{self, Invoice, Metric, MonthUsage, Plan};
+use kgrca_core::api::{Page, Usage, VerifiedDay};
+use kgrca_core::billing::{Invoice, Plan};
 use kgrca_core::jobs::Job;
-use kgrca_core::storage::UsageRow;
-use kgrca_core::tenancy::Tenant;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::admin::find;
-use super::auth::Accountant;
+use super::auth::{Accountant, Caller};
 use super::error::{ApiError, ApiErrors};
-use super::own::Span;
-use crate::clock::now;
-use crate::usecases::App;
+use super::tenants::TenantPath;
+use super::usage::SpanParams;
 use crate::usecases::recount::{self, Days, Recount};
+use crate::usecases::usage::DaySpan;
+use crate::usecases::{App, billing};
 
-/// The catalogue of plans.
-#[utoipa::path(get, path = "/admin/billing/plans", tag = "billing", responses((status = 200, body = Vec<Plan>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn plans(_: Accountant) -> Json<Vec<Plan>> {
-    Json(billing::plans().to_vec())
+/// Lists the plans.
+#[utoipa::path(
+    get,
+    path = "/admin/billing/plans",
+    operation_id = "list_plans",
+    tag = "billing",
+    responses((status = 200, description = "All plans", body = Vec<Plan>), ApiErrors)
+)]
+pub async fn plans(caller: Caller<Accountant>) -> Result<Json<Vec<Plan>>, ApiError> {
+    Ok(Json(billing::plans(&caller)?))
 }
 
-/// Which month.
+/// The month of an invoice.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Month {
-    /// `YYYY-MM`; this month when absent.
+pub struct MonthParams {
+    /// `YYYY-MM`; default: this month.
     #[param(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$")]
     month: Option<String>,
 }
 
-/// The invoice of a month as it stands.
-#[utoipa::path(get, path = "/admin/billing/{id}/preview", tag = "billing", params(("id" = String, Path), Month), responses((status = 200, body = Invoice), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// Shows a month's invoice so far.
+#[utoipa::path(
+    get,
+    path = "/admin/billing/{id}/preview",
+    operation_id = "preview_invoice",
+    tag = "billing",
+    params(TenantPath, MonthParams),
+    responses((status = 200, description = "The invoice", body = Invoice), ApiErrors)
+)]
 pub async fn preview(
     State(app): State<Arc<App>>,
-    _: Accountant,
-    Path(id): Path<String>,
-    month: Result<Query<Month>, extract::rejection::QueryRejection>,
+    caller: Caller<Accountant>,
+    Path(path): Path<TenantPath>,
+    params: Result<Query<MonthParams>, QueryRejection>,
 ) -> Result<Json<Invoice>, ApiError> {
-    let Query(month) = month?;
-    let (tenant, client) = find(&app, &id).await?;
-    let month = month.month.unwrap_or_else(|| now().day()[..7].to_owned());
-    let days = billing::days_in_month(&month)
-        .ok_or_else(|| ApiError::invalid(format!("`month`: `{month}` is no month YYYY-MM")))?;
-    let plan = billing::find(&client.plan).ok_or_else(|| {
-        ApiError::invalid(format!(
-            "the plan `{}` is not in the catalogue",
-            client.plan
-        ))
-    })?;
-    app.flush_usage().await?;
-    let (from, to) = (format!("{month}-01"), format!("{month}-32"));
-    let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
-    Ok(Json(billing::invoice(
-        &id,
-        &month,
-        &plan.with(&client.limits),
-        &month_usage(&client, &month, days, &rows),
-    )))
+    let Query(params) = params?;
+    Ok(Json(
+        billing::preview(&app, &caller, &path.id, params.month).await?,
+    ))
 }
 
-fn month_usage(client: &Tenant, month: &str, days: u32, rows: &[UsageRow]) -> MonthUsage {
-    let of = |metric: Metric| {
-        rows.iter()
-            .filter(move |r| r.metric == metric)
-            .map(|r| r.amount.max(0) as u64)
-    };
-    let stored: Vec<u64> = of(Metric::StorageBytes).collect();
-    MonthUsage {
-        events: of(Metric::EventsIngested).sum(),
-        rca_queries: of(Metric::RcaQueries).sum(),
-        storage_bytes: stored.iter().sum::<u64>() / stored.len().max(1) as u64,
-        days: existing_days(client, month, days),
-        days_in_month: days,
-    }
-}
-
-/// On how many days of a month the tenant existed.
-fn existing_days(client: &Tenant, month: &str, days: u32) -> u32 {
-    let day = |d: u32| format!("{month}-{d:02}");
-    let (from, until) = (
-        client.created_at.day(),
-        client.deleted_at.map(kgrca_core::model::Time::day),
-    );
-    (1..=days)
-        .filter(|d| day(*d) >= from && until.as_ref().is_none_or(|u| day(*d) <= *u))
-        .count() as u32
-}
-
-/// Usage of a tenant by day and metric.
-#[utoipa::path(get, path = "/admin/billing/{id}/report", tag = "billing", params(("id" = String, Path), Span), responses((status = 200, body = Usage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+/// Shows a tenant's usage by day and metric.
+#[utoipa::path(
+    get,
+    path = "/admin/billing/{id}/report",
+    operation_id = "get_tenant_usage",
+    tag = "billing",
+    params(TenantPath, SpanParams),
+    responses((status = 200, description = "Usage by day and metric", body = Usage), ApiErrors)
+)]
 pub async fn report(
     State(app): State<Arc<App>>,
-    _: Accountant,
-    Path(id): Path<String>,
-    span: Result<Query<Span>, extract::rejection::QueryRejection>,
+    caller: Caller<Accountant>,
+    Path(path): Path<TenantPath>,
+    params: Result<Query<SpanParams>, QueryRejection>,
 ) -> Result<Json<Usage>, ApiError> {
-    let (from, to) = span?.0.days()?;
-    let (tenant, _) = find(&app, &id).await?;
-    app.flush_usage().await?;
-    let rows = app.stores.meta.usage(&tenant, &from, &to).await?;
-    Ok(Json(Usage { from, to, rows }))
+    let Query(params) = params?;
+    Ok(Json(
+        billing::report(&app, &caller, &path.id, params.span()?).await?,
+    ))
 }
 
 /// The recount in the path.
@@ -135,7 +109,7 @@ fn recounted(recount: Recount) -> Response {
     path = "/admin/billing/{id}/verify",
     operation_id = "verify_billing",
     tag = "billing",
-    params(("id" = String, Path, description = "The tenant"), Span),
+    params(("id" = String, Path, description = "The tenant"), SpanParams),
     responses(
         (status = 200, description = "The days", body = Page<VerifiedDay>),
         (status = 202, description = "Still counting: ask for this job's result", body = Job),
@@ -144,13 +118,14 @@ fn recounted(recount: Recount) -> Response {
 )]
 pub async fn verify(
     State(app): State<Arc<App>>,
-    accountant: Accountant,
+    accountant: Caller<Accountant>,
     Path(id): Path<String>,
-    span: Result<Query<Span>, extract::rejection::QueryRejection>,
+    span: Result<Query<SpanParams>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let (from, to) = span?.0.days()?;
+    let Query(params) = span?;
+    let DaySpan { from, to } = params.span()?;
     let days = Days { from, to };
-    let recount = recount::start(&app, &accountant.actor, &id, days).await?;
+    let recount = recount::start(&app, &accountant, &id, days).await?;
     Ok(recounted(recount))
 }
 
@@ -169,9 +144,9 @@ pub async fn verify(
 )]
 pub async fn verification(
     State(app): State<Arc<App>>,
-    accountant: Accountant,
+    accountant: Caller<Accountant>,
     Path(path): Path<RecountPath>,
 ) -> Result<Response, ApiError> {
-    let recount = recount::result(&app, &accountant.actor, &path.id, &path.job).await?;
+    let recount = recount::result(&app, &accountant, &path.id, &path.job).await?;
     Ok(recounted(recount))
 }

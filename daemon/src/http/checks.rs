@@ -1,36 +1,42 @@
-//! What an operator looks at when something is wrong: every store, every daemon.
+//! Endpoints that show the state of the installation, for the operator.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use kgrca_core::api::{Check, ErrorBody, Page};
+use kgrca_core::api::{Check, Page};
 use kgrca_core::storage::DaemonRow;
 
-use super::auth::Operator;
-use super::error::ApiError;
-use crate::checks;
-use crate::clock::now;
-use crate::usecases::App;
+use super::auth::{Caller, Operator};
+use super::error::{ApiError, ApiErrors};
+use crate::usecases::{App, system};
 
-/// Checks every store and what is open.
-#[utoipa::path(get, path = "/admin/checks", tag = "admin", responses((status = 200, body = Page<Check>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn all(State(app): State<Arc<App>>, _: Operator) -> Json<Page<Check>> {
-    let mut items = checks::of_stores(&app.stores).await;
-    items.extend(checks::of_tenants(&app).await);
-    Json(Page { items, next: None })
+/// Checks every store and everything that is in progress.
+#[utoipa::path(
+    get,
+    path = "/admin/checks",
+    operation_id = "list_checks",
+    tag = "admin",
+    responses((status = 200, description = "What every check found", body = Page<Check>), ApiErrors)
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller<Operator>,
+) -> Result<Json<Page<Check>>, ApiError> {
+    Ok(Json(system::checks(&app, &caller).await?))
 }
 
-/// Daemons that live.
-#[utoipa::path(get, path = "/admin/daemons", tag = "admin", responses((status = 200, body = Page<DaemonRow>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+/// Lists the daemons that are running.
+#[utoipa::path(
+    get,
+    path = "/admin/daemons",
+    operation_id = "list_daemons",
+    tag = "admin",
+    responses((status = 200, description = "All daemons", body = Page<DaemonRow>), ApiErrors)
+)]
 pub async fn daemons(
     State(app): State<Arc<App>>,
-    _: Operator,
+    caller: Caller<Operator>,
 ) -> Result<Json<Page<DaemonRow>>, ApiError> {
-    let at = app.stores.meta.now().await?.unwrap_or_else(now);
-    let since = at.plus(-10 * kgrca_core::model::time::SECOND);
-    Ok(Json(Page {
-        items: app.stores.meta.daemons(since).await?,
-        next: None,
-    }))
+    Ok(Json(system::daemons(&app, &caller).await?))
 }

@@ -53,42 +53,6 @@ pub struct ApiError {
     error: Error,
 }
 
-/// Constructors for handlers that do not call a use case yet.
-impl ApiError {
-    pub fn invalid(message: impl Into<String>) -> Self {
-        Error::invalid(message).into()
-    }
-
-    pub fn not_found(message: impl Into<String>) -> Self {
-        Error::not_found(message).into()
-    }
-
-    pub fn conflict(message: impl Into<String>) -> Self {
-        Error::conflict(message).into()
-    }
-
-    pub fn too_large(message: impl Into<String>) -> Self {
-        Error::too_large(message).into()
-    }
-
-    pub fn limited(message: impl Into<String>, retry_after: u64) -> Self {
-        Error::quota_exceeded(message, retry_after).into()
-    }
-
-    pub fn internal(message: impl Into<String>) -> Self {
-        Error::internal(message.into()).into()
-    }
-
-    pub fn is_not_found(&self) -> bool {
-        self.error.is_not_found()
-    }
-
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.error = self.error.hint(hint);
-        self
-    }
-}
-
 fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,

@@ -10,7 +10,7 @@ use kgrca_core::jobs::{Job, JobCursor, JobFilter, JobKind, JobState};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::auth::Operator;
+use super::auth::{Caller, Operator};
 use super::body::JsonBody;
 use super::error::{ApiError, ApiErrors};
 use crate::usecases::{App, Error, Result, jobs};
@@ -74,13 +74,13 @@ pub struct JobPath {
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    caller: Caller<Operator>,
     params: Result<Query<JobParams>, QueryRejection>,
 ) -> Result<Json<Page<Job>>, ApiError> {
     let Query(params) = params?;
     let limit = params.limit;
     Ok(Json(
-        jobs::list(&app, &operator.actor, params.filter()?, limit).await?,
+        jobs::list(&app, &caller, params.filter()?, limit).await?,
     ))
 }
 
@@ -95,10 +95,10 @@ pub async fn list(
 )]
 pub async fn show(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    caller: Caller<Operator>,
     Path(path): Path<JobPath>,
 ) -> Result<Json<Job>, ApiError> {
-    Ok(Json(jobs::show(&app, &operator.actor, &path.id).await?))
+    Ok(Json(jobs::show(&app, &caller, &path.id).await?))
 }
 
 /// Retries or cancels a background job.
@@ -113,11 +113,11 @@ pub async fn show(
 )]
 pub async fn change(
     State(app): State<Arc<App>>,
-    operator: Operator,
+    caller: Caller<Operator>,
     Path(path): Path<JobPath>,
     JsonBody(change): JsonBody<JobChange>,
 ) -> Result<Json<Job>, ApiError> {
     Ok(Json(
-        jobs::change(&app, &operator.actor, &path.id, change.act).await?,
+        jobs::change(&app, &caller, &path.id, change.act).await?,
     ))
 }

@@ -1,7 +1,6 @@
 //! The HTTP API. A handler extracts the arguments, calls a use case, and maps the result; the right
 //! it requires is in its signature.
 
-mod admin;
 mod agents;
 mod archive;
 mod audit;
@@ -9,26 +8,28 @@ mod auth;
 mod billing;
 mod body;
 mod checks;
+mod dlq;
 mod error;
 mod graph;
+mod incident_feed;
 mod incidents;
 mod ingest;
 mod jobs;
 mod keys;
-mod own;
-mod own_keys;
 mod query;
 mod rca;
 mod sagas;
-mod stream;
+mod stats;
 mod system;
-mod timeline;
+mod tenants;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderMap;
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa::OpenApi;
@@ -48,12 +49,12 @@ struct Api;
 
 fn v1() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
-        .routes(routes!(rca::latest))
-        .routes(routes!(rca::of_incident))
+        .routes(routes!(rca::show_worst))
+        .routes(routes!(rca::show))
         .routes(routes!(rca::analyze))
         .routes(routes!(rca::bulk))
         .routes(routes!(incidents::list))
-        .routes(routes!(stream::stream))
+        .routes(routes!(incident_feed::stream))
         .routes(routes!(incidents::show, incidents::update))
         .routes(routes!(incidents::timeline))
         .routes(routes!(incidents::graph))
@@ -64,37 +65,38 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(graph::topology))
         .routes(routes!(graph::events))
         .routes(routes!(graph::stats))
-        .routes(routes!(timeline::timeline))
+        .routes(routes!(graph::timeline))
         .routes(routes!(query::cypher))
-        .routes(routes!(own::stats))
-        .routes(routes!(own::usage))
-        .routes(routes!(own::limits))
-        .routes(routes!(own::dlq))
-        .routes(routes!(own_keys::list, own_keys::create))
-        .routes(routes!(own_keys::revoke))
+        .routes(routes!(stats::show))
+        .routes(routes!(usage::show))
+        .routes(routes!(usage::limits))
+        .routes(routes!(dlq::list))
+        .routes(routes!(keys::list_own, keys::create_own))
+        .routes(routes!(keys::revoke_own))
+        .routes(routes!(keys::rotate_own))
         .routes(routes!(ingest::ingest))
-        .routes(routes!(agents::beat, agents::list))
+        .routes(routes!(agents::heartbeat, agents::list))
         .routes(routes!(agents::forget))
-        .routes(routes!(admin::create, admin::list))
-        .routes(routes!(admin::show, admin::change, admin::delete))
-        .routes(routes!(admin::move_graph))
+        .routes(routes!(tenants::create, tenants::list))
+        .routes(routes!(tenants::show, tenants::update, tenants::delete))
+        .routes(routes!(tenants::move_graph))
         .routes(routes!(archive::export))
         .routes(routes!(archive::begin))
-        .routes(routes!(archive::end))
+        .routes(routes!(archive::complete))
         .routes(routes!(archive::load, archive::check))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::rotate))
-        .routes(routes!(keys::list_own, keys::create_own))
-        .routes(routes!(keys::revoke_own))
-        .routes(routes!(keys::rotate_own))
+        .routes(routes!(keys::list_operator, keys::create_operator))
+        .routes(routes!(keys::revoke_operator))
+        .routes(routes!(keys::rotate_operator))
         .routes(routes!(sagas::list))
-        .routes(routes!(sagas::show, sagas::change))
+        .routes(routes!(sagas::show, sagas::act))
+        .routes(routes!(audit::list_own))
+        .routes(routes!(audit::list))
+        .routes(routes!(checks::list))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show, jobs::change))
-        .routes(routes!(audit::own))
-        .routes(routes!(audit::of_chain))
-        .routes(routes!(checks::all))
         .routes(routes!(checks::daemons))
         .routes(routes!(billing::plans))
         .routes(routes!(billing::preview))
@@ -112,6 +114,12 @@ fn parts() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .get_or_insert_default()
         .add_security_scheme("key", scheme);
     (router, api)
+}
+
+/// The value of a header, when it is text.
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.to_owned())
 }
 
 /// The `OpenAPI` document of all handlers as JSON.
@@ -141,4 +149,71 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(error::unknown_method)
         .layer(axum::middleware::from_fn(auth::identify))
         .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn document() -> Value {
+        serde_json::from_str(&openapi()).unwrap()
+    }
+
+    fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
+        let paths = document["paths"].as_object().unwrap();
+        paths.iter().flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().iter();
+            methods.map(move |(method, operation)| (format!("{method} {path}"), operation))
+        })
+    }
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own() {
+        let document = document();
+        let mut ids = BTreeSet::new();
+        for (name, operation) in operations(&document) {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id), "{name}: {id} is taken");
+        }
+        assert!(ids.len() >= 60, "{}", ids.len());
+    }
+
+    #[test]
+    fn every_operation_and_response_is_described() {
+        let document = document();
+        for (name, operation) in operations(&document) {
+            assert!(operation["summary"].is_string(), "{name} has no summary");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let text = response["description"].as_str().unwrap_or_default();
+                assert!(!text.is_empty(), "{name}: {status} has no description");
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let text = parameter["description"].as_str().unwrap_or_default();
+                assert!(!text.is_empty(), "{name}: {parameter} has no description");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn check(value: &Value, document: &Value) {
+            match value {
+                Value::Object(fields) => {
+                    if let Some(Value::String(reference)) = fields.get("$ref") {
+                        let target = reference.strip_prefix('#').unwrap();
+                        assert!(document.pointer(target).is_some(), "{reference}");
+                    }
+                    fields.values().for_each(|v| check(v, document));
+                }
+                Value::Array(items) => items.iter().for_each(|v| check(v, document)),
+                _ => {}
+            }
+        }
+        let document = document();
+        check(&document, &document);
+    }
 }

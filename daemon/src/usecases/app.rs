@@ -10,6 +10,7 @@ use kgrca_core::tenancy::TenantId;
 use super::authentication::KeyCache;
 use super::cluster_quota::ClusterQuota;
 use super::rca_cache::RcaCache;
+use super::system::StoreReport;
 use crate::clock::now;
 use crate::config::Settings;
 use crate::storage::Stores;
@@ -32,6 +33,8 @@ pub struct App {
     pub cluster_quota: ClusterQuota,
     /// Provisioning of tenants.
     pub tenancy: Tenancy,
+    /// The last report on stores.
+    pub store_report: StoreReport,
     /// API usage that is not written yet.
     pub pending_usage: PendingUsage,
 }
@@ -55,6 +58,7 @@ impl App {
             rca_cache: RcaCache::default(),
             cluster_quota: ClusterQuota::default(),
             tenancy,
+            store_report: StoreReport::default(),
             pending_usage: PendingUsage::default(),
         }
     }

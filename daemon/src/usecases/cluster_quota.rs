@@ -56,7 +56,7 @@ impl ClusterQuota {
 ///
 /// # Errors
 /// `quota_exceeded` names the clusters.
-pub async fn admit(app: &App, tenant: TenantScope<'_>, named: &BTreeSet<Str>) -> Result<()> {
+pub(super) async fn admit(app: &App, tenant: TenantScope<'_>, named: &BTreeSet<Str>) -> Result<()> {
     let Some(limit) = tenant.plan.clusters else {
         return Ok(());
     };

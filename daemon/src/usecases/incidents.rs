@@ -1,6 +1,6 @@
 //! Incidents: reading them, and what people do with them.
 
-use kgrca_core::api::{Feedback, Handled, IncidentChange, Page, Told, Topology};
+use kgrca_core::api::{Feedback, Handled, IncidentChange, Page, ReportedCause, Topology};
 use kgrca_core::detect::FaultId;
 use kgrca_core::incident::State;
 use kgrca_core::model::record::{Act, ActKind};
@@ -12,7 +12,7 @@ use kgrca_core::tenancy::Scope;
 use super::actor::{Actor, TenantScope};
 use super::app::App;
 use super::error::{Error, Result};
-use super::{graph, page_size};
+use super::{graph, within};
 use crate::clock::now;
 use crate::telemetry;
 
@@ -36,7 +36,7 @@ pub async fn list(
         return Err(Error::invalid("`cursor` is not a cursor of this list"));
     }
     let filter = IncidentFilter {
-        limit: page_size("limit", limit, 50, 1000)?,
+        limit: within("limit", limit, 50, 1000)?,
         ..filter
     };
     let items = app.stores.meta.incidents(tenant.id, &filter).await?;
@@ -150,7 +150,7 @@ pub async fn give_feedback(app: &App, actor: &Actor, id: &str, feedback: Feedbac
 
 fn actual_cause(id: &str, causes: &[Cause], feedback: Feedback) -> Result<ActualCause> {
     match feedback {
-        Feedback::Named(named) => {
+        Feedback::Listed(named) => {
             let cause = causes.get(named.cause as usize - 1).ok_or_else(|| {
                 let listed = causes.len();
                 Error::conflict(format!("{id} lists {listed} causes, not {}", named.cause))
@@ -163,7 +163,7 @@ fn actual_cause(id: &str, causes: &[Cause], feedback: Feedback) -> Result<Actual
                 note: named.note,
             })
         }
-        Feedback::Told(reported) => {
+        Feedback::Reported(reported) => {
             check_reported(&reported)?;
             let is_same_fault = |cause: &Cause| match &reported.fault_type {
                 Some(fault) => *fault == cause.fault_type,
@@ -183,7 +183,7 @@ fn actual_cause(id: &str, causes: &[Cause], feedback: Feedback) -> Result<Actual
 }
 
 /// A component is written as in answers, a fault type is one of the catalogue.
-fn check_reported(reported: &Told) -> Result<()> {
+fn check_reported(reported: &ReportedCause) -> Result<()> {
     let is_component = reported
         .component
         .split_once('/')

@@ -6,7 +6,7 @@ use kgrca_core::jobs::{Job, JobAct, JobCursor, JobFilter};
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
-use super::{audit, page_size};
+use super::{audit, within};
 use crate::clock::now;
 
 /// A page of jobs, newest first. `filter.limit` is ignored in favour of `limit`.
@@ -21,7 +21,7 @@ pub async fn list(
 ) -> Result<Page<Job>> {
     actor.operator()?;
     let filter = JobFilter {
-        limit: page_size("limit", limit, 50, 1000)?,
+        limit: within("limit", limit, 50, 1000)?,
         ..filter
     };
     let items = app.stores.meta.jobs(&filter).await?;

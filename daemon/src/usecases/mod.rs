@@ -3,26 +3,41 @@
 //! forget to. It knows neither HTTP nor any other interface.
 
 pub mod actor;
+pub mod agents;
 mod app;
+pub mod archive;
 pub mod audit;
 pub mod authentication;
-pub mod cluster_quota;
+pub mod billing;
+mod cluster_quota;
+pub mod dlq;
 mod error;
 pub mod graph;
+pub mod incident_feed;
 pub mod incidents;
+pub mod ingest;
 pub mod jobs;
-pub mod rca_cache;
+pub mod keys;
+pub mod query;
+pub mod rca;
+mod rca_cache;
 pub mod recount;
+pub mod sagas;
+pub mod stats;
+pub mod system;
+mod tenant_checks;
+pub mod tenants;
+pub mod usage;
 
 pub use actor::Actor;
 pub use app::App;
-pub use error::{Code, Error, Result, seconds_until_retry};
+pub use error::{Code, Error, Result};
 
-/// How many items a page has: `requested`, which must be from 1 to `max`, else `default`.
+/// A number that a caller may choose from 1 to `max`, such as the size of a page; else `default`.
 ///
 /// # Errors
 /// `invalid_request` names the parameter.
-pub fn page_size(
+pub fn within(
     parameter: &str,
     requested: Option<usize>,
     default: usize,

@@ -5,7 +5,7 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::{Feedback, Handled, Named, Page, Told};
+use kgrca_core::api::{Feedback, Handled, ListedCause, Page, ReportedCause};
 use kgrca_core::incident::State;
 use kgrca_core::storage::{IncidentRow, TransitionRow};
 use reqwest::Method;
@@ -222,9 +222,9 @@ fn wait(env: &Env<'_>, id: &str, timeout: u64) -> Result {
 fn feedback(env: &Env<'_>, args: FeedbackArgs) -> Result {
     let note = args.note;
     let body = match (args.cause, args.component) {
-        (Some(cause), _) => Feedback::Named(Named { cause, note }),
+        (Some(cause), _) => Feedback::Listed(ListedCause { cause, note }),
         // The parser requires one of them.
-        (None, component) => Feedback::Told(Told {
+        (None, component) => Feedback::Reported(ReportedCause {
             component: component.unwrap_or_default(),
             fault_type: args.fault,
             note,

@@ -1,0 +1,80 @@
+//! Agents in a tenant's clusters: their heartbeats.
+
+use kgrca_core::api::{Agent, AgentStatus, Page};
+use kgrca_core::storage::AgentRow;
+use kgrca_core::tenancy::Scope;
+
+use super::actor::Actor;
+use super::app::App;
+use super::error::{Error, Result};
+use crate::clock::now;
+
+/// The longest name of a cluster or a node: that of a DNS name.
+const MAX_NAME_BYTES: usize = 253;
+/// The largest heartbeat.
+const MAX_STATUS_BYTES: usize = 64 << 10;
+
+/// Stores an agent's heartbeat in place of its previous one.
+///
+/// # Errors
+/// `invalid_request` for a name that is empty or too long, `payload_too_large` for a heartbeat that
+/// is.
+pub async fn heartbeat(app: &App, actor: &Actor, status: AgentStatus) -> Result<()> {
+    let tenant = actor.tenant(Scope::Ingest)?;
+    let names = [
+        ("cluster", &status.cluster),
+        ("agent", &status.agent),
+        ("node", status.node.as_ref().unwrap_or(&status.agent)),
+    ];
+    for (field, name) in names {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+            return Err(Error::invalid(format!(
+                "`{field}` must be 1–{MAX_NAME_BYTES} characters"
+            )));
+        }
+    }
+    if serde_json::to_string(&status).is_ok_and(|text| text.len() > MAX_STATUS_BYTES) {
+        return Err(Error::too_large(format!(
+            "agent status exceeds {MAX_STATUS_BYTES} bytes"
+        )));
+    }
+    let row = AgentRow {
+        status,
+        seen_at: now(),
+    };
+    Ok(app.stores.meta.put_agent(tenant.id, &row).await?)
+}
+
+/// The tenant's agents, by cluster.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn list(app: &App, actor: &Actor) -> Result<Page<Agent>> {
+    let tenant = actor.tenant(Scope::Read)?;
+    let agent = |row: AgentRow| Agent {
+        status: row.status,
+        seen_at: row.seen_at,
+        silent_seconds: now().seconds_since(row.seen_at).max(0.0) as u64,
+    };
+    let rows = app.stores.meta.agents(tenant.id).await?;
+    Ok(Page {
+        items: rows.into_iter().map(agent).collect(),
+        next: None,
+    })
+}
+
+/// Removes a cluster's agents from the list. One that still runs appears again with its next
+/// heartbeat.
+///
+/// # Errors
+/// `not_found` when the cluster has none.
+pub async fn forget(app: &App, actor: &Actor, cluster: &str) -> Result<()> {
+    let tenant = actor.tenant(Scope::Admin)?;
+    match app.stores.meta.forget_agents(tenant.id, cluster).await? {
+        0 => Err(
+            Error::not_found(format!("cluster `{cluster}` has no agents"))
+                .hint("GET /api/v1/agents lists agents"),
+        ),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,130 @@
+//! Parsing a batch: what is accepted becomes log entries, what is rejected goes to the dead letter
+//! queue with its reason.
+
+use std::collections::BTreeSet;
+
+use kgrca_core::api::{DeadLetter, RejectedItem};
+use kgrca_core::model::{Str, Time, Topic};
+use kgrca_core::parse::{self, Context, Reason, Reject, mask};
+use kgrca_core::storage::{Entry, EntryBuilder, StreamId};
+use kgrca_core::tenancy::TenantId;
+
+use super::split;
+use crate::usecases::error::Result;
+
+/// How much of a rejected record the dead letter queue keeps.
+const MAX_LETTER_BYTES: usize = 4096;
+
+/// Where the records of a batch come from.
+pub struct Source<'a> {
+    pub tenant: &'a TenantId,
+    pub topic: Topic,
+    /// The cluster of records that name none.
+    pub cluster: Option<&'a str>,
+    pub received_at: Time,
+    /// The partition of a cluster.
+    pub partition: &'a dyn Fn(&str) -> u32,
+}
+
+/// A parsed batch.
+#[derive(Default)]
+pub struct Batch {
+    /// Accepted records and dead letters, as they go into the log.
+    pub entries: Vec<Entry>,
+    pub accepted: u64,
+    pub rejected: Vec<RejectedItem>,
+    /// The clusters of the accepted records.
+    pub clusters: BTreeSet<Str>,
+}
+
+impl Source<'_> {
+    /// Parses a body.
+    ///
+    /// # Errors
+    /// `invalid_request` when the body as such cannot be read.
+    pub fn read(&self, body: &[u8]) -> Result<Batch> {
+        let items = split::records(body)?;
+        let mut batch = Batch {
+            entries: Vec::with_capacity(items.len()),
+            ..Batch::default()
+        };
+        let builder = EntryBuilder {
+            topic: self.topic,
+            cluster: self.cluster,
+            received_at: self.received_at,
+            partition: self.partition,
+        };
+        let context = Context {
+            received_at: self.received_at,
+            cluster: self.cluster,
+            client_id: Some(self.tenant.as_str()),
+        };
+        let mut records = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            records.clear();
+            match parse::parse(self.topic, item, &context, &mut records) {
+                Ok(()) => {
+                    for record in &records {
+                        if !batch.clusters.contains(&record.cluster) {
+                            batch.clusters.insert(record.cluster.clone());
+                        }
+                    }
+                    batch.accepted += builder.add(item, &records, &mut batch.entries);
+                }
+                Err(reject) => self.reject(&mut batch, index, item, &reject),
+            }
+        }
+        Ok(batch)
+    }
+
+    fn reject(&self, batch: &mut Batch, index: usize, item: &[u8], reject: &Reject) {
+        let reason = reject.reason.as_str();
+        let labels = [("topic", self.topic.as_str()), ("status", reason)];
+        metrics::counter!("kg_messages_processed_total", &labels).increment(1);
+        batch.rejected.push(RejectedItem {
+            index,
+            reason: reason.to_owned(),
+            message: reject.message.clone(),
+        });
+        let letter = DeadLetter {
+            id: 0,
+            at: self.received_at,
+            topic: self.topic.as_str().to_owned(),
+            reason: reason.to_owned(),
+            message: reject.message.clone(),
+            record: self.letter_text(item, reject),
+        };
+        let stream = StreamId {
+            topic: Topic::Dlq,
+            partition: (self.partition)(self.tenant.as_str()),
+        };
+        if let Ok(value) = serde_json::to_vec(&letter) {
+            batch.entries.push(Entry {
+                stream,
+                key: self.tenant.as_str().as_bytes().into(),
+                value: value.into(),
+                received_at: self.received_at,
+            });
+        }
+    }
+
+    /// The beginning of a rejected record, masked; empty when it cannot be masked, because it is
+    /// not JSON, or belongs to another tenant.
+    fn letter_text(&self, item: &[u8], reject: &Reject) -> String {
+        // A Kubernetes object is masked as one, whichever kind of record it was sent as: it may be
+        // a Secret. All of it is masked before it is cut: a part is not JSON.
+        let is_object = item.windows(6).any(|w| w == b"\"kind\"");
+        let topic = if is_object {
+            Topic::Resource
+        } else {
+            self.topic
+        };
+        let masked = mask::record(topic, item);
+        let is_readable = serde_json::from_slice::<serde::de::IgnoredAny>(&masked).is_ok();
+        if !is_readable || reject.reason == Reason::ForeignTenant {
+            return String::new();
+        }
+        let start = &masked[..masked.len().min(MAX_LETTER_BYTES)];
+        mask::line(&String::from_utf8_lossy(start)).into_owned()
+    }
+}

@@ -1,0 +1,172 @@
+//! Taking records in: parsed, masked, held against the plan, made durable, then acknowledged.
+
+mod batch;
+mod split;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kgrca_core::api::Ingested;
+use kgrca_core::billing::Metric;
+use kgrca_core::model::Topic;
+use kgrca_core::parse::Signal;
+use kgrca_core::tenancy::{Scope, TenantId};
+
+use super::actor::{Actor, TenantScope};
+use super::app::App;
+use super::cluster_quota;
+use super::error::{Error, Result, seconds_until_retry};
+use super::stats::REFUSED_COUNT;
+use crate::clock::now;
+use batch::{Batch, Source};
+
+/// A batch of records as it was sent.
+#[derive(Debug)]
+pub struct IngestRequest {
+    /// The kind of the records, as the API names it, such as `events`.
+    pub kind: String,
+    /// The cluster of records that name none.
+    pub cluster: Option<String>,
+    /// Makes a repetition harmless: for 24 h the batch is taken in once per key.
+    pub idempotency_key: Option<String>,
+    /// A record, an array of records, or one per line.
+    pub body: Bytes,
+}
+
+/// Takes a batch in. When it returns, the accepted records are durable.
+///
+/// # Errors
+/// `quota_exceeded` beyond the plan's events per day or its clusters: nothing is taken in then.
+/// `unavailable` when the batch cannot be made durable: nothing is half-written.
+pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<Ingested> {
+    let tenant = actor.tenant(Scope::Ingest)?;
+    let topic = topic(&request.kind)?;
+    let repetition_key = request
+        .idempotency_key
+        .as_ref()
+        .map(|key| format!("{}/{key}", request.kind));
+    if let Some(key) = &repetition_key
+        && let Some(earlier) = app
+            .stores
+            .meta
+            .idempotent(tenant.id, key, None, now())
+            .await?
+    {
+        return Ok(repeated(&earlier));
+    }
+    let mut batch = parse(app, tenant.id, topic, request).await?;
+    cluster_quota::admit(app, tenant, &batch.clusters).await?;
+    take_from_day(app, tenant, topic, batch.accepted).await?;
+    let entries = std::mem::take(&mut batch.entries);
+    let partitions: BTreeSet<u32> = entries
+        .iter()
+        .filter(|e| e.stream.topic != Topic::Dlq)
+        .map(|e| e.stream.partition)
+        .collect();
+    if !entries.is_empty()
+        && let Err(e) = app.stores.log.append(tenant.id, entries).await
+    {
+        if topic.signal().is_metered {
+            app.stores
+                .limits
+                .give_back_day(tenant.id, batch.accepted, now())
+                .await?;
+        }
+        return Err(e.into());
+    }
+    for partition in partitions {
+        app.fleet.appended(tenant.id, partition);
+    }
+    let answer = Ingested {
+        accepted: batch.accepted,
+        duplicate: 0,
+        rejected: batch.rejected,
+    };
+    if !answer.rejected.is_empty() {
+        app.pending_usage
+            .add(tenant.id, REFUSED_COUNT, answer.rejected.len() as i64);
+    }
+    if let Some(key) = &repetition_key {
+        let text = serde_json::to_string(&answer).map_err(Error::internal)?;
+        app.stores
+            .meta
+            .idempotent(tenant.id, key, Some(&text), now())
+            .await?;
+    }
+    Ok(answer)
+}
+
+fn topic(kind: &str) -> Result<Topic> {
+    let unknown = || {
+        let known: Vec<&str> = Signal::INPUTS.iter().filter_map(|s| s.route).collect();
+        Error::not_found(format!("unknown record kind `{kind}`"))
+            .hint(format!("use one of {}", known.join(", ")))
+    };
+    Ok(Signal::by_route(kind).ok_or_else(unknown)?.topic)
+}
+
+/// What an earlier batch with the same key brought in counts as duplicates now.
+fn repeated(earlier: &str) -> Ingested {
+    let earlier: Ingested = serde_json::from_str(earlier).unwrap_or_default();
+    Ingested {
+        accepted: 0,
+        duplicate: earlier.accepted,
+        rejected: earlier.rejected,
+    }
+}
+
+/// Parses off the async threads: a batch may have tens of megabytes.
+async fn parse(
+    app: &App,
+    tenant: &TenantId,
+    topic: Topic,
+    request: IngestRequest,
+) -> Result<Batch> {
+    let tenant = tenant.clone();
+    let fleet = Arc::clone(&app.fleet);
+    let parsing = tokio::task::spawn_blocking(move || {
+        let source = Source {
+            tenant: &tenant,
+            topic,
+            cluster: request.cluster.as_deref(),
+            received_at: now(),
+            partition: &|cluster| fleet.partition(&tenant, cluster),
+        };
+        source.read(&request.body)
+    });
+    parsing.await.map_err(Error::internal)?
+}
+
+/// On a plan with a hard limit, takes the batch from the day's events, or refuses and counts it. A
+/// batch begun within the limit is taken in completely.
+async fn take_from_day(
+    app: &App,
+    tenant: TenantScope<'_>,
+    topic: Topic,
+    accepted: u64,
+) -> Result<()> {
+    let plan = tenant.plan;
+    let is_limited = plan.events_are_hard && topic.signal().is_metered && accepted > 0;
+    let Some(limit) = plan.events_day.filter(|_| is_limited) else {
+        return Ok(());
+    };
+    let taken = app
+        .stores
+        .limits
+        .take_day(tenant.id, accepted, limit, now())
+        .await?;
+    if taken.allowed {
+        return Ok(());
+    }
+    app.pending_usage
+        .add(tenant.id, Metric::EventsRejectedQuota, accepted as i64);
+    let labels = [("topic", topic.as_str()), ("status", "quota")];
+    metrics::counter!("kg_messages_processed_total", &labels).increment(accepted);
+    let message = format!(
+        "daily limit of {limit} events (plan `{}`) reached; {accepted} records rejected",
+        plan.name
+    );
+    Err(Error::quota_exceeded(message, seconds_until_retry(&taken))
+        .hint("wait for the next day (UTC) or change the plan"))
+}

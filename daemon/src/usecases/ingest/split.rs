@@ -1,0 +1,87 @@
+//! From a body to its records: an array's elements, or lines, or one document; and the items of
+//! Kubernetes lists.
+
+use serde_json::value::RawValue;
+
+use crate::usecases::error::{Error, Result};
+
+/// The records of a body.
+///
+/// # Errors
+/// `invalid_request` for an empty body and for an array that is not JSON. Lines that are not JSON
+/// are records that are rejected later, one by one.
+pub fn records(body: &[u8]) -> Result<Vec<&[u8]>> {
+    let mut all = Vec::new();
+    for document in documents(body)? {
+        unpack_list(document, &mut all);
+    }
+    Ok(all)
+}
+
+/// Replaces a Kubernetes `List`, such as `kubectl get -o json` prints, by its items.
+fn unpack_list<'a>(document: &'a [u8], out: &mut Vec<&'a [u8]>) {
+    #[derive(serde::Deserialize)]
+    struct List<'a> {
+        kind: String,
+        #[serde(borrow)]
+        items: Vec<&'a RawValue>,
+    }
+    let may_be_list = std::str::from_utf8(document).is_ok_and(|text| text.contains("\"items\""));
+    match may_be_list.then(|| serde_json::from_slice::<List<'_>>(document)) {
+        Some(Ok(list)) if list.kind.ends_with("List") => {
+            out.extend(list.items.into_iter().map(|i| i.get().as_bytes()));
+        }
+        _ => out.push(document),
+    }
+}
+
+fn documents(body: &[u8]) -> Result<Vec<&[u8]>> {
+    let trimmed = body.trim_ascii();
+    if trimmed.is_empty() {
+        return Err(Error::invalid("the body is empty")
+            .hint("send a JSON record, an array of records, or one record per line"));
+    }
+    if trimmed.first() == Some(&b'[') {
+        let items: Vec<&RawValue> = serde_json::from_slice(trimmed)
+            .map_err(|e| Error::invalid(format!("the body is not a valid JSON array: {e}")))?;
+        return Ok(items.into_iter().map(|i| i.get().as_bytes()).collect());
+    }
+    let first_line = trimmed.split(|b| *b == b'\n').next().unwrap_or_default();
+    let spans_lines = first_line.len() < trimmed.len() && !is_json(first_line);
+    if spans_lines && is_json(trimmed) {
+        return Ok(vec![trimmed]);
+    }
+    Ok(trimmed
+        .split(|b| *b == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .collect())
+}
+
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(body: &str) -> usize {
+        records(body.as_bytes()).unwrap().len()
+    }
+
+    #[test]
+    fn a_body_is_an_array_or_lines_or_one_document() {
+        assert_eq!(count(r#"[{"a":1},{"a":2}]"#), 2);
+        assert_eq!(count("{\"a\":1}\n\n{\"a\":2}\n"), 2);
+        assert_eq!(count("{\n\"a\": 1\n}"), 1, "a document over several lines");
+        assert_eq!(count("{\"a\":1}\nnot json"), 2, "rejected later, by itself");
+        assert!(records(b" \n").is_err() && records(b"[1,").is_err());
+    }
+
+    #[test]
+    fn a_list_is_its_items() {
+        assert_eq!(count(r#"{"kind":"PodList","items":[{"a":1},{"a":2}]}"#), 2);
+        assert_eq!(count(r#"{"kind":"Basket","items":[{"a":1},{"a":2}]}"#), 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! The state of the installation: stores, daemons, readiness.
+
+use std::time::{Duration, Instant};
+
+use kgrca_core::api::{Check, Page};
+use kgrca_core::model::time::SECOND;
+use kgrca_core::storage::DaemonRow;
+use tokio::sync::Mutex;
+
+use super::actor::Actor;
+use super::app::App;
+use super::error::Result;
+use super::tenant_checks;
+use crate::checks;
+use crate::clock::now;
+
+/// A daemon that was silent for longer is not listed.
+const DAEMON_SILENCE: i64 = 10 * SECOND;
+/// How long the report on stores is repeated: everybody may ask for it.
+const REPORT_TTL: Duration = Duration::from_secs(2);
+
+/// Checks every store, and everything that is in progress.
+///
+/// # Errors
+/// `forbidden` for all but the operator. What a check finds is in its result.
+pub async fn checks(app: &App, actor: &Actor) -> Result<Page<Check>> {
+    actor.operator()?;
+    let mut items = checks::of_stores(&app.stores).await;
+    items.extend(tenant_checks::run(app).await);
+    Ok(Page { items, next: None })
+}
+
+/// The daemons that are running.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn daemons(app: &App, actor: &Actor) -> Result<Page<DaemonRow>> {
+    actor.operator()?;
+    let at = app.stores.meta.now().await?.unwrap_or_else(now);
+    let items = app.stores.meta.daemons(at.plus(-DAEMON_SILENCE)).await?;
+    Ok(Page { items, next: None })
+}
+
+/// Whether this daemon can serve requests: whether it can look keys up. When another store is away,
+/// all daemons lack it alike, and everything else is still served. Anybody may ask.
+pub async fn is_ready(app: &App) -> bool {
+    match app.stores.meta.check().await {
+        Ok(_) => true,
+        Err(e) => {
+            tracing::warn!(error = %e, "not ready");
+            false
+        }
+    }
+}
+
+/// The last report on stores, and when it was made.
+#[derive(Debug, Default)]
+pub struct StoreReport(Mutex<Option<(Instant, String)>>);
+
+/// A line for each store: its name and `ok` or `failed`. Anybody may ask, so what a store answered
+/// is only in the log.
+pub async fn store_report(app: &App) -> String {
+    let mut last = app.store_report.0.lock().await;
+    if let Some((made_at, text)) = &*last
+        && made_at.elapsed() < REPORT_TTL
+    {
+        return text.clone();
+    }
+    let mut text = String::new();
+    for check in checks::of_stores(&app.stores).await {
+        let word = if check.ok { "ok" } else { "failed" };
+        text += &format!("{} {word}\n", check.what);
+        if !check.ok {
+            tracing::warn!(
+                store = check.what,
+                error = check.found,
+                "store check failed"
+            );
+        }
+    }
+    *last = Some((Instant::now(), text.clone()));
+    text
+}

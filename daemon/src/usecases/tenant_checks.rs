@@ -1,0 +1,106 @@
+//! Health checks of sagas and tenants, for `kgrca doctor`.
+
+use std::time::{Duration, Instant};
+
+use kgrca_core::api::Check;
+use kgrca_core::tenancy::{Saga, SagaKind, Step, StepState, Tenant, TenantId};
+
+use super::app::App;
+use crate::checks::{check, with_timeout};
+use crate::clock::now;
+use crate::tenancy;
+
+/// Seconds without progress after which a saga counts as stopped.
+const STALLED_AFTER: f64 = 120.0;
+/// Budget for the checks of all tenants together.
+const TENANTS_BUDGET: Duration = Duration::from_secs(30);
+
+/// Checks a tenant's topics and graph. None when nothing is wrong.
+async fn of_tenant(app: &App, tenant: &Tenant) -> Option<Check> {
+    let tenant_id = TenantId::parse(&tenant.client_id)?;
+    let what = format!("tenant {tenant_id}");
+    let found = with_timeout(async {
+        app.stores.log.ends(&tenant_id).await?;
+        app.stores.graph.knows(&tenant_id, 0).await?;
+        tenancy::differences(&app.tenancy, &tenant_id, tenant).await
+    });
+    match found.await {
+        Ok(differences) if differences.is_empty() => None,
+        Ok(differences) => Some(Check {
+            what,
+            ok: false,
+            found: differences.join("; "),
+            hint: Some(format!(
+                "run `kgrca tenant update {tenant_id} --plan {}` to apply the settings again",
+                tenant.plan
+            )),
+        }),
+        Err(e) => Some(check(&what, Err(e))),
+    }
+}
+
+/// Checks for stopped sagas, and for tenants whose topics or graph do not respond or are not
+/// configured as their plan says.
+pub async fn run(app: &App) -> Vec<Check> {
+    let mut all = vec![of_sagas(app).await];
+    let tenants = match app.stores.meta.list_tenants().await {
+        Ok(tenants) => tenants,
+        Err(e) => {
+            all.push(check("tenants", Err(e)));
+            return all;
+        }
+    };
+    let active: Vec<&Tenant> = tenants.iter().filter(|t| t.state.is_worked()).collect();
+    let began = Instant::now();
+    for (checked, tenant) in active.iter().enumerate() {
+        if began.elapsed() > TENANTS_BUDGET {
+            all.push(Check {
+                what: "tenants".into(),
+                ok: false,
+                found: format!(
+                    "{} tenants not checked ({} s budget used up)",
+                    active.len() - checked,
+                    TENANTS_BUDGET.as_secs()
+                ),
+                hint: None,
+            });
+            break;
+        }
+        all.extend(of_tenant(app, tenant).await);
+    }
+    all
+}
+
+async fn of_sagas(app: &App) -> Check {
+    let sagas = match app.stores.meta.sagas(None).await {
+        Ok(sagas) => sagas,
+        Err(e) => return check("sagas", Err(e)),
+    };
+    let stopped: Vec<&str> = sagas
+        .iter()
+        .filter(|saga| is_stopped(saga))
+        .map(|saga| saga.saga_id.as_str())
+        .collect();
+    Check {
+        what: "sagas".into(),
+        ok: stopped.is_empty(),
+        found: if stopped.is_empty() {
+            "none stopped".to_owned()
+        } else {
+            format!("stopped: {}", stopped.join(", "))
+        },
+        hint: stopped.first().map(|id| {
+            format!(
+                "run `kgrca saga show {id}`, then `kgrca saga resume {id}` or \
+                 `kgrca saga compensate {id}`"
+            )
+        }),
+    }
+}
+
+fn is_stopped(saga: &Saga) -> bool {
+    // An import may take long, and a deletion waits for its grace period.
+    let may_wait = saga.kind == SagaKind::Delete
+        || saga.kind == SagaKind::Create && saga.state_of(Step::Load) == Some(StepState::Pending);
+    !saga.is_over() && !may_wait && now().seconds_since(saga.updated_at) > STALLED_AFTER
+}

@@ -1,0 +1,117 @@
+//! Changing a tenant: suspend, resume, plan, limits, partitions, contact.
+
+use kgrca_core::api::{Served, TenantChange, TenantStatus};
+use kgrca_core::tenancy::{Audit, Tenant, TenantState};
+
+use super::{FoundTenant, find_existing, plan, status};
+use crate::clock::now;
+use crate::tenancy;
+use crate::usecases::error::{Error, Result};
+use crate::usecases::{Actor, App};
+
+/// A century.
+const MAX_RETENTION_DAYS: u32 = 36_500;
+const MAX_PARTITIONS: u32 = 64;
+
+/// Changes a tenant; what the change leaves out stays. It takes effect at once.
+///
+/// # Errors
+/// `invalid_request` and `conflict` before anything was changed. `conflict`, too, when another
+/// request changed the tenant at the same time.
+pub async fn change(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    change: TenantChange,
+) -> Result<TenantStatus> {
+    actor.operator()?;
+    let FoundTenant { id, row: before } = find_existing(app, id).await?;
+    validate(&before, &change)?;
+    let after = changed(&before, &change);
+    if let Some(partitions) = change.partitions {
+        tenancy::can_grow(&app.tenancy, &id, &after, partitions).await?;
+    }
+    // The deletion is cancelled first: a tenant that is served again while its deletion is still
+    // scheduled would lose its data. When the next step fails, the same request completes it.
+    if before.state == TenantState::Leaving {
+        tenancy::stay(&app.tenancy, &mut before.clone()).await?;
+    }
+    let audit = Audit {
+        client_id: Some(id.to_string()),
+        at: now(),
+        actor: actor.audit_name(),
+        action: "client.update".to_owned(),
+        target: serde_json::to_string(&change).map_err(Error::internal)?,
+    };
+    app.stores
+        .meta
+        .change_tenant(&before, &after, &audit, &[])
+        .await?;
+    app.keys.clear();
+    if let Some(plan) = &change.plan {
+        app.stores.meta.subscribe(&id, plan, now()).await?;
+    }
+    let mut tenant = after;
+    if let Some(partitions) = change.partitions {
+        tenancy::grow(&app.tenancy, &id, &mut tenant, partitions).await?;
+    }
+    tenancy::apply_plan(&app.tenancy, &id, &tenant).await?;
+    status::of_tenant(app, tenant).await
+}
+
+fn validate(tenant: &Tenant, change: &TenantChange) -> Result<()> {
+    let id = &tenant.client_id;
+    if tenant.state == TenantState::Joining {
+        return Err(
+            Error::conflict(format!("tenant `{id}` is still being provisioned"))
+                .hint("`kgrca saga list` shows the progress"),
+        );
+    }
+    if tenant.state == TenantState::Leaving && change.state != Some(Served::Active) {
+        return Err(
+            Error::conflict(format!("tenant `{id}` is being offboarded"))
+                .hint(format!("`kgrca tenant resume {id}` cancels its deletion")),
+        );
+    }
+    if let Some(name) = &change.plan {
+        plan(name)?;
+    }
+    if change
+        .partitions
+        .is_some_and(|n| !(1..=MAX_PARTITIONS).contains(&n))
+    {
+        return Err(Error::invalid(format!(
+            "`partitions` must be between 1 and {MAX_PARTITIONS}"
+        )));
+    }
+    let retention = change.limits.as_ref().and_then(|l| l.retention_days);
+    if retention.is_some_and(|days| days > MAX_RETENTION_DAYS) {
+        return Err(Error::invalid(format!(
+            "`limits.retention_days` must be at most {MAX_RETENTION_DAYS}"
+        )));
+    }
+    Ok(())
+}
+
+/// The row after a change. Partitions are not in it: they change when the records have moved.
+fn changed(before: &Tenant, change: &TenantChange) -> Tenant {
+    let mut after = before.clone();
+    match change.state {
+        Some(Served::Active) => {
+            after.state = TenantState::Active;
+            after.deleted_at = None;
+        }
+        Some(Served::Suspended) => after.state = TenantState::Suspended,
+        None => {}
+    }
+    if let Some(plan) = &change.plan {
+        after.plan.clone_from(plan);
+    }
+    if let Some(email) = &change.contact_email {
+        after.contact_email.clone_from(email);
+    }
+    if let Some(limits) = &change.limits {
+        after.limits = limits.clone();
+    }
+    after
+}
