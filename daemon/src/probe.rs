@@ -74,3 +74,36 @@ async fn attempt(http: &reqwest::Client, url: &str) -> Result<String, Failure> {
     Err(Failure::of(FailureKind::Unavailable, message)
         .hint("the endpoint answered with an error (see above)"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn failure(url: &str) -> Failure {
+        let settings = ProbeSettings {
+            url: url.to_owned(),
+            insecure: false,
+            timeout: 0,
+        };
+        probe(&settings).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn an_invalid_url_is_refused_with_an_example() {
+        for url in ["kgrca-agent:7610", "ftp://x", ""] {
+            let failure = failure(url).await;
+            assert_eq!(failure.to_string(), format!("invalid URL `{url}`"));
+            assert!(failure.next_step().contains("/healthz"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_down_is_unavailable_and_named() {
+        let failure = failure("http://127.0.0.1:1/readyz").await;
+        assert_eq!(failure.kind(), FailureKind::Unavailable);
+        assert!(
+            failure.to_string().contains("http://127.0.0.1:1/readyz"),
+            "{failure}"
+        );
+    }
+}

@@ -111,16 +111,28 @@ mod tests {
             .unwrap();
         assert_eq!(secret.resolved().unwrap(), "redis://:s3cret@host");
         assert_eq!(format!("{secret:?}"), "***");
-        for wrong in [
-            "${file:/nowhere/at/all}",
-            "${env:KGRCA_NOT_SET}",
-            "${nothing}",
-            "${env:X",
+    }
+
+    #[test]
+    fn an_unusable_reference_is_named_with_a_next_step() {
+        for (reference, message, next_step) in [
+            ("${file:/nowhere}", "${file:/nowhere}: ", "file exists"),
+            (
+                "${env:KGRCA_NOT_SET}",
+                "${env:KGRCA_NOT_SET}: ",
+                "set this variable",
+            ),
+            (
+                "${nothing}",
+                "invalid reference `${nothing}`",
+                "${env:NAME}",
+            ),
+            ("${env:X", "unclosed reference", "${env:NAME}"),
         ] {
-            assert!(
-                wrong.parse::<Secret>().unwrap().resolved().is_err(),
-                "{wrong}"
-            );
+            let secret: Secret = reference.parse().unwrap();
+            let failure = secret.resolved().unwrap_err();
+            assert!(failure.to_string().starts_with(message), "{failure}");
+            assert!(failure.next_step().contains(next_step), "{failure}");
         }
     }
 }

@@ -123,3 +123,23 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
         Ok(all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_file_that_is_missing_or_empty_is_named_with_its_problem() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tls.crt");
+        let missing = certificates(&file).unwrap_err();
+        assert!(missing.to_string().contains("tls.crt"), "{missing}");
+        std::fs::write(&file, "").unwrap();
+        let empty = certificates(&file).unwrap_err();
+        assert!(
+            empty.to_string().ends_with("tls.crt: no certificate found"),
+            "{empty}"
+        );
+        assert!(empty.next_step().contains("PEM"));
+    }
+}

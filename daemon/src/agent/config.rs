@@ -90,3 +90,15 @@ pub struct AgentSettings {
     #[arg(long, env = "KGRCA_AGENT_READY_FILE")]
     pub agent_ready_file: Option<PathBuf>,
 }
+
+#[cfg(test)]
+pub(super) fn settings_for_tests(more: &[&str]) -> AgentSettings {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        settings: AgentSettings,
+    }
+    let required = ["x", "--cluster", "prod", "--api-key", "k"];
+    let line = required.iter().chain(more);
+    <Line as clap::Parser>::parse_from(line).settings
+}

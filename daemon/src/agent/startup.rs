@@ -117,3 +117,49 @@ pub(super) async fn listen(
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::settings_for_tests;
+    use super::*;
+
+    #[test]
+    fn a_second_agent_on_the_same_spool_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = lock(folder.path()).unwrap();
+        let second = lock(folder.path()).unwrap_err();
+        assert_eq!(second.kind(), FailureKind::InUse);
+        assert!(second.to_string().contains("another agent is using"));
+        assert!(second.next_step().contains("--spool"));
+    }
+
+    #[test]
+    fn an_invalid_server_url_names_the_flag_and_the_expected_form() {
+        let settings = settings_for_tests(&["--server", "kgrca.example.com"]);
+        let failure = server(&settings).err().unwrap();
+        assert_eq!(
+            failure.to_string(),
+            "--server: invalid URL `kgrca.example.com`"
+        );
+        assert!(failure.next_step().contains("https://"));
+    }
+
+    #[test]
+    fn a_ca_file_that_is_missing_or_not_pem_names_the_file_and_the_flag() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let path = file.to_str().unwrap();
+        let settings = settings_for_tests(&["--server", "https://x", "--ca-file", path]);
+        for content in [
+            None,
+            Some("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"),
+        ] {
+            if let Some(content) = content {
+                std::fs::write(&file, content).unwrap();
+            }
+            let failure = server(&settings).err().unwrap();
+            assert!(failure.to_string().contains("ca.pem"), "{failure}");
+            assert!(failure.next_step().contains("--ca-file"), "{failure}");
+        }
+    }
+}

@@ -2,29 +2,14 @@ use std::fs::File;
 use std::path::Path;
 
 use super::*;
+use crate::agent::config::settings_for_tests;
 use crate::agent::logs::container;
 use crate::agent::outbox::SharedSpool;
 use crate::agent::spool::{Batch, Delivery, Spool};
 
 fn settings(folder: &Path) -> AgentSettings {
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        settings: AgentSettings,
-    }
     let folder = folder.to_str().unwrap();
-    let line = [
-        "x",
-        "--cluster",
-        "prod",
-        "--server",
-        "http://x",
-        "--api-key",
-        "k",
-        "--logs-from",
-        folder,
-    ];
-    <Line as clap::Parser>::parse_from(line).settings
+    settings_for_tests(&["--server", "http://x", "--logs-from", folder])
 }
 
 struct Run {
