@@ -93,15 +93,6 @@ const PAGES: &[&str] = &[
     "tests/suite/snapshots",
 ];
 
-/// Still to be reworded. May only become shorter.
-const TO_BE_REWORDED: &[&str] = &[
-    "core/src/api/",
-    "core/src/storage/",
-    "daemon/src/http/",
-    "daemon/src/storage/",
-    "daemon/src/workers/",
-];
-
 struct Rule {
     pattern: Regex,
     better: &'static str,
@@ -158,12 +149,6 @@ fn texts_read_like_plain_english() {
     let mut found = Vec::new();
     for package in ["core", "daemon", "cli"] {
         for source in sources(&format!("{package}/src")) {
-            if TO_BE_REWORDED
-                .iter()
-                .any(|folder| source.file.starts_with(folder))
-            {
-                continue;
-            }
             let shows_docs = SHOWN_DOCS
                 .iter()
                 .any(|shown| source.file.starts_with(shown));

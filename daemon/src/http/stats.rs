@@ -10,7 +10,7 @@ use super::auth::{Caller, Read};
 use super::error::{ApiError, ApiErrors};
 use crate::usecases::{App, stats};
 
-/// Counts the tenant's live graph and what became of its records.
+/// Counts the tenant's live graph and the results of its records.
 #[utoipa::path(
     get,
     path = "/stats",

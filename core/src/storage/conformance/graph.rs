@@ -297,7 +297,7 @@ async fn timelines(graph: &dyn GraphStore, a: &TenantId) {
     assert_eq!(
         rest.iter().map(|e| &*e.id).collect::<Vec<_>>(),
         ["e3"],
-        "the cursor goes on"
+        "the cursor continues"
     );
     let about = TimelineFilter {
         resource: Some("u2".into()),
@@ -419,7 +419,7 @@ async fn renames(graph: &dyn GraphStore, a: &TenantId, db: &ResourceRow) {
         ..TimelineFilter::default()
     };
     let (told, _) = graph.timeline(a, &about).await.unwrap();
-    assert_eq!(told.len(), 1, "and what was told of it");
+    assert_eq!(told.len(), 1, "and what was recorded of it");
     assert_eq!(told[0].about, resource("queue", Some("u3"), None).id);
     // The same edge told again after a restart that knows no better since when.
     graph
@@ -489,7 +489,7 @@ async fn questions(graph: &dyn GraphStore, a: &TenantId) {
     for wrong in [
         "MATCH (n) SET n.name = 'x' RETURN n",
         "MATCH (n RETURN n",
-        "RETURN $nobody",
+        "RETURN $missing",
         "CREATE (n) RETURN n",
     ] {
         assert_eq!(

@@ -48,7 +48,7 @@ pub async fn event_log(log: &dyn EventLog) {
     assert_eq!(
         rest.iter().map(|s| &*s.value).collect::<Vec<_>>(),
         [b"v3", b"v4"],
-        "reading goes on where it ended"
+        "reading continues where it stopped"
     );
     let ends: BTreeMap<StreamId, u64> = log.ends(&a).await.unwrap().into_iter().collect();
     assert_eq!(ends.get(&events), Some(&5));

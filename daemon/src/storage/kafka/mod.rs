@@ -350,7 +350,7 @@ impl KafkaLog {
         if done.is_err() && writer.is_over() {
             let mut current = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             if Arc::ptr_eq(&current, writer) {
-                tracing::warn!("Kafka's producer ended for good; another goes on");
+                tracing::warn!("Kafka's producer failed permanently; continuing with a new one");
                 *current = Arc::new(producer(&self.url)?);
             }
         }

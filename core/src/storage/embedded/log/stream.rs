@@ -117,8 +117,9 @@ impl Stream {
             if !is_last {
                 let at = segment.len;
                 let message = format!("{}: damaged at byte {at}", self.path(base).display());
-                return Err(Error::new(ErrorKind::Corrupt, message)
-                    .hint("restore the segment from a copy, or move it away to go on without it"));
+                return Err(Error::new(ErrorKind::Corrupt, message).hint(
+                    "restore the segment from a copy, or move it away to continue without it",
+                ));
             }
             self.files
                 .truncate(&self.path(base), segment.len)
@@ -144,8 +145,9 @@ impl Stream {
                     "{}: damaged at byte {at}",
                     self.path(segment.base).display()
                 );
-                Err(Error::new(ErrorKind::Corrupt, message)
-                    .hint("restore the segment from a copy, or move it away to go on without it"))
+                Err(Error::new(ErrorKind::Corrupt, message).hint(
+                    "restore the segment from a copy, or move it away to continue without it",
+                ))
             }
         }
     }
