@@ -54,7 +54,12 @@ fn list(env: &Env<'_>, cursor: Option<u64>, limit: usize) -> Result {
                 l.message.clone(),
             ]
         })
-    })
+    })?;
+    if let Some(next) = &page.next {
+        env.out
+            .message(&format!("more records: pass --cursor {next}"));
+    }
+    Ok(())
 }
 
 fn show(env: &Env<'_>, id: u64) -> Result {

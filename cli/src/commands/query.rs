@@ -48,8 +48,7 @@ pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
         env.client()?
             .send(Method::POST, As::Tenant, "/api/v1/query/cypher", &request)?;
     if answer.truncated {
-        env.out
-            .message("more rows match; raise --limit to see them");
+        env.out.message("more rows match; raise --limit");
     }
     env.out.value(&answer, || {
         Table::of(

@@ -77,7 +77,11 @@ fn list(env: &Env<'_>, args: ListArgs) -> Result {
                 ]
             },
         )
-    })
+    })?;
+    if page.next.is_some() {
+        env.out.message("more resources match; raise --limit");
+    }
+    Ok(())
 }
 
 fn health(r: &ResourceView) -> &'static str {

@@ -144,7 +144,11 @@ fn list(env: &Env<'_>, args: ListArgs) -> Result {
             "CONFIDENCE",
         ])
         .rows(&page.items, cells)
-    })
+    })?;
+    if page.next.is_some() {
+        env.out.message("more incidents match; raise --limit");
+    }
+    Ok(())
 }
 
 fn show(env: &Env<'_>, id: &str) -> Result {
