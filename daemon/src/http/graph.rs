@@ -236,6 +236,7 @@ pub struct TimelineParams {
     /// Cluster.
     cluster: Option<String>,
     /// Kind of episode.
+    #[param(inline)]
     kind: Option<EpisodeKind>,
     /// Maximum number of items; default 200.
     #[param(minimum = 1, maximum = 1000)]
