@@ -12,6 +12,7 @@ mod indirect_evidence;
 mod ingest;
 mod isolation;
 mod jobs;
+mod openapi;
 mod partial_input;
 mod properties;
 mod scenarios;

@@ -42,7 +42,8 @@ use crate::usecases::App;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "kgrca", description = "Root causes of Kubernetes incidents"),
-    components(schemas(kgrca_core::api::ErrorBody)),
+    // `Scorer` and `EpisodeKind` are named by parameters only, which utoipa does not collect.
+    components(schemas(kgrca_core::api::ErrorBody, kgrca_core::rca::Scorer, graph::EpisodeKind)),
     security(("key" = []))
 )]
 struct Api;
