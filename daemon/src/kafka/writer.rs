@@ -176,7 +176,7 @@ impl Writer {
         if let Some(value) = message.value {
             record = record.payload(value);
         }
-        let mut looked = false;
+        let mut is_refreshed = false;
         loop {
             match self.0.send(record) {
                 Ok(()) => return Ok(()),
@@ -186,11 +186,11 @@ impl Writer {
                 }
                 // The topic got more partitions since the library fetched its metadata.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), back))
-                    if !looked =>
+                    if !is_refreshed =>
                 {
-                    looked = true;
+                    is_refreshed = true;
                     record = back;
-                    self.look(topic).await?;
+                    self.fetch_partitions(topic).await?;
                 }
                 Err((e, _)) => return Err(e),
             }
@@ -203,14 +203,14 @@ impl Writer {
     /// When no broker answers, or the user lacks the permission.
     pub async fn partitions(&self, tenant: &TenantId, topic: Topic) -> Result<u32> {
         let name = topic_name(tenant, topic);
-        self.look(&name)
+        self.fetch_partitions(&name)
             .await
             .map_err(|e| self.with_connection_error(failed(&name, &e)))
     }
 
-    async fn look(&self, topic: &str) -> std::result::Result<u32, KafkaError> {
+    async fn fetch_partitions(&self, topic: &str) -> std::result::Result<u32, KafkaError> {
         let (producer, topic) = (self.0.clone(), topic.to_owned());
-        let looked = tokio::task::spawn_blocking(move || {
+        let count = tokio::task::spawn_blocking(move || {
             let metadata = producer.client().fetch_metadata(Some(&topic), PATIENCE)?;
             let known = metadata.topics().iter().find(|t| t.name() == topic);
             match known.and_then(rdkafka::metadata::MetadataTopic::error) {
@@ -219,7 +219,7 @@ impl Writer {
             }
         });
         // A blocking task cannot be aborted; it ends with its answer.
-        looked.await.unwrap_or(Err(KafkaError::Canceled))
+        count.await.unwrap_or(Err(KafkaError::Canceled))
     }
 
     /// Whether the producer failed permanently.

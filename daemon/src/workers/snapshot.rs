@@ -1,5 +1,5 @@
-//! Snapshots of live state: a restart loads the newest one that is not past the commit and reads on
-//! from there.
+//! Snapshots of live state: a restart loads the newest one that is not past the commit and
+//! continues from there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::telemetry;
 
-/// Version of the files; those of another are not read, the log is.
+/// Version of the files. Those of other versions are ignored, and the log is read instead.
 const FORMAT: &str = concat!("kgrca snapshot 3 ", env!("CARGO_PKG_VERSION"), "\n");
-/// How many snapshots are kept: the last one may lie past a commit that did not survive a power
-/// cut.
+/// Number of snapshots kept: the last one may be past a commit that did not survive a power
+/// failure.
 const KEPT: usize = 2;
 
 /// The folder with the snapshots of one (tenant, partition).
 pub(super) struct Snapshots {
     folder: PathBuf,
-    /// How many partitions there are: with another number other clusters belong to this one.
+    /// Number of partitions: with another number, other clusters belong to this one.
     partitions: u32,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Snapshot {
     pub clusters: BTreeMap<Str, ClusterState>,
 }
 
-/// What stands in a file behind its format and checksum.
+/// Head of a file, after its format and checksum.
 #[derive(Serialize, Deserialize)]
 struct Head {
     partitions: u32,
@@ -56,7 +56,7 @@ impl Snapshots {
         }
     }
 
-    /// The names of the snapshots, newest first.
+    /// Paths of the snapshots, newest first.
     fn names(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut names: Vec<PathBuf> = entries
@@ -68,7 +68,7 @@ impl Snapshots {
         names
     }
 
-    /// Writes a snapshot so that it is there whole or not at all.
+    /// Writes a snapshot atomically.
     pub(super) fn save(
         &self,
         offsets: &BTreeMap<StreamId, u64>,
@@ -93,7 +93,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// The newest snapshot that is whole and not past what was committed.
+    /// The newest intact snapshot that is not past the commit.
     pub(super) fn newest(&self, committed: &BTreeMap<StreamId, u64>) -> Option<Snapshot> {
         for path in self.names() {
             match fs::read(&path).and_then(|bytes| decode(&bytes, self.partitions)) {
@@ -148,21 +148,21 @@ fn decode(file: &[u8], partitions: u32) -> io::Result<Snapshot> {
     let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let rest = file
         .strip_prefix(FORMAT.as_bytes())
-        .ok_or_else(|| damaged("it was written by another version"))?;
+        .ok_or_else(|| damaged("written by another version"))?;
     let (sum, packed) = rest
         .split_at_checked(4)
-        .ok_or_else(|| damaged("it is cut"))?;
+        .ok_or_else(|| damaged("truncated"))?;
     if crc32fast::hash(packed).to_le_bytes() != sum {
-        return Err(damaged("its checksum is wrong"));
+        return Err(damaged("checksum mismatch"));
     }
     let body = zstd::decode_all(packed)?;
     let end = body
         .iter()
         .position(|b| *b == b'\n')
-        .ok_or_else(|| damaged("it has no head"))?;
+        .ok_or_else(|| damaged("missing head"))?;
     let head: Head = serde_json::from_slice(&body[..end])?;
     if head.partitions != partitions {
-        return Err(damaged("it was taken with another number of partitions"));
+        return Err(damaged("taken with another number of partitions"));
     }
     let stream = |(topic, partition, next): (String, u32, u64)| {
         Some((
@@ -176,12 +176,12 @@ fn decode(file: &[u8], partitions: u32) -> io::Result<Snapshot> {
     let mut rest = &body[end + 1..];
     let mut clusters = BTreeMap::new();
     for length in head.lengths {
-        let (part, behind) = rest
+        let (part, after) = rest
             .split_at_checked(length)
-            .ok_or_else(|| damaged("a cluster is cut"))?;
+            .ok_or_else(|| damaged("a cluster is truncated"))?;
         let state = ClusterState::from_snapshot(part)?;
         clusters.insert(state.name.clone(), state);
-        rest = behind;
+        rest = after;
     }
     Ok(Snapshot {
         offsets: head.offsets.into_iter().filter_map(stream).collect(),
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_whole_snapshot_not_past_the_commit_is_taken() {
+    fn the_newest_intact_snapshot_not_past_the_commit_is_used() {
         let root = tempfile::tempdir().unwrap();
         let tenant = TenantId::parse("client-a-abc123").unwrap();
         let snapshots = Snapshots::of(root.path(), &tenant, 0, 1);
@@ -217,13 +217,13 @@ mod tests {
         assert_eq!(
             snapshots.newest(&at(6)).unwrap().offsets,
             at(5),
-            "one past the commit is passed over"
+            "one past the commit is skipped"
         );
         assert!(
             Snapshots::of(root.path(), &tenant, 0, 2)
                 .newest(&at(9))
                 .is_none(),
-            "with other partitions none fits"
+            "none fits another number of partitions"
         );
         let newest = snapshots.names().remove(0);
         let mut bytes = fs::read(&newest).unwrap();
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(
             snapshots.newest(&at(9)).unwrap().offsets,
             at(5),
-            "a damaged one is passed over"
+            "a damaged one is skipped"
         );
     }
 }

@@ -161,7 +161,7 @@ pub async fn graph_store(graph: &dyn GraphStore) {
     assert_eq!(
         wanted(next).await,
         std::slice::from_ref(&db),
-        "behind a place"
+        "after a cursor"
     );
     let named = ResourceFilter {
         kind: Some("pod".into()),
@@ -180,7 +180,7 @@ pub async fn graph_store(graph: &dyn GraphStore) {
             wanted(label("we")).await.len()
         ),
         (2, 0),
-        "labels match as a whole"
+        "labels match exactly"
     );
     questions(graph, &a).await;
     history(graph, &a, &web, &db).await;
@@ -445,7 +445,7 @@ async fn renames(graph: &dyn GraphStore, a: &TenantId, db: &ResourceRow) {
 }
 
 async fn questions(graph: &dyn GraphStore, a: &TenantId) {
-    let wish = |text: &str| CypherQuery {
+    let request = |text: &str| CypherQuery {
         text: text.into(),
         parameters: serde_json::json!({"kind": "Pod", "first": 10})
             .as_object()
@@ -457,7 +457,7 @@ async fn questions(graph: &dyn GraphStore, a: &TenantId) {
     };
     let named = "MATCH (r:Resource) WHERE r.kind = $kind RETURN r.name AS name,
         r.healthy AS well ORDER BY name";
-    let answer = graph.cypher(a, &wish(named)).await.unwrap();
+    let answer = graph.cypher(a, &request(named)).await.unwrap();
     assert_eq!(answer.columns, ["name", "well"]);
     assert_eq!(
         answer.rows,
@@ -465,13 +465,13 @@ async fn questions(graph: &dyn GraphStore, a: &TenantId) {
     );
     assert!(!answer.truncated);
     let calls = "MATCH (a:Resource)-[e:CALLS]->(b:Resource) RETURN a.name AS a, e AS e, b AS b";
-    let answer = graph.cypher(a, &wish(calls)).await.unwrap();
+    let answer = graph.cypher(a, &request(calls)).await.unwrap();
     assert_eq!(
         answer.rows[0][1],
         json!({"type": "CALLS", "properties": {"valid_from": 10}})
     );
     assert_eq!(answer.rows[0][2]["properties"]["name"], "db");
-    let episodes = wish("MATCH (e:Episodic) RETURN e.id AS id ORDER BY id");
+    let episodes = request("MATCH (e:Episodic) RETURN e.id AS id ORDER BY id");
     let answer = graph.cypher(a, &episodes).await.unwrap();
     assert_eq!(
         (answer.rows.len(), answer.truncated),
@@ -493,7 +493,7 @@ async fn questions(graph: &dyn GraphStore, a: &TenantId) {
         "CREATE (n) RETURN n",
     ] {
         assert_eq!(
-            graph.cypher(a, &wish(wrong)).await.unwrap_err().kind,
+            graph.cypher(a, &request(wrong)).await.unwrap_err().kind,
             ErrorKind::Refused,
             "{wrong}"
         );
@@ -504,7 +504,7 @@ async fn questions(graph: &dyn GraphStore, a: &TenantId) {
             'x' RETURN count(*) AS n";
     let short = CypherQuery {
         time: Duration::from_millis(200),
-        ..wish(endless)
+        ..request(endless)
     };
     assert_eq!(
         graph.cypher(a, &short).await.unwrap_err().kind,

@@ -42,7 +42,7 @@ pub async fn limits(limits: &dyn Limits) {
             .await
             .unwrap()
             .allowed,
-        "a minute later it is whole"
+        "a minute later all tokens are back"
     );
     assert!(
         !limits
@@ -63,13 +63,13 @@ pub async fn limits(limits: &dyn Limits) {
     assert!(limits.take_day(&a, 90, 100, now).await.unwrap().allowed);
     assert!(
         limits.take_day(&a, 90, 100, now).await.unwrap().allowed,
-        "a batch begun within quota is taken whole"
+        "a batch that starts within the quota is granted in full"
     );
     assert!(!limits.take_day(&a, 1, 100, now).await.unwrap().allowed);
     limits.give_back_day(&a, 90, now).await.unwrap();
     assert!(
         limits.take_day(&a, 1, 100, now).await.unwrap().allowed,
-        "what was given back can be taken"
+        "returned quota can be used"
     );
     limits.preload_day(&b, 100, now).await.unwrap();
     assert!(

@@ -12,7 +12,7 @@ use crate::tenancy::TenantId;
 /// What one tenant uses.
 #[derive(Debug, Default)]
 struct Used {
-    /// When each window is whole again.
+    /// When all tokens of each window are available again.
     windows: HashMap<&'static str, Time>,
     /// A day, as days since the epoch, and what it used.
     day: (i64, u64),

@@ -65,7 +65,7 @@ struct Shared {
     idle: Mutex<Vec<BaseConsumer>>,
     /// Number of partitions of each topic, with the time of the query.
     partitions: Mutex<HashMap<String, (u32, Instant)>>,
-    ends: Mutex<HashMap<reader::Place, (u64, Instant)>>,
+    ends: Mutex<HashMap<reader::TopicPartition, (u64, Instant)>>,
 }
 
 /// Notifications for readers that wait for records of a partition.
@@ -130,10 +130,10 @@ impl KafkaLog {
                 .map_err(|e| failed("consumer", &e))
         };
         let arrivals: Arc<Arrivals> = Arc::default();
-        let told = Arc::clone(&arrivals);
+        let notified = Arc::clone(&arrivals);
         let arrived = move |topic: &str, partition: u32| {
             if let Some((tenant, _)) = topic.split_once('.') {
-                told.of(tenant, partition).notify_one();
+                notified.of(tenant, partition).notify_one();
             }
         };
         let reader = Reader::start(made(&config)?, Box::new(arrived));
@@ -208,18 +208,18 @@ impl Shared {
     /// Ends of partitions (`at` is `None`), or the first offsets at or after an instant.
     fn offsets(
         &self,
-        places: &[reader::Place],
+        tps: &[reader::TopicPartition],
         at: Option<Time>,
-    ) -> Result<Vec<(reader::Place, u64)>> {
-        let mut list = TopicPartitionList::with_capacity(places.len());
-        for (topic, partition) in places {
+    ) -> Result<Vec<(reader::TopicPartition, u64)>> {
+        let mut list = TopicPartitionList::with_capacity(tps.len());
+        for (topic, partition) in tps {
             let wanted = at
                 .map(|at| Offset::Offset(at.0.max(0) / 1000))
                 .unwrap_or(Offset::End);
             list.add_partition_offset(topic, *partition as i32, wanted)
                 .map_err(|e| failed(topic, &e))?;
         }
-        if places.is_empty() {
+        if tps.is_empty() {
             return Ok(Vec::new());
         }
         let answer = self.persistent(|| self.asker.offsets_for_times(list.clone(), PATIENCE))?;
@@ -247,20 +247,20 @@ impl Shared {
         }
     }
 
-    fn end(&self, place: &reader::Place) -> Result<u64> {
-        if place.1 >= self.partitions(&place.0)? {
+    fn end(&self, tp: &reader::TopicPartition) -> Result<u64> {
+        if tp.1 >= self.partitions(&tp.0)? {
             return Ok(0);
         }
         Ok(self
-            .offsets(std::slice::from_ref(place), None)?
+            .offsets(std::slice::from_ref(tp), None)?
             .first()
             .map(|(_, end)| *end)
             .unwrap_or(0))
     }
 
     /// A single read with an idle consumer.
-    fn read(&self, place: &reader::Place, from: u64, max: usize) -> Result<Vec<Stored>> {
-        let end = self.end(place)?;
+    fn read(&self, tp: &reader::TopicPartition, from: u64, max: usize) -> Result<Vec<Stored>> {
+        let end = self.end(tp)?;
         let mut found: Vec<Stored> = Vec::new();
         if from >= end || max == 0 {
             return Ok(found);
@@ -277,12 +277,12 @@ impl Shared {
                 .create::<BaseConsumer>()
                 .map_err(|e| failed("consumer", &e))?,
         };
-        let start = self.begin(place)?.max(from);
+        let start = self.begin(tp)?.max(from);
         let mut list = TopicPartitionList::new();
         let at = Offset::Offset(start as i64);
-        list.add_partition_offset(&place.0, place.1 as i32, at)
-            .map_err(|e| failed(&place.0, &e))?;
-        consumer.assign(&list).map_err(|e| failed(&place.0, &e))?;
+        list.add_partition_offset(&tp.0, tp.1 as i32, at)
+            .map_err(|e| failed(&tp.0, &e))?;
+        consumer.assign(&list).map_err(|e| failed(&tp.0, &e))?;
         let mut bytes = 0;
         let mut next = start;
         while next < end && found.len() < max && bytes < READ_BYTES {
@@ -297,16 +297,16 @@ impl Shared {
                         found.push(stored);
                     }
                 }
-                Some(Err(e)) => return Err(failed(&place.0, &e)),
+                Some(Err(e)) => return Err(failed(&tp.0, &e)),
                 None => {
                     return Err(Error::new(
                         ErrorKind::Unavailable,
-                        format!("log: Kafka: no answer for {}", place.0),
+                        format!("log: Kafka: no answer for {}", tp.0),
                     ));
                 }
             }
         }
-        consumer.unassign().map_err(|e| failed(&place.0, &e))?;
+        consumer.unassign().map_err(|e| failed(&tp.0, &e))?;
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -315,13 +315,11 @@ impl Shared {
     }
 
     /// The first offset of a partition after retention.
-    fn begin(&self, place: &reader::Place) -> Result<u64> {
-        let marks = self
-            .asker
-            .fetch_watermarks(&place.0, place.1 as i32, PATIENCE);
+    fn begin(&self, tp: &reader::TopicPartition) -> Result<u64> {
+        let marks = self.asker.fetch_watermarks(&tp.0, tp.1 as i32, PATIENCE);
         marks
             .map(|(low, _)| low.max(0) as u64)
-            .map_err(|e| failed(&place.0, &e))
+            .map_err(|e| failed(&tp.0, &e))
     }
 }
 
@@ -373,11 +371,11 @@ impl EventLog for KafkaLog {
         from: u64,
         max: usize,
     ) -> Result<Vec<Stored>> {
-        let (shared, place) = (
+        let (shared, tp) = (
             Arc::clone(&self.shared),
             (topic_name(tenant, stream.topic), stream.partition),
         );
-        blocking(move || shared.read(&place, from, max)).await
+        blocking(move || shared.read(&tp, from, max)).await
     }
 
     async fn tail(
@@ -387,30 +385,28 @@ impl EventLog for KafkaLog {
         from: u64,
         max: usize,
     ) -> Result<Vec<Stored>> {
-        let place = (topic_name(tenant, stream.topic), stream.partition);
+        let tp = (topic_name(tenant, stream.topic), stream.partition);
         let known = self
             .shared
             .ends
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(&place)
+            .get(&tp)
             .copied();
-        let believed = known.filter(|(end, at)| *end > from || at.elapsed() < FRESH);
-        let end = if let Some((end, _)) = believed {
+        let recent = known.filter(|(end, at)| *end > from || at.elapsed() < FRESH);
+        let end = if let Some((end, _)) = recent {
             end
         } else {
-            let (shared, place) = (Arc::clone(&self.shared), place.clone());
-            blocking(move || shared.end(&place)).await?
+            let (shared, tp) = (Arc::clone(&self.shared), tp.clone());
+            blocking(move || shared.end(&tp)).await?
         };
         let mut start = from;
-        if from < end && !self.reader.is_at(&place, from) {
+        if from < end && !self.reader.is_at(&tp, from) {
             // Retention may have removed the records at this offset.
-            let (shared, place) = (Arc::clone(&self.shared), place.clone());
-            start = blocking(move || shared.begin(&place))
-                .await?
-                .clamp(from, end);
+            let (shared, tp) = (Arc::clone(&self.shared), tp.clone());
+            start = blocking(move || shared.begin(&tp)).await?.clamp(from, end);
         }
-        self.reader.take(&place, start, max, start < end).await
+        self.reader.take(&tp, start, max, start < end).await
     }
 
     async fn release(&self, tenant: &TenantId, partition: u32) {
@@ -433,18 +429,18 @@ impl EventLog for KafkaLog {
     }
 
     async fn since(&self, tenant: &TenantId, stream: StreamId, at: Time) -> Result<u64> {
-        let (shared, place) = (
+        let (shared, tp) = (
             Arc::clone(&self.shared),
             (topic_name(tenant, stream.topic), stream.partition),
         );
         blocking(move || {
-            if place.1 >= shared.partitions(&place.0)? {
+            if tp.1 >= shared.partitions(&tp.0)? {
                 return Ok(0);
             }
-            let found = shared.offsets(std::slice::from_ref(&place), Some(at.plus(-SKEW)))?;
+            let found = shared.offsets(std::slice::from_ref(&tp), Some(at.plus(-SKEW)))?;
             match found.first() {
                 Some((_, offset)) => Ok(*offset),
-                None => shared.end(&place),
+                None => shared.end(&tp),
             }
         })
         .await
@@ -453,23 +449,23 @@ impl EventLog for KafkaLog {
     async fn ends(&self, tenant: &TenantId) -> Result<Vec<(StreamId, u64)>> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || {
-            let mut places = Vec::new();
+            let mut tps = Vec::new();
             for topic in Topic::ALL {
                 let name = topic_name(&tenant, topic);
-                places.extend(
+                tps.extend(
                     (0..shared.partitions(&name)?).map(|partition| (name.clone(), partition)),
                 );
             }
-            let ends = shared.offsets(&places, None)?;
+            let ends = shared.offsets(&tps, None)?;
             let asked = ends
                 .iter()
-                .map(|(place, end)| (place.clone(), (*end, Instant::now())));
+                .map(|(tp, end)| (tp.clone(), (*end, Instant::now())));
             shared
                 .ends
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .extend(asked);
-            let stream = |(name, partition): &reader::Place| {
+            let stream = |(name, partition): &reader::TopicPartition| {
                 let topic = Topic::ALL
                     .into_iter()
                     .find(|t| topic_name(&tenant, *t) == *name)?;
@@ -481,18 +477,18 @@ impl EventLog for KafkaLog {
             Ok(ends
                 .iter()
                 .filter(|(_, end)| *end > 0)
-                .filter_map(|(place, end)| Some((stream(place)?, *end)))
+                .filter_map(|(tp, end)| Some((stream(tp)?, *end)))
                 .collect())
         })
         .await
     }
 
     async fn go_on_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
-        let (shared, place) = (
+        let (shared, tp) = (
             Arc::clone(&self.shared),
             (topic_name(tenant, stream.topic), stream.partition),
         );
-        let end = blocking(move || shared.end(&place)).await?;
+        let end = blocking(move || shared.end(&tp)).await?;
         if end < offset && offset - end > LARGEST_GAP {
             let name = topic_name(tenant, stream.topic);
             let message = format!(

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::record;
 
 /// Topic and partition.
-pub(super) type Place = (String, u32);
+pub(super) type TopicPartition = (String, u32);
 
 /// Time limit for an existing record to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,13 +40,13 @@ struct Tail {
     came: Arc<Notify>,
 }
 
-type Tails = Mutex<HashMap<Place, Tail>>;
+type Tails = Mutex<HashMap<TopicPartition, Tail>>;
 
 enum Command {
     /// Reads a partition from an offset on; seeks are numbered.
-    Seek(Place, u64, u64),
-    Resume(Place),
-    Leave(Place),
+    Seek(TopicPartition, u64, u64),
+    Resume(TopicPartition),
+    Leave(TopicPartition),
     /// The consumer's queue is not empty.
     Poll,
 }
@@ -61,7 +61,7 @@ pub(super) struct Reader {
     seeks: AtomicU64,
 }
 
-fn locked(tails: &Tails) -> MutexGuard<'_, HashMap<Place, Tail>> {
+fn locked(tails: &Tails) -> MutexGuard<'_, HashMap<TopicPartition, Tail>> {
     tails.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -96,9 +96,9 @@ impl Reader {
     }
 
     /// Whether a tail is at an offset.
-    pub fn is_at(&self, place: &Place, offset: u64) -> bool {
+    pub fn is_at(&self, tp: &TopicPartition, offset: u64) -> bool {
         locked(&self.tails)
-            .get(place)
+            .get(tp)
             .is_some_and(|tail| tail.next == offset)
     }
 
@@ -106,7 +106,7 @@ impl Reader {
     /// they are known to exist.
     pub async fn take(
         &self,
-        place: &Place,
+        tp: &TopicPartition,
         from: u64,
         max: usize,
         is_there: bool,
@@ -115,8 +115,8 @@ impl Reader {
         loop {
             let came = {
                 let mut tails = locked(&self.tails);
-                let known = tails.contains_key(place);
-                let tail = tails.entry(place.clone()).or_default();
+                let known = tails.contains_key(tp);
+                let tail = tails.entry(tp.clone()).or_default();
                 if !known || tail.next != from {
                     let seek = self.seeks.fetch_add(1, Ordering::Relaxed);
                     *tail = Tail {
@@ -125,16 +125,16 @@ impl Reader {
                         came: Arc::clone(&tail.came),
                         ..Tail::default()
                     };
-                    self.command(Command::Seek(place.clone(), from, seek))?;
+                    self.command(Command::Seek(tp.clone(), from, seek))?;
                 }
                 if let Some(error) = tail.error.take() {
-                    tails.remove(place);
+                    tails.remove(tp);
                     return Err(Error::new(
                         ErrorKind::Unavailable,
-                        format!("log: Kafka: {}/{}: {error}", place.0, place.1),
+                        format!("log: Kafka: {}/{}: {error}", tp.0, tp.1),
                     ));
                 }
-                let taken = self.taken(place, tail, max)?;
+                let taken = self.taken(tp, tail, max)?;
                 if !taken.is_empty() || !is_there {
                     return Ok(taken);
                 }
@@ -145,14 +145,14 @@ impl Reader {
             if tokio::time::timeout(left, came.notified()).await.is_err() {
                 let message = format!(
                     "log: Kafka: {}/{}: timed out waiting for records from {from} on",
-                    place.0, place.1
+                    tp.0, tp.1
                 );
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
         }
     }
 
-    fn taken(&self, place: &Place, tail: &mut Tail, max: usize) -> Result<Vec<Stored>> {
+    fn taken(&self, tp: &TopicPartition, tail: &mut Tail, max: usize) -> Result<Vec<Stored>> {
         let mut taken = Vec::new();
         let mut bytes = 0;
         while taken.len() < max && bytes < READ_BYTES {
@@ -166,15 +166,15 @@ impl Reader {
         }
         if tail.paused && tail.bytes < WAITING_BYTES / 2 {
             tail.paused = false;
-            self.command(Command::Resume(place.clone()))?;
+            self.command(Command::Resume(tp.clone()))?;
         }
         Ok(taken)
     }
 
     /// Ends a tail.
-    pub fn leave(&self, place: &Place) -> Result<()> {
-        if locked(&self.tails).remove(place).is_some() {
-            self.command(Command::Leave(place.clone()))?;
+    pub fn leave(&self, tp: &TopicPartition) -> Result<()> {
+        if locked(&self.tails).remove(tp).is_some() {
+            self.command(Command::Leave(tp.clone()))?;
         }
         Ok(())
     }
@@ -207,18 +207,23 @@ impl Thread {
     fn obey(&self, command: Command) {
         let done = match &command {
             Command::Poll => return,
-            Command::Seek(place, from, seek) => self.seek(place, *from, *seek),
-            Command::Resume(place) => self.consumer.resume(&list(place, None)),
-            Command::Leave(place) => self.consumer.incremental_unassign(&list(place, None)),
+            Command::Seek(tp, from, seek) => self.seek(tp, *from, *seek),
+            Command::Resume(tp) => self.consumer.resume(&list(tp, None)),
+            Command::Leave(tp) => self.consumer.incremental_unassign(&list(tp, None)),
         };
-        if let (Err(e), Command::Seek(place, ..) | Command::Resume(place)) = (done, &command) {
-            self.fail(place, &e);
+        if let (Err(e), Command::Seek(tp, ..) | Command::Resume(tp)) = (done, &command) {
+            self.fail(tp, &e);
         }
     }
 
-    fn seek(&self, place: &Place, from: u64, seek: u64) -> std::result::Result<(), KafkaError> {
+    fn seek(
+        &self,
+        tp: &TopicPartition,
+        from: u64,
+        seek: u64,
+    ) -> std::result::Result<(), KafkaError> {
         if locked(&self.tails)
-            .get(place)
+            .get(tp)
             .map(|tail| tail.seek != seek)
             .unwrap_or(true)
         {
@@ -228,16 +233,16 @@ impl Thread {
         let known = self
             .consumer
             .assignment()?
-            .find_partition(&place.0, place.1 as i32)
+            .find_partition(&tp.0, tp.1 as i32)
             .is_some();
         if known {
-            self.consumer.incremental_unassign(&list(place, None))?;
+            self.consumer.incremental_unassign(&list(tp, None))?;
         }
-        self.consumer.incremental_assign(&list(place, Some(from)))?;
+        self.consumer.incremental_assign(&list(tp, Some(from)))?;
         // A pause survives a new assignment.
-        self.consumer.resume(&list(place, None))?;
+        self.consumer.resume(&list(tp, None))?;
         if let Some(tail) = locked(&self.tails)
-            .get_mut(place)
+            .get_mut(tp)
             .filter(|tail| tail.seek == seek)
         {
             tail.is_there = true;
@@ -261,11 +266,11 @@ impl Thread {
 
     fn push(&self, message: &rdkafka::message::BorrowedMessage<'_>) {
         use rdkafka::Message;
-        let place = (message.topic().to_owned(), message.partition() as u32);
+        let tp = (message.topic().to_owned(), message.partition() as u32);
         {
             let mut tails = locked(&self.tails);
             // Its reader is gone.
-            let Some(tail) = tails.get_mut(&place).filter(|tail| tail.is_there) else {
+            let Some(tail) = tails.get_mut(&tp).filter(|tail| tail.is_there) else {
                 return;
             };
             let expected = tail
@@ -283,15 +288,15 @@ impl Thread {
             tail.bytes += record::size(&stored);
             tail.waiting.push_back(stored);
             if tail.bytes > WAITING_BYTES && !tail.paused {
-                tail.paused = self.consumer.pause(&list(&place, None)).is_ok();
+                tail.paused = self.consumer.pause(&list(&tp, None)).is_ok();
             }
             tail.came.notify_one();
         }
-        (self.arrived)(&place.0, place.1);
+        (self.arrived)(&tp.0, tp.1);
     }
 
-    fn fail(&self, place: &Place, error: &KafkaError) {
-        if let Some(tail) = locked(&self.tails).get_mut(place) {
+    fn fail(&self, tp: &TopicPartition, error: &KafkaError) {
+        if let Some(tail) = locked(&self.tails).get_mut(tp) {
             tail.error = Some(error.to_string());
             tail.came.notify_one();
         }
@@ -318,9 +323,9 @@ fn is_of_partition(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-fn list(place: &Place, from: Option<u64>) -> TopicPartitionList {
+fn list(tp: &TopicPartition, from: Option<u64>) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(1);
-    let mut entry = list.add_partition(&place.0, place.1 as i32);
+    let mut entry = list.add_partition(&tp.0, tp.1 as i32);
     if let Some(from) = from {
         // Only negative offsets are invalid.
         let _ = entry.set_offset(Offset::Offset(from as i64));

@@ -19,7 +19,7 @@ pub(super) fn is_filler(message: &BorrowedMessage<'_>) -> bool {
         .is_some_and(|h| h.iter().any(|h| h.key == FILLER))
 }
 
-/// A message as a record; `None` for one without a place.
+/// A message as a record; `None` without an offset.
 pub(super) fn stored(message: &BorrowedMessage<'_>) -> Option<Stored> {
     let ours = message.headers().and_then(|headers| {
         let header = headers.iter().find(|h| h.key == RECEIVED_AT)?;

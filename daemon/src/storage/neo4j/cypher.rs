@@ -23,19 +23,20 @@ fn failed(error: &neo4rs::Error) -> Error {
 
 /// Runs a query. When the caller disconnects, the stream is dropped and the server ends the query
 /// at its time limit.
-pub(super) async fn answer(graph: &Graph, wish: &CypherQuery) -> Result<CypherAnswer> {
-    if let Some(why) = refusal(&wish.text) {
+pub(super) async fn answer(graph: &Graph, request: &CypherQuery) -> Result<CypherAnswer> {
+    if let Some(why) = refusal(&request.text) {
         return Err(refused(why));
     }
-    let late = |_| refused(format!("no answer within {} ms", wish.time.as_millis()));
-    tokio::time::timeout(wish.time + LEEWAY, Box::pin(asked(graph, wish)))
+    let late = |_| refused(format!("no answer within {} ms", request.time.as_millis()));
+    tokio::time::timeout(request.time + LEEWAY, Box::pin(asked(graph, request)))
         .await
         .map_err(late)?
 }
 
-async fn asked(graph: &Graph, wish: &CypherQuery) -> Result<CypherAnswer> {
-    let mut question: Query = query(&wish.text).extra("tx_timeout", wish.time.as_millis() as i64);
-    for (name, value) in &wish.parameters {
+async fn asked(graph: &Graph, request: &CypherQuery) -> Result<CypherAnswer> {
+    let mut question: Query =
+        query(&request.text).extra("tx_timeout", request.time.as_millis() as i64);
+    for (name, value) in &request.parameters {
         question = question.param(name, bolt(value));
     }
     let mut stream = graph.execute_read(question).await.map_err(|e| failed(&e))?;
@@ -43,7 +44,7 @@ async fn asked(graph: &Graph, wish: &CypherQuery) -> Result<CypherAnswer> {
     let mut bytes = 0;
     while let Some(row) = stream.next().await.map_err(|e| failed(&e))? {
         if answer.columns.is_empty() {
-            answer.columns = columns(&row, &wish.text);
+            answer.columns = columns(&row, &request.text);
         }
         let values = answer
             .columns
@@ -54,7 +55,7 @@ async fn asked(graph: &Graph, wish: &CypherQuery) -> Result<CypherAnswer> {
                     .unwrap_or(Json::Null)
             })
             .collect();
-        if !answer.push(values, wish, &mut bytes) {
+        if !answer.push(values, request, &mut bytes) {
             break;
         }
     }
@@ -70,13 +71,13 @@ fn columns(row: &Row, text: &str) -> Vec<String> {
         .map(|at| start + at)
         .unwrap_or(text.len());
     let returned = &text[start..end];
-    let place = |name: &str| {
+    let position = |name: &str| {
         returned
             .rfind(&format!(" {name}"))
             .or_else(|| returned.find(name))
     };
     let mut names: Vec<String> = row.keys().iter().map(|k| k.value.clone()).collect();
-    names.sort_by_key(|name| (place(name), name.clone()));
+    names.sort_by_key(|name| (position(name), name.clone()));
     names
 }
 

@@ -7,7 +7,7 @@
 mod copy;
 mod cypher;
 mod moving;
-mod places;
+mod placement;
 mod read;
 mod row;
 mod write;
@@ -26,8 +26,8 @@ use kgrca_core::storage::{
 use kgrca_core::tenancy::TenantId;
 use neo4rs::{Graph, Query, Row};
 
-use places::Places;
-pub use places::Server;
+use placement::Placement;
+pub use placement::Server;
 
 /// Time limit of a statement; the first ones after a server starts take seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,14 +36,14 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The graphs of all tenants, on one or more servers.
-pub struct Neo4jGraph(Places);
+pub struct Neo4jGraph(Placement);
 
 /// Connects to the servers of a URL.
 ///
 /// # Errors
 /// When no server answers, or one refuses the login.
 pub async fn open(url: &str, meta: Arc<dyn MetaStore>) -> Result<Neo4jGraph> {
-    Ok(Neo4jGraph(Places::open(url, meta).await?))
+    Ok(Neo4jGraph(Placement::open(url, meta).await?))
 }
 
 fn failed(error: &neo4rs::Error) -> Error {

@@ -152,12 +152,12 @@ fn resources(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
 /// restart the start of an open edge may be less precise: it is still the same edge.
 fn edges(batch: &GraphBatch, statements: &mut Vec<(String, Vec<BoltMap>)>) {
     let mut by_relation: BTreeMap<&str, Vec<BoltMap>> = BTreeMap::new();
-    let told = if batch.is_copy {
+    let edges_of_batch = if batch.is_copy {
         batch.changes.edges.clone()
     } else {
         folded(&batch.changes.edges)
     };
-    for edge in told {
+    for edge in edges_of_batch {
         by_relation
             .entry(edge.relation.as_str())
             .or_default()
@@ -200,19 +200,19 @@ fn folded(edges: &[EdgeRow]) -> Vec<EdgeRow> {
     let mut all: Vec<EdgeRow> = Vec::new();
     let mut known: HashMap<(&str, &str, &str), Vec<usize>> = HashMap::new();
     for edge in edges {
-        let places = known
+        let indices = known
             .entry((&edge.from, edge.relation.as_str(), &edge.to))
             .or_default();
-        let same = places
+        let same = indices
             .iter()
             .find(|i| all[**i].valid_from == edge.valid_from);
         let same = same
-            .or_else(|| places.iter().find(|i| all[**i].valid_to.is_none()))
+            .or_else(|| indices.iter().find(|i| all[**i].valid_to.is_none()))
             .copied();
         if let Some(i) = same {
             all[i].valid_to = edge.valid_to.or(all[i].valid_to);
         } else {
-            places.push(all.len());
+            indices.push(all.len());
             all.push(edge.clone());
         }
     }

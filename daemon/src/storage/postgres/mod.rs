@@ -1,5 +1,5 @@
-//! Metadata in PostgreSQL. The server keeps the rows of tenants apart: every transaction takes a
-//! role that row security binds, and names its tenant.
+//! Metadata in PostgreSQL. Row security separates tenants: every transaction takes a role that is
+//! subject to it, and sets its tenant.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgPool, Postgres, Row as _, Ty
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/storage/postgres/migrations");
 
-/// Most connections of one daemon.
+/// Maximum number of connections of one daemon.
 const CONNECTIONS: u32 = 16;
 /// How long a statement may take, a lock may be waited for, and a transaction may idle.
 const SESSION: [(&str, &str); 3] = [
@@ -21,7 +21,7 @@ const SESSION: [(&str, &str); 3] = [
     ("idle_in_transaction_session_timeout", "60s"),
 ];
 
-/// What a URL may say behind its `?`.
+/// Supported parameters of the URL.
 const KNOWN: [&str; 7] = [
     "sslmode",
     "sslrootcert",
@@ -35,7 +35,7 @@ const KNOWN: [&str; 7] = [
 /// The metadata of all tenants on a server.
 pub type PostgresMeta = SqlMeta<PostgresServer>;
 
-/// A database with the tables of the metadata.
+/// A database server with the metadata tables.
 #[derive(Clone, Debug)]
 pub struct PostgresServer(PgPool);
 
@@ -43,18 +43,18 @@ fn options(url: &str) -> Result<PgConnectOptions> {
     let unusable = |e: sqlx::Error| {
         Error::new(
             ErrorKind::Internal,
-            format!("metadata: the URL of PostgreSQL cannot be read: {e}"),
+            format!("metadata: invalid PostgreSQL URL: {e}"),
         )
-        .hint("it looks like postgres://user:password@host:5432/database?sslmode=verify-full")
+        .hint("expected postgres://user:password@host:5432/database?sslmode=verify-full")
     };
-    // The driver passes over what it does not know: a slip of the pen would turn verification off.
+    // The driver ignores unknown parameters: a typo could turn verification off.
     let query = url.split_once('?').map(|(_, query)| query).unwrap_or("");
     if let Some((name, _)) =
         url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !KNOWN.contains(&&**name))
     {
         return Err(Error::new(
             ErrorKind::Internal,
-            format!("metadata: the URL of PostgreSQL: `{name}` is not known"),
+            format!("metadata: unknown parameter `{name}` in the PostgreSQL URL"),
         )
         .hint(KNOWN.join(", ")));
     }
@@ -70,7 +70,7 @@ fn options(url: &str) -> Result<PgConnectOptions> {
 /// # Errors
 /// When the server does not answer, refuses, or lacks migrations.
 pub async fn open(url: &str) -> Result<PostgresMeta> {
-    // One by itself first: a pool says only that it waited.
+    // A single connection first: a pool would only report a timeout.
     options(url)?.connect().await.map_err(failed)?;
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
@@ -82,17 +82,17 @@ pub async fn open(url: &str) -> Result<PostgresMeta> {
     if waiting > 0 {
         return Err(Error::new(
             ErrorKind::Internal,
-            format!("metadata: {waiting} migrations were not run"),
+            format!("metadata: {waiting} migrations are pending"),
         )
         .hint("run `kgrcad migrate` with the same URL"));
     }
     Ok(SqlMeta::new(PostgresServer(pool)))
 }
 
-/// How many migrations are still to be run.
+/// Number of pending migrations.
 ///
 /// # Errors
-/// When a later version, or somebody else, changed the tables.
+/// When a later version, or something else, changed the tables.
 async fn pending(pool: &PgPool) -> Result<usize> {
     let sql = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
     let done: Vec<i64> = match sqlx::query_scalar(sql).fetch_all(pool).await {
@@ -117,7 +117,7 @@ async fn pending(pool: &PgPool) -> Result<usize> {
 /// When the server does not answer, or a migration fails: it changes nothing then.
 pub async fn migrate(url: &str) -> Result<usize> {
     let mut connection = options(url)?.connect().await.map_err(failed)?;
-    // The lock first: whoever waited for it finds the work done.
+    // The lock first: a second runner finds the work done.
     let held = |e: MigrateError| Error::new(ErrorKind::Unavailable, format!("metadata: {e}"));
     connection.lock().await.map_err(held)?;
     let pool = PgPoolOptions::new()
@@ -144,7 +144,7 @@ impl Database for PostgresServer {
         } else {
             "READ WRITE"
         };
-        // One round trip. Ids of tenants have one form and hold nothing to be quoted.
+        // One round trip. Tenant ids need no quoting.
         let begin = match reach {
             Reach::Tenant(tenant) => {
                 format!(
@@ -236,7 +236,7 @@ fn read(row: &PgRow) -> Result<Row> {
     ))
 }
 
-/// Turns a database error into ours.
+/// Converts an error of the driver.
 fn failed(error: sqlx::Error) -> Error {
     let code = match &error {
         sqlx::Error::Database(e) => e

@@ -30,9 +30,9 @@ pub(super) fn write(
     buffer[start + 4..start + HEAD].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// What stands at the start of some bytes.
+/// What is at the start of some bytes.
 pub(super) enum Read {
-    /// A whole frame and its length.
+    /// A complete frame and its length.
     Frame(Stored, usize),
     /// More bytes are needed: this many in all.
     Short(usize),

@@ -114,7 +114,7 @@ impl FileLog {
     }
 }
 
-/// Runs work on files where waiting for a disk keeps nobody else waiting.
+/// Runs work on files on a blocking thread, so that a slow disk does not block other tasks.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

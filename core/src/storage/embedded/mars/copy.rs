@@ -1,4 +1,4 @@
-//! Reading a whole graph page by page, in the form in which it is written.
+//! Reading a complete graph page by page, in the form in which it is written.
 
 use marsdb_graph::{Direction, GraphStore as Database, Node, PropertyValue, Txn};
 
@@ -18,7 +18,7 @@ pub(super) fn page(db: &Database, part: GraphPart, after: &str, limit: usize) ->
         GraphPart::Episodes => row::EPISODE,
         GraphPart::Incidents => row::INCIDENT,
     };
-    let nodes = behind(txn, label, after, limit)?;
+    let nodes = nodes_after(txn, label, after, limit)?;
     let next = nodes
         .last()
         .filter(|_| nodes.len() == limit)
@@ -44,8 +44,8 @@ pub(super) fn page(db: &Database, part: GraphPart, after: &str, limit: usize) ->
     Ok(page)
 }
 
-/// Nodes of a label whose ids lie behind one, in the order of their ids.
-fn behind(txn: Txn<'_>, label: &'static str, after: &str, limit: usize) -> Result<Vec<Node>> {
+/// Nodes of a label with ids above one, ordered by id.
+fn nodes_after(txn: Txn<'_>, label: &'static str, after: &str, limit: usize) -> Result<Vec<Node>> {
     let start = text(after);
     let cursor = Database::index_range_cursor_in_txn(txn, label, "id", Some((&start, false)), None)
         .map_err(|e| failed(&e))?;

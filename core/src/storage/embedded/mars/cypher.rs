@@ -72,7 +72,7 @@ fn parameter(value: &Json) -> Result<PropertyValue> {
         Json::Array(all) => PropertyValue::List(all.iter().map(parameter).collect::<Result<_>>()?),
         Json::Object(_) => {
             return Err(refused(
-                "a parameter is a map; only plain values and lists can be given",
+                "a parameter is a map; only plain values and lists are supported",
             ));
         }
     })

@@ -47,7 +47,7 @@ struct Open {
 }
 
 impl Open {
-    /// Closes a database unless somebody works on it: a file is opened once at a time.
+    /// Closes a database unless it is in use: a file can be opened only once at a time.
     fn close(&mut self, tenant: &TenantId) -> bool {
         let is_idle = self
             .databases
@@ -150,7 +150,7 @@ fn opened(path: &Path) -> Result<Database> {
 /// Version of what the files hold.
 const FORMAT: i64 = 1;
 
-/// Makes what is looked up, and refuses what a later version wrote.
+/// Creates indexes, and refuses a database that a later version wrote.
 fn prepared(database: &Database, path: &Path) -> Result<()> {
     let tx = database.begin_write().map_err(|e| failed(&e))?;
     let known = Database::all_nodes_limited_in_txn(Txn::Write(&tx), Some(row::FORMAT), 1)

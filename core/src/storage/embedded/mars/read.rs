@@ -136,12 +136,12 @@ pub(super) fn around(
     }))
 }
 
-/// How many episodes are looked at for a page; what was found by then is the page.
+/// Maximum number of episodes scanned for a page; a page may end early because of it.
 const LOOKED_AT: usize = 100_000;
 /// How many are read at once.
 const CHUNK: usize = 1000;
 
-/// A page of a timeline and where it goes on.
+/// A page of a timeline and the cursor of the next one.
 type Timeline = (Vec<EpisodeRow>, Option<(Time, String)>);
 
 pub(super) fn timeline(db: &Database, filter: &TimelineFilter) -> Result<Timeline> {

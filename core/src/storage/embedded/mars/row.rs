@@ -21,7 +21,7 @@ pub(super) const ABOUT: &str = "ABOUT";
 pub(super) const SAME_INCIDENT: &str = "SAME_INCIDENT";
 pub(super) const POTENTIAL_CAUSE: &str = "POTENTIAL_CAUSE";
 
-/// What is looked up by value.
+/// Properties with an index.
 pub(super) const INDEXES: [(&str, &str); 8] = [
     (RESOURCE, "id"),
     (RESOURCE, "uid"),

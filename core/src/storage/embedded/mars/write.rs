@@ -41,14 +41,14 @@ fn abort(tx: WriteTransaction, error: Error) -> Error {
 
 struct Writer<'a> {
     tx: &'a WriteTransaction,
-    /// Nodes of this batch by label and id: most are named several times.
+    /// Nodes of this batch by label and id: most are referenced several times.
     ids: HashMap<(&'static str, String), NodeId>,
 }
 
 type Done<T = ()> = std::result::Result<T, GraphError>;
 
 impl Writer<'_> {
-    /// Refuses writers whose lease has passed to somebody else.
+    /// Refuses writers whose lease has passed to another daemon.
     fn fence(&mut self, batch: &GraphBatch) -> Result<()> {
         let partition = PropertyValue::Int(i64::from(batch.partition));
         let epoch = PropertyValue::Int(batch.epoch);

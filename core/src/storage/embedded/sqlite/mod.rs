@@ -22,7 +22,7 @@ pub type SqliteMeta = SqlMeta<SqliteFile>;
 pub struct SqliteFile {
     /// For the engine's commits and all reading.
     engine: SqlitePool,
-    /// For what nobody can replay.
+    /// For writes that cannot be reproduced.
     admin: SqlitePool,
 }
 

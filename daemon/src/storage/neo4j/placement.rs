@@ -36,7 +36,7 @@ pub struct Server {
 }
 
 /// All servers, and the tenants they hold.
-pub(super) struct Places {
+pub(super) struct Placement {
     servers: Vec<Server>,
     meta: Arc<dyn MetaStore>,
     /// Connections by server and database; `None` is the default database.
@@ -87,16 +87,16 @@ fn parse(url: &str) -> Result<Vec<Server>> {
     }
 }
 
-impl Places {
+impl Placement {
     pub async fn open(url: &str, meta: Arc<dyn MetaStore>) -> Result<Self> {
-        let places = Self {
+        let placement = Self {
             servers: parse(url)?,
             meta,
             open: Mutex::default(),
             several: Mutex::default(),
         };
-        places.check().await?;
-        Ok(places)
+        placement.check().await?;
+        Ok(placement)
     }
 
     /// Names and versions of all servers. Fails when one does not answer.
