@@ -239,7 +239,7 @@ async fn when_every_graph_server_is_taken_the_next_tenant_is_refused_with_the_re
     graph.create(&tenant("first")).await.unwrap();
     let full = graph.create(&tenant("second")).await.unwrap_err();
     assert!(
-        full.message.contains("has room for another tenant") && full.hint.is_some(),
+        full.message.contains("is free for another tenant") && full.hint.is_some(),
         "{full:?}"
     );
     graph.remove(&tenant("first")).await.unwrap();
