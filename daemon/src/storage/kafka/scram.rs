@@ -69,7 +69,7 @@ impl<'a> Exchange<'a> {
             return None;
         }
         let salted = salted(self.password, &salt, rounds);
-        let client_key = signed(&salted, b"Tenant Key");
+        let client_key = signed(&salted, b"Client Key");
         let stored_key = digest::digest(&digest::SHA512, client_key.as_ref());
         let without_proof = format!("c=biws,r={nonce}");
         let all = format!("{},{first_of_server},{without_proof}", self.bare());
