@@ -79,6 +79,21 @@ async fn operators_list_retry_and_cancel_jobs() {
     let listed = job(&server, &["list", "--kind", "saga.run"]);
     assert_eq!(listed.code, Some(0), "{}", listed.stderr);
     assert!(listed.stdout.contains(id), "{}", listed.stdout);
+    let refused = job(&server, &["cancel", id]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stdout);
+    let message = format!("job `{id}` continues the open saga");
+    assert!(refused.stderr.contains(&message), "{}", refused.stderr);
+    let refused = job(&server, &["cancel", "job_purge"]);
+    assert!(
+        refused.stderr.contains("is recurring and cannot be"),
+        "{}",
+        refused.stderr
+    );
+    // A tenant that stays ends the saga; its job may go then.
+    let path = format!("/api/v1/admin/clients/{}", tenant.id);
+    let stays = json!({ "state": "active" }).to_string().into_bytes();
+    let answer = server.call(Method::PATCH, &path, Some(&server.operator), Some(stays));
+    assert_eq!(answer.await.status(), 200);
     let cancelled = job(&server, &["cancel", id, "-o", "json"]);
     let cancelled: Value = serde_json::from_str(&cancelled.stdout).unwrap();
     assert_eq!(cancelled["state"], "cancelled");

@@ -53,10 +53,10 @@ impl JobKind {
             },
         };
         match self {
-            // A deletion must not be forgotten because a server was away for a night: this is tried
-            // for about two days.
+            // A deletion must not be forgotten, however long a server is away: this is tried for
+            // at least 80 days, and a saga whose job is dead gets another within the hour.
             Self::SagaRun => JobPolicy {
-                max_attempts: 10_000,
+                max_attempts: 1_000_000,
                 backoff: Backoff {
                     base: SECOND,
                     cap: 15 * SECOND,

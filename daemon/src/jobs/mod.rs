@@ -2,7 +2,7 @@
 //! role `worker` takes them under a lease and runs the handler of their kind. A job runs at least
 //! once, so what a handler does must bear being repeated.
 //!
-//! How often a kind is tried, its lease and its schedule are in `kgrca_core::storage::JobPolicy`.
+//! How often a kind is tried, its lease and its schedule are in `kgrca_core::jobs::JobPolicy`.
 //! A new kind is a variant of `JobKind`, its policy, and a handler here.
 
 mod billing_verify;

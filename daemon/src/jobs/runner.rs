@@ -14,11 +14,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::{Outcome, Progress, handle};
 use crate::clock::now;
 use crate::telemetry;
+use crate::tenancy;
 use crate::usecases::App;
 
 /// Jobs that one daemon runs at once.
 const MAX_RUNNING: usize = 8;
-/// Jobs of one tenant that run at once, over all daemons. The operator's count as one tenant's.
+/// Jobs of one tenant that run at once, over all daemons, and one more that continues a saga. The
+/// operator's count as one tenant's.
 const MAX_PER_TENANT: u32 = 2;
 /// How often an idle daemon looks for work.
 const POLL: Duration = Duration::from_millis(500);
@@ -38,6 +40,9 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
                 // A daemon that starts runs nothing: what it holds is from before it died.
                 app.stores.meta.release_jobs(app.fleet.owner()).await?;
                 is_released = true;
+                if let Err(error) = tenancy::enqueue_missing(&app.tenancy).await {
+                    tracing::warn!(%error, "cannot enqueue missing jobs, retrying within the hour");
+                }
             }
             take_due(&app, &stop, &mut running).await
         };
@@ -62,14 +67,25 @@ async fn take_due(
 ) -> Result<(), Error> {
     while running.len() < MAX_RUNNING {
         let at = now();
-        let request = TakeJob {
+        let usual = TakeJob {
             owner: app.fleet.owner(),
             kinds: &JobKind::ALL,
             max_per_tenant: MAX_PER_TENANT,
             until: at.plus(FIRST_LEASE),
             now: at,
         };
-        let Some(job) = app.stores.meta.take_job(&request).await? else {
+        // Long recounts must not keep deletions and rollbacks waiting: sagas come first, and have
+        // a place of their own in this daemon and with each tenant.
+        let sagas = TakeJob {
+            kinds: &[JobKind::SagaRun],
+            max_per_tenant: MAX_PER_TENANT + 1,
+            ..usual
+        };
+        let mut taken = app.stores.meta.take_job(&sagas).await?;
+        if taken.is_none() && running.len() + 1 < MAX_RUNNING {
+            taken = app.stores.meta.take_job(&usual).await?;
+        }
+        let Some(job) = taken else {
             break;
         };
         running.spawn(execute(Arc::clone(app), job, stop.clone()));

@@ -7,6 +7,7 @@ mod export;
 mod grow;
 mod import;
 mod moving;
+mod reconcile;
 mod run;
 mod steps;
 
@@ -23,6 +24,7 @@ pub use export::export;
 pub use grow::{can_grow, grow};
 pub use import::unfinished;
 pub use moving::move_graph;
+pub use reconcile::enqueue_missing;
 pub use steps::Secrets;
 
 use run::{continuation, hold, record, record_and_continue, roll_back, run, store_new, try_hold};
@@ -183,6 +185,11 @@ async fn resume_with(ctx: &Tenancy, saga_id: &str, again: bool) -> Result<(Saga,
         {
             step.state = StepState::Pending;
         }
+    } else {
+        // Forward from here on: a job must never roll back what comes after a switch.
+        saga.state = SagaState::Running;
+        let due = saga.wait_until.unwrap_or_else(now);
+        record_and_continue(ctx, saga, due).await?;
     }
     run(held).await
 }
@@ -215,7 +222,11 @@ pub async fn delete(ctx: &Tenancy, mut tenant: Tenant, grace_days: u32) -> Resul
             ..saga(SagaKind::Delete, &Saga::DELETE, tenant)
         };
         store_new(ctx, &saga, &[continuation(&saga, purge_at)]).await?;
-        hold(ctx, &saga.saga_id).await?
+        match try_hold(ctx, &saga.saga_id).await? {
+            Some(held) => held,
+            // Without a grace period a worker may have taken the job already.
+            None => return Ok(saga),
+        }
     };
     Ok(run(held).await?.0)
 }
@@ -289,6 +300,10 @@ pub async fn compensate(ctx: &Tenancy, saga_id: &str) -> Result<Saga, Error> {
         };
         let message = format!("{saga_id} cannot be rolled back");
         return Err(Error::new(ErrorKind::Conflict, message).hint(hint));
+    }
+    if saga.state == SagaState::Compensating {
+        // The job of the earlier attempt may be dead or cancelled.
+        record_and_continue(ctx, saga, now()).await?;
     }
     if !saga.is_over() {
         roll_back(ctx, saga).await?;

@@ -163,13 +163,18 @@ fn follow_up(saga: &Saga) -> Vec<NewJob> {
     if saga.kind != SagaKind::Create {
         return Vec::new();
     }
+    vec![maintenance(TenantId::parse(&saga.client_id))]
+}
+
+/// The recurring job of a tenant.
+pub(super) fn maintenance(tenant: Option<TenantId>) -> NewJob {
     let payload = serde_json::json!({});
-    vec![NewJob {
-        tenant: TenantId::parse(&saga.client_id),
-        // A tenant has one such job, however often its saga is resumed.
+    NewJob {
+        tenant,
+        // A tenant has one such job, however often it is enqueued.
         key: Some("hourly".to_owned()),
         ..NewJob::new(job_id(), JobKind::TenantMaintain, payload, now())
-    }]
+    }
 }
 
 fn job_id() -> String {

@@ -1,7 +1,7 @@
 //! Background jobs, as operators see and steer them.
 
 use kgrca_core::api::Page;
-use kgrca_core::jobs::{Job, JobAct, JobCursor, JobFilter};
+use kgrca_core::jobs::{Job, JobAct, JobCursor, JobFilter, JobKind, JobState};
 
 use super::actor::Actor;
 use super::app::App;
@@ -57,6 +57,9 @@ async fn find(app: &App, job_id: &str) -> Result<Job> {
 pub async fn change(app: &App, actor: &Actor, job_id: &str, act: JobAct) -> Result<Job> {
     actor.operator()?;
     let job = find(app, job_id).await?;
+    if act == JobAct::Cancel {
+        check_cancellable(app, &job).await?;
+    }
     let action = match act {
         JobAct::Retry => "job.retry",
         JobAct::Cancel => "job.cancel",
@@ -73,4 +76,29 @@ pub async fn change(app: &App, actor: &Actor, job_id: &str, act: JobAct) -> Resu
         return Err(Error::conflict(message).hint(format!("kgrca job show {job_id}")));
     }
     find(app, job_id).await
+}
+
+/// Refuses to stop what nothing would start again.
+async fn check_cancellable(app: &App, job: &Job) -> Result<()> {
+    let id = &job.job_id;
+    if job.every_seconds.is_some() {
+        let message = format!("job `{id}` is recurring and cannot be cancelled");
+        return Err(Error::conflict(message).hint(format!("kgrca job retry {id} runs it now")));
+    }
+    // A dead one continues nothing.
+    if job.kind != JobKind::SagaRun.as_str() || job.state == JobState::Dead {
+        return Ok(());
+    }
+    let Some(saga_id) = job.payload["saga_id"].as_str() else {
+        return Ok(());
+    };
+    let saga = app.stores.meta.saga(saga_id).await?;
+    if saga.is_some_and(|saga| !saga.is_over()) {
+        let message = format!("job `{id}` continues the open saga `{saga_id}`");
+        return Err(Error::conflict(message).hint(format!(
+            "`kgrca saga compensate {saga_id}` rolls it back; `kgrca tenant resume` keeps a \
+             tenant that is being deleted"
+        )));
+    }
+    Ok(())
 }

@@ -17,8 +17,8 @@ use crate::random::random_id;
 const WAIT: Duration = Duration::from_secs(20);
 /// How often the job is checked meanwhile.
 const POLL: Duration = Duration::from_millis(100);
-/// Recounts of one tenant that are queued at once, more or less.
-const QUEUED: usize = 100;
+/// With this many open recounts a tenant gets no more; simultaneous calls may exceed it a little.
+const MAX_OPEN: usize = 100;
 
 /// The days to compare, from `from` to before `to`, each `YYYY-MM-DD`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,25 +38,21 @@ pub enum Recount {
 }
 
 /// Recounts the billable events in a tenant's log, day by day. The work is a job; a caller who
-/// comes while the same recount is queued joins it.
+/// comes while the same recount is queued or running joins it.
 ///
 /// # Errors
-/// `forbidden` unless the actor may read what tenants owe; `not_found` without such a tenant.
+/// `forbidden` unless the actor may read what tenants owe; `not_found` without such a tenant;
+/// `conflict` with too many open recounts.
 pub async fn start(app: &App, actor: &Actor, client_id: &str, days: Days) -> Result<Recount> {
     actor.accountant()?;
     let tenant = find_tenant(app, client_id).await?;
     let payload = json!({ "from": days.from, "to": days.to });
-    let filter = JobFilter {
-        state: Some(JobState::Queued),
-        kind: Some(JobKind::BillingVerify),
-        client_id: Some(client_id.to_owned()),
-        limit: QUEUED,
-        ..JobFilter::default()
-    };
-    let queued = app.stores.meta.jobs(&filter).await?;
-    let same = queued.into_iter().find(|job| job.payload == payload);
-    let job_id = if let Some(job) = same {
-        job.job_id
+    let open = open(app, client_id).await?;
+    let job_id = if let Some(same) = open.iter().find(|job| job.payload == payload) {
+        same.job_id.clone()
+    } else if open.len() >= MAX_OPEN {
+        let message = format!("tenant `{client_id}` has {} open recounts", open.len());
+        return Err(Error::conflict(message).hint("retry when they have ended"));
     } else {
         let id = format!("job_{}", random_id(12));
         let job = NewJob {
@@ -76,6 +72,22 @@ pub async fn start(app: &App, actor: &Actor, client_id: &str, days: Days) -> Res
 pub async fn result(app: &App, actor: &Actor, client_id: &str, job_id: &str) -> Result<Recount> {
     actor.accountant()?;
     wait(app, client_id, job_id).await
+}
+
+/// The recounts of a tenant that are queued or running.
+async fn open(app: &App, client_id: &str) -> Result<Vec<Job>> {
+    let mut open = Vec::new();
+    for state in [JobState::Queued, JobState::Running] {
+        let filter = JobFilter {
+            state: Some(state),
+            kind: Some(JobKind::BillingVerify),
+            client_id: Some(client_id.to_owned()),
+            limit: MAX_OPEN,
+            ..JobFilter::default()
+        };
+        open.extend(app.stores.meta.jobs(&filter).await?);
+    }
+    Ok(open)
 }
 
 async fn find_tenant(app: &App, client_id: &str) -> Result<TenantId> {
@@ -120,7 +132,7 @@ fn done(job: &Job) -> Result<Recount> {
 
 fn failed(job: &Job) -> Error {
     let (id, state) = (&job.job_id, job.state.as_str());
-    let why = job.error.as_deref().unwrap_or("an operator stopped it");
-    Error::conflict(format!("the recount `{id}` is {state}: {why}"))
-        .hint(format!("kgrca job retry {id}"))
+    // Why it failed is for operators: it may name servers.
+    Error::conflict(format!("the recount `{id}` is {state}"))
+        .hint("run `kgrca billing verify` again")
 }

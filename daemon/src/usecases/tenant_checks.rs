@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kgrca_core::api::Check;
+use kgrca_core::jobs::JobState;
 use kgrca_core::tenancy::{Saga, SagaKind, Step, StepState, Tenant, TenantId};
 
 use super::app::App;
@@ -39,10 +40,10 @@ async fn of_tenant(app: &App, tenant: &Tenant) -> Option<Check> {
     }
 }
 
-/// Checks for stopped sagas, and for tenants whose topics or graph do not respond or are not
+/// Checks for stopped sagas, for dead jobs, and for tenants whose topics or graph do not respond or are not
 /// configured as their plan says.
 pub async fn run(app: &App) -> Vec<Check> {
-    let mut all = vec![of_sagas(app).await];
+    let mut all = vec![of_sagas(app).await, of_jobs(app).await];
     let tenants = match app.stores.meta.list_tenants().await {
         Ok(tenants) => tenants,
         Err(e) => {
@@ -98,9 +99,35 @@ async fn of_sagas(app: &App) -> Check {
     }
 }
 
+async fn of_jobs(app: &App) -> Check {
+    let counts = match app.stores.meta.job_counts().await {
+        Ok(counts) => counts,
+        Err(e) => return check("jobs", Err(e)),
+    };
+    let dead: Vec<String> = counts
+        .iter()
+        .filter(|count| count.state == JobState::Dead)
+        .map(|count| format!("{} of {}", count.jobs, count.kind))
+        .collect();
+    let is_ok = dead.is_empty();
+    Check {
+        what: "jobs".into(),
+        ok: is_ok,
+        found: if is_ok {
+            "none dead".to_owned()
+        } else {
+            format!("dead: {}", dead.join(", "))
+        },
+        hint: (!is_ok).then(|| "run `kgrca job list --state dead`".to_owned()),
+    }
+}
+
 fn is_stopped(saga: &Saga) -> bool {
-    // An import may take long, and a deletion waits for its grace period.
-    let may_wait = saga.kind == SagaKind::Delete
-        || saga.kind == SagaKind::Create && saga.state_of(Step::Load) == Some(StepState::Pending);
-    !saga.is_over() && !may_wait && now().seconds_since(saga.updated_at) > STALLED_AFTER
+    // An import may take long.
+    let may_wait =
+        saga.kind == SagaKind::Create && saga.state_of(Step::Load) == Some(StepState::Pending);
+    // A deletion waits for its grace period.
+    let due = saga.wait_until.unwrap_or(saga.updated_at);
+    let since = due.max(saga.updated_at);
+    !saga.is_over() && !may_wait && now().seconds_since(since) > STALLED_AFTER
 }

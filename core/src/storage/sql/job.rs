@@ -47,13 +47,22 @@ const START: &str = concat!(
     columns!()
 );
 
-/// A recurring job outlives its failures.
-const BURY: &str = "UPDATE jobs SET
+/// Ends a job for good; a recurring one outlives its failures.
+macro_rules! bury {
+    () => {
+        "UPDATE jobs SET
         state = CASE WHEN every IS NULL THEN 'dead' ELSE 'queued' END,
         run_at = CASE WHEN every IS NULL THEN run_at ELSE $3 + every END,
         attempts = CASE WHEN every IS NULL THEN attempts ELSE 0 END,
         error = $4, lease_owner = NULL, lease_until = NULL, updated_at = $3
-    WHERE job_id = $1 AND epoch = $2 AND state = 'running'";
+    WHERE job_id = $1 AND epoch = $2 AND state = 'running'"
+    };
+}
+
+const BURY: &str = bury!();
+
+/// Unless its daemon has extended the lease meanwhile.
+const BURY_LOST: &str = concat!(bury!(), " AND lease_until <= $3");
 
 const DONE: &str = "UPDATE jobs SET
         state = CASE WHEN every IS NULL THEN 'done' ELSE 'queued' END,
@@ -93,16 +102,24 @@ pub(super) async fn put_job(tx: &mut dyn Transaction, job: &NewJob) -> Result<St
         job.max_attempts,
         job.created_at,
     ];
-    if tx.run(sql, values).await? > 0 {
-        return Ok(job.job_id.clone());
-    }
-    let sql = "SELECT job_id FROM jobs WHERE job_id = $4 OR (client_id = $1 AND kind = $2 \
+    let known = "SELECT job_id FROM jobs WHERE job_id = $4 OR (client_id = $1 AND kind = $2 \
          AND key = $3 AND state IN ('queued', 'running', 'done'))";
-    let values = values![tenant, job.kind.as_str(), &job.key, &job.job_id];
-    let known = tx.rows(sql, values).await?.into_iter().next();
-    known
-        .ok_or_else(|| Error::new(ErrorKind::Internal, "metadata: a job vanished"))?
-        .text()
+    let known_values = values![tenant, job.kind.as_str(), &job.key, &job.job_id];
+    // The job in the way may be cancelled or purged before it is read.
+    for _ in 0..2 {
+        if tx.run(sql, values.clone()).await? > 0 {
+            return Ok(job.job_id.clone());
+        }
+        let rows = tx.rows(known, known_values.clone()).await?;
+        if let Some(mut row) = rows.into_iter().next() {
+            return row.text();
+        }
+    }
+    let message = format!(
+        "metadata: cannot enqueue {}: its key changes hands",
+        job.job_id
+    );
+    Err(Error::new(ErrorKind::Conflict, message).hint("retry"))
 }
 
 /// Adds the jobs that a change causes.
@@ -165,7 +182,7 @@ async fn take(tx: &mut dyn Transaction, request: &TakeJob<'_>, turn: i64) -> Res
                      lease"
                 );
                 let values = values![&next.job_id, epoch, request.now, why];
-                tx.run(BURY, values).await?;
+                tx.run(BURY_LOST, values).await?;
             }
             continue;
         }

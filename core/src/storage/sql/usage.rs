@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, Transaction};
 use crate::billing::Metric;
-use crate::storage::{Error, ErrorKind, Result, Usage, UsageCounts, UsageRow};
+use crate::storage::{Result, Usage, UsageCounts, UsageRow};
 use crate::tenancy::TenantId;
 
 #[async_trait::async_trait]
@@ -22,14 +22,20 @@ impl<D: Database> Usage for SqlMeta<D> {
             WHERE client_id = $1 AND day >= $2 AND day < $3 ORDER BY day, metric";
         let values = values![tenant.as_str(), from, to];
         let rows = self.read(Reach::Tenant(tenant), sql, values).await?;
+        // A metric that is unknown here was written by a newer version.
         let row = |mut r: Row| {
-            Ok(UsageRow {
-                day: r.text()?,
-                metric: metric(&r.text()?)?,
-                amount: r.int()?,
-            })
+            let (day, metric) = (r.text()?, Metric::parse(&r.text()?));
+            let amount = r.int()?;
+            Ok(metric.map(|metric| UsageRow {
+                day,
+                metric,
+                amount,
+            }))
         };
-        rows.into_iter().map(row).collect()
+        rows.into_iter()
+            .map(row)
+            .filter_map(Result::transpose)
+            .collect()
     }
 
     async fn usage_total(&self, tenant: &TenantId) -> Result<BTreeMap<Metric, i64>> {
@@ -37,8 +43,15 @@ impl<D: Database> Usage for SqlMeta<D> {
             WHERE client_id = $1 GROUP BY metric";
         let values = values![tenant.as_str()];
         let rows = self.read(Reach::Tenant(tenant), sql, values).await?;
-        let total = |mut r: Row| Ok((metric(&r.text()?)?, r.int()?));
-        rows.into_iter().map(total).collect()
+        let total = |mut r: Row| {
+            let metric = Metric::parse(&r.text()?);
+            let amount = r.int()?;
+            Ok(metric.map(|metric| (metric, amount)))
+        };
+        rows.into_iter()
+            .map(total)
+            .filter_map(Result::transpose)
+            .collect()
     }
 }
 
@@ -58,12 +71,4 @@ pub(super) async fn add(
             .await?;
     }
     Ok(())
-}
-
-fn metric(name: &str) -> Result<Metric> {
-    let unknown = || {
-        let message = format!("metadata: unknown usage metric `{name}`");
-        Error::new(ErrorKind::Corrupt, message).hint("run the newest version of kgrcad in use here")
-    };
-    Metric::parse(name).ok_or_else(unknown)
 }

@@ -14,15 +14,6 @@ CREATE TABLE job_turn (turn BIGINT NOT NULL);
 INSERT INTO job_turn (turn) VALUES (0);
 -- When each tenant last had its turn.
 CREATE TABLE job_turns (client_id TEXT PRIMARY KEY, turn BIGINT NOT NULL);
--- What daemons did by the clock before there were jobs.
-INSERT INTO jobs (job_id, client_id, kind, payload, key, state, run_at, every, epoch, attempts, max_attempts, created_at, updated_at)
-    SELECT 'job_' || saga_id, client_id, 'saga.run', '{"saga_id":"' || saga_id || '"}', saga_id, 'queued', 0, NULL,
-        0, 0, 10000, created_at, created_at FROM sagas;
-INSERT INTO jobs (job_id, client_id, kind, payload, key, state, run_at, every, epoch, attempts, max_attempts, created_at, updated_at)
-    SELECT 'job_maintain_' || client_id, client_id, 'tenant.maintain', '{}', 'hourly', 'queued', 0, 3600000000,
-        0, 0, 5, created_at, created_at FROM clients WHERE state IN ('active', 'suspended');
-INSERT INTO jobs (job_id, client_id, kind, payload, key, state, run_at, every, epoch, attempts, max_attempts, created_at, updated_at)
-    VALUES ('job_purge', '', 'job.purge', '{}', 'hourly', 'queued', 0, 3600000000, 0, 0, 5, 0, 0);
 ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE jobs FORCE ROW LEVEL SECURITY;
 CREATE POLICY operator ON jobs TO kgrca_operator USING (true) WITH CHECK (true);
@@ -38,3 +29,15 @@ ALTER TABLE job_turns FORCE ROW LEVEL SECURITY;
 CREATE POLICY operator ON job_turns TO kgrca_operator USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, job_turn, job_turns TO kgrca_operator;
 GRANT SELECT, INSERT ON jobs TO kgrca_tenant;
+-- Row security is forced: only the operator's role sees every row.
+SET LOCAL ROLE kgrca_operator;
+-- What daemons did by the clock before there were jobs.
+INSERT INTO jobs (job_id, client_id, kind, payload, key, state, run_at, every, epoch, attempts, max_attempts, created_at, updated_at)
+    SELECT 'job_' || saga_id, client_id, 'saga.run', '{"saga_id":"' || saga_id || '"}', saga_id, 'queued', 0, NULL,
+        0, 0, 1000000, created_at, created_at FROM sagas;
+INSERT INTO jobs (job_id, client_id, kind, payload, key, state, run_at, every, epoch, attempts, max_attempts, created_at, updated_at)
+    SELECT 'job_maintain_' || client_id, client_id, 'tenant.maintain', '{}', 'hourly', 'queued', 0, 3600000000,
+        0, 0, 5, created_at, created_at FROM clients WHERE state IN ('active', 'suspended');
+INSERT INTO jobs (job_id, client_id, kind, payload, key, state, run_at, every, epoch, attempts, max_attempts, created_at, updated_at)
+    VALUES ('job_purge', '', 'job.purge', '{}', 'hourly', 'queued', 0, 3600000000, 0, 0, 5, 0, 0);
+RESET ROLE;

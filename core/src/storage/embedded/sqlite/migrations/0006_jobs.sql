@@ -17,7 +17,7 @@ CREATE TABLE job_turns (client_id TEXT PRIMARY KEY, turn BIGINT NOT NULL);
 -- What daemons did by the clock before there were jobs.
 INSERT INTO jobs (job_id, client_id, kind, payload, key, state, run_at, every, epoch, attempts, max_attempts, created_at, updated_at)
     SELECT 'job_' || saga_id, client_id, 'saga.run', '{"saga_id":"' || saga_id || '"}', saga_id, 'queued', 0, NULL,
-        0, 0, 10000, created_at, created_at FROM sagas;
+        0, 0, 1000000, created_at, created_at FROM sagas;
 INSERT INTO jobs (job_id, client_id, kind, payload, key, state, run_at, every, epoch, attempts, max_attempts, created_at, updated_at)
     SELECT 'job_maintain_' || client_id, client_id, 'tenant.maintain', '{}', 'hourly', 'queued', 0, 3600000000,
         0, 0, 5, created_at, created_at FROM clients WHERE state IN ('active', 'suspended');
