@@ -365,7 +365,7 @@ async fn a_replaced_key_is_read_again() {
     let agent = around.agent(&environment);
     let refused = is_well(&agent, "5");
     assert!(
-        !refused.status.success() && printed(&refused).contains("the API key is not known"),
+        !refused.status.success() && printed(&refused).contains("the API key is unknown"),
         "{}",
         printed(&refused)
     );

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $variant:ident $name:literal),* $(,)?) => {
+    ($($(#[$doc:meta])* $variant:ident $name:tt),* $(,)?) => {
         /// A usage counter.
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -75,5 +75,12 @@ mod tests {
             assert_eq!(json, format!("\"{}\"", metric.as_str()));
         }
         assert_eq!(Metric::parse("events_lost_count"), None);
+    }
+
+    #[test]
+    fn the_schema_lists_the_names_used_on_the_wire() {
+        let schema = serde_json::to_value(<Metric as utoipa::PartialSchema>::schema()).unwrap();
+        let names: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
+        assert_eq!(schema["enum"], serde_json::json!(names));
     }
 }

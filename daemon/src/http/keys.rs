@@ -30,6 +30,7 @@ fn created(result: Result<CreatedKey>) -> Created {
 #[into_params(parameter_in = Path)]
 pub struct KeyPath {
     /// Id of the key.
+    #[param(pattern = "^key_[a-z0-9]+$")]
     key: String,
 }
 
@@ -40,6 +41,7 @@ pub struct TenantKeyPath {
     /// Id of the tenant.
     id: String,
     /// Id of the key.
+    #[param(pattern = "^key_[a-z0-9]+$")]
     key: String,
 }
 
