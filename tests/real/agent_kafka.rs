@@ -152,11 +152,11 @@ async fn what_kafka_rejects_is_reported_and_sent_once_fixed() {
         around.tenant.kafka_password.as_ref().unwrap()
     );
     for (url, why) in [
-        ("kafka://admin:x@h:9093", "no user of a tenant"),
+        ("kafka://admin:x@h:9093", "is not a tenant's user"),
         ("kafka://client-acme-7f3k2a:x@h", "a host and a port"),
         (
             "kafka://client-acme-7f3k2a:${file:/x}@h:1",
-            "taken as it is",
+            "are not resolved",
         ),
         (another.as_str(), "names the user of client-other-abc123"),
     ] {
