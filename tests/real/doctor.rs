@@ -96,7 +96,7 @@ async fn every_store_is_checked_and_what_is_wrong_is_named() {
         .map(|c| c["check"].as_str().unwrap())
         .collect();
     for name in [
-        "metadata", "log", "graph", "limits", "clock", "sagas", "daemons",
+        "metadata", "log", "graph", "limits", "clock", "sagas", "jobs", "daemons",
     ] {
         assert!(names.contains(&name), "{names:?}");
     }
