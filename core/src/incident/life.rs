@@ -198,6 +198,20 @@ impl Incident {
         });
     }
 
+    /// Corrects what earlier versions saved: resolving by hand ended the symptoms that were still
+    /// active, at the same time as the incident. The next evaluation ends those that are not.
+    pub(super) fn keep_symptoms_active(&mut self) {
+        let is_by_hand = self.transitions.last().is_some_and(|t| t.by != ENGINE);
+        if !is_by_hand {
+            return;
+        }
+        for member in self.members.values_mut() {
+            if member.ended.is_some() && member.ended == self.ended {
+                member.ended = None;
+            }
+        }
+    }
+
     /// Adds a symptom or updates it. Returns whether that changed anything.
     pub(super) fn add(&mut self, symptom: &Symptom) -> bool {
         if let Some(member) = self.members.get_mut(&symptom.key) {

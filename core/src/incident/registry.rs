@@ -18,8 +18,25 @@ const RETENTION: i64 = 24 * 60 * MINUTE;
 
 /// The incidents of a cluster that are live or were resolved within the last day.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Saved")]
 pub struct Registry {
     incidents: BTreeMap<u64, Incident>,
+}
+
+/// A registry as this or an earlier version saved it.
+#[derive(Deserialize)]
+struct Saved {
+    incidents: BTreeMap<u64, Incident>,
+}
+
+impl From<Saved> for Registry {
+    fn from(saved: Saved) -> Self {
+        let Saved { mut incidents } = saved;
+        for incident in incidents.values_mut() {
+            incident.keep_symptoms_active();
+        }
+        Self { incidents }
+    }
 }
 
 /// What an update did.
@@ -410,6 +427,35 @@ mod tests {
         assert_eq!(restored.0, cluster.0);
         restored.sees(4, &[&a]);
         assert_eq!(restored.state(key), State::Resolved);
+    }
+
+    #[test]
+    fn a_manual_resolve_that_an_earlier_version_saved_holds_while_the_symptom_lasts() {
+        let a = symptom("a", MINUTE);
+        let (cluster, key) = resolved_by_hand(&[&a]);
+        let mut saved = serde_json::to_value(&cluster.0).unwrap();
+        let incident = &mut saved["incidents"][key.to_string()];
+        incident["members"][&a.key]["over"] = incident["ended"].clone();
+        let mut restored = Cluster(serde_json::from_value(saved).unwrap());
+        assert_eq!(restored.0, cluster.0);
+        restored.sees(4, &[&a]);
+        assert_eq!(restored.state(key), State::Resolved);
+        restored.sees(5, &[]);
+        restored.sees(6, &[&a]);
+        assert_eq!(
+            restored.state(key),
+            State::Reopened,
+            "it ended and recurred"
+        );
+    }
+
+    #[test]
+    fn symptoms_that_the_engine_ended_stay_ended_after_restoring() {
+        let mut cluster = Cluster::default();
+        cluster.sees(2, &[&symptom("a", MINUTE)]);
+        cluster.sees(3, &[]);
+        let saved = serde_json::to_string(&cluster.0).unwrap();
+        assert_eq!(serde_json::from_str::<Registry>(&saved).unwrap(), cluster.0);
     }
 
     #[test]
