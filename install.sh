@@ -50,11 +50,14 @@ has() { command -v "$1" >/dev/null 2>&1; }
 install_packages() {
   local hint="$1"
   shift
-  if has apt-get && [ "$(id -u)" = 0 ]; then
-    apt-get update -q && apt-get install -yq "$@"
-  else
-    fail "build tools are missing" "$hint"
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    has sudo || fail "build tools are missing" "$hint"
+    as_root=(sudo)
   fi
+  has apt-get || fail "build tools are missing" "$hint"
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -yq "$@"
 }
 
 needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
