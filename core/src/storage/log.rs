@@ -86,7 +86,7 @@ pub trait EventLog: Send + Sync {
 
     /// Makes a stream that ends earlier continue at an offset, permanently: an offset that was
     /// committed is never used again. Returns where the stream ended.
-    async fn go_on_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64>;
+    async fn resume_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64>;
 
     /// Removes records older than `retention` (microseconds) from streams that are not compacted,
     /// and compacts the others.

@@ -119,7 +119,7 @@ pub(super) async fn preload(app: &Arc<App>) -> Result<(), Failure> {
             let end = app
                 .stores
                 .log
-                .go_on_at(&tenant, offset.stream, offset.next)
+                .resume_at(&tenant, offset.stream, offset.next)
                 .await?;
             if end < offset.next {
                 telemetry::LogCut {

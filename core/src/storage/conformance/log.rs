@@ -53,11 +53,11 @@ pub async fn event_log(log: &dyn EventLog) {
     let ends: BTreeMap<StreamId, u64> = log.ends(&a).await.unwrap().into_iter().collect();
     assert_eq!(ends.get(&events), Some(&5));
     assert_eq!(
-        log.go_on_at(&a, events, 4).await.unwrap(),
+        log.resume_at(&a, events, 4).await.unwrap(),
         5,
         "a stream that is there already stays as it is"
     );
-    assert_eq!(log.go_on_at(&a, events, 9).await.unwrap(), 5);
+    assert_eq!(log.resume_at(&a, events, 9).await.unwrap(), 5);
     log.append(&a, vec![entry(Topic::Events, "prod", "v9")])
         .await
         .unwrap();

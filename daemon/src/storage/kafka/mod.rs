@@ -483,7 +483,7 @@ impl EventLog for KafkaLog {
         .await
     }
 
-    async fn go_on_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
+    async fn resume_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
         let (shared, tp) = (
             Arc::clone(&self.shared),
             (topic_name(tenant, stream.topic), stream.partition),

@@ -56,8 +56,8 @@ impl GroupCommit {
 
 type Touched = BTreeMap<(TenantId, StreamId), Arc<Mutex<Stream>>>;
 
-/// Writes a group. When any write or sync fails, everything of the group is taken back and
-/// everybody is told.
+/// Writes a group. When any write or sync fails, the group is rolled back and every request in
+/// it fails.
 fn write(shared: &Shared, group: Vec<Request>) {
     let mut touched: Touched = BTreeMap::new();
     let result = group

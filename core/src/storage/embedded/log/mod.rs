@@ -159,9 +159,9 @@ impl EventLog for FileLog {
         .await
     }
 
-    async fn go_on_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
+    async fn resume_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
-        blocking(move || locked(&*shared.stream(&tenant, stream)?).go_on_at(offset)).await
+        blocking(move || locked(&*shared.stream(&tenant, stream)?).resume_at(offset)).await
     }
 
     async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()> {

@@ -348,7 +348,7 @@ impl Stream {
 
     /// Goes on at an offset when the stream ends earlier: in a segment of its own, so that its name
     /// keeps the offset.
-    pub(super) fn go_on_at(&mut self, offset: u64) -> Result<u64> {
+    pub(super) fn resume_at(&mut self, offset: u64) -> Result<u64> {
         let end = self.end();
         if end >= offset || self.unsettled.is_some() {
             return Ok(end);
@@ -450,7 +450,7 @@ mod tests {
     fn where_a_stream_goes_on_survives_a_power_cut() {
         let disk = ForgetfulFiles::default();
         let mut stream = filled(&disk);
-        assert_eq!(stream.go_on_at(9).unwrap(), 4);
+        assert_eq!(stream.resume_at(9).unwrap(), 4);
         disk.power_cut(0);
         let mut again = Stream::open(Arc::new(disk), "/s".into(), 1).unwrap();
         assert_eq!(again.end(), 9);
