@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{ErrorBody, ErrorDetail};
 use kgrca_core::model::Time;
-use kgrca_core::storage;
 
 use crate::usecases::{Code, Error};
 
@@ -73,12 +72,6 @@ impl From<Error> for ApiError {
             status: status(error.code),
             error,
         }
-    }
-}
-
-impl From<storage::Error> for ApiError {
-    fn from(error: storage::Error) -> Self {
-        Error::from(error).into()
     }
 }
 

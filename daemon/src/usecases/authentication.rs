@@ -26,7 +26,8 @@ const MAX_CACHED: usize = 10_000;
 #[derive(Debug)]
 struct Credentials {
     identity: Identity,
-    reach: Reach,
+    /// `None` for a tenant whose plan is not in plans.yaml.
+    reach: Option<Reach>,
     scopes: Vec<Scope>,
     /// The tenant's state; `None` for the operator's keys.
     tenant_state: Option<TenantState>,
@@ -67,7 +68,8 @@ impl KeyCache {
 /// The actor behind an API key.
 ///
 /// # Errors
-/// `unauthenticated` without a key that works; `forbidden` while the tenant is not served.
+/// `unauthenticated` without a key that works; `forbidden` while the tenant is not served
+/// or its plan is unknown.
 pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> Result<Actor> {
     let Some(secret) = secret.map(str::trim).filter(|s| !s.is_empty()) else {
         return Err(Error::unauthenticated("this endpoint requires an API key"));
@@ -80,9 +82,12 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
     let credentials = known
         .ok_or_else(|| Error::unauthenticated("the API key is unknown, expired or revoked"))?;
     check_served(credentials.tenant_state)?;
+    let reach = credentials.reach.clone().ok_or_else(|| {
+        Error::forbidden("the plan of this tenant is not available").hint("contact your provider")
+    })?;
     Ok(Actor::with_key(
         credentials.identity.clone(),
-        credentials.reach.clone(),
+        reach,
         credentials.scopes.clone(),
         request,
     ))
@@ -127,7 +132,7 @@ async fn credentials(app: &App, key: ApiKey) -> Result<Option<Credentials>> {
     };
     let reach = match &tenant {
         Some(tenant) => reach(app, tenant)?,
-        None => Reach::Operator,
+        None => Some(Reach::Operator),
     };
     Ok(Some(Credentials {
         identity: Identity::Key {
@@ -140,20 +145,18 @@ async fn credentials(app: &App, key: ApiKey) -> Result<Option<Credentials>> {
     }))
 }
 
-fn reach(app: &App, tenant: &Tenant) -> Result<Reach> {
+fn reach(app: &App, tenant: &Tenant) -> Result<Option<Reach>> {
     let id = TenantId::parse(&tenant.client_id)
         .ok_or_else(|| Error::internal(format!("invalid tenant id `{}`", tenant.client_id)))?;
-    let plan = billing::find(&tenant.plan).ok_or_else(|| {
-        Error::internal(format!(
-            "{id}: the plan `{}` is not in plans.yaml",
-            tenant.plan
-        ))
-    })?;
+    let Some(plan) = billing::find(&tenant.plan) else {
+        tracing::warn!(client_id = %id, plan = tenant.plan, "the tenant's plan is not in plans.yaml");
+        return Ok(None);
+    };
     app.fleet.know(&id, tenant.partitions);
-    Ok(Reach::Tenant {
+    Ok(Some(Reach::Tenant {
         id,
         plan: Box::new(plan.with(&tenant.limits)),
-    })
+    }))
 }
 
 /// What a call is for. Senders have a limit of their own: a few nodes that ship logs must not lock
