@@ -3,10 +3,11 @@
 
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Entry, Error, ErrorKind, Stored, StreamId, partition_of};
-use kgrca_core::tenancy::{Tenant, TenantId, TenantState};
+use kgrca_core::tenancy::{Audit, Tenant, TenantId, TenantState};
 
 use super::Tenancy;
 use super::steps;
+use crate::clock::now;
 use crate::workers::cluster_of;
 
 /// Records that are moved at once.
@@ -51,28 +52,38 @@ pub async fn can_grow(
 
 /// Adds partitions to a suspended tenant. Its workers restart with them; a worker that finds a
 /// record of another partition forwards it. Meanwhile the tenant's own producers cannot write.
+///
+/// Returns the audit entry that was written, unless the tenant has that many partitions already.
+///
+/// # Errors
+/// `Conflict` when the tenant was changed or deleted meanwhile: its partitions stay as they were.
 pub async fn grow(
     ctx: &Tenancy,
     tenant: &TenantId,
     client: &mut Tenant,
     partitions: u32,
-) -> Result<(), Error> {
+    audit: Audit,
+) -> Result<Option<Audit>, Error> {
+    let before = client.clone();
+    client.partitions = partitions;
     let growth = Growth {
-        before: std::mem::replace(&mut client.partitions, partitions),
+        before: before.partitions,
         after: partitions,
     };
     if growth.before == growth.after {
-        return Ok(());
+        return Ok(None);
     }
     let log = &ctx.stores.provisioner.log;
     log.remove_acls(tenant).await?;
     let moved = move_clusters(ctx, tenant, client, growth).await;
     log.put_acls(tenant).await?;
     moved?;
-    ctx.stores.meta.put_tenant(client).await?;
+    let audit = Audit { at: now(), ..audit };
+    let meta = &ctx.stores.meta;
+    meta.change_tenant(&before, client, &audit, &[]).await?;
     ctx.fleet.know(tenant, partitions);
     ctx.keys_changed();
-    Ok(())
+    Ok(Some(audit))
 }
 
 /// The number of a tenant's partitions before and after.

@@ -71,7 +71,13 @@ pub(super) async fn act(
 ) -> Result<(), Error> {
     let (stores, tenant, creates) = (&ctx.stores, &saga.tenant, saga.kind == SagaKind::Create);
     match step {
-        Step::Row => put_state(ctx, tenant, TenantState::Joining).await,
+        Step::Row => {
+            let joining = Tenant {
+                state: TenantState::Joining,
+                ..tenant.clone()
+            };
+            stores.meta.put_tenant(&joining).await
+        }
         Step::Graph if creates => stores.graph.create(id).await,
         Step::Topics if creates => put_topics(ctx, id, tenant).await,
         Step::User if creates => put_user(ctx, id, tenant, secrets).await,
@@ -82,7 +88,7 @@ pub(super) async fn act(
         }
         Step::Key => first_key(ctx, id, tenant, secrets).await,
         Step::Stop => {
-            put_state(ctx, tenant, TenantState::Leaving).await?;
+            set_state(ctx, id, tenant, TenantState::Leaving).await?;
             ctx.keys_changed();
             ctx.fleet.unload(id).await;
             Ok(())
@@ -90,7 +96,7 @@ pub(super) async fn act(
         Step::Wait => take_leases(ctx, id, tenant).await,
         Step::Rows => {
             stores.meta.forget_tenant(id, false).await?;
-            put_state(ctx, tenant, TenantState::Deleted).await
+            set_state(ctx, id, tenant, TenantState::Deleted).await
         }
         Step::Graph | Step::Topics | Step::User | Step::Acls => undo(ctx, saga, id, step).await,
         Step::Hold | Step::Copy | Step::Switch | Step::Clear => {
@@ -101,12 +107,16 @@ pub(super) async fn act(
     }
 }
 
-async fn put_state(ctx: &Tenancy, tenant: &Tenant, state: TenantState) -> Result<(), Error> {
-    let tenant = Tenant {
-        state,
-        ..tenant.clone()
-    };
-    ctx.stores.meta.put_tenant(&tenant).await
+/// Sets a tenant's state. The rest of its row stays: it may have changed since the saga began, and
+/// `tenant` is from then.
+async fn set_state(
+    ctx: &Tenancy,
+    id: &TenantId,
+    tenant: &Tenant,
+    state: TenantState,
+) -> Result<(), Error> {
+    let meta = &ctx.stores.meta;
+    meta.set_tenant_state(id, state, tenant.deleted_at).await
 }
 
 /// Creates the user under which the tenant's own producers send, where the log has users.
@@ -126,8 +136,8 @@ async fn put_user(
     Ok(())
 }
 
-/// Creates the tenant's first key, and activates it. A first key of before is revoked: nobody can
-/// read it any more.
+/// Creates the tenant's first key, and activates it. An earlier first key is revoked: its secret
+/// was not kept.
 async fn first_key(
     ctx: &Tenancy,
     id: &TenantId,
@@ -144,13 +154,9 @@ async fn first_key(
     let new = api_key::new_key(Some(id), FIRST_KEY, Role::Admin.scopes());
     meta.put_key(&new.key, &new.hash).await?;
     let stored = meta.tenant(id.as_str()).await?;
-    // A tenant that was active before may have been suspended or changed since.
-    let is_new = match &stored {
-        Some(stored) => stored.state == TenantState::Joining,
-        None => true,
-    };
-    if is_new {
-        put_state(ctx, tenant, TenantState::Active).await?;
+    // A tenant that was active before may have been suspended since.
+    if stored.is_some_and(|stored| stored.state == TenantState::Joining) {
+        set_state(ctx, id, tenant, TenantState::Active).await?;
     }
     ctx.keys_changed();
     secrets.api_key = Some(new.secret);

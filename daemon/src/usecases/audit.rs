@@ -20,24 +20,34 @@ pub(super) async fn record(
     action: &str,
     target: &str,
 ) -> Result<()> {
-    let audit = Audit {
+    let audit = entry(actor, client_id, action, target);
+    app.stores.meta.audit(&audit).await?;
+    log(actor, &audit);
+    Ok(())
+}
+
+/// The entry of an act at this moment, for acts whose transaction writes it.
+pub(super) fn entry(actor: &Actor, client_id: Option<&str>, action: &str, target: &str) -> Audit {
+    Audit {
         client_id: client_id.map(str::to_owned),
         at: now(),
         actor: actor.audit_name(),
         action: action.to_owned(),
         target: target.to_owned(),
-    };
-    app.stores.meta.audit(&audit).await?;
+    }
+}
+
+/// Writes an entry that was stored to the daemon's log, too.
+pub(super) fn log(actor: &Actor, audit: &Audit) {
     tracing::info!(
-        client_id,
+        client_id = audit.client_id,
         actor = audit.actor,
-        action,
-        target,
+        action = audit.action,
+        target = audit.target,
         interface = actor.interface.as_str(),
         request_id = actor.request_id,
         "audit"
     );
-    Ok(())
 }
 
 /// Whose chain of the audit log is meant.

@@ -149,7 +149,7 @@ fn reach(app: &App, tenant: &Tenant) -> Result<Option<Reach>> {
     let id = TenantId::parse(&tenant.client_id)
         .ok_or_else(|| Error::internal(format!("invalid tenant id `{}`", tenant.client_id)))?;
     let Some(plan) = billing::find(&tenant.plan) else {
-        tracing::warn!(client_id = %id, plan = tenant.plan, "the tenant's plan is not in plans.yaml");
+        tracing::warn!(client_id = %id, plan = tenant.plan, "the plan is not in plans.yaml");
         return Ok(None);
     };
     app.fleet.know(&id, tenant.partitions);

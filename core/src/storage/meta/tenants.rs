@@ -3,15 +3,24 @@
 use crate::jobs::NewJob;
 use crate::model::Time;
 use crate::storage::Result;
-use crate::tenancy::{Audit, Tenant, TenantId};
+use crate::tenancy::{Audit, Tenant, TenantId, TenantState};
 
 /// Tenants and their plans.
 #[async_trait::async_trait]
 pub trait Tenants: Send + Sync {
     /// Creates or overwrites a tenant.
     async fn put_tenant(&self, tenant: &Tenant) -> Result<()>;
-    /// Changes a tenant, appends `audit` and enqueues `jobs` in one transaction. Fails with
-    /// `Conflict`, changing nothing, unless the stored tenant still equals `before`.
+    /// Sets a tenant's state and when it was deleted; the other columns stay as they are. Does
+    /// nothing when there is no such tenant.
+    async fn set_tenant_state(
+        &self,
+        tenant: &TenantId,
+        state: TenantState,
+        deleted_at: Option<Time>,
+    ) -> Result<()>;
+    /// Changes a tenant, appends `audit` and enqueues `jobs` in one transaction. A new plan is
+    /// recorded as with [`subscribe`](Self::subscribe), from `audit.at` on. Fails with `Conflict`,
+    /// changing nothing, unless the stored tenant still equals `before`.
     async fn change_tenant(
         &self,
         before: &Tenant,

@@ -13,6 +13,8 @@ const TENANT: &str = "SELECT client_id, name, plan, state, contact_email, create
     partitions, limits FROM clients WHERE client_id = $1";
 const TENANTS: &str = "SELECT client_id, name, plan, state, contact_email, created_at, deleted_at,
     partitions, limits FROM clients ORDER BY client_id";
+const SUBSCRIBE: &str = "INSERT INTO subscriptions (client_id, since, plan) VALUES ($1, $2, $3)
+    ON CONFLICT (client_id, since) DO UPDATE SET plan = excluded.plan";
 
 /// Deletes a tenant's data.
 const FORGET_DATA: [&str; 14] = [
@@ -54,6 +56,19 @@ impl<D: Database> Tenants for SqlMeta<D> {
         Ok(())
     }
 
+    async fn set_tenant_state(
+        &self,
+        tenant: &TenantId,
+        state: TenantState,
+        deleted_at: Option<Time>,
+    ) -> Result<()> {
+        let sql = "UPDATE clients SET state = $2, deleted_at = $3 WHERE client_id = $1";
+        let values = values![tenant.as_str(), state.as_str(), deleted_at];
+        self.write(Reach::Operator, Purpose::Durable, sql, values)
+            .await?;
+        Ok(())
+    }
+
     async fn change_tenant(
         &self,
         before: &Tenant,
@@ -75,6 +90,10 @@ impl<D: Database> Tenants for SqlMeta<D> {
             let message = format!("{id} was changed by another request at the same time");
             return Err(Error::new(ErrorKind::Conflict, message).hint("retry"));
         }
+        if after.plan != before.plan {
+            let values = values![&after.client_id, audit.at, &after.plan];
+            tx.run(SUBSCRIBE, values).await?;
+        }
         append(&mut *tx, audit).await?;
         put_jobs(&mut *tx, jobs).await?;
         tx.commit().await
@@ -93,15 +112,9 @@ impl<D: Database> Tenants for SqlMeta<D> {
     }
 
     async fn subscribe(&self, tenant: &TenantId, plan: &str, since: Time) -> Result<()> {
-        let sql = "INSERT INTO subscriptions (client_id, since, plan) VALUES ($1, $2, $3)
-            ON CONFLICT (client_id, since) DO UPDATE SET plan = excluded.plan";
-        self.write(
-            Reach::Operator,
-            Purpose::Durable,
-            sql,
-            values![tenant.as_str(), since, plan],
-        )
-        .await?;
+        let values = values![tenant.as_str(), since, plan];
+        self.write(Reach::Operator, Purpose::Durable, SUBSCRIBE, values)
+            .await?;
         Ok(())
     }
 

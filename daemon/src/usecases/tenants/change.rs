@@ -1,11 +1,11 @@
 //! Changing a tenant: suspend, resume, plan, limits, partitions, contact.
 
 use kgrca_core::api::{Served, TenantChange, TenantStatus};
-use kgrca_core::tenancy::{Audit, Tenant, TenantState};
+use kgrca_core::tenancy::{Tenant, TenantState};
 
 use super::{FoundTenant, find_existing, plan, status};
-use crate::clock::now;
 use crate::tenancy;
+use crate::usecases::audit;
 use crate::usecases::error::{Error, Result};
 use crate::usecases::{Actor, App};
 
@@ -36,24 +36,22 @@ pub async fn change(
     if before.state == TenantState::Leaving {
         tenancy::stay(&app.tenancy, &mut before.clone()).await?;
     }
-    let audit = Audit {
-        client_id: Some(id.to_string()),
-        at: now(),
-        actor: actor.audit_name(),
-        action: "client.update".to_owned(),
-        target: serde_json::to_string(&change).map_err(Error::internal)?,
-    };
+    let target = serde_json::to_string(&change).map_err(Error::internal)?;
+    let audit = audit::entry(actor, Some(id.as_str()), "client.update", &target);
     app.stores
         .meta
         .change_tenant(&before, &after, &audit, &[])
         .await?;
+    audit::log(actor, &audit);
     app.keys.clear();
-    if let Some(plan) = &change.plan {
-        app.stores.meta.subscribe(&id, plan, now()).await?;
-    }
     let mut tenant = after;
     if let Some(partitions) = change.partitions {
-        tenancy::grow(&app.tenancy, &id, &mut tenant, partitions).await?;
+        let target = format!("{partitions} partitions");
+        let audit = audit::entry(actor, Some(id.as_str()), "client.grow", &target);
+        let written = tenancy::grow(&app.tenancy, &id, &mut tenant, partitions, audit).await?;
+        if let Some(audit) = &written {
+            audit::log(actor, audit);
+        }
     }
     tenancy::apply_plan(&app.tenancy, &id, &tenant).await?;
     status::of_tenant(app, tenant).await

@@ -18,6 +18,21 @@ pub(super) async fn tenants(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
         Some(suspended.clone()),
         "writes are idempotent by key"
     );
+    let leaving = Tenant {
+        state: TenantState::Leaving,
+        deleted_at: Some(Time(7)),
+        ..suspended.clone()
+    };
+    for expected in [&leaving, &suspended] {
+        meta.set_tenant_state(a, expected.state, expected.deleted_at)
+            .await
+            .unwrap();
+        let stored = meta.tenant(a.as_str()).await.unwrap();
+        assert_eq!(stored.as_ref(), Some(expected), "the rest of the row stays");
+    }
+    meta.set_tenant_state(b, TenantState::Active, None)
+        .await
+        .unwrap();
     assert_eq!(meta.tenant(b.as_str()).await.unwrap(), None);
     assert_eq!(meta.list_tenants().await.unwrap().len(), 1);
     let renamed = Tenant {
