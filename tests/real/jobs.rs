@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::jobs::{JobFilter, JobKind, JobState, NewJob};
 use kgrca_core::model::Time;
+use kgrca_core::model::time::DAY;
 use kgrca_core::storage::MetaStore;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::tenancy::TenantId;
@@ -29,8 +30,9 @@ fn now() -> Time {
 /// Recounts of a tenant's bill, each enqueued twice under one key.
 async fn enqueue(meta: &dyn MetaStore, tenant: &TenantId) {
     for i in 0..JOBS {
-        let today = now().day();
-        let days = json!({ "from": "2000-01-01", "to": today });
+        // `to` is exclusive: the records are of today.
+        let tomorrow = now().plus(DAY).day();
+        let days = json!({ "from": "2000-01-01", "to": tomorrow });
         let job = NewJob {
             tenant: Some(tenant.clone()),
             key: Some(format!("recount-{i}")),
