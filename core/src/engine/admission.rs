@@ -11,7 +11,7 @@ pub struct Sequences(pub(super) Map<Str, (u64, Time)>);
 
 impl Sequences {
     /// Whether a record is new on its stream; one without a number always is. To be asked in the
-    /// order of the log. `at` is when the stream was last used, see [`Self::prune`].
+    /// order of the log. `at` is when the stream was last used, see `prune`.
     pub fn admit(&mut self, topic: Topic, record: &Record, at: Time) -> bool {
         let Some((source, number)) = &record.sequence else {
             return true;

@@ -254,7 +254,7 @@ impl JobCursor {
         }
     }
 
-    /// Reads what [`Self::to_string`] wrote.
+    /// Reads what `to_string` wrote.
     pub fn parse(text: &str) -> Option<Self> {
         let (at, job_id) = text.split_once('.')?;
         Some(Self {
