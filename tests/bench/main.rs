@@ -58,8 +58,8 @@ fn main() {
             #[expect(clippy::print_stderr, reason = "a usage message")]
             {
                 eprintln!(
-                    "unknown benchmark `{other}`, expected: engine rca growth analyze cli ingest api memory \
-                     all; on servers: agent logs stack tenants conformance"
+                    "unknown benchmark `{other}`, expected: engine rca growth analyze cli ingest api \
+                     memory all; on servers: agent logs stack tenants conformance"
                 );
             }
             std::process::abort();

@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 
 fn event(id: &str) -> Vec<u8> {
     let now = jiff::Timestamp::now().to_string();
-    json!({"event_id": id, "event_time": now, "cluster": "prod", "etype": "k8s.event", "severity": "INFO", "reason": "Started", "message": "ok", "subject": {"kind": "Pod", "ns": "shop", "name": "web"}}).to_string().into_bytes()
+    json!({"event_id": id, "event_time": now, "cluster": "prod", "etype": "k8s.event",
+        "severity": "INFO", "reason": "Started", "message": "ok", "subject": {"kind": "Pod",
+        "ns": "shop", "name": "web"}})
+    .to_string()
+    .into_bytes()
 }
 
 /// A scenario's records by kind of the door, with times moved to now.
@@ -301,8 +305,13 @@ async fn alerts_of_one_webhook_go_to_their_own_clusters() {
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let now = jiff::Timestamp::now().to_string();
-    let alert = |cluster: &str| json!({"status": "firing", "startsAt": now, "labels": {"alertname": "HighErrorRate", "cluster": cluster, "namespace": "shop", "service": "cart"}});
-    let webhook = json!({"version": "4", "status": "firing", "alerts": [alert("east"), alert("west"), alert("east"), alert("north")]});
+    let alert = |cluster: &str| {
+        json!({"status": "firing", "startsAt": now,
+        "labels": {"alertname": "HighErrorRate", "cluster": cluster, "namespace": "shop",
+        "service": "cart"}})
+    };
+    let webhook = json!({"version": "4", "status": "firing", "alerts": [alert("east"),
+        alert("west"), alert("east"), alert("north")]});
     let answer = server
         .ingest(&tenant, "alerts", webhook.to_string().into_bytes())
         .await;
@@ -330,7 +339,8 @@ fn endless_body_is_refused(server: &Server, key: &str) -> bool {
     let mut socket = std::net::TcpStream::connect(address).unwrap();
     write!(
         socket,
-        "POST /api/v1/ingest/logs HTTP/1.1\r\nhost: {address}\r\nx-api-key: {key}\r\ntransfer-encoding: chunked\r\n\r\n"
+        "POST /api/v1/ingest/logs HTTP/1.1\r\nhost: {address}\r\nx-api-key: {key}\r\n\
+         transfer-encoding: chunked\r\n\r\n"
     )
     .unwrap();
     let chunk = vec![b'x'; 1 << 20];
@@ -455,7 +465,9 @@ async fn idempotency_keys_and_masking() {
         ),
         (&json!(1), &json!(0), &json!(1))
     );
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "cluster": "prod", "metadata": {"name": "db", "namespace": "shop", "uid": "s1"}, "data": {"password": "aHVudGVyMg=="}});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "cluster": "prod",
+        "metadata": {"name": "db", "namespace": "shop", "uid": "s1"},
+        "data": {"password": "aHVudGVyMg=="}});
     server
         .ingest(&tenant, "resources", secret.to_string().into_bytes())
         .await;
@@ -541,7 +553,8 @@ async fn what_is_sent_again_is_not_counted_again() {
     let tenant = server.tenant("Again", "pro").await;
     let line = |seq: u64| {
         let at = jiff::Timestamp::now().to_string();
-        json!({"event_time": at, "cluster": "prod", "message": "ERROR x", "pod_namespace": "shop", "pod_name": "web", "src": "f", "seq": seq})
+        json!({"event_time": at, "cluster": "prod", "message": "ERROR x", "pod_namespace": "shop",
+            "pod_name": "web", "src": "f", "seq": seq})
     };
     for numbers in [1..=30, 1..=30, 21..=40] {
         let lines: Vec<String> = numbers.map(|seq| line(seq).to_string()).collect();
@@ -657,7 +670,11 @@ async fn a_tenant_gets_more_partitions_and_its_clusters_move_with_their_state() 
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Growing", "enterprise").await;
     let pod = |cluster: usize, name: &str| {
-        json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(), "cluster": format!("c{cluster}"), "kind": "Pod", "uid": format!("u-{cluster}-{name}"), "namespace": "shop", "name": name, "resourceVersion": "7", "status": {"phase": "Running"}}).to_string()
+        json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(),
+            "cluster": format!("c{cluster}"), "kind": "Pod", "uid": format!("u-{cluster}-{name}"),
+            "namespace": "shop", "name": name, "resourceVersion": "7",
+            "status": {"phase": "Running"}})
+        .to_string()
     };
     let all: Vec<String> = (0..12).map(|c| pod(c, "web")).collect();
     server
@@ -748,7 +765,10 @@ async fn incidents_go_on_after_a_restart_without_another_record() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Silent", "pro").await;
-    let failed = json!({"event_id": "e1", "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod", "severity": "WARNING", "reason": "Failed", "count": 5, "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found", "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"}});
+    let failed = json!({"event_id": "e1", "event_time": jiff::Timestamp::now().to_string(),
+        "cluster": "prod", "severity": "WARNING", "reason": "Failed", "count": 5,
+        "message": "Failed to pull image \"r.example/web:2\": manifest unknown: not found",
+        "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"}});
     server
         .ingest(&tenant, "events", failed.to_string().into_bytes())
         .await;
@@ -864,7 +884,8 @@ async fn a_plan_has_room_for_so_many_clusters() {
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Small", "free").await;
     let send = async |cluster: &str| {
-        let pod = json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(), "cluster": cluster, "kind": "Pod", "uid": "u", "namespace": "shop", "name": "web"});
+        let pod = json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(),
+            "cluster": cluster, "kind": "Pod", "uid": "u", "namespace": "shop", "name": "web"});
         let body = Some(pod.to_string().into_bytes());
         server
             .call(
@@ -916,7 +937,9 @@ async fn an_export_keeps_the_order_in_which_records_came() {
     // Names against the order of arrival: in another order the lower numbers would count as
     // repeats.
     for (seq, name) in ["c", "b", "a"].iter().enumerate() {
-        let pod = json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(), "cluster": "prod", "kind": "Pod", "uid": name, "namespace": "shop", "name": name, "src": "agent", "seq": seq + 1});
+        let pod = json!({"op": "UPSERT", "at": jiff::Timestamp::now().to_string(),
+            "cluster": "prod", "kind": "Pod", "uid": name, "namespace": "shop", "name": name,
+            "src": "agent", "seq": seq + 1});
         server
             .ingest(&tenant, "resources", pod.to_string().into_bytes())
             .await;

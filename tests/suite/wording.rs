@@ -1,6 +1,6 @@
 //! Keeps phrases out of text that users read, each with a better one. Checked are string literals,
-//! doc comments that become help texts or API documentation, the fault catalogue, docs, man pages and
-//! deployment files.
+//! doc comments that become help texts or API documentation, the fault catalogue, docs, man pages
+//! and deployment files.
 
 use std::path::Path;
 

@@ -171,7 +171,8 @@ impl Agent {
         }
         if let Some(rival) = &status.rival {
             all.push(format!(
-                "agent {rival} has the same part in a cluster `{}`: two clusters under one name, or a copy: `kgrca agent install --cluster OTHER` for one of them",
+                "agent {rival} has the same part in a cluster `{}`: two clusters under one \
+                 name, or a copy: `kgrca agent install --cluster OTHER` for one of them",
                 status.cluster
             ));
         }

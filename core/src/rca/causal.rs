@@ -110,7 +110,8 @@ fn gather<'a>(case: &Case<'a>, affected: &Affected) -> Vec<Hypothesis<'a>> {
         .collect()
 }
 
-/// Measures the support of a hypothesis, without its rivals; see [`Part`] for the meaning of each feature.
+/// Measures the support of a hypothesis, without its rivals; see [`Part`] for the meaning of each
+/// feature.
 fn collect_features(case: &Case<'_>, h: &mut Hypothesis<'_>, affected: &Affected) {
     let evidence = match h.strength {
         Strength::Hint => Part::Hint,

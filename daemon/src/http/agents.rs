@@ -45,8 +45,9 @@ pub async fn list(
     Ok(Json(agents::list(&app, &caller).await?))
 }
 
-/// Removes a cluster's agents from the list. One that still runs appears again with its next
-/// heartbeat.
+/// Removes a cluster's agents from the list.
+///
+/// One that still runs appears again with its next heartbeat.
 #[utoipa::path(
     delete,
     path = "/agents/{cluster}",

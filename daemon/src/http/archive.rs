@@ -53,9 +53,10 @@ pub struct ImportPath {
     id: String,
 }
 
-/// Exports a part of a tenant as lines of JSON, in the order of their ids. Export the parts in the
-/// order records, clusters, incidents, causes, episodes, edges, resources: then rows find what they
-/// refer to even if the tenant is served meanwhile.
+/// Exports a part of a tenant as lines of JSON, in the order of their ids.
+///
+/// Export the parts in the order records, clusters, incidents, causes, episodes, edges, resources:
+/// then rows find what they refer to even if the tenant is served meanwhile.
 #[utoipa::path(
     get,
     path = "/admin/clients/{id}/export/{part}",
@@ -76,8 +77,9 @@ pub async fn export(
     Ok(ndjson(rows))
 }
 
-/// Starts importing a tenant from another installation. Load its rows next, then complete the
-/// import.
+/// Starts importing a tenant from another installation.
+///
+/// Load its rows next, then complete the import.
 #[utoipa::path(
     post,
     path = "/admin/imports",
@@ -99,9 +101,10 @@ pub async fn begin(
     Ok((StatusCode::ACCEPTED, Json(saga)))
 }
 
-/// Loads rows of a part, a row per line, as an export writes them. Load resources first, then edges,
-/// causes, episodes, incidents, clusters and records. Repeating rows changes nothing, except for
-/// records: the answer says how many there are now.
+/// Loads rows of a part, a row per line, as an export writes them.
+///
+/// Load resources first, then edges, causes, episodes, incidents, clusters and records. Repeating
+/// rows changes nothing, except for records: the answer says how many there are now.
 #[utoipa::path(
     post,
     path = "/admin/imports/{id}/{part}",
@@ -122,8 +125,9 @@ pub async fn load(
     ))
 }
 
-/// Shows what was loaded of a part so far, in the form of an export: equal to what was sent when it
-/// is complete.
+/// Shows what was loaded of a part so far, in the form of an export.
+///
+/// It equals what was sent once the part is complete.
 #[utoipa::path(
     get,
     path = "/admin/imports/{id}/{part}",

@@ -43,8 +43,9 @@ pub struct ChainParams {
     limit: Option<usize>,
 }
 
-/// Lists what was done to the tenant, oldest first. Every entry carries the hash of the one before
-/// it.
+/// Lists what was done to the tenant, oldest first.
+///
+/// Every entry carries the hash of the one before it.
 #[utoipa::path(
     get,
     path = "/audit",
@@ -65,8 +66,9 @@ pub async fn list_own(
     ))
 }
 
-/// Lists what was done to a tenant, or to the installation, oldest first. Every entry carries the
-/// hash of the one before it.
+/// Lists what was done to a tenant, or to the installation, oldest first.
+///
+/// Every entry carries the hash of the one before it.
 #[utoipa::path(
     get,
     path = "/admin/audit",

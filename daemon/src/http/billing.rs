@@ -102,8 +102,9 @@ fn recounted(recount: Recount) -> Response {
     }
 }
 
-/// Recounts events from the log, day by day, and compares them with what was charged. A recount
-/// that takes long continues as a job.
+/// Recounts events from the log, day by day, and compares them with what was charged.
+///
+/// A recount that takes long continues as a job.
 #[utoipa::path(
     get,
     path = "/admin/billing/{id}/verify",

@@ -246,8 +246,9 @@ pub struct TimelineParams {
     cursor: Option<String>,
 }
 
-/// Lists everything that happened, in the order of time: warnings, log patterns per minute, alerts,
-/// changes of health, symptoms and causes.
+/// Lists everything that happened, in the order of time.
+///
+/// That is warnings, log patterns per minute, alerts, changes of health, symptoms and causes.
 #[utoipa::path(
     get,
     path = "/graph/timeline",

@@ -109,8 +109,9 @@ pub async fn show(
     Ok(Json(incidents::show(&app, &caller, &path.id).await?))
 }
 
-/// Acknowledges or resolves an incident. The answer shows the incident as it was; it changes
-/// within seconds.
+/// Acknowledges or resolves an incident.
+///
+/// The answer shows the incident as it was; it changes within seconds.
 #[utoipa::path(
     patch,
     path = "/incidents/{id}",

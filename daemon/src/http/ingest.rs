@@ -40,7 +40,10 @@ use crate::usecases::ingest::{self, IngestRequest};
             "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"}
         })
     ),
-    responses((status = 202, description = "The accepted records are durable", body = Ingested), ApiErrors)
+    responses(
+        (status = 202, description = "The accepted records are durable", body = Ingested),
+        ApiErrors,
+    )
 )]
 pub async fn ingest(
     State(app): State<Arc<App>>,

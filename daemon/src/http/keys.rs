@@ -202,8 +202,9 @@ pub async fn list_operator(State(app): State<Arc<App>>, caller: Caller<Operator>
     Ok(Json(keys::list(&app, &caller, KeyOwner::Operator).await?))
 }
 
-/// Creates an operator key: `admin` for all tenants, `billing` for usage and invoices only. The
-/// secret is shown only here.
+/// Creates an operator key: `admin` for all tenants, `billing` for usage and invoices only.
+///
+/// The secret is shown only here.
 #[utoipa::path(
     post,
     path = "/admin/keys",

@@ -187,7 +187,11 @@ mod tests {
     fn every_operation_and_response_is_described() {
         let document = document();
         for (name, operation) in operations(&document) {
-            assert!(operation["summary"].is_string(), "{name} has no summary");
+            let summary = operation["summary"].as_str().unwrap_or_default();
+            assert!(
+                summary.ends_with('.'),
+                "{name}: `{summary}` is not a sentence"
+            );
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let text = response["description"].as_str().unwrap_or_default();
                 assert!(!text.is_empty(), "{name}: {status} has no description");

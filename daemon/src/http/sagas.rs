@@ -75,8 +75,9 @@ pub async fn show(
     Ok(Json(sagas::show(&app, &caller, &path.id).await?))
 }
 
-/// Resumes a saga that stopped, or rolls back what it did. When it completes the creation of a
-/// tenant, the answer holds new secrets.
+/// Resumes a saga that stopped, or rolls back what it did.
+///
+/// When it completes the creation of a tenant, the answer holds new secrets.
 #[utoipa::path(
     post,
     path = "/admin/sagas/{id}",

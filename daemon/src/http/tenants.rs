@@ -79,8 +79,7 @@ pub async fn show(
     Ok(Json(tenants::show(&app, &caller, &path.id).await?))
 }
 
-/// Suspends or resumes a tenant, or changes its plan, limits, partitions or contact. It takes effect
-/// at once.
+/// Changes a tenant's state, plan, limits, partitions or contact. It takes effect at once.
 #[utoipa::path(
     patch,
     path = "/admin/clients/{id}",
@@ -111,8 +110,9 @@ pub struct DeleteParams {
     grace_days: Option<u32>,
 }
 
-/// Deletes a tenant: it is no longer served from now on, and its data is removed after the grace
-/// period.
+/// Deletes a tenant.
+///
+/// It is no longer served from now on, and its data is removed after the grace period.
 #[utoipa::path(
     delete,
     path = "/admin/clients/{id}",
@@ -132,7 +132,9 @@ pub async fn delete(
     Ok((StatusCode::ACCEPTED, Json(saga)))
 }
 
-/// Moves a tenant's graph to another server while the tenant is served. The saga shows the progress.
+/// Moves a tenant's graph to another server while the tenant is served.
+///
+/// The saga shows the progress.
 #[utoipa::path(
     post,
     path = "/admin/clients/{id}/move",

@@ -134,8 +134,8 @@ impl LogCut<'_> {
             partition = self.stream.partition,
             committed = self.committed,
             end = self.end,
-            "the log ends before the committed offset; records were lost, processing continues from \
-             the committed offset"
+            "the log ends before the committed offset; records were lost, processing continues \
+             from the committed offset"
         );
     }
 }

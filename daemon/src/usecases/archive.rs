@@ -76,8 +76,8 @@ pub async fn begin(
     Ok(tenancy::create_to_load(&app.tenancy, tenant, key).await?)
 }
 
-/// Loads rows of a part into a tenant that is being imported. Repeating rows changes nothing, except
-/// for records: the answer says how many there are now.
+/// Loads rows of a part into a tenant that is being imported. Repeating rows changes nothing,
+/// except for records: the answer says how many there are now.
 ///
 /// # Errors
 /// `not_found` for an unknown saga or part; `conflict` when the saga is not an open import.

@@ -40,8 +40,8 @@ async fn of_tenant(app: &App, tenant: &Tenant) -> Option<Check> {
     }
 }
 
-/// Checks for stopped sagas, for dead jobs, and for tenants whose topics or graph do not respond or are not
-/// configured as their plan says.
+/// Checks for stopped sagas, for dead jobs, and for tenants whose topics or graph do not respond or
+/// are not configured as their plan says.
 pub async fn run(app: &App) -> Vec<Check> {
     let mut all = vec![of_sagas(app).await, of_jobs(app).await];
     let tenants = match app.stores.meta.list_tenants().await {
