@@ -98,10 +98,9 @@ pub(super) fn table(env: &Env<'_>, items: &[Saga]) -> Table {
         [
             s.saga_id.clone(),
             s.client_id.clone(),
-            format!("{:?}", s.kind).to_lowercase(),
-            format!("{:?}", s.state).to_lowercase(),
-            step.map(|s| format!("{:?}", s.step).to_lowercase())
-                .unwrap_or("-".into()),
+            s.kind.as_str().to_owned(),
+            s.state.as_str().to_owned(),
+            step.map(|s| s.step.as_str()).unwrap_or("-").to_owned(),
             env.out.age(now, s.updated_at),
             s.error.clone().unwrap_or_default(),
         ]
@@ -109,12 +108,12 @@ pub(super) fn table(env: &Env<'_>, items: &[Saga]) -> Table {
 }
 
 fn steps(saga: &Saga) -> Table {
-    let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
-    let rows =
-        Table::new(&["STEP", "STATE"]).rows(&saga.steps, |s| [word(&s.step), word(&s.state)]);
-    let rows = rows.row(["saga".into(), word(&saga.state)]);
+    let rows = Table::new(&["STEP", "STATE"]).rows(&saga.steps, |s| {
+        [s.step.as_str().to_owned(), s.state.as_str().to_owned()]
+    });
     let rows = rows
-        .row(["kind".into(), word(&saga.kind)])
+        .row(["saga".into(), saga.state.as_str().to_owned()])
+        .row(["kind".into(), saga.kind.as_str().to_owned()])
         .row(["tenant".into(), saga.client_id.clone()]);
     match &saga.error {
         Some(error) => rows.row(["error".into(), error.clone()]),

@@ -17,6 +17,17 @@ pub enum SagaKind {
     Move,
 }
 
+impl SagaKind {
+    /// The word used on the wire and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::Move => "move",
+        }
+    }
+}
+
 /// The state of a saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -29,6 +40,18 @@ pub enum SagaState {
     Done,
     /// Everything was rolled back.
     Compensated,
+}
+
+impl SagaState {
+    /// The word used on the wire and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Compensating => "compensating",
+            Self::Done => "done",
+            Self::Compensated => "compensated",
+        }
+    }
 }
 
 /// A step of a saga.
@@ -67,6 +90,29 @@ pub enum Step {
     Clear,
 }
 
+impl Step {
+    /// The word used on the wire and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Row => "row",
+            Self::Graph => "graph",
+            Self::Topics => "topics",
+            Self::User => "user",
+            Self::Acls => "acls",
+            Self::Subscription => "subscription",
+            Self::Load => "load",
+            Self::Key => "key",
+            Self::Stop => "stop",
+            Self::Wait => "wait",
+            Self::Rows => "rows",
+            Self::Hold => "hold",
+            Self::Copy => "copy",
+            Self::Switch => "switch",
+            Self::Clear => "clear",
+        }
+    }
+}
+
 /// The state of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -79,6 +125,18 @@ pub enum StepState {
     Done,
     /// Rolled back.
     Undone,
+}
+
+impl StepState {
+    /// The word used on the wire and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::Undone => "undone",
+        }
+    }
 }
 
 /// A step and its state.
@@ -180,5 +238,47 @@ impl Saga {
     /// Whether it has finished or was rolled back.
     pub fn is_over(&self) -> bool {
         matches!(self.state, SagaState::Done | SagaState::Compensated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_in_tables_are_those_on_the_wire() {
+        fn on_the_wire(value: impl Serialize) -> String {
+            let json = serde_json::to_value(value).unwrap();
+            json.as_str().unwrap().to_owned()
+        }
+        for step in [
+            Saga::CREATE.as_slice(),
+            &Saga::IMPORT,
+            &Saga::DELETE,
+            &Saga::MOVE,
+        ]
+        .concat()
+        {
+            assert_eq!(on_the_wire(step), step.as_str());
+        }
+        for kind in [SagaKind::Create, SagaKind::Delete, SagaKind::Move] {
+            assert_eq!(on_the_wire(kind), kind.as_str());
+        }
+        for state in [
+            SagaState::Running,
+            SagaState::Compensating,
+            SagaState::Done,
+            SagaState::Compensated,
+        ] {
+            assert_eq!(on_the_wire(state), state.as_str());
+        }
+        for state in [
+            StepState::Pending,
+            StepState::Begun,
+            StepState::Done,
+            StepState::Undone,
+        ] {
+            assert_eq!(on_the_wire(state), state.as_str());
+        }
     }
 }

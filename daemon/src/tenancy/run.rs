@@ -228,7 +228,7 @@ async fn keep_claim(ctx: &Tenancy, saga_id: &str) -> Error {
 /// Records why a step failed, and rolls back what can be rolled back. Returns the error for the
 /// caller.
 async fn fail(ctx: &Tenancy, saga: &mut Saga, step: Step, error: Error) -> Result<Error, Error> {
-    saga.error = Some(format!("{step:?}: {error}"));
+    saga.error = Some(format!("{}: {error}", step.as_str()));
     // Whether a switch happened is unknown after a failure, unless it was refused: it is repeated.
     let is_retried =
         step == Step::Clear || step == Step::Switch && error.kind != ErrorKind::Conflict;
