@@ -23,10 +23,12 @@ pub struct JobParams {
     /// State of the job.
     state: Option<JobState>,
     /// Kind, such as `saga.run`.
+    #[param(pattern = r"^(saga\.run|tenant\.maintain|billing\.verify|job\.purge)$")]
     kind: Option<String>,
     /// Tenant that the job works for.
     client_id: Option<String>,
     /// `next` of the previous page.
+    #[param(pattern = r"^[0-9]{1,16}\.job_[a-z0-9]{1,12}$")]
     cursor: Option<String>,
     /// Maximum number of items; default 50.
     #[param(minimum = 1, maximum = 1000)]
