@@ -28,7 +28,7 @@ pub struct JobParams {
     /// Tenant that the job works for.
     client_id: Option<String>,
     /// `next` of the previous page.
-    #[param(pattern = r"^[0-9]{1,16}\.job_[a-z0-9]{1,12}$")]
+    #[param(pattern = r"^[+-]?[0-9]{1,18}\.")]
     cursor: Option<String>,
     /// Maximum number of items; default 50.
     #[param(minimum = 1, maximum = 1000)]
