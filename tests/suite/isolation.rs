@@ -67,7 +67,7 @@ async fn no_route_answers_to_the_wrong_key() {
             .replace("{incident}", "inc-1")
             .replace("{uid}", "some-uid")
             .replace("{kind}", "events")
-            .replace("{key}", "key_x")
+            .replace("{key_id}", "key_x")
             .replace("{part}", "resources");
         let is_admin = pattern.starts_with("/api/v1/admin");
         for (who, key, expected) in [

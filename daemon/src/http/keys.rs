@@ -31,7 +31,7 @@ fn created(result: Result<CreatedKey>) -> Created {
 pub struct KeyPath {
     /// Id of the key.
     #[param(pattern = "^key_[a-z0-9]+$")]
-    key: String,
+    key_id: String,
 }
 
 /// A tenant and one of its keys in the path.
@@ -42,7 +42,7 @@ pub struct TenantKeyPath {
     id: String,
     /// Id of the key.
     #[param(pattern = "^key_[a-z0-9]+$")]
-    key: String,
+    key_id: String,
 }
 
 /// Lists the tenant's keys, without the secrets.
@@ -78,7 +78,7 @@ pub async fn create_own(
 /// Revokes a key of the tenant. It stops working within 5 seconds.
 #[utoipa::path(
     delete,
-    path = "/keys/{key}",
+    path = "/keys/{key_id}",
     operation_id = "revoke_own_key",
     tag = "self",
     params(KeyPath),
@@ -89,14 +89,14 @@ pub async fn revoke_own(
     caller: Caller<Admin>,
     Path(path): Path<KeyPath>,
 ) -> Revoked {
-    keys::revoke(&app, &caller, KeyOwner::OwnTenant, &path.key).await?;
+    keys::revoke(&app, &caller, KeyOwner::OwnTenant, &path.key_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Replaces a key of the tenant. Both keys work during the overlap.
 #[utoipa::path(
     post,
-    path = "/keys/{key}/rotate",
+    path = "/keys/{key_id}/rotate",
     operation_id = "rotate_own_key",
     tag = "self",
     params(KeyPath),
@@ -110,7 +110,7 @@ pub async fn rotate_own(
     JsonBody(rotation): JsonBody<Rotation>,
 ) -> Created {
     let owner = KeyOwner::OwnTenant;
-    created(keys::rotate(&app, &caller, owner, &path.key, rotation).await)
+    created(keys::rotate(&app, &caller, owner, &path.key_id, rotation).await)
 }
 
 /// Lists a tenant's keys, without the secrets.
@@ -155,7 +155,7 @@ pub async fn create(
 /// Revokes a key of a tenant. It stops working within 5 seconds.
 #[utoipa::path(
     delete,
-    path = "/admin/clients/{id}/keys/{key}",
+    path = "/admin/clients/{id}/keys/{key_id}",
     operation_id = "revoke_tenant_key",
     tag = "admin",
     params(TenantKeyPath),
@@ -166,14 +166,14 @@ pub async fn revoke(
     caller: Caller<Operator>,
     Path(path): Path<TenantKeyPath>,
 ) -> Revoked {
-    keys::revoke(&app, &caller, KeyOwner::Tenant(&path.id), &path.key).await?;
+    keys::revoke(&app, &caller, KeyOwner::Tenant(&path.id), &path.key_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Replaces a key of a tenant. Both keys work during the overlap.
 #[utoipa::path(
     post,
-    path = "/admin/clients/{id}/keys/{key}/rotate",
+    path = "/admin/clients/{id}/keys/{key_id}/rotate",
     operation_id = "rotate_tenant_key",
     tag = "admin",
     params(TenantKeyPath),
@@ -187,7 +187,7 @@ pub async fn rotate(
     JsonBody(rotation): JsonBody<Rotation>,
 ) -> Created {
     let owner = KeyOwner::Tenant(&path.id);
-    created(keys::rotate(&app, &caller, owner, &path.key, rotation).await)
+    created(keys::rotate(&app, &caller, owner, &path.key_id, rotation).await)
 }
 
 /// Lists the operator keys, without the secrets.
@@ -225,7 +225,7 @@ pub async fn create_operator(
 /// Revokes an operator key. It stops working within 5 seconds.
 #[utoipa::path(
     delete,
-    path = "/admin/keys/{key}",
+    path = "/admin/keys/{key_id}",
     operation_id = "revoke_operator_key",
     tag = "admin",
     params(KeyPath),
@@ -236,14 +236,14 @@ pub async fn revoke_operator(
     caller: Caller<Operator>,
     Path(path): Path<KeyPath>,
 ) -> Revoked {
-    keys::revoke(&app, &caller, KeyOwner::Operator, &path.key).await?;
+    keys::revoke(&app, &caller, KeyOwner::Operator, &path.key_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Replaces an operator key. Both keys work during the overlap.
 #[utoipa::path(
     post,
-    path = "/admin/keys/{key}/rotate",
+    path = "/admin/keys/{key_id}/rotate",
     operation_id = "rotate_operator_key",
     tag = "admin",
     params(KeyPath),
@@ -257,5 +257,5 @@ pub async fn rotate_operator(
     JsonBody(rotation): JsonBody<Rotation>,
 ) -> Created {
     let owner = KeyOwner::Operator;
-    created(keys::rotate(&app, &caller, owner, &path.key, rotation).await)
+    created(keys::rotate(&app, &caller, owner, &path.key_id, rotation).await)
 }
