@@ -82,8 +82,8 @@ pub struct JobPolicy {
     pub max_attempts: u32,
     /// For a recurring job: microseconds from the end of one run to the start of the next.
     pub every: Option<i64>,
-    /// How long a daemon has the job, in microseconds, unless it extends the lease: as long nobody
-    /// continues the work of a daemon that died.
+    /// How long a daemon has the job, in microseconds, unless it extends the lease. The work
+    /// of a daemon that died is continued after it.
     pub lease: i64,
     /// The waits between failed runs.
     pub backoff: Backoff,

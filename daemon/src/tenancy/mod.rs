@@ -228,7 +228,17 @@ pub async fn delete(ctx: &Tenancy, mut tenant: Tenant, grace_days: u32) -> Resul
             None => return Ok(saga),
         }
     };
-    Ok(run(held).await?.0)
+    let saga_id = held.saga.saga_id.clone();
+    let error = match run(held).await {
+        Ok((saga, _)) => return Ok(saga),
+        Err(error) => error,
+    };
+    // Once the tenant is no longer served the deletion is accepted: its job continues it, and the
+    // saga names what failed.
+    let stored = ctx.stores.meta.saga(&saga_id).await?;
+    stored
+        .filter(|saga| saga.state_of(Step::Stop) == Some(StepState::Done))
+        .ok_or(error)
 }
 
 /// Applies a plan to the log: its retention, and the rate of the tenant's user. Restores the user's

@@ -14,8 +14,8 @@ use super::steps::{self, Secrets};
 use crate::clock::now;
 use crate::random::random_id;
 
-/// How long a claim on a saga lasts, in microseconds, unless it is renewed: this long nobody
-/// continues the saga of a daemon that died. The same daemon continues at once when it restarts.
+/// How long a claim on a saga lasts, in microseconds, unless it is renewed. The saga of
+/// a daemon that died is continued after it. The same daemon continues at once when it restarts.
 const CLAIM: i64 = 30 * SECOND;
 /// How often a step is tried while its server is unavailable, before the caller learns of it.
 const MAX_ATTEMPTS: u32 = 3;

@@ -73,7 +73,7 @@ fn write(shared: &Shared, group: Vec<Request>) {
             locked(stream).settle();
         } else if locked(stream).roll_back().is_err() {
             // What it holds and what its file holds may differ now: whoever needs it next opens it
-            // anew from the file.
+            // again from the file.
             shared.forget(key);
         }
     }

@@ -24,7 +24,7 @@ use crate::tenancy::TenantId;
 
 /// Most databases that stay open: each holds its pages in memory.
 const OPEN: usize = 32;
-/// After how many rows a database is opened anew: the store keeps every page that it touched, up to
+/// After how many rows a database is reopened: the store keeps every page that it touched, up to
 /// a gigabyte, and has no setting for it.
 const ROWS: usize = 30_000;
 
