@@ -147,6 +147,7 @@ async fn seen(server: &Server, tenant: &Tenant) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "the steps build on each other")]
 async fn a_tenant_goes_from_files_to_servers_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
@@ -264,6 +265,7 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "the steps build on each other")]
 async fn altered_exports_are_rejected_and_a_stopped_import_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);

@@ -67,6 +67,7 @@ fn compare(name: &str, text: &str) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the steps build on each other")]
 fn output_matches_the_snapshots() {
     snapshot("help", &["--help"]);
     snapshot("version", &["version"]);

@@ -23,6 +23,7 @@ fn routes(document: &Value) -> Vec<(Method, String)> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "the steps build on each other")]
 async fn no_route_answers_to_the_wrong_key() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);

@@ -56,42 +56,7 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         evidence.extend(stale.map(|(lease, age)| {
             view.state_evidence(lease, format!("lease was last renewed {age} s ago"))
         }));
-        let (fault, why) = if has(
-            message,
-            &[
-                "container runtime is down",
-                "container runtime not ready",
-                "pleg is not healthy",
-                "runtime network not ready: networkready=false reason:containerddaemon",
-            ],
-        ) {
-            (
-                FaultId::NodeRuntimeDown,
-                "its container runtime does not respond",
-            )
-        } else if has(
-            message,
-            &[
-                "network plugin is not ready",
-                "networkpluginnotready",
-                "cni plugin not initialized",
-                "cni config uninitialized",
-            ],
-        ) {
-            (
-                FaultId::NodeNetworkUnavailable,
-                "its network plugin is not ready",
-            )
-        } else if has(message, &["certificate has expired", "x509"])
-            || has_expired_certificate(view, idx)
-        {
-            (
-                FaultId::NodeCertificateExpired,
-                "its kubelet's certificate is rejected",
-            )
-        } else {
-            (FaultId::NodeKubeletDown, "its kubelet stopped reporting")
-        };
+        let (fault, why) = reason_not_ready(view, idx, message);
         let message = format!("Node `{name}` is not ready: {why}");
         // An old lease alone may also come from a wrong clock on the node.
         let strength = if ready.is_some_and(|c| c.is("True")) {
@@ -107,6 +72,57 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .build(),
         );
     }
+    pressures(view, idx, &evidence, out);
+    pressure_events(view, idx, out);
+}
+
+/// Why a node is not ready, from the message of its condition.
+fn reason_not_ready(view: &View<'_>, idx: Idx, message: &str) -> (FaultId, &'static str) {
+    if has(
+        message,
+        &[
+            "container runtime is down",
+            "container runtime not ready",
+            "pleg is not healthy",
+            "runtime network not ready: networkready=false reason:containerddaemon",
+        ],
+    ) {
+        (
+            FaultId::NodeRuntimeDown,
+            "its container runtime does not respond",
+        )
+    } else if has(
+        message,
+        &[
+            "network plugin is not ready",
+            "networkpluginnotready",
+            "cni plugin not initialized",
+            "cni config uninitialized",
+        ],
+    ) {
+        (
+            FaultId::NodeNetworkUnavailable,
+            "its network plugin is not ready",
+        )
+    } else if has(message, &["certificate has expired", "x509"])
+        || has_expired_certificate(view, idx)
+    {
+        (
+            FaultId::NodeCertificateExpired,
+            "its kubelet's certificate is rejected",
+        )
+    } else {
+        (FaultId::NodeKubeletDown, "its kubelet stopped reporting")
+    }
+}
+
+/// Conditions of a node that are bad while they are true.
+fn pressures(view: &View<'_>, idx: Idx, evidence: &[Evidence], out: &mut Vec<Finding>) {
+    let name = view.graph.get(idx).name();
+    let conditions = view
+        .object(idx)
+        .and_then(|o| o.node())
+        .map(|n| &n.status.conditions);
     for (condition, fault, predicate) in [
         (
             "MemoryPressure",
@@ -153,7 +169,6 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             );
         }
     }
-    pressure_events(view, idx, out);
 }
 
 /// Whether logs show that the certificate of a node's kubelet has expired: its callers name its

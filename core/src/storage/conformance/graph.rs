@@ -103,36 +103,7 @@ pub async fn graph_store(graph: &dyn GraphStore) {
         resource("web", Some("u1"), None),
         resource("db", Some("u2"), None),
     );
-    let first = changes(
-        vec![web.clone(), db.clone()],
-        vec![edge(&web.id, &db.id, 10, None)],
-        vec![
-            episode("e1", &web.id, 20),
-            episode("e2", &web.id, 15),
-            episode("e3", &db.id, 30),
-        ],
-    );
-    assert!(!graph.knows(&a, 0).await.unwrap());
-    let lost = graph.write(&a, first.clone()).await.unwrap_err();
-    assert_eq!(
-        lost.kind,
-        ErrorKind::Corrupt,
-        "a part without its beginning is refused"
-    );
-    let first = GraphBatch {
-        full_resync: true,
-        ..first
-    };
-    for _ in 0..2 {
-        graph.write(&a, first.clone()).await.unwrap();
-    }
-    let counts = graph.counts(&a).await.unwrap();
-    assert_eq!(
-        (counts.resources, counts.episodes, counts.edges),
-        (2, 3, 4),
-        "writes are idempotent by key"
-    );
-    assert!(graph.knows(&a, 0).await.unwrap() && !graph.knows(&a, 1).await.unwrap());
+    let first = writes(graph, &a, &web, &db).await;
     assert_eq!(
         graph.counts(&b).await.unwrap(),
         GraphCounts::default(),
@@ -143,45 +114,7 @@ pub async fn graph_store(graph: &dyn GraphStore) {
         std::slice::from_ref(&web),
         "rows come back as they were"
     );
-    let wanted =
-        |filter: ResourceFilter| async move { graph.find(&tenant("a"), &filter).await.unwrap() };
-    let all = ResourceFilter {
-        limit: 9,
-        ..ResourceFilter::default()
-    };
-    assert_eq!(
-        wanted(all.clone()).await,
-        [web.clone(), db.clone()],
-        "live ones in the order of their ids"
-    );
-    let next = ResourceFilter {
-        after: Some(web.id.clone()),
-        ..all.clone()
-    };
-    assert_eq!(
-        wanted(next).await,
-        std::slice::from_ref(&db),
-        "after a cursor"
-    );
-    let named = ResourceFilter {
-        kind: Some("pod".into()),
-        name: Some("web".into()),
-        healthy: Some(true),
-        ..all.clone()
-    };
-    assert_eq!(wanted(named).await, std::slice::from_ref(&web));
-    let label = |value: &str| ResourceFilter {
-        label: Some(("app".into(), value.into())),
-        ..all.clone()
-    };
-    assert_eq!(
-        (
-            wanted(label("web")).await.len(),
-            wanted(label("we")).await.len()
-        ),
-        (2, 0),
-        "labels match exactly"
-    );
+    filters(graph, &web, &db).await;
     questions(graph, &a).await;
     history(graph, &a, &web, &db).await;
     timelines(graph, &a).await;
@@ -219,6 +152,88 @@ pub async fn graph_store(graph: &dyn GraphStore) {
         graph.counts(&a).await.unwrap(),
         GraphCounts::default(),
         "nothing is left of a removed tenant"
+    );
+}
+
+/// Writes the first rows of a tenant, twice.
+async fn writes(
+    graph: &dyn GraphStore,
+    a: &TenantId,
+    web: &ResourceRow,
+    db: &ResourceRow,
+) -> GraphBatch {
+    let first = changes(
+        vec![web.clone(), db.clone()],
+        vec![edge(&web.id, &db.id, 10, None)],
+        vec![
+            episode("e1", &web.id, 20),
+            episode("e2", &web.id, 15),
+            episode("e3", &db.id, 30),
+        ],
+    );
+    assert!(!graph.knows(a, 0).await.unwrap());
+    let lost = graph.write(a, first.clone()).await.unwrap_err();
+    assert_eq!(
+        lost.kind,
+        ErrorKind::Corrupt,
+        "a part without its beginning is refused"
+    );
+    let first = GraphBatch {
+        full_resync: true,
+        ..first
+    };
+    for _ in 0..2 {
+        graph.write(a, first.clone()).await.unwrap();
+    }
+    let counts = graph.counts(a).await.unwrap();
+    assert_eq!(
+        (counts.resources, counts.episodes, counts.edges),
+        (2, 3, 4),
+        "writes are idempotent by key"
+    );
+    assert!(graph.knows(a, 0).await.unwrap() && !graph.knows(a, 1).await.unwrap());
+    first
+}
+
+async fn filters(graph: &dyn GraphStore, web: &ResourceRow, db: &ResourceRow) {
+    let wanted =
+        |filter: ResourceFilter| async move { graph.find(&tenant("a"), &filter).await.unwrap() };
+    let all = ResourceFilter {
+        limit: 9,
+        ..ResourceFilter::default()
+    };
+    assert_eq!(
+        wanted(all.clone()).await,
+        [web.clone(), db.clone()],
+        "live ones in the order of their ids"
+    );
+    let next = ResourceFilter {
+        after: Some(web.id.clone()),
+        ..all.clone()
+    };
+    assert_eq!(
+        wanted(next).await,
+        std::slice::from_ref(db),
+        "after a cursor"
+    );
+    let named = ResourceFilter {
+        kind: Some("pod".into()),
+        name: Some("web".into()),
+        healthy: Some(true),
+        ..all.clone()
+    };
+    assert_eq!(wanted(named).await, std::slice::from_ref(web));
+    let label = |value: &str| ResourceFilter {
+        label: Some(("app".into(), value.into())),
+        ..all.clone()
+    };
+    assert_eq!(
+        (
+            wanted(label("web")).await.len(),
+            wanted(label("we")).await.len()
+        ),
+        (2, 0),
+        "labels match exactly"
     );
 }
 
