@@ -4,6 +4,7 @@
 #[cfg(feature = "agent")]
 pub mod agent;
 mod clock;
+mod command;
 mod error;
 mod kafka;
 pub mod probe;
@@ -36,6 +37,7 @@ mod usecases;
 #[cfg(feature = "server")]
 mod workers;
 
+pub use command::main;
 pub use error::{Failure, FailureKind};
 #[cfg(feature = "server")]
 pub use http::openapi;
