@@ -53,6 +53,8 @@ impl UsageCounts {
 pub trait Usage: Send + Sync {
     /// Adds to the counters.
     async fn add_usage(&self, tenant: &TenantId, usage: &UsageCounts) -> Result<()>;
+    /// Sets counters of levels, such as bytes stored, to what was measured last.
+    async fn set_usage(&self, tenant: &TenantId, levels: &[UsageRow]) -> Result<()>;
     /// Usage of the days from `from` up to, but not including, `to` (`YYYY-MM-DD`).
     async fn usage(&self, tenant: &TenantId, from: &str, to: &str) -> Result<Vec<UsageRow>>;
     /// All-time usage by metric.

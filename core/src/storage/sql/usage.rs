@@ -17,6 +17,20 @@ impl<D: Database> Usage for SqlMeta<D> {
         tx.commit().await
     }
 
+    async fn set_usage(&self, tenant: &TenantId, levels: &[UsageRow]) -> Result<()> {
+        let reach = Reach::Tenant(tenant);
+        let mut tx = self.0.begin(reach, Purpose::Replayable).await?;
+        for level in levels {
+            let sql = "INSERT INTO usage_metrics (client_id, day, metric, amount)
+                VALUES ($1, $2, $3, $4)
+                ON CONFLICT (client_id, day, metric) DO UPDATE SET amount = excluded.amount";
+            let (day, metric) = (level.day.as_str(), level.metric.as_str());
+            tx.run(sql, values![tenant.as_str(), day, metric, level.amount])
+                .await?;
+        }
+        tx.commit().await
+    }
+
     async fn usage(&self, tenant: &TenantId, from: &str, to: &str) -> Result<Vec<UsageRow>> {
         let sql = "SELECT day, metric, amount FROM usage_metrics
             WHERE client_id = $1 AND day >= $2 AND day < $3 ORDER BY day, metric";

@@ -24,6 +24,7 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     tenants::tenants(meta, &a, &b).await;
     api_keys::api_keys(meta, &a, &b).await;
     progress::commits(meta, &a, &b).await;
+    progress::levels(meta, &a, &b).await;
     incidents::numbers(meta, &a).await;
     incidents::feedback(meta, &a, &b).await;
     incidents::copies(meta).await;

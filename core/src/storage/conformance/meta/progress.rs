@@ -4,6 +4,7 @@ use crate::billing::Metric;
 use crate::model::{Time, Topic};
 use crate::storage::{
     ClusterCounts, ClusterRow, Commit, ErrorKind, MetaStore, Offset, StreamId, UsageCounts,
+    UsageRow,
 };
 use crate::tenancy::TenantId;
 
@@ -98,4 +99,24 @@ pub(super) async fn commits(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
             .unwrap()
             .is_empty()
     );
+}
+
+pub(super) async fn levels(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
+    let level = |metric, amount| UsageRow {
+        day: "2025-12-01".into(),
+        metric,
+        amount,
+    };
+    let bytes = |amount| level(Metric::StorageBytes, amount);
+    meta.set_usage(a, &[bytes(7), level(Metric::GraphNodes, 3)])
+        .await
+        .unwrap();
+    meta.set_usage(a, &[bytes(5)]).await.unwrap();
+    assert_eq!(
+        meta.usage(a, "2025-12-01", "2025-12-02").await.unwrap(),
+        [level(Metric::GraphNodes, 3), bytes(5)],
+        "a level is what was measured last, not a sum"
+    );
+    let others = meta.usage(b, "2025-12-01", "2025-12-02").await.unwrap();
+    assert!(others.is_empty());
 }
