@@ -17,8 +17,7 @@ use super::auth::{Accountant, Caller};
 use super::error::{ApiError, ApiErrors};
 use super::tenants::TenantPath;
 use super::usage::SpanParams;
-use crate::usecases::recount::{self, Days, Recount};
-use crate::usecases::usage::DaySpan;
+use crate::usecases::recount::{self, Recount};
 use crate::usecases::{App, billing};
 
 /// Lists the plans.
@@ -124,9 +123,7 @@ pub async fn verify(
     span: Result<Query<SpanParams>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(params) = span?;
-    let DaySpan { from, to } = params.span()?;
-    let days = Days { from, to };
-    let recount = recount::start(&app, &accountant, &id, days).await?;
+    let recount = recount::start(&app, &accountant, &id, params.span()?).await?;
     Ok(recounted(recount))
 }
 

@@ -1,19 +1,12 @@
 //! `job.purge`: removes jobs that finished long ago, and enqueues those that are missing.
 
-use kgrca_core::model::time::DAY;
-use kgrca_core::storage::Error;
+use kgrca_core::jobs::Job;
 use serde_json::json;
 
-use super::Outcome;
-use crate::clock::now;
-use crate::tenancy;
-use crate::usecases::App;
+use super::{Outcome, result};
+use crate::usecases::{Actor, App, Result, jobs};
 
-/// How long finished jobs are kept: as long the same idempotency key does nothing again.
-const RETENTION: i64 = 7 * DAY;
-
-pub(super) async fn run(app: &App) -> Result<Outcome, Error> {
-    let removed = app.stores.meta.purge_jobs(now().plus(-RETENTION)).await?;
-    tenancy::enqueue_missing(&app.tenancy).await?;
-    Ok(Outcome::Done(json!({ "removed": removed })))
+pub(super) async fn run(app: &App, job: &Job) -> Result<Outcome> {
+    let removed = jobs::purge(app, &Actor::system_job(job)).await?;
+    result(&json!({ "removed": removed }))
 }

@@ -15,13 +15,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kgrca_core::jobs::{Job, JobKind};
 use kgrca_core::model::Time;
-use kgrca_core::storage::{Error, ErrorKind};
-use kgrca_core::tenancy::TenantId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use runner::run;
 
-use crate::usecases::App;
+use crate::usecases::{Actor, App, Error, Result};
 
 /// How a run that did not fail ended.
 enum Outcome {
@@ -48,29 +48,37 @@ impl Progress {
     }
 }
 
-/// The handlers of all kinds.
-async fn handle(
-    kind: JobKind,
-    app: Arc<App>,
-    job: Job,
-    progress: Progress,
-) -> Result<Outcome, Error> {
+/// The handlers of all kinds. Each acts through use cases, as an actor of its own.
+async fn handle(kind: JobKind, app: Arc<App>, job: Job, progress: Progress) -> Result<Outcome> {
     match kind {
         JobKind::SagaRun => saga_run::run(&app, &job).await,
         JobKind::TenantMaintain => tenant_maintain::run(&app, &job).await,
         JobKind::BillingVerify => billing_verify::run(&app, &job, &progress).await,
-        JobKind::JobPurge => job_purge::run(&app).await,
+        JobKind::JobPurge => job_purge::run(&app, &job).await,
     }
 }
 
-/// The tenant that a job works for.
-fn tenant_of(job: &Job) -> Result<TenantId, Error> {
-    let id = job.client_id.as_deref().and_then(TenantId::parse);
-    id.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{} has no tenant", job.job_id)))
+/// The actor of a job that works for one tenant.
+async fn tenant_actor(app: &App, job: &Job) -> Result<Actor> {
+    let tenant = app.stores.meta.tenant(tenant_of(job)?).await?;
+    let missing = || Error::internal(format!("{}: its tenant does not exist", job.job_id));
+    Actor::tenant_job(job, &tenant.ok_or_else(missing)?)
+}
+
+/// The id of the tenant that a job works for.
+fn tenant_of(job: &Job) -> Result<&str> {
+    let missing = || Error::internal(format!("{} has no tenant", job.job_id));
+    job.client_id.as_deref().ok_or_else(missing)
 }
 
 /// Reads the input of a job.
-fn payload<T: serde::de::DeserializeOwned>(job: &Job) -> Result<T, Error> {
+fn payload<T: DeserializeOwned>(job: &Job) -> Result<T> {
     serde_json::from_value(job.payload.clone())
-        .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{}: payload: {e}", job.job_id)))
+        .map_err(|e| Error::internal(format!("{}: payload: {e}", job.job_id)))
+}
+
+/// The end of a run that did what it had to.
+fn result(value: &impl Serialize) -> Result<Outcome> {
+    let value = serde_json::to_value(value).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(Outcome::Done(value))
 }

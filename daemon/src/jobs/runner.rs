@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kgrca_core::jobs::{Job, JobEnd, JobKind, JobPolicy, TakeJob};
 use kgrca_core::model::Time;
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::Error;
+use kgrca_core::storage;
 use rand::RngExt;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -15,7 +15,7 @@ use super::{Outcome, Progress, handle};
 use crate::clock::now;
 use crate::telemetry;
 use crate::tenancy;
-use crate::usecases::App;
+use crate::usecases::{App, Result};
 
 /// Jobs that one daemon runs at once.
 const MAX_RUNNING: usize = 8;
@@ -64,7 +64,7 @@ async fn take_due(
     app: &Arc<App>,
     stop: &watch::Receiver<bool>,
     running: &mut JoinSet<()>,
-) -> Result<(), Error> {
+) -> storage::Result<()> {
     while running.len() < MAX_RUNNING {
         let at = now();
         let usual = TakeJob {
@@ -139,13 +139,13 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 /// Stops a handler, and waits until it has: nothing of this run may happen once another daemon can
 /// take the job.
-async fn cancel(handler: JoinHandle<Result<Outcome, Error>>) {
+async fn cancel(handler: JoinHandle<Result<Outcome>>) {
     handler.abort();
     // Cancelled, or it just ended: either is fine.
     let _ = handler.await;
 }
 
-fn end_of(job: &Job, policy: JobPolicy, outcome: Result<Outcome, Error>) -> JobEnd {
+fn end_of(job: &Job, policy: JobPolicy, outcome: Result<Outcome>) -> JobEnd {
     match outcome {
         Ok(Outcome::Done(result)) => JobEnd::Done(result),
         Ok(Outcome::Later(at)) => JobEnd::Later(at),

@@ -1,25 +1,22 @@
 //! `saga.run`: continues a saga that runs without a caller.
 
 use kgrca_core::jobs::Job;
-use kgrca_core::storage::Error;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, payload};
-use crate::tenancy::{self, Continued};
-use crate::usecases::App;
+use super::{Outcome, payload, result};
+use crate::usecases::sagas::{self, Continued};
+use crate::usecases::{Actor, App, Result};
 
 #[derive(Deserialize)]
 struct Payload {
     saga_id: String,
 }
 
-pub(super) async fn run(app: &App, job: &Job) -> Result<Outcome, Error> {
+pub(super) async fn run(app: &App, job: &Job) -> Result<Outcome> {
     let Payload { saga_id } = payload(job)?;
-    Ok(
-        match tenancy::continue_saga(&app.tenancy, &saga_id).await? {
-            Continued::Ended(state) => Outcome::Done(json!({ "saga": state })),
-            Continued::Waits(until) => Outcome::Later(until),
-        },
-    )
+    match sagas::continue_unattended(app, &Actor::system_job(job), &saga_id).await? {
+        Continued::Ended(state) => result(&json!({ "saga": state })),
+        Continued::Waits(until) => Ok(Outcome::Later(until)),
+    }
 }

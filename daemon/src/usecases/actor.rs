@@ -2,16 +2,18 @@
 
 use std::fmt;
 
-use kgrca_core::billing::Plan;
-use kgrca_core::tenancy::{Scope, TenantId};
+use kgrca_core::billing::{self, Plan};
+use kgrca_core::jobs::Job;
+use kgrca_core::tenancy::{Scope, Tenant, TenantId};
 
 use super::error::{Error, Result};
 
-/// Whoever performs a use case. Only authentication makes one, so that its scopes can be trusted.
+/// Whoever performs a use case. Only authentication and the runner of jobs make one, so that its
+/// scopes can be trusted.
 ///
-/// A further way to be known (a session of a person, a job) is a variant of [`Identity`] and a
-/// constructor beside [`Actor::with_key`]; a further way in (MCP, console, workflow) is a variant
-/// of [`Interface`].
+/// A further way to be known (a session of a person) is a variant of [`Identity`] and a constructor
+/// beside [`Actor::with_key`]; a further way in (MCP, console, workflow) is a variant of
+/// [`Interface`].
 #[derive(Clone, Debug)]
 pub struct Actor {
     /// Who acts.
@@ -34,6 +36,13 @@ pub enum Identity {
         /// What its owner called it; may be empty.
         name: String,
     },
+    /// The daemon itself, in a background job.
+    Job {
+        /// The job's id.
+        id: String,
+        /// The word of its kind.
+        kind: String,
+    },
 }
 
 impl fmt::Display for Identity {
@@ -42,6 +51,7 @@ impl fmt::Display for Identity {
         match self {
             Self::Key { id, name } if name.is_empty() => f.write_str(id),
             Self::Key { id, name } => write!(f, "{name} ({id})"),
+            Self::Job { id, kind } => write!(f, "{kind} ({id})"),
         }
     }
 }
@@ -51,6 +61,8 @@ impl fmt::Display for Identity {
 pub enum Interface {
     /// The HTTP API.
     Http,
+    /// A background job.
+    Job,
 }
 
 impl Interface {
@@ -58,6 +70,7 @@ impl Interface {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Job => "job",
         }
     }
 }
@@ -102,12 +115,48 @@ impl Actor {
         }
     }
 
+    /// The daemon in a job of the installation.
+    pub fn system_job(job: &Job) -> Self {
+        Self::job(job, Reach::Operator)
+    }
+
+    /// The daemon in a job of a tenant, which it must not leave.
+    ///
+    /// # Errors
+    /// `internal` when the job is not the tenant's, or the plan is not in plans.yaml.
+    pub fn tenant_job(job: &Job, tenant: &Tenant) -> Result<Self> {
+        let broken = |what: &str| Error::internal(format!("{}: {what}", job.job_id));
+        if job.client_id.as_deref() != Some(&tenant.client_id) {
+            return Err(broken("this job belongs to another tenant"));
+        }
+        let id = TenantId::parse(&tenant.client_id).ok_or_else(|| broken("invalid tenant id"))?;
+        let plan = billing::find(&tenant.plan)
+            .ok_or_else(|| broken("the tenant's plan is not in plans.yaml"))?;
+        let plan = Box::new(plan.with(&tenant.limits));
+        Ok(Self::job(job, Reach::Tenant { id, plan }))
+    }
+
+    fn job(job: &Job, reach: Reach) -> Self {
+        Self {
+            identity: Identity::Job {
+                id: job.job_id.clone(),
+                kind: job.kind.clone(),
+            },
+            interface: Interface::Job,
+            request_id: job.job_id.clone(),
+            reach,
+            scopes: Scope::ALL.to_vec(),
+        }
+    }
+
     /// The actor as the audit log names it. Tenants read their log, so of the operator's keys it
     /// shows the id and not the name.
     pub(super) fn audit_name(&self) -> String {
         match (&self.reach, &self.identity) {
             (Reach::Operator, Identity::Key { id, .. }) => id.clone(),
-            (Reach::Tenant { .. }, identity) => identity.to_string(),
+            (Reach::Operator, Identity::Job { .. }) | (Reach::Tenant { .. }, _) => {
+                self.identity.to_string()
+            }
         }
     }
 
@@ -183,7 +232,9 @@ pub struct Request {
 
 #[cfg(test)]
 mod tests {
-    use kgrca_core::billing;
+    use kgrca_core::billing::Overrides;
+    use kgrca_core::model::Time;
+    use kgrca_core::tenancy::TenantState;
 
     use super::*;
     use crate::usecases::error::Code;
@@ -240,5 +291,33 @@ mod tests {
             name: String::new(),
         };
         assert_eq!(unnamed.to_string(), "key_1");
+    }
+
+    #[test]
+    fn a_job_acts_for_its_own_tenant_only() {
+        let at = Time(0);
+        let job: Job = serde_json::from_value(serde_json::json!({
+            "job_id": "job_1", "client_id": "client-acme-7f3k2a", "kind": "tenant.maintain",
+            "payload": {}, "state": "running", "epoch": 1, "attempts": 1, "max_attempts": 5,
+            "run_at": at, "created_at": at, "updated_at": at,
+        }))
+        .unwrap();
+        let mut tenant = Tenant {
+            client_id: "client-acme-7f3k2a".into(),
+            name: "Acme".into(),
+            plan: "free".into(),
+            state: TenantState::Active,
+            contact_email: String::new(),
+            created_at: at,
+            deleted_at: None,
+            partitions: 1,
+            limits: Overrides::default(),
+        };
+        let actor = Actor::tenant_job(&job, &tenant).unwrap();
+        assert!(actor.tenant(Scope::Admin).is_ok() && actor.operator().is_err());
+        assert_eq!(actor.audit_name(), "tenant.maintain (job_1)");
+        tenant.client_id = "client-other-7f3k2a".into();
+        assert!(Actor::tenant_job(&job, &tenant).is_err());
+        assert!(Actor::system_job(&job).tenant(Scope::Read).is_err());
     }
 }

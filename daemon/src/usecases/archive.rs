@@ -73,7 +73,9 @@ pub async fn begin(
     let creation = Creation::new(app, request, idempotency_key)?;
     creation.audit(app, actor, "client.import").await?;
     let (tenant, key) = (creation.tenant, creation.idempotency_key);
-    Ok(tenancy::create_to_load(&app.tenancy, tenant, key).await?)
+    tenancy::create_to_load(&app.tenancy, tenant, key)
+        .await
+        .map_err(Error::of_server)
 }
 
 /// Loads rows of a part into a tenant that is being imported. Repeating rows changes nothing,
@@ -91,7 +93,9 @@ pub async fn load(
     actor.operator()?;
     let saga = sagas::find(app, saga_id).await?;
     let part = part(part_name)?;
-    let (rows, records) = tenancy::load(&app.tenancy, &saga.saga_id, part, rows).await?;
+    let (rows, records) = tenancy::load(&app.tenancy, &saga.saga_id, part, rows)
+        .await
+        .map_err(Error::of_server)?;
     Ok(Imported { rows, records })
 }
 
@@ -103,7 +107,9 @@ pub async fn load(
 pub async fn loaded(app: &Arc<App>, actor: &Actor, saga_id: &str, part_name: &str) -> Result<Rows> {
     actor.operator()?;
     let saga = sagas::find(app, saga_id).await?;
-    let (id, row) = tenancy::unfinished(&app.tenancy, &saga).await?;
+    let (id, row) = tenancy::unfinished(&app.tenancy, &saga)
+        .await
+        .map_err(Error::of_server)?;
     Ok(rows(app, id, row, part(part_name)?))
 }
 
@@ -116,6 +122,8 @@ pub async fn complete(app: &App, actor: &Actor, saga_id: &str) -> Result<Created
     let saga = sagas::find(app, saga_id).await?;
     let id = &saga.client_id;
     audit::record(app, actor, Some(id), "client.create", saga_id).await?;
-    let (saga, secrets) = tenancy::loaded(&app.tenancy, &saga.saga_id).await?;
+    let (saga, secrets) = tenancy::loaded(&app.tenancy, &saga.saga_id)
+        .await
+        .map_err(Error::of_server)?;
     Ok(tenants::created(app, &saga, secrets))
 }

@@ -32,6 +32,9 @@ pub enum Code {
     Internal,
 }
 
+/// Seconds after which a store that did not answer may be asked again.
+const RETRY_UNAVAILABLE: u64 = 5;
+
 impl Code {
     /// The word used on the wire.
     pub fn as_str(self) -> &'static str {
@@ -142,6 +145,29 @@ impl Error {
         }
     }
 
+    /// A store that does not answer, or has no room. What it said goes to the log.
+    fn unavailable(message: &str, source: storage::Error) -> Self {
+        Self {
+            hint: Some(
+                "retry shortly; if it persists, report the request id to your provider".into(),
+            ),
+            retry_after: Some(RETRY_UNAVAILABLE),
+            source: Some(Box::new(source)),
+            ..Self::new(Code::Unavailable, message)
+        }
+    }
+
+    /// What the operator sees of the same: which server said what.
+    pub fn of_server(e: storage::Error) -> Self {
+        match e.kind {
+            ErrorKind::Full | ErrorKind::Unavailable => Self {
+                hint: e.hint,
+                ..Self::new(Code::Unavailable, e.message)
+            },
+            _ => e.into(),
+        }
+    }
+
     /// The same error with what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -161,11 +187,15 @@ pub fn seconds_until_retry(taken: &Taken) -> u64 {
 }
 
 impl From<storage::Error> for Error {
+    /// What tenants see: never the words of a server behind the daemon.
     fn from(e: storage::Error) -> Self {
         let code = match e.kind {
             ErrorKind::Conflict => Code::Conflict,
             ErrorKind::Refused => Code::InvalidRequest,
-            ErrorKind::Full | ErrorKind::Unavailable => Code::Unavailable,
+            ErrorKind::Full => return Self::unavailable("there is no room to store this", e),
+            ErrorKind::Unavailable => {
+                return Self::unavailable("the service is temporarily unavailable", e);
+            }
             ErrorKind::Corrupt | ErrorKind::Fenced | ErrorKind::Internal => {
                 return Self::internal(e);
             }
@@ -198,13 +228,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_that_fails_is_not_quoted_to_callers() {
-        let error = Error::from(storage::Error::new(
+    fn a_store_that_fails_is_not_quoted_to_tenants() {
+        for kind in [
             ErrorKind::Corrupt,
-            "10.0.0.7: page 4 cannot be read",
-        ));
-        assert_eq!(error.code, Code::Internal);
-        assert_eq!(error.message, "internal error");
-        assert!(error.to_string().contains("page 4"), "the log says why");
+            ErrorKind::Fenced,
+            ErrorKind::Internal,
+            ErrorKind::Unavailable,
+            ErrorKind::Full,
+        ] {
+            let from_server = || storage::Error::new(kind, "10.0.0.7: page 4").hint("ssh db1");
+            let error = Error::from(from_server());
+            let shown = format!("{} {:?}", error.message, error.hint);
+            assert!(
+                !shown.contains("10.0.0.7") && !shown.contains("db1"),
+                "{shown}"
+            );
+            assert!(error.to_string().contains("page 4"), "the log says why");
+        }
+    }
+
+    #[test]
+    fn the_operator_sees_which_server_does_not_answer() {
+        let e = storage::Error::new(ErrorKind::Unavailable, "10.0.0.7: refused").hint("start it");
+        let error = Error::of_server(e);
+        assert_eq!(error.message, "10.0.0.7: refused");
+        assert_eq!(error.hint.as_deref(), Some("start it"));
     }
 }

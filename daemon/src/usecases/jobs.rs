@@ -2,12 +2,17 @@
 
 use kgrca_core::api::Page;
 use kgrca_core::jobs::{Job, JobAct, JobCursor, JobFilter, JobKind, JobState};
+use kgrca_core::model::time::DAY;
 
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
 use super::{audit, within};
 use crate::clock::now;
+use crate::tenancy;
+
+/// How long finished jobs are kept: as long the same idempotency key does nothing again.
+const RETENTION: i64 = 7 * DAY;
 
 /// A page of jobs, newest first. `filter.limit` is ignored in favour of `limit`.
 ///
@@ -76,6 +81,18 @@ pub async fn change(app: &App, actor: &Actor, job_id: &str, act: JobAct) -> Resu
         return Err(Error::conflict(message).hint(format!("kgrca job show {job_id}")));
     }
     find(app, job_id).await
+}
+
+/// Removes jobs that finished long ago, and enqueues those that are missing. Returns how many were
+/// removed.
+///
+/// # Errors
+/// `forbidden` for tenants.
+pub async fn purge(app: &App, actor: &Actor) -> Result<u64> {
+    actor.operator()?;
+    let removed = app.stores.meta.purge_jobs(now().plus(-RETENTION)).await?;
+    tenancy::enqueue_missing(&app.tenancy).await?;
+    Ok(removed)
 }
 
 /// Refuses to stop what nothing would start again.

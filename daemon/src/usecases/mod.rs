@@ -18,6 +18,7 @@ pub mod incidents;
 pub mod ingest;
 pub mod jobs;
 pub mod keys;
+pub mod maintenance;
 pub mod query;
 pub mod rca;
 mod rca_cache;

@@ -1,17 +1,22 @@
 //! Recounts of what tenants were charged for.
 
+mod count;
+
 use std::time::{Duration, Instant};
 
 use kgrca_core::api::{Page, VerifiedDay};
 use kgrca_core::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
-use kgrca_core::tenancy::TenantId;
 use serde_json::json;
 
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
+use super::tenants;
+use super::usage::DaySpan;
 use crate::clock::now;
 use crate::random::random_id;
+
+pub use count::run;
 
 /// How long a caller is kept waiting for the result.
 const WAIT: Duration = Duration::from_secs(20);
@@ -19,15 +24,6 @@ const WAIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
 /// With this many open recounts a tenant gets no more; simultaneous calls may exceed it a little.
 const MAX_OPEN: usize = 100;
-
-/// The days to compare, from `from` to before `to`, each `YYYY-MM-DD`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Days {
-    /// The first day.
-    pub from: String,
-    /// The day after the last one.
-    pub to: String,
-}
 
 /// A recount, as far as it is.
 pub enum Recount {
@@ -43,10 +39,10 @@ pub enum Recount {
 /// # Errors
 /// `forbidden` unless the actor may read what tenants owe; `not_found` without such a tenant;
 /// `conflict` with too many open recounts.
-pub async fn start(app: &App, actor: &Actor, client_id: &str, days: Days) -> Result<Recount> {
+pub async fn start(app: &App, actor: &Actor, client_id: &str, span: DaySpan) -> Result<Recount> {
     actor.accountant()?;
-    let tenant = find_tenant(app, client_id).await?;
-    let payload = json!({ "from": days.from, "to": days.to });
+    let tenant = tenants::find(app, client_id).await?.id;
+    let payload = json!(span);
     let open = open(app, client_id).await?;
     let job_id = if let Some(same) = open.iter().find(|job| job.payload == payload) {
         same.job_id.clone()
@@ -88,16 +84,6 @@ async fn open(app: &App, client_id: &str) -> Result<Vec<Job>> {
         open.extend(app.stores.meta.jobs(&filter).await?);
     }
     Ok(open)
-}
-
-async fn find_tenant(app: &App, client_id: &str) -> Result<TenantId> {
-    let missing = || {
-        Error::not_found(format!("tenant `{client_id}` not found"))
-            .hint("GET /api/v1/admin/clients lists tenants")
-    };
-    let id = TenantId::parse(client_id).ok_or_else(missing)?;
-    let tenant = app.stores.meta.tenant(client_id).await?;
-    tenant.map(|_| id).ok_or_else(missing)
 }
 
 /// Waits a while for a recount to end.

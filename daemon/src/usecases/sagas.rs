@@ -11,6 +11,8 @@ use super::error::{Error, Result};
 use super::tenants;
 use crate::tenancy;
 
+pub use crate::tenancy::Continued;
+
 /// The outcome of an action on a saga. It has no `Debug`, because it may hold secrets.
 pub enum SagaOutcome {
     /// It is in this state now.
@@ -51,6 +53,17 @@ pub async fn show(app: &App, actor: &Actor, id: &str) -> Result<Saga> {
     find(app, id).await
 }
 
+/// Continues a saga that runs without a caller, as far as it goes now.
+///
+/// # Errors
+/// When a step failed; it is tried again when the saga is continued.
+pub async fn continue_unattended(app: &App, actor: &Actor, id: &str) -> Result<Continued> {
+    actor.operator()?;
+    tenancy::continue_saga(&app.tenancy, id)
+        .await
+        .map_err(Error::of_server)
+}
+
 /// Resumes a saga that stopped, or rolls back what it did.
 ///
 /// # Errors
@@ -65,14 +78,18 @@ pub async fn act(app: &App, actor: &Actor, id: &str, act: SagaAct) -> Result<Sag
     audit::record(app, actor, Some(&saga.client_id), action, id).await?;
     match act {
         SagaAct::Resume => {
-            let (saga, secrets) = tenancy::resume(&app.tenancy, id).await?;
+            let (saga, secrets) = tenancy::resume(&app.tenancy, id)
+                .await
+                .map_err(Error::of_server)?;
             Ok(match secrets.api_key {
                 Some(_) => SagaOutcome::Created(tenants::created(app, &saga, secrets)),
                 None => SagaOutcome::State(Box::new(saga)),
             })
         }
         SagaAct::Compensate => {
-            let saga = tenancy::compensate(&app.tenancy, id).await?;
+            let saga = tenancy::compensate(&app.tenancy, id)
+                .await
+                .map_err(Error::of_server)?;
             Ok(SagaOutcome::State(Box::new(saga)))
         }
     }

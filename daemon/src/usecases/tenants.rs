@@ -104,7 +104,9 @@ pub async fn delete(app: &App, actor: &Actor, id: &str, grace_days: Option<u32>)
     }
     let target = format!("{days} days of grace");
     audit::record(app, actor, Some(id), "client.delete", &target).await?;
-    Ok(tenancy::delete(&app.tenancy, tenant, days).await?)
+    tenancy::delete(&app.tenancy, tenant, days)
+        .await
+        .map_err(Error::of_server)
 }
 
 /// Moves a tenant's graph to another server while the tenant is served. The saga shows the
@@ -119,5 +121,7 @@ pub async fn move_graph(app: &App, actor: &Actor, id: &str, server: &str) -> Res
         return Err(Error::conflict(format!("tenant `{id}` is not served")));
     }
     audit::record(app, actor, Some(id), "client.move", server).await?;
-    Ok(tenancy::move_graph(&app.tenancy, &tenant.id, tenant.row, server).await?)
+    tenancy::move_graph(&app.tenancy, &tenant.id, tenant.row, server)
+        .await
+        .map_err(Error::of_server)
 }

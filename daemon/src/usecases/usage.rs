@@ -4,6 +4,7 @@ use kgrca_core::api::{LimitsView, Usage};
 use kgrca_core::billing::Metric;
 use kgrca_core::model::time::DAY;
 use kgrca_core::tenancy::{Scope, TenantId};
+use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 use super::app::App;
@@ -11,7 +12,7 @@ use super::error::{Error, Result};
 use crate::clock::now;
 
 /// Days in UTC, `YYYY-MM-DD`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaySpan {
     /// The first day.
     pub from: String,

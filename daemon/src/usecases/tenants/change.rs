@@ -29,12 +29,16 @@ pub async fn change(
     validate(&before, &change)?;
     let after = changed(&before, &change);
     if let Some(partitions) = change.partitions {
-        tenancy::can_grow(&app.tenancy, &id, &after, partitions).await?;
+        tenancy::can_grow(&app.tenancy, &id, &after, partitions)
+            .await
+            .map_err(Error::of_server)?;
     }
     // The deletion is cancelled first: a tenant that is served again while its deletion is still
     // scheduled would lose its data. When the next step fails, the same request completes it.
     if before.state == TenantState::Leaving {
-        tenancy::stay(&app.tenancy, &mut before.clone()).await?;
+        tenancy::stay(&app.tenancy, &mut before.clone())
+            .await
+            .map_err(Error::of_server)?;
     }
     let target = serde_json::to_string(&change).map_err(Error::internal)?;
     let audit = audit::entry(actor, Some(id.as_str()), "client.update", &target);
@@ -48,12 +52,16 @@ pub async fn change(
     if let Some(partitions) = change.partitions {
         let target = format!("{partitions} partitions");
         let audit = audit::entry(actor, Some(id.as_str()), "client.grow", &target);
-        let written = tenancy::grow(&app.tenancy, &id, &mut tenant, partitions, audit).await?;
+        let written = tenancy::grow(&app.tenancy, &id, &mut tenant, partitions, audit)
+            .await
+            .map_err(Error::of_server)?;
         if let Some(audit) = &written {
             audit::log(actor, audit);
         }
     }
-    tenancy::apply_plan(&app.tenancy, &id, &tenant).await?;
+    tenancy::apply_plan(&app.tenancy, &id, &tenant)
+        .await
+        .map_err(Error::of_server)?;
     status::of_tenant(app, tenant).await
 }
 

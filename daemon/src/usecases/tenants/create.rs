@@ -88,8 +88,9 @@ pub async fn create(
     actor.operator()?;
     let creation = Creation::new(app, request, idempotency_key)?;
     creation.audit(app, actor, "client.create").await?;
-    let (saga, secrets) =
-        tenancy::create(&app.tenancy, creation.tenant, creation.idempotency_key).await?;
+    let (saga, secrets) = tenancy::create(&app.tenancy, creation.tenant, creation.idempotency_key)
+        .await
+        .map_err(Error::of_server)?;
     Ok(created(app, &saga, secrets))
 }
 

@@ -1,0 +1,54 @@
+//! What has to be done for a tenant every hour: removing what its plan no longer keeps, and
+//! measuring what it stores.
+
+use kgrca_core::billing::Metric;
+use kgrca_core::model::time::DAY;
+use kgrca_core::storage::UsageRow;
+use kgrca_core::tenancy::{Scope, TenantId};
+
+use super::actor::Actor;
+use super::app::App;
+use super::error::Result;
+use super::tenants;
+use crate::clock::now;
+
+/// Applies retention to the log and graph of the actor's tenant, and records its storage of the
+/// day. Returns the bytes stored; `None` while its records are not processed.
+///
+/// # Errors
+/// When a store does not answer.
+pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
+    let tenant = actor.tenant(Scope::Admin)?;
+    if !tenants::find(app, tenant.id.as_str())
+        .await?
+        .row
+        .state
+        .is_worked()
+    {
+        return Ok(None);
+    }
+    let retention = i64::from(tenant.plan.retention_days) * DAY;
+    app.stores.log.maintain(tenant.id, retention, now()).await?;
+    let oldest = now().plus(-retention);
+    app.stores.graph.forget(tenant.id, oldest).await?;
+    record_storage(app, tenant.id).await.map(Some)
+}
+
+async fn record_storage(app: &App, id: &TenantId) -> Result<i64> {
+    let (log, graph) = (&app.stores.log, &app.stores.graph);
+    let bytes = (log.bytes(id).await? + graph.bytes(id).await?) as i64;
+    let counts = graph.counts(id).await?;
+    let nodes = counts.resources + counts.episodes + counts.incidents;
+    let level = |metric, amount| UsageRow {
+        day: now().day(),
+        metric,
+        amount,
+    };
+    let levels = [
+        level(Metric::StorageBytes, bytes),
+        level(Metric::GraphNodes, nodes as i64),
+        level(Metric::GraphEdges, counts.edges as i64),
+    ];
+    app.stores.meta.set_usage(id, &levels).await?;
+    Ok(bytes)
+}

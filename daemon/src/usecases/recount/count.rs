@@ -1,0 +1,168 @@
+//! Counts the billable events in a tenant's log again, day by day.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use kgrca_core::api::{Page, VerifiedDay};
+use kgrca_core::billing::Metric;
+use kgrca_core::engine::{Sequences, is_billable};
+use kgrca_core::model::time::DAY;
+use kgrca_core::model::{Record, Str};
+use kgrca_core::parse::{self, Context};
+use kgrca_core::storage::{Stored, StreamId, partition_of};
+use kgrca_core::tenancy::{Tenant, TenantId};
+
+use crate::usecases::actor::Actor;
+use crate::usecases::app::App;
+use crate::usecases::error::Result;
+use crate::usecases::tenants::{self, FoundTenant};
+use crate::usecases::usage::DaySpan;
+
+/// Log entries that are read at once.
+const PAGE: usize = 10_000;
+
+/// Counts what a tenant's log holds, and compares it with what was charged.
+/// `progress` is told how far it is.
+///
+/// # Errors
+/// `forbidden` unless the actor may read what tenants owe; `not_found` without such a tenant.
+pub async fn run(
+    app: &App,
+    actor: &Actor,
+    client_id: &str,
+    days: &DaySpan,
+    progress: impl Fn(String),
+) -> Result<Page<VerifiedDay>> {
+    actor.accountant()?;
+    let tenant = tenants::find(app, client_id).await?;
+    let in_log = EventsOfLog::count(app, &tenant, progress).await?;
+    let rows = app
+        .stores
+        .meta
+        .usage(&tenant.id, &days.from, &days.to)
+        .await?;
+    let charged: BTreeMap<String, i64> = rows
+        .into_iter()
+        .filter(|row| row.metric == Metric::EventsIngested)
+        .map(|row| (row.day, row.amount))
+        .collect();
+    let counted = in_log
+        .events
+        .keys()
+        .filter(|day| **day >= days.from && **day < days.to);
+    let all: BTreeSet<&String> = charged.keys().chain(counted).collect();
+    let items = all
+        .into_iter()
+        .map(|day| in_log.compare(day, charged.get(day).copied().unwrap_or(0)))
+        .collect();
+    Ok(Page { items, next: None })
+}
+
+/// The events of a log, as the engine charges for them.
+#[derive(Default)]
+struct EventsOfLog {
+    events: BTreeMap<String, i64>,
+    /// The first day of which the log still holds everything.
+    complete_from: String,
+}
+
+impl EventsOfLog {
+    /// Counts up to what was committed.
+    async fn count(app: &App, tenant: &FoundTenant, progress: impl Fn(String)) -> Result<Self> {
+        let FoundTenant { id, row } = tenant;
+        let mut counted = Self::default();
+        let offsets = app.stores.meta.offsets(id).await?;
+        let metered: Vec<_> = offsets
+            .into_iter()
+            .filter(|offset| offset.stream.topic.signal().is_metered)
+            .collect();
+        for (i, offset) in metered.iter().enumerate() {
+            progress(format!("stream {} of {}", i + 1, metered.len()));
+            let mut counter = StreamCounter::new(id, row, offset.stream);
+            let mut from = 0;
+            while from < offset.next {
+                let read = app.stores.log.read(id, offset.stream, from, PAGE).await?;
+                let (Some(first), Some(last)) = (read.first(), read.last()) else {
+                    break;
+                };
+                if from == 0 && first.offset > 0 {
+                    // Retention removed the beginning, which may be a part of this day.
+                    let complete = first.received_at.plus(DAY).day();
+                    counted.complete_from =
+                        std::mem::take(&mut counted.complete_from).max(complete);
+                }
+                from = last.offset + 1;
+                for stored in read.iter().filter(|stored| stored.offset < offset.next) {
+                    if counter.is_charged(stored) {
+                        *counted.events.entry(stored.received_at.day()).or_default() += 1;
+                    }
+                }
+            }
+        }
+        Ok(counted)
+    }
+
+    fn compare(&self, day: &str, counted: i64) -> VerifiedDay {
+        let is_complete = *day >= *self.complete_from;
+        let in_log = is_complete.then(|| self.events.get(day).copied().unwrap_or(0));
+        VerifiedDay {
+            day: day.to_owned(),
+            counted,
+            in_log,
+            agrees: in_log.map(|n| n == counted),
+        }
+    }
+}
+
+/// Decides for the entries of one stream, in their order, which are charged for.
+struct StreamCounter<'a> {
+    id: &'a TenantId,
+    tenant: &'a Tenant,
+    stream: StreamId,
+    clusters: HashMap<Str, Sequences>,
+    records: Vec<Record>,
+}
+
+impl<'a> StreamCounter<'a> {
+    fn new(id: &'a TenantId, tenant: &'a Tenant, stream: StreamId) -> Self {
+        Self {
+            id,
+            tenant,
+            stream,
+            clusters: HashMap::new(),
+            records: Vec::new(),
+        }
+    }
+
+    fn is_charged(&mut self, stored: &Stored) -> bool {
+        // What an import brought was charged for by the installation that it came from.
+        if stored.received_at < self.tenant.created_at {
+            return false;
+        }
+        let context = Context {
+            received_at: stored.received_at,
+            cluster: std::str::from_utf8(&stored.key).ok(),
+            client_id: Some(self.id.as_str()),
+        };
+        self.records.clear();
+        let topic = self.stream.topic;
+        if parse::parse(topic, &stored.value, &context, &mut self.records).is_err() {
+            return false;
+        }
+        let Some(first) = self.records.first() else {
+            return false;
+        };
+        // An entry in another partition than its own was forwarded, and is counted there.
+        let own = partition_of(self.id, &first.cluster, self.tenant.partitions);
+        if own != self.stream.partition {
+            return false;
+        }
+        let mut new_records = 0;
+        for record in self.records.drain(..) {
+            let sequences = self.clusters.entry(record.cluster.clone()).or_default();
+            if sequences.admit(topic, &record, record.at) {
+                new_records += 1;
+            }
+        }
+        is_billable(topic, new_records)
+    }
+}
