@@ -24,7 +24,7 @@ fn failed(error: &neo4rs::Error) -> Error {
 /// Runs a query. When the caller disconnects, the stream is dropped and the server ends the query
 /// at its time limit.
 pub(super) async fn answer(graph: &Graph, request: &CypherQuery) -> Result<CypherAnswer> {
-    if let Some(why) = refusal(&request.text) {
+    if let Some(why) = refusal(request) {
         return Err(refused(why));
     }
     let late = |_| refused(format!("no answer within {} ms", request.time.as_millis()));

@@ -18,9 +18,25 @@ fn refused(why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Refused, format!("the question: {why}"))
 }
 
+/// Stack of the thread that parses and runs a question: both recurse along its syntax tree.
+const STACK: usize = 64 << 20;
+
+/// Answers a question on a thread with enough stack for the deepest one that the limits allow.
+pub(super) fn answer_with_stack(db: &Database, query: &CypherQuery) -> Result<CypherAnswer> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let failed = |why: String| Error::new(ErrorKind::Internal, why);
+        let running = thread
+            .spawn_scoped(scope, || answer(db, query))
+            .map_err(|e| failed(format!("graph: {e}")))?;
+        let result = running.join();
+        result.unwrap_or_else(|_| Err(failed("graph: the query engine panicked".into())))
+    })
+}
+
 /// Answers a question.
-pub(super) fn answer(db: &Database, query: &CypherQuery) -> Result<CypherAnswer> {
-    if let Some(why) = refusal(&query.text) {
+fn answer(db: &Database, query: &CypherQuery) -> Result<CypherAnswer> {
+    if let Some(why) = refusal(query) {
         return Err(refused(why));
     }
     // The embedded engine does not hold it to its budget.

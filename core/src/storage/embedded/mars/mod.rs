@@ -320,7 +320,9 @@ impl GraphStore for MarsGraph {
         let query = query.clone();
         // A tenant without data has no file; a question that is wrong is wrong all the same.
         match self
-            .with(tenant, false, move |db| cypher::answer(db, &query))
+            .with(tenant, false, move |db| {
+                cypher::answer_with_stack(db, &query)
+            })
             .await?
         {
             Some(answer) => Ok(answer),
