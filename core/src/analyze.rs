@@ -33,7 +33,7 @@ pub struct Options {
     pub catalogue: Catalogue,
 }
 
-/// What happened to the records of the input; `seen = applied + duplicate + rejected`.
+/// What happened to records; `seen = applied + duplicate + rejected + lost`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Counts {
     /// Records in the input.
@@ -44,6 +44,17 @@ pub struct Counts {
     pub duplicate: u64,
     /// Records that could not be read.
     pub rejected: u64,
+    /// Records that were lost to damage in the server's log.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A record that could not be read.

@@ -105,11 +105,9 @@ async fn tailed(
 ) -> Vec<u64> {
     let mut offsets = Vec::new();
     while from < until {
-        let read = log.tail(tenant, stream, from, 100).await.unwrap();
-        offsets.extend(read.iter().map(|s| s.offset));
-        if let Some(last) = read.last() {
-            from = last.offset + 1;
-        }
+        let tail = log.tail(tenant, stream, from, 100).await.unwrap();
+        offsets.extend(tail.records.iter().map(|s| s.offset));
+        from = tail.next;
     }
     offsets
 }
@@ -189,7 +187,14 @@ async fn added_partitions_are_written_and_read_at_once() {
     while let Err(e) = log.append(&tenant, vec![entry(2)]).await {
         assert!(std::time::Instant::now() < deadline, "{e}");
     }
-    while log.tail(&tenant, stream, 0, 10).await.unwrap().is_empty() {
+    let is_empty = async || {
+        log.tail(&tenant, stream, 0, 10)
+            .await
+            .unwrap()
+            .records
+            .is_empty()
+    };
+    while is_empty().await {
         assert!(
             std::time::Instant::now() < deadline,
             "the record in the new partition is read"

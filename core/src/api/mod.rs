@@ -167,7 +167,7 @@ pub struct Stats {
     pub clusters: Vec<ClusterStats>,
     /// Records that are durable but not applied yet.
     pub lag: u64,
-    /// All records so far; `seen = applied + duplicate + rejected`.
+    /// All records so far; `seen = applied + duplicate + rejected + lost`.
     pub records: crate::analyze::Counts,
 }
 

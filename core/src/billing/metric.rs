@@ -42,6 +42,8 @@ metrics! {
     RecordsApplied "records_applied_count",
     /// Records that had been received before.
     RecordsDuplicate "records_duplicate_count",
+    /// Records that were acknowledged and then lost to damage in the log.
+    RecordsLost "records_lost_count",
     /// Records refused by ingestion; they are not in the log.
     RecordsRefused "records_refused_count",
     /// Records in the log that could not be processed.

@@ -1,6 +1,6 @@
 //! The durable log of records, from which everything else is derived.
 
-use super::Result;
+use super::{Error, ErrorKind, Result};
 use crate::model::{Time, Topic};
 use crate::tenancy::TenantId;
 
@@ -26,6 +26,32 @@ pub struct Entry {
     pub received_at: Time,
 }
 
+/// Longest key of a new entry, in bytes.
+pub const MAX_KEY: usize = 4 << 10;
+/// Longest value of a new entry, in bytes. Together with the longest key and what a log adds to
+/// both, it fits the largest frame that files are read with, and the largest message of a topic.
+pub const MAX_VALUE: usize = (2 << 20) - 2 * MAX_KEY;
+
+impl Entry {
+    /// Refuses what a log could not read back.
+    ///
+    /// # Errors
+    /// `Refused` names the part that is too large.
+    pub fn check(&self) -> Result<()> {
+        for (what, len, max) in [
+            ("key", self.key.len(), MAX_KEY),
+            ("value", self.value.len(), MAX_VALUE),
+        ] {
+            if len > max {
+                let message =
+                    format!("the {what} of a record has {len} bytes; the maximum is {max}");
+                return Err(Error::new(ErrorKind::Refused, message));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A record in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -39,13 +65,39 @@ pub struct Stored {
     pub received_at: Time,
 }
 
+/// What follows on a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// The records, in order.
+    pub records: Vec<Stored>,
+    /// Where the reader continues.
+    pub next: u64,
+    /// How many records before `next` were lost to damage; at most so many where the stream was
+    /// compacted.
+    pub lost: u64,
+}
+
+/// Unreadable bytes of a log that were set aside as a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// The stream they belonged to.
+    pub stream: StreamId,
+    /// The file.
+    pub file: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Records that are missing because of it; at most so many where the stream was compacted.
+    pub records: u64,
+}
+
 /// How many bytes of records are read at once, so that memory does not grow with lag.
 pub const READ_BYTES: usize = 8 << 20;
 
 /// A log of records by tenant and stream.
 #[async_trait::async_trait]
 pub trait EventLog: Send + Sync {
-    /// Appends entries in order, all or none. Returns once they survive a power failure.
+    /// Appends entries in order, all or none. Returns once they survive a power failure. Fails with
+    /// `Refused` when an entry could not be read back, see [`Entry::check`].
     async fn append(&self, tenant: &TenantId, entries: Vec<Entry>) -> Result<()>;
 
     /// Reads at most `max` records and little more than [`READ_BYTES`] from an offset on. Records
@@ -65,8 +117,11 @@ pub trait EventLog: Send + Sync {
         stream: StreamId,
         from: u64,
         max: usize,
-    ) -> Result<Vec<Stored>> {
-        self.read(tenant, stream, from, max).await
+    ) -> Result<Tail>;
+
+    /// Unreadable parts of a tenant's records that were set aside.
+    async fn set_aside(&self, _tenant: &TenantId) -> Result<Vec<SetAside>> {
+        Ok(Vec::new())
     }
 
     /// Ends prefetching for a partition.

@@ -28,7 +28,7 @@ pub use graph::{
 pub use jobs::Jobs;
 pub use kafka::KafkaUrl;
 pub use limits::{Limits, Taken, Window};
-pub use log::{Entry, EventLog, READ_BYTES, Stored, StreamId};
+pub use log::{Entry, EventLog, MAX_KEY, MAX_VALUE, READ_BYTES, SetAside, Stored, StreamId, Tail};
 pub use meta::{
     AgentRow, Agents, AnswerRow, ApiKeys, AuditLog, ClusterCounts, ClusterRow, Commit, DaemonRow,
     Daemons, Feedback, GraphPlacement, Health, Idempotency, IncidentArchive, IncidentFilter,

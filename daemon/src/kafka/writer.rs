@@ -120,6 +120,7 @@ impl Writer {
     /// `Refused` when a record is too large. Otherwise not all records were acknowledged; some may
     /// have been written.
     pub async fn append(&self, tenant: &TenantId, entries: &[Entry]) -> Result<()> {
+        entries.iter().try_for_each(Entry::check)?;
         self.deliver(entries.iter().map(|entry| Outgoing {
             topic: topic_name(tenant, entry.stream.topic),
             partition: entry.stream.partition,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use kgrca_core::billing::Metric;
-use kgrca_core::storage::DaemonRow;
+use kgrca_core::storage::{DaemonRow, Error};
 use kgrca_core::tenancy::{Scope, TenantId};
 
 use crate::api_key;
@@ -114,23 +114,34 @@ pub(super) async fn preload(app: &Arc<App>) -> Result<(), Failure> {
         if !app.settings.has(Role::Worker) {
             continue;
         }
-        // A record written below a committed offset would never be read.
-        for offset in app.stores.meta.offsets(&tenant).await? {
-            let end = app
-                .stores
-                .log
-                .resume_at(&tenant, offset.stream, offset.next)
-                .await?;
-            if end < offset.next {
-                telemetry::LogCut {
-                    tenant: &tenant,
-                    stream: offset.stream,
-                    committed: offset.next,
-                    end,
-                }
-                .emit();
-            }
+        if let Err(error) = restore_ends(app, &tenant).await {
+            // Its records cannot be appended to or read; other tenants are served.
+            tracing::error!(
+                client_id = %tenant, %error,
+                "the tenant's log cannot be opened; its records are refused until it can"
+            );
         }
     }
     Ok(())
+}
+
+/// A record written below a committed offset would never be read.
+async fn restore_ends(app: &App, tenant: &TenantId) -> Result<(), Error> {
+    let (meta, log) = (&app.stores.meta, &app.stores.log);
+    let mut result = Ok(());
+    for offset in meta.offsets(tenant).await? {
+        // All of them: an end that cannot be restored now is restored when the stream is opened.
+        match log.resume_at(tenant, offset.stream, offset.next).await {
+            Ok(end) if end < offset.next => telemetry::LogCut {
+                tenant,
+                stream: offset.stream,
+                committed: offset.next,
+                end,
+            }
+            .emit(),
+            Ok(_) => {}
+            Err(e) => result = Err(e),
+        }
+    }
+    result
 }

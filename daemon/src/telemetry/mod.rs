@@ -10,7 +10,7 @@ mod servers;
 
 pub use analysis::{Accuracy, AnswerGiven, ClusterEvaluated, DetectorPanicked};
 pub use job::{JobAttempt, JobCounts};
-pub use records::{BatchCommitted, Lag, LogCut, Misplaced};
+pub use records::{BatchCommitted, Lag, LogCut, LogSetAside, Misplaced, RecordsLost};
 pub use recovery::{GraphRebuilt, SnapshotUnreadable, StateRestored, WorkerFailed};
 pub use requests::{RequestAnswered, Serving};
 pub use servers::{LimitsChecked, ServerChecked};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::StreamId;
+use kgrca_core::storage::{SetAside, StreamId};
 use kgrca_core::tenancy::TenantId;
 
 /// A worker committed a batch of records.
@@ -136,6 +136,61 @@ impl LogCut<'_> {
             end = self.end,
             "the log ends before the committed offset; records were lost, processing continues \
              from the committed offset"
+        );
+    }
+}
+
+/// A worker came upon a gap that damage to the log left.
+pub struct RecordsLost<'a> {
+    /// The tenant whose records these are.
+    pub tenant: &'a TenantId,
+    /// The topic.
+    pub topic: Topic,
+    /// The partition number.
+    pub partition: u32,
+    /// Number of lost records.
+    pub records: u64,
+}
+
+impl RecordsLost<'_> {
+    /// Logs the event and updates its metrics.
+    pub fn emit(&self) {
+        metrics::counter!("kg_log_records_lost_total").increment(self.records);
+        tracing::error!(
+            client_id = %self.tenant,
+            topic = self.topic.as_str(),
+            partition = self.partition,
+            records = self.records,
+            "records were lost to damage in the log; processing continues behind them"
+        );
+    }
+}
+
+/// Unreadable parts of a tenant's log were set aside.
+pub struct LogSetAside<'a> {
+    /// The tenant whose records these are.
+    pub tenant: &'a TenantId,
+    /// All parts that were set aside and not removed since.
+    pub parts: &'a [SetAside],
+}
+
+impl LogSetAside<'_> {
+    /// Updates the metrics.
+    pub fn emit(&self) {
+        metrics::gauge!("kg_log_damaged_files", "client_id" => self.tenant.to_string())
+            .set(self.parts.len() as f64);
+    }
+
+    /// Logs one of the parts.
+    pub fn log(&self, part: &SetAside) {
+        tracing::error!(
+            client_id = %self.tenant,
+            topic = part.stream.topic.as_str(),
+            partition = part.stream.partition,
+            file = part.file,
+            bytes = part.bytes,
+            records = part.records,
+            "part of the log is damaged and was set aside; intact records around it are kept"
         );
     }
 }

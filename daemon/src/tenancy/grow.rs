@@ -143,7 +143,8 @@ async fn move_state(
         let moved: Vec<Entry> = read
             .into_iter()
             .filter_map(entry)
-            .filter(|e| e.stream != stream)
+            // A key from another producer may be too long for a new entry; ours are not.
+            .filter(|e| e.stream != stream && e.check().is_ok())
             .collect();
         if !moved.is_empty() {
             ctx.stores.log.append(tenant, moved).await?;

@@ -236,7 +236,8 @@ async fn settle_partition(
 
 /// A record in the partition that its cluster has here.
 fn entry(id: &TenantId, tenant: &Tenant, copy: RecordCopy) -> Result<Entry, Error> {
-    let invalid = |why: &str| refused(format!("record `{}`: {why}", copy.key));
+    let shown: String = copy.key.chars().take(100).collect();
+    let invalid = |why: &str| refused(format!("record `{shown}`: {why}"));
     let signal = Signal::input(&copy.topic).map_err(|e| invalid(&e.to_string()))?;
     let topic = signal.topic;
     let masked = mask::record(topic, copy.value.get().as_bytes());
@@ -249,12 +250,14 @@ fn entry(id: &TenantId, tenant: &Tenant, copy: RecordCopy) -> Result<Entry, Erro
     };
     let cluster = cluster_of(id, topic, &stored).ok_or_else(|| invalid("it has no cluster"))?;
     let partition = partition_of(id, &cluster, tenant.partitions);
-    Ok(Entry {
+    let entry = Entry {
         stream: StreamId { topic, partition },
         key,
         value,
         received_at: copy.received_at,
-    })
+    };
+    entry.check().map_err(|e| invalid(&e.message))?;
+    Ok(entry)
 }
 
 #[cfg(test)]

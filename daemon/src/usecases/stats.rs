@@ -31,11 +31,13 @@ pub async fn of_tenant(app: &App, tenant: &TenantId) -> Result<Stats> {
     let applied = count(Metric::RecordsApplied);
     let duplicate = count(Metric::RecordsDuplicate);
     let rejected = count(Metric::RecordsRejected) + count(REFUSED_COUNT);
+    let lost = count(Metric::RecordsLost);
     let records = Counts {
-        seen: applied + duplicate + rejected,
+        seen: applied + duplicate + rejected + lost,
         applied,
         duplicate,
         rejected,
+        lost,
     };
     let cluster = |row: ClusterRow| ClusterStats {
         cluster: row.cluster,

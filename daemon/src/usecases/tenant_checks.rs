@@ -68,8 +68,36 @@ pub async fn run(app: &App) -> Vec<Check> {
             break;
         }
         all.extend(of_tenant(app, tenant).await);
+        all.extend(of_damage(app, tenant).await);
     }
     all
+}
+
+/// What is missing of a tenant's log because it was damaged. None when nothing is.
+async fn of_damage(app: &App, tenant: &Tenant) -> Option<Check> {
+    let tenant_id = TenantId::parse(&tenant.client_id)?;
+    let what = format!("log of tenant {tenant_id}");
+    let parts = match with_timeout(app.stores.log.set_aside(&tenant_id)).await {
+        Ok(parts) => parts,
+        Err(e) => return Some(check(&what, Err(e))),
+    };
+    let first = parts.first()?;
+    let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
+    let records: u64 = parts.iter().map(|part| part.records).sum();
+    Some(Check {
+        what,
+        ok: false,
+        found: format!(
+            "damaged: {} files with {bytes} bytes set aside, {records} records missing; the first \
+             is {}",
+            parts.len(),
+            first.file
+        ),
+        hint: Some(
+            "check the disk, restore the log from a copy if you have one, then remove the files"
+                .to_owned(),
+        ),
+    })
 }
 
 async fn of_sagas(app: &App) -> Check {

@@ -8,10 +8,10 @@ use kgrca_core::billing::Metric;
 use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::incident::Transition;
 use kgrca_core::model::{Record, Str, Time, Topic};
-use kgrca_core::parse::{self, Context, Reject};
+use kgrca_core::parse::{self, Context, Reason, Reject};
 use kgrca_core::storage::{
-    AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, PendingIncidentRow,
-    Stored, StreamId, UsageCounts,
+    AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, Offset,
+    PendingIncidentRow, Stored, StreamId, UsageCounts,
 };
 use kgrca_core::tenancy::TenantId;
 
@@ -26,6 +26,10 @@ use crate::telemetry;
 #[derive(Default)]
 pub(super) struct Batch {
     pub records: BTreeMap<StreamId, Vec<Stored>>,
+    /// Where each stream continues after it.
+    pub positions: Vec<Offset>,
+    /// Numbers of records that should be among these, but were lost to damage in the log.
+    pub lost: BTreeMap<Topic, u64>,
     /// Whether no more records wait behind these.
     pub is_last: bool,
 }
@@ -58,12 +62,17 @@ pub(super) struct Outcome {
 /// What becomes of records that are not rejected.
 const APPLIED: &str = "applied";
 const DUPLICATE: &str = "duplicate";
+const LOST: &str = "lost";
 
 impl Outcome {
     /// Counts what became of a record. Ticks and people's actions are not counted.
     fn count(&mut self, topic: Topic, status: &'static str) {
+        self.count_many(topic, status, 1);
+    }
+
+    fn count_many(&mut self, topic: Topic, status: &'static str, records: u64) {
         if topic != Topic::Control {
-            *self.by_topic.entry((topic, status)).or_default() += 1;
+            *self.by_topic.entry((topic, status)).or_default() += records;
         }
     }
 
@@ -73,6 +82,7 @@ impl Outcome {
             let metric = match *status {
                 APPLIED => Metric::RecordsApplied,
                 DUPLICATE => Metric::RecordsDuplicate,
+                LOST => Metric::RecordsLost,
                 _ => Metric::RecordsRejected,
             };
             self.usage.add(day, metric, *n as i64);
@@ -122,6 +132,9 @@ impl Outcome {
 /// Applies a batch at `now`.
 pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: Time) -> Outcome {
     let mut outcome = Outcome::default();
+    for (topic, records) in &batch.lost {
+        outcome.count_many(*topic, LOST, *records);
+    }
     let touched = apply_records(live, partition, &batch.records, &mut outcome);
     for cluster in &touched {
         live.evaluations.add(cluster.clone());
@@ -266,7 +279,11 @@ fn parse_all(
             }
             let first = records.first();
             if let Some(entry) = first.and_then(|r| misplaced(partition, *stream, s, r)) {
-                outcome.misplaced.push(entry);
+                match entry.check() {
+                    Ok(()) => outcome.misplaced.push(entry),
+                    // Other producers may use keys of any length.
+                    Err(_) => outcome.count(topic, Reason::TooLarge.as_str()),
+                }
                 continue;
             }
             let mut new_records = 0;

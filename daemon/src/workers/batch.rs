@@ -26,7 +26,16 @@ pub(super) async fn commit_batch(
     batch: Batch,
 ) -> Result<Vec<Offset>, Error> {
     let started = Instant::now();
-    let offsets = positions_after(&batch);
+    let offsets = batch.positions.clone();
+    for (topic, records) in &batch.lost {
+        telemetry::RecordsLost {
+            tenant: &worker.partition.tenant,
+            topic: *topic,
+            partition: worker.partition.number,
+            records: *records,
+        }
+        .emit();
+    }
     let mut outcome = apply_off_thread(worker, batch).await?;
     append_misplaced(worker, &mut outcome).await?;
     let numbers = reserve_numbers(worker, &outcome).await?;
@@ -42,16 +51,6 @@ pub(super) async fn commit_batch(
     }
     .emit();
     Ok(offsets)
-}
-
-fn positions_after(batch: &Batch) -> Vec<Offset> {
-    let position = |(stream, records): (&_, &Vec<kgrca_core::storage::Stored>)| {
-        Some(Offset {
-            stream: *stream,
-            next: records.last()?.offset + 1,
-        })
-    };
-    batch.records.iter().filter_map(position).collect()
 }
 
 /// Applying is work for the processor: it would hold up everything else on an async thread.

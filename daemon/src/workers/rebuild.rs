@@ -134,21 +134,22 @@ async fn replay_all(
             None => log.since(tenant, stream, bound).await?,
         };
         while from < end {
-            let read = log
+            let tail = log
                 .tail(tenant, stream, from, MAX_CHUNK.min((end - from) as usize))
                 .await?;
-            let Some(last) = read.last().map(|s| s.offset) else {
+            if tail.next == from {
                 break;
-            };
+            }
             let in_window = |s: &Stored| is_state || s.received_at >= bound;
-            for stored in read
+            for stored in tail
+                .records
                 .iter()
                 .filter(|s| s.offset < end && !s.value.is_empty() && in_window(s))
             {
                 replay(&mut clusters, worker, topic, stored);
                 replayed += 1;
             }
-            from = last + 1;
+            from = tail.next;
         }
     }
     Ok(Replayed {

@@ -8,7 +8,7 @@ use kgrca_core::engine::ClusterState;
 use kgrca_core::incident::Incident;
 use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::model::{Body, Record, Str, Time, Topic};
-use kgrca_core::storage::{Entry, Error, ErrorKind, READ_BYTES, StreamId};
+use kgrca_core::storage::{Entry, Error, ErrorKind, Offset, READ_BYTES, StreamId};
 use tokio::sync::{Notify, RwLock, watch};
 
 use super::apply::Batch;
@@ -205,7 +205,7 @@ impl Worker {
             return Ok(Next::Stop);
         }
         let batch = self.read(&run.offsets).await?;
-        if !batch.records.is_empty() || !self.live.read().await.evaluations.is_empty() {
+        if !batch.positions.is_empty() || !self.live.read().await.evaluations.is_empty() {
             return Ok(Next::Commit(batch));
         }
         Ok(if run.tick.is_due() {
@@ -217,25 +217,37 @@ impl Worker {
 
     /// Reads what follows on each stream.
     async fn read(&self, offsets: &BTreeMap<StreamId, u64>) -> Result<Batch, Error> {
-        let mut records = BTreeMap::new();
+        let mut batch = Batch::default();
         for topic in Topic::ALL.into_iter().filter(|t| *t != Topic::Dlq) {
             let partition = self.partition.number;
             let stream = StreamId { topic, partition };
             let from = offsets.get(&stream).copied().unwrap_or(0);
             let log = &self.stores.log;
-            let read = log
+            let tail = log
                 .tail(&self.partition.tenant, stream, from, MAX_BATCH)
                 .await?;
-            if !read.is_empty() {
-                records.insert(stream, read);
+            if tail.next > from {
+                batch.positions.push(Offset {
+                    stream,
+                    next: tail.next,
+                });
+            }
+            if tail.lost > 0 {
+                batch.lost.insert(topic, tail.lost);
+            }
+            if !tail.records.is_empty() {
+                batch.records.insert(stream, tail.records);
             }
         }
-        let count: usize = records.values().map(Vec::len).sum();
-        let bytes: usize = records.values().flatten().map(|s| s.value.len()).sum();
-        Ok(Batch {
-            records,
-            is_last: count < MAX_BATCH && bytes < READ_BYTES,
-        })
+        let count: usize = batch.records.values().map(Vec::len).sum();
+        let bytes: usize = batch
+            .records
+            .values()
+            .flatten()
+            .map(|s| s.value.len())
+            .sum();
+        batch.is_last = count < MAX_BATCH && bytes < READ_BYTES;
+        Ok(batch)
     }
 
     async fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), Error> {

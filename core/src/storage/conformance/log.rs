@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::tenant;
 use crate::model::time::MINUTE;
 use crate::model::{Time, Topic};
-use crate::storage::{Entry, EventLog, StreamId};
+use crate::storage::{Entry, ErrorKind, EventLog, MAX_KEY, MAX_VALUE, StreamId};
+use crate::tenancy::TenantId;
 
 fn entry(topic: Topic, key: &str, value: &str) -> Entry {
     let stream = StreamId {
@@ -18,6 +19,28 @@ fn entry(topic: Topic, key: &str, value: &str) -> Entry {
         value: value.as_bytes().into(),
         received_at: Time(MINUTE),
     }
+}
+
+/// The largest entry is read back; a larger one is refused, with all that is appended together.
+async fn whatever_is_written_can_be_read(log: &dyn EventLog, tenant: &TenantId, from: u64) {
+    let sized = |key: usize, value: usize| {
+        let (key, value) = ("k".repeat(key), "v".repeat(value));
+        entry(Topic::Events, &key, &value)
+    };
+    let largest = sized(MAX_KEY, MAX_VALUE);
+    log.append(tenant, vec![largest.clone()]).await.unwrap();
+    for refused in [sized(MAX_KEY + 1, 1), sized(1, MAX_VALUE + 1)] {
+        let batch = vec![entry(Topic::Events, "prod", "beside it"), refused];
+        let error = log.append(tenant, batch).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    }
+    let read = log.read(tenant, largest.stream, from, 10).await.unwrap();
+    assert_eq!(
+        read.len(),
+        1,
+        "nothing is written of a batch that is refused"
+    );
+    assert!(read[0].key == largest.key && read[0].value == largest.value);
 }
 
 /// What every [`EventLog`] does.
@@ -67,6 +90,7 @@ pub async fn event_log(log: &dyn EventLog) {
         [4, 9],
         "offsets that were lost are not given out again"
     );
+    whatever_is_written_can_be_read(log, &a, 10).await;
     assert!(
         log.ends(&b).await.unwrap().is_empty(),
         "tenants do not see each other"

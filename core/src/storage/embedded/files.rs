@@ -191,6 +191,14 @@ impl ForgetfulFiles {
         }
     }
 
+    /// Changes a file behind the back of its user, as a disk that goes bad does.
+    pub fn change(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        if let Some((seen, synced)) = self.disk().files.get_mut(path) {
+            change(seen);
+            synced.clone_from(seen);
+        }
+    }
+
     /// Sets how many bytes may still be written.
     pub fn set_room(&self, room: Option<usize>) {
         self.disk().room = room;

@@ -174,6 +174,65 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_one_tenant_cannot_write_costs_no_other_tenant_anything() {
+        let disk = ForgetfulFiles::default();
+        let log = Arc::new(FileLog::open(Arc::new(disk), "/log"));
+        let other = TenantId::parse("client-b-abc123").unwrap();
+        let mut refused = entry("");
+        refused.key = vec![b'k'; crate::storage::MAX_KEY + 1].into();
+        let bad: Vec<_> = (0..50)
+            .map(|_| {
+                let (log, entry) = (Arc::clone(&log), refused.clone());
+                tokio::spawn(async move { log.append(&tenant(), vec![entry]).await })
+            })
+            .collect();
+        let good: Vec<_> = (0..50)
+            .map(|i| {
+                let (log, tenant) = (Arc::clone(&log), other.clone());
+                tokio::spawn(async move { log.append(&tenant, vec![entry(&i.to_string())]).await })
+            })
+            .collect();
+        for one in bad {
+            assert_eq!(one.await.unwrap().unwrap_err().kind, ErrorKind::Refused);
+        }
+        for one in good {
+            one.await.unwrap().unwrap();
+        }
+        log.append(&tenant(), vec![entry("fits")]).await.unwrap();
+        let read = log.read(&tenant(), STREAM, 0, 10).await.unwrap();
+        assert_eq!((read.len(), &*read[0].value), (1, &b"fits"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_flipped_byte_costs_a_record_and_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || FileLog::open(Arc::new(RealFiles::default()), folder.path());
+        let log = open();
+        for i in 0..5 {
+            let entries = vec![entry(&format!("v{i}"))];
+            log.append(&tenant(), entries).await.unwrap();
+        }
+        drop(log);
+        let path = folder
+            .path()
+            .join("client-a-abc123/events.normalized/0/00000000000000000000.seg");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        for _ in 0..2 {
+            let log = open();
+            let tail = log.tail(&tenant(), STREAM, 0, 10).await.unwrap();
+            let offsets: Vec<u64> = tail.records.iter().map(|s| s.offset).collect();
+            assert_eq!((offsets, tail.lost, tail.next), (vec![0, 1, 3, 4], 1, 5));
+            let aside = log.set_aside(&tenant()).await.unwrap();
+            assert_eq!(aside.len(), 1);
+            assert_eq!((aside[0].records, aside[0].stream), (1, STREAM));
+            assert!(aside[0].file.ends_with("0.damaged-2-3"), "{aside:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_full_disk_refuses_and_recovers() {
         let disk = ForgetfulFiles::default();
         let log = FileLog::open(Arc::new(disk.clone()), "/log");

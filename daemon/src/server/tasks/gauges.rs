@@ -1,5 +1,6 @@
 //! Gauges of what the metadata store holds. Daemons that share a store show the same numbers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,20 +20,26 @@ const EVERY: Duration = Duration::from_secs(15);
 
 /// Shows jobs by kind and state, and what tenants store.
 pub(super) async fn watch(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    while app.settings.has(Role::Worker) && next_round(EVERY, &mut stop).await {
-        if let Err(error) = show(&app).await {
+    let mut logged = BTreeSet::new();
+    while app.settings.has(Role::Worker) {
+        if let Err(error) = show(&app, &mut logged).await {
             tracing::warn!(%error, "cannot update the gauges of jobs and storage, retrying");
+        }
+        if !next_round(EVERY, &mut stop).await {
+            return;
         }
     }
 }
 
-async fn show(app: &App) -> Result<(), Error> {
+/// Updates the gauges. Damage that is not in `logged` yet is logged.
+async fn show(app: &App, logged: &mut BTreeSet<String>) -> Result<(), Error> {
     let counts = app.stores.meta.job_counts().await?;
     telemetry::JobCounts { counts }.emit();
     let (today, tomorrow) = (now().day(), now().plus(DAY).day());
     for tenant in app.stores.meta.list_tenants().await? {
         let id = TenantId::parse(&tenant.client_id).filter(|_| tenant.state.is_worked());
         let Some(id) = id else { continue };
+        show_damage(app, &id, logged).await;
         let usage = app.stores.meta.usage(&id, &today, &tomorrow).await?;
         if let Some(row) = usage.iter().find(|row| row.metric == Metric::StorageBytes) {
             metrics::gauge!("kg_client_storage_bytes", "client_id" => tenant.client_id)
@@ -40,4 +47,24 @@ async fn show(app: &App) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+async fn show_damage(app: &App, tenant: &TenantId, logged: &mut BTreeSet<String>) {
+    let parts = match app.stores.log.set_aside(tenant).await {
+        Ok(parts) => parts,
+        Err(error) => {
+            tracing::warn!(client_id = %tenant, %error, "cannot look for damage to the log");
+            return;
+        }
+    };
+    let damage = telemetry::LogSetAside {
+        tenant,
+        parts: &parts,
+    };
+    damage.emit();
+    for part in &parts {
+        if logged.insert(part.file.clone()) {
+            damage.log(part);
+        }
+    }
 }

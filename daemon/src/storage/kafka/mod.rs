@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::{
-    Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId,
+    Entry, Error, ErrorKind, EventLog, KafkaUrl, READ_BYTES, Result, Stored, StreamId, Tail,
 };
 use kgrca_core::tenancy::TenantId;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -384,7 +384,7 @@ impl EventLog for KafkaLog {
         stream: StreamId,
         from: u64,
         max: usize,
-    ) -> Result<Vec<Stored>> {
+    ) -> Result<Tail> {
         let tp = (topic_name(tenant, stream.topic), stream.partition);
         let known = self
             .shared
@@ -406,7 +406,12 @@ impl EventLog for KafkaLog {
             let (shared, tp) = (Arc::clone(&self.shared), tp.clone());
             start = blocking(move || shared.begin(&tp)).await?.clamp(from, end);
         }
-        self.reader.take(&tp, start, max, start < end).await
+        let records = self.reader.take(&tp, start, max, start < end).await?;
+        Ok(Tail {
+            next: records.last().map(|s| s.offset + 1).unwrap_or(start),
+            records,
+            lost: 0,
+        })
     }
 
     async fn release(&self, tenant: &TenantId, partition: u32) {

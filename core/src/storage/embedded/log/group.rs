@@ -38,6 +38,8 @@ impl GroupCommit {
     }
 
     pub(super) async fn append(&self, tenant: TenantId, entries: Vec<Entry>) -> Result<()> {
+        // Before it joins a group: only the request that holds such an entry fails.
+        entries.iter().try_for_each(Entry::check)?;
         let (done, answer) = oneshot::channel();
         let gone = || {
             Error::new(ErrorKind::Unavailable, "the log's writer has stopped")
@@ -54,13 +56,24 @@ impl GroupCommit {
     }
 }
 
-type Touched = BTreeMap<(TenantId, StreamId), Arc<Mutex<Stream>>>;
+type Touched = BTreeMap<StreamId, Arc<Mutex<Stream>>>;
 
-/// Writes a group. When any write or sync fails, the group is rolled back and every request in
-/// it fails.
+/// Writes a group. When a write or sync fails, what the same tenant has in the group is rolled back
+/// and fails; other tenants have streams of their own and do not notice.
 fn write(shared: &Shared, group: Vec<Request>) {
-    let mut touched: Touched = BTreeMap::new();
-    let result = group
+    let mut by_tenant: BTreeMap<TenantId, Vec<Request>> = BTreeMap::new();
+    for request in group {
+        let of_tenant = by_tenant.entry(request.tenant.clone()).or_default();
+        of_tenant.push(request);
+    }
+    for (tenant, requests) in by_tenant {
+        write_tenant(shared, &tenant, requests);
+    }
+}
+
+fn write_tenant(shared: &Shared, tenant: &TenantId, requests: Vec<Request>) {
+    let mut touched = Touched::new();
+    let result = requests
         .iter()
         .try_for_each(|request| append(shared, request, &mut touched))
         .and_then(|()| {
@@ -68,16 +81,16 @@ fn write(shared: &Shared, group: Vec<Request>) {
                 .values()
                 .try_for_each(|stream| locked(stream).sync())
         });
-    for (key, stream) in &touched {
+    for (id, stream) in &touched {
         if result.is_ok() {
             locked(stream).settle();
         } else if locked(stream).roll_back().is_err() {
             // What it holds and what its file holds may differ now: whoever needs it next opens it
             // again from the file.
-            shared.forget(key);
+            shared.forget(&(tenant.clone(), *id));
         }
     }
-    for request in group {
+    for request in requests {
         let answer = match &result {
             Ok(()) => Ok(()),
             Err(e) => Err(Error {
@@ -98,7 +111,7 @@ fn append(shared: &Shared, request: &Request, touched: &mut Touched) -> Result<(
     }
     for (id, entries) in by_stream {
         let stream = shared.stream(&request.tenant, id)?;
-        touched.insert((request.tenant.clone(), id), Arc::clone(&stream));
+        touched.insert(id, Arc::clone(&stream));
         locked(&stream).append(&entries)?;
     }
     Ok(())

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 
 use super::frame;
+use super::scan::Walked;
 use super::stream::Stream;
 use crate::model::Time;
-use crate::storage::Result;
+use crate::storage::{Error, Result};
 
 impl Stream {
     /// The first offset of the segment that what is not settled began in, or else of the last:
@@ -26,8 +27,8 @@ impl Stream {
             && self.segments[0].base < settled
         {
             let base = self.segments[0].base;
-            self.files
-                .remove(&self.path(base))
+            self.remove_set_aside(base)
+                .and_then(|()| self.files.remove(&self.path(base)))
                 .map_err(|e| self.failed(base, &e))?;
             self.segments.remove(0);
         }
@@ -38,14 +39,28 @@ impl Stream {
     /// Rewrites closed segments with the newest record of each key only; tombstones go with what
     /// they end.
     pub(super) fn compact(&mut self) -> Result<()> {
+        for _ in 0..=self.segments.len() {
+            match self.try_compact()? {
+                Compacted::Done => {
+                    self.segments.retain(|s| s.len > 0 || s.base == self.next);
+                    self.cursor = None;
+                    return Ok(());
+                }
+                Compacted::Damaged(index) => self.repair(index)?,
+            }
+        }
+        Err(self.unstable())
+    }
+
+    fn try_compact(&mut self) -> Result<Compacted> {
         let (settled, visible) = (self.settled(), self.end());
         let closed = self.segments.partition_point(|s| s.base < settled);
         if closed == 0 {
-            return Ok(());
+            return Ok(Compacted::Done);
         }
         let mut newest: HashMap<Box<[u8]>, u64> = HashMap::new();
-        for segment in &self.segments {
-            self.walk(segment, 0, &mut |stored, _| {
+        for (index, segment) in self.segments.iter().enumerate() {
+            let walked = self.walk(segment, 0, &mut |stored, _| {
                 // What may still be taken back makes nothing old.
                 let counts = stored.offset < visible;
                 if counts {
@@ -53,13 +68,16 @@ impl Stream {
                 }
                 counts
             })?;
+            if walked == Walked::Damaged {
+                return Ok(Compacted::Damaged(index));
+            }
         }
-        for i in 0..closed {
-            let segment = self.segments[i].clone();
-            let mut kept = Vec::new();
-            self.walk(&segment, 0, &mut |stored, _| {
+        for index in 0..closed {
+            let segment = self.segments[index].clone();
+            let (mut kept, mut written) = (Vec::new(), Ok(()));
+            let walked = self.walk(&segment, 0, &mut |stored, _| {
                 if newest.get(&stored.key) == Some(&stored.offset) && !stored.value.is_empty() {
-                    frame::write(
+                    written = frame::write(
                         &mut kept,
                         stored.offset,
                         stored.received_at,
@@ -67,31 +85,35 @@ impl Stream {
                         &stored.value,
                     );
                 }
-                true
+                written.is_ok()
             })?;
+            if walked == Walked::Damaged {
+                return Ok(Compacted::Damaged(index));
+            }
+            written?;
             if (kept.len() as u64) < segment.len {
-                self.replace(i, &kept)?;
+                self.replace(index, &kept)?;
             }
         }
-        self.segments.retain(|s| s.len > 0 || s.base == self.next);
-        self.cursor = None;
-        Ok(())
+        Ok(Compacted::Done)
     }
 
     fn replace(&mut self, index: usize, content: &[u8]) -> Result<()> {
-        let base = self.segments[index].base;
-        let temporary = self.folder.join(format!("{base:020}.new"));
-        let done = (|| {
-            self.files.remove(&temporary)?;
-            if content.is_empty() {
-                return self.files.remove(&self.path(base));
-            }
-            self.files.append(&temporary, content)?;
-            self.files.sync(&temporary)?;
-            self.files.rename(&temporary, &self.path(base))
-        })();
-        done.map_err(|e| self.failed(base, &e))?;
+        let path = self.path(self.segments[index].base);
+        let done = if content.is_empty() {
+            self.files.remove(&path)
+        } else {
+            self.put(&path, content)
+        };
+        done.map_err(|e| Error::io(&path.display(), &e))?;
         self.segments[index].len = content.len() as u64;
         Ok(())
     }
+}
+
+/// How an attempt to compact ended.
+enum Compacted {
+    Done,
+    /// At this segment.
+    Damaged(usize),
 }

@@ -4,15 +4,17 @@
 mod frame;
 mod group;
 mod maintain;
+mod repair;
+mod scan;
 mod stream;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::Files;
 use crate::model::{Time, Topic};
-use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, Stored, StreamId};
+use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, SetAside, Stored, StreamId, Tail};
 use crate::tenancy::TenantId;
 use group::GroupCommit;
 use stream::Stream;
@@ -34,6 +36,8 @@ struct Shared {
     root: PathBuf,
     segment_size: u64,
     streams: Streams,
+    /// Offsets below which no stream continues, also one that is opened later.
+    floors: Mutex<HashMap<(TenantId, StreamId), u64>>,
 }
 
 impl Shared {
@@ -41,7 +45,7 @@ impl Shared {
         self.root.join(tenant.as_str())
     }
 
-    /// The stream, opened (and its torn tail cut) when it is not open yet.
+    /// The stream, opened (and what is damaged set aside) when it is not open yet.
     fn stream(&self, tenant: &TenantId, id: StreamId) -> Result<Arc<Mutex<Stream>>> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stream) = streams.get(&(tenant.clone(), id)) {
@@ -51,13 +55,25 @@ impl Shared {
             .folder(tenant)
             .join(id.topic.as_str())
             .join(id.partition.to_string());
-        let stream = Arc::new(Mutex::new(Stream::open(
-            Arc::clone(&self.files),
-            folder,
-            self.segment_size,
-        )?));
+        let mut stream = Stream::open(Arc::clone(&self.files), folder, self.segment_size)?;
+        if let Some(floor) = self.floors().get(&(tenant.clone(), id)) {
+            stream.resume_at(*floor)?;
+        }
+        let stream = Arc::new(Mutex::new(stream));
         streams.insert((tenant.clone(), id), Arc::clone(&stream));
         Ok(stream)
+    }
+
+    fn floors(&self) -> MutexGuard<'_, HashMap<(TenantId, StreamId), u64>> {
+        self.floors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a stream continue at an offset. When it cannot be opened now, it does so later.
+    fn resume_at(&self, tenant: &TenantId, id: StreamId, offset: u64) -> Result<u64> {
+        let stream = self.stream(tenant, id);
+        let floor = (tenant.clone(), id);
+        self.floors().insert(floor, offset);
+        locked(&*stream?).resume_at(offset)
     }
 
     /// Closes a stream; its next user opens it from its files.
@@ -106,6 +122,7 @@ impl FileLog {
             root: root.into(),
             segment_size,
             streams: Mutex::default(),
+            floors: Mutex::default(),
         });
         Self {
             writer: GroupCommit::start(Arc::clone(&shared)),
@@ -122,7 +139,7 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
 }
 
-fn locked(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
+fn locked(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -139,8 +156,30 @@ impl EventLog for FileLog {
         from: u64,
         max: usize,
     ) -> Result<Vec<Stored>> {
+        Ok(self.tail(tenant, stream, from, max).await?.records)
+    }
+
+    async fn tail(
+        &self,
+        tenant: &TenantId,
+        stream: StreamId,
+        from: u64,
+        max: usize,
+    ) -> Result<Tail> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
-        blocking(move || locked(&*shared.stream(&tenant, stream)?).read(from, max)).await
+        blocking(move || locked(&*shared.stream(&tenant, stream)?).tail(from, max)).await
+    }
+
+    async fn set_aside(&self, tenant: &TenantId) -> Result<Vec<SetAside>> {
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || {
+            let mut all = Vec::new();
+            for id in shared.existing(&tenant)? {
+                all.extend(locked(&*shared.stream(&tenant, id)?).set_aside_files(id)?);
+            }
+            Ok(all)
+        })
+        .await
     }
 
     async fn since(&self, tenant: &TenantId, stream: StreamId, at: Time) -> Result<u64> {
@@ -161,7 +200,7 @@ impl EventLog for FileLog {
 
     async fn resume_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
-        blocking(move || locked(&*shared.stream(&tenant, stream)?).resume_at(offset)).await
+        blocking(move || shared.resume_at(&tenant, stream, offset)).await
     }
 
     async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()> {
@@ -208,6 +247,7 @@ impl EventLog for FileLog {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|(t, _), _| t != tenant);
+        self.shared.floors().retain(|(t, _), _| t != tenant);
         let folder = self.shared.folder(tenant);
         self.shared
             .files

@@ -1,16 +1,15 @@
 //! One stream: a folder of segments named by their first offset. Only the last one is written to.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::frame::{self, Read};
+use super::frame;
+use super::repair::missing_offsets;
 use crate::model::Time;
 use crate::storage::embedded::files::Files;
-use crate::storage::{Entry, Error, ErrorKind, Result, Stored};
-
-/// How much is read at once.
-const CHUNK: usize = 1 << 20;
+use crate::storage::{Entry, Error, Result};
 
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
@@ -25,17 +24,8 @@ pub(super) struct Segment {
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     pub(super) last: Option<u64>,
-    len: u64,
+    pub(super) len: u64,
     next: u64,
-}
-
-/// How a walk over frames ended.
-#[derive(PartialEq, Eq)]
-enum Walked {
-    /// At the end, or where the visitor wanted.
-    Done,
-    /// Before bytes that are no frame.
-    Damaged(u64),
 }
 
 /// The segments of one stream.
@@ -50,10 +40,12 @@ pub(super) struct Stream {
     pub(super) cursor: Option<(u64, u64, u64)>,
     /// Where the stream ended before what is not settled yet.
     pub(super) unsettled: Option<Mark>,
+    /// Offsets that are missing because of damage.
+    pub(super) lost: Vec<Range<u64>>,
 }
 
 impl Stream {
-    /// Opens a stream and cuts a torn tail off its last segment.
+    /// Opens a stream; what is damaged is set aside.
     pub(super) fn open(files: Arc<dyn Files>, folder: PathBuf, segment_size: u64) -> Result<Self> {
         let names = files
             .list(&folder)
@@ -66,13 +58,14 @@ impl Stream {
             next: 0,
             cursor: None,
             unsettled: None,
+            lost: names.iter().filter_map(|n| missing_offsets(n)).collect(),
         };
         let bases: Vec<u64> = names
             .iter()
             .filter_map(|n| n.strip_suffix(".seg")?.parse().ok())
             .collect();
         for (i, base) in bases.iter().enumerate() {
-            stream.load(*base, i + 1 == bases.len())?;
+            stream.load(*base, bases.get(i + 1).copied())?;
         }
         Ok(stream)
     }
@@ -85,112 +78,36 @@ impl Stream {
         Error::io(&self.path(base).display(), error)
     }
 
-    fn load(&mut self, base: u64, is_last: bool) -> Result<()> {
-        let mut segment = Segment {
-            base,
-            len: 0,
-            newest: Time::default(),
-        };
-        let mut next = self.next.max(base);
+    /// Reads a segment; `following` is the first offset of the one behind it.
+    fn load(&mut self, base: u64, following: Option<u64>) -> Result<()> {
         let size = self
             .files
             .len(&self.path(base))
             .map_err(|e| self.failed(base, &e))?;
-        let _ = self.scan(
-            &Segment {
-                len: size,
-                ..segment.clone()
-            },
-            0,
-            &mut |stored, end| {
-                // Offsets only rise: a frame that goes back is the rest of an older write.
-                if stored.offset < next {
-                    return false;
-                }
-                segment.len = end;
-                segment.newest = segment.newest.max(stored.received_at);
-                next = stored.offset + 1;
-                true
-            },
-        )?;
-        if segment.len < size {
-            if !is_last {
-                let at = segment.len;
-                let message = format!("{}: damaged at byte {at}", self.path(base).display());
-                return Err(Error::new(ErrorKind::Corrupt, message).hint(
-                    "restore the segment from a copy, or move it away to continue without it",
-                ));
+        let whole = Segment {
+            base,
+            len: size,
+            newest: Time::default(),
+        };
+        let mut segment = Segment { len: 0, ..whole };
+        let mut next = self.next.max(base);
+        let _ = self.walk(&whole, 0, &mut |stored, end| {
+            // Offsets only rise: a frame that goes back is the rest of an older write.
+            if stored.offset < next {
+                return false;
             }
-            self.files
-                .truncate(&self.path(base), segment.len)
-                .map_err(|e| self.failed(base, &e))?;
+            segment.len = end;
+            segment.newest = segment.newest.max(stored.received_at);
+            next = stored.offset + 1;
+            true
+        })?;
+        if segment.len < size {
+            let found = self.repair_unopened(base, following)?;
+            (segment.len, segment.newest, next) = (found.len, found.newest, found.next);
         }
         self.next = next;
         self.segments.push(segment);
         Ok(())
-    }
-
-    /// Visits frames that were whole when they were written or opened; what is damaged since is an
-    /// error, not a gap.
-    pub(super) fn walk(
-        &self,
-        segment: &Segment,
-        from: u64,
-        visit: &mut dyn FnMut(Stored, u64) -> bool,
-    ) -> Result<()> {
-        match self.scan(segment, from, visit)? {
-            Walked::Done => Ok(()),
-            Walked::Damaged(at) => {
-                let message = format!(
-                    "{}: damaged at byte {at}",
-                    self.path(segment.base).display()
-                );
-                Err(Error::new(ErrorKind::Corrupt, message).hint(
-                    "restore the segment from a copy, or move it away to continue without it",
-                ))
-            }
-        }
-    }
-
-    /// Visits the frames of a segment from a position; the visitor gets each with its end and says
-    /// whether to go on.
-    fn scan(
-        &self,
-        segment: &Segment,
-        from: u64,
-        visit: &mut dyn FnMut(Stored, u64) -> bool,
-    ) -> Result<Walked> {
-        let path = self.path(segment.base);
-        let (mut position, mut want) = (from, CHUNK);
-        while position < segment.len {
-            let len = want.min((segment.len - position) as usize);
-            let bytes = self
-                .files
-                .read(&path, position, len)
-                .map_err(|e| self.failed(segment.base, &e))?;
-            let mut used = 0;
-            loop {
-                match frame::read(&bytes[used..]) {
-                    Read::Frame(stored, len) => {
-                        used += len;
-                        if !visit(stored, position + used as u64) {
-                            return Ok(Walked::Done);
-                        }
-                    }
-                    Read::Short(needed) => {
-                        want = needed.max(CHUNK);
-                        break;
-                    }
-                    Read::Broken => return Ok(Walked::Damaged(position + used as u64)),
-                }
-            }
-            // Fewer bytes than there were: the file is shorter than it was.
-            if used == 0 && (bytes.len() < len || (bytes.len() as u64) + position >= segment.len) {
-                return Ok(Walked::Damaged(position));
-            }
-            position += used as u64;
-        }
-        Ok(Walked::Done)
     }
 
     /// Writes entries behind the end; they count only after [`Stream::settle`].
@@ -231,7 +148,7 @@ impl Stream {
                 entry.received_at,
                 &entry.key,
                 &entry.value,
-            );
+            )?;
             offset += 1;
         }
         self.files
@@ -292,44 +209,6 @@ impl Stream {
                 .map_err(|e| self.failed(base, &e))?;
         }
         Ok(())
-    }
-
-    /// Reads from an offset on. What is not synced yet is not shown: it may still be taken back.
-    pub(super) fn read(&mut self, from: u64, max: usize) -> Result<Vec<Stored>> {
-        let visible = self.unsettled.map(|m| m.next).unwrap_or(self.next);
-        let mut found = Vec::new();
-        let mut bytes = 0;
-        if from >= visible || max == 0 {
-            return Ok(found);
-        }
-        let first = self
-            .segments
-            .partition_point(|s| s.base <= from)
-            .saturating_sub(1);
-        let mut end = None;
-        for segment in &self.segments[first..] {
-            let start = self
-                .cursor
-                .filter(|(o, base, _)| *o == from && *base == segment.base)
-                .map(|(.., position)| position)
-                .unwrap_or(0);
-            self.walk(segment, start, &mut |stored, position| {
-                if stored.offset >= visible {
-                    return false;
-                }
-                if stored.offset >= from {
-                    end = Some((stored.offset + 1, segment.base, position));
-                    bytes += stored.value.len();
-                    found.push(stored);
-                }
-                found.len() < max && bytes < crate::storage::READ_BYTES
-            })?;
-            if found.len() >= max || bytes >= crate::storage::READ_BYTES {
-                break;
-            }
-        }
-        self.cursor = end;
-        Ok(found)
     }
 
     /// The first offset of the first segment with a record taken at or after an instant.
@@ -408,8 +287,9 @@ mod tests {
     fn values(stream: &mut Stream) -> Vec<String> {
         let first = stream.segments.first().map(|s| s.base).unwrap_or(0);
         stream
-            .read(first, 100)
+            .tail(first, 100)
             .unwrap()
+            .records
             .iter()
             .map(|s| String::from_utf8_lossy(&s.value).into_owned())
             .collect()
@@ -458,24 +338,13 @@ mod tests {
         again.settle();
         assert_eq!(
             again
-                .read(3, 10)
+                .tail(3, 10)
                 .unwrap()
+                .records
                 .iter()
                 .map(|s| s.offset)
                 .collect::<Vec<_>>(),
             [3, 9]
         );
-    }
-
-    #[test]
-    fn damage_after_opening_is_an_error_and_no_gap() {
-        let disk = ForgetfulFiles::default();
-        let mut stream = filled(&disk);
-        let path = stream.path(1);
-        let len = disk.len(&path).unwrap();
-        disk.truncate(&path, len - 1).unwrap();
-        assert_eq!(stream.read(0, 100).unwrap_err().kind, ErrorKind::Corrupt);
-        assert_eq!(stream.compact().unwrap_err().kind, ErrorKind::Corrupt);
-        assert_eq!(stream.read(2, 100).unwrap().len(), 2);
     }
 }
