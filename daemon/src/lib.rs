@@ -23,6 +23,8 @@ mod http;
 #[cfg(feature = "server")]
 mod jobs;
 #[cfg(feature = "server")]
+pub mod sandbox;
+#[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 pub mod storage;

@@ -39,7 +39,8 @@ const DAEMON: &str = "
     jobs:      usecases tenancy storage telemetry
     tenancy:   workers storage telemetry api_key
     workers:   storage telemetry
-    storage:   kafka telemetry config
+    storage:   kafka telemetry config sandbox
+    sandbox:   telemetry
     checks:    storage telemetry
     api_key:
     telemetry:

@@ -8,6 +8,7 @@ mod docs;
 mod fuzz;
 mod generated;
 mod history;
+mod hostile;
 mod indirect_evidence;
 mod ingest;
 mod isolation;

@@ -7,6 +7,7 @@
 
 pub mod faults;
 pub mod kube;
+pub mod processes;
 pub mod proxy;
 pub mod server;
 pub mod services;

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use tokens::{is_name, tokens};
 
+use super::{Error, ErrorKind, Result};
+
 /// A query and its budget.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CypherQuery {
     /// The statement.
     pub text: String,
@@ -54,6 +56,59 @@ impl CypherAnswer {
         }
         self.rows.push(row);
         true
+    }
+}
+
+/// How a query ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// With rows.
+    Answer(CypherAnswer),
+    /// It is wrong, for this reason.
+    Refused(String),
+    /// It took longer than its time.
+    TimedOut,
+    /// It needed more memory than it may have.
+    OutOfMemory,
+    /// It nests more deeply than the engine's stack allows.
+    TooDeep,
+    /// The engine failed on it.
+    Crashed,
+}
+
+impl Outcome {
+    /// A word for metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answer(_) => "answered",
+            Self::Refused(_) => "refused",
+            Self::TimedOut => "time",
+            Self::OutOfMemory => "memory",
+            Self::TooDeep => "depth",
+            Self::Crashed => "crash",
+        }
+    }
+
+    /// The answer.
+    ///
+    /// # Errors
+    /// `Refused` for everything else: the same query would end in the same way.
+    pub fn result(self, query: &CypherQuery) -> Result<CypherAnswer> {
+        let refused = |why: &str| Error::new(ErrorKind::Refused, format!("query: {why}"));
+        Err(match self {
+            Self::Answer(answer) => return Ok(answer),
+            Self::Refused(why) => refused(&why),
+            Self::TimedOut => {
+                let limit = query.time.as_millis();
+                refused(&format!("exceeded its time limit of {limit} ms"))
+                    .hint("match fewer nodes, or raise timeout_ms (at most 30000)")
+            }
+            Self::OutOfMemory => refused("exceeded its memory limit")
+                .hint("collect less, and return properties instead of nodes"),
+            Self::TooDeep => refused("nests too deeply").hint("split it with WITH"),
+            Self::Crashed => refused("the query engine failed on it")
+                .hint("write it in another way, or report it to your provider"),
+        })
     }
 }
 

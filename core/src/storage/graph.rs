@@ -277,6 +277,11 @@ pub trait GraphStore: Send + Sync {
     /// Erases resources, episodes and edges that ended before an instant. Returns how many.
     async fn forget(&self, tenant: &TenantId, before: Time) -> Result<u64>;
 
+    /// Tenants whose graphs turned out to be damaged since the last call: they are empty now.
+    fn take_lost(&self) -> Vec<TenantId> {
+        Vec::new()
+    }
+
     /// Whether it is on servers outside this process.
     fn is_remote(&self) -> bool {
         false

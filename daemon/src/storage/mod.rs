@@ -20,6 +20,7 @@ use kgrca_core::storage::{Error, EventLog, GraphStore, KafkaUrl, Limits, MetaSto
 
 use crate::config::Settings;
 use crate::error::Failure;
+use crate::sandbox::Processes;
 use crate::secret::write_private;
 use kafka::KafkaLog;
 pub use provision::{GraphProvisioner, LogProvisioner, Provisioner};
@@ -199,7 +200,14 @@ async fn open_graph(
     let url = settings.graph_url.resolved()?;
     Ok(match scheme(&url) {
         "mars" => {
-            let graph = Arc::new(MarsGraph::open(path(&url, folder, "graph")));
+            let sandbox = Processes::start().map_err(|e| {
+                Failure::new(
+                    format!("cannot start a process for queries: {e}"),
+                    "raise the limits on processes and memory",
+                )
+            })?;
+            let folder = path(&url, folder, "graph");
+            let graph = Arc::new(MarsGraph::with_sandbox(folder, Arc::new(sandbox)));
             Opened {
                 store: Arc::clone(&graph) as _,
                 provisioner: graph,

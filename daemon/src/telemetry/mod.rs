@@ -3,6 +3,7 @@
 
 mod analysis;
 mod job;
+mod queries;
 mod records;
 mod recovery;
 mod requests;
@@ -10,6 +11,7 @@ mod servers;
 
 pub use analysis::{Accuracy, AnswerGiven, ClusterEvaluated, DetectorPanicked};
 pub use job::{JobAttempt, JobCounts};
+pub use queries::{GraphDamaged, QueryCrashed, QueryEnded};
 pub use records::{BatchCommitted, Lag, LogCut, LogSetAside, Misplaced, RecordsLost};
 pub use recovery::{GraphRebuilt, SnapshotUnreadable, StateRestored, WorkerFailed};
 pub use requests::{RequestAnswered, Serving};

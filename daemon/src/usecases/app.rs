@@ -9,6 +9,7 @@ use kgrca_core::tenancy::TenantId;
 
 use super::authentication::KeyCache;
 use super::cluster_quota::ClusterQuota;
+use super::query::RunningQueries;
 use super::rca_cache::RcaCache;
 use super::system::StoreReport;
 use crate::clock::now;
@@ -29,6 +30,8 @@ pub struct App {
     pub keys: Arc<KeyCache>,
     /// Recently served answers.
     pub rca_cache: RcaCache,
+    /// Queries that are running.
+    pub running_queries: RunningQueries,
     /// Recently admitted clusters.
     pub cluster_quota: ClusterQuota,
     /// Provisioning of tenants.
@@ -56,6 +59,7 @@ impl App {
             fleet,
             keys,
             rca_cache: RcaCache::default(),
+            running_queries: RunningQueries::default(),
             cluster_quota: ClusterQuota::default(),
             tenancy,
             store_report: StoreReport::default(),

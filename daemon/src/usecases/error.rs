@@ -129,6 +129,14 @@ impl Error {
         }
     }
 
+    /// The caller has as much running as it may; the same request may succeed in a second.
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(Code::RateLimited, message)
+        }
+    }
+
     /// The plan's quota is used up; the same request may succeed after `retry_after` seconds.
     pub fn quota_exceeded(message: impl Into<String>, retry_after: u64) -> Self {
         Self {

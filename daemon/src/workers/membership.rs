@@ -45,6 +45,8 @@ pub(super) struct Membership {
     workers: Vec<String>,
     /// This daemon's share as of the last heartbeat.
     mine: BTreeSet<PartitionId>,
+    /// Tenants whose graphs were damaged: their workers write them again.
+    lost: BTreeSet<TenantId>,
 }
 
 impl Membership {
@@ -99,6 +101,10 @@ impl Fleet {
             workers = daemons.into_iter().filter(works).map(|d| d.owner).collect();
         }
         self.membership().workers = workers;
+        for tenant in self.stores.graph.take_lost() {
+            self.membership().lost.insert(tenant.clone());
+            self.restart(&tenant);
+        }
         let mut mine = BTreeSet::new();
         for row in self.stores.meta.list_tenants().await? {
             let Some(tenant) = TenantId::parse(&row.client_id).filter(|_| row.state.is_worked())
@@ -132,7 +138,11 @@ impl Fleet {
         for (tenant, partition) in mine {
             // Where only this process appends, it loads workers as it appends.
             let is_new = !before.contains(&(tenant.clone(), partition));
-            if is_new && (self.stores.log.is_remote() || self.has_work(&tenant, partition).await?) {
+            let has_work = async || {
+                let is_lost = self.membership().lost.contains(&tenant);
+                Ok(is_lost || self.has_work(&tenant, partition).await?)
+            };
+            if is_new && (self.stores.log.is_remote() || has_work().await?) {
                 let loaded = self.load(&tenant, partition);
                 if loaded.is_stopping() {
                     // Its predecessor has not ended yet: tried again with the next heartbeat.

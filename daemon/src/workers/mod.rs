@@ -190,11 +190,15 @@ impl Fleet {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(tenant.clone(), partitions);
         if before.is_some_and(|before| before != partitions) {
-            self.membership().forget(tenant);
-            for (_, loaded) in self.loaded().iter().filter(|((t, _), _)| t == tenant) {
-                // A new worker is loaded once this one has ended.
-                loaded.stop.send_replace(true);
-            }
+            self.restart(tenant);
+        }
+    }
+
+    /// Stops the workers of a tenant; new ones are loaded once they have ended.
+    fn restart(&self, tenant: &TenantId) {
+        self.membership().forget(tenant);
+        for (_, loaded) in self.loaded().iter().filter(|((t, _), _)| t == tenant) {
+            loaded.stop.send_replace(true);
         }
     }
 

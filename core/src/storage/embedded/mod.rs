@@ -18,7 +18,7 @@ mod tests {
     use super::files::{Files, ForgetfulFiles, RealFiles};
     use super::log::FileLog;
     use crate::model::{Time, Topic};
-    use crate::storage::{Entry, ErrorKind, EventLog, StreamId, conformance};
+    use crate::storage::{Entry, ErrorKind, EventLog, GraphStore, StreamId, conformance};
     use crate::tenancy::TenantId;
 
     fn tenant() -> TenantId {
@@ -58,7 +58,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_graph_is_there_when_it_is_opened_again() {
-        use crate::storage::{GraphBatch, GraphStore, IncidentNode};
+        use crate::storage::{GraphBatch, IncidentNode};
 
         let folder = tempfile::tempdir().unwrap();
         let incident = IncidentNode {
@@ -90,8 +90,13 @@ mod tests {
         let path = folder.path().join("client-a-abc123.mars");
         std::fs::write(&path, vec![7_u8; 100_000]).unwrap();
         let graph = super::mars::MarsGraph::open(folder.path());
+        let empty = crate::storage::GraphCounts::default();
+        assert_eq!(graph.counts(&tenant()).await.unwrap(), empty);
+        let aside = folder.path().join("client-a-abc123.mars.damaged");
+        assert!(aside.exists());
+        assert_eq!(graph.take_lost(), [tenant()]);
         conformance::graph_store(&graph).await;
-        assert!(folder.path().join("client-a-abc123.mars.damaged").exists());
+        assert!(!aside.exists(), "it is removed with the tenant");
     }
 
     #[tokio::test]

@@ -1,48 +1,66 @@
 //! Queries of users, run in the server's read mode with a time limit.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery, refusal};
-use kgrca_core::storage::{Error, ErrorKind, Result};
+use kgrca_core::storage::Result;
+use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery, Outcome, refusal};
 use neo4rs::{BoltList, BoltMap, BoltNull, BoltString, BoltType, Graph, Query, Row, query};
 use serde_json::{Value as Json, json};
+use tokio::time::timeout;
+
+use crate::telemetry;
 
 /// Extra time for the answer to arrive, beyond the server's time limit.
 const LEEWAY: Duration = Duration::from_secs(2);
-
-fn refused(why: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Refused, format!("query: {why}"))
-}
-
-fn failed(error: &neo4rs::Error) -> Error {
-    match error {
-        neo4rs::Error::Neo4j(e) => refused(format!("{} ({})", e.message(), e.code())),
-        other => super::failed(other),
-    }
-}
 
 /// Runs a query. When the caller disconnects, the stream is dropped and the server ends the query
 /// at its time limit.
 pub(super) async fn answer(graph: &Graph, request: &CypherQuery) -> Result<CypherAnswer> {
     if let Some(why) = refusal(request) {
-        return Err(refused(why));
+        return Outcome::Refused(why).result(request);
     }
-    let late = |_| refused(format!("no answer within {} ms", request.time.as_millis()));
-    tokio::time::timeout(request.time + LEEWAY, Box::pin(asked(graph, request)))
-        .await
-        .map_err(late)?
+    let started = Instant::now();
+    let asked = timeout(request.time + LEEWAY, Box::pin(asked(graph, request))).await;
+    let outcome = match asked {
+        Ok(Ok(answer)) => Outcome::Answer(answer),
+        Ok(Err(neo4rs::Error::Neo4j(e))) => outcome(e.code(), e.message()),
+        Ok(Err(e)) => return Err(super::failed(&e)),
+        Err(_) => Outcome::TimedOut,
+    };
+    telemetry::QueryEnded {
+        outcome: outcome.as_str(),
+        seconds: started.elapsed().as_secs_f64(),
+    }
+    .emit();
+    outcome.result(request)
 }
 
-async fn asked(graph: &Graph, request: &CypherQuery) -> Result<CypherAnswer> {
+/// Tells the limits of the server from queries that are wrong.
+fn outcome(code: &str, message: &str) -> Outcome {
+    if code.contains("TransactionTimedOut") {
+        Outcome::TimedOut
+    } else if code.contains("OutOfMemory") {
+        Outcome::OutOfMemory
+    } else if code.contains("StackOverFlow") {
+        Outcome::TooDeep
+    } else {
+        Outcome::Refused(format!("{message} ({code})"))
+    }
+}
+
+async fn asked(
+    graph: &Graph,
+    request: &CypherQuery,
+) -> std::result::Result<CypherAnswer, neo4rs::Error> {
     let mut question: Query =
         query(&request.text).extra("tx_timeout", request.time.as_millis() as i64);
     for (name, value) in &request.parameters {
         question = question.param(name, bolt(value));
     }
-    let mut stream = graph.execute_read(question).await.map_err(|e| failed(&e))?;
+    let mut stream = graph.execute_read(question).await?;
     let mut answer = CypherAnswer::default();
     let mut bytes = 0;
-    while let Some(row) = stream.next().await.map_err(|e| failed(&e))? {
+    while let Some(row) = stream.next().await? {
         if answer.columns.is_empty() {
             answer.columns = columns(&row, &request.text);
         }

@@ -3,56 +3,60 @@
 use std::collections::{BTreeMap, HashMap};
 
 use marsdb_graph::{Edge, GraphStore as Database, Node, PropertyValue};
-use marsdb_query::{ExecutionOptions, Executor, Literal, PathElem, Value, is_read_only};
+use marsdb_query::{
+    ExecutionOptions, Executor, Literal, PathElem, QueryError, Value, is_read_only,
+};
 use serde_json::{Value as Json, json};
 
-use crate::storage::cypher::{CypherAnswer, CypherQuery, refusal, uses};
+use crate::storage::cypher::{CypherAnswer, CypherQuery, Outcome, uses};
 use crate::storage::{Error, ErrorKind, Result};
+
+type Done<T> = std::result::Result<T, QueryError>;
 
 /// How many relations one question may follow.
 const EXPANSIONS: u64 = 5_000_000;
 /// How many rows it may hold on its way.
 const INTERMEDIATE: usize = 1_000_000;
 
-fn refused(why: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Refused, format!("the question: {why}"))
-}
+/// Stack of the thread that parses and runs a query: both recurse along its syntax tree.
+pub(super) const STACK: usize = 64 << 20;
 
-/// Stack of the thread that parses and runs a question: both recurse along its syntax tree.
-const STACK: usize = 64 << 20;
-
-/// Answers a question on a thread with enough stack for the deepest one that the limits allow.
-pub(super) fn answer_with_stack(db: &Database, query: &CypherQuery) -> Result<CypherAnswer> {
+/// Answers a query on a thread with enough stack for the deepest one that the limits allow.
+pub(super) fn answer_with_stack(db: &Database, query: &CypherQuery) -> Result<Outcome> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK);
-        let failed = |why: String| Error::new(ErrorKind::Internal, why);
         let running = thread
             .spawn_scoped(scope, || answer(db, query))
-            .map_err(|e| failed(format!("graph: {e}")))?;
-        let result = running.join();
-        result.unwrap_or_else(|_| Err(failed("graph: the query engine panicked".into())))
+            .map_err(|e| Error::new(ErrorKind::Internal, format!("graph: {e}")))?;
+        Ok(running.join().unwrap_or(Outcome::Crashed))
     })
 }
 
-/// Answers a question.
-fn answer(db: &Database, query: &CypherQuery) -> Result<CypherAnswer> {
-    if let Some(why) = refusal(query) {
-        return Err(refused(why));
+/// Answers a query on this thread.
+pub(super) fn answer(db: &Database, query: &CypherQuery) -> Outcome {
+    match answered(db, query) {
+        Ok(answer) => Outcome::Answer(answer),
+        Err(QueryError::Timeout) => Outcome::TimedOut,
+        Err(e) => Outcome::Refused(e.to_string()),
     }
+}
+
+fn answered(db: &Database, query: &CypherQuery) -> Done<CypherAnswer> {
     // The embedded engine does not hold it to its budget.
     if uses(&query.text, "UNWIND") {
-        return Err(refused("`UNWIND` is not allowed on the embedded graph"));
+        let message = "`UNWIND` is not allowed on the embedded graph";
+        return Err(QueryError::Semantic(message.into()));
     }
-    let mut statement = marsdb_query::parse(&query.text).map_err(refused)?;
+    let mut statement = marsdb_query::parse(&query.text)?;
     if !is_read_only(&statement) {
-        return Err(refused("it does not only read"));
+        return Err(QueryError::Semantic("it does not only read".into()));
     }
     let parameters: HashMap<String, PropertyValue> = query
         .parameters
         .iter()
         .map(|(name, value)| Ok((name.clone(), parameter(value)?)))
-        .collect::<Result<_>>()?;
-    marsdb_query::substitute_params(&mut statement, &parameters).map_err(refused)?;
+        .collect::<Done<_>>()?;
+    marsdb_query::substitute_params(&mut statement, &parameters)?;
     let options = ExecutionOptions {
         timeout: Some(query.time),
         max_intermediate_rows: Some(INTERMEDIATE),
@@ -60,9 +64,7 @@ fn answer(db: &Database, query: &CypherQuery) -> Result<CypherAnswer> {
         params: parameters,
         ..ExecutionOptions::default()
     };
-    let found = Executor::new(db)
-        .execute_with_options(&statement, &options)
-        .map_err(refused)?;
+    let found = Executor::new(db).execute_with_options(&statement, &options)?;
     let mut answer = CypherAnswer {
         columns: found.columns,
         ..CypherAnswer::default()
@@ -76,7 +78,7 @@ fn answer(db: &Database, query: &CypherQuery) -> Result<CypherAnswer> {
     Ok(answer)
 }
 
-fn parameter(value: &Json) -> Result<PropertyValue> {
+fn parameter(value: &Json) -> Done<PropertyValue> {
     Ok(match value {
         Json::Null => PropertyValue::Null,
         Json::Bool(b) => PropertyValue::Bool(*b),
@@ -85,11 +87,10 @@ fn parameter(value: &Json) -> Result<PropertyValue> {
             None => PropertyValue::Float(n.as_f64().unwrap_or_default()),
         },
         Json::String(s) => PropertyValue::String(s.clone()),
-        Json::Array(all) => PropertyValue::List(all.iter().map(parameter).collect::<Result<_>>()?),
+        Json::Array(all) => PropertyValue::List(all.iter().map(parameter).collect::<Done<_>>()?),
         Json::Object(_) => {
-            return Err(refused(
-                "a parameter is a map; only plain values and lists are supported",
-            ));
+            let message = "a parameter is a map; only plain values and lists are supported";
+            return Err(QueryError::Semantic(message.into()));
         }
     })
 }

@@ -2,8 +2,10 @@
 
 mod copy;
 mod cypher;
+mod damage;
 mod read;
 mod row;
+mod sandbox;
 mod write;
 
 use std::collections::HashMap;
@@ -11,16 +13,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use marsdb_graph::{GraphError, GraphStore as Database, PropertyValue, Txn};
+use tokio::sync::OnceCell;
 
 use crate::engine::{EpisodeRow, ResourceRow};
 use crate::model::Time;
-use crate::storage::cypher::{CypherAnswer, CypherQuery};
+use crate::storage::cypher::{CypherAnswer, CypherQuery, Outcome, refusal};
 use crate::storage::graph::{
     GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, ResourceFilter, Subgraph,
     TimelineFilter,
 };
 use crate::storage::{Error, ErrorKind, Result};
 use crate::tenancy::TenantId;
+
+pub use sandbox::{GraphCopy, GraphFile, Held, InProcess, Sandbox, Verdict};
 
 /// Most databases that stay open: each holds its pages in memory.
 const OPEN: usize = 32;
@@ -34,6 +39,7 @@ pub struct MarsGraph(Arc<Shared>);
 /// What calls share that work off the async threads.
 struct Shared {
     folder: PathBuf,
+    sandbox: Arc<dyn Sandbox>,
     open: Mutex<Open>,
 }
 
@@ -44,6 +50,12 @@ struct Open {
     asked: u64,
     /// Rows written since the database was opened.
     written: HashMap<TenantId, usize>,
+    /// How often a graph was changed.
+    versions: HashMap<TenantId, u64>,
+    /// Whether a file was verified since this process started.
+    verified: HashMap<TenantId, Arc<OnceCell<()>>>,
+    /// Whose graph was set aside since somebody asked.
+    lost: Vec<TenantId>,
 }
 
 impl Open {
@@ -80,7 +92,15 @@ impl Shared {
             return Ok(None);
         }
         std::fs::create_dir_all(&self.folder).map_err(|e| Error::io(&self.folder.display(), &e))?;
-        let database = Arc::new(opened(&path)?);
+        let database = if let Some(intact) = damage::open(&path)? {
+            intact
+        } else {
+            damage::set_aside(&path)?;
+            open.lost.push(tenant.clone());
+            Database::open_file(&path).map_err(|e| failed(&e))?
+        };
+        prepared(&database, &path)?;
+        let database = Arc::new(database);
         if open.databases.len() >= OPEN
             && let Some(oldest) = open
                 .databases
@@ -95,9 +115,27 @@ impl Shared {
         Ok(Some(database))
     }
 
-    /// Lets pages go after many rows.
+    /// Verifies a tenant's file before it is opened for the first time. One that is damaged is set
+    /// aside: what it held is rebuilt from the log.
+    async fn verify(&self, tenant: &TenantId) -> Result<()> {
+        let verified = Arc::clone(self.open().verified.entry(tenant.clone()).or_default());
+        let verify = async || {
+            let path = self.path(tenant);
+            if path.exists()
+                && let Verdict::Damaged(_) = self.sandbox.verify(&path).await?
+            {
+                damage::set_aside(&path)?;
+                self.open().lost.push(tenant.clone());
+            }
+            Ok(())
+        };
+        verified.get_or_try_init(verify).await.copied()
+    }
+
+    /// Counts a change, and lets pages go after many rows.
     fn wrote(&self, tenant: &TenantId, rows: usize) {
         let mut open = self.open();
+        *open.versions.entry(tenant.clone()).or_default() += 1;
         let written = open.written.entry(tenant.clone()).or_default();
         *written += rows;
         if *written > ROWS && open.close(tenant) {
@@ -107,10 +145,16 @@ impl Shared {
 }
 
 impl MarsGraph {
-    /// The graphs below a folder; nothing is opened yet.
+    /// The graphs below a folder; nothing is opened yet. Queries run in this process.
     pub fn open(folder: impl Into<PathBuf>) -> Self {
+        Self::with_sandbox(folder, Arc::new(InProcess))
+    }
+
+    /// The same with queries in a sandbox.
+    pub fn with_sandbox(folder: impl Into<PathBuf>, sandbox: Arc<dyn Sandbox>) -> Self {
         Self(Arc::new(Shared {
             folder: folder.into(),
+            sandbox,
             open: Mutex::default(),
         }))
     }
@@ -122,6 +166,7 @@ impl MarsGraph {
         create: bool,
         work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
     ) -> Result<Option<T>> {
+        self.0.verify(tenant).await?;
         let (shared, tenant) = (Arc::clone(&self.0), tenant.clone());
         let done = tokio::task::spawn_blocking(move || {
             let Some(database) = shared.database(&tenant, create)? else {
@@ -132,19 +177,26 @@ impl MarsGraph {
         done.await
             .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
     }
-}
 
-/// Opens a database with its indexes. One that cannot be read is set aside: what it held is rebuilt
-/// from the log.
-fn opened(path: &Path) -> Result<Database> {
-    let database = match Database::open_file(path) {
-        Ok(database) => database,
-        Err(GraphError::CorruptData(_) | GraphError::Encode(_)) => set_aside(path)?,
-        Err(e) if is_damage(&e) => set_aside(path)?,
-        Err(e) => return Err(failed(&e)),
-    };
-    prepared(&database, path)?;
-    Ok(database)
+    /// A tenant's graph for the sandbox; `None` when it has none yet.
+    async fn file(&self, tenant: &TenantId) -> Result<Option<GraphFile>> {
+        self.0.verify(tenant).await?;
+        let (shared, tenant) = (Arc::clone(&self.0), tenant.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            // Read first: a change that comes in between is in the copy, too.
+            let version = shared.open().versions.get(&tenant).copied();
+            let database = shared.database(&tenant, false)?;
+            Ok(database.map(|database| GraphFile {
+                path: shared.path(&tenant),
+                version: version.unwrap_or_default(),
+                tenant,
+                database,
+            }))
+        });
+        opened
+            .await
+            .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
+    }
 }
 
 /// Version of what the files hold.
@@ -184,26 +236,6 @@ fn prepared(database: &Database, path: &Path) -> Result<()> {
         }
     }
     Database::commit(tx).map_err(|e| failed(&e))
-}
-
-/// Whether an error says that the file's content is bad, and not that it cannot be reached.
-fn is_damage(error: &GraphError) -> bool {
-    let text = error.to_string().to_lowercase();
-    [
-        "corrupt",
-        "invalid data",
-        "magic",
-        "unexpected end",
-        "checksum",
-    ]
-    .iter()
-    .any(|word| text.contains(word))
-}
-
-fn set_aside(path: &Path) -> Result<Database> {
-    let aside = path.with_extension("mars.damaged");
-    std::fs::rename(path, &aside).map_err(|e| Error::io(&path.display(), &e))?;
-    Database::open_file(path).map_err(|e| failed(&e))
 }
 
 fn failed(error: &GraphError) -> Error {
@@ -317,17 +349,18 @@ impl GraphStore for MarsGraph {
     }
 
     async fn cypher(&self, tenant: &TenantId, query: &CypherQuery) -> Result<CypherAnswer> {
-        let query = query.clone();
-        // A tenant without data has no file; a question that is wrong is wrong all the same.
-        match self
-            .with(tenant, false, move |db| {
-                cypher::answer_with_stack(db, &query)
-            })
-            .await?
-        {
-            Some(answer) => Ok(answer),
+        if let Some(why) = refusal(query) {
+            return Outcome::Refused(why).result(query);
+        }
+        match self.file(tenant).await? {
+            Some(file) => self.0.sandbox.answer(file, query).await,
+            // A tenant without data has no file.
             None => Ok(CypherAnswer::default()),
         }
+    }
+
+    fn take_lost(&self) -> Vec<TenantId> {
+        std::mem::take(&mut self.0.open().lost)
     }
 
     async fn forget(&self, tenant: &TenantId, before: Time) -> Result<u64> {
@@ -347,13 +380,12 @@ impl GraphStore for MarsGraph {
     }
 
     async fn remove(&self, tenant: &TenantId) -> Result<()> {
-        self.0.open().databases.remove(tenant);
-        let path = self.0.path(tenant);
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io(&path.display(), &e))
-            }
-            _ => Ok(()),
+        {
+            let mut open = self.0.open();
+            open.databases.remove(tenant);
+            open.written.remove(tenant);
         }
+        self.0.sandbox.forget(tenant);
+        damage::remove(&self.0.path(tenant))
     }
 }

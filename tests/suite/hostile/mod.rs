@@ -1,0 +1,5 @@
+//! What a tenant could try against the others, tried: a daemon stays up and answers, whatever one
+//! tenant sends.
+
+mod graph_file;
+mod query;
