@@ -13,6 +13,7 @@ mod indirect_evidence;
 mod ingest;
 mod isolation;
 mod jobs;
+mod masking;
 mod openapi;
 mod partial_input;
 mod properties;

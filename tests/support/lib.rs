@@ -5,6 +5,7 @@
     reason = "test support: a panic is a failed test"
 )]
 
+pub mod corpus;
 pub mod faults;
 pub mod kube;
 pub mod processes;

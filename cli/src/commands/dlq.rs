@@ -77,6 +77,10 @@ fn show(env: &Env<'_>, id: u64) -> Result {
 fn retry(env: &Env<'_>, id: u64) -> Result {
     let letter = find(env, id)?;
     let path = format!("/api/v1/ingest/{}", route(&letter)?);
+    if letter.record.is_empty() {
+        let message = format!("cannot retry record {id}: its text was not kept");
+        return Err(CliError::failed(message).hint("send it again from where it came from"));
+    }
     let answer: Ingested = env
         .client()?
         .post_bytes(&path, letter.record.into_bytes())?;

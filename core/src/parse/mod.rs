@@ -64,8 +64,26 @@ impl Reject {
         } else {
             Reason::Torn
         };
-        Self::new(reason, error.to_string())
+        Self::new(reason, without_values(&error.to_string()))
     }
+}
+
+/// The message of a JSON error without the values it quotes: they may be secrets.
+fn without_values(message: &str) -> String {
+    let quotes = [
+        ("string \"", "\", expected"),
+        ("unknown variant `", "`, expected"),
+    ];
+    for (open, close) in quotes {
+        let Some((before, rest)) = message.split_once(open) else {
+            continue;
+        };
+        if let Some(end) = rest.rfind(close) {
+            let kind = open.trim_end_matches(['"', '`', ' ']);
+            return format!("{before}{kind}{}", &rest[end + 1..]);
+        }
+    }
+    message.to_owned()
 }
 
 macro_rules! reasons {
@@ -229,5 +247,20 @@ fn check_tenant(own: Option<&str>, context: &Context<'_>) -> Result<(), Reject> 
             format!("the record belongs to `{own}`, the sender is `{expected}`"),
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_quote_no_values() {
+        let error = serde_json::from_str::<i64>(r#""hunter2\", expected""#).unwrap_err();
+        let message = without_values(&error.to_string());
+        assert!(
+            message.starts_with("invalid type: string, expected i64"),
+            "{message}"
+        );
     }
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::mask;
 use super::network::{endpoints, ingress, slice};
 use super::object::Wire;
-use super::{Reason, Reject};
+use super::{Reason, Reject, without_values};
 use crate::model::object::pod::{PodSpec, PodStatus};
 use crate::model::object::quantity::Quantities;
 use crate::model::object::values::MaybeTime;
@@ -136,7 +136,12 @@ impl Part<'_> {
         serde_json::from_str(raw).map_err(|e| {
             Reject::new(
                 Reason::UnknownShape,
-                format!("{} `{}`: {e}", self.kind, self.field),
+                format!(
+                    "{} `{}`: {}",
+                    self.kind,
+                    self.field,
+                    without_values(&e.to_string())
+                ),
             )
         })
     }
@@ -220,18 +225,26 @@ fn mask_pod(spec: &mut PodSpec) {
     {
         for env in &mut container.env.0 {
             if let Some(value) = &env.value {
-                if let std::borrow::Cow::Owned(masked) = mask::variable(&env.name, value) {
+                let masked = mask::variable(&env.name, value);
+                if *masked != **value {
                     env.value = Some(masked.into());
-                } else if mask::variable(&env.name, value) == mask::MASK {
-                    env.value = Some(mask::MASK.into());
                 }
             }
         }
-        for arg in &mut container.args.0 {
-            if let std::borrow::Cow::Owned(masked) = mask::line(arg) {
-                *arg = masked.into();
-            }
+        mask_arguments(&mut container.args.0);
+        mask_arguments(&mut container.command.0);
+    }
+}
+
+fn mask_arguments(arguments: &mut [Str]) {
+    let mut before: Option<Str> = None;
+    for argument in arguments {
+        let own = argument.clone();
+        let masked = mask::argument(before.as_deref(), &own);
+        if *masked != *own {
+            *argument = masked.into();
         }
+        before = Some(own);
     }
 }
 

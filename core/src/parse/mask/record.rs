@@ -2,178 +2,191 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{MASK, NAMES, NEEDLES, is_secret_name, variable};
+use super::{argument, scan, variable};
+use crate::model::{Kind, Topic};
+
+/// The maps that hold the content of Secrets and `ConfigMap`s.
+const CONTENT: [&str; 3] = ["data", "stringData", "binaryData"];
+/// How often JSON that is text in JSON is looked into.
+const MAX_DOCUMENTS: u8 = 3;
 
 /// Masks the bytes of a record before it is stored; borrowed if it has no secrets or is not JSON,
 /// which the parser rejects later.
-pub fn record(topic: crate::model::Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
+pub fn record(topic: Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Cow::Borrowed(bytes);
     };
-    let is_state = topic == crate::model::Topic::Resource;
-    let suspicious = NEEDLES.is_match(text)
-        || text.contains(":\\/\\/")
-        || (is_state
-            && (NAMES.is_match(text) || text.contains("last-applied") || text.contains("Secret")));
-    if !suspicious {
+    let is_state = topic == Topic::Resource;
+    if !may_hold_secret(text) {
         return Cow::Borrowed(bytes);
     }
     let Ok(mut value) = serde_json::from_str::<Value>(text) else {
         return Cow::Borrowed(bytes);
     };
-    let changed = if is_state {
-        object(&mut value)
-    } else {
-        leaves(&mut value)
+    let mut mask = Mask {
+        is_state,
+        changed: false,
+        documents: 0,
     };
-    match (changed, serde_json::to_vec(&value)) {
+    mask.value("", &mut value, None);
+    match (mask.changed, serde_json::to_vec(&value)) {
         (true, Ok(masked)) => Cow::Owned(masked),
         _ => Cow::Borrowed(bytes),
     }
 }
 
-/// Applies a change to all items. Returns whether any of them changed.
-fn each(items: &mut [Value], change: fn(&mut Value) -> bool) -> bool {
-    let mut changed = false;
-    for item in items {
-        changed |= change(item);
-    }
-    changed
-}
-
-/// Masks every text at any depth.
-fn leaves(value: &mut Value) -> bool {
-    match value {
-        Value::Array(items) => each(items, leaves),
-        Value::Object(map) => map.iter_mut().fold(false, |changed, (name, v)| {
-            let masked = if v.is_string() {
-                mask_text(name, v)
-            } else {
-                leaves(v)
-            };
-            masked || changed
-        }),
-        Value::String(_) => mask_text("", value),
-        _ => false,
-    }
+/// Whether the text of a record may hold a secret: searching it is cheaper than reading it.
+fn may_hold_secret(text: &str) -> bool {
+    // Escapes can hide a secret from the search.
+    CONTENT.iter().any(|name| text.contains(name))
+        || text.contains("last-applied")
+        || text.contains("\\u")
+        || text.contains("\\/")
+        || !scan::secrets(text, 0).is_empty()
 }
 
 /// Masks a Kubernetes object: the values of Secrets and `ConfigMap`s, env literals, arguments and
 /// annotations. Returns whether anything changed.
 pub fn object(value: &mut Value) -> bool {
-    let is_secret = value.get("kind").and_then(Value::as_str) == Some("Secret");
-    let mut changed = false;
-    if let Value::Object(map) = value {
-        for key in ["data", "stringData", "binaryData"] {
-            let Some(Value::Object(data)) = map.get_mut(key) else {
+    let mut mask = Mask {
+        is_state: true,
+        changed: false,
+        documents: 0,
+    };
+    mask.value("", value, None);
+    mask.changed
+}
+
+/// One walk over a record.
+struct Mask {
+    /// The record is the state of objects: content of which the kind is not known is that of a
+    /// Secret.
+    is_state: bool,
+    changed: bool,
+    /// The depth of documents within documents.
+    documents: u8,
+}
+
+impl Mask {
+    /// `name` is the field's; `kind` is that of a list's items, which need not repeat it.
+    fn value(&mut self, name: &str, value: &mut Value, kind: Option<&Kind>) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|v| self.value(name, v, kind)),
+            Value::Object(map) => self.map(map, kind),
+            Value::String(text) => self.text(name, text),
+            _ => {}
+        }
+    }
+
+    fn map(&mut self, map: &mut Map<String, Value>, kind: Option<&Kind>) {
+        let own = map.get("kind").and_then(Value::as_str).map(Kind::parse);
+        let kind = own.as_ref().or(kind);
+        let of_items = kind.and_then(of_list);
+        let is_config = kind == Some(&Kind::ConfigMap);
+        let is_content = self.is_state || kind.is_some();
+        let variable_name = map.get("name").and_then(Value::as_str).map(str::to_owned);
+        self.drop_copies(map);
+        for (name, value) in map.iter_mut() {
+            match name.as_str() {
+                "data" | "stringData" | "binaryData" if is_content && !is_config => {
+                    self.blank(value);
+                }
+                // The value of `{"name": "DB_PASSWORD", "value": "…"}`.
+                "value" => self.value(variable_name.as_deref().unwrap_or(name), value, None),
+                "args" | "command" => self.arguments(value),
+                "items" => self.value("", value, of_items.as_ref()),
+                _ => self.value(name, value, None),
+            }
+        }
+    }
+
+    /// Removes the copy of an object that `kubectl apply` keeps in an annotation.
+    fn drop_copies(&mut self, map: &mut Map<String, Value>) {
+        let before = map.len();
+        map.retain(|name, _| !name.ends_with("last-applied-configuration"));
+        self.changed |= map.len() != before;
+    }
+
+    /// Removes the values of a Secret; the keys stay.
+    fn blank(&mut self, value: &mut Value) {
+        match value {
+            Value::Object(map) => map.values_mut().for_each(|v| self.replace(v, "")),
+            // A list of the keys.
+            Value::Array(keys) => keys.iter_mut().for_each(|v| self.value("", v, None)),
+            Value::Null => {}
+            other => self.replace(other, ""),
+        }
+    }
+
+    fn arguments(&mut self, value: &mut Value) {
+        let Value::Array(items) = value else {
+            return self.value("", value, None);
+        };
+        let mut before: Option<String> = None;
+        for item in items {
+            let Value::String(text) = item else {
+                self.value("", item, None);
                 continue;
             };
-            for (name, v) in data.iter_mut() {
-                changed |= if is_secret {
-                    replace(v, "")
-                } else {
-                    mask_text(name, v)
-                };
-            }
-        }
-        for key in ["annotations", "labels"] {
-            changed |= annotations(map.get_mut(key));
-        }
-        if let Some(Value::Object(meta)) = map.get_mut("metadata") {
-            changed |= annotations(meta.get_mut("annotations"));
-        }
-        for key in ["spec", "status"] {
-            changed |= map.get_mut(key).is_some_and(nested);
-        }
-        if let Some(Value::Array(items)) = map.get_mut("items") {
-            for item in items {
-                changed |= object(item);
+            let masked = argument(before.as_deref(), text);
+            let masked = (masked != *text).then(|| masked.into_owned());
+            before = Some(text.clone());
+            if let Some(masked) = masked {
+                *text = masked;
+                self.changed = true;
             }
         }
     }
-    changed
-}
 
-fn annotations(value: Option<&mut Value>) -> bool {
-    let Some(Value::Object(map)) = value else {
-        return false;
-    };
-    let before = map.len();
-    map.retain(|k, _| !k.ends_with("last-applied-configuration"));
-    let mut changed = map.len() != before;
-    for (name, v) in map.iter_mut() {
-        changed |= mask_text(name, v);
-    }
-    changed
-}
-
-/// Masks env literals, arguments and annotations at any depth.
-fn nested(value: &mut Value) -> bool {
-    match value {
-        Value::Array(items) => each(items, nested),
-        Value::Object(map) => {
-            let mut changed = annotations(map.get_mut("annotations"));
-            if let (Some(Value::String(name)), true) =
-                (map.get("name").cloned(), map.contains_key("value"))
-            {
-                changed |= map.get_mut("value").is_some_and(|v| mask_text(&name, v));
-            }
-            for (key, v) in map.iter_mut() {
-                if matches!(key.as_str(), "args" | "command") {
-                    changed |= arguments(v);
-                } else if v.is_string() {
-                    changed |= mask_text("", v);
-                } else {
-                    changed |= nested(v);
-                }
-            }
-            changed
+    fn text(&mut self, name: &str, text: &mut String) {
+        if self.document(text) {
+            return;
         }
-        _ => false,
-    }
-}
-
-fn arguments(value: &mut Value) -> bool {
-    let Value::Array(items) = value else {
-        return false;
-    };
-    let mut changed = false;
-    let mut follows_secret = false;
-    for item in items {
-        if let Value::String(text) = item {
-            let flag = text.starts_with('-') && !text.contains('=') && is_secret_name(text);
-            changed |= if follows_secret {
-                replace(item, MASK)
-            } else {
-                mask_text("", item)
-            };
-            follows_secret = flag;
-        }
-    }
-    changed
-}
-
-fn mask_text(name: &str, value: &mut Value) -> bool {
-    let Value::String(text) = value else {
-        return false;
-    };
-    match variable(name, text) {
-        Cow::Borrowed(same) if same.len() == text.len() => false,
-        masked => {
+        let masked = variable(name, text);
+        if masked != *text {
             *text = masked.into_owned();
-            true
+            self.changed = true;
+        }
+    }
+
+    /// Masks a text that is a JSON document; false if it is not one.
+    fn document(&mut self, text: &mut String) -> bool {
+        let is_candidate = text.starts_with(['{', '[']) && self.documents < MAX_DOCUMENTS;
+        if !is_candidate {
+            return false;
+        }
+        let Ok(mut inner) = serde_json::from_str::<Value>(text) else {
+            return false;
+        };
+        let mut walk = Mask {
+            is_state: false,
+            changed: false,
+            documents: self.documents + 1,
+        };
+        walk.value("", &mut inner, None);
+        if walk.changed {
+            *text = inner.to_string();
+            self.changed = true;
+        }
+        // What only the text shows, such as a password beside its name, is still looked for.
+        false
+    }
+
+    fn replace(&mut self, value: &mut Value, with: &str) {
+        if value.as_str() != Some(with) {
+            *value = Value::String(with.to_owned());
+            self.changed = true;
         }
     }
 }
 
-fn replace(value: &mut Value, with: &str) -> bool {
-    if value.as_str() == Some(with) {
-        return false;
-    }
-    *value = Value::String(with.to_owned());
-    true
+/// The kind of a list's items: `SecretList` has Secrets.
+fn of_list(kind: &Kind) -> Option<Kind> {
+    let name = kind.as_str();
+    let name = name.strip_suffix("List").or(name.strip_suffix("list"))?;
+    (!name.is_empty()).then(|| Kind::parse(name))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 mod container;
 mod cri;
-mod email;
 mod file;
 mod multiline;
 mod record;

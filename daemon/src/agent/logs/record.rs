@@ -5,10 +5,10 @@ use kgrca_core::model::Severity;
 use kgrca_core::parse::{mask, severity_of_line};
 use serde::Serialize;
 
+use super::BelowWarning;
 use super::container::Container;
 use super::cri::Stream;
 use super::multiline::Message;
-use super::{BelowWarning, email};
 
 /// A record of `logs.normalized`.
 #[derive(Serialize)]
@@ -140,7 +140,6 @@ impl<'a> RecordWriter<'a> {
 
     fn write(&mut self, entry: &Entry<'_>) {
         let masked = mask::line(entry.text);
-        let masked = email::mask(&masked);
         let record = Record {
             event_time: entry.time,
             first_time: entry.first_time,

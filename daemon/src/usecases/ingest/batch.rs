@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use kgrca_core::api::{DeadLetter, RejectedItem};
-use kgrca_core::model::{Str, Time, Topic};
+use kgrca_core::model::{Kind, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reason, Reject, mask};
 use kgrca_core::storage::{Entry, EntryBuilder, StreamId};
 use kgrca_core::tenancy::TenantId;
@@ -84,14 +84,14 @@ impl Source<'_> {
         batch.rejected.push(RejectedItem {
             index,
             reason: reason.to_owned(),
-            message: reject.message.clone(),
+            message: mask::line(&reject.message).into_owned(),
         });
         let letter = DeadLetter {
             id: 0,
             at: self.received_at,
             topic: self.topic.as_str().to_owned(),
             reason: reason.to_owned(),
-            message: reject.message.clone(),
+            message: self.letter_message(index, item, reject),
             record: self.letter_text(item, reject),
         };
         let stream = StreamId {
@@ -108,20 +108,37 @@ impl Source<'_> {
         }
     }
 
-    /// The beginning of a rejected record, masked; empty when it cannot be masked, because it is
-    /// not JSON, or belongs to another tenant.
-    fn letter_text(&self, item: &[u8], reject: &Reject) -> String {
-        // A Kubernetes object is masked as one, whichever kind of record it was sent as: it may be
-        // a Secret. All of it is masked before it is cut: a part is not JSON.
-        let is_object = item.windows(6).any(|w| w == b"\"kind\"");
-        let topic = if is_object {
-            Topic::Resource
-        } else {
-            self.topic
+    /// What is wrong with a record; for an object, of which no text is kept, also where it was.
+    fn letter_message(&self, index: usize, item: &[u8], reject: &Reject) -> String {
+        #[derive(serde::Deserialize)]
+        struct Object {
+            kind: String,
+        }
+        let message = mask::line(&reject.message).into_owned();
+        if self.topic != Topic::Resource {
+            return message;
+        }
+        let kind = serde_json::from_slice::<Object>(item).map(|o| Kind::parse(&o.kind));
+        let kind = match &kind {
+            Ok(Kind::Other(_)) | Err(_) => "unknown kind",
+            Ok(kind) => kind.as_str(),
         };
-        let masked = mask::record(topic, item);
+        format!("{message} (item {index}, {kind}, {} bytes)", item.len())
+    }
+
+    /// The beginning of a rejected record, masked; empty when it cannot be masked, because it is
+    /// not JSON, or belongs to another tenant; and empty for an object, which may be a Secret of
+    /// any form.
+    fn letter_text(&self, item: &[u8], reject: &Reject) -> String {
+        let is_object = self.topic == Topic::Resource
+            || ["data", "stringData"].iter().any(|name| {
+                let quoted = format!("\"{name}\"");
+                item.windows(quoted.len()).any(|w| w == quoted.as_bytes())
+            });
+        // All of it is masked before it is cut: a part is not JSON.
+        let masked = mask::record(self.topic, item);
         let is_readable = serde_json::from_slice::<serde::de::IgnoredAny>(&masked).is_ok();
-        if !is_readable || reject.reason == Reason::ForeignTenant {
+        if is_object || !is_readable || reject.reason == Reason::ForeignTenant {
             return String::new();
         }
         let start = &masked[..masked.len().min(MAX_LETTER_BYTES)];
