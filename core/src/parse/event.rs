@@ -162,7 +162,7 @@ pub(super) fn parse(
             count: count.unwrap_or_default().at_least_one(),
             severity: Severity::parse(word).unwrap_or(Severity::Warning),
             reason: non_empty(wire.reason.as_ref()).unwrap_or("").into(),
-            message: super::mask::line(message).into(),
+            message: super::mask::secrets(message).into(),
             subject,
         })),
     });

@@ -75,7 +75,7 @@ pub(super) fn parse(
         .unwrap_or_else(|| log_severity::of(message));
     // Below WARNING only the number of lines matters: do not copy the text.
     let message = if severity >= Severity::Warning {
-        Str::from(super::mask::line(message))
+        Str::from(super::mask::secrets(message))
     } else {
         Str::default()
     };

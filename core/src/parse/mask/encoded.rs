@@ -9,7 +9,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regex::bytes::Regex;
 
-use super::scan::{Found, MAX_ENCODINGS, secrets};
+use super::scan::{Found, MAX_ENCODINGS, What, ranges};
 
 /// Shorter ones hold no secret that matters.
 const MIN_RUN: usize = 16;
@@ -105,8 +105,9 @@ fn holds_secret(word: &str, encodings: u8) -> bool {
     let Some(decoded) = engine.decode(whole).ok() else {
         return false;
     };
-    std::str::from_utf8(&decoded)
-        .is_ok_and(|inner| is_basic(inner) || !secrets(inner, encodings + 1).is_empty())
+    std::str::from_utf8(&decoded).is_ok_and(|inner| {
+        is_basic(inner) || !ranges(inner, What::Secrets, encodings + 1).is_empty()
+    })
 }
 
 /// `user:password`, as basic authentication encodes it.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{argument, scan, variable};
+use super::scan::{self, What};
+use super::{argument, variable};
 use crate::model::{Kind, Topic};
 
 /// The maps that hold the content of Secrets and `ConfigMap`s.
@@ -44,7 +45,7 @@ fn may_hold_secret(text: &str) -> bool {
         || text.contains("last-applied")
         || text.contains("\\u")
         || text.contains("\\/")
-        || !scan::secrets(text, 0).is_empty()
+        || !scan::ranges(text, What::All, 0).is_empty()
 }
 
 /// Masks a Kubernetes object: the values of Secrets and `ConfigMap`s, env literals, arguments and

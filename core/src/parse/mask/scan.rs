@@ -115,8 +115,16 @@ impl Found {
 /// How often text that is encoded in a text is decoded.
 pub(super) const MAX_ENCODINGS: u8 = 2;
 
-/// The secrets of a text in order; `encodings` is how often it was decoded before.
-pub(super) fn secrets(text: &str, encodings: u8) -> Vec<Range<usize>> {
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Secrets,
+    /// Personal data too.
+    All,
+}
+
+/// What to mask in a text, in order; `encodings` is how often it was decoded before.
+pub(super) fn ranges(text: &str, what: What, encodings: u8) -> Vec<Range<usize>> {
     let mut found = Found::default();
     let mut name_end = 0;
     let mut is_manifest = false;
@@ -127,6 +135,7 @@ pub(super) fn secrets(text: &str, encodings: u8) -> Vec<Range<usize>> {
             Needle::NamePart => name_end = value::after(text, hit.range(), &mut found),
             Needle::Url => url::user(text, hit.end(), &mut found),
             Needle::Pem => pem::block(text, hit.start(), &mut found),
+            Needle::Email | Needle::Client if what == What::Secrets => {}
             Needle::Email => personal::email(text, hit.start(), &mut found),
             Needle::Bearer => header::bearer(text, hit.end(), &mut found),
             Needle::Authorization => header::authorization(text, hit.end(), &mut found),
@@ -143,7 +152,9 @@ pub(super) fn secrets(text: &str, encodings: u8) -> Vec<Range<usize>> {
     if is_manifest {
         manifest::data(text, &mut found);
     }
-    personal::cards(text, &mut found);
+    if what == What::All {
+        personal::cards(text, &mut found);
+    }
     encoded::runs(text, encodings, &mut found);
     found.merged(text)
 }

@@ -313,6 +313,5 @@ fn is_path(value: &str) -> bool {
 fn is_message(text: &str, value: &Range<usize>) -> bool {
     let word = &text[value.clone()];
     let is_word = word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    is_word
-        && (text[value.end..].starts_with([' ', ':']) || word.len() > 2 && text.len() == value.end)
+    is_word && text[value.end..].starts_with([' ', ':'])
 }
