@@ -1,5 +1,7 @@
 //! Making and hashing API keys.
 
+use std::collections::BTreeSet;
+
 use kgrca_core::tenancy::{ApiKey, Scope, TenantId, hex};
 use sha2::{Digest, Sha256};
 
@@ -19,6 +21,9 @@ pub struct NewSecret {
 
 /// The alphabet of secrets.
 pub const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Distinct characters of a key that somebody chose: a random hexadecimal one has more.
+const MIN_DISTINCT: usize = 8;
 
 /// Makes a key for a tenant, or for the operator.
 pub fn new_key(tenant: Option<&TenantId>, name: &str, scopes: Vec<Scope>) -> NewSecret {
@@ -46,9 +51,19 @@ pub fn new_key(tenant: Option<&TenantId>, name: &str, scopes: Vec<Scope>) -> New
 /// # Errors
 /// When the secret is too short to be safe.
 pub fn known_key(name: &str, secret: &str) -> Result<NewSecret, Failure> {
-    if secret.len() < 32 {
+    let distinct: BTreeSet<u8> = secret.bytes().collect();
+    let problem = if !secret.bytes().all(|b| b.is_ascii_graphic()) {
+        Some("contains characters that cannot be sent in a header")
+    } else if secret.len() < 32 {
+        Some("is shorter than 32 characters")
+    } else if distinct.len() < MIN_DISTINCT {
+        Some("repeats a few characters and can be guessed")
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
         return Err(Failure::new(
-            "the operator key is shorter than 32 characters",
+            format!("the operator key {problem}"),
             "create one with `openssl rand -hex 24`",
         ));
     }
@@ -64,4 +79,22 @@ pub fn known_key(name: &str, secret: &str) -> Result<NewSecret, Failure> {
 /// SHA-256 of a secret in hex: what the store keeps instead of it.
 pub fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_key_must_be_hard_to_guess() {
+        assert!(known_key("operator", "f3b0a1c97d5e2468f3b0a1c97d5e2468").is_ok());
+        for weak in [
+            "short",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "pässwörd-pässwörd-pässwörd-pässwörd-ü",
+            "with a space and a line break, 0123456789\n",
+        ] {
+            assert!(known_key("operator", weak).is_err(), "{weak}");
+        }
+    }
 }

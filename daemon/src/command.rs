@@ -10,6 +10,7 @@ use crate::{Failure, FailureKind};
 ///
 /// It is here and not in the binary so that the code of all tasks is generated once, in the library.
 pub fn main() -> ExitCode {
+    crate::private::set_umask();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

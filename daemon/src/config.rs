@@ -119,6 +119,22 @@ pub struct Settings {
         value_parser = clap::value_parser!(u64).range(1..=1024)
     )]
     pub max_body_mib: u64,
+    /// Maximum number of connections to the API
+    #[arg(
+        long,
+        env = "KGRCA_MAX_CONNECTIONS",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub max_connections: u32,
+    /// Maximum number of connections from one address; raise it when a proxy is in front
+    #[arg(
+        long,
+        env = "KGRCA_MAX_CONNECTIONS_PER_ADDRESS",
+        default_value_t = 512,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub max_connections_per_address: u32,
     /// Log format
     #[arg(long, env = "KGRCA_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -7,6 +7,7 @@ mod clock;
 mod command;
 mod error;
 mod kafka;
+mod private;
 pub mod probe;
 mod random;
 pub mod runtime;
@@ -14,6 +15,8 @@ mod secret;
 
 #[cfg(feature = "server")]
 mod api_key;
+#[cfg(feature = "server")]
+mod budget;
 #[cfg(feature = "server")]
 mod checks;
 #[cfg(feature = "server")]

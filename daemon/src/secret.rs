@@ -83,13 +83,23 @@ fn resolve(reference: &str) -> Result<String, Failure> {
 pub fn write_private(file: &std::path::Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
 
+    // Beside the file, then renamed over it: a link that is there is replaced and not followed, and
+    // the modes of an older file do not stay.
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = std::path::PathBuf::from(temporary);
+    match std::fs::remove_file(&temporary) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
     let mut options = std::fs::OpenOptions::new();
-    options.create(true).truncate(true).write(true);
+    options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut handle = options.open(file)?;
+    let mut handle = options.open(&temporary)?;
     handle.write_all(text.as_bytes())?;
     handle.sync_all()?;
+    std::fs::rename(&temporary, file)?;
     // The directory entry must reach the disk, too.
     match file.parent() {
         Some(folder) => std::fs::File::open(folder)?.sync_all(),

@@ -55,7 +55,9 @@ const DAEMON: &str = "
     main:
 
     error:
+    budget:
     clock:
+    private:
     random:
     runtime:
     secret:
@@ -63,7 +65,9 @@ const DAEMON: &str = "
 ";
 
 /// What every module of the daemon may use.
-const BASE: &[&str] = &["error", "clock", "random", "runtime", "secret", "probe"];
+const BASE: &[&str] = &[
+    "error", "budget", "clock", "private", "random", "runtime", "secret", "probe",
+];
 
 /// Where types of the web framework may appear: routes, listeners and TLS.
 const SPEAKS_HTTP: &[&str] = &[

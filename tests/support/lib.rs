@@ -15,6 +15,7 @@ pub mod services;
 pub mod simulate;
 pub mod source;
 pub mod stack;
+pub mod watchdog;
 
 use std::path::{Path, PathBuf};
 

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use kgrca_core::api::{Agent, AgentStatus, Page};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::auth::{Admin, Caller, Ingest, Read};
 use super::body::JsonBody;
@@ -30,19 +33,37 @@ pub async fn heartbeat(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Which page of the agents.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// Agents per page; at most 200, which is the default.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
 /// Lists the tenant's agents, by cluster.
 #[utoipa::path(
     get,
     path = "/agents",
     operation_id = "list_agents",
     tag = "self",
-    responses((status = 200, description = "All agents", body = Page<Agent>), ApiErrors)
+    params(PageParams),
+    responses((status = 200, description = "A page of agents", body = Page<Agent>), ApiErrors)
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    params: Result<Query<PageParams>, QueryRejection>,
 ) -> Result<Json<Page<Agent>>, ApiError> {
-    Ok(Json(agents::list(&app, &caller).await?))
+    let Query(params) = params?;
+    let after = params.after.as_deref();
+    Ok(Json(
+        agents::list(&app, &caller, params.limit, after).await?,
+    ))
 }
 
 /// Removes a cluster's agents from the list.

@@ -96,7 +96,7 @@ pub async fn begin(
     headers: HeaderMap,
     JsonBody(new): JsonBody<NewTenant>,
 ) -> Result<(StatusCode, Json<Saga>), ApiError> {
-    let idempotency_key = header_text(&headers, "idempotency-key");
+    let idempotency_key = header_text(&headers, "idempotency-key")?;
     let saga = archive::begin(&app, &caller, new, idempotency_key).await?;
     Ok((StatusCode::ACCEPTED, Json(saga)))
 }

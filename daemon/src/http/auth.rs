@@ -5,11 +5,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::Taken;
 use kgrca_core::tenancy::Scope;
@@ -65,36 +67,69 @@ pub async fn identify(request: Request, next: Next) -> Response {
 /// request's extensions.
 pub async fn authenticate(
     State(app): State<Arc<App>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let origin = Origin {
         interface: Interface::Http,
         id: current_request_id(),
     };
-    let secret = secret(request.headers());
+    let secret = secret(request.headers())?;
     let actor = authentication::authenticate(&app, secret, origin).await?;
-    let traffic = traffic(request.uri().path());
+    let traffic = traffic(&request, &actor);
     let Some(rate) = authentication::count_call(&app, &actor, traffic).await? else {
-        request.extensions_mut().insert(actor);
-        return Ok(next.run(request).await);
+        return Ok(run(&app, actor, request, next).await);
     };
     if !rate.allowed {
         let message = format!("rate limit of {} calls per minute reached", rate.limit);
         let error = ApiError::from(Error::rate_limited(message, &rate));
         return Ok(with_rate(error.into_response(), rate));
     }
+    Ok(with_rate(run(&app, actor, request, next).await, rate))
+}
+
+/// Runs the handler. What the request holds is given back when its answer was sent.
+async fn run(app: &App, actor: Actor, mut request: Request, next: Next) -> Response {
+    let held = match app.budgets.enter(&actor) {
+        Ok(held) => Arc::new(held),
+        Err(e) => return ApiError::from(e).into_response(),
+    };
     request.extensions_mut().insert(actor);
-    Ok(with_rate(next.run(request).await, rate))
+    request.extensions_mut().insert(Arc::clone(&held));
+    next.run(request).await.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _until_sent = &held;
+            frame
+        }))
+    })
 }
 
-fn secret(headers: &HeaderMap) -> Option<&str> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    text("x-api-key").or_else(|| text("authorization")?.strip_prefix("Bearer "))
+/// The key of a request. With more than one it would be unclear who calls.
+fn secret(headers: &HeaderMap) -> Result<Option<&str>> {
+    let keys = headers.get_all("x-api-key").iter();
+    let mut all = keys.chain(headers.get_all("authorization").iter());
+    let Some(value) = all.next() else {
+        return Ok(None);
+    };
+    if all.next().is_some() {
+        return Err(Error::unauthenticated(
+            "the request carries more than one key",
+        ));
+    }
+    let malformed = || Error::unauthenticated("the API key is malformed");
+    let text = value.to_str().map_err(|_| malformed())?;
+    if headers.contains_key("x-api-key") {
+        return Ok(Some(text));
+    }
+    text.strip_prefix("Bearer ").map(Some).ok_or_else(malformed)
 }
 
-fn traffic(path: &str) -> Traffic {
-    if path.starts_with("/api/v1/ingest/") || path == "/api/v1/agents" {
+/// A key that may not send anything must not use up the rate of those that may.
+fn traffic(request: &Request, actor: &Actor) -> Traffic {
+    let path = request.uri().path();
+    let sends = path.starts_with("/api/v1/ingest/")
+        || (path == "/api/v1/agents" && request.method() == Method::POST);
+    if sends && actor.tenant(Scope::Ingest).is_ok() {
         Traffic::Ingest
     } else {
         Traffic::Api

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::ApiError;
+use crate::usecases::budgets::Held;
 use crate::usecases::{App, Error};
 
 /// A body as it was sent, decompressed, up to the size that the daemon accepts.
@@ -18,17 +20,27 @@ impl FromRequest<Arc<App>> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        match Bytes::from_request(request, app).await {
-            Ok(body) => Ok(Self(body)),
-            Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                let limit = app.settings.max_body_mib;
+        let limit = app.settings.max_body_mib;
+        let held = request.extensions().get::<Arc<Held>>().cloned();
+        let mut body = request.into_body();
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let unreadable = |e| Error::invalid(format!("the body cannot be read: {e}"));
+            let Ok(data) = frame.map_err(unreadable)?.into_data() else {
+                continue;
+            };
+            if bytes.len() + data.len() > (limit as usize) << 20 {
                 let message = format!("the body exceeds {limit} MiB after decompression");
-                Err(Error::too_large(message)
+                return Err(Error::too_large(message)
                     .hint("send smaller batches")
-                    .into())
+                    .into());
             }
-            Err(e) => Err(Error::invalid(e.body_text()).into()),
+            if let Some(held) = &held {
+                held.grow_body(data.len())?;
+            }
+            bytes.extend_from_slice(&data);
         }
+        Ok(Self(bytes.freeze()))
     }
 }
 

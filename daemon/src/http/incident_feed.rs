@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive, KeepAliveStream};
@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::auth::{Caller, Read};
 use super::error::{ApiError, ApiErrors};
+use crate::usecases::budgets::Held;
 use crate::usecases::incident_feed::{self, IncidentFeed};
 use crate::usecases::{App, Error, Result};
 
@@ -39,8 +40,10 @@ type Events = Sse<KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>;
 pub async fn stream(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    Extension(held): Extension<Arc<Held>>,
     headers: HeaderMap,
 ) -> Result<Events, ApiError> {
+    held.become_stream()?;
     let feed = incident_feed::follow(&app, &caller, last_event_id(&headers)?).await?;
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(forward(feed, sender));

@@ -54,8 +54,8 @@ pub async fn ingest(
 ) -> Result<(StatusCode, Json<Ingested>), ApiError> {
     let request = IngestRequest {
         kind,
-        cluster: header_text(&headers, "x-cluster"),
-        idempotency_key: header_text(&headers, "idempotency-key"),
+        cluster: header_text(&headers, "x-cluster")?,
+        idempotency_key: header_text(&headers, "idempotency-key")?,
         body,
     };
     let answer = ingest::ingest(&app, &caller, request).await?;

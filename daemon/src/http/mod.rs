@@ -11,6 +11,7 @@ mod checks;
 mod dlq;
 mod error;
 mod graph;
+mod headers;
 mod incident_feed;
 mod incidents;
 mod ingest;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -37,7 +37,10 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::usecases::App;
+use crate::usecases::{App, Error, Result};
+
+/// Longest value of a header that names something.
+const MAX_HEADER_TEXT: usize = 255;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -117,10 +120,26 @@ fn parts() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
     (router, api)
 }
 
-/// The value of a header, when it is text.
-fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let value = headers.get(name)?.to_str().ok()?;
-    Some(value.to_owned())
+/// The value of a header; `None` when it was not sent.
+///
+/// # Errors
+/// `invalid_request` when it was sent twice, is empty, too long, or not printable ASCII: ignoring it
+/// would do something else than the caller asked for.
+fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().ok().filter(|text| {
+        let is_printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        !text.trim().is_empty() && text.len() <= MAX_HEADER_TEXT && is_printable
+    });
+    match text.filter(|_| values.next().is_none()) {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => Err(Error::invalid(format!(
+            "`{name}` must be sent once, with 1 to {MAX_HEADER_TEXT} printable ASCII characters"
+        ))),
+    }
 }
 
 /// The `OpenAPI` document of all handlers as JSON.
@@ -134,12 +153,10 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The whole API around the daemon's shared parts.
 pub fn router(app: Arc<App>) -> Router {
-    let limit = (app.settings.max_body_mib as usize) << 20;
     let timeout =
         TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
     let (api, _) = parts();
-    api.layer(DefaultBodyLimit::max(limit))
-        .layer(RequestDecompressionLayer::new())
+    api.layer(RequestDecompressionLayer::new())
         .layer(timeout)
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&app),
@@ -148,6 +165,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(system::routes())
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::unknown_method)
+        .layer(axum::middleware::from_fn(headers::guard))
         .layer(axum::middleware::from_fn(auth::identify))
         .with_state(app)
 }

@@ -18,12 +18,20 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/healthz", get(ready))
         .route("/readyz", get(ready))
         .route("/openapi.json", get(document))
-        .route("/docs", get(async || Html(include_str!("docs.html"))))
+        .route("/docs", get(docs))
 }
 
 async fn document() -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "application/json")];
     (headers, super::openapi())
+}
+
+/// The page about the API: its script and styles are within it.
+async fn docs() -> impl IntoResponse {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                  connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+    let headers = [(header::CONTENT_SECURITY_POLICY, policy)];
+    (headers, Html(include_str!("docs.html")))
 }
 
 #[derive(Deserialize)]

@@ -42,7 +42,7 @@ pub async fn create(
     headers: HeaderMap,
     JsonBody(new): JsonBody<NewTenant>,
 ) -> Result<(StatusCode, Json<CreatedTenant>), ApiError> {
-    let idempotency_key = header_text(&headers, "idempotency-key");
+    let idempotency_key = header_text(&headers, "idempotency-key")?;
     let created = tenants::create(&app, &caller, new, idempotency_key).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }

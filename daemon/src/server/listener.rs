@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::admission::Admission;
 use crate::error::Failure;
 use crate::tls::TlsFiles;
 
@@ -22,37 +24,68 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// How long requests in flight may take when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(15);
+/// How long a connection may take for the head of a request; between two requests it may be idle
+/// for as long.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most bytes of a request's head.
+const MAX_HEAD: usize = 64 << 10;
 
-/// Serves HTTPS until `stopped`; certificates are reloaded when their files change.
-pub(super) fn serve_tls(
-    files: TlsFiles,
-    listener: TcpListener,
-    router: Router,
-    stopped: impl Future<Output = ()> + Send + 'static,
-) -> Result<JoinHandle<()>, Failure> {
-    let config = RustlsConfig::from_config(files.load()?);
-    let handle = axum_server::Handle::new();
-    let unusable = |e: std::io::Error| Failure::new(e.to_string(), "check --listen");
-    let server =
-        axum_server::from_tcp_rustls(listener.into_std().map_err(unusable)?, config.clone())
-            .map_err(unusable)?;
-    let server = server
-        .handle(handle.clone())
-        .serve(router.into_make_service());
-    Ok(tokio::spawn(async move {
-        let reloader = tokio::spawn(files.watch(config));
-        let drain = tokio::spawn(async move {
+/// What a listener serves, to whom.
+pub(super) struct Serve {
+    /// Named when the listener fails.
+    pub what: &'static str,
+    pub listener: TcpListener,
+    pub admission: Admission,
+    pub router: Router,
+    /// Certificates, which are reloaded when their files change; without them it is plain HTTP.
+    pub tls: Option<TlsFiles>,
+}
+
+impl Serve {
+    /// Serves HTTP/1.1 until `stopped`.
+    pub(super) fn until(
+        self,
+        stopped: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<JoinHandle<()>, Failure> {
+        let unusable = |e: std::io::Error| Failure::new(e.to_string(), "check --listen");
+        let listener = self.listener.into_std().map_err(unusable)?;
+        let mut server = axum_server::from_tcp(listener).map_err(unusable)?;
+        let builder = server.http_builder();
+        let mut http1 = builder.http1();
+        http1.timer(TokioTimer::new());
+        http1.header_read_timeout(HEAD_TIMEOUT);
+        http1.max_buf_size(MAX_HEAD);
+        let handle = axum_server::Handle::new();
+        let server = server.handle(handle.clone());
+        let (what, router) = (self.what, self.router.into_make_service());
+        let stop = async move {
             stopped.await;
             handle.graceful_shutdown(Some(DRAIN));
-        });
-        log_end("api", server.await);
-        reloader.abort();
-        drain.abort();
-    }))
+        };
+        let Some(files) = self.tls else {
+            // Without ALPN nothing says that a client may begin with HTTP/2.
+            let server = server.acceptor(self.admission).http1_only();
+            return Ok(tokio::spawn(async move {
+                let drain = tokio::spawn(stop);
+                log_end(what, server.serve(router).await);
+                drain.abort();
+            }));
+        };
+        let config = RustlsConfig::from_config(files.load()?);
+        let acceptor = RustlsAcceptor::new(config.clone()).acceptor(self.admission);
+        let server = server.acceptor(acceptor).http1_only();
+        Ok(tokio::spawn(async move {
+            let reloader = tokio::spawn(files.watch(config));
+            let drain = tokio::spawn(stop);
+            log_end(what, server.serve(router).await);
+            reloader.abort();
+            drain.abort();
+        }))
+    }
 }
 
 /// Reports a listener that ended with an error.
-pub(super) fn log_end(what: &str, end: std::io::Result<()>) {
+fn log_end(what: &str, end: std::io::Result<()>) {
     if let Err(e) = end {
         tracing::error!(error = %e, what, "a listener failed");
     }

@@ -1,6 +1,7 @@
 //! Start and stop of a daemon: check everything, serve; then stop accepting, finish what runs,
 //! commit, and leave the fleet.
 
+mod admission;
 mod listener;
 mod prepare;
 mod tasks;
@@ -25,6 +26,11 @@ use crate::telemetry;
 use crate::tls::TlsFiles;
 use crate::usecases::App;
 use crate::workers::Fleet;
+use admission::Admission;
+use listener::Serve;
+
+/// Connections to the listener of metrics.
+const MAX_SCRAPERS: usize = 32;
 
 /// A running daemon.
 pub struct Running {
@@ -55,6 +61,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
             "set --tls-cert and --tls-key, put a TLS proxy in front, or pass --allow-plain-http",
         ));
     }
+    checked("private files", prepare::private_files(&settings.data))?;
     let stores = checked("stores", Box::pin(storage::open(&settings)).await)?;
     for check in checks::of_stores(&stores).await {
         let result = if check.ok {
@@ -117,28 +124,27 @@ async fn serve(
     };
     let mut running = Vec::new();
     let router = http::router(Arc::clone(&app));
-    match TlsFiles::of(&app.settings).filter(|_| app.settings.has(Role::Api)) {
-        Some(files) => running.push(listener::serve_tls(
-            files,
+    if app.settings.has(Role::Api) {
+        let api = Serve {
+            what: "api",
             listener,
+            admission: Admission::new(
+                app.settings.max_connections_per_address as usize,
+                app.settings.max_connections as usize,
+            ),
             router,
-            until(stopped.clone()),
-        )?),
-        None if app.settings.has(Role::Api) => {
-            let server =
-                axum::serve(listener, router).with_graceful_shutdown(until(stopped.clone()));
-            running.push(tokio::spawn(async move {
-                listener::log_end("api", server.await);
-            }));
-        }
-        None => {}
+            tls: TlsFiles::of(&app.settings),
+        };
+        running.push(api.until(until(stopped.clone()))?);
     }
-    let metrics_router = Router::new().route("/metrics", get(async move || handle.render()));
-    let server = axum::serve(metrics_listener, metrics_router)
-        .with_graceful_shutdown(until(stopped.clone()));
-    running.push(tokio::spawn(async move {
-        listener::log_end("metrics", server.await);
-    }));
+    let metrics_listener = Serve {
+        what: "metrics",
+        listener: metrics_listener,
+        admission: Admission::new(MAX_SCRAPERS, MAX_SCRAPERS),
+        router: Router::new().route("/metrics", get(async move || handle.render())),
+        tls: None,
+    };
+    running.push(metrics_listener.until(until(stopped.clone()))?);
     running.extend(tasks::start(&app, me, &stopped));
     telemetry::Serving { api, metrics }.emit();
     if let Some(file) = &app.settings.ready_file {

@@ -1,6 +1,7 @@
 //! What a daemon does before it serves.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -8,14 +9,18 @@ use kgrca_core::billing::Metric;
 use kgrca_core::storage::{DaemonRow, Error};
 use kgrca_core::tenancy::{Scope, TenantId};
 
-use crate::api_key;
+use crate::api_key::{self, NewSecret};
 use crate::clock::now;
 use crate::config::{Role, Settings};
 use crate::error::Failure;
+use crate::private;
 use crate::secret::write_private;
 use crate::storage::Stores;
 use crate::telemetry;
 use crate::usecases::App;
+
+/// The name of the key that comes from the settings, or from the first start.
+const OPERATOR: &str = "operator";
 
 /// How this daemon appears to its peers.
 pub(super) fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow {
@@ -37,21 +42,46 @@ pub(super) fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow
     }
 }
 
+/// Takes the rights of others from a data directory that was created with them, or was copied.
+pub(super) fn private_files(data: &Path) -> Result<(), Failure> {
+    let made = std::fs::create_dir_all(data).and_then(|()| private::restrict(data));
+    let exposed = made.map_err(|e| {
+        Failure::new(
+            format!("{}: {e}", data.display()),
+            "run as the owner of the data directory, or choose another one with --data",
+        )
+    })?;
+    let data = data.display();
+    if exposed.fixed > 0 {
+        let files = exposed.fixed;
+        tracing::warn!(files, %data, "files could be read by other users: fixed their modes");
+    }
+    if exposed.kept > 0 {
+        let files = exposed.kept;
+        tracing::warn!(files, %data, "files of another user can be read by a group or by others");
+    }
+    Ok(())
+}
+
 /// Accepts the configured operator key. Without one, the first start creates a key and writes it to
 /// a file that only its owner can read.
 pub(super) async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failure> {
     if let Some(given) = &settings.operator_key {
-        let known = api_key::known_key("operator", &given.resolved()?)?;
-        if stores.meta.key_by_hash(&known.hash).await?.is_none() {
-            stores.meta.put_key(&known.key, &known.hash).await?;
-        }
-        return Ok(());
+        let known = api_key::known_key(OPERATOR, &given.resolved()?)?;
+        return match stores.meta.key_by_hash(&known.hash).await? {
+            Some(key) if key.holds(now()) => Ok(()),
+            Some(_) => {
+                tracing::warn!("the configured operator key was revoked or replaced");
+                Ok(())
+            }
+            None => replace_operator_key(stores, &known).await,
+        };
     }
     if !stores.meta.keys(None).await?.is_empty() {
         return Ok(());
     }
     let file = settings.data.join("operator.key");
-    let new = api_key::new_key(None, "operator", Scope::ALL.to_vec());
+    let new = api_key::new_key(None, OPERATOR, Scope::ALL.to_vec());
     write_private(&file, &new.secret).map_err(|e| {
         Failure::new(
             format!("{}: {e}", file.display()),
@@ -60,6 +90,18 @@ pub(super) async fn operator_key(stores: &Stores, settings: &Settings) -> Result
     })?;
     stores.meta.put_key(&new.key, &new.hash).await?;
     tracing::info!(file = %file.display(), "created the operator key");
+    Ok(())
+}
+
+/// Accepts a new operator key, and ends those that the settings or the first start had before.
+async fn replace_operator_key(stores: &Stores, new: &NewSecret) -> Result<(), Failure> {
+    stores.meta.put_key(&new.key, &new.hash).await?;
+    for old in stores.meta.keys(None).await? {
+        let is_replaced = old.name == OPERATOR && old.key_id != new.key.key_id;
+        if is_replaced && stores.meta.revoke_key(None, &old.key_id, now()).await? {
+            tracing::info!(key_id = old.key_id, "revoked the operator key before");
+        }
+    }
     Ok(())
 }
 

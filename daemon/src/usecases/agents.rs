@@ -1,18 +1,21 @@
 //! Agents in a tenant's clusters: their heartbeats.
 
 use kgrca_core::api::{Agent, AgentStatus, Page};
-use kgrca_core::storage::AgentRow;
+use kgrca_core::storage::{AgentPosition, AgentRow};
 use kgrca_core::tenancy::Scope;
 
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
+use super::within;
 use crate::clock::now;
 
 /// The longest name of a cluster or a node: that of a DNS name.
 const MAX_NAME_BYTES: usize = 253;
 /// The largest heartbeat.
-const MAX_STATUS_BYTES: usize = 64 << 10;
+const MAX_STATUS_BYTES: usize = 16 << 10;
+/// The largest page of the list.
+const MAX_PAGE: usize = 200;
 
 /// Stores an agent's heartbeat in place of its previous one.
 ///
@@ -45,21 +48,42 @@ pub async fn heartbeat(app: &App, actor: &Actor, status: AgentStatus) -> Result<
     Ok(app.stores.meta.put_agent(tenant.id, &row).await?)
 }
 
-/// The tenant's agents, by cluster.
+/// A page of the tenant's agents, by cluster.
 ///
 /// # Errors
-/// When the store does not answer.
-pub async fn list(app: &App, actor: &Actor) -> Result<Page<Agent>> {
+/// `invalid_request` for a limit out of range, or a cursor that is not from an earlier page.
+pub async fn list(
+    app: &App,
+    actor: &Actor,
+    limit: Option<usize>,
+    after: Option<&str>,
+) -> Result<Page<Agent>> {
     let tenant = actor.tenant(Scope::Read)?;
+    let limit = within("limit", limit, MAX_PAGE, MAX_PAGE)?;
+    let invalid = |_| Error::invalid("`after`: invalid cursor").hint("use `next` of a page");
+    let after: Option<AgentPosition> = after
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(invalid)?;
     let agent = |row: AgentRow| Agent {
         status: row.status,
         seen_at: row.seen_at,
         silent_seconds: now().seconds_since(row.seen_at).max(0.0) as u64,
     };
-    let rows = app.stores.meta.agents(tenant.id).await?;
+    let rows = app
+        .stores
+        .meta
+        .agents(tenant.id, after.as_ref(), limit)
+        .await?;
+    let next = rows
+        .last()
+        .filter(|_| rows.len() == limit)
+        .map(|row| serde_json::to_string(&row.position()))
+        .transpose()
+        .map_err(Error::internal)?;
     Ok(Page {
         items: rows.into_iter().map(agent).collect(),
-        next: None,
+        next,
     })
 }
 

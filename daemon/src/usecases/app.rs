@@ -8,6 +8,7 @@ use kgrca_core::storage::{self, UsageCounts};
 use kgrca_core::tenancy::TenantId;
 
 use super::authentication::KeyCache;
+use super::budgets::Budgets;
 use super::cluster_quota::ClusterQuota;
 use super::query::RunningQueries;
 use super::rca_cache::RcaCache;
@@ -38,6 +39,8 @@ pub struct App {
     pub tenancy: Tenancy,
     /// The last report on stores.
     pub store_report: StoreReport,
+    /// What requests may hold at a time.
+    pub budgets: Budgets,
     /// API usage that is not written yet.
     pub pending_usage: PendingUsage,
 }
@@ -54,6 +57,7 @@ impl App {
             settings.abort_at_saga_write,
         );
         Self {
+            budgets: Budgets::new((settings.max_body_mib as usize) << 20),
             settings,
             stores,
             fleet,

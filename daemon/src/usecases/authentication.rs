@@ -93,6 +93,27 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
     ))
 }
 
+/// Whether an actor's key still works, has the scope, and its tenant is served: for what outlives
+/// a request.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn may_still(app: &App, actor: &Actor, scope: Scope) -> Result<bool> {
+    let Identity::Key { id, .. } = &actor.identity else {
+        return Ok(true);
+    };
+    let tenant = actor.reached_tenant().map(|tenant| tenant.id.as_str());
+    let keys = app.stores.meta.keys(tenant).await?;
+    let has_key = keys
+        .iter()
+        .any(|key| key.key_id == *id && key.holds(now()) && key.scopes.contains(&scope));
+    let Some(tenant) = tenant.filter(|_| has_key) else {
+        return Ok(has_key);
+    };
+    let row = app.stores.meta.tenant(tenant).await?;
+    Ok(row.is_some_and(|row| row.state == TenantState::Active))
+}
+
 fn check_served(state: Option<TenantState>) -> Result<()> {
     let contact = |message: &str| Err(Error::forbidden(message).hint("contact your provider"));
     match state {

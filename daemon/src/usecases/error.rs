@@ -137,6 +137,14 @@ impl Error {
         }
     }
 
+    /// The daemon has more to do than it can hold.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(Code::Unavailable, message)
+        }
+    }
+
     /// The plan's quota is used up; the same request may succeed after `retry_after` seconds.
     pub fn quota_exceeded(message: impl Into<String>, retry_after: u64) -> Self {
         Self {

@@ -68,6 +68,9 @@ pub fn number(id: &str) -> Result<i64> {
         .ok_or_else(|| missing(id))
 }
 
+/// Longest note of a person, in bytes.
+const MAX_NOTE_BYTES: usize = 4096;
+
 /// The error for an incident that does not exist.
 pub(super) fn missing(id: &str) -> Error {
     Error::not_found(format!("incident `{id}` not found"))
@@ -211,6 +214,14 @@ async fn append_act(
     kind: ActKind,
     note: Option<String>,
 ) -> Result<()> {
+    if let Some(note) = &note
+        && note.len() > MAX_NOTE_BYTES
+    {
+        let size = note.len();
+        return Err(Error::invalid(format!(
+            "`note` has {size} bytes; at most {MAX_NOTE_BYTES} are allowed"
+        )));
+    }
     let at = now();
     let act = Act {
         incident: row.key,

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod audit;
 pub mod authentication;
 pub mod billing;
+pub mod budgets;
 mod cluster_quota;
 pub mod dlq;
 mod error;

@@ -18,8 +18,17 @@ pub struct Args {
 
 /// The agents of a cluster, or of all.
 pub fn agents(client: &Client, cluster: Option<&str>) -> Result<Vec<Agent>> {
-    let page: Page<Agent> = client.get(As::Tenant, "/api/v1/agents", &[])?;
-    let mut agents = page.items;
+    let mut agents: Vec<Agent> = Vec::new();
+    let mut after = None;
+    loop {
+        let query: Vec<(&str, String)> = after.into_iter().map(|a| ("after", a)).collect();
+        let page: Page<Agent> = client.get(As::Tenant, "/api/v1/agents", &query)?;
+        agents.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
     if let Some(cluster) = cluster {
         agents.retain(|a| a.status.cluster == cluster);
     }

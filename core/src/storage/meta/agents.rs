@@ -1,5 +1,7 @@
 //! Heartbeats of agents.
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::AgentStatus;
 use crate::model::Time;
 use crate::storage::Result;
@@ -17,6 +19,25 @@ pub struct AgentRow {
     pub seen_at: Time,
 }
 
+impl AgentRow {
+    /// Where it stands in the list of its tenant's agents.
+    pub fn position(&self) -> AgentPosition {
+        AgentPosition {
+            cluster: self.status.cluster.clone(),
+            slot: self.status.slot(),
+        }
+    }
+}
+
+/// A position in the list of a tenant's agents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentPosition {
+    /// The agent's cluster.
+    pub cluster: String,
+    /// What it does there: `watch`, or the node whose logs it reads.
+    pub slot: String,
+}
+
 /// Agents in tenants' clusters.
 #[async_trait::async_trait]
 pub trait Agents: Send + Sync {
@@ -24,8 +45,13 @@ pub trait Agents: Send + Sync {
     /// agent that was silent for 30 days is dropped, a log reader after one day, because nodes come
     /// and go. Fails with `Full` beyond [`MAX_AGENTS`].
     async fn put_agent(&self, tenant: &TenantId, agent: &AgentRow) -> Result<()>;
-    /// All agents of a tenant, ordered by cluster and slot.
-    async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>>;
+    /// Up to `limit` agents of a tenant behind a position, ordered by cluster and slot.
+    async fn agents(
+        &self,
+        tenant: &TenantId,
+        after: Option<&AgentPosition>,
+        limit: usize,
+    ) -> Result<Vec<AgentRow>>;
     /// Removes the agents of a cluster. Returns how many there were.
     async fn forget_agents(&self, tenant: &TenantId, cluster: &str) -> Result<u64>;
 }

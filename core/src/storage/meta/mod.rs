@@ -14,7 +14,7 @@ mod sagas;
 mod tenants;
 mod usage;
 
-pub use agents::{AgentRow, Agents, MAX_AGENTS};
+pub use agents::{AgentPosition, AgentRow, Agents, MAX_AGENTS};
 pub use api_keys::ApiKeys;
 pub use audit::AuditLog;
 pub use daemons::{DaemonRow, Daemons};

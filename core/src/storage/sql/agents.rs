@@ -4,7 +4,7 @@ use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, to_json};
 use crate::api::AgentStatus;
 use crate::model::time::DAY;
-use crate::storage::{AgentRow, Agents, Error, ErrorKind, MAX_AGENTS, Result};
+use crate::storage::{AgentPosition, AgentRow, Agents, Error, ErrorKind, MAX_AGENTS, Result};
 use crate::tenancy::TenantId;
 
 /// How long a silent agent that watches is kept.
@@ -40,11 +40,22 @@ impl<D: Database> Agents for SqlMeta<D> {
         tx.commit().await
     }
 
-    async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>> {
-        let sql = "SELECT status, seen_at FROM agents WHERE client_id = $1 ORDER BY cluster, slot";
-        let rows = self
-            .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
-            .await?;
+    async fn agents(
+        &self,
+        tenant: &TenantId,
+        after: Option<&AgentPosition>,
+        limit: usize,
+    ) -> Result<Vec<AgentRow>> {
+        // No cluster has an empty name: every agent is behind it.
+        let (cluster, slot) = match after {
+            Some(after) => (after.cluster.as_str(), after.slot.as_str()),
+            None => ("", ""),
+        };
+        let sql = "SELECT status, seen_at FROM agents
+            WHERE client_id = $1 AND (cluster > $2 OR cluster = $2 AND slot > $3)
+            ORDER BY cluster, slot LIMIT $4";
+        let values = values![tenant.as_str(), cluster, slot, limit as i64];
+        let rows = self.read(Reach::Tenant(tenant), sql, values).await?;
         rows.into_iter()
             .map(|mut r| {
                 Ok(AgentRow {

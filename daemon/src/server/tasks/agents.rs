@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kgrca_core::api::AgentMode;
-use kgrca_core::storage::Error;
+use kgrca_core::storage::{AgentRow, Error};
 use kgrca_core::tenancy::TenantId;
 use tokio::sync::watch;
 
@@ -14,6 +14,8 @@ use crate::clock::now;
 use crate::usecases::App;
 
 const EVERY: Duration = Duration::from_secs(30);
+/// Agents that are read at once.
+const PAGE: usize = 500;
 
 /// One series of the gauge.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +61,19 @@ pub(super) async fn watch(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// The agents of a tenant, read in pages so that the store's answers stay small.
+async fn all_agents(app: &App, id: &TenantId) -> Result<Vec<AgentRow>, Error> {
+    let mut all: Vec<AgentRow> = Vec::new();
+    loop {
+        let after = all.last().map(AgentRow::position);
+        let page = app.stores.meta.agents(id, after.as_ref(), PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
 async fn measure(app: &App) -> Result<BTreeMap<Series, f64>, Error> {
     // Of the nodes of a cluster the one that was silent longest counts: nodes come and go, and
     // their series would stay.
@@ -67,7 +82,7 @@ async fn measure(app: &App) -> Result<BTreeMap<Series, f64>, Error> {
         let id = TenantId::parse(&tenant.client_id)
             .filter(|id| tenant.state.is_worked() && app.fleet.is_mine(id, 0));
         let Some(id) = id else { continue };
-        for agent in app.stores.meta.agents(&id).await? {
+        for agent in all_agents(app, &id).await? {
             let series = Series {
                 client_id: tenant.client_id.clone(),
                 cluster: agent.status.cluster,

@@ -30,26 +30,33 @@ pub(super) async fn agents(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     ];
     known[1].status.before = vec!["one".into()];
     assert_eq!(
-        meta.agents(a).await.unwrap(),
+        meta.agents(a, None, 9).await.unwrap(),
         known,
         "a watcher remembers the one it replaced"
     );
     assert_eq!(
-        meta.agents(b).await.unwrap(),
+        meta.agents(b, None, 9).await.unwrap(),
         [],
         "tenants do not see each other's agents"
     );
+    let first = meta.agents(a, None, 1).await.unwrap();
+    assert_eq!(first, known[..1]);
+    let behind = first[0].position();
+    assert_eq!(meta.agents(a, Some(&behind), 9).await.unwrap(), known[1..]);
     let later = agent("four", "stage", watch, 2 * DAY);
     meta.put_agent(a, &later).await.unwrap();
     assert_eq!(
-        meta.agents(a).await.unwrap(),
+        meta.agents(a, None, 9).await.unwrap(),
         [known[1].clone(), later.clone()],
         "a silent log reader is dropped after a day"
     );
     let back = agent("one", "prod", watch, 2 * DAY);
     meta.put_agent(a, &back).await.unwrap();
     assert_eq!(
-        meta.agents(a).await.unwrap()[0].status.rival.as_deref(),
+        meta.agents(a, None, 9).await.unwrap()[0]
+            .status
+            .rival
+            .as_deref(),
         Some("two"),
         "a watcher that returns competes with the other"
     );
@@ -57,7 +64,7 @@ pub(super) async fn agents(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     let much_later = agent("five", "stage", watch, 33 * DAY);
     meta.put_agent(a, &much_later).await.unwrap();
     assert_eq!(
-        meta.agents(a).await.unwrap(),
+        meta.agents(a, None, 9).await.unwrap(),
         [much_later],
         "a silent watcher is dropped after a month"
     );

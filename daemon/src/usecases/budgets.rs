@@ -1,0 +1,114 @@
+//! What requests may hold at a time, so that no tenant's requests take the daemon's memory or its
+//! connections from others: requests in flight, streams, and bytes of bodies.
+
+use std::sync::{Mutex, PoisonError};
+
+use kgrca_core::tenancy::TenantId;
+
+use super::actor::{Actor, Identity};
+use super::error::{Error, Result};
+use crate::budget::{Budget, Exhausted, Share};
+
+/// Requests of one tenant in flight. A request is, until its answer was taken by the client.
+const REQUESTS_PER_TENANT: usize = 64;
+const REQUESTS: usize = 1024;
+/// Streams that one tenant follows, through one daemon.
+const STREAMS_PER_TENANT: usize = 32;
+const STREAMS: usize = 1024;
+/// How many of the largest bodies one key, one tenant, and all together can have in flight.
+const BODIES_PER_KEY: usize = 2;
+const BODIES_PER_TENANT: usize = 3;
+const BODIES: usize = 8;
+
+/// Whose requests they are; `None` is the operator.
+type Owner = Option<TenantId>;
+
+/// The budgets of a daemon.
+#[derive(Debug)]
+pub struct Budgets {
+    requests: Budget<Owner>,
+    streams: Budget<Owner>,
+    key_bytes: Budget<String>,
+    bytes: Budget<Owner>,
+}
+
+/// What one request holds. It is given back when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    owner: Owner,
+    streams: Budget<Owner>,
+    place: Mutex<Share<Owner>>,
+    body: Mutex<Body>,
+}
+
+#[derive(Debug)]
+struct Body {
+    of_key: Share<String>,
+    of_owner: Share<Owner>,
+}
+
+impl Budgets {
+    /// Budgets for bodies of at most this many bytes.
+    pub fn new(max_body: usize) -> Self {
+        Self {
+            requests: Budget::new(REQUESTS_PER_TENANT, REQUESTS),
+            streams: Budget::new(STREAMS_PER_TENANT, STREAMS),
+            key_bytes: Budget::new(BODIES_PER_KEY * max_body, BODIES * max_body),
+            bytes: Budget::new(BODIES_PER_TENANT * max_body, BODIES * max_body),
+        }
+    }
+
+    /// Takes a place for a request of the actor.
+    ///
+    /// # Errors
+    /// `rate_limited` with too many requests of the tenant in flight; `unavailable` with too many
+    /// in all.
+    pub fn enter(&self, actor: &Actor) -> Result<Held> {
+        let owner = actor.reached_tenant().map(|tenant| tenant.id.clone());
+        let (Identity::Key { id, .. } | Identity::Job { id, .. }) = &actor.identity;
+        let busy = |e| refused(e, "requests in flight");
+        Ok(Held {
+            place: Mutex::new(self.requests.take(owner.clone(), 1).map_err(busy)?),
+            body: Mutex::new(Body {
+                of_key: self.key_bytes.take(id.clone(), 0).map_err(busy)?,
+                of_owner: self.bytes.take(owner.clone(), 0).map_err(busy)?,
+            }),
+            streams: self.streams.clone(),
+            owner,
+        })
+    }
+}
+
+impl Held {
+    /// Counts this request as a stream from now on.
+    ///
+    /// # Errors
+    /// `rate_limited` with too many streams of the tenant; `unavailable` with too many in all.
+    pub fn become_stream(&self) -> Result<()> {
+        let stream = self.streams.take(self.owner.clone(), 1);
+        let stream = stream.map_err(|e| refused(e, "streams"))?;
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = stream;
+        Ok(())
+    }
+
+    /// Takes room for more bytes of the request's body.
+    ///
+    /// # Errors
+    /// `rate_limited` when the key or tenant has too many bytes in flight; `unavailable` when all
+    /// together have.
+    pub fn grow_body(&self, bytes: usize) -> Result<()> {
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let grown = body.of_key.grow(bytes);
+        grown
+            .and_then(|()| body.of_owner.grow(bytes))
+            .map_err(|e| refused(e, "bytes of requests in flight"))
+    }
+}
+
+fn refused(exhausted: Exhausted, what: &str) -> Error {
+    let hint = "send fewer requests at a time, or smaller batches";
+    match exhausted {
+        Exhausted::Key => Error::busy(format!("too many {what} for this tenant")).hint(hint),
+        Exhausted::All => Error::overloaded(format!("the server has too many {what}")),
+    }
+}

@@ -1,0 +1,169 @@
+//! Connections and bodies that a free tenant holds, and what others notice of it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use kgrca_tests::Server;
+use kgrca_tests::server::Tenant;
+use kgrca_tests::watchdog::Watchdog;
+use reqwest::Method;
+
+fn connect(server: &Server) -> TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(40)))
+        .unwrap();
+    stream
+}
+
+/// What a server sends until it closes the connection, or is silent.
+fn answer(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut part = [0; 4096];
+    while let Ok(n) = stream.read(&mut part) {
+        if n == 0 {
+            break;
+        }
+        text.extend_from_slice(&part[..n]);
+        let so_far = String::from_utf8_lossy(&text);
+        if so_far.contains("\r\n\r\n") && so_far.trim_end().ends_with('}') {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_bodies_of_one_key_hold_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let attacker = server.tenant("attacker", "free").await;
+    let victim = server.tenant("victim", "pro").await;
+    let watchdog = Watchdog::start(&server, &victim);
+    let held = tokio::task::block_in_place(|| hold_bodies(&server, &attacker, 60));
+    let refused = held.iter().filter(|text| text.contains(" 429 ")).count();
+    assert!(refused > 40, "{refused} of 60 were refused");
+    let polite = held.iter().filter(|text| text.contains("retry-after: 1"));
+    assert_eq!(polite.count(), refused, "each was told when to retry");
+    watchdog.within_bounds().await;
+    let accepted = server.ingest(&attacker, "events", b"{}".to_vec()).await;
+    assert_eq!(accepted["accepted"], 0, "what was held is given back");
+}
+
+/// Sends bodies of 24 MiB without their end. Returns what was answered to each.
+fn hold_bodies(server: &Server, attacker: &Tenant, count: usize) -> Vec<String> {
+    let head = format!(
+        "POST /api/v1/ingest/logs HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nContent-Length: {}\r\n\r\n",
+        attacker.key,
+        30 << 20
+    );
+    let body = vec![b'a'; 24 << 20];
+    let mut open: Vec<TcpStream> = Vec::new();
+    let mut answers = Vec::new();
+    for _ in 0..count {
+        let mut stream = connect(server);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+            .set_write_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        match stream.write_all(&body) {
+            // The daemon has it, and waits for the rest.
+            Ok(()) => open.push(stream),
+            Err(_) => answers.push(answer(&mut stream)),
+        }
+    }
+    for stream in &mut open {
+        stream
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .unwrap();
+        answers.push(answer(stream));
+    }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_are_refused_and_freed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--max-connections-per-address", "20"]);
+    let admitted = || {
+        let mut stream = connect(&server);
+        stream
+            .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let mut start = [0; 15];
+        stream.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        stream
+    };
+    let held: Vec<TcpStream> =
+        tokio::task::block_in_place(|| (0..20).map(|_| admitted()).collect());
+    let mut one_more = connect(&server);
+    one_more
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let text = tokio::task::block_in_place(|| answer(&mut one_more));
+    assert!(text.starts_with("HTTP/1.1 503"), "{text}");
+    assert!(text.contains("retry-after: 5"), "{text}");
+    drop((held, one_more));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let ask = || async {
+        let response = reqwest::get(format!("{}/livez", server.url)).await;
+        response.is_ok_and(|r| r.status().is_success())
+    };
+    while !ask().await {
+        assert!(Instant::now() < deadline, "closed connections still count");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_and_heads_without_an_end_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let mut idle = connect(&server);
+    let mut slow = connect(&server);
+    slow.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+        .unwrap();
+    let mut kept = connect(&server);
+    kept.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    tokio::task::block_in_place(|| {
+        for stream in [&mut idle, &mut slow, &mut kept] {
+            let mut rest = Vec::new();
+            let end = stream.read_to_end(&mut rest);
+            assert!(end.is_ok(), "still open after 40 s: {end:?}");
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_limited_and_end_with_their_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "enterprise").await;
+    let (key_id, key) = server.key(&tenant, &["read"]).await;
+    let mut streams = Vec::new();
+    let follow = || server.call(Method::GET, "/api/v1/incidents/stream", Some(&key), None);
+    let refusal = loop {
+        let response = follow().await;
+        if !response.status().is_success() {
+            break response;
+        }
+        streams.push(response);
+        assert!(streams.len() <= 64, "there is no limit");
+    };
+    assert_eq!(refusal.status(), 429);
+    assert!(refusal.headers().contains_key("retry-after"));
+    let path = format!("/api/v1/admin/clients/{}/keys/{key_id}", tenant.id);
+    let operator = Some(server.operator.as_str());
+    let revoked = server.call(Method::DELETE, &path, operator, None).await;
+    assert_eq!(revoked.status(), 204);
+    let started = Instant::now();
+    for mut stream in streams {
+        while let Ok(Some(_)) = stream.chunk().await {}
+    }
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(5), "they ended after {took:?}");
+}
