@@ -135,6 +135,14 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_connections_per_address: u32,
+    /// Rejected records kept as dead letters, per tenant and day
+    #[arg(
+        long,
+        env = "KGRCA_DEAD_LETTERS_PER_DAY",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(1..=10_000_000)
+    )]
+    pub dead_letters_per_day: u64,
     /// Log format
     #[arg(long, env = "KGRCA_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

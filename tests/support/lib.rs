@@ -15,7 +15,6 @@ pub mod services;
 pub mod simulate;
 pub mod source;
 pub mod stack;
-pub mod watchdog;
 
 use std::path::{Path, PathBuf};
 

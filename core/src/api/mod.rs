@@ -55,8 +55,19 @@ pub struct Ingested {
     pub accepted: u64,
     /// Records that an earlier batch with the same idempotency key brought in.
     pub duplicate: u64,
-    /// Records that were rejected.
+    /// How many records were rejected.
+    #[serde(default)]
+    pub rejected_count: u64,
+    /// Records that were rejected: the first 100, among them at least one for each reason.
+    #[schema(max_items = 100)]
     pub rejected: Vec<RejectedItem>,
+}
+
+impl Ingested {
+    /// How many records were rejected, also by a server that only lists them.
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected_count.max(self.rejected.len() as u64)
+    }
 }
 
 /// A rejected record of a batch.
@@ -70,7 +81,7 @@ pub struct RejectedItem {
     pub message: String,
 }
 
-/// A record in the dead letter queue.
+/// A record in the dead letter queue. It keeps at most 100 of a batch, within a quota per day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeadLetter {
     /// Position in the queue.

@@ -4,6 +4,7 @@
 mod act;
 mod alert;
 mod event;
+mod identifier;
 mod log;
 mod log_severity;
 pub mod mask;
@@ -14,6 +15,8 @@ mod shape;
 mod signal;
 mod text;
 mod topology;
+
+use std::borrow::Cow;
 
 use crate::model::{Record, Str, Time, Topic};
 
@@ -121,6 +124,8 @@ reasons! {
     UnknownShape "unknown_shape",
     /// Names no cluster, and no default is known.
     ClusterMissing "cluster_missing",
+    /// A name that is too long, or has control characters.
+    InvalidIdentifier "invalid_identifier",
     /// Beyond a hard limit of the plan.
     Quota "quota",
 }
@@ -136,16 +141,39 @@ pub fn parse(
     context: &Context<'_>,
     out: &mut Vec<Record>,
 ) -> Result<(), Reject> {
-    let text = checked(bytes)?;
+    let text = &*without_nul(checked(bytes)?);
     let before = out.len();
     let result = topic.signal().parse(text, context, out);
     let result = result
+        .and_then(|()| out[before..].iter_mut().try_for_each(identifier::normalize))
         .and_then(|()| far_future(&out[before..], context))
         .map_err(|e| if is_envelope(text) { envelope() } else { e });
     if result.is_err() {
         out.truncate(before);
     }
     result
+}
+
+/// Replaces each escaped NUL of a JSON text, which `PostgreSQL` cannot store, by U+FFFD.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    const NUL: &str = "\\u0000";
+    if !text.contains(NUL) {
+        return Cow::Borrowed(text);
+    }
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        replaced.push_str(before);
+        let is_nul = escape.starts_with(NUL);
+        // Another escape begins with the backslash and one more character.
+        let second = escape.chars().nth(1).map(char::len_utf8).unwrap_or(0);
+        let len = if is_nul { NUL.len() } else { 1 + second };
+        replaced.push_str(if is_nul { "\\ufffd" } else { &escape[..len] });
+        rest = &escape[len..];
+    }
+    replaced.push_str(rest);
+    Cow::Owned(replaced)
 }
 
 /// Whether a text is a line of a recorded case, `{"topic": …, "value": …}`, which `kgrca analyze`

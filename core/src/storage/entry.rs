@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Entry, StreamId};
 use crate::model::{Body, Op, Record, Time, Topic};
-use crate::parse::mask;
+use crate::parse::{Reason, Reject, mask};
 use crate::tenancy::TenantId;
 
 /// The partition of a cluster: CRC32 of `client_id/cluster`.
@@ -27,7 +27,25 @@ pub struct EntryBuilder<'a> {
 impl EntryBuilder<'_> {
     /// Adds the entries for an item that was parsed into `records`, with secrets masked. Returns
     /// how many of them are records; a tombstone is not one.
-    pub fn add(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
+    ///
+    /// # Errors
+    /// When the log could not read such an entry back; `out` is then unchanged.
+    pub fn add(
+        &self,
+        item: &[u8],
+        records: &[Record],
+        out: &mut Vec<Entry>,
+    ) -> Result<u64, Reject> {
+        let before = out.len();
+        let count = self.add_unchecked(item, records, out);
+        if let Err(e) = out[before..].iter().try_for_each(Entry::check) {
+            out.truncate(before);
+            return Err(Reject::new(Reason::TooLarge, e.message));
+        }
+        Ok(count)
+    }
+
+    fn add_unchecked(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
         let Some(first) = records.first() else {
             return 1;
         };
@@ -141,7 +159,10 @@ mod tests {
             received_at: context.received_at,
             partition: &partition,
         };
-        (builder.add(item.as_bytes(), &records, &mut out), out)
+        (
+            builder.add(item.as_bytes(), &records, &mut out).unwrap(),
+            out,
+        )
     }
 
     fn text(bytes: &[u8]) -> &str {

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::decompress::{self, Compressed};
 use super::error::ApiError;
 use crate::usecases::budgets::Held;
 use crate::usecases::{App, Error};
@@ -20,7 +21,8 @@ impl FromRequest<Arc<App>> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let limit = app.settings.max_body_mib;
+        let headers = request.headers().clone();
+        let limit = (app.settings.max_body_mib as usize) << 20;
         let held = request.extensions().get::<Arc<Held>>().cloned();
         let mut body = request.into_body();
         let mut bytes = BytesMut::new();
@@ -29,18 +31,20 @@ impl FromRequest<Arc<App>> for RawBody {
             let Ok(data) = frame.map_err(unreadable)?.into_data() else {
                 continue;
             };
-            if bytes.len() + data.len() > (limit as usize) << 20 {
-                let message = format!("the body exceeds {limit} MiB after decompression");
-                return Err(Error::too_large(message)
-                    .hint("send smaller batches")
-                    .into());
+            if bytes.len() + data.len() > limit {
+                return Err(decompress::too_large(limit).into());
             }
             if let Some(held) = &held {
                 held.grow_body(data.len())?;
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(Self(bytes.freeze()))
+        let body = Compressed {
+            bytes: bytes.freeze(),
+            limit,
+            held,
+        };
+        Ok(Self(body.decompress(&headers).await?))
     }
 }
 
@@ -59,6 +63,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Error::invalid("the body must be a JSON object"));
+    }
+    if serde_json::from_slice(body).is_ok_and(|value| has_nul(&value)) {
+        return Err(Error::invalid(
+            "invalid body: a text has the character U+0000",
+        ));
     }
     if serde_json::from_slice(body).is_ok_and(|value| is_beyond(&value)) {
         return Err(Error::invalid(
@@ -83,6 +92,18 @@ fn is_beyond(value: &Value) -> bool {
         Value::Number(n) => n.as_u64().is_some_and(|n| n > i64::MAX as u64),
         Value::Array(items) => items.iter().any(is_beyond),
         Value::Object(fields) => fields.values().any(is_beyond),
+        _ => false,
+    }
+}
+
+/// Whether a text has a NUL, which stores cannot keep.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
         _ => false,
     }
 }

@@ -8,6 +8,7 @@ mod auth;
 mod billing;
 mod body;
 mod checks;
+mod decompress;
 mod dlq;
 mod error;
 mod graph;
@@ -30,7 +31,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderMap;
-use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
@@ -156,8 +156,7 @@ pub fn router(app: Arc<App>) -> Router {
     let timeout =
         TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
     let (api, _) = parts();
-    api.layer(RequestDecompressionLayer::new())
-        .layer(timeout)
+    api.layer(timeout)
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&app),
             auth::authenticate,

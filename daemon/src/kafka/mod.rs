@@ -11,8 +11,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 #[cfg(feature = "server")]
 pub use record::{FILLER, RECEIVED_AT};
-#[cfg(feature = "agent")]
-pub use writer::LARGEST;
 #[cfg(feature = "server")]
 pub use writer::Outgoing;
 pub use writer::Writer;

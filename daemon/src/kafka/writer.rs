@@ -21,7 +21,7 @@ const FULL: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Maximum size of a record with its key, in bytes; topics are configured for it.
-pub const LARGEST: usize = 2 << 20;
+const LARGEST: usize = 2 << 20;
 
 /// Messages in flight.
 #[derive(Default)]

@@ -149,7 +149,8 @@ pub(super) async fn preload(app: &Arc<App>) -> Result<(), Failure> {
             .await?;
         let used = today
             .iter()
-            .filter(|r| r.metric == Metric::EventsIngested)
+            // Rejected records count towards the day like accepted ones.
+            .filter(|r| matches!(r.metric, Metric::EventsIngested | Metric::RecordsRefused))
             .map(|r| r.amount.max(0) as u64)
             .sum();
         app.stores.limits.preload_day(&tenant, used, now()).await?;

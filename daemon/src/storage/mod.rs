@@ -2,6 +2,7 @@
 
 pub mod kafka;
 pub mod neo4j;
+mod orphans;
 pub mod postgres;
 mod provision;
 pub mod redis;
@@ -166,7 +167,7 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let folder = folder(settings)?;
     let lock = lock(&folder)?;
     let daemons = Arc::new(AtomicU64::new(1));
-    let meta = open_meta(settings, &folder).await?;
+    let meta = open_meta_of(settings, &folder).await?;
     let graph = open_graph(settings, &folder, &meta).await?;
     let log = open_log(settings, &folder).await?;
     let limits = open_limits(settings, &daemons).await?;
@@ -184,6 +185,32 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
         daemons,
         _lock: Arc::new(lock),
     })
+}
+
+/// Opens the metadata, unless it is empty beside logs: a start would create a new operator, and
+/// nobody could reach the records of the tenants.
+async fn open_meta_of(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaStore>, Failure> {
+    let log_url = settings.log_url.resolved()?;
+    let log = (scheme(&log_url) == "file").then(|| path(&log_url, folder, "log"));
+    let orphans = log.as_deref().map(orphans::tenants_in).transpose()?;
+    let refuse = |meta: &str| match (&log, &orphans) {
+        (Some(log), Some(tenants)) if !tenants.is_empty() => {
+            Err(orphans::refusal(meta, log, tenants))
+        }
+        _ => Ok(()),
+    };
+    let meta_url = settings.meta_url.resolved()?;
+    if scheme(&meta_url) == "sqlite" {
+        let file = path(&meta_url, folder, "meta.db");
+        if std::fs::metadata(&file).map(|m| m.len()).unwrap_or(0) == 0 {
+            refuse(&format!("{} is missing or empty", file.display()))?;
+        }
+    }
+    let meta = open_meta(settings, folder).await?;
+    if meta.list_tenants().await?.is_empty() {
+        refuse("the metadata store has no tenants")?;
+    }
+    Ok(meta)
 }
 
 /// A store, and what sets tenants up on its servers.

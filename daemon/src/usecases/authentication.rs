@@ -194,7 +194,8 @@ pub enum Traffic {
 const INGEST_FACTOR: u64 = 20;
 
 impl Traffic {
-    fn window(self, per_minute: u64) -> Window {
+    /// The rate of a plan with this many calls per minute.
+    pub(super) fn window(self, per_minute: u64) -> Window {
         let (name, limit) = match self {
             Self::Ingest => ("ingest/minute", per_minute.saturating_mul(INGEST_FACTOR)),
             Self::Api => ("api/minute", per_minute),

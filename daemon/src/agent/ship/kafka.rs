@@ -17,14 +17,11 @@ use kgrca_core::tenancy::TenantId;
 
 use super::Outcome;
 use crate::error::Failure;
-use crate::kafka::{LARGEST, Writer, client, trust_too};
+use crate::kafka::{Writer, client, trust_too};
 use crate::secret::Secret;
 
 /// Timeout for the brokers to acknowledge a block.
 const ACK_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Maximum that is added to a record in the log: its key, headers and cluster.
-const OVERHEAD: usize = 4096;
 
 /// The tenant's topics.
 pub struct Kafka {
@@ -246,17 +243,15 @@ impl Admission {
         let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
         for (index, line) in lines.enumerate() {
             records.clear();
-            match parse::parse(topic, line, &context, &mut records) {
-                Ok(()) if line.len() + OVERHEAD > LARGEST => reject(
-                    index,
-                    "too_large",
-                    format!("record of {} bytes exceeds the limit of Kafka", line.len()),
-                ),
-                Ok(()) => accepted += builder.add(line, &records, &mut entries),
+            let added = parse::parse(topic, line, &context, &mut records)
+                .and_then(|()| builder.add(line, &records, &mut entries));
+            match added {
+                Ok(count) => accepted += count,
                 Err(e) => reject(index, e.reason.as_str(), e.message),
             }
         }
         ingested.accepted = accepted;
+        ingested.rejected_count = ingested.rejected.len() as u64;
         Ok(Admitted { entries, ingested })
     }
 }

@@ -101,7 +101,7 @@ async fn accepted(shared: &Shared, block: &Block, ingested: &Ingested, to_kafka:
             "record refused"
         );
     }
-    let rejected = ingested.rejected.len() as u64;
+    let rejected = ingested.rejected_total();
     // Records refused for a wrong clock are sent again: the response corrected the clock.
     let too_early = |reason: &str| reason == Reason::FarFuture.as_str();
     let delivery = Delivery {

@@ -248,6 +248,14 @@ fn failed(error: sqlx::Error) -> Error {
     let kind = match (&error, code.as_str()) {
         (_, "23505") => ErrorKind::Conflict,
         (_, "53100") => ErrorKind::Full,
+        // Data exceptions and violated constraints, limits of the server: repeating does not help.
+        (_, code)
+            if ["22", "23", "54"]
+                .iter()
+                .any(|class| code.starts_with(class)) =>
+        {
+            ErrorKind::Refused
+        }
         // Connection trouble, shutting down, out of connections, serialization, deadlock,
         // time-outs.
         (_, code)

@@ -9,11 +9,14 @@ use kgrca_core::parse::{self, Context, Reason, Reject, mask};
 use kgrca_core::storage::{Entry, EntryBuilder, StreamId};
 use kgrca_core::tenancy::TenantId;
 
+use super::dead_letters::Rejects;
 use super::split;
 use crate::usecases::error::Result;
 
 /// How much of a rejected record the dead letter queue keeps.
 const MAX_LETTER_BYTES: usize = 4096;
+/// Longest reason that is given for one record, in characters: it may quote the record.
+const MAX_MESSAGE: usize = 500;
 
 /// Where the records of a batch come from.
 pub struct Source<'a> {
@@ -29,10 +32,10 @@ pub struct Source<'a> {
 /// A parsed batch.
 #[derive(Default)]
 pub struct Batch {
-    /// Accepted records and dead letters, as they go into the log.
+    /// Accepted records, as they go into the log.
     pub entries: Vec<Entry>,
     pub accepted: u64,
-    pub rejected: Vec<RejectedItem>,
+    pub rejected: Rejects,
     /// The clusters of the accepted records.
     pub clusters: BTreeSet<Str>,
 }
@@ -62,14 +65,16 @@ impl Source<'_> {
         let mut records = Vec::new();
         for (index, item) in items.iter().enumerate() {
             records.clear();
-            match parse::parse(self.topic, item, &context, &mut records) {
-                Ok(()) => {
+            let added = parse::parse(self.topic, item, &context, &mut records)
+                .and_then(|()| builder.add(item, &records, &mut batch.entries));
+            match added {
+                Ok(count) => {
+                    batch.accepted += count;
                     for record in &records {
                         if !batch.clusters.contains(&record.cluster) {
                             batch.clusters.insert(record.cluster.clone());
                         }
                     }
-                    batch.accepted += builder.add(item, &records, &mut batch.entries);
                 }
                 Err(reject) => self.reject(&mut batch, index, item, &reject),
             }
@@ -81,17 +86,22 @@ impl Source<'_> {
         let reason = reject.reason.as_str();
         let labels = [("topic", self.topic.as_str()), ("status", reason)];
         metrics::counter!("kg_messages_processed_total", &labels).increment(1);
-        batch.rejected.push(RejectedItem {
+        // Not all of a message that quotes a large record is masked, but all that is shown.
+        let message: String = reject.message.chars().take(4 * MAX_MESSAGE).collect();
+        let is_listed = batch.rejected.add(RejectedItem {
             index,
             reason: reason.to_owned(),
-            message: mask::line(&reject.message).into_owned(),
+            message: shortened(&mask::line(&message)),
         });
+        if !is_listed {
+            return;
+        }
         let letter = DeadLetter {
             id: 0,
             at: self.received_at,
             topic: self.topic.as_str().to_owned(),
             reason: reason.to_owned(),
-            message: self.letter_message(index, item, reject),
+            message: shortened(&self.letter_message(index, item, reject)),
             record: self.letter_text(item, reject),
         };
         let stream = StreamId {
@@ -99,7 +109,7 @@ impl Source<'_> {
             partition: (self.partition)(self.tenant.as_str()),
         };
         if let Ok(value) = serde_json::to_vec(&letter) {
-            batch.entries.push(Entry {
+            batch.rejected.letters.push(Entry {
                 stream,
                 key: self.tenant.as_str().as_bytes().into(),
                 value: value.into(),
@@ -144,4 +154,8 @@ impl Source<'_> {
         let start = &masked[..masked.len().min(MAX_LETTER_BYTES)];
         mask::line(&String::from_utf8_lossy(start)).into_owned()
     }
+}
+
+fn shortened(message: &str) -> String {
+    message.chars().take(MAX_MESSAGE).collect()
 }

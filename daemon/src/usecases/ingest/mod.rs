@@ -1,6 +1,7 @@
 //! Taking records in: parsed, masked, held against the plan, made durable, then acknowledged.
 
 mod batch;
+mod dead_letters;
 mod split;
 
 use std::collections::BTreeSet;
@@ -15,11 +16,15 @@ use kgrca_core::tenancy::{Scope, TenantId};
 
 use super::actor::{Actor, TenantScope};
 use super::app::App;
+use super::authentication::Traffic;
 use super::cluster_quota;
 use super::error::{Error, Result, seconds_until_retry};
 use super::stats::REFUSED_COUNT;
 use crate::clock::now;
 use batch::{Batch, Source};
+
+/// How many rejected records count as a call.
+const REJECTS_PER_CALL: u64 = 100;
 
 /// A batch of records as it was sent.
 #[derive(Debug)]
@@ -57,8 +62,11 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
     }
     let mut batch = parse(app, tenant.id, topic, request).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
-    take_from_day(app, tenant, topic, batch.accepted).await?;
-    let entries = std::mem::take(&mut batch.entries);
+    let taken = take_from_day(app, tenant, topic, &batch).await?;
+    slow_down(app, tenant, batch.rejected.count).await?;
+    let mut entries = std::mem::take(&mut batch.entries);
+    let letters = std::mem::take(&mut batch.rejected.letters);
+    entries.extend(dead_letters::within_quota(app, tenant.id, letters).await?);
     let partitions: BTreeSet<u32> = entries
         .iter()
         .filter(|e| e.stream.topic != Topic::Dlq)
@@ -67,12 +75,10 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
     if !entries.is_empty()
         && let Err(e) = app.stores.log.append(tenant.id, entries).await
     {
-        if topic.signal().is_metered {
-            app.stores
-                .limits
-                .give_back_day(tenant.id, batch.accepted, now())
-                .await?;
-        }
+        app.stores
+            .limits
+            .give_back_day(tenant.id, taken, now())
+            .await?;
         return Err(e.into());
     }
     for partition in partitions {
@@ -81,11 +87,12 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
     let answer = Ingested {
         accepted: batch.accepted,
         duplicate: 0,
-        rejected: batch.rejected,
+        rejected_count: batch.rejected.count,
+        rejected: batch.rejected.listed,
     };
-    if !answer.rejected.is_empty() {
+    if answer.rejected_count > 0 {
         app.pending_usage
-            .add(tenant.id, REFUSED_COUNT, answer.rejected.len() as i64);
+            .add(tenant.id, REFUSED_COUNT, answer.rejected_count as i64);
     }
     if let Some(key) = &repetition_key {
         let text = serde_json::to_string(&answer).map_err(Error::internal)?;
@@ -112,6 +119,7 @@ fn repeated(earlier: &str) -> Ingested {
     Ingested {
         accepted: 0,
         duplicate: earlier.accepted,
+        rejected_count: earlier.rejected_total(),
         rejected: earlier.rejected,
     }
 }
@@ -139,34 +147,58 @@ async fn parse(
 }
 
 /// On a plan with a hard limit, takes the batch from the day's events, or refuses and counts it. A
-/// batch begun within the limit is taken in completely.
+/// batch begun within the limit is taken in completely. Rejected records count like accepted ones:
+/// they cost the same work. Returns how many events were taken.
 async fn take_from_day(
     app: &App,
     tenant: TenantScope<'_>,
     topic: Topic,
-    accepted: u64,
-) -> Result<()> {
+    batch: &Batch,
+) -> Result<u64> {
     let plan = tenant.plan;
-    let is_limited = plan.events_are_hard && topic.signal().is_metered && accepted > 0;
+    let is_metered = topic.signal().is_metered;
+    let accepted = if is_metered { batch.accepted } else { 0 };
+    let events = accepted + batch.rejected.count;
+    let is_limited = plan.events_are_hard && events > 0;
     let Some(limit) = plan.events_day.filter(|_| is_limited) else {
-        return Ok(());
+        return Ok(0);
     };
     let taken = app
         .stores
         .limits
-        .take_day(tenant.id, accepted, limit, now())
+        .take_day(tenant.id, events, limit, now())
         .await?;
     if taken.allowed {
-        return Ok(());
+        return Ok(events);
     }
     app.pending_usage
-        .add(tenant.id, Metric::EventsRejectedQuota, accepted as i64);
+        .add(tenant.id, Metric::EventsRejectedQuota, events as i64);
     let labels = [("topic", topic.as_str()), ("status", "quota")];
-    metrics::counter!("kg_messages_processed_total", &labels).increment(accepted);
+    metrics::counter!("kg_messages_processed_total", &labels).increment(events);
     let message = format!(
-        "daily limit of {limit} events (plan `{}`) reached; {accepted} records rejected",
+        "daily limit of {limit} events (plan `{}`) reached; {events} records rejected",
         plan.name
     );
     Err(Error::quota_exceeded(message, seconds_until_retry(&taken))
         .hint("wait for the next day (UTC) or change the plan"))
+}
+
+/// Takes further calls from the sender's rate, one for each hundred rejected records. This batch is
+/// not refused for it, but the next ones may be.
+async fn slow_down(app: &App, tenant: TenantScope<'_>, rejected: u64) -> Result<()> {
+    let calls = rejected / REJECTS_PER_CALL;
+    let Some(window) = tenant.plan.api_minute.map(|n| Traffic::Ingest.window(n)) else {
+        return Ok(());
+    };
+    if calls > 0 {
+        let calls = calls.min(window.limit);
+        let limits = &app.stores.limits;
+        let taken = limits.take(tenant.id, window, calls, now()).await?;
+        if !taken.allowed && taken.remaining > 0 {
+            limits
+                .take(tenant.id, window, taken.remaining, now())
+                .await?;
+        }
+    }
+    Ok(())
 }

@@ -1,35 +1,82 @@
 //! From a body to its records: an array's elements, or lines, or one document; and the items of
 //! Kubernetes lists.
 
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::usecases::error::{Error, Result};
 
+/// Most records of one request.
+pub const MAX_ITEMS: usize = 100_000;
+
 /// The records of a body.
 ///
 /// # Errors
-/// `invalid_request` for an empty body and for an array that is not JSON. Lines that are not JSON
-/// are records that are rejected later, one by one.
+/// `invalid_request` for an empty body and for an array that is not JSON; `payload_too_large` for
+/// more than [`MAX_ITEMS`]. Lines that are not JSON are records that are rejected later, one by
+/// one.
 pub fn records(body: &[u8]) -> Result<Vec<&[u8]>> {
     let mut all = Vec::new();
     for document in documents(body)? {
         unpack_list(document, &mut all);
+        if all.len() > MAX_ITEMS {
+            return Err(too_many());
+        }
     }
     Ok(all)
 }
 
+fn too_many() -> Error {
+    Error::too_large(format!("the body has more than {MAX_ITEMS} records"))
+        .hint("send smaller batches")
+}
+
+/// The elements of an array, one more than allowed at most: the others are only skipped.
+#[derive(Default)]
+struct Items<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Elements;
+        impl<'de> Visitor<'de> for Elements {
+            type Value = Items<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an array")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut elements: A,
+            ) -> std::result::Result<Items<'de>, A::Error> {
+                let mut items = Items::default();
+                while items.0.len() <= MAX_ITEMS {
+                    match elements.next_element()? {
+                        Some(item) => items.0.push(item),
+                        None => return Ok(items),
+                    }
+                }
+                while elements.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(items)
+            }
+        }
+        deserializer.deserialize_seq(Elements)
+    }
+}
+
 /// Replaces a Kubernetes `List`, such as `kubectl get -o json` prints, by its items.
 fn unpack_list<'a>(document: &'a [u8], out: &mut Vec<&'a [u8]>) {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct List<'a> {
         kind: String,
         #[serde(borrow)]
-        items: Vec<&'a RawValue>,
+        items: Items<'a>,
     }
     let may_be_list = std::str::from_utf8(document).is_ok_and(|text| text.contains("\"items\""));
     match may_be_list.then(|| serde_json::from_slice::<List<'_>>(document)) {
         Some(Ok(list)) if list.kind.ends_with("List") => {
-            out.extend(list.items.into_iter().map(|i| i.get().as_bytes()));
+            out.extend(list.items.0.into_iter().map(|i| i.get().as_bytes()));
         }
         _ => out.push(document),
     }
@@ -42,9 +89,9 @@ fn documents(body: &[u8]) -> Result<Vec<&[u8]>> {
             .hint("send a JSON record, an array of records, or one record per line"));
     }
     if trimmed.first() == Some(&b'[') {
-        let items: Vec<&RawValue> = serde_json::from_slice(trimmed)
+        let items: Items<'_> = serde_json::from_slice(trimmed)
             .map_err(|e| Error::invalid(format!("the body is not a valid JSON array: {e}")))?;
-        return Ok(items.into_iter().map(|i| i.get().as_bytes()).collect());
+        return Ok(items.0.into_iter().map(|i| i.get().as_bytes()).collect());
     }
     let first_line = trimmed.split(|b| *b == b'\n').next().unwrap_or_default();
     let spans_lines = first_line.len() < trimmed.len() && !is_json(first_line);
@@ -55,6 +102,7 @@ fn documents(body: &[u8]) -> Result<Vec<&[u8]>> {
         .split(|b| *b == b'\n')
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
+        .take(MAX_ITEMS + 1)
         .collect())
 }
 
@@ -77,6 +125,22 @@ mod tests {
         assert_eq!(count("{\n\"a\": 1\n}"), 1, "a document over several lines");
         assert_eq!(count("{\"a\":1}\nnot json"), 2, "rejected later, by itself");
         assert!(records(b" \n").is_err() && records(b"[1,").is_err());
+    }
+
+    #[test]
+    fn a_body_with_too_many_records_is_refused() {
+        let forms = |n: usize| {
+            let array = format!("[{}]", vec!["1"; n].join(","));
+            let list = format!(r#"{{"kind":"PodList","items":{array}}}"#);
+            [array, "1\n".repeat(n), list]
+        };
+        for body in forms(MAX_ITEMS) {
+            assert_eq!(count(&body), MAX_ITEMS);
+        }
+        for body in forms(MAX_ITEMS + 1) {
+            let error = records(body.as_bytes()).unwrap_err();
+            assert_eq!(error.code, crate::usecases::Code::PayloadTooLarge);
+        }
     }
 
     #[test]

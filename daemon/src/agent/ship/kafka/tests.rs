@@ -10,7 +10,7 @@ fn a_block_becomes_the_entries_that_the_ingest_api_would_write() {
     let pod = r#"{"op":"UPSERT","at":"2026-01-01T09:59:00Z","cluster":"prod","kind":"Pod",
         "metadata":{"namespace":"shop","name":"web-1","uid":"u1"},"src":"agent-x","seq":7}"#
         .replace("\n        ", "");
-    let large = pod.replace("u1", &"u".repeat(LARGEST));
+    let large = pod.replace("u1", &"u".repeat(parse::MAX_BYTES));
     let body = zstd::encode_all(format!("{pod}\nno record\n{large}\n").as_bytes(), 3).unwrap();
     let Admitted { entries, ingested } = admission.admit(Topic::Resource, &body, now, 6).unwrap();
     let rejected: Vec<_> = ingested

@@ -1,0 +1,282 @@
+//! Identifiers: what records refer to clusters, objects and senders by. They become keys of rows,
+//! nodes and frames, and are shown in terminals: so they are short and have no control characters.
+
+use super::{Reason, Reject};
+use crate::model::object::{Meta, OwnerRef};
+use crate::model::{Body, Edge, Kind, Record, Str, Subject};
+
+/// Longest name of a cluster, namespace or object, in bytes: that of a DNS subdomain, as in the
+/// Kubernetes API.
+const NAME: usize = 253;
+/// Longest uid or event id, in bytes. Kubernetes has 36; others send paths and hashes.
+const UID: usize = 256;
+/// Longest kind, reason or type of an edge, in bytes; 128 is the API's limit for reasons.
+const WORD: usize = 128;
+/// Longest id of an edge, in bytes: without one, both of its ends are its id.
+const EDGE: usize = 2048;
+
+/// Trims the identifiers of a record.
+///
+/// # Errors
+/// Names the first one that is too long or has characters that nothing can be called by.
+pub(super) fn normalize(record: &mut Record) -> Result<(), Reject> {
+    one("cluster", &mut record.cluster, NAME)?;
+    if record.cluster.is_empty() {
+        return Err(Reject::new(
+            Reason::ClusterMissing,
+            "the name of the cluster is blank",
+        ));
+    }
+    if let Some((source, _)) = &mut record.sequence {
+        one("src", source, NAME)?;
+    }
+    match &mut record.body {
+        Body::State(_, object) => meta(&mut object.meta),
+        Body::Sync { kind, .. } => kind_name(kind),
+        Body::Topology(_, edge) => ends(edge),
+        Body::Event(event) => {
+            optional("event_id", &mut event.id, UID)?;
+            one("reason", &mut event.reason, WORD)?;
+            subject(&mut event.subject)
+        }
+        Body::Log(line) => {
+            optional("container", &mut line.container, NAME)?;
+            subject(&mut line.subject)
+        }
+        Body::Alert(alert) => {
+            one("fingerprint", &mut alert.fingerprint, UID)?;
+            one("alertname", &mut alert.name, NAME)?;
+            subject(&mut alert.subject)
+        }
+        Body::Tick | Body::Act(_) => Ok(()),
+    }
+}
+
+fn meta(meta: &mut Meta) -> Result<(), Reject> {
+    kind_name(&mut meta.kind)?;
+    optional("uid", &mut meta.uid, UID)?;
+    one("namespace", &mut meta.namespace, NAME)?;
+    one("name", &mut meta.name, NAME)?;
+    let Some(owners) = std::sync::Arc::get_mut(&mut meta.owners) else {
+        return Ok(());
+    };
+    owners.iter_mut().try_for_each(owner)
+}
+
+fn owner(owner: &mut OwnerRef) -> Result<(), Reject> {
+    one("kind of an owner", &mut owner.kind, WORD)?;
+    one("name of an owner", &mut owner.name, NAME)?;
+    optional("uid of an owner", &mut owner.uid, UID)
+}
+
+fn ends(edge: &mut Edge) -> Result<(), Reject> {
+    one("id", &mut edge.id, EDGE)?;
+    one("type", &mut edge.relation, WORD)?;
+    subject(&mut edge.from)?;
+    subject(&mut edge.to)
+}
+
+fn subject(subject: &mut Subject) -> Result<(), Reject> {
+    kind_name(&mut subject.kind)?;
+    optional("uid", &mut subject.uid, UID)?;
+    one("namespace", &mut subject.namespace, NAME)?;
+    one("name", &mut subject.name, NAME)
+}
+
+fn kind_name(kind: &mut Kind) -> Result<(), Reject> {
+    match kind {
+        Kind::Other(name) => one("kind", name, WORD),
+        _ => Ok(()),
+    }
+}
+
+fn optional(what: &str, text: &mut Option<Str>, max: usize) -> Result<(), Reject> {
+    text.as_mut()
+        .map(|text| one(what, text, max))
+        .unwrap_or(Ok(()))
+}
+
+fn one(what: &str, text: &mut Str, max: usize) -> Result<(), Reject> {
+    let trimmed = text.trim();
+    if trimmed.len() > max {
+        return Err(invalid(format!(
+            "`{what}` has {} bytes; the maximum is {max}",
+            trimmed.len()
+        )));
+    }
+    if let Some((at, c)) = trimmed.char_indices().find(|(_, c)| is_hidden(*c)) {
+        return Err(invalid(format!(
+            "`{what}` has the character {} at byte {at}, which names must not have",
+            c.escape_unicode()
+        )));
+    }
+    if trimmed.len() < text.len() {
+        *text = trimmed.into();
+    }
+    Ok(())
+}
+
+/// Control characters, those that only change how others are shown, and the one that stands for
+/// what could not be read.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+            | '\u{feff}' | '\u{fffd}')
+}
+
+fn invalid(message: String) -> Reject {
+    Reject::new(Reason::InvalidIdentifier, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::model::{Time, Topic};
+    use crate::parse::{Context, parse};
+
+    /// A record of each kind that has all of its fields.
+    const RECORDS: [(Topic, &str); 8] = [
+        (
+            Topic::Resource,
+            r#"{"op":"UPSERT","at":"2026-01-01T00:00:00Z","cluster":"prod","kind":"Pod","uid":"u1",
+            "namespace":"shop","name":"web-1","src":"agent","seq":7,"resourceVersion":"9",
+            "labels":{"app":"web"},"ownerRefs":[{"kind":"ReplicaSet","name":"web","uid":"u2"}],
+            "node":"n1","podIP":"10.0.0.1","spec":{"containers":[{"name":"c","image":"web:1",
+            "env":[{"name":"A","value":"b"}]}]},"status":{"phase":"Running","message":"m"}}"#,
+        ),
+        (
+            Topic::Resource,
+            r#"{"apiVersion":"v1","kind":"Widget","metadata":{"name":"w","namespace":"shop",
+            "uid":"u3","annotations":{"a":"b"}}}"#,
+        ),
+        (
+            Topic::Resource,
+            r#"{"op":"SYNC","kind":"Gadget","sync_id":"s","at":"2026-01-01T00:00:00Z"}"#,
+        ),
+        (
+            Topic::Topology,
+            r#"{"op":"UPSERT","at":"2026-01-01T00:00:00Z","cluster":"prod","id":"e1",
+            "from":"pod:shop:web-1","to":"service:shop:db","type":"CALLS"}"#,
+        ),
+        (
+            Topic::Events,
+            r#"{"event_id":"e1","event_time":"2026-01-01T00:00:00Z","cluster":"prod",
+            "etype":"k8s.event","severity":"WARNING","reason":"Failed","message":"no image",
+            "subject":{"kind":"Pod","uid":"u1","ns":"shop","name":"web-1"},"src":"s","seq":1}"#,
+        ),
+        (
+            Topic::Logs,
+            r#"{"event_time":"2026-01-01T00:00:00Z","cluster":"prod","severity":"ERROR",
+            "message":"cannot connect","pod_uid":"u1","pod_namespace":"shop","pod_name":"web-1",
+            "container":"c"}"#,
+        ),
+        (
+            Topic::Alerts,
+            r#"{"status":"firing","labels":{"alertname":"Down","pod":"web-1","namespace":"shop",
+            "severity":"critical"},"annotations":{"summary":"down"},
+            "startsAt":"2026-01-01T00:00:00Z","fingerprint":"f1","cluster":"prod"}"#,
+        ),
+        (
+            Topic::Control,
+            r#"{"at":"2026-01-01T00:00:00Z","cluster":"prod","type":"feedback","incident":1,
+            "by":"me","note":"n","component":"app/web","fault_type":"f"}"#,
+        ),
+    ];
+
+    /// The record once for each of its strings, with that string changed.
+    fn variants(text: &str, change: &dyn Fn(&str) -> String) -> Vec<(String, String)> {
+        fn strings(value: &Value, path: &str, out: &mut Vec<String>) {
+            match value {
+                Value::String(_) => out.push(path.to_owned()),
+                Value::Array(items) => items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(i, v)| strings(v, &format!("{path}/{i}"), out)),
+                Value::Object(map) => map
+                    .iter()
+                    .for_each(|(k, v)| strings(v, &format!("{path}/{k}"), out)),
+                _ => {}
+            }
+        }
+        let record: Value = serde_json::from_str(text).unwrap();
+        let mut paths = Vec::new();
+        strings(&record, "", &mut paths);
+        let changed = |path: String| {
+            let mut record = record.clone();
+            let string = record.pointer_mut(&path).unwrap();
+            *string = change(string.as_str().unwrap()).into();
+            (path, record.to_string())
+        };
+        paths.into_iter().map(changed).collect()
+    }
+
+    fn read(topic: Topic, text: &str) -> Result<Vec<Record>, Reject> {
+        let context = Context {
+            received_at: Time::parse("2026-01-01T00:00:00Z").unwrap(),
+            cluster: Some("default"),
+            client_id: None,
+        };
+        let mut records = Vec::new();
+        parse(topic, text.as_bytes(), &context, &mut records)?;
+        Ok(records)
+    }
+
+    #[test]
+    fn no_string_of_any_record_keeps_a_nul() {
+        let mut rejected = 0;
+        for (topic, text) in RECORDS {
+            assert!(read(topic, text).is_ok(), "{text}: {:?}", read(topic, text));
+            for (path, changed) in variants(text, &|s| format!("{s}\0{s}")) {
+                match read(topic, &changed) {
+                    Ok(records) => {
+                        let shown = format!("{records:?}");
+                        assert!(!shown.contains("\\0"), "{path} of {text}: {shown}");
+                    }
+                    Err(reject) => {
+                        assert!(!reject.message.contains('\0'), "{reject:?}");
+                        rejected += usize::from(reject.reason == Reason::InvalidIdentifier);
+                    }
+                }
+            }
+        }
+        assert!(rejected > 20, "identifiers are refused: {rejected}");
+    }
+
+    #[test]
+    fn a_backslash_before_the_escape_is_part_of_the_text() {
+        let text =
+            r#"{"cluster":"c","severity":"ERROR","pod_name":"p","message":"a\\u0000b\\\u0000"}"#;
+        let Body::Log(line) = &read(Topic::Logs, text).unwrap()[0].body else {
+            panic!("a log line");
+        };
+        assert_eq!(&*line.message, "a\\u0000b\\\u{fffd}");
+    }
+
+    #[test]
+    fn identifiers_are_trimmed_bounded_and_visible() {
+        let log = |cluster: &str, pod: &str| {
+            let record = serde_json::json!({"cluster": cluster, "pod_name": pod, "message": "m"});
+            read(Topic::Logs, &record.to_string())
+        };
+        let record = log(" prod\n", "\tweb ").unwrap().remove(0);
+        let Body::Log(line) = &record.body else {
+            panic!("a log line");
+        };
+        assert_eq!((&*record.cluster, &*line.subject.name), ("prod", "web"));
+        assert!(log(&"c".repeat(NAME), "p").is_ok());
+        let reason = |result: Result<Vec<Record>, Reject>| result.unwrap_err().reason;
+        for bad in [
+            "c".repeat(NAME + 1).as_str(),
+            "a\u{1b}[2J",
+            "a\u{202e}b",
+            "a\nb",
+        ] {
+            assert_eq!(reason(log(bad, "p")), Reason::InvalidIdentifier, "{bad:?}");
+            assert_eq!(reason(log("c", bad)), Reason::InvalidIdentifier, "{bad:?}");
+        }
+        assert_eq!(reason(log("  ", "p")), Reason::ClusterMissing);
+    }
+}

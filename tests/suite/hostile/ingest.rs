@@ -1,0 +1,197 @@
+//! Batches that are meant to cost more than they are.
+
+use std::io::Write;
+
+use kgrca_tests::Server;
+use kgrca_tests::server::Tenant;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::Watchdog;
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Sends a body; returns the status and the answer.
+async fn send(
+    server: &Server,
+    tenant: &Tenant,
+    kind: &str,
+    coding: Option<&str>,
+    body: Vec<u8>,
+) -> (StatusCode, String) {
+    let mut request = server
+        .http
+        .post(format!("{}/api/v1/ingest/{kind}", server.url))
+        .header("x-api-key", &tenant.key)
+        .header("x-cluster", "c")
+        .body(body);
+    if let Some(coding) = coding {
+        request = request.header("content-encoding", coding);
+    }
+    let response = request.send().await.unwrap();
+    (response.status(), response.text().await.unwrap())
+}
+
+fn bytes_below(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_never_larger_than_the_question_deserves() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--dead-letters-per-day", "150"]);
+    let (attacker, victim) = (
+        server.tenant("Attacker", "pro").await,
+        server.tenant("Victim", "pro").await,
+    );
+    let watchdog = Watchdog::start(&server, &victim);
+    let log = folder.path().join("log").join(&attacker.id);
+    let lines = |n: usize| gzip(&b"x\n".repeat(n));
+    let long = json!({"op": "y".repeat(900_000), "kind": "Pod", "name": "a"}).to_string();
+    let long = gzip(format!("{long}\n").repeat(30).as_bytes());
+    for (kind, body, rejected) in [
+        ("logs", lines(100_000), 100_000),
+        ("logs", lines(8 << 20), 0),
+        ("resources", long, 30),
+    ] {
+        let (status, text) = send(&server, &attacker, kind, Some("gzip"), body).await;
+        assert!(text.len() < 100_000, "{kind}: {} bytes", text.len());
+        if rejected == 0 {
+            assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{text}");
+            continue;
+        }
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(status, StatusCode::ACCEPTED, "{text}");
+        assert_eq!(answer["rejected_count"], rejected);
+        assert!(answer["rejected"].as_array().unwrap().len() <= 100);
+    }
+    let stats = server.settled(&attacker, 100_030).await;
+    assert_eq!(stats["records"]["rejected"], 100_030, "{stats}");
+    let path = "/api/v1/dlq?limit=1000";
+    let letters = server.get(path, &attacker.key).await;
+    let kept = letters["items"].as_array().unwrap().len();
+    assert!(
+        (100..=160).contains(&kept),
+        "within the day's quota: {kept}"
+    );
+    assert!(bytes_below(&log) < 2 << 20, "{} bytes", bytes_below(&log));
+    watchdog.check().await;
+}
+
+#[tokio::test]
+async fn rejected_records_use_up_the_day_of_a_plan_with_a_hard_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let attacker = server.tenant("Attacker", "free").await;
+    let lines = || gzip(&b"x\n".repeat(6000));
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        let (status, _) = send(&server, &attacker, "resources", Some("gzip"), lines()).await;
+        statuses.push(status.as_u16());
+    }
+    assert_eq!(statuses, [202, 202, 429], "10,000 events a day");
+    assert!(server.terminate());
+    let server = Server::start(folder.path(), &[]);
+    let (status, _) = send(&server, &attacker, "logs", Some("gzip"), lines()).await;
+    assert_eq!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS,
+        "also after a restart"
+    );
+}
+
+#[tokio::test]
+async fn all_members_of_a_compressed_body_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let line = |i: usize| format!("{{\"pod_name\":\"p{i}\",\"message\":\"m{i}\"}}\n");
+    let members: Vec<u8> = (0..20).flat_map(|i| gzip(line(i).as_bytes())).collect();
+    let frames = (0..20).flat_map(|i| zstd::encode_all(line(i).as_bytes(), 3).unwrap());
+    for (coding, body) in [("gzip", members.clone()), ("zstd", frames.collect())] {
+        let (status, text) = send(&server, &tenant, "logs", Some(coding), body).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer["accepted"], 20, "{coding}");
+    }
+    let garbage = [&members[..], b"GARBAGE"].concat();
+    for (coding, body) in [
+        ("gzip", garbage),
+        ("gzip", members[..members.len() - 3].to_vec()),
+        ("gzip, gzip", gzip(&members)),
+        ("br", b"x".to_vec()),
+        ("zstd", members),
+    ] {
+        let (status, text) = send(&server, &tenant, "logs", Some(coding), body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{coding}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bombs_are_refused_without_being_unpacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (attacker, victim) = (
+        server.tenant("Attacker", "free").await,
+        server.tenant("Victim", "pro").await,
+    );
+    let watchdog = Watchdog::start(&server, &victim);
+    let header = gzip(b"")[..10].to_vec();
+    let blocks = [header, [0, 0, 0, 0xff, 0xff].repeat(6 << 20)].concat();
+    let zeros = std::io::Read::take(std::io::repeat(0), 300 << 20);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::copy(&mut { zeros }, &mut encoder).unwrap();
+    let bomb = encoder.finish().unwrap();
+    for (coding, body) in [
+        (Some("gzip"), bomb),
+        (Some("gzip"), blocks),
+        (Some("gzip"), gzip(b"").repeat(1 << 20)),
+        (None, [vec![b'['], b"1,".repeat(15 << 20)].concat()),
+        (None, b"[".repeat(5 << 20)),
+        (None, b"{\"a\":".repeat(5 << 20)),
+    ] {
+        let (status, text) = send(&server, &attacker, "logs", coding, body).await;
+        assert!(
+            [400, 413, 429].contains(&status.as_u16()) || text.contains("\"accepted\":0"),
+            "{status} {text}"
+        );
+    }
+    watchdog.check().await;
+}
+
+#[tokio::test]
+async fn names_that_a_store_cannot_keep_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let pod = |cluster: &str, name: &str| json!({"kind": "Pod", "namespace": "shop", "name": name, "cluster": cluster, "spec": {}});
+    let long = "n".repeat(1 << 18);
+    for (cluster, name) in [
+        ("a\0b", "x"),
+        ("c", "a\0b"),
+        ("c", "a\u{1b}]0;title\u{7}"),
+        (&*long, "x"),
+        ("c", &*long),
+    ] {
+        let body = pod(cluster, name).to_string().into_bytes();
+        let answer = server.ingest(&tenant, "resources", body).await;
+        assert_eq!(
+            answer["rejected"][0]["reason"], "invalid_identifier",
+            "{answer}"
+        );
+    }
+    let body = pod("c", "fine").to_string().into_bytes();
+    server.ingest(&tenant, "resources", body).await;
+    let stats = server.settled(&tenant, 6).await;
+    assert_eq!(stats["records"]["applied"], 1, "{stats}");
+}
