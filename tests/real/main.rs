@@ -17,5 +17,6 @@ mod logs;
 mod openapi;
 mod power_loss;
 mod provisioning;
+mod queries;
 mod shippers;
 mod store_conformance;

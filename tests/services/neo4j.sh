@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Neo4j Community, Bolt only: install FOLDER | start FOLDER DATA PORT | stop DATA
-# URL: neo4j://neo4j:test-password@127.0.0.1:PORT. NEO4J_JVM replaces the options for a quick start.
+# URL: neo4j://neo4j:test-password@127.0.0.1:PORT. NEO4J_JVM replaces the options for a quick start,
+# NEO4J_TRANSACTION_MEMORY is the most memory of a query (default 128m, 0 for no limit).
 set -euo pipefail
 # shellcheck source=tests/services/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -18,6 +19,7 @@ server.https.enabled=false
 server.directories.data=$1/data
 server.directories.logs=$1/logs
 server.memory.pagecache.size=64m
+db.memory.transaction.max=${NEO4J_TRANSACTION_MEMORY:-128m}
 dbms.security.auth_enabled=true
 dbms.usage_report.enabled=false
 db.tx_log.preallocate=false

@@ -277,6 +277,15 @@ mod tests {
 
     proptest! {
         #[test]
+        fn an_answer_is_never_larger_than_its_weight(
+            text in ".*", control in "[\\x00-\\x1f\"\\\\]*",
+            int in any::<i64>(), float in any::<f64>(),
+        ) {
+            let value = serde_json::json!([{"a": control}, text, int, float, null, [false]]);
+            prop_assert!(weight(&value) >= value.to_string().len());
+        }
+
+        #[test]
         fn any_text_is_handled(text in ".*") {
             let _ = refused_text(&text);
         }

@@ -26,6 +26,9 @@ fn at_most(resource: Resource, most: u64) -> io::Result<()> {
 /// Before anything is read.
 pub(super) fn at_start() -> io::Result<()> {
     nice(NICENESS)?;
+    // Where memory runs out, the kernel kills this process and not the daemon.
+    #[cfg(target_os = "linux")]
+    std::fs::write("/proc/self/oom_score_adj", "1000")?;
     at_most(Resource::Core, 0)
 }
 

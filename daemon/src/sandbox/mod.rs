@@ -119,7 +119,12 @@ impl Processes {
                 }
                 outcome
             }
-            Ok(_) => {
+            // It sent nonsense, and would go on.
+            Ok(Ok(_)) => {
+                ready.process.kill().await;
+                Outcome::Crashed
+            }
+            Ok(Err(_)) => {
                 let end = ready.process.end().await;
                 if matches!(end.outcome, Outcome::Crashed | Outcome::TooDeep) {
                     telemetry::QueryCrashed {

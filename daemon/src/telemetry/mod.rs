@@ -15,4 +15,4 @@ pub use queries::{GraphDamaged, QueryCrashed, QueryEnded};
 pub use records::{BatchCommitted, Lag, LogCut, LogSetAside, Misplaced, RecordsLost};
 pub use recovery::{GraphRebuilt, SnapshotUnreadable, StateRestored, WorkerFailed};
 pub use requests::{RequestAnswered, Serving};
-pub use servers::{LimitsChecked, ServerChecked};
+pub use servers::{LimitsChecked, MemoryUnlimited, ServerChecked};

@@ -45,3 +45,20 @@ impl LimitsChecked {
         }
     }
 }
+
+/// A server does not limit the memory of a query.
+pub struct MemoryUnlimited<'a> {
+    /// `host:port`.
+    pub server: &'a str,
+}
+
+impl MemoryUnlimited<'_> {
+    /// Logs the event.
+    pub fn emit(&self) {
+        tracing::warn!(
+            server = self.server,
+            "Neo4j does not limit the memory of a query: set db.memory.transaction.max, such as \
+             256m, in neo4j.conf"
+        );
+    }
+}

@@ -110,12 +110,13 @@ async fn no_form_of_nesting_ends_the_daemon() {
     assert!(body.body.contains("[[3]]"), "{}", body.body);
 }
 
+fn doubled(start: &str, step: &str, times: usize, end: &str) -> String {
+    format!("WITH {start} {}{end}", step.repeat(times))
+}
+
 /// Queries that are small and would take seconds, gigabytes or both.
 fn bombs() -> Vec<Value> {
     let all = "MATCH (n) WITH collect(n.name) AS l RETURN";
-    let doubled = |start: &str, step: &str, times: usize, end: &str| {
-        format!("WITH {start} {}{end}", step.repeat(times))
-    };
     let replaced = (0..8).fold("'ab'".to_owned(), |e, _| {
         format!("replace({e}, 'a', 'aaaaaaaaaaaaaaaa')")
     });
@@ -152,6 +153,7 @@ fn bombs() -> Vec<Value> {
             32,
             "RETURN reverse(s) AS s",
         ),
+        doubled("1 AS l", "WITH [[[[[[l]]]]]] AS l ", 40, "RETURN l AS l"),
         format!("{all} size([a IN l | [b IN l | [c IN l | a + b + c]]]) AS n"),
         format!("{all} [a IN l | [b IN l | l]] AS x"),
         format!(
@@ -276,9 +278,18 @@ async fn queries_that_exhaust_memory_or_time_end_alone() {
     assert!(peak < idle + MEMORY, "{} MiB", (peak - idle) >> 20);
     let slowest = answers[answers.len() * 99 / 100];
     assert!(slowest < ANSWER, "{slowest:?} of {}", answers.len());
+    // With time enough on a busy machine.
+    let text = doubled("[1, 2] AS l", "WITH l + l AS l ", 30, "RETURN size(l) AS n");
+    let answer = ask(
+        &server,
+        &attacker,
+        json!({"query": text, "timeout_ms": 30_000}),
+    )
+    .await;
+    assert!(answer.body.contains("memory limit"), "{}", answer.body);
     let metrics = server.http.get(format!("{}/metrics", server.metrics));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
-    for outcome in ["time", "memory", "answered"] {
+    for outcome in ["time", "memory", "refused"] {
         let counted = format!("kg_queries_total{{outcome=\"{outcome}\"}}");
         assert!(metrics.contains(&counted), "{counted}");
     }
@@ -403,6 +414,8 @@ async fn a_sandbox_knows_no_secret_and_ends_with_the_daemon() {
         let line = limits.lines().find(|l| l.starts_with(name)).unwrap();
         assert!(!line.contains("unlimited"), "{line}");
     }
+    let score = std::fs::read_to_string(format!("/proc/{child}/oom_score_adj")).unwrap();
+    assert_eq!(score.trim(), "1000");
     let all = children(server.id());
     assert!(all.len() > 1, "spares wait for the next query");
     server.kill();

@@ -9,6 +9,7 @@ use kgrca_core::tenancy::TenantId;
 use neo4rs::{ConfigBuilder, Graph, query};
 
 use super::{failed, persistent, rows, write};
+use crate::telemetry;
 
 /// Maximum number of connections to one server.
 const CONNECTIONS: usize = 8;
@@ -96,7 +97,28 @@ impl Placement {
             several: Mutex::default(),
         };
         placement.check().await?;
+        for server in &placement.servers {
+            placement.check_memory_limit(server).await?;
+        }
         Ok(placement)
+    }
+
+    /// Warns about a server without a memory limit for queries.
+    async fn check_memory_limit(&self, server: &Server) -> Result<()> {
+        let graph = self.connection(server, None)?;
+        let setting = || query("SHOW SETTINGS 'db.memory.transaction.max' YIELD value");
+        // Not every user may read settings.
+        let Ok(found) = rows(&graph, setting).await else {
+            return Ok(());
+        };
+        let value = found.first().and_then(|r| r.get::<String>("value").ok());
+        if value.is_some_and(|v| v.starts_with("0B") || v == "0") {
+            telemetry::MemoryUnlimited {
+                server: &server.name,
+            }
+            .emit();
+        }
+        Ok(())
     }
 
     /// Names and versions of all servers. Fails when one does not answer.

@@ -11,6 +11,9 @@ use serde_json::{Value as Json, json};
 use crate::storage::cypher::{CypherAnswer, CypherQuery, Outcome, uses};
 use crate::storage::{Error, ErrorKind, Result};
 
+/// How deeply a value of an answer may nest: readers of JSON refuse more than 128 levels.
+const DEPTH: usize = 64;
+
 type Done<T> = std::result::Result<T, QueryError>;
 
 /// How many relations one question may follow.
@@ -71,7 +74,12 @@ fn answered(db: &Database, query: &CypherQuery) -> Done<CypherAnswer> {
     };
     let mut bytes = 0;
     for row in found.rows {
-        if !answer.push(row.iter().map(json_of).collect(), query, &mut bytes) {
+        let row: Vec<Json> = row.iter().map(json_of).collect();
+        if row.iter().any(|value| depth(value) > DEPTH) {
+            let message = format!("a value nests more than {DEPTH} levels");
+            return Err(QueryError::ResourceLimit(message));
+        }
+        if !answer.push(row, query, &mut bytes) {
             break;
         }
     }
@@ -112,6 +120,15 @@ fn json_of(value: &Value) -> Json {
             })
             .collect(),
     }
+}
+
+fn depth(value: &Json) -> usize {
+    let deepest = match value {
+        Json::Array(all) => all.iter().map(depth).max(),
+        Json::Object(all) => all.values().map(depth).max(),
+        _ => return 0,
+    };
+    deepest.unwrap_or_default() + 1
 }
 
 fn node_json(node: &Node) -> Json {
