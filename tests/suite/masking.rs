@@ -74,3 +74,45 @@ fn a_masked_text_stays_as_it_is() {
         );
     }
 }
+
+#[test]
+fn a_text_that_was_made_to_be_slow_is_not() {
+    for piece in [
+        "://",
+        "pass=",
+        ":pass",
+        "key=",
+        "cookie=",
+        "client",
+        "eyJ",
+        "@",
+        "authorization: ",
+        "data:{",
+        "-----BEGIN PRIVATE KEY-----",
+        "kind: Secret data:{",
+        "pass='",
+        "secret: |\n ",
+        "bearer ",
+        "<pass ",
+        "mysql -p",
+        "AUTH a",
+        "token\\\"",
+        "1 ",
+        "Ab1",
+        "sig=",
+        "\"pass\",",
+        "login ",
+    ] {
+        // Twice the text takes about twice the time: eight times the text not even sixty times.
+        let short = piece.repeat(20_000 / piece.len());
+        let long = piece.repeat(160_000 / piece.len());
+        let time = |text: &str| {
+            let start = std::time::Instant::now();
+            let _ = mask::line(text);
+            start.elapsed()
+        };
+        let (short, long) = (time(&short).max(time(&short)), time(&long));
+        let floor = std::time::Duration::from_millis(2);
+        assert!(long < 60 * short.max(floor), "{piece}: {short:?}, {long:?}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::MASK;
-use super::scan::Found;
+use super::scan::{Found, ahead};
 use super::value::is_placeholder;
 
 /// Schemes behind which the credentials stand.
@@ -47,7 +47,7 @@ const PROSE: [&str; 16] = [
 
 /// The value of a header whose name ends at `from`: to the end of the line or to the closing quote.
 fn content(text: &str, from: usize) -> Option<Range<usize>> {
-    let rest = &text[from..];
+    let rest = ahead(text, from);
     let skip = rest.find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' '))?;
     if !rest[skip..].starts_with([':', '=']) {
         return None;
@@ -55,9 +55,10 @@ fn content(text: &str, from: usize) -> Option<Range<usize>> {
     let inner = &rest[skip + 1..];
     let open = inner.find(|c: char| !matches!(c, '"' | '\'' | '\\' | ' ' | '[' | '>'))?;
     let start = from + skip + 1 + open;
-    let value = &text[start..];
+    let value = ahead(text, start);
     let end = value.find(['"', '\'', ']', '\n', '\r', '\\']);
-    Some(start..start + end.unwrap_or(value.len()))
+    // A longer one is masked up to the end of the text.
+    Some(start..end.map(|n| start + n).unwrap_or(text.len()))
 }
 
 /// Masks the credentials of `Authorization` and `Proxy-Authorization`.

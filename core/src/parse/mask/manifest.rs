@@ -1,6 +1,6 @@
 //! Secrets of Kubernetes that are written out in a text, as JSON or YAML.
 
-use super::scan::Found;
+use super::scan::{Found, behind};
 
 /// Whether `secret` at a position is the value of `kind`.
 pub(super) fn is_kind(text: &str, at: usize) -> bool {
@@ -16,10 +16,11 @@ pub(super) fn is_kind(text: &str, at: usize) -> bool {
 /// Masks what stands below `data` and `stringData`.
 pub(super) fn data(text: &str, found: &mut Found) {
     for name in ["data", "stringData"] {
+        let mut done = 0;
         for (at, _) in text.match_indices(name) {
             let from = at + name.len();
             let before = text[..at].bytes().next_back();
-            if before.is_some_and(|c| c.is_ascii_alphanumeric()) {
+            if at < done || before.is_some_and(|c| c.is_ascii_alphanumeric()) {
                 continue;
             }
             let rest = text[from..].trim_start_matches(['"', '\'', '\\', ' ']);
@@ -28,25 +29,26 @@ pub(super) fn data(text: &str, found: &mut Found) {
             };
             let start = text.len() - rest.len();
             match rest.trim_start().strip_prefix('{') {
-                Some(inner) => flow(text, text.len() - inner.len(), found),
-                None => block(text, start, at, found),
+                Some(inner) => done = flow(text, text.len() - inner.len(), found),
+                None => done = block(text, start, at, found),
             }
         }
     }
 }
 
-/// A map in braces: secrets have no nested ones.
-fn flow(text: &str, from: usize, found: &mut Found) {
+/// A map in braces: secrets have no nested ones. Returns where it ends.
+fn flow(text: &str, from: usize, found: &mut Found) -> usize {
     let end = text[from..].find('}').unwrap_or(text.len() - from);
     if !is_masked(&text[from..from + end]) {
         found.add(from..from + end);
     }
+    from + end
 }
 
-/// The indented lines below a name that begins at `at`.
-fn block(text: &str, from: usize, at: usize, found: &mut Found) {
-    let line_start = text[..at].rfind('\n').map(|n| n + 1).unwrap_or(0);
-    let indent = at - line_start;
+/// The indented lines below a name that begins at `at`. Returns where they end.
+fn block(text: &str, from: usize, at: usize, found: &mut Found) -> usize {
+    let line = behind(text, at);
+    let indent = line.len() - line.rfind('\n').map(|n| n + 1).unwrap_or(0);
     let mut start = from;
     for line in text[from..].split_inclusive('\n').skip(1) {
         start += text[start..].find('\n').map(|n| n + 1).unwrap_or(0);
@@ -63,6 +65,7 @@ fn block(text: &str, from: usize, at: usize, found: &mut Found) {
             found.add(value..end);
         }
     }
+    start
 }
 
 fn is_masked(text: &str) -> bool {

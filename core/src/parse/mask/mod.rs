@@ -137,5 +137,29 @@ mod tests {
             let once = line(&text).into_owned();
             prop_assert_eq!(line(&once).into_owned(), once.clone());
         }
+
+        #[test]
+        fn any_text_is_masked_without_a_panic(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    proptest::sample::select(&[
+                        "password", "apiKey", "token", "pass", "=", ": ", ":", " ", "\"", "'", "\\",
+                        "é", "€", "://", "@", "-----BEGIN PRIVATE KEY-----", "-----END", "-----",
+                        "kind: Secret", "data:", "stringData", "\n", "  ", "{", "}", "<", ">", "</",
+                        "client", "forwarded", "203.0.113.9", "AKIA", "cookie", "authorization",
+                        "bearer ", "basic ", "-p", "value", "|", ",", "://u:p@h", "eyJ", "sig=",
+                        "UGxhbnRlZFZhbHVlMDFl", "4111111111111111", "hash:", "***", "mysql ", "$2y$",
+                    ][..]).prop_map(str::to_owned),
+                    ".{0,6}",
+                ],
+                0..14,
+            )
+        ) {
+            let text = pieces.concat();
+            let once = line(&text).into_owned();
+            let _ = (secrets(&text), variable(&text, &text), argument(Some(&text), &once));
+            let record = serde_json::json!({"message": text, text.clone(): once}).to_string();
+            let _ = super::record(crate::model::Topic::Logs, record.as_bytes());
+        }
     }
 }

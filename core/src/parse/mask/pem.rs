@@ -1,16 +1,16 @@
 //! Private keys in PEM, over several lines or on one line with escaped line breaks.
 
-use super::scan::Found;
+use super::scan::{Found, ahead};
 
-/// Masks the body of a private key whose first line begins at `start`.
-pub(super) fn block(text: &str, start: usize, found: &mut Found) {
+/// Masks the body of a private key whose first line begins at `start`. Returns where it ends.
+pub(super) fn block(text: &str, start: usize, found: &mut Found) -> usize {
     const BEGIN: usize = "-----BEGIN ".len();
-    let rest = &text[start + BEGIN..];
+    let rest = ahead(text, start + BEGIN);
     let Some(title) = rest.find("-----") else {
-        return;
+        return start;
     };
     if title > 40 || !rest[..title].contains("PRIVATE KEY") {
-        return;
+        return start;
     }
     let from = start + BEGIN + title + "-----".len();
     let body = &text[from..];
@@ -24,4 +24,5 @@ pub(super) fn block(text: &str, start: usize, found: &mut Found) {
     if body[..end].trim() != super::MASK {
         found.add(from..from + end);
     }
+    from + end
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use super::encoded::long_runs;
-use super::scan::Found;
+use super::scan::{Found, ahead};
 
 /// Names before the address of a client. Addresses of pods, services and nodes stay: see
 /// [`is_person`].
@@ -44,7 +44,9 @@ pub(super) fn email(text: &str, at: usize, found: &mut Found) {
 /// Masks the addresses behind a name such as `client_ip` or `X-Forwarded-For`.
 pub(super) fn client(text: &str, word: Range<usize>, found: &mut Found) {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    let rest = &text[word.end..];
+    let rest = ahead(text, word.end);
+    let end = rest.floor_char_boundary(rest.len().min(64));
+    let rest = &rest[..end];
     let Some(name) = rest.find(|c: char| !is_name(c)).filter(|n| *n <= 12) else {
         return;
     };
@@ -57,7 +59,7 @@ pub(super) fn client(text: &str, word: Range<usize>, found: &mut Found) {
     };
     let mut start = word.end + name + gap;
     // A proxy appends the address it sees: `X-Forwarded-For: client, proxy`.
-    for part in text[start..].split_inclusive(',').take(8) {
+    for part in ahead(text, start).split_inclusive(',').take(8) {
         let lead = part.len() - part.trim_start().len();
         let is_part = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':');
         let inner = &part[lead..];
@@ -153,4 +155,46 @@ fn luhn(digits: &[u8]) -> bool {
         .map(|(at, d)| u32::from(if at % 2 == 1 { double(*d) } else { *d }))
         .sum();
     sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{line, secrets};
+
+    #[test]
+    fn personal_data_is_masked_and_addresses_of_the_cluster_stay() {
+        for (text, masked) in [
+            (
+                "login of jane.doe+x@example.com failed",
+                "login of ***@example.com failed",
+            ),
+            ("card 4111 1111 1111 1111 declined", "card *** declined"),
+            ("card=5500-0000-0000-0004;", "card=***;"),
+            (
+                "client: 203.0.113.9, server: web",
+                "client: ***, server: web",
+            ),
+            (
+                "X-Forwarded-For: 203.0.113.9, 10.0.0.1",
+                "X-Forwarded-For: ***, 10.0.0.1",
+            ),
+            (
+                "remote_addr=2001:db8::7 status=200",
+                "remote_addr=*** status=200",
+            ),
+        ] {
+            assert_eq!(line(text), masked);
+            assert_eq!(secrets(text), text, "not a secret");
+        }
+        for same in [
+            "image app@sha256:0abc",
+            "user@localhost",
+            "order 4111111111111112 failed",
+            "client: 10.244.1.7, server: web",
+            "dial tcp 203.0.113.9:443: i/o timeout",
+            "epoch 1772359872123456",
+        ] {
+            assert_eq!(line(same), same);
+        }
+    }
 }

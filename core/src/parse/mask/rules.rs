@@ -6,6 +6,8 @@ use std::sync::{LazyLock, OnceLock};
 use regex::bytes::Regex;
 use serde::Deserialize;
 
+use super::scan::REACH;
+
 /// A form of secrets.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,14 +58,22 @@ impl Rule {
             return None;
         }
         let from = keyword.start.saturating_sub(self.back);
-        let groups = self.regex()?.captures(&bytes[from..])?;
+        let window = &bytes[from..bytes.len().min(keyword.end + REACH)];
+        let groups = self.regex()?.captures(window)?;
         let whole = groups.get(0)?;
         if from + whole.start() > keyword.start {
             return None;
         }
         let secret = groups.get(1).unwrap_or(whole);
         let is_random = self.entropy == 0.0 || entropy(secret.as_bytes()) >= self.entropy;
-        is_random.then(|| from + secret.start()..from + secret.end())
+        // A longer one is masked up to the end of the text.
+        let is_cut = secret.end() == window.len();
+        let end = if is_cut {
+            bytes.len()
+        } else {
+            from + secret.end()
+        };
+        is_random.then(|| from + secret.start()..end)
     }
 }
 

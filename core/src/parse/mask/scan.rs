@@ -112,6 +112,25 @@ impl Found {
     }
 }
 
+/// How far a detector looks. Together with [`max_hits`] it bounds the time that a text takes.
+pub(super) const REACH: usize = 4096;
+
+/// The text behind a position, as far as a detector looks.
+pub(super) fn ahead(text: &str, from: usize) -> &str {
+    &text[from..text.floor_char_boundary((from + REACH).min(text.len()))]
+}
+
+/// The text before a position, as far as a detector looks.
+pub(super) fn behind(text: &str, to: usize) -> &str {
+    &text[text.ceil_char_boundary(to.saturating_sub(REACH))..to]
+}
+
+/// How many keywords a text may have; real ones have a tenth. A text with more is masked as a whole:
+/// it was made to be slow.
+fn max_hits(text: &str) -> usize {
+    1024 + text.len() / 16
+}
+
 /// How often text that is encoded in a text is decoded.
 pub(super) const MAX_ENCODINGS: u8 = 2;
 
@@ -126,15 +145,19 @@ pub(super) enum What {
 /// What to mask in a text, in order; `encodings` is how often it was decoded before.
 pub(super) fn ranges(text: &str, what: What, encodings: u8) -> Vec<Range<usize>> {
     let mut found = Found::default();
-    let mut name_end = 0;
+    let (mut name_end, mut key_end) = (0, 0);
     let mut is_manifest = false;
     let scanner = &*SCANNER;
-    for hit in scanner.automaton.find_overlapping_iter(text) {
+    for (count, hit) in scanner.automaton.find_overlapping_iter(text).enumerate() {
+        if count > max_hits(text) {
+            return std::iter::once(0..text.len()).collect();
+        }
         match scanner.needles[hit.pattern().as_usize()] {
             Needle::NamePart if hit.start() < name_end => {}
             Needle::NamePart => name_end = value::after(text, hit.range(), &mut found),
             Needle::Url => url::user(text, hit.end(), &mut found),
-            Needle::Pem => pem::block(text, hit.start(), &mut found),
+            Needle::Pem if hit.start() < key_end => {}
+            Needle::Pem => key_end = pem::block(text, hit.start(), &mut found),
             Needle::Email | Needle::Client if what == What::Secrets => {}
             Needle::Email => personal::email(text, hit.start(), &mut found),
             Needle::Bearer => header::bearer(text, hit.end(), &mut found),

@@ -1,11 +1,11 @@
 //! The user and password of connection strings, whichever characters the password has.
 
 use super::MASK;
-use super::scan::Found;
+use super::scan::{Found, ahead, behind};
 
 /// Masks `user:password` between `://` and `@`; `from` is behind `://`.
 pub(super) fn user(text: &str, from: usize, found: &mut Found) {
-    let rest = &text[from..];
+    let rest = ahead(text, from);
     let stops = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`' | '\\' | '|');
     let mut end = rest.find(stops).unwrap_or(rest.len());
     // The next URL of a list is not part of this one.
@@ -55,11 +55,9 @@ fn last_at(zone: &str) -> Option<usize> {
 
 /// Whether the scheme before `://` is one whose paths may have an `@`.
 fn is_web(text: &str, from: usize) -> bool {
-    let before = &text[..from - "://".len()];
-    let start = before
-        .rfind(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')))
-        .map(|at| at + 1)
-        .unwrap_or(0);
+    let before = behind(text, from - "://".len());
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let start = before.trim_end_matches(is_part).len();
     [
         "http",
         "https",

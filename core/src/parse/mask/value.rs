@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::MASK;
 use super::name::{self, Sort};
-use super::scan::Found;
+use super::scan::{Found, ahead, behind};
 
 /// Masks the value of the name that a hit is part of. Returns where the name ends.
 pub(super) fn after(text: &str, hit: Range<usize>, found: &mut Found) -> usize {
@@ -117,10 +117,10 @@ impl Place<'_> {
 
     /// The content of an XML element with this name, or of one that has the name as an attribute.
     fn element(&self) -> Option<Range<usize>> {
-        let before = &self.text[..self.start];
+        let before = behind(self.text, self.start);
         let prefix = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == ':');
         let is_element = prefix.ends_with('<');
-        let rest = &self.text[self.end..];
+        let rest = ahead(self.text, self.end);
         let quoted = rest.trim_start_matches('\\');
         let is_attribute = quoted.starts_with(['"', '\'']) && quoted[1..].starts_with('>');
         if !is_element && !is_attribute {
@@ -131,7 +131,7 @@ impl Place<'_> {
             return None;
         }
         let start = self.end + open + 1;
-        let len = self.text[start..].find('<')?;
+        let len = ahead(self.text, start).find('<')?;
         Some(trimmed(self.text, start..start + len))
     }
 
@@ -157,13 +157,13 @@ impl Place<'_> {
 
     /// Whether the name is the first word of a line among others.
     fn begins_line(&self) -> bool {
-        let before = &self.text[..self.start];
+        let before = behind(self.text, self.start);
         let line = before.rfind('\n').map(|n| n + 1).unwrap_or(0);
         let is_first = before[line..]
             .trim_start_matches("export ")
             .trim()
             .is_empty();
-        is_first && (line > 0 || self.text[self.end..].contains('\n'))
+        is_first && (line > 0 || ahead(self.text, self.end).contains('\n'))
     }
 }
 
@@ -191,7 +191,7 @@ fn value_at(text: &str, start: usize, place: &Place<'_>) -> Option<Value> {
             from += scheme.len();
         }
     }
-    let word = &text[from..];
+    let word = ahead(text, from);
     let len = if place.begins_line() {
         // In a file of settings the value is the rest of the line.
         let line = word.lines().next().unwrap_or("");
@@ -201,7 +201,8 @@ fn value_at(text: &str, start: usize, place: &Place<'_>) -> Option<Value> {
             .trim_end_matches([';', ','])
             .len()
     } else {
-        word.find(ends_word).unwrap_or(word.len())
+        // A longer one is masked up to the end of the text.
+        word.find(ends_word).unwrap_or(text.len() - from)
     };
     Some(Value::of(from..from + len))
 }
@@ -240,8 +241,8 @@ fn yaml_block(text: &str, start: usize, name: usize) -> Option<Range<usize>> {
     if !head.ends_with('\n') || head.trim_end().len() > 3 {
         return None;
     }
-    let line_start = text[..name].rfind('\n').map(|n| n + 1).unwrap_or(0);
-    let indent = name - line_start;
+    let line = behind(text, name);
+    let indent = line.len() - line.rfind('\n').map(|n| n + 1).unwrap_or(0);
     let from = start + head.len();
     let mut end = from;
     for line in lines {
