@@ -233,7 +233,7 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
 
     let stack = Stack::start();
     let servers = stack.daemon(&place("servers"));
-    let created = json_of(&import(&servers, &place("one"), &[]));
+    let created = json_of(&import(&servers, &place("one"), &["--plan", "enterprise"]));
     assert_eq!(
         created["kafka_password"].as_str().map(str::len),
         Some(32),
@@ -259,7 +259,11 @@ async fn a_tenant_goes_from_files_to_servers_and_back() {
     serve(&servers, &there, json!({"state": "suspended"})).await;
     export(&servers, &there, &place("two"));
 
-    let back = Tenant::from_created(&json_of(&import(&files, &place("two"), &[])));
+    let back = Tenant::from_created(&json_of(&import(
+        &files,
+        &place("two"),
+        &["--plan", "enterprise"],
+    )));
     assert_eq!(seen(&files, &back).await, then, "also on the way back");
     assert_eq!(self::living(&files, &back).await, living);
 }
@@ -292,7 +296,7 @@ async fn altered_exports_are_rejected_and_a_stopped_import_resumes() {
     let edges = out.join("edges.jsonl");
     let whole = std::fs::read(&edges).unwrap();
     std::fs::write(&edges, &whole[..whole.len() - 2]).unwrap();
-    let damaged = import(&server, &out, &[]);
+    let damaged = import(&server, &out, &["--plan", "pro"]);
     let said = String::from_utf8_lossy(&damaged.stderr).into_owned();
     assert_eq!(damaged.status.code(), Some(1), "{said}");
     assert!(

@@ -222,7 +222,7 @@ fn errors_of_the_command_line_match_the_snapshot() {
         vec!["eval", "run", "tests/scenarios/node", "--weights", &invalid],
         vec!["eval", "compare", &invalid, &invalid],
         vec!["replay", &empty],
-        vec!["tenant", "import", &missing],
+        vec!["tenant", "import", &missing, "--plan", "free"],
         vec!["up", "--stop", "--detach"],
         vec!["incident", "feedback", "inc-1"],
     ];

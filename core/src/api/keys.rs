@@ -25,6 +25,7 @@ pub enum NewKey {
 pub struct KeyOfRole {
     /// What the key is for.
     #[serde(default)]
+    #[schema(max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub name: String,
     /// The role.
     pub role: Role,
@@ -39,6 +40,7 @@ pub struct KeyOfRole {
 pub struct KeyOfScopes {
     /// What the key is for.
     #[serde(default)]
+    #[schema(max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub name: String,
     /// The scopes.
     #[schema(min_items = 1)]
@@ -64,6 +66,7 @@ impl NewKey {
 pub struct NewOwnKey {
     /// What the key is for.
     #[serde(default)]
+    #[schema(max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub name: String,
     /// The role.
     pub role: Role,
@@ -88,6 +91,7 @@ pub enum NewOperatorKey {
 pub struct OperatorKeyOfRole {
     /// What the key is for.
     #[serde(default)]
+    #[schema(max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub name: String,
     /// The role.
     pub role: OperatorRole,
@@ -99,6 +103,7 @@ pub struct OperatorKeyOfRole {
 pub struct OperatorKeyOfScopes {
     /// What the key is for.
     #[serde(default)]
+    #[schema(max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub name: String,
     /// The scopes.
     #[schema(min_items = 1)]

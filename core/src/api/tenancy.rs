@@ -12,13 +12,18 @@ use crate::tenancy::{ApiKey, Tenant};
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
     /// Name of the customer.
-    #[schema(min_length = 1, max_length = 200, pattern = "[^ \\t\\r\\n]")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\0-\\x1f\\x7f-\\x9f]*[^\\s\\0-\\x1f\\x7f-\\x9f][^\\0-\\x1f\\x7f-\\x9f]*$"
+    )]
     pub name: String,
     /// Name of the plan.
     #[schema(pattern = "^(free|basic|pro|enterprise)$")]
     pub plan: String,
     /// Email address of the customer's contact.
     #[serde(default)]
+    #[schema(max_length = 320, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub contact_email: String,
 }
 
@@ -66,6 +71,7 @@ pub struct TenantChange {
     pub plan: Option<String>,
     /// Email address of the customer's contact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 320, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub contact_email: Option<String>,
     /// Limits agreed for this tenant instead of the plan's. They replace all earlier ones.
     #[serde(

@@ -69,19 +69,23 @@ pub struct Overage {
 pub struct Overrides {
     /// See [`Plan::events_day`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000_000)]
     pub events_day: Option<u64>,
     /// See [`Plan::rca_hour`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000_000)]
     pub rca_hour: Option<u64>,
     /// See [`Plan::api_minute`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000_000)]
     pub api_minute: Option<u64>,
     /// See [`Plan::clusters`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000_000)]
     pub clusters: Option<u64>,
     /// See [`Plan::retention_days`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(maximum = 36_500)]
+    #[schema(minimum = 1, maximum = 36_500)]
     pub retention_days: Option<u32>,
 }
 

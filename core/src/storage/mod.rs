@@ -30,9 +30,9 @@ pub use kafka::KafkaUrl;
 pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, MAX_KEY, MAX_VALUE, READ_BYTES, SetAside, Stored, StreamId, Tail};
 pub use meta::{
-    AgentPosition, AgentRow, Agents, AnswerRow, ApiKeys, AuditLog, ClusterCounts, ClusterRow,
-    Commit, DaemonRow, Daemons, Feedback, GraphPlacement, Health, Idempotency, IncidentArchive,
-    IncidentFilter, IncidentRow, Incidents, Leases, MAX_AGENTS, MetaStore, Offset,
-    PendingIncidentRow, Progress, Sagas, Tenants, TransitionRow, Usage, UsageCounts, UsageRow,
-    incident_id,
+    AddKey, AgentPosition, AgentRow, Agents, AnswerRow, ApiKeys, AuditLog, ClusterCounts,
+    ClusterRow, Commit, DaemonRow, Daemons, EndKey, Feedback, GraphPlacement, Health, Idempotency,
+    IncidentArchive, IncidentFilter, IncidentRow, Incidents, KeyChange, Leases, MAX_AGENTS,
+    MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Offset, PendingIncidentRow, Progress,
+    Sagas, Tenants, TransitionRow, Usage, UsageCounts, UsageRow, incident_id,
 };

@@ -176,6 +176,13 @@ pub struct Saga {
     /// The caller's idempotency key: the same request continues this saga.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// SHA-256 of the caller, the operation and its content. Under the same idempotency key another
+    /// caller, operation or content is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_digest: Option<String>,
+    /// Ids of the keys that it created, newest last: the secrets of all others were lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key_ids: Vec<String>,
     /// The tenant as it will be.
     #[serde(rename = "client")]
     pub tenant: super::Tenant,

@@ -86,7 +86,9 @@ pub async fn export(
     operation_id = "begin_import",
     tag = "admin",
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "Repeating a request with the same key resumes the same operation")),
+        description = "For 24 h the same request with the same key resumes the same operation; \
+                       when that is done, it issues new secrets. Another request with the key is \
+                       refused with 409")),
     request_body = NewTenant,
     responses((status = 202, description = "The saga that takes the rows", body = Saga), ApiErrors)
 )]

@@ -32,6 +32,11 @@ pub fn current_request_id() -> String {
     REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
 }
 
+/// Runs a part of a request in another task under the request's id.
+pub async fn with_request_id<F: Future>(id: String, part: F) -> F::Output {
+    REQUEST_ID.scope(id, part).await
+}
+
 /// Gives every request an id, the caller's own if it sends a usable one, and measures the answer.
 pub async fn identify(request: Request, next: Next) -> Response {
     let sent = request

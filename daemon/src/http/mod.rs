@@ -9,6 +9,7 @@ mod billing;
 mod body;
 mod checks;
 mod decompress;
+mod detach;
 mod dlq;
 mod error;
 mod graph;
@@ -156,7 +157,8 @@ pub fn router(app: Arc<App>) -> Router {
     let timeout =
         TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
     let (api, _) = parts();
-    api.layer(timeout)
+    api.layer(axum::middleware::from_fn(detach::complete))
+        .layer(timeout)
         .layer(axum::middleware::from_fn_with_state(
             Arc::clone(&app),
             auth::authenticate,

@@ -32,7 +32,9 @@ pub struct TenantPath {
     operation_id = "create_tenant",
     tag = "admin",
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "Repeating a request with the same key resumes the same operation")),
+        description = "For 24 h the same request with the same key resumes the same operation; \
+                       when that is done, it issues new secrets. Another request with the key is \
+                       refused with 409")),
     request_body = NewTenant,
     responses((status = 201, description = "The tenant is set up", body = CreatedTenant), ApiErrors)
 )]

@@ -32,6 +32,14 @@ pub async fn can_grow(
         );
         return Err(Error::new(ErrorKind::Conflict, message));
     }
+    if partitions > client.partitions && steps::retention_days(client).is_none() {
+        let message = format!(
+            "the plan `{}` of {tenant} is not in plans.yaml",
+            client.plan
+        );
+        return Err(Error::new(ErrorKind::Conflict, message)
+            .hint(format!("kgrca tenant update {tenant} --plan PLAN")));
+    }
     let pending = ctx.fleet.waiting_records(tenant).await?;
     if partitions > client.partitions && (client.state != TenantState::Suspended || pending > 0) {
         let reason = if pending > 0 {

@@ -3,6 +3,7 @@
 //! jobs of the kind `saga.run`, which are enqueued together with what makes them necessary.
 
 mod context;
+mod create;
 mod export;
 mod grow;
 mod import;
@@ -20,6 +21,7 @@ use kgrca_core::tenancy::{
 };
 
 pub use context::Tenancy;
+pub use create::{RequestKey, begun, create, create_to_load, loaded};
 pub use export::export;
 pub use grow::{can_grow, grow};
 pub use import::unfinished;
@@ -27,7 +29,10 @@ pub use moving::move_graph;
 pub use reconcile::enqueue_missing;
 pub use steps::Secrets;
 
-use run::{continuation, hold, record, record_and_continue, roll_back, run, store_new, try_hold};
+use run::{
+    Held, continuation, hold, is_served, record, record_and_continue, roll_back, run, store_new,
+    try_hold,
+};
 
 use crate::clock::now;
 use crate::random::random_id;
@@ -47,94 +52,14 @@ fn saga(kind: SagaKind, steps: &[Step], client: Tenant) -> Saga {
             .collect(),
         error: None,
         request: None,
+        request_digest: None,
+        key_ids: Vec::new(),
         tenant: client,
         graph: None,
         wait_until: None,
         created_at: now(),
         updated_at: now(),
     }
-}
-
-/// Creates a tenant and returns its secrets, which nobody can read later. Repeating a `request`
-/// resumes what it began; when that is done already, the tenant gets new secrets.
-pub async fn create(
-    ctx: &Tenancy,
-    client: Tenant,
-    request: Option<String>,
-) -> Result<(Saga, Secrets), Error> {
-    begin(
-        ctx,
-        Saga {
-            request,
-            ..saga(SagaKind::Create, &Saga::CREATE, client)
-        },
-    )
-    .await
-}
-
-/// Creates a tenant up to its key: it receives its key once the data of another installation is
-/// loaded.
-pub async fn create_to_load(
-    ctx: &Tenancy,
-    client: Tenant,
-    request: Option<String>,
-) -> Result<Saga, Error> {
-    Ok(begin(
-        ctx,
-        Saga {
-            request,
-            ..saga(SagaKind::Create, &Saga::IMPORT, client)
-        },
-    )
-    .await?
-    .0)
-}
-
-async fn begin(ctx: &Tenancy, saga: Saga) -> Result<(Saga, Secrets), Error> {
-    if let Some(known) = begun(ctx, &saga).await? {
-        return resume_with(ctx, &known, true).await;
-    }
-    match store_new(ctx, &saga, &[]).await {
-        Ok(()) => run(hold(ctx, &saga.saga_id).await?).await,
-        // The same request arrived twice at the same time.
-        Err(e) if e.kind == ErrorKind::Conflict => match begun(ctx, &saga).await? {
-            Some(known) => resume_with(ctx, &known, true).await,
-            None => Err(e),
-        },
-        Err(e) => Err(e),
-    }
-}
-
-/// The saga that an earlier call with the same request began.
-async fn begun(ctx: &Tenancy, saga: &Saga) -> Result<Option<String>, Error> {
-    if saga.request.is_none() {
-        return Ok(None);
-    }
-    let all = ctx.stores.meta.sagas(None).await?;
-    let same = |s: &&Saga| s.request == saga.request && s.state != SagaState::Compensated;
-    Ok(all.iter().find(same).map(|s| s.saga_id.clone()))
-}
-
-/// Completes an import: the tenant receives its key and is served from now on.
-pub async fn loaded(ctx: &Tenancy, saga_id: &str) -> Result<(Saga, Secrets), Error> {
-    let mut held = hold(ctx, saga_id).await?;
-    let (tenant, client) = import::unfinished(ctx, &held.saga).await?;
-    import::settle(ctx, &tenant, &client).await?;
-    for step in &mut held.saga.steps {
-        match step.step {
-            Step::Load => step.state = StepState::Done,
-            // Nobody has seen the password that was set before.
-            Step::User => step.state = StepState::Pending,
-            _ => {}
-        }
-    }
-    let done = run(held).await?;
-    // Its incidents change with time, also without a record.
-    ctx.fleet.know(&tenant, client.partitions);
-    for partition in 0..client.partitions {
-        ctx.fleet.appended(&tenant, partition);
-    }
-    Ok(done)
 }
 
 /// Loads rows of a part into a tenant that is not served yet. Returns how many rows there were, and
@@ -154,29 +79,22 @@ pub async fn load(
 
 /// Resumes a saga that stopped.
 pub async fn resume(ctx: &Tenancy, saga_id: &str) -> Result<(Saga, Secrets), Error> {
-    resume_with(ctx, saga_id, false).await
+    resume_held(hold(ctx, saga_id).await?).await
 }
 
-/// Resumes a saga. With `again` the same request was repeated: a creation that is done issues new
-/// secrets then, as nobody keeps the earlier ones.
-async fn resume_with(ctx: &Tenancy, saga_id: &str, again: bool) -> Result<(Saga, Secrets), Error> {
-    let mut held = hold(ctx, saga_id).await?;
-    let saga = &mut held.saga;
-    let refused = |why: &str| Error::new(ErrorKind::Conflict, format!("{saga_id}: {why}"));
+async fn resume_held(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
+    let (ctx, saga) = (held.ctx, &mut held.saga);
+    let refused = |saga: &Saga, why: &str| {
+        Error::new(ErrorKind::Conflict, format!("{}: {why}", saga.saga_id))
+    };
     if saga.state == SagaState::Compensated {
-        return Err(refused("it was rolled back").hint("create the tenant again"));
+        return Err(refused(saga, "it was rolled back").hint("create the tenant again"));
     }
-    if saga.state == SagaState::Done && (!again || saga.state_of(Step::Load).is_some()) {
-        return Err(refused("it is done").hint("`kgrca key create` creates another key"));
+    if saga.state == SagaState::Done {
+        return Err(refused(saga, "it is done").hint("`kgrca key create` creates another key"));
     }
+    saga.state = SagaState::Running;
     if saga.kind == SagaKind::Create {
-        // The tenant as it is now: its plan or state may have changed since.
-        let current = ctx.stores.meta.tenant(&saga.client_id).await?;
-        if saga.state == SagaState::Done {
-            let served = current.filter(|c| c.state == TenantState::Active);
-            saga.tenant = served.ok_or_else(|| refused("its tenant is no longer active"))?;
-        }
-        saga.state = SagaState::Running;
         // Secrets are not kept: the steps that create them are repeated.
         for step in saga
             .steps
@@ -187,7 +105,6 @@ async fn resume_with(ctx: &Tenancy, saga_id: &str, again: bool) -> Result<(Saga,
         }
     } else {
         // Forward from here on: a job must never roll back what comes after a switch.
-        saga.state = SagaState::Running;
         let due = saga.wait_until.unwrap_or_else(now);
         record_and_continue(ctx, saga, due).await?;
     }
@@ -210,13 +127,16 @@ pub async fn delete(ctx: &Tenancy, mut tenant: Tenant, grace_days: u32) -> Resul
         )));
     }
     let purge_at = now().plus(i64::from(grace_days) * DAY);
-    tenant.deleted_at = Some(tenant.deleted_at.unwrap_or_else(now));
     let held = if let Some(known) = open.first() {
         let mut held = hold(ctx, &known.saga_id).await?;
+        check_not_cancelled(&held.saga)?;
         held.saga.wait_until = Some(purge_at);
         record_and_continue(ctx, &mut held.saga, purge_at).await?;
         held
     } else {
+        // Never the time of an earlier deletion: by it a request that cancels that one notices this
+        // one.
+        tenant.deleted_at = Some(now());
         let saga = Saga {
             wait_until: Some(purge_at),
             ..saga(SagaKind::Delete, &Saga::DELETE, tenant)
@@ -228,6 +148,10 @@ pub async fn delete(ctx: &Tenancy, mut tenant: Tenant, grace_days: u32) -> Resul
             None => return Ok(saga),
         }
     };
+    check_not_cancelled(&held.saga)?;
+    if held.saga.state == SagaState::Done {
+        return Ok(held.saga.clone());
+    }
     let saga_id = held.saga.saga_id.clone();
     let error = match run(held).await {
         Ok((saga, _)) => return Ok(saga),
@@ -239,6 +163,24 @@ pub async fn delete(ctx: &Tenancy, mut tenant: Tenant, grace_days: u32) -> Resul
     stored
         .filter(|saga| saga.state_of(Step::Stop) == Some(StepState::Done))
         .ok_or(error)
+}
+
+/// A deletion that was cancelled must not continue.
+fn check_not_cancelled(saga: &Saga) -> Result<(), Error> {
+    if saga.state == SagaState::Compensated {
+        let message = format!("the deletion of {} was cancelled meanwhile", saga.client_id);
+        return Err(Error::new(ErrorKind::Conflict, message).hint("retry"));
+    }
+    Ok(())
+}
+
+/// The state of a tenant that is being deleted, as of before that.
+pub async fn state_before_deletion(ctx: &Tenancy, tenant: &Tenant) -> Result<TenantState, Error> {
+    let sagas = ctx.stores.meta.sagas(Some(&tenant.client_id)).await?;
+    let deletions = sagas.iter().filter(|s| s.kind == SagaKind::Delete);
+    // One that was begun while an earlier one had been cancelled halfway found it leaving.
+    let known = deletions.map(|s| s.tenant.state).find(|s| s.is_worked());
+    Ok(known.unwrap_or(TenantState::Active))
 }
 
 /// Applies a plan to the log: its retention, and the rate of the tenant's user. Restores the user's
@@ -256,13 +198,18 @@ pub async fn differences(
     tenant: &TenantId,
     client: &Tenant,
 ) -> Result<Vec<String>, Error> {
+    let Some(days) = steps::retention_days(client) else {
+        return Ok(vec![format!(
+            "the plan `{}` is not in plans.yaml",
+            client.plan
+        )]);
+    };
     let log = &ctx.stores.provisioner.log;
-    log.differences(tenant, client.partitions, steps::retention_days(client))
-        .await
+    log.differences(tenant, client.partitions, days).await
 }
 
 /// Cancels the deletion of a tenant that is within its grace period.
-pub async fn stay(ctx: &Tenancy, client: &mut Tenant) -> Result<(), Error> {
+pub async fn stay(ctx: &Tenancy, client: &Tenant) -> Result<(), Error> {
     let open = |s: &Saga| s.kind == SagaKind::Delete && !s.is_over();
     for saga in ctx
         .stores
@@ -287,8 +234,6 @@ pub async fn stay(ctx: &Tenancy, client: &mut Tenant) -> Result<(), Error> {
         held.saga.state = SagaState::Compensated;
         record(ctx, &mut held.saga).await?;
     }
-    client.state = TenantState::Active;
-    client.deleted_at = None;
     Ok(())
 }
 
@@ -300,7 +245,9 @@ pub async fn compensate(ctx: &Tenancy, saga_id: &str) -> Result<Saga, Error> {
     let is_switched = saga
         .state_of(Step::Switch)
         .is_some_and(|s| s != StepState::Pending);
-    if saga.kind == SagaKind::Delete || saga.state == SagaState::Done || is_switched {
+    let is_created = saga.kind == SagaKind::Create && is_served(ctx, saga).await?;
+    let is_final = saga.state == SagaState::Done || is_switched || is_created;
+    if saga.kind == SagaKind::Delete || is_final {
         let hint = match saga.kind {
             SagaKind::Create => "`kgrca tenant delete` deletes a tenant that was created",
             SagaKind::Delete => "`kgrca tenant resume` keeps a tenant that is being deleted",
@@ -342,6 +289,8 @@ pub async fn continue_saga(ctx: &Tenancy, saga_id: &str) -> Result<Continued, Er
         return Ok(Continued::Waits(now().plus(BUSY)));
     };
     let state = match (held.saga.kind, held.saga.state) {
+        // Rolling back would remove the data of a tenant that is served.
+        (SagaKind::Create, state) if is_served(ctx, &held.saga).await? => state,
         (SagaKind::Create | SagaKind::Move, SagaState::Compensating) => {
             roll_back(ctx, &mut held.saga).await?;
             held.saga.state

@@ -7,7 +7,7 @@ use kgrca_core::jobs::{JobKind, NewJob};
 use kgrca_core::model::Time;
 use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::{Error, ErrorKind};
-use kgrca_core::tenancy::{Saga, SagaKind, SagaState, Step, StepState, TenantId};
+use kgrca_core::tenancy::{Saga, SagaKind, SagaState, Step, StepState, TenantId, TenantState};
 
 use super::Tenancy;
 use super::steps::{self, Secrets};
@@ -134,6 +134,10 @@ pub(super) async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
     let ctx = held.ctx;
     let saga = &mut held.saga;
     let mut secrets = Secrets::default();
+    if saga.is_over() {
+        let message = format!("{} ended meanwhile", saga.saga_id);
+        return Err(Error::new(ErrorKind::Conflict, message).hint("retry"));
+    }
     for i in 0..saga.steps.len() {
         if saga.steps[i].state == StepState::Done {
             continue;
@@ -144,6 +148,9 @@ pub(super) async fn run(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
             return Ok((saga.clone(), secrets));
         }
         saga.steps[i].state = StepState::Begun;
+        if step == Step::Key {
+            steps::choose_key(saga, &mut secrets)?;
+        }
         record(ctx, saga).await?;
         if let Err(error) = attempt(ctx, saga, step, &mut secrets).await? {
             return Err(fail(ctx, saga, step, error).await?);
@@ -189,11 +196,10 @@ async fn attempt(
     step: Step,
     secrets: &mut Secrets,
 ) -> Result<Result<(), Error>, Error> {
-    let tenant = tenant(saga)?;
     let mut attempts = 1;
     loop {
         let done = tokio::select! {
-            done = steps::act(ctx, saga, &tenant, step, secrets) => done,
+            done = steps::act(ctx, saga, step, secrets) => done,
             lost = keep_claim(ctx, &saga.saga_id) => return Err(lost),
         };
         match done {
@@ -236,6 +242,14 @@ async fn fail(ctx: &Tenancy, saga: &mut Saga, step: Step, error: Error) -> Resul
         record(ctx, saga).await?;
         return Ok(error);
     }
+    if saga.kind == SagaKind::Create && is_served(ctx, saga).await? {
+        record(ctx, saga).await?;
+        let hint = format!(
+            "`kgrca saga resume {}` completes its creation",
+            saga.saga_id
+        );
+        return Ok(error.hint(hint));
+    }
     let rolled_back = match roll_back(ctx, saga).await {
         Ok(()) => "everything was rolled back".to_owned(),
         Err(e) => format!(
@@ -257,6 +271,13 @@ async fn fail(ctx: &Tenancy, saga: &mut Saga, step: Step, error: Error) -> Resul
         kind => kind,
     };
     Ok(Error::new(kind, format!("{what}: {}", error.message)).hint(hint))
+}
+
+/// Whether the tenant of a creation is served, or was: then it may have data, and whoever rolled the
+/// creation back would destroy that.
+pub(super) async fn is_served(ctx: &Tenancy, saga: &Saga) -> Result<bool, Error> {
+    let tenant = ctx.stores.meta.tenant(&saga.client_id).await?;
+    Ok(tenant.is_some_and(|t| t.state != TenantState::Joining))
 }
 
 /// Rolls a saga back. Should this daemon not get to the end, a job will.

@@ -3,11 +3,11 @@
 use kgrca_core::billing;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Error, ErrorKind};
-use kgrca_core::tenancy::{ApiKey, Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState};
+use kgrca_core::tenancy::{Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState};
 
 use super::Tenancy;
-use super::moving;
-use crate::api_key;
+use super::{moving, run};
+use crate::api_key::{self, NewSecret};
 use crate::clock::now;
 use crate::random::random_text;
 
@@ -23,8 +23,6 @@ const MIN_RATE: f64 = 1e6;
 const EVENT_BYTES: f64 = 2048.0;
 /// A whole day's events may be sent within this many seconds.
 const BURST_SECONDS: f64 = 600.0;
-/// Days of retention of a plan that the catalogue no longer has.
-const DEFAULT_RETENTION: u32 = 7;
 
 /// What is shown to the caller once, and stored nowhere in the clear.
 #[derive(Default)]
@@ -33,6 +31,8 @@ pub struct Secrets {
     pub api_key: Option<String>,
     /// The password of its Kafka user.
     pub kafka_password: Option<String>,
+    /// The first key, before it is stored.
+    chosen: Option<NewSecret>,
 }
 
 /// Bytes a second that the Kafka user of a tenant may send.
@@ -47,28 +47,31 @@ pub(super) fn byte_rate(tenant: &Tenant) -> f64 {
         .round()
 }
 
-/// Days for which a tenant's records are kept.
-pub(super) fn retention_days(tenant: &Tenant) -> u32 {
-    billing::find(&tenant.plan)
-        .map(|plan| plan.with(&tenant.limits).retention_days)
-        .unwrap_or(DEFAULT_RETENTION)
+/// Days for which a tenant's records are kept; `None` when its plan is not in the catalogue.
+pub(super) fn retention_days(tenant: &Tenant) -> Option<u32> {
+    let plan = billing::find(&tenant.plan)?;
+    Some(plan.with(&tenant.limits).retention_days)
 }
 
-/// Creates a tenant's topics, or adapts them to its plan.
+/// Creates a tenant's topics, or adapts them to its plan. With an unknown plan they stay as they
+/// are: a shorter retention deletes records for good.
 pub(super) async fn put_topics(ctx: &Tenancy, id: &TenantId, tenant: &Tenant) -> Result<(), Error> {
+    let Some(days) = retention_days(tenant) else {
+        tracing::warn!(client_id = %id, plan = tenant.plan, "the plan is not in plans.yaml");
+        return Ok(());
+    };
     let log = &ctx.stores.provisioner.log;
-    log.put_topics(id, tenant.partitions, retention_days(tenant))
-        .await
+    log.put_topics(id, tenant.partitions, days).await
 }
 
 /// Runs a step.
 pub(super) async fn act(
     ctx: &Tenancy,
     saga: &Saga,
-    id: &TenantId,
     step: Step,
     secrets: &mut Secrets,
 ) -> Result<(), Error> {
+    let id = &run::tenant(saga)?;
     let (stores, tenant, creates) = (&ctx.stores, &saga.tenant, saga.kind == SagaKind::Create);
     match step {
         Step::Row => {
@@ -86,7 +89,7 @@ pub(super) async fn act(
             let subscribed = stores.meta.subscribe(id, &tenant.plan, tenant.created_at);
             subscribed.await
         }
-        Step::Key => first_key(ctx, id, tenant, secrets).await,
+        Step::Key => first_key(ctx, saga, id, secrets).await,
         Step::Stop => {
             set_state(ctx, id, tenant, TenantState::Leaving).await?;
             ctx.keys_changed();
@@ -136,30 +139,47 @@ async fn put_user(
     Ok(())
 }
 
-/// Creates the tenant's first key, and activates it. An earlier first key is revoked: its secret
-/// was not kept.
+/// Chooses the tenant's first key. The caller records the saga, which names the key, before the key
+/// is stored: so a key is known whose secret was lost.
+pub(super) fn choose_key(saga: &mut Saga, secrets: &mut Secrets) -> Result<(), Error> {
+    let id = run::tenant(saga)?;
+    let new = api_key::new_key(Some(&id), FIRST_KEY, Role::Admin.scopes());
+    saga.key_ids.push(new.key.key_id.clone());
+    secrets.chosen = Some(new);
+    Ok(())
+}
+
+/// Stores the tenant's first key, and activates the tenant. Keys that the same saga created before
+/// are revoked: their secrets were not kept.
 async fn first_key(
     ctx: &Tenancy,
+    saga: &Saga,
     id: &TenantId,
-    tenant: &Tenant,
     secrets: &mut Secrets,
 ) -> Result<(), Error> {
     let meta = &ctx.stores.meta;
-    let keys = meta.keys(Some(id.as_str())).await?;
-    let is_first = |key: &&ApiKey| key.name == FIRST_KEY && key.revoked_at.is_none();
-    for earlier in keys.iter().filter(is_first) {
-        meta.revoke_key(Some(id.as_str()), &earlier.key_id, now())
-            .await?;
-    }
-    let new = api_key::new_key(Some(id), FIRST_KEY, Role::Admin.scopes());
+    let Some(new) = &secrets.chosen else {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "the first key was not chosen",
+        ));
+    };
     meta.put_key(&new.key, &new.hash).await?;
     let stored = meta.tenant(id.as_str()).await?;
     // A tenant that was active before may have been suspended since.
-    if stored.is_some_and(|stored| stored.state == TenantState::Joining) {
-        set_state(ctx, id, tenant, TenantState::Active).await?;
+    let is_new = stored.is_some_and(|stored| stored.state == TenantState::Joining);
+    for earlier in meta.keys(Some(id.as_str())).await? {
+        let is_lost = is_new || saga.key_ids.contains(&earlier.key_id);
+        if is_lost && earlier.key_id != new.key.key_id && earlier.revoked_at.is_none() {
+            meta.revoke_key(Some(id.as_str()), &earlier.key_id, now())
+                .await?;
+        }
+    }
+    if is_new {
+        set_state(ctx, id, &saga.tenant, TenantState::Active).await?;
     }
     ctx.keys_changed();
-    secrets.api_key = Some(new.secret);
+    secrets.api_key = Some(new.secret.clone());
     Ok(())
 }
 

@@ -160,6 +160,18 @@ impl Actor {
         }
     }
 
+    /// The id of the key or the job.
+    pub fn id(&self) -> &str {
+        match &self.identity {
+            Identity::Key { id, .. } | Identity::Job { id, .. } => id,
+        }
+    }
+
+    /// Whether the actor has a scope, whoever it acts for.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
     /// Whether the actor acts with this key.
     pub fn is_key(&self, key_id: &str) -> bool {
         matches!(&self.identity, Identity::Key { id, .. } if id == key_id)

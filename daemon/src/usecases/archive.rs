@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
-use super::tenants::{self, Creation, FoundTenant};
+use super::tenants::{self, Creation, FoundTenant, Operation};
 use super::{audit, sagas};
 use crate::tenancy;
 
@@ -70,10 +70,9 @@ pub async fn begin(
     idempotency_key: Option<String>,
 ) -> Result<Saga> {
     actor.operator()?;
-    let creation = Creation::new(app, request, idempotency_key)?;
-    creation.audit(app, actor, "client.import").await?;
-    let (tenant, key) = (creation.tenant, creation.idempotency_key);
-    tenancy::create_to_load(&app.tenancy, tenant, key)
+    let creation = Creation::new(app, actor, Operation::Import, request, idempotency_key)?;
+    creation.audit(app, actor).await?;
+    tenancy::create_to_load(&app.tenancy, creation.tenant, creation.request)
         .await
         .map_err(Error::of_server)
 }
@@ -93,6 +92,8 @@ pub async fn load(
     actor.operator()?;
     let saga = sagas::find(app, saga_id).await?;
     let part = part(part_name)?;
+    let target = format!("{part_name}, {} bytes", rows.len());
+    audit::record(app, actor, Some(&saga.client_id), "client.load", &target).await?;
     let (rows, records) = tenancy::load(&app.tenancy, &saga.saga_id, part, rows)
         .await
         .map_err(Error::of_server)?;
@@ -110,7 +111,9 @@ pub async fn loaded(app: &Arc<App>, actor: &Actor, saga_id: &str, part_name: &st
     let (id, row) = tenancy::unfinished(&app.tenancy, &saga)
         .await
         .map_err(Error::of_server)?;
-    Ok(rows(app, id, row, part(part_name)?))
+    let part = part(part_name)?;
+    audit::record(app, actor, Some(id.as_str()), "client.export", part_name).await?;
+    Ok(rows(app, id, row, part))
 }
 
 /// Completes an import: the tenant gets its first key and is served.

@@ -1,6 +1,7 @@
 //! The audit log: who did what to whom.
 
 use kgrca_core::api::Page;
+use kgrca_core::storage::MAX_AUDIT_BYTES;
 use kgrca_core::tenancy::{Audit, AuditEntry, Scope};
 
 use super::actor::Actor;
@@ -8,6 +9,11 @@ use super::app::App;
 use super::error::{Error, Result};
 use super::within;
 use crate::clock::now;
+
+/// The longest target of an entry, in characters; the rest is cut.
+const MAX_TARGET: usize = 1000;
+/// The longest actor of an entry, in characters: names of keys of older versions have no limit.
+const MAX_ACTOR: usize = 300;
 
 /// Appends an act to the chain of the tenant that it concerns, else to the operator's.
 ///
@@ -31,9 +37,16 @@ pub(super) fn entry(actor: &Actor, client_id: Option<&str>, action: &str, target
     Audit {
         client_id: client_id.map(str::to_owned),
         at: now(),
-        actor: actor.audit_name(),
+        actor: cut(&actor.audit_name(), MAX_ACTOR),
         action: action.to_owned(),
-        target: target.to_owned(),
+        target: cut(target, MAX_TARGET),
+    }
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -83,9 +96,13 @@ pub async fn list(
         return Err(Error::invalid("`after` must be 0 or greater"));
     }
     let items = app.stores.meta.audit_log(client_id, after, limit).await?;
+    // A page ends at the limit of entries or of bytes; one near the latter may be followed by an
+    // empty one.
+    let text = |e: &AuditEntry| e.audit.actor.len() + e.audit.target.len();
+    let is_large = items.iter().map(text).sum::<usize>() > MAX_AUDIT_BYTES / 4;
     let next = items
         .last()
-        .filter(|_| items.len() == limit)
+        .filter(|_| items.len() == limit || is_large)
         .map(|entry| entry.seq.to_string());
     Ok(Page { items, next })
 }

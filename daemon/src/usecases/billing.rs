@@ -25,7 +25,7 @@ pub fn plans(actor: &Actor) -> Result<Vec<Plan>> {
 /// The invoice of a month so far; by default of this month.
 ///
 /// # Errors
-/// `invalid_request` for a month that is not `YYYY-MM`.
+/// `invalid_request` for a month that is not `YYYY-MM`; `conflict` when the plan is unknown.
 pub async fn preview(app: &App, actor: &Actor, id: &str, month: Option<String>) -> Result<Invoice> {
     actor.accountant()?;
     let FoundTenant { id, row } = tenants::find(app, id).await?;
@@ -36,10 +36,8 @@ pub async fn preview(app: &App, actor: &Actor, id: &str, month: Option<String>) 
         ))
     })?;
     let plan = billing::find(&row.plan).ok_or_else(|| {
-        Error::internal(format!(
-            "{id}: the plan `{}` is not in plans.yaml",
-            row.plan
-        ))
+        let message = format!("the plan `{}` of {id} is not in plans.yaml", row.plan);
+        Error::conflict(message).hint(format!("kgrca tenant update {id} --plan PLAN"))
     })?;
     let span = DaySpan {
         from: format!("{month}-01"),

@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 
 use kgrca_core::api::{CreatedKey, Page, Rotation};
 use kgrca_core::model::time::SECOND;
-use kgrca_core::tenancy::{ApiKey, Scope, TenantId, TenantState};
+use kgrca_core::storage::{AddKey, EndKey, KeyChange};
+use kgrca_core::tenancy::{ApiKey, Audit, Scope, TenantId, TenantState};
 
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
-use super::{audit, tenants};
+use super::{audit, tenants, text};
 use crate::api_key::{self, NewSecret};
 use crate::clock::now;
 
 /// For how long both keys work after a rotation, in seconds, unless the caller chooses.
 const DEFAULT_OVERLAP: u32 = 86_400;
 const MAX_OVERLAP: u32 = 2_592_000;
+/// The longest name of a key, in characters.
+const MAX_NAME: usize = 200;
 
 /// Whose keys are meant.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +59,15 @@ impl Owner {
         let known = keys
             .into_iter()
             .find(|k| k.key_id == key_id && k.holds(now()));
-        known.ok_or_else(|| {
-            let owner = match self.client_id() {
-                Some(id) => format!("tenant `{id}`"),
-                None => "the operator".to_owned(),
-            };
-            Error::not_found(format!("{owner} has no active key `{key_id}`"))
-        })
+        known.ok_or_else(|| self.missing(key_id))
+    }
+
+    fn missing(&self, key_id: &str) -> Error {
+        let owner = match self.client_id() {
+            Some(id) => format!("tenant `{id}`"),
+            None => "the operator".to_owned(),
+        };
+        Error::not_found(format!("{owner} has no active key `{key_id}`"))
     }
 }
 
@@ -78,10 +83,12 @@ pub async fn list(app: &App, actor: &Actor, owner: KeyOwner<'_>) -> Result<Page<
     })
 }
 
-/// Creates a key. Its secret is in this answer and nowhere else.
+/// Creates a key. Its secret is in this answer and nowhere else. A tenant's key cannot create one
+/// with more rights than its own.
 ///
 /// # Errors
-/// `invalid_request` without a scope; `conflict` when the tenant is not served.
+/// `invalid_request` without a scope or with an unusable name; `forbidden` for a scope that the
+/// actor lacks; `conflict` when the tenant is not served or has too many keys.
 pub async fn create(
     app: &App,
     actor: &Actor,
@@ -91,9 +98,8 @@ pub async fn create(
 ) -> Result<CreatedKey> {
     let owner_id = owner;
     let owner = Owner::authorised(app, actor, owner).await?;
-    if let KeyOwner::Tenant(id) = owner_id {
-        check_can_have_keys(app, id).await?;
-    }
+    check_can_have_keys(app, owner_id).await?;
+    text("name", name, MAX_NAME)?;
     let scopes: BTreeSet<Scope> = scopes.into_iter().collect();
     if scopes.is_empty() {
         return Err(
@@ -101,13 +107,18 @@ pub async fn create(
                 .hint("GET /docs lists roles and scopes"),
         );
     }
-    let new = api_key::new_key(owner.0.as_ref(), name, scopes.into_iter().collect());
-    let key_id = &new.key.key_id;
-    audit::record(app, actor, owner.client_id(), "key.create", key_id).await?;
-    store(app, new).await
+    let scopes: Vec<Scope> = scopes.into_iter().collect();
+    check_grantable(actor, owner_id, &scopes)?;
+    let new = api_key::new_key(owner.0.as_ref(), name, scopes);
+    let audit = audit::entry(actor, owner.client_id(), "key.create", &new.key.key_id);
+    change(app, actor, adding(&new), &audit).await?;
+    Ok(created(new))
 }
 
-async fn check_can_have_keys(app: &App, id: &str) -> Result<()> {
+async fn check_can_have_keys(app: &App, owner: KeyOwner<'_>) -> Result<()> {
+    let KeyOwner::Tenant(id) = owner else {
+        return Ok(());
+    };
     let tenant = tenants::find_existing(app, id).await?.row;
     let reason = if tenant.deleted_at.is_some() {
         "is being deleted"
@@ -119,37 +130,79 @@ async fn check_can_have_keys(app: &App, id: &str) -> Result<()> {
     Err(Error::conflict(format!("tenant `{id}` {reason}")))
 }
 
-async fn store(app: &App, new: NewSecret) -> Result<CreatedKey> {
-    app.stores.meta.put_key(&new.key, &new.hash).await?;
-    Ok(CreatedKey {
+/// A tenant's key passes on its own scopes only. The operator may grant a tenant any scope.
+fn check_grantable(actor: &Actor, owner: KeyOwner<'_>, scopes: &[Scope]) -> Result<()> {
+    let lacking = scopes.iter().find(|scope| !actor.has(**scope));
+    match (owner, lacking) {
+        (KeyOwner::OwnTenant, Some(scope)) => Err(Error::forbidden(format!(
+            "the key lacks the scope `{}` and cannot grant it",
+            scope.as_str()
+        ))
+        .hint("use a key with the role `admin`")),
+        _ => Ok(()),
+    }
+}
+
+fn adding(new: &NewSecret) -> KeyChange<'_> {
+    let add = AddKey {
+        key: &new.key,
+        hash: &new.hash,
+    };
+    KeyChange {
+        add: Some(add),
+        end: None,
+    }
+}
+
+fn created(new: NewSecret) -> CreatedKey {
+    CreatedKey {
         api_key: new.secret,
         key: new.key,
-    })
+    }
+}
+
+/// Changes keys and writes the audit log, both or neither. Returns whether there was something to
+/// change.
+async fn change(app: &App, actor: &Actor, change: KeyChange<'_>, audit: &Audit) -> Result<bool> {
+    let is_changed = app.stores.meta.change_keys(change, audit).await?;
+    if is_changed {
+        audit::log(actor, audit);
+    }
+    app.keys.clear();
+    Ok(is_changed)
 }
 
 /// Revokes a key. It stops working within 5 seconds on all daemons.
 ///
 /// # Errors
-/// `not_found` when the owner has no such key; `conflict` when it is the operator key in use.
+/// `not_found` when the owner has no such key; `conflict` when it is the operator key in use, or
+/// the owner's last key with the scope `admin`.
 pub async fn revoke(app: &App, actor: &Actor, owner: KeyOwner<'_>, key_id: &str) -> Result<()> {
     let owner = Owner::authorised(app, actor, owner).await?;
     if owner.0.is_none() && actor.is_key(key_id) {
         return Err(Error::conflict("a key cannot revoke itself").hint("use another operator key"));
     }
     owner.working_key(app, key_id).await?;
-    audit::record(app, actor, owner.client_id(), "key.revoke", key_id).await?;
-    app.stores
-        .meta
-        .revoke_key(owner.client_id(), key_id, now())
-        .await?;
-    app.keys.clear();
+    let audit = audit::entry(actor, owner.client_id(), "key.revoke", key_id);
+    let end = EndKey {
+        key_id,
+        expires_at: None,
+    };
+    let revoke = KeyChange {
+        add: None,
+        end: Some(end),
+    };
+    if !change(app, actor, revoke, &audit).await? {
+        return Err(owner.missing(key_id));
+    }
     Ok(())
 }
 
 /// Replaces a key by a new one with the same name and scopes. Both work during the overlap.
 ///
 /// # Errors
-/// `not_found` when the owner has no such key; `invalid_request` for an overlap that is too long.
+/// `not_found` when the owner has no such key; `invalid_request` for an overlap that is too long;
+/// otherwise as for [`create`].
 pub async fn rotate(
     app: &App,
     actor: &Actor,
@@ -157,7 +210,9 @@ pub async fn rotate(
     key_id: &str,
     rotation: Rotation,
 ) -> Result<CreatedKey> {
+    let owner_id = owner;
     let owner = Owner::authorised(app, actor, owner).await?;
+    check_can_have_keys(app, owner_id).await?;
     let overlap = rotation.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
     if overlap > MAX_OVERLAP {
         return Err(Error::invalid(format!(
@@ -165,15 +220,19 @@ pub async fn rotate(
         )));
     }
     let old = owner.working_key(app, key_id).await?;
-    let new = api_key::new_key(owner.0.as_ref(), &old.name, old.scopes);
+    check_grantable(actor, owner_id, &old.scopes)?;
+    let name: String = old.name.chars().take(MAX_NAME).collect();
+    let new = api_key::new_key(owner.0.as_ref(), &name, old.scopes);
     let target = format!("{key_id} by {}", new.key.key_id);
-    audit::record(app, actor, owner.client_id(), "key.rotate", &target).await?;
-    let created = store(app, new).await?;
-    let until = now().plus(i64::from(overlap) * SECOND);
-    app.stores
-        .meta
-        .expire_key(owner.client_id(), key_id, until)
-        .await?;
-    app.keys.clear();
-    Ok(created)
+    let audit = audit::entry(actor, owner.client_id(), "key.rotate", &target);
+    let end = EndKey {
+        key_id,
+        expires_at: Some(audit.at.plus(i64::from(overlap) * SECOND)),
+    };
+    let rotate = KeyChange {
+        end: Some(end),
+        ..adding(&new)
+    };
+    change(app, actor, rotate, &audit).await?;
+    Ok(created(new))
 }

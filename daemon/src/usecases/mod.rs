@@ -35,6 +35,24 @@ pub use actor::Actor;
 pub use app::App;
 pub use error::{Code, Error, Result};
 
+/// Checks text that a caller chooses and that is stored, shown and logged.
+///
+/// # Errors
+/// `invalid_request` names the field.
+fn text(field: &str, value: &str, max_characters: usize) -> Result<()> {
+    if value.chars().count() > max_characters {
+        return Err(Error::invalid(format!(
+            "`{field}` must be at most {max_characters} characters"
+        )));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Error::invalid(format!(
+            "`{field}` must not contain control characters"
+        )));
+    }
+    Ok(())
+}
+
 /// A number that a caller may choose from 1 to `max`, such as the size of a page; else `default`.
 ///
 /// # Errors

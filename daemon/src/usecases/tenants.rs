@@ -16,7 +16,7 @@ use crate::tenancy;
 
 pub use change::change;
 pub use create::create;
-pub(super) use create::{Creation, created};
+pub(super) use create::{Creation, Operation, created};
 
 /// The days in which a deletion can be reversed, unless the caller chooses.
 const DEFAULT_GRACE_DAYS: u32 = 30;
@@ -120,7 +120,16 @@ pub async fn move_graph(app: &App, actor: &Actor, id: &str, server: &str) -> Res
     if !tenant.row.state.is_worked() {
         return Err(Error::conflict(format!("tenant `{id}` is not served")));
     }
-    audit::record(app, actor, Some(id), "client.move", server).await?;
+    // Tenants read their chain: servers are in the operator's.
+    audit::record(
+        app,
+        actor,
+        None,
+        "client.move",
+        &format!("{id} to {server}"),
+    )
+    .await?;
+    audit::record(app, actor, Some(id), "client.move", "to another server").await?;
     tenancy::move_graph(&app.tenancy, &tenant.id, tenant.row, server)
         .await
         .map_err(Error::of_server)

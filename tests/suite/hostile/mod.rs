@@ -8,6 +8,7 @@ mod headers;
 mod ingest;
 mod log;
 mod query;
+mod tenancy;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -26,8 +26,8 @@ pub(in crate::commands) struct Args {
     /// Customer name [default: the exported one]
     #[arg(long, conflicts_with = "resume")]
     name: Option<String>,
-    /// Plan [default: the exported one]
-    #[arg(long, conflicts_with = "resume")]
+    /// Plan: free, basic, pro or enterprise; never taken from the export, which is not signed
+    #[arg(long, conflicts_with = "resume", required_unless_present = "resume")]
     plan: Option<String>,
     /// Contact e-mail
     #[arg(long, default_value = "", hide_default_value = true)]
@@ -81,7 +81,8 @@ fn begin(
 ) -> Result<Saga> {
     let request = NewTenant {
         name: args.name.clone().unwrap_or_else(|| manifest.name.clone()),
-        plan: args.plan.clone().unwrap_or_else(|| manifest.plan.clone()),
+        // Required by the parser.
+        plan: args.plan.clone().unwrap_or_default(),
         contact_email: args.email.clone(),
     };
     let key = format!("{digest}-{:016x}", rand::random::<u64>());

@@ -375,6 +375,8 @@ async fn outbox(meta: &dyn MetaStore) {
         steps: Vec::new(),
         error: None,
         request: Some("outbox".into()),
+        request_digest: None,
+        key_ids: Vec::new(),
         tenant: super::meta::row(a.as_str()),
         graph: None,
         wait_until: None,

@@ -2,12 +2,44 @@
 
 use crate::model::Time;
 use crate::storage::Result;
-use crate::tenancy::ApiKey;
+use crate::tenancy::{ApiKey, Audit};
+
+/// The largest number of working keys of one owner.
+pub const MAX_KEYS: usize = 200;
+/// How many keys of one owner that were revoked or expired are kept.
+pub const MAX_ENDED_KEYS: usize = 500;
+
+/// A change of an owner's keys. At least one of its parts is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyChange<'a> {
+    /// A new key.
+    pub add: Option<AddKey<'a>>,
+    /// A key that ends.
+    pub end: Option<EndKey<'a>>,
+}
+
+/// A new key.
+#[derive(Clone, Copy, Debug)]
+pub struct AddKey<'a> {
+    /// Its row.
+    pub key: &'a ApiKey,
+    /// The hash of its secret.
+    pub hash: &'a str,
+}
+
+/// A key that ends.
+#[derive(Clone, Copy, Debug)]
+pub struct EndKey<'a> {
+    /// The key's id.
+    pub key_id: &'a str,
+    /// When it expires, unless it expires earlier; `None` revokes it at once.
+    pub expires_at: Option<Time>,
+}
 
 /// API keys of tenants, and of the operator, whose keys have no tenant.
 #[async_trait::async_trait]
 pub trait ApiKeys: Send + Sync {
-    /// Stores a key under the hash of its secret.
+    /// Stores a key under the hash of its secret. Does nothing when it is stored already.
     async fn put_key(&self, key: &ApiKey, hash: &str) -> Result<()>;
     /// The key whose secret has this hash.
     async fn key_by_hash(&self, hash: &str) -> Result<Option<ApiKey>>;
@@ -15,6 +47,11 @@ pub trait ApiKeys: Send + Sync {
     async fn keys(&self, tenant_id: Option<&str>) -> Result<Vec<ApiKey>>;
     /// Revokes a key. Returns `false` when there is no such key or it was revoked before.
     async fn revoke_key(&self, tenant_id: Option<&str>, key_id: &str, now: Time) -> Result<bool>;
-    /// Sets a key's expiry unless it expires earlier. Returns `false` when nothing changed.
-    async fn expire_key(&self, tenant_id: Option<&str>, key_id: &str, at: Time) -> Result<bool>;
+    /// Changes the keys of `audit.client_id` at `audit.at` and appends the entry, in one
+    /// transaction. Returns `false`, changing nothing, when the key to revoke does not work.
+    ///
+    /// Fails with `Conflict`, changing nothing, when the owner has [`MAX_KEYS`] working keys, or
+    /// when it would lose its last key with the scope `admin` that does not expire. Of keys that
+    /// no longer work the newest [`MAX_ENDED_KEYS`] are kept.
+    async fn change_keys(&self, change: KeyChange<'_>, audit: &Audit) -> Result<bool>;
 }

@@ -15,8 +15,8 @@ mod tenants;
 mod usage;
 
 pub use agents::{AgentPosition, AgentRow, Agents, MAX_AGENTS};
-pub use api_keys::ApiKeys;
-pub use audit::AuditLog;
+pub use api_keys::{AddKey, ApiKeys, EndKey, KeyChange, MAX_ENDED_KEYS, MAX_KEYS};
+pub use audit::{AuditLog, MAX_AUDIT_BYTES};
 pub use daemons::{DaemonRow, Daemons};
 pub use idempotency::Idempotency;
 pub use incidents::{

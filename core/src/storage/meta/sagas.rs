@@ -13,6 +13,10 @@ pub trait Sagas: Send + Sync {
     async fn put_saga(&self, saga: &Saga, jobs: &[NewJob]) -> Result<()>;
     /// The saga with this id.
     async fn saga(&self, saga_id: &str) -> Result<Option<Saga>>;
+    /// The saga that a request with this key began, unless it was rolled back or released.
+    async fn saga_of_request(&self, request: &str) -> Result<Option<Saga>>;
+    /// Lets the request of a saga that is over begin another one.
+    async fn release_request(&self, saga_id: &str) -> Result<()>;
     /// Sagas of one tenant or of all, newest first.
     async fn sagas(&self, tenant_id: Option<&str>) -> Result<Vec<Saga>>;
     /// Claims a saga for one daemon until an instant. Returns `false` while another one holds it.

@@ -1,10 +1,13 @@
 //! API keys.
 
+use super::audit::append;
 use super::value::values;
-use super::{Database, Purpose, Reach, Row, SqlMeta};
+use super::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::model::Time;
-use crate::storage::{ApiKeys, Result};
-use crate::tenancy::{ApiKey, Scope};
+use crate::storage::{
+    AddKey, ApiKeys, EndKey, Error, ErrorKind, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, Result,
+};
+use crate::tenancy::{ApiKey, Audit, Scope};
 
 const KEY: &str =
     "SELECT key_id, client_id, name, last4, scopes, created_at, expires_at, revoked_at
@@ -12,30 +15,29 @@ const KEY: &str =
 const KEYS: &str =
     "SELECT key_id, client_id, name, last4, scopes, created_at, expires_at, revoked_at
     FROM api_keys WHERE client_id IS NOT DISTINCT FROM $1 ORDER BY created_at, key_id";
+const ADD: &str = "INSERT INTO api_keys (key_id, client_id, hash, name, last4, scopes, created_at,
+        expires_at, revoked_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL) ON CONFLICT DO NOTHING";
+const REVOKE: &str = "UPDATE api_keys SET revoked_at = $3
+    WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL";
+const EXPIRE: &str = "UPDATE api_keys SET expires_at = $3
+    WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
+        AND (expires_at IS NULL OR expires_at > $3)";
+const COUNT_WORKING: &str = "SELECT COUNT(*) FROM api_keys
+    WHERE client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
+        AND (expires_at IS NULL OR expires_at > $2)";
+const COUNT_LASTING_ADMINS: &str = "SELECT COUNT(*) FROM api_keys
+    WHERE client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL AND expires_at IS NULL
+        AND ',' || scopes || ',' LIKE '%,admin,%'";
+const FORGET_ENDED: &str = "DELETE FROM api_keys WHERE key_id IN (
+    SELECT key_id FROM api_keys
+    WHERE client_id IS NOT DISTINCT FROM $1 AND (revoked_at IS NOT NULL OR expires_at <= $2)
+    ORDER BY created_at DESC, key_id LIMIT 1000000 OFFSET $3)";
 
 #[async_trait::async_trait]
 impl<D: Database> ApiKeys for SqlMeta<D> {
     async fn put_key(&self, key: &ApiKey, hash: &str) -> Result<()> {
-        let scopes = key
-            .scopes
-            .iter()
-            .map(|s| s.as_str())
-            .collect::<Vec<_>>()
-            .join(",");
-        let sql = "INSERT INTO api_keys (key_id, client_id, hash, name, last4, scopes, created_at,
-                expires_at, revoked_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL) ON CONFLICT (hash) DO NOTHING";
-        let values = values![
-            &key.key_id,
-            &key.client_id,
-            hash,
-            &key.name,
-            &key.last4,
-            scopes,
-            key.created_at,
-            key.expires_at
-        ];
-        self.write(Reach::Operator, Purpose::Durable, sql, values)
+        self.write(Reach::Operator, Purpose::Durable, ADD, columns(key, hash))
             .await?;
         Ok(())
     }
@@ -56,33 +58,82 @@ impl<D: Database> ApiKeys for SqlMeta<D> {
     }
 
     async fn revoke_key(&self, tenant_id: Option<&str>, key_id: &str, now: Time) -> Result<bool> {
-        let sql = "UPDATE api_keys SET revoked_at = $3
-            WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL";
-        Ok(self
-            .write(
-                Reach::Operator,
-                Purpose::Durable,
-                sql,
-                values![tenant_id, key_id, now],
-            )
-            .await?
-            > 0)
+        let values = values![tenant_id, key_id, now];
+        let revoked = self
+            .write(Reach::Operator, Purpose::Durable, REVOKE, values)
+            .await?;
+        Ok(revoked > 0)
     }
 
-    async fn expire_key(&self, tenant_id: Option<&str>, key_id: &str, at: Time) -> Result<bool> {
-        let sql = "UPDATE api_keys SET expires_at = $3
-            WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
-                AND (expires_at IS NULL OR expires_at > $3)";
-        Ok(self
-            .write(
-                Reach::Operator,
-                Purpose::Durable,
-                sql,
-                values![tenant_id, key_id, at],
-            )
-            .await?
-            > 0)
+    async fn change_keys(&self, change: KeyChange<'_>, audit: &Audit) -> Result<bool> {
+        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        // Locks the end of the owner's chain: changes of the same keys follow one another.
+        append(&mut *tx, audit).await?;
+        let owner = audit.client_id.as_deref();
+        let before = count(&mut *tx, COUNT_LASTING_ADMINS, values![owner]).await?;
+        if let Some(new) = change.add {
+            add(&mut *tx, new, audit).await?;
+        }
+        if let Some(old) = change.end
+            && !end(&mut *tx, old, audit).await?
+        {
+            return Ok(false);
+        }
+        let after = count(&mut *tx, COUNT_LASTING_ADMINS, values![owner]).await?;
+        if before > 0 && after == 0 {
+            let message = "the last key with the scope `admin` that does not expire must remain";
+            return Err(Error::new(ErrorKind::Conflict, message)
+                .hint("create another one first: kgrca key create --role admin"));
+        }
+        tx.commit().await?;
+        Ok(true)
     }
+}
+
+async fn add(tx: &mut dyn Transaction, new: AddKey<'_>, audit: &Audit) -> Result<()> {
+    let owner = audit.client_id.as_deref();
+    if count(tx, COUNT_WORKING, values![owner, audit.at]).await? >= MAX_KEYS as i64 {
+        let message = format!("the maximum of {MAX_KEYS} active keys is reached");
+        return Err(Error::new(ErrorKind::Conflict, message).hint("revoke keys that are unused"));
+    }
+    tx.run(ADD, columns(new.key, new.hash)).await?;
+    let kept = MAX_ENDED_KEYS as i64;
+    tx.run(FORGET_ENDED, values![owner, audit.at, kept]).await?;
+    Ok(())
+}
+
+/// Returns whether there was something to end: a key that expires earlier than asked stays as it
+/// is.
+async fn end(tx: &mut dyn Transaction, old: EndKey<'_>, audit: &Audit) -> Result<bool> {
+    let owner = audit.client_id.as_deref();
+    if let Some(at) = old.expires_at {
+        tx.run(EXPIRE, values![owner, old.key_id, at]).await?;
+        return Ok(true);
+    }
+    let revoked = tx.run(REVOKE, values![owner, old.key_id, audit.at]);
+    Ok(revoked.await? > 0)
+}
+
+async fn count(tx: &mut dyn Transaction, sql: &'static str, values: Vec<Value>) -> Result<i64> {
+    let row = tx.rows(sql, values).await?.into_iter().next();
+    row.map(|mut r| r.int())
+        .transpose()
+        .map(Option::unwrap_or_default)
+}
+
+/// The columns of a new key's row.
+fn columns(key: &ApiKey, hash: &str) -> Vec<Value> {
+    let scopes: Vec<&str> = key.scopes.iter().map(|s| s.as_str()).collect();
+    values![
+        &key.key_id,
+        &key.client_id,
+        hash,
+        &key.name,
+        &key.last4,
+        scopes.join(","),
+        key.created_at,
+        key.expires_at
+    ]
 }
 
 fn key(mut r: Row) -> Result<ApiKey> {

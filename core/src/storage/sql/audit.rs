@@ -3,11 +3,22 @@
 
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, missing};
-use crate::storage::{AuditLog, Result};
+use crate::storage::{AuditLog, MAX_AUDIT_BYTES, Result};
 use crate::tenancy::{Audit, AuditEntry};
 
 /// Name of the operator's chain.
 const OPERATOR: &str = "";
+
+/// An entry belongs to the page when those before it are below the limit of bytes.
+const PAGE: &str = "SELECT seq, at, actor, action, target, previous, hash FROM audit_log
+    WHERE client_id = $1 AND seq IN (
+        SELECT seq FROM (
+            SELECT seq, bytes, SUM(bytes) OVER (ORDER BY seq) AS total FROM (
+                SELECT seq, LENGTH(actor) + LENGTH(action) + LENGTH(target) + 200 AS bytes
+                FROM audit_log WHERE client_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+            ) AS entries
+        ) AS running WHERE total - bytes < $4
+    ) ORDER BY seq";
 
 #[async_trait::async_trait]
 impl<D: Database> AuditLog for SqlMeta<D> {
@@ -23,12 +34,9 @@ impl<D: Database> AuditLog for SqlMeta<D> {
         after: i64,
         limit: usize,
     ) -> Result<Vec<AuditEntry>> {
-        let sql = "SELECT seq, at, actor, action, target, previous, hash FROM audit_log
-            WHERE client_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
         let chain = tenant_id.unwrap_or(OPERATOR);
-        let rows = self
-            .read(Reach::Operator, sql, values![chain, after, limit])
-            .await?;
+        let values = values![chain, after, limit, MAX_AUDIT_BYTES];
+        let rows = self.read(Reach::Operator, PAGE, values).await?;
         rows.into_iter()
             .map(|mut r| {
                 let (seq, at, actor, action, target) =

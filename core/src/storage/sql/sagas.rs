@@ -43,6 +43,19 @@ impl<D: Database> Sagas for SqlMeta<D> {
         row.map(saga).transpose()
     }
 
+    async fn saga_of_request(&self, request: &str) -> Result<Option<Saga>> {
+        let sql = "SELECT saga FROM sagas WHERE request = $1";
+        let row = self.read_one(Reach::Operator, sql, values![request]);
+        row.await?.map(saga).transpose()
+    }
+
+    async fn release_request(&self, saga_id: &str) -> Result<()> {
+        let sql = "UPDATE sagas SET request = NULL WHERE saga_id = $1";
+        self.write(Reach::Operator, Purpose::Durable, sql, values![saga_id])
+            .await?;
+        Ok(())
+    }
+
     async fn sagas(&self, tenant_id: Option<&str>) -> Result<Vec<Saga>> {
         let sql = "SELECT saga FROM sagas
             WHERE $1 IS NULL OR client_id = $1 ORDER BY created_at DESC, saga_id";

@@ -1,19 +1,23 @@
 //! Changing a tenant: suspend, resume, plan, limits, partitions, contact.
 
 use kgrca_core::api::{Served, TenantChange, TenantStatus};
+use kgrca_core::billing::Overrides;
 use kgrca_core::tenancy::{Tenant, TenantState};
 
+use super::create::MAX_EMAIL;
 use super::{FoundTenant, find_existing, plan, status};
 use crate::tenancy;
-use crate::usecases::audit;
 use crate::usecases::error::{Error, Result};
-use crate::usecases::{Actor, App};
+use crate::usecases::{Actor, App, audit, text};
 
 /// A century.
 const MAX_RETENTION_DAYS: u32 = 36_500;
 const MAX_PARTITIONS: u32 = 64;
+/// Limits are multiplied by microseconds: this many fit.
+const MAX_LIMIT: u64 = 1_000_000_000;
 
-/// Changes a tenant; what the change leaves out stays. It takes effect at once.
+/// Changes a tenant; what the change leaves out stays. It takes effect at once. Activating a tenant
+/// that is being deleted cancels the deletion: one that was suspended before stays suspended.
 ///
 /// # Errors
 /// `invalid_request` and `conflict` before anything was changed. `conflict`, too, when another
@@ -27,7 +31,10 @@ pub async fn change(
     actor.operator()?;
     let FoundTenant { id, row: before } = find_existing(app, id).await?;
     validate(&before, &change)?;
-    let after = changed(&before, &change);
+    let mut after = changed(&before, &change);
+    if before.state == TenantState::Leaving {
+        after.state = tenancy::state_before_deletion(&app.tenancy, &before).await?;
+    }
     if let Some(partitions) = change.partitions {
         tenancy::can_grow(&app.tenancy, &id, &after, partitions)
             .await
@@ -36,7 +43,7 @@ pub async fn change(
     // The deletion is cancelled first: a tenant that is served again while its deletion is still
     // scheduled would lose its data. When the next step fails, the same request completes it.
     if before.state == TenantState::Leaving {
-        tenancy::stay(&app.tenancy, &mut before.clone())
+        tenancy::stay(&app.tenancy, &before)
             .await
             .map_err(Error::of_server)?;
     }
@@ -90,11 +97,31 @@ fn validate(tenant: &Tenant, change: &TenantChange) -> Result<()> {
             "`partitions` must be between 1 and {MAX_PARTITIONS}"
         )));
     }
-    let retention = change.limits.as_ref().and_then(|l| l.retention_days);
-    if retention.is_some_and(|days| days > MAX_RETENTION_DAYS) {
+    if let Some(email) = &change.contact_email {
+        text("contact_email", email, MAX_EMAIL)?;
+    }
+    change.limits.as_ref().map(validate_limits).transpose()?;
+    Ok(())
+}
+
+fn validate_limits(limits: &Overrides) -> Result<()> {
+    let is_valid = |days: u32| (1..=MAX_RETENTION_DAYS).contains(&days);
+    if limits.retention_days.is_some_and(|days| !is_valid(days)) {
         return Err(Error::invalid(format!(
-            "`limits.retention_days` must be at most {MAX_RETENTION_DAYS}"
+            "`limits.retention_days` must be between 1 and {MAX_RETENTION_DAYS}"
         )));
+    }
+    for (field, limit) in [
+        ("events_day", limits.events_day),
+        ("rca_hour", limits.rca_hour),
+        ("api_minute", limits.api_minute),
+        ("clusters", limits.clusters),
+    ] {
+        if limit.is_some_and(|limit| limit > MAX_LIMIT) {
+            return Err(Error::invalid(format!(
+                "`limits.{field}` must be at most {MAX_LIMIT}"
+            )));
+        }
     }
     Ok(())
 }

@@ -3,33 +3,66 @@
 use kgrca_core::api::{CreatedTenant, NewTenant};
 use kgrca_core::billing::Overrides;
 use kgrca_core::model::Topic;
-use kgrca_core::tenancy::{Saga, SagaState, Tenant, TenantId, TenantState, new_tenant_id};
+use kgrca_core::tenancy::{Saga, Tenant, TenantId, TenantState, hex, new_tenant_id};
+use sha2::{Digest, Sha256};
 
 use super::plan;
 use crate::clock::now;
 use crate::random::random_id;
-use crate::tenancy::{self, Secrets};
+use crate::tenancy::{self, RequestKey, Secrets};
 use crate::usecases::error::{Error, Result};
-use crate::usecases::{Actor, App, audit};
+use crate::usecases::{Actor, App, audit, text};
 
-const MAX_NAME_CHARACTERS: usize = 200;
+/// The longest name of a tenant, in characters.
+const MAX_NAME: usize = 200;
+/// The longest address that mail servers accept, in characters.
+pub(super) const MAX_EMAIL: usize = 320;
+
+/// What creates a tenant.
+#[derive(Clone, Copy, Debug)]
+pub enum Operation {
+    /// `POST /admin/clients`.
+    Create,
+    /// `POST /admin/imports`.
+    Import,
+}
+
+impl Operation {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "client.create",
+            Self::Import => "client.import",
+        }
+    }
+}
 
 /// A validated request for a tenant.
 pub struct Creation {
     pub tenant: Tenant,
-    /// Repeating a request with the same key resumes the same creation.
-    pub idempotency_key: Option<String>,
+    /// The same request resumes the same creation.
+    pub request: Option<RequestKey>,
+    operation: Operation,
 }
 
 impl Creation {
     /// Validates a request and chooses the tenant's id.
-    pub fn new(app: &App, request: NewTenant, idempotency_key: Option<String>) -> Result<Self> {
+    pub fn new(
+        app: &App,
+        actor: &Actor,
+        operation: Operation,
+        request: NewTenant,
+        idempotency_key: Option<String>,
+    ) -> Result<Self> {
+        let key = idempotency_key.map(|key| {
+            let digest = digest(actor, operation, &request)?;
+            Ok::<_, Error>(RequestKey { key, digest })
+        });
         let name = request.name.trim();
-        if name.is_empty() || name.chars().count() > MAX_NAME_CHARACTERS {
-            return Err(Error::invalid(format!(
-                "`name` must be 1–{MAX_NAME_CHARACTERS} characters"
-            )));
+        if name.is_empty() {
+            return Err(Error::invalid("`name` is empty"));
         }
+        text("name", name, MAX_NAME)?;
+        text("contact_email", &request.contact_email, MAX_EMAIL)?;
         let plan = plan(&request.plan)?;
         let client_id = new_tenant_id(name, &random_id(6));
         if TenantId::parse(&client_id).is_none() {
@@ -53,31 +86,45 @@ impl Creation {
         };
         Ok(Self {
             tenant,
-            idempotency_key,
+            request: key.transpose()?,
+            operation,
         })
     }
 
     /// Writes to the audit log that the tenant is created, before anything is. A repetition of an
     /// earlier request belongs to the tenant of that one.
-    pub async fn audit(&self, app: &App, actor: &Actor, action: &str) -> Result<()> {
-        let mut client_id = self.tenant.client_id.clone();
-        if self.idempotency_key.is_some() {
-            let sagas = app.stores.meta.sagas(None).await?;
-            let is_earlier =
-                |s: &Saga| s.request == self.idempotency_key && s.state != SagaState::Compensated;
-            if let Some(earlier) = sagas.into_iter().find(is_earlier) {
-                client_id = earlier.client_id;
-            }
-        }
-        audit::record(app, actor, Some(&client_id), action, &self.tenant.plan).await
+    ///
+    /// # Errors
+    /// `conflict` when another request used the same idempotency key.
+    pub async fn audit(&self, app: &App, actor: &Actor) -> Result<()> {
+        let earlier = tenancy::begun(&app.tenancy, self.request.as_ref()).await?;
+        let client_id = match &earlier {
+            Some(saga) => &saga.client_id,
+            None => &self.tenant.client_id,
+        };
+        let action = self.operation.as_str();
+        audit::record(app, actor, Some(client_id), action, &self.tenant.plan).await
     }
+}
+
+/// What makes a request the same as another one with its key: who asks for what. Each part is
+/// preceded by its length, so that no two requests give the same bytes.
+fn digest(actor: &Actor, operation: Operation, request: &NewTenant) -> Result<String> {
+    let content = serde_json::to_string(request).map_err(Error::internal)?;
+    let mut hasher = Sha256::new();
+    for part in [actor.id(), operation.as_str(), &content] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    Ok(hex(&hasher.finalize()))
 }
 
 /// Creates a tenant with its first key. The secrets are in this answer and nowhere else; with the
 /// same idempotency key a repetition resumes what was started, or issues new secrets.
 ///
 /// # Errors
-/// `invalid_request` for a name or plan that cannot be used. When a step of provisioning fails,
+/// `invalid_request` for a name or plan that cannot be used; `conflict` for an idempotency key that
+/// another caller, operation or content used in the last 24 hours. When a step of provisioning fails,
 /// everything is rolled back.
 pub async fn create(
     app: &App,
@@ -86,9 +133,9 @@ pub async fn create(
     idempotency_key: Option<String>,
 ) -> Result<CreatedTenant> {
     actor.operator()?;
-    let creation = Creation::new(app, request, idempotency_key)?;
-    creation.audit(app, actor, "client.create").await?;
-    let (saga, secrets) = tenancy::create(&app.tenancy, creation.tenant, creation.idempotency_key)
+    let creation = Creation::new(app, actor, Operation::Create, request, idempotency_key)?;
+    creation.audit(app, actor).await?;
+    let (saga, secrets) = tenancy::create(&app.tenancy, creation.tenant, creation.request)
         .await
         .map_err(Error::of_server)?;
     Ok(created(app, &saga, secrets))

@@ -2,8 +2,102 @@
 
 use crate::model::Time;
 use crate::model::time::MINUTE;
-use crate::storage::MetaStore;
-use crate::tenancy::{ApiKey, Scope, TenantId};
+use crate::storage::{AddKey, EndKey, ErrorKind, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, MetaStore};
+use crate::tenancy::{ApiKey, Audit, Scope, TenantId};
+
+use super::entry;
+
+fn revoking(key_id: &str) -> KeyChange<'_> {
+    KeyChange {
+        end: Some(EndKey {
+            key_id,
+            expires_at: None,
+        }),
+        add: None,
+    }
+}
+
+fn key_of(owner: &str, key_id: &str) -> ApiKey {
+    ApiKey {
+        key_id: key_id.into(),
+        client_id: Some(owner.into()),
+        name: String::new(),
+        last4: "abcd".into(),
+        scopes: vec![Scope::Read, Scope::Admin],
+        created_at: Time(MINUTE),
+        expires_at: None,
+        revoked_at: None,
+    }
+}
+
+fn audit_of(owner: &str, at: i64) -> Audit {
+    Audit {
+        client_id: Some(owner.into()),
+        ..entry(None, at)
+    }
+}
+
+/// Adds a key and ends another in one change.
+async fn replace(meta: &dyn MetaStore, key: &ApiKey, end: Option<EndKey<'_>>, at: i64) {
+    let add = Some(AddKey {
+        key,
+        hash: &key.key_id,
+    });
+    let owner = key.client_id.as_deref().unwrap();
+    let change = KeyChange { add, end };
+    let audit = audit_of(owner, at);
+    assert!(meta.change_keys(change, &audit).await.unwrap());
+}
+
+/// However keys are ended, one with the scope `admin` remains that does not expire.
+async fn last_admin(meta: &dyn MetaStore) {
+    let owner = "client-keys-000000";
+    replace(meta, &key_of(owner, "key_3"), None, 1).await;
+    let audit = audit_of(owner, 2);
+    let refused = meta.change_keys(revoking("key_3"), &audit);
+    assert_eq!(refused.await.unwrap_err().kind, ErrorKind::Conflict);
+    let rotation = EndKey {
+        key_id: "key_3",
+        expires_at: Some(Time(99)),
+    };
+    replace(meta, &key_of(owner, "key_4"), Some(rotation), 3).await;
+    let audit = audit_of(owner, 4);
+    let refused = meta.change_keys(revoking("key_4"), &audit);
+    assert_eq!(
+        refused.await.unwrap_err().kind,
+        ErrorKind::Conflict,
+        "the other one expires"
+    );
+    let audit = audit_of(owner, 5);
+    assert!(meta.change_keys(revoking("key_3"), &audit).await.unwrap());
+    let working = meta.keys(Some(owner)).await.unwrap();
+    assert_eq!(working.iter().filter(|k| k.holds(Time(6))).count(), 1);
+}
+
+/// Neither working keys nor those that ended grow without bound.
+async fn many(meta: &dyn MetaStore) {
+    let owner = "client-many-000000";
+    for n in 0..MAX_KEYS {
+        replace(meta, &key_of(owner, &format!("key_m{n}")), None, 1).await;
+    }
+    let one_more = key_of(owner, "key_more");
+    let add = Some(AddKey {
+        key: &one_more,
+        hash: "more",
+    });
+    let audit = audit_of(owner, 2);
+    let full = meta.change_keys(KeyChange { add, end: None }, &audit);
+    assert_eq!(full.await.unwrap_err().kind, ErrorKind::Conflict);
+    let mut ended = "key_m0".to_owned();
+    for n in 0..MAX_ENDED_KEYS + 5 {
+        let audit = audit_of(owner, 3);
+        assert!(meta.change_keys(revoking(&ended), &audit).await.unwrap());
+        ended = format!("key_n{n}");
+        replace(meta, &key_of(owner, &ended), None, 3).await;
+    }
+    let kept = meta.keys(Some(owner)).await.unwrap().len();
+    assert_eq!(kept, MAX_KEYS + MAX_ENDED_KEYS);
+}
 
 pub(super) async fn api_keys(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     let key = ApiKey {
@@ -36,28 +130,35 @@ pub(super) async fn api_keys(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
         Some(Time(9))
     );
     assert!(meta.keys(None).await.unwrap().is_empty());
-    assert!(
-        !meta
-            .expire_key(Some(a.as_str()), "key_1", Time(99))
-            .await
-            .unwrap(),
-        "a revoked key cannot expire"
-    );
     let rotated = ApiKey {
         key_id: "key_2".into(),
         revoked_at: None,
         ..meta.keys(Some(a.as_str())).await.unwrap().remove(0)
     };
     meta.put_key(&rotated, "hash 2").await.unwrap();
-    assert!(
-        meta.expire_key(Some(a.as_str()), "key_2", Time(99))
-            .await
-            .unwrap()
-    );
+    meta.put_key(&rotated, "hash 2").await.unwrap();
+    let audit = entry(Some(a), 10);
+    let expire = KeyChange {
+        end: Some(EndKey {
+            key_id: "key_2",
+            expires_at: Some(Time(99)),
+        }),
+        add: None,
+    };
+    assert!(meta.change_keys(expire, &audit).await.unwrap());
     let known = meta.key_by_hash("hash 2").await.unwrap().unwrap();
     assert_eq!(
         (known.holds(Time(98)), known.holds(Time(99))),
         (true, false),
         "a rotated key stops working when it expires"
     );
+    let revoke = revoking("key_1");
+    assert!(
+        !meta.change_keys(revoke, &audit).await.unwrap(),
+        "it was revoked before"
+    );
+    let log = meta.audit_log(Some(a.as_str()), 0, 10).await.unwrap();
+    assert_eq!(log.len(), 1, "what did not happen is not in the audit log");
+    last_admin(meta).await;
+    many(meta).await;
 }

@@ -14,6 +14,8 @@ pub(super) async fn sagas(meta: &dyn MetaStore, a: &TenantId) {
         steps: Vec::new(),
         error: None,
         request: Some("r1".into()),
+        request_digest: Some("d1".into()),
+        key_ids: vec!["key_1".into()],
         tenant: row(a.as_str()),
         graph: None,
         wait_until: None,
@@ -54,6 +56,15 @@ pub(super) async fn sagas(meta: &dyn MetaStore, a: &TenantId) {
         meta.sagas(None).await.unwrap().len(),
         2,
         "a compensated saga frees its request"
+    );
+    let found = meta.saga_of_request("r1").await.unwrap().unwrap();
+    assert_eq!(found.saga_id, "saga_3", "the one that is not rolled back");
+    assert_eq!(meta.saga_of_request("r2").await.unwrap(), None);
+    meta.release_request("saga_3").await.unwrap();
+    assert_eq!(
+        meta.saga_of_request("r1").await.unwrap(),
+        None,
+        "a released request may begin another saga"
     );
     assert!(
         meta.claim_saga("saga_1", "one", Time(50), Time(10))

@@ -87,7 +87,7 @@ pub(super) async fn forget(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     assert!(meta.usage_total(a).await.unwrap().is_empty());
     assert_eq!(
         meta.audit_log(Some(a.as_str()), 0, 10).await.unwrap().len(),
-        3,
+        4,
         "the audit log remains"
     );
     assert_eq!(

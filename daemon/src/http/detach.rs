@@ -1,0 +1,111 @@
+//! Requests that change something are completed even if the caller disconnects or the time-out
+//! passes: dropping a handler midway would leave a use case half done.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::task::AbortHandle;
+use tokio_stream::Stream;
+
+use super::auth::{current_request_id, with_request_id};
+
+/// Runs the handler of a request in a task of its own, unless the request only reads. A caller who
+/// disconnects before its body has arrived ends the task, too: nothing has begun then.
+pub async fn complete(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let progress = Progress::default();
+    let request = request.map(|body| {
+        if body.is_end_stream() {
+            progress.change(RECEIVING, RECEIVED);
+        }
+        Body::from_stream(Watched {
+            body: body.into_data_stream(),
+            progress: progress.clone(),
+        })
+    });
+    let task = tokio::spawn(with_request_id(current_request_id(), next.run(request)));
+    let _waiting = Waiting {
+        task: task.abort_handle(),
+        progress,
+    };
+    match task.await {
+        Ok(response) => response,
+        // As without a task: the connection ends, and the panic is logged where it happened.
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+const RECEIVING: u8 = 0;
+const RECEIVED: u8 = 1;
+const CANCELLED: u8 = 2;
+
+/// Whether the body is still being received. It leaves that state once: either the handler has the
+/// body, or the caller has gone.
+#[derive(Clone, Default)]
+struct Progress(Arc<AtomicU8>);
+
+impl Progress {
+    /// Returns whether it was in the state `from`.
+    fn change(&self, from: u8, to: u8) -> bool {
+        let order = Ordering::AcqRel;
+        self.0
+            .compare_exchange(from, to, order, Ordering::Acquire)
+            .is_ok()
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire) == CANCELLED
+    }
+}
+
+/// The connection's side: dropped when the response is ready, the caller disconnects, or the
+/// time-out passes.
+struct Waiting {
+    task: AbortHandle,
+    progress: Progress,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.progress.change(RECEIVING, CANCELLED) {
+            self.task.abort();
+        }
+    }
+}
+
+/// The handler's side.
+struct Watched {
+    body: BodyDataStream,
+    progress: Progress,
+}
+
+impl Stream for Watched {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let part = Pin::new(&mut self.body).poll_next(cx);
+        if matches!(part, Poll::Ready(None)) {
+            self.progress.change(RECEIVING, RECEIVED);
+            if self.progress.is_cancelled() {
+                let gone = axum::Error::new(std::io::Error::other("the caller disconnected"));
+                return Poll::Ready(Some(Err(gone)));
+            }
+        }
+        part
+    }
+}
+
+impl Drop for Watched {
+    /// A handler that does not read the body drops it before it begins.
+    fn drop(&mut self) {
+        self.progress.change(RECEIVING, RECEIVED);
+    }
+}
