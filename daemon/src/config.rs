@@ -67,6 +67,13 @@ pub struct Settings {
     /// Operator API key to accept; generated on first start if unset
     #[arg(long, env = "KGRCA_OPERATOR_KEY", hide_env_values = true)]
     pub operator_key: Option<Secret>,
+    /// Private key (PEM) that signs the audit log; daemons on one metadata store need the same
+    /// [default: audit.key in the data directory]
+    #[arg(long, env = "KGRCA_AUDIT_KEY")]
+    pub audit_key: Option<PathBuf>,
+    /// File to which the signed ends of the audit log are appended every hour
+    #[arg(long, env = "KGRCA_AUDIT_ANCHOR")]
+    pub audit_anchor: Option<PathBuf>,
     /// Advertised API URL, if different from --listen
     #[arg(long, env = "KGRCA_ADVERTISE")]
     pub advertise: Option<String>,

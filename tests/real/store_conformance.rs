@@ -30,7 +30,7 @@ async fn postgres_conforms() {
         postgres::open(&url).await.is_err(),
         "without its migrations it is refused"
     );
-    assert_eq!(postgres::migrate(&url).await.unwrap(), 4);
+    assert!(postgres::migrate(&url).await.unwrap() > 0);
     assert_eq!(postgres::migrate(&url).await.unwrap(), 0, "they run once");
     conformance::meta_store(&postgres::open(&url).await.unwrap()).await;
 }

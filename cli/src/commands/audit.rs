@@ -1,5 +1,9 @@
 //! `kgrca audit`
 
+mod anchor;
+
+use std::path::PathBuf;
+
 use kgrca_core::api::Page;
 use kgrca_core::tenancy::{AuditEntry, first_break};
 
@@ -23,21 +27,36 @@ pub(super) enum Verb {
         owner: OwnerArgs,
     },
     /// Verify the hash chain (exits 10 if an entry was changed or is missing)
+    ///
+    /// With --anchor, also that nothing before an anchor was rewritten or cut, and that entries are
+    /// signed with the key of the anchors.
     Verify {
         #[command(flatten)]
         owner: OwnerArgs,
+        /// File with anchors, from `kgrca audit anchor` or kgrcad --audit-anchor
+        #[arg(long, value_name = "FILE")]
+        anchor: Option<PathBuf>,
+    },
+    /// Export the signed ends of all chains; needs the operator's key
+    ///
+    /// Keep the file where those who can change the database cannot change it.
+    Anchor {
+        /// File to append to [default: print to standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::List { owner } => list(env, owner),
-        Verb::Verify { owner } => verify(env, owner),
+        Verb::Verify { owner, anchor } => verify(env, owner, anchor),
+        Verb::Anchor { out } => anchor::export(env, out.as_deref()),
     }
 }
 
 fn list(env: &Env<'_>, owner: OwnerArgs) -> Result {
-    let items = entries(env, owner)?;
+    let items = entries(env, owner)?.entries;
     let page = Page { items, next: None };
     env.out.value(&page, || {
         Table::new(&["SEQ", "TIME", "ACTOR", "ACTION", "TARGET"]).rows(&page.items, |e| {
@@ -53,39 +72,62 @@ fn list(env: &Env<'_>, owner: OwnerArgs) -> Result {
     })
 }
 
-fn verify(env: &Env<'_>, owner: OwnerArgs) -> Result {
-    let entries = entries(env, owner)?;
-    if let Some(seq) = first_break(None, &entries) {
+fn verify(env: &Env<'_>, owner: OwnerArgs, anchor: Option<PathBuf>) -> Result {
+    let anchors = anchor.as_deref().map(anchor::Anchors::read).transpose()?;
+    let chain = entries(env, owner)?;
+    if let Some(seq) = first_break(None, &chain.entries) {
         env.out.message(&format!(
             "entry {seq} was changed, or an entry before it is missing"
         ));
         return Err(CliError::found());
     }
-    env.out
-        .message(&format!("{} entries verified", entries.len()));
+    if let Some(anchors) = anchors {
+        // A tenant may not know its own id: its entries name it.
+        let named = chain
+            .entries
+            .first()
+            .and_then(|e| e.audit.client_id.clone());
+        let client_id = chain.client_id.or(named);
+        if let Some(difference) = anchors.difference(client_id.as_deref(), &chain.entries) {
+            env.out.message(&difference);
+            return Err(CliError::found());
+        }
+    }
+    let count = chain.entries.len();
+    env.out.message(&format!("{count} entries verified"));
     Ok(())
 }
 
-/// All entries of an owner's chain.
-fn entries(env: &Env<'_>, owner: OwnerArgs) -> Result<Vec<AuditEntry>> {
+/// An owner's chain.
+struct Chain {
+    /// The tenant, where the caller named one.
+    client_id: Option<String>,
+    entries: Vec<AuditEntry>,
+}
+
+fn entries(env: &Env<'_>, owner: OwnerArgs) -> Result<Chain> {
     let client = env.client()?;
     let owner = owner.resolve(env, &client)?;
     let path = match &owner {
         Owner::Caller => "/api/v1/audit",
         Owner::Tenant(_) | Owner::Operator => "/api/v1/admin/audit",
     };
+    let client_id = match &owner {
+        Owner::Tenant(id) => Some(id.clone()),
+        Owner::Caller | Owner::Operator => None,
+    };
     let mut entries: Vec<AuditEntry> = Vec::new();
     loop {
         let after = entries.last().map(|e| e.seq).unwrap_or(0);
         let mut query = vec![("after", after.to_string()), ("limit", PAGE.to_string())];
-        if let Owner::Tenant(id) = &owner {
+        if let Some(id) = &client_id {
             query.push(("client_id", id.clone()));
         }
         let page: Page<AuditEntry> = client.get(owner.key(), path, &query)?;
         let is_last = page.next.is_none();
         entries.extend(page.items);
         if is_last {
-            return Ok(entries);
+            return Ok(Chain { client_id, entries });
         }
     }
 }

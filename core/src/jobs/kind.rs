@@ -15,15 +15,18 @@ pub enum JobKind {
     BillingVerify,
     /// Removes jobs that finished long ago.
     JobPurge,
+    /// Writes the signed ends of the audit log to a file.
+    AuditAnchor,
 }
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::SagaRun,
         Self::TenantMaintain,
         Self::BillingVerify,
         Self::JobPurge,
+        Self::AuditAnchor,
     ];
 
     /// The kind as stored, shown, and used as a label of metrics.
@@ -33,6 +36,7 @@ impl JobKind {
             Self::TenantMaintain => "tenant.maintain",
             Self::BillingVerify => "billing.verify",
             Self::JobPurge => "job.purge",
+            Self::AuditAnchor => "audit.anchor",
         }
     }
 
@@ -63,7 +67,7 @@ impl JobKind {
                 },
                 ..usual
             },
-            Self::TenantMaintain | Self::JobPurge => JobPolicy {
+            Self::TenantMaintain | Self::JobPurge | Self::AuditAnchor => JobPolicy {
                 every: Some(HOUR),
                 ..usual
             },

@@ -34,6 +34,69 @@ pub struct AuditEntry {
     pub previous: String,
     /// SHA-256 over this entry and the previous hash, in hexadecimal.
     pub hash: String,
+    /// Ed25519 signature of the hash, in hexadecimal. Entries of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+}
+
+/// Signs the audit log with a key that is not in the database: whoever can write there cannot write
+/// entries that verify.
+pub trait AuditSigner: std::fmt::Debug + Send + Sync {
+    /// The signature of a text, in hexadecimal.
+    fn sign(&self, text: &str) -> String;
+    /// The key that verifies the signatures, in hexadecimal.
+    fn public_key(&self) -> String;
+}
+
+/// The last entry of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditHead {
+    /// The tenant whose chain it is; `None` for the operator's chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Sequence number of the entry.
+    pub seq: i64,
+    /// Hash of the entry.
+    pub hash: String,
+}
+
+/// The last entries of all chains at a time, signed. Kept outside the installation, it shows later
+/// whether the chains were rewritten or cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditAnchor {
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Time,
+    /// The Ed25519 key that verifies this anchor and the signed entries, in hexadecimal.
+    pub public_key: String,
+    /// The last entry of each chain.
+    pub heads: Vec<AuditHead>,
+    /// Ed25519 signature of the anchor, in hexadecimal.
+    pub signature: String,
+}
+
+impl AuditAnchor {
+    /// An anchor of these heads.
+    pub fn signed(at: Time, heads: Vec<AuditHead>, signer: &dyn AuditSigner) -> Self {
+        let mut anchor = Self {
+            at,
+            public_key: signer.public_key(),
+            heads,
+            signature: String::new(),
+        };
+        anchor.signature = signer.sign(&anchor.signed_text());
+        anchor
+    }
+
+    /// What its signature is of.
+    pub fn signed_text(&self) -> String {
+        let mut text = format!("kgrca audit anchor\n{}\n", self.at.0);
+        for head in &self.heads {
+            let chain = head.client_id.as_deref().unwrap_or_default();
+            text += &format!("{chain} {} {}\n", head.seq, head.hash);
+        }
+        text
+    }
 }
 
 impl AuditEntry {
@@ -44,9 +107,15 @@ impl AuditEntry {
             audit,
             previous: hash.to_owned(),
             hash: String::new(),
+            signature: None,
         };
         entry.hash = entry.computed();
         entry
+    }
+
+    /// What its signature is of.
+    pub fn signed_text(&self) -> String {
+        format!("kgrca audit entry\n{}\n", self.hash)
     }
 
     /// The hash of its content. Each part is preceded by its length, so that no two contents give
@@ -79,6 +148,20 @@ pub fn hex(bytes: &[u8]) -> String {
         .flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]])
         .map(char::from)
         .collect()
+}
+
+/// Verifies the signatures of a chain. Returns the sequence number of the first entry whose
+/// signature does not verify, or is missing although an entry before it has one.
+pub fn first_unsigned(
+    entries: &[AuditEntry],
+    is_valid: impl Fn(&str, &str) -> bool,
+) -> Option<i64> {
+    let signed = entries.iter().skip_while(|entry| entry.signature.is_none());
+    let is_wrong = |entry: &&AuditEntry| {
+        let signature = entry.signature.as_deref();
+        !signature.is_some_and(|signature| is_valid(&entry.signed_text(), signature))
+    };
+    signed.filter(is_wrong).map(|entry| entry.seq).next()
 }
 
 /// Verifies consecutive entries and the entry before them. Returns the sequence number of the first

@@ -7,7 +7,9 @@ mod key;
 mod saga;
 mod tenant;
 
-pub use audit::{Audit, AuditEntry, first_break, hex};
+pub use audit::{
+    Audit, AuditAnchor, AuditEntry, AuditHead, AuditSigner, first_break, first_unsigned, hex,
+};
 pub use id::{TenantId, new_tenant_id};
 pub use key::{ApiKey, Role, Scope};
 pub use saga::{GraphMove, Saga, SagaKind, SagaState, SagaStep, Step, StepState};

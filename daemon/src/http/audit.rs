@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use kgrca_core::api::Page;
-use kgrca_core::tenancy::AuditEntry;
+use kgrca_core::tenancy::{AuditAnchor, AuditEntry};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -14,6 +14,7 @@ use super::auth::{Admin, Caller, Operator};
 use super::error::{ApiError, ApiErrors};
 use crate::usecases::App;
 use crate::usecases::audit::{self, Chain};
+use crate::usecases::audit_anchor;
 
 /// A page of the tenant's log.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -90,4 +91,22 @@ pub async fn list(
     Ok(Json(
         audit::list(&app, &caller, chain, params.after, params.limit).await?,
     ))
+}
+
+/// Exports the signed ends of all chains.
+///
+/// Kept outside the installation, they show later whether the log was rewritten or cut:
+/// `kgrca audit verify --anchor FILE`.
+#[utoipa::path(
+    get,
+    path = "/admin/audit/anchor",
+    operation_id = "get_audit_anchor",
+    tag = "admin",
+    responses((status = 200, description = "The ends of the chains", body = AuditAnchor), ApiErrors)
+)]
+pub async fn anchor(
+    State(app): State<Arc<App>>,
+    caller: Caller<Operator>,
+) -> Result<Json<AuditAnchor>, ApiError> {
+    Ok(Json(audit_anchor::export(&app, &caller).await?))
 }

@@ -99,6 +99,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sagas::show, sagas::act))
         .routes(routes!(audit::list_own))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::anchor))
         .routes(routes!(checks::list))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show, jobs::change))

@@ -5,6 +5,7 @@
 //! How often a kind is tried, its lease and its schedule are in `kgrca_core::jobs::JobPolicy`.
 //! A new kind is a variant of `JobKind`, its policy, and a handler here.
 
+mod audit_anchor;
 mod billing_verify;
 mod job_purge;
 mod runner;
@@ -55,6 +56,7 @@ async fn handle(kind: JobKind, app: Arc<App>, job: Job, progress: Progress) -> R
         JobKind::TenantMaintain => tenant_maintain::run(&app, &job).await,
         JobKind::BillingVerify => billing_verify::run(&app, &job, &progress).await,
         JobKind::JobPurge => job_purge::run(&app, &job).await,
+        JobKind::AuditAnchor => audit_anchor::run(&app, &job).await,
     }
 }
 

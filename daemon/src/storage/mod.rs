@@ -1,5 +1,6 @@
 //! Opens the stores: the scheme of each URL picks a backend.
 
+mod audit_key;
 pub mod kafka;
 pub mod neo4j;
 mod orphans;
@@ -17,12 +18,14 @@ use kgrca_core::storage::embedded::log::FileLog;
 use kgrca_core::storage::embedded::mars::MarsGraph;
 use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
+use kgrca_core::storage::sql::{Database, SqlMeta};
 use kgrca_core::storage::{Error, EventLog, GraphStore, KafkaUrl, Limits, MetaStore};
 
 use crate::config::Settings;
 use crate::error::Failure;
 use crate::sandbox::Processes;
 use crate::secret::write_private;
+use audit_key::AuditKey;
 use kafka::KafkaLog;
 pub use provision::{GraphProvisioner, LogProvisioner, Provisioner};
 
@@ -39,6 +42,8 @@ pub struct Stores {
     pub provisioner: Provisioner,
     /// Rate limits and quotas.
     pub limits: Arc<dyn Limits>,
+    /// Signs the audit log.
+    pub audit_key: Arc<AuditKey>,
     /// Whether other daemons may use the same metadata.
     pub are_shared: bool,
     /// Number of daemons that share the stores.
@@ -167,7 +172,11 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
     let folder = folder(settings)?;
     let lock = lock(&folder)?;
     let daemons = Arc::new(AtomicU64::new(1));
-    let meta = open_meta_of(settings, &folder).await?;
+    let usual = folder.join("audit.key");
+    let audit_key = Arc::new(AuditKey::open(
+        settings.audit_key.as_ref().unwrap_or(&usual),
+    )?);
+    let meta = open_meta_of(settings, &folder, &audit_key).await?;
     let graph = open_graph(settings, &folder, &meta).await?;
     let log = open_log(settings, &folder).await?;
     let limits = open_limits(settings, &daemons).await?;
@@ -182,6 +191,7 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
             graph: graph.provisioner,
         },
         limits,
+        audit_key,
         daemons,
         _lock: Arc::new(lock),
     })
@@ -189,7 +199,11 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
 
 /// Opens the metadata, unless it is empty beside logs: a start would create a new operator, and
 /// nobody could reach the records of the tenants.
-async fn open_meta_of(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaStore>, Failure> {
+async fn open_meta_of(
+    settings: &Settings,
+    folder: &Path,
+    audit_key: &Arc<AuditKey>,
+) -> Result<Arc<dyn MetaStore>, Failure> {
     let log_url = settings.log_url.resolved()?;
     let log = (scheme(&log_url) == "file").then(|| path(&log_url, folder, "log"));
     let orphans = log.as_deref().map(orphans::tenants_in).transpose()?;
@@ -206,7 +220,7 @@ async fn open_meta_of(settings: &Settings, folder: &Path) -> Result<Arc<dyn Meta
             refuse(&format!("{} is missing or empty", file.display()))?;
         }
     }
-    let meta = open_meta(settings, folder).await?;
+    let meta = open_meta(settings, folder, Some(audit_key)).await?;
     if meta.list_tenants().await?.is_empty() {
         refuse("the metadata store has no tenants")?;
     }
@@ -293,17 +307,36 @@ async fn open_limits(
     })
 }
 
-async fn open_meta(settings: &Settings, folder: &Path) -> Result<Arc<dyn MetaStore>, Failure> {
+/// Opens the metadata. Without a key it is not used but for migrations.
+async fn open_meta(
+    settings: &Settings,
+    folder: &Path,
+    audit_key: Option<&Arc<AuditKey>>,
+) -> Result<Arc<dyn MetaStore>, Failure> {
     let url = settings.meta_url.resolved()?;
     Ok(match scheme(&url) {
-        "sqlite" => Arc::new(SqliteMeta::open(&path(&url, folder, "meta.db")).await?),
-        "postgres" | "postgresql" => Arc::new(
+        "sqlite" => signed(
+            SqliteMeta::open(&path(&url, folder, "meta.db")).await?,
+            audit_key,
+        ),
+        "postgres" | "postgresql" => signed(
             postgres::open(&url)
                 .await
                 .map_err(|e| of("--meta-url", e))?,
+            audit_key,
         ),
         _ => return Err(unknown("--meta-url", &url, "sqlite:, postgres:")),
     })
+}
+
+fn signed<D: Database + 'static>(
+    meta: SqlMeta<D>,
+    audit_key: Option<&Arc<AuditKey>>,
+) -> Arc<dyn MetaStore> {
+    match audit_key {
+        Some(key) => Arc::new(meta.signed_by(Arc::clone(key) as _)),
+        None => Arc::new(meta),
+    }
 }
 
 /// Runs pending migrations of the metadata. Returns their number: 0 for embedded metadata, which is
@@ -317,6 +350,6 @@ pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
     }
     let folder = folder(settings)?;
     let _lock = lock(&folder)?;
-    open_meta(settings, &folder).await?;
+    open_meta(settings, &folder, None).await?;
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! Enqueues jobs that should exist and do not: of tenants and sagas that an older version wrote
+//! Enqueues jobs that should exist and do not: of the installation, of tenants and sagas that an older version wrote
 //! without them, of tenants whose deletion was stopped, and of sagas whose job was cancelled or
 //! died.
 
@@ -7,7 +7,7 @@ use kgrca_core::storage::Error;
 use kgrca_core::tenancy::{Saga, SagaKind, SagaState, TenantId};
 
 use super::Tenancy;
-use super::run::{continuation, maintenance};
+use super::run::{continuation, recurring};
 use crate::clock::now;
 
 /// Jobs of one tenant's sagas that are looked through. One more duplicate does no harm.
@@ -23,9 +23,11 @@ pub async fn enqueue_missing(ctx: &Tenancy) -> Result<(), Error> {
             meta.enqueue(&continuation(saga, due)).await?;
         }
     }
+    meta.enqueue(&recurring(JobKind::AuditAnchor, None)).await?;
     for tenant in meta.list_tenants().await? {
         if let Some(id) = TenantId::parse(&tenant.client_id).filter(|_| tenant.state.is_worked()) {
-            meta.enqueue(&maintenance(Some(id))).await?;
+            let job = recurring(JobKind::TenantMaintain, Some(id));
+            meta.enqueue(&job).await?;
         }
     }
     Ok(())

@@ -170,17 +170,18 @@ fn follow_up(saga: &Saga) -> Vec<NewJob> {
     if saga.kind != SagaKind::Create {
         return Vec::new();
     }
-    vec![maintenance(TenantId::parse(&saga.client_id))]
+    let tenant = TenantId::parse(&saga.client_id);
+    vec![recurring(JobKind::TenantMaintain, tenant)]
 }
 
-/// The recurring job of a tenant.
-pub(super) fn maintenance(tenant: Option<TenantId>) -> NewJob {
+/// A recurring job of a tenant, or of the installation.
+pub(super) fn recurring(kind: JobKind, tenant: Option<TenantId>) -> NewJob {
     let payload = serde_json::json!({});
     NewJob {
         tenant,
-        // A tenant has one such job, however often it is enqueued.
+        // There is one such job, however often it is enqueued.
         key: Some("hourly".to_owned()),
-        ..NewJob::new(job_id(), JobKind::TenantMaintain, payload, now())
+        ..NewJob::new(job_id(), kind, payload, now())
     }
 }
 

@@ -7,6 +7,7 @@ pub mod agents;
 mod app;
 pub mod archive;
 pub mod audit;
+pub mod audit_anchor;
 pub mod authentication;
 pub mod billing;
 pub mod budgets;

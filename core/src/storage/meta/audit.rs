@@ -1,7 +1,7 @@
 //! Entries of the audit log.
 
 use crate::storage::Result;
-use crate::tenancy::{Audit, AuditEntry};
+use crate::tenancy::{Audit, AuditEntry, AuditHead};
 
 /// The largest page of entries. Entries of older versions may be larger: a page holds at least one.
 pub const MAX_AUDIT_BYTES: usize = 1 << 20;
@@ -19,4 +19,6 @@ pub trait AuditLog: Send + Sync {
         after: i64,
         limit: usize,
     ) -> Result<Vec<AuditEntry>>;
+    /// The last entry of every chain, by tenant.
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>>;
 }

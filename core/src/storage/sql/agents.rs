@@ -17,7 +17,7 @@ impl<D: Database> Agents for SqlMeta<D> {
     async fn put_agent(&self, tenant: &TenantId, agent: &AgentRow) -> Result<()> {
         let slot = agent.status.slot();
         let mut tx = self
-            .0
+            .database
             .begin(Reach::Tenant(tenant), Purpose::Replayable)
             .await?;
         forget_silent(&mut *tx, tenant, agent).await?;

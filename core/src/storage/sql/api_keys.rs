@@ -66,9 +66,12 @@ impl<D: Database> ApiKeys for SqlMeta<D> {
     }
 
     async fn change_keys(&self, change: KeyChange<'_>, audit: &Audit) -> Result<bool> {
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
         // Locks the end of the owner's chain: changes of the same keys follow one another.
-        append(&mut *tx, audit).await?;
+        append(&mut *tx, audit, self.signer()).await?;
         let owner = audit.client_id.as_deref();
         let before = count(&mut *tx, COUNT_LASTING_ADMINS, values![owner]).await?;
         if let Some(new) = change.add {

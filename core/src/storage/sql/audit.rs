@@ -2,15 +2,16 @@
 //! one for the operator.
 
 use super::value::values;
-use super::{Database, Purpose, Reach, SqlMeta, Transaction, missing};
+use super::{Database, Purpose, Reach, Row, SqlMeta, Transaction, missing};
 use crate::storage::{AuditLog, MAX_AUDIT_BYTES, Result};
-use crate::tenancy::{Audit, AuditEntry};
+use crate::tenancy::{Audit, AuditEntry, AuditHead, AuditSigner};
 
 /// Name of the operator's chain.
 const OPERATOR: &str = "";
 
 /// An entry belongs to the page when those before it are below the limit of bytes.
-const PAGE: &str = "SELECT seq, at, actor, action, target, previous, hash FROM audit_log
+const PAGE: &str = "SELECT seq, at, actor, action, target, previous, hash, signature
+    FROM audit_log
     WHERE client_id = $1 AND seq IN (
         SELECT seq FROM (
             SELECT seq, bytes, SUM(bytes) OVER (ORDER BY seq) AS total FROM (
@@ -23,9 +24,26 @@ const PAGE: &str = "SELECT seq, at, actor, action, target, previous, hash FROM a
 #[async_trait::async_trait]
 impl<D: Database> AuditLog for SqlMeta<D> {
     async fn audit(&self, audit: &Audit) -> Result<()> {
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
-        append(&mut *tx, audit).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
+        append(&mut *tx, audit, self.signer()).await?;
         tx.commit().await
+    }
+
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>> {
+        let sql = "SELECT client_id, seq, hash FROM audit_ends ORDER BY client_id";
+        let rows = self.read(Reach::Operator, sql, Vec::new()).await?;
+        let head = |mut r: Row| {
+            let client_id = Some(r.text()?).filter(|chain| chain != OPERATOR);
+            Ok(AuditHead {
+                client_id,
+                seq: r.int()?,
+                hash: r.text()?,
+            })
+        };
+        rows.into_iter().map(head).collect()
     }
 
     async fn audit_log(
@@ -53,6 +71,7 @@ impl<D: Database> AuditLog for SqlMeta<D> {
                     audit,
                     previous: r.text()?,
                     hash: r.text()?,
+                    signature: r.maybe_text()?,
                 })
             })
             .collect()
@@ -60,7 +79,11 @@ impl<D: Database> AuditLog for SqlMeta<D> {
 }
 
 /// Appends an entry to its chain within a transaction of the operator.
-pub(super) async fn append(tx: &mut dyn Transaction, audit: &Audit) -> Result<()> {
+pub(super) async fn append(
+    tx: &mut dyn Transaction,
+    audit: &Audit,
+    signer: Option<&dyn AuditSigner>,
+) -> Result<()> {
     let chain = audit.client_id.as_deref().unwrap_or(OPERATOR);
     // An upsert locks the end of the chain, so that no two entries follow the same one.
     let sql = "INSERT INTO audit_ends (client_id, seq, hash) VALUES ($1, 0, '')
@@ -68,8 +91,10 @@ pub(super) async fn append(tx: &mut dyn Transaction, audit: &Audit) -> Result<()
     let end = tx.rows(sql, values![chain]).await?.into_iter().next();
     let mut end = end.ok_or_else(|| missing("end of the audit chain"))?;
     let entry = AuditEntry::after(end.int()?, &end.text()?, audit.clone());
-    let sql = "INSERT INTO audit_log (client_id, seq, at, actor, action, target, previous, hash)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let signature = signer.map(|signer| signer.sign(&entry.signed_text()));
+    let sql = "INSERT INTO audit_log (client_id, seq, at, actor, action, target, previous, hash,
+            signature)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     let a = &entry.audit;
     let values = values![
         chain,
@@ -79,7 +104,8 @@ pub(super) async fn append(tx: &mut dyn Transaction, audit: &Audit) -> Result<()
         &a.action,
         &a.target,
         &entry.previous,
-        &entry.hash
+        &entry.hash,
+        &signature
     ];
     tx.run(sql, values).await?;
     let sql = "UPDATE audit_ends SET seq = $2, hash = $3 WHERE client_id = $1";

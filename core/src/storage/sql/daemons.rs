@@ -22,7 +22,10 @@ impl<D: Database> Daemons for SqlMeta<D> {
             d.started_at,
             d.seen_at
         ];
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Replayable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Replayable)
+            .await?;
         tx.run(sql, values).await?;
         tx.run(
             "DELETE FROM daemons WHERE seen_at < $1",

@@ -23,7 +23,7 @@ impl<D: Database> Idempotency for SqlMeta<D> {
             .await?;
         let known = known.map(|mut r| r.text()).transpose()?;
         if let (None, Some(answer)) = (&known, answer) {
-            let mut tx = self.0.begin(reach, Purpose::Replayable).await?;
+            let mut tx = self.database.begin(reach, Purpose::Replayable).await?;
             let sql = "INSERT INTO idempotency (client_id, key, answer, at) VALUES ($1, $2, $3, $4)
                 ON CONFLICT (client_id, key)
                 DO UPDATE SET answer = excluded.answer, at = excluded.at";

@@ -18,7 +18,7 @@ const KEEP_ANSWERS: i64 = 200;
 impl<D: Database> Incidents for SqlMeta<D> {
     async fn reserve_numbers(&self, tenant: &TenantId, keys: &[u64]) -> Result<BTreeMap<u64, i64>> {
         let mut tx = self
-            .0
+            .database
             .begin(Reach::Tenant(tenant), Purpose::Durable)
             .await?;
         lock_incidents(&mut *tx, tenant).await?;

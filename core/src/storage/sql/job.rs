@@ -201,7 +201,10 @@ async fn take(tx: &mut dyn Transaction, request: &TakeJob<'_>, turn: i64) -> Res
 #[async_trait::async_trait]
 impl<D: Database> Jobs for SqlMeta<D> {
     async fn enqueue(&self, job: &NewJob) -> Result<String> {
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
         let id = put_job(&mut *tx, job).await?;
         tx.commit().await?;
         Ok(id)
@@ -213,7 +216,10 @@ impl<D: Database> Jobs for SqlMeta<D> {
         if due.await?.is_none() {
             return Ok(None);
         }
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Replayable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Replayable)
+            .await?;
         let turn = lock_turns(&mut *tx).await?;
         let taken = take(&mut *tx, request, turn).await?;
         tx.commit().await?;

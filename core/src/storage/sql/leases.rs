@@ -24,7 +24,7 @@ impl<D: Database> Leases for SqlMeta<D> {
                 owner = excluded.owner
             WHERE leases.owner = excluded.owner OR leases.until < $5 RETURNING epoch";
         let mut tx = self
-            .0
+            .database
             .begin(Reach::Tenant(tenant), Purpose::Replayable)
             .await?;
         let rows = tx

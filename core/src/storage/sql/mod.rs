@@ -19,12 +19,14 @@ mod value;
 
 pub use value::{Row, Value};
 
+use std::sync::Arc;
+
 use value::values;
 
 use crate::model::Time;
 
 use super::{Error, ErrorKind, Health, Result};
-use crate::tenancy::TenantId;
+use crate::tenancy::{AuditSigner, TenantId};
 
 /// Whose rows a transaction can see.
 #[derive(Clone, Copy, Debug)]
@@ -73,17 +75,36 @@ pub trait Transaction: Send {
 
 /// The metadata of all tenants in a database.
 #[derive(Clone, Debug)]
-pub struct SqlMeta<D>(D);
+pub struct SqlMeta<D> {
+    database: D,
+    signer: Option<Arc<dyn AuditSigner>>,
+}
 
 impl<D: Database> SqlMeta<D> {
     /// Metadata in a database whose migrations have run.
     pub fn new(database: D) -> Self {
-        Self(database)
+        Self {
+            database,
+            signer: None,
+        }
+    }
+
+    /// The same metadata with an audit log whose entries are signed.
+    #[must_use]
+    pub fn signed_by(self, signer: Arc<dyn AuditSigner>) -> Self {
+        Self {
+            signer: Some(signer),
+            ..self
+        }
+    }
+
+    fn signer(&self) -> Option<&dyn AuditSigner> {
+        self.signer.as_deref()
     }
 
     /// The database that runs the statements.
     pub fn database(&self) -> &D {
-        &self.0
+        &self.database
     }
 
     async fn read(
@@ -92,7 +113,7 @@ impl<D: Database> SqlMeta<D> {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<Row>> {
-        self.0
+        self.database
             .begin(reach, Purpose::Read)
             .await?
             .rows(sql, values)
@@ -116,7 +137,7 @@ impl<D: Database> SqlMeta<D> {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<u64> {
-        let mut tx = self.0.begin(reach, purpose).await?;
+        let mut tx = self.database.begin(reach, purpose).await?;
         let changed = tx.run(sql, values).await?;
         tx.commit().await?;
         Ok(changed)
@@ -126,13 +147,16 @@ impl<D: Database> SqlMeta<D> {
 #[async_trait::async_trait]
 impl<D: Database> Health for SqlMeta<D> {
     async fn now(&self) -> Result<Option<Time>> {
-        self.0.now().await
+        self.database.now().await
     }
 
     async fn check(&self) -> Result<String> {
-        let version = self.0.version().await?;
+        let version = self.database.version().await?;
         // Takes a write lock, so that a read-only database is noticed.
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
         tx.run("DELETE FROM daemons WHERE seen_at < $1", values![0_i64])
             .await?;
         tx.commit().await?;

@@ -29,7 +29,10 @@ impl<D: Database> GraphPlacement for SqlMeta<D> {
         server: Option<&str>,
         exclusive: bool,
     ) -> Result<()> {
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
         tx.run(
             "DELETE FROM graph_places WHERE client_id = $1",
             values![tenant.as_str()],

@@ -55,7 +55,7 @@ impl<D: Database> Progress for SqlMeta<D> {
 
     async fn commit(&self, tenant: &TenantId, partition: u32, commit: Commit) -> Result<()> {
         let mut tx = self
-            .0
+            .database
             .begin(Reach::Tenant(tenant), Purpose::Replayable)
             .await?;
         fence(&mut *tx, tenant, partition, commit.epoch).await?;

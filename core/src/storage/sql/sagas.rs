@@ -26,7 +26,10 @@ impl<D: Database> Sagas for SqlMeta<D> {
             saga.created_at,
             &request
         ];
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
         tx.run(sql, values).await?;
         put_jobs(&mut *tx, jobs).await?;
         tx.commit().await

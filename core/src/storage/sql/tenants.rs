@@ -84,7 +84,10 @@ impl<D: Database> Tenants for SqlMeta<D> {
                 AND limits IS NOT DISTINCT FROM $17";
         let mut values = columns(after)?;
         values.extend(columns(before)?.into_iter().skip(1));
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
         if tx.run(sql, values).await? == 0 {
             let id = &before.client_id;
             let message = format!("{id} was changed by another request at the same time");
@@ -94,7 +97,7 @@ impl<D: Database> Tenants for SqlMeta<D> {
             let values = values![&after.client_id, audit.at, &after.plan];
             tx.run(SUBSCRIBE, values).await?;
         }
-        append(&mut *tx, audit).await?;
+        append(&mut *tx, audit, self.signer()).await?;
         put_jobs(&mut *tx, jobs).await?;
         tx.commit().await
     }
@@ -119,7 +122,10 @@ impl<D: Database> Tenants for SqlMeta<D> {
     }
 
     async fn forget_tenant(&self, tenant: &TenantId, and_its_row: bool) -> Result<()> {
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
         for sql in FORGET_DATA {
             tx.run(sql, values![tenant.as_str()]).await?;
         }

@@ -12,14 +12,14 @@ use crate::tenancy::TenantId;
 impl<D: Database> Usage for SqlMeta<D> {
     async fn add_usage(&self, tenant: &TenantId, usage: &UsageCounts) -> Result<()> {
         let reach = Reach::Tenant(tenant);
-        let mut tx = self.0.begin(reach, Purpose::Replayable).await?;
+        let mut tx = self.database.begin(reach, Purpose::Replayable).await?;
         add(&mut *tx, tenant, usage).await?;
         tx.commit().await
     }
 
     async fn set_usage(&self, tenant: &TenantId, levels: &[UsageRow]) -> Result<()> {
         let reach = Reach::Tenant(tenant);
-        let mut tx = self.0.begin(reach, Purpose::Replayable).await?;
+        let mut tx = self.database.begin(reach, Purpose::Replayable).await?;
         for level in levels {
             let sql = "INSERT INTO usage_metrics (client_id, day, metric, amount)
                 VALUES ($1, $2, $3, $4)

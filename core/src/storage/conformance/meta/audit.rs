@@ -27,6 +27,18 @@ pub(super) async fn chains(meta: &dyn MetaStore, a: &TenantId) {
         "entries above a sequence number"
     );
     pages(meta).await;
+    let heads = meta.audit_heads().await.unwrap();
+    let head = |chain: Option<&str>| {
+        let head = heads.iter().find(|h| h.client_id.as_deref() == chain);
+        head.map(|h| (h.seq, h.hash.clone()))
+    };
+    let last = all.last().unwrap();
+    assert_eq!(head(Some(a.as_str())), Some((last.seq, last.hash.clone())));
+    assert_eq!(
+        head(None).map(|h| h.0),
+        Some(1),
+        "the operator's chain, too"
+    );
     let operators = meta.audit_log(None, 0, 10).await.unwrap();
     assert_eq!(
         operators.iter().map(|e| e.seq).collect::<Vec<_>>(),

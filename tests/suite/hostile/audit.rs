@@ -1,0 +1,151 @@
+//! The audit log, when whoever can write to the database rewrites or cuts it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use kgrca_core::storage::AuditLog;
+use kgrca_core::storage::embedded::sqlite::SqliteMeta;
+use kgrca_core::storage::sql::{Database, Purpose, Reach, Value};
+use kgrca_core::tenancy::AuditEntry;
+use kgrca_tests::{Server, binary};
+
+/// `kgrca audit …` as the operator; returns its exit code.
+fn audit(server: &Server, arguments: &[&str]) -> i32 {
+    let output = Command::new(binary("kgrca"))
+        .arg("audit")
+        .args(arguments)
+        .env("KGRCA_URL", &server.url)
+        .env("KGRCA_OPERATOR_KEY", &server.operator)
+        .env("XDG_CONFIG_HOME", server.folder.join("home"))
+        .output()
+        .unwrap();
+    let code = output.status.code().unwrap();
+    assert!([0, 10].contains(&code), "{output:?}");
+    code
+}
+
+async fn meta(server: &Server) -> SqliteMeta {
+    SqliteMeta::open(&server.folder.join("meta.db"))
+        .await
+        .unwrap()
+}
+
+async fn sql(meta: &SqliteMeta, statement: &'static str, values: Vec<Value>) {
+    let begun = meta.database().begin(Reach::Operator, Purpose::Durable);
+    let mut tx = begun.await.unwrap();
+    tx.run(statement, values).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Replaces a chain by one that says something else, with correct hashes.
+async fn rewrite(server: &Server, chain: &str) {
+    let meta = meta(server).await;
+    let entries = meta.audit_log(Some(chain), 0, 100).await.unwrap();
+    assert!(entries.iter().all(|e| e.signature.is_some()), "{entries:?}");
+    let (mut seq, mut hash) = (0, String::new());
+    for old in entries {
+        let mut audit = old.audit;
+        audit.target += " (rewritten)";
+        let new = AuditEntry::after(seq, &hash, audit);
+        let update = "UPDATE audit_log SET target = $3, previous = $4, hash = $5
+            WHERE client_id = $1 AND seq = $2";
+        let values = vec![
+            Value::from(chain),
+            Value::from(new.seq),
+            Value::from(&new.audit.target),
+            Value::from(&new.previous),
+            Value::from(&new.hash),
+        ];
+        sql(&meta, update, values).await;
+        (seq, hash) = (new.seq, new.hash);
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_rewritten_or_cut_does_not_match_its_anchor() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let anchors = folder.path().join("anchors.jsonl");
+    let file = anchors.to_str().unwrap();
+    let (a, b) = (
+        server.tenant("A", "pro").await,
+        server.tenant("B", "pro").await,
+    );
+    for tenant in [&a, &b] {
+        server.key(tenant, &["read"]).await;
+        server.key(tenant, &["query"]).await;
+    }
+    assert_eq!(audit(&server, &["anchor", "--out", file]), 0);
+    server.key(&a, &["ingest"]).await;
+    assert_eq!(audit(&server, &["anchor", "--out", file]), 0);
+    let verify = |owner: &str, anchored: bool| {
+        let mut arguments = vec!["verify", "--tenant", owner];
+        if anchored {
+            arguments.extend(["--anchor", file]);
+        }
+        audit(&server, &arguments)
+    };
+    assert_eq!(
+        audit(&server, &["verify", "--operator", "--anchor", file]),
+        0
+    );
+    for tenant in [&a, &b] {
+        assert_eq!(verify(&tenant.id, true), 0);
+    }
+
+    rewrite(&server, &a.id).await;
+    assert_eq!(verify(&a.id, false), 0, "its hashes are correct");
+    assert_eq!(verify(&a.id, true), 10);
+
+    let meta = meta(&server).await;
+    let cut = "DELETE FROM audit_log WHERE client_id = $1 AND seq > 1";
+    sql(&meta, cut, vec![Value::from(&*b.id)]).await;
+    assert_eq!(verify(&b.id, false), 0, "what remains is correct");
+    assert_eq!(verify(&b.id, true), 10);
+
+    let text = std::fs::read_to_string(&anchors).unwrap();
+    std::fs::write(&anchors, text.replacen(&a.id, &b.id, 1)).unwrap();
+    let output = Command::new(binary("kgrca"))
+        .args(["audit", "verify", "--operator", "--anchor", file])
+        .env("KGRCA_URL", &server.url)
+        .env("KGRCA_OPERATOR_KEY", &server.operator)
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "a changed anchor: {output:?}"
+    );
+}
+
+/// Waits for a file with a complete line.
+fn line_of(file: &Path) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if text.ends_with('\n') {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "{}", file.display());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[tokio::test]
+async fn anchors_are_written_on_a_schedule_and_the_key_outlives_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let anchors = folder.path().join("anchors.jsonl");
+    let option = ["--audit-anchor", anchors.to_str().unwrap()];
+    let server = Server::start(folder.path(), &option);
+    server.tenant("A", "pro").await;
+    let line = line_of(&anchors);
+    assert!(line.contains("public_key"), "{line}");
+    let key = std::fs::read_to_string(folder.path().join("audit.key")).unwrap();
+    server.kill();
+    let server = Server::start(folder.path(), &option);
+    let again = std::fs::read_to_string(folder.path().join("audit.key")).unwrap();
+    assert_eq!(key, again);
+    let verify = ["verify", "--operator", "--anchor", option[1]];
+    assert_eq!(audit(&server, &verify), 0);
+}
