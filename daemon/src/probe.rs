@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kgrca_core::storage::with_causes;
 use reqwest::StatusCode;
+use reqwest::header::LOCATION;
+use reqwest::redirect::Policy;
 use tokio::time::Instant;
 
 use crate::error::{Failure, FailureKind};
@@ -22,6 +24,8 @@ pub struct ProbeSettings {
 }
 
 const RETRY_EVERY: Duration = Duration::from_millis(500);
+/// How much of an answer is printed, in bytes.
+const MAX_BODY: usize = 64 << 10;
 
 /// Requests the URL until it answers 200 or the timeout has passed. Returns the URL and the body.
 ///
@@ -41,6 +45,8 @@ pub async fn probe(settings: &ProbeSettings) -> Result<String, Failure> {
     let http = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
         .danger_accept_invalid_certs(settings.insecure)
+        // Whatever another URL answers says nothing about the health of this one.
+        .redirect(Policy::none())
         .build()
         .map_err(Failure::bug)?;
     let deadline = Instant::now() + Duration::from_secs(settings.timeout);
@@ -65,7 +71,14 @@ async fn attempt(http: &reqwest::Client, url: &str) -> Result<String, Failure> {
         )
     })?;
     let status = response.status();
-    let body = response.text().await.unwrap_or_default();
+    let to = response.headers().get(LOCATION);
+    if let Some(to) = to.filter(|_| status.is_redirection()) {
+        let to = String::from_utf8_lossy(to.as_bytes());
+        let message = format!("{url}: {status}: redirects to {to}");
+        return Err(Failure::of(FailureKind::Unavailable, message)
+            .hint("redirects are not followed: probe the URL that answers 200 itself"));
+    }
+    let body = first_bytes(response).await;
     let body = body.trim();
     if status == StatusCode::OK {
         return Ok(body.to_owned());
@@ -73,6 +86,18 @@ async fn attempt(http: &reqwest::Client, url: &str) -> Result<String, Failure> {
     let message = format!("{url}: {status}: {body}");
     Err(Failure::of(FailureKind::Unavailable, message)
         .hint("the endpoint answered with an error (see above)"))
+}
+
+/// The beginning of a body: enough for a report.
+async fn first_bytes(mut response: reqwest::Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await
+        && body.len() < MAX_BODY
+    {
+        body.extend_from_slice(&chunk);
+    }
+    body.truncate(MAX_BODY);
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -58,7 +59,9 @@ pub(super) fn server(settings: &AgentSettings) -> Result<Server, Failure> {
     }
     let mut builder = reqwest::Client::builder()
         .timeout(REQUEST_TIMEOUT)
-        .connect_timeout(CONNECT_TIMEOUT);
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A redirect would send the key and the records to another server.
+        .redirect(Policy::none());
     if let Some(file) = &settings.ca_file {
         let pem = std::fs::read(file).map_err(|e| Failure::file(file, e, "check --ca-file"))?;
         let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| {

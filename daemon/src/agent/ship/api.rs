@@ -6,8 +6,9 @@ use std::time::Duration;
 use kgrca_core::api::ErrorBody;
 use kgrca_core::model::Topic;
 use kgrca_core::storage::with_causes;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
+use serde::de::DeserializeOwned;
 
 use super::Outcome;
 use crate::agent::clock::Clock;
@@ -19,6 +20,8 @@ const RETRY_REFUSED_KEY: Duration = Duration::from_secs(15);
 /// Maximum that a server's `Retry-After` is followed.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 const LEARN_TIME_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum size of an answer, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
 
 /// The server's API.
 #[derive(Clone)]
@@ -78,13 +81,32 @@ impl ApiKey {
     }
 }
 
-/// The message of an error response, or its status.
+/// The message of an error response, or its status; of a redirect, where it leads.
 pub async fn error_message(response: Response) -> String {
     let status = response.status();
-    match response.json::<ErrorBody>().await {
+    if let Some(to) = response.headers().get(LOCATION)
+        && status.is_redirection()
+    {
+        let to = String::from_utf8_lossy(to.as_bytes());
+        let host = response.url().host_str().unwrap_or_default();
+        return format!("{host} redirects to {to} ({status}), which is not followed: fix --server");
+    }
+    match answer::<ErrorBody>(response).await {
         Ok(body) => body.error.message,
         Err(_) => status.to_string(),
     }
+}
+
+/// The JSON of a response. A server, or what poses as one, must not fill the agent's memory.
+async fn answer<T: DeserializeOwned>(mut response: Response) -> Result<T, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| with_causes(&e))? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(format!("the answer is larger than {MAX_ANSWER} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).map_err(|e| format!("unexpected answer of the server: {e}"))
 }
 
 /// Adjusts the clock to the server's before the first record, because records with times far in
@@ -162,8 +184,14 @@ impl Server {
 async fn outcome(response: Response, retry: Duration) -> Outcome {
     let status = response.status();
     if status == StatusCode::ACCEPTED {
-        // Accepted even if the body cannot be read.
-        return Outcome::Accepted(response.json().await.unwrap_or_default());
+        // Something in between may answer 202, too. A repeat is recognized by its number.
+        return match answer(response).await {
+            Ok(ingested) => Outcome::Accepted(ingested),
+            Err(message) => Outcome::Retry {
+                after: retry,
+                message,
+            },
+        };
     }
     let retry_after = response
         .headers()
@@ -189,7 +217,81 @@ async fn outcome(response: Response, retry: Duration) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use kgrca_core::api::Ingested;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::agent::config::settings_for_tests;
+
+    /// What becomes of a block when the server answers with these bytes; a second request, to
+    /// wherever the first answer leads, fails the test.
+    async fn outcome_of(answer: String) -> Outcome {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let settings = settings_for_tests(&[
+            "--server",
+            &format!("http://127.0.0.1:{port}"),
+            "--api-key",
+            "k",
+        ]);
+        let server = crate::agent::startup::server(&settings).unwrap();
+        let answer = answer.replace("PORT", &port.to_string());
+        let once = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 64 << 10];
+            let _ = stream.read(&mut request).await.unwrap();
+            // A body that is refused half-way ends the connection.
+            let _ = stream.write_all(answer.as_bytes()).await;
+            drop(stream);
+            let second = tokio::time::timeout(Duration::from_millis(200), listener.accept());
+            assert!(second.await.is_err(), "a second request");
+        });
+        let block = Outgoing {
+            topic: Topic::Logs,
+            number: "a-1".to_owned(),
+            body: b"{}".to_vec(),
+        };
+        let outcome = server.send(block, &Clock::default(), Duration::ZERO).await;
+        once.await.unwrap();
+        outcome
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed_and_the_block_is_kept() {
+        for status in ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"] {
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n");
+            let to = "location: http://127.0.0.1:PORT/other\r\n\r\n";
+            let Outcome::Retry { message, .. } = outcome_of(format!("{head}{to}")).await else {
+                panic!("{status}: not kept");
+            };
+            assert!(
+                message.contains("redirects to http://127.0.0.1:"),
+                "{message}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn only_an_answer_of_the_server_counts_as_shipped() {
+        let large = format!("{{\"x\": \"{}\"}}", "x".repeat(2 * MAX_ANSWER));
+        for body in ["", "<html>queued</html>", "{}", &large] {
+            let head = format!(
+                "HTTP/1.1 202 Accepted\r\ncontent-length: {}\r\n",
+                body.len()
+            );
+            let outcome = outcome_of(format!("{head}\r\n{body}")).await;
+            let shown = &body[..body.len().min(30)];
+            assert!(matches!(outcome, Outcome::Retry { .. }), "{shown}");
+        }
+        let body = serde_json::to_string(&Ingested::default()).unwrap();
+        let head = format!(
+            "HTTP/1.1 202 Accepted\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+        let outcome = outcome_of(format!("{head}\r\n{body}")).await;
+        assert!(matches!(outcome, Outcome::Accepted(_)));
+    }
 
     #[tokio::test]
     async fn a_block_of_a_topic_that_the_api_does_not_accept_is_refused_before_it_is_sent() {
