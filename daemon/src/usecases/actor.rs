@@ -198,8 +198,10 @@ impl Actor {
             return Ok(tenant);
         }
         Err(
-            Error::forbidden(format!("the key lacks the scope `{}`", scope.as_str()))
-                .hint("create a key with this scope"),
+            Error::forbidden(format!("the key lacks the scope `{}`", scope.as_str())).hint(
+                "`kgrca key list` shows the scopes of the tenant's keys; an admin's key \
+                     creates others: `kgrca key create --role ROLE`",
+            ),
         )
     }
 
@@ -209,12 +211,17 @@ impl Actor {
     /// `forbidden` for tenants, and for keys of the operator without the scope `admin`.
     pub fn operator(&self) -> Result<()> {
         if self.reached_tenant().is_some() {
-            return Err(Error::forbidden("this endpoint requires an operator key"));
+            return Err(requires_operator());
         }
         if self.scopes.contains(&Scope::Admin) {
             return Ok(());
         }
-        Err(Error::forbidden("the operator key lacks the scope `admin`"))
+        Err(
+            Error::forbidden("the operator key lacks the scope `admin`").hint(
+                "use the first operator key, `operator.key` in the server's data directory, or \
+                 another one with the role admin",
+            ),
+        )
     }
 
     /// Permission to read what tenants owe: a key of the operator with `billing` or `admin`.
@@ -228,9 +235,15 @@ impl Actor {
         if self.reached_tenant().is_none() && is_permitted {
             return Ok(());
         }
-        Err(Error::forbidden("this endpoint requires an operator key")
-            .hint("`kgrca key create --operator --role billing` creates one for billing"))
+        Err(requires_operator())
     }
+}
+
+fn requires_operator() -> Error {
+    Error::forbidden("this endpoint requires an operator key").hint(
+        "the first one is `operator.key` in the server's data directory; with it, `kgrca key \
+         create --operator --role admin|billing` creates others",
+    )
 }
 
 /// What is known of a request before its sender is.
