@@ -181,6 +181,11 @@ impl Incident {
         self.merged_into.is_none() && self.members.values().any(Member::is_active)
     }
 
+    /// How many symptoms are active.
+    pub fn active_members(&self) -> usize {
+        self.members.values().filter(|m| m.is_active()).count()
+    }
+
     /// When a resolved incident was resolved or, if later, when its last symptom ended.
     pub(super) fn quiet_since(&self) -> Option<Time> {
         let last_symptom = self.members.values().filter_map(|m| m.ended).max();

@@ -169,14 +169,15 @@ impl Registry {
             .map(|i| i.key)
     }
 
-    /// Reopens a resolved incident when one of the symptoms recurs. One that merely lasts does not:
-    /// whoever resolved the incident knew about it. Returns whether it was reopened.
+    /// Reopens a resolved incident when one of the symptoms recurs, or when there is new evidence of
+    /// it. One that merely lasts does not: whoever resolved the incident knew about it. Returns
+    /// whether it was reopened.
     fn reopen_if_recurring(&mut self, key: u64, group: &[&Symptom], now: Time) -> bool {
         let Some(incident) = self.incidents.get_mut(&key) else {
             return false;
         };
         if group.iter().any(|s| recurs(incident, s)) {
-            let note = Some("a symptom recurred or a new one joined");
+            let note = Some("a symptom recurred or continued, or a new one joined");
             incident.change(now, State::Reopened, ENGINE, note);
             return true;
         }
@@ -233,14 +234,23 @@ impl Registry {
     }
 }
 
-/// Whether a symptom is a reason to reopen a resolved incident: it had ended and is back, or it
-/// began after the incident was resolved.
+/// Whether a symptom is a reason to reopen a resolved incident: it had ended and is back, it was
+/// seen again, or it began after the incident was resolved.
 fn recurs(resolved: &Incident, symptom: &Symptom) -> bool {
-    let began_later = resolved.ended.is_some_and(|ended| symptom.onset > ended);
+    let is_later = |at: Time| resolved.ended.is_some_and(|ended| at > ended);
+    let began_later = is_later(symptom.onset);
     match resolved.members.get(&symptom.key) {
-        // The onset of a lasting state moves, for example with each restart. That of an alert is
-        // its `startsAt`, which only moves when it fires again.
-        Some(member) => !member.is_active() || (symptom.kind == SymptomKind::Alert && began_later),
+        Some(member) => {
+            let has_new_evidence = match symptom.kind {
+                // When the last warning or error was logged.
+                SymptomKind::Event | SymptomKind::Log => is_later(symptom.last),
+                // `startsAt`, which only moves when the alert fires again.
+                SymptomKind::Alert => began_later,
+                // The onset of a lasting state moves, for example with each restart.
+                SymptomKind::State => false,
+            };
+            !member.is_active() || has_new_evidence
+        }
         None => began_later && resolved.members.len() < MAX_MEMBERS,
     }
 }
@@ -294,10 +304,16 @@ mod tests {
     impl Cluster {
         /// One evaluation in which all symptoms form one group. Returns the incident's key.
         fn sees(&mut self, minute: i64, symptoms: &[&Symptom]) -> Option<u64> {
+            let now = Time(minute * MINUTE);
+            // States and alerts last until they end; events are seen once.
+            let last = |s: &Symptom| match s.kind {
+                SymptomKind::Event | SymptomKind::Log => s.last,
+                SymptomKind::State | SymptomKind::Alert => now,
+            };
             let symptoms: Vec<Symptom> = symptoms
                 .iter()
                 .map(|s| Symptom {
-                    last: Time(minute * MINUTE),
+                    last: last(s),
                     ..(*s).clone()
                 })
                 .collect();
@@ -306,7 +322,6 @@ mod tests {
             } else {
                 vec![(0..symptoms.len()).collect()]
             };
-            let now = Time(minute * MINUTE);
             self.0
                 .update("prod", &symptoms, &groups, now)
                 .keys
@@ -374,6 +389,24 @@ mod tests {
             "a restart moves the onset of a state"
         );
         assert_eq!(cluster.0.get(key).unwrap().transitions.len(), 2);
+    }
+
+    #[test]
+    fn new_evidence_of_a_lasting_symptom_reopens_what_was_resolved_by_hand() {
+        for kind in [SymptomKind::Event, SymptomKind::Log] {
+            let seen = |minute: i64| Symptom {
+                kind,
+                last: Time(minute * MINUTE),
+                ..symptom("a", MINUTE)
+            };
+            let (mut cluster, key) = resolved_by_hand(&[&seen(2)]);
+            cluster.sees(4, &[&seen(2)]);
+            assert_eq!(cluster.state(key), State::Resolved, "the same evidence");
+            cluster.sees(5, &[&seen(3)]);
+            assert_eq!(cluster.state(key), State::Resolved, "as old as the resolve");
+            assert_eq!(cluster.sees(6, &[&seen(5)]), Some(key));
+            assert_eq!(cluster.state(key), State::Reopened, "a new {kind:?}");
+        }
     }
 
     #[test]

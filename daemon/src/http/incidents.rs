@@ -111,7 +111,9 @@ pub async fn show(
 
 /// Acknowledges or resolves an incident.
 ///
-/// The answer shows the incident as it was; it changes within seconds.
+/// The answer shows the incident as it was; it changes within seconds. Resolving ends no symptom:
+/// `active_symptoms` in the answer counts those that last. A resolved incident reopens when one of
+/// them recurs, or when new evidence of it arrives.
 #[utoipa::path(
     patch,
     path = "/incidents/{id}",

@@ -184,6 +184,7 @@ fn row(state: &ClusterState, incident: &Incident, causes: &[rca::Cause]) -> Pend
         ended_at: incident.ended,
         merged_into: incident.merged_into,
         symptoms: incident.members.len(),
+        active_symptoms: incident.active_members(),
         component: first.map(|c| c.component.clone()),
         namespace: first.map(|c| c.namespace.clone()).filter(|n| !n.is_empty()),
         fault_type: first.map(|c| c.fault_type.clone()),

@@ -43,10 +43,28 @@ pub(super) fn run(env: &Env<'_>, args: Args, requested: Handled) -> Result {
         state: requested,
         note: args.note,
     };
-    let _: IncidentRow = client.send(Method::PATCH, As::Tenant, &path(&args.id), &body)?;
+    let before: IncidentRow = client.send(Method::PATCH, As::Tenant, &path(&args.id), &body)?;
     let outcome = wait(&client, &args.id, requested);
     env.out.message(&message(&args.id, requested, outcome));
+    if requested == Handled::Resolved
+        && let Some(active @ 1..) = before.active_symptoms
+    {
+        env.out.message(&still_active(&args.id, active));
+    }
     Ok(())
+}
+
+/// A warning that the outage continues, and what reopens the incident.
+fn still_active(id: &str, active: usize) -> String {
+    let (symptoms, are) = match active {
+        1 => ("1 symptom".to_owned(), "is"),
+        n => (format!("{n} symptoms"), "are"),
+    };
+    format!(
+        "warning: {symptoms} of {id} {are} still active. It reopens when a new warning, error log \
+         or alert of them arrives, not while their state merely stays the same: check \
+         `kgrca rca {id}` and `kgrca resource list --unhealthy`"
+    )
 }
 
 /// Waits until the engine has processed the change: it is a record like any other.
@@ -98,6 +116,14 @@ fn message(id: &str, requested: Handled, outcome: Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resolve_while_symptoms_last_is_a_warning() {
+        let text = still_active("inc-1", 3);
+        let start = "warning: 3 symptoms of inc-1 are still active. It reopens";
+        assert!(text.starts_with(start), "{text}");
+        assert!(still_active("inc-1", 1).contains("1 symptom of inc-1 is still"));
+    }
 
     #[test]
     fn the_message_says_what_really_happened() {

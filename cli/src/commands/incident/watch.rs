@@ -96,6 +96,7 @@ mod tests {
                 ended_at: None,
                 merged_into: None,
                 symptoms: 2,
+                active_symptoms: Some(2),
                 component: Some("app/cart".to_owned()),
                 namespace: Some("shop".to_owned()),
                 fault_type: Some("service.selector_mismatch".to_owned()),

@@ -39,6 +39,10 @@ pub struct IncidentRow {
     pub merged_into: Option<String>,
     /// Number of symptoms.
     pub symptoms: usize,
+    /// Number of symptoms that had not ended when the incident last changed; absent in rows that
+    /// an earlier version wrote. Resolving by hand does not end symptoms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_symptoms: Option<usize>,
     /// Component of the first cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
@@ -72,6 +76,8 @@ pub struct PendingIncidentRow {
     pub merged_into: Option<u64>,
     /// Number of symptoms.
     pub symptoms: usize,
+    /// Number of symptoms that have not ended.
+    pub active_symptoms: usize,
     /// Component of the first cause.
     pub component: Option<String>,
     /// Namespace of the first cause.
@@ -99,6 +105,7 @@ impl PendingIncidentRow {
             ended_at: self.ended_at,
             merged_into: merged_into.transpose()?,
             symptoms: self.symptoms,
+            active_symptoms: Some(self.active_symptoms),
             component: self.component,
             namespace: self.namespace,
             fault_type: self.fault_type,
