@@ -39,7 +39,12 @@ impl From<Refused<'_>> for CliError {
             Some(detail) => {
                 server.request_id = Some(detail.request_id).filter(|id| !id.is_empty());
                 let mut error = Self::new(kind(&detail.code, status), detail.message);
-                error.hint = hint(&detail.code, path, who).or(detail.hint);
+                let given = detail.hint.filter(|hint| !names_route(hint));
+                error.hint = match detail.code.as_str() {
+                    // The server's hint names headers.
+                    "unauthenticated" => hint(&detail.code, path, who),
+                    code => given.or_else(|| hint(code, path, who)),
+                };
                 error
             }
             None => Self::new(
@@ -75,8 +80,15 @@ fn kind_of_status(status: u16) -> Kind {
     }
 }
 
+/// Whether a hint of the server is for those who call the API themselves.
+fn names_route(hint: &str) -> bool {
+    ["GET /", "POST /", "/api/v1/"]
+        .iter()
+        .any(|route| hint.contains(route))
+}
+
 /// Routes and the command that lists what exists below them; the first match counts.
-const LISTS: [(&str, &str); 10] = [
+const LISTS: [(&str, &str); 9] = [
     ("/api/v1/incidents/", "kgrca incident list"),
     ("/api/v1/rca", "kgrca incident list"),
     ("/api/v1/resources/", "kgrca resource list"),
@@ -86,10 +98,18 @@ const LISTS: [(&str, &str); 10] = [
     ("/api/v1/admin/keys/", "kgrca key list --operator"),
     ("/api/v1/admin/sagas/", "kgrca saga list"),
     ("/api/v1/admin/jobs/", "kgrca job list"),
-    ("/api/v1/admin/", "kgrca tenant list"),
 ];
 
-/// The command that helps with an error. The server's own hints name routes.
+/// The command that lists what a path names.
+fn list(path: &str) -> Option<String> {
+    let mut tenant = path.strip_prefix("/api/v1/admin/clients/")?.split('/');
+    match (tenant.next(), tenant.next()) {
+        (Some(id), Some("keys")) => Some(format!("kgrca key list --tenant {id}")),
+        _ => Some("kgrca tenant list".to_owned()),
+    }
+}
+
+/// The command that helps with an error.
 fn hint(code: &str, path: &str, who: As) -> Option<String> {
     match code {
         "unauthenticated" => Some(format!(
@@ -97,8 +117,10 @@ fn hint(code: &str, path: &str, who: As) -> Option<String> {
             who.variable()
         )),
         "not_found" => {
-            let list = LISTS.iter().find(|(route, _)| path.starts_with(route));
-            list.map(|(_, command)| (*command).to_owned())
+            let known = LISTS.iter().find(|(route, _)| path.starts_with(route));
+            known
+                .map(|(_, command)| (*command).to_owned())
+                .or_else(|| list(path))
         }
         _ => None,
     }
@@ -125,7 +147,7 @@ mod tests {
             retry_at: None,
             body: Some(ErrorBody { error: detail }),
         });
-        let text = error.render(Time(0), |label, _| label.to_owned());
+        let text = error.render(Time(0)).render(false);
         (text, error.kind.exit_code())
     }
 
@@ -160,6 +182,18 @@ mod tests {
         let path = "/api/v1/admin/clients/client-a-000000";
         let (text, _) = shown(404, "not_found", path, None);
         assert!(text.contains("hint: kgrca tenant list"), "{text}");
+        let key = format!("{path}/keys/key_1/rotate");
+        let (text, _) = shown(404, "not_found", &key, None);
+        let list = "hint: kgrca key list --tenant client-a-000000\n";
+        assert!(text.contains(list), "{text}");
+    }
+
+    #[test]
+    fn a_hint_of_the_server_that_names_a_command_is_kept() {
+        let hint = Some("`kgrca fault list` shows all fault types");
+        let path = "/api/v1/incidents/inc-9/feedback";
+        let (text, _) = shown(404, "not_found", path, hint);
+        assert!(text.contains("hint: `kgrca fault list`"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::model::Time;
 use kgrca_core::model::time::SECOND;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,6 +20,11 @@ use crate::output::now;
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Maximum size of an answer that is kept in memory.
+const MAX_ANSWER: usize = 64 << 20;
+/// Maximum size of an error, and of an event of a stream.
+const MAX_MESSAGE: usize = 1 << 20;
 
 /// Whose key a call is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +41,14 @@ impl As {
         match self {
             Self::Tenant => "KGRCA_API_KEY",
             Self::Operator => "KGRCA_OPERATOR_KEY",
+        }
+    }
+
+    /// The key, as messages name it.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Tenant => "a tenant's API key",
+            Self::Operator => "the operator's key",
         }
     }
 }
@@ -63,20 +78,15 @@ impl Client {
 
     /// A client whose requests may take at most `timeout`.
     pub fn with_timeout(context: Context, timeout: Duration) -> Result<Self> {
-        let is_web = reqwest::Url::parse(&context.url)
-            .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
-        if !is_web {
-            let error = CliError::usage(format!("invalid server URL `{}`", context.url));
-            return Err(error.hint(
-                "expected a URL like http://127.0.0.1:7600 in KGRCA_URL or the current context",
-            ));
-        }
+        check_url(&context.url)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let mut http = reqwest::Client::builder()
             .connect_timeout(timeout.min(CONNECT_TIMEOUT))
-            .timeout(timeout);
+            .timeout(timeout)
+            // A redirect would send the key, and perhaps the records, to another server.
+            .redirect(Policy::none());
         if let Some(file) = std::env::var_os("KGRCA_CA_FILE") {
             http = http.add_root_certificate(trusted(Path::new(&file))?);
         }
@@ -103,6 +113,30 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<T> {
         self.read(who, self.request(Method::GET, who, path)?.query(query))
+    }
+
+    /// Sends a GET request for what differs from the answer with this etag; `None` when nothing
+    /// does.
+    pub fn get_if_changed<T: DeserializeOwned>(
+        &self,
+        who: As,
+        path: &str,
+        query: &[(&str, String)],
+        etag: &mut Option<String>,
+    ) -> Result<Option<T>> {
+        let mut request = self.request(Method::GET, who, path)?.query(query);
+        if let Some(known) = etag.as_deref() {
+            request = request.header(IF_NONE_MATCH, known);
+        }
+        self.runtime.block_on(async {
+            let response = self.checked(who, request).await?;
+            if response.status() == StatusCode::NOT_MODIFIED {
+                return Ok(None);
+            }
+            let tag = response.headers().get(ETAG);
+            *etag = tag.and_then(|t| t.to_str().ok()).map(str::to_owned);
+            self.decoded(response).await.map(Some)
+        })
     }
 
     /// Sends a value as JSON.
@@ -194,7 +228,8 @@ impl Client {
         let request = self.request(Method::GET, As::Operator, path)?;
         self.runtime.block_on(async {
             let response = request.send().await.map_err(|e| self.unreachable(&e))?;
-            response.text().await.map_err(|e| self.unreachable(&e))
+            let bytes = self.body(response, MAX_MESSAGE).await?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
         })
     }
 
@@ -206,23 +241,41 @@ impl Client {
     }
 
     /// Follows a stream of server-sent events until it ends. `each` may call the server.
-    pub fn follow(&self, path: &str, mut each: impl FnMut(&str) -> Result) -> Result {
-        let request = self
+    /// `last_id` is the ID of the last event, from which the stream continues.
+    pub fn follow(
+        &self,
+        path: &str,
+        last_id: &mut Option<String>,
+        mut each: impl FnMut(&str) -> Result,
+    ) -> Result {
+        let mut request = self
             .request(Method::GET, As::Tenant, path)?
             .timeout(Duration::from_hours(8760));
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", &*id);
+        }
         let mut response = self.runtime.block_on(self.checked(As::Tenant, request))?;
         let mut buffer = Vec::new();
+        let mut event_id = None;
         loop {
             let chunk = self.runtime.block_on(response.chunk());
             let Some(chunk) = chunk.map_err(|e| self.unreachable(&e))? else {
                 return Ok(());
             };
             buffer.extend_from_slice(&chunk);
+            if buffer.len() > MAX_MESSAGE {
+                return Err(too_large(MAX_MESSAGE));
+            }
             while let Some(end) = buffer.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = buffer.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line);
-                if let Some(data) = line.trim_end().strip_prefix("data: ") {
+                let line = line.trim_end();
+                if let Some(data) = line.strip_prefix("data: ") {
                     each(data)?;
+                } else if let Some(id) = line.strip_prefix("id: ") {
+                    event_id = Some(id.to_owned());
+                } else if line.is_empty() && event_id.is_some() {
+                    *last_id = event_id.take();
                 }
             }
         }
@@ -234,14 +287,23 @@ impl Client {
         if !path.starts_with("/api/") {
             return Ok(request);
         }
-        Ok(request.header("x-api-key", self.key(who)?.expose()))
+        let key = HeaderValue::from_str(self.key(who)?.expose()).map_err(|_| {
+            let variable = who.variable();
+            let message = format!("invalid characters in {}", who.key());
+            CliError::usage(message).hint(format!(
+                "keys have letters, digits and `_` only: check {variable}, or the key of the \
+                 context (`kgrca config show`)"
+            ))
+        })?;
+        Ok(request.header("x-api-key", key))
     }
 
     fn key(&self, who: As) -> Result<&Secret> {
-        let (key, whose) = match who {
-            As::Tenant => (&self.context.api_key, "a tenant's API key"),
-            As::Operator => (&self.context.operator_key, "the operator's key"),
+        let key = match who {
+            As::Tenant => &self.context.api_key,
+            As::Operator => &self.context.operator_key,
         };
+        let whose = who.key();
         key.as_ref().ok_or_else(|| {
             let hint = format!(
                 "set {}, or add the key with `kgrca context add`",
@@ -254,25 +316,33 @@ impl Client {
     fn read<T: DeserializeOwned>(&self, who: As, request: RequestBuilder) -> Result<T> {
         self.runtime.block_on(async {
             let response = self.checked(who, request).await?;
-            let bytes = response.bytes().await.map_err(|e| self.unreachable(&e))?;
-            let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-            serde_json::from_slice(bytes).map_err(|e| {
-                CliError::failed("unexpected response from the server")
-                    .source(&e)
-                    .hint("compare `kgrca version` with the server's version in `kgrca doctor`")
-            })
+            self.decoded(response).await
+        })
+    }
+
+    /// The value of an answer; one without a body is `null`.
+    async fn decoded<T: DeserializeOwned>(&self, response: Response) -> Result<T> {
+        let bytes = self.body(response, MAX_ANSWER).await?;
+        let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(bytes).map_err(|e| {
+            CliError::failed("unexpected response from the server")
+                .source(&e)
+                .hint("compare `kgrca version` with the server's version in `kgrca doctor`")
         })
     }
 
     async fn checked(&self, who: As, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
-        if status.is_success() {
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(response);
+        }
+        if status.is_redirection() {
+            return Err(redirected(&self.context.url, &response));
         }
         let path = response.url().path().to_owned();
         let retry_at = retry_at(&response);
-        let bytes = response.bytes().await.unwrap_or_default();
+        let bytes = self.body(response, MAX_MESSAGE).await.unwrap_or_default();
         Err(CliError::from(Refused {
             status: status.as_u16(),
             path: &path,
@@ -280,6 +350,18 @@ impl Client {
             retry_at,
             body: serde_json::from_slice(&bytes).ok(),
         }))
+    }
+
+    /// The body of an answer, which a server must not fill memory with.
+    async fn body(&self, mut response: Response, max: usize) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            if body.len() + chunk.len() > max {
+                return Err(too_large(max));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
     }
 
     fn unreachable(&self, e: &reqwest::Error) -> CliError {
@@ -291,6 +373,38 @@ impl Client {
         }
         error.hint("check it with `kgrca doctor`, or start a local server with `kgrca up`")
     }
+}
+
+/// Checks the form of a server's URL.
+pub fn check_url(url: &str) -> Result {
+    let invalid =
+        |hint: &str| Err(CliError::usage(format!("invalid server URL `{url}`")).hint(hint));
+    let parsed = reqwest::Url::parse(url).ok();
+    let Some(parsed) = parsed.filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
+    else {
+        return invalid("expected http://HOST:PORT or https://HOST");
+    };
+    if parsed.path().trim_end_matches('/').ends_with("/api/v1") {
+        return invalid("leave out `/api/v1`: the commands add it");
+    }
+    Ok(())
+}
+
+fn too_large(max: usize) -> CliError {
+    CliError::failed(format!("the answer is larger than {} MiB", max >> 20))
+        .hint("ask for less, for example with --limit")
+}
+
+/// The error for a server that answers with another one's URL.
+fn redirected(url: &str, response: &Response) -> CliError {
+    let status = response.status().as_u16();
+    let to = response.headers().get(LOCATION);
+    let to = to.map(|to| String::from_utf8_lossy(to.as_bytes()));
+    let to = to.as_deref().unwrap_or("nowhere");
+    CliError::failed(format!(
+        "{url} redirects to {to} (HTTP {status}), which is not followed"
+    ))
+    .hint("if that is the server, use its URL: `kgrca context add NAME --url URL`")
 }
 
 /// The certificate of a private CA.

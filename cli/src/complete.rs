@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::client::{As, Client};
 use crate::context;
+use crate::output::escape;
 
 /// How long a completion may wait for the server: no candidates are better than late ones.
 const TIMEOUT: Duration = Duration::from_millis(800);
@@ -66,7 +67,7 @@ pub(crate) fn contexts() -> ArgValueCandidates {
     let all = || {
         let names = context::load().map(|all| all.contexts.into_keys());
         names
-            .map(|names| names.map(CompletionCandidate::new).collect())
+            .map(|names| names.filter_map(candidate).collect())
             .unwrap_or_default()
     };
     ArgValueCandidates::new(all)
@@ -81,7 +82,11 @@ fn ids(who: As, path: &str, field: &str) -> Vec<CompletionCandidate> {
         .unwrap_or_default();
     items
         .iter()
-        .filter_map(|item| item[field].as_str())
-        .map(CompletionCandidate::new)
+        .filter_map(|item| candidate(item[field].as_str()?.to_owned()))
         .collect()
+}
+
+/// A candidate, unless the shell could run a part of it once it is inserted.
+fn candidate(word: String) -> Option<CompletionCandidate> {
+    escape::is_safe_word(&word).then(|| CompletionCandidate::new(word))
 }

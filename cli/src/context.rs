@@ -124,9 +124,10 @@ pub fn save(contexts: &Contexts) -> Result {
     std::fs::rename(&temporary, &file).map_err(|e| failed(&e))
 }
 
-/// An environment variable, unless it is empty.
+/// An environment variable, unless it is empty. Values read from files often end with a line break.
 pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|v| !v.is_empty())
+    let value = std::env::var_os(name)?.to_string_lossy().trim().to_owned();
+    (!value.is_empty()).then_some(value)
 }
 
 /// The context in effect: the named one, else `KGRCA_URL` with keys from the environment, else the

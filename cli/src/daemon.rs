@@ -160,17 +160,25 @@ pub fn start(directory: &Path, listen: &str, detach: bool) -> Result<Daemon> {
     }
 }
 
-/// The error for a daemon that exited at once, with the last lines that it logged.
+/// The error for a daemon that exited at once, with the last lines that it logged. Its own hints
+/// name flags of `kgrcad`.
 fn failed_start(log_file: &Path, log_start: u64) -> CliError {
     let log = std::fs::read(log_file).unwrap_or_default();
     let own = log.get(log_start as usize..).unwrap_or_default();
     let text = String::from_utf8_lossy(own);
-    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-    lines
+    let is_reason = |l: &&str| !l.trim().is_empty() && !l.starts_with("hint:");
+    let lines: Vec<&str> = text.lines().filter(is_reason).collect();
+    let is_in_use = lines.iter().any(|l| l.contains("ddress already in use"));
+    let error = lines
         .iter()
         .skip(lines.len().saturating_sub(3))
-        .fold(CliError::failed("kgrcad failed to start"), CliError::cause)
-        .hint(format!("see its log: {}", log_file.display()))
+        .fold(CliError::failed("kgrcad failed to start"), CliError::cause);
+    let log = format!("see its log: {}", log_file.display());
+    error.hint(if is_in_use {
+        format!("choose another address: `kgrca up --listen 127.0.0.1:PORT`; {log}")
+    } else {
+        log
+    })
 }
 
 /// Asks a daemon to shut down.

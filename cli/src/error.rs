@@ -1,9 +1,9 @@
 //! Errors as users and scripts see them: a kind that decides the exit code, a message, its causes
 //! and a hint.
 
-use std::fmt::Write;
-
 use kgrca_core::model::Time;
+
+use crate::output::{Style, Styled};
 
 /// What kind of failure it is. Scripts see it as the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,29 +129,37 @@ impl CliError {
         self
     }
 
+    /// Whether the connection failed, or the server is not ready: the same request may succeed
+    /// later.
+    pub fn is_connection_lost(&self) -> bool {
+        self.kind == Kind::Unreachable
+    }
+
     /// Whether a server answered with this HTTP status.
     pub fn has_status(&self, status: u16) -> bool {
         self.server.as_ref().is_some_and(|s| s.status == status)
     }
 
-    /// The lines printed to stderr; `paint` styles a label. Empty for what is not an error.
-    pub fn render(&self, now: Time, paint: impl Fn(&str, &str) -> String) -> String {
-        let mut text = String::new();
+    /// The lines printed to stderr. Empty for what is not an error.
+    pub fn render(&self, now: Time) -> Styled {
+        let mut text = Styled::default();
         if self.message.is_empty() || self.kind == Kind::ClosedPipe {
             return text;
         }
-        let _ = writeln!(text, "{} {}", paint("error:", "1;31"), self.message);
+        text.push_styled(Style::Bad, "error:");
+        text.push(&format!(" {}\n", self.message));
         for cause in &self.causes {
-            let _ = writeln!(text, "  caused by: {cause}");
+            text.push_line(&format!("  caused by: {cause}"));
         }
         let retry_at = self.server.as_ref().and_then(|s| s.retry_at);
         let retry = retry_at.map(|at| crate::output::retry_after(now, at));
         let hints: Vec<String> = retry.into_iter().chain(self.hint.clone()).collect();
         if !hints.is_empty() {
-            let _ = writeln!(text, "{} {}", paint("hint:", "1;36"), hints.join("; "));
+            text.push_styled(Style::Hint, "hint:");
+            text.push_line(&format!(" {}", hints.join("; ")));
         }
         if let Some(id) = self.server.as_ref().and_then(|s| s.request_id.as_ref()) {
-            let _ = writeln!(text, "request id: {id}");
+            text.push_line(&format!("request id: {id}"));
         }
         text
     }
@@ -172,7 +180,7 @@ mod tests {
     use super::*;
 
     fn rendered(error: &CliError) -> String {
-        error.render(Time(0), |text, _| text.to_owned())
+        error.render(Time(0)).render(false)
     }
 
     #[test]

@@ -43,8 +43,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// Prints help, version or a usage error. Help and version go to stdout and are a success.
 fn print_usage(e: &clap::Error) -> u8 {
-    // A closed pipe is a success.
-    let _ = e.print();
+    // A value from a record may be on the command line, and the error repeats it.
+    let text = e.render().to_string();
+    if output::escape::has_hidden(&text) {
+        output::usage_error(&text);
+    } else {
+        // A closed pipe is a success.
+        let _ = e.print();
+    }
     if e.use_stderr() {
         Kind::Usage.exit_code()
     } else {

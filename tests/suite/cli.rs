@@ -506,7 +506,7 @@ fn the_demo_explains_an_incident_and_cleans_up() {
     let (code, out, err) = home.run(&["demo"]);
     assert_eq!(code, 0, "{err}");
     assert!(
-        out.starts_with("1\tapp/presence\tservice.selector_mismatch\t"),
+        out.contains("cause: app/presence service.selector_mismatch ("),
         "{out}"
     );
     assert!(

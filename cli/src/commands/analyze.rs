@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
+use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::rca::{Scorer, Verdict};
 
 use super::Env;
@@ -23,7 +24,7 @@ pub(super) struct Args {
     /// Files, directories (their *.json and *.jsonl, also .gz and .zst), or `-` for stdin
     #[arg(required = true, value_name = "FILE")]
     inputs: Vec<PathBuf>,
-    /// Evaluate at this time instead of the newest record's
+    /// Evaluate at this time instead of the newest record's: RFC 3339, or how long ago, e.g. 10m
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Time>,
     /// Only causes in this namespace and cluster-scoped ones
@@ -33,8 +34,8 @@ pub(super) struct Args {
     #[arg(long, value_parser = scorer, default_value = "causal")]
     scorer: Scorer,
     /// Maximum causes per input
-    #[arg(long, default_value_t = 10)]
-    top: usize,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
+    top: u16,
     /// Number of inputs to analyze in parallel
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
@@ -43,10 +44,25 @@ pub(super) struct Args {
     fail_on: Option<String>,
 }
 
-/// Parses an RFC 3339 time.
+/// Parses an RFC 3339 time, or how long ago something was, such as `10m`.
 pub(super) fn time(text: &str) -> std::result::Result<Time, String> {
-    let expected = "expected an RFC 3339 time such as 2026-01-01T10:00:00Z";
-    Time::parse(text).ok_or_else(|| expected.to_owned())
+    let expected = "expected an RFC 3339 time such as 2026-01-01T10:00:00Z, or how long ago, such \
+                    as 10m, 3h or 2d";
+    let time = Time::parse(text).or_else(|| Some(now().plus(-ago(text)?)));
+    time.ok_or_else(|| expected.to_owned())
+}
+
+/// A duration in microseconds: a number with its unit.
+fn ago(text: &str) -> Option<i64> {
+    let unit = match text.chars().last()? {
+        's' => SECOND,
+        'm' => MINUTE,
+        'h' => 60 * MINUTE,
+        'd' => 24 * 60 * MINUTE,
+        _ => return None,
+    };
+    let number: u32 = text[..text.len() - 1].parse().ok()?;
+    i64::from(number).checked_mul(unit)
 }
 
 /// Parses the name of a ranking algorithm.
@@ -59,7 +75,7 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         at: args.at,
         namespace: args.namespace.clone(),
         scorer: args.scorer,
-        top: args.top,
+        top: usize::from(args.top),
         now: now(),
         ..Options::default()
     };
@@ -116,28 +132,6 @@ fn in_parallel(files: &[PathBuf], options: &Options) -> Vec<Result<Analysis>> {
     })
 }
 
-/// A line per cause, with the input and its verdict first; one line for an input without causes.
-fn tabbed(analysis: &Analysis) -> String {
-    let head = format!("{}\t{}", analysis.input, verdict(analysis));
-    if analysis.causes.is_empty() {
-        return head + "\n";
-    }
-    analysis
-        .causes
-        .iter()
-        .flat_map(|c| [head.clone(), "\t".to_owned(), output::line(c)])
-        .collect()
-}
-
-/// The verdict's word. Unreadable input is not the same as input without symptoms.
-fn verdict(analysis: &Analysis) -> &'static str {
-    if is_unreadable(analysis) {
-        "unreadable"
-    } else {
-        analysis.verdict.as_str()
-    }
-}
-
 /// Whether an input has no readable record.
 pub(super) fn is_unreadable(analysis: &Analysis) -> bool {
     analysis.records.seen == analysis.records.rejected
@@ -146,17 +140,11 @@ pub(super) fn is_unreadable(analysis: &Analysis) -> bool {
 fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
     let out = env.out;
     match out.format {
-        Format::Table if !out.terminal => out.text(&tabbed(analysis))?,
         Format::Table if is_unreadable(analysis) => {
             out.text(&format!("{}  unreadable\n", analysis.input))?;
         }
-        Format::Table => out.text(&output::answer(out, &shown(analysis)))?,
-        Format::Json => {
-            // One line per input, also on a terminal.
-            let line = serde_json::to_string(analysis)
-                .map_err(|e| CliError::failed("cannot print the result as JSON").source(&e))?;
-            out.text(&(line + "\n"))?;
-        }
+        Format::Table => out.styled(&output::answer(out, &shown(analysis)))?,
+        Format::Json => out.json_line(analysis)?,
         Format::Name => out.text(&format!("{}\n", analysis.input))?,
         Format::Yaml | Format::Csv => {
             if out.format == Format::Yaml {
@@ -174,10 +162,10 @@ fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
 fn shown(analysis: &Analysis) -> output::Shown<'_> {
     output::Shown {
         head: format!(
-            "{}  {} records, {} incidents",
+            "{}  {}, {}",
             analysis.input,
-            analysis.records.seen,
-            analysis.incidents.len()
+            output::count(analysis.records.seen, "record"),
+            output::count(analysis.incidents.len() as u64, "incident")
         ),
         verdict: analysis.verdict,
         causes: &analysis.causes,
@@ -200,5 +188,20 @@ fn report_rejects(env: &Env<'_>, analysis: &Analysis) {
             "  line {}: {}: {}",
             reject.line, reject.reason, reject.message
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_absolute_or_how_long_ago() {
+        assert_eq!(time("1970-01-01T00:00:01Z"), Ok(Time(SECOND)));
+        let minutes = now().seconds_since(time("10m").unwrap()) / 60.0;
+        assert!((minutes - 10.0).abs() < 1.0, "{minutes}");
+        for invalid in ["yesterday", "", "m", "-3h", "3w", "1é", "99999999999d"] {
+            assert!(time(invalid).is_err(), "{invalid}");
+        }
     }
 }

@@ -63,10 +63,16 @@ pub(super) struct DaysArgs {
 }
 
 impl DaysArgs {
-    fn query(self) -> Vec<(&'static str, String)> {
+    fn query(self) -> Result<Vec<(&'static str, String)>> {
+        if let (Some(from), Some(to)) = (&self.from, &self.to)
+            && from >= to
+        {
+            let message = format!("no days from {from} to {to}");
+            return Err(CliError::usage(message).hint("--to is the day after the last one"));
+        }
         let from = self.from.map(|day| ("from", day));
         let to = self.to.map(|day| ("to", day));
-        from.into_iter().chain(to).collect()
+        Ok(from.into_iter().chain(to).collect())
     }
 }
 
@@ -96,6 +102,9 @@ fn plans(env: &Env<'_>) -> Result {
             number(p.api_minute),
             number(p.clusters),
             format!("{} d", p.retention_days),
+            number(p.rca_month),
+            gigabytes(p),
+            beyond(p).into(),
         ]
     };
     let header = [
@@ -106,11 +115,17 @@ fn plans(env: &Env<'_>) -> Result {
         "API/MIN",
         "CLUSTERS",
         "RETENTION",
+        "RCA/MONTH",
+        "STORAGE",
+        "EVENTS BEYOND",
     ];
     env.out
         .value(&all, || Table::new(&header).rows(all, cells))?;
     if env.out.is_for_people() {
-        env.out.message("overage prices: -o yaml");
+        env.out.message(
+            "events are Kubernetes events, log records and alerts; RCA queries and storage beyond \
+             the numbers per month are charged (prices: -o yaml)",
+        );
     }
     Ok(())
 }
@@ -120,6 +135,22 @@ fn number(limit: Option<u64>) -> String {
     match limit {
         Some(n) => n.to_string(),
         None => "unlimited".to_owned(),
+    }
+}
+
+/// What happens to events beyond the daily number.
+fn beyond(plan: &Plan) -> &'static str {
+    match plan.events_day {
+        Some(_) if plan.events_are_hard => "rejected",
+        Some(_) => "charged",
+        None => "-",
+    }
+}
+
+fn gigabytes(plan: &Plan) -> String {
+    match plan.storage_gb {
+        Some(n) => format!("{n} GB"),
+        None => number(None),
     }
 }
 
@@ -136,10 +167,13 @@ fn limits(env: &Env<'_>, tenant: TenantArg) -> Result {
     let rows = [
         ("plan", plan.name.clone()),
         ("events/day", number(plan.events_day)),
+        ("events beyond", beyond(plan).into()),
         ("events today", view.events_today.to_string()),
         ("rca/hour", number(plan.rca_hour)),
+        ("rca/month", number(plan.rca_month)),
         ("api/min", number(plan.api_minute)),
         ("clusters", number(plan.clusters)),
+        ("storage", gigabytes(plan)),
         ("retention", format!("{} d", plan.retention_days)),
     ];
     env.out.value(&view, || {
@@ -165,7 +199,7 @@ fn report(env: &Env<'_>, tenant: TenantArg, days: DaysArgs, by_month: bool) -> R
         Owner::Tenant(id) => format!("/api/v1/admin/billing/{id}/report"),
         Owner::Caller | Owner::Operator => "/api/v1/usage".to_owned(),
     };
-    let mut usage: Usage = client.get(owner.key(), &path, &days.query())?;
+    let mut usage: Usage = client.get(owner.key(), &path, &days.query()?)?;
     if by_month {
         usage.rows = sum_by_month(usage.rows);
     }
@@ -214,7 +248,7 @@ fn preview(env: &Env<'_>, tenant: String, month: Option<String>) -> Result {
 /// Recounts a tenant's events; waits for the server's job where that takes long.
 fn recount(env: &Env<'_>, path: &str, days: DaysArgs) -> Result<Page<VerifiedDay>> {
     let client = env.client()?;
-    let mut answer: Value = client.get(As::Operator, path, &days.query())?;
+    let mut answer: Value = client.get(As::Operator, path, &days.query()?)?;
     while let Some(job) = answer["job_id"].as_str() {
         let progress = answer["progress"].as_str().unwrap_or("queued");
         env.out.message(&format!("counting ({job}): {progress}"));

@@ -72,6 +72,10 @@ fn play(env: &Env<'_>, serving: &daemon::Serving) -> Result {
         .map(|r| format!("{} {}", r.amount, r.metric))
         .collect();
     env.out.message(&format!("usage: {}", amounts.join(", ")));
+    env.out.message(
+        "next: `kgrca up --detach` starts a server that stays, `kgrca agent install --cluster NAME` \
+         sends it data of a cluster",
+    );
     Ok(())
 }
 

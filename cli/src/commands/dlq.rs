@@ -25,7 +25,7 @@ pub(super) enum Verb {
         /// Record ID
         id: u64,
     },
-    /// Retry a rejected record (after fixing the sender or raising the limit)
+    /// Retry a rejected record, for example after an upgrade that accepts it
     Retry {
         /// Record ID
         id: u64,

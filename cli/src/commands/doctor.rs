@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Env;
 use crate::client::{As, Client};
-use crate::error::{CliError, Result};
-use crate::output::Table;
+use crate::error::{CliError, Kind, Result};
+use crate::output::{Format, Table};
 
 /// Diagnose the connection, server and stores
 ///
@@ -51,14 +51,33 @@ impl Check {
     fn of<T>(check: &str, result: &Result<T>, detail: impl FnOnce(&T) -> String) -> Self {
         match result {
             Ok(value) => Self::passed(check, detail(value)),
-            Err(e) => Self::failed(check, &e.message, e.hint.as_deref().unwrap_or_default()),
+            Err(e) => Self::failed(check, reason(e), hint(e)),
         }
     }
+}
+
+/// An error with its causes, on one line.
+fn reason(e: &CliError) -> String {
+    let parts = [e.message.clone()].into_iter().chain(e.causes.clone());
+    parts.collect::<Vec<_>>().join(": ")
+}
+
+/// What to do about an error. Commands name this one for a server that they cannot reach.
+fn hint(e: &CliError) -> String {
+    if e.kind == Kind::Unreachable && e.server.is_none() {
+        return "check the URL (`kgrca config show`), and that the server is running: `kgrca up` \
+                starts a local one"
+            .to_owned();
+    }
+    e.hint.clone().unwrap_or_default()
 }
 
 pub(super) fn run(env: &Env<'_>, _: Args) -> Result {
     let checks = checks(env)?;
     env.out.value(&checks, || {
+        if env.out.format == Format::Name {
+            return Table::new(&["CHECK"]).rows(&checks, |c| [c.check.clone()]);
+        }
         Table::new(&["OK", "CHECK", "DETAIL", "HINT"]).rows(&checks, |c| {
             [
                 if c.ok { "✔".into() } else { "✖".into() },

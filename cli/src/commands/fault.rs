@@ -1,5 +1,7 @@
 //! `kgrca fault`
 
+use std::collections::BTreeSet;
+
 use kgrca_core::detect::{Catalogue, Fault, FaultId};
 
 use super::Env;
@@ -34,6 +36,12 @@ fn list(env: &Env<'_>, family: Option<&str>) -> Result {
     let catalogue = Catalogue::shipped();
     let mut faults: Vec<&Fault> = catalogue.faults().iter().collect();
     if let Some(family) = family {
+        let families: BTreeSet<&str> = faults.iter().map(|f| f.id.family()).collect();
+        if !families.contains(family) {
+            let families: Vec<&str> = families.into_iter().collect();
+            let error = CliError::not_found(format!("fault family `{family}` not found"));
+            return Err(error.hint(format!("families: {}", families.join(", "))));
+        }
         faults.retain(|f| f.id.family() == family);
     }
     let state = |f: &Fault| match f.planned {

@@ -19,7 +19,7 @@ pub(super) struct CompletionArgs {
 pub(super) fn completions(env: &Env<'_>, args: &CompletionArgs) -> Result {
     let unsupported = || CliError::usage(format!("no completion script for {}", args.shell));
     let script = crate::completion_script(&args.shell.to_string()).ok_or_else(unsupported)?;
-    env.out.text(&String::from_utf8_lossy(&script))
+    env.out.script(&script)
 }
 
 /// Print the man page, or write all man pages to a directory
@@ -34,7 +34,7 @@ pub(super) fn man(env: &Env<'_>, args: &ManArgs) -> Result {
     let Some(directory) = &args.dir else {
         let mut buffer = Vec::new();
         clap_mangen::Man::new(crate::command()).render(&mut buffer)?;
-        return env.out.text(&String::from_utf8_lossy(&buffer));
+        return env.out.script(&buffer);
     };
     std::fs::create_dir_all(directory)?;
     clap_mangen::generate_to(crate::command(), directory).map_err(|e| {

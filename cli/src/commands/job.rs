@@ -2,6 +2,7 @@
 
 use kgrca_core::api::{JobChange, Page};
 use kgrca_core::jobs::{Job, JobAct, JobKind, JobState};
+use kgrca_core::model::Time;
 
 use reqwest::Method;
 
@@ -134,6 +135,11 @@ fn details(env: &Env<'_>, job: &Job) -> Table {
     let optional = [
         ("tenant", job.client_id.clone()),
         ("key", job.key.clone()),
+        // Jobs of the server have no such time.
+        (
+            "enqueued",
+            (job.created_at > Time(0)).then(|| env.out.time(job.created_at)),
+        ),
         ("every", job.every_seconds.map(|s| format!("{s} s"))),
         ("runs on", job.lease_owner.clone()),
         ("lease until", job.lease_until.map(|t| env.out.time(t))),
@@ -148,7 +154,6 @@ fn details(env: &Env<'_>, job: &Job) -> Table {
         ("attempts", attempts(job)),
         ("input", job.payload.to_string()),
         ("run at", env.out.time(job.run_at)),
-        ("enqueued", env.out.time(job.created_at)),
         ("changed", env.out.time(job.updated_at)),
     ];
     let optional = optional

@@ -60,7 +60,7 @@ fn print(env: &Env<'_>, name: &str, analysis: &Analysis) -> Result {
         missing: &analysis.missing_evidence,
         tree: false,
     };
-    env.out.text(&output::answer(env.out, &shown))
+    env.out.styled(&output::answer(env.out, &shown))
 }
 
 /// The last stored answer of a file.

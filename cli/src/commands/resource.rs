@@ -6,22 +6,28 @@ use kgrca_core::rca::ResourceRef;
 use super::Env;
 use crate::client::{As, Client};
 use crate::error::{CliError, Result};
-use crate::output::{Table, resource};
+use crate::output::{Format, Table, escape, now, resource};
 
 /// List and show resources in the graph
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// List resources that exist now
+    /// List resources, also those that others refer to and whose own state has not arrived
     List(ListArgs),
     /// Show a resource with its neighbors
-    Show {
-        /// UID of the resource, or KIND/NAME
-        #[arg(value_name = "RESOURCE", add = crate::complete::resources())]
-        id: String,
-        /// How many edges to follow
-        #[arg(long, default_value_t = 1)]
-        depth: usize,
-    },
+    Show(ShowArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// UID of the resource, KIND/NAME, or KIND/NAMESPACE/NAME
+    #[arg(value_name = "RESOURCE", add = crate::complete::resources())]
+    id: String,
+    /// Namespace, where several resources have the name
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// How many edges to follow
+    #[arg(long, default_value_t = 1)]
+    depth: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,7 +52,7 @@ pub(super) struct ListArgs {
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::List(args) => list(env, args),
-        Verb::Show { id, depth } => show(env, id, depth),
+        Verb::Show(args) => show(env, args),
     }
 }
 
@@ -68,7 +74,7 @@ fn list(env: &Env<'_>, args: ListArgs) -> Result {
             &page.items,
             |r| {
                 [
-                    r.resource.uid.clone().unwrap_or_default(),
+                    r.resource.uid.clone().unwrap_or_else(|| "-".to_owned()),
                     r.resource.kind.clone(),
                     r.resource.namespace.clone(),
                     r.resource.name.clone(),
@@ -92,14 +98,30 @@ fn health(r: &ResourceView) -> &'static str {
     }
 }
 
-fn show(env: &Env<'_>, id: String, depth: usize) -> Result {
+fn show(env: &Env<'_>, args: ShowArgs) -> Result {
     let client = env.client()?;
-    let uid = match id.split_once('/') {
-        Some((kind, name)) => uid_of(&client, kind, name)?,
-        None => id,
+    let parts: Vec<&str> = args.id.split('/').collect();
+    let named = |kind: &str, namespace: Option<&str>, name: &str| Named {
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned).or(args.namespace.clone()),
+        name: name.to_owned(),
+    };
+    let uid = match parts.as_slice() {
+        [kind, namespace, name] => named(kind, Some(namespace), name).uid(&client)?,
+        [kind, name] => named(kind, None, name).uid(&client)?,
+        _ => args.id.clone(),
     };
     let path = format!("/api/v1/graph/topology/{uid}");
-    let topology: Topology = client.get(As::Tenant, &path, &[("depth", depth.to_string())])?;
+    let query = [("depth", args.depth.to_string())];
+    let topology: Topology = client.get(As::Tenant, &path, &query)?;
+    if env.out.format == Format::Table
+        && let Some(shown) = topology.resources.first()
+    {
+        env.out.text(&(head(env, shown) + "\n"))?;
+        if topology.edges.is_empty() {
+            return env.out.text("no edges to other resources\n");
+        }
+    }
     env.out.value(&topology, || {
         let cells = |e: &EdgeView| {
             [
@@ -113,30 +135,68 @@ fn show(env: &Env<'_>, id: String, depth: usize) -> Result {
     })
 }
 
-/// The UID of the only resource of a kind and name.
-fn uid_of(client: &Client, kind: &str, name: &str) -> Result<String> {
-    let query = [("kind", kind.to_owned()), ("name", name.to_owned())];
-    let page: Page<ResourceView> = client.get(As::Tenant, "/api/v1/resources", &query)?;
-    let found: Vec<ResourceRef> = page.items.into_iter().map(|r| r.resource).collect();
-    only_uid(kind, name, &found)
+/// The resource itself, on one line.
+fn head(env: &Env<'_>, r: &ResourceView) -> String {
+    let mut fields = vec![
+        resource(&r.resource),
+        health(r).to_owned(),
+        r.component.clone(),
+        format!("cluster {}", r.cluster),
+        format!("uid {}", r.resource.uid.as_deref().unwrap_or("-")),
+    ];
+    fields.extend(
+        r.created
+            .map(|t| format!("created {}", env.out.age(now(), t))),
+    );
+    fields.extend(
+        r.deleted
+            .map(|t| format!("deleted {}", env.out.age(now(), t))),
+    );
+    let fields: Vec<_> = fields.iter().map(|f| escape::line(f)).collect();
+    fields.join("  ")
 }
 
-fn only_uid(kind: &str, name: &str, found: &[ResourceRef]) -> Result<String> {
-    match found {
-        [] => {
-            let message = format!("{kind} `{name}` not found");
-            Err(CliError::not_found(message).hint("kgrca resource list"))
-        }
-        [one] => one.uid.clone().ok_or_else(|| {
-            CliError::failed(format!("the UID of {kind} `{name}` is not known yet"))
-        }),
-        several => {
-            let uids: Vec<String> = several
-                .iter()
-                .map(|r| format!("{} ({})", r.uid.as_deref().unwrap_or("-"), r.namespace))
-                .collect();
-            let message = format!("{} resources are named {kind} `{name}`", several.len());
-            Err(CliError::usage(message).hint(format!("pass a UID: {}", uids.join(", "))))
+/// A resource by its name.
+struct Named {
+    kind: String,
+    namespace: Option<String>,
+    name: String,
+}
+
+impl Named {
+    /// The UID of the only resource of this name.
+    fn uid(&self, client: &Client) -> Result<String> {
+        let mut query = vec![("kind", self.kind.clone()), ("name", self.name.clone())];
+        query.extend(self.namespace.clone().map(|n| ("namespace", n)));
+        let page: Page<ResourceView> = client.get(As::Tenant, "/api/v1/resources", &query)?;
+        let found: Vec<ResourceRef> = page.items.into_iter().map(|r| r.resource).collect();
+        self.only_uid(&found)
+    }
+
+    fn only_uid(&self, found: &[ResourceRef]) -> Result<String> {
+        let Self { kind, name, .. } = self;
+        match found {
+            [] => {
+                let message = format!("{kind} `{name}` not found");
+                Err(CliError::not_found(message).hint("kgrca resource list"))
+            }
+            [one] => one.uid.clone().ok_or_else(|| {
+                let message = format!(
+                    "{kind} `{name}` is only known from other resources that refer to it: it may \
+                     not exist"
+                );
+                CliError::not_found(message)
+                    .hint("show a resource that refers to it; `kgrca resource list` lists them")
+            }),
+            several => {
+                let uids: Vec<String> = several
+                    .iter()
+                    .map(|r| format!("{} ({})", r.uid.as_deref().unwrap_or("-"), r.namespace))
+                    .collect();
+                let message = format!("{} resources are named {kind} `{name}`", several.len());
+                let uids = uids.join(", ");
+                Err(CliError::usage(message).hint(format!("pass -n NAMESPACE, or a UID: {uids}")))
+            }
         }
     }
 }
@@ -153,13 +213,19 @@ mod tests {
             name: "web".to_owned(),
             uid: Some(uid.to_owned()),
         };
-        let error = only_uid("Pod", "web", &[]).unwrap_err();
+        let pod = Named {
+            kind: "Pod".to_owned(),
+            namespace: None,
+            name: "web".to_owned(),
+        };
+        let error = pod.only_uid(&[]).unwrap_err();
         assert_eq!(error.message, "Pod `web` not found");
         let one = [named("a", "u1")];
-        assert_eq!(only_uid("Pod", "web", &one).unwrap(), "u1");
+        assert_eq!(pod.only_uid(&one).unwrap(), "u1");
         let two = [named("a", "u1"), named("b", "u2")];
-        let error = only_uid("Pod", "web", &two).unwrap_err();
+        let error = pod.only_uid(&two).unwrap_err();
         assert_eq!(error.message, "2 resources are named Pod `web`");
-        assert_eq!(error.hint.as_deref(), Some("pass a UID: u1 (a), u2 (b)"));
+        let hint = "pass -n NAMESPACE, or a UID: u1 (a), u2 (b)";
+        assert_eq!(error.hint.as_deref(), Some(hint));
     }
 }

@@ -1,5 +1,6 @@
 //! `kgrca up`
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use kgrca_core::api::{CreatedKey, CreatedTenant, KeyOfScopes, NewTenant, Page, TenantStatus};
@@ -23,8 +24,8 @@ const LOCAL: &str = "local";
 /// Data is kept in the XDG data directory. The server is selected as context `local`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    #[arg(long, value_name = "HOST:PORT",
-        help = format!("Listen address of the API [default: {LISTEN}]"))]
+    #[arg(long, value_name = "HOST:PORT", value_parser = loopback,
+        help = format!("Listen address of the API, on the loopback interface [default: {LISTEN}]"))]
     listen: Option<String>,
     /// Run in the background
     #[arg(long)]
@@ -35,6 +36,19 @@ pub(super) struct Args {
     /// Stop the local server
     #[arg(long, conflicts_with = "detach")]
     stop: bool,
+}
+
+/// The local server has no TLS, and listens for this machine only.
+fn loopback(text: &str) -> std::result::Result<String, String> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    if address.is_some_and(|a| !a.ip().is_loopback()) {
+        return Err(
+            "not a loopback address; to serve a network, run `kgrcad --listen` with \
+                    --tls-cert and --tls-key"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
 }
 
 pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {

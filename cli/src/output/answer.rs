@@ -1,13 +1,10 @@
 //! Answers as an on-call engineer reads them.
 
-use std::fmt::Write;
-
 use kgrca_core::rca::{Cause, ResourceRef, Verdict};
 
-use super::path;
-use super::{Output, Table, time};
+use super::{Output, Style, Styled, Table, path};
 
-/// How many causes are printed on a terminal.
+/// How many causes are printed.
 const MAX_CAUSES: usize = 5;
 /// How many lines of evidence are printed per cause.
 const MAX_EVIDENCE: usize = 6;
@@ -30,43 +27,28 @@ pub struct Shown<'a> {
     pub tree: bool,
 }
 
-/// Renders an answer for a terminal, or as one line per cause for a pipe.
-pub fn answer(out: &Output, shown: &Shown<'_>) -> String {
-    if !out.terminal {
-        return if shown.causes.is_empty() {
-            format!("{}\n", shown.verdict.as_str())
-        } else {
-            shown.causes.iter().map(line).collect()
-        };
-    }
-    let mut text = format!("{}\n{}\n", shown.head, verdict(out, shown));
+/// An answer as text, also in a pipe: an explanation has no columns.
+pub fn answer(out: &Output, shown: &Shown<'_>) -> Styled {
+    let mut text = Styled::default();
+    text.push_line(&shown.head);
+    push_verdict(&mut text, shown);
     for cause in shown.causes.iter().take(MAX_CAUSES) {
-        text.push('\n');
-        text += &details(out, cause, shown.tree);
+        text.push("\n");
+        push_cause(&mut text, out, cause, shown.tree);
     }
     if shown.causes.len() > MAX_CAUSES {
         let more = shown.causes.len() - MAX_CAUSES;
-        let _ = writeln!(text, "\n{more} more causes: use -o json");
+        text.push(&format!("\n{more} more causes: use -o json\n"));
     }
     if shown.verdict == Verdict::Inconclusive && !shown.missing.is_empty() {
-        let _ = writeln!(text, "\n{}", out.paint("missing evidence", "1"));
+        text.push("\n");
+        text.push_styled(Style::Bold, "missing evidence");
+        text.push("\n");
         for missing in shown.missing {
-            let _ = writeln!(text, "  {missing}");
+            text.push_line(&format!("  {missing}"));
         }
     }
     text
-}
-
-/// A cause as one line of tab-separated fields.
-pub fn line(cause: &Cause) -> String {
-    let fields = [
-        cause.rank.to_string(),
-        cause.component.clone(),
-        cause.fault_type.clone(),
-        format!("{:.3}", cause.confidence),
-        cause.message.clone(),
-    ];
-    fields.map(|f| f.replace(['\t', '\n'], " ")).join("\t") + "\n"
 }
 
 /// A row per cause; each repeats the ID that was asked for and the verdict.
@@ -113,48 +95,47 @@ pub fn causes(id_header: &'static str, id: &str, verdict: Verdict, causes: &[Cau
     })
 }
 
-fn verdict(out: &Output, shown: &Shown<'_>) -> String {
+fn push_verdict(text: &mut Styled, shown: &Shown<'_>) {
     match (shown.verdict, shown.causes.first()) {
-        (Verdict::Healthy, _) => out.paint("healthy: no active symptoms", "1;32"),
+        (Verdict::Healthy, _) => text.push_styled(Style::Good, "healthy: no active symptoms"),
         (Verdict::Cause, Some(c)) => {
             let percent = c.confidence * 100.0;
-            let text = format!("cause: {} {} ({percent:.0} %)", c.component, c.fault_type);
-            out.paint(&text, "1;31")
+            let verdict = format!("cause: {} {} ({percent:.0} %)", c.component, c.fault_type);
+            text.push_styled(Style::Bad, &verdict);
         }
-        _ => out.paint(
+        _ => text.push_styled(
+            Style::Unclear,
             "inconclusive: symptoms found, no cause above the confidence threshold",
-            "1;33",
         ),
     }
+    text.push("\n");
 }
 
-fn details(out: &Output, cause: &Cause, tree: bool) -> String {
+fn push_cause(text: &mut Styled, out: &Output, cause: &Cause, tree: bool) {
     let title = format!("{}. {}  {}", cause.rank, cause.component, cause.fault_type);
-    let mut text = format!(
-        "{}  {:.0} %  {}\n   {}\n",
-        out.paint(&title, "1"),
-        cause.confidence * 100.0,
-        out.paint(&scope(cause), "2"),
-        cause.message
-    );
-    let mut section = |title: &str, lines: &[String]| {
-        if !lines.is_empty() {
-            let _ = writeln!(text, "   {}", out.paint(title, "2"));
-            for line in lines {
-                let _ = writeln!(text, "     {line}");
-            }
-        }
-    };
-    section("evidence", &evidence(cause));
+    text.push_styled(Style::Bold, &title);
+    text.push(&format!("  {:.0} %  ", cause.confidence * 100.0));
+    text.push_styled(Style::Dim, &scope(cause));
+    text.push("\n");
+    text.push_line(&format!("   {}", cause.message));
     let change = cause.change.as_ref();
-    let change = change.map(|c| format!("{}  {}", time::local(c.at), c.what));
-    section("changed", change.as_slice());
-    section("why", &reasons(cause));
-    section("path", &path::lines(&cause.path, tree));
-    if !cause.fix.is_empty() {
-        section("fix", std::slice::from_ref(&cause.fix));
+    let change = change.map(|c| format!("{}  {}", out.time(c.at), c.what));
+    let fix = Some(cause.fix.clone()).filter(|fix| !fix.is_empty());
+    let sections = [
+        ("evidence", evidence(out, cause)),
+        ("changed", Vec::from_iter(change)),
+        ("why", reasons(cause)),
+        ("path", path::lines(&cause.path, tree)),
+        ("fix", Vec::from_iter(fix)),
+    ];
+    for (title, lines) in sections.iter().filter(|(_, lines)| !lines.is_empty()) {
+        text.push("   ");
+        text.push_styled(Style::Dim, title);
+        text.push("\n");
+        for line in lines {
+            text.push_line(&format!("     {line}"));
+        }
     }
-    text
 }
 
 /// Where a cause is: namespace, if any, and cluster.
@@ -166,15 +147,14 @@ fn scope(cause: &Cause) -> String {
     }
 }
 
-fn evidence(cause: &Cause) -> Vec<String> {
+fn evidence(out: &Output, cause: &Cause) -> Vec<String> {
     let mut lines: Vec<String> = cause
         .evidence
         .iter()
         .take(MAX_EVIDENCE)
         .map(|e| {
-            let what = e.what.replace('\n', " ");
-            let what: String = what.chars().take(MAX_EVIDENCE_CHARS).collect();
-            format!("{}  {}  {what}", time::local(e.at), resource(&e.resource))
+            let what: String = e.what.chars().take(MAX_EVIDENCE_CHARS).collect();
+            format!("{}  {}  {what}", out.time(e.at), resource(&e.resource))
         })
         .collect();
     if cause.evidence.len() > MAX_EVIDENCE {

@@ -1,7 +1,9 @@
 //! Everything that is printed: results to stdout, messages to stderr.
 
 mod answer;
+pub(crate) mod escape;
 mod path;
+mod style;
 mod table;
 mod time;
 
@@ -12,14 +14,15 @@ use kgrca_core::model::Time;
 use serde::Serialize;
 
 use crate::error::{CliError, Result};
-pub use answer::{Shown, answer, causes, line, resource};
+pub use answer::{Shown, answer, causes, resource};
+pub use style::{Style, Styled};
 pub use table::Table;
 pub use time::{now, retry_after};
 
 /// How results are printed. Times are UTC except in tables on a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    // Aligned columns; tab-separated without a header when piped.
+    // Aligned columns; tab-separated without a header when piped. Explanations stay text.
     #[default]
     Table,
     // JSON with UTC times.
@@ -114,8 +117,22 @@ impl Output {
         self.terminal && self.format == Format::Table
     }
 
-    /// Prints text to stdout.
+    /// Prints text of one or more lines to stdout.
     pub fn text(&self, text: &str) -> Result {
+        self.write(&escape::lines(text))
+    }
+
+    /// Prints text with styles to stdout.
+    pub fn styled(&self, text: &Styled) -> Result {
+        self.write(&text.render(self.color))
+    }
+
+    /// Prints a script that this program generated.
+    pub fn script(&self, script: &[u8]) -> Result {
+        self.write(&String::from_utf8_lossy(script))
+    }
+
+    fn write(&self, text: &str) -> Result {
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)
@@ -128,11 +145,15 @@ impl Output {
             Format::Yaml => {
                 let text = serde_yaml::to_string(value)
                     .map_err(|e| CliError::failed("cannot print the result as YAML").source(&e))?;
-                self.text(&text)
+                if escape::has_hidden(&text) {
+                    // JSON is YAML, and unlike YAML it has an escape for every character.
+                    return self.pretty_json(value);
+                }
+                self.write(&text)
             }
-            Format::Name => self.text(&table().names()),
-            Format::Csv => self.text(&table().csv()),
-            Format::Table => self.text(&if self.terminal {
+            Format::Name => self.write(&table().names()),
+            Format::Csv => self.write(&table().csv()),
+            Format::Table => self.write(&if self.terminal {
                 table().pretty()
             } else {
                 table().tabbed()
@@ -141,14 +162,22 @@ impl Output {
     }
 
     fn json<T: Serialize>(&self, value: &T) -> Result {
-        let text = if self.terminal {
-            serde_json::to_string_pretty(value)
+        if self.terminal {
+            self.pretty_json(value)
         } else {
-            serde_json::to_string(value)
-        };
-        let text =
-            text.map_err(|e| CliError::failed("cannot print the result as JSON").source(&e))?;
-        self.text(&(text + "\n"))
+            self.json_line(value)
+        }
+    }
+
+    /// Prints a value as JSON on one line, also on a terminal.
+    pub fn json_line<T: Serialize>(&self, value: &T) -> Result {
+        let text = serde_json::to_string(value).map_err(|e| not_json(&e))?;
+        self.write(&(escape::json(&text) + "\n"))
+    }
+
+    fn pretty_json<T: Serialize>(&self, value: &T) -> Result {
+        let text = serde_json::to_string_pretty(value).map_err(|e| not_json(&e))?;
+        self.write(&(escape::json(&text) + "\n"))
     }
 
     /// Prints a message to stderr, unless `--quiet`.
@@ -158,7 +187,7 @@ impl Output {
     )]
     pub fn message(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            eprintln!("{}", escape::lines(text));
         }
     }
 
@@ -168,26 +197,27 @@ impl Output {
         reason = "the one place where errors are printed"
     )]
     pub fn error(&self, e: &CliError) {
-        eprint!("{}", e.render(now(), paint_stderr));
-    }
-
-    /// Text in an ANSI style, if stdout shows colors.
-    pub fn paint(&self, text: &str, style: &str) -> String {
-        paint(self.color, text, style)
+        let is_colored = std::io::stderr().is_terminal() && wants_color();
+        eprint!("{}", e.render(now()).render(is_colored));
     }
 }
 
-fn paint_stderr(text: &str, style: &str) -> String {
-    let is_colored = std::io::stderr().is_terminal() && wants_color();
-    paint(is_colored, text, style)
+/// Prints a usage error of the parser, which repeats what was typed or pasted.
+#[expect(clippy::print_stderr, reason = "an error")]
+pub fn usage_error(text: &str) {
+    eprint!("{}", escape::lines(text));
 }
 
-fn paint(is_colored: bool, text: &str, style: &str) -> String {
-    if is_colored {
-        format!("\u{1b}[{style}m{text}\u{1b}[0m")
-    } else {
-        text.to_owned()
+/// A number with its noun: `1 incident`, `2 incidents`.
+pub fn count(n: u64, noun: &str) -> String {
+    match n {
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
     }
+}
+
+fn not_json(e: &serde_json::Error) -> CliError {
+    CliError::failed("cannot print the result as JSON").source(e)
 }
 
 /// Whether colors are wanted: neither `NO_COLOR` nor a dumb terminal is set.

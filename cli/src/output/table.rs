@@ -3,6 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table as Pretty};
 
+use super::escape;
+
 /// A header and rows; the first column identifies a row.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
@@ -53,9 +55,9 @@ impl Table {
         table
             .load_style(NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled)
-            .set_header(self.header.clone());
+            .set_header(self.header.iter().map(|h| escape::line(h).into_owned()));
         for row in &self.rows {
-            table.add_row(row);
+            table.add_row(row.iter().map(|c| escape::line(c).into_owned()));
         }
         let text: Vec<String> = table
             .to_string()
@@ -70,11 +72,8 @@ impl Table {
         self.rows
             .iter()
             .map(|r| {
-                r.iter()
-                    .map(|c| c.replace(['\t', '\n'], " "))
-                    .collect::<Vec<_>>()
-                    .join("\t")
-                    + "\n"
+                let cells: Vec<_> = r.iter().map(|c| escape::line(c)).collect();
+                cells.join("\t") + "\n"
             })
             .collect()
     }
@@ -84,7 +83,7 @@ impl Table {
         self.rows
             .iter()
             .filter_map(|r| r.first())
-            .flat_map(|n| [n.as_str(), "\n"])
+            .map(|name| escape::line(name).into_owned() + "\n")
             .collect()
     }
 
@@ -93,21 +92,44 @@ impl Table {
         let header = self
             .header
             .iter()
-            .map(|h| h.to_lowercase().replace(' ', "_"))
+            .map(|h| quoted(&h.to_lowercase().replace(' ', "_")))
             .collect::<Vec<_>>()
             .join(",");
-        let cell = |c: &String| {
-            if c.contains([',', '"', '\n']) {
-                format!("\"{}\"", c.replace('"', "\"\""))
-            } else {
-                c.clone()
-            }
-        };
+        let cell = |c: &String| quoted(c);
         let rows: String = self
             .rows
             .iter()
             .map(|r| r.iter().map(cell).collect::<Vec<_>>().join(",") + "\n")
             .collect();
         format!("{header}\n{rows}")
+    }
+}
+
+/// A cell of CSV, quoted where needed.
+fn quoted(cell: &str) -> String {
+    let cell = escape::csv_cell(cell);
+    if cell.contains([',', '"', '\n']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_cell_stays_in_its_cell() {
+        let hostile = "a\u{1b}[2J\r\n\tb\u{202e}";
+        let header = vec!["ID".to_owned(), hostile.to_owned()];
+        let table = Table::of(header, [vec![hostile.to_owned(), "=1+1".to_owned()]]);
+        for text in [table.pretty(), table.tabbed(), table.names(), table.csv()] {
+            assert!(!escape::has_hidden(&text.replace('\t', "")), "{text:?}");
+        }
+        assert_eq!(table.pretty().lines().count(), 2);
+        assert_eq!(table.tabbed().matches('\t').count(), 1);
+        assert_eq!(table.tabbed().lines().count(), 1);
+        assert!(table.csv().ends_with(",'=1+1\n"), "{}", table.csv());
     }
 }

@@ -47,7 +47,7 @@ pub fn local(then: Time) -> String {
     }
 }
 
-/// When a refused request may succeed, in local time: `retry after 14:00`.
+/// When a refused request may succeed, in local time: `retry after 14:00 +01:00`.
 pub fn retry_after(now: Time, at: Time) -> String {
     retry_after_in(now, at, &ZONE)
 }
@@ -60,9 +60,9 @@ fn retry_after_in(now: Time, at: Time, zone: &TimeZone) -> String {
         return format!("retry after {at}");
     };
     let format = match (local.date() == now.date(), is_soon) {
-        (true, true) => "retry after %H:%M:%S",
-        (true, false) => "retry after %H:%M",
-        (false, _) => "retry after %Y-%m-%d %H:%M",
+        (true, true) => "retry after %H:%M:%S %:z",
+        (true, false) => "retry after %H:%M %:z",
+        (false, _) => "retry after %Y-%m-%d %H:%M %:z",
     };
     local.strftime(format).to_string()
 }
@@ -98,12 +98,21 @@ mod tests {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
         let shown = |now: &str, then: &str| retry_after_in(at(now), at(then), &zone);
         let now = "2026-01-01T12:10:00Z";
-        assert_eq!(shown(now, "2026-01-01T13:00:00Z"), "retry after 14:00");
-        assert_eq!(shown(now, "2026-01-01T12:59:01Z"), "retry after 14:00");
-        assert_eq!(shown(now, "2026-01-01T12:10:20Z"), "retry after 13:10:20");
+        assert_eq!(
+            shown(now, "2026-01-01T13:00:00Z"),
+            "retry after 14:00 +01:00"
+        );
+        assert_eq!(
+            shown(now, "2026-01-01T12:59:01Z"),
+            "retry after 14:00 +01:00"
+        );
+        assert_eq!(
+            shown(now, "2026-01-01T12:10:20Z"),
+            "retry after 13:10:20 +01:00"
+        );
         assert_eq!(
             shown(now, "2026-01-02T00:00:00Z"),
-            "retry after 2026-01-02 01:00"
+            "retry after 2026-01-02 01:00 +01:00"
         );
     }
 }

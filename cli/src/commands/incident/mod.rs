@@ -47,11 +47,13 @@ pub(super) enum Verb {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// State: open, acknowledged, resolved or reopened
-    #[arg(long)]
+    /// Only incidents in this state
+    #[arg(long, ignore_case = true,
+        value_parser = ["open", "acknowledged", "resolved", "reopened"])]
     state: Option<String>,
     /// Minimum severity
-    #[arg(long)]
+    #[arg(long, ignore_case = true,
+        value_parser = ["debug", "info", "warning", "error", "critical", "fatal"])]
     severity: Option<String>,
     /// Component of the top cause
     #[arg(long)]
@@ -79,8 +81,8 @@ pub(super) struct FeedbackArgs {
     /// Component at fault, e.g. app/cart
     #[arg(long)]
     component: Option<String>,
-    /// Fault type of the component
-    #[arg(long, requires = "component", add = crate::complete::faults())]
+    /// Fault type of the component, e.g. `config.secret_missing`
+    #[arg(long, requires = "component", conflicts_with = "cause", add = crate::complete::faults())]
     fault: Option<String>,
     /// Note to record with the feedback
     #[arg(long)]
@@ -159,7 +161,7 @@ fn show(env: &Env<'_>, id: &str) -> Result {
     }
     let timeline: Page<TransitionRow> =
         client.get(As::Tenant, &format!("{}/timeline", path(id)), &[])?;
-    if env.out.is_for_people() {
+    if env.out.format == Format::Table {
         let head = format!(
             "{}  {}  {}  cluster {}  {}",
             row.incident_id,

@@ -1,12 +1,21 @@
 //! `kgrca incident watch`
 
+use std::time::{Duration, Instant};
+
+use kgrca_core::api::Page;
+use kgrca_core::incident::State;
 use kgrca_core::storage::{IncidentRow, TransitionRow};
 use serde::Serialize;
 
 use super::{Env, cause, path, symptoms};
-use crate::client::As;
-use crate::error::{CliError, Result};
-use crate::output::{Format, Output};
+use crate::client::{As, Client};
+use crate::error::{CliError, Kind, Result};
+use crate::output::{Format, Output, escape};
+
+const STREAM: &str = "/api/v1/incidents/stream";
+const RECONNECT_EVERY: Duration = Duration::from_secs(1);
+/// For how long a lost stream is opened again.
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// A state change with the incident as it is now.
 #[derive(Serialize)]
@@ -20,23 +29,97 @@ struct Change {
 
 pub(super) fn run(env: &Env<'_>) -> Result {
     let client = env.client()?;
-    client.follow("/api/v1/incidents/stream", |data| {
-        let transition: TransitionRow = serde_json::from_str(data)
-            .map_err(|e| CliError::failed("unexpected event in the incident stream").source(&e))?;
-        let incident = client.get(As::Tenant, &path(&transition.incident_id), &[]);
-        let change = Change {
-            transition,
-            incident: incident.ok(),
-        };
-        env.out.text(&(line(env.out, &change)? + "\n"))
-    })
+    if env.out.is_for_people() {
+        print_open(env, &client)?;
+    }
+    let mut last_id = None;
+    let mut reconnects = Reconnects::default();
+    loop {
+        let followed = client.follow(STREAM, &mut last_id, |data| {
+            reconnects.reset();
+            show(env, &client, data)
+        });
+        match followed {
+            // A server that shuts down ends the stream; a restart cuts it.
+            Ok(()) => reconnects.wait(env, "the server closed the stream")?,
+            Err(e) if e.is_connection_lost() => reconnects.wait(env, &e.message)?,
+            Err(e) => return Err(e),
+        }
+    }
 }
 
-fn line(out: &Output, change: &Change) -> Result<String> {
-    if out.format == Format::Json {
-        return serde_json::to_string(change)
-            .map_err(|e| CliError::failed("cannot print the change as JSON").source(&e));
+fn show(env: &Env<'_>, client: &Client, data: &str) -> Result {
+    let transition: TransitionRow = serde_json::from_str(data)
+        .map_err(|e| CliError::failed("unexpected event in the incident stream").source(&e))?;
+    let incident = client.get(As::Tenant, &path(&transition.incident_id), &[]);
+    let change = Change {
+        transition,
+        incident: incident.ok(),
+    };
+    print(env.out, &change)
+}
+
+/// The incidents that are not resolved, before their changes.
+fn print_open(env: &Env<'_>, client: &Client) -> Result {
+    let page: Page<IncidentRow> = client.get(As::Tenant, "/api/v1/incidents", &[])?;
+    let is_open = |i: &&IncidentRow| i.state != State::Resolved;
+    for i in page.items.iter().filter(is_open).rev() {
+        let [component, fault] = cause(i);
+        let (state, severity) = (i.state.as_str(), i.severity.as_str());
+        let fields = [
+            &env.out.time(i.started_at),
+            i.incident_id.as_str(),
+            state,
+            severity,
+            component,
+            fault,
+            &symptoms(i),
+        ];
+        env.out
+            .text(&(fields.map(escape::line).join("  ") + "\n"))?;
     }
+    env.out
+        .message("watching for state changes; stop with Ctrl-C");
+    Ok(())
+}
+
+/// Waits before a stream is opened again.
+#[derive(Default)]
+struct Reconnects {
+    since: Option<Instant>,
+}
+
+impl Reconnects {
+    fn reset(&mut self) {
+        self.since = None;
+    }
+
+    fn wait(&mut self, env: &Env<'_>, reason: &str) -> Result {
+        let is_first = self.since.is_none();
+        let since = self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() > PATIENCE {
+            let message = format!(
+                "{reason}; gave up after {} minutes",
+                PATIENCE.as_secs() / 60
+            );
+            return Err(CliError::new(Kind::Unreachable, message).hint("kgrca doctor"));
+        }
+        if is_first {
+            env.out.message(&format!("{reason}; reconnecting"));
+        }
+        std::thread::sleep(RECONNECT_EVERY);
+        Ok(())
+    }
+}
+
+fn print(out: &Output, change: &Change) -> Result {
+    if out.format == Format::Json {
+        return out.json_line(change);
+    }
+    out.text(&(line(out, change) + "\n"))
+}
+
+fn line(out: &Output, change: &Change) -> String {
     let separator = if out.is_for_people() { "  " } else { "\t" };
     let transition = &change.transition.transition;
     let mut fields = vec![
@@ -49,7 +132,8 @@ fn line(out: &Output, change: &Change) -> Result<String> {
         fields.extend(cause(incident).map(str::to_owned));
     }
     fields.push(summary(change));
-    Ok(fields.join(separator))
+    let fields: Vec<_> = fields.iter().map(|f| escape::line(f)).collect();
+    fields.join(separator)
 }
 
 /// How many symptoms there are, who changed the state, and why.
@@ -62,7 +146,7 @@ fn summary(change: &Change) -> String {
     if let Some(note) = &transition.note {
         text += &format!(": {note}");
     }
-    text.replace(['\t', '\n'], " ")
+    text
 }
 
 #[cfg(test)]
@@ -108,7 +192,7 @@ mod tests {
     #[test]
     fn a_change_shows_severity_component_and_fault() {
         let out = Output::new(&Global::default());
-        let line = line(&out, &change()).unwrap();
+        let line = line(&out, &change());
         assert!(
             line.ends_with(
                 "inc-3\tacknowledged\tERROR\tapp/cart\tservice.selector_mismatch\t\
@@ -123,7 +207,7 @@ mod tests {
         let mut change = change();
         let incident = change.incident.as_mut().unwrap();
         (incident.component, incident.symptoms) = (None, 1);
-        let line = line(&Output::new(&Global::default()), &change).unwrap();
+        let line = line(&Output::new(&Global::default()), &change);
         assert!(
             line.ends_with("ERROR\t-\tno cause yet\t1 symptom, by ana: on it"),
             "{line}"
