@@ -1,19 +1,27 @@
 //! `kgrca context` and `kgrca config`
 
-use std::io::IsTerminal;
+use std::time::Duration;
 
+use reqwest::Method;
 use serde::Serialize;
 
 use super::Env;
+use crate::client::{As, Client, check_url};
 use crate::context::{self, Context, Contexts, Secret, missing, variable};
 use crate::error::{CliError, Result};
 use crate::output::Table;
+use crate::prompt;
+
+/// How long the server of a new context may take to answer.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Select the server and API keys to use
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Add or change a context; keys are read from `KGRCA_API_KEY` and `KGRCA_OPERATOR_KEY`, or
-    /// prompted for
+    /// Add or change a context
+    ///
+    /// Keys are read from `KGRCA_API_KEY` and `KGRCA_OPERATOR_KEY`, or prompted for. A key that is
+    /// not given stays as it is. Select the context with `kgrca context use`.
     Add {
         /// Name of the context
         name: String,
@@ -41,7 +49,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     let mut all = context::load()?;
     let message = match verb {
         Verb::List => return list(env, &all),
-        Verb::Add { name, url } => add(&mut all, name, url)?,
+        Verb::Add { name, url } => add(env, &mut all, name, url)?,
         Verb::Use { name } => {
             all.get(&name)?;
             all.current = Some(name.clone());
@@ -60,44 +68,92 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     Ok(())
 }
 
-/// Adds a context. Changing one keeps its keys unless they are given or the server is another.
-fn add(all: &mut Contexts, name: String, url: String) -> Result<String> {
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        let error = CliError::usage(format!("invalid server URL `{url}`"));
-        return Err(error.hint("expected http://HOST:PORT or https://HOST"));
-    }
-    let api_key = key("KGRCA_API_KEY", "API key")?;
-    let operator_key = key("KGRCA_OPERATOR_KEY", "operator key")?;
-    let before = all.contexts.remove(&name);
+/// Adds a context. Changing one keeps what is not given. A stored key is not kept for another
+/// server unless it is given again: that server would receive it.
+fn add(env: &Env<'_>, all: &mut Contexts, name: String, url: String) -> Result<String> {
+    check_url(&url)?;
+    let before = all.contexts.get(&name).cloned();
     let done = if before.is_some() { "changed" } else { "added" };
-    let kept = before.filter(|c| c.url == url).unwrap_or_default();
+    let before = before.unwrap_or_default();
+    let is_same_server = origin(&before.url) == origin(&url);
+    let (api_key, operator_key) = (key(As::Tenant)?, key(As::Operator)?);
+    let is_lost = |given: &Option<Secret>, stored: &Option<Secret>| {
+        !is_same_server && given.is_none() && stored.is_some()
+    };
+    if is_lost(&api_key, &before.api_key) || is_lost(&operator_key, &before.operator_key) {
+        let message = format!(
+            "context {name} has a key of {}, which is not sent to {url}",
+            before.url
+        );
+        return Err(CliError::usage(message).hint(format!(
+            "set KGRCA_API_KEY or KGRCA_OPERATOR_KEY to the new server's key, or remove the \
+             context with `kgrca context remove {name}` first"
+        )));
+    }
     let context = Context {
         url,
-        api_key: api_key.or(kept.api_key),
-        operator_key: operator_key.or(kept.operator_key),
+        api_key: api_key.or(before.api_key),
+        operator_key: operator_key.or(before.operator_key),
     };
-    let message = format!("context {name} {done}");
-    all.current.get_or_insert(name.clone());
+    check(env, &context);
+    let mut message = format!("context {name} {done}");
+    let current = all.current.get_or_insert(name.clone());
+    if *current != name {
+        message += &format!(
+            "; {current} is still the current context: switch with `kgrca context use {name}`"
+        );
+    }
     all.contexts.insert(name, context);
     Ok(message)
 }
 
+/// Scheme, host and port of a URL: what identifies a server.
+fn origin(url: &str) -> Option<reqwest::Url> {
+    let mut url = reqwest::Url::parse(url).ok()?;
+    url.set_path("");
+    url.set_query(None);
+    Some(url)
+}
+
+/// Warns when the server does not answer, or does not know a key. The context is saved all the
+/// same: the server may start later.
+fn check(env: &Env<'_>, context: &Context) {
+    let Ok(client) = Client::with_timeout(context.clone(), CHECK_TIMEOUT) else {
+        return;
+    };
+    let warn = |e: &CliError| {
+        let causes = [e.message.clone()].into_iter().chain(e.causes.clone());
+        let text = causes.collect::<Vec<_>>().join(": ");
+        env.out.message(&format!("warning: {text}"));
+    };
+    if let Err(e) = client.call(Method::GET, As::Operator, "/livez") {
+        return warn(&e);
+    }
+    let routes = [
+        (As::Tenant, "/api/v1/limits"),
+        (As::Operator, "/api/v1/admin/keys"),
+    ];
+    for (who, route) in routes.into_iter().filter(|(who, _)| client.has_key(*who)) {
+        let answer = client.get::<serde_json::Value>(who, route, &[]);
+        // A valid key may lack the scope of this route.
+        if let Err(e) = answer
+            && !e.has_status(403)
+        {
+            warn(&e);
+        }
+    }
+}
+
 /// A key from the environment, else from a prompt; never from a flag, which `ps` would show.
-fn key(variable: &str, label: &str) -> Result<Option<Secret>> {
-    if let Some(key) = context::variable(variable) {
+fn key(who: As) -> Result<Option<Secret>> {
+    if let Some(key) = variable(who.variable()) {
         return Ok(Some(Secret::new(key)));
     }
-    if !std::io::stdin().is_terminal() {
-        return Ok(None);
-    }
-    #[expect(clippy::print_stderr, reason = "a prompt on a terminal")]
-    {
-        eprint!("{label} (empty for none): ");
-    }
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    let line = line.trim();
-    Ok((!line.is_empty()).then(|| Secret::new(line)))
+    let label = match who {
+        As::Tenant => "API key",
+        As::Operator => "operator key",
+    };
+    prompt::secret(label)
 }
 
 #[derive(Serialize)]

@@ -44,7 +44,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         owner: OwnerArgs,
         /// Overlap in hours
-        #[arg(long, default_value_t = 24)]
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(..=720))]
         overlap_hours: u32,
     },
 }
@@ -62,10 +62,10 @@ pub(super) struct CreateArgs {
     )]
     name: String,
     /// Scopes to grant; needs the operator's key: ingest, read, query, billing, metrics, admin
-    #[arg(long, value_delimiter = ',', value_parser = scope)]
+    #[arg(long, value_delimiter = ',', value_parser = scope, conflicts_with = "role")]
     scopes: Vec<Scope>,
     /// Role to grant: admin (all scopes), viewer (read, query), billing, or agent (ingest)
-    #[arg(long, value_parser = role)]
+    #[arg(long, value_parser = role, required_unless_present = "scopes")]
     role: Option<Role>,
 }
 
@@ -126,48 +126,35 @@ fn create(env: &Env<'_>, client: &Client, args: CreateArgs) -> Result {
     let created: CreatedKey = match owner {
         Owner::Caller => client.send(Method::POST, owner.key(), &path, &own_key(args)?)?,
         Owner::Tenant(_) => client.send(Method::POST, owner.key(), &path, &tenant_key(args))?,
-        Owner::Operator => {
-            let request = operator_key(args.name, args.role, &args.scopes)?;
-            client.send(Method::POST, owner.key(), &path, &request)?
-        }
+        Owner::Operator => client.send(Method::POST, owner.key(), &path, &operator_key(args)?)?,
     };
     show(env, &created)
 }
 
 /// A tenant grants roles to its own keys; single scopes are the operator's to grant.
 fn own_key(args: CreateArgs) -> Result<NewOwnKey> {
-    match args.role {
-        Some(role) if args.scopes.is_empty() => Ok(NewOwnKey {
-            name: args.name,
-            role,
-        }),
-        Some(_) => Err(CliError::usage("--scopes needs the operator's key")
-            .hint("use only --role, or select a tenant with --tenant")),
-        None => {
-            Err(CliError::usage("a role is required")
-                .hint("--role admin, viewer, billing or agent"))
-        }
-    }
+    let Some(role) = args.role else {
+        return Err(CliError::usage("--scopes needs the operator's key")
+            .hint("use --role, or select a tenant with --tenant"));
+    };
+    Ok(NewOwnKey {
+        name: args.name,
+        role,
+    })
 }
 
 fn tenant_key(args: CreateArgs) -> NewKey {
     let CreateArgs {
-        name,
-        role,
-        mut scopes,
-        ..
+        name, role, scopes, ..
     } = args;
-    if let Some(role) = role {
-        return NewKey::OfRole(KeyOfRole { name, role, scopes });
+    match role {
+        Some(role) => NewKey::OfRole(KeyOfRole { name, role, scopes }),
+        None => NewKey::OfScopes(KeyOfScopes { name, scopes }),
     }
-    if scopes.is_empty() {
-        scopes = vec![Scope::Ingest, Scope::Read];
-    }
-    NewKey::OfScopes(KeyOfScopes { name, scopes })
 }
 
 /// The operator's keys never read or send a tenant's records.
-fn operator_key(name: String, role: Option<Role>, scopes: &[Scope]) -> Result<NewOperatorKey> {
+fn operator_key(args: CreateArgs) -> Result<NewOperatorKey> {
     let unsuitable = |word: &str| {
         CliError::usage(format!("an operator's key cannot be granted `{word}`"))
             .hint("--role admin or billing, or --scopes with admin, billing, metrics")
@@ -178,20 +165,10 @@ fn operator_key(name: String, role: Option<Role>, scopes: &[Scope]) -> Result<Ne
         Scope::Metrics => Ok(OperatorScope::Metrics),
         other => Err(unsuitable(other.as_str())),
     };
-    let scopes: Vec<OperatorScope> = scopes.iter().map(scope).collect::<Result<_>>()?;
-    let role = match role {
-        Some(_) if !scopes.is_empty() => {
-            return Err(CliError::usage(
-                "an operator's key takes either --role or --scopes",
-            ));
-        }
-        None if scopes.is_empty() => {
-            return Err(
-                CliError::usage("an operator's key needs --role or --scopes")
-                    .hint("--role billing, or --role admin"),
-            );
-        }
+    let name = args.name;
+    let role = match args.role {
         None => {
+            let scopes = args.scopes.iter().map(scope).collect::<Result<_>>()?;
             return Ok(NewOperatorKey::OfScopes(OperatorKeyOfScopes {
                 name,
                 scopes,
@@ -250,7 +227,12 @@ fn show(env: &Env<'_>, created: &CreatedKey) -> Result {
         env.out.message(&format!("key: {}", created.api_key));
     }
     env.out.value(created, || {
-        Table::new(&["ID", "API KEY"]).row([created.key.key_id.clone(), created.api_key.clone()])
+        let scopes: Vec<&str> = created.key.scopes.iter().map(|s| s.as_str()).collect();
+        Table::new(&["ID", "API KEY", "SCOPES"]).row([
+            created.key.key_id.clone(),
+            created.api_key.clone(),
+            scopes.join(","),
+        ])
     })
 }
 
@@ -281,21 +263,19 @@ mod tests {
     fn a_tenant_grants_roles_only() {
         let key = own_key(args(Some(Role::Viewer), Vec::new())).unwrap();
         assert_eq!((key.name.as_str(), key.role), ("ci", Role::Viewer));
-        let error = own_key(args(None, Vec::new())).unwrap_err();
-        assert_eq!(error.message, "a role is required");
-        let error = own_key(args(Some(Role::Viewer), vec![Scope::Read])).unwrap_err();
+        let error = own_key(args(None, vec![Scope::Read])).unwrap_err();
         assert_eq!(error.message, "--scopes needs the operator's key");
     }
 
     #[test]
     fn an_operators_key_reads_no_records() {
-        let error = operator_key(String::new(), None, &[Scope::Ingest]).unwrap_err();
+        let error = operator_key(args(None, vec![Scope::Ingest])).unwrap_err();
         assert_eq!(
             error.message,
             "an operator's key cannot be granted `ingest`"
         );
-        let error = operator_key(String::new(), Some(Role::Agent), &[]).unwrap_err();
+        let error = operator_key(args(Some(Role::Agent), Vec::new())).unwrap_err();
         assert_eq!(error.message, "an operator's key cannot be granted `agent`");
-        assert!(operator_key(String::new(), Some(Role::Billing), &[]).is_ok());
+        assert!(operator_key(args(Some(Role::Billing), Vec::new())).is_ok());
     }
 }

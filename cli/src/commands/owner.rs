@@ -14,12 +14,13 @@ pub(super) struct TenantArg {
 
 /// Selects a tenant or the operator.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[group(multiple = false)]
 pub(super) struct OwnerArgs {
-    #[command(flatten)]
-    tenant: TenantArg,
+    /// Tenant ID or name; needs the operator's key [default: the tenant of your API key; without
+    /// one, the operator]
+    #[arg(long, add = crate::complete::tenants())]
+    tenant: Option<String>,
     /// The operator instead of a tenant; needs the operator's key
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tenant")]
     operator: bool,
 }
 
@@ -73,9 +74,12 @@ impl OwnerArgs {
     /// or the operator where there is only the operator's key.
     pub(super) fn resolve(self, env: &Env<'_>, client: &Client) -> Result<Owner> {
         let has_only_operator_key = !client.has_key(As::Tenant) && client.has_key(As::Operator);
-        if self.operator || self.tenant.tenant.is_none() && has_only_operator_key {
+        if self.operator || self.tenant.is_none() && has_only_operator_key {
             return Ok(Owner::Operator);
         }
-        self.tenant.resolve(env, client)
+        let tenant = TenantArg {
+            tenant: self.tenant,
+        };
+        tenant.resolve(env, client)
     }
 }

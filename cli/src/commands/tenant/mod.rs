@@ -162,7 +162,12 @@ fn delete(env: &Env<'_>, args: DeleteArgs) -> Result {
     env.out.message(&if saga.is_over() {
         format!("tenant {id} deleted")
     } else {
-        format!("tenant {id} is offboarding; restore it with `kgrca tenant resume {id}`")
+        let until = saga.wait_until.map(|t| format!(" at {}", env.out.time(t)));
+        let until = until.unwrap_or_default();
+        format!(
+            "tenant {id} is leaving, and its data is purged{until}; until then, `kgrca tenant \
+             resume {id}` restores it"
+        )
     });
     env.out.value(&saga, || {
         super::saga::table(env, std::slice::from_ref(&saga))

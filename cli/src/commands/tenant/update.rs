@@ -9,7 +9,7 @@ use crate::client::As;
 use crate::error::{CliError, Result};
 
 const LIMITS: &str = "limits are events_day, rca_hour, api_minute, clusters and retention_days; \
-                      `none` restores the plan's limits";
+                      LIMIT=none restores the plan's limit, `none` all of them";
 
 #[derive(Debug, clap::Args)]
 pub(in crate::commands) struct Args {
@@ -22,7 +22,8 @@ pub(in crate::commands) struct Args {
     /// Contact e-mail
     #[arg(long)]
     email: Option<String>,
-    /// Agreed limits that replace the plan's, e.g. `rca_hour=500`; `none` restores the plan's
+    /// Agreed limits that replace the plan's, e.g. `rca_hour=500`; those not named stay. LIMIT=none
+    /// restores the plan's limit, `none` all of them
     #[arg(long, value_delimiter = ',', value_name = "LIMIT=NUMBER")]
     limits: Vec<String>,
     /// Partitions per topic (can only be increased)
@@ -31,9 +32,15 @@ pub(in crate::commands) struct Args {
 }
 
 pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
-    let limits = match args.limits.as_slice() {
-        [] => None,
-        pairs => Some(overrides(pairs)?),
+    let changes = changes(&args.limits)?;
+    // Before the server is asked: a name that does not exist is a usage error.
+    merged(&Overrides::default(), &changes)?;
+    let id = id_of(env, args.id)?;
+    let limits = if changes.is_empty() {
+        None
+    } else {
+        let status: TenantStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
+        Some(merged(&status.client.limits, &changes)?)
     };
     let request = TenantChange {
         state: None,
@@ -50,7 +57,7 @@ pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
         return Err(CliError::usage("nothing to change")
             .hint("pass --plan, --email, --limits or --partitions"));
     }
-    change(env, &id_of(env, args.id)?, &request)
+    change(env, &id, &request)
 }
 
 /// Suspends or reactivates a tenant.
@@ -66,25 +73,51 @@ fn change(env: &Env<'_>, id: &str, request: &TenantChange) -> Result {
     let status: TenantStatus =
         env.client()?
             .send(Method::PATCH, As::Operator, &path(id), request)?;
-    env.out
-        .value(&status, || view::table(env, std::slice::from_ref(&status)))
+    view::print(env, &status)
 }
 
-/// Agreed limits from `LIMIT=NUMBER` pairs.
-fn overrides(pairs: &[String]) -> Result<Overrides> {
-    let mut all = serde_json::Map::new();
-    for pair in pairs.iter().filter(|p| *p != "none") {
-        let limit = pair
-            .split_once('=')
-            .and_then(|(name, value)| Some((name, value.parse::<u64>().ok()?)));
-        let Some((name, value)) = limit else {
-            let message = format!("invalid limit `{pair}`: expected LIMIT=NUMBER");
-            return Err(CliError::usage(message).hint(LIMITS));
-        };
-        all.insert(name.to_owned(), value.into());
+/// A change of the agreed limits.
+enum Change {
+    /// All become those of the plan.
+    Reset,
+    /// One has another value; `None` is that of the plan.
+    Set(String, Option<u64>),
+}
+
+/// Changes as `LIMIT=NUMBER`, `LIMIT=none` or `none`.
+fn changes(words: &[String]) -> Result<Vec<Change>> {
+    let change = |word: &String| {
+        if word == "none" {
+            return Ok(Change::Reset);
+        }
+        let limit = word.split_once('=').and_then(|(name, value)| {
+            let value = match value {
+                "none" => None,
+                number => Some(number.parse().ok()?),
+            };
+            Some(Change::Set(name.to_owned(), value))
+        });
+        limit.ok_or_else(|| {
+            CliError::usage(format!("invalid limit `{word}`: expected LIMIT=NUMBER")).hint(LIMITS)
+        })
+    };
+    words.iter().map(change).collect()
+}
+
+/// Agreed limits with changes, in their order.
+fn merged(agreed: &Overrides, changes: &[Change]) -> Result<Overrides> {
+    let invalid = |e: serde_json::Error| {
+        let unknown = CliError::usage("invalid limits").source(&e);
+        unknown.hint(LIMITS)
+    };
+    let mut all = serde_json::to_value(agreed).map_err(invalid)?;
+    for change in changes {
+        match change {
+            Change::Reset => all = serde_json::json!({}),
+            Change::Set(name, value) => all[name] = (*value).into(),
+        }
     }
-    serde_json::from_value(all.into())
-        .map_err(|e| CliError::usage("invalid limits").source(&e).hint(LIMITS))
+    serde_json::from_value(all).map_err(invalid)
 }
 
 #[cfg(test)]
@@ -92,19 +125,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_pairs_of_known_names_and_numbers() {
-        let parsed = |pairs: &[&str]| {
-            let pairs: Vec<String> = pairs.iter().map(|p| (*p).to_owned()).collect();
-            overrides(&pairs)
+    fn limits_that_are_not_named_stay() {
+        let agreed = Overrides {
+            rca_hour: Some(7),
+            events_day: Some(20),
+            ..Overrides::default()
         };
-        assert_eq!(parsed(&["rca_hour=500"]).unwrap().rca_hour, Some(500));
-        assert_eq!(parsed(&["none"]).unwrap().rca_hour, None);
-        let error = parsed(&["rca_hour"]).unwrap_err();
+        let after = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+            merged(&agreed, &changes(&words)?)
+        };
+        let limits = after(&["clusters=2"]).unwrap();
+        assert_eq!((limits.rca_hour, limits.clusters), (Some(7), Some(2)));
+        let limits = after(&["events_day=none"]).unwrap();
+        assert_eq!((limits.rca_hour, limits.events_day), (Some(7), None));
+        assert!(after(&["none"]).unwrap().is_empty());
+        let limits = after(&["none", "rca_hour=9"]).unwrap();
+        assert_eq!((limits.rca_hour, limits.events_day), (Some(9), None));
+        let error = after(&["rca_hour"]).unwrap_err();
         assert_eq!(
             error.message,
             "invalid limit `rca_hour`: expected LIMIT=NUMBER"
         );
-        let error = parsed(&["rca_week=1"]).unwrap_err();
+        let error = after(&["rca_week=1"]).unwrap_err();
         assert_eq!(error.message, "invalid limits");
     }
 }

@@ -46,13 +46,17 @@ pub(super) fn list(env: &Env<'_>, sort: Sort) -> Result {
 }
 
 pub(super) fn show(env: &Env<'_>, id: &str) -> Result {
-    let status: TenantStatus = env.client()?.get(As::Operator, &path(id), &[])?;
+    print(env, &env.client()?.get(As::Operator, &path(id), &[])?)
+}
+
+/// Prints one tenant with all its properties.
+pub(super) fn print(env: &Env<'_>, status: &TenantStatus) -> Result {
     let has_details = env.out.format == Format::Table;
-    env.out.value(&status, || {
+    env.out.value(status, || {
         if has_details {
-            details(env, &status)
+            details(env, status)
         } else {
-            table(env, std::slice::from_ref(&status))
+            table(env, std::slice::from_ref(status))
         }
     })
 }
@@ -79,7 +83,7 @@ fn details(env: &Env<'_>, s: &TenantStatus) -> Table {
         ("contact", tenant.contact_email.clone()),
         ("created", age(tenant.created_at)),
         (
-            "offboarding since",
+            "leaving since",
             tenant.deleted_at.map(age).unwrap_or_default(),
         ),
         ("partitions", tenant.partitions.to_string()),
@@ -108,7 +112,7 @@ fn quota(s: &TenantStatus) -> Option<String> {
 }
 
 /// A row per tenant.
-pub(super) fn table(env: &Env<'_>, items: &[TenantStatus]) -> Table {
+fn table(env: &Env<'_>, items: &[TenantStatus]) -> Table {
     Table::new(&[
         "ID",
         "NAME",
