@@ -9,6 +9,7 @@ mod fuzz;
 mod generated;
 mod history;
 mod hostile;
+mod hostile_output;
 mod indirect_evidence;
 mod ingest;
 mod isolation;
