@@ -94,7 +94,6 @@ impl Watchdog {
             growth >> 20,
             latencies.len()
         );
-        eprintln!("{seen}");
         assert!(growth < MAX_GROWTH && p99 < MAX_LATENCY, "{seen}");
     }
 }
