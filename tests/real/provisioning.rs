@@ -77,6 +77,7 @@ fn rows(stack: &Stack) -> String {
         "feedback",
         "agents",
         "graph_places",
+        "tenant_secrets",
     ];
     let one = |t: &str| {
         format!("SELECT '{t}', count(*) FROM {t} WHERE client_id IS NOT NULL HAVING count(*) > 0")

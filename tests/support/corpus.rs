@@ -76,7 +76,8 @@ impl Case {
                 return (
                     Topic::Events,
                     json!({
-                        "event_id": name, "etype": "k8s.event", "cluster": "prod", "severity": "WARNING",
+                        "event_id": name, "etype": "k8s.event", "cluster": "prod",
+                    "severity": "WARNING",
                         "reason": "Failed", "message": text, "subject": subject,
                     }),
                 );

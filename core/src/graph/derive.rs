@@ -186,7 +186,7 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
 }
 
 /// Whether the value of a variable is a host by the variable's name: then a single word is one.
-fn names_host(variable: &str) -> bool {
+pub fn names_host(variable: &str) -> bool {
     ["HOST", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT"]
         .iter()
         .any(|end| variable.to_ascii_uppercase().ends_with(end))

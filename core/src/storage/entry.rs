@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Entry, StreamId};
 use crate::model::{Body, Op, Record, Time, Topic};
-use crate::parse::{Reason, Reject, mask};
+use crate::parse::mask::{self, HashKey};
+use crate::parse::{Reason, Reject};
 use crate::tenancy::TenantId;
 
 /// The partition of a cluster: CRC32 of `client_id/cluster`.
@@ -22,6 +23,8 @@ pub struct EntryBuilder<'a> {
     pub received_at: Time,
     /// The partition of a cluster.
     pub partition: &'a dyn Fn(&str) -> u32,
+    /// Replaces values that nothing reads.
+    pub hash_key: Option<&'a HashKey>,
 }
 
 impl EntryBuilder<'_> {
@@ -49,7 +52,10 @@ impl EntryBuilder<'_> {
         let Some(first) = records.first() else {
             return 1;
         };
-        let masked = mask::record(self.topic, item);
+        let masked = match self.hash_key {
+            Some(key) => mask::hashed_record(self.topic, item, key),
+            None => mask::record(self.topic, item),
+        };
         if self.topic == Topic::Alerts && records.iter().any(|r| r.cluster != first.cluster) {
             return self.add_by_cluster(&masked, records, out);
         }
@@ -158,6 +164,7 @@ mod tests {
             cluster,
             received_at: context.received_at,
             partition: &partition,
+            hash_key: None,
         };
         (
             builder.add(item.as_bytes(), &records, &mut out).unwrap(),

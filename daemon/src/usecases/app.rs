@@ -10,6 +10,7 @@ use kgrca_core::tenancy::TenantId;
 use super::authentication::KeyCache;
 use super::budgets::Budgets;
 use super::cluster_quota::ClusterQuota;
+use super::ingest::HashKeys;
 use super::query::RunningQueries;
 use super::rca_cache::RcaCache;
 use super::system::StoreReport;
@@ -35,6 +36,8 @@ pub struct App {
     pub running_queries: RunningQueries,
     /// Recently admitted clusters.
     pub cluster_quota: ClusterQuota,
+    /// Keys of the hashes that replace values.
+    pub hash_keys: HashKeys,
     /// Provisioning of tenants.
     pub tenancy: Tenancy,
     /// The last report on stores.
@@ -65,6 +68,7 @@ impl App {
             rca_cache: RcaCache::default(),
             running_queries: RunningQueries::default(),
             cluster_quota: ClusterQuota::default(),
+            hash_keys: HashKeys::default(),
             tenancy,
             store_report: StoreReport::default(),
             pending_usage: PendingUsage::default(),

@@ -9,6 +9,7 @@ mod headers;
 mod ingest;
 mod log;
 mod query;
+mod secrets;
 mod tenancy;
 
 use std::sync::Arc;

@@ -17,7 +17,8 @@ mod value;
 
 use std::borrow::Cow;
 
-pub use record::{object, record};
+pub use hash::HashKey;
+pub use record::{hashed_record, object, record};
 use scan::What;
 
 /// Replaces a masked value.
@@ -64,8 +65,8 @@ pub fn variable<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
         line(value)
     }
 }
-/// Masks an argument of a command line; `before` is the one before it, which may be the option whose
-/// value this is.
+/// Masks an argument of a command line; `before` is the one before it, which may be the option
+/// whose value this is.
 pub fn argument<'a>(before: Option<&str>, text: &'a str) -> Cow<'a, str> {
     let names_secret = |option: &str| option.starts_with('-') && is_secret_name(option);
     if !text.starts_with('-')
@@ -148,7 +149,8 @@ mod tests {
                         "kind: Secret", "data:", "stringData", "\n", "  ", "{", "}", "<", ">", "</",
                         "client", "forwarded", "203.0.113.9", "AKIA", "cookie", "authorization",
                         "bearer ", "basic ", "-p", "value", "|", ",", "://u:p@h", "eyJ", "sig=",
-                        "UGxhbnRlZFZhbHVlMDFl", "4111111111111111", "hash:", "***", "mysql ", "$2y$",
+                        "UGxhbnRlZFZhbHVlMDFl", "4111111111111111", "hash:", "***", "mysql ",
+                        "$2y$",
                     ][..]).prop_map(str::to_owned),
                     ".{0,6}",
                 ],

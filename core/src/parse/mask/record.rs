@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::scan::{self, What};
-use super::{argument, variable};
+use super::{HashKey, MASK, argument, variable};
 use crate::model::{Kind, Topic};
 
 /// The maps that hold the content of Secrets and `ConfigMap`s.
@@ -16,11 +16,22 @@ const MAX_DOCUMENTS: u8 = 3;
 /// Masks the bytes of a record before it is stored; borrowed if it has no secrets or is not JSON,
 /// which the parser rejects later.
 pub fn record(topic: Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
+    masked(topic, bytes, None)
+}
+
+/// The same, and the values of `ConfigMap`s, variables and arguments that nothing reads are
+/// replaced by their hash.
+pub fn hashed_record<'a>(topic: Topic, bytes: &'a [u8], key: &HashKey) -> Cow<'a, [u8]> {
+    masked(topic, bytes, Some(key))
+}
+
+fn masked<'a>(topic: Topic, bytes: &'a [u8], key: Option<&HashKey>) -> Cow<'a, [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Cow::Borrowed(bytes);
     };
     let is_state = topic == Topic::Resource;
-    if !may_hold_secret(text) {
+    let has_values = is_state && key.is_some() && may_have_values(text);
+    if !has_values && !may_hold_secret(text) {
         return Cow::Borrowed(bytes);
     }
     let Ok(mut value) = serde_json::from_str::<Value>(text) else {
@@ -28,13 +39,16 @@ pub fn record(topic: Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
     };
     let mut mask = Mask {
         is_state,
+        key: key.filter(|_| is_state),
         changed: false,
         documents: 0,
     };
     mask.value("", &mut value, None);
-    match (mask.changed, serde_json::to_vec(&value)) {
-        (true, Ok(masked)) => Cow::Owned(masked),
-        _ => Cow::Borrowed(bytes),
+    // Written out again even if nothing changed: of a field that occurs twice, the text has a value
+    // that the walk did not see.
+    match serde_json::to_vec(&value) {
+        Ok(masked) => Cow::Owned(masked),
+        Err(_) => Cow::Borrowed(bytes),
     }
 }
 
@@ -48,11 +62,19 @@ fn may_hold_secret(text: &str) -> bool {
         || !scan::ranges(text, What::All, 0).is_empty()
 }
 
+/// Whether the state of an object may have values to replace.
+fn may_have_values(text: &str) -> bool {
+    ["\"env\"", "\"args\"", "\"command\""]
+        .iter()
+        .any(|name| text.contains(name))
+}
+
 /// Masks a Kubernetes object: the values of Secrets and `ConfigMap`s, env literals, arguments and
 /// annotations. Returns whether anything changed.
 pub fn object(value: &mut Value) -> bool {
     let mut mask = Mask {
         is_state: true,
+        key: None,
         changed: false,
         documents: 0,
     };
@@ -61,22 +83,27 @@ pub fn object(value: &mut Value) -> bool {
 }
 
 /// One walk over a record.
-struct Mask {
+struct Mask<'a> {
     /// The record is the state of objects: content of which the kind is not known is that of a
     /// Secret.
     is_state: bool,
+    /// Replaces values that nothing reads.
+    key: Option<&'a HashKey>,
     changed: bool,
     /// The depth of documents within documents.
     documents: u8,
 }
 
-impl Mask {
+impl Mask<'_> {
     /// `name` is the field's; `kind` is that of a list's items, which need not repeat it.
     fn value(&mut self, name: &str, value: &mut Value, kind: Option<&Kind>) {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|v| self.value(name, v, kind)),
             Value::Object(map) => self.map(map, kind),
             Value::String(text) => self.text(name, text),
+            Value::Number(number) if variable(name, &number.to_string()) == MASK => {
+                self.replace(value, MASK);
+            }
             _ => {}
         }
     }
@@ -91,9 +118,9 @@ impl Mask {
         self.drop_copies(map);
         for (name, value) in map.iter_mut() {
             match name.as_str() {
-                "data" | "stringData" | "binaryData" if is_content && !is_config => {
-                    self.blank(value);
-                }
+                "data" | "binaryData" if is_config => self.config(value),
+                "data" | "stringData" | "binaryData" if is_content => self.blank(value),
+                "env" if value.is_array() => self.environment(value),
                 // The value of `{"name": "DB_PASSWORD", "value": "…"}`.
                 "value" => self.value(variable_name.as_deref().unwrap_or(name), value, None),
                 "args" | "command" => self.arguments(value),
@@ -121,6 +148,41 @@ impl Mask {
         }
     }
 
+    /// The values of a `ConfigMap`.
+    fn config(&mut self, value: &mut Value) {
+        self.value("", value, None);
+        let (Some(key), Value::Object(map)) = (self.key, value) else {
+            return;
+        };
+        for text in map.values_mut() {
+            if let Value::String(text) = text {
+                self.set(text, key.config(&text.clone()));
+            }
+        }
+    }
+
+    /// The variables of a container.
+    fn environment(&mut self, value: &mut Value) {
+        self.value("", value, None);
+        let (Some(key), Value::Array(variables)) = (self.key, value) else {
+            return;
+        };
+        for variable in variables {
+            let name = variable.get("name").and_then(Value::as_str);
+            let name = name.unwrap_or_default().to_owned();
+            if let Some(Value::String(text)) = variable.get_mut("value") {
+                self.set(text, key.variable(&name, &text.clone()));
+            }
+        }
+    }
+
+    fn set(&mut self, text: &mut String, with: Cow<'_, str>) {
+        if with != *text {
+            *text = with.into_owned();
+            self.changed = true;
+        }
+    }
+
     fn arguments(&mut self, value: &mut Value) {
         let Value::Array(items) = value else {
             return self.value("", value, None);
@@ -131,48 +193,40 @@ impl Mask {
                 self.value("", item, None);
                 continue;
             };
-            let masked = argument(before.as_deref(), text);
-            let masked = (masked != *text).then(|| masked.into_owned());
+            let masked = argument(before.as_deref(), text).into_owned();
+            let masked = match self.key {
+                Some(key) => key.argument(before.as_deref(), &masked).into_owned(),
+                None => masked,
+            };
             before = Some(text.clone());
-            if let Some(masked) = masked {
-                *text = masked;
-                self.changed = true;
-            }
+            self.set(text, masked.into());
         }
     }
 
     fn text(&mut self, name: &str, text: &mut String) {
-        if self.document(text) {
-            return;
-        }
-        let masked = variable(name, text);
-        if masked != *text {
-            *text = masked.into_owned();
-            self.changed = true;
-        }
+        self.document(text);
+        let masked = variable(name, text).into_owned();
+        self.set(text, masked.into());
     }
 
-    /// Masks a text that is a JSON document; false if it is not one.
-    fn document(&mut self, text: &mut String) -> bool {
-        let is_candidate = text.starts_with(['{', '[']) && self.documents < MAX_DOCUMENTS;
-        if !is_candidate {
-            return false;
+    /// Masks a text that is a JSON document as one.
+    fn document(&mut self, text: &mut String) {
+        if !text.starts_with(['{', '[']) || self.documents == MAX_DOCUMENTS {
+            return;
         }
         let Ok(mut inner) = serde_json::from_str::<Value>(text) else {
-            return false;
+            return;
         };
         let mut walk = Mask {
             is_state: false,
+            key: None,
             changed: false,
             documents: self.documents + 1,
         };
         walk.value("", &mut inner, None);
         if walk.changed {
-            *text = inner.to_string();
-            self.changed = true;
+            self.set(text, inner.to_string().into());
         }
-        // What only the text shows, such as a password beside its name, is still looked for.
-        false
     }
 
     fn replace(&mut self, value: &mut Value, with: &str) {

@@ -125,8 +125,8 @@ pub(super) fn behind(text: &str, to: usize) -> &str {
     &text[text.ceil_char_boundary(to.saturating_sub(REACH))..to]
 }
 
-/// How many keywords a text may have; real ones have a tenth. A text with more is masked as a whole:
-/// it was made to be slow.
+/// How many keywords a text may have; real ones have a tenth. A text with more is masked as a
+/// whole: it was made to be slow.
 fn max_hits(text: &str) -> usize {
     1024 + text.len() / 16
 }

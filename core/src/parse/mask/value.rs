@@ -215,8 +215,8 @@ fn ends_word(c: char) -> bool {
         )
 }
 
-/// Where a quoted value ends: at the quote with as many escapes as the first one; else at the end of
-/// the text, which was cut.
+/// Where a quoted value ends: at the quote with as many escapes as the first one; else at the end
+/// of the text, which was cut.
 fn closing(text: &str, from: usize, quote: char, escapes: usize) -> usize {
     let inner = &text[from..];
     for (at, _) in inner.match_indices(quote) {

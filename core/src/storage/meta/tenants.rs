@@ -8,6 +8,8 @@ use crate::tenancy::{Audit, Tenant, TenantId, TenantState};
 /// Tenants and their plans.
 #[async_trait::async_trait]
 pub trait Tenants: Send + Sync {
+    /// The secret that keys the hashes of a tenant's values; `fresh` becomes it if there is none.
+    async fn tenant_secret(&self, tenant: &TenantId, fresh: &str) -> Result<String>;
     /// Creates or overwrites a tenant.
     async fn put_tenant(&self, tenant: &Tenant) -> Result<()>;
     /// Sets a tenant's state and when it was deleted; the other columns stay as they are. Does

@@ -17,7 +17,7 @@ const SUBSCRIBE: &str = "INSERT INTO subscriptions (client_id, since, plan) VALU
     ON CONFLICT (client_id, since) DO UPDATE SET plan = excluded.plan";
 
 /// Deletes a tenant's data.
-const FORGET_DATA: [&str; 14] = [
+const FORGET_DATA: [&str; 15] = [
     "DELETE FROM api_keys WHERE client_id = $1",
     "DELETE FROM leases WHERE client_id = $1",
     "DELETE FROM offsets WHERE client_id = $1",
@@ -30,6 +30,7 @@ const FORGET_DATA: [&str; 14] = [
     "DELETE FROM feedback WHERE client_id = $1",
     "DELETE FROM agents WHERE client_id = $1",
     "DELETE FROM graph_places WHERE client_id = $1",
+    "DELETE FROM tenant_secrets WHERE client_id = $1",
     // The deletion itself runs as a job.
     "DELETE FROM jobs WHERE client_id = $1 AND kind <> 'saga.run'",
     "DELETE FROM job_turns WHERE client_id = $1",
@@ -43,6 +44,18 @@ const FORGET_ROW: [&str; 3] = [
 
 #[async_trait::async_trait]
 impl<D: Database> Tenants for SqlMeta<D> {
+    async fn tenant_secret(&self, tenant: &TenantId, fresh: &str) -> Result<String> {
+        // Of two daemons that make one at once, both read the first.
+        let sql = "INSERT INTO tenant_secrets (client_id, secret) VALUES ($1, $2)
+            ON CONFLICT (client_id) DO UPDATE SET secret = tenant_secrets.secret RETURNING secret";
+        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let rows = tx.rows(sql, values![tenant.as_str(), fresh]).await?;
+        tx.commit().await?;
+        let missing = || Error::new(ErrorKind::Corrupt, "a tenant's secret was not stored");
+        let mut row = rows.into_iter().next().ok_or_else(missing)?;
+        row.text()
+    }
+
     async fn put_tenant(&self, tenant: &Tenant) -> Result<()> {
         let sql = "INSERT INTO clients (client_id, name, plan, state, contact_email, created_at,
                 deleted_at, partitions, limits)

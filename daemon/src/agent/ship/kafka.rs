@@ -230,6 +230,7 @@ impl Admission {
             cluster: Some(&self.cluster),
             received_at: now,
             partition: &partition,
+            hash_key: None,
         };
         let (mut entries, mut records) = (Vec::new(), Vec::new());
         let (mut ingested, mut accepted) = (Ingested::default(), 0);

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use kgrca_core::api::{DeadLetter, RejectedItem};
 use kgrca_core::model::{Kind, Str, Time, Topic};
-use kgrca_core::parse::{self, Context, Reason, Reject, mask};
+use kgrca_core::parse::mask::{self, HashKey};
+use kgrca_core::parse::{self, Context, Reason, Reject};
 use kgrca_core::storage::{Entry, EntryBuilder, StreamId};
 use kgrca_core::tenancy::TenantId;
 
@@ -27,6 +28,8 @@ pub struct Source<'a> {
     pub received_at: Time,
     /// The partition of a cluster.
     pub partition: &'a dyn Fn(&str) -> u32,
+    /// The tenant's key.
+    pub hash_key: &'a HashKey,
 }
 
 /// A parsed batch.
@@ -56,6 +59,7 @@ impl Source<'_> {
             cluster: self.cluster,
             received_at: self.received_at,
             partition: self.partition,
+            hash_key: Some(self.hash_key),
         };
         let context = Context {
             received_at: self.received_at,

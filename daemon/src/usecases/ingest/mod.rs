@@ -2,6 +2,7 @@
 
 mod batch;
 mod dead_letters;
+mod hash_keys;
 mod split;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use super::error::{Error, Result, seconds_until_retry};
 use super::stats::REFUSED_COUNT;
 use crate::clock::now;
 use batch::{Batch, Source};
+pub use hash_keys::HashKeys;
 
 /// How many rejected records count as a call.
 const REJECTS_PER_CALL: u64 = 100;
@@ -131,6 +133,7 @@ async fn parse(
     topic: Topic,
     request: IngestRequest,
 ) -> Result<Batch> {
+    let hash_key = app.hash_keys.of(&app.stores, tenant).await?;
     let tenant = tenant.clone();
     let fleet = Arc::clone(&app.fleet);
     let parsing = tokio::task::spawn_blocking(move || {
@@ -140,6 +143,7 @@ async fn parse(
             cluster: request.cluster.as_deref(),
             received_at: now(),
             partition: &|cluster| fleet.partition(&tenant, cluster),
+            hash_key: &hash_key,
         };
         source.read(&request.body)
     });

@@ -59,6 +59,10 @@ pub(super) async fn tenants(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     assert_eq!(meta.tenant(a.as_str()).await.unwrap(), Some(renamed));
     let audited = meta.audit_log(Some(b.as_str()), 0, 10).await.unwrap();
     assert_eq!(audited.len(), 1, "a change is audited in its transaction");
+    for fresh in ["first", "second"] {
+        let secret = meta.tenant_secret(a, fresh).await.unwrap();
+        assert_eq!(secret, "first", "a secret stays");
+    }
     meta.subscribe(a, "pro", Time(5)).await.unwrap();
     meta.subscribe(a, "basic", Time(5)).await.unwrap();
 }
@@ -69,6 +73,11 @@ pub(super) async fn forget(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     assert!(
         meta.keys(Some(a.as_str())).await.unwrap().is_empty()
             && meta.offsets(a).await.unwrap().is_empty()
+    );
+    assert_eq!(
+        meta.tenant_secret(a, "another").await.unwrap(),
+        "another",
+        "its secret is gone"
     );
     assert!(
         meta.tenant(a.as_str()).await.unwrap().is_some(),
