@@ -287,7 +287,11 @@ impl Client {
         if !path.starts_with("/api/") {
             return Ok(request);
         }
-        let key = HeaderValue::from_str(self.key(who)?.expose()).map_err(|_| {
+        let key = self.key(who)?.expose();
+        // The type of headers takes any bytes beyond ASCII; the server does not.
+        let is_sendable = key.bytes().all(|b| b.is_ascii_graphic());
+        let key = HeaderValue::from_str(key).ok().filter(|_| is_sendable);
+        let key = key.ok_or_else(|| {
             let variable = who.variable();
             let message = format!("invalid characters in {}", who.key());
             CliError::usage(message).hint(format!(

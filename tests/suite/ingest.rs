@@ -208,8 +208,8 @@ async fn a_manually_resolved_incident_reopens_only_on_new_symptoms() {
         .get("/api/v1/incidents/inc-1/timeline", &tenant.key)
         .await;
     assert_eq!(timeline["items"].as_array().unwrap().len(), 2, "{timeline}");
-    // The same symptom lasts: whoever resolved the incident knew about it.
-    let lasting = failing(2, "prod", -1);
+    // From before the resolve: whoever resolved the incident knew about it.
+    let lasting = failing(2, "prod", 25);
     server
         .ingest(&tenant, "events", lasting.to_string().into_bytes())
         .await;

@@ -5,8 +5,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
@@ -101,12 +102,22 @@ async fn run(app: &App, actor: Actor, mut request: Request, next: Next) -> Respo
     };
     request.extensions_mut().insert(actor);
     request.extensions_mut().insert(Arc::clone(&held));
-    next.run(request).await.map(|body| {
+    let response = next.run(request).await;
+    let length = response.body().size_hint().exact();
+    let mut response = response.map(|body| {
         Body::new(body.map_frame(move |frame| {
             let _until_sent = &held;
             frame
         }))
-    })
+    });
+    // The length of a wrapped body is not known any more.
+    if let Some(length) = length {
+        let headers = response.headers_mut();
+        headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| length.into());
+    }
+    response
 }
 
 /// The key of a request. With more than one it would be unclear who calls.

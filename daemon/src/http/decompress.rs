@@ -28,7 +28,7 @@ enum Coding {
 /// A body as it was sent.
 pub(super) struct Compressed {
     pub bytes: Bytes,
-    /// Most bytes after decompression.
+    /// Maximum size after decompression, in bytes.
     pub limit: usize,
     /// What the request holds: it grows with what comes out.
     pub held: Option<Arc<Held>>,

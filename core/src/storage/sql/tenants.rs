@@ -48,7 +48,10 @@ impl<D: Database> Tenants for SqlMeta<D> {
         // Of two daemons that make one at once, both read the first.
         let sql = "INSERT INTO tenant_secrets (client_id, secret) VALUES ($1, $2)
             ON CONFLICT (client_id) DO UPDATE SET secret = tenant_secrets.secret RETURNING secret";
-        let mut tx = self.0.begin(Reach::Operator, Purpose::Durable).await?;
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Durable)
+            .await?;
         let rows = tx.rows(sql, values![tenant.as_str(), fresh]).await?;
         tx.commit().await?;
         let missing = || Error::new(ErrorKind::Corrupt, "a tenant's secret was not stored");
