@@ -86,12 +86,14 @@ pub(super) fn authorization(text: &str, from: usize, found: &mut Found) {
     }
 }
 
-/// Masks the value of each cookie.
-pub(super) fn cookie(text: &str, from: usize, found: &mut Found) {
+/// Masks the value of each cookie. Returns the end of what was masked without a gap: keywords
+/// within it need no look of their own.
+pub(super) fn cookies(text: &str, from: usize, found: &mut Found) -> usize {
     let Some(range) = content(text, from) else {
-        return;
+        return from;
     };
     let mut start = range.start;
+    let (mut end, mut has_gap) = (from, false);
     for pair in text[range].split_inclusive(';') {
         let bare = pair.trim_end_matches(';');
         if let Some((name, value)) = bare.split_once('=')
@@ -102,9 +104,14 @@ pub(super) fn cookie(text: &str, from: usize, found: &mut Found) {
             let at = start + name.len() + 1;
             let len = value.find([' ', ',', '}', ')']).unwrap_or(value.len());
             found.add(at..at + len);
+            has_gap = has_gap || len < value.len();
+            if end == from || !has_gap {
+                end = at + len;
+            }
         }
         start += pair.len();
     }
+    end
 }
 
 fn is_attribute(name: &str) -> bool {

@@ -128,7 +128,7 @@ pub(super) fn behind(text: &str, to: usize) -> &str {
 /// How many keywords a text may have; real ones have a tenth. A text with more is masked as a
 /// whole: it was made to be slow.
 fn max_hits(text: &str) -> usize {
-    1024 + text.len() / 16
+    512 + text.len() / 64
 }
 
 /// How often text that is encoded in a text is decoded.
@@ -145,7 +145,7 @@ pub(super) enum What {
 /// What to mask in a text, in order; `encodings` is how often it was decoded before.
 pub(super) fn ranges(text: &str, what: What, encodings: u8) -> Vec<Range<usize>> {
     let mut found = Found::default();
-    let (mut name_end, mut key_end) = (0, 0);
+    let (mut name_end, mut key_end, mut cookies_end) = (0, 0, 0);
     let mut is_manifest = false;
     let scanner = &*SCANNER;
     for (count, hit) in scanner.automaton.find_overlapping_iter(text).enumerate() {
@@ -162,7 +162,8 @@ pub(super) fn ranges(text: &str, what: What, encodings: u8) -> Vec<Range<usize>>
             Needle::Email => personal::email(text, hit.start(), &mut found),
             Needle::Bearer => header::bearer(text, hit.end(), &mut found),
             Needle::Authorization => header::authorization(text, hit.end(), &mut found),
-            Needle::Cookie => header::cookie(text, hit.end(), &mut found),
+            Needle::Cookie if hit.start() < cookies_end => {}
+            Needle::Cookie => cookies_end = header::cookies(text, hit.end(), &mut found),
             Needle::Client => personal::client(text, hit.range(), &mut found),
             Needle::Manifest => is_manifest = is_manifest || manifest::is_kind(text, hit.start()),
             Needle::Rule(at) => {
