@@ -10,7 +10,9 @@ use crate::{Failure, FailureKind};
 ///
 /// It is here and not in the binary so that the code of all tasks is generated once, in the library.
 pub fn main() -> ExitCode {
-    crate::private::set_umask();
+    // Whatever the umask of the shell or unit was: files hold customers' data.
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -7,7 +7,6 @@ mod clock;
 mod command;
 mod error;
 mod kafka;
-mod private;
 pub mod probe;
 mod random;
 pub mod runtime;
@@ -25,6 +24,8 @@ pub mod config;
 mod http;
 #[cfg(feature = "server")]
 mod jobs;
+#[cfg(feature = "server")]
+mod private;
 #[cfg(feature = "server")]
 pub mod sandbox;
 #[cfg(feature = "server")]

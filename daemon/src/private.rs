@@ -1,14 +1,8 @@
-//! Files that hold customers' data are their owner's alone, whatever the umask of the shell or unit
-//! that started the process.
+//! Files that hold customers' data are their owner's alone: what an earlier version created with
+//! looser modes, or was copied, is fixed.
 
 use std::io;
 use std::path::Path;
-
-/// Lets only the owner read what this process creates from now on.
-pub fn set_umask() {
-    #[cfg(unix)]
-    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
-}
 
 /// Files and folders that others could use.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod ingest;
 mod isolation;
 mod jobs;
 mod masking;
+mod migrations;
 mod openapi;
 mod partial_input;
 mod properties;

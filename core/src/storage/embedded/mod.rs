@@ -8,7 +8,10 @@ pub mod files;
 pub mod log;
 pub mod mars;
 pub mod memory;
+mod migrations;
 pub mod sqlite;
+
+pub use migrations::{MigrationFile, migrator};
 
 #[cfg(test)]
 mod tests {

@@ -3,14 +3,24 @@
 
 use std::time::Duration;
 
+use kgrca_core::migration_files;
 use kgrca_core::model::Time;
+use kgrca_core::storage::embedded::{MigrationFile, migrator};
 use kgrca_core::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use kgrca_core::storage::{Error, ErrorKind, Result};
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgPool, Postgres, Row as _, TypeInfo, ValueRef};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/storage/postgres/migrations");
+const MIGRATIONS: [MigrationFile; 6] = migration_files![
+    "migrations";
+    "0001_first",
+    "0002_requests",
+    "0003_agents",
+    "0004_jobs",
+    "0005_audit_signatures",
+    "0006_tenant_secrets",
+];
 
 /// Maximum number of connections of one daemon.
 const CONNECTIONS: u32 = 16;
@@ -100,7 +110,7 @@ async fn pending(pool: &PgPool) -> Result<usize> {
         Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42P01") => Vec::new(),
         Err(e) => return Err(failed(e)),
     };
-    let known: Vec<i64> = MIGRATIONS.iter().map(|m| m.version).collect();
+    let known: Vec<i64> = migrator(&MIGRATIONS).iter().map(|m| m.version).collect();
     if let Some(later) = done.iter().find(|v| !known.contains(v)) {
         return Err(Error::new(
             ErrorKind::Corrupt,
@@ -129,10 +139,13 @@ pub async fn migrate(url: &str) -> Result<usize> {
     pool.close().await;
     connection.unlock().await.map_err(held)?;
     let waiting = waiting?;
-    MIGRATIONS.run(&mut connection).await.map_err(|e| {
-        Error::new(ErrorKind::Internal, format!("metadata: {e}"))
-            .hint("the user needs CREATE on the database and, the first time, CREATEROLE")
-    })?;
+    migrator(&MIGRATIONS)
+        .run(&mut connection)
+        .await
+        .map_err(|e| {
+            Error::new(ErrorKind::Internal, format!("metadata: {e}"))
+                .hint("the user needs CREATE on the database and, the first time, CREATEROLE")
+        })?;
     Ok(waiting)
 }
 

@@ -10,9 +10,23 @@ use sqlx::sqlite::{
 };
 use sqlx::{Column, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 
+use crate::migration_files;
 use crate::model::Time;
+use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result};
+
+const MIGRATIONS: [MigrationFile; 8] = migration_files![
+    "migrations";
+    "0001_first",
+    "0002_feedback",
+    "0003_tenancy",
+    "0004_requests",
+    "0005_agents",
+    "0006_jobs",
+    "0007_audit_signatures",
+    "0008_tenant_secrets",
+];
 
 /// The metadata of all tenants in one file.
 pub type SqliteMeta = SqlMeta<SqliteFile>;
@@ -50,14 +64,10 @@ impl SqlMeta<SqliteFile> {
             pool.connect_with(options.clone().synchronous(synchronous))
         };
         let admin = pool(SqliteSynchronous::Full, 1).await.map_err(failed)?;
-        sqlx::migrate!("src/storage/embedded/sqlite/migrations")
-            .run(&admin)
-            .await
-            .map_err(|e| {
-                let error = Error::new(ErrorKind::Corrupt, format!("{}: {e}", path.display()));
-                error
-                    .hint("this file was written by another version; run the version that wrote it")
-            })?;
+        migrator(&MIGRATIONS).run(&admin).await.map_err(|e| {
+            let error = Error::new(ErrorKind::Corrupt, format!("{}: {e}", path.display()));
+            error.hint("this file was written by another version; run the version that wrote it")
+        })?;
         let engine = pool(SqliteSynchronous::Normal, 4).await.map_err(failed)?;
         Ok(Self::new(SqliteFile { engine, admin }))
     }
