@@ -446,13 +446,14 @@ async fn idempotency_keys_and_masking() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
+    let batch = event("a");
     let send = || {
         server
             .http
             .post(format!("{}/api/v1/ingest/events", server.url))
             .header("x-api-key", &tenant.key)
             .header("idempotency-key", "one")
-            .body(event("a"))
+            .body(batch.clone())
             .send()
     };
     let first: Value = send().await.unwrap().json().await.unwrap();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod api;
+mod api_errors;
 mod arrows;
 mod cli;
 mod docs;

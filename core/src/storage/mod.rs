@@ -33,6 +33,6 @@ pub use meta::{
     AddKey, AgentPosition, AgentRow, Agents, AnswerRow, ApiKeys, AuditLog, ClusterCounts,
     ClusterRow, Commit, DaemonRow, Daemons, EndKey, Feedback, GraphPlacement, Health, Idempotency,
     IncidentArchive, IncidentFilter, IncidentRow, Incidents, KeyChange, Leases, MAX_AGENTS,
-    MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Offset, PendingIncidentRow, Progress,
-    Sagas, Tenants, TransitionRow, Usage, UsageCounts, UsageRow, incident_id,
+    MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Offset, PENDING, PendingIncidentRow,
+    Progress, Reserved, Sagas, Tenants, TransitionRow, Usage, UsageCounts, UsageRow, incident_id,
 };

@@ -85,7 +85,8 @@ pub async fn export(
     path = "/admin/imports",
     operation_id = "begin_import",
     tag = "admin",
-    params(("Idempotency-Key" = Option<String>, Header,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        pattern = "^[!-~]([ -~]*[!-~])?$",
         description = "For 24 h the same request with the same key resumes the same operation; \
                        when that is done, it issues new secrets. Another request with the key is \
                        refused with 409")),

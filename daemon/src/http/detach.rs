@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio_stream::Stream;
 
 use super::auth::{current_request_id, with_request_id};
+use crate::usecases::budgets::Held;
 
 /// Runs the handler of a request in a task of its own, unless the request only reads. A caller who
 /// disconnects before its body has arrived ends the task, too: nothing has begun then.
@@ -31,7 +32,14 @@ pub async fn complete(request: Request, next: Next) -> Response {
             progress: progress.clone(),
         })
     });
-    let task = tokio::spawn(with_request_id(current_request_id(), next.run(request)));
+    // What the request holds counts until its handler has ended, whoever still waits for it.
+    let held = request.extensions().get::<Arc<Held>>().cloned();
+    let answer = with_request_id(current_request_id(), next.run(request));
+    let task = tokio::spawn(async move {
+        let response = answer.await;
+        drop(held);
+        response
+    });
     let _waiting = Waiting {
         task: task.abort_handle(),
         progress,

@@ -23,8 +23,10 @@ use crate::usecases::ingest::{self, IngestRequest};
     tag = "ingest",
     params(
         ("kind" = String, Path, description = "events, logs, resources, topology or alerts"),
-        ("X-Cluster" = Option<String>, Header, description = "Cluster of records that name none"),
-        ("Idempotency-Key" = Option<String>, Header,
+        ("X-Cluster" = Option<String>, Header, min_length = 1, max_length = 255,
+            pattern = "^[!-~]([ -~]*[!-~])?$", description = "Cluster of records that name none"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+            pattern = "^[!-~]([ -~]*[!-~])?$",
             description = "Makes a repetition within 24 h harmless")
     ),
     request_body(

@@ -31,7 +31,8 @@ pub struct TenantPath {
     path = "/admin/clients",
     operation_id = "create_tenant",
     tag = "admin",
-    params(("Idempotency-Key" = Option<String>, Header,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        pattern = "^[!-~]([ -~]*[!-~])?$",
         description = "For 24 h the same request with the same key resumes the same operation; \
                        when that is done, it issues new secrets. Another request with the key is \
                        refused with 409")),

@@ -51,7 +51,7 @@ pub async fn heartbeat(app: &App, actor: &Actor, status: AgentStatus) -> Result<
 /// A page of the tenant's agents, by cluster.
 ///
 /// # Errors
-/// `invalid_request` for a limit out of range, or a cursor that is not from an earlier page.
+/// `invalid_request` for a limit out of range.
 pub async fn list(
     app: &App,
     actor: &Actor,
@@ -60,11 +60,7 @@ pub async fn list(
 ) -> Result<Page<Agent>> {
     let tenant = actor.tenant(Scope::Read)?;
     let limit = within("limit", limit, MAX_PAGE, MAX_PAGE)?;
-    let invalid = |_| Error::invalid("`after`: invalid cursor").hint("use `next` of a page");
-    let after: Option<AgentPosition> = after
-        .map(serde_json::from_str)
-        .transpose()
-        .map_err(invalid)?;
+    let after = after.map(position);
     let agent = |row: AgentRow| Agent {
         status: row.status,
         seen_at: row.seen_at,
@@ -78,13 +74,24 @@ pub async fn list(
     let next = rows
         .last()
         .filter(|_| rows.len() == limit)
-        .map(|row| serde_json::to_string(&row.position()))
-        .transpose()
-        .map_err(Error::internal)?;
+        .map(|row| cursor(&row.position()));
     Ok(Page {
         items: rows.into_iter().map(agent).collect(),
         next,
     })
+}
+
+/// A position as a cursor. The slot comes first: no node has a `/` in its name.
+fn cursor(position: &AgentPosition) -> String {
+    format!("{}/{}", position.slot, position.cluster)
+}
+
+fn position(cursor: &str) -> AgentPosition {
+    let (slot, cluster) = cursor.split_once('/').unwrap_or(("", cursor));
+    AgentPosition {
+        cluster: cluster.to_owned(),
+        slot: slot.to_owned(),
+    }
 }
 
 /// Removes a cluster's agents from the list. One that still runs appears again with its next
@@ -100,5 +107,21 @@ pub async fn forget(app: &App, actor: &Actor, cluster: &str) -> Result<()> {
                 .hint("GET /api/v1/agents lists agents"),
         ),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_back_to_its_position() {
+        for cluster in ["prod", "eu/prod", ""] {
+            let at = AgentPosition {
+                cluster: cluster.into(),
+                slot: "watch".into(),
+            };
+            assert_eq!(position(&cursor(&at)), at);
+        }
     }
 }

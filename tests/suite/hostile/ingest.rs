@@ -195,3 +195,50 @@ async fn names_that_a_store_cannot_keep_are_refused() {
     let stats = server.settled(&tenant, 6).await;
     assert_eq!(stats["records"]["applied"], 1, "{stats}");
 }
+
+/// Sends a batch under an idempotency key. Returns the status and the answer.
+fn send_under(
+    server: &Server,
+    tenant: &Tenant,
+    body: String,
+) -> impl Future<Output = (u16, Value)> + Send + 'static {
+    let request = server
+        .http
+        .post(format!("{}/api/v1/ingest/events", server.url))
+        .header("x-api-key", &tenant.key)
+        .header("idempotency-key", "block-1")
+        .body(body);
+    async {
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_batch_under_one_key_is_taken_in_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "pro").await;
+    let event = |i: u32| {
+        json!({"event_id": format!("e{i}"), "event_time": "2026-01-01T00:00:00Z",
+            "cluster": "prod", "severity": "WARNING", "reason": "Failed", "message": "m",
+            "subject": {"kind": "Pod", "ns": "shop", "name": "web"}})
+    };
+    let batch = Value::from((0..500).map(event).collect::<Vec<_>>()).to_string();
+    let sends = (0..12).map(|_| send_under(&server, &tenant, batch.clone()));
+    let sends: tokio::task::JoinSet<_> = sends.collect();
+    let answers = sends.join_all().await;
+    let accepted: u64 = answers
+        .iter()
+        .filter_map(|(_, a)| a["accepted"].as_u64())
+        .sum();
+    assert_eq!(accepted, 500, "{answers:?}");
+    for (status, answer) in &answers {
+        // Those that came while the first was under way are told to come back.
+        assert!(matches!(status, 202 | 503), "{status} {answer}");
+    }
+    let (status, repeat) = send_under(&server, &tenant, batch).await;
+    assert_eq!((status, repeat["duplicate"].as_u64()), (202, Some(500)));
+    let (status, other) = send_under(&server, &tenant, event(7).to_string()).await;
+    assert_eq!(status, 409, "{other}");
+}

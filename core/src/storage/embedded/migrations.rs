@@ -36,7 +36,7 @@ pub fn migrator(files: &[MigrationFile]) -> Migrator {
             Cow::Owned(description.replace('_', " ")),
             MigrationType::Simple,
             file.sql.into_sql_str(),
-            false,
+            file.sql.starts_with("-- no-transaction"),
         )
     };
     Migrator::with_migrations(files.iter().map(migration).collect())

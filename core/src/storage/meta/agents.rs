@@ -1,7 +1,5 @@
 //! Heartbeats of agents.
 
-use serde::{Deserialize, Serialize};
-
 use crate::api::AgentStatus;
 use crate::model::Time;
 use crate::storage::Result;
@@ -30,7 +28,7 @@ impl AgentRow {
 }
 
 /// A position in the list of a tenant's agents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentPosition {
     /// The agent's cluster.
     pub cluster: String,

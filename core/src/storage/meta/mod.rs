@@ -18,7 +18,7 @@ pub use agents::{AgentPosition, AgentRow, Agents, MAX_AGENTS};
 pub use api_keys::{AddKey, ApiKeys, EndKey, KeyChange, MAX_ENDED_KEYS, MAX_KEYS};
 pub use audit::{AuditLog, MAX_AUDIT_BYTES};
 pub use daemons::{DaemonRow, Daemons};
-pub use idempotency::Idempotency;
+pub use idempotency::{Idempotency, PENDING, Reserved};
 pub use incidents::{
     Feedback, IncidentArchive, IncidentFilter, IncidentRow, Incidents, PendingIncidentRow,
     TransitionRow, incident_id,

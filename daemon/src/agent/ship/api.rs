@@ -229,12 +229,7 @@ mod tests {
     async fn outcome_of(answer: String) -> Outcome {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let settings = settings_for_tests(&[
-            "--server",
-            &format!("http://127.0.0.1:{port}"),
-            "--api-key",
-            "k",
-        ]);
+        let settings = settings_for_tests(&["--server", &format!("http://127.0.0.1:{port}")]);
         let server = crate::agent::startup::server(&settings).unwrap();
         let answer = answer.replace("PORT", &port.to_string());
         let once = tokio::spawn(async move {

@@ -3,6 +3,7 @@
 mod batch;
 mod dead_letters;
 mod hash_keys;
+mod repetition;
 mod split;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use super::stats::REFUSED_COUNT;
 use crate::clock::now;
 use batch::{Batch, Source};
 pub use hash_keys::HashKeys;
+use repetition::Repetition;
 
 /// How many rejected records count as a call.
 const REJECTS_PER_CALL: u64 = 100;
@@ -49,19 +51,23 @@ pub struct IngestRequest {
 pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<Ingested> {
     let tenant = actor.tenant(Scope::Ingest)?;
     let topic = topic(&request.kind)?;
-    let repetition_key = request
-        .idempotency_key
-        .as_ref()
-        .map(|key| format!("{}/{key}", request.kind));
-    if let Some(key) = &repetition_key
-        && let Some(earlier) = app
-            .stores
-            .meta
-            .idempotent(tenant.id, key, None, now())
-            .await?
-    {
-        return Ok(repeated(&earlier));
+    let Some(repetition) = Repetition::of(&request) else {
+        return take_in(app, tenant, topic, request).await;
+    };
+    if let Some(earlier) = repetition.begin(app, tenant.id).await? {
+        return Ok(earlier);
     }
+    let result = take_in(app, tenant, topic, request).await;
+    repetition.end(app, tenant.id, &result).await?;
+    result
+}
+
+async fn take_in(
+    app: &App,
+    tenant: TenantScope<'_>,
+    topic: Topic,
+    request: IngestRequest,
+) -> Result<Ingested> {
     let mut batch = parse(app, tenant.id, topic, request).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
@@ -96,13 +102,6 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
         app.pending_usage
             .add(tenant.id, REFUSED_COUNT, answer.rejected_count as i64);
     }
-    if let Some(key) = &repetition_key {
-        let text = serde_json::to_string(&answer).map_err(Error::internal)?;
-        app.stores
-            .meta
-            .idempotent(tenant.id, key, Some(&text), now())
-            .await?;
-    }
     Ok(answer)
 }
 
@@ -113,17 +112,6 @@ fn topic(kind: &str) -> Result<Topic> {
             .hint(format!("use one of {}", known.join(", ")))
     };
     Ok(Signal::by_route(kind).ok_or_else(unknown)?.topic)
-}
-
-/// What an earlier batch with the same key brought in counts as duplicates now.
-fn repeated(earlier: &str) -> Ingested {
-    let earlier: Ingested = serde_json::from_str(earlier).unwrap_or_default();
-    Ingested {
-        accepted: 0,
-        duplicate: earlier.accepted,
-        rejected_count: earlier.rejected_total(),
-        rejected: earlier.rejected,
-    }
 }
 
 /// Parses off the async threads: a batch may have tens of megabytes.

@@ -2,24 +2,47 @@
 
 use crate::model::Time;
 use crate::model::time::DAY;
-use crate::storage::MetaStore;
+use crate::storage::{MetaStore, PENDING, Reserved};
 use crate::tenancy::TenantId;
 
 pub(super) async fn idempotency(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     let now = Time(2000 * DAY);
-    let first = meta.idempotent(a, "k", Some("one"), now).await.unwrap();
-    assert_eq!(first, None);
-    let repeat = meta.idempotent(a, "k", Some("two"), now).await.unwrap();
-    assert_eq!(repeat.as_deref(), Some("one"));
+    let at_once = at_the_same_time(meta, a, now).await;
+    let got = at_once.iter().filter(|r| **r == Reserved::New).count();
     assert_eq!(
-        meta.idempotent(b, "k", None, now).await.unwrap(),
-        None,
+        got, 1,
+        "one of simultaneous callers gets the key: {at_once:?}"
+    );
+    assert_eq!(
+        meta.reserve(b, "k", now).await.unwrap(),
+        Reserved::New,
         "tenants do not share keys"
     );
+    meta.answer_repeats(a, "k", "one", now).await.unwrap();
+    let repeat = meta.reserve(a, "k", now.plus(1)).await.unwrap();
+    assert_eq!(repeat, Reserved::Answered("one".into()));
+    meta.release_key(a, "k").await.unwrap();
+    let kept = meta.reserve(a, "k", now.plus(PENDING)).await.unwrap();
+    assert_eq!(kept, Reserved::Answered("one".into()), "an answer stays");
     let later = now.plus(DAY + 1);
+    let expired = meta.reserve(a, "k", later).await.unwrap();
+    assert_eq!(expired, Reserved::New, "a response expires after a day");
     assert_eq!(
-        meta.idempotent(a, "k", None, later).await.unwrap(),
-        None,
-        "a response expires after a day"
+        meta.reserve(a, "k", later).await.unwrap(),
+        Reserved::Pending
     );
+    meta.release_key(a, "k").await.unwrap();
+    assert_eq!(
+        meta.reserve(a, "k", later).await.unwrap(),
+        Reserved::New,
+        "a failed request may be repeated"
+    );
+    let abandoned = meta.reserve(a, "k", later.plus(PENDING)).await.unwrap();
+    assert_eq!(abandoned, Reserved::New, "its daemon died");
+}
+
+async fn at_the_same_time(meta: &dyn MetaStore, a: &TenantId, now: Time) -> Vec<Reserved> {
+    let reserve = || meta.reserve(a, "k", now);
+    let (one, two, three) = tokio::join!(reserve(), reserve(), reserve());
+    vec![one.unwrap(), two.unwrap(), three.unwrap()]
 }
