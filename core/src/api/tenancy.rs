@@ -12,11 +12,8 @@ use crate::tenancy::{ApiKey, Tenant};
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
     /// Name of the customer.
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        pattern = "^[^\\0-\\x1f\\x7f-\\x9f]*[^\\s\\0-\\x1f\\x7f-\\x9f][^\\0-\\x1f\\x7f-\\x9f]*$"
-    )]
+    // The length is in the pattern: generators of requests mind one of both.
+    #[schema(pattern = "^[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]{0,199}$")]
     pub name: String,
     /// Name of the plan.
     #[schema(pattern = "^(free|basic|pro|enterprise)$")]
