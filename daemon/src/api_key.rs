@@ -22,7 +22,7 @@ pub struct NewSecret {
 /// The alphabet of secrets.
 pub const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Distinct characters of a key that somebody chose: a random hexadecimal one has more.
+/// Distinct characters that a configured key needs; a random hexadecimal one has more.
 const MIN_DISTINCT: usize = 8;
 
 /// Makes a key for a tenant, or for the operator.

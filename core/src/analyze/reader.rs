@@ -9,7 +9,7 @@ use crate::parse::{self, Context, Reason};
 /// Maximum number of rejected records that are listed; all are counted.
 const MAX_REJECTS: usize = 100;
 /// The cluster of records that name none, until it is known which clusters the input has: a
-/// character for private use, by which nobody calls a cluster.
+/// private-use character, which no cluster has as its name.
 const UNNAMED: &str = "\u{e000}";
 
 /// The records of an input.

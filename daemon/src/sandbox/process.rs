@@ -87,7 +87,7 @@ impl Process {
 
     /// Kills it, and waits until it is gone.
     pub(super) async fn kill(mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = timeout(GONE, self.0.kill()).await;
     }
 }
@@ -101,7 +101,7 @@ fn program() -> io::Result<std::path::PathBuf> {
     std::env::current_exe()
 }
 
-/// What a process that ended by itself ran out of.
+/// Why a process exited before it answered: which limit it ran into.
 fn outcome(status: Option<ExitStatus>, errors: &str) -> Outcome {
     const XCPU: i32 = 24;
     const KILL: i32 = 9;

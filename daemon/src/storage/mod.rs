@@ -198,7 +198,7 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
 }
 
 /// Opens the metadata, unless it is empty beside logs: a start would create a new operator, and
-/// nobody could reach the records of the tenants.
+/// the tenants' records could no longer be reached.
 async fn open_meta_of(
     settings: &Settings,
     folder: &Path,

@@ -21,7 +21,7 @@ pub struct RequestKey {
 /// For how long a key names the same request after that has ended, in microseconds.
 const LIFETIME: i64 = DAY;
 
-/// Creates a tenant and returns its secrets, which nobody can read later. Repeating a `request`
+/// Creates a tenant and returns its secrets, which cannot be read again. Repeating a `request`
 /// resumes what it began; when that is done already, the tenant gets new secrets.
 pub async fn create(
     ctx: &Tenancy,

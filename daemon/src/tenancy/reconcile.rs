@@ -1,4 +1,5 @@
-//! Enqueues jobs that should exist and do not: of the installation, of tenants and sagas that an older version wrote
+//! Enqueues missing jobs: those of the installation, and of tenants and sagas that an older version
+//! wrote
 //! without them, of tenants whose deletion was stopped, and of sagas whose job was cancelled or
 //! died.
 

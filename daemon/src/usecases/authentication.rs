@@ -219,6 +219,11 @@ pub async fn count_call(app: &App, actor: &Actor, traffic: Traffic) -> Result<Op
     };
     let mut rate = None;
     if let Some(limit) = tenant.plan.api_minute {
+        // A key that may not send anything must not use up the rate of those that may.
+        let traffic = match actor.tenant(Scope::Ingest) {
+            Ok(_) => traffic,
+            Err(_) => Traffic::Api,
+        };
         let window = traffic.window(limit);
         let taken = app.stores.limits.take(tenant.id, window, 1, now()).await?;
         if !taken.allowed {

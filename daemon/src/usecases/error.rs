@@ -208,7 +208,9 @@ impl From<storage::Error> for Error {
         let code = match e.kind {
             ErrorKind::Conflict => Code::Conflict,
             ErrorKind::Refused => Code::InvalidRequest,
-            ErrorKind::Full => return Self::unavailable("there is no room to store this", e),
+            ErrorKind::Full => {
+                return Self::unavailable("the server has no space left to store this", e);
+            }
             ErrorKind::Unavailable => {
                 return Self::unavailable("the service is temporarily unavailable", e);
             }

@@ -39,7 +39,7 @@ impl RunningQueries {
             return Ok(place);
         }
         Err(Error::busy(format!(
-            "{RUNNING} queries are running, and others wait: that is the limit"
+            "too many queries: {RUNNING} are running and {WAITING} are waiting"
         ))
         .hint("retry when they have ended"))
     }

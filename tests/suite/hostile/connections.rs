@@ -47,7 +47,7 @@ async fn unfinished_bodies_of_one_key_hold_little_memory() {
     let refused = held.iter().filter(|text| text.contains(" 429 ")).count();
     assert!(refused > 40, "{refused} of 60 were refused");
     let polite = held.iter().filter(|text| text.contains("retry-after: 1"));
-    assert_eq!(polite.count(), refused, "each was told when to retry");
+    assert_eq!(polite.count(), refused, "each refusal says when to retry");
     watchdog.check().await;
     let accepted = server.ingest(&attacker, "events", b"{}".to_vec()).await;
     assert_eq!(accepted["accepted"], 0, "what was held is given back");

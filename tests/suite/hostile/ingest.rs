@@ -234,7 +234,7 @@ async fn a_batch_under_one_key_is_taken_in_once() {
         .sum();
     assert_eq!(accepted, 500, "{answers:?}");
     for (status, answer) in &answers {
-        // Those that came while the first was under way are told to come back.
+        // While the first is in progress, the others get 503 and retry.
         assert!(matches!(status, 202 | 503), "{status} {answer}");
     }
     let (status, repeat) = send_under(&server, &tenant, batch).await;

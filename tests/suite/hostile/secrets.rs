@@ -44,7 +44,7 @@ fn records(cases: &[Case]) -> HashMap<&'static str, Vec<Value>> {
             _ => "logs",
         };
         all.entry(route).or_default().push(own);
-        // A password by itself is only a word: its name is what gives it away.
+        // A bare password is only a word: the name before it gives it away.
         if !matches!(case.at.as_str(), "log" | "event") {
             continue;
         }

@@ -66,7 +66,7 @@ impl Anchors {
             anchors.push(anchor);
         }
         if anchors.is_empty() {
-            return Err(unusable(file, "there is no anchor in it"));
+            return Err(unusable(file, "the file contains no anchor"));
         }
         Ok(Self {
             file: file.to_owned(),

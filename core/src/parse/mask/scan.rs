@@ -1,5 +1,5 @@
-//! Finds the secrets of a text: one automaton looks for all keywords at once, and what each of them
-//! stands for is looked at only where it is found.
+//! Finds the secrets of a text: one automaton looks for all keywords at once, and a detector
+//! runs only where its keyword was found.
 
 use std::ops::Range;
 use std::sync::LazyLock;

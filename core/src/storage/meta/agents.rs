@@ -18,7 +18,7 @@ pub struct AgentRow {
 }
 
 impl AgentRow {
-    /// Where it stands in the list of its tenant's agents.
+    /// Its position in the list of its tenant's agents.
     pub fn position(&self) -> AgentPosition {
         AgentPosition {
             cluster: self.status.cluster.clone(),

@@ -15,7 +15,7 @@ pub trait Sagas: Send + Sync {
     async fn saga(&self, saga_id: &str) -> Result<Option<Saga>>;
     /// The saga that a request with this key began, unless it was rolled back or released.
     async fn saga_of_request(&self, request: &str) -> Result<Option<Saga>>;
-    /// Lets the request of a saga that is over begin another one.
+    /// Frees the idempotency key of a completed saga, so that it can begin another one.
     async fn release_request(&self, saga_id: &str) -> Result<()>;
     /// Sagas of one tenant or of all, newest first.
     async fn sagas(&self, tenant_id: Option<&str>) -> Result<Vec<Saga>>;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use kgrca_core::parse::mask::HashKey;
 use kgrca_core::tenancy::TenantId;
 
+use crate::api_key::BASE62;
 use crate::random::random_text;
 use crate::storage::Stores;
 use crate::usecases::error::Result;
@@ -24,8 +25,7 @@ impl HashKeys {
         if let Some(key) = known {
             return Ok(key);
         }
-        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        let fresh = random_text(alphabet, SECRET_CHARS);
+        let fresh = random_text(BASE62, SECRET_CHARS);
         let secret = stores.meta.tenant_secret(tenant, &fresh).await?;
         let key = HashKey::new(secret.as_bytes());
         self.keys().insert(tenant.clone(), key.clone());

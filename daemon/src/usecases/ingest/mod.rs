@@ -57,9 +57,16 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
     if let Some(earlier) = repetition.begin(app, tenant.id).await? {
         return Ok(earlier);
     }
-    let result = take_in(app, tenant, topic, request).await;
-    repetition.end(app, tenant.id, &result).await?;
-    result
+    match take_in(app, tenant, topic, request).await {
+        Ok(answer) => {
+            repetition.keep(app, tenant.id, &answer).await?;
+            Ok(answer)
+        }
+        Err(e) => {
+            repetition.release(app, tenant.id).await;
+            Err(e)
+        }
+    }
 }
 
 async fn take_in(
@@ -71,24 +78,16 @@ async fn take_in(
     let mut batch = parse(app, tenant.id, topic, request).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
-    slow_down(app, tenant, batch.rejected.count).await?;
-    let mut entries = std::mem::take(&mut batch.entries);
-    let letters = std::mem::take(&mut batch.rejected.letters);
-    entries.extend(dead_letters::within_quota(app, tenant.id, letters).await?);
-    let partitions: BTreeSet<u32> = entries
-        .iter()
-        .filter(|e| e.stream.topic != Topic::Dlq)
-        .map(|e| e.stream.partition)
-        .collect();
-    if !entries.is_empty()
-        && let Err(e) = app.stores.log.append(tenant.id, entries).await
-    {
-        app.stores
-            .limits
-            .give_back_day(tenant.id, taken, now())
-            .await?;
-        return Err(e.into());
-    }
+    let partitions = match store(app, tenant, &mut batch).await {
+        Ok(partitions) => partitions,
+        Err(e) => {
+            app.stores
+                .limits
+                .give_back_day(tenant.id, taken, now())
+                .await?;
+            return Err(e);
+        }
+    };
     for partition in partitions {
         app.fleet.appended(tenant.id, partition);
     }
@@ -103,6 +102,24 @@ async fn take_in(
             .add(tenant.id, REFUSED_COUNT, answer.rejected_count as i64);
     }
     Ok(answer)
+}
+
+/// Makes the accepted records and the dead letters durable. Returns the partitions that have new
+/// records.
+async fn store(app: &App, tenant: TenantScope<'_>, batch: &mut Batch) -> Result<BTreeSet<u32>> {
+    slow_down(app, tenant, batch.rejected.count).await?;
+    let mut entries = std::mem::take(&mut batch.entries);
+    let letters = std::mem::take(&mut batch.rejected.letters);
+    entries.extend(dead_letters::within_quota(app, tenant.id, letters).await?);
+    let partitions = entries
+        .iter()
+        .filter(|e| e.stream.topic != Topic::Dlq)
+        .map(|e| e.stream.partition)
+        .collect();
+    if !entries.is_empty() {
+        app.stores.log.append(tenant.id, entries).await?;
+    }
+    Ok(partitions)
 }
 
 fn topic(kind: &str) -> Result<Topic> {

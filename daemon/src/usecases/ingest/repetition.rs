@@ -66,23 +66,22 @@ impl Repetition {
         Ok(Some(repeated(answer)))
     }
 
-    /// Keeps the answer for repeats, or frees the key when the batch was refused.
-    pub(super) async fn end(
-        self,
-        app: &App,
-        tenant: &TenantId,
-        result: &Result<Ingested>,
-    ) -> Result<()> {
-        let meta = &app.stores.meta;
-        let Ok(answer) = result else {
-            return Ok(meta.release_key(tenant, &self.key).await?);
-        };
+    /// Keeps the answer for repeats.
+    pub(super) async fn keep(self, app: &App, tenant: &TenantId, answer: &Ingested) -> Result<()> {
         let taken = Taken {
             digest: self.digest,
             answer: answer.clone(),
         };
         let text = serde_json::to_string(&taken).map_err(Error::internal)?;
+        let meta = &app.stores.meta;
         Ok(meta.answer_repeats(tenant, &self.key, &text, now()).await?)
+    }
+
+    /// Frees the key of a batch that failed. When that fails too, the reservation expires.
+    pub(super) async fn release(self, app: &App, tenant: &TenantId) {
+        if let Err(error) = app.stores.meta.release_key(tenant, &self.key).await {
+            tracing::warn!(%error, "cannot free an idempotency key; it expires in 2 minutes");
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::usecases::usage::DaySpan;
 const PAGE: usize = 10_000;
 
 /// Counts what a tenant's log holds, and compares it with what was charged.
-/// `progress` is told how far it is.
+/// Reports its progress to `progress`.
 ///
 /// # Errors
 /// `forbidden` unless the actor may read what tenants owe; `not_found` without such a tenant.

@@ -54,7 +54,7 @@ struct Open {
     versions: HashMap<TenantId, u64>,
     /// Whether a file was verified since this process started.
     verified: HashMap<TenantId, Arc<OnceCell<()>>>,
-    /// Whose graph was set aside since somebody asked.
+    /// Tenants whose graph was set aside since [`GraphStore::take_lost`] was last called.
     lost: Vec<TenantId>,
 }
 

@@ -73,7 +73,7 @@ pub struct Held {
     _database: Arc<Database>,
 }
 
-/// A copy of a graph, or a graph that nobody else has open.
+/// A copy of a graph, or a graph that no other process has open.
 pub struct GraphCopy(Database);
 
 impl GraphCopy {
