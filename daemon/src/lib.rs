@@ -5,6 +5,8 @@
 pub mod agent;
 mod clock;
 mod command;
+#[cfg(feature = "server")]
+pub mod environment;
 mod error;
 mod kafka;
 pub mod probe;
@@ -48,4 +50,4 @@ pub use error::{Failure, FailureKind};
 #[cfg(feature = "server")]
 pub use http::openapi;
 #[cfg(feature = "server")]
-pub use server::{Running, migrate, start};
+pub use server::{Running, migrate, simulated, start};

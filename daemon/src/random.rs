@@ -1,6 +1,9 @@
-//! Random identifiers and secrets, from the operating system's generator.
+//! Random numbers, identifiers and secrets, from the operating system's generator.
 
 use rand::RngExt;
+
+#[cfg(feature = "server")]
+use crate::environment;
 
 /// An identifier of lower-case letters and digits, safe in URLs, file names and labels.
 pub fn random_id(len: usize) -> String {
@@ -9,10 +12,27 @@ pub fn random_id(len: usize) -> String {
 
 /// Text of `len` characters drawn uniformly from `alphabet`, which must not be empty.
 pub fn random_text(alphabet: &[u8], len: usize) -> String {
-    let mut rng = rand::rng();
     (0..len)
-        .map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())]))
+        .map(|_| char::from(alphabet[random_index(alphabet.len())]))
         .collect()
+}
+
+/// A number below `end`, which must not be 0.
+fn random_index(end: usize) -> usize {
+    #[cfg(feature = "server")]
+    if let Some(simulated) = environment::random() {
+        return (simulated % end as u64) as usize;
+    }
+    rand::rng().random_range(0..end)
+}
+
+/// A number from 0 up to, but not including, 1.
+#[cfg(feature = "server")]
+pub fn random_share() -> f64 {
+    match environment::random() {
+        Some(simulated) => (simulated % 1000) as f64 / 1000.0,
+        None => rand::rng().random(),
+    }
 }
 
 #[cfg(test)]

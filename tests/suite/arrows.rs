@@ -57,6 +57,7 @@ const DAEMON: &str = "
     error:
     budget:
     clock:
+    environment:
     private:
     random:
     runtime:
@@ -66,7 +67,15 @@ const DAEMON: &str = "
 
 /// What every module of the daemon may use.
 const BASE: &[&str] = &[
-    "error", "budget", "clock", "private", "random", "runtime", "secret", "probe",
+    "error",
+    "budget",
+    "clock",
+    "environment",
+    "private",
+    "random",
+    "runtime",
+    "secret",
+    "probe",
 ];
 
 /// Where types of the web framework may appear: routes, listeners and TLS.

@@ -1,18 +1,18 @@
 //! Takes jobs, runs several at once, and keeps their leases while they run.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kgrca_core::jobs::{Job, JobEnd, JobKind, JobPolicy, TakeJob};
 use kgrca_core::model::Time;
 use kgrca_core::model::time::SECOND;
 use kgrca_core::storage;
-use rand::RngExt;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Outcome, Progress, handle};
-use crate::clock::now;
+use crate::clock::{instant, now, since, sleep};
+use crate::random::random_share;
 use crate::telemetry;
 use crate::tenancy;
 use crate::usecases::{App, Result};
@@ -50,7 +50,8 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             tracing::warn!(%error, "cannot take jobs, retrying");
         }
         tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
+            biased;
+            () = sleep(POLL) => {}
             // A job that ended makes room, also for another of its tenant.
             Some(_) = running.join_next(), if !running.is_empty() => {}
             _ = stop.changed() => {}
@@ -95,7 +96,7 @@ async fn take_due(
 
 /// Runs one job to the end of this attempt.
 async fn execute(app: Arc<App>, job: Job, mut stop: watch::Receiver<bool>) {
-    let started = Instant::now();
+    let started = instant();
     let Some(kind) = JobKind::parse(&job.kind) else {
         // Only known kinds are asked for.
         return;
@@ -106,6 +107,7 @@ async fn execute(app: Arc<App>, job: Job, mut stop: watch::Receiver<bool>) {
     // A task of its own, so that a panic ends only this attempt.
     let mut handler = tokio::spawn(run);
     let end = tokio::select! {
+        biased;
         outcome = &mut handler => match outcome {
             Ok(outcome) => Some(end_of(&job, policy, outcome)),
             Err(panic) => Some(failed(&job, policy, format!("the handler panicked: {panic}"))),
@@ -126,7 +128,7 @@ async fn execute(app: Arc<App>, job: Job, mut stop: watch::Receiver<bool>) {
     let attempt = telemetry::JobAttempt {
         job: &job,
         end: end.as_ref().filter(|_| is_recorded),
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: since(started).as_secs_f64(),
     };
     attempt.emit();
 }
@@ -157,7 +159,7 @@ fn failed(job: &Job, policy: JobPolicy, error: String) -> JobEnd {
     if job.attempts >= job.max_attempts {
         return JobEnd::Dead(format!("{error}; gave up after {} attempts", job.attempts));
     }
-    let wait = policy.backoff.wait(job.attempts, rand::rng().random());
+    let wait = policy.backoff.wait(job.attempts, random_share());
     JobEnd::Retry {
         at: now().plus(wait),
         error,
@@ -184,7 +186,7 @@ async fn keep_lease(app: &App, job: &Job, policy: JobPolicy, progress: &Progress
             // Lost, or ended meanwhile: another daemon may have the job.
             Ok(false) | Err(_) => return,
         }
-        tokio::time::sleep(every.min(until_time(ends))).await;
+        sleep(every.min(until_time(ends))).await;
     }
 }
 

@@ -4,6 +4,7 @@
 mod admission;
 mod listener;
 mod prepare;
+pub mod simulated;
 mod tasks;
 
 use std::net::SocketAddr;

@@ -37,6 +37,17 @@ impl AuditSigner for AuditKey {
 }
 
 impl AuditKey {
+    /// The key of a seed, which is always the same: for simulations.
+    ///
+    /// # Panics
+    /// Never: every seed gives a key.
+    pub fn of_seed(seed: &[u8; 32]) -> Self {
+        match Ed25519KeyPair::from_seed_unchecked(seed) {
+            Ok(key) => Self(key),
+            Err(e) => unreachable!("{e}"),
+        }
+    }
+
     /// Reads the key from a file (PKCS#8 in PEM), or creates one in a file that only its owner can
     /// read.
     ///

@@ -49,7 +49,37 @@ pub struct Stores {
     /// Number of daemons that share the stores.
     pub daemons: Arc<AtomicU64>,
     /// Held while the daemon runs: embedded stores belong to one process.
-    _lock: Arc<std::fs::File>,
+    _lock: Option<Arc<std::fs::File>>,
+}
+
+/// The stores of a simulated daemon.
+pub struct SimulatedStores {
+    /// See [`Stores::meta`]. Other daemons may use it.
+    pub meta: Arc<dyn MetaStore>,
+    /// See [`Stores::log`].
+    pub log: Arc<dyn EventLog>,
+    /// See [`Stores::graph`].
+    pub graph: Arc<dyn GraphStore>,
+    /// See [`Stores::provisioner`].
+    pub provisioner: Provisioner,
+    /// See [`Stores::limits`].
+    pub limits: Arc<dyn Limits>,
+}
+
+impl From<SimulatedStores> for Stores {
+    fn from(simulated: SimulatedStores) -> Self {
+        Self {
+            meta: simulated.meta,
+            log: simulated.log,
+            graph: simulated.graph,
+            provisioner: simulated.provisioner,
+            limits: simulated.limits,
+            audit_key: Arc::new(AuditKey::of_seed(&[7; 32])),
+            are_shared: true,
+            daemons: Arc::new(AtomicU64::new(1)),
+            _lock: None,
+        }
+    }
 }
 
 /// Locks the data folder for this process.
@@ -193,7 +223,7 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
         limits,
         audit_key,
         daemons,
-        _lock: Arc::new(lock),
+        _lock: Some(Arc::new(lock)),
     })
 }
 

@@ -11,7 +11,7 @@ use kgrca_core::tenancy::{Saga, SagaKind, SagaState, Step, StepState, TenantId, 
 
 use super::Tenancy;
 use super::steps::{self, Secrets};
-use crate::clock::now;
+use crate::clock::{now, sleep};
 use crate::random::random_id;
 
 /// How long a claim on a saga lasts, in microseconds, unless it is renewed. The saga of
@@ -200,6 +200,7 @@ async fn attempt(
     let mut attempts = 1;
     loop {
         let done = tokio::select! {
+            biased;
             done = steps::act(ctx, saga, step, secrets) => done,
             lost = keep_claim(ctx, &saga.saga_id) => return Err(lost),
         };
@@ -223,7 +224,7 @@ async fn claim(ctx: &Tenancy, saga_id: &str) -> Result<bool, Error> {
 /// Renews the claim for as long as a step takes. Returns once it is lost.
 async fn keep_claim(ctx: &Tenancy, saga_id: &str) -> Error {
     loop {
-        tokio::time::sleep(Duration::from_micros(CLAIM as u64 / 5)).await;
+        sleep(Duration::from_micros(CLAIM as u64 / 5)).await;
         match claim(ctx, saga_id).await {
             Ok(true) => {}
             Ok(false) => return busy(saga_id),
@@ -291,6 +292,7 @@ pub(super) async fn roll_back(ctx: &Tenancy, saga: &mut Saga) -> Result<(), Erro
     for i in (0..saga.steps.len()).rev() {
         if matches!(saga.steps[i].state, StepState::Begun | StepState::Done) {
             tokio::select! {
+                biased;
                 done = steps::undo(ctx, saga, &tenant, saga.steps[i].step) => done?,
                 lost = keep_claim(ctx, &saga.saga_id) => return Err(lost),
             }

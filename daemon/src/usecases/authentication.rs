@@ -14,7 +14,7 @@ use super::actor::{Actor, Identity, Reach, Request};
 use super::app::App;
 use super::error::{Error, Result};
 use crate::api_key;
-use crate::clock::now;
+use crate::clock::{instant, now, since};
 
 /// How long a key is used without asking the store again: the bound on how late a revocation takes
 /// effect.
@@ -45,7 +45,7 @@ impl KeyCache {
     fn get(&self, hash: &str) -> Option<Known> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (read_at, known) = cache.get(hash)?;
-        (read_at.elapsed() < CACHE_TTL).then(|| known.clone())
+        (since(*read_at) < CACHE_TTL).then(|| known.clone())
     }
 
     fn put(&self, hash: String, known: Known) {
@@ -53,7 +53,7 @@ impl KeyCache {
         if cache.len() >= MAX_CACHED {
             cache.clear();
         }
-        cache.insert(hash, (Instant::now(), known));
+        cache.insert(hash, (instant(), known));
     }
 
     /// Drops all entries, after keys or tenants were changed by this daemon.

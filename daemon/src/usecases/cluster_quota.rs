@@ -11,7 +11,7 @@ use kgrca_core::tenancy::TenantId;
 use super::actor::TenantScope;
 use super::app::App;
 use super::error::{Error, Result};
-use crate::clock::now;
+use crate::clock::{instant, now, since};
 
 /// How long an admitted cluster is admitted again without asking the store.
 const CACHE_TTL: Duration = Duration::from_mins(10);
@@ -24,7 +24,7 @@ impl ClusterQuota {
     fn has_all(&self, tenant: &TenantId, named: &BTreeSet<Str>) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |known: &HashMap<Str, Instant>, name| {
-            known.get(name).is_some_and(|at| at.elapsed() < CACHE_TTL)
+            known.get(name).is_some_and(|at| since(*at) < CACHE_TTL)
         };
         all.get(tenant)
             .is_some_and(|known| named.iter().all(|name| fresh(known, name)))
@@ -40,13 +40,13 @@ impl ClusterQuota {
     ) -> std::result::Result<(), usize> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = all.entry(tenant.clone()).or_default();
-        admitted.retain(|_, at| at.elapsed() < CACHE_TTL);
+        admitted.retain(|_, at| since(*at) < CACHE_TTL);
         // Records of an admitted cluster may not have been applied yet.
         active.extend(admitted.keys().cloned());
         if active.union(named).count() as u64 > limit && !named.is_subset(&active) {
             return Err(active.len());
         }
-        admitted.extend(named.iter().map(|name| (name.clone(), Instant::now())));
+        admitted.extend(named.iter().map(|name| (name.clone(), instant())));
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use kgrca_core::rca::{Answer, Scorer};
 use kgrca_core::tenancy::TenantId;
 
 use super::error::{Error, Result};
+use crate::clock::{instant, since};
 
 /// How long an answer is served without asking the store: another daemon may have committed.
 const CACHE_TTL: Duration = Duration::from_secs(1);
@@ -66,7 +67,7 @@ impl RcaCache {
     pub fn get(&self, key: &CacheKey, commits: u64) -> Option<EncodedAnswer> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let cached = all.get(key)?;
-        let is_current = cached.commits == commits && cached.read_at.elapsed() < CACHE_TTL;
+        let is_current = cached.commits == commits && since(cached.read_at) < CACHE_TTL;
         is_current.then(|| cached.answer.clone())
     }
 
@@ -78,7 +79,7 @@ impl RcaCache {
         }
         let cached = Cached {
             commits,
-            read_at: Instant::now(),
+            read_at: instant(),
             answer,
         };
         all.insert(key, cached);

@@ -2,7 +2,7 @@
 
 mod count;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kgrca_core::api::{Page, VerifiedDay};
 use kgrca_core::jobs::{Job, JobFilter, JobKind, JobState, NewJob};
@@ -13,7 +13,7 @@ use super::app::App;
 use super::error::{Error, Result};
 use super::tenants;
 use super::usage::DaySpan;
-use crate::clock::now;
+use crate::clock::{instant, now, sleep};
 use crate::random::random_id;
 
 pub use count::run;
@@ -88,7 +88,7 @@ async fn open(app: &App, client_id: &str) -> Result<Vec<Job>> {
 
 /// Waits a while for a recount to end.
 async fn wait(app: &App, client_id: &str, job_id: &str) -> Result<Recount> {
-    let deadline = Instant::now() + WAIT;
+    let deadline = instant() + WAIT;
     loop {
         let job = app.stores.meta.job(job_id).await?;
         let is_recount = |job: &Job| {
@@ -101,10 +101,10 @@ async fn wait(app: &App, client_id: &str, job_id: &str) -> Result<Recount> {
         match job.state {
             JobState::Done => return done(&job),
             JobState::Dead | JobState::Cancelled => return Err(failed(&job)),
-            JobState::Queued | JobState::Running if Instant::now() >= deadline => {
+            JobState::Queued | JobState::Running if instant() >= deadline => {
                 return Ok(Recount::Pending(Box::new(job)));
             }
-            JobState::Queued | JobState::Running => tokio::time::sleep(POLL).await,
+            JobState::Queued | JobState::Running => sleep(POLL).await,
         }
     }
 }

@@ -2,7 +2,6 @@
 //! due are evaluated, and what changed is collected.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use kgrca_core::billing::Metric;
 use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
@@ -20,6 +19,7 @@ use super::history::PendingIncidentNode;
 use super::partition::Partition;
 use super::reporter;
 use super::{Live, Rules};
+use crate::clock::{instant, since};
 use crate::telemetry;
 
 /// Records that were read from the log.
@@ -139,7 +139,7 @@ pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: 
     for cluster in &touched {
         live.evaluations.add(cluster.clone());
     }
-    let due = live.evaluations.due(batch.is_last, Instant::now());
+    let due = live.evaluations.due(batch.is_last, instant());
     let is_due = |cluster: &Str| due.as_ref().is_some_and(|due| due.contains(cluster));
     for cluster in touched
         .iter()
@@ -199,11 +199,11 @@ fn counts(state: &ClusterState) -> ClusterCounts {
 }
 
 fn evaluate(tenant: &TenantId, state: &mut ClusterState, rules: &Rules) -> Evaluation {
-    let started = Instant::now();
+    let started = instant();
     let evaluation = state.evaluate(state.watermark, &rules.weights, &rules.catalogue);
     let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
     telemetry::ClusterEvaluated {
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: since(started).as_secs_f64(),
         causes,
     }
     .emit();

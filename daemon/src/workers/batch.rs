@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use kgrca_core::storage::{Commit, Error, ErrorKind, GraphBatch, Offset};
 
 use super::apply::{Batch, Outcome, apply};
 use super::worker::Worker;
-use crate::clock::now;
+use crate::clock::{instant, now, since};
+use crate::environment::blocking;
 use crate::telemetry;
 
 /// The right to commit, and what to write under it.
@@ -25,7 +25,7 @@ pub(super) async fn commit_batch(
     lease: Lease,
     batch: Batch,
 ) -> Result<Vec<Offset>, Error> {
-    let started = Instant::now();
+    let started = instant();
     let offsets = batch.positions.clone();
     for (topic, records) in &batch.lost {
         telemetry::RecordsLost {
@@ -46,7 +46,7 @@ pub(super) async fn commit_batch(
     telemetry::BatchCommitted {
         tenant: &worker.partition.tenant,
         by_topic: &by_topic,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: since(started).as_secs_f64(),
         waited: oldest.map(|oldest| now().seconds_since(oldest)),
     }
     .emit();
@@ -57,7 +57,7 @@ pub(super) async fn commit_batch(
 async fn apply_off_thread(worker: &Worker, batch: Batch) -> Result<Outcome, Error> {
     let mut live = Arc::clone(&worker.live).write_owned().await;
     let partition = worker.partition.clone();
-    tokio::task::spawn_blocking(move || apply(&mut live, &partition, &batch, now()))
+    blocking(move || apply(&mut live, &partition, &batch, now()))
         .await
         .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::Fleet;
 use super::PartitionId;
 use super::worker::TICK_FOR;
-use crate::clock::now;
+use crate::clock::{now, sleep};
 
 /// How often a daemon sends a heartbeat.
 const BEAT: Duration = Duration::from_secs(1);
@@ -69,7 +69,8 @@ impl Fleet {
                 tracing::warn!(error = %e, "heartbeat failed; retrying");
             }
             tokio::select! {
-                () = tokio::time::sleep(BEAT) => {}
+                biased;
+                () = sleep(BEAT) => {}
                 _ = stop.changed() => break,
             }
         }

@@ -136,7 +136,7 @@ pub struct Fleet {
     membership: Mutex<membership::Membership>,
     /// Partitions of each tenant that was seen.
     partitions: Mutex<HashMap<TenantId, u32>>,
-    loaded: Mutex<HashMap<PartitionId, Arc<Loaded>>>,
+    loaded: Mutex<BTreeMap<PartitionId, Arc<Loaded>>>,
     commits: Arc<Commits>,
 }
 
@@ -173,7 +173,7 @@ impl Fleet {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn loaded(&self) -> MutexGuard<'_, HashMap<PartitionId, Arc<Loaded>>> {
+    fn loaded(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Arc<Loaded>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -323,7 +323,7 @@ impl Fleet {
 
     /// Stops all workers after their batches.
     pub async fn shut_down(&self) {
-        let all: Vec<Arc<Loaded>> = self.loaded().drain().map(|(_, loaded)| loaded).collect();
+        let all: Vec<Arc<Loaded>> = std::mem::take(&mut *self.loaded()).into_values().collect();
         for loaded in &all {
             loaded.stop.send_replace(true);
         }

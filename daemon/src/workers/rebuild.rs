@@ -2,7 +2,6 @@
 //! and the last hour of the others, and brought up to the last commit.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::RETENTION;
@@ -14,7 +13,8 @@ use super::evaluations::Evaluations;
 use super::reporter::Reported;
 use super::snapshot::Snapshot;
 use super::worker::Worker;
-use crate::clock::now;
+use crate::clock::{instant, now, since};
+use crate::environment::blocking;
 use crate::telemetry;
 
 /// Maximum number of records read at once.
@@ -35,7 +35,7 @@ struct Replayed {
 
 /// Replays what was committed, without committing it again.
 pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
-    let started = Instant::now();
+    let started = instant();
     let (stores, tenant) = (&worker.stores, &worker.partition.tenant);
     let partition = worker.partition.number;
     let offsets: BTreeMap<StreamId, u64> = stores
@@ -50,7 +50,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     // everything that the log still holds.
     let full_resync = !stores.graph.knows(tenant, partition).await?;
     let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
-    let snapshot = tokio::task::spawn_blocking(move || snapshots.newest(&committed)).await;
+    let snapshot = blocking(move || snapshots.newest(&committed)).await;
     let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     let from_snapshot = snapshot.is_some();
     let mut replayed = replay_all(worker, &offsets, snapshot).await?;
@@ -79,7 +79,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
             state.keep_journal();
         }
     }
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = since(started).as_secs_f64();
     telemetry::StateRestored {
         tenant,
         partition,

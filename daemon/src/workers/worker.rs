@@ -16,7 +16,8 @@ use super::batch::{Lease, commit_batch};
 use super::partition::Partition;
 use super::snapshot::Snapshots;
 use super::{Commits, Live, rebuild};
-use crate::clock::now;
+use crate::clock::{instant, now, since, sleep};
+use crate::environment::blocking;
 use crate::storage::Stores;
 use crate::telemetry;
 
@@ -50,20 +51,20 @@ struct Cadence {
 
 impl Cadence {
     fn new(every: Duration) -> Self {
-        let last = Instant::now();
+        let last = instant();
         Self { every, last }
     }
 
     fn is_due(&self) -> bool {
-        self.last.elapsed() >= self.every
+        since(self.last) >= self.every
     }
 
     fn remaining(&self) -> Duration {
-        self.every.saturating_sub(self.last.elapsed())
+        self.every.saturating_sub(since(self.last))
     }
 
     fn restart(&mut self) {
-        self.last = Instant::now();
+        self.last = instant();
     }
 }
 
@@ -107,7 +108,7 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let mut wait = FIRST_WAIT;
         while !*self.stop.borrow() {
-            let started = Instant::now();
+            let started = instant();
             let Err(error) = self.work().await else {
                 break;
             };
@@ -118,10 +119,11 @@ impl Worker {
             .emit();
             *self.live.write().await = Live::default();
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                biased;
+                () = sleep(wait) => {}
                 _ = self.stop.changed() => break,
             }
-            wait = if started.elapsed() > Duration::from_mins(1) {
+            wait = if since(started) > Duration::from_mins(1) {
                 FIRST_WAIT
             } else {
                 (wait * 2).min(MAX_WAIT)
@@ -192,7 +194,7 @@ impl Worker {
             },
             offsets: rebuilt.offsets,
             unsaved: 0,
-            last_snapshot: Instant::now(),
+            last_snapshot: instant(),
             renewal: Cadence::new(renew_every),
             tick: Cadence::new(self.tick),
             lag: Cadence::new(LAG_EVERY),
@@ -263,7 +265,7 @@ impl Worker {
         } else {
             SNAPSHOT_EVERY
         };
-        if count > 0 && run.last_snapshot.elapsed() >= pause {
+        if count > 0 && since(run.last_snapshot) >= pause {
             self.take_snapshot(run).await;
         }
         Ok(())
@@ -272,9 +274,10 @@ impl Worker {
     async fn sleep(&mut self, at_most: Duration) {
         let Partition { tenant, number, .. } = &self.partition;
         tokio::select! {
+            biased;
             () = self.wake.notified() => {}
             () = self.stores.log.arrived(tenant, *number) => {}
-            () = tokio::time::sleep(at_most) => {}
+            () = sleep(at_most) => {}
             _ = self.stop.changed() => {}
         }
     }
@@ -282,18 +285,19 @@ impl Worker {
     /// Saves the live state. Without a snapshot a restart reads more of the log, so a failure is
     /// only logged.
     async fn take_snapshot(&self, run: &mut Run) {
-        let live = Arc::clone(&self.live);
+        let live = Arc::clone(&self.live).read_owned().await;
         let (snapshots, offsets) = (Arc::clone(&self.snapshots), run.offsets.clone());
-        let save = move || snapshots.save(&offsets, &live.blocking_read().clusters);
-        let saved = tokio::task::spawn_blocking(save).await;
-        match saved.map_err(std::io::Error::other).flatten() {
+        match blocking(move || snapshots.save(&offsets, &live.clusters))
+            .await
+            .flatten()
+        {
             Ok(()) => run.unsaved = 0,
             Err(e) => tracing::warn!(
                 client_id = %self.partition.tenant, partition = self.partition.number, error = %e,
                 "snapshot not saved"
             ),
         }
-        run.last_snapshot = Instant::now();
+        run.last_snapshot = instant();
     }
 
     async fn take_lease(&self) -> Result<i64, Error> {

@@ -23,6 +23,7 @@ use kgrca_core::tenancy::{TenantId, TenantState};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::clock::sleep;
 use crate::config::Role;
 use crate::jobs;
 use crate::usecases::App;
@@ -71,7 +72,7 @@ where
     tokio::spawn(async move {
         while let Err(panic) = tokio::spawn(task(Arc::clone(&app), stop.clone())).await {
             tracing::error!(task = name, %panic, "a background task panicked, restarting");
-            tokio::time::sleep(RESTART).await;
+            sleep(RESTART).await;
         }
     })
 }
@@ -79,13 +80,14 @@ where
 /// Waits for the next round. Returns whether there is one: the daemon may stop first.
 async fn next_round(every: Duration, stop: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
-        () = tokio::time::sleep(every) => true,
+        biased;
+        () = sleep(every) => true,
         _ = stop.wait_for(|stops| *stops) => false,
     }
 }
 
 /// Writes the API usage that this daemon counted; for the last time when it stops.
-async fn flush_usage(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn flush_usage(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut continues = true;
     while continues {
         continues = next_round(USAGE, &mut stop).await;

@@ -23,6 +23,7 @@ use super::cluster_quota;
 use super::error::{Error, Result, seconds_until_retry};
 use super::stats::REFUSED_COUNT;
 use crate::clock::now;
+use crate::environment::blocking;
 use batch::{Batch, Source};
 pub use hash_keys::HashKeys;
 use repetition::Repetition;
@@ -141,7 +142,7 @@ async fn parse(
     let hash_key = app.hash_keys.of(&app.stores, tenant).await?;
     let tenant = tenant.clone();
     let fleet = Arc::clone(&app.fleet);
-    let parsing = tokio::task::spawn_blocking(move || {
+    let parsing = blocking(move || {
         let source = Source {
             tenant: &tenant,
             topic,
