@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::detect::Catalogue;
 use crate::engine::{Applied, ClusterState};
 use crate::incident::Incident;
-use crate::model::{Record, Severity, Str, Time};
+use crate::model::{Record, RecordCounts, Severity, Str, Time};
 use crate::rca::{self, Cause, EngineInfo, Scorer, Verdict, Weights};
 use reader::Input;
 
@@ -31,30 +31,6 @@ pub struct Options {
     pub weights: Weights,
     /// The usual fixes.
     pub catalogue: Catalogue,
-}
-
-/// What happened to records; `seen = applied + duplicate + rejected + lost`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Counts {
-    /// Records in the input.
-    pub seen: u64,
-    /// Records that changed the state.
-    pub applied: u64,
-    /// Records that were repeats of others.
-    pub duplicate: u64,
-    /// Records that could not be read.
-    pub rejected: u64,
-    /// Records that were lost to damage in the server's log.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub lost: u64,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
 }
 
 /// A record that could not be read.
@@ -103,7 +79,7 @@ pub struct Analysis {
     /// Which records would raise the confidence.
     pub missing_evidence: Vec<String>,
     /// What happened to the records.
-    pub records: Counts,
+    pub records: RecordCounts,
     /// The first hundred records that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejects: Vec<Rejected>,
@@ -158,7 +134,7 @@ impl Analysis {
         self.missing_evidence.dedup();
         // Symptoms may be among the records that could not be read: too many of these, and the
         // absence of symptoms means nothing.
-        let Counts { seen, rejected, .. } = self.records;
+        let RecordCounts { seen, rejected, .. } = self.records;
         let is_unreadable = rejected > seen - rejected;
         if is_unreadable {
             self.missing_evidence

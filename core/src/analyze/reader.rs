@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Counts, Options, Rejected};
+use super::{Options, RecordCounts, Rejected};
 use crate::model::{Record, Str, Time};
 use crate::parse::{self, Context, Reason};
 
@@ -16,7 +16,7 @@ const UNNAMED: &str = "\u{e000}";
 pub(super) struct Input {
     /// In the order of the input.
     pub(super) records: Vec<Record>,
-    pub(super) counts: Counts,
+    pub(super) counts: RecordCounts,
     pub(super) rejects: Vec<Rejected>,
     /// The instant of the evaluation.
     pub(super) instant: Time,
@@ -26,7 +26,7 @@ pub(super) struct Input {
 pub(super) fn read(bytes: &[u8], options: &Options) -> Input {
     let mut input = Input {
         records: Vec::new(),
-        counts: Counts::default(),
+        counts: RecordCounts::default(),
         rejects: Vec::new(),
         instant: Time::default(),
     };

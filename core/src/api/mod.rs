@@ -3,18 +3,20 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::Time;
+use crate::model::{RecordCounts, Time};
 use crate::storage::{ClusterCounts, UsageRow};
 
-mod agent;
 mod graph;
 mod keys;
 mod tenancy;
 
-pub use agent::*;
 pub use graph::*;
 pub use keys::*;
 pub use tenancy::*;
+
+pub use crate::tenancy::{
+    Agent, AgentMode, AgentStatus, HARMLESS_DROPS, SILENT_AFTER, WatchedKind,
+};
 
 /// The body of every error.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -179,7 +181,7 @@ pub struct Stats {
     /// Records that are durable but not applied yet.
     pub lag: u64,
     /// All records so far; `seen = applied + duplicate + rejected + lost`.
-    pub records: crate::analyze::Counts,
+    pub records: RecordCounts,
 }
 
 /// A query in Cypher.

@@ -1,5 +1,6 @@
 //! The typed model that all other modules use: times, names, objects and records.
 
+mod counts;
 pub mod name;
 pub mod object;
 pub mod record;
@@ -8,6 +9,7 @@ mod text;
 pub mod time;
 pub mod watched;
 
+pub use counts::RecordCounts;
 pub use name::{Alias, Kind};
 pub use record::{Act, ActKind, Alert, Body, Edge, Episode, LogLine, Op, Record, Subject, Topic};
 pub use severity::Severity;

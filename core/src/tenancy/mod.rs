@@ -1,12 +1,14 @@
-//! Tenants: who they are, the keys they hold, the sagas that provision and remove them, and the
-//! audit log of what was done to them.
+//! Tenants: who they are, the keys they hold, the agents in their clusters, the sagas that provision
+//! and remove them, and the audit log of what was done to them.
 
+mod agent;
 mod audit;
 mod id;
 mod key;
 mod saga;
 mod tenant;
 
+pub use agent::{Agent, AgentMode, AgentStatus, HARMLESS_DROPS, SILENT_AFTER, WatchedKind};
 pub use audit::{
     Audit, AuditAnchor, AuditEntry, AuditHead, AuditSigner, first_break, first_unsigned, hex,
 };

@@ -1,8 +1,8 @@
 //! Counts of a tenant's live graph and of what became of its records.
 
-use kgrca_core::analyze::Counts;
 use kgrca_core::api::{ClusterStats, Stats};
 use kgrca_core::billing::Metric;
+use kgrca_core::model::RecordCounts;
 use kgrca_core::storage::ClusterRow;
 use kgrca_core::tenancy::{Scope, TenantId};
 
@@ -32,7 +32,7 @@ pub async fn of_tenant(app: &App, tenant: &TenantId) -> Result<Stats> {
     let duplicate = count(Metric::RecordsDuplicate);
     let rejected = count(Metric::RecordsRejected) + count(REFUSED_COUNT);
     let lost = count(Metric::RecordsLost);
-    let records = Counts {
+    let records = RecordCounts {
         seen: applied + duplicate + rejected + lost,
         applied,
         duplicate,

@@ -1,9 +1,8 @@
 //! Heartbeats of agents.
 
-use crate::api::AgentStatus;
 use crate::model::Time;
 use crate::storage::Result;
-use crate::tenancy::TenantId;
+use crate::tenancy::{AgentStatus, TenantId};
 
 /// Maximum number of agents per tenant.
 pub const MAX_AGENTS: i64 = 5_000;

@@ -2,10 +2,9 @@
 
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, to_json};
-use crate::api::AgentStatus;
 use crate::model::time::DAY;
 use crate::storage::{AgentPosition, AgentRow, Agents, Error, ErrorKind, MAX_AGENTS, Result};
-use crate::tenancy::TenantId;
+use crate::tenancy::{AgentStatus, TenantId};
 
 /// How long a silent agent that watches is kept.
 const KEEP_WATCHING: i64 = 30 * DAY;

@@ -1,4 +1,4 @@
-//! What agents say of themselves.
+//! Heartbeats of agents, and the problems that they show.
 
 use std::collections::BTreeMap;
 
@@ -115,7 +115,7 @@ pub const SILENT_AFTER: u64 = 60;
 const REMEMBERED: usize = 8;
 
 /// Seconds for which a loss is reported as a problem.
-const LOSS_TOLD: u64 = 3600;
+const RECENT_LOSS: u64 = 3600;
 
 impl AgentStatus {
     /// The part that it has in its cluster: whoever takes it over is the same agent to people.
@@ -126,8 +126,8 @@ impl AgentStatus {
         }
     }
 
-    /// Notes who had its part until now. An agent that is heard again after its successor was is no
-    /// predecessor: both run.
+    /// Notes which agent had its part until now. An agent that sends again after its successor did was
+    /// not replaced: both run.
     #[must_use]
     pub fn after(mut self, last: Option<&Self>) -> Self {
         (self.before, self.rival) = match last {
@@ -181,7 +181,7 @@ impl Agent {
             all.extend(kind.trouble.as_ref().map(|t| format!("{}: {t}", kind.kind)));
         }
         // What was lost long ago is in the counts, and no trouble any more.
-        if status.lost_seconds_ago.is_some_and(|ago| ago < LOSS_TOLD) {
+        if status.lost_seconds_ago.is_some_and(|ago| ago < RECENT_LOSS) {
             for (topic, drops) in &status.dropped {
                 let harmful = drops
                     .iter()
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_said_and_what_is_usual_is_not() {
+    fn problems_are_listed_and_ordinary_drops_are_not() {
         let status: AgentStatus = serde_json::from_str(
             r#"{"cluster":"prod","agent":"a","mode":"watch","version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":0,"spooled_bytes":0,
                 "dropped":{"state.k8s.resource":{"unchanged":7,"superseded":1}},"kinds":[{"kind":"Pod","objects":3}],"of_a_later_version":1}"#,
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn two_that_take_turns_are_rivals_and_one_that_follows_another_is_none() {
+    fn agents_that_alternate_are_rivals_and_a_successor_is_not() {
         let beat = |agent: &str, last: Option<&AgentStatus>| {
             let text = format!(
                 r#"{{"cluster":"prod","agent":"{agent}","mode":"watch","version":"0.1.0","started_at":"2026-01-01T00:00:00Z","lag_seconds":0,"spooled_bytes":0,"rival":"x"}}"#
@@ -270,24 +270,23 @@ mod tests {
         );
         let c = beat("c", Some(&b));
         let a = beat("a", Some(&c));
-        assert_eq!(
-            a.rival.as_deref(),
-            Some("c"),
-            "also of three one comes back"
-        );
+        assert_eq!(a.rival.as_deref(), Some("c"), "one of three comes back");
         let a = beat("a", Some(&b));
         let b = beat("b", Some(&a));
         assert_eq!(
             (a.rival.as_deref(), b.rival.as_deref()),
             (Some("b"), Some("a"))
         );
-        let told = Agent {
+        let troubles = Agent {
             status: b.clone(),
             seen_at: Time(0),
             silent_seconds: 0,
         }
         .troubles();
-        assert!(told[0].contains("two clusters under one name"), "{told:?}");
+        assert!(
+            troubles[0].contains("two clusters under one name"),
+            "{troubles:?}"
+        );
         assert_eq!(beat("b", Some(&b)).rival, None, "the other has left");
     }
 }
