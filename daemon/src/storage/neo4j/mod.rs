@@ -8,6 +8,7 @@ mod copy;
 mod cypher;
 mod moving;
 mod placement;
+mod prepared;
 mod read;
 mod row;
 mod write;
@@ -28,6 +29,7 @@ use neo4rs::{Graph, Query, Row};
 
 use placement::Placement;
 pub use placement::Server;
+use prepared::Prepared;
 
 /// Time limit of a statement; the first ones after a server starts take seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -116,7 +118,7 @@ impl GraphStore for Neo4jGraph {
             return Ok(());
         }
         let graph = self.0.needed(tenant).await?;
-        let batch = write::Prepared::new(&batch);
+        let batch = Prepared::new(&batch);
         persistent(|| write::write(&graph, tenant, &batch)).await
     }
 

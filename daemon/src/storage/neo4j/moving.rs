@@ -7,6 +7,7 @@ use neo4rs::{Graph, query};
 
 use crate::storage::GraphProvisioner;
 
+use super::prepared::Prepared;
 use super::{Neo4jGraph, copy, failed, persistent, read, rows, write};
 
 /// How many resources, episodes or incidents are copied per page.
@@ -100,7 +101,7 @@ impl GraphProvisioner for Neo4jGraph {
                     changes,
                     incidents,
                 };
-                let batch = write::Prepared::new(&batch);
+                let batch = Prepared::new(&batch);
                 persistent(|| write::write(&to, tenant, &batch)).await?;
                 next = page.next;
             }
