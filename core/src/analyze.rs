@@ -11,7 +11,7 @@ use crate::detect::Catalogue;
 use crate::engine::{Applied, ClusterState};
 use crate::incident::Incident;
 use crate::model::{Record, RecordCounts, Severity, Str, Time};
-use crate::rca::{self, Cause, EngineInfo, Scorer, Verdict, Weights};
+use crate::rca::{self, Cause, EngineInfo, MissingEvidence, Scorer, Seen, Verdict, Weights};
 use reader::Input;
 
 /// How an input is read and evaluated.
@@ -76,8 +76,8 @@ pub struct Analysis {
     pub causes: Vec<Cause>,
     /// The incidents by start.
     pub incidents: Vec<IncidentSummary>,
-    /// Which records would raise the confidence.
-    pub missing_evidence: Vec<String>,
+    /// Which records would raise the confidence, or show that the cluster is healthy.
+    pub missing_evidence: Vec<MissingEvidence>,
     /// What happened to the records.
     pub records: RecordCounts,
     /// The first hundred records that could not be read.
@@ -93,7 +93,7 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
     let mut clusters = apply(&mut input);
     let mut analysis = Analysis {
         input: name.to_owned(),
-        verdict: Verdict::Healthy,
+        verdict: Verdict::NothingFound,
         causes: Vec::new(),
         incidents: Vec::new(),
         missing_evidence: Vec::new(),
@@ -101,10 +101,14 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
         rejects: input.rejects,
         engine: EngineInfo::new(options.scorer, &options.weights),
     };
-    let mut has_symptoms = false;
+    let mut seen = Seen {
+        symptoms: false,
+        whole: !clusters.is_empty(),
+    };
     for state in clusters.values_mut() {
         let evaluation = state.evaluate(input.instant, &options.weights, &options.catalogue);
-        has_symptoms |= evaluation.symptoms > 0;
+        seen.symptoms |= evaluation.symptoms > 0;
+        seen.whole &= evaluation.shows_health;
         analysis
             .missing_evidence
             .extend(evaluation.missing_evidence);
@@ -113,13 +117,13 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
             analysis.incidents.push(summary(state, ranked.key, causes));
         }
     }
-    analysis.finish(has_symptoms, options);
+    analysis.finish(seen, options);
     analysis
 }
 
 impl Analysis {
     /// Numbers the incidents, merges their causes into one ranking and draws the conclusion.
-    fn finish(&mut self, has_symptoms: bool, options: &Options) {
+    fn finish(&mut self, mut seen: Seen, options: &Options) {
         let causes = self.incidents.iter().flat_map(|i| i.causes.iter().cloned());
         self.causes = rca::merge(causes.collect());
         if options.top > 0 {
@@ -134,17 +138,21 @@ impl Analysis {
         self.missing_evidence.dedup();
         // Symptoms may be among the records that could not be read: too many of these, and the
         // absence of symptoms means nothing.
-        let RecordCounts { seen, rejected, .. } = self.records;
-        let is_unreadable = rejected > seen - rejected;
-        if is_unreadable {
-            self.missing_evidence
-                .push(format!("{rejected} of {seen} records could not be read"));
+        let RecordCounts {
+            seen: all,
+            rejected,
+            ..
+        } = self.records;
+        if rejected > 0 {
+            self.missing_evidence.push(MissingEvidence::new(
+                &format!("{rejected} of {all} records, which could not be read"),
+                "whatever they report",
+                "",
+            ));
         }
-        self.verdict = rca::verdict(
-            &self.causes,
-            has_symptoms || is_unreadable,
-            &options.weights,
-        );
+        seen.symptoms |= rejected > all - rejected;
+        seen.whole &= rejected == 0;
+        self.verdict = rca::verdict(&self.causes, seen, &options.weights);
     }
 }
 

@@ -19,3 +19,4 @@ pub mod parse;
 pub mod rca;
 pub mod storage;
 pub mod tenancy;
+pub mod trouble;

@@ -10,11 +10,12 @@ use kgrca_tests::source::sources;
 const CORE: &str = "
     # The engine, in the order of the data.
     model
-    parse:     model
+    trouble
+    parse:     model trouble
     graph:     model
-    episode:   model graph
-    detect:    model graph episode
-    incident:  model graph episode detect
+    episode:   model graph trouble
+    detect:    model graph episode trouble
+    incident:  model graph episode detect trouble
     rca:       model graph episode detect incident
     engine:    model parse graph episode detect incident rca
 

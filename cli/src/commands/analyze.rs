@@ -40,8 +40,30 @@ pub(super) struct Args {
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
     /// Exit with code 10 when this is found
-    #[arg(long, value_parser = ["cause"])]
-    fail_on: Option<String>,
+    #[arg(long)]
+    fail_on: Option<FailOn>,
+}
+
+/// The verdicts that count as a failure.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FailOn {
+    /// A cause
+    Cause,
+    /// A cause, or symptoms without one
+    Inconclusive,
+    /// Anything but a healthy cluster
+    Any,
+}
+
+impl FailOn {
+    fn includes(self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Cause => true,
+            Verdict::Inconclusive => matches!(self, Self::Inconclusive | Self::Any),
+            Verdict::NothingFound => matches!(self, Self::Any),
+            Verdict::Healthy => false,
+        }
+    }
 }
 
 /// Parses an RFC 3339 time, or how long ago something was, such as `10m`.
@@ -84,13 +106,13 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         return Err(CliError::failed("no files to analyze")
             .hint("directories are searched for *.json and *.jsonl, also .gz and .zst"));
     }
-    let mut has_cause = false;
+    let mut has_failed = false;
     // In chunks: output starts early, and memory use follows the number of jobs.
     for chunk in files.chunks(usize::from(args.jobs)) {
         for outcome in in_parallel(chunk, &options) {
             match outcome {
                 Ok(analysis) => {
-                    has_cause |= analysis.verdict == Verdict::Cause;
+                    has_failed |= args.fail_on.is_some_and(|f| f.includes(analysis.verdict));
                     print(env, &analysis)?;
                     failures.extend(is_unreadable(&analysis).then(|| unreadable(&analysis)));
                 }
@@ -102,7 +124,7 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         env.out.error(failure);
     }
     match failures.len() {
-        0 if has_cause && args.fail_on.is_some() => Err(CliError::found()),
+        0 if has_failed => Err(CliError::found()),
         0 => Ok(()),
         n => Err(CliError::failed(format!("cannot read {n} of the inputs"))),
     }

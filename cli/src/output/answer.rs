@@ -1,6 +1,6 @@
 //! Answers as an on-call engineer reads them.
 
-use kgrca_core::rca::{Cause, ResourceRef, Verdict};
+use kgrca_core::rca::{Cause, MissingEvidence, ResourceRef, Verdict};
 
 use super::{Output, Style, Styled, Table, path};
 
@@ -22,7 +22,7 @@ pub struct Shown<'a> {
     /// Ranked causes.
     pub causes: &'a [Cause],
     /// Evidence that was not available.
-    pub missing: &'a [String],
+    pub missing: &'a [MissingEvidence],
     /// Whether the causal path is drawn as a tree.
     pub tree: bool,
 }
@@ -40,15 +40,28 @@ pub fn answer(out: &Output, shown: &Shown<'_>) -> Styled {
         let more = shown.causes.len() - MAX_CAUSES;
         text.push(&format!("\n{more} more causes: use -o json\n"));
     }
-    if shown.verdict == Verdict::Inconclusive && !shown.missing.is_empty() {
+    let is_open = matches!(shown.verdict, Verdict::Inconclusive | Verdict::NothingFound);
+    if is_open && !shown.missing.is_empty() {
         text.push("\n");
         text.push_styled(Style::Bold, "missing evidence");
         text.push("\n");
         for missing in shown.missing {
-            text.push_line(&format!("  {missing}"));
+            text.push_line(&format!("  {}", missing_evidence(missing)));
+            if !missing.command.is_empty() {
+                text.push_line(&format!("    {}", missing.command));
+            }
         }
     }
     text
+}
+
+/// What was not seen, and what it would show.
+fn missing_evidence(missing: &MissingEvidence) -> String {
+    if missing.why.is_empty() {
+        missing.what.clone()
+    } else {
+        format!("{}: {}", missing.what, missing.why)
+    }
 }
 
 /// A row per cause; each repeats the ID that was asked for and the verdict.
@@ -98,6 +111,10 @@ pub fn causes(id_header: &'static str, id: &str, verdict: Verdict, causes: &[Cau
 fn push_verdict(text: &mut Styled, shown: &Shown<'_>) {
     match (shown.verdict, shown.causes.first()) {
         (Verdict::Healthy, _) => text.push_styled(Style::Good, "healthy: no active symptoms"),
+        (Verdict::NothingFound, _) => text.push_styled(
+            Style::Unclear,
+            "nothing found: no active symptoms, but not enough was seen to call it healthy",
+        ),
         (Verdict::Cause, Some(c)) => {
             let percent = c.confidence * 100.0;
             let verdict = format!("cause: {} {} ({percent:.0} %)", c.component, c.fault_type);

@@ -3,32 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Evidence, Finding, Strength};
-use super::log_class::LogClass;
-use super::text::{find, has, short};
+use super::text::{find, short};
 use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Severity;
 use crate::model::time::MINUTE;
-
-/// What etcd reports about itself, and what the API server passes on from it.
-pub(super) const ETCD_UNHEALTHY: [&str; 7] = [
-    "etcdserver: mvcc: database space exceeded",
-    "etcdserver: request timed out",
-    "etcdserver: no leader",
-    "etcdserver: too many requests",
-    "apply request took too long",
-    "slow fdatasync",
-    "failed to send out heartbeat on time",
-];
-
-/// What clients of a slow API server report.
-pub(super) const SLOW: [&str; 5] = [
-    "unable to return a response in the time allotted",
-    "client rate limiter wait returned an error: context deadline exceeded",
-    "the server was unable to return a response",
-    "the server has received too many requests and has asked us to try again later",
-    "failed to update lock: timed out",
-];
+use crate::trouble::{self, Class};
 
 /// One of the two with the sentence that introduces its reports.
 struct Subject {
@@ -61,12 +41,11 @@ pub(super) fn api_server_and_etcd(view: &View<'_>, out: &mut Vec<Finding>) {
         .iter()
         .filter(|(_, l)| l.severity >= Severity::Warning && lasts(l.first, l.last))
     {
-        let class = LogClass::of(log);
-        for (reports, is_meant) in [
-            (&mut etcd, class.is_etcd_unhealthy()),
-            (&mut server, class.is_api_server_slow()),
+        for (reports, class) in [
+            (&mut etcd, Class::EtcdUnhealthy),
+            (&mut server, Class::ApiServerSlow),
         ] {
-            if is_meant {
+            if log.trouble().has(class) {
                 reports.add(view, *idx, &log.sample, view.log_evidence(*idx, log));
             }
         }
@@ -77,8 +56,12 @@ pub(super) fn api_server_and_etcd(view: &View<'_>, out: &mut Vec<Finding>) {
         .iter()
         .filter(|(_, e)| e.severity >= Severity::Warning && recent(e.last))
     {
-        for (reports, words) in [(&mut etcd, &ETCD_UNHEALTHY[..]), (&mut server, &SLOW[..])] {
-            if has(&event.message, words) {
+        let trouble = trouble::read(&event.message);
+        for (reports, class) in [
+            (&mut etcd, Class::EtcdUnhealthy),
+            (&mut server, Class::ApiServerSlow),
+        ] {
+            if trouble.has(class) {
                 reports.add(view, *idx, &event.message, view.event_evidence(*idx, event));
             }
         }

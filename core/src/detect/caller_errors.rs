@@ -1,13 +1,12 @@
 //! Errors that programs log about the servers they call: which caller, which target, what failure.
 
 use super::View;
-use super::handshake;
-use super::log_class::LogClass;
-use super::text::{has, quoted_after, word_after};
+use super::text::has;
 use crate::episode::LogTemplate;
-use crate::graph::{Idx, Relation, address, derive};
+use crate::graph::{Idx, Relation, derive};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity, Time};
+use crate::trouble::{self, Class, Classes};
 
 /// How a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,18 +25,6 @@ pub enum CallFailure {
     ProtocolMismatch,
     /// The server has an incompatible version or schema.
     VersionMismatch,
-}
-
-impl CallFailure {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Refused,
-        Self::Unresolved,
-        Self::TimedOut,
-        Self::Failed,
-        Self::CertificateRejected,
-        Self::ProtocolMismatch,
-        Self::VersionMismatch,
-    ];
 }
 
 /// An error that one caller logs about one target.
@@ -63,81 +50,38 @@ pub struct CallError {
     pub log: usize,
 }
 
-/// How clients in many languages report each failure; the first that matches counts.
-const WORDS: [(CallFailure, &[&str]); 7] = [
+/// The classes of trouble that report each failure; the first that a line has counts.
+const CLASSES: [(CallFailure, &[Class]); 7] = [
     (
         CallFailure::CertificateRejected,
-        &handshake::CERTIFICATE_REJECTED,
+        &[
+            Class::CertificateExpired,
+            Class::CertificateName,
+            Class::CertificateUntrusted,
+        ],
     ),
-    (CallFailure::ProtocolMismatch, &handshake::PROTOCOL_MISMATCH),
-    (CallFailure::VersionMismatch, &handshake::VERSION_MISMATCH),
+    (CallFailure::ProtocolMismatch, &[Class::ProtocolMismatch]),
+    (CallFailure::VersionMismatch, &[Class::VersionMismatch]),
     (
         CallFailure::Unresolved,
-        &[
-            "no such host",
-            "name or service not known",
-            "temporary failure in name resolution",
-            "enotfound",
-            "eai_again",
-            "unknownhostexception",
-            "could not translate host name",
-            "dns resolution failed",
-            "name resolution failure",
-            "server misbehaving",
-            "nodename nor servname",
-            "failed to resolve",
-            "getaddrinfo",
-        ],
+        &[Class::Unresolved, Class::ResolverSilent],
     ),
-    (
-        CallFailure::Refused,
-        &[
-            "connection refused",
-            "econnrefused",
-            "actively refused",
-            "connect: no route to host",
-            "ehostunreach",
-            "no healthy upstream",
-        ],
-    ),
+    (CallFailure::Refused, &[Class::Refused, Class::NoRoute]),
     (
         CallFailure::TimedOut,
-        &[
-            "i/o timeout",
-            "deadline exceeded",
-            "timed out",
-            "etimedout",
-            "timeout",
-            "deadlineexceeded",
-        ],
+        &[Class::ConnectTimedOut, Class::TimedOut],
     ),
     (
         CallFailure::Failed,
-        &[
-            "connection reset",
-            "econnreset",
-            "unavailable",
-            "bad gateway",
-            "connection closed",
-            "broken pipe",
-            "unexpected eof",
-            "transport failure",
-            "unable to connect",
-            "failed to connect",
-            "not possible to connect",
-            "connection error",
-            "can't connect",
-            "could not connect",
-            "communications link failure",
-        ],
+        &[Class::Disconnected, Class::Unavailable],
     ),
 ];
 
-/// How the call that a line reports failed; `None` if it reports no failed call.
-pub(super) fn failure(text: &str) -> Option<CallFailure> {
-    WORDS
+/// How the call failed that a line with these classes reports; `None` if it reports no failed call.
+pub(super) fn failure(classes: Classes) -> Option<CallFailure> {
+    CLASSES
         .iter()
-        .find(|(_, words)| has(text, words))
+        .find(|(_, of)| classes.has_any(of))
         .map(|(failure, _)| *failure)
 }
 
@@ -149,7 +93,7 @@ pub fn call_errors(view: &View<'_>) -> Vec<CallError> {
         if log.severity < Severity::Warning || is_old || has_stopped(view, *caller, log) {
             continue;
         }
-        let Some(failure) = LogClass::of(log).call_failure() else {
+        let Some(failure) = failure(log.trouble()) else {
             continue;
         };
         for target in targets(view, *caller, &log.sample, failure) {
@@ -210,50 +154,41 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Ve
     found
 }
 
-/// The name that could not be resolved, by the phrase before it.
+/// The name that could not be resolved.
 fn from_dns_error(view: &View<'_>, caller: Idx, text: &str) -> Option<Target> {
-    let word = word_after(text, "lookup ")
-        .or_else(|| quoted_after(text, "host name "))
-        .or_else(|| word_after(text, "ENOTFOUND "))
-        .or_else(|| word_after(text, "EAI_AGAIN "))
-        .or_else(|| word_after(text, "UnknownHostException: "))
-        .or_else(|| word_after(text, "DNS resolution failed for "))?;
-    let host = word.split(':').next().unwrap_or(word);
+    let is_dns = |class| matches!(class, Class::Unresolved | Class::ResolverSilent);
+    let (host, port) = trouble::host_of(text, is_dns)?;
+    let resource = by_host(view, &host, view.graph.get(caller).namespace());
     Some(Target {
-        host: host.to_owned(),
-        port: None,
-        resource: by_host(view, host, view.graph.get(caller).namespace()),
+        host,
+        port,
+        resource,
     })
 }
 
-/// Addresses and host names in the text, each host once.
+/// The hosts in the text: those of resources, and those that the text states to be hosts.
 fn from_addresses(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Vec<Target> {
     let namespace = view.graph.get(caller).namespace();
-    let mut found: Vec<Target> = Vec::new();
-    let mut add = |host: &str, port: Option<u16>| {
-        if found.iter().all(|t| t.host != host) {
-            found.push(Target {
-                host: host.to_owned(),
-                port,
-                resource: by_host(view, host, namespace),
-            });
-        }
-    };
-    for a in address::in_text(text) {
-        let is_dns_server = a.port == Some(53);
-        let is_local = matches!(a.host, "127.0.0.1" | "localhost" | "0.0.0.0");
-        let is_vague =
-            a.port.is_none() && failure != CallFailure::Unresolved && !text.contains("://");
-        if !(is_dns_server || is_local || is_vague) {
-            add(a.host, a.port);
-        }
-    }
-    if failure != CallFailure::Failed {
-        for host in address::hosts_in_text(text).filter(|h| !h.contains(".svc")) {
-            add(host, None);
-        }
-    }
-    found
+    let hosts = trouble::host::in_text(text).into_iter().filter(|named| {
+        let is_dns_server = named.port == Some(53);
+        let is_local = matches!(named.host, "127.0.0.1" | "localhost" | "0.0.0.0");
+        // Words that fail in general say nothing about a host beside them.
+        let is_vague = failure == CallFailure::Failed
+            && named.port.is_none()
+            && !text.contains(&format!("://{}", named.host))
+            && !text.contains(&format!("@{}", named.host));
+        !(is_dns_server || is_local || is_vague)
+    });
+    hosts
+        .filter_map(|named| {
+            let resource = by_host(view, named.host, namespace);
+            (resource.is_some() || named.is_stated).then(|| Target {
+                host: named.host.to_owned(),
+                port: named.port,
+                resource,
+            })
+        })
+        .collect()
 }
 
 /// The resource that a host means in a namespace: a Service by name or cluster IP, or a pod by IP.

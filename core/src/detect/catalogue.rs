@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 29] = [
+    const SOURCES: [&str; 30] = [
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
         include_str!("config.rs"),
@@ -119,5 +119,6 @@ mod tests {
         include_str!("start_error.rs"),
         include_str!("storage.rs"),
         include_str!("storage_verdict.rs"),
+        include_str!("unknown.rs"),
     ];
 }

@@ -3,17 +3,7 @@
 use super::FaultId;
 use super::text::has;
 use crate::model::object::pod::PodSpec;
-
-/// How programs reject an option of their command line.
-const ARGUMENTS: [&str; 7] = [
-    "unknown flag",
-    "flag provided but not defined",
-    "unrecognized option",
-    "unrecognized argument",
-    "unknown option",
-    "invalid option",
-    "unknown command",
-];
+use crate::trouble::{self, Class, Classes};
 
 /// How programs reject the value of a setting, or its absence.
 const REFUSALS: [&str; 17] = [
@@ -36,29 +26,21 @@ const REFUSALS: [&str; 17] = [
     "not configured",
 ];
 
-/// How runtimes of many languages report that a port is in use.
-const PORT_TAKEN: [&str; 5] = [
-    "address already in use",
-    "eaddrinuse",
-    "address in use",
-    "only one usage of each socket address",
-    "port is already in use",
-];
-
 /// Why a program exited, by what it logged.
 pub(super) fn from_lines(
     spec: Option<&PodSpec>,
     container: &str,
     lines: &[&str],
 ) -> Option<FaultId> {
-    if lines.iter().any(|s| has(s, &["exec format error"])) {
-        return Some(FaultId::ImageArchitectureMismatch);
-    }
-    if lines.iter().any(|s| has(s, &PORT_TAKEN)) {
-        return Some(FaultId::RuntimePortConflict);
-    }
-    if lines.iter().any(|s| has(s, &ARGUMENTS)) {
-        return Some(FaultId::ConfigArgumentsInvalid);
+    const BY_CLASS: [(Class, FaultId); 3] = [
+        (Class::ExecFormat, FaultId::ImageArchitectureMismatch),
+        (Class::PortTaken, FaultId::RuntimePortConflict),
+        (Class::ArgumentsRejected, FaultId::ConfigArgumentsInvalid),
+    ];
+    let classes: Vec<Classes> = lines.iter().map(|line| trouble::read(line)).collect();
+    let named = |(class, _): &&(Class, FaultId)| classes.iter().any(|c| c.has(*class));
+    if let Some((_, fault)) = BY_CLASS.iter().find(named) {
+        return Some(*fault);
     }
     if spec.is_some_and(|spec| {
         lines

@@ -121,4 +121,5 @@ super::fault_id::fault_ids! {
     ControlplaneApiServerSlow = "controlplane.api_server_slow",
     ControlplaneEtcdUnhealthy = "controlplane.etcd_unhealthy",
     ControlplaneDnsDown = "controlplane.dns_down",
+    Unknown = "unknown",
 }

@@ -5,70 +5,13 @@ use std::collections::BTreeSet;
 use super::caller_errors::{CallError, CallFailure};
 use super::finding::{Evidence, Finding, Strength};
 use super::service::pods_behind;
-use super::text::{has, short};
+use super::text::short;
 use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Time;
 use crate::model::object::{Object, PortRef, Service};
 use crate::model::time::MINUTE;
-
-/// How clients report that they do not accept a certificate.
-pub(super) const CERTIFICATE_REJECTED: [&str; 16] = [
-    "x509:",
-    "certificate has expired",
-    "certificate signed by unknown authority",
-    "certificate verify failed",
-    "certificate_verify_failed",
-    "unable to get local issuer certificate",
-    "unable to verify the first certificate",
-    "self signed certificate",
-    "self-signed certificate",
-    "pkix path",
-    "cert_has_expired",
-    "err_tls_cert_altname_invalid",
-    "certificate is not valid for",
-    "ssl certificate problem",
-    "certificateexpiredexception",
-    "no subject alternative names",
-];
-
-/// How either side reports that the other speaks another protocol.
-pub(super) const PROTOCOL_MISMATCH: [&str; 16] = [
-    "http response to https client",
-    "http request to an https server",
-    "first record does not look like a tls handshake",
-    "wrong_version_number",
-    "wrong version number",
-    "malformed http response",
-    "malformed http request",
-    "http2: frame too large",
-    "error reading server preface",
-    "received http/1",
-    "bogus greeting",
-    "not an ssl/tls record",
-    "unsupported or unrecognized ssl message",
-    "parse error: expected http/",
-    "invalid http method",
-    "reset reason: protocol error",
-];
-
-/// How either side reports that the other has another version.
-pub(super) const VERSION_MISMATCH: [&str; 14] = [
-    "unsupported protocol version",
-    "incompatible version",
-    "version mismatch",
-    "unknown method",
-    "code = unimplemented",
-    "status_code.unimplemented",
-    "unimplemented:",
-    "unsupportedversionexception",
-    "unknown column",
-    "no such column",
-    "unknown field",
-    "unknown enum value",
-    "schema version",
-    "unsupported schema",
-];
+use crate::trouble::Class;
 
 /// Judges what the callers of one target report about certificate, protocol and version. Returns
 /// whether that explains their errors.
@@ -119,17 +62,8 @@ fn line<'a>(view: &View<'a>, error: &CallError) -> &'a str {
 fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
     let first = line(view, all[0]);
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
-    let is_servers_fault = has(
-        first,
-        &[
-            "expired",
-            "not yet valid",
-            "is valid for",
-            "altname",
-            "not valid for",
-            "no subject alternative",
-        ],
-    );
+    let trouble = view.episodes.logs[all[0].log].1.trouble();
+    let is_servers_fault = trouble.has_any(&[Class::CertificateExpired, Class::CertificateName]);
     let strength = if is_servers_fault || callers.len() >= 2 {
         Strength::Strong
     } else {

@@ -23,7 +23,6 @@ mod handshake;
 mod health;
 mod image;
 mod ingress;
-mod log_class;
 mod names;
 mod network;
 mod node;
@@ -47,6 +46,7 @@ mod start_error;
 mod storage;
 mod storage_verdict;
 mod text;
+mod unknown;
 mod view;
 
 pub use admission::webhooks;
@@ -57,6 +57,7 @@ pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};
 pub use names::ComponentId;
 pub use resolved::Resolved;
+pub use unknown::unknown;
 pub use view::View;
 
 use crate::graph::Idx;

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
-use super::log_class::LogClass;
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::{Kind, Severity};
+use crate::trouble::Class;
 
 /// An error whose cause is on the side of the workload that logs it: its setting, permission or
 /// pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClientError {
+enum ClientError {
     CredentialsRejected,
     DatabaseMissing,
     PoolExhausted,
@@ -24,125 +24,15 @@ pub(super) enum ClientError {
 
 /// An error that a server logs about itself, or that its clients repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ServerError {
+enum ServerError {
     ConnectionLimit,
     ReadOnly,
     Down,
     VolumeFull,
 }
 
-const CREDENTIALS_REJECTED: &[&str] = &[
-    "password authentication failed",
-    "access denied for user",
-    "wrongpass",
-    "noauth authentication required",
-    "sasl authentication",
-    "access_refused",
-    "login was refused",
-    "login failed for user",
-    "(403) access_refused",
-    "unauthenticated desc",
-    "authentication failed",
-    "invalid username or password",
-    "invalid credentials",
-    "401 unauthorized",
-];
-const DATABASE_MISSING: &[&str] = &[
-    "unknown database",
-    "database \"",
-    "no such database",
-    "ns does not exist",
-];
-const POOL_EXHAUSTED: &[&str] = &[
-    "connection is not available, request timed out",
-    "queuepool limit of size",
-    "timeout acquiring a connection",
-    "resourcerequest timed out",
-    "timeout waiting for connection from pool",
-    "connection pool timeout",
-    "connection pool exhausted",
-    "connection pool is exhausted",
-    "pool exhausted",
-    "no available connection in pool",
-    "could not get a resource from the pool",
-    "timeout: pool empty",
-    "obtaining a connection from the pool",
-];
-const RBAC_FORBIDDEN: &[&str] = &[
-    "\" cannot list resource",
-    "\" cannot get resource",
-    "\" cannot watch resource",
-    "\" cannot create resource",
-    "\" cannot update resource",
-    "\" cannot patch resource",
-    "\" cannot delete resource",
-];
-const READ_ONLY_FILESYSTEM: &[&str] = &["read-only file system", "erofs:"];
-const CONNECTION_LIMIT: &[&str] = &[
-    "too many connections",
-    "too many clients",
-    "remaining connection slots are reserved",
-    "max number of clients reached",
-    "connection limit exceeded",
-    "too_many_connections",
-];
-const READ_ONLY: &[&str] = &[
-    "read-only transaction",
-    "read only replica",
-    "readonly you can't write",
-    "--read-only option",
-    "not primary",
-    "not master",
-];
-const NOT_SERVING: &[&str] = &[
-    "database system is in recovery mode",
-    "database system is starting up",
-    "database system is shut down",
-    "not yet accepting connections",
-    "could not write to file",
-    "panic:  could not",
-    "loading redis is loading",
-    "loading the dataset in memory",
-    "cluster is down",
-    "clusterdown",
-];
-const VOLUME_FULL: &[&str] = &["no space left on device", "enospc", "disk quota exceeded"];
-
-/// Phrases with which a server also refuses its own users: only together with a word about a
-/// connection do they report a dependency.
-const AMBIGUOUS: [&str; 5] = [
-    "authentication failed",
-    "invalid username or password",
-    "invalid credentials",
-    "401 unauthorized",
-    "login failed for user",
-];
-/// Words that show that a line is about a connection.
-const CONNECTION: [&str; 20] = [
-    "connect",
-    "dial",
-    "driver",
-    "jdbc",
-    "sql",
-    "redis",
-    "mongo",
-    "kafka",
-    "amqp",
-    "rabbit",
-    "sasl",
-    "broker",
-    "pool",
-    "ldap",
-    "smtp",
-    "upstream",
-    "rpc error",
-    "datasource",
-    "backend",
-    "database",
-];
-
 impl ClientError {
-    pub(super) const ALL: [Self; 5] = [
+    const ALL: [Self; 5] = [
         Self::CredentialsRejected,
         Self::DatabaseMissing,
         Self::PoolExhausted,
@@ -160,25 +50,14 @@ impl ClientError {
         }
     }
 
-    /// Whether a log line reports this error.
-    pub(super) fn is_reported_in(self, text: &str) -> bool {
+    /// The class of trouble that reports this error.
+    fn class(self) -> Class {
         match self {
-            Self::CredentialsRejected => {
-                let is_plain = |p: &&&str| !AMBIGUOUS.contains(p);
-                has(text, CREDENTIALS_REJECTED)
-                    && (CREDENTIALS_REJECTED
-                        .iter()
-                        .filter(is_plain)
-                        .any(|p| has(text, &[p]))
-                        || has(text, &CONNECTION))
-            }
-            Self::DatabaseMissing => {
-                let is_missing = ["unknown database", "does not exist", "no such database"];
-                has(text, DATABASE_MISSING) && has(text, &is_missing)
-            }
-            Self::PoolExhausted => has(text, POOL_EXHAUSTED),
-            Self::RbacForbidden => has(text, RBAC_FORBIDDEN),
-            Self::ReadOnlyFilesystem => has(text, READ_ONLY_FILESYSTEM),
+            Self::CredentialsRejected => Class::LoginRefused,
+            Self::DatabaseMissing => Class::DatabaseMissing,
+            Self::PoolExhausted => Class::PoolExhausted,
+            Self::RbacForbidden => Class::RbacForbidden,
+            Self::ReadOnlyFilesystem => Class::ReadOnlyFilesystem,
         }
     }
 
@@ -200,7 +79,7 @@ impl ClientError {
 }
 
 impl ServerError {
-    pub(super) const ALL: [Self; 4] = [
+    const ALL: [Self; 4] = [
         Self::ConnectionLimit,
         Self::ReadOnly,
         Self::Down,
@@ -216,15 +95,14 @@ impl ServerError {
         }
     }
 
-    /// Whether a log line reports this error.
-    pub(super) fn is_reported_in(self, text: &str) -> bool {
-        let phrases = match self {
-            Self::ConnectionLimit => CONNECTION_LIMIT,
-            Self::ReadOnly => READ_ONLY,
-            Self::Down => NOT_SERVING,
-            Self::VolumeFull => VOLUME_FULL,
-        };
-        has(text, phrases)
+    /// The class of trouble that reports this error.
+    fn class(self) -> Class {
+        match self {
+            Self::ConnectionLimit => Class::ConnectionLimit,
+            Self::ReadOnly => Class::ReadOnlyServer,
+            Self::Down => Class::NotServing,
+            Self::VolumeFull => Class::NoSpace,
+        }
     }
 }
 
@@ -233,31 +111,27 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let recent = |l: &&LogTemplate| {
         l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15
     };
-    let logs: Vec<(LogClass, &LogTemplate)> = view
+    let logs: Vec<&LogTemplate> = view
         .logs(idx)
         .filter(recent)
-        .map(|l| (LogClass::of(l), l))
-        .filter(|(class, _)| class.is_self_reported())
+        .filter(|l| !l.trouble().is_empty())
         .collect();
     if logs.is_empty() {
         return;
     }
     for error in ClientError::ALL {
-        let lines = matching(&logs, |class| class.is_client_error(error));
+        let lines = matching(&logs, error.class());
         out.extend(client_finding(view, idx, error, &lines));
     }
     for error in ServerError::ALL {
-        let lines = matching(&logs, |class| class.is_server_error(error));
+        let lines = matching(&logs, error.class());
         out.extend(server_finding(view, idx, error, &lines));
     }
 }
 
-fn matching<'a>(
-    logs: &[(LogClass, &'a LogTemplate)],
-    is_meant: impl Fn(LogClass) -> bool,
-) -> Vec<&'a LogTemplate> {
-    let matching = logs.iter().filter(|(class, _)| is_meant(*class));
-    matching.map(|(_, log)| *log).collect()
+fn matching<'a>(logs: &[&'a LogTemplate], class: Class) -> Vec<&'a LogTemplate> {
+    let matching = logs.iter().filter(|log| log.trouble().has(class));
+    matching.copied().collect()
 }
 
 fn client_finding(

@@ -8,7 +8,7 @@ use crate::detect::{Catalogue, DetectorPanic, Resolved, View};
 use crate::incident::{self, Reach, Symptom, Update};
 use crate::model::Time;
 use crate::model::time::MINUTE;
-use crate::rca::{self, Case, Cause, Ranker, Scorer, Weights};
+use crate::rca::{self, Case, Cause, MissingEvidence, Ranker, Scorer, Weights};
 
 /// An incident with its causes by both scorers.
 #[derive(Clone, Debug)]
@@ -42,7 +42,9 @@ pub struct Evaluation {
     /// Keys of the incidents that opened, changed or ended.
     pub changed: BTreeSet<u64>,
     /// Which records would raise the confidence.
-    pub missing_evidence: Vec<String>,
+    pub missing_evidence: Vec<MissingEvidence>,
+    /// Whether the absence of symptoms shows that the cluster is healthy.
+    pub shows_health: bool,
     /// How many symptoms are active.
     pub symptoms: usize,
     /// The detectors that panicked; their findings are missing.
@@ -76,10 +78,11 @@ impl ClusterState {
             unhealthy: &inspected.unhealthy,
             ..view
         };
-        let findings = inspected.findings(&view, &call_errors, &mut inspection.panics);
+        let mut findings = inspected.findings(&view, &call_errors, &mut inspection.panics);
         let symptoms = incident::symptoms(&view, &findings, &call_errors);
         let reach = Reach::new(&view, &symptoms, &findings, &call_errors);
         let groups = incident::groups(&view, &symptoms, &reach);
+        findings.extend(incident::unexplained(&view, &symptoms, &findings));
         let update = incidents.update(name, &symptoms, &groups, now);
         let case = Case {
             cluster: name,
@@ -94,7 +97,11 @@ impl ClusterState {
             graph,
         });
         let ranked = rank(case, rows, &by_incident(&symptoms, &groups, &update));
-        let missing_evidence = missing_evidence(&view, &symptoms, &inspection.panics);
+        let missing_evidence = missing_evidence(&view, &inspection.panics);
+        let shows_health = rca::shows_health(&view)
+            && inspected.unhealthy.is_empty()
+            && inspection.panics.is_empty()
+            && findings.is_empty();
         if self.journal {
             health_changes.extend(inspection.health_changes);
             for change in health_changes {
@@ -105,6 +112,7 @@ impl ClusterState {
             ranked,
             changed: update.changed,
             missing_evidence,
+            shows_health,
             symptoms: symptoms.len(),
             panics: inspection.panics,
             weights: weights.clone(),
@@ -175,21 +183,15 @@ fn rank(case: Case<'_>, rows: Option<Rows<'_>>, groups: &[Group<'_>]) -> Vec<Ran
         .collect()
 }
 
-fn missing_evidence(
-    view: &View<'_>,
-    symptoms: &[Symptom],
-    panics: &[DetectorPanic],
-) -> Vec<String> {
-    let mut missing = if symptoms.is_empty() {
-        Vec::new()
-    } else {
-        rca::missing_evidence(view)
-    };
+fn missing_evidence(view: &View<'_>, panics: &[DetectorPanic]) -> Vec<MissingEvidence> {
+    let mut missing = rca::missing_evidence(view);
     let detectors: BTreeSet<&str> = panics.iter().map(|p| p.detector).collect();
-    missing.extend(
-        detectors
-            .into_iter()
-            .map(|d| format!("findings of the detector `{d}`, which failed")),
-    );
+    missing.extend(detectors.into_iter().map(|d| {
+        MissingEvidence::new(
+            &format!("findings of the detector `{d}`, which failed"),
+            "a fault that only this detector knows",
+            "",
+        )
+    }));
     missing
 }

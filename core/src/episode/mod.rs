@@ -11,6 +11,7 @@ use hashbrown::hash_map::Entry;
 
 use crate::model::time::MINUTE;
 use crate::model::{Alert, Episode, LogLine, Severity, Str, Subject, Time};
+use crate::trouble::{self, Classes};
 
 pub use journal::Happened;
 pub use template::fingerprint;
@@ -46,9 +47,9 @@ pub struct LogTemplate {
     minutes: Vec<(i64, u32)>,
     /// [`fingerprint`] of the sample.
     pub pattern: u64,
-    /// The class of the sample, determined once: every evaluation needs it.
+    /// The trouble that the sample reports, read once: every evaluation needs it.
     #[borsh(skip)]
-    read: OnceLock<u32>,
+    trouble: OnceLock<Classes>,
 }
 
 impl LogTemplate {
@@ -63,7 +64,7 @@ impl LogTemplate {
             count: u64::from(line.count),
             minutes: vec![(at.0 / MINUTE, line.count)],
             pattern,
-            read: OnceLock::new(),
+            trouble: OnceLock::new(),
         }
     }
 
@@ -76,13 +77,13 @@ impl LogTemplate {
             self.first = line.first;
             self.sample = line.message;
             self.pattern = pattern;
-            self.read = OnceLock::new();
+            self.trouble = OnceLock::new();
         }
     }
 
-    /// The class that `read` determines for the sample; cached.
-    pub fn class(&self, read: impl FnOnce(&str) -> u32) -> u32 {
-        *self.read.get_or_init(|| read(&self.sample))
+    /// The classes of trouble that the sample reports.
+    pub fn trouble(&self) -> Classes {
+        *self.trouble.get_or_init(|| trouble::read(&self.sample))
     }
 
     /// Number of lines in the last five minutes relative to the mean of five minutes before; `None`

@@ -5,9 +5,11 @@ mod life;
 mod reach;
 mod registry;
 mod symptom;
+mod unexplained;
 
 pub use group::groups;
 pub use life::{Incident, MAX_MEMBERS, Member, State, Transition};
 pub use reach::Reach;
 pub use registry::{Registry, Update};
 pub use symptom::{Symptom, SymptomKind, symptoms};
+pub use unexplained::unexplained;

@@ -1,13 +1,33 @@
 //! Derives the severity of a log line whose sender does not provide one.
 
 use crate::model::Severity;
+use crate::trouble::{self, Class, report};
 
 /// How far into a line a level is searched, in bytes: all common layouts have it near the start.
 const HEAD: usize = 240;
 
+/// Classes whose words also occur where nothing failed, as `timeout` in a URL.
+const VAGUE: [Class; 6] = [
+    Class::TimedOut,
+    Class::Unavailable,
+    Class::Disconnected,
+    Class::RateLimited,
+    Class::FileMissing,
+    Class::PermissionDenied,
+];
+
 /// The severity of a line by its `level` field in JSON or logfmt, the first letter of klog, a level
-/// word in capitals or brackets, or else words that only failures contain.
-pub fn of(line: &str) -> Severity {
+/// word in capitals or brackets, or else words that only failures contain. A message with stack
+/// frames or causes reports an exception, whatever its head says.
+pub fn of(message: &str) -> Severity {
+    let severity = of_line(message);
+    if severity < Severity::Error && report::is_report(message) {
+        return Severity::Error;
+    }
+    severity
+}
+
+fn of_line(line: &str) -> Severity {
     let bytes = line.as_bytes();
     let head = &bytes[..bytes.len().min(HEAD)];
     klog(bytes)
@@ -136,7 +156,15 @@ fn content(line: &str) -> Severity {
     if failed.iter().any(|p| first_words.contains(p)) {
         return Severity::Error;
     }
-    Severity::Info
+    // A program that is about to exit often writes the reason without a level.
+    if trouble::read(line)
+        .iter()
+        .any(|class| !VAGUE.contains(&class))
+    {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +196,11 @@ mod tests {
             ("[error] 7#7: *1 connect() failed", Severity::Error),
             ("panic: runtime error: index out of range", Severity::Fatal),
             ("GET /healthz 200", Severity::Info),
+            ("bind: address already in use", Severity::Warning),
+            (
+                "10:00:00 WARN retry\n\tat a.B.c(B.java:1)\nCaused by: java.lang.Error: x",
+                Severity::Error,
+            ),
         ] {
             assert_eq!(of(line), severity, "{line}");
         }

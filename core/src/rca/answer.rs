@@ -6,10 +6,12 @@ use crate::model::{Severity, Time};
 
 /// The conclusion about an incident or input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// There are no symptoms.
+    /// Nodes, workloads, pods and events were seen, and there are no symptoms.
     Healthy,
+    /// There are no symptoms, but not enough was seen to call the cluster healthy.
+    NothingFound,
     /// The confidence of the first cause reaches the threshold.
     Cause,
     /// There are symptoms, but no cause with enough confidence.
@@ -21,6 +23,7 @@ impl Verdict {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
+            Self::NothingFound => "nothing_found",
             Self::Cause => "cause",
             Self::Inconclusive => "inconclusive",
         }
@@ -195,7 +198,7 @@ pub struct Answer {
     /// The causes, best first.
     pub causes: Vec<Cause>,
     /// Which records would raise the confidence.
-    pub missing_evidence: Vec<String>,
+    pub missing_evidence: Vec<super::MissingEvidence>,
     /// The engine that gave the answer.
     pub engine: EngineInfo,
 }

@@ -45,6 +45,9 @@ const FAILURE_MODES: [FaultId; 14] = [
     FaultId::StorageClaimMissing,
 ];
 
+/// More than all other parts of a score together.
+const UNTYPED: f64 = -20.0;
+
 /// The affected components with the onset of their first symptom.
 type Affected = BTreeMap<ComponentId, Time>;
 
@@ -62,7 +65,8 @@ pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     }
     explain_away(case, &mut hypotheses);
     for h in &mut hypotheses {
-        h.total = round(case.weights.score(&h.features));
+        let points = case.weights.score(&h.features);
+        h.total = round(points + untyped(h.fault));
     }
     hypotheses.sort_by(|a, b| {
         b.total
@@ -78,6 +82,14 @@ pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     confidence::calibrate(&mut causes, &case.weights.calibration);
     explain::compare(&mut causes);
     causes
+}
+
+/// The points of a fault that has no name: below every fault that has one.
+fn untyped(fault: FaultId) -> f64 {
+    match fault {
+        FaultId::Unknown => UNTYPED,
+        _ => 0.0,
+    }
 }
 
 /// Hypotheses whose component is affected itself, or whose harm reaches one that is.
@@ -239,6 +251,9 @@ fn points_by_part(case: &Case<'_>, h: &Hypothesis<'_>) -> BTreeMap<String, f64> 
     for (part, size) in &h.features {
         let points = parts.entry(part.name().to_owned()).or_default();
         *points = round(*points + case.weights.points(*part, *size));
+    }
+    if h.fault == FaultId::Unknown {
+        parts.insert(weights::UNTYPED.to_owned(), UNTYPED);
     }
     parts
 }

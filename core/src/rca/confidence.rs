@@ -3,6 +3,11 @@
 use super::LEAD;
 use super::answer::Cause;
 use super::weights::Calibration;
+use crate::detect::FaultId;
+
+/// The confidence of a cause without a known fault: the component may be right, the fault is not
+/// named. Never enough for the verdict `cause`.
+const UNKNOWN: f64 = 0.05;
 
 /// Numbers causes that are sorted by their score, from 1; equal scores share a rank.
 pub(super) fn assign_ranks(causes: &mut [Cause]) {
@@ -18,10 +23,16 @@ pub(super) fn assign_ranks(causes: &mut [Cause]) {
 }
 
 /// Sets the confidence of the ranked causes of one incident, from each one's score and its lead:
-/// of the first over the second, of the others over the first.
+/// of the first over the second, of the others over the first. Faults with a name come before those
+/// without.
 pub(super) fn calibrate(causes: &mut [Cause], calibration: &Calibration) {
-    let totals: Vec<f64> = causes.iter().map(|c| c.scores.total).collect();
-    for (i, cause) in causes.iter_mut().enumerate() {
+    let is_unknown = |cause: &Cause| cause.fault_type == FaultId::Unknown.as_str();
+    let typed = causes.iter().filter(|cause| !is_unknown(cause));
+    let totals: Vec<f64> = typed.map(|c| c.scores.total).collect();
+    for cause in causes.iter_mut().filter(|cause| is_unknown(cause)) {
+        cause.confidence = UNKNOWN;
+    }
+    for (i, cause) in causes.iter_mut().take(totals.len()).enumerate() {
         let rival = if i == 0 {
             totals.get(1)
         } else {

@@ -5,6 +5,7 @@ mod causal;
 mod confidence;
 mod explain;
 mod fix;
+mod missing;
 mod rollout;
 mod weighted;
 pub mod weights;
@@ -15,6 +16,7 @@ pub use answer::{
     Answer, Cause, Change, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict,
 };
 pub use explain::reference;
+pub use missing::{MissingEvidence, missing_evidence, shows_health};
 pub use weights::Weights;
 
 use crate::detect::{Catalogue, Finding, View};
@@ -110,11 +112,22 @@ impl<'a> Ranker<'a> {
     }
 }
 
+/// What was found apart from causes.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Whether there are symptoms.
+    pub symptoms: bool,
+    /// Whether enough was seen that the absence of symptoms shows health.
+    pub whole: bool,
+}
+
 /// The verdict on ranked causes: `cause` when the confidence of the first one reaches the
-/// threshold, `healthy` when there are no symptoms.
-pub fn verdict(causes: &[Cause], has_symptoms: bool, weights: &Weights) -> Verdict {
+/// threshold, `inconclusive` for other symptoms; without symptoms `healthy` if enough was seen to
+/// say so.
+pub fn verdict(causes: &[Cause], seen: Seen, weights: &Weights) -> Verdict {
     match causes.first() {
-        _ if !has_symptoms => Verdict::Healthy,
+        _ if !seen.symptoms && seen.whole => Verdict::Healthy,
+        _ if !seen.symptoms => Verdict::NothingFound,
         Some(first) if first.confidence >= weights.threshold => Verdict::Cause,
         _ => Verdict::Inconclusive,
     }
@@ -141,33 +154,6 @@ pub fn merge(mut causes: Vec<Cause>) -> Vec<Cause> {
     causes.retain(|c| seen.insert(key(c)));
     confidence::assign_ranks(&mut causes);
     causes
-}
-
-/// The kinds of records that the cluster has not sent and that would raise the confidence.
-pub fn missing_evidence(view: &View<'_>) -> Vec<String> {
-    let mut missing = Vec::new();
-    let kinds: BTreeSet<&str> = view
-        .graph
-        .known_kinds()
-        .map(crate::model::Kind::as_str)
-        .collect();
-    if kinds.is_empty() {
-        missing
-            .push("object state (state.k8s.resource), on which comparisons are based".to_owned());
-    } else {
-        for kind in ["Pod", "Node", "Service", "Deployment"] {
-            if !kinds.contains(kind) {
-                missing.push(format!("state of {kind}s"));
-            }
-        }
-    }
-    if view.episodes.events.is_empty() {
-        missing.push("Kubernetes events".to_owned());
-    }
-    if view.episodes.logs.is_empty() {
-        missing.push("warning and error logs".to_owned());
-    }
-    missing
 }
 
 /// The start of the window in which causes are searched, from the onset of the first symptom.

@@ -164,7 +164,8 @@ fn best_by_component<'a>(
 /// The best finding on or about each resource.
 fn findings<'a>(case: &Case<'a>) -> Map<Idx, &'a Finding> {
     let mut best: Map<Idx, &Finding> = Map::default();
-    for finding in case.findings {
+    let named = |f: &&Finding| f.fault != FaultId::Unknown;
+    for finding in case.findings.iter().filter(named) {
         for resource in [finding.on, finding.blamed] {
             let known = best.entry(resource).or_insert(finding);
             if (finding.strength, finding.active) >= (known.strength, known.active) {
@@ -198,6 +199,7 @@ fn episodes<'a>(case: &Case<'a>) -> impl Iterator<Item = Episode<'a>> {
         .map(move |(idx, a)| episode(*idx, a.starts, Source::Alert(a)));
     let findings = findings
         .iter()
+        .filter(|f| f.fault != FaultId::Unknown)
         .map(move |f| episode(f.blamed, f.since, Source::Finding(f)));
     events.chain(logs).chain(alerts).chain(findings)
 }

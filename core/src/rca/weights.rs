@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The common name of the four strengths of evidence.
 pub(crate) const EVIDENCE: &str = "evidence";
+/// The name of what a fault without a name loses.
+pub(super) const UNTYPED: &str = "untyped";
 
 /// A part of the score of a hypothesis. How much of each it has are its [`Features`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,6 +108,8 @@ pub(super) fn reason(name: &str, is_more: bool) -> &'static str {
         ("explained", true) => "no upstream cause explains it",
         ("explained", false) => "an upstream cause explains it better",
         ("specific", true) => "it names a root cause, not only a failure mode",
+        ("untyped", true) => "it names a fault",
+        ("untyped", false) => "it names no fault",
         (_, _) => "it names only a failure mode",
     }
 }

@@ -9,7 +9,7 @@ use kgrca_core::engine::{ClusterState, Evaluation, Ranked};
 use kgrca_core::incident::{Incident, State};
 use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
-use kgrca_core::rca::{self, Answer, EngineInfo, Scorer};
+use kgrca_core::rca::{self, Answer, EngineInfo, Scorer, Seen};
 use kgrca_core::storage::{AnswerRow, PendingIncidentRow};
 
 use super::apply::Outcome;
@@ -18,6 +18,12 @@ use crate::telemetry;
 
 /// How often the symptoms of an incident that does not change otherwise are written to the graph.
 const HISTORY_EVERY: i64 = MINUTE;
+
+/// An incident consists of symptoms.
+const SEEN: Seen = Seen {
+    symptoms: true,
+    whole: false,
+};
 
 /// What was last written of one incident.
 #[derive(Default)]
@@ -215,7 +221,7 @@ fn answers<'a>(
                     from: rca::window_start(incident.started),
                     to: state.watermark,
                 },
-                verdict: rca::verdict(causes, true, &findings.evaluation.weights),
+                verdict: rca::verdict(causes, SEEN, &findings.evaluation.weights),
                 causes: causes.to_vec(),
                 missing_evidence: findings.evaluation.missing_evidence.clone(),
                 engine: EngineInfo::new(scorer, &findings.evaluation.weights),

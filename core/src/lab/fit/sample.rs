@@ -1,5 +1,6 @@
 //! The labelled cases that weights are fitted to.
 
+use crate::detect::FaultId;
 use crate::lab::eval::{Candidate, Label};
 use crate::rca::weights::{Features, Weights};
 use crate::rca::{Cause, LEAD};
@@ -46,7 +47,8 @@ impl Sample {
     ) -> Self {
         let mut all = Vec::new();
         for (incident, causes) in incidents.enumerate() {
-            all.extend(causes.into_iter().map(|cause| CauseFeatures {
+            let named = |cause: &Cause| cause.fault_type != FaultId::Unknown.as_str();
+            all.extend(causes.into_iter().filter(named).map(|cause| CauseFeatures {
                 incident,
                 component: cause.component,
                 fault: cause.fault_type,

@@ -1,8 +1,12 @@
 //! Joins partial lines, and the lines of a stack trace, into one message.
 
+use kgrca_core::trouble::report;
+
 /// Maximum size of a message; what follows becomes a message of its own.
 const MAX_LINES: usize = 200;
 const MAX_BYTES: usize = 32 << 10;
+/// Maximum number of frames that are left out of a message.
+const MAX_OMITTED: usize = 2_000;
 
 /// A message of one or more lines.
 #[derive(Debug, Default)]
@@ -18,20 +22,10 @@ pub struct Message {
     /// Offset after its last line.
     pub to: u64,
     lines: usize,
+    omitted: usize,
     is_partial: bool,
-    /// Decides which lines that are not indented continue it.
-    trace: Trace,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Trace {
-    /// Continued by indented lines and further causes only.
-    #[default]
-    Plain,
-    /// Python names the exception on the last line, which is not indented.
-    Python,
-    /// Go prints function names on lines that are not indented.
-    Go,
+    /// Decides which lines continue it.
+    report: report::Open,
 }
 
 /// Joins the lines of one stream.
@@ -44,12 +38,16 @@ impl Joiner {
         if let Some(open) = &mut self.0
             && open.continues_with(line.message)
         {
-            if !open.is_partial {
-                open.text.push('\n');
-                open.lines += 1;
+            if open.omits(line.message) {
+                open.omitted += 1;
+            } else {
+                if !open.is_partial {
+                    open.text.push('\n');
+                    open.lines += 1;
+                }
+                open.text.push_str(line.message);
+                open.is_partial = line.is_partial;
             }
-            open.text.push_str(line.message);
-            open.is_partial = line.is_partial;
             line.time.clone_into(&mut open.last);
             open.to = to;
             return None;
@@ -61,8 +59,9 @@ impl Joiner {
             from,
             to,
             lines: 1,
+            omitted: 0,
             is_partial: line.is_partial,
-            trace: Trace::of(line.message),
+            report: report::Open::new(line.message),
         };
         self.0.replace(new)
     }
@@ -78,52 +77,24 @@ impl Joiner {
     }
 }
 
-impl Trace {
-    fn of(line: &str) -> Self {
-        if line.contains("Traceback (most recent call last)") {
-            Self::Python
-        } else if line.starts_with("panic: ") || line.starts_with("fatal error: ") {
-            Self::Go
-        } else {
-            Self::Plain
-        }
-    }
-}
-
 impl Message {
     fn continues_with(&mut self, line: &str) -> bool {
-        if self.text.len() + line.len() > MAX_BYTES || self.lines >= MAX_LINES {
-            return false;
-        }
         if self.is_partial {
-            return true;
+            return self.has_room(line);
         }
-        let is_indented = line.starts_with([' ', '\t']);
-        match self.trace {
-            Trace::Python if !is_indented => {
-                // The exception itself, or the text between two tracebacks.
-                if !line.is_empty()
-                    && !line.starts_with("During handling")
-                    && !line.starts_with("The above exception")
-                {
-                    self.trace = Trace::Plain;
-                }
-                true
-            }
-            Trace::Go if !is_indented => {
-                line.is_empty()
-                    || ["goroutine ", "created by ", "[signal ", "exit status"]
-                        .iter()
-                        .any(|w| line.starts_with(w))
-                    || line.ends_with(')')
-            }
-            _ => {
-                is_indented
-                    || ["Caused by: ", "Suppressed: ", "... "]
-                        .iter()
-                        .any(|w| line.starts_with(w))
-            }
-        }
+        self.report.continues_with(line) && (self.omits(line) || self.has_room(line))
+    }
+
+    /// Whether the message may grow by a line. Beyond half of either limit frames are left out, so
+    /// that what follows them still fits.
+    fn has_room(&self, line: &str) -> bool {
+        self.text.len() + line.len() <= MAX_BYTES && self.lines < MAX_LINES
+    }
+
+    /// Whether a line is left out because the message is long.
+    fn omits(&self, line: &str) -> bool {
+        let is_long = self.text.len() > MAX_BYTES / 2 || self.lines >= MAX_LINES / 2;
+        is_long && self.omitted < MAX_OMITTED && !self.is_partial && report::is_frame(line)
     }
 }
 
@@ -203,6 +174,33 @@ mod tests {
             (message.text.as_str(), message.from, message.to),
             ("abcd", 0, 20)
         );
+    }
+
+    #[test]
+    fn a_long_report_loses_frames_and_no_causes() {
+        let frame = "\tat com.example.Handler.call(Handler.java:12)";
+        let mut lines = vec!["java.lang.RuntimeException: outer"];
+        lines.extend([frame; 400]);
+        lines.push("Caused by: java.net.ConnectException: Connection refused");
+        lines.extend([frame; 400]);
+        lines.push("2026-01-01 10:00:00 INFO next");
+        let messages = joined(&lines);
+        assert_eq!(messages.len(), 2);
+        assert!(messages[0].ends_with("Connection refused"));
+        assert!(messages[0].lines().count() <= MAX_LINES);
+    }
+
+    #[test]
+    fn the_text_of_an_exception_may_have_several_lines() {
+        let lines = [
+            "com.example.CommunicationsException: Communications link failure",
+            "",
+            "The last packet sent successfully to the server was 0 milliseconds ago.",
+            "\tat com.example.Driver.connect(Driver.java:12)",
+            "Caused by: java.net.ConnectException: Connection refused",
+            "2026-01-01 10:00:00 INFO next",
+        ];
+        assert_eq!(joined(&lines), [lines[..5].join("\n"), lines[5].into()]);
     }
 
     #[test]

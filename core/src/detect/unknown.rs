@@ -1,0 +1,25 @@
+//! A fault of which only the symptom is known.
+
+use super::finding::{Evidence, Finding, Strength};
+use super::text::short;
+use super::{FaultId, View};
+use crate::graph::Idx;
+use crate::model::Time;
+
+/// A resource that hurts for a reason that no detector knows, with what it shows.
+pub fn unknown(view: &View<'_>, resource: Idx, since: Time, what: String) -> Finding {
+    let owner = view.top_owner(resource);
+    let message = format!(
+        "{} is affected, and no known fault explains it: {}",
+        view.title(owner),
+        short(what.lines().next().unwrap_or(&what), 200)
+    );
+    let evidence = Evidence {
+        at: since,
+        ..view.state_evidence(resource, short(&what, 300))
+    };
+    view.finding(FaultId::Unknown, owner, resource, Strength::Hint)
+        .message(message)
+        .with([evidence])
+        .build()
+}

@@ -1,0 +1,132 @@
+//! What was not seen of a cluster: records that would raise the confidence, or show that it is
+//! healthy.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::detect::View;
+use crate::model::Kind;
+
+/// Records that were not seen, and how to get them.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(from = "Wire")]
+pub struct MissingEvidence {
+    /// What was not seen.
+    pub what: String,
+    /// What it would show.
+    pub why: String,
+    /// A command that prints it; empty when there is none.
+    pub command: String,
+}
+
+/// Answers of earlier versions have one text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Wire {
+    Text(String),
+    Parts {
+        what: String,
+        why: String,
+        command: String,
+    },
+}
+
+impl From<Wire> for MissingEvidence {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Text(what) => Self::new(&what, "", ""),
+            Wire::Parts { what, why, command } => Self { what, why, command },
+        }
+    }
+}
+
+impl MissingEvidence {
+    /// What was not seen, what it would show, and a command that prints it.
+    pub fn new(what: &str, why: &str, command: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            why: why.to_owned(),
+            command: command.to_owned(),
+        }
+    }
+}
+
+/// The kinds of state that are compared, with what each shows and how to get it.
+const STATES: [(&str, &str, &str); 3] = [
+    (
+        "Node",
+        "whether nodes are ready and have room",
+        "kubectl get nodes -o json",
+    ),
+    (
+        "Pod",
+        "whether containers run, and why they ended",
+        "kubectl get pods -A -o json",
+    ),
+    (
+        "Service",
+        "whether the names and ports that are called exist",
+        "kubectl get services -A -o json",
+    ),
+];
+
+/// What the cluster has not sent.
+pub fn missing_evidence(view: &View<'_>) -> Vec<MissingEvidence> {
+    let kinds: BTreeSet<&str> = view.graph.known_kinds().map(Kind::as_str).collect();
+    let unseen = STATES.iter().filter(|(kind, _, _)| !kinds.contains(kind));
+    let mut missing: Vec<MissingEvidence> = unseen
+        .map(|(kind, why, command)| {
+            MissingEvidence::new(&format!("state of {kind}s"), why, command)
+        })
+        .collect();
+    if !view.graph.known_kinds().any(Kind::is_workload) {
+        missing.push(MissingEvidence::new(
+            "state of workloads",
+            "how many pods are wanted, and by which spec",
+            "kubectl get deployments,statefulsets,daemonsets,jobs -A -o json",
+        ));
+    }
+    if view.episodes.events.is_empty() {
+        missing.push(MissingEvidence::new(
+            "Kubernetes events",
+            "why pods cannot be created, scheduled or started",
+            "kubectl get events -A -o json",
+        ));
+    }
+    if view.episodes.logs.is_empty() {
+        missing.push(MissingEvidence::new(
+            "warning and error logs",
+            "why programs fail, and which servers they cannot use",
+            "kubectl logs -n <namespace> <pod> --all-containers --previous",
+        ));
+    }
+    missing
+}
+
+/// Whether enough was seen of a cluster that the absence of symptoms shows that it is healthy:
+/// nodes, workloads, pods and events.
+pub fn shows_health(view: &View<'_>) -> bool {
+    let mut kinds = view.graph.known_kinds();
+    let has = |wanted: &Kind| view.graph.known_kinds().any(|kind| kind == wanted);
+    kinds.any(Kind::is_workload)
+        && has(&Kind::Node)
+        && has(&Kind::Pod)
+        && !view.episodes.events.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_earlier_versions_stay_readable() {
+        let old: Vec<MissingEvidence> = serde_json::from_str(r#"["Kubernetes events"]"#).unwrap();
+        assert_eq!(old, [MissingEvidence::new("Kubernetes events", "", "")]);
+        let new = MissingEvidence::new("a", "b", "c");
+        let json = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<MissingEvidence>(&json).unwrap(), new);
+    }
+}
