@@ -62,6 +62,10 @@ fn pod(name: &str, ready: bool, phase: &str, extra: &Value) -> Value {
     pod
 }
 
+fn has_symptoms(said: &Analysis) -> bool {
+    matches!(said.verdict, Verdict::Cause | Verdict::Inconclusive)
+}
+
 fn replica_set(wanted: i64, ready: i64) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet",
@@ -81,7 +85,7 @@ fn a_failed_pod_of_a_satisfied_owner_is_ignored() {
         pod("web-1", true, "Running", &json!({})),
         pod("web-0", false, "Failed", &json!({"reason": "Terminated"})),
     ]);
-    assert_eq!(said.verdict, Verdict::Healthy, "{:?}", said.causes);
+    assert_eq!(said.verdict, Verdict::NothingFound, "{:?}", said.causes);
     let said = say(&[
         replica_set(1, 1),
         pod("web-1", true, "Running", &json!({})),
@@ -92,11 +96,11 @@ fn a_failed_pod_of_a_satisfied_owner_is_ignored() {
             &json!({"reason": "Evicted", "message": "The node was low on resource: memory"}),
         ),
     ]);
-    assert_eq!(said.verdict, Verdict::Healthy, "{:?}", said.causes);
+    assert_eq!(said.verdict, Verdict::NothingFound, "{:?}", said.causes);
 }
 
 #[test]
-fn a_service_on_an_undeclared_port_alone_is_healthy() {
+fn a_service_on_an_undeclared_port_alone_is_no_fault() {
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "web", "namespace": "shop", "uid": "s"},
@@ -127,7 +131,7 @@ fn a_service_on_an_undeclared_port_alone_is_healthy() {
         service,
         caller,
     ];
-    assert_eq!(say(&well).verdict, Verdict::Healthy);
+    assert_eq!(say(&well).verdict, Verdict::NothingFound);
     let complaint = json!({
         "etype": "k8s.log", "event_time": "2026-01-01T00:59:00Z",
         "first_time": "2026-01-01T00:50:00Z", "count": 90, "severity": "ERROR",
@@ -174,7 +178,7 @@ fn a_probe_that_siblings_pass_is_not_at_fault() {
         "{:?}",
         with_sibling.causes
     );
-    assert_ne!(with_sibling.verdict, Verdict::Healthy);
+    assert!(has_symptoms(&with_sibling));
 }
 
 #[test]
@@ -219,7 +223,7 @@ fn pods_without_events_are_not_called_healthy() {
             },
             &extra,
         )]);
-        assert_ne!(said.verdict, Verdict::Healthy, "{reason}");
+        assert!(has_symptoms(&said), "{reason}");
         assert_eq!(
             said.causes[0].component, "app/web",
             "{reason}: {:?}",
@@ -229,8 +233,36 @@ fn pods_without_events_are_not_called_healthy() {
 }
 
 #[test]
-fn an_empty_cluster_is_healthy() {
-    assert_eq!(say(&[]).verdict, Verdict::Healthy);
+fn a_cluster_is_healthy_only_when_nodes_workloads_pods_and_events_were_seen() {
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "uid": "n"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event", "type": "Normal", "reason": "Started",
+        "metadata": {"name": "web-1.1", "namespace": "shop", "uid": "e"},
+        "lastTimestamp": "2026-01-01T00:50:00Z", "message": "Started container app",
+        "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-1"},
+    });
+    let all = [
+        node,
+        replica_set(1, 1),
+        pod("web-1", true, "Running", &json!({})),
+        event,
+    ];
+    assert_eq!(say(&all).verdict, Verdict::Healthy);
+    for left_out in 0..all.len() {
+        let mut rest = all.to_vec();
+        rest.remove(left_out);
+        let said = say(&rest);
+        assert_eq!(said.verdict, Verdict::NothingFound, "without {left_out}");
+        assert!(!said.missing_evidence.is_empty(), "without {left_out}");
+    }
+}
+
+#[test]
+fn an_empty_input_shows_nothing() {
+    assert_eq!(say(&[]).verdict, Verdict::NothingFound);
 }
 
 #[test]
@@ -277,12 +309,12 @@ fn unreadable_input_is_inconclusive() {
             analysis
                 .missing_evidence
                 .iter()
-                .any(|m| m.contains("could not be read"))
+                .any(|m| m.what.contains("could not be read"))
         );
     }
     assert_eq!(
         analyze::analyze("empty", b"", &options).verdict,
-        Verdict::Healthy
+        Verdict::NothingFound
     );
 }
 

@@ -39,13 +39,16 @@ pub(super) fn api_server_and_etcd(view: &View<'_>, out: &mut Vec<Finding>) {
         .episodes
         .logs
         .iter()
-        .filter(|(_, l)| l.severity >= Severity::Warning && lasts(l.first, l.last))
+        .filter(|(_, l)| l.severity >= Severity::Warning && recent(l.last))
     {
         for (reports, class) in [
             (&mut etcd, Class::EtcdUnhealthy),
             (&mut server, Class::ApiServerSlow),
         ] {
-            if log.trouble().has(class) {
+            // That etcd is full is a fact from the first line.
+            let is_fact = log.trouble().has(Class::EtcdFull);
+            let counts = lasts(log.first, log.last) || is_fact && class == Class::EtcdUnhealthy;
+            if counts && log.trouble().has(class) {
                 reports.add(view, *idx, &log.sample, view.log_evidence(*idx, log));
             }
         }

@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 30] = [
+    const SOURCES: [&str; 32] = [
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
         include_str!("config.rs"),
@@ -120,5 +120,7 @@ mod tests {
         include_str!("storage.rs"),
         include_str!("storage_verdict.rs"),
         include_str!("unknown.rs"),
+        include_str!("lone_client.rs"),
+        include_str!("sandbox.rs"),
     ];
 }

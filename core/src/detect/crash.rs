@@ -34,12 +34,13 @@ fn container(
     init: bool,
     out: &mut Vec<Finding>,
 ) {
-    let Some(ended) = status
-        .state
-        .terminated
-        .as_ref()
-        .or(status.last_state.terminated.as_ref())
-    else {
+    let unrecorded = Terminated::default();
+    let ended = status.state.terminated.as_ref();
+    let ended = ended.or(status.last_state.terminated.as_ref());
+    // A table of pods has the state of the containers without their ends.
+    let loops = status.state.waiting.as_ref();
+    let loops = loops.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"));
+    let Some(ended) = ended.or(loops.then_some(&unrecorded)) else {
         return;
     };
     let waits = status
@@ -57,10 +58,18 @@ fn container(
         return;
     }
     let code = ended.exit_code.unwrap_or(0);
+    let exit = match ended.exit_code {
+        Some(code) => format!("exits with code {code}"),
+        None => "keeps crashing".to_owned(),
+    };
     let what = format!(
-        "container `{}` terminated: {} (exit code {code}), restarted {}×",
+        "container `{}` terminated: {}{}, restarted {}×",
         status.name,
         ended.reason.as_deref().unwrap_or("unknown reason"),
+        ended
+            .exit_code
+            .map(|code| format!(" (exit code {code})"))
+            .unwrap_or_default(),
         status.restart_count
     );
     let mut evidence = vec![Evidence {
@@ -96,7 +105,7 @@ fn container(
     let is_of_other = |l: &&LogTemplate| l.container.as_deref().is_some_and(|c| c != &*status.name);
     let logs: Vec<_> = view
         .logs(idx)
-        .filter(|l| l.severity >= Severity::Error)
+        .filter(|l| l.severity >= Severity::Error || !l.trouble().is_empty())
         .filter(|l| !is_of_other(l))
         .collect();
     evidence.extend(logs.iter().take(5).map(|l| view.log_evidence(idx, l)));
@@ -115,7 +124,7 @@ fn container(
         .map(|s| format!(" after {s:.0} s"))
         .unwrap_or_default();
     let message = format!(
-        "Container `{}` of {} exits with code {code}{when}{}",
+        "Container `{}` of {} {exit}{when}{}",
         status.name,
         view.title(owner),
         last.map(|l| format!(": {l}")).unwrap_or_default()

@@ -220,7 +220,17 @@ fn unknown_hosts(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) 
             .as_ref()
             .is_some_and(|(_, n)| n.is_live() || *n.kind() == Kind::External);
         let owner = view.top_owner(error.caller);
-        if is_known || dns_is_down {
+        if dns_is_down {
+            continue;
+        }
+        let is_outside = named
+            .as_ref()
+            .is_some_and(|(_, n)| *n.kind() == Kind::External);
+        if is_outside && error.failure == CallFailure::Unresolved {
+            outside_name(view, errors, error, out);
+            continue;
+        }
+        if is_known {
             continue;
         }
         let namespace = view.graph.get(error.caller).namespace();
@@ -249,6 +259,38 @@ fn unknown_hosts(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) 
             );
         }
     }
+}
+
+/// A name outside the cluster that does not resolve: its holder's setting, unless others complain
+/// about other names.
+fn outside_name(view: &View<'_>, errors: &[CallError], error: &CallError, out: &mut Vec<Finding>) {
+    let names: BTreeSet<&str> = errors
+        .iter()
+        .filter(|e| e.failure == CallFailure::Unresolved)
+        .map(|e| &*e.name)
+        .collect();
+    if names.len() > 1 {
+        return;
+    }
+    let owner = view.top_owner(error.caller);
+    let message = format!(
+        "{} calls `{}`{}, a name outside the cluster that does not resolve",
+        view.title(owner),
+        error.name,
+        in_variable(setting(view, error))
+    );
+    out.push(
+        view.finding(
+            FaultId::ServiceAddressWrong,
+            owner,
+            error.caller,
+            Strength::Fair,
+        )
+        .active(true)
+        .message(message)
+        .with(evidence(view, &[error]))
+        .build(),
+    );
 }
 
 /// The environment variable that has the address which a caller reports, with its port.

@@ -32,10 +32,16 @@ pub(super) fn from_lines(
     container: &str,
     lines: &[&str],
 ) -> Option<FaultId> {
-    const BY_CLASS: [(Class, FaultId); 3] = [
+    const BY_CLASS: [(Class, FaultId); 6] = [
         (Class::ExecFormat, FaultId::ImageArchitectureMismatch),
         (Class::PortTaken, FaultId::RuntimePortConflict),
+        (
+            Class::CertificateExpired,
+            FaultId::ServiceCertificateInvalid,
+        ),
+        (Class::CommandNotFound, FaultId::ConfigCommandNotFound),
         (Class::ArgumentsRejected, FaultId::ConfigArgumentsInvalid),
+        (Class::SyntaxError, FaultId::ConfigArgumentsInvalid),
     ];
     let classes: Vec<Classes> = lines.iter().map(|line| trouble::read(line)).collect();
     let named = |(class, _): &&(Class, FaultId)| classes.iter().any(|c| c.has(*class));

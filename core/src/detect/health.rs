@@ -71,7 +71,7 @@ impl View<'_> {
         }
         match self.is_healthy(idx) {
             Some(true) => false,
-            Some(false) => true,
+            Some(false) => !(&*event.reason == "FailedCreate" && self.was_cleared(idx, event)),
             None => {
                 self.now.0 - event.last.0 <= 15 * MINUTE
                     && !self.was_cleared(idx, event)
@@ -149,8 +149,7 @@ impl View<'_> {
             return claim.phase.as_deref().map(|p| p == "Bound");
         }
         if let Some(job) = object.job() {
-            let failed = object::condition(&job.status.conditions, "Failed");
-            return Some(!failed.is_some_and(|c| c.is("True")));
+            return Some(!job.has_failed());
         }
         if let Some(node) = object.node() {
             return object::condition(&node.status.conditions, "Ready").map(|c| c.is("True"));

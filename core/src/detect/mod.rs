@@ -23,6 +23,7 @@ mod handshake;
 mod health;
 mod image;
 mod ingress;
+mod lone_client;
 mod names;
 mod network;
 mod node;
@@ -35,6 +36,7 @@ mod proxy;
 mod resolved;
 mod rollout;
 mod runtime;
+mod sandbox;
 mod schedule;
 mod schedule_fit;
 mod scheduling;
@@ -118,5 +120,9 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     all.compare("dependency::called", |out| {
         dependency::called(view, errors, found, out);
     });
+    all.compare("lone_client::refused", |out| {
+        lone_client::refused(view, errors, out);
+    });
+    all.compare("sandbox::networks", |out| sandbox::networks(view, out));
     all
 }

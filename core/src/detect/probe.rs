@@ -101,6 +101,9 @@ fn diagnose(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode]) -> 
             .iter()
             .find(|c| kind.of(c).is_some_and(|p| fits(p, message)))
     });
+    if container.is_some_and(|c| passes(view, idx, kind, &c.name)) {
+        return None;
+    }
     let observation = Observation {
         view,
         pod: idx,
@@ -120,6 +123,16 @@ fn diagnose(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode]) -> 
             .with(events)
             .build(),
     )
+}
+
+/// Whether a container's probe passes now: it is ready, and was never restarted.
+fn passes(view: &View<'_>, idx: Idx, kind: ProbeKind, container: &str) -> bool {
+    let statuses = view.pod(idx).map(|pod| &pod.status.container_statuses);
+    let status = statuses.and_then(|all| all.iter().find(|c| &*c.name == container));
+    status.is_some_and(|c| {
+        let was_restarted = c.restart_count > 0 && kind != ProbeKind::Readiness;
+        c.ready == Some(true) && !was_restarted
+    })
 }
 
 /// Whether a message can come from this probe: when it names a port, it is the probe's.

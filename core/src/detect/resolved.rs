@@ -49,7 +49,11 @@ impl<'a> Resolved<'a> {
         let mut this = Self::default();
         for event in episodes.events() {
             if event.first <= now {
-                if &*event.reason == "FailedScheduling" && this.cluster.is_none() {
+                let is_of_all = matches!(
+                    &*event.reason,
+                    "FailedScheduling" | "FailedCreatePodSandBox"
+                );
+                if is_of_all && this.cluster.is_none() {
                     let kind = Kind::Other("Cluster".into());
                     let cluster = Subject {
                         kind,

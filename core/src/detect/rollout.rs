@@ -26,16 +26,18 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
+/// Reasons of events with which the Job controller gives up.
+const GIVES_UP: [&str; 3] = [
+    "BackoffLimitExceeded",
+    "DeadlineExceeded",
+    "PodFailurePolicy",
+];
+
 /// For Jobs of which only events are known.
 fn job_without_state(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let words = [
-        "BackoffLimitExceeded",
-        "DeadlineExceeded",
-        "PodFailurePolicy",
-    ];
     let events: Vec<_> = view
         .warnings(idx)
-        .filter(|e| words.contains(&&*e.reason) && view.still_holds(idx, e))
+        .filter(|e| GIVES_UP.contains(&&*e.reason) && view.still_holds(idx, e))
         .collect();
     let Some(last) = events
         .last()
@@ -65,28 +67,33 @@ fn failed_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(job) = view.object(idx).and_then(|o| o.job()) else {
         return;
     };
-    let Some(failed) = object::condition(&job.status.conditions, "Failed").filter(|c| c.is("True"))
-    else {
-        return;
-    };
-    if failed
-        .last_transition_time
-        .0
-        .is_some_and(|t| view.now.0 - t.0 >= 60 * MINUTE)
-    {
+    if !job.has_failed() {
         return;
     }
-    let why = failed.message.as_deref().unwrap_or("");
-    let what = format!(
-        "Job failed: {} {why}",
-        failed.reason.as_deref().unwrap_or("")
-    );
+    let condition = object::condition(&job.status.conditions, "Failed").filter(|c| c.is("True"));
+    let at = condition.and_then(|c| c.last_transition_time.0);
+    if at.is_some_and(|t| view.now.0 - t.0 >= 60 * MINUTE) {
+        return;
+    }
+    let events: Vec<_> = view
+        .warnings(idx)
+        .filter(|e| GIVES_UP.contains(&&*e.reason))
+        .collect();
+    let why = match (condition, events.last()) {
+        (Some(failed), _) => failed.message.as_deref().unwrap_or("").to_owned(),
+        (None, Some(event)) => event.message.to_string(),
+        (None, None) => format!("{} pods failed", job.status.failed.unwrap_or(0)),
+    };
+    let reason = condition.and_then(|c| c.reason.as_deref()).unwrap_or("");
+    let what = format!("Job failed: {reason} {why}");
     let owner = view.top_owner(idx);
+    let events = events.iter().map(|e| view.event_evidence(idx, e));
     out.push(
         view.finding(FaultId::RuntimeJobFailed, owner, idx, Strength::Fair)
             .active(true)
             .message(format!("{} failed: {why}", view.title(idx)))
             .with([view.state_evidence(idx, what)])
+            .with(events)
             .build(),
     );
 }

@@ -9,7 +9,7 @@ use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::{Kind, Severity};
-use crate::trouble::Class;
+use crate::trouble::{self, Class, product};
 
 /// An error whose cause is on the side of the workload that logs it: its setting, permission or
 /// pool.
@@ -111,6 +111,7 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let recent = |l: &&LogTemplate| {
         l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15
     };
+    probe_output(view, idx, out);
     let logs: Vec<&LogTemplate> = view
         .logs(idx)
         .filter(recent)
@@ -126,6 +127,30 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     for error in ServerError::ALL {
         let lines = matching(&logs, error.class());
         out.extend(server_finding(view, idx, error, &lines));
+    }
+}
+
+/// What a server says about itself when the kubelet asks it: the output of a probe.
+fn probe_output(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    for event in view.warnings(idx) {
+        if &*event.reason != "Unhealthy" || !view.still_holds(idx, event) {
+            continue;
+        }
+        let trouble = trouble::read(&event.message);
+        for error in ServerError::ALL {
+            if !trouble.has(error.class()) {
+                continue;
+            }
+            let owner = view.top_owner(idx);
+            let said = short(&event.message, 200);
+            out.push(
+                view.finding(error.fault(), owner, idx, Strength::Strong)
+                    .active(true)
+                    .message(format!("{} says when probed: {said}", view.title(owner)))
+                    .with([view.event_evidence(idx, event)])
+                    .build(),
+            );
+        }
     }
 }
 
@@ -246,34 +271,7 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength)
 /// `None` if that is the writer itself. The address that a client uses may be hidden, in a Secret
 /// for instance; the wording still shows the product.
 fn only_store(view: &View<'_>, owner: Idx, text: &str) -> Option<Idx> {
-    let ports: &[i64] = if has(
-        text,
-        &[
-            "redis",
-            "readonly you can't",
-            "clusterdown",
-            "max number of clients",
-        ],
-    ) {
-        &[6379]
-    } else if has(text, &["not primary", "not master"]) {
-        &[27017]
-    } else if has(
-        text,
-        &[
-            "sql",
-            "jdbc",
-            "psycopg",
-            "too many clients",
-            "connection slots",
-            "data source",
-            "--read-only",
-        ],
-    ) {
-        &[3306, 5432, 1433, 1521]
-    } else {
-        return None;
-    };
+    let ports = &product::named(text)?.ports;
     let namespace = view.graph.get(owner).namespace();
     let serves = |s: &Idx| {
         let service = view.object(*s).and_then(|o| o.service());

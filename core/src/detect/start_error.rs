@@ -4,6 +4,7 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::Idx;
+use crate::trouble::{self, Class};
 
 /// Reports containers of a pod that the runtime cannot start.
 pub(super) fn containers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
@@ -45,37 +46,20 @@ pub(super) fn containers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             }
         }
     }
-    let rules: [(FaultId, &[&str]); 2] = [
-        (
-            FaultId::ConfigCommandNotFound,
-            &[
-                "executable file not found",
-                "exec: \"",
-                "no such file or directory: unknown",
-                "ContainerCannotRun",
-                "StartError",
-            ],
-        ),
-        (
-            FaultId::ConfigSecurityContextDenied,
-            &[
-                "runasnonroot and image",
-                "runasnonroot and cannot verify",
-                "container's runasuser breaks non-root",
-                "cannot verify user is non-root",
-            ],
-        ),
-    ];
-    for (fault, phrases) in rules {
+    if let Some(finding) = memory_limit(view, idx, &reports) {
+        out.push(finding);
+        return;
+    }
+    for (fault, is_meant) in RULES {
         let evidence: Vec<Evidence> = reports
             .iter()
-            .filter(|(m, _)| has(m, phrases))
+            .filter(|(m, _)| is_meant(m))
             .map(|(_, e)| e.clone())
             .collect();
-        let Some(first) = reports.iter().find(|(m, _)| has(m, phrases)) else {
+        let Some(first) = reports.iter().find(|(m, _)| is_meant(m)) else {
             continue;
         };
-        let exec_format = has(&first.0, &["exec format error"]);
+        let exec_format = trouble::read(&first.0).has(Class::ExecFormat);
         let fault = if exec_format {
             FaultId::ImageArchitectureMismatch
         } else {
@@ -95,4 +79,76 @@ pub(super) fn containers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .build(),
         );
     }
+}
+
+/// Whether a report means a fault.
+type Rule = (FaultId, fn(&str) -> bool);
+
+const RULES: [Rule; 2] = [
+    (FaultId::ConfigCommandNotFound, cannot_run),
+    (FaultId::ConfigSecurityContextDenied, denies_user),
+];
+
+/// Whether the runtime reports that it cannot run the command.
+fn cannot_run(report: &str) -> bool {
+    let classes = [Class::CommandNotFound, Class::ExecFormat];
+    trouble::read(report).has_any(&classes)
+        || ["StartError", "ContainerCannotRun", "exec: \""]
+            .iter()
+            .any(|words| report.contains(words))
+}
+
+/// Whether the kubelet refuses the user of the image.
+fn denies_user(report: &str) -> bool {
+    has(
+        report,
+        &[
+            "runasnonroot and image",
+            "runasnonroot and cannot verify",
+            "container's runasuser breaks non-root",
+            "cannot verify user is non-root",
+        ],
+    )
+}
+
+/// A container whose memory limit is below what starting it takes: the runtime's own process is
+/// killed, and no status says `OOMKilled`.
+fn memory_limit(view: &View<'_>, idx: Idx, reports: &[(String, Evidence)]) -> Option<Finding> {
+    let is_meant = |m: &str| trouble::read(m).has(Class::MemoryLimitTooLow);
+    let evidence: Vec<Evidence> = reports
+        .iter()
+        .filter(|(m, _)| is_meant(m))
+        .map(|(_, e)| e.clone())
+        .collect();
+    if evidence.is_empty() {
+        return None;
+    }
+    let owner = view.top_owner(idx);
+    let limits = view.pod_spec(idx).into_iter().flat_map(|spec| {
+        let all = spec.all_containers();
+        all.filter_map(|c| Some((c.resources.limits.get("memory")?.0, c)))
+    });
+    let lowest = limits.min_by_key(|(limit, _)| *limit).map(|(_, c)| c);
+    let limit = lowest
+        .and_then(|c| c.resources.limits.text("memory"))
+        .map(|limit| format!(" of {limit}"))
+        .unwrap_or_default();
+    let message = format!(
+        "{} cannot start: its memory limit{limit} is below what starting the container takes",
+        view.title(owner)
+    );
+    let fix = format!(
+        "kubectl -n {} set resources {}/{} --limits=memory=<more>",
+        view.graph.get(owner).namespace(),
+        view.kind_word(owner),
+        view.graph.get(owner).name()
+    );
+    Some(
+        view.finding(FaultId::RuntimeOomKilled, owner, idx, Strength::Strong)
+            .active(true)
+            .message(message)
+            .with(evidence)
+            .fix(fix)
+            .build(),
+    )
 }

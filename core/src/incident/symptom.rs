@@ -296,6 +296,15 @@ fn is_starting(view: &View<'_>, resource: Idx, at: Time) -> bool {
     let Some(pod) = view.pod(resource) else {
         return false;
     };
+    // The first minute of a Job or a bare pod is its life, not that of a server in a rollout.
+    let owner = view.top_owner(resource);
+    let runs_once = matches!(
+        view.graph.get(owner).kind(),
+        Kind::Job | Kind::CronJob | Kind::Pod
+    );
+    if runs_once {
+        return false;
+    }
     let started = pod
         .status
         .container_statuses

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::View;
-use crate::model::Kind;
+use crate::incident::QUIET;
+use crate::model::{Kind, Severity, Time};
 
 /// Records that were not seen, and how to get them.
 #[derive(
@@ -107,8 +108,20 @@ pub fn missing_evidence(view: &View<'_>) -> Vec<MissingEvidence> {
 }
 
 /// Whether enough was seen of a cluster that the absence of symptoms shows that it is healthy:
-/// nodes, workloads, pods and events.
+/// nodes, workloads, pods and events, and none of them reports trouble.
 pub fn shows_health(view: &View<'_>) -> bool {
+    let is_recent = |at: Time| view.now.0 - at.0 <= QUIET;
+    // A node that comes and goes is reported by events of type `Normal`.
+    let mut events = view.episodes.events.iter().map(|(_, event)| event);
+    let warns = events.any(|event| {
+        is_recent(event.last)
+            && (event.severity >= Severity::Warning || &*event.reason == "NodeNotReady")
+    });
+    let mut logs = view.episodes.logs.iter().map(|(_, log)| log);
+    let errs = logs.any(|log| is_recent(log.last) && log.severity >= Severity::Error);
+    if warns || errs || !view.episodes.alerts.is_empty() {
+        return false;
+    }
     let mut kinds = view.graph.known_kinds();
     let has = |wanted: &Kind| view.graph.known_kinds().any(|kind| kind == wanted);
     kinds.any(Kind::is_workload)

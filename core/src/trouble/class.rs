@@ -129,9 +129,10 @@ classes! {
     RuntimeHandlerMissing = "runtime_handler_missing", Node,
         "The node lacks the handler of the runtime class.";
     SecurityProfileMissing = "security_profile_missing", Node,
-        "The node lacks a seccomp or AppArmor profile.";
+        "The node lacks a profile of seccomp or `AppArmor`.";
     CgroupError = "cgroup_error", Node, "A cgroup could not be set up.";
     EtcdUnhealthy = "etcd_unhealthy", ControlPlane, "etcd is slow, full or without a leader.";
+    EtcdFull = "etcd_full", ControlPlane, "etcd has used up its space.";
     ApiServerSlow = "api_server_slow", ControlPlane, "The API server does not answer in time.";
     ForwardingLoop = "forwarding_loop", Resolver, "DNS forwards queries to itself.";
 }

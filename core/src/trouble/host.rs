@@ -269,7 +269,9 @@ fn named<'a>(token: &'a str, before: [&str; 2]) -> Option<Named<'a>> {
         return of_url(scheme, rest, before);
     }
     // gRPC targets: `ipv4:10.0.0.1:80`.
-    let token = token.strip_prefix("ipv4:").unwrap_or(token);
+    let target = token.strip_prefix("ipv4:");
+    let is_target = target.is_some();
+    let token = target.unwrap_or(token);
     let token = token.rsplit('@').next().unwrap_or(token);
     // Java prints a resolved host as `host/10.0.0.1:80`.
     let behind = token.split_once('/').map(|(_, behind)| behind);
@@ -279,7 +281,7 @@ fn named<'a>(token: &'a str, before: [&str; 2]) -> Option<Named<'a>> {
     let is_introduced = before.iter().any(|word| introduces(word));
     let Some((host, port)) = text.split_once(':') else {
         // Without a port only a name of the cluster's own domain is recognizable.
-        let is_service = text.ends_with(".svc") || text.contains(".svc.");
+        let is_service = is_cluster_name(text);
         let is_plain = text.contains('.') && is_introduced && !token.contains('/');
         return (is_host_name(text) && (is_service || is_plain && !is_ip(text))).then_some(Named {
             host: text,
@@ -291,7 +293,7 @@ fn named<'a>(token: &'a str, before: [&str; 2]) -> Option<Named<'a>> {
     is_host_name(host).then_some(Named {
         host,
         port: Some(port),
-        is_stated: is_introduced || host.ends_with(".svc") || host.contains(".svc."),
+        is_stated: is_target || is_introduced || is_cluster_name(host),
     })
 }
 
@@ -339,6 +341,11 @@ fn introduces(word: &str) -> bool {
     let word = plain(word);
     let end = word.rsplit(['_', '-', '.']).next().unwrap_or(&word);
     INTRODUCES.contains(&end)
+}
+
+/// Whether a name is one of the cluster's own domain.
+fn is_cluster_name(text: &str) -> bool {
+    text.split('.').skip(1).any(|label| label == "svc")
 }
 
 fn is_ip(text: &str) -> bool {

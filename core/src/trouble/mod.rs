@@ -4,6 +4,7 @@
 
 mod class;
 pub mod host;
+pub mod product;
 pub mod report;
 mod table;
 

@@ -83,6 +83,22 @@ pub struct JobStatus {
     pub conditions: List<Condition>,
 }
 
+impl Job {
+    /// Whether the Job has given up, or its newest pod failed and none runs: the condition `Failed`
+    /// comes late, and never while a finalizer waits.
+    pub fn has_failed(&self) -> bool {
+        let status = &self.status;
+        let is = |name| super::condition(&status.conditions, name).is_some_and(|c| c.is("True"));
+        if is("Complete") || is("SuccessCriteriaMet") {
+            return false;
+        }
+        let failed = status.failed.unwrap_or(0);
+        let is_idle = status.active.unwrap_or(0) == 0 && status.succeeded.unwrap_or(0) == 0;
+        let is_beyond = self.spec.backoff_limit.is_some_and(|limit| failed > limit);
+        is("Failed") || failed > 0 && (is_idle || is_beyond)
+    }
+}
+
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct CronJob {
     pub spec: CronJobSpec,

@@ -1,0 +1,73 @@
+//! Which server a message is about, by the words of its drivers.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use serde::Deserialize;
+
+/// A kind of server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Product {
+    /// Its name.
+    pub product: String,
+    /// Any of these words shows it, in any letter case.
+    words: Vec<String>,
+    /// The ports that it uses.
+    pub ports: Vec<i64>,
+}
+
+struct Products {
+    all: Vec<Product>,
+    automaton: Option<AhoCorasick>,
+    /// The product of each pattern.
+    of: Vec<usize>,
+}
+
+static PRODUCTS: LazyLock<Products> = LazyLock::new(|| {
+    // A test reads the file, so that it cannot be invalid here.
+    let all: Vec<Product> = serde_yaml::from_str(include_str!("products.yaml")).unwrap_or_default();
+    let words = || all.iter().flat_map(|product| &product.words);
+    let of = all
+        .iter()
+        .enumerate()
+        .flat_map(|(i, product)| product.words.iter().map(move |_| i))
+        .collect();
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(words())
+        .ok();
+    Products { of, automaton, all }
+});
+
+/// The product that a message names; the first of the file if it names several.
+pub fn named(message: &str) -> Option<&'static Product> {
+    let products = &*PRODUCTS;
+    let found = products.automaton.as_ref()?.find_overlapping_iter(message);
+    let first = found.map(|m| products.of[m.pattern().as_usize()]).min()?;
+    products.all.get(first)
+}
+
+/// A product by its name.
+pub fn by_name(name: &str) -> Option<&'static Product> {
+    PRODUCTS.all.iter().find(|product| product.product == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_names_its_server() {
+        for (text, product) in [
+            ("at com.mysql.cj.NativeSession.connect", "mysql"),
+            ("SQLSTATE 08001: could not open JDBC connection", "sql"),
+            ("redis.exceptions.ConnectionError", "redis"),
+        ] {
+            assert_eq!(named(text).unwrap().product, product, "{text}");
+        }
+        assert!(named("GET /orders: timeout").is_none());
+        let all: Vec<Product> = serde_yaml::from_str(include_str!("products.yaml")).unwrap();
+        assert_eq!(all.len(), PRODUCTS.all.len());
+    }
+}
