@@ -1,6 +1,8 @@
 //! Analyzes recorded input offline: records in, causes out. An input holds one or more clusters and
 //! is evaluated at one instant.
 
+#[cfg(test)]
+mod components;
 mod reader;
 
 use std::collections::BTreeMap;

@@ -83,6 +83,14 @@ fn output_matches_the_snapshots() {
     );
     snapshot("fault-show", &["fault", "show", "config.secret_missing"]);
     snapshot("fault-missing", &["fault", "show", "config.nothing"]);
+    snapshot(
+        "explain-class",
+        &[
+            "explain-class",
+            "HikariPool-1 - Connection is not available\nCaused by: java.net.ConnectException: \
+             Connection refused",
+        ],
+    );
     snapshot("billing-plans", &["billing", "plans"]);
     snapshot("billing-plans-csv", &["billing", "plans", "-o", "csv"]);
     snapshot(
@@ -110,6 +118,15 @@ fn output_matches_the_snapshots() {
             "--fail-on",
             "cause",
             "tests/scenarios/config/key-missing.jsonl",
+        ],
+    );
+    snapshot(
+        "analyze-fail-on-any",
+        &[
+            "analyze",
+            "--fail-on",
+            "any",
+            "tests/scenarios/healthy/rollout.jsonl",
         ],
     );
     snapshot(

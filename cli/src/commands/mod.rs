@@ -10,6 +10,7 @@ mod demo;
 mod dlq;
 mod doctor;
 mod eval;
+mod explain_class;
 mod fault;
 mod files;
 mod generate;
@@ -65,6 +66,7 @@ enum Command {
     Replay(replay::Args),
     #[command(subcommand)]
     Fault(fault::Verb),
+    ExplainClass(explain_class::Args),
     #[command(subcommand)]
     Tenant(tenant::Verb),
     #[command(subcommand)]
@@ -130,6 +132,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Eval(verb) => eval::run(&env, verb),
         Command::Replay(args) => replay::run(&env, &args),
         Command::Fault(verb) => fault::run(&env, verb),
+        Command::ExplainClass(args) => explain_class::run(&env, &args),
         Command::Tenant(verb) => tenant::run(&env, verb),
         Command::Key(verb) => key::run(&env, verb),
         Command::Saga(verb) => saga::run(&env, verb),

@@ -270,9 +270,10 @@ fn named<'a>(token: &'a str, before: [&str; 2]) -> Option<Named<'a>> {
     }
     // gRPC targets: `ipv4:10.0.0.1:80`.
     let target = token.strip_prefix("ipv4:");
-    let is_target = target.is_some();
+    let is_target = target.is_some() || token.starts_with("jdbc:");
     let token = target.unwrap_or(token);
     let token = token.rsplit('@').next().unwrap_or(token);
+    let token = token.trim_start_matches('/');
     // Java prints a resolved host as `host/10.0.0.1:80`.
     let behind = token.split_once('/').map(|(_, behind)| behind);
     let resolved = behind.filter(|b| b.split(':').next().is_some_and(is_ip));

@@ -37,7 +37,7 @@ static PRODUCTS: LazyLock<Products> = LazyLock::new(|| {
         .ascii_case_insensitive(true)
         .build(words())
         .ok();
-    Products { of, automaton, all }
+    Products { all, automaton, of }
 });
 
 /// The product that a message names; the first of the file if it names several.
