@@ -1,12 +1,12 @@
 //! Slowness and saturation, mostly by alerts. The words in an alert's name and texts decide what it
 //! measures, whatever the rule is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Strength};
 use super::text::{find, short};
 use super::{ComponentId, FaultId, View};
-use crate::graph::Idx;
+use crate::graph::{Idx, Relation};
 use crate::model::{Alert, Kind};
 
 /// What an alert measures.
@@ -142,28 +142,39 @@ fn rise(alert: &Alert) -> Option<f64> {
     texts.filter_map(number).reduce(f64::max)
 }
 
-/// Of several slow components, the one whose latency rose most against its own past. A delay is the
-/// largest share of the time where it arises: its callers take longer to begin with.
+/// A slow component.
+#[derive(Clone, Copy)]
+struct Slow<'a> {
+    idx: Idx,
+    alert: &'a Alert,
+    /// The rise against its own past, in percent.
+    rise: f64,
+    /// The largest value.
+    measured: f64,
+}
+
+/// Of the slow components, the one whose latency rose most against its own past. A delay is the
+/// largest share of the time where it arises: its callers take longer to begin with. From there, a
+/// callee that is slow as well and accounts for half of its caller's time is closer to the cause.
 pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
-    let mut rises: BTreeMap<ComponentId, (f64, Idx, &Alert)> = BTreeMap::new();
+    let mut slow: BTreeMap<ComponentId, Slow<'_>> = BTreeMap::new();
     for (idx, alert) in &view.episodes.alerts {
-        let slow =
+        let is_slow =
             signals(alert).contains(&Signal::Latency) && *view.graph.get(*idx).kind() != Kind::Node;
-        let Some(rise) = rise(alert).filter(|_| slow) else {
+        let Some(rise) = rise(alert).filter(|_| is_slow) else {
             continue;
         };
-        let known = rises
-            .entry(view.component_id(*idx))
-            .or_insert((rise, *idx, alert));
-        if rise > known.0 {
-            *known = (rise, *idx, alert);
+        let this = Slow {
+            idx: *idx,
+            alert,
+            rise,
+            measured: measured(alert),
+        };
+        let known = slow.entry(view.component_id(*idx)).or_insert(this);
+        if this.rise > known.rise {
+            *known = this;
         }
     }
-    let mut all: Vec<_> = rises.into_values().collect();
-    all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let [(most, idx, alert), (next, ..), ..] = all[..] else {
-        return;
-    };
     let known = out.iter().any(|f| {
         f.active
             && f.strength >= Strength::Strong
@@ -172,15 +183,24 @@ pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
                 FaultId::NodeNetworkDelay | FaultId::NodeNetworkLoss
             )
     });
-    if most < next * 1.5 || known {
+    let by_rise = |a: &&Slow<'_>, b: &&Slow<'_>| a.rise.total_cmp(&b.rise);
+    let Some(first) = slow.values().max_by(by_rise).filter(|_| !known) else {
+        return;
+    };
+    // Several that rose about as much: the shares of callers and callees do not tell them apart.
+    let is_close = |other: &&Slow<'_>| other.idx != first.idx && first.rise < other.rise * 1.5;
+    if slow.values().any(|other| is_close(&other)) {
         return;
     }
+    let Slow {
+        idx, alert, rise, ..
+    } = *walk_down(view, &slow, first);
     let owner = view.top_owner(idx);
     out.push(
         view.finding(FaultId::PerformanceNetworkDelay, owner, idx, Strength::Fair)
             .active(true)
             .message(format!(
-                "Latency of {} rose by {most:.0} %, the largest increase (alert {})",
+                "Latency of {} rose by {rise:.0} %, the largest increase (alert {})",
                 view.title(owner),
                 alert.name
             ))
@@ -189,15 +209,58 @@ pub(super) fn slowest(view: &View<'_>, out: &mut Vec<Finding>) {
     );
 }
 
+/// Follows calls to slow components that account for at least half of their caller's time and rose
+/// at least half as much.
+fn walk_down<'s, 'a>(
+    view: &View<'_>,
+    slow: &'s BTreeMap<ComponentId, Slow<'a>>,
+    first: &'s Slow<'a>,
+) -> &'s Slow<'a> {
+    let mut at = first;
+    let mut seen = BTreeSet::from([view.component_id(first.idx)]);
+    loop {
+        let callees: BTreeSet<ComponentId> = callees(view, at.idx);
+        let deeper = slow
+            .iter()
+            .filter(|(id, s)| {
+                callees.contains(id)
+                    && !seen.contains(id)
+                    && s.measured >= at.measured / 2.0
+                    && s.rise >= at.rise / 2.0
+            })
+            .max_by(|(_, a), (_, b)| a.measured.total_cmp(&b.measured));
+        let Some((id, next)) = deeper else {
+            return at;
+        };
+        seen.insert(*id);
+        at = next;
+    }
+}
+
+/// The components that the component of a resource calls.
+fn callees(view: &View<'_>, idx: Idx) -> BTreeSet<ComponentId> {
+    let owner = view.top_owner(idx);
+    let holders = [idx, owner].into_iter().chain(view.pods_of(owner));
+    holders
+        .flat_map(|holder| view.graph.out(holder))
+        .filter(|(relation, _)| *relation == Relation::Calls)
+        .map(|(_, callee)| view.component_id(callee))
+        .collect()
+}
+
 pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let kind = view.graph.get(idx).kind();
     if matches!(kind, Kind::Node | Kind::Namespace) {
         return;
     }
     for alert in view.alerts(idx) {
-        let Some(meaning) = meaning(alert) else {
+        let Some(mut meaning) = meaning(alert) else {
             continue;
         };
+        // Others are slow and this one is not: it is used to being busy.
+        if meaning.is_of_processor() && is_background(view, idx) {
+            meaning.strength = Strength::Hint;
+        }
         let owner = view.top_owner(idx);
         out.push(
             view.finding(meaning.fault, owner, idx, meaning.strength)
@@ -222,7 +285,28 @@ struct Meaning {
     predicate: &'static str,
 }
 
+/// Whether other components are slow, and the one of a resource is not.
+fn is_background(view: &View<'_>, idx: Idx) -> bool {
+    let own = view.component_id(idx);
+    let slow: BTreeSet<ComponentId> = view
+        .episodes
+        .alerts
+        .iter()
+        .filter(|(_, alert)| signals(alert).contains(&Signal::Latency))
+        .map(|(idx, _)| view.component_id(*idx))
+        .collect();
+    !slow.is_empty() && !slow.contains(&own)
+}
+
 impl Meaning {
+    /// Whether it is about the use of the processor.
+    fn is_of_processor(&self) -> bool {
+        matches!(
+            self.fault,
+            FaultId::PerformanceCpuThrottled | FaultId::PerformanceCpuSaturated
+        )
+    }
+
     const fn new(fault: FaultId, strength: Strength, predicate: &'static str) -> Self {
         Self {
             fault,

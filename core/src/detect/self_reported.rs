@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
+use super::service::pods_behind;
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
-use crate::model::{Kind, Severity};
+use crate::model::{Kind, Severity, Time};
 use crate::trouble::{self, Class, product};
 
 /// An error whose cause is on the side of the workload that logs it: its setting, permission or
@@ -196,7 +197,7 @@ fn server_finding(
     let (blamed, strength) = if error == ServerError::VolumeFull {
         (owner, Strength::Strong)
     } else {
-        subject(view, idx, owner, &first.sample)
+        subject(view, idx, owner, &first.sample, error.class())
     };
     let message = format!(
         "{} reports: {}",
@@ -238,7 +239,7 @@ fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
 
 /// The server that a line is about, and how certain that is: the writer itself, or one that it
 /// calls and whose error it repeats.
-fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength) {
+fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (Idx, Strength) {
     let called: BTreeSet<Idx> = [idx, owner]
         .iter()
         .flat_map(|h| view.graph.out(*h))
@@ -260,17 +261,18 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str) -> (Idx, Strength)
     if let [only] = stores.as_slice() {
         return (**only, Strength::Strong);
     }
-    match only_store(view, owner, text) {
+    match likely_store(view, owner, text, class) {
         Some(store) if stores.is_empty() => (store, Strength::Fair),
         _ if called.is_empty() => (owner, Strength::Strong),
         _ => (owner, Strength::Fair),
     }
 }
 
-/// The only database of the product that the line names by its wording in the writer's namespace;
-/// `None` if that is the writer itself. The address that a client uses may be hidden, in a Secret
-/// for instance; the wording still shows the product.
-fn only_store(view: &View<'_>, owner: Idx, text: &str) -> Option<Idx> {
+/// The database of the product that the line names by its wording in the writer's namespace: the
+/// only one, or the only one that says the same about itself; `None` if that is the writer. The
+/// address that a client uses may be hidden, in a Secret for instance; the wording still shows the
+/// product.
+fn likely_store(view: &View<'_>, owner: Idx, text: &str, class: Class) -> Option<Idx> {
     let ports = &product::named(text)?.ports;
     let namespace = view.graph.get(owner).namespace();
     let serves = |s: &Idx| {
@@ -279,7 +281,25 @@ fn only_store(view: &View<'_>, owner: Idx, text: &str) -> Option<Idx> {
             && service.is_some_and(|s| s.ports.iter().any(|p| ports.contains(&p.port)))
     };
     let stores: Vec<Idx> = view.graph.of_kind(&Kind::Service).filter(serves).collect();
-    let components: BTreeSet<_> = stores.iter().map(|s| view.component_id(*s)).collect();
-    let is_one = components.len() == 1 && !components.contains(&view.component_id(owner));
-    stores.first().copied().filter(|_| is_one)
+    let own = view.component_id(owner);
+    let only = |stores: &[Idx]| {
+        let components: BTreeSet<_> = stores.iter().map(|s| view.component_id(*s)).collect();
+        let is_one = components.len() == 1 && !components.contains(&own);
+        stores.first().copied().filter(|_| is_one)
+    };
+    only(&stores).or_else(|| {
+        let says = |s: &Idx| pods_behind(view, *s).iter().any(|p| says(view, *p, class));
+        let speaking: Vec<Idx> = stores.iter().copied().filter(says).collect();
+        only(&speaking)
+    })
+}
+
+/// Whether a pod's log, or the output of its probes, reported a class in the last 15 minutes.
+fn says(view: &View<'_>, pod: Idx, class: Class) -> bool {
+    let is_recent = |at: Time| view.now.0 - at.0 <= super::view::GRACE * 15;
+    let mut warnings = view.warnings(pod);
+    warnings.any(|e| is_recent(e.last) && trouble::read(&e.message).has(class))
+        || view
+            .logs(pod)
+            .any(|l| is_recent(l.last) && l.trouble().has(class))
 }
