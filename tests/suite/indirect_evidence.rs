@@ -25,10 +25,12 @@ fn analyze_records(records: &[Value]) -> Analysis {
 }
 
 /// The first cause as `component fault`; empty without one.
+/// The first cause that names a fault.
 fn first(records: &[Value]) -> String {
     analyze_records(records)
         .causes
-        .first()
+        .iter()
+        .find(|c| c.fault_type != "unknown")
         .map(|c| format!("{} {}", c.component, c.fault_type))
         .unwrap_or_default()
 }

@@ -113,7 +113,7 @@ fn push_verdict(text: &mut Styled, shown: &Shown<'_>) {
         (Verdict::Healthy, _) => text.push_styled(Style::Good, "healthy: no active symptoms"),
         (Verdict::NothingFound, _) => text.push_styled(
             Style::Unclear,
-            "nothing found: no active symptoms, but not enough was seen to call it healthy",
+            "nothing found: no active symptoms, which does not show that the cluster is healthy",
         ),
         (Verdict::Cause, Some(c)) => {
             let percent = c.confidence * 100.0;

@@ -177,8 +177,13 @@ fn down(
         let log = view.episodes.logs[c.log].1;
         log.severity < Severity::Error && has(&log.sample, &["retry", "retrying", "attempt "])
     });
+    // Where a namespace or the callers are being deleted, connections end.
+    let namespace = view.graph.get(target).namespace();
+    let namespace = view.graph.find(Kind::Namespace, "", namespace);
+    let leave = namespace.is_some_and(|n| view.graph.get(n).is_leaving())
+        || all.iter().all(|c| view.graph.get(c.caller).is_leaving());
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
-    if explained || retries || callers.contains(&component) {
+    if explained || leave || retries || callers.contains(&component) {
         return;
     }
     let lines: u64 = all.iter().map(|c| c.count).sum();

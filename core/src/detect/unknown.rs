@@ -10,7 +10,7 @@ use crate::model::Time;
 pub fn unknown(view: &View<'_>, resource: Idx, since: Time, what: String) -> Finding {
     let owner = view.top_owner(resource);
     let message = format!(
-        "{} is affected, and no known fault explains it: {}",
+        "{} is affected and shows no known fault of its own: {}",
         view.title(owner),
         short(what.lines().next().unwrap_or(&what), 200)
     );

@@ -97,11 +97,14 @@ impl ClusterState {
             graph,
         });
         let ranked = rank(case, rows, &by_incident(&symptoms, &groups, &update));
-        let missing_evidence = missing_evidence(&view, &inspection.panics);
+        let mut missing_evidence = missing_evidence(&view, &inspection.panics);
+        let unsettled = rca::unsettled(&view).filter(|_| symptoms.is_empty());
         let shows_health = rca::shows_health(&view)
+            && unsettled.is_none()
             && inspected.unhealthy.is_empty()
             && inspection.panics.is_empty()
             && findings.is_empty();
+        missing_evidence.extend(unsettled);
         if self.journal {
             health_changes.extend(inspection.health_changes);
             for change in health_changes {

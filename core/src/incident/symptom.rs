@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{CallError, Finding, Strength, View};
-use crate::graph::{Component, Idx};
+use crate::graph::{Component, Idx, Relation};
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Episode, Kind, Severity, Time};
 
@@ -298,10 +298,15 @@ fn is_starting(view: &View<'_>, resource: Idx, at: Time) -> bool {
     };
     // The first minute of a Job or a bare pod is its life, not that of a server in a rollout.
     let owner = view.top_owner(resource);
-    let runs_once = matches!(
-        view.graph.get(owner).kind(),
-        Kind::Job | Kind::CronJob | Kind::Pod
-    );
+    let has_owner = || {
+        let mut controllers = view.graph.incoming(owner);
+        controllers.any(|(relation, _)| relation == Relation::Controls)
+    };
+    let runs_once = match view.graph.get(owner).kind() {
+        Kind::Job | Kind::CronJob => true,
+        Kind::Pod => !has_owner(),
+        _ => false,
+    };
     if runs_once {
         return false;
     }

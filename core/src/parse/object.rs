@@ -42,6 +42,8 @@ pub(super) struct Wire<'a> {
     #[serde(borrow)]
     created: Option<Text<'a>>,
     #[serde(borrow)]
+    deletion_timestamp: Option<Text<'a>>,
+    #[serde(borrow)]
     resource_version: Option<Text<'a>>,
     generation: Option<i64>,
     labels: Labels,
@@ -183,7 +185,7 @@ fn meta(kind: Kind, wire: &mut Wire<'_>) -> Result<Meta, Reject> {
         namespace: namespace.unwrap_or_default(),
         name: name.unwrap_or_default(),
         created: time(&wire.created).or(time(&api.creation_timestamp)),
-        deleting: time(&api.deletion_timestamp),
+        deleting: time(&wire.deletion_timestamp).or(time(&api.deletion_timestamp)),
         version: non_empty(wire.resource_version.as_ref())
             .or(non_empty(api.resource_version.as_ref()))
             .map(version),

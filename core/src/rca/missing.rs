@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::View;
+use crate::episode::LogTemplate;
 use crate::incident::QUIET;
-use crate::model::{Kind, Severity, Time};
+use crate::model::{Episode, Kind, Severity, Time};
 
 /// Records that were not seen, and how to get them.
 #[derive(
@@ -107,27 +108,41 @@ pub fn missing_evidence(view: &View<'_>) -> Vec<MissingEvidence> {
     missing
 }
 
-/// Whether enough was seen of a cluster that the absence of symptoms shows that it is healthy:
-/// nodes, workloads, pods and events, and none of them reports trouble.
+/// Whether nodes, workloads, pods and events were seen: only then the absence of symptoms shows
+/// that a cluster is healthy.
 pub fn shows_health(view: &View<'_>) -> bool {
+    let has = |is_meant: &dyn Fn(&Kind) -> bool| view.graph.known_kinds().any(is_meant);
+    has(&Kind::is_workload)
+        && has(&|kind| *kind == Kind::Node)
+        && has(&|kind| *kind == Kind::Pod)
+        && !view.episodes.events.is_empty()
+}
+
+/// What warned a short while ago, although no symptom is left of it: only time shows that it is
+/// over.
+pub fn unsettled(view: &View<'_>) -> Option<MissingEvidence> {
     let is_recent = |at: Time| view.now.0 - at.0 <= QUIET;
+    let events = view.episodes.events.iter().map(|(_, event)| event);
     // A node that comes and goes is reported by events of type `Normal`.
-    let mut events = view.episodes.events.iter().map(|(_, event)| event);
-    let warns = events.any(|event| {
+    let warns = |event: &&&Episode| {
         is_recent(event.last)
             && (event.severity >= Severity::Warning || &*event.reason == "NodeNotReady")
-    });
-    let mut logs = view.episodes.logs.iter().map(|(_, log)| log);
-    let errs = logs.any(|log| is_recent(log.last) && log.severity >= Severity::Error);
-    if warns || errs || !view.episodes.alerts.is_empty() {
-        return false;
-    }
-    let mut kinds = view.graph.known_kinds();
-    let has = |wanted: &Kind| view.graph.known_kinds().any(|kind| kind == wanted);
-    kinds.any(Kind::is_workload)
-        && has(&Kind::Node)
-        && has(&Kind::Pod)
-        && !view.episodes.events.is_empty()
+    };
+    let warnings = events.filter(warns).count();
+    let logs = view.episodes.logs.iter().map(|(_, log)| log);
+    let errs = |log: &&&LogTemplate| is_recent(log.last) && log.severity >= Severity::Error;
+    let errors = logs.filter(errs).count();
+    let alerts = view.episodes.alerts.len();
+    (warnings + errors + alerts > 0).then(|| {
+        MissingEvidence::new(
+            &format!(
+                "the end of what warned within 15 minutes ({warnings} warnings, {errors} errors, \
+                 {alerts} alerts)"
+            ),
+            "whether it is over",
+            "kubectl get events -A --field-selector type=Warning",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub use answer::{
     Answer, Cause, Change, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict,
 };
 pub use explain::reference;
-pub use missing::{MissingEvidence, missing_evidence, shows_health};
+pub use missing::{MissingEvidence, missing_evidence, shows_health, unsettled};
 pub use weights::Weights;
 
 use crate::detect::{Catalogue, Finding, View};
