@@ -35,7 +35,7 @@ impl From<ErrorKind> for FailureKind {
         match kind {
             ErrorKind::Unavailable | ErrorKind::Full => Self::Unavailable,
             ErrorKind::Conflict | ErrorKind::Fenced => Self::InUse,
-            ErrorKind::Internal => Self::Bug,
+            ErrorKind::Internal | ErrorKind::Unstorable => Self::Bug,
             ErrorKind::Refused | ErrorKind::Corrupt => Self::Config,
         }
     }

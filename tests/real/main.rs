@@ -18,5 +18,6 @@ mod openapi;
 mod power_loss;
 mod provisioning;
 mod queries;
+mod refused;
 mod shippers;
 mod store_conformance;

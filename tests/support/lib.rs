@@ -10,6 +10,7 @@ pub mod faults;
 pub mod kube;
 pub mod processes;
 pub mod proxy;
+pub mod refusal;
 pub mod server;
 pub mod services;
 pub mod simulate;

@@ -128,6 +128,8 @@ reasons! {
     InvalidIdentifier "invalid_identifier",
     /// Beyond a hard limit of the plan.
     Quota "quota",
+    /// A store refuses what follows from it.
+    Refused "refused",
 }
 
 /// Parses one record of a topic and appends the result to `out`: a webhook or `List` contains

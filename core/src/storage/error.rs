@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Corrupt,
     /// The request is invalid.
     Refused,
+    /// The store cannot keep a value: repeating does not help.
+    Unstorable,
     /// The lease has passed to another daemon.
     Fenced,
     /// Anything else.

@@ -34,5 +34,6 @@ pub use meta::{
     ClusterRow, Commit, DaemonRow, Daemons, EndKey, Feedback, GraphPlacement, Health, Idempotency,
     IncidentArchive, IncidentFilter, IncidentRow, Incidents, KeyChange, Leases, MAX_AGENTS,
     MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Offset, PENDING, PendingIncidentRow,
-    Progress, Reserved, Sagas, Tenants, TransitionRow, Usage, UsageCounts, UsageRow, incident_id,
+    Progress, Reserved, Sagas, Skipped, SkippedOffsets, Tenants, TransitionRow, Usage, UsageCounts,
+    UsageRow, incident_id,
 };

@@ -12,7 +12,9 @@ mod servers;
 pub use analysis::{Accuracy, AnswerGiven, ClusterEvaluated, DetectorPanicked};
 pub use job::{JobAttempt, JobCounts};
 pub use queries::{GraphDamaged, QueryCrashed, QueryEnded};
-pub use records::{BatchCommitted, Lag, LogCut, LogSetAside, Misplaced, RecordsLost};
+pub use records::{
+    BatchCommitted, Lag, LogCut, LogSetAside, Misplaced, RecordRefused, RecordsLost,
+};
 pub use recovery::{GraphRebuilt, SnapshotUnreadable, StateRestored, WorkerFailed};
 pub use requests::{RequestAnswered, Serving};
 pub use servers::{LimitsChecked, MemoryUnlimited, ServerChecked};

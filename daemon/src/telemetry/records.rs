@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{SetAside, StreamId};
+use kgrca_core::parse::Reason;
+use kgrca_core::storage::{Error, SetAside, StreamId};
 use kgrca_core::tenancy::TenantId;
 
 /// A worker committed a batch of records.
@@ -162,6 +163,37 @@ impl RecordsLost<'_> {
             partition = self.partition,
             records = self.records,
             "records were lost to damage in the log; processing continues behind them"
+        );
+    }
+}
+
+/// A store refused what follows from a record, which is skipped.
+pub struct RecordRefused<'a> {
+    /// The tenant whose record it is.
+    pub tenant: &'a TenantId,
+    /// Topic and partition.
+    pub stream: StreamId,
+    /// Its offset.
+    pub offset: u64,
+    /// What the store said.
+    pub error: &'a Error,
+}
+
+impl RecordRefused<'_> {
+    /// Logs the event and updates its metrics.
+    pub fn emit(&self) {
+        let labels = [
+            ("topic", self.stream.topic.as_str()),
+            ("status", Reason::Refused.as_str()),
+        ];
+        metrics::counter!("kg_messages_processed_total", &labels).increment(1);
+        tracing::error!(
+            client_id = %self.tenant,
+            topic = self.stream.topic.as_str(),
+            partition = self.stream.partition,
+            offset = self.offset,
+            error = %self.error,
+            "a record was skipped: a store refuses what follows from it"
         );
     }
 }

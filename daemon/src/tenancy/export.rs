@@ -6,7 +6,9 @@ use kgrca_core::engine::Changes;
 use kgrca_core::episode::RETENTION;
 use kgrca_core::model::Topic;
 use kgrca_core::storage::archive::{Part, RecordCopy};
-use kgrca_core::storage::{Error, ErrorKind, GraphPart, Stored, StreamId, partition_of};
+use kgrca_core::storage::{
+    Error, ErrorKind, GraphPart, SkippedOffsets, Stored, StreamId, partition_of,
+};
 use kgrca_core::tenancy::{Tenant, TenantId};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -39,7 +41,13 @@ pub async fn export(
 ) -> Result<(), Error> {
     match part {
         Part::Records => {
-            let source = Source { ctx, id, tenant };
+            let skipped = ctx.stores.meta.skipped(id).await?.into_iter().collect();
+            let source = Source {
+                ctx,
+                id,
+                tenant,
+                skipped,
+            };
             source.send_records(out).await
         }
         Part::Clusters => {
@@ -116,6 +124,8 @@ struct Source<'a> {
     ctx: &'a Tenancy,
     id: &'a TenantId,
     tenant: &'a Tenant,
+    /// Records that were never applied here.
+    skipped: SkippedOffsets,
 }
 
 impl Source<'_> {
@@ -171,6 +181,7 @@ impl Source<'_> {
             return Ok(None);
         };
         *from = last.offset + 1;
+        read.retain(|stored| !self.skipped.contains(stream, stored.offset));
         read.retain(|stored| {
             cluster_of(self.id, stream.topic, stored).is_some_and(|cluster| {
                 partition_of(self.id, &cluster, self.tenant.partitions) == stream.partition

@@ -2,7 +2,9 @@
 //! of their objects.
 
 use kgrca_core::model::Topic;
-use kgrca_core::storage::{Entry, Error, ErrorKind, Stored, StreamId, partition_of};
+use kgrca_core::storage::{
+    Entry, Error, ErrorKind, SkippedOffsets, Stored, StreamId, partition_of,
+};
 use kgrca_core::tenancy::{Audit, Tenant, TenantId, TenantState};
 
 use super::Tenancy;
@@ -125,6 +127,7 @@ async fn move_state(
     stream: StreamId,
     growth: Growth,
 ) -> Result<(), Error> {
+    let skipped: SkippedOffsets = ctx.stores.meta.skipped(tenant).await?.into_iter().collect();
     let mut from = 0;
     loop {
         let read = ctx.stores.log.read(tenant, stream, from, CHUNK).await?;
@@ -133,6 +136,9 @@ async fn move_state(
         };
         from = last.offset + 1;
         let entry = |stored: Stored| {
+            if skipped.contains(stream, stored.offset) {
+                return None;
+            }
             let cluster = cluster_of(tenant, stream.topic, &stored)?;
             if partition_of(tenant, &cluster, growth.before) != stream.partition {
                 return None;

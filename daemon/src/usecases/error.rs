@@ -214,7 +214,10 @@ impl From<storage::Error> for Error {
             ErrorKind::Unavailable => {
                 return Self::unavailable("the service is temporarily unavailable", e);
             }
-            ErrorKind::Corrupt | ErrorKind::Fenced | ErrorKind::Internal => {
+            ErrorKind::Corrupt
+            | ErrorKind::Unstorable
+            | ErrorKind::Fenced
+            | ErrorKind::Internal => {
                 return Self::internal(e);
             }
         };

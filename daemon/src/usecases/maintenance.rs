@@ -31,6 +31,7 @@ pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     app.stores.log.maintain(tenant.id, retention, now()).await?;
     let oldest = now().plus(-retention);
     app.stores.graph.forget(tenant.id, oldest).await?;
+    app.stores.meta.forget_skipped(tenant.id, oldest).await?;
     record_storage(app, tenant.id).await.map(Some)
 }
 

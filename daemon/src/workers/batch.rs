@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use kgrca_core::storage::{Commit, Error, ErrorKind, GraphBatch, Offset};
 
-use super::apply::{Batch, Outcome, apply};
+use super::apply::{Outcome, apply};
+use super::records::Batch;
 use super::worker::Worker;
 use crate::clock::{instant, now, since};
 use crate::environment::blocking;
@@ -23,7 +24,7 @@ pub(super) struct Lease {
 pub(super) async fn commit_batch(
     worker: &Worker,
     lease: Lease,
-    batch: Batch,
+    batch: Arc<Batch>,
 ) -> Result<Vec<Offset>, Error> {
     let started = instant();
     let offsets = batch.positions.clone();
@@ -54,7 +55,7 @@ pub(super) async fn commit_batch(
 }
 
 /// Applying is work for the processor: it would hold up everything else on an async thread.
-async fn apply_off_thread(worker: &Worker, batch: Batch) -> Result<Outcome, Error> {
+async fn apply_off_thread(worker: &Worker, batch: Arc<Batch>) -> Result<Outcome, Error> {
     let mut live = Arc::clone(&worker.live).write_owned().await;
     let partition = worker.partition.clone();
     blocking(move || apply(&mut live, &partition, &batch, now()))

@@ -10,7 +10,7 @@ use kgrca_core::model::Str;
 const EVALUATE_EVERY: Duration = Duration::from_secs(5);
 
 /// Clusters that changed since they were evaluated.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Evaluations {
     waiting: BTreeSet<Str>,
     last: Option<Instant>,

@@ -26,7 +26,7 @@ const SEEN: Seen = Seen {
 };
 
 /// What was last written of one incident.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Reported {
     /// Number of its transitions.
     transitions: usize,

@@ -25,7 +25,9 @@ pub use incidents::{
 };
 pub use leases::Leases;
 pub use placement::GraphPlacement;
-pub use progress::{AnswerRow, ClusterCounts, ClusterRow, Commit, Offset, Progress};
+pub use progress::{
+    AnswerRow, ClusterCounts, ClusterRow, Commit, Offset, Progress, Skipped, SkippedOffsets,
+};
 pub use sagas::Sagas;
 pub use tenants::Tenants;
 pub use usage::{Usage, UsageCounts, UsageRow};

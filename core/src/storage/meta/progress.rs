@@ -1,5 +1,7 @@
 //! How far workers have processed the log, and what a batch changes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{IncidentRow, UsageCounts};
@@ -17,6 +19,41 @@ pub struct Offset {
     pub stream: StreamId,
     /// The next offset to read.
     pub next: u64,
+}
+
+/// Consecutive entries of a stream that were not applied, for a reason that is theirs: a restart
+/// must not apply them either, and nobody is charged for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// A partition of a topic.
+    pub stream: StreamId,
+    /// The first offset.
+    pub first: u64,
+    /// The last offset.
+    pub last: u64,
+    /// Why they were not applied, as rejected records are counted by.
+    pub reason: String,
+    /// When the last of them was received.
+    pub received_at: Time,
+}
+
+/// What a tenant's workers skipped, to be asked by offset.
+#[derive(Clone, Debug, Default)]
+pub struct SkippedOffsets(BTreeMap<(StreamId, u64), u64>);
+
+impl SkippedOffsets {
+    /// Whether an entry was skipped.
+    pub fn contains(&self, stream: StreamId, offset: u64) -> bool {
+        let before = self.0.range((stream, 0)..=(stream, offset)).next_back();
+        before.is_some_and(|(_, last)| offset <= *last)
+    }
+}
+
+impl FromIterator<Skipped> for SkippedOffsets {
+    fn from_iter<I: IntoIterator<Item = Skipped>>(skipped: I) -> Self {
+        let ranges = skipped.into_iter().map(|s| ((s.stream, s.first), s.last));
+        Self(ranges.collect())
+    }
 }
 
 /// The part of a cluster's engine state that the log cannot rebuild within its retention.
@@ -63,6 +100,8 @@ pub struct Commit {
     pub epoch: i64,
     /// New positions of the streams.
     pub offsets: Vec<Offset>,
+    /// Entries before these positions that were not applied.
+    pub skipped: Vec<Skipped>,
     /// Amounts to add to usage counters.
     pub usage: UsageCounts,
     /// Clusters whose state changed.
@@ -82,8 +121,39 @@ pub struct Commit {
 pub trait Progress: Send + Sync {
     /// How far each stream of a tenant has been processed.
     async fn offsets(&self, tenant: &TenantId) -> Result<Vec<Offset>>;
+    /// What was skipped of a tenant's log, ordered by stream and offset.
+    async fn skipped(&self, tenant: &TenantId) -> Result<Vec<Skipped>>;
+    /// Forgets what was skipped and received before an instant, where the log no longer has it:
+    /// on streams that are not compacted.
+    async fn forget_skipped(&self, tenant: &TenantId, before: Time) -> Result<()>;
     /// Stored engine state of a tenant's clusters.
     async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>>;
     /// Writes what a batch changed. Fails with `Fenced` when its epoch is no longer current.
     async fn commit(&self, tenant: &TenantId, partition: u32, commit: Commit) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Topic;
+
+    #[test]
+    fn skipped_offsets_are_those_of_the_ranges() {
+        let stream = |topic| StreamId {
+            topic,
+            partition: 1,
+        };
+        let (events, logs) = (stream(Topic::Events), stream(Topic::Logs));
+        let range = |first, last| Skipped {
+            stream: events,
+            first,
+            last,
+            reason: "refused".into(),
+            received_at: Time(1),
+        };
+        let skipped: SkippedOffsets = [range(3, 5), range(9, 9)].into_iter().collect();
+        let found: Vec<u64> = (0..12).filter(|n| skipped.contains(events, *n)).collect();
+        assert_eq!(found, [3, 4, 5, 9]);
+        assert!(!skipped.contains(logs, 4));
+    }
 }

@@ -3,8 +3,10 @@
 use super::job::put_jobs;
 use super::value::values;
 use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, incidents, to_json, usage};
-use crate::model::Topic;
-use crate::storage::{ClusterRow, Commit, Error, ErrorKind, Offset, Progress, Result, StreamId};
+use crate::model::{Time, Topic};
+use crate::storage::{
+    ClusterRow, Commit, Error, ErrorKind, Offset, Progress, Result, Skipped, StreamId,
+};
 use crate::tenancy::TenantId;
 
 #[async_trait::async_trait]
@@ -31,6 +33,48 @@ impl<D: Database> Progress for SqlMeta<D> {
             });
         }
         Ok(offsets)
+    }
+
+    async fn skipped(&self, tenant: &TenantId) -> Result<Vec<Skipped>> {
+        let sql = "SELECT topic, partition, first_offset, last_offset, reason, received_at
+            FROM skipped_records WHERE client_id = $1 ORDER BY topic, partition, first_offset";
+        let rows = self
+            .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
+            .await?;
+        let mut skipped = Vec::new();
+        for mut row in rows {
+            let Some(topic) = Topic::parse(&row.text()?) else {
+                continue;
+            };
+            let stream = StreamId {
+                topic,
+                partition: row.int()? as u32,
+            };
+            skipped.push(Skipped {
+                stream,
+                first: row.int()? as u64,
+                last: row.int()? as u64,
+                reason: row.text()?,
+                received_at: row.time()?,
+            });
+        }
+        Ok(skipped)
+    }
+
+    async fn forget_skipped(&self, tenant: &TenantId, before: Time) -> Result<()> {
+        let sql = "DELETE FROM skipped_records
+            WHERE client_id = $1 AND topic = $2 AND received_at < $3";
+        let mut tx = self
+            .database
+            .begin(Reach::Tenant(tenant), Purpose::Replayable)
+            .await?;
+        for topic in Topic::inputs() {
+            if !topic.signal().is_compacted() {
+                let values = values![tenant.as_str(), topic.as_str(), before];
+                tx.run(sql, values).await?;
+            }
+        }
+        tx.commit().await
     }
 
     async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>> {
@@ -75,12 +119,38 @@ impl<D: Database> Progress for SqlMeta<D> {
             )
             .await?;
         }
+        write_skipped(&mut *tx, tenant, &commit.skipped).await?;
         write_clusters(&mut *tx, tenant, &commit.clusters).await?;
         usage::add(&mut *tx, tenant, &commit.usage).await?;
         incidents::write(&mut *tx, tenant, &commit).await?;
         put_jobs(&mut *tx, &commit.jobs).await?;
         tx.commit().await
     }
+}
+
+async fn write_skipped(
+    tx: &mut dyn Transaction,
+    tenant: &TenantId,
+    skipped: &[Skipped],
+) -> Result<()> {
+    for range in skipped {
+        let sql = "INSERT INTO skipped_records (client_id, topic, partition, first_offset,
+                last_offset, reason, received_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (client_id, topic, partition, first_offset) DO UPDATE SET
+                last_offset = excluded.last_offset, reason = excluded.reason,
+                received_at = excluded.received_at";
+        let values = values![
+            tenant.as_str(),
+            range.stream.topic.as_str(),
+            range.stream.partition,
+            range.first,
+            range.last,
+            &range.reason,
+            range.received_at,
+        ];
+        tx.run(sql, values).await?;
+    }
+    Ok(())
 }
 
 /// Writes the stored engine state of clusters.

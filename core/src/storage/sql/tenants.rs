@@ -17,10 +17,11 @@ const SUBSCRIBE: &str = "INSERT INTO subscriptions (client_id, since, plan) VALU
     ON CONFLICT (client_id, since) DO UPDATE SET plan = excluded.plan";
 
 /// Deletes a tenant's data.
-const FORGET_DATA: [&str; 15] = [
+const FORGET_DATA: [&str; 16] = [
     "DELETE FROM api_keys WHERE client_id = $1",
     "DELETE FROM leases WHERE client_id = $1",
     "DELETE FROM offsets WHERE client_id = $1",
+    "DELETE FROM skipped_records WHERE client_id = $1",
     "DELETE FROM clusters WHERE client_id = $1",
     "DELETE FROM answers WHERE client_id = $1",
     "DELETE FROM incident_events WHERE client_id = $1",

@@ -48,6 +48,14 @@ pub async fn open(url: &str, meta: Arc<dyn MetaStore>) -> Result<Neo4jGraph> {
     Ok(Neo4jGraph(Placement::open(url, meta).await?))
 }
 
+/// Whether an error is about values that are written: repeating does not help. What is too large
+/// for an index has no code of its own.
+fn is_refusal(code: &str, message: &str) -> bool {
+    code == "Neo.ClientError.Schema.ConstraintValidationFailed"
+        || code == "Neo.ClientError.Statement.ArgumentError"
+        || message.contains("Property value is too large to index")
+}
+
 fn failed(error: &neo4rs::Error) -> Error {
     use neo4rs::{Error as E, Neo4jErrorKind};
     let text = format!("graph: Neo4j: {error}");
@@ -64,6 +72,7 @@ fn failed(error: &neo4rs::Error) -> Error {
                  moment after several failed logins",
             )
         }
+        E::Neo4j(e) if is_refusal(e.code(), e.message()) => Error::new(ErrorKind::Unstorable, text),
         E::Neo4j(_) => Error::new(ErrorKind::Internal, text),
         _ => Error::new(ErrorKind::Unavailable, text),
     }

@@ -12,7 +12,7 @@ use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgPool, Postgres, Row as _, TypeInfo, ValueRef};
 
-const MIGRATIONS: [MigrationFile; 6] = migration_files![
+const MIGRATIONS: [MigrationFile; 7] = migration_files![
     "migrations";
     "0001_first",
     "0002_requests",
@@ -20,6 +20,7 @@ const MIGRATIONS: [MigrationFile; 6] = migration_files![
     "0004_jobs",
     "0005_audit_signatures",
     "0006_tenant_secrets",
+    "0007_skipped_records",
 ];
 
 /// Maximum number of connections of one daemon.
@@ -267,7 +268,7 @@ fn failed(error: sqlx::Error) -> Error {
                 .iter()
                 .any(|class| code.starts_with(class)) =>
         {
-            ErrorKind::Refused
+            ErrorKind::Unstorable
         }
         // Connection trouble, shutting down, out of connections, serialization, deadlock,
         // time-outs.

@@ -8,7 +8,7 @@ use kgrca_core::engine::{Sequences, is_billable};
 use kgrca_core::model::time::DAY;
 use kgrca_core::model::{Record, Str};
 use kgrca_core::parse::{self, Context};
-use kgrca_core::storage::{Stored, StreamId, partition_of};
+use kgrca_core::storage::{SkippedOffsets, Stored, StreamId, partition_of};
 use kgrca_core::tenancy::{Tenant, TenantId};
 
 use crate::usecases::actor::Actor;
@@ -71,6 +71,7 @@ impl EventsOfLog {
         let FoundTenant { id, row } = tenant;
         let mut counted = Self::default();
         let offsets = app.stores.meta.offsets(id).await?;
+        let skipped: SkippedOffsets = app.stores.meta.skipped(id).await?.into_iter().collect();
         let metered: Vec<_> = offsets
             .into_iter()
             .filter(|offset| offset.stream.topic.signal().is_metered)
@@ -91,7 +92,10 @@ impl EventsOfLog {
                         std::mem::take(&mut counted.complete_from).max(complete);
                 }
                 from = last.offset + 1;
-                for stored in read.iter().filter(|stored| stored.offset < offset.next) {
+                let is_applied = |stored: &&Stored| {
+                    stored.offset < offset.next && !skipped.contains(offset.stream, stored.offset)
+                };
+                for stored in read.iter().filter(is_applied) {
                     if counter.is_charged(stored) {
                         *counted.events.entry(stored.received_at.day()).or_default() += 1;
                     }

@@ -25,6 +25,7 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     api_keys::api_keys(meta, &a, &b).await;
     progress::commits(meta, &a, &b).await;
     progress::levels(meta, &a, &b).await;
+    progress::skipped(meta, &a, &b).await;
     incidents::numbers(meta, &a).await;
     incidents::feedback(meta, &a, &b).await;
     incidents::copies(meta).await;

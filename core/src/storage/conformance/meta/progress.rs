@@ -3,8 +3,8 @@
 use crate::billing::Metric;
 use crate::model::{Time, Topic};
 use crate::storage::{
-    ClusterCounts, ClusterRow, Commit, ErrorKind, MetaStore, Offset, StreamId, UsageCounts,
-    UsageRow,
+    ClusterCounts, ClusterRow, Commit, ErrorKind, MetaStore, Offset, Skipped, StreamId,
+    UsageCounts, UsageRow,
 };
 use crate::tenancy::TenantId;
 
@@ -119,4 +119,43 @@ pub(super) async fn levels(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     );
     let others = meta.usage(b, "2025-12-01", "2025-12-02").await.unwrap();
     assert!(others.is_empty());
+}
+
+pub(super) async fn skipped(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
+    let skipped = |topic, first, last, received_at| Skipped {
+        stream: StreamId {
+            topic,
+            partition: 3,
+        },
+        first,
+        last,
+        reason: "refused".into(),
+        received_at: Time(received_at),
+    };
+    let lease = meta.lease(a, 3, "one", Time(100), Time(90)).await.unwrap();
+    let commit = |skipped: &[Skipped]| Commit {
+        epoch: lease.unwrap(),
+        skipped: skipped.to_vec(),
+        ..Commit::default()
+    };
+    let (event, later, state) = (
+        skipped(Topic::Events, 4, 6, 10),
+        skipped(Topic::Events, 9, 9, 30),
+        skipped(Topic::Resource, 2, 2, 10),
+    );
+    for _ in 0..2 {
+        let all = [state.clone(), later.clone(), event.clone()];
+        meta.commit(a, 3, commit(&all)).await.unwrap();
+    }
+    assert_eq!(
+        meta.skipped(a).await.unwrap(),
+        [event, later.clone(), state.clone()]
+    );
+    assert_eq!(meta.skipped(b).await.unwrap(), []);
+    meta.forget_skipped(a, Time(30)).await.unwrap();
+    assert_eq!(
+        meta.skipped(a).await.unwrap(),
+        [later, state],
+        "a compacted stream keeps its records without an end in time"
+    );
 }

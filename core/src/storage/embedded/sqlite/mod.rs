@@ -16,7 +16,7 @@ use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result};
 
-const MIGRATIONS: [MigrationFile; 8] = migration_files![
+const MIGRATIONS: [MigrationFile; 9] = migration_files![
     "migrations";
     "0001_first",
     "0002_feedback",
@@ -26,6 +26,7 @@ const MIGRATIONS: [MigrationFile; 8] = migration_files![
     "0006_jobs",
     "0007_audit_signatures",
     "0008_tenant_secrets",
+    "0009_skipped_records",
 ];
 
 /// The metadata of all tenants in one file.
@@ -156,6 +157,13 @@ fn read(row: &SqliteRow) -> Result<Row> {
     ))
 }
 
+/// Whether an extended result code is one about values: `SQLITE_TOOBIG`, `SQLITE_CONSTRAINT` or
+/// `SQLITE_MISMATCH`.
+fn is_refusal(code: Option<&str>) -> bool {
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 18..=20))
+}
+
 /// Turns a database error into ours.
 fn failed(error: sqlx::Error) -> Error {
     let text = error.to_string();
@@ -165,6 +173,8 @@ fn failed(error: sqlx::Error) -> Error {
             ErrorKind::Unavailable
         }
         sqlx::Error::Database(e) if e.is_unique_violation() => ErrorKind::Conflict,
+        // Violated constraints, and text or blobs beyond the maximum: repeating does not help.
+        sqlx::Error::Database(e) if is_refusal(e.code().as_deref()) => ErrorKind::Unstorable,
         _ if text.contains("database is locked") => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
     };

@@ -1,0 +1,160 @@
+//! Records of a partition that are applied together.
+
+use std::collections::BTreeMap;
+
+use kgrca_core::model::Topic;
+use kgrca_core::storage::{Offset, Stored, StreamId};
+
+use super::room::Allowance;
+
+/// Records that were read from the log.
+#[derive(Clone, Default)]
+pub(super) struct Batch {
+    pub records: BTreeMap<StreamId, Vec<Stored>>,
+    /// Where each stream continues after it.
+    pub positions: Vec<Offset>,
+    /// Numbers of records that should be among these, but were lost to damage in the log.
+    pub lost: BTreeMap<Topic, u64>,
+    /// What the tenant's plan allows.
+    pub allowance: Allowance,
+    /// Whether no more records wait behind these.
+    pub is_last: bool,
+    /// Whether it is a part of a batch that is applied in parts: clusters are evaluated after all
+    /// of them.
+    pub is_part: bool,
+}
+
+/// What a batch can be divided into.
+pub(super) enum Halves {
+    Two(Batch, Batch),
+    /// It has one record, or none.
+    One(Batch),
+}
+
+impl Batch {
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.records.values().map(Vec::len).sum()
+    }
+
+    /// Size of the records in bytes.
+    pub fn bytes(&self) -> usize {
+        let records = self.records.values().flatten();
+        records.map(|s| s.value.len()).sum()
+    }
+
+    /// The record of a batch that has no other.
+    pub fn single(&self) -> Option<(StreamId, &Stored)> {
+        let mut all = self
+            .records
+            .iter()
+            .flat_map(|(s, all)| all.iter().map(|r| (*s, r)));
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    /// Divides it into two parts, of which the first is applied first: the first half of each
+    /// stream; where each has one record, half of the streams.
+    pub fn halves(mut self) -> Halves {
+        if self.len() < 2 {
+            return Halves::One(self);
+        }
+        let mut first = Self {
+            lost: std::mem::take(&mut self.lost),
+            allowance: self.allowance.clone(),
+            is_part: self.is_part,
+            ..Self::default()
+        };
+        if self.records.values().all(|records| records.len() < 2) {
+            let half = self.records.len() / 2;
+            let streams: Vec<StreamId> = self.records.keys().copied().take(half).collect();
+            for stream in streams {
+                first.records.extend(self.records.remove_entry(&stream));
+            }
+            let is_first = |offset: &mut Offset| first.records.contains_key(&offset.stream);
+            first.positions = self.positions.extract_if(.., is_first).collect();
+            return Halves::Two(first, self);
+        }
+        for (stream, records) in &mut self.records {
+            let rest = records.split_off(records.len().div_ceil(2));
+            let half = std::mem::replace(records, rest);
+            if let Some(next) = records.first().map(|s| s.offset) {
+                first.positions.push(Offset {
+                    stream: *stream,
+                    next,
+                });
+            }
+            first.records.insert(*stream, half);
+        }
+        self.records.retain(|_, records| !records.is_empty());
+        Halves::Two(first, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kgrca_core::model::Time;
+
+    fn batch(records: &[(Topic, &[u64])]) -> Batch {
+        let mut batch = Batch::default();
+        for (topic, offsets) in records {
+            let stream = StreamId {
+                topic: *topic,
+                partition: 0,
+            };
+            let stored = |offset: &u64| Stored {
+                offset: *offset,
+                key: Box::default(),
+                value: Box::default(),
+                received_at: Time(1),
+            };
+            let all = offsets.iter().map(stored).collect();
+            batch.records.insert(stream, all);
+            batch.positions.push(Offset { stream, next: 100 });
+        }
+        batch
+    }
+
+    fn singles(batch: Batch) -> Vec<(Topic, u64)> {
+        match batch.halves() {
+            Halves::Two(first, second) => {
+                for (stream, records) in &first.records {
+                    let next = first.positions.iter().find(|o| o.stream == *stream);
+                    let last = records.last().map(|s| s.offset);
+                    assert!(next.map(|o| o.next) > last || next.is_none(), "{last:?}");
+                }
+                let mut all = singles(first);
+                all.extend(singles(second));
+                all
+            }
+            Halves::One(batch) => {
+                let single = batch.single().map(|(s, r)| (s.topic, r.offset));
+                single.into_iter().collect()
+            }
+        }
+    }
+
+    #[test]
+    fn halving_ends_at_each_record_in_the_order_of_its_stream() {
+        let all = [
+            (Topic::Resource, &[0, 1, 7][..]),
+            (Topic::Events, &[3]),
+            (Topic::Logs, &[5, 6]),
+        ];
+        let found = singles(batch(&all));
+        for (topic, offsets) in all {
+            let own = found.iter().filter(|(t, _)| *t == topic);
+            assert_eq!(own.map(|(_, n)| *n).collect::<Vec<_>>(), offsets);
+        }
+        assert!(singles(batch(&[])).is_empty());
+    }
+
+    #[test]
+    fn positions_behind_the_last_record_belong_to_the_part_that_has_it() {
+        let Halves::Two(first, second) = batch(&[(Topic::Logs, &[5, 6, 9])]).halves() else {
+            panic!("it has three records");
+        };
+        let next = |b: &Batch| b.positions.iter().map(|o| o.next).collect::<Vec<_>>();
+        assert_eq!((next(&first), next(&second)), (vec![9], vec![100]));
+    }
+}

@@ -1,0 +1,141 @@
+//! A batch that a store refuses for what is in it: the entries at fault are found by halving. They
+//! are skipped for good, each with a dead letter, and all others are applied.
+
+use std::sync::Arc;
+
+use kgrca_core::api::DeadLetter;
+use kgrca_core::billing::Metric;
+use kgrca_core::model::Topic;
+use kgrca_core::parse::Reason;
+use kgrca_core::storage::{
+    Commit, Entry, Error, ErrorKind, Offset, Skipped, Stored, StreamId, UsageCounts,
+};
+
+use super::batch::{Lease, commit_batch};
+use super::records::{Batch, Halves};
+use super::worker::Worker;
+use crate::clock::now;
+use crate::telemetry;
+
+/// How many dead letters are written for one batch. All entries are counted and logged.
+const MAX_LETTERS: usize = 100;
+
+/// Commits a batch in parts, without the entries that a store refuses. Returns the new positions
+/// of its streams.
+///
+/// # Errors
+/// `Unstorable` when a store refuses what no entry of the batch brought.
+pub(super) async fn commit_in_parts(
+    worker: &Worker,
+    mut lease: Lease,
+    batch: Batch,
+) -> Result<Vec<Offset>, Error> {
+    let nothing = Batch {
+        is_part: true,
+        ..Batch::default()
+    };
+    // Changes from before the batch: were they refused, every entry would seem to be at fault.
+    commit_batch(worker, lease, Arc::new(nothing)).await?;
+    lease.full_resync = false;
+    let mut waiting = vec![Batch {
+        is_part: true,
+        ..batch
+    }];
+    let (mut offsets, mut skipped) = (Vec::new(), 0);
+    while let Some(part) = waiting.pop() {
+        lease.epoch = worker.take_lease().await?;
+        let before = worker.live.read().await.clone();
+        let error = match commit_batch(worker, lease, Arc::new(part.clone())).await {
+            Ok(reached) => {
+                offsets.extend(reached);
+                continue;
+            }
+            Err(e) if e.kind == ErrorKind::Unstorable => e,
+            Err(e) => return Err(e),
+        };
+        *worker.live.write().await = before;
+        match part.halves() {
+            Halves::Two(first, second) => waiting.extend([second, first]),
+            Halves::One(part) => {
+                skipped += 1;
+                skip(worker, lease, &part, error, skipped <= MAX_LETTERS).await?;
+                offsets.extend(part.positions);
+            }
+        }
+    }
+    Ok(offsets)
+}
+
+/// Commits the only entry of a batch as skipped.
+async fn skip(
+    worker: &Worker,
+    lease: Lease,
+    batch: &Batch,
+    error: Error,
+    has_letter: bool,
+) -> Result<(), Error> {
+    let Some((stream, stored)) = batch.single() else {
+        return Err(error);
+    };
+    let tenant = &worker.partition.tenant;
+    telemetry::RecordRefused {
+        tenant,
+        stream,
+        offset: stored.offset,
+        error: &error,
+    }
+    .emit();
+    if has_letter {
+        // Before the commit: a crash in between makes a second letter, and never none.
+        let letter = letter(worker, stream, stored)?;
+        worker.stores.log.append(tenant, vec![letter]).await?;
+    }
+    let mut usage = UsageCounts::default();
+    if stream.topic != Topic::Control {
+        usage.add(now().day(), Metric::RecordsRejected, 1);
+    }
+    let commit = Commit {
+        epoch: lease.epoch,
+        offsets: batch.positions.clone(),
+        skipped: vec![Skipped {
+            stream,
+            first: stored.offset,
+            last: stored.offset,
+            reason: Reason::Refused.as_str().to_owned(),
+            received_at: stored.received_at,
+        }],
+        usage,
+        ..Commit::default()
+    };
+    let meta = &worker.stores.meta;
+    meta.commit(tenant, worker.partition.number, commit).await
+}
+
+/// The dead letter of an entry. It keeps no text of a record with which something is wrong that
+/// ingestion does not know of; the record is in the log.
+fn letter(worker: &Worker, stream: StreamId, stored: &Stored) -> Result<Entry, Error> {
+    let tenant = &worker.partition.tenant;
+    let letter = DeadLetter {
+        id: 0,
+        at: now(),
+        topic: stream.topic.as_str().to_owned(),
+        reason: Reason::Refused.as_str().to_owned(),
+        message: format!(
+            "a store refuses what follows from this record, at offset {} of partition {}; it was \
+             skipped, and the daemon logged why",
+            stored.offset, stream.partition
+        ),
+        record: String::new(),
+    };
+    let value =
+        serde_json::to_vec(&letter).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    Ok(Entry {
+        stream: StreamId {
+            topic: Topic::Dlq,
+            partition: worker.partition.number_of(tenant.as_str()),
+        },
+        key: tenant.as_str().as_bytes().into(),
+        value: value.into(),
+        received_at: letter.at,
+    })
+}

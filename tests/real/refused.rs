@@ -1,0 +1,51 @@
+//! A record from which something follows that PostgreSQL refuses costs its tenant that record.
+
+use kgrca_daemon::storage::postgres;
+use kgrca_tests::services::database;
+use kgrca_tests::stack::OPERATOR;
+use kgrca_tests::{Server, refusal};
+
+fn run(url: &str, sql: &str) {
+    let ran = std::process::Command::new("psql")
+        .arg(url)
+        .args(["-v", "ON_ERROR_STOP=1", "-qc", sql])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success(), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_postgres_refuses_is_skipped_for_good() {
+    let url = database("refused");
+    postgres::migrate(&url).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        Server::start_with(
+            folder.path(),
+            &["--meta-url", &url],
+            &[("KGRCA_OPERATOR_KEY", OPERATOR)],
+        )
+    };
+    let server = start();
+    let tenant = server.tenant("Acme", "pro").await;
+    // As the server does for a NUL in a text.
+    run(
+        &url,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'invalid byte sequence' USING ERRCODE = '22021'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON clusters FOR EACH ROW
+            WHEN (NEW.state LIKE '%poison%') EXECUTE FUNCTION refuse()",
+    );
+    refusal::send(&server, &tenant, 0).await;
+    server.kill();
+    let server = start();
+    refusal::check(&server, &tenant, 1).await;
+    refusal::send(&server, &tenant, 1).await;
+    refusal::check(&server, &tenant, 2).await;
+    server.kill();
+    run(&url, "DROP TRIGGER refuse ON clusters");
+    let _ = std::fs::remove_dir_all(folder.path().join("snapshots"));
+    let server = start();
+    refusal::check(&server, &tenant, 2).await;
+}
