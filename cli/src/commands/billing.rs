@@ -154,6 +154,13 @@ fn gigabytes(plan: &Plan) -> String {
     }
 }
 
+fn megabytes(plan: &Plan) -> String {
+    match plan.state_mb_day {
+        Some(n) => format!("{n} MB"),
+        None => number(None),
+    }
+}
+
 fn limits(env: &Env<'_>, tenant: TenantArg) -> Result {
     let client = env.client()?;
     let view = match tenant.resolve(env, &client)? {
@@ -173,6 +180,9 @@ fn limits(env: &Env<'_>, tenant: TenantArg) -> Result {
         ("rca/month", number(plan.rca_month)),
         ("api/min", number(plan.api_minute)),
         ("clusters", number(plan.clusters)),
+        ("live objects", number(plan.live_objects)),
+        ("live objects now", view.live_objects.to_string()),
+        ("state/day", megabytes(plan)),
         ("storage", gigabytes(plan)),
         ("retention", format!("{} d", plan.retention_days)),
     ];
@@ -189,6 +199,7 @@ fn of_status(status: TenantStatus) -> Result<LimitsView> {
     Ok(LimitsView {
         plan: plan.with(&tenant.limits),
         events_today: status.events_today,
+        live_objects: status.live_objects,
     })
 }
 

@@ -235,6 +235,9 @@ pub struct LimitsView {
     pub plan: crate::billing::Plan,
     /// Events accepted today.
     pub events_today: u64,
+    /// Live objects in all clusters, as of the last commits.
+    #[serde(default)]
+    pub live_objects: u64,
 }
 
 /// What to do with a background job.

@@ -70,27 +70,15 @@ pub struct TenantChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 320, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     pub contact_email: Option<String>,
-    /// Limits agreed for this tenant instead of the plan's. They replace all earlier ones.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "limits"
-    )]
-    pub limits: Option<Overrides>,
+    /// Limits agreed for this tenant instead of the plan's. Those that are absent stay; `null`
+    /// restores the plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Overrides>)]
+    pub limits: Option<serde_json::Map<String, serde_json::Value>>,
     /// Partitions per topic. They can only be increased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 64)]
     pub partitions: Option<u32>,
-}
-
-/// Accepts an object or null; serde alone would also read a struct from an array.
-fn limits<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Overrides>, D::Error> {
-    let given = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
-    given
-        .map(|fields| serde_json::from_value(fields.into()).map_err(serde::de::Error::custom))
-        .transpose()
 }
 
 /// A request to move a tenant's graph.
@@ -155,6 +143,9 @@ pub struct TenantStatus {
     pub last_record: Option<Time>,
     /// Events accepted today.
     pub events_today: u64,
+    /// Live objects in all clusters, as of the last commits.
+    #[serde(default)]
+    pub live_objects: u64,
     /// Percentage of the daily event limit used; absent without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_percent: Option<u64>,

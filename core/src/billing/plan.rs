@@ -32,6 +32,13 @@ pub struct Plan {
     /// Maximum number of active clusters.
     #[serde(default)]
     pub clusters: Option<u64>,
+    /// Maximum number of live objects in all clusters; as many edges of topology records and
+    /// streams of senders are kept.
+    #[serde(default)]
+    pub live_objects: Option<u64>,
+    /// Megabytes of objects and topology that are taken in per day, a hard limit.
+    #[serde(default)]
+    pub state_mb_day: Option<u64>,
     /// Retention of records and graph, in days.
     pub retention_days: u32,
     /// Partitions per topic, if the log supports several.
@@ -83,6 +90,14 @@ pub struct Overrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 1_000_000_000)]
     pub clusters: Option<u64>,
+    /// See [`Plan::live_objects`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000_000)]
+    pub live_objects: Option<u64>,
+    /// See [`Plan::state_mb_day`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_000_000_000)]
+    pub state_mb_day: Option<u64>,
     /// See [`Plan::retention_days`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 36_500)]
@@ -90,6 +105,32 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// The names of all limits.
+    pub const NAMES: [&str; 7] = [
+        "events_day",
+        "rca_hour",
+        "api_minute",
+        "clusters",
+        "live_objects",
+        "state_mb_day",
+        "retention_days",
+    ];
+
+    /// These limits with changes by name: a number replaces a limit, null restores the plan's.
+    ///
+    /// # Errors
+    /// For an unknown name, and for a value that is no number.
+    pub fn changed(
+        &self,
+        changes: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, serde_json::Error> {
+        let mut all = serde_json::to_value(self)?;
+        for (name, value) in changes {
+            all[name] = value.clone();
+        }
+        serde_json::from_value(all)
+    }
+
     /// Whether all limits are those of the plan.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -105,6 +146,8 @@ impl Plan {
             rca_hour: overrides.rca_hour.or(self.rca_hour),
             api_minute: overrides.api_minute.or(self.api_minute),
             clusters: overrides.clusters.or(self.clusters),
+            live_objects: overrides.live_objects.or(self.live_objects),
+            state_mb_day: overrides.state_mb_day.or(self.state_mb_day),
             retention_days: overrides.retention_days.unwrap_or(self.retention_days),
             ..self.clone()
         }
@@ -129,13 +172,38 @@ pub fn find(name: &str) -> Option<&'static Plan> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::*;
+
     #[test]
     fn the_shipped_file_is_valid() {
-        let plans: Vec<super::Plan> = serde_yaml::from_str(include_str!("plans.yaml")).unwrap();
+        let plans: Vec<Plan> = serde_yaml::from_str(include_str!("plans.yaml")).unwrap();
         assert_eq!(
             plans.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(),
             ["free", "basic", "pro", "enterprise"]
         );
         assert!(plans[0].events_are_hard && !plans[1].events_are_hard);
+    }
+
+    #[test]
+    fn limits_that_are_not_named_stay() {
+        let agreed = Overrides {
+            rca_hour: Some(7),
+            events_day: Some(20),
+            ..Overrides::default()
+        };
+        let after = |changes: serde_json::Value| agreed.changed(changes.as_object().unwrap());
+        let limits = after(json!({"clusters": 2, "events_day": null})).unwrap();
+        let expected = (Some(7), Some(2), None);
+        assert_eq!(
+            (limits.rca_hour, limits.clusters, limits.events_day),
+            expected
+        );
+        assert!(after(json!({"rca_week": 1})).is_err() && after(json!({"clusters": "x"})).is_err());
+        let all = Overrides::NAMES.map(|name| (name.to_owned(), 5.into()));
+        let all = Overrides::default().changed(&all.into_iter().collect());
+        let names = serde_json::to_value(all.unwrap()).unwrap();
+        assert_eq!(names.as_object().unwrap().len(), Overrides::NAMES.len());
     }
 }

@@ -16,7 +16,7 @@ impl Sequences {
         let Some((source, number)) = &record.sequence else {
             return true;
         };
-        let stream = Str::from(format!("{}/{source}", topic.as_str()));
+        let stream = stream(topic, source);
         match self.0.get_mut(&stream) {
             Some((highest, _)) if *highest >= *number => return false,
             Some(known) => *known = (*number, at),
@@ -27,10 +27,24 @@ impl Sequences {
         true
     }
 
+    /// Number of streams.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether a stream is known.
+    pub(super) fn has(&self, topic: Topic, source: &str) -> bool {
+        self.0.contains_key(&stream(topic, source))
+    }
+
     /// Drops streams that were not used since an instant.
     pub(super) fn prune(&mut self, before: Time) {
         self.0.retain(|_, (_, at)| *at > before);
     }
+}
+
+fn stream(topic: Topic, source: &str) -> Str {
+    Str::from(format!("{}/{source}", topic.as_str()))
 }
 
 /// Whether one entry of the log is charged for, given how many of its records were new: as one

@@ -5,11 +5,13 @@ mod calls;
 mod changes;
 mod evaluate;
 mod inspect;
+mod load;
 mod row;
 mod state;
 
 pub use admission::{Sequences, is_billable};
 pub use changes::Changes;
 pub use evaluate::{Evaluation, Ranked};
+pub use load::{Addition, Held, Load};
 pub use row::{EdgeRow, EpisodeRow, ResourceRow, resource_id};
 pub use state::{Applied, ClusterState};

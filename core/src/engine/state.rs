@@ -39,7 +39,7 @@ pub struct ClusterState {
     /// The newest event time of a sender's record; ticks do not advance it.
     pub last_record: Time,
     /// Highest `seq` of each sender's stream, and when it was seen.
-    sequences: Sequences,
+    pub(super) sequences: Sequences,
     /// Start of the current listing of each kind.
     listings: Map<Kind, Time>,
     pub(super) inspected: Inspected,
@@ -214,7 +214,7 @@ impl ClusterState {
             self.graph.delete(at, &object.meta);
             return Applied::Applied;
         }
-        if !self.listings.contains_key(&object.meta.kind) {
+        if self.listings.len() < MAX_KINDS && !self.listings.contains_key(&object.meta.kind) {
             self.listings.insert(object.meta.kind.clone(), at);
         }
         let known = object
@@ -235,6 +235,8 @@ impl ClusterState {
     }
 }
 
+/// Of how many kinds listings are followed. A sender that states when a listing began needs none.
+const MAX_KINDS: usize = 1000;
 /// How long a sender's stream is kept after its last record, in microseconds.
 const STREAM_RETENTION: i64 = 26 * 60 * crate::model::time::MINUTE;
 

@@ -6,8 +6,21 @@ use super::address::{self, Address};
 use crate::model::object::{Container, Object, ObjectBody, PodSpec};
 use crate::model::{Alias, Kind, Str};
 
-/// Appends the objects that an object refers to, with the relation to each.
-pub(super) fn references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
+/// Longest name of an object, in bytes: what is longer refers to nothing.
+const MAX_NAME: usize = 253;
+/// How many objects one object may refer to; the others are ignored.
+const MAX_REFERENCES: usize = 1000;
+
+/// The objects that an object refers to, with the relation to each.
+pub(super) fn references(object: &Object) -> Vec<(Relation, Alias)> {
+    let mut found = Vec::new();
+    all_references(object, &mut found);
+    found.retain(|(_, to)| to.name.len() <= MAX_NAME && to.namespace.len() <= MAX_NAME);
+    found.truncate(MAX_REFERENCES);
+    found
+}
+
+fn all_references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
     let namespace = &object.meta.namespace;
     let mut to = |relation, kind, name: &Str| {
         out.push((relation, Alias::new(kind, namespace.clone(), name.clone())));

@@ -1,6 +1,7 @@
 //! The identity of resources: one per object, whether a record knows its uid, its alias or both.
 
 use super::{Graph, Idx, Relation, Resource, StatedEdge};
+use crate::model::object::Meta;
 use crate::model::time::SECOND;
 use crate::model::{Alias, Edge, Kind, Op, Str, Subject, Time};
 
@@ -88,10 +89,32 @@ impl Graph {
         self.by_uid.get(uid).copied()
     }
 
-    pub(super) fn intern_alias(&mut self, alias: Alias) -> Idx {
+    /// Whether a version of an object belongs to a resource that is live, or replaces one.
+    pub fn has_live(&self, meta: &Meta) -> bool {
+        let by_uid = meta.uid.as_ref().and_then(|uid| self.by_uid.get(uid));
+        let is_live = |idx: &Idx| self.get(*idx).is_live();
+        by_uid.is_some_and(is_live)
+            || self
+                .find_live(meta.kind.clone(), &meta.namespace, &meta.name)
+                .is_some_and(|_| !meta.name.is_empty())
+    }
+
+    /// Whether a version of an object belongs to a known resource.
+    pub fn has_slot(&self, meta: &Meta) -> bool {
+        if let Some(uid) = &meta.uid
+            && self.by_uid.contains_key(uid)
+        {
+            return true;
+        }
+        let same = self.find(meta.kind.clone(), &meta.namespace, &meta.name);
+        same.is_some_and(|idx| meta.uid.is_none() || self.get(idx).uid.is_none())
+    }
+
+    /// The resource of a name that others refer to; added if there is none and room for it.
+    pub(super) fn intern_alias(&mut self, alias: Alias) -> Option<Idx> {
         match self.by_alias.get(&alias) {
-            Some(idx) => *idx,
-            None => self.insert(alias, None),
+            Some(idx) => Some(*idx),
+            None => self.has_room().then(|| self.insert(alias, None)),
         }
     }
 

@@ -68,11 +68,12 @@ impl Graph {
         let Some(object) = self.get(idx).object.as_deref() else {
             return;
         };
-        let mut wanted = Vec::new();
-        derive::references(object, &mut wanted);
+        let wanted = derive::references(object);
         let mut targets: Vec<(Relation, Idx)> = Vec::with_capacity(wanted.len());
         for (relation, alias) in wanted {
-            targets.push((relation, self.intern_alias(alias)));
+            if let Some(target) = self.intern_alias(alias) {
+                targets.push((relation, target));
+            }
         }
         let node = self.get(idx);
         if let Some(service) = node.object.as_deref().and_then(Object::service) {
@@ -126,7 +127,11 @@ impl Graph {
                 namespace,
                 name,
             };
-            let owner = self.intern(&subject, at.max(self.get(idx).updated));
+            let updated = at.max(self.get(idx).updated);
+            if self.resolve(&subject, updated).is_none() && !self.has_room() {
+                continue;
+            }
+            let owner = self.intern(&subject, updated);
             self.link(owner, Relation::Controls, idx, at, false);
         }
     }

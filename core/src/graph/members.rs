@@ -68,6 +68,10 @@ impl ByLabel {
     }
 }
 
+/// Of how many kinds and namespaces it is remembered that state was received. Of others it is
+/// assumed that it was not.
+const MAX_KNOWN: usize = 100_000;
+
 /// The live resources of a namespace.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
@@ -132,7 +136,8 @@ impl Graph {
         if is_searched(kind) {
             self.kinds.entry(kind.clone()).or_default().insert(idx);
         }
-        if !self.known.contains(&(kind.clone(), namespace.clone())) {
+        if self.known.len() < MAX_KNOWN && !self.known.contains(&(kind.clone(), namespace.clone()))
+        {
             self.known.insert((kind.clone(), namespace.clone()));
         }
         let members = self.members.entry(namespace.clone()).or_default();

@@ -56,6 +56,8 @@ pub struct Graph {
     named: Vec<Idx>,
     /// Unused slots of `nodes`.
     free: Vec<Idx>,
+    /// With this many slots in use, what is only referred to by name is not added.
+    max_slots: Option<usize>,
     /// Number of valid edges.
     edges: usize,
     /// Changes for the graph store, if they are recorded.
@@ -108,6 +110,34 @@ impl Graph {
     /// Number of live resources.
     pub fn live(&self) -> usize {
         self.iter().filter(|(_, r)| r.is_live()).count()
+    }
+
+    /// Number of resources, whether live, ended or only referred to.
+    pub fn slots(&self) -> usize {
+        self.nodes.len() - self.free.len()
+    }
+
+    /// With this many slots in use, what objects only refer to by name is not added.
+    pub fn limit_slots(&mut self, max: Option<usize>) {
+        self.max_slots = max;
+    }
+
+    /// Whether an object can be added that others only refer to.
+    fn has_room(&self) -> bool {
+        match self.max_slots {
+            Some(max) => self.slots() < max,
+            None => true,
+        }
+    }
+
+    /// Number of edges of topology records.
+    pub fn stated_count(&self) -> usize {
+        self.stated.len()
+    }
+
+    /// Whether a topology record's edge is known.
+    pub fn has_stated(&self, id: &str) -> bool {
+        self.stated.contains_key(id)
     }
 
     /// Number of valid edges.

@@ -3,6 +3,7 @@
 use kgrca_core::api::{LimitsView, Usage};
 use kgrca_core::billing::Metric;
 use kgrca_core::model::time::DAY;
+use kgrca_core::storage::ClusterRow;
 use kgrca_core::tenancy::{Scope, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,14 @@ pub async fn limits(app: &App, actor: &Actor) -> Result<LimitsView> {
     Ok(LimitsView {
         plan: tenant.plan.clone(),
         events_today: today(app, tenant.id).await?.events,
+        live_objects: live_objects(&app.stores.meta.clusters(tenant.id).await?),
     })
+}
+
+/// Live objects of all clusters.
+pub fn live_objects(clusters: &[ClusterRow]) -> u64 {
+    let counts = clusters.iter().filter_map(|row| row.counts);
+    counts.map(|counts| counts.resources as u64).sum()
 }
 
 /// What is known of a tenant's usage today.

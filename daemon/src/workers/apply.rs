@@ -9,30 +9,19 @@ use kgrca_core::incident::Transition;
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::{self, Context, Reason, Reject};
 use kgrca_core::storage::{
-    AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, Offset,
-    PendingIncidentRow, Stored, StreamId, UsageCounts,
+    AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, PendingIncidentRow,
+    Skipped, Stored, StreamId, UsageCounts,
 };
 use kgrca_core::tenancy::TenantId;
 
 use super::batch::Numbered;
 use super::history::PendingIncidentNode;
 use super::partition::Partition;
+use super::records::Batch;
 use super::reporter;
 use super::{Live, Rules};
 use crate::clock::{instant, since};
 use crate::telemetry;
-
-/// Records that were read from the log.
-#[derive(Default)]
-pub(super) struct Batch {
-    pub records: BTreeMap<StreamId, Vec<Stored>>,
-    /// Where each stream continues after it.
-    pub positions: Vec<Offset>,
-    /// Numbers of records that should be among these, but were lost to damage in the log.
-    pub lost: BTreeMap<Topic, u64>,
-    /// Whether no more records wait behind these.
-    pub is_last: bool,
-}
 
 /// A parsed record and its position in the log.
 struct Positioned {
@@ -53,6 +42,8 @@ pub(super) struct Outcome {
     pub nodes: Vec<PendingIncidentNode>,
     pub clusters: Vec<ClusterRow>,
     pub changes: Changes,
+    /// Entries that were not applied, and must not be after a restart either.
+    pub skipped: Vec<Skipped>,
     /// Records of clusters that belong to other partitions.
     pub misplaced: Vec<Entry>,
     /// When the record arrived that waited longest.
@@ -74,6 +65,32 @@ impl Outcome {
         if topic != Topic::Control {
             *self.by_topic.entry((topic, status)).or_default() += records;
         }
+    }
+
+    /// Skips an entry. Entries are skipped in the order of their streams.
+    fn skip(&mut self, stream: StreamId, stored: &Stored, reason: Reason) {
+        self.count(stream.topic, reason.as_str());
+        if stream.topic.signal().is_metered && reason == Reason::Quota {
+            let day = stored.received_at.day();
+            self.usage.add(day, Metric::EventsRejectedQuota, 1);
+        }
+        let reason = reason.as_str();
+        let offset = stored.offset;
+        if let Some(last) = self.skipped.last_mut()
+            && last.stream == stream
+            && last.last + 1 == offset
+            && last.reason == reason
+        {
+            (last.last, last.received_at) = (offset, stored.received_at);
+            return;
+        }
+        self.skipped.push(Skipped {
+            stream,
+            first: offset,
+            last: offset,
+            reason: reason.to_owned(),
+            received_at: stored.received_at,
+        });
     }
 
     /// Adds the counts of records to the tenant's usage.
@@ -118,6 +135,7 @@ impl Outcome {
                 ..GraphBatch::default()
             },
             commit: Commit {
+                skipped: self.skipped,
                 usage: self.usage,
                 clusters: self.clusters,
                 incidents: rows.collect::<Result<_, _>>()?,
@@ -135,11 +153,18 @@ pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: 
     for (topic, records) in &batch.lost {
         outcome.count_many(*topic, LOST, *records);
     }
-    let touched = apply_records(live, partition, &batch.records, &mut outcome);
+    if batch.len() > 0 {
+        live.limit(batch.allowance.objects);
+    }
+    let touched = apply_records(live, partition, batch, &mut outcome);
     for cluster in &touched {
         live.evaluations.add(cluster.clone());
     }
-    let due = live.evaluations.due(batch.is_last, instant());
+    let due = if batch.is_part {
+        None
+    } else {
+        live.evaluations.due(batch.is_last, instant())
+    };
     let is_due = |cluster: &Str| due.as_ref().is_some_and(|due| due.contains(cluster));
     for cluster in touched
         .iter()
@@ -171,10 +196,10 @@ pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: 
 fn apply_records(
     live: &mut Live,
     partition: &Partition,
-    read: &BTreeMap<StreamId, Vec<Stored>>,
+    batch: &Batch,
     outcome: &mut Outcome,
 ) -> BTreeSet<Str> {
-    let mut records = parse_all(partition, read, outcome, live);
+    let mut records = parse_all(partition, batch, outcome, live);
     records.sort_by_key(|r| (r.record.at, r.topic, r.offset));
     let mut touched = BTreeSet::new();
     for Positioned { record, topic, .. } in records {
@@ -259,13 +284,14 @@ fn misplaced(
 
 fn parse_all(
     partition: &Partition,
-    read: &BTreeMap<StreamId, Vec<Stored>>,
+    batch: &Batch,
     outcome: &mut Outcome,
     live: &mut Live,
 ) -> Vec<Positioned> {
     let mut positioned = Vec::new();
     let mut records = Vec::new();
-    for (stream, stored) in read {
+    let mut gate = batch.allowance.gate(live);
+    for (stream, stored) in &batch.records {
         let topic = stream.topic;
         for s in stored.iter().filter(|s| !s.value.is_empty()) {
             if topic != Topic::Control {
@@ -284,6 +310,10 @@ fn parse_all(
                     // Other producers may use keys of any length.
                     Err(_) => outcome.count(topic, Reason::TooLarge.as_str()),
                 }
+                continue;
+            }
+            if !gate.admits(live, topic, s.received_at, &records) {
+                outcome.skip(*stream, s, Reason::Quota);
                 continue;
             }
             let mut new_records = 0;

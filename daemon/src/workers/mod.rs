@@ -8,7 +8,10 @@ mod history;
 mod membership;
 mod partition;
 mod rebuild;
+mod records;
+mod refused;
 mod reporter;
+mod room;
 mod snapshot;
 mod worker;
 
@@ -23,12 +26,13 @@ use kgrca_core::model::{Str, Topic};
 use kgrca_core::rca::Weights;
 use kgrca_core::storage::{Stored, partition_of};
 use kgrca_core::tenancy::TenantId;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, RwLock, watch};
 
 use crate::storage::Stores;
 use evaluations::Evaluations;
 use partition::Partition;
 use reporter::Reported;
+pub use room::Admission;
 
 /// The cluster of a record in the log. That of a tombstone is in its key, as ingestion writes it.
 pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<String> {
@@ -44,7 +48,7 @@ pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<St
 }
 
 /// The live state of a tenant's partition.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Live {
     /// Clusters by name.
     clusters: BTreeMap<Str, ClusterState>,
@@ -52,10 +56,14 @@ struct Live {
     reported: HashMap<u64, Reported>,
     evaluations: Evaluations,
     rules: Rules,
+    /// Whether it has what was committed.
+    is_restored: bool,
+    /// The plan's limit on live objects.
+    max_objects: Option<u64>,
 }
 
 /// What clusters are evaluated by.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Rules {
     /// The weights by which causes are ranked.
     weights: Weights,
@@ -86,8 +94,19 @@ impl Live {
         self.clusters.entry(name.clone()).or_insert_with(|| {
             let mut state = ClusterState::new(name.clone());
             state.keep_journal();
+            state.limit_slots(self.max_objects);
             state
         })
+    }
+
+    /// Limits what clusters hold by the plan.
+    fn limit(&mut self, objects: Option<u64>) {
+        if self.max_objects != objects {
+            self.max_objects = objects;
+            for state in self.clusters.values_mut() {
+                state.limit_slots(objects);
+            }
+        }
     }
 
     /// Forgets what was written of incidents that no longer exist.
@@ -100,6 +119,7 @@ impl Live {
 
 /// A loaded partition.
 struct Loaded {
+    live: Arc<RwLock<Live>>,
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     /// Closed when its worker has ended.
@@ -240,6 +260,7 @@ impl Fleet {
         let (stop, stopped) = watch::channel(false);
         let (alive, ended) = watch::channel(());
         let loaded = Arc::new(Loaded {
+            live: Arc::default(),
             wake: Arc::default(),
             stop,
             ended,
@@ -255,7 +276,7 @@ impl Fleet {
             tick: self.tick,
             snapshots: snapshot::Snapshots::of(&self.snapshots, tenant, partition, partitions)
                 .into(),
-            live: Arc::default(),
+            live: Arc::clone(&loaded.live),
             wake: Arc::clone(&loaded.wake),
             commits: Arc::clone(&self.commits),
             stop: stopped,

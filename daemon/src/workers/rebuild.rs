@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::RETENTION;
 use kgrca_core::model::{Record, Str, Topic};
-use kgrca_core::storage::{Error, ErrorKind, Stored, StreamId};
+use kgrca_core::storage::{Error, ErrorKind, SkippedOffsets, Stored, StreamId};
 
 use super::apply::read_one;
 use super::evaluations::Evaluations;
 use super::reporter::Reported;
+use super::room::Allowance;
 use super::snapshot::Snapshot;
 use super::worker::Worker;
 use crate::clock::{instant, now, since};
@@ -89,6 +90,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     }
     .emit();
     let mut live = worker.live.write().await;
+    live.is_restored = true;
     live.evaluations = Evaluations::default();
     if full_resync {
         for cluster in replayed.clusters.keys() {
@@ -115,10 +117,18 @@ async fn replay_all(
     // Refreshes what the log knows of its ends, which may be older than the commit.
     log.ends(tenant).await?;
     let bound = now().plus(-RETENTION);
+    let max_objects = Allowance::read(worker).await?.objects;
     let (reached, mut clusters) = match snapshot {
         Some(snapshot) => (Some(snapshot.offsets), snapshot.clusters),
         None => (None, BTreeMap::new()),
     };
+    let skipped: SkippedOffsets = worker
+        .stores
+        .meta
+        .skipped(tenant)
+        .await?
+        .into_iter()
+        .collect();
     let mut replayed = 0;
     let is_input = |topic: &Topic| topic.signal().route.is_some();
     for topic in Topic::ALL.into_iter().filter(is_input) {
@@ -141,12 +151,11 @@ async fn replay_all(
                 break;
             }
             let in_window = |s: &Stored| is_state || s.received_at >= bound;
-            for stored in tail
-                .records
-                .iter()
-                .filter(|s| s.offset < end && !s.value.is_empty() && in_window(s))
-            {
-                replay(&mut clusters, worker, topic, stored);
+            let applies = |s: &&Stored| {
+                s.offset < end && !s.value.is_empty() && !skipped.contains(stream, s.offset)
+            };
+            for stored in tail.records.iter().filter(applies).filter(|s| in_window(s)) {
+                replay(&mut clusters, worker, topic, stored, max_objects);
                 replayed += 1;
             }
             from = tail.next;
@@ -163,6 +172,7 @@ fn replay(
     worker: &Worker,
     topic: Topic,
     stored: &Stored,
+    max_objects: Option<u64>,
 ) {
     let mut records: Vec<Record> = Vec::new();
     // A record rejected then is rejected again; it was counted when it was committed.
@@ -175,6 +185,7 @@ fn replay(
         let state = clusters
             .entry(record.cluster.clone())
             .or_insert_with(|| ClusterState::new(record.cluster.clone()));
+        state.limit_slots(max_objects);
         if state.admit(topic, &record) {
             state.apply(record);
         }

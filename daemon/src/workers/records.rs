@@ -1,6 +1,7 @@
 //! Records of a partition that are applied together.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kgrca_core::model::Topic;
 use kgrca_core::storage::{Offset, Stored, StreamId};
@@ -16,19 +17,12 @@ pub(super) struct Batch {
     /// Numbers of records that should be among these, but were lost to damage in the log.
     pub lost: BTreeMap<Topic, u64>,
     /// What the tenant's plan allows.
-    pub allowance: Allowance,
+    pub allowance: Arc<Allowance>,
     /// Whether no more records wait behind these.
     pub is_last: bool,
     /// Whether it is a part of a batch that is applied in parts: clusters are evaluated after all
     /// of them.
     pub is_part: bool,
-}
-
-/// What a batch can be divided into.
-pub(super) enum Halves {
-    Two(Batch, Batch),
-    /// It has one record, or none.
-    One(Batch),
 }
 
 impl Batch {
@@ -52,15 +46,16 @@ impl Batch {
         all.next().filter(|_| all.next().is_none())
     }
 
-    /// Divides it into two parts, of which the first is applied first: the first half of each
-    /// stream; where each has one record, half of the streams.
-    pub fn halves(mut self) -> Halves {
+    /// Divides it into two parts, to be applied one after the other: the first has the first half
+    /// of each stream; where each has one record, half of the streams. A batch with one record or
+    /// none stays one part.
+    pub fn halves(mut self) -> Vec<Batch> {
         if self.len() < 2 {
-            return Halves::One(self);
+            return vec![self];
         }
         let mut first = Self {
             lost: std::mem::take(&mut self.lost),
-            allowance: self.allowance.clone(),
+            allowance: Arc::clone(&self.allowance),
             is_part: self.is_part,
             ..Self::default()
         };
@@ -72,7 +67,7 @@ impl Batch {
             }
             let is_first = |offset: &mut Offset| first.records.contains_key(&offset.stream);
             first.positions = self.positions.extract_if(.., is_first).collect();
-            return Halves::Two(first, self);
+            return vec![first, self];
         }
         for (stream, records) in &mut self.records {
             let rest = records.split_off(records.len().div_ceil(2));
@@ -86,7 +81,7 @@ impl Batch {
             first.records.insert(*stream, half);
         }
         self.records.retain(|_, records| !records.is_empty());
-        Halves::Two(first, self)
+        vec![first, self]
     }
 }
 
@@ -116,22 +111,17 @@ mod tests {
     }
 
     fn singles(batch: Batch) -> Vec<(Topic, u64)> {
-        match batch.halves() {
-            Halves::Two(first, second) => {
-                for (stream, records) in &first.records {
-                    let next = first.positions.iter().find(|o| o.stream == *stream);
-                    let last = records.last().map(|s| s.offset);
-                    assert!(next.map(|o| o.next) > last || next.is_none(), "{last:?}");
-                }
-                let mut all = singles(first);
-                all.extend(singles(second));
-                all
-            }
-            Halves::One(batch) => {
-                let single = batch.single().map(|(s, r)| (s.topic, r.offset));
-                single.into_iter().collect()
-            }
+        let parts = batch.halves();
+        if let [part] = &parts[..] {
+            let single = part.single().map(|(s, r)| (s.topic, r.offset));
+            return single.into_iter().collect();
         }
+        for (stream, records) in &parts[0].records {
+            let next = parts[0].positions.iter().find(|o| o.stream == *stream);
+            let last = records.last().map(|s| s.offset);
+            assert!(next.is_some_and(|o| Some(o.next) > last), "{last:?}");
+        }
+        parts.into_iter().flat_map(singles).collect()
     }
 
     #[test]
@@ -151,10 +141,9 @@ mod tests {
 
     #[test]
     fn positions_behind_the_last_record_belong_to_the_part_that_has_it() {
-        let Halves::Two(first, second) = batch(&[(Topic::Logs, &[5, 6, 9])]).halves() else {
-            panic!("it has three records");
-        };
+        let parts = batch(&[(Topic::Logs, &[5, 6, 9])]).halves();
         let next = |b: &Batch| b.positions.iter().map(|o| o.next).collect::<Vec<_>>();
-        assert_eq!((next(&first), next(&second)), (vec![9], vec![100]));
+        let next: Vec<_> = parts.iter().map(next).collect();
+        assert_eq!(next, [[9], [100]]);
     }
 }

@@ -12,7 +12,7 @@ use kgrca_core::storage::{
 };
 
 use super::batch::{Lease, commit_batch};
-use super::records::{Batch, Halves};
+use super::records::Batch;
 use super::worker::Worker;
 use crate::clock::now;
 use crate::telemetry;
@@ -54,13 +54,13 @@ pub(super) async fn commit_in_parts(
             Err(e) => return Err(e),
         };
         *worker.live.write().await = before;
-        match part.halves() {
-            Halves::Two(first, second) => waiting.extend([second, first]),
-            Halves::One(part) => {
-                skipped += 1;
-                skip(worker, lease, &part, error, skipped <= MAX_LETTERS).await?;
-                offsets.extend(part.positions);
-            }
+        let parts = part.halves();
+        if let [single] = &parts[..] {
+            skipped += 1;
+            skip(worker, lease, single, error, skipped <= MAX_LETTERS).await?;
+            offsets.extend_from_slice(&single.positions);
+        } else {
+            waiting.extend(parts.into_iter().rev());
         }
     }
     Ok(offsets)

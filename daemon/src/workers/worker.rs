@@ -11,9 +11,11 @@ use kgrca_core::model::{Body, Record, Str, Time, Topic};
 use kgrca_core::storage::{Entry, Error, ErrorKind, Offset, READ_BYTES, StreamId};
 use tokio::sync::{Notify, RwLock, watch};
 
-use super::apply::Batch;
 use super::batch::{Lease, commit_batch};
 use super::partition::Partition;
+use super::records::Batch;
+use super::refused::commit_in_parts;
+use super::room::Allowance;
 use super::snapshot::Snapshots;
 use super::{Commits, Live, rebuild};
 use crate::clock::{instant, now, since, sleep};
@@ -85,6 +87,8 @@ pub(super) struct Worker {
 struct Run {
     lease: Lease,
     offsets: BTreeMap<StreamId, u64>,
+    /// Whether a store refused the next batch.
+    is_refused: bool,
     /// Records committed since the last snapshot.
     unsaved: usize,
     last_snapshot: Instant,
@@ -107,11 +111,13 @@ impl Worker {
     /// Works until it is stopped. After an error it starts again from what was committed.
     pub(super) async fn run(mut self) {
         let mut wait = FIRST_WAIT;
+        let mut is_refused = false;
         while !*self.stop.borrow() {
             let started = instant();
-            let Err(error) = self.work().await else {
+            let Err(error) = self.work(is_refused).await else {
                 break;
             };
+            is_refused = error.kind == ErrorKind::Unstorable;
             telemetry::WorkerFailed {
                 tenant: &self.partition.tenant,
                 error: &error,
@@ -144,8 +150,9 @@ impl Worker {
         }
     }
 
-    async fn work(&mut self) -> Result<(), Error> {
+    async fn work(&mut self, is_refused: bool) -> Result<(), Error> {
         let mut run = self.start().await?;
+        run.is_refused = is_refused;
         loop {
             if run.renewal.is_due() {
                 run.lease.epoch = self.take_lease().await?;
@@ -193,6 +200,7 @@ impl Worker {
                 full_resync: rebuilt.full_resync,
             },
             offsets: rebuilt.offsets,
+            is_refused: false,
             unsaved: 0,
             last_snapshot: instant(),
             renewal: Cadence::new(renew_every),
@@ -241,20 +249,20 @@ impl Worker {
                 batch.records.insert(stream, tail.records);
             }
         }
-        let count: usize = batch.records.values().map(Vec::len).sum();
-        let bytes: usize = batch
-            .records
-            .values()
-            .flatten()
-            .map(|s| s.value.len())
-            .sum();
-        batch.is_last = count < MAX_BATCH && bytes < READ_BYTES;
+        if batch.len() > 0 {
+            batch.allowance = Arc::new(Allowance::read(self).await?);
+        }
+        batch.is_last = batch.len() < MAX_BATCH && batch.bytes() < READ_BYTES;
         Ok(batch)
     }
 
     async fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), Error> {
-        let count: usize = batch.records.values().map(Vec::len).sum();
-        let offsets = commit_batch(self, run.lease, batch).await?;
+        let count = batch.len();
+        let offsets = if std::mem::take(&mut run.is_refused) {
+            commit_in_parts(self, run.lease, batch).await?
+        } else {
+            commit_batch(self, run.lease, Arc::new(batch)).await?
+        };
         run.offsets
             .extend(offsets.iter().map(|o| (o.stream, o.next)));
         run.lease.full_resync = false;
@@ -300,7 +308,7 @@ impl Worker {
         run.last_snapshot = instant();
     }
 
-    async fn take_lease(&self) -> Result<i64, Error> {
+    pub(super) async fn take_lease(&self) -> Result<i64, Error> {
         let Partition { tenant, number, .. } = &self.partition;
         let at = now();
         let valid_for = if self.stores.are_shared {

@@ -9,7 +9,9 @@ mod headers;
 mod ingest;
 mod log;
 mod query;
+mod refused;
 mod secrets;
+mod state;
 mod tenancy;
 
 use std::sync::Arc;

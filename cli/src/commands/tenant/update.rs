@@ -3,13 +3,16 @@
 use kgrca_core::api::{Served, TenantChange, TenantStatus};
 use kgrca_core::billing::Overrides;
 use reqwest::Method;
+use serde_json::{Map, Value};
 
 use super::{Env, id_of, path, view};
 use crate::client::As;
 use crate::error::{CliError, Result};
 
-const LIMITS: &str = "limits are events_day, rca_hour, api_minute, clusters and retention_days; \
-                      LIMIT=none restores the plan's limit, `none` all of them";
+fn hint() -> String {
+    let names = Overrides::NAMES.join(", ");
+    format!("limits are {names}; LIMIT=none restores the plan's limit, `none` all of them")
+}
 
 #[derive(Debug, clap::Args)]
 pub(in crate::commands) struct Args {
@@ -33,15 +36,8 @@ pub(in crate::commands) struct Args {
 
 pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
     let changes = changes(&args.limits)?;
-    // Before the server is asked: a name that does not exist is a usage error.
-    merged(&Overrides::default(), &changes)?;
     let id = id_of(env, args.id)?;
-    let limits = if changes.is_empty() {
-        None
-    } else {
-        let status: TenantStatus = env.client()?.get(As::Operator, &path(&id), &[])?;
-        Some(merged(&status.client.limits, &changes)?)
-    };
+    let limits = (!changes.is_empty()).then_some(changes);
     let request = TenantChange {
         state: None,
         plan: args.plan,
@@ -76,78 +72,59 @@ fn change(env: &Env<'_>, id: &str, request: &TenantChange) -> Result {
     view::print(env, &status)
 }
 
-/// A change of the agreed limits.
-enum Change {
-    /// All become those of the plan.
-    Reset,
-    /// One has another value; `None` is that of the plan.
-    Set(String, Option<u64>),
-}
-
-/// Changes as `LIMIT=NUMBER`, `LIMIT=none` or `none`.
-fn changes(words: &[String]) -> Result<Vec<Change>> {
-    let change = |word: &String| {
+/// Changes as `LIMIT=NUMBER`, `LIMIT=none` or `none`, in their order.
+fn changes(words: &[String]) -> Result<Map<String, Value>> {
+    let mut all = Map::new();
+    for word in words {
         if word == "none" {
-            return Ok(Change::Reset);
+            all = Overrides::NAMES
+                .map(|name| (name.to_owned(), Value::Null))
+                .into_iter()
+                .collect();
+            continue;
         }
-        let limit = word.split_once('=').and_then(|(name, value)| {
-            let value = match value {
-                "none" => None,
-                number => Some(number.parse().ok()?),
-            };
-            Some(Change::Set(name.to_owned(), value))
+        let limit = word.split_once('=').and_then(|(name, value)| match value {
+            "none" => Some((name, Value::Null)),
+            number => Some((name, number.parse::<u64>().ok()?.into())),
         });
-        limit.ok_or_else(|| {
-            CliError::usage(format!("invalid limit `{word}`: expected LIMIT=NUMBER")).hint(LIMITS)
-        })
-    };
-    words.iter().map(change).collect()
-}
-
-/// Agreed limits with changes, in their order.
-fn merged(agreed: &Overrides, changes: &[Change]) -> Result<Overrides> {
-    let invalid = |e: serde_json::Error| {
-        let unknown = CliError::usage("invalid limits").source(&e);
-        unknown.hint(LIMITS)
-    };
-    let mut all = serde_json::to_value(agreed).map_err(invalid)?;
-    for change in changes {
-        match change {
-            Change::Reset => all = serde_json::json!({}),
-            Change::Set(name, value) => all[name] = (*value).into(),
-        }
+        let Some((name, value)) = limit else {
+            let message = format!("invalid limit `{word}`: expected LIMIT=NUMBER");
+            return Err(CliError::usage(message).hint(hint()));
+        };
+        all.insert(name.to_owned(), value);
     }
-    serde_json::from_value(all).map_err(invalid)
+    // Before the server is asked: a name that does not exist is a usage error.
+    let invalid = |e| CliError::usage("invalid limits").source(&e).hint(hint());
+    Overrides::default().changed(&all).map_err(invalid)?;
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn limits_that_are_not_named_stay() {
-        let agreed = Overrides {
-            rca_hour: Some(7),
-            events_day: Some(20),
-            ..Overrides::default()
-        };
-        let after = |words: &[&str]| {
+    fn changes_of_limits_are_in_their_order() {
+        let sent = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-            merged(&agreed, &changes(&words)?)
+            changes(&words).map(Value::from)
         };
-        let limits = after(&["clusters=2"]).unwrap();
-        assert_eq!((limits.rca_hour, limits.clusters), (Some(7), Some(2)));
-        let limits = after(&["events_day=none"]).unwrap();
-        assert_eq!((limits.rca_hour, limits.events_day), (Some(7), None));
-        assert!(after(&["none"]).unwrap().is_empty());
-        let limits = after(&["none", "rca_hour=9"]).unwrap();
-        assert_eq!((limits.rca_hour, limits.events_day), (Some(9), None));
-        let error = after(&["rca_hour"]).unwrap_err();
+        let two = sent(&["clusters=2", "events_day=none"]).unwrap();
+        assert_eq!(two, json!({"clusters": 2, "events_day": null}));
+        let all = sent(&["rca_hour=7", "none", "clusters=9"]).unwrap();
+        assert_eq!(
+            (&all["rca_hour"], &all["clusters"]),
+            (&Value::Null, &json!(9))
+        );
+        assert_eq!(all.as_object().unwrap().len(), Overrides::NAMES.len());
+        let error = sent(&["rca_hour"]).unwrap_err();
         assert_eq!(
             error.message,
             "invalid limit `rca_hour`: expected LIMIT=NUMBER"
         );
-        let error = after(&["rca_week=1"]).unwrap_err();
+        let error = sent(&["rca_week=1"]).unwrap_err();
         assert_eq!(error.message, "invalid limits");
     }
 }

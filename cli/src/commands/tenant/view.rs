@@ -91,6 +91,7 @@ fn details(env: &Env<'_>, s: &TenantStatus) -> Table {
         ("lag", s.lag.to_string()),
         ("last record", last_record(env, s)),
         ("events today", s.events_today.to_string()),
+        ("live objects", s.live_objects.to_string()),
         ("quota used", quota(s).unwrap_or_default()),
         ("rejected", s.rejected.to_string()),
         ("storage", env.out.size(s.storage_bytes)),

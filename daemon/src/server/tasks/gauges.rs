@@ -14,16 +14,16 @@ use super::next_round;
 use crate::clock::now;
 use crate::config::Role;
 use crate::telemetry;
-use crate::usecases::App;
+use crate::usecases::{App, usage};
 
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Shows jobs by kind and state, and what tenants store.
+/// Shows jobs by kind and state, and what tenants hold.
 pub(super) async fn watch(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let mut logged = BTreeSet::new();
     while app.settings.has(Role::Worker) {
         if let Err(error) = show(&app, &mut logged).await {
-            tracing::warn!(%error, "cannot update the gauges of jobs and storage, retrying");
+            tracing::warn!(%error, "cannot update the gauges of jobs and tenants, retrying");
         }
         if !next_round(EVERY, &mut stop).await {
             return;
@@ -40,6 +40,9 @@ async fn show(app: &App, logged: &mut BTreeSet<String>) -> Result<(), Error> {
         let id = TenantId::parse(&tenant.client_id).filter(|_| tenant.state.is_worked());
         let Some(id) = id else { continue };
         show_damage(app, &id, logged).await;
+        let objects = usage::live_objects(&app.stores.meta.clusters(&id).await?);
+        metrics::gauge!("kg_client_live_objects", "client_id" => id.to_string())
+            .set(objects as f64);
         let usage = app.stores.meta.usage(&id, &today, &tomorrow).await?;
         if let Some(row) = usage.iter().find(|row| row.metric == Metric::StorageBytes) {
             metrics::gauge!("kg_client_storage_bytes", "client_id" => tenant.client_id)

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use kgrca_core::api::{DeadLetter, RejectedItem};
-use kgrca_core::model::{Kind, Str, Time, Topic};
+use kgrca_core::billing::Plan;
+use kgrca_core::model::{Body, Kind, Op, Record, Str, Time, Topic};
 use kgrca_core::parse::mask::{self, HashKey};
 use kgrca_core::parse::{self, Context, Reason, Reject};
 use kgrca_core::storage::{Entry, EntryBuilder, StreamId};
@@ -13,6 +14,7 @@ use kgrca_core::tenancy::TenantId;
 use super::dead_letters::Rejects;
 use super::split;
 use crate::usecases::error::Result;
+use crate::workers::Admission;
 
 /// How much of a rejected record the dead letter queue keeps.
 const MAX_LETTER_BYTES: usize = 4096;
@@ -30,6 +32,8 @@ pub struct Source<'a> {
     pub partition: &'a dyn Fn(&str) -> u32,
     /// The tenant's key.
     pub hash_key: &'a HashKey,
+    /// Its plan.
+    pub plan: &'a Plan,
 }
 
 /// A parsed batch.
@@ -39,6 +43,10 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     pub accepted: u64,
     pub rejected: Rejects,
+    /// How many of the rejected records only exceed what the plan has room for.
+    pub over_quota: u64,
+    /// Whether it has anything but deletions.
+    pub adds: bool,
     /// The clusters of the accepted records.
     pub clusters: BTreeSet<Str>,
 }
@@ -48,7 +56,7 @@ impl Source<'_> {
     ///
     /// # Errors
     /// `invalid_request` when the body as such cannot be read.
-    pub fn read(&self, body: &[u8]) -> Result<Batch> {
+    pub fn read(&self, body: &[u8], mut admission: Option<Admission>) -> Result<Batch> {
         let items = split::records(body)?;
         let mut batch = Batch {
             entries: Vec::with_capacity(items.len()),
@@ -70,10 +78,12 @@ impl Source<'_> {
         for (index, item) in items.iter().enumerate() {
             records.clear();
             let added = parse::parse(self.topic, item, &context, &mut records)
+                .and_then(|()| self.admit(admission.as_mut(), &records))
                 .and_then(|()| builder.add(item, &records, &mut batch.entries));
             match added {
                 Ok(count) => {
                     batch.accepted += count;
+                    batch.adds |= records.iter().any(adds);
                     for record in &records {
                         if !batch.clusters.contains(&record.cluster) {
                             batch.clusters.insert(record.cluster.clone());
@@ -86,8 +96,28 @@ impl Source<'_> {
         Ok(batch)
     }
 
+    /// Rejects records of new objects beyond the plan's limit.
+    fn admit(
+        &self,
+        admission: Option<&mut Admission>,
+        records: &[Record],
+    ) -> std::result::Result<(), Reject> {
+        let Some(limit) = self.plan.live_objects else {
+            return Ok(());
+        };
+        if admission.is_some_and(|admission| !admission.admits(self.topic, records)) {
+            let message = format!(
+                "new, and the plan `{}` allows {limit} live objects",
+                self.plan.name
+            );
+            return Err(Reject::new(Reason::Quota, message));
+        }
+        Ok(())
+    }
+
     fn reject(&self, batch: &mut Batch, index: usize, item: &[u8], reject: &Reject) {
         let reason = reject.reason.as_str();
+        batch.over_quota += u64::from(reject.reason == Reason::Quota);
         let labels = [("topic", self.topic.as_str()), ("status", reason)];
         metrics::counter!("kg_messages_processed_total", &labels).increment(1);
         // Not all of a message that quotes a large record is masked, but all that is shown.
@@ -158,6 +188,14 @@ impl Source<'_> {
         let start = &masked[..masked.len().min(MAX_LETTER_BYTES)];
         mask::line(&String::from_utf8_lossy(start)).into_owned()
     }
+}
+
+/// Whether a record is more than the end of something.
+fn adds(record: &Record) -> bool {
+    !matches!(
+        record.body,
+        Body::State(Op::Delete, _) | Body::Topology(Op::Delete, _) | Body::Sync { .. }
+    )
 }
 
 fn shortened(message: &str) -> String {

@@ -5,6 +5,7 @@ mod dead_letters;
 mod hash_keys;
 mod repetition;
 mod split;
+mod state_quota;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use kgrca_core::api::Ingested;
 use kgrca_core::billing::Metric;
 use kgrca_core::model::Topic;
 use kgrca_core::parse::Signal;
-use kgrca_core::tenancy::{Scope, TenantId};
+use kgrca_core::tenancy::Scope;
 
 use super::actor::{Actor, TenantScope};
 use super::app::App;
@@ -76,8 +77,10 @@ async fn take_in(
     topic: Topic,
     request: IngestRequest,
 ) -> Result<Ingested> {
-    let mut batch = parse(app, tenant.id, topic, request).await?;
+    let bytes = request.body.len();
+    let mut batch = parse(app, tenant, topic, request).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
+    state_quota::take(app, tenant, topic, &batch, bytes).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
     let partitions = match store(app, tenant, &mut batch).await {
         Ok(partitions) => partitions,
@@ -135,13 +138,20 @@ fn topic(kind: &str) -> Result<Topic> {
 /// Parses off the async threads: a batch may have tens of megabytes.
 async fn parse(
     app: &App,
-    tenant: &TenantId,
+    tenant: TenantScope<'_>,
     topic: Topic,
     request: IngestRequest,
 ) -> Result<Batch> {
-    let hash_key = app.hash_keys.of(&app.stores, tenant).await?;
-    let tenant = tenant.clone();
+    let hash_key = app.hash_keys.of(&app.stores, tenant.id).await?;
+    let plan = tenant.plan.clone();
+    let tenant = tenant.id.clone();
     let fleet = Arc::clone(&app.fleet);
+    // Only state is not metered by record.
+    let admission = if topic.signal().is_compacted() {
+        Some(fleet.admission(&tenant, plan.live_objects).await)
+    } else {
+        None
+    };
     let parsing = blocking(move || {
         let source = Source {
             tenant: &tenant,
@@ -150,15 +160,17 @@ async fn parse(
             received_at: now(),
             partition: &|cluster| fleet.partition(&tenant, cluster),
             hash_key: &hash_key,
+            plan: &plan,
         };
-        source.read(&request.body)
+        source.read(&request.body, admission)
     });
     parsing.await.map_err(Error::internal)?
 }
 
 /// On a plan with a hard limit, takes the batch from the day's events, or refuses and counts it. A
 /// batch begun within the limit is taken in completely. Rejected records count like accepted ones:
-/// they cost the same work. Returns how many events were taken.
+/// they cost the same work. Objects beyond the plan do not: their senders send them as they should.
+/// Returns how many events were taken.
 async fn take_from_day(
     app: &App,
     tenant: TenantScope<'_>,
@@ -168,7 +180,7 @@ async fn take_from_day(
     let plan = tenant.plan;
     let is_metered = topic.signal().is_metered;
     let accepted = if is_metered { batch.accepted } else { 0 };
-    let events = accepted + batch.rejected.count;
+    let events = accepted + batch.rejected.count - batch.over_quota;
     let is_limited = plan.events_are_hard && events > 0;
     let Some(limit) = plan.events_day.filter(|_| is_limited) else {
         return Ok(0);

@@ -31,7 +31,7 @@ pub async fn change(
     actor.operator()?;
     let FoundTenant { id, row: before } = find_existing(app, id).await?;
     validate(&before, &change)?;
-    let mut after = changed(&before, &change);
+    let mut after = changed(&before, &change)?;
     if before.state == TenantState::Leaving {
         after.state = tenancy::state_before_deletion(&app.tenancy, &before).await?;
     }
@@ -100,7 +100,6 @@ fn validate(tenant: &Tenant, change: &TenantChange) -> Result<()> {
     if let Some(email) = &change.contact_email {
         text("contact_email", email, MAX_EMAIL)?;
     }
-    change.limits.as_ref().map(validate_limits).transpose()?;
     Ok(())
 }
 
@@ -116,6 +115,8 @@ fn validate_limits(limits: &Overrides) -> Result<()> {
         ("rca_hour", limits.rca_hour),
         ("api_minute", limits.api_minute),
         ("clusters", limits.clusters),
+        ("live_objects", limits.live_objects),
+        ("state_mb_day", limits.state_mb_day),
     ] {
         if limit.is_some_and(|limit| limit > MAX_LIMIT) {
             return Err(Error::invalid(format!(
@@ -127,7 +128,7 @@ fn validate_limits(limits: &Overrides) -> Result<()> {
 }
 
 /// The row after a change. Partitions are not in it: they change when the records have moved.
-fn changed(before: &Tenant, change: &TenantChange) -> Tenant {
+fn changed(before: &Tenant, change: &TenantChange) -> Result<Tenant> {
     let mut after = before.clone();
     match change.state {
         Some(Served::Active) => {
@@ -144,7 +145,9 @@ fn changed(before: &Tenant, change: &TenantChange) -> Tenant {
         after.contact_email.clone_from(email);
     }
     if let Some(limits) = &change.limits {
-        after.limits = limits.clone();
+        let invalid = |e| Error::invalid(format!("`limits`: {e}"));
+        after.limits = before.limits.changed(limits).map_err(invalid)?;
+        validate_limits(&after.limits)?;
     }
-    after
+    Ok(after)
 }

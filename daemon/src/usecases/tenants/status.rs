@@ -23,6 +23,11 @@ pub async fn of_tenant(app: &App, tenant: Tenant) -> Result<TenantStatus> {
         lag: stats.lag,
         last_record: stats.clusters.iter().map(|c| c.last_record).max(),
         events_today: today.events,
+        live_objects: stats
+            .clusters
+            .iter()
+            .map(|c| c.counts.resources as u64)
+            .sum(),
         quota_percent: limit.map(|limit| today.events * 100 / limit.max(1)),
         rejected: stats.records.rejected,
         storage_bytes: today.storage_bytes,

@@ -1,0 +1,175 @@
+//! Objects, topology and senders, which nobody pays for by record, are bounded by the plan.
+
+use kgrca_tests::Server;
+use kgrca_tests::server::Tenant;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::Watchdog;
+
+async fn agree(server: &Server, tenant: &Tenant, limits: Value) {
+    let path = format!("/api/v1/admin/clients/{}", tenant.id);
+    let body = json!({"limits": limits}).to_string().into_bytes();
+    let response = server
+        .call(Method::PATCH, &path, Some(&server.operator), Some(body))
+        .await;
+    assert_eq!(response.status(), 200);
+}
+
+fn pod(op: &str, i: usize) -> Value {
+    json!({
+        "op": op, "at": jiff::Timestamp::now().to_string(), "cluster": "prod", "kind": "Pod",
+        "uid": format!("u{i}"), "namespace": "shop", "name": format!("web-{i}"),
+        "status": {"phase": "Running"},
+    })
+}
+
+fn pods(op: &str, numbers: std::ops::Range<usize>) -> Vec<u8> {
+    let all: Value = numbers.map(|i| pod(op, i)).collect();
+    all.to_string().into_bytes()
+}
+
+fn lines(numbers: std::ops::Range<usize>, line: impl Fn(usize) -> Value) -> Vec<u8> {
+    let all: Vec<String> = numbers.map(|i| line(i).to_string()).collect();
+    all.join("\n").into_bytes()
+}
+
+async fn live(server: &Server, tenant: &Tenant, seen: u64) -> u64 {
+    server.settled(tenant, seen).await;
+    let limits = server.get("/api/v1/limits", &tenant.key).await;
+    limits["live_objects"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_objects_beyond_the_plan_are_refused_and_known_ones_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    agree(&server, &tenant, json!({"live_objects": 20})).await;
+    let answer = server
+        .ingest(&tenant, "resources", pods("UPSERT", 0..15))
+        .await;
+    assert_eq!(answer["accepted"], 15, "{answer}");
+    assert_eq!(live(&server, &tenant, 15).await, 15);
+    let answer = server
+        .ingest(&tenant, "resources", pods("UPSERT", 10..30))
+        .await;
+    assert_eq!(answer["accepted"], 10, "five known, five new: {answer}");
+    assert_eq!(answer["rejected_count"], 10);
+    assert_eq!(answer["rejected"][0]["reason"], "quota", "{answer}");
+    assert_eq!(live(&server, &tenant, 35).await, 20);
+    let answer = server
+        .ingest(&tenant, "resources", pods("DELETE", 0..1))
+        .await;
+    assert_eq!(answer["accepted"], 1);
+    assert_eq!(live(&server, &tenant, 36).await, 19);
+    let answer = server
+        .ingest(&tenant, "resources", pods("UPSERT", 40..41))
+        .await;
+    assert_eq!(answer["accepted"], 1, "there is room again");
+    assert_eq!(live(&server, &tenant, 37).await, 20);
+    server.kill();
+    // Whether or not the worker is loaded yet: what exceeds the plan is not applied, and never is.
+    let server = Server::start(folder.path(), &[]);
+    server
+        .ingest(&tenant, "resources", pods("UPSERT", 50..60))
+        .await;
+    assert_eq!(live(&server, &tenant, 47).await, 20);
+    agree(&server, &tenant, json!({"live_objects": null})).await;
+    server.kill();
+    let _ = std::fs::remove_dir_all(folder.path().join("snapshots"));
+    let server = Server::start(folder.path(), &[]);
+    server
+        .ingest(&tenant, "resources", pods("UPSERT", 70..71))
+        .await;
+    assert_eq!(live(&server, &tenant, 48).await, 21);
+}
+
+#[tokio::test]
+async fn a_day_brings_as_much_state_as_the_plan_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    agree(&server, &tenant, json!({"state_mb_day": 1})).await;
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        let body = Some(pods("UPSERT", 0..2500));
+        let path = "/api/v1/ingest/resources";
+        let response = server
+            .call(Method::POST, path, Some(&tenant.key), body)
+            .await;
+        statuses.push(response.status());
+    }
+    let (taken, refused) = (StatusCode::ACCEPTED, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(statuses, [taken, taken, refused]);
+    let answer = server
+        .ingest(&tenant, "resources", pods("DELETE", 0..2500))
+        .await;
+    assert_eq!(answer["accepted"], 2500, "deletions are always taken in");
+    assert_eq!(live(&server, &tenant, 7500).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_state_stays_within_a_free_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (attacker, victim) = (
+        server.tenant("Attacker", "free").await,
+        server.tenant("Victim", "pro").await,
+    );
+    let watchdog = Watchdog::start(&server, &victim);
+    let at = jiff::Timestamp::now().to_string();
+    let edge = |i: usize| {
+        json!({"op": "UPSERT", "at": at, "cluster": "prod", "id": format!("e{i}"),
+            "from": format!("pod:n{i}:a"), "to": format!("service:n{i}:b"), "type": "CALLS"})
+    };
+    let churn = |i: usize| {
+        let mut pod = pod(
+            if i.is_multiple_of(2) {
+                "UPSERT"
+            } else {
+                "DELETE"
+            },
+            i / 2,
+        );
+        pod["namespace"] = format!("n{i}").into();
+        pod["uid"] = format!("churn-{}", i / 2).into();
+        pod["src"] = format!("sender-{i}").into();
+        pod["seq"] = 1.into();
+        pod
+    };
+    let volumes: Value = (0..5000)
+        .map(|i| json!({"name": "v", "secret": {"secretName": format!("s{i}")}}))
+        .collect();
+    let wide = |i: usize| {
+        let mut pod = pod("UPSERT", i);
+        pod["spec"] = json!({"containers": [], "volumes": volumes});
+        pod["namespace"] = format!("w{i}").into();
+        pod
+    };
+    let mut sent = 0;
+    for (kind, body, records) in [
+        ("resources", pods("UPSERT", 0..60_000), 60_000),
+        ("resources", pods("UPSERT", 60_000..120_000), 60_000),
+        ("topology", lines(0..60_000, edge), 60_000),
+        ("resources", lines(0..60_000, churn), 60_000),
+        ("resources", lines(0..60, wide), 60),
+    ] {
+        let answer = server.ingest(&attacker, kind, body).await;
+        let rejected = answer["rejected_count"].as_u64().unwrap();
+        assert_eq!(answer["accepted"].as_u64().unwrap() + rejected, records);
+        sent += records;
+    }
+    assert!(live(&server, &attacker, sent).await <= 10_000);
+    watchdog.check().await;
+    let stats = server.settled(&attacker, sent).await;
+    let edges = stats["clusters"][0]["edges"].as_u64().unwrap();
+    assert!(edges <= 60_000, "{stats}");
+    assert!(server.terminate());
+    let server = Server::start(folder.path(), &[]);
+    let answer = server
+        .ingest(&attacker, "resources", pods("UPSERT", 0..1))
+        .await;
+    assert_eq!(answer["accepted"], 1, "a known one, also after a restart");
+    assert!(live(&server, &attacker, sent + 1).await <= 10_000);
+}
