@@ -32,6 +32,14 @@ seccompProfile: {type: RuntimeDefault}
 {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 {{- end }}
 
+{{- define "kgrca-server.tlsSecret" -}}
+{{ .Values.tls.secretName | default (printf "%s-tls" .Release.Name) }}
+{{- end }}
+
+{{- define "kgrca-server.scheme" -}}
+{{ ternary "HTTPS" "HTTP" .Values.tls.enabled }}
+{{- end }}
+
 {{- define "kgrca-server.stores" -}}
 - {name: KGRCA_META_URL, value: "${file:/etc/kgrca/meta-url}"}
 - {name: KGRCA_GRAPH_URL, value: "${file:/etc/kgrca/graph-url}"}
@@ -68,7 +76,11 @@ containers:
       - {name: KGRCA_ROLES, value: {{ .role }}}
       - {name: KGRCA_METRICS_LISTEN, value: "0.0.0.0:7601"}
       - {name: KGRCA_LISTEN, value: "0.0.0.0:7600"}
-      {{- if .root.Values.tls.secretName }}
+      - {name: KGRCA_METRICS_TENANTS, value: {{ .root.Values.metricsTenants | quote }}}
+      {{- with .root.Values.trustedProxies }}
+      - {name: KGRCA_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
+      {{- end }}
+      {{- if .root.Values.tls.enabled }}
       - {name: KGRCA_TLS_CERT, value: /etc/kgrca-tls/tls.crt}
       - {name: KGRCA_TLS_KEY, value: /etc/kgrca-tls/tls.key}
       {{- else }}
@@ -79,27 +91,26 @@ containers:
       - {name: api, containerPort: 7600, protocol: TCP}
       {{- end }}
       - {name: metrics, containerPort: 7601, protocol: TCP}
+    {{- $scheme := include "kgrca-server.scheme" .root }}
+    {{- $port := ternary "api" "metrics" (eq .role "api") }}
+    startupProbe: {httpGet: {path: /livez, port: {{ $port }}, scheme: {{ $scheme }}}, periodSeconds: 2, failureThreshold: 60}
+    livenessProbe: {httpGet: {path: /livez, port: {{ $port }}, scheme: {{ $scheme }}}, periodSeconds: 10, timeoutSeconds: 5}
     {{- if eq .role "api" }}
-    startupProbe: {httpGet: {path: /livez, port: api{{ if .root.Values.tls.secretName }}, scheme: HTTPS{{ end }}}, periodSeconds: 2, failureThreshold: 60}
-    livenessProbe: {httpGet: {path: /livez, port: api{{ if .root.Values.tls.secretName }}, scheme: HTTPS{{ end }}}, periodSeconds: 10}
-    readinessProbe: {httpGet: {path: /readyz, port: api{{ if .root.Values.tls.secretName }}, scheme: HTTPS{{ end }}}, periodSeconds: 5, timeoutSeconds: 5}
-    {{- else }}
-    startupProbe: {httpGet: {path: /metrics, port: metrics}, periodSeconds: 2, failureThreshold: 60}
-    livenessProbe: {httpGet: {path: /metrics, port: metrics}, periodSeconds: 10, timeoutSeconds: 5}
+    readinessProbe: {httpGet: {path: /readyz, port: api, scheme: {{ $scheme }}}, periodSeconds: 5, timeoutSeconds: 5}
     {{- end }}
     resources: {{- toYaml .resources | nindent 6 }}
     securityContext: {{ include "kgrca-server.confined" . }}
     volumeMounts:
       - {name: stores, mountPath: /etc/kgrca, readOnly: true}
       - {name: data, mountPath: /var/lib/kgrca}
-      {{- if .root.Values.tls.secretName }}
+      {{- if .root.Values.tls.enabled }}
       - {name: tls, mountPath: /etc/kgrca-tls, readOnly: true}
       {{- end }}
 volumes:
   - {name: stores, secret: {secretName: {{ .root.Values.storesSecret }}}}
   - name: data
     emptyDir: {sizeLimit: {{ if eq .role "worker" }}{{ .root.Values.worker.snapshots.sizeLimit }}{{ else }}256Mi{{ end }}}
-  {{- if .root.Values.tls.secretName }}
-  - {name: tls, secret: {secretName: {{ .root.Values.tls.secretName }}}}
+  {{- if .root.Values.tls.enabled }}
+  - {name: tls, secret: {secretName: {{ include "kgrca-server.tlsSecret" .root }}, defaultMode: 0440}}
   {{- end }}
 {{- end }}
