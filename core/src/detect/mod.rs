@@ -54,6 +54,7 @@ mod view;
 pub use admission::webhooks;
 pub use caller_errors::{CallError, CallFailure, call_errors};
 pub use catalogue::{Catalogue, Fault};
+pub use config::needs_unknown_secrets;
 pub use fault_id::FaultId;
 pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::changes::Rows;
 use super::{ClusterState, EpisodeRow, calls};
-use crate::detect::{Catalogue, DetectorPanic, Resolved, View};
+use crate::detect::{self, Catalogue, DetectorPanic, Resolved, View};
 use crate::incident::{self, Reach, Symptom, Update};
 use crate::model::Time;
 use crate::model::time::MINUTE;
@@ -105,6 +105,7 @@ impl ClusterState {
             && inspection.panics.is_empty()
             && findings.is_empty();
         missing_evidence.extend(unsettled);
+        missing_evidence.extend(unknown_secrets(&view, &symptoms));
         if self.journal {
             health_changes.extend(inspection.health_changes);
             for change in health_changes {
@@ -184,6 +185,19 @@ fn rank(case: Case<'_>, rows: Option<Rows<'_>>, groups: &[Group<'_>]) -> Vec<Ran
             symptoms: symptom_rows(group),
         })
         .collect()
+}
+
+/// Secrets that a pod in trouble needs, where those of its namespace are not known.
+fn unknown_secrets(view: &View<'_>, symptoms: &[Symptom]) -> Option<MissingEvidence> {
+    let mut affected = symptoms.iter().map(|symptom| symptom.resource);
+    let is_needed = affected.any(|idx| detect::needs_unknown_secrets(view, idx));
+    is_needed.then(|| {
+        MissingEvidence::new(
+            "state of Secrets",
+            "whether a Secret, or a key in it, exists",
+            "kubectl get secrets -A -o name",
+        )
+    })
 }
 
 fn missing_evidence(view: &View<'_>, panics: &[DetectorPanic]) -> Vec<MissingEvidence> {

@@ -72,6 +72,10 @@ pub struct AgentSettings {
     /// Bearer token expected from Alertmanager; the alerts endpoint is disabled without it
     #[arg(long, env = "KGRCA_ALERTS_TOKEN", hide_env_values = true)]
     pub alerts_token: Option<Secret>,
+    /// Do not watch Secrets: faults that need the names of their keys are then found only where
+    /// Kubernetes reports them
+    #[arg(long, env = "KGRCA_NO_SECRETS")]
+    pub no_secrets: bool,
     /// Tail the pod logs below this directory, e.g. /var/log/pods, instead of watching the cluster
     #[arg(long, env = "KGRCA_LOGS_FROM")]
     pub logs_from: Option<PathBuf>,

@@ -265,7 +265,7 @@ pub fn installed(cluster: &Cluster) -> Result<Option<String>> {
     }
 }
 
-/// Settings that an upgrade does not name keep their value: server, Kafka, logs, CA.
+/// Settings that an upgrade does not name keep their value: server, Kafka, logs, CA, Secrets.
 fn keep_unnamed(cluster: &Cluster, given: &Settings, mut wanted: Wanted) -> Result<Wanted> {
     let existing = |object: &Value| {
         let object = cluster.get(object);
@@ -282,6 +282,9 @@ fn keep_unnamed(cluster: &Cluster, given: &Settings, mut wanted: Wanted) -> Resu
                 ));
             }
             wanted.kafka = true;
+        }
+        if given.no_secrets.is_none() && setting("KGRCA_NO_SECRETS").is_some() {
+            wanted.secrets = false;
         }
         if let (None, Some(server)) = (&given.server, setting("KGRCA_URL")) {
             wanted.server = server;

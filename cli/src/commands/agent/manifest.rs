@@ -33,6 +33,8 @@ pub struct Wanted {
     pub ca: Option<String>,
     /// Whether records are sent to Kafka; its URL is in a Secret of its own.
     pub kafka: bool,
+    /// Whether Secrets are read, for the names of their keys.
+    pub secrets: bool,
 }
 
 /// Secrets of the agents.
@@ -58,7 +60,12 @@ pub(super) fn meta(name: &str) -> Value {
 
 /// All objects in the order in which they are created, including these Secrets.
 pub fn objects(wanted: &Wanted, secrets: Vec<Value>) -> Vec<Value> {
-    let mut all = vec![namespace(wanted.logs), account(NAME), role(), binding()];
+    let mut all = vec![
+        namespace(wanted.logs),
+        account(NAME),
+        role(wanted.secrets),
+        binding(),
+    ];
     all.extend(secrets);
     all.extend(wanted.ca.as_ref().map(|ca| certificates(ca)));
     all.extend([service(), policy(), deployment(wanted)]);
@@ -93,9 +100,12 @@ fn account(name: &str) -> Value {
 
 /// Allows reading what the agent watches, and nothing else. Of Secrets the agent keeps only the
 /// names of their keys.
-fn role() -> Value {
+fn role(with_secrets: bool) -> Value {
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for watched in WATCHED {
+    for watched in WATCHED
+        .iter()
+        .filter(|w| with_secrets || w.kind != "Secret")
+    {
         groups
             .entry(watched.group)
             .or_default()
@@ -180,6 +190,7 @@ pub fn all() -> Vec<Value> {
         logs: true,
         ca: Some(any()),
         kafka: true,
+        secrets: true,
     };
     objects(
         &wanted,
@@ -237,7 +248,8 @@ mod tests {
 
     #[test]
     fn the_role_allows_watching_and_nothing_else() {
-        let role = role();
+        assert!(!role(false).to_string().contains("secrets"));
+        let role = role(true);
         let rules = role["rules"].as_array().unwrap();
         let allowed: usize = rules
             .iter()

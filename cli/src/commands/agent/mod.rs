@@ -57,6 +57,11 @@ pub(super) struct Settings {
     /// Also read the logs on every node; needs a privileged namespace to mount the log directory
     #[arg(long)]
     logs: bool,
+    /// Do not read Secrets, and leave them out of the agent's role: faults that need the names of
+    /// their keys are then found only where Kubernetes reports them; `=false` reverts
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    no_secrets: Option<bool>,
     /// Send records to Kafka with the tenant's user instead of the server; `none` reverts to the
     /// server
     ///
@@ -105,6 +110,7 @@ impl Settings {
             logs: self.logs,
             ca,
             kafka,
+            secrets: !self.no_secrets.unwrap_or(false),
         })
     }
 

@@ -83,8 +83,11 @@ fn volumes(wanted: &Wanted, spool: Value, more: Vec<Value>) -> Vec<Value> {
 
 /// The agent that watches the API server.
 pub(super) fn deployment(wanted: &Wanted) -> Value {
-    let more =
+    let mut more =
         vec![json!({"name": "KGRCA_ALERTS_TOKEN", "value": "${file:/etc/kgrca/alerts-token}"})];
+    if !wanted.secrets {
+        more.push(json!({"name": "KGRCA_NO_SECRETS", "value": "true"}));
+    }
     let security = json!({
         "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
         "capabilities": {"drop": ["ALL"]},

@@ -50,7 +50,8 @@ pub(super) async fn start(
     config.read_timeout = Some(READ_TIMEOUT);
     let client = Client::try_from(config)
         .map_err(|e| failed("invalid Kubernetes configuration").source(e))?;
-    for kind in WATCHED {
+    let is_wanted = |kind: &&Watched| !(settings.no_secrets && kind.kind == "Secret");
+    for kind in WATCHED.iter().filter(is_wanted) {
         let watcher = Watcher {
             kind,
             cluster: settings.cluster.as_str().into(),
