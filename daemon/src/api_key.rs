@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kgrca_core::tenancy::{ApiKey, Scope, TenantId, hex};
+use kgrca_core::tenancy::{ApiKey, BASE62, KeyText, RANDOM_CHARS, Scope, TenantId, hex, key_text};
 use sha2::{Digest, Sha256};
 
 use crate::clock::now;
@@ -19,19 +19,13 @@ pub struct NewSecret {
     pub hash: String,
 }
 
-/// The alphabet of secrets.
-pub const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
 /// Distinct characters that a configured key needs; a random hexadecimal one has more.
 const MIN_DISTINCT: usize = 8;
 
 /// Makes a key for a tenant, or for the operator.
 pub fn new_key(tenant: Option<&TenantId>, name: &str, scopes: Vec<Scope>) -> NewSecret {
-    let owner = match tenant {
-        Some(tenant) => tenant.as_str().trim_start_matches("client-"),
-        None => "operator",
-    };
-    let secret = format!("kg_{owner}_{}", random_text(BASE62, 32));
+    let owner = tenant.map(TenantId::as_str);
+    let secret = key_text(owner, &random_text(BASE62, RANDOM_CHARS));
     let key = ApiKey {
         key_id: format!("key_{}", random_id(12)),
         client_id: tenant.map(ToString::to_string),
@@ -41,6 +35,11 @@ pub fn new_key(tenant: Option<&TenantId>, name: &str, scopes: Vec<Scope>) -> New
         created_at: now(),
         expires_at: None,
         revoked_at: None,
+        allowed_networks: Vec::new(),
+        cluster: None,
+        certificate_sha256: None,
+        last_used_at: None,
+        last_used_from: None,
     };
     let hash = hash(&secret);
     NewSecret { secret, key, hash }
@@ -56,6 +55,8 @@ pub fn known_key(name: &str, secret: &str) -> Result<NewSecret, Failure> {
         Some("contains characters that cannot be sent in a header")
     } else if secret.len() < 32 {
         Some("is shorter than 32 characters")
+    } else if KeyText::of(secret).is_mistyped {
+        Some("does not match its checksum: it was not copied completely")
     } else if distinct.len() < MIN_DISTINCT {
         Some("repeats a few characters and can be guessed")
     } else {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use kgrca_core::tenancy::Network;
 
 #[cfg(feature = "agent")]
 use crate::agent::AgentSettings;
@@ -80,9 +81,17 @@ pub struct Settings {
     /// Listen address of the HTTP API; plain HTTP is limited to loopback addresses
     #[arg(long, env = "KGRCA_LISTEN", default_value = "127.0.0.1:7600")]
     pub listen: SocketAddr,
-    /// Listen address of /metrics
+    /// Listen address of /metrics; other machines need an operator key with the scope `metrics`
     #[arg(long, env = "KGRCA_METRICS_LISTEN", default_value = "127.0.0.1:7601")]
     pub metrics_listen: SocketAddr,
+    /// Whether metrics name tenants; with false, those of single tenants are left out
+    #[arg(
+        long,
+        env = "KGRCA_METRICS_TENANTS",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub metrics_tenants: bool,
     /// Roles of this process
     #[arg(
         long,
@@ -142,6 +151,14 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_connections_per_address: u32,
+    /// Networks (CIDR) of proxies in front; `X-Forwarded-For` is believed only from these
+    #[arg(
+        long,
+        env = "KGRCA_TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub trusted_proxies: Vec<Network>,
     /// Rejected records kept as dead letters, per tenant and day
     #[arg(
         long,
@@ -179,6 +196,10 @@ pub enum Command {
     Agent(Box<AgentSettings>),
     /// Probe the health of a server or agent
     Probe(ProbeSettings),
+}
+
+fn network(text: &str) -> Result<Network, String> {
+    Network::try_from(text.to_owned())
 }
 
 impl Settings {

@@ -25,6 +25,46 @@ pub fn restrict(path: &Path) -> io::Result<Exposed> {
     Ok(exposed)
 }
 
+/// Who can use a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner, and perhaps its group.
+    Private,
+    /// All users could, until now.
+    Fixed,
+    /// All users can; only the owner can change that.
+    Exposed,
+}
+
+/// Takes the rights of all but owner and group from a file. A group is often meant to share keys.
+///
+/// # Errors
+/// When the file cannot be found.
+#[cfg(unix)]
+pub fn restrict_file(path: &Path) -> io::Result<Access> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    let of_others = mode & 0o007;
+    if of_others == 0 {
+        return Ok(Access::Private);
+    }
+    let private = std::fs::Permissions::from_mode(mode & 0o770);
+    Ok(match std::fs::set_permissions(path, private) {
+        Ok(()) => Access::Fixed,
+        Err(_) => Access::Exposed,
+    })
+}
+
+/// There are no such rights elsewhere.
+///
+/// # Errors
+/// Never.
+#[cfg(not(unix))]
+pub fn restrict_file(_: &Path) -> io::Result<Access> {
+    Ok(Access::Private)
+}
+
 #[cfg(unix)]
 fn visit(path: &Path, exposed: &mut Exposed) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -92,5 +132,22 @@ mod tests {
         );
         assert_eq!(mode(outside.path()), 0o644);
         assert_eq!(restrict(&data).unwrap(), Exposed::default());
+    }
+
+    #[test]
+    fn a_file_that_all_can_read_is_restricted_to_owner_and_group() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (before, access, after) in [
+            (0o600, Access::Private, 0o600),
+            (0o640, Access::Private, 0o640),
+            (0o644, Access::Fixed, 0o640),
+            (0o666, Access::Fixed, 0o660),
+        ] {
+            let permissions = std::fs::Permissions::from_mode(before);
+            std::fs::set_permissions(file.path(), permissions).unwrap();
+            assert_eq!(restrict_file(file.path()).unwrap(), access);
+            let mode = std::fs::metadata(file.path()).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, after);
+        }
     }
 }

@@ -36,6 +36,15 @@ impl TlsFiles {
         })
     }
 
+    /// The same without asking clients for certificates.
+    #[must_use]
+    pub fn without_client_ca(self) -> Self {
+        Self {
+            client_ca: None,
+            ..self
+        }
+    }
+
     /// Reads the files into a server configuration.
     ///
     /// # Errors

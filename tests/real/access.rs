@@ -20,6 +20,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use reqwest::Method;
+use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -417,6 +419,73 @@ async fn https_takes_a_new_certificate_and_asks_for_the_callers() {
             .await
             .unwrap()
             .status(),
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_bound_to_a_certificate_works_with_that_one_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["server", "caller", "other"] {
+        certify(folder.path(), name);
+    }
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(path("server.key"), open).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let options = [
+        "--tls-cert",
+        &path("server.crt"),
+        "--tls-key",
+        &path("server.key"),
+        "--tls-client-ca",
+        &path("ca.crt"),
+    ];
+    let mut server = Server::start(data.path(), &options);
+    let mode = std::fs::metadata(path("server.key")).unwrap().permissions();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
+    assert_eq!(mode & 0o007, 0, "the TLS key was readable by all");
+    server.http = client(folder.path(), Some("caller"));
+    let tenant = server.tenant("Bound", "pro").await;
+    let printed = Command::new("openssl")
+        .args([
+            "x509",
+            "-in",
+            &path("caller.crt"),
+            "-noout",
+            "-fingerprint",
+            "-sha256",
+        ])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let digest = printed.trim().rsplit('=').next().unwrap();
+    let digest = digest.replace(':', "").to_lowercase();
+    let request = json!({"role": "viewer", "certificate_sha256": digest}).to_string();
+    let created = server
+        .call(
+            Method::POST,
+            "/api/v1/keys",
+            Some(&tenant.key),
+            Some(request.into_bytes()),
+        )
+        .await;
+    assert_eq!(created.status(), 201);
+    let created: serde_json::Value = created.json().await.unwrap();
+    let key = created["api_key"].as_str();
+    let path = "/api/v1/stats";
+    assert_eq!(
+        server.call(Method::GET, path, key, None).await.status(),
+        200
+    );
+    server.http = client(folder.path(), Some("other"));
+    assert_eq!(
+        server.call(Method::GET, path, key, None).await.status(),
+        403
+    );
+    let unbound = Some(tenant.key.as_str());
+    assert_eq!(
+        server.call(Method::GET, path, unbound, None).await.status(),
         200
     );
 }

@@ -14,6 +14,7 @@ const PAGES: &[&str] = &[
     "docs/concepts.md",
     "docs/agents.md",
     "docs/jobs.md",
+    "docs/keys.md",
 ];
 
 /// Folders that a page may leave out before a file's name.

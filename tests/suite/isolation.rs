@@ -1,8 +1,13 @@
 //! Every route of the API document against every kind of key.
 
+use kgrca_core::storage::ApiKeys;
+use kgrca_core::storage::embedded::sqlite::SqliteMeta;
+use kgrca_core::tenancy::{Scope, hex};
 use kgrca_tests::Server;
+use kgrca_tests::server::Tenant;
 use reqwest::Method;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const OPEN: [&str; 5] = ["/healthz", "/livez", "/readyz", "/docs", "/openapi.json"];
 
@@ -20,6 +25,19 @@ fn routes(document: &Value) -> Vec<(Method, String)> {
         }
     }
     all
+}
+
+/// A key with the scope `metrics` only, which tenants could have in earlier versions.
+async fn scopeless_key(server: &Server, tenant: &Tenant) -> String {
+    let file = server.folder.join("meta.db");
+    let meta = SqliteMeta::open(&file).await.unwrap();
+    let mut key = meta.keys(Some(&tenant.id)).await.unwrap().remove(0);
+    key.key_id = "key_metrics".into();
+    key.scopes = vec![Scope::Metrics];
+    let secret = format!("kg_{}_{}", &tenant.id["client-".len()..], "m".repeat(32));
+    let hash = hex(&Sha256::digest(secret.as_bytes()));
+    meta.put_key(&key, &hash).await.unwrap();
+    secret
 }
 
 #[tokio::test]
@@ -41,7 +59,7 @@ async fn no_route_answers_to_the_wrong_key() {
         )
         .await;
     assert_eq!(response.status(), 204);
-    let (_, scopeless) = server.key(&a, &["metrics"]).await;
+    let scopeless = scopeless_key(&server, &a).await;
     let (_, viewer) = server.key(&a, &["read"]).await;
     let document: Value = server
         .http

@@ -1,5 +1,7 @@
 //! `kgrca key`
 
+mod limits;
+
 use kgrca_core::api::{
     CreatedKey, KeyOfRole, KeyOfScopes, NewKey, NewOperatorKey, NewOwnKey, OperatorKeyOfRole,
     OperatorKeyOfScopes, OperatorRole, OperatorScope, Page, Rotation,
@@ -7,6 +9,7 @@ use kgrca_core::api::{
 use kgrca_core::tenancy::{ApiKey, Role, Scope};
 use reqwest::Method;
 
+use self::limits::LimitArgs;
 use super::Env;
 use super::owner::{Owner, OwnerArgs};
 use crate::client::Client;
@@ -46,6 +49,9 @@ pub(super) enum Verb {
         /// Overlap in hours
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(..=720))]
         overlap_hours: u32,
+        /// Time until the new key expires, such as 90d [default: as long as the old one had]
+        #[arg(long, value_name = "DURATION", value_parser = limits::lifetime)]
+        expires_in: Option<u32>,
     },
 }
 
@@ -67,6 +73,8 @@ pub(super) struct CreateArgs {
     /// Role to grant: admin (all scopes), viewer (read, query), billing, or agent (ingest)
     #[arg(long, value_parser = role, required_unless_present = "scopes")]
     role: Option<Role>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 fn role(text: &str) -> std::result::Result<Role, String> {
@@ -104,9 +112,14 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
             id,
             owner,
             overlap_hours,
+            expires_in,
         } => {
             let owner = owner.resolve(env, &client)?;
-            rotate(env, &client, &owner, &id, overlap_hours)
+            let rotation = Rotation {
+                overlap_seconds: Some(overlap_hours.saturating_mul(3600)),
+                expires_in_seconds: expires_in,
+            };
+            rotate(env, &client, &owner, &id, rotation)
         }
     }
 }
@@ -137,19 +150,20 @@ fn own_key(args: CreateArgs) -> Result<NewOwnKey> {
         return Err(CliError::usage("--scopes needs the operator's key")
             .hint("use --role, or select a tenant with --tenant"));
     };
-    Ok(NewOwnKey {
-        name: args.name,
-        role,
-    })
+    Ok(NewOwnKey::new(args.name, role, args.limits.into()))
 }
 
 fn tenant_key(args: CreateArgs) -> NewKey {
     let CreateArgs {
-        name, role, scopes, ..
+        name,
+        role,
+        scopes,
+        limits,
+        ..
     } = args;
     match role {
-        Some(role) => NewKey::OfRole(KeyOfRole { name, role, scopes }),
-        None => NewKey::OfScopes(KeyOfScopes { name, scopes }),
+        Some(role) => NewKey::OfRole(KeyOfRole::new(name, role, scopes, limits.into())),
+        None => NewKey::OfScopes(KeyOfScopes::new(name, scopes, limits.into())),
     }
 }
 
@@ -165,20 +179,19 @@ fn operator_key(args: CreateArgs) -> Result<NewOperatorKey> {
         Scope::Metrics => Ok(OperatorScope::Metrics),
         other => Err(unsuitable(other.as_str())),
     };
-    let name = args.name;
+    let (name, limits) = (args.name, args.limits.into());
     let role = match args.role {
         None => {
             let scopes = args.scopes.iter().map(scope).collect::<Result<_>>()?;
-            return Ok(NewOperatorKey::OfScopes(OperatorKeyOfScopes {
-                name,
-                scopes,
-            }));
+            let request = OperatorKeyOfScopes::new(name, scopes, limits);
+            return Ok(NewOperatorKey::OfScopes(request));
         }
         Some(Role::Admin) => OperatorRole::Admin,
         Some(Role::Billing) => OperatorRole::Billing,
         Some(other) => return Err(unsuitable(other.as_str())),
     };
-    Ok(NewOperatorKey::OfRole(OperatorKeyOfRole { name, role }))
+    let request = OperatorKeyOfRole::new(name, role, limits);
+    Ok(NewOperatorKey::OfRole(request))
 }
 
 fn list(env: &Env<'_>, client: &Client, owner: &Owner) -> Result {
@@ -186,7 +199,16 @@ fn list(env: &Env<'_>, client: &Client, owner: &Owner) -> Result {
     let time = |t: Option<_>| t.map(|t| env.out.time(t)).unwrap_or_default();
     env.out.value(&page, || {
         Table::new(&[
-            "ID", "NAME", "SCOPES", "LAST 4", "CREATED", "EXPIRES", "REVOKED",
+            "ID",
+            "NAME",
+            "SCOPES",
+            "LIMITED TO",
+            "LAST 4",
+            "CREATED",
+            "LAST USED",
+            "FROM",
+            "EXPIRES",
+            "REVOKED",
         ])
         .rows(&page.items, |k| {
             let scopes: Vec<&str> = k.scopes.iter().map(|s| s.as_str()).collect();
@@ -194,8 +216,11 @@ fn list(env: &Env<'_>, client: &Client, owner: &Owner) -> Result {
                 k.key_id.clone(),
                 k.name.clone(),
                 scopes.join(","),
+                limits::summary(k),
                 k.last4.clone(),
                 env.out.time(k.created_at),
+                time(k.last_used_at),
+                k.last_used_from.clone().unwrap_or_default(),
                 time(k.expires_at),
                 time(k.revoked_at),
             ]
@@ -203,13 +228,11 @@ fn list(env: &Env<'_>, client: &Client, owner: &Owner) -> Result {
     })
 }
 
-fn rotate(env: &Env<'_>, client: &Client, owner: &Owner, id: &str, overlap_hours: u32) -> Result {
-    let request = Rotation {
-        overlap_seconds: Some(overlap_hours.saturating_mul(3600)),
-    };
+fn rotate(env: &Env<'_>, client: &Client, owner: &Owner, id: &str, rotation: Rotation) -> Result {
     let path = format!("{}/{id}/rotate", path(owner));
-    let created: CreatedKey = client.send(Method::POST, owner.key(), &path, &request)?;
+    let created: CreatedKey = client.send(Method::POST, owner.key(), &path, &rotation)?;
     show(env, &created)?;
+    let overlap_hours = rotation.overlap_seconds.unwrap_or_default() / 3600;
     if overlap_hours > 0 {
         env.out.message(&format!(
             "{id} stays valid for {overlap_hours} hours; revoke it sooner with \
@@ -246,6 +269,7 @@ mod tests {
             name: "ci".to_owned(),
             scopes,
             role,
+            limits: LimitArgs::default(),
         }
     }
 

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use kgrca_core::api::{CreatedKey, CreatedTenant, KeyOfScopes, NewTenant, Page, TenantStatus};
-use kgrca_core::tenancy::Scope;
+use kgrca_core::api::{
+    CreatedKey, CreatedTenant, KeyLimits, KeyOfScopes, NewTenant, Page, TenantStatus,
+};
+use kgrca_core::tenancy::Role;
 use reqwest::Method;
 
 use super::Env;
@@ -140,16 +142,8 @@ fn new_key(client: &Client) -> Result<Secret> {
         let created: CreatedTenant = client.send(Method::POST, As::Operator, path, &request)?;
         return Ok(Secret::new(created.api_key));
     };
-    let request = KeyOfScopes {
-        name: "up".into(),
-        scopes: vec![
-            Scope::Ingest,
-            Scope::Read,
-            Scope::Query,
-            Scope::Billing,
-            Scope::Admin,
-        ],
-    };
+    let scopes = Role::Admin.scopes();
+    let request = KeyOfScopes::new("up".into(), scopes, KeyLimits::default());
     let path = format!("/api/v1/admin/clients/{}/keys", tenant.client_id);
     let created: CreatedKey = client.send(Method::POST, As::Operator, &path, &request)?;
     Ok(Secret::new(created.api_key))

@@ -118,6 +118,8 @@ reasons! {
     NotUtf8 "not_utf8",
     /// Names another tenant.
     ForeignTenant "foreign_tenant",
+    /// Of a cluster that the sender's key is not bound to.
+    ForeignCluster "foreign_cluster",
     /// More than [`MAX_FUTURE`] after its arrival.
     FarFuture "far_future",
     /// None of the known record forms.

@@ -20,6 +20,9 @@ pub struct Audit {
     pub action: String,
     /// What it was done to.
     pub target: String,
+    /// The address from which it was done, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// An action in its chain.
@@ -132,7 +135,11 @@ impl AuditEntry {
             &a.actor,
             &a.action,
             &a.target,
-        ] {
+        ]
+        .into_iter()
+        // Entries of older versions have none, and keep their hash.
+        .chain(&a.address)
+        {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
@@ -192,6 +199,7 @@ mod tests {
                 actor: "key_1".into(),
                 action: "client.update".into(),
                 target: format!("{i}"),
+                address: (i % 2 == 0).then(|| "192.0.2.1".into()),
             };
             let (seq, hash) = all
                 .last()
@@ -220,6 +228,9 @@ mod tests {
             let mut changed = chain();
             changed[i].audit.actor = "key_2".into();
             assert_eq!(first_break(None, &changed), Some(i as i64 + 1));
+            let mut elsewhere = chain();
+            elsewhere[i].audit.address = Some("192.0.2.2".into());
+            assert_eq!(first_break(None, &elsewhere), Some(i as i64 + 1));
             let mut moved = chain();
             moved[i].audit.action = "client.updat".into();
             moved[i].audit.target = format!("e{i}");

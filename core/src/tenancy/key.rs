@@ -1,7 +1,10 @@
 //! API keys, their scopes and roles.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
+use super::Network;
 use crate::model::Time;
 
 /// A permission of an API key.
@@ -88,6 +91,34 @@ pub struct ApiKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked_at: Option<Time>,
+    /// Networks from which it can be used, in CIDR notation; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub allowed_networks: Vec<Network>,
+    /// The only cluster whose records it can send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// SHA-256 of the client certificate that it can be used with, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_sha256: Option<String>,
+    /// When it was last used, to the minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_used_at: Option<Time>,
+    /// The address from which it was last used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_from: Option<String>,
+}
+
+/// The last use of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key's id.
+    pub key_id: String,
+    /// When it was used.
+    pub at: Time,
+    /// From which address, where that is known.
+    pub from: Option<IpAddr>,
 }
 
 impl ApiKey {

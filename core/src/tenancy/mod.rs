@@ -5,6 +5,8 @@ mod agent;
 mod audit;
 mod id;
 mod key;
+mod key_format;
+mod network;
 mod saga;
 mod tenant;
 
@@ -13,6 +15,8 @@ pub use audit::{
     Audit, AuditAnchor, AuditEntry, AuditHead, AuditSigner, first_break, first_unsigned, hex,
 };
 pub use id::{TenantId, new_tenant_id};
-pub use key::{ApiKey, Role, Scope};
+pub use key::{ApiKey, KeyUse, Role, Scope};
+pub use key_format::{BASE62, KeyText, RANDOM_CHARS, key_text};
+pub use network::Network;
 pub use saga::{GraphMove, Saga, SagaKind, SagaState, SagaStep, Step, StepState};
 pub use tenant::{Tenant, TenantState};

@@ -17,10 +17,12 @@ use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::Taken;
 use kgrca_core::tenancy::Scope;
 
+use super::client_address::{self, PeerCertificate};
 use super::error::ApiError;
 use crate::random::random_id;
 use crate::telemetry;
 use crate::usecases::actor::{Interface, Request as Origin};
+use crate::usecases::audit_counts;
 use crate::usecases::authentication::{self, Traffic};
 use crate::usecases::{Actor, App, Error, Result};
 
@@ -69,6 +71,19 @@ pub async fn identify(request: Request, next: Next) -> Response {
     response
 }
 
+/// Who sent a request, by its key.
+pub async fn actor_of(app: &App, request: &Parts) -> Result<Actor> {
+    let certificate = request.extensions.get::<PeerCertificate>();
+    let origin = Origin {
+        interface: Interface::Http,
+        id: current_request_id(),
+        address: client_address::of(request, &app.settings.trusted_proxies),
+        certificate: certificate.map(|peer| peer.sha256.clone()),
+    };
+    let secret = secret(&request.headers)?;
+    authentication::authenticate(app, secret, origin).await
+}
+
 /// Authenticates the caller and takes the call from its rate. Handlers find the actor in the
 /// request's extensions.
 pub async fn authenticate(
@@ -76,12 +91,9 @@ pub async fn authenticate(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let origin = Origin {
-        interface: Interface::Http,
-        id: current_request_id(),
-    };
-    let secret = secret(request.headers())?;
-    let actor = authentication::authenticate(&app, secret, origin).await?;
+    let (parts, body) = request.into_parts();
+    let actor = actor_of(&app, &parts).await?;
+    let request = Request::from_parts(parts, body);
     let traffic = traffic(&request);
     let Some(rate) = authentication::count_call(&app, &actor, traffic).await? else {
         return Ok(run(&app, actor, request, next).await);
@@ -100,9 +112,15 @@ async fn run(app: &App, actor: Actor, mut request: Request, next: Next) -> Respo
         Ok(held) => Arc::new(held),
         Err(e) => return ApiError::from(e).into_response(),
     };
-    request.extensions_mut().insert(actor);
+    let path = request.extensions().get::<MatchedPath>();
+    let path = path.map(MatchedPath::as_str).unwrap_or_default();
+    let what = format!("{} {path}", request.method());
+    request.extensions_mut().insert(actor.clone());
     request.extensions_mut().insert(Arc::clone(&held));
     let response = next.run(request).await;
+    if response.status() == StatusCode::FORBIDDEN {
+        audit_counts::refused(app, &actor, &what);
+    }
     let length = response.body().size_hint().exact();
     let mut response = response.map(|body| {
         Body::new(body.map_frame(move |frame| {

@@ -71,8 +71,7 @@ pub async fn create_own(
     caller: Caller<Admin>,
     JsonBody(new): JsonBody<NewOwnKey>,
 ) -> Created {
-    let (owner, scopes) = (KeyOwner::OwnTenant, new.role.scopes());
-    created(keys::create(&app, &caller, owner, &new.name, scopes).await)
+    created(keys::create(&app, &caller, KeyOwner::OwnTenant, new.into()).await)
 }
 
 /// Revokes a key of the tenant. It stops working within 5 seconds.
@@ -148,8 +147,7 @@ pub async fn create(
     JsonBody(new): JsonBody<NewKey>,
 ) -> Created {
     let owner = KeyOwner::Tenant(&path.id);
-    let (name, scopes) = new.name_and_scopes();
-    created(keys::create(&app, &caller, owner, &name, scopes).await)
+    created(keys::create(&app, &caller, owner, new.into()).await)
 }
 
 /// Revokes a key of a tenant. It stops working within 5 seconds.
@@ -218,8 +216,7 @@ pub async fn create_operator(
     caller: Caller<Operator>,
     JsonBody(new): JsonBody<NewOperatorKey>,
 ) -> Created {
-    let (name, scopes) = new.name_and_scopes();
-    created(keys::create(&app, &caller, KeyOwner::Operator, &name, scopes).await)
+    created(keys::create(&app, &caller, KeyOwner::Operator, new.into()).await)
 }
 
 /// Revokes an operator key. It stops working within 5 seconds.

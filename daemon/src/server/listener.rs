@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::admission::Admission;
+use super::certificate::TlsAdmission;
 use crate::error::Failure;
 use crate::tls::TlsFiles;
 
@@ -57,7 +58,10 @@ impl Serve {
         http1.max_buf_size(MAX_HEAD);
         let handle = axum_server::Handle::new();
         let server = server.handle(handle.clone());
-        let (what, router) = (self.what, self.router.into_make_service());
+        let what = self.what;
+        let router = self
+            .router
+            .into_make_service_with_connect_info::<SocketAddr>();
         let stop = async move {
             stopped.await;
             handle.graceful_shutdown(Some(DRAIN));
@@ -73,7 +77,7 @@ impl Serve {
         };
         let config = RustlsConfig::from_config(files.load()?);
         let acceptor = RustlsAcceptor::new(config.clone()).acceptor(self.admission);
-        let server = server.acceptor(acceptor).http1_only();
+        let server = server.acceptor(TlsAdmission(acceptor)).http1_only();
         Ok(tokio::spawn(async move {
             let reloader = tokio::spawn(files.watch(config));
             let drain = tokio::spawn(stop);

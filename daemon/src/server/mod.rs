@@ -2,6 +2,7 @@
 //! commit, and leave the fleet.
 
 mod admission;
+mod certificate;
 mod listener;
 mod prepare;
 pub mod simulated;
@@ -11,8 +12,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -52,17 +51,8 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     // Fails when another daemon in this process installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let handle = runtime::install(settings.log_format)?;
-    let tls = TlsFiles::of(&settings);
-    if tls.is_none() && !settings.listen.ip().is_loopback() && !settings.allow_plain_http {
-        return Err(Failure::new(
-            format!(
-                "{} is not a loopback address, and plain HTTP would expose API keys",
-                settings.listen
-            ),
-            "set --tls-cert and --tls-key, put a TLS proxy in front, or pass --allow-plain-http",
-        ));
-    }
-    checked("private files", prepare::private_files(&settings.data))?;
+    prepare::check_encrypted(&settings)?;
+    checked("private files", prepare::private_files(&settings))?;
     let stores = checked("stores", Box::pin(storage::open(&settings)).await)?;
     for check in checks::of_stores(&stores).await {
         let result = if check.ok {
@@ -142,20 +132,18 @@ async fn serve(
         what: "metrics",
         listener: metrics_listener,
         admission: Admission::new(MAX_SCRAPERS, MAX_SCRAPERS),
-        router: Router::new().route("/metrics", get(async move || handle.render())),
-        tls: None,
+        router: http::metrics_router(&app, handle),
+        tls: metrics_tls(&app.settings, metrics),
     };
     running.push(metrics_listener.until(until(stopped.clone()))?);
     running.extend(tasks::start(&app, me, &stopped));
     telemetry::Serving { api, metrics }.emit();
     if let Some(file) = &app.settings.ready_file {
-        let scheme = if TlsFiles::of(&app.settings).is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = |tls: Option<TlsFiles>| if tls.is_some() { "https" } else { "http" };
         let text = format!(
-            "api={scheme}://{api}\nmetrics=http://{metrics}\npid={}\n",
+            "api={}://{api}\nmetrics={}://{metrics}\npid={}\n",
+            scheme(TlsFiles::of(&app.settings)),
+            scheme(metrics_tls(&app.settings, metrics)),
             std::process::id()
         );
         std::fs::write(file, text).map_err(|e| {
@@ -172,6 +160,14 @@ async fn serve(
         stop,
         tasks: running,
     })
+}
+
+/// Metrics that leave the machine are encrypted like the API. Prometheus and probes have no client
+/// certificates.
+fn metrics_tls(settings: &Settings, listener: SocketAddr) -> Option<TlsFiles> {
+    TlsFiles::of(settings)
+        .filter(|_| !listener.ip().is_loopback())
+        .map(TlsFiles::without_client_ca)
 }
 
 /// Applies the migrations of the metadata store. Returns how many there were.

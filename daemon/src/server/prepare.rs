@@ -42,8 +42,52 @@ pub(super) fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow
     }
 }
 
-/// Takes the rights of others from a data directory that was created with them, or was copied.
-pub(super) fn private_files(data: &Path) -> Result<(), Failure> {
+/// Refuses to serve where API keys would cross a network in the clear.
+pub(super) fn check_encrypted(settings: &Settings) -> Result<(), Failure> {
+    if settings.tls_cert.is_some() || settings.allow_plain_http {
+        return Ok(());
+    }
+    let addresses = [settings.listen, settings.metrics_listen];
+    match addresses.iter().find(|address| !address.ip().is_loopback()) {
+        None => Ok(()),
+        Some(address) => Err(Failure::new(
+            format!("{address} is not a loopback address, and plain HTTP would expose API keys"),
+            "set --tls-cert and --tls-key, put a TLS proxy in front, or pass --allow-plain-http",
+        )),
+    }
+}
+
+/// Takes the rights of others from a data directory that was created with them, or was copied, and
+/// from the private key of the server.
+pub(super) fn private_files(settings: &Settings) -> Result<(), Failure> {
+    private_data(&settings.data)?;
+    let Some(key) = &settings.tls_key else {
+        return Ok(());
+    };
+    let unreadable = |e: std::io::Error| {
+        Failure::new(
+            format!("{}: {e}", key.display()),
+            "check --tls-key: kgrcad must be able to read the file",
+        )
+    };
+    let file = key.display();
+    match private::restrict_file(key).map_err(unreadable)? {
+        private::Access::Private => {}
+        private::Access::Fixed => {
+            tracing::warn!(%file, "the TLS key could be read by other users: fixed its mode");
+        }
+        private::Access::Exposed => {
+            tracing::warn!(
+                %file,
+                "other users can read the TLS key, and its mode can only be changed by the owner: \
+                 run `chmod o= FILE`"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn private_data(data: &Path) -> Result<(), Failure> {
     let made = std::fs::create_dir_all(data).and_then(|()| private::restrict(data));
     let exposed = made.map_err(|e| {
         Failure::new(

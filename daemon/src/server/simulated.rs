@@ -119,6 +119,8 @@ impl SimulatedDaemon {
         let request = Request {
             interface: Interface::Http,
             id: String::new(),
+            address: None,
+            certificate: None,
         };
         authentication::authenticate(&self.app, Some(key), request).await
     }

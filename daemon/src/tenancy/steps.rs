@@ -3,7 +3,7 @@
 use kgrca_core::billing;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Error, ErrorKind};
-use kgrca_core::tenancy::{Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState};
+use kgrca_core::tenancy::{BASE62, Role, Saga, SagaKind, Step, Tenant, TenantId, TenantState};
 
 use super::Tenancy;
 use super::{moving, run};
@@ -133,7 +133,7 @@ async fn put_user(
     if !log.has_users() {
         return Ok(());
     }
-    let password = random_text(api_key::BASE62, 32);
+    let password = random_text(BASE62, 32);
     log.put_user(id, &password, byte_rate(tenant)).await?;
     secrets.kafka_password = Some(password);
     Ok(())

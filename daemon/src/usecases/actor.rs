@@ -1,6 +1,7 @@
 //! Who acts, through which interface, and what they may do.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use kgrca_core::billing::{self, Plan};
 use kgrca_core::jobs::Job;
@@ -22,8 +23,34 @@ pub struct Actor {
     pub interface: Interface,
     /// Identifies the request in answers, logs and support cases.
     pub request_id: String,
+    /// The address that the request came from, where that is known.
+    pub address: Option<IpAddr>,
     reach: Reach,
     scopes: Vec<Scope>,
+    /// The only cluster that the actor may send for.
+    cluster: Option<String>,
+    /// The hash of the actor's key, by which it is checked again later.
+    pub(super) key_hash: Option<KeyHash>,
+}
+
+/// The hash of a key. It is not shown where an actor is printed.
+#[derive(Clone)]
+pub(super) struct KeyHash(pub String);
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+/// What a key gives to whoever has it.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub identity: Identity,
+    pub reach: Reach,
+    pub scopes: Vec<Scope>,
+    pub cluster: Option<String>,
+    pub key_hash: KeyHash,
 }
 
 /// How an actor is known.
@@ -43,6 +70,15 @@ pub enum Identity {
         /// The word of its kind.
         kind: String,
     },
+}
+
+impl Identity {
+    /// The id of the key or the job.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Key { id, .. } | Self::Job { id, .. } => id,
+        }
+    }
 }
 
 impl fmt::Display for Identity {
@@ -100,18 +136,16 @@ pub struct TenantScope<'a> {
 
 impl Actor {
     /// The owner of an API key, after the key was checked.
-    pub(super) fn with_key(
-        identity: Identity,
-        reach: Reach,
-        scopes: Vec<Scope>,
-        request: Request,
-    ) -> Self {
+    pub(super) fn with_key(grant: Grant, request: Request) -> Self {
         Self {
-            identity,
+            identity: grant.identity,
             interface: request.interface,
             request_id: request.id,
-            reach,
-            scopes,
+            address: request.address,
+            reach: grant.reach,
+            scopes: grant.scopes,
+            cluster: grant.cluster,
+            key_hash: Some(grant.key_hash),
         }
     }
 
@@ -144,8 +178,11 @@ impl Actor {
             },
             interface: Interface::Job,
             request_id: job.job_id.clone(),
+            address: None,
             reach,
             scopes: Scope::ALL.to_vec(),
+            cluster: None,
+            key_hash: None,
         }
     }
 
@@ -162,14 +199,31 @@ impl Actor {
 
     /// The id of the key or the job.
     pub fn id(&self) -> &str {
-        match &self.identity {
-            Identity::Key { id, .. } | Identity::Job { id, .. } => id,
-        }
+        self.identity.id()
     }
 
     /// Whether the actor has a scope, whoever it acts for.
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// The only cluster that the actor may send for; `None` for all of its tenant's.
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    /// Checks that the actor may send for a cluster.
+    ///
+    /// # Errors
+    /// `forbidden` when its key is bound to another one.
+    pub fn check_cluster(&self, cluster: &str) -> Result<()> {
+        match self.cluster() {
+            Some(own) if own != cluster => Err(Error::forbidden(format!(
+                "the key belongs to the cluster `{own}` and cannot send for `{cluster}`"
+            ))
+            .hint("each cluster needs a key of its own: kgrca agent install --cluster NAME")),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the actor acts with this key.
@@ -224,6 +278,20 @@ impl Actor {
         )
     }
 
+    /// Permission to read the metrics: an operator key with the scope `metrics`.
+    ///
+    /// # Errors
+    /// `forbidden` for all others.
+    pub fn metrics(&self) -> Result<()> {
+        if self.reached_tenant().is_none() && self.has(Scope::Metrics) {
+            return Ok(());
+        }
+        Err(
+            Error::forbidden("`/metrics` requires an operator key with the scope `metrics`")
+                .hint("kgrca key create --operator --scopes metrics"),
+        )
+    }
+
     /// Permission to read what tenants owe: a key of the operator with `billing` or `admin`.
     ///
     /// # Errors
@@ -253,6 +321,10 @@ pub struct Request {
     pub interface: Interface,
     /// Identifies it in answers, logs and support cases.
     pub id: String,
+    /// The address that it came from.
+    pub address: Option<IpAddr>,
+    /// SHA-256 of the client certificate of its connection, in hexadecimal.
+    pub certificate: Option<String>,
 }
 
 #[cfg(test)]
@@ -272,8 +344,17 @@ mod tests {
         let request = Request {
             interface: Interface::Http,
             id: "r1".into(),
+            address: None,
+            certificate: None,
         };
-        Actor::with_key(identity, reach, scopes.to_vec(), request)
+        let grant = Grant {
+            identity,
+            reach,
+            scopes: scopes.to_vec(),
+            cluster: Some("prod".into()),
+            key_hash: KeyHash("5e884898".into()),
+        };
+        Actor::with_key(grant, request)
     }
 
     fn acme() -> Reach {
@@ -305,6 +386,17 @@ mod tests {
         assert!(operator.tenant(Scope::Read).is_err());
         let accountant = actor(Reach::Operator, &[Scope::Billing]);
         assert!(accountant.accountant().is_ok() && accountant.operator().is_err());
+        assert!(operator.metrics().is_ok() && accountant.metrics().is_err());
+        assert!(actor(acme(), &Scope::ALL).metrics().is_err());
+    }
+
+    #[test]
+    fn a_bound_key_sends_for_its_cluster_only() {
+        let agent = actor(acme(), &[Scope::Ingest]);
+        assert!(agent.check_cluster("prod").is_ok());
+        let refused = agent.check_cluster("Prod").unwrap_err();
+        assert_eq!(refused.code, Code::Forbidden);
+        assert!(!format!("{agent:?}").contains("5e884898"), "{agent:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use kgrca_core::tenancy::Scope;
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
-use super::within;
+use super::{audit, within};
 use crate::clock::now;
 
 /// The longest name of a cluster or a node: that of a DNS name.
@@ -36,6 +36,7 @@ pub async fn heartbeat(app: &App, actor: &Actor, status: AgentStatus) -> Result<
             )));
         }
     }
+    actor.check_cluster(&status.cluster)?;
     if serde_json::to_string(&status).is_ok_and(|text| text.len() > MAX_STATUS_BYTES) {
         return Err(Error::too_large(format!(
             "agent status exceeds {MAX_STATUS_BYTES} bytes"
@@ -101,13 +102,18 @@ fn position(cursor: &str) -> AgentPosition {
 /// `not_found` when the cluster has none.
 pub async fn forget(app: &App, actor: &Actor, cluster: &str) -> Result<()> {
     let tenant = actor.tenant(Scope::Admin)?;
-    match app.stores.meta.forget_agents(tenant.id, cluster).await? {
-        0 => Err(
+    let start = position(&format!("/{cluster}"));
+    let first = app.stores.meta.agents(tenant.id, Some(&start), 1).await?;
+    if !first.iter().any(|row| row.status.cluster == cluster) {
+        return Err(
             Error::not_found(format!("cluster `{cluster}` has no agents"))
                 .hint("GET /api/v1/agents lists agents"),
-        ),
-        _ => Ok(()),
+        );
     }
+    let id = tenant.id.as_str();
+    audit::record(app, actor, Some(id), "agents.forget", cluster).await?;
+    app.stores.meta.forget_agents(tenant.id, cluster).await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@ use kgrca_core::billing::Metric;
 use kgrca_core::storage::{self, UsageCounts};
 use kgrca_core::tenancy::TenantId;
 
+use super::audit_counts::AuditCounts;
 use super::authentication::KeyCache;
 use super::budgets::Budgets;
 use super::cluster_quota::ClusterQuota;
 use super::ingest::HashKeys;
+use super::key_uses::KeyUses;
 use super::query::RunningQueries;
 use super::rca_cache::RcaCache;
 use super::system::StoreReport;
@@ -30,6 +32,10 @@ pub struct App {
     pub fleet: Arc<Fleet>,
     /// Recently used API keys.
     pub keys: Arc<KeyCache>,
+    /// Uses of keys that are not written yet.
+    pub key_uses: KeyUses,
+    /// Acts for the audit log that are counted.
+    pub audit_counts: AuditCounts,
     /// Recently served answers.
     pub rca_cache: RcaCache,
     /// Queries that are running.
@@ -65,6 +71,8 @@ impl App {
             stores,
             fleet,
             keys,
+            key_uses: KeyUses::default(),
+            audit_counts: AuditCounts::default(),
             rca_cache: RcaCache::default(),
             running_queries: RunningQueries::default(),
             cluster_quota: ClusterQuota::default(),

@@ -6,6 +6,7 @@ use kgrca_core::tenancy::{Audit, AuditEntry, Scope};
 
 use super::actor::Actor;
 use super::app::App;
+use super::audit_counts;
 use super::error::{Error, Result};
 use super::within;
 use crate::clock::now;
@@ -40,6 +41,11 @@ pub(super) fn entry(actor: &Actor, client_id: Option<&str>, action: &str, target
         actor: cut(&actor.audit_name(), MAX_ACTOR),
         action: action.to_owned(),
         target: cut(target, MAX_TARGET),
+        // Tenants read their log: where the operator's people work is not in it.
+        address: actor
+            .address
+            .filter(|_| client_id.is_none() || actor.reached_tenant().is_some())
+            .map(|address| address.to_string()),
     }
 }
 
@@ -57,6 +63,7 @@ pub(super) fn log(actor: &Actor, audit: &Audit) {
         actor = audit.actor,
         action = audit.action,
         target = audit.target,
+        address = actor.address.map(tracing::field::display),
         interface = actor.interface.as_str(),
         request_id = actor.request_id,
         "audit"
@@ -95,6 +102,7 @@ pub async fn list(
     if after < 0 {
         return Err(Error::invalid("`after` must be 0 or greater"));
     }
+    audit_counts::read(app, actor, client_id, "audit log");
     let items = app.stores.meta.audit_log(client_id, after, limit).await?;
     // A page ends at the limit of entries or of bytes; one near the latter may be followed by an
     // empty one.

@@ -1,17 +1,20 @@
 //! From an API key to an actor, and how many calls an actor may make.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kgrca_core::billing;
 use kgrca_core::billing::Metric;
+use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Taken, Window};
-use kgrca_core::tenancy::{ApiKey, Scope, Tenant, TenantId, TenantState};
+use kgrca_core::tenancy::{ApiKey, KeyText, Network, Scope, Tenant, TenantId, TenantState};
 
-use super::actor::{Actor, Identity, Reach, Request};
+use super::actor::{Actor, Grant, Identity, KeyHash, Reach, Request};
 use super::app::App;
+use super::audit_counts::{Act, FAILED_LOGIN};
 use super::error::{Error, Result};
 use crate::api_key;
 use crate::clock::{instant, now, since};
@@ -31,10 +34,33 @@ struct Credentials {
     scopes: Vec<Scope>,
     /// The tenant's state; `None` for the operator's keys.
     tenant_state: Option<TenantState>,
+    /// Where it can be used from; empty for everywhere.
+    networks: Vec<Network>,
+    /// The only cluster that it can send for.
+    cluster: Option<String>,
+    /// SHA-256 of the client certificate that it can be used with.
+    certificate: Option<String>,
+    /// When it expires: a cached key must not work for longer.
+    expires_at: Option<Time>,
 }
 
-/// A key's credentials; `None` where no key has the hash.
-type Known = Option<Arc<Credentials>>;
+/// What is known of the hash of a key.
+#[derive(Clone, Debug)]
+enum Known {
+    /// No key has it.
+    Nothing,
+    /// It was revoked, or has expired.
+    Ended(Arc<EndedKey>),
+    /// It works.
+    Working(Arc<Credentials>),
+}
+
+/// A key that does not work any more.
+#[derive(Debug)]
+struct EndedKey {
+    key_id: String,
+    client_id: Option<String>,
+}
 
 /// Recently used keys, by the hash of the key.
 #[derive(Debug, Default)]
@@ -74,23 +100,125 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
     let Some(secret) = secret.map(str::trim).filter(|s| !s.is_empty()) else {
         return Err(Error::unauthenticated("this endpoint requires an API key"));
     };
+    let text = KeyText::of(secret);
+    if text.is_mistyped {
+        note_failure(app, &request, &text, "a mistyped key");
+        return Err(Error::unauthenticated(
+            "the API key is malformed: its checksum does not match",
+        )
+        .hint("copy the key again, to its last character"));
+    }
     let hash = api_key::hash(secret);
-    let known = match app.keys.get(&hash) {
-        Some(known) => known,
-        None => look_up(app, hash).await?,
+    let unknown = || Error::unauthenticated("the API key is unknown, expired or revoked");
+    let credentials = match known(app, &hash).await? {
+        Known::Working(credentials) => credentials,
+        Known::Nothing => {
+            note_failure(app, &request, &text, "an unknown key");
+            return Err(unknown());
+        }
+        Known::Ended(ended) => {
+            note_use_of_ended(app, &request, &ended);
+            return Err(unknown());
+        }
     };
-    let credentials = known
-        .ok_or_else(|| Error::unauthenticated("the API key is unknown, expired or revoked"))?;
+    check_origin(app, &credentials, &request)?;
     check_served(credentials.tenant_state)?;
     let reach = credentials.reach.clone().ok_or_else(|| {
         Error::forbidden("the plan of this tenant is not available").hint("contact your provider")
     })?;
-    Ok(Actor::with_key(
-        credentials.identity.clone(),
+    let grant = Grant {
+        identity: credentials.identity.clone(),
         reach,
-        credentials.scopes.clone(),
-        request,
-    ))
+        scopes: credentials.scopes.clone(),
+        cluster: credentials.cluster.clone(),
+        key_hash: KeyHash(hash),
+    };
+    let actor = Actor::with_key(grant, request);
+    app.key_uses.note(actor.id(), actor.address);
+    Ok(actor)
+}
+
+/// What is known of a key's hash, from the cache or the store.
+async fn known(app: &App, hash: &str) -> Result<Known> {
+    let known = match app.keys.get(hash) {
+        Some(known) => known,
+        None => look_up(app, hash.to_owned()).await?,
+    };
+    Ok(match known {
+        Known::Working(key) if key.expires_at.is_some_and(|at| at <= now()) => {
+            look_up(app, hash.to_owned()).await?
+        }
+        known => known,
+    })
+}
+
+/// Counts a login with a key that does not exist. The chain is that of the tenant that the key
+/// names, where there is such a tenant.
+fn note_failure(app: &App, request: &Request, text: &KeyText<'_>, what: &str) {
+    let prefix = match text.prefix {
+        "" => String::new(),
+        prefix => format!(" that begins with {prefix}_"),
+    };
+    app.audit_counts.note(Act {
+        client_id: text.tenant_id(),
+        actor: UNKNOWN_ACTOR.to_owned(),
+        action: FAILED_LOGIN,
+        target: format!("{what}{prefix}"),
+        address: request.address.map(|address| address.to_string()),
+    });
+}
+
+/// Counts a login with a key that was revoked or has expired.
+fn note_use_of_ended(app: &App, request: &Request, ended: &EndedKey) {
+    app.audit_counts.note(Act {
+        client_id: ended.client_id.clone(),
+        actor: ended.key_id.clone(),
+        action: FAILED_LOGIN,
+        target: "a revoked or expired key".to_owned(),
+        address: request.address.map(|address| address.to_string()),
+    });
+}
+
+/// How the audit log names whoever has no key.
+const UNKNOWN_ACTOR: &str = "unknown";
+
+/// Checks where a request comes from against the limits of its key.
+fn check_origin(app: &App, key: &Credentials, request: &Request) -> Result<()> {
+    let is_inside = |address: IpAddr| key.networks.iter().any(|n| n.contains(address));
+    let is_elsewhere = !key.networks.is_empty() && !request.address.is_some_and(is_inside);
+    let certificate = key.certificate.as_ref();
+    let has_certificate = certificate.is_none() || certificate == request.certificate.as_ref();
+    if !is_elsewhere && has_certificate {
+        return Ok(());
+    }
+    let (target, message, hint) = if is_elsewhere {
+        let from = request.address.map(|address| address.to_string());
+        let from = from.as_deref().unwrap_or("an unknown address");
+        (
+            "a key outside of its networks",
+            format!("the key cannot be used from {from}"),
+            "`kgrca key list` shows the networks of a key; behind a proxy, the server needs \
+             --trusted-proxies",
+        )
+    } else {
+        (
+            "a key without its client certificate",
+            "the key can only be used with its client certificate".to_owned(),
+            "send the certificate that the key was created for",
+        )
+    };
+    let client_id = match &key.reach {
+        Some(Reach::Tenant { id, .. }) => Some(id.to_string()),
+        Some(Reach::Operator) | None => None,
+    };
+    app.audit_counts.note(Act {
+        client_id,
+        actor: key.identity.id().to_owned(),
+        action: FAILED_LOGIN,
+        target: target.to_owned(),
+        address: request.address.map(|address| address.to_string()),
+    });
+    Err(Error::forbidden(message).hint(hint))
 }
 
 /// Whether an actor's key still works, has the scope, and its tenant is served: for what outlives
@@ -99,19 +227,15 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
 /// # Errors
 /// When the store does not answer.
 pub async fn may_still(app: &App, actor: &Actor, scope: Scope) -> Result<bool> {
-    let Identity::Key { id, .. } = &actor.identity else {
+    let Some(hash) = &actor.key_hash else {
         return Ok(true);
     };
-    let tenant = actor.reached_tenant().map(|tenant| tenant.id.as_str());
-    let keys = app.stores.meta.keys(tenant).await?;
-    let has_key = keys
-        .iter()
-        .any(|key| key.key_id == *id && key.holds(now()) && key.scopes.contains(&scope));
-    let Some(tenant) = tenant.filter(|_| has_key) else {
-        return Ok(has_key);
-    };
-    let row = app.stores.meta.tenant(tenant).await?;
-    Ok(row.is_some_and(|row| row.state == TenantState::Active))
+    Ok(match known(app, &hash.0).await? {
+        Known::Working(key) => {
+            key.scopes.contains(&scope) && check_served(key.tenant_state).is_ok()
+        }
+        Known::Nothing | Known::Ended(_) => false,
+    })
 }
 
 fn check_served(state: Option<TenantState>) -> Result<()> {
@@ -129,15 +253,16 @@ fn check_served(state: Option<TenantState>) -> Result<()> {
 }
 
 async fn look_up(app: &App, hash: String) -> Result<Known> {
-    let key = app
-        .stores
-        .meta
-        .key_by_hash(&hash)
-        .await?
-        .filter(|k| k.holds(now()));
-    let known = match key {
-        Some(key) => credentials(app, key).await?.map(Arc::new),
-        None => None,
+    let known = match app.stores.meta.key_by_hash(&hash).await? {
+        None => Known::Nothing,
+        Some(key) if key.holds(now()) => match credentials(app, key).await? {
+            Some(credentials) => Known::Working(Arc::new(credentials)),
+            None => Known::Nothing,
+        },
+        Some(key) => Known::Ended(Arc::new(EndedKey {
+            key_id: key.key_id,
+            client_id: key.client_id,
+        })),
     };
     app.keys.put(hash, known.clone());
     Ok(known)
@@ -162,6 +287,10 @@ async fn credentials(app: &App, key: ApiKey) -> Result<Option<Credentials>> {
         },
         reach,
         scopes: key.scopes,
+        networks: key.allowed_networks,
+        cluster: key.cluster,
+        certificate: key.certificate_sha256,
+        expires_at: key.expires_at,
         tenant_state: tenant.map(|t| t.state),
     }))
 }

@@ -8,6 +8,7 @@ use kgrca_core::tenancy::Tenant;
 
 use super::actor::Actor;
 use super::app::App;
+use super::audit_counts;
 use super::error::{Error, Result};
 use super::tenants::{self, FoundTenant};
 use super::usage::{self, DaySpan};
@@ -29,6 +30,7 @@ pub fn plans(actor: &Actor) -> Result<Vec<Plan>> {
 pub async fn preview(app: &App, actor: &Actor, id: &str, month: Option<String>) -> Result<Invoice> {
     actor.accountant()?;
     let FoundTenant { id, row } = tenants::find(app, id).await?;
+    audit_counts::read(app, actor, Some(id.as_str()), "invoice");
     let month = month.unwrap_or_else(|| now().day()[..7].to_owned());
     let days = billing::days_in_month(&month).ok_or_else(|| {
         Error::invalid(format!(
@@ -89,6 +91,7 @@ fn days_of_existence(tenant: &Tenant, month: &str, days: u32) -> u32 {
 pub async fn report(app: &App, actor: &Actor, id: &str, span: DaySpan) -> Result<Usage> {
     actor.accountant()?;
     let tenant = tenants::find(app, id).await?;
+    audit_counts::read(app, actor, Some(id), "usage");
     usage::of_tenant(app, &tenant.id, span).await
 }
 

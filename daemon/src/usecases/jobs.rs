@@ -6,6 +6,7 @@ use kgrca_core::model::time::DAY;
 
 use super::actor::Actor;
 use super::app::App;
+use super::audit_counts;
 use super::error::{Error, Result};
 use super::{audit, within};
 use crate::clock::now;
@@ -25,6 +26,7 @@ pub async fn list(
     limit: Option<usize>,
 ) -> Result<Page<Job>> {
     actor.operator()?;
+    audit_counts::read(app, actor, None, "jobs");
     let filter = JobFilter {
         limit: within("limit", limit, 50, 1000)?,
         ..filter
@@ -43,7 +45,9 @@ pub async fn list(
 /// `forbidden` for tenants; `not_found` when there is no such job.
 pub async fn show(app: &App, actor: &Actor, job_id: &str) -> Result<Job> {
     actor.operator()?;
-    find(app, job_id).await
+    let job = find(app, job_id).await?;
+    audit_counts::read(app, actor, job.client_id.as_deref(), "job");
+    Ok(job)
 }
 
 async fn find(app: &App, job_id: &str) -> Result<Job> {

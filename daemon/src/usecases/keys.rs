@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use kgrca_core::api::{CreatedKey, Page, Rotation};
+use kgrca_core::api::{CreatedKey, KeyRequest, Page, Rotation};
 use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::{AddKey, EndKey, KeyChange};
 use kgrca_core::tenancy::{ApiKey, Audit, Scope, TenantId, TenantState};
 
 use super::actor::Actor;
 use super::app::App;
+use super::audit_counts;
 use super::error::{Error, Result};
-use super::{audit, tenants, text};
+use super::{audit, key_limits, tenants, text};
 use crate::api_key::{self, NewSecret};
 use crate::clock::now;
 
@@ -77,6 +78,7 @@ impl Owner {
 /// `not_found` when there is no such tenant.
 pub async fn list(app: &App, actor: &Actor, owner: KeyOwner<'_>) -> Result<Page<ApiKey>> {
     let owner = Owner::authorised(app, actor, owner).await?;
+    audit_counts::read(app, actor, owner.client_id(), "keys");
     Ok(Page {
         items: app.stores.meta.keys(owner.client_id()).await?,
         next: None,
@@ -93,14 +95,13 @@ pub async fn create(
     app: &App,
     actor: &Actor,
     owner: KeyOwner<'_>,
-    name: &str,
-    scopes: Vec<Scope>,
+    request: KeyRequest,
 ) -> Result<CreatedKey> {
     let owner_id = owner;
     let owner = Owner::authorised(app, actor, owner).await?;
     check_can_have_keys(app, owner_id).await?;
-    text("name", name, MAX_NAME)?;
-    let scopes: BTreeSet<Scope> = scopes.into_iter().collect();
+    text("name", &request.name, MAX_NAME)?;
+    let scopes: BTreeSet<Scope> = request.scopes.into_iter().collect();
     if scopes.is_empty() {
         return Err(
             Error::invalid("a key requires a role or at least one scope")
@@ -109,7 +110,9 @@ pub async fn create(
     }
     let scopes: Vec<Scope> = scopes.into_iter().collect();
     check_grantable(actor, owner_id, &scopes)?;
-    let new = api_key::new_key(owner.0.as_ref(), name, scopes);
+    let mut new = api_key::new_key(owner.0.as_ref(), &request.name, scopes);
+    let asks_for_certificates = app.settings.tls_client_ca.is_some();
+    key_limits::set(&mut new.key, request.limits, asks_for_certificates)?;
     let audit = audit::entry(actor, owner.client_id(), "key.create", &new.key.key_id);
     change(app, actor, adding(&new), &audit).await?;
     Ok(created(new))
@@ -130,8 +133,15 @@ async fn check_can_have_keys(app: &App, owner: KeyOwner<'_>) -> Result<()> {
     Err(Error::conflict(format!("tenant `{id}` {reason}")))
 }
 
-/// A tenant's key passes on its own scopes only. The operator may grant a tenant any scope.
+/// A tenant's key passes on its own scopes only. The operator may grant a tenant any scope but that
+/// of the metrics, which show all tenants.
 fn check_grantable(actor: &Actor, owner: KeyOwner<'_>, scopes: &[Scope]) -> Result<()> {
+    if !matches!(owner, KeyOwner::Operator) && scopes.contains(&Scope::Metrics) {
+        return Err(Error::invalid(
+            "the scope `metrics` is for operator keys: metrics show all tenants",
+        )
+        .hint("kgrca key create --operator --scopes metrics"));
+    }
     let lacking = scopes.iter().find(|scope| !actor.has(**scope));
     match (owner, lacking) {
         (KeyOwner::OwnTenant, Some(scope)) => Err(Error::forbidden(format!(
@@ -198,7 +208,7 @@ pub async fn revoke(app: &App, actor: &Actor, owner: KeyOwner<'_>, key_id: &str)
     Ok(())
 }
 
-/// Replaces a key by a new one with the same name and scopes. Both work during the overlap.
+/// Replaces a key by a new one with the same name, scopes and limits. Both work during the overlap.
 ///
 /// # Errors
 /// `not_found` when the owner has no such key; `invalid_request` for an overlap that is too long;
@@ -222,7 +232,15 @@ pub async fn rotate(
     let old = owner.working_key(app, key_id).await?;
     check_grantable(actor, owner_id, &old.scopes)?;
     let name: String = old.name.chars().take(MAX_NAME).collect();
-    let new = api_key::new_key(owner.0.as_ref(), &name, old.scopes);
+    let mut new = api_key::new_key(owner.0.as_ref(), &name, old.scopes);
+    let lifetime = old.expires_at.map(|at| at.0 - old.created_at.0);
+    new.key.expires_at = match rotation.expires_in_seconds {
+        Some(seconds) => key_limits::expiry(new.key.created_at, Some(seconds), None)?,
+        None => lifetime.map(|micros| new.key.created_at.plus(micros)),
+    };
+    new.key.allowed_networks = old.allowed_networks;
+    new.key.cluster = old.cluster;
+    new.key.certificate_sha256 = old.certificate_sha256;
     let target = format!("{key_id} by {}", new.key.key_id);
     let audit = audit::entry(actor, owner.client_id(), "key.rotate", &target);
     let end = EndKey {

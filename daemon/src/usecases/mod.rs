@@ -8,6 +8,7 @@ mod app;
 pub mod archive;
 pub mod audit;
 pub mod audit_anchor;
+pub mod audit_counts;
 pub mod authentication;
 pub mod billing;
 pub mod budgets;
@@ -19,6 +20,8 @@ pub mod incident_feed;
 pub mod incidents;
 pub mod ingest;
 pub mod jobs;
+mod key_limits;
+pub mod key_uses;
 pub mod keys;
 pub mod maintenance;
 pub mod query;
@@ -52,6 +55,23 @@ fn text(field: &str, value: &str, max_characters: usize) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// The longest name that a caller chooses for a request or its records, in bytes.
+const MAX_LABEL: usize = 255;
+
+/// Checks a label of a request, such as its idempotency key: it is stored and compared.
+///
+/// # Errors
+/// `invalid_request` names the field.
+fn label(field: &str, value: &str) -> Result<()> {
+    let is_printable = value.bytes().all(|b| (b' '..=b'~').contains(&b));
+    if is_printable && !value.trim().is_empty() && value.len() <= MAX_LABEL {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "`{field}` must have 1 to {MAX_LABEL} printable ASCII characters"
+    )))
 }
 
 /// A number that a caller may choose from 1 to `max`, such as the size of a page; else `default`.

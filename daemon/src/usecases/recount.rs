@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::actor::Actor;
 use super::app::App;
+use super::audit;
 use super::error::{Error, Result};
 use super::tenants;
 use super::usage::DaySpan;
@@ -50,6 +51,8 @@ pub async fn start(app: &App, actor: &Actor, client_id: &str, span: DaySpan) -> 
         let message = format!("tenant `{client_id}` has {} open recounts", open.len());
         return Err(Error::conflict(message).hint("retry when they have ended"));
     } else {
+        let days = format!("{} to {}", span.from, span.to);
+        audit::record(app, actor, Some(client_id), "billing.verify", &days).await?;
         let id = format!("job_{}", random_id(12));
         let job = NewJob {
             tenant: Some(tenant),

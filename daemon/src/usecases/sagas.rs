@@ -7,6 +7,7 @@ use kgrca_core::tenancy::Saga;
 use super::actor::Actor;
 use super::app::App;
 use super::audit;
+use super::audit_counts;
 use super::error::{Error, Result};
 use super::tenants;
 use crate::tenancy;
@@ -32,6 +33,7 @@ pub async fn list(
     only_open: bool,
 ) -> Result<Page<Saga>> {
     actor.operator()?;
+    audit_counts::read(app, actor, None, "sagas");
     let mut items = app.stores.meta.sagas(client_id).await?;
     items.retain(|saga| !only_open || !saga.is_over());
     Ok(Page { items, next: None })
@@ -50,7 +52,9 @@ pub(super) async fn find(app: &App, id: &str) -> Result<Saga> {
 /// `not_found` when there is none.
 pub async fn show(app: &App, actor: &Actor, id: &str) -> Result<Saga> {
     actor.operator()?;
-    find(app, id).await
+    let saga = find(app, id).await?;
+    audit_counts::read(app, actor, Some(&saga.client_id), "saga");
+    Ok(saga)
 }
 
 /// Continues a saga that runs without a caller, as far as it goes now.

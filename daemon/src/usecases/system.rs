@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use super::actor::Actor;
 use super::app::App;
+use super::audit_counts;
 use super::error::Result;
 use super::tenant_checks;
 use crate::checks;
@@ -25,6 +26,7 @@ const REPORT_TTL: Duration = Duration::from_secs(2);
 /// `forbidden` for all but the operator. What a check finds is in its result.
 pub async fn checks(app: &App, actor: &Actor) -> Result<Page<Check>> {
     actor.operator()?;
+    audit_counts::read(app, actor, None, "checks");
     let mut items = checks::of_stores(&app.stores).await;
     items.extend(tenant_checks::run(app).await);
     Ok(Page { items, next: None })
@@ -36,9 +38,22 @@ pub async fn checks(app: &App, actor: &Actor) -> Result<Page<Check>> {
 /// When the store does not answer.
 pub async fn daemons(app: &App, actor: &Actor) -> Result<Page<DaemonRow>> {
     actor.operator()?;
+    audit_counts::read(app, actor, None, "daemons");
     let at = app.stores.meta.now().await?.unwrap_or_else(now);
     let items = app.stores.meta.daemons(at.plus(-DAEMON_SILENCE)).await?;
     Ok(Page { items, next: None })
+}
+
+/// Permission to read the metrics, which show all tenants.
+///
+/// # Errors
+/// `forbidden` for tenants, and for operator keys without the scope `metrics`.
+pub fn read_metrics(app: &App, actor: &Actor) -> Result<()> {
+    let permitted = actor.metrics();
+    if permitted.is_err() {
+        audit_counts::refused(app, actor, "GET /metrics");
+    }
+    permitted
 }
 
 /// Whether this daemon can serve requests: whether it can look keys up. When another store is away,

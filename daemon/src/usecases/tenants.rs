@@ -11,6 +11,7 @@ use kgrca_core::tenancy::{Saga, Tenant, TenantId, TenantState};
 use super::actor::Actor;
 use super::app::App;
 use super::audit;
+use super::audit_counts;
 use super::error::{Error, Result};
 use crate::tenancy;
 
@@ -65,6 +66,7 @@ fn plan(name: &str) -> Result<&'static Plan> {
 /// When a store does not answer.
 pub async fn list(app: &App, actor: &Actor) -> Result<Page<TenantStatus>> {
     actor.accountant()?;
+    audit_counts::read(app, actor, None, "tenants");
     let mut items = Vec::new();
     for tenant in app.stores.meta.list_tenants().await? {
         if tenant.state != TenantState::Deleted {
@@ -80,7 +82,9 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Page<TenantStatus>> {
 /// `not_found` when there is none, or it was deleted.
 pub async fn show(app: &App, actor: &Actor, id: &str) -> Result<TenantStatus> {
     actor.operator()?;
-    status::of_tenant(app, find_existing(app, id).await?.row).await
+    let tenant = find_existing(app, id).await?.row;
+    audit_counts::read(app, actor, Some(id), "tenant");
+    status::of_tenant(app, tenant).await
 }
 
 /// Deletes a tenant: it is no longer served from now on, and its data is removed after the grace

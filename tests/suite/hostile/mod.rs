@@ -7,6 +7,7 @@ mod files;
 mod graph_file;
 mod headers;
 mod ingest;
+mod keys;
 mod log;
 mod query;
 mod refused;

@@ -1,6 +1,6 @@
 //! The secrets of a cluster's agents.
 
-use kgrca_core::api::{CreatedKey, NewOwnKey, Page, Stats};
+use kgrca_core::api::{CreatedKey, KeyLimits, NewOwnKey, Page, Stats};
 use kgrca_core::tenancy::{ApiKey, Role};
 use rand::RngExt;
 use reqwest::Method;
@@ -40,12 +40,13 @@ pub fn placeholder(client: &Client) -> Result<NewSecrets> {
     })
 }
 
-/// Creates the API key of a cluster's agents and a token for Alertmanager.
+/// Creates the API key of a cluster's agents, which sends for no other cluster, and a token for Alertmanager.
 pub fn create(client: &Client, cluster: &str) -> Result<NewSecrets> {
-    let request = NewOwnKey {
-        name: name(cluster),
-        role: Role::Agent,
+    let limits = KeyLimits {
+        cluster: Some(cluster.to_owned()),
+        ..KeyLimits::default()
     };
+    let request = NewOwnKey::new(name(cluster), Role::Agent, limits);
     let created: CreatedKey = client
         .send(Method::POST, As::Tenant, KEYS, &request)
         .map_err(needs_admin)?;

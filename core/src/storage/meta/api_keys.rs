@@ -2,7 +2,7 @@
 
 use crate::model::Time;
 use crate::storage::Result;
-use crate::tenancy::{ApiKey, Audit};
+use crate::tenancy::{ApiKey, Audit, KeyUse};
 
 /// The largest number of working keys of one owner.
 pub const MAX_KEYS: usize = 200;
@@ -47,6 +47,8 @@ pub trait ApiKeys: Send + Sync {
     async fn keys(&self, tenant_id: Option<&str>) -> Result<Vec<ApiKey>>;
     /// Revokes a key. Returns `false` when there is no such key or it was revoked before.
     async fn revoke_key(&self, tenant_id: Option<&str>, key_id: &str, now: Time) -> Result<bool>;
+    /// Records the last uses of keys. A later use that is recorded already stays.
+    async fn keys_used(&self, uses: &[KeyUse]) -> Result<()>;
     /// Changes the keys of `audit.client_id` at `audit.at` and appends the entry, in one
     /// transaction. Returns `false`, changing nothing, when the key to revoke does not work.
     ///

@@ -7,17 +7,21 @@ use crate::model::Time;
 use crate::storage::{
     AddKey, ApiKeys, EndKey, Error, ErrorKind, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, Result,
 };
-use crate::tenancy::{ApiKey, Audit, Scope};
+use crate::tenancy::{ApiKey, Audit, KeyUse, Network, Scope};
 
 const KEY: &str =
-    "SELECT key_id, client_id, name, last4, scopes, created_at, expires_at, revoked_at
+    "SELECT key_id, client_id, name, last4, scopes, created_at, expires_at, revoked_at,
+        networks, cluster, certificate, last_used_at, last_used_from
     FROM api_keys WHERE hash = $1";
 const KEYS: &str =
-    "SELECT key_id, client_id, name, last4, scopes, created_at, expires_at, revoked_at
+    "SELECT key_id, client_id, name, last4, scopes, created_at, expires_at, revoked_at,
+        networks, cluster, certificate, last_used_at, last_used_from
     FROM api_keys WHERE client_id IS NOT DISTINCT FROM $1 ORDER BY created_at, key_id";
 const ADD: &str = "INSERT INTO api_keys (key_id, client_id, hash, name, last4, scopes, created_at,
-        expires_at, revoked_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL) ON CONFLICT DO NOTHING";
+        expires_at, networks, cluster, certificate)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
+const USED: &str = "UPDATE api_keys SET last_used_at = $2, last_used_from = $3
+    WHERE key_id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 const REVOKE: &str = "UPDATE api_keys SET revoked_at = $3
     WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL";
 const EXPIRE: &str = "UPDATE api_keys SET expires_at = $3
@@ -63,6 +67,21 @@ impl<D: Database> ApiKeys for SqlMeta<D> {
             .write(Reach::Operator, Purpose::Durable, REVOKE, values)
             .await?;
         Ok(revoked > 0)
+    }
+
+    async fn keys_used(&self, uses: &[KeyUse]) -> Result<()> {
+        let mut tx = self
+            .database
+            .begin(Reach::Operator, Purpose::Replayable)
+            .await?;
+        // In one order: daemons that write the same keys must not wait for each other.
+        let mut sorted: Vec<&KeyUse> = uses.iter().collect();
+        sorted.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+        for used in sorted {
+            let from = used.from.map(|address| address.to_string());
+            tx.run(USED, values![&used.key_id, used.at, &from]).await?;
+        }
+        tx.commit().await
     }
 
     async fn change_keys(&self, change: KeyChange<'_>, audit: &Audit) -> Result<bool> {
@@ -127,6 +146,11 @@ async fn count(tx: &mut dyn Transaction, sql: &'static str, values: Vec<Value>) 
 /// The columns of a new key's row.
 fn columns(key: &ApiKey, hash: &str) -> Vec<Value> {
     let scopes: Vec<&str> = key.scopes.iter().map(|s| s.as_str()).collect();
+    let networks: Vec<String> = key
+        .allowed_networks
+        .iter()
+        .map(Network::to_string)
+        .collect();
     values![
         &key.key_id,
         &key.client_id,
@@ -135,7 +159,10 @@ fn columns(key: &ApiKey, hash: &str) -> Vec<Value> {
         &key.last4,
         scopes.join(","),
         key.created_at,
-        key.expires_at
+        key.expires_at,
+        networks.join(","),
+        &key.cluster,
+        &key.certificate_sha256
     ]
 }
 
@@ -149,5 +176,21 @@ fn key(mut r: Row) -> Result<ApiKey> {
         created_at: r.time()?,
         expires_at: r.maybe_time()?,
         revoked_at: r.maybe_time()?,
+        allowed_networks: networks(&r.text()?)?,
+        cluster: r.maybe_text()?,
+        certificate_sha256: r.maybe_text()?,
+        last_used_at: r.maybe_time()?,
+        last_used_from: r.maybe_text()?,
     })
+}
+
+/// A list of networks. One that cannot be read is an error: without it the key would be of use from
+/// everywhere.
+fn networks(list: &str) -> Result<Vec<Network>> {
+    let parse = |text: &str| {
+        let message = format!("invalid network `{text}` of an API key");
+        Network::parse(text).ok_or_else(|| Error::new(ErrorKind::Corrupt, message))
+    };
+    let named = list.split(',').filter(|text| !text.is_empty());
+    named.map(parse).collect()
 }

@@ -10,7 +10,8 @@ use crate::tenancy::{Audit, AuditEntry, AuditHead, AuditSigner};
 const OPERATOR: &str = "";
 
 /// An entry belongs to the page when those before it are below the limit of bytes.
-const PAGE: &str = "SELECT seq, at, actor, action, target, previous, hash, signature
+const PAGE: &str = "SELECT seq, at, actor, action, target, previous, hash, signature,
+        address
     FROM audit_log
     WHERE client_id = $1 AND seq IN (
         SELECT seq FROM (
@@ -59,19 +60,21 @@ impl<D: Database> AuditLog for SqlMeta<D> {
             .map(|mut r| {
                 let (seq, at, actor, action, target) =
                     (r.int()?, r.time()?, r.text()?, r.text()?, r.text()?);
+                let (previous, hash, signature) = (r.text()?, r.text()?, r.maybe_text()?);
                 let audit = Audit {
                     client_id: tenant_id.map(str::to_owned),
                     at,
                     actor,
                     action,
                     target,
+                    address: r.maybe_text()?,
                 };
                 Ok(AuditEntry {
                     seq,
                     audit,
-                    previous: r.text()?,
-                    hash: r.text()?,
-                    signature: r.maybe_text()?,
+                    previous,
+                    hash,
+                    signature,
                 })
             })
             .collect()
@@ -93,8 +96,8 @@ pub(super) async fn append(
     let entry = AuditEntry::after(end.int()?, &end.text()?, audit.clone());
     let signature = signer.map(|signer| signer.sign(&entry.signed_text()));
     let sql = "INSERT INTO audit_log (client_id, seq, at, actor, action, target, previous, hash,
-            signature)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            signature, address)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let a = &entry.audit;
     let values = values![
         chain,
@@ -105,7 +108,8 @@ pub(super) async fn append(
         &a.target,
         &entry.previous,
         &entry.hash,
-        &signature
+        &signature,
+        &a.address
     ];
     tx.run(sql, values).await?;
     let sql = "UPDATE audit_ends SET seq = $2, hash = $3 WHERE client_id = $1";

@@ -2,7 +2,7 @@
 //! see [`crate::jobs`]; these belong to one process by nature:
 //!
 //! - taking part in the fleet: its heartbeat, and its share of the partitions;
-//! - writing the API usage that it counted in memory;
+//! - writing the API usage, the uses of keys and the repeated acts that it counted in memory;
 //! - probing its own connections to the servers behind its stores;
 //! - showing gauges: a gauge that a job set would stay as it was on the daemon that last ran it;
 //! - removing snapshots of deleted tenants from its own disk;
@@ -26,11 +26,12 @@ use tokio::task::JoinHandle;
 use crate::clock::sleep;
 use crate::config::Role;
 use crate::jobs;
-use crate::usecases::App;
+use crate::usecases::{App, audit_counts, key_uses};
 
 /// How long a task that panicked rests.
 const RESTART: Duration = Duration::from_secs(1);
 const USAGE: Duration = Duration::from_millis(500);
+const NOTES: Duration = Duration::from_secs(1);
 const SNAPSHOTS: Duration = Duration::from_hours(1);
 
 /// Starts the tasks of a daemon; each ends when it stops.
@@ -46,6 +47,7 @@ pub(super) fn start(
             async move { fleet.keep_share(me, stop).await }
         }),
         supervised("usage", app, stop, flush_usage),
+        supervised("notes", app, stop, flush_notes),
         supervised("dependencies", app, stop, dependencies::watch),
         supervised("agents", app, stop, agents::watch),
         supervised("gauges", app, stop, gauges::watch),
@@ -93,6 +95,20 @@ pub(super) async fn flush_usage(app: Arc<App>, mut stop: watch::Receiver<bool>) 
         continues = next_round(USAGE, &mut stop).await;
         if let Err(error) = app.flush_usage().await {
             tracing::error!(%error, "cannot write API usage, retrying");
+        }
+    }
+}
+
+/// Writes when keys were used, and what the audit log counts; for the last time when it stops.
+async fn flush_notes(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut continues = true;
+    while continues {
+        continues = next_round(NOTES, &mut stop).await;
+        if let Err(error) = key_uses::flush(&app, !continues).await {
+            tracing::warn!(%error, "cannot write when keys were used");
+        }
+        if let Err(error) = audit_counts::flush(&app, !continues).await {
+            tracing::error!(%error, "cannot write repeated acts to the audit log");
         }
     }
 }

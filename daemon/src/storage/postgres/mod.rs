@@ -12,7 +12,7 @@ use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgPool, Postgres, Row as _, TypeInfo, ValueRef};
 
-const MIGRATIONS: [MigrationFile; 7] = migration_files![
+const MIGRATIONS: [MigrationFile; 8] = migration_files![
     "migrations";
     "0001_first",
     "0002_requests",
@@ -21,6 +21,7 @@ const MIGRATIONS: [MigrationFile; 7] = migration_files![
     "0005_audit_signatures",
     "0006_tenant_secrets",
     "0007_skipped_records",
+    "0008_key_limits",
 ];
 
 /// Maximum number of connections of one daemon.

@@ -27,6 +27,8 @@ pub struct Source<'a> {
     pub topic: Topic,
     /// The cluster of records that name none.
     pub cluster: Option<&'a str>,
+    /// The only cluster that the sender may send for.
+    pub only_cluster: Option<&'a str>,
     pub received_at: Time,
     /// The partition of a cluster.
     pub partition: &'a dyn Fn(&str) -> u32,
@@ -49,6 +51,17 @@ pub struct Batch {
     pub adds: bool,
     /// The clusters of the accepted records.
     pub clusters: BTreeSet<Str>,
+}
+
+impl Batch {
+    /// Whether there is nothing in it but records that the sender may not send.
+    pub fn is_of_other_clusters(&self) -> bool {
+        let is_foreign = |item: &RejectedItem| item.reason == Reason::ForeignCluster.as_str();
+        self.accepted == 0
+            && self.entries.is_empty()
+            && self.rejected.count > 0
+            && self.rejected.listed.iter().all(is_foreign)
+    }
 }
 
 impl Source<'_> {
@@ -78,6 +91,7 @@ impl Source<'_> {
         for (index, item) in items.iter().enumerate() {
             records.clear();
             let added = parse::parse(self.topic, item, &context, &mut records)
+                .and_then(|()| self.check_cluster(&records))
                 .and_then(|()| self.admit(admission.as_mut(), &records))
                 .and_then(|()| builder.add(item, &records, &mut batch.entries));
             match added {
@@ -113,6 +127,22 @@ impl Source<'_> {
             return Err(Reject::new(Reason::Quota, message));
         }
         Ok(())
+    }
+
+    fn check_cluster(&self, records: &[Record]) -> std::result::Result<(), Reject> {
+        let Some(own) = self.only_cluster else {
+            return Ok(());
+        };
+        match records.iter().find(|record| &*record.cluster != own) {
+            None => Ok(()),
+            Some(record) => Err(Reject::new(
+                Reason::ForeignCluster,
+                format!(
+                    "the key belongs to `{own}`, the record to `{}`",
+                    record.cluster
+                ),
+            )),
+        }
     }
 
     fn reject(&self, batch: &mut Batch, index: usize, item: &[u8], reject: &Reject) {

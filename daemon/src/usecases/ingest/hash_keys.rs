@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use kgrca_core::parse::mask::HashKey;
-use kgrca_core::tenancy::TenantId;
+use kgrca_core::tenancy::{BASE62, TenantId};
 
-use crate::api_key::BASE62;
 use crate::random::random_text;
 use crate::storage::Stores;
 use crate::usecases::error::Result;

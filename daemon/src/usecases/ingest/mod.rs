@@ -22,6 +22,7 @@ use super::app::App;
 use super::authentication::Traffic;
 use super::cluster_quota;
 use super::error::{Error, Result, seconds_until_retry};
+use super::label;
 use super::stats::REFUSED_COUNT;
 use crate::clock::now;
 use crate::environment::blocking;
@@ -53,13 +54,30 @@ pub struct IngestRequest {
 pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<Ingested> {
     let tenant = actor.tenant(Scope::Ingest)?;
     let topic = topic(&request.kind)?;
-    let Some(repetition) = Repetition::of(&request) else {
-        return take_in(app, tenant, topic, request).await;
+    let mut request = request;
+    if let Some(cluster) = &request.cluster {
+        label("x-cluster", cluster)?;
+    }
+    if let Some(key) = &request.idempotency_key {
+        label("idempotency-key", key)?;
+    }
+    match (&request.cluster, actor.cluster()) {
+        (Some(named), _) => actor.check_cluster(named)?,
+        (None, Some(own)) => request.cluster = Some(own.to_owned()),
+        (None, None) => {}
+    }
+    let batch = Incoming {
+        request,
+        topic,
+        only_cluster: actor.cluster(),
+    };
+    let Some(repetition) = Repetition::of(&batch.request) else {
+        return take_in(app, tenant, batch).await;
     };
     if let Some(earlier) = repetition.begin(app, tenant.id).await? {
         return Ok(earlier);
     }
-    match take_in(app, tenant, topic, request).await {
+    match take_in(app, tenant, batch).await {
         Ok(answer) => {
             repetition.keep(app, tenant.id, &answer).await?;
             Ok(answer)
@@ -71,14 +89,24 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
     }
 }
 
-async fn take_in(
-    app: &App,
-    tenant: TenantScope<'_>,
-    topic: Topic,
+/// A batch that may be taken in.
+struct Incoming<'a> {
     request: IngestRequest,
-) -> Result<Ingested> {
-    let bytes = request.body.len();
-    let mut batch = parse(app, tenant, topic, request).await?;
+    topic: Topic,
+    /// The only cluster that the sender may send for.
+    only_cluster: Option<&'a str>,
+}
+
+async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Result<Ingested> {
+    let topic = incoming.topic;
+    let bytes = incoming.request.body.len();
+    let mut batch = parse(app, tenant, incoming).await?;
+    if batch.is_of_other_clusters() {
+        return Err(Error::forbidden(
+            "the key belongs to a cluster, and all records are of others",
+        )
+        .hint("`kgrca key list` shows the cluster; each cluster needs a key of its own"));
+    }
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
     state_quota::take(app, tenant, topic, &batch, bytes).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
@@ -136,12 +164,9 @@ fn topic(kind: &str) -> Result<Topic> {
 }
 
 /// Parses off the async threads: a batch may have tens of megabytes.
-async fn parse(
-    app: &App,
-    tenant: TenantScope<'_>,
-    topic: Topic,
-    request: IngestRequest,
-) -> Result<Batch> {
+async fn parse(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Result<Batch> {
+    let (request, topic) = (incoming.request, incoming.topic);
+    let only_cluster = incoming.only_cluster.map(str::to_owned);
     let hash_key = app.hash_keys.of(&app.stores, tenant.id).await?;
     let plan = tenant.plan.clone();
     let tenant = tenant.id.clone();
@@ -157,6 +182,7 @@ async fn parse(
             tenant: &tenant,
             topic,
             cluster: request.cluster.as_deref(),
+            only_cluster: only_cluster.as_deref(),
             received_at: now(),
             partition: &|cluster| fleet.partition(&tenant, cluster),
             hash_key: &hash_key,

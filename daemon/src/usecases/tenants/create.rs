@@ -11,7 +11,7 @@ use crate::clock::now;
 use crate::random::random_id;
 use crate::tenancy::{self, RequestKey, Secrets};
 use crate::usecases::error::{Error, Result};
-use crate::usecases::{Actor, App, audit, text};
+use crate::usecases::{Actor, App, audit, label, text};
 
 /// The longest name of a tenant, in characters.
 const MAX_NAME: usize = 200;
@@ -54,6 +54,7 @@ impl Creation {
         idempotency_key: Option<String>,
     ) -> Result<Self> {
         let key = idempotency_key.map(|key| {
+            label("idempotency-key", &key)?;
             let digest = digest(actor, operation, &request)?;
             Ok::<_, Error>(RequestKey { key, digest })
         });

@@ -3,7 +3,7 @@
 use crate::model::Time;
 use crate::model::time::MINUTE;
 use crate::storage::{AddKey, EndKey, ErrorKind, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, MetaStore};
-use crate::tenancy::{ApiKey, Audit, Scope, TenantId};
+use crate::tenancy::{ApiKey, Audit, KeyUse, Network, Scope, TenantId};
 
 use super::entry;
 
@@ -27,6 +27,11 @@ fn key_of(owner: &str, key_id: &str) -> ApiKey {
         created_at: Time(MINUTE),
         expires_at: None,
         revoked_at: None,
+        allowed_networks: Vec::new(),
+        cluster: None,
+        certificate_sha256: None,
+        last_used_at: None,
+        last_used_from: None,
     }
 }
 
@@ -74,6 +79,36 @@ async fn last_admin(meta: &dyn MetaStore) {
     assert_eq!(working.iter().filter(|k| k.holds(Time(6))).count(), 1);
 }
 
+/// The last use of a key is kept, in whatever order daemons report it.
+async fn used(meta: &dyn MetaStore, owner: &TenantId) {
+    let used_at = |at: i64, from: Option<&str>| KeyUse {
+        key_id: "key_2".into(),
+        at: Time(at),
+        from: from.map(|address| address.parse().unwrap()),
+    };
+    let uses = [
+        used_at(20, Some("192.0.2.7")),
+        KeyUse {
+            key_id: "key_missing".into(),
+            ..used_at(20, None)
+        },
+    ];
+    meta.keys_used(&uses).await.unwrap();
+    meta.keys_used(&[used_at(19, Some("192.0.2.8"))])
+        .await
+        .unwrap();
+    let keys = meta.keys(Some(owner.as_str())).await.unwrap();
+    let key = keys.iter().find(|key| key.key_id == "key_2").unwrap();
+    assert_eq!(key.last_used_at, Some(Time(20)));
+    assert_eq!(key.last_used_from.as_deref(), Some("192.0.2.7"));
+    meta.keys_used(&[used_at(21, None)]).await.unwrap();
+    let known = meta.key_by_hash("hash 2").await.unwrap().unwrap();
+    assert_eq!(
+        (known.last_used_at, known.last_used_from),
+        (Some(Time(21)), None)
+    );
+}
+
 /// Neither working keys nor those that ended grow without bound.
 async fn many(meta: &dyn MetaStore) {
     let owner = "client-many-000000";
@@ -100,15 +135,14 @@ async fn many(meta: &dyn MetaStore) {
 }
 
 pub(super) async fn api_keys(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
+    let networks = ["10.0.0.0/8", "2001:db8::/32"];
     let key = ApiKey {
-        key_id: "key_1".into(),
-        client_id: Some(a.to_string()),
         name: "ci".into(),
-        last4: "abcd".into(),
         scopes: vec![Scope::Ingest, Scope::Read],
-        created_at: Time(MINUTE),
-        expires_at: None,
-        revoked_at: None,
+        allowed_networks: networks.map(|n| Network::parse(n).unwrap()).to_vec(),
+        cluster: Some("prod".into()),
+        certificate_sha256: Some("ab".repeat(32)),
+        ..key_of(a.as_str(), "key_1")
     };
     meta.put_key(&key, "hash").await.unwrap();
     assert_eq!(meta.key_by_hash("hash").await.unwrap(), Some(key));
@@ -159,6 +193,7 @@ pub(super) async fn api_keys(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     );
     let log = meta.audit_log(Some(a.as_str()), 0, 10).await.unwrap();
     assert_eq!(log.len(), 1, "what did not happen is not in the audit log");
+    used(meta, a).await;
     last_admin(meta).await;
     many(meta).await;
 }

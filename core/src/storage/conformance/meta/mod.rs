@@ -67,5 +67,6 @@ fn entry(tenant: Option<&TenantId>, at: i64) -> Audit {
         actor: "key_1".into(),
         action: "client.update".into(),
         target: "x".into(),
+        address: (at % 2 == 0).then(|| "192.0.2.1".into()),
     }
 }

@@ -16,7 +16,7 @@ use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result};
 
-const MIGRATIONS: [MigrationFile; 9] = migration_files![
+const MIGRATIONS: [MigrationFile; 10] = migration_files![
     "migrations";
     "0001_first",
     "0002_feedback",
@@ -27,6 +27,7 @@ const MIGRATIONS: [MigrationFile; 9] = migration_files![
     "0007_audit_signatures",
     "0008_tenant_secrets",
     "0009_skipped_records",
+    "0010_key_limits",
 ];
 
 /// The metadata of all tenants in one file.

@@ -1,0 +1,82 @@
+//! `/metrics`: for whoever is on the same machine, and for operator keys with the scope `metrics`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State};
+use axum::http::request::Parts;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::auth;
+use super::error::ApiError;
+use super::headers;
+use crate::usecases::{App, system};
+
+/// What the listener of metrics needs.
+#[derive(Clone)]
+struct Exporter {
+    app: Arc<App>,
+    handle: PrometheusHandle,
+}
+
+/// The listener of metrics. Its `/livez` is for the probes of pods without the API.
+pub fn metrics_router(app: &Arc<App>, handle: PrometheusHandle) -> Router {
+    let app = Arc::clone(app);
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(async || "ok"))
+        .layer(axum::middleware::from_fn(headers::guard))
+        .layer(axum::middleware::from_fn(auth::identify))
+        .with_state(Exporter { app, handle })
+}
+
+async fn metrics(State(exporter): State<Exporter>, request: Parts) -> Result<String, ApiError> {
+    let app = &exporter.app;
+    if !is_local(&request) {
+        let actor = auth::actor_of(app, &request).await?;
+        system::read_metrics(app, &actor)?;
+    }
+    let text = exporter.handle.render();
+    if app.settings.metrics_tenants {
+        return Ok(text);
+    }
+    Ok(without_tenants(&text))
+}
+
+/// Whether a request comes from the same machine, and not through a proxy on it.
+fn is_local(request: &Parts) -> bool {
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    peer.is_some_and(|ConnectInfo(peer)| is_loopback(peer.ip()))
+        && !request.headers.contains_key("x-forwarded-for")
+        && !request.headers.contains_key("forwarded")
+}
+
+/// The metrics without the series that name a tenant.
+fn without_tenants(text: &str) -> String {
+    // Within the value of another label a quote is escaped.
+    let names_tenant = |line: &str| line.contains("client_id=\"") || line.contains("=\"client-");
+    let lines = text.lines().filter(|line| !names_tenant(line));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_tenants_are_left_out() {
+        let text = "# TYPE kg_client_events_sent_total counter\n\
+                    kg_client_events_sent_total{client_id=\"client-a-000000\"} 3\n\
+                    kg_lag{topic=\"client-a-000000.events\",partition=\"0\"} 1\n\
+                    kg_lag{topic=\"events\",text=\"client_id=\\\"x\\\"\"} 1\n\
+                    kgrca_up 1\n";
+        assert_eq!(
+            without_tenants(text),
+            "# TYPE kg_client_events_sent_total counter\n\
+             kg_lag{topic=\"events\",text=\"client_id=\\\"x\\\"\"} 1\nkgrca_up 1\n"
+        );
+    }
+}

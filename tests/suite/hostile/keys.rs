@@ -1,0 +1,370 @@
+//! Keys in wrong hands: elsewhere, for another cluster, mistyped, expired; and what the audit log
+//! shows of whoever tries.
+
+use std::time::{Duration, Instant};
+
+use kgrca_core::storage::ApiKeys;
+use kgrca_core::storage::embedded::sqlite::SqliteMeta;
+use kgrca_core::storage::sql::{Database, Purpose, Reach, Value as Sql};
+use kgrca_core::tenancy::hex;
+use kgrca_tests::Server;
+use kgrca_tests::server::Tenant;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Creates a key of a tenant as its admin.
+async fn create(server: &Server, tenant: &Tenant, request: Value) -> (StatusCode, Value) {
+    let body = Some(request.to_string().into_bytes());
+    let response = server.call(Method::POST, "/api/v1/keys", Some(&tenant.key), body);
+    let response = response.await;
+    (response.status(), response.json().await.unwrap())
+}
+
+async fn created(server: &Server, tenant: &Tenant, request: Value) -> String {
+    let (status, answer) = create(server, tenant, request).await;
+    assert_eq!(status, 201, "{answer}");
+    answer["api_key"].as_str().unwrap().to_owned()
+}
+
+async fn status(server: &Server, path: &str, key: &str) -> StatusCode {
+    let response = server.call(Method::GET, path, Some(key), None).await;
+    response.status()
+}
+
+async fn status_from(server: &Server, key: &str, forwarded: &str) -> StatusCode {
+    let request = server.http.get(format!("{}/api/v1/stats", server.url));
+    let request = request.header("x-api-key", key);
+    let request = request.header("x-forwarded-for", forwarded);
+    request.send().await.unwrap().status()
+}
+
+/// Waits for the answer that a condition asks for.
+async fn until(server: &Server, path: &str, key: &str, is_met: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = server.get(path, key).await;
+        if is_met(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{answer:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn entries<'a>(log: &'a Value, action: &str) -> Vec<&'a Value> {
+    let items = log["items"].as_array().unwrap().iter();
+    items.filter(|entry| entry["action"] == action).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_works_from_its_networks_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "pro").await;
+    let here = json!({"role": "viewer", "allowed_networks": ["10.0.0.0/8", "127.0.0.0/8"]});
+    let here = created(&server, &tenant, here).await;
+    let elsewhere = json!({"role": "viewer", "allowed_networks": ["10.0.0.0/8"]});
+    let elsewhere = created(&server, &tenant, elsewhere).await;
+    assert_eq!(status(&server, "/api/v1/stats", &here).await, 200);
+    assert_eq!(status(&server, "/api/v1/stats", &elsewhere).await, 403);
+    // Nobody is believed who says to be a proxy.
+    assert_eq!(status_from(&server, &elsewhere, "10.1.2.3").await, 403);
+    let log = until(&server, "/api/v1/audit", &tenant.key, |log| {
+        !entries(log, "login.failed").is_empty()
+    });
+    let log = log.await;
+    let failed = entries(&log, "login.failed");
+    assert_eq!(failed[0]["address"], "127.0.0.1");
+    assert!(failed[0]["actor"].as_str().unwrap().starts_with("key_"));
+    for network in ["10.0.0.0/33", "10.0.0.1/8", "localhost", ""] {
+        let request = json!({"role": "viewer", "allowed_networks": [network]});
+        let (status, answer) = create(&server, &tenant, request).await;
+        assert_eq!(status, 400, "{network}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_proxy_says_where_a_request_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(
+        folder.path(),
+        &["--trusted-proxies", "127.0.0.1,192.0.2.0/24"],
+    );
+    let tenant = server.tenant("acme", "pro").await;
+    let key = json!({"role": "viewer", "allowed_networks": ["10.0.0.0/8"]});
+    let key = created(&server, &tenant, key).await;
+    assert_eq!(status_from(&server, &key, "10.1.2.3").await, 200);
+    assert_eq!(status_from(&server, &key, "10.1.2.3, 192.0.2.9").await, 200);
+    // What the client itself sent stands before what the proxy added.
+    assert_eq!(
+        status_from(&server, &key, "10.1.2.3, 203.0.113.5").await,
+        403
+    );
+    assert_eq!(status(&server, "/api/v1/stats", &key).await, 403);
+    let path = format!("/api/v1/admin/clients/{}/keys", tenant.id);
+    let used = until(&server, &path, &server.operator, |page| {
+        let keys = page["items"].as_array().unwrap();
+        keys.iter().any(|k| k["last_used_from"] == "10.1.2.3")
+    });
+    used.await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_key_stops_working() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "pro").await;
+    let request = json!({"role": "viewer", "expires_in_seconds": 3600});
+    let (_, answer) = create(&server, &tenant, request).await;
+    assert!(answer["expires_at"].is_string(), "{answer}");
+    let key = answer["api_key"].as_str().unwrap();
+    assert_eq!(status(&server, "/api/v1/stats", key).await, 200);
+    let meta = SqliteMeta::open(&server.folder.join("meta.db"))
+        .await
+        .unwrap();
+    let begun = meta.database().begin(Reach::Operator, Purpose::Durable);
+    let mut tx = begun.await.unwrap();
+    let sql = "UPDATE api_keys SET expires_at = 1 WHERE key_id = $1";
+    let id = Sql::from(answer["key_id"].as_str().unwrap());
+    assert_eq!(tx.run(sql, vec![id]).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while status(&server, "/api/v1/stats", key).await != 401 {
+        assert!(Instant::now() < deadline, "it still works");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for (field, value) in [
+        ("expires_in_seconds", json!(1)),
+        ("expires_in_seconds", json!(u32::MAX)),
+        ("expires_at", json!("2020-01-01T00:00:00Z")),
+        ("expires_at", json!("9999-01-01T00:00:00Z")),
+    ] {
+        let request = json!({"role": "viewer", field: value});
+        let (status, answer) = create(&server, &tenant, request).await;
+        assert_eq!(status, 400, "{field}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_key_is_refused_and_an_old_one_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "pro").await;
+    assert_eq!(tenant.key.rsplit('_').next().unwrap().len(), 38);
+    let mut mistyped = tenant.key.clone();
+    let last = mistyped.pop().unwrap();
+    mistyped.push(if last == 'x' { 'y' } else { 'x' });
+    let response = server
+        .call(Method::GET, "/api/v1/stats", Some(&mistyped), None)
+        .await;
+    assert_eq!(response.status(), 401);
+    let text = response.text().await.unwrap();
+    assert!(text.contains("checksum"), "{text}");
+    // As versions without a checksum made them.
+    let old = &tenant.key[..tenant.key.len() - 6];
+    assert_eq!(status(&server, "/api/v1/stats", old).await, 401);
+    let meta = SqliteMeta::open(&server.folder.join("meta.db"))
+        .await
+        .unwrap();
+    let mut key = meta.keys(Some(&tenant.id)).await.unwrap().remove(0);
+    key.key_id = "key_old".into();
+    let hash = hex(&Sha256::digest(old.as_bytes()));
+    meta.put_key(&key, &hash).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while status(&server, "/api/v1/stats", old).await != 200 {
+        assert!(Instant::now() < deadline, "an old key does not work");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_key_sends_for_its_cluster_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "pro").await;
+    let key = created(
+        &server,
+        &tenant,
+        json!({"role": "agent", "cluster": "prod"}),
+    )
+    .await;
+    let event = |n: usize, cluster: Option<&str>| {
+        let mut event = json!({
+            "event_id": format!("e{n}"), "event_time": "2026-01-01T10:00:00Z", "reason": "Failed",
+            "severity": "WARNING", "message": "m",
+            "subject": {"kind": "Pod", "ns": "shop", "name": "web-1"},
+        });
+        if let Some(cluster) = cluster {
+            event["cluster"] = cluster.into();
+        }
+        event
+    };
+    let send = async |header: Option<&str>, events: Value| {
+        let request = server
+            .http
+            .post(format!("{}/api/v1/ingest/events", server.url));
+        let request = request.header("x-api-key", &key);
+        let request = match header {
+            Some(cluster) => request.header("x-cluster", cluster),
+            None => request,
+        };
+        let response = request.body(events.to_string()).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let (status, answer) = send(None, json!([event(1, None), event(2, Some("prod"))])).await;
+    assert_eq!(
+        (status.as_u16(), &answer["accepted"]),
+        (202, &json!(2)),
+        "{answer}"
+    );
+    let mixed = json!([event(3, Some("prod")), event(4, Some("test"))]);
+    let (status, answer) = send(None, mixed).await;
+    assert_eq!(
+        (status.as_u16(), &answer["accepted"]),
+        (202, &json!(1)),
+        "{answer}"
+    );
+    assert_eq!(
+        answer["rejected"][0]["reason"], "foreign_cluster",
+        "{answer}"
+    );
+    let (status, answer) = send(None, json!([event(5, Some("test"))])).await;
+    assert_eq!(status, 403, "{answer}");
+    let (status, answer) = send(Some("test"), json!([event(6, None)])).await;
+    assert_eq!(status, 403, "{answer}");
+    let heartbeat = async |cluster: &str| {
+        let body = json!({
+            "cluster": cluster, "agent": "a", "mode": "watch", "version": "0.1.0",
+            "started_at": "2026-01-01T10:00:00Z", "lag_seconds": 0, "spooled_bytes": 0,
+        });
+        let body = Some(body.to_string().into_bytes());
+        server
+            .call(Method::POST, "/api/v1/agents", Some(&key), body)
+            .await
+    };
+    assert_eq!(heartbeat("test").await.status(), 403);
+    assert_eq!(heartbeat("prod").await.status(), 204);
+    let clusters = server.settled(&tenant, 3).await["clusters"].to_string();
+    assert!(
+        clusters.contains("prod") && !clusters.contains("test"),
+        "{clusters}"
+    );
+    for request in [
+        json!({"role": "admin", "cluster": "prod"}),
+        json!({"role": "agent", "cluster": ""}),
+        json!({"role": "agent", "cluster": "a\nb"}),
+        json!({"role": "agent", "certificate_sha256": "ab".repeat(32)}),
+    ] {
+        let (status, answer) = create(&server, &tenant, request).await;
+        assert_eq!(status, 400, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_logins_and_refused_acts_are_counted_in_the_audit_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "pro").await;
+    let own = format!("kg_{}_{}", &tenant.id["client-".len()..], "a".repeat(32));
+    let nobody = format!("kg_nobody-000000_{}", "a".repeat(32));
+    for _ in 0..20 {
+        for key in [own.as_str(), &nobody, "not-a-key-of-ours"] {
+            assert_eq!(status(&server, "/api/v1/stats", key).await, 401);
+        }
+    }
+    let viewer = created(&server, &tenant, json!({"role": "viewer"})).await;
+    for _ in 0..5 {
+        assert_eq!(status(&server, "/api/v1/keys", &viewer).await, 403);
+    }
+    let is_there = |log: &Value| !entries(log, "refused").is_empty();
+    let log = until(&server, "/api/v1/audit", &tenant.key, is_there).await;
+    let refused = entries(&log, "refused");
+    assert!(refused.len() <= 2, "{log:#}");
+    let target = refused[0]["target"].as_str().unwrap();
+    assert!(target.starts_with("GET /api/v1/keys"), "{target}");
+    let failed = entries(&log, "login.failed");
+    assert!((1..=2).contains(&failed.len()), "{log:#}");
+    let target = failed[0]["target"].as_str().unwrap();
+    let prefix = own.rsplit_once('_').unwrap().0;
+    assert!(
+        target.contains(prefix) && !target.contains("aaaa"),
+        "{target}"
+    );
+    let operators = "/api/v1/admin/audit?limit=1000";
+    let is_there = |log: &Value| entries(log, "login.failed").len() >= 2;
+    let log = until(&server, operators, &server.operator, is_there).await;
+    assert!(log.to_string().contains("kg_nobody-000000_"), "{log:#}");
+    assert!(!log.to_string().contains("not-a-key"), "{log:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrative_reads_are_in_the_audit_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "pro").await;
+    let own = format!("/api/v1/admin/clients/{}", tenant.id);
+    for path in [own.as_str(), "/api/v1/admin/clients", "/api/v1/admin/keys"] {
+        server.get(path, &server.operator).await;
+    }
+    let path = format!("/api/v1/admin/audit?client_id={}&limit=1000", tenant.id);
+    let is_read = |log: &Value| !entries(log, "read").is_empty();
+    let log = until(&server, &path, &server.operator, is_read).await;
+    assert!(
+        entries(&log, "read")
+            .iter()
+            .all(|e| e.get("address").is_none()),
+        "tenants do not see where the operator works: {log:#}"
+    );
+    let path = "/api/v1/admin/audit?limit=1000";
+    let log = until(&server, path, &server.operator, |log| {
+        entries(log, "read").len() >= 2
+    });
+    let log = log.await;
+    let targets: Vec<&Value> = entries(&log, "read").iter().map(|e| &e["target"]).collect();
+    for target in ["tenants", "keys"] {
+        assert!(targets.iter().any(|t| *t == target), "{targets:?}");
+    }
+    assert_eq!(entries(&log, "read")[0]["address"], "127.0.0.1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_need_the_scope_or_the_same_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--metrics-tenants", "false"]);
+    let tenant = server.tenant("acme", "pro").await;
+    server.get("/api/v1/stats", &tenant.key).await;
+    let scrape = async |key: Option<&str>, is_forwarded: bool| {
+        let mut request = server.http.get(format!("{}/metrics", server.metrics));
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        if is_forwarded {
+            request = request.header("x-forwarded-for", "203.0.113.5");
+        }
+        let response = request.send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    };
+    let (status, text) = scrape(None, false).await;
+    assert_eq!(status, 200);
+    assert!(
+        text.contains("kg_http_requests_total") && !text.contains(&tenant.id),
+        "{text}"
+    );
+    assert_eq!(scrape(None, true).await.0, 401);
+    assert_eq!(scrape(Some(&tenant.key), true).await.0, 403);
+    assert_eq!(scrape(Some(&server.operator), true).await.0, 200);
+    let body = json!({"name": "prometheus", "scopes": ["metrics"]}).to_string();
+    let create = async |path: &str| {
+        let body = Some(body.clone().into_bytes());
+        let operator = Some(server.operator.as_str());
+        server.call(Method::POST, path, operator, body).await
+    };
+    let made = create("/api/v1/admin/keys").await;
+    let made: Value = made.json().await.unwrap();
+    assert_eq!(scrape(made["api_key"].as_str(), true).await.0, 200);
+    let of_tenant = create(&format!("/api/v1/admin/clients/{}/keys", tenant.id)).await;
+    assert_eq!(of_tenant.status(), 400);
+    let open = server.call(Method::GET, "/metrics", None, None).await;
+    assert_eq!(open.status(), 404, "the API does not show them");
+}
