@@ -4,6 +4,7 @@
 mod agent;
 mod conformance;
 mod engine;
+mod masking;
 mod process;
 mod service;
 mod stack;
@@ -32,6 +33,7 @@ fn main() {
         "engine" => engine::engine(),
         "rca" => engine::rca(),
         "growth" => engine::growth(),
+        "masking" => masking::masking(),
         "analyze" => process::analyze(),
         "cli" => process::cli(),
         "ingest" => service::ingest(),
@@ -46,6 +48,7 @@ fn main() {
             engine::engine,
             engine::rca,
             engine::growth,
+            masking::masking,
             process::analyze,
             process::cli,
             service::ingest,
@@ -58,8 +61,8 @@ fn main() {
             #[expect(clippy::print_stderr, reason = "a usage message")]
             {
                 eprintln!(
-                    "unknown benchmark `{other}`, expected: engine rca growth analyze cli ingest api \
-                     memory all; on servers: agent logs stack tenants conformance"
+                    "unknown benchmark `{other}`, expected: engine rca growth masking analyze cli \
+                     ingest api memory all; on servers: agent logs stack tenants conformance"
                 );
             }
             std::process::abort();

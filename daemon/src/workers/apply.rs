@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kgrca_core::billing::Metric;
 use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::incident::Transition;
-use kgrca_core::model::{Record, Str, Time, Topic};
+use kgrca_core::model::{Body, Record, Str, Time, Topic};
+use kgrca_core::parse::mask::HashKey;
 use kgrca_core::parse::{self, Context, Reason, Reject};
 use kgrca_core::storage::{
     AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, PendingIncidentRow,
@@ -243,12 +244,14 @@ fn evaluate(tenant: &TenantId, state: &mut ClusterState, rules: &Rules) -> Evalu
     evaluation
 }
 
-/// Parses one record of the log. Its key gives the cluster of a record that names none, where keys
+/// Parses one record of the log. Values that nothing reads are replaced: agents that write to
+/// Kafka do not have the tenant's key, and imports may be older than it. The record's key gives the cluster of a record that names none, where keys
 /// are clusters.
 pub(super) fn read_one(
     tenant: &TenantId,
     topic: Topic,
     stored: &Stored,
+    hash_key: Option<&HashKey>,
     out: &mut Vec<Record>,
 ) -> Result<(), Reject> {
     let key = (!topic.signal().is_compacted()).then_some(&*stored.key);
@@ -257,7 +260,16 @@ pub(super) fn read_one(
         cluster: key.and_then(|key| std::str::from_utf8(key).ok()),
         client_id: Some(tenant.as_str()),
     };
-    parse::parse(topic, &stored.value, &context, out)
+    let before = out.len();
+    parse::parse(topic, &stored.value, &context, out)?;
+    if let Some(key) = hash_key {
+        for record in &mut out[before..] {
+            if let Body::State(_, object) = &mut record.body {
+                key.replace_in(object);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The entry to append to the right partition when a record is in the wrong one: other producers
@@ -291,6 +303,8 @@ fn parse_all(
     let mut positioned = Vec::new();
     let mut records = Vec::new();
     let mut gate = batch.allowance.gate(live);
+    let key = live.rules.hash_key.clone();
+    let key = key.as_ref();
     for (stream, stored) in &batch.records {
         let topic = stream.topic;
         for s in stored.iter().filter(|s| !s.value.is_empty()) {
@@ -299,7 +313,7 @@ fn parse_all(
                 outcome.oldest = Some(oldest.min(s.received_at));
             }
             records.clear();
-            if let Err(reject) = read_one(&partition.tenant, topic, s, &mut records) {
+            if let Err(reject) = read_one(&partition.tenant, topic, s, key, &mut records) {
                 outcome.count(topic, reject.reason.as_str());
                 continue;
             }

@@ -23,6 +23,7 @@ use std::time::Duration;
 use kgrca_core::detect::Catalogue;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::model::{Str, Topic};
+use kgrca_core::parse::mask::HashKey;
 use kgrca_core::rca::Weights;
 use kgrca_core::storage::{Stored, partition_of};
 use kgrca_core::tenancy::TenantId;
@@ -43,7 +44,7 @@ pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<St
             .map(|(cluster, _)| cluster.to_owned());
     }
     let mut records = Vec::new();
-    apply::read_one(tenant, topic, stored, &mut records).ok()?;
+    apply::read_one(tenant, topic, stored, None, &mut records).ok()?;
     records.first().map(|r| r.cluster.to_string())
 }
 
@@ -62,9 +63,11 @@ struct Live {
     max_objects: Option<u64>,
 }
 
-/// What clusters are evaluated by.
+/// What records are read and clusters are evaluated by.
 #[derive(Clone, Default)]
 struct Rules {
+    /// Replaces values of objects that nothing reads.
+    hash_key: Option<HashKey>,
     /// The weights by which causes are ranked.
     weights: Weights,
     /// The usual fixes of causes.

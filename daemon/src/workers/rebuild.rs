@@ -6,26 +6,46 @@ use std::collections::BTreeMap;
 use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::RETENTION;
 use kgrca_core::model::{Record, Str, Topic};
+use kgrca_core::parse::mask::HashKey;
 use kgrca_core::storage::{Error, ErrorKind, SkippedOffsets, Stored, StreamId};
 
 use super::apply::read_one;
 use super::evaluations::Evaluations;
+use super::partition::Partition;
 use super::reporter::Reported;
 use super::room::Allowance;
 use super::snapshot::Snapshot;
 use super::worker::Worker;
 use crate::clock::{instant, now, since};
 use crate::environment::blocking;
+use crate::random::random_id;
 use crate::telemetry;
 
 /// Maximum number of records read at once.
 const MAX_CHUNK: usize = 20_000;
+/// Characters of a new secret: more than 256 bits.
+const SECRET_CHARS: usize = 52;
 
 /// Where a worker starts.
 pub(super) struct Rebuilt {
     pub offsets: BTreeMap<StreamId, u64>,
     /// Whether the graph lacks what was committed before.
     pub full_resync: bool,
+}
+
+/// How records are read.
+struct Reading {
+    /// Replaces values that nothing reads.
+    hash_key: HashKey,
+    /// The plan's limit on live objects.
+    max_objects: Option<u64>,
+}
+
+/// The tenant's key. Its secret is made at the first use.
+async fn hash_key(worker: &Worker) -> Result<HashKey, Error> {
+    let (meta, tenant) = (&worker.stores.meta, &worker.partition.tenant);
+    let secret = meta.tenant_secret(tenant, &random_id(SECRET_CHARS)).await?;
+    Ok(HashKey::new(secret.as_bytes()))
 }
 
 /// Live state that was read from snapshots and the log.
@@ -54,7 +74,11 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     let snapshot = blocking(move || snapshots.newest(&committed)).await;
     let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     let from_snapshot = snapshot.is_some();
-    let mut replayed = replay_all(worker, &offsets, snapshot).await?;
+    let reading = Reading {
+        hash_key: hash_key(worker).await?,
+        max_objects: Allowance::read(worker).await?.objects,
+    };
+    let mut replayed = replay_all(worker, &offsets, snapshot, &reading).await?;
     let clusters = &mut replayed.clusters;
     for row in stores.meta.clusters(tenant).await? {
         if !worker.partition.owns(&row.cluster) {
@@ -91,6 +115,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     .emit();
     let mut live = worker.live.write().await;
     live.is_restored = true;
+    live.rules.hash_key = Some(reading.hash_key);
     live.evaluations = Evaluations::default();
     if full_resync {
         for cluster in replayed.clusters.keys() {
@@ -112,12 +137,12 @@ async fn replay_all(
     worker: &Worker,
     offsets: &BTreeMap<StreamId, u64>,
     snapshot: Option<Snapshot>,
+    reading: &Reading,
 ) -> Result<Replayed, Error> {
     let (log, tenant) = (&worker.stores.log, &worker.partition.tenant);
     // Refreshes what the log knows of its ends, which may be older than the commit.
     log.ends(tenant).await?;
     let bound = now().plus(-RETENTION);
-    let max_objects = Allowance::read(worker).await?.objects;
     let (reached, mut clusters) = match snapshot {
         Some(snapshot) => (Some(snapshot.offsets), snapshot.clusters),
         None => (None, BTreeMap::new()),
@@ -155,7 +180,8 @@ async fn replay_all(
                 s.offset < end && !s.value.is_empty() && !skipped.contains(stream, s.offset)
             };
             for stored in tail.records.iter().filter(applies).filter(|s| in_window(s)) {
-                replay(&mut clusters, worker, topic, stored, max_objects);
+                let partition = &worker.partition;
+                replay(&mut clusters, partition, topic, stored, reading);
                 replayed += 1;
             }
             from = tail.next;
@@ -169,23 +195,24 @@ async fn replay_all(
 
 fn replay(
     clusters: &mut BTreeMap<Str, ClusterState>,
-    worker: &Worker,
+    partition: &Partition,
     topic: Topic,
     stored: &Stored,
-    max_objects: Option<u64>,
+    reading: &Reading,
 ) {
     let mut records: Vec<Record> = Vec::new();
     // A record rejected then is rejected again; it was counted when it was committed.
-    if read_one(&worker.partition.tenant, topic, stored, &mut records).is_err() {
+    let key = Some(&reading.hash_key);
+    if read_one(&partition.tenant, topic, stored, key, &mut records).is_err() {
         return;
     }
     // Misplaced records were appended to their own partition.
-    let is_own = |r: &Record| worker.partition.owns(&r.cluster);
+    let is_own = |r: &Record| partition.owns(&r.cluster);
     for record in records.into_iter().filter(is_own) {
         let state = clusters
             .entry(record.cluster.clone())
             .or_insert_with(|| ClusterState::new(record.cluster.clone()));
-        state.limit_slots(max_objects);
+        state.limit_slots(reading.max_objects);
         if state.admit(topic, &record) {
             state.apply(record);
         }

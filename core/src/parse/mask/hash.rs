@@ -60,7 +60,12 @@ impl HashKey {
     /// An argument: options keep their names, and words that are no option's value stay.
     pub(super) fn argument<'a>(&self, before: Option<&str>, text: &'a str) -> Cow<'a, str> {
         let follows_option = before.is_some_and(|b| b.starts_with('-'));
-        if is_read(text) || (is_word(text) && !follows_option) {
+        // Its value may be followed by the addresses in it.
+        let is_replaced = |(option, value): (&str, &str)| option.starts_with('-') && is_hash(value);
+        if is_read(text)
+            || text.split_once('=').is_some_and(is_replaced)
+            || (is_word(text) && !follows_option)
+        {
             return Cow::Borrowed(text);
         }
         if text.contains(char::is_whitespace) {
@@ -159,6 +164,7 @@ mod tests {
             option.starts_with("--upstream=hash:") && option.ends_with(" pay:80"),
             "{option}"
         );
+        assert_eq!(key.argument(None, &option), option, "replaced once");
         let script = key.argument(None, "run --fast --user=kim db:5432");
         assert!(script.ends_with(" --fast --user db:5432"), "{script}");
     }

@@ -7,6 +7,7 @@ mod hash;
 mod header;
 mod manifest;
 mod name;
+mod parsed;
 mod pem;
 mod personal;
 mod record;
