@@ -230,7 +230,7 @@ fn webhook_service(view: &View<'_>, message: &str) -> Option<Idx> {
 
 /// The Service of the webhook that failed: `Post "https://NAME.NAMESPACE.svc:443/…"`.
 fn webhook_host(message: &str) -> Option<Alias> {
-    let host = crate::graph::address::in_text(message)
+    let host = crate::model::address::in_text(message)
         .find(|a| a.host.contains(".svc"))?
         .host;
     Some(crate::graph::derive::called(host, ""))

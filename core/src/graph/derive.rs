@@ -2,7 +2,7 @@
 //! pods are configured to call.
 
 use super::Relation;
-use super::address::{self, Address};
+use crate::model::address::{self, Address};
 use crate::model::object::{Container, Object, ObjectBody, PodSpec};
 use crate::model::{Alias, Kind, Str};
 
@@ -179,7 +179,10 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
             if let Some(value) = &env.value {
                 let before = found.len();
                 found.extend(address::in_text(value).map(|a| (&*env.name, a)));
-                if found.len() == before && names_host(&env.name) && address::is_host(value) {
+                if found.len() == before
+                    && address::names_host(&env.name)
+                    && address::is_host(value)
+                {
                     found.push((
                         &*env.name,
                         Address {
@@ -196,13 +199,6 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
     }
     found.retain(|(_, a)| !matches!(a.host, "localhost" | "0.0.0.0" | "127.0.0.1"));
     found
-}
-
-/// Whether the value of a variable is a host by the variable's name: then a single word is one.
-pub fn names_host(variable: &str) -> bool {
-    ["HOST", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT"]
-        .iter()
-        .any(|end| variable.to_ascii_uppercase().ends_with(end))
 }
 
 /// The port in the variable that belongs to that of a host: `DB_PORT` to `DB_HOST`.

@@ -1,7 +1,6 @@
 //! The live graph of one cluster: its resources, the edges between them, and the components that
 //! they belong to.
 
-pub mod address;
 mod component;
 pub mod derive;
 mod ending;

@@ -1,5 +1,6 @@
 //! The typed model that all other modules use: times, names, objects and records.
 
+pub mod address;
 mod counts;
 pub mod name;
 pub mod object;

@@ -262,7 +262,7 @@ fn config(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
         .collect();
     let mut addresses: Vec<Str> = data
         .iter()
-        .flat_map(|(_, v)| crate::graph::address::in_text(v))
+        .flat_map(|(_, v)| crate::model::address::in_text(v))
         .map(|a| a.to_string().into())
         .collect();
     addresses.sort();

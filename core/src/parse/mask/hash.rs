@@ -45,7 +45,7 @@ impl HashKey {
     /// The value of a variable: its hash, then the addresses in it.
     pub(super) fn variable<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
         if is_read(value)
-            || (crate::graph::derive::names_host(name) && crate::graph::address::is_host(value))
+            || (crate::model::address::names_host(name) && crate::model::address::is_host(value))
         {
             return Cow::Borrowed(value);
         }
@@ -101,7 +101,7 @@ impl HashKey {
 
 /// The addresses of a text in the form in which they are found again.
 fn addresses(text: &str) -> impl Iterator<Item = String> + '_ {
-    crate::graph::address::in_text(text).map(|a| match a.port {
+    crate::model::address::in_text(text).map(|a| match a.port {
         Some(_) => a.to_string(),
         None => format!("://{a}"),
     })

@@ -127,6 +127,13 @@ pub fn is_host(host: &str) -> bool {
         || host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
+/// Whether the value of a variable is a host by the variable's name: then a single word is one.
+pub fn names_host(variable: &str) -> bool {
+    ["HOST", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT"]
+        .iter()
+        .any(|end| variable.to_ascii_uppercase().ends_with(end))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
