@@ -88,7 +88,9 @@ impl Client {
             // A redirect would send the key, and perhaps the records, to another server.
             .redirect(Policy::none());
         if let Some(file) = std::env::var_os("KGRCA_CA_FILE") {
-            http = http.add_root_certificate(trusted(Path::new(&file))?);
+            for certificate in trusted(Path::new(&file))? {
+                http = http.add_root_certificate(certificate);
+            }
         }
         let http = http
             .build()
@@ -411,15 +413,19 @@ fn redirected(url: &str, response: &Response) -> CliError {
     .hint("if that is the server, use its URL: `kgrca context add NAME --url URL`")
 }
 
-/// The certificate of a private CA.
-fn trusted(file: &Path) -> Result<reqwest::Certificate> {
-    let unusable = |e: &dyn std::error::Error| {
+/// The certificates of private CAs; at least one.
+fn trusted(file: &Path) -> Result<Vec<reqwest::Certificate>> {
+    let unusable = || {
         CliError::usage(format!("cannot use CA file {}", file.display()))
-            .source(e)
             .hint("KGRCA_CA_FILE must name a PEM file with a certificate")
     };
-    let text = std::fs::read(file).map_err(|e| unusable(&e))?;
-    reqwest::Certificate::from_pem(&text).map_err(|e| unusable(&e))
+    let text = std::fs::read(file).map_err(|e| unusable().source(&e))?;
+    let found = reqwest::Certificate::from_pem_bundle(&text);
+    let found = found.map_err(|e| unusable().source(&e))?;
+    if found.is_empty() {
+        return Err(unusable());
+    }
+    Ok(found)
 }
 
 /// When the request may be repeated, by `Retry-After` in seconds.

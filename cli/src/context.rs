@@ -84,6 +84,7 @@ pub fn xdg(variable: &str, fallback: &str) -> Result<PathBuf> {
         return Ok(PathBuf::from(directory).join("kgrca"));
     }
     let home = std::env::var_os("HOME")
+        .filter(|v| !v.is_empty())
         .ok_or_else(|| CliError::failed(format!("neither {variable} nor HOME is set")))?;
     Ok(PathBuf::from(home).join(fallback).join("kgrca"))
 }

@@ -47,7 +47,7 @@ pub fn running(directory: &Path) -> Result<Option<Serving>> {
         Err(std::fs::TryLockError::Error(e)) => return Err(unusable(&e)),
     }
     let mut holder = String::new();
-    lock.read_to_string(&mut holder)?;
+    lock.read_to_string(&mut holder).map_err(|e| unusable(&e))?;
     let starting = || {
         CliError::failed(format!(
             "process {holder} holds {} but is not serving yet",
@@ -74,7 +74,9 @@ fn serving(directory: &Path) -> Result<Option<Serving>> {
     else {
         return Ok(None);
     };
-    let key = std::fs::read_to_string(directory.join("operator.key"))?;
+    let file = directory.join("operator.key");
+    let key = std::fs::read_to_string(&file)
+        .map_err(|e| CliError::failed(format!("cannot read {}", file.display())).source(&e))?;
     Ok(Some(Serving {
         url: url.to_owned(),
         process,
@@ -124,16 +126,18 @@ pub fn start(directory: &Path, listen: &str, detach: bool) -> Result<Daemon> {
     std::fs::create_dir_all(directory).map_err(unusable)?;
     let ready = directory.join("ready");
     match std::fs::remove_file(&ready) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(unusable(e)),
         _ => {}
     }
     let log_file = directory.join("daemon.log");
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(&log_file)?;
-    let log_start = log.metadata()?.len();
-    let mut command = Command::new(binary()?);
+        .open(&log_file)
+        .map_err(unusable)?;
+    let log_start = log.metadata().map_err(unusable)?.len();
+    let program = binary()?;
+    let mut command = Command::new(&program);
     command
         .arg("--data")
         .arg(directory)
@@ -147,7 +151,9 @@ pub fn start(directory: &Path, listen: &str, detach: bool) -> Result<Daemon> {
     if detach {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
     }
-    let mut child = command.spawn()?;
+    let mut child = command
+        .spawn()
+        .map_err(|e| CliError::failed(format!("cannot start {}", program.display())).source(&e))?;
     // Without a timeout: a large log is verified before the daemon serves.
     loop {
         if let Some(serving) = serving(directory)?.filter(|s| s.process == child.id()) {
@@ -167,11 +173,18 @@ fn failed_start(log_file: &Path, log_start: u64) -> CliError {
     let own = log.get(log_start as usize..).unwrap_or_default();
     let text = String::from_utf8_lossy(own);
     let is_reason = |l: &&str| !l.trim().is_empty() && !l.starts_with("hint:");
-    let lines: Vec<&str> = text.lines().filter(is_reason).collect();
+    let mut lines: Vec<&str> = text.lines().filter(is_reason).collect();
     let is_in_use = lines.iter().any(|l| l.contains("ddress already in use"));
-    let error = lines
+    // It ends with its error; a crash does not.
+    let mut causes: Vec<&str> = lines
         .iter()
-        .skip(lines.len().saturating_sub(3))
+        .filter_map(|l| l.strip_prefix("error: "))
+        .collect();
+    if causes.is_empty() {
+        causes = lines.split_off(lines.len().saturating_sub(3));
+    }
+    let error = causes
+        .iter()
         .fold(CliError::failed("kgrcad failed to start"), CliError::cause);
     let log = format!("see its log: {}", log_file.display());
     error.hint(if is_in_use {

@@ -1,5 +1,8 @@
 //! Snapshots of commands: exit code, stdout and stderr. `KGRCA_WRITE_SNAPSHOTS=1` updates them.
 
+mod errors;
+mod fake;
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};

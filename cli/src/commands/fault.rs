@@ -37,8 +37,9 @@ fn list(env: &Env<'_>, family: Option<&str>) -> Result {
     let mut faults: Vec<&Fault> = catalogue.faults().iter().collect();
     if let Some(family) = family {
         let families: BTreeSet<&str> = faults.iter().map(|f| f.id.family()).collect();
-        if !families.contains(family) {
-            let families: Vec<&str> = families.into_iter().collect();
+        if family.is_empty() || !families.contains(family) {
+            // `unknown` has none.
+            let families: Vec<&str> = families.into_iter().filter(|f| !f.is_empty()).collect();
             let error = CliError::not_found(format!("fault family `{family}` not found"));
             return Err(error.hint(format!("families: {}", families.join(", "))));
         }

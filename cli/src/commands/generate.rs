@@ -36,8 +36,9 @@ pub(super) fn man(env: &Env<'_>, args: &ManArgs) -> Result {
         clap_mangen::Man::new(crate::command()).render(&mut buffer)?;
         return env.out.script(&buffer);
     };
-    std::fs::create_dir_all(directory)?;
-    clap_mangen::generate_to(crate::command(), directory).map_err(|e| {
-        CliError::failed(format!("cannot write to {}", directory.display())).source(&e)
-    })
+    std::fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(crate::command(), directory))
+        .map_err(|e| {
+            CliError::failed(format!("cannot write to {}", directory.display())).source(&e)
+        })
 }
