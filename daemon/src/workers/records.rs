@@ -77,6 +77,12 @@ impl Batch {
                     stream: *stream,
                     next,
                 });
+            } else {
+                // Nothing of the stream is left: what the first part commits has to say so, or a
+                // restart between the two would apply its records again.
+                let is_own = |offset: &mut Offset| offset.stream == *stream;
+                let own = self.positions.extract_if(.., is_own);
+                first.positions.extend(own);
             }
             first.records.insert(*stream, half);
         }
