@@ -89,6 +89,33 @@ fn manifest(more: &[&str]) -> String {
 }
 
 #[test]
+fn a_digest_pins_every_image_of_a_chart() {
+    let digest = format!("sha256:{}", "a1".repeat(32));
+    let pinned = format!("image.digest={digest}");
+    let agent = [
+        "cluster=prod",
+        "server=https://kgrca.example.com",
+        "existingSecret=kgrca-agent",
+        "logs.enabled=true",
+    ];
+    for (name, values) in [
+        ("kgrca-agent", &agent[..]),
+        ("kgrca-server", &["storesSecret=kgrca-stores"]),
+        ("kgrca-single", &[]),
+    ] {
+        let yaml = rendered(name, "kgrca", &[values, &[&pinned]].concat());
+        let images: Vec<&str> = yaml
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("image: "))
+            .collect();
+        assert!(!images.is_empty());
+        for image in images {
+            assert!(image.ends_with(&format!("@{digest}")), "{name}: {image}");
+        }
+    }
+}
+
+#[test]
 fn the_agent_chart_equals_what_the_command_applies() {
     let common = [
         "cluster=prod",

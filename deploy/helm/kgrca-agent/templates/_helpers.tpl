@@ -14,9 +14,14 @@ labels: {{- include "kgrca-agent.labels" .name | nindent 2 }}
 {{ .Values.existingSecret | default "kgrca-agent" }}
 {{- end }}
 
+{{- define "kgrca-agent.image" -}}
+{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
 {{- define "kgrca-agent.container" -}}
 name: agent
-image: {{ printf "%s:%s" .root.Values.image.repository (.root.Values.image.tag | default .root.Chart.AppVersion) }}
+image: {{ include "kgrca-agent.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args: [agent]
 env:

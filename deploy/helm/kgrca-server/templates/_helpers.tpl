@@ -18,6 +18,7 @@ app.kubernetes.io/component: {{ .role }}
 
 {{- define "kgrca-server.image" -}}
 {{ printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{- define "kgrca-server.security" -}}
