@@ -140,8 +140,12 @@ pub(super) async fn operator_key(stores: &Stores, settings: &Settings) -> Result
 /// Accepts a new operator key, and ends those that the settings or the first start had before.
 async fn replace_operator_key(stores: &Stores, new: &NewSecret) -> Result<(), Failure> {
     stores.meta.put_key(&new.key, &new.hash).await?;
+    // A daemon that starts at the same time may have stored the same key first, under another id.
+    let Some(current) = stores.meta.key_by_hash(&new.hash).await? else {
+        return Ok(());
+    };
     for old in stores.meta.keys(None).await? {
-        let is_replaced = old.name == OPERATOR && old.key_id != new.key.key_id;
+        let is_replaced = old.name == OPERATOR && old.key_id != current.key_id;
         if is_replaced && stores.meta.revoke_key(None, &old.key_id, now()).await? {
             tracing::info!(key_id = old.key_id, "revoked the operator key before");
         }
