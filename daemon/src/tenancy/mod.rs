@@ -93,17 +93,21 @@ async fn resume_held(mut held: Held<'_>) -> Result<(Saga, Secrets), Error> {
     if saga.state == SagaState::Done {
         return Err(refused(saga, "it is done").hint("`kgrca key create` creates another key"));
     }
-    saga.state = SagaState::Running;
-    if saga.kind == SagaKind::Create {
+    let was_rolled_back = saga.state == SagaState::Compensating;
+    let creates = saga.kind == SagaKind::Create;
+    for step in &mut saga.steps {
         // Secrets are not kept: the steps that create them are repeated.
-        for step in saga
-            .steps
-            .iter_mut()
-            .filter(|s| matches!(s.step, Step::User | Step::Key) || s.state == StepState::Undone)
-        {
-            step.state = StepState::Pending;
-        }
-    } else {
+        let is_secret = creates && matches!(step.step, Step::User | Step::Key);
+        step.state = match step.state {
+            // Perhaps it was undone, and the record of that failed. It is undone again should the
+            // saga fail again, which a pending step is not.
+            StepState::Done if was_rolled_back || is_secret => StepState::Begun,
+            StepState::Undone if creates => StepState::Pending,
+            state => state,
+        };
+    }
+    saga.state = SagaState::Running;
+    if !creates {
         // Forward from here on: a job must never roll back what comes after a switch.
         let due = saga.wait_until.unwrap_or_else(now);
         record_and_continue(ctx, saga, due).await?;
