@@ -30,9 +30,35 @@ const FIRST_LEASE: i64 = 30 * SECOND;
 /// A lease is extended this many times before it would end.
 const EXTENSIONS: u64 = 3;
 
+/// Jobs that run.
+#[derive(Default)]
+struct Running {
+    tasks: JoinSet<()>,
+    /// One for each job: a channel wakes several receivers in a random order, and a simulation
+    /// needs the same one each time.
+    stops: Vec<watch::Sender<bool>>,
+}
+
+impl Running {
+    fn start(&mut self, app: &Arc<App>, job: Job) {
+        let (stop, stopped) = watch::channel(false);
+        self.stops.retain(|stop| !stop.is_closed());
+        self.stops.push(stop);
+        self.tasks.spawn(execute(Arc::clone(app), job, stopped));
+    }
+
+    /// Lets all hand back their jobs, and waits until they have.
+    async fn stop(mut self) {
+        for stop in &self.stops {
+            stop.send_replace(true);
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
 /// Runs jobs until the daemon stops; then hands back those under way, for another daemon to run.
 pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
-    let mut running = JoinSet::new();
+    let mut running = Running::default();
     let mut is_released = false;
     while !*stop.borrow() {
         let taken = async {
@@ -44,7 +70,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
                     tracing::warn!(%error, "cannot enqueue missing jobs, retrying within the hour");
                 }
             }
-            take_due(&app, &stop, &mut running).await
+            take_due(&app, &mut running).await
         };
         if let Err(error) = taken.await {
             tracing::warn!(%error, "cannot take jobs, retrying");
@@ -53,20 +79,16 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
             biased;
             () = sleep(POLL) => {}
             // A job that ended makes room, also for another of its tenant.
-            Some(_) = running.join_next(), if !running.is_empty() => {}
+            Some(_) = running.tasks.join_next(), if !running.tasks.is_empty() => {}
             _ = stop.changed() => {}
         }
-        while running.try_join_next().is_some() {}
+        while running.tasks.try_join_next().is_some() {}
     }
-    while running.join_next().await.is_some() {}
+    running.stop().await;
 }
 
-async fn take_due(
-    app: &Arc<App>,
-    stop: &watch::Receiver<bool>,
-    running: &mut JoinSet<()>,
-) -> storage::Result<()> {
-    while running.len() < MAX_RUNNING {
+async fn take_due(app: &Arc<App>, running: &mut Running) -> storage::Result<()> {
+    while running.tasks.len() < MAX_RUNNING {
         let at = now();
         let usual = TakeJob {
             owner: app.fleet.owner(),
@@ -83,13 +105,13 @@ async fn take_due(
             ..usual
         };
         let mut taken = app.stores.meta.take_job(&sagas).await?;
-        if taken.is_none() && running.len() + 1 < MAX_RUNNING {
+        if taken.is_none() && running.tasks.len() + 1 < MAX_RUNNING {
             taken = app.stores.meta.take_job(&usual).await?;
         }
         let Some(job) = taken else {
             break;
         };
-        running.spawn(execute(Arc::clone(app), job, stop.clone()));
+        running.start(app, job);
     }
     Ok(())
 }

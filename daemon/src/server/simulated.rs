@@ -2,7 +2,7 @@
 //! clock and scheduler. It starts like a real one, has the same background work, and its requests
 //! enter where the HTTP handlers would call.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kgrca_core::api::{CreatedTenant, Ingested, NewTenant, SagaAct, VerifiedDay};
@@ -33,8 +33,8 @@ const TICK: Duration = Duration::from_secs(10);
 pub struct SimulatedDaemon {
     app: Arc<App>,
     operator_key: String,
-    stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    stops: [watch::Sender<bool>; 3],
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Why a request was refused.
@@ -85,30 +85,39 @@ impl SimulatedDaemon {
         };
         prepare::preload(&app).await?;
         app.fleet.share(&mut me).await?;
-        let (stop, stopped) = watch::channel(false);
-        let (fleet, membership) = (Arc::clone(&app.fleet), stopped.clone());
+        // A channel each: one wakes its receivers in a random order.
+        let stops: [_; 3] = std::array::from_fn(|_| watch::channel(false).0);
+        let [membership, usage, running] = stops.each_ref().map(watch::Sender::subscribe);
+        let fleet = Arc::clone(&app.fleet);
         let tasks = vec![
             tokio::spawn(async move { fleet.keep_share(me, membership).await }),
-            tokio::spawn(tasks::flush_usage(Arc::clone(&app), stopped.clone())),
-            tokio::spawn(jobs::run(Arc::clone(&app), stopped)),
+            tokio::spawn(tasks::flush_usage(Arc::clone(&app), usage)),
+            tokio::spawn(jobs::run(Arc::clone(&app), running)),
         ];
         Ok(Self {
             app,
             operator_key,
-            stop,
-            tasks,
+            stops,
+            tasks: Mutex::new(tasks),
         })
     }
 
     /// Handles by which a crash ends the daemon's background work in the middle.
     pub fn abort_handles(&self) -> Vec<AbortHandle> {
-        self.tasks.iter().map(JoinHandle::abort_handle).collect()
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().map(JoinHandle::abort_handle).collect()
     }
 
     /// Stops in order.
-    pub async fn stop(&mut self) {
-        self.stop.send_replace(true);
-        for task in self.tasks.drain(..) {
+    pub async fn stop(&self) {
+        for stop in &self.stops {
+            stop.send_replace(true);
+        }
+        let ending = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *tasks)
+        };
+        for task in ending {
             // A task that was aborted has ended, too.
             let _ = task.await;
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Column, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
 
@@ -75,6 +75,14 @@ impl SqlMeta<SqliteFile> {
     }
 }
 
+impl SqliteFile {
+    /// Closes the file, once no transaction is open.
+    pub async fn close(&self) {
+        self.engine.close().await;
+        self.admin.close().await;
+    }
+}
+
 #[async_trait::async_trait]
 impl Database for SqliteFile {
     /// Rows are kept apart by the statements alone: whoever reads the file reads all of it.
@@ -116,22 +124,43 @@ fn bound(
         })
 }
 
+/// Runs a statement that returns rows.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn rows(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    values: Vec<Value>,
+) -> Result<Vec<Row>> {
+    let rows = bound(sql, values)
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(read).collect()
+}
+
+/// Runs a statement. Returns how many rows it changed.
+///
+/// # Errors
+/// Whatever the database answers.
+pub async fn run(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    values: Vec<Value>,
+) -> Result<u64> {
+    let done = bound(sql, values).execute(connection).await;
+    Ok(done.map_err(failed)?.rows_affected())
+}
+
 #[async_trait::async_trait]
 impl Transaction for Running {
     async fn rows(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
-        let rows = bound(sql, values)
-            .fetch_all(&mut *self.0)
-            .await
-            .map_err(failed)?;
-        rows.iter().map(read).collect()
+        rows(&mut self.0, sql, values).await
     }
 
     async fn run(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        Ok(bound(sql, values)
-            .execute(&mut *self.0)
-            .await
-            .map_err(failed)?
-            .rows_affected())
+        run(&mut self.0, sql, values).await
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
