@@ -39,7 +39,7 @@ export KGRCA_BIN="$CARGO_TARGET_DIR/debug"
 
 if [ "$fast" = true ]; then
   # With --package, dependencies would be compiled again with fewer features.
-  exec cargo test --locked --workspace --lib --bins --test suite --no-fail-fast
+  exec cargo test --locked --workspace --lib --bins --test suite --test sim --no-fail-fast
 fi
 
 # Tools that check the API's document: Python programs in an environment of their own, and a Node program.

@@ -1,0 +1,35 @@
+//! Bugs that the simulation must catch. They are in the stores of the simulation, never in the
+//! daemon: each makes a store break the contract of its trait in the way in which a bug of that
+//! kind in the daemon would.
+
+/// A kind of bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Records are acknowledged before they are durable.
+    AckBeforeDurable,
+    /// Positions are not written in the transaction of what was applied.
+    PositionsApart,
+    /// Usage is added again.
+    UsageTwice,
+    /// Whoever lost a lease can still commit.
+    LeaseIgnored,
+    /// Jobs are not enqueued in the transaction of their cause.
+    JobsApart,
+    /// A read returns records of another tenant.
+    ForeignRecords,
+    /// A commit loses an answer.
+    AnswersLost,
+}
+
+impl Bug {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::AckBeforeDurable,
+        Self::PositionsApart,
+        Self::UsageTwice,
+        Self::LeaseIgnored,
+        Self::JobsApart,
+        Self::ForeignRecords,
+        Self::AnswersLost,
+    ];
+}

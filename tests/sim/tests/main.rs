@@ -1,0 +1,161 @@
+//! Worlds of many seeds, the seeds that found bugs, and bugs that must be found.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures and traces are for whoever runs a test"
+)]
+
+use std::fmt::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use kgrca_sim::{Bug, Options, Report, run};
+
+/// Seeds that once found a bug, with what it was.
+const FOUND: &str = include_str!("../found.txt");
+
+/// A number from the environment.
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap())
+}
+
+fn is_soak() -> bool {
+    setting("KGRCA_SOAK") == Some(1)
+}
+
+/// Runs seeds on all processors, until as many failed as are asked for. Returns those.
+fn failures(seeds: &[u64], options: Options, wanted: usize) -> Vec<Report> {
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    let work = || {
+        while failed.lock().unwrap().len() < wanted
+            && let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            let report = run(*seed, options);
+            if report.violation.is_some() {
+                failed.lock().unwrap().push(report);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().unwrap().get() {
+            scope.spawn(work);
+        }
+    });
+    failed.into_inner().unwrap()
+}
+
+/// What failed, and how to see it.
+fn described(failed: &[Report]) -> String {
+    let mut text = String::new();
+    for report in failed {
+        let Report { seed, seconds, .. } = report;
+        let violation = report.violation.as_deref().unwrap_or_default();
+        let command = "cargo test --workspace --test sim one_seed -- --nocapture";
+        write!(
+            text,
+            "\nseed {seed} after {seconds} s: {violation}\n  KGRCA_SEED={seed} {command}\n"
+        )
+        .unwrap();
+    }
+    text
+}
+
+#[test]
+fn no_seed_violates_an_invariant() {
+    let count = setting("KGRCA_SEEDS").unwrap_or(if is_soak() { 20_000 } else { 100 });
+    let first = setting("KGRCA_FIRST_SEED").unwrap_or(1);
+    let seeds: Vec<u64> = (first..first + count).collect();
+    let began = Instant::now();
+    let failed = failures(&seeds, Options::default(), 10);
+    let per_minute = count as f64 * 60.0 / began.elapsed().as_secs_f64();
+    println!("{count} seeds, {per_minute:.0} per minute");
+    assert!(failed.is_empty(), "{}", described(&failed));
+}
+
+#[test]
+fn seeds_that_found_bugs_stay_found() {
+    let seeds = FOUND.lines().filter_map(|line| {
+        let (seed, _) = line.split_once(' ')?;
+        seed.parse().ok()
+    });
+    let seeds: Vec<u64> = seeds.collect();
+    let failed = failures(&seeds, Options::default(), usize::MAX);
+    assert!(failed.is_empty(), "{}", described(&failed));
+}
+
+#[test]
+fn a_seed_gives_the_same_trace_again() {
+    let options = Options {
+        trace: true,
+        ..Options::default()
+    };
+    for seed in 1..=10 {
+        let (first, second) = (run(seed, options), run(seed, options));
+        let differs = first.lines.iter().zip(&second.lines).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!((first.hash, first.steps), (second.hash, second.steps));
+        assert!(first.steps > 100, "seed {seed} has {} steps", first.steps);
+    }
+    assert_ne!(run(1, options).hash, run(2, options).hash);
+}
+
+/// How the invariants begin that a bug violates.
+fn violated_by(bug: Bug) -> &'static [&'static str] {
+    match bug {
+        Bug::AckBeforeDurable => &["acknowledged"],
+        // Sequence numbers keep records from being charged twice.
+        Bug::PositionsApart => &["applied once", "usage", "answers"],
+        Bug::UsageTwice => &["applied once", "usage"],
+        Bug::LeaseIgnored => &["applied once", "usage", "positions"],
+        Bug::JobsApart => &["progress", "jobs"],
+        Bug::ForeignRecords => &["isolation"],
+        Bug::AnswersLost => &["answers"],
+    }
+}
+
+#[test]
+fn every_kind_of_bug_is_caught() {
+    let only = setting("KGRCA_SIM_BUG").map(|i| Bug::ALL[i as usize]);
+    let bugs = Bug::ALL.into_iter();
+    for bug in bugs.filter(|b| only.map(|o| o == *b).unwrap_or(true)) {
+        let options = Options {
+            bug: Some(bug),
+            ..Options::default()
+        };
+        // One of them needs a crash between two writes.
+        let first = if bug == Bug::PositionsApart { 150 } else { 1 };
+        let seeds: Vec<u64> = (first..first + 400).collect();
+        let failed = failures(&seeds, options, 1);
+        let caught = failed.first();
+        let violation = caught.and_then(|r| r.violation.clone()).unwrap_or_default();
+        let seed = caught.map(|report| report.seed);
+        let short: String = violation.chars().take(150).collect();
+        println!("{bug:?}: {seed:?}: {short}");
+        let is_right = |start: &&str| violation.starts_with(start);
+        let is_right = violated_by(bug).iter().any(is_right);
+        assert!(is_right, "{bug:?} with seed {seed:?}: {violation}");
+    }
+}
+
+/// Shows one seed: `KGRCA_SEED=17 cargo test --workspace --test sim one_seed -- --nocapture`.
+#[test]
+fn one_seed() {
+    let Some(seed) = setting("KGRCA_SEED") else {
+        return;
+    };
+    let options = Options {
+        trace: true,
+        bug: setting("KGRCA_SIM_BUG").map(|i| Bug::ALL[i as usize]),
+    };
+    let began = Instant::now();
+    let report = run(seed, options);
+    let took: Duration = began.elapsed();
+    for line in &report.lines {
+        println!("{}", line.chars().take(400).collect::<String>());
+    }
+    println!("{} steps, {} s in {took:?}", report.steps, report.seconds);
+    assert_eq!(report.violation, None);
+}
