@@ -23,7 +23,7 @@ use crate::port::{Life, Port, Shared};
 use crate::provision::{Immovable, SimProvisioner};
 
 /// A key of the operator.
-const OPERATOR_KEY: &str = "kg_operator_0123456789abcdefghijklmnopqrstuv";
+const OPERATOR_KEY: &str = "f3b0a1c97d5e2468f3b0a1c97d5e2468";
 /// How long a client waits for an answer, in microseconds.
 const PATIENCE: i64 = 20 * SECOND;
 
