@@ -1,4 +1,5 @@
-//! Log lines: normalized, and those of Vector's `kubernetes_logs` source.
+//! Log lines: normalized, those of Vector's `kubernetes_logs` source, and with the labels that Loki and
+//! kubectl plug-ins use (`namespace`, `pod`, `time`).
 
 use serde::Deserialize;
 
@@ -33,6 +34,12 @@ struct Wire<'a> {
     #[serde(borrow)]
     pod_name: Option<Text<'a>>,
     #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    pod: Option<Text<'a>>,
+    #[serde(borrow)]
+    time: Option<Text<'a>>,
+    #[serde(borrow)]
     container: Option<Text<'a>>,
     #[serde(borrow)]
     kubernetes: Option<KubernetesWire<'a>>,
@@ -64,11 +71,15 @@ pub(super) fn parse(
     let Some(subject) = subject(&wire) else {
         return Err(Reject::new(
             Reason::UnknownShape,
-            "a log line needs `subject`, `pod_name` or `kubernetes.pod_name`",
+            "a log line needs `subject`, `pod_name`, `pod` or `kubernetes.pod_name`",
         ));
     };
-    let at = first_time([wire.event_time.as_ref(), wire.timestamp.as_ref()])
-        .unwrap_or(context.received_at);
+    let at = first_time([
+        wire.event_time.as_ref(),
+        wire.timestamp.as_ref(),
+        wire.time.as_ref(),
+    ])
+    .unwrap_or(context.received_at);
     let message = non_empty(wire.message.as_ref()).unwrap_or("");
     let severity = non_empty(wire.severity.as_ref())
         .and_then(Severity::parse)
@@ -112,7 +123,8 @@ fn subject(wire: &Wire<'_>) -> Option<Subject> {
             .map(Str::from)
     };
     let uid = pick(&wire.pod_uid, k.and_then(|k| k.pod_uid.as_ref()));
-    let name = pick(&wire.pod_name, k.and_then(|k| k.pod_name.as_ref()));
+    let name = pick(&wire.pod_name, k.and_then(|k| k.pod_name.as_ref()))
+        .or_else(|| non_empty(wire.pod.as_ref()).map(Str::from));
     if uid.is_none() && name.is_none() {
         return None;
     }
@@ -120,6 +132,7 @@ fn subject(wire: &Wire<'_>) -> Option<Subject> {
         &wire.pod_namespace,
         k.and_then(|k| k.pod_namespace.as_ref()),
     )
+    .or_else(|| non_empty(wire.namespace.as_ref()).map(Str::from))
     .unwrap_or_default();
     Some(Subject {
         kind: Kind::Pod,

@@ -44,6 +44,8 @@ struct Probe<'a> {
     kubernetes: Option<&'a RawValue>,
     #[serde(borrow)]
     pod_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pod: Option<&'a RawValue>,
 }
 
 /// Parses a record of any format: `{"topic", "value"}`, a bare record, a Kubernetes object or a
@@ -126,7 +128,10 @@ fn topic(probe: &Probe<'_>) -> Option<Topic> {
     } else if probe.subject.is_some() && probe.reason.is_some() {
         Some(Topic::Events)
     } else if probe.message.is_some()
-        && (probe.subject.is_some() || probe.kubernetes.is_some() || probe.pod_name.is_some())
+        && (probe.subject.is_some()
+            || probe.kubernetes.is_some()
+            || probe.pod_name.is_some()
+            || probe.pod.is_some())
     {
         Some(Topic::Logs)
     } else {
