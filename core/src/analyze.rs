@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::Catalogue;
+use crate::detect::{Catalogue, FaultId};
 use crate::engine::{Applied, ClusterState};
 use crate::incident::Incident;
 use crate::model::{Record, RecordCounts, Severity, Str, Time};
@@ -126,7 +126,22 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
 impl Analysis {
     /// Numbers the incidents, merges their causes into one ranking and draws the conclusion.
     fn finish(&mut self, mut seen: Seen, options: &Options) {
-        let causes = self.incidents.iter().flat_map(|i| i.causes.iter().cloned());
+        let named = |i: &&IncidentSummary| {
+            let mut causes = i.causes.iter();
+            causes.any(|c| c.fault_type != FaultId::Unknown.as_str())
+        };
+        let starts: Vec<Time> = self
+            .incidents
+            .iter()
+            .filter(named)
+            .map(|i| i.started_at)
+            .collect();
+        let causes = self.incidents.iter().flat_map(|incident| {
+            let is_old = rca::is_background(incident.started_at, starts.iter().copied());
+            let mut causes = incident.causes.clone();
+            causes.iter_mut().filter(|_| is_old).for_each(rca::demote);
+            causes
+        });
         self.causes = rca::merge(causes.collect());
         if options.top > 0 {
             self.causes.truncate(options.top);

@@ -89,7 +89,8 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 32] = [
+    const SOURCES: [&str; 33] = [
+        include_str!("addresses.rs"),
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
         include_str!("config.rs"),

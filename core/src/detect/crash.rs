@@ -185,6 +185,13 @@ fn out_of_memory(
         view.title(owner),
         limit.map(|l| format!(" of {l}")).unwrap_or_default()
     );
+    // Killed again and again, and ready in between: it was like this before.
+    let is_standing = status.restart_count >= 5 && view.is_pod_healthy(idx);
+    let strength = if is_standing {
+        Strength::Strong
+    } else {
+        Strength::Proof
+    };
     let fix = format!(
         "kubectl -n {} set resources {}/{} --limits=memory=<more>",
         view.graph.get(owner).namespace(),
@@ -192,7 +199,7 @@ fn out_of_memory(
         view.graph.get(owner).name()
     );
     out.push(
-        view.finding(FaultId::RuntimeOomKilled, owner, idx, Strength::Proof)
+        view.finding(FaultId::RuntimeOomKilled, owner, idx, strength)
             .active(true)
             .message(message)
             .with(evidence)

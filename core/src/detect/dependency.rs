@@ -106,7 +106,10 @@ fn wrong_address(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec
         if is_known && setting.is_none() {
             continue;
         }
-        let Some(port) = error.port.or(setting.and_then(|(_, p)| p)) else {
+        let configured = setting.and_then(|(_, p)| p);
+        // Who passes on the error of another one has another port in its settings.
+        let is_relayed = configured.is_some_and(|p| error.port.is_some_and(|port| p != port));
+        let Some(port) = error.port.or(configured).filter(|_| !is_relayed) else {
             continue;
         };
         if offers(service, port) {
@@ -300,8 +303,13 @@ fn outside_name(view: &View<'_>, errors: &[CallError], error: &CallError, out: &
 
 /// The environment variable that has the address which a caller reports, with its port.
 fn setting<'a>(view: &View<'a>, c: &CallError) -> Option<(&'a str, Option<u16>)> {
-    setting_with_host(view, c.caller, &c.name)
-        .or_else(|| setting_with_host(view, view.top_owner(c.caller), &c.name))
+    let by_name = |name: &str| {
+        setting_with_host(view, c.caller, name)
+            .or_else(|| setting_with_host(view, view.top_owner(c.caller), name))
+    };
+    // The error may have the address of a Service, and the settings its name.
+    let target = c.target.map(|t| view.graph.get(t).name());
+    by_name(&c.name).or_else(|| by_name(target?))
 }
 
 /// Whether a name has the form of a Service name in a namespace whose Services are known, and

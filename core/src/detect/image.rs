@@ -94,6 +94,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .and_then(|w| w.reason.as_deref())
             .is_some_and(|r| WAITING.contains(&r))
     });
+    let is_failing = still_fails(view, idx);
     let pulls: Vec<_> = view
         .events(idx)
         .filter(|e| {
@@ -107,7 +108,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 ],
             ) || &*e.reason == "InspectFailed"
         })
-        .filter(|e| view.still_holds(idx, e))
+        .filter(|e| view.still_holds(idx, e) || is_failing)
         .collect();
     if (waiting.is_none() && pulls.is_empty()) || !view.exists(idx) {
         return;
@@ -181,6 +182,12 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .fix(fix)
             .build(),
     );
+}
+
+/// Whether the kubelet still reports that a pull fails: it gives the reason once.
+fn still_fails(view: &View<'_>, idx: Idx) -> bool {
+    view.warnings(idx)
+        .any(|e| has(&e.message, &["ErrImagePull", "ImagePullBackOff"]) && view.still_holds(idx, e))
 }
 
 /// Whether no running container of the namespace has an image from the same registry.

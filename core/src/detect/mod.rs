@@ -3,6 +3,7 @@
 //! A detector inspects a resource and its neighbours through a read-only [`View`] and adds
 //! [`Finding`]s. Each rule follows from how Kubernetes works, not from examples.
 
+mod addresses;
 mod admission;
 mod alert;
 mod apiserver;
@@ -89,6 +90,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
         kind if kind.is_workload() => {
             findings.inspect(admission::workload, view, idx);
             findings.inspect(rollout::workload, view, idx);
+            findings.inspect(addresses::workload, view, idx);
             findings.inspect(rollout::cron_job, view, idx);
         }
         _ => {}

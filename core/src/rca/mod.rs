@@ -133,6 +133,25 @@ pub fn verdict(causes: &[Cause], seen: Seen, weights: &Weights) -> Verdict {
     }
 }
 
+/// An incident that began so much earlier than another one is background, in microseconds.
+const CHRONIC: i64 = 6 * 60 * crate::model::time::MINUTE;
+
+/// Whether an incident that started at `start` is background to others: a newer one has a cause with
+/// a name. What has been wrong for long is not what someone asks about now.
+pub fn is_background(start: Time, others: impl Iterator<Item = Time>) -> bool {
+    others
+        .max()
+        .is_some_and(|newest| newest.0 - start.0 > CHRONIC)
+}
+
+/// Ranks a cause of a background incident below those of the others that have a name.
+pub fn demote(cause: &mut Cause) {
+    const BACKGROUND: f64 = -5.0;
+    let scores = &mut cause.scores;
+    scores.total = confidence::round(scores.total + BACKGROUND);
+    scores.parts.insert("background".to_owned(), BACKGROUND);
+}
+
 /// Merges the causes of several incidents into one ranking; a cause that several of them have is
 /// listed once, with its best score.
 pub fn merge(mut causes: Vec<Cause>) -> Vec<Cause> {

@@ -283,7 +283,10 @@ fn named<'a>(token: &'a str, before: [&str; 2]) -> Option<Named<'a>> {
     let Some((host, port)) = text.split_once(':') else {
         // Without a port only a name of the cluster's own domain is recognizable.
         let is_service = is_cluster_name(text);
-        let is_plain = text.contains('.') && is_introduced && !token.contains('/');
+        // `orders.created` behind `to` may be a queue as well.
+        let is_plain = text.split('.').count() > 2
+            && before.iter().any(|word| is_key(word))
+            && !token.contains('/');
         return (is_host_name(text) && (is_service || is_plain && !is_ip(text))).then_some(Named {
             host: text,
             port: None,
@@ -347,6 +350,11 @@ fn introduces(word: &str) -> bool {
 /// Whether a name is one of the cluster's own domain.
 fn is_cluster_name(text: &str) -> bool {
     text.split('.').skip(1).any(|label| label == "svc")
+}
+
+/// Whether a word says that a host follows, and nothing else can.
+fn is_key(word: &str) -> bool {
+    introduces(word) && !["to", "at", "from", "target", "node"].contains(&plain(word).as_str())
 }
 
 fn is_ip(text: &str) -> bool {
@@ -436,7 +444,7 @@ mod tests {
             "E0101 10:00:00.000000 1 scraper.go:140] \"Failed to scrape node\"",
             "caller=client.go:88 level=error msg=timeout",
             "  File \"/app/db.py\", line 105, in connect",
-            "\tat com.mysql.cj.NativeSession.connect(NativeSession.java:121) ~[mysql-8.0.33.jar!/:8.0.33]",
+            "\tat com.mysql.cj.Session.connect(Session.java:121) ~[mysql-8.0.33.jar!/:8.0.33]",
             "{db.py:105} ERROR - connection refused",
             "at node:internal/net:12 connect",
             "o.a.k.clients.NetworkClient:780 connection refused",

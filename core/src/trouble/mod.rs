@@ -84,11 +84,14 @@ mod tests {
 
     #[test]
     fn the_innermost_cause_names_the_trouble() {
-        let message = "HikariPool-1 - Connection is not available, request timed out after 30000ms\n\
-                       \tat com.zaxxer.HikariPool.get(HikariPool.java:1)\n\
-                       Caused by: org.postgresql.util.PSQLException: FATAL: sorry, too many clients \
-                       already\n\t... 9 more";
-        let classes = read(message);
+        let message = [
+            "HikariPool-1 - Connection is not available, request timed out after 30000ms",
+            "\tat com.zaxxer.HikariPool.get(HikariPool.java:1)",
+            "Caused by: org.postgresql.util.PSQLException: FATAL: sorry, too many clients already",
+            "\t... 9 more",
+        ]
+        .join("\n");
+        let classes = read(&message);
         assert!(classes.has(Class::ConnectionLimit));
         assert!(!classes.has(Class::PoolExhausted));
         let message = "Error creating bean\nCaused by: java.lang.IllegalStateException: no words";
