@@ -4,8 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use kgrca_core::tenancy::Network;
 
 /// The client certificate of a connection, in the extensions of its requests.
@@ -15,36 +15,41 @@ pub struct PeerCertificate {
     pub sha256: String,
 }
 
-/// The address of a request's sender; `None` where the listener does not know it.
+/// The address of a request's sender; `None` where it is not known.
 pub fn of(request: &Parts, trusted: &[Network]) -> Option<IpAddr> {
     let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    Some(behind_proxies(peer.ip(), &request.headers, trusted))
+    behind_proxies(peer.ip(), &request.headers, trusted)
 }
 
 /// Each proxy appends the address that connected to it, so the list is read from its end: the first
-/// address that is not a trusted proxy's is the client's. What stands before it may be forged.
-fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+/// address that is not a trusted proxy's is the client's. What stands before it may be forged. An
+/// element that is no address hides who is behind it: then nobody is known, not the proxy.
+fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    let peer = peer.to_canonical();
-    if !is_trusted(peer) {
-        return peer;
-    }
-    let mut nearest = peer;
-    let lists: Vec<&str> = headers
+    let mut nearest = peer.to_canonical();
+    let lists: Vec<&[u8]> = headers
         .get_all("x-forwarded-for")
         .iter()
-        .map(|list| list.to_str().unwrap_or_default())
+        .map(HeaderValue::as_bytes)
         .collect();
-    for text in lists.iter().rev().flat_map(|list| list.rsplit(',')) {
-        let Ok(address) = text.trim().parse::<IpAddr>() else {
-            return nearest;
-        };
-        nearest = address.to_canonical();
+    for element in lists
+        .iter()
+        .rev()
+        .flat_map(|list| list.rsplit(|b| *b == b','))
+    {
         if !is_trusted(nearest) {
-            return nearest;
+            break;
         }
+        nearest = address(element)?.to_canonical();
     }
-    nearest
+    Some(nearest)
+}
+
+/// An address, with or without a port.
+fn address(element: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(element).ok()?.trim();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 #[cfg(test)]
@@ -55,9 +60,13 @@ mod tests {
         let trusted = ["10.0.0.0/8", "192.0.2.1"].map(|n| Network::parse(n).unwrap());
         let mut headers = HeaderMap::new();
         for list in lists {
-            headers.append("x-forwarded-for", list.parse().unwrap());
+            let value = HeaderValue::from_bytes(list.as_bytes()).unwrap();
+            headers.append("x-forwarded-for", value);
         }
-        behind_proxies(peer.parse().unwrap(), &headers, &trusted).to_string()
+        let client = behind_proxies(peer.parse().unwrap(), &headers, &trusted);
+        client
+            .map(|address| address.to_string())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -76,9 +85,11 @@ mod tests {
             client("10.0.0.1", &["127.0.0.1", "198.51.100.1, 192.0.2.1"]),
             "198.51.100.1"
         );
-        assert_eq!(
-            client("10.0.0.1", &["127.0.0.1, nonsense, 10.0.0.2"]),
-            "10.0.0.2"
-        );
+        for hidden in ["127.0.0.1, nonsense, 10.0.0.2", "é", "", "unknown"] {
+            assert_eq!(client("10.0.0.1", &[hidden]), "", "{hidden}");
+        }
+        assert_eq!(client("10.0.0.1", &["é, 203.0.113.5"]), "203.0.113.5");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1:5678"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["[2001:db8::1]:443"]), "2001:db8::1");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
+use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -49,10 +50,23 @@ async fn metrics(State(exporter): State<Exporter>, request: Parts) -> Result<Str
 fn is_local(request: &Parts) -> bool {
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
-    peer.is_some_and(|ConnectInfo(peer)| is_loopback(peer.ip()))
-        && !request.headers.contains_key("x-forwarded-for")
-        && !request.headers.contains_key("forwarded")
+    let shows_proxy = PROXY_HEADERS
+        .iter()
+        .any(|name| request.headers.contains_key(*name));
+    let host = request
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let names_loopback = host.is_some_and(|host| {
+        let socket = host.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+        let address = socket.or_else(|| host.parse().ok());
+        address.is_some_and(is_loopback) || host.split(':').next() == Some("localhost")
+    });
+    peer.is_some_and(|ConnectInfo(peer)| is_loopback(peer.ip())) && names_loopback && !shows_proxy
 }
+
+/// What proxies add.
+const PROXY_HEADERS: [&str; 4] = ["x-forwarded-for", "x-real-ip", "forwarded", "via"];
 
 /// The metrics without the series that name a tenant.
 fn without_tenants(text: &str) -> String {

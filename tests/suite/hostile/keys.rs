@@ -230,7 +230,11 @@ async fn an_agents_key_sends_for_its_cluster_only() {
         "{answer}"
     );
     let (status, answer) = send(None, json!([event(5, Some("test"))])).await;
-    assert_eq!(status, 403, "{answer}");
+    assert_eq!(
+        (status.as_u16(), &answer["rejected_count"]),
+        (202, &json!(1)),
+        "an agent must not send it again and again: {answer}"
+    );
     let (status, answer) = send(Some("test"), json!([event(6, None)])).await;
     assert_eq!(status, 403, "{answer}");
     let heartbeat = async |cluster: &str| {

@@ -53,17 +53,6 @@ pub struct Batch {
     pub clusters: BTreeSet<Str>,
 }
 
-impl Batch {
-    /// Whether there is nothing in it but records that the sender may not send.
-    pub fn is_of_other_clusters(&self) -> bool {
-        let is_foreign = |item: &RejectedItem| item.reason == Reason::ForeignCluster.as_str();
-        self.accepted == 0
-            && self.entries.is_empty()
-            && self.rejected.count > 0
-            && self.rejected.listed.iter().all(is_foreign)
-    }
-}
-
 impl Source<'_> {
     /// Parses a body.
     ///

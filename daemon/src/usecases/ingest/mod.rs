@@ -101,12 +101,6 @@ async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> 
     let topic = incoming.topic;
     let bytes = incoming.request.body.len();
     let mut batch = parse(app, tenant, incoming).await?;
-    if batch.is_of_other_clusters() {
-        return Err(Error::forbidden(
-            "the key belongs to a cluster, and all records are of others",
-        )
-        .hint("`kgrca key list` shows the cluster; each cluster needs a key of its own"));
-    }
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
     state_quota::take(app, tenant, topic, &batch, bytes).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
