@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn an_object_has_the_same_hashes_whichever_way_it_came() {
         let key = HashKey::new(b"secret of one tenant");
-        let pod = r#"{"initContainers":[{"name":"i","image":"a","args":["--user=kim","run"]}],
+        let pod = r#"{"initContainers":[{"name":"i","image":"a","args":["--owner=kim","run"]}],
             "containers":[{"name":"c","image":"a","command":["sh","-c","echo hunter of it"],
             "args":["--mode","loud words","--url=http://pay:80/x"],
             "env":[{"name":"GREETING","value":"good morning"},{"name":"DB_HOST","value":"db"},
