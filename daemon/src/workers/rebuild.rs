@@ -117,10 +117,9 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     live.is_restored = true;
     live.rules.hash_key = Some(reading.hash_key);
     live.evaluations = Evaluations::default();
-    if full_resync {
-        for cluster in replayed.clusters.keys() {
-            live.evaluations.add(cluster.clone());
-        }
+    // What was committed and not evaluated before a crash.
+    for cluster in replayed.clusters.keys() {
+        live.evaluations.add(cluster.clone());
     }
     let incidents = replayed.clusters.values().flat_map(|c| c.incidents.iter());
     live.reported = incidents.map(|i| (i.key, Reported::restored(i))).collect();
