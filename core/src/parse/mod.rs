@@ -130,7 +130,7 @@ reasons! {
     InvalidIdentifier "invalid_identifier",
     /// Beyond a hard limit of the plan.
     Quota "quota",
-    /// A store refuses what follows from it.
+    /// A store refuses the changes that it makes.
     Refused "refused",
 }
 

@@ -22,8 +22,8 @@ pub fn of(request: &Parts, trusted: &[Network]) -> Option<IpAddr> {
 }
 
 /// Each proxy appends the address that connected to it, so the list is read from its end: the first
-/// address that is not a trusted proxy's is the client's. What stands before it may be forged. An
-/// element that is no address hides who is behind it: then nobody is known, not the proxy.
+/// address that is not a trusted proxy's is the client's. What stands before it may be forged. Behind
+/// an element that is not an address the client is unknown: the proxy's address is not taken for it.
 fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut nearest = peer.to_canonical();

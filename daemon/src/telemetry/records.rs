@@ -167,7 +167,7 @@ impl RecordsLost<'_> {
     }
 }
 
-/// A store refused what follows from a record, which is skipped.
+/// A store refused the changes that a record makes; the record is skipped.
 pub struct RecordRefused<'a> {
     /// The tenant whose record it is.
     pub tenant: &'a TenantId,
@@ -193,7 +193,7 @@ impl RecordRefused<'_> {
             partition = self.stream.partition,
             offset = self.offset,
             error = %self.error,
-            "a record was skipped: a store refuses what follows from it"
+            "a record was skipped: a store refuses its changes"
         );
     }
 }

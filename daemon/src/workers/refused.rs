@@ -17,8 +17,9 @@ use super::worker::Worker;
 use crate::clock::now;
 use crate::telemetry;
 
-/// How many dead letters are written for one batch. All entries are counted and logged.
-const MAX_LETTERS: usize = 100;
+/// How many entries of one batch are skipped. With more, the store may have trouble of its own: the
+/// batch fails, and what is left of it is tried again later.
+const MAX_SKIPPED: usize = 100;
 
 /// Commits a batch in parts, without the entries that a store refuses. Returns the new positions
 /// of its streams.
@@ -57,7 +58,10 @@ pub(super) async fn commit_in_parts(
         let parts = part.halves();
         if let [single] = &parts[..] {
             skipped += 1;
-            skip(worker, lease, single, error, skipped <= MAX_LETTERS).await?;
+            if skipped > MAX_SKIPPED {
+                return Err(error);
+            }
+            skip(worker, lease, single, error).await?;
             offsets.extend_from_slice(&single.positions);
         } else {
             waiting.extend(parts.into_iter().rev());
@@ -67,13 +71,7 @@ pub(super) async fn commit_in_parts(
 }
 
 /// Commits the only entry of a batch as skipped.
-async fn skip(
-    worker: &Worker,
-    lease: Lease,
-    batch: &Batch,
-    error: Error,
-    has_letter: bool,
-) -> Result<(), Error> {
+async fn skip(worker: &Worker, lease: Lease, batch: &Batch, error: Error) -> Result<(), Error> {
     let Some((stream, stored)) = batch.single() else {
         return Err(error);
     };
@@ -85,11 +83,9 @@ async fn skip(
         error: &error,
     }
     .emit();
-    if has_letter {
-        // Before the commit: a crash in between makes a second letter, and never none.
-        let letter = letter(worker, stream, stored)?;
-        worker.stores.log.append(tenant, vec![letter]).await?;
-    }
+    // Before the commit: a crash in between makes a second letter, and never none.
+    let letter = letter(worker, stream, stored)?;
+    worker.stores.log.append(tenant, vec![letter]).await?;
     let mut usage = UsageCounts::default();
     if stream.topic != Topic::Control {
         usage.add(now().day(), Metric::RecordsRejected, 1);
@@ -121,7 +117,7 @@ fn letter(worker: &Worker, stream: StreamId, stored: &Stored) -> Result<Entry, E
         topic: stream.topic.as_str().to_owned(),
         reason: Reason::Refused.as_str().to_owned(),
         message: format!(
-            "a store refuses what follows from this record, at offset {} of partition {}; it was \
+            "a store refuses the changes that this record makes, at offset {} of partition {}; it was \
              skipped, and the daemon logged why",
             stored.offset, stream.partition
         ),
