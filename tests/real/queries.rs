@@ -89,7 +89,8 @@ async fn queries_that_exhaust_a_server_are_refused_and_it_stays_up() {
     let time = format!("{rows} UNWIND $l AS d WITH a WHERE a = '' RETURN count(*) AS n");
     let why = asked.ask(&time).await.unwrap_err();
     assert!(why.message.contains("time limit"), "{why}");
-    assert!(started.elapsed() < TIME + Duration::from_secs(1));
+    // Without the limit it takes minutes; a busy machine notices the limit late.
+    assert!(started.elapsed() < TIME * 5);
     asked.still_answers().await;
     // The server does not count what an expression allocates; its heap is the limit.
     let doubled = "WITH s + s AS s ".repeat(30);

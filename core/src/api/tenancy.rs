@@ -74,7 +74,7 @@ pub struct TenantChange {
     /// restores the plan's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Overrides>)]
-    pub limits: Option<serde_json::Map<String, serde_json::Value>>,
+    pub limits: Option<std::collections::BTreeMap<String, Option<u64>>>,
     /// Partitions per topic. They can only be increased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 64)]

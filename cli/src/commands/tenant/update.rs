@@ -1,9 +1,10 @@
 //! `kgrca tenant update`, `suspend` and `resume`
 
+use std::collections::BTreeMap;
+
 use kgrca_core::api::{Served, TenantChange, TenantStatus};
 use kgrca_core::billing::Overrides;
 use reqwest::Method;
-use serde_json::{Map, Value};
 
 use super::{Env, id_of, path, view};
 use crate::client::As;
@@ -73,19 +74,19 @@ fn change(env: &Env<'_>, id: &str, request: &TenantChange) -> Result {
 }
 
 /// Changes as `LIMIT=NUMBER`, `LIMIT=none` or `none`, in their order.
-fn changes(words: &[String]) -> Result<Map<String, Value>> {
-    let mut all = Map::new();
+fn changes(words: &[String]) -> Result<BTreeMap<String, Option<u64>>> {
+    let mut all = BTreeMap::new();
     for word in words {
         if word == "none" {
             all = Overrides::NAMES
-                .map(|name| (name.to_owned(), Value::Null))
+                .map(|name| (name.to_owned(), None))
                 .into_iter()
                 .collect();
             continue;
         }
         let limit = word.split_once('=').and_then(|(name, value)| match value {
-            "none" => Some((name, Value::Null)),
-            number => Some((name, number.parse::<u64>().ok()?.into())),
+            "none" => Some((name, None)),
+            number => Some((name, Some(number.parse::<u64>().ok()?))),
         });
         let Some((name, value)) = limit else {
             let message = format!("invalid limit `{word}`: expected LIMIT=NUMBER");
@@ -101,7 +102,7 @@ fn changes(words: &[String]) -> Result<Map<String, Value>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -109,7 +110,7 @@ mod tests {
     fn changes_of_limits_are_in_their_order() {
         let sent = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-            changes(&words).map(Value::from)
+            changes(&words).map(|changes| json!(changes))
         };
         let two = sent(&["clusters=2", "events_day=none"]).unwrap();
         assert_eq!(two, json!({"clusters": 2, "events_day": null}));
