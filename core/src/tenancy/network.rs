@@ -41,6 +41,11 @@ impl Network {
             && self.masked(address) == Some(self.bits(self.address))
     }
 
+    /// Whether all addresses of another network belong to it.
+    pub fn includes(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+
     /// The bits of an address, at the left of 128.
     fn bits(&self, address: IpAddr) -> u128 {
         match address {

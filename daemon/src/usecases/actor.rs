@@ -8,6 +8,7 @@ use kgrca_core::jobs::Job;
 use kgrca_core::tenancy::{Scope, Tenant, TenantId};
 
 use super::error::{Error, Result};
+use super::key_limits::Bounds;
 
 /// Whoever performs a use case. Only authentication and the runner of jobs make one, so that its
 /// scopes can be trusted.
@@ -29,6 +30,8 @@ pub struct Actor {
     scopes: Vec<Scope>,
     /// The only cluster that the actor may send for.
     cluster: Option<String>,
+    /// Limits of its key, which hold for keys that it creates as well.
+    bounds: Bounds,
     /// The hash of the actor's key, by which it is checked again later.
     pub(super) key_hash: Option<KeyHash>,
 }
@@ -50,6 +53,7 @@ pub(super) struct Grant {
     pub reach: Reach,
     pub scopes: Vec<Scope>,
     pub cluster: Option<String>,
+    pub bounds: Bounds,
     pub key_hash: KeyHash,
 }
 
@@ -145,6 +149,7 @@ impl Actor {
             reach: grant.reach,
             scopes: grant.scopes,
             cluster: grant.cluster,
+            bounds: grant.bounds,
             key_hash: Some(grant.key_hash),
         }
     }
@@ -182,6 +187,7 @@ impl Actor {
             reach,
             scopes: Scope::ALL.to_vec(),
             cluster: None,
+            bounds: Bounds::default(),
             key_hash: None,
         }
     }
@@ -205,6 +211,13 @@ impl Actor {
     /// Whether the actor has a scope, whoever it acts for.
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// What limits the keys that it creates for an owner. Those of tenants are not limited by the
+    /// operator's own.
+    pub(super) fn bounds(&self, tenant: Option<&TenantId>) -> Option<&Bounds> {
+        let is_own = tenant.is_none() || matches!(self.reach, Reach::Tenant { .. });
+        is_own.then_some(&self.bounds)
     }
 
     /// The only cluster that the actor may send for; `None` for all of its tenant's.
@@ -352,6 +365,7 @@ mod tests {
             reach,
             scopes: scopes.to_vec(),
             cluster: Some("prod".into()),
+            bounds: Bounds::default(),
             key_hash: KeyHash("5e884898".into()),
         };
         Actor::with_key(grant, request)

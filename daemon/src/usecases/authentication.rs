@@ -16,6 +16,7 @@ use super::actor::{Actor, Grant, Identity, KeyHash, Reach, Request};
 use super::app::App;
 use super::audit_counts::{Act, FAILED_LOGIN};
 use super::error::{Error, Result};
+use super::key_limits::Bounds;
 use crate::api_key;
 use crate::clock::{instant, now, since};
 
@@ -131,6 +132,11 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
         reach,
         scopes: credentials.scopes.clone(),
         cluster: credentials.cluster.clone(),
+        bounds: Bounds {
+            networks: credentials.networks.clone(),
+            certificate: credentials.certificate.clone(),
+            expires_at: credentials.expires_at,
+        },
         key_hash: KeyHash(hash),
     };
     let actor = Actor::with_key(grant, request);

@@ -3,13 +3,68 @@
 use kgrca_core::api::{KeyLimits, MAX_KEY_SECONDS, MAX_NETWORKS, MIN_KEY_SECONDS};
 use kgrca_core::model::Time;
 use kgrca_core::model::time::SECOND;
-use kgrca_core::tenancy::{ApiKey, Scope};
+use kgrca_core::tenancy::{ApiKey, Network, Scope};
 
 use super::error::{Error, Result};
 use super::text;
 
 /// The longest name of a cluster.
 const MAX_CLUSTER: usize = 253;
+
+/// Limits of the key with which others are created. Otherwise a stolen key could create one that
+/// works from everywhere, without the certificate, and for longer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bounds {
+    pub networks: Vec<Network>,
+    pub certificate: Option<String>,
+    pub expires_at: Option<Time>,
+}
+
+impl Bounds {
+    /// Gives a new key these limits where it has none or wider ones.
+    ///
+    /// # Errors
+    /// `forbidden` for a network or a certificate that the key does not have itself.
+    pub fn narrow(&self, key: &mut ApiKey) -> Result<()> {
+        key.expires_at = [self.expires_at, key.expires_at]
+            .into_iter()
+            .flatten()
+            .min();
+        if key.allowed_networks.is_empty() {
+            key.allowed_networks.clone_from(&self.networks);
+        }
+        let is_within = |new: &&Network| self.networks.iter().any(|own| own.includes(new));
+        let mut outside = key.allowed_networks.iter().filter(|new| !is_within(new));
+        if let Some(network) = outside.next().filter(|_| !self.networks.is_empty()) {
+            let message = format!("{network} is outside the networks of your own key");
+            return Err(Error::forbidden(message));
+        }
+        let Some(own) = &self.certificate else {
+            return Ok(());
+        };
+        if key.certificate_sha256.get_or_insert_with(|| own.clone()) != own {
+            return Err(Error::forbidden(
+                "your own key is bound to another certificate",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a key reaches no further than these limits.
+    pub fn cover(&self, key: &ApiKey) -> bool {
+        let is_within = |network: &Network| self.networks.iter().any(|own| own.includes(network));
+        let networks = &key.allowed_networks;
+        let in_networks =
+            self.networks.is_empty() || (!networks.is_empty() && networks.iter().all(is_within));
+        let in_time = match self.expires_at {
+            None => true,
+            Some(own) => key.expires_at.is_some_and(|at| at <= own),
+        };
+        let with_certificate =
+            self.certificate.is_none() || self.certificate == key.certificate_sha256;
+        in_networks && in_time && with_certificate
+    }
+}
 
 /// Sets the limits of a new key.
 ///
@@ -103,7 +158,47 @@ fn check_certificate(certificate: &str, asks_for_certificates: bool) -> Result<(
 mod tests {
     use kgrca_core::model::time::DAY;
 
+    use crate::api_key;
+
     use super::*;
+
+    #[test]
+    fn a_key_passes_its_own_limits_on() {
+        let network = |text: &str| Network::parse(text).unwrap();
+        let own = Bounds {
+            networks: vec![network("10.0.0.0/8"), network("2001:db8::/32")],
+            certificate: Some("a".repeat(64)),
+            expires_at: Some(Time(100)),
+        };
+        let key = |networks: &[&str], expires_at: Option<i64>| {
+            let mut new = api_key::new_key(None, "new", vec![Scope::Read]).key;
+            new.allowed_networks = networks.iter().map(|n| network(n)).collect();
+            new.expires_at = expires_at.map(Time);
+            new
+        };
+        let mut new = key(&[], None);
+        own.narrow(&mut new).unwrap();
+        assert_eq!(new.allowed_networks, own.networks);
+        assert_eq!(new.expires_at, own.expires_at);
+        assert_eq!(new.certificate_sha256, own.certificate);
+        let mut narrower = key(&["10.2.0.0/16"], Some(50));
+        own.narrow(&mut narrower).unwrap();
+        assert_eq!(narrower.allowed_networks, [network("10.2.0.0/16")]);
+        assert_eq!(narrower.expires_at, Some(Time(50)));
+        for wider in ["0.0.0.0/0", "11.0.0.1", "2001::/16"] {
+            let refused = own.narrow(&mut key(&[wider], None)).unwrap_err();
+            assert!(refused.message.starts_with(wider), "{}", refused.message);
+        }
+        let mut other = key(&[], None);
+        other.certificate_sha256 = Some("b".repeat(64));
+        assert!(own.narrow(&mut other).is_err());
+        assert!(own.cover(&new) && own.cover(&narrower));
+        assert!(!own.cover(&key(&[], None)) && !own.cover(&other));
+        let mut free = key(&[], None);
+        assert!(Bounds::default().cover(&free));
+        Bounds::default().narrow(&mut free).unwrap();
+        assert_eq!((free.allowed_networks.len(), free.expires_at), (0, None));
+    }
 
     #[test]
     fn a_key_expires_in_the_future_or_never() {

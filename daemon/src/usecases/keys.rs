@@ -113,6 +113,9 @@ pub async fn create(
     let mut new = api_key::new_key(owner.0.as_ref(), &request.name, scopes);
     let asks_for_certificates = app.settings.tls_client_ca.is_some();
     key_limits::set(&mut new.key, request.limits, asks_for_certificates)?;
+    if let Some(own) = actor.bounds(owner.0.as_ref()) {
+        own.narrow(&mut new.key)?;
+    }
     let audit = audit::entry(actor, owner.client_id(), "key.create", &new.key.key_id);
     change(app, actor, adding(&new), &audit).await?;
     Ok(created(new))
@@ -231,6 +234,11 @@ pub async fn rotate(
     }
     let old = owner.working_key(app, key_id).await?;
     check_grantable(actor, owner_id, &old.scopes)?;
+    let own = actor.bounds(owner.0.as_ref());
+    if own.is_some_and(|own| !own.cover(&old)) {
+        let message = format!("key `{key_id}` has fewer limits than your own key");
+        return Err(Error::forbidden(message).hint("use a key without limits"));
+    }
     let name: String = old.name.chars().take(MAX_NAME).collect();
     let mut new = api_key::new_key(owner.0.as_ref(), &name, old.scopes);
     let lifetime = old.expires_at.map(|at| at.0 - old.created_at.0);
@@ -241,6 +249,9 @@ pub async fn rotate(
     new.key.allowed_networks = old.allowed_networks;
     new.key.cluster = old.cluster;
     new.key.certificate_sha256 = old.certificate_sha256;
+    if let Some(own) = own {
+        own.narrow(&mut new.key)?;
+    }
     let target = format!("{key_id} by {}", new.key.key_id);
     let audit = audit::entry(actor, owner.client_id(), "key.rotate", &target);
     let end = EndKey {
