@@ -168,11 +168,16 @@ fn scheme(url: &str) -> &str {
     url.split(':').next().unwrap_or_default()
 }
 
+/// The error for a URL that no store has. It never shows more than a scheme: what has none may be a
+/// password.
 fn unknown(setting: &str, url: &str, known: &str) -> Failure {
-    Failure::new(
-        format!("{setting}: unsupported scheme `{}:`", scheme(url)),
-        format!("supported schemes: {known}"),
-    )
+    let known = format!("supported schemes: {known}");
+    match url.split_once(':') {
+        Some((scheme, _)) => {
+            Failure::new(format!("{setting}: unsupported scheme `{scheme}:`"), known)
+        }
+        None => Failure::new(format!("{setting}: the URL has no scheme"), known),
+    }
 }
 
 /// Prefixes a store's error with the setting that configures it.
@@ -382,4 +387,18 @@ pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
     let _lock = lock(&folder)?;
     open_meta(settings, &folder, None).await?;
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_scheme_is_not_shown() {
+        let shown = unknown("--log-url", "hunter2", "file:, kafka:").to_string();
+        assert!(
+            shown.contains("--log-url") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
 }
