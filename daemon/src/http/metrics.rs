@@ -35,15 +35,13 @@ pub fn metrics_router(app: &Arc<App>, handle: PrometheusHandle) -> Router {
 
 async fn metrics(State(exporter): State<Exporter>, request: Parts) -> Result<String, ApiError> {
     let app = &exporter.app;
-    if !is_local(&request) {
-        let actor = auth::actor_of(app, &request).await?;
-        system::read_metrics(app, &actor)?;
-    }
+    let actor = if is_local(&request) {
+        None
+    } else {
+        Some(auth::actor_of(app, &request).await?)
+    };
     let text = exporter.handle.render();
-    if app.settings.metrics_tenants {
-        return Ok(text);
-    }
-    Ok(without_tenants(&text))
+    Ok(system::metrics(app, actor.as_ref(), text)?)
 }
 
 /// Whether a request comes from the same machine, and not through a proxy on it.
@@ -67,30 +65,3 @@ fn is_local(request: &Parts) -> bool {
 
 /// What proxies add.
 const PROXY_HEADERS: [&str; 4] = ["x-forwarded-for", "x-real-ip", "forwarded", "via"];
-
-/// The metrics without the series that name a tenant.
-fn without_tenants(text: &str) -> String {
-    // Within the value of another label a quote is escaped.
-    let names_tenant = |line: &str| line.contains("client_id=\"") || line.contains("=\"client-");
-    let lines = text.lines().filter(|line| !names_tenant(line));
-    lines.flat_map(|line| [line, "\n"]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn series_of_tenants_are_left_out() {
-        let text = "# TYPE kg_client_events_sent_total counter\n\
-                    kg_client_events_sent_total{client_id=\"client-a-000000\"} 3\n\
-                    kg_lag{topic=\"client-a-000000.events\",partition=\"0\"} 1\n\
-                    kg_lag{topic=\"events\",text=\"client_id=\\\"x\\\"\"} 1\n\
-                    kgrca_up 1\n";
-        assert_eq!(
-            without_tenants(text),
-            "# TYPE kg_client_events_sent_total counter\n\
-             kg_lag{topic=\"events\",text=\"client_id=\\\"x\\\"\"} 1\nkgrca_up 1\n"
-        );
-    }
-}

@@ -44,16 +44,31 @@ pub async fn daemons(app: &App, actor: &Actor) -> Result<Page<DaemonRow>> {
     Ok(Page { items, next: None })
 }
 
-/// Permission to read the metrics, which show all tenants.
+/// What a caller may see of the metrics, which show all tenants. Without an actor it is whoever is on
+/// the same machine.
 ///
 /// # Errors
 /// `forbidden` for tenants, and for operator keys without the scope `metrics`.
-pub fn read_metrics(app: &App, actor: &Actor) -> Result<()> {
-    let permitted = actor.metrics();
-    if permitted.is_err() {
-        audit_counts::refused(app, actor, "GET /metrics");
+pub fn metrics(app: &App, actor: Option<&Actor>, text: String) -> Result<String> {
+    if let Some(actor) = actor {
+        let permitted = actor.metrics();
+        if permitted.is_err() {
+            audit_counts::refused(app, actor, "GET /metrics");
+        }
+        permitted?;
     }
-    permitted
+    if app.settings.metrics_tenants {
+        return Ok(text);
+    }
+    Ok(without_tenants(&text))
+}
+
+/// The metrics without the series that name a tenant.
+fn without_tenants(text: &str) -> String {
+    // Within the value of another label a quote is escaped.
+    let names_tenant = |line: &str| line.contains("client_id=\"") || line.contains("=\"client-");
+    let lines = text.lines().filter(|line| !names_tenant(line));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Whether this daemon can serve requests: whether it can look keys up. When another store is away,
@@ -95,4 +110,23 @@ pub async fn store_report(app: &App) -> String {
     }
     *last = Some((Instant::now(), text.clone()));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_tenants_are_left_out() {
+        let text = "# TYPE kg_client_events_sent_total counter\n\
+                    kg_client_events_sent_total{client_id=\"client-a-000000\"} 3\n\
+                    kg_lag{topic=\"client-a-000000.events\",partition=\"0\"} 1\n\
+                    kg_lag{topic=\"events\",text=\"client_id=\\\"x\\\"\"} 1\n\
+                    kgrca_up 1\n";
+        assert_eq!(
+            without_tenants(text),
+            "# TYPE kg_client_events_sent_total counter\n\
+             kg_lag{topic=\"events\",text=\"client_id=\\\"x\\\"\"} 1\nkgrca_up 1\n"
+        );
+    }
 }
