@@ -102,9 +102,13 @@ async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> 
     let bytes = incoming.request.body.len();
     let mut batch = parse(app, tenant, incoming).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
-    state_quota::take(app, tenant, topic, &batch, bytes).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
-    let partitions = match store(app, tenant, &mut batch).await {
+    let stored = async {
+        // Last, because it cannot be given back.
+        state_quota::take(app, tenant, topic, &batch, bytes).await?;
+        store(app, tenant, &mut batch).await
+    };
+    let partitions = match stored.await {
         Ok(partitions) => partitions,
         Err(e) => {
             app.stores
