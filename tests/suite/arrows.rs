@@ -10,7 +10,7 @@ use kgrca_tests::source::sources;
 const CORE: &str = "
     # The engine, in the order of the data.
     model
-    trouble
+    trouble:   model
     parse:     model trouble
     graph:     model
     episode:   model graph trouble

@@ -36,27 +36,29 @@ impl<'a> Address<'a> {
 ///
 /// A single word without a port does not count: only the graph shows whether it names a Service.
 pub fn in_text(text: &str) -> impl Iterator<Item = Address<'_>> {
-    text.split(|c: char| {
-        c.is_whitespace()
-            || matches!(
-                c,
-                ',' | ';'
-                    | '"'
-                    | '\''
-                    | '('
-                    | ')'
-                    | '['
-                    | ']'
-                    | '{'
-                    | '}'
-                    | '<'
-                    | '>'
-                    | '='
-                    | '|'
-                    | '`'
-            )
-    })
-    .filter_map(token)
+    text.split(is_delimiter).filter_map(token)
+}
+
+/// Whether a character ends an address in a text.
+pub fn is_delimiter(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            ',' | ';'
+                | '"'
+                | '\''
+                | '('
+                | ')'
+                | '['
+                | ']'
+                | '{'
+                | '}'
+                | '<'
+                | '>'
+                | '='
+                | '|'
+                | '`'
+        )
 }
 
 /// Fully qualified host names in a text, with at least three labels, without port or scheme.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::report;
+use crate::model::address;
 
 /// A host in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,26 +228,9 @@ pub fn in_text(message: &str) -> Vec<Named<'_>> {
     found
 }
 
+/// Escaped quotes occur in messages.
 fn is_delimiter(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(
-            c,
-            ',' | ';'
-                | '"'
-                | '\''
-                | '('
-                | ')'
-                | '['
-                | ']'
-                | '{'
-                | '}'
-                | '<'
-                | '>'
-                | '='
-                | '|'
-                | '`'
-                | '\\'
-        )
+    c == '\\' || address::is_delimiter(c)
 }
 
 fn in_line(line: &str) -> Vec<Named<'_>> {
