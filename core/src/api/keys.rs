@@ -175,7 +175,8 @@ impl From<NewOwnKey> for KeyRequest {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(
     untagged,
-    expecting = "a key of the operator is {role: admin or billing, name?} or {scopes: [admin, billing, metrics], name?}, with limits as in GET /docs"
+    expecting = "an operator key has either a role (admin or billing) or scopes (admin, billing, \
+                 metrics); GET /docs lists the other fields"
 )]
 pub enum NewOperatorKey {
     /// A role.

@@ -6,7 +6,7 @@ use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::Time;
 
-/// A resource that hurts for a reason that no detector knows, with what it shows.
+/// A finding for an affected resource that no detector explains, with its symptom as evidence.
 pub fn unknown(view: &View<'_>, resource: Idx, since: Time, what: String) -> Finding {
     let owner = view.top_owner(resource);
     let message = format!(

@@ -1,5 +1,5 @@
-//! What a cluster holds in memory although nobody pays for it by record, and what a record would
-//! add to it: so that a plan can bound it.
+//! Unmetered state: what a cluster holds in memory, and what a record would add to it, so that a
+//! plan can limit it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

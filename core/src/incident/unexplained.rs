@@ -1,4 +1,4 @@
-//! What hurts without a known fault: no affected component is left without a hypothesis.
+//! Affected components without a known fault: each gets a hypothesis, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +30,8 @@ pub fn unexplained(view: &View<'_>, symptoms: &[Symptom], findings: &[Finding]) 
     strongest.into_values().map(unknown).collect()
 }
 
-/// How much a symptom tells: words that name a trouble, then what is severe, then what is written
-/// rather than measured.
+/// The order of symptoms as evidence: first texts with a class of trouble, then by severity, then
+/// texts before states.
 fn weight(symptom: &Symptom) -> impl Ord + use<> {
     let by_kind = match symptom.kind {
         SymptomKind::Log => 3,

@@ -136,10 +136,10 @@ pub fn unsettled(view: &View<'_>) -> Option<MissingEvidence> {
     (warnings + errors + alerts > 0).then(|| {
         MissingEvidence::new(
             &format!(
-                "the end of what warned within 15 minutes ({warnings} warnings, {errors} errors, \
+                "recovery from the last 15 minutes' problems ({warnings} warnings, {errors} errors, \
                  {alerts} alerts)"
             ),
-            "whether it is over",
+            "whether the problems persist",
             "kubectl get events -A --field-selector type=Warning",
         )
     })

@@ -20,7 +20,7 @@ pub fn key_text(tenant_id: Option<&str>, random: &str) -> String {
 /// The owner in operator keys.
 const OPERATOR: &str = "operator";
 
-/// What the text of a key shows by itself.
+/// What a key's text shows without a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyText<'a> {
     /// The beginning, which is not secret: `kg_<owner>`. Empty for a key of another form, such as

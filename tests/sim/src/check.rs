@@ -92,7 +92,7 @@ impl World {
         let graphs: Vec<TenantId> = self.graphs.all().keys().cloned().collect();
         for id in topics.iter().chain(&graphs).filter(|id| !listed(id)) {
             self.shared
-                .violated(format!("left over: {id} is no tenant, and has data"));
+                .violated(format!("left over: data of {id}, which is not a tenant"));
         }
     }
 

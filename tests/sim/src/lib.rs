@@ -117,7 +117,7 @@ fn simulate(seed: u64, plan: Plan, options: Options) -> (Report, BTreeMap<usize,
     let canaries = canaries.map(|name| (*name).to_owned()).collect();
     let shared = Arc::new(Shared::new(Arc::clone(&kernel), canaries, options.bug));
     let runtime = tokio::runtime::Builder::new_current_thread()
-        // A task that yields goes on when no other can run: so the clock sees that all wait.
+        // A task that yields continues once no other can run, so that the clock sees all of them wait.
         .event_interval(u32::MAX)
         .global_queue_interval(u32::MAX)
         .build()

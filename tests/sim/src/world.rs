@@ -196,7 +196,7 @@ impl World {
         let mut running = {
             let mut alive = self.alive(daemon);
             let alive = alive.as_mut()?;
-            // The request goes on when its sender does not wait any longer.
+            // The request continues when its sender stops waiting.
             let task = tokio::spawn(request(Arc::clone(&alive.daemon)));
             alive.requests.push(task.abort_handle());
             task

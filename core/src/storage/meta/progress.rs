@@ -22,7 +22,7 @@ pub struct Offset {
 }
 
 /// Consecutive entries of a stream that were not applied, for a reason that is theirs: a restart
-/// must not apply them either, and nobody is charged for them.
+/// must not apply them either, and the tenant is not charged for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// A partition of a topic.

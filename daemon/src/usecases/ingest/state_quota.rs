@@ -1,5 +1,5 @@
 //! How much state a tenant may send a day, by its plan: objects and topology are not metered, and
-//! are kept without an end in time.
+//! do not expire.
 
 use kgrca_core::model::Topic;
 use kgrca_core::model::time::DAY;
@@ -49,5 +49,5 @@ pub async fn take(
         tenant.plan.name
     );
     Err(Error::quota_exceeded(message, seconds_until_retry(&taken))
-        .hint("send less often what changes often, or change the plan"))
+        .hint("send objects that change often less often, or change the plan"))
 }
