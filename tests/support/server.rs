@@ -171,7 +171,17 @@ impl Server {
                 .header("content-type", "application/json")
                 .body(body);
         }
-        request.send().await.unwrap()
+        match request.send().await {
+            Ok(response) => response,
+            Err(error) => panic!("{path}: {error:?}; the end of its log:\n{}", self.log_end()),
+        }
+    }
+
+    /// The last lines of its log, which say why it no longer answers.
+    fn log_end(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.join("daemon.log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
     /// Asks for JSON.
