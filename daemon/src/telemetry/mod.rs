@@ -13,7 +13,8 @@ pub use analysis::{Accuracy, AnswerGiven, ClusterEvaluated, DetectorPanicked};
 pub use job::{JobAttempt, JobCounts};
 pub use queries::{GraphDamaged, QueryCrashed, QueryEnded};
 pub use records::{
-    BatchCommitted, Lag, LogCut, LogSetAside, Misplaced, RecordRefused, RecordsLost,
+    BatchCommitted, EvaluationRefused, Lag, LogCut, LogSetAside, Misplaced, RecordRefused,
+    RecordsLost,
 };
 pub use recovery::{GraphRebuilt, SnapshotUnreadable, StateRestored, WorkerFailed};
 pub use requests::{RequestAnswered, Serving};

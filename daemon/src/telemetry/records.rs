@@ -198,6 +198,30 @@ impl RecordRefused<'_> {
     }
 }
 
+/// A store refused what followed from the evaluation of a cluster; the cluster's incidents stay as
+/// they were stored until a later evaluation is accepted.
+pub struct EvaluationRefused<'a> {
+    /// The tenant whose cluster it is.
+    pub tenant: &'a TenantId,
+    /// Its name.
+    pub cluster: &'a str,
+    /// What the store said.
+    pub error: &'a Error,
+}
+
+impl EvaluationRefused<'_> {
+    /// Logs the event and updates its metrics.
+    pub fn emit(&self) {
+        metrics::counter!("kg_evaluations_refused_total").increment(1);
+        tracing::error!(
+            client_id = %self.tenant,
+            cluster = self.cluster,
+            error = %self.error,
+            "incidents of a cluster are not updated: a store refuses them; retrying in 5 minutes"
+        );
+    }
+}
+
 /// Unreadable parts of a tenant's log were set aside.
 pub struct LogSetAside<'a> {
     /// The tenant whose records these are.

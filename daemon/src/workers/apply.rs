@@ -18,7 +18,7 @@ use kgrca_core::tenancy::TenantId;
 use super::batch::Numbered;
 use super::history::PendingIncidentNode;
 use super::partition::Partition;
-use super::records::Batch;
+use super::records::{Batch, Work};
 use super::reporter;
 use super::{Live, Rules};
 use crate::clock::{instant, since};
@@ -159,19 +159,20 @@ pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: 
     }
     let touched = apply_records(live, partition, batch, &mut outcome);
     for cluster in &touched {
-        live.evaluations.add(cluster.clone());
+        live.evaluations.add(cluster.clone(), instant());
     }
-    let due = if batch.is_part {
-        None
-    } else {
-        live.evaluations.due(batch.is_last, instant())
+    let due = match &batch.work {
+        Work::EvaluateDue => live.evaluations.due(batch.is_last, instant()),
+        Work::Evaluate(cluster) => Some(live.evaluations.take(cluster)),
+        Work::Nothing | Work::WritePending => None,
     };
     let is_due = |cluster: &Str| due.as_ref().is_some_and(|due| due.contains(cluster));
-    for cluster in touched
-        .iter()
-        .chain(due.iter().flatten())
-        .collect::<BTreeSet<_>>()
-    {
+    let mut written: BTreeSet<Str> = touched;
+    written.extend(due.iter().flatten().cloned());
+    if batch.work == Work::WritePending {
+        written.extend(live.clusters.keys().cloned());
+    }
+    for cluster in &written {
         if let Some(state) = live.clusters.get_mut(cluster) {
             let evaluation =
                 is_due(cluster).then(|| evaluate(&partition.tenant, state, &live.rules));

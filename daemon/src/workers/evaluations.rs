@@ -1,25 +1,52 @@
 //! When clusters are evaluated: once a batch is the last that waits, or every few seconds while
 //! more keep coming.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use kgrca_core::model::Str;
 
 /// How long clusters wait for their evaluation while records keep coming.
 const EVALUATE_EVERY: Duration = Duration::from_secs(5);
+/// How long a cluster is not evaluated after a store refused what followed from its evaluation.
+const REFUSED_FOR: Duration = Duration::from_mins(5);
 
 /// Clusters that changed since they were evaluated.
 #[derive(Clone, Default)]
 pub(super) struct Evaluations {
     waiting: BTreeSet<Str>,
     last: Option<Instant>,
+    /// When a store refused what followed from a cluster's evaluation.
+    refused: BTreeMap<Str, Instant>,
 }
 
 impl Evaluations {
-    /// Marks a cluster as changed.
-    pub fn add(&mut self, cluster: Str) {
+    /// Marks a cluster as changed. One whose evaluation was refused waits for a change after the
+    /// pause: ticks are changes, too.
+    pub fn add(&mut self, cluster: Str, now: Instant) {
+        if let Some(at) = self.refused.get(&cluster)
+            && now.duration_since(*at) < REFUSED_FOR
+        {
+            return;
+        }
+        self.refused.remove(&cluster);
         self.waiting.insert(cluster);
+    }
+
+    /// Puts off a cluster: a store refused what followed from its evaluation.
+    pub fn refuse(&mut self, cluster: Str, now: Instant) {
+        self.waiting.remove(&cluster);
+        self.refused.insert(cluster, now);
+    }
+
+    /// The clusters that wait.
+    pub fn waiting(&self) -> Vec<Str> {
+        self.waiting.iter().cloned().collect()
+    }
+
+    /// One cluster to evaluate.
+    pub fn take(&mut self, cluster: &Str) -> BTreeSet<Str> {
+        self.waiting.take(cluster).into_iter().collect()
     }
 
     /// Whether no cluster waits.
@@ -51,16 +78,34 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut evaluations = Evaluations::default();
-        evaluations.add("prod".into());
+        evaluations.add("prod".into(), start);
         assert!(evaluations.due(false, at(0)).is_some(), "the first batch");
-        evaluations.add("prod".into());
+        evaluations.add("prod".into(), start);
         assert_eq!(evaluations.due(false, at(3)), None);
         assert!(!evaluations.is_empty(), "it still waits");
         let due = evaluations.due(false, at(6)).unwrap();
         assert_eq!(due, BTreeSet::from(["prod".into()]));
-        evaluations.add("stage".into());
+        evaluations.add("stage".into(), start);
         let due = evaluations.due(true, at(7)).unwrap();
         assert_eq!(due, BTreeSet::from(["stage".into()]), "the last batch");
         assert!(evaluations.is_empty());
+    }
+    #[test]
+    fn a_cluster_whose_evaluation_was_refused_waits_for_the_pause_and_a_change() {
+        let start = Instant::now();
+        let mut evaluations = Evaluations::default();
+        for cluster in ["prod", "stage"] {
+            evaluations.add(cluster.into(), start);
+        }
+        evaluations.refuse("prod".into(), start);
+        assert_eq!(evaluations.waiting(), ["stage".into()], "others go on");
+        evaluations.take(&"stage".into());
+        let soon = start + Duration::from_secs(10);
+        evaluations.add("prod".into(), soon);
+        assert!(evaluations.is_empty(), "a change within the pause");
+        evaluations.add("prod".into(), start + REFUSED_FOR);
+        assert_eq!(evaluations.waiting(), ["prod".into()]);
+        evaluations.add("prod".into(), soon);
+        assert_eq!(evaluations.waiting(), ["prod".into()], "it is over");
     }
 }

@@ -119,7 +119,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     live.evaluations = Evaluations::default();
     // What was committed and not evaluated before a crash.
     for cluster in replayed.clusters.keys() {
-        live.evaluations.add(cluster.clone());
+        live.evaluations.add(cluster.clone(), instant());
     }
     let incidents = replayed.clusters.values().flat_map(|c| c.incidents.iter());
     live.reported = incidents.map(|i| (i.key, Reported::restored(i))).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kgrca_core::model::Topic;
+use kgrca_core::model::{Str, Topic};
 use kgrca_core::storage::{Offset, Stored, StreamId};
 
 use super::room::Allowance;
@@ -20,9 +20,22 @@ pub(super) struct Batch {
     pub allowance: Arc<Allowance>,
     /// Whether no more records wait behind these.
     pub is_last: bool,
-    /// Whether it is a part of a batch that is applied in parts: clusters are evaluated after all
-    /// of them.
-    pub is_part: bool,
+    /// What is done besides applying the records.
+    pub work: Work,
+}
+
+/// What is done besides applying the records of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Clusters that are due are evaluated.
+    #[default]
+    EvaluateDue,
+    /// Nothing: it is a part of a batch, and clusters are evaluated after all parts.
+    Nothing,
+    /// Changes of all clusters that were made before are written.
+    WritePending,
+    /// One cluster is evaluated.
+    Evaluate(Str),
 }
 
 impl Batch {
@@ -56,7 +69,7 @@ impl Batch {
         let mut first = Self {
             lost: std::mem::take(&mut self.lost),
             allowance: Arc::clone(&self.allowance),
-            is_part: self.is_part,
+            work: self.work.clone(),
             ..Self::default()
         };
         if self.records.values().all(|records| records.len() < 2) {

@@ -1,5 +1,6 @@
 //! A batch that a store refuses for what is in it: the entries at fault are found by halving. They
-//! are skipped for good, each with a dead letter, and all others are applied.
+//! are skipped for good, each with a dead letter, and all others are applied. A cluster from whose
+//! evaluation such a thing follows is not evaluated for a while.
 
 use std::sync::Arc;
 
@@ -11,10 +12,12 @@ use kgrca_core::storage::{
     Commit, Entry, Error, ErrorKind, Offset, Skipped, Stored, StreamId, UsageCounts,
 };
 
+use super::Live;
 use super::batch::{Lease, commit_batch};
-use super::records::Batch;
+use super::records::{Batch, Work};
 use super::worker::Worker;
-use crate::clock::now;
+use crate::clock::{instant, now};
+use crate::environment::blocking;
 use crate::telemetry;
 
 /// How many entries of one batch are skipped. With more, the store may have trouble of its own: the
@@ -31,21 +34,18 @@ pub(super) async fn commit_in_parts(
     mut lease: Lease,
     batch: Batch,
 ) -> Result<Vec<Offset>, Error> {
-    let nothing = Batch {
-        is_part: true,
-        ..Batch::default()
-    };
     // Changes from before the batch: were they refused, every entry would seem to be at fault.
-    commit_batch(worker, lease, Arc::new(nothing)).await?;
+    // Among them is all that a graph lacks which gets everything once.
+    commit_work(worker, lease, Work::WritePending).await?;
     lease.full_resync = false;
     let mut waiting = vec![Batch {
-        is_part: true,
+        work: Work::Nothing,
         ..batch
     }];
     let (mut offsets, mut skipped) = (Vec::new(), 0);
     while let Some(part) = waiting.pop() {
         lease.epoch = worker.take_lease().await?;
-        let before = worker.live.read().await.clone();
+        let before = copy(worker).await?;
         let error = match commit_batch(worker, lease, Arc::new(part.clone())).await {
             Ok(reached) => {
                 offsets.extend(reached);
@@ -67,7 +67,55 @@ pub(super) async fn commit_in_parts(
             waiting.extend(parts.into_iter().rev());
         }
     }
+    evaluate_each(worker, lease).await?;
     Ok(offsets)
+}
+
+/// Evaluates the clusters that wait, one by one: of a tenant's clusters only the one is put off
+/// from whose evaluation something follows that a store refuses.
+async fn evaluate_each(worker: &Worker, mut lease: Lease) -> Result<(), Error> {
+    let waiting = worker.live.read().await.evaluations.waiting();
+    for cluster in waiting {
+        lease.epoch = worker.take_lease().await?;
+        let before = copy(worker).await?;
+        let work = Work::Evaluate(cluster.clone());
+        match commit_work(worker, lease, work).await {
+            Ok(()) => {}
+            Err(error) if error.kind == ErrorKind::Unstorable => {
+                let tenant = &worker.partition.tenant;
+                telemetry::EvaluationRefused {
+                    tenant,
+                    cluster: &cluster,
+                    error: &error,
+                }
+                .emit();
+                let mut live = worker.live.write().await;
+                *live = before;
+                live.evaluations.refuse(cluster, instant());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Commits what is done without a record.
+async fn commit_work(worker: &Worker, lease: Lease, work: Work) -> Result<(), Error> {
+    let batch = Batch {
+        work,
+        ..Batch::default()
+    };
+    commit_batch(worker, lease, Arc::new(batch)).await?;
+    Ok(())
+}
+
+/// A copy of the live state, to continue from when a store refuses what follows from it. Copying
+/// many objects is work for the processor.
+async fn copy(worker: &Worker) -> Result<Live, Error> {
+    let live = Arc::clone(&worker.live).read_owned().await;
+    blocking(move || live.clone())
+        .await
+        .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
 }
 
 /// Commits the only entry of a batch as skipped.

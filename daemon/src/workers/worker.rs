@@ -258,10 +258,7 @@ impl Worker {
 
     async fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), Error> {
         let count = batch.len();
-        // A full write of the graph has changes that no entry of the batch brought: what is refused
-        // of those is retried and never charged to an entry.
-        let is_divided = std::mem::take(&mut run.is_refused) && !run.lease.full_resync;
-        let offsets = if is_divided {
+        let offsets = if std::mem::take(&mut run.is_refused) {
             commit_in_parts(self, run.lease, batch).await?
         } else {
             commit_batch(self, run.lease, Arc::new(batch)).await?
