@@ -19,6 +19,8 @@ pub struct EntryBuilder<'a> {
     pub topic: Topic,
     /// The cluster of records that do not name one.
     pub cluster: Option<&'a str>,
+    /// The only cluster of which a webhook about several is kept.
+    pub only_cluster: Option<&'a str>,
     /// Time of arrival.
     pub received_at: Time,
     /// The partition of a cluster.
@@ -88,7 +90,10 @@ impl EntryBuilder<'_> {
         let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(item) else {
             return 0;
         };
-        let clusters: BTreeSet<&str> = records.iter().map(|r| &*r.cluster).collect();
+        let clusters = records.iter().map(|r| &*r.cluster);
+        let clusters: BTreeSet<&str> = clusters
+            .filter(|cluster| self.only_cluster.unwrap_or(cluster) == *cluster)
+            .collect();
         for &cluster in &clusters {
             let mut part = webhook.clone();
             if let Some(alerts) = part["alerts"].as_array_mut() {
@@ -162,6 +167,7 @@ mod tests {
         let builder = EntryBuilder {
             topic,
             cluster,
+            only_cluster: None,
             received_at: context.received_at,
             partition: &partition,
             hash_key: None,

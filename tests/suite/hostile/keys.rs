@@ -178,6 +178,23 @@ async fn a_mistyped_key_is_refused_and_an_old_one_works() {
     }
 }
 
+/// An Alertmanager webhook with an alert of each cluster.
+fn webhook(clusters: &[&str]) -> Vec<u8> {
+    let alert = |(n, cluster): (usize, &&str)| {
+        json!({
+            "status": "firing", "startsAt": "2026-01-01T10:00:00Z",
+            "labels": {
+                "alertname": format!("KubePodCrashLooping{n}"), "cluster": cluster,
+                "namespace": "shop", "pod": "web-1", "severity": "warning",
+            },
+        })
+    };
+    let alerts: Vec<Value> = clusters.iter().enumerate().map(alert).collect();
+    json!({"version": "4", "status": "firing", "alerts": alerts})
+        .to_string()
+        .into_bytes()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agents_key_sends_for_its_cluster_only() {
     let folder = tempfile::tempdir().unwrap();
@@ -237,6 +254,18 @@ async fn an_agents_key_sends_for_its_cluster_only() {
     );
     let (status, answer) = send(Some("test"), json!([event(6, None)])).await;
     assert_eq!(status, 403, "{answer}");
+    // Prometheus gives alerts a label `cluster` of its own: one webhook may be about several.
+    let webhook = server
+        .call(
+            Method::POST,
+            "/api/v1/ingest/alerts",
+            Some(&key),
+            Some(webhook(&["prod", "test", "prod", "eu-1"])),
+        )
+        .await;
+    let answer = webhook.json::<Value>().await.unwrap();
+    assert_eq!(answer["accepted"], 1, "the alerts of prod: {answer}");
+    assert_eq!(answer["rejected_count"], 2, "one for each other: {answer}");
     let heartbeat = async |cluster: &str| {
         let body = json!({
             "cluster": cluster, "agent": "a", "mode": "watch", "version": "0.1.0",
@@ -249,7 +278,7 @@ async fn an_agents_key_sends_for_its_cluster_only() {
     };
     assert_eq!(heartbeat("test").await.status(), 403);
     assert_eq!(heartbeat("prod").await.status(), 204);
-    let clusters = server.settled(&tenant, 3).await["clusters"].to_string();
+    let clusters = server.settled(&tenant, 5).await["clusters"].to_string();
     assert!(
         clusters.contains("prod") && !clusters.contains("test"),
         "{clusters}"

@@ -228,6 +228,7 @@ impl Admission {
         let builder = EntryBuilder {
             topic,
             cluster: Some(&self.cluster),
+            only_cluster: None,
             received_at: now,
             partition: &partition,
             hash_key: None,

@@ -67,6 +67,7 @@ impl Source<'_> {
         let builder = EntryBuilder {
             topic: self.topic,
             cluster: self.cluster,
+            only_cluster: self.only_cluster,
             received_at: self.received_at,
             partition: self.partition,
             hash_key: Some(self.hash_key),
@@ -76,11 +77,11 @@ impl Source<'_> {
             cluster: self.cluster,
             client_id: Some(self.tenant.as_str()),
         };
-        let mut records = Vec::new();
+        let (mut records, mut foreign) = (Vec::new(), BTreeSet::new());
         for (index, item) in items.iter().enumerate() {
             records.clear();
             let added = parse::parse(self.topic, item, &context, &mut records)
-                .and_then(|()| self.check_cluster(&records))
+                .and_then(|()| self.check_clusters(&records))
                 .and_then(|()| self.admit(admission.as_mut(), &records))
                 .and_then(|()| builder.add(item, &records, &mut batch.entries));
             match added {
@@ -88,9 +89,14 @@ impl Source<'_> {
                     batch.accepted += count;
                     batch.adds |= records.iter().any(adds);
                     for record in &records {
-                        if !batch.clusters.contains(&record.cluster) {
+                        if self.is_foreign(&record.cluster) {
+                            foreign.insert(record.cluster.clone());
+                        } else if !batch.clusters.contains(&record.cluster) {
                             batch.clusters.insert(record.cluster.clone());
                         }
+                    }
+                    for cluster in std::mem::take(&mut foreign) {
+                        self.reject(&mut batch, index, item, &self.foreign(&cluster));
                     }
                 }
                 Err(reject) => self.reject(&mut batch, index, item, &reject),
@@ -118,19 +124,24 @@ impl Source<'_> {
         Ok(())
     }
 
-    fn check_cluster(&self, records: &[Record]) -> std::result::Result<(), Reject> {
-        let Some(own) = self.only_cluster else {
-            return Ok(());
-        };
-        match records.iter().find(|record| &*record.cluster != own) {
-            None => Ok(()),
-            Some(record) => Err(Reject::new(
-                Reason::ForeignCluster,
-                format!(
-                    "the key belongs to `{own}`, the record to `{}`",
-                    record.cluster
-                ),
-            )),
+    fn is_foreign(&self, cluster: &str) -> bool {
+        self.only_cluster.is_some_and(|own| own != cluster)
+    }
+
+    fn foreign(&self, cluster: &str) -> Reject {
+        let own = self.only_cluster.unwrap_or_default();
+        let message = format!("the key belongs to `{own}`, the record to `{cluster}`");
+        Reject::new(Reason::ForeignCluster, message)
+    }
+
+    /// Rejects an item that is about other clusters alone. Of a webhook about several, the sender's
+    /// own is kept.
+    fn check_clusters(&self, records: &[Record]) -> std::result::Result<(), Reject> {
+        match records.first() {
+            Some(first) if records.iter().all(|r| self.is_foreign(&r.cluster)) => {
+                Err(self.foreign(&first.cluster))
+            }
+            _ => Ok(()),
         }
     }
 
