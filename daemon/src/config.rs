@@ -75,6 +75,19 @@ pub struct Settings {
     /// File to which the signed ends of the audit log are appended every hour
     #[arg(long, env = "KGRCA_AUDIT_ANCHOR")]
     pub audit_anchor: Option<PathBuf>,
+    /// Master keys of encryption at rest: `file:PATH`, `env:NAME`, or
+    /// `vault://HOST:8200/MOUNT/KEY?token-file=FILE`. The first encrypts, each decrypts
+    /// [default: nothing is encrypted]
+    #[arg(
+        long,
+        env = "KGRCA_MASTER_KEY_URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub master_key_url: Vec<Secret>,
+    /// Store new data in clear; existing encrypted data stays encrypted and readable
+    #[arg(long, env = "KGRCA_NO_ENCRYPTION", requires = "master_key_url")]
+    pub no_encryption: bool,
     /// Advertised API URL, if different from --listen
     #[arg(long, env = "KGRCA_ADVERTISE")]
     pub advertise: Option<String>,

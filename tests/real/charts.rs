@@ -379,14 +379,43 @@ fn helm_test(kube: &Kube, common: &[&str], address: &str, seconds: &str) -> bool
     testing.wait().unwrap().success()
 }
 
-/// The same without generated certificates, which differ every time.
-fn without_certificates(yaml: &str) -> String {
-    let generated = ["  ca.crt: ", "  tls.crt: ", "  tls.key: "];
+/// The same without generated keys and certificates, which differ every time.
+fn without_generated(yaml: &str) -> String {
+    let generated = ["  ca.crt: ", "  tls.crt: ", "  tls.key: ", "  master-key: "];
     let hidden = |line: &str| match generated.iter().find(|name| line.starts_with(**name)) {
         Some(name) => format!("{name}(generated)\n"),
         None => format!("{line}\n"),
     };
     yaml.lines().map(hidden).collect()
+}
+
+#[test]
+fn charts_create_a_master_key_unless_they_are_given_one() {
+    for chart in ["kgrca-single", "kgrca-server"] {
+        let rendered = |values: &[&str]| objects(&rendered(chart, "observability", values));
+        let secret = "\"Secret\"/\"kgrca-master-key\"";
+        let made = rendered(&[]);
+        let key = made[secret]["data"]["master-key"].as_str().unwrap();
+        assert_ne!(
+            made[secret]["data"]["master-key"],
+            rendered(&[])[secret]["data"]["master-key"]
+        );
+        assert_eq!(
+            (key.len(), &made[secret]["immutable"]),
+            (60, &Value::Bool(true))
+        );
+        for values in [
+            &["encryption.enabled=false"][..],
+            &["encryption.existingSecret=own"],
+            &["encryption.url=vault://vault:8200/transit/kgrca"],
+        ] {
+            assert!(!rendered(values).contains_key(secret), "{values:?}");
+        }
+        let text = |values: &[&str]| format!("{:?}", rendered(values));
+        assert!(!text(&["encryption.enabled=false"]).contains("MASTER_KEY"));
+        assert!(text(&["encryption.existingSecret=own"]).contains("\"own\""));
+        assert!(text(&["encryption.url=vault://vault:8200/transit/kgrca"]).contains("vault://"));
+    }
 }
 
 /// What the server's charts make; whoever changes them sees what changes.
@@ -419,7 +448,7 @@ fn charts_match_their_snapshots() {
             ],
         ),
     ] {
-        let made = without_certificates(&rendered(name, "observability", values));
+        let made = without_generated(&rendered(name, "observability", values));
         let path = repository().join(format!("tests/suite/snapshots/helm-{file}.yaml"));
         if std::env::var_os("KGRCA_WRITE_SNAPSHOTS").is_some() {
             std::fs::write(&path, &made).unwrap();

@@ -13,6 +13,7 @@ const PAGES: &[&str] = &[
     "docs/architecture.md",
     "docs/concepts.md",
     "docs/agents.md",
+    "docs/encryption.md",
     "docs/jobs.md",
     "docs/keys.md",
 ];

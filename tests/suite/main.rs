@@ -6,6 +6,7 @@ mod api_errors;
 mod arrows;
 mod cli;
 mod docs;
+mod encryption;
 mod fuzz;
 mod generated;
 mod history;

@@ -9,6 +9,7 @@ mod context;
 mod demo;
 mod dlq;
 mod doctor;
+mod encryption;
 mod eval;
 mod explain_class;
 mod fault;
@@ -78,6 +79,8 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Verb),
     #[command(subcommand)]
+    Encryption(encryption::Verb),
+    #[command(subcommand)]
     Billing(billing::Verb),
     #[command(subcommand)]
     Agent(agent::Verb),
@@ -138,6 +141,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Saga(verb) => saga::run(&env, verb),
         Command::Job(verb) => job::run(&env, verb),
         Command::Audit(verb) => audit::run(&env, verb),
+        Command::Encryption(verb) => encryption::run(&env, verb),
         Command::Billing(verb) => billing::run(&env, verb),
         Command::Agent(verb) => agent::run(&env, verb),
         Command::Cluster(verb) => cluster::run(&env, verb),

@@ -6,10 +6,12 @@ use utoipa::ToSchema;
 use crate::model::{RecordCounts, Time};
 use crate::storage::{ClusterCounts, UsageRow};
 
+mod encryption;
 mod graph;
 mod keys;
 mod tenancy;
 
+pub use encryption::*;
 pub use graph::*;
 pub use keys::*;
 pub use tenancy::*;

@@ -17,6 +17,8 @@ mod kafka;
 pub mod limits;
 mod log;
 mod meta;
+#[cfg(feature = "embedded")]
+pub mod seal;
 pub mod sql;
 
 pub use entry::{EntryBuilder, partition_of};
@@ -31,9 +33,9 @@ pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, MAX_KEY, MAX_VALUE, READ_BYTES, SetAside, Stored, StreamId, Tail};
 pub use meta::{
     AddKey, AgentPosition, AgentRow, Agents, AnswerRow, ApiKeys, AuditLog, ClusterCounts,
-    ClusterRow, Commit, DaemonRow, Daemons, EndKey, Feedback, GraphPlacement, Health, Idempotency,
-    IncidentArchive, IncidentFilter, IncidentRow, Incidents, KeyChange, Leases, MAX_AGENTS,
-    MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Offset, PENDING, PendingIncidentRow,
-    Progress, Reserved, Sagas, Skipped, SkippedOffsets, Tenants, TransitionRow, Usage, UsageCounts,
-    UsageRow, incident_id,
+    ClusterRow, Commit, DaemonRow, Daemons, DataKey, DataKeys, EndKey, Feedback, GraphPlacement,
+    Health, Idempotency, IncidentArchive, IncidentFilter, IncidentRow, Incidents, KeyChange,
+    Leases, MAX_AGENTS, MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Offset, PENDING,
+    PendingIncidentRow, Progress, Reserved, Sagas, Skipped, SkippedOffsets, Tenants, TransitionRow,
+    Usage, UsageCounts, UsageRow, incident_id,
 };

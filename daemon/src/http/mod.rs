@@ -12,6 +12,7 @@ mod client_address;
 mod decompress;
 mod detach;
 mod dlq;
+mod encryption;
 mod error;
 mod graph;
 mod headers;
@@ -103,6 +104,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::list))
         .routes(routes!(audit::anchor))
         .routes(routes!(checks::list))
+        .routes(routes!(encryption::show, encryption::change))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show, jobs::change))
         .routes(routes!(checks::daemons))

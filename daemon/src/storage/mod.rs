@@ -1,6 +1,7 @@
 //! Opens the stores: the scheme of each URL picks a backend.
 
 mod audit_key;
+mod encryption;
 pub mod kafka;
 pub mod neo4j;
 mod orphans;
@@ -24,8 +25,9 @@ use kgrca_core::storage::{Error, EventLog, GraphStore, KafkaUrl, Limits, MetaSto
 use crate::config::Settings;
 use crate::error::Failure;
 use crate::sandbox::Processes;
-use crate::secret::write_private;
+use crate::secret::{Secret, write_private};
 use audit_key::AuditKey;
+pub use encryption::{Encryption, Rewrapped, UnderMaster};
 use kafka::KafkaLog;
 pub use provision::{GraphProvisioner, LogProvisioner, Provisioner};
 
@@ -44,6 +46,8 @@ pub struct Stores {
     pub limits: Arc<dyn Limits>,
     /// Signs the audit log.
     pub audit_key: Arc<AuditKey>,
+    /// Encrypts data at rest.
+    pub encryption: Arc<Encryption>,
     /// Whether other daemons may use the same metadata.
     pub are_shared: bool,
     /// Number of daemons that share the stores.
@@ -69,6 +73,7 @@ pub struct SimulatedStores {
 impl From<SimulatedStores> for Stores {
     fn from(simulated: SimulatedStores) -> Self {
         Self {
+            encryption: Arc::new(Encryption::off(Arc::clone(&simulated.meta))),
             meta: simulated.meta,
             log: simulated.log,
             graph: simulated.graph,
@@ -212,8 +217,9 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
         settings.audit_key.as_ref().unwrap_or(&usual),
     )?);
     let meta = open_meta_of(settings, &folder, &audit_key).await?;
+    let encryption = Arc::new(open_encryption(settings, &folder, &meta).await?);
     let graph = open_graph(settings, &folder, &meta).await?;
-    let log = open_log(settings, &folder).await?;
+    let log = open_log(settings, &folder, &encryption).await?;
     let limits = open_limits(settings, &daemons).await?;
     let are_shared = settings.meta_url.resolved()?.starts_with("postgres");
     Ok(Stores {
@@ -227,6 +233,7 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
         },
         limits,
         audit_key,
+        encryption,
         daemons,
         _lock: Some(Arc::new(lock)),
     })
@@ -260,6 +267,53 @@ async fn open_meta_of(
         refuse("the metadata store has no tenants")?;
     }
     Ok(meta)
+}
+
+/// Opens the master keys, and says what is not encrypted by them.
+async fn open_encryption(
+    settings: &Settings,
+    folder: &Path,
+    meta: &Arc<dyn MetaStore>,
+) -> Result<Encryption, Failure> {
+    let encrypts_new = !settings.no_encryption;
+    let urls = settings.master_key_url.iter().map(Secret::resolved);
+    let urls: Vec<String> = urls.collect::<Result<_, _>>()?;
+    // An empty variable is one that is not set.
+    let urls: Vec<&str> = urls
+        .iter()
+        .map(|url| url.trim())
+        .filter(|u| !u.is_empty())
+        .collect();
+    let encryption = Encryption::open(Arc::clone(meta), &urls, encrypts_new).await?;
+    let encryption = encryption.beside(not_encrypted(settings, folder)?);
+    if encryption.is_on() {
+        for place in encryption.not_encrypted() {
+            tracing::warn!("not encrypted by kgrcad: {place}; use an encrypted file system");
+        }
+    }
+    Ok(encryption)
+}
+
+/// Where data of tenants is stored that this daemon cannot encrypt.
+fn not_encrypted(settings: &Settings, folder: &Path) -> Result<Vec<String>, Failure> {
+    let mut places = Vec::new();
+    let meta = settings.meta_url.resolved()?;
+    places.push(match scheme(&meta) {
+        "sqlite" => format!(
+            "incidents and answers in {}",
+            path(&meta, folder, "meta.db").display()
+        ),
+        _ => "incidents and answers in PostgreSQL".to_owned(),
+    });
+    let graph = settings.graph_url.resolved()?;
+    places.push(match scheme(&graph) {
+        "mars" => format!("graphs in {}", path(&graph, folder, "graph").display()),
+        _ => "graphs in Neo4j".to_owned(),
+    });
+    if scheme(&settings.log_url.resolved()?) == "kafka" {
+        places.push("records in Kafka".to_owned());
+    }
+    Ok(places)
 }
 
 /// A store, and what sets tenants up on its servers.
@@ -304,12 +358,18 @@ async fn open_graph(
 async fn open_log(
     settings: &Settings,
     folder: &Path,
+    encryption: &Arc<Encryption>,
 ) -> Result<Opened<dyn EventLog, dyn LogProvisioner>, Failure> {
     let url = settings.log_url.resolved()?;
     Ok(match scheme(&url) {
         "file" => {
             let files = Arc::new(RealFiles::default());
-            let log = Arc::new(FileLog::open(files, path(&url, folder, "log")));
+            let log = FileLog::open(files, path(&url, folder, "log"));
+            let log = Arc::new(if encryption.is_on() {
+                log.encrypted_by(Arc::clone(encryption) as _)
+            } else {
+                log
+            });
             Opened {
                 store: Arc::clone(&log) as _,
                 provisioner: log,

@@ -98,7 +98,9 @@ pub(super) async fn act(
         }
         Step::Wait => take_leases(ctx, id, tenant).await,
         Step::Rows => {
+            // With its data keys: what is left of its data on a disk or in a copy is unreadable.
             stores.meta.forget_tenant(id, false).await?;
+            stores.encryption.forget(id);
             set_state(ctx, id, tenant, TenantState::Deleted).await
         }
         Step::Graph | Step::Topics | Step::User | Step::Acls => undo(ctx, saga, id, step).await,
@@ -206,7 +208,11 @@ pub(super) async fn undo(
 ) -> Result<(), Error> {
     let stores = &ctx.stores;
     match step {
-        Step::Row => stores.meta.forget_tenant(id, true).await,
+        Step::Row => {
+            stores.meta.forget_tenant(id, true).await?;
+            stores.encryption.forget(id);
+            Ok(())
+        }
         Step::Graph => stores.graph.remove(id).await,
         Step::Topics => {
             ctx.fleet.unload(id).await;

@@ -14,6 +14,7 @@ pub mod billing;
 pub mod budgets;
 mod cluster_quota;
 pub mod dlq;
+pub mod encryption;
 mod error;
 pub mod graph;
 pub mod incident_feed;

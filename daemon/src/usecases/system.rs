@@ -28,8 +28,24 @@ pub async fn checks(app: &App, actor: &Actor) -> Result<Page<Check>> {
     actor.operator()?;
     audit_counts::read(app, actor, None, "checks");
     let mut items = checks::of_stores(&app.stores).await;
+    items.push(encryption_check(app).await);
     items.extend(tenant_checks::run(app).await);
     Ok(Page { items, next: None })
+}
+
+/// What is encrypted, and whether the master key works.
+async fn encryption_check(app: &App) -> Check {
+    let encryption = &app.stores.encryption;
+    let found = checks::with_timeout(encryption.check()).await;
+    let mut check = checks::check("encryption", found);
+    if check.ok && encryption.is_on() {
+        check.found = format!(
+            "{}; not encrypted by kgrcad: {}",
+            check.found,
+            encryption.not_encrypted().join(", ")
+        );
+    }
+    check
 }
 
 /// The daemons that are running.

@@ -7,6 +7,7 @@ use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::RETENTION;
 use kgrca_core::model::{Record, Str, Topic};
 use kgrca_core::parse::mask::HashKey;
+use kgrca_core::storage::seal::Keyring;
 use kgrca_core::storage::{Error, ErrorKind, SkippedOffsets, Stored, StreamId};
 
 use super::apply::read_one;
@@ -71,7 +72,8 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     // everything that the log still holds.
     let full_resync = !stores.graph.knows(tenant, partition).await?;
     let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
-    let snapshot = blocking(move || snapshots.newest(&committed)).await;
+    let sealer = stores.encryption.sealer(tenant).await?;
+    let snapshot = blocking(move || snapshots.newest(&committed, &sealer)).await;
     let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     let from_snapshot = snapshot.is_some();
     let reading = Reading {

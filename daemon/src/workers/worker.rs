@@ -8,6 +8,7 @@ use kgrca_core::engine::ClusterState;
 use kgrca_core::incident::Incident;
 use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::model::{Body, Record, Str, Time, Topic};
+use kgrca_core::storage::seal::{Keyring, Sealer};
 use kgrca_core::storage::{Entry, Error, ErrorKind, Offset, READ_BYTES, StreamId};
 use tokio::sync::{Notify, RwLock, watch};
 
@@ -295,7 +296,8 @@ impl Worker {
     async fn take_snapshot(&self, run: &mut Run) {
         let live = Arc::clone(&self.live).read_owned().await;
         let (snapshots, offsets) = (Arc::clone(&self.snapshots), run.offsets.clone());
-        match blocking(move || snapshots.save(&offsets, &live.clusters))
+        let sealer = self.sealer_to_write().await;
+        match blocking(move || snapshots.save(&offsets, &live.clusters, &*sealer?))
             .await
             .flatten()
         {
@@ -306,6 +308,12 @@ impl Worker {
             ),
         }
         run.last_snapshot = instant();
+    }
+
+    async fn sealer_to_write(&self) -> std::io::Result<Arc<Sealer>> {
+        let tenant = &self.partition.tenant;
+        let sealer = self.stores.encryption.sealer_to_write(tenant).await;
+        sealer.map_err(std::io::Error::other)
     }
 
     pub(super) async fn take_lease(&self) -> Result<i64, Error> {

@@ -15,13 +15,15 @@ pub use migrations::{MigrationFile, migrator};
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::Path;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use super::files::{Files, ForgetfulFiles, RealFiles};
     use super::log::FileLog;
     use crate::model::{Time, Topic};
-    use crate::storage::{Entry, ErrorKind, EventLog, GraphStore, StreamId, conformance};
+    use crate::storage::seal::{Keyring, Sealer, testing};
+    use crate::storage::{Entry, ErrorKind, EventLog, GraphStore, Result, StreamId, conformance};
     use crate::tenancy::TenantId;
 
     fn tenant() -> TenantId {
@@ -51,6 +53,80 @@ mod tests {
         ))
         .await;
         conformance::event_log(&FileLog::open(Arc::new(ForgetfulFiles::default()), "/log")).await;
+        let encrypted = FileLog::open(Arc::new(ForgetfulFiles::default()), "/log");
+        conformance::event_log(&encrypted.encrypted_by(Arc::new(TestKeys::default()))).await;
+    }
+
+    /// Keys of tenants that are made when they are first used.
+    #[derive(Default)]
+    struct TestKeys(Mutex<BTreeMap<TenantId, Arc<Sealer>>>);
+
+    #[async_trait::async_trait]
+    impl Keyring for TestKeys {
+        async fn sealer(&self, tenant: &TenantId) -> Result<Arc<Sealer>> {
+            let mut all = self.0.lock().unwrap();
+            let made = || Arc::new(testing::sealer(tenant.as_str(), 1));
+            Ok(Arc::clone(all.entry(tenant.clone()).or_insert_with(made)))
+        }
+
+        async fn sealer_to_write(&self, tenant: &TenantId) -> Result<Arc<Sealer>> {
+            self.sealer(tenant).await
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_stream_takes_the_keys_of_a_tenant_that_was_created_again() {
+        let disk = ForgetfulFiles::default();
+        let keys = Arc::new(TestKeys::default());
+        let log =
+            FileLog::open(Arc::new(disk.clone()), "/log").encrypted_by(Arc::clone(&keys) as _);
+        log.append(&tenant(), vec![entry("old")]).await.unwrap();
+        let again = Arc::new(testing::sealer(tenant().as_str(), 2));
+        keys.0.lock().unwrap().insert(tenant(), Arc::clone(&again));
+        log.append(&tenant(), vec![entry("new")]).await.unwrap();
+        let log = FileLog::open(Arc::new(disk), "/log").encrypted_by(keys);
+        let read = log.read(&tenant(), STREAM, 1, 9).await.unwrap();
+        assert_eq!(&*read[0].value, b"new");
+        assert!(log.read(&tenant(), STREAM, 0, 9).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_log_without_its_key_is_an_error_and_no_damage() {
+        let disk = ForgetfulFiles::default();
+        let open = || FileLog::open(Arc::new(disk.clone()), "/log");
+        let log = open().encrypted_by(Arc::new(TestKeys::default()));
+        let state = StreamId {
+            topic: Topic::Resource,
+            partition: 0,
+        };
+        for stream in [STREAM, state] {
+            let of_stream = Entry {
+                stream,
+                ..entry("secret")
+            };
+            log.append(&tenant(), vec![of_stream]).await.unwrap();
+        }
+        let path = Path::new("/log/client-a-abc123/events.normalized/0/00000000000000000000.seg");
+        let before = disk.read(path, 0, 1 << 20).unwrap();
+        assert!(!before.windows(6).any(|w| w == b"secret"));
+        let without = open();
+        for stream in [STREAM, state] {
+            let error = without.tail(&tenant(), stream, 0, 9).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Corrupt);
+        }
+        // A second segment closes the first one, so that it is compacted.
+        assert_eq!(without.resume_at(&tenant(), state, 5).await.unwrap(), 1);
+        let maintained = without.maintain(&tenant(), 0, Time(9)).await;
+        assert_eq!(maintained.unwrap_err().kind, ErrorKind::Corrupt);
+        assert_eq!(without.set_aside(&tenant()).await.unwrap(), []);
+        assert_eq!(disk.read(path, 0, 1 << 20).unwrap(), before);
+        // Nothing is written behind what cannot be read: the key would be lost for good.
+        let appended = without.append(&tenant(), vec![entry("clear")]).await;
+        assert_eq!(appended.unwrap_err().kind, ErrorKind::Corrupt);
+        let log = open().encrypted_by(Arc::new(TestKeys::default()));
+        let read = log.read(&tenant(), STREAM, 0, 9).await.unwrap();
+        let values: Vec<&[u8]> = read.iter().map(|stored| &*stored.value).collect();
+        assert_eq!(values, [&b"secret"[..]]);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ mod agents;
 mod api_keys;
 mod audit;
 mod daemons;
+mod data_keys;
 mod idempotency;
 mod incidents;
 mod leases;
@@ -18,6 +19,7 @@ pub use agents::{AgentPosition, AgentRow, Agents, MAX_AGENTS};
 pub use api_keys::{AddKey, ApiKeys, EndKey, KeyChange, MAX_ENDED_KEYS, MAX_KEYS};
 pub use audit::{AuditLog, MAX_AUDIT_BYTES};
 pub use daemons::{DaemonRow, Daemons};
+pub use data_keys::{DataKey, DataKeys};
 pub use idempotency::{Idempotency, PENDING, Reserved};
 pub use incidents::{
     Feedback, IncidentArchive, IncidentFilter, IncidentRow, Incidents, PendingIncidentRow,
@@ -41,6 +43,7 @@ pub trait MetaStore:
     + ApiKeys
     + AuditLog
     + Daemons
+    + DataKeys
     + Feedback
     + GraphPlacement
     + Health
@@ -61,6 +64,7 @@ impl<T> MetaStore for T where
         + ApiKeys
         + AuditLog
         + Daemons
+        + DataKeys
         + Feedback
         + GraphPlacement
         + Health

@@ -6,6 +6,7 @@ mod api_keys;
 mod archive;
 mod audit;
 mod daemons;
+mod data_keys;
 mod idempotency;
 mod incidents;
 mod job;
@@ -60,6 +61,11 @@ pub trait Database: Send + Sync {
 
     /// The server's clock; `None` when the database runs in this process.
     async fn now(&self) -> Result<Option<Time>>;
+
+    /// Removes what was deleted from the database's files, where it is in this process.
+    async fn erase(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// An open transaction.

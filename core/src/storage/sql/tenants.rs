@@ -17,7 +17,7 @@ const SUBSCRIBE: &str = "INSERT INTO subscriptions (client_id, since, plan) VALU
     ON CONFLICT (client_id, since) DO UPDATE SET plan = excluded.plan";
 
 /// Deletes a tenant's data.
-const FORGET_DATA: [&str; 16] = [
+const FORGET_DATA: [&str; 17] = [
     "DELETE FROM api_keys WHERE client_id = $1",
     "DELETE FROM leases WHERE client_id = $1",
     "DELETE FROM offsets WHERE client_id = $1",
@@ -32,6 +32,7 @@ const FORGET_DATA: [&str; 16] = [
     "DELETE FROM agents WHERE client_id = $1",
     "DELETE FROM graph_places WHERE client_id = $1",
     "DELETE FROM tenant_secrets WHERE client_id = $1",
+    "DELETE FROM data_keys WHERE client_id = $1",
     // The deletion itself runs as a job.
     "DELETE FROM jobs WHERE client_id = $1 AND kind <> 'saga.run'",
     "DELETE FROM job_turns WHERE client_id = $1",
@@ -151,7 +152,8 @@ impl<D: Database> Tenants for SqlMeta<D> {
                 tx.run(sql, values![tenant.as_str()]).await?;
             }
         }
-        tx.commit().await
+        tx.commit().await?;
+        self.database.erase().await
     }
 }
 

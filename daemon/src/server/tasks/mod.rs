@@ -6,6 +6,7 @@
 //! - probing its own connections to the servers behind its stores;
 //! - showing gauges: a gauge that a job set would stay as it was on the daemon that last ran it;
 //! - removing snapshots of deleted tenants from its own disk;
+//! - reading again the data keys that it holds in memory;
 //! - taking jobs, where it is a worker.
 //!
 //! A task that panics is logged and started again.
@@ -33,6 +34,7 @@ const RESTART: Duration = Duration::from_secs(1);
 const USAGE: Duration = Duration::from_millis(500);
 const NOTES: Duration = Duration::from_secs(1);
 const SNAPSHOTS: Duration = Duration::from_hours(1);
+const DATA_KEYS: Duration = Duration::from_mins(5);
 
 /// Starts the tasks of a daemon; each ends when it stops.
 pub(super) fn start(
@@ -52,6 +54,7 @@ pub(super) fn start(
         supervised("agents", app, stop, agents::watch),
         supervised("gauges", app, stop, gauges::watch),
         supervised("snapshots", app, stop, remove_snapshots),
+        supervised("data keys", app, stop, refresh_data_keys),
     ];
     if app.settings.has(Role::Worker) {
         tasks.push(supervised("jobs", app, stop, jobs::run));
@@ -122,6 +125,13 @@ async fn remove_snapshots(app: Arc<App>, mut stop: watch::Receiver<bool>) {
         if !next_round(SNAPSHOTS, &mut stop).await {
             return;
         }
+    }
+}
+
+/// Reads the data keys in memory again.
+async fn refresh_data_keys(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    while next_round(DATA_KEYS, &mut stop).await {
+        app.stores.encryption.refresh().await;
     }
 }
 

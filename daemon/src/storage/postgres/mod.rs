@@ -12,7 +12,7 @@ use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgPool, Postgres, Row as _, TypeInfo, ValueRef};
 
-const MIGRATIONS: [MigrationFile; 8] = migration_files![
+const MIGRATIONS: [MigrationFile; 9] = migration_files![
     "migrations";
     "0001_first",
     "0002_requests",
@@ -22,6 +22,7 @@ const MIGRATIONS: [MigrationFile; 8] = migration_files![
     "0006_tenant_secrets",
     "0007_skipped_records",
     "0008_key_limits",
+    "0009_data_keys",
 ];
 
 /// Maximum number of connections of one daemon.

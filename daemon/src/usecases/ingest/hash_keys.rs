@@ -25,7 +25,7 @@ impl HashKeys {
             return Ok(key);
         }
         let fresh = random_text(BASE62, SECRET_CHARS);
-        let secret = stores.meta.tenant_secret(tenant, &fresh).await?;
+        let secret = stores.encryption.tenant_secret(tenant, &fresh).await?;
         let key = HashKey::new(secret.as_bytes());
         self.keys().insert(tenant.clone(), key.clone());
         Ok(key)

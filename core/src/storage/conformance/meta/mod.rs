@@ -4,6 +4,7 @@ mod agents;
 mod api_keys;
 mod audit;
 mod daemons;
+mod data_keys;
 mod idempotency;
 mod incidents;
 mod placement;
@@ -38,6 +39,7 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     daemons::daemons(meta).await;
     agents::agents(meta, &a, &b).await;
     placement::placement(meta, &a, &b).await;
+    data_keys::data_keys(meta, &a, &b).await;
     meta.check().await.unwrap();
     tenants::forget(meta, &a, &b).await;
 }

@@ -1,6 +1,6 @@
 //! Tenants: their rows, and what remains when they are forgotten.
 
-use super::{entry, row};
+use super::{data_keys, entry, row};
 use crate::model::Time;
 use crate::storage::{ErrorKind, MetaStore};
 use crate::tenancy::{Tenant, TenantId, TenantState};
@@ -63,6 +63,16 @@ pub(super) async fn tenants(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
         let secret = meta.tenant_secret(a, fresh).await.unwrap();
         assert_eq!(secret, "first", "a secret stays");
     }
+    for (before, changes) in [("second", false), ("first", true), ("first", false)] {
+        let changed = meta
+            .replace_tenant_secret(a, before, "third")
+            .await
+            .unwrap();
+        assert_eq!(
+            changed, changes,
+            "only the secret that is stored is replaced"
+        );
+    }
     meta.subscribe(a, "pro", Time(5)).await.unwrap();
     meta.subscribe(a, "basic", Time(5)).await.unwrap();
 }
@@ -79,6 +89,7 @@ pub(super) async fn forget(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
         "another",
         "its secret is gone"
     );
+    data_keys::forgotten(meta, a, b).await;
     assert!(
         meta.tenant(a.as_str()).await.unwrap().is_some(),
         "its row remains"

@@ -1,49 +1,132 @@
-//! One record in a segment: `len u32 | crc32c u32 | offset u64 | received_at i64 | key_len u32 |
-//! key | value`, little endian; `len` counts what follows the checksum, the checksum covers it.
+//! One record in a segment: `len u32 | crc32c u32 | offset u64 | received_at i64 | content`, little
+//! endian; `len` counts what follows the checksum, the checksum covers it. The content is `key_len
+//! u32 | key | value`, or that as an encrypted piece (`storage/seal.rs`), which opens only in a
+//! frame with this offset and time. Damage is found without a key: what the checksum confirms is
+//! intact, even if it cannot be decrypted.
 
 use crate::model::Time;
+use crate::storage::seal::{self, Opener, Session};
 use crate::storage::{Error, ErrorKind, Result, Stored};
 
 const HEAD: usize = 8;
-const FIXED: usize = 20;
-/// Largest frame: a record, its key and the fixed part.
-const MAX: usize = 2 << 20;
+/// Offset and time.
+const PLACE: usize = 16;
+const FIXED: usize = PLACE + 4;
+/// Largest frame in clear: a record, its key and the fixed part.
+const MAX_CLEAR: usize = 2 << 20;
+/// Largest frame: what was written in clear can be encrypted later.
+const MAX: usize = MAX_CLEAR + seal::OVERHEAD;
 /// How far the offset of a frame may lie behind the one expected where frames are searched for.
 const MAX_GAP: u64 = 1 << 32;
 
-/// Appends a frame to a buffer.
+/// A record that becomes a frame.
+pub(super) struct Record<'a> {
+    pub offset: u64,
+    pub received_at: Time,
+    pub key: &'a [u8],
+    pub value: &'a [u8],
+}
+
+/// Appends a frame to a buffer, encrypted when there is a session.
 ///
 /// # Errors
 /// `Refused` for a frame that [`read`] would not accept; the buffer is then unchanged.
 pub(super) fn write(
     buffer: &mut Vec<u8>,
-    offset: u64,
-    received_at: Time,
-    key: &[u8],
-    value: &[u8],
+    record: &Record<'_>,
+    session: Option<&mut Session>,
 ) -> Result<()> {
     let start = buffer.len();
-    let len = FIXED + key.len() + value.len();
-    if len > MAX {
-        let message = format!("a record with its key has {len} bytes; the maximum is {MAX}");
+    let (key, value) = (record.key, record.value);
+    let added = session.as_ref().map(|_| seal::OVERHEAD).unwrap_or(0);
+    let clear = FIXED + key.len() + value.len();
+    if clear > MAX_CLEAR {
+        let message =
+            format!("a record with its key has {clear} bytes; the maximum is {MAX_CLEAR}");
         return Err(Error::new(ErrorKind::Refused, message));
     }
+    let len = clear + added;
     buffer.extend_from_slice(&(len as u32).to_le_bytes());
     buffer.extend_from_slice(&[0; 4]);
-    buffer.extend_from_slice(&offset.to_le_bytes());
-    buffer.extend_from_slice(&received_at.0.to_le_bytes());
-    buffer.extend_from_slice(&(key.len() as u32).to_le_bytes());
-    buffer.extend_from_slice(key);
-    buffer.extend_from_slice(value);
+    let mut place = [0; PLACE];
+    place[..8].copy_from_slice(&record.offset.to_le_bytes());
+    place[8..].copy_from_slice(&record.received_at.0.to_le_bytes());
+    buffer.extend_from_slice(&place);
+    let key_len = (key.len() as u32).to_le_bytes();
+    let parts: [&[u8]; 3] = [&key_len, key, value];
+    match session {
+        Some(session) => {
+            if let Err(e) = session.seal(&place, &parts, buffer) {
+                buffer.truncate(start);
+                return Err(e);
+            }
+        }
+        None => {
+            for part in parts {
+                buffer.extend_from_slice(part);
+            }
+        }
+    }
     let crc = crc32c::crc32c(&buffer[start + HEAD..]);
     buffer[start + 4..start + HEAD].copy_from_slice(&crc.to_le_bytes());
     Ok(())
 }
 
+/// An intact frame.
+pub(super) struct Frame<'a> {
+    pub offset: u64,
+    pub received_at: Time,
+    /// All of it.
+    pub bytes: &'a [u8],
+    /// What follows the length and the checksum.
+    body: &'a [u8],
+}
+
+impl Frame<'_> {
+    /// The id of the data key that encrypted it; `None` when it is in clear.
+    pub(super) fn key_id(&self) -> Option<u32> {
+        seal::key_id(&self.body[PLACE..])
+    }
+
+    /// Its record, decrypted where it is encrypted.
+    ///
+    /// # Errors
+    /// When it cannot be decrypted. The frame is intact all the same: it is not damage.
+    pub(super) fn open(&self, opener: &mut Opener<'_>) -> Result<Stored> {
+        let (place, content) = self.body.split_at(PLACE);
+        if self.key_id().is_none() {
+            return self.stored(content);
+        }
+        self.stored(&opener.open(place, content)?)
+    }
+
+    fn stored(&self, content: &[u8]) -> Result<Stored> {
+        let invalid = || Error::new(ErrorKind::Corrupt, "a record has an invalid key length");
+        let (key, value) = split(content).ok_or_else(invalid)?;
+        Ok(Stored {
+            offset: self.offset,
+            key: key.into(),
+            value: value.into(),
+            received_at: self.received_at,
+        })
+    }
+}
+
+/// The key and the value in a content in clear.
+fn split(content: &[u8]) -> Option<(&[u8], &[u8])> {
+    let key_len = u32_at(content, 0)? as usize;
+    content.get(4..)?.split_at_checked(key_len)
+}
+
+/// Whether a content is in clear and complete, or encrypted.
+fn is_valid(content: &[u8]) -> bool {
+    seal::key_id(content).is_some() || split(content).is_some()
+}
+
 /// What is at the start of some bytes.
-pub(super) enum Read {
+pub(super) enum Read<'a> {
     /// A complete frame and its length.
-    Frame(Stored, usize),
+    Frame(Frame<'a>, usize),
     /// More bytes are needed: this many in all.
     Short(usize),
     /// No frame can start like this.
@@ -51,7 +134,7 @@ pub(super) enum Read {
 }
 
 /// Reads the frame at the start of `bytes`.
-pub(super) fn read(bytes: &[u8]) -> Read {
+pub(super) fn read(bytes: &[u8]) -> Read<'_> {
     let Some(len) = u32_at(bytes, 0).map(|n| n as usize) else {
         return Read::Short(HEAD);
     };
@@ -64,20 +147,18 @@ pub(super) fn read(bytes: &[u8]) -> Read {
     if u32_at(bytes, 4) != Some(crc32c::crc32c(body)) {
         return Read::Broken;
     }
-    let key_len = u32_at(body, 16).map(|n| n as usize).unwrap_or(usize::MAX);
-    let Some(rest) = body.get(FIXED..).filter(|r| r.len() >= key_len) else {
-        return Read::Broken;
-    };
     let (Some(offset), Some(received)) = (u64_at(body, 0), u64_at(body, 8)) else {
         return Read::Broken;
     };
-    let (key, value) = rest.split_at(key_len);
+    if !is_valid(&body[PLACE..]) {
+        return Read::Broken;
+    }
     Read::Frame(
-        Stored {
+        Frame {
             offset,
-            key: key.into(),
-            value: value.into(),
             received_at: Time(received as i64),
+            bytes: &bytes[..HEAD + len],
+            body,
         },
         HEAD + len,
     )
@@ -87,6 +168,8 @@ pub(super) fn read(bytes: &[u8]) -> Read {
 pub(super) struct Found {
     pub offset: u64,
     pub received_at: Time,
+    /// See [`Frame::key_id`].
+    pub key_id: Option<u32>,
     /// Its length with the head.
     pub len: usize,
 }
@@ -96,9 +179,10 @@ pub(super) struct Found {
 pub(super) fn find(bytes: &[u8], next: u64) -> Option<Found> {
     let found = head(bytes)?;
     let is_later = (next..next.saturating_add(MAX_GAP)).contains(&found.offset);
-    let key_len = u32_at(bytes, HEAD + 16)? as usize;
-    let fits = is_later && HEAD + FIXED + key_len <= found.len;
-    let body = bytes.get(HEAD..found.len).filter(|_| fits)?;
+    let body = bytes.get(HEAD..found.len)?;
+    if !is_later || !is_valid(&body[PLACE..]) {
+        return None;
+    }
     (u32_at(bytes, 4)? == crc32c::crc32c(body)).then_some(found)
 }
 
@@ -113,6 +197,7 @@ pub(super) fn head(bytes: &[u8]) -> Option<Found> {
     Some(Found {
         offset: u64_at(bytes, HEAD)?,
         received_at: Time(u64_at(bytes, HEAD + 8)? as i64),
+        key_id: seal::key_id(&bytes[HEAD + PLACE..HEAD + len]),
         len: HEAD + len,
     })
 }
@@ -126,58 +211,4 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn frames_are_read_back_and_damage_is_detected(
-            offset in any::<u64>(),
-            key in proptest::collection::vec(any::<u8>(), 0..20),
-            value in proptest::collection::vec(any::<u8>(), 0..200),
-            flip in any::<usize>(),
-        ) {
-            let mut bytes = Vec::new();
-            write(&mut bytes, offset, Time(7), &key, &value).unwrap();
-            match read(&bytes) {
-                Read::Frame(stored, len) => {
-                    prop_assert_eq!(len, bytes.len());
-                    prop_assert_eq!(stored.offset, offset);
-                    prop_assert_eq!(&*stored.key, &*key);
-                    prop_assert_eq!(&*stored.value, &*value);
-                }
-                _ => prop_assert!(false, "a complete frame"),
-            }
-            let at = flip % bytes.len();
-            bytes[at] ^= 0x40;
-            prop_assert!(!matches!(read(&bytes), Read::Frame(..)));
-        }
-
-        #[test]
-        fn any_bytes_are_read_without_panic(
-            bytes in proptest::collection::vec(any::<u8>(), 0..64),
-        ) {
-            let _ = read(&bytes);
-            let _ = find(&bytes, 0);
-        }
-
-        #[test]
-        fn what_is_written_is_read_back_and_the_rest_is_refused(
-            key in 0..3_usize << 20,
-            value in (MAX - FIXED).saturating_sub(40)..MAX + 40,
-        ) {
-            for key in [key, key % 64] {
-                let value = value.saturating_sub(key);
-                let mut bytes = vec![7];
-                let written = write(&mut bytes, 5, Time(7), &vec![b'k'; key], &vec![b'v'; value]);
-                let fits = FIXED + key + value <= MAX;
-                prop_assert_eq!(written.is_ok(), fits);
-                prop_assert_eq!(bytes.len() > 1, fits, "nothing is left of a refused frame");
-                prop_assert_eq!(matches!(read(&bytes[1..]), Read::Frame(..)), fits);
-                prop_assert_eq!(find(&bytes[1..], 5).is_some(), fits);
-                prop_assert!(find(&bytes[1..], 6).is_none(), "offsets only rise");
-            }
-        }
-    }
-}
+mod tests;

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
-use super::{Shared, Stream, locked};
+use super::{Shared, Stream, locked, with_sealer};
+use crate::storage::seal::Sealer;
 use crate::storage::{Entry, Error, ErrorKind, Result, StreamId};
 use crate::tenancy::TenantId;
 
 struct Request {
     tenant: TenantId,
     entries: Vec<Entry>,
+    sealer: Arc<Sealer>,
     done: oneshot::Sender<Result<()>>,
 }
 
@@ -37,9 +39,13 @@ impl GroupCommit {
         Self { sender }
     }
 
-    pub(super) async fn append(&self, tenant: TenantId, entries: Vec<Entry>) -> Result<()> {
-        // Before it joins a group: only the request that holds such an entry fails.
-        entries.iter().try_for_each(Entry::check)?;
+    /// Appends entries that [`Entry::check`] allows.
+    pub(super) async fn append(
+        &self,
+        tenant: TenantId,
+        entries: Vec<Entry>,
+        sealer: Arc<Sealer>,
+    ) -> Result<()> {
         let (done, answer) = oneshot::channel();
         let gone = || {
             Error::new(ErrorKind::Unavailable, "the log's writer has stopped")
@@ -49,6 +55,7 @@ impl GroupCommit {
             .send(Request {
                 tenant,
                 entries,
+                sealer,
                 done,
             })
             .map_err(|_| gone())?;
@@ -112,7 +119,7 @@ fn append(shared: &Shared, request: &Request, touched: &mut Touched) -> Result<(
     for (id, entries) in by_stream {
         let stream = shared.stream(&request.tenant, id)?;
         touched.insert(id, Arc::clone(&stream));
-        locked(&stream).append(&entries)?;
+        with_sealer(&stream, &request.sealer).append(&entries)?;
     }
     Ok(())
 }

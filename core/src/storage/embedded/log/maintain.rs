@@ -1,9 +1,9 @@
 //! What goes by the clock: old segments are dropped, or rewritten with the newest record of each
 //! key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::frame;
+use super::frame::{self, Record};
 use super::scan::Walked;
 use super::stream::Stream;
 use crate::model::Time;
@@ -37,7 +37,8 @@ impl Stream {
     }
 
     /// Rewrites closed segments with the newest record of each key only; tombstones go with what
-    /// they end.
+    /// they end. What is in clear, or under an older data key, is encrypted where new records are;
+    /// what is encrypted is never decrypted on disk.
     pub(super) fn compact(&mut self) -> Result<()> {
         for _ in 0..=self.segments.len() {
             match self.try_compact()? {
@@ -58,44 +59,72 @@ impl Stream {
         if closed == 0 {
             return Ok(Compacted::Done);
         }
-        let mut newest: HashMap<Box<[u8]>, u64> = HashMap::new();
+        let mut newest: HashMap<Box<[u8]>, Newest> = HashMap::new();
+        let mut opener = self.seal.opener();
         for (index, segment) in self.segments.iter().enumerate() {
-            let walked = self.walk(segment, 0, &mut |stored, _| {
-                // What may still be taken back makes nothing old.
-                let counts = stored.offset < visible;
-                if counts {
-                    newest.insert(stored.key, stored.offset);
+            let walked = self.walk(segment, 0, &mut |frame, _| {
+                // What may still be rolled back makes nothing old.
+                if frame.offset >= visible {
+                    return Ok(false);
                 }
-                counts
+                let stored = frame.open(&mut opener)?;
+                let is_tombstone = stored.value.is_empty();
+                let offset = stored.offset;
+                newest.insert(
+                    stored.key,
+                    Newest {
+                        offset,
+                        is_tombstone,
+                    },
+                );
+                Ok(true)
             })?;
             if walked == Walked::Damaged {
                 return Ok(Compacted::Damaged(index));
             }
         }
+        let kept = newest.into_values().filter(|newest| !newest.is_tombstone);
+        let kept: HashSet<u64> = kept.map(|newest| newest.offset).collect();
         for index in 0..closed {
-            let segment = self.segments[index].clone();
-            let (mut kept, mut written) = (Vec::new(), Ok(()));
-            let walked = self.walk(&segment, 0, &mut |stored, _| {
-                if newest.get(&stored.key) == Some(&stored.offset) && !stored.value.is_empty() {
-                    written = frame::write(
-                        &mut kept,
-                        stored.offset,
-                        stored.received_at,
-                        &stored.key,
-                        &stored.value,
-                    );
-                }
-                written.is_ok()
-            })?;
-            if walked == Walked::Damaged {
+            if let Walked::Damaged = self.rewrite(index, &kept)? {
                 return Ok(Compacted::Damaged(index));
-            }
-            written?;
-            if (kept.len() as u64) < segment.len {
-                self.replace(index, &kept)?;
             }
         }
         Ok(Compacted::Done)
+    }
+
+    /// Replaces a segment by its records with these offsets, if that changes anything.
+    fn rewrite(&mut self, index: usize, offsets: &HashSet<u64>) -> Result<Walked> {
+        let segment = self.segments[index].clone();
+        let mut session = self.seal.begin()?;
+        let mut opener = self.seal.opener();
+        let (mut kept, mut changes) = (Vec::new(), false);
+        let walked = self.walk(&segment, 0, &mut |frame, _| {
+            if !offsets.contains(&frame.offset) {
+                changes = true;
+                return Ok(true);
+            }
+            let key_id = frame.key_id();
+            let Some(session) = session.as_mut().filter(|s| key_id != Some(s.key_id())) else {
+                kept.extend_from_slice(frame.bytes);
+                return Ok(true);
+            };
+            changes = true;
+            let stored = frame.open(&mut opener)?;
+            let record = Record {
+                offset: stored.offset,
+                received_at: stored.received_at,
+                key: &stored.key,
+                value: &stored.value,
+            };
+            frame::write(&mut kept, &record, Some(session))?;
+            Ok(true)
+        })?;
+        if walked == Walked::Done && changes {
+            self.segments[index].key_id = session.map(|s| s.key_id()).or(segment.key_id);
+            self.replace(index, &kept)?;
+        }
+        Ok(walked)
     }
 
     fn replace(&mut self, index: usize, content: &[u8]) -> Result<()> {
@@ -109,6 +138,12 @@ impl Stream {
         self.segments[index].len = content.len() as u64;
         Ok(())
     }
+}
+
+/// The newest record of a key.
+struct Newest {
+    offset: u64,
+    is_tombstone: bool,
 }
 
 /// How an attempt to compact ended.

@@ -1,6 +1,7 @@
 //! The log in files: a folder per tenant, topic and partition, segments of frames, one sync for all
 //! that wait.
 
+mod encryption;
 mod frame;
 mod group;
 mod maintain;
@@ -14,8 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::Files;
 use crate::model::{Time, Topic};
+use crate::storage::seal::{Keyring, Sealer};
 use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, SetAside, Stored, StreamId, Tail};
 use crate::tenancy::TenantId;
+use encryption::StreamSeal;
 use group::GroupCommit;
 use stream::Stream;
 
@@ -28,6 +31,7 @@ type Streams = Mutex<HashMap<(TenantId, StreamId), Arc<Mutex<Stream>>>>;
 pub struct FileLog {
     shared: Arc<Shared>,
     writer: GroupCommit,
+    keyring: Option<Arc<dyn Keyring>>,
 }
 
 /// What the writer thread and readers share.
@@ -55,7 +59,8 @@ impl Shared {
             .folder(tenant)
             .join(id.topic.as_str())
             .join(id.partition.to_string());
-        let mut stream = Stream::open(Arc::clone(&self.files), folder, self.segment_size)?;
+        let seal = StreamSeal::new(tenant, id);
+        let mut stream = Stream::open(Arc::clone(&self.files), folder, self.segment_size, seal)?;
         if let Some(floor) = self.floors().get(&(tenant.clone(), id)) {
             stream.resume_at(*floor)?;
         }
@@ -127,6 +132,32 @@ impl FileLog {
         Self {
             writer: GroupCommit::start(Arc::clone(&shared)),
             shared,
+            keyring: None,
+        }
+    }
+
+    /// The same with records that are encrypted as the keyring says.
+    #[must_use]
+    pub fn encrypted_by(self, keyring: Arc<dyn Keyring>) -> Self {
+        Self {
+            keyring: Some(keyring),
+            ..self
+        }
+    }
+
+    /// What decrypts the records of a tenant.
+    async fn sealer(&self, tenant: &TenantId) -> Result<Arc<Sealer>> {
+        match &self.keyring {
+            Some(keyring) => keyring.sealer(tenant).await,
+            None => Ok(Arc::new(Sealer::clear(tenant.clone()))),
+        }
+    }
+
+    /// What encrypts new records of a tenant.
+    async fn sealer_to_write(&self, tenant: &TenantId) -> Result<Arc<Sealer>> {
+        match &self.keyring {
+            Some(keyring) => keyring.sealer_to_write(tenant).await,
+            None => self.sealer(tenant).await,
         }
     }
 }
@@ -143,10 +174,41 @@ fn locked(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The same with what encrypts and decrypts its records.
+fn with_sealer<'a>(stream: &'a Mutex<Stream>, sealer: &Arc<Sealer>) -> MutexGuard<'a, Stream> {
+    let mut stream = locked(stream);
+    stream.seal.renew(sealer);
+    stream
+}
+
+/// Compacts a stream of state, and lets records of another expire.
+fn maintain(
+    stream: &mut Stream,
+    id: StreamId,
+    bound: Time,
+    sealer: Option<&Arc<Sealer>>,
+) -> Result<()> {
+    if let Some(sealer) = sealer {
+        stream.seal.renew(sealer);
+        stream.close_other_key()?;
+    }
+    match (
+        matches!(id.topic, Topic::Resource | Topic::Topology),
+        sealer,
+    ) {
+        (false, _) => stream.expire(bound),
+        (true, Some(_)) => stream.compact(),
+        (true, None) => Ok(()),
+    }
+}
+
 #[async_trait::async_trait]
 impl EventLog for FileLog {
     async fn append(&self, tenant: &TenantId, entries: Vec<Entry>) -> Result<()> {
-        self.writer.append(tenant.clone(), entries).await
+        // Before it joins a group: only the request that holds such an entry fails.
+        entries.iter().try_for_each(Entry::check)?;
+        let sealer = self.sealer_to_write(tenant).await?;
+        self.writer.append(tenant.clone(), entries, sealer).await
     }
 
     async fn read(
@@ -166,8 +228,13 @@ impl EventLog for FileLog {
         from: u64,
         max: usize,
     ) -> Result<Tail> {
+        let sealer = self.sealer(tenant).await?;
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
-        blocking(move || locked(&*shared.stream(&tenant, stream)?).tail(from, max)).await
+        blocking(move || {
+            let stream = shared.stream(&tenant, stream)?;
+            with_sealer(&stream, &sealer).tail(from, max)
+        })
+        .await
     }
 
     async fn set_aside(&self, tenant: &TenantId) -> Result<Vec<SetAside>> {
@@ -204,18 +271,23 @@ impl EventLog for FileLog {
     }
 
     async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()> {
+        let sealer = self.sealer_to_write(tenant).await;
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        let bound = now.plus(-retention);
         blocking(move || {
+            let (sealer, mut result) = match sealer {
+                Ok(sealer) => (Some(sealer), Ok(())),
+                // Records expire without a key, too.
+                Err(e) => (None, Err(e)),
+            };
             for id in shared.existing(&tenant)? {
-                let stream = shared.stream(&tenant, id)?;
-                let mut stream = locked(&stream);
-                if matches!(id.topic, Topic::Resource | Topic::Topology) {
-                    stream.compact()?;
-                } else {
-                    stream.expire(now.plus(-retention))?;
-                }
+                let one = shared
+                    .stream(&tenant, id)
+                    .and_then(|stream| maintain(&mut locked(&stream), id, bound, sealer.as_ref()));
+                // One stream that cannot be read does not keep the others.
+                result = result.and(one);
             }
-            Ok(())
+            result
         })
         .await
     }

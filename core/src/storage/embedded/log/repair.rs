@@ -44,6 +44,8 @@ pub(super) struct Salvage {
     /// Length of those that are settled.
     settled_len: u64,
     pub(super) newest: Time,
+    /// The data key that encrypted the last frame.
+    pub(super) key_id: Option<u32>,
     /// The offset behind the segment.
     pub(super) next: u64,
 }
@@ -56,6 +58,7 @@ fn salvage(bytes: &[u8], known: Known) -> Salvage {
         len: 0,
         settled_len: 0,
         newest: Time::default(),
+        key_id: None,
         next: known.first,
     };
     let mut at = 0;
@@ -70,6 +73,7 @@ fn salvage(bytes: &[u8], known: Known) -> Salvage {
                 found.settled_len = found.len;
             }
             found.newest = found.newest.max(frame.received_at);
+            found.key_id = frame.key_id;
             found.next = frame.offset + 1;
             at += frame.len;
             continue;
@@ -133,6 +137,7 @@ impl Stream {
         };
         let found = self.salvage(base, known)?;
         self.segments[index].len = found.len;
+        self.segments[index].key_id = found.key_id;
         self.cursor = None;
         if let Some(mark) = self.unsettled.as_mut().filter(|m| m.last == Some(base)) {
             mark.len = found.settled_len;

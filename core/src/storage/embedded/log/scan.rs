@@ -1,6 +1,6 @@
 //! Reading the frames of segments one after the other.
 
-use super::frame::{self, Read};
+use super::frame::{self, Frame, Read};
 use super::stream::{Segment, Stream};
 use crate::storage::{READ_BYTES, Result, Stored, Tail};
 
@@ -28,12 +28,12 @@ struct Pass {
 
 impl Stream {
     /// Visits the frames of a segment from a position; the visitor gets each with its end and says
-    /// whether to go on.
+    /// whether to go on. What the visitor cannot decrypt is an error, and no damage.
     pub(super) fn walk(
         &self,
         segment: &Segment,
         from: u64,
-        visit: &mut dyn FnMut(Stored, u64) -> bool,
+        visit: &mut dyn FnMut(Frame<'_>, u64) -> Result<bool>,
     ) -> Result<Walked> {
         let path = self.path(segment.base);
         let (mut position, mut want) = (from, CHUNK);
@@ -46,9 +46,9 @@ impl Stream {
             let mut used = 0;
             loop {
                 match frame::read(&bytes[used..]) {
-                    Read::Frame(stored, len) => {
+                    Read::Frame(frame, len) => {
                         used += len;
-                        if !visit(stored, position + used as u64) {
+                        if !visit(frame, position + used as u64)? {
                             return Ok(Walked::Done);
                         }
                     }
@@ -106,6 +106,7 @@ impl Stream {
             .segments
             .partition_point(|s| s.base <= from)
             .saturating_sub(1);
+        let mut opener = self.seal.opener();
         let (mut bytes, mut end) = (0, None);
         for (index, segment) in self.segments.iter().enumerate().skip(first) {
             let start = self
@@ -113,17 +114,18 @@ impl Stream {
                 .filter(|(o, base, _)| *o == from && *base == segment.base)
                 .map(|(.., position)| position)
                 .unwrap_or(0);
-            let walked = self.walk(segment, start, &mut |stored, position| {
-                if stored.offset >= visible {
-                    return false;
+            let walked = self.walk(segment, start, &mut |frame, position| {
+                if frame.offset >= visible {
+                    return Ok(false);
                 }
-                if stored.offset >= from {
+                if frame.offset >= from {
+                    let stored = frame.open(&mut opener)?;
                     end = Some((stored.offset + 1, segment.base, position));
                     bytes += stored.value.len();
                     pass.records.push(stored);
                 }
                 pass.is_limited = pass.records.len() >= max || bytes >= READ_BYTES;
-                !pass.is_limited
+                Ok(!pass.is_limited)
             })?;
             if walked == Walked::Damaged {
                 pass.damaged = Some(index);

@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::frame;
+use super::encryption::StreamSeal;
+use super::frame::{self, Record};
 use super::repair::missing_offsets;
 use crate::model::Time;
 use crate::storage::embedded::files::Files;
+use crate::storage::seal::OVERHEAD;
 use crate::storage::{Entry, Error, Result};
 
 #[derive(Clone, Debug)]
@@ -17,6 +19,19 @@ pub(super) struct Segment {
     /// Bytes that are known to be whole.
     pub(super) len: u64,
     pub(super) newest: Time,
+    /// The data key that encrypted its last frame; `None` when that is in clear.
+    pub(super) key_id: Option<u32>,
+}
+
+impl Segment {
+    fn empty(base: u64) -> Self {
+        Self {
+            base,
+            len: 0,
+            newest: Time::default(),
+            key_id: None,
+        }
+    }
 }
 
 /// An end of a stream: first offset and length of its last segment, next offset. Not a number of
@@ -32,6 +47,7 @@ pub(super) struct Mark {
 pub(super) struct Stream {
     pub(super) files: Arc<dyn Files>,
     pub(super) folder: PathBuf,
+    pub(super) seal: StreamSeal,
     /// A segment is closed beyond this size, in bytes.
     segment_size: u64,
     pub(super) segments: Vec<Segment>,
@@ -46,13 +62,19 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Opens a stream; what is damaged is set aside.
-    pub(super) fn open(files: Arc<dyn Files>, folder: PathBuf, segment_size: u64) -> Result<Self> {
+    pub(super) fn open(
+        files: Arc<dyn Files>,
+        folder: PathBuf,
+        segment_size: u64,
+        seal: StreamSeal,
+    ) -> Result<Self> {
         let names = files
             .list(&folder)
             .map_err(|e| Error::io(&folder.display(), &e))?;
         let mut stream = Self {
             files,
             folder,
+            seal,
             segment_size,
             segments: Vec::new(),
             next: 0,
@@ -84,26 +106,27 @@ impl Stream {
             .files
             .len(&self.path(base))
             .map_err(|e| self.failed(base, &e))?;
+        let mut segment = Segment::empty(base);
         let whole = Segment {
-            base,
             len: size,
-            newest: Time::default(),
+            ..segment.clone()
         };
-        let mut segment = Segment { len: 0, ..whole };
         let mut next = self.next.max(base);
-        let _ = self.walk(&whole, 0, &mut |stored, end| {
+        let _ = self.walk(&whole, 0, &mut |frame, end| {
             // Offsets only rise: a frame that goes back is the rest of an older write.
-            if stored.offset < next {
-                return false;
+            if frame.offset < next {
+                return Ok(false);
             }
             segment.len = end;
-            segment.newest = segment.newest.max(stored.received_at);
-            next = stored.offset + 1;
-            true
+            segment.newest = segment.newest.max(frame.received_at);
+            segment.key_id = frame.key_id();
+            next = frame.offset + 1;
+            Ok(true)
         })?;
         if segment.len < size {
             let found = self.repair_unopened(base, following)?;
             (segment.len, segment.newest, next) = (found.len, found.newest, found.next);
+            segment.key_id = found.key_id;
         }
         self.next = next;
         self.segments.push(segment);
@@ -118,18 +141,18 @@ impl Stream {
             len: last.map(|s| s.len).unwrap_or(0),
             next: self.next,
         };
+        // What cannot be read is not written behind: its key would be lost for good.
+        if let Some(key_id) = last.and_then(|last| last.key_id) {
+            self.seal.check(key_id)?;
+        }
         self.unsettled.get_or_insert(end);
-        if self
-            .segments
-            .last()
-            .map(|s| s.len >= self.segment_size)
-            .unwrap_or(true)
-        {
-            self.segments.push(Segment {
-                base: self.next,
-                len: 0,
-                newest: Time::default(),
-            });
+        // Closed when another data key encrypts what follows, so that it is compacted or expires.
+        let is_closed = match last {
+            Some(last) => last.len >= self.segment_size || self.has_other_key(last),
+            None => true,
+        };
+        if is_closed {
+            self.segments.push(Segment::empty(self.next));
         }
         let Some(last) = self.segments.last().cloned() else {
             return Ok(());
@@ -137,18 +160,20 @@ impl Stream {
         let mut buffer = Vec::with_capacity(
             entries
                 .iter()
-                .map(|e| e.value.len() + e.key.len() + 32)
+                .map(|e| e.value.len() + e.key.len() + 32 + OVERHEAD)
                 .sum(),
         );
+        let mut session = self.seal.session(is_closed)?;
+        let key_id = session.as_ref().map(|session| session.key_id());
         let mut offset = self.next;
         for entry in entries {
-            frame::write(
-                &mut buffer,
+            let record = Record {
                 offset,
-                entry.received_at,
-                &entry.key,
-                &entry.value,
-            )?;
+                received_at: entry.received_at,
+                key: &entry.key,
+                value: &entry.value,
+            };
+            frame::write(&mut buffer, &record, session.as_deref_mut())?;
             offset += 1;
         }
         self.files
@@ -156,6 +181,7 @@ impl Stream {
             .map_err(|e| self.failed(last.base, &e))?;
         if let Some(segment) = self.segments.last_mut() {
             segment.len += buffer.len() as u64;
+            segment.key_id = key_id;
             segment.newest = entries
                 .iter()
                 .map(|e| e.received_at)
@@ -238,13 +264,31 @@ impl Stream {
             .append(&path, &[])
             .and_then(|()| self.files.sync(&path));
         made.map_err(|e| self.failed(offset, &e))?;
-        self.segments.push(Segment {
-            base: offset,
-            len: 0,
-            newest: Time::default(),
-        });
+        self.segments.push(Segment::empty(offset));
         self.next = offset;
         Ok(end)
+    }
+
+    /// Whether new records are encrypted by another key than what a segment ends with.
+    fn has_other_key(&self, segment: &Segment) -> bool {
+        segment.len > 0 && segment.key_id != self.seal.current()
+    }
+
+    /// Closes a segment that another data key ends than encrypts new records: otherwise what a
+    /// stream without new records has in clear would stay so.
+    pub(super) fn close_other_key(&mut self) -> Result<()> {
+        let last = self.segments.last().filter(|last| self.has_other_key(last));
+        if last.is_none() || self.unsettled.is_some() || self.seal.current().is_none() {
+            return Ok(());
+        }
+        let path = self.path(self.next);
+        let made = self
+            .files
+            .append(&path, &[])
+            .and_then(|()| self.files.sync(&path));
+        made.map_err(|e| self.failed(self.next, &e))?;
+        self.segments.push(Segment::empty(self.next));
+        Ok(())
     }
 
     /// Bytes in all segments.
@@ -273,9 +317,14 @@ mod tests {
         }
     }
 
+    fn open(disk: &ForgetfulFiles) -> Stream {
+        let seal = StreamSeal::for_test(true);
+        Stream::open(Arc::new(disk.clone()), "/s".into(), 1, seal).unwrap()
+    }
+
     /// A stream of four segments with a settled record each.
     fn filled(disk: &ForgetfulFiles) -> Stream {
-        let mut stream = Stream::open(Arc::new(disk.clone()), "/s".into(), 1).unwrap();
+        let mut stream = open(disk);
         for i in 0..4 {
             stream.append(&[&entry(&format!("v{i}"), i)]).unwrap();
             stream.sync().unwrap();
@@ -310,7 +359,7 @@ mod tests {
                 stream.settle();
             }
             disk.power_cut(0);
-            let mut again = Stream::open(Arc::new(disk), "/s".into(), 1).unwrap();
+            let mut again = open(&disk);
             let expected: &[&str] = if rolls_back { &["v3"] } else { &["v3", "v0"] };
             assert_eq!(values(&mut again), expected);
         }
@@ -332,7 +381,7 @@ mod tests {
         let mut stream = filled(&disk);
         assert_eq!(stream.resume_at(9).unwrap(), 4);
         disk.power_cut(0);
-        let mut again = Stream::open(Arc::new(disk), "/s".into(), 1).unwrap();
+        let mut again = open(&disk);
         assert_eq!(again.end(), 9);
         again.append(&[&entry("v9", 9)]).unwrap();
         again.settle();

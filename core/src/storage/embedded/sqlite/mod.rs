@@ -8,7 +8,9 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions,
     SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Column, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column, Connection as _, Row as _, Sqlite, SqlitePool, TypeInfo, ValueRef,
+};
 
 use crate::migration_files;
 use crate::model::Time;
@@ -16,7 +18,7 @@ use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result};
 
-const MIGRATIONS: [MigrationFile; 10] = migration_files![
+const MIGRATIONS: [MigrationFile; 11] = migration_files![
     "migrations";
     "0001_first",
     "0002_feedback",
@@ -28,7 +30,13 @@ const MIGRATIONS: [MigrationFile; 10] = migration_files![
     "0008_tenant_secrets",
     "0009_skipped_records",
     "0010_key_limits",
+    "0011_data_keys",
 ];
+
+/// How long a statement waits for others.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for emptying the journal.
+const ERASE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The metadata of all tenants in one file.
 pub type SqliteMeta = SqlMeta<SqliteFile>;
@@ -52,9 +60,9 @@ impl SqlMeta<SqliteFile> {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(Duration::from_secs(10))
+            .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
-        let pool = |synchronous, connections| {
+        let pool = |options: SqliteConnectOptions, synchronous, connections| {
             let pool = SqlitePoolOptions::new()
                 .max_connections(connections)
                 .before_acquire(|connection, _| {
@@ -63,14 +71,20 @@ impl SqlMeta<SqliteFile> {
                     let is_whole = !connection.is_in_transaction();
                     Box::pin(async move { Ok(is_whole) })
                 });
-            pool.connect_with(options.clone().synchronous(synchronous))
+            pool.connect_with(options.synchronous(synchronous))
         };
-        let admin = pool(SqliteSynchronous::Full, 1).await.map_err(failed)?;
+        // A deleted data key must not stay in a free page.
+        let erasing = options.clone().pragma("secure_delete", "ON");
+        let admin = pool(erasing, SqliteSynchronous::Full, 1)
+            .await
+            .map_err(failed)?;
         migrator(&MIGRATIONS).run(&admin).await.map_err(|e| {
             let error = Error::new(ErrorKind::Corrupt, format!("{}: {e}", path.display()));
             error.hint("this file was written by another version; run the version that wrote it")
         })?;
-        let engine = pool(SqliteSynchronous::Normal, 4).await.map_err(failed)?;
+        let engine = pool(options, SqliteSynchronous::Normal, 4)
+            .await
+            .map_err(failed)?;
         Ok(Self::new(SqliteFile { engine, admin }))
     }
 }
@@ -108,6 +122,31 @@ impl Database for SqliteFile {
     async fn now(&self) -> Result<Option<Time>> {
         Ok(None)
     }
+
+    /// Empties the journal, which still has pages from before.
+    async fn erase(&self) -> Result<()> {
+        let mut connection = self.admin.acquire().await.map_err(failed)?;
+        // Other writes wait for this connection.
+        set_timeout(&mut connection, ERASE_TIMEOUT).await?;
+        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut *connection)
+            .await;
+        set_timeout(&mut connection, BUSY_TIMEOUT).await?;
+        // A transaction that reads the journal is not an error for the database.
+        let is_busy = done.map_err(failed)?.get::<i64, _>(0) != 0;
+        if is_busy {
+            let message = "metadata: deleted keys are still in the journal of the database file";
+            return Err(Error::new(ErrorKind::Unavailable, message)
+                .hint("end what reads the file, such as a backup; this is retried"));
+        }
+        Ok(())
+    }
+}
+
+async fn set_timeout(connection: &mut SqliteConnection, timeout: Duration) -> Result<()> {
+    let sql = format!("PRAGMA busy_timeout = {}", timeout.as_millis());
+    let set = sqlx::query(AssertSqlSafe(sql)).execute(connection).await;
+    set.map(|_| ()).map_err(failed)
 }
 
 struct Running(sqlx::Transaction<'static, Sqlite>);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::super::encryption::StreamSeal;
 use super::*;
 use crate::model::Topic;
 use crate::storage::Entry;
@@ -16,7 +17,12 @@ const STREAM: StreamId = StreamId {
 };
 
 fn open(disk: &ForgetfulFiles) -> Stream {
-    Stream::open(Arc::new(disk.clone()), "/s".into(), 300).unwrap()
+    open_as(disk, false)
+}
+
+fn open_as(disk: &ForgetfulFiles, is_encrypted: bool) -> Stream {
+    let seal = StreamSeal::for_test(is_encrypted);
+    Stream::open(Arc::new(disk.clone()), "/s".into(), 300, seal).unwrap()
 }
 
 fn append(stream: &mut Stream, value: &str) {
@@ -33,7 +39,10 @@ fn append(stream: &mut Stream, value: &str) {
 
 /// A stream of several segments with a record per value.
 fn filled(disk: &ForgetfulFiles, values: &[String]) -> Stream {
-    let mut stream = open(disk);
+    fill(open(disk), values)
+}
+
+fn fill(mut stream: Stream, values: &[String]) -> Stream {
     for value in values {
         append(&mut stream, value);
     }
@@ -136,6 +145,7 @@ proptest! {
         at in any::<usize>(),
         harm in harm(),
         is_open in any::<bool>(),
+        is_encrypted in any::<bool>(),
     ) {
         let values: Vec<String> = lengths
             .iter()
@@ -143,7 +153,7 @@ proptest! {
             .map(|(i, len)| format!("{i}{}", "x".repeat(*len)))
             .collect();
         let disk = ForgetfulFiles::default();
-        let mut stream = filled(&disk, &values);
+        let mut stream = fill(open_as(&disk, is_encrypted), &values);
         let paths = segments(&disk);
         let path = &paths[which.index(paths.len())];
         let before = disk.read(path, 0, usize::MAX >> 1).unwrap();
@@ -155,7 +165,7 @@ proptest! {
         prop_assume!(is_open || !is_cut || touched(&before, &(0..range.start)).last()
             == damaged.first());
         if !is_open {
-            stream = open(&disk);
+            stream = open_as(&disk, is_encrypted);
         }
         let (kept, lost) = read(&mut stream);
         for (offset, value) in values.iter().enumerate() {

@@ -1,0 +1,99 @@
+//! `kgrca encryption`
+
+use kgrca_core::api::{EncryptionAct, EncryptionChange, EncryptionChanged, EncryptionStatus};
+use reqwest::Method;
+
+use super::{Env, tenant};
+use crate::client::As;
+use crate::error::Result;
+use crate::output::Table;
+
+const PATH: &str = "/api/v1/admin/encryption";
+
+/// Inspect encryption at rest and rotate its keys (operator)
+///
+/// The data of each tenant is encrypted with data keys of its own, which are encrypted under the
+/// master key of kgrcad --master-key-url.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Show which master keys are in use, and what is not encrypted
+    Status,
+    /// Encrypt all data keys under the first master key
+    ///
+    /// To rotate a master key in a file, add the new key below the old one on every machine, move
+    /// it up, run this command, and remove the old key once `kgrca encryption status` no longer
+    /// shows it. For a key in Vault, rotate it there and run this command.
+    Rewrap,
+    /// Create new data keys, which encrypt new data
+    ///
+    /// Stored data stays readable with the older data keys.
+    Rotate {
+        /// Only the data key of this tenant
+        #[arg(long, add = crate::complete::tenants())]
+        tenant: Option<String>,
+    },
+}
+
+pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
+    match verb {
+        Verb::Status => status(env),
+        Verb::Rewrap => {
+            let change = EncryptionChange {
+                act: EncryptionAct::Rewrap,
+                client_id: None,
+            };
+            let done = send(env, &change)?;
+            let (changed, unchanged) = (done.changed, done.unchanged);
+            env.out.message(&format!(
+                "{changed} data keys rewrapped, {unchanged} were under the current master key"
+            ));
+            env.out.value(&done, || table(&done))
+        }
+        Verb::Rotate { tenant } => {
+            let client_id = tenant.map(|given| tenant::id_of(env, given)).transpose()?;
+            let change = EncryptionChange {
+                act: EncryptionAct::Rotate,
+                client_id,
+            };
+            let done = send(env, &change)?;
+            env.out
+                .message(&format!("{} data keys created", done.changed));
+            env.out.value(&done, || table(&done))
+        }
+    }
+}
+
+fn send(env: &Env<'_>, change: &EncryptionChange) -> Result<EncryptionChanged> {
+    env.client()?.send(Method::POST, As::Operator, PATH, change)
+}
+
+fn table(done: &EncryptionChanged) -> Table {
+    Table::new(&["CHANGED", "UNCHANGED"])
+        .row([done.changed.to_string(), done.unchanged.to_string()])
+}
+
+fn status(env: &Env<'_>) -> Result {
+    let status: EncryptionStatus = env.client()?.get(As::Operator, PATH, &[])?;
+    let state = if status.enabled { "on" } else { "off" };
+    env.out
+        .message(&format!("encryption of new files is {state}"));
+    for place in &status.not_encrypted {
+        env.out.message(&format!(
+            "not encrypted by kgrcad: {place}; use an encrypted file system"
+        ));
+    }
+    env.out.value(&status, || {
+        Table::new(&["MASTER KEY", "CURRENT", "TENANTS", "DATA KEYS"]).rows(
+            &status.data_keys,
+            |of| {
+                let is_current = status.master_key.as_ref() == Some(&of.master_key);
+                [
+                    of.master_key.clone(),
+                    if is_current { "yes" } else { "no" }.to_owned(),
+                    of.tenants.to_string(),
+                    of.data_keys.to_string(),
+                ]
+            },
+        )
+    })
+}

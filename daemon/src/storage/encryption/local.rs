@@ -1,0 +1,191 @@
+//! Master keys in a file or a variable: 32 random bytes in Base64, one key per line. The first
+//! encrypts, all decrypt.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kgrca_core::storage::seal::KEY;
+use kgrca_core::storage::{Error, ErrorKind, Result};
+use kgrca_core::tenancy::hex;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use sha2::{Digest, Sha256};
+
+use super::random;
+
+const CREATE: &str = "create a key with: openssl rand -base64 32";
+
+/// A master key that this process has.
+pub(super) struct LocalKey {
+    /// Says which key it is, and nothing about it.
+    pub id: String,
+    key: LessSafeKey,
+}
+
+impl LocalKey {
+    fn new(key: &[u8; KEY]) -> Result<Self> {
+        let digest = Sha256::new()
+            .chain_update(b"kgrca master key id\0")
+            .chain_update(key)
+            .finalize();
+        let unusable = |_| Error::new(ErrorKind::Internal, "encryption failed");
+        let unbound = UnboundKey::new(&AES_256_GCM, key).map_err(unusable)?;
+        Ok(Self {
+            id: hex(&digest[..8]),
+            key: LessSafeKey::new(unbound),
+        })
+    }
+
+    /// Encrypts a few bytes. Its nonces are random: a master key encrypts few data keys.
+    pub(super) fn wrap(&self, plain: &[u8]) -> Result<String> {
+        let nonce = random::<NONCE_LEN>()?;
+        let mut text = plain.to_vec();
+        let failed = |_| Error::new(ErrorKind::Internal, "encryption failed");
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut text)
+            .map_err(failed)?;
+        Ok(STANDARD.encode([&nonce[..], &text].concat()))
+    }
+
+    /// Decrypts; `None` when it was not encrypted by this key, or was altered.
+    pub(super) fn unwrap(&self, wrapped: &str) -> Option<Vec<u8>> {
+        let bytes = STANDARD.decode(wrapped).ok()?;
+        let (nonce, text) = bytes.split_first_chunk::<NONCE_LEN>()?;
+        let mut text = text.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let plain = self.key.open_in_place(nonce, Aad::empty(), &mut text);
+        Some(plain.ok()?.to_vec())
+    }
+}
+
+/// Reads the keys in a file.
+pub(super) fn from_file(path: &Path) -> Result<Vec<LocalKey>> {
+    let unusable = |e: std::io::Error| {
+        let message = format!("--master-key-url: {}: {e}", path.display());
+        Error::new(ErrorKind::Unavailable, message).hint(CREATE)
+    };
+    check_mode(path).map_err(unusable)?;
+    let text = std::fs::read_to_string(path).map_err(unusable)?;
+    parse(&path.display().to_string(), &text)
+}
+
+/// Reads the keys in a variable of the environment.
+pub(super) fn from_variable(name: &str) -> Result<Vec<LocalKey>> {
+    let text = std::env::var(name).map_err(|e| {
+        let what = without_value(&e);
+        let message = format!("--master-key-url: env:{name} {what}");
+        Error::new(ErrorKind::Refused, message).hint(CREATE)
+    })?;
+    parse(&format!("env:{name}"), &text)
+}
+
+/// The error of a variable, which quotes its value where that is not text.
+pub(super) fn without_value(error: &std::env::VarError) -> &'static str {
+    match error {
+        std::env::VarError::NotPresent => "is not set",
+        std::env::VarError::NotUnicode(_) => "is not text",
+    }
+}
+
+fn parse(place: &str, text: &str) -> Result<Vec<LocalKey>> {
+    let invalid = |what: String| {
+        let message = format!("--master-key-url: {place}: {what}");
+        Error::new(ErrorKind::Refused, message).hint(CREATE)
+    };
+    let mut keys = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
+        }
+        let bytes = STANDARD.decode(line).unwrap_or_default();
+        let key = <&[u8; KEY]>::try_from(bytes.as_slice());
+        let key =
+            key.map_err(|_| invalid(format!("line {} is not {KEY} bytes in Base64", number + 1)))?;
+        keys.push(LocalKey::new(key)?);
+    }
+    if keys.is_empty() {
+        return Err(invalid("there is no key".to_owned()));
+    }
+    Ok(keys)
+}
+
+/// Whoever reads the master key and the data folder reads all data.
+#[cfg(unix)]
+fn check_mode(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    let of_others = mode & 0o007;
+    if of_others == 0 {
+        return Ok(());
+    }
+    let message = format!("every user can use the file (mode {mode:04o}); run chmod 600");
+    Err(std::io::Error::other(message))
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_opens_what_it_wrapped_and_nothing_else() {
+        let (one, two) = (LocalKey::new(&[1; KEY]), LocalKey::new(&[2; KEY]));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let wrapped = one.wrap(b"secret").unwrap();
+        assert_eq!(one.unwrap(&wrapped).unwrap(), b"secret");
+        assert_ne!(one.id, two.id);
+        assert!(two.unwrap(&wrapped).is_none());
+        assert!(one.unwrap(&wrapped[4..]).is_none());
+        assert!(one.unwrap("").is_none());
+    }
+
+    #[test]
+    fn the_value_of_a_variable_is_never_printed() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let value = std::ffi::OsString::from_vec(b"secret\xff".to_vec());
+        let error = std::env::VarError::NotUnicode(value);
+        assert!(
+            error.to_string().contains("secret"),
+            "as the library prints it"
+        );
+        assert_eq!(without_value(&error), "is not text");
+    }
+
+    #[test]
+    fn a_file_holds_a_key_per_line_and_belongs_to_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("master.key");
+        let text = format!(
+            "{}\n\n{}\n",
+            STANDARD.encode([1; KEY]),
+            STANDARD.encode([2; KEY])
+        );
+        crate::secret::write_private(&file, &text).unwrap();
+        assert_eq!(from_file(&file).unwrap().len(), 2);
+        for (text, message) in [
+            ("", "no key"),
+            ("AAAA\n", "line 1"),
+            ("\npassword\n", "line 2"),
+        ] {
+            crate::secret::write_private(&file, text).unwrap();
+            let error = from_file(&file).err().unwrap();
+            assert!(error.message.contains(message), "{error}");
+            assert!(!error.message.contains("password"));
+        }
+        crate::secret::write_private(&file, &text).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+            let error = from_file(&file).err().unwrap();
+            assert!(error.message.contains("mode 0644"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Master keys, under which the data keys of tenants are encrypted.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kgrca_core::storage::seal::KEY;
+use kgrca_core::storage::{DataKey, Error, ErrorKind, Result};
+
+use super::local::{self, LocalKey};
+use super::place;
+use super::vault::Vault;
+
+/// Where master keys come from.
+enum Source {
+    File(PathBuf),
+    Variable(String),
+    Vault(Arc<Vault>),
+}
+
+#[derive(Clone)]
+enum Master {
+    Local(Arc<LocalKey>),
+    Vault(Arc<Vault>),
+}
+
+/// A data key that was encrypted.
+pub(super) struct Wrapped {
+    pub text: String,
+    /// Id of the master key.
+    pub master_key: String,
+}
+
+/// All master keys: the first encrypts, each decrypts what it encrypted.
+pub(super) struct MasterKeys {
+    sources: Vec<Source>,
+    loaded: RwLock<Arc<Vec<Master>>>,
+}
+
+impl Source {
+    fn parse(url: &str) -> Result<Self> {
+        match url.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => {
+                Ok(Self::File(PathBuf::from(path.trim_start_matches("//"))))
+            }
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
+            Some(("vault", _)) => Ok(Self::Vault(Arc::new(Vault::parse(url)?))),
+            _ => {
+                // It may be a key that was given in the place of its file.
+                let message = "--master-key-url: unsupported URL";
+                Err(Error::new(ErrorKind::Refused, message)
+                    .hint("supported: file:PATH, env:NAME, vault://HOST/MOUNT/KEY"))
+            }
+        }
+    }
+
+    fn load(&self) -> Result<Vec<Master>> {
+        let local = |keys: Vec<LocalKey>| {
+            let keys = keys.into_iter().map(Arc::new);
+            keys.map(Master::Local).collect()
+        };
+        match self {
+            Self::File(path) => local::from_file(path).map(local),
+            Self::Variable(name) => local::from_variable(name).map(local),
+            Self::Vault(vault) => Ok(vec![Master::Vault(Arc::clone(vault))]),
+        }
+    }
+}
+
+impl Master {
+    fn id(&self) -> &str {
+        match self {
+            Self::Local(key) => &key.id,
+            Self::Vault(vault) => &vault.id,
+        }
+    }
+}
+
+impl Master {
+    /// `None` when it did not encrypt this.
+    async fn decrypt(&self, wrapped: &str) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Local(key) => Ok(key.unwrap(wrapped)),
+            Self::Vault(vault) => vault.decrypt(wrapped).await.map(Some),
+        }
+    }
+}
+
+/// While a daemon runs, a missing key may come back: senders repeat what they sent.
+fn unavailable(message: String) -> Error {
+    Error::new(ErrorKind::Unavailable, message).hint("add that master key to --master-key-url")
+}
+
+impl MasterKeys {
+    pub(super) fn open(urls: &[&str]) -> Result<Self> {
+        let sources = urls.iter().map(|url| Source::parse(url));
+        let keys = Self {
+            sources: sources.collect::<Result<_>>()?,
+            loaded: RwLock::default(),
+        };
+        keys.reload()?;
+        Ok(keys)
+    }
+
+    /// Reads the keys again: a file may have got another. Keys that are gone from it are kept until
+    /// the daemon ends, because data keys may need them; they encrypt nothing.
+    pub(super) fn reload(&self) -> Result<()> {
+        let mut all = Vec::new();
+        for source in &self.sources {
+            all.extend(source.load()?);
+        }
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        for old in loaded.iter() {
+            if !all.iter().any(|new| new.id() == old.id()) {
+                all.push(old.clone());
+            }
+        }
+        *loaded = Arc::new(all);
+        Ok(())
+    }
+
+    fn loaded(&self) -> Arc<Vec<Master>> {
+        Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a master key is there.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.loaded().iter().any(|master| master.id() == id)
+    }
+
+    /// Id of the key that encrypts.
+    pub(super) fn current(&self) -> Option<String> {
+        self.loaded().first().map(|master| master.id().to_owned())
+    }
+
+    /// Whether the server of a master key replaces it by itself: then what it encrypted has to be
+    /// encrypted again although the id is the same.
+    pub(super) fn is_versioned(&self, id: &str) -> bool {
+        let is_vault = |master: &Master| matches!(master, Master::Vault(vault) if vault.id == id);
+        self.loaded().iter().any(is_vault)
+    }
+
+    /// Encrypts a data key under the first master key.
+    pub(super) async fn wrap(&self, secret: &[u8; KEY], place: &str) -> Result<Wrapped> {
+        let loaded = self.loaded();
+        let missing = || Error::new(ErrorKind::Internal, "there is no master key");
+        let master = loaded.first().ok_or_else(missing)?;
+        let plain = [&secret[..], place.as_bytes()].concat();
+        let text = match master {
+            Master::Local(key) => key.wrap(&plain)?,
+            Master::Vault(vault) => vault.encrypt(&plain).await?,
+        };
+        // What cannot be decrypted must not replace a key, nor become one.
+        if master.decrypt(&text).await? != Some(plain) {
+            let id = master.id();
+            let message = format!("master key {id} does not decrypt what it encrypted");
+            return Err(Error::new(ErrorKind::Unavailable, message)
+                .hint("check the master key and, for Vault, what is between kgrcad and Vault"));
+        }
+        Ok(Wrapped {
+            text,
+            master_key: master.id().to_owned(),
+        })
+    }
+
+    /// Decrypts a data key.
+    ///
+    /// # Errors
+    /// When its master key is not given, or it was altered or belongs elsewhere.
+    pub(super) async fn unwrap(&self, key: &DataKey) -> Result<[u8; KEY]> {
+        let (tenant, id) = (&key.client_id, &key.master_key);
+        if !self.has(id) {
+            // Encrypted by another daemon, under a key that was added after this one started.
+            self.reload().map_err(|e| unavailable(e.message))?;
+        }
+        let loaded = self.loaded();
+        let Some(master) = loaded.iter().find(|master| master.id() == id) else {
+            return Err(unavailable(format!(
+                "the data key of {tenant} is encrypted under master key {id}, which is not given"
+            )));
+        };
+        let plain = master.decrypt(&key.wrapped).await?;
+        let expected = place(tenant, key.key_id);
+        let secret = plain.as_deref().and_then(|plain| {
+            let (secret, place) = plain.split_first_chunk::<KEY>()?;
+            (place == expected.as_bytes()).then_some(*secret)
+        });
+        secret.ok_or_else(|| {
+            let message = format!(
+                "data key {} of {tenant} in the metadata was altered, or belongs to another tenant",
+                key.key_id
+            );
+            Error::new(ErrorKind::Corrupt, message).hint("restore the metadata from a backup")
+        })
+    }
+}

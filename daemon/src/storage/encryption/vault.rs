@@ -1,0 +1,182 @@
+//! A master key in the transit engine of `HashiCorp` Vault: it never leaves Vault, which encrypts
+//! and decrypts data keys.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kgrca_core::storage::{Error, ErrorKind, Result, with_causes};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::local::without_value;
+
+const EXPECTED: &str =
+    "expected vault://HOST:8200/MOUNT/KEY?token-file=FILE&ca=FILE&namespace=NAME";
+const DEFAULT_PORT: u16 = 8200;
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest answer, in bytes.
+const MAX_ANSWER: usize = 64 << 10;
+/// The variable with the token where the URL names no file.
+const TOKEN: &str = "VAULT_TOKEN";
+
+/// A key of the transit engine.
+pub(super) struct Vault {
+    /// Mount and name of the key.
+    pub id: String,
+    http: reqwest::Client,
+    /// Address of the mount.
+    mount: String,
+    key: String,
+    token_file: Option<PathBuf>,
+    namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Encrypted {
+    ciphertext: String,
+}
+
+#[derive(Deserialize)]
+struct Decrypted {
+    plaintext: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    errors: Vec<String>,
+}
+
+fn invalid(what: &str) -> Error {
+    Error::new(ErrorKind::Refused, format!("--master-key-url: {what}")).hint(EXPECTED)
+}
+
+impl Vault {
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let url = url::Url::parse(text).map_err(|e| invalid(&format!("invalid Vault URL: {e}")))?;
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| invalid("the Vault URL has no host"))?;
+        let path = url.path().trim_matches('/');
+        let parts = path.rsplit_once('/');
+        let (mount, key) = parts.ok_or_else(|| invalid("the Vault URL needs a mount and a key"))?;
+        let (mut ca, mut token_file, mut namespace, mut tls) = (None, None, None, true);
+        for (name, value) in url.query_pairs() {
+            match &*name {
+                "ca" => ca = Some(value.into_owned()),
+                "token-file" => token_file = Some(PathBuf::from(&*value)),
+                "namespace" => namespace = Some(value.into_owned()),
+                "tls" => tls = value != "false",
+                _ => {
+                    return Err(invalid(&format!(
+                        "unknown parameter `{name}` in the Vault URL"
+                    )));
+                }
+            }
+        }
+        let is_loopback = matches!(host, "127.0.0.1" | "[::1]" | "localhost");
+        if !tls && !is_loopback {
+            return Err(invalid("tls=false is for loopback addresses"));
+        }
+        let scheme = if tls { "https" } else { "http" };
+        let port = url.port().unwrap_or(DEFAULT_PORT);
+        Ok(Self {
+            id: format!("vault:{path}"),
+            http: client(ca.as_deref())?,
+            mount: format!("{scheme}://{host}:{port}/v1/{mount}"),
+            key: key.to_owned(),
+            token_file,
+            namespace,
+        })
+    }
+
+    pub(super) async fn encrypt(&self, plain: &[u8]) -> Result<String> {
+        let body = json!({ "plaintext": STANDARD.encode(plain) });
+        let done: Encrypted = self.call("encrypt", &body).await?;
+        if !done.ciphertext.starts_with("vault:v") {
+            return Err(self.failed("the answer is not a ciphertext of Vault"));
+        }
+        Ok(done.ciphertext)
+    }
+
+    pub(super) async fn decrypt(&self, wrapped: &str) -> Result<Vec<u8>> {
+        let body = json!({ "ciphertext": wrapped });
+        let done: Decrypted = self.call("decrypt", &body).await?;
+        let unexpected = |_| self.failed("the answer is not Base64");
+        STANDARD.decode(done.plaintext).map_err(unexpected)
+    }
+
+    /// Read each time: an agent of Vault replaces it before it expires.
+    fn token(&self) -> Result<String> {
+        let hint = "set VAULT_TOKEN, or name a file with ?token-file= in the URL";
+        let read = match &self.token_file {
+            Some(file) => {
+                std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
+            }
+            None => std::env::var(TOKEN).map_err(|e| format!("{TOKEN} {}", without_value(&e))),
+        };
+        match read {
+            Ok(token) => Ok(token.trim().to_owned()),
+            Err(e) => Err(self.failed(&format!("no token: {e}")).hint(hint)),
+        }
+    }
+
+    fn failed(&self, what: &str) -> Error {
+        let message = format!("master key {}: {what}", self.id);
+        Error::new(ErrorKind::Unavailable, message)
+            .hint("check that Vault is unsealed and that the token may encrypt and decrypt")
+    }
+
+    async fn call<T: DeserializeOwned>(&self, act: &str, body: &serde_json::Value) -> Result<T> {
+        let url = format!("{}/{act}/{}", self.mount, self.key);
+        let mut request = self.http.post(url).json(body);
+        request = request.header("X-Vault-Token", self.token()?);
+        if let Some(namespace) = &self.namespace {
+            request = request.header("X-Vault-Namespace", namespace);
+        }
+        let unreachable = |e: reqwest::Error| self.failed(&with_causes(&e.without_url()));
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            text.extend_from_slice(&chunk);
+            if text.len() > MAX_ANSWER {
+                return Err(self.failed("the answer is too long"));
+            }
+        }
+        if !status.is_success() {
+            let refusal: Refusal = serde_json::from_slice(&text).unwrap_or_default();
+            return Err(self.failed(&format!("{status}: {}", refusal.errors.join(", "))));
+        }
+        let answer: Answer<T> = serde_json::from_slice(&text)
+            .map_err(|_| self.failed("the answer is not what Vault sends"))?;
+        Ok(answer.data)
+    }
+}
+
+fn client(ca: Option<&str>) -> Result<reqwest::Client> {
+    // A token must not follow to another host.
+    let mut http = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    if let Some(file) = ca {
+        let pem = std::fs::read(file).map_err(|e| invalid(&format!("{file}: {e}")))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem);
+        let certificates = certificates.map_err(|e| invalid(&format!("{file}: {e}")))?;
+        for certificate in certificates {
+            http = http.add_root_certificate(certificate);
+        }
+    }
+    http.build().map_err(|e| invalid(&with_causes(&e)))
+}
+
+#[cfg(test)]
+mod tests;
