@@ -6,8 +6,8 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, short};
 use super::{FaultId, View};
 use crate::graph::{Component, Idx, Relation};
-use crate::model::Severity;
 use crate::model::time::MINUTE;
+use crate::model::{Kind, Severity};
 use crate::trouble::{self, Class};
 
 /// One of the two with the sentence that introduces its reports.
@@ -49,6 +49,7 @@ pub(super) fn api_server_and_etcd(view: &View<'_>, out: &mut Vec<Finding>) {
             let is_fact = log.trouble().has(Class::EtcdFull);
             let counts = lasts(log.first, log.last) || is_fact && class == Class::EtcdUnhealthy;
             if counts && log.trouble().has(class) {
+                reports.is_direct |= is_fact && class == Class::EtcdUnhealthy;
                 reports.add(view, *idx, &log.sample, view.log_evidence(*idx, log));
             }
         }
@@ -129,7 +130,8 @@ impl Reports {
             Strength::Fair
         };
         // Without state of nodes, the process itself is all that is known.
-        let own = is_part(view, on, subject.process).then_some(on);
+        let is_client = !is_part(view, on, subject.process);
+        let own = (!is_client || view.graph.get(on).kind() == &Kind::Node).then_some(on);
         let Some(blamed) = node_of(view, subject.process).or(own) else {
             return false;
         };

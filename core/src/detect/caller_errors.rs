@@ -192,7 +192,7 @@ fn from_addresses(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure
 }
 
 /// The resource that a host means in a namespace: a Service by name or cluster IP, or a pod by IP.
-fn by_host(view: &View<'_>, host: &str, namespace: &str) -> Option<Idx> {
+pub(super) fn by_host(view: &View<'_>, host: &str, namespace: &str) -> Option<Idx> {
     if host.parse::<std::net::IpAddr>().is_ok() {
         return view.graph.by_address(host);
     }

@@ -42,6 +42,7 @@ pub(super) fn called(
         }
     }
     unknown_hosts(view, errors, out);
+    handshake::unknown_servers(view, errors, out);
     dns::single_workload(view, errors, out);
 }
 
@@ -167,7 +168,8 @@ fn down(
     // Any other finding about the target is more specific.
     let explained = found
         .iter()
-        .any(|f| f.active && view.component(f.blamed) == component);
+        .filter(|f| f.active && f.fault != FaultId::RuntimeReadinessFailing)
+        .any(|f| view.component(f.blamed) == component);
     // A server that does not exist is not down.
     let is_missing = |c: &&CallError| {
         !view.graph.get(target).is_live() && setting(view, c).is_some() && is_unknown(view, c)

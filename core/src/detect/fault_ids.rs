@@ -69,6 +69,7 @@ super::fault_id::fault_ids! {
     RuntimeReadinessWrongPort = "runtime.readiness_wrong_port",
     RuntimeReadinessWrongProtocol = "runtime.readiness_wrong_protocol",
     RuntimeReadinessTooStrict = "runtime.readiness_too_strict",
+    RuntimeReadinessFailing = "runtime.readiness_failing",
     RuntimeStartupProbeWrong = "runtime.startup_probe_wrong",
     RuntimeProbeCommandFails = "runtime.probe_command_fails",
     RuntimePortConflict = "runtime.port_conflict",

@@ -1,6 +1,6 @@
 //! Callers and servers that reach each other but disagree on certificate, protocol or version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::caller_errors::{CallError, CallFailure};
 use super::finding::{Evidence, Finding, Strength};
@@ -85,6 +85,44 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<F
         .with(evidence(view, all))
         .build(),
     );
+}
+
+/// A caller that does not accept the certificates of servers that are no part of the cluster's
+/// state: what it trusts, or the names it uses, are its settings.
+pub(super) fn unknown_servers(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) {
+    let mut by_caller: BTreeMap<Idx, Vec<&CallError>> = BTreeMap::new();
+    for error in errors {
+        if error.failure == CallFailure::CertificateRejected && error.target.is_none() {
+            let owner = view.top_owner(error.caller);
+            by_caller.entry(owner).or_default().push(error);
+        }
+    }
+    for (owner, all) in by_caller {
+        let servers: BTreeSet<&str> = all.iter().map(|e| &*e.name).collect();
+        let strength = if servers.len() >= 2 {
+            Strength::Strong
+        } else {
+            Strength::Fair
+        };
+        let message = format!(
+            "{} does not accept the certificate of `{}`: {}",
+            view.title(owner),
+            servers.into_iter().collect::<Vec<_>>().join("`, `"),
+            short(line(view, all[0]), 160)
+        );
+        out.push(
+            view.finding(
+                FaultId::ServiceCertificateInvalid,
+                owner,
+                all[0].caller,
+                strength,
+            )
+            .active(true)
+            .message(message)
+            .with(evidence(view, &all))
+            .build(),
+        );
+    }
 }
 
 /// The server behind a Service speaks another protocol than its callers.

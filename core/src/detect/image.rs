@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
-use super::{FaultId, View};
+use super::{FaultId, View, registry};
 use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
 
@@ -192,13 +192,9 @@ fn still_fails(view: &View<'_>, idx: Idx) -> bool {
 
 /// Whether no running container of the namespace has an image from the same registry.
 fn is_unused_registry(view: &View<'_>, idx: Idx, image: &str) -> bool {
-    let host = |image: &str| {
-        image
-            .split_once('/')
-            .map(|(h, _)| h.to_owned())
-            .filter(|h| h.contains(['.', ':']))
+    let Some(own) = registry::host(image) else {
+        return false;
     };
-    let Some(own) = host(image) else { return false };
     let namespace = view.graph.get(idx).namespace();
     let mut others = view
         .graph
@@ -210,7 +206,7 @@ fn is_unused_registry(view: &View<'_>, idx: Idx, image: &str) -> bool {
         && others
             .flat_map(PodSpec::all_containers)
             .filter_map(|c| c.image.as_deref())
-            .all(|i| host(i).as_ref() != Some(&own))
+            .all(|i| registry::host(i) != Some(own))
 }
 
 /// Registries give the same answer for a private and a missing repository; without a pull secret a

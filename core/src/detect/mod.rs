@@ -11,6 +11,7 @@ mod build;
 mod caller_errors;
 mod catalogue;
 mod config;
+mod consumers;
 mod controlplane;
 mod crash;
 mod dependency;
@@ -24,6 +25,7 @@ mod handshake;
 mod health;
 mod image;
 mod ingress;
+mod listening;
 mod lone_client;
 mod names;
 mod network;
@@ -34,6 +36,8 @@ mod preemption;
 mod probe;
 mod probe_checks;
 mod proxy;
+mod registry;
+mod replica;
 mod resolved;
 mod rollout;
 mod runtime;
@@ -42,6 +46,7 @@ mod schedule;
 mod schedule_fit;
 mod scheduling;
 mod scheduling_verdict;
+mod scheme;
 mod self_reported;
 mod service;
 mod service_ports;
@@ -126,6 +131,13 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     all.compare("lone_client::refused", |out| {
         lone_client::refused(view, errors, out);
     });
+    all.compare("registry::unreachable", |out| {
+        registry::unreachable(view, found, out);
+    });
+    all.compare("scheme::contradictions", |out| {
+        scheme::contradictions(view, errors, out);
+    });
+    all.compare("consumers::missing", |out| consumers::missing(view, out));
     all.compare("sandbox::networks", |out| sandbox::networks(view, out));
     all
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names::Names;
+use super::registry;
 use crate::episode::{Episodes, LogTemplate};
 use crate::graph::{Graph, Idx};
 use crate::model::{Alert, Episode, Kind, Severity, Str, Subject, Time};
@@ -76,6 +77,16 @@ impl<'a> Resolved<'a> {
                         },
                         now,
                     );
+                }
+                // A registry is known by the pulls that fail.
+                if let Some(host) = registry::of_failed_pull(&event.message) {
+                    let registry = Subject {
+                        kind: Kind::External,
+                        uid: None,
+                        namespace: Str::default(),
+                        name: host.into(),
+                    };
+                    graph.intern(&registry, now);
                 }
                 let idx = graph.intern(&event.subject, event.last);
                 graph.end_unlisted(idx, event.last);

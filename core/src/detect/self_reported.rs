@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::caller_errors::by_host;
 use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
 use super::service::pods_behind;
 use super::text::{has, short};
-use super::{FaultId, View};
+use super::{FaultId, View, replica};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::{Kind, Severity, Time};
@@ -193,6 +194,22 @@ fn server_finding(
 ) -> Option<Finding> {
     let first = lines.first()?;
     let owner = view.top_owner(idx);
+    let chosen = replica::chosen(view, owner).filter(|_| error == ServerError::ReadOnly);
+    if let Some((variable, host)) = chosen {
+        let message = format!(
+            "{} sends its writes to `{host}` (`{variable}`), a replica, which accepts none: {}",
+            view.title(owner),
+            short(&first.sample, 160)
+        );
+        return Some(
+            view.finding(FaultId::ServiceAddressWrong, owner, idx, Strength::Proof)
+                .active(true)
+                .message(message)
+                .with([view.state_evidence(owner, format!("`{variable}` has `{host}`"))])
+                .with(lines.iter().take(5).map(|l| view.log_evidence(idx, l)))
+                .build(),
+        );
+    }
     // A full volume is the writer's own, whatever the writer calls.
     let (blamed, strength) = if error == ServerError::VolumeFull {
         (owner, Strength::Strong)
@@ -216,6 +233,10 @@ fn server_finding(
 /// Whether the writer is the server that refused a login. Databases and brokers log refusals as
 /// well, and are known by their port or by the format of the line.
 fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
+    // A pooler is the client of its database, and reports that it could not log in there.
+    if has(text, &["server login failed"]) {
+        return false;
+    }
     let serves = view
         .graph
         .incoming(idx)
@@ -240,6 +261,9 @@ fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
 /// The server that a line is about, and how certain that is: the writer itself, or one that it
 /// calls and whose error it repeats.
 fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (Idx, Strength) {
+    if let Some(server) = named_server(view, idx, text) {
+        return (server, Strength::Strong);
+    }
     let called: BTreeSet<Idx> = [idx, owner]
         .iter()
         .flat_map(|h| view.graph.out(*h))
@@ -266,6 +290,19 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
         _ if called.is_empty() => (owner, Strength::Strong),
         _ => (owner, Strength::Fair),
     }
+}
+
+/// The Service of another component whose URL or address a line has.
+fn named_server(view: &View<'_>, idx: Idx, text: &str) -> Option<Idx> {
+    let namespace = view.graph.get(idx).namespace();
+    let named = trouble::host::in_text(text).into_iter();
+    named
+        .filter(|named| named.is_stated)
+        .filter_map(|named| by_host(view, named.host, namespace))
+        .find(|server| {
+            let is_service = *view.graph.get(*server).kind() == Kind::Service;
+            is_service && view.component_id(*server) != view.component_id(idx)
+        })
 }
 
 /// The database of the product that the line names by its wording in the writer's namespace: the

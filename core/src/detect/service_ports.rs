@@ -1,5 +1,6 @@
 //! Target ports of Services against the ports that their pods declare.
 
+use super::addresses::has_own_ports;
 use super::finding::{Finding, Strength};
 use super::{FaultId, View};
 use crate::graph::Idx;
@@ -24,6 +25,10 @@ pub(super) fn ports(
     pods: &[Idx],
     out: &mut Vec<Finding>,
 ) {
+    // The names of a headless Service lead to the pods themselves: its target ports are not used.
+    if !has_own_ports(service) {
+        return;
+    }
     let Some(spec) = pods
         .iter()
         .filter(|p| view.is_pod_healthy(**p))

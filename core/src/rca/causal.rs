@@ -28,13 +28,14 @@ struct Hypothesis<'a> {
 
 /// Faults that name how something fails, not why: any other finding of the same component explains
 /// them.
-const FAILURE_MODES: [FaultId; 14] = [
+const FAILURE_MODES: [FaultId; 15] = [
     FaultId::RuntimeRolloutStuck,
     FaultId::ServiceNameUnresolved,
     FaultId::RuntimeCrashOnStart,
     FaultId::RuntimeCrashLater,
     FaultId::RuntimeLivenessTooStrict,
     FaultId::RuntimeReadinessTooStrict,
+    FaultId::RuntimeReadinessFailing,
     FaultId::RuntimeEvicted,
     FaultId::RuntimeJobFailed,
     FaultId::DependencyDown,
@@ -187,6 +188,9 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
                 && rival.strength > h.strength
                 && case.reach.reaches(h.id, rival.id)
         });
+        // A failing probe only repeats what any other evidence about its component shows.
+        let is_bare = h.fault == FaultId::RuntimeReadinessFailing
+            && rivals.iter().any(|r| r.id == h.id && r.fault != h.fault);
         let has_root_cause = FAILURE_MODES.contains(&h.fault)
             && rivals.iter().any(|rival| {
                 rival.id == h.id
@@ -197,7 +201,7 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
         if is_explained {
             h.features.insert(Part::Explained, 1.0);
         }
-        if has_root_cause {
+        if has_root_cause || is_bare {
             h.features.insert(Part::Specific, 1.0);
         }
     }

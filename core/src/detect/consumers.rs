@@ -1,0 +1,71 @@
+//! Consumers of a queue that were scaled to zero: nobody calls them, but what they leave in the
+//! queue harms those that write to it.
+
+use super::finding::{Finding, Strength};
+use super::{FaultId, View};
+use crate::graph::Idx;
+use crate::model::time::MINUTE;
+use crate::model::{Kind, Severity};
+
+/// Parts of variables that name a queue, as brokers call it.
+const QUEUES: [&str; 6] = [
+    "QUEUE",
+    "TOPIC",
+    "STREAM",
+    "SUBJECT",
+    "EXCHANGE",
+    "SUBSCRIPTION",
+];
+/// Shorter names may stand in a line by chance.
+const MIN_NAME: usize = 5;
+
+/// Reports workloads at 0 replicas whose queue others name in recent errors.
+pub(super) fn missing(view: &View<'_>, out: &mut Vec<Finding>) {
+    for kind in [Kind::Deployment, Kind::StatefulSet] {
+        for idx in view.graph.of_kind(&kind) {
+            let workload = view.object(idx).and_then(|o| o.workload());
+            if workload.is_some_and(|w| w.spec.replicas == Some(0)) && view.exists(idx) {
+                out.extend(missed(view, idx));
+            }
+        }
+    }
+}
+
+fn missed(view: &View<'_>, idx: Idx) -> Option<Finding> {
+    let spec = view.pod_spec(idx)?;
+    let settings = spec.all_containers().flat_map(|c| c.env.iter());
+    let mut queues = settings.filter_map(|env| {
+        let name = env.name.to_ascii_uppercase();
+        let value = env.value.as_deref()?;
+        let is_queue = QUEUES.iter().any(|part| name.contains(part));
+        (is_queue && value.len() >= MIN_NAME).then_some((&*env.name, value))
+    });
+    queues.find_map(|(variable, queue)| {
+        let (writer, log) = view.episodes.logs.iter().find(|(writer, log)| {
+            log.severity >= Severity::Error
+                && view.now.0 - log.last.0 <= 15 * MINUTE
+                && log.sample.contains(queue)
+                && view.graph.get(*writer).namespace() == view.graph.get(idx).namespace()
+        })?;
+        let message = format!(
+            "{} reads `{queue}` (env `{variable}`) and is scaled to 0, and {} reports errors \
+             about `{queue}`",
+            view.title(idx),
+            view.title(view.top_owner(*writer)),
+        );
+        let fix = format!(
+            "kubectl -n {} scale {}/{} --replicas=1",
+            view.graph.get(idx).namespace(),
+            view.kind_word(idx),
+            view.graph.get(idx).name()
+        );
+        let finding = view
+            .finding(FaultId::RuntimeScaledToZero, idx, *writer, Strength::Strong)
+            .active(true)
+            .message(message)
+            .with([view.state_evidence(idx, "spec.replicas is 0".into())])
+            .with([view.log_evidence(*writer, log)])
+            .fix(fix);
+        Some(finding.build())
+    })
+}

@@ -1,0 +1,98 @@
+//! Registries that several workloads cannot pull from: one fault outside the cluster, not one of
+//! each workload.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::{Finding, Strength};
+use super::text::{quoted_after, short};
+use super::{FaultId, View};
+use crate::graph::Idx;
+use crate::model::Kind;
+
+/// Faults of a registry or of the way to it, whatever the image.
+const OF_REGISTRY: [FaultId; 3] = [
+    FaultId::ImageRegistryUnreachable,
+    FaultId::ImageRegistryUnresolvable,
+    FaultId::ImageRegistryRateLimited,
+];
+
+/// The registry's host in an image reference; `None` for the runtime's default registry.
+pub(super) fn host(image: &str) -> Option<&str> {
+    let (registry, _) = image.split_once('/')?;
+    let host = registry.split(':').next().unwrap_or(registry);
+    registry.contains(['.', ':']).then_some(host)
+}
+
+/// The registry that a failed pull reports.
+pub(super) fn of_failed_pull(message: &str) -> Option<&str> {
+    host(quoted_after(message, "failed to pull image ")?)
+}
+
+/// Reports registries that the pods of at least two workloads cannot reach.
+pub(super) fn unreachable(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
+    let mut by_registry: BTreeMap<(Idx, FaultId), Vec<&Finding>> = BTreeMap::new();
+    for finding in found {
+        if !finding.active || !OF_REGISTRY.contains(&finding.fault) {
+            continue;
+        }
+        let mut events = view.warnings(finding.on);
+        let registry = events
+            .find_map(|e| of_failed_pull(&e.message))
+            .and_then(|host| view.graph.find(Kind::External, "", host));
+        if let Some(registry) = registry {
+            let same = by_registry.entry((registry, finding.fault)).or_default();
+            same.push(finding);
+        }
+    }
+    for ((registry, fault), findings) in by_registry {
+        let workloads: BTreeSet<_> = findings
+            .iter()
+            .map(|f| view.component_id(f.blamed))
+            .collect();
+        if workloads.len() < 2 {
+            continue;
+        }
+        let first = findings[0];
+        let why = first.message.rsplit("pulled: ").next().unwrap_or_default();
+        let message = format!(
+            "{} workloads cannot pull images from registry `{}`: {}",
+            workloads.len(),
+            view.graph.get(registry).name(),
+            short(why, 160)
+        );
+        let evidence = findings.iter().flat_map(|f| f.evidence.iter().cloned());
+        out.push(
+            view.finding(fault, registry, first.on, Strength::Proof)
+                .active(true)
+                .message(message)
+                .with(evidence)
+                .build(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_may_name_its_registry() {
+        assert_eq!(
+            host("registry.corp.test/team/app:1.2"),
+            Some("registry.corp.test")
+        );
+        assert_eq!(
+            host("registry.corp.test:5000/app"),
+            Some("registry.corp.test")
+        );
+        assert_eq!(host("localhost:5000/app"), Some("localhost"));
+        assert_eq!(host("library/nginx:1.27"), None);
+        assert_eq!(host("nginx:1.27"), None);
+        let message = "Failed to pull image \"ghcr.io/a/b:1\": rpc error: code = Unknown";
+        assert_eq!(of_failed_pull(message), Some("ghcr.io"));
+        assert_eq!(
+            of_failed_pull("Back-off pulling image \"ghcr.io/a/b:1\""),
+            None
+        );
+    }
+}
