@@ -62,6 +62,9 @@ pub struct IncidentSummary {
     pub symptoms: usize,
     /// Its first cause, as `component fault`.
     pub cause: Option<String>,
+    /// Whether everything that it affected is healthy again, and quiet.
+    #[serde(skip)]
+    pub settled: bool,
     /// Its own ranking; [`Analysis::causes`] merges those of all incidents.
     #[serde(skip)]
     pub causes: Vec<Cause>,
@@ -116,7 +119,9 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
             .extend(evaluation.missing_evidence);
         for ranked in evaluation.ranked {
             let causes = of_namespace(ranked.causes(options.scorer), options);
-            analysis.incidents.push(summary(state, ranked.key, causes));
+            let mut incident = summary(state, ranked.key, causes);
+            incident.settled = ranked.settled;
+            analysis.incidents.push(incident);
         }
     }
     analysis.finish(seen, options);
@@ -136,8 +141,10 @@ impl Analysis {
             .filter(named)
             .map(|i| i.started_at)
             .collect();
+        let goes_on = self.incidents.iter().filter(named).any(|i| !i.settled);
         let causes = self.incidents.iter().flat_map(|incident| {
-            let is_old = rca::is_background(incident.started_at, starts.iter().copied());
+            let is_old = rca::is_background(incident.started_at, starts.iter().copied())
+                || goes_on && incident.settled;
             let mut causes = incident.causes.clone();
             causes.iter_mut().filter(|_| is_old).for_each(rca::demote);
             causes
@@ -224,6 +231,7 @@ fn summary(state: &ClusterState, key: u64, causes: Vec<Cause>) -> IncidentSummar
         cause: causes
             .first()
             .map(|c| format!("{} {}", c.component, c.fault_type)),
+        settled: false,
         causes,
     }
 }

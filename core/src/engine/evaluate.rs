@@ -19,6 +19,8 @@ pub struct Ranked {
     pub causal: Vec<Cause>,
     /// Causes by the published formula.
     pub weighted: Vec<Cause>,
+    /// Whether its resources are healthy again, and were quiet for a while.
+    pub settled: bool,
     /// The symptoms as rows of the graph store; empty unless the incident changed and changes are
     /// recorded.
     pub symptoms: Vec<EpisodeRow>,
@@ -180,6 +182,7 @@ fn rank(case: Case<'_>, rows: Option<Rows<'_>>, groups: &[Group<'_>]) -> Vec<Ran
         .iter()
         .map(|group| Ranked {
             key: group.key,
+            settled: incident::is_settled(&case.view, &group.symptoms),
             causal: ranker.rank(&group.symptoms, Scorer::Causal),
             weighted: ranker.rank(&group.symptoms, Scorer::Weighted),
             symptoms: symptom_rows(group),

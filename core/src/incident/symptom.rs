@@ -82,6 +82,9 @@ const LACKS: &str = "lacks";
 /// How long an event or log pattern must be quiet to have ended, in microseconds.
 pub const QUIET: i64 = 15 * MINUTE;
 
+/// How long what is healthy again must be quiet to be settled, in microseconds.
+const SETTLED: i64 = 5 * MINUTE;
+
 /// All symptoms at the view's instant, by onset.
 pub fn symptoms(view: &View<'_>, findings: &[Finding], call_errors: &[CallError]) -> Vec<Symptom> {
     let mut all = Collected {
@@ -263,6 +266,18 @@ impl Collected<'_> {
             what,
         });
     }
+}
+
+/// Whether everything that showed these symptoms is healthy again and has been quiet for a while:
+/// a container that was killed once and restarted, say.
+pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
+    let is_quiet = |s: &Symptom| {
+        // A state holds until now, whatever it rests on.
+        s.kind == SymptomKind::State || view.now.0 - s.last.0 > SETTLED
+    };
+    symptoms
+        .iter()
+        .all(|s| view.is_healthy(s.resource) == Some(true) && is_quiet(s))
 }
 
 /// Whether a finding shows that something is missing now.
