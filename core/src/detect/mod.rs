@@ -40,6 +40,7 @@ mod registry;
 mod replica;
 mod resolved;
 mod rollout;
+mod routes;
 mod runtime;
 mod sandbox;
 mod schedule;
@@ -91,6 +92,9 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
         Kind::Ingress => findings.inspect(ingress::ingress, view, idx),
         Kind::PersistentVolumeClaim => findings.inspect(storage::claim, view, idx),
         Kind::HorizontalPodAutoscaler => findings.inspect(performance::autoscaler, view, idx),
+        Kind::Other(kind) if &**kind == "CiliumNetworkPolicy" => {
+            findings.inspect(network::policy, view, idx);
+        }
         Kind::NetworkPolicy => findings.inspect(network::policy, view, idx),
         kind if kind.is_workload() => {
             findings.inspect(admission::workload, view, idx);
@@ -138,6 +142,7 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
         scheme::contradictions(view, errors, out);
     });
     all.compare("consumers::missing", |out| consumers::missing(view, out));
+    all.compare("routes::lost", |out| routes::lost(view, out));
     all.compare("sandbox::networks", |out| sandbox::networks(view, out));
     all
 }

@@ -57,8 +57,8 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         };
         let owner = view.top_owner(target);
         let message = format!(
-            "NetworkPolicy `{}` blocks traffic from {} to {}, and the calls time out",
-            view.graph.get(idx).name(),
+            "{} blocks traffic from {} to {}, and the calls time out",
+            view.title(idx),
             view.title(view.top_owner(*caller)),
             view.title(owner)
         );
@@ -71,7 +71,8 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                     .map(|l| view.log_evidence(*c, l))
             }));
         let fix = format!(
-            "kubectl -n {namespace} edit networkpolicy {}",
+            "kubectl -n {namespace} edit {} {}",
+            view.kind_word(idx),
             view.graph.get(idx).name()
         );
         out.push(

@@ -55,6 +55,7 @@ impl Inspected {
         todo.extend(self.found.keys());
         // A policy may block a pod that has just started.
         todo.extend(graph.of_kind(&Kind::NetworkPolicy));
+        todo.extend(graph.of_kind(&Kind::parse("CiliumNetworkPolicy")));
         // No record says that a Job was not created when it was due.
         todo.extend(graph.of_kind(&Kind::CronJob));
         todo

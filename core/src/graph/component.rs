@@ -80,6 +80,11 @@ impl fmt::Display for Component {
     }
 }
 
+/// Whether a kind is the custom one of this name.
+fn is_named(kind: &Kind, name: &str) -> bool {
+    matches!(kind, Kind::Other(other) if &**other == name)
+}
+
 impl Graph {
     /// The component of a resource.
     pub fn component(&self, idx: Idx) -> Component {
@@ -114,7 +119,7 @@ impl Graph {
             Kind::HorizontalPodAutoscaler => self
                 .first_target(idx, Relation::Scales, depth)
                 .unwrap_or_else(|| app(name)),
-            Kind::Ingress => self
+            kind if *kind == Kind::Ingress || is_named(kind, "VirtualService") => self
                 .only(
                     self.out(idx)
                         .filter(|(r, i)| *r == Relation::Routes && self.get(*i).is_live())

@@ -81,6 +81,13 @@ fn all_references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
                 to(Relation::Uses, Kind::StorageClass, class);
             }
         }
+        ObjectBody::VirtualService(routes) => {
+            let hosts = routes
+                .destinations
+                .iter()
+                .map(|to| called(&to.host, namespace));
+            out.extend(hosts.map(|host| (Relation::Routes, host)));
+        }
         ObjectBody::Quota(_) | ObjectBody::LimitRange(_) => {
             to(Relation::Limits, Kind::Namespace, &namespace.clone());
         }

@@ -96,6 +96,7 @@ impl Members {
             Kind::Pod => &mut self.pods,
             Kind::Service => &mut self.services,
             Kind::NetworkPolicy => &mut self.policies,
+            Kind::Other(kind) if &**kind == "CiliumNetworkPolicy" => &mut self.policies,
             Kind::ResourceQuota => &mut self.quotas,
             Kind::PersistentVolumeClaim => &mut self.claims,
             Kind::HorizontalPodAutoscaler => &mut self.hpas,

@@ -3,6 +3,7 @@
 
 mod act;
 mod alert;
+mod custom;
 mod event;
 mod identifier;
 mod log;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::custom;
 use super::mask;
 use super::network::{endpoints, ingress, slice};
 use super::object::Wire;
@@ -117,6 +118,7 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
         Kind::LimitRange => ObjectBody::LimitRange(Box::new(spec.read()?)),
         Kind::HorizontalPodAutoscaler => ObjectBody::Hpa(Box::new(hpa(&spec, &status)?)),
         Kind::Lease => ObjectBody::Lease(spec.read()?),
+        Kind::Other(kind) => custom::read(kind, &spec).unwrap_or(ObjectBody::Opaque),
         _ => ObjectBody::Opaque,
     })
 }

@@ -8,6 +8,7 @@
 )]
 
 pub mod container;
+pub mod mesh;
 pub mod network;
 pub mod node;
 pub mod placement;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 
 use super::{Kind, Str, Time};
 pub use container::{Container, Probe};
+pub use mesh::{DestinationRule, VirtualService};
 pub use network::{Endpoint, EndpointPort, Endpoints, Ingress, NetworkPolicy, Service};
 pub use node::{Lease, Node};
 pub use pod::{ContainerStatus, Pod, PodSpec};
@@ -91,6 +93,8 @@ pub enum ObjectBody {
     Lease(Lease),
     /// Only its existence matters.
     Opaque,
+    VirtualService(Box<VirtualService>),
+    DestinationRule(Box<DestinationRule>),
 }
 
 macro_rules! accessors {
@@ -109,6 +113,8 @@ accessors! {
     network_policy NetworkPolicy NetworkPolicy, config Config ConfigData, claim Claim Claim,
     volume Volume Volume, class Class VolumeClass, quota Quota Quota,
     limit_range LimitRange LimitRange, hpa Hpa Hpa, lease Lease Lease,
+    virtual_service VirtualService VirtualService,
+    destination_rule DestinationRule DestinationRule,
 }
 
 /// A status condition of any kind.

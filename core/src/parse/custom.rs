@@ -1,0 +1,212 @@
+//! Reads custom resources that decide which traffic arrives: routes of Istio, policies of Cilium.
+
+use serde::Deserialize;
+
+use super::object_kinds::Part;
+use crate::model::Str;
+use crate::model::object::mesh::{Destination, VirtualService};
+use crate::model::object::network::{PolicyPeer, PolicyRule, Present};
+use crate::model::object::{Labels, List, NetworkPolicy, ObjectBody, Selector};
+
+/// The body of a custom resource; `None` if only its existence matters. Another API may have a kind
+/// of the same name with another shape.
+pub(super) fn read(kind: &str, spec: &Part<'_>) -> Option<ObjectBody> {
+    Some(match kind {
+        "VirtualService" => {
+            let routes: RoutesWire = spec.read().ok()?;
+            ObjectBody::VirtualService(Box::new(routes.into_destinations()))
+        }
+        "DestinationRule" => ObjectBody::DestinationRule(Box::new(spec.read().ok()?)),
+        "CiliumNetworkPolicy" => {
+            let policy: CiliumWire = spec.read().ok()?;
+            ObjectBody::NetworkPolicy(Box::new(policy.into_policy()))
+        }
+        _ => return None,
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RoutesWire {
+    http: List<RouteWire>,
+    tcp: List<RouteWire>,
+    tls: List<RouteWire>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct RouteWire {
+    route: List<WeightedWire>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct WeightedWire {
+    destination: Destination,
+    weight: Option<i64>,
+}
+
+impl RoutesWire {
+    fn into_destinations(self) -> VirtualService {
+        let rules = self.http.iter().chain(&self.tcp).chain(&self.tls);
+        // A destination of weight 0 is prepared and not in use.
+        let used = rules
+            .flat_map(|rule| rule.route.iter())
+            .filter(|to| to.weight != Some(0));
+        VirtualService {
+            destinations: used.map(|to| to.destination.clone()).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct CiliumWire {
+    endpoint_selector: Selector,
+    ingress: Option<List<CiliumRule>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct CiliumRule {
+    from_endpoints: List<Selector>,
+    #[serde(rename = "fromCIDR")]
+    from_cidr: Option<Present>,
+    #[serde(rename = "fromCIDRSet")]
+    from_cidr_set: Option<Present>,
+    from_entities: Option<Present>,
+    from_nodes: Option<Present>,
+    from_groups: Option<Present>,
+}
+
+/// The label by which Cilium selects the pods of a namespace.
+const NAMESPACE: &str = "io.kubernetes.pod.namespace";
+
+impl CiliumWire {
+    fn into_policy(self) -> NetworkPolicy {
+        let direction = match self.ingress {
+            Some(_) => "Ingress",
+            None => "Egress",
+        };
+        let rules = self.ingress.unwrap_or_default();
+        NetworkPolicy {
+            pod_selector: without_source(&self.endpoint_selector),
+            policy_types: [Str::from(direction)].into_iter().collect(),
+            ingress: rules.iter().map(CiliumRule::to_rule).collect(),
+            egress: List::default(),
+        }
+    }
+}
+
+impl CiliumRule {
+    fn to_rule(&self) -> PolicyRule {
+        // What is no pod may be anything, as an IP block may.
+        let others = [
+            self.from_cidr,
+            self.from_cidr_set,
+            self.from_entities,
+            self.from_nodes,
+            self.from_groups,
+        ];
+        let others = others.into_iter().flatten().map(|present| PolicyPeer {
+            ip_block: Some(present),
+            ..PolicyPeer::default()
+        });
+        PolicyRule {
+            from: self.from_endpoints.iter().map(peer).chain(others).collect(),
+            ..PolicyRule::default()
+        }
+    }
+}
+
+fn peer(endpoints: &Selector) -> PolicyPeer {
+    let mut pods = without_source(endpoints);
+    let namespace = pods.match_labels.get(NAMESPACE).map(Str::from);
+    let named = pods.match_expressions.iter().any(|r| &*r.key == NAMESPACE);
+    pods.match_labels = without_namespace(&pods.match_labels);
+    pods.match_expressions = pods
+        .match_expressions
+        .iter()
+        .filter(|r| &*r.key != NAMESPACE)
+        .cloned()
+        .collect();
+    let labels = namespace
+        .map(|name| (Str::from("kubernetes.io/metadata.name"), name))
+        .into_iter();
+    let namespace_selector = Selector {
+        match_labels: Labels(labels.collect()),
+        ..Selector::default()
+    };
+    let has_namespace = named || !namespace_selector.match_labels.is_empty();
+    PolicyPeer {
+        pod_selector: Some(pods),
+        namespace_selector: has_namespace.then_some(namespace_selector),
+        ip_block: None,
+    }
+}
+
+fn without_namespace(labels: &Labels) -> Labels {
+    let others = labels.0.iter().filter(|(key, _)| &**key != NAMESPACE);
+    Labels(others.cloned().collect())
+}
+
+/// A selector without the sources of labels that Cilium writes before keys: `k8s:app`.
+fn without_source(selector: &Selector) -> Selector {
+    let bare = |key: &Str| {
+        let bare = key.strip_prefix("k8s:").or(key.strip_prefix("any:"));
+        bare.map(Str::from).unwrap_or_else(|| key.clone())
+    };
+    let pairs = selector.match_labels.0.iter();
+    let mut labels: Vec<(Str, Str)> = pairs.map(|(k, v)| (bare(k), v.clone())).collect();
+    labels.sort();
+    let mut expressions: Vec<_> = selector.match_expressions.iter().cloned().collect();
+    for requirement in &mut expressions {
+        requirement.key = bare(&requirement.key);
+    }
+    Selector {
+        match_labels: Labels(labels.into()),
+        match_expressions: expressions.into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_of_cilium_reads_as_one_of_kubernetes() {
+        let wire: CiliumWire = serde_json::from_str(
+            r#"{"endpointSelector":{"matchLabels":{"k8s:app":"db"}},"ingress":[{"fromEndpoints":[
+                {"matchLabels":{"app":"api","k8s:io.kubernetes.pod.namespace":"shop"}}]}]}"#,
+        )
+        .unwrap();
+        let policy = wire.into_policy();
+        assert_eq!(policy.pod_selector.match_labels.get("app"), Some("db"));
+        let from = &policy.ingress[0].from[0];
+        let pods = from.pod_selector.as_ref().unwrap();
+        assert_eq!(pods.match_labels.get("app"), Some("api"));
+        assert_eq!(pods.match_labels.get(NAMESPACE), None);
+        assert!(from.namespace_selector.is_some());
+        let open: CiliumWire = serde_json::from_str(r#"{"egress":[{}]}"#).unwrap();
+        assert_eq!(&*open.into_policy().policy_types[0], "Egress");
+    }
+
+    #[test]
+    fn only_destinations_with_traffic_count() {
+        let wire: RoutesWire = serde_json::from_str(
+            r#"{"http":[{"route":[{"destination":{"host":"a","subset":"v1"},"weight":100},
+                {"destination":{"host":"a","subset":"v2"},"weight":0}]}],
+                "tcp":[{"route":[{"destination":{"host":"b"}}]}]}"#,
+        )
+        .unwrap();
+        let hosts: Vec<_> = wire
+            .into_destinations()
+            .destinations
+            .iter()
+            .cloned()
+            .collect();
+        assert_eq!(hosts.len(), 2);
+        assert_eq!(hosts[0].subset.as_deref(), Some("v1"));
+        assert_eq!(&*hosts[1].host, "b");
+    }
+}
