@@ -9,6 +9,7 @@ use super::text::has;
 use super::{FaultId, View, dns, handshake};
 use crate::graph::{Component, Idx, derive};
 use crate::model::{Kind, Severity};
+use crate::trouble::Class;
 
 /// Judges the call errors target by target.
 pub(super) fn called(
@@ -75,7 +76,7 @@ fn wrong_target_port(
         let errors: Vec<&CallError> = all
             .iter()
             .copied()
-            .filter(|e| concerns(latent, e))
+            .filter(|e| concerns(latent, e) && !has_answered(view, e))
             .collect();
         if errors.is_empty() {
             continue;
@@ -90,6 +91,16 @@ fn wrong_target_port(
         any = true;
     }
     any
+}
+
+/// Whether the other side answered before the call failed: then something listens on the port.
+fn has_answered(view: &View<'_>, error: &CallError) -> bool {
+    let trouble = view.episodes.logs[error.log].1.trouble();
+    let answers = [Class::Disconnected, Class::LoginRefused, Class::NotServing];
+    matches!(
+        error.failure,
+        CallFailure::CertificateRejected | CallFailure::ProtocolMismatch
+    ) || error.failure == CallFailure::Failed && trouble.has_any(&answers)
 }
 
 /// A caller that uses a port the Service does not have.

@@ -25,7 +25,6 @@ mod handshake;
 mod health;
 mod image;
 mod ingress;
-mod listening;
 mod lone_client;
 mod names;
 mod network;

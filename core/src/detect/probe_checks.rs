@@ -3,10 +3,9 @@
 use super::finding::Strength;
 use super::probe::ProbeKind;
 use super::text::{has, short};
-use super::{FaultId, View, listening};
+use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::Time;
-use crate::model::object::container::ContainerPort;
 use crate::model::object::{Container, ContainerStatus, PortRef, Probe};
 use crate::model::time::MINUTE;
 
@@ -33,9 +32,8 @@ pub(super) struct Diagnosis {
 }
 
 /// Reasons for which a probe can be at fault itself, the most specific first.
-pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 8] = [
+pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 7] = [
     wrong_protocol,
-    listens_elsewhere,
     wrong_port,
     conflicting_protocol,
     failing_command,
@@ -84,37 +82,6 @@ fn wrong_protocol(o: &Observation<'_>) -> Option<Diagnosis> {
             short(o.message, 160)
         ),
     })
-}
-
-/// The program reports that it listens on another port than the one where the probe is refused.
-fn listens_elsewhere(o: &Observation<'_>) -> Option<Diagnosis> {
-    let (container, probe) = (o.container?, o.probe?);
-    let port = probe_port(container, probe)?;
-    let listens = listening::ports(o.view, o.pod, &container.name);
-    let first = *listens.first()?;
-    // An old event may be gone while the pod is still not ready.
-    let is_refused =
-        has(o.message, &["connection refused"]) || o.message.is_empty() && o.is_failing();
-    (is_refused && !listens.iter().any(|p| i64::from(*p) == port)).then(|| Diagnosis {
-        fault: o.kind.wrong_port(),
-        strength: Strength::Proof,
-        message: format!(
-            "{} uses port {port}, but container `{}` logs that it listens on port {first}",
-            o.title(),
-            container.name
-        ),
-    })
-}
-
-/// The number of a probe's port.
-fn probe_port(container: &Container, probe: &Probe) -> Option<i64> {
-    match probe.port()? {
-        PortRef::Number(number) => Some(*number),
-        PortRef::Name(name) => {
-            let named = |p: &&ContainerPort| p.name.as_ref() == Some(name);
-            Some(container.ports.iter().find(named)?.container_port)
-        }
-    }
 }
 
 fn wrong_port(o: &Observation<'_>) -> Option<Diagnosis> {

@@ -4,21 +4,13 @@ use std::collections::BTreeMap;
 
 use super::caller_errors::by_host;
 use super::finding::{Evidence, Finding, Strength};
-use super::text::{has, short};
+use super::text::short;
 use super::{ComponentId, FaultId, View};
 use crate::graph::{Idx, derive};
 use crate::model::Kind;
 use crate::model::object::mesh::{Destination, Subset};
 use crate::model::time::MINUTE;
 use crate::trouble;
-
-/// What Envoy writes in its access log when its configuration has no destination for a request.
-const UNROUTED: [&str; 4] = [
-    " nc cluster_not_found",
-    " nr route_not_found",
-    " 503 nc ",
-    " 404 nr ",
-];
 
 /// How many lines are evidence.
 const MAX_LINES: usize = 5;
@@ -83,7 +75,7 @@ struct Unrouted<'a> {
 fn unrouted<'a>(view: &View<'a>) -> BTreeMap<ComponentId, Unrouted<'a>> {
     let mut all: BTreeMap<ComponentId, Unrouted<'a>> = BTreeMap::new();
     for (proxy, log) in &view.episodes.logs {
-        if view.now.0 - log.last.0 > 15 * MINUTE || !has(&log.sample, &UNROUTED) {
+        if view.now.0 - log.last.0 > 15 * MINUTE || !trouble::is_unrouted(&log.sample) {
             continue;
         }
         let namespace = view.graph.get(*proxy).namespace();

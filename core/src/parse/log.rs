@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::text::{Count, RefWire, Text, first_time, non_empty};
 use super::{Context, Reason, Reject, check_tenant, cluster, log_severity};
 use crate::model::{Body, Kind, LogLine, Record, Severity, Str, Subject};
+use crate::trouble;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -84,6 +85,12 @@ pub(super) fn parse(
     let severity = non_empty(wire.severity.as_ref())
         .and_then(Severity::parse)
         .unwrap_or_else(|| log_severity::of(message));
+    // An access log has no levels.
+    let severity = if trouble::is_unrouted(message) {
+        severity.max(Severity::Warning)
+    } else {
+        severity
+    };
     // Below WARNING only the number of lines matters: do not copy the text.
     let message = if severity >= Severity::Warning {
         Str::from(super::mask::secrets(message))

@@ -78,6 +78,12 @@ pub fn host_of(message: &str, is_meant: impl Fn(Class) -> bool) -> Option<(Strin
     })
 }
 
+/// Whether a line of an access log of Envoy has one of the flags of a request for which its
+/// configuration has no cluster or no route.
+pub fn is_unrouted(line: &str) -> bool {
+    line.contains(" 503 NC ") || line.contains(" 404 NR ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
