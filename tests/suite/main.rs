@@ -5,6 +5,7 @@ mod api;
 mod api_errors;
 mod arrows;
 mod cli;
+mod conditions;
 mod docs;
 mod encryption;
 mod fuzz;

@@ -89,11 +89,16 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 33] = [
+    const SOURCES: [&str; 38] = [
         include_str!("addresses.rs"),
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
+        include_str!("condition.rs"),
         include_str!("config.rs"),
+        include_str!("controller_log.rs"),
+        include_str!("node_condition.rs"),
+        include_str!("scale_up.rs"),
+        include_str!("termination.rs"),
         include_str!("controlplane.rs"),
         include_str!("crash.rs"),
         include_str!("dependency.rs"),

@@ -45,6 +45,20 @@ impl FaultId {
         self.as_str().starts_with("admission.quota_")
     }
 
+    /// Whether a controller or the kubelet reports it about the object itself, so that it is a
+    /// symptom even if something else explains it.
+    pub fn is_reported(self) -> bool {
+        matches!(
+            self,
+            Self::OperatorConditionFailed
+                | Self::OperatorSecretStoreInvalid
+                | Self::ControlplaneAggregatedApiUnavailable
+                | Self::AutoscalingTriggerFailing
+                | Self::RuntimeTerminationStuck
+                | Self::PerformanceAutoscalerNoMetrics
+        )
+    }
+
     /// Whether selectors, affinity, cordons or taints keep a pod off the nodes.
     pub fn is_placement(self) -> bool {
         matches!(

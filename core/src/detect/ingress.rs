@@ -5,6 +5,7 @@ use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::Kind;
 use crate::model::object::{Ingress, PortRef, Service};
+use crate::model::time::MINUTE;
 
 /// Reports an `IngressClass` that does not exist, and backends that do not.
 pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
@@ -12,17 +13,26 @@ pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         return;
     };
     backends(view, idx, ingress, out);
+    certificates(view, idx, ingress, out);
     let Some(class) = ingress.class.as_deref() else {
         return;
     };
-    let exists = view
-        .graph
-        .find_live(Kind::IngressClass, "", class)
-        .is_some()
-        || !view.knows(&Kind::IngressClass, "");
-    if exists || ingress.has_address || !view.lasts(view.graph.get(idx).created) {
+    if ingress.has_address || !view.lasts(view.graph.get(idx).created) {
         return;
     }
+    let is_seen = view
+        .graph
+        .find_live(Kind::IngressClass, "", class)
+        .is_some();
+    let why = if is_seen {
+        return;
+    } else if view.knows(&Kind::IngressClass, "") {
+        "which does not exist"
+    } else if is_ignored(view, idx, class) {
+        "and no controller serves it"
+    } else {
+        return;
+    };
     out.push(
         view.finding(
             FaultId::ServiceIngressClassMissing,
@@ -32,12 +42,27 @@ pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         )
         .active(true)
         .message(format!(
-            "Ingress `{}` uses IngressClass `{class}`, which does not exist",
+            "Ingress `{}` uses IngressClass `{class}`, {why}",
             view.graph.get(idx).name()
         ))
         .with([view.state_evidence(idx, "status has no load balancer address".into())])
         .build(),
     );
+}
+
+/// Whether no controller cares for an Ingress, where the classes are not known: after many minutes
+/// it has no address and no event, and no other Ingress of its class has an address.
+fn is_ignored(view: &View<'_>, idx: Idx, class: &str) -> bool {
+    let is_old = view
+        .graph
+        .get(idx)
+        .created
+        .is_some_and(|created| view.now.0 - created.0 >= 15 * MINUTE);
+    let is_served = view.graph.of_kind(&Kind::Ingress).any(|other| {
+        let ingress = view.object(other).and_then(|o| o.ingress());
+        ingress.is_some_and(|i| i.has_address && i.class.as_deref() == Some(class))
+    });
+    is_old && !is_served && view.events(idx).next().is_none()
 }
 
 /// Rules that name a Service or a port that does not exist.
@@ -68,6 +93,37 @@ fn backends(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>
                 .with([view.state_evidence(idx, format!("backend is {target}"))])
                 .fix(format!("kubectl -n {namespace} edit ingress {name}"))
                 .build(),
+        );
+    }
+}
+
+/// Secrets with certificates that do not exist: the controller serves its default certificate.
+fn certificates(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>) {
+    let namespace = view.graph.get(idx).namespace();
+    if !view.exists(idx) || !view.knows(&Kind::Secret, namespace) {
+        return;
+    }
+    let is_missing = |name: &&crate::model::Str| {
+        !name.is_empty()
+            && view
+                .graph
+                .find_live(Kind::Secret, namespace, name)
+                .is_none()
+    };
+    if let Some(secret) = ingress.tls_secrets.iter().find(is_missing) {
+        let name = view.graph.get(idx).name();
+        let what = format!("tls uses Secret `{secret}`, which does not exist");
+        out.push(
+            view.finding(
+                FaultId::ServiceCertificateInvalid,
+                idx,
+                idx,
+                Strength::Strong,
+            )
+            .active(true)
+            .message(format!("Ingress `{name}`: {what}"))
+            .with([view.state_evidence(idx, what)])
+            .build(),
         );
     }
 }

@@ -10,8 +10,10 @@ mod apiserver;
 mod build;
 mod caller_errors;
 mod catalogue;
+mod condition;
 mod config;
 mod consumers;
+mod controller_log;
 mod controlplane;
 mod crash;
 mod dependency;
@@ -26,11 +28,14 @@ mod health;
 mod image;
 mod ingress;
 mod lone_client;
+mod mentions;
 mod names;
 mod network;
 mod node;
+mod node_condition;
 mod node_network;
 mod performance;
+mod polarity;
 mod preemption;
 mod probe;
 mod probe_checks;
@@ -42,6 +47,7 @@ mod rollout;
 mod routes;
 mod runtime;
 mod sandbox;
+mod scale_up;
 mod schedule;
 mod schedule_fit;
 mod scheduling;
@@ -53,6 +59,7 @@ mod service_ports;
 mod start_error;
 mod storage;
 mod storage_verdict;
+mod termination;
 mod text;
 mod unknown;
 mod view;
@@ -84,12 +91,20 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(probe::pod, view, idx);
             findings.inspect(proxy::pod, view, idx);
             findings.inspect(preemption::gated, view, idx);
+            findings.inspect(scale_up::pod, view, idx);
         }
+        Kind::Namespace => findings.inspect(condition::namespace, view, idx),
         Kind::Node => findings.inspect(node::node, view, idx),
         Kind::Lease => findings.inspect(controlplane::lease, view, idx),
-        Kind::Service => findings.inspect(service::service, view, idx),
+        Kind::Service => {
+            findings.inspect(service::service, view, idx);
+            findings.inspect(condition::object, view, idx);
+        }
         Kind::Ingress => findings.inspect(ingress::ingress, view, idx),
-        Kind::PersistentVolumeClaim => findings.inspect(storage::claim, view, idx),
+        Kind::PersistentVolumeClaim => {
+            findings.inspect(storage::claim, view, idx);
+            findings.inspect(condition::object, view, idx);
+        }
         Kind::HorizontalPodAutoscaler => findings.inspect(performance::autoscaler, view, idx),
         Kind::Other(kind) if &**kind == "CiliumNetworkPolicy" => {
             findings.inspect(network::policy, view, idx);
@@ -101,11 +116,17 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(addresses::workload, view, idx);
             findings.inspect(rollout::cron_job, view, idx);
         }
-        _ => {}
+        _ => findings.inspect(condition::object, view, idx),
     }
+    findings.inspect(condition::warned, view, idx);
     findings.inspect(self_reported::findings, view, idx);
     findings.inspect(performance::alerts, view, idx);
     findings.inspect(alert::alone, view, idx);
+}
+
+/// Runs the detectors for a resource that is being deleted.
+pub fn inspect_leaving(view: &View<'_>, idx: Idx, findings: &mut Findings) {
+    findings.inspect(termination::leaving, view, idx);
 }
 
 /// Runs the detectors that compare many resources, after each was inspected on its own.
@@ -142,6 +163,12 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     });
     all.compare("consumers::missing", |out| consumers::missing(view, out));
     all.compare("routes::lost", |out| routes::lost(view, out));
+    all.compare("termination::budgets", |out| {
+        termination::budgets(view, out);
+    });
+    all.compare("controller_log::named", |out| {
+        controller_log::named(view, found, out);
+    });
     all.compare("sandbox::networks", |out| sandbox::networks(view, out));
     all
 }

@@ -74,6 +74,8 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     pressures(view, idx, &evidence, out);
     pressure_events(view, idx, out);
+    super::node_condition::reported(view, idx, out);
+    super::node_condition::flapping(view, idx, out);
 }
 
 /// Why a node is not ready, from the message of its condition.

@@ -452,9 +452,26 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 idx,
                 Strength::Fair,
             )
-            .active(false)
+            .active(view.lasts(c.last_transition_time.0))
             .message(message)
             .with([view.state_evidence(idx, "ScalingActive is False".into())])
+            .build(),
+        );
+    }
+    if let Some(c) = condition("AbleToScale", "False") {
+        let said = short(c.message.as_deref().unwrap_or(""), 160);
+        let name = view.graph.get(idx).name();
+        out.push(
+            view.finding(
+                FaultId::PerformanceAutoscalerCannotScale,
+                target,
+                idx,
+                Strength::Strong,
+            )
+            .active(true)
+            .message(format!("HPA `{name}` cannot scale its target: {said}"))
+            .with([view.state_evidence(idx, format!("AbleToScale is False: {said}"))])
+            .with(view.warnings(idx).map(|e| view.event_evidence(idx, e)))
             .build(),
         );
     }

@@ -23,7 +23,38 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             scaled_to_zero(view, idx, out);
         }
         stuck(view, idx, workload, out);
+        unseen_pods(view, idx, workload, out);
     }
+}
+
+/// A workload whose status counts pods that are not ready, while none of them was seen.
+fn unseen_pods(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>) {
+    let status = &workload.status;
+    let (have, ready) = match status.desired_number_scheduled {
+        Some(n) => (n, status.number_ready),
+        None => (status.replicas.unwrap_or(0), status.ready_replicas),
+    };
+    let ready = ready.unwrap_or(0);
+    let is_top = matches!(
+        view.graph.get(idx).kind(),
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet
+    );
+    if !is_top
+        || ready >= have
+        || view.is_healthy(idx) != Some(false)
+        || !view.lasts(view.graph.get(idx).created)
+        || !view.pods_of(idx).is_empty()
+    {
+        return;
+    }
+    let state = format!("{ready} of {have} pods are ready");
+    out.push(
+        view.finding(FaultId::RuntimeRolloutStuck, idx, idx, Strength::Strong)
+            .active(true)
+            .message(format!("{} is not available: {state}", view.title(idx)))
+            .with([view.state_evidence(idx, state)])
+            .build(),
+    );
 }
 
 /// Reasons of events with which the Job controller gives up.

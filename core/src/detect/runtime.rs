@@ -15,7 +15,44 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     super::crash::pod(view, idx, out);
     evicted(view, idx, out);
+    rejected(view, idx, out);
     hooks(view, idx, out);
+}
+
+/// A pod that the kubelet of its node refuses to run: the scheduler counted on room that is not
+/// there.
+fn rejected(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(pod) = view.pod(idx).filter(|_| view.is_pod_unhealthy(idx)) else {
+        return;
+    };
+    let reason = pod.status.reason.as_deref().unwrap_or("");
+    let message = pod.status.message.as_deref().unwrap_or("");
+    let fault = match reason {
+        "OutOfcpu" => FaultId::SchedulingCpuInsufficient,
+        "OutOfmemory" => FaultId::SchedulingMemoryInsufficient,
+        "OutOfpods" => FaultId::SchedulingPodSlotsExhausted,
+        "UnexpectedAdmissionError" if has(message, &["allocate failed", "devices unavailable"]) => {
+            FaultId::SchedulingExtendedResourceInsufficient
+        }
+        _ => return,
+    };
+    let owner = view.top_owner(idx);
+    let said = short(message, 200);
+    out.push(
+        view.finding(fault, owner, idx, Strength::Strong)
+            .active(true)
+            .message(format!(
+                "Node rejects a pod of {} ({reason}): {said}",
+                view.title(owner)
+            ))
+            .with([view.state_evidence(idx, format!("{reason}: {said}"))])
+            .with(
+                view.warnings(idx)
+                    .filter(|e| &*e.reason == reason)
+                    .map(|e| view.event_evidence(idx, e)),
+            )
+            .build(),
+    );
 }
 
 fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {

@@ -16,7 +16,12 @@ pub(super) struct Verdict {
 }
 
 /// What the controllers report about claims; the first that matches counts.
-const MESSAGES: [(FaultId, Strength, &[&str]); 4] = [
+const MESSAGES: [(FaultId, Strength, &[&str]); 5] = [
+    (
+        FaultId::StorageClassMissing,
+        Strength::Strong,
+        &["no storage class is set"],
+    ),
     (
         FaultId::StorageVolumeBoundElsewhere,
         Strength::Strong,

@@ -66,7 +66,9 @@ impl Inspected {
         let mut inspection = Inspection::default();
         for &idx in todo {
             let mut findings = Findings::default();
-            if !view.graph.get(idx).is_leaving() {
+            if view.graph.get(idx).is_leaving() {
+                detect::inspect_leaving(view, idx, &mut findings);
+            } else {
                 detect::inspect(view, idx, &mut findings);
             }
             inspection.panics.append(&mut findings.panics);
@@ -118,13 +120,18 @@ fn mark(set: &mut BTreeSet<Idx>, idx: Idx, belongs: bool) -> bool {
     }
 }
 
-/// Whether a Service selects pods and has none: any change of its namespace may bring one.
+/// Whether time or another object can change what is found about a resource: a Service that selects
+/// pods and has none, and a pod or namespace that is being deleted.
 fn is_idle(graph: &Graph, idx: Idx) -> bool {
     let node = graph.get(idx);
     let service = node.object.as_deref().and_then(Object::service);
-    node.is_live()
+    let lacks_pods = node.is_live()
         && service.is_some_and(|s| !s.selector.is_empty())
-        && !graph.out(idx).any(|(r, _)| r == Relation::Selects)
+        && !graph.out(idx).any(|(r, _)| r == Relation::Selects);
+    let is_ending = node.is_leaving()
+        && node.closed.is_none()
+        && matches!(node.kind(), Kind::Pod | Kind::Namespace);
+    lacks_pods || is_ending
 }
 
 /// Adds what depends on a resource: its neighbours, its owners, and what meets it through labels or

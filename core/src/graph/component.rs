@@ -136,9 +136,18 @@ impl Graph {
             Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount => {
                 self.users(idx, depth).unwrap_or_else(|| app(name))
             }
-            Kind::Other(kind) if &**kind == "Cluster" => {
+            // Longhorn, Cilium and CSI have an object of their own for each node.
+            Kind::Other(kind) if kind.contains("Node") && self.is_node(name) => {
+                Component::of(ComponentKind::Node, name)
+            }
+            Kind::PodDisruptionBudget => self.of_budget(idx, depth).unwrap_or_else(|| app(name)),
+            Kind::Other(kind) if &**kind == "ScaledObject" => self
+                .first_target(idx, Relation::Scales, depth)
+                .unwrap_or_else(|| app(name)),
+            Kind::Other(kind) if &**kind == "Cluster" && node.object.is_none() => {
                 Component::of(ComponentKind::Cluster, name)
             }
+            Kind::Other(_) => self.of_custom(idx, depth).unwrap_or_else(|| app(name)),
             _ => app(name),
         }
     }
@@ -225,6 +234,33 @@ impl Graph {
             .object
             .as_deref()
             .and_then(super::members::template_labels)
+    }
+
+    /// The component of a custom object: that of its owner, or of the only user of the Secret that
+    /// it writes.
+    fn of_custom(&self, idx: Idx, depth: usize) -> Option<Component> {
+        let owner = self
+            .incoming(idx)
+            .find(|(r, owner)| *r == Relation::Controls && self.get(*owner).object.is_some());
+        if let Some((_, owner)) = owner {
+            return Some(self.component_within(owner, depth - 1));
+        }
+        let written = self
+            .out(idx)
+            .find(|(r, i)| *r == Relation::Controls && *self.get(*i).kind() == Kind::Secret);
+        self.users(written?.1, depth)
+    }
+
+    fn is_node(&self, name: &str) -> bool {
+        self.find_live(Kind::Node, "", name).is_some()
+    }
+
+    /// The only component whose pods a disruption budget protects.
+    fn of_budget(&self, idx: Idx, depth: usize) -> Option<Component> {
+        let budget = self.get(idx).object.as_deref()?.budget()?;
+        let labels = &budget.selector.match_labels;
+        let protected = self.selected_templates(self.get(idx).namespace(), labels);
+        self.only(protected.filter(|_| !labels.is_empty()), depth)
     }
 
     fn first_target(&self, idx: Idx, relation: Relation, depth: usize) -> Option<Component> {

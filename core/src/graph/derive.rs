@@ -3,6 +3,7 @@
 
 use super::Relation;
 use crate::model::address::{self, Address};
+use crate::model::object::report::{Report, Role};
 use crate::model::object::{Container, Object, ObjectBody, PodSpec};
 use crate::model::{Alias, Kind, Str};
 
@@ -96,6 +97,7 @@ fn all_references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
                 to(Relation::Scales, Kind::parse(kind), name);
             }
         }
+        ObjectBody::Report(report) => out.extend(reported(report, object)),
         ObjectBody::Config(config) => {
             for text in &config.addresses {
                 out.extend(
@@ -105,6 +107,35 @@ fn all_references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
         }
         _ => {}
     }
+}
+
+/// What the spec of an object of any kind refers to, and the Secret that operators write by its
+/// name.
+fn reported<'a>(
+    report: &'a Report,
+    object: &'a Object,
+) -> impl Iterator<Item = (Relation, Alias)> + 'a {
+    let namespace = &object.meta.namespace;
+    let writes = matches!(object.meta.kind.as_str(), "ExternalSecret" | "SealedSecret");
+    let written = writes.then(|| {
+        let alias = Alias::new(Kind::Secret, namespace.clone(), object.meta.name.clone());
+        (Relation::Controls, alias)
+    });
+    let named = report.references.iter().map(|reference| {
+        let relation = match reference.role {
+            Role::Uses => Relation::Uses,
+            Role::Routes => Relation::Routes,
+            Role::Scales => Relation::Scales,
+            Role::Writes => Relation::Controls,
+        };
+        let namespace = reference.namespace.clone().unwrap_or(namespace.clone());
+        let kind = Kind::parse(&reference.kind);
+        (
+            relation,
+            Alias::new(kind, namespace, reference.name.clone()),
+        )
+    });
+    named.chain(written)
 }
 
 fn pod_references(spec: &PodSpec, namespace: &Str, out: &mut Vec<(Relation, Alias)>) {

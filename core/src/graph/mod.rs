@@ -17,6 +17,7 @@ mod upsert;
 mod workload_name;
 
 pub use component::{Component, ComponentKind, component_key};
+pub use derive::called;
 pub use journal::{EdgeChange, Journal};
 pub use path::{Hop, Step};
 pub use relation::Relation;

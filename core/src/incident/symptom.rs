@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{CallError, Finding, Strength, View};
 use crate::graph::{Component, Idx, Relation};
+use crate::model::object;
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Episode, Kind, Severity, Time};
 
@@ -245,7 +246,7 @@ impl Collected<'_> {
         let pods = view.unhealthy_pods().filter(|pod| !explained.contains(pod));
         for pod in pods.filter(|pod| view.lasts(view.unhealthy_since(*pod))) {
             let since = view.unhealthy_since(pod).unwrap_or(view.now);
-            self.add_lack(pod, since, Severity::Warning, "pod is not ready".into());
+            self.add_lack(pod, since, Severity::Warning, not_ready(view, pod));
         }
         for node in view.graph.of_kind(&Kind::Node) {
             if view.is_healthy(node) == Some(false) && !explained.contains(&node) {
@@ -280,9 +281,19 @@ pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
         .all(|s| view.is_healthy(s.resource) == Some(true) && is_quiet(s))
 }
 
+/// Why a pod is not ready, as far as its condition says.
+fn not_ready(view: &View<'_>, pod: Idx) -> String {
+    let conditions = view.pod(pod).map(|p| &p.status.conditions);
+    let ready = conditions.and_then(|c| object::condition(c, "Ready"));
+    match ready.and_then(|c| c.message.as_deref()) {
+        Some(message) if !message.is_empty() => format!("pod is not ready: {message}"),
+        _ => "pod is not ready".to_owned(),
+    }
+}
+
 /// Whether a finding shows that something is missing now.
 fn shows_lack(finding: &Finding) -> bool {
-    finding.active && finding.strength >= Strength::Strong
+    finding.active && (finding.strength >= Strength::Strong || finding.fault.is_reported())
 }
 
 /// Whether an event is a warning about a living object that repeats, lasts, or names something

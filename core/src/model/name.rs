@@ -53,6 +53,23 @@ kinds! {
 }
 
 impl Kind {
+    /// Reads a kind of an API version. Other products have kinds of the same names as Kubernetes:
+    /// Knative has a Service, Longhorn a Node.
+    pub fn of_group(text: &str, api_version: Option<&str>) -> Self {
+        let kind = Self::parse(text);
+        let group = api_version.and_then(|v| v.split_once('/')).map(|(g, _)| g);
+        match group {
+            Some(group)
+                if group.contains('.')
+                    && !group.ends_with(".k8s.io")
+                    && !matches!(kind, Self::Other(_)) =>
+            {
+                Self::Other(format!("{kind}.{group}").into())
+            }
+            _ => kind,
+        }
+    }
+
     /// Whether this kind creates pods, directly or through another kind.
     pub fn is_workload(&self) -> bool {
         matches!(

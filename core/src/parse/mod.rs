@@ -12,6 +12,7 @@ pub mod mask;
 mod network;
 mod object;
 mod object_kinds;
+mod report;
 mod shape;
 mod signal;
 mod text;

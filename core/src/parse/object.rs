@@ -24,6 +24,8 @@ pub(super) struct Wire<'a> {
     #[serde(borrow)]
     cluster: Option<Text<'a>>,
     #[serde(borrow)]
+    api_version: Option<Text<'a>>,
+    #[serde(borrow)]
     kind: Option<Text<'a>>,
     #[serde(borrow)]
     metadata: Option<MetaWire<'a>>,
@@ -110,7 +112,9 @@ pub(super) fn parse(
             .try_for_each(|item| parse(item.get(), context, out));
     }
     check_tenant(non_empty(wire.client_id.as_ref()), context)?;
-    let Some(kind) = non_empty(wire.kind.as_ref()).map(Kind::parse) else {
+    let Some(kind) = non_empty(wire.kind.as_ref())
+        .map(|kind| Kind::of_group(kind, non_empty(wire.api_version.as_ref())))
+    else {
         return Err(Reject::new(Reason::UnknownShape, "an object needs `kind`"));
     };
     let op = non_empty(wire.op.as_ref())

@@ -10,13 +10,15 @@ use super::custom;
 use super::mask;
 use super::network::{endpoints, ingress, slice};
 use super::object::Wire;
+use super::report;
 use super::{Reason, Reject, without_values};
+use crate::model::object::network::Present;
 use crate::model::object::pod::{PodSpec, PodStatus};
 use crate::model::object::quantity::Quantities;
 use crate::model::object::values::MaybeTime;
 use crate::model::object::{
-    Claim, Condition, ConfigData, CronJob, Hpa, Job, Labels, List, Meta, Node, ObjectBody, Pod,
-    Quota, Service, Volume, VolumeClass, Workload,
+    Budget, Claim, Condition, ConfigData, CronJob, Hpa, Job, Labels, List, Meta, Node, ObjectBody,
+    Pod, Quota, Selector, Service, Volume, VolumeClass, Workload,
 };
 use crate::model::{Kind, Str};
 
@@ -83,6 +85,11 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
             if service.selector.is_empty() {
                 service.selector = wire.service_selector.clone().unwrap_or_default();
             }
+            if wire.status.is_some() {
+                let state: ServiceStatus = status.read()?;
+                service.has_address = Some(!state.load_balancer.ingress.is_empty());
+                service.conditions = state.conditions;
+            }
             ObjectBody::Service(Box::new(service))
         }
         Kind::Endpoints => ObjectBody::Endpoints(Box::new(endpoints(meta, wire)?)),
@@ -91,10 +98,14 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
         Kind::NetworkPolicy => ObjectBody::NetworkPolicy(Box::new(spec.read()?)),
         Kind::ConfigMap => ObjectBody::Config(Box::new(config(wire)?)),
         Kind::Secret => ObjectBody::Config(Box::new(secret(wire)?)),
-        Kind::PersistentVolumeClaim => ObjectBody::Claim(Box::new(Claim {
-            spec: spec.read()?,
-            phase: status.read::<Phase>()?.phase,
-        })),
+        Kind::PersistentVolumeClaim => {
+            let state: Phase = status.read()?;
+            ObjectBody::Claim(Box::new(Claim {
+                spec: spec.read()?,
+                phase: state.phase,
+                conditions: state.conditions,
+            }))
+        }
         Kind::PersistentVolume => ObjectBody::Volume(Box::new(Volume {
             spec: spec.read()?,
             phase: status.read::<Phase>()?.phase,
@@ -118,8 +129,17 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
         Kind::LimitRange => ObjectBody::LimitRange(Box::new(spec.read()?)),
         Kind::HorizontalPodAutoscaler => ObjectBody::Hpa(Box::new(hpa(&spec, &status)?)),
         Kind::Lease => ObjectBody::Lease(spec.read()?),
-        Kind::Other(kind) => custom::read(kind, &spec).unwrap_or(ObjectBody::Opaque),
-        _ => ObjectBody::Opaque,
+        Kind::PodDisruptionBudget => {
+            let spec: BudgetSpec = spec.read()?;
+            ObjectBody::Budget(Box::new(Budget {
+                selector: spec.selector,
+                status: status.read()?,
+            }))
+        }
+        Kind::Other(kind) if let Some(body) = custom::read(kind, &spec) => body,
+        _ => report::read(meta, &spec, &status)?
+            .map(|report| ObjectBody::Report(Box::new(report)))
+            .unwrap_or(ObjectBody::Opaque),
     })
 }
 
@@ -166,6 +186,26 @@ pub(super) fn part<T: DeserializeOwned + Default>(
 #[serde(default)]
 struct Phase {
     phase: Option<Str>,
+    conditions: List<Condition>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ServiceStatus {
+    load_balancer: LoadBalancer,
+    conditions: List<Condition>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LoadBalancer {
+    ingress: List<Present>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct BudgetSpec {
+    selector: Selector,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -96,6 +96,8 @@ pub(super) fn first_time<'b, 'a: 'b>(
 pub(super) struct RefWire<'a> {
     #[serde(borrow)]
     kind: Option<Text<'a>>,
+    #[serde(borrow, rename = "apiVersion")]
+    api_version: Option<Text<'a>>,
     #[serde(borrow)]
     uid: Option<Text<'a>>,
     #[serde(borrow)]
@@ -114,7 +116,10 @@ impl RefWire<'_> {
         if uid.is_none() && name.is_none() {
             return None;
         }
-        let kind = Kind::parse(non_empty(self.kind.as_ref()).unwrap_or("Pod"));
+        let kind = Kind::of_group(
+            non_empty(self.kind.as_ref()).unwrap_or("Pod"),
+            non_empty(self.api_version.as_ref()),
+        );
         let namespace = non_empty(self.ns.as_ref())
             .or(non_empty(self.namespace.as_ref()))
             .unwrap_or("");

@@ -28,7 +28,7 @@ struct Hypothesis<'a> {
 
 /// Faults that name how something fails, not why: any other finding of the same component explains
 /// them.
-const FAILURE_MODES: [FaultId; 15] = [
+const FAILURE_MODES: [FaultId; 17] = [
     FaultId::RuntimeRolloutStuck,
     FaultId::ServiceNameUnresolved,
     FaultId::RuntimeCrashOnStart,
@@ -36,6 +36,8 @@ const FAILURE_MODES: [FaultId; 15] = [
     FaultId::RuntimeLivenessTooStrict,
     FaultId::RuntimeReadinessTooStrict,
     FaultId::RuntimeReadinessFailing,
+    FaultId::RuntimeTerminationStuck,
+    FaultId::OperatorConditionFailed,
     FaultId::RuntimeEvicted,
     FaultId::RuntimeJobFailed,
     FaultId::DependencyDown,

@@ -15,6 +15,7 @@ pub mod placement;
 pub mod pod;
 pub mod policy;
 pub mod quantity;
+pub mod report;
 pub mod selector;
 pub mod storage;
 pub mod values;
@@ -32,6 +33,7 @@ pub use node::{Lease, Node};
 pub use pod::{ContainerStatus, Pod, PodSpec};
 pub use policy::{Hpa, LimitRange, Quota};
 pub use quantity::Quantity;
+pub use report::{Budget, Report};
 pub use selector::{Labels, Selector};
 pub use storage::{Claim, ConfigData, Volume, VolumeClass};
 pub use values::{List, PortRef};
@@ -91,6 +93,8 @@ pub enum ObjectBody {
     LimitRange(Box<LimitRange>),
     Hpa(Box<Hpa>),
     Lease(Lease),
+    Budget(Box<Budget>),
+    Report(Box<Report>),
     /// Only its existence matters.
     Opaque,
     VirtualService(Box<VirtualService>),
@@ -115,6 +119,20 @@ accessors! {
     limit_range LimitRange LimitRange, hpa Hpa Hpa, lease Lease Lease,
     virtual_service VirtualService VirtualService,
     destination_rule DestinationRule DestinationRule,
+    budget Budget Budget, report Report Report,
+}
+
+impl Object {
+    /// The conditions of an object whose kind has no rules of its own for them.
+    pub fn reported_conditions(&self) -> &[Condition] {
+        match &self.body {
+            ObjectBody::Report(report) => &report.conditions,
+            ObjectBody::Budget(budget) => &budget.status.conditions,
+            ObjectBody::Claim(claim) => &claim.conditions,
+            ObjectBody::Service(service) => &service.conditions,
+            _ => &[],
+        }
+    }
 }
 
 /// A status condition of any kind.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Condition;
 use super::selector::{Labels, Selector};
 use super::values::{List, PortRef};
 use crate::model::Str;
@@ -16,6 +17,11 @@ pub struct Service {
     #[serde(rename = "type")]
     pub service_type: Option<Str>,
     pub external_name: Option<Str>,
+    #[serde(skip)]
+    pub conditions: List<Condition>,
+    /// Whether a load balancer has published an address; `None` if the status is not known.
+    #[serde(skip)]
+    pub has_address: Option<bool>,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]

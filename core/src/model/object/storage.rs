@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Condition;
 use super::container::Resources;
 use super::placement::NodeSelector;
 use super::quantity::Quantities;
@@ -13,6 +14,7 @@ use crate::model::Str;
 pub struct Claim {
     pub spec: ClaimSpec,
     pub phase: Option<Str>,
+    pub conditions: List<Condition>,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]

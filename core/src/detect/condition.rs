@@ -1,0 +1,376 @@
+//! What controllers report about objects of any kind, in conditions and in warnings.
+
+use super::finding::{Evidence, Finding, Strength};
+use super::mentions::{Mention, mentions, says_missing};
+use super::polarity::{self, Shows};
+use super::text::short;
+use super::{FaultId, View};
+use crate::graph::{Idx, Relation};
+use crate::model::object::Condition;
+use crate::model::time::MINUTE;
+use crate::model::{Kind, Time};
+use crate::trouble::{self, Class};
+
+/// How long a state that is not good yet must last to count as broken, in microseconds.
+const PATIENCE: i64 = 10 * MINUTE;
+
+/// Reports an object whose controller says that it is broken.
+pub(super) fn object(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let node = view.graph.get(idx);
+    let broken = broken_conditions(view, idx);
+    let Some(first) = broken.first().filter(|_| node.closed.is_none()) else {
+        return;
+    };
+    let said = Said {
+        idx,
+        what: sentence(first),
+        text: text(first),
+        evidence: broken
+            .iter()
+            .take(4)
+            .map(|c| evidence(view, idx, c))
+            .chain(referring(view, idx))
+            .collect(),
+    };
+    out.extend(findings(view, &said));
+}
+
+/// What the spec of an object refers to, as evidence.
+fn referring(view: &View<'_>, idx: Idx) -> Option<Evidence> {
+    let report = view.object(idx)?.report()?;
+    let mut named: Vec<String> = report
+        .references
+        .iter()
+        .map(|r| format!("{} `{}`", r.kind, r.name))
+        .collect();
+    named.dedup();
+    named.truncate(4);
+    let text = format!("spec refers to {}", named.join(", "));
+    (!named.is_empty()).then(|| view.state_evidence(idx, text))
+}
+
+/// Reports a warning of a controller about an object of a kind without rules of its own.
+pub(super) fn warned(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let kind = view.graph.get(idx).kind();
+    let is_meant = matches!(kind, Kind::Other(name) if &**name != "Cluster");
+    if !is_meant || !view.exists(idx) || out.iter().any(|f| f.on == idx) {
+        return;
+    }
+    let conditions = view.object(idx).map(|o| o.reported_conditions());
+    let has_ended = conditions.is_some_and(|c| c.iter().any(polarity::is_good_summary));
+    let recent: Vec<_> = view
+        .warnings(idx)
+        .filter(|e| view.now.0 - e.last.0 <= 15 * MINUTE)
+        .collect();
+    let Some(last) = recent.last().filter(|_| !has_ended) else {
+        return;
+    };
+    let said = Said {
+        idx,
+        what: format!("{}: {}", last.reason, short(&last.message, 200)),
+        text: last.message.to_string(),
+        evidence: recent.iter().map(|e| view.event_evidence(idx, e)).collect(),
+    };
+    out.extend(findings(view, &said));
+}
+
+/// What a controller says about an object.
+struct Said {
+    idx: Idx,
+    /// For people.
+    what: String,
+    /// Reason and message.
+    text: String,
+    evidence: Vec<Evidence>,
+}
+
+/// The conditions of an object that show that it is broken, the most telling first.
+fn broken_conditions<'a>(view: &View<'a>, idx: Idx) -> Vec<&'a Condition> {
+    let Some(object) = view.object(idx) else {
+        return Vec::new();
+    };
+    let conditions = object.reported_conditions();
+    // A status of an older spec says nothing about this one.
+    let is_outdated = object.report().is_some_and(|r| {
+        let seen = r.observed_generation.zip(object.meta.generation);
+        r.suspended || seen.is_some_and(|(seen, current)| seen < current)
+    });
+    // What is being deleted is not ready; only what keeps it counts, after a while.
+    let is_leaving = object
+        .meta
+        .deleting
+        .is_some_and(|t| view.now.0 - t.0 < PATIENCE);
+    if is_outdated || is_leaving {
+        return Vec::new();
+    }
+    let is_good = conditions.iter().any(polarity::is_good_summary);
+    let counts = |c: &&Condition| {
+        let since = c.last_transition_time.0.or(view.graph.get(idx).created);
+        let is_broken = match polarity::shows(c) {
+            Shows::Nothing => false,
+            Shows::Waiting => since.is_some_and(|s| view.now.0 - s.0 >= PATIENCE),
+            Shows::Broken => view.lasts(since),
+        };
+        is_broken && (!is_good || polarity::is_named_bad(c) || polarity::is_summary(c))
+    };
+    let mut broken: Vec<&Condition> = conditions.iter().filter(counts).collect();
+    // What names a trouble or an object says more than what sums up.
+    broken.sort_by_key(|c| {
+        let text = text(c);
+        let says_more = !trouble::read(&text).is_empty() || !mentions(&text).is_empty();
+        (!says_more, !polarity::is_known(c), c.message.is_none())
+    });
+    broken
+}
+
+fn text(condition: &Condition) -> String {
+    let parts = [condition.reason.as_deref(), condition.message.as_deref()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
+}
+
+fn sentence(condition: &Condition) -> String {
+    let status = condition.status.as_deref().unwrap_or("set");
+    let text = short(&text(condition), 200);
+    let colon = if text.is_empty() { "" } else { ": " };
+    format!("{} is {status}{colon}{text}", condition.kind)
+}
+
+fn evidence(view: &View<'_>, idx: Idx, condition: &Condition) -> Evidence {
+    let seen = view.state_evidence(idx, sentence(condition));
+    Evidence {
+        at: condition.last_transition_time.0.unwrap_or(seen.at),
+        ..seen
+    }
+}
+
+/// The findings that follow from what a controller says: at the object, or at what it names.
+fn findings(view: &View<'_>, said: &Said) -> Vec<Finding> {
+    let named = mentions(&said.text);
+    let elsewhere: Vec<Idx> = named
+        .iter()
+        .filter_map(|m| m.resolve(view, said.idx))
+        .chain(broken_references(view, said.idx))
+        .collect();
+    let own = Verdict::of(view, said, &named);
+    // An object that exists and that the controller waits for has a reason of its own.
+    let waits = own.fault == kind_fault(view, said.idx) && !elsewhere.is_empty();
+    let strength = if waits { Strength::Hint } else { own.strength };
+    let build = |fault, blamed, strength, message| {
+        view.finding(fault, blamed, said.idx, strength)
+            .active(true)
+            .message(message)
+            .with(said.evidence.iter().cloned())
+            .build()
+    };
+    let title = view.title(said.idx);
+    let message = format!("{title} {}: {}", own.predicate, said.what);
+    let mut all = vec![build(own.fault, own.blamed, strength, message)];
+    for other in elsewhere.into_iter().filter(|_| waits).take(2) {
+        let message = format!("{title} waits for {}: {}", view.title(other), said.what);
+        let owner = view.top_owner(other);
+        all.push(build(FaultId::Unknown, owner, Strength::Hint, message));
+    }
+    all
+}
+
+/// The fault that an object has, as far as what its controller says shows.
+struct Verdict {
+    fault: FaultId,
+    blamed: Idx,
+    strength: Strength,
+    /// To follow the name of the object.
+    predicate: String,
+}
+
+impl Verdict {
+    fn of(view: &View<'_>, said: &Said, named: &[Mention]) -> Self {
+        missing_mention(view, said, named)
+            .or_else(|| missing_reference(view, said.idx))
+            .or_else(|| by_trouble(view, said))
+            .unwrap_or_else(|| Self {
+                fault: kind_fault(view, said.idx),
+                blamed: blamed_by_kind(view, said.idx),
+                strength: Strength::Fair,
+                predicate: "is not healthy".to_owned(),
+            })
+    }
+
+    fn missing(view: &View<'_>, idx: Idx, kind: &Kind, name: &str) -> Option<Self> {
+        let fault = match kind {
+            Kind::Secret => FaultId::ConfigSecretMissing,
+            Kind::ConfigMap => FaultId::ConfigConfigmapMissing,
+            Kind::ServiceAccount => FaultId::AdmissionServiceAccountMissing,
+            Kind::Service => FaultId::ServiceRouteWrong,
+            Kind::Other(_) => kind_fault(view, idx),
+            _ => return None,
+        };
+        Some(Self {
+            fault,
+            blamed: idx,
+            strength: Strength::Strong,
+            predicate: format!("refers to {kind} `{name}`, which does not exist"),
+        })
+    }
+}
+
+/// What the message says is missing.
+fn missing_mention(view: &View<'_>, said: &Said, named: &[Mention]) -> Option<Verdict> {
+    if !says_missing(&said.text) {
+        return None;
+    }
+    named
+        .iter()
+        .filter(|m| m.resolve(view, said.idx).is_none())
+        .find_map(|m| Verdict::missing(view, said.idx, &m.kind, &m.name))
+}
+
+/// What the spec refers to and does not exist, where that kind is known.
+fn missing_reference(view: &View<'_>, idx: Idx) -> Option<Verdict> {
+    let uses = view.graph.out(idx).filter(|(r, _)| *r == Relation::Uses);
+    uses.map(|(_, target)| target)
+        .filter(|target| !view.exists(*target))
+        .find_map(|target| {
+            let node = view.graph.get(target);
+            Verdict::missing(view, idx, node.kind(), node.name())
+        })
+}
+
+/// The fault that the words of the message mean.
+fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
+    let classes = trouble::read(&said.text);
+    let of_writer = [
+        (
+            Class::LoginRefused,
+            FaultId::DependencyCredentialsRejected,
+            "is refused the login",
+        ),
+        (
+            Class::RbacForbidden,
+            FaultId::AdmissionRbacForbidden,
+            "is not authorized by RBAC",
+        ),
+        (
+            Class::CertificateExpired,
+            FaultId::ServiceCertificateInvalid,
+            "meets an invalid certificate",
+        ),
+        (
+            Class::CertificateName,
+            FaultId::ServiceCertificateInvalid,
+            "meets an invalid certificate",
+        ),
+        (
+            Class::CertificateUntrusted,
+            FaultId::ServiceCertificateInvalid,
+            "meets an invalid certificate",
+        ),
+        (
+            Class::Unresolved,
+            FaultId::ServiceNameUnresolved,
+            "uses a name that does not resolve",
+        ),
+    ];
+    let known = of_writer.iter().find(|(class, _, _)| classes.has(*class));
+    if let Some((_, fault, predicate)) = known {
+        return Some(Verdict {
+            fault: *fault,
+            blamed: said.idx,
+            strength: Strength::Strong,
+            predicate: (*predicate).to_owned(),
+        });
+    }
+    let is_down = |class: Class| {
+        matches!(
+            class,
+            Class::Refused | Class::Unavailable | Class::TimedOut | Class::ConnectTimedOut
+        )
+    };
+    let (host, _) = trouble::host_of(&said.text, is_down)?;
+    let namespace = view.graph.get(said.idx).namespace();
+    let alias = crate::graph::called(&host, namespace);
+    let server = view
+        .graph
+        .find_live(alias.kind, &alias.namespace, &alias.name)?;
+    Some(Verdict {
+        fault: FaultId::DependencyDown,
+        blamed: server,
+        strength: Strength::Fair,
+        predicate: format!("cannot use {}", view.title(server)),
+    })
+}
+
+/// The fault of an object of this kind whose controller gives no reason of another kind.
+fn kind_fault(view: &View<'_>, idx: Idx) -> FaultId {
+    match view.graph.get(idx).kind().as_str() {
+        "SecretStore" | "ClusterSecretStore" => FaultId::OperatorSecretStoreInvalid,
+        "APIService" => FaultId::ControlplaneAggregatedApiUnavailable,
+        "ScaledObject" | "ScaledJob" => FaultId::AutoscalingTriggerFailing,
+        _ => FaultId::OperatorConditionFailed,
+    }
+}
+
+/// An aggregated API is served by a Service; other objects are at fault themselves.
+fn blamed_by_kind(view: &View<'_>, idx: Idx) -> Idx {
+    if view.graph.get(idx).kind().as_str() != "APIService" {
+        return idx;
+    }
+    let served = view.graph.out(idx).map(|(_, target)| target);
+    let mut services = served.filter(|i| view.object(*i).is_some_and(|o| o.service().is_some()));
+    services.next().unwrap_or(idx)
+}
+
+/// What an object refers to and whose own controller reports it as broken.
+fn broken_references<'a>(view: &'a View<'_>, idx: Idx) -> impl Iterator<Item = Idx> + 'a {
+    let view = *view;
+    let targets = view
+        .graph
+        .out(idx)
+        .filter(|(r, _)| matches!(r, Relation::Uses | Relation::Routes | Relation::Scales));
+    targets.map(|(_, target)| target).filter(move |target| {
+        !broken_conditions(&view, *target).is_empty() || view.is_healthy(*target) == Some(false)
+    })
+}
+
+/// Reports a namespace whose deletion does not end.
+pub(super) fn namespace(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let node = view.graph.get(idx);
+    let Some(object) = view.object(idx).filter(|_| node.closed.is_none()) else {
+        return;
+    };
+    let Some(report) = object.report() else {
+        return;
+    };
+    let is_leaving = object.meta.deleting.is_some()
+        || report
+            .conditions
+            .iter()
+            .any(|c| &*c.kind == "phase" && c.is("Terminating"));
+    let blocks = |c: &&Condition| c.kind.starts_with("Namespace") && c.is("True");
+    let blocked: Vec<&Condition> = report.conditions.iter().filter(blocks).collect();
+    let since = |c: &Condition| c.last_transition_time.0.or(object.meta.deleting);
+    let lasts = |at: Option<Time>| at.map(|t| view.now.0 - t.0 >= 5 * MINUTE).unwrap_or(true);
+    let Some(first) = blocked
+        .iter()
+        .find(|c| lasts(since(c)))
+        .filter(|_| is_leaving)
+    else {
+        return;
+    };
+    let evidence: Vec<Evidence> = blocked.iter().map(|c| evidence(view, idx, c)).collect();
+    out.push(
+        view.finding(
+            FaultId::NamespaceStuckTerminating,
+            idx,
+            idx,
+            Strength::Strong,
+        )
+        .active(true)
+        .message(format!(
+            "Namespace `{}` cannot be deleted: {}",
+            node.name(),
+            short(first.message.as_deref().unwrap_or(&first.kind), 240)
+        ))
+        .with(evidence)
+        .build(),
+    );
+}

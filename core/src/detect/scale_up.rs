@@ -1,0 +1,55 @@
+//! Pending pods for which the cluster autoscaler adds no node.
+
+use super::finding::{Evidence, Finding, Strength};
+use super::text::{has, short};
+use super::{FaultId, View};
+use crate::graph::Idx;
+use crate::model::Kind;
+use crate::model::time::MINUTE;
+
+/// Reasons of the autoscaler and of Karpenter for which a group cannot grow.
+const AT_MAXIMUM: [&str; 4] = [
+    "max node group size reached",
+    "max total nodes in cluster reached",
+    "max cluster",
+    "exceed limits for nodepool",
+];
+
+/// Reports a node group at its maximum size. The event is of type `Normal`.
+pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    if *view.graph.get(idx).kind() != Kind::Pod || !view.exists(idx) || view.is_pod_healthy(idx) {
+        return;
+    }
+    let is_placed = view.pod(idx).is_some_and(|p| p.node_name.is_some());
+    let last_of = |reason: &str| {
+        let mut events: Vec<_> = view.events(idx).filter(|e| &*e.reason == reason).collect();
+        events.sort_by_key(|e| e.last);
+        events.pop()
+    };
+    let refused = last_of("NotTriggerScaleUp").or_else(|| last_of("FailedScheduling"));
+    let Some(event) = refused.filter(|e| has(&e.message, &AT_MAXIMUM)) else {
+        return;
+    };
+    let grew = last_of("TriggeredScaleUp").is_some_and(|e| e.last > event.last);
+    if is_placed || grew || view.now.0 - event.last.0 > 15 * MINUTE {
+        return;
+    }
+    let owner = view.top_owner(idx);
+    let evidence: [Evidence; 1] = [view.event_evidence(idx, event)];
+    out.push(
+        view.finding(
+            FaultId::AutoscalingNodeGroupAtMax,
+            owner,
+            idx,
+            Strength::Strong,
+        )
+        .active(true)
+        .message(format!(
+            "{} waits for a node, and the node group that fits it is at its maximum size: {}",
+            view.title(owner),
+            short(&event.message, 200)
+        ))
+        .with(evidence)
+        .build(),
+    );
+}

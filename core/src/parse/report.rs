@@ -1,0 +1,272 @@
+//! Reads what an object of any kind reports about itself, and what its spec refers to.
+
+use serde_json::Value;
+
+use super::Reject;
+use super::mask;
+use super::object_kinds::Part;
+use crate::model::Str;
+use crate::model::Time;
+use crate::model::object::report::{Reference, Report, Role};
+use crate::model::object::values::MaybeTime;
+use crate::model::object::{Condition, List, Meta};
+
+/// How deep conditions and references are searched.
+const MAX_DEPTH: usize = 10;
+/// How many conditions and references of one object are kept.
+const MAX_ITEMS: usize = 64;
+/// Longest message of a condition that is kept, in characters.
+const MAX_MESSAGE: usize = 2000;
+
+/// Fields of a status that name a state in one word.
+const STATES: [&str; 4] = ["phase", "state", "currentStatus", "robustness"];
+/// Fields of a status that hold such a field.
+const STATE_HOLDERS: [&str; 3] = ["health", "operationState", "sync"];
+
+/// The report of an object; `None` if it says nothing that is read.
+pub(super) fn read(
+    meta: &Meta,
+    spec: &Part<'_>,
+    status: &Part<'_>,
+) -> Result<Option<Report>, Reject> {
+    let (spec, status): (Value, Value) = (spec.read()?, status.read()?);
+    let mut conditions = Vec::new();
+    states(&status, &mut conditions);
+    collect_conditions(&status, 0, &mut conditions);
+    conditions.truncate(MAX_ITEMS);
+    let mut references = Vec::new();
+    collect_references(&spec, meta, 0, &mut references);
+    references.truncate(MAX_ITEMS);
+    if conditions.is_empty() && references.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Report {
+        conditions: conditions.into_iter().collect::<List<_>>(),
+        references: references.into_iter().collect(),
+        observed_generation: status.get("observedGeneration").and_then(Value::as_i64),
+        suspended: is_suspended(&spec, &status),
+    }))
+}
+
+fn is_suspended(spec: &Value, status: &Value) -> bool {
+    let is_set = |key: &str| spec.get(key).and_then(Value::as_bool) == Some(true);
+    is_set("suspend")
+        || is_set("suspended")
+        || is_set("paused")
+        || text(status, "printableStatus") == Some("Stopped")
+}
+
+/// A text field that is not empty.
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str().filter(|t| !t.is_empty())
+}
+
+fn masked(message: &str) -> String {
+    let short: String = message.chars().take(MAX_MESSAGE).collect();
+    mask::secrets(&short).into_owned()
+}
+
+/// States that a status names outside its conditions, as conditions.
+fn states(status: &Value, out: &mut Vec<Condition>) {
+    let message = |value: &Value| {
+        ["message", "description", "reason"]
+            .iter()
+            .find_map(|key| text(value, key))
+            .map(masked)
+            .unwrap_or_default()
+    };
+    for key in STATES {
+        if let Some(state) = text(status, key) {
+            out.push(Condition::of_field(key, state, &message(status)));
+        }
+    }
+    let resources = status.get("resources").and_then(Value::as_array);
+    for resource in resources.into_iter().flatten() {
+        out.extend(health_of_resource(resource));
+    }
+    for holder in STATE_HOLDERS {
+        let Some(held) = status.get(holder) else {
+            continue;
+        };
+        if let Some(state) = text(held, "status").or(text(held, "phase")) {
+            out.push(Condition::of_field(holder, state, &message(held)));
+        }
+    }
+}
+
+/// The health of an object that Argo CD has applied.
+fn health_of_resource(resource: &Value) -> Option<Condition> {
+    let health = resource.get("health")?;
+    let parts = ["kind", "namespace", "name"].map(|key| text(resource, key));
+    let path: Vec<&str> = parts.into_iter().flatten().collect();
+    let said = text(health, "message").map(masked).unwrap_or_default();
+    let message = format!("{} {said}", path.join("/"));
+    let state = text(health, "status")?;
+    Some(Condition::of_field(
+        "resource health",
+        state,
+        message.trim(),
+    ))
+}
+
+/// The conditions of a status: its own, and those for each parent, listener or ancestor.
+fn collect_conditions(value: &Value, depth: usize, out: &mut Vec<Condition>) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::Array(items) if key == "conditions" => {
+                        out.extend(items.iter().filter_map(condition));
+                    }
+                    _ => collect_conditions(value, depth + 1, out),
+                }
+            }
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_conditions(item, depth + 1, out)),
+        _ => {}
+    }
+}
+
+fn condition(value: &Value) -> Option<Condition> {
+    let owned = |key: &str| text(value, key).map(Str::from);
+    let status = match value.get("status") {
+        Some(Value::Bool(true)) => Some("True".into()),
+        Some(Value::Bool(false)) => Some("False".into()),
+        _ => owned("status"),
+    };
+    Some(Condition {
+        kind: owned("type")?,
+        status,
+        reason: owned("reason"),
+        message: text(value, "message").map(|m| masked(m).into()),
+        last_transition_time: MaybeTime(text(value, "lastTransitionTime").and_then(Time::parse)),
+    })
+}
+
+fn collect_references(value: &Value, meta: &Meta, depth: usize, out: &mut Vec<Reference>) {
+    if depth > MAX_DEPTH || out.len() >= MAX_ITEMS {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let held = match value {
+                    Value::Array(items) => items.as_slice(),
+                    _ => std::slice::from_ref(value),
+                };
+                let found = held.iter().filter_map(|item| reference(key, item, meta));
+                out.extend(found);
+                collect_references(value, meta, depth + 1, out);
+            }
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_references(item, meta, depth + 1, out)),
+        _ => {}
+    }
+}
+
+/// The reference in a field, by the name that Kubernetes gives such fields: `secretName`,
+/// `issuerRef`, `backendRefs`.
+fn reference(key: &str, value: &Value, meta: &Meta) -> Option<Reference> {
+    let lower = key.to_ascii_lowercase();
+    let (name, namespace, kind) = match value {
+        Value::String(name) => (name.as_str(), None, kind_of_name(&lower)?),
+        Value::Object(_) => {
+            let stem = lower.strip_suffix("refs").or(lower.strip_suffix("ref"))?;
+            let named = text(value, "kind").map(str::to_owned);
+            let kind = named.or_else(|| kind_of_stem(stem).map(str::to_owned))?;
+            (text(value, "name")?, text(value, "namespace"), kind)
+        }
+        _ => return None,
+    };
+    let role = match lower.as_str() {
+        "scaletargetref" => Role::Scales,
+        "backendrefs" | "backendref" => Role::Routes,
+        "secretname" if meta.kind.as_str() == "Certificate" => Role::Writes,
+        _ => Role::Uses,
+    };
+    Some(Reference {
+        kind: kind.into(),
+        namespace: namespace.map(Str::from),
+        name: name.into(),
+        role,
+    })
+    .filter(|r| !r.name.is_empty())
+}
+
+/// The kind that a field such as `secretName` refers to.
+fn kind_of_name(field: &str) -> Option<String> {
+    let stem = field.strip_suffix("name")?;
+    let is_plain = matches!(stem, "secret" | "configmap" | "serviceaccount");
+    kind_of_stem(stem).filter(|_| is_plain).map(str::to_owned)
+}
+
+/// The kind that a field such as `serviceAccountRef` refers to, if it names none.
+fn kind_of_stem(stem: &str) -> Option<&'static str> {
+    Some(match stem {
+        "scaletarget" => "Deployment",
+        "backend" => "Service",
+        "parent" => "Gateway",
+        "issuer" => "Issuer",
+        "secretstore" => "SecretStore",
+        s if s.ends_with("secret") => "Secret",
+        s if s.ends_with("configmap") => "ConfigMap",
+        s if s.ends_with("serviceaccount") => "ServiceAccount",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::object::ObjectBody;
+    use crate::model::{Body, Record};
+
+    fn report(json: &str) -> Report {
+        let context = crate::parse::Context {
+            cluster: Some("c"),
+            ..crate::parse::Context::default()
+        };
+        let parsed = crate::parse::object::parse;
+        let mut out: Vec<Record> = Vec::new();
+        parsed(json, &context, &mut out).unwrap();
+        match out.remove(0).body {
+            Body::State(_, object) => match object.body {
+                ObjectBody::Report(report) => *report,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn conditions_of_parents_and_references_are_read() {
+        let route = report(
+            r#"{"kind":"HTTPRoute","metadata":{"name":"web","namespace":"shop"},
+            "spec":{"parentRefs":[{"name":"public","namespace":"edge"}],
+                    "rules":[{"backendRefs":[{"name":"webb","port":80}]}]},
+            "status":{"parents":[{"conditions":[{"type":"ResolvedRefs","status":"False",
+                "reason":"BackendNotFound","message":"service webb not found"}]}]}}"#,
+        );
+        assert_eq!(&*route.conditions[0].kind, "ResolvedRefs");
+        let names: Vec<&str> = route.references.iter().map(|r| &*r.name).collect();
+        assert_eq!(names, ["public", "webb"]);
+        assert_eq!(route.references[1].role, Role::Routes);
+    }
+
+    #[test]
+    fn a_health_field_reads_as_a_condition() {
+        let app = report(
+            r#"{"kind":"Application","metadata":{"name":"web","namespace":"argocd"},
+            "status":{"health":{"status":"Degraded"},"sync":{"status":"Synced"}}}"#,
+        );
+        let health = crate::model::object::condition(&app.conditions, "health").unwrap();
+        assert!(health.is("Degraded"));
+    }
+}
