@@ -6,7 +6,7 @@ use super::polarity::{self, Shows};
 use super::text::short;
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
-use crate::model::object::Condition;
+use crate::model::object::{Condition, Object};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Time};
 use crate::trouble::{self, Class};
@@ -56,7 +56,7 @@ pub(super) fn warned(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !is_meant || !view.exists(idx) || out.iter().any(|f| f.on == idx) {
         return;
     }
-    let conditions = view.object(idx).map(|o| o.reported_conditions());
+    let conditions = view.object(idx).map(Object::reported_conditions);
     let has_ended = conditions.is_some_and(|c| c.iter().any(polarity::is_good_summary));
     let recent: Vec<_> = view
         .warnings(idx)

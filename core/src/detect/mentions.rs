@@ -87,7 +87,7 @@ fn pair(word: &str, after: &str) -> Option<Mention> {
     let is_quoted = after.starts_with(['"', '\'', '`']);
     let is_kind = word.starts_with(|c: char| c.is_ascii_uppercase());
     let has_digit_or_dash = after.contains(['-', '/']);
-    if !is_quoted && !(is_kind && has_digit_or_dash) {
+    if !(is_quoted || is_kind && has_digit_or_dash) {
         return None;
     }
     let (namespace, name) = match bare(after).split_once('/') {

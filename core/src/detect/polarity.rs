@@ -176,9 +176,8 @@ pub(super) fn shows(condition: &Condition) -> Shows {
     let is_good = !is_bad && ends_with(&name, &GOOD);
     match condition.status.as_deref() {
         _ if is_wanted => Shows::Nothing,
-        Some("True") if is_bad => Shows::Broken,
         // Some kinds list only errors, each as a condition without a status.
-        None if is_bad => Shows::Broken,
+        Some("True") | None if is_bad => Shows::Broken,
         Some("False") if is_good && (fails || !is_any(reason, &UNDER_WAY)) => Shows::Broken,
         Some("False") if is_good => Shows::Waiting,
         Some("Unknown") if is_good && fails => Shows::Broken,

@@ -64,34 +64,8 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
             }
             ObjectBody::Job(Box::new(job))
         }
-        Kind::CronJob => {
-            let state: CronJobStatus = status.read()?;
-            let mut cron = CronJob {
-                spec: spec.read()?,
-                last_schedule: state.last_schedule_time,
-            };
-            if let Some(template) = cron
-                .spec
-                .job_template
-                .as_mut()
-                .and_then(|j| j.spec.template.as_mut())
-            {
-                mask_pod(&mut template.spec);
-            }
-            ObjectBody::CronJob(Box::new(cron))
-        }
-        Kind::Service => {
-            let mut service: Service = spec.read()?;
-            if service.selector.is_empty() {
-                service.selector = wire.service_selector.clone().unwrap_or_default();
-            }
-            if wire.status.is_some() {
-                let state: ServiceStatus = status.read()?;
-                service.has_address = Some(!state.load_balancer.ingress.is_empty());
-                service.conditions = state.conditions;
-            }
-            ObjectBody::Service(Box::new(service))
-        }
+        Kind::CronJob => ObjectBody::CronJob(Box::new(cron_job(&spec, &status)?)),
+        Kind::Service => ObjectBody::Service(Box::new(service(wire, &spec, &status)?)),
         Kind::Endpoints => ObjectBody::Endpoints(Box::new(endpoints(meta, wire)?)),
         Kind::EndpointSlice => ObjectBody::Endpoints(Box::new(slice(meta, wire)?)),
         Kind::Ingress => ObjectBody::Ingress(Box::new(ingress(wire, &spec, &status)?)),
@@ -141,6 +115,36 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
             .map(|report| ObjectBody::Report(Box::new(report)))
             .unwrap_or(ObjectBody::Opaque),
     })
+}
+
+fn cron_job(spec: &Part<'_>, status: &Part<'_>) -> Result<CronJob, Reject> {
+    let state: CronJobStatus = status.read()?;
+    let mut cron = CronJob {
+        spec: spec.read()?,
+        last_schedule: state.last_schedule_time,
+    };
+    if let Some(template) = cron
+        .spec
+        .job_template
+        .as_mut()
+        .and_then(|j| j.spec.template.as_mut())
+    {
+        mask_pod(&mut template.spec);
+    }
+    Ok(cron)
+}
+
+fn service(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Service, Reject> {
+    let mut service: Service = spec.read()?;
+    if service.selector.is_empty() {
+        service.selector = wire.service_selector.clone().unwrap_or_default();
+    }
+    if wire.status.is_some() {
+        let state: ServiceStatus = status.read()?;
+        service.has_address = Some(!state.load_balancer.ingress.is_empty());
+        service.conditions = state.conditions;
+    }
+    Ok(service)
 }
 
 /// Reads a part of an object as the type that its kind has there; absent and null read as empty.
