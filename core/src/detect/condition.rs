@@ -51,9 +51,10 @@ fn referring(view: &View<'_>, idx: Idx) -> Option<Evidence> {
 
 /// Reports a warning of a controller about an object of a kind without rules of its own.
 pub(super) fn warned(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let kind = view.graph.get(idx).kind();
-    let is_meant = matches!(kind, Kind::Other(name) if &**name != "Cluster");
-    if !is_meant || !view.exists(idx) || out.iter().any(|f| f.on == idx) {
+    if !is_judged_by_warnings(view.graph.get(idx).kind())
+        || !view.exists(idx)
+        || out.iter().any(|f| f.on == idx)
+    {
         return;
     }
     let conditions = view.object(idx).map(Object::reported_conditions);
@@ -61,6 +62,9 @@ pub(super) fn warned(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let recent: Vec<_> = view
         .warnings(idx)
         .filter(|e| view.now.0 - e.last.0 <= 15 * MINUTE)
+        .filter(|e| e.count >= 2 || view.lasts(Some(e.first)))
+        // A retry of the endpoints' controller, which follows a conflict of writes.
+        .filter(|e| !e.reason.starts_with("FailedToUpdate"))
         .collect();
     let Some(last) = recent.last().filter(|_| !has_ended) else {
         return;
@@ -72,6 +76,17 @@ pub(super) fn warned(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         evidence: recent.iter().map(|e| view.event_evidence(idx, e)).collect(),
     };
     out.extend(findings(view, &said));
+}
+
+/// Whether the warnings about an object of a kind have no detector of their own.
+fn is_judged_by_warnings(kind: &Kind) -> bool {
+    match kind {
+        Kind::Other(name) => &**name != "Cluster",
+        kind => matches!(
+            kind,
+            Kind::Ingress | Kind::Service | Kind::PodDisruptionBudget | Kind::NetworkPolicy
+        ),
+    }
 }
 
 /// What a controller says about an object.

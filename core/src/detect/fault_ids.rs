@@ -133,5 +133,6 @@ super::fault_id::fault_ids! {
     NamespaceStuckTerminating = "namespace.stuck_terminating",
     OperatorConditionFailed = "operator.condition_failed",
     OperatorSecretStoreInvalid = "operator.secret_store_invalid",
+    NetworkLoadBalancerPending = "network.load_balancer_pending",
     Unknown = "unknown",
 }

@@ -27,6 +27,7 @@ mod handshake;
 mod health;
 mod image;
 mod ingress;
+mod load_balancer;
 mod lone_client;
 mod mentions;
 mod names;
@@ -98,6 +99,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
         Kind::Lease => findings.inspect(controlplane::lease, view, idx),
         Kind::Service => {
             findings.inspect(service::service, view, idx);
+            findings.inspect(load_balancer::service, view, idx);
             findings.inspect(condition::object, view, idx);
         }
         Kind::Ingress => findings.inspect(ingress::ingress, view, idx),

@@ -245,6 +245,13 @@ impl Graph {
         if let Some((_, owner)) = owner {
             return Some(self.component_within(owner, depth - 1));
         }
+        let routed = self
+            .out(idx)
+            .filter(|(r, i)| *r == Relation::Routes && self.get(*i).is_live())
+            .map(|(_, i)| i);
+        if let Some(routed) = self.only(routed, depth) {
+            return Some(routed);
+        }
         let written = self
             .out(idx)
             .find(|(r, i)| *r == Relation::Controls && *self.get(*i).kind() == Kind::Secret);
