@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 39] = [
+    const SOURCES: [&str; 40] = [
         include_str!("addresses.rs"),
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
@@ -126,6 +126,7 @@ mod tests {
         include_str!("storage.rs"),
         include_str!("storage_verdict.rs"),
         include_str!("unknown.rs"),
+        include_str!("verdict.rs"),
         include_str!("load_balancer.rs"),
         include_str!("lone_client.rs"),
         include_str!("sandbox.rs"),

@@ -12,7 +12,10 @@ use crate::model::{Kind, Severity};
 pub(super) fn named(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
     for (writer, log) in &view.episodes.logs {
         let is_recent = view.now.0 - log.last.0 <= 15 * MINUTE;
-        if !is_recent || log.severity < Severity::Error {
+        // A program's own lines may be about pods as well.
+        let is_controller =
+            *view.graph.get(*writer).kind() == Kind::Node || !view.is_pod_unhealthy(*writer);
+        if !is_recent || log.severity < Severity::Error || !is_controller {
             continue;
         }
         let Some(object) = about(view, &log.sample).filter(|o| o != writer) else {
@@ -44,7 +47,7 @@ pub(super) fn named(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
     }
 }
 
-/// The custom object that a structured line is about, if it is known.
+/// The custom object that a structured line is about, or the pod that is not ready.
 fn about(view: &View<'_>, line: &str) -> Option<Idx> {
     let scaled = || {
         let name = value(line, "scaledObject.Name")?;
@@ -59,11 +62,21 @@ fn about(view: &View<'_>, line: &str) -> Option<Idx> {
             value(line, "name")?,
         ))
     };
-    let (kind, namespace, name) = scaled().or_else(reconciled)?;
+    // klog: `pod="shop/web-0"`, which the kubelet, the scheduler and plug-ins write.
+    let of_pod = || {
+        let (namespace, name) = value(line, "pod")?.split_once('/')?;
+        Some(("Pod", namespace, name))
+    };
+    let (kind, namespace, name) = scaled().or_else(reconciled).or_else(of_pod)?;
     let kind = Kind::parse(kind);
     let is_custom = matches!(kind, Kind::Other(_));
-    let found = view.graph.find_live(kind, namespace, name);
-    found.filter(|i| is_custom && view.object(*i).is_some())
+    let found = view.graph.find_live(kind, namespace, name)?;
+    let is_meant = if is_custom {
+        view.object(found).is_some()
+    } else {
+        *view.graph.get(found).kind() == Kind::Pod && view.is_pod_unhealthy(found)
+    };
+    is_meant.then_some(found)
 }
 
 /// The text of a key of a structured line: `"key": "text"`, `"key":"text"` or `key="text"`.

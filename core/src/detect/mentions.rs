@@ -15,14 +15,13 @@ pub(super) struct Mention {
 }
 
 /// Words by which a message says that what it names does not exist.
-const MISSING: [&str; 8] = [
+const MISSING: [&str; 7] = [
     "not found",
     "notfound",
     "does not exist",
     "doesn't exist",
     "not present",
     "no such",
-    "missing",
     "failed to find",
 ];
 
@@ -84,6 +83,10 @@ fn path(word: &str, rest: &[&str]) -> Option<Mention> {
 
 /// A kind and the name behind it, which is quoted or follows a kind in capital letters.
 fn pair(word: &str, after: &str) -> Option<Mention> {
+    // A reason, which what it is about follows.
+    if word.ends_with(':') {
+        return None;
+    }
     let is_quoted = after.starts_with(['"', '\'', '`']);
     let is_kind = word.starts_with(|c: char| c.is_ascii_uppercase());
     let has_digit_or_dash = after.contains(['-', '/']);
@@ -171,6 +174,7 @@ mod tests {
     fn prose_and_paths_name_nothing() {
         assert!(named("the service is not ready, see /var/log/pods").is_empty());
         assert!(named("Waiting for controller").is_empty());
+        assert!(named("LoginFailed: shop/api").is_empty());
         assert!(named("GET https://host/v1/login: 401").is_empty());
     }
 }

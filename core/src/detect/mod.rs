@@ -5,6 +5,7 @@
 
 mod addresses;
 mod admission;
+mod aggregated_api;
 mod alert;
 mod apiserver;
 mod build;
@@ -63,6 +64,7 @@ mod storage_verdict;
 mod termination;
 mod text;
 mod unknown;
+mod verdict;
 mod view;
 
 pub use admission::webhooks;
@@ -167,6 +169,9 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     all.compare("routes::lost", |out| routes::lost(view, out));
     all.compare("termination::budgets", |out| {
         termination::budgets(view, out);
+    });
+    all.compare("aggregated_api::users", |out| {
+        aggregated_api::users(view, found, out);
     });
     all.compare("controller_log::named", |out| {
         controller_log::named(view, found, out);

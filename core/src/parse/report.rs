@@ -143,9 +143,20 @@ fn condition(value: &Value) -> Option<Condition> {
         kind: owned("type")?,
         status,
         reason: owned("reason"),
-        message: text(value, "message").map(|m| masked(m).into()),
+        message: message_with_errors(value).map(Str::from),
         last_transition_time: MaybeTime(text(value, "lastTransitionTime").and_then(Time::parse)),
     })
+}
+
+/// The message of a condition; Contour lists the errors that it sums up beside it.
+fn message_with_errors(value: &Value) -> Option<String> {
+    let errors = value.get("errors").and_then(Value::as_array);
+    let listed = errors.into_iter().flatten();
+    let said: Vec<&str> = std::iter::once(value)
+        .chain(listed)
+        .filter_map(|part| text(part, "message"))
+        .collect();
+    (!said.is_empty()).then(|| masked(&said.join("; ")))
 }
 
 fn collect_references(value: &Value, meta: &Meta, depth: usize, out: &mut Vec<Reference>) {

@@ -28,7 +28,7 @@ struct Hypothesis<'a> {
 
 /// Faults that name how something fails, not why: any other finding of the same component explains
 /// them.
-const FAILURE_MODES: [FaultId; 17] = [
+const FAILURE_MODES: [FaultId; 18] = [
     FaultId::RuntimeRolloutStuck,
     FaultId::ServiceNameUnresolved,
     FaultId::RuntimeCrashOnStart,
@@ -38,6 +38,7 @@ const FAILURE_MODES: [FaultId; 17] = [
     FaultId::RuntimeReadinessFailing,
     FaultId::RuntimeTerminationStuck,
     FaultId::OperatorConditionFailed,
+    FaultId::ControlplaneAggregatedApiUnavailable,
     FaultId::RuntimeEvicted,
     FaultId::RuntimeJobFailed,
     FaultId::DependencyDown,

@@ -1,0 +1,46 @@
+//! An aggregated API that does not answer is the reason for what its users report.
+
+use super::condition::broken_conditions;
+use super::finding::{Finding, Strength};
+use super::verdict::blamed_by_kind;
+use super::{FaultId, View};
+use crate::graph::Idx;
+use crate::model::Kind;
+
+/// Reports broken aggregated APIs as the cause of findings that name their group: autoscalers
+/// without metrics, namespaces that cannot be deleted.
+pub(super) fn users(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
+    let kind = Kind::Other("APIService".into());
+    let broken: Vec<Idx> = view
+        .graph
+        .of_kind(&kind)
+        .filter(|i| view.exists(*i) && !broken_conditions(view, *i).is_empty())
+        .collect();
+    for api in broken {
+        // The name is the version and the group: `v1beta1.metrics.k8s.io`.
+        let Some((_, group)) = view.graph.get(api).name().split_once('.') else {
+            continue;
+        };
+        for user in found
+            .iter()
+            .filter(|f| f.on != api && f.message.contains(group))
+        {
+            let evidence = user.evidence.iter().cloned();
+            out.push(
+                view.finding(
+                    FaultId::ControlplaneAggregatedApiUnavailable,
+                    blamed_by_kind(view, api),
+                    user.on,
+                    Strength::Proof,
+                )
+                .active(true)
+                .message(format!(
+                    "The aggregated API `{group}` is unavailable, which {} needs",
+                    view.title(user.on)
+                ))
+                .with(evidence)
+                .build(),
+            );
+        }
+    }
+}

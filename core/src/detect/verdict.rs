@@ -1,0 +1,161 @@
+//! Which fault follows from what a controller says about an object.
+
+use super::condition::Said;
+use super::finding::Strength;
+use super::mentions::{Mention, says_missing};
+use super::{FaultId, View};
+use crate::graph::{Idx, Relation};
+use crate::model::Kind;
+use crate::trouble::{self, Class};
+
+/// The fault that an object has, as far as what its controller says shows.
+pub(super) struct Verdict {
+    pub(super) fault: FaultId,
+    pub(super) blamed: Idx,
+    pub(super) strength: Strength,
+    /// To follow the name of the object.
+    pub(super) predicate: String,
+}
+
+impl Verdict {
+    pub(super) fn of(view: &View<'_>, said: &Said, named: &[Mention]) -> Self {
+        missing_mention(view, said, named)
+            .or_else(|| missing_reference(view, said.idx))
+            .or_else(|| by_trouble(view, said))
+            .unwrap_or_else(|| Self {
+                fault: kind_fault(view, said.idx),
+                blamed: blamed_by_kind(view, said.idx),
+                strength: Strength::Fair,
+                predicate: "is not healthy".to_owned(),
+            })
+    }
+
+    fn missing(view: &View<'_>, idx: Idx, kind: &Kind, name: &str) -> Option<Self> {
+        let fault = match kind {
+            Kind::Secret => FaultId::ConfigSecretMissing,
+            Kind::ConfigMap => FaultId::ConfigConfigmapMissing,
+            Kind::ServiceAccount => FaultId::AdmissionServiceAccountMissing,
+            Kind::Service if view.graph.out(idx).any(|(r, _)| r == Relation::Routes) => {
+                FaultId::ServiceRouteWrong
+            }
+            Kind::Service | Kind::Other(_) => kind_fault(view, idx),
+            _ => return None,
+        };
+        Some(Self {
+            fault,
+            blamed: idx,
+            strength: Strength::Strong,
+            predicate: format!("refers to {kind} `{name}`, which does not exist"),
+        })
+    }
+}
+
+/// What the message says is missing.
+fn missing_mention(view: &View<'_>, said: &Said, named: &[Mention]) -> Option<Verdict> {
+    if !says_missing(&said.text) {
+        return None;
+    }
+    named
+        .iter()
+        .filter(|m| m.resolve(view, said.idx).is_none())
+        .find_map(|m| Verdict::missing(view, said.idx, &m.kind, &m.name))
+}
+
+/// What the spec refers to and does not exist, where that kind is known.
+fn missing_reference(view: &View<'_>, idx: Idx) -> Option<Verdict> {
+    let uses = view.graph.out(idx).filter(|(r, _)| *r == Relation::Uses);
+    uses.map(|(_, target)| target)
+        .filter(|target| !view.exists(*target))
+        .find_map(|target| {
+            let node = view.graph.get(target);
+            Verdict::missing(view, idx, node.kind(), node.name())
+        })
+}
+
+/// The fault that the words of the message mean.
+fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
+    let classes = trouble::read(&said.text);
+    let of_writer = [
+        (
+            Class::LoginRefused,
+            FaultId::DependencyCredentialsRejected,
+            "is refused the login",
+        ),
+        (
+            Class::RbacForbidden,
+            FaultId::AdmissionRbacForbidden,
+            "is not authorized by RBAC",
+        ),
+        (
+            Class::CertificateExpired,
+            FaultId::ServiceCertificateInvalid,
+            "reports an invalid certificate",
+        ),
+        (
+            Class::CertificateName,
+            FaultId::ServiceCertificateInvalid,
+            "reports an invalid certificate",
+        ),
+        (
+            Class::CertificateUntrusted,
+            FaultId::ServiceCertificateInvalid,
+            "reports an invalid certificate",
+        ),
+        (
+            Class::Unresolved,
+            FaultId::ServiceNameUnresolved,
+            "uses a name that does not resolve",
+        ),
+    ];
+    let known = of_writer.iter().find(|(class, _, _)| {
+        // Controllers resolve images and packages as well as hosts.
+        let names_host = || trouble::host_of(&said.text, |c| c == *class).is_some();
+        classes.has(*class) && (*class != Class::Unresolved || names_host())
+    });
+    if let Some((_, fault, predicate)) = known {
+        return Some(Verdict {
+            fault: *fault,
+            blamed: said.idx,
+            strength: Strength::Strong,
+            predicate: (*predicate).to_owned(),
+        });
+    }
+    let is_down = |class: Class| {
+        matches!(
+            class,
+            Class::Refused | Class::Unavailable | Class::TimedOut | Class::ConnectTimedOut
+        )
+    };
+    let (host, _) = trouble::host_of(&said.text, is_down)?;
+    let namespace = view.graph.get(said.idx).namespace();
+    let alias = crate::graph::called(&host, namespace);
+    let server = view
+        .graph
+        .find_live(alias.kind, &alias.namespace, &alias.name)?;
+    Some(Verdict {
+        fault: FaultId::DependencyDown,
+        blamed: server,
+        strength: Strength::Fair,
+        predicate: format!("cannot use {}", view.title(server)),
+    })
+}
+
+/// The fault of an object of this kind whose controller gives no reason of another kind.
+pub(super) fn kind_fault(view: &View<'_>, idx: Idx) -> FaultId {
+    match view.graph.get(idx).kind().as_str() {
+        "SecretStore" | "ClusterSecretStore" => FaultId::OperatorSecretStoreInvalid,
+        "APIService" => FaultId::ControlplaneAggregatedApiUnavailable,
+        "ScaledObject" | "ScaledJob" => FaultId::AutoscalingTriggerFailing,
+        _ => FaultId::OperatorConditionFailed,
+    }
+}
+
+/// An aggregated API is served by a Service; other objects are at fault themselves.
+pub(super) fn blamed_by_kind(view: &View<'_>, idx: Idx) -> Idx {
+    if view.graph.get(idx).kind().as_str() != "APIService" {
+        return idx;
+    }
+    let served = view.graph.out(idx).map(|(_, target)| target);
+    let mut services = served.filter(|i| view.object(*i).is_some_and(|o| o.service().is_some()));
+    services.next().unwrap_or(idx)
+}
