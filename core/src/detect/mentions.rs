@@ -12,22 +12,28 @@ pub(super) struct Mention {
     /// The namespace, if the message has one.
     pub(super) namespace: Option<String>,
     pub(super) name: String,
+    /// Whether the message says that it does not exist.
+    pub(super) is_missing: bool,
 }
 
 /// Words by which a message says that what it names does not exist.
-const MISSING: [&str; 7] = [
+const MISSING: [&str; 6] = [
     "not found",
     "notfound",
     "does not exist",
     "doesn't exist",
     "not present",
     "no such",
-    "failed to find",
 ];
 
-/// Whether a message says that what it names does not exist.
-pub(super) fn says_missing(message: &str) -> bool {
-    has(message, &MISSING)
+/// How many words after a name its absence can be said.
+const NEAR: usize = 6;
+
+/// Whether the words around a name say that what has it does not exist.
+fn is_missing(before: &[&str], after: &[&str]) -> bool {
+    let near = &after[..after.len().min(NEAR)];
+    let sought = before[before.len().saturating_sub(3)..].join(" ");
+    has(&near.join(" "), &MISSING) || has(&sought, &["failed to find"])
 }
 
 impl Mention {
@@ -55,8 +61,15 @@ pub(super) fn mentions(message: &str) -> Vec<Mention> {
         .collect();
     let mut found: Vec<Mention> = Vec::new();
     for (i, word) in words.iter().enumerate() {
-        let after = words.get(i + 1).copied();
-        let mention = path(word, &words[i + 1..]).or_else(|| pair(word, after?));
+        let rest = &words[i + 1..];
+        let named = path(word, rest).map(|m| (m, rest)).or_else(|| {
+            let (next, rest) = rest.split_first()?;
+            Some((pair(word, next)?, rest))
+        });
+        let mention = named.map(|(mention, rest)| Mention {
+            is_missing: is_missing(&words[..i], rest),
+            ..mention
+        });
         found.extend(mention.filter(|m| !found.contains(m)));
     }
     found
@@ -78,19 +91,20 @@ fn path(word: &str, rest: &[&str]) -> Option<Mention> {
         kind: kind_of(kind)?,
         namespace: namespace.or(beside),
         name: name_of(name)?,
+        is_missing: false,
     })
 }
 
-/// A kind and the name behind it, which is quoted or follows a kind in capital letters.
+/// A kind and the name behind it, which is quoted or cannot be a word of a sentence.
 fn pair(word: &str, after: &str) -> Option<Mention> {
     // A reason, which what it is about follows.
     if word.ends_with(':') {
         return None;
     }
     let is_quoted = after.starts_with(['"', '\'', '`']);
-    let is_kind = word.starts_with(|c: char| c.is_ascii_uppercase());
-    let has_digit_or_dash = after.contains(['-', '/']);
-    if !(is_quoted || is_kind && has_digit_or_dash) {
+    let is_kind = word.starts_with(|c: char| c.is_ascii_uppercase())
+        || kind_of(word).is_some_and(|kind| kind.is_workload() || kind == Kind::Pod);
+    if !is_quoted && !(is_kind && after.contains(['-', '/'])) {
         return None;
     }
     let (namespace, name) = match bare(after).split_once('/') {
@@ -101,6 +115,7 @@ fn pair(word: &str, after: &str) -> Option<Mention> {
         kind: kind_of(word)?,
         namespace,
         name: name_of(name)?,
+        is_missing: false,
     })
 }
 
@@ -168,6 +183,19 @@ mod tests {
             ["Deployment/worker"]
         );
         assert_eq!(named("Pod \"data/t-0\" is not ready"), ["Pod/data/t-0"]);
+    }
+
+    #[test]
+    fn only_what_is_said_to_be_missing_is() {
+        let missing = |text: &str| mentions(text).into_iter().any(|m| m.is_missing);
+        assert!(missing("secrets \"ca-key\" not found"));
+        assert!(missing(
+            "Revision \"hello-1\" referenced in traffic not found."
+        ));
+        assert!(!missing("job migrate-1 failed: BackoffLimitExceeded"));
+        assert!(!missing(
+            "Metric \"rate\" assessed Error due to consecutive errors (5 > 4): no such host"
+        ));
     }
 
     #[test]

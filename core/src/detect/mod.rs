@@ -17,6 +17,7 @@ mod consumers;
 mod controller_log;
 mod controlplane;
 mod crash;
+mod dangling_route;
 mod dependency;
 mod dns;
 mod exit_reason;
@@ -122,6 +123,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
         }
         _ => findings.inspect(condition::object, view, idx),
     }
+    findings.inspect(dangling_route::route, view, idx);
     findings.inspect(condition::warned, view, idx);
     findings.inspect(self_reported::findings, view, idx);
     findings.inspect(performance::alerts, view, idx);

@@ -61,6 +61,10 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .map(|e| view.event_evidence(idx, e))
         .chain([view.state_evidence(idx, "pod is Pending and has no node".into())]);
     let strength = match (&state, message.is_empty()) {
+        // Both the volume and the node say so.
+        _ if verdict.fault == FaultId::SchedulingNodeCordoned && !bound.is_empty() => {
+            Strength::Proof
+        }
         (Some(s), false) if s.fault == verdict.fault => Strength::Proof,
         (_, false) => Strength::Strong,
         (_, true) if view.lasts(view.graph.get(idx).created) => Strength::Strong,

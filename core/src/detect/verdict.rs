@@ -2,7 +2,7 @@
 
 use super::condition::Said;
 use super::finding::Strength;
-use super::mentions::{Mention, says_missing};
+use super::mentions::Mention;
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
@@ -19,7 +19,8 @@ pub(super) struct Verdict {
 
 impl Verdict {
     pub(super) fn of(view: &View<'_>, said: &Said, named: &[Mention]) -> Self {
-        missing_mention(view, said, named)
+        refused_backend(view, said)
+            .or_else(|| missing_mention(view, said, named))
             .or_else(|| missing_reference(view, said.idx))
             .or_else(|| by_trouble(view, said))
             .unwrap_or_else(|| Self {
@@ -35,9 +36,7 @@ impl Verdict {
             Kind::Secret => FaultId::ConfigSecretMissing,
             Kind::ConfigMap => FaultId::ConfigConfigmapMissing,
             Kind::ServiceAccount => FaultId::AdmissionServiceAccountMissing,
-            Kind::Service if view.graph.out(idx).any(|(r, _)| r == Relation::Routes) => {
-                FaultId::ServiceRouteWrong
-            }
+            Kind::Service if is_route(view, idx) => FaultId::ServiceRouteWrong,
             Kind::Service | Kind::Other(_) => kind_fault(view, idx),
             _ => return None,
         };
@@ -52,13 +51,29 @@ impl Verdict {
 
 /// What the message says is missing.
 fn missing_mention(view: &View<'_>, said: &Said, named: &[Mention]) -> Option<Verdict> {
-    if !says_missing(&said.text) {
-        return None;
-    }
     named
         .iter()
-        .filter(|m| m.resolve(view, said.idx).is_none())
+        .filter(|m| m.is_missing && m.resolve(view, said.idx).is_none())
         .find_map(|m| Verdict::missing(view, said.idx, &m.kind, &m.name))
+}
+
+/// Reasons of Gateway API for which a route cannot use its backend.
+const REFUSED_BACKEND: [&str; 3] = ["RefNotPermitted", "BackendNotFound", "InvalidKind"];
+
+/// A route whose backend the gateway cannot use.
+fn refused_backend(view: &View<'_>, said: &Said) -> Option<Verdict> {
+    let is_refused = REFUSED_BACKEND.iter().any(|r| said.text.starts_with(r));
+    (is_refused && is_route(view, said.idx)).then(|| Verdict {
+        fault: FaultId::ServiceRouteWrong,
+        blamed: said.idx,
+        strength: Strength::Strong,
+        predicate: "has a backend that it cannot use".to_owned(),
+    })
+}
+
+/// Whether an object routes traffic to Services.
+pub(super) fn is_route(view: &View<'_>, idx: Idx) -> bool {
+    view.graph.out(idx).any(|(r, _)| r == Relation::Routes)
 }
 
 /// What the spec refers to and does not exist, where that kind is known.

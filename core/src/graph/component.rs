@@ -239,6 +239,14 @@ impl Graph {
     /// The component of a custom object: that of its owner, or of the only user of the Secret that
     /// it writes.
     fn of_custom(&self, idx: Idx, depth: usize) -> Option<Component> {
+        // What runs pods is a component of its own, however many objects an operator makes of it.
+        let runs_pods = self.out(idx).any(|(r, i)| {
+            let kind = self.get(i).kind();
+            r == Relation::Controls && (*kind == Kind::Pod || kind.is_workload())
+        });
+        if runs_pods {
+            return None;
+        }
         let owner = self
             .incoming(idx)
             .find(|(r, owner)| *r == Relation::Controls && self.get(*owner).object.is_some());

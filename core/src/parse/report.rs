@@ -188,6 +188,14 @@ fn reference(key: &str, value: &Value, meta: &Meta) -> Option<Reference> {
     let lower = key.to_ascii_lowercase();
     let (name, namespace, kind) = match value {
         Value::String(name) => (name.as_str(), None, kind_of_name(&lower)?),
+        Value::Object(_) if lower == "middlewares" => {
+            let kind = "Middleware".to_owned();
+            (text(value, "name")?, text(value, "namespace"), kind)
+        }
+        Value::Object(_) if lower == "services" && is_traefik(meta) => {
+            let kind = text(value, "kind").unwrap_or("Service").to_owned();
+            (text(value, "name")?, text(value, "namespace"), kind)
+        }
         Value::Object(_) => {
             let stem = lower.strip_suffix("refs").or(lower.strip_suffix("ref"))?;
             let named = text(value, "kind").map(str::to_owned);
@@ -198,7 +206,7 @@ fn reference(key: &str, value: &Value, meta: &Meta) -> Option<Reference> {
     };
     let role = match lower.as_str() {
         "scaletargetref" => Role::Scales,
-        "backendrefs" | "backendref" => Role::Routes,
+        "backendrefs" | "backendref" | "services" => Role::Routes,
         "secretname" if meta.kind.as_str() == "Certificate" => Role::Writes,
         _ => Role::Uses,
     };
@@ -209,6 +217,11 @@ fn reference(key: &str, value: &Value, meta: &Meta) -> Option<Reference> {
         role,
     })
     .filter(|r| !r.name.is_empty())
+}
+
+/// Whether an object is a route of Traefik, which lists its Services by name.
+fn is_traefik(meta: &Meta) -> bool {
+    meta.kind.as_str().starts_with("IngressRoute")
 }
 
 /// The kind that a field such as `secretName` refers to.
