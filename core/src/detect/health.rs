@@ -58,6 +58,13 @@ impl View<'_> {
             .or_else(|| self.warnings(idx).map(|e| e.first).min())
     }
 
+    /// When the newest container of a pod started.
+    pub fn started(&self, idx: Idx) -> Option<Time> {
+        let statuses = &self.pod(idx)?.status.container_statuses;
+        let running = statuses.iter().filter_map(|c| c.state.running.as_ref());
+        running.filter_map(|r| r.started_at.0).max()
+    }
+
     /// Whether a state that began at `since` has lasted; one of unknown age counts as lasting.
     pub fn lasts(&self, since: Option<Time>) -> bool {
         since.map(|s| self.now.0 - s.0 >= GRACE).unwrap_or(true)

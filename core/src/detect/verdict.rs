@@ -3,7 +3,7 @@
 use super::condition::Said;
 use super::finding::Strength;
 use super::mentions::Mention;
-use super::{FaultId, View};
+use super::{FaultId, View, account};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 use crate::trouble::{self, Class};
@@ -128,11 +128,18 @@ fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
         classes.has(*class) && (*class != Class::Unresolved || names_host())
     });
     if let Some((_, fault, predicate)) = known {
+        // A controller that is not authorized says so at each object that it cares for.
+        let holder = account::holder(view, &said.text)
+            .filter(|_| *fault == FaultId::AdmissionRbacForbidden);
+        let predicate = match holder {
+            Some(holder) => format!("shows that {} {predicate}", view.title(holder)),
+            None => (*predicate).to_owned(),
+        };
         return Some(Verdict {
             fault: *fault,
-            blamed: said.idx,
+            blamed: holder.unwrap_or(said.idx),
             strength: Strength::Strong,
-            predicate: (*predicate).to_owned(),
+            predicate,
         });
     }
     let is_down = |class: Class| {

@@ -272,9 +272,13 @@ impl Collected<'_> {
 /// Whether everything that showed these symptoms is healthy again and has been quiet for a while:
 /// a container that was killed once and restarted, say.
 pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
-    let is_quiet = |s: &Symptom| {
+    let is_quiet = |s: &Symptom| match s.kind {
         // A state holds until now, whatever it rests on.
-        s.kind == SymptomKind::State || view.now.0 - s.last.0 > SETTLED
+        SymptomKind::State => true,
+        SymptomKind::Event => view.now.0 - s.last.0 > SETTLED,
+        // A program that reports an error only now and then has not recovered in between.
+        SymptomKind::Log => view.started(s.resource).is_some_and(|start| s.last < start),
+        SymptomKind::Alert => false,
     };
     symptoms
         .iter()
@@ -319,9 +323,9 @@ fn is_symptom(view: &View<'_>, resource: Idx, event: &Episode) -> bool {
 /// Whether a pod was in its first minute at `at`: programs log errors until what they call has
 /// started, too.
 fn is_starting(view: &View<'_>, resource: Idx, at: Time) -> bool {
-    let Some(pod) = view.pod(resource) else {
+    if view.pod(resource).is_none() {
         return false;
-    };
+    }
     // The first minute of a Job or a bare pod is its life, not that of a server in a rollout.
     let owner = view.top_owner(resource);
     let has_owner = || {
@@ -336,12 +340,6 @@ fn is_starting(view: &View<'_>, resource: Idx, at: Time) -> bool {
     if runs_once {
         return false;
     }
-    let started = pod
-        .status
-        .container_statuses
-        .iter()
-        .filter_map(|c| c.state.running.as_ref()?.started_at.0)
-        .max()
-        .or(view.graph.get(resource).created);
+    let started = view.started(resource).or(view.graph.get(resource).created);
     started.is_some_and(|s| at.0 - s.0 < 60 * SECOND)
 }
