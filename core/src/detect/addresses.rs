@@ -5,8 +5,11 @@ use super::finding::Strength;
 use super::service::offers;
 use super::{FaultId, Finding, View};
 use crate::graph::{Idx, derive};
-use crate::model::Kind;
 use crate::model::object::Service;
+use crate::model::{Alias, Kind};
+
+/// Shorter names are the beginning of others by chance.
+const MIN_NAME: usize = 4;
 
 /// Reports addresses whose Service exists and has no such port. Alone they are latent: a feature
 /// may be off.
@@ -24,7 +27,12 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         if alias.kind != Kind::Service {
             continue;
         }
-        let target = view.graph.find(alias.kind, &alias.namespace, &alias.name);
+        let target = view
+            .graph
+            .find(alias.kind.clone(), &alias.namespace, &alias.name);
+        if !target.is_some_and(|t| view.exists(t)) {
+            out.extend(misspelt(view, idx, variable, &alias));
+        }
         let Some(target) = target.filter(|t| view.exists(*t)) else {
             continue;
         };
@@ -55,6 +63,35 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .build(),
         );
     }
+}
+
+/// A name that no Service has, and that begins with the name of one, or the other way round.
+fn misspelt(view: &View<'_>, idx: Idx, variable: &str, meant: &Alias) -> Option<Finding> {
+    if !view.knows(&Kind::Service, &meant.namespace) {
+        return None;
+    }
+    let similar = view.graph.services(&meant.namespace).find(|service| {
+        let name = view.graph.get(*service).name();
+        is_extended(name, &meant.name) || is_extended(&meant.name, name)
+    })?;
+    let name = view.graph.get(similar).name();
+    let message = format!(
+        "{} has `{}` (`{variable}`), but namespace `{}` has no such Service; it has `{name}`",
+        view.title(idx),
+        meant.name,
+        meant.namespace
+    );
+    let finding = view
+        .finding(FaultId::ServiceAddressWrong, idx, idx, Strength::Strong)
+        .message(message)
+        .with([view.state_evidence(idx, format!("`{variable}` has `{}`", meant.name))]);
+    Some(finding.build())
+}
+
+/// Whether a name is another one with a further part: `cart-old` of `cart`.
+fn is_extended(name: &str, short: &str) -> bool {
+    let rest = name.strip_prefix(short);
+    rest.is_some_and(|rest| rest.starts_with('-')) && short.len() >= MIN_NAME
 }
 
 /// Whether a Service forwards ports itself: a headless one leads to the pods, on any port.
