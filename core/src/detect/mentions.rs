@@ -104,7 +104,7 @@ fn pair(word: &str, after: &str) -> Option<Mention> {
     let is_quoted = after.starts_with(['"', '\'', '`']);
     let is_kind = word.starts_with(|c: char| c.is_ascii_uppercase())
         || kind_of(word).is_some_and(|kind| kind.is_workload() || kind == Kind::Pod);
-    if !is_quoted && !(is_kind && after.contains(['-', '/'])) {
+    if !(is_quoted || is_kind && after.contains(['-', '/'])) {
         return None;
     }
     let (namespace, name) = match bare(after).split_once('/') {
