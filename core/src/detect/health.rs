@@ -77,7 +77,7 @@ impl View<'_> {
             return false;
         }
         match self.is_healthy(idx) {
-            Some(true) => false,
+            Some(true) => &*event.reason == "Unhealthy" && self.is_killed_repeatedly(idx),
             Some(false) => !(&*event.reason == "FailedCreate" && self.was_cleared(idx, event)),
             None => {
                 self.now.0 - event.last.0 <= 15 * MINUTE
@@ -85,6 +85,19 @@ impl View<'_> {
                     && !self.was_given_up(idx, event)
             }
         }
+    }
+
+    /// Whether a probe has a container killed again and again: in between its pod is ready.
+    fn is_killed_repeatedly(&self, idx: Idx) -> bool {
+        const WORDS: [&str; 2] = ["failed liveness probe", "failed startup probe"];
+        self.events(idx).any(|e| {
+            let kills = i64::from(e.count);
+            &*e.reason == "Killing"
+                && WORDS.iter().any(|words| e.message.contains(words))
+                && kills >= 3
+                // The next would have come by now.
+                && self.now.0 - e.last.0 <= 2 * (e.last.0 - e.first.0) / (kills - 1)
+        })
     }
 
     /// Whether a controller has not retried when it should have: each wait is twice as long as the

@@ -37,6 +37,7 @@ mod names;
 mod network;
 mod node;
 mod node_condition;
+mod node_mounts;
 mod node_network;
 mod performance;
 mod polarity;
@@ -164,6 +165,9 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     });
     all.compare("registry::unreachable", |out| {
         registry::unreachable(view, found, out);
+    });
+    all.compare("node_mounts::unmountable", |out| {
+        node_mounts::unmountable(view, found, out);
     });
     all.compare("scheme::contradictions", |out| {
         scheme::contradictions(view, errors, out);

@@ -155,7 +155,9 @@ fn failing_command(o: &Observation<'_>) -> Option<Diagnosis> {
         "no such file or directory",
     ];
     let is_command = o.probe.is_some_and(|p| p.exec.is_some()) || has(o.message, &COMMAND_ERRORS);
-    (o.has_failed && is_command).then(|| Diagnosis {
+    // One that had no time to end did not fail.
+    let is_cut = has(o.message, &["timed out after"]);
+    (o.has_failed && is_command && !is_cut).then(|| Diagnosis {
         fault: FaultId::RuntimeProbeCommandFails,
         strength: if has(o.message, &CANNOT_RUN) {
             Strength::Strong
@@ -171,8 +173,13 @@ fn failing_command(o: &Observation<'_>) -> Option<Diagnosis> {
 }
 
 fn timeout_too_short(o: &Observation<'_>) -> Option<Diagnosis> {
-    let times_out = has(o.message, &["deadline exceeded", "i/o timeout", "timeout:"])
-        && !has(o.message, &["no route to host"]);
+    const CUT: [&str; 4] = [
+        "deadline exceeded",
+        "i/o timeout",
+        "timeout:",
+        "timed out after",
+    ];
+    let times_out = has(o.message, &CUT) && !has(o.message, &["no route to host"]);
     let limits = |p: &Probe| {
         format!(
             " (timeoutSeconds {}, failureThreshold {})",

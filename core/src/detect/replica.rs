@@ -24,9 +24,13 @@ const REPLICAS: [&str; 10] = [
 pub(super) fn chosen<'a>(view: &View<'a>, workload: Idx) -> Option<(&'a str, &'a str)> {
     let namespace = view.graph.get(workload).namespace();
     let spec = view.pod_spec(workload)?;
-    let addresses = derive::addresses(spec).into_iter();
+    let addresses = derive::addresses(spec);
+    // A client that is given several members finds the primary among them.
+    let is_only = |name: &str| addresses.iter().filter(|(v, _)| *v == name).count() == 1;
     addresses
-        .map(|(variable, address)| (variable, address.host))
+        .iter()
+        .filter(|(variable, _)| is_only(variable))
+        .map(|(variable, address)| (*variable, address.host))
         .find(|(_, host)| is_single_pod(view, host, namespace) || names_replicas(host))
 }
 

@@ -129,8 +129,8 @@ fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
     });
     if let Some((_, fault, predicate)) = known {
         // A controller that is not authorized says so at each object that it cares for.
-        let holder = account::holder(view, &said.text)
-            .filter(|_| *fault == FaultId::AdmissionRbacForbidden);
+        let holder =
+            account::holder(view, &said.text).filter(|_| *fault == FaultId::AdmissionRbacForbidden);
         let predicate = match holder {
             Some(holder) => format!("shows that {} {predicate}", view.title(holder)),
             None => (*predicate).to_owned(),
