@@ -57,3 +57,30 @@ fn pages_name_files_that_exist() {
     }
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+#[test]
+fn the_coverage_page_names_only_faults_of_the_catalogue() {
+    let read = |name: &str| std::fs::read_to_string(repository().join(name)).unwrap();
+    let catalogue = read("core/src/detect/catalogue.yaml");
+    let entry = Regex::new(r#"(?m)^- id: "([a-z]+)\.([a-z_]+)""#).unwrap();
+    let entries: Vec<_> = entry.captures_iter(&catalogue).collect();
+    let families: Vec<&str> = entries.iter().map(|e| e.get(1).unwrap().as_str()).collect();
+    let ids: Vec<String> = entries
+        .iter()
+        .map(|e| format!("{}.{}", &e[1], &e[2]))
+        .collect();
+    let page = read("docs/faults-coverage.md");
+    let named = Regex::new(r"`([a-z]+)\.([a-z_]+)`").unwrap();
+    let unknown: Vec<String> = named
+        .captures_iter(&page)
+        .filter(|name| families.contains(&&name[1]))
+        .map(|name| format!("{}.{}", &name[1], &name[2]))
+        // A file of a source, not a fault.
+        .filter(|id| !ids.contains(id) && !id.ends_with(".go"))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert!(
+        named.captures_iter(&page).count() > 200,
+        "the page has its tables"
+    );
+}

@@ -308,7 +308,7 @@ async fn keys_rotate_while_records_come_in_and_the_daemon_is_killed() {
             json!({"act": "rotate", "client_id": "client-none-abc123"}),
             404,
         ),
-        (json!({"act": "rewrap", "client_id": tenants[0].id}), 400),
+        (json!({"act": "rewrap", "client_id": tenants[0].id}), 409),
         (json!({"act": "melt"}), 400),
     ] {
         assert_eq!(change(&server, body.clone()).await.0, code, "{body}");

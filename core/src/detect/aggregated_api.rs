@@ -23,7 +23,7 @@ pub(super) fn users(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
         };
         for user in found
             .iter()
-            .filter(|f| f.on != api && f.message.contains(group))
+            .filter(|f| f.on != api && names(&f.message, group))
         {
             let evidence = user.evidence.iter().cloned();
             out.push(
@@ -43,4 +43,17 @@ pub(super) fn users(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
             );
         }
     }
+}
+
+/// Whether a text names an API group, and not another one that ends or begins with it.
+fn names(text: &str, group: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    group.contains('.')
+        && text.match_indices(group).any(|(at, _)| {
+            let after = &text[at + group.len()..];
+            !text[..at].ends_with(is_part)
+                && !after
+                    .trim_start_matches('.')
+                    .starts_with(|c: char| c.is_ascii_alphanumeric())
+        })
 }

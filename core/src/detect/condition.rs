@@ -3,7 +3,7 @@
 use super::finding::{Evidence, Finding, Strength};
 use super::mentions::mentions;
 use super::polarity::{self, Shows};
-use super::text::short;
+use super::text::{has, short};
 use super::verdict::{Verdict, kind_fault};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
@@ -66,6 +66,8 @@ pub(super) fn warned(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .filter(|e| e.count >= 2 || view.lasts(Some(e.first)))
         // A retry of the endpoints' controller, which follows a conflict of writes.
         .filter(|e| !e.reason.starts_with("FailedToUpdate"))
+        // Advice of policy engines and of controllers about their settings.
+        .filter(|e| &*e.reason != "PolicyViolation" && !has(&e.message, &["deprecated"]))
         .collect();
     let Some(last) = recent.last().filter(|_| !has_ended) else {
         return;
@@ -100,6 +102,18 @@ pub(super) struct Said {
     evidence: Vec<Evidence>,
 }
 
+/// Whether the object that controls this one says that all is well.
+fn is_owner_good(view: &View<'_>, idx: Idx) -> bool {
+    view.graph
+        .incoming(idx)
+        .filter(|(relation, _)| *relation == Relation::Controls)
+        .filter_map(|(_, owner)| view.object(owner))
+        .any(|owner| {
+            let conditions = owner.reported_conditions();
+            conditions.iter().any(polarity::is_good_summary)
+        })
+}
+
 /// The conditions of an object that show that it is broken, the most telling first.
 pub(super) fn broken_conditions<'a>(view: &View<'a>, idx: Idx) -> Vec<&'a Condition> {
     let Some(object) = view.object(idx) else {
@@ -119,12 +133,25 @@ pub(super) fn broken_conditions<'a>(view: &View<'a>, idx: Idx) -> Vec<&'a Condit
     if is_outdated || is_leaving {
         return Vec::new();
     }
+    // A run that failed long ago is history, and so is what its owner has got over.
+    let is_over = object
+        .report()
+        .and_then(|r| r.ended.0)
+        .is_some_and(|at| view.now.0 - at.0 > 15 * MINUTE);
+    if is_over || is_owner_good(view, idx) {
+        return Vec::new();
+    }
     let is_good = conditions.iter().any(polarity::is_good_summary);
+    // A certificate that is ordered does not exist yet.
+    let is_issued = conditions
+        .iter()
+        .any(|c| &*c.kind == "Issuing" && c.is("True"));
     let counts = |c: &&Condition| {
         let since = c.last_transition_time.0.or(view.graph.get(idx).created);
         let is_broken = match polarity::shows(c) {
             Shows::Nothing => false,
             Shows::Waiting => since.is_some_and(|s| view.now.0 - s.0 >= PATIENCE),
+            Shows::Broken if is_issued => since.is_some_and(|s| view.now.0 - s.0 >= PATIENCE),
             Shows::Broken => view.lasts(since),
         };
         is_broken && (!is_good || polarity::is_named_bad(c) || polarity::is_summary(c))

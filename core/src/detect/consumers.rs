@@ -3,19 +3,12 @@
 
 use super::finding::{Finding, Strength};
 use super::{FaultId, View};
-use crate::graph::Idx;
+use crate::graph::{Idx, Relation};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
 
 /// Parts of variables that name a queue, as brokers call it.
-const QUEUES: [&str; 6] = [
-    "QUEUE",
-    "TOPIC",
-    "STREAM",
-    "SUBJECT",
-    "EXCHANGE",
-    "SUBSCRIPTION",
-];
+const QUEUES: [&str; 4] = ["QUEUE", "TOPIC", "EXCHANGE", "SUBSCRIPTION"];
 /// Shorter names may stand in a line by chance.
 const MIN_NAME: usize = 5;
 
@@ -24,7 +17,11 @@ pub(super) fn missing(view: &View<'_>, out: &mut Vec<Finding>) {
     for kind in [Kind::Deployment, Kind::StatefulSet] {
         for idx in view.graph.of_kind(&kind) {
             let workload = view.object(idx).and_then(|o| o.workload());
-            if workload.is_some_and(|w| w.spec.replicas == Some(0)) && view.exists(idx) {
+            // An autoscaler starts it when there is work.
+            let mut relations = view.graph.incoming(idx);
+            let is_scaled = relations.any(|(relation, _)| relation == Relation::Scales);
+            let is_off = workload.is_some_and(|w| w.spec.replicas == Some(0));
+            if is_off && !is_scaled && view.exists(idx) {
                 out.extend(missed(view, idx));
             }
         }

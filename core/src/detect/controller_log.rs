@@ -1,9 +1,11 @@
 //! Lines of controllers that are about another object.
 
 use super::finding::{Finding, Strength};
-use super::text::short;
+use super::polarity;
+use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Component, Idx};
+use crate::model::object::Object;
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
 
@@ -18,6 +20,10 @@ pub(super) fn named(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
         if !is_recent || log.severity < Severity::Error || !is_controller {
             continue;
         }
+        // A write that came too late is tried again at once.
+        if has(&log.sample, &["object has been modified"]) {
+            continue;
+        }
         let Some(object) = about(view, &log.sample).filter(|o| o != writer) else {
             continue;
         };
@@ -26,6 +32,13 @@ pub(super) fn named(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
             "ScaledObject" | "ScaledJob" => FaultId::AutoscalingTriggerFailing,
             _ => FaultId::OperatorConditionFailed,
         };
+        // A scaler that fails leaves its object ready; a reconciler does not.
+        let conditions = view.object(object).map(Object::reported_conditions);
+        if fault == FaultId::OperatorConditionFailed
+            && conditions.is_some_and(|c| c.iter().any(polarity::is_good_summary))
+        {
+            continue;
+        }
         let component: Component = view.component(object);
         // The object's own state says more than a line about it.
         let is_known = |f: &Finding| f.on == object || view.component(f.blamed) == component;

@@ -20,7 +20,8 @@ pub(super) fn route(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .map(|(_, target)| target);
     for target in named {
         let node = view.graph.get(target);
-        let is_outside = *node.kind() == Kind::External;
+        // `auth@file` is another provider's.
+        let is_outside = *node.kind() == Kind::External || node.name().contains('@');
         let is_seen = node.object.is_some() || !view.knows(node.kind(), node.namespace());
         if is_outside || is_seen || view.exists(target) {
             continue;

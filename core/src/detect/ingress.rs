@@ -100,7 +100,10 @@ fn backends(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>
 /// Secrets with certificates that do not exist: the controller serves its default certificate.
 fn certificates(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>) {
     let namespace = view.graph.get(idx).namespace();
-    if !view.exists(idx) || !view.knows(&Kind::Secret, namespace) {
+    // A certificate that was ordered takes a while.
+    let created = view.graph.get(idx).created;
+    let is_new = created.is_some_and(|at| view.now.0 - at.0 < 10 * MINUTE);
+    if is_new || !view.exists(idx) || !view.knows(&Kind::Secret, namespace) {
         return;
     }
     let is_missing = |name: &&crate::model::Str| {

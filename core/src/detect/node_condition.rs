@@ -86,7 +86,7 @@ pub(super) fn flapping(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .events(idx)
         .filter(|e| &*e.reason == "NodeNotReady" && view.now.0 - e.last.0 <= 5 * MINUTE)
         .collect();
-    let times: u32 = lost.iter().map(|e| e.count).sum();
+    let times = lost.iter().fold(0_u32, |n, e| n.saturating_add(e.count));
     if !is_ready || times < FLAPS {
         return;
     }

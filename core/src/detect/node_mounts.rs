@@ -3,9 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Strength};
-use super::text::short;
+use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
+use crate::model::Kind;
+
+/// Words of failures of the server of a volume, or of the way to it.
+const OF_SERVER: [&str; 5] = [
+    "timed out",
+    "timeout",
+    "refused",
+    "no route",
+    "access denied",
+];
 
 /// Reports a node when all pods that cannot mount are on it, and they are of several workloads.
 pub(super) fn unmountable(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
@@ -26,6 +36,15 @@ pub(super) fn unmountable(view: &View<'_>, found: &[Finding], out: &mut Vec<Find
         // On several nodes it is the server of the volumes, or the driver.
         return;
     };
+    let is_other = |other: &Idx| *other != node && view.is_healthy(*other) == Some(true);
+    let has_others = view
+        .graph
+        .of_kind(&Kind::Node)
+        .any(|other| is_other(&other));
+    let is_server = |f: &&Finding| has(&f.message, &OF_SERVER);
+    if !has_others || findings.iter().any(|f| is_server(f)) {
+        return;
+    }
     let workloads: BTreeSet<_> = findings
         .iter()
         .map(|f| view.component_id(f.blamed))

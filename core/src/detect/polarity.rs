@@ -83,7 +83,7 @@ const BAD_STATES: [&str; 14] = [
 ];
 
 /// Reasons of a state that is wanted, or of work that has ended.
-const WANTED: [&str; 19] = [
+const WANTED: [&str; 25] = [
     "notraffic",
     "nohealthybackends",
     "suspended",
@@ -103,6 +103,12 @@ const WANTED: [&str; 19] = [
     "noreason",
     "nodata",
     "running",
+    "reconcilepaused",
+    "nopodsmatched",
+    "cancelled",
+    "canceled",
+    "hibernated",
+    "unapprovedannotation",
 ];
 
 /// Reasons of work in progress.
@@ -178,11 +184,16 @@ pub(super) fn shows(condition: &Condition) -> Shows {
         _ if is_wanted => Shows::Nothing,
         // Some kinds list only errors, each as a condition without a status.
         Some("True") | None if is_bad => Shows::Broken,
-        Some("False") if is_good && (fails || !is_any(reason, &UNDER_WAY)) => Shows::Broken,
+        Some("False") if is_good && fails => Shows::Broken,
+        // Without a word of failure it may be on its way, whatever the reason is called.
         Some("False") if is_good => Shows::Waiting,
         Some("Unknown") if is_good && fails => Shows::Broken,
         Some("Unknown") if is_good && is_any(reason, &UNDER_WAY) => Shows::Waiting,
-        Some("True" | "False" | "Unknown") if !is_good && !is_bad && fails => Shows::Broken,
+        Some("True" | "False" | "Unknown")
+            if !is_good && !is_bad && fails && !says_none(reason) =>
+        {
+            Shows::Broken
+        }
         Some("True" | "False" | "Unknown") | None => Shows::Nothing,
         Some(state) if is_any(state, &BAD_STATES) => Shows::Broken,
         Some(_) => Shows::Nothing,
@@ -225,6 +236,13 @@ fn ends_with(name: &str, ends: &[&str]) -> bool {
 
 fn is_any(word: &str, words: &[&str]) -> bool {
     words.iter().any(|w| word.eq_ignore_ascii_case(w))
+}
+
+/// Whether a reason says that there is nothing of what its name is about: `NoTimeouts`, `Ok`.
+fn says_none(reason: &str) -> bool {
+    let after = reason.strip_prefix("No").unwrap_or_default();
+    let is_none = after.starts_with(|c: char| c.is_ascii_uppercase());
+    is_none && !after.contains("Found") || is_any(reason, &["ok", "healthy"])
 }
 
 /// Whether the reason or the message of a condition says that something failed.

@@ -29,7 +29,7 @@ pub(super) fn chosen<'a>(view: &View<'a>, workload: Idx) -> Option<(&'a str, &'a
     let is_only = |name: &str| addresses.iter().filter(|(v, _)| *v == name).count() == 1;
     addresses
         .iter()
-        .filter(|(variable, _)| is_only(variable))
+        .filter(|(variable, _)| is_only(variable) && !is_for_reading(variable))
         .map(|(variable, address)| (*variable, address.host))
         .find(|(_, host)| is_single_pod(view, host, namespace) || names_replicas(host))
 }
@@ -41,6 +41,13 @@ fn is_single_pod(view: &View<'_>, host: &str, namespace: &str) -> bool {
     let namespace = labels.next().unwrap_or(namespace);
     service.is_some_and(|s| view.graph.find_live(Kind::Service, namespace, s).is_some())
         && view.graph.find(Kind::Pod, namespace, pod).is_some()
+}
+
+/// Whether a variable is the address for reading, beside one for writing.
+fn is_for_reading(variable: &str) -> bool {
+    variable
+        .split('_')
+        .any(|part| REPLICAS.iter().any(|word| part.eq_ignore_ascii_case(word)))
 }
 
 fn names_replicas(host: &str) -> bool {

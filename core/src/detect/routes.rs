@@ -111,7 +111,9 @@ fn lacks(view: &View<'_>, route: Idx, to: &Destination) -> Option<String> {
         .find_live(Kind::Service, &alias.namespace, &alias.name)
         .is_none()
     {
-        let is_known = view.knows(&Kind::Service, &alias.namespace);
+        // An entry of the mesh may define the host as well.
+        let mut entries = view.graph.of_kind(&Kind::Other("ServiceEntry".into()));
+        let is_known = view.knows(&Kind::Service, &alias.namespace) && entries.next().is_none();
         return is_known.then(|| format!("host `{}`, which does not exist", to.host));
     }
     let subset = to.subset.as_deref()?;
@@ -120,6 +122,10 @@ fn lacks(view: &View<'_>, route: Idx, to: &Destination) -> Option<String> {
     for rule in view.graph.of_kind(&kind) {
         let own = view.graph.get(rule).namespace();
         let object = view.object(rule).and_then(|o| o.destination_rule());
+        // A rule for all hosts of a domain may define it.
+        if object.is_some_and(|o| o.host.starts_with('*')) {
+            return None;
+        }
         if let Some(object) = object.filter(|o| derive::called(&o.host, own) == alias) {
             subsets.extend(object.subsets.iter());
         }

@@ -4,9 +4,9 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Component, Idx};
-use crate::model::Kind;
 use crate::model::object::Object;
 use crate::model::time::MINUTE;
+use crate::model::{Kind, Severity};
 
 /// How long after its grace period a pod still may be there, in microseconds.
 const PATIENCE: i64 = 5 * MINUTE;
@@ -82,7 +82,9 @@ pub(super) fn budgets(view: &View<'_>, out: &mut Vec<Finding>) {
         .episodes
         .events
         .iter()
-        .filter(|(_, e)| is_recent(e.last) && has(&e.message, &REFUSED))
+        // A node that would only be consolidated stays: autoscalers report that as Normal.
+        .filter(|(_, e)| e.severity >= Severity::Warning && is_recent(e.last))
+        .filter(|(_, e)| has(&e.message, &REFUSED))
         .map(|(i, e)| (view.event_evidence(*i, e), &*e.message));
     let logs = view
         .episodes

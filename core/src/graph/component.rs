@@ -256,7 +256,10 @@ impl Graph {
         let routed = self
             .out(idx)
             .filter(|(r, i)| *r == Relation::Routes && self.get(*i).is_live())
-            .map(|(_, i)| i);
+            .map(|(_, i)| i)
+            // Not on to other custom objects: what many refer to one another would be visited once
+            // for each path.
+            .filter(|i| !self.is_custom(*i));
         if let Some(routed) = self.only(routed, depth) {
             return Some(routed);
         }
@@ -289,8 +292,13 @@ impl Graph {
         let users = self
             .incoming(idx)
             .filter(|(r, _)| matches!(r, Relation::Uses | Relation::Mounts | Relation::Bound))
-            .map(|(_, i)| i);
+            .map(|(_, i)| i)
+            .filter(|i| !self.is_custom(*i));
         self.only(users, depth)
+    }
+
+    fn is_custom(&self, idx: Idx) -> bool {
+        matches!(self.get(idx).kind(), Kind::Other(_))
     }
 
     fn only(&self, resources: impl Iterator<Item = Idx>, depth: usize) -> Option<Component> {

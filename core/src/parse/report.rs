@@ -45,6 +45,7 @@ pub(super) fn read(
         references: references.into_iter().collect(),
         observed_generation: status.get("observedGeneration").and_then(Value::as_i64),
         suspended: is_suspended(&spec, &status),
+        ended: MaybeTime(ended(&status)),
     }))
 }
 
@@ -54,6 +55,36 @@ fn is_suspended(spec: &Value, status: &Value) -> bool {
         || is_set("suspended")
         || is_set("paused")
         || text(status, "printableStatus") == Some("Stopped")
+        || text(status, "phase").is_some_and(|phase| IDLE.contains(&phase))
+        || status
+            .get("conditions")
+            .and_then(Value::as_array)
+            .is_some_and(|all| all.iter().any(is_idle))
+}
+
+/// Phases of what a person has halted.
+const IDLE: [&str; 4] = ["Paused", "Suspended", "Hibernated", "Stopped"];
+
+/// Whether a condition says that its object was halted.
+fn is_idle(condition: &Value) -> bool {
+    let kind = text(condition, "type").unwrap_or_default();
+    let is_named = IDLE.contains(&kind) || kind.ends_with("hibernation");
+    is_named && text(condition, "status") == Some("True")
+}
+
+/// When a run ended, as the kinds that run once say it.
+fn ended(status: &Value) -> Option<Time> {
+    const FIELDS: [&str; 5] = [
+        "completionTime",
+        "completionTimestamp",
+        "completedAt",
+        "finishedAt",
+        "finishedTime",
+    ];
+    FIELDS
+        .iter()
+        .find_map(|key| text(status, key))
+        .and_then(Time::parse)
 }
 
 /// A text field that is not empty.
@@ -84,10 +115,19 @@ fn states(status: &Value, out: &mut Vec<Condition>) {
     for resource in resources.into_iter().flatten() {
         out.extend(health_of_resource(resource));
     }
+    let is_state = |holder: &str, wanted: &str| {
+        let held = status.get(holder);
+        held.and_then(|held| text(held, "status")) == Some(wanted)
+    };
+    // What was done last does not count any more once all is as wanted.
+    let is_as_wanted = is_state("sync", "Synced") && is_state("health", "Healthy");
     for holder in STATE_HOLDERS {
         let Some(held) = status.get(holder) else {
             continue;
         };
+        if is_as_wanted && holder == "operationState" {
+            continue;
+        }
         if let Some(state) = text(held, "status").or(text(held, "phase")) {
             out.push(Condition::of_field(holder, state, &message(held)));
         }

@@ -40,8 +40,8 @@ pub async fn act(app: &App, actor: &Actor, change: EncryptionChange) -> Result<E
     actor.operator()?;
     let encryption = &app.stores.encryption;
     match (change.act, change.client_id) {
-        (EncryptionAct::Rewrap, Some(_)) => Err(Error::invalid(
-            "`client_id` is for `rotate`: a rewrap covers all tenants",
+        (EncryptionAct::Rewrap, Some(_)) => Err(Error::conflict(
+            "a rewrap covers all tenants: leave out `client_id`",
         )),
         (EncryptionAct::Rewrap, None) => {
             audit::record(app, actor, None, "encryption.rewrap", "").await?;
@@ -75,13 +75,17 @@ async fn rotate(app: &App, tenants: &[TenantId]) -> Result<EncryptionChanged> {
         changed: 0,
         unchanged: 0,
     };
+    let mut failed = None;
     for tenant in tenants {
-        let rotated = app.stores.encryption.rotate(tenant).await;
-        if rotated.map_err(Error::of_server)? {
-            done.changed += 1;
-        } else {
-            done.unchanged += 1;
+        match app.stores.encryption.rotate(tenant).await {
+            Ok(true) => done.changed += 1,
+            Ok(false) => done.unchanged += 1,
+            // The others do not wait for one that is being deleted, say.
+            Err(e) => failed = failed.or(Some(e)),
         }
     }
-    Ok(done)
+    match failed {
+        Some(error) => Err(Error::of_server(error)),
+        None => Ok(done),
+    }
 }

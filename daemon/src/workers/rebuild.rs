@@ -44,8 +44,9 @@ struct Reading {
 
 /// The tenant's key. Its secret is made at the first use.
 async fn hash_key(worker: &Worker) -> Result<HashKey, Error> {
-    let (meta, tenant) = (&worker.stores.meta, &worker.partition.tenant);
-    let secret = meta.tenant_secret(tenant, &random_id(SECRET_CHARS)).await?;
+    let (encryption, tenant) = (&worker.stores.encryption, &worker.partition.tenant);
+    let fresh = random_id(SECRET_CHARS);
+    let secret = encryption.tenant_secret(tenant, &fresh).await?;
     Ok(HashKey::new(secret.as_bytes()))
 }
 
@@ -72,14 +73,15 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     // everything that the log still holds.
     let full_resync = !stores.graph.knows(tenant, partition).await?;
     let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
-    let sealer = stores.encryption.sealer(tenant).await?;
-    let snapshot = blocking(move || snapshots.newest(&committed, &sealer)).await;
-    let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
-    let from_snapshot = snapshot.is_some();
+    // First, because it makes the tenant's first data key, where new data is encrypted.
     let reading = Reading {
         hash_key: hash_key(worker).await?,
         max_objects: Allowance::read(worker).await?.objects,
     };
+    let sealer = stores.encryption.sealer(tenant).await?;
+    let snapshot = blocking(move || snapshots.newest(&committed, &sealer)).await;
+    let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    let from_snapshot = snapshot.is_some();
     let mut replayed = replay_all(worker, &offsets, snapshot, &reading).await?;
     let clusters = &mut replayed.clusters;
     for row in stores.meta.clusters(tenant).await? {

@@ -43,6 +43,7 @@ const LAG_EVERY: Duration = Duration::from_secs(1);
 /// How long a worker that failed waits before it starts again; doubled with each failure in a row.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_secs(2);
+const MAX_WAIT_REFUSED: Duration = Duration::from_mins(1);
 /// How long after its last record a cluster still gets ticks, in microseconds.
 pub(super) const TICK_FOR: i64 = 60 * MINUTE;
 
@@ -133,7 +134,13 @@ impl Worker {
             wait = if since(started) > Duration::from_mins(1) {
                 FIRST_WAIT
             } else {
-                (wait * 2).min(MAX_WAIT)
+                // What a store refuses for its content it most likely refuses again.
+                let longest = if is_refused {
+                    MAX_WAIT_REFUSED
+                } else {
+                    MAX_WAIT
+                };
+                (wait * 2).min(longest)
             };
         }
         self.release().await;

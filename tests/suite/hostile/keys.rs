@@ -266,6 +266,25 @@ async fn an_agents_key_sends_for_its_cluster_only() {
     let answer = webhook.json::<Value>().await.unwrap();
     assert_eq!(answer["accepted"], 1, "the alerts of prod: {answer}");
     assert_eq!(answer["rejected_count"], 2, "one for each other: {answer}");
+    // Objects in an object, and labels of which JSON readers take the last.
+    let pod = |cluster: &str| json!({"kind": "Pod", "cluster": cluster, "name": "web-1", "namespace": "shop"});
+    let nested = json!({"kind": "X", "items": [pod("prod"), pod("test")]}).to_string();
+    let twice = r#"{"status":"firing","startsAt":"2026-01-01T10:00:00Z","labels":
+        {"alertname":"Down","cluster":"prod","cluster":"test"}}"#;
+    let other = twice.replace("prod", "eu-1");
+    let webhook = format!(r#"{{"version":"4","status":"firing","alerts":[{twice},{other}]}}"#);
+    for (kind, body) in [("resources", nested), ("alerts", webhook)] {
+        let path = format!("/api/v1/ingest/{kind}");
+        let answer = server
+            .call(Method::POST, &path, Some(&key), Some(body.into_bytes()))
+            .await;
+        let answer = answer.json::<Value>().await.unwrap();
+        assert_eq!(answer["accepted"], 0, "{kind}: {answer}");
+        assert_eq!(
+            answer["rejected"][0]["reason"], "foreign_cluster",
+            "{kind}: {answer}"
+        );
+    }
     let heartbeat = async |cluster: &str| {
         let body = json!({
             "cluster": cluster, "agent": "a", "mode": "watch", "version": "0.1.0",

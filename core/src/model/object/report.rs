@@ -17,6 +17,8 @@ pub struct Report {
     pub observed_generation: Option<i64>,
     /// Whether a person has paused or stopped it.
     pub suspended: bool,
+    /// When what runs once ended.
+    pub ended: MaybeTime,
 }
 
 /// Another object that a spec names.

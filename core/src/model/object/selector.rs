@@ -82,7 +82,11 @@ impl<'de> Deserialize<'de> for Labels {
                 while let Some((k, v)) = map.next_entry::<Str, Scalar>()? {
                     pairs.push((k, v.0));
                 }
-                pairs.sort();
+                // Of two with one name the last counts, as for whoever parses the text as JSON: two
+                // readers must not take one record for that of different clusters.
+                pairs.reverse();
+                pairs.sort_by(|a, b| a.0.cmp(&b.0));
+                pairs.dedup_by(|a, b| a.0 == b.0);
                 Ok(Labels(pairs.into()))
             }
         }

@@ -134,15 +134,18 @@ impl Source<'_> {
         Reject::new(Reason::ForeignCluster, message)
     }
 
-    /// Rejects an item that is about other clusters alone. Of a webhook about several, the sender's
-    /// own is kept.
+    /// Rejects an item that is about another cluster. Of a webhook about several clusters, the
+    /// sender's own is kept: it is divided by cluster, as no other item is.
     fn check_clusters(&self, records: &[Record]) -> std::result::Result<(), Reject> {
-        match records.first() {
-            Some(first) if records.iter().all(|r| self.is_foreign(&r.cluster)) => {
-                Err(self.foreign(&first.cluster))
-            }
-            _ => Ok(()),
+        let mut foreign = records.iter().filter(|r| self.is_foreign(&r.cluster));
+        let Some(first) = foreign.next() else {
+            return Ok(());
+        };
+        let is_divided = self.topic == Topic::Alerts && foreign.count() + 1 < records.len();
+        if is_divided {
+            return Ok(());
         }
+        Err(self.foreign(&first.cluster))
     }
 
     fn reject(&self, batch: &mut Batch, index: usize, item: &[u8], reject: &Reject) {

@@ -77,7 +77,7 @@ containers:
       - {name: KGRCA_ROLES, value: {{ .role }}}
       - {name: KGRCA_METRICS_LISTEN, value: "0.0.0.0:7601"}
       - {name: KGRCA_LISTEN, value: "0.0.0.0:7600"}
-      {{- if .root.Values.encryption.enabled }}
+      {{- if (include "kgrca-server.encrypted" .root) }}
       - {name: KGRCA_MASTER_KEY_URL, value: {{ .root.Values.encryption.url | default "file:/etc/kgrca-master/master-key" | quote }}}
       {{- end }}
       - {name: KGRCA_METRICS_TENANTS, value: {{ .root.Values.metricsTenants | quote }}}
@@ -107,7 +107,7 @@ containers:
     volumeMounts:
       - {name: stores, mountPath: /etc/kgrca, readOnly: true}
       - {name: data, mountPath: /var/lib/kgrca}
-      {{- if and .root.Values.encryption.enabled (or .root.Values.encryption.existingSecret (not .root.Values.encryption.url)) }}
+      {{- if and (include "kgrca-server.encrypted" .root) (or .root.Values.encryption.existingSecret (not .root.Values.encryption.url)) }}
       - {name: master-key, mountPath: /etc/kgrca-master, readOnly: true}
       {{- end }}
       {{- if .root.Values.tls.enabled }}
@@ -117,11 +117,17 @@ volumes:
   - {name: stores, secret: {secretName: {{ .root.Values.storesSecret }}}}
   - name: data
     emptyDir: {sizeLimit: {{ if eq .role "worker" }}{{ .root.Values.worker.snapshots.sizeLimit }}{{ else }}256Mi{{ end }}}
-  {{- if and .root.Values.encryption.enabled (or .root.Values.encryption.existingSecret (not .root.Values.encryption.url)) }}
+  {{- if and (include "kgrca-server.encrypted" .root) (or .root.Values.encryption.existingSecret (not .root.Values.encryption.url)) }}
   # 288 is 0440: kgrcad refuses a key that every user can read.
   - {name: master-key, secret: {secretName: {{ .root.Values.encryption.existingSecret | default (printf "%s-master-key" .root.Release.Name) }}, defaultMode: 288}}
   {{- end }}
   {{- if .root.Values.tls.enabled }}
   - {name: tls, secret: {secretName: {{ include "kgrca-server.tlsSecret" .root }}, defaultMode: 0440}}
   {{- end }}
+{{- end }}
+
+{{/* A release that stored data in clear continues so: encryption begins with an installation, or with a key that is given. */}}
+{{- define "kgrca-server.encrypted" -}}
+{{- $known := lookup "v1" "Secret" .Release.Namespace (printf "%s-master-key" .Release.Name) }}
+{{- if and .Values.encryption.enabled (or .Release.IsInstall .Values.encryption.existingSecret .Values.encryption.url $known) }}true{{ end }}
 {{- end }}

@@ -142,7 +142,8 @@ impl Stream {
             next: self.next,
         };
         // What cannot be read is not written behind: its key would be lost for good.
-        if let Some(key_id) = last.and_then(|last| last.key_id) {
+        let written = self.segments.iter().rev().find(|segment| segment.len > 0);
+        if let Some(key_id) = written.and_then(|segment| segment.key_id) {
             self.seal.check(key_id)?;
         }
         self.unsettled.get_or_insert(end);
