@@ -41,8 +41,8 @@ pub(super) fn unmountable(view: &View<'_>, found: &[Finding], out: &mut Vec<Find
         .graph
         .of_kind(&Kind::Node)
         .any(|other| is_other(&other));
-    let is_server = |f: &&Finding| has(&f.message, &OF_SERVER);
-    if !has_others || findings.iter().any(|f| is_server(f)) {
+    let is_server = findings.iter().any(|f| has(&f.message, &OF_SERVER));
+    if !has_others || is_server {
         return;
     }
     let workloads: BTreeSet<_> = findings

@@ -184,10 +184,9 @@ pub(super) fn shows(condition: &Condition) -> Shows {
         _ if is_wanted => Shows::Nothing,
         // Some kinds list only errors, each as a condition without a status.
         Some("True") | None if is_bad => Shows::Broken,
-        Some("False") if is_good && fails => Shows::Broken,
+        Some("False" | "Unknown") if is_good && fails => Shows::Broken,
         // Without a word of failure it may be on its way, whatever the reason is called.
         Some("False") if is_good => Shows::Waiting,
-        Some("Unknown") if is_good && fails => Shows::Broken,
         Some("Unknown") if is_good && is_any(reason, &UNDER_WAY) => Shows::Waiting,
         Some("True" | "False" | "Unknown")
             if !is_good && !is_bad && fails && !says_none(reason) =>
