@@ -4,7 +4,7 @@
 use kgrca_core::analyze::{self, Analysis, Options};
 use kgrca_core::model::Time;
 use kgrca_tests::repository;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Each object on its own, as `kubectl get -o json` prints it, at a quarter past nine.
 fn analyze(object: &Value) -> Analysis {
@@ -48,4 +48,26 @@ fn broken_conditions_are_causes_with_the_names_that_they_give() {
             assert!(text.contains(name), "{title} does not name {name}: {text}");
         }
     }
+}
+
+/// The search for their component would not end if it went along every path.
+#[test]
+fn objects_of_which_each_refers_to_all_of_the_next_layer_are_read() {
+    let object = |layer: usize, i: usize| {
+        let next = (0..16).map(|j| json!({"kind": "Layer", "name": format!("l{}-{j}", layer + 1)}));
+        json!({
+            "apiVersion": "example.com/v1", "kind": "Layer",
+            "metadata": {"name": format!("l{layer}-{i}"), "namespace": "shop", "uid": format!("{layer}-{i}")},
+            "spec": {"backendRefs": next.collect::<Vec<_>>()},
+            "status": {"conditions": [{
+                "type": "Ready", "status": "False", "reason": "Failed", "message": "failed",
+                "lastTransitionTime": "2026-05-04T08:00:00Z",
+            }]},
+        })
+    };
+    let items: Vec<Value> = (0..8)
+        .flat_map(|layer| (0..16).map(move |i| object(layer, i)))
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    assert!(!analyze(&list).causes.is_empty());
 }

@@ -57,3 +57,17 @@ fn names(text: &str, group: &str) -> bool {
                     .starts_with(|c: char| c.is_ascii_alphanumeric())
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn a_group_is_named_as_a_whole() {
+        let text = "unable to fetch metrics from external.metrics.k8s.io: not found";
+        assert!(names(text, "external.metrics.k8s.io"));
+        assert!(!names(text, "metrics.k8s.io"), "the end of another one");
+        assert!(names("no metrics of metrics.k8s.io.", "metrics.k8s.io"));
+        assert!(!names("a crash", "a"), "a word by chance");
+    }
+}

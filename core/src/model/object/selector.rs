@@ -179,4 +179,12 @@ mod tests {
         let labels: Labels = serde_json::from_str("null").unwrap();
         assert!(labels.is_empty());
     }
+    #[test]
+    fn of_two_labels_with_one_name_the_last_counts_as_in_any_reading_of_json() {
+        let text = r#"{"cluster":"prod","a":"1","cluster":"eu-1"}"#;
+        let labels: Labels = serde_json::from_str(text).unwrap();
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(labels.get("cluster"), value["cluster"].as_str());
+        assert_eq!(labels.iter().count(), 2);
+    }
 }
