@@ -1,5 +1,5 @@
-//! Consumers of a queue that were scaled to zero: nobody calls them, but what they leave in the
-//! queue harms those that write to it.
+//! Queue consumers that were scaled to zero. Nothing calls them: only those that write to the queue
+//! report errors.
 
 use super::finding::{Finding, Strength};
 use super::{FaultId, View};
@@ -9,7 +9,7 @@ use crate::model::{Kind, Severity};
 
 /// Parts of variables that name a queue, as brokers call it.
 const QUEUES: [&str; 4] = ["QUEUE", "TOPIC", "EXCHANGE", "SUBSCRIPTION"];
-/// Shorter names may stand in a line by chance.
+/// Shorter names may occur in a line by chance.
 const MIN_NAME: usize = 5;
 
 /// Reports workloads at 0 replicas whose queue others name in recent errors.

@@ -95,7 +95,7 @@ pub(super) fn flapping(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .active(true)
             .message(format!(
                 "Node `{}` became not ready {times} times and is ready again: its kubelet \
-                 reports with interruptions",
+                 reports intermittently",
                 view.graph.get(idx).name()
             ))
             .with(lost.iter().map(|e| view.event_evidence(idx, e)))

@@ -102,7 +102,7 @@ pub(super) fn contradictions(view: &View<'_>, errors: &[CallError], out: &mut Ve
                 .active(true)
                 .message(format!(
                     "{} has {} for port {} of Service `{name}`, which is `{of_port}`: the \
-                     protocol does not fit the port",
+                     protocol does not match the port",
                     view.title(owner),
                     found.setting,
                     found.port

@@ -198,8 +198,8 @@ impl RecordRefused<'_> {
     }
 }
 
-/// A store refused what followed from the evaluation of a cluster; the cluster's incidents stay as
-/// they were stored until a later evaluation is accepted.
+/// A store refused the result of evaluating a cluster; its stored incidents stay as they are until
+/// a later result is accepted.
 pub struct EvaluationRefused<'a> {
     /// The tenant whose cluster it is.
     pub tenant: &'a TenantId,
@@ -217,7 +217,7 @@ impl EvaluationRefused<'_> {
             client_id = %self.tenant,
             cluster = self.cluster,
             error = %self.error,
-            "incidents of a cluster are not updated: a store refuses them; retrying in 5 minutes"
+            "cannot update the incidents of a cluster: a store refuses them; retrying in 5 minutes"
         );
     }
 }

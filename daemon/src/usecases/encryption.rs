@@ -35,7 +35,8 @@ pub async fn status(app: &App, actor: &Actor) -> Result<EncryptionStatus> {
 /// interrupted and repeated.
 ///
 /// # Errors
-/// `conflict` while encryption is off; `not_found` for an unknown tenant.
+/// `conflict` while encryption is off, and for a rewrap of one tenant; `not_found` for an unknown
+/// tenant.
 pub async fn act(app: &App, actor: &Actor, change: EncryptionChange) -> Result<EncryptionChanged> {
     actor.operator()?;
     let encryption = &app.stores.encryption;

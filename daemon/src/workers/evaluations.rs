@@ -8,7 +8,7 @@ use kgrca_core::model::Str;
 
 /// How long clusters wait for their evaluation while records keep coming.
 const EVALUATE_EVERY: Duration = Duration::from_secs(5);
-/// How long a cluster is not evaluated after a store refused what followed from its evaluation.
+/// How long a cluster is not evaluated after a store refused the result.
 const REFUSED_FOR: Duration = Duration::from_mins(5);
 
 /// Clusters that changed since they were evaluated.
@@ -16,7 +16,7 @@ const REFUSED_FOR: Duration = Duration::from_mins(5);
 pub(super) struct Evaluations {
     waiting: BTreeSet<Str>,
     last: Option<Instant>,
-    /// When a store refused what followed from a cluster's evaluation.
+    /// When a store last refused the result for a cluster.
     refused: BTreeMap<Str, Instant>,
 }
 
@@ -33,7 +33,7 @@ impl Evaluations {
         self.waiting.insert(cluster);
     }
 
-    /// Puts off a cluster: a store refused what followed from its evaluation.
+    /// Puts off a cluster whose result a store refused.
     pub fn refuse(&mut self, cluster: Str, now: Instant) {
         self.waiting.remove(&cluster);
         self.refused.insert(cluster, now);
@@ -106,6 +106,10 @@ mod tests {
         evaluations.add("prod".into(), start + REFUSED_FOR);
         assert_eq!(evaluations.waiting(), ["prod".into()]);
         evaluations.add("prod".into(), soon);
-        assert_eq!(evaluations.waiting(), ["prod".into()], "it is over");
+        assert_eq!(
+            evaluations.waiting(),
+            ["prod".into()],
+            "the pause is over for good"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! A batch that a store refuses for what is in it: the entries at fault are found by halving. They
-//! are skipped for good, each with a dead letter, and all others are applied. A cluster from whose
-//! evaluation such a thing follows is not evaluated for a while.
+//! are skipped for good, each with a dead letter, and all others are applied. When a store
+//! refuses the result of evaluating a cluster, that cluster waits while the others continue.
 
 use std::sync::Arc;
 
@@ -71,8 +71,8 @@ pub(super) async fn commit_in_parts(
     Ok(offsets)
 }
 
-/// Evaluates the clusters that wait, one by one: of a tenant's clusters only the one is put off
-/// from whose evaluation something follows that a store refuses.
+/// Evaluates the waiting clusters one by one, so that only those are put off whose results a store
+/// refuses.
 async fn evaluate_each(worker: &Worker, mut lease: Lease) -> Result<(), Error> {
     let waiting = worker.live.read().await.evaluations.waiting();
     for cluster in waiting {

@@ -105,7 +105,7 @@ fn parse(place: &str, text: &str) -> Result<Vec<LocalKey>> {
         keys.push(LocalKey::new(key)?);
     }
     if keys.is_empty() {
-        return Err(invalid("there is no key".to_owned()));
+        return Err(invalid("contains no key".to_owned()));
     }
     Ok(keys)
 }

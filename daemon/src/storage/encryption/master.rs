@@ -142,7 +142,7 @@ impl MasterKeys {
     /// Encrypts a data key under the first master key.
     pub(super) async fn wrap(&self, secret: &[u8; KEY], place: &str) -> Result<Wrapped> {
         let loaded = self.loaded();
-        let missing = || Error::new(ErrorKind::Internal, "there is no master key");
+        let missing = || Error::new(ErrorKind::Internal, "no master key is configured");
         let master = loaded.first().ok_or_else(missing)?;
         let plain = [&secret[..], place.as_bytes()].concat();
         let text = match master {

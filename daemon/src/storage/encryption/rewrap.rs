@@ -143,7 +143,7 @@ impl Encryption {
         let state = if self.encrypts_new {
             "on"
         } else {
-            "on for what is encrypted already; new data is stored in clear"
+            "on for existing encrypted data; new data is stored unencrypted"
         };
         Ok(format!(
             "{state}; tenants with data keys: {tenants}; master key {}",
