@@ -4,16 +4,20 @@
 #[cfg(test)]
 mod components;
 mod reader;
+#[cfg(test)]
+mod standing;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{Catalogue, FaultId};
+use crate::detect::Catalogue;
 use crate::engine::{Applied, ClusterState};
 use crate::incident::Incident;
 use crate::model::{Record, RecordCounts, Severity, Str, Time};
-use crate::rca::{self, Cause, EngineInfo, MissingEvidence, Scorer, Seen, Verdict, Weights};
+use crate::rca::{
+    self, Cause, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict, Weights,
+};
 use reader::Input;
 
 /// How an input is read and evaluated.
@@ -62,9 +66,9 @@ pub struct IncidentSummary {
     pub symptoms: usize,
     /// Its first cause, as `component fault`.
     pub cause: Option<String>,
-    /// Whether everything that it affected is healthy again, and quiet.
+    /// What decides whether it is background to others.
     #[serde(skip)]
-    pub settled: bool,
+    pub standing: Standing,
     /// Its own ranking; [`Analysis::causes`] merges those of all incidents.
     #[serde(skip)]
     pub causes: Vec<Cause>,
@@ -120,7 +124,7 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
         for ranked in evaluation.ranked {
             let causes = of_namespace(ranked.causes(options.scorer), options);
             let mut incident = summary(state, ranked.key, causes);
-            incident.settled = ranked.settled;
+            incident.standing = ranked.standing;
             analysis.incidents.push(incident);
         }
     }
@@ -131,22 +135,13 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
 impl Analysis {
     /// Numbers the incidents, merges their causes into one ranking and draws the conclusion.
     fn finish(&mut self, mut seen: Seen, options: &Options) {
-        let named = |i: &&IncidentSummary| {
-            let mut causes = i.causes.iter();
-            causes.any(|c| c.fault_type != FaultId::Unknown.as_str())
-        };
-        let starts: Vec<Time> = self
-            .incidents
-            .iter()
-            .filter(named)
-            .map(|i| i.started_at)
-            .collect();
-        let goes_on = self.incidents.iter().filter(named).any(|i| !i.settled);
+        let standings: Vec<Standing> = self.incidents.iter().map(|i| i.standing).collect();
         let causes = self.incidents.iter().flat_map(|incident| {
-            let is_old = rca::is_background(incident.started_at, starts.iter().copied())
-                || goes_on && incident.settled;
+            let points = incident.standing.background(&standings);
             let mut causes = incident.causes.clone();
-            causes.iter_mut().filter(|_| is_old).for_each(rca::demote);
+            causes
+                .iter_mut()
+                .for_each(|cause| rca::demote(cause, points));
             causes
         });
         self.causes = rca::merge(causes.collect());
@@ -231,7 +226,7 @@ fn summary(state: &ClusterState, key: u64, causes: Vec<Cause>) -> IncidentSummar
         cause: causes
             .first()
             .map(|c| format!("{} {}", c.component, c.fault_type)),
-        settled: false,
+        standing: Standing::default(),
         causes,
     }
 }

@@ -8,6 +8,7 @@ mod addresses;
 mod admission;
 mod aggregated_api;
 mod alert;
+mod alert_subject;
 mod apiserver;
 mod build;
 mod caller_errors;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names::Names;
-use super::registry;
+use super::{alert_subject, registry};
 use crate::episode::{Episodes, LogTemplate};
 use crate::graph::{Graph, Idx};
 use crate::model::{Alert, Episode, Kind, Severity, Str, Subject, Time};
@@ -19,6 +19,8 @@ pub struct Resolved<'a> {
     pub logs: Vec<(Idx, &'a LogTemplate)>,
     /// Firing alerts in time order.
     pub alerts: Vec<(Idx, &'a Alert)>,
+    /// Time of the first log line of the cluster.
+    pub logs_since: Option<Time>,
     /// The cluster itself, if an event may concern all of it.
     pub cluster: Option<Idx>,
     pub(super) events_of: Map<Idx, Vec<usize>>,
@@ -47,7 +49,10 @@ impl<'a> Resolved<'a> {
     /// Resolves which resources the episodes are about. Unknown subjects become resources of which
     /// only the name is known.
     pub fn new(graph: &mut Graph, episodes: &'a Episodes, name: &Str, now: Time) -> Self {
-        let mut this = Self::default();
+        let mut this = Self {
+            logs_since: episodes.logs_since,
+            ..Self::default()
+        };
         for event in episodes.events() {
             if event.first <= now {
                 let is_of_all = matches!(
@@ -111,7 +116,8 @@ impl<'a> Resolved<'a> {
         }
         for alert in episodes.alerts() {
             if alert.firing && alert.starts <= now {
-                let idx = graph.intern(&alert.subject, now);
+                let idx = alert_subject::resolve(graph, alert, now)
+                    .unwrap_or_else(|| graph.intern(&alert.subject, now));
                 this.loud.insert(idx);
                 this.alerts_of
                     .entry(idx)

@@ -8,7 +8,7 @@ use crate::detect::{self, Catalogue, DetectorPanic, Resolved, View};
 use crate::incident::{self, Reach, Symptom, Update};
 use crate::model::Time;
 use crate::model::time::MINUTE;
-use crate::rca::{self, Case, Cause, MissingEvidence, Ranker, Scorer, Weights};
+use crate::rca::{self, Case, Cause, MissingEvidence, Ranker, Scorer, Standing, Weights};
 
 /// An incident with its causes by both scorers.
 #[derive(Clone, Debug)]
@@ -19,8 +19,8 @@ pub struct Ranked {
     pub causal: Vec<Cause>,
     /// Causes by the published formula.
     pub weighted: Vec<Cause>,
-    /// Whether its resources are healthy again, and were quiet for a while.
-    pub settled: bool,
+    /// What decides whether it is background to others.
+    pub standing: Standing,
     /// The symptoms as rows of the graph store; empty unless the incident changed and changes are
     /// recorded.
     pub symptoms: Vec<EpisodeRow>,
@@ -182,12 +182,21 @@ fn rank(case: Case<'_>, rows: Option<Rows<'_>>, groups: &[Group<'_>]) -> Vec<Ran
         .iter()
         .map(|group| Ranked {
             key: group.key,
-            settled: incident::is_settled(&case.view, &group.symptoms),
+            standing: standing(&case.view, &group.symptoms),
             causal: ranker.rank(&group.symptoms, Scorer::Causal),
             weighted: ranker.rank(&group.symptoms, Scorer::Weighted),
             symptoms: symptom_rows(group),
         })
         .collect()
+}
+
+fn standing(view: &View<'_>, symptoms: &[&Symptom]) -> Standing {
+    let began = symptoms.iter().map(|s| incident::began(view, s)).min();
+    Standing {
+        started_at: began.unwrap_or(view.now),
+        paged_at: incident::paged_at(symptoms),
+        settled: incident::is_settled(view, symptoms),
+    }
 }
 
 /// Secrets that a pod in trouble needs, where those of its namespace are not known.

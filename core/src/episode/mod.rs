@@ -112,6 +112,8 @@ pub struct Episodes {
     logs: Map<(u64, u64), LogTemplate>,
     templates_of: Map<u64, u32>,
     alerts: Map<(Str, Time), Alert>,
+    /// Time of the first log line of the cluster, of any severity.
+    pub logs_since: Option<Time>,
     touched: Option<Box<journal::Touched>>,
 }
 
@@ -170,6 +172,7 @@ impl Episodes {
 
     /// Adds log lines; those below `WARNING` are ignored.
     pub fn log(&mut self, line: LogLine, at: Time) {
+        self.logs_since = Some(self.logs_since.unwrap_or(line.first).min(line.first));
         if line.severity < Severity::Warning {
             return;
         }

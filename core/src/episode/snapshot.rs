@@ -14,7 +14,8 @@ impl Episodes {
         let mut logs: Vec<(&(u64, u64), &LogTemplate)> = self.logs.iter().collect();
         logs.sort_by_key(|(key, _)| **key);
         logs.serialize(out)?;
-        self.alerts().serialize(out)
+        self.alerts().serialize(out)?;
+        self.logs_since.serialize(out)
     }
 
     /// Reads what [`Episodes::save`] wrote.
@@ -32,6 +33,7 @@ impl Episodes {
             this.alerts
                 .insert((alert.fingerprint.clone(), alert.starts), alert);
         }
+        this.logs_since = Option::deserialize(input)?;
         for (writer, _) in this.logs.keys() {
             *this.templates_of.entry(*writer).or_default() += 1;
         }

@@ -11,5 +11,5 @@ pub use group::groups;
 pub use life::{Incident, MAX_MEMBERS, Member, State, Transition};
 pub use reach::Reach;
 pub use registry::{Registry, Update};
-pub use symptom::{QUIET, Symptom, SymptomKind, is_settled, symptoms};
+pub use symptom::{QUIET, Symptom, SymptomKind, began, is_settled, paged_at, symptoms};
 pub use unexplained::unexplained;

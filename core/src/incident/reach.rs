@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::Symptom;
+use super::{Symptom, SymptomKind, began};
 use crate::detect::{CallError, ComponentId, Finding, Strength, View};
-use crate::graph::{Idx, Relation};
-use crate::model::Kind;
+use crate::graph::{ComponentKind, Idx, Relation};
+use crate::model::time::MINUTE;
+use crate::model::{Kind, Time};
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
@@ -15,6 +16,11 @@ const MAX_HOPS: usize = 3;
 /// Maximum number of edges with calls, along which causes lie deeper: every call is two edges, to
 /// the Service and to its pods.
 const MAX_CALL_HOPS: usize = 8;
+/// How long after the first symptom of its cause an alert fires at most, in microseconds: rules wait
+/// before they fire, and backlogs grow slowly.
+const ALERT_DELAY: i64 = 60 * MINUTE;
+/// How long after an alert fires its cause may show its first symptom, in microseconds.
+const ALERT_LEAD: i64 = 5 * MINUTE;
 /// From how many resources of a component its causes are searched: pods of one workload have the
 /// same ones.
 const MAX_STARTS: usize = 4;
@@ -40,6 +46,7 @@ impl Reach {
     ) -> Self {
         let mut reach = Self::default();
         reach.walk_graph(view, symptoms, findings);
+        reach.add_namespace_alerts(view, symptoms);
         for error in call_errors {
             if let Some(target) = error.target {
                 let caller = view.component_id(error.caller);
@@ -80,6 +87,31 @@ impl Reach {
                 let upstream = self.upstream.entry(component).or_default();
                 walk.up(resource, component, upstream);
             }
+        }
+    }
+
+    /// An alert that names nothing but a namespace is about something in it whose symptoms began at
+    /// about that time.
+    fn add_namespace_alerts(&mut self, view: &View<'_>, symptoms: &[Symptom]) {
+        let is_of_namespace = |s: &&Symptom| {
+            s.kind == SymptomKind::Alert && s.component.kind == ComponentKind::Namespace
+        };
+        for alert in symptoms.iter().filter(is_of_namespace) {
+            let namespace = view.graph.get(alert.resource).name();
+            let mut onsets: BTreeMap<ComponentId, Time> = BTreeMap::new();
+            for symptom in symptoms {
+                if view.graph.get(symptom.resource).namespace() == namespace {
+                    let component = view.component_id(symptom.resource);
+                    let at = began(view, symptom);
+                    let onset = onsets.entry(component).or_insert(at);
+                    *onset = at.min(*onset);
+                }
+            }
+            let affected = view.component_id(alert.resource);
+            onsets
+                .into_iter()
+                .filter(|(_, at)| (-ALERT_LEAD..=ALERT_DELAY).contains(&(alert.onset.0 - at.0)))
+                .for_each(|(component, _)| self.add(affected, component));
         }
     }
 

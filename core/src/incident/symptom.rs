@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{CallError, Finding, Strength, View};
+use crate::episode::LogTemplate;
 use crate::graph::{Component, Idx, Relation};
 use crate::model::object;
 use crate::model::time::{MINUTE, SECOND};
@@ -83,6 +84,12 @@ const LACKS: &str = "lacks";
 /// How long an event or log pattern must be quiet to have ended, in microseconds.
 pub const QUIET: i64 = 15 * MINUTE;
 
+/// How long a pattern of errors stays news, in microseconds.
+const LASTING: i64 = 6 * 60 * MINUTE;
+
+/// A pattern within so long of the first line of the cluster may be older, in microseconds.
+const LEADING: i64 = 5 * MINUTE;
+
 /// How long what is healthy again must be quiet to be settled, in microseconds.
 const SETTLED: i64 = 5 * MINUTE;
 
@@ -93,10 +100,14 @@ pub fn symptoms(view: &View<'_>, findings: &[Finding], call_errors: &[CallError]
         by_key: BTreeMap::new(),
     };
     all.add_events();
-    all.add_logs(call_errors);
+    all.add_logs(call_errors, false);
     all.add_alerts();
     all.add_findings(findings);
     all.add_unhealthy(findings);
+    if all.by_key.is_empty() {
+        // Nothing else is wrong: what may be usual is better than silence.
+        all.add_logs(call_errors, true);
+    }
     let mut all: Vec<Symptom> = all.by_key.into_values().collect();
     all.sort_by(|a, b| (a.onset, &a.key).cmp(&(b.onset, &b.key)));
     all
@@ -174,8 +185,9 @@ impl Collected<'_> {
         }
     }
 
-    /// Log patterns that are new or have become at least three times as frequent.
-    fn add_logs(&mut self, call_errors: &[CallError]) {
+    /// Log patterns of errors that are new, or have become at least three times as frequent; with
+    /// `chronic` also those that may have been there before anyone looked.
+    fn add_logs(&mut self, call_errors: &[CallError], chronic: bool) {
         let view = self.view;
         let with_target: BTreeSet<usize> = call_errors
             .iter()
@@ -188,12 +200,11 @@ impl Collected<'_> {
             if !is_error || is_quiet || is_starting(view, *resource, log.last) {
                 continue;
             }
-            let is_new = view.now.0 - log.first.0 <= 2 * QUIET;
             let rises = match log.rise(view.now) {
                 Some(rise) => rise >= 3.0,
                 None => true,
             };
-            if is_new || rises {
+            if rises || is_new(view, log, chronic) {
                 self.add(Sighting {
                     kind: SymptomKind::Log,
                     resource: *resource,
@@ -269,6 +280,17 @@ impl Collected<'_> {
     }
 }
 
+/// Whether a log pattern began lately: within half an hour, or within hours and after the first lines
+/// of the cluster. One that was there from the first line on may be older than what was seen.
+fn is_new(view: &View<'_>, log: &LogTemplate, chronic: bool) -> bool {
+    let age = view.now.0 - log.first.0;
+    let came_later = || {
+        let since = view.episodes.logs_since;
+        since.is_some_and(|since| log.first.0 - since.0 > LEADING)
+    };
+    age <= 2 * QUIET || age <= LASTING && (chronic || came_later())
+}
+
 /// Whether everything that showed these symptoms is healthy again and has been quiet for a while:
 /// a container that was killed once and restarted, say.
 pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
@@ -283,6 +305,23 @@ pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
     symptoms
         .iter()
         .all(|s| view.is_healthy(s.resource) == Some(true) && is_quiet(s))
+}
+
+/// When a symptom began. A snapshot shows state at its own time only; a pod knows since when it is not
+/// ready.
+pub fn began(view: &View<'_>, symptom: &Symptom) -> Time {
+    let is_unhealthy = view.is_healthy(symptom.resource) == Some(false);
+    let since = is_unhealthy.then(|| view.unhealthy_since(symptom.resource));
+    since.flatten().unwrap_or(symptom.onset).min(symptom.onset)
+}
+
+/// When the first alert among these symptoms fired that says that users are affected.
+pub fn paged_at(symptoms: &[&Symptom]) -> Option<Time> {
+    symptoms
+        .iter()
+        .filter(|s| s.kind == SymptomKind::Alert && s.severity >= Severity::Critical)
+        .map(|s| s.onset)
+        .min()
 }
 
 /// Why a pod is not ready, as far as its condition says.

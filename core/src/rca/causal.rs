@@ -50,7 +50,7 @@ const FAILURE_MODES: [FaultId; 18] = [
 ];
 
 /// More than all other parts of a score together.
-const UNTYPED: f64 = -20.0;
+pub(super) const UNTYPED: f64 = -20.0;
 
 /// The affected components with the onset of their first symptom.
 type Affected = BTreeMap<ComponentId, Time>;

@@ -136,20 +136,43 @@ pub fn verdict(causes: &[Cause], seen: Seen, weights: &Weights) -> Verdict {
 /// An incident that began so much earlier than another one is background, in microseconds.
 const CHRONIC: i64 = 6 * 60 * crate::model::time::MINUTE;
 
-/// Whether an incident that started at `start` is background to others: a newer one has a cause with
-/// a name. What has been wrong for long is not what someone asks about now.
-pub fn is_background(start: Time, others: impl Iterator<Item = Time>) -> bool {
-    others
-        .max()
-        .is_some_and(|newest| newest.0 - start.0 > CHRONIC)
+/// An incident beside others, by its times.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// Its first symptom.
+    pub started_at: Time,
+    /// When its first alert fired that says that users are affected.
+    pub paged_at: Option<Time>,
+    /// Whether everything that it affected is healthy again, and quiet.
+    pub settled: bool,
 }
 
-/// Ranks a cause of a background incident below those of the others that have a name.
-pub fn demote(cause: &mut Cause) {
-    const BACKGROUND: f64 = -5.0;
-    let scores = &mut cause.scores;
-    scores.total = confidence::round(scores.total + BACKGROUND);
-    scores.parts.insert("background".to_owned(), BACKGROUND);
+impl Standing {
+    /// The points that its causes lose among those of all incidents: below all others if it has been
+    /// there for long or began after users were affected, for it is not what someone asks about;
+    /// below the others that have a name if it is over while another one goes on.
+    pub fn background(&self, all: &[Self]) -> f64 {
+        let newest = all.iter().map(|i| i.started_at).max();
+        let paged_at = all.iter().filter_map(|i| i.paged_at).min();
+        let is_chronic = newest.is_some_and(|newest| newest.0 - self.started_at.0 > CHRONIC);
+        let is_later =
+            self.paged_at.is_none() && paged_at.is_some_and(|paged| self.started_at > paged);
+        let is_over = self.settled && all.iter().any(|i| !i.settled);
+        match (is_chronic || is_later, is_over) {
+            (true, _) => 2.0 * causal::UNTYPED,
+            (false, true) => causal::UNTYPED / 4.0,
+            (false, false) => 0.0,
+        }
+    }
+}
+
+/// Lowers the score of a cause by the [`Standing::background`] of its incident.
+pub fn demote(cause: &mut Cause, points: f64) {
+    if points < 0.0 {
+        let scores = &mut cause.scores;
+        scores.total = confidence::round(scores.total + points);
+        scores.parts.insert("background".to_owned(), points);
+    }
 }
 
 /// Merges the causes of several incidents into one ranking; a cause that several of them have is

@@ -1,0 +1,126 @@
+//! What alerts are about, and how incidents without alerts stand beside what affects users.
+
+use serde_json::{Value, json};
+
+use super::{Analysis, Options, analyze};
+use crate::model::Time;
+
+const NOW: &str = "2026-01-01T11:00:00Z";
+
+fn state(object: Value) -> Value {
+    json!({"topic": "state.k8s.resource", "value": object})
+}
+
+/// A workload whose pods are ready.
+fn deployment(namespace: &str, name: &str) -> Value {
+    state(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"namespace": namespace, "name": name, "uid": format!("d-{name}"),
+            "creationTimestamp": "2025-12-01T00:00:00Z"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [
+                {"name": "main", "image": "registry.example/main:1"}]}}},
+        "status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1},
+    }))
+}
+
+fn alert(name: &str, severity: &str, labels: Value, at: &str) -> Value {
+    let mut labels = labels;
+    labels["alertname"] = name.into();
+    labels["severity"] = severity.into();
+    json!({"topic": "alerts.raw", "value": {"status": "firing", "alerts": [
+        {"status": "firing", "labels": labels, "startsAt": at}]}})
+}
+
+/// A pod whose image cannot be pulled since `at`.
+fn unpullable(namespace: &str, name: &str, at: &str) -> Value {
+    state(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": name, "uid": format!("p-{name}"),
+            "creationTimestamp": at},
+        "spec": {"nodeName": "n1", "containers": [
+            {"name": "main", "image": "registry.example/batch:2"}]},
+        "status": {"phase": "Pending",
+            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": at}],
+            "containerStatuses": [{"name": "main", "ready": false, "restartCount": 0,
+                "image": "registry.example/batch:2", "imageID": "",
+                "state": {"waiting": {"reason": "ErrImagePull",
+                    "message": "registry.example/batch:2: not found"}}}]},
+    }))
+}
+
+fn answer(records: &[Value]) -> Analysis {
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    let options = Options {
+        at: Time::parse(NOW),
+        now: Time::parse(NOW).unwrap(),
+        ..Options::default()
+    };
+    analyze("input", lines.join("\n").as_bytes(), &options)
+}
+
+fn first(records: &[Value]) -> String {
+    let causes = answer(records).causes;
+    causes
+        .first()
+        .map(|c| format!("{} {}", c.component, c.fault_type))
+        .unwrap_or_default()
+}
+
+#[test]
+fn an_alert_is_about_what_its_name_a_label_or_its_text_names() {
+    let shop = [
+        deployment("shop", "billing-api"),
+        deployment("shop", "mail"),
+    ];
+    let of = |name: &str, labels: Value| {
+        first(
+            &[
+                &shop[..],
+                &[alert(name, "warning", labels, "2026-01-01T10:50:00Z")],
+            ]
+            .concat(),
+        )
+    };
+    let by_name = of("BillingApi5xxRate", json!({"namespace": "shop"}));
+    assert_eq!(by_name, "app/billing-api unknown");
+    let by_label = of("ErrorRate", json!({"namespace": "shop", "job": "mail"}));
+    assert_eq!(by_label, "app/mail unknown");
+    let by_none = of("ErrorRate", json!({"namespace": "shop", "job": "scraper"}));
+    assert_eq!(by_none, "namespace/shop unknown");
+}
+
+#[test]
+fn an_alert_about_a_namespace_belongs_to_what_fails_in_it() {
+    let about = |namespace: &str| {
+        let pod = unpullable("shop", "batch", "2026-01-01T10:30:00Z");
+        let labels = json!({"namespace": namespace});
+        answer(&[
+            pod,
+            alert("Backlog", "critical", labels, "2026-01-01T10:50:00Z"),
+        ])
+    };
+    assert_eq!(about("shop").incidents.len(), 1);
+    assert_eq!(
+        about("crm").incidents.len(),
+        2,
+        "another namespace has its own incident"
+    );
+}
+
+#[test]
+fn what_began_after_users_were_affected_is_not_why() {
+    let beside = |since: &str| {
+        let labels = json!({"namespace": "shop", "deployment": "mail"});
+        first(&[
+            deployment("shop", "mail"),
+            alert("Errors", "critical", labels, "2026-01-01T10:30:00Z"),
+            unpullable("other", "batch", since),
+        ])
+    };
+    assert_eq!(beside("2026-01-01T10:40:00Z"), "app/mail unknown");
+    assert_eq!(
+        beside("2026-01-01T10:20:00Z"),
+        "app/batch image.reference_wrong"
+    );
+}
