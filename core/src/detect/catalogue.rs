@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 41] = [
+    const SOURCES: [&str; 42] = [
         include_str!("addresses.rs"),
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
@@ -111,6 +111,7 @@ mod tests {
         include_str!("network.rs"),
         include_str!("node.rs"),
         include_str!("node_network.rs"),
+        include_str!("own_words.rs"),
         include_str!("self_reported.rs"),
         include_str!("performance.rs"),
         include_str!("preemption.rs"),

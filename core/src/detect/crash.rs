@@ -147,9 +147,11 @@ fn fault(
     lines: &[&str],
 ) -> (FaultId, Strength) {
     match exit_reason::from_lines(spec, &status.name, lines) {
-        Some(fault @ (FaultId::ImageArchitectureMismatch | FaultId::RuntimePortConflict)) => {
-            (fault, Strength::Strong)
-        }
+        Some(
+            fault @ (FaultId::ImageArchitectureMismatch
+            | FaultId::RuntimePortConflict
+            | FaultId::ConfigSourceUnavailable),
+        ) => (fault, Strength::Strong),
         _ if init => (FaultId::RuntimeInitContainerFailed, Strength::Strong),
         Some(fault) => (fault, Strength::Strong),
         None if lifetime(ended).is_some_and(|s| s > START_SECONDS) => {

@@ -32,7 +32,7 @@ pub(super) fn from_lines(
     container: &str,
     lines: &[&str],
 ) -> Option<FaultId> {
-    const BY_CLASS: [(Class, FaultId); 6] = [
+    const BY_CLASS: [(Class, FaultId); 7] = [
         (Class::ExecFormat, FaultId::ImageArchitectureMismatch),
         (Class::PortTaken, FaultId::RuntimePortConflict),
         (
@@ -42,6 +42,7 @@ pub(super) fn from_lines(
         (Class::CommandNotFound, FaultId::ConfigCommandNotFound),
         (Class::ArgumentsRejected, FaultId::ConfigArgumentsInvalid),
         (Class::SyntaxError, FaultId::ConfigArgumentsInvalid),
+        (Class::SourceUnavailable, FaultId::ConfigSourceUnavailable),
     ];
     let classes: Vec<Classes> = lines.iter().map(|line| trouble::read(line)).collect();
     let named = |(class, _): &&(Class, FaultId)| classes.iter().any(|c| c.has(*class));

@@ -31,6 +31,7 @@ mod handshake;
 mod health;
 mod image;
 mod ingress;
+mod init_wait;
 mod load_balancer;
 mod lone_client;
 mod mentions;
@@ -40,6 +41,7 @@ mod node;
 mod node_condition;
 mod node_mounts;
 mod node_network;
+mod own_words;
 mod performance;
 mod polarity;
 mod preemption;
@@ -99,9 +101,15 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(proxy::pod, view, idx);
             findings.inspect(preemption::gated, view, idx);
             findings.inspect(scale_up::pod, view, idx);
+            findings.inspect(init_wait::pod, view, idx);
+            findings.inspect(own_words::source, view, idx);
+            findings.inspect(own_words::inotify, view, idx);
         }
         Kind::Namespace => findings.inspect(condition::namespace, view, idx),
-        Kind::Node => findings.inspect(node::node, view, idx),
+        Kind::Node => {
+            findings.inspect(node::node, view, idx);
+            findings.inspect(own_words::inotify, view, idx);
+        }
         Kind::Lease => findings.inspect(controlplane::lease, view, idx),
         Kind::Service => {
             findings.inspect(service::service, view, idx);

@@ -8,6 +8,7 @@ use crate::graph::Idx;
 use crate::model::Time;
 use crate::model::object::{Container, ContainerStatus, PortRef, Probe};
 use crate::model::time::MINUTE;
+use crate::trouble;
 
 /// A pod's probe of one kind with what the kubelet reports about it.
 pub(super) struct Observation<'a> {
@@ -32,7 +33,8 @@ pub(super) struct Diagnosis {
 }
 
 /// Reasons for which a probe can be at fault itself, the most specific first.
-pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 7] = [
+pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 8] = [
+    not_authorized,
     wrong_protocol,
     wrong_port,
     conflicting_protocol,
@@ -69,6 +71,23 @@ impl Observation<'_> {
     fn is_failing(&self) -> bool {
         self.has_failed || (self.kind == ProbeKind::Readiness && runs_unready(self.view, self.pod))
     }
+}
+
+/// A command that asks the API server what its account may do, and ends with an error when the
+/// answer is no: `kubectl auth can-i list pods`.
+fn not_authorized(o: &Observation<'_>) -> Option<Diagnosis> {
+    let command = o.probe?.exec.as_ref()?.command.join(" ");
+    let (_, asked) = command.split_once("auth can-i ")?;
+    let has_other_reason = !trouble::read(o.message).is_empty();
+    (o.is_failing() && !has_other_reason).then(|| Diagnosis {
+        fault: FaultId::AdmissionRbacForbidden,
+        strength: Strength::Strong,
+        message: format!(
+            "{} asks whether its account may `{}`, and it may not",
+            o.title(),
+            short(asked.trim_matches(['"', '\'']), 120)
+        ),
+    })
 }
 
 fn wrong_protocol(o: &Observation<'_>) -> Option<Diagnosis> {

@@ -111,30 +111,36 @@ fn denies_user(report: &str) -> bool {
     )
 }
 
-/// A container whose memory limit is below what starting it takes: the runtime's own process is
-/// killed, and no status says `OOMKilled`.
+/// A container whose memory limit the runtime refuses, or that is below what starting it takes:
+/// then the runtime's own process is killed, and no status says `OOMKilled`.
 fn memory_limit(view: &View<'_>, idx: Idx, reports: &[(String, Evidence)]) -> Option<Finding> {
-    let is_meant = |m: &str| trouble::read(m).has(Class::MemoryLimitTooLow);
-    let evidence: Vec<Evidence> = reports
-        .iter()
-        .filter(|(m, _)| is_meant(m))
-        .map(|(_, e)| e.clone())
-        .collect();
+    let of = |class: Class| -> Vec<Evidence> {
+        let meant = reports.iter().filter(|(m, _)| trouble::read(m).has(class));
+        meant.map(|(_, evidence)| evidence.clone()).collect()
+    };
+    let refused = of(Class::MemoryLimitRefused);
+    let (fault, why, evidence) = if refused.is_empty() {
+        (
+            FaultId::RuntimeOomKilled,
+            "is below what starting the container takes",
+            of(Class::MemoryLimitTooLow),
+        )
+    } else {
+        (
+            FaultId::RuntimeMemoryLimitRefused,
+            "is below the least that the container runtime accepts",
+            refused,
+        )
+    };
     if evidence.is_empty() {
         return None;
     }
     let owner = view.top_owner(idx);
-    let limits = view.pod_spec(idx).into_iter().flat_map(|spec| {
-        let all = spec.all_containers();
-        all.filter_map(|c| Some((c.resources.limits.get("memory")?.0, c)))
-    });
-    let lowest = limits.min_by_key(|(limit, _)| *limit).map(|(_, c)| c);
-    let limit = lowest
-        .and_then(|c| c.resources.limits.text("memory"))
+    let limit = lowest_limit(view, idx)
         .map(|limit| format!(" of {limit}"))
         .unwrap_or_default();
     let message = format!(
-        "{} cannot start: its memory limit{limit} is below what starting the container takes",
+        "{} cannot start: its memory limit{limit} {why}",
         view.title(owner)
     );
     let fix = format!(
@@ -144,11 +150,20 @@ fn memory_limit(view: &View<'_>, idx: Idx, reports: &[(String, Evidence)]) -> Op
         view.graph.get(owner).name()
     );
     Some(
-        view.finding(FaultId::RuntimeOomKilled, owner, idx, Strength::Strong)
+        view.finding(fault, owner, idx, Strength::Strong)
             .active(true)
             .message(message)
             .with(evidence)
             .fix(fix)
             .build(),
     )
+}
+
+/// The lowest memory limit of a pod's containers, as it is written.
+fn lowest_limit<'a>(view: &View<'a>, idx: Idx) -> Option<&'a str> {
+    let limits = view.pod_spec(idx)?.all_containers().filter_map(|c| {
+        let limits = &c.resources.limits;
+        Some((limits.get("memory")?.0, limits.text("memory")?))
+    });
+    limits.min_by_key(|(limit, _)| *limit).map(|(_, text)| text)
 }

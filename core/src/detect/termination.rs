@@ -93,9 +93,6 @@ pub(super) fn budgets(view: &View<'_>, out: &mut Vec<Finding>) {
         .filter(|(_, l)| is_recent(l.last) && has(&l.sample, &REFUSED))
         .map(|(i, l)| (view.log_evidence(*i, l), &*l.sample));
     let refusals: Vec<(Evidence, &str)> = events.chain(logs).collect();
-    if refusals.is_empty() {
-        return;
-    }
     let tight: Vec<Idx> = view
         .graph
         .of_kind(&Kind::PodDisruptionBudget)
@@ -112,11 +109,25 @@ pub(super) fn budgets(view: &View<'_>, out: &mut Vec<Finding>) {
                 tight.len() == 1 || names(text, &own) || view.component(seen.resource) == own
             })
             .map(|(seen, _)| seen.clone())
+            .chain(complaints(view, *budget))
             .collect();
         if !evidence.is_empty() {
             out.push(blocking(view, *budget, evidence));
         }
     }
+}
+
+/// Alerts about a budget that allows no disruption although all of its pods are well.
+fn complaints(view: &View<'_>, budget: Idx) -> Vec<Evidence> {
+    let status = view
+        .object(budget)
+        .and_then(|o| o.budget())
+        .map(|b| &b.status);
+    let is_met = status.is_some_and(|s| s.current_healthy >= s.desired_healthy);
+    let alerts = view.alerts(budget).filter(|_| is_met);
+    alerts
+        .map(|alert| view.alert_evidence(budget, alert))
+        .collect()
 }
 
 /// Whether a text names a pod of a component: by its name and a suffix.

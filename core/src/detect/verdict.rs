@@ -102,6 +102,11 @@ fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
             "is not authorized by RBAC",
         ),
         (
+            Class::SourceUnavailable,
+            FaultId::ConfigSourceUnavailable,
+            "cannot fetch its source",
+        ),
+        (
             Class::CertificateExpired,
             FaultId::ServiceCertificateInvalid,
             "reports an invalid certificate",

@@ -114,27 +114,35 @@ fn hash(labels: &Labels) -> String {
 }
 
 /// Label names of each kind, the most specific ones first. Exporters add words of their own, as in
-/// `k8s_pod_name`, `kubernetes_namespace` or `destination_workload`.
-const BY_LABEL: [(&str, Kind); 19] = [
-    ("pod", Kind::Pod),
-    ("deployment", Kind::Deployment),
-    ("statefulset", Kind::StatefulSet),
-    ("daemonset", Kind::DaemonSet),
-    ("job_name", Kind::Job),
-    ("cronjob", Kind::CronJob),
-    ("workload", Kind::Deployment),
-    ("hpa", Kind::HorizontalPodAutoscaler),
-    ("horizontalpodautoscaler", Kind::HorizontalPodAutoscaler),
-    ("pvc", Kind::PersistentVolumeClaim),
-    ("persistentvolumeclaim", Kind::PersistentVolumeClaim),
-    ("service", Kind::Service),
-    ("app", Kind::Deployment),
-    ("application", Kind::Deployment),
-    ("node", Kind::Node),
-    ("nodename", Kind::Node),
-    ("host", Kind::Node),
-    ("instance", Kind::Node),
-    ("namespace", Kind::Namespace),
+/// `k8s_pod_name`, `kubernetes_namespace` or `destination_workload`; kube-state-metrics and its
+/// likes call a label after the kind.
+const BY_LABEL: [(&str, &str); 26] = [
+    ("pod", "Pod"),
+    ("deployment", "Deployment"),
+    ("statefulset", "StatefulSet"),
+    ("daemonset", "DaemonSet"),
+    ("replicaset", "ReplicaSet"),
+    ("job_name", "Job"),
+    ("cronjob", "CronJob"),
+    ("workload", "Deployment"),
+    ("hpa", "HorizontalPodAutoscaler"),
+    ("horizontalpodautoscaler", "HorizontalPodAutoscaler"),
+    ("scaledobject", "ScaledObject"),
+    ("pvc", "PersistentVolumeClaim"),
+    ("persistentvolumeclaim", "PersistentVolumeClaim"),
+    ("pdb", "PodDisruptionBudget"),
+    ("poddisruptionbudget", "PodDisruptionBudget"),
+    ("buildconfig", "BuildConfig"),
+    ("persistentvolume", "PersistentVolume"),
+    ("service", "Service"),
+    ("ingress", "Ingress"),
+    ("app", "Deployment"),
+    ("application", "Deployment"),
+    ("node", "Node"),
+    ("nodename", "Node"),
+    ("host", "Node"),
+    ("instance", "Node"),
+    ("namespace", "Namespace"),
 ];
 /// Words that exporters add. Of the two ends of a connection, the destination is the subject.
 const AROUND: [&str; 7] = [
@@ -208,6 +216,7 @@ fn subject(labels: &Labels) -> Subject {
         .unwrap_or("");
     for (label, kind) in BY_LABEL {
         if let Some(value) = named(label) {
+            let kind = Kind::parse(kind);
             let value = match label {
                 "instance" => value.split(':').next().unwrap_or(value),
                 // The fully qualified name of a Service.
@@ -232,5 +241,34 @@ fn subject(labels: &Labels) -> Subject {
         uid: None,
         namespace: Str::default(),
         name: Str::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(labels: &[(&str, &str)]) -> (String, String) {
+        let subject = subject(&labels.iter().copied().collect());
+        (subject.kind.to_string(), subject.name.to_string())
+    }
+
+    #[test]
+    fn the_most_specific_label_names_the_subject() {
+        let subject = |kind: &str, name: &str| (kind.to_owned(), name.to_owned());
+        for (label, kind) in [
+            ("poddisruptionbudget", "PodDisruptionBudget"),
+            ("buildconfig", "BuildConfig"),
+            ("k8s_deployment_name", "Deployment"),
+        ] {
+            let found = of(&[("namespace", "shop"), (label, "web")]);
+            assert_eq!(found, subject(kind, "web"), "{label}");
+        }
+        let of_pod = of(&[("replicaset", "web-1"), ("pod", "web-1-2")]);
+        assert_eq!(of_pod, subject("Pod", "web-1-2"));
+        assert_eq!(
+            of(&[("namespace", "shop"), ("budget", "web")]),
+            subject("Namespace", "shop")
+        );
     }
 }

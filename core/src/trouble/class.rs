@@ -122,6 +122,10 @@ classes! {
     ModuleMissing = "module_missing", Writer, "A module or library is missing.";
     MemoryLimitTooLow = "memory_limit_too_low", Writer,
         "The memory limit is below what starting the container takes.";
+    MemoryLimitRefused = "memory_limit_refused", Writer,
+        "The memory limit is below the least that the container runtime accepts.";
+    SourceUnavailable = "source_unavailable", Writer,
+        "The source repository, or the revision of it, cannot be fetched.";
     PodAddressesExhausted = "pod_addresses_exhausted", Node,
         "The network plug-in has no address left.";
     NetworkPluginFailed = "network_plugin_failed", Node,

@@ -1,0 +1,73 @@
+//! Troubles that a container names just before it ends, or while it does not become ready, and
+//! that the program does not cause: its source, or a limit of its node.
+
+use super::finding::{Finding, Strength};
+use super::text::short;
+use super::{FaultId, View};
+use crate::episode::LogTemplate;
+use crate::graph::{Idx, Relation};
+use crate::model::Kind;
+use crate::model::time::MINUTE;
+use crate::trouble::Class;
+
+/// The lines of the last 15 minutes that report a class.
+fn lines<'a>(view: &View<'a>, idx: Idx, class: Class) -> Vec<&'a LogTemplate> {
+    let now = view.now.0;
+    view.logs(idx)
+        .filter(|log| now - log.last.0 <= 15 * MINUTE && log.trouble().has(class))
+        .collect()
+}
+
+/// Reports a container that cannot fetch its source. Controllers that stay ready fetch the sources
+/// of others.
+pub(super) fn source(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let said = lines(view, idx, Class::SourceUnavailable);
+    let strength = match view.is_healthy(idx) {
+        Some(true) => return,
+        Some(false) => Strength::Strong,
+        None => Strength::Fair,
+    };
+    let Some(last) = said.last() else { return };
+    let owner = view.top_owner(idx);
+    out.push(
+        view.finding(FaultId::ConfigSourceUnavailable, owner, idx, strength)
+            .active(true)
+            .message(format!(
+                "{} cannot fetch its source: {}",
+                view.title(owner),
+                short(&last.sample, 200)
+            ))
+            .with(said.iter().take(5).map(|log| view.log_evidence(idx, log)))
+            .build(),
+    );
+}
+
+/// Reports a node whose limit of inotify is reached. The kernel counts instances and watches for
+/// each user of the node, whatever container they are in.
+pub(super) fn inotify(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let said = lines(view, idx, Class::WatchesExhausted);
+    let Some(last) = said.last() else { return };
+    let is_node = *view.graph.get(idx).kind() == Kind::Node;
+    let placed = view.graph.out(idx).find(|(r, _)| *r == Relation::RunsOn);
+    let Some(node) = placed.map(|(_, node)| node).or(is_node.then_some(idx)) else {
+        return;
+    };
+    // A program that runs on without its watches only notices changes later.
+    let strength = if is_node || view.is_healthy(idx) == Some(false) {
+        Strength::Strong
+    } else {
+        Strength::Hint
+    };
+    out.push(
+        view.finding(FaultId::NodeInotifyExhausted, node, idx, strength)
+            .active(strength == Strength::Strong)
+            .message(format!(
+                "{} has reached its limit of inotify: {} reports {}",
+                view.title(node),
+                view.title(view.top_owner(idx)),
+                short(&last.sample, 200)
+            ))
+            .with(said.iter().take(5).map(|log| view.log_evidence(idx, log)))
+            .build(),
+    );
+}
