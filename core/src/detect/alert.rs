@@ -281,6 +281,14 @@ fn has(words: &[String], wanted: &str) -> bool {
         .any(|from| (from + 1..=words.len()).any(|to| words[from..to].concat() == wanted))
 }
 
+/// Whether the name of an alert says that containers keep crashing.
+pub(super) fn reports_crashes(name: &str) -> bool {
+    let words = words(name);
+    ["crashlooping", "crashloopbackoff", "crashloop"]
+        .iter()
+        .any(|wanted| has(&words, wanted))
+}
+
 /// Reports what the alerts of a resource without known state mean.
 pub(super) fn alone(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let kind = view.graph.get(idx).kind();

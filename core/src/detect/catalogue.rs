@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 42] = [
+    const SOURCES: [&str; 43] = [
         include_str!("addresses.rs"),
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
@@ -101,6 +101,7 @@ mod tests {
         include_str!("termination.rs"),
         include_str!("controlplane.rs"),
         include_str!("crash.rs"),
+        include_str!("crash_unseen.rs"),
         include_str!("dangling_route.rs"),
         include_str!("dependency.rs"),
         include_str!("dns.rs"),

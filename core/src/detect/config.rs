@@ -100,12 +100,14 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a pod needs a Secret in a namespace whose Secrets are not known: one that is missing, or
-/// lacks a key, is then found only where Kubernetes reports it.
+/// Whether a pod or an Ingress needs a Secret in a namespace whose Secrets are not known: one that
+/// is missing, or lacks a key, is then found only where Kubernetes reports it.
 pub fn needs_unknown_secrets(view: &View<'_>, idx: Idx) -> bool {
     let namespace = view.graph.get(idx).namespace();
     let needs = |spec| references(spec).iter().any(|r| r.kind == Kind::Secret);
-    view.pod_spec(idx).is_some_and(needs) && !view.knows(&Kind::Secret, namespace)
+    let ingress = view.object(idx).and_then(|o| o.ingress());
+    let serves_tls = ingress.is_some_and(|i| !i.tls_secrets.is_empty());
+    (serves_tls || view.pod_spec(idx).is_some_and(needs)) && !view.knows(&Kind::Secret, namespace)
 }
 
 fn describe(

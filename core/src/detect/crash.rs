@@ -9,6 +9,7 @@ use crate::model::Severity;
 use crate::model::object::ContainerStatus;
 use crate::model::object::pod::{PodSpec, Terminated};
 use crate::model::time::MINUTE;
+use crate::trouble::{self, AtFault};
 
 /// A container that runs for less than this crashes on start, in seconds. The kubelet resets its
 /// back-off after ten minutes; programs that start at all do so within two.
@@ -16,7 +17,7 @@ const START_SECONDS: f64 = 120.0;
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(pod) = view.pod(idx) else {
-        return without_state(view, idx, out);
+        return super::crash_unseen::pod(view, idx, out);
     };
     if pod.status.reason.as_deref() == Some("Evicted") {
         return;
@@ -152,12 +153,32 @@ fn fault(
             | FaultId::RuntimePortConflict
             | FaultId::ConfigSourceUnavailable),
         ) => (fault, Strength::Strong),
+        // One that says nothing may wait for a server that does.
+        None if init && lines.is_empty() => (FaultId::RuntimeInitContainerFailed, Strength::Fair),
         _ if init => (FaultId::RuntimeInitContainerFailed, Strength::Strong),
         Some(fault) => (fault, Strength::Strong),
-        None if lifetime(ended).is_some_and(|s| s > START_SECONDS) => {
-            (FaultId::RuntimeCrashLater, Strength::Fair)
-        }
-        None => (FaultId::RuntimeCrashOnStart, Strength::Fair),
+        // Whatever it says of another server is a better cause.
+        None if lines.iter().any(|line| blames_other(line)) => (by_lifetime(ended), Strength::Hint),
+        None => (by_lifetime(ended), Strength::Fair),
+    }
+}
+
+/// Whether a line is about the server that the program calls, its name, or the way to it.
+fn blames_other(line: &str) -> bool {
+    trouble::read(line).iter().any(|class| {
+        !matches!(
+            class.at_fault(),
+            AtFault::Writer | AtFault::Node | AtFault::ControlPlane
+        )
+    })
+}
+
+/// How a program crashes, by its lifetime.
+fn by_lifetime(ended: &Terminated) -> FaultId {
+    if lifetime(ended).is_some_and(|s| s > START_SECONDS) {
+        FaultId::RuntimeCrashLater
+    } else {
+        FaultId::RuntimeCrashOnStart
     }
 }
 
@@ -211,7 +232,7 @@ fn out_of_memory(
 }
 
 /// Whether the kubelet killed a container because of a failing probe: it did not crash on its own.
-fn killed_by_probe(view: &View<'_>, idx: Idx) -> bool {
+pub(super) fn killed_by_probe(view: &View<'_>, idx: Idx) -> bool {
     view.events(idx).any(|e| {
         has(
             &e.message,
@@ -242,67 +263,4 @@ fn ended_by_kubelet(view: &View<'_>, idx: Idx, name: &str, ended: &Terminated) -
             && e.message.contains(&format!("ontainer {name} "))
             && grace(e)
     })
-}
-
-/// For pods of which only events and logs are known.
-fn without_state(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let back_off: Vec<_> = view
-        .warnings(idx)
-        .filter(|e| {
-            &*e.reason == "BackOff"
-                && has(&e.message, &["restarting failed container"])
-                && view.still_holds(idx, e)
-        })
-        .collect();
-    if killed_by_probe(view, idx) {
-        return;
-    }
-    let recent =
-        |l: &&LogTemplate| l.severity >= Severity::Error && view.now.0 - l.last.0 <= 15 * MINUTE;
-    let logs: Vec<&LogTemplate> = view.logs(idx).filter(recent).collect();
-    let lines: Vec<&str> = logs.iter().map(|l| &*l.sample).collect();
-    // With two spaces, `FATAL:  ` is how a database ends a session; other programs end themselves.
-    let fatal = logs
-        .iter()
-        .find(|l| l.severity >= Severity::Fatal && !has(&l.sample, &["fatal:  "]));
-    let is_dying = !back_off.is_empty();
-    let (fault, strength, last) = match (
-        exit_reason::from_lines(None, "", &lines),
-        back_off.last(),
-        fatal,
-    ) {
-        (Some(fault), Some(event), _) => (fault, Strength::Strong, &*event.message),
-        // Without an event of the kubelet the program may still be running.
-        (Some(fault), None, _) => (fault, Strength::Hint, lines[0]),
-        (None, Some(event), _) => (
-            FaultId::RuntimeCrashOnStart,
-            Strength::Fair,
-            &*event.message,
-        ),
-        (None, None, Some(log)) => (FaultId::RuntimeCrashOnStart, Strength::Hint, &*log.sample),
-        (None, None, None) => return,
-    };
-    let owner = view.top_owner(idx);
-    let how = if is_dying {
-        "keeps crashing"
-    } else {
-        "exits with an error"
-    };
-    let message = format!("{} {how}: {}", view.title(owner), short(last, 160));
-    let logs = logs
-        .iter()
-        .take(if is_dying { 5 } else { 1 })
-        .map(|l| view.log_evidence(idx, l));
-    let evidence: Vec<_> = back_off
-        .iter()
-        .map(|e| view.event_evidence(idx, e))
-        .chain(logs)
-        .collect();
-    out.push(
-        view.finding(fault, owner, idx, strength)
-            .active(is_dying)
-            .message(message)
-            .with(evidence)
-            .build(),
-    );
 }

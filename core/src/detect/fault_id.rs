@@ -45,8 +45,8 @@ impl FaultId {
         self.as_str().starts_with("admission.quota_")
     }
 
-    /// Whether a controller or the kubelet reports it about the object itself, so that it is a
-    /// symptom even if something else explains it.
+    /// Whether a controller or the kubelet reports it about the object itself, or its own numbers
+    /// show it, so that it is a symptom even if something else explains it.
     pub fn is_reported(self) -> bool {
         matches!(
             self,
@@ -54,7 +54,10 @@ impl FaultId {
                 | Self::OperatorSecretStoreInvalid
                 | Self::ControlplaneAggregatedApiUnavailable
                 | Self::AutoscalingTriggerFailing
+                | Self::RuntimeJobFailed
+                | Self::RuntimeRolloutStuck
                 | Self::RuntimeTerminationStuck
+                | Self::SchedulingPodSlotsExhausted
                 | Self::PerformanceAutoscalerNoMetrics
         )
     }

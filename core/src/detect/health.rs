@@ -45,6 +45,21 @@ impl View<'_> {
             && self.is_healthy(owner) == Some(true)
     }
 
+    /// Whether the kubelet reports that a pod cannot start: its image could not be pulled, or a
+    /// container crashed again and again. Neither is a phase of a roll-out, however young.
+    pub fn has_failed_to_start(&self, idx: Idx) -> bool {
+        let Some(pod) = self.pod(idx) else {
+            return false;
+        };
+        let mut waiting = pod.status.all_containers().filter_map(|c| {
+            let reason = c.state.waiting.as_ref()?.reason.as_deref()?;
+            Some((reason, c.restart_count))
+        });
+        waiting.any(|(reason, restarts)| {
+            object::pod::is_pull_failure(reason) || reason == "CrashLoopBackOff" && restarts >= 3
+        })
+    }
+
     /// Since when a pod has not been ready: the time of the condition, else of its start, its
     /// creation or its first warning.
     pub fn unhealthy_since(&self, idx: Idx) -> Option<Time> {

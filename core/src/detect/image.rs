@@ -4,7 +4,7 @@ use super::finding::{Finding, Strength};
 use super::text::{has, short};
 use super::{FaultId, View, registry};
 use crate::graph::Idx;
-use crate::model::object::pod::PodSpec;
+use crate::model::object::pod::{PodSpec, is_pull_failure};
 
 /// How container runtimes report why a pull failed, the most specific first.
 const REASONS: [(FaultId, &[&str]); 6] = [
@@ -71,28 +71,12 @@ const REASONS: [(FaultId, &[&str]); 6] = [
     ),
 ];
 
-/// Reasons of a waiting container that has no image.
-const WAITING: [&str; 5] = [
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "RegistryUnavailable",
-];
-
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let statuses = view.pod(idx).map(|p| {
-        p.status
-            .init_container_statuses
-            .iter()
-            .chain(&p.status.container_statuses)
-    });
+    let statuses = view.pod(idx).map(|p| p.status.all_containers());
     let waiting = statuses.into_iter().flatten().find(|c| {
-        c.state
-            .waiting
-            .as_ref()
-            .and_then(|w| w.reason.as_deref())
-            .is_some_and(|r| WAITING.contains(&r))
+        let waiting = c.state.waiting.as_ref();
+        let reason = waiting.and_then(|w| w.reason.as_deref());
+        reason.is_some_and(is_pull_failure)
     });
     let is_failing = still_fails(view, idx);
     let pulls: Vec<_> = view

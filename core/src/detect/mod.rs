@@ -19,6 +19,7 @@ mod consumers;
 mod controller_log;
 mod controlplane;
 mod crash;
+mod crash_unseen;
 mod dangling_route;
 mod dependency;
 mod dns;
@@ -43,6 +44,7 @@ mod node_mounts;
 mod node_network;
 mod own_words;
 mod performance;
+mod pod_slots;
 mod polarity;
 mod preemption;
 mod probe;
@@ -158,6 +160,7 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     all.compare("preemption::preempted", |out| {
         preemption::preempted(view, out);
     });
+    all.compare("pod_slots::taken", |out| pod_slots::taken(view, out));
     all.compare("runtime::evictions", |out| runtime::evictions(view, out));
     all.compare("proxy::clock", |out| proxy::clock(view, errors, out));
     all.compare("node_network::nodes", |out| {

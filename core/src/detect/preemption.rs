@@ -56,7 +56,7 @@ pub(super) fn preempted(view: &View<'_>, out: &mut Vec<Finding>) {
     for (idx, event) in &view.episodes.events {
         if &*event.reason == "Preempted" && view.now.0 - event.last.0 <= 30 * MINUTE {
             by_owner
-                .entry(owner_of(view, *idx))
+                .entry(view.top_owner(*idx))
                 .or_default()
                 .push((*idx, event));
         }
@@ -93,19 +93,5 @@ pub(super) fn was_preempted(view: &View<'_>, owner: Idx) -> bool {
     view.episodes
         .events
         .iter()
-        .any(|(idx, e)| recent(e) && owner_of(view, *idx) == owner)
-}
-
-/// The workload of a pod that may no longer exist: its owner, else the workload of the same
-/// component.
-pub(super) fn owner_of(view: &View<'_>, pod: Idx) -> Idx {
-    let owner = view.top_owner(pod);
-    if owner != pod {
-        return owner;
-    }
-    let component = view.component(pod);
-    view.graph
-        .workloads(view.graph.get(pod).namespace())
-        .find(|w| view.component(*w) == component && view.top_owner(*w) == *w)
-        .unwrap_or(pod)
+        .any(|(idx, e)| recent(e) && view.top_owner(*idx) == owner)
 }

@@ -27,7 +27,8 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-/// A workload whose status counts pods that are not ready, while none of them was seen.
+/// A workload whose status counts pods that are not ready, while the state of none is known. What
+/// one that is known by name reports is a better cause.
 fn unseen_pods(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>) {
     let status = &workload.status;
     let (have, ready) = match status.desired_number_scheduled {
@@ -43,18 +44,45 @@ fn unseen_pods(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Fin
         || ready >= have
         || view.is_healthy(idx) != Some(false)
         || !view.lasts(view.graph.get(idx).created)
-        || !view.pods_of(idx).is_empty()
+        || view.knows_pods(idx)
     {
         return;
     }
     let state = format!("{ready} of {have} pods are ready");
+    let strength = if is_heard_of(view, idx) {
+        Strength::Hint
+    } else {
+        Strength::Strong
+    };
     out.push(
-        view.finding(FaultId::RuntimeRolloutStuck, idx, idx, Strength::Strong)
+        view.finding(FaultId::RuntimeRolloutStuck, idx, idx, strength)
             .active(true)
             .message(format!("{} is not available: {state}", view.title(idx)))
             .with([view.state_evidence(idx, state)])
             .build(),
     );
+}
+
+/// Whether a pod of a workload warned or logged a trouble.
+fn is_heard_of(view: &View<'_>, workload: Idx) -> bool {
+    let own = view.component_id(workload);
+    let warned = view
+        .episodes
+        .events
+        .iter()
+        .filter(|(_, e)| e.severity >= Severity::Warning);
+    let logged = view
+        .episodes
+        .logs
+        .iter()
+        .filter(|(_, l)| l.severity >= Severity::Warning);
+    let writers = warned
+        .map(|(idx, _)| *idx)
+        .chain(logged.map(|(idx, _)| *idx));
+    let is_pod = |idx: &Idx| *view.graph.get(*idx).kind() == Kind::Pod;
+    writers
+        .filter(is_pod)
+        .any(|pod| view.component_id(pod) == own)
 }
 
 /// Reasons of events with which the Job controller gives up.
@@ -94,11 +122,25 @@ fn job_without_state(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
+/// Whether a later run of the same `CronJob` succeeded.
+fn succeeded_later(view: &View<'_>, job: Idx) -> bool {
+    let created = view.graph.get(job).created;
+    let is_later = |run: &Idx| view.graph.get(*run).created > created;
+    let mut owners = view.graph.incoming(job);
+    let controls = |(relation, _): &(Relation, Idx)| *relation == Relation::Controls;
+    owners.find(controls).is_some_and(|(_, owner)| {
+        let runs = view.graph.out(owner).filter(controls).map(|(_, run)| run);
+        runs.filter(is_later)
+            .filter_map(|run| view.object(run)?.job())
+            .any(|run| run.has_succeeded())
+    })
+}
+
 fn failed_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(job) = view.object(idx).and_then(|o| o.job()) else {
         return;
     };
-    if !job.has_failed() {
+    if !job.has_failed() || succeeded_later(view, idx) {
         return;
     }
     let condition = object::condition(&job.status.conditions, "Failed").filter(|c| c.is("True"));

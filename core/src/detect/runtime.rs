@@ -119,7 +119,7 @@ pub(super) fn evictions(view: &View<'_>, out: &mut Vec<Finding>) {
     }
     for events in by_owner.into_values() {
         let (pod, last) = events[events.len() - 1];
-        let owner = super::preemption::owner_of(view, pod);
+        let owner = view.top_owner(pod);
         if events.len() < 2 || view.now.0 - last.last.0 > 15 * MINUTE || !view.exists(owner) {
             continue;
         }

@@ -5,7 +5,7 @@ use crate::graph::{Idx, Relation};
 use crate::model::object::node::Taint;
 use crate::model::object::placement::{NodeSelector, NodeSelectorTerm, Toleration};
 use crate::model::object::pod::PodSpec;
-use crate::model::object::{Labels, Node};
+use crate::model::object::{Labels, Node, Pod};
 
 /// The first filter that keeps a pod off a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) enum Misfit {
     Affinity,
     /// A shortage of a resource, and whether even an empty node would not have enough.
     Resource(String, bool),
+    /// The kubelet runs as many pods as it may.
+    PodSlots,
 }
 
 /// For each node the first filter that the pod fails; `None` if it fits by the known state.
@@ -59,7 +61,27 @@ fn misfit(
     if let Some(taint) = untolerated(node, spec) {
         return Some(Misfit::Taint(taint));
     }
-    resource
+    let is_full = || has_free_slot(view, idx, node) == Some(false);
+    resource.or_else(|| is_full().then_some(Misfit::PodSlots))
+}
+
+/// Whether a kubelet may run one more pod; `None` if its limit is not known.
+pub(super) fn has_free_slot(view: &View<'_>, idx: Idx, node: &Node) -> Option<bool> {
+    let limit = node.status.allocatable.get("pods")?.0;
+    let running = pods_on(view, idx).count() as i128;
+    Some(running * 1000 < limit)
+}
+
+/// The pods of a node that have not ended.
+fn pods_on<'a>(view: &View<'a>, node: Idx) -> impl Iterator<Item = &'a Pod> {
+    let view = *view;
+    let placed = view
+        .graph
+        .incoming(node)
+        .filter(|(r, _)| *r == Relation::RunsOn);
+    placed
+        .filter_map(move |(_, pod)| view.pod(pod))
+        .filter(|p| !matches!(p.status.phase.as_deref(), Some("Succeeded" | "Failed")))
 }
 
 /// The first taint that keeps new pods away and that the pod does not tolerate.
@@ -115,12 +137,7 @@ fn resource_misfit(
     if requested > allocatable {
         return Some(Misfit::Resource(resource.to_owned(), true));
     }
-    let used: i128 = view
-        .graph
-        .incoming(idx)
-        .filter(|(r, _)| *r == Relation::RunsOn)
-        .filter_map(|(_, p)| view.pod(p))
-        .filter(|p| !matches!(p.status.phase.as_deref(), Some("Succeeded" | "Failed")))
+    let used: i128 = pods_on(view, idx)
         .filter_map(|p| p.spec.as_ref())
         .map(|s| s.requested(resource))
         .sum();

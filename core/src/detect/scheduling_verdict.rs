@@ -33,6 +33,12 @@ pub(super) fn from_state(view: &View<'_>, spec: &PodSpec, template: &PodSpec) ->
     if let Some(verdict) = no_room(spec, &all) {
         return Some(verdict);
     }
+    if all.iter().any(|(_, m)| *m == Some(Misfit::PodSlots)) {
+        return Some(Verdict::new(
+            FaultId::SchedulingPodSlotsExhausted,
+            "no eligible node may run one more pod",
+        ));
+    }
     let taint = all.iter().find_map(|(i, m)| match m {
         Some(Misfit::Taint(taint)) if !is_system_taint(taint) => Some((*i, taint)),
         _ => None,

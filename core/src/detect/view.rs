@@ -114,7 +114,29 @@ impl<'a> View<'a> {
         if node.object.is_some() {
             return !node.is_leaving();
         }
-        node.closed.is_none() && !self.knows(node.kind(), node.namespace())
+        let is_unseen = || !self.knows(node.kind(), node.namespace()) || self.is_unlisted(idx);
+        node.closed.is_none() && is_unseen()
+    }
+
+    /// Whether a pod without state is one that its workload counts and that the records leave out:
+    /// they have no pod of that workload.
+    fn is_unlisted(&self, idx: Idx) -> bool {
+        let Some(workload) = self.namesake(idx) else {
+            return false;
+        };
+        let status = self
+            .object(workload)
+            .and_then(|o| o.workload())
+            .map(|w| &w.status);
+        let counted = status.and_then(|s| s.desired_number_scheduled.or(s.replicas));
+        counted.is_some_and(|n| n > 0) && !self.knows_pods(workload)
+    }
+
+    /// Whether the state of a pod of a workload is known, also without the ReplicaSet between them.
+    pub(super) fn knows_pods(&self, workload: Idx) -> bool {
+        let own = self.component_id(workload);
+        let mut pods = self.graph.pods(self.graph.get(workload).namespace());
+        !self.pods_of(workload).is_empty() || pods.any(|pod| self.component_id(pod) == own)
     }
 
     /// Whether the state of a kind is known in a namespace, so that an object without state does
@@ -136,7 +158,8 @@ impl<'a> View<'a> {
         any
     }
 
-    /// The resource at the top of the owner chain; the resource itself if it has no owner.
+    /// The resource at the top of the owner chain, as far as owners or the names that controllers
+    /// give show it; the resource itself if it has no owner.
     pub fn top_owner(&self, idx: Idx) -> Idx {
         let mut at = idx;
         for _ in 0..8 {
@@ -148,10 +171,30 @@ impl<'a> View<'a> {
                 .min();
             match owner {
                 Some(owner) if self.graph.get(owner).kind() != &Kind::Node => at = owner,
-                _ => return at,
+                _ => return self.namesake(at).unwrap_or(at),
             }
         }
         at
+    }
+
+    /// The workload after which a controller named a pod or ReplicaSet of which nothing else is
+    /// known, or which was deleted.
+    fn namesake(&self, idx: Idx) -> Option<Idx> {
+        let node = self.graph.get(idx);
+        if node.is_live() || !matches!(node.kind(), Kind::Pod | Kind::ReplicaSet) {
+            return None;
+        }
+        let name = self.component(idx).name;
+        let controllers = [
+            Kind::Deployment,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::CronJob,
+        ];
+        let mut named = controllers
+            .into_iter()
+            .filter_map(|kind| self.graph.find_live(kind, node.namespace(), &name));
+        named.next()
     }
 
     /// The component of a resource.

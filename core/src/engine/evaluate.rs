@@ -6,8 +6,8 @@ use super::changes::Rows;
 use super::{ClusterState, EpisodeRow, calls};
 use crate::detect::{self, Catalogue, DetectorPanic, Resolved, View};
 use crate::incident::{self, Reach, Symptom, Update};
-use crate::model::Time;
 use crate::model::time::MINUTE;
+use crate::model::{Kind, Time};
 use crate::rca::{self, Case, Cause, MissingEvidence, Ranker, Scorer, Standing, Weights};
 
 /// An incident with its causes by both scorers.
@@ -199,10 +199,11 @@ fn standing(view: &View<'_>, symptoms: &[&Symptom]) -> Standing {
     }
 }
 
-/// Secrets that a pod in trouble needs, where those of its namespace are not known.
+/// Secrets that a pod in trouble or an Ingress needs, where those of its namespace are not known.
 fn unknown_secrets(view: &View<'_>, symptoms: &[Symptom]) -> Option<MissingEvidence> {
-    let mut affected = symptoms.iter().map(|symptom| symptom.resource);
-    let is_needed = affected.any(|idx| detect::needs_unknown_secrets(view, idx));
+    let affected = symptoms.iter().map(|symptom| symptom.resource);
+    let mut users = affected.chain(view.graph.of_kind(&Kind::Ingress));
+    let is_needed = users.any(|idx| detect::needs_unknown_secrets(view, idx));
     is_needed.then(|| {
         MissingEvidence::new(
             "state of Secrets",

@@ -28,6 +28,7 @@ impl Graph {
             self.delist(idx);
         }
         self.share(idx, &mut object);
+        self.keep(idx, &mut object);
         if !was_live || relink {
             self.note_resource(idx);
         }
@@ -76,6 +77,14 @@ impl Graph {
             && old.spec == new.spec
         {
             new.spec.clone_from(&old.spec);
+        }
+    }
+
+    /// Takes over what the last version of an object says and the new one does not repeat.
+    fn keep(&self, idx: Idx, object: &mut Object) {
+        let before = self.get(idx).object.as_deref().and_then(Object::pod);
+        if let (Some(old), ObjectBody::Pod(new)) = (before, &mut object.body) {
+            new.status.keep_pull_errors(&old.status);
         }
     }
 

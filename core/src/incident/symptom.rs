@@ -245,8 +245,8 @@ impl Collected<'_> {
         }
     }
 
-    /// Pods and nodes that are unhealthy for longer than a roll-out takes, unless a finding says
-    /// why.
+    /// Pods and nodes that are unhealthy for longer than a roll-out takes, and pods whose start
+    /// failed, unless a finding says why.
     fn add_unhealthy(&mut self, findings: &[Finding]) {
         let view = self.view;
         let explained: BTreeSet<Idx> = findings
@@ -255,7 +255,9 @@ impl Collected<'_> {
             .map(|f| f.on)
             .collect();
         let pods = view.unhealthy_pods().filter(|pod| !explained.contains(pod));
-        for pod in pods.filter(|pod| view.lasts(view.unhealthy_since(*pod))) {
+        let counts =
+            |pod: &Idx| view.lasts(view.unhealthy_since(*pod)) || view.has_failed_to_start(*pod);
+        for pod in pods.filter(counts) {
             let since = view.unhealthy_since(pod).unwrap_or(view.now);
             self.add_lack(pod, since, Severity::Warning, not_ready(view, pod));
         }

@@ -50,7 +50,8 @@ impl Severity {
             b"warning" | b"warn" => Self::Warning,
             b"error" | b"err" | b"severe" => Self::Error,
             b"critical" | b"crit" | b"page" | b"emergency" | b"alert" => Self::Critical,
-            b"fatal" | b"panic" => Self::Fatal,
+            // nginx and httpd exit after `emerg`.
+            b"fatal" | b"panic" | b"emerg" => Self::Fatal,
             _ => return None,
         })
     }

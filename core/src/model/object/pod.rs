@@ -185,6 +185,75 @@ pub struct Terminated {
     pub finished_at: MaybeTime,
 }
 
+/// Reasons of a waiting container whose image could not be pulled.
+const PULL_FAILURES: [&str; 5] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "RegistryUnavailable",
+];
+
+/// What stands between the reason for which a container waits and why its pull failed.
+const PULL_ERROR: &str = ": ErrImagePull: ";
+
+/// Whether a container waits because its image could not be pulled.
+pub fn is_pull_failure(reason: &str) -> bool {
+    PULL_FAILURES.contains(&reason)
+}
+
+impl PodStatus {
+    /// Init containers, then containers.
+    pub fn all_containers(&self) -> impl Iterator<Item = &ContainerStatus> {
+        let init = self.init_container_statuses.iter();
+        init.chain(self.container_statuses.iter())
+    }
+
+    /// Takes over why a pull failed from the version before: between two attempts the kubelet only
+    /// says that it waits.
+    pub fn keep_pull_errors(&mut self, before: &Self) {
+        let pairs = [
+            (
+                &mut self.init_container_statuses,
+                &before.init_container_statuses,
+            ),
+            (&mut self.container_statuses, &before.container_statuses),
+        ];
+        for (new, old) in pairs {
+            for status in &mut new.0 {
+                let is_same =
+                    |o: &&ContainerStatus| o.name == status.name && o.image == status.image;
+                let known = old.iter().find(is_same);
+                let known = known.and_then(|o| o.state.waiting.as_ref()?.pull_error());
+                if let (Some(error), Some(waiting)) = (known, &mut status.state.waiting) {
+                    waiting.keep_pull_error(error);
+                }
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// Why a pull failed, as the kubelet says it just after.
+    fn pull_error(&self) -> Option<&str> {
+        let message = self.message.as_deref()?;
+        match self.reason.as_deref()? {
+            "ErrImagePull" => Some(message),
+            "ImagePullBackOff" => message.split_once(PULL_ERROR).map(|(_, error)| error),
+            _ => None,
+        }
+    }
+
+    /// Says why as kubelets from 1.32 on do.
+    fn keep_pull_error(&mut self, error: &str) {
+        let is_silent = self.pull_error().is_none();
+        if is_silent && self.reason.as_deref() == Some("ImagePullBackOff") {
+            let message = self.message.as_deref().unwrap_or_default();
+            self.message = Some(format!("{message}{PULL_ERROR}{error}").into());
+        }
+    }
+}
+
 impl PodSpec {
     /// Init containers, then containers.
     pub fn all_containers(&self) -> impl Iterator<Item = &Container> {
@@ -213,5 +282,67 @@ impl PodSpec {
         };
         let running: i128 = self.containers.iter().map(of).sum();
         running.max(self.init_containers.iter().map(of).max().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(image: &str, reason: &str, message: &str) -> PodStatus {
+        let waiting = Waiting {
+            reason: Some(reason.into()),
+            message: Some(message.into()),
+        };
+        let container = ContainerStatus {
+            image: Some(image.into()),
+            state: ContainerState {
+                waiting: Some(waiting),
+                ..ContainerState::default()
+            },
+            ..ContainerStatus::default()
+        };
+        PodStatus {
+            container_statuses: [container].into_iter().collect(),
+            ..PodStatus::default()
+        }
+    }
+
+    fn message(status: &PodStatus) -> &str {
+        let waiting = status.container_statuses[0].state.waiting.as_ref().unwrap();
+        waiting.message.as_deref().unwrap()
+    }
+
+    #[test]
+    fn a_pull_error_outlasts_the_wait_for_the_next_attempt() {
+        let failed = status("web:2", "ErrImagePull", "manifest unknown");
+        let mut waits = status(
+            "web:2",
+            "ImagePullBackOff",
+            "Back-off pulling image \"web:2\"",
+        );
+        waits.keep_pull_errors(&failed);
+        let said = "Back-off pulling image \"web:2\": ErrImagePull: manifest unknown";
+        assert_eq!(message(&waits), said);
+        let mut still = status(
+            "web:2",
+            "ImagePullBackOff",
+            "Back-off pulling image \"web:2\"",
+        );
+        still.keep_pull_errors(&waits);
+        assert_eq!(message(&still), said);
+    }
+
+    #[test]
+    fn another_image_and_a_start_have_no_pull_error() {
+        let failed = status("web:2", "ErrImagePull", "manifest unknown");
+        for (image, reason) in [
+            ("web:3", "ImagePullBackOff"),
+            ("web:2", "ContainerCreating"),
+        ] {
+            let mut next = status(image, reason, "waiting");
+            next.keep_pull_errors(&failed);
+            assert_eq!(message(&next), "waiting");
+        }
     }
 }

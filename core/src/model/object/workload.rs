@@ -88,14 +88,22 @@ impl Job {
     /// comes late, and never while a finalizer waits.
     pub fn has_failed(&self) -> bool {
         let status = &self.status;
-        let is = |name| super::condition(&status.conditions, name).is_some_and(|c| c.is("True"));
-        if is("Complete") || is("SuccessCriteriaMet") {
+        if self.has_succeeded() {
             return false;
         }
         let failed = status.failed.unwrap_or(0);
         let is_idle = status.active.unwrap_or(0) == 0 && status.succeeded.unwrap_or(0) == 0;
         let is_beyond = self.spec.backoff_limit.is_some_and(|limit| failed > limit);
-        is("Failed") || failed > 0 && (is_idle || is_beyond)
+        self.is("Failed") || failed > 0 && (is_idle || is_beyond)
+    }
+
+    /// Whether all the pods that it needs have succeeded.
+    pub fn has_succeeded(&self) -> bool {
+        self.is("Complete") || self.is("SuccessCriteriaMet")
+    }
+
+    fn is(&self, condition: &str) -> bool {
+        super::condition(&self.status.conditions, condition).is_some_and(|c| c.is("True"))
     }
 }
 
