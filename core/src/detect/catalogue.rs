@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 43] = [
+    const SOURCES: [&str; 44] = [
         include_str!("addresses.rs"),
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
@@ -109,6 +109,7 @@ mod tests {
         include_str!("handshake.rs"),
         include_str!("image.rs"),
         include_str!("ingress.rs"),
+        include_str!("job.rs"),
         include_str!("network.rs"),
         include_str!("node.rs"),
         include_str!("node_network.rs"),

@@ -33,6 +33,7 @@ mod health;
 mod image;
 mod ingress;
 mod init_wait;
+mod job;
 mod load_balancer;
 mod lone_client;
 mod mentions;
@@ -132,7 +133,8 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(admission::workload, view, idx);
             findings.inspect(rollout::workload, view, idx);
             findings.inspect(addresses::workload, view, idx);
-            findings.inspect(rollout::cron_job, view, idx);
+            findings.inspect(job::job, view, idx);
+            findings.inspect(job::cron_job, view, idx);
         }
         _ => findings.inspect(condition::object, view, idx),
     }
