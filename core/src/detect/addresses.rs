@@ -67,7 +67,7 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 
 /// A name that no Service has, and that begins with the name of one, or the other way round.
 fn misspelt(view: &View<'_>, idx: Idx, variable: &str, meant: &Alias) -> Option<Finding> {
-    if !view.knows(&Kind::Service, &meant.namespace) {
+    if !view.is_absent(&Kind::Service, &meant.namespace, &meant.name) {
         return None;
     }
     let similar = view.graph.services(&meant.namespace).find(|service| {

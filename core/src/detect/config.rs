@@ -28,6 +28,13 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     super::start_error::containers(view, idx, out);
 }
 
+/// How the kubelet says that an object exists and lacks a key.
+const KEY_MISSING: [&str; 3] = [
+    "couldn't find key",
+    "references non-existent secret key",
+    "references non-existent config key",
+];
+
 /// Compares the references of the spec with the objects that exist.
 fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(spec) = view.pod_spec(idx) else {
@@ -50,8 +57,12 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .as_ref()
             .zip(keys)
             .is_some_and(|(key, keys)| !keys.contains(key));
-        let absent =
-            live.is_none() && (view.knows(&reference.kind, namespace) || !reported.is_empty());
+        // Whatever was recorded: what lacks a key exists.
+        let key_reported = reported.iter().any(|e| has(&e.what, &KEY_MISSING));
+        let lacks_key = lacks_key || live.is_none() && key_reported;
+        let absent = live.is_none()
+            && !key_reported
+            && (view.knows(&reference.kind, namespace) || !reported.is_empty());
         if !absent && !lacks_key || (reported.is_empty() && !waits) {
             continue;
         }
@@ -132,8 +143,12 @@ fn describe(
         return (
             FaultId::ConfigKeyMissing,
             format!(
-                "{who} uses key `{key}` of {kind} `{name}` ({location}), which only has {}",
-                has.as_deref().unwrap_or("no keys")
+                "{who} uses key `{key}` of {kind} `{name}` ({location}), which {}",
+                match (&has, keys) {
+                    (Some(has), _) => format!("only has {has}"),
+                    (None, Some(_)) => "has no keys".to_owned(),
+                    (None, None) => "does not have it".to_owned(),
+                }
             ),
         );
     }

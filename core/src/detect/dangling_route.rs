@@ -22,8 +22,8 @@ pub(super) fn route(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let node = view.graph.get(target);
         // `auth@file` is another provider's.
         let is_outside = *node.kind() == Kind::External || node.name().contains('@');
-        let is_seen = node.object.is_some() || !view.knows(node.kind(), node.namespace());
-        if is_outside || is_seen || view.exists(target) {
+        let is_absent = || view.is_absent(node.kind(), node.namespace(), node.name());
+        if is_outside || node.object.is_some() || view.exists(target) || !is_absent() {
             continue;
         }
         let what = format!("{} `{}`, which does not exist", node.kind(), node.name());

@@ -331,7 +331,7 @@ fn is_unknown(view: &View<'_>, c: &CallError) -> bool {
     let meant = derive::called(&c.name, view.graph.get(c.caller).namespace());
     let is_cluster_name = !c.name.contains('.') || c.name.contains(".svc");
     is_cluster_name
-        && view.knows(&Kind::Service, &meant.namespace)
+        && view.is_absent(&Kind::Service, &meant.namespace, &meant.name)
         && !similar_workload(view, &meant.namespace, &c.name)
 }
 

@@ -136,8 +136,9 @@ pub(super) fn cluster_dns(
         .map(|(_, p)| p)
         .filter(|p| view.exists(*p))
         .collect();
-    let has_no_pods =
-        pods.is_empty() && view.knows(&Kind::Pod, view.graph.get(service).namespace());
+    let has_no_pods = pods.is_empty()
+        && view.knows(&Kind::Pod, view.graph.get(service).namespace())
+        && !view.has_unseen_pods(service);
     let is_down =
         has_no_pods || (!pods.is_empty() && pods.iter().all(|p| view.is_pod_unhealthy(*p)));
     let everywhere = callers >= 2 && names >= 2 && exists;

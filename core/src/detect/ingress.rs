@@ -77,7 +77,9 @@ fn backends(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>
             .find_live(Kind::Service, namespace, &backend.service);
         let offered = service.and_then(|s| view.object(s)?.service());
         let target = match (offered, &backend.port) {
-            (None, _) => format!("Service `{}`, which does not exist", backend.service),
+            (None, _) if view.is_absent(&Kind::Service, namespace, &backend.service) => {
+                format!("Service `{}`, which does not exist", backend.service)
+            }
             (Some(s), Some(port)) if !has_port(s, port) => format!(
                 "port `{port}` of Service `{}`, which only has {}",
                 backend.service,

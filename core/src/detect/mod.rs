@@ -3,6 +3,7 @@
 //! A detector inspects a resource and its neighbours through a read-only [`View`] and adds
 //! [`Finding`]s. Each rule follows from how Kubernetes works, not from examples.
 
+mod absence;
 mod account;
 mod addresses;
 mod admission;

@@ -113,8 +113,9 @@ fn lacks(view: &View<'_>, route: Idx, to: &Destination) -> Option<String> {
     {
         // An entry of the mesh may define the host as well.
         let mut entries = view.graph.of_kind(&Kind::Other("ServiceEntry".into()));
-        let is_known = view.knows(&Kind::Service, &alias.namespace) && entries.next().is_none();
-        return is_known.then(|| format!("host `{}`, which does not exist", to.host));
+        let is_absent = view.is_absent(&Kind::Service, &alias.namespace, &alias.name);
+        return (is_absent && entries.next().is_none())
+            .then(|| format!("host `{}`, which does not exist", to.host));
     }
     let subset = to.subset.as_deref()?;
     let kind = Kind::parse("DestinationRule");

@@ -64,7 +64,7 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
         .graph
         .selected_templates(namespace, &service.selector)
         .any(|w| !retired(w));
-    if has_template || !view.knows(&Kind::Pod, namespace) {
+    if has_template || !view.knows(&Kind::Pod, namespace) || view.has_unseen_pods(idx) {
         return;
     }
     let component = view.component(idx);

@@ -118,27 +118,6 @@ impl<'a> View<'a> {
         node.closed.is_none() && is_unseen()
     }
 
-    /// Whether a pod without state is one that its workload counts and that the records leave out:
-    /// they have no pod of that workload.
-    fn is_unlisted(&self, idx: Idx) -> bool {
-        let Some(workload) = self.namesake(idx) else {
-            return false;
-        };
-        let status = self
-            .object(workload)
-            .and_then(|o| o.workload())
-            .map(|w| &w.status);
-        let counted = status.and_then(|s| s.desired_number_scheduled.or(s.replicas));
-        counted.is_some_and(|n| n > 0) && !self.knows_pods(workload)
-    }
-
-    /// Whether the state of a pod of a workload is known, also without the ReplicaSet between them.
-    pub(super) fn knows_pods(&self, workload: Idx) -> bool {
-        let own = self.component_id(workload);
-        let mut pods = self.graph.pods(self.graph.get(workload).namespace());
-        !self.pods_of(workload).is_empty() || pods.any(|pod| self.component_id(pod) == own)
-    }
-
     /// Whether the state of a kind is known in a namespace, so that an object without state does
     /// not exist.
     pub fn knows(&self, kind: &Kind, namespace: &str) -> bool {
@@ -155,7 +134,7 @@ impl<'a> View<'a> {
         if !any && *kind == Kind::Pod {
             any = self.graph.knows_kind(kind, namespace);
         }
-        any
+        any || self.graph.was_listed(kind)
     }
 
     /// The resource at the top of the owner chain, as far as owners or the names that controllers
@@ -179,7 +158,7 @@ impl<'a> View<'a> {
 
     /// The workload after which a controller named a pod or ReplicaSet of which nothing else is
     /// known, or which was deleted.
-    fn namesake(&self, idx: Idx) -> Option<Idx> {
+    pub(super) fn namesake(&self, idx: Idx) -> Option<Idx> {
         let node = self.graph.get(idx);
         if node.is_live() || !matches!(node.kind(), Kind::Pod | Kind::ReplicaSet) {
             return None;

@@ -257,6 +257,11 @@ impl Graph {
         self.known.contains(&(kind.clone(), Str::from(namespace)))
     }
 
+    /// Whether a sender ever listed all objects of a kind: then a namespace that has none is known.
+    pub fn was_listed(&self, kind: &Kind) -> bool {
+        self.listed.contains_key(kind)
+    }
+
     /// The live Service, pod or node with an IP address.
     pub fn by_address(&self, ip: &str) -> Option<Idx> {
         self.addresses
