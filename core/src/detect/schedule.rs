@@ -11,10 +11,14 @@ const LOOK_BACK: i64 = 2 * 24 * 60;
 /// Runs due within this many minutes are not missed yet: the controller starts Jobs within seconds.
 const SLACK: i64 = 2;
 
-/// How often a schedule was due between a time and now, as the controller reads it: five fields in
-/// UTC, or a word such as `@hourly`. `None` if it is invalid.
+/// How often a schedule was due between its last run and now, as the controller reads it: five
+/// fields in UTC, or a word such as `@hourly`. `None` if it is invalid, or if it was not due at its
+/// last run: then it was changed after that.
 pub(super) fn missed(rule: &str, since: Time, now: Time) -> Option<usize> {
     let rule = Rule::parse(rule)?;
+    if !rule.is_due(since.0.div_euclid(MINUTE)) {
+        return None;
+    }
     let (first, last) = (since.0 / MINUTE + 1, now.0 / MINUTE - SLACK);
     Some(
         (first.max(last - LOOK_BACK)..=last)
@@ -165,15 +169,15 @@ mod tests {
             ),
             (
                 "0 0 13 * 5",
-                "2026-03-11T00:00:00Z",
+                "2026-03-06T00:00:00Z",
                 "2026-03-13T12:00:00Z",
                 1,
             ),
             (
                 "5/20 9-17/4 * JAN,MAR 0",
-                "2026-03-01T08:00:00Z",
+                "2026-03-01T09:05:00Z",
                 "2026-03-01T18:00:00Z",
-                9,
+                8,
             ),
         ] {
             assert_eq!(count(rule, since, now), Some(times), "{rule} {since} {now}");
@@ -197,5 +201,12 @@ mod tests {
                 "{rule}"
             );
         }
+    }
+
+    #[test]
+    fn runs_of_a_schedule_that_was_changed_since_are_not_counted() {
+        let (last, now) = ("2026-03-01T10:17:00Z", "2026-03-01T12:30:00Z");
+        assert_eq!(count("*/30 * * * *", last, now), None);
+        assert_eq!(count("17 * * * *", last, now), Some(2));
     }
 }
