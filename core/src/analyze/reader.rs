@@ -43,8 +43,22 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Input {
         }
     }
     input.assign_clusters();
-    input.set_instant(options.at, received_at);
+    let seen = heartbeats(bytes).filter(|at| *at <= received_at).max();
+    input.set_instant(options.at, seen, received_at);
     input
+}
+
+/// When kubelets gave signs of life: state alone has no other time at which it was read.
+fn heartbeats(bytes: &[u8]) -> impl Iterator<Item = Time> + '_ {
+    let of = |key: &'static [u8]| {
+        memchr::memmem::find_iter(bytes, key).filter_map(move |at| {
+            let rest = bytes.get(at + key.len()..)?.trim_ascii_start();
+            let text = rest.strip_prefix(b":")?.trim_ascii_start();
+            let text = text.strip_prefix(b"\"")?.split(|b| *b == b'"').next()?;
+            Time::parse(std::str::from_utf8(text).ok()?)
+        })
+    };
+    of(b"\"lastHeartbeatTime\"").chain(of(b"\"renewTime\""))
 }
 
 /// JSON values that span lines, as one or more runs of `kubectl -o json` print them; `None` when
@@ -142,15 +156,16 @@ impl Input {
         }
     }
 
-    /// Sets the instant of the evaluation, to which records without a time are moved.
-    fn set_instant(&mut self, at: Option<Time>, received_at: Time) {
+    /// Sets the instant of the evaluation, to which records without a time are moved: the time of
+    /// the newest record, else of the newest heartbeat.
+    fn set_instant(&mut self, at: Option<Time>, heartbeat: Option<Time>, received_at: Time) {
         let newest = self
             .records
             .iter()
             .map(|r| r.at)
             .filter(|t| *t != received_at)
             .max();
-        self.instant = at.or(newest).unwrap_or(received_at);
+        self.instant = at.or(newest).or(heartbeat).unwrap_or(received_at);
         for record in self.records.iter_mut().filter(|r| r.at == received_at) {
             record.at = self.instant;
         }

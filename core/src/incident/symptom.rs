@@ -90,8 +90,6 @@ const LASTING: i64 = 6 * 60 * MINUTE;
 /// A pattern within so long of the first line of the cluster may be older, in microseconds.
 const LEADING: i64 = 5 * MINUTE;
 
-/// How long what is healthy again must be quiet to be settled, in microseconds.
-const SETTLED: i64 = 5 * MINUTE;
 
 /// All symptoms at the view's instant, by onset.
 pub fn symptoms(view: &View<'_>, findings: &[Finding], call_errors: &[CallError]) -> Vec<Symptom> {
@@ -204,7 +202,7 @@ impl Collected<'_> {
                 Some(rise) => rise >= 3.0,
                 None => true,
             };
-            if rises || is_new(view, log, chronic) {
+            if rises || is_new(view, *resource, log, chronic) {
                 self.add(Sighting {
                     kind: SymptomKind::Log,
                     resource: *resource,
@@ -283,47 +281,18 @@ impl Collected<'_> {
 }
 
 /// Whether a log pattern began lately: within half an hour, or within hours and after the first lines
-/// of the cluster. One that was there from the first line on may be older than what was seen.
-fn is_new(view: &View<'_>, log: &LogTemplate, chronic: bool) -> bool {
+/// of the cluster, or from a new pod. One that was there from the first line on may be older.
+fn is_new(view: &View<'_>, resource: Idx, log: &LogTemplate, chronic: bool) -> bool {
     let age = view.now.0 - log.first.0;
     let came_later = || {
         let since = view.episodes.logs_since;
         since.is_some_and(|since| log.first.0 - since.0 > LEADING)
     };
-    age <= 2 * QUIET || age <= LASTING && (chronic || came_later())
-}
-
-/// Whether everything that showed these symptoms is healthy again and has been quiet for a while:
-/// a container that was killed once and restarted, say.
-pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
-    let is_quiet = |s: &Symptom| match s.kind {
-        // A state holds until now, whatever it rests on.
-        SymptomKind::State => true,
-        SymptomKind::Event => view.now.0 - s.last.0 > SETTLED,
-        // A program that reports an error only now and then has not recovered in between.
-        SymptomKind::Log => view.started(s.resource).is_some_and(|start| s.last < start),
-        SymptomKind::Alert => false,
+    let is_of_new_pod = || {
+        let created = view.graph.get(resource).created;
+        created.is_some_and(|created| view.now.0 - created.0 <= LASTING)
     };
-    symptoms
-        .iter()
-        .all(|s| view.is_healthy(s.resource) == Some(true) && is_quiet(s))
-}
-
-/// When a symptom began. A snapshot shows state at its own time only; a pod knows since when it is not
-/// ready.
-pub fn began(view: &View<'_>, symptom: &Symptom) -> Time {
-    let is_unhealthy = view.is_healthy(symptom.resource) == Some(false);
-    let since = is_unhealthy.then(|| view.unhealthy_since(symptom.resource));
-    since.flatten().unwrap_or(symptom.onset).min(symptom.onset)
-}
-
-/// When the first alert among these symptoms fired that says that users are affected.
-pub fn paged_at(symptoms: &[&Symptom]) -> Option<Time> {
-    symptoms
-        .iter()
-        .filter(|s| s.kind == SymptomKind::Alert && s.severity >= Severity::Critical)
-        .map(|s| s.onset)
-        .min()
+    age <= 2 * QUIET || age <= LASTING && (chronic || came_later() || is_of_new_pod())
 }
 
 /// Why a pod is not ready, as far as its condition says.

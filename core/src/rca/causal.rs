@@ -28,7 +28,7 @@ struct Hypothesis<'a> {
 
 /// Faults that name how something fails, not why: any other finding of the same component explains
 /// them.
-const FAILURE_MODES: [FaultId; 18] = [
+const FAILURE_MODES: [FaultId; 19] = [
     FaultId::RuntimeRolloutStuck,
     FaultId::ServiceNameUnresolved,
     FaultId::RuntimeCrashOnStart,
@@ -43,6 +43,7 @@ const FAILURE_MODES: [FaultId; 18] = [
     FaultId::RuntimeJobFailed,
     FaultId::DependencyDown,
     FaultId::DependencySlow,
+    FaultId::DependencyReadOnly,
     FaultId::PerformanceNetworkDelay,
     FaultId::PerformanceNetworkLoss,
     FaultId::ImageReferenceWrong,
