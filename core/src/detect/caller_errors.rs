@@ -144,9 +144,14 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Ve
     if found.iter().any(|t| t.resource.is_some()) {
         found.retain(|t| t.resource.is_some());
     }
-    // The local address in `read tcp A:x->B:y` is the caller's own.
+    // The local address in `read tcp A:x->B:y` is the caller's own; another pod of its workload is
+    // a peer.
     let own = view.component(caller);
-    let is_own = |t: &Target| t.resource.is_some_and(|r| view.component(r) == own);
+    let is_peer = |r: Idx| r != caller && *view.graph.get(r).kind() == Kind::Pod;
+    let is_own = |t: &Target| {
+        t.resource
+            .is_some_and(|r| view.component(r) == own && !is_peer(r))
+    };
     found.retain(|t| !is_own(t));
     if found.is_empty() {
         found = from_service_names(view, caller, text);
@@ -191,17 +196,32 @@ fn from_addresses(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure
         .collect()
 }
 
-/// The resource that a host means in a namespace: a Service by name or cluster IP, or a pod by IP.
+/// The resource that a host means in a namespace: a Service by name or cluster IP, a pod by IP, or
+/// the Ingress of a public name.
 pub(super) fn by_host(view: &View<'_>, host: &str, namespace: &str) -> Option<Idx> {
     if host.parse::<std::net::IpAddr>().is_ok() {
         return view.graph.by_address(host);
     }
     let alias = derive::called(host, namespace);
+    let serves = |idx: &Idx| {
+        let ingress = view.object(*idx).and_then(|o| o.ingress());
+        view.exists(*idx) && ingress.is_some_and(|i| i.hosts.iter().any(|h| &**h == host))
+    };
+    if alias.kind == Kind::External
+        && let Some(ingress) = view.graph.of_kind(&Kind::Ingress).find(serves)
+    {
+        return Some(ingress);
+    }
     view.graph.find(alias.kind, &alias.namespace, &alias.name)
 }
 
 /// Whether a name of five letters or more is part of a word, as `posting` of `PostingClient`.
 fn is_part(text: &str, name: &str) -> bool {
+    const ENDS: [&str; 2] = ["-service", "-svc"];
+    let name = ENDS
+        .iter()
+        .find_map(|end| name.strip_suffix(end))
+        .unwrap_or(name);
     name.len() >= 5 && !name.contains('-') && has(text, &[name])
 }
 

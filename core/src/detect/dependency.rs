@@ -6,7 +6,7 @@ use super::caller_errors::{CallError, CallFailure};
 use super::finding::{Evidence, Finding, Strength};
 use super::service::{offers, setting_with_host};
 use super::text::has;
-use super::{FaultId, View, dns, handshake};
+use super::{FaultId, View, dns, handshake, protocol};
 use crate::graph::{Component, Idx, derive};
 use crate::model::{Kind, Severity};
 use crate::trouble::Class;
@@ -44,6 +44,7 @@ pub(super) fn called(
     }
     unknown_hosts(view, errors, out);
     handshake::unknown_servers(view, errors, out);
+    protocol::unknown_servers(view, errors, out);
     dns::single_workload(view, errors, out);
 }
 
@@ -294,23 +295,24 @@ fn outside_name(view: &View<'_>, errors: &[CallError], error: &CallError, out: &
         return;
     }
     let owner = view.top_owner(error.caller);
+    let setting = setting(view, error);
     let message = format!(
         "{} calls `{}`{}, a name outside the cluster that does not resolve",
         view.title(owner),
         error.name,
-        in_variable(setting(view, error))
+        in_variable(setting)
     );
+    // A name that its settings lack may come from a record of the DNS.
+    let strength = match setting {
+        Some(_) => Strength::Fair,
+        None => Strength::Hint,
+    };
     out.push(
-        view.finding(
-            FaultId::ServiceAddressWrong,
-            owner,
-            error.caller,
-            Strength::Fair,
-        )
-        .active(true)
-        .message(message)
-        .with(evidence(view, &[error]))
-        .build(),
+        view.finding(FaultId::ServiceAddressWrong, owner, error.caller, strength)
+            .active(true)
+            .message(message)
+            .with(evidence(view, &[error]))
+            .build(),
     );
 }
 

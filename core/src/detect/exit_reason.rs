@@ -3,7 +3,7 @@
 use super::FaultId;
 use super::text::has;
 use crate::model::object::pod::PodSpec;
-use crate::trouble::{self, Class, Classes};
+use crate::trouble::{self, Class, Classes, report};
 
 /// How programs reject the value of a setting, or its absence.
 const REFUSALS: [&str; 17] = [
@@ -44,6 +44,9 @@ pub(super) fn from_lines(
         (Class::SyntaxError, FaultId::ConfigArgumentsInvalid),
         (Class::SourceUnavailable, FaultId::ConfigSourceUnavailable),
     ];
+    // The source lines of a report name variables whatever failed.
+    let told: Vec<String> = lines.iter().map(|l| report::causes(l).join("\n")).collect();
+    let lines: Vec<&str> = told.iter().map(String::as_str).collect();
     let classes: Vec<Classes> = lines.iter().map(|line| trouble::read(line)).collect();
     let named = |(class, _): &&(Class, FaultId)| classes.iter().any(|c| c.has(*class));
     if let Some((_, fault)) = BY_CLASS.iter().find(named) {

@@ -1,4 +1,4 @@
-//! Callers and servers that reach each other but disagree on certificate, protocol or version.
+//! Callers and servers that reach each other but disagree on certificate or version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use super::caller_errors::{CallError, CallFailure};
 use super::finding::{Evidence, Finding, Strength};
 use super::service::pods_behind;
 use super::text::short;
-use super::{FaultId, View};
+use super::{FaultId, View, protocol};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Time;
-use crate::model::object::{Object, PortRef, Service};
+use crate::model::object::{PortRef, Service};
 use crate::model::time::MINUTE;
 use crate::trouble::Class;
 
@@ -37,7 +37,7 @@ pub(super) fn judge(
         certificate(view, target, &rejected, out);
     }
     if !other_protocol.is_empty() {
-        protocol(view, target, &other_protocol, out);
+        protocol::of_server(view, target, &other_protocol, out);
     }
     if !other_version.is_empty() {
         version(view, target, &other_version, out);
@@ -45,7 +45,7 @@ pub(super) fn judge(
     out.len() > before
 }
 
-fn evidence(view: &View<'_>, all: &[&CallError]) -> Vec<Evidence> {
+pub(super) fn evidence(view: &View<'_>, all: &[&CallError]) -> Vec<Evidence> {
     all.iter()
         .take(6)
         .map(|c| view.log_evidence(c.caller, view.episodes.logs[c.log].1))
@@ -53,7 +53,7 @@ fn evidence(view: &View<'_>, all: &[&CallError]) -> Vec<Evidence> {
 }
 
 /// The log line of an error.
-fn line<'a>(view: &View<'a>, error: &CallError) -> &'a str {
+pub(super) fn line<'a>(view: &View<'a>, error: &CallError) -> &'a str {
     &view.episodes.logs[error.log].1.sample
 }
 
@@ -123,58 +123,6 @@ pub(super) fn unknown_servers(view: &View<'_>, errors: &[CallError], out: &mut V
             .build(),
         );
     }
-}
-
-/// The server behind a Service speaks another protocol than its callers.
-fn protocol(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
-    let announced = view
-        .object(target)
-        .and_then(Object::service)
-        .and_then(announcement);
-    let strength = if announced.is_some() {
-        Strength::Strong
-    } else {
-        Strength::Fair
-    };
-    let declared = announced
-        .map(|a| format!(" (declared as {a})"))
-        .unwrap_or_default();
-    out.push(
-        view.finding(
-            FaultId::ServiceProtocolMismatch,
-            target,
-            all[0].caller,
-            strength,
-        )
-        .active(true)
-        .message(format!(
-            "`{}`{declared} speaks another protocol than its callers: {}",
-            view.graph.get(target).name(),
-            short(line(view, all[0]), 160)
-        ))
-        .with(evidence(view, all))
-        .build(),
-    );
-}
-
-/// The protocol that a Service declares by `appProtocol` or by the prefix of a port's name.
-fn announcement(service: &Service) -> Option<String> {
-    const PREFIXES: [&str; 7] = ["http2", "https", "http", "grpc", "tcp", "tls", "udp"];
-    service.ports.iter().find_map(|p| {
-        let by_name = || {
-            let name = p.name.as_deref()?;
-            PREFIXES.iter().find(|w| {
-                name == **w
-                    || name
-                        .strip_prefix(**w)
-                        .is_some_and(|rest| rest.starts_with('-'))
-            })
-        };
-        p.app_protocol
-            .as_deref()
-            .map(|a| format!("`{a}`"))
-            .or_else(|| by_name().map(|w| format!("`{w}`")))
-    })
 }
 
 /// Of caller and server, the one that changed last is at fault.

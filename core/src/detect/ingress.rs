@@ -88,8 +88,16 @@ fn backends(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>
             _ => continue,
         };
         let name = view.graph.get(idx).name();
+        // Names of ports may not be recorded.
+        let may_fit = offered.is_some_and(|s| matches!(&s.ports[..], [p] if p.name.is_none()))
+            && matches!(backend.port, Some(PortRef::Name(_)));
+        let strength = if may_fit {
+            Strength::Fair
+        } else {
+            Strength::Proof
+        };
         out.push(
-            view.finding(FaultId::ServiceRouteWrong, idx, idx, Strength::Proof)
+            view.finding(FaultId::ServiceRouteWrong, idx, idx, strength)
                 .active(true)
                 .message(format!("Ingress `{name}` routes to {target}"))
                 .with([view.state_evidence(idx, format!("backend is {target}"))])

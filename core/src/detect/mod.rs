@@ -34,6 +34,7 @@ mod health;
 mod image;
 mod ingress;
 mod init_wait;
+mod issuer;
 mod job;
 mod load_balancer;
 mod lone_client;
@@ -42,15 +43,20 @@ mod names;
 mod network;
 mod node;
 mod node_condition;
+mod node_coverage;
 mod node_mounts;
 mod node_network;
 mod own_words;
+mod paused_scaler;
 mod performance;
 mod pod_slots;
 mod polarity;
+mod policy_peers;
 mod preemption;
 mod probe;
 mod probe_checks;
+mod probe_port;
+mod protocol;
 mod proxy;
 mod registry;
 mod replica;
@@ -126,10 +132,11 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(condition::object, view, idx);
         }
         Kind::HorizontalPodAutoscaler => findings.inspect(performance::autoscaler, view, idx),
-        Kind::Other(kind) if &**kind == "CiliumNetworkPolicy" => {
+        kind if is_policy(kind) => {
             findings.inspect(network::policy, view, idx);
+            findings.inspect(policy_peers::peers, view, idx);
+            findings.inspect(policy_peers::outside, view, idx);
         }
-        Kind::NetworkPolicy => findings.inspect(network::policy, view, idx),
         kind if kind.is_workload() => {
             findings.inspect(admission::workload, view, idx);
             findings.inspect(rollout::workload, view, idx);
@@ -137,13 +144,23 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(job::job, view, idx);
             findings.inspect(job::cron_job, view, idx);
         }
-        _ => findings.inspect(condition::object, view, idx),
+        _ => {
+            findings.inspect(condition::object, view, idx);
+            findings.inspect(paused_scaler::scaler, view, idx);
+        }
     }
     findings.inspect(dangling_route::route, view, idx);
     findings.inspect(condition::warned, view, idx);
     findings.inspect(self_reported::findings, view, idx);
     findings.inspect(performance::alerts, view, idx);
     findings.inspect(alert::alone, view, idx);
+}
+
+fn is_policy(kind: &Kind) -> bool {
+    match kind {
+        Kind::Other(name) => &**name == "CiliumNetworkPolicy",
+        kind => *kind == Kind::NetworkPolicy,
+    }
 }
 
 /// Runs the detectors for a resource that is being deleted.
@@ -186,6 +203,10 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     });
     all.compare("scheme::contradictions", |out| {
         scheme::contradictions(view, errors, out);
+    });
+    all.compare("issuer::expired", |out| issuer::expired(view, out));
+    all.compare("node_coverage::missed", |out| {
+        node_coverage::missed(view, out);
     });
     all.compare("consumers::missing", |out| consumers::missing(view, out));
     all.compare("routes::lost", |out| routes::lost(view, out));

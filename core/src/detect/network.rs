@@ -120,7 +120,7 @@ fn admits(view: &View<'_>, policy: &NetworkPolicy, namespace: &str, caller: Idx)
     })
 }
 
-fn fits(view: &View<'_>, peer: &PolicyPeer, namespace: &str, caller: Idx) -> bool {
+pub(super) fn fits(view: &View<'_>, peer: &PolicyPeer, namespace: &str, caller: Idx) -> bool {
     let node = view.graph.get(caller);
     let pod_matches = peer
         .pod_selector

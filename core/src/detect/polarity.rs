@@ -203,7 +203,7 @@ pub(super) fn shows(condition: &Condition) -> Shows {
 pub(super) fn is_summary(condition: &Condition) -> bool {
     matches!(
         &*condition.kind,
-        "Ready" | "Available" | "Healthy" | "Succeeded" | "Reconciled" | "Synced"
+        "Ready" | "Available" | "Healthy" | "Succeeded" | "Reconciled" | "Synced" | "phase"
     )
 }
 

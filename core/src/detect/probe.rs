@@ -115,12 +115,21 @@ fn diagnose(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode]) -> 
         message,
     };
     let diagnosis = CHECKS.iter().find_map(|check| check(&observation))?;
+    // What is usual for a wrong port would not help.
+    let (namespace, name) = (
+        view.graph.get(observation.owner).namespace(),
+        view.graph.get(observation.owner).name(),
+    );
+    let kind = view.kind_word(observation.owner);
+    let fix = has(message, &["statuscode: 404"])
+        .then(|| format!("kubectl -n {namespace} edit {kind}/{name}"));
     let events = failed.iter().map(|e| view.event_evidence(idx, e));
     Some(
         view.finding(diagnosis.fault, observation.owner, idx, diagnosis.strength)
             .active(true)
             .message(diagnosis.message)
             .with(events)
+            .fix(fix)
             .build(),
     )
 }

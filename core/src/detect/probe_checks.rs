@@ -3,7 +3,7 @@
 use super::finding::Strength;
 use super::probe::ProbeKind;
 use super::text::{has, short};
-use super::{FaultId, View};
+use super::{FaultId, View, probe_port};
 use crate::graph::Idx;
 use crate::model::Time;
 use crate::model::object::{Container, ContainerStatus, PortRef, Probe};
@@ -33,10 +33,13 @@ pub(super) struct Diagnosis {
 }
 
 /// Reasons for which a probe can be at fault itself, the most specific first.
-pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 8] = [
+pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 11] = [
     not_authorized,
     wrong_protocol,
+    probe_port::plain_to_tls,
+    probe_port::wrong_path,
     wrong_port,
+    probe_port::listens_elsewhere,
     conflicting_protocol,
     failing_command,
     timeout_too_short,
@@ -58,7 +61,7 @@ const OTHER_PROTOCOL: [&str; 8] = [
 
 impl Observation<'_> {
     /// ``Liveness probe of Deployment `cart` ``
-    fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         format!(
             "{} probe of {}",
             self.kind.word(),
@@ -68,7 +71,7 @@ impl Observation<'_> {
 
     /// Whether the probe is known to fail: the kubelet reports it, or the pod runs without ever
     /// becoming ready.
-    fn is_failing(&self) -> bool {
+    pub(super) fn is_failing(&self) -> bool {
         self.has_failed || (self.kind == ProbeKind::Readiness && runs_unready(self.view, self.pod))
     }
 }

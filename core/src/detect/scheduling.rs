@@ -1,7 +1,7 @@
 //! Pods that the scheduler cannot place on any node.
 
 use super::finding::{Finding, Strength};
-use super::scheduling_verdict::{Verdict, from_message, from_state};
+use super::scheduling_verdict::{Verdict, from_message, from_state, too_few_for_each};
 use super::text::has;
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
@@ -32,7 +32,9 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let verdict = if message.is_empty() {
         state.clone()
     } else {
-        from_message(message, own, template, state.as_ref())
+        let siblings = placed_siblings(view, owner);
+        too_few_for_each(message, siblings, own, template)
+            .or_else(|| from_message(message, own, template, state.as_ref()))
     };
     let Some(mut verdict) = verdict else { return };
     // A preempted workload lacks room because of the pods that preempted it.
@@ -84,6 +86,13 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .fix(fix(view, verdict.fault, owner, blamed))
             .build(),
     );
+}
+
+/// How many pods of a workload have a node.
+fn placed_siblings(view: &View<'_>, owner: Idx) -> u64 {
+    let pods = view.pods_of(owner).into_iter();
+    let placed = pods.filter(|p| view.pod(*p).is_some_and(|pod| pod.node_name.is_some()));
+    placed.count() as u64
 }
 
 /// Whether state alone explains why a pod has no node: then missing events do not show that the

@@ -234,6 +234,40 @@ pub(super) fn from_message(
         .then(|| Verdict::new(FaultId::SchedulingNoNodeAvailable, counts))
 }
 
+/// Judges a pod that may share no node with others of its workload, where these have the few nodes
+/// that its labels allow: most nodes are refused for their labels.
+pub(super) fn too_few_for_each(
+    message: &str,
+    siblings: u64,
+    spec: Option<&PodSpec>,
+    template: Option<&PodSpec>,
+) -> Option<Verdict> {
+    let message = message.split("preemption:").next()?;
+    let apart = refused(message, "didn't match pod anti-affinity")?;
+    let by_labels = refused(message, "didn't match Pod's node affinity/selector")?;
+    if siblings < apart || by_labels <= apart {
+        return None;
+    }
+    let verdict = from_own_rules(spec, template, short(message, 200));
+    let nodes = if apart == 1 {
+        "only 1 node fits".to_owned()
+    } else {
+        format!("only {apart} nodes fit")
+    };
+    let reason = format!(
+        "{nodes} its node selector or affinity, and other pods of it are there: {}",
+        short(message, 200)
+    );
+    Some(Verdict { reason, ..verdict })
+}
+
+/// How many nodes a reason of the scheduler's message refuses: the number before `node(s)`.
+fn refused(message: &str, reason: &str) -> Option<u64> {
+    let before = message.get(..find(message, reason)?)?;
+    let counted = before.trim_end().strip_suffix("node(s)")?.trim_end();
+    counted.rsplit([' ', ',', ':']).next()?.parse().ok()
+}
+
 /// Tells a node selector from a node affinity by which of them the pod has.
 fn from_own_rules(spec: Option<&PodSpec>, template: Option<&PodSpec>, counts: String) -> Verdict {
     let affinity = template.filter(|t| {
@@ -283,7 +317,7 @@ fn user_taint(message: &str) -> Option<String> {
     None
 }
 
-fn is_system_taint(taint: &str) -> bool {
+pub(super) fn is_system_taint(taint: &str) -> bool {
     taint.starts_with("node.kubernetes.io/")
         || taint.starts_with("node-role.kubernetes.io/")
         || taint.starts_with("node.cloudprovider.kubernetes.io/")

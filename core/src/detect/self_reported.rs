@@ -10,6 +10,7 @@ use super::text::{has, short};
 use super::{FaultId, View, replica};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
+use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity, Time};
 use crate::trouble::{self, Class, product};
 
@@ -31,6 +32,8 @@ enum ServerError {
     ReadOnly,
     Down,
     VolumeFull,
+    DiskFull,
+    PlaintextRefused,
 }
 
 impl ClientError {
@@ -67,7 +70,7 @@ impl ClientError {
     fn predicate(self) -> &'static str {
         match self {
             Self::CredentialsRejected => "is rejected by a dependency (credentials)",
-            Self::DatabaseMissing => "uses a database that does not exist",
+            Self::DatabaseMissing => "uses a database, queue or index that does not exist",
             Self::PoolExhausted => "has exhausted its connection pool",
             Self::RbacForbidden => "is not authorized by RBAC",
             Self::ReadOnlyFilesystem => "cannot write to its file system",
@@ -81,11 +84,13 @@ impl ClientError {
 }
 
 impl ServerError {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 6] = [
         Self::ConnectionLimit,
         Self::ReadOnly,
         Self::Down,
         Self::VolumeFull,
+        Self::DiskFull,
+        Self::PlaintextRefused,
     ];
 
     fn fault(self) -> FaultId {
@@ -93,7 +98,8 @@ impl ServerError {
             Self::ConnectionLimit => FaultId::DependencyConnectionLimit,
             Self::ReadOnly => FaultId::DependencyReadOnly,
             Self::Down => FaultId::DependencyDown,
-            Self::VolumeFull => FaultId::StorageVolumeFull,
+            Self::VolumeFull | Self::DiskFull => FaultId::StorageVolumeFull,
+            Self::PlaintextRefused => FaultId::ServiceProtocolMismatch,
         }
     }
 
@@ -104,14 +110,24 @@ impl ServerError {
             Self::ReadOnly => Class::ReadOnlyServer,
             Self::Down => Class::NotServing,
             Self::VolumeFull => Class::NoSpace,
+            Self::DiskFull => Class::ServerDiskFull,
+            Self::PlaintextRefused => Class::PlaintextRefused,
         }
+    }
+
+    /// Whether the writer itself has it, whatever it calls.
+    fn is_own(self) -> bool {
+        matches!(self, Self::VolumeFull | Self::PlaintextRefused)
     }
 }
 
 /// Reports the errors that a resource logged about itself in the last 15 minutes.
 pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let recent = |l: &&LogTemplate| {
-        l.severity >= Severity::Warning && view.now.0 - l.last.0 <= super::view::GRACE * 15
+        // That a server has become read-only is said once, when it happens.
+        let is_change = l.count == 1 && l.trouble().has(Class::ReadOnlyServer);
+        let minutes = if is_change { 30 } else { 15 };
+        l.severity >= Severity::Warning && view.now.0 - l.last.0 <= minutes * MINUTE
     };
     probe_output(view, idx, out);
     let logs: Vec<&LogTemplate> = view
@@ -210,8 +226,7 @@ fn server_finding(
                 .build(),
         );
     }
-    // A full volume is the writer's own, whatever the writer calls.
-    let (blamed, strength) = if error == ServerError::VolumeFull {
+    let (blamed, strength) = if error.is_own() {
         (owner, Strength::Strong)
     } else {
         subject(view, idx, owner, &first.sample, error.class())

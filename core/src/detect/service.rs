@@ -49,6 +49,20 @@ pub(super) fn callers(view: &View<'_>, service: Idx, own: &Component) -> Vec<Com
     all
 }
 
+/// Whether a Service is there to be called: a workload has its address, or one that runs has its
+/// name.
+pub(super) fn is_used(view: &View<'_>, service: Idx, own: &Component) -> bool {
+    let (namespace, name) = (
+        view.graph.get(service).namespace(),
+        view.graph.get(service).name(),
+    );
+    let runs = |w: Idx| {
+        view.graph.get(w).name() == name
+            && view.pods_of(w).into_iter().any(|p| view.is_pod_healthy(p))
+    };
+    !callers(view, service, own).is_empty() || view.graph.workloads(namespace).any(runs)
+}
+
 /// A Service that selects no pod although pods that were probably meant are running.
 fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>) {
     let namespace = view.graph.get(idx).namespace();
@@ -109,7 +123,7 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
         view.graph.get(idx).name(),
         selector_patch(&service.selector, labels)
     );
-    let has_callers = !callers(view, idx, &component).is_empty();
+    let has_callers = is_used(view, idx, &component);
     let strength = if has_callers {
         Strength::Proof
     } else {

@@ -44,7 +44,7 @@ pub(super) fn ports(
     if declared.is_empty() {
         return;
     }
-    let has_callers = !super::service::callers(view, idx, &view.component(idx)).is_empty();
+    let has_callers = super::service::is_used(view, idx, &view.component(idx));
     let name = view.graph.get(idx).name();
     for mismatch in mismatches(view, idx, service, &declared) {
         let (target, container_ports) = (&mismatch.target, port_list(&declared));

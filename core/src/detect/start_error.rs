@@ -84,13 +84,23 @@ pub(super) fn containers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 /// Whether a report means a fault.
 type Rule = (FaultId, fn(&str) -> bool);
 
-const RULES: [Rule; 2] = [
+const RULES: [Rule; 3] = [
+    (FaultId::StorageMountFailed, cannot_mount),
     (FaultId::ConfigCommandNotFound, cannot_run),
     (FaultId::ConfigSecurityContextDenied, denies_user),
 ];
 
+/// Whether the runtime cannot mount a volume where the spec wants it: a directory onto a file of
+/// the image, as of a `subPath` that the volume lacks.
+fn cannot_mount(report: &str) -> bool {
+    has(report, &["error mounting \""])
+}
+
 /// Whether the runtime reports that it cannot run the command.
 fn cannot_run(report: &str) -> bool {
+    if cannot_mount(report) {
+        return false;
+    }
     let classes = [Class::CommandNotFound, Class::ExecFormat];
     trouble::read(report).has_any(&classes)
         || ["StartError", "ContainerCannotRun", "exec: \""]

@@ -142,6 +142,9 @@ impl<'a> View<'a> {
     pub fn top_owner(&self, idx: Idx) -> Idx {
         let mut at = idx;
         for _ in 0..8 {
+            if self.graph.get(at).kind().is_top_workload() {
+                return at;
+            }
             let owner = self
                 .graph
                 .incoming(at)

@@ -257,13 +257,16 @@ fn port_beside(container: &Container, variable: &str) -> Option<u16> {
 }
 
 /// What a host name refers to within a namespace: a Service by `name`, `name.ns` or
-/// `name.ns.svc[.domain]`, else an external host.
+/// `name.ns.svc[.domain]`, that of a pod by `pod.name.ns.svc[.domain]`, else an external host.
 pub fn called(host: &str, namespace: &str) -> Alias {
     let mut parts = host.split('.');
     let name = parts.next().unwrap_or(host);
     let is_ip = host.parse::<std::net::IpAddr>().is_ok();
     match (parts.next(), parts.next()) {
         _ if is_ip => Alias::new(Kind::External, "", host),
+        (Some(service), Some(ns)) if ns != "svc" && parts.next() == Some("svc") => {
+            Alias::new(Kind::Service, ns, service)
+        }
         (None, _) => Alias::new(Kind::Service, namespace, name),
         (Some(ns), Some("svc")) => Alias::new(Kind::Service, ns, name),
         // `name.ns` resolves through the search path. Public names such as `example.com` look the

@@ -90,7 +90,6 @@ const LASTING: i64 = 6 * 60 * MINUTE;
 /// A pattern within so long of the first line of the cluster may be older, in microseconds.
 const LEADING: i64 = 5 * MINUTE;
 
-
 /// All symptoms at the view's instant, by onset.
 pub fn symptoms(view: &View<'_>, findings: &[Finding], call_errors: &[CallError]) -> Vec<Symptom> {
     let mut all = Collected {

@@ -83,10 +83,21 @@ pub fn hosts_in_text(text: &str) -> impl Iterator<Item = &str> {
         })
 }
 
+/// How Thanos, Cortex and Loki say by which records a name is looked up.
+const LOOKUPS: [&str; 3] = ["dns+", "dnssrv+", "dnssrvnoa+"];
+
+/// A name without the service and the protocol of a SRV record: `_grpc._tcp.store`.
+pub fn without_service(name: &str) -> &str {
+    let rest = name.strip_prefix('_').and_then(|n| n.split_once("._"));
+    let rest = rest.and_then(|(_, protocol)| protocol.split_once('.'));
+    rest.map(|(_, host)| host).unwrap_or(name)
+}
+
 fn token(token: &str) -> Option<Address<'_>> {
+    let lookup = LOOKUPS.iter().find_map(|l| token.strip_prefix(l));
     let (rest, has_scheme) = match token.find("://") {
         Some(at) => (&token[at + 3..], true),
-        None => (token, false),
+        None => (lookup.unwrap_or(token), lookup.is_some()),
     };
     // Java prints a resolved host as `host/10.0.0.1:80`.
     let resolved = (!has_scheme)
@@ -106,6 +117,7 @@ fn token(token: &str) -> Option<Address<'_>> {
         None if has_scheme => (rest, None),
         None => return None,
     };
+    let host = without_service(host);
     is_host(host).then_some(Address { host, port })
 }
 
@@ -143,6 +155,16 @@ mod tests {
 
     fn all(text: &str) -> Vec<String> {
         in_text(text).map(|a| a.to_string()).collect()
+    }
+
+    #[test]
+    fn names_of_records_lead_to_their_host() {
+        assert_eq!(
+            all("--endpoint=dnssrv+_grpc._tcp.store.mon.svc"),
+            ["store.mon.svc"]
+        );
+        assert_eq!(all("dns+store.mon:10901"), ["store.mon:10901"]);
+        assert_eq!(without_service("_private.name"), "_private.name");
     }
 
     #[test]

@@ -83,6 +83,14 @@ impl Kind {
                 | Self::ReplicationController
         )
     }
+
+    /// Whether people create workloads of this kind: an owner above one is an operator's object.
+    pub fn is_top_workload(&self) -> bool {
+        matches!(
+            self,
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob
+        )
+    }
 }
 
 impl fmt::Display for Kind {

@@ -64,6 +64,27 @@ impl RoutesWire {
 struct CiliumWire {
     endpoint_selector: Selector,
     ingress: Option<List<CiliumRule>>,
+    egress: Option<List<CiliumEgress>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct CiliumEgress {
+    #[serde(rename = "toFQDNs")]
+    to_fqdns: List<CiliumName>,
+    #[serde(rename = "toCIDR")]
+    to_cidr: Option<Present>,
+    #[serde(rename = "toCIDRSet")]
+    to_cidr_set: Option<Present>,
+    to_entities: Option<Present>,
+    to_groups: Option<Present>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct CiliumName {
+    match_name: Option<Str>,
+    match_pattern: Option<Str>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -88,14 +109,35 @@ impl CiliumWire {
             Some(_) => "Ingress",
             None => "Egress",
         };
+        let names = self.egress.as_ref().and_then(names);
         let rules = self.ingress.unwrap_or_default();
         NetworkPolicy {
             pod_selector: without_source(&self.endpoint_selector),
             policy_types: [Str::from(direction)].into_iter().collect(),
             ingress: rules.iter().map(CiliumRule::to_rule).collect(),
             egress: List::default(),
+            names,
         }
     }
+}
+
+/// The names outside that rules for egress allow; `None` if these allow addresses as well.
+fn names(rules: &List<CiliumEgress>) -> Option<List<Str>> {
+    let is_open = |rule: &CiliumEgress| {
+        let others = [
+            rule.to_cidr,
+            rule.to_cidr_set,
+            rule.to_entities,
+            rule.to_groups,
+        ];
+        others.iter().any(Option::is_some)
+    };
+    if rules.iter().any(is_open) {
+        return None;
+    }
+    let all = rules.iter().flat_map(|rule| rule.to_fqdns.iter());
+    let patterns = all.filter_map(|n| n.match_name.clone().or(n.match_pattern.clone()));
+    Some(patterns.collect())
 }
 
 impl CiliumRule {
@@ -188,7 +230,20 @@ mod tests {
         assert_eq!(pods.match_labels.get(NAMESPACE), None);
         assert!(from.namespace_selector.is_some());
         let open: CiliumWire = serde_json::from_str(r#"{"egress":[{}]}"#).unwrap();
-        assert_eq!(&*open.into_policy().policy_types[0], "Egress");
+        let policy = open.into_policy();
+        assert_eq!(&*policy.policy_types[0], "Egress");
+        assert!(policy.names.is_some_and(|names| names.is_empty()));
+    }
+
+    #[test]
+    fn names_count_only_where_no_address_is_allowed() {
+        let of = |egress: &str| {
+            let text = format!(r#"{{"egress":[{{"toFQDNs":[{{"matchName":"a.io"}}]}}{egress}]}}"#);
+            let wire: CiliumWire = serde_json::from_str(&text).unwrap();
+            wire.into_policy().names.map(|names| names.len())
+        };
+        assert_eq!(of(""), Some(1));
+        assert_eq!(of(r#",{"toEntities":["world"]}"#), None);
     }
 
     #[test]

@@ -126,6 +126,7 @@ struct IngressTls {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct IngressRule {
+    host: Option<Str>,
     http: Option<IngressHttp>,
 }
 
@@ -214,5 +215,6 @@ pub(super) fn ingress(
             .iter()
             .filter_map(|t| t.secret_name.clone())
             .collect(),
+        hosts: spec.rules.iter().filter_map(|r| r.host.clone()).collect(),
     })
 }

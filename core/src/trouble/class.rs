@@ -89,6 +89,9 @@ classes! {
     ResolverSilent = "resolver_silent", Resolver, "The DNS server gave no answer.";
     CertificateExpired = "certificate_expired", Server,
         "The certificate has expired, or is not valid yet.";
+    IssuerExpired = "issuer_expired", Server,
+        "The certificate with which the server signs others has expired.";
+    PlaintextRefused = "plaintext_refused", Server, "The server's proxy accepts only mutual TLS.";
     CertificateName = "certificate_name", Server, "The certificate is for another name.";
     CertificateUntrusted = "certificate_untrusted", Server,
         "The certificate's authority is not trusted.";
@@ -102,6 +105,8 @@ classes! {
     PoolExhausted = "pool_exhausted", Writer, "All connections of the client's pool are in use.";
     ConnectionLimit = "connection_limit", Server, "The server accepts no more connections.";
     ReadOnlyServer = "read_only_server", Server, "The server accepts no writes.";
+    ServerDiskFull = "server_disk_full", Server,
+        "The server accepts no writes because its disk is nearly full.";
     NotServing = "not_serving", Server, "The server is starting, going down or without a leader.";
     ServerMemoryFull = "server_memory_full", Server, "The server has used up its memory.";
     RateLimited = "rate_limited", Writer, "The server accepts no more requests for now.";

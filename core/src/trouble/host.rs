@@ -195,7 +195,7 @@ fn behind<'a>(text: &'a str, phrase: &str) -> Option<Named<'a>> {
         let rest = rest.trim_start_matches(['"', '\'', '`', '\\', '[', '(', ' ']);
         let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         let end = rest.find(|c| !is_host(c)).unwrap_or(rest.len());
-        let host = rest[..end].trim_end_matches(['.', '-']);
+        let host = address::without_service(rest[..end].trim_end_matches(['.', '-']));
         let port = rest[end..].strip_prefix(':').and_then(leading_port);
         is_host_name(host).then_some(Named {
             host,
@@ -264,6 +264,7 @@ fn named<'a>(token: &'a str, before: [&str; 2]) -> Option<Named<'a>> {
     let text = resolved.unwrap_or(token).split(['/', '?', '#']).next()?;
     let text = text.trim_end_matches([':', '.', '!']);
     let is_introduced = before.iter().any(|word| introduces(word));
+    let text = address::without_service(text);
     let Some((host, port)) = text.split_once(':') else {
         // Without a port only a name of the cluster's own domain is recognizable.
         let is_service = is_cluster_name(text);
@@ -327,7 +328,7 @@ fn plain(word: &str) -> String {
 /// Whether a word announces an address: itself, or as the end of a key.
 fn introduces(word: &str) -> bool {
     let word = plain(word);
-    let end = word.rsplit(['_', '-', '.']).next().unwrap_or(&word);
+    let end = word.rsplit(['_', '-', '.', ':']).next().unwrap_or(&word);
     INTRODUCES.contains(&end)
 }
 
@@ -417,6 +418,10 @@ mod tests {
                 "10.96.227.221:8181",
             ),
             ("jdbc:oracle:thin:@//ledger:1521/x", "ledger:1521"),
+            (
+                "failed to lookup SRV records host=_grpc._tcp.store.mon.svc.cluster.local",
+                "store.mon.svc.cluster.local",
+            ),
         ] {
             assert_eq!(stated(text), [expected], "{text}");
         }

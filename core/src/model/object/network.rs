@@ -79,6 +79,8 @@ pub struct Ingress {
     /// Whether a controller has published an address.
     pub has_address: bool,
     pub tls_secrets: List<Str>,
+    /// The hosts of the rules.
+    pub hosts: List<Str>,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug)]
@@ -94,6 +96,10 @@ pub struct NetworkPolicy {
     pub policy_types: List<Str>,
     pub ingress: List<PolicyRule>,
     pub egress: List<PolicyRule>,
+    /// The patterns of names outside the cluster that it lets its pods call, where it restricts
+    /// that by name alone.
+    #[serde(skip)]
+    pub names: Option<List<Str>>,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]

@@ -1,0 +1,164 @@
+//! Network policies that block the pods of a workload from one another, or from names outside.
+
+use super::finding::{Evidence, Finding, Strength};
+use super::network::fits;
+use super::{FaultId, View};
+use crate::episode::LogTemplate;
+use crate::graph::Idx;
+use crate::model::object::network::PolicyRule;
+use crate::model::object::{NetworkPolicy, Object, PortRef};
+use crate::model::time::MINUTE;
+use crate::model::{Kind, Severity};
+use crate::trouble::{Class, host};
+
+/// Reports a policy that admits clients to a port, and not its own pods to the port by which they
+/// form a cluster.
+pub(super) fn peers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(policy) = policy(view, idx) else {
+        return;
+    };
+    let restricts = policy.policy_types.iter().any(|t| &**t == "Ingress");
+    let covered = covered(view, idx, policy);
+    let blocked = covered.iter().filter(|_| restricts).find_map(|pod| {
+        let (log, port) = times_out(view, *pod).find_map(|log| {
+            let named = host::in_text(&log.sample).into_iter().find_map(|named| {
+                let target = view.graph.by_address(named.host)?;
+                let is_peer = target != *pod && covered.contains(&target);
+                let is_blocked = |port: &u16| !admits(view, target, *pod, *port);
+                named.port.filter(|_| is_peer).filter(is_blocked)
+            });
+            Some((log, named?))
+        })?;
+        Some((port, view.log_evidence(*pod, log)))
+    });
+    let Some((port, evidence)) = blocked else {
+        return;
+    };
+    let owner = view.top_owner(evidence.resource);
+    let message = format!(
+        "{} does not let the pods of {} reach each other on port {port}, and their calls time out",
+        view.title(idx),
+        view.title(owner)
+    );
+    out.push(finding(view, idx, owner, message, evidence));
+}
+
+/// Reports a policy that lets its pods call some names outside, where they call another one.
+pub(super) fn outside(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(policy) = policy(view, idx) else {
+        return;
+    };
+    let Some(names) = &policy.names else { return };
+    let is_allowed = |host: &str| names.iter().any(|pattern| matches(pattern, host));
+    let blocked = covered(view, idx, policy).into_iter().find_map(|pod| {
+        let (log, name) = times_out(view, pod).find_map(|log| {
+            let hosts = host::in_text(&log.sample).into_iter();
+            let mut names = hosts.filter(|named| named.is_stated && is_outside(named.host));
+            let name = names.find(|named| !is_allowed(named.host))?.host;
+            Some((log, name.to_owned()))
+        })?;
+        Some((name, view.log_evidence(pod, log)))
+    });
+    let Some((name, evidence)) = blocked else {
+        return;
+    };
+    let owner = view.top_owner(evidence.resource);
+    let message = format!(
+        "{} does not let {} call `{name}`, and its calls time out",
+        view.title(idx),
+        view.title(owner)
+    );
+    out.push(finding(view, idx, owner, message, evidence));
+}
+
+fn policy<'a>(view: &View<'a>, idx: Idx) -> Option<&'a NetworkPolicy> {
+    let object = view.object(idx).filter(|_| view.exists(idx))?;
+    object.network_policy()
+}
+
+fn finding(view: &View<'_>, idx: Idx, owner: Idx, message: String, line: Evidence) -> Finding {
+    let (namespace, name) = (view.graph.get(idx).namespace(), view.graph.get(idx).name());
+    let fix = format!("kubectl -n {namespace} edit {} {name}", view.kind_word(idx));
+    view.finding(
+        FaultId::ServiceNetworkPolicyBlocks,
+        owner,
+        line.resource,
+        Strength::Proof,
+    )
+    .active(true)
+    .message(message)
+    .with([view.state_evidence(idx, format!("selects pods of {}", view.title(owner)))])
+    .with([line])
+    .fix(fix)
+    .build()
+}
+
+/// The pods that a policy selects.
+fn covered(view: &View<'_>, idx: Idx, policy: &NetworkPolicy) -> Vec<Idx> {
+    let pods = view.graph.pods(view.graph.get(idx).namespace());
+    pods.filter(|p| policy.pod_selector.matches(view.graph.get(*p).labels()))
+        .collect()
+}
+
+/// The lines of a pod about connections that time out.
+fn times_out<'a>(view: &View<'a>, pod: Idx) -> impl Iterator<Item = &'a LogTemplate> {
+    let now = view.now;
+    view.logs(pod).filter(move |log| {
+        log.severity >= Severity::Warning
+            && now.0 - log.last.0 <= 15 * MINUTE
+            && log.trouble().has(Class::ConnectTimedOut)
+    })
+}
+
+/// Whether any policy that covers a pod lets a peer call one of its ports.
+fn admits(view: &View<'_>, target: Idx, caller: Idx, port: u16) -> bool {
+    let namespace = view.graph.get(target).namespace();
+    let labels = view.graph.get(target).labels();
+    let has_port = |rule: &PolicyRule| {
+        rule.ports.is_empty()
+            || rule.ports.iter().any(|p| match &p.port {
+                Some(PortRef::Number(number)) => *number == i64::from(port),
+                // A name may be that of the port.
+                Some(PortRef::Name(_)) | None => true,
+            })
+    };
+    let is_from = |rule: &PolicyRule| {
+        rule.from.is_empty() || rule.from.iter().any(|p| fits(view, p, namespace, caller))
+    };
+    view.graph
+        .policies(namespace)
+        .filter_map(|p| view.object(p).and_then(Object::network_policy))
+        .filter(|p| p.pod_selector.matches(labels))
+        .any(|p| p.ingress.iter().any(|rule| has_port(rule) && is_from(rule)))
+}
+
+/// Whether a host is a name outside the cluster.
+fn is_outside(host: &str) -> bool {
+    let is_ip = host.parse::<std::net::IpAddr>().is_ok();
+    !is_ip && crate::graph::called(host, "").kind == Kind::External
+}
+
+/// Whether a pattern of names, in which `*` stands for any part, matches a host.
+fn matches(pattern: &str, host: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => {
+            host.starts_with(start) && host.ends_with(end.trim_start_matches('*'))
+        }
+        None => pattern == host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_outside, matches};
+
+    #[test]
+    fn patterns_match_names() {
+        assert!(matches("api.example.com", "api.example.com"));
+        assert!(matches("*.example.com", "a.example.com"));
+        assert!(matches("*", "a.example.com"));
+        assert!(!matches("*.example.com", "example.org"));
+        assert!(is_outside("api.example.com"));
+        assert!(!is_outside("db.shop.svc") && !is_outside("10.0.0.1"));
+    }
+}
