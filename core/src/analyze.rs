@@ -16,7 +16,7 @@ use crate::engine::{Applied, ClusterState};
 use crate::incident::Incident;
 use crate::model::{Record, RecordCounts, Severity, Str, Time};
 use crate::rca::{
-    self, Cause, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict, Weights,
+    self, Cause, Demotion, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict, Weights,
 };
 use reader::Input;
 
@@ -133,17 +133,40 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
 }
 
 impl Analysis {
+    /// How much lower the causes of each incident rank: what is background below the causes of the
+    /// others that have a name, or below all if they have none; what is over below those that have a
+    /// name and go on.
+    fn demotions(&self) -> Vec<Option<Demotion>> {
+        let all: Vec<Standing> = self.incidents.iter().map(|i| i.standing).collect();
+        let is_background = |i: &IncidentSummary| i.standing.is_background(&all);
+        let mut named = self.incidents.iter().filter(|i| rca::has_name(&i.causes));
+        let others_have_names = named.clone().any(|i| !is_background(i));
+        let goes_on = named.any(|i| !i.standing.settled);
+        let of = |i: &IncidentSummary| match (is_background(i), i.standing.settled) {
+            (true, _) if !others_have_names => Some(Demotion::All),
+            (true, _) => Some(Demotion::Named),
+            (false, true) => goes_on.then_some(Demotion::Named),
+            (false, false) => None,
+        };
+        self.incidents.iter().map(of).collect()
+    }
+
     /// Numbers the incidents, merges their causes into one ranking and draws the conclusion.
     fn finish(&mut self, mut seen: Seen, options: &Options) {
-        let standings: Vec<Standing> = self.incidents.iter().map(|i| i.standing).collect();
-        let causes = self.incidents.iter().flat_map(|incident| {
-            let points = incident.standing.background(&standings);
-            let mut causes = incident.causes.clone();
-            causes
-                .iter_mut()
-                .for_each(|cause| rca::demote(cause, points));
-            causes
-        });
+        let demotions: Vec<Option<Demotion>> = self.demotions();
+        let causes = self
+            .incidents
+            .iter()
+            .zip(demotions)
+            .flat_map(|(incident, demotion)| {
+                let mut causes = incident.causes.clone();
+                if let Some(demotion) = demotion {
+                    causes
+                        .iter_mut()
+                        .for_each(|cause| rca::demote(cause, demotion));
+                }
+                causes
+            });
         self.causes = rca::merge(causes.collect());
         if options.top > 0 {
             self.causes.truncate(options.top);

@@ -37,6 +37,7 @@ fn target(graph: &mut Graph, resolved: &Resolved<'_>, error: &CallError, now: Ti
         return error.target;
     }
     let alias = called(&error.name, graph.get(error.caller).namespace());
+    let alias = outside(graph, &error.name, &alias).unwrap_or(alias);
     let is_missing = match alias.kind {
         Kind::External => true,
         // A namespace of which some Services are known lacks this one: the name may be wrong.
@@ -44,6 +45,19 @@ fn target(graph: &mut Graph, resolved: &Resolved<'_>, error: &CallError, now: Ti
         _ => false,
     };
     is_missing.then(|| graph.intern(&subject(alias), error.first))
+}
+
+/// The host outside the cluster that a name of two labels means where namespaces are known and the
+/// second label is none of them.
+fn outside(graph: &Graph, host: &str, alias: &Alias) -> Option<Alias> {
+    let is_namespace = || {
+        let found = graph.find_live(Kind::Namespace, "", &alias.namespace);
+        found.is_some() || graph.namespaces().contains(&alias.namespace)
+    };
+    let is_short = alias.kind == Kind::Service && host.matches('.').count() == 1;
+    let is_outside =
+        is_short && graph.of_kind(&Kind::Namespace).next().is_some() && !is_namespace();
+    is_outside.then(|| Alias::new(Kind::External, "", host))
 }
 
 fn subject(alias: Alias) -> Subject {

@@ -26,7 +26,10 @@ pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
                     && view.now.0 - l.last.0 <= SETTLED
                     && !l.trouble().is_empty()
             };
-            (s.severity < Severity::Error || has_restarted) && !view.logs(s.resource).any(is_error)
+            // What is wrong with a spec stays wrong without a pod that shows it.
+            view.pod(s.resource).is_some()
+                && (s.severity < Severity::Error || has_restarted)
+                && !view.logs(s.resource).any(is_error)
         }
         SymptomKind::Event => view.now.0 - s.last.0 > SETTLED,
         // A program that reports an error only now and then has not recovered in between.

@@ -2,14 +2,45 @@
 
 use super::{Symptom, SymptomKind};
 use crate::detect::View;
+use crate::graph::Idx;
+use crate::model::time::MINUTE;
 use crate::model::{Severity, Time};
 
-/// When a symptom began. A snapshot shows state at its own time only; a pod knows since when it is not
-/// ready.
+/// When a symptom began. A snapshot shows state at its own time only; a pod knows since when it is
+/// not ready.
 pub fn began(view: &View<'_>, symptom: &Symptom) -> Time {
     let is_unhealthy = view.is_healthy(symptom.resource) == Some(false);
     let since = is_unhealthy.then(|| view.unhealthy_since(symptom.resource));
-    since.flatten().unwrap_or(symptom.onset).min(symptom.onset)
+    let Some(since) = since.flatten() else {
+        return symptom.onset;
+    };
+    let since = match crashing_since(view, symptom.resource) {
+        Some(first) => since.max(first),
+        None => since,
+    };
+    since.min(symptom.onset)
+}
+
+/// The earliest time at which the container that a kubelet waits to restart can have begun to crash:
+/// a kubelet waits 5 minutes at most, so that the number of restarts tells how long at most it goes
+/// on.
+fn crashing_since(view: &View<'_>, pod: Idx) -> Option<Time> {
+    const MAX_BACKOFF: i64 = 5 * MINUTE;
+    let statuses = &view.pod(pod)?.status.container_statuses;
+    let crashing = statuses.iter().filter(|c| {
+        let waiting = c.state.waiting.as_ref();
+        waiting.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"))
+    });
+    let first = crashing.filter_map(|c| {
+        let ended = c.last_state.terminated.as_ref()?;
+        let ran = ended.finished_at.0?.0 - ended.started_at.0?.0;
+        let restarts = c.restart_count.saturating_add(1);
+        Some(
+            view.now
+                .plus(-restarts.saturating_mul(MAX_BACKOFF.saturating_add(ran))),
+        )
+    });
+    first.min()
 }
 
 /// When the first alert among these symptoms fired that says that users are affected.

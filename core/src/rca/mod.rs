@@ -148,31 +148,40 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The points that its causes lose among those of all incidents: below all others if it has been
-    /// there for long or began after users were affected, for it is not what someone asks about;
-    /// below the others that have a name if it is over while another one goes on.
-    pub fn background(&self, all: &[Self]) -> f64 {
+    /// Whether someone who asks means another one: this one has been there for long, or began after
+    /// users were affected.
+    pub fn is_background(&self, all: &[Self]) -> bool {
         let newest = all.iter().map(|i| i.started_at).max();
         let paged_at = all.iter().filter_map(|i| i.paged_at).min();
-        let is_chronic = newest.is_some_and(|newest| newest.0 - self.started_at.0 > CHRONIC);
-        let is_later =
-            self.paged_at.is_none() && paged_at.is_some_and(|paged| self.started_at > paged);
-        let is_over = self.settled && all.iter().any(|i| !i.settled);
-        match (is_chronic || is_later, is_over) {
-            (true, _) => 2.0 * causal::UNTYPED,
-            (false, true) => causal::UNTYPED / 4.0,
-            (false, false) => 0.0,
-        }
+        newest.is_some_and(|newest| newest.0 - self.started_at.0 > CHRONIC)
+            || self.paged_at.is_none() && paged_at.is_some_and(|paged| self.started_at > paged)
     }
 }
 
-/// Lowers the score of a cause by the [`Standing::background`] of its incident.
-pub fn demote(cause: &mut Cause, points: f64) {
-    if points < 0.0 {
-        let scores = &mut cause.scores;
-        scores.total = confidence::round(scores.total + points);
-        scores.parts.insert("background".to_owned(), points);
-    }
+/// How much a cause is ranked lower that is not asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demotion {
+    /// Below the causes that have a name.
+    Named,
+    /// Below all others.
+    All,
+}
+
+/// Lowers the score of a cause.
+pub fn demote(cause: &mut Cause, demotion: Demotion) {
+    let points = match demotion {
+        Demotion::Named => causal::UNTYPED / 4.0,
+        Demotion::All => 2.0 * causal::UNTYPED,
+    };
+    let scores = &mut cause.scores;
+    scores.total = confidence::round(scores.total + points);
+    scores.parts.insert("background".to_owned(), points);
+}
+
+/// Whether one of the causes has a name.
+pub fn has_name(causes: &[Cause]) -> bool {
+    let mut causes = causes.iter();
+    causes.any(|cause| cause.fault_type != crate::detect::FaultId::Unknown.as_str())
 }
 
 /// Merges the causes of several incidents into one ranking; a cause that several of them have is

@@ -313,7 +313,10 @@ fn is_documentation(host: &str, path: &str, before: [&str; 2]) -> bool {
         .iter()
         .any(|word| EXPLAINS.contains(&plain(word).as_str()));
     let page = path.split(['?', '#']).next().unwrap_or(path);
+    // "Background on this error at: URL".
+    let is_background = before.map(plain) == ["error", "at"];
     introduced
+        || is_background
         || host.starts_with("docs.")
         || [".html", ".md"].iter().any(|end| page.ends_with(end))
         || ["/docs", "/issues/", "/wiki/", "/blob/", "/guides/"]
@@ -439,6 +442,7 @@ mod tests {
             "o.a.k.clients.NetworkClient:780 connection refused",
             "See https://kafka.apache.org/documentation.html for details: timeout",
             "for more information visit https://docs.example.com/errors/7",
+            "timeout 30.00 (Background on this error at: https://errs.example/e/20/7)",
             "version v1.29.3:4 timeout",
             "unix:///run/containerd/containerd.sock: timed out",
             "at 10:15:02 the timeout was 30",
