@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 /// A running daemon; killed when dropped.
@@ -184,9 +184,16 @@ impl Server {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    /// Asks for JSON.
+    /// Asks for JSON; a client that polls on a slow machine is told to wait, and does.
     pub async fn get(&self, path: &str, key: &str) -> Value {
-        let response = self.call(Method::GET, path, Some(key), None).await;
+        let mut response = self.call(Method::GET, path, Some(key), None).await;
+        while response.status() == StatusCode::TOO_MANY_REQUESTS {
+            let wait = response.headers().get("retry-after").unwrap();
+            let wait: u64 = wait.to_str().unwrap().parse().unwrap();
+            assert!(wait <= 60, "{path}: asked to retry after {wait} s");
+            tokio::time::sleep(Duration::from_secs(wait.max(1))).await;
+            response = self.call(Method::GET, path, Some(key), None).await;
+        }
         let status = response.status();
         let text = response.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {text}");
