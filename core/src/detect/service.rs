@@ -123,8 +123,8 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
         view.graph.get(idx).name(),
         selector_patch(&service.selector, labels)
     );
-    let has_callers = is_used(view, idx, &component);
-    let strength = if has_callers {
+    let is_called = is_exposed(service) || is_used(view, idx, &component);
+    let strength = if is_called {
         Strength::Proof
     } else {
         Strength::Strong
@@ -138,12 +138,29 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
     ];
     out.push(
         view.finding(FaultId::ServiceSelectorMismatch, idx, idx, strength)
-            .active(has_callers)
+            .active(is_called || is_namesake(view, idx, candidates[0]))
             .message(message)
             .with(evidence)
             .fix(fix)
             .build(),
     );
+}
+
+/// Whether a Service can be called from outside: who does so is not known.
+fn is_exposed(service: &Service) -> bool {
+    let kind = service.service_type.as_deref();
+    matches!(kind, Some("LoadBalancer" | "NodePort"))
+}
+
+/// Whether a Service is called like the workload of a pod: it was made for it, whoever calls it.
+fn is_namesake(view: &View<'_>, service: Idx, pod: Idx) -> bool {
+    let owner = view.top_owner(pod);
+    view.graph.get(owner).name() == view.graph.get(service).name()
+}
+
+/// Whether a Service is meant to lead to a pod, although nobody is known to call it.
+pub(super) fn is_meant(view: &View<'_>, idx: Idx, service: &Service, pod: Idx) -> bool {
+    is_exposed(service) || is_namesake(view, idx, pod)
 }
 
 /// How similar a pod's labels are to a selector: 4 points for each pair that they share, 2 for each

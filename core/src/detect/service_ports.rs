@@ -46,7 +46,11 @@ pub(super) fn ports(
     }
     let has_callers = super::service::is_used(view, idx, &view.component(idx));
     let name = view.graph.get(idx).name();
-    for mismatch in mismatches(view, idx, service, &declared) {
+    let found = mismatches(view, idx, service, &declared);
+    // A port more than the pods have, for metrics say, may be missed by nobody.
+    let is_dead = found.len() == service.ports.len();
+    let is_used = has_callers || is_dead && super::service::is_meant(view, idx, service, pods[0]);
+    for mismatch in found {
         let (target, container_ports) = (&mismatch.target, port_list(&declared));
         // Containers may listen on ports they do not declare; a name that no port has can mean
         // nothing else.
@@ -59,7 +63,7 @@ pub(super) fn ports(
         out.push(
             view.finding(mismatch.fault, idx, idx, strength)
                 // A number is a fault only if callers report errors: `dependency` checks that.
-                .active(named && has_callers)
+                .active(named && is_used)
                 .message(format!(
                     "Service `{name}` sends port {} to targetPort `{target}`, but its pods \
                      declare {container_ports}",
