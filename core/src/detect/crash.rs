@@ -9,7 +9,7 @@ use crate::model::Severity;
 use crate::model::object::ContainerStatus;
 use crate::model::object::pod::{PodSpec, Terminated};
 use crate::model::time::MINUTE;
-use crate::trouble::{self, AtFault};
+use crate::trouble::{self, AtFault, report};
 
 /// A container that runs for less than this crashes on start, in seconds. The kubelet resets its
 /// back-off after ten minutes; programs that start at all do so within two.
@@ -118,9 +118,7 @@ fn container(
         .collect();
     let owner = view.top_owner(idx);
     let (fault, strength) = fault(view.pod_spec(idx), status, init, ended, &lines);
-    let last = lines
-        .last()
-        .map(|m| short(m.lines().last().unwrap_or(m), 160));
+    let last = lines.last().map(|m| short(&conclusion(m), 160));
     let when = lifetime(ended)
         .map(|s| format!(" after {s:.0} s"))
         .unwrap_or_default();
@@ -137,6 +135,13 @@ fn container(
             .with(evidence)
             .build(),
     );
+}
+
+/// What a message ends with, or its innermost cause: frames say less.
+fn conclusion(message: &str) -> String {
+    let innermost = report::causes(message).into_iter().next();
+    let text = innermost.as_deref().unwrap_or(message);
+    text.lines().last().unwrap_or(message).to_owned()
 }
 
 /// Why a container crashed, by its last log lines, else by its lifetime.

@@ -6,7 +6,8 @@ use crate::model::object::pod::PodSpec;
 use crate::trouble::{self, Class, Classes, report};
 
 /// How programs reject the value of a setting, or its absence.
-const REFUSALS: [&str; 17] = [
+const REFUSALS: [&str; 18] = [
+    "keyerror",
     "invalid",
     "parse",
     "must be",
@@ -32,7 +33,7 @@ pub(super) fn from_lines(
     container: &str,
     lines: &[&str],
 ) -> Option<FaultId> {
-    const BY_CLASS: [(Class, FaultId); 7] = [
+    const BY_CLASS: [(Class, FaultId); 9] = [
         (Class::ExecFormat, FaultId::ImageArchitectureMismatch),
         (Class::PortTaken, FaultId::RuntimePortConflict),
         (
@@ -43,6 +44,8 @@ pub(super) fn from_lines(
         (Class::ArgumentsRejected, FaultId::ConfigArgumentsInvalid),
         (Class::SyntaxError, FaultId::ConfigArgumentsInvalid),
         (Class::SourceUnavailable, FaultId::ConfigSourceUnavailable),
+        (Class::DataIncompatible, FaultId::DependencyVersionMismatch),
+        (Class::SettingMissing, FaultId::ConfigEnvInvalid),
     ];
     // The source lines of a report name variables whatever failed.
     let told: Vec<String> = lines.iter().map(|l| report::causes(l).join("\n")).collect();
@@ -122,6 +125,7 @@ fn rejects_variable(spec: Option<&PodSpec>, container: &str, line: &str) -> bool
         .into_iter()
         .any(|v| v.name.len() > 2 && words().any(|w| w == &*v.name));
     is_named
+        || has(line, &["keyerror: "]) && words().any(is_variable)
         || has(line, &["environment variable", "env var", "envvar"]) && words().any(is_variable)
 }
 
@@ -132,4 +136,37 @@ fn is_variable(word: &str) -> bool {
         && word
             .bytes()
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(line: &str) -> Option<FaultId> {
+        from_lines(None, "main", &[line])
+    }
+
+    #[test]
+    fn missing_settings_are_told_from_other_keys() {
+        let report = |last: &str| {
+            format!(
+                "Traceback (most recent call last):\n  File \"/app/main.py\", line 12, in <module>\n    \
+                 url = os.environ[\"QUEUE_URL\"]\n{last}"
+            )
+        };
+        let env = Some(FaultId::ConfigEnvInvalid);
+        assert_eq!(reason(&report("KeyError: 'QUEUE_URL'")), env);
+        assert_eq!(reason("required key APP_SECRET missing value"), env);
+        assert_eq!(reason(&report("KeyError: 'id'")), None);
+        assert_eq!(reason(&report("InvalidRequest: code=2200")), None);
+    }
+
+    #[test]
+    fn settings_and_data_that_do_not_fit_have_faults_of_their_own() {
+        let nginx = "nginx: [emerg] unknown directive \"proxy_passs\" in /etc/nginx/nginx.conf:7";
+        assert_eq!(reason(nginx), Some(FaultId::ConfigArgumentsInvalid));
+        let files = "FATAL:  database files are incompatible with server";
+        assert_eq!(reason(files), Some(FaultId::DependencyVersionMismatch));
+        assert_eq!(reason("nginx: configuration file test is successful"), None);
+    }
 }

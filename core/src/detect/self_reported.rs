@@ -33,6 +33,7 @@ enum ServerError {
     Down,
     VolumeFull,
     DiskFull,
+    MemoryFull,
     PlaintextRefused,
 }
 
@@ -84,12 +85,13 @@ impl ClientError {
 }
 
 impl ServerError {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::ConnectionLimit,
         Self::ReadOnly,
         Self::Down,
         Self::VolumeFull,
         Self::DiskFull,
+        Self::MemoryFull,
         Self::PlaintextRefused,
     ];
 
@@ -99,6 +101,7 @@ impl ServerError {
             Self::ReadOnly => FaultId::DependencyReadOnly,
             Self::Down => FaultId::DependencyDown,
             Self::VolumeFull | Self::DiskFull => FaultId::StorageVolumeFull,
+            Self::MemoryFull => FaultId::PerformanceMemoryPressure,
             Self::PlaintextRefused => FaultId::ServiceProtocolMismatch,
         }
     }
@@ -111,6 +114,7 @@ impl ServerError {
             Self::Down => Class::NotServing,
             Self::VolumeFull => Class::NoSpace,
             Self::DiskFull => Class::ServerDiskFull,
+            Self::MemoryFull => Class::ServerMemoryFull,
             Self::PlaintextRefused => Class::PlaintextRefused,
         }
     }

@@ -122,7 +122,10 @@ classes! {
     FileMissing = "file_missing", Writer, "A file does not exist.";
     ExecFormat = "exec_format", Writer, "The program is for another architecture.";
     CommandNotFound = "command_not_found", Writer, "The command does not exist.";
-    ArgumentsRejected = "arguments_rejected", Writer, "An option of the command line is unknown.";
+    ArgumentsRejected = "arguments_rejected", Writer, "An option or a setting is unknown or invalid.";
+    SettingMissing = "setting_missing", Writer, "A required setting is missing.";
+    DataIncompatible = "data_incompatible", Writer,
+        "The data were written by a version that this one cannot read.";
     SyntaxError = "syntax_error", Writer, "A script cannot be parsed.";
     ModuleMissing = "module_missing", Writer, "A module or library is missing.";
     MemoryLimitTooLow = "memory_limit_too_low", Writer,
