@@ -44,7 +44,7 @@ pub(super) fn ports(
     if declared.is_empty() {
         return;
     }
-    let has_callers = super::service::is_used(view, idx, &view.component(idx));
+    let has_callers = !super::service::callers(view, idx, &view.component(idx)).is_empty();
     let name = view.graph.get(idx).name();
     let found = mismatches(view, idx, service, &declared);
     // A port more than the pods have, for metrics say, may be missed by nobody.
