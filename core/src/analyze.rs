@@ -153,21 +153,17 @@ impl Analysis {
 
     /// Numbers the incidents, merges their causes into one ranking and draws the conclusion.
     fn finish(&mut self, mut seen: Seen, options: &Options) {
-        let demotions: Vec<Option<Demotion>> = self.demotions();
-        let causes = self
-            .incidents
-            .iter()
-            .zip(demotions)
-            .flat_map(|(incident, demotion)| {
-                let mut causes = incident.causes.clone();
-                if let Some(demotion) = demotion {
-                    causes
-                        .iter_mut()
-                        .for_each(|cause| rca::demote(cause, demotion));
+        let mut causes: Vec<Cause> = Vec::new();
+        for (incident, demotion) in self.incidents.iter().zip(self.demotions()) {
+            let first = causes.len();
+            causes.extend_from_slice(&incident.causes);
+            if let Some(demotion) = demotion {
+                for cause in &mut causes[first..] {
+                    rca::demote(cause, demotion);
                 }
-                causes
-            });
-        self.causes = rca::merge(causes.collect());
+            }
+        }
+        self.causes = rca::merge(causes);
         if options.top > 0 {
             self.causes.truncate(options.top);
         }

@@ -93,9 +93,10 @@ fn namespaces(graph: &Graph, alert: &Alert) -> Vec<Str> {
         Kind::Namespace => &alert.subject.name,
         _ => &alert.subject.namespace,
     };
-    match own.is_empty() {
-        true => graph.namespaces(),
-        false => vec![own.clone()],
+    if own.is_empty() {
+        graph.namespaces()
+    } else {
+        vec![own.clone()]
     }
 }
 

@@ -9,6 +9,7 @@ use super::text::short;
 use super::{FaultId, View, protocol};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::Time;
+use crate::model::object::network::ServicePort;
 use crate::model::object::{PortRef, Service};
 use crate::model::time::MINUTE;
 use crate::trouble::Class;
@@ -203,7 +204,13 @@ pub(super) fn transport(
         return;
     };
     let word = |p: Option<&str>| p.unwrap_or("TCP").to_owned();
-    for port in &service.ports {
+    // A server of both protocols, such as DNS: its pods may declare only one of them.
+    let is_twin = |port: &&ServicePort| {
+        service.ports.iter().any(|p| {
+            p.port == port.port && word(p.protocol.as_deref()) != word(port.protocol.as_deref())
+        })
+    };
+    for port in service.ports.iter().filter(|port| !is_twin(port)) {
         let declared: Vec<_> = spec
             .containers
             .iter()

@@ -63,7 +63,7 @@ fn succeeded_later(view: &View<'_>, job: Idx) -> bool {
         let runs = view.graph.out(owner).filter(controls).map(|(_, run)| run);
         runs.filter(is_later)
             .filter_map(|run| view.object(run)?.job())
-            .any(|run| run.has_succeeded())
+            .any(object::Job::has_succeeded)
     })
 }
 

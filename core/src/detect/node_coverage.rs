@@ -1,4 +1,4 @@
-//! DaemonSets that leave out a node on which they are missed.
+//! `DaemonSet`s that leave out a node on which they are missed.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::graph::{Idx, Relation};
 use crate::model::object::pod::PodSpec;
 use crate::model::{Kind, Severity};
 
-/// Reports DaemonSets whose pods do not tolerate the taint of a node where something needs them: a
+/// Reports `DaemonSet`s whose pods do not tolerate the taint of a node where something needs them: a
 /// node without taint-tolerant agents is common, and alone no fault.
 pub(super) fn missed(view: &View<'_>, out: &mut Vec<Finding>) {
     for set in view.graph.of_kind(&Kind::DaemonSet) {
