@@ -5,6 +5,7 @@ use super::text::{has, quoted_after, short, word_after};
 use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
+use crate::model::time::MINUTE;
 use crate::model::{Kind, Str};
 
 /// A reference of a pod to a Secret or ConfigMap, with the key if one is given.
@@ -14,6 +15,8 @@ struct Reference {
     key: Option<Str>,
     /// Where the spec has it: ``env `DB_URL` ``.
     location: String,
+    /// Whether it is a volume, without which no container is created.
+    is_volume: bool,
 }
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
@@ -23,7 +26,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let before = out.len();
     missing_objects(view, idx, out);
     if out.len() == before {
-        from_events(view, idx, out);
+        by_words(view, idx, out);
     }
     super::start_error::containers(view, idx, out);
 }
@@ -43,7 +46,8 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let namespace = view.graph.get(idx).namespace();
     for reference in references(spec) {
         let reported = reports(view, idx, &reference);
-        let waits = waiting_for_config(view, idx);
+        let waits =
+            waiting_for_config(view, idx) || reference.is_volume && waiting_for_volumes(view, idx);
         let found = view
             .graph
             .find(reference.kind.clone(), namespace, &reference.name);
@@ -76,10 +80,12 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let owner = view.top_owner(idx);
         let mut evidence: Vec<Evidence> = reported;
         evidence.extend(waits.then(|| {
-            view.state_evidence(
-                idx,
-                "container is waiting: CreateContainerConfigError".into(),
-            )
+            let reason = if waiting_for_config(view, idx) {
+                "CreateContainerConfigError"
+            } else {
+                "ContainerCreating"
+            };
+            view.state_evidence(idx, format!("container is waiting: {reason}"))
         }));
         let fix = match (fault, &reference.kind) {
             (FaultId::ConfigKeyMissing, kind) => {
@@ -167,16 +173,24 @@ fn describe(
 }
 
 fn waiting_for_config(view: &View<'_>, idx: Idx) -> bool {
-    let Some(pod) = view.pod(idx) else {
-        return false;
-    };
-    let all = pod
-        .status
-        .init_container_statuses
-        .iter()
-        .chain(&pod.status.container_statuses);
-    all.filter_map(|c| c.state.waiting.as_ref()?.reason.as_deref())
-        .any(|r| r == "CreateContainerConfigError")
+    waiting(view, idx).any(|reason| reason == "CreateContainerConfigError")
+}
+
+/// Whether no container of a pod was created although it has had a node for a while: the kubelet
+/// mounts all volumes first.
+fn waiting_for_volumes(view: &View<'_>, idx: Idx) -> bool {
+    let since = view.pod(idx).and_then(|pod| pod.status.start_time.0);
+    let mut reasons = waiting(view, idx).peekable();
+    since.is_some_and(|at| view.now.0 - at.0 >= 2 * MINUTE)
+        && reasons.peek().is_some()
+        && reasons.all(|reason| matches!(reason, "ContainerCreating" | "PodInitializing"))
+}
+
+/// The reasons for which the containers of a pod wait.
+fn waiting<'a>(view: &View<'a>, idx: Idx) -> impl Iterator<Item = &'a str> {
+    let pods = view.pod(idx).into_iter();
+    let containers = pods.flat_map(|pod| pod.status.all_containers());
+    containers.filter_map(|c| c.state.waiting.as_ref()?.reason.as_deref())
 }
 
 /// What the kubelet reports about this reference.
@@ -202,13 +216,9 @@ fn reports(view: &View<'_>, idx: Idx, reference: &Reference) -> Vec<Evidence> {
                 }],
             )
     };
-    let from_state = view.pod(idx).into_iter().flat_map(|p| {
-        p.status
-            .init_container_statuses
-            .iter()
-            .chain(&p.status.container_statuses)
-    });
-    let waiting = from_state
+    let pods = view.pod(idx).into_iter();
+    let waiting = pods
+        .flat_map(|pod| pod.status.all_containers())
         .filter_map(|c| c.state.waiting.as_ref()?.message.as_deref())
         .find(|m| about(m));
     let events = view
@@ -232,6 +242,7 @@ fn references(spec: &PodSpec) -> Vec<Reference> {
                 kind,
                 name: name.clone(),
                 key: key.cloned(),
+                is_volume: location.starts_with("volume"),
                 location,
             });
         }
@@ -297,10 +308,22 @@ fn references(spec: &PodSpec) -> Vec<Reference> {
     all
 }
 
-/// By the kubelet's events, for pods whose spec is not known.
-fn from_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    for event in view.warnings(idx).filter(|e| view.still_holds(idx, e)) {
-        let m = &*event.message;
+/// What the kubelet says about a pod, in events or as the reason for which a container waits.
+fn said<'a>(view: &View<'a>, idx: Idx) -> Vec<(&'a str, Evidence)> {
+    let events = view.warnings(idx).filter(|e| view.still_holds(idx, e));
+    let events = events.map(|e| (&*e.message, view.event_evidence(idx, e)));
+    let containers = view.pod(idx).into_iter();
+    let containers = containers.flat_map(|pod| pod.status.all_containers());
+    let waiting = containers
+        .filter_map(|c| c.state.waiting.as_ref()?.message.as_deref())
+        .map(|m| (m, view.state_evidence(idx, short(m, 200))));
+    events.chain(waiting).collect()
+}
+
+/// By the kubelet's words, for pods whose spec is not known.
+fn by_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let said = said(view, idx);
+    for (m, _) in &said {
         let name_of = |kind: &str| {
             quoted_after(m, &format!("{kind} ")).or_else(|| word_after(m, &format!("{kind} ")))
         };
@@ -341,15 +364,12 @@ fn from_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         };
         let owner = view.top_owner(idx);
         let sentence = format!("{} uses {object}, which does not exist", view.title(owner));
-        let all = view
-            .warnings(idx)
-            .filter(|e| e.message == event.message)
-            .map(|e| view.event_evidence(idx, e));
+        let same = said.iter().filter(|(text, _)| text == m);
         out.push(
             view.finding(fault, owner, idx, Strength::Strong)
                 .active(true)
                 .message(sentence)
-                .with(all)
+                .with(same.map(|(_, evidence)| evidence.clone()))
                 .build(),
         );
         return;

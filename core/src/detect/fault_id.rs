@@ -58,6 +58,7 @@ impl FaultId {
                 | Self::RuntimeRolloutStuck
                 | Self::RuntimeTerminationStuck
                 | Self::SchedulingPodSlotsExhausted
+                | Self::StorageAttachFailed
                 | Self::PerformanceAutoscalerNoMetrics
         )
     }

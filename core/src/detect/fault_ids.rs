@@ -37,6 +37,7 @@ super::fault_id::fault_ids! {
     StorageCapacityMismatch = "storage.capacity_mismatch",
     StorageSelectorMismatch = "storage.selector_mismatch",
     StorageVolumeBoundElsewhere = "storage.volume_bound_elsewhere",
+    StorageVolumeLost = "storage.volume_lost",
     StorageZoneConflict = "storage.zone_conflict",
     StorageProvisioningFailed = "storage.provisioning_failed",
     StorageAttachFailed = "storage.attach_failed",

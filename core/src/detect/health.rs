@@ -60,6 +60,20 @@ impl View<'_> {
         })
     }
 
+    /// Whether a container of a pod has crashed often, and has not run longer since than before:
+    /// the pod is only ready in between.
+    pub fn keeps_crashing(&self, idx: Idx) -> bool {
+        let pods = self.pod(idx).into_iter();
+        let mut containers = pods.flat_map(|pod| pod.status.container_statuses.iter());
+        containers.any(|c| {
+            let last = c.last_state.terminated.as_ref();
+            let lived = last.and_then(|t| Some(t.finished_at.0?.0 - t.started_at.0?.0));
+            let running = c.state.running.as_ref().and_then(|r| r.started_at.0);
+            let lives = running.map(|at| self.now.0 - at.0);
+            c.restart_count >= 3 && lives.zip(lived).is_some_and(|(now, then)| now <= then)
+        })
+    }
+
     /// Since when a pod has not been ready: the time of the condition, else of its start, its
     /// creation or its first warning.
     pub fn unhealthy_since(&self, idx: Idx) -> Option<Time> {

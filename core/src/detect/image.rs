@@ -52,6 +52,7 @@ const REASONS: [(FaultId, &[&str]); 6] = [
             "invalidimagename",
             "does not exist",
             "name unknown",
+            "is not present with pull policy of never",
         ],
     ),
     (

@@ -82,6 +82,7 @@ mod text;
 mod unknown;
 mod verdict;
 mod view;
+mod webhook;
 
 pub use admission::webhooks;
 pub use caller_errors::{CallError, CallFailure, call_errors};
@@ -150,6 +151,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
         }
     }
     findings.inspect(dangling_route::route, view, idx);
+    findings.inspect(webhook::configuration, view, idx);
     findings.inspect(condition::warned, view, idx);
     findings.inspect(self_reported::findings, view, idx);
     findings.inspect(performance::alerts, view, idx);

@@ -32,23 +32,21 @@ fn unseen_pods(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Fin
         None => (status.replicas.unwrap_or(0), status.ready_replicas),
     };
     let ready = ready.unwrap_or(0);
-    let is_top = matches!(
-        view.graph.get(idx).kind(),
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet
-    );
-    if !is_top
-        || ready >= have
+    let wanted = workload.spec.replicas.unwrap_or(have).max(have);
+    if view.top_owner(idx) != idx
+        || ready >= wanted
         || view.is_healthy(idx) != Some(false)
         || !view.lasts(view.graph.get(idx).created)
         || view.knows_pods(idx)
     {
         return;
     }
-    let state = format!("{ready} of {have} pods are ready");
-    let strength = if is_heard_of(view, idx) {
-        Strength::Hint
-    } else {
-        Strength::Strong
+    let state = format!("{ready} of {wanted} pods are ready");
+    let strength = match have {
+        _ if is_heard_of(view, idx) => Strength::Hint,
+        // Something else keeps it from making pods.
+        0 => Strength::Fair,
+        _ => Strength::Strong,
     };
     out.push(
         view.finding(FaultId::RuntimeRolloutStuck, idx, idx, strength)

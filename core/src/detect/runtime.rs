@@ -6,8 +6,9 @@ use super::{ComponentId, FaultId, View};
 use std::collections::BTreeMap;
 
 use crate::graph::{Idx, Relation};
-use crate::model::Episode;
+use crate::model::object::Pod;
 use crate::model::time::MINUTE;
+use crate::model::{Episode, Time};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !view.exists(idx) {
@@ -31,6 +32,9 @@ fn rejected(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         "OutOfcpu" => FaultId::SchedulingCpuInsufficient,
         "OutOfmemory" => FaultId::SchedulingMemoryInsufficient,
         "OutOfpods" => FaultId::SchedulingPodSlotsExhausted,
+        // The labels of the node changed after the scheduler had chosen it.
+        "NodeAffinity" => FaultId::SchedulingNodeAffinityMismatch,
+        "Preempting" => FaultId::SchedulingPreempted,
         "UnexpectedAdmissionError" if has(message, &["allocate failed", "devices unavailable"]) => {
             FaultId::SchedulingExtendedResourceInsufficient
         }
@@ -75,10 +79,7 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let blamed = node
         .filter(|_| by_node)
         .unwrap_or_else(|| view.top_owner(idx));
-    let recent = pod
-        .status
-        .start_time
-        .0
+    let recent = ended(pod)
         .map(|t| view.now.0 - t.0 < 60 * MINUTE)
         .unwrap_or(true);
     if recent {
@@ -100,6 +101,17 @@ fn evicted(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .build(),
         );
     }
+}
+
+/// When a pod that failed ended, as far as its status shows it: not before its last change.
+fn ended(pod: &Pod) -> Option<Time> {
+    let stopped = pod
+        .status
+        .all_containers()
+        .filter_map(|c| c.state.terminated.as_ref()?.finished_at.0);
+    let conditions = pod.status.conditions.iter();
+    let changed = conditions.filter_map(|c| c.last_transition_time.0);
+    stopped.chain(changed).chain(pod.status.start_time.0).max()
 }
 
 /// Workloads whose pods are repeatedly evicted for their own usage: each new pod is healthy for a

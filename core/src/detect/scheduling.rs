@@ -2,9 +2,10 @@
 
 use super::finding::{Finding, Strength};
 use super::scheduling_verdict::{Verdict, from_message, from_state, too_few_for_each};
-use super::text::has;
+use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
+use crate::model::object;
 use crate::model::object::pod::PodSpec;
 use crate::model::{Episode, Kind};
 
@@ -12,7 +13,9 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(events) = unscheduled(view, idx) else {
         return;
     };
-    let message = events.last().map(|e| &*e.message).unwrap_or_default();
+    let condition = unschedulable(view, idx);
+    let event = events.last().map(|e| &*e.message);
+    let message = event.or(condition).unwrap_or_default();
     // `storage` reports unbound claims.
     if has(message, &["persistentvolumeclaim"])
         && !has(
@@ -61,7 +64,13 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let evidence = events
         .iter()
         .map(|e| view.event_evidence(idx, e))
-        .chain([view.state_evidence(idx, "pod is Pending and has no node".into())]);
+        .chain([view.state_evidence(
+            idx,
+            match condition.filter(|_| event.is_none()) {
+                Some(said) => format!("pod is Pending and has no node: {}", short(said, 200)),
+                None => "pod is Pending and has no node".to_owned(),
+            },
+        )]);
     let strength = match (&state, message.is_empty()) {
         // Both the volume and the node say so.
         _ if verdict.fault == FaultId::SchedulingNodeCordoned && !bound.is_empty() => {
@@ -93,6 +102,15 @@ fn placed_siblings(view: &View<'_>, owner: Idx) -> u64 {
     let pods = view.pods_of(owner).into_iter();
     let placed = pods.filter(|p| view.pod(*p).is_some_and(|pod| pod.node_name.is_some()));
     placed.count() as u64
+}
+
+/// What the scheduler says about a pod without a node in the pod's own condition.
+pub(super) fn unschedulable<'a>(view: &View<'a>, idx: Idx) -> Option<&'a str> {
+    let pod = view.pod(idx).filter(|pod| pod.node_name.is_none())?;
+    object::condition(&pod.status.conditions, "PodScheduled")
+        .filter(|c| c.is("False") && c.reason.as_deref() == Some("Unschedulable"))?
+        .message
+        .as_deref()
 }
 
 /// Whether state alone explains why a pod has no node: then missing events do not show that the

@@ -1,11 +1,12 @@
 //! Claims that are not bound, and volumes that cannot be attached, mounted or written.
 
 use super::finding::{Evidence, Finding, Strength};
+use super::scheduling::unschedulable;
 use super::storage_verdict::{from_message, judge};
 use super::text::{has, quoted_after, short};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
-use crate::model::object::Quota;
+use crate::model::object::{Claim, Quota};
 use crate::model::{Kind, Severity};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
@@ -29,6 +30,8 @@ fn missing_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 && view.still_holds(idx, e)
         })
         .collect();
+    let said = unschedulable(view, idx)
+        .filter(|m| has(m, &["persistentvolumeclaim \""]) && has(m, &["not found"]));
     let in_spec = view
         .pod_spec(idx)
         .into_iter()
@@ -37,7 +40,9 @@ fn missing_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .map(|c| &*c.claim_name);
     let in_message = events
         .iter()
-        .filter_map(|e| quoted_after(&e.message, "persistentvolumeclaim "));
+        .map(|e| &*e.message)
+        .chain(said)
+        .filter_map(|m| quoted_after(m, "persistentvolumeclaim "));
     let mut names: Vec<&str> = in_spec.chain(in_message).collect();
     names.sort_unstable();
     names.dedup();
@@ -46,7 +51,11 @@ fn missing_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .graph
             .find_live(Kind::PersistentVolumeClaim, namespace, name)
             .is_none();
-        let is_reported = events.iter().any(|e| e.message.contains(name));
+        let is_reported = events
+            .iter()
+            .map(|e| &*e.message)
+            .chain(said)
+            .any(|m| m.contains(name));
         if !is_missing || !(is_reported || view.knows(&Kind::PersistentVolumeClaim, namespace)) {
             continue;
         }
@@ -290,6 +299,10 @@ pub(super) fn claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if claim.phase.as_deref() == Some("Bound") || claim.phase.is_none() || !view.exists(idx) {
         return;
     }
+    if claim.phase.as_deref() == Some("Lost") {
+        out.push(lost(view, idx, claim));
+        return;
+    }
     let events: Vec<_> = view.warnings(idx).collect();
     // With `WaitForFirstConsumer` the claim waits for its pod, not the pod for the claim.
     let waits = view
@@ -318,6 +331,27 @@ pub(super) fn claim(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .with(evidence)
             .build(),
     );
+}
+
+/// A claim whose volume is gone: nothing binds it again.
+fn lost(view: &View<'_>, idx: Idx, claim: &Claim) -> Finding {
+    let volume = claim.spec.volume_name.as_deref().unwrap_or("?");
+    let events = view.warnings(idx).map(|e| view.event_evidence(idx, e));
+    view.finding(
+        FaultId::StorageVolumeLost,
+        user(view, idx),
+        idx,
+        Strength::Proof,
+    )
+    .active(true)
+    .message(format!(
+        "PVC `{}` has lost its volume `{volume}`, which no longer exists or is bound to \
+             another claim",
+        view.graph.get(idx).name()
+    ))
+    .with(events)
+    .with([view.state_evidence(idx, "phase is Lost".to_owned())])
+    .build()
 }
 
 /// For claims of which only events are known.

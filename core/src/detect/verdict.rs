@@ -173,16 +173,20 @@ pub(super) fn kind_fault(view: &View<'_>, idx: Idx) -> FaultId {
         "SecretStore" | "ClusterSecretStore" => FaultId::OperatorSecretStoreInvalid,
         "APIService" => FaultId::ControlplaneAggregatedApiUnavailable,
         "ScaledObject" | "ScaledJob" => FaultId::AutoscalingTriggerFailing,
+        "VolumeAttachment" => FaultId::StorageAttachFailed,
         _ => FaultId::OperatorConditionFailed,
     }
 }
 
-/// An aggregated API is served by a Service; other objects are at fault themselves.
+/// An aggregated API is served by a Service, and an attachment is that of a volume; other objects
+/// are at fault themselves.
 pub(super) fn blamed_by_kind(view: &View<'_>, idx: Idx) -> Idx {
-    if view.graph.get(idx).kind().as_str() != "APIService" {
-        return idx;
-    }
-    let served = view.graph.out(idx).map(|(_, target)| target);
-    let mut services = served.filter(|i| view.object(*i).is_some_and(|o| o.service().is_some()));
-    services.next().unwrap_or(idx)
+    let meant = match view.graph.get(idx).kind().as_str() {
+        "APIService" => Kind::Service,
+        "VolumeAttachment" => Kind::PersistentVolume,
+        _ => return idx,
+    };
+    let mut targets = view.graph.out(idx).map(|(_, target)| target);
+    let is_meant = |i: &Idx| *view.graph.get(*i).kind() == meant && view.object(*i).is_some();
+    targets.find(is_meant).unwrap_or(idx)
 }

@@ -231,7 +231,8 @@ impl Collected<'_> {
     }
 
     fn add_findings(&mut self, findings: &[Finding]) {
-        for finding in findings.iter().filter(|f| shows_lack(f)) {
+        let counts = |f: &&Finding| shows_lack(f) || f.active && self.view.keeps_crashing(f.on);
+        for finding in findings.iter().filter(counts) {
             let severity = if finding.strength == Strength::Proof {
                 Severity::Error
             } else {

@@ -6,6 +6,7 @@ use super::object_kinds::Part;
 use crate::model::Str;
 use crate::model::object::mesh::{Destination, VirtualService};
 use crate::model::object::network::{PolicyPeer, PolicyRule, Present};
+use crate::model::object::report::{Reference, Report, Role};
 use crate::model::object::{Labels, List, NetworkPolicy, ObjectBody, Selector};
 
 /// The body of a custom resource; `None` if only its existence matters. Another API may have a kind
@@ -23,6 +24,46 @@ pub(super) fn read(kind: &str, spec: &Part<'_>) -> Option<ObjectBody> {
         }
         _ => return None,
     })
+}
+
+/// A webhook of an admission configuration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Webhook {
+    client_config: ClientConfig,
+    failure_policy: Option<Str>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ClientConfig {
+    service: Option<ServiceName>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServiceName {
+    namespace: Option<Str>,
+    name: Str,
+}
+
+/// The Services without which the API server refuses requests: not those of webhooks whose failure
+/// is ignored.
+pub(super) fn webhooks(all: &List<Webhook>) -> Report {
+    let needed = all
+        .iter()
+        .filter(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"));
+    let services = needed.filter_map(|webhook| webhook.client_config.service.as_ref());
+    let references = services.map(|service| Reference {
+        kind: "Service".into(),
+        namespace: service.namespace.clone(),
+        name: service.name.clone(),
+        role: Role::Uses,
+    });
+    Report {
+        references: references.filter(|r| !r.name.is_empty()).collect(),
+        ..Report::default()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

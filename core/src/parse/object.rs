@@ -74,6 +74,8 @@ pub(super) struct Wire<'a> {
     pub(super) endpoints: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) ports: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) webhooks: Option<&'a RawValue>,
     pub(super) provisioner: Option<Str>,
     pub(super) volume_binding_mode: Option<Str>,
 }

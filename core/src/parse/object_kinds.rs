@@ -110,6 +110,10 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
                 status: status.read()?,
             }))
         }
+        Kind::Other(kind) if kind.ends_with("WebhookConfiguration") => {
+            let webhooks = part(&meta.kind, "webhooks", wire.webhooks)?;
+            ObjectBody::Report(Box::new(custom::webhooks(&webhooks)))
+        }
         Kind::Other(kind) if let Some(body) = custom::read(kind, &spec) => body,
         _ => report::read(meta, &spec, &status)?
             .map(|report| ObjectBody::Report(Box::new(report)))

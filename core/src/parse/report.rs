@@ -20,6 +20,9 @@ const MAX_MESSAGE: usize = 2000;
 
 /// Fields of a status that name a state in one word.
 const STATES: [&str; 4] = ["phase", "state", "currentStatus", "robustness"];
+/// Fields of a status that hold the error of the last attempt: of volumes that are attached, and of
+/// snapshots.
+const ERRORS: [&str; 3] = ["attachError", "detachError", "error"];
 /// Fields of a status that hold such a field.
 const STATE_HOLDERS: [&str; 3] = ["health", "operationState", "sync"];
 
@@ -110,6 +113,13 @@ fn states(status: &Value, out: &mut Vec<Condition>) {
         if let Some(state) = text(status, key) {
             out.push(Condition::of_field(key, state, &message(status)));
         }
+    }
+    for key in ERRORS {
+        let error = status
+            .get(key)
+            .filter(|error| text(error, "message").is_some());
+        let said = error.map(message);
+        out.extend(said.map(|said| Condition::of_field(key, "True", &said)));
     }
     let resources = status.get("resources").and_then(Value::as_array);
     for resource in resources.into_iter().flatten() {
@@ -267,7 +277,10 @@ fn is_traefik(meta: &Meta) -> bool {
 /// The kind that a field such as `secretName` refers to.
 fn kind_of_name(field: &str) -> Option<String> {
     let stem = field.strip_suffix("name")?;
-    let is_plain = matches!(stem, "secret" | "configmap" | "serviceaccount");
+    let is_plain = matches!(
+        stem,
+        "secret" | "configmap" | "serviceaccount" | "persistentvolume"
+    );
     kind_of_stem(stem).filter(|_| is_plain).map(str::to_owned)
 }
 
@@ -279,6 +292,7 @@ fn kind_of_stem(stem: &str) -> Option<&'static str> {
         "parent" => "Gateway",
         "issuer" => "Issuer",
         "secretstore" => "SecretStore",
+        "persistentvolume" => "PersistentVolume",
         s if s.ends_with("secret") => "Secret",
         s if s.ends_with("configmap") => "ConfigMap",
         s if s.ends_with("serviceaccount") => "ServiceAccount",

@@ -1,0 +1,56 @@
+//! Admission webhooks whose Service cannot answer: the API server refuses what it asks them about.
+
+use super::finding::{Finding, Strength};
+use super::service::pods_behind;
+use super::{FaultId, View};
+use crate::graph::{Idx, Relation};
+use crate::model::Kind;
+
+/// Reports the Services of an admission configuration that do not exist or have no pod.
+pub(super) fn configuration(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let node = view.graph.get(idx);
+    if !node.kind().as_str().ends_with("WebhookConfiguration")
+        || !view.exists(idx)
+        || !view.lasts(node.created)
+    {
+        return;
+    }
+    let uses = view.graph.out(idx).filter(|(r, _)| *r == Relation::Uses);
+    for (_, service) in uses {
+        let Some(why) = cannot_answer(view, service) else {
+            continue;
+        };
+        let name = view.graph.get(service).name();
+        out.push(
+            view.finding(
+                FaultId::AdmissionWebhookUnavailable,
+                service,
+                idx,
+                Strength::Proof,
+            )
+            .active(true)
+            .message(format!(
+                "{} sends requests to Service `{name}`, {why}: the API server refuses what it \
+                     covers",
+                view.title(idx)
+            ))
+            .with([view.state_evidence(idx, format!("Service `{name}`, {why}"))])
+            .build(),
+        );
+    }
+}
+
+fn cannot_answer(view: &View<'_>, service: Idx) -> Option<&'static str> {
+    let node = view.graph.get(service);
+    let namespace = node.namespace();
+    if !node.is_live() {
+        let is_absent = view.is_absent(&Kind::Service, namespace, node.name());
+        return is_absent.then_some("which does not exist");
+    }
+    let selector = &view.object(service)?.service()?.selector;
+    let has_no_pods = !selector.is_empty()
+        && view.knows(&Kind::Pod, namespace)
+        && pods_behind(view, service).is_empty()
+        && !view.has_unseen_pods(service);
+    has_no_pods.then_some("which has no pods")
+}
