@@ -210,7 +210,9 @@ fn down(
     } else {
         FaultId::DependencyDown
     };
-    let strength = if callers.len() >= 2 {
+    // One caller may be wrong itself, unless it cannot go on without the server.
+    let is_needed = all.iter().any(|c| view.is_healthy(c.caller) == Some(false));
+    let strength = if callers.len() >= 2 || is_needed {
         Strength::Fair
     } else {
         Strength::Hint

@@ -3,8 +3,9 @@
 use super::finding::{Finding, Strength};
 use super::text::{has, short};
 use super::{FaultId, View, registry};
-use crate::graph::Idx;
+use crate::graph::{Idx, Relation};
 use crate::model::object::pod::{PodSpec, is_pull_failure};
+use crate::trouble::{self, Class};
 
 /// How container runtimes report why a pull failed, the most specific first.
 const REASONS: [(FaultId, &[&str]); 6] = [
@@ -66,6 +67,7 @@ const REASONS: [(FaultId, &[&str]); 6] = [
             "no route to host",
             "eof",
             "connection reset",
+            "context canceled",
             "503 service",
             "500 internal",
         ],
@@ -110,12 +112,9 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
     let mut messages: Vec<&str> = pulls.iter().rev().map(|e| &*e.message).collect();
     messages.push(state_message);
-    let known = messages.iter().find_map(|m| {
-        REASONS
-            .iter()
-            .find(|(_, phrases)| has(m, phrases))
-            .map(|(f, _)| (*f, *m))
-    });
+    let known = messages
+        .iter()
+        .find_map(|m| reason(m).map(|fault| (fault, *m)));
     let (fault, strength, why) = match known {
         Some((fault, message)) => (
             refine(fault, message, view, idx),
@@ -136,6 +135,11 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ),
     };
     let owner = view.top_owner(idx);
+    let placed = view.graph.out(idx).find(|(r, _)| *r == Relation::RunsOn);
+    let node = placed.map(|(_, node)| node);
+    let blamed = node
+        .filter(|_| fault == FaultId::NodeDiskPressure)
+        .unwrap_or(owner);
     let evidence = pulls
         .iter()
         .map(|e| view.event_evidence(idx, e))
@@ -160,13 +164,45 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     )
     .then_some(command);
     out.push(
-        view.finding(fault, owner, idx, strength)
+        view.finding(fault, blamed, idx, strength)
             .active(true)
             .message(format!("Image `{image}` cannot be pulled: {why}"))
             .with(evidence)
             .fix(fix)
             .build(),
     );
+}
+
+/// Why a pull failed: by what runtimes say about images, else by the trouble that it names.
+fn reason(message: &str) -> Option<FaultId> {
+    const BY_CLASS: [(FaultId, &[Class]); 3] = [
+        (FaultId::NodeDiskPressure, &[Class::NoSpace]),
+        (
+            FaultId::ImageRegistryUnresolvable,
+            &[Class::Unresolved, Class::ResolverSilent],
+        ),
+        (
+            FaultId::ImageRegistryUnreachable,
+            &[
+                Class::Refused,
+                Class::NoRoute,
+                Class::ConnectTimedOut,
+                Class::TimedOut,
+                Class::Disconnected,
+                Class::Unavailable,
+                Class::ProtocolMismatch,
+                Class::CertificateUntrusted,
+                Class::CertificateExpired,
+                Class::CertificateName,
+            ],
+        ),
+    ];
+    let said = REASONS.iter().find(|(_, phrases)| has(message, phrases));
+    said.map(|(fault, _)| *fault).or_else(|| {
+        let classes = trouble::read(message);
+        let by_class = BY_CLASS.iter().find(|(_, any)| classes.has_any(any));
+        by_class.map(|(fault, _)| *fault)
+    })
 }
 
 /// Whether the kubelet still reports that a pull fails: it gives the reason once.

@@ -90,10 +90,16 @@ const RULES: [Rule; 3] = [
     (FaultId::ConfigSecurityContextDenied, denies_user),
 ];
 
-/// Whether the runtime cannot mount a volume where the spec wants it: a directory onto a file of
-/// the image, as of a `subPath` that the volume lacks.
+/// Whether the kubelet or the runtime cannot mount a volume at its place in the container.
 fn cannot_mount(report: &str) -> bool {
-    has(report, &["error mounting \""])
+    has(
+        report,
+        &[
+            "failed to prepare subpath",
+            "mount a directory onto a file",
+            "error mounting \"",
+        ],
+    )
 }
 
 /// Whether the runtime reports that it cannot run the command.

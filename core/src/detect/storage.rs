@@ -14,6 +14,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         return;
     }
     missing_claims(view, idx, out);
+    unbound(view, idx, out);
     mount_errors(view, idx, out);
     write_errors(view, idx, out);
 }
@@ -165,6 +166,41 @@ fn storage_quota(view: &View<'_>, namespace: &str) -> Option<StorageQuota> {
 }
 
 /// Volumes that the kubelet or the attach controller cannot provide.
+/// A claim that is not bound, for pods whose claims are not known.
+fn unbound(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    const UNBOUND: [&str; 1] = ["unbound immediate persistentvolumeclaims"];
+    let mut mounts = view.graph.out(idx);
+    let knows_claim = mounts.any(|(_, target)| {
+        let claim = view.object(target).and_then(|o| o.claim());
+        claim.is_some()
+    });
+    let events: Vec<Evidence> = view
+        .warnings(idx)
+        .filter(|e| has(&e.message, &UNBOUND) && view.still_holds(idx, e))
+        .map(|e| view.event_evidence(idx, e))
+        .collect();
+    let says = unschedulable(view, idx).is_some_and(|m| has(m, &UNBOUND));
+    if knows_claim || events.is_empty() && !says {
+        return;
+    }
+    let owner = view.top_owner(idx);
+    out.push(
+        view.finding(
+            FaultId::StorageProvisioningFailed,
+            owner,
+            idx,
+            Strength::Fair,
+        )
+        .active(true)
+        .message(format!(
+            "A claim of {} is not bound to a volume, for a reason that the records leave out",
+            view.title(owner)
+        ))
+        .with(events)
+        .build(),
+    );
+}
+
 fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     for event in view.warnings(idx).filter(|e| {
         matches!(
@@ -173,9 +209,11 @@ fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ) && view.still_holds(idx, e)
     }) {
         let m = &*event.message;
+        // The list of all volumes follows that of those that are not mounted.
+        let unmounted = m.split("unattached volumes").next().unwrap_or(m);
         // `config` reports Secrets and ConfigMaps.
         if has(
-            m,
+            unmounted,
             &[
                 "secret \"",
                 "configmap \"",
@@ -186,6 +224,8 @@ fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ) {
             continue;
         }
+        // That the kubelet waits for its volumes is the end of many stories.
+        let mut sums_up = false;
         let fault = if has(m, &["multi-attach error"]) {
             FaultId::StorageMultiAttach
         } else if has(
@@ -211,7 +251,13 @@ fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         ) {
             FaultId::StorageMountFailed
         } else {
-            continue;
+            sums_up = true;
+            FaultId::StorageMountFailed
+        };
+        let strength = if sums_up {
+            Strength::Fair
+        } else {
+            Strength::Strong
         };
         let owner = view.top_owner(idx);
         let message = format!(
@@ -220,13 +266,21 @@ fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             short(m, 200)
         );
         out.push(
-            view.finding(fault, owner, idx, Strength::Strong)
+            view.finding(fault, owner, idx, strength)
                 .active(true)
                 .message(message)
                 .with([view.event_evidence(idx, event)])
                 .build(),
         );
     }
+}
+
+/// What else can be forbidden: programs, keys and sockets.
+const NO_FILES: [&str; 6] = ["exec", "publickey", "dial unix", "bind", "listen", "socket"];
+
+/// Whether a line names a file, by its path or by a word.
+fn names_file(line: &str) -> bool {
+    line.contains('/') || has(line, &[" file ", " dir ", " directory "])
 }
 
 /// Programs that report errors writing to their volume.
@@ -259,19 +313,17 @@ fn write_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             Strength::Strong,
         ),
     ];
+    // What a program says before it ends counts whatever its level.
+    let is_dying = view.has_failed_to_start(idx);
     for (fault, phrases, strength) in rules {
         let logs: Vec<_> = view
             .logs(idx)
-            .filter(|l| {
-                l.severity >= Severity::Warning && has(&l.sample, phrases) && l.sample.contains('/')
-            })
+            .filter(|l| l.severity >= Severity::Warning || is_dying)
+            .filter(|l| has(&l.sample, phrases) && names_file(&l.sample))
             .collect();
         if logs.is_empty()
             || (fault == FaultId::StorageMountPermissionDenied
-                && (!mounts
-                    || logs
-                        .iter()
-                        .all(|l| has(&l.sample, &["exec", "publickey", "dial unix"]))))
+                && (!mounts || logs.iter().all(|l| has(&l.sample, &NO_FILES))))
         {
             continue;
         }

@@ -157,14 +157,36 @@ fn content(line: &str) -> Severity {
         return Severity::Error;
     }
     // A program that is about to exit often writes the reason without a level.
-    if trouble::read(line)
-        .iter()
-        .any(|class| !VAGUE.contains(&class))
-    {
+    let names_trouble = || {
+        let classes = trouble::read(line);
+        classes.iter().any(|class| !VAGUE.contains(&class))
+    };
+    if ends_with_errno(line) || names_trouble() {
         Severity::Warning
     } else {
         Severity::Info
     }
+}
+
+/// Whether a line ends like those of perror(3): `<what failed>: Permission denied`.
+fn ends_with_errno(line: &str) -> bool {
+    const ERRNO: [&str; 10] = [
+        "Permission denied",
+        "Operation not permitted",
+        "No such file or directory",
+        "Not a directory",
+        "Is a directory",
+        "Input/output error",
+        "Device or resource busy",
+        "Connection refused",
+        "Connection timed out",
+        "Broken pipe",
+    ];
+    let line = line.trim_end().trim_end_matches('.');
+    ERRNO.iter().any(|errno| {
+        let before = line.strip_suffix(errno);
+        before.is_some_and(|before| before.ends_with(": "))
+    })
 }
 
 #[cfg(test)]
@@ -197,6 +219,8 @@ mod tests {
             ("panic: runtime error: index out of range", Severity::Fatal),
             ("GET /healthz 200", Severity::Info),
             ("bind: address already in use", Severity::Warning),
+            ("mkdir: /data/db: Permission denied", Severity::Warning),
+            ("user denied: Permission denied by policy 7", Severity::Info),
             (
                 "10:00:00 WARN retry\n\tat a.B.c(B.java:1)\nCaused by: java.lang.Error: x",
                 Severity::Error,
