@@ -1,6 +1,7 @@
 //! Containers that crash, and why by their last log lines.
 
 use super::finding::{Evidence, Finding, Strength};
+use super::signalled::is_signalled;
 use super::text::{has, short};
 use super::{FaultId, View, exit_reason};
 use crate::episode::LogTemplate;
@@ -89,7 +90,7 @@ fn container(
     // own, whatever its probes report.
     let by_signal = matches!(code, 0 | 137 | 143);
     let killed = if by_signal {
-        killed_by_probe(view, idx)
+        killed_by_probe(view, idx) || is_signalled(view, idx, &status.name)
     } else {
         ended_by_kubelet(view, idx, &status.name, ended)
     };

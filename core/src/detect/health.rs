@@ -99,9 +99,16 @@ impl View<'_> {
         since.map(|s| self.now.0 - s.0 >= GRACE).unwrap_or(true)
     }
 
-    /// Whether a warning about a resource still holds: the resource exists and is not known to be
-    /// healthy. If its health is unknown, the warning must be recent and not cleared by an event.
+    /// Whether a warning about a resource still holds: it may, and where the health of the resource
+    /// is unknown it would have come again otherwise.
     pub fn still_holds(&self, idx: Idx, event: &Episode) -> bool {
+        let is_silent = || self.now.0 - event.last.0 > repeats_within(event);
+        self.may_hold(idx, event) && !(self.is_healthy(idx).is_none() && is_silent())
+    }
+
+    /// Whether a warning about a resource may still hold: the resource exists and is not known to
+    /// be healthy. If its health is unknown, the warning must be recent and not cleared by an event.
+    pub fn may_hold(&self, idx: Idx, event: &Episode) -> bool {
         if !self.exists(idx) {
             return false;
         }
@@ -204,5 +211,18 @@ impl View<'_> {
             return object::condition(&node.status.conditions, "Ready").map(|c| c.is("True"));
         }
         None
+    }
+}
+
+/// How long after a warning the next one comes while its reason lasts, in microseconds. Probes run
+/// all the time, the kubelet and the scheduler try again at least every five minutes; what is said
+/// once is known for longer.
+fn repeats_within(event: &Episode) -> i64 {
+    // The kubelet reports at most 25 events of an object in a row, then one every five minutes.
+    const BURST: u32 = 20;
+    match &*event.reason {
+        "Unhealthy" if event.count < BURST => 3 * MINUTE,
+        "Unhealthy" | "BackOff" | "FailedScheduling" => 7 * MINUTE,
+        _ => 15 * MINUTE,
     }
 }

@@ -74,6 +74,7 @@ mod scheme;
 mod self_reported;
 mod service;
 mod service_ports;
+mod signalled;
 mod start_error;
 mod storage;
 mod storage_verdict;

@@ -2,6 +2,7 @@
 
 use super::finding::Strength;
 use super::probe::ProbeKind;
+use super::signalled::is_signalled;
 use super::text::{has, short};
 use super::{FaultId, View, probe_port};
 use crate::graph::Idx;
@@ -33,7 +34,7 @@ pub(super) struct Diagnosis {
 }
 
 /// Reasons for which a probe can be at fault itself, the most specific first.
-pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 11] = [
+pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 12] = [
     not_authorized,
     wrong_protocol,
     probe_port::plain_to_tls,
@@ -44,6 +45,7 @@ pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 11] = [
     failing_command,
     timeout_too_short,
     killed_before_listening,
+    ended_by_signal,
     not_ready,
 ];
 
@@ -69,10 +71,19 @@ impl Observation<'_> {
         )
     }
 
-    /// Whether the probe is known to fail: the kubelet reports it, or the pod runs without ever
-    /// becoming ready.
+    /// Whether the probe is known to fail: the kubelet reports it, the pod runs without ever
+    /// becoming ready, or its container was ended as the kubelet ends those whose probe fails.
     pub(super) fn is_failing(&self) -> bool {
-        self.has_failed || (self.kind == ProbeKind::Readiness && runs_unready(self.view, self.pod))
+        self.has_failed
+            || match self.kind {
+                ProbeKind::Readiness => runs_unready(self.view, self.pod),
+                ProbeKind::Liveness | ProbeKind::Startup => self.is_signalled(),
+            }
+    }
+
+    fn is_signalled(&self) -> bool {
+        self.container
+            .is_some_and(|c| is_signalled(self.view, self.pod, &c.name))
     }
 }
 
@@ -229,6 +240,25 @@ fn killed_before_listening(o: &Observation<'_>) -> Option<Diagnosis> {
         fault: o.kind.too_strict(),
         strength: Strength::Fair,
         message: format!("{} fails before the container starts listening", o.title()),
+    })
+}
+
+/// A container that was ended by a signal, where no events are known: it is the liveness probe, or
+/// the startup probe of one that has no other, unless something else asked the program to stop.
+fn ended_by_signal(o: &Observation<'_>) -> Option<Diagnosis> {
+    let is_meant = match o.kind {
+        ProbeKind::Readiness => false,
+        ProbeKind::Liveness => true,
+        ProbeKind::Startup => o.container?.liveness_probe.is_none(),
+    };
+    (is_meant && o.is_signalled()).then(|| Diagnosis {
+        fault: o.kind.too_strict(),
+        strength: Strength::Fair,
+        message: format!(
+            "{} probably fails: container `{}` is ended by a signal again and again",
+            o.title(),
+            o.container.map(|c| &*c.name).unwrap_or_default()
+        ),
     })
 }
 

@@ -175,8 +175,7 @@ fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>)
     let late = progress.filter(|c| c.reason.as_deref() == Some("ProgressDeadlineExceeded"));
     let behind =
         workload.spec.replicas.unwrap_or(1) > workload.status.updated_replicas.unwrap_or(0);
-    let paused =
-        workload.spec.paused == Some(true) && behind && view.is_healthy(idx) == Some(false);
+    let paused = workload.spec.paused == Some(true) && behind && workload.status.replicas.is_some();
     let (message, state) = match late {
         Some(c) => {
             let reason = c

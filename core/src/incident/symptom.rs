@@ -315,7 +315,7 @@ fn shows_lack(finding: &Finding) -> bool {
 fn is_symptom(view: &View<'_>, resource: Idx, event: &Episode) -> bool {
     if event.severity < Severity::Warning
         || HARMLESS.contains(&&*event.reason)
-        || !view.still_holds(resource, event)
+        || !view.may_hold(resource, event)
     {
         return false;
     }
