@@ -44,6 +44,11 @@ fn judge(view: &View<'_>, set: Idx, node: Idx, taint: &str) -> Option<Finding> {
         view.graph.get(node).name(),
         short(&complaint.what, 160)
     );
+    let fix = format!(
+        "kubectl -n {} edit daemonset/{}",
+        view.graph.get(set).namespace(),
+        view.graph.get(set).name()
+    );
     let finding = view
         .finding(
             FaultId::SchedulingTaintNotTolerated,
@@ -56,7 +61,8 @@ fn judge(view: &View<'_>, set: Idx, node: Idx, taint: &str) -> Option<Finding> {
         .with([
             complaint,
             view.state_evidence(node, format!("taint `{taint}`")),
-        ]);
+        ])
+        .fix(fix);
     Some(finding.build())
 }
 

@@ -36,6 +36,14 @@ pub(super) fn scaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.title(target),
             view.title(idx)
         );
+        // Whatever else is set, the scaler resets it.
+        let fix = format!(
+            "kubectl -n {} annotate {} {} autoscaling.keda.sh/paused-replicas- \
+             autoscaling.keda.sh/paused-",
+            view.graph.get(idx).namespace(),
+            view.kind_word(idx),
+            view.graph.get(idx).name()
+        );
         out.push(
             view.finding(
                 FaultId::RuntimeScaledToZero,
@@ -47,6 +55,7 @@ pub(super) fn scaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .message(message)
             .with([view.state_evidence(idx, "condition Paused is True".into())])
             .with(complaints)
+            .fix(fix)
             .build(),
         );
     }

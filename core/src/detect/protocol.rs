@@ -88,7 +88,8 @@ fn other_port(view: &View<'_>, target: Idx, error: &CallError) -> Option<Finding
         )
         .active(true)
         .message(message)
-        .with(evidence(view, &[error]));
+        .with(evidence(view, &[error]))
+        .fix(edit(view, owner));
     Some(finding.build())
 }
 
@@ -189,6 +190,14 @@ pub(super) fn unknown_servers(view: &View<'_>, errors: &[CallError], out: &mut V
         .active(true)
         .message(message)
         .with([view.log_evidence(*writer, log)])
+        .fix(edit(view, owner))
         .build(),
     );
+}
+
+/// The command that opens the settings of a workload.
+pub(super) fn edit(view: &View<'_>, owner: Idx) -> String {
+    let node = view.graph.get(owner);
+    let (namespace, kind) = (node.namespace(), view.kind_word(owner));
+    format!("kubectl -n {namespace} edit {kind}/{}", node.name())
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::caller_errors::CallError;
 use super::dependency::evidence;
 use super::finding::{Finding, Strength};
+use super::protocol::edit;
 use super::{FaultId, View};
 use crate::graph::{Idx, derive};
 use crate::model::address;
@@ -109,6 +110,7 @@ pub(super) fn contradictions(view: &View<'_>, errors: &[CallError], out: &mut Ve
                 ))
                 .with([view.state_evidence(owner, format!("has {}", found.setting))])
                 .with(evidence(view, &about))
+                .fix(edit(view, owner))
                 .build(),
         );
     }

@@ -240,11 +240,15 @@ fn server_finding(
         view.title(blamed),
         short(&first.sample, 200)
     );
+    let namespace = view.graph.get(owner).namespace();
+    let fix = (error == ServerError::PlaintextRefused)
+        .then(|| format!("kubectl -n {namespace} edit peerauthentication <policy>"));
     Some(
         view.finding(error.fault(), blamed, idx, strength)
             .active(true)
             .message(message)
             .with(lines.iter().take(5).map(|l| view.log_evidence(idx, l)))
+            .fix(fix)
             .build(),
     )
 }

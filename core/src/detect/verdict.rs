@@ -140,8 +140,15 @@ fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
             Some(holder) => format!("shows that {} {predicate}", view.title(holder)),
             None => (*predicate).to_owned(),
         };
+        let is_unknown = *fault == FaultId::ServiceNameUnresolved && names_no_service(view, said);
+        let (fault, predicate) = if is_unknown {
+            let predicate = "uses the name of a Service that does not exist";
+            (FaultId::ServiceAddressWrong, predicate.to_owned())
+        } else {
+            (*fault, predicate)
+        };
         return Some(Verdict {
-            fault: *fault,
+            fault,
             blamed: holder.unwrap_or(said.idx),
             strength: Strength::Strong,
             predicate,
@@ -165,6 +172,22 @@ fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
         strength: Strength::Fair,
         predicate: format!("cannot use {}", view.title(server)),
     })
+}
+
+/// Whether the name that does not resolve is one of the cluster's domain, in a namespace whose
+/// Services are known.
+fn names_no_service(view: &View<'_>, said: &Said) -> bool {
+    let Some((host, _)) = trouble::host_of(&said.text, |c| c == Class::Unresolved) else {
+        return false;
+    };
+    let namespace = view.graph.get(said.idx).namespace();
+    let alias = crate::graph::called(&host, namespace);
+    alias.kind == Kind::Service
+        && view.knows(&Kind::Service, &alias.namespace)
+        && view
+            .graph
+            .find_live(Kind::Service, &alias.namespace, &alias.name)
+            .is_none()
 }
 
 /// The fault of an object of this kind whose controller gives no reason of another kind.

@@ -8,7 +8,14 @@ use crate::model::Kind;
 /// placeholders such as `<namespace>`.
 pub(super) fn usual(catalogue: &Catalogue, view: &View<'_>, fault: FaultId, blamed: Idx) -> String {
     let template = FixTemplate(&catalogue.get(fault).fix);
-    let is_service = *view.graph.get(blamed).kind() == Kind::Service;
+    let node = view.graph.get(blamed);
+    let is_service = *node.kind() == Kind::Service;
+    // `kubectl set`, `rollout` and `scale` do not know other kinds, and routes of many kinds take
+    // the place of an Ingress.
+    if matches!(node.kind(), Kind::Other(_)) && template.is_about_an_object() {
+        let edit = FixTemplate("kubectl -n <namespace> edit <kind>/<name>");
+        return edit.render(&Names::of(view, blamed));
+    }
     if !(is_service && template.is_about_a_workload()) {
         return template.render(&Names::of(view, blamed));
     }
@@ -47,12 +54,15 @@ struct ObjectName<'a> {
 impl<'a> Names<'a> {
     fn of(view: &View<'a>, idx: Idx) -> Self {
         let node = view.graph.get(idx);
+        let object = ObjectName {
+            kind: node.kind().as_str().to_lowercase(),
+            name: node.name(),
+        };
+        // A host outside is no object that a command can name.
+        let is_object = *node.kind() != Kind::External;
         Self {
             namespace: node.namespace(),
-            object: Some(ObjectName {
-                kind: node.kind().as_str().to_lowercase(),
-                name: node.name(),
-            }),
+            object: Some(object).filter(|_| is_object),
         }
     }
 }
@@ -62,9 +72,17 @@ impl FixTemplate<'_> {
         self.0.contains("<kind>/<name>")
     }
 
+    fn is_about_an_object(&self) -> bool {
+        self.is_about_a_workload() || self.0.starts_with("kubectl -n <namespace> edit ")
+    }
+
     fn render(&self, names: &Names<'_>) -> String {
         let mut fix = self.0.to_owned();
         if let Some(ObjectName { kind, name }) = &names.object {
+            // A node, say, has no namespace.
+            if names.namespace.is_empty() && self.is_about_a_workload() {
+                fix = fix.replace("-n <namespace> ", "");
+            }
             fix = fix.replace("<kind>/<name>", &format!("{kind}/{name}"));
         }
         if !names.namespace.is_empty() {
@@ -100,6 +118,15 @@ mod tests {
         assert_eq!(
             render(undo, "shop", "deployment", "web"),
             "kubectl -n shop rollout undo deployment/web"
+        );
+        assert_eq!(
+            render(
+                "kubectl -n <namespace> edit <kind>/<name>",
+                "",
+                "node",
+                "n1"
+            ),
+            "kubectl edit node/n1"
         );
         assert_eq!(
             render("kubectl uncordon <node>", "", "node", "n1"),
