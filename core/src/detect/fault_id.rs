@@ -60,6 +60,7 @@ impl FaultId {
                 | Self::SchedulingPodSlotsExhausted
                 | Self::StorageAttachFailed
                 | Self::PerformanceAutoscalerNoMetrics
+                | Self::PerformanceAutoscalerAtLimit
         )
     }
 

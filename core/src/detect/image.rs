@@ -211,23 +211,25 @@ fn still_fails(view: &View<'_>, idx: Idx) -> bool {
         .any(|e| has(&e.message, &["ErrImagePull", "ImagePullBackOff"]) && view.still_holds(idx, e))
 }
 
+/// From how many containers what registries a namespace uses is known.
+const FEW: usize = 4;
+
 /// Whether no running container of the namespace has an image from the same registry.
 fn is_unused_registry(view: &View<'_>, idx: Idx, image: &str) -> bool {
     let Some(own) = registry::host(image) else {
         return false;
     };
     let namespace = view.graph.get(idx).namespace();
-    let mut others = view
+    let others = view
         .graph
         .pods(namespace)
         .filter(|p| view.is_pod_healthy(*p))
-        .filter_map(|p| view.pod_spec(p))
-        .peekable();
-    others.peek().is_some()
-        && others
-            .flat_map(PodSpec::all_containers)
-            .filter_map(|c| c.image.as_deref())
-            .all(|i| registry::host(i) != Some(own))
+        .filter_map(|p| view.pod_spec(p));
+    let images: Vec<&str> = others
+        .flat_map(PodSpec::all_containers)
+        .filter_map(|c| c.image.as_deref())
+        .collect();
+    images.len() >= FEW && images.iter().all(|i| registry::host(i) != Some(own))
 }
 
 /// Registries give the same answer for a private and a missing repository; without a pull secret a

@@ -11,6 +11,7 @@ mod aggregated_api;
 mod alert;
 mod alert_subject;
 mod apiserver;
+mod autoscaler;
 mod build;
 mod caller_errors;
 mod catalogue;
@@ -133,7 +134,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(storage::claim, view, idx);
             findings.inspect(condition::object, view, idx);
         }
-        Kind::HorizontalPodAutoscaler => findings.inspect(performance::autoscaler, view, idx),
+        Kind::HorizontalPodAutoscaler => findings.inspect(autoscaler::autoscaler, view, idx),
         kind if is_policy(kind) => {
             findings.inspect(network::policy, view, idx);
             findings.inspect(policy_peers::peers, view, idx);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Strength};
-use super::text::{find, short};
+use super::text::find;
 use super::{ComponentId, FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::{Alert, Kind};
@@ -425,84 +425,4 @@ fn meaning(alert: &Alert) -> Option<Meaning> {
     } else {
         return None;
     })
-}
-
-pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(hpa) = view.object(idx).and_then(|o| o.hpa()) else {
-        return;
-    };
-    if !view.exists(idx) {
-        return;
-    }
-    let target = view
-        .graph
-        .out(idx)
-        .find(|(r, _)| *r == crate::graph::Relation::Scales)
-        .map(|(_, t)| t)
-        .unwrap_or(idx);
-    let condition = |kind: &str, status: &str| {
-        crate::model::object::condition(&hpa.conditions, kind).filter(|c| c.is(status))
-    };
-    if let Some(c) = condition("ScalingActive", "False")
-        .filter(|c| c.reason.as_deref() != Some("ScalingDisabled"))
-    {
-        let message = format!(
-            "HPA `{}` has no metrics: {}",
-            view.graph.get(idx).name(),
-            short(c.message.as_deref().unwrap_or(""), 160)
-        );
-        out.push(
-            view.finding(
-                FaultId::PerformanceAutoscalerNoMetrics,
-                target,
-                idx,
-                Strength::Fair,
-            )
-            .active(view.lasts(c.last_transition_time.0))
-            .message(message)
-            .with([view.state_evidence(idx, "ScalingActive is False".into())])
-            .build(),
-        );
-    }
-    if let Some(c) = condition("AbleToScale", "False") {
-        let said = short(c.message.as_deref().unwrap_or(""), 160);
-        let name = view.graph.get(idx).name();
-        out.push(
-            view.finding(
-                FaultId::PerformanceAutoscalerCannotScale,
-                target,
-                idx,
-                Strength::Strong,
-            )
-            .active(true)
-            .message(format!("HPA `{name}` cannot scale its target: {said}"))
-            .with([view.state_evidence(idx, format!("AbleToScale is False: {said}"))])
-            .with(view.warnings(idx).map(|e| view.event_evidence(idx, e)))
-            .build(),
-        );
-    }
-    if let Some(c) = condition("ScalingLimited", "True")
-        .filter(|c| c.reason.as_deref() == Some("TooManyReplicas"))
-    {
-        let message = format!(
-            "HPA `{}` is capped at maxReplicas {}",
-            view.graph.get(idx).name(),
-            hpa.max_replicas.unwrap_or(0)
-        );
-        out.push(
-            view.finding(
-                FaultId::PerformanceAutoscalerAtLimit,
-                target,
-                idx,
-                Strength::Fair,
-            )
-            .active(false)
-            .message(message)
-            .with([view.state_evidence(
-                idx,
-                format!("ScalingLimited: {}", c.message.as_deref().unwrap_or("")),
-            )])
-            .build(),
-        );
-    }
 }

@@ -3,6 +3,7 @@
 
 mod act;
 mod alert;
+mod autoscaler;
 mod custom;
 mod event;
 mod identifier;

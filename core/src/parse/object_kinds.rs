@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::autoscaler;
 use super::custom;
 use super::mask;
 use super::network::{endpoints, ingress, slice};
@@ -17,8 +18,8 @@ use crate::model::object::pod::{PodSpec, PodStatus};
 use crate::model::object::quantity::Quantities;
 use crate::model::object::values::MaybeTime;
 use crate::model::object::{
-    Budget, Claim, Condition, ConfigData, CronJob, Hpa, Job, Labels, List, Meta, Node, ObjectBody,
-    Pod, Quota, Selector, Service, Volume, VolumeClass, Workload,
+    Budget, Claim, Condition, ConfigData, CronJob, Job, Labels, List, Meta, Node, ObjectBody, Pod,
+    Quota, Selector, Service, Volume, VolumeClass, Workload,
 };
 use crate::model::{Kind, Str};
 
@@ -101,7 +102,9 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
             }))
         }
         Kind::LimitRange => ObjectBody::LimitRange(Box::new(spec.read()?)),
-        Kind::HorizontalPodAutoscaler => ObjectBody::Hpa(Box::new(hpa(&spec, &status)?)),
+        Kind::HorizontalPodAutoscaler => {
+            ObjectBody::Hpa(Box::new(autoscaler::read(&spec, &status)?))
+        }
         Kind::Lease => ObjectBody::Lease(spec.read()?),
         Kind::PodDisruptionBudget => {
             let spec: BudgetSpec = spec.read()?;
@@ -368,38 +371,4 @@ impl<'de> Deserialize<'de> for Keys {
         }
         d.deserialize_any(V)
     }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct HpaSpec {
-    scale_target_ref: HpaTarget,
-    max_replicas: Option<i64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct HpaTarget {
-    kind: Option<Str>,
-    name: Option<Str>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct HpaStatus {
-    current_replicas: Option<i64>,
-    desired_replicas: Option<i64>,
-    conditions: List<Condition>,
-}
-
-fn hpa(spec: &Part<'_>, status: &Part<'_>) -> Result<Hpa, Reject> {
-    let (spec, status): (HpaSpec, HpaStatus) = (spec.read()?, status.read()?);
-    Ok(Hpa {
-        target_kind: spec.scale_target_ref.kind,
-        target_name: spec.scale_target_ref.name,
-        max_replicas: spec.max_replicas,
-        current_replicas: status.current_replicas,
-        desired_replicas: status.desired_replicas,
-        conditions: status.conditions,
-    })
 }

@@ -36,4 +36,6 @@ pub struct Hpa {
     pub current_replicas: Option<i64>,
     pub desired_replicas: Option<i64>,
     pub conditions: List<Condition>,
+    /// The utilization that is highest above its target, in percent of it.
+    pub load: Option<i64>,
 }
