@@ -40,6 +40,7 @@ mod job;
 mod load_balancer;
 mod lone_client;
 mod mentions;
+mod mesh_tls;
 mod names;
 mod network;
 mod node;
@@ -214,6 +215,9 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     });
     all.compare("consumers::missing", |out| consumers::missing(view, out));
     all.compare("routes::lost", |out| routes::lost(view, out));
+    all.compare("mesh_tls::contradictions", |out| {
+        mesh_tls::contradictions(view, errors, out);
+    });
     all.compare("termination::budgets", |out| {
         termination::budgets(view, out);
     });

@@ -17,6 +17,7 @@ pub(super) fn read(kind: &str, spec: &Part<'_>) -> Option<ObjectBody> {
             let routes: RoutesWire = spec.read().ok()?;
             ObjectBody::VirtualService(Box::new(routes.into_destinations()))
         }
+        "PeerAuthentication" => ObjectBody::PeerAuthentication(Box::new(spec.read().ok()?)),
         "DestinationRule" => ObjectBody::DestinationRule(Box::new(spec.read().ok()?)),
         "CiliumNetworkPolicy" => {
             let policy: CiliumWire = spec.read().ok()?;

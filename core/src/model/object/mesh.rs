@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::selector::Labels;
+use super::selector::{Labels, Selector};
 use super::values::List;
 use crate::model::Str;
 
@@ -21,10 +21,32 @@ pub struct Destination {
 
 /// The subsets that a `DestinationRule` defines for a host.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct DestinationRule {
     pub host: Str,
     pub subsets: List<Subset>,
+    pub traffic_policy: TrafficPolicy,
+}
+
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TrafficPolicy {
+    pub tls: Mode,
+}
+
+/// A mode of TLS, such as `DISABLE` or `STRICT`.
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Mode {
+    pub mode: Option<Str>,
+}
+
+/// What the pods of a namespace, or those of a selector, accept: `STRICT` is mutual TLS only.
+#[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PeerAuthentication {
+    pub selector: Selector,
+    pub mtls: Mode,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]

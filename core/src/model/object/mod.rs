@@ -27,7 +27,7 @@ use serde::Deserialize;
 
 use super::{Kind, Str, Time};
 pub use container::{Container, Probe};
-pub use mesh::{DestinationRule, VirtualService};
+pub use mesh::{DestinationRule, PeerAuthentication, VirtualService};
 pub use network::{Endpoint, EndpointPort, Endpoints, Ingress, NetworkPolicy, Service};
 pub use node::{Lease, Node};
 pub use pod::{ContainerStatus, Pod, PodSpec};
@@ -99,6 +99,7 @@ pub enum ObjectBody {
     Opaque,
     VirtualService(Box<VirtualService>),
     DestinationRule(Box<DestinationRule>),
+    PeerAuthentication(Box<PeerAuthentication>),
 }
 
 macro_rules! accessors {
@@ -119,6 +120,7 @@ accessors! {
     limit_range LimitRange LimitRange, hpa Hpa Hpa, lease Lease Lease,
     virtual_service VirtualService VirtualService,
     destination_rule DestinationRule DestinationRule,
+    peer_authentication PeerAuthentication PeerAuthentication,
     budget Budget Budget, report Report Report,
 }
 
