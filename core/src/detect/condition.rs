@@ -9,7 +9,7 @@ use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::object::{Condition, Object};
 use crate::model::time::MINUTE;
-use crate::model::{Kind, Time};
+use crate::model::{Episode, Kind, Time};
 use crate::trouble;
 
 /// How long a state that is not good yet must last to count as broken, in microseconds.
@@ -60,9 +60,15 @@ pub(super) fn warned(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     let conditions = view.object(idx).map(Object::reported_conditions);
     let has_ended = conditions.is_some_and(|c| c.iter().any(polarity::is_good_summary));
+    // What a controller said last holds longer: it rejects an object once.
+    let last_word = view.events(idx).map(|e| e.last).max();
+    let counts = |e: &&Episode| {
+        let minutes = if Some(e.last) == last_word { 60 } else { 15 };
+        view.now.0 - e.last.0 <= minutes * MINUTE
+    };
     let recent: Vec<_> = view
         .warnings(idx)
-        .filter(|e| view.now.0 - e.last.0 <= 15 * MINUTE)
+        .filter(counts)
         .filter(|e| e.count >= 2 || view.lasts(Some(e.first)))
         // A retry of the endpoints' controller, which follows a conflict of writes.
         .filter(|e| !e.reason.starts_with("FailedToUpdate"))
