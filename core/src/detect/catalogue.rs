@@ -89,10 +89,11 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 44] = [
+    const SOURCES: [&str; 45] = [
         include_str!("addresses.rs"),
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
+        include_str!("autoscaler.rs"),
         include_str!("condition.rs"),
         include_str!("config.rs"),
         include_str!("controller_log.rs"),

@@ -150,7 +150,7 @@ mod tests {
     fn missing_settings_are_told_from_other_keys() {
         let report = |last: &str| {
             format!(
-                "Traceback (most recent call last):\n  File \"/app/main.py\", line 12, in <module>\n    \
+                "Traceback (most recent call last):\n  File \"/app/main.py\", line 12, in f\n    \
                  url = os.environ[\"QUEUE_URL\"]\n{last}"
             )
         };

@@ -122,8 +122,10 @@ classes! {
     FileMissing = "file_missing", Writer, "A file does not exist.";
     ExecFormat = "exec_format", Writer, "The program is for another architecture.";
     CommandNotFound = "command_not_found", Writer, "The command does not exist.";
-    ArgumentsRejected = "arguments_rejected", Writer, "An option or a setting is unknown or invalid.";
-    ConfigRejected = "config_rejected", Writer, "A configuration file has unknown or invalid content.";
+    ArgumentsRejected = "arguments_rejected", Writer,
+        "An option of the command line is unknown or invalid.";
+    ConfigRejected = "config_rejected", Writer,
+        "A configuration file has unknown or invalid content.";
     SettingMissing = "setting_missing", Writer, "A required setting is missing.";
     DataIncompatible = "data_incompatible", Writer,
         "The data were written by a version that this one cannot read.";
