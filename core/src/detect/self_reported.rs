@@ -34,6 +34,7 @@ enum ServerError {
     VolumeFull,
     DiskFull,
     MemoryFull,
+    Denied,
     PlaintextRefused,
 }
 
@@ -85,13 +86,14 @@ impl ClientError {
 }
 
 impl ServerError {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::ConnectionLimit,
         Self::ReadOnly,
         Self::Down,
         Self::VolumeFull,
         Self::DiskFull,
         Self::MemoryFull,
+        Self::Denied,
         Self::PlaintextRefused,
     ];
 
@@ -102,6 +104,7 @@ impl ServerError {
             Self::Down => FaultId::DependencyDown,
             Self::VolumeFull | Self::DiskFull => FaultId::StorageVolumeFull,
             Self::MemoryFull => FaultId::PerformanceMemoryPressure,
+            Self::Denied => FaultId::ServiceNetworkPolicyBlocks,
             Self::PlaintextRefused => FaultId::ServiceProtocolMismatch,
         }
     }
@@ -115,6 +118,7 @@ impl ServerError {
             Self::VolumeFull => Class::NoSpace,
             Self::DiskFull => Class::ServerDiskFull,
             Self::MemoryFull => Class::ServerMemoryFull,
+            Self::Denied => Class::MeshDenied,
             Self::PlaintextRefused => Class::PlaintextRefused,
         }
     }
@@ -241,8 +245,12 @@ fn server_finding(
         short(&first.sample, 200)
     );
     let namespace = view.graph.get(owner).namespace();
-    let fix = (error == ServerError::PlaintextRefused)
-        .then(|| format!("kubectl -n {namespace} edit peerauthentication <policy>"));
+    let policy = match error {
+        ServerError::PlaintextRefused => Some("peerauthentication"),
+        ServerError::Denied => Some("authorizationpolicy"),
+        _ => None,
+    };
+    let fix = policy.map(|kind| format!("kubectl -n {namespace} edit {kind} <policy>"));
     Some(
         view.finding(error.fault(), blamed, idx, strength)
             .active(true)
