@@ -156,7 +156,47 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Ve
     if found.is_empty() {
         found = from_service_names(view, caller, text);
     }
+    if found.is_empty() {
+        found.extend(only_called(view, caller, text, failure));
+    }
     found
+}
+
+/// The only Service that a caller has in its settings, where the line can be about no other call:
+/// about what the two sides understand, or with the words of a driver of that server.
+fn only_called(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Option<Target> {
+    let called = called(view, caller);
+    let [only] = called[..] else { return None };
+    let service = view.object(only)?.service()?;
+    let is_of_both = matches!(
+        failure,
+        CallFailure::ProtocolMismatch | CallFailure::VersionMismatch
+    );
+    let is_driver = trouble::product::named(text).is_some_and(|p| {
+        service
+            .ports
+            .iter()
+            .any(|port| p.ports.contains(&port.port))
+    });
+    (is_of_both || is_driver).then(|| Target {
+        host: view.graph.get(only).name().to_owned(),
+        port: None,
+        resource: Some(only),
+    })
+}
+
+/// The Services that a caller is known to call.
+fn called(view: &View<'_>, caller: Idx) -> Vec<Idx> {
+    let holders = [caller, view.top_owner(caller)];
+    let mut called: Vec<Idx> = holders
+        .iter()
+        .flat_map(|h| view.graph.out(*h))
+        .filter(|(r, _)| *r == Relation::Calls)
+        .map(|(_, s)| s)
+        .collect();
+    called.sort_unstable();
+    called.dedup();
+    called
 }
 
 /// The name that could not be resolved.
@@ -227,15 +267,6 @@ fn is_part(text: &str, name: &str) -> bool {
 
 /// Services that the caller is known to call and whose name the text contains as a word.
 fn from_service_names(view: &View<'_>, caller: Idx, text: &str) -> Vec<Target> {
-    let holders = [caller, view.top_owner(caller)];
-    let mut called: Vec<Idx> = holders
-        .iter()
-        .flat_map(|h| view.graph.out(*h))
-        .filter(|(r, _)| *r == Relation::Calls)
-        .map(|(_, s)| s)
-        .collect();
-    called.sort_unstable();
-    called.dedup();
     let is_named = |idx: &Idx| {
         let name = view.graph.get(*idx).name();
         *view.graph.get(*idx).kind() == Kind::Service
@@ -245,7 +276,7 @@ fn from_service_names(view: &View<'_>, caller: Idx, text: &str) -> Vec<Target> {
                 .any(|w| w == name)
                 || is_part(text, name))
     };
-    called
+    called(view, caller)
         .into_iter()
         .filter(is_named)
         .map(|i| Target {

@@ -23,6 +23,7 @@ enum ClientError {
     PoolExhausted,
     RbacForbidden,
     ReadOnlyFilesystem,
+    SchemaMissing,
 }
 
 /// An error that a server logs about itself, or that its clients repeat.
@@ -39,12 +40,13 @@ enum ServerError {
 }
 
 impl ClientError {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::CredentialsRejected,
         Self::DatabaseMissing,
         Self::PoolExhausted,
         Self::RbacForbidden,
         Self::ReadOnlyFilesystem,
+        Self::SchemaMissing,
     ];
 
     fn fault(self) -> FaultId {
@@ -54,6 +56,7 @@ impl ClientError {
             Self::PoolExhausted => FaultId::PerformancePoolExhausted,
             Self::RbacForbidden => FaultId::AdmissionRbacForbidden,
             Self::ReadOnlyFilesystem => FaultId::StorageReadOnlyFilesystem,
+            Self::SchemaMissing => FaultId::DependencyVersionMismatch,
         }
     }
 
@@ -65,6 +68,7 @@ impl ClientError {
             Self::PoolExhausted => Class::PoolExhausted,
             Self::RbacForbidden => Class::RbacForbidden,
             Self::ReadOnlyFilesystem => Class::ReadOnlyFilesystem,
+            Self::SchemaMissing => Class::SchemaMissing,
         }
     }
 
@@ -76,12 +80,16 @@ impl ClientError {
             Self::PoolExhausted => "has exhausted its connection pool",
             Self::RbacForbidden => "is not authorized by RBAC",
             Self::ReadOnlyFilesystem => "cannot write to its file system",
+            Self::SchemaMissing => "uses a table or column that its database does not have",
         }
     }
 
     /// Whether the server logs this error as well when it refuses a client.
     fn is_a_refusal(self) -> bool {
-        matches!(self, Self::CredentialsRejected | Self::DatabaseMissing)
+        matches!(
+            self,
+            Self::CredentialsRejected | Self::DatabaseMissing | Self::SchemaMissing
+        )
     }
 }
 
@@ -201,8 +209,13 @@ fn client_finding(
         error.predicate(),
         short(&first.sample, 200)
     );
+    // A migration that failed or has not run may be at fault as well.
+    let strength = match error {
+        ClientError::SchemaMissing => Strength::Hint,
+        _ => Strength::Strong,
+    };
     Some(
-        view.finding(error.fault(), owner, idx, Strength::Strong)
+        view.finding(error.fault(), owner, idx, strength)
             .active(true)
             .message(message)
             .with(lines.iter().take(5).map(|l| view.log_evidence(idx, l)))
@@ -315,6 +328,10 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
     }
     if let [only] = stores.as_slice() {
         return (**only, Strength::Strong);
+    }
+    // What it calls is not known beside one that it calls.
+    if let (Some(only), 1) = (called.first(), called.len()) {
+        return (*only, Strength::Fair);
     }
     match likely_store(view, owner, text, class) {
         Some(store) if stores.is_empty() => (store, Strength::Fair),
