@@ -2,8 +2,12 @@
 
 use super::FaultId;
 use super::text::has;
+use crate::model::object::container::EnvVar;
 use crate::model::object::pod::PodSpec;
 use crate::trouble::{self, Class, Classes, report};
+
+/// Shorter values of variables occur in lines by chance.
+const MIN_VALUE: usize = 6;
 
 /// How programs reject the value of a setting, or its absence.
 const REFUSALS: [&str; 18] = [
@@ -40,6 +44,7 @@ pub(super) fn from_lines(
             Class::CertificateExpired,
             FaultId::ServiceCertificateInvalid,
         ),
+        (Class::CertificateBroken, FaultId::ServiceCertificateInvalid),
         (Class::CommandNotFound, FaultId::ConfigCommandNotFound),
         (Class::ArgumentsRejected, FaultId::ConfigArgumentsInvalid),
         (Class::SyntaxError, FaultId::ConfigArgumentsInvalid),
@@ -54,6 +59,12 @@ pub(super) fn from_lines(
     let named = |(class, _): &&(Class, FaultId)| classes.iter().any(|c| c.has(*class));
     if let Some((_, fault)) = BY_CLASS.iter().find(named) {
         return Some(*fault);
+    }
+    // A port below 1024, as another user than root.
+    let binds =
+        |(line, c): (&&str, &Classes)| has(line, &["bind"]) && c.has(Class::PermissionDenied);
+    if lines.iter().zip(&classes).any(binds) {
+        return Some(FaultId::ConfigSecurityContextDenied);
     }
     if spec.is_some_and(|spec| {
         lines
@@ -115,16 +126,22 @@ fn rejects_variable(spec: Option<&PodSpec>, container: &str, line: &str) -> bool
     if !has(line, &REFUSALS) {
         return false;
     }
-    let names = spec
+    let variables: Vec<&EnvVar> = spec
         .into_iter()
         .flat_map(PodSpec::all_containers)
         .filter(|c| &*c.name == container)
-        .flat_map(|c| c.env.iter());
+        .flat_map(|c| c.env.iter())
+        .collect();
+    let quotes = |v: &&EnvVar| {
+        let value = v.value.as_deref().unwrap_or_default();
+        value.len() >= MIN_VALUE && line.contains(&format!("\"{value}\""))
+    };
     let words = || line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    let is_named = names
-        .into_iter()
+    let is_named = variables
+        .iter()
         .any(|v| v.name.len() > 2 && words().any(|w| w == &*v.name));
     is_named
+        || variables.iter().copied().any(|v| quotes(&v))
         || has(line, &["keyerror: "]) && words().any(is_variable)
         || has(line, &["environment variable", "env var", "envvar"]) && words().any(is_variable)
 }

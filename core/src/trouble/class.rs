@@ -89,6 +89,8 @@ classes! {
     ResolverSilent = "resolver_silent", Resolver, "The DNS server gave no answer.";
     CertificateExpired = "certificate_expired", Server,
         "The certificate has expired, or is not valid yet.";
+    CertificateBroken = "certificate_broken", Writer,
+        "The certificate or its key cannot be read, or they do not belong together.";
     IssuerExpired = "issuer_expired", Server,
         "The certificate with which the server signs others has expired.";
     MeshDenied = "mesh_denied", Server, "A policy of the service mesh does not allow the request.";
