@@ -37,7 +37,7 @@ pub(super) fn from_lines(
     container: &str,
     lines: &[&str],
 ) -> Option<FaultId> {
-    const BY_CLASS: [(Class, FaultId); 9] = [
+    const BY_CLASS: [(Class, FaultId); 10] = [
         (Class::ExecFormat, FaultId::ImageArchitectureMismatch),
         (Class::PortTaken, FaultId::RuntimePortConflict),
         (
