@@ -252,7 +252,19 @@ pub(super) fn by_host(view: &View<'_>, host: &str, namespace: &str) -> Option<Id
     {
         return Some(ingress);
     }
-    view.graph.find(alias.kind, &alias.namespace, &alias.name)
+    let found = view.graph.find(alias.kind, &alias.namespace, &alias.name);
+    found.or_else(|| headless_service(view, host, namespace))
+}
+
+/// The headless Service that gives a pod of a `StatefulSet` its name, as in `db-0.db-headless`.
+fn headless_service(view: &View<'_>, host: &str, namespace: &str) -> Option<Idx> {
+    let mut labels = host.trim_end_matches('.').split('.');
+    let (pod, service) = (labels.next()?, labels.next()?);
+    let (_, ordinal) = pod.rsplit_once('-')?;
+    let is_ordinal = !ordinal.is_empty() && ordinal.bytes().all(|c| c.is_ascii_digit());
+    let namespace = labels.next().filter(|ns| *ns != "svc").unwrap_or(namespace);
+    let found = view.graph.find_live(Kind::Service, namespace, service);
+    found.filter(|_| is_ordinal)
 }
 
 /// Whether a name of five letters or more is part of a word, as `posting` of `PostingClient`.

@@ -204,7 +204,13 @@ fn down(
         return;
     }
     let lines: u64 = all.iter().map(|c| c.count).sum();
-    let slow = all.iter().all(|c| c.failure == CallFailure::TimedOut);
+    // What does not even accept connections from outside the cluster's network does not run.
+    let is_unreachable = *view.graph.get(target).kind() == Kind::External
+        && all.iter().all(|c| {
+            let trouble = view.episodes.logs[c.log].1.trouble();
+            trouble.has(Class::ConnectTimedOut)
+        });
+    let slow = !is_unreachable && all.iter().all(|c| c.failure == CallFailure::TimedOut);
     let fault = if slow {
         FaultId::DependencySlow
     } else {

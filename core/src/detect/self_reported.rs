@@ -24,6 +24,7 @@ enum ClientError {
     RbacForbidden,
     ReadOnlyFilesystem,
     SchemaMissing,
+    VersionMismatch,
 }
 
 /// An error that a server logs about itself, or that its clients repeat.
@@ -40,13 +41,14 @@ enum ServerError {
 }
 
 impl ClientError {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::CredentialsRejected,
         Self::DatabaseMissing,
         Self::PoolExhausted,
         Self::RbacForbidden,
         Self::ReadOnlyFilesystem,
         Self::SchemaMissing,
+        Self::VersionMismatch,
     ];
 
     fn fault(self) -> FaultId {
@@ -56,7 +58,7 @@ impl ClientError {
             Self::PoolExhausted => FaultId::PerformancePoolExhausted,
             Self::RbacForbidden => FaultId::AdmissionRbacForbidden,
             Self::ReadOnlyFilesystem => FaultId::StorageReadOnlyFilesystem,
-            Self::SchemaMissing => FaultId::DependencyVersionMismatch,
+            Self::SchemaMissing | Self::VersionMismatch => FaultId::DependencyVersionMismatch,
         }
     }
 
@@ -69,6 +71,7 @@ impl ClientError {
             Self::RbacForbidden => Class::RbacForbidden,
             Self::ReadOnlyFilesystem => Class::ReadOnlyFilesystem,
             Self::SchemaMissing => Class::SchemaMissing,
+            Self::VersionMismatch => Class::VersionMismatch,
         }
     }
 
@@ -81,6 +84,10 @@ impl ClientError {
             Self::RbacForbidden => "is not authorized by RBAC",
             Self::ReadOnlyFilesystem => "cannot write to its file system",
             Self::SchemaMissing => "uses a table or column that its database does not have",
+            Self::VersionMismatch => {
+                "calls something that its dependency does not have, or not \
+                                      in this version"
+            }
         }
     }
 
@@ -88,7 +95,10 @@ impl ClientError {
     fn is_a_refusal(self) -> bool {
         matches!(
             self,
-            Self::CredentialsRejected | Self::DatabaseMissing | Self::SchemaMissing
+            Self::CredentialsRejected
+                | Self::DatabaseMissing
+                | Self::SchemaMissing
+                | Self::VersionMismatch
         )
     }
 }
@@ -209,9 +219,9 @@ fn client_finding(
         error.predicate(),
         short(&first.sample, 200)
     );
-    // A migration that failed or has not run may be at fault as well.
+    // A migration that failed or has not run, or the other side, may be at fault as well.
     let strength = match error {
-        ClientError::SchemaMissing => Strength::Hint,
+        ClientError::SchemaMissing | ClientError::VersionMismatch => Strength::Hint,
         _ => Strength::Strong,
     };
     Some(

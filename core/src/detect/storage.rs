@@ -5,18 +5,24 @@ use super::scheduling::unschedulable;
 use super::storage_verdict::{from_message, judge};
 use super::text::{has, quoted_after, short};
 use super::{FaultId, View};
+use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::object::{Claim, Quota};
+use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    if !view.exists(idx) || view.is_pod_healthy(idx) {
+    if !view.exists(idx) {
+        return;
+    }
+    // A program that cannot write may go on to answer its probe.
+    write_errors(view, idx, out);
+    if view.is_pod_healthy(idx) {
         return;
     }
     missing_claims(view, idx, out);
     unbound(view, idx, out);
     mount_errors(view, idx, out);
-    write_errors(view, idx, out);
 }
 
 /// Claims that the pod uses but that do not exist. If a storage quota has no room, the claim was
@@ -283,6 +289,9 @@ fn names_file(line: &str) -> bool {
     line.contains('/') || has(line, &[" file ", " dir ", " directory "])
 }
 
+/// An error that a healthy program reports counts for so long, in microseconds.
+const RECENT: i64 = 15 * MINUTE;
+
 /// Programs that report errors writing to their volume.
 fn write_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let mounts = view.pod_spec(idx).is_some_and(|s| {
@@ -315,10 +324,15 @@ fn write_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     ];
     // What a program says before it ends counts whatever its level.
     let is_dying = view.has_failed_to_start(idx);
+    let is_healthy = view.is_pod_healthy(idx);
+    let goes_on = |l: &LogTemplate| {
+        l.severity >= Severity::Error && l.count >= 2 && view.now.0 - l.last.0 <= RECENT
+    };
     for (fault, phrases, strength) in rules {
         let logs: Vec<_> = view
             .logs(idx)
             .filter(|l| l.severity >= Severity::Warning || is_dying)
+            .filter(|l| !is_healthy || goes_on(l))
             .filter(|l| has(&l.sample, phrases) && names_file(&l.sample))
             .collect();
         if logs.is_empty()
