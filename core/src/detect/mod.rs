@@ -96,6 +96,7 @@ pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};
 pub use names::ComponentId;
 pub use resolved::Resolved;
+pub use self_reported::{UnseenServer, unseen_servers};
 pub use unknown::unknown;
 pub use view::View;
 

@@ -9,9 +9,9 @@ use super::service::pods_behind;
 use super::text::{has, short};
 use super::{FaultId, View, replica};
 use crate::episode::LogTemplate;
-use crate::graph::{Idx, Relation};
+use crate::graph::{Idx, Relation, derive};
 use crate::model::time::MINUTE;
-use crate::model::{Kind, Severity, Time};
+use crate::model::{Alias, Kind, Severity, Time};
 use crate::trouble::{self, Class, product};
 
 /// An error whose cause is on the side of the workload that logs it: its setting, permission or
@@ -172,6 +172,44 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let lines = matching(&logs, error.class());
         out.extend(server_finding(view, idx, error, &lines));
     }
+}
+
+/// A Service of which only what a client says is known.
+#[derive(Clone, Debug)]
+pub struct UnseenServer {
+    /// Who repeats its error.
+    pub client: Idx,
+    /// Its name.
+    pub alias: Alias,
+    /// When the client first did.
+    pub first: Time,
+}
+
+/// The Services, in namespaces of which none is known, whose errors clients repeat together with
+/// their names.
+pub fn unseen_servers(view: &View<'_>) -> Vec<UnseenServer> {
+    let classes = ServerError::ALL.map(ServerError::class);
+    let mut all = Vec::new();
+    for (client, log) in &view.episodes.logs {
+        let is_recent = view.now.0 - log.last.0 <= 15 * MINUTE;
+        if !is_recent || !log.trouble().has_any(&classes) {
+            continue;
+        }
+        let namespace = view.graph.get(*client).namespace();
+        let named = stated_hosts(&log.sample)
+            .into_iter()
+            .map(|host| derive::called(&host, namespace))
+            .find(|alias| match alias.kind {
+                Kind::Service => !view.knows(&Kind::Service, &alias.namespace),
+                _ => alias.name.parse::<std::net::IpAddr>().is_err(),
+            });
+        all.extend(named.map(|alias| UnseenServer {
+            client: *client,
+            alias,
+            first: log.first,
+        }));
+    }
+    all
 }
 
 /// What a server says about itself when the kubelet asks it: the output of a probe.
@@ -350,17 +388,28 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
     }
 }
 
-/// The Service of another component whose URL or address a line has.
+/// The server of another component whose URL or address a line has.
 fn named_server(view: &View<'_>, idx: Idx, text: &str) -> Option<Idx> {
     let namespace = view.graph.get(idx).namespace();
-    let named = trouble::host::in_text(text).into_iter();
-    named
-        .filter(|named| named.is_stated)
-        .filter_map(|named| by_host(view, named.host, namespace))
+    stated_hosts(text)
+        .iter()
+        .filter_map(|host| by_host(view, host, namespace))
         .find(|server| {
-            let is_service = *view.graph.get(*server).kind() == Kind::Service;
-            is_service && view.component_id(*server) != view.component_id(idx)
+            let kind = view.graph.get(*server).kind();
+            matches!(kind, Kind::Service | Kind::External)
+                && view.component_id(*server) != view.component_id(idx)
         })
+}
+
+/// The hosts that a text states to be such, the one that the trouble is about first.
+fn stated_hosts(text: &str) -> Vec<String> {
+    let about = trouble::host_of(text, |_| true).map(|(host, _)| host);
+    let others = trouble::host::in_text(text).into_iter();
+    let others = others.filter(|named| named.is_stated);
+    about
+        .into_iter()
+        .chain(others.map(|named| named.host.to_owned()))
+        .collect()
 }
 
 /// The database of the product that the line names by its wording in the writer's namespace: the

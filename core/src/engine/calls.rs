@@ -14,6 +14,10 @@ pub(super) fn learn(graph: &mut Graph, resolved: &mut Resolved<'_>, now: Time) -
             graph.learn_call(error.caller, target, error.first);
         }
     }
+    for unseen in detect::unseen_servers(&View::new(graph, resolved, now)) {
+        let server = graph.intern(&subject(unseen.alias), unseen.first);
+        graph.learn_call(unseen.client, server, unseen.first);
+    }
     for alias in detect::webhooks(&View::new(graph, resolved, now)) {
         let is_known = graph
             .find(alias.kind.clone(), &alias.namespace, &alias.name)
