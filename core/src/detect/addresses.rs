@@ -11,8 +11,8 @@ use crate::model::{Alias, Kind};
 /// Shorter names are the beginning of others by chance.
 const MIN_NAME: usize = 4;
 
-/// Reports addresses whose Service exists and has no such port. Alone they are latent: a feature
-/// may be off.
+/// Reports addresses whose Service exists and has no such port. Alone they are latent, as a feature
+/// may be off, unless another workload has the same setting right.
 pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(spec) = view.pod_spec(idx).filter(|_| view.exists(idx)) else {
         return;
@@ -50,6 +50,7 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         };
         out.push(
             view.finding(fault, idx, idx, Strength::Strong)
+                .active(is_right_elsewhere(view, variable, target, service))
                 .message(format!(
                     "{} has port {port} for Service `{}` (`{variable}`), but that has port {}",
                     view.title(idx),
@@ -63,6 +64,24 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .build(),
         );
     }
+}
+
+/// Whether a workload of the namespace has an environment variable of this name with an address that
+/// the Service offers.
+fn is_right_elsewhere(view: &View<'_>, variable: &str, target: Idx, service: &Service) -> bool {
+    let node = view.graph.get(target);
+    let mut specs = view
+        .graph
+        .workloads(node.namespace())
+        .filter_map(|other| view.pod_spec(other));
+    variable != "args"
+        && specs.any(|spec| {
+            derive::addresses(spec).into_iter().any(|(name, address)| {
+                let meant = derive::called(address.host, node.namespace());
+                let is_offered = address.port.is_some_and(|port| offers(service, port));
+                name == variable && &*meant.name == node.name() && is_offered
+            })
+        })
 }
 
 /// A name that no Service has, and that begins with the name of one, or the other way round.
