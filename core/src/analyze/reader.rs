@@ -20,6 +20,20 @@ pub(super) struct Input {
     pub(super) rejects: Vec<Rejected>,
     /// The instant of the evaluation.
     pub(super) instant: Time,
+    /// The cluster that the recording itself names.
+    recorded: Option<Str>,
+}
+
+/// The head of a recording, which says of what it is.
+#[derive(serde::Deserialize)]
+struct Head {
+    topic: String,
+    value: Recorded,
+}
+
+#[derive(serde::Deserialize)]
+struct Recorded {
+    cluster: Str,
 }
 
 /// Reads JSON lines, or one or more JSON documents that span lines.
@@ -29,6 +43,7 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Input {
         counts: RecordCounts::default(),
         rejects: Vec::new(),
         instant: Time::default(),
+        recorded: None,
     };
     // Records without a time get this one. Files have no time of arrival: only an explicit `--at`
     // shows that a record lies in the future.
@@ -104,7 +119,11 @@ impl Input {
         let before = self.records.len();
         let mut rejects = Vec::new();
         match parse::parse_any(line, &context, &mut self.records, &mut rejects) {
-            Ok(None) => {}
+            Ok(None) => {
+                let head = serde_json::from_slice::<Head>(line).ok();
+                let head = head.filter(|head| head.topic == "case");
+                self.recorded = self.recorded.take().or(head.map(|head| head.value.cluster));
+            }
             Ok(Some(_)) => self.counts.seen += (self.records.len() - before) as u64,
             Err(reject) => rejects.push(reject),
         }
@@ -137,7 +156,8 @@ impl Input {
         named.sort();
         named.dedup();
         if named.len() <= 1 {
-            let only = named.pop().unwrap_or_else(|| "default".into());
+            let only = named.pop().or_else(|| self.recorded.take());
+            let only = only.unwrap_or_else(|| "default".into());
             self.records
                 .iter_mut()
                 .filter(|r| &*r.cluster == UNNAMED)

@@ -43,6 +43,7 @@ pub(super) fn resolve(graph: &Graph, alert: &Alert, now: Time) -> Option<Idx> {
         return Some(idx);
     }
     by_label(graph, alert)
+        .or_else(|| by_public_name(graph, alert))
         .or_else(|| by_address(graph, alert))
         .or_else(|| by_text(graph, alert))
         .or(direct)
@@ -54,6 +55,16 @@ fn by_label(graph: &Graph, alert: &Alert) -> Option<Idx> {
         .iter()
         .filter_map(|label| alert.labels.get(label))
         .find_map(|name| named(graph, &namespaces, name))
+}
+
+/// The Ingress of the host that a prober asks.
+fn by_public_name(graph: &Graph, alert: &Alert) -> Option<Idx> {
+    let host = Some(&alert.subject.name).filter(|_| alert.subject.kind == Kind::External)?;
+    let serves = |idx: &Idx| {
+        let object = graph.get(*idx).object.as_ref();
+        object.is_some_and(|o| o.ingress().is_some_and(|i| i.hosts.contains(host)))
+    };
+    graph.of_kind(&Kind::Ingress).find(serves)
 }
 
 /// The node or pod that was scraped.

@@ -216,6 +216,16 @@ fn subject(labels: &Labels) -> Subject {
         .unwrap_or("");
     for (label, kind) in BY_LABEL {
         if let Some(value) = named(label) {
+            // What a prober asks: no node, and maybe nothing of the cluster.
+            let url = value.split_once("://").filter(|_| label == "instance");
+            if let Some((_, asked)) = url {
+                return Subject {
+                    kind: Kind::External,
+                    uid: None,
+                    namespace: Str::default(),
+                    name: asked.split(['/', ':']).next().unwrap_or(asked).into(),
+                };
+            }
             let kind = Kind::parse(kind);
             let value = match label {
                 "instance" => value.split(':').next().unwrap_or(value),
@@ -251,6 +261,14 @@ mod tests {
     fn of(labels: &[(&str, &str)]) -> (String, String) {
         let subject = subject(&labels.iter().copied().collect());
         (subject.kind.to_string(), subject.name.to_string())
+    }
+
+    #[test]
+    fn what_a_prober_asks_is_no_node() {
+        let asked = of(&[("instance", "https://www.example.com:8443/health")]);
+        assert_eq!(asked, ("External".to_owned(), "www.example.com".to_owned()));
+        let scraped = of(&[("instance", "node-1:9100")]);
+        assert_eq!(scraped, ("Node".to_owned(), "node-1".to_owned()));
     }
 
     #[test]

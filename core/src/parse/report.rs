@@ -246,6 +246,11 @@ fn reference(key: &str, value: &Value, meta: &Meta) -> Option<Reference> {
             let kind = text(value, "kind").unwrap_or("Service").to_owned();
             (text(value, "name")?, text(value, "namespace"), kind)
         }
+        // A ServiceReference: of an aggregated API, of a webhook.
+        Value::Object(_) if lower == "service" => {
+            let namespace = text(value, "namespace")?;
+            (text(value, "name")?, Some(namespace), "Service".to_owned())
+        }
         Value::Object(_) => {
             let stem = lower.strip_suffix("refs").or(lower.strip_suffix("ref"))?;
             let named = text(value, "kind").map(str::to_owned);
@@ -336,6 +341,21 @@ mod tests {
         let names: Vec<&str> = route.references.iter().map(|r| &*r.name).collect();
         assert_eq!(names, ["public", "webb"]);
         assert_eq!(route.references[1].role, Role::Routes);
+    }
+
+    #[test]
+    fn a_reference_to_a_service_has_its_namespace() {
+        let api = report(
+            r#"{"kind":"APIService","metadata":{"name":"v1.maps.example.com"},
+            "spec":{"service":{"name":"atlas","namespace":"maps","port":443}}}"#,
+        );
+        assert_eq!(&*api.references[0].name, "atlas");
+        let other = report(
+            r#"{"kind":"Widget","metadata":{"name":"w","namespace":"maps"},
+            "spec":{"service":{"name":"port-name","type":"ClusterIP"}},
+            "status":{"conditions":[{"type":"Ready","status":"True"}]}}"#,
+        );
+        assert!(other.references.is_empty());
     }
 
     #[test]
