@@ -112,6 +112,9 @@ classes! {
         "The server accepts no writes because its disk is nearly full.";
     NotServing = "not_serving", Server, "The server is starting, going down or without a leader.";
     ServerMemoryFull = "server_memory_full", Server, "The server has used up its memory.";
+    AccountLocked = "account_locked", Server,
+        "The server has locked the account after wrong passwords.";
+    MeshDenied = "mesh_denied", Server, "A policy of the service mesh does not allow the request.";
     RateLimited = "rate_limited", Writer, "The server accepts no more requests for now.";
     RbacForbidden = "rbac_forbidden", Writer, "Kubernetes does not allow the request.";
     PortTaken = "port_taken", Writer, "The port is in use already.";
