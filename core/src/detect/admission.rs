@@ -179,7 +179,7 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultI
 
 /// The fault by the resource after `requested:`: the one that this object would exceed. The list
 /// after `limited:` has all resources of the quota.
-fn quota_fault(message: &str) -> FaultId {
+pub(super) fn quota_fault(message: &str) -> FaultId {
     let requested = find(message, "requested:")
         .and_then(|at| message.get(at..))
         .unwrap_or(message);
@@ -208,12 +208,12 @@ pub(super) fn fault_of_resource(resource: &str) -> FaultId {
         .unwrap_or(FaultId::AdmissionQuotaObjects)
 }
 
-fn quota_numbers(message: &str) -> String {
+pub(super) fn quota_numbers(message: &str) -> String {
     let numbers = find(message, "requested:").and_then(|at| message.get(at..));
     short(numbers.unwrap_or(message), 160)
 }
 
-fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
+pub(super) fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
     let name = word_after(message, "exceeded quota: ")
         .or_else(|| word_after(message, "failed quota: "))?;
     view.graph
@@ -222,7 +222,7 @@ fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
         .or_else(|| view.graph.quotas(namespace).next())
 }
 
-fn webhook_service(view: &View<'_>, message: &str) -> Option<Idx> {
+pub(super) fn webhook_service(view: &View<'_>, message: &str) -> Option<Idx> {
     let alias = webhook_host(message)?;
     view.graph
         .find(Kind::Service, &alias.namespace, &alias.name)

@@ -45,6 +45,48 @@ pub(super) fn users(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
     }
 }
 
+/// Reports the fault of the server of an API as the cause of findings of its users: a server of
+/// metrics that answers and has none, because it cannot reach where they are.
+pub(super) fn servers(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
+    let mut reasons = Vec::new();
+    for api in view.graph.of_kind(&Kind::Other("APIService".into())) {
+        let Some((_, group)) = view.graph.get(api).name().split_once('.') else {
+            continue;
+        };
+        let server = view.component_id(blamed_by_kind(view, api));
+        let own = found.iter().chain(out.iter()).filter(|f| {
+            f.active && f.strength >= Strength::Fair && view.component_id(f.blamed) == server
+        });
+        let Some(fault) = own.max_by_key(|f| f.strength) else {
+            continue;
+        };
+        let lacks_metrics = |f: &&Finding| {
+            f.fault == FaultId::PerformanceAutoscalerNoMetrics
+                && spoken(group).is_some_and(|words| f.message.contains(words))
+        };
+        for user in found.iter().filter(lacks_metrics) {
+            let evidence = fault.evidence.iter().chain(&user.evidence);
+            reasons.push(Finding {
+                on: user.on,
+                strength: Strength::Proof,
+                evidence: evidence.cloned().collect(),
+                ..fault.clone()
+            });
+        }
+    }
+    out.extend(reasons);
+}
+
+/// What the autoscaler's controller calls the APIs of metrics.
+fn spoken(group: &str) -> Option<&'static str> {
+    match group {
+        "custom.metrics.k8s.io" => Some("from custom metrics API"),
+        "external.metrics.k8s.io" => Some("from external metrics API"),
+        "metrics.k8s.io" => Some("from resource metrics API"),
+        _ => None,
+    }
+}
+
 /// Whether a text names an API group, and not another one that ends or begins with it.
 fn names(text: &str, group: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';

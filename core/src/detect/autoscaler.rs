@@ -31,7 +31,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let message = format!(
             "HPA `{}` has no metrics: {}",
             view.graph.get(idx).name(),
-            short(c.message.as_deref().unwrap_or(""), 160)
+            short(c.message.as_deref().unwrap_or(""), 240)
         );
         out.push(
             view.finding(

@@ -89,7 +89,13 @@ pub(super) fn failure(classes: Classes) -> Option<CallFailure> {
 pub fn call_errors(view: &View<'_>) -> Vec<CallError> {
     let mut all = Vec::new();
     for (i, (caller, log)) in view.episodes.logs.iter().enumerate() {
-        let is_old = view.now.0 - log.last.0 > 15 * MINUTE;
+        // Balancers report a server that is down once, when it changes.
+        let minutes = if has(&log.sample, &["is down, reason:"]) {
+            60
+        } else {
+            15
+        };
+        let is_old = view.now.0 - log.last.0 > minutes * MINUTE;
         if log.severity < Severity::Warning || is_old || has_stopped(view, *caller, log) {
             continue;
         }
@@ -157,6 +163,9 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Ve
         found = from_service_names(view, caller, text);
     }
     if found.is_empty() {
+        found.extend(from_backends(view, text));
+    }
+    if found.is_empty() {
         found.extend(only_called(view, caller, text, failure));
     }
     found
@@ -197,6 +206,29 @@ fn called(view: &View<'_>, caller: Idx) -> Vec<Idx> {
     called.sort_unstable();
     called.dedup();
     called
+}
+
+/// The Service behind the name that a controller of Ingresses gives to its backend:
+/// `shop_web_http` of HAProxy, `shop-web-80` of nginx and Traefik.
+fn from_backends(view: &View<'_>, text: &str) -> Option<Target> {
+    let ingresses = view.graph.of_kind(&Kind::Ingress);
+    let routes = ingresses.flat_map(|ingress| view.graph.out(ingress));
+    let mut backends = routes
+        .filter(|(relation, _)| *relation == Relation::Routes)
+        .map(|(_, service)| service);
+    backends.find_map(|service| {
+        let node = view.graph.get(service);
+        let (namespace, name) = (node.namespace(), node.name());
+        let names = ["_", "-"].map(|by| format!("{namespace}{by}{name}{by}"));
+        names
+            .iter()
+            .any(|name| text.contains(name))
+            .then(|| Target {
+                host: name.to_owned(),
+                port: None,
+                resource: Some(service),
+            })
+    })
 }
 
 /// The name that could not be resolved.

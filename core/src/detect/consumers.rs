@@ -2,7 +2,7 @@
 //! report errors.
 
 use super::finding::{Finding, Strength};
-use super::{FaultId, View};
+use super::{FaultId, View, idle_workers};
 use crate::graph::{Idx, Relation};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
@@ -23,6 +23,7 @@ pub(super) fn missing(view: &View<'_>, out: &mut Vec<Finding>) {
             let is_off = workload.is_some_and(|w| w.spec.replicas == Some(0));
             if is_off && !is_scaled && view.exists(idx) {
                 out.extend(missed(view, idx));
+                out.extend(idle_workers::missed(view, idx));
             }
         }
     }

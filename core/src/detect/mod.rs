@@ -5,6 +5,7 @@
 
 mod absence;
 mod account;
+mod account_lock;
 mod addresses;
 mod admission;
 mod aggregated_api;
@@ -32,6 +33,7 @@ mod finding;
 mod guard;
 mod handshake;
 mod health;
+mod idle_workers;
 mod image;
 mod ingress;
 mod init_wait;
@@ -43,6 +45,7 @@ mod mentions;
 mod mesh_tls;
 mod names;
 mod network;
+mod network_plugin;
 mod node;
 mod node_condition;
 mod node_coverage;
@@ -59,7 +62,9 @@ mod probe;
 mod probe_checks;
 mod probe_port;
 mod protocol;
+mod provisioner;
 mod proxy;
+mod refusal_log;
 mod registry;
 mod replica;
 mod resolved;
@@ -116,6 +121,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(proxy::pod, view, idx);
             findings.inspect(preemption::gated, view, idx);
             findings.inspect(scale_up::pod, view, idx);
+            findings.inspect(refusal_log::refused, view, idx);
             findings.inspect(init_wait::pod, view, idx);
             findings.inspect(own_words::source, view, idx);
             findings.inspect(own_words::inotify, view, idx);
@@ -228,6 +234,18 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     all.compare("controller_log::named", |out| {
         controller_log::named(view, found, out);
     });
+    all.compare("aggregated_api::servers", |out| {
+        aggregated_api::servers(view, found, out);
+    });
     all.compare("sandbox::networks", |out| sandbox::networks(view, out));
+    all.compare("network_plugin::reasons", |out| {
+        network_plugin::reasons(view, found, out);
+    });
+    all.compare("account_lock::locked", |out| {
+        account_lock::locked(view, out);
+    });
+    all.compare("provisioner::failing", |out| {
+        provisioner::failing(view, out);
+    });
     all
 }

@@ -1,46 +1,82 @@
 //! Network policies that block the pods of a workload from one another, or from names outside.
 
+use super::caller_errors::by_host;
 use super::finding::{Evidence, Finding, Strength};
 use super::network::fits;
+use super::service::pods_behind;
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
 use crate::model::object::network::PolicyRule;
 use crate::model::object::{NetworkPolicy, Object, PortRef};
 use crate::model::time::MINUTE;
-use crate::model::{Kind, Severity};
+use crate::model::{Kind, Severity, Time};
 use crate::trouble::{Class, host};
 
-/// Reports a policy that admits clients to a port, and not its own pods to the port by which they
-/// form a cluster.
+/// Reports a policy that does not admit a caller to the port that its calls time out on: another
+/// workload, or the pods by which a workload forms a cluster.
 pub(super) fn peers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(policy) = policy(view, idx) else {
         return;
     };
-    let restricts = policy.policy_types.iter().any(|t| &**t == "Ingress");
+    if !policy.policy_types.iter().any(|t| &**t == "Ingress") {
+        return;
+    }
     let covered = covered(view, idx, policy);
-    let blocked = covered.iter().filter(|_| restricts).find_map(|pod| {
-        let (log, port) = times_out(view, *pod).find_map(|log| {
-            let named = host::in_text(&log.sample).into_iter().find_map(|named| {
-                let target = view.graph.by_address(named.host)?;
-                let is_peer = target != *pod && covered.contains(&target);
-                let is_blocked = |port: &u16| !admits(view, target, *pod, *port);
-                named.port.filter(|_| is_peer).filter(is_blocked)
-            });
-            Some((log, named?))
-        })?;
-        Some((port, view.log_evidence(*pod, log)))
+    let mut logs = view
+        .episodes
+        .logs
+        .iter()
+        .filter(|(_, log)| is_timeout(view.now, log));
+    let blocked = logs.find_map(|(caller, log)| {
+        let named = host::in_text(&log.sample).into_iter();
+        let mut ends =
+            named.filter_map(|named| end(view, *caller, named.host, named.port?, &covered));
+        let end = ends.find(|end| !admits(view, end.pod, *caller, end.port))?;
+        Some((end, view.log_evidence(*caller, log)))
     });
-    let Some((port, evidence)) = blocked else {
+    let Some((end, evidence)) = blocked else {
         return;
     };
-    let owner = view.top_owner(evidence.resource);
+    let owner = view.top_owner(end.pod);
+    let (title, caller) = (view.title(owner), view.top_owner(evidence.resource));
+    let whom = if view.component_id(caller) == view.component_id(owner) {
+        format!("the pods of {title} reach each other")
+    } else {
+        format!("{} reach {title}", view.title(caller))
+    };
     let message = format!(
-        "{} does not let the pods of {} reach each other on port {port}, and their calls time out",
+        "{} does not let {whom} on port {}, and the calls time out",
         view.title(idx),
-        view.title(owner)
+        end.port
     );
     out.push(finding(view, idx, owner, message, evidence));
+}
+
+/// A port of a pod that is called.
+struct End {
+    pod: Idx,
+    port: u16,
+}
+
+/// Which of these pods a caller means by a host and a port, by its own address or by a Service.
+fn end(view: &View<'_>, caller: Idx, host: &str, port: u16, pods: &[Idx]) -> Option<End> {
+    let target = by_host(view, host, view.graph.get(caller).namespace())?;
+    if pods.contains(&target) {
+        return (target != caller).then_some(End { pod: target, port });
+    }
+    let service = view.object(target).and_then(Object::service)?;
+    let called = service.ports.iter().find(|p| p.port == i64::from(port))?;
+    let port = match &called.target_port {
+        Some(PortRef::Number(number)) => u16::try_from(*number).ok()?,
+        Some(PortRef::Name(_)) => return None,
+        None => port,
+    };
+    let behind = pods_behind(view, target);
+    let pod = behind
+        .into_iter()
+        .find(|p| pods.contains(p) && *p != caller)?;
+    Some(End { pod, port })
 }
 
 /// Reports a policy that lets its pods call some names outside, where they call another one.
@@ -103,11 +139,13 @@ fn covered(view: &View<'_>, idx: Idx, policy: &NetworkPolicy) -> Vec<Idx> {
 /// The lines of a pod about connections that time out.
 fn times_out<'a>(view: &View<'a>, pod: Idx) -> impl Iterator<Item = &'a LogTemplate> {
     let now = view.now;
-    view.logs(pod).filter(move |log| {
-        log.severity >= Severity::Warning
-            && now.0 - log.last.0 <= 15 * MINUTE
-            && log.trouble().has(Class::ConnectTimedOut)
-    })
+    view.logs(pod).filter(move |log| is_timeout(now, log))
+}
+
+fn is_timeout(now: Time, log: &LogTemplate) -> bool {
+    log.severity >= Severity::Warning
+        && now.0 - log.last.0 <= 15 * MINUTE
+        && log.trouble().has(Class::ConnectTimedOut)
 }
 
 /// Whether any policy that covers a pod lets a peer call one of its ports.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::caller_errors::by_host;
 use super::finding::{Finding, Strength};
 use super::text::{quoted_after, short};
 use super::{FaultId, View};
@@ -53,6 +54,16 @@ pub(super) fn unreachable(view: &View<'_>, found: &[Finding], out: &mut Vec<Find
             continue;
         }
         let first = findings[0];
+        if let Some(reason) = reason_inside(view, found, registry) {
+            let evidence = reason.evidence.iter().chain(&first.evidence);
+            out.push(Finding {
+                on: first.on,
+                strength: Strength::Proof,
+                evidence: evidence.cloned().collect(),
+                ..reason.clone()
+            });
+            continue;
+        }
         let why = first.message.rsplit("pulled: ").next().unwrap_or_default();
         let message = format!(
             "{} workloads cannot pull images from registry `{}`: {}",
@@ -69,6 +80,19 @@ pub(super) fn unreachable(view: &View<'_>, found: &[Finding], out: &mut Vec<Find
                 .build(),
         );
     }
+}
+
+/// The fault of a registry that runs in the cluster behind an Ingress of its public name.
+fn reason_inside<'a>(view: &View<'_>, found: &'a [Finding], registry: Idx) -> Option<&'a Finding> {
+    let ingress = by_host(view, view.graph.get(registry).name(), "")?;
+    let namespace = view.graph.get(ingress).namespace();
+    let is_meant = |f: &&Finding| {
+        let is_there = view.graph.get(f.blamed).namespace() == namespace;
+        f.active && is_there && f.strength >= Strength::Strong && !OF_REGISTRY.contains(&f.fault)
+    };
+    let is_ingress = *view.graph.get(ingress).kind() == Kind::Ingress;
+    let mut reasons = found.iter().filter(|_| is_ingress).filter(is_meant);
+    reasons.next()
 }
 
 #[cfg(test)]

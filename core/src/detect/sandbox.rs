@@ -1,10 +1,10 @@
 //! Pods whose sandbox gets no network: the node, or the cluster when several nodes have no address
 //! left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Evidence, Finding, Strength};
-use super::text::short;
+use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Severity;
@@ -21,6 +21,7 @@ struct Reports {
 /// Reports nodes that cannot connect their pods.
 pub(super) fn networks(view: &View<'_>, out: &mut Vec<Finding>) {
     let mut by_node: BTreeMap<Idx, Reports> = BTreeMap::new();
+    let mut exhausted: BTreeSet<Idx> = BTreeSet::new();
     for (pod, event) in &view.episodes.events {
         let is_meant = event.severity >= Severity::Warning
             && matches!(
@@ -29,18 +30,23 @@ pub(super) fn networks(view: &View<'_>, out: &mut Vec<Finding>) {
             )
             && view.still_holds(*pod, event);
         let classes = [Class::PodAddressesExhausted, Class::NetworkPluginFailed];
-        if !is_meant || !trouble::read(&event.message).has_any(&classes) {
+        let trouble = trouble::read(&event.message);
+        if !is_meant || !trouble.has_any(&classes) {
             continue;
         }
         let node = view.graph.out(*pod).find(|(r, _)| *r == Relation::RunsOn);
         let blamed = node.map(|(_, node)| node).or(view.episodes.cluster);
-        let reports = by_node
-            .entry(blamed.unwrap_or_else(|| view.top_owner(*pod)))
-            .or_default();
+        let blamed = blamed.unwrap_or_else(|| view.top_owner(*pod));
+        // Each node has a range of its own with host-local; other plug-ins share their pools.
+        if trouble.has(Class::PodAddressesExhausted) && !has(&event.message, &["range set"]) {
+            exhausted.insert(blamed);
+        }
+        let reports = by_node.entry(blamed).or_default();
         reports.on.get_or_insert(*pod);
         reports.message = event.message.to_string();
         reports.evidence.push(view.event_evidence(*pod, event));
     }
+    share_pool(view, &exhausted, &mut by_node);
     for (blamed, reports) in by_node {
         let what = short(&reports.message, 200);
         out.push(
@@ -59,4 +65,21 @@ pub(super) fn networks(view: &View<'_>, out: &mut Vec<Finding>) {
             .build(),
         );
     }
+}
+
+/// Puts the reports of several nodes that have no address left down to the cluster, whose pool is
+/// empty.
+fn share_pool(view: &View<'_>, exhausted: &BTreeSet<Idx>, by_node: &mut BTreeMap<Idx, Reports>) {
+    let Some(cluster) = view.episodes.cluster.filter(|_| exhausted.len() > 1) else {
+        return;
+    };
+    let mut shared = by_node.remove(&cluster).unwrap_or_default();
+    for node in exhausted {
+        if let Some(reports) = by_node.remove(node) {
+            shared.on = shared.on.or(reports.on);
+            shared.message = reports.message;
+            shared.evidence.extend(reports.evidence);
+        }
+    }
+    by_node.insert(cluster, shared);
 }

@@ -312,14 +312,26 @@ fn server_finding(
         _ => None,
     };
     let fix = policy.map(|kind| format!("kubectl -n {namespace} edit {kind} <policy>"));
+    let full = claim_of(view, idx).filter(|_| error == ServerError::DiskFull && blamed == owner);
+    let full = full.map(|claim| view.state_evidence(claim, "has the data".to_owned()));
     Some(
         view.finding(error.fault(), blamed, idx, strength)
             .active(true)
             .message(message)
+            .with(full)
             .with(lines.iter().take(5).map(|l| view.log_evidence(idx, l)))
             .fix(fix)
             .build(),
     )
+}
+
+/// The only claim that a pod mounts.
+fn claim_of(view: &View<'_>, pod: Idx) -> Option<Idx> {
+    let mounts = view.graph.out(pod).filter(|(r, _)| *r == Relation::Mounts);
+    let mut claims = mounts
+        .map(|(_, mounted)| mounted)
+        .filter(|i| *view.graph.get(*i).kind() == Kind::PersistentVolumeClaim);
+    claims.next().filter(|_| claims.next().is_none())
 }
 
 /// Whether the writer is the server that refused a login. Databases and brokers log refusals as
@@ -353,6 +365,10 @@ fn is_server_side(view: &View<'_>, idx: Idx, text: &str) -> bool {
 /// The server that a line is about, and how certain that is: the writer itself, or one that it
 /// calls and whose error it repeats.
 fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (Idx, Strength) {
+    // The access log of the server's own proxy, which names the caller's request.
+    if has(text, &["rbac_access_denied_matched_policy"]) {
+        return (owner, Strength::Strong);
+    }
     if let Some(server) = named_server(view, idx, text) {
         return (server, Strength::Strong);
     }
@@ -367,7 +383,16 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
             .and_then(|o| o.service())
             .is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)))
     };
-    let stores: Vec<&Idx> = called.iter().filter(is_store).collect();
+    // A line that names another product is not about the store of this one.
+    let product = product::named(text).map(|product| &product.ports);
+    let fits = |s: &&Idx| {
+        let service = view.object(**s).and_then(|o| o.service());
+        let mut ports = service.into_iter().flat_map(|s| s.ports.iter());
+        product
+            .iter()
+            .all(|p| ports.any(|port| p.contains(&port.port)))
+    };
+    let stores: Vec<&Idx> = called.iter().filter(is_store).filter(fits).collect();
     if let Some(named) = called
         .iter()
         .find(|s| text.contains(view.graph.get(**s).name()))
@@ -378,7 +403,8 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
         return (**only, Strength::Strong);
     }
     // What it calls is not known beside one that it calls.
-    if let (Some(only), 1) = (called.first(), called.len()) {
+    let only = called.first().filter(|_| called.len() == 1);
+    if let Some(only) = only.filter(|s| !is_store(s) || fits(s)) {
         return (*only, Strength::Fair);
     }
     match likely_store(view, owner, text, class) {

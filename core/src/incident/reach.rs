@@ -56,6 +56,11 @@ impl Reach {
         for finding in findings.iter().filter(|f| f.active) {
             let blamed = view.component_id(finding.blamed);
             reach.add(view.component_id(finding.on), blamed);
+            // An object of an operator repeats in its conditions what its parts lack.
+            let owners = view.graph.incoming(finding.blamed);
+            for (_, owner) in owners.filter(|(r, _)| *r == Relation::Controls) {
+                reach.add(view.component_id(owner), blamed);
+            }
             for evidence in &finding.evidence {
                 reach.add(view.component_id(evidence.resource), blamed);
             }

@@ -93,7 +93,6 @@ classes! {
         "The certificate or its key cannot be read, or they do not belong together.";
     IssuerExpired = "issuer_expired", Server,
         "The certificate with which the server signs others has expired.";
-    MeshDenied = "mesh_denied", Server, "A policy of the service mesh does not allow the request.";
     PlaintextRefused = "plaintext_refused", Server, "The server's proxy accepts only mutual TLS.";
     CertificateName = "certificate_name", Server, "The certificate is for another name.";
     CertificateUntrusted = "certificate_untrusted", Server,
