@@ -6,9 +6,9 @@ use crate::model::{Kind, Time};
 use crate::parse::{Context, parse_any};
 use crate::rca::Weights;
 
-/// Lines as 43 programs write them. `{f}` is a place in a source, `{c}` a class, `{l}` a logger,
+/// Lines as 44 programs write them. `{f}` is a place in a source, `{c}` a class, `{l}` a logger,
 /// `{v}` a version, `{n}` a number, `{w}` a word, `{j}` an archive.
-const LINES: [&str; 43] = [
+const LINES: [&str; 44] = [
     "2026-01-01 10:00:00,{n} ERROR [main] {l}: {e}",
     "2026-01-01 10:00:00.{n} ERROR 1 --- [main] {c} : {e}",
     "10:00:00.{n} [pool-1-thread-{n}] ERROR {l} - {e}",
@@ -52,6 +52,7 @@ const LINES: [&str; 43] = [
     "publish to {w}.{w} failed: {e}",
     "message from {w}.{w}.{w} dropped: {e}",
     "handler {w} at {w}.{w}.{w}: {e}",
+    "{\"log.level\":\"WARN\",\"message\":\"{e}\",\"event.dataset\":\"{w}.server\",\"{w}.{w}.name\":\"{w}[{n}]\"}",
 ];
 
 /// What fails, in the words of clients that name no host.

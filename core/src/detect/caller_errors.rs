@@ -209,7 +209,7 @@ fn called(view: &View<'_>, caller: Idx) -> Vec<Idx> {
 }
 
 /// The Service behind the name that a controller of Ingresses gives to its backend:
-/// `shop_web_http` of HAProxy, `shop-web-80` of nginx and Traefik.
+/// `shop_web_http` of `HAProxy`, `shop-web-80` of nginx and Traefik.
 fn from_backends(view: &View<'_>, text: &str) -> Option<Target> {
     let ingresses = view.graph.of_kind(&Kind::Ingress);
     let routes = ingresses.flat_map(|ingress| view.graph.out(ingress));

@@ -238,8 +238,11 @@ fn in_line(line: &str) -> Vec<Named<'_>> {
     let mut found = Vec::new();
     for token in line.split(is_delimiter).filter(|token| !token.is_empty()) {
         let end = token.as_ptr() as usize - line.as_ptr() as usize + token.len();
-        let is_call = line[end..].starts_with('(');
-        if !is_call {
+        let rest = &line[end..];
+        let is_call = rest.starts_with('(');
+        // The name of a field, such as `"process.thread.name":`.
+        let is_field = rest.starts_with("\":") || rest.starts_with("\\\":");
+        if !(is_call || is_field) {
             found.extend(named(token, before));
         }
         before = [before[1], token];
@@ -441,6 +444,7 @@ mod tests {
             "at node:internal/net:12 connect",
             "o.a.k.clients.NetworkClient:780 connection refused",
             "See https://kafka.apache.org/documentation.html for details: timeout",
+            "{\"event.dataset\":\"es.server\",\"process.thread.name\":\"main\"}: timeout",
             "for more information visit https://docs.example.com/errors/7",
             "timeout 30.00 (Background on this error at: https://errs.example/e/20/7)",
             "version v1.29.3:4 timeout",
