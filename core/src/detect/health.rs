@@ -78,13 +78,19 @@ impl View<'_> {
     /// creation or its first warning.
     pub fn unhealthy_since(&self, idx: Idx) -> Option<Time> {
         let pod = self.pod(idx)?;
-        let changed = object::condition(&pod.status.conditions, "Ready")
-            .or_else(|| object::condition(&pod.status.conditions, "PodScheduled"));
+        let conditions = &pod.status.conditions;
+        let unscheduled =
+            || object::condition(conditions, "PodScheduled").filter(|c| c.is("False"));
+        let changed = object::condition(conditions, "Ready").or_else(unscheduled);
+        let warned = || self.warnings(idx).map(|e| e.first).min();
+        let has_failed = pod.status.phase.as_deref() == Some("Failed");
         changed
             .and_then(|c| c.last_transition_time.0)
+            // A pod that failed may have run for long before.
+            .or_else(|| warned().filter(|_| has_failed))
             .or(pod.status.start_time.0)
             .or(self.graph.get(idx).created)
-            .or_else(|| self.warnings(idx).map(|e| e.first).min())
+            .or_else(warned)
     }
 
     /// When the newest container of a pod started.

@@ -25,6 +25,7 @@ mod crash;
 mod crash_unseen;
 mod dangling_route;
 mod dependency;
+mod devices;
 mod dns;
 mod exit_reason;
 pub mod fault_id;

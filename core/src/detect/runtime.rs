@@ -42,8 +42,12 @@ fn rejected(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     };
     let owner = view.top_owner(idx);
     let said = short(message, 200);
+    // The node has the devices that the scheduler counted on, and none of them works.
+    let is_broken = has(message, &["no healthy devices", "unhealthy devices"]);
+    let placed = view.graph.out(idx).find(|(r, _)| *r == Relation::RunsOn);
+    let node = placed.map(|(_, node)| node).filter(|_| is_broken);
     out.push(
-        view.finding(fault, owner, idx, Strength::Strong)
+        view.finding(fault, node.unwrap_or(owner), idx, Strength::Strong)
             .active(true)
             .message(format!(
                 "Node rejects a pod of {} ({reason}): {said}",

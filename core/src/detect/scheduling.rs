@@ -3,7 +3,7 @@
 use super::finding::{Finding, Strength};
 use super::scheduling_verdict::{Verdict, from_message, from_state, too_few_for_each};
 use super::text::{has, short};
-use super::{FaultId, View};
+use super::{FaultId, View, devices};
 use crate::graph::{Idx, Relation};
 use crate::model::object;
 use crate::model::object::pod::PodSpec;
@@ -233,6 +233,13 @@ fn blame(
         if let Some(node) = bound.first() {
             return (*node, strength);
         }
+    }
+    let shortage = fault == FaultId::SchedulingExtendedResourceInsufficient;
+    if let Some(node) = spec
+        .filter(|_| shortage)
+        .and_then(|s| devices::lost(view, s))
+    {
+        return (node, strength);
     }
     // If no node accepts any pod, no single workload is at fault.
     let cluster = view
