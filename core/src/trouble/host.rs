@@ -240,8 +240,9 @@ fn in_line(line: &str) -> Vec<Named<'_>> {
         let end = token.as_ptr() as usize - line.as_ptr() as usize + token.len();
         let rest = &line[end..];
         let is_call = rest.starts_with('(');
-        // The name of a field, such as `"process.thread.name":`.
-        let is_field = rest.starts_with("\":") || rest.starts_with("\\\":");
+        // The name of a field, such as `"process.thread.name":`, and not the URL that Go quotes.
+        let is_key = rest.starts_with("\":") || rest.starts_with("\\\":");
+        let is_field = is_key && !token.contains("://");
         if !(is_call || is_field) {
             found.extend(named(token, before));
         }
