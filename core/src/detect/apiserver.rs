@@ -22,6 +22,8 @@ struct Subject {
 struct Reports {
     writers: BTreeSet<Component>,
     first: Option<(Idx, String)>,
+    /// Whether a member of etcd wrote the first report about its own disk.
+    is_own: bool,
     evidence: Vec<Evidence>,
     /// The process itself is among the writers, or an alert names it.
     is_direct: bool,
@@ -110,7 +112,12 @@ impl Reports {
         self.is_direct |= ["etcd", "kube-apiserver"]
             .iter()
             .any(|part| is_part(view, idx, part));
-        self.first.get_or_insert_with(|| (idx, text.to_owned()));
+        // The member whose disk is slow says so; the others only wait for it.
+        let is_own = is_part(view, idx, "etcd") && find(text, "fdatasync").is_some();
+        if self.first.is_none() || is_own && !self.is_own {
+            self.first = Some((idx, text.to_owned()));
+        }
+        self.is_own |= is_own;
         if self.evidence.len() < 6 {
             self.evidence.push(evidence);
         }
@@ -132,7 +139,9 @@ impl Reports {
         // Without state of nodes, the process itself is all that is known.
         let is_client = !is_part(view, on, subject.process);
         let own = (!is_client || view.graph.get(on).kind() == &Kind::Node).then_some(on);
-        let Some(blamed) = node_of(view, subject.process).or(own) else {
+        let host = view.graph.out(on).find(|(r, _)| *r == Relation::RunsOn);
+        let host = host.map(|(_, node)| node).filter(|_| self.is_own);
+        let Some(blamed) = host.or_else(|| node_of(view, subject.process)).or(own) else {
             return false;
         };
         let message = format!("{}: {}", subject.sentence, short(&text, 160));

@@ -112,6 +112,7 @@ super::fault_id::fault_ids! {
     PerformancePoolExhausted = "performance.pool_exhausted",
     NodeKubeletDown = "node.kubelet_down",
     NodeRuntimeDown = "node.runtime_down",
+    NodeRuntimeHandlerMissing = "node.runtime_handler_missing",
     NodeProxyDown = "node.proxy_down",
     NodeNetworkDelay = "node.network_delay",
     NodeNetworkLoss = "node.network_loss",

@@ -239,6 +239,7 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
         aggregated_api::servers(view, found, out);
     });
     all.compare("sandbox::networks", |out| sandbox::networks(view, out));
+    all.compare("sandbox::handlers", |out| sandbox::handlers(view, out));
     all.compare("network_plugin::reasons", |out| {
         network_plugin::reasons(view, found, out);
     });

@@ -1,5 +1,5 @@
-//! Pods whose sandbox gets no network: the node, or the cluster when several nodes have no address
-//! left.
+//! Pods whose sandbox gets no network or has no runtime: the node, or the cluster when several nodes
+//! have no address left.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,43 @@ struct Reports {
     on: Option<Idx>,
     message: String,
     evidence: Vec<Evidence>,
+}
+
+/// Reports nodes whose container runtime lacks the handler of a `RuntimeClass`.
+pub(super) fn handlers(view: &View<'_>, out: &mut Vec<Finding>) {
+    let mut by_node: BTreeMap<Idx, Reports> = BTreeMap::new();
+    for (pod, event) in &view.episodes.events {
+        let is_meant = &*event.reason == "FailedCreatePodSandBox" && view.still_holds(*pod, event);
+        if !is_meant || !trouble::read(&event.message).has(Class::RuntimeHandlerMissing) {
+            continue;
+        }
+        let node = view.graph.out(*pod).find(|(r, _)| *r == Relation::RunsOn);
+        let blamed = node.map(|(_, node)| node);
+        let blamed = blamed.unwrap_or_else(|| view.top_owner(*pod));
+        let reports = by_node.entry(blamed).or_default();
+        reports.on.get_or_insert(*pod);
+        reports.message = event.message.to_string();
+        reports.evidence.push(view.event_evidence(*pod, event));
+    }
+    for (blamed, reports) in by_node {
+        let on = reports.on.unwrap_or(blamed);
+        out.push(
+            view.finding(
+                FaultId::NodeRuntimeHandlerMissing,
+                blamed,
+                on,
+                Strength::Strong,
+            )
+            .active(true)
+            .message(format!(
+                "{} lacks the handler of a RuntimeClass: {}",
+                view.title(blamed),
+                short(&reports.message, 200)
+            ))
+            .with(reports.evidence)
+            .build(),
+        );
+    }
 }
 
 /// Reports nodes that cannot connect their pods.
