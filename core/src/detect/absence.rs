@@ -34,6 +34,13 @@ impl View<'_> {
         !is_seen && self.knows(kind, namespace)
     }
 
+    /// Whether no namespace of a name exists. Where the state has the namespace that every cluster
+    /// has, it has all of them.
+    pub(super) fn is_namespace_absent(&self, name: &str) -> bool {
+        let is_live = |name| self.graph.find_live(Kind::Namespace, "", name).is_some();
+        is_live("kube-system") && !is_live(name)
+    }
+
     /// Whether an object without state must exist: a live object is its own, or has the addresses
     /// behind it. Controllers delete both with it.
     fn is_proven(&self, idx: Idx) -> bool {

@@ -194,9 +194,15 @@ fn only_called(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -
     })
 }
 
-/// The Services that a caller is known to call.
+/// The Services that a caller is known to call, by its own settings and by its `ConfigMaps`.
 fn called(view: &View<'_>, caller: Idx) -> Vec<Idx> {
-    let holders = [caller, view.top_owner(caller)];
+    let own = [caller, view.top_owner(caller)];
+    let used = own.iter().flat_map(|idx| view.graph.out(*idx));
+    let maps = used.filter(|(relation, to)| {
+        matches!(relation, Relation::Uses | Relation::Mounts)
+            && *view.graph.get(*to).kind() == Kind::ConfigMap
+    });
+    let holders: Vec<Idx> = maps.map(|(_, map)| map).chain(own).collect();
     let mut called: Vec<Idx> = holders
         .iter()
         .flat_map(|h| view.graph.out(*h))

@@ -36,7 +36,10 @@ pub(super) fn called(
         let reached: Vec<&CallError> = all
             .iter()
             .copied()
-            .filter(|c| c.failure != CallFailure::Unresolved || !view.exists(target))
+            .filter(|c| {
+                c.failure != CallFailure::Unresolved
+                    || !(view.exists(target) || is_unknown(view, c))
+            })
             .collect();
         if !wrong_address(view, target, &all, out) && !reached.is_empty() {
             down(view, target, &reached, found, out);

@@ -8,10 +8,10 @@ use super::service::pods_behind;
 use super::text::short;
 use super::{FaultId, View, protocol};
 use crate::graph::{Component, Idx, Relation};
-use crate::model::Time;
 use crate::model::object::network::ServicePort;
 use crate::model::object::{PortRef, Service};
 use crate::model::time::MINUTE;
+use crate::model::{Kind, Time};
 use crate::trouble::Class;
 
 /// Judges what the callers of one target report about certificate, protocol and version. Returns
@@ -126,13 +126,22 @@ pub(super) fn unknown_servers(view: &View<'_>, errors: &[CallError], out: &mut V
     }
 }
 
+/// The workload that a Service has its name from: its pods may be those of a proxy in front of it.
+fn behind_proxy(view: &View<'_>, service: Idx) -> Option<Idx> {
+    let node = view.graph.get(service);
+    let mut workloads = view.graph.workloads(node.namespace());
+    workloads.find(|w| {
+        let named = view.graph.get(*w);
+        *named.kind() == Kind::StatefulSet && named.name() == node.name() && view.exists(*w)
+    })
+}
+
 /// Of caller and server, the one that changed last is at fault.
 fn version(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
     let caller = view.top_owner(all[0].caller);
-    let server = pods_behind(view, target)
-        .first()
-        .map(|p| view.top_owner(*p))
-        .unwrap_or(target);
+    let behind = pods_behind(view, target);
+    let behind = behind.first().map(|pod| view.top_owner(*pod));
+    let server = behind_proxy(view, target).or(behind).unwrap_or(target);
     let changed = |idx: Idx| changed_at(view, idx);
     let (blamed, strength) = match (changed(caller), changed(server)) {
         (Some(c), Some(s)) if s.0 - c.0 > 10 * MINUTE => (server, Strength::Strong),

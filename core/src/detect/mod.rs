@@ -148,6 +148,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(network::policy, view, idx);
             findings.inspect(policy_peers::peers, view, idx);
             findings.inspect(policy_peers::outside, view, idx);
+            findings.inspect(policy_peers::names, view, idx);
         }
         kind if kind.is_workload() => {
             findings.inspect(admission::workload, view, idx);

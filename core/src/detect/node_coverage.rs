@@ -67,7 +67,7 @@ fn judge(view: &View<'_>, set: Idx, node: Idx, taint: &str) -> Option<Finding> {
 }
 
 /// What says that a pod of a DaemonSet is missed on a node: a line that names both, or a pod there
-/// that waits for the volume driver that the DaemonSet registers.
+/// that waits for the DaemonSet, by its name or that of the volume driver that it registers.
 fn complaint(view: &View<'_>, set: Idx, node: Idx) -> Option<Evidence> {
     let (set_name, node_name) = (view.graph.get(set).name(), view.graph.get(node).name());
     let names_both =
@@ -86,8 +86,11 @@ fn complaint(view: &View<'_>, set: Idx, node: Idx) -> Option<Evidence> {
         .find(|(_, event)| {
             let driver = event.message.split("driver name ").nth(1);
             let driver = driver.and_then(|rest| rest.split(' ').next());
-            has(&event.message, &["list of registered CSI drivers"])
-                && driver.is_some_and(|driver| registers(spec, driver))
+            let waits_for_driver = has(&event.message, &["list of registered CSI drivers"])
+                && driver.is_some_and(|driver| registers(spec, driver));
+            let waits_for_set =
+                &*event.reason == "FailedCreatePodSandBox" && lacks(&event.message, set_name);
+            waits_for_driver || waits_for_set
         })
         .map(|(pod, event)| view.event_evidence(pod, event))
 }
@@ -96,6 +99,12 @@ fn complaint(view: &View<'_>, set: Idx, node: Idx) -> Option<Evidence> {
 fn registers(spec: &PodSpec, driver: &str) -> bool {
     let mut args = spec.containers.iter().flat_map(|c| c.args.iter());
     args.any(|arg| arg.contains(driver))
+}
+
+/// Whether a text says that something of a name is missing or does not answer.
+fn lacks(text: &str, name: &str) -> bool {
+    let before = format!("no {name}");
+    has(text, &[&before]) || (names(text, name) && has(text, &["not running", "not ready"]))
 }
 
 /// Whether a text has a name as a word.

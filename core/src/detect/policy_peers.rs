@@ -7,7 +7,7 @@ use super::service::pods_behind;
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
-use crate::model::object::network::PolicyRule;
+use crate::model::object::network::{PolicyPeer, PolicyRule};
 use crate::model::object::{NetworkPolicy, Object, PortRef};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity, Time};
@@ -105,6 +105,56 @@ pub(super) fn outside(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         view.title(owner)
     );
     out.push(finding(view, idx, owner, message, evidence));
+}
+
+/// Reports a policy that lets its pods call no DNS server, where names do not resolve for them.
+pub(super) fn names(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(policy) = policy(view, idx).filter(|p| restricts_calls(p)) else {
+        return;
+    };
+    let blocked = covered(view, idx, policy).into_iter().find_map(|pod| {
+        let own = view.graph.get(pod);
+        let policies = view.graph.policies(own.namespace());
+        let mut policies = policies
+            .filter_map(|p| view.object(p).and_then(Object::network_policy))
+            .filter(|p| p.pod_selector.matches(own.labels()));
+        if policies.any(|p| p.egress.iter().any(admits_dns)) {
+            return None;
+        }
+        let is_silent = |log: &&LogTemplate| {
+            log.severity >= Severity::Warning
+                && view.now.0 - log.last.0 <= 15 * MINUTE
+                && log.trouble().has(Class::ResolverSilent)
+        };
+        let log = view.logs(pod).find(is_silent)?;
+        Some(view.log_evidence(pod, log))
+    });
+    let Some(evidence) = blocked else { return };
+    let owner = view.top_owner(evidence.resource);
+    let message = format!(
+        "{} does not let {} call DNS, and names do not resolve there",
+        view.title(idx),
+        view.title(owner)
+    );
+    out.push(finding(view, idx, owner, message, evidence));
+}
+
+fn restricts_calls(policy: &NetworkPolicy) -> bool {
+    policy.policy_types.iter().any(|t| &**t == "Egress")
+        || (policy.policy_types.is_empty() && !policy.egress.is_empty())
+}
+
+/// Whether a rule may let pods call the cluster's DNS: it has the port, and more peers than pods of
+/// its own namespace.
+fn admits_dns(rule: &PolicyRule) -> bool {
+    let has_port = rule.ports.is_empty()
+        || rule.ports.iter().any(|p| match &p.port {
+            Some(PortRef::Number(number)) => *number == 53,
+            Some(PortRef::Name(name)) => &**name == "53" || name.contains("dns"),
+            None => true,
+        });
+    let reaches = |peer: &PolicyPeer| peer.ip_block.is_some() || peer.namespace_selector.is_some();
+    has_port && (rule.to.is_empty() || rule.to.iter().any(reaches))
 }
 
 fn policy<'a>(view: &View<'a>, idx: Idx) -> Option<&'a NetworkPolicy> {

@@ -9,7 +9,7 @@ use crate::graph::Idx;
 use crate::model::Time;
 use crate::model::object::{Container, ContainerStatus, PortRef, Probe};
 use crate::model::time::MINUTE;
-use crate::trouble;
+use crate::trouble::{self, Class};
 
 /// A pod's probe of one kind with what the kubelet reports about it.
 pub(super) struct Observation<'a> {
@@ -42,6 +42,7 @@ pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 12] = [
     wrong_port,
     probe_port::listens_elsewhere,
     conflicting_protocol,
+    killed_while_starting,
     failing_command,
     timeout_too_short,
     killed_before_listening,
@@ -171,6 +172,40 @@ fn conflicting_protocol(o: &Observation<'_>) -> Option<Diagnosis> {
             port.map(|p| format!(" {p}")).unwrap_or_default()
         ),
     })
+}
+
+/// The server answers that it is starting, and the kubelet kills it for that.
+fn killed_while_starting(o: &Observation<'_>) -> Option<Diagnosis> {
+    let kills = o.has_failed
+        && o.kind != ProbeKind::Readiness
+        && says_starting(o.message)
+        && killed_by_probe(o.view, o.pod, o.kind);
+    kills.then(|| Diagnosis {
+        fault: o.kind.too_strict(),
+        strength: Strength::Strong,
+        message: format!(
+            "{} kills a server that is still starting: {}",
+            o.title(),
+            short(o.message, 160)
+        ),
+    })
+}
+
+/// Whether a server answers that it is about to serve.
+fn says_starting(text: &str) -> bool {
+    const STARTING: [&str; 4] = [
+        "loading",
+        "starting up",
+        "recovery mode",
+        "not yet accepting",
+    ];
+    trouble::read(text).has(Class::NotServing) && has(text, &STARTING)
+}
+
+/// Whether a probe kills the server of a pod that only needs more time to start.
+pub(super) fn is_killed_while_starting(view: &View<'_>, pod: Idx, message: &str) -> bool {
+    let kills = |kind| killed_by_probe(view, pod, kind);
+    says_starting(message) && (kills(ProbeKind::Liveness) || kills(ProbeKind::Startup))
 }
 
 fn failing_command(o: &Observation<'_>) -> Option<Diagnosis> {

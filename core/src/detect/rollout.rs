@@ -143,6 +143,9 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 /// Whether a caller of a Service is unhealthy, has an alert, or names the Service in an error.
 fn is_missed(view: &View<'_>, service: Idx) -> bool {
     let name = view.graph.get(service).name();
+    let address = view
+        .object(service)
+        .and_then(|o| o.service()?.cluster_ip.as_deref());
     let callers = view
         .graph
         .incoming(service)
@@ -158,13 +161,21 @@ fn is_missed(view: &View<'_>, service: Idx) -> bool {
                     || view.logs(i).any(|l| {
                         let recent =
                             l.severity >= Severity::Warning && view.now.0 - l.last.0 <= 15 * MINUTE;
-                        recent
-                            && l.sample
-                                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-                                .any(|w| w == name)
+                        recent && (names(&l.sample, name, "-") || is_at(&l.sample, address))
                     })
             })
         })
+}
+
+/// Whether a text has a name, made of letters, digits and some other characters, as a word.
+fn names(text: &str, name: &str, others: &str) -> bool {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || others.contains(c)))
+        .any(|word| word == name)
+}
+
+/// Whether a text has a Service's address.
+fn is_at(text: &str, address: Option<&str>) -> bool {
+    address.is_some_and(|address| names(text, address, "."))
 }
 
 /// A rollout that its controller reports as late, or that is paused before its end. The findings

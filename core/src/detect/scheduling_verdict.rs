@@ -161,6 +161,7 @@ const LAST_FILTERS: [(FaultId, &[&str]); 8] = [
         FaultId::StorageZoneConflict,
         &[
             "volume node affinity conflict",
+            "didn't match persistentvolume's node affinity",
             "didn't find available persistent volumes",
         ],
     ),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::caller_errors::by_host;
 use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
+use super::probe_checks::is_killed_while_starting;
 use super::service::pods_behind;
 use super::text::{has, short};
 use super::{FaultId, View, replica};
@@ -219,8 +220,9 @@ fn probe_output(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         }
         let trouble = trouble::read(&event.message);
+        let is_killed = is_killed_while_starting(view, idx, &event.message);
         for error in ServerError::ALL {
-            if !trouble.has(error.class()) {
+            if !trouble.has(error.class()) || is_killed {
                 continue;
             }
             let owner = view.top_owner(idx);

@@ -183,7 +183,8 @@ fn names_no_service(view: &View<'_>, said: &Said) -> bool {
     let namespace = view.graph.get(said.idx).namespace();
     let alias = crate::graph::called(&host, namespace);
     alias.kind == Kind::Service
-        && view.knows(&Kind::Service, &alias.namespace)
+        && (view.knows(&Kind::Service, &alias.namespace)
+            || view.is_namespace_absent(&alias.namespace))
         && view
             .graph
             .find_live(Kind::Service, &alias.namespace, &alias.name)

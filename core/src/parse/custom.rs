@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::object_kinds::Part;
 use crate::model::Str;
 use crate::model::object::mesh::{Destination, VirtualService};
-use crate::model::object::network::{PolicyPeer, PolicyRule, Present};
+use crate::model::object::network::{PolicyPeer, PolicyPort, PolicyRule, Present};
 use crate::model::object::report::{Reference, Report, Role};
 use crate::model::object::{Labels, List, NetworkPolicy, ObjectBody, Selector};
 
@@ -112,6 +112,10 @@ struct CiliumWire {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct CiliumEgress {
+    to_endpoints: List<Selector>,
+    to_ports: List<CiliumPorts>,
+    to_services: Option<Present>,
+    to_nodes: Option<Present>,
     #[serde(rename = "toFQDNs")]
     to_fqdns: List<CiliumName>,
     #[serde(rename = "toCIDR")]
@@ -120,6 +124,12 @@ struct CiliumEgress {
     to_cidr_set: Option<Present>,
     to_entities: Option<Present>,
     to_groups: Option<Present>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct CiliumPorts {
+    ports: List<PolicyPort>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -147,17 +157,22 @@ const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 
 impl CiliumWire {
     fn into_policy(self) -> NetworkPolicy {
-        let direction = match self.ingress {
-            Some(_) => "Ingress",
-            None => "Egress",
+        // A policy that only denies restricts nothing else.
+        let directions: &[&str] = match (&self.ingress, &self.egress) {
+            (Some(_), Some(_)) => &["Ingress", "Egress"],
+            (Some(_), None) => &["Ingress"],
+            (None, Some(_)) => &["Egress"],
+            (None, None) => &["None"],
         };
         let names = self.egress.as_ref().and_then(names);
+        let calls = self.egress.unwrap_or_default();
+        let calls = calls.iter().filter(|rule| rule.to_fqdns.is_empty());
         let rules = self.ingress.unwrap_or_default();
         NetworkPolicy {
             pod_selector: without_source(&self.endpoint_selector),
-            policy_types: [Str::from(direction)].into_iter().collect(),
+            policy_types: directions.iter().copied().map(Str::from).collect(),
             ingress: rules.iter().map(CiliumRule::to_rule).collect(),
-            egress: List::default(),
+            egress: calls.map(CiliumEgress::to_rule).collect(),
             names,
         }
     }
@@ -182,9 +197,40 @@ fn names(rules: &List<CiliumEgress>) -> Option<List<Str>> {
     Some(patterns.collect())
 }
 
+impl CiliumEgress {
+    fn to_rule(&self) -> PolicyRule {
+        let others = [
+            self.to_cidr,
+            self.to_cidr_set,
+            self.to_entities,
+            self.to_groups,
+            self.to_services,
+            self.to_nodes,
+        ];
+        let ports = self.to_ports.iter().flat_map(|to| to.ports.iter().cloned());
+        PolicyRule {
+            to: self
+                .to_endpoints
+                .iter()
+                .map(peer)
+                .chain(anything(&others))
+                .collect(),
+            ports: ports.collect(),
+            ..PolicyRule::default()
+        }
+    }
+}
+
+/// Peers that are no pods: they may be anything, as an IP block may.
+fn anything(present: &[Option<Present>]) -> impl Iterator<Item = PolicyPeer> {
+    present.iter().flatten().map(|present| PolicyPeer {
+        ip_block: Some(*present),
+        ..PolicyPeer::default()
+    })
+}
+
 impl CiliumRule {
     fn to_rule(&self) -> PolicyRule {
-        // What is no pod may be anything, as an IP block may.
         let others = [
             self.from_cidr,
             self.from_cidr_set,
@@ -192,12 +238,13 @@ impl CiliumRule {
             self.from_nodes,
             self.from_groups,
         ];
-        let others = others.into_iter().flatten().map(|present| PolicyPeer {
-            ip_block: Some(present),
-            ..PolicyPeer::default()
-        });
         PolicyRule {
-            from: self.from_endpoints.iter().map(peer).chain(others).collect(),
+            from: self
+                .from_endpoints
+                .iter()
+                .map(peer)
+                .chain(anything(&others))
+                .collect(),
             ..PolicyRule::default()
         }
     }

@@ -21,7 +21,7 @@ use crate::model::object::{
     Budget, Claim, Condition, ConfigData, CronJob, Job, Labels, List, Meta, Node, ObjectBody, Pod,
     Quota, Selector, Service, Volume, VolumeClass, Workload,
 };
-use crate::model::{Kind, Str};
+use crate::model::{Kind, Str, address};
 
 pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
     let spec = Part {
@@ -315,9 +315,12 @@ fn config(wire: &Wire<'_>) -> Result<ConfigData, Reject> {
         .collect();
     let mut addresses: Vec<Str> = data
         .iter()
-        .flat_map(|(_, v)| crate::model::address::in_text(v))
+        .flat_map(|(_, v)| address::in_text(v))
         .map(|a| a.to_string().into())
         .collect();
+    let is_host =
+        |(name, value): &&(Str, Str)| address::names_host(name) && address::is_host(value);
+    addresses.extend(data.0.iter().filter(is_host).map(|(_, host)| host.clone()));
     addresses.sort();
     addresses.dedup();
     Ok(ConfigData {
