@@ -266,7 +266,12 @@ fn unknown_hosts(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) 
         if is_known {
             continue;
         }
-        let namespace = view.graph.get(error.caller).namespace();
+        let meant = derive::called(&error.name, view.graph.get(error.caller).namespace());
+        let lacks = if view.is_namespace_absent(&meant.namespace) {
+            format!("there is no namespace `{}`", meant.namespace)
+        } else {
+            format!("namespace `{}` has no such Service", meant.namespace)
+        };
         let setting = setting(view, error);
         let unresolved = error.failure == CallFailure::Unresolved;
         // Some clients report a time-out when a name does not resolve.
@@ -278,7 +283,7 @@ fn unknown_hosts(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) 
                 _ => Strength::Fair,
             };
             let message = format!(
-                "{} calls `{}`{}, but namespace `{namespace}` has no such Service",
+                "{} calls `{}`{}, but {lacks}",
                 view.title(owner),
                 error.name,
                 in_variable(setting)
@@ -344,7 +349,8 @@ fn is_unknown(view: &View<'_>, c: &CallError) -> bool {
     let meant = derive::called(&c.name, view.graph.get(c.caller).namespace());
     let is_cluster_name = !c.name.contains('.') || c.name.contains(".svc");
     is_cluster_name
-        && view.is_absent(&Kind::Service, &meant.namespace, &meant.name)
+        && (view.is_absent(&Kind::Service, &meant.namespace, &meant.name)
+            || view.is_namespace_absent(&meant.namespace))
         && !similar_workload(view, &meant.namespace, &c.name)
 }
 

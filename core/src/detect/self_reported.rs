@@ -165,6 +165,7 @@ pub(super) fn findings(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if logs.is_empty() {
         return;
     }
+    out.extend(peer_certificate(view, idx, &logs));
     for error in ClientError::ALL {
         let lines = matching(&logs, error.class());
         out.extend(client_finding(view, idx, error, &lines));
@@ -211,6 +212,36 @@ pub fn unseen_servers(view: &View<'_>) -> Vec<UnseenServer> {
         }));
     }
     all
+}
+
+/// Replicas that reject one another's certificate: they form no cluster.
+fn peer_certificate(view: &View<'_>, idx: Idx, logs: &[&LogTemplate]) -> Option<Finding> {
+    const CLASS: Class = Class::CertificateExpired;
+    let owner = view.top_owner(idx);
+    let is_cluster = *view.graph.get(owner).kind() == Kind::StatefulSet;
+    if !is_cluster || view.is_healthy(idx) != Some(false) {
+        return None;
+    }
+    let line = logs.iter().find(|l| l.trouble().has(CLASS))?;
+    let pods = view.pods_of(owner);
+    let says = pods.iter().filter(|pod| says(view, **pod, CLASS)).count();
+    let is_own = says >= 2 && named_server(view, idx, &line.sample).is_none();
+    let message = format!(
+        "The replicas of {} reject one another's certificate: {}",
+        view.title(owner),
+        short(&line.sample, 160)
+    );
+    let finding = view
+        .finding(
+            FaultId::ServiceCertificateInvalid,
+            owner,
+            idx,
+            Strength::Strong,
+        )
+        .active(true)
+        .message(message)
+        .with([view.log_evidence(idx, line)]);
+    is_own.then(|| finding.build())
 }
 
 /// What a server says about itself when the kubelet asks it: the output of a probe.
