@@ -343,8 +343,8 @@ fn setting<'a>(view: &View<'a>, c: &CallError) -> Option<(&'a str, Option<u16>)>
     by_name(&c.name).or_else(|| by_name(target?))
 }
 
-/// Whether a name has the form of a Service name in a namespace whose Services are known, and
-/// neither a Service nor a workload there has it.
+/// Whether a name has the form of a Service name in a namespace that does not exist or whose
+/// Services are known, and neither a Service nor a workload there has it.
 fn is_unknown(view: &View<'_>, c: &CallError) -> bool {
     let meant = derive::called(&c.name, view.graph.get(c.caller).namespace());
     let is_cluster_name = !c.name.contains('.') || c.name.contains(".svc");
