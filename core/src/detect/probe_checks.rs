@@ -34,7 +34,7 @@ pub(super) struct Diagnosis {
 }
 
 /// Reasons for which a probe can be at fault itself, the most specific first.
-pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 12] = [
+pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 13] = [
     not_authorized,
     wrong_protocol,
     probe_port::plain_to_tls,
