@@ -177,7 +177,7 @@ impl Input {
     }
 
     /// Sets the instant of the evaluation, to which records without a time are moved: the time of
-    /// the newest record, else of the newest heartbeat.
+    /// the newest record or heartbeat.
     fn set_instant(&mut self, at: Option<Time>, heartbeat: Option<Time>, received_at: Time) {
         let newest = self
             .records
@@ -185,7 +185,7 @@ impl Input {
             .map(|r| r.at)
             .filter(|t| *t != received_at)
             .max();
-        self.instant = at.or(newest).or(heartbeat).unwrap_or(received_at);
+        self.instant = at.or(newest.max(heartbeat)).unwrap_or(received_at);
         for record in self.records.iter_mut().filter(|r| r.at == received_at) {
             record.at = self.instant;
         }

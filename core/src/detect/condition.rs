@@ -143,7 +143,7 @@ pub(super) fn broken_conditions<'a>(view: &View<'a>, idx: Idx) -> Vec<&'a Condit
     let is_over = object
         .report()
         .and_then(|r| r.ended.0)
-        .is_some_and(|at| view.now.0 - at.0 > 15 * MINUTE);
+        .is_some_and(|at| view.now.0 - at.0 > 60 * MINUTE);
     if is_over || is_owner_good(view, idx) {
         return Vec::new();
     }

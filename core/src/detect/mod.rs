@@ -19,6 +19,7 @@ mod catalogue;
 mod condition;
 mod config;
 mod consumers;
+mod control_plane_pods;
 mod controller_log;
 mod controlplane;
 mod crash;
@@ -84,6 +85,7 @@ mod service;
 mod service_ports;
 mod signalled;
 mod start_error;
+mod stateful_set;
 mod storage;
 mod storage_verdict;
 mod termination;
@@ -156,6 +158,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(addresses::workload, view, idx);
             findings.inspect(job::job, view, idx);
             findings.inspect(job::cron_job, view, idx);
+            findings.inspect(stateful_set::governing_service, view, idx);
         }
         _ => {
             findings.inspect(condition::object, view, idx);
@@ -190,6 +193,9 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     });
     all.compare("apiserver::api_server_and_etcd", |out| {
         apiserver::api_server_and_etcd(view, out);
+    });
+    all.compare("control_plane_pods::crashing", |out| {
+        control_plane_pods::crashing(view, found, out);
     });
     all.compare("preemption::preempted", |out| {
         preemption::preempted(view, out);

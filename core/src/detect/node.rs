@@ -76,6 +76,7 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     pressure_events(view, idx, out);
     super::node_condition::reported(view, idx, out);
     super::node_condition::flapping(view, idx, out);
+    super::node_condition::full_disk(view, idx, out);
 }
 
 /// Why a node is not ready, from the message of its condition.
@@ -201,7 +202,7 @@ fn names_address(text: &str, address: &str) -> bool {
 
 /// Pressure and reboots by events, if conditions are not known or have already cleared.
 fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let rules: [(&str, &[&str], FaultId, Strength); 4] = [
+    let rules: [(&str, &[&str], FaultId, Strength); 9] = [
         (
             "SystemOOM",
             &[],
@@ -218,6 +219,32 @@ fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             "EvictionThresholdMet",
             &["storage", "disk"],
             FaultId::NodeDiskPressure,
+            Strength::Strong,
+        ),
+        (
+            "FreeDiskSpaceFailed",
+            &[],
+            FaultId::NodeDiskPressure,
+            Strength::Strong,
+        ),
+        // node-problem-detector, of the kernel's log.
+        (
+            "ConntrackFull",
+            &[],
+            FaultId::NodeNetworkLoss,
+            Strength::Strong,
+        ),
+        (
+            "FilesystemIsReadOnly",
+            &[],
+            FaultId::NodeFilesystemReadOnly,
+            Strength::Strong,
+        ),
+        ("TaskHung", &[], FaultId::NodeKernelFault, Strength::Strong),
+        (
+            "KernelOops",
+            &[],
+            FaultId::NodeKernelFault,
             Strength::Strong,
         ),
         ("Rebooted", &[], FaultId::NodeRebooted, Strength::Proof),

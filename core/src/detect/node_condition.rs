@@ -2,11 +2,13 @@
 
 use super::finding::{Evidence, Finding, Strength};
 use super::polarity::{self, Shows};
-use super::text::short;
+use super::text::{has, short};
 use super::{FaultId, View};
-use crate::graph::Idx;
+use crate::graph::{Idx, Relation};
+use crate::model::Episode;
 use crate::model::object::{self, Condition};
 use crate::model::time::MINUTE;
+use crate::trouble::{self, Class};
 
 /// Conditions that the kubelet and the network plug-ins set; `node` reads them.
 const OWN: [&str; 5] = [
@@ -70,6 +72,33 @@ fn meaning(condition: &str) -> (FaultId, &'static str) {
         "NetworkingReady" => (FaultId::NodeNetworkUnavailable, "has no network"),
         _ => (FaultId::OperatorConditionFailed, "reports a problem"),
     }
+}
+
+/// Reports a node on whose disk no image can be unpacked, whichever workload wants it.
+pub(super) fn full_disk(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let pods = view.graph.incoming(idx);
+    let pods = pods.filter(|(relation, _)| *relation == Relation::RunsOn);
+    let is_meant = |pod: Idx, e: &Episode| {
+        has(&e.message, &["failed to pull"])
+            && view.still_holds(pod, e)
+            && trouble::read(&e.message).has(Class::NoSpace)
+    };
+    let failed = pods
+        .flat_map(|(_, pod)| view.warnings(pod).map(move |e| (pod, e)))
+        .find(|(pod, e)| is_meant(*pod, e));
+    let Some((pod, event)) = failed else { return };
+    let message = format!(
+        "Node `{}` has no disk space for images: {}",
+        view.graph.get(idx).name(),
+        short(&event.message, 200)
+    );
+    out.push(
+        view.finding(FaultId::NodeDiskPressure, idx, pod, Strength::Proof)
+            .active(true)
+            .message(message)
+            .with([view.event_evidence(pod, event)])
+            .build(),
+    );
 }
 
 /// How many times a node must have become unready to flap.

@@ -4,8 +4,8 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::Idx;
-use crate::model::Kind;
 use crate::model::time::MINUTE;
+use crate::model::{Episode, Kind};
 
 /// Reasons of the autoscaler and of Karpenter for which a group cannot grow.
 const AT_MAXIMUM: [&str; 4] = [
@@ -15,10 +15,11 @@ const AT_MAXIMUM: [&str; 4] = [
     "exceed limits for nodepool",
 ];
 
-/// Reports a node group at its maximum size. The event is of type `Normal`.
-pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+/// What an autoscaler says about a pod for which no node may be added. The event is of type
+/// `Normal`.
+pub(super) fn refusal<'a>(view: &View<'a>, idx: Idx) -> Option<&'a Episode> {
     if *view.graph.get(idx).kind() != Kind::Pod || !view.exists(idx) || view.is_pod_healthy(idx) {
-        return;
+        return None;
     }
     let is_placed = view.pod(idx).is_some_and(|p| p.node_name.is_some());
     let last_of = |reason: &str| {
@@ -27,13 +28,17 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         events.pop()
     };
     let refused = last_of("NotTriggerScaleUp").or_else(|| last_of("FailedScheduling"));
-    let Some(event) = refused.filter(|e| has(&e.message, &AT_MAXIMUM)) else {
+    let event = refused.filter(|e| has(&e.message, &AT_MAXIMUM))?;
+    let grew = last_of("TriggeredScaleUp").is_some_and(|e| e.last > event.last);
+    let is_over = is_placed || grew || view.now.0 - event.last.0 > 15 * MINUTE;
+    (!is_over).then_some(event)
+}
+
+/// Reports a node group at its maximum size.
+pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(event) = refusal(view, idx) else {
         return;
     };
-    let grew = last_of("TriggeredScaleUp").is_some_and(|e| e.last > event.last);
-    if is_placed || grew || view.now.0 - event.last.0 > 15 * MINUTE {
-        return;
-    }
     let owner = view.top_owner(idx);
     let evidence: [Evidence; 1] = [view.event_evidence(idx, event)];
     out.push(

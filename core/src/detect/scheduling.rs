@@ -3,11 +3,10 @@
 use super::finding::{Finding, Strength};
 use super::scheduling_verdict::{Verdict, from_message, from_state, too_few_for_each};
 use super::text::{has, short};
-use super::{FaultId, View, devices};
+use super::{FaultId, View, devices, scale_up};
 use crate::graph::{Idx, Relation};
-use crate::model::object;
 use crate::model::object::pod::PodSpec;
-use crate::model::{Episode, Kind};
+use crate::model::{Episode, Kind, object};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(events) = unscheduled(view, idx) else {
@@ -75,6 +74,13 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         // Both the volume and the node say so.
         _ if verdict.fault == FaultId::SchedulingNodeCordoned && !bound.is_empty() => {
             Strength::Proof
+        }
+        // An autoscaler that may add no node says more than the pod's condition.
+        _ if events.is_empty()
+            && verdict.fault.is_resource_shortage()
+            && scale_up::refusal(view, idx).is_some() =>
+        {
+            Strength::Fair
         }
         (Some(s), false) if s.fault == verdict.fault => Strength::Proof,
         (_, false) => Strength::Strong,

@@ -141,7 +141,7 @@ fn cordoned_target(
 }
 
 /// What the scheduler reports of filters that run last.
-const LAST_FILTERS: [(FaultId, &[&str]); 8] = [
+const LAST_FILTERS: [(FaultId, &[&str]); 11] = [
     (
         FaultId::SchedulingPodAntiAffinityConflict,
         &[
@@ -170,6 +170,20 @@ const LAST_FILTERS: [(FaultId, &[&str]); 8] = [
         FaultId::SchedulingMemoryInsufficient,
         &["insufficient memory"],
     ),
+    // Devices that drivers allocate by claims.
+    (
+        FaultId::SchedulingExtendedResourceInsufficient,
+        &["cannot allocate all claims"],
+    ),
+    // Karpenter, of what it may create.
+    (
+        FaultId::SchedulingCpuInsufficient,
+        &[
+            "no instance type has enough resources",
+            "no instance type satisfied resources",
+        ],
+    ),
+    (FaultId::StorageAttachFailed, &["exceed max volume count"]),
     (FaultId::SchedulingPodSlotsExhausted, &["too many pods"]),
     (
         FaultId::SchedulingHostPortConflict,

@@ -23,12 +23,22 @@ impl Verdict {
             .or_else(|| missing_mention(view, said, named))
             .or_else(|| missing_reference(view, said.idx))
             .or_else(|| by_trouble(view, said))
-            .unwrap_or_else(|| Self {
-                fault: kind_fault(view, said.idx),
-                blamed: blamed_by_kind(view, said.idx),
-                strength: Strength::Fair,
-                predicate: "is not healthy".to_owned(),
-            })
+            .unwrap_or_else(|| Self::of_kind(view, said.idx))
+    }
+
+    /// Without a reason of another kind. What is named for one thing alone says so itself.
+    fn of_kind(view: &View<'_>, idx: Idx) -> Self {
+        let fault = kind_fault(view, idx);
+        let strength = match fault {
+            FaultId::ServiceCertificateInvalid | FaultId::StorageAttachFailed => Strength::Strong,
+            _ => Strength::Fair,
+        };
+        Self {
+            fault,
+            blamed: blamed_by_kind(view, idx),
+            strength,
+            predicate: "is not healthy".to_owned(),
+        }
     }
 
     fn missing(view: &View<'_>, idx: Idx, kind: &Kind, name: &str) -> Option<Self> {
@@ -120,6 +130,11 @@ fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
             Class::CertificateUntrusted,
             FaultId::ServiceCertificateInvalid,
             "reports an invalid certificate",
+        ),
+        (
+            Class::ProtocolMismatch,
+            FaultId::ServiceProtocolMismatch,
+            "reports a server that speaks another protocol",
         ),
         (
             Class::Unresolved,

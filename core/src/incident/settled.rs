@@ -44,7 +44,7 @@ pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
 }
 
 /// Whether a pod restarts repeatedly, and runs now for less long than last time.
-fn is_between_restarts(view: &View<'_>, resource: Idx) -> bool {
+pub(super) fn is_between_restarts(view: &View<'_>, resource: Idx) -> bool {
     const RESTARTS: i64 = 5;
     const SHORT: f64 = 15.0 * 60.0;
     let statuses = view.pod(resource).map(|p| &p.status.container_statuses);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::settled::is_between_restarts;
 use crate::detect::{CallError, Finding, Strength, View};
 use crate::episode::LogTemplate;
 use crate::graph::{Component, Idx, Relation};
@@ -351,5 +352,9 @@ fn is_starting(view: &View<'_>, resource: Idx, at: Time) -> bool {
         return false;
     }
     let started = view.started(resource).or(view.graph.get(resource).created);
-    started.is_some_and(|s| at.0 - s.0 < 60 * SECOND)
+    // Before its start, the container before this one wrote its last words.
+    started.is_some_and(|s| {
+        let is_first_minute = at.0 - s.0 < 60 * SECOND;
+        is_first_minute && (at >= s || !is_between_restarts(view, resource))
+    })
 }

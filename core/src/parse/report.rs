@@ -109,6 +109,12 @@ fn states(status: &Value, out: &mut Vec<Condition>) {
             .map(masked)
             .unwrap_or_default()
     };
+    // VolumeAttachments say why a driver refuses.
+    for key in ["attachError", "detachError"] {
+        if let Some(error) = status.get(key) {
+            out.push(Condition::of_field(key, "Error", &message(error)));
+        }
+    }
     for key in STATES {
         if let Some(state) = text(status, key) {
             out.push(Condition::of_field(key, state, &message(status)));
@@ -296,8 +302,8 @@ fn kind_of_stem(stem: &str) -> Option<&'static str> {
         "backend" => "Service",
         "parent" => "Gateway",
         "issuer" => "Issuer",
-        "secretstore" => "SecretStore",
         "persistentvolume" => "PersistentVolume",
+        "secretstore" => "SecretStore",
         s if s.ends_with("secret") => "Secret",
         s if s.ends_with("configmap") => "ConfigMap",
         s if s.ends_with("serviceaccount") => "ServiceAccount",

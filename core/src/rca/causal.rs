@@ -202,13 +202,25 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
                     && !FAILURE_MODES.contains(&rival.fault)
                     && rival.strength >= h.strength
             });
+        // Why a part of the control plane does not run is a detail of its outage.
+        let is_of_outage = !is_control_plane(h.fault)
+            && rivals.iter().any(|rival| {
+                rival.id == h.id
+                    && is_control_plane(rival.fault)
+                    && rival.is_active
+                    && rival.strength >= h.strength
+            });
         if is_explained {
             h.features.insert(Part::Explained, 1.0);
         }
-        if has_root_cause || is_bare {
+        if has_root_cause || is_bare || is_of_outage {
             h.features.insert(Part::Specific, 1.0);
         }
     }
+}
+
+fn is_control_plane(fault: FaultId) -> bool {
+    fault.as_str().starts_with("controlplane.")
 }
 
 fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
