@@ -290,7 +290,7 @@ fn ended_by_signal(o: &Observation<'_>) -> Option<Diagnosis> {
         fault: o.kind.too_strict(),
         strength: Strength::Fair,
         message: format!(
-            "{} probably fails: container `{}` is ended by a signal again and again",
+            "{} probably fails: container `{}` is ended by a signal repeatedly",
             o.title(),
             o.container.map(|c| &*c.name).unwrap_or_default()
         ),

@@ -181,7 +181,14 @@ proptest! {
         prop_assert_eq!(set_aside.iter().map(|part| part.records).sum::<u64>(), lost);
         // At the end of the stream nothing says what was there once it is cut off.
         let is_end = damaged.contains(&(values.len() as u64 - 1));
-        prop_assert!(lost == missing || is_end && !is_open, "{} of {}", lost, missing);
+        // A frame that was copied over the one behind it leaves what looks like a compacted log.
+        let has_moved = damaged.iter().any(|offset| kept.contains_key(offset));
+        prop_assert!(
+            lost == missing || has_moved || is_end && !is_open,
+            "{} of {}",
+            lost,
+            missing
+        );
         append(&mut stream, "after");
         let (mut expected, _) = read(&mut stream);
         let last = expected.pop_last().unwrap();
