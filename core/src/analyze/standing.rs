@@ -124,3 +124,104 @@ fn what_began_after_users_were_affected_is_not_why() {
         "app/batch image.reference_wrong"
     );
 }
+
+#[test]
+fn an_alert_for_information_is_no_symptom() {
+    let of = |severity: &str| {
+        let labels = json!({"namespace": "shop", "deployment": "mail"});
+        let alert = alert("Watchdog", severity, labels, "2026-01-01T10:50:00Z");
+        answer(&[deployment("shop", "mail"), alert]).incidents.len()
+    };
+    assert_eq!((of("none"), of("info"), of("warning")), (0, 0, 1));
+}
+
+#[test]
+fn an_alert_that_fires_for_days_makes_nothing_else_background() {
+    let beside = |paged: &str| {
+        let labels = json!({"namespace": "shop", "deployment": "mail"});
+        first(&[
+            deployment("shop", "mail"),
+            alert("Errors", "critical", labels, paged),
+            unpullable("other", "batch", "2026-01-01T10:40:00Z"),
+        ])
+    };
+    assert_eq!(
+        beside("2025-12-30T10:00:00Z"),
+        "app/batch image.reference_wrong"
+    );
+    assert_eq!(beside("2026-01-01T10:30:00Z"), "app/mail unknown");
+}
+
+/// Whether these records are evaluated: no number and no circle in them may stop it.
+#[test]
+fn extreme_states_are_evaluated() {
+    let set = |name: &str, owner: &str| {
+        state(json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {"namespace": "shop", "name": name, "uid": name, "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner,
+                    "controller": true}]},
+            "spec": {"replicas": 1}, "status": {},
+        }))
+    };
+    let mut crashing = unpullable("shop", "batch", "2026-01-01T10:00:00Z");
+    crashing["value"]["status"]["containerStatuses"][0] = json!({
+        "name": "main", "ready": false, "restartCount": i64::MIN + 1, "image": "", "imageID": "",
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 1, "startedAt": "9999-01-01T00:00:00Z",
+            "finishedAt": "1970-01-01T00:00:00Z"}},
+    });
+    let scaler = state(json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"namespace": "shop", "name": "mail", "uid": "h"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "mail"}, "maxReplicas": 1,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                "target": {"type": "Utilization", "averageUtilization": 1}}}]},
+        "status": {"currentReplicas": 1, "desiredReplicas": 1, "currentMetrics": [
+            {"type": "Resource", "resource": {"name": "cpu",
+                "current": {"averageUtilization": i64::MAX}}}]},
+    }));
+    let records = [
+        set("a", "b"),
+        set("b", "a"),
+        crashing,
+        deployment("shop", "mail"),
+        scaler,
+    ];
+    assert_eq!(answer(&records).records.applied, 5);
+}
+
+#[test]
+fn a_log_line_that_quotes_a_refusal_invents_no_quota() {
+    let line = json!({"topic": "logs.normalized", "value": {"cluster": "prod",
+        "namespace": "shop", "pod": "mail-1", "container": "main", "severity": "ERROR",
+        "time": "2026-01-01T10:55:00Z",
+        "message": "pods \"x\" is forbidden: exceeded quota: `sh`, requested: pods=1"}});
+    let causes = answer(&[deployment("shop", "mail"), line]).causes;
+    assert!(causes.iter().all(|c| !c.fix.contains("`sh`")), "{causes:?}");
+}
+
+#[test]
+fn a_pod_for_which_a_node_is_on_its_way_lacks_nothing() {
+    let pending = state(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": "shop", "name": "batch", "uid": "p",
+            "creationTimestamp": "2026-01-01T10:56:00Z"},
+        "spec": {"containers": [{"name": "main", "image": "registry.example/main:1",
+            "resources": {"requests": {"cpu": "2"}}}]},
+        "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+            "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu.",
+            "lastTransitionTime": "2026-01-01T10:56:00Z"}]},
+    }));
+    let event = |reason: &str, at: &str| {
+        json!({"topic": "events.normalized", "value": {"kind": "Event", "apiVersion": "v1",
+            "metadata": {"namespace": "shop", "name": "e"}, "type": "Normal", "reason": reason,
+            "message": "pod triggered scale-up: [{pool 1->2 (max: 9)}]", "count": 1,
+            "firstTimestamp": at, "lastTimestamp": at,
+            "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "batch", "uid": "p"}}})
+    };
+    let names = |event: Value| answer(&[pending.clone(), event]).causes;
+    let is_named = |event: Value| names(event).iter().any(|c| c.fault_type != "unknown");
+    assert!(!is_named(event("TriggeredScaleUp", "2026-01-01T10:57:00Z")));
+    assert!(is_named(event("NotTriggerScaleUp", "2026-01-01T10:57:00Z")));
+}

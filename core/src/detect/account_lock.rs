@@ -27,6 +27,7 @@ pub(super) fn locked(view: &View<'_>, out: &mut Vec<Finding>) {
     let refused = view.episodes.logs.iter().find(|(_, log)| {
         log.trouble().has(Class::LoginRefused)
             && since.is_some_and(|since| log.first < since)
+            && server(log).is_some()
             && server(log) == server(locked)
     });
     let (client, line) = refused.unwrap_or(found);

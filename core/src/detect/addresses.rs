@@ -66,6 +66,9 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
+/// So many workloads with a variable are compared.
+const MAX_SPECS: usize = 32;
+
 /// Whether a workload of the namespace has an environment variable of this name with an address that
 /// the Service offers.
 fn is_right_elsewhere(view: &View<'_>, variable: &str, target: Idx, service: &Service) -> bool {
@@ -73,7 +76,12 @@ fn is_right_elsewhere(view: &View<'_>, variable: &str, target: Idx, service: &Se
     let mut specs = view
         .graph
         .workloads(node.namespace())
-        .filter_map(|other| view.pod_spec(other));
+        .filter_map(|other| view.pod_spec(other))
+        .filter(|spec| {
+            let mut variables = spec.containers.iter().flat_map(|c| c.env.iter());
+            variables.any(|v| &*v.name == variable)
+        })
+        .take(MAX_SPECS);
     variable != "args"
         && specs.any(|spec| {
             derive::addresses(spec).into_iter().any(|(name, address)| {

@@ -1,5 +1,7 @@
 //! An aggregated API that does not answer is the reason for what its users report.
 
+use std::collections::BTreeSet;
+
 use super::condition::broken_conditions;
 use super::finding::{Finding, Strength};
 use super::verdict::blamed_by_kind;
@@ -49,6 +51,7 @@ pub(super) fn users(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
 /// metrics that answers and has none, because it cannot reach where they are.
 pub(super) fn servers(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
     let mut reasons = Vec::new();
+    let mut explained = BTreeSet::new();
     for api in view.graph.of_kind(&Kind::Other("APIService".into())) {
         let Some((_, group)) = view.graph.get(api).name().split_once('.') else {
             continue;
@@ -65,6 +68,9 @@ pub(super) fn servers(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>
                 && spoken(group).is_some_and(|words| f.message.contains(words))
         };
         for user in found.iter().filter(lacks_metrics) {
+            if !explained.insert(user.on) {
+                continue;
+            }
             let evidence = fault.evidence.iter().chain(&user.evidence);
             reasons.push(Finding {
                 on: user.on,

@@ -1,8 +1,12 @@
 //! Which resource an alert is about, where its labels name none that is known: rules count requests
 //! per namespace, or know only the address that was scraped, and say the rest in words.
 
+use std::cell::OnceCell;
+
+use hashbrown::hash_map::Entry;
+
 use crate::graph::{Graph, Idx};
-use crate::model::{Alert, Kind, Str, Time};
+use crate::model::{Alert, Kind, Time};
 
 /// Labels that may hold the name of a workload or Service, whatever kind it is of.
 const NAMING: [&str; 10] = [
@@ -31,94 +35,123 @@ const KINDS: [Kind; 5] = [
 /// A shorter name is as likely a word.
 const MIN_NAME: usize = 4;
 
-/// The known resource that an alert is about.
-pub(super) fn resolve(graph: &Graph, alert: &Alert, now: Time) -> Option<Idx> {
-    let subject = &alert.subject;
-    let direct = graph.resolve(subject, now);
-    let is_known = |idx: &Idx| graph.get(*idx).object.is_some();
-    if let Some(idx) = direct
-        .filter(is_known)
-        .filter(|_| subject.kind != Kind::Namespace)
-    {
-        return Some(idx);
+/// An alert's texts are read so many words far.
+const MAX_WORDS: usize = 64;
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+
+/// What the alerts of an evaluation can be about.
+pub(super) struct Subjects<'a> {
+    graph: &'a Graph,
+    /// The workloads and Services by name, where only one namespace has one.
+    of_all: OnceCell<Map<&'a str, Option<Idx>>>,
+}
+
+impl<'a> Subjects<'a> {
+    pub(super) fn new(graph: &'a Graph) -> Self {
+        Self {
+            graph,
+            of_all: OnceCell::new(),
+        }
     }
-    by_label(graph, alert)
-        .or_else(|| by_public_name(graph, alert))
-        .or_else(|| by_address(graph, alert))
-        .or_else(|| by_text(graph, alert))
-        .or(direct)
-}
 
-fn by_label(graph: &Graph, alert: &Alert) -> Option<Idx> {
-    let namespaces = namespaces(graph, alert);
-    NAMING
-        .iter()
-        .filter_map(|label| alert.labels.get(label))
-        .find_map(|name| named(graph, &namespaces, name))
-}
+    /// The known resources that alerts are about, in their order.
+    pub(super) fn resolve_all(&self, alerts: &[&Alert], now: Time) -> Vec<Option<Idx>> {
+        alerts.iter().map(|a| self.resolve(a, now)).collect()
+    }
 
-/// The Ingress of the host that a prober asks.
-fn by_public_name(graph: &Graph, alert: &Alert) -> Option<Idx> {
-    let host = Some(&alert.subject.name).filter(|_| alert.subject.kind == Kind::External)?;
-    let serves = |idx: &Idx| {
-        let object = graph.get(*idx).object.as_ref();
-        object.is_some_and(|o| o.ingress().is_some_and(|i| i.hosts.contains(host)))
-    };
-    graph.of_kind(&Kind::Ingress).find(serves)
-}
+    fn resolve(&self, alert: &Alert, now: Time) -> Option<Idx> {
+        let subject = &alert.subject;
+        let direct = self.graph.resolve(subject, now);
+        let is_known = |idx: &Idx| self.graph.get(*idx).object.is_some();
+        let is_precise = subject.kind != Kind::Namespace;
+        if let Some(idx) = direct.filter(is_known).filter(|_| is_precise) {
+            return Some(idx);
+        }
+        let by_address = || self.by_address(alert);
+        if subject.kind == Kind::Node {
+            return by_address().or(direct);
+        }
+        self.by_label(alert)
+            .or_else(by_address)
+            .or_else(|| self.by_text(alert))
+            .or(direct)
+    }
 
-/// The node or pod that was scraped.
-fn by_address(graph: &Graph, alert: &Alert) -> Option<Idx> {
-    let instance = alert.labels.get("instance")?;
-    let (host, _) = instance.rsplit_once(':').unwrap_or((instance, ""));
-    graph.by_address(host.trim_matches(['[', ']']))
-}
-
-/// The application that the alert is named after, as in `BillingApiErrors`, else the first one that
-/// its annotations mention.
-fn by_text(graph: &Graph, alert: &Alert) -> Option<Idx> {
-    let namespaces = namespaces(graph, alert);
-    let words = kebab(&alert.name);
-    let ends = words.match_indices('-').map(|(at, _)| at);
-    let mut prefixes: Vec<&str> = ends.map(|at| &words[..at]).collect();
-    prefixes.push(&words);
-    let by_name = prefixes
-        .into_iter()
-        .rev()
-        .filter(|prefix| prefix.len() >= MIN_NAME)
-        .find_map(|prefix| named(graph, &namespaces, prefix));
-    by_name.or_else(|| {
-        let texts = ["summary", "description", "message"];
-        let mut words = texts
+    fn by_label(&self, alert: &Alert) -> Option<Idx> {
+        NAMING
             .iter()
-            .filter_map(|name| alert.annotations.get(name))
-            .flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')))
-            .filter(|word| word.len() >= MIN_NAME);
-        words.find_map(|word| named(graph, &namespaces, word))
-    })
-}
+            .filter_map(|label| alert.labels.get(label))
+            .find_map(|name| self.named(alert, name))
+    }
 
-/// The namespace that an alert names, else all of them.
-fn namespaces(graph: &Graph, alert: &Alert) -> Vec<Str> {
-    let own = match alert.subject.kind {
-        Kind::Namespace => &alert.subject.name,
-        _ => &alert.subject.namespace,
-    };
-    if own.is_empty() {
-        graph.namespaces()
-    } else {
-        vec![own.clone()]
+    /// The node or pod that was scraped.
+    fn by_address(&self, alert: &Alert) -> Option<Idx> {
+        let instance = alert.labels.get("instance")?;
+        let (host, _) = instance.rsplit_once(':').unwrap_or((instance, ""));
+        self.graph.by_address(host.trim_matches(['[', ']']))
+    }
+
+    /// The application that the alert is named after, as in `BillingApiErrors`, else the first one
+    /// that its annotations mention.
+    fn by_text(&self, alert: &Alert) -> Option<Idx> {
+        let words = kebab(&alert.name);
+        let ends = words.match_indices('-').map(|(at, _)| at);
+        let mut prefixes: Vec<&str> = ends.take(MAX_WORDS).map(|at| &words[..at]).collect();
+        prefixes.push(&words);
+        let by_name = prefixes
+            .into_iter()
+            .rev()
+            .filter(|prefix| prefix.len() >= MIN_NAME)
+            .find_map(|prefix| self.named(alert, prefix));
+        by_name.or_else(|| {
+            let texts = ["summary", "description", "message"];
+            let mut words = texts
+                .iter()
+                .filter_map(|name| alert.annotations.get(name))
+                .flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')))
+                .filter(|word| word.len() >= MIN_NAME)
+                .take(MAX_WORDS);
+            words.find_map(|word| self.named(alert, word))
+        })
+    }
+
+    /// The workload or Service of a name in the namespace that an alert names, else the only one
+    /// in all namespaces.
+    fn named(&self, alert: &Alert, name: &str) -> Option<Idx> {
+        let namespace = match alert.subject.kind {
+            Kind::Namespace => &alert.subject.name,
+            _ => &alert.subject.namespace,
+        };
+        if namespace.is_empty() {
+            return self
+                .of_all
+                .get_or_init(|| index(self.graph))
+                .get(name)
+                .copied()?;
+        }
+        let mut kinds = KINDS.iter();
+        kinds.find_map(|kind| self.graph.find_live(kind.clone(), namespace, name))
     }
 }
 
-/// The workload or Service of a name, if only one namespace has one.
-fn named(graph: &Graph, namespaces: &[Str], name: &str) -> Option<Idx> {
-    let mut found = namespaces.iter().filter_map(|namespace| {
-        let mut kinds = KINDS.iter();
-        kinds.find_map(|kind| graph.find_live(kind.clone(), namespace, name))
-    });
-    let first = found.next()?;
-    found.next().is_none().then_some(first)
+fn index(graph: &Graph) -> Map<&str, Option<Idx>> {
+    let mut found: Map<&str, Option<Idx>> = Map::default();
+    // The last kind is the one that counts least.
+    for idx in KINDS.iter().rev().flat_map(|kind| graph.of_kind(kind)) {
+        let resource = graph.get(idx);
+        let is_of_same = |other: &Idx| graph.get(*other).namespace() == resource.namespace();
+        match found.entry(resource.name()) {
+            Entry::Vacant(slot) => {
+                slot.insert(Some(idx));
+            }
+            Entry::Occupied(mut slot) => {
+                let same = slot.get().filter(is_of_same).map(|_| idx);
+                slot.insert(same);
+            }
+        }
+    }
+    found
 }
 
 /// `BillingApi5xx` as `billing-api-5xx`.

@@ -36,5 +36,9 @@ fn duty(view: &View<'_>, pod: Idx) -> Option<FaultId> {
     let node = view.graph.get(pod);
     let named = |(start, _): &&(&str, FaultId)| node.name().starts_with(start);
     let process = PROCESSES.iter().find(named)?;
-    (node.namespace() == "kube-system").then_some(process.1)
+    let (start, fault) = process;
+    let host = node.name().strip_prefix(start)?;
+    // A static pod is named after its node.
+    let is_static = view.pod(pod)?.node_name.as_deref() == Some(host);
+    (is_static && node.namespace() == "kube-system").then_some(*fault)
 }

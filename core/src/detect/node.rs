@@ -12,6 +12,9 @@ use crate::model::time::{MINUTE, SECOND};
 /// s; the node controller marks a node as not ready after 40 s (`node-monitor-grace-period`).
 const LEASE_STALE: i64 = 60 * SECOND;
 
+/// How long a node may take until it is ready after it has joined, in microseconds.
+const JOIN: i64 = 3 * MINUTE;
+
 pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !view.exists(idx) {
         return;
@@ -33,7 +36,10 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .chain(not_ready.iter().copied())
         .map(|e| view.event_evidence(idx, e))
         .collect();
-    let down = ready.is_some_and(|c| !c.is("True"))
+    // A node that joins has neither a network nor a ready kubelet yet.
+    let created = view.graph.get(idx).created;
+    let is_joining = created.is_some_and(|created| view.now.0 - created.0 < JOIN);
+    let down = !is_joining && ready.is_some_and(|c| !c.is("True"))
         || (ready.is_none() && !not_ready.is_empty())
         || stale.is_some();
     if down {

@@ -7,8 +7,10 @@ use super::schedule_fit::{Misfit, misfits};
 use super::scheduling_verdict::is_system_taint;
 use super::text::{has, short};
 use super::{FaultId, View};
+use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::object::pod::PodSpec;
+use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
 
 /// Reports `DaemonSet`s whose pods do not tolerate the taint of a node where something needs them: a
@@ -70,10 +72,25 @@ fn judge(view: &View<'_>, set: Idx, node: Idx, taint: &str) -> Option<Finding> {
 /// that waits for the DaemonSet, by its name or that of the volume driver that it registers.
 fn complaint(view: &View<'_>, set: Idx, node: Idx) -> Option<Evidence> {
     let (set_name, node_name) = (view.graph.get(set).name(), view.graph.get(node).name());
-    let names_both =
-        |text: &str| names(text, node_name) && (names(text, set_name) || has(text, &["daemonset"]));
+    let names_node = |text: &str| {
+        // The cheap test first: most lines name no node.
+        text.contains(node_name) && names(text, node_name)
+    };
+    let namespace = view.graph.get(set).namespace();
+    let misses = |writer: Idx, text: &str| {
+        // Who runs beside it may call it the DaemonSet.
+        let is_beside = view.graph.get(writer).namespace() == namespace;
+        lacks(text, set_name)
+            || is_beside && has(text, &["daemonset"]) && has(text, &["not found", "not running"])
+    };
     let mut logs = view.episodes.logs.iter();
-    let line = logs.find(|(_, log)| log.severity >= Severity::Warning && names_both(&log.sample));
+    let is_meant = |writer: Idx, log: &LogTemplate| {
+        log.severity >= Severity::Warning
+            && view.now.0 - log.last.0 <= 60 * MINUTE
+            && names_node(&log.sample)
+            && misses(writer, &log.sample)
+    };
+    let line = logs.find(|(writer, log)| is_meant(*writer, log));
     if let Some((writer, log)) = line {
         return Some(view.log_evidence(*writer, log));
     }

@@ -7,6 +7,7 @@ use super::text::{has, short, word_after};
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
+use crate::model::Kind;
 use crate::model::time::MINUTE;
 
 /// Reports the quota and the webhook for which a program was refused.
@@ -25,6 +26,8 @@ fn by_quota(view: &View<'_>, idx: Idx, log: &LogTemplate) -> Option<Finding> {
     let name = word_after(&log.sample, EXCEEDED)?;
     let own = view.graph.get(idx).namespace();
     let namespace = namespace_of(&log.sample).unwrap_or(own);
+    // Any program can write such a line: the quota must exist.
+    view.graph.find_live(Kind::ResourceQuota, namespace, name)?;
     let blamed = quota(view, namespace, &log.sample)?;
     let fault: FaultId = quota_fault(&log.sample);
     let message = format!(
@@ -47,7 +50,7 @@ fn by_webhook(view: &View<'_>, idx: Idx, log: &LogTemplate) -> Option<Finding> {
     }
     let service = webhook_service(view, &log.sample)?;
     let message = format!(
-        "{} can create nothing, because the webhook of `{}` does not answer: {}",
+        "{} is refused what it creates, because the webhook of `{}` does not answer: {}",
         view.title(view.top_owner(idx)),
         view.graph.get(service).name(),
         short(&log.sample, 200)

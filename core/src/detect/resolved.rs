@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::alert_subject::Subjects;
 use super::names::Names;
-use super::{alert_subject, registry};
+use super::registry;
 use crate::episode::{Episodes, LogTemplate};
 use crate::graph::{Graph, Idx};
 use crate::model::{Alert, Episode, Kind, Severity, Str, Subject, Time};
@@ -114,17 +115,17 @@ impl<'a> Resolved<'a> {
                 this.logs.push((idx, log));
             }
         }
-        for alert in episodes.alerts() {
-            if alert.firing && alert.starts <= now {
-                let idx = alert_subject::resolve(graph, alert, now)
-                    .unwrap_or_else(|| graph.intern(&alert.subject, now));
-                this.loud.insert(idx);
-                this.alerts_of
-                    .entry(idx)
-                    .or_default()
-                    .push(this.alerts.len());
-                this.alerts.push((idx, alert));
-            }
+        let mut alerts = episodes.alerts();
+        alerts.retain(|alert| alert.firing && alert.starts <= now);
+        let known = Subjects::new(graph).resolve_all(&alerts, now);
+        for (alert, known) in alerts.into_iter().zip(known) {
+            let idx = known.unwrap_or_else(|| graph.intern(&alert.subject, now));
+            this.loud.insert(idx);
+            this.alerts_of
+                .entry(idx)
+                .or_default()
+                .push(this.alerts.len());
+            this.alerts.push((idx, alert));
         }
         this
     }

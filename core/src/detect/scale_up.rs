@@ -34,6 +34,18 @@ pub(super) fn refusal<'a>(view: &View<'a>, idx: Idx) -> Option<&'a Episode> {
     (!is_over).then_some(event)
 }
 
+/// Whether a node is on its way for a pod: an autoscaler has said so, and not long ago.
+pub(super) fn is_growing(view: &View<'_>, idx: Idx) -> bool {
+    const BOOT: i64 = 10 * MINUTE;
+    let last_of = |reasons: &[&str]| {
+        let events = view.events(idx).filter(|e| reasons.contains(&&*e.reason));
+        events.map(|e| e.last).max()
+    };
+    let grew = last_of(&["TriggeredScaleUp", "Nominated"]);
+    let refused = last_of(&["NotTriggerScaleUp"]);
+    grew.is_some_and(|at| view.now.0 - at.0 <= BOOT && refused.map(|r| r < at).unwrap_or(true))
+}
+
 /// Reports a node group at its maximum size.
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(event) = refusal(view, idx) else {

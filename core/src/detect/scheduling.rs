@@ -43,6 +43,9 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if verdict.fault.is_resource_shortage() && super::preemption::was_preempted(view, owner) {
         return;
     }
+    if verdict.fault.is_resource_shortage() && scale_up::is_growing(view, idx) {
+        return;
+    }
     // Cordoned nodes that the pod's volumes are tied to: the volume cannot follow the pod
     // elsewhere.
     let bound: Vec<Idx> = volume_nodes(view, idx)

@@ -338,7 +338,7 @@ fn server_finding(
         view.title(blamed),
         short(&first.sample, 200)
     );
-    let namespace = view.graph.get(owner).namespace();
+    let namespace = view.graph.get(blamed).namespace();
     let policy = match error {
         ServerError::PlaintextRefused => Some("peerauthentication"),
         ServerError::Denied => Some("authorizationpolicy"),

@@ -56,7 +56,7 @@ fn target(graph: &mut Graph, resolved: &Resolved<'_>, error: &CallError, now: Ti
 fn outside(graph: &Graph, host: &str, alias: &Alias) -> Option<Alias> {
     let is_namespace = || {
         let found = graph.find_live(Kind::Namespace, "", &alias.namespace);
-        found.is_some() || graph.namespaces().contains(&alias.namespace)
+        found.is_some() || graph.knows_namespace(&alias.namespace)
     };
     let is_short = alias.kind == Kind::Service && host.matches('.').count() == 1;
     let is_outside =

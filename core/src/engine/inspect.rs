@@ -7,6 +7,9 @@ use crate::graph::{Graph, Idx, Relation};
 use crate::model::Kind;
 use crate::model::object::{Object, Quota};
 
+/// The longest chain of owners is a pod's: ReplicaSet, Deployment, and objects of operators.
+const MAX_OWNERS: usize = 8;
+
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
 /// What is known of the resources that were inspected: only those that changed are inspected again.
@@ -149,7 +152,11 @@ fn add_dependents(graph: &Graph, idx: Idx, todo: &mut BTreeSet<Idx>) {
     todo.extend(graph.incoming(idx).map(|(_, i)| i));
     let owner_of = |idx| graph.incoming(idx).find(|(r, _)| *r == Relation::Controls);
     let mut at = idx;
-    while let Some((_, owner)) = owner_of(at) {
+    // Owners that own each other have no end.
+    for _ in 0..MAX_OWNERS {
+        let Some((_, owner)) = owner_of(at) else {
+            break;
+        };
         todo.insert(owner);
         at = owner;
     }

@@ -213,11 +213,9 @@ impl Graph {
             .filter(|i| self.get(*i).is_live())
     }
 
-    /// Namespaces that hold pods, Services or workloads, in name order.
-    pub fn namespaces(&self) -> Vec<Str> {
-        let mut names: Vec<Str> = self.members.keys().cloned().collect();
-        names.sort();
-        names
+    /// Whether a namespace holds or held pods, Services or workloads.
+    pub fn knows_namespace(&self, name: &str) -> bool {
+        self.members.contains_key(name)
     }
 
     /// Valid edges out of a resource.

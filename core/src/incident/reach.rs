@@ -101,22 +101,27 @@ impl Reach {
         let is_of_namespace = |s: &&Symptom| {
             s.kind == SymptomKind::Alert && s.component.kind == ComponentKind::Namespace
         };
-        for alert in symptoms.iter().filter(is_of_namespace) {
+        let mut alerts = symptoms.iter().filter(is_of_namespace).peekable();
+        if alerts.peek().is_none() {
+            return;
+        }
+        let mut onsets: Map<&str, BTreeMap<ComponentId, Time>> = Map::default();
+        for symptom in symptoms {
+            let namespace = view.graph.get(symptom.resource).namespace();
+            let component = view.component_id(symptom.resource);
+            let at = began(view, symptom);
+            let of_namespace = onsets.entry(namespace).or_default();
+            let onset = of_namespace.entry(component).or_insert(at);
+            *onset = at.min(*onset);
+        }
+        let mut seen: BTreeSet<(Idx, Time)> = BTreeSet::new();
+        for alert in alerts.filter(|alert| seen.insert((alert.resource, alert.onset))) {
             let namespace = view.graph.get(alert.resource).name();
-            let mut onsets: BTreeMap<ComponentId, Time> = BTreeMap::new();
-            for symptom in symptoms {
-                if view.graph.get(symptom.resource).namespace() == namespace {
-                    let component = view.component_id(symptom.resource);
-                    let at = began(view, symptom);
-                    let onset = onsets.entry(component).or_insert(at);
-                    *onset = at.min(*onset);
-                }
-            }
             let affected = view.component_id(alert.resource);
-            onsets
-                .into_iter()
+            let of_namespace = onsets.get(namespace).into_iter().flatten();
+            of_namespace
                 .filter(|(_, at)| (-ALERT_LEAD..=ALERT_DELAY).contains(&(alert.onset.0 - at.0)))
-                .for_each(|(component, _)| self.add(affected, component));
+                .for_each(|(component, _)| self.add(affected, *component));
         }
     }
 

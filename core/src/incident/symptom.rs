@@ -218,13 +218,15 @@ impl Collected<'_> {
 
     fn add_alerts(&mut self) {
         let view = self.view;
-        for (resource, alert) in &view.episodes.alerts {
+        // Alerts for information only, such as `Watchdog`, say that nothing is wrong.
+        let alerts = view.episodes.alerts.iter();
+        for (resource, alert) in alerts.filter(|(_, a)| a.severity >= Severity::Warning) {
             self.add(Sighting {
                 kind: SymptomKind::Alert,
                 resource: *resource,
                 onset: alert.starts,
                 last: view.now,
-                severity: alert.severity.max(Severity::Warning),
+                severity: alert.severity,
                 discriminator: &format!("{}/{}", alert.name, alert.fingerprint),
                 what: format!("alert {}", alert.name),
             });

@@ -26,6 +26,8 @@ pub fn began(view: &View<'_>, symptom: &Symptom) -> Time {
 /// on.
 fn crashing_since(view: &View<'_>, pod: Idx) -> Option<Time> {
     const MAX_BACKOFF: i64 = 5 * MINUTE;
+    // More lie further back than any incident.
+    const MAX_RESTARTS: i64 = 10_000;
     let statuses = &view.pod(pod)?.status.container_statuses;
     let crashing = statuses.iter().filter(|c| {
         let waiting = c.state.waiting.as_ref();
@@ -33,12 +35,12 @@ fn crashing_since(view: &View<'_>, pod: Idx) -> Option<Time> {
     });
     let first = crashing.filter_map(|c| {
         let ended = c.last_state.terminated.as_ref()?;
-        let ran = ended.finished_at.0?.0 - ended.started_at.0?.0;
-        let restarts = c.restart_count.saturating_add(1);
-        Some(
-            view.now
-                .plus(-restarts.saturating_mul(MAX_BACKOFF.saturating_add(ran))),
-        )
+        let (start, end) = (ended.started_at.0?, ended.finished_at.0?);
+        let ran = end.0.saturating_sub(start.0).max(0);
+        let restarts = c.restart_count.saturating_add(1).clamp(1, MAX_RESTARTS);
+        Some(Time(view.now.0.saturating_sub(
+            restarts.saturating_mul(MAX_BACKOFF.saturating_add(ran)),
+        )))
     });
     first.min()
 }

@@ -78,7 +78,8 @@ fn load(spec: &Spec, status: &Status) -> Option<i64> {
     };
     let wanted = resources(&spec.metrics);
     let current = resources(&status.current_metrics);
-    let share = |current: i64, target: i64| (target > 0).then(|| current * 100 / target);
+    let share =
+        |current: i64, target: i64| (target > 0).then(|| current.saturating_mul(100) / target);
     let of_metrics = current.iter().filter_map(|now| {
         let target = wanted.iter().find(|w| w.name == now.name)?;
         let target = target.target.average_utilization?;

@@ -152,9 +152,13 @@ impl Standing {
     /// users were affected.
     pub fn is_background(&self, all: &[Self]) -> bool {
         let newest = all.iter().map(|i| i.started_at).max();
-        let paged_at = all.iter().filter_map(|i| i.paged_at).min();
-        newest.is_some_and(|newest| newest.0 - self.started_at.0 > CHRONIC)
-            || self.paged_at.is_none() && paged_at.is_some_and(|paged| self.started_at > paged)
+        let is_recent = |at: Time| newest.is_some_and(|newest| newest.0 - at.0 <= CHRONIC);
+        // An alert that has been firing since yesterday says nothing about what is new.
+        let pages = all.iter().filter_map(|i| i.paged_at);
+        let paged_at = pages.filter(|at| is_recent(*at)).min();
+        let is_paged = self.paged_at.is_some_and(is_recent);
+        let is_later = paged_at.is_some_and(|paged| self.started_at > paged);
+        !is_paged && (!is_recent(self.started_at) || is_later)
     }
 }
 
