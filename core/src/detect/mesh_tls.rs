@@ -33,7 +33,8 @@ pub(super) fn contradictions(view: &View<'_>, errors: &[CallError], out: &mut Ve
         out.push(finding(view, service, policy, rule, &what));
     }
     for error in errors {
-        let ends = matches!(error.failure, CallFailure::Failed | CallFailure::Refused);
+        // Proxies are injected into pods: one that was not recorded may have one.
+        let ends = error.failure == CallFailure::Failed && view.pod(error.caller).is_some();
         let Some(service) = error.target.filter(|_| ends) else {
             continue;
         };

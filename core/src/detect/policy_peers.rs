@@ -27,7 +27,8 @@ pub(super) fn peers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .episodes
         .logs
         .iter()
-        .filter(|(_, log)| is_timeout(view.now, log));
+        // Of a caller that was not recorded, the labels are unknown.
+        .filter(|(caller, log)| is_timeout(view.now, log) && view.pod(*caller).is_some());
     let blocked = logs.find_map(|(caller, log)| {
         let named = host::in_text(&log.sample).into_iter();
         let mut ends =
@@ -132,7 +133,7 @@ pub(super) fn names(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(evidence) = blocked else { return };
     let owner = view.top_owner(evidence.resource);
     let message = format!(
-        "{} does not let {} call DNS, and names do not resolve there",
+        "{} does not let {} call DNS, so its lookups fail",
         view.title(idx),
         view.title(owner)
     );
@@ -149,7 +150,8 @@ fn restricts_calls(policy: &NetworkPolicy) -> bool {
 fn admits_dns(rule: &PolicyRule) -> bool {
     let has_port = rule.ports.is_empty()
         || rule.ports.iter().any(|p| match &p.port {
-            Some(PortRef::Number(number)) => *number == 53,
+            // OpenShift's DNS pods listen on 5353.
+            Some(PortRef::Number(number)) => matches!(number, 53 | 5353),
             Some(PortRef::Name(name)) => &**name == "53" || name.contains("dns"),
             None => true,
         });

@@ -50,7 +50,7 @@ fn by_webhook(view: &View<'_>, idx: Idx, log: &LogTemplate) -> Option<Finding> {
     }
     let service = webhook_service(view, &log.sample)?;
     let message = format!(
-        "{} is refused what it creates, because the webhook of `{}` does not answer: {}",
+        "{} cannot create objects, because the webhook of `{}` fails: {}",
         view.title(view.top_owner(idx)),
         view.graph.get(service).name(),
         short(&log.sample, 200)
