@@ -132,6 +132,11 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
     analysis
 }
 
+/// The instant at which [`analyze`] evaluates this input.
+pub fn instant(bytes: &[u8], options: &Options) -> Time {
+    reader::read(bytes, options).instant
+}
+
 impl Analysis {
     /// How much lower the causes of each incident rank: what is background below the causes of the
     /// others that have a name, or below all if they have none; what is over below those that have a

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use kgrca_core::analyze;
+use kgrca_core::model::Time;
 use kgrca_tests::repository;
 use regex::Regex;
 
@@ -14,6 +16,7 @@ const PAGES: &[&str] = &[
     "docs/concepts.md",
     "docs/agents.md",
     "docs/encryption.md",
+    "docs/engine.md",
     "docs/jobs.md",
     "docs/keys.md",
 ];
@@ -32,6 +35,48 @@ fn exists(name: &str) -> bool {
     UNDER
         .iter()
         .any(|folder| repository().join(folder).join(name).exists())
+}
+
+/// The worked example of `docs/engine.md` is what the program answers.
+#[test]
+fn the_example_of_the_engine_is_computed() {
+    let page = std::fs::read_to_string(repository().join("docs/engine.md")).unwrap();
+    let scenario = Regex::new(r"`(tests/scenarios/\S+\.jsonl)`").unwrap();
+    let file = &scenario.captures(&page).unwrap()[1];
+    let bytes = std::fs::read(repository().join(file)).unwrap();
+    let options = analyze::Options {
+        now: Time(1_900_000_000_000_000),
+        ..analyze::Options::default()
+    };
+    let analysis = analyze::analyze("example", &bytes, &options);
+    let [cause, others @ ..] = analysis.causes.as_slice() else {
+        panic!("the example has a cause");
+    };
+    let mut computed: Vec<String> = cause
+        .scores
+        .parts
+        .iter()
+        .map(|(name, points)| format!("| `{name}` | … | {points} |"))
+        .collect();
+    computed.push(format!("| total | … | {} |", cause.scores.total));
+    let row = Regex::new(r"(?m)^\| (`\w+`|total) \|.*\| ([\d.]+) \|$").unwrap();
+    let mut written: Vec<String> = row
+        .captures_iter(&page)
+        .map(|row| format!("| {} | … | {} |", &row[1], &row[2]))
+        .collect();
+    computed.sort();
+    written.sort();
+    assert_eq!(written, computed);
+    let confidence = format!("= {}\n```", cause.confidence);
+    assert!(
+        page.contains(&confidence),
+        "the page ends with {confidence}"
+    );
+    let total = format!("have −{} each", others[0].scores.total.abs());
+    assert!(
+        page.contains(&total),
+        "the page says that the callers {total}"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod conditions;
 mod docs;
 mod encryption;
 mod fuzz;
+mod gates;
 mod generated;
 mod history;
 mod hostile;

@@ -233,7 +233,7 @@ fn pods_without_events_are_not_called_healthy() {
 }
 
 #[test]
-fn a_cluster_is_healthy_only_when_nodes_workloads_pods_and_events_were_seen() {
+fn a_cluster_is_healthy_only_when_all_that_shows_health_was_seen() {
     let node = json!({
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "uid": "n"},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
@@ -244,11 +244,22 @@ fn a_cluster_is_healthy_only_when_nodes_workloads_pods_and_events_were_seen() {
         "lastTimestamp": "2026-01-01T00:50:00Z", "message": "Started container app",
         "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-1"},
     });
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kubernetes", "namespace": "default", "uid": "s"},
+        "spec": {"ports": [{"port": 443}]},
+    });
+    let log = json!({
+        "namespace": "shop", "pod": "web-1", "container": "app", "severity": "INFO",
+        "time": "2026-01-01T00:50:00Z", "message": "listening on :8080",
+    });
     let all = [
         node,
         replica_set(1, 1),
         pod("web-1", true, "Running", &json!({})),
         event,
+        service,
+        log,
     ];
     assert_eq!(say(&all).verdict, Verdict::Healthy);
     for left_out in 0..all.len() {

@@ -1,10 +1,12 @@
-//! Renames the objects of a recorded case, or leaves out some of its lines: shows whether the
-//! engine depends on names or on complete data.
+//! Renames the objects of a recorded case, moves its times, or reorders or leaves out its lines:
+//! shows whether the engine depends on names, order or complete data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
 use serde_json::Value;
+
+use crate::model::Time;
 
 /// Names that mean the same in every cluster.
 const WELL_KNOWN: [&str; 13] = [
@@ -64,6 +66,54 @@ pub fn drop(bytes: &[u8], percent: u8, seed: u64) -> Vec<u8> {
         .map(|(_, line)| line)
         .collect();
     kept.join(&b'\n')
+}
+
+/// The lines in an order that the seed determines. Lines with a sequence number keep their order:
+/// it is what the number states.
+pub fn shuffle(bytes: &[u8], seed: u64) -> Vec<u8> {
+    let lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
+    let mut order: Vec<usize> = (0..lines.len()).collect();
+    order.sort_by_key(|i| (number(seed, i), *i));
+    let is_numbered = |i: &usize| memchr::memmem::find(lines[*i], b"\"seq\":").is_some();
+    let mut numbered = (0..lines.len()).filter(is_numbered);
+    let shuffled: Vec<&[u8]> = order
+        .iter()
+        .filter_map(|i| {
+            if is_numbered(i) {
+                numbered.next()
+            } else {
+                Some(*i)
+            }
+        })
+        .map(|i| lines[i])
+        .collect();
+    shuffled.join(&b'\n')
+}
+
+/// Moves every time by so many microseconds; lines that are not JSON stay.
+pub fn shift(bytes: &[u8], micros: i64) -> Vec<u8> {
+    let shifted = |line: &[u8]| match serde_json::from_slice::<Value>(line) {
+        Ok(mut value) => {
+            move_times(&mut value, micros);
+            value.to_string().into_bytes()
+        }
+        Err(_) => line.to_vec(),
+    };
+    let lines: Vec<Vec<u8>> = bytes.split(|b| *b == b'\n').map(shifted).collect();
+    lines.join(&b'\n')
+}
+
+fn move_times(value: &mut Value, micros: i64) {
+    match value {
+        Value::String(text) => {
+            if let Some(at) = Time::parse(text) {
+                *text = at.plus(micros).to_string();
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(|v| move_times(v, micros)),
+        Value::Object(fields) => fields.values_mut().for_each(|v| move_times(v, micros)),
+        _ => {}
+    }
 }
 
 /// The rest of a line from its topic, with the quotation mark.
@@ -287,6 +337,28 @@ mod tests {
             "the same seed gives the same names"
         );
         assert_ne!(scramble(&case(), 8), out.as_bytes());
+    }
+
+    #[test]
+    fn times_move_and_nothing_else_does() {
+        let line = br#"{"at":"2026-01-01T10:00:00Z","note":"2026-01-01","n":7}"#;
+        let moved = String::from_utf8(shift(line, 90_000_000)).unwrap();
+        assert_eq!(
+            moved,
+            r#"{"at":"2026-01-01T10:01:30Z","note":"2026-01-01","n":7}"#
+        );
+    }
+
+    #[test]
+    fn a_shuffle_keeps_every_line() {
+        let sorted = |bytes: &[u8]| {
+            let mut lines: Vec<Vec<u8>> =
+                bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+            lines.sort();
+            lines
+        };
+        assert_ne!(shuffle(&case(), 1), case());
+        assert_eq!(sorted(&shuffle(&case(), 1)), sorted(&case()));
     }
 
     #[test]

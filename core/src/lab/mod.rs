@@ -4,4 +4,5 @@
 pub mod disturb;
 pub mod eval;
 pub mod fit;
+pub mod gates;
 pub mod report;

@@ -8,7 +8,7 @@ use crate::model::{Severity, Time};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nodes, workloads, pods and events were seen, and there are no symptoms.
+    /// Nodes, workloads, pods, Services, events and logs were seen, and there are no symptoms.
     Healthy,
     /// There are no symptoms, but not enough was seen to call the cluster healthy.
     NothingFound,

@@ -50,6 +50,11 @@ const FAILURE_MODES: [FaultId; 19] = [
     FaultId::StorageClaimMissing,
 ];
 
+/// Whether a fault names how something fails, not why.
+pub fn is_failure_mode(fault_type: &str) -> bool {
+    FAILURE_MODES.iter().any(|f| f.as_str() == fault_type)
+}
+
 /// More than all other parts of a score together.
 pub(super) const UNTYPED: f64 = -20.0;
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::View;
 use crate::episode::LogTemplate;
+use crate::graph::Resource;
 use crate::incident::QUIET;
 use crate::model::{Episode, Kind, Severity, Time};
 
@@ -98,9 +99,17 @@ pub fn missing_evidence(view: &View<'_>) -> Vec<MissingEvidence> {
             "kubectl get events -A -o json",
         ));
     }
-    if view.episodes.logs.is_empty() {
+    for kind in unseen_owners(view) {
+        let plural = kind.as_str().to_lowercase();
         missing.push(MissingEvidence::new(
-            "warning and error logs",
+            &format!("state of {kind}s"),
+            "how many pods are wanted, and by which spec",
+            &format!("kubectl get {plural}s -A -o json"),
+        ));
+    }
+    if view.episodes.logs_since.is_none() {
+        missing.push(MissingEvidence::new(
+            "logs",
             "why programs fail, and which servers they cannot use",
             "kubectl logs -n <namespace> <pod> --all-containers --previous",
         ));
@@ -108,14 +117,34 @@ pub fn missing_evidence(view: &View<'_>) -> Vec<MissingEvidence> {
     missing
 }
 
-/// Whether nodes, workloads, pods and events were seen: only then the absence of symptoms shows
-/// that a cluster is healthy.
+/// Whether nodes, workloads, pods, Services, events and logs were seen: only then the absence of
+/// symptoms shows that a cluster is healthy.
 pub fn shows_health(view: &View<'_>) -> bool {
     let has = |is_meant: &dyn Fn(&Kind) -> bool| view.graph.known_kinds().any(is_meant);
     has(&Kind::is_workload)
-        && has(&|kind| *kind == Kind::Node)
-        && has(&|kind| *kind == Kind::Pod)
+        && [Kind::Node, Kind::Pod, Kind::Service]
+            .iter()
+            .all(|kind| has(&|known| known == kind))
+        && unseen_owners(view).next().is_none()
         && !view.episodes.events.is_empty()
+        && view.episodes.logs_since.is_some()
+}
+
+/// Kinds of workloads that something refers to, and of which nothing was seen.
+fn unseen_owners(view: &View<'_>) -> impl Iterator<Item = Kind> {
+    let known: BTreeSet<&Kind> = view.graph.known_kinds().collect();
+    let is_unseen = |kind: &Kind| kind.is_workload() && !known.contains(kind);
+    let open = view
+        .graph
+        .iter()
+        .map(|(_, r)| r)
+        .filter(|r| r.closed.is_none());
+    let unseen: BTreeSet<Kind> = open
+        .map(Resource::kind)
+        .filter(|k| is_unseen(k))
+        .cloned()
+        .collect();
+    unseen.into_iter()
 }
 
 /// What warned a short while ago, although no symptom is left of it: only time shows that it is

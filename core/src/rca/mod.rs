@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 pub use answer::{
     Answer, Cause, Change, EngineInfo, EvidenceLine, PathStep, ResourceRef, Scores, Verdict,
 };
+pub use causal::is_failure_mode;
 pub use explain::reference;
 pub use missing::{MissingEvidence, missing_evidence, shows_health, unsettled};
 pub use weights::Weights;

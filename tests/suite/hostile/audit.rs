@@ -94,7 +94,13 @@ async fn a_log_that_was_rewritten_or_cut_does_not_match_its_anchor() {
         assert_eq!(verify(&tenant.id, true), 0);
     }
 
-    rewrite(&server, &a.id).await;
+    // The daemon may add a count in the middle: then once more.
+    for _ in 0..5 {
+        rewrite(&server, &a.id).await;
+        if verify(&a.id, false) == 0 {
+            break;
+        }
+    }
     assert_eq!(verify(&a.id, false), 0, "its hashes are correct");
     assert_eq!(verify(&a.id, true), 10);
 

@@ -46,7 +46,7 @@ fn positive(text: &str) -> std::result::Result<f64, String> {
         .ok_or_else(|| "must be above 0".to_owned())
 }
 
-fn share(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn share(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     (0.0..=1.0)
         .contains(&number)

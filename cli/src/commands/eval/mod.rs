@@ -2,6 +2,7 @@
 
 mod compare;
 mod fit;
+mod gates;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,11 @@ pub(super) enum Verb {
         /// The later report, as JSON
         after: PathBuf,
     },
+    /// Check that answers hold when cases are disturbed
+    ///
+    /// Each gate disturbs the cases whose answer is right in one way: it leaves out what the answer
+    /// rests on, adds unrelated records, renames objects, changes the order, asks later, and so on.
+    Gates(gates::GatesArgs),
     /// Fit the weights of the causal ranking and its calibration
     Fit(fit::FitArgs),
 }
@@ -73,6 +79,7 @@ pub(super) struct RunArgs {
 pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::Run(args) => evaluate(env, &args),
+        Verb::Gates(args) => gates::run(env, &args),
         Verb::Fit(args) => fit::fit(env, &args),
         Verb::Compare { before, after } => {
             compare(env, &read_report(&before)?, &read_report(&after)?)
