@@ -160,6 +160,7 @@ impl Sealer {
             sealer: self,
             label,
             last: None,
+            plain: Vec::new(),
         }
     }
 
@@ -181,7 +182,7 @@ impl Sealer {
     /// # Errors
     /// When its key is missing, or it is not what was encrypted with this label.
     pub fn open(&self, label: &str, sealed: &[u8]) -> Result<Vec<u8>> {
-        self.opener(label).open(&[], sealed)
+        self.opener(label).open(&[], sealed).map(<[u8]>::to_vec)
     }
 
     fn derive(&self, label: &str, key_id: u32, salt: &Salt) -> Result<LessSafeKey> {
@@ -273,6 +274,8 @@ pub struct Opener<'a> {
     sealer: &'a Sealer,
     label: &'a str,
     last: Option<Derived>,
+    /// Where pieces are decrypted.
+    plain: Vec<u8>,
 }
 
 struct Derived {
@@ -286,7 +289,7 @@ impl Opener<'_> {
     ///
     /// # Errors
     /// When its key is missing, or it is not what was encrypted with this label and context.
-    pub fn open(&mut self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
+    pub fn open(&mut self, context: &[u8], sealed: &[u8]) -> Result<&[u8]> {
         let invalid = || Error::new(ErrorKind::Corrupt, "not an encrypted piece");
         let head = head(sealed).ok_or_else(invalid)?;
         let key = match &self.last {
@@ -301,13 +304,12 @@ impl Opener<'_> {
                 &self.last.insert(derived).key
             }
         };
-        let mut text = sealed[HEAD..].to_vec();
+        self.plain.clear();
+        self.plain.extend_from_slice(&sealed[HEAD..]);
         let plain = key
-            .open_in_place(nonce(head.counter), Aad::from(context), &mut text)
+            .open_in_place(nonce(head.counter), Aad::from(context), &mut self.plain)
             .map_err(|_| self.sealer.altered(head.key_id))?;
-        let len = plain.len();
-        text.truncate(len);
-        Ok(text)
+        Ok(plain)
     }
 }
 

@@ -19,7 +19,8 @@ fn a_piece_opens_only_where_it_belongs() {
         b"secret text"
     );
     let refused = |sealer: &Sealer, label: &str, context: &[u8]| {
-        let opened = sealer.opener(label).open(context, &sealed);
+        let mut opener = sealer.opener(label);
+        let opened = opener.open(context, &sealed);
         assert_eq!(opened.unwrap_err().kind, ErrorKind::Corrupt);
     };
     refused(&own, "log", b"place 2");

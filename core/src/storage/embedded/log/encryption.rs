@@ -71,15 +71,24 @@ impl StreamSeal {
 impl StreamSeal {
     /// Encrypts with a fixed key, or not at all.
     pub(super) fn for_test(is_encrypted: bool) -> Self {
+        let keys: &[u32] = if is_encrypted { &[1] } else { &[] };
+        Self::for_test_with_keys(keys)
+    }
+
+    /// Decrypts with these data keys, and encrypts with the last.
+    pub(super) fn for_test_with_keys(keys: &[u32]) -> Self {
         use crate::model::Topic;
-        use crate::storage::seal::testing;
+        use crate::storage::seal::{KEY, testing};
 
         let id = StreamId {
             topic: Topic::Events,
             partition: 0,
         };
         let sealer = testing::sealer("client-a-abc123", 1);
-        sealer.write_with(is_encrypted.then_some(1));
+        for key_id in keys {
+            sealer.put(*key_id, &[*key_id as u8; KEY]);
+        }
+        sealer.write_with(keys.last().copied());
         Self::with(Arc::new(sealer), id)
     }
 }

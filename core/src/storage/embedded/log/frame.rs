@@ -97,7 +97,7 @@ impl Frame<'_> {
         if self.key_id().is_none() {
             return self.stored(content);
         }
-        self.stored(&opener.open(place, content)?)
+        self.stored(opener.open(place, content)?)
     }
 
     fn stored(&self, content: &[u8]) -> Result<Stored> {

@@ -2,7 +2,7 @@
 
 use super::frame::{self, Frame, Read};
 use super::stream::{Segment, Stream};
-use crate::storage::{READ_BYTES, Result, Stored, Tail};
+use crate::storage::{Error, READ_BYTES, Result, Stored, Tail};
 
 /// How much is read at once.
 const CHUNK: usize = 1 << 20;
@@ -96,6 +96,13 @@ impl Stream {
         Err(self.unstable())
     }
 
+    /// The error for a record that cannot be read, with its place.
+    fn at(&self, offset: u64, error: Error) -> Error {
+        let folder = self.folder.display();
+        let message = format!("{folder}: record {offset}: {}", error.message);
+        Error { message, ..error }
+    }
+
     fn pass(&mut self, from: u64, visible: u64, max: usize) -> Result<Pass> {
         let mut pass = Pass {
             records: Vec::new(),
@@ -119,7 +126,14 @@ impl Stream {
                     return Ok(false);
                 }
                 if frame.offset >= from {
-                    let stored = frame.open(&mut opener)?;
+                    let stored = match frame.open(&mut opener) {
+                        // Those before it are returned first; the next read starts with it.
+                        Err(_) if !pass.records.is_empty() => {
+                            pass.is_limited = true;
+                            return Ok(false);
+                        }
+                        opened => opened.map_err(|e| self.at(frame.offset, e))?,
+                    };
                     end = Some((stored.offset + 1, segment.base, position));
                     bytes += stored.value.len();
                     pass.records.push(stored);

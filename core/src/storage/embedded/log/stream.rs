@@ -377,6 +377,27 @@ mod tests {
     }
 
     #[test]
+    fn records_before_one_that_cannot_be_decrypted_are_read_first() {
+        let disk = ForgetfulFiles::default();
+        let mut stream = filled(&disk);
+        stream.seal = StreamSeal::for_test_with_keys(&[1, 2]);
+        stream.append(&[&entry("lost", 9)]).unwrap();
+        stream.sync().unwrap();
+        stream.settle();
+        drop(stream);
+        let mut again = open(&disk);
+        let tail = again.tail(1, 10).unwrap();
+        assert_eq!(tail.records.len(), 3);
+        assert_eq!((tail.next, tail.lost), (4, 0));
+        let error = again.tail(tail.next, 10).unwrap_err();
+        assert!(error.message.contains("record 4"), "{error}");
+        assert!(error.message.contains("data key 2"), "{error}");
+        // With its key it continues there.
+        again.seal = StreamSeal::for_test_with_keys(&[1, 2]);
+        assert_eq!(again.tail(tail.next, 10).unwrap().records.len(), 1);
+    }
+
+    #[test]
     fn where_a_stream_goes_on_survives_a_power_cut() {
         let disk = ForgetfulFiles::default();
         let mut stream = filled(&disk);
