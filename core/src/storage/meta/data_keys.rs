@@ -37,6 +37,10 @@ pub trait DataKeys: Send + Sync {
     /// nothing, unless `before` is what is stored.
     async fn rewrap_data_key(&self, before: &DataKey, after: &DataKey) -> Result<bool>;
 
+    /// Removes what rewraps and deletions replaced from the files of a database that is in this
+    /// process. `Unavailable` while something else reads them.
+    async fn erase_replaced_keys(&self) -> Result<()>;
+
     /// Replaces the secret of [`tenant_secret`](super::Tenants::tenant_secret). Returns false, and
     /// changes nothing, unless `before` is what is stored.
     async fn replace_tenant_secret(

@@ -62,6 +62,10 @@ impl<D: Database> DataKeys for SqlMeta<D> {
         Ok(changed.await? > 0)
     }
 
+    async fn erase_replaced_keys(&self) -> Result<()> {
+        self.database.erase(true).await
+    }
+
     async fn replace_tenant_secret(
         &self,
         tenant: &TenantId,
@@ -76,9 +80,15 @@ impl<D: Database> DataKeys for SqlMeta<D> {
 }
 
 fn data_key(mut r: Row) -> Result<DataKey> {
+    let invalid = |_| {
+        Error::new(
+            ErrorKind::Corrupt,
+            "metadata: the id of a data key is invalid",
+        )
+    };
     Ok(DataKey {
         client_id: r.text()?,
-        key_id: r.int()? as u32,
+        key_id: u32::try_from(r.int()?).map_err(invalid)?,
         wrapped: r.text()?,
         master_key: r.text()?,
         created_at: r.time()?,

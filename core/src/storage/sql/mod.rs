@@ -62,8 +62,9 @@ pub trait Database: Send + Sync {
     /// The server's clock; `None` when the database runs in this process.
     async fn now(&self) -> Result<Option<Time>>;
 
-    /// Removes what was deleted from the database's files, where it is in this process.
-    async fn erase(&self) -> Result<()> {
+    /// Removes what was deleted or replaced from the database's files, where it is in this process:
+    /// when it is needed now, or an earlier attempt failed.
+    async fn erase(&self, _is_needed: bool) -> Result<()> {
         Ok(())
     }
 }

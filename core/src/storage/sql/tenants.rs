@@ -156,10 +156,7 @@ impl<D: Database> Tenants for SqlMeta<D> {
         }
         tx.commit().await?;
         // Only keys are worth waiting for whoever reads the database.
-        if keys == 0 {
-            return Ok(());
-        }
-        self.database.erase().await
+        self.database.erase(keys > 0).await
     }
 }
 

@@ -2,6 +2,8 @@
 //! administrative writes FULL.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -48,6 +50,9 @@ pub struct SqliteFile {
     engine: SqlitePool,
     /// For writes that cannot be reproduced.
     admin: SqlitePool,
+    /// Whether the journal may still have keys that were deleted: also those of the process before,
+    /// which may have been killed.
+    has_deleted_keys: Arc<AtomicBool>,
 }
 
 impl SqlMeta<SqliteFile> {
@@ -85,7 +90,11 @@ impl SqlMeta<SqliteFile> {
         let engine = pool(options, SqliteSynchronous::Normal, 4)
             .await
             .map_err(failed)?;
-        Ok(Self::new(SqliteFile { engine, admin }))
+        Ok(Self::new(SqliteFile {
+            engine,
+            admin,
+            has_deleted_keys: Arc::new(AtomicBool::new(true)),
+        }))
     }
 }
 
@@ -124,7 +133,11 @@ impl Database for SqliteFile {
     }
 
     /// Empties the journal, which still has pages from before.
-    async fn erase(&self) -> Result<()> {
+    async fn erase(&self, is_needed: bool) -> Result<()> {
+        if !is_needed && !self.has_deleted_keys.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.has_deleted_keys.store(true, Ordering::Relaxed);
         let mut connection = self.admin.acquire().await.map_err(failed)?;
         // Other writes wait for this connection.
         set_timeout(&mut connection, ERASE_TIMEOUT).await?;
@@ -139,6 +152,7 @@ impl Database for SqliteFile {
             return Err(Error::new(ErrorKind::Unavailable, message)
                 .hint("end what reads the file, such as a backup; this is retried"));
         }
+        self.has_deleted_keys.store(false, Ordering::Relaxed);
         Ok(())
     }
 }
