@@ -16,7 +16,7 @@ use crate::clock::now;
 /// day. Returns the bytes stored; `None` while its records are not processed.
 ///
 /// # Errors
-/// When a store does not answer.
+/// When a store does not answer. What does not need that store is done all the same.
 pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     let tenant = actor.tenant(Scope::Admin)?;
     if !tenants::find(app, tenant.id.as_str())
@@ -28,11 +28,17 @@ pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
         return Ok(None);
     }
     let retention = i64::from(tenant.plan.retention_days) * DAY;
-    app.stores.log.maintain(tenant.id, retention, now()).await?;
+    let (log, graph) = (&app.stores.log, &app.stores.graph);
+    // Such as a record that cannot be decrypted, which would otherwise keep the tenant's data and
+    // leave its storage out of its invoice.
+    let maintained = log.maintain(tenant.id, retention, now()).await;
     let oldest = now().plus(-retention);
-    app.stores.graph.forget(tenant.id, oldest).await?;
+    let forgotten = graph.forget(tenant.id, oldest).await;
     app.stores.meta.forget_skipped(tenant.id, oldest).await?;
-    record_storage(app, tenant.id).await.map(Some)
+    let bytes = record_storage(app, tenant.id).await?;
+    maintained?;
+    forgotten?;
+    Ok(Some(bytes))
 }
 
 async fn record_storage(app: &App, id: &TenantId) -> Result<i64> {
