@@ -5,30 +5,35 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use kgrca_core::model::Topic;
+use kgrca_core::billing::Metric;
+use kgrca_core::jobs::{JobKind, NewJob};
+use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::embedded::files::RealFiles;
 use kgrca_core::storage::embedded::log::FileLog;
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::{DataKey, DataKeys, ErrorKind, EventLog, StreamId, Tenants};
+use kgrca_core::storage::sql::{Database, Purpose, Reach};
+use kgrca_core::storage::{
+    DataKey, DataKeys, ErrorKind, EventLog, Jobs, StreamId, Tenants, Usage, UsageRow,
+};
 use kgrca_core::tenancy::TenantId;
 use kgrca_tests::server::Tenant;
 use kgrca_tests::{Server, binary};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-const CANARY: &str = "violet-hummingbird";
+pub(crate) const CANARY: &str = "violet-hummingbird";
 
 /// Two keys, as `openssl rand -base64 32` prints them.
-const ONE: &str = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
-const TWO: &str = "MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjI=";
+pub(crate) const ONE: &str = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
+pub(crate) const TWO: &str = "MjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjI=";
 
 /// A file with master keys outside of the data folder.
-struct KeyFile {
+pub(crate) struct KeyFile {
     folder: tempfile::TempDir,
 }
 
 impl KeyFile {
-    fn new(keys: &[&str]) -> Self {
+    pub(crate) fn new(keys: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = Self { folder };
         file.write(keys);
@@ -39,19 +44,19 @@ impl KeyFile {
         self.folder.path().join("master.key")
     }
 
-    fn write(&self, keys: &[&str]) {
+    pub(crate) fn write(&self, keys: &[&str]) {
         use std::os::unix::fs::PermissionsExt;
 
         std::fs::write(self.path(), keys.join("\n")).unwrap();
         std::fs::set_permissions(self.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("file:{}", self.path().display())
     }
 }
 
-fn event(id: &str, message: &str) -> Vec<u8> {
+pub(crate) fn event(id: &str, message: &str) -> Vec<u8> {
     let record = json!({
         "event_id": id, "event_time": jiff::Timestamp::now().to_string(), "cluster": "prod",
         "severity": "INFO", "reason": "Started", "message": message,
@@ -73,7 +78,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The files of a data folder that hold a text.
-fn holding(folder: &Path, text: &str) -> Vec<PathBuf> {
+pub(crate) fn holding(folder: &Path, text: &str) -> Vec<PathBuf> {
     let mut all = Vec::new();
     files(folder, &mut all);
     all.retain(|file| {
@@ -84,7 +89,7 @@ fn holding(folder: &Path, text: &str) -> Vec<PathBuf> {
 }
 
 /// The records of a tenant as an export has them.
-async fn records(server: &Server, tenant: &Tenant) -> String {
+pub(crate) async fn records(server: &Server, tenant: &Tenant) -> String {
     let path = format!("/api/v1/admin/clients/{}/export/records", tenant.id);
     let key = Some(server.operator.as_str());
     let response = server.call(Method::GET, &path, key, None).await;
@@ -92,7 +97,7 @@ async fn records(server: &Server, tenant: &Tenant) -> String {
     response.text().await.unwrap()
 }
 
-async fn change(server: &Server, body: Value) -> (StatusCode, Value) {
+pub(crate) async fn change(server: &Server, body: Value) -> (StatusCode, Value) {
     let body = body.to_string().into_bytes();
     let key = Some(server.operator.as_str());
     let path = "/api/v1/admin/encryption";
@@ -101,7 +106,7 @@ async fn change(server: &Server, body: Value) -> (StatusCode, Value) {
 }
 
 /// Master keys by the number of data keys that are under them, and the current one.
-async fn status(server: &Server) -> Value {
+pub(crate) async fn status(server: &Server) -> Value {
     server
         .get("/api/v1/admin/encryption", &server.operator)
         .await
@@ -247,79 +252,6 @@ async fn encryption_can_be_switched_on_and_off() {
 }
 
 #[tokio::test]
-async fn keys_rotate_while_records_come_in_and_the_daemon_is_killed() {
-    let folder = tempfile::tempdir().unwrap();
-    let key = KeyFile::new(&[ONE]);
-    let url = key.url();
-    let options = ["--master-key-url", &url];
-    let mut server = Server::start(folder.path(), &options);
-    let mut tenants = Vec::new();
-    for i in 0..12 {
-        let tenant = server.tenant(&format!("t{i}"), "pro").await;
-        server
-            .ingest(&tenant, "events", event("first", CANARY))
-            .await;
-        tenants.push(tenant);
-    }
-    let old = status(&server).await["master_key"].clone();
-    for attempt in 0..4_u64 {
-        key.write(&[TWO, ONE]);
-        let address = format!("{}/api/v1/admin/encryption", server.url);
-        let request = server
-            .http
-            .post(address)
-            .header("x-api-key", &server.operator)
-            .json(&json!({"act": "rewrap"}));
-        let rewrap = tokio::spawn(request.send());
-        let id = format!("during-{attempt}");
-        for tenant in &tenants[..=attempt as usize] {
-            server.ingest(tenant, "events", event(&id, CANARY)).await;
-        }
-        server.kill();
-        // It may or may not have been answered.
-        let _ = rewrap.await;
-        server = Server::start(folder.path(), &options);
-    }
-    let (code, done) = change(&server, json!({"act": "rewrap"})).await;
-    assert_eq!(code, StatusCode::OK, "{done}");
-    let total = done["changed"].as_u64().unwrap() + done["unchanged"].as_u64().unwrap();
-    assert_eq!(total, 12, "{done}");
-    let (code, done) = change(&server, json!({"act": "rotate"})).await;
-    assert_eq!((code, &done["changed"]), (StatusCode::OK, &json!(12)));
-    let now = status(&server).await;
-    assert_ne!(now["master_key"], old);
-    let under = json!([{"master_key": now["master_key"], "tenants": 12, "data_keys": 24}]);
-    assert_eq!(now["data_keys"], under);
-    server
-        .ingest(&tenants[0], "events", event("last", CANARY))
-        .await;
-    key.write(&[TWO]);
-    assert!(server.terminate());
-    let server = Server::start(folder.path(), &options);
-    for (i, tenant) in tenants.iter().enumerate() {
-        let exported = records(&server, tenant).await;
-        let during = (0..4).filter(|attempt| i <= *attempt).count();
-        let expected = 1 + during + usize::from(i == 0);
-        assert_eq!(exported.matches(CANARY).count(), expected, "{exported}");
-    }
-    assert!(holding(&folder.path().join("log"), CANARY).is_empty());
-    for (body, code) in [
-        (
-            json!({"act": "rotate", "client_id": "client-none-abc123"}),
-            404,
-        ),
-        (json!({"act": "rewrap", "client_id": tenants[0].id}), 409),
-        (json!({"act": "melt"}), 400),
-    ] {
-        assert_eq!(change(&server, body.clone()).await.0, code, "{body}");
-    }
-    let own = Some(tenants[0].key.as_str());
-    let path = "/api/v1/admin/encryption";
-    let forbidden = server.call(Method::GET, path, own, None).await;
-    assert_eq!(forbidden.status(), StatusCode::FORBIDDEN);
-}
-
-#[tokio::test]
 async fn a_key_that_is_missing_meanwhile_is_no_fault_of_the_sender() {
     let folder = tempfile::tempdir().unwrap();
     let (key, other) = (KeyFile::new(&[ONE]), KeyFile::new(&[TWO]));
@@ -357,6 +289,115 @@ async fn a_key_that_is_missing_meanwhile_is_no_fault_of_the_sender() {
         "{text}"
     );
     server.ingest(&tenant, "events", event("e2", CANARY)).await;
+}
+
+#[tokio::test]
+async fn storage_is_measured_although_a_tenant_cannot_be_decrypted() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = KeyFile::new(&[ONE]);
+    let url = key.url();
+    let options = ["--master-key-url", &url];
+    let server = Server::start(folder.path(), &options);
+    let (altered, intact) = (
+        server.tenant("altered", "pro").await,
+        server.tenant("intact", "pro").await,
+    );
+    for tenant in [&altered, &intact] {
+        server.ingest(tenant, "events", event("e1", CANARY)).await;
+        server.settled(tenant, 1).await;
+    }
+    assert!(server.terminate());
+    let database = folder.path().join("meta.db");
+    let meta = SqliteMeta::open(&database).await.unwrap();
+    let id = TenantId::parse(&altered.id).unwrap();
+    let keys = meta.all_data_keys().await.unwrap();
+    let (own, other): (Vec<_>, Vec<_>) = keys
+        .into_iter()
+        .partition(|key| key.client_id == altered.id);
+    let swapped = DataKey {
+        wrapped: other[0].wrapped.clone(),
+        ..own[0].clone()
+    };
+    assert!(meta.rewrap_data_key(&own[0], &swapped).await.unwrap());
+    let now = Time(jiff::Timestamp::now().as_microsecond());
+    let none = UsageRow {
+        day: now.day(),
+        metric: Metric::StorageBytes,
+        amount: 0,
+    };
+    meta.set_usage(&id, &[none]).await.unwrap();
+    let job = NewJob {
+        tenant: Some(id.clone()),
+        ..NewJob::new(
+            "job_again".into(),
+            JobKind::TenantMaintain,
+            Value::Null,
+            now,
+        )
+    };
+    meta.enqueue(&job).await.unwrap();
+    let server = Server::start(folder.path(), &options);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let measured = |rows: Vec<UsageRow>| {
+        let is_storage = |row: &UsageRow| row.metric == Metric::StorageBytes && row.amount > 0;
+        rows.iter().any(is_storage)
+    };
+    while !measured(meta.usage(&id, "0000", "9999").await.unwrap()) {
+        assert!(std::time::Instant::now() < deadline, "not measured");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // Others are not concerned.
+    server.ingest(&intact, "events", event("e2", CANARY)).await;
+    server.settled(&intact, 2).await;
+    let path = "/api/v1/ingest/events";
+    let (key, body) = (Some(altered.key.as_str()), event("e2", CANARY));
+    let answer = server.call(Method::POST, path, key, Some(body)).await;
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn a_deleted_key_is_erased_although_the_database_is_read_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("meta.db");
+    let meta = SqliteMeta::open(&database).await.unwrap();
+    let tenant = kgrca_core::tenancy::Tenant {
+        client_id: "client-a-abc123".into(),
+        name: "A".into(),
+        plan: "free".into(),
+        state: kgrca_core::tenancy::TenantState::Active,
+        contact_email: String::new(),
+        created_at: Time(1),
+        deleted_at: None,
+        partitions: 1,
+        limits: kgrca_core::billing::Overrides::default(),
+    };
+    meta.put_tenant(&tenant).await.unwrap();
+    let key = |wrapped: &str| DataKey {
+        client_id: tenant.client_id.clone(),
+        key_id: 1,
+        wrapped: wrapped.into(),
+        master_key: "m".into(),
+        created_at: Time(1),
+    };
+    let (before, after) = (key("scarlet-ibis"), key("indigo-bunting"));
+    meta.add_data_key(&before).await.unwrap();
+    let reader = SqliteMeta::open(&database).await.unwrap();
+    let reading = reader.database().begin(Reach::Operator, Purpose::Read);
+    let mut reading = reading.await.unwrap();
+    let rows = reading.rows("SELECT COUNT(*) FROM data_keys", Vec::new());
+    assert_eq!(rows.await.unwrap().len(), 1);
+    meta.rewrap_data_key(&before, &after).await.unwrap();
+    let busy = meta.erase_replaced_keys().await.unwrap_err();
+    assert_eq!(busy.kind, ErrorKind::Unavailable, "{busy}");
+    let id = TenantId::parse(&tenant.client_id).unwrap();
+    assert!(meta.forget_tenant(&id, true).await.is_err());
+    drop(reading);
+    // Repeated as a saga repeats it: the keys are gone, and still in the journal.
+    assert!(!holding(folder.path(), "indigo-bunting").is_empty());
+    meta.forget_tenant(&id, true).await.unwrap();
+    for key in ["scarlet-ibis", "indigo-bunting"] {
+        assert_eq!(holding(folder.path(), key), Vec::<PathBuf>::new());
+    }
 }
 
 #[tokio::test]

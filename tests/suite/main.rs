@@ -23,6 +23,7 @@ mod migrations;
 mod openapi;
 mod partial_input;
 mod properties;
+mod rotation;
 mod scenarios;
 mod verdicts;
 mod wording;

@@ -16,6 +16,7 @@ pub mod services;
 pub mod simulate;
 pub mod source;
 pub mod stack;
+pub mod vault;
 
 use std::path::{Path, PathBuf};
 

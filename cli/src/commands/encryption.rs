@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use super::{Env, tenant};
 use crate::client::As;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::Table;
 
 const PATH: &str = "/api/v1/admin/encryption";
@@ -38,33 +38,56 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::Status => status(env),
         Verb::Rewrap => {
-            let change = EncryptionChange {
-                act: EncryptionAct::Rewrap,
-                client_id: None,
-            };
-            let done = send(env, &change)?;
+            let done = change(env, EncryptionAct::Rewrap, None)?;
             let (changed, unchanged) = (done.changed, done.unchanged);
             env.out.message(&format!(
-                "{changed} data keys rewrapped, {unchanged} were under the current master key"
+                "data keys rewrapped: {changed}; already under the current master key: {unchanged}"
             ));
-            env.out.value(&done, || table(&done))
+            report(env, &done)
         }
         Verb::Rotate { tenant } => {
             let client_id = tenant.map(|given| tenant::id_of(env, given)).transpose()?;
-            let change = EncryptionChange {
-                act: EncryptionAct::Rotate,
-                client_id,
-            };
-            let done = send(env, &change)?;
+            let done = change(env, EncryptionAct::Rotate, client_id)?;
             env.out
-                .message(&format!("{} data keys created", done.changed));
-            env.out.value(&done, || table(&done))
+                .message(&format!("data keys created: {}", done.changed));
+            report(env, &done)
         }
     }
 }
 
-fn send(env: &Env<'_>, change: &EncryptionChange) -> Result<EncryptionChanged> {
-    env.client()?.send(Method::POST, As::Operator, PATH, change)
+/// Repeats the request until all tenants are handled.
+fn change(
+    env: &Env<'_>,
+    act: EncryptionAct,
+    client_id: Option<String>,
+) -> Result<EncryptionChanged> {
+    let client = env.client()?;
+    let mut request = EncryptionChange {
+        act,
+        client_id,
+        after: None,
+    };
+    let mut all = EncryptionChanged::default();
+    loop {
+        let done: EncryptionChanged = client.send(Method::POST, As::Operator, PATH, &request)?;
+        all.changed += done.changed;
+        all.unchanged += done.unchanged;
+        all.failed.extend(done.failed);
+        request.after = done.next;
+        if request.after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Prints what was done. An error when something was left.
+fn report(env: &Env<'_>, done: &EncryptionChanged) -> Result {
+    env.out.value(done, || table(done))?;
+    if done.failed.is_empty() {
+        return Ok(());
+    }
+    let message = format!("not changed: {}", done.failed.join("; "));
+    Err(CliError::failed(message).hint("run `kgrca doctor`, and repeat the command"))
 }
 
 fn table(done: &EncryptionChanged) -> Table {
@@ -83,12 +106,13 @@ fn status(env: &Env<'_>) -> Result {
         ));
     }
     env.out.value(&status, || {
-        Table::new(&["MASTER KEY", "CURRENT", "TENANTS", "DATA KEYS"]).rows(
+        Table::new(&["MASTER KEY", "VERSION", "CURRENT", "TENANTS", "DATA KEYS"]).rows(
             &status.data_keys,
             |of| {
                 let is_current = status.master_key.as_ref() == Some(&of.master_key);
                 [
                     of.master_key.clone(),
+                    of.version.map(|v| v.to_string()).unwrap_or_default(),
                     if is_current { "yes" } else { "no" }.to_owned(),
                     of.tenants.to_string(),
                     of.data_keys.to_string(),

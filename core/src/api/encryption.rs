@@ -23,6 +23,9 @@ pub struct EncryptionStatus {
 pub struct DataKeyCount {
     /// Id of the master key.
     pub master_key: String,
+    /// Version of the key in Vault that encrypted them; absent for other keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// Number of tenants.
     pub tenants: u64,
     /// Number of their data keys.
@@ -48,13 +51,22 @@ pub struct EncryptionChange {
     /// Only the data key of this tenant; for `rotate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// Continue after this tenant: `next` of the request before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// What was changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EncryptionChanged {
     /// Data keys that were rewrapped or created.
     pub changed: u64,
-    /// Data keys, or tenants without data, that stayed as they are.
+    /// Data keys that were up to date, or tenants without data.
     pub unchanged: u64,
+    /// Why some stayed as they are; the others were changed.
+    #[serde(default)]
+    pub failed: Vec<String>,
+    /// Present when there was no time for all: repeat the request with `after` set to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }

@@ -28,7 +28,8 @@ pub async fn show(
 
 /// Encrypts all data keys under the current master key, or creates new data keys.
 ///
-/// Stored data is neither read nor written. Both can be interrupted and repeated.
+/// Stored data is neither read nor written. Both can be interrupted and repeated. One request takes
+/// up to 20 seconds; when the answer has `next`, repeat the request with `after` set to it.
 #[utoipa::path(
     post,
     path = "/admin/encryption",

@@ -27,7 +27,7 @@ use crate::error::Failure;
 use crate::sandbox::Processes;
 use crate::secret::{Secret, write_private};
 use audit_key::AuditKey;
-pub use encryption::{Encryption, Rewrapped, UnderMaster};
+pub use encryption::{Encryption, Portion, Progress, UnderMaster};
 use kafka::KafkaLog;
 pub use provision::{GraphProvisioner, LogProvisioner, Provisioner};
 

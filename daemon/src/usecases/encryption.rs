@@ -3,12 +3,16 @@
 use kgrca_core::api::{
     DataKeyCount, EncryptionAct, EncryptionChange, EncryptionChanged, EncryptionStatus,
 };
+use kgrca_core::model::time::SECOND;
+use kgrca_core::storage::ErrorKind;
 use kgrca_core::tenancy::TenantId;
 
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
 use super::{audit, tenants};
+use crate::clock::now;
+use crate::storage::{Portion, Progress};
 
 /// Which master key encrypts which data keys, and what is not encrypted.
 ///
@@ -20,6 +24,7 @@ pub async fn status(app: &App, actor: &Actor) -> Result<EncryptionStatus> {
     let counts = encryption.data_keys().await.map_err(Error::of_server)?;
     let data_keys = counts.into_iter().map(|of| DataKeyCount {
         master_key: of.master_key,
+        version: of.version,
         tenants: of.tenants,
         data_keys: of.data_keys,
     });
@@ -31,62 +36,79 @@ pub async fn status(app: &App, actor: &Actor) -> Result<EncryptionStatus> {
     })
 }
 
-/// Encrypts all data keys under the current master key, or creates new data keys. Both can be
-/// interrupted and repeated.
+/// Longest time that one request rewraps or rotates, in microseconds. Another continues.
+const PORTION: i64 = 20 * SECOND;
+
+/// Encrypts data keys under the current master key, or creates new data keys: as many as there is
+/// time for. Both can be interrupted and repeated.
 ///
 /// # Errors
 /// `conflict` while encryption is off, and for a rewrap of one tenant; `not_found` for an unknown
 /// tenant.
 pub async fn act(app: &App, actor: &Actor, change: EncryptionChange) -> Result<EncryptionChanged> {
     actor.operator()?;
-    let encryption = &app.stores.encryption;
-    match (change.act, change.client_id) {
-        (EncryptionAct::Rewrap, Some(_)) => Err(Error::conflict(
-            "a rewrap covers all tenants: leave out `client_id`",
-        )),
+    let portion = Portion {
+        after: change.after.as_deref(),
+        until: now().plus(PORTION),
+    };
+    let done = match (change.act, &change.client_id) {
+        (EncryptionAct::Rewrap, Some(_)) => {
+            return Err(Error::conflict(
+                "a rewrap covers all tenants: leave out `client_id`",
+            ));
+        }
         (EncryptionAct::Rewrap, None) => {
             audit::record(app, actor, None, "encryption.rewrap", "").await?;
-            let done = encryption.rewrap().await.map_err(Error::of_server)?;
-            Ok(EncryptionChanged {
-                changed: done.rewrapped,
-                unchanged: done.unchanged,
-            })
+            let done = app.stores.encryption.rewrap(portion).await;
+            done.map_err(Error::of_server)?
         }
         (EncryptionAct::Rotate, client_id) => {
-            let chosen = match &client_id {
+            let chosen = match client_id {
                 Some(id) => vec![tenants::find_existing(app, id).await?.id],
                 None => all(app).await?,
             };
             let owner = client_id.as_deref();
             audit::record(app, actor, owner, "encryption.rotate", "").await?;
-            rotate(app, &chosen).await
+            rotate(app, &chosen, portion).await?
         }
-    }
+    };
+    Ok(EncryptionChanged {
+        changed: done.changed,
+        unchanged: done.unchanged,
+        failed: done.failed,
+        next: done.next,
+    })
 }
 
+/// All tenants, by id.
 async fn all(app: &App) -> Result<Vec<TenantId>> {
     let tenants = app.stores.meta.list_tenants().await;
     let tenants = tenants.map_err(Error::of_server)?;
     let ids = tenants.iter().map(|tenant| &tenant.client_id);
-    Ok(ids.filter_map(|id| TenantId::parse(id)).collect())
+    let mut ids: Vec<TenantId> = ids.filter_map(|id| TenantId::parse(id)).collect();
+    ids.sort();
+    Ok(ids)
 }
 
-async fn rotate(app: &App, tenants: &[TenantId]) -> Result<EncryptionChanged> {
-    let mut done = EncryptionChanged {
-        changed: 0,
-        unchanged: 0,
-    };
-    let mut failed = None;
-    for tenant in tenants {
+async fn rotate(app: &App, tenants: &[TenantId], portion: Portion<'_>) -> Result<Progress> {
+    let mut done = Progress::default();
+    let mut last: Option<&TenantId> = None;
+    let after = portion.after.unwrap_or_default();
+    for tenant in tenants.iter().filter(|id| id.as_str() > after) {
+        if let Some(last) = last.filter(|_| now() >= portion.until) {
+            done.next = Some(last.to_string());
+            break;
+        }
         match app.stores.encryption.rotate(tenant).await {
             Ok(true) => done.changed += 1,
             Ok(false) => done.unchanged += 1,
-            // The others do not wait for one that is being deleted, say.
-            Err(e) => failed = failed.or(Some(e)),
+            // Being deleted, or its keys were altered: the others do not wait for it.
+            Err(e) if matches!(e.kind, ErrorKind::Conflict | ErrorKind::Corrupt) => {
+                done.failed.push(format!("{tenant}: {}", e.message));
+            }
+            Err(e) => return Err(Error::of_server(e)),
         }
+        last = Some(tenant);
     }
-    match failed {
-        Some(error) => Err(Error::of_server(error)),
-        None => Ok(done),
-    }
+    Ok(done)
 }

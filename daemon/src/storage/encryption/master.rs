@@ -8,7 +8,7 @@ use kgrca_core::storage::{DataKey, Error, ErrorKind, Result};
 
 use super::local::{self, LocalKey};
 use super::place;
-use super::vault::Vault;
+use super::vault::{self, Vault};
 
 /// Where master keys come from.
 enum Source {
@@ -28,6 +28,19 @@ pub(super) struct Wrapped {
     pub text: String,
     /// Id of the master key.
     pub master_key: String,
+}
+
+/// A master key, and its version where its server counts them.
+pub(super) struct Newest {
+    master_key: String,
+    version: Option<u32>,
+}
+
+impl Newest {
+    /// Whether a data key is encrypted by it.
+    pub(super) fn encrypted(&self, key: &DataKey) -> bool {
+        key.master_key == self.master_key && vault::version(&key.wrapped) == self.version
+    }
 }
 
 /// All master keys: the first encrypts, each decrypts what it encrypted.
@@ -132,11 +145,19 @@ impl MasterKeys {
         self.loaded().first().map(|master| master.id().to_owned())
     }
 
-    /// Whether the server of a master key replaces it by itself: then what it encrypted has to be
-    /// encrypted again although the id is the same.
-    pub(super) fn is_versioned(&self, id: &str) -> bool {
-        let is_vault = |master: &Master| matches!(master, Master::Vault(vault) if vault.id == id);
-        self.loaded().iter().any(is_vault)
+    /// Whether an id says which key it is: that of a key in Vault is only its name.
+    pub(super) fn is_fingerprint(&self, id: &str) -> bool {
+        let is_local = |master: &Master| matches!(master, Master::Local(key) if key.id == id);
+        self.loaded().iter().any(is_local)
+    }
+
+    /// What the first master key encrypts with now: Vault may have rotated it.
+    pub(super) async fn newest(&self) -> Result<Newest> {
+        let probe = self.wrap(&[0; KEY], "check").await?;
+        Ok(Newest {
+            version: vault::version(&probe.text),
+            master_key: probe.master_key,
+        })
     }
 
     /// Encrypts a data key under the first master key.
@@ -162,6 +183,22 @@ impl MasterKeys {
         })
     }
 
+    /// Decrypts one of some data keys under the same master key, to see that it can.
+    ///
+    /// # Errors
+    /// When the master key is unavailable, or opens none of them.
+    pub(super) async fn unwrap_any(&self, keys: &[DataKey]) -> Result<()> {
+        let mut result = Ok(());
+        for key in keys {
+            result = self.unwrap(key).await.map(|_| ());
+            match &result {
+                Err(e) if e.kind == ErrorKind::Corrupt => {}
+                _ => break,
+            }
+        }
+        result
+    }
+
     /// Decrypts a data key.
     ///
     /// # Errors
@@ -178,7 +215,10 @@ impl MasterKeys {
                 "the data key of {tenant} is encrypted under master key {id}, which is not given"
             )));
         };
-        let plain = master.decrypt(&key.wrapped).await?;
+        let plain = master.decrypt(&key.wrapped).await.map_err(|e| {
+            let message = format!("data key {} of {tenant}: {}", key.key_id, e.message);
+            Error { message, ..e }
+        })?;
         let expected = place(tenant, key.key_id);
         let secret = plain.as_deref().and_then(|plain| {
             let (secret, place) = plain.split_first_chunk::<KEY>()?;

@@ -21,7 +21,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::clock::now;
 use master::MasterKeys;
-pub use rewrap::{Rewrapped, UnderMaster};
+pub use rewrap::{Portion, Progress, UnderMaster};
 
 /// What an encrypted secret in the metadata begins with; those in clear are letters and digits.
 const SEALED: &str = "sealed:";
@@ -111,8 +111,8 @@ impl Encryption {
         self.masters.is_some()
     }
 
-    /// Checks that all master keys are there that data keys are encrypted under. Of each, one data
-    /// key must open: another one that was altered is an error of its tenant.
+    /// Checks that all master keys that data keys are encrypted under are there and work. A data key
+    /// that was altered is an error of its tenant alone.
     async fn verify(&self) -> Result<()> {
         let keys = self.meta.all_data_keys().await?;
         let Some(masters) = &self.masters else {
@@ -131,15 +131,13 @@ impl Encryption {
                 let which = format!(" under master key {master}, which is not given");
                 return Err(unreadable(&keys, &which));
             }
-            let mut result = Ok(());
-            for key in &keys {
-                result = masters.unwrap(key).await.map(|_| ());
-                match &result {
-                    Err(e) if e.kind == ErrorKind::Corrupt => {}
-                    _ => break,
+            match masters.unwrap_any(&keys).await {
+                // None opens although it is the right master key: all were altered.
+                Err(e) if e.kind == ErrorKind::Corrupt && masters.is_fingerprint(master) => {
+                    tracing::error!(error = %e, "data of this tenant cannot be decrypted");
                 }
+                result => result?,
             }
-            result?;
         }
         Ok(())
     }

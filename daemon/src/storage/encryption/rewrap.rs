@@ -1,22 +1,37 @@
 //! Rotation: data keys under another master key, and new data keys. Both can be interrupted and
-//! repeated at any time; nothing that is stored is read or written for it.
+//! repeated at any time; stored data is neither read nor written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kgrca_core::storage::seal::KEY;
+use kgrca_core::model::Time;
 use kgrca_core::storage::{DataKey, Error, ErrorKind, Result};
 use kgrca_core::tenancy::TenantId;
 
 use super::master::MasterKeys;
+use super::vault::version;
 use super::{Encryption, place};
+use crate::clock::now;
 
-/// What a rewrap did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rewrapped {
-    /// Data keys that are under the current master key now, and were not before.
-    pub rewrapped: u64,
-    /// Those that were already.
+/// What was done to the keys of some tenants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Data keys that were rewrapped or created.
+    pub changed: u64,
+    /// Those that were up to date, or tenants that need none.
     pub unchanged: u64,
+    /// Why some stayed as they are; the others did not wait for them.
+    pub failed: Vec<String>,
+    /// The last tenant that was handled, when there was no time for those after it.
+    pub next: Option<String>,
+}
+
+/// Which tenants to handle.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion<'a> {
+    /// Only those after this one, by id.
+    pub after: Option<&'a str>,
+    /// When to stop; one tenant is always handled.
+    pub until: Time,
 }
 
 /// The data keys under one master key.
@@ -24,6 +39,8 @@ pub struct Rewrapped {
 pub struct UnderMaster {
     /// Id of the master key.
     pub master_key: String,
+    /// Its version, where Vault counts them.
+    pub version: Option<u32>,
     /// Number of tenants.
     pub tenants: u64,
     /// Number of their data keys.
@@ -53,19 +70,17 @@ impl Encryption {
     /// # Errors
     /// When the metadata does not answer.
     pub async fn data_keys(&self) -> Result<Vec<UnderMaster>> {
-        let mut all: BTreeMap<String, UnderMaster> = BTreeMap::new();
-        let mut last: Option<DataKey> = None;
+        let mut all: BTreeMap<(String, Option<u32>), UnderMaster> = BTreeMap::new();
+        let mut tenants = BTreeSet::new();
         for key in self.meta.all_data_keys().await? {
-            let of = all.entry(key.master_key.clone()).or_default();
-            of.master_key.clone_from(&key.master_key);
+            let under = (key.master_key, version(&key.wrapped));
+            let of = all.entry(under.clone()).or_insert_with(|| UnderMaster {
+                master_key: under.0.clone(),
+                version: under.1,
+                ..UnderMaster::default()
+            });
             of.data_keys += 1;
-            let is_same = |last: &DataKey| {
-                (&last.client_id, &last.master_key) == (&key.client_id, &key.master_key)
-            };
-            if !last.as_ref().is_some_and(is_same) {
-                of.tenants += 1;
-            }
-            last = Some(key);
+            of.tenants += u64::from(tenants.insert((under, key.client_id)));
         }
         Ok(all.into_values().collect())
     }
@@ -73,31 +88,39 @@ impl Encryption {
     /// Reads the master keys again, and encrypts all data keys under the first.
     ///
     /// # Errors
-    /// When a master key is unavailable: what was done until then stays. Also when a data key was
-    /// altered: all others are rewrapped.
-    pub async fn rewrap(&self) -> Result<Rewrapped> {
+    /// When a master key or the metadata is unavailable; keys that were rewrapped stay so.
+    pub async fn rewrap(&self, portion: Portion<'_>) -> Result<Progress> {
         let masters = self.masters()?;
         masters.reload()?;
-        let current = masters.current().unwrap_or_default();
-        let mut done = Rewrapped::default();
-        let mut failed: Option<Error> = None;
-        for key in self.meta.all_data_keys().await? {
-            if key.master_key == current && !masters.is_versioned(&current) {
-                done.unchanged += 1;
-                continue;
+        let newest = masters.newest().await?;
+        let mut keys = self.meta.all_data_keys().await?;
+        let after = portion.after.unwrap_or_default();
+        keys.retain(|key| key.client_id.as_str() > after);
+        let mut done = Progress::default();
+        let mut last = None;
+        for of_tenant in keys.chunk_by(|a, b| a.client_id == b.client_id) {
+            if last.is_some() && now() >= portion.until {
+                done.next = last;
+                break;
             }
-            match self.rewrap_one(masters, &key).await {
-                // Otherwise another daemon did the same meanwhile, or the tenant was deleted.
-                Ok(is_changed) => done.rewrapped += u64::from(is_changed),
-                // The others do not wait for it.
-                Err(e) if e.kind == ErrorKind::Corrupt => failed = failed.or(Some(e)),
-                Err(e) => return Err(e),
+            for key in of_tenant {
+                if newest.encrypted(key) {
+                    done.unchanged += 1;
+                    continue;
+                }
+                match self.rewrap_one(masters, key).await {
+                    // Otherwise another daemon did the same meanwhile, or the tenant was deleted.
+                    Ok(is_changed) => done.changed += u64::from(is_changed),
+                    Err(e) if e.kind == ErrorKind::Corrupt => done.failed.push(e.message),
+                    Err(e) => return Err(e),
+                }
             }
+            last = of_tenant.first().map(|key| key.client_id.clone());
         }
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(done),
+        if let Err(e) = self.meta.erase_replaced_keys().await {
+            done.failed.push(e.message);
         }
+        Ok(done)
     }
 
     async fn rewrap_one(&self, masters: &MasterKeys, key: &DataKey) -> Result<bool> {
@@ -137,7 +160,7 @@ impl Encryption {
         let Some(masters) = &self.masters else {
             return Ok("off".to_owned());
         };
-        masters.wrap(&[0; KEY], "check").await?;
+        masters.newest().await?;
         let counts = self.data_keys().await?;
         let tenants: u64 = counts.iter().map(|of| of.tenants).sum();
         let state = if self.encrypts_new {

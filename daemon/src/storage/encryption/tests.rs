@@ -7,6 +7,12 @@ use kgrca_core::tenancy::{Tenant, TenantState};
 use super::*;
 use crate::secret::write_private;
 
+/// All tenants at once.
+const ALL: Portion<'static> = Portion {
+    after: None,
+    until: Time(i64::MAX),
+};
+
 struct Daemon {
     folder: tempfile::TempDir,
     meta: Arc<SqliteMeta>,
@@ -119,7 +125,7 @@ async fn a_key_that_is_missing_at_run_time_is_unavailable_and_those_in_memory_st
     let encryption = daemon.open().await.unwrap();
     // Replaced instead of added to.
     daemon.write_keys(&[2]);
-    encryption.rewrap().await.unwrap();
+    encryption.rewrap(ALL).await.unwrap();
     encryption.sealer_to_write(&tenant("a")).await.unwrap();
     daemon.write_keys(&[3]);
     let other = daemon.open().await.err().unwrap();
@@ -127,7 +133,7 @@ async fn a_key_that_is_missing_at_run_time_is_unavailable_and_those_in_memory_st
     daemon.write_keys(&[2]);
     let behind = daemon.open().await.unwrap();
     daemon.write_keys(&[4, 2]);
-    encryption.rewrap().await.unwrap();
+    encryption.rewrap(ALL).await.unwrap();
     for text in ["", "damaged", &base64(2)] {
         write_private(&daemon.file(), text).unwrap();
         let error = behind.sealer(&tenant("a")).await.err().unwrap();
@@ -179,9 +185,62 @@ async fn a_data_key_in_the_place_of_another_is_refused() {
         ErrorKind::Corrupt
     );
     daemon.write_keys(&[2, 1]);
-    assert!(encryption.rewrap().await.is_err());
+    let done = encryption.rewrap(ALL).await.unwrap();
+    assert_eq!((done.changed, done.failed.len()), (1, 1), "{done:?}");
+    assert!(done.failed[0].contains("client-b-abc123"), "{done:?}");
     let counts = encryption.data_keys().await.unwrap();
     assert_eq!(counts.len(), 2, "the other one was rewrapped: {counts:?}");
+}
+
+#[tokio::test]
+async fn an_altered_data_key_stops_its_tenant_and_nobody_else() {
+    let daemon = Daemon::new().await;
+    let encryption = daemon.open().await.unwrap();
+    encryption.sealer_to_write(&tenant("a")).await.unwrap();
+    let key = daemon.meta.all_data_keys().await.unwrap().remove(0);
+    let altered = DataKey {
+        wrapped: base64(0),
+        ..key.clone()
+    };
+    let meta = &daemon.meta;
+    assert!(meta.rewrap_data_key(&key, &altered).await.unwrap());
+    let encryption = daemon.open().await.unwrap();
+    let error = encryption.sealer_to_write(&tenant("a")).await.err();
+    assert_eq!(error.unwrap().kind, ErrorKind::Corrupt);
+    encryption.sealer_to_write(&tenant("b")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rewrap_continues_where_its_time_ended() {
+    let daemon = Daemon::new().await;
+    let encryption = daemon.open().await.unwrap();
+    for name in ["c", "a", "b"] {
+        encryption.sealer_to_write(&tenant(name)).await.unwrap();
+    }
+    encryption.rotate(&tenant("b")).await.unwrap();
+    daemon.write_keys(&[2, 1]);
+    let mut after: Option<String> = None;
+    let mut changed = Vec::new();
+    loop {
+        let portion = Portion {
+            after: after.as_deref(),
+            until: Time(0),
+        };
+        let done = encryption.rewrap(portion).await.unwrap();
+        changed.push(done.changed);
+        after = done.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(changed, [1, 2, 1], "a tenant at a time");
+    let counts = encryption.data_keys().await.unwrap();
+    let [under] = counts.as_slice() else {
+        panic!("{counts:?}");
+    };
+    assert_eq!((under.tenants, under.data_keys), (3, 4));
+    let done = encryption.rewrap(ALL).await.unwrap();
+    assert_eq!((done.changed, done.unchanged), (0, 4));
 }
 
 #[tokio::test]
@@ -196,8 +255,8 @@ async fn a_running_daemon_uses_a_key_that_is_added_to_its_file() {
     let other = daemon.open().await.unwrap();
     other.sealer_to_write(&tenant("c")).await.unwrap();
     encryption.sealer(&tenant("c")).await.unwrap();
-    let done = encryption.rewrap().await.unwrap();
-    assert_eq!((done.rewrapped, done.unchanged), (2, 1));
+    let done = encryption.rewrap(ALL).await.unwrap();
+    assert_eq!((done.changed, done.unchanged), (2, 1));
     daemon.write_keys(&[3]);
     daemon.open().await.unwrap();
     daemon.write_keys(&[2, 1]);

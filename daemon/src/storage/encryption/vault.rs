@@ -7,18 +7,31 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kgrca_core::storage::{Error, ErrorKind, Result, with_causes};
+use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::local::without_value;
+use crate::clock::sleep;
 
 const EXPECTED: &str =
     "expected vault://HOST:8200/MOUNT/KEY?token-file=FILE&ca=FILE&namespace=NAME";
 const DEFAULT_PORT: u16 = 8200;
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a request is sent that Vault may answer a moment later: while it starts, or elects
+/// another leader.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(300);
 /// Longest answer, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
+/// What Vault's refusals of a single ciphertext contain; others are about the key, the token or
+/// Vault itself.
+const CIPHERTEXT: [&str; 3] = [
+    "ciphertext",
+    "message authentication failed",
+    "no such key version",
+];
 /// The variable with the token where the URL names no file.
 const TOKEN: &str = "VAULT_TOKEN";
 
@@ -55,6 +68,25 @@ struct Refusal {
     errors: Vec<String>,
 }
 
+/// Why a request failed.
+enum Failure {
+    /// The same request may succeed a moment later.
+    Brief(Error),
+    Lasting(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Lasting(error)
+    }
+}
+
+/// The version of the key that encrypted a ciphertext of Vault: `vault:v3:…`.
+pub(super) fn version(wrapped: &str) -> Option<u32> {
+    let (version, _) = wrapped.strip_prefix("vault:v")?.split_once(':')?;
+    version.parse().ok()
+}
+
 fn invalid(what: &str) -> Error {
     Error::new(ErrorKind::Refused, format!("--master-key-url: {what}")).hint(EXPECTED)
 }
@@ -64,6 +96,9 @@ impl Vault {
         let url = url::Url::parse(text).map_err(|e| invalid(&format!("invalid Vault URL: {e}")))?;
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| invalid("the Vault URL has no host"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(invalid("a Vault URL takes no user: Vault needs a token"));
+        }
         let path = url.path().trim_matches('/');
         let parts = path.rsplit_once('/');
         let (mount, key) = parts.ok_or_else(|| invalid("the Vault URL needs a mount and a key"))?;
@@ -100,12 +135,13 @@ impl Vault {
     pub(super) async fn encrypt(&self, plain: &[u8]) -> Result<String> {
         let body = json!({ "plaintext": STANDARD.encode(plain) });
         let done: Encrypted = self.call("encrypt", &body).await?;
-        if !done.ciphertext.starts_with("vault:v") {
+        if version(&done.ciphertext).is_none() {
             return Err(self.failed("the answer is not a ciphertext of Vault"));
         }
         Ok(done.ciphertext)
     }
 
+    /// Decrypts; `Corrupt` when Vault refuses this one ciphertext.
     pub(super) async fn decrypt(&self, wrapped: &str) -> Result<Vec<u8>> {
         let body = json!({ "ciphertext": wrapped });
         let done: Decrypted = self.call("decrypt", &body).await?;
@@ -135,29 +171,69 @@ impl Vault {
     }
 
     async fn call<T: DeserializeOwned>(&self, act: &str, body: &serde_json::Value) -> Result<T> {
+        let mut attempt = 1;
+        loop {
+            match self.send(act, body).await {
+                Ok(data) => return Ok(data),
+                Err(Failure::Brief(_)) if attempt < ATTEMPTS => sleep(PAUSE * attempt).await,
+                Err(Failure::Brief(error) | Failure::Lasting(error)) => return Err(error),
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        act: &str,
+        body: &serde_json::Value,
+    ) -> std::result::Result<T, Failure> {
         let url = format!("{}/{act}/{}", self.mount, self.key);
         let mut request = self.http.post(url).json(body);
         request = request.header("X-Vault-Token", self.token()?);
         if let Some(namespace) = &self.namespace {
             request = request.header("X-Vault-Namespace", namespace);
         }
-        let unreachable = |e: reqwest::Error| self.failed(&with_causes(&e.without_url()));
-        let mut response = request.send().await.map_err(unreachable)?;
+        let mut response = request.send().await.map_err(|e| self.unreachable(e))?;
         let status = response.status();
         let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(e))? {
             text.extend_from_slice(&chunk);
             if text.len() > MAX_ANSWER {
-                return Err(self.failed("the answer is too long"));
+                return Err(self.failed("the answer is too long").into());
             }
         }
         if !status.is_success() {
             let refusal: Refusal = serde_json::from_slice(&text).unwrap_or_default();
-            return Err(self.failed(&format!("{status}: {}", refusal.errors.join(", "))));
+            return Err(self.refused(status, &refusal));
         }
         let answer: Answer<T> = serde_json::from_slice(&text)
             .map_err(|_| self.failed("the answer is not what Vault sends"))?;
         Ok(answer.data)
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Failure {
+        // Whoever waits has waited long enough.
+        let is_brief = !error.is_timeout();
+        let error = self.failed(&with_causes(&error.without_url()));
+        if is_brief {
+            Failure::Brief(error)
+        } else {
+            Failure::Lasting(error)
+        }
+    }
+
+    fn refused(&self, status: StatusCode, refusal: &Refusal) -> Failure {
+        let why = refusal.errors.join(", ");
+        if status == StatusCode::BAD_REQUEST && CIPHERTEXT.iter().any(|about| why.contains(about)) {
+            let message = format!("master key {} does not decrypt it: {why}", self.id);
+            return Error::new(ErrorKind::Corrupt, message).into();
+        }
+        let error = self.failed(&format!("{status}: {why}"));
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            Failure::Brief(error)
+        } else {
+            Failure::Lasting(error)
+        }
     }
 }
 

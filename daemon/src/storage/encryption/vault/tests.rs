@@ -1,5 +1,7 @@
 //! Against a stand-in that answers as the documentation of Vault's transit engine says.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -79,6 +81,22 @@ fn answer(
                 ),
             }
         }
+        "POST /v1/transit/decrypt/gone HTTP/1.1" => (
+            "400 Bad Request",
+            json!({"errors": ["encryption key not found"]}),
+        ),
+        "POST /v1/transit/decrypt/other HTTP/1.1" => (
+            "400 Bad Request",
+            json!({"errors": ["cipher: message authentication failed"]}),
+        ),
+        "POST /v1/transit/decrypt/busy HTTP/1.1" => {
+            static ASKED: AtomicU32 = AtomicU32::new(0);
+            if ASKED.fetch_add(1, Ordering::Relaxed) + 1 < ATTEMPTS {
+                let sealed = json!({"errors": ["Vault is sealed"]});
+                return ("503 Service Unavailable", sealed);
+            }
+            ("200 OK", json!({"data": {"plaintext": "dGV4dA=="}}))
+        }
         "POST /v1/transit/encrypt/empty HTTP/1.1" => ("200 OK", json!({"warnings": []})),
         "POST /v1/transit/encrypt/blank HTTP/1.1" => {
             ("200 OK", json!({"data": {"ciphertext": ""}}))
@@ -115,6 +133,20 @@ async fn keys_are_encrypted_and_decrypted_and_refusals_are_named() {
     assert_eq!(vault.decrypt(&wrapped).await.unwrap(), b"secret");
     let error = vault.decrypt("nothing").await.unwrap_err();
     assert!(error.message.contains("no prefix"), "{error}");
+    assert_eq!(error.kind, ErrorKind::Corrupt, "it is about this one");
+    let key = |key: &str| {
+        let url = format!("vault://{address}/transit/{key}?tls=false&token-file={file}");
+        Vault::parse(&url).unwrap()
+    };
+    for (name, kind) in [
+        ("gone", ErrorKind::Unavailable),
+        ("other", ErrorKind::Corrupt),
+    ] {
+        let error = key(name).decrypt("vault:v1:x").await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+    }
+    let text = key("busy").decrypt("vault:v1:x").await.unwrap();
+    assert_eq!(text, b"text", "asked again");
     for key in ["empty", "blank"] {
         let url = format!("vault://{address}/transit/{key}?tls=false&token-file={file}");
         let error = Vault::parse(&url).unwrap().encrypt(b"secret").await;
@@ -140,6 +172,10 @@ fn invalid_urls_are_refused() {
     for (url, message) in [
         ("vault://", "no host"),
         ("vault://vault.example.com", "a mount and a key"),
+        (
+            "vault://user:password@vault.example.com/transit/k",
+            "no user",
+        ),
         ("vault://vault.example.com/transit", "a mount and a key"),
         ("vault://vault.example.com/transit/k?tls=false", "loopback"),
         (
