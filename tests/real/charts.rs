@@ -413,9 +413,84 @@ fn charts_create_a_master_key_unless_they_are_given_one() {
         }
         let text = |values: &[&str]| format!("{:?}", rendered(values));
         assert!(!text(&["encryption.enabled=false"]).contains("MASTER_KEY"));
-        assert!(text(&["encryption.existingSecret=own"]).contains("\"own\""));
+        let own = text(&["encryption.existingSecret=own"]);
+        assert!(own.contains("\"own\"") && own.contains("file:/etc/kgrca-master/master-key"));
         assert!(text(&["encryption.url=vault://vault:8200/transit/kgrca"]).contains("vault://"));
     }
+}
+
+#[test]
+fn a_chart_replaces_its_master_key_and_loses_none() {
+    const OWN: &str = "file:/etc/kgrca-master/own";
+    let kube = Kube::start();
+    let kubeconfig = kube.kubeconfig();
+    let chart = chart("kgrca-single");
+    // Variables of the daemon after an upgrade.
+    let upgraded = |values: &str| {
+        let arguments = [
+            "upgrade",
+            "--install",
+            "kgrca",
+            chart.to_str().unwrap(),
+            "--create-namespace",
+            "--namespace",
+            "kgrca",
+            "--kubeconfig",
+            kubeconfig.to_str().unwrap(),
+            "--set",
+            values,
+        ];
+        helm(&arguments);
+        let set = kube.get(&["-n", "kgrca", "statefulset", "kgrca"]).unwrap();
+        let container = &set["spec"]["template"]["spec"]["containers"][0];
+        let env = container["env"].as_array().unwrap().clone();
+        move |name: &str| {
+            let variable = env.iter().find(|variable| variable["name"] == name)?;
+            Some(variable["value"].as_str().unwrap().to_owned())
+        }
+    };
+    let url = |env: &dyn Fn(&str) -> Option<String>| env("KGRCA_MASTER_KEY_URL");
+    let key = |name: &str| {
+        let secret = kube.get(&["-n", "kgrca", "secret", name]);
+        Some(secret?["data"]["master-key"].as_str().unwrap().to_owned())
+    };
+    // Only an installation begins to encrypt.
+    let env = upgraded("encryption.enabled=false");
+    assert_eq!(url(&env), None);
+    assert_eq!(url(&upgraded("encryption.enabled=true")), None);
+    helm(&[
+        "uninstall",
+        "kgrca",
+        "--namespace",
+        "kgrca",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+    ]);
+    let env = upgraded("encryption.enabled=true");
+    assert_eq!(url(&env).unwrap(), format!("{OWN}/master-key"));
+    let first = key("kgrca-master-key").unwrap();
+    let env = upgraded("encryption.keys={master-key,master-key-2}");
+    let both = format!("{OWN}/master-key,{OWN}/master-key-2");
+    assert_eq!(url(&env).unwrap(), both);
+    let second = key("kgrca-master-key-2").unwrap();
+    assert_ne!(first, second);
+    let env = upgraded("encryption.keys={master-key-2,master-key}");
+    let turned = format!("{OWN}/master-key-2,{OWN}/master-key");
+    assert_eq!(url(&env).unwrap(), turned);
+    // To Vault, or to a Secret of one's own: what was encrypted needs the keys from before.
+    let vault = "vault://vault:8200/transit/kgrca";
+    let env = upgraded(&format!(
+        "encryption.keys={{master-key-2}},encryption.url={vault}"
+    ));
+    assert_eq!(url(&env).unwrap(), format!("{vault},{OWN}/master-key-2"));
+    let env = upgraded("encryption.keys={master-key-2},encryption.existingSecret=own");
+    let given = format!("file:/etc/kgrca-master/master-key,{OWN}/master-key-2");
+    assert_eq!(url(&env).unwrap(), given);
+    let env = upgraded("encryption.keys={master-key-2},encryption.enabled=false");
+    assert_eq!(url(&env).unwrap(), format!("{OWN}/master-key-2"));
+    assert_eq!(env("KGRCA_NO_ENCRYPTION").unwrap(), "true");
+    assert_eq!(key("kgrca-master-key").unwrap(), first);
+    assert_eq!(key("kgrca-master-key-2").unwrap(), second);
 }
 
 /// What the server's charts make; whoever changes them sees what changes.

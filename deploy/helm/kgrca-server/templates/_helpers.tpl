@@ -77,8 +77,11 @@ containers:
       - {name: KGRCA_ROLES, value: {{ .role }}}
       - {name: KGRCA_METRICS_LISTEN, value: "0.0.0.0:7601"}
       - {name: KGRCA_LISTEN, value: "0.0.0.0:7600"}
-      {{- if (include "kgrca-server.encrypted" .root) }}
-      - {name: KGRCA_MASTER_KEY_URL, value: {{ .root.Values.encryption.url | default "file:/etc/kgrca-master/master-key" | quote }}}
+      {{- with include "kgrca-server.masterKeyUrl" .root }}
+      - {name: KGRCA_MASTER_KEY_URL, value: {{ . | quote }}}
+      {{- if not $.root.Values.encryption.enabled }}
+      - {name: KGRCA_NO_ENCRYPTION, value: "true"}
+      {{- end }}
       {{- end }}
       - {name: KGRCA_METRICS_TENANTS, value: {{ .root.Values.metricsTenants | quote }}}
       {{- with .root.Values.trustedProxies }}
@@ -107,7 +110,7 @@ containers:
     volumeMounts:
       - {name: stores, mountPath: /etc/kgrca, readOnly: true}
       - {name: data, mountPath: /var/lib/kgrca}
-      {{- if and (include "kgrca-server.encrypted" .root) (or .root.Values.encryption.existingSecret (not .root.Values.encryption.url)) }}
+      {{- if include "kgrca-server.masterKeySources" .root }}
       - {name: master-key, mountPath: /etc/kgrca-master, readOnly: true}
       {{- end }}
       {{- if .root.Values.tls.enabled }}
@@ -117,17 +120,48 @@ volumes:
   - {name: stores, secret: {secretName: {{ .root.Values.storesSecret }}}}
   - name: data
     emptyDir: {sizeLimit: {{ if eq .role "worker" }}{{ .root.Values.worker.snapshots.sizeLimit }}{{ else }}256Mi{{ end }}}
-  {{- if and (include "kgrca-server.encrypted" .root) (or .root.Values.encryption.existingSecret (not .root.Values.encryption.url)) }}
+  {{- with include "kgrca-server.masterKeySources" .root }}
   # 288 is 0440: kgrcad refuses a key that every user can read.
-  - {name: master-key, secret: {secretName: {{ .root.Values.encryption.existingSecret | default (printf "%s-master-key" .root.Release.Name) }}, defaultMode: 288}}
+  - name: master-key
+    projected:
+      defaultMode: 288
+      sources: {{- . | trim | nindent 8 }}
   {{- end }}
   {{- if .root.Values.tls.enabled }}
   - {name: tls, secret: {secretName: {{ include "kgrca-server.tlsSecret" .root }}, defaultMode: 0440}}
   {{- end }}
 {{- end }}
 
-{{/* A release that stored data in clear continues so: encryption begins with an installation, or with a key that is given. */}}
-{{- define "kgrca-server.encrypted" -}}
-{{- $known := lookup "v1" "Secret" .Release.Namespace (printf "%s-master-key" .Release.Name) }}
-{{- if and .Values.encryption.enabled (or .Release.IsInstall .Values.encryption.existingSecret .Values.encryption.url $known) }}true{{ end }}
+{{/*
+The keys that the chart creates, as far as they are in use: none where a release stored data in clear (encryption begins with
+an installation, or with a key that is given); with a key of yours, those that exist, because data may still need them.
+*/}}
+{{- define "kgrca-server.ownKeys" -}}
+{{- $known := list }}
+{{- range .Values.encryption.keys }}
+{{- if lookup "v1" "Secret" $.Release.Namespace (printf "%s-%s" $.Release.Name .) }}{{ $known = append $known . }}{{ end }}
+{{- end }}
+{{- $given := or .Values.encryption.existingSecret .Values.encryption.url }}
+{{- if and (not $given) (or $known (and .Release.IsInstall .Values.encryption.enabled)) }}{{ $known = .Values.encryption.keys }}{{ end }}
+{{- join "," $known }}
+{{- end }}
+
+{{/* Master keys, the one that encrypts first. Empty where nothing is encrypted. */}}
+{{- define "kgrca-server.masterKeyUrl" -}}
+{{- $urls := list }}
+{{- if .Values.encryption.url }}{{ $urls = append $urls .Values.encryption.url }}
+{{- else if .Values.encryption.existingSecret }}{{ $urls = append $urls "file:/etc/kgrca-master/master-key" }}
+{{- end }}
+{{- range compact (splitList "," (include "kgrca-server.ownKeys" .)) }}{{ $urls = append $urls (printf "file:/etc/kgrca-master/own/%s" .) }}{{ end }}
+{{- join "," $urls }}
+{{- end }}
+
+{{/* Where the files of master keys come from. */}}
+{{- define "kgrca-server.masterKeySources" -}}
+{{- with .Values.encryption.existingSecret }}
+- {secret: {name: {{ . }}}}
+{{- end }}
+{{- range compact (splitList "," (include "kgrca-server.ownKeys" .)) }}
+- {secret: {name: {{ $.Release.Name }}-{{ . }}, items: [{key: master-key, path: own/{{ . }}}]}}
+{{- end }}
 {{- end }}
