@@ -69,3 +69,13 @@ pub(crate) fn resident(id: u32) -> f64 {
         .unwrap_or(0.0)
         * 1024.0
 }
+
+/// Processor time of a process until now, in seconds.
+pub(crate) fn processor_seconds(id: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // The name before may have spaces. Of what follows it, fields 12 and 13 are the ticks of user
+    // and system, a hundred per second.
+    let fields = text.rsplit_once(')').map(|(_, rest)| rest).unwrap_or("");
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
+}

@@ -10,7 +10,7 @@ use kgrca_tests::simulate::{Cluster, Size};
 use serde_json::json;
 
 use crate::figure;
-use crate::process::resident;
+use crate::process::{processor_seconds, resident};
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     match tokio::runtime::Builder::new_multi_thread()
@@ -97,31 +97,90 @@ async fn send(server: &Server, tenant: &Tenant, batches: Vec<(Topic, usize, Vec<
     accepted
 }
 
+/// How often ingestion is measured, in clear and encrypted by turns: the machine's speed drifts.
+const ROUNDS: usize = 5;
+/// Records of one measurement.
+const INGESTED: u32 = 500_000;
+
+/// What one measurement of ingestion found, in records per second.
+struct Rates {
+    /// Until all are applied.
+    applied: f64,
+    /// Until all are acknowledged.
+    durable: f64,
+    /// Per second of the daemon's processor time, which other load on the machine changes less.
+    processor: f64,
+}
+
 pub(crate) fn ingest() {
-    for _ in 0..5 {
-        block_on(async {
-            let folder = folder();
-            let server = Server::start(folder.path(), &[]);
-            let tenant = server.tenant("Bench", "enterprise").await;
-            let mut cluster = Cluster::new(Size::USUAL, 7, now().plus(-200_000_000));
-            let listing = batches(cluster.listing(), 1000);
-            let listed = send(&server, &tenant, listing).await;
-            server.settled(&tenant, listed).await;
-            let total = 500_000_u32;
-            let load = batches((0..total).map(|_| cluster.next_record()), 2000);
-            let started = Instant::now();
-            let accepted = send(&server, &tenant, load).await;
-            let durable = started.elapsed().as_secs_f64();
-            server.settled(&tenant, listed + u64::from(total)).await;
-            figure(
-                "ingest",
-                f64::from(total) / started.elapsed().as_secs_f64(),
-                "records/s",
-            );
-            figure("ingest_durable", f64::from(total) / durable, "records/s");
-            figure("ingest_lost", f64::from(total) - accepted as f64, "records");
-        });
+    let keys = folder();
+    let key = keys.path().join("master.key");
+    create_master_key(&key);
+    let url = format!("file:{}", key.display());
+    let (mut clear, mut encrypted) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        clear.push(ingest_once("ingest", &[]));
+        encrypted.push(ingest_once("ingest_encrypted", &["--master-key-url", &url]));
     }
+    let cost = |of: fn(&Rates) -> f64| {
+        let rate = |all: &[Rates]| median(all.iter().map(of).collect());
+        (1.0 - rate(&encrypted) / rate(&clear)) * 100.0
+    };
+    figure("ingest_encryption_cost", cost(|r| r.applied), "%");
+    figure("ingest_durable_encryption_cost", cost(|r| r.durable), "%");
+    figure(
+        "ingest_processor_encryption_cost",
+        cost(|r| r.processor),
+        "%",
+    );
+}
+
+fn create_master_key(file: &std::path::Path) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut options = std::fs::OpenOptions::new();
+    let options = options.create_new(true).write(true).mode(0o600);
+    // 32 bytes in Base64.
+    let key = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=\n";
+    let written = options
+        .open(file)
+        .and_then(|mut f| f.write_all(key.as_bytes()));
+    written.unwrap_or_else(|e| panic!("{e}"));
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn ingest_once(name: &str, options: &[&str]) -> Rates {
+    block_on(async {
+        let folder = folder();
+        let server = Server::start(folder.path(), options);
+        let tenant = server.tenant("Bench", "enterprise").await;
+        let mut cluster = Cluster::new(Size::USUAL, 7, now().plus(-200_000_000));
+        let listing = batches(cluster.listing(), 1000);
+        let listed = send(&server, &tenant, listing).await;
+        server.settled(&tenant, listed).await;
+        let before = processor_seconds(server.id());
+        let load = batches((0..INGESTED).map(|_| cluster.next_record()), 2000);
+        let started = Instant::now();
+        let accepted = send(&server, &tenant, load).await;
+        let durable = started.elapsed().as_secs_f64();
+        server.settled(&tenant, listed + u64::from(INGESTED)).await;
+        let rates = Rates {
+            applied: f64::from(INGESTED) / started.elapsed().as_secs_f64(),
+            durable: f64::from(INGESTED) / durable,
+            processor: f64::from(INGESTED) / (processor_seconds(server.id()) - before),
+        };
+        figure(name, rates.applied, "records/s");
+        figure(&format!("{name}_durable"), rates.durable, "records/s");
+        figure(&format!("{name}_processor"), rates.processor, "records/s");
+        let lost = f64::from(INGESTED) - accepted as f64;
+        figure(&format!("{name}_lost"), lost, "records");
+        rates
+    })
 }
 
 pub(crate) fn api() {
