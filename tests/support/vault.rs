@@ -1,5 +1,5 @@
 //! A stand-in for the transit engine of Vault that can hold requests back, so that a test can stop
-//! a daemon in the middle of them. `tests/real/vault.rs` runs against Vault itself.
+//! a daemon in the middle of them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
