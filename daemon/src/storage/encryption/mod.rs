@@ -111,8 +111,8 @@ impl Encryption {
         self.masters.is_some()
     }
 
-    /// Checks that all master keys that data keys are encrypted under are there and work. A data key
-    /// that was altered is an error of its tenant alone.
+    /// Checks that all master keys that data keys are encrypted under are there and work. A data
+    /// key that was altered is an error of its tenant alone.
     async fn verify(&self) -> Result<()> {
         let keys = self.meta.all_data_keys().await?;
         let Some(masters) = &self.masters else {
