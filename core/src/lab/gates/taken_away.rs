@@ -31,8 +31,9 @@ pub(super) fn check(subject: &Subject<'_>, tally: &mut Tally) {
                 continue;
             }
             let left = confidence(&subject.before, &after);
-            if most.as_ref().is_none_or(|(least, _)| left < *least) {
-                most = Some((left, name.clone()));
+            match &most {
+                Some((least, _)) if *least <= left => {}
+                _ => most = Some((left, name.clone())),
             }
         }
         things.retain(|name, _| !breaking.contains(name));
