@@ -61,7 +61,7 @@ impl From<Refused<'_>> for CliError {
 fn kind(code: &str, status: u16) -> Kind {
     match code {
         "invalid_request" | "conflict" | "payload_too_large" => Kind::Usage,
-        "unauthenticated" | "forbidden" => Kind::NotAllowed,
+        "unauthenticated" | "forbidden" | "network_not_allowed" => Kind::NotAllowed,
         "not_found" => Kind::NotFound,
         "rate_limited" | "quota_exceeded" => Kind::Limit,
         "unavailable" => Kind::Unreachable,
@@ -157,6 +157,7 @@ mod tests {
             (400, "invalid_request", 2),
             (401, "unauthenticated", 4),
             (403, "forbidden", 4),
+            (403, "network_not_allowed", 4),
             (404, "not_found", 3),
             (409, "conflict", 2),
             (413, "payload_too_large", 2),

@@ -156,7 +156,8 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_connections: u32,
-    /// Maximum number of connections from one address; raise it when a proxy is in front
+    /// Maximum number of connections from one address; behind trusted proxies, of requests in
+    /// flight from one client
     #[arg(
         long,
         env = "KGRCA_MAX_CONNECTIONS_PER_ADDRESS",

@@ -30,8 +30,9 @@ pub struct ErrorBody {
 /// Why a request failed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
-    /// `invalid_request`, `unauthenticated`, `forbidden`, `not_found`, `conflict`,
-    /// `payload_too_large`, `rate_limited`, `quota_exceeded`, `unavailable` or `internal`.
+    /// `invalid_request`, `unauthenticated`, `forbidden`, `network_not_allowed`, `not_found`,
+    /// `conflict`, `payload_too_large`, `rate_limited`, `quota_exceeded`, `unavailable` or
+    /// `internal`.
     pub code: String,
     /// What is wrong.
     pub message: String,

@@ -5,26 +5,24 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
 use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::Taken;
 use kgrca_core::tenancy::Scope;
 
 use super::client_address::{self, PeerCertificate};
 use super::error::ApiError;
+use super::held;
 use crate::random::random_id;
 use crate::telemetry;
 use crate::usecases::actor::{Interface, Request as Origin};
 use crate::usecases::audit_counts;
 use crate::usecases::authentication::{self, Traffic};
-use crate::usecases::{Actor, App, Error, Result};
+use crate::usecases::{Actor, App, Code, Error, Result};
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -118,28 +116,9 @@ async fn run(app: &App, actor: Actor, mut request: Request, next: Next) -> Respo
     request.extensions_mut().insert(actor.clone());
     request.extensions_mut().insert(Arc::clone(&held));
     let response = next.run(request).await;
-    if response.status() == StatusCode::FORBIDDEN {
-        audit_counts::refused(app, &actor, &what);
-    }
-    let length = response.body().size_hint().exact();
-    let mut response = response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _until_sent = &held;
-            frame
-        }))
-    });
-    // A wrapped body no longer knows its length. Answers without a body must not name one.
-    let has_body = !matches!(
-        response.status(),
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-    );
-    if let Some(length) = length.filter(|_| has_body) {
-        let headers = response.headers_mut();
-        headers
-            .entry(CONTENT_LENGTH)
-            .or_insert_with(|| length.into());
-    }
-    response
+    let code = response.extensions().get::<Code>().copied();
+    audit_counts::ended(app, &actor, &what, code);
+    held::until_sent(response, held)
 }
 
 /// The key of a request. With more than one it would be unclear who calls.

@@ -2,11 +2,18 @@
 //! believed as far as trusted proxies wrote it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
 use kgrca_core::tenancy::Network;
+
+use super::error::ApiError;
+use super::held;
+use crate::usecases::App;
 
 /// The client certificate of a connection, in the extensions of its requests.
 #[derive(Clone, Debug)]
@@ -19,6 +26,31 @@ pub struct PeerCertificate {
 pub fn of(request: &Parts, trusted: &[Network]) -> Option<IpAddr> {
     let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
     behind_proxies(peer.ip(), &request.headers, trusted)
+}
+
+/// Counts the requests of each client that come through trusted proxies.
+pub async fn count(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let client = through_proxy(&parts, &app.settings.trusted_proxies);
+    let request = Request::from_parts(parts, body);
+    let Some(client) = client else {
+        return Ok(next.run(request).await);
+    };
+    let share = app.budgets.enter_from(client)?;
+    Ok(held::until_sent(next.run(request).await, share))
+}
+
+/// The client of a request that a trusted proxy passed on; the proxy itself when it does not name
+/// one.
+fn through_proxy(request: &Parts, trusted: &[Network]) -> Option<IpAddr> {
+    let ConnectInfo(peer) = request.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let proxy = peer.ip().to_canonical();
+    let is_trusted = trusted.iter().any(|network| network.contains(proxy));
+    is_trusted.then(|| behind_proxies(proxy, &request.headers, trusted).unwrap_or(proxy))
 }
 
 /// Each proxy appends the address that connected to it, so the list is read from its end: the first

@@ -22,7 +22,7 @@ pub enum ApiErrors {
     /// The API key is missing, unknown, expired or revoked
     #[response(status = 401)]
     Unauthenticated(ErrorBody),
-    /// The key may not do this, or the tenant is not served
+    /// The key may not do this or not be used from this network, or the tenant is not served
     #[response(status = 403)]
     Forbidden(ErrorBody),
     /// Not found
@@ -56,7 +56,7 @@ fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::NetworkNotAllowed => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::Conflict => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -95,13 +95,16 @@ impl IntoResponse for ApiError {
             let code = self.error.code.as_str();
             tracing::error!(code, error = %self.error, "request failed");
         }
+        let code = self.error.code;
         let error = ErrorDetail {
-            code: self.error.code.as_str().to_owned(),
+            code: code.as_str().to_owned(),
             message: self.error.message,
             hint: self.error.hint,
             request_id: super::auth::current_request_id(),
         };
         let mut response = (self.status, Json(ErrorBody { error })).into_response();
+        // For the use case that records what was refused.
+        response.extensions_mut().insert(code);
         if let Some(seconds) = self.error.retry_after {
             response.headers_mut().insert("retry-after", seconds.into());
         }

@@ -16,6 +16,7 @@ mod encryption;
 mod error;
 mod graph;
 mod headers;
+mod held;
 mod incident_feed;
 mod incidents;
 mod ingest;
@@ -167,6 +168,10 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(system::routes())
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::unknown_method)
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&app),
+            client_address::count,
+        ))
         .layer(axum::middleware::from_fn(headers::guard))
         .layer(axum::middleware::from_fn(auth::identify))
         .with_state(app)

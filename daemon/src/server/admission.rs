@@ -1,10 +1,12 @@
-//! Which connections are let in: so many from one address, so many in all. One that is not gets an
-//! answer that says so, while there is room for that, and else none.
+//! Which connections are let in: so many from one address, so many in all. Those of trusted proxies
+//! count only in all: many clients are behind one. A connection that is refused gets an answer that
+//! says so, while there is room for that, and otherwise none.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_server::accept::Accept;
+use kgrca_core::tenancy::Network;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
@@ -28,8 +31,9 @@ const REFUSALS: usize = 256;
 /// Admits connections.
 #[derive(Clone, Debug)]
 pub(super) struct Admission {
-    connections: Budget<IpAddr>,
-    refusals: Budget<IpAddr>,
+    connections: Budget<SocketAddr>,
+    refusals: Budget<SocketAddr>,
+    proxies: Arc<[Network]>,
 }
 
 impl Admission {
@@ -37,11 +41,25 @@ impl Admission {
         Self {
             connections: Budget::new(per_address, total),
             refusals: Budget::new(REFUSALS_PER_ADDRESS, REFUSALS),
+            proxies: Arc::default(),
         }
     }
 
+    /// Trusts proxies in these networks.
+    pub(super) fn behind(mut self, proxies: &[Network]) -> Self {
+        self.proxies = proxies.into();
+        self
+    }
+
+    /// What a connection counts as: all of one address are the same, each of a proxy is another.
+    fn counted_as(&self, peer: SocketAddr) -> SocketAddr {
+        let address = peer.ip().to_canonical();
+        let is_proxy = self.proxies.iter().any(|n| n.contains(address));
+        SocketAddr::new(address, if is_proxy { peer.port() } else { 0 })
+    }
+
     fn admit<S>(&self, stream: TcpStream, service: S) -> io::Result<(Admitted, Refusing<S>)> {
-        let address = stream.peer_addr()?.ip();
+        let address = self.counted_as(stream.peer_addr()?);
         let (share, is_refused) = if let Ok(share) = self.connections.take(address, 1) {
             (share, false)
         } else {
@@ -79,7 +97,7 @@ impl<S> Accept<TcpStream, S> for Admission {
 #[derive(Debug)]
 pub(super) struct Admitted {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
-    _share: Share<IpAddr>,
+    _share: Share<SocketAddr>,
 }
 
 impl AsyncRead for Admitted {

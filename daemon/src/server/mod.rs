@@ -122,7 +122,8 @@ async fn serve(
             admission: Admission::new(
                 app.settings.max_connections_per_address as usize,
                 app.settings.max_connections as usize,
-            ),
+            )
+            .behind(&app.settings.trusted_proxies),
             router,
             tls: TlsFiles::of(&app.settings),
         };

@@ -66,7 +66,10 @@ impl App {
             settings.abort_at_saga_write,
         );
         Self {
-            budgets: Budgets::new((settings.max_body_mib as usize) << 20),
+            budgets: Budgets::new(
+                (settings.max_body_mib as usize) << 20,
+                settings.max_connections_per_address as usize,
+            ),
             settings,
             stores,
             fleet,

@@ -2,6 +2,7 @@
 //! is written to the audit log at most once a minute (reads: once an hour), with its number.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use kgrca_core::tenancy::Audit;
 use super::actor::Actor;
 use super::app::App;
 use super::audit;
+use super::error::Code;
 use crate::clock::{instant, now};
 
 /// How often the same act is written.
@@ -20,6 +22,10 @@ const READS_EVERY: Duration = Duration::from_hours(1);
 /// Different acts per minute that are written one by one for the same owner. The others are counted
 /// together.
 const MAX_ACTS: usize = 30;
+/// The same for failed logins, whose tenant and key are chosen by whoever tries: from one address,
+/// and from all. So nobody can hide others' by trying often.
+const MAX_LOGINS_PER_SOURCE: usize = 5;
+const MAX_LOGINS: usize = 200;
 /// How an act is counted that is one too many.
 const OTHERS: &str = "(others)";
 
@@ -31,7 +37,7 @@ pub(super) struct Act {
     pub actor: String,
     pub action: &'static str,
     pub target: String,
-    pub address: Option<String>,
+    pub address: Option<IpAddr>,
 }
 
 /// Acts that are counted.
@@ -47,17 +53,55 @@ struct State {
 }
 
 impl State {
-    /// How many acts of an owner are kept apart. All failed logins have the same owner: whom they
-    /// name is chosen by whoever tries.
-    fn acts_of(&self, act: &Act) -> usize {
-        let is_same = |other: &&Act| {
-            other.action == act.action
-                && (act.action == FAILED_LOGIN || other.client_id == act.client_id)
+    /// An act as it is counted: as itself, or among the others of its owner.
+    fn counted_as(&self, act: Act) -> Act {
+        if self.has(&act) {
+            return act;
+        }
+        if act.action != FAILED_LOGIN {
+            let is_same =
+                |other: &Act| other.action == act.action && other.client_id == act.client_id;
+            return if self.number(is_same) < MAX_ACTS {
+                act
+            } else {
+                act.among_others(None)
+            };
+        }
+        let from = source(act.address);
+        let is_login = |other: &Act| other.action == FAILED_LOGIN;
+        let is_same = |other: &Act| is_login(other) && source(other.address) == from;
+        let act = if self.number(is_same) < MAX_LOGINS_PER_SOURCE {
+            act
+        } else {
+            act.among_others(from)
         };
-        let waiting = self.waiting.keys().filter(is_same).count();
-        let is_new = |other: &&Act| !self.waiting.contains_key(*other);
-        waiting + self.written.keys().filter(is_same).filter(is_new).count()
+        if self.has(&act) || self.number(is_login) < MAX_LOGINS {
+            act
+        } else {
+            act.among_others(None)
+        }
     }
+
+    fn has(&self, act: &Act) -> bool {
+        self.waiting.contains_key(act) || self.written.contains_key(act)
+    }
+
+    /// How many different acts there are of a sort.
+    fn number(&self, is_same: impl Fn(&Act) -> bool) -> usize {
+        let waiting = self.waiting.keys().filter(|act| is_same(act)).count();
+        let is_new = |act: &&Act| !self.waiting.contains_key(*act);
+        let written = self.written.keys().filter(|act| is_same(act));
+        waiting + written.filter(is_new).count()
+    }
+}
+
+/// Where a login comes from: an address of IPv4, or a network of IPv6, of which one customer of a
+/// provider has at least a /64.
+fn source(address: Option<IpAddr>) -> Option<IpAddr> {
+    Some(match address?.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    })
 }
 
 /// The action of a login that failed.
@@ -67,6 +111,17 @@ const READ: &str = "read";
 const REFUSED: &str = "refused";
 
 impl Act {
+    /// The act that stands for those that are not written one by one.
+    fn among_others(self, source: Option<IpAddr>) -> Self {
+        Self {
+            client_id: self.client_id.filter(|_| self.action != FAILED_LOGIN),
+            actor: OTHERS.to_owned(),
+            action: self.action,
+            target: OTHERS.to_owned(),
+            address: source,
+        }
+    }
+
     fn rests(&self) -> Duration {
         if self.action == READ {
             READS_EVERY
@@ -79,22 +134,7 @@ impl Act {
 impl AuditCounts {
     pub(super) fn note(&self, act: Act) {
         let mut state = self.state();
-        if let Some(count) = state.waiting.get_mut(&act) {
-            *count += 1;
-            return;
-        }
-        let is_known = state.written.contains_key(&act);
-        let act = if is_known || state.acts_of(&act) < MAX_ACTS {
-            act
-        } else {
-            Act {
-                client_id: act.client_id.filter(|_| act.action != FAILED_LOGIN),
-                actor: OTHERS.to_owned(),
-                action: act.action,
-                target: OTHERS.to_owned(),
-                address: None,
-            }
-        };
+        let act = state.counted_as(act);
         *state.waiting.entry(act).or_default() += 1;
     }
 
@@ -130,8 +170,15 @@ pub(super) fn read(app: &App, actor: &Actor, client_id: Option<&str>, what: &str
     );
 }
 
+/// Counts how a request ended where the audit log shows that: when authorisation refused it.
+pub fn ended(app: &App, actor: &Actor, request: &str, code: Option<Code>) {
+    if code == Some(Code::Forbidden) {
+        refused(app, actor, request);
+    }
+}
+
 /// Counts a request that authorisation refused.
-pub fn refused(app: &App, actor: &Actor, request: &str) {
+pub(super) fn refused(app: &App, actor: &Actor, request: &str) {
     let own = actor.reached_tenant().map(|tenant| tenant.id.to_string());
     let counted = Counted {
         action: REFUSED,
@@ -153,7 +200,7 @@ fn count(app: &App, actor: &Actor, client_id: Option<&str>, counted: Counted<'_>
         actor: entry.actor,
         action: counted.action,
         target: entry.target,
-        address: entry.address,
+        address: actor.address.filter(|_| entry.address.is_some()),
     });
 }
 
@@ -192,7 +239,7 @@ async fn write(app: &App, act: Act, times: u64) -> storage::Result<()> {
         actor: act.actor,
         action: act.action.to_owned(),
         target,
-        address: act.address,
+        address: act.address.map(|address| address.to_string()),
     };
     tracing::info!(
         client_id = entry.client_id,
@@ -209,14 +256,18 @@ async fn write(app: &App, act: Act, times: u64) -> storage::Result<()> {
 mod tests {
     use super::*;
 
-    fn login(tenant: &str, n: u8) -> Act {
+    fn login(tenant: &str, address: &str) -> Act {
         Act {
             client_id: Some(tenant.to_owned()),
             actor: "unknown".to_owned(),
             action: FAILED_LOGIN,
             target: "a key".to_owned(),
-            address: Some(format!("192.0.2.{n}")),
+            address: Some(address.parse().unwrap()),
         }
+    }
+
+    fn first() -> Act {
+        login("client-a-000000", "192.0.2.1")
     }
 
     #[test]
@@ -224,15 +275,15 @@ mod tests {
         let counts = AuditCounts::default();
         let start = Instant::now();
         for _ in 0..5 {
-            counts.note(login("client-a-000000", 1));
+            counts.note(first());
         }
-        assert_eq!(counts.due(start, false), [(login("client-a-000000", 1), 5)]);
+        assert_eq!(counts.due(start, false), [(first(), 5)]);
         for _ in 0..7 {
-            counts.note(login("client-a-000000", 1));
+            counts.note(first());
         }
         assert!(counts.due(start + EVERY / 2, false).is_empty());
         let due = counts.due(start + EVERY, false);
-        assert_eq!(due, [(login("client-a-000000", 1), 7)]);
+        assert_eq!(due, [(first(), 7)]);
     }
 
     #[test]
@@ -241,7 +292,7 @@ mod tests {
         let start = Instant::now();
         let read = || Act {
             action: READ,
-            ..login("client-a-000000", 1)
+            ..first()
         };
         counts.note(read());
         assert_eq!(counts.due(start, false).len(), 1);
@@ -255,17 +306,38 @@ mod tests {
         let counts = AuditCounts::default();
         let start = Instant::now();
         let mut written = 0;
-        for n in 0..200 {
+        for n in 0..1000 {
             // Each names another tenant.
-            counts.note(login(&format!("client-{n}-000000"), n));
+            let address = format!("10.0.{}.{}", n / 200, n % 200);
+            counts.note(login(&format!("client-{n}-000000"), &address));
             written += counts.due(start, false).len();
         }
-        assert_eq!(written, MAX_ACTS + 1);
+        assert_eq!(written, MAX_LOGINS + 1);
         let left = counts.due(start + EVERY, false);
         assert_eq!(left.len(), 1);
-        assert_eq!(
-            (left[0].0.actor.as_str(), left[0].1),
-            (OTHERS, 200 - 30 - 1)
-        );
+        let (act, times) = &left[0];
+        let counted = (act.actor.as_str(), *times, act.address);
+        assert_eq!(counted, (OTHERS, 1000 - 200 - 1, None));
+    }
+
+    #[test]
+    fn one_address_cannot_hide_the_logins_of_others() {
+        let counts = AuditCounts::default();
+        for n in 0..500 {
+            counts.note(login(&format!("client-{n}-000000"), "192.0.2.1"));
+            let address = format!("2001:db8:0:1::{n:x}");
+            counts.note(login(&format!("client-{n}-000000"), &address));
+        }
+        let quiet = login("client-a-000000", "198.51.100.7");
+        counts.note(quiet.clone());
+        let due = counts.due(Instant::now(), true);
+        assert_eq!(due.len(), 2 * (MAX_LOGINS_PER_SOURCE + 1) + 1);
+        assert!(due.contains(&(quiet, 1)));
+        for address in ["192.0.2.1", "2001:db8:0:1::"] {
+            let address: IpAddr = address.parse().unwrap();
+            let others = |act: &Act| act.actor == OTHERS && act.address == Some(address);
+            let rest = due.iter().find(|(act, _)| others(act));
+            assert_eq!(rest.unwrap().1, 500 - MAX_LOGINS_PER_SOURCE as u64);
+        }
     }
 }

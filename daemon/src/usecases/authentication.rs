@@ -95,8 +95,9 @@ impl KeyCache {
 /// The actor behind an API key.
 ///
 /// # Errors
-/// `unauthenticated` without a key that works; `forbidden` while the tenant is not served
-/// or its plan is unknown.
+/// `unauthenticated` without a key that works; `network_not_allowed` from outside of the key's
+/// networks; `forbidden` without its certificate, while the tenant is not served or its plan is
+/// unknown.
 pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> Result<Actor> {
     let Some(secret) = secret.map(str::trim).filter(|s| !s.is_empty()) else {
         return Err(Error::unauthenticated("this endpoint requires an API key"));
@@ -170,7 +171,7 @@ fn note_failure(app: &App, request: &Request, text: &KeyText<'_>, what: &str) {
         actor: UNKNOWN_ACTOR.to_owned(),
         action: FAILED_LOGIN,
         target: format!("{what}{prefix}"),
-        address: request.address.map(|address| address.to_string()),
+        address: request.address,
     });
 }
 
@@ -181,7 +182,7 @@ fn note_use_of_ended(app: &App, request: &Request, ended: &EndedKey) {
         actor: ended.key_id.clone(),
         action: FAILED_LOGIN,
         target: "a revoked or expired key".to_owned(),
-        address: request.address.map(|address| address.to_string()),
+        address: request.address,
     });
 }
 
@@ -197,21 +198,17 @@ fn check_origin(app: &App, key: &Credentials, request: &Request) -> Result<()> {
     if !is_elsewhere && has_certificate {
         return Ok(());
     }
-    let (target, message, hint) = if is_elsewhere {
+    let (target, error) = if is_elsewhere {
         let from = request.address.map(|address| address.to_string());
         let from = from.as_deref().unwrap_or("an unknown address");
-        (
-            "a key outside of its networks",
-            format!("the key cannot be used from {from}"),
-            "`kgrca key list` shows the networks of a key; behind a proxy, the server needs \
-             --trusted-proxies",
-        )
+        let error = Error::network_not_allowed(format!("the key cannot be used from {from}"));
+        let hint = "`kgrca key list` shows the networks of a key; behind a proxy, the server needs \
+             --trusted-proxies";
+        ("a key outside of its networks", error.hint(hint))
     } else {
-        (
-            "a key without its client certificate",
-            "the key can only be used with its client certificate".to_owned(),
-            "send the certificate that the key was created for",
-        )
+        let error = Error::forbidden("the key can only be used with its client certificate");
+        let hint = "send the certificate that the key was created for";
+        ("a key without its client certificate", error.hint(hint))
     };
     let client_id = match &key.reach {
         Some(Reach::Tenant { id, .. }) => Some(id.to_string()),
@@ -222,9 +219,9 @@ fn check_origin(app: &App, key: &Credentials, request: &Request) -> Result<()> {
         actor: key.identity.id().to_owned(),
         action: FAILED_LOGIN,
         target: target.to_owned(),
-        address: request.address.map(|address| address.to_string()),
+        address: request.address,
     });
-    Err(Error::forbidden(message).hint(hint))
+    Err(error)
 }
 
 /// Whether an actor's key still works, has the scope, and its tenant is served: for what outlives

@@ -1,6 +1,7 @@
 //! What requests may hold at a time, so that no tenant's requests take the daemon's memory or its
 //! connections from others: requests in flight, streams, and bytes of bodies.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use kgrca_core::tenancy::TenantId;
@@ -26,6 +27,7 @@ type Owner = Option<TenantId>;
 /// The budgets of a daemon.
 #[derive(Debug)]
 pub struct Budgets {
+    clients: Budget<IpAddr>,
     requests: Budget<Owner>,
     streams: Budget<Owner>,
     key_bytes: Budget<String>,
@@ -48,14 +50,29 @@ struct Body {
 }
 
 impl Budgets {
-    /// Budgets for bodies of at most this many bytes.
-    pub fn new(max_body: usize) -> Self {
+    /// Budgets for bodies of at most this many bytes, and this many requests of one client that
+    /// come through proxies.
+    pub fn new(max_body: usize, per_client: usize) -> Self {
         Self {
+            // In all there are no more than connections.
+            clients: Budget::new(per_client, usize::MAX),
             requests: Budget::new(REQUESTS_PER_TENANT, REQUESTS),
             streams: Budget::new(STREAMS_PER_TENANT, STREAMS),
             key_bytes: Budget::new(BODIES_PER_KEY * max_body, BODIES * max_body),
             bytes: Budget::new(BODIES_PER_TENANT * max_body, BODIES * max_body),
         }
+    }
+
+    /// Takes a place for a request that a proxy passed on for a client. Connections of proxies are
+    /// not limited by address: this is the limit in their place.
+    ///
+    /// # Errors
+    /// `rate_limited` with too many requests of the client in flight.
+    pub fn enter_from(&self, client: IpAddr) -> Result<Share<IpAddr>> {
+        self.clients.take(client, 1).map_err(|_| {
+            let message = format!("too many requests in flight from {client}");
+            Error::busy(message).hint("send fewer requests at a time")
+        })
     }
 
     /// Takes a place for a request of the actor.

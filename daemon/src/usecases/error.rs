@@ -16,6 +16,8 @@ pub enum Code {
     Unauthenticated,
     /// The caller is known and may not do this.
     Forbidden,
+    /// The key works, but not from the network that the request came from.
+    NetworkNotAllowed,
     /// What the request names does not exist, or belongs to another tenant.
     NotFound,
     /// The current state does not allow it, or somebody else changed it first.
@@ -42,6 +44,7 @@ impl Code {
             Self::InvalidRequest => "invalid_request",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
+            Self::NetworkNotAllowed => "network_not_allowed",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
@@ -104,6 +107,11 @@ impl Error {
     /// The caller may not do this.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(Code::Forbidden, message)
+    }
+
+    /// The key cannot be used from where the request came from.
+    pub fn network_not_allowed(message: impl Into<String>) -> Self {
+        Self::new(Code::NetworkNotAllowed, message)
     }
 
     /// What the request names does not exist.

@@ -119,6 +119,55 @@ async fn connections_beyond_the_limit_are_refused_and_freed() {
     }
 }
 
+/// An answer to a request that a proxy passed on for a client.
+fn ask_for(stream: &mut TcpStream, key: &str, client: &str, path: &str) -> String {
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nX-Forwarded-For: {client}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    String::from_utf8_lossy(&start).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_behind_a_trusted_proxy_are_limited_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--max-connections-per-address", "10"];
+    let server = Server::start(
+        folder.path(),
+        &[&options[..], &["--trusted-proxies", "127.0.0.1"]].concat(),
+    );
+    let tenant = server.tenant("acme", "enterprise").await;
+    let key = &tenant.key;
+    tokio::task::block_in_place(|| {
+        let mut idle: Vec<TcpStream> = (0..30).map(|_| connect(&server)).collect();
+        for (i, stream) in idle.iter_mut().enumerate() {
+            let client = format!("198.51.100.{i}");
+            let answer = ask_for(stream, key, &client, "/api/v1/stats");
+            assert_eq!(answer, "HTTP/1.1 200", "the proxy has no limit");
+        }
+        // Streams are requests that stay in flight.
+        let stream = "/api/v1/incidents/stream";
+        let mut held: Vec<TcpStream> = (0..10).map(|_| connect(&server)).collect();
+        for connection in &mut held {
+            let answer = ask_for(connection, key, "203.0.113.5", stream);
+            assert_eq!(answer, "HTTP/1.1 200");
+        }
+        let one_more = |client: &str| ask_for(&mut connect(&server), key, client, "/api/v1/stats");
+        assert_eq!(one_more("203.0.113.5"), "HTTP/1.1 429");
+        // What the client wrote itself stands before what the proxy added.
+        assert_eq!(one_more("203.0.113.9, 203.0.113.5"), "HTTP/1.1 429");
+        assert_eq!(one_more("203.0.113.6"), "HTTP/1.1 200");
+        drop(held);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while one_more("203.0.113.5") != "HTTP/1.1 200" {
+            assert!(Instant::now() < deadline, "ended streams still count");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_and_heads_without_an_end_are_closed() {
     let folder = tempfile::tempdir().unwrap();

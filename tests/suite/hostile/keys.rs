@@ -76,6 +76,9 @@ async fn a_key_works_from_its_networks_only() {
     let log = log.await;
     let failed = entries(&log, "login.failed");
     assert_eq!(failed[0]["address"], "127.0.0.1");
+    let refused = server.call(Method::GET, "/api/v1/stats", Some(&elsewhere), None);
+    let refused: Value = refused.await.json().await.unwrap();
+    assert_eq!(refused["error"]["code"], "network_not_allowed", "{refused}");
     assert!(failed[0]["actor"].as_str().unwrap().starts_with("key_"));
     for network in ["10.0.0.0/33", "10.0.0.1/8", "localhost", ""] {
         let request = json!({"role": "viewer", "allowed_networks": [network]});
