@@ -1,4 +1,4 @@
-//! What holds for the headers of every request and every answer.
+//! What holds for the head of every request, and for the headers of every answer.
 
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName, HeaderValue};
@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use crate::usecases::Error;
+use crate::usecases::{Error, Result};
 
 /// Answers are data: no browser may run, frame, guess the type of, or keep them. A page that needs
 /// more sets its own policy.
@@ -21,14 +21,12 @@ const SECURITY: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Refuses requests whose `Host` is ambiguous, and adds the security headers.
+/// Refuses requests that are ambiguous or that no store could answer, and adds the security
+/// headers.
 pub async fn guard(request: Request, next: Next) -> Response {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    let mut response = if hosts > 1 {
-        // A proxy in front may have taken the other one.
-        ApiError::from(Error::invalid("`Host` must be sent once")).into_response()
-    } else {
-        next.run(request).await
+    let mut response = match check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(e) => ApiError::from(e).into_response(),
     };
     let headers = response.headers_mut();
     for (name, value) in SECURITY {
@@ -37,4 +35,16 @@ pub async fn guard(request: Request, next: Next) -> Response {
         }
     }
     response
+}
+
+fn check(request: &Request) -> Result<()> {
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        // A proxy in front may have taken the other one.
+        return Err(Error::invalid("`Host` must be sent once"));
+    }
+    // PostgreSQL fails on a NUL in a text, in whichever parameter.
+    if request.uri().to_string().contains("%00") {
+        return Err(Error::invalid("the URL has the character U+0000"));
+    }
+    Ok(())
 }

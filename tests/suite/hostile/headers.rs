@@ -55,6 +55,31 @@ async fn ambiguous_requests_are_refused() {
     });
 }
 
+/// PostgreSQL fails on it, SQLite compares it: neither is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nul_in_a_url_is_refused_before_a_store_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "free").await;
+    for path in [
+        "/api/v1/incidents?component=%00",
+        "/api/v1/incidents/inc%001",
+        "/api/v1/resources/a%00b",
+        "/api/v1/timeline?resource=x%00",
+        "/api/v1/keys/%00",
+    ] {
+        let answer = server
+            .call(Method::GET, path, Some(&tenant.key), None)
+            .await;
+        assert_eq!(answer.status(), 400, "{path}");
+    }
+    let path = "/api/v1/incidents?component=%2500";
+    let answer = server
+        .call(Method::GET, path, Some(&tenant.key), None)
+        .await;
+    assert_eq!(answer.status(), 200, "an escaped percent sign");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_cannot_be_read_is_not_ignored() {
     let folder = tempfile::tempdir().unwrap();
