@@ -19,5 +19,6 @@ mod power_loss;
 mod provisioning;
 mod queries;
 mod refused;
+mod secrets;
 mod shippers;
 mod store_conformance;

@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 #[cfg(feature = "server")]
-pub use record::{FILLER, RECEIVED_AT};
+pub use record::{FILLER, RECEIVED_AT, headers};
 #[cfg(feature = "server")]
 pub use writer::Outgoing;
 pub use writer::Writer;

@@ -10,7 +10,8 @@ pub const RECEIVED_AT: &str = "kgrca-at";
 #[cfg(feature = "server")]
 pub const FILLER: &str = "kgrca-filler";
 
-pub(super) fn headers(entry: &Entry) -> OwnedHeaders {
+/// The headers of an entry's message.
+pub fn headers(entry: &Entry) -> OwnedHeaders {
     let at = entry.received_at.0.to_be_bytes();
     OwnedHeaders::new_with_capacity(1).insert(Header {
         key: RECEIVED_AT,

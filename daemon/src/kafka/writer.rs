@@ -119,7 +119,21 @@ impl Writer {
     /// # Errors
     /// `Refused` when a record is too large. Otherwise not all records were acknowledged; some may
     /// have been written.
+    #[cfg(feature = "agent")]
     pub async fn append(&self, tenant: &TenantId, entries: &[Entry]) -> Result<()> {
+        self.append_with(tenant, entries, record::headers).await
+    }
+
+    /// The same with other headers.
+    ///
+    /// # Errors
+    /// See [`Writer::append`].
+    pub async fn append_with(
+        &self,
+        tenant: &TenantId,
+        entries: &[Entry],
+        headers: impl Fn(&Entry) -> OwnedHeaders,
+    ) -> Result<()> {
         entries.iter().try_for_each(Entry::check)?;
         self.deliver(entries.iter().map(|entry| Outgoing {
             topic: topic_name(tenant, entry.stream.topic),
@@ -127,7 +141,7 @@ impl Writer {
             key: &entry.key,
             // A record without a value is a tombstone.
             value: Some(&*entry.value).filter(|v| !v.is_empty()),
-            headers: record::headers(entry),
+            headers: headers(entry),
         }))
         .await
     }

@@ -1,15 +1,17 @@
 //! Loads the lines of an export into a tenant that is not served yet.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
-use kgrca_core::engine::{Changes, ClusterState};
+use kgrca_core::engine::{Changes, ClusterState, EpisodeRow};
 use kgrca_core::incident::Transition;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::parse::{Signal, mask};
 use kgrca_core::rca::Answer;
 use kgrca_core::storage::archive::{IncidentCopy, Part, RecordCopy};
 use kgrca_core::storage::{
-    ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Stored, StreamId, partition_of,
+    ClusterRow, Commit, Entry, Error, ErrorKind, GraphBatch, IncidentNode, Offset, Stored,
+    StreamId, partition_of,
 };
 use kgrca_core::tenancy::{Saga, SagaState, Step, StepState, Tenant, TenantId};
 use serde::de::DeserializeOwned;
@@ -104,7 +106,8 @@ pub(super) async fn import(
             Ok(count)
         }
         Part::Episodes => {
-            let episodes = rows(body)?;
+            let mut episodes: Vec<EpisodeRow> = rows(body)?;
+            episodes.iter_mut().for_each(mask_message);
             let count = episodes.len();
             let changes = Changes {
                 episodes,
@@ -114,7 +117,12 @@ pub(super) async fn import(
             Ok(count)
         }
         Part::Causes => {
-            let incidents: Vec<_> = rows(body)?;
+            let mut incidents: Vec<IncidentNode> = rows(body)?;
+            for incident in &mut incidents {
+                incident.symptoms.iter_mut().for_each(mask_message);
+                let causes = incident.causes.iter_mut().flatten();
+                causes.for_each(|cause| mask_message(&mut cause.episode));
+            }
             let count = incidents.len();
             let batch = GraphBatch {
                 incidents,
@@ -144,6 +152,13 @@ pub(super) async fn import(
             ctx.stores.log.append(id, entries).await?;
             Ok(count)
         }
+    }
+}
+
+/// An earlier version may have masked less.
+fn mask_message(episode: &mut EpisodeRow) {
+    if let Cow::Owned(masked) = mask::line(&episode.message) {
+        episode.message = masked;
     }
 }
 

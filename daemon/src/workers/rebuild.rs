@@ -10,9 +10,9 @@ use kgrca_core::parse::mask::HashKey;
 use kgrca_core::storage::seal::Keyring;
 use kgrca_core::storage::{Error, ErrorKind, SkippedOffsets, Stored, StreamId};
 
-use super::apply::read_one;
 use super::evaluations::Evaluations;
 use super::partition::Partition;
+use super::reading::{Hiding, read_one};
 use super::reporter::Reported;
 use super::room::Allowance;
 use super::snapshot::Snapshot;
@@ -38,6 +38,8 @@ pub(super) struct Rebuilt {
 struct Reading {
     /// Replaces values that nothing reads.
     hash_key: HashKey,
+    /// Whether secrets and personal data are masked.
+    masks: bool,
     /// The plan's limit on live objects.
     max_objects: Option<u64>,
 }
@@ -76,6 +78,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     // First, because it makes the tenant's first data key, where new data is encrypted.
     let reading = Reading {
         hash_key: hash_key(worker).await?,
+        masks: stores.log.is_remote(),
         max_objects: Allowance::read(worker).await?.objects,
     };
     let sealer = stores.encryption.sealer(tenant).await?;
@@ -120,6 +123,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     let mut live = worker.live.write().await;
     live.is_restored = true;
     live.rules.hash_key = Some(reading.hash_key);
+    live.rules.masks = reading.masks;
     live.evaluations = Evaluations::default();
     // What was committed and not evaluated before a crash.
     for cluster in replayed.clusters.keys() {
@@ -205,8 +209,11 @@ fn replay(
 ) {
     let mut records: Vec<Record> = Vec::new();
     // A record rejected then is rejected again; it was counted when it was committed.
-    let key = Some(&reading.hash_key);
-    if read_one(&partition.tenant, topic, stored, key, &mut records).is_err() {
+    let hiding = Hiding {
+        hash_key: Some(&reading.hash_key),
+        masks: reading.masks,
+    };
+    if read_one(&partition.tenant, topic, stored, hiding, &mut records).is_err() {
         return;
     }
     // Misplaced records were appended to their own partition.

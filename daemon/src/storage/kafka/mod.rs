@@ -11,6 +11,7 @@ mod provision;
 mod reader;
 mod record;
 mod scram;
+mod signature;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 pub use admin::KafkaAdmin;
 use partitions::{Partitions, blocking, consumer};
 use reader::Reader;
+use signature::SigningKey;
 
 use crate::kafka::{Outgoing, Writer, client, topic_name};
 
@@ -45,6 +47,7 @@ pub struct KafkaLog {
     reader: Reader,
     writer: Mutex<Arc<Writer>>,
     url: KafkaUrl,
+    signing_key: Option<SigningKey>,
     admin: KafkaAdmin,
     arrivals: Arc<Arrivals>,
 }
@@ -94,12 +97,14 @@ impl KafkaLog {
                 notified.of(tenant, partition).notify_one();
             }
         };
-        let reader = Reader::start(consumer(&config)?, Box::new(arrived));
+        let signing_key = SigningKey::of(&settings);
+        let reader = Reader::start(consumer(&config)?, signing_key.clone(), Box::new(arrived));
         let log = Self {
             writer: Mutex::new(Arc::new(producer(&settings)?)),
             url: settings.clone(),
             reader,
-            partitions: Arc::new(Partitions::new(config)?),
+            partitions: Arc::new(Partitions::new(config, signing_key.clone())?),
+            signing_key,
             admin: KafkaAdmin::new(settings),
             arrivals,
         };
@@ -145,7 +150,8 @@ impl KafkaLog {
 impl EventLog for KafkaLog {
     async fn append(&self, tenant: &TenantId, entries: Vec<Entry>) -> Result<()> {
         let writer = self.writer();
-        let appended = writer.append(tenant, &entries).await;
+        let headers = |entry: &Entry| record::headers(tenant, entry, self.signing_key.as_ref());
+        let appended = writer.append_with(tenant, &entries, headers).await;
         self.renewed(&writer, appended)
     }
 

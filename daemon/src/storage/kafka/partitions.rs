@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::reader::TopicPartition;
+use super::signature::SigningKey;
 use super::{PATIENCE, record};
 use crate::kafka::failed;
 
@@ -26,6 +27,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Consumers for such questions, and their recent answers.
 pub(super) struct Partitions {
     config: ClientConfig,
+    signing_key: Option<SigningKey>,
     /// Consumer for queries about offsets.
     asker: BaseConsumer,
     /// Idle consumers for single reads.
@@ -65,10 +67,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 impl Partitions {
     /// Creates consumers; they connect when they are asked.
-    pub(super) fn new(config: ClientConfig) -> Result<Self> {
+    pub(super) fn new(config: ClientConfig, signing_key: Option<SigningKey>) -> Result<Self> {
         Ok(Self {
             asker: consumer(&config)?,
             config,
+            signing_key,
             idle: Mutex::default(),
             counts: Mutex::default(),
             ends: Mutex::default(),
@@ -211,7 +214,7 @@ impl Partitions {
         while next < end && found.len() < max && bytes < READ_BYTES {
             match consumer.poll(PATIENCE) {
                 Some(Ok(message)) => {
-                    let Some(stored) = record::stored(&message) else {
+                    let Some(stored) = record::stored(&message, self.signing_key.as_ref()) else {
                         continue;
                     };
                     next = stored.offset + 1;

@@ -14,6 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
 use super::record;
+use super::signature::SigningKey;
 
 /// Topic and partition.
 pub(super) type TopicPartition = (String, u32);
@@ -66,7 +67,11 @@ fn locked(tails: &Tails) -> MutexGuard<'_, HashMap<TopicPartition, Tail>> {
 }
 
 impl Reader {
-    pub fn start(mut consumer: BaseConsumer, arrived: Arrived) -> Self {
+    pub fn start(
+        mut consumer: BaseConsumer,
+        signing_key: Option<SigningKey>,
+        arrived: Arrived,
+    ) -> Self {
         let (commands, received) = mpsc::channel();
         let poll = commands.clone();
         consumer.set_nonempty_callback(move || {
@@ -77,6 +82,7 @@ impl Reader {
         let thread = Thread {
             consumer,
             tails: Arc::clone(&tails),
+            signing_key,
             arrived,
         };
         std::thread::spawn(move || thread.run(&received));
@@ -184,6 +190,7 @@ impl Reader {
 struct Thread {
     consumer: BaseConsumer,
     tails: Arc<Tails>,
+    signing_key: Option<SigningKey>,
     arrived: Arrived,
 }
 
@@ -282,7 +289,7 @@ impl Thread {
             if offset < expected {
                 return;
             }
-            let Some(stored) = record::stored(message) else {
+            let Some(stored) = record::stored(message, self.signing_key.as_ref()) else {
                 return;
             };
             tail.bytes += record::size(&stored);
