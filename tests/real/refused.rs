@@ -1,7 +1,15 @@
-//! A record from which something follows that PostgreSQL refuses costs its tenant that record.
+//! A record from which something follows that PostgreSQL or Neo4j refuses costs its tenant that
+//! record.
 
-use kgrca_daemon::storage::postgres;
-use kgrca_tests::services::database;
+use std::sync::Arc;
+
+use kgrca_core::storage::embedded::files::RealFiles;
+use kgrca_core::storage::embedded::log::FileLog;
+use kgrca_core::storage::embedded::memory::MemoryLimits;
+use kgrca_core::storage::{GraphStore, MetaStore};
+use kgrca_daemon::storage::{neo4j, postgres};
+use kgrca_tests::refusing::{self, Inner};
+use kgrca_tests::services::{Service, database};
 use kgrca_tests::stack::OPERATOR;
 use kgrca_tests::{Server, refusal};
 
@@ -48,4 +56,29 @@ async fn a_record_that_postgres_refuses_is_skipped_for_good() {
     let _ = std::fs::remove_dir_all(folder.path().join("snapshots"));
     let server = start();
     refusal::check(&server, &tenant, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_record_stops_a_partition() {
+    // Installed by the first test of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = database("refusing");
+    postgres::migrate(&url).await.unwrap();
+    let meta = Arc::new(postgres::open(&url).await.unwrap());
+    let server = Service::start("neo4j");
+    let url = server.url();
+    let places: Arc<dyn MetaStore> = Arc::<_>::clone(&meta);
+    let graph = neo4j::open(&url, places).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let stores = Inner {
+        meta,
+        log: Arc::new(FileLog::open(
+            Arc::new(RealFiles::default()),
+            folder.path().join("log"),
+        )),
+        graph: Arc::new(graph) as Arc<dyn GraphStore>,
+        limits: Arc::new(MemoryLimits::default()),
+    };
+    refusing::no_record_stops_a_partition(&stores, folder.path()).await;
+    refusing::a_new_graph_that_refuses_gets_the_rest(&stores, folder.path()).await;
 }

@@ -11,6 +11,7 @@ pub mod kube;
 pub mod processes;
 pub mod proxy;
 pub mod refusal;
+pub mod refusing;
 pub mod server;
 pub mod services;
 pub mod simulate;

@@ -77,6 +77,40 @@ impl GraphBatch {
     pub fn is_empty(&self) -> bool {
         !self.full_resync && self.changes.is_empty() && self.incidents.is_empty()
     }
+
+    /// Two parts to write one after the other; `None` for a batch with one row or none.
+    pub fn halves(mut self) -> Option<[Self; 2]> {
+        let changes = &mut self.changes;
+        let rows = changes.renamed.len()
+            + changes.resources.len()
+            + changes.edges.len()
+            + changes.episodes.len()
+            + self.incidents.len();
+        if rows < 2 {
+            return None;
+        }
+        let mut left = rows / 2;
+        // In the order in which they are written: later rows may need earlier ones.
+        let first = Self {
+            changes: Changes {
+                renamed: split(&mut changes.renamed, &mut left),
+                resources: split(&mut changes.resources, &mut left),
+                edges: split(&mut changes.edges, &mut left),
+                episodes: split(&mut changes.episodes, &mut left),
+            },
+            incidents: split(&mut self.incidents, &mut left),
+            ..self
+        };
+        Some([first, self])
+    }
+}
+
+/// Takes the first rows of a list, and their number from what is `left` to take.
+fn split<T>(rows: &mut Vec<T>, left: &mut usize) -> Vec<T> {
+    let n = rows.len().min(*left);
+    *left -= n;
+    let rest = rows.split_off(n);
+    std::mem::replace(rows, rest)
 }
 
 /// Resources with the edges between them.

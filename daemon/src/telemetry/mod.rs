@@ -13,8 +13,8 @@ pub use analysis::{Accuracy, AnswerGiven, ClusterEvaluated, DetectorPanicked};
 pub use job::{JobAttempt, JobCounts};
 pub use queries::{GraphDamaged, QueryCrashed, QueryEnded};
 pub use records::{
-    BatchCommitted, EvaluationRefused, Lag, LogCut, LogSetAside, Misplaced, RecordRefused,
-    RecordsLost,
+    BatchCommitted, ChangesRefused, EvaluationRefused, Lag, LogCut, LogSetAside, Misplaced,
+    RecordRefused, RecordsLost,
 };
 pub use recovery::{GraphRebuilt, SnapshotUnreadable, StateRestored, WorkerFailed};
 pub use requests::{RequestAnswered, Serving};

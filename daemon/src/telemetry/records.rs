@@ -222,6 +222,33 @@ impl EvaluationRefused<'_> {
     }
 }
 
+/// A store refused changes of a cluster that no record of the batch made. The graph lacks these
+/// rows until their resources change again.
+pub struct ChangesRefused<'a> {
+    /// The tenant whose cluster it is.
+    pub tenant: &'a TenantId,
+    /// Its name.
+    pub cluster: &'a str,
+    /// How many rows of the graph were left out.
+    pub rows: usize,
+    /// What the store said.
+    pub error: &'a Error,
+}
+
+impl ChangesRefused<'_> {
+    /// Logs the event and updates its metrics.
+    pub fn emit(&self) {
+        metrics::counter!("kg_graph_rows_refused_total").increment(self.rows as u64);
+        tracing::error!(
+            client_id = %self.tenant,
+            cluster = self.cluster,
+            rows = self.rows,
+            error = %self.error,
+            "a store refuses changes of a cluster; continuing without them"
+        );
+    }
+}
+
 /// Unreadable parts of a tenant's log were set aside.
 pub struct LogSetAside<'a> {
     /// The tenant whose records these are.

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kgrca_core::billing::Metric;
-use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
+use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation, Held};
 use kgrca_core::incident::Transition;
-use kgrca_core::model::{Body, Record, Str, Time, Topic};
-use kgrca_core::parse::mask::HashKey;
-use kgrca_core::parse::{self, Context, Reason, Reject};
+use kgrca_core::model::{Record, Str, Time, Topic};
+use kgrca_core::parse::Reason;
 use kgrca_core::storage::{
     AnswerRow, ClusterCounts, ClusterRow, Commit, Entry, Error, GraphBatch, PendingIncidentRow,
     Skipped, Stored, StreamId, UsageCounts,
@@ -17,7 +16,9 @@ use kgrca_core::tenancy::TenantId;
 
 use super::batch::Numbered;
 use super::history::PendingIncidentNode;
+use super::misplaced::misplaced;
 use super::partition::Partition;
+use super::reading::{Hiding, read_one};
 use super::records::{Batch, Work};
 use super::reporter;
 use super::{Live, Rules};
@@ -47,6 +48,8 @@ pub(super) struct Outcome {
     pub skipped: Vec<Skipped>,
     /// Records of clusters that belong to other partitions.
     pub misplaced: Vec<Entry>,
+    /// Tombstones for new objects that were skipped: compaction then removes their records.
+    pub tombstones: Vec<Entry>,
     /// When the record arrived that waited longest.
     pub oldest: Option<Time>,
 }
@@ -164,15 +167,16 @@ pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: 
     let due = match &batch.work {
         Work::EvaluateDue => live.evaluations.due(batch.is_last, instant()),
         Work::Evaluate(cluster) => Some(live.evaluations.take(cluster)),
-        Work::Nothing | Work::WritePending => None,
+        Work::Nothing | Work::WritePending(_) => None,
     };
     let is_due = |cluster: &Str| due.as_ref().is_some_and(|due| due.contains(cluster));
     let mut written: BTreeSet<Str> = touched;
     written.extend(due.iter().flatten().cloned());
-    if batch.work == Work::WritePending {
-        written.extend(live.clusters.keys().cloned());
+    if let Work::WritePending(clusters) = &batch.work {
+        written.extend(clusters.iter().cloned());
     }
     for cluster in &written {
+        live.remember(cluster);
         if let Some(state) = live.clusters.get_mut(cluster) {
             let evaluation =
                 is_due(cluster).then(|| evaluate(&partition.tenant, state, &live.rules));
@@ -245,56 +249,6 @@ fn evaluate(tenant: &TenantId, state: &mut ClusterState, rules: &Rules) -> Evalu
     evaluation
 }
 
-/// Parses one record of the log. Values that nothing reads are replaced: agents that write to
-/// Kafka do not have the tenant's key, and imports may be older than it. The record's key gives the cluster of a record that names none, where keys
-/// are clusters.
-pub(super) fn read_one(
-    tenant: &TenantId,
-    topic: Topic,
-    stored: &Stored,
-    hash_key: Option<&HashKey>,
-    out: &mut Vec<Record>,
-) -> Result<(), Reject> {
-    let key = (!topic.signal().is_compacted()).then_some(&*stored.key);
-    let context = Context {
-        received_at: stored.received_at,
-        cluster: key.and_then(|key| std::str::from_utf8(key).ok()),
-        client_id: Some(tenant.as_str()),
-    };
-    let before = out.len();
-    parse::parse(topic, &stored.value, &context, out)?;
-    if let Some(key) = hash_key {
-        for record in &mut out[before..] {
-            if let Body::State(_, object) = &mut record.body {
-                key.replace_in(object);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The entry to append to the right partition when a record is in the wrong one: other producers
-/// use other hashes, and the tenant may have had fewer partitions.
-fn misplaced(
-    partition: &Partition,
-    stream: StreamId,
-    stored: &Stored,
-    first: &Record,
-) -> Option<Entry> {
-    if partition.owns(&first.cluster) {
-        return None;
-    }
-    Some(Entry {
-        stream: StreamId {
-            partition: partition.number_of(&first.cluster),
-            ..stream
-        },
-        key: stored.key.clone(),
-        value: stored.value.clone(),
-        received_at: stored.received_at,
-    })
-}
-
 fn parse_all(
     partition: &Partition,
     batch: &Batch,
@@ -305,7 +259,10 @@ fn parse_all(
     let mut records = Vec::new();
     let mut gate = batch.allowance.gate(live);
     let key = live.rules.hash_key.clone();
-    let key = key.as_ref();
+    let hiding = Hiding {
+        hash_key: key.as_ref(),
+        masks: live.rules.masks,
+    };
     for (stream, stored) in &batch.records {
         let topic = stream.topic;
         for s in stored.iter().filter(|s| !s.value.is_empty()) {
@@ -314,7 +271,7 @@ fn parse_all(
                 outcome.oldest = Some(oldest.min(s.received_at));
             }
             records.clear();
-            if let Err(reject) = read_one(&partition.tenant, topic, s, key, &mut records) {
+            if let Err(reject) = read_one(&partition.tenant, topic, s, hiding, &mut records) {
                 outcome.count(topic, reject.reason.as_str());
                 continue;
             }
@@ -329,6 +286,12 @@ fn parse_all(
             }
             if !gate.admits(live, topic, s.received_at, &records) {
                 outcome.skip(*stream, s, Reason::Quota);
+                let is_new = records.iter().all(|r| is_new(live, topic, r));
+                if topic.signal().is_compacted() && is_new {
+                    let tombstone = tombstone(*stream, s);
+                    let fits = tombstone.check().is_ok();
+                    outcome.tombstones.extend(fits.then_some(tombstone));
+                }
                 continue;
             }
             let mut new_records = 0;
@@ -351,6 +314,29 @@ fn parse_all(
         }
     }
     positioned
+}
+
+/// Whether nothing is known of what a record is about.
+fn is_new(live: &Live, topic: Topic, record: &Record) -> bool {
+    let Some(state) = live.clusters.get(&record.cluster) else {
+        return true;
+    };
+    let added = state.additions(topic, record);
+    let adds = |held| added.iter().any(|a| a.held == held);
+    match topic {
+        Topic::Topology => adds(Held::Edge),
+        _ => adds(Held::Object),
+    }
+}
+
+/// An entry after which compaction removes the entries before it with the same key.
+pub(super) fn tombstone(stream: StreamId, stored: &Stored) -> Entry {
+    Entry {
+        stream,
+        key: stored.key.clone(),
+        value: Box::default(),
+        received_at: stored.received_at,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kgrca_core::storage::{Commit, Error, ErrorKind, GraphBatch, Offset};
+use kgrca_core::storage::{Commit, Entry, Error, ErrorKind, GraphBatch, Offset};
 
 use super::apply::{Outcome, apply};
 use super::records::Batch;
@@ -38,11 +38,15 @@ pub(super) async fn commit_batch(
         .emit();
     }
     let mut outcome = apply_off_thread(worker, batch).await?;
-    append_misplaced(worker, &mut outcome).await?;
+    append_misplaced(worker, std::mem::take(&mut outcome.misplaced)).await?;
+    let tombstones = std::mem::take(&mut outcome.tombstones);
     let numbers = reserve_numbers(worker, &outcome).await?;
     let by_topic = std::mem::take(&mut outcome.by_topic);
     let oldest = outcome.oldest;
     write(worker, lease, outcome.numbered(&numbers)?, &offsets).await?;
+    if !tombstones.is_empty() {
+        append(worker, tombstones).await?;
+    }
     worker.commits.add(&worker.partition.tenant);
     telemetry::BatchCommitted {
         tenant: &worker.partition.tenant,
@@ -55,7 +59,7 @@ pub(super) async fn commit_batch(
 }
 
 /// Applying is work for the processor: it would hold up everything else on an async thread.
-async fn apply_off_thread(worker: &Worker, batch: Arc<Batch>) -> Result<Outcome, Error> {
+pub(super) async fn apply_off_thread(worker: &Worker, batch: Arc<Batch>) -> Result<Outcome, Error> {
     let mut live = Arc::clone(&worker.live).write_owned().await;
     let partition = worker.partition.clone();
     blocking(move || apply(&mut live, &partition, &batch, now()))
@@ -63,18 +67,32 @@ async fn apply_off_thread(worker: &Worker, batch: Arc<Batch>) -> Result<Outcome,
         .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
 }
 
-async fn append_misplaced(worker: &Worker, outcome: &mut Outcome) -> Result<(), Error> {
-    if outcome.misplaced.is_empty() {
+/// Appends records to the partitions that they belong to.
+///
+/// # Errors
+/// `Unstorable` when the log refuses one of them.
+pub(super) async fn append_misplaced(worker: &Worker, misplaced: Vec<Entry>) -> Result<(), Error> {
+    if misplaced.is_empty() {
         return Ok(());
     }
-    let misplaced = std::mem::take(&mut outcome.misplaced);
-    let tenant = &worker.partition.tenant;
     telemetry::Misplaced {
-        tenant,
+        tenant: &worker.partition.tenant,
         records: misplaced.len(),
     }
     .emit();
-    worker.stores.log.append(tenant, misplaced).await
+    append(worker, misplaced).await
+}
+
+async fn append(worker: &Worker, entries: Vec<Entry>) -> Result<(), Error> {
+    let appended = worker.stores.log.append(&worker.partition.tenant, entries);
+    appended.await.map_err(|e| Error {
+        // Repeating does not help.
+        kind: match e.kind {
+            ErrorKind::Refused => ErrorKind::Unstorable,
+            kind => kind,
+        },
+        ..e
+    })
 }
 
 async fn reserve_numbers(worker: &Worker, outcome: &Outcome) -> Result<BTreeMap<u64, i64>, Error> {

@@ -18,6 +18,8 @@ pub(super) struct Evaluations {
     last: Option<Instant>,
     /// When a store last refused the result for a cluster.
     refused: BTreeMap<Str, Instant>,
+    /// Waiting clusters whose last result was refused.
+    doubtful: BTreeSet<Str>,
 }
 
 impl Evaluations {
@@ -29,14 +31,22 @@ impl Evaluations {
         {
             return;
         }
-        self.refused.remove(&cluster);
+        if self.refused.remove(&cluster).is_some() {
+            self.doubtful.insert(cluster.clone());
+        }
         self.waiting.insert(cluster);
     }
 
     /// Puts off a cluster whose result a store refused.
     pub fn refuse(&mut self, cluster: Str, now: Instant) {
         self.waiting.remove(&cluster);
+        self.doubtful.remove(&cluster);
         self.refused.insert(cluster, now);
+    }
+
+    /// Whether a cluster waits whose result a store may refuse again.
+    pub fn are_doubtful(&self) -> bool {
+        !self.doubtful.is_empty()
     }
 
     /// The clusters that wait.
@@ -46,6 +56,7 @@ impl Evaluations {
 
     /// One cluster to evaluate.
     pub fn take(&mut self, cluster: &Str) -> BTreeSet<Str> {
+        self.doubtful.remove(cluster);
         self.waiting.take(cluster).into_iter().collect()
     }
 
@@ -54,8 +65,8 @@ impl Evaluations {
         self.waiting.is_empty()
     }
 
-    /// The clusters to evaluate after a batch; `None` while evaluation is put off. A batch is the
-    /// `last` when no more records wait behind it.
+    /// The clusters to evaluate after a batch, without the doubtful ones; `None` while evaluation is
+    /// put off. A batch is the `last` when no more records wait behind it.
     pub fn due(&mut self, last: bool, now: Instant) -> Option<BTreeSet<Str>> {
         let is_late = match self.last {
             Some(at) => now.duration_since(at) > EVALUATE_EVERY,
@@ -65,7 +76,10 @@ impl Evaluations {
             return None;
         }
         self.last = Some(now);
-        Some(std::mem::take(&mut self.waiting))
+        let doubtful = self.waiting.intersection(&self.doubtful).cloned().collect();
+        let mut due = std::mem::replace(&mut self.waiting, doubtful);
+        due.retain(|cluster| !self.doubtful.contains(cluster));
+        Some(due)
     }
 }
 
@@ -90,6 +104,7 @@ mod tests {
         assert_eq!(due, BTreeSet::from(["stage".into()]), "the last batch");
         assert!(evaluations.is_empty());
     }
+
     #[test]
     fn a_cluster_whose_evaluation_was_refused_waits_for_the_pause_and_a_change() {
         let start = Instant::now();
@@ -105,6 +120,11 @@ mod tests {
         assert!(evaluations.is_empty(), "a change within the pause");
         evaluations.add("prod".into(), start + REFUSED_FOR);
         assert_eq!(evaluations.waiting(), ["prod".into()]);
+        assert!(evaluations.are_doubtful());
+        let due = evaluations.due(true, start + REFUSED_FOR).unwrap();
+        assert!(due.is_empty(), "it is evaluated alone");
+        evaluations.take(&"prod".into());
+        assert!(!evaluations.are_doubtful());
         evaluations.add("prod".into(), soon);
         assert_eq!(
             evaluations.waiting(),

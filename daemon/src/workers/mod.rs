@@ -6,13 +6,17 @@ mod batch;
 mod evaluations;
 mod history;
 mod membership;
+mod misplaced;
 mod partition;
+mod reading;
 mod rebuild;
 mod records;
 mod refused;
 mod reporter;
 mod room;
 mod snapshot;
+mod superseded;
+mod undo;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,6 +38,7 @@ use evaluations::Evaluations;
 use partition::Partition;
 use reporter::Reported;
 pub use room::Admission;
+use undo::Before;
 
 /// The cluster of a record in the log. That of a tombstone is in its key, as ingestion writes it.
 pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<String> {
@@ -44,12 +49,13 @@ pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<St
             .map(|(cluster, _)| cluster.to_owned());
     }
     let mut records = Vec::new();
-    apply::read_one(tenant, topic, stored, None, &mut records).ok()?;
+    let hiding = reading::Hiding::default();
+    reading::read_one(tenant, topic, stored, hiding, &mut records).ok()?;
     records.first().map(|r| r.cluster.to_string())
 }
 
 /// The live state of a tenant's partition.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Live {
     /// Clusters by name.
     clusters: BTreeMap<Str, ClusterState>,
@@ -61,6 +67,8 @@ struct Live {
     is_restored: bool,
     /// The plan's limit on live objects.
     max_objects: Option<u64>,
+    /// What it was before the current part of a batch, where that may be undone.
+    before: Option<Before>,
 }
 
 /// What records are read and clusters are evaluated by.
@@ -68,6 +76,8 @@ struct Live {
 struct Rules {
     /// Replaces values of objects that nothing reads.
     hash_key: Option<HashKey>,
+    /// Whether records are masked: see [`reading::Hiding`].
+    masks: bool,
     /// The weights by which causes are ranked.
     weights: Weights,
     /// The usual fixes of causes.
@@ -94,6 +104,7 @@ impl Commits {
 impl Live {
     /// A cluster's state, created with its first record.
     fn cluster(&mut self, name: &Str) -> &mut ClusterState {
+        self.remember(name);
         self.clusters.entry(name.clone()).or_insert_with(|| {
             let mut state = ClusterState::new(name.clone());
             state.keep_journal();

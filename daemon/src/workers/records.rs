@@ -32,8 +32,8 @@ pub(super) enum Work {
     EvaluateDue,
     /// Nothing: it is a part of a batch, and clusters are evaluated after all parts.
     Nothing,
-    /// Changes of all clusters that were made before are written.
-    WritePending,
+    /// Changes of clusters that were made before are written.
+    WritePending(Vec<Str>),
     /// One cluster is evaluated.
     Evaluate(Str),
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use kgrca_core::api::DeadLetter;
 use kgrca_core::billing::Metric;
-use kgrca_core::model::Topic;
+use kgrca_core::engine::Changes;
+use kgrca_core::model::{Str, Topic};
 use kgrca_core::parse::Reason;
 use kgrca_core::storage::{
-    Commit, Entry, Error, ErrorKind, Offset, Skipped, Stored, StreamId, UsageCounts,
+    Commit, Entry, Error, ErrorKind, GraphBatch, Offset, Skipped, Stored, StreamId, UsageCounts,
 };
 
-use super::Live;
-use super::batch::{Lease, commit_batch};
+use super::batch::{Lease, append_misplaced, apply_off_thread, commit_batch};
+use super::misplaced::{Misplaced, take_misplaced};
 use super::records::{Batch, Work};
+use super::superseded::Superseded;
 use super::worker::Worker;
 use crate::clock::{instant, now};
 use crate::environment::blocking;
@@ -36,39 +38,164 @@ pub(super) async fn commit_in_parts(
 ) -> Result<Vec<Offset>, Error> {
     // Changes from before the batch: were they refused, every entry would seem to be at fault.
     // Among them is all that a graph lacks which gets everything once.
-    commit_work(worker, lease, Work::WritePending).await?;
+    write_pending(worker, lease).await?;
     lease.full_resync = false;
+    let batch = without_misplaced(worker, batch).await?;
     let mut waiting = vec![Batch {
         work: Work::Nothing,
         ..batch
     }];
     let (mut offsets, mut skipped) = (Vec::new(), 0);
+    let mut superseded = Superseded::default();
     while let Some(part) = waiting.pop() {
         lease.epoch = worker.take_lease().await?;
-        let before = copy(worker).await?;
-        let error = match commit_batch(worker, lease, Arc::new(part.clone())).await {
-            Ok(reached) => {
-                offsets.extend(reached);
-                continue;
-            }
-            Err(e) if e.kind == ErrorKind::Unstorable => e,
-            Err(e) => return Err(e),
+        let Some(error) = attempt(worker, lease, part.clone()).await? else {
+            offsets.extend_from_slice(&part.positions);
+            continue;
         };
-        *worker.live.write().await = before;
         let parts = part.halves();
         if let [single] = &parts[..] {
             skipped += 1;
             if skipped > MAX_SKIPPED {
+                superseded.append(worker).await?;
                 return Err(error);
             }
             skip(worker, lease, single, error).await?;
+            superseded.add(single);
             offsets.extend_from_slice(&single.positions);
         } else {
             waiting.extend(parts.into_iter().rev());
         }
     }
+    superseded.append(worker).await?;
     evaluate_each(worker, lease).await?;
     Ok(offsets)
+}
+
+/// Commits a part of a batch. Returns the error when a store refuses it; nothing is changed then.
+async fn attempt(worker: &Worker, lease: Lease, part: Batch) -> Result<Option<Error>, Error> {
+    worker.live.write().await.begin();
+    match commit_batch(worker, lease, Arc::new(part)).await {
+        Ok(_) => {
+            worker.live.write().await.keep();
+            Ok(None)
+        }
+        Err(error) if error.kind == ErrorKind::Unstorable => {
+            worker.live.write().await.undo();
+            Ok(Some(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Commits what is done without a record, see [`attempt`].
+async fn attempt_work(worker: &Worker, lease: Lease, work: Work) -> Result<Option<Error>, Error> {
+    let batch = Batch {
+        work,
+        ..Batch::default()
+    };
+    attempt(worker, lease, batch).await
+}
+
+/// Writes what changed before the batch. What a store refuses of it is left out.
+async fn write_pending(worker: &Worker, mut lease: Lease) -> Result<(), Error> {
+    let clusters: Vec<Str> = worker.live.read().await.clusters.keys().cloned().collect();
+    let all = Work::WritePending(clusters.clone());
+    if attempt_work(worker, lease, all).await?.is_none() {
+        return Ok(());
+    }
+    for cluster in clusters {
+        lease.epoch = worker.take_lease().await?;
+        let own = Work::WritePending(vec![cluster.clone()]);
+        if let Some(error) = attempt_work(worker, lease, own).await? {
+            let left_out = write_changes(worker, lease, &cluster).await?;
+            telemetry::ChangesRefused {
+                tenant: &worker.partition.tenant,
+                cluster: &cluster,
+                rows: left_out,
+                error: &error,
+            }
+            .emit();
+        }
+    }
+    Ok(())
+}
+
+/// Writes the changes of a cluster to the graph without the rows that it refuses. Returns how many
+/// were left out. What belongs to the metadata is written with the next change.
+async fn write_changes(worker: &Worker, lease: Lease, cluster: &Str) -> Result<usize, Error> {
+    worker.live.write().await.begin();
+    let batch = Batch {
+        work: Work::WritePending(vec![cluster.clone()]),
+        ..Batch::default()
+    };
+    let outcome = apply_off_thread(worker, Arc::new(batch)).await?;
+    worker.live.write().await.keep_unreported();
+    let whole = GraphBatch {
+        partition: worker.partition.number,
+        epoch: lease.epoch,
+        full_resync: lease.full_resync,
+        changes: outcome.changes,
+        ..GraphBatch::default()
+    };
+    // An empty batch first: a graph that lost its data knows the partition from then on.
+    let empty = GraphBatch {
+        changes: Changes::default(),
+        ..whole.clone()
+    };
+    let (mut waiting, mut left_out) = (vec![whole, empty], 0);
+    while let Some(part) = waiting.pop() {
+        let tenant = &worker.partition.tenant;
+        worker.take_lease().await?;
+        match worker.stores.graph.write(tenant, part.clone()).await {
+            Ok(()) => {}
+            Err(e) if e.kind != ErrorKind::Unstorable => return Err(e),
+            Err(_) => match part.halves() {
+                Some([first, rest]) => waiting.extend([rest, first]),
+                None => left_out += 1,
+            },
+        }
+    }
+    Ok(left_out)
+}
+
+/// Appends what belongs to other partitions to those, once: each attempt to commit a part would
+/// append it again.
+async fn without_misplaced(worker: &Worker, mut batch: Batch) -> Result<Batch, Error> {
+    if worker.partition.count == 1 {
+        return Ok(batch);
+    }
+    let partition = worker.partition.clone();
+    let (mut batch, misplaced) = blocking(move || {
+        let misplaced = take_misplaced(&partition, &mut batch);
+        (batch, misplaced)
+    })
+    .await
+    .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    let entries = misplaced.iter().map(|m| m.entry.clone()).collect();
+    match append_misplaced(worker, entries).await {
+        Ok(()) => return Ok(batch),
+        Err(e) if e.kind == ErrorKind::Unstorable => {}
+        Err(e) => return Err(e),
+    }
+    for Misplaced {
+        stream,
+        stored,
+        entry,
+    } in misplaced
+    {
+        match append_misplaced(worker, vec![entry]).await {
+            Ok(()) => {}
+            Err(e) if e.kind == ErrorKind::Unstorable => {
+                // It is skipped like others that a store refuses.
+                let own = batch.records.entry(stream).or_default();
+                let at = own.partition_point(|s| s.offset < stored.offset);
+                own.insert(at, stored);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(batch)
 }
 
 /// Evaluates the waiting clusters one by one, so that only those are put off whose results a store
@@ -77,45 +204,19 @@ async fn evaluate_each(worker: &Worker, mut lease: Lease) -> Result<(), Error> {
     let waiting = worker.live.read().await.evaluations.waiting();
     for cluster in waiting {
         lease.epoch = worker.take_lease().await?;
-        let before = copy(worker).await?;
         let work = Work::Evaluate(cluster.clone());
-        match commit_work(worker, lease, work).await {
-            Ok(()) => {}
-            Err(error) if error.kind == ErrorKind::Unstorable => {
-                let tenant = &worker.partition.tenant;
-                telemetry::EvaluationRefused {
-                    tenant,
-                    cluster: &cluster,
-                    error: &error,
-                }
-                .emit();
-                let mut live = worker.live.write().await;
-                *live = before;
-                live.evaluations.refuse(cluster, instant());
+        if let Some(error) = attempt_work(worker, lease, work).await? {
+            telemetry::EvaluationRefused {
+                tenant: &worker.partition.tenant,
+                cluster: &cluster,
+                error: &error,
             }
-            Err(error) => return Err(error),
+            .emit();
+            let mut live = worker.live.write().await;
+            live.evaluations.refuse(cluster, instant());
         }
     }
     Ok(())
-}
-
-/// Commits what is done without a record.
-async fn commit_work(worker: &Worker, lease: Lease, work: Work) -> Result<(), Error> {
-    let batch = Batch {
-        work,
-        ..Batch::default()
-    };
-    commit_batch(worker, lease, Arc::new(batch)).await?;
-    Ok(())
-}
-
-/// A copy of the live state, to continue from when a store refuses what follows from it. Copying
-/// many objects is work for the processor.
-async fn copy(worker: &Worker) -> Result<Live, Error> {
-    let live = Arc::clone(&worker.live).read_owned().await;
-    blocking(move || live.clone())
-        .await
-        .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
 }
 
 /// Commits the only entry of a batch as skipped.

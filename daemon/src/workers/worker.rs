@@ -266,7 +266,8 @@ impl Worker {
 
     async fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), Error> {
         let count = batch.len();
-        let offsets = if std::mem::take(&mut run.is_refused) {
+        let is_doubtful = self.live.read().await.evaluations.are_doubtful();
+        let offsets = if std::mem::take(&mut run.is_refused) || is_doubtful {
             commit_in_parts(self, run.lease, batch).await?
         } else {
             commit_batch(self, run.lease, Arc::new(batch)).await?

@@ -2,10 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kgrca_core::storage::embedded::sqlite::SqliteMeta;
+use kgrca_core::storage::embedded::files::RealFiles;
+use kgrca_core::storage::embedded::log::FileLog;
+use kgrca_core::storage::embedded::mars::MarsGraph;
+use kgrca_core::storage::embedded::memory::MemoryLimits;
+use kgrca_core::storage::embedded::sqlite::{SqliteFile, SqliteMeta};
 use kgrca_core::storage::sql::{Database, Purpose, Reach};
+use kgrca_tests::refusing::{self, Inner};
 use kgrca_tests::server::Tenant;
 use kgrca_tests::{Server, refusal};
 use serde_json::json;
@@ -118,4 +124,38 @@ async fn a_cluster_whose_incidents_are_refused_holds_up_no_other() {
         let server = Server::start(folder.path(), &["--tick-seconds", "1"]);
         until_incidents(&server, &tenant, &["good", "later", "last", "poison"]).await;
     }
+}
+
+async fn embedded(folder: &Path) -> Inner<SqliteFile> {
+    let meta = SqliteMeta::open(&folder.join("meta.db")).await.unwrap();
+    Inner {
+        meta: Arc::new(meta),
+        log: Arc::new(FileLog::open(
+            Arc::new(RealFiles::default()),
+            folder.join("log"),
+        )),
+        graph: Arc::new(MarsGraph::open(folder.join("graph"))),
+        limits: Arc::new(MemoryLimits::default()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_record_stops_a_partition() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = embedded(folder.path()).await;
+    refusing::no_record_stops_a_partition(&stores, folder.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_graph_that_refuses_gets_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = embedded(folder.path()).await;
+    refusing::a_new_graph_that_refuses_gets_the_rest(&stores, folder.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misplaced_record_that_is_refused_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = embedded(folder.path()).await;
+    refusing::a_misplaced_record_that_is_refused_is_skipped(&stores, folder.path()).await;
 }

@@ -48,18 +48,26 @@ pub async fn open(url: &str, meta: Arc<dyn MetaStore>) -> Result<Neo4jGraph> {
     Ok(Neo4jGraph(Placement::open(url, meta).await?))
 }
 
-/// Whether an error is about values that are written: repeating does not help. What is too large
-/// for an index has no code of its own.
+/// Codes of errors about what is written: repeating does not help, but a smaller batch may. The
+/// last one is about the memory of one transaction, not of the server.
+const REFUSALS: [&str; 5] = [
+    "Neo.ClientError.Schema.ConstraintValidationFailed",
+    "Neo.ClientError.Statement.ArgumentError",
+    "Neo.ClientError.Statement.ArithmeticError",
+    "Neo.ClientError.Statement.TypeError",
+    "Neo.TransientError.General.TransactionOutOfMemoryError",
+];
+
+/// Whether an error is a refusal. What is too large for an index has no code of its own.
 fn is_refusal(code: &str, message: &str) -> bool {
-    code == "Neo.ClientError.Schema.ConstraintValidationFailed"
-        || code == "Neo.ClientError.Statement.ArgumentError"
-        || message.contains("Property value is too large to index")
+    REFUSALS.contains(&code) || message.contains("Property value is too large to index")
 }
 
 fn failed(error: &neo4rs::Error) -> Error {
     use neo4rs::{Error as E, Neo4jErrorKind};
     let text = format!("graph: Neo4j: {error}");
     match error {
+        E::Neo4j(e) if is_refusal(e.code(), e.message()) => Error::new(ErrorKind::Unstorable, text),
         E::Neo4j(e) if e.kind() == Neo4jErrorKind::Transient => {
             Error::new(ErrorKind::Unavailable, text)
         }
@@ -72,7 +80,6 @@ fn failed(error: &neo4rs::Error) -> Error {
                  moment after several failed logins",
             )
         }
-        E::Neo4j(e) if is_refusal(e.code(), e.message()) => Error::new(ErrorKind::Unstorable, text),
         E::Neo4j(_) => Error::new(ErrorKind::Internal, text),
         _ => Error::new(ErrorKind::Unavailable, text),
     }

@@ -242,10 +242,23 @@ fn failed(error: &GraphError) -> Error {
     let text = error.to_string();
     let kind = if text.to_lowercase().contains("no space left") {
         ErrorKind::Full
+    } else if is_refusal(error) {
+        ErrorKind::Unstorable
     } else {
         ErrorKind::Internal
     };
     Error::new(kind, format!("graph: {text}"))
+}
+
+/// Whether an error is about what is written: repeating does not help.
+fn is_refusal(error: &GraphError) -> bool {
+    matches!(
+        error,
+        GraphError::Encode(_)
+            | GraphError::UniqueConstraintViolation { .. }
+            | GraphError::NodeNotFound(_)
+            | GraphError::NodeHasEdges(_)
+    ) || error.to_string().contains("too large")
 }
 
 #[async_trait::async_trait]
