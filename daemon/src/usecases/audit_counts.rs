@@ -23,7 +23,7 @@ const READS_EVERY: Duration = Duration::from_hours(1);
 /// together.
 const MAX_ACTS: usize = 30;
 /// The same for failed logins, whose tenant and key are chosen by whoever tries: from one address,
-/// and from all. So nobody can hide others' by trying often.
+/// and from all. So one address cannot hide those of others by trying often.
 const MAX_LOGINS_PER_SOURCE: usize = 5;
 const MAX_LOGINS: usize = 200;
 /// How an act is counted that is one too many.

@@ -13,7 +13,7 @@ pub(super) struct Hiding<'a> {
     /// and imports may be older than it.
     pub hash_key: Option<&'a HashKey>,
     /// Whether secrets and personal data are masked: where others than ingestion write to the log,
-    /// nobody may have done it.
+    /// they may not have done it.
     pub masks: bool,
 }
 

@@ -131,7 +131,7 @@ async fn write_changes(worker: &Worker, lease: Lease, cluster: &Str) -> Result<u
     };
     let outcome = apply_off_thread(worker, Arc::new(batch)).await?;
     worker.live.write().await.keep_unreported();
-    let whole = GraphBatch {
+    let all = GraphBatch {
         partition: worker.partition.number,
         epoch: lease.epoch,
         full_resync: lease.full_resync,
@@ -141,9 +141,9 @@ async fn write_changes(worker: &Worker, lease: Lease, cluster: &Str) -> Result<u
     // An empty batch first: a graph that lost its data knows the partition from then on.
     let empty = GraphBatch {
         changes: Changes::default(),
-        ..whole.clone()
+        ..all.clone()
     };
-    let (mut waiting, mut left_out) = (vec![whole, empty], 0);
+    let (mut waiting, mut left_out) = (vec![all, empty], 0);
     while let Some(part) = waiting.pop() {
         let tenant = &worker.partition.tenant;
         worker.take_lease().await?;

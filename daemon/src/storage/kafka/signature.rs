@@ -32,8 +32,8 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// The key of a cluster's daemons; `None` for a cluster without users, where nobody can be told
-    /// apart.
+    /// The key of a cluster's daemons; `None` for a cluster without users, where senders cannot be
+    /// distinguished.
     pub fn of(url: &KafkaUrl) -> Option<Self> {
         let (user, password) = url.user.as_ref()?;
         let secret = format!("kgrca message {user} {password}");
