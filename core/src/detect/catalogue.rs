@@ -1,5 +1,7 @@
 //! The catalogue of fault types: one data file for the command line, the API and the documentation.
 
+use std::sync::{Arc, LazyLock};
+
 use serde::{Deserialize, Serialize};
 
 use super::FaultId;
@@ -28,15 +30,20 @@ pub struct Fault {
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     /// In the order of [`FaultId::ALL`].
-    faults: Vec<Fault>,
+    faults: Arc<[Fault]>,
 }
 
 impl Catalogue {
     /// The catalogue that this build ships.
     pub fn shipped() -> Self {
-        // A test reads the file, so that it cannot be invalid here.
+        // Read once: each partition of each tenant has one.
+        static SHIPPED: LazyLock<Arc<[Fault]>> = LazyLock::new(|| {
+            let read: Result<Vec<Fault>, _> = serde_yaml::from_str(include_str!("catalogue.yaml"));
+            // A test reads the file, so that it cannot be invalid here.
+            read.unwrap_or_default().into()
+        });
         Self {
-            faults: serde_yaml::from_str(include_str!("catalogue.yaml")).unwrap_or_default(),
+            faults: Arc::clone(&SHIPPED),
         }
     }
 

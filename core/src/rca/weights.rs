@@ -1,6 +1,7 @@
 //! The weights of the causal score and its calibration: one data file, fitted by `kgrca eval fit`.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -138,14 +139,18 @@ pub struct Weights {
 impl Weights {
     /// The weights that this build ships.
     pub fn shipped() -> Self {
-        // A test reads the file, so that it cannot be invalid here.
-        serde_yaml::from_str(include_str!("weights.yaml")).unwrap_or_else(|_| Self {
-            version: String::new(),
-            max_causes: max_causes(),
-            threshold: 1.0,
-            points: BTreeMap::new(),
-            calibration: Calibration::default(),
-        })
+        static SHIPPED: LazyLock<Weights> = LazyLock::new(|| {
+            let read = serde_yaml::from_str(include_str!("weights.yaml"));
+            // A test reads the file, so that it cannot be invalid here.
+            read.unwrap_or_else(|_| Weights {
+                version: String::new(),
+                max_causes: max_causes(),
+                threshold: 1.0,
+                points: BTreeMap::new(),
+                calibration: Calibration::default(),
+            })
+        });
+        SHIPPED.clone()
     }
 
     /// Checks that the numbers make sense.
