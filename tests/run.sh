@@ -39,7 +39,7 @@ export KGRCA_BIN="$CARGO_TARGET_DIR/debug"
 
 if [ "$fast" = true ]; then
   # With --package, dependencies would be compiled again with fewer features.
-  exec cargo test --locked --workspace --lib --bins --test suite --test sim --no-fail-fast
+  exec cargo test --locked --workspace --lib --bins --test suite --test sim --test fuzz --no-fail-fast
 fi
 
 # Tools that check the API's document: Python programs in an environment of their own, and a Node program.
@@ -66,4 +66,9 @@ end_services() {
   rm -rf "$KGRCA_SERVICES_DATA"
 }
 trap end_services EXIT
+if [ "$KGRCA_SOAK" = 1 ]; then
+  tests/fuzz/run.sh 3600
+else
+  tests/fuzz/run.sh 45
+fi
 cargo test --locked --workspace --no-fail-fast
