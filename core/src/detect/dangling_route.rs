@@ -1,10 +1,12 @@
 //! Routes of custom kinds that refer to what does not exist.
 
 use super::finding::{Finding, Strength};
+use super::ingress::{has_port, port_list};
 use super::verdict::is_route;
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
+use crate::model::object::report::Reference;
 
 /// Reports a route, such as Gateway API's or Traefik's, that names a Service, a middleware or a
 /// gateway that does not exist: its proxy serves none of it.
@@ -27,12 +29,37 @@ pub(super) fn route(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         }
         let what = format!("{} `{}`, which does not exist", node.kind(), node.name());
-        out.push(
-            view.finding(FaultId::ServiceRouteWrong, idx, idx, Strength::Proof)
-                .active(true)
-                .message(format!("{} refers to {what}", view.title(idx)))
-                .with([view.state_evidence(idx, format!("spec names {what}"))])
-                .build(),
-        );
+        out.push(finding(view, idx, &what));
     }
+    let report = view.object(idx).and_then(|o| o.report());
+    let references = report.into_iter().flat_map(|r| r.references.iter());
+    out.extend(references.filter_map(|to| {
+        let what = wrong_port(view, idx, to)?;
+        Some(finding(view, idx, &what))
+    }));
+}
+
+/// A port that the Service of a route does not have.
+fn wrong_port(view: &View<'_>, route: Idx, to: &Reference) -> Option<String> {
+    let port = to.port.as_ref().filter(|_| &*to.kind == "Service")?;
+    let own = view.graph.get(route).namespace();
+    let namespace = to.namespace.as_deref().unwrap_or(own);
+    let service = view.graph.find_live(Kind::Service, namespace, &to.name)?;
+    let offered = view.object(service)?.service()?;
+    let has_none = offered.ports.is_empty() || has_port(offered, port);
+    (!has_none).then(|| {
+        let ports = port_list(offered);
+        format!(
+            "port `{port}` of Service `{}`, which only has {ports}",
+            to.name
+        )
+    })
+}
+
+fn finding(view: &View<'_>, idx: Idx, what: &str) -> Finding {
+    view.finding(FaultId::ServiceRouteWrong, idx, idx, Strength::Proof)
+        .active(true)
+        .message(format!("{} refers to {what}", view.title(idx)))
+        .with([view.state_evidence(idx, format!("spec names {what}"))])
+        .build()
 }

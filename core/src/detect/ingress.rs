@@ -141,14 +141,14 @@ fn certificates(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Find
     }
 }
 
-fn has_port(service: &Service, port: &PortRef) -> bool {
+pub(super) fn has_port(service: &Service, port: &PortRef) -> bool {
     service.ports.iter().any(|p| match port {
         PortRef::Number(n) => p.port == *n,
         PortRef::Name(name) => p.name.as_deref() == Some(name),
     })
 }
 
-fn port_list(service: &Service) -> String {
+pub(super) fn port_list(service: &Service) -> String {
     let ports: Vec<String> = service.ports.iter().map(|p| p.port.to_string()).collect();
     ports.join(", ")
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use super::caller_errors::by_host;
 use super::finding::{Evidence, Finding, Strength};
+use super::ingress::{has_port, port_list};
+use super::service::pods_behind;
 use super::text::short;
 use super::{ComponentId, FaultId, View};
 use crate::graph::{Idx, derive};
 use crate::model::Kind;
+use crate::model::object::PortRef;
 use crate::model::object::mesh::{Destination, Subset};
 use crate::model::time::MINUTE;
 use crate::trouble;
@@ -117,6 +120,12 @@ fn lacks(view: &View<'_>, route: Idx, to: &Destination) -> Option<String> {
         return (is_absent && entries.next().is_none())
             .then(|| format!("host `{}`, which does not exist", to.host));
     }
+    let service = view
+        .graph
+        .find_live(Kind::Service, &alias.namespace, &alias.name);
+    if let Some(wrong) = service.and_then(|service| wrong_port(view, service, to)) {
+        return Some(wrong);
+    }
     let subset = to.subset.as_deref()?;
     let kind = Kind::parse("DestinationRule");
     let mut subsets: Vec<&Subset> = Vec::new();
@@ -131,6 +140,14 @@ fn lacks(view: &View<'_>, route: Idx, to: &Destination) -> Option<String> {
             subsets.extend(object.subsets.iter());
         }
     }
+    let defined = subsets.iter().find(|s| &*s.name == subset);
+    if let Some(empty) = defined.filter(|s| selects_none(view, service, s)) {
+        let labels = empty.labels.to_text();
+        return Some(format!(
+            "subset `{subset}` of `{}`, whose labels `{labels}` no pod of it has",
+            to.host
+        ));
+    }
     let is_known = view.knows(&kind, namespace);
     (is_known && !subsets.iter().any(|s| &*s.name == subset)).then(|| {
         let names: Vec<&str> = subsets.iter().map(|s| &*s.name).collect();
@@ -144,4 +161,26 @@ fn lacks(view: &View<'_>, route: Idx, to: &Destination) -> Option<String> {
             }
         )
     })
+}
+
+/// A port that the Service of a destination does not have.
+fn wrong_port(view: &View<'_>, service: Idx, to: &Destination) -> Option<String> {
+    let port = PortRef::Number(to.port?.number?);
+    let offered = view.object(service)?.service()?;
+    let fits = offered.ports.is_empty() || has_port(offered, &port);
+    (!fits).then(|| {
+        let ports = port_list(offered);
+        format!("port `{port}` of `{}`, which only has {ports}", to.host)
+    })
+}
+
+/// Whether a Service has pods, and a subset none of them.
+fn selects_none(view: &View<'_>, service: Option<Idx>, subset: &Subset) -> bool {
+    let pods = service.map(|service| pods_behind(view, service));
+    let pods = pods.unwrap_or_default();
+    let has = |pod: &Idx| {
+        let labels = view.graph.get(*pod).labels();
+        subset.labels.iter().all(|(k, v)| labels.get(k) == Some(v))
+    };
+    !pods.is_empty() && !pods.iter().any(has)
 }

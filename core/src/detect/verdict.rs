@@ -68,7 +68,12 @@ fn missing_mention(view: &View<'_>, said: &Said, named: &[Mention]) -> Option<Ve
 }
 
 /// Reasons of Gateway API for which a route cannot use its backend.
-const REFUSED_BACKEND: [&str; 3] = ["RefNotPermitted", "BackendNotFound", "InvalidKind"];
+const REFUSED_BACKEND: [&str; 4] = [
+    "RefNotPermitted",
+    "BackendNotFound",
+    "InvalidKind",
+    "PortNotFound",
+];
 
 /// A route whose backend the gateway cannot use.
 fn refused_backend(view: &View<'_>, said: &Said) -> Option<Verdict> {

@@ -59,6 +59,7 @@ pub(super) fn webhooks(all: &List<Webhook>) -> Report {
         kind: "Service".into(),
         namespace: service.namespace.clone(),
         name: service.name.clone(),
+        port: None,
         role: Role::Uses,
     });
     Report {

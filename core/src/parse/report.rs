@@ -9,7 +9,7 @@ use crate::model::Str;
 use crate::model::Time;
 use crate::model::object::report::{Reference, Report, Role};
 use crate::model::object::values::MaybeTime;
-use crate::model::object::{Condition, List, Meta};
+use crate::model::object::{Condition, List, Meta, PortRef};
 
 /// How deep conditions and references are searched.
 const MAX_DEPTH: usize = 10;
@@ -248,9 +248,15 @@ fn reference(key: &str, value: &Value, meta: &Meta) -> Option<Reference> {
             let kind = "Middleware".to_owned();
             (text(value, "name")?, text(value, "namespace"), kind)
         }
-        Value::Object(_) if lower == "services" && is_traefik(meta) => {
+        // Routes of Traefik and Contour.
+        Value::Object(_) if lower == "services" && (is_traefik(meta) || has_port(value)) => {
             let kind = text(value, "kind").unwrap_or("Service").to_owned();
             (text(value, "name")?, text(value, "namespace"), kind)
+        }
+        // The targets of OpenShift's routes.
+        Value::Object(_) if matches!(lower.as_str(), "to" | "alternatebackends") => {
+            let kind = text(value, "kind").filter(|kind| *kind == "Service")?;
+            (text(value, "name")?, None, kind.to_owned())
         }
         // A ServiceReference: of an aggregated API, of a webhook.
         Value::Object(_) if lower == "service" => {
@@ -267,7 +273,8 @@ fn reference(key: &str, value: &Value, meta: &Meta) -> Option<Reference> {
     };
     let role = match lower.as_str() {
         "scaletargetref" => Role::Scales,
-        "backendrefs" | "backendref" | "services" => Role::Routes,
+        "backendrefs" | "backendref" | "services" | "to" | "alternatebackends" => Role::Routes,
+        "writeconnectionsecrettoref" => Role::Writes,
         "secretname" if meta.kind.as_str() == "Certificate" => Role::Writes,
         _ => Role::Uses,
     };
@@ -275,9 +282,26 @@ fn reference(key: &str, value: &Value, meta: &Meta) -> Option<Reference> {
         kind: kind.into(),
         namespace: namespace.map(Str::from),
         name: name.into(),
+        port: port(value).filter(|_| role == Role::Routes),
         role,
     })
     .filter(|r| !r.name.is_empty())
+}
+
+/// The port of what a route leads to.
+fn port(value: &Value) -> Option<PortRef> {
+    match value.get("port")? {
+        Value::Number(number) => number.as_i64().map(PortRef::Number),
+        Value::String(text) => Some(match text.parse() {
+            Ok(number) => PortRef::Number(number),
+            Err(_) => PortRef::Name(text.as_str().into()),
+        }),
+        _ => None,
+    }
+}
+
+fn has_port(value: &Value) -> bool {
+    value.get("port").is_some_and(Value::is_number)
 }
 
 /// Whether an object is a route of Traefik, which lists its Services by name.
@@ -304,6 +328,7 @@ fn kind_of_stem(stem: &str) -> Option<&'static str> {
         "issuer" => "Issuer",
         "persistentvolume" => "PersistentVolume",
         "secretstore" => "SecretStore",
+        "writeconnectionsecretto" => "Secret",
         s if s.ends_with("secret") => "Secret",
         s if s.ends_with("configmap") => "ConfigMap",
         s if s.ends_with("serviceaccount") => "ServiceAccount",

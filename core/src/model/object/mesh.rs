@@ -17,6 +17,15 @@ pub struct VirtualService {
 pub struct Destination {
     pub host: Str,
     pub subset: Option<Str>,
+    pub port: Option<DestinationPort>,
+}
+
+#[derive(
+    borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, Default, Deserialize,
+)]
+#[serde(default)]
+pub struct DestinationPort {
+    pub number: Option<i64>,
 }
 
 /// The subsets that a `DestinationRule` defines for a host.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::values::{List, MaybeTime};
+use super::values::{List, MaybeTime, PortRef};
 use super::{Condition, Selector};
 use crate::model::Str;
 
@@ -28,6 +28,8 @@ pub struct Reference {
     /// The namespace, if it is not that of the object.
     pub namespace: Option<Str>,
     pub name: Str,
+    /// The port of a Service that a route leads to.
+    pub port: Option<PortRef>,
     pub role: Role,
 }
 
