@@ -8,6 +8,7 @@ use super::service::{offers, setting_with_host};
 use super::text::has;
 use super::{FaultId, View, dns, handshake, protocol};
 use crate::graph::{Component, Idx, derive};
+use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
 use crate::trouble::Class;
 
@@ -195,7 +196,9 @@ fn down(
     // A caller that is still retrying has not failed yet.
     let retries = all.iter().all(|c| {
         let log = view.episodes.logs[c.log].1;
-        log.severity < Severity::Error && has(&log.sample, &["retry", "retrying", "attempt "])
+        let is_over = view.now.0 - log.last.0 > 2 * MINUTE && view.is_pod_healthy(c.caller);
+        (log.severity < Severity::Error || is_over)
+            && has(&log.sample, &["retry", "retrying", "attempt "])
     });
     // Where a namespace or the callers are being deleted, connections end.
     let namespace = view.graph.get(target).namespace();

@@ -9,6 +9,9 @@ use crate::trouble::{self, Class, Classes, report};
 /// Shorter values of variables occur in lines by chance.
 const MIN_VALUE: usize = 6;
 
+/// How programs call the system call that takes a port.
+const BINDS: [&str; 5] = ["bind:", "bind(", "bind to", " bind ", "binding to"];
+
 /// How programs reject the value of a setting, or its absence.
 const REFUSALS: [&str; 18] = [
     "keyerror",
@@ -56,13 +59,20 @@ pub(super) fn from_lines(
     let told: Vec<String> = lines.iter().map(|l| report::causes(l).join("\n")).collect();
     let lines: Vec<&str> = told.iter().map(String::as_str).collect();
     let classes: Vec<Classes> = lines.iter().map(|line| trouble::read(line)).collect();
-    let named = |(class, _): &&(Class, FaultId)| classes.iter().any(|c| c.has(*class));
+    // Of a setting that is missing, programs also warn and go on.
+    let count = |class: Class| match class {
+        Class::SettingMissing => 1,
+        _ => classes.len(),
+    };
+    let named = |(class, _): &&(Class, FaultId)| {
+        let mut last = classes.iter().rev().take(count(*class));
+        last.any(|c| c.has(*class))
+    };
     if let Some((_, fault)) = BY_CLASS.iter().find(named) {
         return Some(*fault);
     }
     // A port below 1024, as another user than root.
-    let binds =
-        |(line, c): (&&str, &Classes)| has(line, &["bind"]) && c.has(Class::PermissionDenied);
+    let binds = |(line, c): (&&str, &Classes)| has(line, &BINDS) && c.has(Class::PermissionDenied);
     if lines.iter().zip(&classes).any(binds) {
         return Some(FaultId::ConfigSecurityContextDenied);
     }

@@ -7,6 +7,9 @@ use crate::model::object::{self, Pod};
 use crate::model::time::MINUTE;
 use crate::model::{Episode, Kind, Time};
 
+/// A container that ran longer before its last end does not keep crashing, in microseconds.
+const SHORT_LIFE: i64 = 60 * MINUTE;
+
 impl View<'_> {
     /// Whether a pod is known to be ready or to have succeeded.
     pub fn is_pod_healthy(&self, idx: Idx) -> bool {
@@ -70,7 +73,8 @@ impl View<'_> {
             let lived = last.and_then(|t| Some(t.finished_at.0?.0 - t.started_at.0?.0));
             let running = c.state.running.as_ref().and_then(|r| r.started_at.0);
             let lives = running.map(|at| self.now.0 - at.0);
-            c.restart_count >= 3 && lives.zip(lived).is_some_and(|(now, then)| now <= then)
+            let is_short = |(now, then): (i64, i64)| now <= then && then <= SHORT_LIFE;
+            c.restart_count >= 3 && lives.zip(lived).is_some_and(is_short)
         })
     }
 

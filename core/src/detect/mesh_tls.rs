@@ -1,5 +1,7 @@
 //! Clients that speak plain text to pods whose proxies accept only mutual TLS.
 
+use std::collections::BTreeSet;
+
 use super::caller_errors::{CallError, CallFailure};
 use super::finding::{Finding, Strength};
 use super::service::{is_used, pods_behind};
@@ -32,12 +34,16 @@ pub(super) fn contradictions(view: &View<'_>, errors: &[CallError], out: &mut Ve
         let what = format!("{} turns TLS off", view.title(rule));
         out.push(finding(view, service, policy, rule, &what));
     }
+    let mut judged = BTreeSet::new();
     for error in errors {
         // Proxies are injected into pods: one that was not recorded may have one.
         let ends = error.failure == CallFailure::Failed && view.pod(error.caller).is_some();
         let Some(service) = error.target.filter(|_| ends) else {
             continue;
         };
+        if !judged.insert((service, error.caller)) {
+            continue;
+        }
         let Some(policy) = strict(view, service).filter(|_| !has_proxy(view, error.caller)) else {
             continue;
         };

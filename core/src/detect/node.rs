@@ -65,7 +65,9 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let (fault, why) = reason_not_ready(view, idx, message);
         let message = format!("Node `{name}` is not ready: {why}");
         // An old lease alone may also come from a wrong clock on the node.
-        let strength = if ready.is_some_and(|c| c.is("True")) {
+        let strength = if is_in_maintenance(view, idx) {
+            Strength::Hint
+        } else if ready.is_some_and(|c| c.is("True")) {
             Strength::Strong
         } else {
             Strength::Proof
@@ -83,6 +85,23 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     super::node_condition::reported(view, idx, out);
     super::node_condition::flapping(view, idx, out);
     super::node_condition::full_disk(view, idx, out);
+}
+
+/// Whether a node was cordoned and has no pods left but those that every node has: what happens to
+/// it harms nobody.
+fn is_in_maintenance(view: &View<'_>, idx: Idx) -> bool {
+    let is_cordoned = view
+        .object(idx)
+        .and_then(|o| o.node())
+        .is_some_and(|n| n.spec.unschedulable == Some(true));
+    let mut guests = view.graph.incoming(idx).filter(|(relation, pod)| {
+        *relation == Relation::RunsOn && *view.graph.get(*pod).kind() == Kind::Pod
+    });
+    let stays = |pod: Idx| {
+        let owner = view.graph.get(view.top_owner(pod)).kind();
+        matches!(owner, Kind::DaemonSet | Kind::Node)
+    };
+    is_cordoned && guests.all(|(_, pod)| stays(pod))
 }
 
 /// Why a node is not ready, from the message of its condition.

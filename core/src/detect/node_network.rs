@@ -137,17 +137,17 @@ fn judge_node(view: &View<'_>, signals: &Signals, node: Idx) -> Option<Finding> 
         .iter()
         .map(|(c, _)| format!("`{}`", c.name))
         .collect();
-    let names = if names.is_empty() {
+    let who = if names.is_empty() {
         String::new()
     } else {
-        format!(" ({})", names.join(", "))
+        format!(
+            ": {} of its {} workloads are affected ({})",
+            affected.len(),
+            workloads.len(),
+            names.join(", ")
+        )
     };
-    let message = format!(
-        "Node `{}` {trouble}: {} of its {} workloads are affected{names}",
-        view.graph.get(node).name(),
-        affected.len(),
-        workloads.len()
-    );
+    let message = format!("Node `{}` {trouble}{who}", view.graph.get(node).name());
     let own = own.map(|n| n.evidence.clone()).unwrap_or_default();
     let of_workloads = affected
         .iter()

@@ -7,7 +7,7 @@ use super::finding::{Finding, Strength};
 use super::text::find;
 use super::{ComponentId, FaultId, View};
 use crate::graph::{Idx, Relation};
-use crate::model::{Alert, Kind};
+use crate::model::{Alert, Kind, Severity};
 
 /// What an alert measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -265,7 +265,7 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         };
         // Others are slow and this one is not: it is used to being busy.
-        if meaning.is_of_processor() && is_background(view, idx) {
+        if meaning.is_of_processor() && (is_note(alert) || is_background(view, idx)) {
             meaning.strength = Strength::Hint;
         }
         let owner = view.top_owner(idx);
@@ -290,6 +290,16 @@ struct Meaning {
     strength: Strength,
     /// What is wrong, to follow the name of the workload.
     predicate: &'static str,
+}
+
+/// Whether an alert only notes that the processor is busy: by its own severity, and less than half of
+/// the time. The usual rule fires from a quarter on.
+fn is_note(alert: &Alert) -> bool {
+    let text = alert.annotations.to_text();
+    let (before, _) = text.split_once('%').unwrap_or_default();
+    let number = before.rsplit(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let share: Option<f64> = number.into_iter().next().and_then(|n| n.parse().ok());
+    alert.severity < Severity::Warning && share.unwrap_or(0.0) < 50.0
 }
 
 /// Whether other components are slow, and the one of a resource is not.

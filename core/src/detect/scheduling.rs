@@ -43,7 +43,9 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if verdict.fault.is_resource_shortage() && super::preemption::was_preempted(view, owner) {
         return;
     }
-    if verdict.fault.is_resource_shortage() && scale_up::is_growing(view, idx) {
+    let is_room = verdict.fault.is_resource_shortage()
+        || verdict.fault == FaultId::SchedulingExtendedResourceInsufficient;
+    if is_room && scale_up::is_growing(view, idx) {
         return;
     }
     // Cordoned nodes that the pod's volumes are tied to: the volume cannot follow the pod

@@ -34,13 +34,22 @@ pub fn is_settled(view: &View<'_>, symptoms: &[&Symptom]) -> bool {
         SymptomKind::Event => view.now.0 - s.last.0 > SETTLED,
         // A program that reports an error only now and then has not recovered in between.
         SymptomKind::Log => view.started(s.resource).is_some_and(|start| s.last < start),
-        SymptomKind::Alert => false,
+        // That a container restarted stays true for an hour, whether it runs again or not.
+        SymptomKind::Alert => s.severity < Severity::Critical && is_about_restarts(&s.what),
     };
     symptoms.iter().all(|s| {
         view.is_healthy(s.resource) == Some(true)
             && is_quiet(s)
             && !is_between_restarts(view, s.resource)
     })
+}
+
+/// Whether an alert counts the restarts of containers.
+fn is_about_restarts(what: &str) -> bool {
+    let what = what.to_ascii_lowercase();
+    ["restart", "oomkill"]
+        .iter()
+        .any(|word| what.contains(word))
 }
 
 /// Whether a pod restarts repeatedly, and runs now for less long than last time.

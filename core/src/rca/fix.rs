@@ -16,6 +16,14 @@ pub(super) fn usual(catalogue: &Catalogue, view: &View<'_>, fault: FaultId, blam
         let edit = FixTemplate("kubectl -n <namespace> edit <kind>/<name>");
         return edit.render(&Names::of(view, blamed));
     }
+    // What runs outside has no object here, and most of the spec of a pod cannot be changed.
+    if *node.kind() == Kind::External && template.is_about_an_object() {
+        return String::new();
+    }
+    if *node.kind() == Kind::Pod && template.is_about_a_template() {
+        let replace = FixTemplate("kubectl -n <namespace> replace --force -f <manifest>");
+        return replace.render(&Names::of(view, blamed));
+    }
     if !(is_service && template.is_about_a_workload()) {
         return template.render(&Names::of(view, blamed));
     }
@@ -70,6 +78,13 @@ impl<'a> Names<'a> {
 impl FixTemplate<'_> {
     fn is_about_a_workload(&self) -> bool {
         self.0.contains("<kind>/<name>")
+    }
+
+    /// Whether only objects with a template of pods can be fixed like this.
+    fn is_about_a_template(&self) -> bool {
+        ["/spec/template", " rollout ", " set ", " scale "]
+            .iter()
+            .any(|part| self.0.contains(part))
     }
 
     fn is_about_an_object(&self) -> bool {
