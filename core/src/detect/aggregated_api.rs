@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::caller_errors::called;
 use super::condition::broken_conditions;
 use super::finding::{Finding, Strength};
+use super::service::pods_behind;
 use super::verdict::blamed_by_kind;
-use super::{FaultId, View};
+use super::{ComponentId, FaultId, View};
 use crate::graph::Idx;
 use crate::model::Kind;
 
@@ -56,11 +58,25 @@ pub(super) fn servers(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>
         let Some((_, group)) = view.graph.get(api).name().split_once('.') else {
             continue;
         };
-        let server = view.component_id(blamed_by_kind(view, api));
-        let own = found.iter().chain(out.iter()).filter(|f| {
-            f.active && f.strength >= Strength::Fair && view.component_id(f.blamed) == server
-        });
-        let Some(fault) = own.max_by_key(|f| f.strength) else {
+        let server = blamed_by_kind(view, api);
+        let own = view.component_id(server);
+        let of = |components: &[ComponentId]| {
+            let all = found.iter().chain(out.iter()).filter(|f| {
+                let blamed = view.component_id(f.blamed);
+                f.active && f.strength >= Strength::Fair && components.contains(&blamed)
+            });
+            all.max_by_key(|f| f.strength)
+        };
+        // An adapter that is well has no metrics when the store that it asks has none.
+        let called = || {
+            let pods = pods_behind(view, server).into_iter();
+            let called: Vec<ComponentId> = pods
+                .flat_map(|pod| called(view, pod))
+                .map(|service| view.component_id(service))
+                .collect();
+            of(&called)
+        };
+        let Some(fault) = of(&[own]).or_else(called) else {
             continue;
         };
         let lacks_metrics = |f: &&Finding| {

@@ -1,6 +1,7 @@
 //! Errors that programs log about the servers they call: which caller, which target, what failure.
 
 use super::View;
+use super::protocol::OF_SERVERS;
 use super::text::has;
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation, derive};
@@ -90,12 +91,9 @@ pub fn call_errors(view: &View<'_>) -> Vec<CallError> {
     let mut all = Vec::new();
     for (i, (caller, log)) in view.episodes.logs.iter().enumerate() {
         // Balancers report a server that is down once, when it changes.
-        let minutes = if has(&log.sample, &["is down, reason:"]) {
-            60
-        } else {
-            15
-        };
-        let is_old = view.now.0 - log.last.0 > minutes * MINUTE;
+        let is_change =
+            || view.now.0 - log.last.0 <= 60 * MINUTE && has(&log.sample, &["is down, reason:"]);
+        let is_old = !view.is_current(*caller, log) && !is_change();
         if log.severity < Severity::Warning || is_old || has_stopped(view, *caller, log) {
             continue;
         }
@@ -146,6 +144,10 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Ve
     {
         return vec![target];
     }
+    // CoreDNS repeats the name that it was asked for; it called the next resolver.
+    if has(text, &["plugin/errors: "]) {
+        return next_resolver(view, caller, text).into_iter().collect();
+    }
     let mut found = from_addresses(view, caller, text, failure);
     if found.iter().any(|t| t.resource.is_some()) {
         found.retain(|t| t.resource.is_some());
@@ -171,16 +173,29 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Ve
     found
 }
 
+/// The resolver to which CoreDNS could not forward a question.
+fn next_resolver(view: &View<'_>, caller: Idx, text: &str) -> Option<Target> {
+    let hosts = trouble::host::in_text(text).into_iter();
+    let mut resolvers = hosts.filter(|named| named.port == Some(53));
+    let named = resolvers.next_back()?;
+    Some(Target {
+        host: named.host.to_owned(),
+        port: named.port,
+        resource: by_host(view, named.host, view.graph.get(caller).namespace()),
+    })
+}
+
 /// The only Service that a caller has in its settings, where the line can be about no other call:
 /// about what the two sides understand, or with the words of a driver of that server.
 fn only_called(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Option<Target> {
     let called = called(view, caller);
     let [only] = called[..] else { return None };
     let service = view.object(only)?.service()?;
-    let is_of_both = matches!(
-        failure,
-        CallFailure::ProtocolMismatch | CallFailure::VersionMismatch
-    );
+    // What a server says about its callers is about none of the servers that it calls.
+    let is_of_both = match failure {
+        CallFailure::ProtocolMismatch => !has(text, &OF_SERVERS),
+        failure => failure == CallFailure::VersionMismatch,
+    };
     let is_driver = trouble::product::named(text).is_some_and(|p| {
         service
             .ports
@@ -195,7 +210,7 @@ fn only_called(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -
 }
 
 /// The Services that a caller is known to call, by its own settings and by its `ConfigMaps`.
-fn called(view: &View<'_>, caller: Idx) -> Vec<Idx> {
+pub(super) fn called(view: &View<'_>, caller: Idx) -> Vec<Idx> {
     let own = [caller, view.top_owner(caller)];
     let used = own.iter().flat_map(|idx| view.graph.out(*idx));
     let maps = used.filter(|(relation, to)| {

@@ -61,7 +61,7 @@ pub(super) fn named(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
 }
 
 /// The custom object that a structured line is about, or the pod that is not ready.
-fn about(view: &View<'_>, line: &str) -> Option<Idx> {
+pub(super) fn about(view: &View<'_>, line: &str) -> Option<Idx> {
     let scaled = || {
         let name = value(line, "scaledObject.Name")?;
         Some(("ScaledObject", value(line, "scaledObject.Namespace")?, name))
@@ -80,7 +80,14 @@ fn about(view: &View<'_>, line: &str) -> Option<Idx> {
         let (namespace, name) = value(line, "pod")?.split_once('/')?;
         Some(("Pod", namespace, name))
     };
-    let (kind, namespace, name) = scaled().or_else(reconciled).or_else(of_pod)?;
+    // cert-manager: `resource_name="a" resource_namespace="b" resource_kind="Challenge"`
+    let handled = || {
+        let kind = value(line, "resource_kind")?;
+        let namespace = value(line, "resource_namespace").unwrap_or("");
+        Some((kind, namespace, value(line, "resource_name")?))
+    };
+    let named = scaled().or_else(reconciled).or_else(handled);
+    let (kind, namespace, name) = named.or_else(of_pod)?;
     let kind = Kind::parse(kind);
     let is_custom = matches!(kind, Kind::Other(_));
     let found = view.graph.find_live(kind, namespace, name)?;

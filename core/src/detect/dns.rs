@@ -141,7 +141,7 @@ pub(super) fn cluster_dns(
         && !view.has_unseen_pods(service);
     let is_down =
         has_no_pods || (!pods.is_empty() && pods.iter().all(|p| view.is_pod_unhealthy(*p)));
-    let everywhere = callers >= 2 && names >= 2 && exists;
+    let everywhere = callers >= 2 && names >= 2 && exists && !is_of_node(view, &unresolved, found);
     if !(is_down
         && (!unresolved.is_empty() || pods.iter().all(|p| view.lasts(view.unhealthy_since(*p))))
         || everywhere)
@@ -192,6 +192,21 @@ pub(super) fn cluster_dns(
             .with(all_evidence)
             .build(),
     );
+}
+
+/// Whether the errors are those of one node whose own fault is known.
+fn is_of_node(view: &View<'_>, errors: &[&CallError], found: &[Finding]) -> bool {
+    let node_of = |caller: Idx| {
+        let mut placed = view.graph.out(caller);
+        placed.find(|(r, _)| *r == Relation::RunsOn).map(|(_, n)| n)
+    };
+    let nodes: BTreeSet<Option<Idx>> = errors.iter().map(|e| node_of(e.caller)).collect();
+    let Some(Some(node)) = nodes.first().filter(|_| nodes.len() == 1) else {
+        return false;
+    };
+    found
+        .iter()
+        .any(|f| f.active && f.blamed == *node && f.strength >= Strength::Strong)
 }
 
 /// For clusters without state of Services: several workloads cannot resolve several names, and the

@@ -65,6 +65,16 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<F
     let callers: BTreeSet<Component> = all.iter().map(|c| view.component(c.caller)).collect();
     let trouble = view.episodes.logs[all[0].log].1.trouble();
     let is_servers_fault = trouble.has_any(&[Class::CertificateExpired, Class::CertificateName]);
+    // A node is called in the name of what it publishes.
+    let target = published(view, target, all[0].port).unwrap_or(target);
+    let caller = view.top_owner(all[0].caller);
+    if callers.len() == 1
+        && !is_servers_fault
+        && let Some(bundle) = own_trust(view, all[0].caller)
+    {
+        out.push(untrusting(view, caller, bundle, all));
+        return;
+    }
     let strength = if is_servers_fault || callers.len() >= 2 {
         Strength::Strong
     } else {
@@ -86,6 +96,54 @@ fn certificate(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<F
         .with(evidence(view, all))
         .build(),
     );
+}
+
+/// The Service that a node's address on a port leads to: the only one of type `LoadBalancer` with
+/// that port. The kubelet's own ports are the node's.
+fn published(view: &View<'_>, target: Idx, port: Option<u16>) -> Option<Idx> {
+    let port = i64::from(port.unwrap_or(443));
+    let is_node = *view.graph.get(target).kind() == Kind::Node;
+    let mut services = view.graph.of_kind(&Kind::Service).filter(|service| {
+        let spec = view.object(*service).and_then(|o| o.service());
+        spec.is_some_and(|s| {
+            s.service_type.as_deref() == Some("LoadBalancer")
+                && s.ports.iter().any(|p| p.port == port)
+        })
+    });
+    let first = services.next().filter(|_| is_node)?;
+    services.next().is_none().then_some(first)
+}
+
+/// The Secret or `ConfigMap` from which a pod reads the authorities that it trusts, by its name.
+fn own_trust<'a>(view: &View<'a>, pod: Idx) -> Option<&'a str> {
+    const WORDS: [&str; 6] = ["ca", "cacert", "cacerts", "trust", "truststore", "trusted"];
+    let volumes = view.pod_spec(pod)?.volumes.iter();
+    let mut sources = volumes.filter_map(|v| {
+        let secret = v.secret.as_ref().and_then(|s| s.secret_name.as_deref());
+        secret.or_else(|| v.config_map.as_ref().and_then(|m| m.name.as_deref()))
+    });
+    sources.find(|name| name.split(['-', '.']).any(|word| WORDS.contains(&word)))
+}
+
+/// The only caller that does not accept a certificate, with a trust store of its own.
+fn untrusting(view: &View<'_>, caller: Idx, bundle: &str, all: &[&CallError]) -> Finding {
+    let message = format!(
+        "{} does not trust the certificate of `{}`, and trusts only what `{bundle}` holds: {}",
+        view.title(caller),
+        all[0].name,
+        short(line(view, all[0]), 160)
+    );
+    view.finding(
+        FaultId::ServiceCertificateInvalid,
+        caller,
+        all[0].caller,
+        Strength::Strong,
+    )
+    .active(true)
+    .message(message)
+    .with([view.state_evidence(caller, format!("mounts `{bundle}`"))])
+    .with(evidence(view, all))
+    .build()
 }
 
 /// A caller that does not accept the certificates of servers that are no part of the cluster's
@@ -183,7 +241,7 @@ fn version(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Findi
 }
 
 /// When a workload's newest ReplicaSet or pod was created: every rollout creates new ones.
-fn changed_at(view: &View<'_>, owner: Idx) -> Option<Time> {
+pub(super) fn changed_at(view: &View<'_>, owner: Idx) -> Option<Time> {
     let sets = view
         .graph
         .out(owner)

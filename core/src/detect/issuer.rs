@@ -68,7 +68,7 @@ fn statements<'a>(view: &'a View<'_>) -> impl Iterator<Item = (&'a str, Evidence
         .episodes
         .logs
         .iter()
-        .filter(move |(_, l)| l.severity >= Severity::Warning && is_recent(l.last))
+        .filter(move |(idx, l)| l.severity >= Severity::Warning && view.is_current(*idx, l))
         .filter(|(_, l)| l.trouble().has(Class::IssuerExpired))
         .map(|(idx, l)| (&*l.sample, view.log_evidence(*idx, l)));
     events.chain(logs)

@@ -16,6 +16,8 @@ mod autoscaler;
 mod build;
 mod caller_errors;
 mod catalogue;
+mod changed_party;
+mod client_error;
 mod condition;
 mod config;
 mod consumers;
@@ -37,12 +39,14 @@ mod handshake;
 mod health;
 mod idle_workers;
 mod image;
+mod image_push;
 mod ingress;
 mod init_wait;
 mod issuer;
 mod job;
 mod load_balancer;
 mod lone_client;
+mod makers;
 mod mentions;
 mod mesh_tls;
 mod names;
@@ -53,6 +57,7 @@ mod node_condition;
 mod node_coverage;
 mod node_mounts;
 mod node_network;
+mod odd_secret;
 mod own_words;
 mod paused_scaler;
 mod performance;
@@ -66,9 +71,11 @@ mod probe_port;
 mod protocol;
 mod provisioner;
 mod proxy;
+mod public_names;
 mod refusal_log;
 mod registry;
 mod replica;
+mod required_setting;
 mod resolved;
 mod rollout;
 mod routes;
@@ -81,6 +88,7 @@ mod scheduling;
 mod scheduling_verdict;
 mod scheme;
 mod self_reported;
+mod server_error;
 mod service;
 mod service_ports;
 mod signalled;
@@ -104,7 +112,7 @@ pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};
 pub use names::ComponentId;
 pub use resolved::Resolved;
-pub use self_reported::{UnseenServer, unseen_servers};
+pub use server_error::{UnseenServer, unseen_servers};
 pub use unknown::unknown;
 pub use view::View;
 
@@ -128,6 +136,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(init_wait::pod, view, idx);
             findings.inspect(own_words::source, view, idx);
             findings.inspect(own_words::inotify, view, idx);
+            findings.inspect(own_words::file_mode, view, idx);
         }
         Kind::Namespace => findings.inspect(condition::namespace, view, idx),
         Kind::Node => {
@@ -158,15 +167,10 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
             findings.inspect(addresses::workload, view, idx);
             findings.inspect(job::job, view, idx);
             findings.inspect(job::cron_job, view, idx);
-            findings.inspect(stateful_set::governing_service, view, idx);
         }
-        _ => {
-            findings.inspect(condition::object, view, idx);
-            findings.inspect(paused_scaler::scaler, view, idx);
-        }
+        _ => findings.inspect(condition::object, view, idx),
     }
     findings.inspect(dangling_route::route, view, idx);
-    findings.inspect(webhook::configuration, view, idx);
     findings.inspect(condition::warned, view, idx);
     findings.inspect(self_reported::findings, view, idx);
     findings.inspect(performance::alerts, view, idx);
@@ -256,5 +260,27 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     all.compare("provisioner::failing", |out| {
         provisioner::failing(view, out);
     });
+    all.compare("stateful_set::governing_services", |out| {
+        stateful_set::governing_services(view, out);
+    });
+    all.compare("paused_scaler::scalers", |out| {
+        paused_scaler::scalers(view, out);
+    });
+    all.compare("webhook::configurations", |out| {
+        webhook::configurations(view, out);
+    });
+    all.compare("required_setting::wrong", |out| {
+        required_setting::wrong(view, out);
+    });
+    all.compare("changed_party::changed", |out| {
+        changed_party::changed(view, errors, out);
+    });
+    all.compare("image_push::refused", |out| {
+        image_push::refused(view, found, out);
+    });
+    all.compare("public_names::left_out", |out| {
+        public_names::left_out(view, errors, out);
+    });
+    all.compare("makers::failing", |out| makers::failing(view, found, out));
     all
 }

@@ -11,7 +11,7 @@ use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::object::pod::PodSpec;
 use crate::model::time::MINUTE;
-use crate::model::{Kind, Severity};
+use crate::model::{Episode, Kind, Severity};
 
 /// Reports `DaemonSet`s whose pods do not tolerate the taint of a node where something needs them: a
 /// node without taint-tolerant agents is common, and alone no fault.
@@ -38,8 +38,13 @@ pub(super) fn missed(view: &View<'_>, out: &mut Vec<Finding>) {
     }
 }
 
+/// How many complaints are evidence.
+const MAX_COMPLAINTS: usize = 6;
+
 fn judge(view: &View<'_>, set: Idx, node: Idx, taint: &str) -> Option<Finding> {
-    let complaint = complaint(view, set, node)?;
+    let complaints = complaints(view, set, node);
+    let complaint = complaints.first()?;
+    let on = complaint.resource;
     let message = format!(
         "{} has no pod on node `{}`, whose taint `{taint}` it does not tolerate: {}",
         view.title(set),
@@ -55,22 +60,20 @@ fn judge(view: &View<'_>, set: Idx, node: Idx, taint: &str) -> Option<Finding> {
         .finding(
             FaultId::SchedulingTaintNotTolerated,
             set,
-            complaint.resource,
+            on,
             Strength::Proof,
         )
         .active(true)
         .message(message)
-        .with([
-            complaint,
-            view.state_evidence(node, format!("taint `{taint}`")),
-        ])
+        .with([view.state_evidence(node, format!("taint `{taint}`"))])
+        .with(complaints)
         .fix(fix);
     Some(finding.build())
 }
 
 /// What says that a pod of a DaemonSet is missed on a node: a line that names both, or a pod there
 /// that waits for the DaemonSet, by its name or that of the volume driver that it registers.
-fn complaint(view: &View<'_>, set: Idx, node: Idx) -> Option<Evidence> {
+fn complaints(view: &View<'_>, set: Idx, node: Idx) -> Vec<Evidence> {
     let (set_name, node_name) = (view.graph.get(set).name(), view.graph.get(node).name());
     let names_node = |text: &str| {
         // The cheap test first: most lines name no node.
@@ -92,24 +95,46 @@ fn complaint(view: &View<'_>, set: Idx, node: Idx) -> Option<Evidence> {
     };
     let line = logs.find(|(writer, log)| is_meant(*writer, log));
     if let Some((writer, log)) = line {
-        return Some(view.log_evidence(*writer, log));
+        return vec![view.log_evidence(*writer, log)];
     }
-    let spec = view.pod_spec(set)?;
     let pods = view
         .graph
         .incoming(node)
         .filter(|(relation, _)| *relation == Relation::RunsOn);
     pods.flat_map(|(_, pod)| view.warnings(pod).map(move |event| (pod, event)))
-        .find(|(_, event)| {
-            let driver = event.message.split("driver name ").nth(1);
-            let driver = driver.and_then(|rest| rest.split(' ').next());
-            let waits_for_driver = has(&event.message, &["list of registered CSI drivers"])
-                && driver.is_some_and(|driver| registers(spec, driver));
-            let waits_for_set =
-                &*event.reason == "FailedCreatePodSandBox" && lacks(&event.message, set_name);
-            waits_for_driver || waits_for_set
-        })
+        .filter(|(_, event)| waits(view, set, event))
         .map(|(pod, event)| view.event_evidence(pod, event))
+        .take(MAX_COMPLAINTS)
+        .collect()
+}
+
+/// Whether a pod waits for a DaemonSet.
+fn waits(view: &View<'_>, set: Idx, event: &Episode) -> bool {
+    let driver = event.message.split("driver name ").nth(1);
+    let driver = driver.and_then(|rest| rest.split(' ').next());
+    let registers = |driver| {
+        view.pod_spec(set)
+            .is_some_and(|spec| registers(spec, driver))
+    };
+    let waits_for_driver =
+        has(&event.message, &["list of registered CSI drivers"]) && driver.is_some_and(registers);
+    let is_of_start = matches!(&*event.reason, "FailedCreatePodSandBox" | "FailedMount");
+    waits_for_driver || is_of_start && lacks(&event.message, view.graph.get(set).name())
+}
+
+/// Whether what a pod on a node waits for is a DaemonSet that leaves the node out.
+pub(super) fn is_left_out(view: &View<'_>, node: Idx, pod: Idx) -> bool {
+    let left_out = |set: &Idx| {
+        let waits = view.warnings(pod).any(|event| waits(view, *set, event));
+        let spec = view.pod_spec(*set).filter(|_| waits && view.exists(*set));
+        let misfit = spec.and_then(|spec| {
+            let mut all = misfits(view, spec, spec).into_iter();
+            all.find(|(other, _)| *other == node)?.1
+        });
+        matches!(misfit, Some(Misfit::Taint(_)))
+    };
+    let mut sets = view.graph.of_kind(&Kind::DaemonSet);
+    sets.any(|set| left_out(&set))
 }
 
 /// Whether the arguments of a plug-in name a driver, as its socket's path does.
@@ -121,11 +146,45 @@ fn registers(spec: &PodSpec, driver: &str) -> bool {
 /// Whether a text says that something of a name is missing or does not answer.
 fn lacks(text: &str, name: &str) -> bool {
     let before = format!("no {name}");
-    has(text, &[&before]) || (names(text, name) && has(text, &["not running", "not ready"]))
+    has(text, &[&before])
+        || (names(text, name) && has(text, &["not running", "not ready"]))
+        || (names_parts(text, name) && has(text, &["not found", "not registered"]))
+}
+
+/// Whether a text has all words of a name of several that tell it from others: `provider "vault"`
+/// of `vault-csi-provider`.
+fn names_parts(text: &str, name: &str) -> bool {
+    const COMMON: [&str; 7] = [
+        "csi",
+        "node",
+        "agent",
+        "daemonset",
+        "daemon",
+        "ds",
+        "plugin",
+    ];
+    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let parts = name.split('-').filter(|part| !COMMON.contains(part));
+    let parts: Vec<&str> = parts.collect();
+    parts.len() >= 2 && parts.iter().all(|part| words.contains(part))
 }
 
 /// Whether a text has a name as a word.
 fn names(text: &str, name: &str) -> bool {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.')))
         .any(|word| word.trim_matches('.') == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lacks;
+
+    #[test]
+    fn a_message_says_what_is_missing() {
+        let lost = "error connecting to provider \"vault\": provider not found";
+        assert!(lacks(lost, "vault-csi-provider"));
+        assert!(!lacks(lost, "aws-csi-provider"));
+        assert!(lacks("partial add error: no ztunnel connection", "ztunnel"));
+        assert!(!lacks("file of the vault not found", "vault-agent"));
+    }
 }

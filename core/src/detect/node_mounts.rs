@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Strength};
+use super::node_coverage::is_left_out;
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
@@ -42,7 +43,8 @@ pub(super) fn unmountable(view: &View<'_>, found: &[Finding], out: &mut Vec<Find
         .of_kind(&Kind::Node)
         .any(|other| is_other(&other));
     let is_server = findings.iter().any(|f| has(&f.message, &OF_SERVER));
-    if !has_others || is_server {
+    let is_left_out = || findings.iter().any(|f| is_left_out(view, node, f.on));
+    if !has_others || is_server || is_left_out() {
         return;
     }
     let workloads: BTreeSet<_> = findings

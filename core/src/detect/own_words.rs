@@ -3,18 +3,17 @@
 
 use super::finding::{Finding, Strength};
 use super::text::short;
+use super::view::GRACE;
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
-use crate::model::Kind;
-use crate::model::time::MINUTE;
+use crate::model::{Kind, Severity};
 use crate::trouble::Class;
 
-/// The lines of the last 15 minutes that report a class.
+/// The lines that report a class now.
 fn lines<'a>(view: &View<'a>, idx: Idx, class: Class) -> Vec<&'a LogTemplate> {
-    let now = view.now.0;
     view.logs(idx)
-        .filter(|log| now - log.last.0 <= 15 * MINUTE && log.trouble().has(class))
+        .filter(|log| log.trouble().has(class) && view.is_current(idx, log))
         .collect()
 }
 
@@ -69,5 +68,37 @@ pub(super) fn inotify(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             ))
             .with(said.iter().take(5).map(|log| view.log_evidence(idx, log)))
             .build(),
+    );
+}
+
+/// Reports a container that refuses a file because others may read it: an `fsGroup` or a
+/// `defaultMode` has changed its mode. It says so once, when it starts.
+pub(super) fn file_mode(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let Some(started) = view.started(idx).or(view.graph.get(idx).created) else {
+        return;
+    };
+    let is_meant = |log: &&LogTemplate| {
+        log.severity >= Severity::Warning
+            && log.last.0 >= started.0 - GRACE
+            && log.trouble().has(Class::FileTooOpen)
+    };
+    let said: Vec<&LogTemplate> = view.logs(idx).filter(is_meant).collect();
+    let Some(last) = said.last() else { return };
+    let owner = view.top_owner(idx);
+    out.push(
+        view.finding(
+            FaultId::StorageMountPermissionDenied,
+            owner,
+            idx,
+            Strength::Strong,
+        )
+        .active(true)
+        .message(format!(
+            "{} does not use a file whose mode lets others read it: {}",
+            view.title(owner),
+            short(&last.sample, 200)
+        ))
+        .with(said.iter().take(5).map(|log| view.log_evidence(idx, log)))
+        .build(),
     );
 }

@@ -5,14 +5,21 @@ use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::object::{Condition, Object};
 use crate::model::time::MINUTE;
-use crate::model::{Severity, Time};
+use crate::model::{Kind, Severity, Time};
 
 /// How many lines show that a workload is missed.
 const REPEATS: u64 = 3;
 
+/// Judges every scaler of KEDA.
+pub(super) fn scalers(view: &View<'_>, out: &mut Vec<Finding>) {
+    for scaler in view.graph.of_kind(&Kind::parse("ScaledObject")) {
+        judge(view, scaler, out);
+    }
+}
+
 /// Reports a workload without replicas whose scaler is paused, if others have complained since it
 /// was scaled down: otherwise it was turned off on purpose.
-pub(super) fn scaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+fn judge(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let conditions = view.object(idx).map(Object::reported_conditions);
     let is_paused = |c: &Condition| &*c.kind == "Paused" && c.is("True");
     if !view.exists(idx) || !conditions.is_some_and(|all| all.iter().any(is_paused)) {

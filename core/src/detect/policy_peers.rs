@@ -4,6 +4,7 @@ use super::caller_errors::by_host;
 use super::finding::{Evidence, Finding, Strength};
 use super::network::fits;
 use super::service::pods_behind;
+use super::text::has;
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
@@ -33,7 +34,8 @@ pub(super) fn peers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let named = host::in_text(&log.sample).into_iter();
         let mut ends =
             named.filter_map(|named| end(view, *caller, named.host, named.port?, &covered));
-        let end = ends.find(|end| !admits(view, end.pod, *caller, end.port))?;
+        let protocol = protocol(&log.sample);
+        let end = ends.find(|end| !admits(view, end, *caller, protocol))?;
         Some((end, view.log_evidence(*caller, log)))
     });
     let Some((end, evidence)) = blocked else {
@@ -54,6 +56,15 @@ pub(super) fn peers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(finding(view, idx, owner, message, evidence));
 }
 
+/// The transport protocol of a call that a line is about.
+fn protocol(line: &str) -> &'static str {
+    if has(line, &["dial udp", "read udp", "write udp"]) {
+        "UDP"
+    } else {
+        "TCP"
+    }
+}
+
 /// A port of a pod that is called.
 struct End {
     pod: Idx,
@@ -68,15 +79,23 @@ fn end(view: &View<'_>, caller: Idx, host: &str, port: u16, pods: &[Idx]) -> Opt
     }
     let service = view.object(target).and_then(Object::service)?;
     let called = service.ports.iter().find(|p| p.port == i64::from(port))?;
-    let port = match &called.target_port {
-        Some(PortRef::Number(number)) => u16::try_from(*number).ok()?,
-        Some(PortRef::Name(_)) => return None,
-        None => port,
-    };
     let behind = pods_behind(view, target);
     let pod = behind
         .into_iter()
         .find(|p| pods.contains(p) && *p != caller)?;
+    let port = match &called.target_port {
+        Some(PortRef::Number(number)) => u16::try_from(*number).ok()?,
+        Some(PortRef::Name(name)) => {
+            let mut ports = view
+                .pod_spec(pod)?
+                .containers
+                .iter()
+                .flat_map(|c| c.ports.iter());
+            let meant = ports.find(|p| p.name.as_ref() == Some(name))?;
+            u16::try_from(meant.container_port).ok()?
+        }
+        None => port,
+    };
     Some(End { pod, port })
 }
 
@@ -150,10 +169,13 @@ fn restricts_calls(policy: &NetworkPolicy) -> bool {
 fn admits_dns(rule: &PolicyRule) -> bool {
     let has_port = rule.ports.is_empty()
         || rule.ports.iter().any(|p| match &p.port {
-            // OpenShift's DNS pods listen on 5353.
-            Some(PortRef::Number(number)) => matches!(number, 53 | 5353),
             Some(PortRef::Name(name)) => &**name == "53" || name.contains("dns"),
-            None => true,
+            // OpenShift's DNS pods listen on 5353.
+            _ => [53, 5353].into_iter().any(|port| {
+                ["UDP", "TCP"]
+                    .into_iter()
+                    .any(|protocol| p.admits(port, protocol))
+            }),
         });
     let reaches = |peer: &PolicyPeer| peer.ip_block.is_some() || peer.namespace_selector.is_some();
     has_port && (rule.to.is_empty() || rule.to.iter().any(reaches))
@@ -201,16 +223,12 @@ fn is_timeout(now: Time, log: &LogTemplate) -> bool {
 }
 
 /// Whether any policy that covers a pod lets a peer call one of its ports.
-fn admits(view: &View<'_>, target: Idx, caller: Idx, port: u16) -> bool {
-    let namespace = view.graph.get(target).namespace();
-    let labels = view.graph.get(target).labels();
+fn admits(view: &View<'_>, end: &End, caller: Idx, protocol: &str) -> bool {
+    let namespace = view.graph.get(end.pod).namespace();
+    let labels = view.graph.get(end.pod).labels();
+    let port = i64::from(end.port);
     let has_port = |rule: &PolicyRule| {
-        rule.ports.is_empty()
-            || rule.ports.iter().any(|p| match &p.port {
-                Some(PortRef::Number(number)) => *number == i64::from(port),
-                // A name may be that of the port.
-                Some(PortRef::Name(_)) | None => true,
-            })
+        rule.ports.is_empty() || rule.ports.iter().any(|p| p.admits(port, protocol))
     };
     let is_from = |rule: &PolicyRule| {
         rule.from.is_empty() || rule.from.iter().any(|p| fits(view, p, namespace, caller))

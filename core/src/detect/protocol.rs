@@ -14,6 +14,15 @@ use crate::model::object::{Object, Service};
 use crate::model::time::MINUTE;
 use crate::trouble::Class;
 
+/// Words of servers about their callers.
+pub(super) const OF_SERVERS: [&str; 5] = [
+    "to an https server",
+    "tls handshake error from",
+    "received http/1",
+    "invalid http method",
+    "security attack",
+];
+
 /// The server behind a Service speaks another protocol than its callers: on the port that they use,
 /// or at all.
 pub(super) fn of_server(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Finding>) {
@@ -141,14 +150,6 @@ fn announcement(service: &Service) -> Option<String> {
 /// A caller that speaks another protocol than a server outside the cluster's state: its settings
 /// choose both.
 pub(super) fn unknown_servers(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) {
-    // Servers write such lines about their callers.
-    const OF_SERVERS: [&str; 5] = [
-        "to an https server",
-        "tls handshake error from",
-        "received http/1",
-        "invalid http method",
-        "security attack",
-    ];
     let known: BTreeSet<usize> = errors
         .iter()
         .filter(|e| e.target.is_some())

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Evidence, Finding, Strength};
+use super::node_coverage::is_left_out;
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
@@ -86,20 +87,21 @@ pub(super) fn networks(view: &View<'_>, out: &mut Vec<Finding>) {
     share_pool(view, &exhausted, &mut by_node);
     for (blamed, reports) in by_node {
         let what = short(&reports.message, 200);
+        let on = reports.on.unwrap_or(blamed);
+        let strength = if is_left_out(view, blamed, on) {
+            Strength::Hint
+        } else {
+            Strength::Strong
+        };
         out.push(
-            view.finding(
-                FaultId::NodeNetworkUnavailable,
-                blamed,
-                reports.on.unwrap_or(blamed),
-                Strength::Strong,
-            )
-            .active(true)
-            .message(format!(
-                "{} cannot connect new pods to the network: {what}",
-                view.title(blamed)
-            ))
-            .with(reports.evidence)
-            .build(),
+            view.finding(FaultId::NodeNetworkUnavailable, blamed, on, strength)
+                .active(true)
+                .message(format!(
+                    "{} cannot connect new pods to the network: {what}",
+                    view.title(blamed)
+                ))
+                .with(reports.evidence)
+                .build(),
         );
     }
 }

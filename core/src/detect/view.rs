@@ -8,7 +8,7 @@ use crate::episode::LogTemplate;
 use crate::graph::{Component, Graph, Idx, Relation};
 use crate::model::object::pod::PodSpec;
 use crate::model::object::{Object, Pod};
-use crate::model::time::SECOND;
+use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Alert, Episode, Kind, Severity, Time};
 
 /// A cluster at an instant.
@@ -29,6 +29,9 @@ static NONE: BTreeSet<Idx> = BTreeSet::new();
 /// How long a state must last before it counts as broken, in microseconds: longer than a rollout
 /// usually takes.
 pub const GRACE: i64 = 60 * SECOND;
+
+/// How long a line says how its writer is, in microseconds.
+const RECENT: i64 = 15 * MINUTE;
 
 impl<'a> View<'a> {
     /// A view before any resource was inspected.
@@ -73,6 +76,23 @@ impl<'a> View<'a> {
             .into_iter()
             .flatten()
             .map(|i| all.logs[*i].1)
+    }
+
+    /// Whether a line still says how its writer is: it is recent, or the last one about a trouble of
+    /// a pod that has not been ready since.
+    pub(super) fn is_current(&self, writer: Idx, log: &LogTemplate) -> bool {
+        if self.now.0 - log.last.0 <= RECENT {
+            return true;
+        }
+        let since = self.unhealthy_since(writer);
+        let is_since =
+            self.is_pod_unhealthy(writer) && since.is_some_and(|s| log.last.0 >= s.0 - GRACE);
+        let is_later = |other: &LogTemplate| {
+            other.last.0 > log.last.0 + GRACE
+                && other.severity >= Severity::Warning
+                && !other.trouble().is_empty()
+        };
+        is_since && !self.logs(writer).any(is_later)
     }
 
     /// Firing alerts about a resource.

@@ -6,8 +6,20 @@ use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 
+/// Judges every admission configuration.
+pub(super) fn configurations(view: &View<'_>, out: &mut Vec<Finding>) {
+    for kind in [
+        "ValidatingWebhookConfiguration",
+        "MutatingWebhookConfiguration",
+    ] {
+        for idx in view.graph.of_kind(&Kind::parse(kind)) {
+            configuration(view, idx, out);
+        }
+    }
+}
+
 /// Reports the Services of an admission configuration that do not exist or have no pod.
-pub(super) fn configuration(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+fn configuration(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let node = view.graph.get(idx);
     if !node.kind().as_str().ends_with("WebhookConfiguration")
         || !view.exists(idx)

@@ -26,6 +26,8 @@ const ALERT_LEAD: i64 = 5 * MINUTE;
 const MAX_STARTS: usize = 4;
 /// A `ConfigMap` or Secret that more components than this use connects none of them.
 const MAX_USERS: usize = 5;
+/// How many owners above a resource its harm reaches.
+const MAX_OWNERS: usize = 6;
 /// Maximum number of resources that one search visits.
 const MAX_VISITS: usize = 2000;
 
@@ -56,6 +58,7 @@ impl Reach {
         for finding in findings.iter().filter(|f| f.active) {
             let blamed = view.component_id(finding.blamed);
             reach.add(view.component_id(finding.on), blamed);
+            reach.add_owners(view, finding.on, blamed);
             // An object of an operator repeats in its conditions what its parts lack.
             let owners = view.graph.incoming(finding.blamed);
             for (_, owner) in owners.filter(|(r, _)| *r == Relation::Controls) {
@@ -122,6 +125,18 @@ impl Reach {
             of_namespace
                 .filter(|(_, at)| (-ALERT_LEAD..=ALERT_DELAY).contains(&(alert.onset.0 - at.0)))
                 .for_each(|(component, _)| self.add(affected, *component));
+        }
+    }
+
+    /// What a custom object lacks, those that made it lack as well.
+    fn add_owners(&mut self, view: &View<'_>, from: Idx, cause: ComponentId) {
+        let mut at = from;
+        for _ in 0..MAX_OWNERS {
+            let mut owners = view.graph.incoming(at);
+            let owner = owners.find(|(relation, _)| *relation == Relation::Controls);
+            let Some((_, owner)) = owner else { return };
+            self.add(view.component_id(owner), cause);
+            at = owner;
         }
     }
 

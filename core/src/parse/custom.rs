@@ -144,6 +144,7 @@ struct CiliumName {
 #[serde(default, rename_all = "camelCase")]
 struct CiliumRule {
     from_endpoints: List<Selector>,
+    to_ports: List<CiliumPorts>,
     #[serde(rename = "fromCIDR")]
     from_cidr: Option<Present>,
     #[serde(rename = "fromCIDRSet")]
@@ -208,7 +209,6 @@ impl CiliumEgress {
             self.to_services,
             self.to_nodes,
         ];
-        let ports = self.to_ports.iter().flat_map(|to| to.ports.iter().cloned());
         PolicyRule {
             to: self
                 .to_endpoints
@@ -216,7 +216,7 @@ impl CiliumEgress {
                 .map(peer)
                 .chain(anything(&others))
                 .collect(),
-            ports: ports.collect(),
+            ports: ports(&self.to_ports),
             ..PolicyRule::default()
         }
     }
@@ -246,9 +246,14 @@ impl CiliumRule {
                 .map(peer)
                 .chain(anything(&others))
                 .collect(),
+            ports: ports(&self.to_ports),
             ..PolicyRule::default()
         }
     }
+}
+
+fn ports(all: &List<CiliumPorts>) -> List<PolicyPort> {
+    all.iter().flat_map(|to| to.ports.iter().cloned()).collect()
 }
 
 fn peer(endpoints: &Selector) -> PolicyPeer {

@@ -100,6 +100,8 @@ classes! {
     ProtocolMismatch = "protocol_mismatch", Server, "The other side speaks another protocol.";
     VersionMismatch = "version_mismatch", Writer,
         "The other side has an incompatible version or schema.";
+    RecordUnreadable = "record_unreadable", Writer,
+        "A record of a broker has another form than its reader expects.";
     LoginRefused = "login_refused", Writer, "The server refused the login.";
     DatabaseMissing = "database_missing", Writer, "The server has no such database.";
     SchemaMissing = "schema_missing", Writer,
@@ -124,6 +126,7 @@ classes! {
     WatchesExhausted = "watches_exhausted", Node, "The node's limit of inotify is reached.";
     OutOfMemory = "out_of_memory", Writer, "The program has no memory left.";
     ThreadsExhausted = "threads_exhausted", Node, "No thread or process can be created.";
+    FileTooOpen = "file_too_open", Writer, "A file may be read or written by too many users.";
     FileMissing = "file_missing", Writer, "A file does not exist.";
     ExecFormat = "exec_format", Writer, "The program is for another architecture.";
     CommandNotFound = "command_not_found", Writer, "The command does not exist.";

@@ -48,6 +48,12 @@ pub fn named(message: &str) -> Option<&'static Product> {
     products.all.get(first)
 }
 
+/// Whether an image of this name is that of a server.
+pub fn is_server(image: &str) -> bool {
+    let names = |p: &Product| p.product == image || p.words.iter().any(|word| word == image);
+    PRODUCTS.all.iter().any(names)
+}
+
 /// A product by its name.
 pub fn by_name(name: &str) -> Option<&'static Product> {
     PRODUCTS.all.iter().find(|product| product.product == name)

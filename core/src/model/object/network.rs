@@ -17,6 +17,7 @@ pub struct Service {
     #[serde(rename = "type")]
     pub service_type: Option<Str>,
     pub external_name: Option<Str>,
+    pub publish_not_ready_addresses: Option<bool>,
     #[serde(skip)]
     pub conditions: List<Condition>,
     /// Whether a load balancer has published an address; `None` if the status is not known.
@@ -119,8 +120,52 @@ pub struct PolicyPeer {
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct PolicyPort {
     pub port: Option<PortRef>,
+    /// The last port of a range that begins with `port`.
+    pub end_port: Option<i64>,
     pub protocol: Option<Str>,
+}
+
+impl PolicyPort {
+    /// Whether it lets calls to a port through.
+    pub fn admits(&self, port: i64, protocol: &str) -> bool {
+        // Cilium has a word for all protocols.
+        let is_protocol = self
+            .protocol
+            .as_deref()
+            .map(|p| p.eq_ignore_ascii_case(protocol) || p.eq_ignore_ascii_case("any"))
+            .unwrap_or(true);
+        is_protocol
+            && match &self.port {
+                Some(PortRef::Number(first)) => {
+                    (*first..=self.end_port.unwrap_or(*first)).contains(&port)
+                }
+                // A name may be that of the port.
+                Some(PortRef::Name(_)) | None => true,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_a_policy_has_a_protocol_and_may_be_a_range() {
+        let port = PolicyPort {
+            port: Some(PortRef::Number(5000)),
+            end_port: Some(5010),
+            protocol: Some("UDP".into()),
+        };
+        assert!(port.admits(5010, "UDP"));
+        assert!(!port.admits(5010, "TCP"), "the other protocol");
+        assert!(!port.admits(5011, "UDP"), "past the range");
+        let any = PolicyPort {
+            protocol: Some("ANY".into()),
+            ..PolicyPort::default()
+        };
+        assert!(any.admits(53, "TCP"));
+    }
 }

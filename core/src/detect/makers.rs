@@ -1,0 +1,109 @@
+//! What should make an object and fails: the reason for which the object is missing or invalid. A
+//! certificate is ordered by a chain of requests, a Secret is written by an operator.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::controller_log::about;
+use super::finding::{Finding, Strength};
+use super::{FaultId, View};
+use crate::graph::{Idx, Relation};
+use crate::model::time::MINUTE;
+use crate::model::{Kind, Severity};
+
+/// How many objects of a chain are visited.
+const MAX_VISITS: usize = 64;
+
+/// Faults that say that an object is missing, or not as wanted.
+const LACKS: [FaultId; 3] = [
+    FaultId::ConfigSecretMissing,
+    FaultId::ServiceCertificateInvalid,
+    FaultId::OperatorConditionFailed,
+];
+
+/// Reports the fault of a controller as the cause of what its objects lack: where its own log is
+/// about an object in the chain.
+pub(super) fn failing(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
+    let named = named(view, found);
+    if named.is_empty() {
+        return;
+    }
+    let mut reasons = Vec::new();
+    let mut seen = BTreeSet::new();
+    for user in found
+        .iter()
+        .filter(|f| f.active && LACKS.contains(&f.fault))
+    {
+        let chain = chain(view, user.on);
+        let reason = chain.iter().find_map(|object| named.get(object));
+        let other = |f: &&&Finding| view.component_id(f.blamed) != view.component_id(user.blamed);
+        let Some(reason) = reason.filter(other).filter(|_| seen.insert(user.on)) else {
+            continue;
+        };
+        reasons.push(Finding {
+            on: user.on,
+            strength: Strength::Proof,
+            evidence: reason
+                .evidence
+                .iter()
+                .chain(&user.evidence)
+                .cloned()
+                .collect(),
+            ..(*reason).clone()
+        });
+    }
+    out.extend(reasons);
+}
+
+/// The objects that the log of a controller is about, each with the fault of the controller that
+/// the line shows.
+fn named<'a>(view: &View<'_>, found: &'a [Finding]) -> BTreeMap<Idx, &'a Finding> {
+    let mut all = BTreeMap::new();
+    for (writer, log) in &view.episodes.logs {
+        let is_meant = log.severity >= Severity::Error
+            && view.now.0 - log.last.0 <= 15 * MINUTE
+            && !log.trouble().is_empty();
+        // The cheap tests first: few lines are about an object.
+        let object = is_meant.then(|| about(view, &log.sample)).flatten();
+        let Some(object) = object else { continue };
+        let own = view.component_id(*writer);
+        let line = view.log_evidence(*writer, log).id;
+        let fault = found.iter().find(|f| {
+            f.active
+                && f.strength >= Strength::Strong
+                && !LACKS.contains(&f.fault)
+                && view.component_id(f.blamed) == own
+                && f.evidence.iter().any(|e| e.id == line)
+        });
+        if let Some(fault) = fault {
+            all.entry(object).or_insert(fault);
+        }
+    }
+    all
+}
+
+/// What makes what a resource lacks: the custom objects that write a Secret which it uses, and all
+/// that these own or refer to.
+fn chain(view: &View<'_>, from: Idx) -> BTreeSet<Idx> {
+    let is_custom = |idx: Idx| matches!(view.graph.get(idx).kind(), Kind::Other(_));
+    let mut next: VecDeque<Idx> = VecDeque::from([from]);
+    let mut seen = BTreeSet::new();
+    while let Some(at) = next.pop_front() {
+        if seen.len() >= MAX_VISITS || !seen.insert(at) {
+            continue;
+        }
+        for (relation, to) in view.graph.out(at) {
+            let leads = matches!(relation, Relation::Controls | Relation::Uses);
+            if leads && is_custom(to) && view.object(to).is_some() {
+                next.push_back(to);
+            }
+            let reads = matches!(relation, Relation::Uses | Relation::Mounts);
+            if reads && *view.graph.get(to).kind() == Kind::Secret {
+                let makers = view.graph.incoming(to);
+                let makers =
+                    makers.filter(|(r, maker)| *r == Relation::Controls && is_custom(*maker));
+                next.extend(makers.map(|(_, maker)| maker));
+            }
+        }
+    }
+    seen
+}

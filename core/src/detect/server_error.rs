@@ -1,0 +1,313 @@
+//! Errors that a server logs about itself, or that its clients repeat.
+
+use std::collections::BTreeSet;
+
+use super::caller_errors::by_host;
+use super::dependency::is_database_port;
+use super::finding::{Finding, Strength};
+use super::service::pods_behind;
+use super::text::{has, short};
+use super::{FaultId, View, replica};
+use crate::episode::LogTemplate;
+use crate::graph::{Idx, Relation, derive};
+use crate::model::time::MINUTE;
+use crate::model::{Alias, Kind, Time};
+use crate::trouble::{self, Class, product};
+
+/// An error that a server logs about itself, or that its clients repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerError {
+    ConnectionLimit,
+    ReadOnly,
+    Down,
+    VolumeFull,
+    DiskFull,
+    MemoryFull,
+    Denied,
+    PlaintextRefused,
+}
+
+impl ServerError {
+    pub(super) const ALL: [Self; 8] = [
+        Self::ConnectionLimit,
+        Self::ReadOnly,
+        Self::Down,
+        Self::VolumeFull,
+        Self::DiskFull,
+        Self::MemoryFull,
+        Self::Denied,
+        Self::PlaintextRefused,
+    ];
+
+    pub(super) fn fault(self) -> FaultId {
+        match self {
+            Self::ConnectionLimit => FaultId::DependencyConnectionLimit,
+            Self::ReadOnly => FaultId::DependencyReadOnly,
+            Self::Down => FaultId::DependencyDown,
+            Self::VolumeFull | Self::DiskFull => FaultId::StorageVolumeFull,
+            Self::MemoryFull => FaultId::PerformanceMemoryPressure,
+            Self::Denied => FaultId::ServiceNetworkPolicyBlocks,
+            Self::PlaintextRefused => FaultId::ServiceProtocolMismatch,
+        }
+    }
+
+    /// The class of trouble that reports this error.
+    pub(super) fn class(self) -> Class {
+        match self {
+            Self::ConnectionLimit => Class::ConnectionLimit,
+            Self::ReadOnly => Class::ReadOnlyServer,
+            Self::Down => Class::NotServing,
+            Self::VolumeFull => Class::NoSpace,
+            Self::DiskFull => Class::ServerDiskFull,
+            Self::MemoryFull => Class::ServerMemoryFull,
+            Self::Denied => Class::MeshDenied,
+            Self::PlaintextRefused => Class::PlaintextRefused,
+        }
+    }
+
+    /// Whether the writer itself has it, whatever it calls.
+    fn is_own(self) -> bool {
+        matches!(self, Self::VolumeFull | Self::PlaintextRefused)
+    }
+}
+
+/// A Service of which only what a client says is known.
+#[derive(Clone, Debug)]
+pub struct UnseenServer {
+    /// Who repeats its error.
+    pub client: Idx,
+    /// Its name.
+    pub alias: Alias,
+    /// When the client first did.
+    pub first: Time,
+}
+
+/// The Services, in namespaces of which none is known, whose errors clients repeat together with
+/// their names.
+pub fn unseen_servers(view: &View<'_>) -> Vec<UnseenServer> {
+    let classes = ServerError::ALL.map(ServerError::class);
+    let mut all = Vec::new();
+    for (client, log) in &view.episodes.logs {
+        let is_recent = view.now.0 - log.last.0 <= 15 * MINUTE;
+        if !is_recent || !log.trouble().has_any(&classes) {
+            continue;
+        }
+        let namespace = view.graph.get(*client).namespace();
+        let named = stated_hosts(&log.sample)
+            .into_iter()
+            .map(|host| derive::called(&host, namespace))
+            .find(|alias| match alias.kind {
+                Kind::Service => !view.knows(&Kind::Service, &alias.namespace),
+                _ => alias.name.parse::<std::net::IpAddr>().is_err(),
+            });
+        all.extend(named.map(|alias| UnseenServer {
+            client: *client,
+            alias,
+            first: log.first,
+        }));
+    }
+    all
+}
+
+pub(super) fn server_finding(
+    view: &View<'_>,
+    idx: Idx,
+    error: ServerError,
+    lines: &[&LogTemplate],
+) -> Option<Finding> {
+    let first = lines.first()?;
+    let owner = view.top_owner(idx);
+    let chosen = replica::chosen(view, owner).filter(|_| error == ServerError::ReadOnly);
+    if let Some((variable, host)) = chosen {
+        let message = format!(
+            "{} sends its writes to `{host}` (`{variable}`), a replica, which accepts none: {}",
+            view.title(owner),
+            short(&first.sample, 160)
+        );
+        return Some(
+            view.finding(FaultId::ServiceAddressWrong, owner, idx, Strength::Proof)
+                .active(true)
+                .message(message)
+                .with([view.state_evidence(owner, format!("`{variable}` has `{host}`"))])
+                .with(lines.iter().take(5).map(|l| view.log_evidence(idx, l)))
+                .build(),
+        );
+    }
+    let (blamed, strength) = if error == ServerError::PlaintextRefused {
+        // Scanners of ports speak plain text as well; `mesh_tls` knows who may.
+        (owner, Strength::Hint)
+    } else if error.is_own() {
+        (owner, Strength::Strong)
+    } else {
+        subject(view, idx, owner, &first.sample, error.class())
+    };
+    if error == ServerError::Down && has_started(view, blamed, first) {
+        return None;
+    }
+    let message = format!(
+        "{} reports: {}",
+        view.title(blamed),
+        short(&first.sample, 200)
+    );
+    let namespace = view.graph.get(blamed).namespace();
+    let policy = match error {
+        ServerError::PlaintextRefused => Some("peerauthentication"),
+        ServerError::Denied => Some("authorizationpolicy"),
+        _ => None,
+    };
+    let fix = policy.map(|kind| format!("kubectl -n {namespace} edit {kind} <policy>"));
+    let full = claim_of(view, idx).filter(|_| error == ServerError::DiskFull && blamed == owner);
+    let full = full.map(|claim| view.state_evidence(claim, "has the data".to_owned()));
+    Some(
+        view.finding(error.fault(), blamed, idx, strength)
+            .active(true)
+            .message(message)
+            .with(full)
+            .with(lines.iter().take(5).map(|l| view.log_evidence(idx, l)))
+            .fix(fix)
+            .build(),
+    )
+}
+
+/// How a server says that it will be ready soon.
+const STARTING: [&str; 4] = [
+    "starting up",
+    "not yet accepting",
+    "in recovery mode",
+    "loading",
+];
+
+/// Whether a server that was starting is ready, and nobody was refused any more.
+fn has_started(view: &View<'_>, server: Idx, line: &LogTemplate) -> bool {
+    let is_quiet = view.now.0 - line.last.0 > 2 * MINUTE;
+    let pods = if *view.graph.get(server).kind() == Kind::Service {
+        pods_behind(view, server)
+    } else {
+        view.pods_of(server)
+    };
+    is_quiet
+        && has(&line.sample, &STARTING)
+        && !pods.is_empty()
+        && pods.iter().all(|pod| view.is_pod_healthy(*pod))
+}
+
+/// The only claim that a pod mounts.
+fn claim_of(view: &View<'_>, pod: Idx) -> Option<Idx> {
+    let mounts = view.graph.out(pod).filter(|(r, _)| *r == Relation::Mounts);
+    let mut claims = mounts
+        .map(|(_, mounted)| mounted)
+        .filter(|i| *view.graph.get(*i).kind() == Kind::PersistentVolumeClaim);
+    claims.next().filter(|_| claims.next().is_none())
+}
+
+/// The server that a line is about, and how certain that is: the writer itself, or one that it
+/// calls and whose error it repeats.
+fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (Idx, Strength) {
+    // The access log of the server's own proxy, which names the caller's request.
+    if has(text, &["rbac_access_denied_matched_policy"]) {
+        return (owner, Strength::Strong);
+    }
+    if let Some(server) = named_server(view, idx, text) {
+        return (server, Strength::Strong);
+    }
+    let called: BTreeSet<Idx> = [idx, owner]
+        .iter()
+        .flat_map(|h| view.graph.out(*h))
+        .filter(|(r, _)| *r == Relation::Calls)
+        .map(|(_, s)| s)
+        .collect();
+    let is_store = |s: &&Idx| {
+        view.object(**s)
+            .and_then(|o| o.service())
+            .is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)))
+    };
+    // A line that names another product is not about the store of this one.
+    let product = product::named(text).map(|product| &product.ports);
+    let fits = |s: &&Idx| {
+        let service = view.object(**s).and_then(|o| o.service());
+        let mut ports = service.into_iter().flat_map(|s| s.ports.iter());
+        product
+            .iter()
+            .all(|p| ports.any(|port| p.contains(&port.port)))
+    };
+    let stores: Vec<&Idx> = called.iter().filter(is_store).filter(fits).collect();
+    if let Some(named) = called
+        .iter()
+        .find(|s| text.contains(view.graph.get(**s).name()))
+    {
+        return (*named, Strength::Strong);
+    }
+    if let [only] = stores.as_slice() {
+        return (**only, Strength::Strong);
+    }
+    // What it calls is not known beside one that it calls.
+    let only = called.first().filter(|_| called.len() == 1);
+    if let Some(only) = only.filter(|s| !is_store(s) || fits(s)) {
+        return (*only, Strength::Fair);
+    }
+    match likely_store(view, owner, text, class) {
+        Some(store) if stores.is_empty() => (store, Strength::Fair),
+        _ if called.is_empty() => (owner, Strength::Strong),
+        _ => (owner, Strength::Fair),
+    }
+}
+
+/// The server of another component whose URL or address a line has.
+pub(super) fn named_server(view: &View<'_>, idx: Idx, text: &str) -> Option<Idx> {
+    let namespace = view.graph.get(idx).namespace();
+    stated_hosts(text)
+        .iter()
+        .filter_map(|host| by_host(view, host, namespace))
+        .find(|server| {
+            let kind = view.graph.get(*server).kind();
+            matches!(kind, Kind::Service | Kind::External)
+                && view.component_id(*server) != view.component_id(idx)
+        })
+}
+
+/// The hosts that a text states to be such, the one that the trouble is about first.
+fn stated_hosts(text: &str) -> Vec<String> {
+    let about = trouble::host_of(text, |_| true).map(|(host, _)| host);
+    let others = trouble::host::in_text(text).into_iter();
+    let others = others.filter(|named| named.is_stated);
+    about
+        .into_iter()
+        .chain(others.map(|named| named.host.to_owned()))
+        .collect()
+}
+
+/// The database of the product that the line names by its wording in the writer's namespace: the
+/// only one, or the only one that says the same about itself; `None` if that is the writer. The
+/// address that a client uses may be hidden, in a Secret for instance; the wording still shows the
+/// product.
+fn likely_store(view: &View<'_>, owner: Idx, text: &str, class: Class) -> Option<Idx> {
+    let ports = &product::named(text)?.ports;
+    let namespace = view.graph.get(owner).namespace();
+    let serves = |s: &Idx| {
+        let service = view.object(*s).and_then(|o| o.service());
+        view.graph.get(*s).namespace() == namespace
+            && service.is_some_and(|s| s.ports.iter().any(|p| ports.contains(&p.port)))
+    };
+    let stores: Vec<Idx> = view.graph.of_kind(&Kind::Service).filter(serves).collect();
+    let own = view.component_id(owner);
+    let only = |stores: &[Idx]| {
+        let components: BTreeSet<_> = stores.iter().map(|s| view.component_id(*s)).collect();
+        let is_one = components.len() == 1 && !components.contains(&own);
+        stores.first().copied().filter(|_| is_one)
+    };
+    only(&stores).or_else(|| {
+        let says = |s: &Idx| pods_behind(view, *s).iter().any(|p| says(view, *p, class));
+        let speaking: Vec<Idx> = stores.iter().copied().filter(says).collect();
+        only(&speaking)
+    })
+}
+
+/// Whether a pod's log, or the output of its probes, reported a class in the last 15 minutes.
+pub(super) fn says(view: &View<'_>, pod: Idx, class: Class) -> bool {
+    let is_recent = |at: Time| view.now.0 - at.0 <= super::view::GRACE * 15;
+    let mut warnings = view.warnings(pod);
+    warnings.any(|e| is_recent(e.last) && trouble::read(&e.message).has(class))
+        || view
+            .logs(pod)
+            .any(|l| is_recent(l.last) && l.trouble().has(class))
+}
