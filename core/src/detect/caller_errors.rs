@@ -173,7 +173,7 @@ fn targets(view: &View<'_>, caller: Idx, text: &str, failure: CallFailure) -> Ve
     found
 }
 
-/// The resolver to which CoreDNS could not forward a question.
+/// The resolver to which `CoreDNS` could not forward a question.
 fn next_resolver(view: &View<'_>, caller: Idx, text: &str) -> Option<Target> {
     let hosts = trouble::host::in_text(text).into_iter();
     let mut resolvers = hosts.filter(|named| named.port == Some(53));
