@@ -1,5 +1,4 @@
 //! Inputs that once broke something, and those from which the fuzzer starts.
-#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::fs;
 use std::path::Path;
