@@ -67,7 +67,7 @@ async fn no_record_stops_a_partition() {
     let meta = Arc::new(postgres::open(&url).await.unwrap());
     let server = Service::start("neo4j");
     let url = server.url();
-    let places: Arc<dyn MetaStore> = Arc::<_>::clone(&meta);
+    let places = Arc::clone(&meta) as Arc<dyn MetaStore>;
     let graph = neo4j::open(&url, places).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let stores = Inner {

@@ -13,11 +13,15 @@ use kgrca_tests::server::Tenant;
 use kgrca_tests::services::Service;
 use kgrca_tests::{Server, services};
 use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::Value;
 
 /// A text that must be found, or else the search sees nothing.
 const MARKER: &str = "marker-7c2f90de-of-the-search";
+
+/// In 2023, in microseconds.
+const LONG_AGO: i64 = 1_700_000_000_000_000;
 
 /// Secrets that stand in single lines, as programs log them.
 fn lines(cases: &[Case]) -> Vec<String> {
@@ -37,6 +41,8 @@ fn assert_masked(cases: &[Case], text: &str, place: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_spools_no_secret() {
+    // Installed by the first test of the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let logs = folder.path().join("pods");
     std::fs::create_dir_all(&logs).unwrap();
@@ -179,16 +185,33 @@ async fn what_a_producer_did_not_mask_stays_in_its_topic() {
             } else {
                 "prod"
             };
-            let message = FutureRecord::to(&name)
-                .partition(0)
-                .key(key)
-                .payload(&value);
+            // Received long ago, as it says.
+            let said = OwnedHeaders::new().insert(Header {
+                key: "kgrca-at",
+                value: Some(&LONG_AGO.to_be_bytes()),
+            });
+            let message = FutureRecord::to(&name).partition(0).headers(said);
+            let message = message.key(key).payload(&value);
             let delivered = producer.send(message, Duration::from_secs(30)).await;
             delivered.unwrap();
             sent += 1;
         }
     }
     server.settled(&tenant, sent).await;
+    let usage = server
+        .get("/api/v1/usage?from=1970-01-01", &tenant.key)
+        .await;
+    let rows = usage["rows"].as_array().unwrap();
+    let events = rows
+        .iter()
+        .filter(|row| row["metric"] == "events_ingested_count");
+    let days: Vec<&Value> = events.map(|row| &row["day"]).collect();
+    assert!(!days.is_empty(), "{usage}");
+    let chosen = |day: &&Value| day.as_str().unwrap() < "2026";
+    assert!(
+        !days.iter().any(chosen),
+        "its producer chose the day: {days:?}"
+    );
     assert!(server.terminate(), "with a snapshot");
     assert_masked(&cases, &text_of(folder.path()), "the data folder");
 }
