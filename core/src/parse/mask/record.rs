@@ -10,6 +10,31 @@ use crate::model::{Kind, Topic};
 
 /// The maps that hold the content of Secrets and `ConfigMap`s.
 const CONTENT: [&str; 3] = ["data", "stringData", "binaryData"];
+/// The other fields of a Secret that are objects or lists, as the Kubernetes API and as records of
+/// agents have them.
+const SECRET_MAPS: [&str; 4] = ["metadata", "labels", "annotations", "ownerRefs"];
+/// Those that are texts, numbers or flags.
+const SECRET_FIELDS: [&str; 19] = [
+    "op",
+    "at",
+    "since",
+    "sync_id",
+    "client_id",
+    "cluster",
+    "apiVersion",
+    "kind",
+    "src",
+    "seq",
+    "uid",
+    "namespace",
+    "name",
+    "created",
+    "deletionTimestamp",
+    "resourceVersion",
+    "generation",
+    "type",
+    "immutable",
+];
 /// How often JSON that is text in JSON is looked into.
 const MAX_DOCUMENTS: u8 = 3;
 
@@ -31,7 +56,8 @@ fn masked<'a>(topic: Topic, bytes: &'a [u8], key: Option<&HashKey>) -> Cow<'a, [
     };
     let is_state = topic == Topic::Resource;
     let has_values = is_state && key.is_some() && may_have_values(text);
-    if !has_values && !may_hold_secret(text) {
+    let may_be_secret = is_state && has_word(text, "secret");
+    if !has_values && !may_be_secret && !may_hold_secret(text) {
         return Cow::Borrowed(bytes);
     }
     let Ok(mut value) = serde_json::from_str::<Value>(text) else {
@@ -60,6 +86,13 @@ fn may_hold_secret(text: &str) -> bool {
         || text.contains("\\u")
         || text.contains("\\/")
         || !scan::ranges(text, What::All, 0).is_empty()
+}
+
+/// Whether a text has a word, in whatever case.
+fn has_word(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    text.windows(word.len())
+        .any(|w| w.eq_ignore_ascii_case(word))
 }
 
 /// Whether the state of an object may have values to replace.
@@ -99,7 +132,13 @@ impl Mask<'_> {
     fn value(&mut self, name: &str, value: &mut Value, kind: Option<&Kind>) {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|v| self.value(name, v, kind)),
-            Value::Object(map) => self.map(map, kind),
+            Value::Object(map) => {
+                let is_object = name.is_empty() || map.contains_key("metadata");
+                if is_object && self.is_state && is_secret(map, kind) {
+                    self.keep_known(map);
+                }
+                self.map(map, kind);
+            }
             Value::String(text) => self.text(name, text),
             Value::Number(number) if variable(name, &number.to_string()) == MASK => {
                 self.replace(value, MASK);
@@ -128,6 +167,18 @@ impl Mask<'_> {
                 _ => self.value(name, value, None),
             }
         }
+    }
+
+    /// Removes what a Secret does not have: only of known fields it is clear which hold values.
+    fn keep_known(&mut self, map: &mut Map<String, Value>) {
+        let before = map.len();
+        map.retain(|name, value| {
+            let name = name.as_str();
+            SECRET_MAPS.contains(&name)
+                || CONTENT.contains(&name)
+                || SECRET_FIELDS.contains(&name) && !value.is_object() && !value.is_array()
+        });
+        self.changed |= map.len() != before;
     }
 
     /// Removes the copy of an object that `kubectl apply` keeps in an annotation.
@@ -237,6 +288,16 @@ impl Mask<'_> {
     }
 }
 
+/// Whether a map is a Secret, by its own kind or that of the list that it is in. A kind is
+/// recognized with spaces and in the plural, too: such a record is read as one of an unknown kind.
+fn is_secret(map: &Map<String, Value>, of_list: Option<&Kind>) -> bool {
+    let own = map.get("kind").and_then(Value::as_str);
+    let kind = own.or(of_list.map(Kind::as_str)).unwrap_or_default().trim();
+    ["secret", "secrets"]
+        .iter()
+        .any(|name| kind.eq_ignore_ascii_case(name))
+}
+
 /// The kind of a list's items: `SecretList` has Secrets.
 fn of_list(kind: &Kind) -> Option<Kind> {
     let name = kind.as_str();
@@ -248,6 +309,47 @@ fn of_list(kind: &Kind) -> Option<Kind> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn of_a_secret_only_known_fields_are_stored() {
+        let known = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": true,
+            "metadata": {"name": "db", "namespace": "shop", "labels": {"app": "db"}},
+            "data": {"a": ""},
+        });
+        let stored = |value: &Value| {
+            let text = value.to_string();
+            let masked = record(Topic::Resource, text.as_bytes()).into_owned();
+            serde_json::from_slice::<Value>(&masked).unwrap()
+        };
+        assert_eq!(stored(&known), known);
+        let value = json!({"blob": "Zm9vYmFy"});
+        for (name, kind) in [
+            ("Data", "Secret"),
+            ("stringdata", "secret"),
+            ("spec", " Secret "),
+            ("status", "Secrets"),
+            ("type", "Secret"),
+            ("x", "SECRET"),
+        ] {
+            let mut secret = known.clone();
+            secret["kind"] = kind.into();
+            secret[name] = value.clone();
+            let list = json!({"kind": "List", "items": [secret.clone()]});
+            let event = json!({"type": "ADDED", "object": secret.clone()});
+            for wrapped in [secret, list, event] {
+                let text = stored(&wrapped).to_string();
+                assert!(
+                    !text.contains("Zm9v") && text.contains("db"),
+                    "{name}: {text}"
+                );
+            }
+        }
+        // What refers to a Secret is not one.
+        let reference = json!({"kind": "Widget", "name": "w",
+            "spec": {"from": {"kind": "Secret", "name": "db", "valuesKey": "k"}}});
+        assert_eq!(stored(&reference), reference);
+    }
 
     #[test]
     fn a_masked_object_keeps_its_shape() {
