@@ -26,7 +26,7 @@ macro_rules! metrics {
 metrics! {
     /// Requests to the API.
     ApiCalls "api_calls_count",
-    /// Entries of the log that are billed, each as one event however many records it holds.
+    /// Events that are billed: accepted Kubernetes events, log records and notifications of alerts.
     EventsIngested "events_ingested_count",
     /// Events refused because a hard limit of the plan was reached.
     EventsRejectedQuota "events_rejected_quota_count",

@@ -150,14 +150,16 @@ impl View<'_> {
     /// one before, which is about as long as all waits before together.
     fn was_given_up(&self, idx: Idx, event: &Episode) -> bool {
         let is_try = |e: &&Episode| &*e.reason == "FailedCreate";
+        if !is_try(&event) {
+            return false;
+        }
         let first = self
             .events(idx)
             .filter(is_try)
             .map(|e| e.first)
             .min()
             .unwrap_or(event.first);
-        is_try(&event)
-            && self.now.seconds_since(event.last) > 60.0 + 2.0 * event.last.seconds_since(first)
+        self.now.seconds_since(event.last) > 60.0 + 2.0 * event.last.seconds_since(first)
     }
 
     /// Whether a later event reports success.
@@ -175,8 +177,12 @@ impl View<'_> {
             .find(|(reason, _)| *reason == &*event.reason)
             .map(|(_, by)| *by)
             .unwrap_or(&[]);
-        self.events(idx)
-            .any(|e| e.last > event.last && cleared_by.contains(&&*e.reason))
+        // An object may have thousands of events: those of all others are only looked through where
+        // one of them can matter.
+        !cleared_by.is_empty()
+            && self
+                .events(idx)
+                .any(|e| e.last > event.last && cleared_by.contains(&&*e.reason))
     }
 
     /// Whether a resource is healthy; `None` if its state does not show it.

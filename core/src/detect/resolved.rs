@@ -48,7 +48,7 @@ const ROUTINE: [&str; 10] = [
 
 impl<'a> Resolved<'a> {
     /// Resolves which resources the episodes are about. Unknown subjects become resources of which
-    /// only the name is known.
+    /// only the name is known, as long as the graph has room for them.
     pub fn new(graph: &mut Graph, episodes: &'a Episodes, name: &Str, now: Time) -> Self {
         let mut this = Self {
             logs_since: episodes.logs_since,
@@ -68,13 +68,13 @@ impl<'a> Resolved<'a> {
                         namespace: Str::default(),
                         name: name.clone(),
                     };
-                    this.cluster = Some(graph.intern(&cluster, now));
+                    this.cluster = graph.refer(&cluster, now);
                 }
                 // A refusal by a quota is the fault of the namespace, even if its state is not
                 // known.
                 if event.severity >= Severity::Warning && event.message.contains("quota: ") {
                     let name = event.subject.namespace.clone();
-                    graph.intern(
+                    graph.refer(
                         &Subject {
                             kind: Kind::Namespace,
                             uid: None,
@@ -92,9 +92,11 @@ impl<'a> Resolved<'a> {
                         namespace: Str::default(),
                         name: host.into(),
                     };
-                    graph.intern(&registry, now);
+                    graph.refer(&registry, now);
                 }
-                let idx = graph.intern(&event.subject, event.last);
+                let Some(idx) = graph.refer(&event.subject, event.last) else {
+                    continue;
+                };
                 graph.end_unlisted(idx, event.last);
                 if event.severity >= Severity::Warning || !ROUTINE.contains(&&*event.reason) {
                     this.loud.insert(idx);
@@ -108,7 +110,9 @@ impl<'a> Resolved<'a> {
         }
         for log in episodes.logs() {
             if log.first <= now {
-                let idx = graph.intern(&log.subject, log.last);
+                let Some(idx) = graph.refer(&log.subject, log.last) else {
+                    continue;
+                };
                 graph.end_unlisted(idx, log.last);
                 this.loud.insert(idx);
                 this.logs_of.entry(idx).or_default().push(this.logs.len());
@@ -119,7 +123,9 @@ impl<'a> Resolved<'a> {
         alerts.retain(|alert| alert.firing && alert.starts <= now);
         let known = Subjects::new(graph).resolve_all(&alerts, now);
         for (alert, known) in alerts.into_iter().zip(known) {
-            let idx = known.unwrap_or_else(|| graph.intern(&alert.subject, now));
+            let Some(idx) = known.or_else(|| graph.refer(&alert.subject, now)) else {
+                continue;
+            };
             this.loud.insert(idx);
             this.alerts_of
                 .entry(idx)

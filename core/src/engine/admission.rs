@@ -47,8 +47,38 @@ fn stream(topic: Topic, source: &str) -> Str {
     Str::from(format!("{}/{source}", topic.as_str()))
 }
 
-/// Whether one entry of the log is charged for, given how many of its records were new: as one
-/// event, however many records it holds, and only once however often it was sent.
-pub fn is_billable(topic: Topic, new_records: usize) -> bool {
-    topic.signal().is_metered && new_records > 0
+/// How many alerts of one notification count as one event. Alertmanager repeats all alerts of a
+/// group together, so that most notifications are one event.
+pub const ALERTS_PER_EVENT: u64 = 100;
+
+/// As how many events one entry of the log is charged for, given how many of its records were new:
+/// each counts, and only once however often it was sent.
+pub fn events_of(topic: Topic, new_records: u64) -> u64 {
+    match topic {
+        Topic::Alerts => new_records.div_ceil(ALERTS_PER_EVENT),
+        _ if topic.signal().is_metered => new_records,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_form_of_a_record_holds_more_events_than_are_charged_for() {
+        for (topic, records, events) in [
+            (Topic::Events, 0, 0),
+            (Topic::Events, 9000, 9000),
+            (Topic::Logs, 7, 7),
+            (Topic::Alerts, 0, 0),
+            (Topic::Alerts, 1, 1),
+            (Topic::Alerts, 100, 1),
+            (Topic::Alerts, 101, 2),
+            (Topic::Resource, 5, 0),
+            (Topic::Topology, 5, 0),
+        ] {
+            assert_eq!(events_of(topic, records), events, "{topic:?} {records}");
+        }
+    }
 }

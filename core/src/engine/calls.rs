@@ -15,15 +15,16 @@ pub(super) fn learn(graph: &mut Graph, resolved: &mut Resolved<'_>, now: Time) -
         }
     }
     for unseen in detect::unseen_servers(&View::new(graph, resolved, now)) {
-        let server = graph.intern(&subject(unseen.alias), unseen.first);
-        graph.learn_call(unseen.client, server, unseen.first);
+        if let Some(server) = graph.refer(&subject(unseen.alias), unseen.first) {
+            graph.learn_call(unseen.client, server, unseen.first);
+        }
     }
     for alias in detect::webhooks(&View::new(graph, resolved, now)) {
         let is_known = graph
             .find(alias.kind.clone(), &alias.namespace, &alias.name)
             .is_some();
         if !is_known {
-            graph.intern(&subject(alias), now);
+            graph.refer(&subject(alias), now);
         }
     }
     if graph.size() == size {
@@ -48,7 +49,9 @@ fn target(graph: &mut Graph, resolved: &Resolved<'_>, error: &CallError, now: Ti
         Kind::Service => !View::new(graph, resolved, now).knows(&Kind::Service, &alias.namespace),
         _ => false,
     };
-    is_missing.then(|| graph.intern(&subject(alias), error.first))
+    is_missing
+        .then(|| graph.refer(&subject(alias), error.first))
+        .flatten()
 }
 
 /// The host outside the cluster that a name of two labels means where namespaces are known and the

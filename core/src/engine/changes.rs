@@ -61,9 +61,9 @@ impl ClusterState {
     /// Takes what changed since the last call.
     pub fn take_changes(&mut self) -> Changes {
         let happened = self.episodes.take_journal();
-        let about: Vec<Idx> = happened
+        let about: Vec<Option<Idx>> = happened
             .iter()
-            .map(|h| self.graph.intern(&h.subject, h.last))
+            .map(|h| self.graph.refer(&h.subject, h.last))
             .collect();
         let health_changes = std::mem::take(&mut self.health_changes);
         let journal = self.graph.take_journal();
@@ -77,7 +77,7 @@ impl ClusterState {
         let mut episodes: Vec<EpisodeRow> = happened
             .into_iter()
             .zip(about)
-            .map(|(happened, idx)| rows.episode(happened, idx))
+            .filter_map(|(happened, idx)| Some(rows.episode(happened, idx?)))
             .collect();
         let health_changes = health_changes
             .into_iter()

@@ -9,7 +9,7 @@ mod load;
 mod row;
 mod state;
 
-pub use admission::{Sequences, is_billable};
+pub use admission::{ALERTS_PER_EVENT, Sequences, events_of};
 pub use changes::Changes;
 pub use evaluate::{Evaluation, Ranked};
 pub use load::{Addition, Held, Load};

@@ -23,6 +23,8 @@ type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 pub const RETENTION: i64 = 60 * MINUTE;
 /// Maximum number of patterns per writer; all others are folded into one.
 const MAX_TEMPLATES: u32 = 200;
+/// Maximum number of alerts.
+const MAX_ALERTS: usize = 10_000;
 /// For how many minutes a pattern keeps its counts.
 const RATE_MINUTES: usize = 30;
 
@@ -208,6 +210,7 @@ impl Episodes {
         match self.alerts.entry((alert.fingerprint.clone(), alert.starts)) {
             Entry::Vacant(slot) => {
                 slot.insert(alert);
+                self.limit_alerts();
                 Folded::New
             }
             Entry::Occupied(mut slot) if slot.get().firing && !alert.firing => {
@@ -215,6 +218,18 @@ impl Episodes {
                 Folded::New
             }
             Entry::Occupied(_) => Folded::Known,
+        }
+    }
+
+    /// Drops the alerts that began first when there are too many: those that nobody resolves stay.
+    fn limit_alerts(&mut self) {
+        if self.alerts.len() <= MAX_ALERTS {
+            return;
+        }
+        let mut keys: Vec<_> = self.alerts.keys().cloned().collect();
+        keys.sort_by(|(a, began_a), (b, began_b)| (began_a, a).cmp(&(began_b, b)));
+        for key in &keys[..MAX_ALERTS / 10] {
+            self.alerts.remove(key);
         }
     }
 
@@ -320,6 +335,30 @@ mod tests {
         assert_eq!(episodes.event(event("a", 20, 2)), Folded::Known);
         assert_eq!(episodes.events().len(), 1);
         assert_eq!(episodes.events()[0].count, 2);
+    }
+
+    #[test]
+    fn alerts_that_nobody_resolves_are_bounded() {
+        let mut episodes = Episodes::default();
+        let alert = |i: usize| Alert {
+            fingerprint: format!("f{i}").into(),
+            starts: Time(i as i64),
+            firing: true,
+            name: "Down".into(),
+            severity: Severity::Warning,
+            labels: crate::model::object::Labels::default(),
+            annotations: crate::model::object::Labels::default(),
+            subject: event("a", 1, 1).subject,
+        };
+        for i in 0..3 * MAX_ALERTS {
+            episodes.alert(alert(i));
+            assert!(episodes.len() <= MAX_ALERTS);
+        }
+        let alerts = episodes.alerts();
+        assert_eq!(
+            alerts[alerts.len() - 1].starts,
+            Time(3 * MAX_ALERTS as i64 - 1)
+        );
     }
 
     proptest! {

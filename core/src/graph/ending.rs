@@ -5,6 +5,10 @@ use super::{Graph, Idx, Relation};
 use crate::model::object::Meta;
 use crate::model::{Alias, Kind, Str, Subject, Time};
 
+/// Of how many kinds the last listing is remembered. A cluster with many operators has a few
+/// hundred kinds.
+pub(super) const MAX_LISTED: usize = 1000;
+
 impl Graph {
     /// Closes an object; `None` when it is unknown or a newer version of it exists. An unknown
     /// object with a uid is added as closed, so that late records about it do not bring it to life.
@@ -105,8 +109,10 @@ impl Graph {
         for idx in &gone {
             self.close(*idx, at);
         }
-        let listed = self.listed.entry(kind.clone()).or_default();
-        *listed = since.max(*listed);
+        if self.listed.len() < MAX_LISTED || self.listed.contains_key(kind) {
+            let listed = self.listed.entry(kind.clone()).or_default();
+            *listed = since.max(*listed);
+        }
         gone
     }
 
@@ -123,5 +129,32 @@ impl Graph {
         {
             self.close(idx, at);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_of_ever_new_kinds_are_not_all_remembered() {
+        let mut graph = Graph::default();
+        let kind = |i: usize| Kind::Other(format!("Kind{i}").into());
+        graph.sync(&Kind::Pod, Time(1), Time(2));
+        for i in 0..2 * MAX_LISTED {
+            graph.sync(&kind(i), Time(1), Time(2));
+        }
+        assert_eq!(graph.listed.len(), MAX_LISTED);
+        graph.sync(&Kind::Pod, Time(5), Time(6));
+        assert_eq!(graph.listed[&Kind::Pod], Time(5), "a known one");
+        // A snapshot of an earlier version may hold more.
+        graph
+            .listed
+            .extend((0..2 * MAX_LISTED).map(|i| (kind(i), Time(1))));
+        let mut saved = Vec::new();
+        graph.save(&mut saved).unwrap();
+        let loaded = Graph::load(&mut &saved[..]).unwrap();
+        assert_eq!(loaded.listed.len(), MAX_LISTED);
+        assert!(loaded.was_listed(&Kind::Pod));
     }
 }

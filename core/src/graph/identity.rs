@@ -110,6 +110,12 @@ impl Graph {
         same.is_some_and(|idx| meta.uid.is_none() || self.get(idx).uid.is_none())
     }
 
+    /// The resource that an episode refers to; an unknown one is added if there is room for it.
+    pub fn refer(&mut self, subject: &Subject, at: Time) -> Option<Idx> {
+        let is_known = self.resolve(subject, at).is_some();
+        (is_known || self.has_room()).then(|| self.intern(subject, at))
+    }
+
     /// The resource of a name that others refer to; added if there is none and room for it.
     pub(super) fn intern_alias(&mut self, alias: Alias) -> Option<Idx> {
         match self.by_alias.get(&alias) {

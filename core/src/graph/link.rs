@@ -128,10 +128,9 @@ impl Graph {
                 name,
             };
             let updated = at.max(self.get(idx).updated);
-            if self.resolve(&subject, updated).is_none() && !self.has_room() {
+            let Some(owner) = self.refer(&subject, updated) else {
                 continue;
-            }
-            let owner = self.intern(&subject, updated);
+            };
             self.link(owner, Relation::Controls, idx, at, false);
         }
     }

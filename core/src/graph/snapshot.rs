@@ -2,6 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize, io};
 
+use super::ending::MAX_LISTED;
 use super::upsert::address_of;
 use super::{Graph, Idx, Resource, StatedEdge};
 use crate::model::{Alias, Kind, Str, Time};
@@ -38,8 +39,10 @@ impl Graph {
             known: Vec::<(Kind, Str)>::deserialize(input)?
                 .into_iter()
                 .collect(),
+            // Sorted: the kinds of Kubernetes itself come first.
             listed: Vec::<(Kind, Time)>::deserialize(input)?
                 .into_iter()
+                .take(MAX_LISTED)
                 .collect(),
             ..Self::default()
         };

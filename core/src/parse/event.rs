@@ -1,10 +1,10 @@
 //! Kubernetes events: normalized, `v1`, `events.k8s.io/v1`, and those of kubernetes-event-exporter.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use super::text::{Count, RefWire, Text, first_time, non_empty};
-use super::{Context, Reason, Reject, check_tenant, cluster};
+use super::{Context, Reason, Reject, check_tenant, cluster, list};
 use crate::model::{Body, Episode, Kind, Record, Severity, Str};
 
 /// The union of the four formats: their field names do not collide.
@@ -56,8 +56,7 @@ struct Wire<'a> {
     deprecated_last: Option<Text<'a>>,
     #[serde(borrow)]
     series: Option<SeriesWire<'a>>,
-    #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
+    items: Option<IgnoredAny>,
     #[serde(borrow)]
     src: Option<Text<'a>>,
     seq: Count,
@@ -88,10 +87,8 @@ pub(super) fn parse(
     out: &mut Vec<Record>,
 ) -> Result<(), Reject> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
-    if let Some(items) = &wire.items {
-        return items
-            .iter()
-            .try_for_each(|item| parse(item.get(), context, out));
+    if wire.items.is_some() {
+        return Err(list::refusal());
     }
     check_tenant(non_empty(wire.client_id.as_ref()), context)?;
     let subject = [&wire.subject, &wire.involved_object, &wire.regarding]

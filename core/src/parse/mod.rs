@@ -5,8 +5,10 @@ mod act;
 mod alert;
 mod autoscaler;
 mod custom;
+mod ending;
 mod event;
 mod identifier;
+mod list;
 mod log;
 mod log_severity;
 pub mod mask;
@@ -24,6 +26,8 @@ use std::borrow::Cow;
 use crate::model::{Record, Str, Time, Topic};
 
 pub use act::encode as encode_act;
+pub use ending::encode_ending;
+pub use list::{may_be_list, parse_stored};
 pub use log_severity::of as severity_of_line;
 pub use shape::parse_any;
 pub use signal::{Key, Signal, UnknownTopic};
@@ -137,8 +141,8 @@ reasons! {
     Refused "refused",
 }
 
-/// Parses one record of a topic and appends the result to `out`: a webhook or `List` contains
-/// several records.
+/// Parses one record of a topic as it is sent, and appends the result to `out`: a webhook contains
+/// several records. A list is rejected: its items are records.
 ///
 /// # Errors
 /// [`Reject`] says what is wrong and where; `out` is then unchanged.

@@ -1,11 +1,12 @@
-//! Object state: the flat envelope, and objects and `List`s of the Kubernetes API.
+//! Object state: the flat envelope, and objects of the Kubernetes API.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::object_kinds;
 use super::text::{Count, Text, first_time, non_empty};
-use super::{Context, Reason, Reject, check_tenant, cluster};
+use super::{Context, Reason, Reject, check_tenant, cluster, list};
 use crate::model::object::{Labels, List, Meta, Object, OwnerRef};
 use crate::model::{Body, Kind, Op, Record, Str, Time};
 
@@ -32,8 +33,7 @@ pub(super) struct Wire<'a> {
     #[serde(borrow)]
     src: Option<Text<'a>>,
     seq: Count,
-    #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
+    items: Option<IgnoredAny>,
     // Metadata as the envelope spells it.
     #[serde(borrow)]
     uid: Option<Text<'a>>,
@@ -108,10 +108,8 @@ pub(super) fn parse(
     out: &mut Vec<Record>,
 ) -> Result<(), Reject> {
     let mut wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
-    if let Some(items) = &wire.items {
-        return items
-            .iter()
-            .try_for_each(|item| parse(item.get(), context, out));
+    if wire.items.is_some() {
+        return Err(list::refusal());
     }
     check_tenant(non_empty(wire.client_id.as_ref()), context)?;
     let Some(kind) = non_empty(wire.kind.as_ref())

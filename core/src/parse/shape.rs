@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::text::{Text, non_empty};
-use super::{Context, Reason, Reject, checked, parse};
+use super::{Context, Reason, Reject, checked, parse, parse_stored};
 use crate::model::{Record, Topic};
 
 /// The fields that distinguish the formats.
@@ -72,7 +72,7 @@ pub fn parse_any(
         let topic = Topic::parse(&topic.0).ok_or_else(|| {
             Reject::new(Reason::UnknownShape, format!("unknown topic `{}`", topic.0))
         })?;
-        parse(topic, value.get().as_bytes(), context, out)?;
+        parse_stored(topic, value.get().as_bytes(), context, out)?;
         return Ok(Some(topic));
     }
     if let Some(items) = &probe.items {

@@ -1,11 +1,13 @@
 //! Log entries from accepted records: which stream they go to, under which key.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use super::{Entry, StreamId};
-use crate::model::{Body, Op, Record, Time, Topic};
+use crate::model::{Body, Kind, Op, Record, Time, Topic};
 use crate::parse::mask::{self, HashKey};
-use crate::parse::{Reason, Reject};
+use crate::parse::{self, Reason, Reject};
 use crate::tenancy::TenantId;
 
 /// The partition of a cluster: CRC32 of `client_id/cluster`.
@@ -41,6 +43,11 @@ impl EntryBuilder<'_> {
         records: &[Record],
         out: &mut Vec<Entry>,
     ) -> Result<u64, Reject> {
+        if self.topic.signal().is_compacted() && records.len() > 1 {
+            // The newest entry of a key replaces all others: it must not hold other objects.
+            let message = format!("{} objects in one record", records.len());
+            return Err(Reject::new(Reason::UnknownShape, message));
+        }
         let before = out.len();
         let count = self.add_unchecked(item, records, out);
         if let Err(e) = out[before..].iter().try_for_each(Entry::check) {
@@ -54,6 +61,8 @@ impl EntryBuilder<'_> {
         let Some(first) = records.first() else {
             return 1;
         };
+        let ending = parse::encode_ending(first);
+        let item = ending.as_deref().unwrap_or(item);
         let masked = match self.hash_key {
             Some(key) => mask::hashed_record(self.topic, item, key),
             None => mask::record(self.topic, item),
@@ -85,29 +94,28 @@ impl EntryBuilder<'_> {
         }
     }
 
-    /// Splits a webhook about several clusters, which may belong to different partitions.
+    /// Splits a webhook about several clusters, which may belong to different partitions. Each part
+    /// has its own alerts only: the rest of the webhook would be stored once per cluster.
     fn add_by_cluster(&self, item: &[u8], records: &[Record], out: &mut Vec<Entry>) -> u64 {
-        let Ok(webhook) = serde_json::from_slice::<serde_json::Value>(item) else {
+        let Ok(mut webhook) = serde_json::from_slice::<Value>(item) else {
             return 0;
         };
-        let clusters = records.iter().map(|r| &*r.cluster);
-        let clusters: BTreeSet<&str> = clusters
-            .filter(|cluster| self.only_cluster.unwrap_or(cluster) == *cluster)
-            .collect();
-        for &cluster in &clusters {
-            let mut part = webhook.clone();
-            if let Some(alerts) = part["alerts"].as_array_mut() {
-                // There is one record per alert, in the same order.
-                let mut own = records.iter().map(|r| &*r.cluster == cluster);
-                alerts.retain(|_| own.next().unwrap_or(false));
+        let alerts = webhook.get_mut("alerts").and_then(Value::as_array_mut);
+        let alerts = alerts.map(std::mem::take).unwrap_or_default();
+        let mut parts: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        // There is one record per alert, in the same order.
+        for (record, alert) in records.iter().zip(alerts) {
+            if self.only_cluster.unwrap_or(&record.cluster) == &*record.cluster {
+                parts.entry(&*record.cluster).or_default().push(alert);
             }
-            out.push(self.entry(
-                cluster,
-                cluster.as_bytes().into(),
-                part.to_string().into_bytes().into(),
-            ));
         }
-        clusters.len() as u64
+        let count = parts.len() as u64;
+        for (cluster, alerts) in parts {
+            let part = json!({"cluster": cluster, "alerts": alerts});
+            let part = part.to_string().into_bytes();
+            out.push(self.entry(cluster, cluster.as_bytes().into(), part.into()));
+        }
+        count
     }
 }
 
@@ -116,8 +124,8 @@ fn with_cluster(topic: Topic, item: &[u8], cluster: Option<&str>) -> Vec<u8> {
     let Some(cluster) = cluster.filter(|_| topic.signal().is_compacted()) else {
         return item.to_vec();
     };
-    match serde_json::from_slice::<serde_json::Value>(item) {
-        Ok(serde_json::Value::Object(mut map)) if !map.contains_key("cluster") => {
+    match serde_json::from_slice::<Value>(item) {
+        Ok(Value::Object(mut map)) if !map.contains_key("cluster") => {
             map.insert("cluster".into(), cluster.into());
             serde_json::to_vec(&map).unwrap_or_else(|_| item.to_vec())
         }
@@ -143,15 +151,31 @@ fn key(record: &Record) -> Box<[u8]> {
         Body::Topology(_, edge) => format!("{}/{}", record.cluster, edge.id)
             .into_bytes()
             .into(),
-        Body::Sync { kind, .. } => format!("{}/sync/{kind}/{}", record.cluster, record.at.0)
-            .into_bytes()
-            .into(),
+        Body::Sync { kind, since } => sync_key(record, kind, *since).into_bytes().into(),
         _ => record.cluster.as_bytes().into(),
+    }
+}
+
+/// In how many places the ends of listings are kept that do not say when the listing began.
+const SYNC_PLACES: u32 = 8;
+
+/// Of a kind the last end of a listing is kept. Without its beginning, it counts from the one
+/// before, which has to be kept, too: so they are spread over a few places.
+fn sync_key(record: &Record, kind: &Kind, since: Option<Time>) -> String {
+    let cluster = &record.cluster;
+    match since {
+        Some(_) => format!("{cluster}/sync/{kind}"),
+        None => {
+            let place = crc32fast::hash(&record.at.0.to_le_bytes()) % SYNC_PLACES;
+            format!("{cluster}/sync/{kind}/{place}")
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::parse::{Context, parse};
 
@@ -196,6 +220,47 @@ mod tests {
     }
 
     #[test]
+    fn ends_of_listings_have_few_keys_and_endings_are_short() {
+        let mut keys = BTreeSet::new();
+        for i in 0..1000 {
+            let at = Time(1_767_261_600_000_000 - i * 1_000_000);
+            for since in [String::new(), format!(r#""since":"{at}","#)] {
+                let item = format!(
+                    r#"{{"op":"SYNC","at":"{at}",{since}"kind":"Pod","junk":"{}"}}"#,
+                    "x".repeat(2000)
+                );
+                let (_, built) = entries(Topic::Resource, Some("prod"), &item);
+                assert!(built.len() == 1 && built[0].value.len() < 200);
+                keys.insert(text(&built[0].key).to_owned());
+            }
+        }
+        assert_eq!(keys.len() as u32, 1 + SYNC_PLACES, "{keys:?}");
+    }
+
+    #[test]
+    fn an_entry_of_state_holds_one_object() {
+        let item = br#"{"kind":"Pod","name":"a"}"#;
+        let (mut records, mut out) = (Vec::new(), Vec::new());
+        let context = Context {
+            cluster: Some("prod"),
+            ..Context::default()
+        };
+        for _ in 0..2 {
+            parse(Topic::Resource, item, &context, &mut records).unwrap();
+        }
+        let builder = EntryBuilder {
+            topic: Topic::Resource,
+            cluster: None,
+            only_cluster: None,
+            received_at: Time(0),
+            partition: &|_| 0,
+            hash_key: None,
+        };
+        assert!(builder.add(item, &records, &mut out).is_err() && out.is_empty());
+        assert!(builder.add(item, &records[..1], &mut out).is_ok());
+    }
+
+    #[test]
     fn a_webhook_about_two_clusters_is_split() {
         let alert = |name: &str, cluster: &str| {
             format!(
@@ -222,5 +287,18 @@ mod tests {
             })
             .collect();
         assert_eq!(by_cluster, [("one", 3, 2), ("three", 5, 1)]);
+    }
+
+    #[test]
+    fn a_webhook_about_many_clusters_is_not_stored_once_for_each() {
+        let alerts =
+            (0..2000).map(|i| json!({"labels": {"alertname": "A", "cluster": i.to_string()}}));
+        let webhook = json!({
+            "commonLabels": {"junk": "x".repeat(500_000)},
+            "alerts": alerts.collect::<Vec<_>>(),
+        });
+        let (n, built) = entries(Topic::Alerts, None, &webhook.to_string());
+        let bytes: usize = built.iter().map(|e| e.value.len()).sum();
+        assert!(n == 2000 && bytes < 400_000, "{n} entries, {bytes} bytes");
     }
 }

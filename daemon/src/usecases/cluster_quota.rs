@@ -52,7 +52,7 @@ impl ClusterQuota {
 }
 
 /// Refuses records of clusters beyond the plan. A cluster is active until 24 h after its last
-/// record.
+/// record arrived, whatever time the record has.
 ///
 /// # Errors
 /// `quota_exceeded` names the clusters.
@@ -66,7 +66,7 @@ pub(super) async fn admit(app: &App, tenant: TenantScope<'_>, named: &BTreeSet<S
     let rows = app.stores.meta.clusters(tenant.id).await?;
     let active = rows
         .into_iter()
-        .filter(|c| now().0 - c.last_record.0 < DAY)
+        .filter(|c| now().0 - c.last_seen().0 < DAY)
         .map(|c| c.cluster.as_str().into())
         .collect();
     let refused = app.cluster_quota.admit(tenant.id, active, named, limit);
@@ -79,7 +79,7 @@ pub(super) async fn admit(app: &App, tenant: TenantScope<'_>, named: &BTreeSet<S
         );
         Error::quota_exceeded(message, 3600).hint(
             "change the plan, or stop senders that use another cluster name; \
-             a cluster is active until 24 h after its last record",
+             a cluster is active until 24 h after its last record arrived",
         )
     })
 }

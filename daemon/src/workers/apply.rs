@@ -52,6 +52,8 @@ pub(super) struct Outcome {
     pub tombstones: Vec<Entry>,
     /// When the record arrived that waited longest.
     pub oldest: Option<Time>,
+    /// When the last record of each cluster arrived.
+    arrivals: BTreeMap<Str, Time>,
 }
 
 /// What becomes of records that are not rejected.
@@ -68,6 +70,17 @@ impl Outcome {
     fn count_many(&mut self, topic: Topic, status: &'static str, records: u64) {
         if topic != Topic::Control {
             *self.by_topic.entry((topic, status)).or_default() += records;
+        }
+    }
+
+    fn arrived(&mut self, records: &[Record], at: Time) {
+        for record in records {
+            match self.arrivals.get_mut(&record.cluster) {
+                Some(last) => *last = at.max(*last),
+                None => {
+                    self.arrivals.insert(record.cluster.clone(), at);
+                }
+            }
         }
     }
 
@@ -187,6 +200,7 @@ pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: 
                 cluster: state.name.to_string(),
                 state: state.save(),
                 last_record: state.last_record,
+                last_arrival: outcome.arrivals.get(cluster).copied(),
                 counts: evaluation.map(|_| counts(state)),
             });
         }
@@ -294,6 +308,9 @@ fn parse_all(
                 }
                 continue;
             }
+            if topic != Topic::Control {
+                outcome.arrived(&records, s.received_at);
+            }
             let mut new_records = 0;
             for record in records.drain(..) {
                 if live.cluster(&record.cluster).admit(topic, &record) {
@@ -307,9 +324,12 @@ fn parse_all(
                     outcome.count(topic, DUPLICATE);
                 }
             }
-            if engine::is_billable(topic, new_records) {
+            let events = engine::events_of(topic, new_records);
+            if events > 0 {
                 let day = s.received_at.day();
-                outcome.usage.add(day, Metric::EventsIngested, 1);
+                outcome
+                    .usage
+                    .add(day, Metric::EventsIngested, events as i64);
             }
         }
     }

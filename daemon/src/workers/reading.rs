@@ -35,7 +35,7 @@ pub(super) fn read_one(
     let before = out.len();
     let masked = hiding.masks && topic != Topic::Control;
     let masked = masked.then(|| mask::record(topic, &stored.value));
-    parse::parse(
+    parse::parse_stored(
         topic,
         masked.as_deref().unwrap_or(&stored.value),
         &context,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use kgrca_core::billing::{self, Metric, Plan};
-use kgrca_core::engine::{ClusterState, Load};
+use kgrca_core::engine::{self, ClusterState, Load};
 use kgrca_core::model::time::DAY;
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::storage::{Error, partition_of};
@@ -139,7 +139,7 @@ impl Allowance {
                 .plus(Load::of_objects(counts.resources as u64));
         }
         if let Some(limit) = plan.clusters.filter(|_| worker.stores.log.is_remote()) {
-            let active = rows.iter().filter(|row| now().0 - row.last_record.0 < DAY);
+            let active = rows.iter().filter(|row| now().0 - row.last_seen().0 < DAY);
             let active = active.map(|row| row.cluster.as_str().into()).collect();
             self.clusters = Some((limit, active));
         }
@@ -175,7 +175,7 @@ impl Gate {
         topic == Topic::Control
             || self.admits_clusters(records)
                 && self.room.admits(live, topic, records)
-                && self.admits_event(topic, received_at)
+                && self.admits_events(received_at, engine::events_of(topic, records.len() as u64))
     }
 
     fn admits_clusters(&mut self, records: &[Record]) -> bool {
@@ -198,14 +198,15 @@ impl Gate {
         fits
     }
 
-    fn admits_event(&mut self, topic: Topic, received_at: Time) -> bool {
-        let Some((limit, by_day)) = self.events.as_mut().filter(|_| topic.signal().is_metered)
-        else {
+    fn admits_events(&mut self, received_at: Time, more: u64) -> bool {
+        let Some((limit, by_day)) = self.events.as_mut().filter(|_| more > 0) else {
             return true;
         };
         let events = by_day.entry(received_at.day()).or_default();
-        let fits = *events < *limit;
-        *events += u64::from(fits);
+        let fits = *events + more <= *limit;
+        if fits {
+            *events += more;
+        }
         fits
     }
 }

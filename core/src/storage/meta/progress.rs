@@ -65,8 +65,19 @@ pub struct ClusterRow {
     pub state: String,
     /// When the cluster's last record was applied.
     pub last_record: Time,
+    /// When the last record arrived; `None` leaves the stored time unchanged.
+    #[serde(default)]
+    pub last_arrival: Option<Time>,
     /// Sizes of the live state; `None` leaves the stored ones unchanged.
     pub counts: Option<ClusterCounts>,
+}
+
+impl ClusterRow {
+    /// When its last record arrived. The time of a record is what its sender says; rows of earlier
+    /// versions have no other.
+    pub fn last_seen(&self) -> Time {
+        self.last_arrival.unwrap_or(self.last_record)
+    }
 }
 
 /// Sizes of a cluster's live state.

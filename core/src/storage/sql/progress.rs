@@ -73,7 +73,7 @@ impl<D: Database> Progress for SqlMeta<D> {
     }
 
     async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>> {
-        let sql = "SELECT cluster, state, last_record, counts FROM clusters
+        let sql = "SELECT cluster, state, last_record, last_arrival, counts FROM clusters
             WHERE client_id = $1 ORDER BY cluster";
         let rows = self
             .read(Reach::Tenant(tenant), sql, values![tenant.as_str()])
@@ -81,11 +81,13 @@ impl<D: Database> Progress for SqlMeta<D> {
         rows.into_iter()
             .map(|mut r| {
                 let (cluster, state, last_record) = (r.text()?, r.text()?, r.time()?);
+                let last_arrival = r.maybe_time()?;
                 let counts = r.maybe_text()?.map(|text| from_json(&text)).transpose()?;
                 Ok(ClusterRow {
                     cluster,
                     state,
                     last_record,
+                    last_arrival,
                     counts,
                 })
             })
@@ -155,10 +157,12 @@ pub(super) async fn write_clusters(
     clusters: &[ClusterRow],
 ) -> Result<()> {
     for cluster in clusters {
-        let sql = "INSERT INTO clusters (client_id, cluster, state, last_record, counts)
-            VALUES ($1, $2, $3, $4, $5)
+        let sql = "INSERT INTO clusters (client_id, cluster, state, last_record, last_arrival,
+                counts)
+            VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (client_id, cluster) DO UPDATE SET
                 state = excluded.state, last_record = excluded.last_record,
+                last_arrival = COALESCE(excluded.last_arrival, clusters.last_arrival),
                 counts = COALESCE(excluded.counts, clusters.counts)";
         let counts = cluster.counts.as_ref().map(to_json).transpose()?;
         let values = values![
@@ -166,6 +170,7 @@ pub(super) async fn write_clusters(
             &cluster.cluster,
             &cluster.state,
             cluster.last_record,
+            cluster.last_arrival,
             &counts
         ];
         tx.run(sql, values).await?;

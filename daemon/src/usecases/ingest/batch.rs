@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use kgrca_core::api::{DeadLetter, RejectedItem};
 use kgrca_core::billing::Plan;
+use kgrca_core::engine;
 use kgrca_core::model::{Body, Kind, Op, Record, Str, Time, Topic};
 use kgrca_core::parse::mask::{self, HashKey};
 use kgrca_core::parse::{self, Context, Reason, Reject};
@@ -44,6 +45,8 @@ pub struct Batch {
     /// Accepted records, as they go into the log.
     pub entries: Vec<Entry>,
     pub accepted: u64,
+    /// As how many events the accepted records count.
+    pub events: u64,
     pub rejected: Rejects,
     /// How many of the rejected records only exceed what the plan has room for.
     pub over_quota: u64,
@@ -59,7 +62,7 @@ impl Source<'_> {
     /// # Errors
     /// `invalid_request` when the body as such cannot be read.
     pub fn read(&self, body: &[u8], mut admission: Option<Admission>) -> Result<Batch> {
-        let items = split::records(body)?;
+        let items = split::records(self.topic, body)?;
         let mut batch = Batch {
             entries: Vec::with_capacity(items.len()),
             ..Batch::default()
@@ -87,6 +90,7 @@ impl Source<'_> {
             match added {
                 Ok(count) => {
                     batch.accepted += count;
+                    batch.events += engine::events_of(self.topic, records.len() as u64);
                     batch.adds |= records.iter().any(adds);
                     for record in &records {
                         if self.is_foreign(&record.cluster) {
@@ -208,7 +212,7 @@ impl Source<'_> {
     /// any form.
     fn letter_text(&self, item: &[u8], reject: &Reject) -> String {
         let is_object = self.topic == Topic::Resource
-            || ["data", "stringData"].iter().any(|name| {
+            || ["data", "stringData", "binaryData"].iter().any(|name| {
                 let quoted = format!("\"{name}\"");
                 item.windows(quoted.len()).any(|w| w == quoted.as_bytes())
             });

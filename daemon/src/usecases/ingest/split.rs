@@ -1,8 +1,11 @@
 //! From a body to its records: an array's elements, or lines, or one document; and the items of
 //! Kubernetes lists.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use kgrca_core::model::Topic;
+use kgrca_core::parse::may_be_list;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -18,10 +21,10 @@ pub const MAX_ITEMS: usize = 100_000;
 /// `invalid_request` for an empty body and for an array that is not JSON; `payload_too_large` for
 /// more than [`MAX_ITEMS`]. Lines that are not JSON are records that are rejected later, one by
 /// one.
-pub fn records(body: &[u8]) -> Result<Vec<&[u8]>> {
+pub fn records(topic: Topic, body: &[u8]) -> Result<Vec<&[u8]>> {
     let mut all = Vec::new();
     for document in documents(body)? {
-        unpack_list(document, &mut all);
+        unpack_list(topic, document, &mut all);
         if all.len() > MAX_ITEMS {
             return Err(too_many());
         }
@@ -65,17 +68,26 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
     }
 }
 
-/// Replaces a Kubernetes `List`, such as `kubectl get -o json` prints, by its items.
-fn unpack_list<'a>(document: &'a [u8], out: &mut Vec<&'a [u8]>) {
+/// Replaces a list, such as `kubectl get -o json` prints, by its items: whatever has `items`, where
+/// records have no field of that name; elsewhere only a Kubernetes `List`.
+fn unpack_list<'a>(topic: Topic, document: &'a [u8], out: &mut Vec<&'a [u8]>) {
     #[derive(Deserialize)]
     struct List<'a> {
-        kind: String,
+        #[serde(borrow, default)]
+        kind: Option<Cow<'a, str>>,
         #[serde(borrow)]
         items: Items<'a>,
     }
-    let may_be_list = std::str::from_utf8(document).is_ok_and(|text| text.contains("\"items\""));
-    match may_be_list.then(|| serde_json::from_slice::<List<'_>>(document)) {
-        Some(Ok(list)) if list.kind.ends_with("List") => {
+    impl List<'_> {
+        fn is_named(&self) -> bool {
+            self.kind
+                .as_ref()
+                .is_some_and(|kind| kind.ends_with("List"))
+        }
+    }
+    let has_items = std::str::from_utf8(document).is_ok_and(|text| text.contains("\"items\""));
+    match has_items.then(|| serde_json::from_slice::<List<'_>>(document)) {
+        Some(Ok(list)) if may_be_list(topic) || list.is_named() => {
             out.extend(list.items.0.into_iter().map(|i| i.get().as_bytes()));
         }
         _ => out.push(document),
@@ -115,7 +127,7 @@ mod tests {
     use super::*;
 
     fn count(body: &str) -> usize {
-        records(body.as_bytes()).unwrap().len()
+        records(Topic::Resource, body.as_bytes()).unwrap().len()
     }
 
     #[test]
@@ -124,7 +136,8 @@ mod tests {
         assert_eq!(count("{\"a\":1}\n\n{\"a\":2}\n"), 2);
         assert_eq!(count("{\n\"a\": 1\n}"), 1, "a document over several lines");
         assert_eq!(count("{\"a\":1}\nnot json"), 2, "rejected later, by itself");
-        assert!(records(b" \n").is_err() && records(b"[1,").is_err());
+        let is_refused = |body: &[u8]| records(Topic::Logs, body).is_err();
+        assert!(is_refused(b" \n") && is_refused(b"[1,"));
     }
 
     #[test]
@@ -138,14 +151,29 @@ mod tests {
             assert_eq!(count(&body), MAX_ITEMS);
         }
         for body in forms(MAX_ITEMS + 1) {
-            let error = records(body.as_bytes()).unwrap_err();
+            let error = records(Topic::Logs, body.as_bytes()).unwrap_err();
             assert_eq!(error.code, crate::usecases::Code::PayloadTooLarge);
         }
     }
 
     #[test]
     fn a_list_is_its_items() {
-        assert_eq!(count(r#"{"kind":"PodList","items":[{"a":1},{"a":2}]}"#), 2);
-        assert_eq!(count(r#"{"kind":"Basket","items":[{"a":1},{"a":2}]}"#), 1);
+        let count = |topic, body: &str| records(topic, body.as_bytes()).unwrap().len();
+        for topic in [Topic::Resource, Topic::Events, Topic::Logs] {
+            let named = r#"{"kind":"PodList","items":[{"a":1},{"a":2}]}"#;
+            assert_eq!(count(topic, named), 2);
+            let expected = if topic == Topic::Logs { 1 } else { 2 };
+            for other in [
+                "",
+                r#""kind":"Basket","#,
+                r#""kind":"","#,
+                r#""cluster":"c","#,
+            ] {
+                let list = format!(r#"{{{other}"items":[{{"a":1}},{{"a":2}}]}}"#);
+                assert_eq!(count(topic, &list), expected, "{topic:?} {list}");
+            }
+            assert_eq!(count(topic, r#"{"kind":"Pod","items":null}"#), 1);
+            assert_eq!(count(topic, r#"{"kind":"Pod","spec":{"items":[1,2]}}"#), 1);
+        }
     }
 }

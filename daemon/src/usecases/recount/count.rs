@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kgrca_core::api::{Page, VerifiedDay};
 use kgrca_core::billing::Metric;
-use kgrca_core::engine::{Sequences, is_billable};
+use kgrca_core::engine::{Sequences, events_of};
 use kgrca_core::model::time::DAY;
 use kgrca_core::model::{Record, Str};
 use kgrca_core::parse::{self, Context};
@@ -96,8 +96,9 @@ impl EventsOfLog {
                     stored.offset < offset.next && !skipped.contains(offset.stream, stored.offset)
                 };
                 for stored in read.iter().filter(is_applied) {
-                    if counter.is_charged(stored) {
-                        *counted.events.entry(stored.received_at.day()).or_default() += 1;
+                    let events = counter.events_of(stored) as i64;
+                    if events > 0 {
+                        *counted.events.entry(stored.received_at.day()).or_default() += events;
                     }
                 }
             }
@@ -137,10 +138,10 @@ impl<'a> StreamCounter<'a> {
         }
     }
 
-    fn is_charged(&mut self, stored: &Stored) -> bool {
+    fn events_of(&mut self, stored: &Stored) -> u64 {
         // What an import brought was charged for by the installation that it came from.
         if stored.received_at < self.tenant.created_at {
-            return false;
+            return 0;
         }
         let context = Context {
             received_at: stored.received_at,
@@ -149,16 +150,16 @@ impl<'a> StreamCounter<'a> {
         };
         self.records.clear();
         let topic = self.stream.topic;
-        if parse::parse(topic, &stored.value, &context, &mut self.records).is_err() {
-            return false;
+        if parse::parse_stored(topic, &stored.value, &context, &mut self.records).is_err() {
+            return 0;
         }
         let Some(first) = self.records.first() else {
-            return false;
+            return 0;
         };
         // An entry in another partition than its own was forwarded, and is counted there.
         let own = partition_of(self.id, &first.cluster, self.tenant.partitions);
         if own != self.stream.partition {
-            return false;
+            return 0;
         }
         let mut new_records = 0;
         for record in self.records.drain(..) {
@@ -167,6 +168,6 @@ impl<'a> StreamCounter<'a> {
                 new_records += 1;
             }
         }
-        is_billable(topic, new_records)
+        events_of(topic, new_records)
     }
 }

@@ -65,6 +65,7 @@ pub(super) async fn copies(meta: &dyn MetaStore) {
         cluster: "prod".into(),
         state: "{}".into(),
         last_record: Time(3),
+        last_arrival: None,
         counts: None,
     }];
     for _ in 0..2 {

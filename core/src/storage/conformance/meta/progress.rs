@@ -35,6 +35,7 @@ pub(super) async fn commits(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
         cluster: "prod".into(),
         state: "{}".into(),
         last_record: Time(3),
+        last_arrival: None,
         counts,
     };
     let commit = |epoch| Commit {

@@ -20,7 +20,7 @@ use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result};
 
-const MIGRATIONS: [MigrationFile; 11] = migration_files![
+const MIGRATIONS: [MigrationFile; 12] = migration_files![
     "migrations";
     "0001_first",
     "0002_feedback",
@@ -33,6 +33,7 @@ const MIGRATIONS: [MigrationFile; 11] = migration_files![
     "0009_skipped_records",
     "0010_key_limits",
     "0011_data_keys",
+    "0012_cluster_arrivals",
 ];
 
 /// How long a statement waits for others.

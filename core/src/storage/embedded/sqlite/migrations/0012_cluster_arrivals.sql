@@ -1,0 +1,2 @@
+-- When the last record of a cluster arrived; its own time may be any.
+ALTER TABLE clusters ADD COLUMN last_arrival BIGINT;
