@@ -11,7 +11,7 @@ use super::audit_counts::AuditCounts;
 use super::authentication::KeyCache;
 use super::budgets::Budgets;
 use super::cluster_quota::ClusterQuota;
-use super::ingest::HashKeys;
+use super::ingest::{HashKeys, StorageQuota};
 use super::key_uses::KeyUses;
 use super::query::RunningQueries;
 use super::rca_cache::RcaCache;
@@ -42,6 +42,8 @@ pub struct App {
     pub running_queries: RunningQueries,
     /// Recently admitted clusters.
     pub cluster_quota: ClusterQuota,
+    /// What tenants store, as it was last measured.
+    pub storage_quota: StorageQuota,
     /// Keys of the hashes that replace values.
     pub hash_keys: HashKeys,
     /// Provisioning of tenants.
@@ -79,6 +81,7 @@ impl App {
             rca_cache: RcaCache::default(),
             running_queries: RunningQueries::default(),
             cluster_quota: ClusterQuota::default(),
+            storage_quota: StorageQuota::default(),
             hash_keys: HashKeys::default(),
             tenancy,
             store_report: StoreReport::default(),

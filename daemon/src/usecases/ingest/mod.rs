@@ -1,11 +1,12 @@
 //! Taking records in: parsed, masked, held against the plan, made durable, then acknowledged.
 
 mod batch;
+mod byte_quota;
 mod dead_letters;
 mod hash_keys;
 mod repetition;
 mod split;
-mod state_quota;
+mod storage_quota;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::environment::blocking;
 use batch::{Batch, Source};
 pub use hash_keys::HashKeys;
 use repetition::Repetition;
+pub use storage_quota::StorageQuota;
 
 /// How many rejected records count as a call.
 const REJECTS_PER_CALL: u64 = 100;
@@ -102,10 +104,11 @@ async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> 
     let bytes = incoming.request.body.len();
     let mut batch = parse(app, tenant, incoming).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
+    storage_quota::admit(app, tenant, &batch).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
     let stored = async {
         // Last, because it cannot be given back.
-        state_quota::take(app, tenant, topic, &batch, bytes).await?;
+        byte_quota::take(app, tenant, topic, &batch, bytes).await?;
         store(app, tenant, &mut batch).await
     };
     let partitions = match stored.await {
@@ -202,9 +205,7 @@ async fn take_from_day(
     batch: &Batch,
 ) -> Result<u64> {
     let plan = tenant.plan;
-    let is_metered = topic.signal().is_metered;
-    let accepted = if is_metered { batch.accepted } else { 0 };
-    let events = accepted + batch.rejected.count - batch.over_quota;
+    let events = batch.events + batch.rejected.count - batch.over_quota;
     let is_limited = plan.events_are_hard && events > 0;
     let Some(limit) = plan.events_day.filter(|_| is_limited) else {
         return Ok(0);
