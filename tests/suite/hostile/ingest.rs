@@ -7,7 +7,7 @@ use kgrca_tests::server::Tenant;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::Watchdog;
+use super::{Watchdog, bytes_below};
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -34,16 +34,6 @@ async fn send(
     }
     let response = request.send().await.unwrap();
     (response.status(), response.text().await.unwrap())
-}
-
-fn bytes_below(folder: &std::path::Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
-        Ok(meta) => meta.len(),
-        Err(_) => 0,
-    };
-    entries.map(size).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod ingest;
 mod keys;
 mod log;
 mod query;
+mod records;
 mod refused;
 mod secrets;
 mod state;
@@ -37,6 +38,17 @@ fn resident(process: u32) -> u64 {
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
     let kib = line.and_then(|l| l.trim().split(' ').next()?.parse::<u64>().ok());
     kib.unwrap_or(0) << 10
+}
+
+/// Bytes of all files below a folder.
+fn bytes_below(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
 }
 
 /// Watches a daemon from its start on until [`Watchdog::check`].

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Watchdog;
 
-async fn agree(server: &Server, tenant: &Tenant, limits: Value) {
+pub(super) async fn agree(server: &Server, tenant: &Tenant, limits: Value) {
     let path = format!("/api/v1/admin/clients/{}", tenant.id);
     let body = json!({"limits": limits}).to_string().into_bytes();
     let response = server
