@@ -163,13 +163,11 @@ const SYNC_PLACES: u32 = 8;
 /// before, which has to be kept, too: so they are spread over a few places.
 fn sync_key(record: &Record, kind: &Kind, since: Option<Time>) -> String {
     let cluster = &record.cluster;
-    match since {
-        Some(_) => format!("{cluster}/sync/{kind}"),
-        None => {
-            let place = crc32fast::hash(&record.at.0.to_le_bytes()) % SYNC_PLACES;
-            format!("{cluster}/sync/{kind}/{place}")
-        }
+    if since.is_some() {
+        return format!("{cluster}/sync/{kind}");
     }
+    let place = crc32fast::hash(&record.at.0.to_le_bytes()) % SYNC_PLACES;
+    format!("{cluster}/sync/{kind}/{place}")
 }
 
 #[cfg(test)]
