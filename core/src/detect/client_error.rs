@@ -167,7 +167,17 @@ fn odd_server(
 /// one that the cluster does not know, and names no server. What serves users refuses some of them
 /// every day.
 fn refuses_a_caller(view: &View<'_>, idx: Idx, text: &str) -> bool {
-    const OF_CLIENTS: [&str; 5] = ["connect to", "connection to", "dial ", "://", "host="];
+    const OF_CLIENTS: [&str; 8] = [
+        "connect to",
+        "connection to",
+        "dial ",
+        "://",
+        "host=",
+        // Relays of mail repeat what the next server answers.
+        " said: ",
+        "relay=",
+        "; server ",
+    ];
     let is_address = |word: &str| {
         let ip = word.parse::<std::net::IpAddr>();
         ip.is_ok_and(|ip| !ip.is_loopback() && !ip.is_unspecified())

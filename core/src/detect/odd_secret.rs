@@ -17,8 +17,8 @@ pub(super) struct Odd<'a> {
     pub(super) usual: &'a str,
 }
 
-/// Whether the server that refuses a client is the odd one: the client and a third workload hold the
-/// same Secret in a volume or variable in which the server holds another one. Members of a cluster
+/// Whether the server that refuses a client is the odd one: the client and a third workload hold
+/// the same Secret in a volume or variable in which the server holds another one. Members of a cluster
 /// log in to one another with a secret that all of them share.
 pub(super) fn server<'a>(view: &View<'a>, client: Idx, server: Idx) -> Option<Odd<'a>> {
     let pod = *pods_behind(view, server).first()?;

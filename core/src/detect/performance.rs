@@ -292,8 +292,8 @@ struct Meaning {
     predicate: &'static str,
 }
 
-/// Whether an alert only notes that the processor is busy: by its own severity, and less than half of
-/// the time. The usual rule fires from a quarter on.
+/// Whether an alert only notes that the processor is busy: by its own severity, and less than half
+/// of the time. The usual rule fires from a quarter on.
 fn is_note(alert: &Alert) -> bool {
     let text = alert.annotations.to_text();
     let (before, _) = text.split_once('%').unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Public names that nobody publishes: the controller that writes records for Ingresses leaves their
-//! domain out.
+//! Public names that nobody publishes: the controller that writes records for Ingresses leaves
+//! their domain out.
 
 use super::caller_errors::CallFailure;
 use super::finding::{Finding, Strength};

@@ -56,8 +56,14 @@ fn by_webhook(view: &View<'_>, idx: Idx, log: &LogTemplate) -> Option<Finding> {
         short(&log.sample, 200)
     );
     let fault = FaultId::AdmissionWebhookUnavailable;
+    // One refusal may be from a moment at which the server was replaced.
+    let strength = if log.count >= 2 {
+        Strength::Proof
+    } else {
+        Strength::Strong
+    };
     let finding = view
-        .finding(fault, service, idx, Strength::Proof)
+        .finding(fault, service, idx, strength)
         .active(true)
         .message(message)
         .with([view.log_evidence(idx, log)])

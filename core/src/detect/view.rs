@@ -78,8 +78,8 @@ impl<'a> View<'a> {
             .map(|i| all.logs[*i].1)
     }
 
-    /// Whether a line still says how its writer is: it is recent, or the last one about a trouble of
-    /// a pod that has not been ready since.
+    /// Whether a line still says how its writer is: it is recent, or the last one about a trouble
+    /// of a pod that has not been ready since.
     pub(super) fn is_current(&self, writer: Idx, log: &LogTemplate) -> bool {
         if self.now.0 - log.last.0 <= RECENT {
             return true;

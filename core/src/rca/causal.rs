@@ -23,6 +23,8 @@ struct Hypothesis<'a> {
     /// Strength of the best finding.
     strength: Strength,
     features: Features,
+    /// Points for a fault without a name.
+    untyped: f64,
     total: f64,
 }
 
@@ -58,6 +60,9 @@ pub fn is_failure_mode(fault_type: &str) -> bool {
 /// More than all other parts of a score together.
 pub(super) const UNTYPED: f64 = -20.0;
 
+/// As much as two doublings of the components that a fault explains.
+const CHANGED: f64 = 2.0;
+
 /// The affected components with the onset of their first symptom.
 type Affected = BTreeMap<ComponentId, Time>;
 
@@ -74,9 +79,11 @@ pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
         collect_features(case, hypothesis, &affected);
     }
     explain_away(case, &mut hypotheses);
+    let onset = affected.values().min().copied();
     for h in &mut hypotheses {
         let points = case.weights.score(&h.features);
-        h.total = round(points + untyped(h.fault));
+        h.untyped = untyped(case, h, onset);
+        h.total = round(points + h.untyped);
     }
     hypotheses.sort_by(|a, b| {
         b.total
@@ -94,11 +101,19 @@ pub(super) fn rank(case: &Case<'_>, symptoms: &[&Symptom]) -> Vec<Cause> {
     causes
 }
 
-/// The points of a fault that has no name: below every fault that has one.
-fn untyped(fault: FaultId) -> f64 {
-    match fault {
-        FaultId::Unknown => UNTYPED,
-        _ => 0.0,
+/// The points of a fault that has no name: below every fault that has one. Among these, what was
+/// rolled out just before is likelier.
+fn untyped(case: &Case<'_>, h: &Hypothesis<'_>, onset: Option<Time>) -> f64 {
+    if h.fault != FaultId::Unknown {
+        return 0.0;
+    }
+    let mut changes = h
+        .findings
+        .iter()
+        .filter_map(|f| rollout::change_before(&case.view, f.blamed, onset?));
+    match changes.next() {
+        Some(_) => UNTYPED + CHANGED,
+        None => UNTYPED,
     }
 }
 
@@ -127,6 +142,7 @@ fn gather<'a>(case: &Case<'a>, affected: &Affected) -> Vec<Hypothesis<'a>> {
                 .unwrap_or(Strength::Hint),
             findings,
             features: Features::new(),
+            untyped: 0.0,
             total: 0.0,
         })
         .collect()
@@ -207,6 +223,16 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
                     && !FAILURE_MODES.contains(&rival.fault)
                     && rival.strength >= h.strength
             });
+        // How something fails is explained by why what it depends on does.
+        let is_of_upstream = FAILURE_MODES.contains(&h.fault)
+            && rivals.iter().any(|rival| {
+                rival.is_active
+                    && rival.strength >= h.strength.max(Strength::Strong)
+                    && !FAILURE_MODES.contains(&rival.fault)
+                    && rival.fault != FaultId::Unknown
+                    && case.reach.reaches(h.id, rival.id)
+                    && !case.reach.reaches(rival.id, h.id)
+            });
         // Why a part of the control plane does not run is a detail of its outage.
         let is_of_outage = !is_control_plane(h.fault)
             && rivals.iter().any(|rival| {
@@ -218,7 +244,7 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
         if is_explained {
             h.features.insert(Part::Explained, 1.0);
         }
-        if has_root_cause || is_bare || is_of_outage {
+        if has_root_cause || is_bare || is_of_outage || is_of_upstream {
             h.features.insert(Part::Specific, 1.0);
         }
     }
@@ -278,7 +304,7 @@ fn points_by_part(case: &Case<'_>, h: &Hypothesis<'_>) -> BTreeMap<String, f64> 
         *points = round(*points + case.weights.points(*part, *size));
     }
     if h.fault == FaultId::Unknown {
-        parts.insert(weights::UNTYPED.to_owned(), UNTYPED);
+        parts.insert(weights::UNTYPED.to_owned(), h.untyped);
     }
     parts
 }
