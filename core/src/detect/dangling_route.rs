@@ -1,12 +1,16 @@
 //! Routes of custom kinds that refer to what does not exist.
 
-use super::finding::{Finding, Strength};
+use super::finding::{Evidence, Finding, Strength};
 use super::ingress::{has_port, port_list};
 use super::verdict::is_route;
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
-use crate::model::Kind;
 use crate::model::object::report::Reference;
+use crate::model::time::MINUTE;
+use crate::model::{Kind, Severity};
+
+/// How many lines and names are evidence.
+const MAX_LINES: usize = 4;
 
 /// Reports a route, such as Gateway API's or Traefik's, that names a Service, a middleware or a
 /// gateway that does not exist: its proxy serves none of it.
@@ -56,10 +60,41 @@ fn wrong_port(view: &View<'_>, route: Idx, to: &Reference) -> Option<String> {
     })
 }
 
+/// Who misses a route: the names outside that it serves, where something is known of them, and the
+/// proxies whose errors name it.
+fn missed(view: &View<'_>, idx: Idx) -> Vec<Evidence> {
+    let node = view.graph.get(idx);
+    let report = view.object(idx).and_then(|o| o.report());
+    let hosts = report.into_iter().flat_map(|r| r.hosts.iter());
+    let named = hosts.filter_map(|host| {
+        let outside = view.graph.find(Kind::External, "", host)?;
+        Some(view.state_evidence(outside, format!("is served by {}", view.title(idx))))
+    });
+    let (name, namespace) = (node.name(), node.namespace());
+    let is_word = |line: &str, name: &str| {
+        line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .any(|word| word == name)
+    };
+    let lines = view.episodes.logs.iter().filter(|(writer, log)| {
+        log.severity >= Severity::Error
+            && view.now.0 - log.last.0 <= 15 * MINUTE
+            && view.graph.get(*writer).namespace() != namespace
+            && log.sample.contains(name)
+            && is_word(&log.sample, name)
+            && is_word(&log.sample, namespace)
+    });
+    let lines = lines.take(MAX_LINES);
+    named
+        .take(MAX_LINES)
+        .chain(lines.map(|(writer, log)| view.log_evidence(*writer, log)))
+        .collect()
+}
+
 fn finding(view: &View<'_>, idx: Idx, what: &str) -> Finding {
     view.finding(FaultId::ServiceRouteWrong, idx, idx, Strength::Proof)
         .active(true)
         .message(format!("{} refers to {what}", view.title(idx)))
         .with([view.state_evidence(idx, format!("spec names {what}"))])
+        .with(missed(view, idx))
         .build()
 }

@@ -9,11 +9,16 @@ use crate::trouble::{self, Class, Classes, report};
 /// Shorter values of variables occur in lines by chance.
 const MIN_VALUE: usize = 6;
 
+/// How programs mark the value of a setting in a sentence; names of what they call stand in others.
+const QUOTES: [(char, char); 3] = [('"', '"'), ('(', ')'), ('[', ']')];
+
 /// How programs call the system call that takes a port.
 const BINDS: [&str; 5] = ["bind:", "bind(", "bind to", " bind ", "binding to"];
 
 /// How programs reject the value of a setting, or its absence.
-const REFUSALS: [&str; 18] = [
+const REFUSALS: [&str; 20] = [
+    "differs from",
+    "does not match",
     "keyerror",
     "invalid",
     "parse",
@@ -144,7 +149,12 @@ fn rejects_variable(spec: Option<&PodSpec>, container: &str, line: &str) -> bool
         .collect();
     let quotes = |v: &&EnvVar| {
         let value = v.value.as_deref().unwrap_or_default();
-        value.len() >= MIN_VALUE && line.contains(&format!("\"{value}\""))
+        let quoted = || {
+            QUOTES
+                .iter()
+                .any(|(left, right)| line.contains(&format!("{left}{value}{right}")))
+        };
+        value.len() >= MIN_VALUE && quoted()
     };
     let words = || line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let is_named = variables
@@ -186,6 +196,28 @@ mod tests {
         assert_eq!(reason("required key APP_SECRET missing value"), env);
         assert_eq!(reason(&report("KeyError: 'id'")), None);
         assert_eq!(reason(&report("InvalidRequest: code=2200")), None);
+    }
+
+    #[test]
+    fn a_value_of_a_variable_may_stand_in_parentheses() {
+        let variable = EnvVar {
+            name: "STORE_REGION".into(),
+            value: Some("coast-west".into()),
+            ..EnvVar::default()
+        };
+        let container = crate::model::object::Container {
+            name: "main".into(),
+            env: [variable].into_iter().collect(),
+            ..crate::model::object::Container::default()
+        };
+        let spec = PodSpec {
+            containers: [container].into_iter().collect(),
+            ..PodSpec::default()
+        };
+        let reason = |line: &str| from_lines(Some(&spec), "main", &[line]);
+        let differs = "cannot start: the region (coast-west) differs from that of the data";
+        assert_eq!(reason(differs), Some(FaultId::ConfigEnvInvalid));
+        assert_eq!(reason("the region (coast-east) differs"), None);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod controlplane;
 mod crash;
 mod crash_unseen;
 mod dangling_route;
+mod denied_flow;
 mod dependency;
 mod devices;
 mod dns;
@@ -274,6 +275,9 @@ pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Find
     });
     all.compare("changed_party::changed", |out| {
         changed_party::changed(view, errors, out);
+    });
+    all.compare("denied_flow::reported", |out| {
+        denied_flow::reported(view, out);
     });
     all.compare("image_push::refused", |out| {
         image_push::refused(view, found, out);

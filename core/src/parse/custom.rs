@@ -149,7 +149,7 @@ struct CiliumRule {
     from_cidr: Option<Present>,
     #[serde(rename = "fromCIDRSet")]
     from_cidr_set: Option<Present>,
-    from_entities: Option<Present>,
+    from_entities: List<Str>,
     from_nodes: Option<Present>,
     from_groups: Option<Present>,
 }
@@ -170,10 +170,11 @@ impl CiliumWire {
         let calls = self.egress.unwrap_or_default();
         let calls = calls.iter().filter(|rule| rule.to_fqdns.is_empty());
         let rules = self.ingress.unwrap_or_default();
+        let rules = rules.iter().filter(|rule| !rule.admits_no_pod());
         NetworkPolicy {
             pod_selector: without_source(&self.endpoint_selector),
             policy_types: directions.iter().copied().map(Str::from).collect(),
-            ingress: rules.iter().map(CiliumRule::to_rule).collect(),
+            ingress: rules.map(CiliumRule::to_rule).collect(),
             egress: calls.map(CiliumEgress::to_rule).collect(),
             names,
         }
@@ -231,11 +232,32 @@ fn anything(present: &[Option<Present>]) -> impl Iterator<Item = PolicyPeer> {
 }
 
 impl CiliumRule {
+    /// Whether it lists the pods of the cluster: other entities, such as `host`, are no pods.
+    fn entities_with_pods(&self) -> Option<Present> {
+        let mut entities = self.from_entities.iter();
+        let has_pods = entities.any(|e| matches!(&**e, "all" | "cluster"));
+        has_pods.then_some(Present)
+    }
+
+    /// Whether it lets nothing through that is a pod: only nodes, say.
+    fn admits_no_pod(&self) -> bool {
+        let others = [
+            self.from_cidr,
+            self.from_cidr_set,
+            self.from_nodes,
+            self.from_groups,
+        ];
+        !self.from_entities.is_empty()
+            && self.entities_with_pods().is_none()
+            && self.from_endpoints.is_empty()
+            && others.iter().all(Option::is_none)
+    }
+
     fn to_rule(&self) -> PolicyRule {
         let others = [
             self.from_cidr,
             self.from_cidr_set,
-            self.from_entities,
+            self.entities_with_pods(),
             self.from_nodes,
             self.from_groups,
         ];
@@ -324,6 +346,12 @@ mod tests {
         assert_eq!(pods.match_labels.get("app"), Some("api"));
         assert_eq!(pods.match_labels.get(NAMESPACE), None);
         assert!(from.namespace_selector.is_some());
+        let nodes: CiliumWire =
+            serde_json::from_str(r#"{"ingress":[{"fromEntities":["host","remote-node"]}]}"#)
+                .unwrap();
+        let policy = nodes.into_policy();
+        assert!(policy.ingress.is_empty(), "nodes are no pods");
+        assert_eq!(&*policy.policy_types[0], "Ingress");
         let open: CiliumWire = serde_json::from_str(r#"{"egress":[{}]}"#).unwrap();
         let policy = open.into_policy();
         assert_eq!(&*policy.policy_types[0], "Egress");

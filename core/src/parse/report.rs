@@ -40,12 +40,18 @@ pub(super) fn read(
     let mut references = Vec::new();
     collect_references(&spec, meta, 0, &mut references);
     references.truncate(MAX_ITEMS);
+    let mut hosts = Vec::new();
+    if references.iter().any(|r| r.role == Role::Routes) {
+        collect_hosts(&spec, 0, &mut hosts);
+    }
+    hosts.truncate(MAX_ITEMS);
     if conditions.is_empty() && references.is_empty() {
         return Ok(None);
     }
     Ok(Some(Report {
         conditions: conditions.into_iter().collect::<List<_>>(),
         references: references.into_iter().collect(),
+        hosts: hosts.into_iter().collect(),
         observed_generation: status.get("observedGeneration").and_then(Value::as_i64),
         suspended: is_suspended(&spec, &status),
         ended: MaybeTime(ended(&status)),
@@ -234,6 +240,40 @@ fn collect_references(value: &Value, meta: &Meta, depth: usize, out: &mut Vec<Re
         Value::Array(items) => items
             .iter()
             .for_each(|item| collect_references(item, meta, depth + 1, out)),
+        _ => {}
+    }
+}
+
+/// The public names that a route serves: of Gateway API, Contour, OpenShift and Traefik.
+fn collect_hosts(value: &Value, depth: usize, out: &mut Vec<Str>) {
+    if depth > MAX_DEPTH || out.len() >= MAX_ITEMS {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::String(name) if matches!(key.as_str(), "fqdn" | "host") => {
+                        out.push(name.as_str().into());
+                    }
+                    Value::String(rule) if key == "match" => {
+                        let named = rule.split("Host(`").skip(1);
+                        out.extend(
+                            named
+                                .filter_map(|rest| rest.split('`').next())
+                                .map(Str::from),
+                        );
+                    }
+                    Value::Array(names) if key == "hostnames" => {
+                        out.extend(names.iter().filter_map(Value::as_str).map(Str::from));
+                    }
+                    _ => collect_hosts(value, depth + 1, out),
+                }
+            }
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_hosts(item, depth + 1, out)),
         _ => {}
     }
 }

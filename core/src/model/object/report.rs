@@ -13,6 +13,8 @@ pub struct Report {
     pub conditions: List<Condition>,
     /// What the spec refers to.
     pub references: List<Reference>,
+    /// The public names that it serves, if it is a route.
+    pub hosts: List<Str>,
     /// The generation that the status describes.
     pub observed_generation: Option<i64>,
     /// Whether a person has paused or stopped it.
