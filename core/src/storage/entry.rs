@@ -156,18 +156,14 @@ fn key(record: &Record) -> Box<[u8]> {
     }
 }
 
-/// In how many places the ends of listings are kept that do not say when the listing began.
-const SYNC_PLACES: u32 = 8;
-
-/// Of a kind the last end of a listing is kept. Without its beginning, it counts from the one
-/// before, which has to be kept, too: so they are spread over a few places.
+/// Of a kind the last end of a listing of each day is kept, where it says when the listing began.
+/// Otherwise it counts from the one before, which has to be kept, too.
 fn sync_key(record: &Record, kind: &Kind, since: Option<Time>) -> String {
     let cluster = &record.cluster;
-    if since.is_some() {
-        return format!("{cluster}/sync/{kind}");
+    match since {
+        Some(_) => format!("{cluster}/sync/{kind}/{}", record.at.day()),
+        None => format!("{cluster}/sync/{kind}/{}", record.at.0),
     }
-    let place = crc32fast::hash(&record.at.0.to_le_bytes()) % SYNC_PLACES;
-    format!("{cluster}/sync/{kind}/{place}")
 }
 
 #[cfg(test)]
@@ -218,21 +214,35 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_listings_have_few_keys_and_endings_are_short() {
+    fn ends_of_listings_have_a_key_a_day_and_endings_are_short() {
         let mut keys = BTreeSet::new();
         for i in 0..1000 {
-            let at = Time(1_767_261_600_000_000 - i * 1_000_000);
-            for since in [String::new(), format!(r#""since":"{at}","#)] {
-                let item = format!(
-                    r#"{{"op":"SYNC","at":"{at}",{since}"kind":"Pod","junk":"{}"}}"#,
-                    "x".repeat(2000)
-                );
-                let (_, built) = entries(Topic::Resource, Some("prod"), &item);
-                assert!(built.len() == 1 && built[0].value.len() < 200);
-                keys.insert(text(&built[0].key).to_owned());
-            }
+            // From 10:00 on.
+            let at = Time(1_767_261_600_000_000 + i * 1_000_000);
+            let item = format!(
+                r#"{{"op":"SYNC","at":"{at}","since":"{at}","kind":"Pod","junk":"{}"}}"#,
+                "x".repeat(2000)
+            );
+            let (_, built) = entries(Topic::Resource, Some("prod"), &item);
+            assert!(built.len() == 1 && built[0].value.len() < 200);
+            keys.insert(text(&built[0].key).to_owned());
         }
-        assert_eq!(keys.len() as u32, 1 + SYNC_PLACES, "{keys:?}");
+        assert_eq!(
+            keys.into_iter().collect::<Vec<_>>(),
+            ["prod/sync/Pod/2026-01-01"]
+        );
+    }
+
+    #[test]
+    fn an_end_without_a_beginning_keeps_the_one_before() {
+        let key = |at: &str| {
+            let item = format!(r#"{{"op":"SYNC","at":"2026-01-01T{at}Z","kind":"Pod"}}"#);
+            entries(Topic::Resource, Some("prod"), &item)
+                .1
+                .remove(0)
+                .key
+        };
+        assert_ne!(key("10:00:00"), key("18:00:00"));
     }
 
     #[test]

@@ -48,8 +48,6 @@ pub(super) struct Outcome {
     pub skipped: Vec<Skipped>,
     /// Records of clusters that belong to other partitions.
     pub misplaced: Vec<Entry>,
-    /// Tombstones for new objects that were skipped: compaction then removes their records.
-    pub tombstones: Vec<Entry>,
     /// When the record arrived that waited longest.
     pub oldest: Option<Time>,
     /// When the last record of each cluster arrived.
@@ -300,12 +298,6 @@ fn parse_all(
             }
             if !gate.admits(live, topic, s.received_at, &records) {
                 outcome.skip(*stream, s, Reason::Quota);
-                let is_new = records.iter().all(|r| is_new(live, topic, r));
-                if topic.signal().is_compacted() && is_new {
-                    let tombstone = tombstone(*stream, s);
-                    let fits = tombstone.check().is_ok();
-                    outcome.tombstones.extend(fits.then_some(tombstone));
-                }
                 continue;
             }
             if topic != Topic::Control {
@@ -334,29 +326,6 @@ fn parse_all(
         }
     }
     positioned
-}
-
-/// Whether nothing is known of what a record is about.
-fn is_new(live: &Live, topic: Topic, record: &Record) -> bool {
-    let Some(state) = live.clusters.get(&record.cluster) else {
-        return true;
-    };
-    let added = state.additions(topic, record);
-    let adds = |held| added.iter().any(|a| a.held == held);
-    match topic {
-        Topic::Topology => adds(Held::Edge),
-        _ => adds(Held::Object),
-    }
-}
-
-/// An entry after which compaction removes the entries before it with the same key.
-pub(super) fn tombstone(stream: StreamId, stored: &Stored) -> Entry {
-    Entry {
-        stream,
-        key: stored.key.clone(),
-        value: Box::default(),
-        received_at: stored.received_at,
-    }
 }
 
 #[cfg(test)]

@@ -39,14 +39,10 @@ pub(super) async fn commit_batch(
     }
     let mut outcome = apply_off_thread(worker, batch).await?;
     append_misplaced(worker, std::mem::take(&mut outcome.misplaced)).await?;
-    let tombstones = std::mem::take(&mut outcome.tombstones);
     let numbers = reserve_numbers(worker, &outcome).await?;
     let by_topic = std::mem::take(&mut outcome.by_topic);
     let oldest = outcome.oldest;
     write(worker, lease, outcome.numbered(&numbers)?, &offsets).await?;
-    if !tombstones.is_empty() {
-        append(worker, tombstones).await?;
-    }
     worker.commits.add(&worker.partition.tenant);
     telemetry::BatchCommitted {
         tenant: &worker.partition.tenant,

@@ -15,7 +15,6 @@ mod refused;
 mod reporter;
 mod room;
 mod snapshot;
-mod superseded;
 mod undo;
 mod worker;
 

@@ -16,7 +16,6 @@ use kgrca_core::storage::{
 use super::batch::{Lease, append_misplaced, apply_off_thread, commit_batch};
 use super::misplaced::{Misplaced, take_misplaced};
 use super::records::{Batch, Work};
-use super::superseded::Superseded;
 use super::worker::Worker;
 use crate::clock::{instant, now};
 use crate::environment::blocking;
@@ -46,7 +45,6 @@ pub(super) async fn commit_in_parts(
         ..batch
     }];
     let (mut offsets, mut skipped) = (Vec::new(), 0);
-    let mut superseded = Superseded::default();
     while let Some(part) = waiting.pop() {
         lease.epoch = worker.take_lease().await?;
         let Some(error) = attempt(worker, lease, part.clone()).await? else {
@@ -57,17 +55,14 @@ pub(super) async fn commit_in_parts(
         if let [single] = &parts[..] {
             skipped += 1;
             if skipped > MAX_SKIPPED {
-                superseded.append(worker).await?;
                 return Err(error);
             }
             skip(worker, lease, single, error).await?;
-            superseded.add(single);
             offsets.extend_from_slice(&single.positions);
         } else {
             waiting.extend(parts.into_iter().rev());
         }
     }
-    superseded.append(worker).await?;
     evaluate_each(worker, lease).await?;
     Ok(offsets)
 }

@@ -134,8 +134,8 @@ pub trait Progress: Send + Sync {
     async fn offsets(&self, tenant: &TenantId) -> Result<Vec<Offset>>;
     /// What was skipped of a tenant's log, ordered by stream and offset.
     async fn skipped(&self, tenant: &TenantId) -> Result<Vec<Skipped>>;
-    /// Forgets what was skipped and received before an instant: retention removed it from the log,
-    /// or compaction, because workers append what supersedes it.
+    /// Forgets what was skipped and received before an instant, where the log no longer has it:
+    /// on streams that are not compacted.
     async fn forget_skipped(&self, tenant: &TenantId, before: Time) -> Result<()>;
     /// Stored engine state of a tenant's clusters.
     async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>>;

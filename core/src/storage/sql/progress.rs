@@ -63,12 +63,17 @@ impl<D: Database> Progress for SqlMeta<D> {
 
     async fn forget_skipped(&self, tenant: &TenantId, before: Time) -> Result<()> {
         let sql = "DELETE FROM skipped_records
-            WHERE client_id = $1 AND received_at < $2";
+            WHERE client_id = $1 AND topic = $2 AND received_at < $3";
         let mut tx = self
             .database
             .begin(Reach::Tenant(tenant), Purpose::Replayable)
             .await?;
-        tx.run(sql, values![tenant.as_str(), before]).await?;
+        for topic in Topic::inputs() {
+            if !topic.signal().is_compacted() {
+                let values = values![tenant.as_str(), topic.as_str(), before];
+                tx.run(sql, values).await?;
+            }
+        }
         tx.commit().await
     }
 

@@ -96,6 +96,8 @@ impl Encryption {
         let mut keys = self.meta.all_data_keys().await?;
         let after = portion.after.unwrap_or_default();
         keys.retain(|key| key.client_id.as_str() > after);
+        // Databases sort texts by their own rules.
+        keys.sort_by(|a, b| a.client_id.cmp(&b.client_id));
         let mut done = Progress::default();
         let mut last = None;
         for of_tenant in keys.chunk_by(|a, b| a.client_id == b.client_id) {

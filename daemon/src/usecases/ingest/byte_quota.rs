@@ -33,7 +33,9 @@ struct Allowed {
 impl Allowed {
     fn by(plan: &Plan, topic: Topic, is_ending: bool) -> Option<Self> {
         if !topic.signal().is_compacted() {
-            let megabytes = plan.storage_gb?.saturating_mul(MB_PER_GB);
+            // Where more storage has a price, it is charged and not refused.
+            let included = plan.storage_gb.filter(|_| plan.overage.is_none())?;
+            let megabytes = included.saturating_mul(MB_PER_GB);
             return Some(Self {
                 megabytes,
                 window: window("records/day", megabytes, 0),
@@ -122,7 +124,7 @@ mod tests {
             let [adding, ending] = room("free", topic).unwrap();
             assert_eq!(adding, 1_000_000_000, "{topic:?}");
             assert!(ending <= adding * 11 / 10, "{topic:?}");
-            assert!(room("pro", topic).is_some());
+            assert_eq!(room("pro", topic).is_some(), topic.signal().is_compacted());
             assert!(room("enterprise", topic).is_none(), "agreed individually");
         }
     }

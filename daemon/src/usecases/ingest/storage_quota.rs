@@ -50,29 +50,32 @@ fn limit(plan: &Plan) -> Option<u64> {
     Some(included.saturating_mul(GB * TIMES))
 }
 
-/// Refuses a batch that adds something to what a tenant stores beyond its plan.
+/// Refuses a batch of a tenant that stores more than its plan allows. Batches that only delete or
+/// end a listing have as much room again: without them the live state would be wrong.
 ///
 /// # Errors
 /// `quota_exceeded` names the limit.
 pub async fn admit(app: &App, tenant: TenantScope<'_>, batch: &Batch) -> Result<()> {
-    if limit(tenant.plan).is_none() || !batch.adds {
+    if limit(tenant.plan).is_none() || batch.entries.is_empty() {
         return Ok(());
     }
-    check(tenant.plan, app.storage_quota.stored(app, tenant.id).await?)
+    let stored = app.storage_quota.stored(app, tenant.id).await?;
+    check(tenant.plan, stored, batch.adds)
 }
 
-fn check(plan: &Plan, stored: u64) -> Result<()> {
-    let Some(limit) = limit(plan).filter(|limit| stored > *limit) else {
+fn check(plan: &Plan, stored: u64, adds: bool) -> Result<()> {
+    let times = if adds { 1 } else { 2 };
+    let Some(limit) = limit(plan).filter(|limit| stored > limit.saturating_mul(times)) else {
         return Ok(());
     };
     let message = format!(
-        "{:.1} GB are stored; plan `{}` allows {} GB (`storage_gb`, times {TIMES})",
-        stored as f64 / GB as f64,
-        plan.name,
+        "more than {} GB are stored, {TIMES} times what plan `{}` includes",
         limit / GB,
+        plan.name,
     );
     Err(Error::quota_exceeded(message, 3600).hint(
-        "records are removed when they are older than the plan keeps them; or change the plan",
+        "events, logs and alerts are removed at the end of their retention, objects when they are \
+         deleted; storage is measured once an hour. Or change the plan",
     ))
 }
 
@@ -83,12 +86,14 @@ mod tests {
 
     #[test]
     fn only_plans_without_a_price_for_storage_are_limited() {
-        let refused = |name, stored| check(billing::find(name).unwrap(), stored).err();
-        assert!(refused("free", 2 * GB).is_none());
-        let error = refused("free", 2 * GB + 1).unwrap();
-        assert!(error.message.contains("storage_gb"), "{}", error.message);
+        let refused = |name, stored, adds| check(billing::find(name).unwrap(), stored, adds).err();
+        assert!(refused("free", 2 * GB, true).is_none());
+        let error = refused("free", 2 * GB + 1, true).unwrap();
+        assert!(error.message.contains("2 GB"), "{}", error.message);
+        assert!(refused("free", 4 * GB, false).is_none());
+        assert!(refused("free", 4 * GB + 1, false).is_some());
         for paid in ["basic", "pro", "enterprise"] {
-            assert!(refused(paid, 1000 * GB).is_none(), "{paid}");
+            assert!(refused(paid, 1000 * GB, true).is_none(), "{paid}");
         }
     }
 }
