@@ -208,6 +208,14 @@ impl Actor {
         self.identity.id()
     }
 
+    /// The id of the actor's key; `None` for a job.
+    pub(super) fn key_id(&self) -> Option<&str> {
+        match &self.identity {
+            Identity::Key { id, .. } => Some(id),
+            Identity::Job { .. } => None,
+        }
+    }
+
     /// Whether the actor has a scope, whoever it acts for.
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)

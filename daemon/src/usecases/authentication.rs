@@ -111,16 +111,15 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
         .hint("copy the key again, to its last character"));
     }
     let hash = api_key::hash(secret);
-    let unknown = || Error::unauthenticated("the API key is unknown, expired or revoked");
     let credentials = match known(app, &hash).await? {
         Known::Working(credentials) => credentials,
         Known::Nothing => {
             note_failure(app, &request, &text, "an unknown key");
-            return Err(unknown());
+            return Err(does_not_work());
         }
         Known::Ended(ended) => {
-            note_use_of_ended(app, &request, &ended);
-            return Err(unknown());
+            note_use_of_ended(app, request.address, &ended);
+            return Err(does_not_work());
         }
     };
     check_origin(app, &credentials, &request)?;
@@ -143,6 +142,29 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
     let actor = Actor::with_key(grant, request);
     app.key_uses.note(actor.id(), actor.address);
     Ok(actor)
+}
+
+fn does_not_work() -> Error {
+    Error::unauthenticated("the API key is unknown, expired or revoked")
+}
+
+/// Checks once more that an actor's key works and its tenant is served: when the body of its
+/// request has arrived, which may be a minute after the key was checked.
+///
+/// # Errors
+/// As for [`authenticate`].
+pub async fn check_again(app: &App, actor: &Actor) -> Result<()> {
+    let Some(hash) = &actor.key_hash else {
+        return Ok(());
+    };
+    match known(app, &hash.0).await? {
+        Known::Working(credentials) => check_served(credentials.tenant_state),
+        Known::Nothing => Err(does_not_work()),
+        Known::Ended(ended) => {
+            note_use_of_ended(app, actor.address, &ended);
+            Err(does_not_work())
+        }
+    }
 }
 
 /// What is known of a key's hash, from the cache or the store.
@@ -176,13 +198,13 @@ fn note_failure(app: &App, request: &Request, text: &KeyText<'_>, what: &str) {
 }
 
 /// Counts a login with a key that was revoked or has expired.
-fn note_use_of_ended(app: &App, request: &Request, ended: &EndedKey) {
+fn note_use_of_ended(app: &App, address: Option<IpAddr>, ended: &EndedKey) {
     app.audit_counts.note(Act {
         client_id: ended.client_id.clone(),
         actor: ended.key_id.clone(),
         action: FAILED_LOGIN,
         target: "a revoked or expired key".to_owned(),
-        address: request.address,
+        address,
     });
 }
 

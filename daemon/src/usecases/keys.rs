@@ -11,7 +11,7 @@ use super::actor::Actor;
 use super::app::App;
 use super::audit_counts;
 use super::error::{Error, Result};
-use super::{audit, key_limits, tenants, text};
+use super::{audit, authentication, key_limits, tenants, text};
 use crate::api_key::{self, NewSecret};
 use crate::clock::now;
 
@@ -117,7 +117,7 @@ pub async fn create(
         own.narrow(&mut new.key)?;
     }
     let audit = audit::entry(actor, owner.client_id(), "key.create", &new.key.key_id);
-    change(app, actor, adding(&new), &audit).await?;
+    add(app, actor, adding(&new), &audit).await?;
     Ok(created(new))
 }
 
@@ -163,7 +163,7 @@ fn adding(new: &NewSecret) -> KeyChange<'_> {
     };
     KeyChange {
         add: Some(add),
-        end: None,
+        ..KeyChange::default()
     }
 }
 
@@ -176,13 +176,30 @@ fn created(new: NewSecret) -> CreatedKey {
 
 /// Changes keys and writes the audit log, both or neither. Returns whether there was something to
 /// change.
+///
+/// # Errors
+/// `unauthenticated` when the actor's own key was revoked or expired meanwhile.
 async fn change(app: &App, actor: &Actor, change: KeyChange<'_>, audit: &Audit) -> Result<bool> {
+    let change = KeyChange {
+        by: actor.key_id(),
+        ..change
+    };
     let is_changed = app.stores.meta.change_keys(change, audit).await?;
+    app.keys.clear();
     if is_changed {
         audit::log(actor, audit);
+    } else {
+        authentication::check_again(app, actor).await?;
     }
-    app.keys.clear();
     Ok(is_changed)
+}
+
+/// The same with a new key, which is not stored when this fails.
+async fn add(app: &App, actor: &Actor, adding: KeyChange<'_>, audit: &Audit) -> Result<()> {
+    if change(app, actor, adding, audit).await? {
+        return Ok(());
+    }
+    Err(Error::conflict("the keys were changed by another request").hint("retry"))
 }
 
 /// Revokes a key. It stops working within 5 seconds on all daemons.
@@ -202,8 +219,8 @@ pub async fn revoke(app: &App, actor: &Actor, owner: KeyOwner<'_>, key_id: &str)
         expires_at: None,
     };
     let revoke = KeyChange {
-        add: None,
         end: Some(end),
+        ..KeyChange::default()
     };
     if !change(app, actor, revoke, &audit).await? {
         return Err(owner.missing(key_id));
@@ -262,6 +279,6 @@ pub async fn rotate(
         end: Some(end),
         ..adding(&new)
     };
-    change(app, actor, rotate, &audit).await?;
+    add(app, actor, rotate, &audit).await?;
     Ok(created(new))
 }

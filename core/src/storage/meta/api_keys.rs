@@ -12,6 +12,8 @@ pub const MAX_ENDED_KEYS: usize = 500;
 /// A change of an owner's keys. At least one of its parts is given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeyChange<'a> {
+    /// The key whose owner makes the change, which must work then; `None` for a job.
+    pub by: Option<&'a str>,
     /// A new key.
     pub add: Option<AddKey<'a>>,
     /// A key that ends.
@@ -50,7 +52,8 @@ pub trait ApiKeys: Send + Sync {
     /// Records the last uses of keys. A later use that is recorded already stays.
     async fn keys_used(&self, uses: &[KeyUse]) -> Result<()>;
     /// Changes the keys of `audit.client_id` at `audit.at` and appends the entry, in one
-    /// transaction. Returns `false`, changing nothing, when the key to revoke does not work.
+    /// transaction. Returns `false`, changing nothing, when the key to revoke does not work, or
+    /// the one that makes the change no longer does.
     ///
     /// Fails with `Conflict`, changing nothing, when the owner has [`MAX_KEYS`] working keys, or
     /// when it would lose its last key with the scope `admin` that does not expire. Of keys that

@@ -30,6 +30,8 @@ const EXPIRE: &str = "UPDATE api_keys SET expires_at = $3
 const COUNT_WORKING: &str = "SELECT COUNT(*) FROM api_keys
     WHERE client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
         AND (expires_at IS NULL OR expires_at > $2)";
+const COUNT_IF_WORKING: &str = "SELECT COUNT(*) FROM api_keys
+    WHERE key_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
 const COUNT_LASTING_ADMINS: &str = "SELECT COUNT(*) FROM api_keys
     WHERE client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL AND expires_at IS NULL
         AND ',' || scopes || ',' LIKE '%,admin,%'";
@@ -91,6 +93,11 @@ impl<D: Database> ApiKeys for SqlMeta<D> {
             .await?;
         // Locks the end of the owner's chain: changes of the same keys follow one another.
         append(&mut *tx, audit, self.signer()).await?;
+        if let Some(by) = change.by
+            && count(&mut *tx, COUNT_IF_WORKING, values![by, audit.at]).await? == 0
+        {
+            return Ok(false);
+        }
         let owner = audit.client_id.as_deref();
         let before = count(&mut *tx, COUNT_LASTING_ADMINS, values![owner]).await?;
         if let Some(new) = change.add {

@@ -13,7 +13,7 @@ fn revoking(key_id: &str) -> KeyChange<'_> {
             key_id,
             expires_at: None,
         }),
-        add: None,
+        ..KeyChange::default()
     }
 }
 
@@ -49,7 +49,7 @@ async fn replace(meta: &dyn MetaStore, key: &ApiKey, end: Option<EndKey<'_>>, at
         hash: &key.key_id,
     });
     let owner = key.client_id.as_deref().unwrap();
-    let change = KeyChange { add, end };
+    let change = KeyChange { by: None, add, end };
     let audit = audit_of(owner, at);
     assert!(meta.change_keys(change, &audit).await.unwrap());
 }
@@ -77,6 +77,48 @@ async fn last_admin(meta: &dyn MetaStore) {
     assert!(meta.change_keys(revoking("key_3"), &audit).await.unwrap());
     let working = meta.keys(Some(owner)).await.unwrap();
     assert_eq!(working.iter().filter(|k| k.holds(Time(6))).count(), 1);
+}
+
+/// Whoever makes a change has a key that works when the change is made.
+async fn changed_by(meta: &dyn MetaStore) {
+    let owner = "client-keys-111111";
+    for id in ["key_b1", "key_b2", "key_b3"] {
+        replace(meta, &key_of(owner, id), None, 1).await;
+    }
+    let key = key_of(owner, "key_b4");
+    let by = |by| KeyChange {
+        by: Some(by),
+        add: Some(AddKey {
+            key: &key,
+            hash: "hash of key_b4",
+        }),
+        end: None,
+    };
+    let audit = audit_of(owner, 2);
+    assert!(meta.change_keys(revoking("key_b1"), &audit).await.unwrap());
+    let expire = EndKey {
+        key_id: "key_b2",
+        expires_at: Some(Time(3)),
+    };
+    let expire = KeyChange {
+        end: Some(expire),
+        ..KeyChange::default()
+    };
+    assert!(meta.change_keys(expire, &audit).await.unwrap());
+    let audit = audit_of(owner, 3);
+    for ended in ["key_b1", "key_b2", "key_unknown"] {
+        assert!(
+            !meta.change_keys(by(ended), &audit).await.unwrap(),
+            "{ended}"
+        );
+        let revoke = KeyChange {
+            by: Some(ended),
+            ..revoking("key_b3")
+        };
+        assert!(!meta.change_keys(revoke, &audit).await.unwrap(), "{ended}");
+    }
+    assert_eq!(meta.keys(Some(owner)).await.unwrap().len(), 3);
+    assert!(meta.change_keys(by("key_b3"), &audit).await.unwrap());
 }
 
 /// The last use of a key is kept, in whatever order daemons report it.
@@ -121,7 +163,13 @@ async fn many(meta: &dyn MetaStore) {
         hash: "more",
     });
     let audit = audit_of(owner, 2);
-    let full = meta.change_keys(KeyChange { add, end: None }, &audit);
+    let full = meta.change_keys(
+        KeyChange {
+            add,
+            ..KeyChange::default()
+        },
+        &audit,
+    );
     assert_eq!(full.await.unwrap_err().kind, ErrorKind::Conflict);
     let mut ended = "key_m0".to_owned();
     for n in 0..MAX_ENDED_KEYS + 5 {
@@ -177,7 +225,7 @@ pub(super) async fn api_keys(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
             key_id: "key_2",
             expires_at: Some(Time(99)),
         }),
-        add: None,
+        ..KeyChange::default()
     };
     assert!(meta.change_keys(expire, &audit).await.unwrap());
     let known = meta.key_by_hash("hash 2").await.unwrap().unwrap();
@@ -195,5 +243,6 @@ pub(super) async fn api_keys(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     assert_eq!(log.len(), 1, "what did not happen is not in the audit log");
     used(meta, a).await;
     last_admin(meta).await;
+    changed_by(meta).await;
     many(meta).await;
 }
