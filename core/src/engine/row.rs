@@ -32,7 +32,25 @@ pub struct ResourceRow {
     pub deleted: Option<Time>,
 }
 
+/// What a row takes beside its text, in memory and as JSON.
+const ROW_BYTES: usize = 256;
+
 impl ResourceRow {
+    /// Its size, by which pages end.
+    pub fn bytes(&self) -> usize {
+        let named = &self.resource;
+        let texts = [
+            &self.id,
+            &self.cluster,
+            &named.kind,
+            &named.namespace,
+            &named.name,
+            &self.component,
+            &self.labels,
+        ];
+        texts.iter().map(|text| text.len()).sum::<usize>() + ROW_BYTES
+    }
+
     /// The key by which incidents name its component: see [`graph::Component::key`].
     pub fn component_key(&self) -> String {
         let is_app = self.component.starts_with("app/");
@@ -58,6 +76,21 @@ pub struct EdgeRow {
     pub valid_from: Time,
     /// End of its validity; `None` while it lasts.
     pub valid_to: Option<Time>,
+}
+
+impl EpisodeRow {
+    /// Its size, by which pages end.
+    pub fn bytes(&self) -> usize {
+        let texts = [
+            &self.id,
+            &self.about,
+            &self.cluster,
+            &self.kind,
+            &self.reason,
+            &self.message,
+        ];
+        texts.iter().map(|text| text.len()).sum::<usize>() + ROW_BYTES
+    }
 }
 
 /// Something that happened to a resource.

@@ -9,6 +9,9 @@ use crate::incident::State;
 use crate::model::{Severity, Time};
 use crate::tenancy::TenantId;
 
+/// A page ends with the row with which it reaches this many bytes, whatever its limit.
+pub const PAGE_BYTES: usize = 4 << 20;
+
 /// A ranked cause as the graph stores it: an episode, and the edge from it to the incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CauseRow {
@@ -264,14 +267,16 @@ pub trait GraphStore: Send + Sync {
     /// written, and with `Corrupt` when earlier changes of the partition were lost.
     async fn write(&self, tenant: &TenantId, batch: GraphBatch) -> Result<()>;
 
-    /// The resources with a uid, newest first; one for each cluster that has it.
+    /// The resources with a uid, newest first; one for each cluster that has it, up to
+    /// [`PAGE_BYTES`].
     async fn resources(&self, tenant: &TenantId, uid: &str) -> Result<Vec<ResourceRow>>;
 
-    /// Live resources, ordered by id.
+    /// Live resources, ordered by id. There may be more after the last one when there are as many
+    /// as asked for, or [`PAGE_BYTES`] of them.
     async fn find(&self, tenant: &TenantId, filter: &ResourceFilter) -> Result<Vec<ResourceRow>>;
 
-    /// The neighborhood of a resource as of an instant, at most `limit` resources; `None` when the
-    /// uid is unknown.
+    /// The neighborhood of a resource as of an instant, at most `limit` resources and
+    /// [`PAGE_BYTES`]; `None` when the uid is unknown.
     async fn around(
         &self,
         tenant: &TenantId,
@@ -284,7 +289,8 @@ pub trait GraphStore: Send + Sync {
     /// Whether anything of a partition was ever written.
     async fn knows(&self, tenant: &TenantId, partition: u32) -> Result<bool>;
 
-    /// Episodes ordered by time, and the cursor of the next page if there may be more.
+    /// Episodes ordered by time, up to the one that fills [`PAGE_BYTES`], and the cursor of the
+    /// next page if there may be more.
     async fn timeline(
         &self,
         tenant: &TenantId,
@@ -292,7 +298,7 @@ pub trait GraphStore: Send + Sync {
     ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)>;
 
     /// A page of a part for a copy: at most `limit` resources, episodes or incidents, or the edges
-    /// of that many resources.
+    /// of that many resources. It ends earlier with [`PAGE_BYTES`].
     async fn page(
         &self,
         tenant: &TenantId,
@@ -326,6 +332,11 @@ pub trait GraphStore: Send + Sync {
 
     /// Bytes used by a tenant's graph.
     async fn bytes(&self, tenant: &TenantId) -> Result<u64>;
+
+    /// Tenants whose graphs are in files of this machine.
+    fn tenants_with_files(&self) -> Result<Vec<TenantId>> {
+        Ok(Vec::new())
+    }
 
     /// Removes a tenant's graph.
     async fn remove(&self, tenant: &TenantId) -> Result<()>;

@@ -24,7 +24,7 @@ pub mod sql;
 pub use entry::{EntryBuilder, partition_of};
 pub use error::{Error, ErrorKind, Result, with_causes};
 pub use graph::{
-    CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode,
+    CauseRow, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode, PAGE_BYTES,
     ResourceFilter, Subgraph, TimelineFilter, is_label,
 };
 pub use jobs::Jobs;

@@ -8,7 +8,7 @@ use kgrca_core::api::{EventView, GraphStats, Health, Page, ResourceView, Topolog
 use kgrca_core::engine::{ClusterState, ResourceRow};
 use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
-use kgrca_core::storage::{ResourceFilter, Subgraph, TimelineFilter};
+use kgrca_core::storage::{ClusterRow, PAGE_BYTES, ResourceFilter, Subgraph, TimelineFilter};
 use kgrca_core::tenancy::Scope;
 
 use super::actor::{Actor, TenantScope};
@@ -16,6 +16,7 @@ use super::app::App;
 use super::error::{Error, Result};
 use super::{stats, within};
 use crate::clock::now;
+use crate::environment::blocking;
 
 pub use timeline::timeline;
 
@@ -40,9 +41,10 @@ pub async fn resources(
     let limit = within("limit", limit, 200, 1000)?;
     let filter = ResourceFilter { limit, ..filter };
     let rows = app.stores.graph.find(tenant.id, &filter).await?;
+    let bytes: usize = rows.iter().map(ResourceRow::bytes).sum();
     let next = rows
         .last()
-        .filter(|_| rows.len() == limit)
+        .filter(|_| rows.len() == limit || bytes >= PAGE_BYTES)
         .map(|row| row.id.clone());
     let mut items: Vec<ResourceView> = rows.into_iter().map(views::resource).collect();
     items.sort_by(|a, b| (&a.cluster, &a.resource).cmp(&(&b.cluster, &b.resource)));
@@ -75,9 +77,18 @@ fn missing(uid: &str) -> Error {
 pub async fn health(app: &App, actor: &Actor, uid: &str) -> Result<Health> {
     let tenant = actor.tenant(Scope::Read)?;
     let row = find(app, tenant, uid).await?;
+    let healthy = row.healthy;
+    let clusters = app.stores.meta.clusters(tenant.id).await?;
+    let symptoms = blocking(move || active_symptoms(&row, &clusters)).await;
+    Ok(Health {
+        healthy,
+        symptoms: symptoms.map_err(Error::internal)??,
+    })
+}
+
+fn active_symptoms(row: &ResourceRow, clusters: &[ClusterRow]) -> Result<Vec<String>> {
     let component = row.component_key();
     let mut symptoms = Vec::new();
-    let clusters = app.stores.meta.clusters(tenant.id).await?;
     for cluster in clusters.iter().filter(|c| c.cluster == row.cluster) {
         let mut state = ClusterState::new(cluster.cluster.as_str());
         state
@@ -86,10 +97,7 @@ pub async fn health(app: &App, actor: &Actor, uid: &str) -> Result<Health> {
         let active = state.incidents.active_symptoms(&component);
         symptoms.extend(active.map(|member| member.what.clone()));
     }
-    Ok(Health {
-        healthy: row.healthy,
-        symptoms,
-    })
+    Ok(symptoms)
 }
 
 /// The resources around one, now or as of a time. As of a time nobody knows which were healthy:

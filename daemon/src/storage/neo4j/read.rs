@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kgrca_core::engine::{EpisodeRow, ResourceRow};
 use kgrca_core::model::Time;
 use kgrca_core::storage::{
-    Error, ErrorKind, GraphCounts, ResourceFilter, Result, Subgraph, TimelineFilter,
+    Error, ErrorKind, GraphCounts, PAGE_BYTES, ResourceFilter, Result, Subgraph, TimelineFilter,
 };
 use neo4rs::{BoltType, Graph, Row, query};
 use serde::de::DeserializeOwned;
@@ -38,6 +38,7 @@ pub(super) async fn resources(graph: &Graph, uid: &str) -> Result<Vec<ResourceRo
     all.sort_by(|a, b| {
         (a.deleted.is_some(), b.created, &a.id).cmp(&(b.deleted.is_some(), a.created, &b.id))
     });
+    all.truncate(page_length(all.iter().map(ResourceRow::bytes)));
     Ok(all)
 }
 
@@ -59,11 +60,24 @@ pub(super) async fn find(graph: &Graph, f: &ResourceFilter) -> Result<Vec<Resour
             .param("label", or_null(label.as_deref()))
             .param("limit", f.limit as i64)
     };
-    rows(graph, question)
-        .await?
+    let found = rows(graph, question).await?;
+    let found = found
         .iter()
-        .map(|r| read::<ResourceNode>(r, "r").map(Into::into))
-        .collect()
+        .map(|r| read::<ResourceNode>(r, "r").map(ResourceRow::from));
+    let mut page = found.collect::<Result<Vec<_>>>()?;
+    page.truncate(page_length(page.iter().map(ResourceRow::bytes)));
+    Ok(page)
+}
+
+/// How many rows of these sizes fit into a page: up to the one that fills it.
+fn page_length(sizes: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    let fits = |size: &usize| {
+        let is_full = bytes >= PAGE_BYTES;
+        bytes += size;
+        !is_full
+    };
+    sizes.take_while(fits).count()
 }
 
 pub(super) async fn around(
@@ -77,6 +91,7 @@ pub(super) async fn around(
     let Some(first) = resources(graph, uid).await?.into_iter().find(born) else {
         return Ok(None);
     };
+    let mut bytes = first.bytes();
     let mut outermost = vec![first.id.clone()];
     let mut order = vec![first.id.clone()];
     let mut known = BTreeMap::from([(first.id.clone(), first)]);
@@ -100,9 +115,10 @@ pub(super) async fn around(
             let Some(edge) = near.edge() else { continue };
             let other = ResourceRow::from(near.other);
             if !known.contains_key(&other.id) {
-                if order.len() >= limit {
+                if order.len() >= limit || bytes >= PAGE_BYTES {
                     continue;
                 }
+                bytes += other.bytes();
                 order.push(other.id.clone());
                 outermost.push(other.id.clone());
                 known.insert(other.id.clone(), other);
@@ -168,8 +184,9 @@ pub(super) async fn timeline(graph: &Graph, f: &TimelineFilter) -> Result<Timeli
         .iter()
         .map(|r| read::<EpisodeNode>(r, "e").map(EpisodeRow::from))
         .collect::<Result<Vec<_>>>()?;
-    let more = page.len() > f.limit;
-    page.truncate(f.limit);
+    let length = page_length(page.iter().map(EpisodeRow::bytes)).min(f.limit);
+    let more = page.len() > length;
+    page.truncate(length);
     let next = page.last().filter(|_| more).map(|e| (e.last, e.id.clone()));
     Ok((page, next))
 }

@@ -8,7 +8,7 @@ use crate::engine::{Changes, EdgeRow, EpisodeRow};
 use crate::incident::State;
 use crate::model::Severity;
 use crate::storage::Result;
-use crate::storage::graph::{CauseRow, GraphPage, GraphPart, IncidentNode};
+use crate::storage::graph::{CauseRow, GraphPage, GraphPart, IncidentNode, PAGE_BYTES};
 
 pub(super) fn page(db: &Database, part: GraphPart, after: &str, limit: usize) -> Result<GraphPage> {
     let tx = db.begin_read().map_err(|e| failed(&e))?;
@@ -18,10 +18,10 @@ pub(super) fn page(db: &Database, part: GraphPart, after: &str, limit: usize) ->
         GraphPart::Episodes => row::EPISODE,
         GraphPart::Incidents => row::INCIDENT,
     };
-    let nodes = nodes_after(txn, label, after, limit)?;
+    let Found { nodes, has_more } = nodes_after(txn, label, after, limit)?;
     let next = nodes
         .last()
-        .filter(|_| nodes.len() == limit)
+        .filter(|_| has_more)
         .map(|n| get_text(&n.props, "id"));
     let mut page = GraphPage {
         next,
@@ -44,19 +44,35 @@ pub(super) fn page(db: &Database, part: GraphPart, after: &str, limit: usize) ->
     Ok(page)
 }
 
+/// Nodes of a page.
+struct Found {
+    nodes: Vec<Node>,
+    /// Whether there may be others behind them.
+    has_more: bool,
+}
+
 /// Nodes of a label with ids above one, ordered by id.
-fn nodes_after(txn: Txn<'_>, label: &'static str, after: &str, limit: usize) -> Result<Vec<Node>> {
+fn nodes_after(txn: Txn<'_>, label: &'static str, after: &str, limit: usize) -> Result<Found> {
     let start = text(after);
     let cursor = Database::index_range_cursor_in_txn(txn, label, "id", Some((&start, false)), None)
         .map_err(|e| failed(&e))?;
-    let Some(mut cursor) = cursor else {
-        return Ok(Vec::new());
-    };
-    let mut nodes = Vec::new();
-    for id in cursor.next_chunk(txn, limit).map_err(|e| failed(&e))? {
-        nodes.extend(Database::get_node_in_txn(txn, id).map_err(|e| failed(&e))?);
+    let (mut nodes, mut bytes) = (Vec::new(), 0);
+    if let Some(mut cursor) = cursor {
+        for id in cursor.next_chunk(txn, limit).map_err(|e| failed(&e))? {
+            let Some(node) = Database::get_node_in_txn(txn, id).map_err(|e| failed(&e))? else {
+                continue;
+            };
+            bytes += row::text_bytes(&node.props);
+            nodes.push(node);
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+        }
     }
-    Ok(nodes)
+    Ok(Found {
+        has_more: nodes.len() == limit || bytes >= PAGE_BYTES,
+        nodes,
+    })
 }
 
 fn leaving(txn: Txn<'_>, node: &Node) -> Result<Vec<EdgeRow>> {

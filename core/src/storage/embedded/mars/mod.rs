@@ -6,6 +6,7 @@ mod damage;
 mod read;
 mod row;
 mod sandbox;
+mod timeline;
 mod write;
 
 use std::collections::HashMap;
@@ -335,7 +336,7 @@ impl GraphStore for MarsGraph {
     ) -> Result<(Vec<EpisodeRow>, Option<(Time, String)>)> {
         let filter = filter.clone();
         Ok(self
-            .with(tenant, false, move |db| read::timeline(db, &filter))
+            .with(tenant, false, move |db| timeline::timeline(db, &filter))
             .await?
             .unwrap_or_default())
     }
@@ -390,6 +391,18 @@ impl GraphStore for MarsGraph {
         Ok(std::fs::metadata(self.0.path(tenant))
             .map(|m| m.len())
             .unwrap_or(0))
+    }
+
+    fn tenants_with_files(&self) -> Result<Vec<TenantId>> {
+        let folder = &self.0.folder;
+        let entries = match std::fs::read_dir(folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|e| Error::io(&folder.display(), &e))?,
+        };
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let tenant =
+            |name: std::ffi::OsString| TenantId::parse(name.to_str()?.strip_suffix(".mars")?);
+        Ok(names.filter_map(tenant).collect())
     }
 
     async fn remove(&self, tenant: &TenantId) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Reading: one consistent snapshot per question.
 
+use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,39 +8,53 @@ use marsdb_graph::{Direction, EdgeId, GraphStore as Database, Node, NodeId, Prop
 
 use super::failed;
 use super::row::{self, text, time};
-use crate::engine::{EpisodeRow, ResourceRow};
+use crate::engine::ResourceRow;
 use crate::model::Time;
 use crate::storage::Result;
-use crate::storage::graph::{GraphCounts, ResourceFilter, Subgraph, TimelineFilter};
+use crate::storage::graph::{GraphCounts, PAGE_BYTES, ResourceFilter, Subgraph};
+
+/// How many nodes are found at once; they are read one by one.
+const CHUNK: usize = 1000;
 
 /// The nodes that a uid or id names, newest first.
-fn named(txn: Txn<'_>, uid: &str) -> Result<Vec<(NodeId, ResourceRow)>> {
+pub(super) fn named(txn: Txn<'_>, uid: &str) -> Result<Vec<NodeId>> {
     let mut found = Vec::new();
     for key in ["uid", "id"] {
-        found.extend(
-            Database::lookup_by_index_in_txn(txn, row::RESOURCE, key, &text(uid))
-                .map_err(|e| failed(&e))?,
-        );
+        let ids = Database::lookup_by_index_in_txn(txn, row::RESOURCE, key, &text(uid));
+        found.extend(ids.map_err(|e| failed(&e))?);
     }
-    let mut rows = Vec::new();
-    for id in found {
-        if let Some(node) = Database::get_node_in_txn(txn, id).map_err(|e| failed(&e))? {
-            rows.push((id, row::resource(&node)));
+    // Only what they are sorted by: nothing limits how many have one uid.
+    let mut order = Vec::new();
+    for node_id in found {
+        if let Some(r) = resource(txn, node_id)? {
+            order.push((r.deleted.is_some(), Reverse(r.created), r.id, node_id));
         }
     }
-    rows.sort_by(|(_, a), (_, b)| {
-        (a.deleted.is_some(), b.created, &a.id).cmp(&(b.deleted.is_some(), a.created, &b.id))
-    });
-    rows.dedup_by_key(|(id, _)| *id);
-    Ok(rows)
+    order.sort();
+    order.dedup_by_key(|(.., node_id)| *node_id);
+    Ok(order.into_iter().map(|(.., node_id)| node_id).collect())
+}
+
+fn resource(txn: Txn<'_>, id: NodeId) -> Result<Option<ResourceRow>> {
+    let node = Database::get_node_in_txn(txn, id).map_err(|e| failed(&e))?;
+    Ok(node.as_ref().map(row::resource))
 }
 
 pub(super) fn resources(db: &Database, uid: &str) -> Result<Vec<ResourceRow>> {
     let tx = db.begin_read().map_err(|e| failed(&e))?;
-    Ok(named(Txn::Read(&tx), uid)?
-        .into_iter()
-        .map(|(_, r)| r)
-        .collect())
+    let txn = Txn::Read(&tx);
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for id in named(txn, uid)? {
+        let Some(r) = resource(txn, id)? else {
+            continue;
+        };
+        bytes += r.bytes();
+        found.push(r);
+        if bytes >= PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Live resources in the order of their ids.
@@ -52,22 +67,34 @@ pub(super) fn find(db: &Database, filter: &ResourceFilter) -> Result<Vec<Resourc
     let Some(mut cursor) = cursor.map_err(|e| failed(&e))? else {
         return Ok(Vec::new());
     };
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     loop {
         let ids = cursor.next_chunk(txn, CHUNK).map_err(|e| failed(&e))?;
         for id in &ids {
-            let node = Database::get_node_in_txn(txn, *id).map_err(|e| failed(&e))?;
-            found.extend(
-                node.as_ref()
-                    .map(row::resource)
-                    .filter(|r| filter.matches(r)),
-            );
+            let Some(r) = resource(txn, *id)?.filter(|r| filter.matches(r)) else {
+                continue;
+            };
+            bytes += r.bytes();
+            found.push(r);
+            if found.len() >= filter.limit || bytes >= PAGE_BYTES {
+                return Ok(found);
+            }
         }
-        if ids.len() < CHUNK || found.len() >= filter.limit {
-            found.truncate(filter.limit);
+        if ids.len() < CHUNK {
             return Ok(found);
         }
     }
+}
+
+/// The newest resource with a uid that existed at an instant.
+fn born(txn: Txn<'_>, uid: &str, at: Time) -> Result<Option<(NodeId, ResourceRow)>> {
+    for id in named(txn, uid)? {
+        let existed = |r: &ResourceRow| r.created.map(|created| created <= at).unwrap_or(true);
+        if let Some(r) = resource(txn, id)?.filter(existed) {
+            return Ok(Some((id, r)));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn around(
@@ -79,10 +106,10 @@ pub(super) fn around(
 ) -> Result<Option<Subgraph>> {
     let tx = db.begin_read().map_err(|e| failed(&e))?;
     let txn = Txn::Read(&tx);
-    let born = |r: &ResourceRow| r.created.map(|created| created <= at).unwrap_or(true);
-    let Some((start, first)) = named(txn, uid)?.into_iter().find(|(_, r)| born(r)) else {
+    let Some((start, first)) = born(txn, uid, at)? else {
         return Ok(None);
     };
+    let mut bytes = first.bytes();
     let mut rows = BTreeMap::from([(start, first)]);
     let mut order = vec![(start, 0)];
     let mut edges = BTreeSet::new();
@@ -109,12 +136,14 @@ pub(super) fn around(
                     continue;
                 }
                 if let Entry::Vacant(slot) = rows.entry(near.other) {
-                    let node =
-                        Database::get_node_in_txn(txn, near.other).map_err(|e| failed(&e))?;
-                    let Some(other) = node.filter(|_| order.len() < limit) else {
+                    if order.len() >= limit || bytes >= PAGE_BYTES {
+                        continue;
+                    }
+                    let Some(other) = resource(txn, near.other)? else {
                         continue;
                     };
-                    slot.insert(row::resource(&other));
+                    bytes += other.bytes();
+                    slot.insert(other);
                     order.push((near.other, distance + 1));
                 }
                 let (from, to) = if outgoing {
@@ -126,117 +155,11 @@ pub(super) fn around(
             }
         }
     }
-    let resources = order
-        .iter()
-        .filter_map(|(id, _)| rows.get(id).cloned())
-        .collect();
+    let resources = order.iter().filter_map(|(id, _)| rows.remove(id)).collect();
     Ok(Some(Subgraph {
         resources,
         edges: edges.into_iter().collect(),
     }))
-}
-
-/// Maximum number of episodes scanned for a page; a page may end early because of it.
-const LOOKED_AT: usize = 100_000;
-/// How many are read at once.
-const CHUNK: usize = 1000;
-
-/// A page of a timeline and the cursor of the next one.
-type Timeline = (Vec<EpisodeRow>, Option<(Time, String)>);
-
-pub(super) fn timeline(db: &Database, filter: &TimelineFilter) -> Result<Timeline> {
-    let tx = db.begin_read().map_err(|e| failed(&e))?;
-    let txn = Txn::Read(&tx);
-    let wanted = |e: &EpisodeRow| {
-        filter
-            .cluster
-            .as_ref()
-            .map(|c| *c == e.cluster)
-            .unwrap_or(true)
-            && filter.kind.as_ref().map(|k| *k == e.kind).unwrap_or(true)
-            && filter.from.map(|t| e.last >= t).unwrap_or(true)
-            && filter.to.map(|t| e.last < t).unwrap_or(true)
-            && filter
-                .after
-                .as_ref()
-                .map(|(t, id)| (e.last, &e.id) > (*t, id))
-                .unwrap_or(true)
-    };
-    let Some(uid) = &filter.resource else {
-        return of_all(txn, filter, &wanted);
-    };
-    let mut found: Vec<EpisodeRow> = Vec::new();
-    for (resource, _) in named(txn, uid)? {
-        for near in Database::neighbors_in_txn(txn, resource, Direction::In, Some(row::ABOUT))
-            .map_err(|e| failed(&e))?
-        {
-            found.extend(episode(txn, near.other)?.filter(&wanted));
-        }
-    }
-    found.sort_by(|a, b| (a.last, &a.id).cmp(&(b.last, &b.id)));
-    Ok(page(found, filter.limit, None))
-}
-
-fn of_all(
-    txn: Txn<'_>,
-    filter: &TimelineFilter,
-    wanted: &dyn Fn(&EpisodeRow) -> bool,
-) -> Result<Timeline> {
-    // A range without any bound has no type and is empty.
-    let start = time(
-        filter
-            .after
-            .as_ref()
-            .map(|(t, _)| *t)
-            .max(filter.from)
-            .unwrap_or(Time(i64::MIN)),
-    );
-    let end = filter.to.map(time);
-    let (start, end) = (Some((&start, true)), end.as_ref().map(|v| (v, false)));
-    let cursor = Database::index_range_cursor_in_txn(txn, row::EPISODE, "last", start, end)
-        .map_err(|e| failed(&e))?;
-    let Some(mut cursor) = cursor else {
-        return Ok((Vec::new(), None));
-    };
-    let (mut found, mut looked_at, mut newest): (Vec<EpisodeRow>, _, _) = (Vec::new(), 0, None);
-    loop {
-        let ids = cursor.next_chunk(txn, CHUNK).map_err(|e| failed(&e))?;
-        looked_at += ids.len();
-        for id in &ids {
-            if let Some(episode) = episode(txn, *id)? {
-                newest = newest.max(Some(episode.last));
-                found.extend(Some(episode).filter(wanted));
-            }
-        }
-        found.sort_by(|a, b| (a.last, &a.id).cmp(&(b.last, &b.id)));
-        // Episodes of one instant stand in any order: they are all there when a later one was seen.
-        let is_full = found
-            .get(filter.limit)
-            .is_some_and(|_| newest > found.get(filter.limit - 1).map(|e| e.last));
-        if ids.len() < CHUNK || is_full {
-            return Ok(page(found, filter.limit, None));
-        }
-        if looked_at >= LOOKED_AT {
-            found.retain(|e| Some(e.last) < newest);
-            return Ok(page(
-                found,
-                filter.limit,
-                newest.map(|t| (t, String::new())),
-            ));
-        }
-    }
-}
-
-/// The first `limit` rows; it goes on behind them when there are more, else at `rest`.
-fn page(mut found: Vec<EpisodeRow>, limit: usize, rest: Option<(Time, String)>) -> Timeline {
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = if more {
-        found.last().map(|e| (e.last, e.id.clone()))
-    } else {
-        rest
-    };
-    (found, next)
 }
 
 pub(super) fn knows(db: &Database, partition: u32) -> Result<bool> {
@@ -245,13 +168,6 @@ pub(super) fn knows(db: &Database, partition: u32) -> Result<bool> {
     let known =
         Database::lookup_by_index_in_txn(Txn::Read(&tx), row::FENCE, "partition", &partition);
     Ok(!known.map_err(|e| failed(&e))?.is_empty())
-}
-
-fn episode(txn: Txn<'_>, id: NodeId) -> Result<Option<EpisodeRow>> {
-    Ok(Database::get_node_in_txn(txn, id)
-        .map_err(|e| failed(&e))?
-        .as_ref()
-        .map(row::episode))
 }
 
 pub(super) fn counts(db: &Database) -> Result<GraphCounts> {

@@ -100,6 +100,15 @@ pub(super) fn incident_props(i: &IncidentNode) -> Props {
     ])
 }
 
+/// Bytes of all texts.
+pub(super) fn text_bytes(props: &Props) -> usize {
+    let length = |value: &PropertyValue| match value {
+        PropertyValue::String(text) => text.len(),
+        _ => 0,
+    };
+    props.values().map(length).sum()
+}
+
 pub(super) fn get_text(props: &Props, key: &str) -> String {
     match props.get(key) {
         Some(PropertyValue::String(text)) => text.clone(),
