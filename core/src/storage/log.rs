@@ -158,6 +158,11 @@ pub trait EventLog: Send + Sync {
     /// Checks that the backend is available. Returns its name and version.
     async fn check(&self) -> Result<String>;
 
+    /// Tenants whose records are in files of this machine.
+    fn tenants_with_files(&self) -> Result<Vec<TenantId>> {
+        Ok(Vec::new())
+    }
+
     /// Removes all records of a tenant.
     async fn remove(&self, tenant: &TenantId) -> Result<()>;
 }

@@ -1,5 +1,7 @@
 //! What each step of a saga does, and how it is rolled back. Every step can be repeated.
 
+use std::time::Duration;
+
 use kgrca_core::billing;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Error, ErrorKind};
@@ -15,6 +17,8 @@ use crate::random::random_text;
 const FIRST_KEY: &str = "first";
 /// Owner of the leases that a deletion takes from the workers.
 const DELETION: &str = "saga";
+/// How long a deletion waits for requests that write, each time that it is tried.
+const WRITERS_END: Duration = Duration::from_secs(15);
 /// Bytes a second that a tenant's Kafka user may send when its plan does not limit events.
 const MAX_RATE: f64 = 50e6;
 /// The lowest rate: short bursts have to pass on the smallest plan.
@@ -92,11 +96,15 @@ pub(super) async fn act(
         Step::Key => first_key(ctx, saga, id, secrets).await,
         Step::Stop => {
             set_state(ctx, id, tenant, TenantState::Leaving).await?;
+            ctx.fleet.stop_writing(id);
             ctx.keys_changed();
             ctx.fleet.unload(id).await;
             Ok(())
         }
-        Step::Wait => take_leases(ctx, id, tenant).await,
+        Step::Wait => {
+            let_writers_end(ctx, id).await?;
+            take_leases(ctx, id, tenant).await
+        }
         Step::Rows => {
             // With its data keys: what is left of its data on a disk or in a copy is unreadable.
             stores.meta.forget_tenant(id, false).await?;
@@ -182,6 +190,19 @@ async fn first_key(
     }
     ctx.keys_changed();
     secrets.api_key = Some(new.secret.clone());
+    Ok(())
+}
+
+/// Waits for the requests that write for a tenant, and stops the workers that they woke.
+async fn let_writers_end(ctx: &Tenancy, id: &TenantId) -> Result<(), Error> {
+    // Again, because this daemon may have started since the tenant was stopped.
+    ctx.fleet.stop_writing(id);
+    if !ctx.fleet.written(id, WRITERS_END).await {
+        let message = format!("requests that write for {id} are still running");
+        return Err(Error::new(ErrorKind::Unavailable, message)
+            .hint("they end within a minute; the deletion is retried automatically"));
+    }
+    ctx.fleet.unload(id).await;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use kgrca_core::tenancy::Scope;
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
-use super::{audit, within};
+use super::{audit, begin_writing, within};
 use crate::clock::now;
 
 /// The longest name of a cluster or a node: that of a DNS name.
@@ -37,6 +37,7 @@ pub async fn heartbeat(app: &App, actor: &Actor, status: AgentStatus) -> Result<
         }
     }
     actor.check_cluster(&status.cluster)?;
+    let _writing = begin_writing(app, tenant).await?;
     if serde_json::to_string(&status).is_ok_and(|text| text.len() > MAX_STATUS_BYTES) {
         return Err(Error::too_large(format!(
             "agent status exceeds {MAX_STATUS_BYTES} bytes"

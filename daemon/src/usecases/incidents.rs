@@ -12,7 +12,7 @@ use kgrca_core::tenancy::Scope;
 use super::actor::{Actor, TenantScope};
 use super::app::App;
 use super::error::{Error, Result};
-use super::{graph, within};
+use super::{begin_writing, graph, within};
 use crate::clock::now;
 use crate::telemetry;
 
@@ -94,6 +94,7 @@ pub async fn change(
     change: IncidentChange,
 ) -> Result<IncidentRow> {
     let tenant = actor.tenant(Scope::Admin)?;
+    let _writing = begin_writing(app, tenant).await?;
     let row = find(app, tenant, id).await?;
     let kind = match change.state {
         Handled::Acknowledged => ActKind::Acknowledge,
@@ -125,6 +126,7 @@ struct ActualCause {
 /// written as in answers or a fault type outside the catalogue.
 pub async fn give_feedback(app: &App, actor: &Actor, id: &str, feedback: Feedback) -> Result<()> {
     let tenant = actor.tenant(Scope::Admin)?;
+    let _writing = begin_writing(app, tenant).await?;
     let row = find(app, tenant, id).await?;
     let number = number(id)?;
     let answer = app

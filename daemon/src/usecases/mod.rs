@@ -36,9 +36,22 @@ mod tenant_checks;
 pub mod tenants;
 pub mod usage;
 
+use crate::workers::Writing;
 pub use actor::Actor;
+use actor::TenantScope;
 pub use app::App;
 pub use error::{Code, Error, Result};
+
+/// Begins to write for a tenant: its deletion waits until the result is dropped.
+///
+/// # Errors
+/// `forbidden` when the tenant was deleted meanwhile.
+async fn begin_writing(app: &App, tenant: TenantScope<'_>) -> Result<Writing> {
+    let begun = app.fleet.begin_writing(tenant.id).await?;
+    begun.ok_or_else(|| {
+        Error::forbidden("this tenant is being offboarded").hint("contact your provider")
+    })
+}
 
 /// Checks text that a caller chooses and that is stored, shown and logged.
 ///

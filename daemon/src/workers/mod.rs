@@ -17,6 +17,7 @@ mod room;
 mod snapshot;
 mod undo;
 mod worker;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ use partition::Partition;
 use reporter::Reported;
 pub use room::Admission;
 use undo::Before;
+pub use writing::Writing;
 
 /// The cluster of a record in the log. That of a tombstone is in its key, as ingestion writes it.
 pub fn cluster_of(tenant: &TenantId, topic: Topic, stored: &Stored) -> Option<String> {
@@ -171,6 +173,7 @@ pub struct Fleet {
     partitions: Mutex<HashMap<TenantId, u32>>,
     loaded: Mutex<BTreeMap<PartitionId, Arc<Loaded>>>,
     commits: Arc<Commits>,
+    writers: writing::Writers,
 }
 
 impl Fleet {
@@ -192,6 +195,7 @@ impl Fleet {
             partitions: Mutex::default(),
             loaded: Mutex::default(),
             commits: Arc::default(),
+            writers: writing::Writers::default(),
         }
     }
 

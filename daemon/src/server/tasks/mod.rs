@@ -27,13 +27,14 @@ use tokio::task::JoinHandle;
 use crate::clock::sleep;
 use crate::config::Role;
 use crate::jobs;
+use crate::tenancy;
 use crate::usecases::{App, audit_counts, key_uses};
 
 /// How long a task that panicked rests.
 const RESTART: Duration = Duration::from_secs(1);
 const USAGE: Duration = Duration::from_millis(500);
 const NOTES: Duration = Duration::from_secs(1);
-const SNAPSHOTS: Duration = Duration::from_hours(1);
+const LEFTOVERS: Duration = Duration::from_hours(1);
 const DATA_KEYS: Duration = Duration::from_mins(5);
 
 /// Starts the tasks of a daemon; each ends when it stops.
@@ -53,7 +54,7 @@ pub(super) fn start(
         supervised("dependencies", app, stop, dependencies::watch),
         supervised("agents", app, stop, agents::watch),
         supervised("gauges", app, stop, gauges::watch),
-        supervised("snapshots", app, stop, remove_snapshots),
+        supervised("leftovers", app, stop, remove_leftovers),
         supervised("data keys", app, stop, refresh_data_keys),
     ];
     if app.settings.has(Role::Worker) {
@@ -116,13 +117,16 @@ async fn flush_notes(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Removes snapshots of tenants that are gone.
-async fn remove_snapshots(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+/// Removes files of tenants that are gone.
+async fn remove_leftovers(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     loop {
         if let Err(error) = remove_snapshots_once(&app).await {
             tracing::warn!(%error, "cannot remove snapshots of deleted tenants, retrying in 1 h");
         }
-        if !next_round(SNAPSHOTS, &mut stop).await {
+        if let Err(error) = tenancy::remove_leftovers(&app.tenancy).await {
+            tracing::warn!(%error, "cannot remove files of deleted tenants, retrying in 1 h");
+        }
+        if !next_round(LEFTOVERS, &mut stop).await {
             return;
         }
     }

@@ -23,8 +23,8 @@ use super::app::App;
 use super::authentication::Traffic;
 use super::cluster_quota;
 use super::error::{Error, Result, seconds_until_retry};
-use super::label;
 use super::stats::REFUSED_COUNT;
+use super::{begin_writing, label};
 use crate::clock::now;
 use crate::environment::blocking;
 use batch::{Batch, Source};
@@ -68,6 +68,7 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
         (None, Some(own)) => request.cluster = Some(own.to_owned()),
         (None, None) => {}
     }
+    let _writing = begin_writing(app, tenant).await?;
     let batch = Incoming {
         request,
         topic,

@@ -313,6 +313,13 @@ impl EventLog for FileLog {
         .await
     }
 
+    fn tenants_with_files(&self) -> Result<Vec<TenantId>> {
+        let root = &self.shared.root;
+        let names = self.shared.files.list(root);
+        let names = names.map_err(|e| Error::io(&root.display(), &e))?;
+        Ok(names.iter().filter_map(|n| TenantId::parse(n)).collect())
+    }
+
     async fn remove(&self, tenant: &TenantId) -> Result<()> {
         self.shared
             .streams
