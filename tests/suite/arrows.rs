@@ -90,7 +90,7 @@ const SPEAKS_HTTP: &[&str] = &[
     // The request type of kube's client.
     "agent::watch::follow",
 ];
-const HTTP_CRATES: &[&str] = &["axum", "axum_server", "http", "tower_http", "utoipa_axum"];
+const HTTP_CRATES: &[&str] = &["axum", "axum_server", "http", "utoipa_axum"];
 
 /// A module and what it may use.
 type Arrows = BTreeMap<&'static str, Vec<&'static str>>;

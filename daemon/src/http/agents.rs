@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use kgrca_core::api::{Agent, AgentStatus, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::answer::LargeAnswer;
 use super::auth::{Admin, Caller, Ingest, Read};
 use super::body::JsonBody;
 use super::error::{ApiError, ApiErrors};
 use crate::usecases::{App, agents};
+
+/// The largest body of a heartbeat. Of what it holds, 16 KiB are stored.
+const MAX_HEARTBEAT: usize = 64 << 10;
 
 /// Takes an agent's heartbeat. The newest heartbeat of each agent is kept.
 #[utoipa::path(
@@ -27,7 +31,7 @@ use crate::usecases::{App, agents};
 pub async fn heartbeat(
     State(app): State<Arc<App>>,
     caller: Caller<Ingest>,
-    JsonBody(status): JsonBody<AgentStatus>,
+    JsonBody(status): JsonBody<AgentStatus, MAX_HEARTBEAT>,
 ) -> Result<StatusCode, ApiError> {
     agents::heartbeat(&app, &caller, status).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -57,13 +61,14 @@ pub struct PageParams {
 pub async fn list(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     params: Result<Query<PageParams>, QueryRejection>,
-) -> Result<Json<Page<Agent>>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(params) = params?;
     let after = params.after.as_deref();
-    Ok(Json(
-        agents::list(&app, &caller, params.limit, after).await?,
-    ))
+    answer
+        .make(agents::list(&app, &caller, params.limit, after))
+        .await
 }
 
 /// Removes a cluster's agents from the list.

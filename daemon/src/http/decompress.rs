@@ -88,9 +88,12 @@ impl Compressed {
 
 /// The refusal of a body of more than `limit` bytes.
 pub(super) fn too_large(limit: usize) -> Error {
-    let limit = limit >> 20;
-    let message = format!("the body exceeds {limit} MiB after decompression");
-    Error::too_large(message).hint("send smaller batches")
+    let limit = match limit >> 20 {
+        0 => format!("{} KiB", limit >> 10),
+        mib => format!("{mib} MiB"),
+    };
+    let message = format!("the body exceeds {limit} after decompression");
+    Error::too_large(message).hint("send less in one request, such as smaller batches")
 }
 
 fn unreadable(e: &io::Error) -> Error {

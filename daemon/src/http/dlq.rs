@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::response::Response;
 use kgrca_core::api::{DeadLetter, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::answer::LargeAnswer;
 use super::auth::{Caller, Read};
 use super::error::{ApiError, ApiErrors};
 use crate::usecases::{App, dlq};
@@ -38,10 +39,11 @@ pub struct PageParams {
 pub async fn list(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     params: Result<Query<PageParams>, QueryRejection>,
-) -> Result<Json<Page<DeadLetter>>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(params) = params?;
-    Ok(Json(
-        dlq::list(&app, &caller, params.cursor, params.limit).await?,
-    ))
+    answer
+        .make(dlq::list(&app, &caller, params.cursor, params.limit))
+        .await
 }

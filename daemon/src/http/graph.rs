@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::response::Response;
 use kgrca_core::api::{EpisodeView, EventView, GraphStats, Health, Page, ResourceView, Topology};
 use kgrca_core::storage::{ResourceFilter, TimelineFilter};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::answer::LargeAnswer;
 use super::auth::{Caller, Read};
 use super::error::{ApiError, ApiErrors, timestamp};
 use crate::usecases::{App, Error, Result, graph};
@@ -79,13 +81,14 @@ pub struct ResourcePath {
 pub async fn resources(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     params: Result<Query<ResourceParams>, QueryRejection>,
-) -> Result<Json<Page<ResourceView>>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(params) = params?;
     let limit = params.limit;
-    Ok(Json(
-        graph::resources(&app, &caller, params.filter()?, limit).await?,
-    ))
+    answer
+        .make(graph::resources(&app, &caller, params.filter()?, limit))
+        .await
 }
 
 /// Shows a resource.
@@ -100,9 +103,10 @@ pub async fn resources(
 pub async fn resource(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     Path(path): Path<ResourcePath>,
-) -> Result<Json<ResourceView>, ApiError> {
-    Ok(Json(graph::resource(&app, &caller, &path.uid).await?))
+) -> Result<Response, ApiError> {
+    answer.make(graph::resource(&app, &caller, &path.uid)).await
 }
 
 /// Shows whether a resource is healthy, and the symptoms of its component in open incidents.
@@ -147,14 +151,15 @@ pub struct TopologyParams {
 pub async fn topology(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     Path(path): Path<ResourcePath>,
     params: Result<Query<TopologyParams>, QueryRejection>,
-) -> Result<Json<Topology>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(params) = params?;
     let at = timestamp("at", params.at.as_deref())?;
-    Ok(Json(
-        graph::topology(&app, &caller, &path.uid, params.depth, at).await?,
-    ))
+    answer
+        .make(graph::topology(&app, &caller, &path.uid, params.depth, at))
+        .await
 }
 
 /// Lists the Kubernetes events about a resource, newest last.
@@ -169,9 +174,10 @@ pub async fn topology(
 pub async fn events(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     Path(path): Path<ResourcePath>,
-) -> Result<Json<Page<EventView>>, ApiError> {
-    Ok(Json(graph::events(&app, &caller, &path.uid).await?))
+) -> Result<Response, ApiError> {
+    answer.make(graph::events(&app, &caller, &path.uid)).await
 }
 
 /// Counts what exists now, by cluster, and everything stored.
@@ -260,8 +266,9 @@ pub struct TimelineParams {
 pub async fn timeline(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     params: Result<Query<TimelineParams>, QueryRejection>,
-) -> Result<Json<Page<EpisodeView>>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(params) = params?;
     let filter = TimelineFilter {
         from: timestamp("from", params.from.as_deref())?,
@@ -272,7 +279,7 @@ pub async fn timeline(
         ..TimelineFilter::default()
     };
     let cursor = params.cursor.as_deref();
-    Ok(Json(
-        graph::timeline(&app, &caller, filter, cursor, params.limit).await?,
-    ))
+    answer
+        .make(graph::timeline(&app, &caller, filter, cursor, params.limit))
+        .await
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use kgrca_core::api::{Feedback, IncidentChange, Page, Topology};
 use kgrca_core::incident::State as IncidentState;
 use kgrca_core::model::Severity;
@@ -13,6 +14,7 @@ use kgrca_core::storage::{IncidentFilter, IncidentRow, TransitionRow};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::answer::LargeAnswer;
 use super::auth::{Admin, Caller, Read};
 use super::body::JsonBody;
 use super::error::{ApiError, ApiErrors, timestamp};
@@ -83,13 +85,14 @@ pub struct IncidentPath {
 pub async fn list(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     params: Result<Query<ListParams>, QueryRejection>,
-) -> Result<Json<Page<IncidentRow>>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(params) = params?;
     let limit = params.limit;
-    Ok(Json(
-        incidents::list(&app, &caller, params.filter()?, limit).await?,
-    ))
+    answer
+        .make(incidents::list(&app, &caller, params.filter()?, limit))
+        .await
 }
 
 /// Shows an incident.
@@ -165,9 +168,12 @@ pub async fn feedback(
 pub async fn timeline(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     Path(path): Path<IncidentPath>,
-) -> Result<Json<Page<TransitionRow>>, ApiError> {
-    Ok(Json(incidents::timeline(&app, &caller, &path.id).await?))
+) -> Result<Response, ApiError> {
+    answer
+        .make(incidents::timeline(&app, &caller, &path.id))
+        .await
 }
 
 /// Shows the resources around an incident's first cause.
@@ -182,7 +188,8 @@ pub async fn timeline(
 pub async fn graph(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     Path(path): Path<IncidentPath>,
-) -> Result<Json<Topology>, ApiError> {
-    Ok(Json(incidents::graph(&app, &caller, &path.id).await?))
+) -> Result<Response, ApiError> {
+    answer.make(incidents::graph(&app, &caller, &path.id)).await
 }

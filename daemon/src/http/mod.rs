@@ -2,6 +2,7 @@
 //! it requires is in its signature.
 
 mod agents;
+mod answer;
 mod archive;
 mod audit;
 mod auth;
@@ -21,6 +22,7 @@ mod incident_feed;
 mod incidents;
 mod ingest;
 mod jobs;
+mod json_check;
 mod keys;
 mod metrics;
 mod query;
@@ -35,8 +37,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use tower_http::timeout::TimeoutLayer;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -154,26 +158,26 @@ pub fn openapi() -> String {
 /// Longest time for a request but a stream.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Answers requests that take too long. Those that change something continue: see [`detach`].
+async fn within_time(State(longest): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(longest, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => error::ApiError::from(Error::timed_out(longest)).into_response(),
+    }
+}
+
 /// The whole API around the daemon's shared parts.
 pub fn router(app: Arc<App>) -> Router {
-    let timeout =
-        TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
     let (api, _) = parts();
-    api.layer(axum::middleware::from_fn(detach::complete))
-        .layer(timeout)
-        .layer(axum::middleware::from_fn_with_state(
-            Arc::clone(&app),
-            auth::authenticate,
-        ))
+    api.layer(from_fn(detach::complete))
+        .layer(from_fn_with_state(TIMEOUT, within_time))
+        .layer(from_fn_with_state(Arc::clone(&app), auth::authenticate))
         .merge(system::routes())
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::unknown_method)
-        .layer(axum::middleware::from_fn_with_state(
-            Arc::clone(&app),
-            client_address::count,
-        ))
-        .layer(axum::middleware::from_fn(headers::guard))
-        .layer(axum::middleware::from_fn(auth::identify))
+        .layer(from_fn_with_state(Arc::clone(&app), client_address::count))
+        .layer(from_fn(headers::guard))
+        .layer(from_fn(auth::identify))
         .with_state(app)
 }
 
@@ -195,6 +199,23 @@ mod tests {
             let methods = item.as_object().unwrap().iter();
             methods.map(move |(method, operation)| (format!("{method} {path}"), operation))
         })
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_is_answered_in_json() {
+        let limit = Duration::from_millis(10);
+        let mut router: Router = Router::new()
+            .route("/", axum::routing::get(std::future::pending::<()>))
+            .layer(from_fn_with_state(limit, within_time));
+        let request = Request::new(axum::body::Body::empty());
+        let response = tower_service::Service::call(&mut router, request).await;
+        let response = response.unwrap();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "5");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 10).await;
+        let body: Value = serde_json::from_slice(&body.unwrap()).unwrap();
+        assert_eq!(body["error"]["code"], "unavailable", "{body}");
+        assert!(!body["error"]["hint"].is_null(), "{body}");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use kgrca_core::api::Question;
 use kgrca_core::storage::cypher::CypherAnswer;
 
+use super::answer::LargeAnswer;
 use super::auth::{Caller, Query};
 use super::body::JsonBody;
 use super::error::{ApiError, ApiErrors};
@@ -24,7 +25,9 @@ use crate::usecases::{App, query};
 pub async fn cypher(
     State(app): State<Arc<App>>,
     caller: Caller<Query>,
+    answer: LargeAnswer,
     JsonBody(question): JsonBody<Question>,
-) -> Result<Json<CypherAnswer>, ApiError> {
-    Ok(Json(query::cypher(&app, &caller, question).await?))
+) -> Result<Response, ApiError> {
+    let rows = query::cypher(&app, &caller, question).await?;
+    answer.encode(rows).await
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,6 +11,7 @@ use kgrca_core::rca::{Answer, Scorer};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::answer::LargeAnswer;
 use super::auth::{Caller, Read};
 use super::body::{JsonBody, RawBody};
 use super::error::{ApiError, ApiErrors, timestamp};
@@ -139,9 +139,11 @@ async fn respond(
 pub async fn analyze(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     RawBody(body): RawBody,
-) -> Result<Json<Analysis>, ApiError> {
-    Ok(Json(rca::analyze(&app, &caller, body).await?))
+) -> Result<Response, ApiError> {
+    let analysis = rca::analyze(&app, &caller, body).await?;
+    answer.encode(analysis).await
 }
 
 /// The incidents to answer for.
@@ -165,7 +167,9 @@ pub struct BulkRequest {
 pub async fn bulk(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     JsonBody(request): JsonBody<BulkRequest>,
-) -> Result<Json<Vec<Answer>>, ApiError> {
-    Ok(Json(rca::bulk(&app, &caller, &request.incident_ids).await?))
+) -> Result<Response, ApiError> {
+    let answers = rca::bulk(&app, &caller, &request.incident_ids);
+    answer.make(answers).await
 }

@@ -1,8 +1,9 @@
 //! Open endpoints: health, and the API document. They hold no tenant data.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse};
@@ -21,9 +22,12 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/docs", get(docs))
 }
 
+/// Made once: it needs no key, and takes longer than most answers.
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| super::openapi().into());
+
 async fn document() -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "application/json")];
-    (headers, super::openapi())
+    (headers, DOCUMENT.clone())
 }
 
 /// The page about the API: its script and styles are within it.

@@ -1,10 +1,15 @@
 //! What requests may hold at a time, so that no tenant's requests take the daemon's memory or its
-//! connections from others: requests in flight, streams, and bytes of bodies.
+//! connections from others: requests in flight, streams, bytes of bodies and answers, and large
+//! answers in the making.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kgrca_core::tenancy::TenantId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::actor::{Actor, Identity};
 use super::error::{Error, Result};
@@ -21,6 +26,13 @@ const BODIES_PER_KEY: usize = 2;
 const BODIES_PER_TENANT: usize = 3;
 const BODIES: usize = 8;
 
+/// Large answers of one tenant that are made at a time, and how long others wait for their turn.
+const LARGE_ANSWERS: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes of large answers that one tenant, and all together, have not taken yet.
+const ANSWER_BYTES_PER_TENANT: usize = 64 << 20;
+const ANSWER_BYTES: usize = 256 << 20;
+
 /// Whose requests they are; `None` is the operator.
 type Owner = Option<TenantId>;
 
@@ -32,6 +44,21 @@ pub struct Budgets {
     streams: Budget<Owner>,
     key_bytes: Budget<String>,
     bytes: Budget<Owner>,
+    answers: Budget<Owner>,
+    turns: Turns,
+}
+
+/// Turns to make a large answer, of each owner.
+#[derive(Clone, Debug, Default)]
+struct Turns(Arc<Mutex<HashMap<Owner, Arc<Semaphore>>>>);
+
+impl Turns {
+    fn of(&self, owner: &Owner) -> Arc<Semaphore> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other, turns| other == owner || Arc::strong_count(turns) > 1);
+        let turns = all.entry(owner.clone());
+        Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(LARGE_ANSWERS))))
+    }
 }
 
 /// What one request holds. It is given back when this is dropped.
@@ -41,6 +68,8 @@ pub struct Held {
     streams: Budget<Owner>,
     place: Mutex<Share<Owner>>,
     body: Mutex<Body>,
+    answer: Mutex<Share<Owner>>,
+    turns: Turns,
 }
 
 #[derive(Debug)]
@@ -60,6 +89,8 @@ impl Budgets {
             streams: Budget::new(STREAMS_PER_TENANT, STREAMS),
             key_bytes: Budget::new(BODIES_PER_KEY * max_body, BODIES * max_body),
             bytes: Budget::new(BODIES_PER_TENANT * max_body, BODIES * max_body),
+            answers: Budget::new(ANSWER_BYTES_PER_TENANT, ANSWER_BYTES),
+            turns: Turns::default(),
         }
     }
 
@@ -90,7 +121,9 @@ impl Budgets {
                 of_key: self.key_bytes.take(id.clone(), 0).map_err(busy)?,
                 of_owner: self.bytes.take(owner.clone(), 0).map_err(busy)?,
             }),
+            answer: Mutex::new(self.answers.take(owner.clone(), 0).map_err(busy)?),
             streams: self.streams.clone(),
+            turns: self.turns.clone(),
             owner,
         })
     }
@@ -108,7 +141,7 @@ impl Held {
         Ok(())
     }
 
-    /// Takes room for more bytes of the request's body.
+    /// Takes room for more bytes of the request's body, and for what was parsed of it.
     ///
     /// # Errors
     /// `rate_limited` when the key or tenant has too many bytes in flight; `unavailable` when all
@@ -119,6 +152,30 @@ impl Held {
         grown
             .and_then(|()| body.of_owner.grow(bytes))
             .map_err(|e| refused(e, "bytes of requests in flight"))
+    }
+
+    /// Takes room for the bytes of a large answer.
+    ///
+    /// # Errors
+    /// `rate_limited` when the tenant has not taken the answers that it has; `unavailable` when all
+    /// together have not.
+    pub fn grow_answer(&self, bytes: usize) -> Result<()> {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let grown = answer.grow(bytes);
+        grown.map_err(|e| refused(e, "bytes of answers in flight"))
+    }
+
+    /// Waits for the tenant's turn to make a large answer.
+    ///
+    /// # Errors
+    /// `rate_limited` when others of the tenant take too long.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit> {
+        let turn = timeout(PATIENCE, self.turns.of(&self.owner).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            let message = format!("{LARGE_ANSWERS} large answers for this tenant are being made");
+            return Err(Error::busy(message).hint("send fewer requests at a time"));
+        };
+        Ok(turn)
     }
 }
 

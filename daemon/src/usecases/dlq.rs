@@ -9,6 +9,7 @@ use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
 use super::within;
+use crate::environment::blocking;
 
 /// A page of rejected records, oldest first.
 ///
@@ -35,15 +36,17 @@ pub async fn list(
         .last()
         .filter(|_| may_continue)
         .map(|s| (s.offset + 1).to_string());
-    let letter = |stored: &Stored| {
-        let letter = serde_json::from_slice::<DeadLetter>(&stored.value).ok()?;
-        Some(DeadLetter {
-            id: stored.offset,
-            ..letter
-        })
-    };
+    let items = blocking(move || stored.iter().filter_map(letter).collect());
     Ok(Page {
-        items: stored.iter().filter_map(letter).collect(),
+        items: items.await.map_err(Error::internal)?,
         next,
+    })
+}
+
+fn letter(stored: &Stored) -> Option<DeadLetter> {
+    let letter = serde_json::from_slice::<DeadLetter>(&stored.value).ok()?;
+    Some(DeadLetter {
+        id: stored.offset,
+        ..letter
     })
 }

@@ -1,6 +1,7 @@
 //! Why a use case refused or failed, independent of the interface that called it.
 
 use std::fmt;
+use std::time::Duration;
 
 use kgrca_core::model::time::SECOND;
 use kgrca_core::storage::{self, ErrorKind, Taken};
@@ -151,6 +152,16 @@ impl Error {
             retry_after: Some(1),
             ..Self::new(Code::Unavailable, message)
         }
+    }
+
+    /// The request took longer than it may. What it changes may still complete.
+    pub fn timed_out(longest: Duration) -> Self {
+        let message = format!("the request took longer than {} s", longest.as_secs());
+        Self {
+            retry_after: Some(RETRY_UNAVAILABLE),
+            ..Self::new(Code::Unavailable, message)
+        }
+        .hint("a change may still complete: check its result before you retry")
     }
 
     /// The plan's quota is used up; the same request may succeed after `retry_after` seconds.

@@ -19,6 +19,8 @@ use crate::clock::now;
 
 /// How many incidents one call can ask for.
 const MAX_BULK: usize = 100;
+/// How large their answers can be together.
+const MAX_BULK_BYTES: usize = 8 << 20;
 
 /// Which answer is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,8 +187,8 @@ pub async fn analyze(app: &App, actor: &Actor, records: Bytes) -> Result<Analysi
 /// The causes of several incidents. Incidents without an answer are left out and cost nothing.
 ///
 /// # Errors
-/// `quota_exceeded` when the hour has not enough RCA queries left for all of them; none is counted
-/// then.
+/// `quota_exceeded` when the hour has not enough RCA queries left for all of them, and
+/// `payload_too_large` when they are too large together; none is counted then.
 pub async fn bulk(app: &App, actor: &Actor, incidents: &[String]) -> Result<Vec<Answer>> {
     let tenant = actor.tenant(Scope::Read)?;
     if incidents.len() > MAX_BULK {
@@ -195,12 +197,21 @@ pub async fn bulk(app: &App, actor: &Actor, incidents: &[String]) -> Result<Vec<
         )));
     }
     let mut answers = Vec::new();
+    let mut bytes = 0;
     for id in incidents {
         let Ok(number) = incidents::number(id) else {
             continue;
         };
         match stored(app, tenant.id, Some(number), RcaQuery::default()).await {
-            Ok(answer) => answers.push(answer),
+            Ok(answer) => {
+                bytes += EncodedAnswer::new(&answer)?.body.len();
+                if bytes > MAX_BULK_BYTES {
+                    let limit = MAX_BULK_BYTES >> 20;
+                    let message = format!("these answers take more than {limit} MiB together");
+                    return Err(Error::too_large(message).hint("ask for fewer incidents at a time"));
+                }
+                answers.push(answer);
+            }
             Err(e) if e.is_not_found() => {}
             Err(e) => return Err(e),
         }

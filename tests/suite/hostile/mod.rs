@@ -1,7 +1,9 @@
 //! What one tenant may try, with its own keys, against a running daemon. A watchdog sees to it that
 //! memory stays bounded and that another tenant is served meanwhile.
 
+mod answers;
 mod audit;
+mod bodies;
 mod connections;
 mod files;
 mod graph_file;

@@ -1,0 +1,93 @@
+//! Answers with large rows: their pages end after some megabytes, and miss nothing.
+
+use std::collections::BTreeSet;
+
+use kgrca_tests::Server;
+use kgrca_tests::server::Tenant;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Watchdog;
+
+/// The largest page: 4 MiB of rows with their last one, and what JSON adds.
+const PAGE: usize = 6 << 20;
+
+/// Follows a list to its end. Returns a field of all items, and the number of pages.
+async fn follow(server: &Server, tenant: &Tenant, path: &str, field: &str) -> (Vec<String>, usize) {
+    let (mut all, mut pages) = (Vec::new(), 0);
+    let mut next = path.to_owned();
+    loop {
+        let response = server.call(Method::GET, &next, Some(&tenant.key), None);
+        let response = response.await;
+        assert_eq!(response.status(), 200, "{next}");
+        let body = response.bytes().await.unwrap();
+        assert!(body.len() < PAGE, "{next}: {} bytes", body.len());
+        let page: Value = serde_json::from_slice(&body).unwrap();
+        let items = page["items"].as_array().unwrap().iter();
+        all.extend(items.map(|item| item.pointer(field).unwrap().to_string()));
+        pages += 1;
+        let Some(cursor) = page["next"].as_str() else {
+            return (all, pages);
+        };
+        next = format!("{path}&cursor={}", cursor.replace('/', "%2F"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_large_rows_end_early_and_miss_nothing() {
+    const PODS: usize = 300;
+    const LOGS: usize = 1_500;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let attacker = server.tenant("attacker", "enterprise").await;
+    let victim = server.tenant("victim", "pro").await;
+    let labels: serde_json::Map<_, _> = (0..500)
+        .map(|n| (format!("label-{n}"), Value::from("x".repeat(60))))
+        .collect();
+    for part in 0..3 {
+        let pods = (part * PODS / 3..(part + 1) * PODS / 3).map(|n| {
+            json!({
+                "op": "UPSERT", "at": "2026-01-01T00:00:00Z", "cluster": "prod", "kind": "Pod",
+                "uid": format!("u-{n}"), "namespace": "shop", "name": format!("web-{n}"),
+                "status": {"phase": "Running"}, "labels": labels,
+            })
+        });
+        let pods = Value::from_iter(pods).to_string().into_bytes();
+        server.ingest(&attacker, "resources", pods).await;
+    }
+    let logs = (0..LOGS).map(|n| {
+        // Each is a pattern of its own: words differ, not only numbers.
+        let word: String = format!("{n:04}")
+            .bytes()
+            .map(|digit| char::from(digit - b'0' + b'a'))
+            .collect();
+        json!({
+            "cluster": "prod", "severity": "ERROR", "namespace": "shop",
+            "pod": format!("web-{}", n % PODS), "message": format!("{word} {}", "y ".repeat(3_500)),
+        })
+    });
+    let logs = Value::from_iter(logs).to_string().into_bytes();
+    server.ingest(&attacker, "logs", logs).await;
+    server.settled(&attacker, (PODS + LOGS) as u64).await;
+    let watchdog = Watchdog::start(&server, &victim);
+    let resources = "/api/v1/resources?kind=Pod&limit=1000";
+    let (pods, pages) = follow(&server, &attacker, resources, "/name").await;
+    assert!(pages >= 3, "{pages} pages");
+    assert_eq!(pods.len(), PODS, "each pod once");
+    assert_eq!(BTreeSet::from_iter(&pods).len(), PODS, "no pod twice");
+    let timeline = "/api/v1/graph/timeline?kind=log&limit=1000";
+    let (episodes, pages) = follow(&server, &attacker, timeline, "/id").await;
+    assert!(pages >= 3, "{pages} pages");
+    let distinct = BTreeSet::from_iter(&episodes).len();
+    assert_eq!(distinct, episodes.len(), "no episode twice");
+    assert!(distinct >= LOGS / 2, "{distinct} of {LOGS}");
+    // Many at the same time, which is what a browser with many tabs does.
+    let asked = (0..20).map(|_| {
+        let request = server.http.get(format!("{}{resources}", server.url));
+        tokio::spawn(request.header("x-api-key", &attacker.key).send())
+    });
+    for one in asked.collect::<Vec<_>>() {
+        assert_eq!(one.await.unwrap().unwrap().status(), 200);
+    }
+    watchdog.check().await;
+}
