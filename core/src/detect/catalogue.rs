@@ -96,12 +96,13 @@ mod tests {
         }
     }
 
-    const SOURCES: [&str; 45] = [
+    const SOURCES: [&str; 47] = [
         include_str!("addresses.rs"),
         include_str!("admission.rs"),
         include_str!("apiserver.rs"),
         include_str!("autoscaler.rs"),
         include_str!("condition.rs"),
+        include_str!("client_error.rs"),
         include_str!("config.rs"),
         include_str!("controller_log.rs"),
         include_str!("node_condition.rs"),
@@ -123,6 +124,7 @@ mod tests {
         include_str!("node_network.rs"),
         include_str!("own_words.rs"),
         include_str!("self_reported.rs"),
+        include_str!("server_error.rs"),
         include_str!("performance.rs"),
         include_str!("preemption.rs"),
         include_str!("probe.rs"),
