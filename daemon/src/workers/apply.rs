@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kgrca_core::billing::Metric;
-use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation, Held};
+use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::incident::Transition;
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::parse::Reason;
