@@ -52,7 +52,7 @@ async fn pages_of_large_rows_end_early_and_miss_nothing() {
                 "status": {"phase": "Running"}, "labels": labels,
             })
         });
-        let pods = Value::from_iter(pods).to_string().into_bytes();
+        let pods = pods.collect::<Value>().to_string().into_bytes();
         server.ingest(&attacker, "resources", pods).await;
     }
     let logs = (0..LOGS).map(|n| {
@@ -66,7 +66,7 @@ async fn pages_of_large_rows_end_early_and_miss_nothing() {
             "pod": format!("web-{}", n % PODS), "message": format!("{word} {}", "y ".repeat(3_500)),
         })
     });
-    let logs = Value::from_iter(logs).to_string().into_bytes();
+    let logs = logs.collect::<Value>().to_string().into_bytes();
     server.ingest(&attacker, "logs", logs).await;
     server.settled(&attacker, (PODS + LOGS) as u64).await;
     let watchdog = Watchdog::start(&server, &victim);

@@ -112,7 +112,7 @@ impl Held {
             body.len()
         );
         stream.write_all(head.as_bytes()).unwrap();
-        let timeout = Some(Duration::from_secs(60));
+        let timeout = Some(Duration::from_mins(1));
         stream.set_read_timeout(timeout).unwrap();
         let mut answer = [0; 25];
         stream.read_exact(&mut answer).unwrap();
