@@ -208,3 +208,16 @@ pub(super) async fn counts(graph: &Graph) -> Result<GraphCounts> {
         edges: count("MATCH ()-[e]->() RETURN count(e) AS n").await?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_with_the_row_that_fills_it() {
+        let length = |sizes: &[usize]| page_length(sizes.iter().copied());
+        assert_eq!(length(&[PAGE_BYTES - 1, 1, 1]), 2);
+        assert_eq!(length(&[2 * PAGE_BYTES, 1]), 1);
+        assert_eq!(length(&[1, 1]), 2);
+    }
+}
