@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_of_an_ending_reads_as_what_was_sent_and_is_short() {
-        let junk = "x".repeat(900_000);
+        let junk = "x".repeat(400_000);
         let state = [
             json!({"op": "DELETE", "kind": "Pod", "namespace": "shop", "name": "a", "uid": "u"}),
             json!({"op": "delete", "kind": "Pod", "uid": "u", "seq": 3, "src": "s", "at": junk}),

@@ -127,6 +127,9 @@ async fn each_object_of_a_list_is_kept_under_its_own_key() {
     assert_eq!(stats["records"]["rejected"], 0, "{stats}");
 }
 
+/// Builds the record of a number.
+type Record = Box<dyn Fn(usize) -> Value>;
+
 /// Sends until a batch is refused. Returns how many were taken in.
 async fn until_refused(server: &Server, tenant: &Tenant, batch: impl Fn(usize) -> String) -> usize {
     for i in 0..60 {
@@ -154,7 +157,6 @@ async fn what_only_ends_something_is_bounded_and_stored_without_the_rest() {
         let at = jiff::Timestamp::from_second(now - i as i64).unwrap();
         at.to_string()
     };
-    type Record = Box<dyn Fn(usize) -> Value>;
     let text = junk.clone();
     let sync: Record =
         Box::new(move |i| json!({"op": "SYNC", "kind": "Pod", "at": at(i), "junk": text}));
