@@ -244,7 +244,7 @@ fn collect_references(value: &Value, meta: &Meta, depth: usize, out: &mut Vec<Re
     }
 }
 
-/// The public names that a route serves: of Gateway API, Contour, OpenShift and Traefik.
+/// The public names that a route serves: of Gateway API, Contour, `OpenShift` and Traefik.
 fn collect_hosts(value: &Value, depth: usize, out: &mut Vec<Str>) {
     if depth > MAX_DEPTH || out.len() >= MAX_ITEMS {
         return;
