@@ -102,6 +102,26 @@ async fn a_name_that_cannot_be_read_is_not_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_not_text_is_refused_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "free").await;
+    for path in [
+        "rca/%ff",
+        "incidents/%C3",
+        "resources/%c3%28/health",
+        "agents/%ff",
+    ] {
+        let path = format!("/api/v1/{path}");
+        let response = server.call(Method::GET, &path, Some(&tenant.key), None);
+        let response = response.await;
+        assert_eq!(response.status(), 400, "{path}");
+        let answer: serde_json::Value = response.json().await.unwrap();
+        assert_eq!(answer["error"]["code"], "invalid_request", "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_security_headers() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
