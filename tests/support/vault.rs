@@ -157,15 +157,12 @@ fn answer(head: &str, body: &Value, shared: &Shared) -> (&'static str, Value) {
         }
         "POST /v1/transit/decrypt/kgrca HTTP/1.1" => {
             let text = body["ciphertext"].as_str().unwrap_or_default();
-            match text.splitn(3, ':').collect::<Vec<_>>().as_slice() {
-                ["vault", _, text] => {
-                    let plain = reversed(text);
-                    ("200 OK", json!({"data": {"plaintext": plain}}))
-                }
-                _ => {
-                    let errors = json!({"errors": ["invalid ciphertext: no prefix"]});
-                    ("400 Bad Request", errors)
-                }
+            let parts = text.splitn(3, ':').collect::<Vec<_>>();
+            if let ["vault", _, text] = parts.as_slice() {
+                ("200 OK", json!({"data": {"plaintext": reversed(text)}}))
+            } else {
+                let errors = json!({"errors": ["invalid ciphertext: no prefix"]});
+                ("400 Bad Request", errors)
             }
         }
         _ => ("404 Not Found", json!({"errors": []})),
