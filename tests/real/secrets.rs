@@ -1,6 +1,7 @@
 //! Secrets on the way through an agent and through Kafka: what is written of them, and where.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use kgrca_core::model::Topic;
@@ -61,7 +62,7 @@ async fn an_agent_spools_no_secret() {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let agent = AgentProcess::start(&own, &environment);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while agent.status().await["kinds"].as_array().unwrap().is_empty() {
         assert!(Instant::now() < deadline, "it looks for files");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -72,10 +73,10 @@ async fn an_agent_spools_no_secret() {
     let mut lines = lines(&cases);
     lines.push(MARKER.to_owned());
     let now = jiff::Timestamp::now();
-    let text: String = lines
-        .iter()
-        .map(|line| format!("{now} stderr F {line}\n"))
-        .collect();
+    let mut text = String::new();
+    for line in &lines {
+        writeln!(text, "{now} stderr F {line}").unwrap();
+    }
     let mut file = std::fs::File::create(pod.join("0.log")).unwrap();
     file.write_all(text.as_bytes()).unwrap();
     loop {
@@ -146,7 +147,7 @@ async fn no_secret_sent_over_http_reaches_kafka() {
     server.settled(&tenant, sent).await;
     assert!(server.terminate(), "with a snapshot");
     assert_masked(&cases, &text_of(folder.path()), "the data folder");
-    assert_masked(&cases, &topics(&kafka, &tenant, None).await, "the topics");
+    assert_masked(&cases, &topics(kafka, &tenant, None).await, "the topics");
 }
 
 /// Other producers write to the tenant's topics as they like: what they write there is their own.
