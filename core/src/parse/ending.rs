@@ -74,11 +74,15 @@ fn end(subject: &Subject) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Topic;
+    use crate::model::time::MINUTE;
+    use crate::model::{Time, Topic};
     use crate::parse::{Context, parse};
 
-    fn read(topic: Topic, text: &[u8]) -> Record {
+    /// Reads a record that arrived at a minute of 2026.
+    fn read(topic: Topic, text: &[u8], minute: i64) -> Record {
+        let start = Time::parse("2026-01-01T00:00:00Z").unwrap();
         let context = Context {
+            received_at: start.plus(minute * MINUTE),
             cluster: Some("other"),
             ..Context::default()
         };
@@ -100,7 +104,12 @@ mod tests {
             json!({"op": "SYNC", "kind": "Gadget", "since": "2026-01-01T00:00:00Z",
                 "sync_id": junk, "cluster": "prod"}),
         ];
-        let edge = |from: &str, to: &str| json!({"op": "DELETE", "from": from, "to": to, "type": "CALLS", "junk": junk});
+        let edge = |from: &str, to: &str| {
+            let mut edge = json!({"op": "DELETE", "from": from, "to": to});
+            edge["type"] = "CALLS".into();
+            edge["junk"] = junk.clone().into();
+            edge
+        };
         let edges = [
             edge("pod:shop:a", "service:shop:b"),
             edge("node:n", "pod:0c1e"),
@@ -112,17 +121,17 @@ mod tests {
             if topic == Topic::Resource {
                 sent["junk"] = junk.clone().into();
             }
-            let record = read(topic, sent.to_string().as_bytes());
+            let record = read(topic, sent.to_string().as_bytes(), 1);
             let stored = encode_ending(&record).unwrap();
             assert!(stored.len() < 1000, "{} bytes", stored.len());
-            let again = read(topic, &stored);
+            let again = read(topic, &stored, 9);
             assert_eq!(format!("{again:?}"), format!("{record:?}"));
         }
     }
 
     #[test]
     fn what_adds_something_is_stored_as_it_is() {
-        let pod = read(Topic::Resource, br#"{"kind":"Pod","name":"a"}"#);
+        let pod = read(Topic::Resource, br#"{"kind":"Pod","name":"a"}"#, 1);
         assert!(encode_ending(&pod).is_none());
     }
 }
