@@ -1,10 +1,14 @@
 //! From the command line to a command, and its result back.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use crate::{Failure, FailureKind};
+
+/// How long work that nobody waits for may delay the end of the process.
+const EXIT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs the command in the process's arguments.
 ///
@@ -23,7 +27,10 @@ pub fn main() -> ExitCode {
             return failed(&failure.hint("raise the limits on processes and open files"));
         }
     };
-    match runtime.block_on(run()) {
+    let result = runtime.block_on(run());
+    // What still runs beside the async threads cannot be cancelled; all that matters was awaited.
+    runtime.shutdown_timeout(EXIT_WITHIN);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failed(&failure),
     }

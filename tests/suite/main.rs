@@ -11,6 +11,7 @@ mod encryption;
 mod fuzz;
 mod gates;
 mod generated;
+mod growth;
 mod history;
 mod hostile;
 mod hostile_output;

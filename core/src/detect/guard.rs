@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Finding, View};
+use super::{Finding, View, Watch};
 use crate::graph::Idx;
 
 /// A detector that panicked: a bug, after which its findings are missing.
@@ -18,15 +18,28 @@ pub struct DetectorPanic {
 }
 
 /// Collects what detectors find, and which of them panic.
-#[derive(Debug, Default)]
-pub struct Findings {
+#[derive(Debug)]
+pub struct Findings<'a> {
     /// What was found.
     pub found: Vec<Finding>,
     /// The detectors that panicked.
     pub panics: Vec<DetectorPanic>,
+    /// Whether a detector did not run, or not to its end, for lack of time.
+    pub are_partial: bool,
+    watch: Watch<'a>,
 }
 
-impl Findings {
+impl<'a> Findings<'a> {
+    /// No findings yet.
+    pub fn new(watch: Watch<'a>) -> Self {
+        Self {
+            found: Vec::new(),
+            panics: Vec::new(),
+            are_partial: false,
+            watch,
+        }
+    }
+
     /// Runs a detector that inspects one resource.
     pub(super) fn inspect<D>(&mut self, detector: D, view: &View<'_>, idx: Idx)
     where
@@ -47,6 +60,10 @@ impl Findings {
         resource: impl FnOnce() -> String,
         run: impl FnOnce(&mut Vec<Finding>),
     ) {
+        if self.watch.ends() {
+            self.are_partial = true;
+            return;
+        }
         let before = self.found.len();
         // The findings that a panic leaves behind are cut off; a detector changes nothing else.
         let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut self.found)));
@@ -57,6 +74,10 @@ impl Findings {
                 resource: resource(),
                 message: message(&*payload),
             });
+        } else if self.watch.ends() {
+            // It may have ended early, with conclusions from what it did not see.
+            self.found.truncate(before);
+            self.are_partial = true;
         }
     }
 }
@@ -84,7 +105,7 @@ mod tests {
     #[test]
     fn a_detector_that_panics_is_reported_and_the_others_still_run() {
         let none: Vec<Finding> = Vec::new();
-        let mut findings = Findings::default();
+        let mut findings = Findings::new(Watch::UNLIMITED);
         findings.compare("node::shared", |found| found.push(none[7].clone()));
         findings.compare("proxy::clock", |_| {});
         let [panic] = findings.panics.as_slice() else {

@@ -60,6 +60,7 @@ mod node_mounts;
 mod node_network;
 mod odd_secret;
 mod own_words;
+mod pace;
 mod paused_scaler;
 mod performance;
 mod pod_slots;
@@ -99,6 +100,7 @@ mod storage;
 mod storage_verdict;
 mod termination;
 mod text;
+mod timed_out;
 mod unknown;
 mod verdict;
 mod view;
@@ -112,6 +114,7 @@ pub use fault_id::FaultId;
 pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};
 pub use names::ComponentId;
+pub use pace::{Pace, Phase, Watch};
 pub use resolved::Resolved;
 pub use server_error::{UnseenServer, unseen_servers};
 pub use unknown::unknown;
@@ -121,7 +124,7 @@ use crate::graph::Idx;
 use crate::model::Kind;
 
 /// Runs the detectors that a resource's kind calls for.
-pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings) {
+pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings<'_>) {
     match view.graph.get(idx).kind() {
         Kind::Pod => {
             findings.inspect(scheduling::pod, view, idx);
@@ -186,13 +189,17 @@ fn is_policy(kind: &Kind) -> bool {
 }
 
 /// Runs the detectors for a resource that is being deleted.
-pub fn inspect_leaving(view: &View<'_>, idx: Idx, findings: &mut Findings) {
+pub fn inspect_leaving(view: &View<'_>, idx: Idx, findings: &mut Findings<'_>) {
     findings.inspect(termination::leaving, view, idx);
 }
 
 /// Runs the detectors that compare many resources, after each was inspected on its own.
-pub fn compare(view: &View<'_>, errors: &[CallError], found: &[Finding]) -> Findings {
-    let mut all = Findings::default();
+pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> Findings<'a> {
+    let view = &View {
+        watch: view.watch.during(Phase::Comparison),
+        ..*view
+    };
+    let mut all = Findings::new(view.watch);
     all.compare("controlplane::scheduler", |out| {
         controlplane::scheduler(view, out);
     });

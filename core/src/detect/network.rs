@@ -1,6 +1,8 @@
 //! Network policies that block a caller.
 
 use super::finding::{Finding, Strength};
+use super::policy_peers::covers;
+use super::timed_out::{Admission, Unanswered};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
 use crate::model::Severity;
@@ -19,36 +21,34 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         return;
     }
     let namespace = view.graph.get(idx).namespace();
-    let covered: Vec<Idx> = view
-        .graph
-        .pods(namespace)
-        .filter(|p| policy.pod_selector.matches(view.graph.get(*p).labels()))
-        .collect();
-    for service in view.graph.services(namespace) {
-        let selected: Vec<Idx> = view
-            .graph
-            .out(service)
-            .filter(|(r, p)| *r == Relation::Selects && covered.contains(p))
+    let timed_out = &view.episodes.timed_out;
+    let services = timed_out.unanswered(view, |caller, service| times_out(view, caller, service));
+    for Unanswered { service, callers } in services.get(namespace).into_iter().flatten() {
+        if view.is_late() {
+            return;
+        }
+        let mut selected = view.graph.out(*service);
+        let target = selected
+            .find(|(r, p)| *r == Relation::Selects && covers(view, namespace, policy, *p))
             .map(|(_, p)| p)
-            .collect();
-        let Some(target) = selected
-            .first()
-            .copied()
-            .filter(|p| view.is_pod_healthy(*p))
-        else {
+            .filter(|p| view.is_pod_healthy(*p));
+        let Some(target) = target else {
             continue;
         };
         let own = view.component(target);
-        let callers = view
-            .graph
-            .incoming(service)
-            .filter(|(r, _)| *r == Relation::Calls)
-            .map(|(_, c)| c);
+        let is_blocked = |pod: Idx| {
+            let admission = Admission {
+                pod: target,
+                caller: pod,
+                port: None,
+            };
+            !timed_out.admitted(admission, || admits_any(view, namespace, target, pod))
+        };
         let mut blocked: Vec<Idx> = callers
-            .filter(|c| view.component(*c) != own)
-            .flat_map(|c| pods_of(view, c))
-            .filter(|c| !admits_any(view, namespace, target, *c))
-            .filter(|c| times_out(view, *c, service))
+            .iter()
+            .filter(|c| view.component(c.edge) != own)
+            .map(|c| c.pod)
+            .filter(|c| is_blocked(*c))
             .collect();
         blocked.sort_unstable();
         blocked.dedup();
@@ -89,14 +89,6 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .build(),
         );
         return;
-    }
-}
-
-fn pods_of(view: &View<'_>, idx: Idx) -> Vec<Idx> {
-    if view.pod(idx).is_some() {
-        vec![idx]
-    } else {
-        view.pods_of(idx)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Network policies that block the pods of a workload from one another, or from names outside.
 
-use super::caller_errors::by_host;
+use std::collections::BTreeMap;
+
 use super::finding::{Evidence, Finding, Strength};
 use super::network::fits;
 use super::service::pods_behind;
 use super::text::has;
+use super::timed_out::{Admission, CalledPort, TimedOutCall};
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::Idx;
@@ -23,20 +25,27 @@ pub(super) fn peers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !policy.policy_types.iter().any(|t| &**t == "Ingress") {
         return;
     }
-    let covered = covered(view, idx, policy);
-    let mut logs = view
-        .episodes
-        .logs
-        .iter()
-        // Of a caller that was not recorded, the labels are unknown.
-        .filter(|(caller, log)| is_timeout(view.now, log) && view.pod(*caller).is_some());
-    let blocked = logs.find_map(|(caller, log)| {
-        let named = host::in_text(&log.sample).into_iter();
-        let mut ends =
-            named.filter_map(|named| end(view, *caller, named.host, named.port?, &covered));
-        let protocol = protocol(&log.sample);
-        let end = ends.find(|end| !admits(view, end, *caller, protocol))?;
-        Some((end, view.log_evidence(*caller, log)))
+    let namespace = view.graph.get(idx).namespace();
+    let mut covered = Covered::new(view, idx, policy);
+    let calls = view.episodes.timed_out.calls(view);
+    let to_namespace = calls.get(namespace).into_iter().flatten();
+    let mut to_namespace = to_namespace.take_while(|_| !view.is_late());
+    let blocked = to_namespace.find_map(|call| {
+        let end = covered.end(call)?;
+        let admission = Admission {
+            pod: end.pod,
+            caller: call.caller,
+            port: Some(CalledPort {
+                number: end.port,
+                protocol: call.protocol,
+            }),
+        };
+        let is_admitted = || admits(view, &end, call.caller, call.protocol);
+        if view.episodes.timed_out.admitted(admission, is_admitted) {
+            return None;
+        }
+        let log = view.episodes.logs[call.log].1;
+        Some((end, view.log_evidence(call.caller, log)))
     });
     let Some((end, evidence)) = blocked else {
         return;
@@ -57,7 +66,7 @@ pub(super) fn peers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 }
 
 /// The transport protocol of a call that a line is about.
-fn protocol(line: &str) -> &'static str {
+pub(super) fn protocol(line: &str) -> &'static str {
     if has(line, &["dial udp", "read udp", "write udp"]) {
         "UDP"
     } else {
@@ -71,32 +80,49 @@ struct End {
     port: u16,
 }
 
-/// Which of these pods a caller means by a host and a port, by its own address or by a Service.
-fn end(view: &View<'_>, caller: Idx, host: &str, port: u16, pods: &[Idx]) -> Option<End> {
-    let target = by_host(view, host, view.graph.get(caller).namespace())?;
-    if pods.contains(&target) {
-        return (target != caller).then_some(End { pod: target, port });
-    }
-    let service = view.object(target).and_then(Object::service)?;
-    let called = service.ports.iter().find(|p| p.port == i64::from(port))?;
-    let behind = pods_behind(view, target);
-    let pod = behind
-        .into_iter()
-        .find(|p| pods.contains(p) && *p != caller)?;
-    let port = match &called.target_port {
-        Some(PortRef::Number(number)) => u16::try_from(*number).ok()?,
-        Some(PortRef::Name(name)) => {
-            let mut ports = view
-                .pod_spec(pod)?
-                .containers
-                .iter()
-                .flat_map(|c| c.ports.iter());
-            let meant = ports.find(|p| p.name.as_ref() == Some(name))?;
-            u16::try_from(meant.container_port).ok()?
+/// The pods that a policy selects.
+struct Covered<'a> {
+    view: View<'a>,
+    namespace: &'a str,
+    policy: &'a NetworkPolicy,
+    /// The first two that a Service leads to.
+    behind: BTreeMap<Idx, Vec<Idx>>,
+}
+
+impl<'a> Covered<'a> {
+    fn new(view: &View<'a>, idx: Idx, policy: &'a NetworkPolicy) -> Self {
+        Self {
+            view: *view,
+            namespace: view.graph.get(idx).namespace(),
+            policy,
+            behind: BTreeMap::new(),
         }
-        None => port,
-    };
-    Some(End { pod, port })
+    }
+
+    /// The port of a pod, other than the caller, that a call ends at.
+    fn end(&mut self, call: &TimedOutCall) -> Option<End> {
+        let pod = self.pod(call)?;
+        let port = call.port_of(&self.view, pod)?;
+        Some(End { pod, port })
+    }
+
+    fn pod(&mut self, call: &TimedOutCall) -> Option<Idx> {
+        let Self {
+            view,
+            namespace,
+            policy,
+            ..
+        } = *self;
+        let has = |pod: &Idx| covers(&view, namespace, policy, *pod);
+        if view.pod(call.target).is_some() {
+            return Some(call.target).filter(|pod| *pod != call.caller && has(pod));
+        }
+        let behind = self.behind.entry(call.target).or_insert_with(|| {
+            let pods = pods_behind(&view, call.target).into_iter();
+            pods.filter(has).take(2).collect()
+        });
+        behind.iter().copied().find(|pod| *pod != call.caller)
+    }
 }
 
 /// Reports a policy that lets its pods call some names outside, where they call another one.
@@ -132,7 +158,14 @@ pub(super) fn names(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(policy) = policy(view, idx).filter(|p| restricts_calls(p)) else {
         return;
     };
-    let blocked = covered(view, idx, policy).into_iter().find_map(|pod| {
+    let covered = covered(view, idx, policy).into_iter();
+    let blocked = covered.take_while(|_| !view.is_late()).find_map(|pod| {
+        let is_silent = |log: &&LogTemplate| {
+            log.severity >= Severity::Warning
+                && view.now.0 - log.last.0 <= 15 * MINUTE
+                && log.trouble().has(Class::ResolverSilent)
+        };
+        let log = view.logs(pod).find(is_silent)?;
         let own = view.graph.get(pod);
         let policies = view.graph.policies(own.namespace());
         let mut policies = policies
@@ -141,12 +174,6 @@ pub(super) fn names(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         if policies.any(|p| p.egress.iter().any(admits_dns)) {
             return None;
         }
-        let is_silent = |log: &&LogTemplate| {
-            log.severity >= Severity::Warning
-                && view.now.0 - log.last.0 <= 15 * MINUTE
-                && log.trouble().has(Class::ResolverSilent)
-        };
-        let log = view.logs(pod).find(is_silent)?;
         Some(view.log_evidence(pod, log))
     });
     let Some(evidence) = blocked else { return };
@@ -203,10 +230,20 @@ fn finding(view: &View<'_>, idx: Idx, owner: Idx, message: String, line: Evidenc
     .build()
 }
 
-/// The pods that a policy selects.
+/// Whether a policy of a namespace selects a pod.
+pub(super) fn covers(view: &View<'_>, namespace: &str, policy: &NetworkPolicy, pod: Idx) -> bool {
+    let node = view.graph.get(pod);
+    *node.kind() == Kind::Pod
+        && node.is_live()
+        && node.namespace() == namespace
+        && policy.pod_selector.matches(node.labels())
+}
+
+/// The pods that a policy selects and that logged something: others are not known to be blocked.
 fn covered(view: &View<'_>, idx: Idx, policy: &NetworkPolicy) -> Vec<Idx> {
     let pods = view.graph.pods(view.graph.get(idx).namespace());
-    pods.filter(|p| policy.pod_selector.matches(view.graph.get(*p).labels()))
+    pods.filter(|p| view.logs(*p).next().is_some())
+        .filter(|p| policy.pod_selector.matches(view.graph.get(*p).labels()))
         .collect()
 }
 
@@ -216,7 +253,7 @@ fn times_out<'a>(view: &View<'a>, pod: Idx) -> impl Iterator<Item = &'a LogTempl
     view.logs(pod).filter(move |log| is_timeout(now, log))
 }
 
-fn is_timeout(now: Time, log: &LogTemplate) -> bool {
+pub(super) fn is_timeout(now: Time, log: &LogTemplate) -> bool {
     log.severity >= Severity::Warning
         && now.0 - log.last.0 <= 15 * MINUTE
         && log.trouble().has(Class::ConnectTimedOut)

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use super::alert_subject::Subjects;
 use super::names::Names;
 use super::registry;
+use super::schedule_fit::UsedOnNodes;
+use super::timed_out::TimedOut;
 use crate::episode::{Episodes, LogTemplate};
 use crate::graph::{Graph, Idx};
 use crate::model::{Alert, Episode, Kind, Severity, Str, Subject, Time};
@@ -30,6 +32,10 @@ pub struct Resolved<'a> {
     /// Resources with more than routine events.
     loud: BTreeSet<Idx>,
     pub(super) names: Names,
+    /// The calls that timed out, once a policy asked for them.
+    pub(super) timed_out: TimedOut,
+    /// What pods take on the nodes that a detector asked for.
+    pub(super) used: UsedOnNodes,
 }
 
 /// Reasons of routine events, which may clear warnings but never are one.
@@ -139,6 +145,8 @@ impl<'a> Resolved<'a> {
     /// Clears which resource belongs to which component, after the graph changed.
     pub fn graph_changed(&mut self) {
         self.names.clear();
+        self.timed_out = TimedOut::default();
+        self.used = UsedOnNodes::default();
     }
 
     /// Resources with more than routine events.

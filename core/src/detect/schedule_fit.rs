@@ -1,5 +1,8 @@
 //! Whether nodes accept a pod, by the filters of kube-scheduler's default plugins.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use super::View;
 use crate::graph::{Idx, Relation};
 use crate::model::object::node::Taint;
@@ -28,6 +31,7 @@ pub(super) fn misfits(
 ) -> Vec<(Idx, Option<Misfit>)> {
     view.nodes()
         .into_iter()
+        .take_while(|_| !view.is_late())
         .filter_map(|idx| {
             Some((
                 idx,
@@ -68,8 +72,45 @@ fn misfit(
 /// Whether a kubelet may run one more pod; `None` if its limit is not known.
 pub(super) fn has_free_slot(view: &View<'_>, idx: Idx, node: &Node) -> Option<bool> {
     let limit = node.status.allocatable.get("pods")?.0;
-    let running = pods_on(view, idx).count() as i128;
-    Some(running * 1000 < limit)
+    Some(view.episodes.used.on(view, idx).pods * 1000 < limit)
+}
+
+/// What the pods of a node take.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    pods: i128,
+    cpu: i128,
+    memory: i128,
+}
+
+impl Used {
+    fn of(self, resource: &str) -> i128 {
+        if resource == "cpu" {
+            self.cpu
+        } else {
+            self.memory
+        }
+    }
+}
+
+/// What the pods of each node take, added up once in an evaluation of a cluster.
+#[derive(Debug, Default)]
+pub struct UsedOnNodes(RefCell<BTreeMap<Idx, Used>>);
+
+impl UsedOnNodes {
+    fn on(&self, view: &View<'_>, node: Idx) -> Used {
+        *self.0.borrow_mut().entry(node).or_insert_with(|| {
+            let mut used = Used::default();
+            for pod in pods_on(view, node) {
+                used.pods += 1;
+                if let Some(spec) = &pod.spec {
+                    used.cpu += spec.requested("cpu");
+                    used.memory += spec.requested("memory");
+                }
+            }
+            used
+        })
+    }
 }
 
 /// The pods of a node that have not ended.
@@ -137,10 +178,7 @@ fn resource_misfit(
     if requested > allocatable {
         return Some(Misfit::Resource(resource.to_owned(), true));
     }
-    let used: i128 = pods_on(view, idx)
-        .filter_map(|p| p.spec.as_ref())
-        .map(|s| s.requested(resource))
-        .sum();
+    let used = view.episodes.used.on(view, idx).of(resource);
     (requested > 0 && used + requested > allocatable)
         .then(|| Misfit::Resource(resource.to_owned(), false))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::names::ComponentId;
+use super::pace::Watch;
 use super::resolved::Resolved;
 use crate::episode::LogTemplate;
 use crate::graph::{Component, Graph, Idx, Relation};
@@ -22,6 +23,8 @@ pub struct View<'a> {
     pub now: Time,
     /// Resources that are known to be unhealthy.
     pub unhealthy: &'a BTreeSet<Idx>,
+    /// Whether the evaluation goes on.
+    pub watch: Watch<'a>,
 }
 
 static NONE: BTreeSet<Idx> = BTreeSet::new();
@@ -41,7 +44,14 @@ impl<'a> View<'a> {
             episodes,
             now,
             unhealthy: &NONE,
+            watch: Watch::UNLIMITED,
         }
+    }
+
+    /// Whether detectors have no time left. One that looks at many resources for each of many
+    /// asks, and ends with what it found.
+    pub(super) fn is_late(&self) -> bool {
+        self.watch.ends()
     }
 
     /// Existing pods that are known not to be ready.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::changes::Rows;
+use super::inspect::Inspection;
 use super::{ClusterState, EpisodeRow, calls};
-use crate::detect::{self, Catalogue, DetectorPanic, Resolved, View};
+use crate::detect::{self, Catalogue, DetectorPanic, Phase, Resolved, View, Watch};
 use crate::incident::{self, Reach, Symptom, Update};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Time};
@@ -37,7 +38,7 @@ impl Ranked {
 }
 
 /// The result of evaluating a cluster at an instant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Evaluation {
     /// The causes of each incident that has active symptoms.
     pub ranked: Vec<Ranked>,
@@ -51,6 +52,8 @@ pub struct Evaluation {
     pub symptoms: usize,
     /// The detectors that panicked; their findings are missing.
     pub panics: Vec<DetectorPanic>,
+    /// Whether time ran out: what was not inspected or ranked is at the next evaluation.
+    pub is_partial: bool,
     /// The weights that the causes were ranked by.
     pub weights: Weights,
 }
@@ -58,6 +61,20 @@ pub struct Evaluation {
 impl ClusterState {
     /// Evaluates the cluster at `now` and updates its incidents.
     pub fn evaluate(&mut self, now: Time, weights: &Weights, catalogue: &Catalogue) -> Evaluation {
+        let evaluation = self.evaluate_within(Watch::UNLIMITED, now, weights, catalogue);
+        // Nobody calls it off.
+        evaluation.unwrap_or_default()
+    }
+
+    /// The same while a watch lets it. `None` when it was called off: then incidents are as before,
+    /// and the next evaluation makes up for it.
+    pub fn evaluate_within(
+        &mut self,
+        watch: Watch<'_>,
+        now: Time,
+        weights: &Weights,
+        catalogue: &Catalogue,
+    ) -> Option<Evaluation> {
         // With a journal, what ended is dropped only after the changes were taken.
         if !self.journal {
             self.prune(now);
@@ -68,61 +85,58 @@ impl ClusterState {
             episodes,
             incidents,
             inspected,
+            unranked,
             health_changes,
             ..
         } = self;
         let mut resolved = Resolved::new(graph, episodes, name, now);
         let call_errors = calls::learn(graph, &mut resolved, now);
         let todo = inspected.todo(graph, &resolved);
-        let view = View::new(graph, &resolved, now);
+        let view = View {
+            watch,
+            ..View::new(graph, &resolved, now)
+        };
         let mut inspection = inspected.update(&view, &todo);
         let view = View {
             unhealthy: &inspected.unhealthy,
             ..view
         };
-        let mut findings = inspected.findings(&view, &call_errors, &mut inspection.panics);
+        let mut findings = inspected.findings(&view, &call_errors, &mut inspection);
         let symptoms = incident::symptoms(&view, &findings, &call_errors);
         let reach = Reach::new(&view, &symptoms, &findings, &call_errors);
         let groups = incident::groups(&view, &symptoms, &reach);
-        findings.extend(incident::unexplained(&view, &symptoms, &findings));
-        let update = incidents.update(name, &symptoms, &groups, now);
-        let case = Case {
-            cluster: name,
-            view,
-            findings: &findings,
-            reach: &reach,
-            weights,
-            catalogue,
-        };
-        let rows = self.journal.then_some(Rows {
-            cluster: name,
-            graph,
+        let health = std::mem::take(&mut inspection.health_changes);
+        let evaluation = (!watch.is_aborted()).then(|| {
+            findings.extend(incident::unexplained(&view, &symptoms, &findings));
+            let update = incidents.update(name, &symptoms, &groups, now);
+            let case = Case {
+                cluster: name,
+                view,
+                findings: &findings,
+                reach: &reach,
+                weights,
+                catalogue,
+            };
+            let rows = self.journal.then_some(Rows {
+                cluster: name,
+                graph,
+            });
+            let grouped = by_incident(&symptoms, &groups, &update);
+            Evaluation {
+                ranked: rank(case, rows, &grouped, unranked),
+                changed: update.changed,
+                is_partial: inspection.is_partial || !unranked.is_empty(),
+                weights: weights.clone(),
+                ..conclude(&case, &symptoms, inspection)
+            }
         });
-        let ranked = rank(case, rows, &by_incident(&symptoms, &groups, &update));
-        let mut missing_evidence = missing_evidence(&view, &inspection.panics);
-        let unsettled = rca::unsettled(&view).filter(|_| symptoms.is_empty());
-        let shows_health = rca::shows_health(&view)
-            && unsettled.is_none()
-            && inspected.unhealthy.is_empty()
-            && inspection.panics.is_empty()
-            && findings.is_empty();
-        missing_evidence.extend(unsettled);
-        missing_evidence.extend(unknown_secrets(&view, &symptoms));
         if self.journal {
-            health_changes.extend(inspection.health_changes);
+            health_changes.extend(health);
             for change in health_changes {
                 graph.note_resource(change.resource);
             }
         }
-        Evaluation {
-            ranked,
-            changed: update.changed,
-            missing_evidence,
-            shows_health,
-            symptoms: symptoms.len(),
-            panics: inspection.panics,
-            weights: weights.clone(),
-        }
+        evaluation
     }
 
     /// Drops what ended long ago, at most once a minute.
@@ -166,8 +180,43 @@ fn by_incident<'a>(
         .collect()
 }
 
-/// Ranks the causes of each incident by both scorers.
-fn rank(case: Case<'_>, rows: Option<Rows<'_>>, groups: &[Group<'_>]) -> Vec<Ranked> {
+/// What is known apart from incidents: whether the cluster is healthy, and what would show it.
+fn conclude(case: &Case<'_>, symptoms: &[Symptom], inspection: Inspection) -> Evaluation {
+    let view = &case.view;
+    let mut missing_evidence = missing_evidence(view, &inspection.panics);
+    let unsettled = rca::unsettled(view).filter(|_| symptoms.is_empty());
+    let shows_health = rca::shows_health(view)
+        && unsettled.is_none()
+        && view.unhealthy.is_empty()
+        && inspection.panics.is_empty()
+        && !inspection.is_partial
+        && case.findings.is_empty();
+    missing_evidence.extend(unsettled);
+    missing_evidence.extend(unknown_secrets(view, symptoms));
+    missing_evidence.extend(inspection.is_partial.then(|| {
+        MissingEvidence::new(
+            "an inspection of all resources, for which the time was too short",
+            "faults of resources that were not inspected",
+            "",
+        )
+    }));
+    Evaluation {
+        missing_evidence,
+        shows_health,
+        symptoms: symptoms.len(),
+        panics: inspection.panics,
+        ..Evaluation::default()
+    }
+}
+
+/// Ranks the causes of incidents by both scorers, in the order of their keys. When time runs out,
+/// `unranked` has the others: they go first the next time, and then those that changed.
+fn rank(
+    case: Case<'_>,
+    rows: Option<Rows<'_>>,
+    groups: &[Group<'_>],
+    unranked: &mut BTreeSet<u64>,
+) -> Vec<Ranked> {
     let ranker = Ranker::new(case);
     let symptom_rows = |group: &Group<'_>| match &rows {
         Some(rows) if group.has_changed => group
@@ -178,16 +227,25 @@ fn rank(case: Case<'_>, rows: Option<Rows<'_>>, groups: &[Group<'_>]) -> Vec<Ran
             .collect(),
         _ => Vec::new(),
     };
-    groups
-        .iter()
-        .map(|group| Ranked {
+    let late = std::mem::take(unranked);
+    let mut order: Vec<&Group<'_>> = groups.iter().collect();
+    order.sort_by_key(|group| (!late.contains(&group.key), !group.has_changed));
+    let mut ranked = Vec::new();
+    for group in order {
+        if case.view.watch.during(Phase::Ranking).ends() {
+            unranked.insert(group.key);
+            continue;
+        }
+        ranked.push(Ranked {
             key: group.key,
             standing: standing(&case.view, &group.symptoms),
             causal: ranker.rank(&group.symptoms, Scorer::Causal),
             weighted: ranker.rank(&group.symptoms, Scorer::Weighted),
             symptoms: symptom_rows(group),
-        })
-        .collect()
+        });
+    }
+    ranked.sort_by_key(|ranked| ranked.key);
+    ranked
 }
 
 fn standing(view: &View<'_>, symptoms: &[&Symptom]) -> Standing {
@@ -225,3 +283,6 @@ fn missing_evidence(view: &View<'_>, panics: &[DetectorPanic]) -> Vec<MissingEvi
     }));
     missing
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,10 @@ pub(super) struct Inspected {
     pub(super) unhealthy: BTreeSet<Idx>,
     /// Services that select pods and have none.
     idle: BTreeSet<Idx>,
+    /// Resources for which the last inspection had no time.
+    pending: BTreeSet<Idx>,
+    /// Resources whose inspection took the rest of the time.
+    slow: BTreeSet<Idx>,
 }
 
 /// A resource that became healthy or unhealthy.
@@ -34,6 +38,8 @@ pub(super) struct HealthChange {
 pub(super) struct Inspection {
     pub(super) health_changes: Vec<HealthChange>,
     pub(super) panics: Vec<DetectorPanic>,
+    /// Whether something was not inspected for lack of time.
+    pub(super) is_partial: bool,
 }
 
 impl Inspected {
@@ -55,6 +61,8 @@ impl Inspected {
         }
         todo.extend(&self.unhealthy);
         todo.extend(&self.idle);
+        todo.extend(&self.pending);
+        todo.extend(&self.slow);
         todo.extend(self.found.keys());
         // A policy may block a pod that has just started.
         todo.extend(graph.of_kind(&Kind::NetworkPolicy));
@@ -64,17 +72,29 @@ impl Inspected {
         todo
     }
 
-    /// Inspects resources and remembers the outcome.
+    /// Inspects resources and remembers the outcome. What waited for lack of time goes first.
     pub(super) fn update(&mut self, view: &View<'_>, todo: &BTreeSet<Idx>) -> Inspection {
         let mut inspection = Inspection::default();
-        for &idx in todo {
-            let mut findings = Findings::default();
+        let late = std::mem::take(&mut self.pending);
+        self.slow.clear();
+        let others = todo.difference(&late);
+        for &idx in late.iter().chain(others) {
+            if view.watch.ends() {
+                self.pending.insert(idx);
+                continue;
+            }
+            let mut findings = Findings::new(view.watch);
             if view.graph.get(idx).is_leaving() {
                 detect::inspect_leaving(view, idx, &mut findings);
             } else {
                 detect::inspect(view, idx, &mut findings);
             }
             inspection.panics.append(&mut findings.panics);
+            if findings.are_partial {
+                // What was found before stays.
+                self.slow.insert(idx);
+                continue;
+            }
             if findings.found.is_empty() {
                 self.found.remove(&idx);
             } else {
@@ -90,6 +110,7 @@ impl Inspected {
             }
             mark(&mut self.idle, idx, is_idle(view.graph, idx));
         }
+        inspection.is_partial = !(self.pending.is_empty() && self.slow.is_empty());
         inspection
     }
 
@@ -99,7 +120,7 @@ impl Inspected {
         &self,
         view: &View<'_>,
         call_errors: &[CallError],
-        panics: &mut Vec<DetectorPanic>,
+        inspection: &mut Inspection,
     ) -> Vec<Finding> {
         let mut order: Vec<&Idx> = self.found.keys().collect();
         order.sort_unstable();
@@ -109,7 +130,8 @@ impl Inspected {
             .collect();
         let mut compared = detect::compare(view, call_errors, &findings);
         findings.append(&mut compared.found);
-        panics.append(&mut compared.panics);
+        inspection.panics.append(&mut compared.panics);
+        inspection.is_partial |= compared.are_partial;
         findings
     }
 }

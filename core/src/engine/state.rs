@@ -43,6 +43,8 @@ pub struct ClusterState {
     /// Start of the current listing of each kind.
     listings: Map<Kind, Time>,
     pub(super) inspected: Inspected,
+    /// Incidents for whose causes the last evaluation had no time.
+    pub(super) unranked: BTreeSet<u64>,
     pub(super) last_prune: Time,
     /// Whether changes are recorded for the graph store.
     pub(super) journal: bool,

@@ -35,6 +35,9 @@ pub fn groups(view: &View<'_>, symptoms: &[Symptom], reach: &Reach) -> Vec<Vec<u
         .collect();
     affected.sort();
     for (_, component) in &affected {
+        if view.watch.is_aborted() {
+            break;
+        }
         for (cause, _) in reach.upstream(*component) {
             let Some(causes) = by_component.get(&cause) else {
                 continue;

@@ -88,6 +88,9 @@ impl Reach {
             .map(|s| s.resource)
             .chain(findings.iter().filter(|f| f.active).map(|f| f.on));
         for resource in affected {
+            if view.watch.is_aborted() {
+                return;
+            }
             let component = view.component_id(resource);
             let starts = starts.entry(component).or_default();
             if starts.len() < MAX_STARTS && !starts.contains(&resource) {

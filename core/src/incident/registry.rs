@@ -1,7 +1,8 @@
 //! All incidents of a cluster: which symptoms belong to which, and what opens, resolves, reopens
 //! and merges them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,10 @@ use crate::model::time::MINUTE;
 const REOPEN_WITHIN: i64 = 30 * MINUTE;
 /// How long resolved incidents are kept, in microseconds.
 const RETENTION: i64 = 24 * 60 * MINUTE;
+
+/// How many resolved incidents of a cluster are kept. Beyond that, those that were resolved first
+/// are dropped earlier: all are saved with each commit.
+const MAX_RESOLVED: usize = 1000;
 
 /// The incidents of a cluster that are live or were resolved within the last day.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,9 +84,12 @@ impl Registry {
         now: Time,
     ) -> Update {
         let mut update = Update::default();
+        let mut index = Index::new(self);
         for group in groups {
             let group: Vec<&Symptom> = group.iter().map(|i| &symptoms[*i]).collect();
-            let key = self.assign(cluster, &group, now, &mut update.changed);
+            let key = self.assign(cluster, &group, now, &mut index, &mut update.changed);
+            let keys = group.iter().map(|symptom| &*symptom.key);
+            index.add(keys, key);
             update.keys.push(key);
         }
         let active: HashSet<&str> = symptoms.iter().map(|s| &*s.key).collect();
@@ -105,7 +113,21 @@ impl Registry {
             let is_old = i.quiet_since().is_some_and(|q| now.0 - q.0 >= RETENTION);
             !is_old || i.has_active_members()
         });
+        self.drop_oldest();
         update
+    }
+
+    /// Drops the incidents that were resolved first while there are more than [`MAX_RESOLVED`].
+    fn drop_oldest(&mut self) {
+        let resolved = self.incidents.values().filter(|i| !i.has_active_members());
+        let mut resolved: Vec<(Time, u64)> = resolved
+            .filter_map(|i| Some((i.quiet_since()?, i.key)))
+            .collect();
+        let excess = resolved.len().saturating_sub(MAX_RESOLVED);
+        resolved.sort_unstable();
+        for (_, key) in &resolved[..excess] {
+            self.incidents.remove(key);
+        }
     }
 
     /// Finds the incident of a group: the oldest live one that has one of its symptoms, into which
@@ -115,23 +137,28 @@ impl Registry {
         cluster: &str,
         group: &[&Symptom],
         now: Time,
+        index: &mut Index,
         changed: &mut BTreeSet<u64>,
     ) -> u64 {
+        let known = index.incidents(group);
         let has_any = |i: &Incident| group.iter().any(|s| i.members.contains_key(&s.key));
-        let mut live: Vec<(Time, u64)> = self
-            .incidents
-            .values()
+        let mut live: Vec<(Time, u64)> = known
+            .iter()
+            .filter_map(|key| self.incidents.get(key))
             .filter(|i| i.is_live() && has_any(i))
             .map(|i| (i.started, i.key))
             .collect();
         live.sort_unstable();
         let key = if let [(_, oldest), younger @ ..] = live.as_slice() {
             for (_, younger) in younger {
+                if let Some(from) = self.incidents.get(younger) {
+                    index.add(from.members.keys().map(String::as_str), *oldest);
+                }
                 self.merge(*younger, *oldest, now);
                 changed.extend([*younger, *oldest]);
             }
             *oldest
-        } else if let Some(resolved) = self.resolved_recently(group, now) {
+        } else if let Some(resolved) = self.resolved_recently(group, &known, now) {
             if self.reopen_if_recurring(resolved, group, now) {
                 changed.insert(resolved);
             }
@@ -151,7 +178,12 @@ impl Registry {
 
     /// The oldest resolved incident with one of these symptoms that ended within
     /// [`REOPEN_WITHIN`], or that was resolved by hand while one of them lasted.
-    fn resolved_recently(&self, group: &[&Symptom], now: Time) -> Option<u64> {
+    fn resolved_recently(
+        &self,
+        group: &[&Symptom],
+        known: &BTreeSet<u64>,
+        now: Time,
+    ) -> Option<u64> {
         let qualifies = |i: &Incident| {
             let Some(quiet_since) = i.quiet_since().filter(|_| i.merged_into.is_none()) else {
                 return false;
@@ -162,8 +194,9 @@ impl Registry {
                 .filter_map(|s| i.members.get(&s.key))
                 .any(|m| is_recent || m.is_active())
         };
-        self.incidents
-            .values()
+        known
+            .iter()
+            .filter_map(|key| self.incidents.get(key))
             .filter(|i| qualifies(i))
             .min_by_key(|i| (i.started, i.key))
             .map(|i| i.key)
@@ -231,6 +264,40 @@ impl Registry {
         };
         incident.change(at, to, &act.by, act.note.as_deref());
         true
+    }
+}
+
+/// The incidents of each symptom, by a hash of its key: there may be thousands of both.
+struct Index(HashMap<u64, Vec<u64>>);
+
+impl Index {
+    fn new(registry: &Registry) -> Self {
+        let mut index = Self(HashMap::new());
+        for incident in registry.incidents.values() {
+            index.add(incident.members.keys().map(String::as_str), incident.key);
+        }
+        index
+    }
+
+    fn add<'a>(&mut self, symptoms: impl Iterator<Item = &'a str>, incident: u64) {
+        for symptom in symptoms {
+            let known = self.0.entry(Self::hash(symptom)).or_default();
+            if !known.contains(&incident) {
+                known.push(incident);
+            }
+        }
+    }
+
+    /// The incidents that may have one of these symptoms.
+    fn incidents(&self, group: &[&Symptom]) -> BTreeSet<u64> {
+        let known = group.iter().filter_map(|s| self.0.get(&Self::hash(&s.key)));
+        known.flatten().copied().collect()
+    }
+
+    fn hash(symptom: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        symptom.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -31,6 +31,9 @@ use listener::Serve;
 
 /// Connections to the listener of metrics.
 const MAX_SCRAPERS: usize = 32;
+/// How long requests and tasks get to finish when the daemon stops, and after them the workers.
+/// Charts kill it after 60 s.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 /// A running daemon.
 pub struct Running {
@@ -200,14 +203,16 @@ impl Running {
     pub async fn stop(self) {
         // Every receiver belongs to one of the tasks.
         let _ = self.stop.send(true);
+        let until = tokio::time::Instant::now() + STOP_WITHIN;
         for task in self.tasks {
-            if tokio::time::timeout(Duration::from_secs(20), task)
-                .await
-                .is_err()
-            {
+            if tokio::time::timeout_at(until, task).await.is_err() {
                 tracing::warn!("a task did not stop within 20 s");
             }
         }
-        self.app.fleet.shut_down().await;
+        let workers = self.app.fleet.shut_down();
+        if tokio::time::timeout(STOP_WITHIN, workers).await.is_err() {
+            // Their records are durable, and their leases expire.
+            tracing::warn!("a worker did not stop within 20 s");
+        }
     }
 }

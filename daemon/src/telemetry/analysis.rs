@@ -49,6 +49,26 @@ impl DetectorPanicked<'_> {
     }
 }
 
+/// The evaluation of a cluster had to end early; the next one continues it.
+pub struct EvaluationPartial<'a> {
+    /// The tenant whose cluster it is.
+    pub tenant: &'a TenantId,
+    /// The cluster.
+    pub cluster: &'a str,
+}
+
+impl EvaluationPartial<'_> {
+    /// Logs the event and updates its metrics.
+    pub fn emit(&self) {
+        metrics::counter!("kg_evaluations_partial_total").increment(1);
+        tracing::warn!(
+            client_id = %self.tenant,
+            cluster = self.cluster,
+            "evaluation took too long: the rest is left to the next one, after a pause"
+        );
+    }
+}
+
 /// An incident got an answer.
 pub struct AnswerGiven {
     /// The algorithm that ranked the causes.

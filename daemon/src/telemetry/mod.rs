@@ -9,7 +9,7 @@ mod recovery;
 mod requests;
 mod servers;
 
-pub use analysis::{Accuracy, AnswerGiven, ClusterEvaluated, DetectorPanicked};
+pub use analysis::{Accuracy, AnswerGiven, ClusterEvaluated, DetectorPanicked, EvaluationPartial};
 pub use job::{JobAttempt, JobCounts};
 pub use queries::{GraphDamaged, QueryCrashed, QueryEnded};
 pub use records::{

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kgrca_core::billing::Metric;
+use kgrca_core::detect::{Pace, Phase, Watch};
 use kgrca_core::engine::{self, Applied, Changes, ClusterState, Evaluation};
 use kgrca_core::incident::Transition;
 use kgrca_core::model::{Record, Str, Time, Topic};
@@ -15,6 +16,7 @@ use kgrca_core::storage::{
 use kgrca_core::tenancy::TenantId;
 
 use super::batch::Numbered;
+use super::evaluations::{COMPARE_FOR, INSPECT_FOR, RANK_FOR, Spent};
 use super::history::PendingIncidentNode;
 use super::misplaced::misplaced;
 use super::partition::Partition;
@@ -22,7 +24,7 @@ use super::reading::{Hiding, read_one};
 use super::records::{Batch, Work};
 use super::reporter;
 use super::{Live, Rules};
-use crate::clock::{instant, since};
+use crate::clock::{instant, now, since};
 use crate::telemetry;
 
 /// A parsed record and its position in the log.
@@ -162,8 +164,14 @@ impl Outcome {
     }
 }
 
-/// Applies a batch at `now`.
-pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: Time) -> Outcome {
+/// Applies a batch. Evaluations are called off once the worker is stopping: the records are
+/// committed, and the next start evaluates the clusters.
+pub(super) fn apply(
+    live: &mut Live,
+    partition: &Partition,
+    batch: &Batch,
+    is_stopping: &dyn Fn() -> bool,
+) -> Outcome {
     let mut outcome = Outcome::default();
     for (topic, records) in &batch.lost {
         outcome.count_many(*topic, LOST, *records);
@@ -189,8 +197,21 @@ pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: 
     for cluster in &written {
         live.remember(cluster);
         if let Some(state) = live.clusters.get_mut(cluster) {
-            let evaluation =
-                is_due(cluster).then(|| evaluate(&partition.tenant, state, &live.rules));
+            let mut evaluation = None;
+            if is_due(cluster) {
+                let started = instant();
+                evaluation = evaluate(&partition.tenant, state, &live.rules, is_stopping);
+                match &evaluation {
+                    Some(evaluation) => {
+                        let spent = Spent {
+                            time: since(started),
+                            is_partial: evaluation.is_partial,
+                        };
+                        live.evaluations.spent(cluster, spent, instant());
+                    }
+                    None => live.evaluations.called_off(cluster.clone()),
+                }
+            }
             // Also of clusters that are not evaluated: what people did is reported at once.
             reporter::report(state, evaluation.as_ref(), &mut live.reported, &mut outcome);
             outcome.changes.extend(state.take_changes());
@@ -203,7 +224,7 @@ pub(super) fn apply(live: &mut Live, partition: &Partition, batch: &Batch, now: 
             });
         }
     }
-    outcome.count_usage(&now.day());
+    outcome.count_usage(&now().day());
     if due.is_some() {
         live.forget_reports();
     }
@@ -241,9 +262,31 @@ fn counts(state: &ClusterState) -> ClusterCounts {
     }
 }
 
-fn evaluate(tenant: &TenantId, state: &mut ClusterState, rules: &Rules) -> Evaluation {
+/// Evaluates a cluster for a limited time; `None` when the worker is stopping.
+fn evaluate(
+    tenant: &TenantId,
+    state: &mut ClusterState,
+    rules: &Rules,
+    is_stopping: &dyn Fn() -> bool,
+) -> Option<Evaluation> {
     let started = instant();
-    let evaluation = state.evaluate(state.watermark, &rules.weights, &rules.catalogue);
+    let pace = |phase| {
+        let limit = match phase {
+            Phase::Inspection => INSPECT_FOR,
+            Phase::Comparison => COMPARE_FOR,
+            Phase::Ranking => RANK_FOR,
+        };
+        if is_stopping() {
+            Pace::Abort
+        } else if since(started) > limit {
+            Pace::EndPhase
+        } else {
+            Pace::Continue
+        }
+    };
+    let now = state.watermark;
+    let watch = Watch::new(&pace);
+    let evaluation = state.evaluate_within(watch, now, &rules.weights, &rules.catalogue)?;
     let causes = evaluation.ranked.iter().map(|r| r.causal.len()).sum();
     telemetry::ClusterEvaluated {
         seconds: since(started).as_secs_f64(),
@@ -258,7 +301,14 @@ fn evaluate(tenant: &TenantId, state: &mut ClusterState, rules: &Rules) -> Evalu
         }
         .emit();
     }
-    evaluation
+    if evaluation.is_partial {
+        telemetry::EvaluationPartial {
+            tenant,
+            cluster: &state.name,
+        }
+        .emit();
+    }
+    Some(evaluation)
 }
 
 fn parse_all(

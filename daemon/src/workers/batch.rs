@@ -58,7 +58,9 @@ pub(super) async fn commit_batch(
 pub(super) async fn apply_off_thread(worker: &Worker, batch: Arc<Batch>) -> Result<Outcome, Error> {
     let mut live = Arc::clone(&worker.live).write_owned().await;
     let partition = worker.partition.clone();
-    blocking(move || apply(&mut live, &partition, &batch, now()))
+    let stop = worker.stop.clone();
+    let is_stopping = move || *stop.borrow();
+    blocking(move || apply(&mut live, &partition, &batch, &is_stopping))
         .await
         .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
 }

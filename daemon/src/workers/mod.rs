@@ -359,7 +359,7 @@ impl Fleet {
         }
     }
 
-    /// Stops all workers after their batches.
+    /// Stops all workers after their batches. Evaluations under way are called off.
     pub async fn shut_down(&self) {
         let all: Vec<Arc<Loaded>> = std::mem::take(&mut *self.loaded()).into_values().collect();
         for loaded in &all {

@@ -196,7 +196,7 @@ async fn without_misplaced(worker: &Worker, mut batch: Batch) -> Result<Batch, E
 /// Evaluates the waiting clusters one by one, so that only those are put off whose results a store
 /// refuses.
 async fn evaluate_each(worker: &Worker, mut lease: Lease) -> Result<(), Error> {
-    let waiting = worker.live.read().await.evaluations.waiting();
+    let waiting = worker.live.read().await.evaluations.waiting(instant());
     for cluster in waiting {
         lease.epoch = worker.take_lease().await?;
         let work = Work::Evaluate(cluster.clone());

@@ -186,7 +186,10 @@ impl Worker {
                     if run.lag_changed {
                         self.measure_lag(&mut run).await?;
                     }
-                    self.sleep(run.tick.remaining()).await;
+                    let evaluation = self.live.read().await.evaluations.next_at();
+                    let pause = evaluation.map(|at| at.saturating_duration_since(instant()));
+                    let tick = run.tick.remaining();
+                    self.sleep(pause.unwrap_or(tick).min(tick)).await;
                     // Woken up because the log may have grown.
                     run.lag_changed = true;
                 }
@@ -223,7 +226,7 @@ impl Worker {
             return Ok(Next::Stop);
         }
         let batch = self.read(&run.offsets).await?;
-        if !batch.positions.is_empty() || !self.live.read().await.evaluations.is_empty() {
+        if !batch.positions.is_empty() || !self.live.read().await.evaluations.is_empty(instant()) {
             return Ok(Next::Commit(batch));
         }
         Ok(if run.tick.is_due() {

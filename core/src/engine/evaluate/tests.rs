@@ -1,0 +1,97 @@
+use std::cell::Cell;
+
+use super::*;
+use crate::detect::Pace;
+use crate::engine::ClusterState;
+use crate::model::Topic;
+use crate::parse::{Context, parse};
+
+/// A cluster with pods that fail, each in a namespace of its own.
+fn cluster(pods: usize) -> ClusterState {
+    let mut state = ClusterState::new("prod");
+    for i in 0..pods {
+        let text = format!(
+            r#"{{"at":"1970-01-01T00:10:00Z","cluster":"prod","kind":"Pod","namespace":"n{i}",
+            "name":"p","uid":"u{i}","created":"1970-01-01T00:00:00Z","status":{{"phase":"Running",
+            "containerStatuses":[{{"name":"c","ready":false,"restartCount":9,"state":{{"waiting":
+            {{"reason":"CrashLoopBackOff"}}}}}}]}}}}"#
+        );
+        let context = Context {
+            received_at: Time::parse("1970-01-01T00:10:00Z").unwrap_or_default(),
+            ..Context::default()
+        };
+        let mut records = Vec::new();
+        parse(Topic::Resource, text.as_bytes(), &context, &mut records).unwrap();
+        state.apply(records.remove(0));
+    }
+    state
+}
+
+fn evaluate(state: &mut ClusterState, pace: &dyn Fn(Phase) -> Pace) -> Option<Evaluation> {
+    let (weights, catalogue) = (Weights::shipped(), Catalogue::shipped());
+    let now = state.watermark;
+    state.evaluate_within(Watch::new(pace), now, &weights, &catalogue)
+}
+
+fn causes(state: &ClusterState, evaluation: &Evaluation) -> BTreeMap<u64, String> {
+    let ranked = evaluation.ranked.iter();
+    assert_eq!(ranked.len(), state.incidents.iter().count());
+    ranked.map(|r| (r.key, format!("{:?}", r.causal))).collect()
+}
+
+#[test]
+fn an_evaluation_in_pieces_finds_what_one_without_limits_finds() {
+    let mut at_once = cluster(20);
+    let expected = evaluate(&mut at_once, &|_| Pace::Continue).unwrap();
+    assert!(!expected.is_partial);
+    let expected = causes(&at_once, &expected);
+    assert_eq!(expected.len(), 20);
+    let mut state = cluster(20);
+    for round in 0..1000 {
+        let left = Cell::new(1 + round * 10);
+        let evaluation = evaluate(&mut state, &|_| {
+            left.set(left.get() - 1);
+            if left.get() < 0 {
+                Pace::EndPhase
+            } else {
+                Pace::Continue
+            }
+        });
+        let evaluation = evaluation.unwrap();
+        if evaluation.is_partial {
+            assert!(!evaluation.shows_health);
+            assert!(!evaluation.missing_evidence.is_empty());
+            continue;
+        }
+        assert!(round > 3, "the limit never had an effect");
+        assert_eq!(causes(&state, &evaluation), expected);
+        return;
+    }
+    panic!("it never ended");
+}
+
+#[test]
+fn an_evaluation_that_was_called_off_changes_no_incident_and_loses_nothing() {
+    let mut at_once = cluster(5);
+    let expected = evaluate(&mut at_once, &|_| Pace::Continue).unwrap();
+    let expected = causes(&at_once, &expected);
+    // Before how many questions it is called off.
+    for after in 0..200 {
+        let mut state = cluster(5);
+        let asked = Cell::new(0);
+        let pace = |_| {
+            asked.set(asked.get() + 1);
+            if asked.get() > after {
+                Pace::Abort
+            } else {
+                Pace::Continue
+            }
+        };
+        if evaluate(&mut state, &pace).is_none() {
+            assert_eq!(state.incidents.iter().count(), 0, "after {after}");
+        }
+        // One that is called off while it ranks leaves the rest to the next.
+        let evaluation = evaluate(&mut state, &|_| Pace::Continue).unwrap();
+        assert_eq!(causes(&state, &evaluation), expected, "after {after}");
+    }
+}
