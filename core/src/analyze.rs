@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::Catalogue;
+use crate::detect::{Catalogue, Watch};
 use crate::engine::{Applied, ClusterState};
+use crate::graph::{Graph, OBJECT_BYTES};
 use crate::incident::Incident;
 use crate::model::{Record, RecordCounts, Severity, Str, Time};
 use crate::rca::{
@@ -96,39 +97,42 @@ pub struct Analysis {
     pub engine: EngineInfo,
 }
 
+/// How much an analysis may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds<'a> {
+    /// Most records.
+    pub records: usize,
+    /// Most objects, with those that others only refer to.
+    pub objects: usize,
+    /// Whether it goes on.
+    pub watch: Watch<'a>,
+}
+
+impl Bounds<'static> {
+    /// For input that whoever runs the analysis chose.
+    const NONE: Self = Self {
+        records: usize::MAX,
+        objects: usize::MAX,
+        watch: Watch::UNLIMITED,
+    };
+}
+
+/// Why an analysis did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The input has too many records.
+    Records,
+    /// The input has too many objects, or they are too large.
+    Objects,
+    /// It was called off.
+    CalledOff,
+}
+
 /// Reads JSON lines, or one or more JSON documents that span lines, and evaluates them.
 pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
-    let mut input = reader::read(bytes, options);
-    let mut clusters = apply(&mut input);
-    let mut analysis = Analysis {
-        input: name.to_owned(),
-        verdict: Verdict::NothingFound,
-        causes: Vec::new(),
-        incidents: Vec::new(),
-        missing_evidence: Vec::new(),
-        records: input.counts,
-        rejects: input.rejects,
-        engine: EngineInfo::new(options.scorer, &options.weights),
-    };
-    let mut seen = Seen {
-        symptoms: false,
-        whole: !clusters.is_empty(),
-    };
-    for state in clusters.values_mut() {
-        let evaluation = state.evaluate(input.instant, &options.weights, &options.catalogue);
-        seen.symptoms |= evaluation.symptoms > 0;
-        seen.whole &= evaluation.shows_health;
-        analysis
-            .missing_evidence
-            .extend(evaluation.missing_evidence);
-        for ranked in evaluation.ranked {
-            let causes = of_namespace(ranked.causes(options.scorer), options);
-            let mut incident = summary(state, ranked.key, causes);
-            incident.standing = ranked.standing;
-            analysis.incidents.push(incident);
-        }
-    }
-    analysis.finish(seen, options);
+    let mut analysis = Analysis::empty(name, options);
+    // Nothing stops it.
+    let _ = analysis.run(bytes, options, &Bounds::NONE);
     analysis
 }
 
@@ -137,7 +141,62 @@ pub fn instant(bytes: &[u8], options: &Options) -> Time {
     reader::read(bytes, options).instant
 }
 
+/// The same within bounds.
+///
+/// # Errors
+/// Says which bound was reached.
+pub fn analyze_within(
+    bounds: &Bounds<'_>,
+    name: &str,
+    bytes: &[u8],
+    options: &Options,
+) -> Result<Analysis, Stopped> {
+    let mut analysis = Analysis::empty(name, options);
+    analysis.run(bytes, options, bounds)?;
+    Ok(analysis)
+}
+
 impl Analysis {
+    fn empty(name: &str, options: &Options) -> Self {
+        Self {
+            input: name.to_owned(),
+            verdict: Verdict::NothingFound,
+            causes: Vec::new(),
+            incidents: Vec::new(),
+            missing_evidence: Vec::new(),
+            records: RecordCounts::default(),
+            rejects: Vec::new(),
+            engine: EngineInfo::new(options.scorer, &options.weights),
+        }
+    }
+
+    fn run(&mut self, bytes: &[u8], options: &Options, bounds: &Bounds<'_>) -> Result<(), Stopped> {
+        let mut input = reader::read(bytes, options, bounds)?;
+        let mut clusters = apply(&mut input, bounds)?;
+        (self.records, self.rejects) = (input.counts, input.rejects);
+        let mut seen = Seen {
+            symptoms: false,
+            whole: !clusters.is_empty(),
+        };
+        for state in clusters.values_mut() {
+            let (weights, catalogue) = (&options.weights, &options.catalogue);
+            let evaluation = state
+                .evaluate_within(bounds.watch, input.instant, weights, catalogue)
+                .ok_or(Stopped::CalledOff)?;
+            seen.symptoms |= evaluation.symptoms > 0;
+            seen.whole &= evaluation.shows_health;
+            self.missing_evidence.extend(evaluation.missing_evidence);
+            for ranked in evaluation.ranked {
+                let causes = of_namespace(ranked.causes(options.scorer), options);
+                let mut incident = summary(state, ranked.key, causes);
+                incident.standing = ranked.standing;
+                self.incidents.push(incident);
+            }
+        }
+        self.finish(seen, options);
+        Ok(())
+    }
+
     /// How much lower the causes of each incident rank: what is background below the causes of the
     /// others that have a name, or below all if they have none; what is over below those that have a
     /// name and go on.
@@ -199,8 +258,11 @@ impl Analysis {
     }
 }
 
+/// After how many records the bounds are checked.
+const CHECK_EVERY: usize = 500;
+
 /// Applies the records in the order of their time, and counts what happened to them.
-fn apply(input: &mut Input) -> BTreeMap<Str, ClusterState> {
+fn apply(input: &mut Input, bounds: &Bounds<'_>) -> Result<BTreeMap<Str, ClusterState>, Stopped> {
     let mut clusters: BTreeMap<Str, ClusterState> = BTreeMap::new();
     // Sequence numbers rise in the order of the input.
     input.records.retain(|record| {
@@ -211,13 +273,31 @@ fn apply(input: &mut Input) -> BTreeMap<Str, ClusterState> {
     input
         .records
         .sort_by_key(|record| (record.at, record.body.topic()));
-    for record in std::mem::take(&mut input.records) {
+    for (i, record) in std::mem::take(&mut input.records).into_iter().enumerate() {
+        if i % CHECK_EVERY == 0 {
+            check(&clusters, bounds)?;
+        }
         match cluster(&mut clusters, &record).apply(record) {
             Applied::Applied => input.counts.applied += 1,
             Applied::Duplicate => input.counts.duplicate += 1,
         }
     }
-    clusters
+    check(&clusters, bounds)?;
+    Ok(clusters)
+}
+
+fn check(clusters: &BTreeMap<Str, ClusterState>, bounds: &Bounds<'_>) -> Result<(), Stopped> {
+    let graphs = clusters.values().map(|state| &state.graph);
+    let slots: usize = graphs.clone().map(Graph::slots).sum();
+    let excess: u64 = graphs.map(Graph::excess).sum();
+    let max_excess = (bounds.objects as u64).saturating_mul(OBJECT_BYTES.into());
+    if slots.max(clusters.len()) > bounds.objects || excess > max_excess {
+        return Err(Stopped::Objects);
+    }
+    if bounds.watch.is_aborted() {
+        return Err(Stopped::CalledOff);
+    }
+    Ok(())
 }
 
 /// The state of a record's cluster; created with its first record.

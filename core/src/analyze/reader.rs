@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Options, RecordCounts, Rejected};
+use super::{Bounds, Options, RecordCounts, Rejected, Stopped};
 use crate::model::{Record, Str, Time};
 use crate::parse::{self, Context, Reason};
 
@@ -37,7 +37,7 @@ struct Recorded {
 }
 
 /// Reads JSON lines, or one or more JSON documents that span lines.
-pub(super) fn read(bytes: &[u8], options: &Options) -> Input {
+pub(super) fn read(bytes: &[u8], options: &Options, bounds: &Bounds<'_>) -> Result<Input, Stopped> {
     let mut input = Input {
         records: Vec::new(),
         counts: RecordCounts::default(),
@@ -50,17 +50,19 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Input {
     let received_at = options.at.unwrap_or(options.now);
     if let Some(documents) = documents(bytes) {
         for (i, document) in documents.iter().enumerate() {
-            input.read_document(i as u64 + 1, document.get().as_bytes(), received_at);
+            let bytes = document.get().as_bytes();
+            input.read_document(i as u64 + 1, bytes, received_at, bounds)?;
         }
     } else {
         for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
             input.read_line(i as u64 + 1, line, received_at);
+            input.check(bounds)?;
         }
     }
     input.assign_clusters();
     let seen = heartbeats(bytes).filter(|at| *at <= received_at).max();
     input.set_instant(options.at, seen, received_at);
-    input
+    Ok(input)
 }
 
 /// When kubelets gave signs of life: state alone has no other time at which it was read.
@@ -96,14 +98,29 @@ fn documents(bytes: &[u8]) -> Option<Vec<&RawValue>> {
 }
 
 impl Input {
-    fn read_document(&mut self, number: u64, bytes: &[u8], received_at: Time) {
+    fn check(&self, bounds: &Bounds<'_>) -> Result<(), Stopped> {
+        if self.records.len() > bounds.records {
+            return Err(Stopped::Records);
+        }
+        Ok(())
+    }
+
+    fn read_document(
+        &mut self,
+        number: u64,
+        bytes: &[u8],
+        received_at: Time,
+        bounds: &Bounds<'_>,
+    ) -> Result<(), Stopped> {
         if let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(bytes) {
             for (i, item) in items.iter().enumerate() {
                 self.read_line(i as u64 + 1, item.get().as_bytes(), received_at);
+                self.check(bounds)?;
             }
         } else {
             self.read_line(number, bytes, received_at);
         }
+        self.check(bounds)
     }
 
     fn read_line(&mut self, number: u64, line: &[u8], received_at: Time) {

@@ -15,6 +15,7 @@ use super::answer::LargeAnswer;
 use super::auth::{Caller, Read};
 use super::body::{JsonBody, RawBody};
 use super::error::{ApiError, ApiErrors, timestamp};
+use crate::usecases::analyze;
 use crate::usecases::rca::{self, RcaAnswer, RcaQuery};
 use crate::usecases::{Actor, App};
 
@@ -123,7 +124,8 @@ async fn respond(
     })
 }
 
-/// Analyzes records that are sent along. Nothing is stored.
+/// Analyzes records that are sent along: at most 8 MiB, 50,000 records and 20,000 objects, one
+/// analysis of a tenant at a time. Nothing is stored.
 #[utoipa::path(
     post,
     path = "/rca/analyze",
@@ -142,7 +144,7 @@ pub async fn analyze(
     answer: LargeAnswer,
     RawBody(body): RawBody,
 ) -> Result<Response, ApiError> {
-    let analysis = rca::analyze(&app, &caller, body).await?;
+    let analysis = analyze::analyze(&app, &caller, body).await?;
     answer.encode(analysis).await
 }
 

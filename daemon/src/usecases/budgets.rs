@@ -21,6 +21,9 @@ const REQUESTS: usize = 1024;
 /// Streams that one tenant follows, through one daemon.
 const STREAMS_PER_TENANT: usize = 32;
 const STREAMS: usize = 1024;
+/// Analyses of records that are sent along. They take a processor each.
+const ANALYSES_PER_TENANT: usize = 1;
+const ANALYSES: usize = 2;
 /// How many of the largest bodies one key, one tenant, and all together can have in flight.
 const BODIES_PER_KEY: usize = 2;
 const BODIES_PER_TENANT: usize = 3;
@@ -34,7 +37,7 @@ const ANSWER_BYTES_PER_TENANT: usize = 64 << 20;
 const ANSWER_BYTES: usize = 256 << 20;
 
 /// Whose requests they are; `None` is the operator.
-type Owner = Option<TenantId>;
+pub type Owner = Option<TenantId>;
 
 /// The budgets of a daemon.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub struct Budgets {
     clients: Budget<IpAddr>,
     requests: Budget<Owner>,
     streams: Budget<Owner>,
+    analyses: Budget<Owner>,
     key_bytes: Budget<String>,
     bytes: Budget<Owner>,
     answers: Budget<Owner>,
@@ -87,6 +91,7 @@ impl Budgets {
             clients: Budget::new(per_client, usize::MAX),
             requests: Budget::new(REQUESTS_PER_TENANT, REQUESTS),
             streams: Budget::new(STREAMS_PER_TENANT, STREAMS),
+            analyses: Budget::new(ANALYSES_PER_TENANT, ANALYSES),
             key_bytes: Budget::new(BODIES_PER_KEY * max_body, BODIES * max_body),
             bytes: Budget::new(BODIES_PER_TENANT * max_body, BODIES * max_body),
             answers: Budget::new(ANSWER_BYTES_PER_TENANT, ANSWER_BYTES),
@@ -104,6 +109,15 @@ impl Budgets {
             let message = format!("too many requests in flight from {client}");
             Error::busy(message).hint("send fewer requests at a time")
         })
+    }
+
+    /// Takes a place for an analysis.
+    ///
+    /// # Errors
+    /// `rate_limited` while one of the tenant is running; `unavailable` with too many in all.
+    pub fn analyze(&self, tenant: &TenantId) -> Result<Share<Owner>> {
+        let place = self.analyses.take(Some(tenant.clone()), 1);
+        place.map_err(|e| refused(e, "analyses in progress"))
     }
 
     /// Takes a place for a request of the actor.

@@ -4,6 +4,7 @@
 
 pub mod actor;
 pub mod agents;
+pub mod analyze;
 mod app;
 pub mod archive;
 pub mod audit;

@@ -1,8 +1,5 @@
-//! Root cause analysis: the stored causes of incidents, and the causes in records that are sent
-//! along.
+//! Root cause analysis: the stored causes of incidents.
 
-use bytes::Bytes;
-use kgrca_core::analyze::{self, Analysis};
 use kgrca_core::billing::Metric;
 use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
@@ -142,7 +139,7 @@ async fn worst_open(app: &App, tenant: &TenantId) -> Result<i64> {
 }
 
 /// Counts `n` RCA queries against the plan's hour, all of them or none.
-async fn charge(app: &App, tenant: TenantScope<'_>, n: u64) -> Result<()> {
+pub(super) async fn charge(app: &App, tenant: TenantScope<'_>, n: u64) -> Result<()> {
     if let Some(limit) = tenant.plan.rca_hour {
         let window = Window {
             name: "rca/hour",
@@ -161,27 +158,6 @@ async fn charge(app: &App, tenant: TenantScope<'_>, n: u64) -> Result<()> {
     app.pending_usage
         .add(tenant.id, Metric::RcaQueries, n as i64);
     Ok(())
-}
-
-/// The causes in records of any kind. Nothing is stored.
-///
-/// # Errors
-/// `invalid_request` without records; `quota_exceeded` as for [`causes`].
-pub async fn analyze(app: &App, actor: &Actor, records: Bytes) -> Result<Analysis> {
-    let tenant = actor.tenant(Scope::Read)?;
-    if records.trim_ascii().is_empty() {
-        return Err(Error::invalid("the body is empty")
-            .hint("send records: a JSON document, an array, or one record per line"));
-    }
-    charge(app, tenant, 1).await?;
-    let options = analyze::Options {
-        top: kgrca_core::rca::MAX_CAUSES,
-        now: now(),
-        ..analyze::Options::default()
-    };
-    let analysis =
-        tokio::task::spawn_blocking(move || analyze::analyze("request", &records, &options));
-    analysis.await.map_err(Error::internal)
 }
 
 /// The causes of several incidents. Incidents without an answer are left out and cost nothing.
