@@ -4,11 +4,15 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::ClusterState;
+use crate::graph::OBJECT_BYTES;
 use crate::model::{Body, Op, Record, Topic};
 
 /// How many slots are kept for each object that may live: for objects that ended within the last
 /// hour, and for what others refer to by name.
 const SLOTS: u64 = 4;
+/// How many bytes large objects may have in all beyond [`OBJECT_BYTES`] each: as many per object
+/// that may live, and never fewer than this.
+const MIN_EXCESS: u64 = 16 << 20;
 
 /// Something that is kept of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +25,13 @@ pub enum Held {
     Stream,
     /// A resource: live, ended, or only referred to.
     Slot,
+    /// A byte of a large object, beyond [`OBJECT_BYTES`].
+    Excess,
 }
 
 /// Numbers of things that are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load([u64; 4]);
+pub struct Load([u64; 5]);
 
 impl Load {
     /// That of live objects of which no more is known.
@@ -58,16 +64,23 @@ impl Load {
             && fits(Held::Edge, limit)
             && fits(Held::Stream, limit)
             && fits(Held::Slot, limit.saturating_mul(SLOTS))
+            && fits(Held::Excess, max_excess(limit))
     }
 }
 
-/// A thing that a record would add.
+fn max_excess(objects: u64) -> u64 {
+    objects.saturating_mul(OBJECT_BYTES.into()).max(MIN_EXCESS)
+}
+
+/// Something that a record would add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addition {
     /// What it is.
     pub held: Held,
     /// A hash of what identifies it.
     pub key: u64,
+    /// How many there are of it.
+    pub amount: u64,
 }
 
 impl ClusterState {
@@ -78,6 +91,7 @@ impl ClusterState {
         load.add(Held::Edge, self.graph.stated_count() as u64);
         load.add(Held::Stream, self.sequences.len() as u64);
         load.add(Held::Slot, self.graph.slots() as u64);
+        load.add(Held::Excess, self.graph.excess());
         load
     }
 
@@ -87,13 +101,15 @@ impl ClusterState {
         self.graph.limit_slots(slots.map(|n| n as usize));
     }
 
-    /// What applying a record would add. Updates and deletions of what is known add nothing.
+    /// What applying a record would add. Deletions, and updates of
+    /// what is known, add nothing, unless they make a large object larger.
     pub fn additions(&self, topic: Topic, record: &Record) -> Vec<Addition> {
         let mut found = Vec::new();
         let mut add = |held, identity: &dyn Fn(&mut DefaultHasher)| {
             found.push(Addition {
                 held,
                 key: key(held, identity),
+                amount: 1,
             });
         };
         match &record.body {
@@ -131,6 +147,17 @@ impl ClusterState {
             add(Held::Stream, &|h| {
                 (&record.cluster, topic as u8, source).hash(h);
             });
+        }
+        if let Body::State(Op::Upsert, object) = &record.body {
+            let amount = self.graph.added_excess(object);
+            if amount > 0 {
+                let meta = &object.meta;
+                let id = (&record.cluster, &meta.kind, &meta.namespace, &meta.name);
+                // Versions of one size add it once.
+                let key = key(Held::Excess, &|h| (id, &meta.uid, amount).hash(h));
+                let held = Held::Excess;
+                found.push(Addition { held, key, amount });
+            }
         }
         found
     }

@@ -101,13 +101,16 @@ impl Graph {
 
     /// Whether a version of an object belongs to a known resource.
     pub fn has_slot(&self, meta: &Meta) -> bool {
-        if let Some(uid) = &meta.uid
-            && self.by_uid.contains_key(uid)
-        {
-            return true;
-        }
-        let same = self.find(meta.kind.clone(), &meta.namespace, &meta.name);
-        same.is_some_and(|idx| meta.uid.is_none() || self.get(idx).uid.is_none())
+        self.known(meta).is_some()
+    }
+
+    /// The known resource that a version of an object belongs to.
+    pub(super) fn known(&self, meta: &Meta) -> Option<Idx> {
+        let by_uid = meta.uid.as_ref().and_then(|uid| self.by_uid.get(uid));
+        by_uid.copied().or_else(|| {
+            let same = self.find(meta.kind.clone(), &meta.namespace, &meta.name);
+            same.filter(|idx| meta.uid.is_none() || self.get(*idx).uid.is_none())
+        })
     }
 
     /// The resource that an episode refers to; an unknown one is added if there is room for it.

@@ -71,6 +71,8 @@ impl ByLabel {
 /// Of how many kinds and namespaces it is remembered that state was received. Of others it is
 /// assumed that it was not.
 const MAX_KNOWN: usize = 100_000;
+/// Of how many namespaces it is remembered that they held something.
+const MAX_NAMESPACES: usize = 10_000;
 
 /// The live resources of a namespace.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +93,21 @@ pub(super) struct Members {
 }
 
 impl Members {
+    /// Whether nothing is listed any more.
+    fn are_none(&self) -> bool {
+        let lists = [
+            &self.pods,
+            &self.services,
+            &self.workloads,
+            &self.policies,
+            &self.quotas,
+            &self.claims,
+            &self.hpas,
+        ];
+        let labels = [&self.labelled, &self.templates, &self.selecting];
+        lists.iter().all(|list| list.0.is_empty()) && labels.iter().all(|all| all.0.is_empty())
+    }
+
     fn of_kind(&mut self, kind: &Kind) -> Option<&mut Sorted> {
         Some(match kind {
             Kind::Pod => &mut self.pods,
@@ -165,6 +182,13 @@ impl Graph {
         if let Some((index, pairs)) = node.object.as_deref().and_then(|o| members.labels(o)) {
             index.remove(pairs, idx);
         }
+        // Of the first ones it is remembered that they held something.
+        if self.members.len() > MAX_NAMESPACES
+            && let Some(members) = self.members.get(&node.alias.namespace)
+            && members.are_none()
+        {
+            self.members.remove(&node.alias.namespace);
+        }
     }
 
     /// Live pods of a namespace that match a selector; an empty selector matches none.
@@ -233,4 +257,43 @@ fn is_searched(kind: &Kind) -> bool {
         kind,
         Kind::Pod | Kind::ReplicaSet | Kind::Endpoints | Kind::EndpointSlice
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Time;
+    use crate::model::object::{Meta, ObjectBody};
+
+    #[test]
+    fn namespaces_that_come_and_go_are_forgotten_beyond_the_maximum() {
+        let mut graph = Graph::default();
+        for i in 0..MAX_NAMESPACES + 100 {
+            let meta = Meta {
+                kind: Kind::Pod,
+                uid: Some(format!("u{i}").into()),
+                namespace: format!("n{i}").into(),
+                name: "p".into(),
+                created: None,
+                deleting: None,
+                version: None,
+                generation: None,
+                labels: Labels::default(),
+                owners: [].into(),
+            };
+            let body = ObjectBody::Opaque;
+            let object = Object {
+                meta: meta.clone(),
+                body,
+            };
+            graph.upsert(Time(i as i64 * 10), Box::new(object));
+            graph.delete(Time(i as i64 * 10 + 1), &meta);
+        }
+        assert!(
+            graph.members.len() <= MAX_NAMESPACES,
+            "{}",
+            graph.members.len()
+        );
+        assert!(graph.knows_namespace("n0"));
+    }
 }

@@ -24,7 +24,9 @@ pub use relation::Relation;
 pub use resource::{Idx, Link, Resource};
 
 use members::{Members, Sorted};
+use resource::size;
 
+use crate::model::object::Object;
 use crate::model::{Alias, Kind, Str, Time};
 
 type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
@@ -60,9 +62,14 @@ pub struct Graph {
     max_slots: Option<usize>,
     /// Number of valid edges.
     edges: usize,
+    /// By how many bytes all objects together exceed [`OBJECT_BYTES`] each.
+    excess: u64,
     /// Changes for the graph store, if they are recorded.
     journal: Option<Box<Journal>>,
 }
+
+/// The size of an object, in bytes, up to which only its number counts.
+pub const OBJECT_BYTES: u32 = 8 << 10;
 
 /// An edge of a topology record.
 #[derive(
@@ -128,6 +135,31 @@ impl Graph {
             Some(max) => self.slots() < max,
             None => true,
         }
+    }
+
+    /// By how many bytes all objects together exceed [`OBJECT_BYTES`] each.
+    pub fn excess(&self) -> u64 {
+        self.excess
+    }
+
+    /// By how many bytes a version of an object would add to [`Graph::excess`].
+    pub fn added_excess(&self, object: &Object) -> u64 {
+        let new = size(object).saturating_sub(OBJECT_BYTES);
+        if new == 0 {
+            return 0;
+        }
+        let known = self.known(&object.meta).map(|idx| self.get(idx).bytes);
+        let old = known.unwrap_or(0).saturating_sub(OBJECT_BYTES);
+        u64::from(new.saturating_sub(old))
+    }
+
+    /// Keeps account of the size of a resource's newest version, after it was replaced.
+    fn measure(&mut self, idx: Idx) {
+        let node = &mut self.nodes[idx.0 as usize];
+        let bytes = node.object.as_deref().map(size).unwrap_or(0);
+        let before = std::mem::replace(&mut node.bytes, bytes);
+        self.excess += u64::from(bytes.saturating_sub(OBJECT_BYTES));
+        self.excess -= u64::from(before.saturating_sub(OBJECT_BYTES));
     }
 
     /// Number of edges of topology records.

@@ -59,12 +59,15 @@ impl Graph {
             node.out.retain(|l| !old(l));
             node.inc.retain(|l| !old(l));
         }
+        self.measure(idx);
         self.named.push(idx);
     }
 
     /// Frees the slot of a resource that nothing refers to any more.
     pub(super) fn release(&mut self, idx: Idx) {
         self.unchain(idx);
+        self.nodes[idx.0 as usize].object = None;
+        self.measure(idx);
         if let Some(uid) = self.get(idx).uid.clone()
             && self.by_uid.get(&uid) == Some(&idx)
         {

@@ -65,6 +65,16 @@ pub struct Resource {
     pub(super) inc: Vec<Link>,
     /// Whether the slot is unused.
     pub(super) vacant: bool,
+    /// Size of the newest version, in bytes as it is saved.
+    #[borsh(skip)]
+    pub(super) bytes: u32,
+}
+
+/// Size of a version of an object, in bytes as it is saved.
+pub(super) fn size(object: &Object) -> u32 {
+    // Only a writer fails, and this one counts.
+    let bytes = borsh::object_length(object).unwrap_or(usize::MAX);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 impl Resource {
@@ -81,6 +91,7 @@ impl Resource {
             out: Vec::new(),
             inc: Vec::new(),
             vacant: false,
+            bytes: 0,
         }
     }
 

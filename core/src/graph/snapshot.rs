@@ -94,6 +94,7 @@ impl Graph {
         }
         let address = address_of(&object);
         self.nodes[idx.0 as usize].object = Some(object);
+        self.measure(idx);
         if self.get(idx).is_live() {
             self.enlist(idx);
             self.dirty.push(idx);

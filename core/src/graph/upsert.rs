@@ -37,6 +37,7 @@ impl Graph {
         node.closed = None;
         node.created = object.meta.created.or(node.created);
         node.object = Some(object);
+        self.measure(idx);
         if !was_live || relink {
             self.enlist(idx);
         }

@@ -2,7 +2,7 @@
 //! nodes and frames, and are shown in terminals: so they are short and have no control characters.
 
 use super::{Reason, Reject};
-use crate::model::object::{Meta, OwnerRef};
+use crate::model::object::{Labels, Meta, OwnerRef};
 use crate::model::{Body, Edge, Kind, Record, Str, Subject};
 
 /// Longest name of a cluster, namespace or object, in bytes: that of a DNS subdomain, as in the
@@ -14,6 +14,14 @@ const UID: usize = 256;
 const WORD: usize = 128;
 /// Longest id of an edge, in bytes: without one, both of its ends are its id.
 const EDGE: usize = 2048;
+
+/// Longest key of a label, in bytes: a prefix of a DNS subdomain and a name, as in the Kubernetes
+/// API.
+const LABEL_KEY: usize = 317;
+/// Longest value of a label, in bytes. The API has 63; others send names of objects.
+const LABEL_VALUE: usize = NAME;
+/// Most bytes that the labels of an object may have together.
+const LABELS: usize = 64 << 10;
 
 /// Trims the identifiers of a record.
 ///
@@ -57,10 +65,36 @@ fn meta(meta: &mut Meta) -> Result<(), Reject> {
     optional("uid", &mut meta.uid, UID)?;
     one("namespace", &mut meta.namespace, NAME)?;
     one("name", &mut meta.name, NAME)?;
+    labels(&meta.labels)?;
     let Some(owners) = std::sync::Arc::get_mut(&mut meta.owners) else {
         return Ok(());
     };
     owners.iter_mut().try_for_each(owner)
+}
+
+fn labels(labels: &Labels) -> Result<(), Reject> {
+    let mut all = 0;
+    for (key, value) in labels.iter() {
+        bounded("key of a label", key, LABEL_KEY)?;
+        bounded("value of a label", value, LABEL_VALUE)?;
+        all += key.len() + value.len();
+    }
+    if all > LABELS {
+        return Err(invalid(format!(
+            "`labels` have {all} bytes; the maximum is {LABELS}"
+        )));
+    }
+    Ok(())
+}
+
+fn bounded(what: &str, text: &str, max: usize) -> Result<(), Reject> {
+    if text.len() > max {
+        return Err(invalid(format!(
+            "`{what}` has {} bytes; the maximum is {max}",
+            text.len()
+        )));
+    }
+    Ok(())
 }
 
 fn owner(owner: &mut OwnerRef) -> Result<(), Reject> {
@@ -98,12 +132,7 @@ fn optional(what: &str, text: &mut Option<Str>, max: usize) -> Result<(), Reject
 
 fn one(what: &str, text: &mut Str, max: usize) -> Result<(), Reject> {
     let trimmed = text.trim();
-    if trimmed.len() > max {
-        return Err(invalid(format!(
-            "`{what}` has {} bytes; the maximum is {max}",
-            trimmed.len()
-        )));
-    }
+    bounded(what, trimmed, max)?;
     if let Some((at, c)) = trimmed.char_indices().find(|(_, c)| is_hidden(*c)) {
         return Err(invalid(format!(
             "`{what}` has the character {} at byte {at}, which names must not have",
@@ -131,6 +160,8 @@ fn invalid(message: String) -> Reject {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::Value;
 
     use super::*;
@@ -243,6 +274,28 @@ mod tests {
             }
         }
         assert!(rejected > 20, "identifiers are refused: {rejected}");
+    }
+
+    #[test]
+    fn labels_are_bounded_as_in_the_api() {
+        let pod = |labels: serde_json::Value| {
+            let pod = serde_json::json!({"cluster": "c", "kind": "Pod", "name": "p",
+                "labels": labels});
+            read(Topic::Resource, &pod.to_string())
+        };
+        let of = |key: usize, value: usize| {
+            let labels = [("k".repeat(key), serde_json::Value::from("v".repeat(value)))];
+            pod(labels.into_iter().collect())
+        };
+        assert!(of(LABEL_KEY, LABEL_VALUE).is_ok());
+        for (key, value) in [(LABEL_KEY + 1, 1), (1, LABEL_VALUE + 1)] {
+            let reject = of(key, value).unwrap_err();
+            assert_eq!(reject.reason, Reason::InvalidIdentifier);
+            assert!(reject.message.contains("the maximum is"), "{reject:?}");
+        }
+        let many = (0..500).map(|i| (format!("{i:0>100}"), "v".repeat(100)));
+        let reject = pod(serde_json::json!(many.collect::<BTreeMap<_, _>>())).unwrap_err();
+        assert!(reject.message.contains("65536"), "{reject:?}");
     }
 
     #[test]

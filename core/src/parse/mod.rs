@@ -12,6 +12,7 @@ mod list;
 mod log;
 mod log_severity;
 pub mod mask;
+mod message;
 mod network;
 mod object;
 mod object_kinds;
@@ -158,6 +159,7 @@ pub fn parse(
     let result = result
         .and_then(|()| out[before..].iter_mut().try_for_each(identifier::normalize))
         .and_then(|()| far_future(&out[before..], context))
+        .map(|()| out[before..].iter_mut().for_each(message::shorten))
         .map_err(|e| if is_envelope(text) { envelope() } else { e });
     if result.is_err() {
         out.truncate(before);

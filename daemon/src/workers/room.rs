@@ -62,7 +62,7 @@ impl Room {
             let state = live.clusters.get(&record.cluster).unwrap_or(&self.unknown);
             for addition in state.additions(topic, record) {
                 if !self.new.contains(&addition.key) && !keys.contains(&addition.key) {
-                    added.add(addition.held, 1);
+                    added.add(addition.held, addition.amount);
                     keys.push(addition.key);
                 }
             }

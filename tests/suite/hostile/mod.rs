@@ -17,6 +17,7 @@ mod refused;
 mod secrets;
 mod state;
 mod tenancy;
+mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
