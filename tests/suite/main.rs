@@ -11,7 +11,6 @@ mod encryption;
 mod fuzz;
 mod gates;
 mod generated;
-mod growth;
 mod history;
 mod hostile;
 mod hostile_output;
