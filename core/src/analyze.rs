@@ -136,11 +136,6 @@ pub fn analyze(name: &str, bytes: &[u8], options: &Options) -> Analysis {
     analysis
 }
 
-/// The instant at which [`analyze`] evaluates this input.
-pub fn instant(bytes: &[u8], options: &Options) -> Time {
-    reader::read(bytes, options).instant
-}
-
 /// The same within bounds.
 ///
 /// # Errors
@@ -154,6 +149,12 @@ pub fn analyze_within(
     let mut analysis = Analysis::empty(name, options);
     analysis.run(bytes, options, bounds)?;
     Ok(analysis)
+}
+
+/// The instant at which [`analyze`] evaluates this input.
+pub fn instant(bytes: &[u8], options: &Options) -> Time {
+    let input = reader::read(bytes, options, &Bounds::NONE);
+    input.map(|input| input.instant).unwrap_or(options.now)
 }
 
 impl Analysis {
