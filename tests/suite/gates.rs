@@ -35,9 +35,9 @@ fn cases(folder: &Path, found: &mut Vec<Case>) {
 fn minimum(gate: Gate) -> f64 {
     let thousandths = match gate {
         Gate::Duplication | Gate::Permutation => 1000,
-        Gate::Noise | Gate::Scramble => 990,
-        Gate::Mutation | Gate::Kinds | Gate::Partial => 970,
-        Gate::Time => 950,
+        Gate::Scramble => 990,
+        Gate::Mutation => 970,
+        Gate::Kinds | Gate::Noise | Gate::Partial | Gate::Time => 950,
         Gate::TwoFaults => 880,
     };
     f64::from(thousandths) / 1000.0
