@@ -78,7 +78,6 @@ pub(super) fn pod_workload<'a>(pod: &'a str, template_hash: Option<&str>) -> &'a
     };
     if let Some((name, hash)) = rest.rsplit_once('-')
         && looks_generated(hash, last)
-        && cron_job_of(rest) == rest
     {
         return name;
     }

@@ -345,7 +345,7 @@ mod tests {
         let moved = String::from_utf8(shift(line, 90_000_000)).unwrap();
         assert_eq!(
             moved,
-            r#"{"at":"2026-01-01T10:01:30Z","note":"2026-01-01","n":7}"#
+            r#"{"at":"2026-01-01T10:01:30Z","n":7,"note":"2026-01-01"}"#
         );
     }
 
