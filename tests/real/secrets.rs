@@ -71,7 +71,8 @@ async fn an_agent_spools_no_secret() {
     std::fs::create_dir_all(&pod).unwrap();
     let cases = read("planted.jsonl");
     let mut lines = lines(&cases);
-    lines.push(MARKER.to_owned());
+    // Not last: the last line waits for those that may continue it.
+    lines.insert(0, MARKER.to_owned());
     let now = jiff::Timestamp::now();
     let mut text = String::new();
     for line in &lines {

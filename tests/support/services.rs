@@ -96,10 +96,13 @@ impl Service {
         service
     }
 
-    /// Starts it again on the same data and port.
+    /// Starts it again on the same data and port. Processes of a killed PostgreSQL may hold its
+    /// shared memory for a moment.
     pub fn run(&self) {
-        if let Err(why) = self.started() {
-            panic!("{}: {why}", self.name);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while let Err(why) = self.started() {
+            assert!(std::time::Instant::now() < deadline, "{}: {why}", self.name);
+            std::thread::sleep(std::time::Duration::from_millis(200));
         }
     }
 
