@@ -224,8 +224,8 @@ fn far_future(records: &[Record], context: &Context<'_>) -> Result<(), Reject> {
     }
 }
 
-/// Checks size, encoding and depth.
-fn checked(bytes: &[u8]) -> Result<&str, Reject> {
+/// Checks size, encoding and depth, as every parser of a record does first.
+pub(crate) fn checked(bytes: &[u8]) -> Result<&str, Reject> {
     if bytes.len() > MAX_BYTES {
         return Err(Reject::new(
             Reason::TooLarge,

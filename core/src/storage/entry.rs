@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Entry, StreamId};
+use super::{Entry, Error, StreamId};
 use crate::model::{Body, Kind, Op, Record, Time, Topic};
 use crate::parse::mask::{self, HashKey};
 use crate::parse::{self, Reason, Reject};
@@ -50,9 +50,9 @@ impl EntryBuilder<'_> {
         }
         let before = out.len();
         let count = self.add_unchecked(item, records, out);
-        if let Err(e) = out[before..].iter().try_for_each(Entry::check) {
+        if let Err(reject) = out[before..].iter().try_for_each(readable) {
             out.truncate(before);
-            return Err(Reject::new(Reason::TooLarge, e.message));
+            return Err(reject);
         }
         Ok(count)
     }
@@ -166,6 +166,14 @@ fn sync_key(record: &Record, kind: &Kind, since: Option<Time>) -> String {
     }
 }
 
+/// Whether a worker can read an entry: masking and naming the cluster write a record anew, and
+/// what serde expands then may be nested deeper than what was sent.
+fn readable(entry: &Entry) -> Result<(), Reject> {
+    let too_large = |e: Error| Reject::new(Reason::TooLarge, e.message);
+    entry.check().map_err(too_large)?;
+    parse::checked(&entry.value).map(|_| ())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -243,6 +251,44 @@ mod tests {
                 .key
         };
         assert_ne!(key("08:00:00"), key("09:00:00"));
+    }
+
+    #[test]
+    fn what_a_worker_could_not_read_is_refused() {
+        // serde_json reads a map with this key as the JSON text that is its value.
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let inner = json!({"$serde_json::private::RawValue": deep(50)});
+        for (fits, outer) in [(true, "[]".to_owned()), (false, inner.to_string())] {
+            let item = format!(
+                r#"{{"kind":"Widget","name":"a","namespace":"shop","uid":"u",
+                "password":"hunter2","spec":{}{outer}{}}}"#,
+                "[".repeat(40),
+                "]".repeat(40)
+            );
+            let (mut records, mut out) = (Vec::new(), Vec::new());
+            let context = Context {
+                cluster: Some("prod"),
+                ..Context::default()
+            };
+            parse(Topic::Resource, item.as_bytes(), &context, &mut records).unwrap();
+            let builder = EntryBuilder {
+                topic: Topic::Resource,
+                cluster: Some("prod"),
+                only_cluster: None,
+                received_at: Time(0),
+                partition: &|_| 0,
+                hash_key: None,
+            };
+            let added = builder.add(item.as_bytes(), &records, &mut out);
+            assert_eq!(
+                (added.is_ok(), out.len()),
+                (fits, usize::from(fits)),
+                "{added:?}"
+            );
+            if let Err(reject) = added {
+                assert_eq!(reject.reason, Reason::TooDeep);
+            }
+        }
     }
 
     #[test]
