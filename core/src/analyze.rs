@@ -104,7 +104,7 @@ pub struct Bounds<'a> {
     pub records: usize,
     /// Most objects, with those that others only refer to.
     pub objects: usize,
-    /// Whether it goes on.
+    /// When to stop.
     pub watch: Watch<'a>,
 }
 

@@ -7,7 +7,7 @@ use clap::Parser;
 
 use crate::{Failure, FailureKind};
 
-/// How long work that nobody waits for may delay the end of the process.
+/// How long detached work may delay the end of the process.
 const EXIT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs the command in the process's arguments.

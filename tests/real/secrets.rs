@@ -24,7 +24,7 @@ const MARKER: &str = "marker-7c2f90de-of-the-search";
 /// In 2023, in microseconds.
 const LONG_AGO: i64 = 1_700_000_000_000_000;
 
-/// Secrets that stand in single lines, as programs log them.
+/// Secrets that fit on one line, as programs log them.
 fn lines(cases: &[Case]) -> Vec<String> {
     let own = cases.iter().filter(|case| case.at == "log");
     let own = own.map(Case::text).filter(|text| !text.contains('\n'));

@@ -9,7 +9,7 @@ use crate::trouble::{self, Class, Classes, report};
 /// Shorter values of variables occur in lines by chance.
 const MIN_VALUE: usize = 6;
 
-/// How programs mark the value of a setting in a sentence; names of what they call stand in others.
+/// How programs quote the value of a setting; they quote the names of servers otherwise.
 const QUOTES: [(char, char); 3] = [('"', '"'), ('(', ')'), ('[', ']')];
 
 /// How programs call the system call that takes a port.

@@ -34,7 +34,7 @@ pub(super) fn refused(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>
         };
         let owner = view.top_owner(if is_full { blamed } else { builder });
         let message = format!(
-            "The image that {} lacks could not be pushed: {}",
+            "The image of {} could not be pushed: {}",
             view.title(pull.blamed),
             short(reason(&log.sample), 200)
         );

@@ -87,8 +87,8 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     super::node_condition::full_disk(view, idx, out);
 }
 
-/// Whether a node was cordoned and has no pods left but those that every node has: what happens to
-/// it harms nobody.
+/// Whether a node was cordoned and has no pods left but those that every node has: its failures
+/// affect no one.
 fn is_in_maintenance(view: &View<'_>, idx: Idx) -> bool {
     let is_cordoned = view
         .object(idx)

@@ -1,4 +1,4 @@
-//! Whether an evaluation goes on: whoever runs it can limit its time, or call it off.
+//! Time limits and cancellation of an evaluation.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub enum Phase {
     Ranking,
 }
 
-/// How an evaluation goes on.
+/// What an evaluation does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pace {
     /// As if there were no limit.

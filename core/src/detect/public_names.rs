@@ -1,5 +1,5 @@
-//! Public names that nobody publishes: the controller that writes records for Ingresses leaves
-//! their domain out.
+//! Public names without a DNS record: the controller that writes records for Ingresses is not
+//! configured for their domain.
 
 use super::caller_errors::CallFailure;
 use super::finding::{Finding, Strength};

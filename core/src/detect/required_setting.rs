@@ -1,5 +1,5 @@
-//! A setting that a program needs otherwise, and whose value stands in the arguments of the server
-//! that it calls, or in its own.
+//! A setting with a value that a program rejects: found in the arguments of the server that it
+//! calls, or in its own.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +67,7 @@ fn holder<'a>(view: &View<'a>, writer: Idx, log: &LogTemplate) -> Option<Held<'a
     all.into_iter().find_map(|workload| {
         let held = settings(view.pod_spec(workload)?).into_iter();
         let mut held = held.filter(|(key, _)| key.contains('_') && names(&log.sample, key));
-        // Another program may have a setting of the same name: its value tells.
+        // Another program may have a setting of the same name, so the value has to match, too.
         let found = held.find(|(_, value)| workload == own || names(&log.sample, value));
         found.map(|(key, value)| Held {
             workload,

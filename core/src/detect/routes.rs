@@ -144,7 +144,7 @@ fn lacks(view: &View<'_>, route: Idx, to: &Destination) -> Option<String> {
     if let Some(empty) = defined.filter(|s| selects_none(view, service, s)) {
         let labels = empty.labels.to_text();
         return Some(format!(
-            "subset `{subset}` of `{}`, whose labels `{labels}` no pod of it has",
+            "subset `{subset}` of `{}`, which has no pod with the labels `{labels}`",
             to.host
         ));
     }

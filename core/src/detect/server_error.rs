@@ -177,7 +177,7 @@ const STARTING: [&str; 4] = [
     "loading",
 ];
 
-/// Whether a server that was starting is ready, and nobody was refused any more.
+/// Whether a server that was starting is ready now, and has refused no one since.
 fn has_started(view: &View<'_>, server: Idx, line: &LogTemplate) -> bool {
     let is_quiet = view.now.0 - line.last.0 > 2 * MINUTE;
     let pods = if *view.graph.get(server).kind() == Kind::Service {

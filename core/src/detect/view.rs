@@ -23,7 +23,7 @@ pub struct View<'a> {
     pub now: Time,
     /// Resources that are known to be unhealthy.
     pub unhealthy: &'a BTreeSet<Idx>,
-    /// Whether the evaluation goes on.
+    /// When the evaluation has to stop.
     pub watch: Watch<'a>,
 }
 

@@ -195,8 +195,8 @@ fn conclude(case: &Case<'_>, symptoms: &[Symptom], inspection: Inspection) -> Ev
     missing_evidence.extend(unknown_secrets(view, symptoms));
     missing_evidence.extend(inspection.is_partial.then(|| {
         MissingEvidence::new(
-            "an inspection of all resources, for which the time was too short",
-            "faults of resources that were not inspected",
+            "resources that were not inspected before the evaluation ran out of time",
+            "whether they have faults",
             "",
         )
     }));

@@ -221,7 +221,7 @@ impl Episodes {
         }
     }
 
-    /// Drops the alerts that began first when there are too many: those that nobody resolves stay.
+    /// Drops the alerts that began first when there are too many: those that are never resolved accumulate.
     fn limit_alerts(&mut self) {
         if self.alerts.len() <= MAX_ALERTS {
             return;

@@ -350,7 +350,7 @@ mod tests {
             serde_json::from_str(r#"{"ingress":[{"fromEntities":["host","remote-node"]}]}"#)
                 .unwrap();
         let policy = nodes.into_policy();
-        assert!(policy.ingress.is_empty(), "nodes are no pods");
+        assert!(policy.ingress.is_empty(), "nodes are not pods");
         assert_eq!(&*policy.policy_types[0], "Ingress");
         let open: CiliumWire = serde_json::from_str(r#"{"egress":[{}]}"#).unwrap();
         let policy = open.into_policy();

@@ -101,7 +101,7 @@ classes! {
     VersionMismatch = "version_mismatch", Writer,
         "The other side has an incompatible version or schema.";
     RecordUnreadable = "record_unreadable", Writer,
-        "A record of a broker has another form than its reader expects.";
+        "A consumer cannot decode a record from a broker.";
     LoginRefused = "login_refused", Writer, "The server refused the login.";
     DatabaseMissing = "database_missing", Writer, "The server has no such database.";
     SchemaMissing = "schema_missing", Writer,

@@ -61,7 +61,7 @@ fn check(request: &Request) -> Result<()> {
     }
     // PostgreSQL fails on a NUL in a text, in whichever parameter.
     if request.uri().to_string().contains("%00") {
-        return Err(Error::invalid("the URL has the character U+0000"));
+        return Err(Error::invalid("the URL contains the character U+0000"));
     }
     if !is_text(request.uri().path()) {
         return Err(Error::invalid("the path is not valid UTF-8"));

@@ -62,7 +62,7 @@ impl Pass<'_> {
 
     fn text<E: serde::de::Error>(&mut self, text: &str) -> Result<(), E> {
         if text.contains('\0') {
-            return Err(E::custom("a text has the character U+0000"));
+            return Err(E::custom("a string contains the character U+0000"));
         }
         if text == REPLACED {
             return Err(E::custom(format!("`{REPLACED}` cannot be used")));

@@ -226,7 +226,7 @@ fn check_origin(app: &App, key: &Credentials, request: &Request) -> Result<()> {
         let error = Error::network_not_allowed(format!("the key cannot be used from {from}"));
         let hint = "`kgrca key list` shows the networks of a key; behind a proxy, the server needs \
              --trusted-proxies";
-        ("a key outside of its networks", error.hint(hint))
+        ("a key used from outside its networks", error.hint(hint))
     } else {
         let error = Error::forbidden("the key can only be used with its client certificate");
         let hint = "send the certificate that the key was created for";

@@ -118,7 +118,7 @@ impl Evaluations {
         !self.waiting.iter().any(|c| self.can_start(c, now))
     }
 
-    /// When the pause of the first cluster that waits is over.
+    /// When the pause of the first waiting cluster ends.
     pub fn next_at(&self) -> Option<Instant> {
         let waiting = self.waiting.iter();
         waiting.filter_map(|c| self.resting.get(c).copied()).min()
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(evaluations.due(true, at(14)), Some(others));
         assert!(
             evaluations.is_empty(at(14)),
-            "nothing to do before the pause is over"
+            "nothing to do until the pause ends"
         );
         assert_eq!(evaluations.next_at(), Some(at(15)));
         assert_eq!(evaluations.waiting(at(15)), ["prod".into()]);

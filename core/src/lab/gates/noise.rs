@@ -12,7 +12,7 @@ const NAMESPACE: &str = "unrelated";
 const BROKEN_FOR: i64 = 2 * DAY;
 
 /// How a workload that has nothing to do with the case is broken: the reason for which its
-/// container waits, that of its last exit, and the event that goes on about it.
+/// container waits, that of its last exit, and the event that repeats.
 struct Breakage {
     name: &'static str,
     waiting: &'static str,

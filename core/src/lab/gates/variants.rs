@@ -93,7 +93,7 @@ fn scrambled(subject: &Subject<'_>, seed: u64) -> Variant {
     }
 }
 
-/// A day later, what was seen may be too old to report, but nothing says that it is over.
+/// A day later, what was seen may be too old to report, but nothing shows that it was fixed.
 fn later(subject: &Subject<'_>) -> Vec<Variant> {
     let bytes = &subject.case.bytes;
     let now = instant(bytes, subject.options);

@@ -97,7 +97,9 @@ impl Vault {
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| invalid("the Vault URL has no host"))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("a Vault URL takes no user: Vault needs a token"));
+            return Err(invalid(
+                "a Vault URL cannot contain a user or password; pass a token",
+            ));
         }
         let path = url.path().trim_matches('/');
         let parts = path.rsplit_once('/');
@@ -225,7 +227,7 @@ impl Vault {
     fn refused(&self, status: StatusCode, refusal: &Refusal) -> Failure {
         let why = refusal.errors.join(", ");
         if status == StatusCode::BAD_REQUEST && CIPHERTEXT.iter().any(|about| why.contains(about)) {
-            let message = format!("master key {} does not decrypt it: {why}", self.id);
+            let message = format!("cannot decrypt it with master key {}: {why}", self.id);
             return Error::new(ErrorKind::Corrupt, message).into();
         }
         let error = self.failed(&format!("{status}: {why}"));

@@ -69,7 +69,7 @@ fn check(plan: &Plan, stored: u64, adds: bool) -> Result<()> {
         return Ok(());
     };
     let message = format!(
-        "more than {} GB are stored, {TIMES} times what plan `{}` includes",
+        "more than {} GB are stored: {TIMES} times what plan `{}` includes",
         limit / GB,
         plan.name,
     );

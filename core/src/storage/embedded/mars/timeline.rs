@@ -12,7 +12,7 @@ use crate::model::Time;
 use crate::storage::Result;
 use crate::storage::graph::{PAGE_BYTES, TimelineFilter};
 
-/// How many episodes, and bytes of them, are looked at for a page; it may end early because of it.
+/// Maximum number and bytes of episodes that are read for a page, which may end early.
 const LOOKED_AT: usize = 100_000;
 const LOOKED_AT_BYTES: usize = 64 << 20;
 /// How many are found at once; they are read one by one.

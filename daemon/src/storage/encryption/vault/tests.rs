@@ -174,7 +174,7 @@ fn invalid_urls_are_refused() {
         ("vault://vault.example.com", "a mount and a key"),
         (
             "vault://user:password@vault.example.com/transit/k",
-            "no user",
+            "a user or password",
         ),
         ("vault://vault.example.com/transit", "a mount and a key"),
         ("vault://vault.example.com/transit/k?tls=false", "loopback"),
