@@ -40,6 +40,11 @@ impl Window {
             .max(1)
     }
 
+    /// Microseconds until `n` tokens are refilled.
+    pub fn tokens(&self, n: u64) -> i64 {
+        (n as i64).saturating_mul(self.interval())
+    }
+
     /// The result of a request for `n` tokens after which all tokens are available at `full`, see
     /// [`gcra`].
     pub fn taken(&self, allowed: bool, full: Time, n: u64, now: Time) -> Taken {
@@ -66,7 +71,7 @@ impl Window {
 pub fn gcra(full: Time, window: Window, n: u64, now: Time) -> (bool, Time) {
     let interval = window.interval();
     let before = full.max(now);
-    let after = before.plus((n as i64).saturating_mul(interval));
+    let after = before.plus(window.tokens(n));
     let allowed = after.0 - now.0 <= window.limit as i64 * interval;
     (allowed, if allowed { after } else { before })
 }
@@ -89,6 +94,9 @@ pub fn of_day(allowed: bool, limit: u64, used: u64, now: Time) -> Taken {
 pub trait Limits: Send + Sync {
     /// Takes `n` tokens of a window, all or none.
     async fn take(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<Taken>;
+
+    /// Returns `n` tokens of a window, taken for what could not be done.
+    async fn give_back(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<()>;
 
     /// Takes `n` of a day's quota. A batch that starts within the quota is granted in full.
     async fn take_day(&self, tenant: &TenantId, n: u64, limit: u64, now: Time) -> Result<Taken>;

@@ -35,6 +35,12 @@ redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', expires)
 return {1, string.format('%.0f', after)}
 ";
 
+/// Returns tokens, where any were taken.
+const GCRA_GIVE_BACK: &str = "
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end
+return 0
+";
+
 /// Takes from a day's quota as long as any is left.
 const DAY_QUOTA: &str = "
 local used = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -67,6 +73,7 @@ pub struct RedisLimits {
     /// How many daemons share the limits of the local counters.
     daemons: Arc<AtomicU64>,
     gcra: Script,
+    gcra_give_back: Script,
     day_quota: Script,
     give_back: Script,
     at_least: Script,
@@ -94,6 +101,7 @@ pub async fn open(url: &str, daemons: Arc<AtomicU64>) -> Result<RedisLimits> {
         again: AtomicI64::new(0),
         daemons,
         gcra: Script::new(GCRA),
+        gcra_give_back: Script::new(GCRA_GIVE_BACK),
         day_quota: Script::new(DAY_QUOTA),
         give_back: Script::new(GIVE_BACK),
         at_least: Script::new(AT_LEAST),
@@ -102,6 +110,10 @@ pub async fn open(url: &str, daemons: Arc<AtomicU64>) -> Result<RedisLimits> {
 
 fn failed(error: &redis::RedisError) -> Error {
     Error::new(ErrorKind::Unavailable, format!("limits: Redis: {error}"))
+}
+
+fn window_key(tenant: &TenantId, window: Window) -> String {
+    format!("kgrca:{{{tenant}}}:{}", window.name)
 }
 
 fn day_key(tenant: &TenantId, now: Time) -> String {
@@ -135,13 +147,20 @@ impl RedisLimits {
     fn share(&self, limit: u64) -> u64 {
         limit.div_ceil(self.daemons.load(Ordering::Relaxed).max(1))
     }
+
+    fn share_of(&self, window: Window) -> Window {
+        Window {
+            limit: self.share(window.limit),
+            ..window
+        }
+    }
 }
 
 #[async_trait::async_trait]
 impl Limits for RedisLimits {
     async fn take(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<Taken> {
         let interval = window.interval();
-        let mut call = self.gcra.key(format!("kgrca:{{{tenant}}}:{}", window.name));
+        let mut call = self.gcra.key(window_key(tenant, window));
         call.arg(now.0)
             .arg(interval)
             .arg(window.limit as i64 * interval)
@@ -149,17 +168,20 @@ impl Limits for RedisLimits {
         match self.asked::<(i64, i64)>(&call).await {
             Some((allowed, full)) => Ok(window.taken(allowed == 1, Time(full), n, now)),
             None => {
-                self.local
-                    .take(
-                        tenant,
-                        Window {
-                            limit: self.share(window.limit),
-                            ..window
-                        },
-                        n,
-                        now,
-                    )
-                    .await
+                let window = self.share_of(window);
+                self.local.take(tenant, window, n, now).await
+            }
+        }
+    }
+
+    async fn give_back(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<()> {
+        let mut call = self.gcra_give_back.key(window_key(tenant, window));
+        call.arg(window.tokens(n));
+        match self.asked::<i64>(&call).await {
+            Some(_) => Ok(()),
+            None => {
+                let window = self.share_of(window);
+                self.local.give_back(tenant, window, n, now).await
             }
         }
     }

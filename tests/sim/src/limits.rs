@@ -31,6 +31,11 @@ impl Limits for SimLimits {
         self.call("take", taken).await
     }
 
+    async fn give_back(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<()> {
+        let given = self.server.give_back(tenant, window, n, now);
+        self.call("give back tokens", given).await
+    }
+
     async fn take_day(&self, tenant: &TenantId, n: u64, limit: u64, now: Time) -> Result<Taken> {
         let taken = self.server.take_day(tenant, n, limit, now);
         self.call("take day", taken).await

@@ -60,6 +60,11 @@ pub async fn limits(limits: &dyn Limits) {
             .allowed,
         "what was refused took nothing"
     );
+    for _ in 0..2 {
+        let taken = limits.take(&b, window, 1, now).await.unwrap();
+        assert!(taken.allowed, "what was returned can be taken again");
+        limits.give_back(&b, window, 1, now).await.unwrap();
+    }
     assert!(limits.take_day(&a, 90, 100, now).await.unwrap().allowed);
     assert!(
         limits.take_day(&a, 90, 100, now).await.unwrap().allowed,

@@ -54,6 +54,15 @@ impl Limits for MemoryLimits {
         Ok(window.taken(allowed, after, n, now))
     }
 
+    async fn give_back(&self, tenant: &TenantId, window: Window, n: u64, _: Time) -> Result<()> {
+        let mut all = self.used();
+        let used = all.entry(tenant.clone()).or_default();
+        if let Some(full) = used.windows.get_mut(window.name) {
+            *full = full.plus(-window.tokens(n));
+        }
+        Ok(())
+    }
+
     async fn take_day(&self, tenant: &TenantId, n: u64, limit: u64, now: Time) -> Result<Taken> {
         let mut all = self.used();
         let used = all.entry(tenant.clone()).or_default().today(now);

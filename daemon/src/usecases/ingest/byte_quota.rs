@@ -69,7 +69,28 @@ fn window(name: &'static str, megabytes: u64, more: u64) -> Window {
     }
 }
 
-/// Takes a batch of this many bytes from the day. Batches that only delete have more room.
+/// What a batch took from the day.
+#[derive(Clone, Copy)]
+pub struct TakenBytes {
+    window: Window,
+    units: u64,
+}
+
+impl TakenBytes {
+    /// Returns it: the batch is not stored.
+    ///
+    /// # Errors
+    /// When the limits do not answer.
+    pub async fn give_back(self, app: &App, tenant: TenantScope<'_>) -> Result<()> {
+        let limits = &app.stores.limits;
+        Ok(limits
+            .give_back(tenant.id, self.window, self.units, now())
+            .await?)
+    }
+}
+
+/// Takes a batch of this many bytes from the day. Batches that only delete have more room. `None`
+/// where the plan has no limit.
 ///
 /// # Errors
 /// `quota_exceeded` when the plan has no room for it.
@@ -79,16 +100,17 @@ pub async fn take(
     topic: Topic,
     batch: &Batch,
     bytes: usize,
-) -> Result<()> {
+) -> Result<Option<TakenBytes>> {
     let allowed = Allowed::by(tenant.plan, topic, !batch.adds);
     let Some(allowed) = allowed.filter(|_| !batch.entries.is_empty()) else {
-        return Ok(());
+        return Ok(None);
     };
     let units = (bytes as u64).div_ceil(UNIT);
     let limits = &app.stores.limits;
     let taken = limits.take(tenant.id, allowed.window, units, now()).await?;
     if taken.allowed {
-        return Ok(());
+        let window = allowed.window;
+        return Ok(Some(TakenBytes { window, units }));
     }
     let labels = [("topic", topic.as_str()), ("status", "quota")];
     metrics::counter!("kg_messages_processed_total", &labels).increment(batch.accepted);

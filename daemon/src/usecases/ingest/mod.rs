@@ -108,9 +108,12 @@ async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> 
     storage_quota::admit(app, tenant, &batch).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
     let stored = async {
-        // Last, because it cannot be given back.
-        byte_quota::take(app, tenant, topic, &batch, bytes).await?;
-        store(app, tenant, &mut batch).await
+        let bytes = byte_quota::take(app, tenant, topic, &batch, bytes).await?;
+        let stored = store(app, tenant, &mut batch).await;
+        if let (Err(_), Some(bytes)) = (&stored, bytes) {
+            bytes.give_back(app, tenant).await?;
+        }
+        stored
     };
     let partitions = match stored.await {
         Ok(partitions) => partitions,
