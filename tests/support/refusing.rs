@@ -14,9 +14,9 @@ use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery};
 use kgrca_core::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use kgrca_core::storage::{
-    Entry, Error, ErrorKind, EventLog, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore,
-    Limits, MetaStore, ResourceFilter, Result, Stored, StreamId, Subgraph, Tail, TimelineFilter,
-    partition_of,
+    Applied, Entry, Error, ErrorKind, EventLog, GraphBatch, GraphCounts, GraphPage, GraphPart,
+    GraphStore, Limits, MetaStore, Offset, ResourceFilter, Result, Stored, StreamId, Subgraph,
+    Tail, TimelineFilter, partition_of,
 };
 use kgrca_core::tenancy::TenantId;
 use kgrca_daemon::config::Settings;
@@ -228,8 +228,14 @@ impl EventLog for RefusingLog {
     async fn resume_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64> {
         self.inner.resume_at(tenant, stream, offset).await
     }
-    async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()> {
-        self.inner.maintain(tenant, retention, now).await
+    async fn maintain(
+        &self,
+        tenant: &TenantId,
+        retention: i64,
+        now: Time,
+        applied: Applied,
+    ) -> Result<Vec<Offset>> {
+        self.inner.maintain(tenant, retention, now, applied).await
     }
     async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
         self.inner.bytes(tenant).await

@@ -1,6 +1,6 @@
 //! The durable log of records, from which everything else is derived.
 
-use super::{Error, ErrorKind, Result};
+use super::{Applied, Error, ErrorKind, Offset, Result};
 use crate::model::{Time, Topic};
 use crate::tenancy::TenantId;
 
@@ -144,8 +144,16 @@ pub trait EventLog: Send + Sync {
     async fn resume_at(&self, tenant: &TenantId, stream: StreamId, offset: u64) -> Result<u64>;
 
     /// Removes records older than `retention` (microseconds) from streams that are not compacted,
-    /// and compacts the others.
-    async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()>;
+    /// and compacts the others: a record replaces an older one of its key once it is applied, and
+    /// never when it was skipped. Returns up to where compacted streams have no skipped record any
+    /// more; nothing where brokers compact, who do not know what was skipped.
+    async fn maintain(
+        &self,
+        tenant: &TenantId,
+        retention: i64,
+        now: Time,
+        applied: Applied,
+    ) -> Result<Vec<Offset>>;
 
     /// Bytes used by a tenant's records.
     async fn bytes(&self, tenant: &TenantId) -> Result<u64>;

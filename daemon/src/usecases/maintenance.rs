@@ -3,7 +3,7 @@
 
 use kgrca_core::billing::Metric;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::UsageRow;
+use kgrca_core::storage::{Applied, UsageRow};
 use kgrca_core::tenancy::{Scope, TenantId};
 
 use super::actor::Actor;
@@ -29,12 +29,17 @@ pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     }
     let retention = i64::from(tenant.plan.retention_days) * DAY;
     let (log, graph) = (&app.stores.log, &app.stores.graph);
+    let meta = &app.stores.meta;
+    let applied = Applied::of(&**meta, tenant.id).await?;
     // Such as a record that cannot be decrypted, which would otherwise keep the tenant's data and
     // leave its storage out of its invoice.
-    let maintained = log.maintain(tenant.id, retention, now()).await;
+    let maintained = log.maintain(tenant.id, retention, now(), applied).await;
     let oldest = now().plus(-retention);
     let forgotten = graph.forget(tenant.id, oldest).await;
-    app.stores.meta.forget_skipped(tenant.id, oldest).await?;
+    meta.forget_skipped(tenant.id, oldest).await?;
+    if let Ok(compacted) = &maintained {
+        meta.forget_compacted(tenant.id, compacted).await?;
+    }
     let bytes = record_storage(app, tenant.id).await?;
     maintained?;
     forgotten?;

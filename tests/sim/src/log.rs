@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use kgrca_core::model::{Time, Topic};
-use kgrca_core::storage::{Entry, Error, ErrorKind, EventLog, Result, Stored, StreamId, Tail};
+use kgrca_core::storage::{
+    Applied, Entry, Error, ErrorKind, EventLog, Offset, Result, Stored, StreamId, Tail,
+};
 use kgrca_core::tenancy::TenantId;
 use tokio::sync::Notify;
 
@@ -227,8 +229,8 @@ impl EventLog for SimLog {
     }
 
     /// The simulated time is too short for retention, and compaction changes no answer.
-    async fn maintain(&self, _: &TenantId, _: i64, _: Time) -> Result<()> {
-        let effect = || Ok(());
+    async fn maintain(&self, _: &TenantId, _: i64, _: Time, _: Applied) -> Result<Vec<Offset>> {
+        let effect = || Ok(Vec::new());
         self.port.call(Server::Log, "maintain", true, effect).await
     }
 

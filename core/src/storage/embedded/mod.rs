@@ -23,7 +23,9 @@ mod tests {
     use super::log::FileLog;
     use crate::model::{Time, Topic};
     use crate::storage::seal::{Keyring, Sealer, testing};
-    use crate::storage::{Entry, ErrorKind, EventLog, GraphStore, Result, StreamId, conformance};
+    use crate::storage::{
+        Applied, Entry, ErrorKind, EventLog, GraphStore, Offset, Result, StreamId, conformance,
+    };
     use crate::tenancy::TenantId;
 
     fn tenant() -> TenantId {
@@ -116,7 +118,12 @@ mod tests {
         }
         // A second segment closes the first one, so that it is compacted.
         assert_eq!(without.resume_at(&tenant(), state, 5).await.unwrap(), 1);
-        let maintained = without.maintain(&tenant(), 0, Time(9)).await;
+        let offset = Offset {
+            stream: state,
+            next: 5,
+        };
+        let applied = Applied::new(vec![offset], Vec::new());
+        let maintained = without.maintain(&tenant(), 0, Time(9), applied).await;
         assert_eq!(maintained.unwrap_err().kind, ErrorKind::Corrupt);
         assert_eq!(without.set_aside(&tenant()).await.unwrap(), []);
         assert_eq!(disk.read(path, 0, 1 << 20).unwrap(), before);

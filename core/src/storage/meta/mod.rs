@@ -28,7 +28,8 @@ pub use incidents::{
 pub use leases::Leases;
 pub use placement::GraphPlacement;
 pub use progress::{
-    AnswerRow, ClusterCounts, ClusterRow, Commit, Offset, Progress, Skipped, SkippedOffsets,
+    AnswerRow, Applied, AppliedTo, ClusterCounts, ClusterRow, Commit, Offset, Progress, Skipped,
+    SkippedOffsets,
 };
 pub use sagas::Sagas;
 pub use tenants::Tenants;

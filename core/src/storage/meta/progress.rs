@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{IncidentRow, UsageCounts};
+use super::{IncidentRow, MetaStore, UsageCounts};
 use crate::incident::Transition;
 use crate::jobs::NewJob;
 use crate::model::Time;
@@ -53,6 +53,59 @@ impl FromIterator<Skipped> for SkippedOffsets {
     fn from_iter<I: IntoIterator<Item = Skipped>>(skipped: I) -> Self {
         let ranges = skipped.into_iter().map(|s| ((s.stream, s.first), s.last));
         Self(ranges.collect())
+    }
+}
+
+/// How far workers came in a tenant's log, and what they skipped before.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    next: BTreeMap<StreamId, u64>,
+    skipped: SkippedOffsets,
+}
+
+impl Applied {
+    /// Reads it. The positions first: whatever is skipped before one is known with it.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn of(meta: &dyn MetaStore, tenant: &TenantId) -> Result<Self> {
+        let offsets = meta.offsets(tenant).await?;
+        let skipped = meta.skipped(tenant).await?;
+        Ok(Self::new(offsets, skipped))
+    }
+
+    /// From the positions of streams, and what was skipped before those.
+    pub fn new(offsets: Vec<Offset>, skipped: Vec<Skipped>) -> Self {
+        Self {
+            next: offsets.into_iter().map(|o| (o.stream, o.next)).collect(),
+            skipped: skipped.into_iter().collect(),
+        }
+    }
+
+    /// The part of one stream. Nothing is applied of a stream without a position.
+    pub fn to(&self, stream: StreamId) -> AppliedTo<'_> {
+        AppliedTo {
+            stream,
+            next: self.next.get(&stream).copied().unwrap_or(0),
+            skipped: &self.skipped,
+        }
+    }
+}
+
+/// How far workers came in a stream, and what they skipped before.
+#[derive(Clone, Copy, Debug)]
+pub struct AppliedTo<'a> {
+    /// A partition of a topic.
+    pub stream: StreamId,
+    /// The first offset that is not applied yet.
+    pub next: u64,
+    skipped: &'a SkippedOffsets,
+}
+
+impl AppliedTo<'_> {
+    /// Whether an entry was skipped.
+    pub fn is_skipped(&self, offset: u64) -> bool {
+        self.skipped.contains(self.stream, offset)
     }
 }
 
@@ -137,6 +190,8 @@ pub trait Progress: Send + Sync {
     /// Forgets what was skipped and received before an instant, where the log no longer has it:
     /// on streams that are not compacted.
     async fn forget_skipped(&self, tenant: &TenantId, before: Time) -> Result<()>;
+    /// Forgets what was skipped before these positions, where compaction removed it.
+    async fn forget_compacted(&self, tenant: &TenantId, compacted: &[Offset]) -> Result<()>;
     /// Stored engine state of a tenant's clusters.
     async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>>;
     /// Writes what a batch changed. Fails with `Fenced` when its epoch is no longer current.

@@ -77,6 +77,24 @@ impl<D: Database> Progress for SqlMeta<D> {
         tx.commit().await
     }
 
+    async fn forget_compacted(&self, tenant: &TenantId, compacted: &[Offset]) -> Result<()> {
+        let sql = "DELETE FROM skipped_records
+            WHERE client_id = $1 AND topic = $2 AND partition = $3 AND last_offset < $4";
+        let mut tx = self
+            .database
+            .begin(Reach::Tenant(tenant), Purpose::Replayable)
+            .await?;
+        for Offset { stream, next } in compacted {
+            let topic = stream.topic.as_str();
+            tx.run(
+                sql,
+                values![tenant.as_str(), topic, stream.partition, *next],
+            )
+            .await?;
+        }
+        tx.commit().await
+    }
+
     async fn clusters(&self, tenant: &TenantId) -> Result<Vec<ClusterRow>> {
         let sql = "SELECT cluster, state, last_record, last_arrival, counts FROM clusters
             WHERE client_id = $1 ORDER BY cluster";

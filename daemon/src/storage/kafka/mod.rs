@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::{
-    Entry, Error, ErrorKind, EventLog, KafkaUrl, Result, Stored, StreamId, Tail,
+    Applied, Entry, Error, ErrorKind, EventLog, KafkaUrl, Offset, Result, Stored, StreamId, Tail,
 };
 use kgrca_core::tenancy::TenantId;
 use tokio::sync::Notify;
@@ -281,9 +281,9 @@ impl EventLog for KafkaLog {
         Ok(end)
     }
 
-    async fn maintain(&self, _: &TenantId, _: i64, _: Time) -> Result<()> {
+    async fn maintain(&self, _: &TenantId, _: i64, _: Time, _: Applied) -> Result<Vec<Offset>> {
         // Brokers do it, by the configuration of the topics.
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn bytes(&self, tenant: &TenantId) -> Result<u64> {

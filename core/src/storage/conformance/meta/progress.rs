@@ -156,7 +156,15 @@ pub(super) async fn skipped(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     meta.forget_skipped(a, Time(30)).await.unwrap();
     assert_eq!(
         meta.skipped(a).await.unwrap(),
-        [later, state],
+        [later.clone(), state.clone()],
         "a compacted stream keeps its records without an end in time"
     );
+    for (next, left) in [(2, vec![later.clone(), state.clone()]), (3, vec![later])] {
+        let compacted = Offset {
+            stream: state.stream,
+            next,
+        };
+        meta.forget_compacted(a, &[compacted]).await.unwrap();
+        assert_eq!(meta.skipped(a).await.unwrap(), left);
+    }
 }

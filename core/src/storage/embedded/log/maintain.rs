@@ -7,7 +7,7 @@ use super::frame::{self, Record};
 use super::scan::Walked;
 use super::stream::Stream;
 use crate::model::Time;
-use crate::storage::{Error, Result};
+use crate::storage::{AppliedTo, Error, Result};
 
 impl Stream {
     /// The first offset of the segment that what is not settled began in, or else of the last:
@@ -36,16 +36,17 @@ impl Stream {
         Ok(())
     }
 
-    /// Rewrites closed segments with the newest record of each key only; tombstones go with what
-    /// they end. What is in clear, or under an older data key, is encrypted where new records are;
-    /// what is encrypted is never decrypted on disk.
-    pub(super) fn compact(&mut self) -> Result<()> {
+    /// Rewrites closed segments with the newest applied record of each key, and with what is not
+    /// applied yet; tombstones go with what they end. What is in clear, or under an older data key,
+    /// is encrypted where new records are; what is encrypted is never decrypted on disk. Returns
+    /// the offset before which no skipped record is left.
+    pub(super) fn compact(&mut self, applied: &AppliedTo<'_>) -> Result<u64> {
         for _ in 0..=self.segments.len() {
-            match self.try_compact()? {
-                Compacted::Done => {
+            match self.try_compact(applied)? {
+                Compacted::Until(offset) => {
                     self.segments.retain(|s| s.len > 0 || s.base == self.next);
                     self.cursor = None;
-                    return Ok(());
+                    return Ok(offset);
                 }
                 Compacted::Damaged(index) => self.repair(index)?,
             }
@@ -53,19 +54,22 @@ impl Stream {
         Err(self.unstable())
     }
 
-    fn try_compact(&mut self) -> Result<Compacted> {
-        let (settled, visible) = (self.settled(), self.end());
+    fn try_compact(&mut self, applied: &AppliedTo<'_>) -> Result<Compacted> {
+        // What may still be rolled back, or be skipped by a worker, replaces nothing.
+        let (settled, end) = (self.settled(), self.end().min(applied.next));
         let closed = self.segments.partition_point(|s| s.base < settled);
         if closed == 0 {
-            return Ok(Compacted::Done);
+            return Ok(Compacted::Until(0));
         }
         let mut newest: HashMap<Box<[u8]>, Newest> = HashMap::new();
         let mut opener = self.seal.opener();
         for (index, segment) in self.segments.iter().enumerate() {
             let walked = self.walk(segment, 0, &mut |frame, _| {
-                // What may still be rolled back makes nothing old.
-                if frame.offset >= visible {
+                if frame.offset >= end {
                     return Ok(false);
+                }
+                if applied.is_skipped(frame.offset) {
+                    return Ok(true);
                 }
                 let stored = frame.open(&mut opener)?;
                 let is_tombstone = stored.value.is_empty();
@@ -85,22 +89,23 @@ impl Stream {
         }
         let kept = newest.into_values().filter(|newest| !newest.is_tombstone);
         let kept: HashSet<u64> = kept.map(|newest| newest.offset).collect();
+        let is_kept = |offset| offset >= end || kept.contains(&offset);
         for index in 0..closed {
-            if let Walked::Damaged = self.rewrite(index, &kept)? {
+            if let Walked::Damaged = self.rewrite(index, &is_kept)? {
                 return Ok(Compacted::Damaged(index));
             }
         }
-        Ok(Compacted::Done)
+        Ok(Compacted::Until(settled.min(end)))
     }
 
-    /// Replaces a segment by its records with these offsets, if that changes anything.
-    fn rewrite(&mut self, index: usize, offsets: &HashSet<u64>) -> Result<Walked> {
+    /// Replaces a segment by its records with the offsets to keep, if that changes anything.
+    fn rewrite(&mut self, index: usize, is_kept: &dyn Fn(u64) -> bool) -> Result<Walked> {
         let segment = self.segments[index].clone();
         let mut session = self.seal.begin()?;
         let mut opener = self.seal.opener();
         let (mut kept, mut changes) = (Vec::new(), false);
         let walked = self.walk(&segment, 0, &mut |frame, _| {
-            if !offsets.contains(&frame.offset) {
+            if !is_kept(frame.offset) {
                 changes = true;
                 return Ok(true);
             }
@@ -148,7 +153,8 @@ struct Newest {
 
 /// How an attempt to compact ended.
 enum Compacted {
-    Done,
+    /// Done: no skipped record is left before this offset.
+    Until(u64),
     /// At this segment.
     Damaged(usize),
 }

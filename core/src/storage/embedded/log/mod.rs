@@ -16,7 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::files::Files;
 use crate::model::{Time, Topic};
 use crate::storage::seal::{Keyring, Sealer};
-use crate::storage::{Entry, Error, ErrorKind, EventLog, Result, SetAside, Stored, StreamId, Tail};
+use crate::storage::{
+    Applied, AppliedTo, Entry, Error, ErrorKind, EventLog, Offset, Result, SetAside, Stored,
+    StreamId, Tail,
+};
 use crate::tenancy::TenantId;
 use encryption::StreamSeal;
 use group::GroupCommit;
@@ -181,24 +184,22 @@ fn with_sealer<'a>(stream: &'a Mutex<Stream>, sealer: &Arc<Sealer>) -> MutexGuar
     stream
 }
 
-/// Compacts a stream of state, and lets records of another expire.
+/// Compacts a stream of state, and lets records of another expire. Returns the offset before which
+/// the stream has no skipped record any more, where it was compacted.
 fn maintain(
     stream: &mut Stream,
-    id: StreamId,
     bound: Time,
+    applied: &AppliedTo<'_>,
     sealer: Option<&Arc<Sealer>>,
-) -> Result<()> {
+) -> Result<Option<u64>> {
     if let Some(sealer) = sealer {
         stream.seal.renew(sealer);
         stream.close_other_key()?;
     }
-    match (
-        matches!(id.topic, Topic::Resource | Topic::Topology),
-        sealer,
-    ) {
-        (false, _) => stream.expire(bound),
-        (true, Some(_)) => stream.compact(),
-        (true, None) => Ok(()),
+    match (applied.stream.topic.signal().is_compacted(), sealer) {
+        (false, _) => stream.expire(bound).map(|()| None),
+        (true, Some(_)) => stream.compact(applied).map(Some),
+        (true, None) => Ok(None),
     }
 }
 
@@ -270,7 +271,13 @@ impl EventLog for FileLog {
         blocking(move || shared.resume_at(&tenant, stream, offset)).await
     }
 
-    async fn maintain(&self, tenant: &TenantId, retention: i64, now: Time) -> Result<()> {
+    async fn maintain(
+        &self,
+        tenant: &TenantId,
+        retention: i64,
+        now: Time,
+        applied: Applied,
+    ) -> Result<Vec<Offset>> {
         let sealer = self.sealer_to_write(tenant).await;
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         let bound = now.plus(-retention);
@@ -280,14 +287,19 @@ impl EventLog for FileLog {
                 // Records expire without a key, too.
                 Err(e) => (None, Err(e)),
             };
+            let mut compacted = Vec::new();
             for id in shared.existing(&tenant)? {
-                let one = shared
-                    .stream(&tenant, id)
-                    .and_then(|stream| maintain(&mut locked(&stream), id, bound, sealer.as_ref()));
+                let applied = applied.to(id);
+                let one = shared.stream(&tenant, id).and_then(|stream| {
+                    maintain(&mut locked(&stream), bound, &applied, sealer.as_ref())
+                });
                 // One stream that cannot be read does not keep the others.
-                result = result.and(one);
+                match one {
+                    Ok(next) => compacted.extend(next.map(|next| Offset { stream: id, next })),
+                    Err(e) => result = result.and(Err(e)),
+                }
             }
-            result
+            result.map(|()| compacted)
         })
         .await
     }

@@ -302,16 +302,17 @@ impl Stream {
 mod tests {
     use super::*;
     use crate::model::Topic;
-    use crate::storage::StreamId;
     use crate::storage::embedded::files::ForgetfulFiles;
+    use crate::storage::{Applied, Offset, Skipped, StreamId};
+
+    const STREAM: StreamId = StreamId {
+        topic: Topic::Resource,
+        partition: 0,
+    };
 
     fn entry(value: &str, at: i64) -> Entry {
-        let stream = StreamId {
-            topic: Topic::Events,
-            partition: 0,
-        };
         Entry {
-            stream,
+            stream: STREAM,
             key: value.as_bytes().into(),
             value: value.as_bytes().into(),
             received_at: Time(at),
@@ -321,6 +322,21 @@ mod tests {
     fn open(disk: &ForgetfulFiles) -> Stream {
         let seal = StreamSeal::for_test(true);
         Stream::open(Arc::new(disk.clone()), "/s".into(), 1, seal).unwrap()
+    }
+
+    fn applied(next: u64, skipped: &[u64]) -> Applied {
+        let skipped = skipped.iter().map(|offset| Skipped {
+            stream: STREAM,
+            first: *offset,
+            last: *offset,
+            reason: "refused".into(),
+            received_at: Time(0),
+        });
+        let offset = Offset {
+            stream: STREAM,
+            next,
+        };
+        Applied::new(vec![offset], skipped.collect())
     }
 
     /// A stream of four segments with a settled record each.
@@ -352,7 +368,7 @@ mod tests {
             let mut stream = filled(&disk);
             stream.append(&[&entry("v0", 9)]).unwrap();
             stream.expire(Time(100)).unwrap();
-            stream.compact().unwrap();
+            stream.compact(&applied(9, &[]).to(STREAM)).unwrap();
             stream.sync().unwrap();
             if rolls_back {
                 stream.roll_back().unwrap();
@@ -371,9 +387,37 @@ mod tests {
         let disk = ForgetfulFiles::default();
         let mut stream = filled(&disk);
         stream.append(&[&entry("v0", 9)]).unwrap();
-        stream.compact().unwrap();
+        stream.compact(&applied(9, &[]).to(STREAM)).unwrap();
         stream.roll_back().unwrap();
         assert_eq!(values(&mut stream), ["v0", "v1", "v2", "v3"]);
+    }
+
+    #[test]
+    fn a_record_that_is_skipped_or_waits_replaces_nothing() {
+        // All of one key, in a segment each; `v3` is in the open one.
+        let cases: [(u64, &[u64], &[&str], u64); 5] = [
+            (4, &[], &["v3"], 3),
+            (4, &[3], &["v2", "v3"], 3),
+            (4, &[1, 2], &["v3"], 3),
+            (4, &[2, 3], &["v1", "v3"], 3),
+            (2, &[1], &["v0", "v2", "v3"], 2),
+        ];
+        for (next, skipped, kept, until) in cases {
+            let disk = ForgetfulFiles::default();
+            let mut stream = open(&disk);
+            for i in 0..4 {
+                let entry = Entry {
+                    key: b"same".as_slice().into(),
+                    ..entry(&format!("v{i}"), i)
+                };
+                stream.append(&[&entry]).unwrap();
+                stream.sync().unwrap();
+                stream.settle();
+            }
+            let applied = applied(next, skipped);
+            assert_eq!(stream.compact(&applied.to(STREAM)).unwrap(), until);
+            assert_eq!(values(&mut stream), kept, "{next} {skipped:?}");
+        }
     }
 
     #[test]

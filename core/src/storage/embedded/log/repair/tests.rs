@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::super::encryption::StreamSeal;
 use super::*;
 use crate::model::Topic;
-use crate::storage::Entry;
 use crate::storage::embedded::files::{Files, ForgetfulFiles};
+use crate::storage::{Applied, Entry, Offset};
 
 const STREAM: StreamId = StreamId {
     topic: Topic::Events,
@@ -209,7 +209,14 @@ fn damage_that_comes_while_a_stream_is_open_is_repaired_by_whoever_reads() {
         disk.change(&segments(disk)[segment], |bytes| bytes[50] ^= 1);
     };
     flip(&disk, 0);
-    stream.compact().unwrap();
+    let applied = Applied::new(
+        vec![Offset {
+            stream: STREAM,
+            next: 20,
+        }],
+        Vec::new(),
+    );
+    stream.compact(&applied.to(STREAM)).unwrap();
     let (kept, lost) = read(&mut stream);
     // All have the same key: only those in the last segment are left.
     assert_eq!((kept.len(), lost), (4, 1));
