@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::text::{Text, non_empty};
-use super::{Context, Reason, Reject, checked, parse, parse_stored};
+use super::{Context, Reason, Reject, checked, foreign, parse, parse_stored};
 use crate::model::{Record, Topic};
 
 /// The fields that distinguish the formats.
@@ -18,6 +18,8 @@ struct Probe<'a> {
     value: Option<&'a RawValue>,
     #[serde(borrow)]
     kind: Option<Text<'a>>,
+    #[serde(borrow, rename = "apiVersion")]
+    api_version: Option<Text<'a>>,
     #[serde(borrow)]
     etype: Option<Text<'a>>,
     #[serde(borrow)]
@@ -48,8 +50,8 @@ struct Probe<'a> {
     pod: Option<&'a RawValue>,
 }
 
-/// Parses a record of any format: `{"topic", "value"}`, a bare record, a Kubernetes object or a
-/// `List`.
+/// Parses a record of any format: `{"topic", "value"}`, a bare record, a Kubernetes object, a list
+/// of these, or JSON of another tool.
 ///
 /// Returns the topic, or `None` for the topics `case`, `label` and `answer`, which describe the
 /// input and are not records. The items of a `List` are read one by one: those that cannot be read
@@ -63,7 +65,58 @@ pub fn parse_any(
     out: &mut Vec<Record>,
     rejects: &mut Vec<Reject>,
 ) -> Result<Option<Topic>, Reject> {
+    let lists = Lists {
+        levels: MAX_LISTS,
+        context,
+    };
+    parse_within(lists, bytes, out, rejects)
+}
+
+/// How deep lists may lie within lists, or in what wraps them.
+const MAX_LISTS: u8 = 4;
+
+/// What the records in a list are parsed with.
+#[derive(Clone, Copy)]
+struct Lists<'c> {
+    /// How many levels of lists may still follow.
+    levels: u8,
+    context: &'c Context<'c>,
+}
+
+impl Lists<'_> {
+    fn parse<'a>(
+        self,
+        records: impl IntoIterator<Item = &'a str>,
+        out: &mut Vec<Record>,
+        rejects: &mut Vec<Reject>,
+    ) -> Result<Option<Topic>, Reject> {
+        let Some(levels) = self.levels.checked_sub(1) else {
+            let message = format!("lists lie more than {MAX_LISTS} deep within lists");
+            return Err(Reject::new(Reason::TooDeep, message));
+        };
+        for record in records {
+            let parsed = parse_within(Lists { levels, ..self }, record.as_bytes(), out, rejects);
+            rejects.extend(parsed.err());
+        }
+        Ok(Some(Topic::Resource))
+    }
+}
+
+fn parse_within(
+    lists: Lists<'_>,
+    bytes: &[u8],
+    out: &mut Vec<Record>,
+    rejects: &mut Vec<Reject>,
+) -> Result<Option<Topic>, Reject> {
+    let context = lists.context;
     let text = checked_list(bytes)?;
+    if text.trim_start().starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
+        return lists.parse(items.iter().map(|item| item.get()), out, rejects);
+    }
+    if let Some(records) = foreign::records(text)? {
+        return lists.parse(records.iter().map(String::as_str), out, rejects);
+    }
     let probe: Probe<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     if let (Some(topic), Some(value)) = (&probe.topic, probe.value) {
         if matches!(&*topic.0, "case" | "label" | "answer") {
@@ -76,10 +129,11 @@ pub fn parse_any(
         return Ok(Some(topic));
     }
     if let Some(items) = &probe.items {
+        let list = non_empty(probe.kind.as_ref()).unwrap_or_default();
+        let api_version = non_empty(probe.api_version.as_ref()).unwrap_or_default();
         for item in items {
-            if let Err(reject) = parse_any(item.get().as_bytes(), context, out, rejects) {
-                rejects.push(reject);
-            }
+            let item = foreign::with_kind(item.get(), list, api_version);
+            lists.parse([&*item], out, rejects)?;
         }
         return Ok(Some(Topic::Resource));
     }
@@ -136,5 +190,39 @@ fn topic(probe: &Probe<'_>) -> Option<Topic> {
         Some(Topic::Logs)
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejects(text: &str) -> Vec<Reason> {
+        let (mut out, mut rejects) = (Vec::new(), Vec::new());
+        let context = Context {
+            cluster: Some("prod"),
+            ..Context::default()
+        };
+        let result = parse_any(text.as_bytes(), &context, &mut out, &mut rejects);
+        rejects.extend(result.err());
+        rejects.into_iter().map(|reject| reject.reason).collect()
+    }
+
+    #[test]
+    fn whatever_wraps_itself_ends() {
+        for [open, close] in [
+            [r#"{"items":["#, "]}"],
+            ["[", "]"],
+            [r#"{"type":"ADDED","object":"#, "}"],
+            [r#"{"kind":"PodList","items":[{"items":["#, "]}]}"],
+        ] {
+            for depth in [5, 100, 100_000] {
+                let text = format!("{}{{}}{}", open.repeat(depth), close.repeat(depth));
+                let found = rejects(&text);
+                assert_eq!(found.len(), 1, "{open} {depth}: {found:?}");
+            }
+        }
+        let pod = r#"{"kind":"Pod","namespace":"shop","name":"a"}"#;
+        assert_eq!(rejects(&format!(r#"[{{"items":[{pod}]}}]"#)), []);
     }
 }
