@@ -17,7 +17,7 @@ use kgrca_core::storage::{
 };
 use kgrca_core::tenancy::TenantId;
 use kgrca_tests::server::Tenant;
-use kgrca_tests::{Server, binary};
+use kgrca_tests::{Server, binary, write_private};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -45,10 +45,7 @@ impl KeyFile {
     }
 
     pub(crate) fn write(&self, keys: &[&str]) {
-        use std::os::unix::fs::PermissionsExt;
-
-        std::fs::write(self.path(), keys.join("\n")).unwrap();
-        std::fs::set_permissions(self.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+        write_private(&self.path(), &keys.join("\n"));
     }
 
     pub(crate) fn url(&self) -> String {
@@ -413,6 +410,8 @@ async fn without_a_master_key_there_is_nothing_to_rotate() {
         refused.to_string().contains("--master-key-url"),
         "{refused}"
     );
+    let audit = server.get("/api/v1/admin/audit", &server.operator).await;
+    assert!(!audit.to_string().contains("encryption."), "{audit}");
 }
 
 #[tokio::test]

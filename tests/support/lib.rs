@@ -44,6 +44,14 @@ pub fn repository() -> PathBuf {
     Path::new(&package).parent().unwrap().to_owned()
 }
 
+/// Writes a file that only its owner can read.
+pub fn write_private(file: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+
+    std::fs::write(file, text).unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// Whether to run the long counts (`./tests/run.sh --soak`).
 pub fn soak() -> bool {
     std::env::var("KGRCA_SOAK").is_ok_and(|v| v == "1")

@@ -47,6 +47,9 @@ const PORTION: i64 = 20 * SECOND;
 /// tenant.
 pub async fn act(app: &App, actor: &Actor, change: EncryptionChange) -> Result<EncryptionChanged> {
     actor.operator()?;
+    let encryption = &app.stores.encryption;
+    // The audit log names what was done, not what was refused.
+    encryption.require().map_err(Error::of_server)?;
     let portion = Portion {
         after: change.after.as_deref(),
         until: now().plus(PORTION),
@@ -59,7 +62,7 @@ pub async fn act(app: &App, actor: &Actor, change: EncryptionChange) -> Result<E
         }
         (EncryptionAct::Rewrap, None) => {
             audit::record(app, actor, None, "encryption.rewrap", "").await?;
-            let done = app.stores.encryption.rewrap(portion).await;
+            let done = encryption.rewrap(portion).await;
             done.map_err(Error::of_server)?
         }
         (EncryptionAct::Rotate, client_id) => {

@@ -55,6 +55,14 @@ impl Encryption {
         })
     }
 
+    /// Fails while encryption is off.
+    ///
+    /// # Errors
+    /// `Conflict` says how to switch it on.
+    pub fn require(&self) -> Result<()> {
+        self.masters().map(|_| ())
+    }
+
     /// Id of the master key that encrypts data keys; `None` while encryption is off.
     pub fn master_key(&self) -> Option<String> {
         self.masters.as_ref()?.current()
