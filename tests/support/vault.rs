@@ -39,7 +39,7 @@ impl VaultStandIn {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("token"), TOKEN).unwrap();
+        crate::write_private(&folder.path().join("token"), TOKEN);
         let vault = Self {
             address: listener.local_addr().unwrap(),
             shared: Arc::default(),

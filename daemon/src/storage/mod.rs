@@ -284,6 +284,18 @@ async fn open_encryption(
         .map(|url| url.trim())
         .filter(|u| !u.is_empty())
         .collect();
+    let data = std::fs::canonicalize(folder).ok();
+    for file in urls.iter().filter_map(|url| url.strip_prefix("file:")) {
+        let file = std::fs::canonicalize(file);
+        if let (Ok(file), Some(data)) = (file, &data)
+            && file.starts_with(data)
+        {
+            let file = file.display();
+            tracing::warn!(
+                "{file}: whoever copies the data directory copies the master key, too; move it"
+            );
+        }
+    }
     let encryption = Encryption::open(Arc::clone(meta), &urls, encrypts_new).await?;
     let encryption = encryption.beside(not_encrypted(settings, folder)?);
     if encryption.is_on() {

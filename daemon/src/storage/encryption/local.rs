@@ -64,8 +64,7 @@ pub(super) fn from_file(path: &Path) -> Result<Vec<LocalKey>> {
         let message = format!("--master-key-url: {}: {e}", path.display());
         Error::new(ErrorKind::Unavailable, message).hint(CREATE)
     };
-    check_mode(path).map_err(unusable)?;
-    let text = std::fs::read_to_string(path).map_err(unusable)?;
+    let text = read_private(path).map_err(unusable)?;
     parse(&path.display().to_string(), &text)
 }
 
@@ -102,6 +101,9 @@ fn parse(place: &str, text: &str) -> Result<Vec<LocalKey>> {
         let key = <&[u8; KEY]>::try_from(bytes.as_slice());
         let key =
             key.map_err(|_| invalid(format!("line {} is not {KEY} bytes in Base64", number + 1)))?;
+        if key == &[0; KEY] {
+            return Err(invalid(format!("line {} is all zeros", number + 1)));
+        }
         keys.push(LocalKey::new(key)?);
     }
     if keys.is_empty() {
@@ -110,22 +112,29 @@ fn parse(place: &str, text: &str) -> Result<Vec<LocalKey>> {
     Ok(keys)
 }
 
-/// Whoever reads the master key and the data folder reads all data.
+/// Reads a file with a secret; refuses one that all users can use, or that its group can change.
+pub(super) fn read_private(path: &Path) -> std::io::Result<String> {
+    let file = std::fs::File::open(path)?;
+    check_mode(&file)?;
+    std::io::read_to_string(file)
+}
+
 #[cfg(unix)]
-fn check_mode(path: &Path) -> std::io::Result<()> {
+fn check_mode(file: &std::fs::File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
-    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    let of_others = mode & 0o007;
-    if of_others == 0 {
-        return Ok(());
-    }
-    let message = format!("every user can use the file (mode {mode:04o}); run chmod 600");
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    let who = match (mode & 0o007, mode & 0o020) {
+        (0, 0) => return Ok(()),
+        (0, _) => "its group can change the file",
+        _ => "every user can use the file",
+    };
+    let message = format!("{who} (mode {mode:04o}); run chmod 600");
     Err(std::io::Error::other(message))
 }
 
 #[cfg(not(unix))]
-fn check_mode(_: &Path) -> std::io::Result<()> {
+fn check_mode(_: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -169,10 +178,12 @@ mod tests {
         );
         crate::secret::write_private(&file, &text).unwrap();
         assert_eq!(from_file(&file).unwrap().len(), 2);
+        let zeros = STANDARD.encode([0; KEY]);
         for (text, message) in [
             ("", "no key"),
             ("AAAA\n", "line 1"),
             ("\npassword\n", "line 2"),
+            (&zeros, "all zeros"),
         ] {
             crate::secret::write_private(&file, text).unwrap();
             let error = from_file(&file).err().unwrap();
@@ -183,9 +194,17 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-            let error = from_file(&file).err().unwrap();
-            assert!(error.message.contains("mode 0644"), "{error}");
+            for (mode, message) in [
+                (0o644, Some("every user can use the file (mode 0644)")),
+                (0o660, Some("its group can change the file (mode 0660)")),
+                (0o440, None),
+            ] {
+                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+                let error = from_file(&file).err().map(|e| e.message);
+                let found = error.as_deref().unwrap_or_default();
+                assert_eq!(error.is_some(), message.is_some(), "{found}");
+                assert!(found.contains(message.unwrap_or_default()), "{found}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Master keys, under which the data keys of tenants are encrypted.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -53,7 +54,17 @@ impl Source {
     fn parse(url: &str) -> Result<Self> {
         match url.split_once(':') {
             Some(("file", path)) if !path.is_empty() => {
-                Ok(Self::File(PathBuf::from(path.trim_start_matches("//"))))
+                let path = match path.strip_prefix("//") {
+                    // Otherwise it would be a host.
+                    Some(rest) if !rest.starts_with('/') => {
+                        let message = "--master-key-url: a URL that begins with file:// needs an \
+                                       absolute path";
+                        return Err(Error::new(ErrorKind::Refused, message)
+                            .hint("write file:/PATH or file:///PATH"));
+                    }
+                    rest => rest.unwrap_or(path),
+                };
+                Ok(Self::File(PathBuf::from(path)))
             }
             Some(("env", name)) if !name.is_empty() => Ok(Self::Variable(name.to_owned())),
             Some(("vault", _)) => Ok(Self::Vault(Arc::new(Vault::parse(url)?))),
@@ -106,8 +117,20 @@ fn unavailable(message: String) -> Error {
 impl MasterKeys {
     pub(super) fn open(urls: &[&str]) -> Result<Self> {
         let sources = urls.iter().map(|url| Source::parse(url));
+        let sources: Vec<Source> = sources.collect::<Result<_>>()?;
+        let mut ids = HashSet::new();
+        for source in &sources {
+            // What the one encrypted would be sent to the other.
+            if let Source::Vault(vault) = source
+                && !ids.insert(&vault.id)
+            {
+                let message = format!("--master-key-url: two keys have the id {}", vault.id);
+                return Err(Error::new(ErrorKind::Refused, message)
+                    .hint("give the new one another with &id=NAME in its URL"));
+            }
+        }
         let keys = Self {
-            sources: sources.collect::<Result<_>>()?,
+            sources,
             loaded: RwLock::default(),
         };
         keys.reload()?;

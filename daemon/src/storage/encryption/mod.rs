@@ -64,7 +64,8 @@ impl Encryption {
     /// Opens the master keys. Without URLs nothing is encrypted.
     ///
     /// # Errors
-    /// When a master key cannot be read, or data is encrypted under one that is not given.
+    /// When a master key cannot be read, the first does not work, or data is encrypted under one
+    /// that is not given.
     pub async fn open(meta: Arc<dyn MetaStore>, urls: &[&str], encrypts_new: bool) -> Result<Self> {
         let masters = if urls.is_empty() {
             None
@@ -77,6 +78,10 @@ impl Encryption {
             ..Self::off(meta)
         };
         encryption.verify().await?;
+        if let Some(masters) = encryption.masters.as_ref().filter(|_| encrypts_new) {
+            // Otherwise every tenant that needs a data key would be refused its records.
+            masters.newest().await?;
+        }
         Ok(encryption)
     }
 

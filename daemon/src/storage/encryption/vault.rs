@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::local::without_value;
+use super::local::{read_private, without_value};
 use crate::clock::sleep;
 
 const EXPECTED: &str =
-    "expected vault://HOST:8200/MOUNT/KEY?token-file=FILE&ca=FILE&namespace=NAME";
+    "expected vault://HOST:8200/MOUNT/KEY?token-file=FILE&ca=FILE&namespace=NAME&id=NAME";
 const DEFAULT_PORT: u16 = 8200;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a request is sent that Vault may answer a moment later: while it starts, or elects
@@ -37,7 +37,7 @@ const TOKEN: &str = "VAULT_TOKEN";
 
 /// A key of the transit engine.
 pub(super) struct Vault {
-    /// Mount and name of the key.
+    /// Mount and name of the key, unless the URL gives it a name.
     pub id: String,
     http: reqwest::Client,
     /// Address of the mount.
@@ -105,11 +105,13 @@ impl Vault {
         let parts = path.rsplit_once('/');
         let (mount, key) = parts.ok_or_else(|| invalid("the Vault URL needs a mount and a key"))?;
         let (mut ca, mut token_file, mut namespace, mut tls) = (None, None, None, true);
+        let mut id = path.to_owned();
         for (name, value) in url.query_pairs() {
             match &*name {
                 "ca" => ca = Some(value.into_owned()),
                 "token-file" => token_file = Some(PathBuf::from(&*value)),
                 "namespace" => namespace = Some(value.into_owned()),
+                "id" => id = value.into_owned(),
                 "tls" => tls = value != "false",
                 _ => {
                     return Err(invalid(&format!(
@@ -125,7 +127,7 @@ impl Vault {
         let scheme = if tls { "https" } else { "http" };
         let port = url.port().unwrap_or(DEFAULT_PORT);
         Ok(Self {
-            id: format!("vault:{path}"),
+            id: format!("vault:{id}"),
             http: client(ca.as_deref())?,
             mount: format!("{scheme}://{host}:{port}/v1/{mount}"),
             key: key.to_owned(),
@@ -155,9 +157,7 @@ impl Vault {
     fn token(&self) -> Result<String> {
         let hint = "set VAULT_TOKEN, or name a file with ?token-file= in the URL";
         let read = match &self.token_file {
-            Some(file) => {
-                std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
-            }
+            Some(file) => read_private(file).map_err(|e| format!("{}: {e}", file.display())),
             None => std::env::var(TOKEN).map_err(|e| format!("{TOKEN} {}", without_value(&e))),
         };
         match read {

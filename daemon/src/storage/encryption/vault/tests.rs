@@ -122,6 +122,7 @@ async fn keys_are_encrypted_and_decrypted_and_refusals_are_named() {
     // Another test of the process may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let address = stand_in().await;
+    // Such a file is its owner's alone.
     let token = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(token.path(), format!("{TOKEN}\n")).unwrap();
     let file = token.path().display();
@@ -161,6 +162,16 @@ async fn keys_are_encrypted_and_decrypted_and_refusals_are_named() {
         "{error}"
     );
     assert!(!error.message.contains("hvs."), "{error}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(token.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = vault.encrypt(b"secret").await.unwrap_err();
+        assert!(
+            error.message.contains("every user can use the file"),
+            "{error}"
+        );
+    }
     std::fs::remove_file(token.path()).unwrap();
     let error = vault.encrypt(b"secret").await.unwrap_err();
     assert!(error.message.contains("no token"), "{error}");
@@ -192,4 +203,7 @@ fn invalid_urls_are_refused() {
     }
     let vault = Vault::parse("vault://vault.example.com/a/transit/k").unwrap();
     assert_eq!(vault.mount, "https://vault.example.com:8200/v1/a/transit");
+    assert_eq!(vault.id, "vault:a/transit/k");
+    let named = Vault::parse("vault://vault.example.com/a/transit/k?id=new").unwrap();
+    assert_eq!(named.id, "vault:new");
 }
