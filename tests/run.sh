@@ -54,7 +54,7 @@ command -v openssl >/dev/null 2>&1 || install_packages openssl
 # Servers: what is slow to install is kept in the cache, their data is not. Servers that tests share
 # are stopped when this script exits.
 export KGRCA_SERVICES="$cache/services"
-for service in postgres redis kafka neo4j kube helm promtool; do
+for service in postgres redis kafka neo4j vault kube helm promtool; do
   tests/services/$service.sh install "$KGRCA_SERVICES/$service"
 done
 KGRCA_SERVICES_DATA=$(mktemp -d)

@@ -22,3 +22,4 @@ mod refused;
 mod secrets;
 mod shippers;
 mod store_conformance;
+mod vault;
