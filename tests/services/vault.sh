@@ -60,7 +60,7 @@ case ${1:?verb} in
 install)
   mkdir -p "${2:?folder}"
   folder=$(cd "$2" && pwd)
-  stamp=$(find "$source" -type f -exec cat {} + | sha256sum)
+  stamp=$(find "$source" -type f -print0 | LC_ALL=C sort -z | xargs -0 cat | sha256sum)
   [ "$(cat "$folder/installed" 2>/dev/null)" = "$stamp" ] && exit 0
   build "$folder"
   echo "$stamp" >"$folder/installed"

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::server::{Vault, refused};
 use super::{accept, checks, records, send, tenants};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_may_encrypt_and_decrypt_and_needs_nothing_else() {

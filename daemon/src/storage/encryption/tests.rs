@@ -309,3 +309,21 @@ async fn a_secret_from_before_is_encrypted_and_stays_the_same() {
         assert!(stored.starts_with(SEALED), "{stored}");
     }
 }
+
+#[tokio::test]
+async fn urls_that_do_not_say_which_key_it_is_are_refused() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let daemon = Daemon::new().await;
+    let (old, new) = ("vault://old/transit/k", "vault://new/transit/k");
+    let named = format!("{new}?id=new");
+    for (urls, message) in [
+        (vec!["file://etc/master.key"], "absolute path"),
+        (vec![new, old], "two keys have the id vault:transit/k"),
+        // They are told apart, and then tried.
+        (vec![&named, old], "no token"),
+    ] {
+        let error = Encryption::open(Arc::clone(&daemon.meta) as _, &urls, true).await;
+        let error = error.err().unwrap();
+        assert!(error.message.contains(message), "{urls:?}: {error}");
+    }
+}
