@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod components;
+mod evidence;
 mod reader;
 #[cfg(test)]
 mod standing;
@@ -19,6 +20,7 @@ use crate::model::{Record, RecordCounts, Severity, Str, Time};
 use crate::rca::{
     self, Cause, Demotion, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict, Weights,
 };
+pub use evidence::{Evidence, ReadSource};
 use reader::Input;
 
 /// How an input is read and evaluated.
@@ -43,6 +45,9 @@ pub struct Options {
 /// A record that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Rejected {
+    /// The file, where an input has several.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
     /// Number of the line or item, from 1.
     pub line: u64,
     /// The reason as in metrics, such as `unknown_shape`.
@@ -172,7 +177,16 @@ impl Analysis {
     }
 
     fn run(&mut self, bytes: &[u8], options: &Options, bounds: &Bounds<'_>) -> Result<(), Stopped> {
-        let mut input = reader::read(bytes, options, bounds)?;
+        let input = reader::read(bytes, options, bounds)?;
+        self.evaluate(input, options, bounds)
+    }
+
+    fn evaluate(
+        &mut self,
+        mut input: Input,
+        options: &Options,
+        bounds: &Bounds<'_>,
+    ) -> Result<(), Stopped> {
         let mut clusters = apply(&mut input, bounds)?;
         (self.records, self.rejects) = (input.counts, input.rejects);
         let mut seen = Seen {

@@ -10,6 +10,7 @@ pub mod billing;
 pub mod detect;
 pub mod engine;
 pub mod episode;
+pub mod forms;
 pub mod graph;
 pub mod incident;
 pub mod jobs;

@@ -12,6 +12,7 @@ const CORE: &str = "
     model
     trouble:   model
     parse:     model trouble
+    forms:     model trouble
     graph:     model
     episode:   model graph trouble
     detect:    model graph episode trouble
@@ -20,7 +21,7 @@ const CORE: &str = "
     engine:    model parse graph episode detect incident rca
 
     # What uses the engine.
-    analyze:   model parse graph episode detect incident rca engine
+    analyze:   model parse forms graph episode detect incident rca engine
     lab:       model parse graph detect incident rca engine analyze
 
     # What customers pay, own and store.

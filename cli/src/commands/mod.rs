@@ -24,6 +24,7 @@ mod rca;
 mod replay;
 mod resource;
 mod saga;
+mod sources;
 mod stats;
 mod tenant;
 mod up;

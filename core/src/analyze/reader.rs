@@ -1,9 +1,11 @@
 //! Reads the records of an input.
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 
 use super::{Bounds, Options, RecordCounts, Rejected, Stopped};
-use crate::model::{Record, Str, Time};
+use crate::model::{Body, Kind, Record, Str, Time};
 use crate::parse::{self, Context, Reason};
 
 /// Maximum number of rejected records that are listed; all are counted.
@@ -13,6 +15,7 @@ const MAX_REJECTS: usize = 100;
 const UNNAMED: &str = "\u{e000}";
 
 /// The records of an input.
+#[derive(Default)]
 pub(super) struct Input {
     /// In the order of the input.
     pub(super) records: Vec<Record>,
@@ -22,6 +25,8 @@ pub(super) struct Input {
     pub(super) instant: Time,
     /// The cluster that the recording itself names.
     recorded: Option<Str>,
+    /// When kubelets last gave signs of life.
+    heartbeat: Option<Time>,
 }
 
 /// The head of a recording, which says of what it is.
@@ -38,31 +43,16 @@ struct Recorded {
 
 /// Reads JSON lines, or one or more JSON documents that span lines.
 pub(super) fn read(bytes: &[u8], options: &Options, bounds: &Bounds<'_>) -> Result<Input, Stopped> {
-    let mut input = Input {
-        records: Vec::new(),
-        counts: RecordCounts::default(),
-        rejects: Vec::new(),
-        instant: Time::default(),
-        recorded: None,
-    };
-    // Records without a time get this one. Files have no time of arrival: only an explicit `--at`
-    // shows that a record lies in the future.
-    let received_at = options.at.unwrap_or(options.now);
-    if let Some(documents) = documents(bytes) {
-        for (i, document) in documents.iter().enumerate() {
-            let bytes = document.get().as_bytes();
-            input.read_document(i as u64 + 1, bytes, received_at, bounds)?;
-        }
-    } else {
-        for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
-            input.read_line(i as u64 + 1, line, received_at);
-            input.check(bounds)?;
-        }
-    }
-    input.assign_clusters();
-    let seen = heartbeats(bytes).filter(|at| *at <= received_at).max();
-    input.set_instant(options.at, seen, received_at);
+    let mut input = Input::default();
+    input.read("", bytes, options, bounds)?;
+    input.finish(options);
     Ok(input)
+}
+
+/// The time of records that have none. Files have no time of arrival: only an explicit `--at` shows
+/// that a record lies in the future.
+fn received_at(options: &Options) -> Time {
+    options.at.unwrap_or(options.now)
 }
 
 /// When kubelets gave signs of life: state alone has no other time at which it was read.
@@ -103,6 +93,42 @@ impl Input {
             return Err(Stopped::Records);
         }
         Ok(())
+    }
+
+    /// Reads a file of an input.
+    pub(super) fn read(
+        &mut self,
+        source: &str,
+        bytes: &[u8],
+        options: &Options,
+        bounds: &Bounds<'_>,
+    ) -> Result<(), Stopped> {
+        let received_at = received_at(options);
+        let before = self.rejects.len();
+        if let Some(documents) = documents(bytes) {
+            for (i, document) in documents.iter().enumerate() {
+                let bytes = document.get().as_bytes();
+                self.read_document(i as u64 + 1, bytes, received_at, bounds)?;
+            }
+        } else {
+            for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
+                self.read_line(i as u64 + 1, line, received_at);
+                self.check(bounds)?;
+            }
+        }
+        for reject in &mut self.rejects[before..] {
+            source.clone_into(&mut reject.source);
+        }
+        let seen = heartbeats(bytes).filter(|at| *at <= received_at).max();
+        self.heartbeat = self.heartbeat.max(seen);
+        Ok(())
+    }
+
+    /// Completes what records do not say themselves, once all are known.
+    pub(super) fn finish(&mut self, options: &Options) {
+        self.assign_clusters();
+        self.assign_namespaces();
+        self.set_instant(options.at, self.heartbeat, received_at(options));
     }
 
     fn read_document(
@@ -154,6 +180,7 @@ impl Input {
         self.counts.rejected += 1;
         if self.rejects.len() < MAX_REJECTS {
             self.rejects.push(Rejected {
+                source: String::new(),
                 line,
                 reason: reason.as_str().to_owned(),
                 message,
@@ -193,6 +220,31 @@ impl Input {
         }
     }
 
+    /// Gives lines and alerts of a pod without a namespace that of the only pod of their name.
+    fn assign_namespaces(&mut self) {
+        let mut known: BTreeMap<Str, Option<Str>> = BTreeMap::new();
+        for pod in self.records.iter().filter_map(|r| namespaced_pod(&r.body)) {
+            let (name, namespace) = pod;
+            let only = known
+                .entry(name.clone())
+                .or_insert_with(|| Some(namespace.clone()));
+            // More than one: it is not known which.
+            *only = only.take().filter(|only| only == namespace);
+        }
+        for record in &mut self.records {
+            let Body::Log(line) = &mut record.body else {
+                continue;
+            };
+            let subject = &mut line.subject;
+            if subject.kind == Kind::Pod
+                && subject.namespace.is_empty()
+                && let Some(Some(namespace)) = known.get(&subject.name)
+            {
+                subject.namespace = namespace.clone();
+            }
+        }
+    }
+
     /// Sets the instant of the evaluation, to which records without a time are moved: the time of
     /// the newest record or heartbeat.
     fn set_instant(&mut self, at: Option<Time>, heartbeat: Option<Time>, received_at: Time) {
@@ -207,4 +259,17 @@ impl Input {
             record.at = self.instant;
         }
     }
+}
+
+/// Name and namespace of the pod that a record is about.
+fn namespaced_pod(body: &Body) -> Option<(&Str, &Str)> {
+    let (kind, namespace, name) = match body {
+        Body::State(_, object) => (&object.meta.kind, &object.meta.namespace, &object.meta.name),
+        Body::Event(event) => {
+            let of = &event.subject;
+            (&of.kind, &of.namespace, &of.name)
+        }
+        _ => return None,
+    };
+    (*kind == Kind::Pod && !namespace.is_empty()).then_some((name, namespace))
 }

@@ -1,33 +1,48 @@
 //! `kgrca analyze`
 
+mod inputs;
+
 use std::path::PathBuf;
 
-use kgrca_core::analyze::{self, Analysis, Options};
+use kgrca_core::analyze::{Analysis, Options};
 use kgrca_core::model::Time;
 use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::rca::{Scorer, Verdict};
 
 use super::Env;
-use super::files::{files, label, read};
 use crate::error::{CliError, Result};
 use crate::output::{self, Format, now};
+use inputs::{Input, Outcome};
 
 /// How many rejected records are listed per input.
 const MAX_REJECTS: usize = 5;
 
 /// Analyze files or stdin offline
 ///
-/// Reads JSON lines `{"topic", "value"}`, bare records, Kubernetes objects and Lists, recognized by
-/// their shape, e.g. `kubectl get all,events -A -o json | kgrca analyze -`.
+/// Reads what people have: JSON, YAML and tables of `kubectl get`, `kubectl describe`, `kubectl
+/// cluster-info dump`, support bundles and must-gather as folders or archives, logs, alerts, audit
+/// logs, and recorded cases. All files of a call are about one cluster and get one answer.
+///
+/// Examples:
+///   kubectl get all,events,nodes -A -o json | kgrca analyze -
+///   kgrca analyze pods.yaml describe.txt api.log
+///   kgrca analyze support-bundle.tar.gz --sources
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// Files, directories (their *.json and *.jsonl, also .gz and .zst), or `-` for stdin
+    /// Files, directories, archives (.tar.gz), or `-` for stdin
     #[arg(required = true, value_name = "FILE")]
     inputs: Vec<PathBuf>,
+    /// Answer for each file separately, as for recordings of different clusters
+    #[arg(long)]
+    separate: bool,
+    /// List what was read of each file
+    #[arg(long)]
+    sources: bool,
     /// Evaluate at this time instead of the newest record's: RFC 3339, or how long ago, e.g. 10m
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Time>,
-    /// Only causes in this namespace and cluster-scoped ones
+    /// Only causes in this namespace and cluster-scoped ones; also that of logs that name none
     #[arg(short, long)]
     namespace: Option<String>,
     /// Ranking algorithm: causal or weighted
@@ -36,7 +51,7 @@ pub(super) struct Args {
     /// Maximum causes per input
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     top: u16,
-    /// Number of inputs to analyze in parallel
+    /// Number of inputs to analyze in parallel, with --separate
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
     /// Exit with code 10 when this is found
@@ -101,54 +116,57 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         now: now(),
         ..Options::default()
     };
-    let (files, mut failures) = files(&args.inputs);
-    if files.is_empty() && failures.is_empty() {
-        return Err(CliError::failed("no files to analyze")
-            .hint("directories are searched for *.json and *.jsonl, also .gz and .zst"));
-    }
-    let mut has_failed = false;
+    let inputs = if args.separate {
+        Input::separate(&args.inputs)?
+    } else {
+        vec![Input::together(&args.inputs)]
+    };
+    let (mut has_failed, mut failures) = (false, 0);
     // In chunks: output starts early, and memory use follows the number of jobs.
-    for chunk in files.chunks(usize::from(args.jobs)) {
+    for chunk in inputs.chunks(usize::from(args.jobs)) {
         for outcome in in_parallel(chunk, &options) {
-            match outcome {
-                Ok(analysis) => {
-                    has_failed |= args.fail_on.is_some_and(|f| f.includes(analysis.verdict));
-                    print(env, &analysis)?;
-                    failures.extend(is_unreadable(&analysis).then(|| unreadable(&analysis)));
-                }
-                Err(e) => failures.push(e),
-            }
+            let outcome = outcome?;
+            let verdict = outcome.analysis.as_ref().map(|analysis| analysis.verdict);
+            has_failed |= verdict
+                .zip(args.fail_on)
+                .is_some_and(|(verdict, fail_on)| fail_on.includes(verdict));
+            failures += report(env, args, &outcome)?;
         }
     }
-    for failure in &failures {
-        env.out.error(failure);
-    }
-    match failures.len() {
+    match failures {
         0 if has_failed => Err(CliError::found()),
         0 => Ok(()),
         n => Err(CliError::failed(format!("cannot read {n} of the inputs"))),
     }
 }
 
-fn unreadable(analysis: &Analysis) -> CliError {
-    CliError::failed(format!("{} has no readable records", analysis.input))
-        .hint("expected JSON, such as the output of `kubectl get all,events -A -o json`")
+/// Prints what an input gave. Returns how many errors there were.
+fn report(env: &Env<'_>, args: &Args, outcome: &Outcome) -> Result<usize> {
+    if let Some(analysis) = &outcome.analysis {
+        print(env, analysis)?;
+    }
+    if args.sources {
+        env.out.message(outcome.table().pretty().trim_end());
+    } else if let Some(message) = outcome.passed_over() {
+        env.out.message(&message);
+    }
+    let errors: Vec<CliError> = outcome.errors().collect();
+    errors.iter().for_each(|error| env.out.error(error));
+    Ok(errors.len())
 }
 
-/// The analyses of some files, in the order of the files.
-fn in_parallel(files: &[PathBuf], options: &Options) -> Vec<Result<Analysis>> {
+/// What some inputs gave, in their order.
+fn in_parallel(inputs: &[Input], options: &Options) -> Vec<Result<Outcome>> {
     std::thread::scope(|scope| {
-        let threads: Vec<_> = files
+        let threads: Vec<_> = inputs
             .iter()
-            .map(|file| {
-                scope.spawn(move || Ok(analyze::analyze(&label(file), &read(file)?, options)))
-            })
+            .map(|input| scope.spawn(move || input.analyze(options)))
             .collect();
         threads
             .into_iter()
             .map(|t| {
                 t.join()
-                    .unwrap_or_else(|_| Err(CliError::failed("the analysis panicked")))
+                    .map_err(|_| CliError::failed("the analysis panicked"))
             })
             .collect()
     })
@@ -162,9 +180,6 @@ pub(super) fn is_unreadable(analysis: &Analysis) -> bool {
 fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
     let out = env.out;
     match out.format {
-        Format::Table if is_unreadable(analysis) => {
-            out.text(&format!("{}  unreadable\n", analysis.input))?;
-        }
         Format::Table => out.styled(&output::answer(out, &shown(analysis)))?,
         Format::Json => out.json_line(analysis)?,
         Format::Name => out.text(&format!("{}\n", analysis.input))?,
@@ -206,8 +221,12 @@ fn report_rejects(env: &Env<'_>, analysis: &Analysis) {
         analysis.input, records.rejected, records.seen
     ));
     for reject in analysis.rejects.iter().take(MAX_REJECTS) {
+        let file = match &*reject.source {
+            "" => String::new(),
+            file => format!("{file} "),
+        };
         env.out.message(&format!(
-            "  line {}: {}: {}",
+            "  {file}line {}: {}: {}",
             reject.line, reject.reason, reject.message
         ));
     }

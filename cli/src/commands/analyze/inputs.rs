@@ -1,0 +1,153 @@
+//! What belongs together, and what was read of it.
+
+use std::path::{Path, PathBuf};
+
+use kgrca_core::analyze::{Analysis, Evidence, Options, ReadSource};
+use kgrca_core::forms::{Source, Unread};
+
+use super::super::files::label;
+use super::super::sources::{self, File};
+use crate::error::{CliError, Result};
+use crate::output::Table;
+
+/// Files about one cluster.
+pub(super) struct Input {
+    pub name: String,
+    pub paths: Vec<PathBuf>,
+}
+
+impl Input {
+    /// All paths as one input.
+    pub(super) fn together(paths: &[PathBuf]) -> Self {
+        let first = paths.first().map(|path| label(path)).unwrap_or_default();
+        let name = match paths.len() {
+            0 | 1 => first,
+            n => format!("{first} and {} more", n - 1),
+        };
+        Self {
+            name,
+            paths: paths.to_vec(),
+        }
+    }
+
+    /// Each file as an input of its own, also those below directories.
+    pub(super) fn separate(paths: &[PathBuf]) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for path in paths {
+            if path.is_dir() {
+                all.extend(sources::below(path)?.iter().map(|path| Self::of(path)));
+            } else {
+                all.push(Self::of(path));
+            }
+        }
+        Ok(all)
+    }
+
+    fn of(path: &Path) -> Self {
+        Self::together(&[path.to_owned()])
+    }
+
+    /// Reads the files and answers.
+    pub(super) fn analyze(&self, options: &Options) -> Outcome {
+        let mut evidence = Evidence::new(options);
+        let (mut unread, mut failures) = (Vec::new(), Vec::new());
+        for path in &self.paths {
+            let read = sources::each(path, &mut |file| {
+                add(&mut evidence, file, options, &mut unread);
+                Ok(())
+            });
+            failures.extend(read.err());
+        }
+        let sources = evidence.sources().to_vec();
+        let analysis = (!sources.is_empty()).then(|| evidence.analyze(&self.name));
+        Outcome {
+            analysis,
+            sources,
+            unread,
+            failures,
+        }
+    }
+}
+
+fn add(evidence: &mut Evidence<'_>, file: File, options: &Options, unread: &mut Vec<UnreadFile>) {
+    let source = Source {
+        path: &file.path,
+        bytes: &file.bytes,
+        taken_at: options.at.unwrap_or(file.written),
+        namespace: options.namespace.as_deref(),
+    };
+    if let Err(why) = evidence.add(&source) {
+        unread.push(UnreadFile {
+            why,
+            is_named: file.is_named,
+            path: file.path,
+        });
+    }
+}
+
+/// A file that nothing was read of.
+pub(super) struct UnreadFile {
+    path: String,
+    why: Unread,
+    /// Whether it was named itself.
+    is_named: bool,
+}
+
+/// What an input gave.
+pub(super) struct Outcome {
+    /// `None` when nothing could be read.
+    pub analysis: Option<Analysis>,
+    pub sources: Vec<ReadSource>,
+    pub unread: Vec<UnreadFile>,
+    pub failures: Vec<CliError>,
+}
+
+impl Outcome {
+    /// The errors: files that were named, or all when nothing else could be read.
+    pub(super) fn errors(&self) -> impl Iterator<Item = CliError> + '_ {
+        let nothing_else = self.analysis.is_none();
+        let unread = self
+            .unread
+            .iter()
+            .filter(move |file| file.is_named || nothing_else);
+        let unread = unread.map(|file| {
+            let message = format!("cannot read {}: {}", file.path, file.why.looks_like);
+            CliError::failed(message).hint(&file.why.hint)
+        });
+        self.failures.iter().cloned().chain(unread)
+    }
+
+    /// A message about files in directories and archives of which nothing was read.
+    pub(super) fn passed_over(&self) -> Option<String> {
+        let number = self.unread.iter().filter(|file| !file.is_named).count();
+        let of = self.sources.len() + self.unread.len();
+        (number > 0 && self.analysis.is_some()).then(|| {
+            format!("{number} of {of} files hold nothing that is read: --sources lists them")
+        })
+    }
+
+    /// What was read of each file.
+    pub(super) fn table(&self) -> Table {
+        let read = self.sources.iter().map(|source| {
+            let mut notes = Vec::new();
+            if source.rejected > 0 {
+                notes.push(format!("{} rejected", source.rejected));
+            }
+            if source.left_out > 0 {
+                notes.push(format!("{} not recognized", source.left_out));
+            }
+            let records = source.records.to_string();
+            [
+                source.path.clone(),
+                source.form.to_owned(),
+                records,
+                notes.join(", "),
+            ]
+        });
+        let unread = self.unread.iter().map(|file| {
+            let note = format!("{}; {}", file.why.looks_like, file.why.hint);
+            [file.path.clone(), "-".to_owned(), "0".to_owned(), note]
+        });
+        Table::new(&["SOURCE", "READ AS", "RECORDS", "NOTE"]).rows(read.chain(unread), |row| row)
+    }
+}

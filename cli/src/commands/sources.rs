@@ -1,0 +1,168 @@
+//! The files of an analysis: named ones, those below directories, and members of archives, read one
+//! by one.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kgrca_core::model::Time;
+
+use super::files::label;
+use crate::error::{CliError, Result};
+use crate::output::now;
+
+/// Largest file or member of an archive that is read, in bytes after decompression.
+const MAX_FILE: u64 = 512 << 20;
+/// Where a tar archive has its magic number.
+const TAR_MAGIC: std::ops::Range<usize> = 257..262;
+/// How deep compressed streams may lie within each other: an archive, and its members.
+const MAX_LAYERS: usize = 2;
+
+/// A file or a member of an archive.
+pub(super) struct File {
+    /// Its path; that of a member is below its archive.
+    pub path: String,
+    pub bytes: Vec<u8>,
+    /// When it was written.
+    pub written: Time,
+    /// Whether it was named itself, and did not only lie in a directory or archive.
+    pub is_named: bool,
+}
+
+/// Calls a function with each file of an input: itself, or all below a directory, in the order of
+/// their names; the members of an archive.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub(super) fn each(input: &Path, use_file: &mut dyn FnMut(File) -> Result) -> Result {
+    if !input.is_dir() {
+        return read(input, true, use_file);
+    }
+    for path in below(input)? {
+        read(&path, false, use_file)?;
+    }
+    Ok(())
+}
+
+/// All files below a directory but hidden ones.
+pub(super) fn below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let failed =
+        |e: io::Error| CliError::failed(format!("cannot list {}", directory.display())).source(&e);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        // Links are not followed: they may lead back.
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() {
+            found.extend(below(&entry.path())?);
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read(path: &Path, is_named: bool, use_file: &mut dyn FnMut(File) -> Result) -> Result {
+    let name = label(path);
+    let failed = |e: io::Error| CliError::failed(format!("cannot read {name}")).source(&e);
+    let (stream, written): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
+        (Box::new(io::stdin().lock()), now())
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        let written = file.metadata().and_then(|m| m.modified()).ok();
+        (Box::new(file), written.map(time).unwrap_or_else(now))
+    };
+    let mut stream = decompressed(stream, MAX_LAYERS).map_err(failed)?;
+    let start = peek(&mut stream, TAR_MAGIC.end as u64).map_err(failed)?;
+    let is_archive = start.get(TAR_MAGIC) == Some(b"ustar");
+    let stream = rejoin(start, stream);
+    if !is_archive {
+        let bytes = whole(stream, &name)?;
+        return use_file(File {
+            path: name,
+            bytes,
+            written,
+            is_named,
+        });
+    }
+    let mut archive = tar::Archive::new(stream);
+    for member in archive.entries().map_err(failed)? {
+        let member = member.map_err(failed)?;
+        if !member.header().entry_type().is_file() {
+            continue;
+        }
+        let below = member.path().map_err(failed)?;
+        let path = format!("{name}/{}", below.display());
+        let written = member.header().mtime().ok();
+        let written = written
+            .and_then(|s| i64::try_from(s).ok())
+            .filter(|s| *s > 0);
+        let written = written.map(|s| Time(s.saturating_mul(1_000_000)));
+        let content = decompressed(Box::new(member), MAX_LAYERS).map_err(failed)?;
+        let bytes = whole(content, &path)?;
+        use_file(File {
+            path,
+            bytes,
+            written: written.unwrap_or_else(now),
+            is_named: false,
+        })?;
+    }
+    Ok(())
+}
+
+/// The content of a stream.
+fn whole(stream: impl Read, name: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| CliError::failed(format!("cannot read {name}")).source(&e))?;
+    if bytes.len() as u64 > MAX_FILE {
+        let limit = MAX_FILE >> 20;
+        return Err(
+            CliError::failed(format!("{name} has more than {limit} MiB")).hint(
+                "pass the part of the time that matters, such as with `kubectl logs --since 1h`",
+            ),
+        );
+    }
+    Ok(bytes)
+}
+
+/// A stream without its compression, which is recognized by the first bytes.
+fn decompressed<'a>(
+    stream: Box<dyn Read + 'a>,
+    layers: usize,
+) -> io::Result<Box<dyn BufRead + 'a>> {
+    let mut stream = BufReader::with_capacity(64 << 10, stream);
+    let start = peek(&mut stream, 4)?;
+    let inner: Box<dyn Read + 'a> = match start.as_slice() {
+        [0x1f, 0x8b, ..] if layers > 0 => {
+            Box::new(flate2::bufread::MultiGzDecoder::new(rejoin(start, stream)))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd] if layers > 0 => Box::new(
+            zstd::stream::read::Decoder::with_buffer(rejoin(start, stream))?,
+        ),
+        _ => return Ok(Box::new(rejoin(start, stream))),
+    };
+    decompressed(inner, layers - 1)
+}
+
+/// The first bytes of a stream, fewer only at its end; they are taken from it.
+fn peek(stream: &mut dyn Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    stream.take(most).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+fn rejoin<R: BufRead>(start: Vec<u8>, rest: R) -> io::Chain<io::Cursor<Vec<u8>>, R> {
+    io::Cursor::new(start).chain(rest)
+}
+
+fn time(at: SystemTime) -> Time {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,82 @@
+//! Texts that hold nothing the engine reads, by what they look like.
+
+use super::Unread;
+
+/// How a kind of text begins, what it is, and what to do instead.
+const SIGHTS: &[(&[&str], &str, &str)] = &[
+    (
+        &[
+            "Error from server",
+            "error: ",
+            "Unable to connect to the server",
+            "The connection to the server",
+            "No resources found",
+            "Error: ",
+        ],
+        "an error message instead of a result",
+        "solve what it says and run the command again",
+    ),
+    (
+        &["CONTAINER ", "POD ID "],
+        "output of `crictl`",
+        "write JSON with `crictl ps -a -o json`, or use `kubectl get pods -A -o json`",
+    ),
+    (
+        &["USER ", "PID ", "top - "],
+        "a list of processes",
+        "use `kubectl get all,events -A -o json`",
+    ),
+    (
+        &["# HELP ", "# TYPE "],
+        "metrics",
+        "metrics are not read yet; use `kubectl get all,events -A -o json`",
+    ),
+    (
+        &["<!DOCTYPE", "<html"],
+        "a web page",
+        "save what the page shows as text or JSON",
+    ),
+];
+
+/// What nothing can be read from, if its beginning or name shows it.
+pub(super) fn at_sight(text: &str, path: &str) -> Option<Unread> {
+    let unread = |looks_like: &str, hint: &str| {
+        Some(Unread {
+            looks_like: looks_like.to_owned(),
+            hint: hint.to_owned(),
+        })
+    };
+    let start = text.trim_start();
+    if start.is_empty() {
+        return unread("empty", "check the command that wrote it");
+    }
+    if text.contains('\0') {
+        return unread("a binary file", "pass text, JSON, or a .tar.gz archive");
+    }
+    if path.ends_with("version.yaml") && !start.contains("kind:") {
+        return unread("a note about a bundle's version", "nothing to do");
+    }
+    let of_metrics = |line: &str| {
+        line.starts_with("NAME") && line.contains("CPU(cores)") && line.contains("MEMORY(bytes)")
+            || line.starts_with("NAMESPACE") && line.contains("CPU(cores)")
+    };
+    if start.lines().next().is_some_and(of_metrics) {
+        return unread(
+            "output of `kubectl top`",
+            "usage is not read yet; use `kubectl get all,events -A -o json`",
+        );
+    }
+    let (_, looks_like, hint) = SIGHTS
+        .iter()
+        .find(|(starts, _, _)| starts.iter().any(|s| start.starts_with(s)))?;
+    unread(looks_like, hint)
+}
+
+/// Log lines that do not say whose they are.
+pub(super) fn without_pod() -> Unread {
+    Unread {
+        looks_like: "log lines that do not say of which pod they are".into(),
+        hint: "write them with `kubectl logs --prefix`, or name the file <namespace>_<pod>.log"
+            .into(),
+    }
+}
