@@ -126,6 +126,7 @@ classes! {
     WatchesExhausted = "watches_exhausted", Node, "The node's limit of inotify is reached.";
     OutOfMemory = "out_of_memory", Writer, "The program has no memory left.";
     ThreadsExhausted = "threads_exhausted", Node, "No thread or process can be created.";
+    ClockSkew = "clock_skew", Node, "The clocks of two sides differ.";
     FileTooOpen = "file_too_open", Writer, "A file may be read or written by too many users.";
     FileMissing = "file_missing", Writer, "A file does not exist.";
     ExecFormat = "exec_format", Writer, "The program is for another architecture.";

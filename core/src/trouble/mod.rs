@@ -13,14 +13,35 @@ pub use table::{Row, Span};
 
 use table::Table;
 
-/// The classes of trouble that a message reports: those of its innermost cause that has any.
+/// The classes of trouble that a message reports: those of its innermost cause that has any. That
+/// a wait ended says less than what was waited for, which the exception around it says.
 pub fn read(message: &str) -> Classes {
-    if report::nests(message) {
-        let parts = report::causes(message);
-        let read = parts.iter().map(|part| of_text(part));
-        return read.into_iter().find(|c| !c.is_empty()).unwrap_or_default();
+    if !report::nests(message) {
+        return of_text(message);
     }
-    of_text(message)
+    let parts = report::causes(message);
+    let mut wait = None;
+    for part in &parts {
+        let classes = of_text(part);
+        if is_bare_wait(part, classes) {
+            wait = wait.or(Some(classes));
+        } else if !classes.is_empty() {
+            let explains = wait.is_none() || classes.has(Class::PoolExhausted);
+            return if explains {
+                classes
+            } else {
+                wait.unwrap_or(classes)
+            };
+        }
+    }
+    wait.unwrap_or_default()
+}
+
+/// Whether a cause says only that time ran out, and not for which part of a call.
+fn is_bare_wait(part: &str, classes: Classes) -> bool {
+    const OF_CALLS: [&str; 4] = ["read", "socket", "connect", "http"];
+    let lower = part.to_ascii_lowercase();
+    classes.iter().eq([Class::TimedOut]) && !OF_CALLS.iter().any(|word| lower.contains(word))
 }
 
 fn of_text(text: &str) -> Classes {
@@ -102,6 +123,17 @@ mod tests {
         assert!(!classes.has(Class::PoolExhausted));
         let message = "Error creating bean\nCaused by: java.lang.IllegalStateException: no words";
         assert!(read(message).is_empty());
+    }
+
+    #[test]
+    fn a_wait_that_ended_says_less_than_what_was_waited_for() {
+        let pool = "Npgsql.NpgsqlException: The connection pool has been exhausted\n \
+                    ---> System.TimeoutException: The operation has timed out.\n   at A.B()";
+        assert!(read(pool).has(Class::PoolExhausted));
+        let server = "HikariPool-1 - Connection is not available, request timed out after 30s\n\
+                      Caused by: java.net.SocketTimeoutException: Read timed out";
+        assert!(!read(server).has(Class::PoolExhausted));
+        assert!(read(server).has(Class::TimedOut));
     }
 
     #[test]
