@@ -3,12 +3,36 @@
 use super::View;
 use super::view::GRACE;
 use crate::graph::Idx;
+use crate::model::object::pod::PodStatus;
 use crate::model::object::{self, Pod};
 use crate::model::time::MINUTE;
 use crate::model::{Episode, Kind, Time};
 
 /// A container that ran longer before its last end does not keep crashing, in microseconds.
 const SHORT_LIFE: i64 = 60 * MINUTE;
+
+/// The earliest time at which the container that a kubelet waits to restart can have begun to crash:
+/// a kubelet waits 5 minutes at most, so that the number of restarts tells how long at most it goes
+/// on. Recorders of a status may leave the times of its conditions as they were.
+fn crashing_since(status: &PodStatus, now: Time) -> Option<Time> {
+    const MAX_BACKOFF: i64 = 5 * MINUTE;
+    // More lie further back than any incident.
+    const MAX_RESTARTS: i64 = 10_000;
+    let crashing = status.container_statuses.iter().filter(|c| {
+        let waiting = c.state.waiting.as_ref();
+        waiting.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"))
+    });
+    let first = crashing.filter_map(|c| {
+        let ended = c.last_state.terminated.as_ref()?;
+        let (start, end) = (ended.started_at.0?, ended.finished_at.0?);
+        let ran = end.0.saturating_sub(start.0).max(0);
+        let restarts = c.restart_count.saturating_add(1).clamp(1, MAX_RESTARTS);
+        Some(Time(now.0.saturating_sub(
+            restarts.saturating_mul(MAX_BACKOFF.saturating_add(ran)),
+        )))
+    });
+    first.min()
+}
 
 impl View<'_> {
     /// Whether a pod is known to be ready or to have succeeded.
@@ -90,6 +114,10 @@ impl View<'_> {
         let has_failed = pod.status.phase.as_deref() == Some("Failed");
         changed
             .and_then(|c| c.last_transition_time.0)
+            .map(|since| match crashing_since(&pod.status, self.now) {
+                Some(first) => since.max(first),
+                None => since,
+            })
             // A pod that failed may have run for long before.
             .or_else(|| warned().filter(|_| has_failed))
             .or(pod.status.start_time.0)

@@ -250,8 +250,10 @@ fn rank(
 
 fn standing(view: &View<'_>, symptoms: &[&Symptom]) -> Standing {
     let began = symptoms.iter().map(|s| incident::began(view, s)).min();
+    let started_at = began.unwrap_or(view.now);
     Standing {
-        started_at: began.unwrap_or(view.now),
+        started_at,
+        newest_at: incident::newest(view, symptoms).unwrap_or(started_at),
         paged_at: incident::paged_at(symptoms),
         settled: incident::is_settled(view, symptoms),
     }

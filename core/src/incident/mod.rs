@@ -15,5 +15,5 @@ pub use reach::Reach;
 pub use registry::{Registry, Update};
 pub use settled::is_settled;
 pub use symptom::{QUIET, Symptom, SymptomKind, symptoms};
-pub use times::{began, paged_at};
+pub use times::{began, newest, paged_at};
 pub use unexplained::unexplained;

@@ -1,9 +1,10 @@
 //! When an incident began, and when it was noticed.
 
+use std::collections::BTreeMap;
+
 use super::{Symptom, SymptomKind};
 use crate::detect::View;
-use crate::graph::Idx;
-use crate::model::time::MINUTE;
+use crate::graph::Component;
 use crate::model::{Severity, Time};
 
 /// When a symptom began. A snapshot shows state at its own time only; a pod knows since when it is
@@ -14,35 +15,21 @@ pub fn began(view: &View<'_>, symptom: &Symptom) -> Time {
     let Some(since) = since.flatten() else {
         return symptom.onset;
     };
-    let since = match crashing_since(view, symptom.resource) {
-        Some(first) => since.max(first),
-        None => since,
-    };
     since.min(symptom.onset)
 }
 
-/// The earliest time at which the container that a kubelet waits to restart can have begun to crash:
-/// a kubelet waits 5 minutes at most, so that the number of restarts tells how long at most it goes
-/// on.
-fn crashing_since(view: &View<'_>, pod: Idx) -> Option<Time> {
-    const MAX_BACKOFF: i64 = 5 * MINUTE;
-    // More lie further back than any incident.
-    const MAX_RESTARTS: i64 = 10_000;
-    let statuses = &view.pod(pod)?.status.container_statuses;
-    let crashing = statuses.iter().filter(|c| {
-        let waiting = c.state.waiting.as_ref();
-        waiting.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"))
-    });
-    let first = crashing.filter_map(|c| {
-        let ended = c.last_state.terminated.as_ref()?;
-        let (start, end) = (ended.started_at.0?, ended.finished_at.0?);
-        let ran = end.0.saturating_sub(start.0).max(0);
-        let restarts = c.restart_count.saturating_add(1).clamp(1, MAX_RESTARTS);
-        Some(Time(view.now.0.saturating_sub(
-            restarts.saturating_mul(MAX_BACKOFF.saturating_add(ran)),
-        )))
-    });
-    first.min()
+/// When the component that was hit last began to be broken, by states and events: error logs of
+/// before the window are not known, so that they always seem new.
+pub fn newest(view: &View<'_>, symptoms: &[&Symptom]) -> Option<Time> {
+    let mut began_at: BTreeMap<&Component, Time> = BTreeMap::new();
+    for symptom in symptoms {
+        if matches!(symptom.kind, SymptomKind::State | SymptomKind::Event) {
+            let at = began(view, symptom);
+            let first = began_at.entry(&symptom.component).or_insert(at);
+            *first = at.min(*first);
+        }
+    }
+    began_at.into_values().max()
 }
 
 /// When the first alert among these symptoms fired that says that users are affected.

@@ -126,7 +126,8 @@ fn gather<'a>(case: &Case<'a>, affected: &Affected) -> Vec<Hypothesis<'a>> {
     let mut all: BTreeMap<(ComponentId, FaultId), Vec<&Finding>> = BTreeMap::new();
     for finding in case.findings {
         let id = case.view.component_id(finding.blamed);
-        if suspects.contains(&id) || affected.contains_key(&case.view.component_id(finding.on)) {
+        // What shows the fault may be upstream of those that it hurts, too.
+        if suspects.contains(&id) || suspects.contains(&case.view.component_id(finding.on)) {
             all.entry((id, finding.fault)).or_default().push(finding);
         }
     }

@@ -142,6 +142,8 @@ const CHRONIC: i64 = 6 * 60 * crate::model::time::MINUTE;
 pub struct Standing {
     /// Its first symptom.
     pub started_at: Time,
+    /// When the component that it hit last began to be broken.
+    pub newest_at: Time,
     /// When its first alert fired that says that users are affected.
     pub paged_at: Option<Time>,
     /// Whether everything that it affected is healthy again, and quiet.
@@ -159,7 +161,7 @@ impl Standing {
         let paged_at = pages.filter(|at| is_recent(*at)).min();
         let is_paged = self.paged_at.is_some_and(is_recent);
         let is_later = paged_at.is_some_and(|paged| self.started_at > paged);
-        !is_paged && (!is_recent(self.started_at) || is_later)
+        !is_paged && (!is_recent(self.newest_at) || is_later)
     }
 }
 
