@@ -4,7 +4,7 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::short;
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
-use crate::graph::Idx;
+use crate::graph::{Idx, Relation};
 use crate::model::{Alert, Episode, Kind};
 
 /// Maximum length of a quotation in evidence, in characters.
@@ -113,6 +113,13 @@ impl View<'_> {
     pub(crate) fn title(&self, idx: Idx) -> String {
         let node = self.graph.get(idx);
         format!("{} `{}`", node.kind(), node.name())
+    }
+
+    /// The node that a pod runs on.
+    pub(super) fn node_of(&self, pod: Idx) -> Option<Idx> {
+        let mut out = self.graph.out(pod);
+        out.find(|(r, _)| *r == Relation::RunsOn)
+            .map(|(_, node)| node)
     }
 
     /// The nodes that exist, in order.

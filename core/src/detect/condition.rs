@@ -22,18 +22,42 @@ pub(super) fn object(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(first) = broken.first().filter(|_| node.closed.is_none()) else {
         return;
     };
-    let said = Said {
-        idx,
-        what: sentence(first),
-        text: text(first),
-        evidence: broken
-            .iter()
-            .take(4)
-            .map(|c| evidence(view, idx, c))
-            .chain(referring(view, idx))
-            .collect(),
+    let of_conditions = broken.iter().take(4).map(|c| evidence(view, idx, c));
+    let of_conditions: Vec<Evidence> = of_conditions.chain(referring(view, idx)).collect();
+    let said = match reason_in_events(view, idx, &text(first)) {
+        Some(event) => Said {
+            idx,
+            what: format!("{}: {}", event.reason, short(&event.message, 200)),
+            text: event.message.to_string(),
+            evidence: [view.event_evidence(idx, event)]
+                .into_iter()
+                .chain(of_conditions)
+                .collect(),
+        },
+        None => Said {
+            idx,
+            what: sentence(first),
+            text: text(first),
+            evidence: of_conditions,
+        },
     };
     out.extend(findings(view, &said));
+}
+
+/// The last warning about an object that names a trouble, where its conditions name none: a
+/// condition may only say that a part of the object does not work.
+fn reason_in_events<'a>(view: &View<'a>, idx: Idx, condition: &str) -> Option<&'a Episode> {
+    if !trouble::read(condition).is_empty() || !mentions(condition).is_empty() {
+        return None;
+    }
+    let mut recent: Vec<&Episode> = view
+        .warnings(idx)
+        .filter(|e| view.now.0 - e.last.0 <= 60 * MINUTE)
+        .collect();
+    recent.reverse();
+    recent
+        .into_iter()
+        .find(|e| !trouble::read(&e.message).is_empty())
 }
 
 /// What the spec of an object refers to, as evidence.

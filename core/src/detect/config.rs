@@ -328,7 +328,7 @@ fn by_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             quoted_after(m, &format!("{kind} ")).or_else(|| word_after(m, &format!("{kind} ")))
         };
         let (fault, object) = if has(m, &["couldn't find key", "references non-existent"])
-            && has(m, &["secret", "configmap"])
+            && has(m, &["secret", "configmap", "config key"])
         {
             (
                 FaultId::ConfigKeyMissing,
@@ -356,6 +356,16 @@ fn by_words(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                     "ConfigMap `{}`",
                     name_of("configmap")
                         .or_else(|| name_of("configmaps"))
+                        .unwrap_or("?")
+                ),
+            )
+        } else if has(m, &["serviceaccounts \"", "serviceaccount \""]) && has(m, &["not found"]) {
+            (
+                FaultId::AdmissionServiceAccountMissing,
+                format!(
+                    "ServiceAccount `{}`",
+                    name_of("serviceaccounts")
+                        .or_else(|| name_of("serviceaccount"))
                         .unwrap_or("?")
                 ),
             )

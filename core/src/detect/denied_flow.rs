@@ -10,15 +10,20 @@ use crate::graph::Idx;
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
 
-/// How Cilium, Calico, Antrea and the plug-in of AWS say that a policy denied a packet.
-const DENIED: [&str; 6] = [
+/// How Cilium, Calico, Antrea, the plug-in of AWS and Istio's ztunnel say that a policy denied a
+/// packet.
+const DENIED: [&str; 7] = [
     "policy denied",
     "policy-verdict:none ingress denied",
     "policy-verdict:none egress denied",
     "calico-packet:",
     "\"verdict\":\"deny\"",
     "networkpolicy drop",
+    POLICY_OF_MESH,
 ];
+
+/// How a mesh without sidecars says it: the policy is an `AuthorizationPolicy`.
+const POLICY_OF_MESH: &str = "policy rejection";
 
 /// How many lines are evidence.
 const MAX_LINES: usize = 5;
@@ -62,8 +67,13 @@ pub(super) fn reported(view: &View<'_>, out: &mut Vec<Finding>) {
         };
         let owner = view.top_owner(held);
         let namespace = view.graph.get(held).namespace();
+        let kind = if has(&first.log.sample, &[POLICY_OF_MESH]) {
+            "authorizationpolicy"
+        } else {
+            "networkpolicy"
+        };
         let message = format!(
-            "A network policy does not let {} reach {}: {}",
+            "A policy ({kind}) does not let {} reach {}: {}",
             view.title(view.top_owner(first.caller)),
             view.title(view.top_owner(first.target)),
             short(&first.log.sample, 160)
@@ -79,19 +89,29 @@ pub(super) fn reported(view: &View<'_>, out: &mut Vec<Finding>) {
             .active(true)
             .message(message)
             .with(lines.map(|flow| view.log_evidence(flow.writer, flow.log)))
-            .fix(format!("kubectl -n {namespace} get networkpolicy"))
+            .fix(format!("kubectl -n {namespace} edit {kind} <policy>"))
             .build(),
         );
     }
 }
 
-/// The two pods of a flow, as `namespace/pod:port`: the caller first.
+/// The two pods of a flow, as `namespace/pod:port` or by their addresses: the caller first.
 fn ends(view: &View<'_>, line: &str) -> Option<(Idx, Idx)> {
-    let mut pods = line.split([' ', '"', ',']).filter_map(|word| {
+    let names = line.split([' ', '"', ',']).filter_map(|word| {
         let (namespace, rest) = word.split_once('/')?;
         let name = rest.split(':').next()?;
         view.graph.find_live(Kind::Pod, namespace, name)
     });
-    let (caller, target) = (pods.next()?, pods.next()?);
-    (caller != target).then_some((caller, target))
+    let addresses = line.split(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let addresses = addresses.filter(|word| word.matches('.').count() == 3);
+    let by_address = addresses.filter_map(|word| view.graph.by_address(word));
+    let by_address = by_address.filter(|idx| *view.graph.get(*idx).kind() == Kind::Pod);
+    two(names).or_else(|| two(by_address))
+}
+
+/// The first of some pods, and the next other one.
+fn two(mut pods: impl Iterator<Item = Idx>) -> Option<(Idx, Idx)> {
+    let caller = pods.next()?;
+    let target = pods.find(|pod| *pod != caller)?;
+    Some((caller, target))
 }

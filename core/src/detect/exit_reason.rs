@@ -1,7 +1,7 @@
 //! Why a program exited, by the lines that it logged last.
 
 use super::FaultId;
-use super::text::has;
+use super::text::{has, word_after};
 use crate::model::object::container::EnvVar;
 use crate::model::object::pod::PodSpec;
 use crate::trouble::{self, Class, Classes, report};
@@ -45,7 +45,7 @@ pub(super) fn from_lines(
     container: &str,
     lines: &[&str],
 ) -> Option<FaultId> {
-    const BY_CLASS: [(Class, FaultId); 10] = [
+    const BY_CLASS: [(Class, FaultId); 11] = [
         (Class::ExecFormat, FaultId::ImageArchitectureMismatch),
         (Class::PortTaken, FaultId::RuntimePortConflict),
         (
@@ -58,6 +58,7 @@ pub(super) fn from_lines(
         (Class::SyntaxError, FaultId::ConfigArgumentsInvalid),
         (Class::SourceUnavailable, FaultId::ConfigSourceUnavailable),
         (Class::DataIncompatible, FaultId::DependencyVersionMismatch),
+        (Class::VersionMismatch, FaultId::DependencyVersionMismatch),
         (Class::SettingMissing, FaultId::ConfigEnvInvalid),
     ];
     // The source lines of a report name variables whatever failed.
@@ -69,9 +70,11 @@ pub(super) fn from_lines(
         Class::SettingMissing => 1,
         _ => classes.len(),
     };
+    let is_version = |class: Class| class == Class::VersionMismatch;
     let named = |(class, _): &&(Class, FaultId)| {
         let mut last = classes.iter().rev().take(count(*class));
-        last.any(|c| c.has(*class))
+        // Fields that a file should not have are unknown, too.
+        last.any(|c| c.has(*class) && !(is_version(*class) && c.has(Class::ConfigRejected)))
     };
     if let Some((_, fault)) = BY_CLASS.iter().find(named) {
         return Some(*fault);
@@ -164,6 +167,12 @@ fn rejects_variable(spec: Option<&PodSpec>, container: &str, line: &str) -> bool
         || variables.iter().copied().any(|v| quotes(&v))
         || has(line, &["keyerror: "]) && words().any(is_variable)
         || has(line, &["environment variable", "env var", "envvar"]) && words().any(is_variable)
+        || word_after(line, "environment variable ").is_some_and(is_capital)
+}
+
+/// `LIKETHIS`: a variable only where the text says so.
+fn is_capital(word: &str) -> bool {
+    word.len() > 2 && word.bytes().all(|c| c.is_ascii_uppercase())
 }
 
 /// `LIKE_THIS`: the usual form of environment variables.

@@ -10,8 +10,8 @@ use crate::graph::{Idx, Relation};
 use crate::model::time::MINUTE;
 use crate::trouble::Class;
 
-/// Reports a workload at 0 replicas that uses the same store as one that is refused because the
-/// store has become full since.
+/// Reports a workload at 0 replicas whose store has become full since, as the store itself says or
+/// another client of it that is refused.
 pub(super) fn missed(view: &View<'_>, idx: Idx) -> Option<Finding> {
     let stopped = view
         .events(idx)
@@ -22,12 +22,15 @@ pub(super) fn missed(view: &View<'_>, idx: Idx) -> Option<Finding> {
     let (writer, log) = view.episodes.logs.iter().find(|(writer, log)| {
         let full = [Class::ServerMemoryFull, Class::ServerDiskFull];
         let is_recent = view.now.0 - log.last.0 <= 15 * MINUTE && log.first > stopped.last;
+        let is_store = stores.iter().any(|s| is_behind(view, *s, *writer));
+        let is_full = log.trouble().has_any(&full) || is_store && log.trouble().has(Class::NoSpace);
         is_recent
-            && log.trouble().has_any(&full)
+            && is_full
             && view.component_id(*writer) != own
-            && stores_of_pod(view, *writer)
-                .iter()
-                .any(|s| stores.contains(s))
+            && (is_store
+                || stores_of_pod(view, *writer)
+                    .iter()
+                    .any(|s| stores.contains(s)))
     })?;
     let evidence: [Evidence; 3] = [
         view.event_evidence(idx, stopped),
@@ -53,6 +56,13 @@ pub(super) fn missed(view: &View<'_>, idx: Idx) -> Option<Finding> {
         .with(evidence)
         .fix(fix);
     Some(finding.build())
+}
+
+/// Whether a Service selects a pod.
+fn is_behind(view: &View<'_>, service: Idx, pod: Idx) -> bool {
+    view.graph
+        .out(service)
+        .any(|(r, selected)| r == Relation::Selects && selected == pod)
 }
 
 /// The Services that a pod or its workload calls.

@@ -18,6 +18,8 @@ mod caller_errors;
 mod catalogue;
 mod changed_party;
 mod client_error;
+mod clock;
+mod closed_port;
 mod condition;
 mod config;
 mod consumers;
@@ -26,6 +28,7 @@ mod controller_log;
 mod controlplane;
 mod crash;
 mod crash_unseen;
+mod cut_off;
 mod dangling_route;
 mod denied_flow;
 mod dependency;
@@ -63,6 +66,7 @@ mod own_words;
 mod pace;
 mod paused_scaler;
 mod performance;
+mod piled_up;
 mod pod_slots;
 mod polarity;
 mod policy_peers;
@@ -139,6 +143,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings<'_>) {
             findings.inspect(refusal_log::refused, view, idx);
             findings.inspect(init_wait::pod, view, idx);
             findings.inspect(own_words::source, view, idx);
+            findings.inspect(own_words::setting, view, idx);
             findings.inspect(own_words::inotify, view, idx);
             findings.inspect(own_words::file_mode, view, idx);
         }
@@ -164,6 +169,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings<'_>) {
             findings.inspect(policy_peers::peers, view, idx);
             findings.inspect(policy_peers::outside, view, idx);
             findings.inspect(policy_peers::names, view, idx);
+            findings.inspect(closed_port::port, view, idx);
         }
         kind if kind.is_workload() => {
             findings.inspect(admission::workload, view, idx);
@@ -214,7 +220,9 @@ pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> 
     });
     all.compare("pod_slots::taken", |out| pod_slots::taken(view, out));
     all.compare("runtime::evictions", |out| runtime::evictions(view, out));
-    all.compare("proxy::clock", |out| proxy::clock(view, errors, out));
+    all.compare("clock::alerted", |out| clock::alerted(view, errors, out));
+    all.compare("clock::differs", |out| clock::differs(view, out));
+    all.compare("cut_off::nodes", |out| cut_off::nodes(view, errors, out));
     all.compare("node_network::nodes", |out| {
         node_network::nodes(view, errors, out);
     });

@@ -41,6 +41,29 @@ pub(super) fn source(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
+/// Reports a container that refuses the kubelet's probes for a setting that it names. What ends by
+/// itself has its reason among its last lines.
+pub(super) fn setting(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let said = lines(view, idx, Class::SettingMissing);
+    let last = said.iter().rfind(|log| log.severity >= Severity::Error);
+    let is_probed = || view.warnings(idx).any(|e| &*e.reason == "Unhealthy");
+    let Some(last) = last.filter(|_| view.is_healthy(idx) == Some(false) && is_probed()) else {
+        return;
+    };
+    let owner = view.top_owner(idx);
+    out.push(
+        view.finding(FaultId::ConfigEnvInvalid, owner, idx, Strength::Strong)
+            .active(true)
+            .message(format!(
+                "{} does not answer its probes for want of a setting: {}",
+                view.title(owner),
+                short(&last.sample, 200)
+            ))
+            .with(said.iter().take(5).map(|log| view.log_evidence(idx, log)))
+            .build(),
+    );
+}
+
 /// Reports a node whose limit of inotify is reached. The kernel counts instances and watches for
 /// each user of the node, whatever container they are in.
 pub(super) fn inotify(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {

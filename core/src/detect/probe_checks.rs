@@ -34,15 +34,17 @@ pub(super) struct Diagnosis {
 }
 
 /// Reasons for which a probe can be at fault itself, the most specific first.
-pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 13] = [
+pub(super) const CHECKS: [fn(&Observation<'_>) -> Option<Diagnosis>; 15] = [
     not_authorized,
     wrong_protocol,
     probe_port::plain_to_tls,
     probe_port::wrong_path,
     wrong_port,
     probe_port::listens_elsewhere,
+    probe_port::nothing_listens,
     conflicting_protocol,
     killed_while_starting,
+    killed_by_own_command,
     failing_command,
     timeout_too_short,
     killed_before_listening,
@@ -206,6 +208,36 @@ fn says_starting(text: &str) -> bool {
 pub(super) fn is_killed_while_starting(view: &View<'_>, pod: Idx, message: &str) -> bool {
     let kills = |kind| killed_by_probe(view, pod, kind);
     says_starting(message) && (kills(ProbeKind::Liveness) || kills(ProbeKind::Startup))
+}
+
+/// A command that finds nobody listening in its own container, again and again, and for which the
+/// kubelet ends the container: its program needs more time to start. Where the readiness probe does
+/// not fail as well, the command may ask for a wrong port.
+fn killed_by_own_command(o: &Observation<'_>) -> Option<Diagnosis> {
+    let refused = |text: &str| {
+        let is_own = has(text, &["127.0.0.1", "localhost", "[::1]"]);
+        is_own && trouble::read(text).has(Class::Refused)
+    };
+    let is_unready = || {
+        o.view
+            .warnings(o.pod)
+            .any(|e| e.message.starts_with(ProbeKind::Readiness.word()) && refused(&e.message))
+    };
+    let kills = o.has_failed
+        && o.kind != ProbeKind::Readiness
+        && o.probe.is_some_and(|p| p.exec.is_some())
+        && refused(o.message)
+        && killed_by_probe(o.view, o.pod, o.kind)
+        && is_unready();
+    kills.then(|| Diagnosis {
+        fault: o.kind.too_strict(),
+        strength: Strength::Strong,
+        message: format!(
+            "{} ends the container before its program listens: {}",
+            o.title(),
+            short(o.message, 160)
+        ),
+    })
 }
 
 fn failing_command(o: &Observation<'_>) -> Option<Diagnosis> {

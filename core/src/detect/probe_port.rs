@@ -88,18 +88,67 @@ pub(super) fn listens_elsewhere(o: &Observation<'_>) -> Option<Diagnosis> {
     })
 }
 
+/// A port on which nothing listens, although the container that declares it has been running for a
+/// while and complains of nothing: its program listens on another one. A sidecar that asks for it
+/// says so.
+pub(super) fn nothing_listens(o: &Observation<'_>) -> Option<Diagnosis> {
+    let spec = o.view.pod_spec(o.pod).filter(|_| o.has_failed)?;
+    let asked = refused_locally(o.view, o.pod)?;
+    let declares = |c: &&Container| {
+        let mut ports = c.ports.iter();
+        ports.any(|p| p.container_port == i64::from(asked.port))
+    };
+    let is_other = |c: &&Container| asked.by.is_some_and(|writer| writer != &*c.name);
+    let mut meant = spec.containers.iter().filter(is_other);
+    let container = meant.find(declares)?;
+    let status = &o.view.pod(o.pod)?.status.container_statuses;
+    let status = status.iter().find(|c| c.name == container.name)?;
+    let running = status.state.running.as_ref()?;
+    let complains = o
+        .view
+        .logs(o.pod)
+        .any(|l| l.container.as_deref() == Some(&*container.name) && !l.trouble().is_empty());
+    let started = running.started_at.0?;
+    let lasts = o.view.now.0 - started.0 >= 5 * MINUTE && status.restart_count == 0;
+    (lasts && !complains).then(|| Diagnosis {
+        fault: o.kind.wrong_port(),
+        strength: Strength::Fair,
+        message: format!(
+            "{} fails: container `{}` runs, and nothing listens on its port {}",
+            o.title(),
+            container.name,
+            asked.port
+        ),
+    })
+}
+
+/// A port that refused a container of the same pod.
+struct RefusedPort<'a> {
+    by: Option<&'a str>,
+    port: u16,
+}
+
+fn refused_locally<'a>(view: &View<'a>, pod: Idx) -> Option<RefusedPort<'a>> {
+    let is_local = |text: &str| text.contains("127.0.0.1:") || text.contains("localhost:");
+    view.logs(pod)
+        .filter(|l| view.now.0 - l.last.0 <= 15 * MINUTE && is_local(&l.sample))
+        .find_map(|l| {
+            let port = refused_in(&l.sample)?;
+            let by = l.container.as_deref();
+            Some(RefusedPort { by, port })
+        })
+}
+
+/// The port that a text says refused a connection.
+fn refused_in(text: &str) -> Option<u16> {
+    let refuses = trouble::read(text).has(Class::Refused);
+    let mut hosts = trouble::host::in_text(text).into_iter();
+    hosts.find_map(|named| named.port).filter(|_| refuses)
+}
+
 /// The port that refuses connections, by the probe's message or by what a sidecar logs.
 fn refused_port(view: &View<'_>, pod: Idx, message: &str) -> Option<u16> {
-    let of = |text: &str| {
-        let refuses = trouble::read(text).has(Class::Refused);
-        let mut hosts = trouble::host::in_text(text).into_iter();
-        hosts.find_map(|named| named.port).filter(|_| refuses)
-    };
-    let is_local = |text: &str| text.contains("127.0.0.1:") || text.contains("localhost:");
-    let mut logs = view
-        .logs(pod)
-        .filter(|l| view.now.0 - l.last.0 <= 15 * MINUTE && is_local(&l.sample));
-    of(message).or_else(|| logs.find_map(|l| of(&l.sample)))
+    refused_in(message).or_else(|| refused_locally(view, pod).map(|refused| refused.port))
 }
 
 /// The port on which a container's program should listen, with the setting that says so.

@@ -25,9 +25,11 @@ const EXCEEDED: &str = "is forbidden: exceeded quota: ";
 fn by_quota(view: &View<'_>, idx: Idx, log: &LogTemplate) -> Option<Finding> {
     let name = word_after(&log.sample, EXCEEDED)?;
     let own = view.graph.get(idx).namespace();
-    let namespace = namespace_of(&log.sample).unwrap_or(own);
+    let stated = namespace_of(&log.sample).unwrap_or(own);
     // Any program can write such a line: the quota must exist.
-    view.graph.find_live(Kind::ResourceQuota, namespace, name)?;
+    let here = view.graph.find_live(Kind::ResourceQuota, stated, name);
+    let found = here.or_else(|| only_quota(view, name))?;
+    let namespace = view.graph.get(found).namespace();
     let blamed = quota(view, namespace, &log.sample)?;
     let fault: FaultId = quota_fault(&log.sample);
     let message = format!(
@@ -42,6 +44,13 @@ fn by_quota(view: &View<'_>, idx: Idx, log: &LogTemplate) -> Option<Finding> {
         .with([view.log_evidence(idx, log)])
         .fix(format!("kubectl -n {namespace} edit resourcequota {name}"));
     Some(finding.build())
+}
+
+/// The only quota of a name in any namespace: runners create pods in one that is not their own.
+fn only_quota(view: &View<'_>, name: &str) -> Option<Idx> {
+    let quotas = view.graph.of_kind(&Kind::ResourceQuota);
+    let mut named = quotas.filter(|idx| view.graph.get(*idx).name() == name && view.exists(*idx));
+    named.next().filter(|_| named.next().is_none())
 }
 
 fn by_webhook(view: &View<'_>, idx: Idx, log: &LogTemplate) -> Option<Finding> {

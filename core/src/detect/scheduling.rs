@@ -35,8 +35,13 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         state.clone()
     } else {
         let siblings = placed_siblings(view, owner);
-        too_few_for_each(message, siblings, own, template)
-            .or_else(|| from_message(message, own, template, state.as_ref()))
+        // An autoscaler gives its own reason for the same pod, in other words.
+        let earlier = events.iter().rev().skip(1).map(|e| &*e.message);
+        let mut said = [message].into_iter().chain(earlier);
+        said.find_map(|message| {
+            too_few_for_each(message, siblings, own, template)
+                .or_else(|| from_message(message, own, template, state.as_ref()))
+        })
     };
     let Some(mut verdict) = verdict else { return };
     // A preempted workload lacks room because of the pods that preempted it.

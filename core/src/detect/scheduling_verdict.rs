@@ -227,6 +227,8 @@ pub(super) fn from_message(
         ));
     }
     let by_labels = [
+        // Karpenter, of the nodes that it may create.
+        "incompatible requirements",
         "node affinity/selector",
         "node selector",
         "node(s) didn't match",

@@ -7,7 +7,7 @@ use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
 use super::service::pods_behind;
 use super::text::{has, short};
-use super::{FaultId, View, replica};
+use super::{FaultId, View, piled_up, replica};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation, derive};
 use crate::model::time::MINUTE;
@@ -136,6 +136,8 @@ pub(super) fn server_finding(
     let (blamed, strength) = if error == ServerError::PlaintextRefused {
         // Scanners of ports speak plain text as well; `mesh_tls` knows who may.
         (owner, Strength::Hint)
+    } else if error.is_own() && piled_up::is(view, owner, first) {
+        (owner, Strength::Hint)
     } else if error.is_own() {
         (owner, Strength::Strong)
     } else {
@@ -207,6 +209,9 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
     if has(text, &["rbac_access_denied_matched_policy"]) {
         return (owner, Strength::Strong);
     }
+    if let Some(member) = named_member(view, idx, text, class) {
+        return (member, Strength::Strong);
+    }
     if let Some(server) = named_server(view, idx, text) {
         return (server, Strength::Strong);
     }
@@ -250,6 +255,27 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
         _ if called.is_empty() => (owner, Strength::Strong),
         _ => (owner, Strength::Fair),
     }
+}
+
+/// The workload of the pods that a line names as the members that are full or do not serve: whoever
+/// writes it, a member or a client, only repeats what is known of them.
+fn named_member(view: &View<'_>, idx: Idx, text: &str, class: Class) -> Option<Idx> {
+    let namespace = view.graph.get(idx).namespace();
+    let is_down = class == Class::NotServing;
+    let is_meant = |pod: &Idx| {
+        *pod != idx
+            && *view.graph.get(*pod).kind() == Kind::Pod
+            && (!is_down || view.is_pod_unhealthy(*pod))
+    };
+    if !is_down && class != Class::ServerDiskFull {
+        return None;
+    }
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.')));
+    let mut pods = words.filter(|word| word.len() > 3).filter_map(|word| {
+        let by_name = view.graph.find_live(Kind::Pod, namespace, word);
+        by_name.or_else(|| view.graph.by_address(word))
+    });
+    pods.find(is_meant).map(|pod| view.top_owner(pod))
 }
 
 /// The server of another component whose URL or address a line has.

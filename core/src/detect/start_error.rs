@@ -4,15 +4,17 @@ use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::Idx;
+use crate::model::Episode;
 use crate::trouble::{self, Class};
 
 /// Reports containers of a pod that the runtime cannot start.
 pub(super) fn containers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let mut reports: Vec<(String, Evidence)> = Vec::new();
-    // `probe` reports commands that a probe cannot run.
+    // The commands of probes and hooks are no reason for which a container cannot be started.
+    let is_other = |e: &&Episode| &*e.reason == "Unhealthy" || e.reason.ends_with("Hook");
     for event in view
         .warnings(idx)
-        .filter(|e| &*e.reason != "Unhealthy" && view.still_holds(idx, e))
+        .filter(|e| !is_other(e) && view.still_holds(idx, e))
     {
         reports.push((event.message.to_string(), view.event_evidence(idx, event)));
     }
@@ -34,6 +36,8 @@ pub(super) fn containers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .as_ref()
                 .or(c.last_state.terminated.as_ref())
                 .map(|t| (t.reason.as_deref(), t.message.as_deref()));
+            let is_hook = |reason: Option<&str>| reason.is_some_and(|r| r.ends_with("HookError"));
+            let waiting = waiting.filter(|(reason, _)| !is_hook(*reason));
             for (reason, message) in waiting.into_iter().chain(ended) {
                 let text = format!("{}: {}", reason.unwrap_or(""), message.unwrap_or(""));
                 reports.push((
@@ -84,9 +88,10 @@ pub(super) fn containers(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
 /// Whether a report means a fault.
 type Rule = (FaultId, fn(&str) -> bool);
 
-const RULES: [Rule; 3] = [
+const RULES: [Rule; 4] = [
     (FaultId::StorageMountFailed, cannot_mount),
     (FaultId::ConfigCommandNotFound, cannot_run),
+    (FaultId::RuntimeCrashOnStart, cannot_start),
     (FaultId::ConfigSecurityContextDenied, denies_user),
 ];
 
@@ -108,23 +113,33 @@ fn cannot_run(report: &str) -> bool {
         return false;
     }
     let classes = [Class::CommandNotFound, Class::ExecFormat];
-    trouble::read(report).has_any(&classes)
-        || ["StartError", "ContainerCannotRun", "exec: \""]
-            .iter()
-            .any(|words| report.contains(words))
+    // Without a reason: most containers that cannot be started lack their command.
+    let is_bare = ["StartError: ", "ContainerCannotRun: "].contains(&report);
+    is_bare || trouble::read(report).has_any(&classes) || report.contains("exec: \"")
 }
 
-/// Whether the kubelet refuses the user of the image.
+/// Whether the runtime gives another reason for which it cannot start the container.
+fn cannot_start(report: &str) -> bool {
+    let is_meant = ["StartError: ", "ContainerCannotRun: "]
+        .iter()
+        .any(|reason| report.starts_with(reason));
+    is_meant && !cannot_mount(report) && !cannot_run(report)
+}
+
+/// Whether the kubelet refuses the user of the image, or the node lacks the profile that the
+/// container asks for.
 fn denies_user(report: &str) -> bool {
-    has(
-        report,
-        &[
-            "runasnonroot and image",
-            "runasnonroot and cannot verify",
-            "container's runasuser breaks non-root",
-            "cannot verify user is non-root",
-        ],
-    )
+    let lacks_profile = trouble::read(report).has(Class::SecurityProfileMissing);
+    lacks_profile
+        || has(
+            report,
+            &[
+                "runasnonroot and image",
+                "runasnonroot and cannot verify",
+                "container's runasuser breaks non-root",
+                "cannot verify user is non-root",
+            ],
+        )
 }
 
 /// A container whose memory limit the runtime refuses, or that is below what starting it takes:

@@ -4,12 +4,13 @@ use super::finding::{Evidence, Finding, Strength};
 use super::scheduling::unschedulable;
 use super::storage_verdict::{from_message, judge};
 use super::text::{has, quoted_after, short};
-use super::{FaultId, View};
+use super::{FaultId, View, piled_up};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
 use crate::model::object::{Claim, Quota};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
+use crate::trouble::{self, Class};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !view.exists(idx) {
@@ -226,6 +227,7 @@ fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 "configmap cache",
                 "secret cache",
                 "kube-api-access",
+                "references non-existent",
             ],
         ) {
             continue;
@@ -234,6 +236,8 @@ fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let mut sums_up = false;
         let fault = if has(m, &["multi-attach error"]) {
             FaultId::StorageMultiAttach
+        } else if trouble::read(m).has(Class::LoginRefused) {
+            FaultId::DependencyCredentialsRejected
         } else if has(
             m,
             &[
@@ -342,6 +346,12 @@ fn write_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         }
         let owner = view.top_owner(idx);
+        let strength = if fault == FaultId::StorageVolumeFull && piled_up::is(view, owner, logs[0])
+        {
+            Strength::Hint
+        } else {
+            strength
+        };
         let message = format!(
             "{} cannot write to its file system: {}",
             view.title(owner),

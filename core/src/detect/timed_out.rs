@@ -78,19 +78,28 @@ impl TimedOut {
                 if !is_timeout(view.now, log) || view.pod(*caller).is_none() {
                     continue;
                 }
-                for named in host::in_text(&log.sample) {
-                    let Some(port) = named.port else { continue };
-                    if let Some(called) = called(view, *caller, named.host, port) {
-                        let namespace = &view.graph.get(called.target).alias.namespace;
-                        let to_namespace = calls.entry(namespace.clone()).or_default();
-                        to_namespace.push(TimedOutCall {
-                            caller: *caller,
-                            log: i,
-                            target: called.target,
-                            protocol: protocol(&log.sample),
-                            port: called.port,
-                        });
-                    }
+                let mut add = |called: Called| {
+                    let namespace = &view.graph.get(called.target).alias.namespace;
+                    let to_namespace = calls.entry(namespace.clone()).or_default();
+                    to_namespace.push(TimedOutCall {
+                        caller: *caller,
+                        log: i,
+                        target: called.target,
+                        protocol: protocol(&log.sample),
+                        port: called.port,
+                    });
+                };
+                let with_port = host::in_text(&log.sample)
+                    .into_iter()
+                    .filter_map(|named| called(view, *caller, named.host, named.port?));
+                let mut is_named = false;
+                for call in with_port {
+                    is_named = true;
+                    add(call);
+                }
+                if let Some(call) = called_by_name(view, *caller, &log.sample).filter(|_| !is_named)
+                {
+                    add(call);
                 }
             }
             calls
@@ -165,6 +174,23 @@ impl TimedOutCall {
 struct Called {
     target: Idx,
     port: PortRef,
+}
+
+/// The Service with one port that a caller names without it: proxies call servers by their names.
+fn called_by_name(view: &View<'_>, caller: Idx, line: &str) -> Option<Called> {
+    let namespace = view.graph.get(caller).namespace();
+    let (_, after) = line.split_once(" to ")?;
+    let end = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
+    let name = after.split(end).next().filter(|name| name.len() > 2)?;
+    let target = view.graph.find_live(Kind::Service, namespace, name)?;
+    let service = view.object(target).and_then(Object::service)?;
+    let mut ports = service.ports.iter();
+    let (Some(port), None) = (ports.next(), ports.next()) else {
+        return None;
+    };
+    let same = PortRef::Number(port.port);
+    let port = port.target_port.clone().unwrap_or(same);
+    Some(Called { target, port })
 }
 
 /// What a caller means by a host and a port: a pod, or a Service that has the port.
