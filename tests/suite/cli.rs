@@ -543,9 +543,16 @@ fn the_demo_explains_an_incident_and_cleans_up() {
 #[test]
 fn parallel_jobs_give_the_same_output() {
     let home = Home::new();
-    let one = home.run(&["analyze", "-o", "json", "tests/scenarios/config"]);
+    let one = home.run(&[
+        "analyze",
+        "--separate",
+        "-o",
+        "json",
+        "tests/scenarios/config",
+    ]);
     let two = home.run(&[
         "analyze",
+        "--separate",
         "-o",
         "json",
         "--jobs",

@@ -121,9 +121,10 @@ pub async fn resource(
 pub async fn health(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
+    answer: LargeAnswer,
     Path(path): Path<ResourcePath>,
-) -> Result<Json<Health>, ApiError> {
-    Ok(Json(graph::health(&app, &caller, &path.uid).await?))
+) -> Result<Response, ApiError> {
+    answer.make(graph::health(&app, &caller, &path.uid)).await
 }
 
 /// Extent of a topology.

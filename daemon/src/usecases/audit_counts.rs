@@ -19,9 +19,10 @@ use crate::clock::{instant, now};
 const EVERY: Duration = Duration::from_mins(1);
 /// How often the same read by the same actor is written: dashboards repeat theirs all day.
 const READS_EVERY: Duration = Duration::from_hours(1);
-/// Different acts per minute that are written one by one for the same owner. The others are counted
-/// together.
-const MAX_ACTS: usize = 30;
+/// Different acts per minute that are written one by one for the same actor, and for all of a
+/// tenant. The others are counted together: for each actor, so that none hides what others do.
+const MAX_ACTS_PER_ACTOR: usize = 10;
+const MAX_ACTS: usize = 100;
 /// The same for failed logins, whose tenant and key are chosen by whoever tries: from one address,
 /// and from all. So one address cannot hide those of others by trying often.
 const MAX_LOGINS_PER_SOURCE: usize = 5;
@@ -59,13 +60,7 @@ impl State {
             return act;
         }
         if act.action != FAILED_LOGIN {
-            let is_same =
-                |other: &Act| other.action == act.action && other.client_id == act.client_id;
-            return if self.number(is_same) < MAX_ACTS {
-                act
-            } else {
-                act.among_others(None)
-            };
+            return self.of_actor(act);
         }
         let from = source(act.address);
         let is_login = |other: &Act| other.action == FAILED_LOGIN;
@@ -77,6 +72,25 @@ impl State {
         };
         if self.has(&act) || self.number(is_login) < MAX_LOGINS {
             act
+        } else {
+            act.among_others(None)
+        }
+    }
+
+    /// An act of an actor that is known: as itself, or among the others of that actor.
+    fn of_actor(&self, act: Act) -> Act {
+        let is_same = |other: &Act| other.action == act.action && other.client_id == act.client_id;
+        let is_own = |other: &Act| is_same(other) && other.actor == act.actor;
+        if self.number(is_own) < MAX_ACTS_PER_ACTOR && self.number(is_same) < MAX_ACTS {
+            return act;
+        }
+        let others = Act {
+            target: OTHERS.to_owned(),
+            address: None,
+            ..act.clone()
+        };
+        if self.has(&others) || self.number(is_same) < 2 * MAX_ACTS {
+            others
         } else {
             act.among_others(None)
         }
@@ -318,6 +332,32 @@ mod tests {
         let (act, times) = &left[0];
         let counted = (act.actor.as_str(), *times, act.address);
         assert_eq!(counted, (OTHERS, 1000 - 200 - 1, None));
+    }
+
+    #[test]
+    fn one_actor_cannot_hide_the_acts_of_others() {
+        let counts = AuditCounts::default();
+        let refused = |actor: String, n: usize| Act {
+            actor,
+            action: REFUSED,
+            target: format!("GET /{n}"),
+            ..first()
+        };
+        for n in 0..500 {
+            counts.note(refused("key noise".to_owned(), n));
+        }
+        let quiet = refused("key thief".to_owned(), 1);
+        counts.note(quiet.clone());
+        let due = counts.due(Instant::now(), true);
+        assert_eq!(due.len(), MAX_ACTS_PER_ACTOR + 2);
+        assert!(due.contains(&(quiet, 1)));
+        let rest = due.iter().find(|(act, _)| act.target == OTHERS).unwrap();
+        assert_eq!((rest.0.actor.as_str(), rest.1), ("key noise", 490));
+        // Actors without end are no way out either.
+        for n in 0..1000 {
+            counts.note(refused(format!("key {n}"), n));
+        }
+        assert!(counts.due(Instant::now(), true).len() <= 2 * MAX_ACTS + 1);
     }
 
     #[test]

@@ -78,15 +78,24 @@ pub async fn health(app: &App, actor: &Actor, uid: &str) -> Result<Health> {
     let tenant = actor.tenant(Scope::Read)?;
     let row = find(app, tenant, uid).await?;
     let healthy = row.healthy;
-    let clusters = app.stores.meta.clusters(tenant.id).await?;
-    let symptoms = blocking(move || active_symptoms(&row, &clusters)).await;
-    Ok(Health {
-        healthy,
-        symptoms: symptoms.map_err(Error::internal)??,
-    })
+    let component = row.component_key();
+    let live = &app.fleet;
+    let symptoms = match live
+        .active_symptoms(tenant.id, &row.cluster, &component)
+        .await
+    {
+        Some(symptoms) => symptoms,
+        None => {
+            let clusters = app.stores.meta.clusters(tenant.id).await?;
+            let stored = blocking(move || stored_symptoms(&row, &clusters)).await;
+            stored.map_err(Error::internal)??
+        }
+    };
+    Ok(Health { healthy, symptoms })
 }
 
-fn active_symptoms(row: &ResourceRow, clusters: &[ClusterRow]) -> Result<Vec<String>> {
+/// The active symptoms of a resource's component by what is stored, without a worker here.
+fn stored_symptoms(row: &ResourceRow, clusters: &[ClusterRow]) -> Result<Vec<String>> {
     let component = row.component_key();
     let mut symptoms = Vec::new();
     for cluster in clusters.iter().filter(|c| c.cluster == row.cluster) {

@@ -12,6 +12,9 @@ use super::error::Result;
 use super::tenants;
 use crate::clock::now;
 
+/// How many idempotency keys of a tenant are kept.
+const MAX_REPEATS: u64 = 200_000;
+
 /// Applies retention to the log and graph of the actor's tenant, and records its storage of the
 /// day. Returns the bytes stored; `None` while its records are not processed.
 ///
@@ -19,6 +22,7 @@ use crate::clock::now;
 /// When a store does not answer. What does not need that store is done all the same.
 pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     let tenant = actor.tenant(Scope::Admin)?;
+    app.stores.meta.trim_repeats(tenant.id, MAX_REPEATS).await?;
     if !tenants::find(app, tenant.id.as_str())
         .await?
         .row

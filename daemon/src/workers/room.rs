@@ -255,6 +255,26 @@ impl Fleet {
         }
     }
 
+    /// What the active symptoms of a component say; `None` when no worker of the cluster has its
+    /// state here.
+    pub async fn active_symptoms(
+        &self,
+        tenant: &TenantId,
+        cluster: &str,
+        component: &str,
+    ) -> Option<Vec<String>> {
+        let partition = self.partition(tenant, cluster);
+        let mut own = self.live_of(tenant).into_iter();
+        let (_, live) = own.find(|(number, _)| *number == partition)?;
+        let live = live.read_owned().await;
+        if !live.is_restored {
+            return None;
+        }
+        let state = live.clusters.get(cluster)?;
+        let active = state.incidents.active_symptoms(component);
+        Some(active.map(|member| member.what.clone()).collect())
+    }
+
     /// The live state of a tenant's partitions that have a worker here.
     fn live_of(&self, tenant: &TenantId) -> Vec<(u32, Arc<RwLock<Live>>)> {
         let loaded = self.loaded();

@@ -25,6 +25,8 @@ pub trait Idempotency: Send + Sync {
     /// Reserves a key for a request, unless another one has it or had it in the last 24 hours. Of
     /// simultaneous callers one gets it.
     async fn reserve(&self, tenant: &TenantId, key: &str, now: Time) -> Result<Reserved>;
+    /// Forgets the oldest keys of a tenant beyond a number.
+    async fn trim_repeats(&self, tenant: &TenantId, keep: u64) -> Result<()>;
     /// Stores the response of the request that reserved the key.
     async fn answer_repeats(
         &self,

@@ -20,11 +20,11 @@ impl<D: Database> Agents for SqlMeta<D> {
             .begin(Reach::Tenant(tenant), Purpose::Replayable)
             .await?;
         forget_silent(&mut *tx, tenant, agent).await?;
-        if count_others(&mut *tx, tenant, agent).await? >= MAX_AGENTS {
+        let previous = previous(&mut *tx, tenant, agent).await?;
+        if previous.is_none() && count(&mut *tx, tenant).await? >= MAX_AGENTS {
             let message = format!("{tenant} has {MAX_AGENTS} agents, the maximum");
             return Err(Error::new(ErrorKind::Full, message));
         }
-        let previous = previous(&mut *tx, tenant, agent).await?;
         let status = agent.status.clone().after(previous.as_ref());
         let sql = "INSERT INTO agents (client_id, cluster, slot, status, seen_at)
             VALUES ($1, $2, $3, $4, $5)
@@ -83,7 +83,7 @@ async fn forget_silent(
     agent: &AgentRow,
 ) -> Result<()> {
     let sql = "DELETE FROM agents WHERE client_id = $1
-        AND (seen_at < $2 OR slot <> 'watch' AND seen_at < $3)";
+        AND seen_at < $3 AND (slot <> 'watch' OR seen_at < $2)";
     let watching = agent.seen_at.plus(-KEEP_WATCHING);
     let reading = agent.seen_at.plus(-KEEP_READING);
     tx.run(sql, values![tenant.as_str(), watching, reading])
@@ -91,15 +91,14 @@ async fn forget_silent(
     Ok(())
 }
 
-async fn count_others(
-    tx: &mut dyn Transaction,
-    tenant: &TenantId,
-    agent: &AgentRow,
-) -> Result<i64> {
-    let sql = "SELECT COUNT(*) FROM agents
-        WHERE client_id = $1 AND NOT (cluster = $2 AND slot = $3)";
-    let values = values![tenant.as_str(), &agent.status.cluster, &agent.status.slot()];
-    match tx.rows(sql, values).await?.into_iter().next() {
+async fn count(tx: &mut dyn Transaction, tenant: &TenantId) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM agents WHERE client_id = $1";
+    match tx
+        .rows(sql, values![tenant.as_str()])
+        .await?
+        .into_iter()
+        .next()
+    {
         Some(mut row) => row.int(),
         None => Ok(0),
     }

@@ -37,6 +37,15 @@ impl<D: Database> Idempotency for SqlMeta<D> {
         })
     }
 
+    async fn trim_repeats(&self, tenant: &TenantId, keep: u64) -> Result<()> {
+        let sql = "DELETE FROM idempotency WHERE client_id = $1 AND at < (
+            SELECT at FROM idempotency WHERE client_id = $1 ORDER BY at DESC LIMIT 1 OFFSET $2)";
+        let values = values![tenant.as_str(), keep];
+        self.write(Reach::Tenant(tenant), Purpose::Replayable, sql, values)
+            .await?;
+        Ok(())
+    }
+
     async fn answer_repeats(
         &self,
         tenant: &TenantId,

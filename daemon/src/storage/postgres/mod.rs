@@ -12,7 +12,7 @@ use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgPool, Postgres, Row as _, TypeInfo, ValueRef};
 
-const MIGRATIONS: [MigrationFile; 10] = migration_files![
+const MIGRATIONS: [MigrationFile; 11] = migration_files![
     "migrations";
     "0001_first",
     "0002_requests",
@@ -24,6 +24,7 @@ const MIGRATIONS: [MigrationFile; 10] = migration_files![
     "0008_key_limits",
     "0009_data_keys",
     "0010_cluster_arrivals",
+    "0011_expiry",
 ];
 
 /// Maximum number of connections of one daemon.

@@ -11,6 +11,9 @@ use crate::clock::now;
 use crate::usecases::app::App;
 use crate::usecases::error::{Error, Result};
 
+/// How many rejected records of a batch are listed again when it is repeated.
+const MAX_KEPT: usize = 5;
+
 /// A batch with an idempotency key.
 pub(super) struct Repetition {
     /// The kind of the records and the caller's key.
@@ -70,7 +73,7 @@ impl Repetition {
     pub(super) async fn keep(self, app: &App, tenant: &TenantId, answer: &Ingested) -> Result<()> {
         let taken = Taken {
             digest: self.digest,
-            answer: answer.clone(),
+            answer: brief(answer),
         };
         let text = serde_json::to_string(&taken).map_err(Error::internal)?;
         let meta = &app.stores.meta;
@@ -82,6 +85,15 @@ impl Repetition {
         if let Err(error) = app.stores.meta.release_key(tenant, &self.key).await {
             tracing::warn!(%error, "cannot free an idempotency key; it expires in 2 minutes");
         }
+    }
+}
+
+/// An answer with the first rejected records only: it is stored for a day.
+fn brief(answer: &Ingested) -> Ingested {
+    let listed = answer.rejected.iter().take(MAX_KEPT).cloned();
+    Ingested {
+        rejected: listed.collect(),
+        ..answer.clone()
     }
 }
 

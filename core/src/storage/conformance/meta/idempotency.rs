@@ -39,6 +39,20 @@ pub(super) async fn idempotency(meta: &dyn MetaStore, a: &TenantId, b: &TenantId
     );
     let abandoned = meta.reserve(a, "k", later.plus(PENDING)).await.unwrap();
     assert_eq!(abandoned, Reserved::New, "its daemon died");
+    let newest = later.plus(2 * PENDING);
+    for (n, key) in ["k1", "k2", "k3"].iter().enumerate() {
+        let at = newest.plus(n as i64);
+        assert_eq!(meta.reserve(a, key, at).await.unwrap(), Reserved::New);
+    }
+    meta.trim_repeats(a, 2).await.unwrap();
+    for (key, expected) in [
+        ("k1", Reserved::New),
+        ("k2", Reserved::Pending),
+        ("k3", Reserved::Pending),
+    ] {
+        let again = meta.reserve(a, key, newest.plus(3)).await.unwrap();
+        assert_eq!(again, expected, "the newest stay: {key}");
+    }
 }
 
 async fn at_the_same_time(meta: &dyn MetaStore, a: &TenantId, now: Time) -> Vec<Reserved> {

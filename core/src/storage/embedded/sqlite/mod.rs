@@ -20,7 +20,7 @@ use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result};
 
-const MIGRATIONS: [MigrationFile; 12] = migration_files![
+const MIGRATIONS: [MigrationFile; 13] = migration_files![
     "migrations";
     "0001_first",
     "0002_feedback",
@@ -34,8 +34,11 @@ const MIGRATIONS: [MigrationFile; 12] = migration_files![
     "0010_key_limits",
     "0011_data_keys",
     "0012_cluster_arrivals",
+    "0013_expiry",
 ];
 
+/// How many transactions may read at a time.
+const READERS: u32 = 4;
 /// How long a statement waits for others.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for emptying the journal.
@@ -47,7 +50,10 @@ pub type SqliteMeta = SqlMeta<SqliteFile>;
 /// A file with the tables of the metadata.
 #[derive(Clone, Debug)]
 pub struct SqliteFile {
-    /// For the engine's commits and all reading.
+    /// For reading: who waits to write keeps nobody from it.
+    readers: SqlitePool,
+    /// For the engine's commits and other writes that can be reproduced; the database has one
+    /// writer at a time, and here they take turns.
     engine: SqlitePool,
     /// For writes that cannot be reproduced.
     admin: SqlitePool,
@@ -88,10 +94,14 @@ impl SqlMeta<SqliteFile> {
             let error = Error::new(ErrorKind::Corrupt, format!("{}: {e}", path.display()));
             error.hint("this file was written by another version; run the version that wrote it")
         })?;
-        let engine = pool(options, SqliteSynchronous::Normal, 4)
+        let engine = pool(options.clone(), SqliteSynchronous::Normal, 1)
+            .await
+            .map_err(failed)?;
+        let readers = pool(options, SqliteSynchronous::Normal, READERS)
             .await
             .map_err(failed)?;
         Ok(Self::new(SqliteFile {
+            readers,
             engine,
             admin,
             has_deleted_keys: Arc::new(AtomicBool::new(true)),
@@ -102,6 +112,7 @@ impl SqlMeta<SqliteFile> {
 impl SqliteFile {
     /// Closes the file, once no transaction is open.
     pub async fn close(&self) {
+        self.readers.close().await;
         self.engine.close().await;
         self.admin.close().await;
     }
@@ -112,7 +123,7 @@ impl Database for SqliteFile {
     /// Rows are kept apart by the statements alone: whoever reads the file reads all of it.
     async fn begin(&self, _: Reach<'_>, purpose: Purpose) -> Result<Box<dyn Transaction>> {
         let tx = match purpose {
-            Purpose::Read => self.engine.begin().await,
+            Purpose::Read => self.readers.begin().await,
             // At once for writing: one that read before cannot become one when another has written
             // meanwhile.
             Purpose::Replayable => self.engine.begin_with("BEGIN IMMEDIATE").await,
@@ -123,7 +134,7 @@ impl Database for SqliteFile {
 
     async fn version(&self) -> Result<String> {
         let row = sqlx::query("SELECT sqlite_version()")
-            .fetch_one(&self.engine)
+            .fetch_one(&self.readers)
             .await
             .map_err(failed)?;
         Ok(format!("SQLite {}", row.get::<String, _>(0)))
