@@ -47,6 +47,8 @@ pub(super) struct Membership {
     mine: BTreeSet<PartitionId>,
     /// Tenants whose graphs were damaged: their workers write them again.
     lost: BTreeSet<TenantId>,
+    /// Whether this daemon stops.
+    has_left: bool,
 }
 
 impl Membership {
@@ -55,9 +57,15 @@ impl Membership {
         self.mine.retain(|(t, _)| t != tenant);
     }
 
+    /// Leaves every partition to the other daemons, whatever a heartbeat under way finds.
+    pub fn leave(&mut self) {
+        self.has_left = true;
+    }
+
     /// Whether a daemon owns a tenant's partition.
     pub fn is_mine(&self, me: &str, tenant: &TenantId, partition: u32) -> bool {
-        owner_of(&self.workers, tenant, partition).is_some_and(|owner| owner == me)
+        !self.has_left
+            && owner_of(&self.workers, tenant, partition).is_some_and(|owner| owner == me)
     }
 }
 
@@ -224,6 +232,19 @@ mod tests {
 
     fn owners(n: usize) -> Vec<String> {
         (0..n).map(|i| format!("daemon-{i}")).collect()
+    }
+
+    #[test]
+    fn a_daemon_that_stops_owns_nothing_whatever_its_last_heartbeat_finds() {
+        let tenant = &tenants()[0];
+        let mut membership = Membership {
+            workers: owners(1),
+            ..Membership::default()
+        };
+        assert!(membership.is_mine("daemon-0", tenant, 0));
+        membership.leave();
+        membership.workers = owners(1);
+        assert!(!membership.is_mine("daemon-0", tenant, 0));
     }
 
     #[test]

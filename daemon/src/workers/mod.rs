@@ -359,9 +359,12 @@ impl Fleet {
         }
     }
 
-    /// Stops all workers after their batches. Evaluations under way are called off.
+    /// Stops all workers after their batches. Evaluations under way are called off. A request that
+    /// appends meanwhile starts no worker: it would have the lease of the one that still ends, and
+    /// apply the same records.
     pub async fn shut_down(&self) {
-        let all: Vec<Arc<Loaded>> = std::mem::take(&mut *self.loaded()).into_values().collect();
+        self.membership().leave();
+        let all: Vec<Arc<Loaded>> = self.loaded().values().cloned().collect();
         for loaded in &all {
             loaded.stop.send_replace(true);
         }
