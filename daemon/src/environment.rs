@@ -78,6 +78,11 @@ pub(crate) fn sleep(duration: Duration) -> Option<Pin<Box<dyn Future<Output = ()
     simulated(|s| s.environment.sleep(duration))
 }
 
+/// Simulated random bytes, if this thread is simulated.
+pub(crate) fn random_bytes<const N: usize>() -> Option<[u8; N]> {
+    simulated(|s| std::array::from_fn(|_| s.environment.random() as u8))
+}
+
 /// The next simulated random number, if this thread is simulated.
 pub(crate) fn random() -> Option<u64> {
     simulated(|s| s.environment.random())

@@ -5,7 +5,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kgrca_core::api::{CreatedTenant, Ingested, NewTenant, SagaAct, VerifiedDay};
+use kgrca_core::api::{
+    CreatedKey, CreatedTenant, EncryptionChange, Ingested, KeyRequest, NewTenant, SagaAct,
+    VerifiedDay,
+};
 use kgrca_core::storage::DaemonRow;
 use kgrca_core::tenancy::Saga;
 use tokio::sync::watch;
@@ -19,8 +22,11 @@ use crate::jobs;
 use crate::secret::Secret;
 use crate::storage::Stores;
 use crate::usecases::actor::{Interface, Request};
+use crate::usecases::keys::KeyOwner;
 use crate::usecases::recount::Recount;
-use crate::usecases::{Actor, App, Error, authentication, ingest, recount, sagas, tenants, usage};
+use crate::usecases::{
+    Actor, App, Error, authentication, encryption, ingest, keys, recount, sagas, tenants, usage,
+};
 use crate::workers::Fleet;
 
 pub use crate::storage::SimulatedStores;
@@ -56,8 +62,8 @@ impl From<Error> for Refusal {
 }
 
 impl SimulatedDaemon {
-    /// Starts a daemon. Of the settings it needs the folder of its snapshots and the operator's
-    /// key.
+    /// Starts a daemon. Of the settings it needs the folder of its snapshots, the operator's key, and
+    /// the master key if it is to encrypt.
     ///
     /// # Errors
     /// When a store fails: the daemon did not start.
@@ -66,7 +72,7 @@ impl SimulatedDaemon {
         settings: Settings,
         owner: &str,
     ) -> Result<Self, Failure> {
-        let stores = Stores::from(stores);
+        let stores = Stores::simulated(stores, &settings).await?;
         prepare::operator_key(&stores, &settings).await?;
         let operator_key = settings.operator_key.as_ref().map(Secret::resolved);
         let operator_key = operator_key.transpose()?.unwrap_or_default();
@@ -132,6 +138,34 @@ impl SimulatedDaemon {
             certificate: None,
         };
         authentication::authenticate(&self.app, Some(key), request).await
+    }
+
+    /// `POST /admin/encryption` by the operator.
+    ///
+    /// # Errors
+    /// As the API answers.
+    pub async fn change_encryption(&self, change: EncryptionChange) -> Result<(), Refusal> {
+        let actor = self.actor(&self.operator_key).await?;
+        encryption::act(&self.app, &actor, change).await?;
+        Ok(())
+    }
+
+    /// Any request with an API key, as far as it is checked.
+    ///
+    /// # Errors
+    /// As the API answers.
+    pub async fn visit(&self, key: &str) -> Result<(), Refusal> {
+        self.actor(key).await?;
+        Ok(())
+    }
+
+    /// `POST /admin/keys` by the operator.
+    ///
+    /// # Errors
+    /// As the API answers.
+    pub async fn create_operator_key(&self, request: KeyRequest) -> Result<CreatedKey, Refusal> {
+        let actor = self.actor(&self.operator_key).await?;
+        Ok(keys::create(&self.app, &actor, KeyOwner::Operator, request).await?)
     }
 
     /// `POST /ingest/…` with an API key.

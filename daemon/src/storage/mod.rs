@@ -70,10 +70,20 @@ pub struct SimulatedStores {
     pub limits: Arc<dyn Limits>,
 }
 
-impl From<SimulatedStores> for Stores {
-    fn from(simulated: SimulatedStores) -> Self {
-        Self {
-            encryption: Arc::new(Encryption::off(Arc::clone(&simulated.meta))),
+impl Stores {
+    /// Those of a simulation. Snapshots, and secrets in the metadata, are encrypted if the settings
+    /// say so.
+    ///
+    /// # Errors
+    /// When the metadata does not answer, or the master key cannot be read.
+    pub(crate) async fn simulated(
+        simulated: SimulatedStores,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        let meta = &simulated.meta;
+        let encryption = open_encryption(settings, &settings.data, meta).await?;
+        Ok(Self {
+            encryption: Arc::new(encryption),
             meta: simulated.meta,
             log: simulated.log,
             graph: simulated.graph,
@@ -83,7 +93,7 @@ impl From<SimulatedStores> for Stores {
             are_shared: true,
             daemons: Arc::new(AtomicU64::new(1)),
             _lock: None,
-        }
+        })
     }
 }
 

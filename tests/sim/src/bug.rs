@@ -19,11 +19,19 @@ pub enum Bug {
     ForeignRecords,
     /// A commit loses an answer.
     AnswersLost,
+    /// A step of a saga fails when it is done already.
+    StepsNotRepeatable,
+    /// A store that refuses a record for its content says that it has trouble of its own.
+    RefusedStops,
+    /// Keys are stored without the time at which they expire.
+    ExpiryLost,
+    /// A data key is stored as another generation than it is.
+    GenerationOff,
 }
 
 impl Bug {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::AckBeforeDurable,
         Self::PositionsApart,
         Self::UsageTwice,
@@ -31,5 +39,9 @@ impl Bug {
         Self::JobsApart,
         Self::ForeignRecords,
         Self::AnswersLost,
+        Self::StepsNotRepeatable,
+        Self::RefusedStops,
+        Self::ExpiryLost,
+        Self::GenerationOff,
     ];
 }

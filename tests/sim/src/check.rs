@@ -14,7 +14,7 @@ use kgrca_core::tenancy::{Saga, SagaKind, Tenant, TenantId, TenantState};
 use kgrca_daemon::simulated::SimulatedDaemon;
 
 use crate::graph::Graph;
-use crate::ledger::distinct;
+use crate::ledger::{distinct, refused_and_letters};
 use crate::world::World;
 
 /// The causes of a tenant's open incidents, and the names in its graph; without its canary, so that
@@ -134,6 +134,13 @@ impl World {
             .get(&id)
             .map(distinct)
             .unwrap_or_default();
+        let counted = self.brokers.all().get(&id).map(refused_and_letters);
+        let [refused, letters] = counted.unwrap_or_default();
+        if letters < refused {
+            self.shared.violated(format!(
+                "refused: {id} has {letters} dead letters for {refused} refused records"
+            ));
+        }
         let usage = meta.usage_total(&id).await.unwrap_or_default();
         let total = |metric| usage.get(&metric).copied().unwrap_or(0);
         let applied = total(Metric::RecordsApplied);

@@ -14,7 +14,7 @@ use crate::story::{self, Batch, Sender};
 use crate::world::World;
 
 impl World {
-    fn any_daemon(&self) -> usize {
+    pub fn any_daemon(&self) -> usize {
         let daemons = self.plan.daemons as u64;
         self.shared.kernel.dice(|d| d.below(daemons)) as usize
     }
@@ -39,8 +39,8 @@ impl World {
         let Some(created) = created else {
             return;
         };
-        let senders = story::senders(self.plan.story, &canary).into_iter();
-        let sending = senders.map(|sender| {
+        let senders = story::senders(self.plan.story, &canary, self.plan.has_refused);
+        let sending = senders.into_iter().map(|sender| {
             let key = created.api_key.clone();
             let id = created.client_id.clone();
             tokio::spawn(Arc::clone(&self).send_all(id, key, sender))
@@ -124,7 +124,7 @@ impl World {
         }
     }
 
-    fn may_retry(&self, what: &str, refusal: &Refusal, codes: &[&str]) {
+    pub fn may_retry(&self, what: &str, refusal: &Refusal, codes: &[&str]) {
         let Refusal { code, message } = refusal;
         self.shared
             .kernel

@@ -1,115 +1,21 @@
 //! The metadata: the real statements on a `SQLite` database in memory, whose transactions happen
-//! at one instant. A world is one outer transaction, which is rolled back at its end.
+//! at one instant.
 
-use std::cell::RefCell;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use kgrca_core::model::Time;
-use kgrca_core::storage::embedded::sqlite::{self, SqliteMeta};
+use kgrca_core::storage::Result;
 use kgrca_core::storage::sql::{Database, Purpose, Reach, Row, Transaction, Value};
-use kgrca_core::storage::{Error, ErrorKind, Result};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Executor};
 
 use crate::bug::Bug;
 use crate::ledger::Ledger;
 use crate::port::{Fate, Port, Server};
+use crate::sqlite::Sqlite;
+use crate::visits;
 
-thread_local! {
-    /// Worlds of a thread use its connection one after the other.
-    static CONNECTION: RefCell<Option<SqliteConnection>> = const { RefCell::new(None) };
-}
-
-/// Waits for the thread of the database. In the simulation no time passes, and nothing else runs:
-/// so its answer arrives at the same place of every run.
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    struct Parked(Thread);
-    impl Wake for Parked {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Parked(std::thread::current())));
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return value;
-        }
-        std::thread::park();
-    }
-}
-
-/// The database's server.
-#[derive(Clone)]
-pub struct Sqlite(Arc<Mutex<Option<SqliteConnection>>>);
-
-impl Sqlite {
-    /// An empty database.
-    pub fn begin() -> Self {
-        let mut connection = CONNECTION.take().unwrap_or_else(connect);
-        wait(connection.execute("BEGIN")).expect("the outer transaction begins");
-        Self(Arc::new(Mutex::new(Some(connection))))
-    }
-
-    /// Forgets everything. Connections to it must not be used any longer.
-    pub fn end(&self) {
-        if let Some(mut connection) = self.lock().take() {
-            wait(connection.execute("ROLLBACK")).expect("the outer transaction ends");
-            CONNECTION.set(Some(connection));
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<SqliteConnection>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        let over = || Error::new(ErrorKind::Unavailable, "the simulation is over");
-        act(self.lock().as_mut().ok_or_else(over)?)
-    }
-
-    fn execute(&self, sql: &'static str) -> Result<()> {
-        self.with(|connection| sqlite_ok(wait(connection.execute(sql))))
-    }
-}
-
-fn sqlite_ok<T>(result: std::result::Result<T, sqlx::Error>) -> Result<()> {
-    let failed = |e: sqlx::Error| Error::new(ErrorKind::Internal, e.to_string());
-    result.map(|_| ()).map_err(failed)
-}
-
-/// A migrated database, without its file: the folder is removed at once.
-fn connect() -> SqliteConnection {
-    let folder = tempfile::tempdir().expect("a folder for the database");
-    let path = folder.path().join("meta.db");
-    let migrate = || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let path = path.clone();
-        runtime.block_on(async move {
-            let meta = SqliteMeta::open(&path).await.expect("migrations run");
-            meta.database().close().await;
-        });
-    };
-    // A runtime cannot be started within another one.
-    std::thread::scope(|scope| scope.spawn(migrate).join()).expect("the migrations");
-    let options = SqliteConnectOptions::new()
-        .filename(&path)
-        .journal_mode(SqliteJournalMode::Memory)
-        .synchronous(SqliteSynchronous::Off)
-        .statement_cache_capacity(500)
-        .foreign_keys(true)
-        .disable_statement_logging();
-    wait(options.connect()).expect("a connection")
-}
-
-/// A daemon's connection to it.
+/// A daemon's connection to the metadata.
 #[derive(Clone)]
 pub struct SimDatabase {
     pub port: Port,
@@ -122,9 +28,6 @@ impl Database for SimDatabase {
     async fn begin(&self, reach: Reach<'_>, purpose: Purpose) -> Result<Box<dyn Transaction>> {
         let writes = purpose != Purpose::Read;
         let fate = self.port.sent(Server::Meta, "transaction", writes).await?;
-        if writes {
-            self.sqlite.execute("SAVEPOINT world")?;
-        }
         let owner = match reach {
             Reach::Tenant(tenant) => Some(tenant.to_string()),
             Reach::Operator => None,
@@ -132,7 +35,8 @@ impl Database for SimDatabase {
         Ok(Box::new(SimTransaction {
             database: self.clone(),
             owner,
-            is_open: writes,
+            may_write: writes,
+            is_open: false,
             fate,
             log: String::new(),
             writes: Vec::new(),
@@ -155,6 +59,8 @@ pub type Statement = (&'static str, Vec<Value>);
 struct SimTransaction {
     database: SimDatabase,
     owner: Option<String>,
+    may_write: bool,
+    /// Whether it has a savepoint, which it gets with its first write.
     is_open: bool,
     fate: Fate,
     /// What it did, for the trace.
@@ -190,9 +96,37 @@ impl SimTransaction {
         None
     }
 
+    /// What a bug makes of the values of a statement.
+    fn distort(&self, sql: &str, mut values: Vec<Value>) -> Vec<Value> {
+        let strikes = |bug| self.database.port.shared.strikes(bug, 1000);
+        if sql.starts_with("INSERT INTO api_keys") && strikes(Bug::ExpiryLost) {
+            for value in &mut values {
+                if matches!(value, Value::Int(Some(at)) if *at == visits::EXPIRY) {
+                    *value = Value::Int(None);
+                }
+            }
+        }
+        if sql.starts_with("INSERT INTO data_keys") && strikes(Bug::GenerationOff) {
+            // The id of the key is the first number.
+            let mut numbers = values.iter_mut().filter_map(|value| match value {
+                Value::Int(number) => number.as_mut(),
+                Value::Text(_) => None,
+            });
+            numbers.next().into_iter().for_each(|id| *id += 1);
+        }
+        values
+    }
+
+    fn open(&mut self) -> Result<()> {
+        if self.may_write && !self.is_open {
+            self.is_open = true;
+            self.database.sqlite.begin_transaction()?;
+        }
+        Ok(())
+    }
+
     fn execute(&self, (sql, values): Statement) -> Result<u64> {
-        let sqlite = &self.database.sqlite;
-        sqlite.with(|connection| wait(sqlite::run(connection, sql, values)))
+        self.database.sqlite.run(sql, values)
     }
 
     fn note(&mut self, sql: &'static str, values: &[Value]) {
@@ -207,26 +141,31 @@ impl SimTransaction {
 #[async_trait]
 impl Transaction for SimTransaction {
     async fn rows(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
-        if self.is_open {
+        if self.may_write {
             self.note(sql, &values);
         }
-        let sqlite = &self.database.sqlite;
-        sqlite.with(|connection| wait(sqlite::rows(connection, sql, values)))
+        if !sql.starts_with("SELECT") {
+            self.open()?;
+        }
+        self.database.sqlite.rows(sql, values)
     }
 
     async fn run(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
         self.note(sql, &values);
+        self.open()?;
         if let Some(changed) = self.mislead(sql, &values) {
             return Ok(changed);
         }
+        let values = self.distort(sql, values);
         self.writes.push((sql, values.clone()));
         self.execute((sql, values))
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
-        self.is_open = false;
         let database = self.database.clone();
-        database.sqlite.execute("RELEASE world")?;
+        if std::mem::take(&mut self.is_open) {
+            database.sqlite.commit();
+        }
         database.port.trace(format_args!("commit {}", self.log));
         database
             .ledger
@@ -235,7 +174,10 @@ impl Transaction for SimTransaction {
         // Lost with the daemon, or with the connection.
         if answered.is_ok() {
             for statement in std::mem::take(&mut self.apart) {
-                let _ = self.execute(statement);
+                // A call of its own can fail on its own.
+                if !database.port.shared.strikes(Bug::JobsApart, 200) {
+                    let _ = self.execute(statement);
+                }
             }
         }
         answered
@@ -245,8 +187,7 @@ impl Transaction for SimTransaction {
 impl Drop for SimTransaction {
     fn drop(&mut self) {
         if self.is_open {
-            let _ = self.database.sqlite.execute("ROLLBACK TO world");
-            let _ = self.database.sqlite.execute("RELEASE world");
+            self.database.sqlite.roll_back();
         }
     }
 }

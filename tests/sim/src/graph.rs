@@ -17,6 +17,7 @@ use kgrca_core::tenancy::TenantId;
 
 use crate::bug::Bug;
 use crate::port::{Port, Server};
+use crate::story::REFUSED;
 
 /// A tenant's graph.
 #[derive(Default)]
@@ -81,6 +82,14 @@ impl SimGraph {
         let shared = &self.port.shared;
         let text = format!("{:?} {:?}", batch.changes, batch.incidents);
         shared.check_owner(Some(tenant.as_str()), &text, "a graph");
+        if text.contains(REFUSED) {
+            let kind = if shared.strikes(Bug::RefusedStops, 1000) {
+                ErrorKind::Unavailable
+            } else {
+                ErrorKind::Unstorable
+            };
+            return Err(Error::new(kind, "this content is refused"));
+        }
         let mut all = self.graphs.all();
         let Some(graph) = all.get_mut(tenant) else {
             let message = format!("{tenant} has no graph");
@@ -110,7 +119,12 @@ impl SimGraph {
 impl GraphStore for SimGraph {
     async fn create(&self, tenant: &TenantId) -> Result<()> {
         let effect = || {
-            self.graphs.all().entry(tenant.clone()).or_default();
+            let mut all = self.graphs.all();
+            let is_there = all.contains_key(tenant);
+            if is_there && self.port.shared.strikes(Bug::StepsNotRepeatable, 1000) {
+                return Err(Error::new(ErrorKind::Refused, "there is a graph"));
+            }
+            all.entry(tenant.clone()).or_default();
             Ok(())
         };
         let what = format!("create graph {tenant}");

@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kgrca_core::billing::Metric;
 use kgrca_core::model::Topic;
-use kgrca_core::storage::StreamId;
 use kgrca_core::storage::sql::Value;
+use kgrca_core::storage::{Stored, StreamId};
 
 use crate::database::Statement;
 use crate::log::{Brokers, Topics};
 use crate::port::Shared;
+use crate::story::REFUSED;
 
 /// Sums of one tenant.
 #[derive(Default)]
@@ -45,16 +46,34 @@ pub fn identity(topic: Topic, value: &[u8]) -> Option<(Topic, String, u64)> {
     Some((topic, source, json["seq"].as_u64()?))
 }
 
-/// Counts the distinct records of a tenant's log.
+/// Whether the graphs' server refuses a record: it is neither applied nor charged.
+fn is_refused(stored: &Stored) -> bool {
+    String::from_utf8_lossy(&stored.value).contains(REFUSED)
+}
+
+/// Counts the distinct records of a tenant's log that can be applied.
 pub fn distinct(topics: &Topics) -> Distinct {
-    let of = |(stream, stored): (StreamId, &kgrca_core::storage::Stored)| {
-        identity(stream.topic, &stored.value)
+    let of = |(stream, stored): (StreamId, &Stored)| {
+        let identity = identity(stream.topic, &stored.value);
+        identity.filter(|_| !is_refused(stored))
     };
     let all: BTreeSet<_> = topics.records().filter_map(of).collect();
     Distinct {
         records: all.len() as i64,
         metered: all.iter().filter(|(t, ..)| t.signal().is_metered).count() as i64,
     }
+}
+
+/// How many distinct records of a tenant's log the graphs' server refuses, and how many dead
+/// letters there are.
+pub fn refused_and_letters(topics: &Topics) -> [usize; 2] {
+    let refused = topics.records().filter(|(_, stored)| is_refused(stored));
+    let refused = refused.filter_map(|(stream, s)| identity(stream.topic, &s.value));
+    let is_letter = |(stream, _): &(StreamId, &Stored)| stream.topic == Topic::Dlq;
+    [
+        refused.collect::<BTreeSet<_>>().len(),
+        topics.records().filter(is_letter).count(),
+    ]
 }
 
 fn int(value: &Value) -> i64 {

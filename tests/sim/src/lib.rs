@@ -10,6 +10,7 @@ mod bug;
 mod check;
 mod clients;
 mod database;
+mod faults;
 mod graph;
 mod kernel;
 mod ledger;
@@ -18,7 +19,9 @@ mod log;
 mod plan;
 mod port;
 mod provision;
+mod sqlite;
 mod story;
+mod visits;
 mod world;
 
 use std::collections::BTreeMap;
@@ -29,7 +32,7 @@ use kgrca_daemon::environment;
 
 pub use bug::Bug;
 use check::Answers;
-use kernel::{Dice, Kernel, System};
+use kernel::{Kernel, System};
 use plan::{Fortune, Plan};
 use port::Shared;
 use world::World;
@@ -42,7 +45,7 @@ const DEADLINE: i64 = 400 * SECOND;
 const LIMIT: i64 = 600 * SECOND;
 /// When the answers are compared: after the first minute, in which a roll-out may still succeed and
 /// what is found depends on when it was evaluated.
-const END: i64 = 90 * SECOND;
+const END: i64 = 80 * SECOND;
 
 /// What came of a world.
 #[derive(Clone, Debug)]
@@ -72,7 +75,7 @@ pub struct Options {
 
 /// Runs the world of a seed.
 pub fn run(seed: u64, options: Options) -> Report {
-    let plan = Plan::of(&mut Dice::new(seed));
+    let plan = Plan::of(seed);
     let expected = expected(plan.story);
     let is_served = |fortune: &Fortune| *fortune == Fortune::Served;
     let served: Vec<bool> = plan.tenants.iter().map(is_served).collect();
@@ -174,12 +177,12 @@ async fn live(world: Arc<World>) -> BTreeMap<usize, Answers> {
     tokio::spawn(Arc::clone(&world).misfortunes());
     let tenants = (0..world.plan.tenants.len()).map(|i| Arc::clone(&world).tenant(i));
     let tenants: Vec<_> = tenants.map(tokio::spawn).collect();
+    let visits = tokio::spawn(Arc::clone(&world).visits());
     let deadline = story::BEGIN.0 + DEADLINE;
-    for tenant in tenants {
+    let rotations = tokio::spawn(Arc::clone(&world).rotations());
+    for tenant in tenants.into_iter().chain([visits, rotations]) {
         if let Err(e) = tenant.await {
-            world
-                .shared
-                .violated(format!("a tenant's clients ended: {e}"));
+            world.shared.violated(format!("clients ended: {e}"));
         }
     }
     while let Some(what) = world.unfinished().await {

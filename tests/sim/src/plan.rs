@@ -55,11 +55,16 @@ pub struct Plan {
     pub repeated: u64,
     /// Whether senders send idempotency keys.
     pub has_keys: bool,
+    /// Whether each tenant sends a record that the graphs' server refuses for its content.
+    pub has_refused: bool,
+    /// Whether there is a master key. Data keys are then rotated twice.
+    pub is_encrypted: bool,
     pub faults: Vec<Planned>,
 }
 
 impl Plan {
-    pub fn of(dice: &mut Dice) -> Self {
+    pub fn of(seed: u64) -> Self {
+        let dice = &mut Dice::new(seed);
         let daemons = 2 + dice.below(2) as usize;
         let fortune = |dice: &mut Dice| match dice.below(8) {
             0 => Fortune::RolledBack,
@@ -86,6 +91,9 @@ impl Plan {
             lost_answers: pick(dice, [0, 0, 50, 200]),
             repeated: pick(dice, [0, 0, 100, 300]),
             has_keys: dice.chance(300),
+            // Not by the dice: seeds that found a bug keep the faults that found it.
+            has_refused: seed % 4 == 2,
+            is_encrypted: seed / 4 % 2 == 1,
             faults,
         }
     }
@@ -104,6 +112,8 @@ impl Plan {
             lost_answers: 0,
             repeated: 0,
             has_keys: false,
+            has_refused: false,
+            is_encrypted: false,
             faults: Vec::new(),
         }
     }

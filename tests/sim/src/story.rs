@@ -11,6 +11,9 @@ pub const BEGIN: Time = Time(1_767_261_600_000_000);
 /// How many stories there are.
 pub const STORIES: u64 = 4;
 
+/// What a record says that the graphs' server refuses. No cause follows from it.
+pub const REFUSED: &str = "qxrefused";
+
 /// Records that are sent together.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -61,6 +64,7 @@ struct Scene<'a> {
     story: u64,
     canary: &'a str,
     cluster: &'a str,
+    has_refused: bool,
 }
 
 impl Scene<'_> {
@@ -158,7 +162,7 @@ impl Scene<'_> {
             at,
             records,
         };
-        vec![
+        let mut batches = vec![
             batch(
                 6,
                 vec![
@@ -167,12 +171,18 @@ impl Scene<'_> {
                 ],
             ),
             batch(12, vec![self.log(12, "cannot open settings")]),
-        ]
+        ];
+        if self.has_refused {
+            // Between others, which must not be lost with it.
+            let records = ["giving up", REFUSED, "giving up"].map(|text| self.log(10, text));
+            batches.insert(1, batch(10, records.to_vec()));
+        }
+        batches
     }
 }
 
 /// The senders of a tenant.
-pub fn senders(story: u64, canary: &str) -> Vec<Sender> {
+pub fn senders(story: u64, canary: &str, has_refused: bool) -> Vec<Sender> {
     let sender = |cluster: &str, name: &str, batches| Sender {
         name: name.to_owned(),
         cluster: cluster.to_owned(),
@@ -182,6 +192,7 @@ pub fn senders(story: u64, canary: &str) -> Vec<Sender> {
         story: story % STORIES,
         canary,
         cluster,
+        has_refused,
     };
     let (prod, test) = (scene("prod", story), scene("test", story + 1));
     vec![

@@ -1,6 +1,9 @@
 //! A world: servers, daemons that live and die, tenants whose agents send, and an operator.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Parser;
@@ -13,17 +16,20 @@ use kgrca_daemon::simulated::{SimulatedDaemon, SimulatedStores};
 use kgrca_daemon::storage::Provisioner;
 use tokio::task::AbortHandle;
 
-use crate::database::{SimDatabase, Sqlite};
+use crate::database::SimDatabase;
 use crate::graph::{Graphs, SimGraph};
 use crate::ledger::Ledger;
 use crate::limits::SimLimits;
 use crate::log::{Brokers, SimLog};
-use crate::plan::{Fault, Plan, Planned};
+use crate::plan::Plan;
 use crate::port::{Life, Port, Shared};
 use crate::provision::{Immovable, SimProvisioner};
+use crate::sqlite::Sqlite;
 
 /// A key of the operator.
 const OPERATOR_KEY: &str = "f3b0a1c97d5e2468f3b0a1c97d5e2468";
+/// 32 bytes in Base64.
+const MASTER_KEY: &str = "cXhtYXN0ZXJxeG1hc3RlcnF4bWFzdGVycXhtYXN0ZXI=";
 /// How long a client waits for an answer, in microseconds.
 const PATIENCE: i64 = 20 * SECOND;
 
@@ -65,7 +71,7 @@ fn folder() -> tempfile::TempDir {
 impl World {
     pub fn new(shared: Arc<Shared>, plan: Plan) -> Self {
         let brokers = Brokers::default();
-        Self {
+        let world = Self {
             shared,
             sqlite: Sqlite::begin(),
             graphs: Graphs::default(),
@@ -79,7 +85,14 @@ impl World {
                 .collect(),
             faults_left: AtomicUsize::new(1),
             plan,
+        };
+        if world.plan.is_encrypted {
+            let path = world.master_key();
+            fs::write(&path, MASTER_KEY).expect("the master key is written");
+            let mode = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(path, mode).expect("the master key is private");
         }
+        world
     }
 
     /// The metadata as it is, without going through anything that fails.
@@ -132,7 +145,15 @@ impl World {
         let mut settings = settings();
         settings.data = self.folder.path().join(daemon.to_string());
         settings.partitions = Some(self.plan.partitions);
+        if self.plan.is_encrypted {
+            let url = format!("file:{}", self.master_key().display());
+            settings.master_key_url = vec![url.parse().expect("the URL of a key")];
+        }
         settings
+    }
+
+    fn master_key(&self) -> PathBuf {
+        self.folder.path().join("master.key")
     }
 
     /// Starts a daemon unless it runs; tries again while a server does not let it.
@@ -144,10 +165,15 @@ impl World {
             let stores = self.stores(&life);
             let owner = format!("daemon-{daemon}");
             let started = SimulatedDaemon::start(stores, self.settings(daemon), &owner).await;
-            let Ok(started) = started else {
-                life.end();
-                self.shared.kernel.sleep(SECOND).await;
-                continue;
+            let started = match started {
+                Ok(started) => started,
+                Err(failure) => {
+                    let kernel = &self.shared.kernel;
+                    kernel.trace(&format!("d{daemon} does not start: {failure}"));
+                    life.end();
+                    kernel.sleep(SECOND).await;
+                    continue;
+                }
             };
             *self.alive(daemon) = Some(Alive {
                 life,
@@ -158,7 +184,7 @@ impl World {
     }
 
     /// Kills a daemon.
-    fn crash(&self, daemon: usize) {
+    pub fn crash(&self, daemon: usize) {
         let Some(alive) = self.alive(daemon).take() else {
             return;
         };
@@ -167,6 +193,13 @@ impl World {
         let tasks = alive.daemon.abort_handles();
         for task in tasks.iter().chain(&alive.requests) {
             task.abort();
+        }
+    }
+
+    /// Lets a daemon do nothing until a time.
+    pub fn suspend(&self, daemon: usize, until: i64) {
+        if let Some(alive) = &*self.alive(daemon) {
+            alive.life.pause(until);
         }
     }
 
@@ -217,56 +250,6 @@ impl World {
             }
             Err(_) => None,
         }
-    }
-
-    /// Lets the planned faults happen, one after the other, each while the next may begin.
-    pub async fn misfortunes(self: Arc<Self>) {
-        for Planned {
-            after,
-            fault,
-            lasts,
-        } in self.plan.faults.clone()
-        {
-            let kernel = &self.shared.kernel;
-            kernel.sleep(after).await;
-            kernel.trace(&format!("{fault:?} for {lasts}"));
-            let until = kernel.time().0 + lasts;
-            match fault {
-                Fault::Crash(daemon) => self.crash(daemon),
-                Fault::Restart(daemon) => self.stop(daemon).await,
-                Fault::Pause(daemon) => {
-                    if let Some(alive) = &*self.alive(daemon) {
-                        alive.life.pause(until);
-                    }
-                    continue;
-                }
-                Fault::DiskFull => {
-                    self.shared.weather().full_until = until;
-                    continue;
-                }
-                Fault::Away(server) => {
-                    self.shared.weather().away_until[server as usize] = until;
-                    continue;
-                }
-            }
-            let (Fault::Crash(daemon) | Fault::Restart(daemon)) = fault else {
-                continue;
-            };
-            self.faults_left.fetch_add(1, Ordering::Relaxed);
-            let world = Arc::clone(&self);
-            tokio::spawn(async move {
-                world.shared.kernel.sleep(lasts).await;
-                world.start(daemon).await;
-                world.faults_left.fetch_sub(1, Ordering::Relaxed);
-            });
-        }
-        // Whatever is broken for a while heals.
-        self.shared.kernel.sleep(26 * SECOND).await;
-        let mut weather = self.shared.weather();
-        (weather.failures, weather.slow) = (0, 0);
-        drop(weather);
-        self.shared.kernel.trace("all faults are over");
-        self.faults_left.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -20,6 +20,7 @@ use kgrca_core::tenancy::TenantId;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::clock::now;
+use crate::environment;
 use master::MasterKeys;
 pub use rewrap::{Portion, Progress, UnderMaster};
 
@@ -50,6 +51,9 @@ struct Known {
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {
+    if let Some(simulated) = environment::random_bytes() {
+        return Ok(simulated);
+    }
     let mut bytes = [0; N];
     let failed = |_| Error::new(ErrorKind::Internal, "the system's random generator failed");
     SystemRandom::new().fill(&mut bytes).map_err(failed)?;
