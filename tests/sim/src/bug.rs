@@ -27,11 +27,17 @@ pub enum Bug {
     ExpiryLost,
     /// A data key is stored as another generation than it is.
     GenerationOff,
+    /// What does not fit on a full disk is acknowledged.
+    FullAcknowledged,
+    /// A read passes over a record.
+    RecordsSkipped,
+    /// A read returns records in another order.
+    RecordsReordered,
 }
 
 impl Bug {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeDurable,
         Self::PositionsApart,
         Self::UsageTwice,
@@ -43,5 +49,8 @@ impl Bug {
         Self::RefusedStops,
         Self::ExpiryLost,
         Self::GenerationOff,
+        Self::FullAcknowledged,
+        Self::RecordsSkipped,
+        Self::RecordsReordered,
     ];
 }

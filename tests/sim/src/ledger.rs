@@ -105,8 +105,11 @@ impl Ledger {
     /// Takes in what a transaction wrote.
     pub fn committed(&self, shared: &Shared, writes: &[Statement]) {
         let mut changed = BTreeSet::new();
+        let mut applied = BTreeSet::new();
+        let mut moved = BTreeSet::new();
         for (sql, values) in writes {
             if sql.starts_with("INSERT INTO offsets") {
+                moved.extend(values.first().map(text));
                 self.position(shared, values);
             } else if sql.starts_with("INSERT INTO usage_metrics") && sql.contains("+ excluded") {
                 let [tenant, _, metric, amount] = &values[..] else {
@@ -116,7 +119,15 @@ impl Ledger {
                 let sums = tenants.entry(text(tenant)).or_default();
                 *sums.usage.entry(text(metric)).or_default() += int(amount);
                 changed.insert(text(tenant));
+                if text(metric) == Metric::RecordsApplied.as_str() {
+                    applied.insert(text(tenant));
+                }
             }
+        }
+        for tenant in applied.difference(&moved) {
+            shared.violated(format!(
+                "positions: {tenant}: records were applied, and no position with them"
+            ));
         }
         for tenant in changed {
             self.check_usage(shared, &tenant);
