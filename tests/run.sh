@@ -68,7 +68,14 @@ end_services() {
 trap end_services EXIT
 if [ "$KGRCA_SOAK" = 1 ]; then
   tests/fuzz/run.sh 3600
+  seeds=20000
 else
   tests/fuzz/run.sh 45
+  seeds=1000
 fi
+# A simulated world spends most of its time in core and the daemon, which are otherwise not optimized. All
+# other crates are shared with the rest of the tests.
+KGRCA_SEEDS=${KGRCA_SEEDS:-$seeds} cargo test --locked --workspace --test sim \
+  --config profile.dev.package.kgrca-core.opt-level=1 --config profile.dev.package.kgrca-daemon.opt-level=1 \
+  no_seed_violates_an_invariant -- --nocapture
 cargo test --locked --workspace --no-fail-fast
