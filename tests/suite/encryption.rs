@@ -350,6 +350,11 @@ async fn storage_is_measured_although_a_tenant_cannot_be_decrypted() {
     let (key, body) = (Some(altered.key.as_str()), event("e2", CANARY));
     let answer = server.call(Method::POST, path, key, Some(body)).await;
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let checks = server.get("/api/v1/admin/checks", &server.operator).await;
+    let items = checks["items"].as_array().unwrap();
+    let what = format!("data of tenant {}", altered.id);
+    let found = items.iter().find(|check| check["what"] == what).unwrap();
+    assert!(found.to_string().contains("was altered"), "{found}");
 }
 
 #[tokio::test]

@@ -26,5 +26,6 @@ mod partial_input;
 mod properties;
 mod rotation;
 mod scenarios;
+mod unreadable;
 mod verdicts;
 mod wording;

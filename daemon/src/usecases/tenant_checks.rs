@@ -1,9 +1,13 @@
 //! Health checks of sagas and tenants, for `kgrca doctor`.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use kgrca_core::api::Check;
 use kgrca_core::jobs::JobState;
+use kgrca_core::model::Topic;
+use kgrca_core::storage::Result;
+use kgrca_core::storage::seal::Keyring;
 use kgrca_core::tenancy::{Saga, SagaKind, Step, StepState, Tenant, TenantId};
 
 use super::app::App;
@@ -69,6 +73,7 @@ pub async fn run(app: &App) -> Vec<Check> {
         }
         all.extend(of_tenant(app, tenant).await);
         all.extend(of_damage(app, tenant).await);
+        all.extend(of_encryption(app, tenant).await);
     }
     all
 }
@@ -98,6 +103,33 @@ async fn of_damage(app: &App, tenant: &Tenant) -> Option<Check> {
                 .to_owned(),
         ),
     })
+}
+
+/// Whether a tenant's data can be decrypted; its workers wait where it cannot. None when it can.
+async fn of_encryption(app: &App, tenant: &Tenant) -> Option<Check> {
+    let tenant_id = TenantId::parse(&tenant.client_id)?;
+    let found = with_timeout(next_records(app, &tenant_id)).await;
+    let what = format!("data of tenant {tenant_id}");
+    found.err().map(|e| check(&what, Err(e)))
+}
+
+/// Reads what the workers of a tenant read next.
+async fn next_records(app: &App, tenant: &TenantId) -> Result<()> {
+    let (meta, log) = (&app.stores.meta, &app.stores.log);
+    app.stores.encryption.sealer(tenant).await?;
+    // What others store is not encrypted by this daemon.
+    if log.is_remote() {
+        return Ok(());
+    }
+    let offsets = meta.offsets(tenant).await?.into_iter();
+    let done: HashMap<_, _> = offsets.map(|of| (of.stream, of.next)).collect();
+    for (stream, end) in log.ends(tenant).await? {
+        let next = done.get(&stream).copied().unwrap_or(0);
+        if stream.topic != Topic::Dlq && next < end {
+            log.read(tenant, stream, next, 1).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn of_sagas(app: &App) -> Check {
