@@ -1,5 +1,7 @@
 //! Records that cannot be decrypted: where a tenant stops, what says so, and that it continues.
 
+use std::path::{Path, PathBuf};
+
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::sql::{Database, Purpose, Reach, Value as Sql};
 use kgrca_core::storage::{DataKey, DataKeys};
@@ -8,7 +10,7 @@ use kgrca_tests::server::Tenant;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::encryption::{CANARY, KeyFile, ONE, change, event};
+use crate::encryption::{CANARY, KeyFile, ONE, change, event, files};
 
 /// What `kgrca doctor` finds wrong.
 async fn problems(server: &Server) -> Vec<Value> {
@@ -90,4 +92,63 @@ async fn a_record_whose_key_is_missing_is_named_and_read_when_the_key_is_back() 
     let server = Server::start(folder.path(), &options);
     server.settled(&stopped, 2).await;
     assert_eq!(problems(&server).await, Vec::<Value>::new());
+}
+
+/// The segment that holds a tenant's only event.
+fn segment(folder: &Path, tenant: &Tenant) -> PathBuf {
+    let events = folder
+        .join("log")
+        .join(&tenant.id)
+        .join("events.normalized");
+    let mut found = Vec::new();
+    files(&events, &mut found);
+    found.retain(|file| std::fs::metadata(file).unwrap().len() > 0);
+    let [segment] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    segment.clone()
+}
+
+#[tokio::test]
+async fn records_that_were_moved_to_another_place_are_not_read_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = KeyFile::new(&[ONE]);
+    let url = key.url();
+    let options = ["--master-key-url", url.as_str()];
+    let server = Server::start(folder.path(), &[&options[..], &["--roles", "api"]].concat());
+    let mut tenants = Vec::new();
+    for name in ["source", "target", "own", "intact"] {
+        let tenant = server.tenant(name, "pro").await;
+        let record = event("e1", &format!("{CANARY}-{name}"));
+        server.ingest(&tenant, "events", record).await;
+        tenants.push(tenant);
+    }
+    assert!(server.terminate());
+    let [source, target, own, intact] = tenants.as_slice() else {
+        unreachable!();
+    };
+    // Into the log of another tenant, and into another topic of the same.
+    let stolen = segment(folder.path(), source);
+    std::fs::copy(stolen, segment(folder.path(), target)).unwrap();
+    let moved = segment(folder.path(), own);
+    let partition = moved.parent().unwrap();
+    let topic = partition.parent().unwrap().with_file_name("alerts.raw");
+    let topic = topic.join(partition.file_name().unwrap());
+    std::fs::create_dir_all(&topic).unwrap();
+    std::fs::copy(&moved, topic.join(moved.file_name().unwrap())).unwrap();
+
+    let server = Server::start(folder.path(), &options);
+    server.settled(intact, 1).await;
+    let found = problems(&server).await;
+    let names: Vec<_> = found.iter().map(|problem| &problem["what"]).collect();
+    for tenant in [target, own] {
+        let what = json!(format!("data of tenant {}", tenant.id));
+        assert!(names.contains(&&what), "{found:?}");
+    }
+    assert_eq!(names.len(), 2, "{found:?}");
+    let path = format!("/api/v1/admin/clients/{}/export/records", target.id);
+    let operator = Some(server.operator.as_str());
+    let exported = server.call(Method::GET, &path, operator, None).await;
+    let text = exported.text().await.unwrap_or_default();
+    assert!(!text.contains(CANARY), "{text}");
 }

@@ -192,6 +192,8 @@ impl Vault {
         let url = format!("{}/{act}/{}", self.mount, self.key);
         let mut request = self.http.post(url).json(body);
         request = request.header("X-Vault-Token", self.token()?);
+        // An agent or proxy of Vault may require it.
+        request = request.header("X-Vault-Request", "true");
         if let Some(namespace) = &self.namespace {
             request = request.header("X-Vault-Namespace", namespace);
         }
