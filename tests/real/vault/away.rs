@@ -9,9 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::server::{Vault, refused};
-use super::{accept, checks, records, send, tenants};
-
-const DEADLINE: Duration = Duration::from_mins(1);
+use super::{DEADLINE, accept, checks, records, send, tenants};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_may_encrypt_and_decrypt_and_needs_nothing_else() {

@@ -2,8 +2,11 @@
 
 mod altered;
 mod away;
+mod fleet;
 mod rotation;
 mod server;
+
+use std::time::Duration;
 
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
@@ -11,6 +14,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 const TENANTS: usize = 4;
+const DEADLINE: Duration = Duration::from_mins(1);
 const ENCRYPTION: &str = "/api/v1/admin/encryption";
 
 /// Sends a record. Returns the status, and the body of an error.
@@ -40,11 +44,16 @@ async fn records(server: &Server, tenant: &Tenant) -> String {
     response.text().await.unwrap()
 }
 
-async fn rewrap(server: &Server) -> Value {
-    let body = json!({"act": "rewrap"}).to_string().into_bytes();
+/// Rewraps or rotates data keys.
+async fn change(server: &Server, act: &str) -> Value {
+    let body = json!({ "act": act }).to_string().into_bytes();
     let key = Some(server.operator.as_str());
     let answer = server.call(Method::POST, ENCRYPTION, key, Some(body)).await;
     answer.json().await.unwrap()
+}
+
+async fn rewrap(server: &Server) -> Value {
+    change(server, "rewrap").await
 }
 
 /// What `kgrca doctor` shows.
