@@ -44,7 +44,7 @@ async fn refused(server: &Server, tenant: &Tenant) {
 }
 
 #[tokio::test]
-async fn a_record_whose_key_is_missing_is_named_and_read_when_the_key_is_back() {
+async fn a_record_whose_key_is_missing_is_named_and_can_be_read_later_or_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let key = KeyFile::new(&[ONE]);
     let url = key.url();
@@ -91,6 +91,18 @@ async fn a_record_whose_key_is_missing_is_named_and_read_when_the_key_is_back() 
     meta.add_data_key(newest).await.unwrap();
     let server = Server::start(folder.path(), &options);
     server.settled(&stopped, 2).await;
+    assert_eq!(problems(&server).await, Vec::<Value>::new());
+    assert!(server.terminate());
+
+    // It is lost for good: what it encrypted is given up.
+    delete(&meta, newest).await;
+    let away = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log").join(&stopped.id);
+    std::fs::rename(log, away.path().join("log")).unwrap();
+    let server = Server::start(folder.path(), &options);
+    let third = event("third", CANARY);
+    server.ingest(&stopped, "events", third).await;
+    server.settled(&stopped, 3).await;
     assert_eq!(problems(&server).await, Vec::<Value>::new());
 }
 

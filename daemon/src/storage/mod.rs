@@ -25,7 +25,7 @@ use kgrca_core::storage::{Error, EventLog, GraphStore, KafkaUrl, Limits, MetaSto
 use crate::config::Settings;
 use crate::error::Failure;
 use crate::sandbox::Processes;
-use crate::secret::{Secret, write_private};
+use crate::secret::write_private;
 use audit_key::AuditKey;
 pub use encryption::{Encryption, Portion, Progress, UnderMaster};
 use kafka::KafkaLog;
@@ -227,7 +227,7 @@ pub async fn open(settings: &Settings) -> Result<Stores, Failure> {
         settings.audit_key.as_ref().unwrap_or(&usual),
     )?);
     let meta = open_meta_of(settings, &folder, &audit_key).await?;
-    let encryption = Arc::new(open_encryption(settings, &folder, &meta).await?);
+    let encryption = Arc::new(encryption::open(settings, &folder, &meta).await?);
     let graph = open_graph(settings, &folder, &meta).await?;
     let log = open_log(settings, &folder, &encryption).await?;
     let limits = open_limits(settings, &daemons).await?;
@@ -277,65 +277,6 @@ async fn open_meta_of(
         refuse("the metadata store has no tenants")?;
     }
     Ok(meta)
-}
-
-/// Opens the master keys, and says what is not encrypted by them.
-async fn open_encryption(
-    settings: &Settings,
-    folder: &Path,
-    meta: &Arc<dyn MetaStore>,
-) -> Result<Encryption, Failure> {
-    let encrypts_new = !settings.no_encryption;
-    let urls = settings.master_key_url.iter().map(Secret::resolved);
-    let urls: Vec<String> = urls.collect::<Result<_, _>>()?;
-    // An empty variable is one that is not set.
-    let urls: Vec<&str> = urls
-        .iter()
-        .map(|url| url.trim())
-        .filter(|u| !u.is_empty())
-        .collect();
-    let data = std::fs::canonicalize(folder).ok();
-    for file in urls.iter().filter_map(|url| url.strip_prefix("file:")) {
-        let file = std::fs::canonicalize(file);
-        if let (Ok(file), Some(data)) = (file, &data)
-            && file.starts_with(data)
-        {
-            let file = file.display();
-            tracing::warn!(
-                "{file}: whoever copies the data directory copies the master key, too; move it"
-            );
-        }
-    }
-    let encryption = Encryption::open(Arc::clone(meta), &urls, encrypts_new).await?;
-    let encryption = encryption.beside(not_encrypted(settings, folder)?);
-    if encryption.is_on() {
-        for place in encryption.not_encrypted() {
-            tracing::warn!("not encrypted by kgrcad: {place}; use an encrypted file system");
-        }
-    }
-    Ok(encryption)
-}
-
-/// Where data of tenants is stored that this daemon cannot encrypt.
-fn not_encrypted(settings: &Settings, folder: &Path) -> Result<Vec<String>, Failure> {
-    let mut places = Vec::new();
-    let meta = settings.meta_url.resolved()?;
-    places.push(match scheme(&meta) {
-        "sqlite" => format!(
-            "incidents and answers in {}",
-            path(&meta, folder, "meta.db").display()
-        ),
-        _ => "incidents and answers in PostgreSQL".to_owned(),
-    });
-    let graph = settings.graph_url.resolved()?;
-    places.push(match scheme(&graph) {
-        "mars" => format!("graphs in {}", path(&graph, folder, "graph").display()),
-        _ => "graphs in Neo4j".to_owned(),
-    });
-    if scheme(&settings.log_url.resolved()?) == "kafka" {
-        places.push("records in Kafka".to_owned());
-    }
-    Ok(places)
 }
 
 /// A store, and what sets tenants up on its servers.

@@ -4,6 +4,7 @@
 mod local;
 mod master;
 mod rewrap;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod vault;
@@ -23,6 +24,7 @@ use crate::clock::now;
 use crate::environment;
 use master::MasterKeys;
 pub use rewrap::{Portion, Progress, UnderMaster};
+pub(in crate::storage) use settings::open;
 
 /// What an encrypted secret in the metadata begins with; those in clear are letters and digits.
 const SEALED: &str = "sealed:";
