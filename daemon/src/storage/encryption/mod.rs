@@ -7,6 +7,7 @@ mod rewrap;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod vault;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,7 @@ use crate::environment;
 use master::MasterKeys;
 pub use rewrap::{Portion, Progress, UnderMaster};
 pub(in crate::storage) use settings::open;
+use turns::Turns;
 
 /// What an encrypted secret in the metadata begins with; those in clear are letters and digits.
 const SEALED: &str = "sealed:";
@@ -39,8 +41,7 @@ pub struct Encryption {
     /// Where data of tenants is stored that is not encrypted here.
     not_encrypted: Vec<String>,
     known: Mutex<HashMap<TenantId, Known>>,
-    /// Held while the keys of a tenant are read or created: by one task of this daemon.
-    reading: Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>,
+    turns: Turns,
 }
 
 /// The keys of a tenant.
@@ -99,7 +100,7 @@ impl Encryption {
             encrypts_new: false,
             not_encrypted: Vec::new(),
             known: Mutex::default(),
-            reading: Mutex::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -166,13 +167,8 @@ impl Encryption {
         self.known().remove(tenant);
     }
 
-    fn reading(&self, tenant: &TenantId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut all = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(tenant.clone()).or_default())
-    }
-
     /// Reads the keys of a tenant from the metadata, and decrypts those that are new. The caller
-    /// holds [`Self::reading`].
+    /// has a turn.
     async fn read(&self, tenant: &TenantId, masters: &MasterKeys) -> Result<Arc<Sealer>> {
         let keys = self.meta.data_keys(tenant).await?;
         let created: BTreeMap<u32, Time> = keys.iter().map(|k| (k.key_id, k.created_at)).collect();
@@ -200,7 +196,19 @@ impl Encryption {
         Ok(sealer)
     }
 
-    /// Creates another data key of a tenant. The caller holds [`Self::reading`].
+    /// The same with a data key that encrypts, which is created where there is none. The caller has
+    /// a [`Turn`].
+    async fn read_or_create(&self, tenant: &TenantId, masters: &MasterKeys) -> Result<Arc<Sealer>> {
+        // Created by another task or daemon meanwhile.
+        let sealer = self.read(tenant, masters).await?;
+        if sealer.current().is_some() {
+            return Ok(sealer);
+        }
+        self.add(tenant, masters).await?;
+        self.read(tenant, masters).await
+    }
+
+    /// Creates another data key of a tenant. The caller has a turn.
     async fn add(&self, tenant: &TenantId, masters: &MasterKeys) -> Result<()> {
         let keys = self.meta.data_keys(tenant).await?;
         let newest = keys.last().map(|key| key.created_at.plus(1));
@@ -228,9 +236,11 @@ impl Encryption {
         };
         let tenants: Vec<TenantId> = self.known().keys().cloned().collect();
         for tenant in tenants {
-            let reading = self.reading(&tenant);
-            let _held = reading.lock().await;
-            match self.read(&tenant, masters).await {
+            let read = match self.turns.wait(&tenant).await {
+                Ok(turn) => turn.end(self.read(&tenant, masters).await),
+                Err(error) => Err(error),
+            };
+            match read {
                 Ok(sealer) if !sealer.has_keys() => self.forget(&tenant),
                 Ok(_) => {}
                 Err(error) => {
@@ -269,9 +279,8 @@ impl Encryption {
         let secret = match (sealer.open(SECRET_LABEL, &sealed), &self.masters) {
             (Err(_), Some(masters)) => {
                 // Another daemon may have encrypted it with a key that is new.
-                let reading = self.reading(tenant);
-                let _held = reading.lock().await;
-                let sealer = self.read(tenant, masters).await?;
+                let turn = self.turns.wait(tenant).await?;
+                let sealer = turn.end(self.read(tenant, masters).await)?;
                 sealer.open(SECRET_LABEL, &sealed)?
             }
             (opened, _) => opened?,
@@ -289,11 +298,10 @@ impl Keyring for Encryption {
         if let Some(known) = self.get(tenant) {
             return Ok(known.sealer);
         }
-        let reading = self.reading(tenant);
-        let _held = reading.lock().await;
+        let turn = self.turns.wait(tenant).await;
         match self.get(tenant) {
             Some(known) => Ok(known.sealer),
-            None => self.read(tenant, masters).await,
+            None => turn?.end(self.read(tenant, masters).await),
         }
     }
 
@@ -305,15 +313,8 @@ impl Keyring for Encryption {
         if sealer.current().is_some() {
             return Ok(sealer);
         }
-        let reading = self.reading(tenant);
-        let _held = reading.lock().await;
-        // Created by another task or daemon meanwhile.
-        let sealer = self.read(tenant, masters).await?;
-        if sealer.current().is_some() {
-            return Ok(sealer);
-        }
-        self.add(tenant, masters).await?;
-        self.read(tenant, masters).await
+        let turn = self.turns.wait(tenant).await?;
+        turn.end(self.read_or_create(tenant, masters).await)
     }
 }
 

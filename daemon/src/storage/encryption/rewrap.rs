@@ -152,8 +152,11 @@ impl Encryption {
     /// When the metadata or the master key is unavailable.
     pub async fn rotate(&self, tenant: &TenantId) -> Result<bool> {
         let masters = self.masters()?;
-        let reading = self.reading(tenant);
-        let _held = reading.lock().await;
+        let turn = self.turns.wait(tenant).await?;
+        turn.end(self.rotate_in_turn(tenant, masters).await)
+    }
+
+    async fn rotate_in_turn(&self, tenant: &TenantId, masters: &MasterKeys) -> Result<bool> {
         if self.meta.data_keys(tenant).await?.is_empty() {
             return Ok(false);
         }

@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::{DataKeys, Tenants};
@@ -326,4 +327,46 @@ async fn urls_that_do_not_say_which_key_it_is_are_refused() {
         let error = error.err().unwrap();
         assert!(error.message.contains(message), "{urls:?}: {error}");
     }
+}
+
+/// A server that closes each connection; it counts them.
+async fn unanswering() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            drop(connection);
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_a_key_fail_together() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let daemon = Daemon::new().await;
+    let (address, connections) = unanswering().await;
+    let token = Path::join(daemon.folder.path(), "token");
+    write_private(&token, "hvs.token").unwrap();
+    let token = token.display();
+    let url = format!("vault://{address}/transit/k?tls=false&token-file={token}");
+    let encryption = Encryption {
+        masters: Some(MasterKeys::open(&[&url]).unwrap()),
+        encrypts_new: true,
+        ..Encryption::off(Arc::clone(&daemon.meta) as _)
+    };
+    let a = tenant("a");
+    let one = || encryption.sealer_to_write(&a);
+    let failed = |result: Result<_>| result.err().unwrap().kind == ErrorKind::Unavailable;
+    assert!(failed(one().await));
+    let attempts = connections.swap(0, Ordering::Relaxed);
+    let (b, c, d) = tokio::join!(one(), one(), one());
+    assert!([b, c, d].into_iter().all(failed));
+    assert_eq!(connections.swap(0, Ordering::Relaxed), attempts);
+    // Whoever asks later does not get an old answer.
+    assert!(failed(one().await));
+    assert_eq!(connections.load(Ordering::Relaxed), attempts);
 }
