@@ -28,8 +28,10 @@ pub async fn checks(app: &App, actor: &Actor) -> Result<Page<Check>> {
     actor.operator()?;
     audit_counts::read(app, actor, None, "checks");
     let mut items = checks::of_stores(&app.stores).await;
-    items.push(encryption_check(app).await);
-    items.extend(tenant_checks::run(app).await);
+    let encryption = encryption_check(app).await;
+    let has_master_key = encryption.ok;
+    items.push(encryption);
+    items.extend(tenant_checks::run(app, has_master_key).await);
     Ok(Page { items, next: None })
 }
 

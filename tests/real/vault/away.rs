@@ -76,6 +76,7 @@ async fn a_revoked_token_stops_new_tenants_until_there_is_another() {
     vault.administer("sys/seal", json!({})).await;
     let found = checks(&server).await;
     assert!(found.contains("Vault is sealed"), "{found}");
+    assert!(!found.contains("data of tenant"), "once is enough: {found}");
     for tenant in &tenants {
         accept(&server, tenant, "fourth").await;
         assert!(records(&server, tenant).await.contains("<first>"));
