@@ -45,7 +45,7 @@ pub(super) fn from_lines(
     container: &str,
     lines: &[&str],
 ) -> Option<FaultId> {
-    const BY_CLASS: [(Class, FaultId); 11] = [
+    const BY_CLASS: [(Class, FaultId); 12] = [
         (Class::ExecFormat, FaultId::ImageArchitectureMismatch),
         (Class::PortTaken, FaultId::RuntimePortConflict),
         (
@@ -59,6 +59,7 @@ pub(super) fn from_lines(
         (Class::SourceUnavailable, FaultId::ConfigSourceUnavailable),
         (Class::DataIncompatible, FaultId::DependencyVersionMismatch),
         (Class::VersionMismatch, FaultId::DependencyVersionMismatch),
+        (Class::SchemaMissing, FaultId::DependencyVersionMismatch),
         (Class::SettingMissing, FaultId::ConfigEnvInvalid),
     ];
     // The source lines of a report name variables whatever failed.
