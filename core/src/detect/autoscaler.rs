@@ -38,7 +38,7 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 FaultId::PerformanceAutoscalerNoMetrics,
                 target,
                 idx,
-                Strength::Fair,
+                Strength::Strong,
             )
             .active(view.lasts(c.last_transition_time.0))
             .message(message)

@@ -53,6 +53,7 @@ mod lone_client;
 mod makers;
 mod mentions;
 mod mesh_tls;
+mod nameless;
 mod names;
 mod network;
 mod network_plugin;
@@ -69,6 +70,7 @@ mod performance;
 mod piled_up;
 mod pod_slots;
 mod polarity;
+mod policy_calls;
 mod policy_peers;
 mod preemption;
 mod probe;
@@ -170,6 +172,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings<'_>) {
             findings.inspect(policy_peers::outside, view, idx);
             findings.inspect(policy_peers::names, view, idx);
             findings.inspect(closed_port::port, view, idx);
+            findings.inspect(policy_calls::egress, view, idx);
         }
         kind if kind.is_workload() => {
             findings.inspect(admission::workload, view, idx);
@@ -301,5 +304,8 @@ pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> 
         public_names::left_out(view, errors, out);
     });
     all.compare("makers::failing", |out| makers::failing(view, found, out));
+    all.compare("nameless::errors", |out| {
+        nameless::errors(view, errors, found, out);
+    });
     all
 }

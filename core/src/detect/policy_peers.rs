@@ -186,7 +186,7 @@ pub(super) fn names(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     out.push(finding(view, idx, owner, message, evidence));
 }
 
-fn restricts_calls(policy: &NetworkPolicy) -> bool {
+pub(super) fn restricts_calls(policy: &NetworkPolicy) -> bool {
     policy.policy_types.iter().any(|t| &**t == "Egress")
         || (policy.policy_types.is_empty() && !policy.egress.is_empty())
 }
@@ -208,12 +208,18 @@ fn admits_dns(rule: &PolicyRule) -> bool {
     has_port && (rule.to.is_empty() || rule.to.iter().any(reaches))
 }
 
-fn policy<'a>(view: &View<'a>, idx: Idx) -> Option<&'a NetworkPolicy> {
+pub(super) fn policy<'a>(view: &View<'a>, idx: Idx) -> Option<&'a NetworkPolicy> {
     let object = view.object(idx).filter(|_| view.exists(idx))?;
     object.network_policy()
 }
 
-fn finding(view: &View<'_>, idx: Idx, owner: Idx, message: String, line: Evidence) -> Finding {
+pub(super) fn finding(
+    view: &View<'_>,
+    idx: Idx,
+    owner: Idx,
+    message: String,
+    line: Evidence,
+) -> Finding {
     let (namespace, name) = (view.graph.get(idx).namespace(), view.graph.get(idx).name());
     let fix = format!("kubectl -n {namespace} edit {} {name}", view.kind_word(idx));
     view.finding(
@@ -240,7 +246,7 @@ pub(super) fn covers(view: &View<'_>, namespace: &str, policy: &NetworkPolicy, p
 }
 
 /// The pods that a policy selects and that logged something: others are not known to be blocked.
-fn covered(view: &View<'_>, idx: Idx, policy: &NetworkPolicy) -> Vec<Idx> {
+pub(super) fn covered(view: &View<'_>, idx: Idx, policy: &NetworkPolicy) -> Vec<Idx> {
     let pods = view.graph.pods(view.graph.get(idx).namespace());
     pods.filter(|p| view.logs(*p).next().is_some())
         .filter(|p| policy.pod_selector.matches(view.graph.get(*p).labels()))
@@ -248,7 +254,7 @@ fn covered(view: &View<'_>, idx: Idx, policy: &NetworkPolicy) -> Vec<Idx> {
 }
 
 /// The lines of a pod about connections that time out.
-fn times_out<'a>(view: &View<'a>, pod: Idx) -> impl Iterator<Item = &'a LogTemplate> {
+pub(super) fn times_out<'a>(view: &View<'a>, pod: Idx) -> impl Iterator<Item = &'a LogTemplate> {
     let now = view.now;
     view.logs(pod).filter(move |log| is_timeout(now, log))
 }

@@ -216,6 +216,10 @@ pub(super) fn kind_fault(view: &View<'_>, idx: Idx) -> FaultId {
     match view.graph.get(idx).kind().as_str() {
         "SecretStore" | "ClusterSecretStore" => FaultId::OperatorSecretStoreInvalid,
         "APIService" => FaultId::ControlplaneAggregatedApiUnavailable,
+        // Those of cert-manager: whatever fails, there is no valid certificate in the end.
+        "Certificate" | "CertificateRequest" | "Order" | "Challenge" => {
+            FaultId::ServiceCertificateInvalid
+        }
         "ScaledObject" | "ScaledJob" => FaultId::AutoscalingTriggerFailing,
         "VolumeAttachment" => FaultId::StorageAttachFailed,
         _ => FaultId::OperatorConditionFailed,
