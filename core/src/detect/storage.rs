@@ -275,14 +275,25 @@ fn mount_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.title(owner),
             short(m, 200)
         );
+        let blamed = unknown_node(view, m).unwrap_or(owner);
         out.push(
-            view.finding(fault, owner, idx, strength)
+            view.finding(fault, blamed, idx, strength)
                 .active(true)
                 .message(message)
                 .with([view.event_evidence(idx, event)])
                 .build(),
         );
     }
+}
+
+/// The node that the driver of a volume does not know, although it exists: what the driver's agent
+/// needs of the host is missing. A node without the agent lacks the driver instead.
+pub(super) fn unknown_node(view: &View<'_>, message: &str) -> Option<Idx> {
+    let (_, rest) = message.rsplit_once("desc = node ")?;
+    let rest = rest.trim_start_matches('"');
+    let name = rest.split([' ', '"']).next()?;
+    let node = view.graph.find_live(Kind::Node, "", name);
+    node.filter(|_| has(rest, &[" not found"]))
 }
 
 /// What else can be forbidden: programs, keys and sockets.

@@ -3,6 +3,8 @@
 use super::condition::Said;
 use super::finding::Strength;
 use super::mentions::Mention;
+use super::storage::unknown_node;
+use super::text::has;
 use super::{FaultId, View, account};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
@@ -23,19 +25,22 @@ impl Verdict {
             .or_else(|| missing_mention(view, said, named))
             .or_else(|| missing_reference(view, said.idx))
             .or_else(|| by_trouble(view, said))
-            .unwrap_or_else(|| Self::of_kind(view, said.idx))
+            .or_else(|| rejected_spec(view, said))
+            .unwrap_or_else(|| Self::of_kind(view, said))
     }
 
     /// Without a reason of another kind. What is named for one thing alone says so itself.
-    fn of_kind(view: &View<'_>, idx: Idx) -> Self {
-        let fault = kind_fault(view, idx);
+    fn of_kind(view: &View<'_>, said: &Said) -> Self {
+        let fault = kind_fault(view, said.idx);
+        let node = unknown_node(view, &said.text);
+        let node = node.filter(|_| fault == FaultId::StorageAttachFailed);
         let strength = match fault {
             FaultId::ServiceCertificateInvalid | FaultId::StorageAttachFailed => Strength::Strong,
             _ => Strength::Fair,
         };
         Self {
             fault,
-            blamed: blamed_by_kind(view, idx),
+            blamed: node.unwrap_or_else(|| blamed_by_kind(view, said.idx)),
             strength,
             predicate: "is not healthy".to_owned(),
         }
@@ -191,6 +196,37 @@ fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
         blamed: server,
         strength: Strength::Fair,
         predicate: format!("cannot use {}", view.title(server)),
+    })
+}
+
+/// How controllers say that they cannot work with the spec of an object.
+const REJECTED: [&str; 16] = [
+    "is invalid",
+    "invalid value",
+    "invalid spec",
+    "invalid configuration",
+    "validation failed",
+    "failed validation",
+    "failed to validate",
+    "unknown field",
+    "must match",
+    "must be one of",
+    "must not be",
+    "don't meet the specifications of the schema",
+    "missing required",
+    "path not found",
+    "cannot be reached because only",
+    "tasks that don't exist",
+];
+
+/// An object whose spec its controller does not accept.
+fn rejected_spec(view: &View<'_>, said: &Said) -> Option<Verdict> {
+    let is_plain = kind_fault(view, said.idx) == FaultId::OperatorConditionFailed;
+    (is_plain && has(&said.text, &REJECTED)).then(|| Verdict {
+        fault: FaultId::ConfigArgumentsInvalid,
+        blamed: said.idx,
+        strength: Strength::Strong,
+        predicate: "has a spec that its controller does not accept".to_owned(),
     })
 }
 
