@@ -389,6 +389,7 @@ impl<'a, D: Database + 'static> Victim<'a, D> {
             cluster: None,
             idempotency_key: None,
             body: records.to_string().into(),
+            held: None,
         };
         let daemon = self.daemon.as_ref().unwrap();
         let answer = daemon.ingest(&self.key, request).await.unwrap();

@@ -32,7 +32,15 @@ pub const MAX_KEY: usize = 4 << 10;
 /// both, it fits the largest frame that files are read with, and the largest message of a topic.
 pub const MAX_VALUE: usize = (2 << 20) - 2 * MAX_KEY;
 
+/// What a log adds to the key and value of an entry, in bytes.
+const OVERHEAD: usize = 28;
+
 impl Entry {
+    /// How many bytes a log stores for it.
+    pub fn bytes(&self) -> usize {
+        OVERHEAD + self.key.len() + self.value.len()
+    }
+
     /// Refuses what a log could not read back.
     ///
     /// # Errors

@@ -121,10 +121,10 @@ pub async fn load(
     State(app): State<Arc<App>>,
     caller: Caller<Operator>,
     Path(path): Path<ImportPartPath>,
-    RawBody(rows): RawBody,
+    rows: RawBody,
 ) -> Result<Json<Imported>, ApiError> {
     Ok(Json(
-        archive::load(&app, &caller, &path.id, &path.part, &rows).await?,
+        archive::load(&app, &caller, &path.id, &path.part, &rows.bytes).await?,
     ))
 }
 

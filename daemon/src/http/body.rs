@@ -8,7 +8,6 @@ use bytes::BytesMut;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::decompress::{self, Compressed};
 use super::error::ApiError;
@@ -21,17 +20,19 @@ use crate::usecases::{Actor, App, Error, authentication};
 pub const MAX_JSON: usize = 1 << 20;
 /// Bodies beyond this are parsed off the async threads, which serve all tenants.
 const PARSED_AT_ONCE: usize = 16 << 10;
-/// How many of those are parsed at the same time.
-static PARSING: Semaphore = Semaphore::const_new(2);
 
 /// A body as it was sent, decompressed, up to the size that the daemon accepts.
-pub struct RawBody(pub Bytes);
+pub struct RawBody {
+    pub bytes: Bytes,
+    /// What its request holds.
+    pub held: Option<Arc<Held>>,
+}
 
 impl FromRequest<Arc<App>> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        Ok(Self(receive(request, app, max_body(app)).await?.bytes))
+        Ok(receive(request, app, max_body(app)).await?)
     }
 }
 
@@ -39,18 +40,11 @@ fn max_body(app: &App) -> usize {
     (app.settings.max_body_mib as usize) << 20
 }
 
-/// A body that has arrived.
-struct Received {
-    bytes: Bytes,
-    /// What its request holds.
-    held: Option<Arc<Held>>,
-}
-
 /// Receives a body of at most `limit` bytes after decompression.
 ///
 /// # Errors
 /// Also when the caller lost its rights meanwhile: a body may take a minute to arrive.
-async fn receive(request: Request, app: &App, limit: usize) -> Result<Received, Error> {
+async fn receive(request: Request, app: &App, limit: usize) -> Result<RawBody, Error> {
     let (parts, mut body) = request.into_parts();
     let held = parts.extensions.get::<Arc<Held>>().cloned();
     let mut bytes = BytesMut::new();
@@ -76,7 +70,7 @@ async fn receive(request: Request, app: &App, limit: usize) -> Result<Received, 
         held: held.clone(),
     };
     let bytes = body.decompress(&parts.headers).await?;
-    Ok(Received { bytes, held })
+    Ok(RawBody { bytes, held })
 }
 
 /// A JSON object of at most so many bytes. Nothing else is accepted, although serde would also read
@@ -90,13 +84,15 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let Received { bytes, held } = receive(request, app, LIMIT.min(max_body(app))).await?;
-        let is_small = bytes.len() <= PARSED_AT_ONCE;
-        let read = move || parse(&bytes, held.as_deref());
-        if is_small {
-            return Ok(Self(read()?));
+        let RawBody { bytes, held } = receive(request, app, LIMIT.min(max_body(app))).await?;
+        if bytes.len() <= PARSED_AT_ONCE {
+            return Ok(Self(parse(&bytes, held.as_deref())?));
         }
-        let _place = PARSING.acquire().await.map_err(Error::internal)?;
+        let _processor = match &held {
+            Some(held) => Some(held.processor(bytes.len()).await?),
+            None => None,
+        };
+        let read = move || parse(&bytes, held.as_deref());
         let parsed = blocking(read).await.map_err(Error::internal)?;
         Ok(Self(parsed?))
     }

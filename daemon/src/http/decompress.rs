@@ -45,6 +45,11 @@ impl Compressed {
         let Some(coding) = coding(headers)? else {
             return Ok(self.bytes);
         };
+        // Small ones may become large.
+        let _processor = match &self.held {
+            Some(held) => Some(held.processor(self.limit).await?),
+            None => None,
+        };
         let decoding =
             tokio::task::spawn_blocking(move || self.decode(coding, Instant::now() + TIME));
         decoding.await.map_err(Error::internal)?.map(Bytes::from)

@@ -52,13 +52,14 @@ pub async fn ingest(
     caller: Caller<Ingest>,
     Path(kind): Path<String>,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    body: RawBody,
 ) -> Result<(StatusCode, Json<Ingested>), ApiError> {
     let request = IngestRequest {
         kind,
         cluster: header_text(&headers, "x-cluster")?,
         idempotency_key: header_text(&headers, "idempotency-key")?,
-        body,
+        body: body.bytes,
+        held: body.held,
     };
     let answer = ingest::ingest(&app, &caller, request).await?;
     Ok((StatusCode::ACCEPTED, Json(answer)))

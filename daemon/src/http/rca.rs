@@ -142,9 +142,9 @@ pub async fn analyze(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
     answer: LargeAnswer,
-    RawBody(body): RawBody,
+    body: RawBody,
 ) -> Result<Response, ApiError> {
-    let analysis = analyze::analyze(&app, &caller, body).await?;
+    let analysis = analyze::analyze(&app, &caller, body.bytes).await?;
     answer.encode(analysis).await
 }
 

@@ -29,6 +29,10 @@ const BODIES_PER_KEY: usize = 2;
 const BODIES_PER_TENANT: usize = 3;
 const BODIES: usize = 8;
 
+/// Processors that bodies of one tenant use at a time.
+const PROCESSORS_PER_TENANT: usize = 2;
+/// Bodies up to this size, in bytes, do not wait for other tenants.
+const PARSED_AT_ONCE: usize = 64 << 10;
 /// Large answers of one tenant that are made at a time, and how long others wait for their turn.
 const LARGE_ANSWERS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,18 +54,67 @@ pub struct Budgets {
     bytes: Budget<Owner>,
     answers: Budget<Owner>,
     turns: Turns,
+    processors: Processors,
 }
 
-/// Turns to make a large answer, of each owner.
-#[derive(Clone, Debug, Default)]
-struct Turns(Arc<Mutex<HashMap<Owner, Arc<Semaphore>>>>);
+/// Turns of each owner, so many at a time.
+#[derive(Clone, Debug)]
+struct Turns {
+    each: usize,
+    all: Arc<Mutex<HashMap<Owner, Arc<Semaphore>>>>,
+}
 
 impl Turns {
+    fn new(each: usize) -> Self {
+        Self {
+            each,
+            all: Arc::default(),
+        }
+    }
+
     fn of(&self, owner: &Owner) -> Arc<Semaphore> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|other, turns| other == owner || Arc::strong_count(turns) > 1);
         let turns = all.entry(owner.clone());
-        Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(LARGE_ANSWERS))))
+        Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+    }
+}
+
+/// The processors, on which bodies are decompressed and parsed. An owner waits for its own turn
+/// first: so only a few of its bodies are ahead of others, however many it sent.
+#[derive(Clone, Debug)]
+struct Processors {
+    turns: Turns,
+    all: Arc<Semaphore>,
+}
+
+/// The right to use a processor, until it is dropped.
+#[derive(Debug)]
+pub struct Processor {
+    _turn: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Processors {
+    fn new(count: usize) -> Self {
+        Self {
+            turns: Turns::new((count / 2).clamp(1, PROCESSORS_PER_TENANT)),
+            all: Arc::new(Semaphore::new(count)),
+        }
+    }
+
+    async fn take(&self, owner: &Owner, bytes: usize) -> Result<Processor> {
+        let turn = self.turns.of(owner).acquire_owned().await;
+        let place = if bytes > PARSED_AT_ONCE {
+            let place = Arc::clone(&self.all).acquire_owned().await;
+            Some(place.map_err(Error::internal)?)
+        } else {
+            None
+        };
+        Ok(Processor {
+            _turn: turn.map_err(Error::internal)?,
+            _place: place,
+        })
     }
 }
 
@@ -74,6 +127,7 @@ pub struct Held {
     body: Mutex<Body>,
     answer: Mutex<Share<Owner>>,
     turns: Turns,
+    processors: Processors,
 }
 
 #[derive(Debug)]
@@ -95,7 +149,8 @@ impl Budgets {
             key_bytes: Budget::new(BODIES_PER_KEY * max_body, BODIES * max_body),
             bytes: Budget::new(BODIES_PER_TENANT * max_body, BODIES * max_body),
             answers: Budget::new(ANSWER_BYTES_PER_TENANT, ANSWER_BYTES),
-            turns: Turns::default(),
+            turns: Turns::new(LARGE_ANSWERS),
+            processors: Processors::new(processors()),
         }
     }
 
@@ -109,6 +164,14 @@ impl Budgets {
             let message = format!("too many requests in flight from {client}");
             Error::busy(message).hint("send fewer requests at a time")
         })
+    }
+
+    /// Waits for a processor for so many bytes of a body of the tenant.
+    ///
+    /// # Errors
+    /// None in practice: the processors are never closed.
+    pub async fn processor(&self, tenant: &TenantId, bytes: usize) -> Result<Processor> {
+        self.processors.take(&Some(tenant.clone()), bytes).await
     }
 
     /// Takes a place for an analysis.
@@ -138,12 +201,21 @@ impl Budgets {
             answer: Mutex::new(self.answers.take(owner.clone(), 0).map_err(busy)?),
             streams: self.streams.clone(),
             turns: self.turns.clone(),
+            processors: self.processors.clone(),
             owner,
         })
     }
 }
 
 impl Held {
+    /// Waits for a processor for so many bytes of the request's body.
+    ///
+    /// # Errors
+    /// None in practice: the processors are never closed.
+    pub async fn processor(&self, bytes: usize) -> Result<Processor> {
+        self.processors.take(&self.owner, bytes).await
+    }
+
     /// Counts this request as a stream from now on.
     ///
     /// # Errors
@@ -193,10 +265,77 @@ impl Held {
     }
 }
 
+/// How many processors there are.
+fn processors() -> usize {
+    let count = std::thread::available_parallelism();
+    count.map(usize::from).unwrap_or(1)
+}
+
 fn refused(exhausted: Exhausted, what: &str) -> Error {
     let hint = "send fewer requests at a time, or smaller batches";
     match exhausted {
         Exhausted::Key => Error::busy(format!("too many {what} for this tenant")).hint(hint),
         Exhausted::All => Error::overloaded(format!("the server has too many {what}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(id: &str) -> Owner {
+        TenantId::parse(id)
+    }
+
+    async fn must_wait<T>(waiting: impl Future<Output = T>) -> bool {
+        timeout(Duration::from_millis(20), waiting).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn many_bodies_of_one_tenant_leave_processors_to_others() {
+        let processors = Processors::new(2);
+        let (a, b) = (owner("client-a-000000"), owner("client-b-000000"));
+        assert!(a.is_some() && b.is_some());
+        let large = PARSED_AT_ONCE + 1;
+        let first = processors.take(&a, large).await.unwrap();
+        assert!(must_wait(processors.take(&a, large)).await);
+        assert!(must_wait(processors.take(&a, 1)).await);
+        let second = processors.take(&b, large).await.unwrap();
+        let third = owner("client-c-000000");
+        assert!(
+            must_wait(processors.take(&third, large)).await,
+            "two in all"
+        );
+        processors.take(&third, PARSED_AT_ONCE).await.unwrap();
+        drop(first);
+        processors.take(&third, large).await.unwrap();
+        drop(second);
+        assert_eq!(processors.all.available_permits(), 2);
+    }
+
+    #[tokio::test]
+    async fn another_tenant_waits_for_one_body_however_many_are_waiting() {
+        let processors = Processors::new(1);
+        let (a, b) = (owner("client-a-000000"), owner("client-b-000000"));
+        let large = PARSED_AT_ONCE + 1;
+        let first = processors.take(&a, large).await.unwrap();
+        let others: Vec<_> = (0..50)
+            .map(|_| {
+                let (processors, a) = (processors.clone(), a.clone());
+                tokio::spawn(async move { processors.take(&a, large).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let mut other = Box::pin(processors.take(&b, large));
+        assert!(must_wait(&mut other).await);
+        drop(first);
+        // One of the first tenant's may be ahead, and no more: its place is kept here.
+        assert!(must_wait(&mut other).await || others.iter().all(|o| !o.is_finished()));
+        let ahead: Vec<_> = others.into_iter().filter(|o| o.is_finished()).collect();
+        assert!(ahead.len() <= 1, "{}", ahead.len());
+        for task in ahead {
+            drop(task.await.unwrap());
+        }
+        assert!(!must_wait(other).await);
     }
 }

@@ -185,6 +185,7 @@ impl World {
             cluster: Some(sender.cluster.clone()),
             idempotency_key: self.plan.has_keys.then(|| idempotency.to_owned()),
             body: batch.body().into(),
+            held: None,
         };
         let key = key.to_owned();
         let asked = async move |d: Arc<kgrca_daemon::simulated::SimulatedDaemon>| {

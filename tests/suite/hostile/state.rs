@@ -93,7 +93,7 @@ async fn a_day_brings_as_much_state_as_the_plan_allows() {
     agree(&server, &tenant, json!({"state_mb_day": 1})).await;
     let mut statuses = Vec::new();
     for _ in 0..3 {
-        let body = Some(pods("UPSERT", 0..2500));
+        let body = Some(pods("UPSERT", 0..2000));
         let path = "/api/v1/ingest/resources";
         let response = server
             .call(Method::POST, path, Some(&tenant.key), body)
@@ -103,10 +103,51 @@ async fn a_day_brings_as_much_state_as_the_plan_allows() {
     let (taken, refused) = (StatusCode::ACCEPTED, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(statuses, [taken, taken, refused]);
     let answer = server
-        .ingest(&tenant, "resources", pods("DELETE", 0..2500))
+        .ingest(&tenant, "resources", pods("DELETE", 0..2000))
         .await;
-    assert_eq!(answer["accepted"], 2500, "deletions are always taken in");
-    assert_eq!(live(&server, &tenant, 7500).await, 0);
+    assert_eq!(answer["accepted"], 2000, "deletions are always taken in");
+    assert_eq!(live(&server, &tenant, 6000).await, 0);
+}
+
+/// The name of the cluster is in each of them, and what is stored of a deletion has it three times.
+#[tokio::test(flavor = "multi_thread")]
+async fn short_records_count_as_what_is_stored_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (attacker, victim) = (
+        server.tenant("Attacker", "free").await,
+        server.tenant("Victim", "pro").await,
+    );
+    agree(&server, &attacker, json!({"state_mb_day": 20})).await;
+    let watchdog = Watchdog::start(&server, &victim);
+    let endings = |count: usize, ending: &str| format!("{ending}\n").repeat(count).into_bytes();
+    let deletion = r#"{"op":"DELETE","kind":"a","name":"b"}"#;
+    let batches = [
+        endings(100_000, deletion),
+        endings(20_000, deletion),
+        endings(20_000, r#"{"op":"SYNC","kind":"a"}"#),
+    ];
+    let send = async |body: &Vec<u8>| {
+        let request = server
+            .http
+            .post(format!("{}/api/v1/ingest/resources", server.url))
+            .header("x-api-key", &attacker.key)
+            .header("x-cluster", "c".repeat(250))
+            .body(body.clone());
+        request.send().await.unwrap().status()
+    };
+    let mut taken = 0;
+    for body in batches.iter().cycle().take(12) {
+        let status = send(body).await;
+        taken += usize::from(status == StatusCode::ACCEPTED);
+        if status != StatusCode::ACCEPTED {
+            assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+        }
+    }
+    assert!((1..=2).contains(&taken), "{taken} were taken in");
+    let stored = super::bytes_below(&folder.path().join("log").join(&attacker.id));
+    assert!(stored < 31 << 20, "{stored} bytes");
+    watchdog.check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

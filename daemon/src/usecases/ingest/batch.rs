@@ -14,6 +14,7 @@ use kgrca_core::tenancy::TenantId;
 
 use super::dead_letters::Rejects;
 use super::split;
+use crate::usecases::budgets::Held;
 use crate::usecases::error::Result;
 use crate::workers::Admission;
 
@@ -21,6 +22,8 @@ use crate::workers::Admission;
 const MAX_LETTER_BYTES: usize = 4096;
 /// Longest reason that is given for one record, in characters: it may quote the record.
 const MAX_MESSAGE: usize = 500;
+/// In what steps room is taken, in bytes.
+const ROOM: usize = 64 << 10;
 
 /// Where the records of a batch come from.
 pub struct Source<'a> {
@@ -37,6 +40,8 @@ pub struct Source<'a> {
     pub hash_key: &'a HashKey,
     /// Its plan.
     pub plan: &'a Plan,
+    /// What the request holds.
+    pub held: Option<&'a Held>,
 }
 
 /// A parsed batch.
@@ -44,6 +49,10 @@ pub struct Source<'a> {
 pub struct Batch {
     /// Accepted records, as they go into the log.
     pub entries: Vec<Entry>,
+    /// How many bytes the log stores for these.
+    pub stored: usize,
+    /// How many bytes were sent.
+    pub sent: usize,
     pub accepted: u64,
     /// As how many events the accepted records count.
     pub events: u64,
@@ -56,17 +65,27 @@ pub struct Batch {
     pub clusters: BTreeSet<Str>,
 }
 
+impl Batch {
+    /// As how many bytes it counts: a few that are sent can become many that are stored.
+    pub fn bytes(&self) -> usize {
+        self.stored.max(self.sent)
+    }
+}
+
 impl Source<'_> {
     /// Parses a body.
     ///
     /// # Errors
-    /// `invalid_request` when the body as such cannot be read.
+    /// `invalid_request` when the body as such cannot be read; `rate_limited` and `unavailable`
+    /// when what it becomes is too much beside what other requests hold.
     pub fn read(&self, body: &[u8], mut admission: Option<Admission>) -> Result<Batch> {
         let items = split::records(self.topic, body)?;
         let mut batch = Batch {
             entries: Vec::with_capacity(items.len()),
+            sent: body.len(),
             ..Batch::default()
         };
+        let mut room = body.len();
         let builder = EntryBuilder {
             topic: self.topic,
             cluster: self.cluster,
@@ -83,6 +102,7 @@ impl Source<'_> {
         let (mut records, mut foreign) = (Vec::new(), BTreeSet::new());
         for (index, item) in items.iter().enumerate() {
             records.clear();
+            let before = batch.entries.len();
             let added = parse::parse(self.topic, item, &context, &mut records)
                 .and_then(|()| self.check_clusters(&records))
                 .and_then(|()| self.admit(admission.as_mut(), &records))
@@ -105,8 +125,21 @@ impl Source<'_> {
                 }
                 Err(reject) => self.reject(&mut batch, index, item, &reject),
             }
+            let added = batch.entries[before..].iter().map(Entry::bytes);
+            batch.stored += added.sum::<usize>();
+            while batch.stored > room {
+                room += self.take_room()?;
+            }
         }
         Ok(batch)
+    }
+
+    /// Takes room for more bytes than were sent.
+    fn take_room(&self) -> Result<usize> {
+        if let Some(held) = self.held {
+            held.grow_body(ROOM)?;
+        }
+        Ok(ROOM)
     }
 
     /// Rejects records of new objects beyond the plan's limit.

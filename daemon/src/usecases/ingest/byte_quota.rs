@@ -1,10 +1,11 @@
-//! How many bytes a tenant may send a day, by its plan. Objects and topology are not metered by
+//! How many bytes a tenant may send a day, by its plan; where more is stored than was sent, that
+//! counts. Objects and topology are not metered by
 //! record, and do not expire; events, logs and alerts are, but a record may have up to 1 MiB.
 
 use kgrca_core::billing::Plan;
 use kgrca_core::model::Topic;
 use kgrca_core::model::time::DAY;
-use kgrca_core::storage::Window;
+use kgrca_core::storage::{Taken, Window};
 
 use super::batch::Batch;
 use crate::clock::now;
@@ -54,6 +55,16 @@ impl Allowed {
     }
 }
 
+impl Allowed {
+    fn refusal(&self, plan: &Plan, taken: &Taken) -> Error {
+        let message = format!(
+            "daily limit of {} MB of {} (plan `{}`) reached",
+            self.megabytes, self.what, plan.name
+        );
+        Error::quota_exceeded(message, seconds_until_retry(taken)).hint(self.hint)
+    }
+}
+
 /// A day's window, with room for further megabytes at the same rate.
 fn window(name: &'static str, megabytes: u64, more: u64) -> Window {
     let day = Window {
@@ -89,7 +100,30 @@ impl TakenBytes {
     }
 }
 
-/// Takes a batch of this many bytes from the day. Batches that only delete have more room. `None`
+/// Refuses a body that the day has no room for, whatever it is, before it is parsed.
+///
+/// # Errors
+/// `quota_exceeded` when the plan has no room for it.
+pub async fn check(app: &App, tenant: TenantScope<'_>, topic: Topic, body: usize) -> Result<()> {
+    let Some(allowed) = Allowed::by(tenant.plan, topic, true) else {
+        return Ok(());
+    };
+    let units = (body as u64).div_ceil(UNIT);
+    let limits = &app.stores.limits;
+    let left = limits.take(tenant.id, allowed.window, 0, now()).await?;
+    if left.remaining >= units {
+        return Ok(());
+    }
+    let taken = limits.take(tenant.id, allowed.window, units, now()).await?;
+    if !taken.allowed {
+        return Err(allowed.refusal(tenant.plan, &taken));
+    }
+    // There is room again meanwhile. It is taken when it is known what the batch is.
+    let window = allowed.window;
+    TakenBytes { window, units }.give_back(app, tenant).await
+}
+
+/// Takes a batch from the day. Batches that only delete have more room. `None`
 /// where the plan has no limit.
 ///
 /// # Errors
@@ -99,13 +133,12 @@ pub async fn take(
     tenant: TenantScope<'_>,
     topic: Topic,
     batch: &Batch,
-    bytes: usize,
 ) -> Result<Option<TakenBytes>> {
     let allowed = Allowed::by(tenant.plan, topic, !batch.adds);
     let Some(allowed) = allowed.filter(|_| !batch.entries.is_empty()) else {
         return Ok(None);
     };
-    let units = (bytes as u64).div_ceil(UNIT);
+    let units = (batch.bytes() as u64).div_ceil(UNIT);
     let limits = &app.stores.limits;
     let taken = limits.take(tenant.id, allowed.window, units, now()).await?;
     if taken.allowed {
@@ -114,11 +147,7 @@ pub async fn take(
     }
     let labels = [("topic", topic.as_str()), ("status", "quota")];
     metrics::counter!("kg_messages_processed_total", &labels).increment(batch.accepted);
-    let message = format!(
-        "daily limit of {} MB of {} (plan `{}`) reached",
-        allowed.megabytes, allowed.what, tenant.plan.name
-    );
-    Err(Error::quota_exceeded(message, seconds_until_retry(&taken)).hint(allowed.hint))
+    Err(allowed.refusal(tenant.plan, &taken))
 }
 
 #[cfg(test)]

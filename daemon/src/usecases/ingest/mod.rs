@@ -13,14 +13,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kgrca_core::api::Ingested;
-use kgrca_core::billing::Metric;
+use kgrca_core::billing::{Metric, Plan};
+use kgrca_core::engine;
 use kgrca_core::model::Topic;
 use kgrca_core::parse::Signal;
+use kgrca_core::storage::Taken;
 use kgrca_core::tenancy::Scope;
 
 use super::actor::{Actor, TenantScope};
 use super::app::App;
 use super::authentication::Traffic;
+use super::budgets::Held;
 use super::cluster_quota;
 use super::error::{Error, Result, seconds_until_retry};
 use super::stats::REFUSED_COUNT;
@@ -46,6 +49,8 @@ pub struct IngestRequest {
     pub idempotency_key: Option<String>,
     /// A record, an array of records, or one per line.
     pub body: Bytes,
+    /// What the request holds: it grows with the entries that the body becomes.
+    pub held: Option<Arc<Held>>,
 }
 
 /// Takes a batch in. When it returns, the accepted records are durable.
@@ -102,13 +107,12 @@ struct Incoming<'a> {
 
 async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Result<Ingested> {
     let topic = incoming.topic;
-    let bytes = incoming.request.body.len();
     let mut batch = parse(app, tenant, incoming).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
     storage_quota::admit(app, tenant, &batch).await?;
     let taken = take_from_day(app, tenant, topic, &batch).await?;
     let stored = async {
-        let bytes = byte_quota::take(app, tenant, topic, &batch, bytes).await?;
+        let bytes = byte_quota::take(app, tenant, topic, &batch).await?;
         let stored = store(app, tenant, &mut batch).await;
         if let (Err(_), Some(bytes)) = (&stored, bytes) {
             bytes.give_back(app, tenant).await?;
@@ -125,6 +129,7 @@ async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> 
             return Err(e);
         }
     };
+    app.storage_quota.add(tenant.id, batch.stored);
     for partition in partitions {
         app.fleet.appended(tenant.id, partition);
     }
@@ -168,9 +173,14 @@ fn topic(kind: &str) -> Result<Topic> {
     Ok(Signal::by_route(kind).ok_or_else(unknown)?.topic)
 }
 
-/// Parses off the async threads: a batch may have tens of megabytes.
+/// Parses off the async threads: a batch may have tens of megabytes. One that the day has no room
+/// for is not parsed.
 async fn parse(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Result<Batch> {
     let (request, topic) = (incoming.request, incoming.topic);
+    let bytes = request.body.len();
+    let _processor = app.budgets.processor(tenant.id, bytes).await?;
+    byte_quota::check(app, tenant, topic, bytes).await?;
+    check_day(app, tenant, topic, &request.body).await?;
     let only_cluster = incoming.only_cluster.map(str::to_owned);
     let hash_key = app.hash_keys.of(&app.stores, tenant.id).await?;
     let plan = tenant.plan.clone();
@@ -192,10 +202,36 @@ async fn parse(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Re
             partition: &|cluster| fleet.partition(&tenant, cluster),
             hash_key: &hash_key,
             plan: &plan,
+            held: request.held.as_deref(),
         };
         source.read(&request.body, admission)
     });
     parsing.await.map_err(Error::internal)?
+}
+
+/// Refuses a batch of which any record would exceed the day's events, before it is parsed.
+///
+/// # Errors
+/// `quota_exceeded` when nothing is left of the day.
+async fn check_day(app: &App, tenant: TenantScope<'_>, topic: Topic, body: &Bytes) -> Result<()> {
+    let limit = hard_limit(tenant.plan).filter(|_| engine::events_of(topic, 1) > 0);
+    let Some(limit) = limit else {
+        return Ok(());
+    };
+    let limits = &app.stores.limits;
+    let taken = limits.take_day(tenant.id, 0, limit, now()).await?;
+    if taken.allowed {
+        return Ok(());
+    }
+    let body = body.clone();
+    let items = blocking(move || split::records(topic, &body).map(|items| items.len() as u64));
+    let items = items.await.map_err(Error::internal)??;
+    let events = engine::events_of(topic, items);
+    Err(day_is_used_up(app, tenant, topic, (events, taken)))
+}
+
+fn hard_limit(plan: &Plan) -> Option<u64> {
+    plan.events_day.filter(|_| plan.events_are_hard)
 }
 
 /// On a plan with a hard limit, takes the batch from the day's events, or refuses and counts it. A
@@ -208,10 +244,8 @@ async fn take_from_day(
     topic: Topic,
     batch: &Batch,
 ) -> Result<u64> {
-    let plan = tenant.plan;
     let events = batch.events + batch.rejected.count - batch.over_quota;
-    let is_limited = plan.events_are_hard && events > 0;
-    let Some(limit) = plan.events_day.filter(|_| is_limited) else {
+    let Some(limit) = hard_limit(tenant.plan).filter(|_| events > 0) else {
         return Ok(0);
     };
     let taken = app
@@ -222,16 +256,26 @@ async fn take_from_day(
     if taken.allowed {
         return Ok(events);
     }
+    Err(day_is_used_up(app, tenant, topic, (events, taken)))
+}
+
+/// Counts events that are refused. Returns the refusal.
+fn day_is_used_up(
+    app: &App,
+    tenant: TenantScope<'_>,
+    topic: Topic,
+    (events, taken): (u64, Taken),
+) -> Error {
     app.pending_usage
         .add(tenant.id, Metric::EventsRejectedQuota, events as i64);
     let labels = [("topic", topic.as_str()), ("status", "quota")];
     metrics::counter!("kg_messages_processed_total", &labels).increment(events);
     let message = format!(
-        "daily limit of {limit} events (plan `{}`) reached; {events} records rejected",
-        plan.name
+        "daily limit of {} events (plan `{}`) reached; {events} records rejected",
+        taken.limit, tenant.plan.name
     );
-    Err(Error::quota_exceeded(message, seconds_until_retry(&taken))
-        .hint("wait for the next day (UTC) or change the plan"))
+    Error::quota_exceeded(message, seconds_until_retry(&taken))
+        .hint("wait for the next day (UTC) or change the plan")
 }
 
 /// Takes further calls from the sender's rate, one for each hundred rejected records. This batch is

@@ -22,24 +22,61 @@ const TIMES: u64 = 2;
 /// For how long what was measured is not read again.
 const CACHE_TTL: Duration = Duration::from_mins(5);
 
-/// What was last measured of each tenant, in bytes, and when it was read.
+/// For how long a tenant that sends nothing is remembered.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
+
+/// What each tenant stores, as far as it is known.
 #[derive(Debug, Default)]
-pub struct StorageQuota(Mutex<HashMap<TenantId, (u64, Instant)>>);
+pub struct StorageQuota(Mutex<HashMap<TenantId, Known>>);
+
+/// What a tenant stores, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    measured: u64,
+    /// When the measurement was read.
+    at: Instant,
+    /// What this daemon has added since it was another.
+    added: u64,
+}
+
+impl Known {
+    fn read(measured: u64, before: Option<Self>) -> Self {
+        let same = before.filter(|before| before.measured == measured);
+        Self {
+            measured,
+            at: instant(),
+            added: same.map(|before| before.added).unwrap_or(0),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.measured.saturating_add(self.added)
+    }
+}
 
 impl StorageQuota {
     async fn stored(&self, app: &App, tenant: &TenantId) -> Result<u64> {
         let known = self.all().get(tenant).copied();
-        if let Some((bytes, _)) = known.filter(|(_, at)| since(*at) < CACHE_TTL) {
-            return Ok(bytes);
+        if let Some(known) = known.filter(|known| since(known.at) < CACHE_TTL) {
+            return Ok(known.bytes());
         }
-        let bytes = usage::today(app, tenant).await?.storage_bytes;
+        let measured = usage::today(app, tenant).await?.storage_bytes;
         let mut all = self.all();
-        all.retain(|_, (_, at)| since(*at) < CACHE_TTL);
-        all.insert(tenant.clone(), (bytes, instant()));
-        Ok(bytes)
+        all.retain(|_, known| since(known.at) < FORGOTTEN_AFTER);
+        let before = all.get(tenant).copied();
+        let known = Known::read(measured, before);
+        all.insert(tenant.clone(), known);
+        Ok(known.bytes())
     }
 
-    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, (u64, Instant)>> {
+    /// Counts what was stored since the last measurement.
+    pub fn add(&self, tenant: &TenantId, bytes: usize) {
+        if let Some(known) = self.all().get_mut(tenant) {
+            known.added = known.added.saturating_add(bytes as u64);
+        }
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,6 +120,21 @@ fn check(plan: &Plan, stored: u64, adds: bool) -> Result<()> {
 mod tests {
     use super::*;
     use kgrca_core::billing;
+
+    #[test]
+    fn what_was_stored_since_the_last_measurement_counts() {
+        let quota = StorageQuota::default();
+        let tenant = TenantId::parse("client-a-000000").unwrap();
+        quota.add(&tenant, 5);
+        assert!(quota.all().is_empty(), "nobody asks for what it stores");
+        quota.all().insert(tenant.clone(), Known::read(100, None));
+        quota.add(&tenant, 20);
+        quota.add(&tenant, 3);
+        let known = quota.all()[&tenant];
+        assert_eq!(known.bytes(), 123);
+        assert_eq!(Known::read(100, Some(known)).bytes(), 123, "the same one");
+        assert_eq!(Known::read(150, Some(known)).bytes(), 150);
+    }
 
     #[test]
     fn only_plans_without_a_price_for_storage_are_limited() {
