@@ -19,9 +19,13 @@ const EDGE: usize = 2048;
 /// API.
 const LABEL_KEY: usize = 317;
 /// Longest value of a label, in bytes. The API has 63; others send names of objects.
-const LABEL_VALUE: usize = NAME;
+pub(super) const LABEL_VALUE: usize = NAME;
 /// Most bytes that the labels of an object may have together.
 const LABELS: usize = 64 << 10;
+/// Most bytes of the labels of an alert. Alertmanager's have a few hundred.
+const ALERT_LABELS: usize = 16 << 10;
+/// Most bytes that are kept of the annotations of an alert; their names alone must have less.
+pub(super) const ANNOTATIONS: usize = 32 << 10;
 
 /// Trims the identifiers of a record.
 ///
@@ -54,6 +58,8 @@ pub(super) fn normalize(record: &mut Record) -> Result<(), Reject> {
         Body::Alert(alert) => {
             one("fingerprint", &mut alert.fingerprint, UID)?;
             one("alertname", &mut alert.name, NAME)?;
+            alert_labels(&alert.labels)?;
+            names_of_annotations(&alert.annotations)?;
             subject(&mut alert.subject)
         }
         Body::Tick | Body::Act(_) => Ok(()),
@@ -79,9 +85,28 @@ fn labels(labels: &Labels) -> Result<(), Reject> {
         bounded("value of a label", value, LABEL_VALUE)?;
         all += key.len() + value.len();
     }
-    if all > LABELS {
+    in_all("labels", all, LABELS)
+}
+
+/// The values of an alert's labels are cut later.
+fn alert_labels(labels: &Labels) -> Result<(), Reject> {
+    let mut all = 0;
+    for (key, value) in labels.iter() {
+        bounded("key of a label", key, LABEL_KEY)?;
+        all += key.len() + value.len().min(4 * LABEL_VALUE);
+    }
+    in_all("labels", all, ALERT_LABELS)
+}
+
+fn names_of_annotations(annotations: &Labels) -> Result<(), Reject> {
+    let names = annotations.iter().map(|(name, _)| name.len()).sum();
+    in_all("names of annotations", names, ANNOTATIONS)
+}
+
+fn in_all(what: &str, bytes: usize, max: usize) -> Result<(), Reject> {
+    if bytes > max {
         return Err(invalid(format!(
-            "`labels` have {all} bytes; the maximum is {LABELS}"
+            "`{what}` have {bytes} bytes; the maximum is {max}"
         )));
     }
     Ok(())
