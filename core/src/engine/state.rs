@@ -73,6 +73,11 @@ impl ClusterState {
                 .collect(),
             watermark: self.watermark,
             last_record: Some(self.last_record),
+            listed: self
+                .graph
+                .listed()
+                .map(|(kind, since)| (kind.as_str().to_owned(), since))
+                .collect(),
         };
         // Maps with text keys and plain values always serialize.
         serde_json::to_string(&saved).unwrap_or_default()
@@ -97,6 +102,9 @@ impl ClusterState {
                 .collect(),
         );
         self.last_record = self.last_record.max(saved.last_record.unwrap_or_default());
+        for (kind, since) in saved.listed {
+            self.graph.sync_again(&Kind::parse(&kind), since);
+        }
         Ok(())
     }
 
@@ -258,11 +266,92 @@ struct Saved {
     watermark: Time,
     #[serde(default)]
     last_record: Option<Time>,
+    /// When the last listing of each kind began. The log may have lost its end: of a day it keeps
+    /// the one that was appended last, which need not be the one that reaches furthest.
+    #[serde(default)]
+    listed: std::collections::BTreeMap<String, Time>,
 }
 
 fn folded(folded: Folded) -> Applied {
     match folded {
         Folded::New => Applied::Applied,
         Folded::Known => Applied::Duplicate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Topic;
+    use crate::parse::{Context, parse};
+
+    fn apply(state: &mut ClusterState, text: &str) {
+        let mut records = Vec::new();
+        let context = Context {
+            received_at: Time::parse("2026-01-01T10:00:00Z").unwrap_or_default(),
+            ..Context::default()
+        };
+        parse(Topic::Resource, text.as_bytes(), &context, &mut records).unwrap();
+        state.apply(records.remove(0));
+    }
+
+    fn pod(at: &str, name: &str) -> String {
+        format!(
+            r#"{{"at":"2026-01-01T{at}Z","cluster":"prod","kind":"Pod","namespace":"n",
+            "name":"{name}","uid":"{name}"}}"#
+        )
+    }
+
+    fn listing(at: &str, since: &str) -> String {
+        format!(
+            r#"{{"op":"SYNC","at":"2026-01-01T{at}Z","since":"2026-01-01T{since}Z",
+            "cluster":"prod","kind":"Pod"}}"#
+        )
+    }
+
+    /// The log keeps one end of a listing of each kind and day: that which was appended last.
+    #[test]
+    fn a_late_end_of_an_earlier_listing_replaces_no_later_one() {
+        let mut state = ClusterState::new("prod");
+        apply(&mut state, &pod("08:00:00", "gone"));
+        apply(&mut state, &pod("09:30:00", "kept"));
+        let late = listing("07:01:00", "07:00:00");
+        apply(&mut state, &listing("09:01:00", "09:00:00"));
+        apply(&mut state, &late);
+        assert_eq!(state.graph.live(), 1);
+        let saved = state.save();
+        let rebuilt = |with_late: bool| {
+            let mut rebuilt = ClusterState::new("prod");
+            apply(&mut rebuilt, &pod("08:00:00", "gone"));
+            apply(&mut rebuilt, &pod("09:30:00", "kept"));
+            if with_late {
+                apply(&mut rebuilt, &late);
+            }
+            rebuilt.restore(&saved).unwrap();
+            rebuilt
+        };
+        for with_late in [false, true] {
+            let rebuilt = rebuilt(with_late);
+            assert_eq!(rebuilt.graph.live(), 1, "{with_late}");
+            assert_eq!(rebuilt.save(), saved, "{with_late}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_came_late_stays_when_the_log_has_lost_nothing() {
+        let mut state = ClusterState::new("prod");
+        apply(&mut state, &listing("09:01:00", "09:00:00"));
+        apply(&mut state, &pod("08:00:00", "late"));
+        let live = state.graph.live();
+        let saved = state.save();
+        state.restore(&saved).unwrap();
+        assert_eq!(state.graph.live(), live);
+    }
+
+    #[test]
+    fn what_an_earlier_version_saved_is_readable() {
+        let mut state = ClusterState::new("prod");
+        let old = r#"{"incidents":{"incidents":{}},"sequences":{},"watermark":0}"#;
+        state.restore(old).unwrap();
     }
 }

@@ -116,6 +116,19 @@ impl Graph {
         gone
     }
 
+    /// When the last full listing of each kind began.
+    pub fn listed(&self) -> impl Iterator<Item = (&Kind, Time)> {
+        self.listed.iter().map(|(kind, since)| (kind, *since))
+    }
+
+    /// Applies the end of a listing that the log has lost since it was applied.
+    pub fn sync_again(&mut self, kind: &Kind, since: Time) {
+        let is_known = self.listed.get(kind).is_some_and(|known| *known >= since);
+        if !is_known {
+            self.sync(kind, since, since);
+        }
+    }
+
     /// Closes a resource without state, last referred to at `at`, if a full listing that began
     /// later did not contain it.
     pub fn end_unlisted(&mut self, idx: Idx, at: Time) {
