@@ -52,6 +52,11 @@ impl<K: Hash + Eq + Clone> Budget<K> {
         }))
     }
 
+    /// How much there is of it.
+    pub fn total(&self) -> usize {
+        self.0.total
+    }
+
     /// Takes an amount, which may be zero: a share can grow.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! Request ids, and who calls: the middleware that authenticates, and the extractor of the actor.
 
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
@@ -91,6 +92,9 @@ pub async fn authenticate(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let actor = actor_of(&app, &parts).await?;
+    if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+        app.known_sources.note(peer.ip());
+    }
     let request = Request::from_parts(parts, body);
     let traffic = traffic(&request);
     let Some(rate) = authentication::count_call(&app, &actor, traffic).await? else {

@@ -14,6 +14,7 @@ use kgrca_core::tenancy::Network;
 use super::error::ApiError;
 use super::held;
 use crate::usecases::App;
+use crate::usecases::known_sources::source;
 
 /// The client certificate of a connection, in the extensions of its requests.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ pub async fn count(
     let Some(client) = client else {
         return Ok(next.run(request).await);
     };
-    let share = app.budgets.enter_from(client)?;
+    let share = app.budgets.enter_from(source(client))?;
     Ok(held::until_sent(next.run(request).await, share))
 }
 

@@ -1,12 +1,14 @@
-//! Which connections are let in: so many from one address, so many in all. Those of trusted proxies
-//! count only in all: many clients are behind one. A connection that is refused gets an answer that
+//! Which connections are let in: so many from one address, so many in all, of which a part is kept
+//! for addresses that sent a valid key lately. Those of trusted proxies count only in all: many
+//! clients are behind one. A connection that is refused gets an answer that
 //! says so, while there is room for that, and otherwise none.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,13 +19,20 @@ use axum_server::accept::Accept;
 use kgrca_core::tenancy::Network;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 use crate::budget::{Budget, Share};
+use crate::usecases::known_sources::{KnownSources, source};
 
 /// A client that takes nothing of an answer for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take for its first head, with the handshake of TLS. Those of proxies
+/// may wait for a client.
+const FIRST_HEAD: Duration = Duration::from_secs(5);
+/// Which part of all connections is kept for addresses that sent a valid key lately.
+const KEPT: usize = 4;
 /// Connections beyond the limits that are answered, and not only closed.
 const REFUSALS_PER_ADDRESS: usize = 16;
 const REFUSALS: usize = 256;
@@ -32,17 +41,31 @@ const REFUSALS: usize = 256;
 #[derive(Clone, Debug)]
 pub(super) struct Admission {
     connections: Budget<SocketAddr>,
+    /// Those of addresses that sent no valid key lately.
+    strangers: Budget<()>,
     refusals: Budget<SocketAddr>,
     proxies: Arc<[Network]>,
+    known: Option<Arc<KnownSources>>,
 }
 
 impl Admission {
     pub(super) fn new(per_address: usize, total: usize) -> Self {
         Self {
             connections: Budget::new(per_address, total),
+            strangers: Budget::new(total, total),
             refusals: Budget::new(REFUSALS_PER_ADDRESS, REFUSALS),
             proxies: Arc::default(),
+            known: None,
         }
+    }
+
+    /// Keeps a part of the connections for known sources.
+    pub(super) fn keeping_room_for(mut self, known: &Arc<KnownSources>) -> Self {
+        let total = self.strangers.total();
+        let others = total - total / KEPT;
+        self.strangers = Budget::new(others, others);
+        self.known = Some(Arc::clone(known));
+        self
     }
 
     /// Trusts proxies in these networks.
@@ -51,21 +74,52 @@ impl Admission {
         self
     }
 
-    /// What a connection counts as: all of one address are the same, each of a proxy is another.
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        let address = peer.to_canonical();
+        self.proxies.iter().any(|n| n.contains(address))
+    }
+
+    /// What a connection counts as: all of one source are the same, each of a proxy is another.
     fn counted_as(&self, peer: SocketAddr) -> SocketAddr {
-        let address = peer.ip().to_canonical();
-        let is_proxy = self.proxies.iter().any(|n| n.contains(address));
-        SocketAddr::new(address, if is_proxy { peer.port() } else { 0 })
+        if self.is_proxy(peer.ip()) {
+            return SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        }
+        SocketAddr::new(source(peer.ip()), 0)
+    }
+
+    /// Takes a place for a connection; `None` when there is none.
+    fn place(&self, peer: SocketAddr) -> Option<Place> {
+        let address = self.counted_as(peer);
+        let is_known = self.is_proxy(peer.ip())
+            || self
+                .known
+                .as_ref()
+                .is_some_and(|known| known.has(address.ip()));
+        Some(Place {
+            _connection: self.connections.take(address, 1).ok()?,
+            _stranger: if is_known {
+                None
+            } else {
+                Some(self.strangers.take((), 1).ok()?)
+            },
+        })
+    }
+
+    /// The same for one that is only answered that there is none.
+    fn place_for_refusal(&self, peer: SocketAddr) -> io::Result<Place> {
+        metrics::counter!("kg_connections_refused_total").increment(1);
+        let refusal = self.refusals.take(self.counted_as(peer), 1);
+        Ok(Place {
+            _connection: refusal.map_err(|_| io::Error::other("too many"))?,
+            _stranger: None,
+        })
     }
 
     fn admit<S>(&self, stream: TcpStream, service: S) -> io::Result<(Admitted, Refusing<S>)> {
-        let address = self.counted_as(stream.peer_addr()?);
-        let (share, is_refused) = if let Ok(share) = self.connections.take(address, 1) {
-            (share, false)
-        } else {
-            metrics::counter!("kg_connections_refused_total").increment(1);
-            let refusal = self.refusals.take(address, 1);
-            (refusal.map_err(|_| io::Error::other("too many"))?, true)
+        let peer = stream.peer_addr()?;
+        let (place, is_refused) = match self.place(peer) {
+            Some(place) => (place, false),
+            None => (self.place_for_refusal(peer)?, true),
         };
         // Small answers must not wait for more of their packet.
         stream.set_nodelay(true)?;
@@ -73,11 +127,14 @@ impl Admission {
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let admitted = Admitted {
             stream: Box::pin(stream),
-            _share: share,
+            first_head: (!self.is_proxy(peer.ip())).then(|| Box::pin(sleep(FIRST_HEAD))),
+            has_head: Arc::default(),
+            _place: place,
         };
         let service = Refusing {
             service,
             is_refused,
+            has_head: Arc::clone(&admitted.has_head),
         };
         Ok((admitted, service))
     }
@@ -97,7 +154,31 @@ impl<S> Accept<TcpStream, S> for Admission {
 #[derive(Debug)]
 pub(super) struct Admitted {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
-    _share: Share<SocketAddr>,
+    /// Until when the first head must have arrived.
+    first_head: Option<Pin<Box<Sleep>>>,
+    has_head: Arc<AtomicBool>,
+    _place: Place,
+}
+
+/// What a connection counts as until it is closed.
+#[derive(Debug)]
+struct Place {
+    _connection: Share<SocketAddr>,
+    _stranger: Option<Share<()>>,
+}
+
+impl Admitted {
+    /// Whether the first head takes too long.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = &mut self.first_head else {
+            return false;
+        };
+        if self.has_head.load(Ordering::Relaxed) {
+            self.first_head = None;
+            return false;
+        }
+        deadline.as_mut().poll(cx).is_ready()
+    }
 }
 
 impl AsyncRead for Admitted {
@@ -106,6 +187,9 @@ impl AsyncRead for Admitted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.is_late(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         self.stream.as_mut().poll_read(cx, buf)
     }
 }
@@ -145,6 +229,7 @@ impl AsyncWrite for Admitted {
 pub(super) struct Refusing<S> {
     service: S,
     is_refused: bool,
+    has_head: Arc<AtomicBool>,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
@@ -163,6 +248,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Answer {
+        self.has_head.store(true, Ordering::Relaxed);
         if self.is_refused {
             let headers = [(header::RETRY_AFTER, "5"), (header::CONNECTION, "close")];
             let text = "too many connections; retry in 5 s\n";
@@ -170,5 +256,57 @@ where
             return Box::pin(std::future::ready(Ok(refusal)));
         }
         Box::pin(self.service.call(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(address: &str) -> SocketAddr {
+        SocketAddr::new(address.parse().unwrap(), 5)
+    }
+
+    #[test]
+    fn strangers_leave_room_for_those_who_sent_a_valid_key() {
+        let known = Arc::new(KnownSources::default());
+        let admission = Admission::new(2, 8).keeping_room_for(&known);
+        let mut places = Vec::new();
+        for i in 0..20 {
+            places.extend(admission.place(peer(&format!("192.0.2.{i}"))));
+        }
+        assert_eq!(places.len(), 6, "two are kept");
+        assert!(admission.place(peer("2001:db8::1")).is_none());
+        known.note(peer("2001:db8::1").ip());
+        places.extend(admission.place(peer("2001:db8::1")));
+        places.extend(admission.place(peer("2001:db8::2")));
+        assert_eq!(places.len(), 8);
+        drop(places);
+        let first = admission.place(peer("192.0.2.1"));
+        assert!(first.is_some(), "what ended is given back");
+    }
+
+    #[test]
+    fn addresses_of_one_network_of_ipv6_are_one_client() {
+        let admission = Admission::new(2, 100);
+        let places: Vec<_> = (0..10)
+            .filter_map(|i| admission.place(peer(&format!("2001:db8::{i}"))))
+            .collect();
+        assert_eq!(places.len(), 2);
+        assert!(admission.place(peer("2001:db8:0:1::1")).is_some());
+    }
+
+    #[test]
+    fn each_connection_of_a_proxy_is_another() {
+        let proxies = [Network::parse("192.0.2.0/24").unwrap()];
+        let known = Arc::new(KnownSources::default());
+        let admission = Admission::new(1, 4).keeping_room_for(&known);
+        let admission = admission.behind(&proxies);
+        let place = |port: u16| {
+            let peer = SocketAddr::new("192.0.2.1".parse().unwrap(), port);
+            admission.place(peer)
+        };
+        let places: Vec<_> = (1..10).filter_map(place).collect();
+        assert_eq!(places.len(), 4);
     }
 }

@@ -126,7 +126,8 @@ async fn serve(
                 app.settings.max_connections_per_address as usize,
                 app.settings.max_connections as usize,
             )
-            .behind(&app.settings.trusted_proxies),
+            .behind(&app.settings.trusted_proxies)
+            .keeping_room_for(&app.known_sources),
             router,
             tls: TlsFiles::of(&app.settings),
         };

@@ -13,6 +13,7 @@ use super::budgets::Budgets;
 use super::cluster_quota::ClusterQuota;
 use super::ingest::{HashKeys, StorageQuota};
 use super::key_uses::KeyUses;
+use super::known_sources::KnownSources;
 use super::query::RunningQueries;
 use super::rca_cache::RcaCache;
 use super::system::StoreReport;
@@ -50,6 +51,8 @@ pub struct App {
     pub tenancy: Tenancy,
     /// The last report on stores.
     pub store_report: StoreReport,
+    /// Where requests with valid keys come from.
+    pub known_sources: Arc<KnownSources>,
     /// What requests may hold at a time.
     pub budgets: Budgets,
     /// API usage that is not written yet.
@@ -85,6 +88,7 @@ impl App {
             hash_keys: HashKeys::default(),
             tenancy,
             store_report: StoreReport::default(),
+            known_sources: Arc::default(),
             pending_usage: PendingUsage::default(),
         }
     }

@@ -25,6 +25,7 @@ pub mod jobs;
 mod key_limits;
 pub mod key_uses;
 pub mod keys;
+pub mod known_sources;
 pub mod maintenance;
 pub mod query;
 pub mod rca;

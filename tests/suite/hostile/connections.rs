@@ -168,6 +168,56 @@ async fn clients_behind_a_trusted_proxy_are_limited_one_by_one() {
     });
 }
 
+/// Addresses 127.0.0.2 and following, each with as many connections as one may have.
+async fn take_all(server: &Server, addresses: u8, each: usize) -> Vec<tokio::net::TcpStream> {
+    let to = server.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut held = Vec::new();
+    for last in 2..2 + addresses {
+        for _ in 0..each {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            let from = std::net::SocketAddr::from(([127, 0, 0, last], 0));
+            socket.bind(from).unwrap();
+            let mut stream = socket.connect(to).await.unwrap();
+            let head = b"GET /livez HTTP/1.1\r\nHost: x\r\n";
+            // Those beyond the limits are closed.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, head).await;
+            held.push(stream);
+        }
+    }
+    held
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_without_a_key_leave_room_for_those_with_one_and_end_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = [
+        "--max-connections",
+        "40",
+        "--max-connections-per-address",
+        "8",
+    ];
+    let server = Server::start(folder.path(), &limits);
+    let tenant = server.tenant("acme", "free").await;
+    let began = Instant::now();
+    let held = take_all(&server, 9, 8).await;
+    for _ in 0..5 {
+        // A connection of its own.
+        let http = reqwest::Client::new();
+        let url = format!("{}/api/v1/stats", server.url);
+        let answer = http.get(url).header("x-api-key", &tenant.key).send().await;
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    for mut stream in held {
+        let mut rest = Vec::new();
+        let end = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest);
+        let _ = tokio::time::timeout(Duration::from_secs(20), end)
+            .await
+            .expect("a head without an end keeps its connection");
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "they ended after {took:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_and_heads_without_an_end_are_closed() {
     let folder = tempfile::tempdir().unwrap();
