@@ -90,6 +90,7 @@ impl ClusterState {
             ..
         } = self;
         let mut resolved = Resolved::new(graph, episodes, name, now);
+        let dropped = episodes.dropped();
         let call_errors = calls::learn(graph, &mut resolved, now);
         let todo = inspected.todo(graph, &resolved);
         let view = View {
@@ -109,6 +110,7 @@ impl ClusterState {
         let evaluation = (!watch.is_aborted()).then(|| {
             findings.extend(incident::unexplained(&view, &symptoms, &findings));
             let update = incidents.update(name, &symptoms, &groups, now);
+            let is_partial = inspection.is_partial;
             let case = Case {
                 cluster: name,
                 view,
@@ -122,12 +124,16 @@ impl ClusterState {
                 graph,
             });
             let grouped = by_incident(&symptoms, &groups, &update);
+            let mut concluded = conclude(&case, &symptoms, inspection);
+            let beyond = beyond_limits(&update, dropped);
+            concluded.shows_health &= beyond.is_empty();
+            concluded.missing_evidence.extend(beyond);
             Evaluation {
                 ranked: rank(case, rows, &grouped, unranked),
                 changed: update.changed,
-                is_partial: inspection.is_partial || !unranked.is_empty(),
+                is_partial: is_partial || !unranked.is_empty(),
                 weights: weights.clone(),
-                ..conclude(&case, &symptoms, inspection)
+                ..concluded
             }
         });
         if self.journal {
@@ -165,6 +171,9 @@ fn by_incident<'a>(
 ) -> Vec<Group<'a>> {
     let mut by_key: BTreeMap<u64, Vec<&Symptom>> = BTreeMap::new();
     for (group, key) in groups.iter().zip(&update.keys) {
+        let Some(key) = key else {
+            continue;
+        };
         by_key
             .entry(*key)
             .or_default()
@@ -207,6 +216,27 @@ fn conclude(case: &Case<'_>, symptoms: &[Symptom], inspection: Inspection) -> Ev
         panics: inspection.panics,
         ..Evaluation::default()
     }
+}
+
+/// What was dropped, or opened no incident, because there was too much of it.
+fn beyond_limits(update: &Update, dropped: u64) -> Vec<MissingEvidence> {
+    let unopened = update.keys.iter().filter(|key| key.is_none()).count();
+    let mut missing = Vec::new();
+    if dropped > 0 {
+        missing.push(MissingEvidence::new(
+            &format!("{dropped} events, log patterns and alerts that the plan has no room for"),
+            "faults that only they report",
+            "",
+        ));
+    }
+    if unopened > 0 {
+        missing.push(MissingEvidence::new(
+            &format!("incidents of {unopened} groups of symptoms: too many incidents are open"),
+            "what causes these symptoms",
+            "",
+        ));
+    }
+    missing
 }
 
 /// Ranks the causes of incidents by both scorers, in the order of their keys. When time runs out,

@@ -10,8 +10,8 @@ use crate::model::{Body, Op, Record, Topic};
 /// How many slots are kept for each object that may live: for objects that ended within the last
 /// hour, and for what others refer to by name.
 const SLOTS: u64 = 4;
-/// How many bytes large objects may have in all beyond [`OBJECT_BYTES`] each: as many per object
-/// that may live, and never fewer than this.
+/// How many bytes large objects, and the episodes of a cluster, may have in all beyond [`OBJECT_BYTES`]
+/// each: as many per object that may live, and never fewer than this.
 const MIN_EXCESS: u64 = 16 << 20;
 
 /// Something that is kept of records.
@@ -95,8 +95,10 @@ impl ClusterState {
         load
     }
 
-    /// Limits what others refer to by name to a plan's limit on live objects.
-    pub fn limit_slots(&mut self, objects: Option<u64>) {
+    /// Limits what others refer to by name, and events, log patterns and alerts, by a plan's limit
+    /// on live objects.
+    pub fn limit_to(&mut self, objects: Option<u64>) {
+        self.episodes.limit(objects.map(max_excess));
         let slots = objects.map(|n| n.saturating_mul(SLOTS));
         self.graph.limit_slots(slots.map(|n| n as usize));
     }
@@ -251,7 +253,7 @@ mod tests {
         let pod = record(Topic::Resource, &text);
         let slots = |limit| {
             let mut state = ClusterState::new("prod");
-            state.limit_slots(limit);
+            state.limit_to(limit);
             state.apply(pod.clone());
             state.graph.slots()
         };

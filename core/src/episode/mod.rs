@@ -2,6 +2,7 @@
 //! the number of different messages, not with the traffic. The order of arrival does not matter.
 
 mod journal;
+mod limit;
 mod snapshot;
 mod template;
 
@@ -117,6 +118,8 @@ pub struct Episodes {
     /// Time of the first log line of the cluster, of any severity.
     pub logs_since: Option<Time>,
     touched: Option<Box<journal::Touched>>,
+    /// How much memory all of them take, and how much they may.
+    size: limit::Size,
 }
 
 fn hash(value: &impl std::hash::Hash) -> u64 {
@@ -148,8 +151,9 @@ impl Episodes {
         {
             touched.events.insert(key);
         }
-        match self.events.entry(key) {
+        let folded = match self.events.entry(key) {
             Entry::Vacant(slot) => {
+                self.size.add(&event);
                 slot.insert(event);
                 Folded::New
             }
@@ -165,11 +169,14 @@ impl Episodes {
                 known.count = known.count.max(event.count);
                 if event.last >= known.last {
                     known.last = event.last;
+                    self.size.replace(&known.message, &event.message);
                     known.message = event.message;
                 }
                 Folded::New
             }
-        }
+        };
+        self.make_room();
+        folded
     }
 
     /// Adds log lines; those below `WARNING` are ignored.
@@ -193,11 +200,19 @@ impl Episodes {
             touched.logs.insert((key, at.0 / MINUTE));
         }
         match self.logs.entry(key) {
-            Entry::Occupied(mut known) => known.get_mut().add(line, pattern, at),
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                let before = known.sample.clone();
+                known.add(line, pattern, at);
+                self.size.replace(&before, &known.sample);
+            }
             Entry::Vacant(slot) => {
-                slot.insert(LogTemplate::new(line, pattern, at));
+                let template = LogTemplate::new(line, pattern, at);
+                self.size.add(&template);
+                slot.insert(template);
             }
         }
+        self.make_room();
     }
 
     /// Adds an alert, or resolves it by its status; its start never changes.
@@ -209,8 +224,10 @@ impl Episodes {
         }
         match self.alerts.entry((alert.fingerprint.clone(), alert.starts)) {
             Entry::Vacant(slot) => {
+                self.size.add(&alert);
                 slot.insert(alert);
                 self.limit_alerts();
+                self.make_room();
                 Folded::New
             }
             Entry::Occupied(mut slot) if slot.get().firing && !alert.firing => {
@@ -231,6 +248,7 @@ impl Episodes {
         for key in &keys[..MAX_ALERTS / 10] {
             self.alerts.remove(key);
         }
+        self.measure();
     }
 
     /// Drops episodes that were last seen longer than [`RETENTION`] ago.
@@ -247,6 +265,8 @@ impl Episodes {
             keep
         });
         templates_of.retain(|_, n| *n > 0);
+        self.measure();
+        self.size.forget_dropped(bound);
     }
 
     /// All events in a total order.

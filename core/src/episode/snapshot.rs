@@ -37,6 +37,7 @@ impl Episodes {
         for (writer, _) in this.logs.keys() {
             *this.templates_of.entry(*writer).or_default() += 1;
         }
+        this.measure();
         Ok(this)
     }
 }

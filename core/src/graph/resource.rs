@@ -2,7 +2,7 @@
 
 use super::Relation;
 use crate::model::object::{Labels, Object};
-use crate::model::{Alias, Kind, Str, Time};
+use crate::model::{Alias, Kind, Str, Time, memory};
 
 /// Index of a resource in its graph.
 #[derive(
@@ -65,15 +65,19 @@ pub struct Resource {
     pub(super) inc: Vec<Link>,
     /// Whether the slot is unused.
     pub(super) vacant: bool,
-    /// Size of the newest version, in bytes as it is saved.
+    /// Size of the newest version, in bytes of memory.
     #[borsh(skip)]
     pub(super) bytes: u32,
 }
 
-/// Size of a version of an object, in bytes as it is saved.
+/// What an index entry of a label takes beside its text, in bytes.
+const INDEXED: u64 = 64;
+
+/// Size of a version of an object, in bytes of memory: with its labels, by which it is found.
 pub(super) fn size(object: &Object) -> u32 {
-    // Only a writer fails, and this one counts.
-    let bytes = borsh::object_length(object).unwrap_or(usize::MAX);
+    let indexed = object.meta.labels.iter();
+    let indexed = indexed.map(|(key, value)| (key.len() + value.len()) as u64 + INDEXED);
+    let bytes = memory(object).saturating_add(indexed.sum());
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

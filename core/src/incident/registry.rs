@@ -21,6 +21,10 @@ const RETENTION: i64 = 24 * 60 * MINUTE;
 /// are dropped earlier: all are saved with each commit.
 const MAX_RESOLVED: usize = 1000;
 
+/// How many incidents of a cluster can be live. Groups of symptoms beyond that open none until
+/// others end.
+const MAX_LIVE: usize = 1000;
+
 /// The incidents of a cluster that are live or were resolved within the last day.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Saved")]
@@ -47,8 +51,9 @@ impl From<Saved> for Registry {
 /// What an update did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
-    /// Key of the incident that each group of symptoms belongs to, in the order of the groups.
-    pub keys: Vec<u64>,
+    /// Key of the incident that each group of symptoms belongs to, in the order of the groups;
+    /// `None` where there was no room for a new one.
+    pub keys: Vec<Option<u64>>,
     /// Keys of the incidents that changed.
     pub changed: BTreeSet<u64>,
 }
@@ -85,11 +90,20 @@ impl Registry {
     ) -> Update {
         let mut update = Update::default();
         let mut index = Index::new(self);
+        let live = self.incidents.values().filter(|i| i.is_live()).count();
+        let mut room = MAX_LIVE.saturating_sub(live);
         for group in groups {
             let group: Vec<&Symptom> = group.iter().map(|i| &symptoms[*i]).collect();
-            let key = self.assign(cluster, &group, now, &mut index, &mut update.changed);
-            let keys = group.iter().map(|symptom| &*symptom.key);
-            index.add(keys, key);
+            let known = self.assign(&group, now, &mut index, &mut update.changed);
+            let key = known.or_else(|| {
+                room = room.checked_sub(1)?;
+                Some(self.open(cluster, &group, now))
+            });
+            if let Some(key) = key {
+                self.join(key, &group, &mut update.changed);
+                let keys = group.iter().map(|symptom| &*symptom.key);
+                index.add(keys, key);
+            }
             update.keys.push(key);
         }
         let active: HashSet<&str> = symptoms.iter().map(|s| &*s.key).collect();
@@ -131,15 +145,14 @@ impl Registry {
     }
 
     /// Finds the incident of a group: the oldest live one that has one of its symptoms, into which
-    /// younger ones are merged; else one that was resolved recently; else a new one.
+    /// younger ones are merged; else one that was resolved recently.
     fn assign(
         &mut self,
-        cluster: &str,
         group: &[&Symptom],
         now: Time,
         index: &mut Index,
         changed: &mut BTreeSet<u64>,
-    ) -> u64 {
+    ) -> Option<u64> {
         let known = index.incidents(group);
         let has_any = |i: &Incident| group.iter().any(|s| i.members.contains_key(&s.key));
         let mut live: Vec<(Time, u64)> = known
@@ -149,7 +162,7 @@ impl Registry {
             .map(|i| (i.started, i.key))
             .collect();
         live.sort_unstable();
-        let key = if let [(_, oldest), younger @ ..] = live.as_slice() {
+        if let [(_, oldest), younger @ ..] = live.as_slice() {
             for (_, younger) in younger {
                 if let Some(from) = self.incidents.get(younger) {
                     index.add(from.members.keys().map(String::as_str), *oldest);
@@ -157,15 +170,17 @@ impl Registry {
                 self.merge(*younger, *oldest, now);
                 changed.extend([*younger, *oldest]);
             }
-            *oldest
-        } else if let Some(resolved) = self.resolved_recently(group, &known, now) {
-            if self.reopen_if_recurring(resolved, group, now) {
-                changed.insert(resolved);
-            }
-            resolved
-        } else {
-            self.open(cluster, group, now)
-        };
+            return Some(*oldest);
+        }
+        let resolved = self.resolved_recently(group, &known, now)?;
+        if self.reopen_if_recurring(resolved, group, now) {
+            changed.insert(resolved);
+        }
+        Some(resolved)
+    }
+
+    /// Adds the symptoms of a group to its incident while that is live.
+    fn join(&mut self, key: u64, group: &[&Symptom], changed: &mut BTreeSet<u64>) {
         if let Some(incident) = self.incidents.get_mut(&key).filter(|i| i.is_live()) {
             for symptom in group {
                 if incident.add(symptom) {
@@ -173,7 +188,6 @@ impl Registry {
                 }
             }
         }
-        key
     }
 
     /// The oldest resolved incident with one of these symptoms that ended within

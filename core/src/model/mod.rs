@@ -2,6 +2,7 @@
 
 pub mod address;
 mod counts;
+mod memory;
 pub mod name;
 pub mod object;
 pub mod record;
@@ -11,6 +12,7 @@ pub mod time;
 pub mod watched;
 
 pub use counts::RecordCounts;
+pub use memory::memory;
 pub use name::{Alias, Kind};
 pub use record::{Act, ActKind, Alert, Body, Edge, Episode, LogLine, Op, Record, Subject, Topic};
 pub use severity::Severity;

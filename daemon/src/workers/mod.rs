@@ -109,7 +109,7 @@ impl Live {
         self.clusters.entry(name.clone()).or_insert_with(|| {
             let mut state = ClusterState::new(name.clone());
             state.keep_journal();
-            state.limit_slots(self.max_objects);
+            state.limit_to(self.max_objects);
             state
         })
     }
@@ -119,7 +119,7 @@ impl Live {
         if self.max_objects != objects {
             self.max_objects = objects;
             for state in self.clusters.values_mut() {
-                state.limit_slots(objects);
+                state.limit_to(objects);
             }
         }
     }

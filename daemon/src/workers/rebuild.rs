@@ -222,7 +222,7 @@ fn replay(
         let state = clusters
             .entry(record.cluster.clone())
             .or_insert_with(|| ClusterState::new(record.cluster.clone()));
-        state.limit_slots(reading.max_objects);
+        state.limit_to(reading.max_objects);
         if state.admit(topic, &record) {
             state.apply(record);
         }

@@ -11,6 +11,7 @@ mod headers;
 mod ingest;
 mod keys;
 mod log;
+mod memory;
 mod query;
 mod records;
 mod refused;

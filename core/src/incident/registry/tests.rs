@@ -57,6 +57,7 @@ impl Cluster {
             .keys
             .first()
             .copied()
+            .flatten()
     }
 
     fn act(&mut self, minute: i64, key: u64, kind: ActKind) -> bool {
@@ -227,10 +228,10 @@ fn a_group_that_spans_two_incidents_merges_the_younger_into_the_older() {
     let both = [symptom("a", MINUTE), symptom("b", 2 * MINUTE)];
     let apart = registry.update("prod", &both, &[vec![0], vec![1]], Time(3 * MINUTE));
     let joined = registry.update("prod", &both, &[vec![0, 1]], Time(4 * MINUTE));
-    let [older, younger] = apart.keys[..] else {
+    let [Some(older), Some(younger)] = apart.keys[..] else {
         panic!("two incidents: {apart:?}")
     };
-    assert_eq!(joined.keys, [older]);
+    assert_eq!(joined.keys, [Some(older)]);
     assert_eq!(registry.get(younger).unwrap().merged_into, Some(older));
 }
 
@@ -255,4 +256,24 @@ fn active_symptoms_are_found_by_component() {
     assert_eq!(cluster.0.active_symptoms("other/app/a").count(), 0);
     cluster.sees(3, &[]);
     assert_eq!(cluster.0.active_symptoms("shop/app/a").count(), 0);
+}
+
+#[test]
+fn live_incidents_are_bounded_and_those_that_end_leave_room() {
+    let mut registry = Registry::default();
+    let symptoms: Vec<Symptom> = (0..MAX_LIVE + 10)
+        .map(|i| symptom(&format!("s{i:05}"), MINUTE))
+        .collect();
+    let groups: Vec<Vec<usize>> = (0..symptoms.len()).map(|i| vec![i]).collect();
+    for minute in 2..4 {
+        let update = registry.update("prod", &symptoms, &groups, Time(minute * MINUTE));
+        assert_eq!(update.keys.len(), groups.len());
+        assert_eq!(update.keys.iter().filter(|key| key.is_none()).count(), 10);
+        assert_eq!(registry.iter().count(), MAX_LIVE);
+    }
+    let later = &symptoms[20..];
+    let update = registry.update("prod", later, &groups[..later.len()], Time(4 * MINUTE));
+    assert_eq!(update.keys.iter().filter(|key| key.is_none()).count(), 10);
+    let update = registry.update("prod", later, &groups[..later.len()], Time(5 * MINUTE));
+    assert!(update.keys.iter().all(Option::is_some), "others ended");
 }
