@@ -269,6 +269,7 @@ pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> 
         aggregated_api::servers(view, found, out);
     });
     all.compare("sandbox::networks", |out| sandbox::networks(view, out));
+    all.compare("sandbox::runtimes", |out| sandbox::runtimes(view, out));
     all.compare("sandbox::handlers", |out| sandbox::handlers(view, out));
     all.compare("network_plugin::reasons", |out| {
         network_plugin::reasons(view, found, out);

@@ -1,5 +1,5 @@
-//! Pods whose sandbox gets no network or has no runtime: the node, or the cluster when several nodes
-//! have no address left.
+//! Pods whose sandbox gets no network, or whose runtime is missing or silent: the node, or the
+//! cluster when several nodes have no address left.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +52,51 @@ pub(super) fn handlers(view: &View<'_>, out: &mut Vec<Finding>) {
             ))
             .with(reports.evidence)
             .build(),
+        );
+    }
+}
+
+/// How the kubelet reports that the container runtime did not answer in time: the next attempt finds
+/// the name of the first one taken.
+const UNANSWERED: [&str; 3] = [
+    "desc = context deadline exceeded",
+    "error: context deadline exceeded",
+    "failed to reserve ",
+];
+
+/// How many attempts show that it is not the load of a moment.
+const ATTEMPTS: u32 = 3;
+
+/// Reports nodes whose container runtime answers no request to create a pod or a container.
+pub(super) fn runtimes(view: &View<'_>, out: &mut Vec<Finding>) {
+    let mut by_node: BTreeMap<Idx, Reports> = BTreeMap::new();
+    for (pod, event) in &view.episodes.events {
+        let is_meant = event.severity >= Severity::Warning
+            && matches!(&*event.reason, "FailedCreatePodSandBox" | "Failed")
+            && event.count >= ATTEMPTS
+            && has(&event.message, &UNANSWERED)
+            && !has(&event.message, &["pull", "network", "mount"])
+            && view.still_holds(*pod, event);
+        if let Some(node) = view.node_of(*pod).filter(|_| is_meant) {
+            let reports = by_node.entry(node).or_default();
+            reports.on.get_or_insert(*pod);
+            reports.message = event.message.to_string();
+            reports.evidence.push(view.event_evidence(*pod, event));
+        }
+    }
+    for (node, reports) in by_node {
+        let message = format!(
+            "The container runtime of {} does not answer in time: {}",
+            view.title(node),
+            short(&reports.message, 160)
+        );
+        let on = reports.on.unwrap_or(node);
+        out.push(
+            view.finding(FaultId::NodeRuntimeDown, node, on, Strength::Fair)
+                .active(true)
+                .message(message)
+                .with(reports.evidence)
+                .build(),
         );
     }
 }
