@@ -81,7 +81,7 @@ impl Stores {
         settings: &Settings,
     ) -> Result<Self, Failure> {
         let meta = &simulated.meta;
-        let encryption = open_encryption(settings, &settings.data, meta).await?;
+        let encryption = encryption::open(settings, &settings.data, meta).await?;
         Ok(Self {
             encryption: Arc::new(encryption),
             meta: simulated.meta,
