@@ -351,7 +351,8 @@ mod tests {
     #[test]
     fn what_an_earlier_version_saved_is_readable() {
         let mut state = ClusterState::new("prod");
-        let old = r#"{"incidents":{"incidents":{}},"sequences":{},"watermark":0}"#;
+        let old =
+            r#"{"incidents":{"incidents":{}},"sequences":{},"watermark":"1970-01-01T00:00:00Z"}"#;
         state.restore(old).unwrap();
     }
 }

@@ -37,6 +37,15 @@ impl Size {
     }
 }
 
+/// An episode that may be dropped. Those of one time are dropped in a fixed order.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    last: Time,
+    key: Key,
+    bytes: u64,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Event(u64),
     Log((u64, u64)),
@@ -73,17 +82,17 @@ impl Episodes {
         let Some(max) = self.size.max.filter(|max| self.size.bytes > *max) else {
             return;
         };
+        let kept = |last: Time, bytes: u64, key: Key| Kept { last, key, bytes };
         let events = self.events.iter();
-        let events = events.map(|(key, e)| (e.last, memory(e), Key::Event(*key)));
+        let events = events.map(|(key, e)| kept(e.last, memory(e), Key::Event(*key)));
         let logs = self.logs.iter();
-        let logs = logs.map(|(key, l)| (l.last, memory(l), Key::Log(*key)));
+        let logs = logs.map(|(key, l)| kept(l.last, memory(l), Key::Log(*key)));
         let alerts = self.alerts.iter();
-        let alerts = alerts.map(|(key, a)| (a.starts, memory(a), Key::Alert(key.clone())));
-        let mut all: Vec<(Time, u64, Key)> = events.chain(logs).chain(alerts).collect();
-        // Those of one time in a fixed order.
-        all.sort_by(|(a, _, x), (b, _, y)| (a, x.order()).cmp(&(b, y.order())));
+        let alerts = alerts.map(|(key, a)| kept(a.starts, memory(a), Key::Alert(key.clone())));
+        let mut all: Vec<Kept> = events.chain(logs).chain(alerts).collect();
+        all.sort_unstable();
         let mut left = self.size.bytes;
-        for (last, bytes, key) in all {
+        for Kept { last, key, bytes } in all {
             if left <= max - max / 10 {
                 break;
             }
@@ -105,16 +114,6 @@ impl Episodes {
                     *count = count.saturating_sub(1);
                 }
             }
-        }
-    }
-}
-
-impl Key {
-    fn order(&self) -> (u8, u64, u64, &str) {
-        match self {
-            Self::Event(key) => (0, *key, 0, ""),
-            Self::Log((writer, pattern)) => (1, *writer, *pattern, ""),
-            Self::Alert((fingerprint, _)) => (2, 0, 0, fingerprint),
         }
     }
 }
@@ -156,9 +155,13 @@ mod tests {
             for i in 0..1000 {
                 for record in records(topic, i) {
                     match record.body {
-                        Body::Event(event) => drop(episodes.event(*event)),
+                        Body::Event(event) => {
+                            episodes.event(*event);
+                        }
                         Body::Log(line) => episodes.log(*line, record.at),
-                        Body::Alert(alert) => drop(episodes.alert(*alert)),
+                        Body::Alert(alert) => {
+                            episodes.alert(*alert);
+                        }
                         _ => panic!("an episode"),
                     }
                     assert!(episodes.bytes() <= MAX, "{topic:?} {i}");

@@ -124,14 +124,14 @@ mod tests {
             let sizes: Vec<_> = sizes.collect();
             read.map(|()| sizes[0])
         };
-        for (count, size) in [(1, 900_000), (60, 16_000), (1000, 900), (4000, 0)] {
+        for (count, size) in [(1, 900_000), (60, 16_000), (1000, 900), (3500, 0)] {
             let (_, annotations) = read(many(1, 1), many(count, size)).unwrap();
             let all = ANNOTATIONS + count * CUT.len();
             assert!(annotations <= all, "{count} of {size}: {annotations}");
         }
         let usual = many(10, 200);
-        assert_eq!(read(usual.clone(), usual).unwrap(), (2070 + 10, 2060));
-        let (labels, _) = read(many(15, 900_000), many(1, 1)).unwrap();
+        assert_eq!(read(usual.clone(), usual).unwrap(), (2070, 2060));
+        let (labels, _) = read(many(15, 60_000), many(1, 1)).unwrap();
         assert!(labels <= 16 << 10, "{labels}");
         assert!(
             read(many(60, 16_000), many(1, 1)).is_err(),
