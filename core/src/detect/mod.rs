@@ -256,6 +256,17 @@ pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> 
     all.compare("mesh_tls::contradictions", |out| {
         mesh_tls::contradictions(view, errors, out);
     });
+    compare_controllers(view, errors, found, &mut all);
+    all
+}
+
+/// The detectors that compare what controllers, plug-ins and changes did with what it met.
+fn compare_controllers<'a>(
+    view: &View<'a>,
+    errors: &[CallError],
+    found: &[Finding],
+    all: &mut Findings<'a>,
+) {
     all.compare("termination::budgets", |out| {
         termination::budgets(view, out);
     });
@@ -308,5 +319,4 @@ pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> 
     all.compare("nameless::errors", |out| {
         nameless::errors(view, errors, found, out);
     });
-    all
 }

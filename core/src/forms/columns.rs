@@ -44,7 +44,7 @@ impl Columns {
         let chars: Vec<char> = line.chars().collect();
         let is_aligned = self.0.iter().skip(1).all(|h| {
             let before = chars.get(h.start.saturating_sub(1));
-            before.is_none_or_space()
+            before.copied().unwrap_or(' ').is_whitespace()
         });
         let cells = if is_aligned {
             let starts = self.0.iter().map(|h| h.start);
@@ -66,20 +66,6 @@ impl Columns {
         Row {
             columns: self,
             cells,
-        }
-    }
-}
-
-/// Whether a place in a line holds no text.
-trait Blank {
-    fn is_none_or_space(self) -> bool;
-}
-
-impl Blank for Option<&char> {
-    fn is_none_or_space(self) -> bool {
-        match self {
-            Some(c) => c.is_whitespace(),
-            None => true,
         }
     }
 }

@@ -52,13 +52,11 @@ fn take_lines(lines: &mut String, of: Option<String>, source: &Source<'_>, found
 
 fn take_json(json: &mut String, found: &mut Found) {
     for value in serde_json::Deserializer::from_str(json).into_iter() {
-        match value {
-            Ok(value) => found.push(&value),
-            Err(_) => {
-                found.left_out += 1;
-                break;
-            }
-        }
+        let Ok(value) = value else {
+            found.left_out += 1;
+            break;
+        };
+        found.push(&value);
     }
     json.clear();
 }

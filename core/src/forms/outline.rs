@@ -93,18 +93,14 @@ fn blocks<'a, I: Iterator<Item = (usize, &'a str)>>(
         if indent < at_least {
             break;
         }
-        match all
-            .last_mut()
-            .filter(|_| own.is_some_and(|own| indent > own) && depth < MAX_DEPTH)
-        {
-            Some(parent) => {
-                parent.children = blocks(lines, indent.min(own.unwrap_or(0) + 1), depth + 1)
-            }
-            None => {
-                own = Some(indent);
-                all.push(Block::of(line));
-                lines.next();
-            }
+        let is_below = own.is_some_and(|own| indent > own) && depth < MAX_DEPTH;
+        if let Some(parent) = all.last_mut().filter(|_| is_below) {
+            let deeper = indent.min(own.unwrap_or(0) + 1);
+            parent.children = blocks(lines, deeper, depth + 1);
+        } else {
+            own = Some(indent);
+            all.push(Block::of(line));
+            lines.next();
         }
     }
     all

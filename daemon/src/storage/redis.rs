@@ -165,25 +165,21 @@ impl Limits for RedisLimits {
             .arg(interval)
             .arg(window.limit as i64 * interval)
             .arg(n);
-        match self.asked::<(i64, i64)>(&call).await {
-            Some((allowed, full)) => Ok(window.taken(allowed == 1, Time(full), n, now)),
-            None => {
-                let window = self.share_of(window);
-                self.local.take(tenant, window, n, now).await
-            }
+        if let Some((allowed, full)) = self.asked::<(i64, i64)>(&call).await {
+            return Ok(window.taken(allowed == 1, Time(full), n, now));
         }
+        let window = self.share_of(window);
+        self.local.take(tenant, window, n, now).await
     }
 
     async fn give_back(&self, tenant: &TenantId, window: Window, n: u64, now: Time) -> Result<()> {
         let mut call = self.gcra_give_back.key(window_key(tenant, window));
         call.arg(window.tokens(n));
-        match self.asked::<i64>(&call).await {
-            Some(_) => Ok(()),
-            None => {
-                let window = self.share_of(window);
-                self.local.give_back(tenant, window, n, now).await
-            }
+        if self.asked::<i64>(&call).await.is_some() {
+            return Ok(());
         }
+        let window = self.share_of(window);
+        self.local.give_back(tenant, window, n, now).await
     }
 
     async fn take_day(&self, tenant: &TenantId, n: u64, limit: u64, now: Time) -> Result<Taken> {

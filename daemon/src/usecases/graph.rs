@@ -79,18 +79,14 @@ pub async fn health(app: &App, actor: &Actor, uid: &str) -> Result<Health> {
     let row = find(app, tenant, uid).await?;
     let healthy = row.healthy;
     let component = row.component_key();
-    let live = &app.fleet;
-    let symptoms = match live
-        .active_symptoms(tenant.id, &row.cluster, &component)
-        .await
-    {
-        Some(symptoms) => symptoms,
-        None => {
-            let clusters = app.stores.meta.clusters(tenant.id).await?;
-            let stored = blocking(move || stored_symptoms(&row, &clusters)).await;
-            stored.map_err(Error::internal)??
-        }
-    };
+    let fleet = &app.fleet;
+    let live = fleet.active_symptoms(tenant.id, &row.cluster, &component);
+    if let Some(symptoms) = live.await {
+        return Ok(Health { healthy, symptoms });
+    }
+    let clusters = app.stores.meta.clusters(tenant.id).await?;
+    let stored = blocking(move || stored_symptoms(&row, &clusters)).await;
+    let symptoms = stored.map_err(Error::internal)??;
     Ok(Health { healthy, symptoms })
 }
 

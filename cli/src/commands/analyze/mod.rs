@@ -151,7 +151,9 @@ fn report(env: &Env<'_>, args: &Args, outcome: &Outcome) -> Result<usize> {
         env.out.message(&message);
     }
     let errors: Vec<CliError> = outcome.errors().collect();
-    errors.iter().for_each(|error| env.out.error(error));
+    for error in &errors {
+        env.out.error(error);
+    }
     Ok(errors.len())
 }
 

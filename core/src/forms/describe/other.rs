@@ -1,4 +1,4 @@
-//! Services, claims, Secrets, ConfigMaps, and custom resources.
+//! Services, claims, Secrets, `ConfigMap`s, and custom resources.
 
 use serde_json::{Map, Value, json};
 
@@ -129,7 +129,7 @@ fn claim(described: &Described<'_, '_>) -> Option<Value> {
     }))
 }
 
-/// A Secret or ConfigMap with the names of its keys; values are left out.
+/// A Secret or `ConfigMap` with the names of its keys; values are left out.
 fn data(described: &Described<'_, '_>) -> Option<Value> {
     let all = described.block("Data")?;
     let is_secret = described.block("Type").is_some();

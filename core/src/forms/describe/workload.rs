@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::outline::Block;
 use super::{Described, pairs, pod, time};
 
-/// Deployments, ReplicaSets, StatefulSets, DaemonSets and Jobs: they have a pod template.
+/// Whatever has a pod template: Deployments and what else makes pods.
 pub(super) fn object(described: &Described<'_, '_>) -> Option<Value> {
     let template = described.block("Pod Template")?;
     let has = |key| described.block(key).is_some();
