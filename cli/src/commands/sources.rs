@@ -81,7 +81,7 @@ fn read(path: &Path, is_named: bool, use_file: &mut dyn FnMut(File) -> Result) -
     let is_archive = start.get(TAR_MAGIC) == Some(b"ustar");
     let stream = rejoin(start, stream);
     if !is_archive {
-        let bytes = whole(stream, &name)?;
+        let bytes = whole(stream, &name, MAX_FILE)?;
         return use_file(File {
             path: name,
             bytes,
@@ -103,7 +103,7 @@ fn read(path: &Path, is_named: bool, use_file: &mut dyn FnMut(File) -> Result) -
             .filter(|s| *s > 0);
         let written = written.map(|s| Time(s.saturating_mul(1_000_000)));
         let content = decompressed(Box::new(member), MAX_LAYERS).map_err(failed)?;
-        let bytes = whole(content, &path)?;
+        let bytes = whole(content, &path, MAX_FILE)?;
         use_file(File {
             path,
             bytes,
@@ -114,15 +114,15 @@ fn read(path: &Path, is_named: bool, use_file: &mut dyn FnMut(File) -> Result) -
     Ok(())
 }
 
-/// The content of a stream.
-fn whole(stream: impl Read, name: &str) -> Result<Vec<u8>> {
+/// The content of a stream of at most so many bytes.
+fn whole(stream: impl Read, name: &str, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream
-        .take(MAX_FILE + 1)
+        .take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(|e| CliError::failed(format!("cannot read {name}")).source(&e))?;
-    if bytes.len() as u64 > MAX_FILE {
-        let limit = MAX_FILE >> 20;
+    if bytes.len() as u64 > most {
+        let limit = most >> 20;
         return Err(
             CliError::failed(format!("{name} has more than {limit} MiB")).hint(
                 "pass the part of the time that matters, such as with `kubectl logs --since 1h`",
@@ -165,4 +165,43 @@ fn rejoin<R: BufRead>(start: Vec<u8>, rest: R) -> io::Chain<io::Cursor<Vec<u8>>,
 fn time(at: SystemTime) -> Time {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_too_large_is_an_error() {
+        assert_eq!(whole(&b"abc"[..], "a.log", 3).unwrap(), b"abc");
+        let content = vec![b'x'; (1 << 20) + 1];
+        let error = whole(&content[..], "a.log", 1 << 20).unwrap_err();
+        assert_eq!(error.message, "a.log has more than 1 MiB");
+    }
+
+    #[test]
+    fn layers_of_compression_end() {
+        let text = b"{\"kind\": \"Pod\"}".to_vec();
+        let zipped = |bytes: &[u8]| {
+            let mut out = flate2::read::GzEncoder::new(bytes, flate2::Compression::fast());
+            let mut zipped = Vec::new();
+            out.read_to_end(&mut zipped).unwrap();
+            zipped
+        };
+        let read = |bytes: Vec<u8>| {
+            let mut out = Vec::new();
+            let mut stream = decompressed(Box::new(io::Cursor::new(bytes)), MAX_LAYERS).unwrap();
+            stream.read_to_end(&mut out).unwrap();
+            out
+        };
+        let twice = zipped(&zipped(&text));
+        assert_eq!(read(text.clone()), text);
+        assert_eq!(read(twice.clone()), text);
+        assert_eq!(
+            read(zipped(&twice)),
+            zipped(&text),
+            "one more stays as it is"
+        );
+        assert_eq!(read(zstd::encode_all(&text[..], 1).unwrap()), text);
+    }
 }

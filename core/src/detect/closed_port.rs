@@ -45,7 +45,7 @@ pub(super) fn port(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     };
     let name = port.name.as_deref().unwrap_or("without a name");
     let message = format!(
-        "{} lets nobody call port {} ({name}) of {}, whose replicas have not been ready since",
+        "{} closes port {} ({name}) of {}, whose replicas have not been ready since",
         view.title(idx),
         port.container_port,
         view.title(owner)

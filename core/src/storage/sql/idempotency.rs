@@ -40,7 +40,7 @@ impl<D: Database> Idempotency for SqlMeta<D> {
     async fn trim_repeats(&self, tenant: &TenantId, keep: u64) -> Result<()> {
         let sql = "DELETE FROM idempotency WHERE client_id = $1 AND at < (
             SELECT at FROM idempotency WHERE client_id = $1 ORDER BY at DESC LIMIT 1 OFFSET $2)";
-        let values = values![tenant.as_str(), keep];
+        let values = values![tenant.as_str(), keep.saturating_sub(1)];
         self.write(Reach::Tenant(tenant), Purpose::Replayable, sql, values)
             .await?;
         Ok(())
