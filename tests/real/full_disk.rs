@@ -11,6 +11,9 @@ use kgrca_tests::{Server, preloaded, soak};
 use crate::crash::{batches, outcome};
 use crate::fleet::{Fleet, rounds};
 
+/// Longest time until a server meets the end of its disk.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// A disk that can be filled: the environment of the process, and the file that fills it.
 struct Disk {
     library: PathBuf,
@@ -46,7 +49,12 @@ impl Disk {
 
     /// Whether a write hit its end.
     fn was_met(&self) -> bool {
-        self.when.with_extension("met").exists()
+        self.met().exists()
+    }
+
+    /// The mark of whoever met the end.
+    fn met(&self) -> PathBuf {
+        self.when.with_extension("met")
     }
 }
 
@@ -158,9 +166,13 @@ async fn full_disks_of_servers_lose_nothing() {
         let stack = Arc::clone(&fleet.stack);
         disk.fill();
         let since = Instant::now();
-        let (when, until) = (disk.when.clone(), full_for);
+        let (when, met) = (disk.when.clone(), disk.met());
         let repair = tokio::task::spawn_blocking(move || {
-            std::thread::sleep(until);
+            // Some servers write what they received only after a while.
+            let is_over = || since.elapsed() >= full_for && met.exists();
+            while !is_over() && since.elapsed() < DEADLINE {
+                std::thread::sleep(Duration::from_millis(50));
+            }
             std::fs::remove_file(when).unwrap();
             // As its operator would: some servers stop for good when they cannot write.
             stack.service(name).kill();
