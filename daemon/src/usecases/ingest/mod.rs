@@ -178,7 +178,6 @@ fn topic(kind: &str) -> Result<Topic> {
 async fn parse(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Result<Batch> {
     let (request, topic) = (incoming.request, incoming.topic);
     let bytes = request.body.len();
-    let _processor = app.budgets.processor(tenant.id, bytes).await?;
     byte_quota::check(app, tenant, topic, bytes).await?;
     check_day(app, tenant, topic, &request.body).await?;
     let only_cluster = incoming.only_cluster.map(str::to_owned);
@@ -192,6 +191,8 @@ async fn parse(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Re
     } else {
         None
     };
+    // Last: whoever holds a processor waits for nothing.
+    let _processor = app.budgets.processor(&tenant, bytes).await?;
     let parsing = blocking(move || {
         let source = Source {
             tenant: &tenant,
