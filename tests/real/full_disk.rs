@@ -12,7 +12,7 @@ use crate::crash::{batches, outcome};
 use crate::fleet::{Fleet, rounds};
 
 /// Longest time until a server meets the end of its disk.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A disk that can be filled: the environment of the process, and the file that fills it.
 struct Disk {
