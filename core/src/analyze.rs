@@ -191,7 +191,7 @@ impl Analysis {
         (self.records, self.rejects) = (input.counts, input.rejects);
         let mut seen = Seen {
             symptoms: false,
-            whole: !clusters.is_empty(),
+            whole: !clusters.is_empty() && !input.lacks_files,
         };
         for state in clusters.values_mut() {
             let (weights, catalogue) = (&options.weights, &options.catalogue);

@@ -30,18 +30,18 @@ pub(super) struct File {
 }
 
 /// Calls a function with each file of an input: itself, or all below a directory, in the order of
-/// their names; the members of an archive.
-///
-/// # Errors
-/// When one of them cannot be read.
-pub(super) fn each(input: &Path, use_file: &mut dyn FnMut(File) -> Result) -> Result {
+/// their names; the members of an archive. Returns what could not be read.
+pub(super) fn each(input: &Path, use_file: &mut dyn FnMut(File)) -> Vec<CliError> {
     if !input.is_dir() {
         return read(input, true, use_file);
     }
-    for path in below(input)? {
-        read(&path, false, use_file)?;
+    match below(input) {
+        Ok(paths) => paths
+            .iter()
+            .flat_map(|path| read(path, false, use_file))
+            .collect(),
+        Err(e) => vec![e],
     }
-    Ok(())
 }
 
 /// All files below a directory but hidden ones.
@@ -66,52 +66,95 @@ pub(super) fn below(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn read(path: &Path, is_named: bool, use_file: &mut dyn FnMut(File) -> Result) -> Result {
-    let name = label(path);
-    let failed = |e: io::Error| CliError::failed(format!("cannot read {name}")).source(&e);
+/// A file that is open, without its compression.
+struct Opened {
+    stream: Box<dyn BufRead>,
+    written: Time,
+    is_archive: bool,
+}
+
+fn open(path: &Path) -> io::Result<Opened> {
     let (stream, written): (Box<dyn Read>, _) = if path.as_os_str() == "-" {
         (Box::new(io::stdin().lock()), now())
     } else {
-        let file = std::fs::File::open(path).map_err(failed)?;
+        let file = std::fs::File::open(path)?;
         let written = file.metadata().and_then(|m| m.modified()).ok();
         (Box::new(file), written.map(time).unwrap_or_else(now))
     };
-    let mut stream = decompressed(stream, MAX_LAYERS).map_err(failed)?;
-    let start = peek(&mut stream, TAR_MAGIC.end as u64).map_err(failed)?;
-    let is_archive = start.get(TAR_MAGIC) == Some(b"ustar");
-    let stream = rejoin(start, stream);
-    if !is_archive {
-        let bytes = whole(stream, &name, MAX_FILE)?;
-        return use_file(File {
+    let mut stream = decompressed(stream, MAX_LAYERS)?;
+    let start = peek(&mut stream, TAR_MAGIC.end as u64)?;
+    Ok(Opened {
+        is_archive: start.get(TAR_MAGIC) == Some(b"ustar"),
+        stream: Box::new(rejoin(start, stream)),
+        written,
+    })
+}
+
+fn read(path: &Path, is_named: bool, use_file: &mut dyn FnMut(File)) -> Vec<CliError> {
+    let name = label(path);
+    let opened = match open(path) {
+        Ok(opened) if opened.is_archive => return members(&name, opened.stream, use_file),
+        Ok(opened) => opened,
+        Err(e) => return vec![unreadable(&name, &e)],
+    };
+    match whole(opened.stream, &name, MAX_FILE) {
+        Ok(bytes) => use_file(File {
             path: name,
             bytes,
-            written,
+            written: opened.written,
             is_named,
-        });
+        }),
+        Err(e) => return vec![e],
     }
+    Vec::new()
+}
+
+/// The members of an archive. One that cannot be read keeps none of the others.
+fn members(name: &str, stream: Box<dyn BufRead>, use_file: &mut dyn FnMut(File)) -> Vec<CliError> {
     let mut archive = tar::Archive::new(stream);
-    for member in archive.entries().map_err(failed)? {
-        let member = member.map_err(failed)?;
-        if !member.header().entry_type().is_file() {
-            continue;
+    let entries = match archive.entries() {
+        Ok(entries) => entries,
+        Err(e) => return vec![unreadable(name, &e)],
+    };
+    let mut failures = Vec::new();
+    for entry in entries {
+        let read = entry.map_err(|e| unreadable(name, &e));
+        // What follows cannot be found in an archive that is cut off.
+        let Ok(entry) = read.map_err(|e| failures.push(e)) else {
+            break;
+        };
+        match member(name, entry) {
+            Ok(file) => file.into_iter().for_each(&mut *use_file),
+            Err(e) => failures.push(e),
         }
-        let below = member.path().map_err(failed)?;
-        let path = format!("{name}/{}", below.display());
-        let written = member.header().mtime().ok();
-        let written = written
-            .and_then(|s| i64::try_from(s).ok())
-            .filter(|s| *s > 0);
-        let written = written.map(|s| Time(s.saturating_mul(1_000_000)));
-        let content = decompressed(Box::new(member), MAX_LAYERS).map_err(failed)?;
-        let bytes = whole(content, &path, MAX_FILE)?;
-        use_file(File {
-            path,
-            bytes,
-            written: written.unwrap_or_else(now),
-            is_named: false,
-        })?;
     }
-    Ok(())
+    failures
+}
+
+fn member(archive: &str, entry: tar::Entry<'_, Box<dyn BufRead>>) -> Result<Option<File>> {
+    if !entry.header().entry_type().is_file() {
+        return Ok(None);
+    }
+    let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    let path = format!("{archive}/{path}");
+    let written = entry.header().mtime().ok();
+    let written = written
+        .and_then(|s| i64::try_from(s).ok())
+        .filter(|s| *s > 0);
+    let written = written.map(|s| Time(s.saturating_mul(1_000_000)));
+    let content = decompressed(Box::new(entry), MAX_LAYERS);
+    let content = content.map_err(|e| unreadable(&path, &e))?;
+    let bytes = whole(content, &path, MAX_FILE)?;
+    Ok(Some(File {
+        path,
+        bytes,
+        written: written.unwrap_or_else(now),
+        is_named: false,
+    }))
+}
+
+fn unreadable(name: &str, error: &io::Error) -> CliError {
+    CliError::failed(format!("cannot read {name}")).source(error)
 }
 
 /// The content of a stream of at most so many bytes.
@@ -120,7 +163,7 @@ fn whole(stream: impl Read, name: &str, most: u64) -> Result<Vec<u8>> {
     stream
         .take(most + 1)
         .read_to_end(&mut bytes)
-        .map_err(|e| CliError::failed(format!("cannot read {name}")).source(&e))?;
+        .map_err(|e| unreadable(name, &e))?;
     if bytes.len() as u64 > most {
         let limit = most >> 20;
         return Err(
@@ -177,6 +220,34 @@ mod tests {
         let content = vec![b'x'; (1 << 20) + 1];
         let error = whole(&content[..], "a.log", 1 << 20).unwrap_err();
         assert_eq!(error.message, "a.log has more than 1 MiB");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_keeps_none_of_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.gz"), [0x1f, 0x8b, 0, 1, 2]).unwrap();
+        std::fs::write(folder.path().join("b.json"), "{}").unwrap();
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, content) in [("a.gz", &[0x1f, 0x8b, 0, 1, 2][..]), ("b.json", b"{}")] {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o600);
+            header.set_cksum();
+            builder.append_data(&mut header, name, content).unwrap();
+        }
+        let archive = folder.path().join("c.tar");
+        std::fs::write(&archive, builder.into_inner().unwrap()).unwrap();
+        let mut read = Vec::new();
+        let failures = each(folder.path(), &mut |file| read.push(file.path));
+        let names: Vec<&str> = read
+            .iter()
+            .filter_map(|path| path.rsplit('/').next())
+            .collect();
+        assert_eq!(
+            (names, failures.len()),
+            (vec!["b.json", "b.json"], 2),
+            "{failures:?}"
+        );
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub(super) struct Input {
     pub(super) instant: Time,
     /// The cluster that the recording itself names.
     recorded: Option<Str>,
+    /// Objects of which a text shows little: they count where nothing else tells more.
+    weak: Vec<Record>,
+    /// Whether there was a file that could not be read.
+    pub(super) lacks_files: bool,
     /// When kubelets last gave signs of life.
     heartbeat: Option<Time>,
 }
@@ -124,8 +128,53 @@ impl Input {
         Ok(())
     }
 
+    /// Notes an instant at which the cluster was looked at.
+    pub(super) fn was_alive(&mut self, at: Time) {
+        self.heartbeat = self.heartbeat.max(Some(at));
+    }
+
+    /// Takes the objects back that were read since, until all else is known.
+    pub(super) fn hold_back(&mut self, since: usize) {
+        let new = self.records.split_off(since);
+        for record in new {
+            let is_object = matches!(record.body, Body::State(..));
+            let to = if is_object {
+                &mut self.weak
+            } else {
+                &mut self.records
+            };
+            to.push(record);
+        }
+    }
+
+    /// Adds the objects that were held back, but those that another record shows.
+    fn release(&mut self) {
+        let mut known: BTreeMap<(Kind, Str), Vec<Str>> = BTreeMap::new();
+        for record in &self.records {
+            if let Body::State(_, object) = &record.body {
+                let meta = &object.meta;
+                let key = (meta.kind.clone(), meta.name.clone());
+                known.entry(key).or_default().push(meta.namespace.clone());
+            }
+        }
+        for record in std::mem::take(&mut self.weak) {
+            let Body::State(_, object) = &record.body else {
+                continue;
+            };
+            let meta = &object.meta;
+            let others = known.get(&(meta.kind.clone(), meta.name.clone()));
+            let is_same = |other: &Str| meta.namespace.is_empty() || *other == meta.namespace;
+            if others.is_some_and(|others| others.iter().any(is_same)) {
+                self.counts.duplicate += 1;
+            } else {
+                self.records.push(record);
+            }
+        }
+    }
+
     /// Completes what records do not say themselves, once all are known.
     pub(super) fn finish(&mut self, options: &Options) {
+        self.release();
         self.assign_clusters();
         self.assign_namespaces();
         self.set_instant(options.at, self.heartbeat, received_at(options));

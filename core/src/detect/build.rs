@@ -153,7 +153,9 @@ impl Builder {
     }
 
     pub(super) fn fix(mut self, command: impl Into<Option<String>>) -> Self {
-        self.0.fix = command.into();
+        // Of an object whose namespace is not known, the current one is used.
+        let without_empty = |text: String| text.replace("kubectl -n  ", "kubectl ");
+        self.0.fix = command.into().map(without_empty);
         self
     }
 

@@ -50,7 +50,7 @@ fn take_lines(lines: &mut String, of: Option<String>, source: &Source<'_>, found
     lines.clear();
 }
 
-fn take_json(json: &mut String, found: &mut Found) {
+pub(super) fn take_json(json: &mut String, found: &mut Found) {
     for value in serde_json::Deserializer::from_str(json).into_iter() {
         let Ok(value) = value else {
             found.left_out += 1;

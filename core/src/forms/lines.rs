@@ -127,7 +127,7 @@ fn of_stern(text: &str) -> Option<(Line<'_>, &str)> {
 
 /// Whether a word is a pod's name as a Deployment or DaemonSet makes it: it ends with five
 /// characters of the alphabet that Kubernetes uses for these.
-fn is_generated(word: &str) -> bool {
+pub(super) fn is_generated(word: &str) -> bool {
     const ALPHABET: &str = "bcdfghjklmnpqrstvwxz2456789";
     let Some((base, suffix)) = word.rsplit_once('-') else {
         return false;
@@ -178,7 +178,7 @@ fn stamped(text: &str) -> (Stamp<'_>, &str) {
     }
 }
 
-/// A line of a container's log file without what the runtime wrote before the message: `stderr F …`.
+/// A line of a container's log file without what the runtime wrote before it, such as `stderr F`.
 fn without_stream(text: &str) -> &str {
     let of_stream = ["stdout F ", "stderr F ", "stdout P ", "stderr P "];
     of_stream
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_are_told_from_messages() {
+    fn prefixes_are_separated_from_messages() {
         let time = Stamp::Full("2026-11-29T09:01:02.5Z");
         let of_pod = Line {
             pod: "api-6b7c8d9f5-x2k8p",

@@ -23,9 +23,9 @@ pub(super) fn read(text: &str, source: &Source<'_>) -> Result<Found, Unread> {
     let mut last: Option<Origin> = None;
     for text in text.lines().filter(|line| !line.trim().is_empty()) {
         let line = Line::of(text);
-        let names_nobody = line.pod.is_empty() && line.node.is_empty();
+        let has_no_owner = line.pod.is_empty() && line.node.is_empty();
         // The lines of an exception often follow the first one without its prefix.
-        let own = match last.take().filter(|_| names_nobody && origin.is_unknown()) {
+        let own = match last.take().filter(|_| has_no_owner && origin.is_unknown()) {
             Some(before) => before,
             None => origin.with(&line),
         };

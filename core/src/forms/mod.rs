@@ -11,6 +11,7 @@ mod lines;
 mod logs;
 mod origin;
 mod outline;
+mod paste;
 mod table;
 mod unread;
 mod yaml;
@@ -25,7 +26,7 @@ use origin::Origin;
 /// A file, a member of an archive, or what was piped in.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// Its path, which tells whose logs it holds in dumps and bundles.
+    /// Its path, which in dumps and bundles names the pod whose logs it holds.
     pub path: &'a str,
     /// Its content.
     pub bytes: &'a [u8],
@@ -75,6 +76,8 @@ pub struct Converted<'a> {
     pub json: Cow<'a, [u8]>,
     /// Rows or blocks that hold nothing the engine reads.
     pub left_out: u64,
+    /// When it was printed: as its text says, or else when it was written.
+    pub taken_at: Time,
 }
 
 /// Why nothing can be read from a source, and what would give something readable.
@@ -93,21 +96,79 @@ pub struct Unread {
 pub fn read<'a>(source: &Source<'a>) -> Result<Converted<'a>, Unread> {
     let bytes = encoding::decode(source.bytes);
     // What a pod logs may be JSON.
-    let is_log = !Origin::of(source).pod.is_empty();
-    if encoding::is_json(&bytes) && !dump::is_dump(&bytes) && !is_log {
+    if encoding::is_json(&bytes) && !dump::is_dump(&bytes) && !is_log(source) {
         return Ok(Converted {
             form: Form::Json,
             json: bytes,
             left_out: 0,
+            taken_at: source.taken_at,
         });
     }
     let text = String::from_utf8_lossy(&bytes);
-    let (form, found) = of_text(&text, source)?;
+    let (form, found) = of_file(&text, source)?;
     Ok(Converted {
         form,
         json: found.json.into(),
         left_out: found.left_out,
+        taken_at: found.printed_at.unwrap_or(source.taken_at),
     })
+}
+
+/// Reads a text whole, or else what commands printed that were pasted into it.
+fn of_file(text: &str, source: &Source<'_>) -> Result<(Form, Found), Unread> {
+    let parts = paste::parts(text);
+    let is_as_printed = match &parts[..] {
+        [] => true,
+        [only] => only.trim() == text.trim(),
+        _ => false,
+    };
+    if is_as_printed || is_log(source) || dump::is_dump(text.as_bytes()) {
+        return of_text(text, source);
+    }
+    // What was pasted together was printed at about the same time.
+    let printed_at = parts
+        .iter()
+        .filter_map(|part| describe::printed_at(part))
+        .max();
+    let source = &Source {
+        taken_at: printed_at.unwrap_or(source.taken_at),
+        ..*source
+    };
+    let (mut form, mut refused) = (None, None);
+    let mut all = Found {
+        printed_at,
+        ..Found::default()
+    };
+    for part in &parts {
+        match of_part(part, source) {
+            Ok((of_part, found)) => {
+                form = form.or(Some(of_part));
+                all.json.extend(found.json);
+                all.left_out += found.left_out;
+            }
+            Err(unread) => {
+                all.left_out += 1;
+                refused = refused.or(Some(unread));
+            }
+        }
+    }
+    // A text that is of one form with odd lines, such as logs, is read better whole.
+    let whole = || of_text(text, source).map_err(|unread| refused.unwrap_or(unread));
+    form.map(|form| Ok((form, all))).unwrap_or_else(whole)
+}
+
+fn of_part(part: &str, source: &Source<'_>) -> Result<(Form, Found), Unread> {
+    if !encoding::is_json(part.as_bytes()) {
+        return of_text(part, source);
+    }
+    let mut found = Found::default();
+    dump::take_json(&mut part.to_owned(), &mut found);
+    Ok((Form::Json, found))
+}
+
+/// Whether a file holds the log lines of a pod, whatever these look like.
+fn is_log(source: &Source<'_>) -> bool {
+    !Origin::of(source).pod.is_empty()
 }
 
 /// Why a source that was recognized has no record, with what is wrong with the first value.
@@ -129,7 +190,7 @@ pub fn without_records(form: Form, reason: Option<String>) -> Unread {
 }
 
 fn of_text(text: &str, source: &Source<'_>) -> Result<(Form, Found), Unread> {
-    if !Origin::of(source).pod.is_empty() {
+    if is_log(source) {
         return logs::read(text, source).map(|found| (Form::Logs, found));
     }
     if let Some(unread) = unread::at_sight(text, source.path) {
@@ -156,6 +217,8 @@ struct Found {
     /// A JSON value per line.
     json: Vec<u8>,
     left_out: u64,
+    /// When it was printed, where the text says so.
+    printed_at: Option<Time>,
 }
 
 impl Found {

@@ -1,7 +1,7 @@
 //! Whose log lines a file holds, by where dumps, bundles and nodes put it.
 
 use super::Source;
-use super::lines::Line;
+use super::lines::{Line, is_generated};
 
 /// Who wrote a line. What is not known is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +60,14 @@ impl Origin {
     }
 }
 
+/// Whether a name is that of a pod: made by its owner, or numbered as those of a `StatefulSet`.
+fn is_pod(name: &str) -> bool {
+    let number = name.rsplit_once('-').map(|(_, number)| number);
+    let is_numbered =
+        number.is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
+    is_numbered || is_generated(name)
+}
+
 fn of_path(path: &str) -> Option<Origin> {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let file = parts.last()?;
@@ -95,10 +103,16 @@ fn of_path(path: &str) -> Option<Origin> {
         // A node's /var/log/containers: POD_NAMESPACE_CONTAINER-ID.log, and NAMESPACE_POD.log
         _ => match *stem.split('_').collect::<Vec<_>>() {
             [pod, namespace, container] => {
-                let container = container.rsplit_once('-').map(|(name, _)| name);
-                Origin::new(namespace, pod, container.unwrap_or_default())
+                let (container, id) = container.rsplit_once('-')?;
+                let is_id = id.len() >= 12 && id.chars().all(|c| c.is_ascii_hexdigit());
+                is_id.then(|| Origin::new(namespace, pod, container))?
             }
-            [namespace, pod] => Origin::new(namespace, pod, ""),
+            [namespace, pod] if is_pod(pod) => Origin::new(namespace, pod, ""),
+            // Whose namespace is not known.
+            [pod] if is_generated(pod) => Some(Origin {
+                pod: pod.to_owned(),
+                ..Origin::default()
+            }),
             _ => None,
         },
     }

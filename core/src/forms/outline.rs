@@ -79,7 +79,7 @@ fn indentation(line: &str) -> usize {
     line.chars().map_while(of).sum()
 }
 
-/// Nothing that is deeper than this is told apart.
+/// Deeper indentation is read as this depth.
 const MAX_DEPTH: usize = 16;
 
 fn blocks<'a, I: Iterator<Item = (usize, &'a str)>>(
@@ -112,9 +112,21 @@ mod tests {
 
     #[test]
     fn indentation_shows_what_belongs_to_what() {
-        let text = "Name:  a\nLabels:  app=a\n         tier=b\nContainers:\n  api:\n    Image:  x:1\n    \
-                    State:  Waiting\n      Reason:  Crash\n  side:\n    Image:  y\nEvents:  <none>\n";
-        let blocks = Block::read(text);
+        let lines = [
+            "Name:  a",
+            "Labels:  app=a",
+            "         tier=b",
+            "Containers:",
+            "  api:",
+            "    Image:  x:1",
+            "    State:  Waiting",
+            "      Reason:  Crash",
+            "  side:",
+            "    Image:  y",
+            "Events:  <none>",
+        ];
+        let text = lines.join("\n");
+        let blocks = Block::read(&text);
         let keys: Vec<&str> = blocks.iter().map(|b| b.key).collect();
         assert_eq!(keys, ["Name", "Labels", "Containers", "Events"]);
         let labels: Vec<&str> = blocks[1].values().collect();

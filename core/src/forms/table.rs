@@ -13,6 +13,11 @@ pub(super) fn is_table(text: &str) -> bool {
     head(text).is_some()
 }
 
+/// Whether a line holds the headings of a table.
+pub(super) fn is_head(line: &str) -> bool {
+    head(line).is_some()
+}
+
 fn head(text: &str) -> Option<Columns> {
     let line = text.lines().find(|line| !line.trim().is_empty())?;
     let is_heading = |c: char| !c.is_lowercase();
@@ -20,6 +25,9 @@ fn head(text: &str) -> Option<Columns> {
     let begins = starts.iter().any(|s| line.starts_with(s)) && line.chars().all(is_heading);
     Columns::of(line).filter(|_| begins)
 }
+
+/// A pod has fewer containers; more is another table, or nonsense.
+const MAX_CONTAINERS: u32 = 500;
 
 /// How the rows of a table are read.
 type Reader = fn(&Row<'_>, &Source<'_>) -> Option<Value>;
@@ -53,11 +61,16 @@ pub(super) fn read(text: &str, source: &Source<'_>) -> Result<Found, Unread> {
     }
     if found.json.is_empty() {
         return Err(Unread {
-            looks_like: "a table of `kubectl get` of a kind that has too little in it".into(),
-            hint: "add `-o json` to the command".into(),
+            looks_like: "a table of `kubectl get` that says too little of these objects".into(),
+            hint: "write all of them with `kubectl get … -o json`".into(),
         });
     }
     Ok(found)
+}
+
+/// The name of a row's object; of several kinds at once, `kubectl` writes `pod/api-1`.
+fn name<'r>(row: &'r Row<'_>) -> Option<&'r str> {
+    row.get("NAME")?.rsplit('/').next()
 }
 
 fn metadata(row: &Row<'_>, name: &str, source: &Source<'_>) -> Value {
@@ -94,10 +107,13 @@ fn of_event(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
 
 /// A pod of which the table shows what `kubectl` made of its containers' states.
 fn pod(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
-    let mut metadata = metadata(row, row.get("NAME")?, source);
+    let mut metadata = metadata(row, name(row)?, source);
     let (status, ready) = (row.get("STATUS")?, row.get("READY")?);
     let (ready, all) = ready.split_once('/')?;
     let (ready, all): (u32, u32) = (ready.parse().ok()?, all.parse().ok()?);
+    if all > MAX_CONTAINERS || ready > all {
+        return None;
+    }
     let restarts = row
         .get("RESTARTS")
         .and_then(|r| r.split(' ').next()?.parse::<u32>().ok());
@@ -109,7 +125,7 @@ fn pod(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
             metadata["deletionTimestamp"] = source.taken_at.to_string().into();
             "Running"
         }
-        "CrashLoopBackOff" | "NotReady" => "Running",
+        "CrashLoopBackOff" | "NotReady" | "OOMKilled" => "Running",
         _ => "Pending",
     };
     let mut of_pod = json!({ "phase": phase });
@@ -126,7 +142,8 @@ fn pod(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
     let state = if is_waiting {
         json!({ "waiting": { "reason": waits } })
     } else if matches!(waits, "OOMKilled" | "Error") {
-        json!({ "terminated": { "reason": waits } })
+        let code = if waits == "OOMKilled" { 137 } else { 1 };
+        json!({ "terminated": { "reason": waits, "exitCode": code } })
     } else {
         json!({ "running": {} })
     };
@@ -162,6 +179,10 @@ fn pod(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
         "False"
     };
     of_pod["conditions"] = json!([{ "type": "Ready", "status": is_ready }]);
+    // Only a pod that waits for a node is `Pending` here; the table may not show which it has.
+    if status != "Pending" && phase == "Pending" {
+        of_pod["phase"] = "Running".into();
+    }
     let mut spec = json!({});
     if let Some(node) = row.get("NODE") {
         spec["nodeName"] = node.into();
@@ -169,16 +190,20 @@ fn pod(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
     if let Some(ip) = row.get("IP") {
         of_pod["podIP"] = ip.into();
     }
-    Some(
-        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": of_pod }),
-    )
+    Some(json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": spec,
+        "status": of_pod,
+    }))
 }
 
 fn node(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
     let status = row.get("STATUS")?;
     let has = |word| status.split(',').any(|s| s == word);
     // A table does not tell a kubelet that is silent from one that reports trouble.
-    let ready = if has("Ready") { "True" } else { "Unknown" };
+    let ready = if has("Ready") { "True" } else { "False" };
     let mut spec = json!({});
     if has("SchedulingDisabled") {
         spec["unschedulable"] = true.into();
@@ -186,7 +211,7 @@ fn node(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
     Some(json!({
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": metadata(row, row.get("NAME")?, &Source { namespace: None, ..*source }),
+        "metadata": metadata(row, name(row)?, &Source { namespace: None, ..*source }),
         "spec": spec,
         "status": { "conditions": [{ "type": "Ready", "status": ready }] },
     }))
@@ -200,7 +225,7 @@ fn deployment(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
     Some(json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(row, row.get("NAME")?, source),
+        "metadata": metadata(row, name(row)?, source),
         "spec": { "replicas": desired },
         "status": {
             "replicas": desired,
@@ -225,7 +250,7 @@ fn claim(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
     Some(json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": metadata(row, row.get("NAME")?, source),
+        "metadata": metadata(row, name(row)?, source),
         "spec": spec,
         "status": { "phase": row.get("STATUS")? },
     }))

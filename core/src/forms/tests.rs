@@ -114,21 +114,90 @@ fn a_described_pod_is_an_object_and_its_events() {
 }
 
 #[test]
+fn the_name_of_a_volume_is_no_other_object() {
+    let volume = "Volumes:\n  settings:\n    Type:  ConfigMap (a volume)\n    \
+                  Name:  app-settings\n    Optional:  false\n";
+    let all = values("pod.txt", &POD.replace("Volumes:\n", volume));
+    assert_eq!(all.len(), 3, "{all:?}");
+    let volumes = &all[2]["spec"]["volumes"];
+    assert_eq!(volumes[0]["configMap"]["name"], "app-settings");
+    assert_eq!(volumes[1]["name"], "data", "what follows is not lost");
+}
+
+#[test]
+fn pasted_text_is_read_without_what_is_around_it() {
+    let table =
+        "NAME    READY   STATUS    RESTARTS   AGE\napi-1   0/1     Pending   0          9m\n";
+    let pod = format!("    {}", POD.trim_end().replace('\n', "\n    ")) + "\n";
+    let text = format!("```\n$ kubectl -n shop get pods\n{table}```\nand then\n```\n{pod}```\n");
+    let all = values("thread.txt", &text);
+    let names: Vec<&str> = all
+        .iter()
+        .filter_map(|v| v["metadata"]["name"].as_str())
+        .collect();
+    assert_eq!(names, ["api-1", "api-6b7c8d9f5-x2k8p"], "{all:?}");
+    let json = "$ kubectl get pods -o json\n{\n  \"kind\": \"Pod\",\n  \"metadata\": {}\n}\n";
+    assert_eq!(values("term.txt", json)[0]["kind"], "Pod");
+}
+
+#[test]
+fn what_was_pasted_together_was_printed_at_one_time() {
+    let table =
+        "NAME    READY   STATUS    RESTARTS   AGE\napi-1   0/1     Pending   0          9m\n";
+    let all = values("both.txt", &format!("{table}\n{POD}"));
+    // Not nine minutes before the file was written.
+    assert_eq!(
+        all[0]["metadata"]["creationTimestamp"],
+        "2026-11-29T08:54:12Z"
+    );
+}
+
+#[test]
+fn a_table_tells_what_ended_and_guesses_no_number() {
+    let of = |row: &str| {
+        let text = format!("NAME    READY   STATUS      RESTARTS   AGE\n{row}\n");
+        read(&source("pods.txt", text.as_bytes())).map(|_| values("pods.txt", &text))
+    };
+    let killed = &of("api-1   0/1     OOMKilled   4          9m").unwrap()[0]["status"];
+    let ended = &killed["containerStatuses"][0]["state"]["terminated"];
+    assert_eq!(
+        (&ended["reason"], &ended["exitCode"]),
+        (&"OOMKilled".into(), &137.into())
+    );
+    assert_eq!(
+        killed["phase"], "Running",
+        "it has a node, which the table does not show"
+    );
+    for ready in ["0/4000000000", "3/2"] {
+        assert!(
+            of(&format!("api-1   {ready}   Running   0   9m")).is_err(),
+            "{ready}"
+        );
+    }
+    let all = "NAME        READY   STATUS    RESTARTS   AGE\n\
+               pod/api-1   0/1     Pending   0          9m\n";
+    assert_eq!(values("all.txt", all)[0]["metadata"]["name"], "api-1");
+}
+
+#[test]
 fn several_descriptions_are_several_objects() {
     let node = "Name:  node-1\nRoles:  <none>\nTaints:  a=b:NoSchedule\nUnschedulable:  true\n\
                 Conditions:\n  Type   Status  Reason\n  ----   ------  ------\n  Ready  False   \
                 KubeletNotReady\nCapacity:\n  cpu:  2\nEvents:  <none>\n";
-    let service = "Name:  db\nNamespace:  shop\nLabels:  <none>\nSelector:  app=db\nType:  ClusterIP\n\
+    let service = "Name:  db\nNamespace:  shop\nLabels:  <none>\nSelector:  app=db\n\
+                   Type:  ClusterIP\n\
                    IP:  10.0.0.9\nPort:  pg  5432/TCP\nTargetPort:  5433/TCP\nEndpoints:  <none>\n\
                    Session Affinity:  None\nEvents:  <none>\n";
-    let deployment = "Name:  api\nNamespace:  shop\nSelector:  app=api\nReplicas:  3 desired | 1 updated \
+    let deployment = "Name:  api\nNamespace:  shop\nSelector:  app=api\n\
+                      Replicas:  3 desired | 1 updated \
                       | 3 total | 1 available | 2 unavailable\nStrategyType:  RollingUpdate\n\
                       Pod Template:\n  Labels:  app=api\n  Containers:\n   api:\n    Image:  x:1\n\
-                      Conditions:\n  Type  Status  Reason\n  ----  ------  ------\n  Available  False  \
-                      MinimumReplicasUnavailable\n";
-    let custom = "Name:  web\nNamespace:  shop\nAPI Version:  cert-manager.io/v1\nKind:  Certificate\n\
-                  Spec:\n  Secret Name:  web-tls\nStatus:\n  Conditions:\n    Last Transition Time:  \
-                  2026-11-29T09:00:00Z\n    Status:  False\n    Type:  Ready\nEvents:  <none>\n";
+                      Conditions:\n  Type  Status  Reason\n  ----  ------  ------\n  \
+                      Available  False  MinimumReplicasUnavailable\n";
+    let custom = "Name:  web\nNamespace:  shop\nAPI Version:  cert-manager.io/v1\n\
+                  Kind:  Certificate\n\
+                  Spec:\n  Secret Name:  web-tls\nStatus:\n  Conditions:\n    \
+                  Last Transition Time:  2026-11-29T09:00:00Z\n    Status:  False\n    Type:  Ready\nEvents:  <none>\n";
     let text = [node, service, deployment, custom].join("\n\n");
     let all = values("all.txt", &text);
     let kinds: Vec<&str> = all.iter().filter_map(|v| v["kind"].as_str()).collect();
@@ -202,7 +271,7 @@ fn what_cannot_be_read_says_what_it_looks_like() {
         ),
         (
             "2026-11-29 ERROR no route\n2026-11-29 ERROR no route",
-            "of which pod",
+            "without the name of their pod",
         ),
         (
             "NAME   CPU(cores)   MEMORY(bytes)\napi-1  3m  20Mi",
@@ -219,7 +288,8 @@ fn what_cannot_be_read_says_what_it_looks_like() {
 
 #[test]
 fn values_of_secrets_are_left_out() {
-    let text = "Name:  db\nNamespace:  shop\nType:  Opaque\n\nData\n====\npassword:  12 bytes\nuser:  4 bytes\n";
+    let text = "Name:  db\nNamespace:  shop\nType:  Opaque\n\nData\n====\npassword:  12 bytes\n\
+                user:  4 bytes\n";
     let secret = &values("secret.txt", text)[0];
     assert_eq!(secret["kind"], "Secret");
     assert_eq!(

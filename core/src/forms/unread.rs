@@ -13,13 +13,13 @@ const SIGHTS: &[(&[&str], &str, &str)] = &[
             "No resources found",
             "Error: ",
         ],
-        "an error message instead of a result",
-        "solve what it says and run the command again",
+        "an error message, not a result",
+        "fix the error and run the command again",
     ),
     (
         &["CONTAINER ", "POD ID "],
-        "output of `crictl`",
-        "write JSON with `crictl ps -a -o json`, or use `kubectl get pods -A -o json`",
+        "output of `crictl` or `docker`",
+        "use `kubectl get all,events -A -o json`",
     ),
     (
         &["USER ", "PID ", "top - "],
@@ -75,8 +75,7 @@ pub(super) fn at_sight(text: &str, path: &str) -> Option<Unread> {
 /// Log lines that do not say whose they are.
 pub(super) fn without_pod() -> Unread {
     Unread {
-        looks_like: "log lines that do not say of which pod they are".into(),
-        hint: "write them with `kubectl logs --prefix`, or name the file <namespace>_<pod>.log"
-            .into(),
+        looks_like: "log lines without the name of their pod".into(),
+        hint: "write them with `kubectl logs --prefix`, or name the file NAMESPACE_POD.log".into(),
     }
 }

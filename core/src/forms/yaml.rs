@@ -29,6 +29,12 @@ pub(super) fn is_yaml(text: &str) -> bool {
 }
 
 pub(super) fn read(text: &str) -> Result<Found, Unread> {
+    if expands(text) {
+        return Err(Unread {
+            looks_like: "YAML that refers to parts of itself very often".into(),
+            hint: "write it without anchors, such as with `kubectl get … -o json`".into(),
+        });
+    }
     let mut found = Found::default();
     for (i, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
         match Value::deserialize(document) {
@@ -48,4 +54,29 @@ pub(super) fn read(text: &str) -> Result<Found, Unread> {
         }
     }
     Ok(found)
+}
+
+/// Largest product of a text's size and the number of its references to anchors: each may repeat
+/// much of the text.
+const MAX_EXPANDED: usize = 64 << 20;
+
+fn expands(text: &str) -> bool {
+    let references = text.matches(": *").count() + text.matches("- *").count();
+    let references = references + text.matches("[*").count() + text.matches(", *").count();
+    references.saturating_mul(text.len()) > MAX_EXPANDED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_read_and_do_not_fill_the_memory() {
+        let few = "kind: Pod\nmetadata: {name: a, labels: &l {app: a}}\nspec: {selector: *l}\n";
+        let found = read(few).unwrap();
+        assert!(String::from_utf8_lossy(&found.json).contains(r#""selector":{"app":"a"}"#));
+        let items = "- x\n".repeat(20_000);
+        let many = format!("kind: &a\n{items}items:\n{}", "- *a\n".repeat(20_000));
+        assert!(read(&many).is_err());
+    }
 }

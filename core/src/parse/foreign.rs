@@ -176,7 +176,10 @@ fn audited(text: &str) -> Option<String> {
     let entry: Value = serde_json::from_str(text).ok()?;
     let (status, about) = (&entry["responseStatus"], &entry["objectRef"]);
     let code = status["code"].as_u64()?;
-    let is_refused = matches!(code, 403 | 409 | 413 | 422 | 429 | 500..=599);
+    let verb = entry["verb"].as_str().unwrap_or_default();
+    // An update that conflicts is tried again: that is how controllers share an object.
+    let is_refused =
+        matches!(code, 403 | 413 | 422 | 429 | 500..=599) || code == 409 && verb == "create";
     let message = status["message"].as_str().filter(|_| is_refused)?;
     let subject = match about["name"].as_str() {
         Some(name) => json!({
@@ -186,7 +189,6 @@ fn audited(text: &str) -> Option<String> {
         }),
         None => json!({ "kind": "Namespace", "name": about["namespace"].as_str()? }),
     };
-    let verb = entry["verb"].as_str().unwrap_or_default();
     let reason = if verb == "create" {
         "FailedCreate"
     } else {
@@ -213,19 +215,25 @@ pub(super) fn with_kind<'a>(
     struct Own<'a> {
         #[serde(borrow)]
         kind: Option<Text<'a>>,
+        #[serde(borrow, rename = "apiVersion")]
+        api_version: Option<Text<'a>>,
     }
     let kind = list.strip_suffix("List").filter(|kind| !kind.is_empty());
     let own = serde_json::from_str::<Own<'_>>(item);
-    let has_none = own.is_ok_and(|own| non_empty(own.kind.as_ref()).is_none());
-    match (kind, item.strip_prefix('{')) {
-        (Some(kind), Some(rest)) if has_none => {
+    let own = own.ok().filter(|own| own.kind.is_none());
+    match (kind, item.strip_prefix('{'), own) {
+        (Some(kind), Some(rest), Some(own)) => {
             let between = if rest.trim_start().starts_with('}') {
                 ""
             } else {
                 ","
             };
-            let (kind, api_version) = (Value::from(kind), Value::from(api_version));
-            format!("{{\"kind\":{kind},\"apiVersion\":{api_version}{between}{rest}").into()
+            let kind = Value::from(kind);
+            let api_version = match own.api_version {
+                Some(_) => String::new(),
+                None => format!(",\"apiVersion\":{}", Value::from(api_version)),
+            };
+            format!("{{\"kind\":{kind}{api_version}{between}{rest}").into()
         }
         _ => item.into(),
     }
@@ -252,6 +260,8 @@ mod tests {
             with_kind("{}", "PodList", "v1"),
             r#"{"kind":"Pod","apiVersion":"v1"}"#
         );
+        let versioned = with_kind(r#"{"apiVersion":"v2"}"#, "PodList", "v1");
+        assert_eq!(versioned, r#"{"kind":"Pod","apiVersion":"v2"}"#);
         for own in [r#"{"kind":"Job"}"#, "[]", "3"] {
             assert_eq!(with_kind(own, "PodList", "v1"), own);
         }

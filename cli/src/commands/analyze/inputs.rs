@@ -52,11 +52,13 @@ impl Input {
         let mut evidence = Evidence::new(options);
         let (mut unread, mut failures) = (Vec::new(), Vec::new());
         for path in &self.paths {
-            let read = sources::each(path, &mut |file| {
+            let failed = sources::each(path, &mut |file| {
                 add(&mut evidence, file, options, &mut unread);
-                Ok(())
             });
-            failures.extend(read.err());
+            if !failed.is_empty() {
+                evidence.lacks_a_file();
+            }
+            failures.extend(failed);
         }
         let sources = evidence.sources().to_vec();
         let analysis = (!sources.is_empty()).then(|| evidence.analyze(&self.name));
@@ -73,7 +75,7 @@ fn add(evidence: &mut Evidence<'_>, file: File, options: &Options, unread: &mut 
     let source = Source {
         path: &file.path,
         bytes: &file.bytes,
-        taken_at: options.at.unwrap_or(file.written),
+        taken_at: file.written,
         namespace: options.namespace.as_deref(),
     };
     if let Err(why) = evidence.add(&source) {
@@ -122,7 +124,7 @@ impl Outcome {
         let number = self.unread.iter().filter(|file| !file.is_named).count();
         let of = self.sources.len() + self.unread.len();
         (number > 0 && self.analysis.is_some()).then(|| {
-            format!("{number} of {of} files hold nothing that is read: --sources lists them")
+            format!("{number} of {of} files have no readable records; list them with --sources")
         })
     }
 

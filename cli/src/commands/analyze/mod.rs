@@ -25,7 +25,7 @@ const MAX_REJECTS: usize = 5;
 ///
 /// Examples:
 ///   kubectl get all,events,nodes -A -o json | kgrca analyze -
-///   kgrca analyze pods.yaml describe.txt api.log
+///   kgrca analyze pods.yaml describe.txt logs-with-prefix.txt
 ///   kgrca analyze support-bundle.tar.gz --sources
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]

@@ -21,18 +21,31 @@ pub(super) fn is_describe(text: &str) -> bool {
         line.split_once(':')
             .is_some_and(|(key, _)| key.starts_with(|c: char| c.is_ascii_uppercase()))
     };
-    lines.next().is_some_and(|line| line.starts_with("Name:"))
-        && lines.take(3).filter(|line| is_field(line)).count() >= 2
+    lines.next().is_some_and(begins) && lines.take(3).filter(|line| is_field(line)).count() >= 2
+}
+
+/// When descriptions were printed, as far as they show it.
+pub(super) fn printed_at(text: &str) -> Option<Time> {
+    let objects = objects(text).into_iter();
+    objects
+        .filter_map(|own| taken_at_of(&Block::read(own)))
+        .max()
+}
+
+/// Whether a description begins with a line.
+pub(super) fn begins(line: &str) -> bool {
+    line.starts_with("Name:")
 }
 
 pub(super) fn read(text: &str, taken_at: Time) -> Found {
-    let mut found = Found::default();
+    let mut found = Found {
+        printed_at: printed_at(text),
+        ..Found::default()
+    };
+    let taken_at = found.printed_at.unwrap_or(taken_at);
     for own in objects(text) {
-        let blocks = Block::read(own);
-        let described = Described {
-            blocks: &blocks,
-            taken_at: taken_at_of(&blocks).unwrap_or(taken_at),
-        };
+        let blocks = &Block::read(own);
+        let described = Described { blocks, taken_at };
         match described.object() {
             Some(object) => {
                 described.events(&object, own, &mut found);
@@ -47,8 +60,8 @@ pub(super) fn read(text: &str, taken_at: Time) -> Found {
 /// The parts of a text that describe an object each.
 fn objects(text: &str) -> Vec<&str> {
     let begins = |(at, _): &(usize, &str)| {
-        let before = text[..*at].trim_end_matches([' ', '\r']);
-        before.is_empty() || before.ends_with('\n')
+        // Without indentation: a volume has a name, too.
+        *at == 0 || text[..*at].ends_with('\n')
     };
     let mut starts: Vec<usize> = text
         .match_indices("Name:")

@@ -31,9 +31,13 @@ pub(super) fn object(described: &Described<'_, '_>) -> Option<Value> {
             .collect::<Map<_, _>>()
             .into();
     }
-    Some(
-        json!({ "apiVersion": "v1", "kind": "Node", "metadata": {}, "spec": spec, "status": status }),
-    )
+    Some(json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {},
+        "spec": spec,
+        "status": status,
+    }))
 }
 
 /// `node.kubernetes.io/unreachable:NoSchedule` or `dedicated=db:NoExecute`

@@ -11,6 +11,42 @@ pub(super) fn object(described: &Described<'_, '_>) -> Option<Value> {
         .or_else(|| service(described))
         .or_else(|| claim(described))
         .or_else(|| data(described))
+        .or_else(|| scaler(described))
+        .or_else(|| named(described))
+}
+
+/// A `HorizontalPodAutoscaler`.
+fn scaler(described: &Described<'_, '_>) -> Option<Value> {
+    let (kind, name) = described.get("Reference")?.split_once('/')?;
+    let mut spec = json!({ "scaleTargetRef": { "kind": kind, "name": name } });
+    for (key, field) in [
+        ("Min replicas", "minReplicas"),
+        ("Max replicas", "maxReplicas"),
+    ] {
+        if let Some(number) = described.get(key).and_then(|n| n.parse::<u32>().ok()) {
+            spec[field] = number.into();
+        }
+    }
+    Some(json!({
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {},
+        "spec": spec,
+        "status": { "conditions": described.conditions() },
+    }))
+}
+
+/// What only a name and events are read of.
+fn named(described: &Described<'_, '_>) -> Option<Value> {
+    let has = |key| described.block(key).is_some();
+    let (api_version, kind) = if has("Schedule") && has("Concurrency Policy") {
+        ("batch/v1", "CronJob")
+    } else if has("Rules") && (has("Default backend") || has("Ingress Class")) {
+        ("networking.k8s.io/v1", "Ingress")
+    } else {
+        return None;
+    };
+    Some(json!({ "apiVersion": api_version, "kind": kind, "metadata": {} }))
 }
 
 /// A resource whose kind the text names. What is below `Spec` and `Status` has the fields' names in

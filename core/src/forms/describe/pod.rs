@@ -47,7 +47,13 @@ pub(super) fn object(described: &Described<'_, '_>) -> Option<Value> {
     if let Some(start) = described.get("Start Time").and_then(time) {
         status["startTime"] = start.to_string().into();
     }
-    let object = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": spec, "status": status });
+    let object = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {},
+        "spec": spec,
+        "status": status,
+    });
     Some(object)
 }
 
@@ -134,7 +140,8 @@ fn probe(text: &str) -> Option<Value> {
             let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
             let (_, number) = address.rsplit_once(':')?;
             let path = format!("/{path}");
-            json!({ "httpGet": { "port": port(number), "path": path, "scheme": scheme.to_uppercase() } })
+            let scheme = scheme.to_uppercase();
+            json!({ "httpGet": { "port": port(number), "path": path, "scheme": scheme } })
         }
         "tcp-socket" => json!({ "tcpSocket": { "port": port(target.trim_start_matches(':')) } }),
         "grpc" => {
@@ -173,7 +180,8 @@ fn variable(block: &Block<'_>) -> Value {
         _ => "configMapKeyRef",
     };
     let is_optional = block.value.contains("Optional: true");
-    json!({ "name": name, "valueFrom": { field: { "name": object, "key": key, "optional": is_optional } } })
+    let reference = json!({ "name": object, "key": key, "optional": is_optional });
+    json!({ "name": name, "valueFrom": { field: reference } })
 }
 
 /// `db-credentials  Secret  Optional: false`

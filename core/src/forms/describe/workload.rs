@@ -8,6 +8,10 @@ use super::{Described, pairs, pod, time};
 /// Whatever has a pod template: Deployments and what else makes pods.
 pub(super) fn object(described: &Described<'_, '_>) -> Option<Value> {
     let template = described.block("Pod Template")?;
+    // A CronJob has the template of its Jobs.
+    if described.block("Concurrency Policy").is_some() {
+        return None;
+    }
     let has = |key| described.block(key).is_some();
     let (api_version, kind) = if has("Parallelism") {
         ("batch/v1", "Job")
