@@ -75,6 +75,9 @@ pub fn parse_any(
 /// How deep lists may lie within lists, or in what wraps them.
 const MAX_LISTS: u8 = 4;
 
+/// After so many items of a list that cannot be read, the others are not tried.
+const MAX_REJECTS: usize = 1000;
+
 /// What the records in a list are parsed with.
 #[derive(Clone, Copy)]
 struct Lists<'c> {
@@ -84,9 +87,9 @@ struct Lists<'c> {
 }
 
 impl Lists<'_> {
-    fn parse<'a>(
+    fn parse(
         self,
-        records: impl IntoIterator<Item = &'a str>,
+        records: impl IntoIterator<Item = impl AsRef<str>>,
         out: &mut Vec<Record>,
         rejects: &mut Vec<Reject>,
     ) -> Result<Option<Topic>, Reject> {
@@ -94,9 +97,23 @@ impl Lists<'_> {
             let message = format!("lists lie more than {MAX_LISTS} deep within lists");
             return Err(Reject::new(Reason::TooDeep, message));
         };
-        for record in records {
-            let parsed = parse_within(Lists { levels, ..self }, record.as_bytes(), out, rejects);
+        let mut records = records.into_iter();
+        for record in records.by_ref() {
+            let parsed = parse_within(
+                Lists { levels, ..self },
+                record.as_ref().as_bytes(),
+                out,
+                rejects,
+            );
             rejects.extend(parsed.err());
+            if rejects.len() >= MAX_REJECTS {
+                break;
+            }
+        }
+        if let left @ 1.. = records.count() {
+            let message =
+                format!("{left} more items are not read after {MAX_REJECTS} rejected ones");
+            rejects.push(Reject::new(Reason::UnknownShape, message));
         }
         Ok(Some(Topic::Resource))
     }
@@ -115,7 +132,7 @@ fn parse_within(
         return lists.parse(items.iter().map(|item| item.get()), out, rejects);
     }
     if let Some(records) = foreign::records(text)? {
-        return lists.parse(records.iter().map(String::as_str), out, rejects);
+        return lists.parse(records, out, rejects);
     }
     let probe: Probe<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     if let (Some(topic), Some(value)) = (&probe.topic, probe.value) {
@@ -131,11 +148,10 @@ fn parse_within(
     if let Some(items) = &probe.items {
         let list = non_empty(probe.kind.as_ref()).unwrap_or_default();
         let api_version = non_empty(probe.api_version.as_ref()).unwrap_or_default();
-        for item in items {
-            let item = foreign::with_kind(item.get(), list, api_version);
-            lists.parse([&*item], out, rejects)?;
-        }
-        return Ok(Some(Topic::Resource));
+        let items = items
+            .iter()
+            .map(|item| foreign::with_kind(item.get(), list, api_version));
+        return lists.parse(items, out, rejects);
     }
     let topic = topic(&probe).ok_or_else(|| {
         Reject::new(
@@ -206,6 +222,15 @@ mod tests {
         let result = parse_any(text.as_bytes(), &context, &mut out, &mut rejects);
         rejects.extend(result.err());
         rejects.into_iter().map(|reject| reject.reason).collect()
+    }
+
+    #[test]
+    fn what_is_kept_of_rejected_items_is_bounded() {
+        for open in [r#"{"items":["#, "["] {
+            let close = if open.len() > 1 { "]}" } else { "]" };
+            let text = format!("{open}{}0{close}", "0,".repeat(100_000));
+            assert_eq!(rejects(&text).len(), MAX_REJECTS + 1);
+        }
     }
 
     #[test]

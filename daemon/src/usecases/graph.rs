@@ -81,7 +81,7 @@ pub async fn health(app: &App, actor: &Actor, uid: &str) -> Result<Health> {
     let component = row.component_key();
     let fleet = &app.fleet;
     let live = fleet.active_symptoms(tenant.id, &row.cluster, &component);
-    if let Some(symptoms) = live.await {
+    if let Some(symptoms) = live {
         return Ok(Health { healthy, symptoms });
     }
     let clusters = app.stores.meta.clusters(tenant.id).await?;

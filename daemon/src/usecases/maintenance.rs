@@ -13,7 +13,7 @@ use super::tenants;
 use crate::clock::now;
 
 /// How many idempotency keys of a tenant are kept.
-const MAX_REPEATS: u64 = 200_000;
+const MAX_REPEATS: u64 = 1_000_000;
 
 /// Applies retention to the log and graph of the actor's tenant, and records its storage of the
 /// day. Returns the bytes stored; `None` while its records are not processed.
@@ -22,7 +22,6 @@ const MAX_REPEATS: u64 = 200_000;
 /// When a store does not answer. What does not need that store is done all the same.
 pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     let tenant = actor.tenant(Scope::Admin)?;
-    app.stores.meta.trim_repeats(tenant.id, MAX_REPEATS).await?;
     if !tenants::find(app, tenant.id.as_str())
         .await?
         .row
@@ -31,6 +30,7 @@ pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     {
         return Ok(None);
     }
+    let trimmed = app.stores.meta.trim_repeats(tenant.id, MAX_REPEATS).await;
     let retention = i64::from(tenant.plan.retention_days) * DAY;
     let (log, graph) = (&app.stores.log, &app.stores.graph);
     let meta = &app.stores.meta;
@@ -46,6 +46,7 @@ pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     }
     let bytes = record_storage(app, tenant.id).await?;
     maintained?;
+    trimmed?;
     forgotten?;
     Ok(Some(bytes))
 }
