@@ -17,7 +17,7 @@ const AFTER: i64 = 30 * MINUTE;
 const OF_OTHERS: [&str; 5] = ["metrics", "prom", "exporter", "debug", "admin"];
 
 /// Reports a policy that came shortly before the replicas of a `StatefulSet` stopped being ready,
-/// and with which nobody may call a port that they declare.
+/// and that admits no calls to a port that they declare.
 pub(super) fn port(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let object = view.object(idx).filter(|_| view.exists(idx));
     let Some(policy) = object.and_then(Object::network_policy) else {

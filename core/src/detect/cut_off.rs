@@ -1,4 +1,4 @@
-//! Nodes that are cut off: their pods are ready, as the kubelet beside them says, and nobody on
+//! Nodes that are cut off: their pods are ready according to their own kubelet, but no pod on
 //! another node reaches them.
 
 use std::collections::{BTreeMap, BTreeSet};

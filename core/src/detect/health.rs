@@ -12,8 +12,8 @@ use crate::model::{Episode, Kind, Time};
 const SHORT_LIFE: i64 = 60 * MINUTE;
 
 /// The earliest time at which the container that a kubelet waits to restart can have begun to crash:
-/// a kubelet waits 5 minutes at most, so that the number of restarts tells how long at most it goes
-/// on. Recorders of a status may leave the times of its conditions as they were.
+/// a kubelet waits at most 5 minutes between restarts, so the number of restarts limits how long
+/// this has lasted. Recorders of a status may leave the times of its conditions as they were.
 fn crashing_since(status: &PodStatus, now: Time) -> Option<Time> {
     const MAX_BACKOFF: i64 = 5 * MINUTE;
     // More lie further back than any incident.

@@ -210,8 +210,8 @@ pub(super) fn is_killed_while_starting(view: &View<'_>, pod: Idx, message: &str)
     says_starting(message) && (kills(ProbeKind::Liveness) || kills(ProbeKind::Startup))
 }
 
-/// A command that finds nobody listening in its own container, again and again, and for which the
-/// kubelet ends the container: its program needs more time to start. Where the readiness probe does
+/// A probe command that keeps finding no listener in its own container, so that the kubelet
+/// restarts the container: its program needs more time to start. Where the readiness probe does
 /// not fail as well, the command may ask for a wrong port.
 fn killed_by_own_command(o: &Observation<'_>) -> Option<Diagnosis> {
     let refused = |text: &str| {

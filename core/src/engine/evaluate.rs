@@ -62,7 +62,7 @@ impl ClusterState {
     /// Evaluates the cluster at `now` and updates its incidents.
     pub fn evaluate(&mut self, now: Time, weights: &Weights, catalogue: &Catalogue) -> Evaluation {
         let evaluation = self.evaluate_within(Watch::UNLIMITED, now, weights, catalogue);
-        // Nobody calls it off.
+        // Nothing aborts it.
         evaluation.unwrap_or_default()
     }
 

@@ -126,7 +126,7 @@ fn gather<'a>(case: &Case<'a>, affected: &Affected) -> Vec<Hypothesis<'a>> {
     let mut all: BTreeMap<(ComponentId, FaultId), Vec<&Finding>> = BTreeMap::new();
     for finding in case.findings {
         let id = case.view.component_id(finding.blamed);
-        // What shows the fault may be upstream of those that it hurts, too.
+        // The resource that shows the fault may also be upstream of those that it affects.
         if suspects.contains(&id) || suspects.contains(&case.view.component_id(finding.on)) {
             all.entry((id, finding.fault)).or_default().push(finding);
         }

@@ -166,8 +166,8 @@ fn sync_key(record: &Record, kind: &Kind, since: Option<Time>) -> String {
     }
 }
 
-/// Whether a worker can read an entry: masking and naming the cluster write a record anew, and
-/// what serde expands then may be nested deeper than what was sent.
+/// Whether a worker can read an entry: masking and adding the cluster rewrite a record, and what
+/// serde expands may then be nested deeper than what was sent.
 fn readable(entry: &Entry) -> Result<(), Reject> {
     let too_large = |e: Error| Reject::new(Reason::TooLarge, e.message);
     entry.check().map_err(too_large)?;

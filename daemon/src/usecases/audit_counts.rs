@@ -2,7 +2,7 @@
 //! is written to the audit log at most once a minute (reads: once an hour), with its number.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use super::actor::Actor;
 use super::app::App;
 use super::audit;
 use super::error::Code;
+use super::known_sources::source;
 use crate::clock::{instant, now};
 
 /// How often the same act is written.
@@ -62,9 +63,9 @@ impl State {
         if act.action != FAILED_LOGIN {
             return self.of_actor(act);
         }
-        let from = source(act.address);
+        let from = act.address.map(source);
         let is_login = |other: &Act| other.action == FAILED_LOGIN;
-        let is_same = |other: &Act| is_login(other) && source(other.address) == from;
+        let is_same = |other: &Act| is_login(other) && other.address.map(source) == from;
         let act = if self.number(is_same) < MAX_LOGINS_PER_SOURCE {
             act
         } else {
@@ -107,15 +108,6 @@ impl State {
         let written = self.written.keys().filter(|act| is_same(act));
         waiting + written.filter(is_new).count()
     }
-}
-
-/// Where a login comes from: an address of IPv4, or a network of IPv6, of which one customer of a
-/// provider has at least a /64.
-fn source(address: Option<IpAddr>) -> Option<IpAddr> {
-    Some(match address?.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-    })
 }
 
 /// The action of a login that failed.

@@ -1,5 +1,5 @@
 //! Where requests with valid keys came from lately. A part of all connections is kept for these, so
-//! that nobody without a key can take them all.
+//! that callers without a key cannot take all of them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -27,7 +27,7 @@ fn damaged(wrapped: &str, of_another: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_altered_data_key_stops_its_tenant_and_nobody_else() {
+async fn an_altered_data_key_stops_its_tenant_only() {
     let vault = Vault::start();
     let folder = tempfile::tempdir().unwrap();
     let url = vault.url();

@@ -116,7 +116,7 @@ async fn nothing_is_lost_while_vault_is_killed_and_started_again() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    // One that hangs holds those up that need it, and nobody else.
+    // A Vault that hangs delays the requests that need it, and no others.
     let late = server.tenant("late", "pro").await;
     vault.service.signal("STOP");
     let held = (0..8).map(|_| {

@@ -320,7 +320,7 @@ async fn urls_that_do_not_say_which_key_it_is_are_refused() {
     for (urls, message) in [
         (vec!["file://etc/master.key"], "absolute path"),
         (vec![new, old], "two keys have the id vault:transit/k"),
-        // They are told apart, and then tried.
+        // They have different ids, so both are tried.
         (vec![&named, old], "no token"),
     ] {
         let error = Encryption::open(Arc::clone(&daemon.meta) as _, &urls, true).await;

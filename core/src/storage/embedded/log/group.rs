@@ -1,5 +1,5 @@
 //! Group commit: one thread writes what waits of a tenant, syncs every touched stream once, and
-//! answers. Tenants take turns, so that nobody waits for all that another has sent.
+//! answers. Tenants take turns, so that a small batch does not wait for all that another sent.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -114,7 +114,7 @@ impl Queue {
     }
 }
 
-/// The writer's end of the queue. When it ends, also by a panic, nobody waits for it.
+/// The writer's end of the queue. When it ends, even by a panic, pending appends fail.
 struct Writer(Arc<Queue>);
 
 impl Drop for Writer {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_writer_that_has_stopped() {
+    fn appends_fail_once_the_writer_has_stopped() {
         let queue = Arc::new(Queue::default());
         queue.waiting().push(request("client-a-000000", 1)).unwrap();
         drop(Writer(Arc::clone(&queue)));

@@ -50,7 +50,7 @@ pub type SqliteMeta = SqlMeta<SqliteFile>;
 /// A file with the tables of the metadata.
 #[derive(Clone, Debug)]
 pub struct SqliteFile {
-    /// For reading: who waits to write keeps nobody from it.
+    /// For reading, so that reads do not wait behind writes.
     readers: SqlitePool,
     /// For the engine's commits and other writes that can be reproduced; the database has one
     /// writer at a time, and here they take turns.
