@@ -136,7 +136,7 @@ fn violated_by(bug: Bug) -> &'static [&'static str] {
         Bug::PositionsApart => &["positions"],
         Bug::UsageTwice => &["applied once", "usage"],
         Bug::LeaseIgnored => &["applied once", "usage", "positions"],
-        Bug::JobsApart => &["progress", "jobs"],
+        Bug::JobsApart => &["progress", "jobs", "recount"],
         Bug::ForeignRecords => &["isolation"],
         Bug::AnswersLost => &["answers"],
         Bug::StepsNotRepeatable => &["create", "sagas", "progress"],
