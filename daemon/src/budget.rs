@@ -29,6 +29,8 @@ pub enum Exhausted {
     Key,
     /// Nothing is left for anybody.
     All,
+    /// It is more than the key's part: waiting does not help.
+    TooMuch,
 }
 
 /// A part of a budget, given back when it is dropped.
@@ -89,6 +91,9 @@ impl<K: Hash + Eq + Clone> Share<K> {
         }
         let mut taken = self.budget.taken();
         let of_key = taken.by_key.get(&self.key).copied().unwrap_or(0);
+        if self.amount.saturating_add(amount) > self.budget.per_key {
+            return Err(Exhausted::TooMuch);
+        }
         if amount > self.budget.per_key.saturating_sub(of_key) {
             return Err(Exhausted::Key);
         }
@@ -127,7 +132,9 @@ mod tests {
     fn one_key_cannot_take_what_belongs_to_all() {
         let budget = Budget::new(3, 5);
         let mut a = budget.take("a", 2).unwrap();
-        assert_eq!(a.grow(2), Err(Exhausted::Key));
+        assert_eq!(a.grow(2), Err(Exhausted::TooMuch));
+        assert_eq!(budget.take("a", 2).unwrap_err(), Exhausted::Key);
+        assert_eq!(budget.take("a", 4).unwrap_err(), Exhausted::TooMuch);
         a.grow(1).unwrap();
         let b = budget.take("b", 2).unwrap();
         assert_eq!(budget.take("c", 1).unwrap_err(), Exhausted::All);

@@ -29,7 +29,10 @@ pub(super) fn port(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let namespace = view.graph.get(idx).namespace();
     let is_hurt = |pod: &Idx| {
         let since = view.unhealthy_since(*pod);
-        covers(view, namespace, policy, *pod)
+        // A pod that is as new as the policy may not be ready for another reason.
+        let began = view.graph.get(*pod).created;
+        began.map(|t| t.plus(MINUTE) <= created).unwrap_or(true)
+            && covers(view, namespace, policy, *pod)
             && view.is_pod_unhealthy(*pod)
             && since.is_some_and(|t| (0..AFTER).contains(&(t.0 - created.0)))
     };

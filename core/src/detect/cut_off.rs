@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Evidence, Finding, Strength};
-use super::text::find;
 use super::{CallError, FaultId, View};
 use crate::graph::Idx;
 use crate::model::time::MINUTE;
@@ -133,12 +132,11 @@ fn add_agents(view: &View<'_>, reports: &mut BTreeMap<Idx, Reports>) {
 
 /// Whether a text has an address, and not one that only begins or ends with it.
 fn names(text: &str, address: &str) -> bool {
-    let Some(at) = find(text, address) else {
-        return false;
-    };
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
-    let after = &text[at + address.len()..];
-    !is_part(text[..at].chars().next_back()) && !is_part(after.chars().next())
+    text.match_indices(address).any(|(at, _)| {
+        let after = &text[at + address.len()..];
+        !is_part(text[..at].chars().next_back()) && !is_part(after.chars().next())
+    })
 }
 
 #[cfg(test)]
@@ -150,5 +148,6 @@ mod tests {
         let probe = "BIRD is not ready: BGP not established with 10.0.0.13,10.0.0.4";
         assert!(names(probe, "10.0.0.13") && names(probe, "10.0.0.4"));
         assert!(!names(probe, "10.0.0.1") && !names(probe, "0.0.0.4"));
+        assert!(names("not established with 10.0.0.13,10.0.0.1", "10.0.0.1"));
     }
 }

@@ -10,9 +10,29 @@ use crate::model::{Body, Op, Record, Topic};
 /// How many slots are kept for each object that may live: for objects that ended within the last
 /// hour, and for what others refer to by name.
 const SLOTS: u64 = 4;
-/// How many bytes large objects, and the episodes of a cluster, may have in all beyond [`OBJECT_BYTES`]
-/// each: as many per object that may live, and never fewer than this.
+/// How many bytes large objects may have in all beyond [`OBJECT_BYTES`] each, and all episodes: as many
+/// per object that may live, and never fewer than this.
 const MIN_EXCESS: u64 = 16 << 20;
+/// Between how many clusters a plan's bytes of episodes are divided, if it limits only objects.
+const USUAL_CLUSTERS: u64 = 10;
+
+/// What a plan limits of a tenant's live state; `None` without a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Live objects of all clusters.
+    pub objects: Option<u64>,
+    /// Clusters. Each has an equal share of the bytes that episodes may take.
+    pub clusters: Option<u64>,
+}
+
+impl Limits {
+    /// How many bytes the episodes of a cluster may take.
+    fn episodes(self) -> Option<u64> {
+        let clusters = self.clusters.unwrap_or(USUAL_CLUSTERS).max(1);
+        self.objects
+            .map(|n| (max_excess(n) / clusters).max(MIN_EXCESS))
+    }
+}
 
 /// Something that is kept of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +115,10 @@ impl ClusterState {
         load
     }
 
-    /// Limits what others refer to by name, and events, log patterns and alerts, by a plan's limit
-    /// on live objects.
-    pub fn limit_to(&mut self, objects: Option<u64>) {
-        self.episodes.limit(objects.map(max_excess));
-        let slots = objects.map(|n| n.saturating_mul(SLOTS));
+    /// Limits what others refer to by name, and events, log patterns and alerts.
+    pub fn limit_to(&mut self, limits: Limits) {
+        self.episodes.limit(limits.episodes());
+        let slots = limits.objects.map(|n| n.saturating_mul(SLOTS));
         self.graph.limit_slots(slots.map(|n| n as usize));
     }
 
@@ -241,6 +260,18 @@ mod tests {
     }
 
     #[test]
+    fn clusters_share_what_episodes_may_take() {
+        let of = |objects, clusters| Limits { objects, clusters }.episodes();
+        assert_eq!(of(None, Some(3)), None);
+        let all = of(Some(60_000), Some(1)).unwrap();
+        assert_eq!(all, 60_000 * u64::from(OBJECT_BYTES));
+        assert_eq!(of(Some(60_000), Some(3)), Some(all / 3));
+        assert_eq!(of(Some(60_000), None), Some(all / USUAL_CLUSTERS));
+        assert_eq!(of(Some(60_000), Some(0)), Some(all));
+        assert_eq!(of(Some(10), Some(3)), Some(MIN_EXCESS));
+    }
+
+    #[test]
     fn references_by_name_are_bounded() {
         let volumes: Vec<String> = (0..50)
             .map(|i| format!(r#"{{"name":"v{i}","secret":{{"secretName":"s{i}"}}}}"#))
@@ -251,9 +282,10 @@ mod tests {
             volumes.join(",")
         );
         let pod = record(Topic::Resource, &text);
-        let slots = |limit| {
+        let slots = |objects| {
             let mut state = ClusterState::new("prod");
-            state.limit_to(limit);
+            let clusters = None;
+            state.limit_to(Limits { objects, clusters });
             state.apply(pod.clone());
             state.graph.slots()
         };

@@ -12,6 +12,6 @@ mod state;
 pub use admission::{ALERTS_PER_EVENT, Sequences, events_of};
 pub use changes::Changes;
 pub use evaluate::{Evaluation, Ranked};
-pub use load::{Addition, Held, Load};
+pub use load::{Addition, Held, Limits, Load};
 pub use row::{EdgeRow, EpisodeRow, ResourceRow, resource_id};
 pub use state::{Applied, ClusterState};

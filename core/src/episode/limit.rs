@@ -14,7 +14,7 @@ const ENTRY: u64 = 600;
 pub(super) struct Size {
     bytes: u64,
     max: Option<u64>,
-    /// How many were dropped, and when the last of them was seen.
+    /// How many were dropped, and when the newest episode was seen that there was then.
     dropped: u64,
     dropped_until: Time,
 }
@@ -37,9 +37,12 @@ impl Size {
     }
 }
 
-/// An episode that may be dropped. Those of one time are dropped in a fixed order.
+/// An episode that may be dropped, in the order in which they are. Those of one time are dropped in a
+/// fixed order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Kept {
+    /// An alert that fires is true now, however long ago it began.
+    is_firing: bool,
     last: Time,
     key: Key,
     bytes: u64,
@@ -82,25 +85,34 @@ impl Episodes {
         let Some(max) = self.size.max.filter(|max| self.size.bytes > *max) else {
             return;
         };
-        let kept = |last: Time, bytes: u64, key: Key| Kept { last, key, bytes };
+        let kept = |last: Time, bytes: u64, key: Key| Kept {
+            is_firing: false,
+            last,
+            key,
+            bytes,
+        };
         let events = self.events.iter();
         let events = events.map(|(key, e)| kept(e.last, memory(e), Key::Event(*key)));
         let logs = self.logs.iter();
         let logs = logs.map(|(key, l)| kept(l.last, memory(l), Key::Log(*key)));
         let alerts = self.alerts.iter();
-        let alerts = alerts.map(|(key, a)| kept(a.starts, memory(a), Key::Alert(key.clone())));
+        let alerts = alerts.map(|(key, a)| Kept {
+            is_firing: a.firing,
+            ..kept(a.starts, memory(a), Key::Alert(key.clone()))
+        });
         let mut all: Vec<Kept> = events.chain(logs).chain(alerts).collect();
         all.sort_unstable();
+        let newest = all.iter().map(|kept| kept.last).max().unwrap_or_default();
         let mut left = self.size.bytes;
-        for Kept { last, key, bytes } in all {
+        for Kept { key, bytes, .. } in all {
             if left <= max - max / 10 {
                 break;
             }
             left = left.saturating_sub(bytes + ENTRY);
             self.drop_one(&key);
             self.size.dropped += 1;
-            self.size.dropped_until = self.size.dropped_until.max(last);
         }
+        self.size.dropped_until = self.size.dropped_until.max(newest);
         self.measure();
     }
 
@@ -121,6 +133,7 @@ impl Episodes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::MINUTE;
     use crate::model::{Body, Record, Topic};
     use crate::parse::{Context, parse};
 
@@ -180,5 +193,32 @@ mod tests {
             };
             assert_eq!(newest, Some(Time(999_000_000)), "{topic:?}");
         }
+    }
+
+    #[test]
+    fn an_alert_that_fires_outlasts_events_and_what_was_dropped_counts_from_the_drop() {
+        let mut episodes = Episodes::default();
+        episodes.limit(Some(MAX));
+        for record in records(Topic::Alerts, 0) {
+            let Body::Alert(alert) = record.body else {
+                panic!("an alert")
+            };
+            episodes.alert(*alert);
+        }
+        for i in 1..1000 {
+            for record in records(Topic::Events, i) {
+                let Body::Event(event) = record.body else {
+                    panic!("an event")
+                };
+                episodes.event(*event);
+            }
+        }
+        assert_eq!(episodes.alerts().len(), 1);
+        let dropped = episodes.dropped();
+        assert!(dropped > 800, "{dropped}");
+        episodes.size.forget_dropped(Time(14 * MINUTE));
+        assert_eq!(episodes.dropped(), dropped);
+        episodes.size.forget_dropped(Time(17 * MINUTE));
+        assert_eq!(episodes.dropped(), 0);
     }
 }

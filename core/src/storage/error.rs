@@ -27,7 +27,7 @@ pub enum ErrorKind {
 }
 
 /// A store's error.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error {
     /// How to react.
     pub kind: ErrorKind,

@@ -231,13 +231,13 @@ impl Held {
     ///
     /// # Errors
     /// `rate_limited` when the key or tenant has too many bytes in flight; `unavailable` when all
-    /// together have.
+    /// together have; `payload_too_large` when this request alone has more than a key may.
     pub fn grow_body(&self, bytes: usize) -> Result<()> {
         let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
         let grown = body.of_key.grow(bytes);
         grown
             .and_then(|()| body.of_owner.grow(bytes))
-            .map_err(|e| refused(e, "bytes of requests in flight"))
+            .map_err(|e| refused(e, "bytes in flight"))
     }
 
     /// Takes room for the bytes of a large answer.
@@ -276,6 +276,8 @@ fn refused(exhausted: Exhausted, what: &str) -> Error {
     match exhausted {
         Exhausted::Key => Error::busy(format!("too many {what} for this tenant")).hint(hint),
         Exhausted::All => Error::overloaded(format!("the server has too many {what}")),
+        Exhausted::TooMuch => Error::too_large(format!("this request has too many {what}"))
+            .hint("send smaller batches"),
     }
 }
 

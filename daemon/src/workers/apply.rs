@@ -177,7 +177,7 @@ pub(super) fn apply(
         outcome.count_many(*topic, LOST, *records);
     }
     if batch.len() > 0 {
-        live.limit(batch.allowance.objects);
+        live.limit(batch.allowance.limits);
     }
     let touched = apply_records(live, partition, batch, &mut outcome);
     for cluster in &touched {

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kgrca_core::detect::Catalogue;
-use kgrca_core::engine::ClusterState;
+use kgrca_core::engine::{ClusterState, Limits};
 use kgrca_core::model::{Str, Topic};
 use kgrca_core::parse::mask::HashKey;
 use kgrca_core::rca::Weights;
@@ -66,8 +66,8 @@ struct Live {
     rules: Rules,
     /// Whether it has what was committed.
     is_restored: bool,
-    /// The plan's limit on live objects.
-    max_objects: Option<u64>,
+    /// The plan's limits on live state.
+    limits: Limits,
     /// What it was before the current part of a batch, where that may be undone.
     before: Option<Before>,
 }
@@ -109,17 +109,17 @@ impl Live {
         self.clusters.entry(name.clone()).or_insert_with(|| {
             let mut state = ClusterState::new(name.clone());
             state.keep_journal();
-            state.limit_to(self.max_objects);
+            state.limit_to(self.limits);
             state
         })
     }
 
     /// Limits what clusters hold by the plan.
-    fn limit(&mut self, objects: Option<u64>) {
-        if self.max_objects != objects {
-            self.max_objects = objects;
+    fn limit(&mut self, limits: Limits) {
+        if self.limits != limits {
+            self.limits = limits;
             for state in self.clusters.values_mut() {
-                state.limit_to(objects);
+                state.limit_to(limits);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kgrca_core::engine::ClusterState;
+use kgrca_core::engine::{ClusterState, Limits};
 use kgrca_core::episode::RETENTION;
 use kgrca_core::model::{Record, Str, Topic};
 use kgrca_core::parse::mask::HashKey;
@@ -40,8 +40,8 @@ struct Reading {
     hash_key: HashKey,
     /// Whether secrets and personal data are masked.
     masks: bool,
-    /// The plan's limit on live objects.
-    max_objects: Option<u64>,
+    /// The plan's limits on live state.
+    limits: Limits,
 }
 
 /// The tenant's key. Its secret is made at the first use.
@@ -79,7 +79,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     let reading = Reading {
         hash_key: hash_key(worker).await?,
         masks: stores.log.is_remote(),
-        max_objects: Allowance::read(worker).await?.objects,
+        limits: Allowance::read(worker).await?.limits,
     };
     let sealer = stores.encryption.sealer(tenant).await?;
     let snapshot = blocking(move || snapshots.newest(&committed, &sealer)).await;
@@ -222,7 +222,7 @@ fn replay(
         let state = clusters
             .entry(record.cluster.clone())
             .or_insert_with(|| ClusterState::new(record.cluster.clone()));
-        state.limit_to(reading.max_objects);
+        state.limit_to(reading.limits);
         if state.admit(topic, &record) {
             state.apply(record);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use kgrca_core::billing::{self, Metric, Plan};
-use kgrca_core::engine::{self, ClusterState, Load};
+use kgrca_core::engine::{self, ClusterState, Limits, Load};
 use kgrca_core::model::time::DAY;
 use kgrca_core::model::{Record, Str, Time, Topic};
 use kgrca_core::storage::{Error, partition_of};
@@ -79,8 +79,8 @@ impl Room {
 /// What a tenant's plan allows a worker to apply.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Allowance {
-    /// Live objects of all clusters.
-    pub objects: Option<u64>,
+    /// Live state.
+    pub limits: Limits,
     /// What clusters of other partitions hold.
     elsewhere: Load,
     /// Where records come past ingestion: how many clusters may be active, and those that are.
@@ -101,7 +101,10 @@ impl Allowance {
         };
         let comes_past_ingestion = worker.stores.log.is_remote();
         let mut allowance = Self {
-            objects: plan.live_objects,
+            limits: Limits {
+                objects: plan.live_objects,
+                clusters: plan.clusters,
+            },
             ..Self::default()
         };
         let is_asked = plan.live_objects.is_some() && worker.partition.count > 1;
@@ -149,7 +152,7 @@ impl Allowance {
     /// Judges the entries of a batch.
     pub fn gate(&self, live: &Live) -> Gate {
         Gate {
-            room: Room::beside(self.objects, live.clusters.values(), self.elsewhere),
+            room: Room::beside(self.limits.objects, live.clusters.values(), self.elsewhere),
             clusters: self.clusters.clone(),
             events: self.events.clone(),
         }

@@ -7,6 +7,12 @@ use crate::model::time::DAY;
 use crate::storage::{Idempotency, PENDING, Reserved, Result};
 use crate::tenancy::TenantId;
 
+/// How many keys one transaction removes: others wait for it meanwhile.
+const BATCH: u64 = 1000;
+
+const REMOVE_OLD: &str = "DELETE FROM idempotency WHERE client_id = $1 AND key IN (
+    SELECT key FROM idempotency WHERE client_id = $1 AND at < $2 ORDER BY at LIMIT $3)";
+
 #[async_trait::async_trait]
 impl<D: Database> Idempotency for SqlMeta<D> {
     async fn reserve(&self, tenant: &TenantId, key: &str, now: Time) -> Result<Reserved> {
@@ -19,8 +25,8 @@ impl<D: Database> Idempotency for SqlMeta<D> {
             RETURNING at";
         let values = values![tenant.as_str(), key, now, expired, abandoned];
         if !tx.rows(sql, values).await?.is_empty() {
-            let sql = "DELETE FROM idempotency WHERE client_id = $1 AND at < $2";
-            tx.run(sql, values![tenant.as_str(), expired]).await?;
+            tx.run(REMOVE_OLD, values![tenant.as_str(), expired, BATCH])
+                .await?;
             tx.commit().await?;
             return Ok(Reserved::New);
         }
@@ -38,12 +44,23 @@ impl<D: Database> Idempotency for SqlMeta<D> {
     }
 
     async fn trim_repeats(&self, tenant: &TenantId, keep: u64) -> Result<()> {
-        let sql = "DELETE FROM idempotency WHERE client_id = $1 AND at < (
-            SELECT at FROM idempotency WHERE client_id = $1 ORDER BY at DESC LIMIT 1 OFFSET $2)";
+        let reach = Reach::Tenant(tenant);
+        let sql = "SELECT at FROM idempotency WHERE client_id = $1
+            ORDER BY at DESC LIMIT 1 OFFSET $2";
         let values = values![tenant.as_str(), keep.saturating_sub(1)];
-        self.write(Reach::Tenant(tenant), Purpose::Replayable, sql, values)
-            .await?;
-        Ok(())
+        let Some(mut oldest) = self.read_one(reach, sql, values).await? else {
+            return Ok(());
+        };
+        let oldest = oldest.int()?;
+        loop {
+            let values = values![tenant.as_str(), oldest, BATCH];
+            let removed = self
+                .write(reach, Purpose::Replayable, REMOVE_OLD, values)
+                .await?;
+            if removed < BATCH {
+                return Ok(());
+            }
+        }
     }
 
     async fn answer_repeats(

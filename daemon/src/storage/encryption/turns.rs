@@ -1,18 +1,18 @@
 //! Turns at the keys of a tenant: one task of this daemon reads or creates them at a time. Those
-//! that waited for one that failed fail with it, and do not wait for a slow server one after the
+//! that waited while a server was not available fail with it, and do not wait for it one after the
 //! other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use kgrca_core::storage::{Error, Result};
+use kgrca_core::storage::{Error, ErrorKind, Result};
 use kgrca_core::tenancy::TenantId;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::instant;
 
-/// The last turn, if it failed.
+/// The last turn, if a server was not available.
 type Last = Option<Failed>;
 
 struct Failed {
@@ -33,7 +33,7 @@ impl Turns {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// When one failed meanwhile.
+    /// When a server was not available in one that ended meanwhile.
     pub(super) async fn wait(&self, tenant: &TenantId) -> Result<Turn> {
         let asked = instant();
         let turns = {
@@ -43,7 +43,7 @@ impl Turns {
         };
         let last = turns.lock_owned().await;
         match &*last {
-            Some(failed) if failed.at > asked => Err(copy(&failed.error)),
+            Some(failed) if failed.at > asked => Err(failed.error.clone()),
             _ => Ok(Turn(last)),
         }
     }
@@ -52,18 +52,13 @@ impl Turns {
 impl Turn {
     /// Ends it with what came of it.
     pub(super) fn end<T>(mut self, result: Result<T>) -> Result<T> {
-        *self.0 = result.as_ref().err().map(|error| Failed {
+        let error = result.as_ref().err();
+        // Other failures are those of what was done: another turn may do something else.
+        let error = error.filter(|error| error.kind == ErrorKind::Unavailable);
+        *self.0 = error.map(|error| Failed {
             at: instant(),
-            error: copy(error),
+            error: error.clone(),
         });
         result
-    }
-}
-
-fn copy(error: &Error) -> Error {
-    Error {
-        kind: error.kind,
-        message: error.message.clone(),
-        hint: error.hint.clone(),
     }
 }

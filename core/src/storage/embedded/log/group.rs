@@ -197,16 +197,8 @@ fn write(shared: &Shared, requests: Vec<Request>) {
         }
     }
     for request in requests {
-        let answer = match &result {
-            Ok(()) => Ok(()),
-            Err(e) => Err(Error {
-                kind: e.kind,
-                message: e.message.clone(),
-                hint: e.hint.clone(),
-            }),
-        };
         // A caller that has left does not wait for the answer.
-        let _ = request.done.send(answer);
+        let _ = request.done.send(result.clone());
     }
 }
 

@@ -151,12 +151,13 @@ impl Database for SqliteFile {
         }
         self.has_deleted_keys.store(true, Ordering::Relaxed);
         let mut connection = self.admin.acquire().await.map_err(failed)?;
-        // Other writes wait for this connection.
+        // Other writes wait for this connection, which keeps the time-out, also where this task ends
+        // meanwhile: so it is not used again.
+        connection.close_on_drop();
         set_timeout(&mut connection, ERASE_TIMEOUT).await?;
         let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&mut *connection)
             .await;
-        set_timeout(&mut connection, BUSY_TIMEOUT).await?;
         // A transaction that reads the journal is not an error for the database.
         let is_busy = done.map_err(failed)?.get::<i64, _>(0) != 0;
         if is_busy {
