@@ -453,3 +453,17 @@ fn packet_loss_on_one_node_leaves_another_with_its_latency() {
         said.causes
     );
 }
+
+#[test]
+fn the_fix_of_a_quota_names_the_quota_also_when_only_the_refusal_is_known() {
+    let refused = json!({"etype": "k8s.event", "event_id": "e1", "severity": "WARNING",
+        "event_time": "2026-01-01T00:59:00Z", "first_time": "2026-01-01T00:50:00Z", "count": 20,
+        "reason": "FailedCreate", "subject": {"kind": "ReplicaSet", "ns": "shop",
+        "name": "web-5d9f8b6c5"}, "message": "Error creating: pods \"web-5d9f8b6c5-x\" is \
+            forbidden: exceeded quota: compute, requested: requests.memory=4Gi, used: \
+            requests.memory=6Gi, limited: requests.memory=8Gi"});
+    let said = say(&[replica_set(2, 0), refused]);
+    let cause = &said.causes[0];
+    assert_eq!(cause.fault_type, "admission.quota_memory", "{cause:?}");
+    assert_eq!(cause.fix, "kubectl -n shop edit resourcequota compute");
+}

@@ -64,13 +64,13 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         FaultId::AdmissionWebhookUnavailable => webhook_service(view, message).unwrap_or(owner),
         _ => owner,
     };
-    let fix = fault.is_quota().then(|| {
-        format!(
-            "kubectl -n {} edit resourcequota {}",
-            view.graph.get(idx).namespace(),
-            view.graph.get(blamed).name()
-        )
-    });
+    // The quota itself may not be known: then the namespace is blamed, whose name is another one.
+    let fix = quota_name(message)
+        .filter(|_| fault.is_quota())
+        .map(|name| {
+            let namespace = view.graph.get(idx).namespace();
+            format!("kubectl -n {namespace} edit resourcequota {name}")
+        });
     out.push(
         view.finding(fault, blamed, idx, Strength::Proof)
             .active(true)
@@ -213,9 +213,14 @@ pub(super) fn quota_numbers(message: &str) -> String {
     short(numbers.unwrap_or(message), 160)
 }
 
+/// The name of the quota that a refusal is about.
+fn quota_name(message: &str) -> Option<&str> {
+    let mut phrases = ["exceeded quota: ", "failed quota: "].into_iter();
+    phrases.find_map(|phrase| word_after(message, phrase))
+}
+
 pub(super) fn quota(view: &View<'_>, namespace: &str, message: &str) -> Option<Idx> {
-    let name = word_after(message, "exceeded quota: ")
-        .or_else(|| word_after(message, "failed quota: "))?;
+    let name = quota_name(message)?;
     view.graph
         .find(Kind::ResourceQuota, namespace, name)
         .or_else(|| view.graph.find(Kind::Namespace, "", namespace))
