@@ -110,17 +110,21 @@ fn addresses(text: &str) -> impl Iterator<Item = String> + '_ {
 /// Whether a value stays: a port or another small number, a switch, nothing, or what was replaced.
 fn is_read(value: &str) -> bool {
     let is_number = value.len() <= 5 && value.bytes().all(|b| b.is_ascii_digit());
-    is_number
-        || matches!(value, "true" | "false")
-        || value.starts_with(super::MASK)
-        || is_hash(value)
+    is_number || matches!(value, "true" | "false" | super::MASK) || is_hash(value)
 }
 
+/// Whether a value is what [`HashKey::with`] writes: a hash, and behind it nothing but addresses and
+/// names of options.
 fn is_hash(value: &str) -> bool {
-    let first = value.split(' ').next().unwrap_or(value);
-    first.strip_prefix(PREFIX).is_some_and(|digits| {
+    let mut words = value.split(' ');
+    let digits = words.next().and_then(|first| first.strip_prefix(PREFIX));
+    let is_kept = |word: &str| {
+        let is_option = word.starts_with('-') && !word.contains('=');
+        is_option || addresses(word).eq([word])
+    };
+    digits.is_some_and(|digits| {
         digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit())
-    })
+    }) && words.all(is_kept)
 }
 
 /// A subcommand or a program.
@@ -131,6 +135,8 @@ fn is_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key() -> HashKey {
@@ -167,6 +173,25 @@ mod tests {
         assert_eq!(key.argument(None, &option), option, "replaced once");
         let script = key.argument(None, "run --fast --user=kim db:5432");
         assert!(script.ends_with(" --fast --user db:5432"), "{script}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_that_looks_masked_hides_nothing(
+            first in "(\\*\\*\\*|\\*\\*\\*@corp.io:|hash:0123456789ab|hash:0123456789ab db:5432)",
+            secret in "[A-Z][a-z]{9}",
+            middle in "( |: | is |, -)",
+        ) {
+            let value = format!("{first}{middle}{secret}");
+            let key = key();
+            prop_assert!(!key.config(&value).contains(&secret));
+            prop_assert!(!key.variable("X_HOST", &value).contains(&secret));
+            if middle != ", -" {
+                prop_assert!(!key.argument(None, &value).contains(&secret));
+            }
+            let once = key.config(&value).into_owned();
+            prop_assert_eq!(key.config(&once).into_owned(), once);
+        }
     }
 
     #[test]
