@@ -5,7 +5,7 @@ mod anchor;
 use std::path::PathBuf;
 
 use kgrca_core::api::Page;
-use kgrca_core::tenancy::{AuditEntry, first_break};
+use kgrca_core::tenancy::{AuditEntry, AuditPage, first_break, first_unsigned};
 
 use super::Env;
 use super::owner::{Owner, OwnerArgs};
@@ -26,10 +26,10 @@ pub(super) enum Verb {
         #[command(flatten)]
         owner: OwnerArgs,
     },
-    /// Verify the hash chain (exits 10 if an entry was changed or is missing)
+    /// Verify hashes and signatures (exits 10 if an entry was changed or is missing)
     ///
-    /// With --anchor, also that nothing before an anchor was rewritten or cut, and that entries are
-    /// signed with the key of the anchors.
+    /// With --anchor, also that nothing before an anchor was rewritten or cut, and that every later
+    /// entry is signed with the key of the anchors.
     Verify {
         #[command(flatten)]
         owner: OwnerArgs,
@@ -82,6 +82,14 @@ fn verify(env: &Env<'_>, owner: OwnerArgs, anchor: Option<PathBuf>) -> Result {
         ));
         return Err(CliError::found());
     }
+    let is_signed = |text: &str, by: &str| anchor::verifies(&chain.public_key, text, by);
+    if let Some(seq) = first_unsigned(&chain.entries, i64::MAX, is_signed) {
+        env.out.message(&format!(
+            "entry {seq} is not signed with the key of this daemon; daemons with one database \
+             share --audit-key"
+        ));
+        return Err(CliError::found());
+    }
     if let Some(anchors) = anchors {
         // A tenant may not know its own id: its entries name it.
         let named = chain
@@ -96,6 +104,13 @@ fn verify(env: &Env<'_>, owner: OwnerArgs, anchor: Option<PathBuf>) -> Result {
     }
     let count = chain.entries.len();
     env.out.message(&format!("{count} entries verified"));
+    let unsigned = chain.entries.iter().filter(|e| e.signature.is_none());
+    if let unsigned @ 1.. = unsigned.count() {
+        env.out.message(&format!(
+            "{unsigned} of them have no signature: only an anchor shows that an older version wrote \
+             them"
+        ));
+    }
     Ok(())
 }
 
@@ -104,6 +119,8 @@ struct Chain {
     /// The tenant, where the caller named one.
     client_id: Option<String>,
     entries: Vec<AuditEntry>,
+    /// The key that verifies its signatures.
+    public_key: String,
 }
 
 fn entries(env: &Env<'_>, owner: OwnerArgs) -> Result<Chain> {
@@ -124,11 +141,15 @@ fn entries(env: &Env<'_>, owner: OwnerArgs) -> Result<Chain> {
         if let Some(id) = &client_id {
             query.push(("client_id", id.clone()));
         }
-        let page: Page<AuditEntry> = client.get(owner.key(), path, &query)?;
+        let page: AuditPage = client.get(owner.key(), path, &query)?;
         let is_last = page.next.is_none();
         entries.extend(page.items);
         if is_last {
-            return Ok(Chain { client_id, entries });
+            return Ok(Chain {
+                client_id,
+                entries,
+                public_key: page.public_key,
+            });
         }
     }
 }

@@ -42,6 +42,19 @@ pub struct AuditEntry {
     pub signature: Option<String>,
 }
 
+/// A page of a chain.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditPage {
+    /// The entries, oldest first.
+    pub items: Vec<AuditEntry>,
+    /// Position of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The Ed25519 key that verifies the signatures of entries, in hexadecimal. The daemon has it in
+    /// a file, not in the database.
+    pub public_key: String,
+}
+
 /// Signs the audit log with a key that is not in the database: whoever can write there cannot write
 /// entries that verify.
 pub trait AuditSigner: std::fmt::Debug + Send + Sync {
@@ -158,12 +171,15 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Verifies the signatures of a chain. Returns the sequence number of the first entry whose
-/// signature does not verify, or is missing although an entry before it has one.
+/// signature does not verify, or is missing: only versions that did not sign may have written
+/// entries up to `anchored` before the first that has one. An anchor covers those by their hash.
 pub fn first_unsigned(
     entries: &[AuditEntry],
+    anchored: i64,
     is_valid: impl Fn(&str, &str) -> bool,
 ) -> Option<i64> {
-    let signed = entries.iter().skip_while(|entry| entry.signature.is_none());
+    let is_old = |entry: &&AuditEntry| entry.signature.is_none() && entry.seq <= anchored;
+    let signed = entries.iter().skip_while(is_old);
     let is_wrong = |entry: &&AuditEntry| {
         let signature = entry.signature.as_deref();
         !signature.is_some_and(|signature| is_valid(&entry.signed_text(), signature))
@@ -220,6 +236,23 @@ mod tests {
             Some(2),
             "the first entry is missing"
         );
+    }
+
+    #[test]
+    fn without_a_signature_are_only_entries_that_an_anchor_covers() {
+        let is_valid = |_: &str, signature: &str| signature == "good";
+        let mut all = chain();
+        assert_eq!(first_unsigned(&all, 5, is_valid), None);
+        assert_eq!(first_unsigned(&all, 3, is_valid), Some(4), "all blanked");
+        assert_eq!(first_unsigned(&all, 0, is_valid), Some(1));
+        for entry in &mut all[2..] {
+            entry.signature = Some("good".into());
+        }
+        assert_eq!(first_unsigned(&all, 3, is_valid), None);
+        all[3].signature = None;
+        assert_eq!(first_unsigned(&all, 5, is_valid), Some(4));
+        all[3].signature = Some("bad".into());
+        assert_eq!(first_unsigned(&all, 5, is_valid), Some(4));
     }
 
     #[test]

@@ -12,7 +12,8 @@ mod tenant;
 
 pub use agent::{Agent, AgentMode, AgentStatus, HARMLESS_DROPS, SILENT_AFTER, WatchedKind};
 pub use audit::{
-    Audit, AuditAnchor, AuditEntry, AuditHead, AuditSigner, first_break, first_unsigned, hex,
+    Audit, AuditAnchor, AuditEntry, AuditHead, AuditPage, AuditSigner, first_break, first_unsigned,
+    hex,
 };
 pub use id::{TenantId, new_tenant_id};
 pub use key::{ApiKey, KeyUse, Role, Scope};

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use kgrca_core::api::Page;
-use kgrca_core::tenancy::{AuditAnchor, AuditEntry};
+use kgrca_core::tenancy::{AuditAnchor, AuditPage};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -53,13 +52,13 @@ pub struct ChainParams {
     operation_id = "list_own_audit",
     tag = "self",
     params(OwnParams),
-    responses((status = 200, description = "A page", body = Page<AuditEntry>), ApiErrors)
+    responses((status = 200, description = "A page", body = AuditPage), ApiErrors)
 )]
 pub async fn list_own(
     State(app): State<Arc<App>>,
     caller: Caller<Admin>,
     params: Result<Query<OwnParams>, QueryRejection>,
-) -> Result<Json<Page<AuditEntry>>, ApiError> {
+) -> Result<Json<AuditPage>, ApiError> {
     let Query(params) = params?;
     let chain = Chain::OwnTenant;
     Ok(Json(
@@ -76,13 +75,13 @@ pub async fn list_own(
     operation_id = "list_audit",
     tag = "admin",
     params(ChainParams),
-    responses((status = 200, description = "A page", body = Page<AuditEntry>), ApiErrors)
+    responses((status = 200, description = "A page", body = AuditPage), ApiErrors)
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
     caller: Caller<Operator>,
     params: Result<Query<ChainParams>, QueryRejection>,
-) -> Result<Json<Page<AuditEntry>>, ApiError> {
+) -> Result<Json<AuditPage>, ApiError> {
     let Query(params) = params?;
     let chain = match &params.client_id {
         Some(id) => Chain::Tenant(id),

@@ -1,8 +1,7 @@
 //! The audit log: who did what to whom.
 
-use kgrca_core::api::Page;
 use kgrca_core::storage::MAX_AUDIT_BYTES;
-use kgrca_core::tenancy::{Audit, AuditEntry, Scope};
+use kgrca_core::tenancy::{Audit, AuditEntry, AuditPage, AuditSigner, Scope};
 
 use super::actor::Actor;
 use super::app::App;
@@ -91,7 +90,7 @@ pub async fn list(
     chain: Chain<'_>,
     after: Option<i64>,
     limit: Option<usize>,
-) -> Result<Page<AuditEntry>> {
+) -> Result<AuditPage> {
     let client_id = match chain {
         Chain::OwnTenant => Some(actor.tenant(Scope::Admin)?.id.as_str()),
         Chain::Tenant(id) => actor.operator().map(|()| Some(id))?,
@@ -112,5 +111,9 @@ pub async fn list(
         .last()
         .filter(|_| items.len() == limit || is_large)
         .map(|entry| entry.seq.to_string());
-    Ok(Page { items, next })
+    Ok(AuditPage {
+        items,
+        next,
+        public_key: app.stores.audit_key.public_key(),
+    })
 }

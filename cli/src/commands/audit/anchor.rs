@@ -76,12 +76,14 @@ impl Anchors {
 
     /// How a chain, whose hashes were verified, differs from what was anchored and signed.
     pub(super) fn difference(&self, chain: Option<&str>, entries: &[AuditEntry]) -> Option<String> {
+        let mut anchored = 0;
         for anchor in &self.anchors {
             let head = anchor
                 .heads
                 .iter()
                 .find(|h| h.client_id.as_deref() == chain);
             let Some(head) = head else { continue };
+            anchored = head.seq.max(anchored);
             let of = format!("anchored at {} in {}", anchor.at, self.file.display());
             match entries.iter().find(|e| e.seq == head.seq) {
                 None => return Some(format!("entry {}, {of}, is missing", head.seq)),
@@ -97,14 +99,15 @@ impl Anchors {
         let keys: BTreeSet<&str> = self.anchors.iter().map(|a| a.public_key.as_str()).collect();
         let is_valid =
             |text: &str, signature: &str| keys.iter().any(|key| verifies(key, text, signature));
-        let seq = first_unsigned(entries, is_valid)?;
+        let seq = first_unsigned(entries, anchored, is_valid)?;
         Some(format!(
             "entry {seq} is not signed with the key of the anchors"
         ))
     }
 }
 
-fn verifies(public_key: &str, text: &str, signature: &str) -> bool {
+/// Whether a signature is that of a text with this key.
+pub(super) fn verifies(public_key: &str, text: &str, signature: &str) -> bool {
     let (Some(key), Some(signature)) = (bytes(public_key), bytes(signature)) else {
         return false;
     };
