@@ -1,5 +1,7 @@
 //! The durable log of records, from which everything else is derived.
 
+use std::path::Path;
+
 use super::{Applied, Error, ErrorKind, Offset, Result};
 use crate::model::{Time, Topic};
 use crate::tenancy::TenantId;
@@ -173,6 +175,11 @@ pub trait EventLog: Send + Sync {
 
     /// Checks that the backend is available. Returns its name and version.
     async fn check(&self) -> Result<String>;
+
+    /// The folder with its files; `None` when they are not on this machine.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
 
     /// Tenants whose records are in files of this machine.
     fn tenants_with_files(&self) -> Result<Vec<TenantId>> {

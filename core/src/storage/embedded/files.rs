@@ -30,7 +30,7 @@ pub trait Files: Send + Sync {
 /// The machine's own file system. Open files are kept for appending.
 #[derive(Debug, Default)]
 pub struct RealFiles {
-    open: Mutex<BTreeMap<PathBuf, fs::File>>,
+    open: Mutex<BTreeMap<PathBuf, Arc<fs::File>>>,
     /// Files whose names are durable already.
     named: Mutex<std::collections::BTreeSet<PathBuf>>,
 }
@@ -39,31 +39,30 @@ pub struct RealFiles {
 const OPEN: usize = 256;
 
 impl RealFiles {
-    fn with<T>(
-        &self,
-        path: &Path,
-        act: impl FnOnce(&mut fs::File) -> io::Result<T>,
-    ) -> io::Result<T> {
+    /// The file to append to. Nothing is written or synced while others wait for theirs.
+    fn file(&self, path: &Path) -> io::Result<Arc<fs::File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if !open.contains_key(path) {
-            if open.len() >= OPEN {
-                open.clear();
-            }
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            open.insert(
-                path.to_owned(),
-                fs::OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path)?,
-            );
+        if let Some(file) = open.get(path) {
+            return Ok(Arc::clone(file));
         }
-        match open.get_mut(path) {
-            Some(file) => act(file),
-            None => Err(io::Error::other("file was closed")),
+        if open.len() >= OPEN {
+            open.clear();
         }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)?;
+        let file = Arc::new(file);
+        open.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn is_named(&self, path: &Path) -> bool {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.contains(path)
     }
 
     fn forget(&self, path: &Path) {
@@ -80,27 +79,27 @@ impl RealFiles {
 
 impl Files for RealFiles {
     fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.with(path, |file| file.write_all(bytes))
+        (&*self.file(path)?).write_all(bytes)
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
-        self.with(path, |file| file.sync_data())?;
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        if !named.contains(path) {
-            // The name of a new file lives in its folder, and the folder's in its parent.
-            for folder in path.ancestors().skip(1).take(4) {
-                fs::File::open(folder)?.sync_all()?;
-            }
-            named.insert(path.to_owned());
+        self.file(path)?.sync_data()?;
+        if self.is_named(path) {
+            return Ok(());
         }
+        // The name of a new file lives in its folder, and the folder's in its parent.
+        for folder in path.ancestors().skip(1).take(4) {
+            fs::File::open(folder)?.sync_all()?;
+        }
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.insert(path.to_owned());
         Ok(())
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
-        self.with(path, |file| {
-            file.set_len(len)?;
-            file.sync_all()
-        })
+        let file = self.file(path)?;
+        file.set_len(len)?;
+        file.sync_all()
     }
 
     fn read(&self, path: &Path, from: u64, len: usize) -> io::Result<Vec<u8>> {

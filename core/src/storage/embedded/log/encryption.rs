@@ -36,6 +36,15 @@ impl StreamSeal {
         }
     }
 
+    /// The same keys for what rewrites closed segments meanwhile.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            sealer: Arc::clone(&self.sealer),
+            label: self.label.clone(),
+            session: None,
+        }
+    }
+
     /// What new frames are encrypted in; `None` when they are written in clear. A segment begins a
     /// session of its own, and so does another data key.
     pub(super) fn session(&mut self, is_new_segment: bool) -> Result<Option<&mut Session>> {

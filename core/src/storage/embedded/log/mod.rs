@@ -1,15 +1,18 @@
 //! The log in files: a folder per tenant, topic and partition, segments of frames, one sync for all
 //! that wait.
 
+mod compact;
 mod encryption;
+mod folder;
 mod frame;
 mod group;
+mod index;
 mod maintain;
 mod repair;
 mod scan;
 mod stream;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,13 +25,16 @@ use crate::storage::{
 };
 use crate::tenancy::TenantId;
 use encryption::StreamSeal;
+use folder::Folder;
 use group::GroupCommit;
 use stream::Stream;
 
 /// A segment is closed beyond this size, in bytes.
 const SEGMENT: u64 = 32 << 20;
 
-type Streams = Mutex<HashMap<(TenantId, StreamId), Arc<Mutex<Stream>>>>;
+type Key = (TenantId, StreamId);
+/// A stream, once it is open. Whoever opens it holds this meanwhile, and nothing of other streams.
+type Slot = Arc<Mutex<Option<Arc<Mutex<Stream>>>>>;
 
 /// The durable log of all tenants below one folder.
 pub struct FileLog {
@@ -42,9 +48,9 @@ struct Shared {
     files: Arc<dyn Files>,
     root: PathBuf,
     segment_size: u64,
-    streams: Streams,
+    streams: Mutex<HashMap<Key, Slot>>,
     /// Offsets below which no stream continues, also one that is opened later.
-    floors: Mutex<HashMap<(TenantId, StreamId), u64>>,
+    floors: Mutex<HashMap<Key, u64>>,
 }
 
 impl Shared {
@@ -54,25 +60,42 @@ impl Shared {
 
     /// The stream, opened (and what is damaged set aside) when it is not open yet.
     fn stream(&self, tenant: &TenantId, id: StreamId) -> Result<Arc<Mutex<Stream>>> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stream) = streams.get(&(tenant.clone(), id)) {
+        let slot = self.slot(&(tenant.clone(), id));
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stream) = &*slot {
             return Ok(Arc::clone(stream));
         }
-        let folder = self
+        let path = self
             .folder(tenant)
             .join(id.topic.as_str())
             .join(id.partition.to_string());
+        let folder = Folder::new(Arc::clone(&self.files), path);
         let seal = StreamSeal::new(tenant, id);
-        let mut stream = Stream::open(Arc::clone(&self.files), folder, self.segment_size, seal)?;
-        if let Some(floor) = self.floors().get(&(tenant.clone(), id)) {
-            stream.resume_at(*floor)?;
+        let mut stream = Stream::open(folder, self.segment_size, seal)?;
+        let floor = self.floors().get(&(tenant.clone(), id)).copied();
+        if let Some(floor) = floor {
+            stream.resume_at(floor)?;
         }
         let stream = Arc::new(Mutex::new(stream));
-        streams.insert((tenant.clone(), id), Arc::clone(&stream));
+        *slot = Some(Arc::clone(&stream));
         Ok(stream)
     }
 
-    fn floors(&self) -> MutexGuard<'_, HashMap<(TenantId, StreamId), u64>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, key: &Key) -> Slot {
+        Arc::clone(self.slots().entry(key.clone()).or_default())
+    }
+
+    /// Whether a stream is open, so that nobody waits for its files.
+    fn is_open(&self, key: &Key) -> bool {
+        let slot = self.slots().get(key).cloned();
+        slot.is_some_and(|slot| slot.try_lock().is_ok_and(|slot| slot.is_some()))
+    }
+
+    fn floors(&self) -> MutexGuard<'_, HashMap<Key, u64>> {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,11 +108,9 @@ impl Shared {
     }
 
     /// Closes a stream; its next user opens it from its files.
-    fn forget(&self, key: &(TenantId, StreamId)) {
-        self.streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+    fn forget(&self, key: &Key) {
+        let slot = self.slots().remove(key);
+        slot.iter().for_each(forget);
     }
 
     /// The streams that a tenant has on disk.
@@ -148,6 +169,25 @@ impl FileLog {
         }
     }
 
+    /// Opens the streams of entries here, where only their sender waits for it, and not in the
+    /// writer, for which all tenants wait.
+    async fn open_streams(&self, tenant: &TenantId, entries: &[Entry]) -> Result<()> {
+        let ids: BTreeSet<StreamId> = entries.iter().map(|entry| entry.stream).collect();
+        let closed: Vec<StreamId> = ids
+            .into_iter()
+            .filter(|id| !self.shared.is_open(&(tenant.clone(), *id)))
+            .collect();
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || {
+            let mut opened = closed.into_iter().map(|id| shared.stream(&tenant, id));
+            opened.try_for_each(|stream| stream.map(drop))
+        })
+        .await
+    }
+
     /// What decrypts the records of a tenant.
     async fn sealer(&self, tenant: &TenantId) -> Result<Arc<Sealer>> {
         match &self.keyring {
@@ -184,23 +224,32 @@ fn with_sealer<'a>(stream: &'a Mutex<Stream>, sealer: &Arc<Sealer>) -> MutexGuar
     stream
 }
 
+/// Lets whoever still uses a stream that was closed know it.
+fn forget(slot: &Slot) {
+    let stream = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(stream) = stream {
+        locked(&stream).is_forgotten = true;
+    }
+}
+
 /// Compacts a stream of state, and lets records of another expire. Returns the offset before which
 /// the stream has no skipped record any more, where it was compacted.
 fn maintain(
-    stream: &mut Stream,
+    stream: &Mutex<Stream>,
     bound: Time,
     applied: &AppliedTo<'_>,
     sealer: Option<&Arc<Sealer>>,
 ) -> Result<Option<u64>> {
     if let Some(sealer) = sealer {
-        stream.seal.renew(sealer);
-        stream.close_other_key()?;
+        with_sealer(stream, sealer).close_other_key()?;
     }
-    match (applied.stream.topic.signal().is_compacted(), sealer) {
-        (false, _) => stream.expire(bound).map(|()| None),
-        (true, Some(_)) => stream.compact(applied).map(Some),
+    let until = match (applied.stream.topic.signal().is_compacted(), sealer) {
+        (false, _) => locked(stream).expire(bound).map(|()| None),
+        (true, Some(_)) => compact::compact(stream, applied).map(Some),
         (true, None) => Ok(None),
-    }
+    }?;
+    locked(stream).save_index()?;
+    Ok(until)
 }
 
 #[async_trait::async_trait]
@@ -209,6 +258,7 @@ impl EventLog for FileLog {
         // Before it joins a group: only the request that holds such an entry fails.
         entries.iter().try_for_each(Entry::check)?;
         let sealer = self.sealer_to_write(tenant).await?;
+        self.open_streams(tenant, &entries).await?;
         self.writer.append(tenant.clone(), entries, sealer).await
     }
 
@@ -290,9 +340,9 @@ impl EventLog for FileLog {
             let mut compacted = Vec::new();
             for id in shared.existing(&tenant)? {
                 let applied = applied.to(id);
-                let one = shared.stream(&tenant, id).and_then(|stream| {
-                    maintain(&mut locked(&stream), bound, &applied, sealer.as_ref())
-                });
+                let one = shared
+                    .stream(&tenant, id)
+                    .and_then(|stream| maintain(&stream, bound, &applied, sealer.as_ref()));
                 // One stream that cannot be read does not keep the others.
                 match one {
                     Ok(next) => compacted.extend(next.map(|next| Offset { stream: id, next })),
@@ -325,6 +375,10 @@ impl EventLog for FileLog {
         .await
     }
 
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.shared.root)
+    }
+
     fn tenants_with_files(&self) -> Result<Vec<TenantId>> {
         let root = &self.shared.root;
         let names = self.shared.files.list(root);
@@ -333,11 +387,12 @@ impl EventLog for FileLog {
     }
 
     async fn remove(&self, tenant: &TenantId) -> Result<()> {
-        self.shared
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(t, _), _| t != tenant);
+        let closed: Vec<Slot> = {
+            let mut slots = self.shared.slots();
+            let keys: Vec<Key> = slots.keys().filter(|(t, _)| t == tenant).cloned().collect();
+            keys.iter().filter_map(|key| slots.remove(key)).collect()
+        };
+        closed.iter().for_each(forget);
         self.shared.floors().retain(|(t, _), _| t != tenant);
         let folder = self.shared.folder(tenant);
         self.shared

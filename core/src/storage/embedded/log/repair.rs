@@ -5,7 +5,6 @@
 //! because of it, so that they are still known after a restart.
 
 use std::ops::Range;
-use std::path::Path;
 
 use super::frame;
 use super::stream::{Segment, Stream};
@@ -126,14 +125,15 @@ impl Stream {
         let Some(Segment { base, len, .. }) = self.segments.get(index).cloned() else {
             return Ok(());
         };
-        let size = self.files.len(&self.path(base));
+        self.repairs += 1;
+        let size = self.folder.len(base)?;
         let following = self.segments.get(index + 1).map(|s| s.base);
         let settled = self.end();
         let known = Known {
             first: base,
             end: Some(following.unwrap_or(self.next)),
             settled,
-            is_cut: size.map_err(|e| self.failed(base, &e))? < len,
+            is_cut: size < len,
         };
         let found = self.salvage(base, known)?;
         self.segments[index].len = found.len;
@@ -158,13 +158,9 @@ impl Stream {
 
     /// Sets the damaged parts of a segment aside and leaves the intact frames in it.
     fn salvage(&mut self, base: u64, known: Known) -> Result<Salvage> {
-        let failed = |e: &std::io::Error| self.failed(base, e);
-        let path = self.path(base);
-        let size = self.files.len(&path).map_err(|e| failed(&e))?;
-        let bytes = self
-            .files
-            .read(&path, 0, size as usize)
-            .map_err(|e| failed(&e))?;
+        let path = self.folder.segment(base);
+        let size = self.folder.len(base)?;
+        let bytes = self.folder.read(&path, 0, size as usize)?;
         let found = salvage(&bytes, known);
         for hole in &found.holes {
             let content = &bytes[hole.bytes.clone()];
@@ -174,8 +170,7 @@ impl Stream {
                 && hole.offsets.is_empty()
                 && content.iter().all(|b| *b == 0);
             if !is_unwritten {
-                self.set_aside(base, hole.offsets.clone(), content)
-                    .map_err(|e| failed(&e))?;
+                self.set_aside(base, hole.offsets.clone(), content)?;
             }
         }
         let is_prefix = match found.kept.as_slice() {
@@ -184,9 +179,7 @@ impl Stream {
             _ => false,
         };
         if is_prefix {
-            self.files
-                .truncate(&path, found.len)
-                .map_err(|e| failed(&e))?;
+            self.folder.truncate(base, found.len)?;
         } else {
             let kept: Vec<u8> = found
                 .kept
@@ -194,7 +187,7 @@ impl Stream {
                 .flat_map(|range| &bytes[range.clone()])
                 .copied()
                 .collect();
-            self.put(&path, &kept).map_err(|e| failed(&e))?;
+            self.folder.put(&path, &kept)?;
         }
         self.lost
             .extend(found.holes.iter().map(|h| h.offsets.clone()));
@@ -202,31 +195,23 @@ impl Stream {
     }
 
     /// Writes a file beside the segment; once for the same damage, also when a repair is repeated.
-    fn set_aside(&self, base: u64, offsets: Range<u64>, content: &[u8]) -> std::io::Result<()> {
+    fn set_aside(&self, base: u64, offsets: Range<u64>, content: &[u8]) -> Result<()> {
         let name = format!("{base:020}{MARK}{}-{}", offsets.start, offsets.end);
-        let mut path = self.folder.join(&name);
+        let mut path = self.folder.path.join(&name);
         let mut copy = 0;
         loop {
-            let len = self.files.len(&path)?;
+            let len = self.folder.len_of(&path)?;
             if len == 0 {
                 break;
             }
-            if len == content.len() as u64 && self.files.read(&path, 0, content.len())? == content {
+            if len == content.len() as u64 && self.folder.read(&path, 0, content.len())? == content
+            {
                 return Ok(());
             }
             copy += 1;
-            path = self.folder.join(format!("{name}.{copy}"));
+            path = self.folder.path.join(format!("{name}.{copy}"));
         }
-        self.put(&path, content)
-    }
-
-    /// Puts a file with this content in the place of the one at `path`, durably.
-    pub(super) fn put(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
-        let temporary = path.with_extension("new");
-        self.files.remove(&temporary)?;
-        self.files.append(&temporary, content)?;
-        self.files.sync(&temporary)?;
-        self.files.rename(&temporary, path)
+        self.folder.put(&path, content)
     }
 
     /// How many of the offsets in `from..to` are missing because of damage.
@@ -236,20 +221,15 @@ impl Stream {
 
     /// The files that were set aside.
     pub(super) fn set_aside_files(&self, stream: StreamId) -> Result<Vec<SetAside>> {
-        let failed = |path: &Path, e: &std::io::Error| Error::io(&path.display(), e);
-        let names = self
-            .files
-            .list(&self.folder)
-            .map_err(|e| failed(&self.folder, &e))?;
         let mut all = Vec::new();
-        for name in names {
+        for name in self.folder.names()? {
             let Some(offsets) = missing_offsets(&name) else {
                 continue;
             };
-            let path = self.folder.join(name);
+            let path = self.folder.path.join(name);
             all.push(SetAside {
                 stream,
-                bytes: self.files.len(&path).map_err(|e| failed(&path, &e))?,
+                bytes: self.folder.len_of(&path)?,
                 file: path.display().to_string(),
                 records: offsets.end.saturating_sub(offsets.start),
             });
@@ -258,11 +238,11 @@ impl Stream {
     }
 
     /// Removes what was set aside of a segment, at the end of its retention.
-    pub(super) fn remove_set_aside(&self, base: u64) -> std::io::Result<()> {
+    pub(super) fn remove_set_aside(&self, base: u64) -> Result<()> {
         let prefix = format!("{base:020}{MARK}");
-        for name in self.files.list(&self.folder)? {
+        for name in self.folder.names()? {
             if name.starts_with(&prefix) {
-                self.files.remove(&self.folder.join(name))?;
+                self.folder.remove(&self.folder.path.join(name))?;
             }
         }
         Ok(())
@@ -272,7 +252,7 @@ impl Stream {
     pub(super) fn unstable(&self) -> Error {
         let message = format!(
             "{}: damaged again right after its repair",
-            self.folder.display()
+            self.folder.path.display()
         );
         Error::new(ErrorKind::Corrupt, message).hint("check the disk and its cables with smartctl")
     }

@@ -1,5 +1,6 @@
 //! Reading the frames of segments one after the other.
 
+use super::folder::Folder;
 use super::frame::{self, Frame, Read};
 use super::stream::{Segment, Stream};
 use crate::storage::{Error, READ_BYTES, Result, Stored, Tail};
@@ -26,7 +27,7 @@ struct Pass {
     damaged: Option<usize>,
 }
 
-impl Stream {
+impl Folder {
     /// Visits the frames of a segment from a position; the visitor gets each with its end and says
     /// whether to go on. What the visitor cannot decrypt is an error, and no damage.
     pub(super) fn walk(
@@ -35,14 +36,11 @@ impl Stream {
         from: u64,
         visit: &mut dyn FnMut(Frame<'_>, u64) -> Result<bool>,
     ) -> Result<Walked> {
-        let path = self.path(segment.base);
+        let path = self.segment(segment.base);
         let (mut position, mut want) = (from, CHUNK);
         while position < segment.len {
             let len = want.min((segment.len - position) as usize);
-            let bytes = self
-                .files
-                .read(&path, position, len)
-                .map_err(|e| self.failed(segment.base, &e))?;
+            let bytes = self.read(&path, position, len)?;
             let mut used = 0;
             loop {
                 match frame::read(&bytes[used..]) {
@@ -67,7 +65,9 @@ impl Stream {
         }
         Ok(Walked::Done)
     }
+}
 
+impl Stream {
     /// Reads from an offset on, past what was lost. What is not synced yet is not shown: it may
     /// still be taken back.
     pub(super) fn tail(&mut self, from: u64, max: usize) -> Result<Tail> {
@@ -98,7 +98,7 @@ impl Stream {
 
     /// The error for a record that cannot be read, with its place.
     fn at(&self, offset: u64, error: Error) -> Error {
-        let folder = self.folder.display();
+        let folder = self.folder.path.display();
         let message = format!("{folder}: record {offset}: {}", error.message);
         Error { message, ..error }
     }
@@ -121,7 +121,7 @@ impl Stream {
                 .filter(|(o, base, _)| *o == from && *base == segment.base)
                 .map(|(.., position)| position)
                 .unwrap_or(0);
-            let walked = self.walk(segment, start, &mut |frame, position| {
+            let walked = self.folder.walk(segment, start, &mut |frame, position| {
                 if frame.offset >= visible {
                     return Ok(false);
                 }

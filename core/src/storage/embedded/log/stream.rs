@@ -1,19 +1,17 @@
 //! One stream: a folder of segments named by their first offset. Only the last one is written to.
 
-use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::encryption::StreamSeal;
+use super::folder::{Folder, UNFINISHED};
 use super::frame::{self, Record};
+use super::index::Closed;
 use super::repair::missing_offsets;
 use crate::model::Time;
-use crate::storage::embedded::files::Files;
 use crate::storage::seal::OVERHEAD;
-use crate::storage::{Entry, Error, Result};
+use crate::storage::{Entry, Result};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) base: u64,
     /// Bytes that are known to be whole.
@@ -45,8 +43,7 @@ pub(super) struct Mark {
 
 /// The segments of one stream.
 pub(super) struct Stream {
-    pub(super) files: Arc<dyn Files>,
-    pub(super) folder: PathBuf,
+    pub(super) folder: Folder,
     pub(super) seal: StreamSeal,
     /// A segment is closed beyond this size, in bytes.
     segment_size: u64,
@@ -58,21 +55,20 @@ pub(super) struct Stream {
     pub(super) unsettled: Option<Mark>,
     /// Offsets that are missing because of damage.
     pub(super) lost: Vec<Range<u64>>,
+    /// How often segments were repaired.
+    pub(super) repairs: u64,
+    /// Whether its files are no longer its own: it was closed, or its tenant deleted.
+    pub(super) is_forgotten: bool,
+    /// What the index of closed segments has.
+    pub(super) indexed: Vec<u8>,
 }
 
 impl Stream {
     /// Opens a stream; what is damaged is set aside.
-    pub(super) fn open(
-        files: Arc<dyn Files>,
-        folder: PathBuf,
-        segment_size: u64,
-        seal: StreamSeal,
-    ) -> Result<Self> {
-        let names = files
-            .list(&folder)
-            .map_err(|e| Error::io(&folder.display(), &e))?;
+    pub(super) fn open(folder: Folder, segment_size: u64, seal: StreamSeal) -> Result<Self> {
+        let names = folder.names()?;
+        let index = folder.index()?;
         let mut stream = Self {
-            files,
             folder,
             seal,
             segment_size,
@@ -81,38 +77,44 @@ impl Stream {
             cursor: None,
             unsettled: None,
             lost: names.iter().filter_map(|n| missing_offsets(n)).collect(),
+            repairs: 0,
+            is_forgotten: false,
+            indexed: Vec::new(),
         };
+        for name in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
+            stream.folder.remove(&stream.folder.path.join(name))?;
+        }
         let bases: Vec<u64> = names
             .iter()
             .filter_map(|n| n.strip_suffix(".seg")?.parse().ok())
             .collect();
         for (i, base) in bases.iter().enumerate() {
-            stream.load(*base, bases.get(i + 1).copied())?;
+            let following = bases.get(i + 1).copied();
+            let known = index.get(base).zip(following);
+            let known = known.filter(|(closed, following)| closed.next <= *following);
+            stream.load(*base, following, known.map(|(closed, _)| closed))?;
         }
+        // It only saves time: without it, the next start reads these segments again.
+        let _ = stream.save_index();
         Ok(stream)
     }
 
-    pub(super) fn path(&self, base: u64) -> PathBuf {
-        self.folder.join(format!("{base:020}.seg"))
-    }
-
-    pub(super) fn failed(&self, base: u64, error: &io::Error) -> Error {
-        Error::io(&self.path(base).display(), error)
-    }
-
-    /// Reads a segment; `following` is the first offset of the one behind it.
-    fn load(&mut self, base: u64, following: Option<u64>) -> Result<()> {
-        let size = self
-            .files
-            .len(&self.path(base))
-            .map_err(|e| self.failed(base, &e))?;
+    /// Reads a segment; `following` is the first offset of the one behind it. One of which the
+    /// index knows what it has is not read: what was damaged since is found when it is.
+    fn load(&mut self, base: u64, following: Option<u64>, known: Option<&Closed>) -> Result<()> {
+        let size = self.folder.len(base)?;
+        if let Some(closed) = known.filter(|c| c.segment.len == size && base >= self.next) {
+            self.next = closed.next;
+            self.segments.push(closed.segment.clone());
+            return Ok(());
+        }
         let mut segment = Segment::empty(base);
         let whole = Segment {
             len: size,
             ..segment.clone()
         };
         let mut next = self.next.max(base);
-        let _ = self.walk(&whole, 0, &mut |frame, end| {
+        let _ = self.folder.walk(&whole, 0, &mut |frame, end| {
             // Offsets only rise: a frame that goes back is the rest of an older write.
             if frame.offset < next {
                 return Ok(false);
@@ -177,9 +179,7 @@ impl Stream {
             frame::write(&mut buffer, &record, session.as_deref_mut())?;
             offset += 1;
         }
-        self.files
-            .append(&self.path(last.base), &buffer)
-            .map_err(|e| self.failed(last.base, &e))?;
+        self.folder.append(last.base, &buffer)?;
         if let Some(segment) = self.segments.last_mut() {
             segment.len += buffer.len() as u64;
             segment.key_id = key_id;
@@ -202,9 +202,7 @@ impl Stream {
             .iter()
             .filter(|s| mark.last.map(|last| s.base >= last).unwrap_or(true))
         {
-            self.files
-                .sync(&self.path(segment.base))
-                .map_err(|e| self.failed(segment.base, &e))?;
+            self.folder.sync(segment.base)?;
         }
         Ok(())
     }
@@ -224,16 +222,11 @@ impl Stream {
             .segments
             .partition_point(|s| mark.last.is_some_and(|last| s.base <= last));
         for segment in self.segments.split_off(written) {
-            self.files
-                .remove(&self.path(segment.base))
-                .map_err(|e| self.failed(segment.base, &e))?;
+            self.folder.remove(&self.folder.segment(segment.base))?;
         }
         if let Some(segment) = self.segments.last_mut() {
             segment.len = mark.len;
-            let base = segment.base;
-            self.files
-                .truncate(&self.path(base), mark.len)
-                .map_err(|e| self.failed(base, &e))?;
+            self.folder.truncate(segment.base, mark.len)?;
         }
         Ok(())
     }
@@ -259,12 +252,8 @@ impl Stream {
         if end >= offset || self.unsettled.is_some() {
             return Ok(end);
         }
-        let path = self.path(offset);
-        let made = self
-            .files
-            .append(&path, &[])
-            .and_then(|()| self.files.sync(&path));
-        made.map_err(|e| self.failed(offset, &e))?;
+        self.folder.append(offset, &[])?;
+        self.folder.sync(offset)?;
         self.segments.push(Segment::empty(offset));
         self.next = offset;
         Ok(end)
@@ -282,12 +271,8 @@ impl Stream {
         if last.is_none() || self.unsettled.is_some() || self.seal.current().is_none() {
             return Ok(());
         }
-        let path = self.path(self.next);
-        let made = self
-            .files
-            .append(&path, &[])
-            .and_then(|()| self.files.sync(&path));
-        made.map_err(|e| self.failed(self.next, &e))?;
+        self.folder.append(self.next, &[])?;
+        self.folder.sync(self.next)?;
         self.segments.push(Segment::empty(self.next));
         Ok(())
     }
@@ -299,167 +284,4 @@ impl Stream {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Topic;
-    use crate::storage::embedded::files::ForgetfulFiles;
-    use crate::storage::{Applied, Offset, Skipped, StreamId};
-
-    const STREAM: StreamId = StreamId {
-        topic: Topic::Resource,
-        partition: 0,
-    };
-
-    fn entry(value: &str, at: i64) -> Entry {
-        Entry {
-            stream: STREAM,
-            key: value.as_bytes().into(),
-            value: value.as_bytes().into(),
-            received_at: Time(at),
-        }
-    }
-
-    fn open(disk: &ForgetfulFiles) -> Stream {
-        let seal = StreamSeal::for_test(true);
-        Stream::open(Arc::new(disk.clone()), "/s".into(), 1, seal).unwrap()
-    }
-
-    fn applied(next: u64, skipped: &[u64]) -> Applied {
-        let skipped = skipped.iter().map(|offset| Skipped {
-            stream: STREAM,
-            first: *offset,
-            last: *offset,
-            reason: "refused".into(),
-            received_at: Time(0),
-        });
-        let offset = Offset {
-            stream: STREAM,
-            next,
-        };
-        Applied::new(vec![offset], skipped.collect())
-    }
-
-    /// A stream of four segments with a settled record each.
-    fn filled(disk: &ForgetfulFiles) -> Stream {
-        let mut stream = open(disk);
-        for i in 0..4 {
-            stream.append(&[&entry(&format!("v{i}"), i)]).unwrap();
-            stream.sync().unwrap();
-            stream.settle();
-        }
-        stream
-    }
-
-    fn values(stream: &mut Stream) -> Vec<String> {
-        let first = stream.segments.first().map(|s| s.base).unwrap_or(0);
-        stream
-            .tail(first, 100)
-            .unwrap()
-            .records
-            .iter()
-            .map(|s| String::from_utf8_lossy(&s.value).into_owned())
-            .collect()
-    }
-
-    #[test]
-    fn maintenance_between_append_and_sync_keeps_what_is_on_its_way() {
-        for rolls_back in [false, true] {
-            let disk = ForgetfulFiles::default();
-            let mut stream = filled(&disk);
-            stream.append(&[&entry("v0", 9)]).unwrap();
-            stream.expire(Time(100)).unwrap();
-            stream.compact(&applied(9, &[]).to(STREAM)).unwrap();
-            stream.sync().unwrap();
-            if rolls_back {
-                stream.roll_back().unwrap();
-            } else {
-                stream.settle();
-            }
-            disk.power_cut(0);
-            let mut again = open(&disk);
-            let expected: &[&str] = if rolls_back { &["v3"] } else { &["v3", "v0"] };
-            assert_eq!(values(&mut again), expected);
-        }
-    }
-
-    #[test]
-    fn what_may_be_taken_back_makes_nothing_old() {
-        let disk = ForgetfulFiles::default();
-        let mut stream = filled(&disk);
-        stream.append(&[&entry("v0", 9)]).unwrap();
-        stream.compact(&applied(9, &[]).to(STREAM)).unwrap();
-        stream.roll_back().unwrap();
-        assert_eq!(values(&mut stream), ["v0", "v1", "v2", "v3"]);
-    }
-
-    #[test]
-    fn a_record_that_is_skipped_or_waits_replaces_nothing() {
-        // All of one key, in a segment each; `v3` is in the open one.
-        let cases: [(u64, &[u64], &[&str], u64); 5] = [
-            (4, &[], &["v3"], 3),
-            (4, &[3], &["v2", "v3"], 3),
-            (4, &[1, 2], &["v3"], 3),
-            (4, &[2, 3], &["v1", "v3"], 3),
-            (2, &[1], &["v0", "v2", "v3"], 2),
-        ];
-        for (next, skipped, kept, until) in cases {
-            let disk = ForgetfulFiles::default();
-            let mut stream = open(&disk);
-            for i in 0..4 {
-                let entry = Entry {
-                    key: b"same".as_slice().into(),
-                    ..entry(&format!("v{i}"), i)
-                };
-                stream.append(&[&entry]).unwrap();
-                stream.sync().unwrap();
-                stream.settle();
-            }
-            let applied = applied(next, skipped);
-            assert_eq!(stream.compact(&applied.to(STREAM)).unwrap(), until);
-            assert_eq!(values(&mut stream), kept, "{next} {skipped:?}");
-        }
-    }
-
-    #[test]
-    fn records_before_one_that_cannot_be_decrypted_are_read_first() {
-        let disk = ForgetfulFiles::default();
-        let mut stream = filled(&disk);
-        stream.seal = StreamSeal::for_test_with_keys(&[1, 2]);
-        stream.append(&[&entry("lost", 9)]).unwrap();
-        stream.sync().unwrap();
-        stream.settle();
-        drop(stream);
-        let mut again = open(&disk);
-        let tail = again.tail(1, 10).unwrap();
-        assert_eq!(tail.records.len(), 3);
-        assert_eq!((tail.next, tail.lost), (4, 0));
-        let error = again.tail(tail.next, 10).unwrap_err();
-        assert!(error.message.contains("record 4"), "{error}");
-        assert!(error.message.contains("data key 2"), "{error}");
-        // With its key it continues there.
-        again.seal = StreamSeal::for_test_with_keys(&[1, 2]);
-        assert_eq!(again.tail(tail.next, 10).unwrap().records.len(), 1);
-    }
-
-    #[test]
-    fn where_a_stream_goes_on_survives_a_power_cut() {
-        let disk = ForgetfulFiles::default();
-        let mut stream = filled(&disk);
-        assert_eq!(stream.resume_at(9).unwrap(), 4);
-        disk.power_cut(0);
-        let mut again = open(&disk);
-        assert_eq!(again.end(), 9);
-        again.append(&[&entry("v9", 9)]).unwrap();
-        again.settle();
-        assert_eq!(
-            again
-                .tail(3, 10)
-                .unwrap()
-                .records
-                .iter()
-                .map(|s| s.offset)
-                .collect::<Vec<_>>(),
-            [3, 9]
-        );
-    }
-}
+mod tests;

@@ -1,11 +1,14 @@
 //! Tests of the parent module.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
+use super::super::compact::compact;
 use super::super::encryption::StreamSeal;
+use super::super::folder::Folder;
 use super::*;
 use crate::model::Topic;
 use crate::storage::embedded::files::{Files, ForgetfulFiles};
@@ -22,7 +25,8 @@ fn open(disk: &ForgetfulFiles) -> Stream {
 
 fn open_as(disk: &ForgetfulFiles, is_encrypted: bool) -> Stream {
     let seal = StreamSeal::for_test(is_encrypted);
-    Stream::open(Arc::new(disk.clone()), "/s".into(), 300, seal).unwrap()
+    let folder = Folder::new(Arc::new(disk.clone()), "/s".into());
+    Stream::open(folder, 300, seal).unwrap()
 }
 
 fn append(stream: &mut Stream, value: &str) {
@@ -204,7 +208,7 @@ proptest! {
 fn damage_that_comes_while_a_stream_is_open_is_repaired_by_whoever_reads() {
     let values: Vec<String> = (0..20).map(|i| format!("value {i}")).collect();
     let disk = ForgetfulFiles::default();
-    let mut stream = filled(&disk, &values);
+    let stream = filled(&disk, &values);
     let flip = |disk: &ForgetfulFiles, segment: usize| {
         disk.change(&segments(disk)[segment], |bytes| bytes[50] ^= 1);
     };
@@ -216,7 +220,9 @@ fn damage_that_comes_while_a_stream_is_open_is_repaired_by_whoever_reads() {
         }],
         Vec::new(),
     );
-    stream.compact(&applied.to(STREAM)).unwrap();
+    let stream = Mutex::new(stream);
+    compact(&stream, &applied.to(STREAM)).unwrap();
+    let mut stream = stream.into_inner().unwrap();
     let (kept, lost) = read(&mut stream);
     // All have the same key: only those in the last segment are left.
     assert_eq!((kept.len(), lost), (4, 1));
