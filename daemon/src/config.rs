@@ -148,6 +148,10 @@ pub struct Settings {
         value_parser = clap::value_parser!(u64).range(1..=1024)
     )]
     pub max_body_mib: u64,
+    /// Free space on the disk of the embedded log, in MiB, below which records are refused: at first
+    /// those of tenants that store most [default: 5 % of the disk, at most 10 GiB]
+    #[arg(long, env = "KGRCA_DISK_RESERVE_MIB", value_parser = clap::value_parser!(u64).range(..1 << 40))]
+    pub disk_reserve_mib: Option<u64>,
     /// Maximum number of connections to the API
     #[arg(
         long,

@@ -11,7 +11,7 @@ use super::audit_counts::AuditCounts;
 use super::authentication::KeyCache;
 use super::budgets::Budgets;
 use super::cluster_quota::ClusterQuota;
-use super::ingest::{HashKeys, StorageQuota};
+use super::ingest::{DiskShare, HashKeys, StorageQuota};
 use super::key_uses::KeyUses;
 use super::known_sources::KnownSources;
 use super::query::RunningQueries;
@@ -45,6 +45,8 @@ pub struct App {
     pub cluster_quota: ClusterQuota,
     /// What tenants store, as it was last measured.
     pub storage_quota: StorageQuota,
+    /// What is left of the disk.
+    pub disk_share: DiskShare,
     /// Keys of the hashes that replace values.
     pub hash_keys: HashKeys,
     /// Provisioning of tenants.
@@ -85,6 +87,7 @@ impl App {
             running_queries: RunningQueries::default(),
             cluster_quota: ClusterQuota::default(),
             storage_quota: StorageQuota::default(),
+            disk_share: DiskShare::default(),
             hash_keys: HashKeys::default(),
             tenancy,
             store_report: StoreReport::default(),

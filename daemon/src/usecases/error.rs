@@ -154,6 +154,14 @@ impl Error {
         }
     }
 
+    /// The daemon cannot do it now; the same request may succeed after `retry_after` seconds.
+    pub fn unavailable_for(message: impl Into<String>, retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(Code::Unavailable, message)
+        }
+    }
+
     /// The request took longer than it may. What it changes may still complete.
     pub fn timed_out(longest: Duration) -> Self {
         let message = format!("the request took longer than {} s", longest.as_secs());

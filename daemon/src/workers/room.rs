@@ -314,7 +314,10 @@ mod tests {
             live.cluster(&record.cluster.clone()).apply(record);
         }
         let allowance = Allowance {
-            objects: Some(3),
+            limits: Limits {
+                objects: Some(3),
+                clusters: None,
+            },
             ..Allowance::default()
         };
         let mut gate = allowance.gate(&live);

@@ -5,6 +5,7 @@ mod answers;
 mod audit;
 mod bodies;
 mod connections;
+mod disk;
 mod files;
 mod graph_file;
 mod headers;

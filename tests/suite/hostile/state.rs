@@ -137,11 +137,13 @@ async fn short_records_count_as_what_is_stored_of_them() {
         request.send().await.unwrap().status()
     };
     let mut taken = 0;
-    for body in batches.iter().cycle().take(12) {
+    for (i, body) in batches.iter().enumerate().cycle().take(12) {
         let status = send(body).await;
         taken += usize::from(status == StatusCode::ACCEPTED);
         if status != StatusCode::ACCEPTED {
-            assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+            // The first has more than a key may have in flight: waiting does not help.
+            let never = status == StatusCode::PAYLOAD_TOO_LARGE && i == 0;
+            assert!(never || status == StatusCode::TOO_MANY_REQUESTS, "{status}");
         }
     }
     assert!((1..=2).contains(&taken), "{taken} were taken in");

@@ -3,6 +3,7 @@
 mod batch;
 mod byte_quota;
 mod dead_letters;
+mod disk_share;
 mod hash_keys;
 mod repetition;
 mod split;
@@ -31,6 +32,7 @@ use super::{begin_writing, label};
 use crate::clock::now;
 use crate::environment::blocking;
 use batch::{Batch, Source};
+pub use disk_share::DiskShare;
 pub use hash_keys::HashKeys;
 use repetition::Repetition;
 pub use storage_quota::StorageQuota;
@@ -109,7 +111,10 @@ async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> 
     let topic = incoming.topic;
     let mut batch = parse(app, tenant, incoming).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
-    storage_quota::admit(app, tenant, &batch).await?;
+    if !batch.entries.is_empty() {
+        storage_quota::admit(app, tenant, &batch).await?;
+        disk_share::admit(app, tenant, batch.adds).await?;
+    }
     let taken = take_from_day(app, tenant, topic, &batch).await?;
     let stored = async {
         let bytes = byte_quota::take(app, tenant, topic, &batch).await?;
