@@ -12,7 +12,7 @@ mod prompt;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 
 pub use commands::Cli;
 use error::Kind;
@@ -27,7 +27,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     if complete::answer(&args) {
         return SUCCESS;
     }
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = command()
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => return print_usage(&e),
     };
@@ -65,5 +68,5 @@ pub fn completion_script(shell: &str) -> Option<Vec<u8>> {
 
 /// The full command definition, from which completions and man pages are generated.
 pub fn command() -> clap::Command {
-    Cli::command()
+    commands::command()
 }

@@ -462,7 +462,9 @@ fn the_fix_of_a_quota_names_the_quota_also_when_only_the_refusal_is_known() {
         "name": "web-5d9f8b6c5"}, "message": "Error creating: pods \"web-5d9f8b6c5-x\" is \
             forbidden: exceeded quota: compute, requested: requests.memory=4Gi, used: \
             requests.memory=6Gi, limited: requests.memory=8Gi"});
-    let said = say(&[replica_set(2, 0), refused]);
+    let mut set = replica_set(2, 0);
+    set["status"]["replicas"] = json!(0);
+    let said = say(&[set, refused]);
     let cause = &said.causes[0];
     assert_eq!(cause.fault_type, "admission.quota_memory", "{cause:?}");
     assert_eq!(cause.fix, "kubectl -n shop edit resourcequota compute");

@@ -18,6 +18,7 @@ mod generate;
 mod incident;
 mod job;
 mod key;
+mod local;
 mod owner;
 mod query;
 mod rca;
@@ -27,6 +28,7 @@ mod saga;
 mod sources;
 mod stats;
 mod tenant;
+mod tree;
 mod up;
 mod version;
 
@@ -36,6 +38,8 @@ use crate::client::Client;
 use crate::context as contexts;
 use crate::error::Result;
 use crate::output::{Global, Output};
+
+pub use tree::command;
 
 /// Find root causes of Kubernetes incidents
 #[derive(Debug, Parser)]
@@ -94,6 +98,8 @@ enum Command {
     #[command(subcommand)]
     Config(context::ConfigVerb),
     Up(up::Args),
+    Down(local::DownArgs),
+    Logs(local::LogArgs),
     Demo(demo::Args),
     Doctor(doctor::Args),
     Completions(generate::CompletionArgs),
@@ -150,6 +156,8 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Context(verb) => context::run(&env, verb),
         Command::Config(verb) => context::config(&env, verb),
         Command::Up(args) => up::run(&env, &args),
+        Command::Down(args) => local::down(&env, &args),
+        Command::Logs(args) => local::logs(&env, &args),
         Command::Demo(args) => demo::run(&env, args),
         Command::Doctor(args) => doctor::run(&env, args),
         Command::Completions(args) => generate::completions(&env, &args),

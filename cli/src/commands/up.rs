@@ -72,7 +72,7 @@ fn start(env: &Env<'_>, args: &Args, directory: &Path) -> Result {
     }
     report(env, "is serving at", &daemon.serving, directory);
     if args.detach {
-        env.out.message("stop it with: kgrca up --stop");
+        env.out.message("stop it with: kgrca down");
         return Ok(());
     }
     // The daemon gets the terminal's signals itself and shuts down; this process waits for it.
@@ -85,11 +85,11 @@ fn reuse(env: &Env<'_>, args: &Args, directory: &Path, serving: &Serving) -> Res
         && !serving.url.ends_with(&format!("//{listen}"))
     {
         let message = format!("kgrcad is already serving at {}, not {listen}", serving.url);
-        return Err(CliError::usage(message).hint("stop it with `kgrca up --stop` first"));
+        return Err(CliError::usage(message).hint("stop it with `kgrca down` first"));
     }
     select(serving)?;
     report(env, "is already serving at", serving, directory);
-    env.out.message("stop it with: kgrca up --stop");
+    env.out.message("stop it with: kgrca down");
     Ok(())
 }
 
@@ -149,7 +149,7 @@ fn new_key(client: &Client) -> Result<Secret> {
     Ok(Secret::new(created.api_key))
 }
 
-fn stop(env: &Env<'_>, directory: &Path, running: Option<Serving>) -> Result {
+pub(super) fn stop(env: &Env<'_>, directory: &Path, running: Option<Serving>) -> Result {
     let Some(serving) = running else {
         report_none(env, directory);
         return Ok(());

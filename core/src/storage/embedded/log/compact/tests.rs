@@ -114,7 +114,7 @@ fn others_read_and_append_while_a_segment_is_rewritten() {
     let other = Arc::downgrade(&stream);
     let hook = move || {
         let stream = other.upgrade().unwrap();
-        let mut stream = stream.try_lock().expect("nobody holds it");
+        let mut stream = stream.try_lock().expect("an unlocked stream");
         append(&mut stream, "d");
         assert!(!stream.tail(0, 1).unwrap().records.is_empty());
     };
