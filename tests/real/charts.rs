@@ -381,12 +381,44 @@ fn helm_test(kube: &Kube, common: &[&str], address: &str, seconds: &str) -> bool
 
 /// The same without generated keys and certificates, which differ every time.
 fn without_generated(yaml: &str) -> String {
-    let generated = ["  ca.crt: ", "  tls.crt: ", "  tls.key: ", "  master-key: "];
+    let generated = [
+        "  ca.crt: ",
+        "  tls.crt: ",
+        "  tls.key: ",
+        "  master-key: ",
+        "  audit-key: ",
+    ];
     let hidden = |line: &str| match generated.iter().find(|name| line.starts_with(**name)) {
         Some(name) => format!("{name}(generated)\n"),
         None => format!("{line}\n"),
     };
     yaml.lines().map(hidden).collect()
+}
+
+#[tokio::test]
+async fn the_pods_of_a_release_sign_the_audit_log_with_one_key() {
+    let rendered = |values: &[&str]| objects(&rendered("kgrca-server", "observability", values));
+    let secret = "\"Secret\"/\"kgrca-audit-key\"";
+    let made = rendered(&[]);
+    let key = made[secret]["data"]["audit-key"].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit-key");
+    std::fs::write(&file, key).unwrap();
+    let pem = Command::new("base64")
+        .arg("-d")
+        .arg(&file)
+        .output()
+        .unwrap();
+    std::fs::write(&file, pem.stdout).unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &["--audit-key", file.to_str().unwrap()]);
+    server.tenant("Acme", "pro").await;
+    let anchor = server.get("/api/v1/admin/audit/anchor", &server.operator);
+    assert_eq!(anchor.await["public_key"].as_str().unwrap().len(), 64);
+    let own = rendered(&["auditKeySecret=own"]);
+    assert!(!own.contains_key(secret));
+    let text = format!("{own:?}");
+    assert!(text.contains("/etc/kgrca-audit/audit-key") && text.contains("\"own\""));
 }
 
 #[test]

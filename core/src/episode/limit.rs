@@ -95,9 +95,12 @@ impl Episodes {
         let events = events.map(|(key, e)| kept(e.last, memory(e), Key::Event(*key)));
         let logs = self.logs.iter();
         let logs = logs.map(|(key, l)| kept(l.last, memory(l), Key::Log(*key)));
+        // They may take half of it: nothing explains alerts of which all evidence is dropped.
+        let firing = self.alerts.values().filter(|alert| alert.firing);
+        let are_few = firing.map(|alert| memory(alert) + ENTRY).sum::<u64>() <= max / 2;
         let alerts = self.alerts.iter();
         let alerts = alerts.map(|(key, a)| Kept {
-            is_firing: a.firing,
+            is_firing: a.firing && are_few,
             ..kept(a.starts, memory(a), Key::Alert(key.clone()))
         });
         let mut all: Vec<Kept> = events.chain(logs).chain(alerts).collect();

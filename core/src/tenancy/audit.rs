@@ -50,9 +50,10 @@ pub struct AuditPage {
     /// Position of the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The Ed25519 key that verifies the signatures of entries, in hexadecimal. The daemon has it in
-    /// a file, not in the database.
-    pub public_key: String,
+    /// The Ed25519 key that verifies the signatures of entries, in hexadecimal. The daemon has it in a
+    /// file, not in the database. Older daemons do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
 }
 
 /// Signs the audit log with a key that is not in the database: whoever can write there cannot write

@@ -162,7 +162,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Stops a handler, and waits until it has: nothing of this run may happen once another daemon can
-/// take the job.
+/// take the job. Work on files that it began on a thread of its own continues, and takes care of
+/// itself: a compaction of the log excludes another one.
 async fn cancel(handler: JoinHandle<Result<Outcome>>) {
     handler.abort();
     // Cancelled, or it just ended: either is fine.

@@ -114,6 +114,6 @@ pub async fn list(
     Ok(AuditPage {
         items,
         next,
-        public_key: app.stores.audit_key.public_key(),
+        public_key: Some(app.stores.audit_key.public_key()),
     })
 }

@@ -244,11 +244,14 @@ impl Held {
     ///
     /// # Errors
     /// `rate_limited` when the tenant has not taken the answers that it has; `unavailable` when all
-    /// together have not.
+    /// together have not; `payload_too_large` for an answer that alone is more than that.
     pub fn grow_answer(&self, bytes: usize) -> Result<()> {
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let grown = answer.grow(bytes);
-        grown.map_err(|e| refused(e, "bytes of answers in flight"))
+        grown.map_err(|e| match e {
+            Exhausted::TooMuch => Error::too_large("the answer is too large").hint("ask for less"),
+            e => refused(e, "bytes of answers in flight"),
+        })
     }
 
     /// Waits for the tenant's turn to make a large answer.

@@ -69,10 +69,8 @@ impl HashKey {
             return Cow::Borrowed(text);
         }
         if text.contains(char::is_whitespace) {
-            let options = text.split_whitespace().filter(|w| w.starts_with('-'));
-            let options = options
-                .filter_map(|w| w.split('=').next())
-                .map(str::to_owned);
+            let options = text.split_whitespace().filter_map(|w| w.split('=').next());
+            let options = options.filter(|w| is_option(w)).map(str::to_owned);
             return Cow::Owned(self.with(text, options.chain(addresses(text))));
         }
         match text.split_once('=') {
@@ -118,13 +116,17 @@ fn is_read(value: &str) -> bool {
 fn is_hash(value: &str) -> bool {
     let mut words = value.split(' ');
     let digits = words.next().and_then(|first| first.strip_prefix(PREFIX));
-    let is_kept = |word: &str| {
-        let is_option = word.starts_with('-') && !word.contains('=');
-        is_option || addresses(word).eq([word])
-    };
+    let is_kept = |word: &str| is_option(word) || addresses(word).eq([word]);
     digits.is_some_and(|digits| {
         digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit())
     }) && words.all(is_kept)
+}
+
+/// The name of an option, such as `--max-size`.
+fn is_option(word: &str) -> bool {
+    let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    name.is_some_and(|name| !name.is_empty() && name.len() <= 40 && name.bytes().all(is_part))
 }
 
 /// A subcommand or a program.

@@ -23,7 +23,7 @@ pub trait Files: Send + Sync {
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
     /// Renames a file over another, durably.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Removes a file or a folder with all that is in it.
+    /// Removes a file or a folder with all that is in it, durably.
     fn remove(&self, path: &Path) -> io::Result<()>;
 }
 
@@ -150,8 +150,12 @@ impl Files for RealFiles {
             fs::remove_file(path)
         };
         match removed {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        }
+        match path.parent() {
+            Some(folder) => fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
         }
     }
 }

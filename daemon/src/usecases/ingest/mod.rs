@@ -111,9 +111,10 @@ async fn take_in(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> 
     let topic = incoming.topic;
     let mut batch = parse(app, tenant, incoming).await?;
     cluster_quota::admit(app, tenant, &batch.clusters).await?;
-    if !batch.entries.is_empty() {
-        storage_quota::admit(app, tenant, &batch).await?;
-        disk_share::admit(app, tenant, batch.adds).await?;
+    storage_quota::admit(app, tenant, &batch).await?;
+    if !batch.entries.is_empty() || !batch.rejected.letters.is_empty() {
+        let only_deletes = !batch.entries.is_empty() && !batch.adds;
+        disk_share::admit(app, tenant, !only_deletes).await?;
     }
     let taken = take_from_day(app, tenant, topic, &batch).await?;
     let stored = async {

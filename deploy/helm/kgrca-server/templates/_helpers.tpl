@@ -37,6 +37,10 @@ seccompProfile: {type: RuntimeDefault}
 {{ .Values.tls.secretName | default (printf "%s-tls" .Release.Name) }}
 {{- end }}
 
+{{- define "kgrca-server.auditKeySecret" -}}
+{{ .Values.auditKeySecret | default (printf "%s-audit-key" .Release.Name) }}
+{{- end }}
+
 {{- define "kgrca-server.scheme" -}}
 {{ ternary "HTTPS" "HTTP" .Values.tls.enabled }}
 {{- end }}
@@ -48,6 +52,7 @@ seccompProfile: {type: RuntimeDefault}
 - {name: KGRCA_LIMITS_URL, value: "${file:/etc/kgrca/limits-url}"}
 - {name: KGRCA_OPERATOR_KEY, value: "${file:/etc/kgrca/operator-key}"}
 - {name: KGRCA_DATA, value: /var/lib/kgrca}
+- {name: KGRCA_AUDIT_KEY, value: /etc/kgrca-audit/audit-key}
 - {name: KGRCA_LOG_FORMAT, value: json}
 {{- end }}
 
@@ -110,6 +115,7 @@ containers:
     volumeMounts:
       - {name: stores, mountPath: /etc/kgrca, readOnly: true}
       - {name: data, mountPath: /var/lib/kgrca}
+      - {name: audit-key, mountPath: /etc/kgrca-audit, readOnly: true}
       {{- if include "kgrca-server.masterKeySources" .root }}
       - {name: master-key, mountPath: /etc/kgrca-master, readOnly: true}
       {{- end }}
@@ -118,6 +124,7 @@ containers:
       {{- end }}
 volumes:
   - {name: stores, secret: {secretName: {{ .root.Values.storesSecret }}}}
+  - {name: audit-key, secret: {secretName: {{ include "kgrca-server.auditKeySecret" .root }}, defaultMode: 288}}
   - name: data
     emptyDir: {sizeLimit: {{ if eq .role "worker" }}{{ .root.Values.worker.snapshots.sizeLimit }}{{ else }}256Mi{{ end }}}
   {{- with include "kgrca-server.masterKeySources" .root }}

@@ -3,7 +3,7 @@
 //! to put a segment in its place.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::encryption::StreamSeal;
 use super::folder::Folder;
@@ -18,29 +18,47 @@ use crate::storage::{AppliedTo, Error, ErrorKind, Result};
 /// where new records are; what is encrypted is never decrypted on disk. Returns the offset before
 /// which no skipped record is left.
 pub(super) fn compact(stream: &Mutex<Stream>, applied: &AppliedTo<'_>) -> Result<u64> {
-    let attempts = locked(stream).segments.len() + 1;
+    // Another one may still run whose job was cancelled: both would write the same files.
+    let compaction = Arc::clone(&locked(stream)?.compaction);
+    let Ok(_only) = compaction.try_lock() else {
+        return Err(interrupted("another compaction is running"));
+    };
+    let attempts = locked(stream)?.segments.len() + 1;
+    let mut is_damaged = false;
     for _ in 0..attempts {
-        let plan = Plan::of(&locked(stream), applied);
+        let plan = Plan::of(&*locked(stream)?, applied);
         match plan.carry_out(stream, applied)? {
-            Carried::Out => {
-                let mut stream = locked(stream);
-                let next = stream.next;
-                stream.segments.retain(|s| s.len > 0 || s.base == next);
+            Outcome::Done => {
+                let mut stream = locked(stream)?;
+                let last = stream.segments.last().map(|s| s.base);
+                stream
+                    .segments
+                    .retain(|s| s.len > 0 || Some(s.base) == last);
                 stream.cursor = None;
                 return Ok(plan.until());
             }
-            Carried::UntilDamage(base) => {
-                let mut stream = locked(stream);
-                // Somebody who read it may have repaired it meanwhile.
+            Outcome::Damaged(base) => {
+                let mut stream = locked(stream)?;
+                // Whoever read it may have repaired it meanwhile.
                 let index = stream.segments.iter().position(|s| s.base == base);
                 if let Some(index) = index.filter(|_| stream.repairs == plan.repairs) {
                     stream.repair(index)?;
                 }
+                is_damaged = true;
             }
-            Carried::UntilChange => {}
+            Outcome::Changed => is_damaged = false,
         }
     }
-    Err(locked(stream).unstable())
+    if is_damaged {
+        return Err(locked(stream)?.unstable());
+    }
+    Err(interrupted("others change the segments"))
+}
+
+/// The error of a compaction that another one will complete.
+fn interrupted(why: &str) -> Error {
+    let error = Error::new(ErrorKind::Unavailable, format!("compaction: {why}"));
+    error.hint("this is retried")
 }
 
 /// A stream as it was when its compaction began.
@@ -56,13 +74,20 @@ struct Plan {
     end: u64,
 }
 
-/// How far a plan was carried out.
-enum Carried {
-    Out,
+/// How carrying out a plan ended.
+enum Outcome {
+    Done,
     /// A segment with this first offset is damaged.
-    UntilDamage(u64),
-    /// Somebody else changed a segment.
-    UntilChange,
+    Damaged(u64),
+    /// Another one changed a segment.
+    Changed,
+}
+
+/// The records to keep of those before the end.
+enum Kept {
+    Offsets(HashSet<u64>),
+    /// A segment with this first offset is damaged.
+    Damaged(u64),
 }
 
 /// What becomes of a segment.
@@ -75,10 +100,19 @@ enum Rewritten {
 
 impl Plan {
     fn of(stream: &Stream, applied: &AppliedTo<'_>) -> Self {
+        let mut segments = stream.segments.clone();
+        // What is not settled may be taken back while this reads.
+        if let Some(mark) = stream.unsettled {
+            segments.retain(|s| mark.last.is_some_and(|last| s.base <= last));
+            let open = segments.last_mut().filter(|s| Some(s.base) == mark.last);
+            if let Some(open) = open {
+                open.len = mark.len;
+            }
+        }
         Self {
             folder: stream.folder.clone(),
             seal: stream.seal.apart(),
-            segments: stream.segments.clone(),
+            segments,
             repairs: stream.repairs,
             settled: stream.settled(),
             end: stream.end().min(applied.next),
@@ -97,31 +131,29 @@ impl Plan {
         }
     }
 
-    fn carry_out(&self, stream: &Mutex<Stream>, applied: &AppliedTo<'_>) -> Result<Carried> {
+    fn carry_out(&self, stream: &Mutex<Stream>, applied: &AppliedTo<'_>) -> Result<Outcome> {
         if self.closed().is_empty() {
-            return Ok(Carried::Out);
+            return Ok(Outcome::Done);
         }
         let kept = match self.kept(applied)? {
-            Ok(kept) => kept,
-            Err(damaged) => return Ok(Carried::UntilDamage(damaged)),
+            Kept::Offsets(kept) => kept,
+            Kept::Damaged(base) => return Ok(Outcome::Damaged(base)),
         };
         for segment in self.closed() {
             match self.rewrite(segment, &kept)? {
                 Rewritten::Unchanged => {}
-                Rewritten::Damaged => return Ok(Carried::UntilDamage(segment.base)),
+                Rewritten::Damaged => return Ok(Outcome::Damaged(segment.base)),
                 Rewritten::Content(content, key_id) => {
                     if !self.replace(stream, segment, &content, key_id)? {
-                        return Ok(Carried::UntilChange);
+                        return Ok(Outcome::Changed);
                     }
                 }
             }
         }
-        Ok(Carried::Out)
+        Ok(Outcome::Done)
     }
 
-    /// The offsets of the records to keep of those before the end, or the first offset of a segment
-    /// that is damaged.
-    fn kept(&self, applied: &AppliedTo<'_>) -> Result<std::result::Result<HashSet<u64>, u64>> {
+    fn kept(&self, applied: &AppliedTo<'_>) -> Result<Kept> {
         let mut newest: HashMap<Box<[u8]>, Newest> = HashMap::new();
         let mut opener = self.seal.opener();
         for segment in &self.segments {
@@ -145,11 +177,12 @@ impl Plan {
                 Ok(true)
             })?;
             if walked == Walked::Damaged {
-                return Ok(Err(segment.base));
+                return Ok(Kept::Damaged(segment.base));
             }
         }
         let kept = newest.into_values().filter(|newest| !newest.is_tombstone);
-        Ok(Ok(kept.map(|newest| newest.offset).collect()))
+        let kept = kept.map(|newest| newest.offset).collect();
+        Ok(Kept::Offsets(kept))
     }
 
     /// A segment with the records to keep.
@@ -187,7 +220,7 @@ impl Plan {
         })
     }
 
-    /// Puts content in the place of a segment, unless somebody else has changed it.
+    /// Puts content in the place of a segment, unless another one has changed it.
     fn replace(
         &self,
         stream: &Mutex<Stream>,
@@ -199,15 +232,17 @@ impl Plan {
             self.folder.segment(segment.base),
             self.folder.unfinished(segment.base),
         );
-        self.check(&locked(stream))?;
+        drop(locked(stream)?);
         if !content.is_empty() {
             self.folder.write_apart(&apart, content)?;
         }
-        let mut stream = locked(stream);
-        if let Err(e) = self.check(&stream) {
-            self.folder.remove(&apart)?;
-            return Err(e);
-        }
+        let mut stream = match locked(stream) {
+            Ok(stream) => stream,
+            Err(e) => {
+                self.folder.remove(&apart)?;
+                return Err(e);
+            }
+        };
         let current = stream.segments.iter_mut().find(|s| s.base == segment.base);
         let Some(current) = current.filter(|current| *current == segment) else {
             self.folder.remove(&apart)?;
@@ -222,18 +257,6 @@ impl Plan {
         current.key_id = key_id;
         stream.cursor = None;
         Ok(true)
-    }
-
-    /// Fails when the files are no longer the stream's.
-    fn check(&self, stream: &Stream) -> Result<()> {
-        if stream.is_forgotten {
-            let message = format!(
-                "{}: closed during its compaction",
-                self.folder.path.display()
-            );
-            return Err(Error::new(ErrorKind::Unavailable, message).hint("this is retried"));
-        }
-        Ok(())
     }
 }
 

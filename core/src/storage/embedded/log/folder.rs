@@ -1,11 +1,9 @@
 //! The folder of a stream: a file per segment, named by its first offset.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::index::{self, Closed};
 use crate::storage::embedded::files::Files;
 use crate::storage::{Error, Result};
 
@@ -42,15 +40,15 @@ impl Folder {
         names.map_err(|e| failed(&self.path, &e))
     }
 
-    /// What the index has of each closed segment, by its first offset.
-    pub(super) fn index(&self) -> Result<HashMap<u64, Closed>> {
+    /// The index; empty when it is missing or cannot be read, which costs a start time and nothing
+    /// else.
+    pub(super) fn index(&self) -> Vec<u8> {
         let path = self.path.join(INDEX);
-        let len = self.files.len(&path).map_err(|e| failed(&path, &e))?;
+        let len = self.files.len(&path).unwrap_or(0);
         if len == 0 {
-            return Ok(HashMap::new());
+            return Vec::new();
         }
-        let bytes = self.files.read(&path, 0, len as usize);
-        Ok(index::read(&bytes.map_err(|e| failed(&path, &e))?))
+        self.files.read(&path, 0, len as usize).unwrap_or_default()
     }
 
     pub(super) fn save_index(&self, content: &[u8]) -> Result<()> {
@@ -94,14 +92,18 @@ impl Folder {
         self.files.remove(path).map_err(|e| failed(path, &e))
     }
 
-    /// Writes a file, durably, that does not count yet.
+    /// Writes a file, durably, that does not count yet. Nothing is left of it when that fails.
     pub(super) fn write_apart(&self, path: &Path, content: &[u8]) -> Result<()> {
         let written = self
             .files
             .remove(path)
             .and_then(|()| self.files.append(path, content))
             .and_then(|()| self.files.sync(path));
-        written.map_err(|e| failed(path, &e))
+        written.map_err(|e| {
+            // The disk may be full: what was written of it would take the last space.
+            let _ = self.files.remove(path);
+            failed(path, &e)
+        })
     }
 
     pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<()> {

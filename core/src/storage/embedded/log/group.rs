@@ -185,12 +185,17 @@ fn write(shared: &Shared, requests: Vec<Request>) {
         .and_then(|()| {
             touched
                 .values()
-                .try_for_each(|stream| locked(stream).sync())
+                .try_for_each(|stream| locked(stream)?.sync())
         });
     for (id, stream) in &touched {
+        // Of a tenant that was deleted meanwhile, nothing is left to take back.
+        let Ok(mut open) = locked(stream) else {
+            continue;
+        };
         if result.is_ok() {
-            locked(stream).settle();
-        } else if locked(stream).roll_back().is_err() {
+            open.settle();
+        } else if open.roll_back().is_err() {
+            drop(open);
             // What it holds and what its file holds may differ now: whoever needs it next opens it
             // again from the file.
             shared.forget(&(tenant.clone(), *id));
@@ -210,7 +215,7 @@ fn append(shared: &Shared, request: &Request, touched: &mut Touched) -> Result<(
     for (id, entries) in by_stream {
         let stream = shared.stream(&request.tenant, id)?;
         touched.insert(id, Arc::clone(&stream));
-        with_sealer(&stream, &request.sealer).append(&entries)?;
+        with_sealer(&stream, &request.sealer)?.append(&entries)?;
     }
     Ok(())
 }

@@ -82,7 +82,8 @@ impl Stream {
             next: following.base,
         });
         let content = write(closed);
-        if content != self.indexed && self.segments.len() > 1 {
+        let is_needed = self.segments.len() > 1 || !self.indexed.is_empty();
+        if content != self.indexed && is_needed {
             self.folder.save_index(&content)?;
             self.indexed = content;
         }

@@ -7,7 +7,6 @@ mod folder;
 mod frame;
 mod group;
 mod index;
-mod maintain;
 mod repair;
 mod scan;
 mod stream;
@@ -99,18 +98,42 @@ impl Shared {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a stream continue at an offset. When it cannot be opened now, it does so later.
+    /// Makes a stream continue at an offset, also when it cannot be opened now. Returns where it
+    /// ended.
     fn resume_at(&self, tenant: &TenantId, id: StreamId, offset: u64) -> Result<u64> {
-        let stream = self.stream(tenant, id);
-        let floor = (tenant.clone(), id);
-        self.floors().insert(floor, offset);
-        locked(&*stream?).resume_at(offset)
+        // Before it is opened, by whomever.
+        self.floors().insert((tenant.clone(), id), offset);
+        let stream = self.stream(tenant, id)?;
+        let mut stream = locked(&stream)?;
+        let end = stream.resume_at(offset)?;
+        Ok(stream.cut_at.take().unwrap_or(end))
     }
 
     /// Closes a stream; its next user opens it from its files.
     fn forget(&self, key: &Key) {
-        let slot = self.slots().remove(key);
-        slot.iter().for_each(forget);
+        let slot = self.slot(key);
+        close(&mut slot.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Closes all streams of a tenant and removes their files. Who needs one of them waits.
+    fn remove(&self, tenant: &TenantId) -> Result<()> {
+        let slots: Vec<Slot> = {
+            let all = self.slots();
+            let own = all.iter().filter(|((owner, _), _)| owner == tenant);
+            own.map(|(_, slot)| Arc::clone(slot)).collect()
+        };
+        let mut held = Vec::new();
+        for slot in &slots {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            close(&mut slot);
+            held.push(slot);
+        }
+        let folder = self.folder(tenant);
+        let removed = self.files.remove(&folder);
+        drop(held);
+        self.slots().retain(|(owner, _), _| owner != tenant);
+        self.floors().retain(|(owner, _), _| owner != tenant);
+        removed.map_err(|e| Error::io(&folder.display(), &e))
     }
 
     /// The streams that a tenant has on disk.
@@ -213,22 +236,34 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?
 }
 
-fn locked(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
+/// A stream for one call.
+///
+/// # Errors
+/// When it was closed, or its tenant deleted: its files are no longer its own.
+fn locked(stream: &Mutex<Stream>) -> Result<MutexGuard<'_, Stream>> {
+    let stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+    if stream.is_forgotten {
+        let message = format!("{}: closed meanwhile", stream.folder.path.display());
+        return Err(Error::new(ErrorKind::Unavailable, message).hint("retry"));
+    }
+    Ok(stream)
 }
 
 /// The same with what encrypts and decrypts its records.
-fn with_sealer<'a>(stream: &'a Mutex<Stream>, sealer: &Arc<Sealer>) -> MutexGuard<'a, Stream> {
-    let mut stream = locked(stream);
+fn with_sealer<'a>(
+    stream: &'a Mutex<Stream>,
+    sealer: &Arc<Sealer>,
+) -> Result<MutexGuard<'a, Stream>> {
+    let mut stream = locked(stream)?;
     stream.seal.renew(sealer);
-    stream
+    Ok(stream)
 }
 
-/// Lets whoever still uses a stream that was closed know it.
-fn forget(slot: &Slot) {
-    let stream = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(stream) = stream {
-        locked(&stream).is_forgotten = true;
+/// Empties a slot, and lets whoever still uses its stream know.
+fn close(slot: &mut Option<Arc<Mutex<Stream>>>) {
+    if let Some(stream) = slot.take() {
+        let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.is_forgotten = true;
     }
 }
 
@@ -241,14 +276,15 @@ fn maintain(
     sealer: Option<&Arc<Sealer>>,
 ) -> Result<Option<u64>> {
     if let Some(sealer) = sealer {
-        with_sealer(stream, sealer).close_other_key()?;
+        with_sealer(stream, sealer)?.close_other_key()?;
     }
     let until = match (applied.stream.topic.signal().is_compacted(), sealer) {
-        (false, _) => locked(stream).expire(bound).map(|()| None),
+        (false, _) => locked(stream)?.expire(bound).map(|()| None),
         (true, Some(_)) => compact::compact(stream, applied).map(Some),
         (true, None) => Ok(None),
     }?;
-    locked(stream).save_index()?;
+    // Without it, a start takes longer.
+    let _ = locked(stream)?.save_index();
     Ok(until)
 }
 
@@ -283,7 +319,7 @@ impl EventLog for FileLog {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
         blocking(move || {
             let stream = shared.stream(&tenant, stream)?;
-            with_sealer(&stream, &sealer).tail(from, max)
+            with_sealer(&stream, &sealer)?.tail(from, max)
         })
         .await
     }
@@ -293,7 +329,7 @@ impl EventLog for FileLog {
         blocking(move || {
             let mut all = Vec::new();
             for id in shared.existing(&tenant)? {
-                all.extend(locked(&*shared.stream(&tenant, id)?).set_aside_files(id)?);
+                all.extend(locked(&*shared.stream(&tenant, id)?)?.set_aside_files(id)?);
             }
             Ok(all)
         })
@@ -302,7 +338,7 @@ impl EventLog for FileLog {
 
     async fn since(&self, tenant: &TenantId, stream: StreamId, at: Time) -> Result<u64> {
         let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
-        blocking(move || Ok(locked(&*shared.stream(&tenant, stream)?).since(at))).await
+        blocking(move || Ok(locked(&*shared.stream(&tenant, stream)?)?.since(at))).await
     }
 
     async fn ends(&self, tenant: &TenantId) -> Result<Vec<(StreamId, u64)>> {
@@ -310,7 +346,7 @@ impl EventLog for FileLog {
         blocking(move || {
             let ids = shared.existing(&tenant)?;
             ids.into_iter()
-                .map(|id| Ok((id, locked(&*shared.stream(&tenant, id)?).end())))
+                .map(|id| Ok((id, locked(&*shared.stream(&tenant, id)?)?.end())))
                 .collect()
         })
         .await
@@ -346,7 +382,13 @@ impl EventLog for FileLog {
                 // One stream that cannot be read does not keep the others.
                 match one {
                     Ok(next) => compacted.extend(next.map(|next| Offset { stream: id, next })),
-                    Err(e) => result = result.and(Err(e)),
+                    Err(e) => {
+                        // What it holds and what its files hold may differ now.
+                        if e.kind != ErrorKind::Unavailable {
+                            shared.forget(&(tenant.clone(), id));
+                        }
+                        result = result.and(Err(e));
+                    }
                 }
             }
             result.map(|()| compacted)
@@ -355,10 +397,14 @@ impl EventLog for FileLog {
     }
 
     async fn bytes(&self, tenant: &TenantId) -> Result<u64> {
-        let ids = self.shared.existing(tenant)?;
-        ids.into_iter()
-            .map(|id| Ok(locked(&*self.shared.stream(tenant, id)?).bytes()))
-            .sum()
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || {
+            let ids = shared.existing(&tenant)?;
+            ids.into_iter()
+                .map(|id| Ok(locked(&*shared.stream(&tenant, id)?)?.bytes()))
+                .sum()
+        })
+        .await
     }
 
     async fn check(&self) -> Result<String> {
@@ -387,17 +433,7 @@ impl EventLog for FileLog {
     }
 
     async fn remove(&self, tenant: &TenantId) -> Result<()> {
-        let closed: Vec<Slot> = {
-            let mut slots = self.shared.slots();
-            let keys: Vec<Key> = slots.keys().filter(|(t, _)| t == tenant).cloned().collect();
-            keys.iter().filter_map(|key| slots.remove(key)).collect()
-        };
-        closed.iter().for_each(forget);
-        self.shared.floors().retain(|(t, _), _| t != tenant);
-        let folder = self.shared.folder(tenant);
-        self.shared
-            .files
-            .remove(&folder)
-            .map_err(|e| Error::io(&folder.display(), &e))
+        let (shared, tenant) = (Arc::clone(&self.shared), tenant.clone());
+        blocking(move || shared.remove(&tenant)).await
     }
 }

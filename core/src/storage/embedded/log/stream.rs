@@ -1,11 +1,12 @@
 //! One stream: a folder of segments named by their first offset. Only the last one is written to.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 use super::encryption::StreamSeal;
 use super::folder::{Folder, UNFINISHED};
 use super::frame::{self, Record};
-use super::index::Closed;
+use super::index::{self, Closed};
 use super::repair::missing_offsets;
 use crate::model::Time;
 use crate::storage::seal::OVERHEAD;
@@ -59,6 +60,10 @@ pub(super) struct Stream {
     pub(super) repairs: u64,
     /// Whether its files are no longer its own: it was closed, or its tenant deleted.
     pub(super) is_forgotten: bool,
+    /// Held by the only compaction that may run.
+    pub(super) compaction: Arc<Mutex<()>>,
+    /// Where it ended when it had to continue at a later offset.
+    pub(super) cut_at: Option<u64>,
     /// What the index of closed segments has.
     pub(super) indexed: Vec<u8>,
 }
@@ -67,7 +72,8 @@ impl Stream {
     /// Opens a stream; what is damaged is set aside.
     pub(super) fn open(folder: Folder, segment_size: u64, seal: StreamSeal) -> Result<Self> {
         let names = folder.names()?;
-        let index = folder.index()?;
+        let indexed = folder.index();
+        let index = index::read(&indexed);
         let mut stream = Self {
             folder,
             seal,
@@ -79,10 +85,13 @@ impl Stream {
             lost: names.iter().filter_map(|n| missing_offsets(n)).collect(),
             repairs: 0,
             is_forgotten: false,
-            indexed: Vec::new(),
+            compaction: Arc::default(),
+            cut_at: None,
+            indexed,
         };
         for name in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
-            stream.folder.remove(&stream.folder.path.join(name))?;
+            // It takes space and means nothing: a failure to remove it is no reason not to open.
+            let _ = stream.folder.remove(&stream.folder.path.join(name));
         }
         let bases: Vec<u64> = names
             .iter()
@@ -224,7 +233,8 @@ impl Stream {
         for segment in self.segments.split_off(written) {
             self.folder.remove(&self.folder.segment(segment.base))?;
         }
-        if let Some(segment) = self.segments.last_mut() {
+        let last = self.segments.last_mut();
+        if let Some(segment) = last.filter(|segment| Some(segment.base) == mark.last) {
             segment.len = mark.len;
             self.folder.truncate(segment.base, mark.len)?;
         }
@@ -256,6 +266,7 @@ impl Stream {
         self.folder.sync(offset)?;
         self.segments.push(Segment::empty(offset));
         self.next = offset;
+        self.cut_at.get_or_insert(end);
         Ok(end)
     }
 
@@ -274,6 +285,31 @@ impl Stream {
         self.folder.append(self.next, &[])?;
         self.folder.sync(self.next)?;
         self.segments.push(Segment::empty(self.next));
+        Ok(())
+    }
+
+    /// The first offset of the segment that what is not settled began in, or else of the last:
+    /// those before are closed.
+    pub(super) fn settled(&self) -> u64 {
+        let last = self.segments.last().map(|s| s.base).unwrap_or(0);
+        self.unsettled
+            .map(|mark| mark.last.unwrap_or(0))
+            .unwrap_or(last)
+    }
+
+    /// Drops closed segments whose newest record was taken before `bound`.
+    pub(super) fn expire(&mut self, bound: Time) -> Result<()> {
+        let settled = self.settled();
+        while self.segments.len() > 1
+            && self.segments[0].newest < bound
+            && self.segments[0].base < settled
+        {
+            let base = self.segments[0].base;
+            self.remove_set_aside(base)?;
+            self.folder.remove(&self.folder.segment(base))?;
+            self.segments.remove(0);
+        }
+        self.cursor = None;
         Ok(())
     }
 

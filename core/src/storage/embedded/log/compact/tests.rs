@@ -215,3 +215,84 @@ fn a_start_reads_only_the_last_segment_and_what_the_index_does_not_know() {
     assert_eq!((fourth, again.len()), (last, before.len() - 2));
     assert_eq!(opened.set_aside_files(STREAM).unwrap().len(), 2);
 }
+
+#[test]
+fn of_two_compactions_at_once_one_does_nothing() {
+    let files = Watched::default();
+    let stream = filled(&files);
+    let other = Arc::downgrade(&stream);
+    let second = Arc::new(Mutex::new(None));
+    let outcome = Arc::clone(&second);
+    let hook = move || {
+        let stream = other.upgrade().unwrap();
+        *outcome.lock().unwrap() = Some(run(&stream));
+    };
+    assert!(files.rewrites.set(Box::new(hook)).is_ok());
+    run(&stream).unwrap();
+    let second = second.lock().unwrap().take().unwrap().unwrap_err();
+    assert_eq!(second.kind, ErrorKind::Unavailable, "{second}");
+    let all = offsets(&mut stream.lock().unwrap());
+    assert_eq!(offsets(&mut open(&files)), all);
+}
+
+#[test]
+fn what_is_taken_back_meanwhile_is_neither_damage_nor_kept() {
+    // In the open segment, and in one that begins with it.
+    for value in [60, 400] {
+        let files = Watched::default();
+        let stream = filled(&files);
+        let entry = |key: &str, value: usize| Entry {
+            stream: STREAM,
+            key: key.as_bytes().into(),
+            value: vec![b'x'; value].into(),
+            received_at: Time(1),
+        };
+        {
+            let mut stream = stream.lock().unwrap();
+            stream.append(&[&entry("same", value)]).unwrap();
+            stream.append(&[&entry("key 3", value)]).unwrap();
+        }
+        let other = Arc::downgrade(&stream);
+        let hook = move || {
+            let stream = other.upgrade().unwrap();
+            stream.lock().unwrap().roll_back().unwrap();
+        };
+        assert!(files.rewrites.set(Box::new(hook)).is_ok());
+        let applied = Offset {
+            stream: STREAM,
+            next: 20,
+        };
+        let applied = Applied::new(vec![applied], Vec::new());
+        compact(&stream, &applied.to(STREAM)).unwrap();
+        let mut stream = stream.lock().unwrap();
+        let all = offsets(&mut stream);
+        assert!(all.contains(&3) && all.ends_with(&[19]), "{value}: {all:?}");
+        assert!(stream.set_aside_files(STREAM).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_nothing_unfinished() {
+    let files = Watched::default();
+    let stream = filled(&files);
+    let before = offsets(&mut stream.lock().unwrap());
+    files.disk.set_room(Some(40));
+    assert_eq!(run(&stream).unwrap_err().kind, ErrorKind::Full);
+    files.disk.set_room(None);
+    let names = files.list(Path::new("/s")).unwrap();
+    assert!(!names.iter().any(|n| n.ends_with(".compact")), "{names:?}");
+    assert_eq!(offsets(&mut open(&files)), before);
+    run(&stream).unwrap();
+}
+
+#[test]
+fn an_open_writes_nothing_that_the_index_has_already() {
+    let files = Watched::default();
+    drop(filled(&files));
+    open(&files);
+    files.disk.set_room(Some(0));
+    let stream = open(&files);
+    assert!(!stream.indexed.is_empty());
+    let mut stream = stream;
+    stream.save_index().unwrap();
+}
