@@ -411,6 +411,7 @@ async fn the_pods_of_a_release_sign_the_audit_log_with_one_key() {
         .unwrap();
     std::fs::write(&file, pem.stdout).unwrap();
     let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
     let server = Server::start(&data, &["--audit-key", file.to_str().unwrap()]);
     server.tenant("Acme", "pro").await;
     let anchor = server.get("/api/v1/admin/audit/anchor", &server.operator);
