@@ -469,3 +469,36 @@ fn the_fix_of_a_quota_names_the_quota_also_when_only_the_refusal_is_known() {
     assert_eq!(cause.fault_type, "admission.quota_memory", "{cause:?}");
     assert_eq!(cause.fix, "kubectl -n shop edit resourcequota compute");
 }
+
+#[test]
+fn a_quota_that_refuses_is_named_from_the_audit_log() {
+    let refused = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+        "stage": "ResponseComplete", "verb": "create", "objectRef": {"resource": "pods",
+        "namespace": "shop", "apiVersion": "v1"}, "responseStatus": {"code": 403,
+        "message": "pods \"web-\" is forbidden: exceeded quota: compute, requested: pods=1, used: \
+            pods=10, limited: pods=10"}, "requestReceivedTimestamp": "2026-01-01T00:59:00Z"});
+    let said = say(&[refused]);
+    let cause = &said.causes[0];
+    assert_eq!(
+        (&*cause.component, &*cause.fault_type),
+        ("namespace/shop", "admission.quota_pods"),
+        "{cause:?}"
+    );
+}
+
+#[test]
+fn a_kubelet_says_why_its_node_is_not_ready_unless_the_node_is() {
+    let line = json!({"etype": "k8s.log", "event_time": "2026-01-01T00:59:00Z",
+        "first_time": "2026-01-01T00:50:00Z", "count": 30, "severity": "ERROR",
+        "message": "\"Container runtime network not ready\" networkReady=\"NetworkReady=false \
+            reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not \
+            initialized\"", "subject": {"kind": "Node", "name": "node-1"}});
+    let cause = |records: &[Value]| say(records).causes.first().map(|c| c.fault_type.clone());
+    let said = cause(std::slice::from_ref(&line));
+    assert_eq!(said.as_deref(), Some("node.network_unavailable"));
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1",
+        "uid": "n1", "creationTimestamp": "2026-01-01T00:00:00Z"}, "status": {"conditions":
+        [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+    let said = cause(&[node, line]);
+    assert_ne!(said.as_deref(), Some("node.network_unavailable"));
+}

@@ -81,6 +81,34 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
+/// Refusals of which only the namespace is known, as from an audit log: what is refused has no name
+/// yet.
+pub(super) fn namespace(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let name = view.graph.get(idx).name();
+    let refused = view.warnings(idx).filter(|e| {
+        matches!(&*e.reason, "FailedCreate" | "FailedUpdate") && view.still_holds(idx, e)
+    });
+    let Some(newest) = refused.max_by_key(|e| e.last) else {
+        return;
+    };
+    let Some(quota_name) = quota_name(&newest.message) else {
+        return;
+    };
+    let blamed = quota(view, name, &newest.message).unwrap_or(idx);
+    let message = format!(
+        "ResourceQuota `{quota_name}` in namespace `{name}` refuses new objects: {}",
+        quota_numbers(&newest.message)
+    );
+    out.push(
+        view.finding(quota_fault(&newest.message), blamed, idx, Strength::Proof)
+            .active(true)
+            .message(message)
+            .with([view.event_evidence(idx, newest)])
+            .fix(format!("kubectl -n {name} edit resourcequota {quota_name}"))
+            .build(),
+    );
+}
+
 /// The condition of a Deployment whose next `ReplicaSet` was refused; the current one keeps it
 /// healthy.
 fn no_replica_set<'a>(view: &View<'a>, idx: Idx) -> Option<&'a object::Condition> {

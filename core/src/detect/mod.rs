@@ -48,6 +48,7 @@ mod ingress;
 mod init_wait;
 mod issuer;
 mod job;
+mod kubelet_log;
 mod load_balancer;
 mod lone_client;
 mod makers;
@@ -149,10 +150,14 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings<'_>) {
             findings.inspect(own_words::inotify, view, idx);
             findings.inspect(own_words::file_mode, view, idx);
         }
-        Kind::Namespace => findings.inspect(condition::namespace, view, idx),
+        Kind::Namespace => {
+            findings.inspect(condition::namespace, view, idx);
+            findings.inspect(admission::namespace, view, idx);
+        }
         Kind::Node => {
             findings.inspect(node::node, view, idx);
             findings.inspect(own_words::inotify, view, idx);
+            findings.inspect(kubelet_log::not_ready, view, idx);
         }
         Kind::Lease => findings.inspect(controlplane::lease, view, idx),
         Kind::Service => {

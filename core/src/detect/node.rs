@@ -104,8 +104,12 @@ fn is_in_maintenance(view: &View<'_>, idx: Idx) -> bool {
     is_cordoned && guests.all(|(_, pod)| stays(pod))
 }
 
-/// Why a node is not ready, from the message of its condition.
-fn reason_not_ready(view: &View<'_>, idx: Idx, message: &str) -> (FaultId, &'static str) {
+/// Why a node is not ready, from the message of its condition or of its kubelet.
+pub(super) fn reason_not_ready(
+    view: &View<'_>,
+    idx: Idx,
+    message: &str,
+) -> (FaultId, &'static str) {
     if has(
         message,
         &[

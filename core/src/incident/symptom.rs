@@ -302,9 +302,22 @@ fn is_new(view: &View<'_>, resource: Idx, log: &LogTemplate, chronic: bool) -> b
 fn not_ready(view: &View<'_>, pod: Idx) -> String {
     let conditions = view.pod(pod).map(|p| &p.status.conditions);
     let ready = conditions.and_then(|c| object::condition(c, "Ready"));
-    match ready.and_then(|c| c.message.as_deref()) {
-        Some(message) if !message.is_empty() => format!("pod is not ready: {message}"),
-        _ => "pod is not ready".to_owned(),
+    if let Some(message) = ready
+        .and_then(|c| c.message.as_deref())
+        .filter(|m| !m.is_empty())
+    {
+        return format!("pod is not ready: {message}");
+    }
+    // A table has no conditions, but says what a container waits for.
+    let status = view.pod(pod).map(|p| &p.status);
+    let containers = status.into_iter().flat_map(|s| {
+        let init = s.init_container_statuses.iter();
+        init.chain(s.container_statuses.iter())
+    });
+    let mut waiting = containers.filter_map(|c| c.state.waiting.as_ref()?.reason.as_deref());
+    match waiting.next() {
+        Some(reason) => format!("pod is not ready: a container waits: {reason}"),
+        None => "pod is not ready".to_owned(),
     }
 }
 
