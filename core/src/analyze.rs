@@ -4,7 +4,9 @@
 #[cfg(test)]
 mod components;
 mod evidence;
+mod live;
 mod reader;
+mod selected;
 #[cfg(test)]
 mod standing;
 
@@ -13,14 +15,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::{Catalogue, Watch};
-use crate::engine::{Applied, ClusterState};
+use crate::engine::{Applied, ClusterState, Evaluation};
 use crate::graph::{Graph, OBJECT_BYTES};
 use crate::incident::Incident;
+use crate::model::object::Selector;
 use crate::model::{Record, RecordCounts, Severity, Str, Time};
 use crate::rca::{
     self, Cause, Demotion, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict, Weights,
 };
 pub use evidence::{Evidence, ReadSource};
+pub use live::{Change, ContainerLog, Live, LogPlan, Page, Reader};
 use reader::Input;
 
 /// How an input is read and evaluated.
@@ -30,6 +34,8 @@ pub struct Options {
     pub at: Option<Time>,
     /// Only causes of this namespace and those outside namespaces.
     pub namespace: Option<String>,
+    /// Only incidents of components that have an object with such labels.
+    pub selector: Option<Selector>,
     /// The algorithm that ranks causes.
     pub scorer: Scorer,
     /// Maximum number of causes; 0 for all.
@@ -198,18 +204,40 @@ impl Analysis {
             let evaluation = state
                 .evaluate_within(bounds.watch, input.instant, weights, catalogue)
                 .ok_or(Stopped::CalledOff)?;
-            seen.symptoms |= evaluation.symptoms > 0;
-            seen.whole &= evaluation.shows_health;
-            self.missing_evidence.extend(evaluation.missing_evidence);
-            for ranked in evaluation.ranked {
-                let causes = of_namespace(ranked.causes(options.scorer), options);
-                let mut incident = summary(state, ranked.key, causes);
-                incident.standing = ranked.standing;
-                self.incidents.push(incident);
-            }
+            self.take(state, evaluation, options, &mut seen);
         }
         self.finish(seen, options);
         Ok(())
+    }
+
+    /// Adds what the evaluation of a cluster found.
+    fn take(
+        &mut self,
+        state: &ClusterState,
+        evaluation: Evaluation,
+        options: &Options,
+        seen: &mut Seen,
+    ) {
+        let (before, found) = (self.incidents.len(), evaluation.ranked.len());
+        seen.whole &= evaluation.shows_health;
+        self.missing_evidence.extend(evaluation.missing_evidence);
+        let selected = options.selector.as_ref();
+        let selected = selected.map(|selector| selected::components(&state.graph, selector));
+        for ranked in evaluation.ranked {
+            let causes = of_namespace(ranked.causes(options.scorer), options);
+            let mut incident = summary(state, ranked.key, causes);
+            incident.standing = ranked.standing;
+            let members = state.incidents.get(ranked.key);
+            let is_wanted = |components: &_| selected::touches(components, members, &incident);
+            if selected.as_ref().map(is_wanted).unwrap_or(true) {
+                self.incidents.push(incident);
+            }
+        }
+        // Symptoms of others are none of what was asked about, and no sign of its health.
+        let kept = self.incidents.len() - before;
+        let is_all = kept == found;
+        seen.symptoms |= evaluation.symptoms > 0 && (is_all || kept > 0);
+        seen.whole &= is_all;
     }
 
     /// How much lower the causes of each incident rank: what is background below the causes of the

@@ -164,7 +164,7 @@ impl<'a> View<'a> {
         if !any && *kind == Kind::Pod {
             any = self.graph.knows_kind(kind, namespace);
         }
-        any || self.graph.was_listed(kind)
+        any || self.graph.was_listed_in(kind, namespace)
     }
 
     /// The resource at the top of the owner chain, as far as owners or the names that controllers

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::lines::Line;
+use super::lines::{Line, Stamp};
 use super::origin::Origin;
 use super::{Found, Source, Unread, unread};
 use crate::trouble::report;
@@ -53,6 +53,13 @@ pub(super) fn read(text: &str, source: &Source<'_>) -> Result<Found, Unread> {
     Ok(found)
 }
 
+/// Whether a time is one that the container runtime wrote, as `kubectl logs --timestamps` shows it:
+/// programs do not write nanoseconds.
+fn is_of_runtime(time: &str) -> bool {
+    let fraction = time.strip_suffix('Z').and_then(|t| t.split_once('.'));
+    fraction.is_some_and(|(_, digits)| digits.len() > 6)
+}
+
 /// A message that the next line may continue.
 struct Open {
     text: String,
@@ -71,7 +78,12 @@ impl Open {
 
     /// Takes a line that continues the message.
     fn takes(&mut self, line: &Line<'_>) -> bool {
-        let continues = line.time.is_none() && self.report.continues_with(line.message);
+        let is_new = match line.time {
+            // Kubernetes writes it before every line, also those of an exception.
+            Stamp::Full(time) if is_of_runtime(time) => !Line::of(line.message).time.is_none(),
+            time => !time.is_none(),
+        };
+        let continues = !is_new && self.report.continues_with(line.message);
         if continues && self.text.len() + line.message.len() < MAX_MESSAGE {
             self.text.push('\n');
             self.text.push_str(line.message);

@@ -116,6 +116,27 @@ impl Graph {
         gone
     }
 
+    /// The same for a listing of a kind in one namespace: it says nothing about others.
+    pub fn sync_in(&mut self, kind: &Kind, namespace: &str, since: Time, at: Time) -> Vec<Idx> {
+        let is_gone = |r: &super::Resource| {
+            r.is_live() && r.kind() == kind && r.namespace() == namespace && r.updated < since
+        };
+        let gone: Vec<Idx> = self
+            .iter()
+            .filter(|(_, r)| is_gone(r))
+            .map(|(i, _)| i)
+            .collect();
+        for idx in &gone {
+            self.close(*idx, at);
+        }
+        let part = (kind.clone(), Str::from(namespace));
+        if self.listed_in.len() < MAX_LISTED || self.listed_in.contains_key(&part) {
+            let listed = self.listed_in.entry(part).or_default();
+            *listed = since.max(*listed);
+        }
+        gone
+    }
+
     /// When the last full listing of each kind began.
     pub fn listed(&self) -> impl Iterator<Item = (&Kind, Time)> {
         self.listed.iter().map(|(kind, since)| (kind, *since))
@@ -134,11 +155,10 @@ impl Graph {
     pub fn end_unlisted(&mut self, idx: Idx, at: Time) {
         let node = self.get(idx);
         let is_named_only = node.object.is_none() && node.uid.is_some() && node.closed.is_none();
+        let part = || (node.kind().clone(), Str::from(node.namespace()));
+        let is_later = |listed: Option<&Time>| listed.is_some_and(|listed| at < *listed);
         if is_named_only
-            && self
-                .listed
-                .get(node.kind())
-                .is_some_and(|listed| at < *listed)
+            && (is_later(self.listed.get(node.kind())) || is_later(self.listed_in.get(&part())))
         {
             self.close(idx, at);
         }
@@ -148,6 +168,27 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listing_of_one_namespace_says_nothing_about_others() {
+        let mut graph = Graph::default();
+        let secret = |namespace: &str| Subject {
+            kind: Kind::Secret,
+            uid: Some(format!("u-{namespace}").into()),
+            namespace: namespace.into(),
+            name: "db".into(),
+        };
+        let all = ["shop", "crm"].map(|namespace| graph.intern(&secret(namespace), Time(1)));
+        graph.sync_in(&Kind::Secret, "shop", Time(5), Time(5));
+        for idx in all {
+            graph.end_unlisted(idx, Time(1));
+        }
+        let is_open = |idx: Idx| graph.get(idx).closed.is_none();
+        assert_eq!(all.map(is_open), [false, true]);
+        let was_listed = |namespace| graph.was_listed_in(&Kind::Secret, namespace);
+        assert_eq!(["shop", "crm"].map(was_listed), [true, false]);
+        assert!(!graph.was_listed(&Kind::Secret) && graph.has_listing(&Kind::Secret));
+    }
 
     #[test]
     fn listings_of_ever_new_kinds_are_not_all_remembered() {

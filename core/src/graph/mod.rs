@@ -50,6 +50,9 @@ pub struct Graph {
     addresses: Map<Str, Idx>,
     /// When the last full listing of a kind began.
     listed: Map<Kind, Time>,
+    /// The same of a kind in one namespace. Only whoever reads a cluster itself lists such parts, and
+    /// keeps no snapshot.
+    listed_in: Map<(Kind, Str), Time>,
     /// Resources that changed since they were last inspected.
     dirty: Vec<Idx>,
     /// Closed resources whose state is still held.
@@ -290,6 +293,17 @@ impl Graph {
     /// Whether a sender ever listed all objects of a kind: then a namespace that has none is known.
     pub fn was_listed(&self, kind: &Kind) -> bool {
         self.listed.contains_key(kind)
+    }
+
+    /// Whether a sender ever listed all objects of a kind in a namespace, or in all.
+    pub fn was_listed_in(&self, kind: &Kind, namespace: &str) -> bool {
+        let part = (kind.clone(), Str::from(namespace));
+        self.was_listed(kind) || self.listed_in.contains_key(&part)
+    }
+
+    /// Whether a sender ever listed a kind, in a namespace at least: then none may exist.
+    pub fn has_listing(&self, kind: &Kind) -> bool {
+        self.was_listed(kind) || self.listed_in.keys().any(|(listed, _)| listed == kind)
     }
 
     /// The live Service, pod or node with an IP address.

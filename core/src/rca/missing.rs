@@ -79,20 +79,24 @@ const STATES: [(&str, &str, &str); 3] = [
 /// What the cluster has not sent.
 pub fn missing_evidence(view: &View<'_>) -> Vec<MissingEvidence> {
     let kinds: BTreeSet<&str> = view.graph.known_kinds().map(Kind::as_str).collect();
-    let unseen = STATES.iter().filter(|(kind, _, _)| !kinds.contains(kind));
+    // Of what was listed there is none.
+    let is_listed = |kind: &str| view.graph.has_listing(&Kind::parse(kind));
+    let is_unseen = |kind: &str| !kinds.contains(kind) && !is_listed(kind);
+    let unseen = STATES.iter().filter(|(kind, _, _)| is_unseen(kind));
     let mut missing: Vec<MissingEvidence> = unseen
         .map(|(kind, why, command)| {
             MissingEvidence::new(&format!("state of {kind}s"), why, command)
         })
         .collect();
-    if !view.graph.known_kinds().any(Kind::is_workload) {
+    let has_workloads = view.graph.known_kinds().any(Kind::is_workload);
+    if !has_workloads && !view.graph.has_listing(&Kind::Deployment) {
         missing.push(MissingEvidence::new(
             "state of workloads",
             "how many pods are wanted, and by which spec",
             "kubectl get deployments,statefulsets,daemonsets,jobs -A -o json",
         ));
     }
-    if view.episodes.events.is_empty() {
+    if view.episodes.events.is_empty() && !is_listed("Event") {
         missing.push(MissingEvidence::new(
             "Kubernetes events",
             "why pods cannot be created, scheduled or started",
@@ -133,7 +137,8 @@ pub fn shows_health(view: &View<'_>) -> bool {
 /// Kinds of workloads that something refers to, and of which nothing was seen.
 fn unseen_owners(view: &View<'_>) -> impl Iterator<Item = Kind> {
     let known: BTreeSet<&Kind> = view.graph.known_kinds().collect();
-    let is_unseen = |kind: &Kind| kind.is_workload() && !known.contains(kind);
+    let is_unseen =
+        |kind: &Kind| kind.is_workload() && !known.contains(kind) && !view.graph.has_listing(kind);
     let open = view
         .graph
         .iter()

@@ -123,6 +123,42 @@ pub struct Requirement {
 }
 
 impl Requirement {
+    /// Reads one term, such as `app=web` or `zone notin (a, b)`.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let is_word = |word: &str| {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+            word.chars().all(is_part)
+        };
+        let new = |key: &str, operator: &str, values: &[&str]| {
+            let is_valid = !key.is_empty() && is_word(key) && values.iter().all(|v| is_word(v));
+            is_valid.then(|| Self {
+                key: key.into(),
+                operator: operator.into(),
+                values: values.iter().map(|v| Str::from(*v)).collect(),
+            })
+        };
+        if let Some(key) = text.strip_prefix('!') {
+            return new(key.trim(), "DoesNotExist", &[]);
+        }
+        for (sign, operator) in [("!=", "NotIn"), ("==", "In"), ("=", "In")] {
+            if let Some((key, value)) = text.split_once(sign) {
+                return new(key.trim(), operator, &[value.trim()]);
+            }
+        }
+        let Some((start, list)) = text.split_once('(') else {
+            return new(text, "Exists", &[]);
+        };
+        let (key, operator) = start.trim().split_once(char::is_whitespace)?;
+        let operator = match operator.trim() {
+            "in" => "In",
+            "notin" => "NotIn",
+            _ => return None,
+        };
+        let values: Vec<&str> = list.strip_suffix(')')?.split(',').map(str::trim).collect();
+        new(key, operator, &values)
+    }
+
     /// Whether `labels` satisfy this term. Unknown operators count as satisfied, so that they cause
     /// no finding.
     pub fn matches(&self, labels: &Labels) -> bool {
@@ -163,6 +199,25 @@ impl Requirement {
 }
 
 impl Selector {
+    /// Reads a selector as kubectl takes it: `app=web,tier!=cache,zone in (a, b),!canary`. `None`
+    /// when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut depth = 0_usize;
+        let terms = text.split(|c: char| {
+            match c {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            c == ',' && depth == 0
+        });
+        let terms: Option<Vec<Requirement>> = terms.map(Requirement::parse).collect();
+        Some(Self {
+            match_expressions: terms?.into_iter().collect(),
+            ..Self::default()
+        })
+    }
+
     /// Whether an object with `labels` is selected; an empty selector selects all.
     pub fn matches(&self, labels: &Labels) -> bool {
         labels.contains_all(&self.match_labels)
@@ -173,6 +228,43 @@ impl Selector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn selectors_are_read_as_kubectl_takes_them() {
+        let labels: Labels = [("app", "web"), ("k8s.io/zone", "a")].into_iter().collect();
+        let matches = |text: &str| Selector::parse(text).map(|s| s.matches(&labels));
+        for text in [
+            "app=web",
+            "app==web, k8s.io/zone in (a,b)",
+            "app",
+            "!canary",
+            "tier!=cache",
+            "app notin (api, mail),k8s.io/zone",
+        ] {
+            assert_eq!(matches(text), Some(true), "{text}");
+        }
+        for text in [
+            "app=api",
+            "app!=web",
+            "canary",
+            "!app",
+            "app in (api)",
+            "app=",
+        ] {
+            assert_eq!(matches(text), Some(false), "{text}");
+        }
+        for text in [
+            "",
+            "=web",
+            "app=a b",
+            "app in web",
+            "app in (web",
+            "app near (web)",
+            "a,,b",
+        ] {
+            assert_eq!(matches(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn null_reads_as_no_labels() {
