@@ -152,6 +152,9 @@ fn output_matches_the_snapshots() {
     );
     snapshot("analyze-no-records", &["analyze", "LICENSE"]);
     snapshot("analyze-missing-file", &["analyze", "no-such-file.json"]);
+    snapshot("analyze-no-kubeconfig", &["analyze"]);
+    snapshot("analyze-live-and-file", &["analyze", "--watch", "x.json"]);
+    snapshot("analyze-bad-selector", &["analyze", "-l", "app in web"]);
     snapshot(
         "analyze-bad-time",
         &["analyze", "--at", "yesterday", "x.json"],

@@ -19,6 +19,7 @@ const PAGES: &[&str] = &[
     "docs/engine.md",
     "docs/jobs.md",
     "docs/keys.md",
+    "docs/live.md",
 ];
 
 /// Folders that a page may leave out before a file's name.

@@ -1,5 +1,5 @@
-//! Which incidents someone means who names labels: those of components that have an object with them.
-//! The whole cluster is read all the same, or what lacks the labels would seem not to exist.
+//! Which incidents someone means who names labels: those of components that have an object with
+//! them. The whole cluster is read all the same, or what lacks the labels would seem not to exist.
 
 use std::collections::BTreeSet;
 
@@ -39,10 +39,10 @@ mod tests {
         format!(
             r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"namespace":"shop","name":"{name}",
             "uid":"{name}","labels":{{"app":"{name}"}},"creationTimestamp":"2026-01-01T10:00:00Z"}},
-            "spec":{{"nodeName":"n1","containers":[{{"name":"main","image":"r.example/{name}:2"}}]}},
+            "spec":{{"nodeName":"n1","containers":[{{"name":"main","image":"r.example/x:2"}}]}},
             "status":{{"phase":"Pending","containerStatuses":[{{"name":"main","ready":false,
-            "restartCount":0,"image":"r.example/{name}:2","imageID":"","state":{{"waiting":
-            {{"reason":"ErrImagePull","message":"r.example/{name}:2: not found"}}}}}}]}}}}"#
+            "restartCount":0,"image":"r.example/x:2","imageID":"","state":{{"waiting":
+            {{"reason":"ErrImagePull","message":"r.example/x:2: not found"}}}}}}]}}}}"#
         )
         .replace('\n', "")
     }

@@ -1,50 +1,70 @@
 //! `kgrca analyze`
 
 mod inputs;
+mod live;
+mod values;
 
 use std::path::PathBuf;
 
 use kgrca_core::analyze::{Analysis, Options};
 use kgrca_core::model::Time;
-use kgrca_core::model::time::{MINUTE, SECOND};
+use kgrca_core::model::object::Selector;
 use kgrca_core::rca::{Scorer, Verdict};
 
 use super::Env;
 use crate::error::{CliError, Result};
 use crate::output::{self, Format, now};
 use inputs::{Input, Outcome};
+use values::selector;
+pub(super) use values::{scorer, time};
 
 /// How many rejected records are listed per input.
 const MAX_REJECTS: usize = 5;
 
-/// Analyze files or stdin offline
+/// Analyze a live cluster, files or stdin
 ///
-/// Reads what people have: JSON, YAML and tables of `kubectl get`, `kubectl describe`, `kubectl
-/// cluster-info dump`, support bundles and must-gather as folders or archives, logs, alerts, audit
-/// logs, and recorded cases. All files of a call are about one cluster and get one answer.
+/// Without FILE, reads the cluster of the current kubeconfig context: all kinds that matter,
+/// events, and the last lines of containers, unhealthy ones first. It reads only what you may read
+/// and names what you may not, sends at most 20 requests per second, and writes nothing. Of
+/// Secrets, only the metadata is requested: whether one exists is known, its values never leave the
+/// server.
+///
+/// With FILE, reads what people have: JSON, YAML and tables of `kubectl get`, `kubectl describe`,
+/// `kubectl cluster-info dump`, support bundles and must-gather as folders or archives, logs,
+/// alerts, audit logs, and recorded cases. All files of a call are about one cluster and get one
+/// answer.
 ///
 /// Examples:
+///   kgrca analyze
+///   kgrca analyze -n shop --watch
 ///   kubectl get all,events,nodes -A -o json | kgrca analyze -
 ///   kgrca analyze pods.yaml describe.txt logs-with-prefix.txt
 ///   kgrca analyze support-bundle.tar.gz --sources
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// Files, directories, archives (.tar.gz), or `-` for stdin
-    #[arg(required = true, value_name = "FILE")]
+    /// Files, directories, archives (.tar.gz), or `-` for stdin; without any, a live cluster
+    #[arg(value_name = "FILE")]
     inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    live: live::LiveArgs,
     /// Answer for each file separately, as for recordings of different clusters
-    #[arg(long)]
+    #[arg(long, requires = "inputs")]
     separate: bool,
     /// List what was read of each file
-    #[arg(long)]
+    #[arg(long, requires = "inputs")]
     sources: bool,
     /// Evaluate at this time instead of the newest record's: RFC 3339, or how long ago, e.g. 10m
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "inputs")]
     at: Option<Time>,
-    /// Only causes in this namespace and cluster-scoped ones; also that of logs that name none
+    /// Only causes in this namespace and cluster-scoped ones: of a live cluster, nothing else is
+    /// read; of files, also the namespace of logs that name none
     #[arg(short, long)]
     namespace: Option<String>,
+    /// Only incidents of components with an object of these labels, e.g. app=web. Everything else
+    /// is read all the same: a cause may lie in what has other labels
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = selector)]
+    selector: Option<Selector>,
     /// Ranking algorithm: causal or weighted
     #[arg(long, value_parser = scorer, default_value = "causal")]
     scorer: Scorer,
@@ -52,7 +72,8 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     top: u16,
     /// Number of inputs to analyze in parallel, with --separate
-    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256),
+        requires = "inputs")]
     jobs: u16,
     /// Exit with code 10 when this is found
     #[arg(long)]
@@ -81,41 +102,19 @@ impl FailOn {
     }
 }
 
-/// Parses an RFC 3339 time, or how long ago something was, such as `10m`.
-pub(super) fn time(text: &str) -> std::result::Result<Time, String> {
-    let expected = "expected an RFC 3339 time such as 2026-01-01T10:00:00Z, or how long ago, such \
-                    as 10m, 3h or 2d";
-    let time = Time::parse(text).or_else(|| Some(now().plus(-ago(text)?)));
-    time.ok_or_else(|| expected.to_owned())
-}
-
-/// A duration in microseconds: a number with its unit.
-fn ago(text: &str) -> Option<i64> {
-    let unit = match text.chars().last()? {
-        's' => SECOND,
-        'm' => MINUTE,
-        'h' => 60 * MINUTE,
-        'd' => 24 * 60 * MINUTE,
-        _ => return None,
-    };
-    let number: u32 = text[..text.len() - 1].parse().ok()?;
-    i64::from(number).checked_mul(unit)
-}
-
-/// Parses the name of a ranking algorithm.
-pub(super) fn scorer(text: &str) -> std::result::Result<Scorer, String> {
-    Scorer::parse(text).ok_or_else(|| "expected causal or weighted".to_owned())
-}
-
 pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     let options = Options {
         at: args.at,
         namespace: args.namespace.clone(),
+        selector: args.selector.clone(),
         scorer: args.scorer,
         top: usize::from(args.top),
         now: now(),
         ..Options::default()
     };
+    if args.inputs.is_empty() {
+        return live::run(env, args, options);
+    }
     let inputs = if args.separate {
         Input::separate(&args.inputs)?
     } else {
@@ -231,20 +230,5 @@ fn report_rejects(env: &Env<'_>, analysis: &Analysis) {
             "  {file}line {}: {}: {}",
             reject.line, reject.reason, reject.message
         ));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_absolute_or_how_long_ago() {
-        assert_eq!(time("1970-01-01T00:00:01Z"), Ok(Time(SECOND)));
-        let minutes = now().seconds_since(time("10m").unwrap()) / 60.0;
-        assert!((minutes - 10.0).abs() < 1.0, "{minutes}");
-        for invalid in ["yesterday", "", "m", "-3h", "3w", "1é", "99999999999d"] {
-            assert!(time(invalid).is_err(), "{invalid}");
-        }
     }
 }

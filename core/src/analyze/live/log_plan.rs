@@ -1,5 +1,6 @@
-//! Whose log lines are worth a request: containers that are not well, and those of what is affected.
+//! Whose log lines are worth a request: unhealthy containers, and those of what is affected.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Live;
@@ -43,7 +44,7 @@ impl ContainerLog {
 pub struct LogPlan {
     /// The most urgent ones first.
     pub logs: Vec<ContainerLog>,
-    /// How many more containers are not well.
+    /// How many more would have been worth it.
     pub left_out: usize,
 }
 
@@ -82,8 +83,8 @@ impl Read {
 }
 
 impl Live {
-    /// The logs of containers that are not well, at most so many, without those that were read.
-    pub fn unwell(&mut self, now: Time, most: usize) -> LogPlan {
+    /// The logs of unhealthy containers, at most so many, without those that were read.
+    pub fn unhealthy(&mut self, now: Time, most: usize) -> LogPlan {
         self.settle();
         let mut found: Vec<ContainerLog> = Vec::new();
         for idx in self.pods() {
@@ -95,6 +96,28 @@ impl Live {
         LogPlan::of(self.few_of_each(found), most)
     }
 
+    /// The logs of containers that look healthy, at most so many: of one pod of each workload, the
+    /// newest first, since what was changed last is what fails first.
+    pub fn quiet(&self, most: usize) -> LogPlan {
+        let mut found = Vec::new();
+        for idx in self.pods() {
+            let object = self.state.graph.get(idx).object.as_deref();
+            let created = object.and_then(|o| o.meta.created).unwrap_or_default();
+            let running = self.running(idx, Urgency::Quiet).into_iter();
+            found.extend(running.map(|log| (Reverse(created), log)));
+        }
+        found.sort();
+        let read = self.logs.0.iter();
+        let mut seen: BTreeSet<String> = read
+            .map(|(namespace, pod, container, ..)| self.owner(namespace, pod, container))
+            .collect();
+        let mut logs: Vec<ContainerLog> = found.into_iter().map(|(_, log)| log).collect();
+        logs.retain(|log| seen.insert(self.owner(&log.namespace, &log.pod, &log.container)));
+        let left_out = logs.len().saturating_sub(most);
+        logs.truncate(most);
+        LogPlan { logs, left_out }
+    }
+
     /// The logs of containers that run in what an answer names, or in what calls it, at most so
     /// many, without those that were read.
     pub fn affected(&self, analysis: &Analysis, most: usize) -> LogPlan {
@@ -102,18 +125,7 @@ impl Live {
         let mut found = Vec::new();
         for idx in self.pods() {
             if components.contains(&self.state.graph.component(idx).key()) {
-                let pod = self
-                    .state
-                    .graph
-                    .get(idx)
-                    .object
-                    .as_deref()
-                    .and_then(|o| o.pod());
-                let statuses = pod
-                    .into_iter()
-                    .flat_map(|p| p.status.container_statuses.iter());
-                let running = statuses.filter(|s| s.state.running.is_some());
-                found.extend(running.map(|s| self.run(idx, s, Urgency::Affected, false)));
+                found.extend(self.running(idx, Urgency::Affected));
             }
         }
         found.retain(|log| !self.logs.has(log));
@@ -123,13 +135,34 @@ impl Live {
         }
     }
 
+    /// The current logs of the containers of a pod that run.
+    fn running(&self, idx: Idx, urgency: Urgency) -> Vec<ContainerLog> {
+        let object = self.state.graph.get(idx).object.as_deref();
+        let pod = object.and_then(|o| o.pod());
+        let all = pod
+            .into_iter()
+            .flat_map(|p| p.status.container_statuses.iter());
+        let running = all.filter(|status| status.state.running.is_some());
+        running
+            .map(|status| self.run(idx, status, urgency, false))
+            .collect()
+    }
+
+    /// The component that a log belongs to, with the container: its siblings log the same.
+    fn owner(&self, namespace: &str, pod: &str, container: &str) -> String {
+        let graph = &self.state.graph;
+        let found = graph.find_live(Kind::Pod, namespace, pod);
+        let owner = found.map(|idx| graph.component(idx).key());
+        format!("{} {container}", owner.unwrap_or_default())
+    }
+
     fn pods(&self) -> impl Iterator<Item = Idx> + '_ {
         let all = self.state.graph.iter();
         let pods = all.filter(|(_, r)| *r.kind() == Kind::Pod && r.is_live());
         pods.map(|(idx, _)| idx)
     }
 
-    /// The containers of a pod that are not well.
+    /// The unhealthy containers of a pod.
     fn statuses(&self, idx: Idx, now: Time) -> Vec<(&ContainerStatus, Urgency)> {
         let object = self.state.graph.get(idx).object.as_deref();
         let pod = object.and_then(|o| o.pod());
@@ -176,12 +209,7 @@ impl Live {
         logs.sort();
         let mut pods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         logs.retain(|log| {
-            let found = self
-                .state
-                .graph
-                .find_live(Kind::Pod, &log.namespace, &log.pod);
-            let owner = found.map(|idx| self.state.graph.component(idx).key());
-            let owner = format!("{} {}", owner.unwrap_or_default(), log.container);
+            let owner = self.owner(&log.namespace, &log.pod, &log.container);
             let siblings = pods.entry(owner).or_default();
             let is_wanted = siblings.len() < PODS_PER_OWNER || siblings.contains(&log.pod);
             if is_wanted {

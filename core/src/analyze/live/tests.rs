@@ -145,9 +145,9 @@ fn logs_are_wanted_of_what_is_not_well_and_once() {
     };
     let expected = [("web-1", true), ("api-1", false), ("api-1", true)];
     let expected = expected.map(|(pod, previous)| (pod.to_owned(), previous));
-    let plan = live.unwell(at, 100);
+    let plan = live.unhealthy(at, 100);
     assert_eq!(named(&plan), expected);
-    let few = live.unwell(at, 1);
+    let few = live.unhealthy(at, 1);
     assert_eq!((named(&few), few.left_out), (expected[..1].to_vec(), 2));
     live.log(
         &plan.logs[0],
@@ -155,7 +155,7 @@ fn logs_are_wanted_of_what_is_not_well_and_once() {
         at,
     );
     live.log_failed(&plan.logs[1]);
-    assert_eq!(named(&live.unwell(at, 100)), expected[2..]);
+    assert_eq!(named(&live.unhealthy(at, 100)), expected[2..]);
     let change = format!(
         r#"{{"type":"MODIFIED","object":{}}}"#,
         pod("web-1", BACK_OFF, 4).replacen('{', r#"{"kind":"Pod","apiVersion":"v1","#, 1)
@@ -166,7 +166,7 @@ fn logs_are_wanted_of_what_is_not_well_and_once() {
     };
     assert!(live.change(later.change(change.as_bytes()).unwrap()));
     assert_eq!(
-        named(&live.unwell(at.plus(MINUTE), 100))[0],
+        named(&live.unhealthy(at.plus(MINUTE), 100))[0],
         expected[0],
         "a new run"
     );
@@ -182,11 +182,33 @@ fn few_pods_of_one_owner_are_read() {
         .collect();
     assert!(
         live(&pods)
-            .unwell(Time::parse(BEGAN).unwrap(), 100)
+            .unhealthy(Time::parse(BEGAN).unwrap(), 100)
             .logs
             .len()
             <= 2
     );
+}
+
+#[test]
+fn of_what_looks_well_one_pod_of_each_workload_is_read_the_newest_first() {
+    let well = |name: &str, minute: u32| {
+        pod(name, RUNS, 0)
+            .replace("\"ready\":false", "\"ready\":true")
+            .replace("T09:00:00Z", &format!("T09:{minute:02}:00Z"))
+    };
+    let at = Time::parse(BEGAN).unwrap();
+    let mut live = live(&[
+        well("web-6b7c8d9f5-x2k8p", 1),
+        well("web-6b7c8d9f5-x2k8q", 2),
+        well("cart-6b7c8d9f5-x2k8p", 3),
+        pod("api-6b7c8d9f5-x2k8p", RUNS, 0),
+        well("api-6b7c8d9f5-x2k8q", 4),
+    ]);
+    let unhealthy = live.unhealthy(at, 100);
+    live.log_failed(&unhealthy.logs[0]);
+    let plan = live.quiet(1);
+    let names: Vec<&str> = plan.logs.iter().map(|log| &*log.pod).collect();
+    assert_eq!((names, plan.left_out), (vec!["cart-6b7c8d9f5-x2k8p"], 1));
 }
 
 #[test]

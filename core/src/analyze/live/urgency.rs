@@ -1,4 +1,4 @@
-//! Which containers are not well, by what the kubelet says about them.
+//! Which containers are unhealthy, by what the kubelet says about them.
 
 use crate::model::Time;
 use crate::model::object::ContainerStatus;
@@ -23,9 +23,11 @@ pub(super) enum Urgency {
     EndedLongAgo,
     /// Runs, and belongs to what is affected or calls it.
     Affected,
+    /// Looks healthy.
+    Quiet,
 }
 
-/// How urgent the log of a container is; `None` when it is well, or never started.
+/// How urgent the log of a container is; `None` when it is healthy, or never started.
 pub(super) fn urgency(status: &ContainerStatus, now: Time) -> Option<Urgency> {
     let is_recent = |at: Option<Time>| at.is_some_and(|at| now.0 - at.0 <= RECENT);
     let failed = |ended: &Terminated| ended.exit_code != Some(0);
