@@ -240,7 +240,7 @@ pub(crate) async fn alerted(agent: &AgentProcess, folder: &Path, server: &Server
     }
 }
 
-const WEB: &str = r#"
+pub(crate) const WEB: &str = r#"
 apiVersion: v1
 kind: Namespace
 metadata: {name: shop}
@@ -278,7 +278,7 @@ spec:
 "#;
 
 /// A Service whose selector is wrong, and who calls it.
-const CALLED: &str = r#"
+pub(crate) const CALLED: &str = r#"
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: cart, namespace: lab}

@@ -13,6 +13,7 @@ mod fleet;
 mod full_disk;
 mod graph_move;
 mod jobs;
+mod live;
 mod logs;
 mod openapi;
 mod power_loss;

@@ -102,7 +102,8 @@ start() { # FOLDER DATA PORT
     --tls-private-key-file "$data/server.key" --client-ca-file "$data/ca.crt" --token-auth-file "$data/tokens.csv" \
     --authorization-mode RBAC --service-cluster-ip-range 10.96.0.0/16 --allow-privileged --endpoint-reconciler-type none \
     --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$data/accounts.key" \
-    --service-account-signing-key-file "$data/accounts.key" --kubelet-client-certificate "$data/admin.crt" \
+    --service-account-signing-key-file "$data/accounts.key" --kubelet-certificate-authority "$data/ca.crt" \
+    --kubelet-client-certificate "$data/admin.crt" \
     --kubelet-client-key "$data/admin.key" --enable-priority-and-fairness=false --max-requests-inflight 3000 \
     --max-mutating-requests-inflight 1000 ${KUBE_APISERVER_OPTIONS:-}
   await "$data/apiserver" "$data/apiserver/log" ready "$data" "$port"

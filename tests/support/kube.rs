@@ -22,6 +22,45 @@ impl Kube {
         }
     }
 
+    /// A control plane whose objects stay as they are put: nothing runs but the API server and its
+    /// storage, which holds JSON. Admission that would change or refuse recorded objects is off.
+    pub fn frozen() -> Self {
+        let off = "ServiceAccount,ResourceQuota,LimitRanger,Priority,RuntimeClass,\
+                   DefaultTolerationSeconds,TaintNodesByCondition,DefaultStorageClass,\
+                   StorageObjectInUseProtection,DefaultIngressClass";
+        let options =
+            format!("--storage-media-type application/json --disable-admission-plugins {off}");
+        let environment = [("KUBE_APISERVER_OPTIONS", options.as_str())];
+        let this = Self {
+            service: Service::with("kube", None, &environment),
+        };
+        for part in ["kwok", "scheduler", "manager"] {
+            this.kill(part);
+        }
+        this
+    }
+
+    /// A path of the API as a URL; the administrator's token is `admin-token`.
+    pub fn url(&self, path: &str) -> String {
+        format!("https://127.0.0.1:{}{path}", self.service.port)
+    }
+
+    /// The URL of its storage.
+    pub fn etcd(&self) -> String {
+        format!("http://127.0.0.1:{}", self.service.port + 1)
+    }
+
+    /// The certificate, in PEM, of who signs all others.
+    pub fn ca(&self) -> Vec<u8> {
+        std::fs::read(self.service.data().join("ca.crt")).unwrap()
+    }
+
+    /// A certificate and its key, in PEM, that clients in the cluster trust on this machine.
+    pub fn certificate(&self) -> [Vec<u8>; 2] {
+        let file = |name| std::fs::read(self.service.data().join(name)).unwrap();
+        [file("server.crt"), file("server.key")]
+    }
+
     /// The administrator's credentials.
     pub fn kubeconfig(&self) -> PathBuf {
         self.service.data().join("kubeconfig")

@@ -8,8 +8,11 @@
 pub mod corpus;
 pub mod faults;
 pub mod kube;
+pub mod kubelet;
+pub mod played;
 pub mod processes;
 pub mod proxy;
+pub mod recording;
 pub mod refusal;
 pub mod refusing;
 pub mod server;
