@@ -10,6 +10,7 @@ usage: ./install.sh [--demo | --cli] [--prefix DIR]
 
   --demo        install, then explain a recorded incident on embedded stores
   --cli         install only the kgrca command: analyze, eval, fault, and the client of a server.
+                Also started by `kubectl kgrca`.
                 Needs a C compiler, but no C++, OpenSSL or SQLite
   --prefix DIR  install into DIR/bin and DIR/share (default: ~/.local)
 TXT
@@ -97,6 +98,8 @@ mkdir -p "$bin" "$share/bash-completion/completions" "$share/zsh/site-functions"
 for binary in "${binaries[@]}"; do
   install -m 755 "$CARGO_TARGET_DIR/release/$binary" "$bin/"
 done
+# As a plugin of kubectl: `kubectl kgrca`.
+ln -sf kgrca "$bin/kubectl-kgrca"
 install -m 644 completions/kgrca.bash "$share/bash-completion/completions/kgrca"
 install -m 644 completions/_kgrca "$share/zsh/site-functions/_kgrca"
 install -m 644 completions/kgrca.fish "$share/fish/vendor_completions.d/kgrca.fish"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what a release publishes: statically linked kgrca and kgrcad for Linux, an archive for
-# each target, checksums and a CycloneDX SBOM. docs/release.md says what it needs.
+# each target, checksums, a manifest for krew and a CycloneDX SBOM. docs/release.md says what it needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -90,11 +90,22 @@ sbom() {
   git clean -fq -- '*sbom-*.json'
 }
 
+# The manifest of the kubectl plugin, with the checksums of those archives that were made.
+krew() {
+  local edits=(-e "s/@VERSION@/$version/g" -e '/^#/d') target sum
+  for target in "${targets[@]}"; do
+    sum=$(sha256sum <"$out/kgrca-$version-$target.tar.gz")
+    edits+=(-e "s/@$target@/${sum%% *}/")
+  done
+  sed "${edits[@]}" deploy/krew/kgrca.yaml >"$out/kgrca.yaml"
+}
+
 mkdir -p "$out"
 for target in "${targets[@]}"; do
   build "$target"
   pack "$target"
   sbom "$target"
 done
+krew
 (cd "$out" && sha256sum -- *.tar.gz *.cdx.json >SHA256SUMS)
 printf 'wrote %s\n' "$out"

@@ -11,6 +11,7 @@ mod output;
 mod prompt;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::FromArgMatches;
 
@@ -27,10 +28,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     if complete::answer(&args) {
         return SUCCESS;
     }
-    let parsed = command()
-        .try_get_matches_from(args)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let cli = match parse(args) {
         Ok(cli) => cli,
         Err(e) => return print_usage(&e),
     };
@@ -42,6 +40,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             e.kind.exit_code()
         }
     }
+}
+
+/// As what kubectl starts this program: `kubectl kgrca`.
+const PLUGIN: &str = "kubectl-kgrca";
+
+/// Parses a command line. Help and errors name the program as it was called.
+fn parse(args: Vec<OsString>) -> std::result::Result<Cli, clap::Error> {
+    let program = args.first().map(Path::new);
+    let is_plugin = program.and_then(Path::file_stem) == Some(PLUGIN.as_ref());
+    let mut command = command();
+    if is_plugin {
+        command = command.bin_name("kubectl kgrca");
+    }
+    let matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
 }
 
 /// Prints help, version or a usage error. Help and version go to stdout and are a success.
@@ -69,4 +82,24 @@ pub fn completion_script(shell: &str) -> Option<Vec<u8>> {
 /// The full command definition, from which completions and man pages are generated.
 pub fn command() -> clap::Command {
     commands::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_the_program_as_it_was_called() {
+        let usage = |program: &str| {
+            let args = [program, "analyze", "--help"].map(OsString::from);
+            parse(args.to_vec()).unwrap_err().to_string()
+        };
+        for program in ["kubectl-kgrca", "/usr/local/bin/kubectl-kgrca"] {
+            assert!(
+                usage(program).contains("Usage: kubectl kgrca analyze"),
+                "{program}"
+            );
+        }
+        assert!(usage("/usr/bin/kgrca").contains("Usage: kgrca analyze"));
+    }
 }

@@ -18,6 +18,7 @@ mod indirect_evidence;
 mod ingest;
 mod isolation;
 mod jobs;
+mod krew;
 mod lost_key;
 mod masking;
 mod migrations;
