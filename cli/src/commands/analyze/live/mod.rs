@@ -27,28 +27,30 @@ const MAX_QUIET: usize = 40;
 /// Most of these that are read because of what the first evaluation found.
 const MAX_AFFECTED: usize = 20;
 
+/// Heading of the options that choose what is read of a cluster.
+const LIVE: &str = "Live cluster";
+
 /// Which cluster is read, and what of it.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Live cluster")]
 pub(super) struct LiveArgs {
     /// Read the cluster of the current kubeconfig context; the default without FILE
-    #[arg(long, conflicts_with = "inputs")]
+    #[arg(long, help_heading = LIVE, conflicts_with = "inputs")]
     live: bool,
-    /// All namespaces, also where that is not allowed: without it, and without -n, what may not be
-    /// listed in all namespaces is read of the context's namespace
-    #[arg(short = 'A', long, conflicts_with_all = ["inputs", "namespace"])]
+    /// All namespaces, without the fallback to the context's namespace where that is not allowed
+    #[arg(short = 'A', long, help_heading = LIVE, conflicts_with_all = ["inputs", "namespace"])]
     all_namespaces: bool,
     /// Context of the kubeconfig instead of the current one
-    #[arg(long, value_name = "NAME", conflicts_with = "inputs")]
+    #[arg(long, help_heading = LIVE, value_name = "NAME", conflicts_with = "inputs")]
     context: Option<String>,
     /// Kubeconfig file [default: $KUBECONFIG or ~/.kube/config]
-    #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
+    #[arg(long, help_heading = LIVE, value_name = "FILE", conflicts_with = "inputs")]
     kubeconfig: Option<PathBuf>,
     /// Only events and log lines since this time: RFC 3339, or how long ago, e.g. 1h
-    #[arg(long, value_name = "TIME", value_parser = super::time, conflicts_with = "inputs")]
+    #[arg(long, help_heading = LIVE, value_name = "TIME", value_parser = super::time,
+        conflicts_with = "inputs")]
     since: Option<Time>,
     /// Continue and print a new answer whenever it changes; ends with Ctrl-C
-    #[arg(short, long, conflicts_with_all = ["inputs", "fail_on"])]
+    #[arg(short, long, help_heading = LIVE, conflicts_with_all = ["inputs", "fail_on"])]
     watch: bool,
 }
 
