@@ -104,7 +104,7 @@ fn verify(env: &Env<'_>, owner: OwnerArgs, anchor: Option<PathBuf>) -> Result {
         }
     } else {
         env.out
-            .message("this server does not tell its key: signatures were not verified");
+            .message("this server does not show its key: signatures were not verified");
     }
     let count = chain.entries.len();
     env.out.message(&format!("{count} entries verified"));
