@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::{ClusterChange, ObjectChange};
 use crate::detect::{Catalogue, Watch};
 use crate::engine::{Applied, ClusterState, Evaluation};
 use crate::graph::{Graph, OBJECT_BYTES};
@@ -21,10 +22,11 @@ use crate::incident::Incident;
 use crate::model::object::Selector;
 use crate::model::{Record, RecordCounts, Severity, Str, Time};
 use crate::rca::{
-    self, Cause, Demotion, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict, Weights,
+    self, Cause, Change, Demotion, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict,
+    Weights,
 };
 pub use evidence::{Evidence, ReadSource};
-pub use live::{Change, ContainerLog, Live, LogPlan, Page, Reader};
+pub use live::{ContainerLog, Live, LogPlan, Page, Reader, WatchLine};
 use reader::Input;
 
 /// How an input is read and evaluated.
@@ -46,6 +48,8 @@ pub struct Options {
     pub weights: Weights,
     /// The usual fixes.
     pub catalogue: Catalogue,
+    /// Whether all changes of objects are listed.
+    pub changes: bool,
 }
 
 /// A record that could not be read.
@@ -99,6 +103,12 @@ pub struct Analysis {
     pub incidents: Vec<IncidentSummary>,
     /// Which records would raise the confidence, or show that the cluster is healthy.
     pub missing_evidence: Vec<MissingEvidence>,
+    /// Changes that came with the incidents and explain none of the causes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_changes: Vec<Change>,
+    /// Every change that the records show, in the order of time; only if asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ClusterChange>,
     /// What happened to the records.
     pub records: RecordCounts,
     /// The first hundred records that could not be read.
@@ -176,6 +186,8 @@ impl Analysis {
             causes: Vec::new(),
             incidents: Vec::new(),
             missing_evidence: Vec::new(),
+            other_changes: Vec::new(),
+            changes: Vec::new(),
             records: RecordCounts::default(),
             rejects: Vec::new(),
             engine: EngineInfo::new(options.scorer, &options.weights),
@@ -204,6 +216,13 @@ impl Analysis {
             let evaluation = state
                 .evaluate_within(bounds.watch, input.instant, weights, catalogue)
                 .ok_or(Stopped::CalledOff)?;
+            if options.changes {
+                let of = |change: &ObjectChange| ClusterChange {
+                    cluster: state.name.to_string(),
+                    change: change.clone(),
+                };
+                self.changes.extend(state.history.all().iter().map(of));
+            }
             self.take(state, evaluation, options, &mut seen);
         }
         self.finish(seen, options);
@@ -230,6 +249,7 @@ impl Analysis {
             let members = state.incidents.get(ranked.key);
             let is_wanted = |components: &_| selected::touches(components, members, &incident);
             if selected.as_ref().map(is_wanted).unwrap_or(true) {
+                self.other_changes.extend(ranked.other_changes);
                 self.incidents.push(incident);
             }
         }
@@ -279,6 +299,17 @@ impl Analysis {
         for (i, incident) in self.incidents.iter_mut().enumerate() {
             incident.incident_id = format!("inc-{}", i + 1);
         }
+        let explained: Vec<&Change> = self
+            .causes
+            .iter()
+            .filter_map(|c| c.change.as_ref())
+            .collect();
+        self.other_changes
+            .retain(|other| !explained.iter().any(|change| change.is_same(other)));
+        self.other_changes
+            .sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
+        self.other_changes.dedup();
+        self.changes.sort_by_key(|change| change.change.at);
         self.missing_evidence.sort();
         self.missing_evidence.dedup();
         // Symptoms may be among the records that could not be read: too many of these, and the

@@ -7,6 +7,7 @@
 pub mod analyze;
 pub mod api;
 pub mod billing;
+pub mod change;
 pub mod detect;
 pub mod engine;
 pub mod episode;

@@ -11,17 +11,18 @@ const CORE: &str = "
     # The engine, in the order of the data.
     model
     trouble:   model
+    change:    model
     parse:     model trouble
     forms:     model trouble
     graph:     model
     episode:   model graph trouble
     detect:    model graph episode trouble
     incident:  model graph episode detect trouble
-    rca:       model graph episode detect incident
-    engine:    model parse graph episode detect incident rca
+    rca:       model change graph episode detect incident
+    engine:    model change parse graph episode detect incident rca
 
     # What uses the engine.
-    analyze:   model parse forms graph episode detect incident rca engine
+    analyze:   model change parse forms graph episode detect incident rca engine
     lab:       model parse graph detect incident rca engine analyze
 
     # What customers pay, own and store.
@@ -31,7 +32,7 @@ const CORE: &str = "
     storage:   model parse graph episode incident rca engine billing tenancy jobs
 
     # The wire.
-    api:       model detect incident rca billing tenancy jobs storage
+    api:       model change detect incident rca billing tenancy jobs storage
 ";
 
 /// A module of the daemon and what it may use of the daemon besides itself and `BASE`.

@@ -4,6 +4,7 @@
 mod api;
 mod api_errors;
 mod arrows;
+mod changes;
 mod cli;
 mod conditions;
 mod docs;

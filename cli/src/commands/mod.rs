@@ -4,6 +4,7 @@ mod agent;
 mod analyze;
 mod audit;
 mod billing;
+mod changes;
 mod cluster;
 mod context;
 mod demo;
@@ -64,6 +65,8 @@ enum Command {
     Incident(incident::Verb),
     #[command(subcommand)]
     Resource(resource::Verb),
+    Changes(changes::Args),
+    Diff(changes::DiffArgs),
     Query(query::Args),
     Stats(stats::Args),
     Analyze(analyze::Args),
@@ -136,6 +139,8 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Rca(args) => rca::run(&env, args),
         Command::Incident(verb) => incident::run(&env, verb),
         Command::Resource(verb) => resource::run(&env, verb),
+        Command::Changes(args) => changes::list(&env, &args),
+        Command::Diff(args) => changes::diff(&env, &args),
         Command::Query(args) => query::run(&env, args),
         Command::Stats(args) => stats::run(&env, args),
         Command::Analyze(args) => analyze::run(&env, &args),

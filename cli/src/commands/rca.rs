@@ -169,6 +169,7 @@ pub(super) fn print(env: &Env<'_>, answer: &Answer, tree: bool) -> Result {
         verdict: answer.verdict,
         causes: &answer.causes,
         missing: &answer.missing_evidence,
+        other_changes: &answer.other_changes,
         tree,
     };
     env.out.styled(&output::answer(env.out, &shown))

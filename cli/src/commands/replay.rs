@@ -58,6 +58,7 @@ fn print(env: &Env<'_>, name: &str, analysis: &Analysis) -> Result {
         verdict: analysis.verdict,
         causes: &analysis.causes,
         missing: &analysis.missing_evidence,
+        other_changes: &analysis.other_changes,
         tree: false,
     };
     env.out.styled(&output::answer(env.out, &shown))

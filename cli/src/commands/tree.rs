@@ -12,6 +12,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         &[
             "analyze",
             "rca",
+            "changes",
             "incident",
             "resource",
             "query",

@@ -1,6 +1,6 @@
 //! Answers as an on-call engineer reads them.
 
-use kgrca_core::rca::{Cause, MissingEvidence, ResourceRef, Verdict};
+use kgrca_core::rca::{Cause, Change, MissingEvidence, ResourceRef, Verdict};
 
 use super::{Output, Style, Styled, Table, path};
 
@@ -10,6 +10,8 @@ const MAX_CAUSES: usize = 5;
 const MAX_EVIDENCE: usize = 6;
 /// How many characters of a piece of evidence are printed.
 const MAX_EVIDENCE_CHARS: usize = 180;
+/// How many other changes are printed.
+const MAX_OTHER_CHANGES: usize = 5;
 /// Parts of a score below this many points are not printed.
 const MIN_POINTS: f64 = 0.05;
 
@@ -23,6 +25,8 @@ pub struct Shown<'a> {
     pub causes: &'a [Cause],
     /// Evidence that was not available.
     pub missing: &'a [MissingEvidence],
+    /// Changes that came with it and explain none of the causes.
+    pub other_changes: &'a [Change],
     /// Whether the causal path is drawn as a tree.
     pub tree: bool,
 }
@@ -39,6 +43,17 @@ pub fn answer(out: &Output, shown: &Shown<'_>) -> Styled {
     if shown.causes.len() > MAX_CAUSES {
         let more = shown.causes.len() - MAX_CAUSES;
         text.push(&format!("\n{more} more causes: use -o json\n"));
+    }
+    if !shown.other_changes.is_empty() && !shown.causes.is_empty() {
+        text.push("\n");
+        text.push_styled(
+            Style::Bold,
+            "changed at the same time; explains none of the causes",
+        );
+        text.push("\n");
+        for change in shown.other_changes.iter().take(MAX_OTHER_CHANGES) {
+            text.push_line(&format!("  {}", changed(out, change)));
+        }
     }
     let is_open = matches!(shown.verdict, Verdict::Inconclusive | Verdict::NothingFound);
     if is_open && !shown.missing.is_empty() {
@@ -136,7 +151,7 @@ fn push_cause(text: &mut Styled, out: &Output, cause: &Cause, tree: bool) {
     text.push("\n");
     text.push_line(&format!("   {}", cause.message));
     let change = cause.change.as_ref();
-    let change = change.map(|c| format!("{}  {}", out.time(c.at), c.what));
+    let change = change.map(|c| changed(out, c));
     let fix = Some(cause.fix.clone()).filter(|fix| !fix.is_empty());
     let sections = [
         ("evidence", evidence(out, cause)),
@@ -153,6 +168,18 @@ fn push_cause(text: &mut Styled, out: &Output, cause: &Cause, tree: bool) {
             text.push_line(&format!("     {line}"));
         }
     }
+}
+
+/// A change on one line: when, what, and by whom.
+fn changed(out: &Output, change: &Change) -> String {
+    let author = [&change.by, &change.via].into_iter().flatten().cloned();
+    let author = author.collect::<Vec<_>>().join(", ");
+    let by = if author.is_empty() {
+        String::new()
+    } else {
+        format!("  by {author}")
+    };
+    format!("{}  {}{by}", out.time(change.at), change.what)
 }
 
 /// Where a cause is: namespace, if any, and cluster.

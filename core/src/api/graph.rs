@@ -72,7 +72,7 @@ pub struct EpisodeView {
     /// When it was first seen.
     #[schema(value_type = String, format = DateTime)]
     pub first: Time,
-    /// `event`, `log`, `alert`, `state`, `symptom` or `cause`.
+    /// `event`, `log`, `alert`, `state`, `change`, `symptom` or `cause`.
     pub kind: String,
     /// Name of the cluster.
     pub cluster: String,

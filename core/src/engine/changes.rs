@@ -2,6 +2,7 @@
 
 use super::inspect::HealthChange;
 use super::{ClusterState, EdgeRow, EpisodeRow, ResourceRow};
+use crate::change::ObjectChange;
 use crate::detect::{Resolved, View};
 use crate::episode::Happened;
 use crate::graph::{EdgeChange, Graph, Idx};
@@ -79,6 +80,8 @@ impl ClusterState {
             .zip(about)
             .filter_map(|(happened, idx)| Some(rows.episode(happened, idx?)))
             .collect();
+        let noted = std::mem::take(&mut self.noted);
+        episodes.extend(noted.iter().filter_map(|change| rows.object_change(change)));
         let health_changes = health_changes
             .into_iter()
             .filter(|change| is_there(&change.resource));
@@ -178,6 +181,35 @@ impl Rows<'_> {
             message: symptom.what.chars().take(MAX_MESSAGE).collect(),
             count: 1,
         }
+    }
+
+    /// The row of a change; `None` when its object is gone from the graph.
+    fn object_change(&self, change: &ObjectChange) -> Option<EpisodeRow> {
+        let by_uid = change.uid.as_ref().and_then(|uid| self.graph.find_uid(uid));
+        let about = by_uid
+            .or_else(|| {
+                self.graph
+                    .find(change.kind(), &change.namespace, &change.name)
+            })
+            .filter(|idx| !self.graph.is_free(*idx))?;
+        Some(EpisodeRow {
+            id: format!(
+                "{}/change/{}/{}",
+                self.cluster,
+                self.graph.get(about).id(),
+                change.at.0
+            ),
+            about: self.id(about),
+            cluster: self.cluster.to_owned(),
+            kind: "change".to_owned(),
+            first: change.at,
+            last: change.at,
+            severity: Severity::Info,
+            reason: change.verb.as_str().to_owned(),
+            // Structs of texts and numbers always serialize.
+            message: serde_json::to_string(change).unwrap_or_default(),
+            count: 1,
+        })
     }
 
     fn health_change(&self, change: HealthChange) -> EpisodeRow {

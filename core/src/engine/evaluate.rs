@@ -9,7 +9,7 @@ use crate::detect::{self, Catalogue, DetectorPanic, Phase, Resolved, View, Watch
 use crate::incident::{self, Reach, Symptom, Update};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Time};
-use crate::rca::{self, Case, Cause, MissingEvidence, Ranker, Scorer, Standing, Weights};
+use crate::rca::{self, Case, Cause, Change, MissingEvidence, Ranker, Scorer, Standing, Weights};
 
 /// An incident with its causes by both scorers.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Ranked {
     pub weighted: Vec<Cause>,
     /// What decides whether it is background to others.
     pub standing: Standing,
+    /// Changes that came with it and explain none of its causes.
+    pub other_changes: Vec<Change>,
     /// The symptoms as rows of the graph store; empty unless the incident changed and changes are
     /// recorded.
     pub symptoms: Vec<EpisodeRow>,
@@ -87,6 +89,7 @@ impl ClusterState {
             inspected,
             unranked,
             health_changes,
+            history,
             ..
         } = self;
         let mut resolved = Resolved::new(graph, episodes, name, now);
@@ -116,6 +119,7 @@ impl ClusterState {
                 view,
                 findings: &findings,
                 reach: &reach,
+                history: history.all(),
                 weights,
                 catalogue,
             };
@@ -150,6 +154,7 @@ impl ClusterState {
         if now.0 - self.last_prune.0 > MINUTE {
             self.episodes.prune(now);
             self.prune_streams(now);
+            self.history.prune(now);
             self.graph.prune(now.plus(-crate::episode::RETENTION));
             self.last_prune = now;
         }
@@ -266,10 +271,14 @@ fn rank(
             unranked.insert(group.key);
             continue;
         }
+        let causal = ranker.rank(&group.symptoms, Scorer::Causal);
+        let onset = group.symptoms.iter().map(|s| s.onset).min();
+        let onset = onset.unwrap_or(case.view.now);
         ranked.push(Ranked {
             key: group.key,
             standing: standing(&case.view, &group.symptoms),
-            causal: ranker.rank(&group.symptoms, Scorer::Causal),
+            other_changes: rca::other_changes(case.history, onset, &causal),
+            causal,
             weighted: ranker.rank(&group.symptoms, Scorer::Weighted),
             symptoms: symptom_rows(group),
         });

@@ -102,7 +102,7 @@ pub struct EpisodeRow {
     pub about: String,
     /// Name of the cluster.
     pub cluster: String,
-    /// `event`, `log`, `alert`, `state`, `symptom` or `cause`.
+    /// `event`, `log`, `alert`, `state`, `change`, `symptom` or `cause`.
     pub kind: String,
     /// When it was first seen.
     pub first: Time,

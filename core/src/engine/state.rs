@@ -6,10 +6,11 @@ use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use super::admission::Sequences;
 use super::inspect::{HealthChange, Inspected};
+use crate::change::{self, History, ObjectChange};
 use crate::episode::{Episodes, Folded};
 use crate::graph::{Graph, Idx};
 use crate::incident::Registry;
-use crate::model::object::Object;
+use crate::model::object::{Meta, Object};
 use crate::model::{Body, Kind, Op, Record, Str, Time};
 
 pub(super) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
@@ -34,6 +35,8 @@ pub struct ClusterState {
     pub episodes: Episodes,
     /// Incidents that are live or were resolved within the last day.
     pub incidents: Registry,
+    /// What was changed on objects within the last day.
+    pub history: History,
     /// The newest event time; ticks advance it.
     pub watermark: Time,
     /// The newest event time of a sender's record; ticks do not advance it.
@@ -50,6 +53,8 @@ pub struct ClusterState {
     pub(super) journal: bool,
     /// Resources that became healthy or unhealthy since changes were last taken.
     pub(super) health_changes: Vec<HealthChange>,
+    /// Changes of objects that the graph store does not have yet.
+    pub(super) noted: Vec<ObjectChange>,
 }
 
 impl ClusterState {
@@ -65,6 +70,7 @@ impl ClusterState {
     pub fn save(&self) -> String {
         let saved = Saved {
             incidents: self.incidents.clone(),
+            history: self.history.clone(),
             sequences: self
                 .sequences
                 .0
@@ -90,6 +96,8 @@ impl ClusterState {
     pub fn restore(&mut self, saved: &str) -> Result<(), serde_json::Error> {
         let saved: Saved = serde_json::from_str(saved)?;
         self.incidents = saved.incidents;
+        // The log may have lost versions that they were found by.
+        self.history = saved.history;
         self.watermark = self.watermark.max(saved.watermark);
         let position = |numbered: &Numbered| match numbered {
             Numbered::At(number, at) => (*number, Time(*at)),
@@ -198,7 +206,9 @@ impl ClusterState {
             Body::Sync { kind, since } => {
                 let first = self.listings.remove(&kind).unwrap_or(record.at);
                 let since = since.unwrap_or(first);
-                self.graph.sync(&kind, since, record.at);
+                for idx in self.graph.sync(&kind, since, record.at) {
+                    self.note_end(idx, record.at);
+                }
                 Applied::Applied
             }
             Body::Topology(op, edge) => {
@@ -221,7 +231,9 @@ impl ClusterState {
 
     fn object(&mut self, op: Op, at: Time, object: Box<Object>) -> Applied {
         if op == Op::Delete {
-            self.graph.delete(at, &object.meta);
+            if let Some(idx) = self.graph.delete(at, &object.meta) {
+                self.note_end(idx, at);
+            }
             return Applied::Applied;
         }
         if self.listings.len() < MAX_KINDS && !self.listings.contains_key(&object.meta.kind) {
@@ -240,9 +252,59 @@ impl ClusterState {
         if is_known {
             return Applied::Duplicate;
         }
+        self.note_version(at, &object);
         self.graph.upsert(at, object);
         Applied::Applied
     }
+
+    /// Notes what a version changes of the one before.
+    fn note_version(&mut self, at: Time, object: &Object) {
+        let meta = &object.meta;
+        let by_uid = meta.uid.as_ref().and_then(|uid| self.graph.find_uid(uid));
+        let known = by_uid
+            .or_else(|| {
+                self.graph
+                    .find(meta.kind.clone(), &meta.namespace, &meta.name)
+            })
+            .map(|idx| self.graph.get(idx))
+            .filter(|node| node.object.is_some());
+        let change = match known {
+            Some(node) if node.updated <= at => node
+                .object
+                .as_deref()
+                .filter(|before| is_other_version(&before.meta, meta))
+                .and_then(|before| change::compare(before, node.updated, object, at)),
+            Some(_) => None,
+            None => change::created(object, at),
+        };
+        self.note(change);
+    }
+
+    /// Notes the end of an object that was live until now.
+    fn note_end(&mut self, idx: Idx, at: Time) {
+        let node = self.graph.get(idx);
+        let ended_now = node.closed == Some(at);
+        let object = node.object.as_deref().filter(|_| ended_now);
+        self.note(object.and_then(|object| change::deleted(object, at)));
+    }
+
+    /// Adds a change to the history.
+    pub fn note(&mut self, change: Option<ObjectChange>) {
+        let Some(change) = change else {
+            return;
+        };
+        if self.journal {
+            self.noted.push(change.clone());
+        }
+        self.history.add(change);
+    }
+}
+
+/// Whether the API server gave both versions, and they differ: what people paste of an object is
+/// not all of it.
+fn is_other_version(before: &Meta, now: &Meta) -> bool {
+    let differ = |a: Option<u64>, b: Option<u64>| a.zip(b).is_some_and(|(a, b)| a != b);
+    differ(before.version, now.version)
 }
 
 /// Of how many kinds listings are followed. A sender that states when a listing began needs none.
@@ -262,6 +324,8 @@ enum Numbered {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Saved {
     incidents: Registry,
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    history: History,
     sequences: std::collections::BTreeMap<String, Numbered>,
     watermark: Time,
     #[serde(default)]

@@ -263,7 +263,7 @@ fn is_searched(kind: &Kind) -> bool {
 mod tests {
     use super::*;
     use crate::model::Time;
-    use crate::model::object::{Meta, ObjectBody};
+    use crate::model::object::{Fields, Meta, ObjectBody, Origin};
 
     #[test]
     fn namespaces_that_come_and_go_are_forgotten_beyond_the_maximum() {
@@ -285,6 +285,8 @@ mod tests {
             let object = Object {
                 meta: meta.clone(),
                 body,
+                fields: Fields::default(),
+                origin: Origin::default(),
             };
             graph.upsert(Time(i as i64 * 10), Box::new(object));
             graph.delete(Time(i as i64 * 10 + 1), &meta);

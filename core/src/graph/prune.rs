@@ -109,7 +109,7 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::object::{Labels, Meta, Object, ObjectBody};
+    use crate::model::object::{Fields, Labels, Meta, Object, ObjectBody, Origin};
     use crate::model::{Str, Subject};
 
     fn object(name: &str, uid: &str) -> Box<Object> {
@@ -128,6 +128,8 @@ mod tests {
         Box::new(Object {
             meta,
             body: ObjectBody::Opaque,
+            fields: Fields::default(),
+            origin: Origin::default(),
         })
     }
 

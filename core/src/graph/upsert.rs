@@ -2,7 +2,7 @@
 
 use super::link::links_may_differ;
 use super::{Graph, Idx, Relation};
-use crate::model::object::{Meta, Object, ObjectBody, Pod};
+use crate::model::object::{Meta, Object, ObjectBody, Origin, Pod};
 use crate::model::{Alias, Kind, Str, Time};
 
 impl Graph {
@@ -27,6 +27,7 @@ impl Graph {
         if was_live && relink {
             self.delist(idx);
         }
+        object.origin = Origin::default();
         self.share(idx, &mut object);
         self.keep(idx, &mut object);
         if !was_live || relink {
@@ -73,6 +74,9 @@ impl Graph {
         }
         if known.meta.owners == object.meta.owners {
             object.meta.owners = known.meta.owners.clone();
+        }
+        if known.fields == object.fields {
+            object.fields = known.fields.clone();
         }
         if let (Some(old), ObjectBody::Pod(new)) = (known.pod(), &mut object.body)
             && old.spec == new.spec

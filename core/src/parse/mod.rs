@@ -7,6 +7,7 @@ mod autoscaler;
 mod custom;
 mod ending;
 mod event;
+mod fields;
 mod foreign;
 mod identifier;
 mod list;

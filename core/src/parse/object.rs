@@ -4,10 +4,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::fields;
 use super::object_kinds;
 use super::text::{Count, Text, first_time, non_empty};
 use super::{Context, Reason, Reject, check_tenant, cluster, list};
-use crate::model::object::{Labels, List, Meta, Object, OwnerRef};
+use crate::model::object::fields::Origin;
+use crate::model::object::{Fields, Labels, List, Meta, Object, OwnerRef};
 use crate::model::{Body, Kind, Op, Record, Str, Time};
 
 /// The union of envelope and API object: common fields have the same names.
@@ -100,6 +102,8 @@ pub(super) struct MetaWire<'a> {
     #[serde(borrow)]
     annotations: Option<&'a RawValue>,
     owner_references: List<OwnerRef>,
+    #[serde(borrow)]
+    managed_fields: Option<&'a RawValue>,
 }
 
 pub(super) fn parse(
@@ -131,6 +135,7 @@ pub(super) fn parse(
             since: first_time([wire.since.as_ref()]),
         },
         "UPSERT" | "DELETE" => {
+            let managed = wire.metadata.as_ref().and_then(|m| m.managed_fields);
             let meta = meta(kind, &mut wire)?;
             let body = if op == "DELETE" {
                 crate::model::object::ObjectBody::Opaque
@@ -142,7 +147,26 @@ pub(super) fn parse(
             } else {
                 Op::Upsert
             };
-            Body::State(op, Box::new(Object { meta, body }))
+            let fields = if op == Op::Delete {
+                Fields::default()
+            } else {
+                fields::read(&meta, wire.annotations, text)
+            };
+            let origin = if fields.is_empty() {
+                Origin::default()
+            } else {
+                Origin {
+                    managers: fields::managers(managed),
+                    via: fields::via(&meta, wire.annotations),
+                }
+            };
+            let object = Object {
+                meta,
+                body,
+                fields,
+                origin,
+            };
+            Body::State(op, Box::new(object))
         }
         other => {
             return Err(Reject::new(

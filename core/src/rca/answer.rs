@@ -99,8 +99,36 @@ pub struct Change {
     /// When the change was made.
     #[schema(value_type = String, format = DateTime)]
     pub at: Time,
-    /// The workload that was rolled out, and how its pods differ from those before.
+    /// The object and what changed; of a roll-out, how its pods differ from those before.
     pub what: String,
+    /// The object that was changed; absent where only the roll-out is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceRef>,
+    /// The field, such as `spec.selector.app`; absent if the object was created or deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Its value before; absent if it was not set, `changed` if values are not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// Its value since; absent if it is no longer set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+    /// Who made it: the field manager or user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The tool and revision that the object came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// The command that undoes it; empty where none is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub undo: String,
+}
+
+impl Change {
+    /// Whether it is the same change of the same object, of whichever field.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.at == other.at && self.resource == other.resource
+    }
 }
 
 /// A ranked cause.
@@ -136,7 +164,7 @@ pub struct Cause {
     pub path: Vec<PathStep>,
     /// The evidence in order of time.
     pub evidence: Vec<EvidenceLine>,
-    /// The roll-out shortly before the first symptom, if any.
+    /// The change that explains it, else the roll-out shortly before the first symptom, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
     /// Why it ranks above the next cause, or below the first one.
@@ -199,6 +227,9 @@ pub struct Answer {
     pub causes: Vec<Cause>,
     /// Which records would raise the confidence.
     pub missing_evidence: Vec<super::MissingEvidence>,
+    /// Changes that came with the incident and explain none of the causes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_changes: Vec<Change>,
     /// The engine that gave the answer.
     pub engine: EngineInfo,
 }

@@ -5,12 +5,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::answer::{Cause, Scores};
+use super::answer::{Cause, Change, Scores};
 use super::confidence::{self, round};
 use super::weights::{self, Features, Part};
-use super::{Case, explain, fix, rollout};
+use super::{Case, changed, explain, fix, rollout};
+use crate::change::ObjectChange;
 use crate::detect::{ComponentId, FaultId, Finding, Strength};
-use crate::graph::Component;
+use crate::graph::{Component, Idx};
 use crate::incident::Symptom;
 use crate::model::Time;
 
@@ -269,6 +270,9 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
     let evidence = explain::evidence(view, &pieces, evidence_points);
     let path = explain::path(view, symptoms, blamed);
     let first_onset = symptoms.iter().map(|s| s.onset).min().unwrap_or(view.now);
+    let change = change(case, h, blamed, first_onset);
+    let message = best.map(|f| f.message.clone()).unwrap_or_default();
+    let undo = change.as_ref().map(|c| c.undo.clone()).unwrap_or_default();
     Cause {
         rank: 0,
         component: h.component.to_string(),
@@ -280,7 +284,7 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         event_id: evidence.first().map(|e| e.id.clone()).unwrap_or_default(),
         timestamp: evidence.first().map(|e| e.at).unwrap_or(view.now),
         hops: path.len(),
-        message: best.map(|f| f.message.clone()).unwrap_or_default(),
+        message: with_change(message, change.as_ref()),
         scores: Scores {
             total: h.total,
             parts,
@@ -289,12 +293,46 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         },
         path,
         evidence,
-        change: rollout::change_before(view, blamed, first_onset),
+        change,
         compared: String::new(),
-        fix: best
-            .and_then(|f| f.fix.clone())
+        fix: Some(undo)
+            .filter(|undo| !undo.is_empty())
+            .or_else(|| best.and_then(|f| f.fix.clone()))
             .unwrap_or_else(|| fix::usual(case.catalogue, view, h.fault, blamed)),
     }
+}
+
+/// The change that explains a hypothesis. Where the versions of the blamed workload are not known,
+/// the roll-out before.
+fn change(case: &Case<'_>, h: &Hypothesis<'_>, blamed: Idx, onset: Time) -> Option<Change> {
+    let known = changed::Blamed {
+        fault: h.fault,
+        findings: &h.findings,
+        onset,
+    };
+    let owner = case.view.graph.get(case.view.top_owner(blamed));
+    let is_owner = |change: &&ObjectChange| {
+        change.kind == owner.kind().as_str()
+            && change.namespace == owner.namespace()
+            && change.name == owner.name()
+    };
+    changed::explaining(case, &known).or_else(|| {
+        let has_versions = case.history.iter().any(|change| is_owner(&change));
+        let rollout = rollout::change_before(&case.view, blamed, onset);
+        rollout.filter(|_| !has_versions)
+    })
+}
+
+/// A cause's sentence with the change of a field that explains it.
+fn with_change(message: String, change: Option<&Change>) -> String {
+    let Some(change) = change.filter(|change| change.resource.is_some()) else {
+        return message;
+    };
+    let by = match &change.by {
+        Some(by) => format!(" by {by}"),
+        None => String::new(),
+    };
+    format!("{message}; changed at {}{by}: {}", change.at, change.what)
 }
 
 /// The points of a hypothesis by the name under which the explanation shows them.

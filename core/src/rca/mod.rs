@@ -2,10 +2,13 @@
 
 pub mod answer;
 mod causal;
+mod changed;
 mod confidence;
 mod explain;
 mod fix;
+mod mechanism;
 mod missing;
+mod related;
 mod rollout;
 mod weighted;
 pub mod weights;
@@ -20,6 +23,7 @@ pub use explain::reference;
 pub use missing::{MissingEvidence, missing_evidence, shows_health, unsettled};
 pub use weights::Weights;
 
+use crate::change::ObjectChange;
 use crate::detect::{Catalogue, Finding, View};
 use crate::incident::{Reach, Symptom};
 use crate::model::Time;
@@ -83,6 +87,8 @@ pub struct Case<'a> {
     pub findings: &'a [Finding],
     /// Which components can be harmed by which.
     pub reach: &'a Reach,
+    /// What was changed on objects, in the order in which it was seen.
+    pub history: &'a [ObjectChange],
     /// The weights of the causal scorer.
     pub weights: &'a Weights,
     /// The usual fixes.
@@ -111,6 +117,12 @@ impl<'a> Ranker<'a> {
             Scorer::Weighted => weighted::rank(&self.case, &self.sources, symptoms),
         }
     }
+}
+
+/// The changes that came with an incident, which began at `onset`, and explain none of its causes.
+pub fn other_changes(history: &[ObjectChange], onset: Time, causes: &[Cause]) -> Vec<Change> {
+    let explained: Vec<&Change> = causes.iter().filter_map(|c| c.change.as_ref()).collect();
+    changed::others(history, onset, &explained)
 }
 
 /// What was found apart from causes.

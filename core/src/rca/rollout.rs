@@ -52,6 +52,13 @@ pub(super) fn change_before(view: &View<'_>, blamed: Idx, onset: Time) -> Option
     (!changes.is_empty()).then(|| Change {
         at: now.created,
         what: format!("rollout of {}: {}", view.title(owner), changes.join("; ")),
+        resource: None,
+        field: None,
+        old: None,
+        new: None,
+        by: None,
+        via: None,
+        undo: String::new(),
     })
 }
 

@@ -136,7 +136,7 @@ pub struct TimelineFilter {
     pub resource: Option<String>,
     /// Of this cluster.
     pub cluster: Option<String>,
-    /// Of this kind: `event`, `log`, `alert`, `state`, `symptom` or `cause`.
+    /// Of this kind: `event`, `log`, `alert`, `state`, `change`, `symptom` or `cause`.
     pub kind: Option<String>,
     /// After this time and id: the cursor.
     pub after: Option<(Time, String)>,

@@ -208,6 +208,8 @@ pub enum EpisodeKind {
     Alert,
     /// A resource became healthy or unhealthy.
     State,
+    /// A change of an object.
+    Change,
     /// A symptom of an incident.
     Symptom,
     /// A cause of an incident.
@@ -221,6 +223,7 @@ impl EpisodeKind {
             Self::Log => "log",
             Self::Alert => "alert",
             Self::State => "state",
+            Self::Change => "change",
             Self::Symptom => "symptom",
             Self::Cause => "cause",
         }
@@ -255,7 +258,8 @@ pub struct TimelineParams {
 
 /// Lists everything that happened, in the order of time.
 ///
-/// That is warnings, log patterns per minute, alerts, changes of health, symptoms and causes.
+/// That is warnings, log patterns per minute, alerts, changes of health and of objects, symptoms and
+/// causes.
 #[utoipa::path(
     get,
     path = "/graph/timeline",

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod billing;
 mod body;
+mod changes;
 mod checks;
 mod client_address;
 mod decompress;
@@ -79,6 +80,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(graph::events))
         .routes(routes!(graph::stats))
         .routes(routes!(graph::timeline))
+        .routes(routes!(changes::list))
         .routes(routes!(query::cypher))
         .routes(routes!(stats::show))
         .routes(routes!(usage::show))

@@ -1,6 +1,7 @@
 //! The graph of a tenant's resources: what exists, what existed, and what happened. Everything is
 //! read from the graph store, so that all daemons answer alike.
 
+mod changes;
 mod timeline;
 mod views;
 
@@ -18,6 +19,7 @@ use super::{stats, within};
 use crate::clock::now;
 use crate::environment::blocking;
 
+pub use changes::{ChangeFilter, changes};
 pub use timeline::timeline;
 
 /// How many resources a drawing has at most: beyond that nobody can read it.

@@ -224,6 +224,7 @@ fn answers<'a>(
                 verdict: rca::verdict(causes, SEEN, &findings.evaluation.weights),
                 causes: causes.to_vec(),
                 missing_evidence: findings.evaluation.missing_evidence.clone(),
+                other_changes: findings.ranked.other_changes.clone(),
                 engine: EngineInfo::new(scorer, &findings.evaluation.weights),
             };
             AnswerRow {

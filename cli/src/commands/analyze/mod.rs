@@ -11,7 +11,7 @@ use kgrca_core::model::Time;
 use kgrca_core::model::object::Selector;
 use kgrca_core::rca::{Scorer, Verdict};
 
-use super::Env;
+use super::{Env, changes};
 use crate::error::{CliError, Result};
 use crate::output::{self, Format, now};
 use inputs::{Input, Outcome};
@@ -54,6 +54,9 @@ pub(super) struct Args {
     /// List what was read of each file
     #[arg(long, requires = "inputs")]
     sources: bool,
+    /// List what was changed on objects, as far as the files have several versions of them
+    #[arg(long)]
+    changes: bool,
     /// Evaluate at this time instead of the newest record's: RFC 3339, or how long ago, e.g. 10m
     #[arg(long, value_name = "TIME", value_parser = time, requires = "inputs")]
     at: Option<Time>,
@@ -110,6 +113,7 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         scorer: args.scorer,
         top: usize::from(args.top),
         now: now(),
+        changes: args.changes,
         ..Options::default()
     };
     if args.inputs.is_empty() {
@@ -181,7 +185,13 @@ pub(super) fn is_unreadable(analysis: &Analysis) -> bool {
 fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
     let out = env.out;
     match out.format {
-        Format::Table => out.styled(&output::answer(out, &shown(analysis)))?,
+        Format::Table => {
+            out.styled(&output::answer(out, &shown(analysis)))?;
+            if !analysis.changes.is_empty() {
+                out.text("\n")?;
+                out.text(&changes::table(out, &analysis.changes).pretty())?;
+            }
+        }
         Format::Json => out.json_line(analysis)?,
         Format::Name => out.text(&format!("{}\n", analysis.input))?,
         Format::Yaml | Format::Csv => {
@@ -208,6 +218,7 @@ fn shown(analysis: &Analysis) -> output::Shown<'_> {
         verdict: analysis.verdict,
         causes: &analysis.causes,
         missing: &analysis.missing_evidence,
+        other_changes: &analysis.other_changes,
         tree: false,
     }
 }

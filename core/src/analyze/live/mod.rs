@@ -13,7 +13,7 @@ use crate::model::{Body, Kind, Record, RecordCounts, Time};
 use crate::parse::{self, Context, Reject};
 use crate::rca::{MissingEvidence, Seen};
 pub use log_plan::{ContainerLog, LogPlan};
-pub use page::{Change, Page, Reader};
+pub use page::{Page, Reader, WatchLine};
 
 /// Maximum number of rejected records that are listed; all are counted.
 const MAX_REJECTS: usize = 100;
@@ -95,14 +95,14 @@ impl Live {
     }
 
     /// Adds a change that a watch reported. Returns whether it may change the answer.
-    pub fn change(&mut self, change: Change) -> bool {
+    pub fn change(&mut self, change: WatchLine) -> bool {
         match change {
-            Change::Objects(objects) => {
+            WatchLine::Objects(objects) => {
                 let is_news = !objects.batch.records.is_empty();
                 self.add_batch(objects.batch);
                 is_news
             }
-            Change::Version(_) | Change::Ended { .. } => false,
+            WatchLine::Version(_) | WatchLine::Ended { .. } => false,
         }
     }
 

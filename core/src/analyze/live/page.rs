@@ -24,7 +24,7 @@ pub struct Page {
 
 /// A line of a watch.
 #[derive(Debug)]
-pub enum Change {
+pub enum WatchLine {
     /// An object was created, changed or deleted.
     Objects(Objects),
     /// Nothing changed up to this version.
@@ -114,19 +114,19 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// When it is none, such as the torn last line of a connection that was closed.
-    pub fn change(&self, line: &[u8]) -> serde_json::Result<Change> {
+    pub fn change(&self, line: &[u8]) -> serde_json::Result<WatchLine> {
         let line: Line<'_> = serde_json::from_slice(line)?;
         let object = line.object.get();
         Ok(match line.kind {
             "ERROR" => {
                 let Status { code, message } = serde_json::from_str(object)?;
-                Change::Ended { code, message }
+                WatchLine::Ended { code, message }
             }
-            "BOOKMARK" => Change::Version(version(object)?),
+            "BOOKMARK" => WatchLine::Version(version(object)?),
             kind => {
                 let mut batch = Batch::default();
                 self.read(object, kind == "DELETED", &mut batch);
-                Change::Objects(Objects {
+                WatchLine::Objects(Objects {
                     version: version(object)?,
                     batch,
                 })

@@ -223,18 +223,18 @@ fn a_watch_tells_changes_deletions_and_its_end() {
         ..reader("Pod")
     };
     let change = later.change(gone.as_bytes()).unwrap();
-    assert!(matches!(&change, Change::Objects(objects) if objects.version == "12"));
+    assert!(matches!(&change, WatchLine::Objects(objects) if objects.version == "12"));
     assert!(live.change(change));
     let analysis = live.analyze(&options("2026-11-29T09:07:00Z"));
     assert!(analysis.causes.is_empty(), "{:?}", analysis.causes);
     let bookmark = r#"{"type":"BOOKMARK","object":{"kind":"Pod","metadata":
         {"resourceVersion":"20"}}}"#;
     let change = later.change(bookmark.as_bytes()).unwrap();
-    assert!(matches!(&change, Change::Version(version) if version == "20"));
+    assert!(matches!(&change, WatchLine::Version(version) if version == "20"));
     assert!(!live.change(change), "nothing happened");
     let ended = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}"#;
     let change = later.change(ended.as_bytes()).unwrap();
-    assert!(matches!(change, Change::Ended { code: 410, .. }));
+    assert!(matches!(change, WatchLine::Ended { code: 410, .. }));
     assert!(later.change(b"{\"type\":\"ADDED\",\"obj").is_err());
 }
 

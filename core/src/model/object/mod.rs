@@ -8,6 +8,7 @@
 )]
 
 pub mod container;
+pub mod fields;
 pub mod mesh;
 pub mod network;
 pub mod node;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 use super::{Kind, Str, Time};
 pub use container::{Container, Probe};
+pub use fields::{Fields, Origin};
 pub use mesh::{DestinationRule, PeerAuthentication, VirtualService};
 pub use network::{Endpoint, EndpointPort, Endpoints, Ingress, NetworkPolicy, Service};
 pub use node::{Lease, Node};
@@ -44,6 +46,11 @@ pub use workload::{CronJob, Job, Template, Workload};
 pub struct Object {
     pub meta: Meta,
     pub body: ObjectBody,
+    /// What people set, by which versions are compared; empty for objects that follow from others.
+    pub fields: Fields,
+    /// Where this version comes from, while it is applied.
+    #[borsh(skip)]
+    pub origin: Origin,
 }
 
 /// Identity and metadata of an object.

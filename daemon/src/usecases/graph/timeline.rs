@@ -1,11 +1,13 @@
 //! Everything that happened, in the order of time.
 
 use kgrca_core::api::{EpisodeView, Page};
+use kgrca_core::engine::EpisodeRow;
 use kgrca_core::model::Time;
 use kgrca_core::storage::TimelineFilter;
 use kgrca_core::tenancy::{Scope, hex};
 
 use super::views;
+use crate::usecases::actor::TenantScope;
 use crate::usecases::error::{Error, Result};
 use crate::usecases::{Actor, App, within};
 
@@ -22,6 +24,21 @@ pub async fn timeline(
     limit: Option<usize>,
 ) -> Result<Page<EpisodeView>> {
     let tenant = actor.tenant(Scope::Read)?;
+    let (rows, next) = page(app, tenant, filter, cursor, limit).await?;
+    Ok(Page {
+        items: rows.into_iter().map(views::episode).collect(),
+        next,
+    })
+}
+
+/// The rows of a page, and the cursor of the next one.
+pub(super) async fn page(
+    app: &App,
+    tenant: TenantScope<'_>,
+    filter: TimelineFilter,
+    cursor: Option<&str>,
+    limit: Option<usize>,
+) -> Result<(Vec<EpisodeRow>, Option<String>)> {
     let unusable = || Error::invalid("`cursor` is not a cursor of this list");
     let after = match cursor {
         Some(text) => Some(parse_cursor(text).ok_or_else(unusable)?),
@@ -33,10 +50,7 @@ pub async fn timeline(
         ..filter
     };
     let (rows, next) = app.stores.graph.timeline(tenant.id, &filter).await?;
-    Ok(Page {
-        items: rows.into_iter().map(views::episode).collect(),
-        next: next.map(|(time, id)| cursor_text(time, &id)),
-    })
+    Ok((rows, next.map(|(time, id)| cursor_text(time, &id))))
 }
 
 /// Time and id of the last row of a page. Ids hold any character, so they are written in hex.

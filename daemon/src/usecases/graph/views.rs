@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kgrca_core::api::{EdgeView, EpisodeView, EventView, ResourceView, Topology};
+use kgrca_core::change::ClusterChange;
 use kgrca_core::engine::{EdgeRow, EpisodeRow, ResourceRow};
 use kgrca_core::rca::ResourceRef;
 use kgrca_core::storage::Subgraph;
@@ -53,7 +54,19 @@ pub fn event(row: EpisodeRow) -> EventView {
     }
 }
 
-pub fn episode(row: EpisodeRow) -> EpisodeView {
+/// The change of a row, which the store has as JSON.
+pub fn change(row: &EpisodeRow) -> Option<ClusterChange> {
+    let change = serde_json::from_str(&row.message).ok()?;
+    (row.kind == "change").then(|| ClusterChange {
+        cluster: row.cluster.clone(),
+        change,
+    })
+}
+
+pub fn episode(mut row: EpisodeRow) -> EpisodeView {
+    if let Some(found) = change(&row) {
+        row.message = found.change.lines().join("\n");
+    }
     EpisodeView {
         id: row.id,
         at: row.last,

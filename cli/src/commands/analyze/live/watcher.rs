@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use kgrca_core::analyze::{Change, Reader};
+use kgrca_core::analyze::{Reader, WatchLine};
 use kube::client::Body;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ const MAX_RETRY: Duration = Duration::from_secs(30);
 
 /// What a watcher reports.
 pub(super) enum Report {
-    Changed(Change),
+    Changed(WatchLine),
     /// Everything was listed again.
     Listed(Box<Listed>),
     /// The part is no longer watched.
@@ -112,15 +112,15 @@ impl Watcher {
                 continue;
             };
             match &change {
-                Change::Ended { code: 410, .. } => return Ended::Gone,
-                Change::Ended { code, message } => {
+                WatchLine::Ended { code: 410, .. } => return Ended::Gone,
+                WatchLine::Ended { code, message } => {
                     return Ended::Refused(Refusal::Status(*code, message.clone()));
                 }
-                Change::Version(version) => {
+                WatchLine::Version(version) => {
                     self.version.clone_from(version);
                     continue;
                 }
-                Change::Objects(objects) => self.version.clone_from(&objects.version),
+                WatchLine::Objects(objects) => self.version.clone_from(&objects.version),
             }
             if matches!(self.report(Report::Changed(change)).await, Ended::Over) {
                 return Ended::Over;

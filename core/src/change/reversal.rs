@@ -1,0 +1,267 @@
+//! The command that undoes a change.
+
+use serde_json::{Map, Value, json};
+
+use super::path::{Segment, segments};
+use super::{FieldChange, ObjectChange, Verb};
+
+/// The command that sets one field of an object back, or undoes its creation or deletion. Where the
+/// old value is not kept, or a patch could not name the place, it says what to set back.
+pub fn reversal(change: &ObjectChange, field: Option<&FieldChange>) -> String {
+    let object = format!("{} {}", resource(&change.kind), change.name);
+    let kubectl = match change.namespace.as_str() {
+        "" => "kubectl".to_owned(),
+        namespace => format!("kubectl -n {namespace}"),
+    };
+    match (change.verb, field) {
+        (Verb::Created, _) => format!("{kubectl} delete {object}"),
+        (Verb::Deleted, _) => {
+            format!("{kubectl} apply -f FILE  # {object} was deleted: create it again")
+        }
+        (Verb::Changed, Some(field)) => match patch(&change.kind, field) {
+            Some((kind, patch)) => {
+                let text = patch.to_string().replace('\'', "'\\''");
+                format!("{kubectl} patch {object} --type={kind} -p '{text}'")
+            }
+            None if is_template(change, field) => {
+                format!(
+                    "{kubectl} rollout undo {}/{}",
+                    resource(&change.kind),
+                    change.name
+                )
+            }
+            None => format!("{kubectl} edit {object}  # {}", back(field)),
+        },
+        (Verb::Changed, None) => format!("{kubectl} edit {object}"),
+    }
+}
+
+fn is_template(change: &ObjectChange, field: &FieldChange) -> bool {
+    let has_history = matches!(
+        change.kind.as_str(),
+        "Deployment" | "StatefulSet" | "DaemonSet"
+    );
+    has_history && field.path.starts_with("spec.template")
+}
+
+fn back(field: &FieldChange) -> String {
+    match &field.old {
+        Some(old) if field.has_values() => format!("set {} back to {old}", field.path),
+        None => format!("remove {}", field.path),
+        Some(_) => format!("set {} back to its old value", field.path),
+    }
+}
+
+/// A kind as kubectl takes it.
+fn resource(kind: &str) -> String {
+    kind.to_ascii_lowercase()
+}
+
+/// The patch that sets a field back, with its type.
+fn patch(kind: &str, field: &FieldChange) -> Option<(&'static str, Value)> {
+    if !field.has_values() || field.old.as_ref().is_some_and(|old| old.contains('…')) {
+        return None;
+    }
+    let path = segments(&field.path);
+    let old = match &field.old {
+        Some(old) => value(old, &field.path),
+        None => Value::Null,
+    };
+    let has_items = path.iter().any(|step| matches!(step, Segment::Item(_)));
+    // A group of fields is shown as a text that is no value.
+    let is_group = field
+        .old
+        .as_ref()
+        .is_some_and(|old| old.contains(": ") && !is_leaf(&path));
+    if is_group || has_items && !has_merge_keys(kind) {
+        return None;
+    }
+    let merged = nested(&path, old)?;
+    Some((if has_items { "strategic" } else { "merge" }, merged))
+}
+
+/// Fields whose values may have a colon and a space.
+fn is_leaf(path: &[Segment]) -> bool {
+    matches!(path.last(), Some(Segment::Field(name)) if name == "value")
+        || matches!(path.first(), Some(Segment::Field(name)) if name == "data")
+}
+
+/// Whether lists of a kind are merged by the keys of their items: not those of custom resources.
+fn has_merge_keys(kind: &str) -> bool {
+    let kinds = [
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "ReplicaSet",
+        "Job",
+        "CronJob",
+        "Pod",
+        "Service",
+        "MutatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration",
+    ];
+    kinds.contains(&kind)
+}
+
+/// The key by which items of a list are merged.
+fn merge_key(list: &str, item: &str) -> Option<&'static str> {
+    let is_number = item.parse::<u32>().is_ok();
+    match list {
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "webhooks" => {
+            Some("name")
+        }
+        "volumeMounts" => Some("mountPath"),
+        // A named port is merged by its number, which is not known.
+        "ports" if is_number => Some("port"),
+        _ => None,
+    }
+}
+
+/// A value at a path, within the objects and lists that lead to it.
+fn nested(path: &[Segment], value: Value) -> Option<Value> {
+    let Some((step, rest)) = path.split_first() else {
+        return Some(value);
+    };
+    let Segment::Field(name) = step else {
+        return None;
+    };
+    let inner = match rest.split_first() {
+        Some((Segment::Item(item), rest)) => {
+            let key = merge_key(name, item)?;
+            let id = item
+                .parse::<u32>()
+                .map(Value::from)
+                .ok()
+                .filter(|_| key != "name");
+            let id = id.unwrap_or_else(|| Value::from(item.as_str()));
+            let mut object = match nested(rest, value)? {
+                Value::Object(object) => object,
+                Value::Null => Map::from_iter([("$patch".to_owned(), json!("delete"))]),
+                _ => return None,
+            };
+            object.insert(key.to_owned(), id);
+            Value::Array(vec![Value::Object(object)])
+        }
+        _ => nested(rest, value)?,
+    };
+    Some(json!({name: inner}))
+}
+
+/// A shown value as JSON. Labels, variables and the content of ConfigMaps are always texts.
+fn value(shown: &str, path: &str) -> Value {
+    let is_text = ["data", "metadata.", "stringData"]
+        .iter()
+        .any(|p| path.starts_with(p))
+        || path.ends_with("].value")
+        || [
+            "nodeSelector",
+            "matchLabels",
+            ".labels",
+            ".annotations",
+            "resources.",
+            ".selector",
+        ]
+        .iter()
+        .any(|part| path.contains(part));
+    match serde_json::from_str(shown) {
+        Ok(json) if !is_text => json,
+        _ => Value::from(shown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Time;
+
+    fn command(kind: &str, path: &str, old: Option<&str>, new: Option<&str>) -> String {
+        let field = FieldChange {
+            path: path.to_owned(),
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+        };
+        let change = ObjectChange {
+            at: Time::default(),
+            kind: kind.to_owned(),
+            namespace: "shop".to_owned(),
+            name: "api".to_owned(),
+            uid: None,
+            verb: Verb::Changed,
+            fields: Vec::new(),
+            more: 0,
+            by: None,
+            via: None,
+        };
+        reversal(&change, Some(&field))
+    }
+
+    #[test]
+    fn a_field_is_set_back_exactly() {
+        let image = "spec.template.spec.containers[api].image";
+        for (kind, path, old, new, expected) in [
+            (
+                "Deployment",
+                image,
+                Some("api:1"),
+                Some("api:2"),
+                r#"patch deployment api --type=strategic -p '{"spec":{"template":{"spec":{"containers":[{"image":"api:1","name":"api"}]}}}}'"#,
+            ),
+            (
+                "Deployment",
+                "spec.template.spec.containers[api].env[A].value",
+                Some("1"),
+                Some("2"),
+                r#"patch deployment api --type=strategic -p '{"spec":{"template":{"spec":{"containers":[{"env":[{"name":"A","value":"1"}],"name":"api"}]}}}}'"#,
+            ),
+            (
+                "Service",
+                "spec.selector.app",
+                Some("api"),
+                Some("apl"),
+                r#"patch service api --type=merge -p '{"spec":{"selector":{"app":"api"}}}'"#,
+            ),
+            (
+                "Deployment",
+                "spec.replicas",
+                Some("3"),
+                Some("0"),
+                r#"patch deployment api --type=merge -p '{"spec":{"replicas":3}}'"#,
+            ),
+            (
+                "Deployment",
+                "spec.template.spec.nodeSelector.disk",
+                None,
+                Some("ssd"),
+                r#"patch deployment api --type=merge -p '{"spec":{"template":{"spec":{"nodeSelector":{"disk":null}}}}}'"#,
+            ),
+            (
+                "ConfigMap",
+                "data[\"app.yaml\"]",
+                Some("changed"),
+                Some("changed"),
+                "edit configmap api  # set data[\"app.yaml\"] back to its old value",
+            ),
+            (
+                "Deployment",
+                "spec.template.spec.containers[api].args",
+                Some("changed"),
+                Some("changed"),
+                "rollout undo deployment/api",
+            ),
+            (
+                "Role",
+                "rules[pods].verbs",
+                Some("[\"get\"]"),
+                Some("[\"list\"]"),
+                "edit role api  # set rules[pods].verbs back to [\"get\"]",
+            ),
+        ] {
+            let command = command(kind, path, old, new);
+            assert_eq!(
+                command.strip_prefix("kubectl -n shop "),
+                Some(expected),
+                "{path}"
+            );
+        }
+    }
+}
